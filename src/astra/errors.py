@@ -1,0 +1,101 @@
+"""Every error that the package raises on purpose, one class per boundary.
+
+    AstraError
+    ├── ConfigError            an option or a TOML file says something impossible
+    ├── TableError             a data file can't be read as a table (names file, row, column, fix)
+    ├── StoreError             a run folder is damaged, locked or of another version
+    ├── SandboxError
+    │   ├── SandboxUnavailable no confinement works here, or the asked level does not
+    │   ├── SandboxDied        the child was killed or left without an answer
+    │   ├── SandboxLimit       a limit was hit; `.limit` says which
+    │   ├── SandboxBadResult   the child's reply is not what the protocol allows
+    │   └── SandboxRemote      a remote sandbox could not be reached or answered nonsense
+    ├── ModelError
+    │   ├── ModelUnavailable   the endpoint did not answer, after all retries
+    │   └── ModelBadReply      the endpoint answered something that can't be used
+    ├── EmbedderError          no embeddings could be had
+    ├── HostError              the place where tools run broke (ours, never the agent's failure)
+    └── Rejected               an item is set aside on purpose; `.check` and `.reason` say why
+
+Error text names the value with `!r` and says what to do.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+
+class AstraError(Exception):
+    """Base of all errors raised on purpose by this package."""
+
+
+class ConfigError(AstraError):
+    """An option or a configuration file asks for something impossible."""
+
+
+class TableError(AstraError):
+    """A data file can't be read as a table."""
+
+
+class StoreError(AstraError):
+    """A run folder is damaged, locked, or was written with other settings."""
+
+
+class SandboxError(AstraError):
+    """Base of what can go wrong when confined code runs."""
+
+
+class SandboxUnavailable(SandboxError):
+    """No confinement works on this machine, or the level that was asked for does not."""
+
+
+class SandboxDied(SandboxError):
+    """The child process was killed or left without an answer."""
+
+
+LimitName = Literal["cpu", "wall", "memory", "output", "processes"]
+
+
+class SandboxLimit(SandboxError):
+    """The child hit a limit."""
+
+    def __init__(self, limit: LimitName, message: str) -> None:
+        super().__init__(message)
+        self.limit: LimitName = limit
+
+
+class SandboxBadResult(SandboxError):
+    """The child's reply breaks the protocol: not JSON, too deep, or of the wrong form."""
+
+
+class SandboxRemote(SandboxError):
+    """A remote sandbox could not be reached or answered something unusable."""
+
+
+class ModelError(AstraError):
+    """Base of what can go wrong when a model is asked."""
+
+
+class ModelUnavailable(ModelError):
+    """The endpoint did not answer usably, after all retries."""
+
+
+class ModelBadReply(ModelError):
+    """The endpoint answered, but not with anything that can be used."""
+
+
+class EmbedderError(AstraError):
+    """Embeddings could not be computed."""
+
+
+class HostError(AstraError):
+    """The place where tools run broke. Never counted as the agent's failure."""
+
+
+class Rejected(AstraError):
+    """An item is set aside on purpose and recorded with the check that it failed."""
+
+    def __init__(self, check: str, reason: str) -> None:
+        super().__init__(f"{check}: {reason}")
+        self.check = check
+        self.reason = reason

@@ -1,0 +1,378 @@
+"""The records that all parts share. Frozen, closed (`extra="forbid"`), no behaviour with I/O.
+
+Whatever is stored or crosses a process border is a `Record` (pydantic). Ids are content hashes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+Json = Any
+"""A JSON value. Spelled `Any` because recursive JSON types cost more than they catch."""
+Scalar = str | int | float | bool
+Language = Literal["en", "zh"]
+
+
+class Record(BaseModel):
+    """Base of all stored records: frozen and closed."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def canonical_json(value: Json) -> str:
+    """One spelling per value: sorted keys, no spaces, UTF-8, no NaN (raises ValueError)."""
+    return json.dumps(
+        value, sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False
+    )
+
+
+def content_hash(value: Json) -> str:
+    """The first 16 hex digits of the SHA-256 of the canonical JSON of `value`."""
+    return hashlib.sha256(canonical_json(value).encode()).hexdigest()[:16]
+
+
+# --- tools -----------------------------------------------------------------------------------
+
+
+class ToolDocument(Record):
+    """What a model sees of a tool: the `function` object of the OpenAI tools format."""
+
+    name: str
+    description: str
+    parameters: dict[str, Json]
+    """JSON Schema of the arguments, `type: object`."""
+
+    def openai(self) -> dict[str, Json]:
+        """The document as an entry of the `tools` list of a chat-completions request."""
+        return {"type": "function", "function": self.model_dump()}
+
+
+class Tool(Record):
+    """A tool that can be run: its document, Python source, and the data that the source reads."""
+
+    document: ToolDocument
+    source: str
+    """Python (standard library only) that defines a function named as the document.
+    It finds `data` in the global `DATA`."""
+    data: Json = None
+    domain: str = ""
+    language: Language = "en"
+
+    @property
+    def name(self) -> str:
+        return self.document.name
+
+    @property
+    def id(self) -> str:
+        return content_hash(self.model_dump())
+
+
+class ToolCall(Record):
+    """A call as it stands in an arena: which tool, with which arguments."""
+
+    tool: str
+    arguments: dict[str, Json]
+
+
+# --- arenas ----------------------------------------------------------------------------------
+
+
+class Matcher(StrEnum):
+    """How an answer is compared with what a call returned."""
+
+    exact = "exact"
+    """Equal as JSON scalars after text normalisation of strings."""
+    number = "number"
+    """Equal as numbers within the target's tolerances; numeric strings count as numbers."""
+    date = "date"
+    """The same calendar day (ISO 8601; times are cut off)."""
+    set = "set"
+    """The same set of normalised scalars, order and repetition ignored."""
+    text = "text"
+    """The normalised answer stands in the normalised text, at word boundaries. The weakest."""
+
+
+class Target(Record):
+    """What a call must return to solve a goal."""
+
+    matcher: Matcher
+    value: Scalar | tuple[Scalar, ...]
+    field: str | None = None
+    """Key under which the answer must stand in a structured result; None: anywhere in the text."""
+    key: dict[str, Scalar] = {}
+    """Fields that must stand beside the answer or above it, e.g. {"country": "Germany"}, so that
+    the same value found for another entity does not count. Empty: not checked."""
+    absolute: float = 0.0
+    relative: float = 1e-9
+
+
+class Goal(Record):
+    """One sub-question: solved by one tool call, or an answer node that needs none."""
+
+    id: str
+    question: str
+    """Never names what an earlier goal has to find out."""
+    answer: Scalar | tuple[Scalar, ...]
+    call: ToolCall | None
+    """The gold call; None: an answer node (a leaf that aggregates, not rewarded)."""
+    target: Target | None
+    """None exactly when `call` is None."""
+    depends_on: tuple[str, ...] = ()
+    decoys: tuple[dict[str, Json], ...] = ()
+    """Arguments of calls to the same tool that are answered, for other entities. They must not
+    solve this goal; at least one must have another answer."""
+    operation: str = ""
+
+
+class Scenario(StrEnum):
+    """The four shapes of a decomposed question (ASTRA paper, section on decomposed QA)."""
+
+    single_hop = "single_hop"
+    """One call."""
+    parallel_single_hop = "parallel_single_hop"
+    """Several independent calls, at most one answer node."""
+    multi_hop = "multi_hop"
+    """A chain: every call but the first needs the one before it."""
+    parallel_multi_hop = "parallel_multi_hop"
+    """A DAG that is neither: branches, at least one of which has depth."""
+
+
+class Distractor(Record):
+    """A working tool of another arena that is shown beside the arena's own."""
+
+    name: str
+    tool: str
+    """Id of the tool in the run folder's `tools.jsonl`."""
+    band: Literal["high", "medium", "low", "random"]
+    similarity: float | None = None
+    """Largest per-tool min-max normalised cosine to a tool of the arena; None for random."""
+
+
+class Arena(Record):
+    """A question, its decomposition, and the tools that answer it. Needs no code of ours to read.
+
+    The answers are in the record; they never enter the sandbox, the prompt or a tool document.
+    """
+
+    id: str
+    """Content hash of everything else but `split`."""
+    question: str
+    answer: Scalar | tuple[Scalar, ...]
+    answer_target: Target
+    """How a final answer in words is compared; `field` is None."""
+    goals: tuple[Goal, ...]
+    tools: tuple[Tool, ...]
+    distractors: tuple[Distractor, ...] = ()
+    scenario: Scenario
+    language: Language
+    domain: str
+    split: Literal["train", "test"]
+    provenance: dict[str, Json]
+    """Where it comes from: `source`, `key` (of the item in its stage), `seed`, tables, …"""
+
+    @property
+    def hops(self) -> int:
+        """Number of sub-questions, answer nodes included (the paper's count)."""
+        return len(self.goals)
+
+    @property
+    def key(self) -> str:
+        """Key of the stage item that this arena was made from."""
+        return str(self.provenance["key"])
+
+    def tool(self, name: str) -> Tool:
+        """The arena's own tool of that name; KeyError if there is none."""
+        for tool in self.tools:
+            if tool.name == name:
+                return tool
+        raise KeyError(name)
+
+
+def arena_id(fields: Mapping[str, Json]) -> str:
+    """Content hash of an arena's fields (as dumped in JSON mode), `id` and `split` left out."""
+    return content_hash({k: v for k, v in fields.items() if k not in ("id", "split")})
+
+
+class CheckResult(Record):
+    """What one check of the certificate found."""
+
+    check: str
+    passed: bool
+    reason: str = ""
+    """Empty when passed."""
+    evidence: dict[str, Json] = {}
+
+
+class Certificate(Record):
+    """A machine-checkable statement that an arena went through every check."""
+
+    arena: str
+    """Content hash of the arena."""
+    certified: bool
+    checks: tuple[CheckResult, ...]
+    """In order; stops after the first failure unless all were asked for."""
+    seeds: tuple[int, ...]
+    sandbox: str
+    """Sandbox level the checks ran under."""
+    version: str
+    seconds: float
+
+
+# --- conversations ---------------------------------------------------------------------------
+
+
+class CallRequest(Record):
+    """A tool call as a model wrote it; `arguments` is its raw JSON text, perhaps malformed."""
+
+    id: str
+    tool: str
+    arguments: str
+
+
+class Message(Record):
+    """A chat message. `tool_calls` only on assistants, `tool_call_id` only on tool results."""
+
+    role: Literal["system", "user", "assistant", "tool"]
+    content: str = ""
+    reasoning: str = ""
+    """The model's reasoning where the endpoint returns it apart; never sent back."""
+    tool_calls: tuple[CallRequest, ...] = ()
+    tool_call_id: str | None = None
+
+
+class Usage(Record):
+    """Tokens as the endpoint reports them; 0 where it reports none."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cached_tokens: int = 0
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(
+            prompt_tokens=self.prompt_tokens + other.prompt_tokens,
+            completion_tokens=self.completion_tokens + other.completion_tokens,
+            cached_tokens=self.cached_tokens + other.cached_tokens,
+        )
+
+
+class Finish(StrEnum):
+    """Why a model stopped writing one message."""
+
+    stop = "stop"
+    tool_calls = "tool_calls"
+    length = "length"
+    """The token limit of the message was reached."""
+    filtered = "filtered"
+    """The endpoint refused or cut the content."""
+    unknown = "unknown"
+    """A reason this code does not know; the message is used as it is."""
+
+
+class CallStatus(StrEnum):
+    """What became of a call, as the rollout saw it."""
+
+    ok = "ok"
+    """The tool ran and returned a value."""
+    tool_error = "tool_error"
+    """The tool ran and returned a structured error, or raised."""
+    unknown_tool = "unknown_tool"
+    malformed_arguments = "malformed_arguments"
+    """Not a JSON object."""
+    schema_violation = "schema_violation"
+    host_failure = "host_failure"
+    """Our side broke; the episode is marked as an infrastructure failure."""
+
+
+class CallRecord(Record):
+    """One call of an episode and what came back."""
+
+    id: str
+    turn: int
+    """Index of the assistant turn, from 0."""
+    tool: str
+    arguments: Json
+    """Parsed arguments, or the raw text when malformed."""
+    status: CallStatus
+    result: Json = None
+    """What went back to the model, as a JSON value."""
+    seconds: float = 0.0
+
+
+class StopReason(StrEnum):
+    """Why an episode ended. The last three are failures of ours: never scored."""
+
+    answered = "answered"
+    """The model wrote a message without calls."""
+    turn_limit = "turn_limit"
+    length_limit = "length_limit"
+    """A message, or the episode, reached its token limit."""
+    time_limit = "time_limit"
+    refused = "refused"
+    """The endpoint filtered the content."""
+    model_error = "model_error"
+    """The model could not be asked (endpoint down, bad replies), after retries."""
+    host_error = "host_error"
+    """The host broke (sandbox, server)."""
+    internal_error = "internal_error"
+    """Anything else of ours."""
+
+
+INFRASTRUCTURE: frozenset[StopReason] = frozenset(
+    {StopReason.model_error, StopReason.host_error, StopReason.internal_error}
+)
+
+
+class Trajectory(Record):
+    """One episode: what was said, called, returned, and why it ended."""
+
+    task: str
+    """Id of the task, e.g. of the arena."""
+    sample: int = 0
+    messages: tuple[Message, ...]
+    calls: tuple[CallRecord, ...]
+    stop: StopReason
+    turns: int
+    """Number of assistant messages."""
+    usage: Usage = Usage()
+    error: str = ""
+    """What broke, when `stop` is an infrastructure failure."""
+    seconds: float = 0.0
+
+    @property
+    def infrastructure_failure(self) -> bool:
+        return self.stop in INFRASTRUCTURE
+
+    @property
+    def answer(self) -> str:
+        """The final message's text, or "" when the episode did not end with an answer."""
+        if self.stop is StopReason.answered and self.messages:
+            return self.messages[-1].content
+        return ""
+
+
+class Score(Record):
+    """The reward of an episode and its parts (ASTRA paper, trajectory-level reward)."""
+
+    goals: int
+    """n: goals with a call."""
+    solved: int
+    """n̂: goals solved."""
+    calls: int
+    """c: calls made, failed ones included."""
+    recall: float
+    precision: float
+    f1: float
+    reward: float
+    """The one of recall, precision, F1 that was selected."""
+    increments: tuple[float, ...] = ()
+    """Reward after turn k minus before it, per turn; sums to `reward`."""
+    solved_by: dict[str, str] = {}
+    """Goal id -> id of the call that solved it."""
+    answer_correct: bool | None = None
+    """The final answer under the arena's answer target; None: not asked. Not in the reward."""
