@@ -6,22 +6,21 @@ and F1 all lie in [0, 1].
 
 What this does not guarantee: a plain-text result is matched by containment, which a tool that
 prints everything it knows would satisfy. Structured results are matched under a named field and
-beside the key of what was asked. The certificate says which kind an arena uses.
+beside the key of what was asked. The certificate says which kind an arena uses. Where one call
+could solve two goals, the number solved can depend on the order of the calls (each takes the
+first goal that is still open); the certificate rejects arenas whose gold calls do so.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Literal
 
-from astra.text import (
-    as_date,
-    as_number,
-    contains_text,
-    normalise,
-    numbers_in,
-)
+from astra.text import as_date, as_number, contains_text, dates_in, normalise, numbers_in
 from astra.types import CallRecord, CallStatus, Goal, Json, Matcher, Scalar, Score, Target
 
 Reward = Literal["f1", "recall", "precision"]
@@ -33,14 +32,25 @@ EPSILON = 1e-20
 # --- matching --------------------------------------------------------------------------------
 
 
-def same_scalar(a: Json, b: Json, *, absolute: float = 0.0, relative: float = 1e-9) -> bool:
-    """Equal as booleans, as numbers within tolerance, or as normalised text."""
+def same_scalar(a: Json, b: Json) -> bool:
+    """Equal as booleans, as normalised texts, or as numbers.
+
+    Two texts are compared as texts ("007" is not "7"); a number equals its text.
+    """
     if isinstance(a, bool) or isinstance(b, bool):
         return isinstance(a, bool) and isinstance(b, bool) and a == b
+    if isinstance(a, str) and isinstance(b, str):
+        return normalise(a) == normalise(b)
     x, y = as_number(a), as_number(b)
-    if x is not None and y is not None:
-        return abs(x - y) <= max(absolute, relative * max(abs(x), abs(y)))
-    return isinstance(a, str) and isinstance(b, str) and normalise(a) == normalise(b)
+    return x is not None and y is not None and x == y
+
+
+def same_number(a: Json, b: Json, *, absolute: float, relative: float) -> bool:
+    """Equal as finite numbers within a tolerance; numeric texts count as numbers."""
+    x, y = as_number(a), as_number(b)
+    if x is None or y is None:
+        return False
+    return x == y or math.isclose(x, y, abs_tol=absolute, rel_tol=relative)
 
 
 def matches(target: Target, found: Json) -> bool:
@@ -48,87 +58,119 @@ def matches(target: Target, found: Json) -> bool:
     wanted = target.value
     match target.matcher:
         case Matcher.exact:
-            return same_scalar(wanted, found, relative=0.0)
+            return same_scalar(wanted, found)
         case Matcher.number:
-            if as_number(wanted) is None or as_number(found) is None:
-                return False
-            return same_scalar(wanted, found, absolute=target.absolute, relative=target.relative)
+            return _same_number(target, wanted, found)
         case Matcher.date:
             day = as_date(wanted)
             return day is not None and day == as_date(found)
         case Matcher.set:
-            if not isinstance(found, list | tuple) or not isinstance(wanted, tuple):
-                return False
-            return _canonical_set(wanted) == _canonical_set(found)
+            return (
+                isinstance(wanted, tuple)
+                and isinstance(found, list | tuple)
+                and _same_set(wanted, found)
+            )
         case Matcher.text:
-            return isinstance(found, str | int | float) and contains_text(str(found), str(wanted))
+            return isinstance(found, str | int | float) and stands_in_text(target, _leaf(found))
 
 
-def _canonical_set(values: Sequence[Json]) -> set[str] | None:
-    """Normalised members; numbers by value, so that 3 and 3.0 are one."""
-    members: set[str] = set()
-    for value in values:
-        number = as_number(value)
-        if number is not None:
-            members.add(repr(number))
-        elif isinstance(value, str | bool):
-            members.add(normalise(str(value)))
-        else:
-            return None
-    return members
+def _same_number(target: Target, wanted: Json, found: Json) -> bool:
+    return same_number(wanted, found, absolute=target.absolute, relative=target.relative)
+
+
+def _same_set(wanted: Sequence[Scalar], found: Sequence[Json]) -> bool:
+    """Whether the members are the same. An empty set is no answer."""
+    numeric = all(_is_number(value) for value in wanted)
+    members = [_member(value, numeric=numeric) for value in found]
+    return (
+        bool(wanted)
+        and None not in members
+        and set(members) == {_member(value, numeric=numeric) for value in wanted}
+    )
+
+
+def _member(value: Json, *, numeric: bool) -> tuple[str, Json] | None:
+    """What stands for a value in a set; None if it can't stand in one.
+
+    `numeric`: the set is one of numbers, so that texts are read as such.
+    """
+    if isinstance(value, bool):
+        return ("bool", value)
+    if isinstance(value, str) and not numeric:
+        return ("text", normalise(value))
+    number = as_number(value)
+    return None if number is None else ("number", number)
+
+
+def _is_number(value: Json) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def stands_in_text(target: Target, text: str) -> bool:
-    """Whether the answer stands in a text: every member of a set, a number as a number."""
+    """Whether the answer stands in a text: every member of a set, numbers and dates as such."""
     values = target.value if isinstance(target.value, tuple) else (target.value,)
     return bool(values) and all(_scalar_stands_in(target, value, text) for value in values)
 
 
 def _scalar_stands_in(target: Target, value: Scalar, text: str) -> bool:
-    number = as_number(value)
-    if number is not None:
-        return any(
-            same_scalar(number, other, absolute=target.absolute, relative=target.relative)
-            for other in numbers_in(text)
-        )
+    if target.matcher is Matcher.date:
+        return as_date(value) in dates_in(text)
+    if target.matcher is Matcher.number or _is_number(value):
+        return any(_same_number(target, value, other) for other in numbers_in(text))
     return contains_text(text, str(value))
 
 
 def solves(target: Target, result: Json) -> bool:
     """Whether a call's result holds the answer where the target wants it."""
     if target.field is None:
-        text = result if isinstance(result, str) else _flat_text(result)
-        return stands_in_text(target, text)
+        return stands_in_text(target, _flat_text(result))
     return any(
         target.field in node
-        and all(name in context and same_scalar(context[name], v) for name, v in target.key.items())
+        and all(name in above and same_scalar(above[name], v) for name, v in target.key.items())
         and matches(target, node[target.field])
-        for node, context in _nodes(result, {})
+        for node, above in _nodes(result, target.key.keys())
     )
 
 
 def _nodes(
-    value: Json, context: Mapping[str, Json]
+    value: Json, names: AbstractSet[str]
 ) -> Iterator[tuple[Mapping[str, Json], Mapping[str, Json]]]:
-    """Every object in a JSON value, with the scalar fields of itself and of those above it."""
-    if isinstance(value, dict):
-        inner = dict(context)
-        inner.update({k: v for k, v in value.items() if isinstance(v, str | int | float | bool)})
-        yield value, inner
-        for child in value.values():
-            yield from _nodes(child, inner)
-    elif isinstance(value, list | tuple):
-        for child in value:
-            yield from _nodes(child, context)
+    """Every object in a JSON value, with those named fields that it or an object above it has.
+
+    Without recursion: a result may be nested deeper than Python's stack.
+    """
+    pending: list[tuple[Json, Mapping[str, Json]]] = [(value, {})]
+    while pending:
+        node, above = pending.pop()
+        if isinstance(node, dict):
+            own = {name: node[name] for name in names if name in node}
+            above = {**above, **own} if own else above
+            yield node, above
+            pending.extend((child, above) for child in node.values())
+        elif isinstance(node, list | tuple):
+            pending.extend((child, above) for child in node)
 
 
 def _flat_text(value: Json) -> str:
     """The leaves of a JSON value, one per line, so that values never run together."""
-    if isinstance(value, dict):
-        return "\n".join(_flat_text(child) for child in value.values())
-    if isinstance(value, list | tuple):
-        return "\n".join(_flat_text(child) for child in value)
-    return "" if value is None else str(value)
+    lines: list[str] = []
+    pending: list[Json] = [value]
+    while pending:
+        node = pending.pop()
+        if isinstance(node, dict):
+            pending.extend(reversed(node.values()))
+        elif isinstance(node, list | tuple):
+            pending.extend(reversed(node))
+        elif node is not None:
+            lines.append(_leaf(node))
+    return "\n".join(lines)
+
+
+def _leaf(value: Scalar) -> str:
+    try:
+        return str(value)
+    except ValueError:  # an integer of more digits than Python prints
+        return ""
 
 
 # --- scores ----------------------------------------------------------------------------------
@@ -170,21 +212,18 @@ def score(
     Calls are taken in order; each solves the first unsolved goal that it answers.
     """
     wanted = [goal for goal in goals if goal.call is not None and goal.target is not None]
+    by_turn: dict[int, list[CallRecord]] = defaultdict(list)
+    for call in calls:
+        by_turn[call.turn].append(call)
     solved_by: dict[str, str] = {}
-    last = max((call.turn for call in calls), default=-1)
     rewards = [0.0]
     made = 0
-    for turn in range(max(turns or 0, last + 1)):
-        for call in calls:
-            if call.turn != turn:
-                continue
+    for turn in range(max(turns or 0, max(by_turn, default=-1) + 1)):
+        for call in by_turn.get(turn, ()):
             made += 1
-            if call.status is not CallStatus.ok:
-                continue
-            for goal in wanted:
-                if goal.id not in solved_by and _is_solved_by(goal, call):
-                    solved_by[goal.id] = call.id
-                    break
+            goal = _solved_by(call, (goal for goal in wanted if goal.id not in solved_by))
+            if goal is not None:
+                solved_by[goal.id] = call.id
         rewards.append(_reward(reward, len(solved_by), len(wanted), made))
     r, p = recall(len(solved_by), len(wanted)), precision(len(solved_by), len(calls))
     return Score(
@@ -205,6 +244,13 @@ def score(
     )
 
 
-def _is_solved_by(goal: Goal, call: CallRecord) -> bool:
-    assert goal.call is not None and goal.target is not None
-    return call.tool == goal.call.tool and solves(goal.target, call.result)
+def _solved_by(call: CallRecord, goals: Iterable[Goal]) -> Goal | None:
+    """The first of the goals that a call solves."""
+    if call.status is not CallStatus.ok:
+        return None
+    for goal in goals:
+        if goal.call is None or goal.target is None:
+            continue
+        if call.tool == goal.call.tool and solves(goal.target, call.result):
+            return goal
+    return None
