@@ -4,6 +4,7 @@
     ├── ConfigError            an option or a TOML file says something impossible
     ├── TableError             a data file can't be read as a table (names file, row, column, fix)
     ├── StoreError             a run folder is damaged, locked or of another version
+    ├── StageError             a stage stopped because item after item broke
     ├── SandboxError
     │   ├── SandboxUnavailable no confinement works here, or the asked level does not
     │   ├── SandboxDied        the child was killed or left without an answer
@@ -39,6 +40,10 @@ class TableError(AstraError):
 
 class StoreError(AstraError):
     """A run folder is damaged, locked, or was written with other settings."""
+
+
+class StageError(AstraError):
+    """A stage stopped early because item after item broke; its rows tell how."""
 
 
 class SandboxError(AstraError):

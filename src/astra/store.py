@@ -183,17 +183,11 @@ class RunFolder:
         folder = cls(path)
         if folder.path.exists() and not folder.path.is_dir():
             raise StoreError(f"{str(path)!r} is a file: choose another --out")
-        fresh = not folder.exists("config.toml")
-        if fresh and folder.path.is_dir():
-            strangers = sorted(p.name for p in folder.path.iterdir() if not p.name.startswith("."))
-            if strangers:
-                raise StoreError(
-                    f"{str(path)!r} is not empty and no run folder (it holds {strangers[0]!r}): "
-                    "choose another --out"
-                )
+        if not folder.exists("config.toml"):
+            folder._refuse_strangers()
         asked = _storable(config)
         with folder.lock():
-            if fresh:
+            if not folder.exists("config.toml"):
                 folder.replace("config.toml", [tomli_w.dumps(asked).encode()])
             else:
                 folder._refuse_other(asked)
@@ -201,6 +195,17 @@ class RunFolder:
                 folder._write_manifest(_new_manifest(seeds or {}))
         folder.manifest()
         return folder
+
+    def _refuse_strangers(self) -> None:
+        """A folder of something else is never written into."""
+        if not self.path.is_dir():
+            return
+        strangers = sorted(p.name for p in self.path.iterdir() if not p.name.startswith("."))
+        if strangers:
+            raise StoreError(
+                f"{str(self.path)!r} is not empty and no run folder (it holds {strangers[0]!r}): "
+                "choose another --out"
+            )
 
     def _refuse_other(self, asked: dict[str, Json]) -> None:
         stored, wanted = _flat(self.config()), _flat(asked)
