@@ -178,14 +178,26 @@ def test_as_date(value: str):
 
 @pytest.mark.parametrize(
     "value",
-    ["", "2020", "2020-13-01", "2020年2月30日", "1/5/2020", "on 2020-01-05", 1578182400, None, True],
+    [
+        "",
+        "2020",
+        "2020-13-01",
+        "2020年2月30日",
+        "1/5/2020",
+        "on 2020-01-05",
+        1578182400,
+        None,
+        True,
+    ],
 )
 def test_no_date(value: object):
     assert as_date(value) is None
 
 
 def test_dates_in():
-    text = "From 2020-01-05T08:00 to 2021年2月3日, not 2020-02-31, 12020-01-010 or may 3; 4 May 2022."
+    text = (
+        "From 2020-01-05T08:00 to 2021年2月3日, not 2020-02-31, 12020-01-010 or may 3; 4 May 2022."
+    )
     assert dates_in(text) == [date(2020, 1, 5), date(2021, 2, 3), date(2022, 5, 4)]
 
 
