@@ -285,6 +285,8 @@ class CallStatus(StrEnum):
     malformed_arguments = "malformed_arguments"
     """Not a JSON object."""
     schema_violation = "schema_violation"
+    over_limit = "over_limit"
+    """One of more calls in a message than are run."""
     host_failure = "host_failure"
     """Our side broke; the episode is marked as an infrastructure failure."""
 

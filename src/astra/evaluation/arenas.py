@@ -1,0 +1,283 @@
+"""Plays arenas with a model and scores the episodes.
+
+Episodes that our own machinery broke are never scored: they are counted, and their rate stands
+in the report. When none could be scored there is no score at all, rather than a zero.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, defaultdict, deque
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from astra.hosts.arena import ArenaHost, arena_messages
+from astra.ports import Episode, Model, Sandbox
+from astra.rewards import Reward, score
+from astra.rollout import RolloutLimits, Task, rollouts
+from astra.types import Arena, Record, Score, Tool, Trajectory
+
+Shown = tuple[Arena, Sequence[Tool]]
+"""An arena with the distractors that are shown beside its tools."""
+Player = Callable[[Arena, int], Model]
+"""Who plays a sample of an arena: one model for all, or a policy that knows the arena."""
+
+RESAMPLES = 2000
+
+
+class PlayedEpisode(Record):
+    """An episode as it is stored. `score` is None exactly after a failure of ours."""
+
+    trajectory: Trajectory
+    score: Score | None
+
+
+class Interval(Record):
+    """A mean with its 95 % bootstrap interval, arenas resampled."""
+
+    mean: float
+    low: float
+    high: float
+
+
+class Group(Record):
+    """A part of the arenas. Means over scored episodes; None without any."""
+
+    episodes: int
+    f1: float | None
+    recall: float | None
+    precision: float | None
+
+
+class Report(Record):
+    """What an evaluation found. Means are over scored episodes; None when there are none."""
+
+    arenas: int
+    episodes: int
+    f1: Interval | None
+    recall: float | None
+    precision: float | None
+    solved: float | None
+    """Goals solved per episode."""
+    calls: float | None
+    """Calls per episode, failed ones included."""
+    infrastructure_failures: int
+    failure_rate: float
+    """Infrastructure failures per episode."""
+    reward: float | None
+    """The selected reward."""
+    answer_correct: float | None
+    """Share of final answers that are right; not part of the reward."""
+    turns: float | None
+    stop_reasons: dict[str, int]
+    by_scenario: dict[str, Group]
+    by_hops: dict[str, Group]
+    by_language: dict[str, Group]
+    prompt_tokens: int
+    completion_tokens: int
+    cached_tokens: int
+    """Tokens of all episodes together, failed ones included."""
+
+
+async def play(
+    arenas: Iterable[Shown],
+    player: Player,
+    sandbox: Sandbox,
+    limits: RolloutLimits,
+    *,
+    samples: int = 1,
+    seed: int = 0,
+    reward: Reward = "f1",
+    concurrency: int = 16,
+) -> AsyncGenerator[tuple[Arena, PlayedEpisode]]:
+    """Play every arena `samples` times; episodes come in the order of the arenas.
+
+    Arenas are read as they are needed. `seed` is the sandbox episodes' seed.
+    """
+    under_way: deque[Arena] = deque()
+
+    def jobs() -> Iterator[tuple[Task, Model, ArenaHost]]:
+        for arena, distractors in arenas:
+            for sample in range(samples):
+                under_way.append(arena)
+                host = ArenaHost(arena, distractors, sandbox, Episode(seed=seed))
+                task = Task(arena.id, arena_messages(arena), sample)
+                yield task, player(arena, sample), host
+
+    async for trajectory in rollouts(jobs(), limits, concurrency=concurrency):
+        arena = under_way.popleft()
+        yield (
+            arena,
+            PlayedEpisode(trajectory=trajectory, score=score_episode(arena, trajectory, reward)),
+        )
+
+
+def score_episode(arena: Arena, trajectory: Trajectory, reward: Reward = "f1") -> Score | None:
+    """The score of an arena's episode; None after a failure of ours."""
+    if trajectory.infrastructure_failure:
+        return None
+    return score(
+        trajectory.calls,
+        arena.goals,
+        turns=trajectory.turns,
+        reward=reward,
+        answer=trajectory.answer,
+        answer_target=arena.answer_target,
+    )
+
+
+async def evaluate(
+    arenas: Iterable[Shown],
+    player: Player,
+    sandbox: Sandbox,
+    limits: RolloutLimits,
+    *,
+    samples: int = 1,
+    seed: int = 0,
+    reward: Reward = "f1",
+    concurrency: int = 16,
+    store: Callable[[PlayedEpisode], None] | None = None,
+) -> Report:
+    """Play the arenas and report; `store` is given each episode as soon as it is its turn."""
+    tally = Tally()
+    async for arena, episode in play(
+        arenas,
+        player,
+        sandbox,
+        limits,
+        samples=samples,
+        seed=seed,
+        reward=reward,
+        concurrency=concurrency,
+    ):
+        tally.add(arena, episode)
+        if store is not None:
+            store(episode)
+    return tally.report(seed)
+
+
+# --- statistics ------------------------------------------------------------------------------
+
+
+class _Row(NamedTuple):
+    """The numbers of one scored episode."""
+
+    f1: float
+    recall: float
+    precision: float
+    solved: float
+    calls: float
+    reward: float
+    answer_correct: float
+    turns: float
+
+
+class Tally:
+    """Gathers episodes into a report. Keeps numbers only, so that any count of them fits."""
+
+    def __init__(self) -> None:
+        self._episodes: Counter[str] = Counter()
+        """Episodes by arena, the failed ones too."""
+        self._rows: defaultdict[str, list[_Row]] = defaultdict(list)
+        """Scored episodes by arena."""
+        self._members: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
+        """Arenas by (grouping, group)."""
+        self._stops: Counter[str] = Counter()
+        self._tokens: Counter[str] = Counter()
+        self._failures = 0
+
+    def add(self, arena: Arena, episode: PlayedEpisode) -> None:
+        """Count one episode of an arena."""
+        trajectory, scored = episode.trajectory, episode.score
+        self._episodes[arena.id] += 1
+        self._members["scenario", arena.scenario.value].add(arena.id)
+        self._members["hops", str(arena.hops)].add(arena.id)
+        self._members["language", arena.language].add(arena.id)
+        self._stops[trajectory.stop.value] += 1
+        self._tokens.update(trajectory.usage.model_dump())
+        if scored is None:
+            self._failures += 1
+            return
+        self._rows[arena.id].append(
+            _Row(
+                f1=scored.f1,
+                recall=scored.recall,
+                precision=scored.precision,
+                solved=scored.solved,
+                calls=scored.calls,
+                reward=scored.reward,
+                answer_correct=float(scored.answer_correct or False),
+                turns=trajectory.turns,
+            )
+        )
+
+    def report(self, seed: int = 0) -> Report:
+        """The report of what was added; `seed` fixes the bootstrap."""
+        rows = [row for scored in self._rows.values() for row in scored]
+        means = _means(rows)
+        episodes = self._episodes.total()
+        return Report(
+            arenas=len(self._episodes),
+            episodes=episodes,
+            f1=bootstrap([[row.f1 for row in scored] for scored in self._rows.values()], seed),
+            recall=means and means.recall,
+            precision=means and means.precision,
+            solved=means and means.solved,
+            calls=means and means.calls,
+            infrastructure_failures=self._failures,
+            failure_rate=self._failures / episodes if episodes else 0.0,
+            reward=means and means.reward,
+            answer_correct=means and means.answer_correct,
+            turns=means and means.turns,
+            stop_reasons=dict(sorted(self._stops.items())),
+            by_scenario=self._groups("scenario"),
+            by_hops=self._groups("hops"),
+            by_language=self._groups("language"),
+            prompt_tokens=self._tokens["prompt_tokens"],
+            completion_tokens=self._tokens["completion_tokens"],
+            cached_tokens=self._tokens["cached_tokens"],
+        )
+
+    def _groups(self, grouping: str) -> dict[str, Group]:
+        return {
+            name: self._group(arenas)
+            for (kind, name), arenas in sorted(self._members.items())
+            if kind == grouping
+        }
+
+    def _group(self, arenas: set[str]) -> Group:
+        means = _means([row for arena in arenas for row in self._rows.get(arena, [])])
+        return Group(
+            episodes=sum(self._episodes[arena] for arena in arenas),
+            f1=means and means.f1,
+            recall=means and means.recall,
+            precision=means and means.precision,
+        )
+
+
+def _means(rows: Sequence[_Row]) -> _Row | None:
+    # fsum: the mean of equal values is that value, and does not depend on their order.
+    return (
+        _Row(*(math.fsum(column) / len(rows) for column in zip(*rows, strict=True)))
+        if rows
+        else None
+    )
+
+
+def bootstrap(groups: Sequence[Sequence[float]], seed: int) -> Interval | None:
+    """Mean over all values, with a 95 % percentile interval that resamples whole groups."""
+    groups = [group for group in groups if group]
+    if not groups:
+        return None
+    sums = np.array([math.fsum(group) for group in groups])
+    counts = np.array([len(group) for group in groups])
+    rng = np.random.default_rng(seed)
+    means = np.empty(RESAMPLES)
+    for i in range(RESAMPLES):
+        chosen = rng.integers(len(groups), size=len(groups))
+        means[i] = sums[chosen].sum() / counts[chosen].sum()
+    low, high = np.quantile(means, [0.025, 0.975])
+    mean = math.fsum(value for group in groups for value in group) / int(counts.sum())
+    return Interval(mean=mean, low=float(low), high=float(high))

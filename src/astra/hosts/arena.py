@@ -1,0 +1,109 @@
+"""Plays an arena: its tools and distractors, each call run in one sandbox episode.
+
+The question's goals and answers stay here: only sources, data and arguments enter the sandbox.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Self
+
+from astra.errors import HostError
+from astra.ports import CallFailure, Episode, Sandbox, SandboxSession, ToolResult
+from astra.types import Arena, Json, Message, Tool, ToolDocument
+
+_INSTRUCTIONS = {
+    "en": (
+        "Answer the user's question with the help of the tools. Calls that do not need each "
+        "other's results can be made at once. Make no call that the question does not need. "
+        "When you know the answer, give it in one short sentence, without a call."
+    ),
+    "zh": (
+        "请借助工具回答用户的问题。互不依赖的调用可以同时发出。"
+        "不要做与问题无关的调用。知道答案后，不再调用工具，用一句简短的话给出答案。"
+    ),
+}
+
+
+def arena_messages(arena: Arena) -> tuple[Message, ...]:
+    """What an episode of this arena starts with: instructions and question, in its language."""
+    return (
+        Message(role="system", content=_INSTRUCTIONS[arena.language]),
+        Message(role="user", content=arena.question),
+    )
+
+
+class ArenaHost:
+    """One episode of an arena as a tool host. The sandbox session opens at the first call.
+
+    Tool code that dies or hits a limit raises `SandboxError`: in a certified arena that is a
+    failure of the arena, whatever the arguments were, and never the agent's.
+    """
+
+    def __init__(
+        self,
+        arena: Arena,
+        distractors: Sequence[Tool],
+        sandbox: Sandbox,
+        episode: Episode = Episode(),
+    ) -> None:
+        self._arena = arena.id
+        self._tools = [*arena.tools, *distractors]
+        # The order must not tell the arena's own tools from the distractors.
+        random.Random(arena.id).shuffle(self._tools)
+        self._sandbox = sandbox
+        self._episode = episode
+        self._session: SandboxSession | None = None
+        self._opening = asyncio.Lock()
+
+    async def __aenter__(self) -> Self:
+        counts = Counter(tool.name for tool in self._tools)
+        twice = [name for name, count in counts.items() if count > 1]
+        if twice:
+            raise HostError(
+                f"arena {self._arena!r} shows several tools named {twice[0]!r}: "
+                "leave one out, or rename it before mixing"
+            )
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._session is not None:
+            session, self._session = self._session, None
+            await session.close()
+
+    def tools(self) -> Sequence[ToolDocument]:
+        """Documents in an order that is fixed for the arena and says nothing about it."""
+        return [tool.document for tool in self._tools]
+
+    async def call(self, name: str, arguments: dict[str, Json]) -> ToolResult:
+        """Run a tool. Its own errors come back as results; a `SandboxError` is ours."""
+        session = await self._open()
+        outcome = await session.call(name, arguments)
+        if outcome.failure is not None:
+            return _failed(name, outcome.failure)
+        value = outcome.value
+        failed = isinstance(value, dict) and isinstance(value.get("error"), dict)
+        return ToolResult(value, is_error=failed)
+
+    async def _open(self) -> SandboxSession:
+        async with self._opening:
+            if self._session is None:
+                self._session = await self._sandbox.open(self._tools, self._episode)
+            return self._session
+
+
+def _failed(name: str, failure: CallFailure) -> ToolResult:
+    if failure.kind == "missing":
+        raise HostError(f"tool {name!r} has no function of that name: {failure.message}")
+    code = "invalid_arguments" if failure.kind == "arguments" else "tool_failed"
+    message = f"{failure.type}: {failure.message}"
+    return ToolResult({"error": {"code": code, "message": message}}, is_error=True)

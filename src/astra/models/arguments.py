@@ -1,0 +1,151 @@
+"""Random arguments that fit a JSON Schema, for the random policy and for probing tools.
+
+Covers what tool documents use: types, enumerations, bounds, lengths, items, objects, unions and
+local references. What it can't make (a pattern, say) it reports, rather than send a wrong value.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+import string
+from collections.abc import Mapping
+from datetime import date, timedelta
+from typing import Any
+
+from jsonschema.exceptions import SchemaError
+from jsonschema.validators import Draft202012Validator, validator_for
+from referencing import Registry
+from referencing.exceptions import Unresolvable
+
+from astra.types import Json
+
+_DEPTH = 6
+"""How deep values are nested before only what is required is made."""
+_TRIES = 20
+
+
+def random_arguments(schema: Mapping[str, Json], rng: random.Random) -> dict[str, Json] | None:
+    """Arguments that the schema accepts; None when none were found in a few tries."""
+    kind = validator_for(schema, default=Draft202012Validator)
+    validator = kind(schema, registry=Registry())
+    for _ in range(_TRIES):
+        try:
+            value = _value(schema, rng, schema, 0)
+            if isinstance(value, dict) and validator.is_valid(value):
+                return value
+        except (
+            ValueError,
+            KeyError,
+            TypeError,
+            AttributeError,
+            RecursionError,
+            SchemaError,
+            Unresolvable,
+        ):
+            # The schema contradicts itself or is none; another branch may still do.
+            continue
+    return None
+
+
+def _value(schema: Any, rng: random.Random, root: Mapping[str, Json], depth: int) -> Json:
+    if not isinstance(schema, Mapping) or not schema:
+        return _string({}, rng)
+    if "$ref" in schema:
+        return _value(_resolve(schema["$ref"], root), rng, root, depth + 1)
+    if "const" in schema:
+        return schema["const"]
+    if "enum" in schema:
+        return rng.choice(schema["enum"])
+    for union in ("anyOf", "oneOf"):
+        if union in schema:
+            rest = {k: v for k, v in schema.items() if k != union}
+            return _value({**rest, **rng.choice(schema[union])}, rng, root, depth + 1)
+    if "allOf" in schema:
+        merged = {k: v for k, v in schema.items() if k != "allOf"}
+        for part in schema["allOf"]:
+            merged.update(part)
+        return _value(merged, rng, root, depth + 1)
+    kinds = schema.get("type", "object" if "properties" in schema else "string")
+    match rng.choice(kinds) if isinstance(kinds, list) else kinds:
+        case "object":
+            return _object(schema, rng, root, depth)
+        case "array":
+            return _array(schema, rng, root, depth)
+        case "integer":
+            return _number(schema, rng, whole=True)
+        case "number":
+            return _number(schema, rng, whole=False)
+        case "boolean":
+            return rng.random() < 0.5
+        case "null":
+            return None
+        case _:
+            return _string(schema, rng)
+
+
+def _resolve(reference: str, root: Mapping[str, Json]) -> Json:
+    if not reference.startswith("#"):
+        raise ValueError(f"{reference!r} is no reference inside the schema")
+    node: Any = root
+    for part in reference.lstrip("#").strip("/").split("/"):
+        if part:
+            node = node[part.replace("~1", "/").replace("~0", "~")]
+    return node
+
+
+def _object(
+    schema: Mapping[str, Any], rng: random.Random, root: Mapping[str, Json], depth: int
+) -> Json:
+    required = schema.get("required", [])
+    properties = {name: {} for name in required} | schema.get("properties", {})
+    return {
+        name: _value(inner, rng, root, depth + 1)
+        for name, inner in properties.items()
+        if name in required or (depth < _DEPTH and rng.random() < 0.5)
+    }
+
+
+def _array(
+    schema: Mapping[str, Any], rng: random.Random, root: Mapping[str, Json], depth: int
+) -> Json:
+    least = schema.get("minItems", 0)
+    most = min(schema.get("maxItems", least + 3), least + 10) if depth < _DEPTH else least
+    items = schema.get("items", {})
+    return [_value(items, rng, root, depth + 1) for _ in range(rng.randint(least, most))]
+
+
+def _number(schema: Mapping[str, Any], rng: random.Random, *, whole: bool) -> int | float:
+    low, high = _bounds(schema, 1 if whole else 0)
+    step = schema.get("multipleOf")
+    if step:
+        return rng.randint(math.ceil(low / step), math.floor(high / step)) * step
+    if whole:
+        return rng.randint(math.ceil(low), math.floor(high))
+    return round(rng.uniform(low, high), 3)
+
+
+def _bounds(schema: Mapping[str, Any], margin: float) -> tuple[float, float]:
+    """Inclusive bounds; an open side gets one a hundred away."""
+    low = schema.get("minimum")
+    high = schema.get("maximum")
+    if "exclusiveMinimum" in schema:
+        low = schema["exclusiveMinimum"] + margin
+    if "exclusiveMaximum" in schema:
+        high = schema["exclusiveMaximum"] - margin
+    if low is None:
+        low = 0 if high is None or high >= 0 else high - 100
+    return low, low + 100 if high is None else high
+
+
+def _string(schema: Mapping[str, Any], rng: random.Random) -> str:
+    day = date(2000, 1, 1) + timedelta(days=rng.randrange(9000))
+    match schema.get("format"):
+        case "date":
+            return day.isoformat()
+        case "date-time":
+            return f"{day.isoformat()}T{rng.randrange(24):02d}:00:00Z"
+        case _:
+            least = schema.get("minLength", 1)
+            most = min(schema.get("maxLength", least + 8), least + 8)
+            return "".join(rng.choices(string.ascii_lowercase, k=rng.randint(least, most)))

@@ -1,0 +1,233 @@
+"""Chat models behind an OpenAI-compatible endpoint. The only place that retries or times out.
+
+The key never stands in an error, a repr or a record: the texts of errors, which may quote the
+endpoint, are cleaned of it. Nothing that the endpoint answers is taken on trust.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import email.utils
+import json
+import random
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+import openai
+
+from astra.errors import ConfigError, ModelBadReply, ModelError, ModelUnavailable
+from astra.models.wire import as_reply, as_request
+from astra.ports import Reply, Sampling
+from astra.types import Finish, Json, Message, ToolDocument
+
+
+@dataclass(frozen=True, slots=True)
+class Retries:
+    """How often and how long the endpoint is asked for one reply."""
+
+    attempts: int = 6
+    first_wait: float = 0.5
+    """Seconds before the second attempt; doubles from then on, with jitter."""
+    longest_wait: float = 60.0
+    """Seconds; an endpoint that asks (`Retry-After`) for a longer pause counts as down."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Again:
+    """An attempt that failed in a way that another attempt may mend."""
+
+    error: ModelError
+    wait: float | None = None
+    """Seconds the endpoint asked to wait; None: it did not say."""
+
+
+class OpenAIModel:
+    """A model of an OpenAI-compatible endpoint, asked through its chat-completions API.
+
+    `timeout`: seconds of one attempt, from sending to the last byte. `extra`: further fields of
+    every request, as the endpoint understands them. Close it, or use it as an async context.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        base_url: str,
+        api_key: str | None = None,
+        *,
+        timeout: float = 300.0,
+        retries: Retries = Retries(),
+        max_reply_bytes: int = 8 * 2**20,
+        extra: Mapping[str, Json] | None = None,
+    ) -> None:
+        parts = urlsplit(base_url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ConfigError(f"base URL {base_url!r} is no URL; give one like http://host:8000/v1")
+        if parts.username or parts.password:
+            raise ConfigError("the base URL holds a user or password; give an API key instead")
+        if retries.attempts < 1:
+            raise ConfigError(f"attempts {retries.attempts!r} must be at least 1")
+        self._name = name
+        self._base_url = base_url
+        self._secret = api_key or ""
+        self._timeout = timeout
+        self._retries = retries
+        self._max_reply_bytes = max_reply_bytes
+        self._extra = dict(extra or {})
+        # Unseeded: it spreads retries in time and reaches no result.
+        self._jitter = random.Random()
+        # Local servers want no key, the client wants one.
+        self._client = openai.AsyncOpenAI(
+            api_key=api_key or "none", base_url=base_url, timeout=timeout, max_retries=0
+        )
+        # The client takes these from the environment; they belong to another account's endpoint.
+        self._client.organization = None
+        self._client.project = None
+
+    def __repr__(self) -> str:
+        return f"OpenAIModel({self._name!r}, {self._base_url!r})"
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._client.close()
+
+    async def __aenter__(self) -> OpenAIModel:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def generate(
+        self, messages: Sequence[Message], tools: Sequence[ToolDocument], sampling: Sampling
+    ) -> Reply:
+        """Ask until a usable reply comes, at most `retries.attempts` times.
+
+        A conversation that outgrew the endpoint's context ends as a reply cut by length, since
+        nothing of ours broke; a first message that does not fit is an error.
+        """
+        body = as_request(self._name, messages, tools, sampling)
+        spoken = any(message.role == "assistant" for message in messages)
+        for attempt in range(self._retries.attempts):
+            outcome = await self._attempt(body, spoken)
+            if isinstance(outcome, Reply):
+                return outcome
+            wait = self._wait(attempt, outcome)
+            if wait is None:
+                raise outcome.error
+            await asyncio.sleep(wait)
+        raise AssertionError("unreachable: the last attempt returns or raises")
+
+    def _wait(self, attempt: int, outcome: _Again) -> float | None:
+        """Seconds before the next attempt; None: there is none."""
+        if attempt + 1 >= self._retries.attempts:
+            return None
+        if outcome.wait is not None:
+            return outcome.wait if outcome.wait <= self._retries.longest_wait else None
+        wait = min(self._retries.first_wait * 2**attempt, self._retries.longest_wait)
+        return wait * self._jitter.uniform(0.75, 1.0)
+
+    async def _attempt(self, body: dict[str, Json], spoken: bool) -> Reply | _Again:
+        try:
+            async with asyncio.timeout(self._timeout):
+                raw = await self._client.chat.completions.with_raw_response.create(
+                    **body, extra_body=self._extra
+                )
+            return self._read(raw.http_response.content)
+        except (TimeoutError, openai.APITimeoutError):
+            return _Again(self._unavailable(f"no whole answer within {self._timeout:g} s"))
+        except openai.APIStatusError as error:
+            if spoken and _outgrown(error):
+                return Reply(Message(role="assistant"), Finish.length)
+            return self._refused(error)
+        except openai.APIConnectionError as error:
+            cause = error.__cause__ or error
+            text = f"{type(cause).__name__}: {cause}" if str(cause) else type(cause).__name__
+            return _Again(self._unavailable(f"the connection failed ({text})"))
+        except ModelBadReply as error:
+            return _Again(error)
+
+    def _read(self, content: bytes) -> Reply:
+        if len(content) > self._max_reply_bytes:
+            raise self._bad(
+                f"a reply of {len(content)} bytes; at most {self._max_reply_bytes} are taken. "
+                "Lower max_tokens, or raise max_reply_bytes"
+            )
+        try:
+            return as_reply(json.loads(content))
+        except (ValueError, RecursionError) as error:
+            raise self._bad(f"{error}; it begins {content[:200]!r}") from None
+
+    def _refused(self, error: openai.APIStatusError) -> _Again:
+        """Whether a status is worth another attempt; raises when it is not."""
+        status, text = error.status_code, _detail(error)
+        if _passes(error):
+            failure = self._unavailable(f"status {status}: {text}")
+            return _Again(failure, _retry_after(error.response.headers))
+        raise self._unavailable(f"status {status}: {text}. {_advice(status)}") from None
+
+    def _unavailable(self, what: str) -> ModelUnavailable:
+        return ModelUnavailable(self._about(what, "could not be asked"))
+
+    def _bad(self, what: str) -> ModelBadReply:
+        return ModelBadReply(self._about(what, "gave an unusable reply"))
+
+    def _about(self, what: str, verb: str) -> str:
+        text = f"model {self._name!r} at {self._base_url!r} {verb}: {what}"
+        return text.replace(self._secret, "***") if self._secret else text
+
+
+# --- statuses --------------------------------------------------------------------------------
+
+
+def _passes(error: openai.APIStatusError) -> bool:
+    """Whether the same request may succeed later."""
+    if error.status_code == 429:
+        return error.code != "insufficient_quota"
+    return error.status_code in (408, 409) or error.status_code >= 500
+
+
+def _outgrown(error: openai.APIStatusError) -> bool:
+    """Whether the endpoint refused because the conversation is longer than its context."""
+    if error.status_code not in (400, 413, 422):
+        return False
+    text = f"{error.code} {_detail(error)}".lower()
+    return any(sign in text for sign in ("context_length", "context length", "too many tokens"))
+
+
+def _advice(status: int) -> str:
+    match status:
+        case 401 | 403:
+            return "Check the API key, and that it may use this model"
+        case 404:
+            return "Check the model's name, and that the base URL ends as the server wants (/v1)"
+        case 429:
+            return "The account is out of credit: top it up or use another key"
+        case _:
+            return "The endpoint rejects the request: check the sampling options and the tools"
+
+
+def _detail(error: openai.APIStatusError) -> str:
+    """What the endpoint says was wrong, bounded."""
+    body: Any = error.body
+    text = body.get("message") if isinstance(body, dict) else body
+    return str(text or error.message)[:500]
+
+
+def _retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds to wait by the `Retry-After` header (a number or a date); None without one."""
+    value = headers.get("retry-after", "")
+    try:
+        wait = float(value)
+    except ValueError:
+        try:
+            wait = email.utils.parsedate_to_datetime(value).timestamp() - time.time()
+        except (ValueError, TypeError):
+            return None
+    # NaN and negative waits are nonsense: fall back to our own pause.
+    return wait if wait >= 0 else None

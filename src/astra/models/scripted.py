@@ -1,0 +1,57 @@
+"""A model that says what it is told to: for tests, demonstrations and recorded conversations."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from astra.errors import ModelBadReply
+from astra.ports import Reply, Sampling
+from astra.types import CallRequest, Finish, Json, Message, ToolCall, ToolDocument, canonical_json
+
+
+class ScriptedModel:
+    """Gives the k-th reply to a conversation that holds k assistant messages.
+
+    It keeps no state, so one instance can hold many conversations at once. Asked for more than
+    it has, it raises `ModelBadReply`.
+    """
+
+    def __init__(self, replies: Sequence[Reply | Message | str], name: str = "scripted") -> None:
+        self._replies = tuple(_as_reply(reply) for reply in replies)
+        self._name = name
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    async def generate(
+        self, messages: Sequence[Message], tools: Sequence[ToolDocument], sampling: Sampling
+    ) -> Reply:
+        turn = sum(message.role == "assistant" for message in messages)
+        if turn >= len(self._replies):
+            raise ModelBadReply(
+                f"the script of {self._name!r} has {len(self._replies)} replies and was asked "
+                f"for number {turn + 1}; end it with a message without calls"
+            )
+        return self._replies[turn]
+
+
+def calling(*calls: ToolCall | tuple[str, dict[str, Json]], text: str = "") -> Message:
+    """An assistant message that makes these calls at once."""
+    pairs = [(c.tool, c.arguments) if isinstance(c, ToolCall) else c for c in calls]
+    return Message(
+        role="assistant",
+        content=text,
+        tool_calls=tuple(
+            CallRequest(id=f"call_{index}", tool=tool, arguments=canonical_json(arguments))
+            for index, (tool, arguments) in enumerate(pairs)
+        ),
+    )
+
+
+def _as_reply(reply: Reply | Message | str) -> Reply:
+    if isinstance(reply, Reply):
+        return reply
+    if isinstance(reply, str):
+        reply = Message(role="assistant", content=reply)
+    return Reply(reply, Finish.tool_calls if reply.tool_calls else Finish.stop)

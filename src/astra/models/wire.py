@@ -1,0 +1,155 @@
+"""The chat-completions format: our messages to a request, an answer to our reply.
+
+Answers are read leniently where endpoints differ (missing usage, other names for reasoning) and
+strictly where a guess would invent something. Whatever can't be read raises ValueError.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from astra.ports import Reply, Sampling
+from astra.types import CallRequest, Finish, Json, Message, ToolDocument, Usage
+
+_FINISH = {
+    "stop": Finish.stop,
+    "tool_calls": Finish.tool_calls,
+    "function_call": Finish.tool_calls,
+    "length": Finish.length,
+    "content_filter": Finish.filtered,
+}
+_NAME_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-")
+
+
+# --- requests --------------------------------------------------------------------------------
+
+
+def as_request(
+    model: str, messages: Sequence[Message], tools: Sequence[ToolDocument], sampling: Sampling
+) -> dict[str, Json]:
+    """The body of a chat-completions request; options that are None are left out."""
+    body: dict[str, Json] = {"model": model, "messages": [_message(m) for m in messages]}
+    if tools:
+        body["tools"] = [document.openai() for document in tools]
+    options = {
+        "temperature": sampling.temperature,
+        "top_p": sampling.top_p,
+        # The older name: servers other than OpenAI's know only this one.
+        "max_tokens": sampling.max_tokens,
+        "seed": sampling.seed,
+    }
+    body.update({name: value for name, value in options.items() if value is not None})
+    return body
+
+
+def _message(message: Message) -> dict[str, Json]:
+    entry: dict[str, Json] = {"role": message.role, "content": message.content}
+    if message.tool_calls:
+        entry["tool_calls"] = [_call(call) for call in message.tool_calls]
+    if message.tool_call_id is not None:
+        entry["tool_call_id"] = message.tool_call_id
+    return entry
+
+
+def _call(call: CallRequest) -> dict[str, Json]:
+    """A past call in a form that endpoints take back.
+
+    Many refuse a conversation in which a name or the JSON of the arguments is broken. Sent as it
+    was, one bad call would make every later request fail and look like a failure of ours.
+    """
+    name = "".join(c if c in _NAME_CHARACTERS else "_" for c in call.tool)[:64] or "_"
+    arguments = call.arguments if _is_object(call.arguments) else _wrapped(call.arguments)
+    return {
+        "id": call.id,
+        "type": "function",
+        "function": {"name": name, "arguments": arguments},
+    }
+
+
+def _is_object(text: str) -> bool:
+    try:
+        return isinstance(json.loads(text, parse_constant=_no_constant), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _wrapped(text: str) -> str:
+    return json.dumps({"malformed": text}, ensure_ascii=False) if text.strip() else "{}"
+
+
+# --- answers ---------------------------------------------------------------------------------
+
+
+def as_reply(answer: Json) -> Reply:
+    """The first choice of a chat-completions answer; ValueError says what is wrong with it."""
+    choices = _mapping(answer, "the answer").get("choices")
+    if not isinstance(choices, list) or not choices:
+        raise ValueError(f"the answer has no choices but {str(choices)[:100]}")
+    choice = _mapping(choices[0], "the first choice")
+    message = _mapping(choice.get("message"), "the first choice's message")
+    calls = message.get("tool_calls") or []
+    if not isinstance(calls, list):
+        raise ValueError(f"tool_calls is no list but {type(calls).__name__}")
+    return Reply(
+        Message(
+            role="assistant",
+            content=_text(message.get("content")) or _text(message.get("refusal")),
+            reasoning=_text(message.get("reasoning_content") or message.get("reasoning")),
+            tool_calls=tuple(_request(call) for call in calls),
+        ),
+        Finish.filtered if message.get("refusal") else _finish(choice.get("finish_reason")),
+        _usage(answer.get("usage")),
+    )
+
+
+def _finish(reason: Json) -> Finish:
+    return _FINISH.get(reason, Finish.unknown) if isinstance(reason, str) else Finish.unknown
+
+
+def _request(call: Json) -> CallRequest:
+    function = _mapping(_mapping(call, "a tool call").get("function"), "a tool call's function")
+    arguments = function.get("arguments")
+    if arguments is not None and not isinstance(arguments, str):
+        arguments = json.dumps(arguments, ensure_ascii=False)  # some servers send the object
+    return CallRequest(
+        id=_text(call.get("id")), tool=_text(function.get("name")), arguments=_text(arguments)
+    )
+
+
+def _usage(usage: Json) -> Usage:
+    if not isinstance(usage, Mapping):
+        return Usage()
+    details = usage.get("prompt_tokens_details")
+    return Usage(
+        prompt_tokens=_count(usage.get("prompt_tokens")),
+        completion_tokens=_count(usage.get("completion_tokens")),
+        cached_tokens=_count(details.get("cached_tokens") if isinstance(details, Mapping) else 0),
+    )
+
+
+def _count(value: Json) -> int:
+    return value if isinstance(value, int) and value > 0 else 0
+
+
+def _mapping(value: Json, what: str) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise ValueError(f"{what} is no object but {str(value)[:100]!r}")
+    return value
+
+
+def _text(value: Json) -> str:
+    """Text content, also as a list of parts; lone surrogates can't be stored and are replaced."""
+    if value is None:
+        return ""
+    if isinstance(value, list):
+        parts = (part.get("text") if isinstance(part, Mapping) else part for part in value)
+        return "".join(_text(part) for part in parts)
+    if not isinstance(value, str):
+        raise ValueError(f"text expected, not {str(value)[:100]!r}")
+    return value.encode("utf-8", "replace").decode()

@@ -1,0 +1,190 @@
+"""Fakes behind the ports: a model, a host, and a sandbox that confines nothing.
+
+For tests only. `InProcessSandbox` runs tool code in the calling process with all its rights: it
+keeps the contract of `Sandbox` and gives none of its protection.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import json
+import random
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from types import TracebackType
+from typing import Any, Self
+
+from astra.ports import (
+    CallFailure,
+    CallOutcome,
+    Episode,
+    Reply,
+    Sampling,
+    ToolResult,
+)
+from astra.types import Finish, Json, Message, Tool, ToolDocument
+
+Speak = Callable[[Sequence[Message], Sequence[ToolDocument], Sampling], Reply | Message | Exception]
+Act = Callable[[str, dict[str, Json]], Awaitable[ToolResult]]
+
+
+def document(name: str, properties: Mapping[str, Json] | None = None, **more: Json) -> ToolDocument:
+    """A tool document; every parameter is required, `more` goes into the schema."""
+    wanted = dict(properties or {})
+    schema = {"type": "object", "properties": wanted, "required": list(wanted), **more}
+    return ToolDocument(name=name, description=f"Does {name}.", parameters=schema)
+
+
+class FakeModel:
+    """Answers by a function of the conversation; an exception that it returns is raised.
+
+    `asked` keeps the conversations and options it was given.
+    """
+
+    def __init__(self, speak: Speak, *, name: str = "fake", delay: float = 0.0) -> None:
+        self._speak = speak
+        self._name = name
+        self._delay = delay
+        self.asked: list[tuple[Sequence[Message], Sequence[ToolDocument], Sampling]] = []
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    async def generate(
+        self, messages: Sequence[Message], tools: Sequence[ToolDocument], sampling: Sampling
+    ) -> Reply:
+        self.asked.append((messages, tools, sampling))
+        await asyncio.sleep(self._delay)
+        said = self._speak(messages, tools, sampling)
+        if isinstance(said, Exception):
+            raise said
+        if isinstance(said, Message):
+            return Reply(said, Finish.tool_calls if said.tool_calls else Finish.stop)
+        return said
+
+
+class FakeHost:
+    """A host whose calls are answered by an async function; it records what happens to it."""
+
+    def __init__(self, documents: Sequence[ToolDocument], act: Act) -> None:
+        self._documents = documents
+        self._act = act
+        self.called: list[tuple[str, dict[str, Json]]] = []
+        self.entered = self.left = 0
+        self.running = self.most_running = 0
+        """Calls under way now, and the most there ever were."""
+
+    async def __aenter__(self) -> Self:
+        self.entered += 1
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.left += 1
+
+    def tools(self) -> Sequence[ToolDocument]:
+        return self._documents
+
+    async def call(self, name: str, arguments: dict[str, Json]) -> ToolResult:
+        self.called.append((name, arguments))
+        self.running += 1
+        self.most_running = max(self.most_running, self.running)
+        try:
+            return await self._act(name, arguments)
+        finally:
+            self.running -= 1
+
+
+class InProcessSandbox:
+    """Runs tool code right here, unconfined. Tests only, and only with code of your own."""
+
+    def __init__(self) -> None:
+        self.opened = self.closed = 0
+
+    @property
+    def level(self) -> str:
+        return "unsafe"
+
+    async def open(self, tools: Sequence[Tool], episode: Episode = Episode()) -> InProcessSession:
+        self.opened += 1
+        return InProcessSession(self, tools, episode)
+
+    async def run(
+        self,
+        tools: Sequence[Tool],
+        calls: Sequence[tuple[str, dict[str, Json]]],
+        episode: Episode = Episode(),
+    ) -> list[CallOutcome]:
+        async with await self.open(tools, episode) as session:
+            return [await session.call(name, arguments) for name, arguments in calls]
+
+    async def close(self) -> None:
+        return None
+
+
+class InProcessSession:
+    """An episode of `InProcessSandbox`; calls that come at once are answered in turn."""
+
+    def __init__(self, owner: InProcessSandbox, tools: Sequence[Tool], episode: Episode) -> None:
+        self._owner = owner
+        self._tools = {tool.name: tool for tool in tools}
+        self._episode = episode
+        self._modules: dict[str, dict[str, Any]] = {}
+        self._turn = asyncio.Lock()
+
+    async def call(self, name: str, arguments: dict[str, Json]) -> CallOutcome:
+        async with self._turn:
+            start = time.perf_counter()
+            before = random.getstate()
+            random.seed(self._episode.seed)
+            try:
+                outcome = self._call(name, arguments)
+            finally:
+                random.setstate(before)
+            return CallOutcome(outcome.value, outcome.failure, time.perf_counter() - start)
+
+    def _call(self, name: str, arguments: dict[str, Json]) -> CallOutcome:
+        if name not in self._tools:
+            return CallOutcome(failure=CallFailure("missing", "NameError", f"no tool {name!r}"))
+        try:
+            function = self._module(name).get(name)
+            if function is None:
+                return CallOutcome(failure=CallFailure("missing", "NameError", f"no {name!r}"))
+            try:
+                inspect.signature(function).bind(**arguments)
+            except TypeError as error:
+                return CallOutcome(failure=CallFailure("arguments", "TypeError", str(error)))
+            # Through JSON, as a real sandbox hands it over.
+            return CallOutcome(json.loads(json.dumps(function(**arguments), allow_nan=False)))
+        except Exception as error:  # noqa: BLE001 - becomes the recorded outcome
+            failure = CallFailure("raised", type(error).__name__, str(error)[:2000])
+            return CallOutcome(failure=failure)
+
+    def _module(self, name: str) -> dict[str, Any]:
+        if self._episode.stateful and name in self._modules:
+            return self._modules[name]
+        tool = self._tools[name]
+        module: dict[str, Any] = {"__name__": name, "DATA": json.loads(json.dumps(tool.data))}
+        exec(compile(tool.source, f"<{name}>", "exec"), module)
+        self._modules[name] = module
+        return module
+
+    async def close(self) -> None:
+        self._owner.closed += 1
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.close()
