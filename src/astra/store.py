@@ -26,6 +26,7 @@ from typing import BinaryIO, Literal, Self, TypeVar
 
 import tomli_w
 from pydantic import ValidationError
+from pydantic_core import to_jsonable_python
 
 from astra.errors import StoreError
 from astra.types import Json, Record, Usage
@@ -86,8 +87,15 @@ class Manifest(Record):
 
 def to_line(record: Record) -> bytes:
     """A record as one line of JSONL. ValueError for NaN, lone surrogates and giant rows."""
-    value = record.model_dump(mode="json", exclude_none=isinstance(record, Failure))
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    # Not in JSON mode, where pydantic would turn NaN into null without a word.
+    value = record.model_dump(exclude_none=isinstance(record, Failure))
+    text = json.dumps(
+        value,
+        ensure_ascii=False,
+        separators=(",", ":"),
+        allow_nan=False,
+        default=to_jsonable_python,
+    )
     line = text.encode() + b"\n"
     if len(line) > LINE_BYTES:
         raise ValueError(f"a row of {len(line)} bytes; the most is {LINE_BYTES}")

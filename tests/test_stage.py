@@ -1,0 +1,432 @@
+"""Stages: order, resume, failures as rows, and the same bytes after any number of kills.
+
+Run as a program (`python test_stage.py FOLDER LOG`) this file is the process that gets killed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rich.console import Console
+
+from astra.errors import (
+    ModelUnavailable,
+    Rejected,
+    SandboxDied,
+    SandboxUnavailable,
+    StageError,
+    StoreError,
+)
+from astra.stage import GIVE_UP_AFTER, LOOK_AHEAD, Meter, Side, Stage, StageReport, run
+from astra.store import Failure, RunFolder
+from astra.types import Record, Usage
+
+ITEMS = 300
+
+
+class Thing(Record):
+    id: str
+    key: str
+    text: str = ""
+
+
+class Mark(Record):
+    thing: str
+    number: int
+
+
+def _thing(item: int) -> Thing:
+    """Rows from a few bytes to some 200 kB, so that a kill can fall into a write."""
+    return Thing(id=f"id{item}", key=str(item), text="x" * (200_000 if item % 11 == 0 else item))
+
+
+def _stage(work: object = None, **changes: object) -> Stage[int, Thing]:
+    async def plain(item: int) -> Thing:
+        await asyncio.sleep(0)
+        if item % 7 == 3:
+            raise Rejected("seven", f"{item} is 3 modulo 7")
+        return _thing(item)
+
+    fields = {
+        "name": "things",
+        "work": work or plain,
+        "key": str,
+        "stored_key": lambda row: row["key"],
+        "sides": (Side("marks", lambda t: [Mark(thing=t.id, number=n) for n in range(3)], _owner),),
+    }
+    return Stage(**{**fields, **changes})  # type: ignore[arg-type]
+
+
+def _owner(row: dict[str, str]) -> str:
+    return row["thing"]
+
+
+def _run(
+    folder: RunFolder, count: int = 40, stage: Stage[int, Thing] | None = None, **options: object
+) -> StageReport:
+    return asyncio.run(
+        run(stage or _stage(), range(count), folder, **{"concurrency": 4, **options})  # type: ignore[arg-type]
+    )
+
+
+def _bytes(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(folder.glob("*.jsonl"))}
+
+
+def _keys(folder: RunFolder) -> list[int]:
+    return [int(thing.key) for thing in folder.rows("things", Thing)]
+
+
+# --- order, side rows, failures ---------------------------------------------------------------
+
+
+def test_rows_stand_in_the_order_of_the_inputs_whatever_the_timing(tmp_path: Path) -> None:
+    async def jittery(item: int) -> Thing:
+        await asyncio.sleep(random.random() * 0.01)
+        if item % 5 == 0:
+            raise Rejected("five", "x")
+        return _thing(item)
+
+    folders = [RunFolder.create(tmp_path / name, {}) for name in "ab"]
+    for folder, concurrency in zip(folders, (1, 8), strict=True):
+        report = _run(folder, stage=_stage(jittery), concurrency=concurrency)
+        assert (report.accepted, report.rejected, report.errors) == (32, {"five": 8}, {})
+    assert _bytes(folders[0].path) == _bytes(folders[1].path)
+    assert _keys(folders[0]) == [item for item in range(40) if item % 5]
+    marks = [mark.thing for mark in folders[0].rows("marks", Mark)]
+    assert marks == [f"id{key}" for key in _keys(folders[0]) for _ in range(3)]
+
+
+def test_until_stops_at_that_many_and_cancels_what_is_in_flight(tmp_path: Path) -> None:
+    cancelled: list[int] = []
+
+    async def slow_later(item: int) -> Thing:
+        try:
+            await asyncio.sleep(0.005 if item < 10 else 60)
+        except asyncio.CancelledError:
+            cancelled.append(item)
+            raise
+        return _thing(item)
+
+    folder = RunFolder.create(tmp_path / "run", {})
+    report = _run(folder, 1000, _stage(slow_later), until=10)
+    assert report.accepted == 10 and _keys(folder) == list(range(10))
+    assert cancelled
+    before = _bytes(folder.path)
+    again = _run(folder, 1000, _stage(slow_later), until=10)
+    assert again.resumed == again.accepted == 10 and _bytes(folder.path) == before
+
+
+@given(until=st.integers(0, 45), first=st.integers(0, 45), concurrency=st.integers(1, 9))
+@settings(max_examples=25, deadline=None)
+def test_a_larger_until_goes_on_as_if_it_had_been_asked_at_once(
+    tmp_path_factory: pytest.TempPathFactory, until: int, first: int, concurrency: int
+) -> None:
+    base = tmp_path_factory.mktemp("x")
+    once, twice = (RunFolder.create(base / name, {}) for name in "ab")
+    _run(once, until=max(first, until))
+    for wanted in (min(first, until), max(first, until)):
+        _run(twice, until=wanted, concurrency=concurrency)
+    assert _bytes(once.path) == _bytes(twice.path)
+
+
+def test_failures_are_rows_and_never_stop_the_others(tmp_path: Path) -> None:
+    async def mixed(item: int) -> Thing:
+        if item == 1:
+            raise Rejected("leak", "the answer stands in the question")
+        if item == 2:
+            raise SandboxDied("killed by signal 9 \ud800")
+        if item == 3:
+            return Thing(id="\ud800", key="3")
+        if item == 4:
+            raise asyncio.CancelledError  # a library's own, nobody cancelled us
+        return _thing(item)
+
+    folder = RunFolder.create(tmp_path / "run", {})
+    report = _run(folder, 6, _stage(mixed))
+    assert _keys(folder) == [0, 5]
+    assert report.rejected == {"leak": 1}
+    assert report.errors == {"SandboxDied": 1, "UnicodeEncodeError": 1, "CancelledError": 1}
+    rows = list(folder.rows("things.failed", Failure))
+    assert [row.key for row in rows] == ["1", "2", "3", "4"]
+    assert rows[0].check == "leak" and rows[0].message == "the answer stands in the question"
+    assert rows[1].type == "SandboxDied" and rows[1].message == "killed by signal 9 ?"
+    counts = folder.manifest().stages["things"]
+    assert (counts.accepted, counts.rejected, counts.errors) == (2, report.rejected, report.errors)
+
+
+def test_errors_are_tried_again_and_rejections_are_final(tmp_path: Path) -> None:
+    asked: list[int] = []
+    down = True
+
+    async def sometimes(item: int) -> Thing:
+        asked.append(item)
+        if item == 1:
+            raise Rejected("one", "x")
+        if item == 2 and down:
+            raise ModelUnavailable("down")
+        return _thing(item)
+
+    folder = RunFolder.create(tmp_path / "run", {})
+    assert _run(folder, 4, _stage(sometimes)).errors == {"ModelUnavailable": 1}
+    asked.clear()
+    down = False
+    report = _run(folder, 4, _stage(sometimes))
+    assert asked == [2] and report.errors == {} and report.resumed == 3
+    assert sorted(_keys(folder)) == [0, 2, 3]
+    assert [row.key for row in folder.rows("things.failed", Failure)] == ["1"]
+
+
+@pytest.mark.parametrize("error", [SandboxUnavailable, ModelUnavailable, KeyError])
+def test_a_stage_in_which_everything_breaks_stops(tmp_path: Path, error: type[Exception]) -> None:
+    asked: list[int] = []
+
+    async def broken(item: int) -> Thing:
+        asked.append(item)
+        raise error("no confinement here")
+
+    folder = RunFolder.create(tmp_path / "run", {})
+    with pytest.raises(StageError, match=f"{error.__name__}: .*no confinement here"):
+        _run(folder, 10_000, _stage(broken))
+    assert len(asked) <= GIVE_UP_AFTER + 4 * LOOK_AHEAD
+    with pytest.raises(StageError):
+        _run(folder, 10_000, _stage(broken))
+    assert len(list(folder.rows("things.failed", Failure))) < 2 * GIVE_UP_AFTER
+
+
+def test_a_stage_goes_on_past_a_row_of_errors_of_the_items_own(tmp_path: Path) -> None:
+    async def hard_middle(item: int) -> Thing:
+        if 5 <= item < 5 + 2 * GIVE_UP_AFTER:
+            raise ValueError("odd item")
+        return _thing(item)
+
+    folder = RunFolder.create(tmp_path / "run", {})
+    report = _run(folder, 100, _stage(hard_middle))
+    assert report.accepted == 60 and report.errors == {"ValueError": 2 * GIVE_UP_AFTER}
+
+
+def test_a_stage_stops_when_what_it_needs_goes_away(tmp_path: Path) -> None:
+    async def dies(item: int) -> Thing:
+        if item >= 5:
+            raise ModelUnavailable("gone")
+        return _thing(item)
+
+    folder = RunFolder.create(tmp_path / "run", {})
+    with pytest.raises(StageError, match="gone"):
+        _run(folder, 10_000, _stage(dies))
+    assert _keys(folder) == list(range(5))
+
+
+# --- inputs -----------------------------------------------------------------------------------
+
+
+def test_inputs_may_be_asynchronous_and_slow(tmp_path: Path) -> None:
+    folder = RunFolder.create(tmp_path / "run", {})
+    seen: list[int] = []
+
+    async def inputs() -> AsyncIterator[int]:
+        for item in range(6):
+            yield item
+            await asyncio.sleep(0.02)
+            seen.append(len(_keys(folder)))
+
+    asyncio.run(run(_stage(), inputs(), folder, concurrency=4))
+    assert _keys(folder) == [0, 1, 2, 4, 5]
+    assert seen[0] == 1, "finished items are written while the next input is awaited"
+
+
+def test_inputs_are_pulled_no_further_than_the_window(tmp_path: Path) -> None:
+    pulled = 0
+    finished = 0
+
+    def inputs() -> Iterator[int]:
+        nonlocal pulled
+        for pulled in range(1, 501):
+            assert pulled - finished <= 3 * LOOK_AHEAD + 2
+            yield pulled
+
+    async def work(item: int) -> Thing:
+        nonlocal finished
+        await asyncio.sleep(0.02 if item % 50 == 0 else 0)
+        finished += 1
+        return _thing(item)
+
+    asyncio.run(run(_stage(work), inputs(), RunFolder.create(tmp_path / "run", {}), concurrency=3))
+    assert finished == 500
+
+
+def test_no_more_than_concurrency_run_at_once(tmp_path: Path) -> None:
+    running = most = 0
+
+    async def work(item: int) -> Thing:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        await asyncio.sleep(0.001)
+        running -= 1
+        return _thing(item)
+
+    _run(RunFolder.create(tmp_path / "run", {}), 50, _stage(work), concurrency=3)
+    assert most == 3
+
+
+def test_the_first_of_two_inputs_of_one_key_counts(tmp_path: Path) -> None:
+    folder = RunFolder.create(tmp_path / "run", {})
+    asyncio.run(run(_stage(), [1, 2, 1, 2, 4], folder, concurrency=2))
+    assert _keys(folder) == [1, 2, 4]
+
+
+def test_an_error_of_the_inputs_is_the_stages_error(tmp_path: Path) -> None:
+    def inputs() -> Iterator[int]:
+        yield 0
+        raise StoreError("no more")
+
+    with pytest.raises(StoreError, match="no more"):
+        asyncio.run(run(_stage(), inputs(), RunFolder.create(tmp_path / "run", {}), concurrency=2))
+
+
+def test_cancelling_keeps_what_is_done(tmp_path: Path) -> None:
+    async def slow_later(item: int) -> Thing:
+        await asyncio.sleep(0 if item < 5 else 60)
+        return _thing(item)
+
+    folder = RunFolder.create(tmp_path / "run", {})
+
+    async def main() -> None:
+        await asyncio.wait_for(run(_stage(slow_later), range(99), folder, concurrency=4), 0.2)
+
+    with pytest.raises(TimeoutError):
+        asyncio.run(main())
+    assert [key for key in _keys(folder) if key < 3] == [0, 1, 2]
+    with folder.lock():
+        pass
+
+
+# --- what is on record ------------------------------------------------------------------------
+
+
+def test_costs_add_up_over_runs(tmp_path: Path) -> None:
+    folder = RunFolder.create(tmp_path / "run", {})
+    for until in (3, 6):
+        meter = Meter()
+
+        async def work(item: int, meter: Meter = meter) -> Thing:
+            meter.add(Usage(prompt_tokens=10), dollars=0.5)
+            return _thing(item)
+
+        _run(folder, stage=_stage(work, meter=meter), until=until, concurrency=1)
+    counts = folder.manifest().stages["things"]
+    assert counts.usage.prompt_tokens >= 60 and counts.dollars >= 3.0 and counts.seconds > 0
+
+
+def test_rows_of_something_else_are_not_resumed_from(tmp_path: Path) -> None:
+    folder = RunFolder.create(tmp_path / "run", {})
+    (folder.path / "things.jsonl").write_text('{"id": "x"}\n')
+    with pytest.raises(StoreError, match="rows of something else"):
+        _run(folder)
+
+
+def test_a_locked_folder_is_not_written(tmp_path: Path) -> None:
+    folder = RunFolder.create(tmp_path / "run", {})
+    with folder.lock(), pytest.raises(StoreError, match="another process"):
+        _run(RunFolder(folder.path))
+
+
+def test_the_bar_shows_on_a_terminal_only(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _run(RunFolder.create(tmp_path / "a", {}), console=Console(stderr=True, force_terminal=False))
+    assert capsys.readouterr().err == ""
+    terminal = Console(stderr=True, force_terminal=True, width=150)
+    _run(RunFolder.create(tmp_path / "b", {}), console=terminal, total=40)
+    shown = capsys.readouterr().err
+    assert "34 accepted, 6 rejected" in shown and "40/40" in shown and "/s" in shown
+
+
+# --- kills ------------------------------------------------------------------------------------
+
+
+@given(st.data())
+@settings(max_examples=40, deadline=None)
+def test_files_cut_anywhere_are_completed_to_the_same_bytes(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    """Side rows are written before the main row, so a kill leaves at least as many of them."""
+    base = tmp_path_factory.mktemp("x")
+    folder = RunFolder.create(base / "run", {})
+    _run(folder)
+    whole = _bytes(folder.path)
+    main = whole["things.jsonl"]
+    cut = data.draw(st.integers(0, len(main)))
+    accepted = main[:cut].count(b"\n")
+    least = sum(len(line) for line in whole["marks.jsonl"].splitlines(True)[: 3 * accepted])
+    for name, start in (("marks.jsonl", least), ("things.failed.jsonl", 0)):
+        end = data.draw(st.integers(start, len(whole[name])))
+        (folder.path / name).write_bytes(whole[name][:end])
+    (folder.path / "things.jsonl").write_bytes(main[:cut])
+    _run(folder)
+    assert _bytes(folder.path) == whole
+
+
+def test_kills_at_random_moments_change_no_byte_and_repeat_no_recorded_item(
+    tmp_path: Path,
+) -> None:
+    command = [sys.executable, __file__]
+    subprocess.run([*command, str(tmp_path / "whole"), str(tmp_path / "whole.log")], check=True)
+    moments = random.Random(5)
+    folder, log = RunFolder(tmp_path / "killed"), tmp_path / "killed.log"
+    kills = 0
+    while True:
+        recorded = {str(key) for key in _keys(folder)} | {
+            row.key for row in folder.rows("things.failed", Failure)
+        }
+        logged = log.read_text().count("\n") if log.exists() else 0
+        arguments = [*command, str(folder.path), str(log)]
+        with subprocess.Popen(arguments, stdout=subprocess.PIPE) as process:
+            assert process.stdout is not None
+            if process.stdout.readline() == b"started\n" and kills < 12:
+                time.sleep(moments.uniform(0.005, 0.12))
+                process.send_signal(signal.SIGKILL)
+        computed = log.read_text().split("\n")[logged:] if log.exists() else []
+        assert not recorded & set(computed), "an item on record was computed again"
+        if process.returncode == 0:
+            break
+        assert process.returncode == -signal.SIGKILL
+        kills += 1
+    assert kills >= 10
+    assert _bytes(folder.path) == _bytes(tmp_path / "whole")
+    assert len(json.loads((folder.path / "manifest.json").read_text())["stages"]) == 1
+
+
+def _killed_program(folder: Path, log: Path) -> None:
+    file = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+
+    async def work(item: int) -> Thing:
+        await asyncio.sleep(random.random() * 0.04)
+        os.write(file, f"{item}\n".encode())
+        if item % 7 == 3:
+            raise Rejected("seven", f"{item}")
+        return _thing(item)
+
+    def inputs() -> Iterator[int]:
+        os.write(1, b"started\n")
+        yield from range(ITEMS)
+
+    store = RunFolder.create(folder, {"items": ITEMS})
+    asyncio.run(run(_stage(work), inputs(), store, concurrency=4))
+
+
+if __name__ == "__main__":
+    _killed_program(Path(sys.argv[1]), Path(sys.argv[2]))

@@ -1,0 +1,277 @@
+"""Run folders: whole lines, one writer, no drift of options, clear words about damage."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from astra.errors import StoreError
+from astra.store import Failure, Manifest, RunFolder, StageCounts, to_line
+from astra.types import Json, Record
+
+
+class Row(Record):
+    id: str
+    value: Json = None
+
+
+def _write(folder: RunFolder, name: str, rows: list[Row]) -> None:
+    with folder.lock(), folder.append(name) as log:
+        log.append([to_line(row) for row in rows])
+
+
+@given(
+    st.text(st.characters(exclude_categories=["Cs"])),
+    st.recursive(
+        st.none()
+        | st.booleans()
+        | st.integers()
+        | st.floats(allow_nan=False, allow_infinity=False)
+        | st.text(st.characters(exclude_categories=["Cs"])),
+        lambda inner: (
+            st.lists(inner)
+            | st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), inner)
+        ),
+    ),
+)
+def test_a_line_reads_back_as_it_was(text: str, value: Json) -> None:
+    row = Row(id=text, value=value)
+    line = to_line(row)
+    assert line.count(b"\n") == 1
+    assert Row.model_validate_json(line) == row
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), "\ud800"])
+def test_what_json_cannot_hold_is_no_line(value: Json) -> None:
+    with pytest.raises(ValueError):
+        to_line(Row(id="x", value=value))
+
+
+def test_rows_are_appended_and_read_in_order(tmp_path: Path) -> None:
+    folder = RunFolder.create(tmp_path / "run", {"count": 3})
+    _write(folder, "things", [Row(id="a"), Row(id="b")])
+    _write(folder, "things", [Row(id="c", value={"z": 1, "a": "é 中"})])
+    rows = list(RunFolder.open(tmp_path / "run").rows("things", Row))
+    assert [row.id for row in rows] == ["a", "b", "c"]
+    assert list(rows[2].value) == ["z", "a"]
+    offset = [offset for offset, _ in folder.values("things")][2]
+    assert folder.row_at("things", offset, Row) == rows[2]
+    assert list(folder.rows("others", Row)) == []
+
+
+@given(st.integers(0, 100))
+def test_an_unfinished_line_is_not_read_and_is_cut_off(
+    tmp_path_factory: pytest.TempPathFactory, cut: int
+) -> None:
+    folder = RunFolder.create(tmp_path_factory.mktemp("x") / "run", {})
+    _write(folder, "things", [Row(id=name) for name in "abcd"])
+    path = folder.path / "things.jsonl"
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) - min(cut, len(whole))])
+    kept = path.read_bytes().count(b"\n")
+    assert [row.id for row in folder.rows("things", Row)] == list("abcd")[:kept]
+    _write(folder, "things", [Row(id=name) for name in "abcd"[kept:]])
+    assert path.read_bytes() == whole
+
+
+def test_a_long_unfinished_line_is_cut_off(tmp_path: Path) -> None:
+    folder = RunFolder.create(tmp_path / "run", {})
+    _write(folder, "things", [Row(id="a")])
+    path = folder.path / "things.jsonl"
+    whole = path.read_bytes()
+    path.write_bytes(whole + b"x" * 200_000)
+    _write(folder, "things", [])
+    assert path.read_bytes() == whole
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"{not json}\n",
+        b"[1]\n",
+        b"\n",
+        b'{"id": 3}\n',
+        b'{"id": "a", "other": 1}\n',
+        b"\xff\xfe\n",
+        pytest.param(b"[" * 100_000 + b"\n", id="deep"),
+    ],
+)
+def test_a_damaged_line_is_named_with_the_way_out(tmp_path: Path, line: bytes) -> None:
+    folder = RunFolder.create(tmp_path / "run", {})
+    _write(folder, "things", [Row(id="a")])
+    with (folder.path / "things.jsonl").open("ab") as file:
+        file.write(line + b'{"id": "b"}\n')
+    with pytest.raises(StoreError, match=r"things\.jsonl', line 2.*head -n 1"):
+        list(folder.rows("things", Row))
+
+
+def test_an_endless_line_is_refused_without_reading_it_all(tmp_path: Path) -> None:
+    folder = RunFolder.create(tmp_path / "run", {})
+    with (folder.path / "things.jsonl").open("wb") as file:
+        file.truncate(2**40)  # sparse
+    with pytest.raises(StoreError, match="a line of over"):
+        list(folder.rows("things", Row))
+
+
+def test_links_and_what_is_no_file_are_refused(tmp_path: Path) -> None:
+    folder = RunFolder.create(tmp_path / "run", {})
+    target = tmp_path / "elsewhere.jsonl"
+    target.write_text('{"id": "a"}\n')
+    (folder.path / "things.jsonl").symlink_to(target)
+    with pytest.raises(StoreError, match="symbolic link"):
+        list(folder.rows("things", Row))
+    with pytest.raises(StoreError, match="symbolic link"):
+        _write(folder, "things", [Row(id="b")])
+    assert target.read_text() == '{"id": "a"}\n'
+    os.mkfifo(folder.path / "pipe.jsonl")
+    (folder.path / "folder.jsonl").mkdir()
+    for name in ("pipe", "folder"):
+        with pytest.raises(StoreError, match=f"{name}.jsonl"):
+            list(folder.rows(name, Row))
+
+
+@pytest.mark.parametrize("name", ["../things", "a/b", "", ".x", "A", "a.b", "a\n"])
+def test_names_that_would_lead_out_are_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(StoreError, match="is no name for rows"):
+        list(RunFolder(tmp_path).rows(name, Row))
+
+
+def test_other_options_are_refused_by_name_and_value(tmp_path: Path) -> None:
+    options = {"count": 10, "hops": [1, 5], "model": None, "tables": {"x": {"key": "id"}}}
+    RunFolder.create(tmp_path / "run", options)
+    assert RunFolder.create(tmp_path / "run", options).config()["hops"] == [1, 5]
+    with pytest.raises(StoreError, match=r"count was 10 and is now 20\. Choose another --out"):
+        RunFolder.create(tmp_path / "run", {**options, "count": 20})
+    with pytest.raises(StoreError, match=r"tables\.x\.key was 'id' and is now 'not given'"):
+        RunFolder.create(tmp_path / "run", {**options, "tables": {}})
+
+
+def test_secrets_are_never_written(tmp_path: Path) -> None:
+    config = {
+        "api_key": "sk-1",
+        "nested": {"hf-token": "hf_2", "max_tokens": 5},
+        "base_url": "https://user:word3@host/v1",
+    }
+    folder = RunFolder.create(tmp_path / "run", config)
+    text = (folder.path / "config.toml").read_text()
+    assert not any(secret in text for secret in ("sk-1", "hf_2", "word3"))
+    assert folder.config() == {"nested": {"max_tokens": 5}, "base_url": "https://host/v1"}
+    RunFolder.create(tmp_path / "run", {**config, "api_key": "sk-other"})
+
+
+def test_folders_of_something_else_are_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "thesis.doc").write_text("x")
+    with pytest.raises(StoreError, match=r"thesis\.doc"):
+        RunFolder.create(tmp_path, {})
+    with pytest.raises(StoreError, match="is a file"):
+        RunFolder.create(tmp_path / "thesis.doc", {})
+    with pytest.raises(StoreError, match="no run folder"):
+        RunFolder.open(tmp_path)
+    with pytest.raises(StoreError, match="no run folder at"):
+        RunFolder.open(tmp_path / "missing")
+    assert [p.name for p in tmp_path.iterdir()] == ["thesis.doc"]
+
+
+_HOLDER = """
+import sys
+from astra.store import RunFolder
+with RunFolder(sys.argv[1]).lock():
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_one_process_writes_at_a_time(tmp_path: Path) -> None:
+    folder = RunFolder.create(tmp_path / "run", {})
+    with subprocess.Popen(
+        [sys.executable, "-c", _HOLDER, str(folder.path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as holder:
+        assert holder.stdout is not None and holder.stdin is not None
+        assert holder.stdout.readline() == b"held\n"
+        with pytest.raises(StoreError, match="another process is writing"), folder.lock():
+            pass
+        assert list(folder.rows("things", Row)) == []
+        holder.kill()
+    with folder.lock(), folder.lock():
+        pass
+
+
+def test_writing_needs_the_lock(tmp_path: Path) -> None:
+    folder = RunFolder.create(tmp_path / "run", {})
+    with pytest.raises(StoreError, match="take the lock"):
+        folder.append("things")
+
+
+def test_the_manifest_keeps_each_stage(tmp_path: Path) -> None:
+    folder = RunFolder.create(tmp_path / "run", {}, seeds={"plan": 7})
+    folder.record("arenas", StageCounts(accepted=3, rejected={"leak": 2}))
+    folder.record("tasks", StageCounts(seconds=1.5))
+    manifest = RunFolder.open(folder.path).manifest()
+    assert manifest.seeds == {"plan": 7}
+    assert manifest.stages["arenas"].rejected == {"leak": 2}
+    assert manifest.stages["tasks"].seconds == 1.5
+    assert os.uname().nodename not in manifest.platform
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", '{"format": "x"}', '{"version": 1}'])
+def test_a_damaged_manifest_is_named(tmp_path: Path, text: str) -> None:
+    folder = RunFolder.create(tmp_path / "run", {})
+    (folder.path / "manifest.json").write_text(text)
+    with pytest.raises(StoreError, match=r"manifest\.json' is damaged"):
+        RunFolder.open(folder.path)
+
+
+def test_a_folder_of_a_later_version_is_refused(tmp_path: Path) -> None:
+    folder = RunFolder.create(tmp_path / "run", {})
+    later = Manifest(format=2, version="9.0", python="4", platform="x").model_dump()
+    (folder.path / "manifest.json").write_text(json.dumps({**later, "new": 1}))
+    with pytest.raises(StoreError, match="later version"):
+        RunFolder.open(folder.path)
+
+
+def test_a_damaged_config_is_named(tmp_path: Path) -> None:
+    folder = RunFolder.create(tmp_path / "run", {})
+    (folder.path / "config.toml").write_text("= what")
+    with pytest.raises(StoreError, match=r"config\.toml' is damaged"):
+        RunFolder.create(folder.path, {})
+
+
+def test_a_full_disk_leaves_whole_lines(tmp_path: Path) -> None:
+    """A limit on the size of files stands in for the disk's end."""
+    program = """
+import resource, signal, sys
+from pathlib import Path
+from astra.errors import StoreError
+from astra.store import Failure, RunFolder, to_line
+folder = RunFolder.create(sys.argv[1], {})
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+line = to_line(Failure(key="k", stage="s", kind="error", message="m" * 250))
+with folder.lock(), folder.append("things") as log:
+    log.append([line, line])
+    try:
+        log.append([line, line])
+    except StoreError as error:
+        print(error)
+print((folder.path / "things.jsonl").read_bytes() == line + line)
+"""
+    out = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path / "run")], capture_output=True, check=True
+    ).stdout.decode()
+    assert "can't write" in out and out.endswith("True\n")
+
+
+def test_failures_leave_out_what_does_not_apply() -> None:
+    rejected = Failure(key="k", stage="s", kind="rejected", check="leak", message="m")
+    assert json.loads(to_line(rejected)) == {
+        "key": "k", "stage": "s", "kind": "rejected", "check": "leak", "message": "m"
+    }  # fmt: skip
