@@ -1,0 +1,203 @@
+"""The fork server: zygotes by hash seed, spare children, sessions. Linux only, standard library.
+
+Guarantees, at the levels `namespaces` and `landlock`: tool code reaches no file, network, process,
+environment or memory but its own, and its limits are kept from outside. It does not protect
+against bugs of the kernel itself, nor against timing between processes on one machine, and it does
+not make a tool honest: docs/sandbox.md lists what stays open.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict, deque
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Literal
+
+from astra.errors import SandboxUnavailable
+from astra.ports import CallOutcome, Episode
+from astra.sandbox.process import Level, Zygote
+from astra.sandbox.session import Child, Session
+from astra.types import Json, Tool, ToolDocument
+
+LEVELS: tuple[Level, ...] = ("namespaces", "landlock")
+"""Confining levels, strongest first."""
+_HASH_SEEDS = 8
+"""Zygotes of at most this many hash seeds are kept; the longest unused one goes."""
+
+
+class ForkServer:
+    """A `Sandbox` on this machine. Use `open_sandbox`."""
+
+    def __init__(self, level: Level, workers: int, spares: int) -> None:
+        self._level: Level = level
+        self._workers = workers
+        self._spares = spares
+        self._pools: OrderedDict[int, _Pool] = OrderedDict()
+        self._sessions: set[Session] = set()
+        self._open = True
+
+    @property
+    def level(self) -> str:
+        return self._level
+
+    async def open(self, tools: Sequence[Tool], episode: Episode = Episode()) -> Session:
+        session = Session(self._lease, tools, episode, self._sessions.discard)
+        try:
+            await session.start()
+        except BaseException:
+            await session.close()
+            raise
+        self._sessions.add(session)
+        return session
+
+    async def run(
+        self,
+        tools: Sequence[Tool],
+        calls: Sequence[tuple[str, dict[str, Json]]],
+        episode: Episode = Episode(),
+    ) -> list[CallOutcome]:
+        async with await self.open(tools, episode) as session:
+            return [await session.call(name, arguments) for name, arguments in calls]
+
+    async def close(self) -> None:
+        """End every session and every process of this sandbox."""
+        self._open = False
+        for session in tuple(self._sessions):
+            await session.close()
+        pools = list(self._pools.values())
+        self._pools.clear()
+        for pool in pools:
+            await pool.close()
+
+    async def _lease(self, hash_seed: int) -> Child:
+        if not self._open:
+            raise SandboxUnavailable("this sandbox is closed; open another")
+        pool = self._pools.get(hash_seed)
+        if pool is None:
+            pool = self._pools[hash_seed] = _Pool(
+                self._level, hash_seed, self._workers, self._spares
+            )
+            await self._retire()
+        self._pools.move_to_end(hash_seed)
+        return await pool.lease()
+
+    async def _retire(self) -> None:
+        for seed in list(self._pools)[: -_HASH_SEEDS or None]:
+            if self._pools[seed].idle:
+                await self._pools.pop(seed).close()
+
+
+class _Pool:
+    """The zygotes of one hash seed, asked in turn, each with children forked in advance."""
+
+    def __init__(self, level: Level, hash_seed: int, workers: int, spares: int) -> None:
+        self._level: Level = level
+        self._hash_seed = hash_seed
+        self._spares = spares
+        self._slots: list[_Slot] = [_Slot() for _ in range(workers)]
+        self._turn = 0
+
+    async def lease(self) -> Child:
+        self._turn = (self._turn + 1) % len(self._slots)
+        slot = self._slots[self._turn]
+        async with slot.lock:
+            if slot.zygote is None or not slot.zygote.alive:
+                await slot.close()
+                slot.zygote = await Zygote.start(self._level, self._hash_seed)
+        child = slot.spares.popleft() if slot.spares else Child(slot.zygote)
+        while len(slot.spares) < self._spares:
+            slot.spares.append(Child(slot.zygote))
+        return child
+
+    @property
+    def idle(self) -> bool:
+        return True
+
+    async def close(self) -> None:
+        for slot in self._slots:
+            await slot.close()
+
+
+class _Slot:
+    def __init__(self) -> None:
+        self.zygote: Zygote | None = None
+        self.spares: deque[Child] = deque()
+        self.lock = asyncio.Lock()
+
+    async def close(self) -> None:
+        for child in self.spares:
+            child.discard()
+        self.spares.clear()
+        if self.zygote is not None:
+            await self.zygote.close()
+            self.zygote = None
+
+
+_PROBE = Tool(
+    document=ToolDocument(name="probe", description="", parameters={}),
+    source='''
+import os, socket
+
+def probe():
+    """Names of what ought to be denied and is not."""
+    open_ = []
+    for name, attempt in {
+        "files": lambda: os.listdir("/"),
+        "network": lambda: socket.socket(),
+        "processes": lambda: os.kill(os.getpid(), 0),
+    }.items():
+        try:
+            attempt()
+        except OSError:
+            continue
+        open_.append(name)
+    return open_
+''',
+)
+
+
+async def _start(level: Level, workers: int, spares: int) -> ForkServer:
+    """A server whose level is proved by an episode that tries the bars. Else raises."""
+    server = ForkServer(level, workers, spares)
+    try:
+        (outcome,) = await server.run([_PROBE], [("probe", {})])
+        if level != "unsafe" and outcome.value != []:
+            raise SandboxUnavailable(f"level {level!r} does not confine: {outcome!r}")
+    except BaseException:
+        await server.close()
+        raise
+    return server
+
+
+@asynccontextmanager
+async def open_sandbox(
+    level: Literal["auto", "namespaces", "landlock", "unsafe"] = "auto",
+    *,
+    workers: int = 2,
+    spares: int = 2,
+) -> AsyncIterator[ForkServer]:
+    """A sandbox, closed with all its processes at the end of the block.
+
+    `auto` takes the strongest confining level that works here, never `unsafe`, which confines
+    nothing. `workers`: zygotes per hash seed, about one per core. `spares`: children that each
+    keeps forked in advance. Raises `SandboxUnavailable` when the level does not work.
+    """
+    refused: list[str] = []
+    server: ForkServer | None = None
+    for candidate in LEVELS if level == "auto" else (level,):
+        try:
+            server = await _start(candidate, workers, spares)
+            break
+        except SandboxUnavailable as error:
+            refused.append(str(error))
+    if server is None:
+        raise SandboxUnavailable(
+            "; ".join(refused)
+            + ". Allow user namespaces or Landlock (Linux 5.13 or newer) to this process, or use "
+            "astra.sandbox.RemoteSandbox; level='unsafe' runs tool code with all your rights"
+        )
+    try:
+        yield server
+    finally:
+        await server.close()

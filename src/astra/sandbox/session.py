@@ -1,0 +1,264 @@
+"""An open episode: one child process, asked one call at a time.
+
+A hostile tool can answer its own calls as it likes; it can't answer another episode's, and it
+never holds an expected answer, for those stay with the caller. Tool code that patches modules or
+builtins changes them for the rest of its own episode, stateless or not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import struct
+import time
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Any, Self
+
+from astra.errors import SandboxBadResult, SandboxDied, SandboxLimit, SandboxUnavailable
+from astra.ports import CallOutcome, Episode
+from astra.sandbox import wire
+from astra.sandbox.child.zygote import OUT_OF_MEMORY
+from astra.sandbox.process import Zygote
+from astra.types import Json, Tool
+
+_SPIN_SECONDS = 0.0003
+"""How long a call looks for its reply before it goes to sleep in the event loop: about what
+sleeping and waking costs."""
+_YIELD_SECONDS = 0.005
+"""How long quick calls may keep the event loop to themselves."""
+_CREDENTIALS = struct.Struct("3i")
+
+Lease = Callable[[], "asyncio.Future[Child] | Child"]
+
+
+class Child:
+    """Our end of one child process: frames out, frames in, deadlines, death."""
+
+    def __init__(self, zygote: Zygote) -> None:
+        self._zygote = zygote
+        self._id, self._socket = zygote.fork()
+        self._loop = asyncio.get_running_loop()
+        self._buffer = b""
+        self._pid = 0
+
+    @property
+    def usable(self) -> bool:
+        return self._zygote.alive
+
+    def discard(self) -> None:
+        """Kill the child, whatever it is doing."""
+        self._socket.close()
+        self._zygote.kill(self._id)
+
+    async def send(self, frame: bytes) -> None:
+        try:
+            sent = self._socket.send(frame)
+        except BlockingIOError:
+            sent = 0
+        except OSError:
+            raise await self._death() from None
+        if sent < len(frame):
+            try:
+                await self._loop.sock_sendall(self._socket, memoryview(frame)[sent:])
+            except OSError:
+                raise await self._death() from None
+
+    async def receive(self, started: float, episode: Episode) -> bytes:
+        """The next frame. Raises `SandboxLimit` (wall, cpu, output) or `SandboxDied`."""
+        if not self._pid:
+            await self._greet(started, episode)
+        most = episode.limits.output_bytes + wire.ENVELOPE_BYTES
+        cpu_before = self._cpu_seconds()
+        spin_until = time.perf_counter() + _SPIN_SECONDS
+        while True:
+            try:
+                part = self._socket.recv(1 << 16)
+            except BlockingIOError:
+                if time.perf_counter() > spin_until:
+                    await self._wait(started, episode, cpu_before)
+                continue
+            except OSError:
+                part = b""
+            if not part:
+                raise await self._death()
+            self._buffer += part
+            payload = self._frame(most)
+            if payload is not None:
+                return payload
+
+    def _frame(self, most: int) -> bytes | None:
+        if len(self._buffer) < 4:
+            return None
+        (size,) = wire.LENGTH.unpack_from(self._buffer)
+        if size > most:
+            raise SandboxLimit("output", f"the reply has {size} bytes, more than {most}")
+        if len(self._buffer) < size + 4:
+            return None
+        payload, self._buffer = self._buffer[4 : size + 4], self._buffer[size + 4 :]
+        if self._buffer:
+            raise SandboxBadResult("the child sent more than one reply to one call")
+        return payload
+
+    async def _greet(self, started: float, episode: Episode) -> None:
+        """Read the first byte, with which the kernel tells the child's process id."""
+        while True:
+            try:
+                byte, control, _, _ = self._socket.recvmsg(1, socket.CMSG_SPACE(_CREDENTIALS.size))
+                break
+            except BlockingIOError:
+                await self._wait(started, episode, 0.0)
+            except OSError:
+                raise await self._death() from None
+        if not byte:
+            raise await self._death()
+        self._pid = _CREDENTIALS.unpack(control[0][2])[0]
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 0)
+
+    async def _wait(self, started: float, episode: Episode, cpu_before: float) -> None:
+        """Sleep until something can be read, or a limit is passed."""
+        limits = episode.limits
+        while True:
+            now = time.perf_counter()
+            left = started + limits.wall_seconds - now
+            if left <= 0:
+                raise SandboxLimit("wall", f"no answer within {limits.wall_seconds} s")
+            cpu_left = cpu_before + limits.cpu_seconds - self._cpu_seconds()
+            if cpu_left <= 0:
+                raise SandboxLimit("cpu", f"more than {limits.cpu_seconds} s of CPU time")
+            if await self._readable(min(left, max(cpu_left, 0.002))):
+                return
+
+    async def _readable(self, seconds: float) -> bool:
+        waiter: asyncio.Future[bool] = self._loop.create_future()
+
+        def wake(answer: bool) -> None:
+            if not waiter.done():
+                waiter.set_result(answer)
+
+        self._loop.add_reader(self._socket, wake, True)
+        timer = self._loop.call_later(seconds, wake, False)
+        try:
+            return await waiter
+        finally:
+            timer.cancel()
+            self._loop.remove_reader(self._socket)
+
+    def _cpu_seconds(self) -> float:
+        """CPU time the child has used so far; by the kernel's clock of that process."""
+        if not self._pid:
+            return 0.0
+        try:
+            return time.clock_gettime((~self._pid << 3) | 2)
+        except OSError:
+            return 0.0
+
+    async def _death(self) -> SandboxDied | SandboxLimit:
+        status = await self._zygote.exit_status(self._id)
+        if status is None:
+            return SandboxDied("the child is gone, and nobody knows why; call again")
+        if status == -1:
+            return SandboxLimit("processes", "no process can be forked; close some sessions")
+        if os.WIFSIGNALED(status):
+            number = os.WTERMSIG(status)
+            name = signal.strsignal(number) or str(number)
+            return SandboxDied(f"the child was killed by signal {number} ({name})")
+        code = os.WEXITSTATUS(status)
+        if code == OUT_OF_MEMORY:
+            return SandboxLimit("memory", "the child ran out of memory outside of tool code")
+        return SandboxDied(f"the child ended by itself with exit status {code}")
+
+
+class Session:
+    """One episode in a `ForkServer`; satisfies `SandboxSession`."""
+
+    def __init__(
+        self,
+        lease: Callable[[int], Any],
+        tools: Sequence[Tool],
+        episode: Episode,
+        closed: Callable[[Session], None],
+    ) -> None:
+        self._lease = lease
+        self._opening = wire.opening(tools, episode)
+        self._episode = episode
+        self._closed = closed
+        self._child: Child | None = None
+        self._lock = asyncio.Lock()
+        self._log: list[tuple[str, dict[str, Json]]] = []
+        self._number = 0
+        self._open = True
+        self._last_yield = time.perf_counter()
+
+    async def call(self, name: str, arguments: dict[str, Json]) -> CallOutcome:
+        if not self._open:
+            raise SandboxUnavailable("this session is closed; open another")
+        async with self._lock:
+            started = time.perf_counter()
+            if started - self._last_yield > _YIELD_SECONDS:
+                await asyncio.sleep(0)
+                started = self._last_yield = time.perf_counter()
+            try:
+                child = self._child
+                if child is None or not child.usable:
+                    child = await self.start()
+                    started = time.perf_counter()
+                outcome = await self._ask(child, name, arguments, started)
+            except BaseException:
+                # A child that failed, or whose reply nobody awaits any more, is of no use.
+                self._drop()
+                raise
+            if self._episode.stateful:
+                self._log.append((name, arguments))
+            return outcome
+
+    async def start(self) -> Child:
+        """Fork a child, hand it the tools and, when stateful, replay what had been answered."""
+        self._drop()
+        child = self._child = await self._lease(self._episode.hash_seed)
+        await child.send(self._opening)
+        for name, arguments in self._log:
+            await self._ask(child, name, arguments, time.perf_counter())
+        return child
+
+    async def _ask(
+        self, child: Child, name: str, arguments: dict[str, Json], started: float
+    ) -> CallOutcome:
+        self._number += 1
+        await child.send(wire.call(self._number, name, arguments))
+        payload = await child.receive(started, self._episode)
+        reply = wire.read_reply(payload, self._number)
+        seconds = time.perf_counter() - started
+        if "v" in reply:
+            return CallOutcome(reply["v"], None, seconds)
+        if "f" in reply:
+            return CallOutcome(None, wire.read_failure(reply["f"]), seconds)
+        if reply.get("limit") in ("memory", "output"):
+            limits = self._episode.limits
+            most = {"memory": limits.memory_bytes, "output": limits.output_bytes}[reply["limit"]]
+            raise SandboxLimit(reply["limit"], f"{name!r} needs more than {most} bytes")
+        raise SandboxBadResult(f"{name!r} returned no JSON: {str(reply.get('bad'))[:500]}")
+
+    def _drop(self) -> None:
+        if self._child is not None:
+            self._child.discard()
+            self._child = None
+
+    async def close(self) -> None:
+        if self._open:
+            self._open = False
+            self._drop()
+            self._closed(self)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.close()

@@ -1,0 +1,112 @@
+"""The owner's half of the wire: frames, and the strict reading of what a child replies.
+
+Everything that comes from a child is hostile: bounded in size before it is parsed, in depth after,
+and never a value that the rest of the program can't write back as JSON (NaN, infinities, lone
+surrogates).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import struct
+from collections.abc import Sequence
+from typing import Any
+
+from astra.errors import SandboxBadResult
+from astra.ports import CallFailure, Episode
+from astra.types import Json, Tool
+
+LENGTH = struct.Struct(">I")
+ENVELOPE_BYTES = 16_384
+"""What a reply may hold beside its value: the frame, or a failure's message."""
+MAX_DEPTH = 64
+_MESSAGE = 2000
+# What can hide an infinity or a lone surrogate; only such replies are walked value by value.
+_SUSPICIOUS = re.compile(rb"\d{300}|[eE]\+?\d{3}|\\u[dD][89a-fA-F]")
+_encode = json.JSONEncoder(ensure_ascii=True).encode
+
+
+def _refuse(constant: str) -> float:
+    raise SandboxBadResult(f"the tool returned {constant}, which is not JSON; return null or text")
+
+
+_decode = json.JSONDecoder(parse_constant=_refuse).decode
+
+
+def opening(tools: Sequence[Tool], episode: Episode) -> bytes:
+    """The first message to a child: the tools and the options, framed."""
+    message = {
+        "tools": [{"name": t.name, "source": t.source, "data": t.data} for t in tools],
+        "seed": episode.seed,
+        "clock": episode.clock,
+        "stateful": episode.stateful,
+        "memory_bytes": episode.limits.memory_bytes,
+        "output_bytes": episode.limits.output_bytes,
+    }
+    return frame(_encode(message).encode())
+
+
+def call(number: int, name: str, arguments: dict[str, Json]) -> bytes:
+    """A call, framed."""
+    return frame(_encode({"i": number, "n": name, "a": arguments}).encode())
+
+
+def frame(payload: bytes) -> bytes:
+    return LENGTH.pack(len(payload)) + payload
+
+
+def read_reply(payload: bytes, number: int) -> dict[str, Any]:
+    """The reply to call `number` as a mapping with `i` and one of `v`, `f`, `limit`, `bad`.
+
+    Raises `SandboxBadResult` for whatever the protocol does not allow.
+    """
+    try:
+        reply = _decode(payload.decode())
+    except (ValueError, RecursionError) as error:
+        raise SandboxBadResult(f"the reply is not JSON: {error}; return plain JSON") from None
+    if not isinstance(reply, dict) or len(reply) != 2 or reply.get("i") != number:
+        raise SandboxBadResult(f"the reply is not one to call {number}: {payload[:80]!r}")
+    brackets = payload.count(b"[") + payload.count(b"{")
+    if brackets > MAX_DEPTH or _SUSPICIOUS.search(payload):
+        _check_values(reply)
+    return reply
+
+
+def _check_values(reply: Json) -> None:
+    level: list[Any] = [reply]
+    for _ in range(MAX_DEPTH + 1):
+        deeper: list[Any] = []
+        for value in level:
+            if isinstance(value, dict):
+                deeper.extend(value.keys())
+                deeper.extend(value.values())
+            elif isinstance(value, list):
+                deeper.extend(value)
+            elif isinstance(value, float) and not math.isfinite(value):
+                raise SandboxBadResult("the tool returned an infinite number; return null or text")
+            elif isinstance(value, str) and not value.isascii():
+                _check_text(value)
+        if not deeper:
+            return
+        level = deeper
+    raise SandboxBadResult(f"the result is nested deeper than {MAX_DEPTH}; return a flatter one")
+
+
+def _check_text(value: str) -> None:
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise SandboxBadResult(
+            f"the result holds text that is no Unicode: {error.reason}; return valid text"
+        ) from None
+
+
+def read_failure(fields: Json) -> CallFailure:
+    """The `f` of a reply; `SandboxBadResult` when it is not of that form."""
+    match fields:
+        case ["arguments" | "raised" | "missing" as kind, str(name), str(message)]:
+            return CallFailure(kind, name[:200], message[:_MESSAGE])
+        case _:
+            raise SandboxBadResult(f"the reply reports no known failure: {str(fields)[:80]!r}")
