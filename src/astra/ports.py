@@ -200,5 +200,8 @@ class Embedder(Protocol):
     def name(self) -> str: ...
 
     async def embed(self, texts: Sequence[str]) -> np.ndarray:
-        """Embeddings_ND, float32, rows of unit length (a row of zeros for a text with no terms)."""
+        """Embeddings_ND, float32, rows of unit length (a row of zeros for a text with no terms).
+
+        Only rows of one call need share a space.
+        """
         ...
