@@ -1,0 +1,192 @@
+"""Turns a plan into an arena: words, tools, goals with targets and decoys."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+
+from astra.arenas.tables.grammar import Grammar, Phrasing
+from astra.arenas.tables.planner import Plan
+from astra.arenas.tables.slices import Slice
+from astra.arenas.tables.steps import Step
+from astra.arenas.tables.tools import Job, ToolWriter, jobs_of
+from astra.errors import Rejected
+from astra.rewards import stands_in_text
+from astra.types import (
+    Arena,
+    Goal,
+    Json,
+    Matcher,
+    Scalar,
+    Target,
+    Tool,
+    ToolCall,
+    arena_id,
+)
+
+# The fields of a result that say what was asked, per operation; the rest is the answer.
+_FIELDS = {
+    "find": "{entity}",
+    "rank": "{entity}",
+    "lookup": "value",
+    "list": "items",
+    "filter": "items",
+    "count": "count",
+    "count_where": "count",
+    "aggregate": "result",
+    "compare": "difference",
+    "difference": "difference",
+    "days_between": "days",
+    "convert": "result",
+}
+
+ROUNDING = 1e-6
+"""Relative tolerance of a goal's number: tools round to six decimals."""
+FINAL_ROUNDING = 5e-3
+"""Relative tolerance of a number in a final answer, where people round."""
+
+
+class Builder:
+    """Builds arenas over one world."""
+
+    def __init__(self, grammar: Grammar, writer: ToolWriter) -> None:
+        self._grammar = grammar
+        self._writer = writer
+
+    def build(self, plan: Plan, rng: random.Random, provenance: dict[str, Json]) -> Arena:
+        """The arena of a plan; raises `Rejected` when the plan can't be served."""
+        steps = plan.steps()
+        calls = [step.call_key() for step in steps]
+        if len(set(calls)) != len(calls):
+            raise Rejected("plan", "two steps ask the same")
+        phrasing = self._grammar.phrase(plan, rng)
+        _check_leak(phrasing.question, steps)
+        tools: list[Tool] = []
+        goals: dict[int, Goal] = {}
+        for job in jobs_of(steps):
+            tool, slice_ = self._tool(job, plan, rng, tools)
+            tools.append(tool)
+            for step in job.steps:
+                number = steps.index(step)
+                sub_question = phrasing.steps[number]
+                goals[number] = self._goal(step, steps, tool, slice_, job, sub_question, rng)
+        ordered = [goals[number] for number in range(len(steps))]
+        if plan.has_answer_node:
+            ordered.append(_answer_node(plan, steps, phrasing))
+        return _arena(plan, phrasing, ordered, tools, self._domain(plan, tools), provenance)
+
+    def _tool(
+        self, job: Job, plan: Plan, rng: random.Random, taken: Sequence[Tool]
+    ) -> tuple[Tool, Slice]:
+        written = self._writer.write(job, plan.split, rng)
+        if written is None:
+            raise Rejected("tool", f"too few other rows for {job.operation} on {job.table!r}")
+        if any(tool.name == written[0].name for tool in taken):
+            raise Rejected("names", f"two tools would be called {written[0].name!r}")
+        return written
+
+    def _goal(
+        self,
+        step: Step,
+        steps: Sequence[Step],
+        tool: Tool,
+        slice_: Slice,
+        job: Job,
+        question: str,
+        rng: random.Random,
+    ) -> Goal:
+        decoys = self._writer.slicer.decoys(step, slice_, rng)
+        if decoys is None:
+            raise Rejected("tool", f"no other call of {tool.name!r} has another answer")
+        arguments = step.call_arguments()
+        return Goal(
+            id=f"g{steps.index(step) + 1}",
+            question=question,
+            answer=step.answer,
+            call=ToolCall(tool=tool.name, arguments=arguments),
+            target=self._target(step, job, arguments),
+            depends_on=tuple(f"g{steps.index(parent) + 1}" for parent in step.parents),
+            decoys=decoys,
+            operation=step.operation,
+        )
+
+    def _target(self, step: Step, job: Job, arguments: dict[str, Json]) -> Target:
+        entity = self._writer.entity_of(job)
+        key = dict(arguments)
+        if step.operation == "rank":
+            key["position"] = 1
+        return Target(
+            matcher=_matcher(step),
+            value=step.answer,
+            field=_FIELDS[step.operation].format(entity=entity),
+            key=key,
+            relative=ROUNDING,
+        )
+
+    def _domain(self, plan: Plan, tools: Sequence[Tool]) -> str:
+        """The domain of the table that the main answer comes from."""
+        tables = [step.table for step in plan.steps() if step.table]
+        return self._writer.world.schema.table(tables[-1]).domain if tables else tools[0].domain
+
+
+def _check_leak(question: str, steps: Sequence[Step]) -> None:
+    for step in steps:
+        target = Target(matcher=_matcher(step), value=step.answer)
+        if stands_in_text(target, question):
+            raise Rejected("leak", f"the answer {step.answer!r} stands in the question")
+
+
+def _matcher(step: Step) -> Matcher:
+    return {
+        "entity": Matcher.exact,
+        "text": Matcher.exact,
+        "number": Matcher.number,
+        "date": Matcher.date,
+        "list": Matcher.set,
+    }[step.kind]
+
+
+def _answer_node(plan: Plan, steps: Sequence[Step], phrasing: Phrasing) -> Goal:
+    assert phrasing.node is not None and plan.joined is not None
+    return Goal(
+        id=f"g{len(steps) + 1}",
+        question=phrasing.node,
+        answer=plan.answer,
+        call=None,
+        target=None,
+        depends_on=tuple(f"g{steps.index(end) + 1}" for end in plan.ends),
+        operation=plan.joined,
+    )
+
+
+def _final_target(plan: Plan) -> Target:
+    answer: Scalar | tuple[Scalar, ...] = plan.answer
+    if isinstance(answer, tuple):
+        return Target(matcher=Matcher.set, value=answer, relative=FINAL_ROUNDING)
+    if isinstance(answer, int | float):
+        return Target(matcher=Matcher.number, value=answer, relative=FINAL_ROUNDING)
+    return Target(matcher=Matcher.text, value=answer)
+
+
+def _arena(
+    plan: Plan,
+    phrasing: Phrasing,
+    goals: Sequence[Goal],
+    tools: Sequence[Tool],
+    domain: str,
+    provenance: dict[str, Json],
+) -> Arena:
+    draft = Arena(
+        id="",
+        question=phrasing.question,
+        answer=plan.answer,
+        answer_target=_final_target(plan),
+        goals=tuple(goals),
+        tools=tuple(tools),
+        scenario=plan.scenario,
+        language=tools[0].language,
+        domain=domain,
+        split=plan.split,
+        provenance=provenance,
+    )
+    return draft.model_copy(update={"id": arena_id(draft.model_dump(mode="json"))})

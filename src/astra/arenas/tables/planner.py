@@ -1,0 +1,411 @@
+"""Plans decomposed questions: draws a scenario, a depth and operations, and lets DuckDB answer.
+
+A plan is a graph of steps with a final answer. Everything is drawn from one seeded generator per
+candidate, so a candidate depends on nothing but the tables, the options and its number.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from astra.arenas.tables.schema import Kind
+from astra.arenas.tables.steps import Known, Operations, Source, Step
+from astra.arenas.tables.units import PARTNERS
+from astra.arenas.tables.world import Attribute, Entity, Group, Split, View, World
+from astra.types import Scalar, Scenario
+
+Joined = Literal["list", "sum", "difference", "maximum", "minimum"]
+
+PAPER_SHARES: dict[Scenario, float] = {
+    Scenario.single_hop: 0.068,
+    Scenario.parallel_single_hop: 0.106,
+    Scenario.multi_hop: 0.348,
+    Scenario.parallel_multi_hop: 0.478,
+}
+"""Shares of the four scenario types in the paper."""
+
+FEWEST_HOPS: dict[Scenario, int] = {
+    Scenario.single_hop: 1,
+    Scenario.parallel_single_hop: 2,
+    Scenario.multi_hop: 2,
+    Scenario.parallel_multi_hop: 3,
+}
+
+_TRIES = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A decomposed question before it is put into words."""
+
+    scenario: Scenario
+    ends: tuple[Step, ...]
+    """The steps whose answers the main answer is made of."""
+    joined: Joined | None
+    """How an answer node combines the ends; None: one end, which is the answer. `list` is no
+    node of its own: the answers are simply given one after the other."""
+    answer: Scalar | tuple[Scalar, ...]
+    split: Split
+
+    @property
+    def has_answer_node(self) -> bool:
+        return self.joined not in (None, "list")
+
+    def steps(self) -> list[Step]:
+        """All steps, each after those it needs."""
+        found: list[Step] = []
+        for end in self.ends:
+            for step in end.walk():
+                if step not in found:
+                    found.append(step)
+        return found
+
+    @property
+    def hops(self) -> int:
+        return len(self.steps()) + self.has_answer_node
+
+
+class Planner:
+    """Draws plans over one world."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.operations = Operations(world)
+        self._views = [view for view in world.views.values() if view.table.rows > 0]
+        self._named = [view for view in self._views if view.named]
+
+    def plan(self, rng: random.Random, scenario: Scenario, hops: int, split: Split) -> Plan | None:
+        """One plan of exactly that many hops; None when the draw led nowhere."""
+        match scenario:
+            case Scenario.single_hop:
+                return self._of(scenario, self.terminal(rng, 1, split), split)
+            case Scenario.multi_hop:
+                return self._of(scenario, self.terminal(rng, hops, split), split)
+            case Scenario.parallel_single_hop:
+                return self._parallel(rng, scenario, [1] * hops, split, rng.random() < 0.5)
+            case Scenario.parallel_multi_hop:
+                return self._branched(rng, hops, split)
+
+    def _of(self, scenario: Scenario, step: Step | None, split: Split) -> Plan | None:
+        return None if step is None else Plan(scenario, (step,), None, step.answer, split)
+
+    # --- scenarios with branches ---------------------------------------------------------------
+
+    def _branched(self, rng: random.Random, hops: int, split: Split) -> Plan | None:
+        shape = rng.choice(("fork", "tool", "tool", "node", "list"))
+        scenario = Scenario.parallel_multi_hop
+        if shape == "fork":
+            return self._fork(rng, hops, split)
+        if shape == "tool":
+            return self._of(scenario, self._joined_by_tool(rng, hops, split), split)
+        if shape == "node" and hops >= 4:
+            depths = _depths(rng, hops - 1)
+            return self._parallel(rng, scenario, [*depths, 1], split, node=True)
+        depths = _depths(rng, hops)
+        return self._parallel(rng, scenario, depths, split, node=False) if max(depths) > 1 else None
+
+    def _fork(self, rng: random.Random, hops: int, split: Split) -> Plan | None:
+        """A chain to an entity, then several facts about it."""
+        facts = rng.randint(2, max(2, min(3, hops - 1)))
+        view = rng.choice(self._named)
+        entity = self.entity(rng, view.table.name, hops - facts, split)
+        if not isinstance(entity, Step):
+            return None
+        attributes = rng.sample(list(view.attributes), k=min(len(view.attributes), facts))
+        ends = [self.operations.lookup(attribute, entity) for attribute in attributes]
+        return self._list(Scenario.parallel_multi_hop, ends, facts, split)
+
+    def _joined_by_tool(self, rng: random.Random, hops: int, split: Split) -> Step | None:
+        """Two branches whose results go into one more call."""
+        left = rng.randint(1, hops - 2)
+        depths = (left, hops - 1 - left)
+        if rng.random() < 0.5:
+            view, attribute = self._numeric(rng)
+            if view is None or attribute is None:
+                return None
+            first, second = (self.entity(rng, view, depth, split) for depth in depths)
+            if not isinstance(first, Step) or not isinstance(second, Step):
+                return None
+            return self.operations.compare(attribute, first, second)
+        dates = rng.random() < 0.3
+        view, attribute = self._dated(rng) if dates else self._numeric(rng)
+        if view is None or attribute is None:
+            return None
+        first, second = (self._fact(rng, view, attribute, depth, split) for depth in depths)
+        if first is None or second is None:
+            return None
+        join = self.operations.days_between if dates else self.operations.difference
+        return join(first, second)
+
+    def _parallel(
+        self, rng: random.Random, scenario: Scenario, depths: list[int], split: Split, node: bool
+    ) -> Plan | None:
+        """Independent branches; the last of `depths` is the answer node when there is one."""
+        if not node or len(depths) < 3:
+            ends = [self.terminal(rng, depth, split) for depth in depths]
+            return self._list(scenario, ends, len(depths), split)
+        view, attribute = self._numeric(rng)
+        if view is None or attribute is None:
+            return None
+        ends = [self._fact(rng, view, attribute, depth, split) for depth in depths[:-1]]
+        joins: list[Joined] = ["sum", "maximum", "minimum"]
+        if len(ends) == 2:
+            joins.append("difference")
+        return self._node(scenario, ends, rng.choice(joins), split)
+
+    def _list(
+        self, scenario: Scenario, ends: Sequence[Step | None], wanted: int, split: Split
+    ) -> Plan | None:
+        steps = [end for end in ends if end is not None and end.kind != "list"]
+        answers = [step.answer for step in steps]
+        if len(steps) != wanted or len({str(answer) for answer in answers}) != wanted:
+            return None
+        flat = tuple(answer for answer in answers if not isinstance(answer, tuple))
+        return Plan(scenario, tuple(steps), "list", flat, split)
+
+    def _node(
+        self, scenario: Scenario, ends: Sequence[Step | None], joined: Joined, split: Split
+    ) -> Plan | None:
+        steps = [end for end in ends if end is not None]
+        values = [step.answer for step in steps]
+        if len(steps) != len(ends) or len(set(values)) != len(values):
+            return None
+        if joined == "difference" and not float(str(values[0])) > float(str(values[1])):
+            steps.reverse()
+            values.reverse()
+        expression = {
+            "sum": " + ".join("?" * len(values)),
+            "difference": "? - ?",
+            "maximum": f"greatest({', '.join('?' * len(values))})",
+            "minimum": f"least({', '.join('?' * len(values))})",
+        }[joined]
+        ((answer,),) = self.world.ask(f"SELECT {expression}", list(values))
+        answer = answer if isinstance(answer, int) else round(float(answer), 6)
+        return Plan(scenario, tuple(steps), joined, answer, split)
+
+    # --- chains --------------------------------------------------------------------------------
+
+    def terminal(self, rng: random.Random, depth: int, split: Split) -> Step | None:
+        """A chain of exactly `depth` calls that ends in some answer."""
+        makers = [self._any_lookup] * 4 + [self._grouped] * 5
+        if depth == 1:
+            makers += [self._any_find, self._any_compare]
+        else:
+            makers += [self._converted]
+        for _ in range(_TRIES):
+            step = rng.choice(makers)(rng, depth, split)
+            if step is not None:
+                return step
+        return None
+
+    def _any_lookup(self, rng: random.Random, depth: int, split: Split) -> Step | None:
+        view = self._draw(rng)
+        if not view.attributes:
+            return None
+        return self._fact(rng, view.table.name, rng.choice(view.attributes), depth, split)
+
+    def _fact(
+        self, rng: random.Random, table: str, attribute: Attribute, depth: int, split: Split
+    ) -> Step | None:
+        subject = self.entity(rng, table, depth - 1, split)
+        return None if subject is None else self.operations.lookup(attribute, subject)
+
+    def _any_find(self, rng: random.Random, depth: int, split: Split) -> Step | None:
+        del depth
+        step = self._found(rng, self._draw(rng).table.name, 1, split)
+        return step if isinstance(step, Step) else None
+
+    def _any_compare(self, rng: random.Random, depth: int, split: Split) -> Step | None:
+        del depth
+        table, attribute = self._numeric(rng)
+        if table is None or attribute is None:
+            return None
+        first, second = (self._known(rng, table, split) for _ in range(2))
+        if first is None or second is None:
+            return None
+        return self.operations.compare(attribute, first, second)
+
+    def _converted(self, rng: random.Random, depth: int, split: Split) -> Step | None:
+        table, attribute = self._numeric(rng, with_unit=True)
+        if table is None or attribute is None:
+            return None
+        fact = self._fact(rng, table, attribute, depth - 1, split)
+        if fact is None or fact.unit not in PARTNERS:
+            return None
+        return self.operations.convert(fact, rng.choice(PARTNERS[fact.unit]))
+
+    def _grouped(self, rng: random.Random, depth: int, split: Split) -> Step | None:
+        """An operation on all rows of one group."""
+        drawn = self._group(rng, self._draw(rng, named=False).table.name, depth, split)
+        if drawn is None:
+            return None
+        group, subject = drawn
+        view = self.world.views[group.table]
+        numeric = [attribute for attribute in view.attributes if attribute.numeric]
+        ranked = numeric + [a for a in view.attributes if a.kind is Kind.date]
+        operations = ["count"]
+        if numeric:
+            operations += ["aggregate", "aggregate", "count above"]
+        if view.named:
+            operations += ["list"]
+            operations += ["rank"] * 3 if ranked else []
+            operations += ["filter"] * 2 if numeric else []
+        match rng.choice(operations):
+            case "count":
+                return self.operations.count(group, subject, None, rng)
+            case "count above":
+                return self.operations.count(group, subject, rng.choice(numeric), rng)
+            case "aggregate":
+                function = rng.choice(("sum", "mean", "maximum", "minimum"))
+                return self.operations.aggregate(group, subject, rng.choice(numeric), function)
+            case "list":
+                return self.operations.list(group, subject)
+            case "filter":
+                return self.operations.filter(group, subject, rng.choice(numeric), rng)
+            case _:
+                order = rng.choice(("highest", "lowest"))
+                return self.operations.rank(group, subject, rng.choice(ranked), order)
+
+    # --- subjects ------------------------------------------------------------------------------
+
+    def entity(self, rng: random.Random, table: str, depth: int, split: Split) -> Source | None:
+        """A row of the table, reached by exactly `depth` calls; 0: named in the question."""
+        if depth == 0:
+            return self._known(rng, table, split)
+        makers = [self._found, self._ranked, self._ranked, self._referred, self._referred]
+        for _ in range(_TRIES):
+            step = rng.choice(makers)(rng, table, depth, split)
+            if step is not None and self._in_split(step, split):
+                return step
+        return None
+
+    def _known(self, rng: random.Random, table: str, split: Split) -> Known | None:
+        entity = self.world.random_entity(rng, table, split)
+        return None if entity is None else Known(entity.name, entity)
+
+    def _found(self, rng: random.Random, table: str, depth: int, split: Split) -> Step | None:
+        """The row with a given value of a unique attribute."""
+        view = self.world.views[table]
+        unique = [a for a in view.attributes if a.unique and (depth == 1 or a.references)]
+        if not unique:
+            return None
+        attribute = rng.choice(unique)
+        if depth == 1:
+            entity = self.world.random_entity(rng, table, split)
+            if entity is None:
+                return None
+            value = self.world.row(table, entity.row)[attribute.name]
+            return self.operations.find(table, attribute, entity, Known(value)) if value else None
+        assert attribute.references is not None
+        subject = self.entity(rng, attribute.references, depth - 1, split)
+        if not isinstance(subject, Step) or not isinstance(subject.answer, str):
+            return None
+        rows = self.world.rows_where(table, attribute.name, subject.answer)
+        entity = self.world.entity(table, rows[0]["__row"]) if len(rows) == 1 else None
+        return entity and self.operations.find(table, attribute, entity, subject)
+
+    def _ranked(self, rng: random.Random, table: str, depth: int, split: Split) -> Step | None:
+        """The first or last of a group."""
+        view = self.world.views[table]
+        ranked = [a for a in view.attributes if a.numeric or a.kind is Kind.date]
+        drawn = self._group(rng, table, depth, split) if ranked else None
+        if drawn is None:
+            return None
+        order = rng.choice(("highest", "lowest"))
+        return self.operations.rank(*drawn, rng.choice(ranked), order)
+
+    def _referred(self, rng: random.Random, table: str, depth: int, split: Split) -> Step | None:
+        """What a row of another table points to."""
+        pointing = [
+            (view.table.name, attribute)
+            for view in self._named
+            for attribute in view.attributes
+            if attribute.references == table
+        ]
+        if not pointing:
+            return None
+        other, attribute = rng.choice(pointing)
+        return self._fact(rng, other, attribute, depth, split)
+
+    def _group(
+        self, rng: random.Random, table: str, depth: int, split: Split
+    ) -> tuple[Group, Source] | None:
+        """A group of the table whose value takes `depth` - 1 calls to find."""
+        view = self.world.views[table]
+        grouping = [a for a in view.attributes if a.groups]
+        if not grouping:
+            return None
+        attribute = rng.choice(grouping)
+        if depth == 1:
+            groups = self.world.groups[table, attribute.name][split]
+            if not groups:
+                return None
+            group = rng.choice(groups)
+            return group, Known(group.value, self._group_entity(group, attribute))
+        if attribute.references is None:
+            return self._group_by_text(rng, table, attribute, depth, split)
+        subject = self.entity(rng, attribute.references, depth - 1, split)
+        if not isinstance(subject, Step) or subject.entity is None:
+            return None
+        group = self.world.group_of(table, attribute.name, subject.entity)
+        return None if group is None else (group, subject)
+
+    def _group_by_text(
+        self, rng: random.Random, table: str, attribute: Attribute, depth: int, split: Split
+    ) -> tuple[Group, Source] | None:
+        """ "… of the continent that X lies on": the group's value is looked up first."""
+        if not self.world.views[table].named:
+            return None
+        step = self._fact(rng, table, attribute, depth - 1, split)
+        if step is None:
+            return None
+        for group in self.world.groups[table, attribute.name][split]:
+            if group.value == step.answer:
+                return group, step
+        return None
+
+    def _group_entity(self, group: Group, attribute: Attribute) -> Entity | None:
+        if attribute.references is None or group.row is None:
+            return None
+        return self.world.entity(attribute.references, group.row)
+
+    def _in_split(self, step: Step, split: Split) -> bool:
+        if step.entity is None:
+            return True
+        cluster = self.world.cluster(step.entity.table, step.entity.row)
+        return self.world.split_of(cluster) == split
+
+    def _draw(self, rng: random.Random, *, named: bool = True) -> View:
+        return rng.choice(self._named if named else self._views)
+
+    def _numeric(
+        self, rng: random.Random, *, with_unit: bool = False
+    ) -> tuple[str | None, Attribute | None]:
+        found = [
+            (view.table.name, attribute)
+            for view in self._named
+            for attribute in view.attributes
+            if attribute.numeric and (not with_unit or attribute.unit in PARTNERS)
+        ]
+        return rng.choice(found) if found else (None, None)
+
+    def _dated(self, rng: random.Random) -> tuple[str | None, Attribute | None]:
+        found = [
+            (view.table.name, attribute)
+            for view in self._named
+            for attribute in view.attributes
+            if attribute.kind is Kind.date
+        ]
+        return rng.choice(found) if found else (None, None)
+
+
+def _depths(rng: random.Random, total: int) -> list[int]:
+    """Two or three branch depths, at least one above 1 where possible, that add up."""
+    parts = rng.choice((2, 3)) if total > 3 else 2
+    depths = [1] * parts
+    for _ in range(total - parts):
+        depths[rng.randrange(parts)] += 1
+    return depths

@@ -1,0 +1,171 @@
+"""Arenas from tables, one numbered candidate after the other.
+
+A candidate depends on the tables, the options and its number alone. What a candidate may not
+share with earlier ones (the same calls again, a call that stands on the other side of the
+train/test split) is decided here, in order, before any work is done on it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from astra.arenas.tables.build import Builder
+from astra.arenas.tables.grammar import Grammar
+from astra.arenas.tables.load import Tables
+from astra.arenas.tables.planner import FEWEST_HOPS, PAPER_SHARES, Planner
+from astra.arenas.tables.schema import Schema
+from astra.arenas.tables.tools import ToolWriter
+from astra.arenas.tables.world import Split, World
+from astra.errors import ConfigError, Rejected
+from astra.types import Arena, Language, Scenario, canonical_json
+
+T = TypeVar("T")
+
+PAPER_LANGUAGES: dict[Language, float] = {"en": 0.712, "zh": 0.288}
+"""Shares of English and Chinese in the paper."""
+
+
+DRAWS = 60
+"""Most draws for one candidate."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceOptions:
+    """What to draw."""
+
+    hops: tuple[int, int] = (1, 5)
+    languages: Mapping[Language, float] = field(default_factory=lambda: {"en": 1.0})
+    """Language -> share."""
+    scenarios: Mapping[Scenario, float] = field(default_factory=lambda: dict(PAPER_SHARES))
+    """Scenario -> share; those that the hops don't allow are left out."""
+    test_share: float = 0.2
+    """Share of arenas, and of entities, that are kept for testing."""
+    seed: int = 0
+    max_rows: int = 24
+    """Rows of the largest group that is asked about; a tool holds at most twice as many."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One numbered candidate: an arena that may be certified, or why it fell out."""
+
+    key: str
+    outcome: Arena | Rejected
+
+
+class TableSource:
+    """Draws candidates over a set of tables."""
+
+    def __init__(self, tables: Tables, schema: Schema, options: SourceOptions) -> None:
+        self._options = options
+        self._scenarios = _allowed(options)
+        worlds: dict[Language, World] = {
+            language: World(
+                tables,
+                schema,
+                language,
+                seed=options.seed,
+                test_share=options.test_share,
+                max_rows=options.max_rows,
+            )
+            for language in options.languages
+        }
+        if not any(any(groups) for w in worlds.values() for groups in w.entities.values()):
+            raise ConfigError(
+                "no table has a column whose values name single rows: set `naming` for a table "
+                "in tables.toml"
+            )
+        self._planners = {language: Planner(world) for language, world in worlds.items()}
+        self._builders = {
+            language: Builder(Grammar(schema, language), ToolWriter(world, worlds))
+            for language, world in worlds.items()
+        }
+        self.draws: Counter[str] = Counter()
+        """How the draws behind the candidates ended."""
+        self._seen: set[bytes] = set()
+        self._sides: dict[bytes, Split] = {}
+
+    def candidates(self) -> Iterator[Candidate]:
+        """Candidates 0, 1, 2, … without end."""
+        number = 0
+        while True:
+            key = f"tables-{self._options.seed}-{number:06d}"
+            try:
+                outcome = self._candidate(key, number)
+            except Rejected as rejected:
+                outcome = rejected
+            yield Candidate(key, outcome)
+            number += 1
+
+    def _candidate(self, key: str, number: int) -> Arena:
+        rng = random.Random(f"{self._options.seed}:{number}")
+        language = rng.choices(*_choices(self._options.languages))[0]
+        scenario = rng.choices(*_choices(self._scenarios))[0]
+        low, high = self._options.hops
+        hops = rng.randint(max(low, FEWEST_HOPS[scenario]), high if high > 1 else 1)
+        hops = 1 if scenario is Scenario.single_hop else hops
+        split: Split = "test" if rng.random() < self._options.test_share else "train"
+        # A draw that leads nowhere is drawn again, so that shares come out as asked.
+        for _ in range(DRAWS):
+            plan = self._planners[language].plan(rng, scenario, hops, split)
+            if plan is None:
+                self.draws["no path in the tables"] += 1
+                continue
+            calls = [step.call_key() for step in plan.steps()]
+            try:
+                self._check_fresh(calls, split)
+                arena = self._builders[language].build(
+                    plan, rng, {"source": "tables", "key": key, "seed": self._options.seed}
+                )
+            except Rejected as rejected:
+                self.draws[rejected.check] += 1
+                continue
+            self._remember(calls, split)
+            self.draws["built"] += 1
+            return arena
+        raise Rejected(
+            "plan",
+            f"no {scenario.value} question of {hops} hops in {language} found in {DRAWS} draws",
+        )
+
+    def _check_fresh(self, calls: list[str], split: Split) -> None:
+        """Neither asked before, in whatever order or words, nor across the split."""
+        if _digest(sorted(calls)) in self._seen:
+            raise Rejected("duplicate", "the same calls were asked before")
+        if any(self._sides.get(_digest(call), split) != split for call in calls):
+            raise Rejected("split", "a call stands on the other side of the train/test split")
+
+    def _remember(self, calls: list[str], split: Split) -> None:
+        self._seen.add(_digest(sorted(calls)))
+        for call in calls:
+            self._sides[_digest(call)] = split
+
+
+def _digest(value: object) -> bytes:
+    return hashlib.sha256(canonical_json(value).encode()).digest()[:12]
+
+
+def _choices(shares: Mapping[T, float]) -> tuple[list[T], list[float]]:
+    return list(shares), list(shares.values())
+
+
+def _allowed(options: SourceOptions) -> dict[Scenario, float]:
+    """Scenarios that fit into the hops, with their shares."""
+    low, high = options.hops
+    if not 1 <= low <= high <= 9:
+        raise ConfigError(f"hops {low}:{high} must be a range within 1:9")
+    allowed = {
+        scenario: share
+        for scenario, share in options.scenarios.items()
+        if share > 0
+        and FEWEST_HOPS[scenario] <= high
+        and (scenario is not Scenario.single_hop or low == 1)
+    }
+    if not allowed:
+        raise ConfigError(f"no scenario with a share above 0 fits {low}:{high} hops")
+    return allowed

@@ -1,0 +1,269 @@
+"""Writes the tools of a plan: documents, Python source, data, gold calls' targets and decoys.
+
+Steps of one operation on one table share a tool over the union of the rows they need. A tool
+holds other rows, too, all of one train/test split, and answers group questions only for groups
+that it holds completely.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from astra.arenas.tables.schema import Kind
+from astra.arenas.tables.slices import Slice, Slicer
+from astra.arenas.tables.steps import Operations, Step, identifier
+from astra.arenas.tables.tool_words import DESCRIPTIONS, PARAMETERS, VERBS
+from astra.arenas.tables.units import UNITS, of_quantity
+from astra.arenas.tables.world import Attribute, Split, World
+from astra.types import Json, Language, Tool, ToolDocument
+
+_TEMPLATES = {"filter": "list", "count_where": "count"}
+_OPTIONS: dict[str, tuple[str, ...]] = {
+    "lookup": ("unit", "language", "format", "decimals"),
+    "find": ("match_case",),
+    "list": ("limit", "list order", "format"),
+    "filter": ("limit", "list order", "format"),
+    "count": ("format",),
+    "count_where": ("format",),
+    "rank": ("position",),
+    "aggregate": ("decimals",),
+    "compare": ("absolute",),
+    "difference": ("absolute",),
+    "days_between": ("inclusive",),
+    "convert": ("decimals",),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One parameter of a tool, as the document and the source need it."""
+
+    name: str
+    kind: str
+    description: str
+    choices: tuple[str, ...] | None = None
+    default: Json = None
+    required: bool = True
+
+    def schema(self) -> dict[str, Json]:
+        """Its JSON Schema."""
+        schema: dict[str, Json] = {"type": self.kind, "description": self.description}
+        if self.choices is not None:
+            schema["enum"] = list(self.choices)
+        if not self.required:
+            schema["default"] = self.default
+        if self.name in ("limit", "position"):
+            schema["minimum"] = 1
+        return schema
+
+
+@dataclass(slots=True)
+class Job:
+    """The steps that one tool serves."""
+
+    operation: str
+    table: str
+    steps: list[Step] = field(default_factory=list)
+
+
+def jobs_of(steps: Sequence[Step]) -> list[Job]:
+    """Steps grouped by (table, operation), in order of appearance; conversions by quantity."""
+    jobs: dict[tuple[str, str], Job] = {}
+    for step in steps:
+        where = step.table
+        if step.operation == "convert":
+            where = UNITS[str(step.arguments["from_unit"])].quantity
+        jobs.setdefault((step.operation, where), Job(step.operation, where)).steps.append(step)
+    return list(jobs.values())
+
+
+class ToolWriter:
+    """Writes tools over one world. `sisters`: the same world in other languages."""
+
+    def __init__(self, world: World, sisters: dict[Language, World]) -> None:
+        self.world = world
+        self.slicer = Slicer(world, {k: v for k, v in sisters.items() if k != world.language})
+        self.operations = Operations(world)
+        self._templates = Environment(
+            loader=PackageLoader("astra.arenas.tables", "templates"),
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            keep_trailing_newline=True,
+            autoescape=False,
+        )
+        self._templates.filters["py"] = repr
+
+    def write(self, job: Job, split: Split, rng: random.Random) -> tuple[Tool, Slice] | None:
+        """The tool of a job and the rows it holds; None when there are too few other rows."""
+        slice_ = self.slicer.slice(job.operation, job.table, job.steps, split, rng)
+        if slice_ is None:
+            return None
+        options = self._options(job, slice_, rng)
+        parameters = self._parameters(job, slice_, options)
+        name = self._name(job, rng)
+        entity = self.entity_of(job)
+        source = self._templates.get_template(
+            f"{_TEMPLATES.get(job.operation, job.operation)}.py.j2"
+        ).render(
+            name=name,
+            signature=", ".join(
+                p.name if p.required else f"{p.name}={p.default!r}" for p in parameters
+            ),
+            parameters=parameters,
+            options=[_parameter_name(option) for option in options],
+            entity=entity,
+            filtered=job.operation in ("filter", "count_where"),
+            language=self.world.language,
+        )
+        document = ToolDocument(
+            name=name,
+            description=self._words(DESCRIPTIONS[job.operation], job),
+            parameters={
+                "type": "object",
+                "properties": {p.name: p.schema() for p in parameters},
+                "required": [p.name for p in parameters if p.required],
+                "additionalProperties": False,
+            },
+        )
+        tool = Tool(
+            document=document,
+            source=source,
+            data=slice_.data(entity, options),
+            domain=self._domain(job),
+            language=self.world.language,
+        )
+        return tool, slice_
+
+    def entity_of(self, job: Job) -> str:
+        """Name of the parameter and field that hold a row's name."""
+        return self.operations.parameter(job.table) if job.table in self.world.views else ""
+
+    def _domain(self, job: Job) -> str:
+        if job.table in self.world.views:
+            return self.world.schema.table(job.table).domain
+        return "units" if job.operation == "convert" else "arithmetic"
+
+    def _name(self, job: Job, rng: random.Random) -> str:
+        singular, plural = job.table, job.table
+        if job.table in self.world.views:
+            table = self.world.schema.table(job.table)
+            singular = identifier(table.singular.get("en", "")) or identifier(table.name) or "item"
+            plural = identifier(table.plural.get("en", "")) or f"{singular}s"
+        return rng.choice(VERBS[job.operation]).format(s=singular, p=plural, q=job.table)[:60]
+
+    def _words(self, texts: dict[Language, str], job: Job, choices: str = "") -> str:
+        singular = plural = ""
+        if job.table in self.world.views:
+            table = self.world.schema.table(job.table)
+            singular = table.singular.get(self.world.language) or table.name
+            plural = table.plural.get(self.world.language) or table.name
+        text = texts[self.world.language]
+        for mark, word in (("{s}", singular), ("{p}", plural), ("{q}", job.table)):
+            text = text.replace(mark, word)
+        return text.replace("{choices}", choices)
+
+    def _options(self, job: Job, slice_: Slice, rng: random.Random) -> list[str]:
+        """Optional parameters: a seeded choice of those that the data can serve."""
+        able = list(_OPTIONS[job.operation])
+        if "unit" in able and not any(a.unit in UNITS for a in slice_.attributes):
+            able.remove("unit")
+        if "language" in able and not slice_.translations:
+            able.remove("language")
+        fractions = any(a.kind is Kind.number for a in slice_.attributes)
+        if job.operation == "lookup" and not fractions:
+            able.remove("decimals")
+        return [option for option in able if rng.random() < 0.5]
+
+    def _parameters(self, job: Job, slice_: Slice, options: Sequence[str]) -> list[Parameter]:
+        found = [self._required(name, job, slice_) for name in _REQUIRED[job.operation]]
+        return found + [self._optional(option, job, slice_) for option in options]
+
+    def _required(self, name: str, job: Job, slice_: Slice) -> Parameter:
+        def words(key: str, choices: str = "") -> str:
+            return self._words(PARAMETERS[key], job, choices)
+
+        match name:
+            case "entity":
+                return Parameter(self.entity_of(job), "string", words("entity"))
+            case "attribute":
+                described = _described(slice_.attributes)
+                names = tuple(a.name for a in slice_.attributes)
+                return Parameter("attribute", "string", words("attribute", described), names)
+            case "by":
+                described = _described(slice_.by)
+                return Parameter(
+                    "by", "string", words("by", described), tuple(a.name for a in slice_.by)
+                )
+            case "find value":
+                return Parameter("value", "string", words("find value"))
+            case "number":
+                return Parameter("value", "number", words("number"))
+            case "threshold" | "minuend" | "subtrahend":
+                return Parameter(name, "number", words(name))
+            case "from_unit" | "to_unit":
+                symbol = str(job.steps[0].arguments["from_unit"])
+                return Parameter(name, "string", words(name), tuple(of_quantity(symbol)))
+            case _:
+                return Parameter(name, "string", words(name), _CHOICES.get(name))
+
+    def _optional(self, name: str, job: Job, slice_: Slice) -> Parameter:
+        text = self._words(PARAMETERS[name], job)
+        match name:
+            case "unit":
+                symbols = {
+                    s for a in slice_.attributes if a.unit in UNITS for s in of_quantity(a.unit)
+                }
+                choices = ("native", *sorted(symbols))
+                return Parameter("unit", "string", text, choices, "native", False)
+            case "language":
+                choices = tuple(sorted({self.world.language, *slice_.languages}))
+                return Parameter("language", "string", text, choices, self.world.language, False)
+            case "format":
+                other = "numbered" if job.operation in ("list", "filter") else "detailed"
+                return Parameter("format", "string", text, ("plain", other), "plain", False)
+            case "list order":
+                choices = ("given", "ascending", "descending")
+                return Parameter("order", "string", text, choices, "given", False)
+            case "limit":
+                return Parameter("limit", "integer", text, None, 100, False)
+            case "decimals":
+                return Parameter("decimals", "integer", text, None, 6, False)
+            case "position":
+                return Parameter("position", "integer", text, None, 1, False)
+            case _:
+                return Parameter(name, "boolean", text, None, False, False)
+
+
+def _parameter_name(option: str) -> str:
+    return "order" if option == "list order" else option
+
+
+def _described(attributes: Sequence[Attribute]) -> str:
+    return ", ".join(f"{a.name} ({a.label})" if a.label != a.name else a.name for a in attributes)
+
+
+_CHOICES: dict[str, tuple[str, ...]] = {
+    "comparison": ("above", "below"),
+    "order": ("highest", "lowest"),
+    "function": ("sum", "mean", "minimum", "maximum"),
+}
+
+_REQUIRED: dict[str, tuple[str, ...]] = {
+    "lookup": ("entity", "attribute"),
+    "find": ("attribute", "find value"),
+    "list": ("by", "value"),
+    "filter": ("by", "value", "attribute", "comparison", "threshold"),
+    "count": ("by", "value"),
+    "count_where": ("by", "value", "attribute", "comparison", "threshold"),
+    "rank": ("by", "value", "attribute", "order"),
+    "aggregate": ("by", "value", "attribute", "function"),
+    "compare": ("first", "second", "attribute"),
+    "difference": ("minuend", "subtrahend"),
+    "days_between": ("start", "end"),
+    "convert": ("number", "from_unit", "to_unit"),
+}

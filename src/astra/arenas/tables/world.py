@@ -1,0 +1,401 @@
+"""One language's view of a user's tables: what can be asked by name, by code and by group.
+
+Foreign keys show the name of the row they point to. Whatever could make a question ambiguous is
+marked here: names that stand twice, values that differ only in case, groups too large for a tool.
+All data stay in DuckDB; only row numbers, names of groups and their sizes are held in memory.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal
+
+import duckdb
+
+from astra.arenas.tables.load import Tables
+from astra.arenas.tables.schema import Column, ForeignKey, Kind, Schema, Table
+from astra.types import Json, Language
+
+Split = Literal["train", "test"]
+
+_KEY_SUFFIX = re.compile(r"_(code|id|key|no|name|iso2|iso3|iata|icao)$")
+
+LONGEST_VALUE = 60
+"""Characters; a longer cell is never put into a question or asked for."""
+MOST_ENTITIES = 20_000
+"""Rows per table that can be asked about by name; more would add memory, not variety."""
+MOST_GROUPS = 5_000
+
+
+@dataclass(frozen=True, slots=True)
+class Attribute:
+    """A column as tools and questions speak of it."""
+
+    name: str
+    """Identifier in tools: the column's name, `_code`, `_id` … cut off foreign keys."""
+    column: str
+    kind: Kind
+    label: str
+    unit: str | None
+    references: str | None
+    """Table that a foreign key points to."""
+    unique: bool
+    """Every value stands for one row: can be looked up in reverse."""
+    groups: bool
+    """Values are shared by several rows: can be grouped by."""
+
+    @property
+    def numeric(self) -> bool:
+        return self.kind in (Kind.integer, Kind.number)
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """All rows of a table with one value of one attribute."""
+
+    table: str
+    attribute: str
+    value: str
+    size: int
+    row: int | None
+    """Row of the referenced table, for a foreign key."""
+    subject: str
+    """What the train/test split is decided on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entity:
+    """A row that has a name of its own."""
+
+    table: str
+    row: int
+    name: str
+
+
+class View:
+    """One table in one language."""
+
+    def __init__(self, table: Table, attributes: tuple[Attribute, ...]) -> None:
+        self.table = table
+        self.attributes = attributes
+        self.by_name = {attribute.name: attribute for attribute in attributes}
+
+    @property
+    def named(self) -> bool:
+        return self.table.naming is not None
+
+
+class World:
+    """All views of one language, and the questions DuckDB answers about them.
+
+    `max_rows`: most rows of one tool's slice of data, and so the largest group that is asked
+    about. `test_share`: share of entity clusters that only test arenas may ask about.
+    """
+
+    def __init__(
+        self,
+        tables: Tables,
+        schema: Schema,
+        language: Language,
+        *,
+        seed: int,
+        test_share: float,
+        max_rows: int,
+    ) -> None:
+        self.schema = schema
+        self.language: Language = language
+        self.seed = seed
+        self.test_share = test_share
+        self.max_rows = max_rows
+        self._db: duckdb.DuckDBPyConnection = tables.connection
+        self._parents = _parents(schema)
+        self.views = {table.name: self._view(table) for table in schema.tables}
+        self.entities: dict[str, dict[Split, list[int]]] = {}
+        self.groups: dict[tuple[str, str], dict[Split, list[Group]]] = {}
+        for view in self.views.values():
+            self._materialise(view)
+        for view in self.views.values():
+            self._index(view)
+        self._rows = lru_cache(maxsize=20_000)(self._row)
+
+    # --- building ----------------------------------------------------------------------------
+
+    def _view(self, table: Table) -> View:
+        attributes: list[Attribute] = []
+        keys = {key.column: key for key in table.foreign_keys}
+        for column in table.columns:
+            if column.variant_of or column.name == table.naming or column.kind is Kind.other:
+                continue
+            if column.kind is Kind.boolean or column.distinct == 0:
+                continue
+            attribute = self._attribute(table, column, keys.get(column.name), attributes)
+            if attribute is not None:
+                attributes.append(attribute)
+        return View(table, tuple(attributes))
+
+    def _attribute(
+        self, table: Table, column: Column, key: ForeignKey | None, taken: Sequence[Attribute]
+    ) -> Attribute | None:
+        label = column.labels.get(self.language) or column.name
+        references = None
+        if key is not None and self.schema.table(key.table).naming is not None:
+            references = key.table
+        if references is None and self._too_long(table, column):
+            return None
+        kind = Kind.text if references is not None else column.kind
+        filled = table.rows - column.nulls
+        unique = kind is Kind.text and column.distinct == filled and filled > 1
+        groups = kind is Kind.text and 1 < column.distinct <= filled / 2
+        name = _KEY_SUFFIX.sub("", column.name) if references else column.name
+        if any(other.name == name for other in taken) or (
+            name != column.name and any(other.name == name for other in table.columns)
+        ):
+            name = column.name
+        return Attribute(name, column.name, kind, label, column.unit, references, unique, groups)
+
+    def _too_long(self, table: Table, column: Column) -> bool:
+        """Free text is no attribute: its values can't be asked for exactly."""
+        if column.kind is not Kind.text:
+            return False
+        source = column.variants.get(self.language, column.name)
+        found = self._db.execute(
+            f"SELECT quantile_cont(length({_q(source)}), 0.9) FROM {_q(table.name)}"
+        ).fetchone()
+        return found is None or found[0] is None or found[0] > LONGEST_VALUE
+
+    def _name(self, table: str) -> str:
+        return _q(f"{self.language}:{table}")
+
+    def _source(self, column: Column) -> str:
+        return column.variants.get(self.language, column.name)
+
+    def _materialise(self, view: View) -> None:
+        """Create the language's table: names, attributes, referenced rows, cluster."""
+        table = view.table
+        keys = {key.column: key for key in table.foreign_keys}
+        select = ["t.__row"]
+        joins: list[str] = []
+        if table.naming is not None:
+            select.append(f"t.{_q(self._source(table.column(table.naming)))} AS __name")
+        else:
+            select.append("NULL::VARCHAR AS __name")
+        for number, attribute in enumerate(view.attributes):
+            column = table.column(attribute.column)
+            if attribute.references is None:
+                select.append(f"t.{_q(self._source(column))} AS {_q(attribute.name)}")
+                continue
+            key, other = keys[attribute.column], self.schema.table(attribute.references)
+            assert other.naming is not None
+            alias = f"r{number}"
+            name = self._source(other.column(other.naming))
+            select.append(f"{alias}.{_q(name)} AS {_q(attribute.name)}")
+            select.append(f"{alias}.__row AS {_q('__ref_' + attribute.name)}")
+            joins.append(
+                f"LEFT JOIN (SELECT min(__row) AS __row, {_q(key.references)} AS __key, "
+                f"any_value({_q(name)} ORDER BY __row) AS {_q(name)} FROM {_q(other.name)} "
+                f"GROUP BY __key) {alias} ON t.{_q(key.column)} = {alias}.__key"
+            )
+        self._db.execute(
+            f"CREATE TEMP TABLE {self._name(table.name)} AS SELECT {', '.join(select)} "
+            f"FROM {_q(table.name)} t {' '.join(joins)} ORDER BY t.__row"
+        )
+        self._mark_names(table.name)
+
+    def _mark_names(self, table: str) -> None:
+        """`__named`: the name is clean and, case and outer spaces aside, nobody else's."""
+        name = self._name(table)
+        self._db.execute(f"ALTER TABLE {name} ADD COLUMN __named BOOLEAN")
+        self._db.execute(
+            f"UPDATE {name} SET __named = ok.__row IS NOT NULL FROM "
+            f"(SELECT t.__row AS all_row, u.__row FROM {name} t LEFT JOIN (SELECT min(__row) AS "
+            f"__row FROM {name} WHERE __name IS NOT NULL GROUP BY lower(trim(__name)) "
+            f"HAVING count(*) = 1 AND {_clean('any_value(__name)')}) u ON t.__row = u.__row) ok "
+            f"WHERE {name}.__row = ok.all_row"
+        )
+
+    def _index(self, view: View) -> None:
+        """Row numbers of entities and lists of groups, by split."""
+        table = view.table.name
+        rows = self._db.execute(
+            f"SELECT __row FROM {self._name(table)} WHERE __named ORDER BY __row "
+            f"LIMIT {MOST_ENTITIES}"
+        ).fetchall()
+        clusters = self._clusters(table)
+        by_split: dict[Split, list[int]] = {"train": [], "test": []}
+        for (row,) in rows:
+            by_split[self.split_of(clusters.get(row, f"{table}:{row}"))].append(row)
+        self.entities[table] = by_split
+        for attribute in view.attributes:
+            if attribute.groups:
+                self.groups[table, attribute.name] = self._groups(table, attribute)
+
+    def _groups(self, table: str, attribute: Attribute) -> dict[Split, list[Group]]:
+        column = _q(attribute.name)
+        reference = (
+            f"min({_q('__ref_' + attribute.name)})" if attribute.references else "NULL::BIGINT"
+        )
+        found = self._db.execute(
+            f"SELECT {column}, count(*), {reference}, min(__row) FROM {self._name(table)} "
+            f"WHERE {column} IS NOT NULL GROUP BY lower(trim({column})), {column} "
+            f"QUALIFY count(*) OVER (PARTITION BY lower(trim({column}))) = 1 "
+            f"AND count(*) BETWEEN 2 AND {self.max_rows} AND {_clean(column)} "
+            f"ORDER BY min(__row) LIMIT {MOST_GROUPS}"
+        ).fetchall()
+        groups: dict[Split, list[Group]] = {"train": [], "test": []}
+        for value, size, row, first in found:
+            if attribute.references is not None:
+                if row is None or not self.is_named(attribute.references, row):
+                    continue
+                subject = self.cluster(attribute.references, row)
+            else:
+                subject = f"{table}.{attribute.name}:{first}"
+            group = Group(table, attribute.name, value, size, row, subject)
+            groups[self.split_of(subject)].append(group)
+        return groups
+
+    # --- split -------------------------------------------------------------------------------
+
+    def split_of(self, subject: str) -> Split:
+        """train or test, decided by a hash of the seed and the subject alone."""
+        digest = hashlib.sha256(f"{self.seed}\0{subject}".encode()).digest()
+        share = int.from_bytes(digest[:8], "big") / 2**64
+        return "test" if share < self.test_share else "train"
+
+    def _clusters(self, table: str) -> dict[int, str]:
+        """Row -> the root entity it belongs to, so that a country's cities share its split."""
+        chain: list[tuple[str, str]] = []
+        at = table
+        while at in self._parents:
+            column, parent = self._parents[at]
+            attribute = next(
+                (a.name for a in self.views[at].attributes if a.column == column), None
+            )
+            if attribute is None:
+                break
+            chain.append((at, attribute))
+            at = parent
+        if not chain:
+            return {}
+        name = self._name(table)
+        select, joins, last = "", "", "t"
+        for number, (_, attribute) in enumerate(chain):
+            column = f"{last}.{_q('__ref_' + attribute)}"
+            select = column
+            if number + 1 < len(chain):
+                joins += f" LEFT JOIN {self._name(chain[number + 1][0])} j{number}"
+                joins += f" ON {column} = j{number}.__row"
+                last = f"j{number}"
+        rows = self._db.execute(
+            f"SELECT t.__row, {select} FROM {name} t {joins} ORDER BY t.__row "
+            f"LIMIT {MOST_ENTITIES * 2}"
+        ).fetchall()
+        return {row: f"{at}:{root}" for row, root in rows if root is not None}
+
+    def cluster(self, table: str, row: int) -> str:
+        """The split subject of one entity."""
+        return self._cluster_map(table).get(row, f"{table}:{row}")
+
+    def _cluster_map(self, table: str) -> dict[int, str]:
+        if not hasattr(self, "_maps"):
+            self._maps: dict[str, dict[int, str]] = {}
+        if table not in self._maps:
+            self._maps[table] = self._clusters(table)
+        return self._maps[table]
+
+    # --- asking ------------------------------------------------------------------------------
+
+    def _row(self, table: str, row: int) -> dict[str, Json]:
+        cursor = self._db.execute(f"SELECT * FROM {self._name(table)} WHERE __row = ?", [row])
+        found = cursor.fetchone()
+        assert found is not None, (table, row)
+        names = [column[0] for column in cursor.description or []]
+        return {name: _plain(value) for name, value in zip(names, found, strict=True)}
+
+    def row(self, table: str, row: int) -> dict[str, Json]:
+        """All fields of one row: `__name`, `__named`, attributes, `__ref_*`."""
+        return self._rows(table, row)
+
+    def is_named(self, table: str, row: int) -> bool:
+        found = self._db.execute(
+            f"SELECT __named FROM {self._name(table)} WHERE __row = ?", [row]
+        ).fetchone()
+        return bool(found and found[0])
+
+    def random_entity(self, rng: random.Random, table: str, split: Split) -> Entity | None:
+        """A named row of the split; None when there is none."""
+        rows = self.entities[table][split]
+        return self.entity(table, rng.choice(rows)) if rows else None
+
+    def entity(self, table: str, row: int) -> Entity | None:
+        """The row as an entity; None when its name is not its own."""
+        fields = self.row(table, row)
+        return Entity(table, row, fields["__name"]) if fields["__named"] else None
+
+    def group_of(self, table: str, attribute: str, entity: Entity) -> Group | None:
+        """The group of rows that point to an entity; None when it can't be asked about."""
+        split = self.split_of(self.cluster(entity.table, entity.row))
+        return self._group_index(table, attribute, split).get(entity.name)
+
+    def _group_index(self, table: str, attribute: str, split: Split) -> dict[str, Group]:
+        if not hasattr(self, "_group_indices"):
+            self._group_indices: dict[tuple[str, str, str], dict[str, Group]] = {}
+        key = (table, attribute, split)
+        if key not in self._group_indices:
+            groups = self.groups[table, attribute][split]
+            self._group_indices[key] = {group.value: group for group in groups}
+        return self._group_indices[key]
+
+    def members(self, group: Group) -> list[dict[str, Json]]:
+        """All rows of a group, in file order."""
+        return self.rows_where(group.table, group.attribute, group.value)
+
+    def rows_where(self, table: str, attribute: str, value: str) -> list[dict[str, Json]]:
+        cursor = self._db.execute(
+            f"SELECT __row FROM {self._name(table)} WHERE {_q(attribute)} = ? ORDER BY __row",
+            [value],
+        )
+        return [self.row(table, row) for (row,) in cursor.fetchall()]
+
+    def ask(self, sql: str, parameters: Sequence[Json] = ()) -> list[tuple[Json, ...]]:
+        """Run a query in which `{view}` is left to the caller to fill with `quoted`."""
+        found = self._db.execute(sql, list(parameters)).fetchall()
+        return [tuple(_plain(value) for value in row) for row in found]
+
+    def quoted(self, table: str) -> str:
+        """The view's quoted name, for `ask`."""
+        return self._name(table)
+
+
+def _parents(schema: Schema) -> dict[str, tuple[str, str]]:
+    """Table -> (foreign-key column, parent): the first key to a smaller table, so no cycles."""
+    parents: dict[str, tuple[str, str]] = {}
+    for table in schema.tables:
+        for key in table.foreign_keys:
+            other = schema.table(key.table)
+            if other.naming is not None and other.rows < table.rows:
+                parents[table.name] = (key.column, other.name)
+                break
+    return parents
+
+
+def _clean(column: str) -> str:
+    """SQL: short, not empty, no control characters, not a bare number."""
+    return (
+        f"(length(trim({column})) BETWEEN 1 AND {LONGEST_VALUE} "
+        f"AND NOT regexp_matches({column}, '[\\x00-\\x1f\\x7f]') "
+        f"AND NOT regexp_full_match(trim({column}), '[-+0-9.,eE\\s]+'))"
+    )
+
+
+def _q(identifier: str) -> str:
+    return '"' + identifier.replace('"', '""') + '"'
+
+
+def _plain(value: Json) -> Json:
+    """DuckDB's Python values as JSON scalars: dates as ISO text, whole floats stay floats."""
+    return value.isoformat() if hasattr(value, "isoformat") else value
