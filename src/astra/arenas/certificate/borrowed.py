@@ -1,0 +1,139 @@
+"""The part of `mutants` about distractors: none of them answers what a goal asks.
+
+Each distractor is called with every goal's gold arguments as far as its parameters admit. Not
+covered: other calls to a distractor, and small numbers found under another field, which are no
+evidence of anything.
+"""
+
+from __future__ import annotations
+
+import itertools
+
+from astra.arenas.certificate.case import LIMITS, Call, Case, Finding, Step, answered, shown
+from astra.arenas.certificate.documents import parameters_of, required_of, types_of, validator
+from astra.ports import Episode
+from astra.rewards import same_scalar, solves
+from astra.text import as_number
+from astra.types import Json, Scalar, Target, Tool, canonical_json
+
+MOST_CALLS = 8
+"""Calls per distractor and goal."""
+
+
+async def check_distractors(case: Case) -> int:
+    """Number of calls made; raises `Finding` when a distractor answers a goal."""
+    planned = [
+        (step, Call(tool.name, arguments, f"a call to distractor {tool.name!r}"))
+        for tool in case.distractors
+        for step in case.steps
+        for arguments in borrowed_calls(tool, step)
+    ]
+    if not planned:
+        return 0
+    calls = [call for _, call in planned]
+    outcomes = await case.run(calls, Episode(case.seed, limits=LIMITS), case.distractors)
+    for (step, call), outcome in zip(planned, outcomes, strict=True):
+        if answered(outcome) and any(solves(t, outcome.value) for t in _loosened(step)):
+            raise Finding(
+                f"distractor {call.tool!r} answers goal {step.goal.id!r}",
+                call=shown(call.tool, call.arguments),
+            )
+    return len(planned)
+
+
+def _loosened(step: Step) -> list[Target]:
+    """The goal's target, then without key, and for answers that say much without field."""
+    target = step.target
+    given = [value for argument in step.call.arguments.values() for value in _flat(argument)]
+    members = target.value if isinstance(target.value, tuple) else (target.value,)
+    if any(same_scalar(member, value) for member in members for value in given):
+        return [target]
+    loose = [target, target.model_copy(update={"key": {}})]
+    if all(_says_much(member) for member in members):
+        loose.append(target.model_copy(update={"key": {}, "field": None}))
+    return loose
+
+
+def _says_much(value: Scalar) -> bool:
+    """Text, or a number of at least four significant digits."""
+    number = as_number(value)
+    if number is None:
+        return isinstance(value, str)
+    digits = f"{abs(number):.12g}".partition("e")[0].replace(".", "").strip("0")
+    return len(digits) >= 4 or (len(digits) >= 1 and abs(number) >= 10_000)
+
+
+def borrowed_calls(tool: Tool, step: Step) -> list[dict[str, Json]]:
+    """Calls to another tool that ask with the goal's arguments; [] if they do not fit it."""
+    schemas = parameters_of(tool)
+    gold = step.call.arguments
+    named = {name: value for name, value in gold.items() if name in schemas}
+    rest = [value for name, value in gold.items() if name not in schemas]
+    free = [name for name in required_of(tool) if name not in named]
+    free += [name for name in schemas if name not in named and name not in free]
+    candidates: list[list[Json]] = []
+    for values in ([*rest], [*reversed(rest)]):
+        candidates.append(values)
+    found: dict[str, dict[str, Json]] = {}
+    for values in candidates:
+        for arguments in _placed(tool, named, free, values):
+            if validator(tool).is_valid(arguments):
+                found.setdefault(canonical_json(arguments), arguments)
+    return list(found.values())[:MOST_CALLS]
+
+
+def _placed(
+    tool: Tool, named: dict[str, Json], free: list[str], values: list[Json]
+) -> list[dict[str, Json]]:
+    """Values go to the first free parameter of their type; what is still required is filled."""
+    schemas = parameters_of(tool)
+    placed = dict(named)
+    left = list(free)
+    for value in values:
+        for name in left:
+            if _fits(schemas[name], value):
+                placed[name] = value
+                left.remove(name)
+                break
+    open_names = [name for name in required_of(tool) if name not in placed]
+    if not placed and schemas:
+        return []
+    choices = [_fillings(schemas[name], [*named.values(), *values]) for name in open_names]
+    return [
+        placed | dict(zip(open_names, chosen, strict=True))
+        for chosen in itertools.islice(itertools.product(*choices), MOST_CALLS)
+    ]
+
+
+def _fits(schema: dict[str, Json], value: Json) -> bool:
+    if schema.get("enum"):
+        return value in schema["enum"]
+    kinds = types_of(schema)
+    if isinstance(value, bool):
+        return "boolean" in kinds
+    if isinstance(value, int | float):
+        return "number" in kinds or ("integer" in kinds and value == int(value))
+    kind = {str: "string", list: "array", dict: "object"}.get(type(value), "null")
+    return kind in kinds
+
+
+def _fillings(schema: dict[str, Json], given: list[Json]) -> list[Json]:
+    """Values for a required parameter that no argument fits: all it lists, or one it takes."""
+    if schema.get("enum"):
+        return list(schema["enum"])
+    kind = types_of(schema)[0]
+    fitting = [value for value in given if _fits(schema, value)]
+    offered = [*schema.get("examples", []), *fitting]
+    if offered:
+        return offered[:2]
+    if kind == "boolean":
+        return [True, False]
+    return [{"string": "a", "integer": 1, "number": 1, "array": [], "object": {}}.get(kind)]
+
+
+def _flat(value: Json) -> list[Json]:
+    if isinstance(value, list | tuple):
+        return [leaf for child in value for leaf in _flat(child)]
+    if isinstance(value, dict):
+        return [leaf for child in value.values() for leaf in _flat(child)]
+    return [value]

@@ -1,0 +1,189 @@
+"""What every check of the certificate works on: the arena, its tools, and a way to call them.
+
+Tool code runs only behind the `Sandbox` protocol; nothing in this process executes it. A death, a
+limit or a bad reply under a call is a finding about the tool. Any other sandbox error is ours and
+passes through, so that no certificate is written at all.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from graphlib import CycleError, TopologicalSorter
+from typing import NamedTuple
+
+from astra.errors import SandboxBadResult, SandboxDied, SandboxLimit
+from astra.ports import CallOutcome, Episode, Limits, Sandbox, SandboxSession
+from astra.types import Arena, Goal, Json, Target, Tool, ToolCall, canonical_json
+
+LIMITS = Limits(cpu_seconds=2.0, wall_seconds=5.0)
+"""Limits of every episode of the certificate but those of `robust`."""
+
+
+class Finding(Exception):
+    """Something is wrong with the arena: the check fails with this reason and evidence."""
+
+    def __init__(self, reason: str, **evidence: Json) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.evidence = evidence
+
+
+class Step(NamedTuple):
+    """A goal that is solved by a call, with its call and its target."""
+
+    goal: Goal
+    call: ToolCall
+    target: Target
+
+
+class Call(NamedTuple):
+    """A call to make, and what it is called in a reason."""
+
+    tool: str
+    arguments: dict[str, Json]
+    what: str
+
+
+@dataclass
+class Case:
+    """One arena under examination."""
+
+    arena: Arena
+    distractors: Sequence[Tool]
+    sandbox: Sandbox
+    seed: int
+    outputs: dict[str, Json] = field(default_factory=dict)
+    """What the gold call of each goal returned in the first replay, by goal id."""
+
+    @cached_property
+    def tools(self) -> dict[str, Tool]:
+        """The arena's own tools by name."""
+        return {tool.name: tool for tool in self.arena.tools}
+
+    @cached_property
+    def steps(self) -> list[Step]:
+        """Goals with a call, in the arena's order."""
+        return [
+            Step(goal, goal.call, goal.target)
+            for goal in self.arena.goals
+            if goal.call is not None and goal.target is not None
+        ]
+
+    @cached_property
+    def ordered(self) -> list[Step]:
+        """The steps in dependency order; in the arena's order where there is none."""
+        return self.order(None)
+
+    def order(self, rng: random.Random | None) -> list[Step]:
+        """The steps in a topological order; a random one if `rng` is given."""
+        by_id = {step.goal.id: step for step in self.steps}
+        sorter: TopologicalSorter[str] = TopologicalSorter()
+        for step in self.steps:
+            sorter.add(step.goal.id, *(d for d in step.goal.depends_on if d in by_id))
+        try:
+            sorter.prepare()
+        except CycleError:
+            return list(self.steps)
+        found: list[Step] = []
+        ready = list(sorter.get_ready())
+        while ready:
+            chosen = ready.pop(rng.randrange(len(ready)) if rng else 0)
+            found.append(by_id[chosen])
+            sorter.done(chosen)
+            ready.extend(sorter.get_ready())
+        return found
+
+    def rng(self, purpose: str) -> random.Random:
+        """A generator that depends on the seed, the arena and the purpose alone."""
+        return random.Random(f"{self.seed}:{self.arena.id}:{purpose}")
+
+    async def run(
+        self, calls: Sequence[Call], episode: Episode, tools: Sequence[Tool] | None = None
+    ) -> list[CallOutcome]:
+        """Make the calls, in order, in one fresh episode.
+
+        Raises `Finding` when tool code dies, hits a limit or replies with something that is no
+        JSON value.
+        """
+        outcomes: list[CallOutcome] = []
+        session = await self.sandbox.open(self.arena.tools if tools is None else tools, episode)
+        async with session:
+            for call in calls:
+                try:
+                    outcomes.append(await _patient(session, call))
+                except (SandboxDied, SandboxLimit, SandboxBadResult) as error:
+                    raise Finding(
+                        f"{call.what} ended in {type(error).__name__}: {str(error)[:300]}",
+                        call=shown(call.tool, call.arguments),
+                    ) from error
+        return outcomes
+
+
+async def _patient(session: SandboxSession, call: Call) -> CallOutcome:
+    """One call; made again if the wall deadline passes, for a busy machine is no finding."""
+    try:
+        return await session.call(call.tool, call.arguments)
+    except SandboxLimit as error:
+        if error.limit != "wall":
+            raise
+        return await session.call(call.tool, call.arguments)
+
+
+def gold(step: Step) -> Call:
+    """The gold call of a step."""
+    return Call(step.call.tool, step.call.arguments, f"the gold call of goal {step.goal.id!r}")
+
+
+def value_of(call: Call, outcome: CallOutcome) -> Json:
+    """The value that a call was answered with; `Finding` if it was not answered."""
+    if outcome.failure is not None:
+        failure = outcome.failure
+        raise Finding(
+            f"{call.what} failed ({failure.kind}): {failure.type}: {failure.message[:300]}",
+            call=shown(call.tool, call.arguments),
+        )
+    if is_error(outcome.value):
+        raise Finding(
+            f"{call.what} was answered with an error: {short(outcome.value)}",
+            call=shown(call.tool, call.arguments),
+        )
+    return outcome.value
+
+
+def is_error(value: Json) -> bool:
+    """Whether a tool's value is a structured error: an object with a key `error`."""
+    return isinstance(value, dict) and value.get("error") is not None
+
+
+def answered(outcome: CallOutcome) -> bool:
+    """Whether a call gave a value that is no error."""
+    return outcome.failure is None and not is_error(outcome.value)
+
+
+def canonical_result(call: Call, value: Json) -> str:
+    """One spelling of a result; `Finding` if it holds NaN or something that is no JSON."""
+    try:
+        return canonical_json(value)
+    except (ValueError, TypeError, RecursionError) as error:
+        raise Finding(f"{call.what} returned what is no JSON value: {error}") from error
+
+
+def short(value: Json, length: int = 200) -> str:
+    """A value as it stands in a reason."""
+    text = repr(value)
+    return text if len(text) <= length else text[: length - 1] + "…"
+
+
+def shown(tool: str, arguments: dict[str, Json]) -> Json:
+    """A call as evidence; long arguments are cut."""
+    return {
+        "tool": tool,
+        "arguments": {name: _clipped(value) for name, value in arguments.items()},
+    }
+
+
+def _clipped(value: Json) -> Json:
+    return value if len(repr(value)) <= 200 else short(value)

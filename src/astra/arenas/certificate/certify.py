@@ -1,0 +1,98 @@
+"""The certificate of an arena: ten checks by execution and comparison, no judge.
+
+What it does not guarantee: that the answers are true of the world, that the question asks what
+the goals compute, or that behaviour never differs at inputs that were not tried. Each check's
+module says what it leaves open.
+"""
+
+from __future__ import annotations
+
+import inspect
+import time
+from collections.abc import Awaitable, Callable, Sequence
+
+from astra.arenas.certificate.ablation import check_ablation
+from astra.arenas.certificate.case import Case, Finding
+from astra.arenas.certificate.gold import check_answers, check_gold
+from astra.arenas.certificate.grounding import check_grounding
+from astra.arenas.certificate.leak import check_leak
+from astra.arenas.certificate.mutants import check_mutants
+from astra.arenas.certificate.names import check_names
+from astra.arenas.certificate.replay import HASH_SEEDS, check_order, check_replay
+from astra.arenas.certificate.robust import check_robust
+from astra.arenas.certificate.schema import check_schema
+from astra.ports import Sandbox
+from astra.types import Arena, Certificate, CheckResult, Json, Tool
+
+VERSION = "1"
+"""Raised whenever a check changes what it accepts."""
+
+Check = Callable[[Case], dict[str, Json] | Awaitable[dict[str, Json]]]
+
+CHECKS = (
+    *("names", "schema", "replay", "order", "gold"),
+    *("mutants", "leak", "grounding", "robust", "ablation"),
+)
+"""Every check's id, in the order of a certificate."""
+
+_RUN: tuple[tuple[str, Check], ...] = (
+    # Static ones first: they cost nothing.
+    ("names", check_names),
+    ("schema", check_schema),
+    ("ablation", check_ablation),
+    ("gold", check_answers),
+    ("leak", check_leak),
+    ("replay", check_replay),
+    ("grounding", check_grounding),
+    ("order", check_order),
+    ("gold", check_gold),
+    ("mutants", check_mutants),
+    ("robust", check_robust),
+)
+
+
+async def certify(
+    arena: Arena,
+    distractors: Sequence[Tool],
+    sandbox: Sandbox,
+    *,
+    seed: int = 0,
+    all_checks: bool = False,
+) -> Certificate:
+    """Examine an arena with the tools that its distractors name.
+
+    Stops at the first failure unless `all_checks`; without a sound `schema` nothing else runs.
+    Raises `SandboxUnavailable` or `SandboxRemote` when our side broke: then there is no
+    certificate, neither a good nor a bad one.
+    """
+    start = time.perf_counter()
+    case = Case(arena, tuple(distractors), sandbox, seed)
+    found: dict[str, CheckResult] = {}
+    for name, check in _RUN:
+        result = await _examine(case, name, check)
+        if name not in found or found[name].passed:
+            found[name] = result
+        if not result.passed and (name == "schema" or not all_checks):
+            break
+    checks = tuple(found[name] for name in CHECKS if name in found)
+    return Certificate(
+        arena=arena.id,
+        certified=len(checks) == len(CHECKS) and all(check.passed for check in checks),
+        checks=checks,
+        seeds=(seed, *(seed + number for number in range(1, len(HASH_SEEDS)))),
+        sandbox=sandbox.level,
+        version=VERSION,
+        seconds=time.perf_counter() - start,
+    )
+
+
+async def _examine(case: Case, name: str, check: Check) -> CheckResult:
+    try:
+        evidence = check(case)
+        if inspect.isawaitable(evidence):
+            evidence = await evidence
+    except Finding as finding:
+        return CheckResult(
+            check=name, passed=False, reason=finding.reason, evidence=finding.evidence
+        )
+    return CheckResult(check=name, passed=True, evidence=evidence)

@@ -1,0 +1,65 @@
+"""Check `mutants`: wrong calls and distractors do not solve a goal.
+
+Catches tools that return their answer whatever is asked, also those that echo the key beside it.
+Not covered: a tool that knows a decoy list and cheats on everything else; decoys' answers are not
+known to be right, only to differ.
+"""
+
+from __future__ import annotations
+
+from astra.arenas.certificate.borrowed import check_distractors
+from astra.arenas.certificate.case import LIMITS, Call, Case, Finding, Step, answered, shown
+from astra.arenas.certificate.wrong import Mutant, wrong_calls
+from astra.ports import CallOutcome, Episode
+from astra.rewards import solves
+from astra.types import Json
+
+LEAST_MUTANTS = 5
+
+
+async def check_mutants(case: Case) -> dict[str, Json]:
+    """At least five wrong calls per goal do not solve it, decoys are answered with other answers,
+    and no distractor answers a goal's call."""
+    rng = case.rng("mutants")
+    planned = [(step, mutant) for step in case.steps for mutant in wrong_calls(case, step, rng)]
+    calls = [
+        Call(step.call.tool, mutant.arguments, f"a wrong call ({mutant.kind}) for {step.goal.id!r}")
+        for step, mutant in planned
+    ]
+    outcomes = await case.run(calls, Episode(case.seed, limits=LIMITS))
+    evidence: dict[str, Json] = {}
+    for step in case.steps:
+        mine = [
+            (mutant, outcome)
+            for (owner, mutant), outcome in zip(planned, outcomes, strict=True)
+            if owner is step
+        ]
+        evidence[step.goal.id] = _check_goal(step, mine)
+    return {"mutants": evidence, "distractor_calls": await check_distractors(case)}
+
+
+def _check_goal(step: Step, tried: list[tuple[Mutant, CallOutcome]]) -> Json:
+    goal, target = step.goal, step.target
+    if len(tried) < LEAST_MUTANTS:
+        raise Finding(
+            f"only {len(tried)} wrong calls can be made for goal {goal.id!r}, at least "
+            f"{LEAST_MUTANTS} are needed: give the tool parameters with more possible values"
+        )
+    anywhere = target.model_copy(update={"key": {}})
+    for mutant, outcome in tried:
+        call = shown(step.call.tool, mutant.arguments)
+        if solves(target, outcome.value):
+            raise Finding(f"goal {goal.id!r} is solved by a wrong call ({mutant.kind})", call=call)
+        if mutant.kind == "unknown" and answered(outcome) and solves(anywhere, outcome.value):
+            raise Finding(
+                f"the tool of goal {goal.id!r} gives its answer for what does not exist", call=call
+            )
+    decoys = [outcome for mutant, outcome in tried if mutant.kind == "decoy" and answered(outcome)]
+    if not decoys:
+        raise Finding(
+            f"no decoy of goal {goal.id!r} is answered: its tool serves only its own entity"
+        )
+    others = sum(not solves(anywhere, outcome.value) for outcome in decoys)
+    if not others:
+        raise Finding(f"constant: every decoy of goal {goal.id!r} has the same answer as the goal")
+    return {"wrong": len(tried), "decoys_answered": len(decoys), "decoys_other_answer": others}

@@ -1,0 +1,60 @@
+"""Check `names`: who is who. The arena's id, its distractors, and every tool's name.
+
+Not covered: names that differ but mean the same to a reader.
+"""
+
+from __future__ import annotations
+
+import builtins
+import keyword
+import re
+
+from astra.arenas.certificate.case import Case, Finding
+from astra.types import Json, arena_id
+
+IDENTIFIER = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]{0,63}", re.ASCII)
+
+RESERVED = frozenset(
+    """reset step state close verify submit final_answer finish done seed score reward rewards
+    evaluate terminate stop call call_tool list_tools tools observation action render env answer
+    data main""".split()
+)
+"""Names that environments, agents and the tool sandbox itself use (compared case-folded)."""
+
+_PYTHON = frozenset(
+    name.casefold() for name in [*keyword.kwlist, *keyword.softkwlist, *dir(builtins)]
+)
+
+
+def check_names(case: Case) -> dict[str, Json]:
+    """Tool names are unique over tools and distractors, identifiers, and not reserved."""
+    _identity(case)
+    seen: set[str] = set()
+    for tool in [*case.arena.tools, *case.distractors]:
+        name = tool.name
+        if not IDENTIFIER.fullmatch(name):
+            raise Finding(f"tool name {name!r} is no identifier of at most 64 ASCII characters")
+        folded = name.casefold()
+        if folded in RESERVED or folded.startswith("__"):
+            raise Finding(f"tool name {name!r} is reserved: choose another")
+        if folded in _PYTHON:
+            raise Finding(f"tool name {name!r} is a keyword or a builtin of Python")
+        if folded in seen:
+            raise Finding(f"two tools are called {name!r}")
+        seen.add(folded)
+    return {"names": len(seen)}
+
+
+def _identity(case: Case) -> None:
+    arena = case.arena
+    expected = arena_id(arena.model_dump(mode="json"))
+    if arena.id != expected:
+        raise Finding(f"the arena calls itself {arena.id!r}, its content hash is {expected!r}")
+    declared = sorted((entry.name, entry.tool) for entry in arena.distractors)
+    given = sorted((tool.name, tool.id) for tool in case.distractors)
+    if declared != given:
+        odd = sorted(set(declared) ^ set(given))[:3]
+        raise Finding(
+            f"{len(declared)} distractors are declared and {len(given)} given; they differ in "
+            f"{odd!r}: pass the tools that the arena's distractors name"
+        )

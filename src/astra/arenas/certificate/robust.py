@@ -1,0 +1,113 @@
+"""Check `robust`: no arguments, however wrong, crash or hang a tool or make it answer nonsense.
+
+Wrong types in required arguments, missing and unknown arguments must be answered with an error.
+Odd values of the right type may be answered, or refused with an error. A structured error is
+`{"error": {...}}` with a message. Only the arena's own tools are tried; a distractor was tried in
+the arena that it comes from. Not covered: inputs that were not tried.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+from astra.arenas.certificate.case import Call as SandboxCall
+from astra.arenas.certificate.case import Case, Finding, canonical_result, is_error, short, shown
+from astra.arenas.certificate.documents import parameters_of, required_of, types_of, validator
+from astra.ports import CallOutcome, Episode, Limits
+from astra.types import Json, Tool
+
+TIGHT = Limits(cpu_seconds=1.0, wall_seconds=2.0)
+
+
+def _nested(depth: int) -> Json:
+    value: Json = []
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+_WRONG: tuple[Json, ...] = (12345, "no number", True, None, {"a": 1}, _nested(40), 1.5)
+_ODD: dict[str, tuple[Json, ...]] = {
+    "string": ("", "x" * 20_000, "\u202e\u0000\U0001f4a9e\u0301 '; DROP {0} %s"),
+    "integer": (10**30, -1),
+    "number": (1e308, -1.5),
+    "array": ([],),
+    "object": ({},),
+}
+
+
+class Trial(NamedTuple):
+    """A call that tries a tool."""
+
+    what: str
+    arguments: dict[str, Json]
+    must: Literal["error", "answer or error"]
+
+
+async def check_robust(case: Case) -> dict[str, Json]:
+    """Wrong, missing, unknown and odd arguments give a structured error, never a crash or hang."""
+    planned = [
+        (tool, trial) for tool in case.arena.tools for trial in trials(tool, _base(case, tool))
+    ]
+    calls = [
+        SandboxCall(tool.name, trial.arguments, f"tool {tool.name!r} with {trial.what}")
+        for tool, trial in planned
+    ]
+    outcomes = await case.run(calls, Episode(case.seed, limits=TIGHT))
+    for (_, trial), call, outcome in zip(planned, calls, outcomes, strict=True):
+        if problem := _problem(trial, call, outcome):
+            raise Finding(f"{call.what} {problem}", call=shown(call.tool, call.arguments))
+    return {"calls": len(calls)}
+
+
+def _base(case: Case, tool: Tool) -> dict[str, Json]:
+    return next((s.call.arguments for s in case.steps if s.call.tool == tool.name), {})
+
+
+def trials(tool: Tool, base: dict[str, Json]) -> list[Trial]:
+    """The calls that try a tool, each a change of a call that is known to work."""
+    required = required_of(tool)
+    found = [Trial("an unknown argument", {**base, "no_such_argument": 1}, "error")]
+    if required:
+        found.append(Trial("no arguments", {}, "error"))
+    if len(required) > 1:
+        found += [
+            Trial(f"{name!r} missing", {k: v for k, v in base.items() if k != name}, "error")
+            for name in required
+        ]
+    check = validator(tool)
+    for name, schema in parameters_of(tool).items():
+        for value in _WRONG:
+            arguments = {**base, name: value}
+            if not check.is_valid(arguments):
+                must = "error" if name in required else "answer or error"
+                found.append(Trial(f"a wrong type for {name!r}", arguments, must))
+        for kind in types_of(schema):
+            found += [
+                Trial(f"an odd value for {name!r}", {**base, name: value}, "answer or error")
+                for value in _ODD.get(kind, ())
+            ]
+    return found
+
+
+def _problem(trial: Trial, call: SandboxCall, outcome: CallOutcome) -> str:
+    failure = outcome.failure
+    if failure is not None:
+        if failure.kind == "arguments":
+            return ""
+        return f"failed ({failure.kind}): {failure.type}: {failure.message[:300]}"
+    canonical_result(call, outcome.value)
+    if is_error(outcome.value):
+        return (
+            ""
+            if _has_message(outcome.value["error"])
+            else (f"was answered with an error without a message: {short(outcome.value)}")
+        )
+    if trial.must == "error":
+        return f"was answered instead of refused: {short(outcome.value)}"
+    return ""
+
+
+def _has_message(error: Json) -> bool:
+    message = error.get("message") if isinstance(error, dict) else None
+    return isinstance(message, str) and bool(message.strip())

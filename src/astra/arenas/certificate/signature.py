@@ -1,0 +1,119 @@
+"""A function's signature, read from source text without running it.
+
+Not covered: code that rebinds its own name through `globals()` or `exec`. Such a function is
+caught, if at all, by what it does under the checks that call it.
+"""
+
+from __future__ import annotations
+
+import ast
+import sys
+import warnings
+from functools import lru_cache
+from typing import NamedTuple
+
+from astra.types import Json
+
+MAX_SOURCE = 64_000
+"""Characters of one tool's source."""
+
+
+class BadSource(ValueError):
+    """The source can't be read as one plain function of that name."""
+
+
+class Parameter(NamedTuple):
+    """One parameter of a tool's function."""
+
+    name: str
+    required: bool
+    default: Json
+    """Value of the default; None when there is none or it is no literal."""
+    literal: bool
+    """Whether there is a default and it is a literal."""
+
+
+@lru_cache(maxsize=2048)
+def signature(source: str, name: str) -> tuple[Parameter, ...]:
+    """Parameters of the top-level function `name`; raises `BadSource`."""
+    tree = _parsed(source)
+    _check_imports(tree)
+    _check_bindings(tree, name)
+    functions = [
+        node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == name
+    ]
+    if len(functions) != 1:
+        raise BadSource(f"defines {len(functions)} plain top-level functions {name!r}, not one")
+    if functions[0].decorator_list:
+        raise BadSource(f"{name!r} is decorated, so its signature can't be read: write it plain")
+    return _parameters(functions[0].args)
+
+
+def _parsed(source: str) -> ast.Module:
+    if len(source) > MAX_SOURCE:
+        raise BadSource(f"has {len(source)} characters; at most {MAX_SOURCE} are allowed")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        raise BadSource(f"is no Python: {type(error).__name__}: {error}") from error
+
+
+def _check_imports(tree: ast.Module) -> None:
+    for node in ast.walk(tree):
+        modules: list[str] = []
+        if isinstance(node, ast.Import):
+            modules = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            modules = ["." if node.level else node.module or "."]
+        for module in modules:
+            if module.partition(".")[0] not in sys.stdlib_module_names:
+                raise BadSource(f"imports {module!r}: only the standard library is allowed")
+
+
+def _check_bindings(tree: ast.Module, name: str) -> None:
+    """The one `def` is the only thing that binds `name`, in any scope."""
+    bound = 0
+    for node in ast.walk(tree):
+        match node:
+            case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
+                bound += node.name == name
+            case ast.Name(ctx=ast.Store() | ast.Del()):
+                bound += node.id == name
+            case ast.alias():
+                bound += (node.asname or node.name.partition(".")[0]) in (name, "*")
+            case ast.ExceptHandler() | ast.MatchAs() | ast.MatchStar():
+                bound += node.name == name
+            case ast.MatchMapping():
+                bound += node.rest == name
+            case ast.Global():
+                bound += name in node.names
+            case _:
+                pass
+    if bound > 1:
+        raise BadSource(f"binds {name!r} more than once: define it exactly once")
+
+
+def _parameters(arguments: ast.arguments) -> tuple[Parameter, ...]:
+    if arguments.posonlyargs:
+        raise BadSource("has positional-only parameters: calls pass every argument by name")
+    if arguments.vararg or arguments.kwarg:
+        raise BadSource("has *args or **kwargs: name every parameter")
+    missing = len(arguments.args) - len(arguments.defaults)
+    defaults: list[ast.expr | None] = [*([None] * missing), *arguments.defaults]
+    pairs = [
+        *zip(arguments.args, defaults, strict=True),
+        *zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True),
+    ]
+    return tuple(_parameter(argument.arg, default) for argument, default in pairs)
+
+
+def _parameter(name: str, default: ast.expr | None) -> Parameter:
+    if default is None:
+        return Parameter(name, required=True, default=None, literal=False)
+    try:
+        value = ast.literal_eval(default)
+    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
+        return Parameter(name, required=False, default=None, literal=False)
+    return Parameter(name, required=False, default=value, literal=True)
