@@ -1,0 +1,63 @@
+"""Identifiers for tables and columns, made from whatever names a user's files carry.
+
+An identifier is lower case, starts with a letter, and consists of letters, digits and `_`.
+Letters of any script stay (`人口` is an identifier); names of files lose Latin accents.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable, Sequence
+
+LONGEST = 60
+"""Characters of an identifier; the rest is cut off."""
+
+
+def identifier(name: str, *, fallback: str, ascii_letters: bool = False) -> str:
+    """The identifier form of a name; `fallback` where no letter or digit is left.
+
+    `ascii_letters` takes the accents off Latin letters.
+    """
+    text = unicodedata.normalize("NFKC", name).casefold()
+    if ascii_letters:
+        decomposed = unicodedata.normalize("NFKD", text)
+        bare = "".join(c for c in decomposed if not unicodedata.combining(c))
+        text = bare if bare.isascii() else text
+    text = unicodedata.normalize("NFKC", text)
+    kept = "".join(c if f"a{c}".isidentifier() else "_" for c in text)
+    joined = "_".join(part for part in kept.split("_") if part)[:LONGEST].strip("_")
+    if not joined:
+        return fallback
+    return joined if joined.isidentifier() else f"{fallback.split('_')[0]}_{joined}"
+
+
+def unique(name: str, taken: Iterable[str]) -> str:
+    """The name, or the name with the first free number from 2 behind it."""
+    taken = set(taken)
+    number, candidate = 2, name
+    while candidate in taken:
+        candidate = f"{name}_{number}"
+        number += 1
+    return candidate
+
+
+def column_identifiers(names: Sequence[str]) -> list[str]:
+    """One identifier per column name, all different, in order; empty names get their position."""
+    found: list[str] = []
+    taken: set[str] = set()
+    for position, name in enumerate(names, start=1):
+        made = identifier(name, fallback=f"column_{position}")
+        made = unique(made, taken) if made in taken else made
+        taken.add(made)
+        found.append(made)
+    return found
+
+
+def quoted(name: str) -> str:
+    """The name as a quoted SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def literal(text: str) -> str:
+    """The text as an SQL string literal, for the few statements that take no parameters."""
+    return "'" + text.replace("'", "''") + "'"
