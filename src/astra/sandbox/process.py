@@ -21,11 +21,15 @@ from astra.errors import SandboxUnavailable
 Level = Literal["namespaces", "landlock", "unsafe"]
 
 _CHILD_CODE = Path(__file__).parent / "child"
+_PYTHON = (sys.executable, "-S", "-s", "-P", "-B", "-X", "utf8", "-c")
 _START_SECONDS = 30.0
 _STOP_SECONDS = 5.0
 # The child code becomes a package of its own, so that `astra` and what it imports stay outside.
+# `random`, `threading` and `logging` would make themselves anew in every child, half of the cost of
+# a fork; only one thread forks here, it holds no locks, and every child seeds `random` itself.
 _BOOTSTRAP = """
-import sys, types
+import os, sys, types
+os.register_at_fork = lambda **_: None
 package = types.ModuleType("astra_child")
 package.__path__ = [sys.argv[1]]
 sys.modules["astra_child"] = package
@@ -65,8 +69,14 @@ class Zygote:
         ours.setblocking(False)
         with theirs:
             process = subprocess.Popen(
-                [sys.executable, "-S", "-s", "-P", "-B", "-X", "utf8", "-c", _BOOTSTRAP]
-                + [str(_CHILD_CODE), str(theirs.fileno()), level, str(os.getpid())],
+                [
+                    *_PYTHON,
+                    _BOOTSTRAP,
+                    str(_CHILD_CODE),
+                    str(theirs.fileno()),
+                    level,
+                    str(os.getpid()),
+                ],
                 env={"PYTHONHASHSEED": str(hash_seed)},
                 cwd="/",
                 stdin=subprocess.DEVNULL,
@@ -88,6 +98,11 @@ class Zygote:
                 ) from None
             raise
         return zygote
+
+    @property
+    def children(self) -> int:
+        """How many children have been forked and have not ended."""
+        return len(self._exits)
 
     def fork(self) -> tuple[int, socket.socket]:
         """A new child and our end of its connection. It may still be on its way."""

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict, deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from typing import Literal
 
-from astra.errors import SandboxUnavailable
+from astra.errors import ConfigError, SandboxUnavailable
 from astra.ports import CallOutcome, Episode
 from astra.sandbox.process import Level, Zygote
 from astra.sandbox.session import Child, Session
@@ -36,6 +36,7 @@ class ForkServer:
         self._pools: OrderedDict[int, _Pool] = OrderedDict()
         self._sessions: set[Session] = set()
         self._open = True
+        self._watch = asyncio.create_task(self._police())
 
     @property
     def level(self) -> str:
@@ -63,6 +64,7 @@ class ForkServer:
     async def close(self) -> None:
         """End every session and every process of this sandbox."""
         self._open = False
+        self._watch.cancel()
         for session in tuple(self._sessions):
             await session.close()
         pools = list(self._pools.values())
@@ -70,9 +72,17 @@ class ForkServer:
         for pool in pools:
             await pool.close()
 
+    async def _police(self) -> None:
+        while True:
+            await asyncio.sleep(1)
+            for session in tuple(self._sessions):
+                session.police()
+
     async def _lease(self, hash_seed: int) -> Child:
         if not self._open:
             raise SandboxUnavailable("this sandbox is closed; open another")
+        if not 0 <= hash_seed < 1 << 32:
+            raise ConfigError(f"hash_seed {hash_seed!r} is not from 0 to 4294967295; choose one")
         pool = self._pools.get(hash_seed)
         if pool is None:
             pool = self._pools[hash_seed] = _Pool(
@@ -112,7 +122,12 @@ class _Pool:
 
     @property
     def idle(self) -> bool:
-        return True
+        """Whether no session has a child of this pool."""
+        return all(
+            not slot.lock.locked()
+            and (slot.zygote is None or slot.zygote.children <= len(slot.spares))
+            for slot in self._slots
+        )
 
     async def close(self) -> None:
         for slot in self._slots:
@@ -176,7 +191,7 @@ async def open_sandbox(
     *,
     workers: int = 2,
     spares: int = 2,
-) -> AsyncIterator[ForkServer]:
+) -> AsyncGenerator[ForkServer]:
     """A sandbox, closed with all its processes at the end of the block.
 
     `auto` takes the strongest confining level that works here, never `unsafe`, which confines

@@ -13,9 +13,9 @@ import signal
 import socket
 import struct
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from astra.errors import SandboxBadResult, SandboxDied, SandboxLimit, SandboxUnavailable
 from astra.ports import CallOutcome, Episode
@@ -29,9 +29,9 @@ _SPIN_SECONDS = 0.0003
 sleeping and waking costs."""
 _YIELD_SECONDS = 0.005
 """How long quick calls may keep the event loop to themselves."""
+_IDLE_CPU_SECONDS = 0.25
+"""CPU time within a second that a child may use while it has nothing to do."""
 _CREDENTIALS = struct.Struct("3i")
-
-Lease = Callable[[], "asyncio.Future[Child] | Child"]
 
 
 class Child:
@@ -48,10 +48,14 @@ class Child:
     def usable(self) -> bool:
         return self._zygote.alive
 
-    def discard(self) -> None:
-        """Kill the child, whatever it is doing."""
-        self._socket.close()
+    def kill(self) -> None:
+        """End the child, whatever it is doing."""
         self._zygote.kill(self._id)
+
+    def discard(self) -> None:
+        """End the child and our connection to it."""
+        self._socket.close()
+        self.kill()
 
     async def send(self, frame: bytes) -> None:
         try:
@@ -71,7 +75,7 @@ class Child:
         if not self._pid:
             await self._greet(started, episode)
         most = episode.limits.output_bytes + wire.ENVELOPE_BYTES
-        cpu_before = self._cpu_seconds()
+        cpu_before = self.cpu_seconds()
         spin_until = time.perf_counter() + _SPIN_SECONDS
         while True:
             try:
@@ -125,7 +129,7 @@ class Child:
             left = started + limits.wall_seconds - now
             if left <= 0:
                 raise SandboxLimit("wall", f"no answer within {limits.wall_seconds} s")
-            cpu_left = cpu_before + limits.cpu_seconds - self._cpu_seconds()
+            cpu_left = cpu_before + limits.cpu_seconds - self.cpu_seconds()
             if cpu_left <= 0:
                 raise SandboxLimit("cpu", f"more than {limits.cpu_seconds} s of CPU time")
             if await self._readable(min(left, max(cpu_left, 0.002))):
@@ -146,8 +150,8 @@ class Child:
             timer.cancel()
             self._loop.remove_reader(self._socket)
 
-    def _cpu_seconds(self) -> float:
-        """CPU time the child has used so far; by the kernel's clock of that process."""
+    def cpu_seconds(self) -> float:
+        """CPU time the child has used so far, by the kernel's clock of that process."""
         if not self._pid:
             return 0.0
         try:
@@ -176,7 +180,7 @@ class Session:
 
     def __init__(
         self,
-        lease: Callable[[int], Any],
+        lease: Callable[[int], Awaitable[Child]],
         tools: Sequence[Tool],
         episode: Episode,
         closed: Callable[[Session], None],
@@ -191,6 +195,7 @@ class Session:
         self._number = 0
         self._open = True
         self._last_yield = time.perf_counter()
+        self._seen: tuple[Child | None, int, float] = (None, 0, 0.0)
 
     async def call(self, name: str, arguments: dict[str, Json]) -> CallOutcome:
         if not self._open:
@@ -246,11 +251,25 @@ class Session:
             self._child.discard()
             self._child = None
 
+    def police(self) -> None:
+        """Asked every second: end a child that has used CPU time though nobody called it."""
+        child, number = self._child, self._number
+        used = child.cpu_seconds() if child else 0.0
+        if self._seen[:2] == (child, number) and not self._lock.locked():
+            idle_burn = used - self._seen[2]
+            if child and idle_burn > _IDLE_CPU_SECONDS:
+                self._drop()
+        self._seen = (child, number, used)
+
     async def close(self) -> None:
-        if self._open:
-            self._open = False
+        if not self._open:
+            return
+        self._open = False
+        if self._child is not None:
+            self._child.kill()  # wakes a call that is still waiting
+        async with self._lock:
             self._drop()
-            self._closed(self)
+        self._closed(self)
 
     async def __aenter__(self) -> Self:
         return self

@@ -64,5 +64,5 @@ def _freeze_conversions(seconds: float) -> None:
     time.gmtime = lambda at=None: gmtime(seconds if at is None else at)
     time.localtime = lambda at=None: localtime(seconds if at is None else at)
     time.ctime = lambda at=None: ctime(seconds if at is None else at)
-    time.asctime = lambda at=None: asctime(localtime(seconds) if at is None else at)
-    time.strftime = lambda form, at=None: strftime(form, localtime(seconds) if at is None else at)
+    time.asctime = lambda *at: asctime(*(at or [localtime(seconds)]))
+    time.strftime = lambda form, *at: strftime(form, *(at or [localtime(seconds)]))

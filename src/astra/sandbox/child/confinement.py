@@ -16,6 +16,7 @@ import struct
 from . import seccomp
 
 _libc = ctypes.CDLL(None, use_errno=True)
+_libc.prctl.argtypes = [ctypes.c_int, *[ctypes.c_ulong] * 4]
 _MACHINE = platform.machine()
 # Set-up calls that libc does not wrap everywhere.
 _SYSCALLS = {
@@ -42,9 +43,8 @@ def _check(result: int, what: str) -> int:
     return result
 
 
-def _prctl(option: int, *arguments: object) -> None:
-    padded = [ctypes.c_ulong(a) if isinstance(a, int) else a for a in (*arguments, 0, 0, 0, 0)[:4]]
-    _check(_libc.prctl(option, *padded), f"prctl {option}")
+def _prctl(option: int, *arguments: int) -> None:
+    _check(_libc.prctl(option, *(*arguments, 0, 0, 0, 0)[:4]), f"prctl {option}")
 
 
 def _mount(
@@ -155,6 +155,7 @@ class Filter:
     def __init__(self) -> None:
         self._code = seccomp.program(_MACHINE)
         self._program = _Program(len(self._code) // 8, self._code)
+        self._address = ctypes.addressof(self._program)
 
     def install(self) -> None:
-        _prctl(_PR_SET_SECCOMP, 2, ctypes.byref(self._program))
+        _prctl(_PR_SET_SECCOMP, 2, self._address)

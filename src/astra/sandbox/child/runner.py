@@ -38,7 +38,7 @@ class Sink(io.TextIOBase):
 
 
 def plain_bind(function: types.FunctionType, arguments: dict[str, Any]) -> bool:
-    """Whether the arguments surely fit; False: perhaps, ask `inspect`, which is ten times slower."""
+    """Whether the arguments surely fit. False: perhaps; ask `inspect`, ten times slower."""
     code = function.__code__
     if (
         code.co_posonlyargcount
@@ -108,7 +108,7 @@ class _Module:
             exec(self._code, module.__dict__)
         except MemoryError:
             raise
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - goes into the reply
             raise _Failure("raised", type(error).__name__[:200], _text_of(error)) from None
         return module
 
@@ -131,7 +131,7 @@ class Runner:
         _seed(self._random_seed)
 
     def answer(self, request: dict[str, Any]) -> bytes:
-        """The reply to one call: `{"i", "v"}`, or `f` (failure), `limit` or `bad` instead of `v`."""
+        """The reply to one call: `i` and `v`, or `f` (failure), `limit`, `bad` instead of `v`."""
         head = f'{{"i":{request["i"]},'
         try:
             result = self._call(request["n"], request["a"])
@@ -173,7 +173,7 @@ class Runner:
             return function(**arguments)
         except MemoryError:
             raise
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - goes into the reply
             raise _Failure("raised", type(error).__name__[:200], _text_of(error)) from None
 
     def _encode(self, result: Any) -> str:
