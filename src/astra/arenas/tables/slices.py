@@ -209,14 +209,13 @@ class Slicer:
         self, step: Step, slice_: Slice, gold: dict[str, Json]
     ) -> list[dict[str, Json]]:
         assert step.attribute is not None
+        name = step.attribute.name
         parameter = self.operations.parameter(step.table)
         rows = [
-            row
-            for row in slice_.rows
-            if row[step.attribute.name] is not None and row["__name"] != gold[parameter]
+            row for row in slice_.rows if row[name] is not None and row["__name"] != gold[parameter]
         ]
-        rows.sort(key=lambda row: row[step.attribute.name] == step.answer)
-        if not rows or rows[0][step.attribute.name] == step.answer:
+        rows.sort(key=lambda row: row[name] == step.answer)
+        if not rows or rows[0][name] == step.answer:
             return []
         return [gold | {parameter: row["__name"]} for row in rows]
 

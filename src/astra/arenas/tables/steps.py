@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -225,7 +225,7 @@ class Operations:
         self, group: Group, subject: Source, attribute: Attribute | None, rng: random.Random
     ) -> Step | None:
         """How many rows a group has, by option above or below a threshold."""
-        where, arguments, values = "", dict[str, Source | Scalar](), [group.value]
+        where, arguments, values = "", dict[str, Scalar](), list[Scalar]([group.value])
         if attribute is not None:
             cut = self._threshold(group, attribute, rng)
             if cut is None:
@@ -250,15 +250,15 @@ class Operations:
 
     def rank(self, group: Group, subject: Source, attribute: Attribute, order: str) -> Step | None:
         """The one row of a group with the highest or lowest value."""
+        if self._has_nulls(group, attribute) or self.names(group) is None:
+            return None
         rows = self.world.ask(
             f'SELECT __row, "{attribute.name}" FROM {self.world.quoted(group.table)} '
             f'WHERE "{group.attribute}" = ? ORDER BY "{attribute.name}" '
-            f"{'DESC' if order == 'highest' else 'ASC'} NULLS FIRST, __row LIMIT 2",
+            f"{'DESC' if order == 'highest' else 'ASC'}, __row LIMIT 2",
             [group.value],
         )
-        if len(rows) < 2 or rows[0][1] is None or rows[0][1] == rows[1][1]:
-            return None
-        if self._has_nulls(group, attribute) or self.names(group) is None:
+        if len(rows) < 2 or rows[0][1] == rows[1][1]:
             return None
         entity = self.world.entity(group.table, rows[0][0])
         if entity is None:
@@ -377,7 +377,7 @@ class Operations:
         operation: Operation,
         group: Group,
         subject: Source,
-        arguments: dict[str, Source | Scalar],
+        arguments: Mapping[str, Source | Scalar],
         answer: Scalar | tuple[Scalar, ...],
         kind: Literal["entity", "number", "list"],
         attribute: Attribute | None = None,

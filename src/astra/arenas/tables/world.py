@@ -19,7 +19,7 @@ import duckdb
 
 from astra.arenas.tables.load import Tables
 from astra.arenas.tables.schema import Column, ForeignKey, Kind, Schema, Table
-from astra.types import Json, Language
+from astra.types import Json, Language, Scalar
 
 Split = Literal["train", "test"]
 
@@ -30,6 +30,7 @@ LONGEST_VALUE = 60
 MOST_ENTITIES = 20_000
 """Rows per table that can be asked about by name; more would add memory, not variety."""
 MOST_GROUPS = 5_000
+BLOCK_ROWS = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +115,9 @@ class World:
         self.max_rows = max_rows
         self._db: duckdb.DuckDBPyConnection = tables.connection
         self._parents = _parents(schema)
+        self._block = lru_cache(maxsize=256)(self._read_block)
+        self._asked = lru_cache(maxsize=16_384)(self._ask)
+        self._where = lru_cache(maxsize=4096)(self._find_rows)
         self.views = {table.name: self._view(table) for table in schema.tables}
         self.entities: dict[str, dict[Split, list[int]]] = {}
         self.groups: dict[tuple[str, str], dict[Split, list[Group]]] = {}
@@ -121,7 +125,6 @@ class World:
             self._materialise(view)
         for view in self.views.values():
             self._index(view)
-        self._rows = lru_cache(maxsize=20_000)(self._row)
 
     # --- building ----------------------------------------------------------------------------
 
@@ -309,22 +312,33 @@ class World:
 
     # --- asking ------------------------------------------------------------------------------
 
-    def _row(self, table: str, row: int) -> dict[str, Json]:
-        cursor = self._db.execute(f"SELECT * FROM {self._name(table)} WHERE __row = ?", [row])
-        found = cursor.fetchone()
-        assert found is not None, (table, row)
+    def _read_block(self, table: str, number: int) -> list[dict[str, Json]]:
+        """Rows are read by the block: one query each would cost more than all the rest."""
+        start = number * BLOCK_ROWS
+        cursor = self._db.execute(
+            f"SELECT * FROM {self._name(table)} WHERE __row BETWEEN ? AND ? ORDER BY __row",
+            [start, start + BLOCK_ROWS - 1],
+        )
         names = [column[0] for column in cursor.description or []]
-        return {name: _plain(value) for name, value in zip(names, found, strict=True)}
+        return [
+            {name: _plain(value) for name, value in zip(names, values, strict=True)}
+            for values in cursor.fetchall()
+        ]
+
+    def _find_rows(self, table: str, attribute: str, value: str) -> tuple[int, ...]:
+        found = self._db.execute(
+            f"SELECT __row FROM {self._name(table)} WHERE {_q(attribute)} = ? ORDER BY __row",
+            [value],
+        )
+        return tuple(row for (row,) in found.fetchall())
 
     def row(self, table: str, row: int) -> dict[str, Json]:
         """All fields of one row: `__name`, `__named`, attributes, `__ref_*`."""
-        return self._rows(table, row)
+        return self._block(table, row // BLOCK_ROWS)[row % BLOCK_ROWS]
 
     def is_named(self, table: str, row: int) -> bool:
-        found = self._db.execute(
-            f"SELECT __named FROM {self._name(table)} WHERE __row = ?", [row]
-        ).fetchone()
-        return bool(found and found[0])
+        """Whether a row can be asked about by its name."""
+        return bool(self.row(table, row)["__named"])
 
     def random_entity(self, rng: random.Random, table: str, split: Split) -> Entity | None:
         """A named row of the split; None when there is none."""
@@ -355,14 +369,14 @@ class World:
         return self.rows_where(group.table, group.attribute, group.value)
 
     def rows_where(self, table: str, attribute: str, value: str) -> list[dict[str, Json]]:
-        cursor = self._db.execute(
-            f"SELECT __row FROM {self._name(table)} WHERE {_q(attribute)} = ? ORDER BY __row",
-            [value],
-        )
-        return [self.row(table, row) for (row,) in cursor.fetchall()]
+        """All rows with that value, in file order."""
+        return [self.row(table, row) for row in self._where(table, attribute, value)]
 
-    def ask(self, sql: str, parameters: Sequence[Json] = ()) -> list[tuple[Json, ...]]:
-        """Run a query in which `{view}` is left to the caller to fill with `quoted`."""
+    def ask(self, sql: str, parameters: Sequence[Scalar] = ()) -> list[tuple[Json, ...]]:
+        """The rows of a query on the views, whose names `quoted` gives."""
+        return self._asked(sql, tuple(parameters))
+
+    def _ask(self, sql: str, parameters: tuple[Scalar, ...]) -> list[tuple[Json, ...]]:
         found = self._db.execute(sql, list(parameters)).fetchall()
         return [tuple(_plain(value) for value in row) for row in found]
 

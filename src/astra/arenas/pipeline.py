@@ -1,0 +1,159 @@
+"""From a source of candidates to a run folder of certified arenas with distractors.
+
+Three stages, each resumable: `candidates` (certified on their own), `tools` (the pool that
+distractors are drawn from), `arenas` (mixed, and certified again as they will be used). Any
+source of candidates goes through the same stages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from rich.console import Console
+
+from astra.arenas.certificate import certify
+from astra.arenas.distract import DistractorPool, Mode, with_distractors
+from astra.arenas.folder import ARENAS, CERTIFICATES, TOOLS, ToolPool, ToolRow
+from astra.errors import Rejected
+from astra.ports import Embedder, Sandbox
+from astra.stage import Side, Stage, StageReport, run
+from astra.store import RunFolder
+from astra.types import Arena, Certificate, Tool
+
+CANDIDATES = "candidates"
+
+
+class Candidate(Protocol):
+    """One numbered candidate: an arena that may be certified, or why it fell out before."""
+
+    @property
+    def key(self) -> str: ...
+
+    @property
+    def outcome(self) -> Arena | Rejected: ...
+
+
+@dataclass(frozen=True, slots=True)
+class MixOptions:
+    """How distractors are drawn."""
+
+    mode: Mode = "banded"
+    per_band: int = 3
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Certified:
+    """An arena with its certificate."""
+
+    arena: Arena
+    certificate: Certificate
+
+
+async def make(
+    candidates: Iterable[Candidate],
+    folder: RunFolder,
+    *,
+    count: int,
+    sandbox: Sandbox,
+    embedder: Embedder,
+    mix: MixOptions = MixOptions(),
+    concurrency: int = 8,
+    console: Console | None = None,
+) -> dict[str, StageReport]:
+    """Take candidates until `count` are certified, mix distractors in, certify again.
+
+    Returns the report of each stage. Running it again on the same folder goes on where it
+    stopped, with the same bytes in the end.
+    """
+    reports: dict[str, StageReport] = {}
+    reports[CANDIDATES] = await run(
+        _candidates_stage(sandbox, mix.seed),
+        candidates,
+        folder,
+        concurrency=concurrency,
+        until=count,
+        console=console,
+    )
+    reports[TOOLS] = await run(_tools_stage(), _pool_rows(folder), folder, concurrency=1)
+    rows = (row for _, row in folder.values(TOOLS))
+    pool = await DistractorPool.of_rows(rows, embedder)
+    reports[ARENAS] = await run(
+        _arenas_stage(pool, ToolPool(folder), sandbox, mix),
+        folder.rows(CANDIDATES, Arena),
+        folder,
+        concurrency=concurrency,
+        total=reports[CANDIDATES].accepted,
+        console=console,
+    )
+    return reports
+
+
+async def require_certificate(
+    arena: Arena, distractors: list[Tool], sandbox: Sandbox, seed: int
+) -> Certificate:
+    """The arena's certificate; raises `Rejected` with the check that failed."""
+    certificate = await certify(arena, distractors, sandbox, seed=seed)
+    if not certificate.certified:
+        failed = next(check for check in certificate.checks if not check.passed)
+        raise Rejected(failed.check, failed.reason)
+    return certificate
+
+
+def _candidates_stage(sandbox: Sandbox, seed: int) -> Stage[Candidate, Arena]:
+    async def work(candidate: Candidate) -> Arena:
+        if isinstance(candidate.outcome, Rejected):
+            raise candidate.outcome
+        await require_certificate(candidate.outcome, [], sandbox, seed)
+        return candidate.outcome
+
+    return Stage(
+        name=CANDIDATES,
+        work=work,
+        key=lambda candidate: candidate.key,
+        stored_key=lambda row: row["provenance"]["key"],
+    )
+
+
+def _tools_stage() -> Stage[ToolRow, ToolRow]:
+    async def work(row: ToolRow) -> ToolRow:
+        return row
+
+    return Stage(name=TOOLS, work=work, key=lambda row: row.id, stored_key=lambda row: row["id"])
+
+
+def _pool_rows(folder: RunFolder) -> Iterator[ToolRow]:
+    """The first tool of each language and name, over all candidates."""
+    seen: set[tuple[str, str]] = set()
+    for arena in folder.rows(CANDIDATES, Arena):
+        for tool in arena.tools:
+            if (tool.language, tool.name) not in seen:
+                seen.add((tool.language, tool.name))
+                yield ToolRow(id=tool.id, tool=tool, arena=arena.id)
+
+
+def _arenas_stage(
+    pool: DistractorPool, tools: ToolPool, sandbox: Sandbox, mix: MixOptions
+) -> Stage[Arena, Certified]:
+    async def work(arena: Arena) -> Certified:
+        drawn = pool.draw(arena, mix.mode, seed=mix.seed, per_band=mix.per_band)
+        mixed = with_distractors(arena, drawn)
+        certificate = await require_certificate(mixed, tools.distractors(mixed), sandbox, mix.seed)
+        return Certified(mixed, certificate)
+
+    return Stage(
+        name=ARENAS,
+        work=work,
+        key=lambda arena: arena.key,
+        stored_key=lambda row: row["provenance"]["key"],
+        row=lambda certified: certified.arena,
+        sides=(
+            Side(
+                name=CERTIFICATES,
+                rows=lambda certified: (certified.certificate,),
+                owner=lambda row: row["arena"],
+            ),
+        ),
+    )
