@@ -1,0 +1,217 @@
+"""`astra arenas certify`: every check again, from a run folder's files alone."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections import Counter, deque
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from tempfile import TemporaryFile
+from typing import Annotated, BinaryIO, cast
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from astra.arenas.certificate import certify
+from astra.arenas.folder import ARENAS, CERTIFICATES, ToolPool
+from astra.cli.console import err, out, plain, print_json
+from astra.cli.options import AsJson, Level, Run, SandboxLevel
+from astra.errors import Rejected, SandboxRemote, SandboxUnavailable, StoreError
+from astra.ports import Sandbox
+from astra.sandbox import open_sandbox
+from astra.store import RunFolder, to_line
+from astra.types import Arena, Certificate, Json, Tool, arena_id
+
+_SHOWN = 20
+_AHEAD = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What came of one arena. `certificate` is None when it never got as far as the checks."""
+
+    arena: str
+    certificate: Certificate | None
+    check: str = ""
+    reason: str = ""
+    """Both empty when certified."""
+
+
+def certify_command(
+    run: Run,
+    sandbox: SandboxLevel = "auto",
+    seed: Annotated[int, typer.Option(help="Seed of the checks' random choices.")] = 0,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Arenas at once.  [default: one per core]")
+    ] = None,
+    all_checks: Annotated[
+        bool, typer.Option("--all-checks", help="Run every check of an arena that failed one.")
+    ] = False,
+    write: Annotated[
+        bool, typer.Option("--write", help="Replace certificates.jsonl by what was found.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Certify the arenas of a run folder again, from its files alone.
+
+    Also recomputes the content hash of every arena and of every tool that it shows. Ends with
+    status 1 if one arena fails. Writes nothing, unless told to.
+
+    \b
+    Examples:
+      astra arenas certify runs/world
+      astra arenas certify runs/world --json
+      astra arenas certify runs/world --sandbox landlock --write
+    """
+    folder = RunFolder.open(run)
+    total = sum(1 for _ in folder.lines(ARENAS))
+    if not total:
+        raise StoreError(f"{str(run)!r} holds no arenas: make some with `astra arenas make`")
+    certifier = _Certifier(folder, sandbox, seed, workers or os.cpu_count() or 1, all_checks)
+    report = asyncio.run(certifier.report(total, write=write))
+    if as_json:
+        print_json(report)
+    else:
+        _print(report)
+    if report["failed"]:
+        raise typer.Exit(1)
+
+
+@dataclass(frozen=True, slots=True)
+class _Certifier:
+    """Certifies a folder's arenas, a few at once, in their order."""
+
+    folder: RunFolder
+    level: Level
+    seed: int
+    workers: int
+    all_checks: bool
+
+    async def report(self, total: int, *, write: bool) -> dict[str, Json]:
+        """What `--json` prints; certificates are replaced at the end, all or none."""
+        failed: list[Json] = []
+        arenas = 0
+        with ExitStack() as stack:
+            if write:
+                stack.enter_context(self.folder.lock())
+            spool = cast(BinaryIO, stack.enter_context(TemporaryFile()))
+            bar = stack.enter_context(_progress())
+            task = bar.add_task("certify", total=total, failed=0)
+            async with open_sandbox(self.level, workers=self.workers) as sandbox:
+                level = sandbox.level
+                async for verdict in self._verdicts(sandbox):
+                    arenas += 1
+                    if verdict.check:
+                        row = {"id": verdict.arena, "check": verdict.check}
+                        failed.append({**row, "reason": verdict.reason})
+                    if write and verdict.certificate is not None:
+                        spool.write(to_line(verdict.certificate))
+                    bar.update(task, advance=1, failed=len(failed))
+            if write:
+                spool.seek(0)
+                self.folder.replace(f"{CERTIFICATES}.jsonl", spool)
+        certified = arenas - len(failed)
+        return {"arenas": arenas, "certified": certified, "failed": failed, "sandbox": level}
+
+    async def _verdicts(self, sandbox: Sandbox) -> AsyncGenerator[Verdict]:
+        gate = asyncio.Semaphore(self.workers)
+        ahead: deque[asyncio.Task[Verdict]] = deque()
+
+        async def one(arena: Arena, distractors: list[Tool] | Rejected) -> Verdict:
+            async with gate:
+                return await self._verdict(arena, distractors, sandbox)
+
+        try:
+            for arena, distractors in self._arenas():
+                ahead.append(asyncio.create_task(one(arena, distractors)))
+                if len(ahead) >= _AHEAD * self.workers:
+                    yield await ahead.popleft()
+            while ahead:
+                yield await ahead.popleft()
+        finally:
+            for running in ahead:
+                running.cancel()
+            await asyncio.gather(*ahead, return_exceptions=True)
+
+    def _arenas(self) -> Iterator[tuple[Arena, list[Tool] | Rejected]]:
+        """Arenas with their distractors, or with why they are not what they claim to be."""
+        pool = ToolPool(self.folder)
+        seen: set[str] = set()
+        for arena in self.folder.rows(ARENAS, Arena):
+            try:
+                if arena.id in seen:
+                    raise Rejected("hash", "another arena of the folder has the same id")
+                seen.add(arena.id)
+                yield arena, _shown(arena, pool)
+            except Rejected as rejected:
+                yield arena, rejected
+
+    async def _verdict(
+        self, arena: Arena, distractors: list[Tool] | Rejected, sandbox: Sandbox
+    ) -> Verdict:
+        if isinstance(distractors, Rejected):
+            return Verdict(arena.id, None, distractors.check, distractors.reason)
+        try:
+            certificate = await certify(
+                arena, distractors, sandbox, seed=self.seed, all_checks=self.all_checks
+            )
+        except (SandboxUnavailable, SandboxRemote):
+            raise
+        except Exception as error:  # noqa: BLE001 - one arena's, and in the report
+            return Verdict(arena.id, None, "error", f"{type(error).__name__}: {error}")
+        if certificate.certified:
+            return Verdict(arena.id, certificate)
+        first = next((check for check in certificate.checks if not check.passed), None)
+        if first is None:
+            return Verdict(arena.id, certificate, "incomplete", "not every check was run")
+        return Verdict(arena.id, certificate, first.check, first.reason)
+
+
+def _shown(arena: Arena, pool: ToolPool) -> list[Tool]:
+    """The distractors of an arena; `Rejected` if an id is not the hash of what it names."""
+    found = arena_id(arena.model_dump(mode="json"))
+    if found != arena.id:
+        raise Rejected("hash", f"the arena's content has the hash {found!r}")
+    try:
+        tools = pool.distractors(arena)
+    except StoreError as error:
+        raise Rejected("hash", str(error)) from error
+    for distractor, tool in zip(arena.distractors, tools, strict=True):
+        if tool.id != distractor.tool:
+            raise Rejected(
+                "hash", f"tool {distractor.tool!r} has content with the hash {tool.id!r}"
+            )
+    return tools
+
+
+def _progress() -> Progress:
+    console = err()
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[failed]} failed"),
+        TimeRemainingColumn(),
+        console=console,
+        disable=not console.is_terminal,
+    )
+
+
+def _print(report: dict[str, Json]) -> None:
+    console = out()
+    failed = report["failed"]
+    if failed:
+        table = Table("arena", "check", "reason")
+        for row in failed[:_SHOWN]:
+            table.add_row(*(plain(row[name], limit=300) for name in ("id", "check", "reason")))
+        console.print(table)
+        checks = Counter(row["check"] for row in failed).most_common()
+        if len(failed) > _SHOWN:
+            console.print(f"… and {len(failed) - _SHOWN} more; --json lists all")
+        console.print(plain("failed by check: " + ", ".join(f"{n} {check}" for check, n in checks)))
+    style = "red" if failed else "green"
+    line = f"{report['certified']} of {report['arenas']} arenas certified"
+    console.print(plain(f"{line} (sandbox: {report['sandbox']})", style))

@@ -1,0 +1,294 @@
+"""`astra arenas play`: a person plays an arena by the rules that models play by.
+
+The person is a `Model`: the rollout loop checks, runs and counts the calls just as it does for a
+model, and the score is the one that a model would get.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
+from types import TracebackType
+from typing import Annotated, Self
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from astra.arenas.folder import find_arena
+from astra.cli.arenas_show import document_text
+from astra.cli.console import out, plain
+from astra.cli.options import ArenaId, Run, SandboxLevel
+from astra.errors import ConfigError, HostError
+from astra.hosts.arena import ArenaHost, arena_messages
+from astra.ports import Episode, Reply, Sampling, ToolHost, ToolResult
+from astra.rewards import score
+from astra.rollout import RolloutLimits, Task, rollout
+from astra.sandbox import open_sandbox
+from astra.types import (
+    Arena,
+    CallRecord,
+    CallRequest,
+    CallStatus,
+    Finish,
+    Json,
+    Message,
+    Score,
+    ToolDocument,
+)
+
+_LIMITS = RolloutLimits(turns=100_000, seconds=7 * 24 * 3600)
+_HELP = """\
+  TOOL {"name": value, …}    call a tool with arguments as JSON
+  TOOL name=value other="x"  the same, shorter
+  tools                      what can be called
+  score                      how it stands
+  answer TEXT                answer the question and leave
+  quit                       leave without an answer"""
+_NAME = re.compile(r"\s*([^\s=]+)=")
+_WORD = re.compile(r"\S*")
+
+
+def play_command(
+    run: Run,
+    arena_id: ArenaId,
+    sandbox: SandboxLevel = "auto",
+    seed: Annotated[int, typer.Option(help="Seed of the sandbox episode.")] = 0,
+) -> None:
+    """Play an arena yourself: read the question, call tools, answer, see the score.
+
+    Commands are read from the terminal or from a pipe; `help` lists them.
+
+    \b
+    Examples:
+      astra arenas play runs/world 3f2a
+      echo 'tools' | astra arenas play runs/world 3f2a
+    """
+    arena, distractors = find_arena(run, arena_id)
+    console = out()
+
+    async def play() -> Score:
+        async with AsyncExitStack() as stack:
+            server = await stack.enter_async_context(open_sandbox(sandbox, workers=1))
+            host = _Watched(ArenaHost(arena, distractors, server, Episode(seed=seed)))
+            person = Person(arena, console, host.take)
+            task = Task(arena.id, arena_messages(arena))
+            trajectory = await rollout(task, person, host, _LIMITS)
+        if trajectory.infrastructure_failure:
+            raise HostError(f"the episode broke, and not by your doing: {trajectory.error}")
+        answer = trajectory.answer or None  # who quits gives none, not a wrong one
+        return score(
+            trajectory.calls, arena.goals, answer=answer, answer_target=arena.answer_target
+        )
+
+    console.print(Text.assemble(("final: ", "bold"), _score_text(asyncio.run(play()))))
+
+
+class _Watched:
+    """A host that remembers its last result, so that the score can be shown as it changes."""
+
+    def __init__(self, host: ToolHost) -> None:
+        self._host = host
+        self._last: ToolResult | None = None
+
+    async def __aenter__(self) -> Self:
+        await self._host.__aenter__()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._host.__aexit__(kind, error, trace)
+
+    def tools(self) -> Sequence[ToolDocument]:
+        return self._host.tools()
+
+    async def call(self, name: str, arguments: dict[str, Json]) -> ToolResult:
+        self._last = await self._host.call(name, arguments)
+        return self._last
+
+    def take(self) -> ToolResult | None:
+        """The result since the last time; None when a call did not get as far as the host."""
+        last, self._last = self._last, None
+        return last
+
+
+class Person:
+    """A model whose messages are typed: one call a turn, or an answer."""
+
+    def __init__(
+        self, arena: Arena, console: Console, take_result: Callable[[], ToolResult | None]
+    ) -> None:
+        self._arena = arena
+        self._console = console
+        self._take_result = take_result
+        self._pending: CallRequest | None = None
+        self._calls: list[CallRecord] = []
+
+    @property
+    def name(self) -> str:
+        return "person"
+
+    async def generate(
+        self, messages: Sequence[Message], tools: Sequence[ToolDocument], sampling: Sampling
+    ) -> Reply:
+        del sampling
+        if self._pending is None:
+            self._greet(tools)
+        else:
+            self._show_result(messages[-1].content, self._pending)
+        while True:
+            message = self._obey(_read_line(), tools)
+            if message is not None:
+                return Reply(message, Finish.tool_calls if message.tool_calls else Finish.stop)
+
+    def _greet(self, tools: Sequence[ToolDocument]) -> None:
+        self._console.print(Text.assemble(("question: ", "bold"), plain(self._arena.question)))
+        self._console.print(f"{len(tools)} tools; type help for what you can do", style="dim")
+        self._print_tools(tools)
+
+    def _print_tools(self, tools: Sequence[ToolDocument]) -> None:
+        for document in tools:
+            self._console.print(document_text(document))
+
+    def _show_result(self, content: str, request: CallRequest) -> None:
+        before = self._score().solved
+        result = self._take_result()
+        good = result is not None and not result.is_error
+        self._calls.append(
+            CallRecord(
+                id=request.id,
+                turn=len(self._calls),
+                tool=request.tool,
+                arguments=request.arguments,
+                status=CallStatus.ok if good else CallStatus.tool_error,
+                result=result.content if result is not None else None,
+            )
+        )
+        self._console.print(plain(content, "" if good else "red", limit=20_000))
+        now = self._score()
+        if now.solved > before:
+            self._console.print("a goal is solved", style="bold green")
+        self._console.print(_score_text(now))
+
+    def _score(self) -> Score:
+        return score(self._calls, self._arena.goals)
+
+    def _obey(self, line: str | None, tools: Sequence[ToolDocument]) -> Message | None:
+        """What the line says to the rollout; None when there is more to read."""
+        word, _, rest = ("quit" if line is None else line.strip()).partition(" ")
+        by_name = {document.name: document for document in tools}
+        if word in by_name:
+            return self._call(by_name[word], rest.strip())
+        match word:
+            case "":
+                pass
+            case "help" | "?":
+                self._console.print(plain(_HELP))
+            case "tools":
+                self._print_tools(tools)
+            case "score":
+                self._console.print(_score_text(self._score()))
+            case "answer" if rest.strip():
+                return Message(role="assistant", content=rest.strip())
+            case "answer":
+                self._console.print("answer what? e.g.  answer 42", style="red")
+            case "quit" | "exit":
+                return Message(role="assistant")
+            case _:
+                text = f"no tool or command {word[:100]!r}; type tools or help"
+                self._console.print(plain(text, "red"))
+        return None
+
+    def _call(self, document: ToolDocument, rest: str) -> Message | None:
+        try:
+            arguments = spelled_arguments(rest, document)
+        except ConfigError as error:
+            self._console.print(plain(str(error), "red"))
+            return None
+        request = CallRequest(
+            id=f"call_{len(self._calls)}", tool=document.name, arguments=arguments
+        )
+        self._pending = request
+        return Message(role="assistant", tool_calls=(request,))
+
+
+def spelled_arguments(text: str, document: ToolDocument) -> str:
+    """Typed arguments as JSON text: JSON as it is, `name=value` pairs by the tool's types.
+
+    Whether they fit is for the rollout to say. ConfigError for pairs that can't be told apart.
+    """
+    if not text or text.startswith("{"):
+        return text or "{}"
+    arguments: dict[str, Json] = {}
+    position = 0
+    while position < len(text):
+        name = _NAME.match(text, position)
+        if name is None:
+            raise ConfigError(
+                f"can't read {text[position:][:100]!r}: write name=value, quoted where it holds "
+                'spaces (city="New York"), or all arguments as one JSON object'
+            )
+        arguments[name[1]], position = _value(text, name.end(), _type(document, name[1]))
+        position += len(text[position:]) - len(text[position:].lstrip())
+    return json.dumps(arguments, ensure_ascii=False)
+
+
+def _value(text: str, start: int, kind: Json) -> tuple[Json, int]:
+    """One value and where it ends: JSON in quotes or brackets, else up to the next space."""
+    if text[start : start + 1] in ('"', "[", "{"):
+        try:
+            return json.JSONDecoder().raw_decode(text, start)
+        except (ValueError, RecursionError) as error:
+            raise ConfigError(
+                f"can't read {text[start:][:100]!r}: a quote or bracket is not closed"
+            ) from error
+    word = _WORD.match(text, start)
+    assert word is not None
+    if kind == "string":
+        return word[0], word.end()
+    try:
+        return json.loads(word[0]), word.end()
+    except ValueError:
+        return word[0], word.end()
+
+
+def _type(document: ToolDocument, parameter: str) -> Json:
+    properties = document.parameters.get("properties")
+    about = properties.get(parameter) if isinstance(properties, dict) else None
+    return about.get("type") if isinstance(about, dict) else None
+
+
+def _read_line() -> str | None:
+    """A line from the person; None at the end of the input."""
+    interactive = sys.stdin.isatty()
+    # Else asyncio would take the first Ctrl-C, and the reading would go on.
+    previous = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        if interactive:
+            return input("> ")
+        line = sys.stdin.readline()
+        return line if line else None
+    except EOFError:
+        return None
+    finally:
+        signal.signal(signal.SIGINT, previous)
+
+
+def _score_text(score: Score) -> Text:
+    text = Text.assemble(
+        ("score ", "bold"),
+        f"F1 {score.f1:.3f}, {score.solved} of {score.goals} goals solved in {score.calls} calls",
+    )
+    if score.answer_correct is not None:
+        right = score.answer_correct
+        text.append("; answer right" if right else "; answer wrong", "green" if right else "red")
+    return text

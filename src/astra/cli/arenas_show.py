@@ -1,0 +1,193 @@
+"""`astra arenas show`: one arena in the terminal, all that a reader needs to judge it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.syntax import Syntax
+from rich.table import Table
+from rich.text import Text
+from rich.tree import Tree
+
+from astra.arenas.folder import CERTIFICATES, find_arena
+from astra.cli.console import clean, out, plain, print_json
+from astra.cli.options import ArenaId, AsJson, Run
+from astra.store import RunFolder
+from astra.types import Arena, Certificate, Goal, Json, Target, Tool, ToolCall, ToolDocument
+
+_LONG = 500
+
+
+def show_command(
+    run: Run,
+    arena_id: ArenaId,
+    source: Annotated[bool, typer.Option("--source", help="Also the tools' source.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show an arena: question, dependency graph, tools, gold calls, certificate, distractors.
+
+    \b
+    Examples:
+      astra arenas show runs/world 3f2a
+      astra arenas show runs/world 3f2a --source
+      astra arenas show runs/world 3f2a --json
+    """
+    arena, distractors = find_arena(run, arena_id)
+    certificate = find_certificate(run, arena.id)
+    if as_json:
+        print_json(_as_json(arena, distractors, certificate))
+        return
+    console = out()
+    _print_question(console, arena)
+    console.print(graph(arena))
+    _print_tools(console, arena, source=source)
+    _print_certificate(console, certificate)
+    _print_distractors(console, arena, distractors)
+
+
+def find_certificate(run: Path, arena_id: str) -> Certificate | None:
+    """The last certificate of an arena in the folder, or None."""
+    folder = RunFolder.open(run)
+    found: int | None = None
+    for offset, row in folder.values(CERTIFICATES):
+        if row.get("arena") == arena_id:
+            found = offset
+    return None if found is None else folder.row_at(CERTIFICATES, found, Certificate)
+
+
+def _as_json(arena: Arena, distractors: Sequence[Tool], certificate: Certificate | None) -> Json:
+    return {
+        "arena": arena.model_dump(mode="json"),
+        "certificate": None if certificate is None else certificate.model_dump(mode="json"),
+        "distractors": [
+            {**shown.model_dump(mode="json"), "document": tool.document.model_dump(mode="json")}
+            for shown, tool in zip(arena.distractors, distractors, strict=True)
+        ],
+    }
+
+
+def _print_question(console: Console, arena: Arena) -> None:
+    console.print(plain(f"arena {arena.id}", "bold"))
+    facts = (arena.scenario, f"{arena.hops} hops", arena.language, arena.domain, arena.split)
+    console.print(plain(" · ".join(facts), "dim"))
+    console.print(Text.assemble(("question  ", "bold"), plain(arena.question)))
+    console.print(Text.assemble(("answer    ", "bold"), plain(arena.answer)))
+
+
+def graph(arena: Arena) -> Tree:
+    """The goals as a tree: each stands under the first goal that it waits for."""
+    children: dict[str, list[Goal]] = {}
+    known = {goal.id for goal in arena.goals}
+    for goal in arena.goals:
+        parent = next((name for name in goal.depends_on if name in known), "")
+        children.setdefault(parent, []).append(goal)
+    tree = Tree(Text("goals", style="bold"))
+    drawn: set[str] = set()
+
+    def draw(branch: Tree, parent: str) -> None:
+        for goal in children.get(parent, []):
+            if goal.id not in drawn:
+                drawn.add(goal.id)
+                draw(branch.add(_goal(goal)), goal.id)
+
+    draw(tree, "")
+    for goal in arena.goals:
+        if goal.id not in drawn:  # a circle: the certificate refuses it, and we still show it
+            tree.add(_goal(goal))
+    return tree
+
+
+def _goal(goal: Goal) -> Text:
+    text = Text.assemble(plain(goal.id, "bold cyan"), "  ", plain(goal.question, limit=_LONG))
+    if goal.depends_on:
+        text.append_text(plain("  after " + ", ".join(goal.depends_on), "dim"))
+    if goal.call is None:
+        text.append_text(plain("\nanswer node, no call", "dim"))
+    else:
+        text.append("\n")
+        text.append_text(call_text(goal.call))
+    text.append_text(Text.assemble(("\n= ", "bold"), plain(goal.answer, "green", limit=_LONG)))
+    if goal.target is not None:
+        text.append_text(plain(f"  ({_target(goal.target)})", "dim"))
+    return text
+
+
+def call_text(call: ToolCall) -> Text:
+    """A call as one reads it: `name(argument=value, …)`."""
+    arguments = ", ".join(f"{name}={_literal(value)}" for name, value in call.arguments.items())
+    return plain(f"{call.tool}({arguments})", "yellow", limit=_LONG)
+
+
+def _literal(value: Json) -> str:
+    return json.dumps(value, ensure_ascii=False, default=str)
+
+
+def _target(target: Target) -> str:
+    place = f" in {target.field!r}" if target.field else " anywhere"
+    key = f" beside {_literal(target.key)}" if target.key else ""
+    return f"{target.matcher}{place}{key}"
+
+
+def _print_tools(console: Console, arena: Arena, *, source: bool) -> None:
+    console.print(Text("tools", style="bold"))
+    for tool in arena.tools:
+        console.print(document_text(tool.document))
+        if source:
+            console.print(Syntax(clean(tool.source), "python", word_wrap=True))
+
+
+def document_text(document: ToolDocument) -> Text:
+    """A tool's name, description and parameters; the required ones are marked with *."""
+    text = Text.assemble(
+        "  ", plain(document.name, "bold yellow"), "  ", plain(document.description, limit=_LONG)
+    )
+    schema = document.parameters
+    properties, required = schema.get("properties"), schema.get("required")
+    for name, about in (properties if isinstance(properties, dict) else {}).items():
+        about = about if isinstance(about, dict) else {}
+        mark = "*" if isinstance(required, list) and name in required else ""
+        text.append("\n      ")
+        text.append_text(plain(f"{name}{mark}", "cyan"))
+        text.append_text(plain(_about(about), "dim", limit=_LONG))
+    return text
+
+
+def _about(schema: dict[str, Json]) -> str:
+    parts = [schema["type"] if isinstance(schema.get("type"), str) else ""]
+    if "enum" in schema:
+        parts.append(f"one of {_literal(schema['enum'])}")
+    if "default" in schema:
+        parts.append(f"default {_literal(schema['default'])}")
+    parts.append(str(schema.get("description", "")))
+    return "  " + "; ".join(part for part in parts if part)
+
+
+def _print_certificate(console: Console, certificate: Certificate | None) -> None:
+    if certificate is None:
+        console.print(Text("no certificate", style="bold red"))
+        return
+    word, style = ("certified", "green") if certificate.certified else ("not certified", "red")
+    table = Table("check", "", "reason", "evidence")
+    for check in certificate.checks:
+        mark = Text("ok", "green") if check.passed else Text("failed", "red")
+        evidence = plain(check.evidence, limit=200) if check.evidence else Text("")
+        table.add_row(plain(check.check), mark, plain(check.reason, limit=_LONG), evidence)
+    console.print(plain(f"{word} (sandbox: {certificate.sandbox})", f"bold {style}"))
+    console.print(table)
+
+
+def _print_distractors(console: Console, arena: Arena, distractors: Sequence[Tool]) -> None:
+    if not distractors:
+        console.print(Text("no distractors", style="bold"))
+        return
+    table = Table("distractor", "band", "similarity", "description")
+    for shown, tool in zip(arena.distractors, distractors, strict=True):
+        similarity = "" if shown.similarity is None else f"{shown.similarity:.3f}"
+        description = plain(tool.document.description, limit=120)
+        table.add_row(plain(shown.name), shown.band, similarity, description)
+    console.print(table)

@@ -1,0 +1,112 @@
+"""`astra arenas stats`: what a run folder holds, what was set aside and why, how long it took."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+
+from rich.table import Table
+
+from astra.arenas.folder import ARENAS
+from astra.cli.console import out, plain, print_json
+from astra.cli.options import AsJson, Run
+from astra.store import Failure, RunFolder, StageCounts
+from astra.types import Arena, Json
+
+_GROUPS = ("scenario", "hops", "language", "domain", "split")
+_FAILED = ".failed.jsonl"
+
+
+def stats_command(run: Run, as_json: AsJson = False) -> None:
+    """Count a run folder's arenas, and what each stage accepted and set aside.
+
+    \b
+    Examples:
+      astra arenas stats runs/world
+      astra arenas stats runs/world --json
+    """
+    folder = RunFolder.open(run)
+    manifest = folder.manifest()
+    report: dict[str, Json] = {
+        **_count(folder.rows(ARENAS, Arena)),
+        "stages": {
+            name: _stage(folder, name, manifest.stages.get(name, StageCounts()))
+            for name in sorted({*manifest.stages, *_with_failures(folder)})
+        },
+        "seeds": manifest.seeds,
+        "version": manifest.version,
+    }
+    if as_json:
+        print_json(report)
+    else:
+        _print(report)
+
+
+def _count(arenas: Iterable[Arena]) -> dict[str, Json]:
+    total = 0
+    groups: dict[str, Counter[str]] = {name: Counter() for name in _GROUPS}
+    for arena in arenas:
+        total += 1
+        for name, counts in groups.items():
+            counts[str(getattr(arena, name))] += 1
+    in_order = {name: dict(sorted(counts.items())) for name, counts in groups.items()}
+    return {"arenas": total, **in_order}
+
+
+def _with_failures(folder: RunFolder) -> Iterator[str]:
+    for path in folder.path.glob(f"*{_FAILED}"):
+        yield path.name.removesuffix(_FAILED)
+
+
+def _stage(folder: RunFolder, name: str, recorded: StageCounts) -> dict[str, Json]:
+    """Counts from the rows, which are right at any moment; time and cost from the manifest."""
+    rejected: Counter[str] = Counter()
+    errors: Counter[str] = Counter()
+    for failure in folder.rows(f"{name}.failed", Failure):
+        if failure.kind == "rejected":
+            rejected[failure.check or ""] += 1
+        else:
+            errors[failure.type or ""] += 1
+    accepted = sum(1 for _ in folder.lines(name))
+    seen = accepted + rejected.total() + errors.total()
+    return {
+        "accepted": accepted,
+        "rejected": dict(rejected.most_common()),
+        "errors": dict(errors.most_common()),
+        "yield": accepted / seen if seen else None,
+        "seconds": recorded.seconds,
+        "usage": recorded.usage.model_dump(),
+        "dollars": recorded.dollars,
+    }
+
+
+def _print(report: dict[str, Json]) -> None:
+    console = out()
+    console.print(f"{report['arenas']} arenas", style="bold")
+    for name in _GROUPS:
+        if report[name]:
+            table = Table(name, "arenas", "share")
+            for value, count in report[name].items():
+                share = f"{count / report['arenas']:.1%}"
+                table.add_row(plain(value, limit=80), str(count), share)
+            console.print(table)
+    table = Table("stage", "accepted", "rejected", "errors", "yield", "time", "tokens", "cost")
+    for name, stage in report["stages"].items():
+        usage = stage["usage"]
+        table.add_row(
+            plain(name),
+            str(stage["accepted"]),
+            str(sum(stage["rejected"].values())),
+            str(sum(stage["errors"].values())),
+            "–" if stage["yield"] is None else f"{stage['yield']:.1%}",
+            f"{stage['seconds']:.1f} s",
+            str(usage["prompt_tokens"] + usage["completion_tokens"]),
+            f"${stage['dollars']:.2f}",
+        )
+    if report["stages"]:
+        console.print(table)
+    for name, stage in report["stages"].items():
+        for title in ("rejected", "errors"):
+            for reason, count in stage[title].items():
+                kind = "rejected by" if title == "rejected" else "error"
+                console.print(plain(f"{name}: {count} {kind} {reason}", limit=200))

@@ -1,0 +1,65 @@
+"""What all commands print with: text that can't drive the terminal, JSON, errors.
+
+Results go to stdout, everything else to stderr. Data is hostile: it may hold escape sequences,
+right-to-left overrides and rich's own markup.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+
+from rich.console import Console
+from rich.text import Text
+
+from astra.types import Json
+
+# Control characters but tab and newline, and those that turn the direction of writing.
+_UNSAFE = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]"
+)
+_UNPRINTABLE = re.compile(
+    "[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
+)
+_SURROGATES = re.compile("[\ud800-\udfff]")
+
+
+def out() -> Console:
+    """The console for results."""
+    return Console(highlight=False)
+
+
+def err() -> Console:
+    """The console for progress and messages."""
+    return Console(stderr=True, highlight=False)
+
+
+def clean(text: str) -> str:
+    """The text with what could drive a terminal spelled out, e.g. `\\x1b`."""
+    text = _SURROGATES.sub("\ufffd", text)
+    return _UNSAFE.sub(lambda match: ascii(match.group())[1:-1], text)
+
+
+def plain(value: object, style: str = "", *, limit: int | None = None) -> Text:
+    """A value from outside as it can be shown: cleaned, never read as markup."""
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    text = clean(text)
+    if limit is not None and len(text) > limit:
+        text = f"{text[:limit]}… ({len(text)} characters)"
+    return Text(text, style=style)
+
+
+def print_json(value: Json) -> None:
+    """The only thing on stdout under `--json`: one JSON value."""
+    unicode = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
+    text = json.dumps(value, ensure_ascii=not unicode, indent=2)
+    # Still the same JSON, with nothing in it that a terminal would act upon.
+    text = _UNPRINTABLE.sub(lambda match: f"\\u{ord(match.group()):04x}", text)
+    sys.stdout.write(text + "\n")
+
+
+def print_error(message: str) -> None:
+    """One red line on stderr, whatever the message holds."""
+    line = " ".join(clean(message).split())
+    err().print(Text.assemble(("error: ", "bold red"), (line, "red")), soft_wrap=True)

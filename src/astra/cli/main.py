@@ -1,0 +1,187 @@
+"""The `astra` command: its verbs, `@file.toml`, and how errors end.
+
+Each verb lives in a module of its own, which is imported when it is asked for: its function is
+named `<verb>_command`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version as installed_version
+from importlib.util import find_spec
+from typing import Annotated, Any, ClassVar, NoReturn, cast
+
+import typer
+from typer.core import TyperGroup
+
+from astra.cli.config_file import expand
+from astra.cli.console import err, print_error
+from astra.errors import AstraError
+
+FAILED = 2
+"""Exit status after an error; 1 is left to commands that found something wanting."""
+BROKEN = 70
+"""Exit status after an error that nobody foresaw (EX_SOFTWARE)."""
+INTERRUPTED = 130
+CLOSED_PIPE = 141
+
+_OPTIONS: dict[str, Any] = {
+    "context_settings": {"help_option_names": ["-h", "--help"]},
+    "rich_markup_mode": None,
+}
+
+
+class LazyGroup(TyperGroup):
+    """A group whose verbs are imported when they are asked for."""
+
+    modules: ClassVar[Mapping[str, str]] = {}
+    """Verb -> module, in the order of the help."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        lazy = [verb for verb, module in self.modules.items() if find_spec(module)]
+        return [*super().list_commands(ctx), *lazy]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        module = self.modules.get(cmd_name)
+        if module is None or not find_spec(module):
+            return super().get_command(ctx, cmd_name)
+        function = getattr(importlib.import_module(module), f"{cmd_name}_command")
+        single = typer.Typer(add_completion=False, **_OPTIONS)
+        single.command(cmd_name, **_OPTIONS_OF_COMMANDS)(function)
+        return typer.main.get_command(single)
+
+
+_OPTIONS_OF_COMMANDS: dict[str, Any] = {
+    "context_settings": _OPTIONS["context_settings"],
+    "no_args_is_help": False,
+}
+
+
+class ArenasGroup(LazyGroup):
+    modules = {
+        verb: f"astra.cli.arenas_{verb}"
+        for verb in ("make", "certify", "show", "play", "evaluate", "stats")
+    }
+
+
+class RootGroup(LazyGroup):
+    modules = {"demo": "astra.cli.demo"}
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            err().print("interrupted: resume with the same command")
+            raise typer.Exit(INTERRUPTED) from None
+
+
+app = typer.Typer(cls=RootGroup, add_completion=False, no_args_is_help=True, **_OPTIONS)
+arenas = typer.Typer(cls=ArenasGroup, no_args_is_help=True, **_OPTIONS)
+app.add_typer(arenas, name="arenas")
+
+
+def print_version(asked: bool) -> None:
+    """Print the installed version and leave, if asked."""
+    if asked:
+        typer.echo(f"astra {installed_version('astra-arenas')}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Print the version and leave.", is_eager=True, callback=print_version
+        ),
+    ] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show the trace of an error; may stand anywhere.")
+    ] = False,
+) -> None:
+    """Train tool-using agents on certified arenas made from your own tables.
+
+    \b
+    Examples:
+      astra demo
+      astra arenas make --tables data/ --count 100 --out runs/mine
+      astra arenas make @arenas.toml --count 5
+    """
+    del version, debug  # the one is eager, the other was taken off the arguments by `run`
+
+
+@arenas.callback()
+def arenas_root() -> None:
+    """Arenas: questions with working tools and rule-verifiable answers.
+
+    \b
+    Examples:
+      astra arenas make --tables data/ --count 100 --seed 7 --out runs/mine
+      astra arenas certify runs/mine
+      astra arenas stats runs/mine
+    """
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Carry out a command line and return its exit status. Nothing but a status comes out."""
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    debug = "--debug" in arguments[:end]
+    arguments = [a for i, a in enumerate(arguments) if a != "--debug" or i >= end]
+    try:
+        command = typer.main.get_command(app)
+        status = _status(command, _expanded(command, arguments))
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:
+        # The reader left, e.g. `| head`. Keep Python from complaining when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return CLOSED_PIPE
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except Exception as error:  # noqa: BLE001 - the last boundary: it becomes a line and a status
+        return _report(error, debug=debug)
+
+
+def _report(error: Exception, *, debug: bool) -> int:
+    if debug:
+        err().print_exception()
+    if isinstance(error, AstraError):
+        print_error(str(error))
+        return FAILED
+    if isinstance(error, OSError):
+        print_error(f"{error.strerror or error}: {error.filename or 'no file named'}")
+        return FAILED
+    print_error(
+        f"{type(error).__name__}: {error} (this is a fault of ours: please report it with what "
+        "--debug shows)"
+    )
+    return BROKEN
+
+
+def _expanded(command: Any, arguments: Sequence[str]) -> list[str]:
+    """The arguments with `@file.toml` replaced; it may stand anywhere after the verb."""
+    depth = 0
+    while hasattr(command, "get_command") and depth < len(arguments):
+        context = typer.Context(command)
+        found = command.get_command(context, arguments[depth])
+        if found is None:
+            return list(arguments)
+        command, depth = found, depth + 1
+    return [*arguments[:depth], *expand(arguments[depth:], command.params)]
+
+
+def _status(command: Any, arguments: Sequence[str]) -> int:
+    """Run typer, which ends in SystemExit, also for its own messages on usage."""
+    try:
+        command.main(args=list(arguments), prog_name="astra", standalone_mode=True)
+    except SystemExit as end:
+        return cast(int, end.code or 0)
+    return 0
+
+
+def main() -> NoReturn:
+    """Entry point of the console script."""
+    sys.exit(run(sys.argv[1:]))
