@@ -4,8 +4,9 @@ A benchmark is a module `benchmarks/bench_*.py` with a function
 
     def measure() -> dict[str, {"value": ..., "goal": ..., "unit": ..., "ok": ...}]
 
-that returns its figures by name, each with the fields of `Figure`. Each runs by itself, one after the other, in this process. A goal that is missed is shown, not
-fatal; a module that crashes makes the exit status 1, and the others still run.
+that returns its figures by name, each with the fields of `Figure`. Each runs by itself, one after
+the other, in this process. A goal that is missed is shown, not fatal; a module that crashes makes
+the exit status 1, and the others still run.
 """
 
 from __future__ import annotations

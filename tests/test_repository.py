@@ -1,0 +1,161 @@
+"""Rules of the house that no linter checks, and the runner of the benchmarks."""
+
+import ast
+import json
+import re
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+SOURCE = ROOT / "src" / "astra"
+MODULES = sorted(SOURCE.rglob("*.py"))
+
+
+def place(module: Path) -> str:
+    return module.relative_to(SOURCE).as_posix()
+
+
+def calls(module: Path) -> Iterator[str]:
+    """What a module calls or reads, as dotted names."""
+    for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Attribute):
+            yield ast.unparse(node)
+
+
+def reads_environment(module: Path) -> list[str]:
+    return [name for name in calls(module) if name in ("os.environ", "os.getenv")]
+
+
+def global_random(module: Path) -> list[str]:
+    """Uses of the generators that all of a process shares."""
+    own = r"(Random|SystemRandom|default_rng|Generator|SeedSequence)"
+    shared = re.compile(rf"(np\.|numpy\.)?random\.(?!{own}\b)[a-z_]+")
+    return [name for name in calls(module) if shared.fullmatch(name)]
+
+
+def test_every_module_stands_on_a_floor():
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
+    layers = " ".join(contracts["contracts"][0]["layers"])
+    floors = set(re.findall(r"astra\.(\w+)", layers))
+    parts = {module.relative_to(SOURCE).parts[0].removesuffix(".py") for module in MODULES}
+    # Fakes for tests may reach everywhere.
+    assert parts - {"__init__", "__main__", "testing"} == floors
+
+
+@pytest.mark.parametrize("module", MODULES, ids=place)
+def test_every_module_says_what_it_is_for(module: Path):
+    text = module.read_text(encoding="utf-8")
+    assert not text.strip() or ast.get_docstring(ast.parse(text))
+
+
+def test_the_environment_is_read_in_the_cli_only():
+    # A sandbox child empties its own environment.
+    free = ("cli/", "sandbox/child/")
+    found = {place(m): reads_environment(m) for m in MODULES if not place(m).startswith(free)}
+    assert not {where for where, names in found.items() if names}
+
+
+def test_no_shared_random_state():
+    # A sandbox child, and the fake that stands for one, seed what tool code will use.
+    free = ("sandbox/child/", "testing/")
+    found = {place(m): global_random(m) for m in MODULES if not place(m).startswith(free)}
+    assert not {where for where, names in found.items() if names}
+
+
+def test_the_searches_find_what_they_look_for(tmp_path: Path):
+    bad = tmp_path / "bad.py"
+    bad.write_text(
+        "import os, random, numpy as np\n"
+        "os.environ['A']; os.getenv('A'); random.seed(0); np.random.rand(3)\n"
+        "random.Random(0).random(); np.random.default_rng(0).random()\n"
+    )
+    assert sorted(reads_environment(bad)) == ["os.environ", "os.getenv"]
+    assert sorted(global_random(bad)) == ["np.random.rand", "random.seed"]
+
+
+# --- benchmarks --------------------------------------------------------------------------------
+
+GOOD = {"speed": {"value": 2.0, "goal": "≤ 2.5", "unit": "x", "ok": True}}
+MISSED = {"size": {"value": 9.0, "goal": 5, "unit": "MB", "ok": False}}
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ModuleType:
+    """The runner, in an empty folder."""
+    monkeypatch.syspath_prepend(ROOT)
+    monkeypatch.chdir(tmp_path)
+    import benchmarks.run
+
+    return benchmarks.run
+
+
+def plant(monkeypatch: pytest.MonkeyPatch, run: ModuleType, **figures: object) -> None:
+    """Put benchmarks in place of the real ones; an exception is one that crashes."""
+    for name, value in figures.items():
+        module = ModuleType(name)
+
+        def measure(value: object = value) -> object:
+            if isinstance(value, Exception):
+                raise value
+            return value
+
+        module.measure = measure  # type: ignore[attr-defined]
+        monkeypatch.setitem(sys.modules, f"benchmarks.bench_{name}", module)
+    monkeypatch.setattr(run, "names", lambda: sorted(figures))
+
+
+def test_every_benchmark_can_be_measured(run: ModuleType):
+    found = {path.stem for path in (ROOT / "benchmarks").glob("bench_*.py")}
+    assert {f"bench_{name}" for name in run.names()} == found
+    for name in found:
+        tree = ast.parse((ROOT / "benchmarks" / f"{name}.py").read_text(encoding="utf-8"))
+        functions = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+        assert "measure" in functions, name
+
+
+def test_a_missed_goal_is_shown_and_not_fatal(
+    run: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    plant(monkeypatch, run, a=GOOD, b=MISSED)
+    assert run.main([]) == 0
+    assert json.loads(Path("bench.json").read_text()) == {**GOOD, **MISSED}
+    shown = capsys.readouterr().out
+    assert all(part in shown for part in ("speed", "≤ 2.5", "yes", "size", "no"))
+
+
+def test_a_part_is_not_written_as_the_whole(
+    run: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    plant(monkeypatch, run, a=GOOD, b=MISSED)
+    assert run.main(["--only", "b", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == MISSED
+    assert not Path("bench.json").exists()
+    assert run.main(["--only", "a", "--out", "part.json"]) == 0
+    assert json.loads(Path("part.json").read_text()) == GOOD
+
+
+@pytest.mark.parametrize(
+    "crash",
+    [
+        ZeroDivisionError("boom"),
+        {"speed": {"value": 1, "goal": None, "unit": "x", "ok": None}},  # measured twice
+        {"other": {"value": "fast", "goal": None, "unit": "", "ok": None}},
+        {"other": {"value": 1}},
+        None,
+    ],
+)
+def test_a_crash_is_told_and_the_others_still_run(
+    run: ModuleType,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    crash: object,
+):
+    plant(monkeypatch, run, a=GOOD, b=crash, c=MISSED)
+    assert run.main([]) == 1
+    assert json.loads(Path("bench.json").read_text()) == {**GOOD, **MISSED}
+    assert "crashed: b" in capsys.readouterr().err
