@@ -4,8 +4,8 @@ Pure functions, linear in the text. One notion of "stands in the text" serves re
 grounding checks.
 
 What this does not guarantee: words are told apart by their characters, not by a dictionary.
-Chinese has no word boundaries, so that 中国 stands in 中国香港; "1,234" is read as one number, never
-as two; numbers in words (two, 一百, 1.4 million) are not understood.
+Chinese has no word boundaries, so that 中国 stands in 中国香港; "1,234" is read as one number,
+never as two; numbers in words (two, 一百, 1.4 million) are not understood.
 """
 
 from __future__ import annotations
