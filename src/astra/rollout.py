@@ -11,6 +11,7 @@ import asyncio
 import dataclasses
 import difflib
 import json
+import re
 import time
 from collections import deque
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
@@ -374,7 +375,7 @@ def _violation(document: ToolDocument, arguments: dict[str, Json]) -> str | None
     try:
         validator = _validator(canonical_json(document.parameters))
         error = best_match(validator.iter_errors(arguments))
-    except (SchemaError, Unresolvable, RecursionError) as broken:
+    except (SchemaError, Unresolvable, RecursionError, re.error) as broken:
         raise HostError(
             f"parameters of tool {document.name!r} are no usable JSON Schema: {_short(str(broken))}"
         ) from broken

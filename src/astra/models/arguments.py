@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import random
+import re
 import string
 from collections.abc import Mapping
 from datetime import date, timedelta
@@ -23,28 +24,25 @@ from astra.types import Json
 _DEPTH = 6
 """How deep values are nested before only what is required is made."""
 _TRIES = 20
+_CONTRADICTIONS = (ValueError, LookupError, TypeError, AttributeError, RecursionError)
+"""What following a schema that contradicts itself runs into."""
 
 
 def random_arguments(schema: Mapping[str, Json], rng: random.Random) -> dict[str, Json] | None:
     """Arguments that the schema accepts; None when none were found in a few tries."""
     kind = validator_for(schema, default=Draft202012Validator)
+    try:
+        kind.check_schema(dict(schema))
+    except (SchemaError, re.error):
+        return None
     validator = kind(schema, registry=Registry())
     for _ in range(_TRIES):
         try:
             value = _value(schema, rng, schema, 0)
             if isinstance(value, dict) and validator.is_valid(value):
                 return value
-        except (
-            ValueError,
-            KeyError,
-            TypeError,
-            AttributeError,
-            RecursionError,
-            SchemaError,
-            Unresolvable,
-        ):
-            # The schema contradicts itself or is none; another branch may still do.
-            continue
+        except (Unresolvable, re.error, *_CONTRADICTIONS):
+            continue  # another branch of the schema may still do
     return None
 
 

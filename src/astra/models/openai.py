@@ -23,6 +23,9 @@ from astra.models.wire import as_reply, as_request
 from astra.ports import Reply, Sampling
 from astra.types import Finish, Json, Message, ToolDocument
 
+_SECRET_LENGTH = 8
+"""Shorter keys are placeholders like `none` or `EMPTY`; hiding them would garble texts."""
+
 
 @dataclass(frozen=True, slots=True)
 class Retries:
@@ -71,7 +74,7 @@ class OpenAIModel:
             raise ConfigError(f"attempts {retries.attempts!r} must be at least 1")
         self._name = name
         self._base_url = base_url
-        self._secret = api_key or ""
+        self._secret = api_key if api_key and len(api_key) >= _SECRET_LENGTH else ""
         self._timeout = timeout
         self._retries = retries
         self._max_reply_bytes = max_reply_bytes
@@ -153,6 +156,8 @@ class OpenAIModel:
             return _Again(error)
 
     def _read(self, content: bytes) -> Reply:
+        if self._secret:  # an endpoint that echoes headers must not get it into a trajectory
+            content = content.replace(self._secret.encode(), b"***")
         if len(content) > self._max_reply_bytes:
             raise self._bad(
                 f"a reply of {len(content)} bytes; at most {self._max_reply_bytes} are taken. "
@@ -165,7 +170,7 @@ class OpenAIModel:
 
     def _refused(self, error: openai.APIStatusError) -> _Again:
         """Whether a status is worth another attempt; raises when it is not."""
-        status, text = error.status_code, _detail(error)
+        status, text = error.status_code, self._hidden(_detail(error))[:500]
         if _passes(error):
             failure = self._unavailable(f"status {status}: {text}")
             return _Again(failure, _retry_after(error.response.headers))
@@ -178,7 +183,9 @@ class OpenAIModel:
         return ModelBadReply(self._about(what, "gave an unusable reply"))
 
     def _about(self, what: str, verb: str) -> str:
-        text = f"model {self._name!r} at {self._base_url!r} {verb}: {what}"
+        return self._hidden(f"model {self._name!r} at {self._base_url!r} {verb}: {what}")
+
+    def _hidden(self, text: str) -> str:
         return text.replace(self._secret, "***") if self._secret else text
 
 
@@ -213,10 +220,10 @@ def _advice(status: int) -> str:
 
 
 def _detail(error: openai.APIStatusError) -> str:
-    """What the endpoint says was wrong, bounded."""
+    """What the endpoint says was wrong."""
     body: Any = error.body
     text = body.get("message") if isinstance(body, dict) else body
-    return str(text or error.message)[:500]
+    return str(text or error.message)
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:

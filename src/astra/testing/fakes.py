@@ -1,4 +1,4 @@
-"""Fakes behind the ports: a model, a host, and a sandbox that confines nothing.
+"""Fakes behind the ports: a model, a host, a sandbox that confines nothing, and a toy arena.
 
 For tests only. `InProcessSandbox` runs tool code in the calling process with all its rights: it
 keeps the contract of `Sandbox` and gives none of its protection.
@@ -23,7 +23,20 @@ from astra.ports import (
     Sampling,
     ToolResult,
 )
-from astra.types import Finish, Json, Message, Tool, ToolDocument
+from astra.types import (
+    Arena,
+    Finish,
+    Goal,
+    Json,
+    Matcher,
+    Message,
+    Scenario,
+    Target,
+    Tool,
+    ToolCall,
+    ToolDocument,
+    arena_id,
+)
 
 Speak = Callable[[Sequence[Message], Sequence[ToolDocument], Sampling], Reply | Message | Exception]
 Act = Callable[[str, dict[str, Json]], Awaitable[ToolResult]]
@@ -188,3 +201,56 @@ class InProcessSession:
         trace: TracebackType | None,
     ) -> None:
         await self.close()
+
+
+# --- a toy arena -----------------------------------------------------------------------------
+
+_SOURCE = """
+def {name}(key):
+    if key == "boom":
+        raise RuntimeError("boom")
+    if key not in DATA:
+        return {{"error": {{"code": "unknown", "message": "no " + key}}}}
+    return {{"key": key, "value": DATA[key]}}
+"""
+
+
+def toy_tool(name: str, data: Json = None, source: str | None = None) -> Tool:
+    """A tool that looks `key` up in its data; "boom" makes it raise."""
+    return Tool(
+        document=document(name, {"key": {"type": "string"}}, additionalProperties=False),
+        source=_SOURCE.format(name=name) if source is None else source,
+        data={"a": 1, "b": 2, "c": 3} if data is None else data,
+    )
+
+
+def toy_arena(hops: int = 3, **fields: Any) -> Arena:
+    """An arena of one tool per goal; every goal but the first needs the one before it.
+
+    It is a shape to play, not a question with sense, and would not pass certification.
+    """
+    goals = tuple(
+        Goal(
+            id=f"g{i}",
+            question=f"What is number {i}?",
+            answer=i % 3 + 1,
+            call=ToolCall(tool=f"look_{i}", arguments={"key": "abc"[i % 3]}),
+            target=Target(matcher=Matcher.number, value=i % 3 + 1, field="value"),
+            depends_on=(f"g{i - 1}",) if i else (),
+        )
+        for i in range(hops)
+    )
+    complete: dict[str, Any] = {
+        "question": "What is the sum?",
+        "answer": 6,
+        "answer_target": Target(matcher=Matcher.number, value=6),
+        "goals": goals,
+        "tools": tuple(toy_tool(f"look_{i}") for i in range(hops)),
+        "scenario": Scenario.multi_hop if hops > 1 else Scenario.single_hop,
+        "language": "en",
+        "domain": "test",
+        "split": "test",
+        "provenance": {"source": "test", "key": "k", "seed": 0},
+    } | fields
+    draft = Arena(id="", **complete)
+    return draft.model_copy(update={"id": arena_id(draft.model_dump(mode="json"))})

@@ -1,0 +1,211 @@
+"""`astra arenas evaluate`: play a run folder's arenas with a policy or a model, and report."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import sys
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import asynccontextmanager
+from itertools import chain, islice
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from astra.arenas.folder import read_arenas
+from astra.errors import ConfigError
+from astra.evaluation.arenas import PlayedEpisode, Player, Report, Shown, evaluate
+from astra.models.openai import OpenAIModel
+from astra.models.policies import Policy, policy
+from astra.ports import Sampling
+from astra.rewards import Reward
+from astra.rollout import RolloutLimits
+from astra.sandbox import open_sandbox
+from astra.store import to_line
+
+_GROUPS = (("scenario", "by_scenario"), ("hops", "by_hops"), ("language", "by_language"))
+
+
+def evaluate_command(
+    run: Annotated[Path, typer.Argument(help="A run folder with arenas.")],
+    policy_name: Annotated[
+        Policy | None, typer.Option("--policy", help="A reference policy.")
+    ] = None,
+    model: Annotated[str | None, typer.Option(help="Name of a model of an endpoint.")] = None,
+    base_url: Annotated[
+        str | None, typer.Option(help="The OpenAI-compatible endpoint, e.g. http://host:8000/v1")
+    ] = None,
+    api_key_env: Annotated[
+        str | None, typer.Option(help="Environment variable that holds the endpoint's key.")
+    ] = None,
+    split: Annotated[
+        Literal["train", "test"] | None, typer.Option(help="Only arenas of this split.")
+    ] = None,
+    samples: Annotated[int, typer.Option(min=1, help="Episodes per arena.")] = 1,
+    seed: Annotated[int, typer.Option(help="Seed of policy, sandbox and bootstrap.")] = 0,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first arenas.")] = None,
+    concurrency: Annotated[int, typer.Option(min=1, help="Episodes at once.")] = 16,
+    turns: Annotated[int, typer.Option(min=1, help="Most assistant messages an episode.")] = 32,
+    temperature: Annotated[
+        float | None, typer.Option(min=0, help="Of the model; default: the endpoint's.")
+    ] = None,
+    max_tokens: Annotated[
+        int | None, typer.Option(min=1, help="Most tokens of one message.")
+    ] = None,
+    reward: Annotated[Reward, typer.Option(help="Which reward the episodes carry.")] = "f1",
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+    out: Annotated[
+        Path | None, typer.Option(help="Where the episodes go; default: the run folder.")
+    ] = None,
+) -> None:
+    """Play arenas with a reference policy or a model; print scores, keep the episodes."""
+    if (policy_name is None) == (model is None):
+        raise ConfigError("say who plays: either --policy NAME, or --model NAME --base-url URL")
+    arenas = _at_least_one(islice(read_arenas(run, split), limit), run, split)
+    path = out or run / f"episodes-{_label(policy_name or model or '')}.jsonl"
+    limits = RolloutLimits(
+        turns=turns, sampling=Sampling(temperature=temperature, max_tokens=max_tokens)
+    )
+
+    async def main() -> Report:
+        async with (
+            _player(policy_name, model, base_url, _key(api_key_env), seed) as player,
+            open_sandbox() as sandbox,
+        ):
+            with _Episodes(path, quiet=as_json) as episodes:
+                return await evaluate(
+                    arenas,
+                    player,
+                    sandbox,
+                    limits,
+                    samples=samples,
+                    seed=seed,
+                    reward=reward,
+                    concurrency=concurrency,
+                    store=episodes.add,
+                )
+
+    report = asyncio.run(main())
+    if as_json:
+        typer.echo(report.model_dump_json(indent=2))
+    else:
+        _print(report, path)
+    if report.f1 is None:
+        raise typer.Exit(1)
+
+
+@asynccontextmanager
+async def _player(
+    name: Policy | None, model: str | None, base_url: str | None, key: str | None, seed: int
+) -> AsyncGenerator[Player]:
+    if name is not None:
+        yield lambda arena, sample: policy(name, arena, seed + sample)
+        return
+    if model is None or base_url is None:
+        raise ConfigError("--model needs --base-url, e.g. --base-url http://localhost:8000/v1")
+    async with OpenAIModel(model, base_url, key) as endpoint:
+        yield lambda arena, sample: endpoint
+
+
+def _key(variable: str | None) -> str | None:
+    """The key. No variable is read unless named, so that no endpoint gets another's key."""
+    if variable is None:
+        return None
+    key = os.environ.get(variable)
+    if not key:
+        raise ConfigError(f"the environment variable {variable!r} is not set: export the key in it")
+    return key
+
+
+def _label(name: str) -> str:
+    """A model's name as part of a file name."""
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "model"
+
+
+def _at_least_one(arenas: Iterator[Shown], run: Path, split: str | None) -> Iterator[Shown]:
+    """The arenas; ConfigError when there are none, so that an empty report never looks fine."""
+    first = next(arenas, None)
+    if first is None:
+        which = f"of split {split!r} " if split else ""
+        raise ConfigError(
+            f"{str(run)!r} holds no arenas {which}: make some, or name another folder"
+        )
+    return chain([first], arenas)
+
+
+class _Episodes:
+    """Writes the episodes as they come and shows how many there are."""
+
+    def __init__(self, path: Path, *, quiet: bool) -> None:
+        self._path = path
+        self._progress = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.completed} episodes, {task.fields[failed]} failures of ours"),
+            TimeElapsedColumn(),
+            console=Console(stderr=True),
+            transient=True,
+            disable=quiet or not sys.stderr.isatty(),
+        )
+        self._task = self._progress.add_task("episodes", total=None, failed=0)
+        self._failed = 0
+
+    def __enter__(self) -> _Episodes:
+        try:
+            self._file = self._path.open("wb")
+        except OSError as error:
+            raise ConfigError(
+                f"can't write {str(self._path)!r}: {error.strerror}. Choose another --out"
+            ) from error
+        self._progress.start()
+        return self
+
+    def add(self, episode: PlayedEpisode) -> None:
+        self._file.write(to_line(episode))
+        self._failed += episode.score is None
+        self._progress.update(self._task, advance=1, failed=self._failed)
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+        self._file.close()
+
+
+def _print(report: Report, path: Path) -> None:
+    console = Console()
+    if report.f1 is None:
+        console.print("No episode could be scored.")
+    else:
+        f1 = report.f1
+        console.print(f"F1 {f1.mean:.3f}  (95 % interval {f1.low:.3f} to {f1.high:.3f})")
+        table = Table("", "episodes", "F1", "recall", "precision")
+        for title, field in _GROUPS:
+            for name, group in getattr(report, field).items():
+                table.add_row(
+                    f"{title} {name}",
+                    str(group.episodes),
+                    *(_figure(v) for v in (group.f1, group.recall, group.precision)),
+                )
+        table.add_section()
+        means = (report.f1.mean, report.recall, report.precision)
+        table.add_row("all", str(report.episodes), *(_figure(v) for v in means))
+        console.print(table)
+        console.print(
+            f"per episode: {_figure(report.solved)} goals solved, {_figure(report.calls)} calls, "
+            f"{_figure(report.turns)} turns; final answers right: {_figure(report.answer_correct)}"
+        )
+    stops = ", ".join(f"{count} {name}" for name, count in report.stop_reasons.items())
+    console.print(f"{report.arenas} arenas, {report.episodes} episodes; ended by: {stops}")
+    if report.infrastructure_failures:
+        console.print(
+            f"{report.infrastructure_failures} episodes ({report.failure_rate:.1%}) were broken by "
+            "us and are not scored; `error` in their trajectories says how"
+        )
+    console.print(f"episodes: {path}", soft_wrap=True, markup=False)
+
+
+def _figure(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"

@@ -1,0 +1,260 @@
+"""Evaluation: what is averaged, what is excluded, what is stored."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from astra.errors import ModelUnavailable, SandboxDied
+from astra.evaluation.arenas import PlayedEpisode, bootstrap, evaluate, play, score_episode
+from astra.models.policies import policy
+from astra.models.scripted import ScriptedModel, calling
+from astra.ports import Sampling
+from astra.rollout import RolloutLimits
+from astra.store import RunFolder, to_line
+from astra.testing.fakes import FakeModel, InProcessSandbox, document, toy_arena, toy_tool
+from astra.types import Arena, Message, StopReason
+
+LIMITS = RolloutLimits()
+KEYS = [
+    "arenas",
+    "episodes",
+    "f1",
+    "recall",
+    "precision",
+    "solved",
+    "calls",
+    "infrastructure_failures",
+]
+
+
+def arenas(count: int = 12) -> list[Arena]:
+    return [
+        toy_arena(1 + i % 5, language=("en", "zh")[i % 2], domain=f"d{i}") for i in range(count)
+    ]
+
+
+def shown(some: list[Arena]) -> Any:
+    return ((arena, [toy_tool("far")]) for arena in some)
+
+
+async def run(player: Any, some: list[Arena] | None = None, **options: Any) -> Any:
+    return await evaluate(shown(some or arenas()), player, InProcessSandbox(), LIMITS, **options)
+
+
+def down(*_: Any) -> FakeModel:
+    return FakeModel(lambda m, t, s: ModelUnavailable("down"))
+
+
+@pytest.mark.parametrize(("name", "f1"), [("gold", 1.0), ("null", 0.0), ("shuffled", 2 / 3)])
+async def test_reference_policies_have_their_known_scores(name: Any, f1: float):
+    report = await run(lambda arena, sample: policy(name, arena))
+    assert report.f1.mean == f1
+    assert report.f1.low == pytest.approx(f1) == report.f1.high
+    assert report.infrastructure_failures == 0
+    assert report.stop_reasons == {"answered": 12}
+
+
+async def test_random_is_reproducible_and_between():
+    keys = document("look_0", {"key": {"enum": ["a", "b", "c"]}})
+    easy = toy_tool("look_0").model_copy(update={"document": keys})
+    some = [toy_arena(1, tools=(easy,), domain=f"d{i}") for i in range(12)]
+    reports = [
+        await run(lambda a, s: policy("random", a, 3 + s), some, samples=2) for _ in range(2)
+    ]
+    assert reports[0] == reports[1]
+    assert reports[0].episodes == 24 and 0 < reports[0].f1.mean < 1
+
+
+async def test_the_report_as_json():
+    report = json.loads((await run(lambda a, s: policy("gold", a))).model_dump_json())
+    assert list(report)[: len(KEYS)] == KEYS
+    assert report["f1"] == {"mean": 1.0, "low": 1.0, "high": 1.0}
+    assert report["arenas"] == report["episodes"] == 12
+    assert report["solved"] == report["calls"] == pytest.approx(2.75)
+    assert set(report["by_hops"]) == {"1", "2", "3", "4", "5"}
+    assert report["by_language"]["zh"]["episodes"] == 6
+    assert report["by_scenario"]["single_hop"]["f1"] == 1.0
+
+
+async def test_failures_of_ours_are_excluded_and_their_rate_is_told():
+    some = arenas(10)
+    bad = {arena.id for arena in some[:3]}
+    report = await run(lambda a, s: down() if a.id in bad else policy("gold", a), some)
+    assert report.f1.mean == report.recall == report.precision == 1.0
+    assert report.infrastructure_failures == 3 and report.failure_rate == 0.3
+    assert report.episodes == report.arenas == 10
+    assert report.stop_reasons == {"answered": 7, "model_error": 3}
+
+
+async def test_a_failure_in_the_middle_is_no_partial_score():
+    class Dying(InProcessSandbox):
+        async def open(self, *args: Any, **options: Any) -> Any:
+            raise SandboxDied("killed")
+
+    report = await evaluate(
+        shown(arenas(3)), lambda a, s: policy("gold", a), Dying(), LIMITS, concurrency=2
+    )
+    assert report.stop_reasons == {"host_error": 3}
+    assert report.f1 is None
+
+
+async def test_when_everything_failed_there_is_no_score():
+    report = await run(down, arenas(4))
+    value = json.loads(report.model_dump_json())
+    for key in ("f1", "recall", "precision", "solved", "calls", "reward", "answer_correct"):
+        assert value[key] is None
+    assert value["failure_rate"] == 1.0
+    assert value["by_language"]["en"] == {
+        "episodes": 2,
+        "f1": None,
+        "recall": None,
+        "precision": None,
+    }
+
+
+async def test_no_arenas_no_score():
+    report = await evaluate([], down, InProcessSandbox(), LIMITS)
+    assert report.arenas == report.episodes == 0 and report.f1 is None
+
+
+async def test_a_limit_that_the_agent_ran_into_is_scored():
+    some = [toy_arena(3)]
+    once = calling(("look_0", {"key": "a"}))
+    report = await evaluate(
+        shown(some), lambda a, s: ScriptedModel([once]), InProcessSandbox(), RolloutLimits(turns=1)
+    )
+    assert report.stop_reasons == {StopReason.turn_limit: 1}
+    assert report.recall == pytest.approx(1 / 3) and report.precision == 1.0
+    assert report.infrastructure_failures == 0
+
+
+async def test_wrong_calls_and_distractors_solve_nothing():
+    wrong = calling(("look_0", {"key": "b"}), ("far", {"key": "a"}), ("look_0", {"key": "boom"}))
+    report = await run(lambda a, s: ScriptedModel([wrong, "6"]), [toy_arena(1)])
+    assert report.f1.mean == 0.0 and report.calls == 3 and report.answer_correct == 1.0
+
+
+@pytest.mark.parametrize(("reward", "value"), [("f1", 2 / 3), ("recall", 1.0), ("precision", 0.5)])
+async def test_the_selected_reward(reward: Any, value: float):
+    report = await run(lambda a, s: policy("shuffled", a), reward=reward)
+    assert report.reward == pytest.approx(value)
+    assert report.f1.mean == pytest.approx(2 / 3)
+
+
+async def test_episodes_come_in_order_with_their_samples_and_are_storable():
+    some = arenas(9)
+    model = FakeModel(lambda m, t, s: Message(role="assistant", content="?"), delay=0.001)
+    lines: list[bytes] = []
+    limits = RolloutLimits(sampling=Sampling(seed=1))
+    rows = [
+        (arena.id, row)
+        async for arena, row in play(
+            shown(some), lambda a, s: model, InProcessSandbox(), limits, samples=3, concurrency=4
+        )
+    ]
+    wanted = [(arena.id, sample) for arena in some for sample in range(3)]
+    assert [(i, row.trajectory.sample) for i, row in rows] == wanted
+    assert all(row.trajectory.task == i for i, row in rows)
+    lines = [to_line(row) for _, row in rows]
+    assert [PlayedEpisode.model_validate_json(line) for line in lines] == [row for _, row in rows]
+    assert list(json.loads(lines[0])) == ["trajectory", "score"]
+
+
+async def test_score_of_an_infrastructure_failure_is_none():
+    arena = toy_arena(1)
+    async for _, row in play(shown([arena]), down, InProcessSandbox(), LIMITS):
+        assert row.score is None and score_episode(arena, row.trajectory) is None
+
+
+def test_bootstrap_resamples_groups():
+    rng = np.random.default_rng(0)
+    values = rng.random(200)
+    interval = bootstrap([[float(v)] for v in values], 0)
+    assert interval is not None
+    assert interval.mean == pytest.approx(values.mean())
+    error = 1.96 * values.std() / np.sqrt(len(values))
+    assert interval.high - interval.low == pytest.approx(2 * error, rel=0.15)
+    assert interval == bootstrap([[float(v)] for v in values], 0)
+    # Ten equal samples of an arena tell no more than one.
+    tenfold = bootstrap([[float(v)] * 10 for v in values], 0)
+    assert tenfold is not None
+    assert tenfold.high - tenfold.low == pytest.approx(interval.high - interval.low, rel=0.01)
+    assert bootstrap([[], []], 0) is None
+
+
+# --- the command --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    run = RunFolder.create(tmp_path / "run", {"kind": "test"})
+    with run.lock(), run.append("arenas") as log:
+        log.append([to_line(arena) for arena in arenas(6)])
+    return run.path
+
+
+def command(*arguments: Any) -> Any:
+    import typer
+    from typer.testing import CliRunner
+
+    from astra.cli.arenas_evaluate import evaluate_command
+
+    app = typer.Typer()
+    app.command()(evaluate_command)
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def test_the_command_prints_json_and_keeps_the_episodes(folder: Path):
+    result = command(folder, "--policy", "gold", "--json", "--limit", 4, "--samples", 2)
+    assert result.exit_code == 0, result.output
+    report = json.loads(result.stdout)
+    assert report["f1"]["mean"] == 1.0 and report["episodes"] == 8
+    rows = list(RunFolder.open(folder).rows("episodes-gold", PlayedEpisode))
+    assert len(rows) == 8
+
+
+def test_the_command_against_an_endpoint(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    from astra.testing.model_server import ModelServer
+
+    monkeypatch.setenv("MY_KEY", "sk-0123456789")
+    with ModelServer([Message(role="assistant", content="6")]) as server:
+        result = command(
+            folder, "--model", "Some/Model-1", "--base-url", server.url, "--api-key-env", "MY_KEY"
+        )
+        assert server.seen[0].headers["authorization"] == "Bearer sk-0123456789"
+    assert result.exit_code == 0, result.output
+    assert "F1 0.000" in result.stdout
+    assert (folder / "episodes-some-model-1.jsonl").read_text().count("\n") == 6
+
+
+def test_the_command_fails_when_nothing_could_be_scored(folder: Path, tmp_path: Path):
+    from astra.testing.model_server import Fault, ModelServer
+
+    out = tmp_path / "elsewhere.jsonl"
+    with ModelServer([Fault("status", status=404)]) as server:
+        result = command(
+            folder, "--model", "m", "--base-url", server.url, "--limit", 1, "--out", out, "--json"
+        )
+    assert result.exit_code == 1
+    assert json.loads(result.stdout)["f1"] is None
+    assert json.loads(out.read_text())["score"] is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ([], "say who plays"),
+        (["--policy", "gold", "--model", "m"], "say who plays"),
+        (["--model", "m"], "--base-url"),
+        (["--model", "m", "--base-url", "http://h", "--api-key-env", "ABSENT_KEY"], "ABSENT_KEY"),
+        (["--policy", "gold", "--split", "train"], "no arenas"),
+        (["--policy", "gold", "--out", "/nowhere/x.jsonl"], "choose another --out"),
+    ],
+)
+def test_the_command_says_what_is_wrong(folder: Path, arguments: list[str], says: str):
+    result = command(folder, *arguments)
+    assert result.exit_code != 0
+    assert says.lower() in str(result.exception).lower()

@@ -1,0 +1,140 @@
+"""The arena host: what tools are shown, what calls return, whose failure is whose."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from astra.errors import HostError, SandboxLimit
+from astra.hosts.arena import ArenaHost, arena_messages
+from astra.models.scripted import ScriptedModel, calling
+from astra.ports import CallFailure, CallOutcome, Episode
+from astra.rollout import RolloutLimits, Task, rollout
+from astra.testing.fakes import InProcessSandbox
+from astra.testing.fakes import toy_arena as arena
+from astra.testing.fakes import toy_tool as tool
+from astra.types import CallStatus, StopReason, Tool
+
+
+async def test_tools_answer_and_the_session_opens_at_the_first_call():
+    sandbox = InProcessSandbox()
+    async with ArenaHost(arena(), [tool("far", {"z": 9})], sandbox) as host:
+        assert sandbox.opened == 0
+        results = await asyncio.gather(
+            *(host.call("look_0", {"key": key}) for key in "abc"), host.call("far", {"key": "z"})
+        )
+        assert sandbox.opened == 1
+    assert sandbox.closed == 1
+    assert [r.content["value"] for r in results] == [1, 2, 3, 9]
+    assert not any(r.is_error for r in results)
+
+
+async def test_an_episode_without_calls_opens_nothing():
+    sandbox = InProcessSandbox()
+    async with ArenaHost(arena(), [], sandbox):
+        pass
+    assert sandbox.opened == sandbox.closed == 0
+
+
+async def test_errors_of_tools_are_results():
+    async with ArenaHost(arena(), [], InProcessSandbox()) as host:
+        own = await host.call("look_0", {"key": "nothing"})
+        raised = await host.call("look_0", {"key": "boom"})
+        misfit = await host.call("look_0", {"other": 1})
+    assert own.is_error and own.content["error"]["code"] == "unknown"
+    assert raised.is_error and raised.content["error"]["code"] == "tool_failed"
+    assert "RuntimeError: boom" in raised.content["error"]["message"]
+    assert misfit.is_error and misfit.content["error"]["code"] == "invalid_arguments"
+
+
+async def test_a_field_named_error_that_is_no_error_is_a_value():
+    source = "def look_0(key):\n    return {'error': 0.25, 'estimate': 3}\n"
+    shown = arena(1, tools=(tool("look_0", source=source),))
+    async with ArenaHost(shown, [], InProcessSandbox()) as host:
+        assert not (await host.call("look_0", {"key": "a"})).is_error
+
+
+async def test_the_order_of_tools_is_fixed_and_says_nothing():
+    arenas = [arena(2, domain=f"d{i}") for i in range(40)]
+    far = [tool(f"far_{i}") for i in range(4)]
+    places: set[int] = set()
+    for one in arenas:
+        names = [d.name for d in ArenaHost(one, far, InProcessSandbox()).tools()]
+        again = [d.name for d in ArenaHost(one, far, InProcessSandbox()).tools()]
+        assert names == again and set(names) == {*(t.name for t in far), "look_0", "look_1"}
+        places.add(names.index("look_0"))
+    assert places == set(range(6))
+
+
+async def test_two_tools_of_one_name_are_refused():
+    with pytest.raises(HostError, match="look_1"):
+        async with ArenaHost(arena(), [tool("look_1")], InProcessSandbox()):
+            pass
+
+
+async def test_nothing_of_goals_and_answers_enters_the_sandbox():
+    class Spy(InProcessSandbox):
+        async def open(self, tools: Any, episode: Episode = Episode()) -> Any:
+            self.given = (tools, episode)
+            return await super().open(tools, episode)
+
+    sandbox = Spy()
+    shown = arena()
+    async with ArenaHost(shown, [], sandbox, Episode(seed=5)) as host:
+        await host.call("look_0", {"key": "a"})
+    tools, episode = sandbox.given
+    assert all(isinstance(t, Tool) for t in tools) and episode.seed == 5
+    assert sorted(t.id for t in tools) == sorted(t.id for t in shown.tools)
+    text = " ".join(message.content for message in arena_messages(shown))
+    assert shown.question in text
+    assert all(goal.question not in text for goal in shown.goals)
+
+
+class Broken(InProcessSandbox):
+    """A sandbox whose sessions fail as they are told."""
+
+    def __init__(self, failure: Exception | CallOutcome, *, at_open: bool = False) -> None:
+        super().__init__()
+        self._failure = failure
+        self._at_open = at_open
+
+    async def open(self, tools: Any, episode: Episode = Episode()) -> Any:
+        if self._at_open and isinstance(self._failure, Exception):
+            raise self._failure
+        session = await super().open(tools, episode)
+
+        async def call(name: str, arguments: dict[str, Any]) -> CallOutcome:
+            if isinstance(self._failure, Exception):
+                raise self._failure
+            return self._failure
+
+        session.call = call  # type: ignore[method-assign]
+        return session
+
+
+@pytest.mark.parametrize(
+    "sandbox",
+    [
+        Broken(SandboxLimit("cpu", "5 s of CPU time are used up")),
+        Broken(SandboxLimit("memory", "no room"), at_open=True),
+        Broken(CallOutcome(failure=CallFailure("missing", "NameError", "look_0"))),
+    ],
+    ids=["limit", "open", "missing"],
+)
+async def test_what_breaks_in_the_sandbox_is_ours_and_never_the_agents(sandbox: Broken):
+    shown = arena()
+    model = ScriptedModel([calling(("look_0", {"key": "a"})), "never"])
+    task = Task(shown.id, arena_messages(shown))
+    host = ArenaHost(shown, [], sandbox)
+    result = await rollout(task, model, host, RolloutLimits())
+    assert result.stop is StopReason.host_error
+    assert result.infrastructure_failure and result.error
+    assert result.calls[0].status is CallStatus.host_failure
+    assert sandbox.opened == sandbox.closed
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_messages_are_in_the_arenas_language(language: str):
+    system, user = arena_messages(arena(language=language))
+    assert (system.role, user.role) == ("system", "user")
+    assert system.content.isascii() == (language == "en")
