@@ -28,7 +28,9 @@ class ToolRow(Record):
     """`Tool.id`."""
     tool: Tool
     arena: str
-    """Id of an arena that the tool belongs to."""
+    """Id of the arena, without distractors, that the tool was made for."""
+    split: Literal["train", "test"]
+    """Split of that arena; train arenas never show tools of test arenas."""
 
 
 class ToolPool:

@@ -7,7 +7,7 @@ source of candidates goes through the same stages.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -78,10 +78,9 @@ async def make(
         console=console,
     )
     reports[TOOLS] = await run(_tools_stage(), _pool_rows(folder), folder, concurrency=1)
-    rows = (row for _, row in folder.values(TOOLS))
-    pool = await DistractorPool.of_rows(rows, embedder)
+    pools = {split: await _pool(folder, split, embedder, mix) for split in ("train", "test")}
     reports[ARENAS] = await run(
-        _arenas_stage(pool, ToolPool(folder), sandbox, mix),
+        _arenas_stage(pools, ToolPool(folder), sandbox, mix),
         folder.rows(CANDIDATES, Arena),
         folder,
         concurrency=concurrency,
@@ -125,20 +124,29 @@ def _tools_stage() -> Stage[ToolRow, ToolRow]:
 
 
 def _pool_rows(folder: RunFolder) -> Iterator[ToolRow]:
-    """The first tool of each language and name, over all candidates."""
-    seen: set[tuple[str, str]] = set()
+    """The first tool of each split, language and name, over all candidates."""
+    seen: set[tuple[str, str, str]] = set()
     for arena in folder.rows(CANDIDATES, Arena):
         for tool in arena.tools:
-            if (tool.language, tool.name) not in seen:
-                seen.add((tool.language, tool.name))
-                yield ToolRow(id=tool.id, tool=tool, arena=arena.id)
+            key = (arena.split, tool.language, tool.name)
+            if key not in seen:
+                seen.add(key)
+                yield ToolRow(id=tool.id, tool=tool, arena=arena.id, split=arena.split)
+
+
+async def _pool(
+    folder: RunFolder, split: str, embedder: Embedder, mix: MixOptions
+) -> DistractorPool:
+    """What arenas of a split may show: train arenas only tools that no test arena has."""
+    rows = (row for _, row in folder.values(TOOLS) if split in (row["split"], "test"))
+    return await DistractorPool.of_rows(rows if mix.mode != "none" else (), embedder)
 
 
 def _arenas_stage(
-    pool: DistractorPool, tools: ToolPool, sandbox: Sandbox, mix: MixOptions
+    pools: Mapping[str, DistractorPool], tools: ToolPool, sandbox: Sandbox, mix: MixOptions
 ) -> Stage[Arena, Certified]:
     async def work(arena: Arena) -> Certified:
-        drawn = pool.draw(arena, mix.mode, seed=mix.seed, per_band=mix.per_band)
+        drawn = pools[arena.split].draw(arena, mix.mode, seed=mix.seed, per_band=mix.per_band)
         mixed = with_distractors(arena, drawn)
         certificate = await require_certificate(mixed, tools.distractors(mixed), sandbox, mix.seed)
         return Certified(mixed, certificate)

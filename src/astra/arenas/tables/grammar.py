@@ -38,6 +38,10 @@ class Words(Protocol):
 
     def ask(self, step: Step, noun: str, singular: str | None, rng: random.Random) -> str: ...
 
+    def measured(self, step: Step, noun: str) -> str:
+        """The noun with the unit its number is wanted in, where it stands in a row of several."""
+        ...
+
     def ask_node(self, joined: str, nouns: Sequence[str], rng: random.Random) -> str: ...
 
     def dress(self, question: str, rng: random.Random) -> str:
@@ -71,6 +75,7 @@ class Grammar:
         if plan.joined is None:
             question = words.ask(plan.ends[0], nouns[0], self._singular_of(plan.ends[0]), rng)
         else:
+            nouns = [words.measured(end, noun) for end, noun in zip(plan.ends, nouns, strict=True)]
             question = words.ask_node(plan.joined, nouns, rng)
         numbers = {id(step): number for number, step in enumerate(steps)}
         node = None

@@ -152,6 +152,11 @@ class English:
         text = rng.choice(frames).format(noun, singular=singular, unit=unit)
         return text.replace(",?", "?").replace(",.", ".").replace(", in", " in")
 
+    def measured(self, step: Step, noun: str) -> str:
+        if step.unit is None or step.operation == "convert":
+            return noun
+        return f"{noun} in {unit_name(step.unit, 'en')}"
+
     def ask_node(self, joined: str, nouns: Sequence[str], rng: random.Random) -> str:
         parts = _and([noun.rstrip(",") for noun in nouns])
         frames = {

@@ -133,6 +133,11 @@ class Chinese:
             frames = ("{}是什么？", "请告诉我{}。", "请查出{}。")
         return rng.choice(frames).format(noun, unit=unit)
 
+    def measured(self, step: Step, noun: str) -> str:
+        if step.unit is None or step.operation == "convert":
+            return noun
+        return f"{noun}（单位：{unit_name(step.unit, 'zh')}）"
+
     def ask_node(self, joined: str, nouns: Sequence[str], rng: random.Random) -> str:
         parts = "、".join(nouns[:-1]) + f"和{nouns[-1]}"
         frames = {

@@ -22,7 +22,7 @@ from astra.arenas.tables.schema import Schema
 from astra.arenas.tables.tools import ToolWriter
 from astra.arenas.tables.world import Split, World
 from astra.errors import ConfigError, Rejected
-from astra.types import Arena, Language, Scenario, canonical_json
+from astra.types import Arena, Language, Scenario, canonical_json, content_hash
 
 T = TypeVar("T")
 
@@ -32,6 +32,8 @@ PAPER_LANGUAGES: dict[Language, float] = {"en": 0.712, "zh": 0.288}
 
 DRAWS = 60
 """Most draws for one candidate."""
+MOST_BARREN = 50
+"""Candidates in a row that no draw filled: then the tables are exhausted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,14 +93,16 @@ class TableSource:
         self._sides: dict[bytes, Split] = {}
 
     def candidates(self) -> Iterator[Candidate]:
-        """Candidates 0, 1, 2, … without end."""
-        number = 0
-        while True:
+        """Candidates 0, 1, 2, …; ends when the tables give no more (`MOST_BARREN` in a row)."""
+        number = barren = 0
+        while barren < MOST_BARREN:
             key = f"tables-{self._options.seed}-{number:06d}"
             try:
                 outcome = self._candidate(key, number)
+                barren = 0
             except Rejected as rejected:
                 outcome = rejected
+                barren += 1
             yield Candidate(key, outcome)
             number += 1
 
@@ -144,6 +148,18 @@ class TableSource:
         self._seen.add(_digest(sorted(calls)))
         for call in calls:
             self._sides[_digest(call)] = split
+
+
+def fingerprint(tables: Tables, schema: Schema) -> str:
+    """A hash of all cells and of what is known about them, so that a run resumes only on the
+    tables it was begun with."""
+    cells = [
+        tables.connection.execute(
+            f'SELECT count(*), CAST(bit_xor(hash(t)) AS VARCHAR) FROM "{table.name}" t'
+        ).fetchone()
+        for table in schema.tables
+    ]
+    return content_hash([cells, schema.model_dump(mode="json")])
 
 
 def _digest(value: object) -> bytes:

@@ -1,0 +1,361 @@
+"""The reading commands over a run folder of hand-made arenas, the good and the damaged."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from astra.arenas.folder import ToolRow, find_arena, read_arenas
+from astra.cli.arenas_play import spelled_arguments
+from astra.cli.main import run
+from astra.errors import ConfigError, StoreError
+from astra.store import Failure, RunFolder, StageCounts, to_line
+from astra.testing.arenas import (
+    branching_arena,
+    calories_tool,
+    changed,
+    good_arenas,
+    inhabitants_tool,
+    single_hop_arena,
+    with_distractors,
+)
+from astra.types import Arena, Record, Tool
+
+HOSTILE = "\x1b[31m[bold]owned[/bold]\x1b]0;title\x07\u202etxt\x9b2J"
+
+
+def _write(folder: RunFolder, name: str, rows: list[Record]) -> None:
+    with folder.lock(), folder.append(name) as log:
+        log.append([to_line(row) for row in rows])
+
+
+def _folder(path: Path, arenas: list[Arena], tools: list[Tool]) -> RunFolder:
+    folder = RunFolder.create(path, {"count": len(arenas)}, seeds={"plan": 7})
+    _write(folder, "arenas", list(arenas))
+    _write(folder, "tools", [ToolRow(id=tool.id, tool=tool, arena="x", split="train") for tool in tools])
+    return folder
+
+
+def _arenas() -> list[Arena]:
+    return [with_distractors(arena, calories_tool()) for arena in good_arenas().values()]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> RunFolder:
+    return _folder(tmp_path / "run", _arenas(), [inhabitants_tool(), calories_tool()])
+
+
+def _json(capsys: pytest.CaptureFixture[str]) -> Any:
+    captured = capsys.readouterr()
+    return json.loads(captured.out)
+
+
+def _error(capsys: pytest.CaptureFixture[str]) -> str:
+    """What was said on stderr: one line, no trace, and nothing on stdout."""
+    captured = capsys.readouterr()
+    assert captured.out == "" and "Traceback" not in captured.err
+    assert captured.err.count("\n") == 1 and captured.err.startswith("error: ")
+    return captured.err
+
+
+# --- reading arenas ---------------------------------------------------------------------------
+
+
+def test_arenas_come_with_the_tools_of_their_distractors(folder: RunFolder) -> None:
+    found = list(read_arenas(folder.path))
+    assert [arena for arena, _ in found] == _arenas()
+    assert all(tools == [calories_tool()] for _, tools in found)
+    wanted = _arenas()[1].id
+    assert [arena.id for arena, _ in read_arenas(folder.path, ids=[wanted])] == [wanted]
+    assert list(read_arenas(folder.path, "test")) == []
+    with pytest.raises(StoreError, match="no arena 'ffff'"):
+        list(read_arenas(folder.path, ids=["ffff"]))
+
+
+def test_a_missing_distractor_is_named(tmp_path: Path) -> None:
+    folder = _folder(tmp_path / "run", _arenas(), [inhabitants_tool()])
+    with pytest.raises(StoreError, match=f"holds no tool '{calories_tool().id}'"):
+        list(read_arenas(folder.path))
+
+
+def test_a_renamed_distractor_is_refused(tmp_path: Path) -> None:
+    arena = _arenas()[0]
+    renamed = arena.distractors[0].model_copy(update={"name": "other"})
+    folder = _folder(tmp_path / "run", [changed(arena, distractors=(renamed,))], [calories_tool()])
+    with pytest.raises(StoreError, match="'other', but it is named 'calories_of_dish'"):
+        list(read_arenas(folder.path))
+
+
+def test_an_arena_is_found_by_the_beginning_of_its_id(folder: RunFolder) -> None:
+    arenas = _arenas()
+    assert find_arena(folder.path, arenas[2].id[:8])[0] == arenas[2]
+    with pytest.raises(StoreError, match=r"no arena 'zz': ids look like"):
+        find_arena(folder.path, "zz")
+    with pytest.raises(StoreError, match=r"5 arenas .* begin with ''"):
+        find_arena(folder.path, "")
+
+
+# --- certify ----------------------------------------------------------------------------------
+
+
+def test_certify_accepts_good_arenas(folder: RunFolder, capsys: pytest.CaptureFixture[str]) -> None:
+    before = {path.name: path.read_bytes() for path in folder.path.iterdir()}
+    assert run(["arenas", "certify", str(folder.path), "--json"]) == 0
+    report = _json(capsys)
+    assert report.pop("sandbox") in ("namespaces", "landlock")
+    assert report == {"arenas": 5, "certified": 5, "failed": []}
+    assert {path.name: path.read_bytes() for path in folder.path.iterdir()} == before
+
+
+def test_certify_finds_what_was_changed_by_hand(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    good, *_ = arenas = _arenas()
+    arenas[1] = arenas[1].model_copy(update={"question": "What is the capital of Norway?"})
+    arenas[2] = changed(arenas[2], question="Is it 78117297?")
+    lie = calories_tool().model_copy(update={"source": "def calories_of_dish(dish): return 1"})
+    folder = RunFolder.create(tmp_path / "run", {})
+    _write(folder, "arenas", [*arenas, good])
+    _write(folder, "tools", [ToolRow(id=calories_tool().id, tool=calories_tool(), arena="x", split="train")])
+    assert run(["arenas", "certify", str(folder.path), "--json"]) == 1
+    report = _json(capsys)
+    assert (report["arenas"], report["certified"]) == (6, 3)
+    assert [(row["id"], row["check"]) for row in report["failed"]] == [
+        (arenas[1].id, "hash"),
+        (arenas[2].id, "leak"),
+        (good.id, "hash"),
+    ]
+    folder.replace("tools.jsonl", [to_line(ToolRow(id=calories_tool().id, tool=lie, arena="x", split="train"))])
+    assert run(["arenas", "certify", str(folder.path)]) == 1
+    assert "failed by check: 6 hash" in capsys.readouterr().out
+
+
+def test_certify_writes_certificates_when_told_to(
+    folder: RunFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["arenas", "certify", str(folder.path), "--write"]) == 0
+    capsys.readouterr()
+    rows = [json.loads(line) for _, line in folder.lines("certificates")]
+    assert [row["arena"] for row in rows] == [arena.id for arena in _arenas()]
+    assert run(["arenas", "show", str(folder.path), rows[0]["arena"], "--json"]) == 0
+    assert _json(capsys)["certificate"] == rows[0]
+
+
+def test_certify_of_nothing_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    RunFolder.create(tmp_path / "run", {})
+    assert run(["arenas", "certify", str(tmp_path / "run")]) == 2
+    assert "holds no arenas" in _error(capsys)
+
+
+# --- show -------------------------------------------------------------------------------------
+
+
+def test_show_tells_all_of_an_arena(folder: RunFolder, capsys: pytest.CaptureFixture[str]) -> None:
+    arena = _arenas()[-1]
+    assert run(["arenas", "show", str(folder.path), arena.id[:10], "--source"]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    for part in (
+        "How many people live in the country where",
+        'country_of_university(university="Jagiellonian University")',
+        "after g1",
+        "38036118",
+        "style",
+        "def inhabitants_of_country",
+        "no certificate",
+        "calories_of_dish",
+    ):
+        assert part in shown
+    assert run(["arenas", "show", str(folder.path), arena.id, "--json"]) == 0
+    found = _json(capsys)
+    assert Arena.model_validate(found["arena"]) == arena and found["certificate"] is None
+    assert found["distractors"][0]["document"]["name"] == "calories_of_dish"
+
+
+def test_show_draws_goals_that_wait_for_each_other_in_a_circle(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arena = branching_arena()
+    first, second, third = arena.goals
+    circle = (first.model_copy(update={"depends_on": ("g2", "nowhere")}), second, third)
+    folder = _folder(tmp_path / "run", [changed(arena, goals=circle)], [])
+    assert run(["arenas", "show", str(folder.path), ""]) == 0
+    shown = capsys.readouterr().out
+    assert all(f" {name} " in shown for name in ("g1", "g2", "g3"))
+
+
+def test_hostile_data_cannot_drive_the_terminal(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    arena = single_hop_arena()
+    goal = arena.goals[0].model_copy(update={"id": HOSTILE, "answer": HOSTILE})
+    document = arena.tools[0].document.model_copy(update={"description": HOSTILE, "name": HOSTILE})
+    tool = arena.tools[0].model_copy(update={"document": document, "source": HOSTILE})
+    hostile = changed(arena, question=HOSTILE, domain=HOSTILE, goals=(goal,), tools=(tool,))
+    folder = _folder(tmp_path / "run", [hostile], [])
+    _write(folder, "arenas.failed", [Failure(key="1", stage="arenas", kind="rejected",
+                                             check=HOSTILE, message=HOSTILE)])  # fmt: skip
+    monkeypatch.setattr(sys, "stdin", io.StringIO("tools\nquit\n"))
+    commands = (
+        ["show", hostile.id, "--source"],
+        ["show", hostile.id, "--json"],
+        ["stats"],
+        ["stats", "--json"],
+        ["certify"],
+        ["play", hostile.id, "--sandbox", "unsafe"],
+    )
+    for verb, *rest in commands:
+        run(["arenas", verb, str(folder.path), *rest])
+        captured = capsys.readouterr()
+        said = captured.out + captured.err
+        assert "owned" in said, verb
+        for sequence in ("\x1b]", "\x07", "\u202e", "\x9b", "\x1b[31m[bold]"):
+            assert sequence not in said, (verb, sequence)
+
+
+# --- stats ------------------------------------------------------------------------------------
+
+
+def test_stats_counts_arenas_and_what_was_set_aside(
+    folder: RunFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    failures = [
+        Failure(key=str(n), stage="arenas", kind="rejected", check="leak", message="m")
+        for n in range(3)
+    ]
+    broken = Failure(key="9", stage="arenas", kind="error", type="SandboxDied", message="m")
+    _write(folder, "arenas.failed", [*failures, broken])
+    folder.record("arenas", StageCounts(accepted=1, seconds=2.5))
+    assert run(["arenas", "stats", str(folder.path), "--json"]) == 0
+    report = _json(capsys)
+    assert report["arenas"] == 5 and report["hops"] == {"1": 2, "2": 1, "3": 2}
+    assert report["scenario"]["single_hop"] == 2 and report["split"] == {"train": 5}
+    stage = report["stages"]["arenas"]
+    assert stage["accepted"] == 5 and stage["rejected"] == {"leak": 3}
+    assert stage["errors"] == {"SandboxDied": 1} and stage["seconds"] == 2.5
+    assert stage["yield"] == pytest.approx(5 / 9)
+    assert run(["arenas", "stats", str(folder.path)]) == 0
+    shown = capsys.readouterr().out
+    assert "5 arenas" in shown and "arenas: 3 rejected by leak" in shown and "2.5 s" in shown
+
+
+# --- play -------------------------------------------------------------------------------------
+
+
+def _play(folder: RunFolder, arena: Arena, typed: str, monkeypatch: pytest.MonkeyPatch) -> int:
+    monkeypatch.setattr(sys, "stdin", io.StringIO(typed))
+    return run(["arenas", "play", str(folder.path), arena.id])
+
+
+def test_a_person_plays_and_sees_the_score_change(
+    folder: RunFolder, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arena = _arenas()[-1]
+    typed = """
+help
+nonsense
+country_of_university university="Jagiellonian University"
+inhabitants_of_country {"country": "Poland"}
+capital_of_country country=Norway style=long
+calories_of_dish dish=ramen
+capital_of_country country=7
+capital_of_country {"country": 7}
+capital_of_country {"country":
+score
+answer 38036118 and Oslo
+"""
+    assert _play(folder, arena, typed, monkeypatch) == 0
+    shown = capsys.readouterr().out
+    assert "no tool or command 'nonsense'" in shown
+    assert shown.count("a goal is solved") == 3
+    for count, solved in enumerate((1, 2, 3, 3, 3, 3, 3), start=1):
+        assert f"{solved} of 3 goals solved in {count} calls" in shown
+    assert '"code": "not_found"' in shown, "a text where the schema wants a text"
+    assert "schema_violation" in shown and "malformed_arguments" in shown
+    assert shown.rstrip().endswith("3 of 3 goals solved in 7 calls; answer right")
+
+
+@pytest.mark.parametrize("typed", ["", "quit\n", "answer\n", "\n\n", "capital_of_country x\n"])
+def test_leaving_gives_the_score_and_no_answer(
+    typed: str,
+    folder: RunFolder,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert _play(folder, _arenas()[0], typed, monkeypatch) == 0
+    assert capsys.readouterr().out.rstrip().endswith("0 of 1 goals solved in 0 calls")
+
+
+def test_typed_arguments_follow_the_tools_types() -> None:
+    parameters = {"properties": {"name": {"type": "string"}, "limit": {"type": "integer"}}}
+    document = calories_tool().document.model_copy(update={"parameters": parameters})
+
+    def spelled(text: str) -> Any:
+        return json.loads(spelled_arguments(text, document))
+
+    assert spelled("") == {}
+    assert spelled('name=12 limit=12 other=x=y flag=true gone=null') == {
+        "name": "12", "limit": 12, "other": "x=y", "flag": True, "gone": None,
+    }  # fmt: skip
+    assert spelled('name="a \\"b\\" = c"   limit=[1, {"x": 2}]') == {
+        "name": 'a "b" = c',
+        "limit": [1, {"x": 2}],
+    }
+    assert spelled("name= limit=1") == {"name": "", "limit": 1}
+    for bad in ("name", "=1", 'name="open', "limit=[1, 2", "name=x stray", "limit=" + "[" * 99999):
+        with pytest.raises(ConfigError, match="can't read"):
+            spelled(bad)
+
+
+# --- damage -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("verb", ["certify", "show", "play", "stats"])
+@pytest.mark.parametrize(
+    "damage", ["missing", "file", "stranger", "row", "link", "manifest", "unreadable"]
+)
+def test_damage_is_one_line_that_names_the_place(
+    verb: str, damage: str, folder: RunFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, named = folder.path, str(folder.path)
+    if damage == "missing":
+        path = path / "nowhere"
+    elif damage == "file":
+        path = path / "config.toml"
+    elif damage == "stranger":
+        path = path.parent
+        named = str(path)
+    elif damage == "row":
+        (path / "arenas.jsonl").write_bytes(b'{"id": "' + _arenas()[0].id.encode() + b'"}\n')
+        named = "arenas.jsonl"
+    elif damage == "link":
+        os.rename(path / "arenas.jsonl", path / "away")
+        (path / "arenas.jsonl").symlink_to("/etc/passwd")
+        named = "arenas.jsonl"
+    elif damage == "manifest":
+        (path / "manifest.json").write_text("{")
+        named = "manifest.json"
+    else:
+        (path / "arenas.jsonl").unlink()
+        (path / "arenas.jsonl").mkdir()
+        named = "arenas.jsonl"
+    arguments = [_arenas()[0].id] if verb in ("show", "play") else []
+    assert run(["arenas", verb, str(path), *arguments]) == 2
+    assert named in _error(capsys)
+
+
+def test_a_reader_that_leaves_ends_the_command_quietly(folder: RunFolder) -> None:
+    command = f"{sys.executable} -c 'from astra.cli.main import main; main()' arenas show"
+    done = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", f"{command} {folder.path} {_arenas()[0].id} | true"],
+        capture_output=True,
+        check=False,
+    )
+    assert done.stderr == b"" and done.returncode in (0, 141)
