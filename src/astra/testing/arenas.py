@@ -298,11 +298,12 @@ def branching_arena() -> Arena:
     """A chain of two calls beside a third one: a graph that is no chain."""
     chain = multi_hop_arena()
     beside = capital_goal("Norway", "g3")
+    answer = (str(COUNTRIES["Poland"]["inhabitants"]), "Oslo")
     return changed(
         chain,
         question=f"{chain.question[:-1]}, and which city is the capital of Norway?",
-        answer=(chain.answer, beside.answer),
-        answer_target=Target(matcher=Matcher.text, value=(chain.answer, beside.answer)),
+        answer=answer,
+        answer_target=Target(matcher=Matcher.text, value=answer),
         goals=(*chain.goals, beside),
         tools=(*chain.tools, capital_tool()),
         scenario=Scenario.parallel_multi_hop,

@@ -9,17 +9,27 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from astra.errors import SandboxBadResult, SandboxDied, SandboxLimit
 from astra.ports import CallOutcome, Episode, Limits, Sandbox, SandboxSession
 from astra.types import Arena, Goal, Json, Target, Tool, ToolCall, canonical_json
 
-LIMITS = Limits(cpu_seconds=2.0, wall_seconds=5.0)
-"""Limits of every episode of the certificate but those of `robust`."""
+LIMITS = Limits(cpu_seconds=1.0, wall_seconds=2.0)
+"""Limits of every call of the certificate: tight, for a good tool answers in milliseconds."""
+CLOCKS = (951_868_799.0, 1_773_144_305.5, 4_118_083_512.25)
+"""Clocks of the replays: a Tuesday in February 2000 before midnight, a Tuesday noon in March
+2026, a Monday morning in June 2100."""
+HASH_SEEDS = (0, 1, 2)
+REPLAYS = ("plain", "stateful", "third")
+EpisodeName = Literal["plain", "stateful", "third", "reversed"]
+"""The episodes of one certificate. `plain`: the first replay; then empty, wrong and odd calls, for
+a stateless episode runs each call on fresh modules. `stateful`: the second replay, then other
+orders. `third`: the third replay. `reversed`: a fresh one for the reversed order, real clock."""
 
 
 class Finding(Exception):
@@ -57,6 +67,9 @@ class Case:
     seed: int
     outputs: dict[str, Json] = field(default_factory=dict)
     """What the gold call of each goal returned in the first replay, by goal id."""
+    stack: AsyncExitStack = field(default_factory=AsyncExitStack)
+    """Closes the episodes."""
+    sessions: dict[EpisodeName, SandboxSession] = field(default_factory=dict)
 
     @cached_property
     def tools(self) -> dict[str, Tool]:
@@ -100,26 +113,35 @@ class Case:
         """A generator that depends on the seed, the arena and the purpose alone."""
         return random.Random(f"{self.seed}:{self.arena.id}:{purpose}")
 
-    async def run(
-        self, calls: Sequence[Call], episode: Episode, tools: Sequence[Tool] | None = None
-    ) -> list[CallOutcome]:
-        """Make the calls, in order, in one fresh episode.
+    async def run(self, name: EpisodeName, calls: Sequence[Call]) -> list[CallOutcome]:
+        """Make the calls, in order, in one of the certificate's episodes.
 
         Raises `Finding` when tool code dies, hits a limit or replies with something that is no
         JSON value.
         """
+        session = self.sessions.get(name)
+        if session is None:
+            tools = [*self.arena.tools, *self.distractors]
+            session = await self.sandbox.open(tools, self._episode(name))
+            self.sessions[name] = await self.stack.enter_async_context(session)
         outcomes: list[CallOutcome] = []
-        session = await self.sandbox.open(self.arena.tools if tools is None else tools, episode)
-        async with session:
-            for call in calls:
-                try:
-                    outcomes.append(await _patient(session, call))
-                except (SandboxDied, SandboxLimit, SandboxBadResult) as error:
-                    raise Finding(
-                        f"{call.what} ended in {type(error).__name__}: {str(error)[:300]}",
-                        call=shown(call.tool, call.arguments),
-                    ) from error
+        for call in calls:
+            try:
+                outcomes.append(await _patient(session, call))
+            except (SandboxDied, SandboxLimit, SandboxBadResult) as error:
+                raise Finding(
+                    f"{call.what} ended in {type(error).__name__}: {str(error)[:300]}",
+                    call=shown(call.tool, call.arguments),
+                ) from error
         return outcomes
+
+    def _episode(self, name: EpisodeName) -> Episode:
+        if name == "reversed":
+            return Episode(self.seed, stateful=True, limits=LIMITS)
+        number = REPLAYS.index(name)
+        stateful = name == "stateful"
+        seed, hash_seed, clock = self.seed + number, HASH_SEEDS[number], CLOCKS[number]
+        return Episode(seed, hash_seed, clock, stateful=stateful, limits=LIMITS)
 
 
 async def _patient(session: SandboxSession, call: Call) -> CallOutcome:

@@ -12,13 +12,13 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 
 from astra.arenas.certificate.ablation import check_ablation
-from astra.arenas.certificate.case import Case, Finding
+from astra.arenas.certificate.case import REPLAYS, Case, Finding
 from astra.arenas.certificate.gold import check_answers, check_gold
 from astra.arenas.certificate.grounding import check_grounding
 from astra.arenas.certificate.leak import check_leak
 from astra.arenas.certificate.mutants import check_mutants
 from astra.arenas.certificate.names import check_names
-from astra.arenas.certificate.replay import HASH_SEEDS, check_order, check_replay
+from astra.arenas.certificate.replay import check_order, check_replay
 from astra.arenas.certificate.robust import check_robust
 from astra.arenas.certificate.schema import check_schema
 from astra.ports import Sandbox
@@ -68,18 +68,19 @@ async def certify(
     start = time.perf_counter()
     case = Case(arena, tuple(distractors), sandbox, seed)
     found: dict[str, CheckResult] = {}
-    for name, check in _RUN:
-        result = await _examine(case, name, check)
-        if name not in found or found[name].passed:
-            found[name] = result
-        if not result.passed and (name == "schema" or not all_checks):
-            break
+    async with case.stack:
+        for name, check in _RUN:
+            result = await _examine(case, name, check)
+            if name not in found or found[name].passed:
+                found[name] = result
+            if not result.passed and (name == "schema" or not all_checks):
+                break
     checks = tuple(found[name] for name in CHECKS if name in found)
     return Certificate(
         arena=arena.id,
         certified=len(checks) == len(CHECKS) and all(check.passed for check in checks),
         checks=checks,
-        seeds=(seed, *(seed + number for number in range(1, len(HASH_SEEDS)))),
+        seeds=(seed, *(seed + number for number in range(1, len(REPLAYS)))),
         sandbox=sandbox.level,
         version=VERSION,
         seconds=time.perf_counter() - start,

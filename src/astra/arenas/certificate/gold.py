@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from astra.arenas.certificate.case import LIMITS, Call, Case, Finding, Step, gold, shown
+from astra.arenas.certificate.case import Call, Case, Finding, Step, gold, shown
 from astra.arenas.certificate.documents import parameters_of, required_of, types_of
 from astra.arenas.certificate.wrong import canonical
-from astra.ports import Episode
 from astra.rewards import matches, same_scalar, score, solves
 from astra.text import as_number, normalise
 from astra.types import CallRecord, CallStatus, Json, Matcher, Scalar, Target, Tool
@@ -90,7 +89,7 @@ async def check_gold(case: Case) -> dict[str, Json]:
     _check_own(case)
     empties = [(step, call) for step in case.steps for call in _empty_calls(case, step)]
     calls = list({canonical_key(case, call): call for _, call in empties}.values())
-    outcomes = await case.run(calls, Episode(case.seed, limits=LIMITS))
+    outcomes = await case.run("plain", calls)
     for call, outcome in zip(calls, outcomes, strict=True):
         for step in case.steps:
             if step.call.tool == call.tool and solves(step.target, outcome.value):

@@ -8,9 +8,9 @@ known to be right, only to differ.
 from __future__ import annotations
 
 from astra.arenas.certificate.borrowed import check_distractors
-from astra.arenas.certificate.case import LIMITS, Call, Case, Finding, Step, answered, shown
+from astra.arenas.certificate.case import Call, Case, Finding, Step, answered, shown
 from astra.arenas.certificate.wrong import Mutant, wrong_calls
-from astra.ports import CallOutcome, Episode
+from astra.ports import CallOutcome
 from astra.rewards import solves
 from astra.types import Json
 
@@ -26,7 +26,7 @@ async def check_mutants(case: Case) -> dict[str, Json]:
         Call(step.call.tool, mutant.arguments, f"a wrong call ({mutant.kind}) for {step.goal.id!r}")
         for step, mutant in planned
     ]
-    outcomes = await case.run(calls, Episode(case.seed, limits=LIMITS))
+    outcomes = await case.run("plain", calls)
     evidence: dict[str, Json] = {}
     for step in case.steps:
         mine = [
