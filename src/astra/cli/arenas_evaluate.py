@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
-from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from astra.arenas.folder import read_arenas
+from astra.cli.console import err, out, plain, print_json
+from astra.cli.options import AsJson, Run, SandboxLevel
 from astra.errors import ConfigError
 from astra.evaluation.arenas import PlayedEpisode, Player, Report, Shown, evaluate
 from astra.models.openai import OpenAIModel
@@ -32,7 +33,7 @@ _GROUPS = (("scenario", "by_scenario"), ("hops", "by_hops"), ("language", "by_la
 
 
 def evaluate_command(
-    run: Annotated[Path, typer.Argument(help="A run folder with arenas.")],
+    run: Run,
     policy_name: Annotated[
         Policy | None, typer.Option("--policy", help="A reference policy.")
     ] = None,
@@ -50,7 +51,7 @@ def evaluate_command(
     seed: Annotated[int, typer.Option(help="Seed of policy, sandbox and bootstrap.")] = 0,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first arenas.")] = None,
     concurrency: Annotated[int, typer.Option(min=1, help="Episodes at once.")] = 16,
-    turns: Annotated[int, typer.Option(min=1, help="Most assistant messages an episode.")] = 32,
+    turns: Annotated[int, typer.Option(min=1, help="Most messages of the model an episode.")] = 32,
     temperature: Annotated[
         float | None, typer.Option(min=0, help="Of the model; default: the endpoint's.")
     ] = None,
@@ -58,16 +59,26 @@ def evaluate_command(
         int | None, typer.Option(min=1, help="Most tokens of one message.")
     ] = None,
     reward: Annotated[Reward, typer.Option(help="Which reward the episodes carry.")] = "f1",
-    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
-    out: Annotated[
-        Path | None, typer.Option(help="Where the episodes go; default: the run folder.")
+    sandbox: SandboxLevel = "auto",
+    as_json: AsJson = False,
+    out_path: Annotated[
+        Path | None,
+        typer.Option("--out", help="File for the episodes; default: one in the run folder."),
     ] = None,
 ) -> None:
-    """Play arenas with a reference policy or a model; print scores, keep the episodes."""
+    """Play arenas with a reference policy or a model; print the scores, keep the episodes.
+
+    Exit status 1 when no episode could be scored.
+
+    \b
+    Examples:
+      astra arenas evaluate runs/world --policy random
+      astra arenas evaluate runs/world --model NAME --base-url http://localhost:8000/v1
+    """
     if (policy_name is None) == (model is None):
         raise ConfigError("say who plays: either --policy NAME, or --model NAME --base-url URL")
     arenas = _at_least_one(islice(read_arenas(run, split), limit), run, split)
-    path = out or run / f"episodes-{_label(policy_name or model or '')}.jsonl"
+    path = out_path or run / f"episodes-{_label(policy_name or model or '')}.jsonl"
     limits = RolloutLimits(
         turns=turns, sampling=Sampling(temperature=temperature, max_tokens=max_tokens)
     )
@@ -75,13 +86,13 @@ def evaluate_command(
     async def main() -> Report:
         async with (
             _player(policy_name, model, base_url, _key(api_key_env), seed) as player,
-            open_sandbox() as sandbox,
+            open_sandbox(sandbox) as server,
         ):
             with _Episodes(path, quiet=as_json) as episodes:
                 return await evaluate(
                     arenas,
                     player,
-                    sandbox,
+                    server,
                     limits,
                     samples=samples,
                     seed=seed,
@@ -92,7 +103,7 @@ def evaluate_command(
 
     report = asyncio.run(main())
     if as_json:
-        typer.echo(report.model_dump_json(indent=2))
+        print_json(report.model_dump(mode="json"))
     else:
         _print(report, path)
     if report.f1 is None:
@@ -147,7 +158,7 @@ class _Episodes:
             SpinnerColumn(),
             TextColumn("{task.completed} episodes, {task.fields[failed]} failures of ours"),
             TimeElapsedColumn(),
-            console=Console(stderr=True),
+            console=err(),
             transient=True,
             disable=quiet or not sys.stderr.isatty(),
         )
@@ -175,7 +186,7 @@ class _Episodes:
 
 
 def _print(report: Report, path: Path) -> None:
-    console = Console()
+    console = out()
     if report.f1 is None:
         console.print("No episode could be scored.")
     else:
@@ -204,7 +215,7 @@ def _print(report: Report, path: Path) -> None:
             f"{report.infrastructure_failures} episodes ({report.failure_rate:.1%}) were broken by "
             "us and are not scored; `error` in their trajectories says how"
         )
-    console.print(f"episodes: {path}", soft_wrap=True, markup=False)
+    console.print(plain(f"episodes: {path}"), soft_wrap=True)
 
 
 def _figure(value: float | None) -> str:
