@@ -78,6 +78,8 @@ class Tables:
     """Options of the folders and the caller's, merged, under identifiers."""
     notes: tuple[str, ...]
     """What concerns no table that was loaded: files and tables left out, links, …"""
+    known: Mapping[str, Sequence[str]]
+    """Column identifiers of every table in the files, those without rows too."""
     _folder: tempfile.TemporaryDirectory[str] = field(repr=False)
 
     def table(self, name: str) -> LoadedTable:
@@ -86,10 +88,6 @@ class Tables:
             if table.name == name:
                 return table
         raise KeyError(name)
-
-    def known(self) -> dict[str, list[str]]:
-        """Column identifiers by table."""
-        return {table.name: [column.name for column in table.columns] for table in self.tables}
 
     def close(self) -> None:
         """Close the connection and remove its temporary files."""
@@ -136,7 +134,7 @@ def load(
         connection.close()
         folder.cleanup()
         raise
-    return Tables(connection, tuple(tables), resolved, tuple(notes), folder)
+    return Tables(connection, tuple(tables), resolved, tuple(notes), known, folder)
 
 
 # --- the connection --------------------------------------------------------------------------

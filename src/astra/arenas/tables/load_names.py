@@ -6,8 +6,11 @@ Letters of any script stay (`人口` is an identifier); names of files lose Lati
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterable, Sequence
+
+_CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z][a-z])|(?<=[A-Z])(?=[A-Z][a-z]{2})|(?<=[a-z])(?=[A-Z]+$)")
 
 LONGEST = 60
 """Characters of an identifier; the rest is cut off."""
@@ -16,9 +19,10 @@ LONGEST = 60
 def identifier(name: str, *, fallback: str, ascii_letters: bool = False) -> str:
     """The identifier form of a name; `fallback` where no letter or digit is left.
 
-    `ascii_letters` takes the accents off Latin letters.
+    `ascii_letters` takes the accents off Latin letters. Words in camel case are set apart.
     """
-    text = unicodedata.normalize("NFKC", name).casefold()
+    spaced = _CAMEL.sub("_", unicodedata.normalize("NFKC", name))
+    text = spaced.casefold()
     if ascii_letters:
         decomposed = unicodedata.normalize("NFKD", text)
         bare = "".join(c for c in decomposed if not unicodedata.combining(c))

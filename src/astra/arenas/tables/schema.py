@@ -40,6 +40,8 @@ class Column(Record):
     """Columns that hold the same in another language, e.g. {"zh": "name_zh"}."""
     variant_of: str | None = None
     """Set on those columns; they are no attributes of their own."""
+    ignored: bool = False
+    """The user said not to ask about it; `kind` is then `other`."""
 
 
 class ForeignKey(Record):
@@ -71,6 +73,8 @@ class Table(Record):
     singular: dict[Language, str]
     """What one row is called, e.g. {"en": "country", "zh": "国家"}."""
     plural: dict[Language, str]
+    notes: tuple[str, ...] = ()
+    """What the user should know: doubtful columns, keys that were not taken, …"""
 
     def column(self, name: str) -> Column:
         """The column of that name; KeyError if there is none."""
@@ -84,6 +88,8 @@ class Schema(Record):
     """All tables of a run."""
 
     tables: tuple[Table, ...]
+    notes: tuple[str, ...] = ()
+    """What concerns no single table: files left out, …"""
 
     def table(self, name: str) -> Table:
         """The table of that name; KeyError if there is none."""
