@@ -497,7 +497,8 @@ def tool_that_echoes_the_key_of_a_constant() -> Arena:
 
 @defect("mutants", "does not exist")
 def tool_that_answers_for_what_does_not_exist() -> Arena:
-    return capital(("if country not in DATA", "if False"), (VALUE, "value = DATA.get(country, 'Berlin')"))
+    always = (VALUE, "value = DATA.get(country, 'Berlin')")
+    return capital(("if country not in DATA", "if False"), always)
 
 
 @defect("mutants", "serves only its own")
@@ -673,17 +674,12 @@ def error_without_a_message() -> Arena:
 
 @defect("robust", "Limit")
 def endless_loop_on_a_wrong_type() -> Arena:
-    return capital((CHECKED, "while isinstance(country, dict):
-        pass
-    " + CHECKED))
+    return capital((CHECKED, "while isinstance(country, dict):\n        pass\n    " + CHECKED))
 
 
 @defect("robust", "Limit")
 def sleep_on_a_wrong_type() -> Arena:
-    sleep = "if isinstance(country, dict):
-        import time
-        time.sleep(60)
-    "
+    sleep = "if isinstance(country, dict):\n        import time\n        time.sleep(60)\n    "
     return capital((CHECKED, sleep + CHECKED))
 
 
