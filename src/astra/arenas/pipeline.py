@@ -124,14 +124,21 @@ def _tools_stage() -> Stage[ToolRow, ToolRow]:
 
 
 def _pool_rows(folder: RunFolder) -> Iterator[ToolRow]:
-    """The first tool of each split, language and name, over all candidates."""
-    seen: set[tuple[str, str, str]] = set()
-    for arena in folder.rows(CANDIDATES, Arena):
-        for tool in arena.tools:
-            key = (arena.split, tool.language, tool.name)
-            if key not in seen:
-                seen.add(key)
-                yield ToolRow(id=tool.id, tool=tool, arena=arena.id, split=arena.split)
+    """The first tool of each language and name in train arenas, then those of test arenas.
+
+    A tool that both splits have (a converter, say) belongs to train.
+    """
+    ids: set[str] = set()
+    for split in ("train", "test"):
+        names: set[tuple[str, str]] = set()
+        for arena in folder.rows(CANDIDATES, Arena):
+            for tool in arena.tools if arena.split == split else ():
+                if (tool.language, tool.name) in names:
+                    continue
+                names.add((tool.language, tool.name))
+                if tool.id not in ids:
+                    ids.add(tool.id)
+                    yield ToolRow(id=tool.id, tool=tool, arena=arena.id, split=split)
 
 
 async def _pool(

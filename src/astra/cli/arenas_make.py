@@ -16,7 +16,8 @@ from astra.arenas.distract import Mode
 from astra.arenas.pipeline import MixOptions, make
 from astra.arenas.tables.load import load
 from astra.arenas.tables.load_options import read_options
-from astra.arenas.tables.profile import describe, profile
+from astra.arenas.tables.profile import profile
+from astra.arenas.tables.profile_describe import describe
 from astra.arenas.tables.schema import TablesOptions
 from astra.arenas.tables.source import (
     PAPER_LANGUAGES,

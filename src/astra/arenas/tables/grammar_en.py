@@ -84,9 +84,10 @@ class English:
 
     def _members(self, step: Step, value: str, plural: str, rng: random.Random) -> str:
         by = step.by.label if step.by else ""
-        return rng.choice(
-            (f"{plural} whose {by} is {value}", f"{plural} that have {value} as their {by}")
-        )
+        plain = f"{plural} whose {by} is {value}"
+        if isinstance(step.arguments["value"], Step):
+            return plain  # the other wording can't be nested without getting lost
+        return rng.choice((plain, f"{plural} that have {value} as their {by}"))
 
     def _rank(self, step: Step, value: str, singular: str, plural: str, rng: random.Random) -> str:
         assert step.attribute is not None

@@ -79,6 +79,12 @@ class Planner:
 
     def plan(self, rng: random.Random, scenario: Scenario, hops: int, split: Split) -> Plan | None:
         """One plan of exactly that many hops; None when the draw led nowhere."""
+        plan = self._drawn(rng, scenario, hops, split)
+        return plan if plan is not None and not any(_comes_back(end) for end in plan.ends) else None
+
+    def _drawn(
+        self, rng: random.Random, scenario: Scenario, hops: int, split: Split
+    ) -> Plan | None:
         match scenario:
             case Scenario.single_hop:
                 return self._of(scenario, self.terminal(rng, 1, split), split)
@@ -151,7 +157,7 @@ class Planner:
         if view is None or attribute is None:
             return None
         ends = [self._fact(rng, view, attribute, depth, split) for depth in depths[:-1]]
-        joins: list[Joined] = ["sum", "maximum", "minimum"]
+        joins: list[Joined] = ["maximum", "minimum", *(["sum"] if attribute.additive else [])]
         if len(ends) == 2:
             joins.append("difference")
         return self._node(scenario, ends, rng.choice(joins), split)
@@ -259,8 +265,9 @@ class Planner:
             case "count above":
                 return self.operations.count(group, subject, rng.choice(numeric), rng)
             case "aggregate":
-                function = rng.choice(("sum", "mean", "maximum", "minimum"))
-                return self.operations.aggregate(group, subject, rng.choice(numeric), function)
+                attribute = rng.choice(numeric)
+                functions = ("maximum", "minimum", *(("sum", "mean") if attribute.additive else ()))
+                return self.operations.aggregate(group, subject, attribute, rng.choice(functions))
             case "list":
                 return self.operations.list(group, subject)
             case "filter":
@@ -400,6 +407,15 @@ class Planner:
             if attribute.kind is Kind.date
         ]
         return rng.choice(found) if found else (None, None)
+
+
+def _comes_back(end: Step) -> bool:
+    """Whether a row is reached twice, as in "the country whose capital is the capital of X"."""
+    reached: list[Entity] = []
+    for step in end.walk():
+        known = [s.entity for s in step.arguments.values() if isinstance(s, Known) and s.entity]
+        reached += [*known, *([step.entity] if step.entity else [])]
+    return len(set(reached)) < len(reached)
 
 
 def _depths(rng: random.Random, total: int) -> list[int]:

@@ -36,6 +36,8 @@ Operation = Literal[
 
 LONGEST_LIST = 10
 """Most members of an answer that is a list."""
+SHORTEST_TEXT = 2
+"""Characters: a single one, of Chinese in particular, stands in many texts by chance."""
 SMALLEST_NUMBER = 3
 """Counts below are guessed too easily, and stand in many texts by chance."""
 
@@ -146,7 +148,7 @@ class Operations:
                 return None
         if attribute.numeric:
             value = _number(value)
-        if value is None or value == "":
+        if value is None or (isinstance(value, str) and len(value) < SHORTEST_TEXT):
             return None
         return Step(
             "lookup",

@@ -23,6 +23,9 @@ from astra.types import Json, Language, Scalar
 
 Split = Literal["train", "test"]
 
+_NOT_ADDITIVE = re.compile(
+    r"(^|_)(year|offset|latitude|longitude|lat|lon|rank|index|rate|ratio|pct|percent|price|score)(_|$)"
+)
 _KEY_SUFFIX = re.compile(r"_(code|id|key|no|name|iso2|iso3|iata|icao)$")
 
 LONGEST_VALUE = 60
@@ -53,6 +56,11 @@ class Attribute:
     @property
     def numeric(self) -> bool:
         return self.kind in (Kind.integer, Kind.number)
+
+    @property
+    def additive(self) -> bool:
+        """Sums and means of it mean something; those of years do not."""
+        return self.numeric and not _NOT_ADDITIVE.search(self.column)
 
 
 @dataclass(frozen=True, slots=True)
