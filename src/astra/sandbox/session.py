@@ -236,15 +236,7 @@ class Session:
         payload = await child.receive(started, self._episode)
         reply = wire.read_reply(payload, self._number)
         seconds = time.perf_counter() - started
-        if "v" in reply:
-            return CallOutcome(reply["v"], None, seconds)
-        if "f" in reply:
-            return CallOutcome(None, wire.read_failure(reply["f"]), seconds)
-        if reply.get("limit") in ("memory", "output"):
-            limits = self._episode.limits
-            most = {"memory": limits.memory_bytes, "output": limits.output_bytes}[reply["limit"]]
-            raise SandboxLimit(reply["limit"], f"{name!r} needs more than {most} bytes")
-        raise SandboxBadResult(f"{name!r} returned no JSON: {str(reply.get('bad'))[:500]}")
+        return wire.outcome(name, reply, seconds, self._episode.limits)
 
     def _drop(self) -> None:
         if self._child is not None:

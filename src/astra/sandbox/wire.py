@@ -14,8 +14,8 @@ import struct
 from collections.abc import Sequence
 from typing import Any
 
-from astra.errors import SandboxBadResult
-from astra.ports import CallFailure, Episode
+from astra.errors import SandboxBadResult, SandboxLimit
+from astra.ports import CallFailure, CallOutcome, Episode, Limits
 from astra.types import Json, Tool
 
 LENGTH = struct.Struct(">I")
@@ -35,9 +35,9 @@ def _refuse(constant: str) -> float:
 _decode = json.JSONDecoder(parse_constant=_refuse).decode
 
 
-def opening(tools: Sequence[Tool], episode: Episode) -> bytes:
-    """The first message to a child: the tools and the options, framed."""
-    message = {
+def opening_message(tools: Sequence[Tool], episode: Episode) -> dict[str, Json]:
+    """The first message to a runner: the tools and the options."""
+    return {
         "tools": [{"name": t.name, "source": t.source, "data": t.data} for t in tools],
         "seed": episode.seed,
         "clock": episode.clock,
@@ -45,7 +45,11 @@ def opening(tools: Sequence[Tool], episode: Episode) -> bytes:
         "memory_bytes": episode.limits.memory_bytes,
         "output_bytes": episode.limits.output_bytes,
     }
-    return frame(_encode(message).encode())
+
+
+def opening(tools: Sequence[Tool], episode: Episode) -> bytes:
+    """The first message, framed."""
+    return frame(_encode(opening_message(tools, episode)).encode())
 
 
 def call(number: int, name: str, arguments: dict[str, Json]) -> bytes:
@@ -107,6 +111,27 @@ def read_failure(fields: Json) -> CallFailure:
     """The `f` of a reply; `SandboxBadResult` when it is not of that form."""
     match fields:
         case ["arguments" | "raised" | "missing" as kind, str(name), str(message)]:
-            return CallFailure(kind, name[:200], message[:_MESSAGE])
+            return CallFailure(kind, _text(name[:200]), _text(message[:_MESSAGE]))
         case _:
             raise SandboxBadResult(f"the reply reports no known failure: {str(fields)[:80]!r}")
+
+
+def outcome(name: str, reply: dict[str, Any], seconds: float, limits: Limits) -> CallOutcome:
+    """What a reply of `read_reply` means: a value or an orderly failure, else the typed error."""
+    if "v" in reply:
+        return CallOutcome(reply["v"], None, seconds)
+    if "f" in reply:
+        return CallOutcome(None, read_failure(reply["f"]), seconds)
+    match reply.get("limit"):
+        case "memory":
+            raise SandboxLimit("memory", f"{name!r} needs more than {limits.memory_bytes} bytes")
+        case "output":
+            raise SandboxLimit("output", f"{name!r} returned more than {limits.output_bytes} bytes")
+        case _:
+            reason = _text(str(reply.get("bad")))[:500]
+            raise SandboxBadResult(f"{name!r} returned what is not JSON: {reason}; return JSON")
+
+
+def _text(value: str) -> str:
+    """Without lone surrogates, which can't be stored."""
+    return value.encode(errors="replace").decode()

@@ -1,0 +1,36 @@
+"""Every sandbox of ours, at every level, through the suite that users get."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+
+from astra.ports import Sandbox
+from astra.sandbox import RemoteSandbox, open_sandbox
+from astra.testing.sandbox_server import run_code_server
+from astra.testing.sandbox_suite import SandboxSuite
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest.fixture(scope="module", params=["namespaces", "landlock", "unsafe", "remote"])
+def asked(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def sandbox(asked: str) -> AsyncIterator[Sandbox]:
+    if asked == "remote":
+        with run_code_server() as server:
+            async with RemoteSandbox(server.url) as remote:
+                yield remote
+    else:
+        async with open_sandbox(asked, workers=1) as local:
+            assert local.level == asked
+            yield local
+
+
+class TestEverySandbox(SandboxSuite):
+    """The fixture above says which."""
