@@ -104,7 +104,8 @@ def _given(
         own, target = table.stats[column], profiled[name].stats[references]
         raise ConfigError(
             f"{where}: {written!r} is of kind {target.kind.value!r} with "
-            f"{target.distinct} distinct values in {target.filled}, {column!r} of kind {own.kind.value!r}; "
+            f"{target.distinct} distinct values in {target.filled}, "
+            f"{column!r} of kind {own.kind.value!r}; "
             "name a unique column of the same kind"
         )
     return ForeignKey(column=column, table=name, references=references, found="given")
