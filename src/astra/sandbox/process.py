@@ -101,7 +101,7 @@ class Zygote:
 
     @property
     def children(self) -> int:
-        """How many children have been forked and have not ended."""
+        """How many children are held: forked, and not yet discarded."""
         return len(self._exits)
 
     def fork(self) -> tuple[int, socket.socket]:
@@ -116,8 +116,14 @@ class Zygote:
 
     def kill(self, child: int) -> None:
         """End a child; harmless when it has ended."""
-        if child in self._exits:
+        exit_ = self._exits.get(child)
+        if exit_ is not None and not exit_.done():
             self._send(b"K%d" % child, None)
+
+    def forget(self, child: int) -> None:
+        """End a child whose exit nobody will ask about."""
+        self.kill(child)
+        self._exits.pop(child, None)
 
     async def exit_status(self, child: int, seconds: float = 2.0) -> int | None:
         """The wait status of a child that is ending; -1: never forked; None: unknown."""
@@ -179,7 +185,7 @@ class Zygote:
     def _obey(self, message: bytes) -> None:
         if message[:1] == b"X":
             child, status = message[1:].split()
-            exit_ = self._exits.pop(int(child), None)
+            exit_ = self._exits.get(int(child))
             if exit_ is not None and not exit_.done():
                 exit_.set_result(int(status))
         elif message == b"R":

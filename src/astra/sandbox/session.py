@@ -55,7 +55,7 @@ class Child:
     def discard(self) -> None:
         """End the child and our connection to it."""
         self._socket.close()
-        self.kill()
+        self._zygote.forget(self._id)
 
     async def send(self, frame: bytes) -> None:
         try:
