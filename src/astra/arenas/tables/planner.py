@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 from astra.arenas.tables.schema import Kind
@@ -34,7 +35,10 @@ FEWEST_HOPS: dict[Scenario, int] = {
     Scenario.parallel_multi_hop: 3,
 }
 
-_TRIES = 12
+_TRIES = 8
+"""Draws for the last call of a chain …"""
+_INNER_TRIES = 2
+"""… and for each call before it: retries at every level would multiply."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +72,15 @@ class Plan:
         return len(self.steps()) + self.has_answer_node
 
 
+@dataclass(frozen=True, slots=True)
+class Way:
+    """One way to reach a row: an operation on a table, by an attribute."""
+
+    kind: Literal["found", "ranked", "referred"]
+    table: str
+    attribute: Attribute
+
+
 class Planner:
     """Draws plans over one world."""
 
@@ -76,6 +89,9 @@ class Planner:
         self.operations = Operations(world)
         self._views = [view for view in world.views.values() if view.table.rows > 0]
         self._named = [view for view in self._views if view.named]
+        self._ways = lru_cache(maxsize=None)(self._find_ways)
+        self._groupings = lru_cache(maxsize=None)(self._find_groupings)
+        self._group_ways = lru_cache(maxsize=None)(self._find_group_ways)
 
     def plan(self, rng: random.Random, scenario: Scenario, hops: int, split: Split) -> Plan | None:
         """One plan of exactly that many hops; None when the draw led nowhere."""
@@ -176,10 +192,10 @@ class Planner:
         self, scenario: Scenario, ends: Sequence[Step | None], joined: Joined, split: Split
     ) -> Plan | None:
         steps = [end for end in ends if end is not None]
-        values = [step.answer for step in steps]
-        if len(steps) != len(ends) or len(set(values)) != len(values):
+        values = [step.answer for step in steps if isinstance(step.answer, int | float)]
+        if len(values) != len(ends) or len(steps) != len(ends) or len(set(values)) != len(values):
             return None
-        if joined == "difference" and not float(str(values[0])) > float(str(values[1])):
+        if joined == "difference" and values[0] < values[1]:
             steps.reverse()
             values.reverse()
         expression = {
@@ -188,7 +204,7 @@ class Planner:
             "maximum": f"greatest({', '.join('?' * len(values))})",
             "minimum": f"least({', '.join('?' * len(values))})",
         }[joined]
-        ((answer,),) = self.world.ask(f"SELECT {expression}", list(values))
+        ((answer,),) = self.world.ask(f"SELECT {expression}", values)
         answer = answer if isinstance(answer, int) else round(float(answer), 6)
         return Plan(scenario, tuple(steps), joined, answer, split)
 
@@ -221,8 +237,9 @@ class Planner:
 
     def _any_find(self, rng: random.Random, depth: int, split: Split) -> Step | None:
         del depth
-        step = self._found(rng, self._draw(rng).table.name, 1, split)
-        return step if isinstance(step, Step) else None
+        view = self._draw(rng)
+        unique = [a for a in view.attributes if a.unique]
+        return self._found(rng, view.table.name, rng.choice(unique), 1, split) if unique else None
 
     def _any_compare(self, rng: random.Random, depth: int, split: Split) -> Step | None:
         del depth
@@ -245,13 +262,14 @@ class Planner:
 
     def _grouped(self, rng: random.Random, depth: int, split: Split) -> Step | None:
         """An operation on all rows of one group."""
-        drawn = self._group(rng, self._draw(rng, named=False).table.name, depth, split)
+        ways = self._group_ways(depth)
+        drawn = self._group(rng, *rng.choice(ways), depth, split) if ways else None
         if drawn is None:
             return None
         group, subject = drawn
         view = self.world.views[group.table]
         numeric = [attribute for attribute in view.attributes if attribute.numeric]
-        ranked = numeric + [a for a in view.attributes if a.kind is Kind.date]
+        ranked = self._ranking(group.table)
         operations = ["count"]
         if numeric:
             operations += ["aggregate", "aggregate", "count above"]
@@ -276,103 +294,121 @@ class Planner:
                 order = rng.choice(("highest", "lowest"))
                 return self.operations.rank(group, subject, rng.choice(ranked), order)
 
+    def _find_group_ways(self, depth: int) -> tuple[tuple[str, Attribute], ...]:
+        return tuple(
+            (view.table.name, by)
+            for view in self._views
+            for by in self._groupings(view.table.name, depth)
+        )
+
     # --- subjects ------------------------------------------------------------------------------
 
     def entity(self, rng: random.Random, table: str, depth: int, split: Split) -> Source | None:
         """A row of the table, reached by exactly `depth` calls; 0: named in the question."""
         if depth == 0:
             return self._known(rng, table, split)
-        makers = [self._found, self._ranked, self._ranked, self._referred, self._referred]
-        for _ in range(_TRIES):
-            step = rng.choice(makers)(rng, table, depth, split)
+        ways = self._ways(table, depth)
+        for _ in range(_INNER_TRIES if ways else 0):
+            step = self._follow(rng, rng.choice(ways), depth, split)
             if step is not None and self._in_split(step, split):
                 return step
         return None
+
+    def _find_ways(self, table: str, depth: int) -> tuple[Way, ...]:
+        """The ways that lead to a row of the table in `depth` calls, as far as the schema tells.
+        Each kind of way is repeated to about the same number, so that none crowds out others."""
+        view = self.world.views[table]
+        found = [
+            Way("found", table, a)
+            for a in view.attributes
+            if a.unique
+            and (depth == 1 or (a.references and self._reached(a.references, depth - 1)))
+        ]
+        ranked = [Way("ranked", table, by) for by in self._groupings(table, depth)]
+        referred = [
+            Way("referred", other.table.name, a)
+            for other in self._named
+            for a in other.attributes
+            if a.references == table and self._reached(other.table.name, depth - 1)
+        ]
+        kinds = [found, ranked if self._ranking(table) else [], referred]
+        most = max(map(len, kinds))
+        return tuple(way for ways in kinds if ways for way in ways * -(-most // len(ways)))
+
+    def _reached(self, table: str, depth: int) -> bool:
+        return self.world.views[table].named and (depth == 0 or bool(self._ways(table, depth)))
+
+    def _find_groupings(self, table: str, depth: int) -> tuple[Attribute, ...]:
+        """Attributes of the table to group by whose value takes `depth` - 1 calls to find."""
+        view = self.world.views[table]
+        return tuple(
+            a
+            for a in view.attributes
+            if a.groups
+            and (
+                depth == 1
+                or (a.references and self._reached(a.references, depth - 1))
+                or (not a.references and depth > 1 and self._reached(table, depth - 2))
+            )
+        )
+
+    def _ranking(self, table: str) -> list[Attribute]:
+        view = self.world.views[table]
+        return [a for a in view.attributes if a.numeric or a.kind is Kind.date]
+
+    def _follow(self, rng: random.Random, way: Way, depth: int, split: Split) -> Step | None:
+        match way.kind:
+            case "found":
+                return self._found(rng, way.table, way.attribute, depth, split)
+            case "ranked":
+                drawn = self._group(rng, way.table, way.attribute, depth, split)
+                if drawn is None:
+                    return None
+                order = rng.choice(("highest", "lowest"))
+                return self.operations.rank(*drawn, rng.choice(self._ranking(way.table)), order)
+            case "referred":
+                return self._fact(rng, way.table, way.attribute, depth, split)
 
     def _known(self, rng: random.Random, table: str, split: Split) -> Known | None:
         entity = self.world.random_entity(rng, table, split)
         return None if entity is None else Known(entity.name, entity)
 
-    def _found(self, rng: random.Random, table: str, depth: int, split: Split) -> Step | None:
+    def _found(
+        self, rng: random.Random, table: str, attribute: Attribute, depth: int, split: Split
+    ) -> Step | None:
         """The row with a given value of a unique attribute."""
-        view = self.world.views[table]
-        unique = [a for a in view.attributes if a.unique and (depth == 1 or a.references)]
-        if not unique:
-            return None
-        attribute = rng.choice(unique)
         if depth == 1:
             entity = self.world.random_entity(rng, table, split)
-            if entity is None:
+            value = entity and self.world.row(table, entity.row)[attribute.name]
+            if entity is None or not value:
                 return None
-            value = self.world.row(table, entity.row)[attribute.name]
-            return self.operations.find(table, attribute, entity, Known(value)) if value else None
+            return self.operations.find(table, attribute, entity, Known(value))
         assert attribute.references is not None
         subject = self.entity(rng, attribute.references, depth - 1, split)
         if not isinstance(subject, Step) or not isinstance(subject.answer, str):
             return None
-        rows = self.world.rows_where(table, attribute.name, subject.answer)
-        entity = self.world.entity(table, rows[0]["__row"]) if len(rows) == 1 else None
+        row = self.world.row_with(table, attribute.name, subject.answer)
+        entity = None if row is None else self.world.entity(table, row)
         return entity and self.operations.find(table, attribute, entity, subject)
 
-    def _ranked(self, rng: random.Random, table: str, depth: int, split: Split) -> Step | None:
-        """The first or last of a group."""
-        view = self.world.views[table]
-        ranked = [a for a in view.attributes if a.numeric or a.kind is Kind.date]
-        drawn = self._group(rng, table, depth, split) if ranked else None
-        if drawn is None:
-            return None
-        order = rng.choice(("highest", "lowest"))
-        return self.operations.rank(*drawn, rng.choice(ranked), order)
-
-    def _referred(self, rng: random.Random, table: str, depth: int, split: Split) -> Step | None:
-        """What a row of another table points to."""
-        pointing = [
-            (view.table.name, attribute)
-            for view in self._named
-            for attribute in view.attributes
-            if attribute.references == table
-        ]
-        if not pointing:
-            return None
-        other, attribute = rng.choice(pointing)
-        return self._fact(rng, other, attribute, depth, split)
-
     def _group(
-        self, rng: random.Random, table: str, depth: int, split: Split
+        self, rng: random.Random, table: str, by: Attribute, depth: int, split: Split
     ) -> tuple[Group, Source] | None:
         """A group of the table whose value takes `depth` - 1 calls to find."""
-        view = self.world.views[table]
-        grouping = [a for a in view.attributes if a.groups]
-        if not grouping:
-            return None
-        attribute = rng.choice(grouping)
         if depth == 1:
-            groups = self.world.groups[table, attribute.name][split]
+            groups = self.world.groups[table, by.name][split]
             if not groups:
                 return None
             group = rng.choice(groups)
-            return group, Known(group.value, self._group_entity(group, attribute))
-        if attribute.references is None:
-            return self._group_by_text(rng, table, attribute, depth, split)
-        subject = self.entity(rng, attribute.references, depth - 1, split)
-        if not isinstance(subject, Step) or subject.entity is None:
-            return None
-        group = self.world.group_of(table, attribute.name, subject.entity)
-        return None if group is None else (group, subject)
-
-    def _group_by_text(
-        self, rng: random.Random, table: str, attribute: Attribute, depth: int, split: Split
-    ) -> tuple[Group, Source] | None:
-        """ "… of the continent that X lies on": the group's value is looked up first."""
-        if not self.world.views[table].named:
-            return None
-        step = self._fact(rng, table, attribute, depth - 1, split)
-        if step is None:
-            return None
-        for group in self.world.groups[table, attribute.name][split]:
-            if group.value == step.answer:
-                return group, step
-        return None
+            return group, Known(group.value, self._group_entity(group, by))
+        if by.references is None:
+            subject = self._fact(rng, table, by, depth - 1, split)
+            group = subject and self.world.group_of(table, by.name, str(subject.answer), split)
+        else:
+            source = self.entity(rng, by.references, depth - 1, split)
+            subject = source if isinstance(source, Step) else None
+            group = subject and self.world.group_of(table, by.name, str(subject.answer), split)
+        return None if group is None or subject is None else (group, subject)
 
     def _group_entity(self, group: Group, attribute: Attribute) -> Entity | None:
         if attribute.references is None or group.row is None:
@@ -385,8 +421,8 @@ class Planner:
         cluster = self.world.cluster(step.entity.table, step.entity.row)
         return self.world.split_of(cluster) == split
 
-    def _draw(self, rng: random.Random, *, named: bool = True) -> View:
-        return rng.choice(self._named if named else self._views)
+    def _draw(self, rng: random.Random) -> View:
+        return rng.choice(self._named)
 
     def _numeric(
         self, rng: random.Random, *, with_unit: bool = False

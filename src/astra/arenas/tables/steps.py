@@ -12,6 +12,7 @@ import math
 import random
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Literal
 
 from astra.arenas.tables.schema import Kind
@@ -130,6 +131,8 @@ class Operations:
 
     def __init__(self, world: World) -> None:
         self.world = world
+        self._names = lru_cache(maxsize=16_384)(self._group_names)
+        self.parameter = lru_cache(maxsize=None)(self._parameter)
 
     def lookup(self, attribute: Attribute, subject: Source) -> Step | None:
         """The attribute of a named row."""
@@ -183,7 +186,10 @@ class Operations:
         )
 
     def names(self, group: Group) -> tuple[str, ...] | None:
-        """Names of a group's rows; None unless each is clean and stands once."""
+        """Names of a group's rows; None unless each is there and stands once."""
+        return self._names(group)
+
+    def _group_names(self, group: Group) -> tuple[str, ...] | None:
         names = [row["__name"] for row in self.world.members(group)]
         if any(name is None for name in names):
             return None
@@ -252,18 +258,9 @@ class Operations:
 
     def rank(self, group: Group, subject: Source, attribute: Attribute, order: str) -> Step | None:
         """The one row of a group with the highest or lowest value."""
-        if self._has_nulls(group, attribute) or self.names(group) is None:
-            return None
-        rows = self.world.ask(
-            f'SELECT __row, "{attribute.name}" FROM {self.world.quoted(group.table)} '
-            f'WHERE "{group.attribute}" = ? ORDER BY "{attribute.name}" '
-            f"{'DESC' if order == 'highest' else 'ASC'}, __row LIMIT 2",
-            [group.value],
-        )
-        if len(rows) < 2 or rows[0][1] == rows[1][1]:
-            return None
-        entity = self.world.entity(group.table, rows[0][0])
-        if entity is None:
+        row = self.world.extreme(group, attribute.name, order)
+        entity = None if row is None else self.world.entity(group.table, row)
+        if entity is None or self.names(group) is None:
             return None
         arguments: dict[str, Source | Scalar] = {"attribute": attribute.name, "order": order}
         step = self._grouped("rank", group, subject, arguments, entity.name, "entity", attribute)
@@ -329,7 +326,7 @@ class Operations:
             first, second, x, y = second, first, y, x
         ((value,),) = self.world.ask("SELECT ? - ?", [x, y])
         number = _number(value)
-        if number is None or first is second:
+        if number is None:
             return None
         arguments: dict[str, Source | Scalar] = {"minuend": first, "subtrahend": second}
         return Step("difference", "", arguments, number, "number", unit=first.unit)
@@ -342,7 +339,7 @@ class Operations:
             first, second = second, first
         ((days,),) = self.world.ask(
             "SELECT date_diff('day', CAST(? AS DATE), CAST(? AS DATE))",
-            [first.answer, second.answer],
+            [str(first.answer), str(second.answer)],
         )
         if days < SMALLEST_NUMBER:
             return None
@@ -370,7 +367,7 @@ class Operations:
 
     # --- shared ------------------------------------------------------------------------------
 
-    def parameter(self, table: str) -> str:
+    def _parameter(self, table: str) -> str:
         """The parameter that names a row of the table."""
         return parameter_name(self.world.schema.table(table).singular.get("en", table), table)
 

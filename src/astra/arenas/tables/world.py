@@ -70,11 +70,16 @@ class Group:
     table: str
     attribute: str
     value: str
-    size: int
+    rows: tuple[int, ...]
+    """Its rows, in file order."""
     row: int | None
     """Row of the referenced table, for a foreign key."""
     subject: str
     """What the train/test split is decided on."""
+
+    @property
+    def size(self) -> int:
+        return len(self.rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,9 +129,12 @@ class World:
         self._db: duckdb.DuckDBPyConnection = tables.connection
         self._parents = _parents(schema)
         self._block = lru_cache(maxsize=256)(self._read_block)
+        self._extremes = lru_cache(maxsize=1024)(self._find_extremes)
         self._asked = lru_cache(maxsize=16_384)(self._ask)
-        self._where = lru_cache(maxsize=4096)(self._find_rows)
+        self._unique = lru_cache(maxsize=256)(self._find_unique)
         self.views = {table.name: self._view(table) for table in schema.tables}
+        self._maps: dict[str, dict[int, str]] = {}
+        self._group_indices: dict[tuple[str, str, str], dict[str, Group]] = {}
         self.entities: dict[str, dict[Split, list[int]]] = {}
         self.groups: dict[tuple[str, str], dict[Split, list[Group]]] = {}
         for view in self.views.values():
@@ -251,21 +259,21 @@ class World:
             f"min({_q('__ref_' + attribute.name)})" if attribute.references else "NULL::BIGINT"
         )
         found = self._db.execute(
-            f"SELECT {column}, count(*), {reference}, min(__row) FROM {self._name(table)} "
+            f"SELECT {column}, list(__row ORDER BY __row), {reference} FROM {self._name(table)} "
             f"WHERE {column} IS NOT NULL GROUP BY lower(trim({column})), {column} "
             f"QUALIFY count(*) OVER (PARTITION BY lower(trim({column}))) = 1 "
             f"AND count(*) BETWEEN 2 AND {self.max_rows} AND {_clean(column)} "
             f"ORDER BY min(__row) LIMIT {MOST_GROUPS}"
         ).fetchall()
         groups: dict[Split, list[Group]] = {"train": [], "test": []}
-        for value, size, row, first in found:
+        for value, rows, row in found:
             if attribute.references is not None:
                 if row is None or not self.is_named(attribute.references, row):
                     continue
                 subject = self.cluster(attribute.references, row)
             else:
-                subject = f"{table}.{attribute.name}:{first}"
-            group = Group(table, attribute.name, value, size, row, subject)
+                subject = f"{table}.{attribute.name}:{rows[0]}"
+            group = Group(table, attribute.name, value, tuple(rows), row, subject)
             groups[self.split_of(subject)].append(group)
         return groups
 
@@ -312,8 +320,6 @@ class World:
         return self._cluster_map(table).get(row, f"{table}:{row}")
 
     def _cluster_map(self, table: str) -> dict[int, str]:
-        if not hasattr(self, "_maps"):
-            self._maps: dict[str, dict[int, str]] = {}
         if table not in self._maps:
             self._maps[table] = self._clusters(table)
         return self._maps[table]
@@ -333,12 +339,17 @@ class World:
             for values in cursor.fetchall()
         ]
 
-    def _find_rows(self, table: str, attribute: str, value: str) -> tuple[int, ...]:
+    def _find_unique(self, table: str, attribute: str) -> dict[str, int]:
         found = self._db.execute(
-            f"SELECT __row FROM {self._name(table)} WHERE {_q(attribute)} = ? ORDER BY __row",
-            [value],
+            f"SELECT {_q(attribute)}, min(__row) FROM {self._name(table)} "
+            f"WHERE {_q(attribute)} IS NOT NULL GROUP BY 1 HAVING count(*) = 1 ORDER BY 2 "
+            f"LIMIT {MOST_ENTITIES}"
         )
-        return tuple(row for (row,) in found.fetchall())
+        return dict(found.fetchall())
+
+    def row_with(self, table: str, attribute: str, value: str) -> int | None:
+        """The one row with that value; None when there is none, or more than one."""
+        return self._unique(table, attribute).get(value)
 
     def row(self, table: str, row: int) -> dict[str, Json]:
         """All fields of one row: `__name`, `__named`, attributes, `__ref_*`."""
@@ -358,14 +369,11 @@ class World:
         fields = self.row(table, row)
         return Entity(table, row, fields["__name"]) if fields["__named"] else None
 
-    def group_of(self, table: str, attribute: str, entity: Entity) -> Group | None:
-        """The group of rows that point to an entity; None when it can't be asked about."""
-        split = self.split_of(self.cluster(entity.table, entity.row))
-        return self._group_index(table, attribute, split).get(entity.name)
+    def group_of(self, table: str, attribute: str, value: str, split: Split) -> Group | None:
+        """The group of that value; None when it can't be asked about in this split."""
+        return self._group_index(table, attribute, split).get(value)
 
     def _group_index(self, table: str, attribute: str, split: Split) -> dict[str, Group]:
-        if not hasattr(self, "_group_indices"):
-            self._group_indices: dict[tuple[str, str, str], dict[str, Group]] = {}
         key = (table, attribute, split)
         if key not in self._group_indices:
             groups = self.groups[table, attribute][split]
@@ -374,11 +382,29 @@ class World:
 
     def members(self, group: Group) -> list[dict[str, Json]]:
         """All rows of a group, in file order."""
-        return self.rows_where(group.table, group.attribute, group.value)
+        return [self.row(group.table, row) for row in group.rows]
 
-    def rows_where(self, table: str, attribute: str, value: str) -> list[dict[str, Json]]:
-        """All rows with that value, in file order."""
-        return [self.row(table, row) for row in self._where(table, attribute, value)]
+    def extreme(self, group: Group, attribute: str, order: str) -> int | None:
+        """The one row of a group with the highest or lowest value; None for ties and nulls."""
+        found = self._extremes(group.table, group.attribute, attribute, order)
+        return found.get(group.value)
+
+    def _find_extremes(self, table: str, by: str, attribute: str, order: str) -> dict[str, int]:
+        """All groups at once: one window query is as quick as one group's."""
+        kept = [[group.value] for groups in self.groups[table, by].values() for group in groups]
+        name, g, a = self._name(table), _q(by), _q(attribute)
+        self._db.execute("CREATE OR REPLACE TEMP TABLE __kept (value VARCHAR)")
+        if kept:
+            self._db.executemany("INSERT INTO __kept VALUES (?)", kept)
+        found = self._db.execute(
+            f"SELECT g, any_value(r) FROM (SELECT {g} AS g, __row AS r, "
+            f"rank() OVER (PARTITION BY {g} ORDER BY {a} "
+            f"{'DESC' if order == 'highest' else 'ASC'}) AS k, "
+            f"count(*) OVER (PARTITION BY {g}) - count({a}) OVER (PARTITION BY {g}) AS nulls "
+            f"FROM {name} SEMI JOIN __kept ON {g} = value) "
+            "WHERE k = 1 AND nulls = 0 GROUP BY g HAVING count(*) = 1"
+        ).fetchall()
+        return dict(found)
 
     def ask(self, sql: str, parameters: Sequence[Scalar] = ()) -> list[tuple[Json, ...]]:
         """The rows of a query on the views, whose names `quoted` gives."""
