@@ -45,8 +45,8 @@ def _cleaned(cell: str) -> str:
     spaces = literal(r"[\s\p{Z}\p{Cc}]+")
     visible = f"regexp_replace(nfc_normalize({cell}), {literal(_INVISIBLE)}, '', 'g')"
     tidy = f"nullif(trim(regexp_replace({visible}, {spaces}, ' ', 'g')), '')"
-    # Most cells hold visible ASCII alone and need none of it.
-    return f"CASE WHEN regexp_full_match({cell}, '[!-~]+') THEN {cell} ELSE {tidy} END"
+    # Most cells are ASCII with single spaces and need none of it.
+    return f"CASE WHEN regexp_full_match({cell}, '[!-~]+( [!-~]+)*') THEN {cell} ELSE {tidy} END"
 
 
 def _too_long(raw: RawTable, cell: str, column: str, longest: int, workshop: Workshop) -> None:

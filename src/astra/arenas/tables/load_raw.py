@@ -171,7 +171,7 @@ def bounded_rows(
                 f"{source}: more than {bounds.rows} rows; give a smaller table, "
                 "e.g. the rows that questions should be about"
             )
-        if sum(len(cell) for cell in row if cell) > bounds.row:
+        if sum(map(len, filter(None, row))) > bounds.row:
             raise TableError(
                 f"{source}: data row {number} has more than {bounds.row} characters; "
                 "shorten its texts or take the column out"
