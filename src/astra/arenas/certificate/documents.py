@@ -32,6 +32,7 @@ KEYWORDS = frozenset(
     properties required additionalProperties""".split()
 )
 _FIXED_PATTERN = re.compile(r"(?:[^()*+?{}|\\]|\\[dwsDWS.\-/]|\{\d{1,3}\})*")
+_TYPES = Draft202012Validator.TYPE_CHECKER
 _DRAFT = "https://json-schema.org/draft/2020-12/schema"
 
 
@@ -67,6 +68,11 @@ def types_of(schema: dict[str, Json]) -> list[str]:
     """The JSON types that a parameter's schema names."""
     kind = schema.get("type", [])
     return [kind] if isinstance(kind, str) else list(kind)
+
+
+def has_type(schema: dict[str, Json], value: Json) -> bool:
+    """Whether a value is of a JSON type that the schema names."""
+    return any(_TYPES.is_type(value, kind) for kind in types_of(schema))
 
 
 def defaults_of(tool: Tool) -> dict[str, Json]:
@@ -116,6 +122,7 @@ def _check_parameters(parameters: dict[str, Json]) -> None:
         _check_metaschema(canonical_json(_skeleton(schema)))
     except SchemaError as error:
         raise _Bad(f"its parameters are no valid JSON Schema: {error.message[:300]}") from error
+    _check_values("parameters", schema)
 
 
 @lru_cache(maxsize=2048)
@@ -125,7 +132,10 @@ def _check_metaschema(schema: str) -> None:
 
 def _skeleton(schema: dict[str, Json]) -> dict[str, Json]:
     """The schema without what any draft lets be anything, so that few skeletons serve many."""
-    kept = {k: v for k, v in schema.items() if k not in ("default", "const", "enum", "examples")}
+    kept = {k: v for k, v in schema.items() if k not in ("default", "const")}
+    for name in ("enum", "examples"):
+        if isinstance(kept.get(name), list):
+            kept[name] = []
     for name in ("title", "description"):
         if isinstance(kept.get(name), str):
             kept[name] = ""
@@ -155,8 +165,6 @@ def _check_schema(where: str, schema: Json, depth: int) -> None:
         if where != inner and not _described(child) and not inner.endswith("[]"):
             raise _Bad(f"{inner} has no description")
         _check_schema(inner, child, depth + 1)
-    if depth:
-        _check_values(where, schema)
 
 
 def _children(where: str, schema: dict[str, Json]) -> Iterator[tuple[str, Json]]:
@@ -180,29 +188,20 @@ def _described(schema: Json) -> bool:
 
 
 def _check_values(where: str, schema: dict[str, Json]) -> None:
-    """The values that a schema offers fit it."""
-    enum = schema.get("enum")
-    if enum is not None and (
-        not isinstance(enum, list)
-        or not enum
-        or len({canonical_json(value) for value in enum}) != len(enum)
-    ):
+    """The values that a valid schema offers fit it."""
+    for inner, child in _children(where, schema):
+        _check_values(inner, child)
+    enum = schema.get("enum", [])
+    if "enum" in schema and len({canonical_json(value) for value in enum}) != (len(enum) or -1):
         raise _Bad(f"enum of {where} is {enum!r}: list at least one value, each once")
-    examples = schema.get("examples", [])
-    if not isinstance(examples, list):
-        raise _Bad(f"examples of {where} are {examples!r}, not a list")
-    offered = [("enum value", value) for value in enum or []]
-    offered += [("example", value) for value in examples]
+    for value in enum:
+        if not has_type(schema, value):
+            raise _Bad(f"enum value {value!r} of {where} does not fit its own schema")
+    offered = [("example", value) for value in schema.get("examples", [])]
     offered += [(name, schema[name]) for name in ("default", "const") if name in schema]
-    if not offered:
-        return
-    try:
-        Draft202012Validator.check_schema(schema)
-    except SchemaError as error:
-        raise _Bad(f"schema of {where} is not valid: {error.message[:300]}") from error
-    check = Draft202012Validator(schema)
+    check = Draft202012Validator(schema) if offered else None
     for what, value in offered:
-        if not check.is_valid(value):
+        if check is not None and not check.is_valid(value):
             raise _Bad(f"{what} {value!r} of {where} does not fit its own schema")
 
 

@@ -7,8 +7,11 @@ caught, if at all, by what it does under the checks that call it.
 from __future__ import annotations
 
 import ast
+import re
 import sys
+import unicodedata
 import warnings
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -38,7 +41,7 @@ def signature(source: str, name: str) -> tuple[Parameter, ...]:
     """Parameters of the top-level function `name`; raises `BadSource`."""
     tree = _parsed(source)
     _check_imports(tree)
-    _check_bindings(tree, name)
+    _check_bindings(source, tree, name)
     functions = [
         node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == name
     ]
@@ -61,19 +64,36 @@ def _parsed(source: str) -> ast.Module:
 
 
 def _check_imports(tree: ast.Module) -> None:
-    for node in ast.walk(tree):
+    for node in _statements(tree):
         modules: list[str] = []
         if isinstance(node, ast.Import):
             modules = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             modules = ["." if node.level else node.module or "."]
+            if any(alias.name == "*" for alias in node.names):
+                raise BadSource(f"imports everything from {modules[0]!r}: name what it needs")
         for module in modules:
             if module.partition(".")[0] not in sys.stdlib_module_names:
                 raise BadSource(f"imports {module!r}: only the standard library is allowed")
 
 
-def _check_bindings(tree: ast.Module, name: str) -> None:
+def _statements(tree: ast.Module) -> Iterator[ast.AST]:
+    """Every statement at any depth; expressions, which hold none, are not entered."""
+    pending: list[ast.AST] = [tree]
+    while pending:
+        node = pending.pop()
+        yield node
+        for name in ("body", "orelse", "finalbody", "handlers", "cases"):
+            children = getattr(node, name, None)
+            if isinstance(children, list):
+                pending.extend(children)
+
+
+def _check_bindings(source: str, tree: ast.Module, name: str) -> None:
     """The one `def` is the only thing that binds `name`, in any scope."""
+    # Python normalises identifiers, so that a wide letter spells the same name.
+    if len(re.findall(rf"\b{name}\b", unicodedata.normalize("NFKC", source))) == 1:
+        return
     bound = 0
     for node in ast.walk(tree):
         match node:
@@ -82,7 +102,7 @@ def _check_bindings(tree: ast.Module, name: str) -> None:
             case ast.Name(ctx=ast.Store() | ast.Del()):
                 bound += node.id == name
             case ast.alias():
-                bound += (node.asname or node.name.partition(".")[0]) in (name, "*")
+                bound += (node.asname or node.name.partition(".")[0]) == name
             case ast.ExceptHandler() | ast.MatchAs() | ast.MatchStar():
                 bound += node.name == name
             case ast.MatchMapping():

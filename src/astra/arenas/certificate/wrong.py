@@ -25,9 +25,9 @@ from astra.arenas.certificate.documents import (
 from astra.text import as_date, as_number, normalise
 from astra.types import Json, Tool, canonical_json
 
-MOST_DECOYS = 8
-MOST_MUTANTS = 12
-"""Wrong calls tried per goal."""
+MOST_DECOYS = 4
+MOST_MUTANTS = 8
+"""Wrong calls tried per goal, more only where there are more calls of other goals."""
 
 
 class Mutant(NamedTuple):
@@ -89,7 +89,7 @@ def wrong_calls(case: Case, step: Step, rng: random.Random) -> list[Mutant]:
     ]
     found: dict[str, Mutant] = {}
     for mutant in itertools.chain(declared, _made(tool, step.call.arguments, names, rng)):
-        if len(found) >= max(MOST_MUTANTS, len(declared)):
+        if len(found) >= max(MOST_MUTANTS, len(declared) + 2):
             break
         key = canonical(tool, mutant.arguments)
         made = mutant.kind not in ("decoy", "other_goal")
