@@ -7,6 +7,7 @@ model, and the score is the one that a model would get.
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import re
 import signal
@@ -71,6 +72,8 @@ def play_command(
     """
     arena, distractors = find_arena(run, arena_id)
     console = out()
+    if isinstance(sys.stdin, io.TextIOWrapper):
+        sys.stdin.reconfigure(errors="replace")
 
     async def play() -> Score:
         async with AsyncExitStack() as stack:

@@ -25,14 +25,21 @@ _UNPRINTABLE = re.compile(
 _SURROGATES = re.compile("[\ud800-\udfff]")
 
 
+class _Console(Console):
+    """A console that leaves a closed pipe to the command's outermost layer."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
 def out() -> Console:
     """The console for results."""
-    return Console(highlight=False)
+    return _Console(highlight=False)
 
 
 def err() -> Console:
     """The console for progress and messages."""
-    return Console(stderr=True, highlight=False)
+    return _Console(stderr=True, highlight=False)
 
 
 def clean(text: str) -> str:

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version as installed_version
 from importlib.util import find_spec
-from typing import Annotated, Any, ClassVar, NoReturn, cast
+from typing import Annotated, Any, ClassVar, NamedTuple, NoReturn, cast
 
 import typer
 from typer.core import TyperGroup
@@ -34,41 +34,56 @@ _OPTIONS: dict[str, Any] = {
 }
 
 
-class LazyGroup(TyperGroup):
-    """A group whose verbs are imported when they are asked for."""
+class Verb(NamedTuple):
+    """Where a verb lives, and what the list of verbs says of it."""
 
-    modules: ClassVar[Mapping[str, str]] = {}
-    """Verb -> module, in the order of the help."""
+    module: str
+    about: str
+
+
+class LazyGroup(TyperGroup):
+    """A group whose verbs are imported when they are asked for, not to list them."""
+
+    verbs: ClassVar[Mapping[str, Verb]] = {}
 
     def list_commands(self, ctx: Any) -> list[str]:
-        lazy = [verb for verb, module in self.modules.items() if find_spec(module)]
-        return [*super().list_commands(ctx), *lazy]
+        lazy = [name for name, verb in self.verbs.items() if find_spec(verb.module)]
+        return [*lazy, *super().list_commands(ctx)]
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        module = self.modules.get(cmd_name)
-        if module is None or not find_spec(module):
+        verb = self.verbs.get(cmd_name)
+        if verb is None or not find_spec(verb.module):
             return super().get_command(ctx, cmd_name)
-        function = getattr(importlib.import_module(module), f"{cmd_name}_command")
+        function = getattr(importlib.import_module(verb.module), f"{cmd_name}_command")
         single = typer.Typer(add_completion=False, **_OPTIONS)
-        single.command(cmd_name, **_OPTIONS_OF_COMMANDS)(function)
+        single.command(cmd_name, context_settings=_OPTIONS["context_settings"])(function)
         return typer.main.get_command(single)
 
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, self._about(ctx, name)) for name in self.list_commands(ctx)])
 
-_OPTIONS_OF_COMMANDS: dict[str, Any] = {
-    "context_settings": _OPTIONS["context_settings"],
-    "no_args_is_help": False,
-}
+    def _about(self, ctx: Any, name: str) -> str:
+        if name in self.verbs:
+            return self.verbs[name].about
+        return self.get_command(ctx, name).get_short_help_str(limit=100)
 
 
 class ArenasGroup(LazyGroup):
-    modules = {
-        verb: f"astra.cli.arenas_{verb}"
-        for verb in ("make", "certify", "show", "play", "evaluate", "stats")
+    verbs = {
+        "make": Verb("astra.cli.arenas_make", "Make certified arenas from tables."),
+        "certify": Verb("astra.cli.arenas_certify", "Certify again, from the files alone."),
+        "show": Verb("astra.cli.arenas_show", "Show one arena with all its parts."),
+        "play": Verb("astra.cli.arenas_play", "Play an arena yourself."),
+        "evaluate": Verb("astra.cli.arenas_evaluate", "Let a policy or a model play; report."),
+        "stats": Verb("astra.cli.arenas_stats", "Count what a run folder holds."),
     }
 
 
 class RootGroup(LazyGroup):
-    modules = {"demo": "astra.cli.demo"}
+    verbs = {
+        "demo": Verb("astra.cli.demo", "Make, certify, play and report, on the example tables."),
+    }
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -76,6 +91,8 @@ class RootGroup(LazyGroup):
         except KeyboardInterrupt:
             err().print("interrupted: resume with the same command")
             raise typer.Exit(INTERRUPTED) from None
+        except BrokenPipeError:
+            raise typer.Exit(_closed_pipe()) from None
 
 
 app = typer.Typer(cls=RootGroup, add_completion=False, no_args_is_help=True, **_OPTIONS)
@@ -136,13 +153,17 @@ def run(arguments: Sequence[str]) -> int:
         sys.stdout.flush()
         return status
     except BrokenPipeError:
-        # The reader left, e.g. `| head`. Keep Python from complaining when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return CLOSED_PIPE
+        return _closed_pipe()
     except KeyboardInterrupt:
         return INTERRUPTED
     except Exception as error:  # noqa: BLE001 - the last boundary: it becomes a line and a status
         return _report(error, debug=debug)
+
+
+def _closed_pipe() -> int:
+    """The reader left, e.g. `| head`: keep Python from complaining when it flushes at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return CLOSED_PIPE
 
 
 def _report(error: Exception, *, debug: bool) -> int:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-Run = Annotated[Path, typer.Argument(help="A run folder.", show_default=False)]
+Run = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.", show_default=False)]
 ArenaId = Annotated[
     str, typer.Argument(metavar="ID", help="Id of an arena, or its beginning.", show_default=False)
 ]
