@@ -5,8 +5,11 @@ from __future__ import annotations
 import io
 import json
 import os
+import pty
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +42,11 @@ def _write(folder: RunFolder, name: str, rows: list[Record]) -> None:
 def _folder(path: Path, arenas: list[Arena], tools: list[Tool]) -> RunFolder:
     folder = RunFolder.create(path, {"count": len(arenas)}, seeds={"plan": 7})
     _write(folder, "arenas", list(arenas))
-    _write(folder, "tools", [ToolRow(id=tool.id, tool=tool, arena="x", split="train") for tool in tools])
+    _write(
+        folder,
+        "tools",
+        [ToolRow(id=tool.id, tool=tool, arena="x", split="train") for tool in tools],
+    )
     return folder
 
 
@@ -123,7 +130,11 @@ def test_certify_finds_what_was_changed_by_hand(
     lie = calories_tool().model_copy(update={"source": "def calories_of_dish(dish): return 1"})
     folder = RunFolder.create(tmp_path / "run", {})
     _write(folder, "arenas", [*arenas, good])
-    _write(folder, "tools", [ToolRow(id=calories_tool().id, tool=calories_tool(), arena="x", split="train")])
+    _write(
+        folder,
+        "tools",
+        [ToolRow(id=calories_tool().id, tool=calories_tool(), arena="x", split="train")],
+    )
     assert run(["arenas", "certify", str(folder.path), "--json"]) == 1
     report = _json(capsys)
     assert (report["arenas"], report["certified"]) == (6, 3)
@@ -132,7 +143,9 @@ def test_certify_finds_what_was_changed_by_hand(
         (arenas[2].id, "leak"),
         (good.id, "hash"),
     ]
-    folder.replace("tools.jsonl", [to_line(ToolRow(id=calories_tool().id, tool=lie, arena="x", split="train"))])
+    folder.replace(
+        "tools.jsonl", [to_line(ToolRow(id=calories_tool().id, tool=lie, arena="x", split="train"))]
+    )
     assert run(["arenas", "certify", str(folder.path)]) == 1
     assert "failed by check: 6 hash" in capsys.readouterr().out
 
@@ -359,3 +372,40 @@ def test_a_reader_that_leaves_ends_the_command_quietly(folder: RunFolder) -> Non
         check=False,
     )
     assert done.stderr == b"" and done.returncode in (0, 141)
+
+
+def test_bytes_that_are_no_text_are_read_past(folder: RunFolder) -> None:
+    typed = b"\xff\xfe\n\x00\nscore\nquit\n"
+    command = [sys.executable, "-c", "from astra.cli.main import main; main()"]
+    done = subprocess.run(
+        [*command, "arenas", "play", str(folder.path), _arenas()[0].id],
+        input=typed,
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0 and done.stderr == b""
+    assert done.stdout.count(b"no tool or command") == 2
+
+
+def test_ctrl_c_at_the_prompt_ends_the_play_at_once(folder: RunFolder) -> None:
+    """At a real terminal, where asyncio alone would need a second one."""
+    master, slave = pty.openpty()
+    command = [sys.executable, "-c", "from astra.cli.main import main; main()"]
+    with subprocess.Popen(
+        [*command, "arenas", "play", str(folder.path), _arenas()[0].id],
+        stdin=slave,
+        stdout=slave,
+        stderr=slave,
+        start_new_session=True,
+    ) as process:
+        os.close(slave)
+        try:
+            shown = b""
+            while b"> " not in shown:
+                shown += os.read(master, 4096)
+            time.sleep(0.5)  # between the prompt and the reading nobody would notice a signal
+            process.send_signal(signal.SIGINT)
+            assert process.wait(20) == 130
+        finally:
+            process.kill()
+            os.close(master)

@@ -1,0 +1,272 @@
+"""The command line itself: help, options from TOML files, and how errors end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import pytest
+import typer
+
+import astra.cli.main as cli
+from astra.cli.config_file import expand
+from astra.cli.console import clean, print_error, print_json
+from astra.errors import ConfigError, StoreError
+
+VERBS = [f"arenas {verb}" for verb in ("certify", "show", "play", "stats")]
+
+
+def make_command(
+    tables: Annotated[list[str] | None, typer.Option("--tables", "--from")] = None,
+    count: Annotated[int, typer.Option("--count", "-n")] = 10,
+    hops: str = "1:5",
+    languages: str = "en",
+    share: Annotated[tuple[float, float], typer.Option()] = (0.5, 0.5),
+    unsafe: Annotated[bool, typer.Option("--unsafe")] = False,
+    mix: Annotated[bool, typer.Option("--mix/--no-mix")] = True,
+    tables_config: Path | None = None,
+) -> None:
+    """A stand-in with an option of each kind."""
+    print(  # noqa: T201
+        sorted(locals().items())
+    )
+
+
+def _parameters() -> list[Any]:
+    app = typer.Typer(add_completion=False)
+    app.command()(make_command)
+    return list(typer.main.get_command(app).params)
+
+
+def _expand(tmp_path: Path, text: str, *typed: str) -> list[str]:
+    path = tmp_path / "arenas.toml"
+    path.write_text(text)
+    return expand([f"@{path}", *typed], _parameters())
+
+
+# --- options from a TOML file -----------------------------------------------------------------
+
+
+def test_a_toml_file_stands_for_its_options(tmp_path: Path) -> None:
+    text = """
+        tables = ["a.csv", "b.csv"]
+        count = 7
+        languages = ["en", "zh"]
+        share = [0.25, 0.75]
+        unsafe = true
+        mix = false
+    """
+    assert _expand(tmp_path, text) == [
+        *("--tables=a.csv", "--tables=b.csv", "--count=7", "--languages=en,zh"),
+        *("--share", "0.25", "0.75", "--unsafe", "--no-mix"),
+    ]
+
+
+def test_false_flags_and_empty_lists_are_nothing(tmp_path: Path) -> None:
+    assert _expand(tmp_path, "unsafe = false\ntables = []\nlanguages = []") == []
+
+
+def test_what_is_typed_wins(tmp_path: Path) -> None:
+    text = 'count = 7\ntables = ["a"]\nmix = true\nhops = "2"'
+    assert _expand(tmp_path, text, "--count", "5") == [
+        *("--tables=a", "--mix", "--hops=2", "--count", "5")
+    ]
+    typed = ["-n5", "--from=b", "--no-mix", "--hops=3"]
+    assert _expand(tmp_path, text, *typed) == typed
+
+
+def test_sections_on_tables_are_passed_on_as_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "arenas.toml"
+    text = 'from = "data"\ncount = -1\n[tables.countries]\ndomain = "places"'
+    assert _expand(tmp_path, text) == ["--from=data", "--count=-1", f"--tables-config={path}"]
+    assert _expand(tmp_path, text, "--tables-config", "x") == [
+        *("--from=data", "--count=-1", "--tables-config", "x")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("cuont = 1", "'cuont' is no option of this command: did you mean 'count'?"),
+        ("zzz = 1", "see --help"),
+        ("[other]\nx = 1", "section \\[other\\] means nothing"),
+        ('unsafe = "yes"', "unsafe = 'yes': write true or false"),
+        ("count = true", "count = True: write a text, a number"),
+        ("hops = [[1]]", r"hops = \[1\]"),
+        ("tables-config = 'x'\ntables_config = 'y'", "are one option"),
+        ("= what", "is no TOML file"),
+    ],
+)
+def test_what_a_file_gets_wrong_is_named(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        _expand(tmp_path, text)
+
+
+def test_files_that_are_none(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="there is no file"):
+        expand([f"@{tmp_path}/none.toml"], [])
+    with pytest.raises(ConfigError, match="can't read"):
+        expand([f"@{tmp_path}"], [])
+    with pytest.raises(ConfigError, match="one @file, not 2"):
+        expand(["@a", "@b"], [])
+    (tmp_path / "x").write_bytes(b"\xff\xfe")
+    with pytest.raises(ConfigError, match="no TOML file"):
+        expand([f"@{tmp_path}/x"], [])
+    assert expand(["run", "--", "@not-a-file"], []) == ["run", "--", "@not-a-file"]
+
+
+def test_a_file_is_expanded_in_a_real_command(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "x.toml").write_text("json = true\nwhat = 1")
+    assert cli.run(["arenas", "stats", f"@{tmp_path}/x.toml", "run"]) == cli.FAILED
+    assert "'what' is no option of this command" in capsys.readouterr().err
+    (tmp_path / "x.toml").write_text("json = true")
+    assert cli.run(["arenas", "stats", f"@{tmp_path}/x.toml", "run"]) == cli.FAILED
+    assert "no run folder at 'run'" in capsys.readouterr().err
+
+
+# --- help and ends ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("verb", ["", "arenas", *VERBS])
+def test_help_has_examples(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run([*verb.split(), "--help"]) == 0
+    shown = capsys.readouterr().out
+    assert "Examples:" in shown and f"  astra {verb}" in shown
+
+
+def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["--version"]) == 0
+    assert capsys.readouterr().out.startswith("astra 0.")
+
+
+@pytest.mark.parametrize(
+    "arguments", [["nonsense"], ["arenas", "nonsense"], ["arenas", "stats", "--nonsense", "x"]]
+)
+def test_wrong_usage_ends_with_status_2(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.run(arguments) == 2
+    captured = capsys.readouterr()
+    assert captured.out == "" and "nonsense" in captured.err
+
+
+@pytest.mark.parametrize("arguments", [[], ["arenas"]])
+def test_no_verb_shows_the_help(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(arguments) in (0, 2)
+    captured = capsys.readouterr()
+    assert "Commands:" in captured.out + captured.err
+
+
+def _verb(monkeypatch: pytest.MonkeyPatch, command: Callable[[], None]) -> None:
+    """Put a command in the place of `stats`."""
+    module = type("module", (), {"stats_command": staticmethod(command)})
+    monkeypatch.setattr(cli.importlib, "import_module", lambda name: module)
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "said"),
+    [
+        (StoreError("a\nb \x1b[31m[red]"), 2, "error: a b \\x1b[31m[red]\n"),
+        (PermissionError(13, "Permission denied", "x"), 2, "error: Permission denied: x\n"),
+        (KeyboardInterrupt(), 130, "interrupted: resume with the same command\n"),
+        (ZeroDivisionError("division"), 70, "error: ZeroDivisionError: division"),
+    ],
+)
+def test_errors_end_in_one_line_and_a_status(
+    error: BaseException,
+    status: int,
+    said: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def command() -> None:
+        raise error
+
+    _verb(monkeypatch, command)
+    assert cli.run(["arenas", "stats"]) == status
+    captured = capsys.readouterr()
+    assert captured.out == "" and captured.err.startswith(said) and captured.err.count("\n") == 1
+    if status in (2, 70):
+        assert cli.run(["arenas", "stats", "--debug"]) == status
+        assert "Traceback" in capsys.readouterr().err
+
+
+def test_a_command_can_end_with_a_status_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    def command() -> None:
+        raise typer.Exit(1)
+
+    _verb(monkeypatch, command)
+    assert cli.run(["arenas", "stats"]) == 1
+
+
+_LONG_RUN = """
+import asyncio, importlib, sys
+import astra.cli.main as cli
+
+def stats_command() -> None:
+    async def main() -> None:
+        print("running", flush=True)
+        await asyncio.sleep(60)
+    asyncio.run(main())
+
+importlib.import_module = lambda name: type("module", (), {"stats_command": stats_command})
+sys.exit(cli.run(["arenas", "stats"]))
+"""
+
+
+def test_ctrl_c_says_how_to_go_on() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", _LONG_RUN], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        try:
+            assert process.stdout is not None and process.stdout.readline() == b"running\n"
+            process.send_signal(signal.SIGINT)
+            _, said = process.communicate(timeout=20)
+        finally:
+            process.kill()
+    assert process.returncode == 130
+    assert said == b"interrupted: resume with the same command\n"
+
+
+def test_a_closed_pipe_is_no_error() -> None:
+    code = "import sys; from astra.cli.main import run; sys.exit(run(['arenas', '--help']))"
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run(
+        [sys.executable, "-c", code], stdout=write, stderr=subprocess.PIPE, check=False
+    )
+    os.close(write)
+    assert done.returncode == cli.CLOSED_PIPE and done.stderr == b""
+
+
+# --- printing ---------------------------------------------------------------------------------
+
+
+def test_control_characters_are_spelled_out() -> None:
+    assert clean("a\tb\nc") == "a\tb\nc"
+    assert clean("\x1b[2J\r\x07\x9b\u202e\u2066") == "\\x1b[2J\\r\\x07\\x9b\\u202e\\u2066"
+    assert clean("中文 é 🎉") == "中文 é 🎉" and clean("\ud800") == "\ufffd"
+
+
+def test_json_is_the_same_json_and_cannot_drive_a_terminal(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    import json
+
+    value = {"text": "中文 🎉 \x1b[2J \x9b \u202e \ud800 \x7f", "n": [1, 2.5, None, True]}
+    print_json(value)
+    shown = capsys.readouterr().out
+    assert json.loads(shown) == value and "中文" in shown
+    assert not set("\x1b\x9b\u202e\x7f") & set(shown)
+
+
+def test_an_error_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    print_error("first\nsecond [bold]" + "x" * 500)
+    assert capsys.readouterr().err == f"error: first second [bold]{'x' * 500}\n"
