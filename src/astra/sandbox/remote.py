@@ -18,9 +18,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from astra.errors import SandboxBadResult, SandboxDied, SandboxLimit, SandboxRemote
+from astra.errors import SandboxBadResult, SandboxDied, SandboxError, SandboxLimit, SandboxRemote
 from astra.ports import CallOutcome, Episode
 from astra.sandbox import wire
+from astra.sandbox.batch import one_by_one
 from astra.types import Json, Tool
 
 _MARK = "astra-reply:"
@@ -162,6 +163,11 @@ class RemoteSession:
             if self._episode.stateful:
                 self._log.append(call)
             return outcome
+
+    async def call_many(
+        self, calls: Sequence[tuple[str, dict[str, Json]]]
+    ) -> list[CallOutcome | SandboxError]:
+        return await one_by_one(self.call, calls)
 
     async def close(self) -> None:
         """Nothing to end: the server keeps nothing of an episode."""

@@ -17,7 +17,13 @@ from collections.abc import Awaitable, Callable, Sequence
 from types import TracebackType
 from typing import Self
 
-from astra.errors import SandboxBadResult, SandboxDied, SandboxLimit, SandboxUnavailable
+from astra.errors import (
+    SandboxBadResult,
+    SandboxDied,
+    SandboxError,
+    SandboxLimit,
+    SandboxUnavailable,
+)
 from astra.ports import CallOutcome, Episode
 from astra.sandbox import wire
 from astra.sandbox.child.zygote import OUT_OF_MEMORY
@@ -29,6 +35,9 @@ _SPIN_SECONDS = 0.0003
 sleeping and waking costs."""
 _YIELD_SECONDS = 0.005
 """How long quick calls may keep the event loop to themselves."""
+_MOST_AT_ONCE = 32
+_BYTES_AT_ONCE = 1 << 15
+"""Calls that are sent together; the second bound does not hold for a single call."""
 _IDLE_CPU_SECONDS = 0.25
 """CPU time within a second that a child may use while it has nothing to do."""
 _CREDENTIALS = struct.Struct("3i")
@@ -70,13 +79,22 @@ class Child:
             except OSError:
                 raise await self._death() from None
 
-    async def receive(self, started: float, episode: Episode) -> bytes:
-        """The next frame. Raises `SandboxLimit` (wall, cpu, output) or `SandboxDied`."""
+    async def receive(
+        self, started: float, episode: Episode, *, more: bool = False, spin: bool = True
+    ) -> bytes:
+        """The next frame. Raises `SandboxLimit` (wall, cpu, output) or `SandboxDied`.
+
+        `more`: another reply is due, and may have come already. `spin`: look for it for a while
+        before sleeping; quicker for one call, wasteful when there is other work.
+        """
         if not self._pid:
             await self._greet(started, episode)
         most = episode.limits.output_bytes + wire.ENVELOPE_BYTES
+        payload = self._frame(most, more=more)
+        if payload is not None:
+            return payload
         cpu_before = self.cpu_seconds()
-        spin_until = time.perf_counter() + _SPIN_SECONDS
+        spin_until = time.perf_counter() + (_SPIN_SECONDS if spin else 0.0)
         while True:
             try:
                 part = self._socket.recv(1 << 16)
@@ -89,11 +107,11 @@ class Child:
             if not part:
                 raise await self._death()
             self._buffer += part
-            payload = self._frame(most)
+            payload = self._frame(most, more=more)
             if payload is not None:
                 return payload
 
-    def _frame(self, most: int) -> bytes | None:
+    def _frame(self, most: int, *, more: bool) -> bytes | None:
         if len(self._buffer) < 4:
             return None
         (size,) = wire.LENGTH.unpack_from(self._buffer)
@@ -102,7 +120,7 @@ class Child:
         if len(self._buffer) < size + 4:
             return None
         payload, self._buffer = self._buffer[4 : size + 4], self._buffer[size + 4 :]
-        if self._buffer:
+        if self._buffer and not more:
             raise SandboxBadResult("the child sent more than one reply to one call")
         return payload
 
@@ -218,6 +236,58 @@ class Session:
             if self._episode.stateful:
                 self._log.append((name, arguments))
             return outcome
+
+    async def call_many(
+        self, calls: Sequence[tuple[str, dict[str, Json]]]
+    ) -> list[CallOutcome | SandboxError]:
+        """Make calls in order; several are sent at once, so the child never waits for us."""
+        if not self._open:
+            raise SandboxUnavailable("this session is closed; open another")
+        outcomes: list[CallOutcome | SandboxError] = []
+        async with self._lock:
+            while len(outcomes) < len(calls):
+                try:
+                    child = self._child
+                    if child is None or not child.usable:
+                        child = await self.start()
+                    await self._ask_some(child, calls, outcomes)
+                except (SandboxDied, SandboxLimit, SandboxBadResult) as error:
+                    self._drop()
+                    outcomes.append(error)
+                except BaseException:
+                    self._drop()
+                    raise
+        return outcomes
+
+    async def _ask_some(
+        self,
+        child: Child,
+        calls: Sequence[tuple[str, dict[str, Json]]],
+        outcomes: list[CallOutcome | SandboxError],
+    ) -> None:
+        """Send the next calls together and append their outcomes.
+
+        What is sent fits into the socket's buffer: a child that blocks on a long reply never
+        keeps us from reading it.
+        """
+        frames: list[bytes] = []
+        for name, arguments in calls[len(outcomes) : len(outcomes) + _MOST_AT_ONCE]:
+            frame = wire.call(self._number + len(frames) + 1, name, arguments)
+            if frames and sum(map(len, frames)) + len(frame) > _BYTES_AT_ONCE:
+                break
+            frames.append(frame)
+        started = time.perf_counter()
+        await child.send(b"".join(frames))
+        for left in reversed(range(len(frames))):
+            name, arguments = calls[len(outcomes)]
+            self._number += 1
+            payload = await child.receive(started, self._episode, more=left > 0, spin=False)
+            reply = wire.read_reply(payload, self._number)
+            now = time.perf_counter()
+            outcomes.append(wire.outcome(name, reply, now - started, self._episode.limits))
+            started = now
+            if self._episode.stateful:
+                self._log.append((name, arguments))
 
     async def start(self) -> Child:
         """Fork a child, hand it the tools and, when stateful, replay what had been answered."""

@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
+from astra.errors import SandboxError
 from astra.ports import (
     CallFailure,
     CallOutcome,
@@ -23,6 +24,7 @@ from astra.ports import (
     Sampling,
     ToolResult,
 )
+from astra.sandbox.batch import one_by_one
 from astra.types import (
     Arena,
     Finish,
@@ -161,6 +163,11 @@ class InProcessSession:
             finally:
                 random.setstate(before)
             return CallOutcome(outcome.value, outcome.failure, time.perf_counter() - start)
+
+    async def call_many(
+        self, calls: Sequence[tuple[str, dict[str, Json]]]
+    ) -> list[CallOutcome | SandboxError]:
+        return await one_by_one(self.call, calls)
 
     def _call(self, name: str, arguments: dict[str, Json]) -> CallOutcome:
         if name not in self._tools:
