@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -58,17 +59,22 @@ class Candidate:
             return "CAST(NULL AS VARCHAR)" if self.holds is Holds.nested else self.cell
         if self.reading is None:
             missing = [m for m in MISSING if m != "NA" or not self.keeps_na]
-            return f"CASE WHEN {self.cell} NOT IN ({_list(missing)}) THEN {self.cell} END"
+            return f"CASE WHEN {_none_of(missing, self.cell)} THEN {self.cell} END"
         value = self.reading.value.replace("{v}", self.cell)
-        return f"CASE WHEN {present(self.cell)} THEN {value} END"
+        # Other readings make null of what does not fit by themselves.
+        boolean = self.kind is Kind.boolean
+        return f"CASE WHEN {present(self.cell)} THEN {value} END" if boolean else value
 
 
-def _list(texts: Iterable[str]) -> str:
-    return ", ".join(literal(text) for text in texts)
+def _none_of(texts: Iterable[str], cell: str) -> str:
+    """SQL: the cell is none of the texts. A pattern, because DuckDB holds a vector for every
+    member of an IN list, which adds up over a thousand columns."""
+    return f"NOT regexp_full_match({cell}, {literal('|'.join(map(re.escape, texts)))})"
 
 
 def present(cell: str) -> str:
-    return f"lower({cell}) NOT IN ({_list(MISSING_TYPED)})"
+    """SQL: the cell means a value, if the column is one of numbers, dates or booleans."""
+    return _none_of(MISSING_TYPED, f"lower({cell})")
 
 
 # --- counting --------------------------------------------------------------------------------
@@ -97,7 +103,7 @@ def count(
 
 
 _TEXTS = (
-    f"{{v}} NOT IN ({_list(MISSING)})",
+    _none_of(MISSING, "{v}"),
     "{v} = 'NA'",
     "regexp_full_match({v}, '[A-Z]{2}')",
     r"regexp_full_match({v}, '[-+]?0\d+')",

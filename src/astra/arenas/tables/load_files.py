@@ -142,7 +142,7 @@ def _walk(folder: Path) -> tuple[list[SourceFile], list[Path], list[str]]:
 
 def _inside(path: Path, folder: Path) -> None:
     """TableError where a link leads out of its folder: a downloaded folder must not reach out."""
-    if path.is_symlink() and not path.resolve().is_relative_to(folder.resolve()):
+    if path.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(folder.resolve()):
         raise TableError(
             f"{str(path)!r} is a link to a file outside the folder; "
             "copy the file into the folder, or name it by itself"

@@ -97,7 +97,7 @@ def _lines(path: Path, shown: str, encoding: str, bounds: Bounds) -> Iterator[Ma
                     raise TableError(f"{shown}: line {number} is too long; shorten its texts")
                 if not line.strip():
                     continue
-                value = _parse(line, shown, number)
+                value = _parse(line.strip(), shown, number)
                 if not isinstance(value, dict):
                     raise TableError(f"{shown}: line {number} is no object; {_SHAPES}")
                 yield value
