@@ -23,6 +23,7 @@ from astra.store import RunFolder
 from astra.types import Arena, Certificate, Tool
 
 CANDIDATES = "candidates"
+CANDIDATE_CERTIFICATES = "candidate-certificates"
 
 
 class Candidate(Protocol):
@@ -81,7 +82,7 @@ async def make(
     pools = {split: await _pool(folder, split, embedder, mix) for split in ("train", "test")}
     reports[ARENAS] = await run(
         _arenas_stage(pools, ToolPool(folder), sandbox, mix),
-        folder.rows(CANDIDATES, Arena),
+        _certified_candidates(folder),
         folder,
         concurrency=concurrency,
         total=reports[CANDIDATES].accepted,
@@ -91,29 +92,50 @@ async def make(
 
 
 async def require_certificate(
-    arena: Arena, distractors: list[Tool], sandbox: Sandbox, seed: int
+    arena: Arena,
+    distractors: list[Tool],
+    sandbox: Sandbox,
+    seed: int,
+    unmixed: Certificate | None = None,
 ) -> Certificate:
     """The arena's certificate; raises `Rejected` with the check that failed."""
-    certificate = await certify(arena, distractors, sandbox, seed=seed)
+    certificate = await certify(arena, distractors, sandbox, seed=seed, unmixed=unmixed)
     if not certificate.certified:
         failed = next(check for check in certificate.checks if not check.passed)
         raise Rejected(failed.check, failed.reason)
     return certificate
 
 
-def _candidates_stage(sandbox: Sandbox, seed: int) -> Stage[Candidate, Arena]:
-    async def work(candidate: Candidate) -> Arena:
+def _candidates_stage(sandbox: Sandbox, seed: int) -> Stage[Candidate, Certified]:
+    async def work(candidate: Candidate) -> Certified:
         if isinstance(candidate.outcome, Rejected):
             raise candidate.outcome
-        await require_certificate(candidate.outcome, [], sandbox, seed)
-        return candidate.outcome
+        certificate = await require_certificate(candidate.outcome, [], sandbox, seed)
+        return Certified(candidate.outcome, certificate)
 
     return Stage(
         name=CANDIDATES,
         work=work,
         key=lambda candidate: candidate.key,
         stored_key=lambda row: row["provenance"]["key"],
+        row=lambda certified: certified.arena,
+        sides=(_certificates(CANDIDATE_CERTIFICATES),),
     )
+
+
+def _certificates(name: str) -> Side[Certified]:
+    return Side(
+        name=name,
+        rows=lambda certified: (certified.certificate,),
+        owner=lambda row: row["arena"],
+    )
+
+
+def _certified_candidates(folder: RunFolder) -> Iterator[Certified]:
+    arenas = folder.rows(CANDIDATES, Arena)
+    certificates = folder.rows(CANDIDATE_CERTIFICATES, Certificate)
+    for arena, certificate in zip(arenas, certificates, strict=True):
+        yield Certified(arena, certificate)
 
 
 def _tools_stage() -> Stage[ToolRow, ToolRow]:
@@ -151,8 +173,9 @@ async def _pool(
 
 def _arenas_stage(
     pools: Mapping[str, DistractorPool], tools: ToolPool, sandbox: Sandbox, mix: MixOptions
-) -> Stage[Arena, Certified]:
-    async def work(arena: Arena) -> Certified:
+) -> Stage[Certified, Certified]:
+    async def work(candidate: Certified) -> Certified:
+        arena = candidate.arena
         drawn = pools[arena.split].draw(arena, mix.mode, seed=mix.seed, per_band=mix.per_band)
         mixed = with_distractors(arena, drawn)
         certificate = await require_certificate(mixed, tools.distractors(mixed), sandbox, mix.seed)
@@ -161,14 +184,8 @@ def _arenas_stage(
     return Stage(
         name=ARENAS,
         work=work,
-        key=lambda arena: arena.key,
+        key=lambda candidate: candidate.arena.key,
         stored_key=lambda row: row["provenance"]["key"],
         row=lambda certified: certified.arena,
-        sides=(
-            Side(
-                name=CERTIFICATES,
-                rows=lambda certified: (certified.certificate,),
-                owner=lambda row: row["arena"],
-            ),
-        ),
+        sides=(_certificates(CERTIFICATES),),
     )

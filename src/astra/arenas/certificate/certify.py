@@ -22,7 +22,7 @@ from astra.arenas.certificate.replay import check_order, check_replay
 from astra.arenas.certificate.robust import check_robust
 from astra.arenas.certificate.schema import check_schema
 from astra.ports import Sandbox
-from astra.types import Arena, Certificate, CheckResult, Json, Tool
+from astra.types import Arena, Certificate, CheckResult, Json, Tool, arena_id
 
 VERSION = "1"
 """Raised whenever a check changes what it accepts."""
@@ -51,6 +51,10 @@ _RUN: tuple[tuple[str, Check], ...] = (
 )
 
 
+SEES_DISTRACTORS = frozenset({"names", "schema", "mutants", "leak"})
+"""Checks whose outcome can depend on distractors."""
+
+
 async def certify(
     arena: Arena,
     distractors: Sequence[Tool],
@@ -58,18 +62,24 @@ async def certify(
     *,
     seed: int = 0,
     all_checks: bool = False,
+    unmixed: Certificate | None = None,
 ) -> Certificate:
     """Examine an arena with the tools that its distractors name.
 
     Stops at the first failure unless `all_checks`; without a sound `schema` nothing else runs.
+    `unmixed`: the certificate of the same arena without distractors, made here with the same seed;
+    its findings stand for the checks that see no distractors, and say so in their evidence.
     Raises `SandboxUnavailable` or `SandboxRemote` when our side broke: then there is no
     certificate, neither a good nor a bad one.
     """
     start = time.perf_counter()
     case = Case(arena, tuple(distractors), sandbox, seed)
-    found: dict[str, CheckResult] = {}
+    found = _carried(arena, unmixed, seed, sandbox.level)
+    carried = frozenset(found)
     async with case.stack:
         for name, check in _RUN:
+            if name in carried:
+                continue
             result = await _examine(case, name, check)
             if name not in found or found[name].passed:
                 found[name] = result
@@ -85,6 +95,28 @@ async def certify(
         version=VERSION,
         seconds=time.perf_counter() - start,
     )
+
+
+def _carried(
+    arena: Arena, unmixed: Certificate | None, seed: int, level: str
+) -> dict[str, CheckResult]:
+    """What an earlier certificate found that distractors can't have changed."""
+    if unmixed is None:
+        return {}
+    bare = arena.model_copy(update={"distractors": ()}).model_dump(mode="json")
+    same = (arena_id(bare), True, seed, level, VERSION)
+    if same != (
+        *(unmixed.arena, unmixed.certified, unmixed.seeds[0]),
+        *(unmixed.sandbox, unmixed.version),
+    ):
+        return {}
+    return {
+        result.check: result.model_copy(
+            update={"evidence": {**result.evidence, "found_for": unmixed.arena}}
+        )
+        for result in unmixed.checks
+        if result.check not in SEES_DISTRACTORS
+    }
 
 
 async def _examine(case: Case, name: str, check: Check) -> CheckResult:
