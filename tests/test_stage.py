@@ -189,6 +189,19 @@ def test_errors_are_tried_again_and_rejections_are_final(tmp_path: Path) -> None
     assert [row.key for row in folder.rows("things.failed", Failure)] == ["1"]
 
 
+def test_errors_stay_on_record_when_nothing_is_left_to_do(tmp_path: Path) -> None:
+    async def one_breaks(item: int) -> Thing:
+        if item == 2:
+            raise ValueError("odd")
+        return _thing(item)
+
+    folder = RunFolder.create(tmp_path / "run", {})
+    for _ in range(2):
+        assert _run(folder, 9, _stage(one_breaks), until=4).errors == {"ValueError": 1}
+        assert [row.key for row in folder.rows("things.failed", Failure)] == ["2"]
+        assert folder.manifest().stages["things"].errors == {"ValueError": 1}
+
+
 @pytest.mark.parametrize("error", [SandboxUnavailable, ModelUnavailable, KeyError])
 def test_a_stage_in_which_everything_breaks_stops(tmp_path: Path, error: type[Exception]) -> None:
     asked: list[int] = []

@@ -137,10 +137,10 @@ async def run(
     Raises `StageError` when item after item breaks, `StoreError` when rows can't be written.
     """
     with folder.lock(), ExitStack() as stack:
-        ledger = stack.enter_context(_Ledger(stage, folder))
+        ledger = stack.enter_context(_Ledger(stage, folder, until))
         bar = stack.enter_context(_Bar(stage.name, console, until or total, until is not None))
         bar.show(ledger)
-        if until is None or ledger.accepted < until:
+        if not ledger.complete:
             await _Runner(stage, inputs, ledger, concurrency, until, bar).run()
         return ledger.report()
 
@@ -194,7 +194,7 @@ class _Runner(Generic[In, Out]):
                 if item is not None:
                     self._window.append(asyncio.create_task(self._attempt(item)))
             self._commit()
-            if self._until is not None and self._ledger.accepted >= self._until:
+            if self._ledger.complete:
                 return
 
     def _commit(self) -> None:
@@ -288,8 +288,9 @@ async def _as_async(items: Iterable[In]) -> AsyncIterable[In]:
 class _Ledger(Generic[In, Out]):
     """The stage's files: what is on record, and the writing of more."""
 
-    def __init__(self, stage: Stage[In, Out], folder: RunFolder) -> None:
+    def __init__(self, stage: Stage[In, Out], folder: RunFolder, until: int | None) -> None:
         self._stage = stage
+        self._until = until
         self._folder = folder
         self._failed_name = f"{stage.name}.failed"
         self._files = ExitStack()
@@ -320,6 +321,11 @@ class _Ledger(Generic[In, Out]):
     def __exit__(self, *exc: object) -> None:
         with self._files:
             self._record()
+
+    @property
+    def complete(self) -> bool:
+        """Whether as many are accepted as were asked for."""
+        return self._until is not None and self.accepted >= self._until
 
     def _read_main(self) -> set[str]:
         """Keys and ids of the accepted items. Ids only where side rows need them."""
@@ -352,15 +358,15 @@ class _Ledger(Generic[In, Out]):
         return StoreError(f"{path!r} holds rows of something else ({error!r}): restore the file")
 
     def _read_failed(self) -> None:
-        """Rejected items stay; errors are taken off the record, for they are tried again."""
-        broken = 0
+        """Rejected items stay; errors that are tried again now are taken off the record."""
         for failure in self._folder.rows(self._failed_name, Failure):
             if failure.kind == "error":
-                broken += 1
+                self.errors[failure.type or ""] += 1
             else:
                 self.known.add(failure.key)
                 self.rejected[failure.check or ""] += 1
-        if broken:
+        if self.errors and not self.complete:
+            self.errors.clear()
             rows = self._folder.rows(self._failed_name, Failure)
             kept = (to_line(row) for row in rows if row.kind != "error")
             self._folder.replace(f"{self._failed_name}.jsonl", kept)

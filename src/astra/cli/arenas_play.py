@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.text import Text
 
 from astra.arenas.folder import find_arena
-from astra.cli.arenas_show import document_text
+from astra.cli.arenas_show import document_tree
 from astra.cli.console import out, plain
 from astra.cli.options import ArenaId, Run, SandboxLevel
 from astra.errors import ConfigError, HostError
@@ -160,7 +160,7 @@ class Person:
 
     def _print_tools(self, tools: Sequence[ToolDocument]) -> None:
         for document in tools:
-            self._console.print(document_text(document))
+            self._console.print(document_tree(document))
 
     def _show_result(self, content: str, request: CallRequest) -> None:
         before = self._score().solved

@@ -136,25 +136,22 @@ def _target(target: Target) -> str:
 def _print_tools(console: Console, arena: Arena, *, source: bool) -> None:
     console.print(Text("tools", style="bold"))
     for tool in arena.tools:
-        console.print(document_text(tool.document))
+        console.print(document_tree(tool.document))
         if source:
             console.print(Syntax(clean(tool.source), "python", word_wrap=True))
 
 
-def document_text(document: ToolDocument) -> Text:
+def document_tree(document: ToolDocument) -> Tree:
     """A tool's name, description and parameters; the required ones are marked with *."""
-    text = Text.assemble(
-        "  ", plain(document.name, "bold yellow"), "  ", plain(document.description, limit=_LONG)
-    )
+    description = plain(document.description, limit=_LONG)
+    tree = Tree(Text.assemble(plain(document.name, "bold yellow"), "  ", description))
     schema = document.parameters
     properties, required = schema.get("properties"), schema.get("required")
     for name, about in (properties if isinstance(properties, dict) else {}).items():
-        about = about if isinstance(about, dict) else {}
         mark = "*" if isinstance(required, list) and name in required else ""
-        text.append("\n      ")
-        text.append_text(plain(f"{name}{mark}", "cyan"))
-        text.append_text(plain(_about(about), "dim", limit=_LONG))
-    return text
+        about = plain(_about(about if isinstance(about, dict) else {}), "dim", limit=_LONG)
+        tree.add(Text.assemble(plain(f"{name}{mark}", "cyan"), "  ", about))
+    return tree
 
 
 def _about(schema: dict[str, Json]) -> str:
@@ -164,7 +161,7 @@ def _about(schema: dict[str, Json]) -> str:
     if "default" in schema:
         parts.append(f"default {_literal(schema['default'])}")
     parts.append(str(schema.get("description", "")))
-    return "  " + "; ".join(part for part in parts if part)
+    return "; ".join(part for part in parts if part)
 
 
 def _print_certificate(console: Console, certificate: Certificate | None) -> None:

@@ -31,7 +31,7 @@ def stats_command(run: Run, as_json: AsJson = False) -> None:
         **_count(folder.rows(ARENAS, Arena)),
         "stages": {
             name: _stage(folder, name, manifest.stages.get(name, StageCounts()))
-            for name in sorted({*manifest.stages, *_with_failures(folder)})
+            for name in dict.fromkeys((*manifest.stages, *sorted(_with_failures(folder))))
         },
         "seeds": manifest.seeds,
         "version": manifest.version,
