@@ -391,18 +391,16 @@ class World:
 
     def _find_extremes(self, table: str, by: str, attribute: str, order: str) -> dict[str, int]:
         """All groups at once: one window query is as quick as one group's."""
-        kept = [[group.value] for groups in self.groups[table, by].values() for group in groups]
+        kept = [g.value for groups in self.groups[table, by].values() for g in groups]
         name, g, a = self._name(table), _q(by), _q(attribute)
-        self._db.execute("CREATE OR REPLACE TEMP TABLE __kept (value VARCHAR)")
-        if kept:
-            self._db.executemany("INSERT INTO __kept VALUES (?)", kept)
         found = self._db.execute(
             f"SELECT g, any_value(r) FROM (SELECT {g} AS g, __row AS r, "
             f"rank() OVER (PARTITION BY {g} ORDER BY {a} "
             f"{'DESC' if order == 'highest' else 'ASC'}) AS k, "
             f"count(*) OVER (PARTITION BY {g}) - count({a}) OVER (PARTITION BY {g}) AS nulls "
-            f"FROM {name} SEMI JOIN __kept ON {g} = value) "
-            "WHERE k = 1 AND nulls = 0 GROUP BY g HAVING count(*) = 1"
+            f"FROM {name} SEMI JOIN (SELECT unnest(?::VARCHAR[]) AS value) ON {g} = value) "
+            "WHERE k = 1 AND nulls = 0 GROUP BY g HAVING count(*) = 1",
+            [kept],
         ).fetchall()
         return dict(found)
 
