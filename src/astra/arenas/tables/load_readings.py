@@ -93,6 +93,12 @@ READINGS: tuple[Reading, ...] = (
         _FINITE.format(f"replace({_SIGN}, ',', '')"),
     ),
     _matched(
+        "dotted integer",
+        Kind.integer,
+        r"[-−]?(0|[1-9]\d{0,2}(\.\d{3}){0,4})",
+        f"TRY_CAST(replace({_SIGN}, '.', '') AS BIGINT)",
+    ),
+    _matched(
         "decimal comma",
         Kind.number,
         r"[-−]?(0|[1-9]\d{0,14})(,\d+)?",

@@ -117,6 +117,12 @@ def _reading(
             if raw.decimal_comma:
                 continue
             return reading, "commas in its numbers were read as grouping thousands"
+        if name == "dotted integer":
+            if not raw.decimal_comma:
+                continue
+            return reading, "points in its numbers were read as grouping thousands"
+        if name == "number" and raw.decimal_comma and column.fits("dotted integer"):
+            return None, "points may group thousands or mark decimals; write plain numbers"
         if name == "decimal comma":
             if not raw.decimal_comma:
                 continue
@@ -165,10 +171,8 @@ def _mixed(column: Candidate, raw: RawTable, connection: duckdb.DuckDBPyConnecti
     if closest.kind is Kind.integer and column.zeros and fitting + column.zeros == column.values:
         return ["numbers with leading zeros; read as text"]
     # What is stored as text is text; only a file without types may have meant another.
-    if column.holds is Holds.text or fitting < MOSTLY * column.values:
+    if column.holds is Holds.text or not MOSTLY * column.values <= fitting < column.values:
         return []
-    if fitting == column.values:
-        return ["read as text"]
     misfit = _first_misfit(column, closest, raw, connection)
     return [
         f"mixed: {fitting} of {column.values} values are of type {closest.kind.value}, "
