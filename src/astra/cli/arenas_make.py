@@ -29,7 +29,6 @@ from astra.arenas.tables.source import (
 from astra.cli.console import err, out, print_json
 from astra.cli.options import AsJson, Level, SandboxLevel
 from astra.errors import ConfigError
-from astra.models.embed_openai import OpenAIEmbedder
 from astra.models.embed_tfidf import TfidfEmbedder
 from astra.ports import Embedder
 from astra.sandbox import open_sandbox
@@ -291,4 +290,6 @@ def _embedder(model: str | None, base_url: str | None, key_env: str | None) -> E
         key = os.environ.get(key_env)
         if key is None:
             raise ConfigError(f"--embed-api-key-env: no environment variable {key_env!r} is set")
+    from astra.models.embed_openai import OpenAIEmbedder  # late: a second, for few users
+
     return OpenAIEmbedder(model, base_url, key)

@@ -12,7 +12,6 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-from sklearn.feature_extraction.text import TfidfVectorizer
 
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _TOKEN = re.compile(r"(?P<chinese>[\u3400-\u9fff]+)|[^\W\d_\u3400-\u9fff]+|\d+")
@@ -39,6 +38,9 @@ class TfidfEmbedder:
         return await asyncio.to_thread(self._fitted, texts)
 
     def _fitted(self, texts: Sequence[str]) -> np.ndarray:
+        # Late: importing it takes longer than most commands that never embed.
+        from sklearn.feature_extraction.text import TfidfVectorizer
+
         if not any(True for text in texts for _ in terms(text)):
             return np.zeros((len(texts), 1), dtype=np.float32)
         # The library has no types: they are guessed from its defaults.

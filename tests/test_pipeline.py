@@ -1,0 +1,152 @@
+"""From tables to a run folder: the same bytes whatever happens on the way."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from astra.arenas.certificate import certify
+from astra.arenas.folder import read_arenas
+from astra.cli.main import run
+from astra.sandbox import open_sandbox
+from astra.types import arena_id
+
+WORLD = Path(__file__).parents[1] / "examples" / "world"
+ARGUMENTS = ["arenas", "make", "--tables", str(WORLD), "--languages", "en,zh", "--seed", "11"]
+
+
+def make(out: Path, count: int, *more: str) -> list[str]:
+    return [*ARGUMENTS, "--count", str(count), "--out", str(out), *more]
+
+
+def rows(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("made") / "run"
+    assert run(make(out, 24)) == 0
+    return out
+
+
+def test_all_that_was_asked_for_is_certified(made: Path) -> None:
+    arenas, certificates = rows(made / "arenas.jsonl"), rows(made / "certificates.jsonl")
+    assert len(arenas) == 24
+    assert [c["arena"] for c in certificates] == [a["id"] for a in arenas]
+    assert all(c["certified"] and len(c["checks"]) == 10 for c in certificates)
+    assert all(a["id"] == arena_id(a) for a in arenas)
+
+
+def test_distractors_are_of_other_domains_and_names(made: Path) -> None:
+    shown = Counter[str]()
+    for arena, distractors in read_arenas(made):
+        own = {tool.name for tool in arena.tools}
+        domains = {tool.domain for tool in arena.tools} | {arena.domain}
+        for drawn, tool in zip(arena.distractors, distractors, strict=True):
+            shown[drawn.band] += 1
+            assert tool.name == drawn.name not in own
+            assert tool.domain not in domains
+            assert tool.language == arena.language
+    assert set(shown) <= {"high", "medium", "low"}
+    assert shown["low"] > 20
+
+
+def test_train_arenas_show_no_tool_of_test_arenas(made: Path) -> None:
+    split = {row["id"]: row["split"] for row in rows(made / "tools.jsonl")}
+    train = [arena for arena, _ in read_arenas(made, "train")]
+    assert all(split[d.tool] == "train" for arena in train for d in arena.distractors)
+
+
+def test_same_seed_same_bytes_and_another_seed_others(made: Path, tmp_path: Path) -> None:
+    assert run(make(tmp_path / "again", 24, "--concurrency", "3")) == 0
+    for name in ("arenas.jsonl", "candidates.jsonl", "tools.jsonl"):
+        assert (tmp_path / "again" / name).read_bytes() == (made / name).read_bytes()
+    other = [*make(tmp_path / "other", 4), "--seed", "12"]
+    assert run(other) == 0
+    ids = {row["id"] for row in rows(made / "arenas.jsonl")}
+    assert not ids & {row["id"] for row in rows(tmp_path / "other" / "arenas.jsonl")}
+
+
+def test_going_on_with_other_options_is_refused(
+    made: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(make(made, 24, "--hops", "1:2")) == 2
+    assert "hops" in capsys.readouterr().err
+
+
+def test_a_finished_run_does_nothing_again(made: Path) -> None:
+    before = (made / "arenas.jsonl").stat().st_mtime_ns
+    assert run(make(made, 24)) == 0
+    assert (made / "arenas.jsonl").stat().st_mtime_ns == before
+
+
+async def test_certificates_hold_from_the_files_alone(made: Path) -> None:
+    async with open_sandbox() as sandbox:
+        for arena, distractors in list(read_arenas(made))[:4]:
+            certificate = await certify(arena, distractors, sandbox, seed=5)
+            assert certificate.certified, certificate
+
+
+def test_json_says_what_was_made(made: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(make(made, 24, "--json")) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["arenas"] == 24
+    assert said["stages"]["arenas"]["resumed"] == 24
+
+
+def test_killed_ten_times_it_gives_the_same_bytes(made: Path, tmp_path: Path) -> None:
+    """SIGKILL at random moments; what was recorded is not computed again."""
+    out, rng, kills = tmp_path / "killed", random.Random(3), 0
+    command = [sys.executable, "-m", "astra", *make(out, 24)]
+    environment = {**os.environ, "PYTHONPATH": ""}
+    seen = 0
+    while True:
+        process = subprocess.Popen(
+            command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        if kills >= 10:
+            assert process.wait(timeout=120) == 0
+            break
+        _wait_for_work(out, seen, process)
+        time.sleep(rng.uniform(0, 0.4))
+        process.send_signal(signal.SIGKILL)
+        process.wait(timeout=30)
+        kills += 1
+        recorded = _whole_lines(out / "candidates.jsonl")
+        assert recorded >= seen
+        seen = recorded
+    for name in ("arenas.jsonl", "candidates.jsonl", "tools.jsonl"):
+        assert (out / name).read_bytes() == (made / name).read_bytes()
+    for name in ("certificates.jsonl", "candidate-certificates.jsonl"):
+        asked = [(row["arena"], row["checks"]) for row in rows(made / name)]
+        assert [(row["arena"], row["checks"]) for row in rows(out / name)] == asked
+
+
+def _wait_for_work(out: Path, seen: int, process: subprocess.Popen[bytes]) -> None:
+    """Until the process has written something more, or is done."""
+    for _ in range(1200):
+        if process.poll() is not None or (
+            _size(out) > 0 and _whole_lines(out / "candidates.jsonl") > min(seen, 23)
+        ):
+            return
+        time.sleep(0.02)
+
+
+def _size(out: Path) -> int:
+    path = out / "candidates.jsonl"
+    return path.stat().st_size if path.exists() else 0
+
+
+def _whole_lines(path: Path) -> int:
+    return path.read_bytes().count(b"\n") if path.exists() else 0
