@@ -9,18 +9,21 @@ from __future__ import annotations
 
 import itertools
 
-from astra.arenas.certificate.case import Call, Case, Finding, Step, answered, shown
-from astra.arenas.certificate.documents import parameters_of, required_of, types_of, validator
+from astra.arenas.certificate.case import Call, Case, Finding, Step, answered, gold, shown
+from astra.arenas.certificate.documents import has_type, parameters_of, required_of, types_of
 from astra.rewards import same_scalar, solves
 from astra.text import as_number
-from astra.types import Json, Scalar, Target, Tool, canonical_json
+from astra.types import Json, Scalar, Target, Tool
 
 MOST_CALLS = 8
 """Calls per distractor and goal."""
 
 
 async def check_distractors(case: Case) -> int:
-    """Number of calls made; raises `Finding` when a distractor answers a goal."""
+    """Number of calls made; raises `Finding` when a distractor answers a goal or spoils one.
+
+    After the distractors the gold calls are made again, in the same episode.
+    """
     planned = [
         (step, Call(tool.name, arguments, f"a call to distractor {tool.name!r}"))
         for tool in case.distractors
@@ -29,14 +32,17 @@ async def check_distractors(case: Case) -> int:
     ]
     if not planned:
         return 0
-    calls = [call for _, call in planned]
-    outcomes = await case.run("plain", calls)
-    for (step, call), outcome in zip(planned, outcomes, strict=True):
+    again = [gold(step) for step in case.steps]
+    outcomes = await case.run("plain", [*(call for _, call in planned), *again])
+    for (step, call), outcome in zip(planned, outcomes[: len(planned)], strict=True):
         if answered(outcome) and any(solves(t, outcome.value) for t in _loosened(step)):
             raise Finding(
                 f"distractor {call.tool!r} answers goal {step.goal.id!r}",
                 call=shown(call.tool, call.arguments),
             )
+    for step, outcome in zip(case.steps, outcomes[len(planned) :], strict=True):
+        if not answered(outcome) or not solves(step.target, outcome.value):
+            raise Finding(f"after calls to distractors {gold(step).what} does not solve it")
     return len(planned)
 
 
@@ -63,22 +69,23 @@ def _says_much(value: Scalar) -> bool:
 
 
 def borrowed_calls(tool: Tool, step: Step) -> list[dict[str, Json]]:
-    """Calls to another tool that ask with the goal's arguments; [] if they do not fit it."""
+    """Calls to another tool that ask with the goal's arguments; [] if they do not fit it.
+
+    Arguments keep their name where the tool has it, else they go to the first free parameter of
+    their type, in the given order and in reverse.
+    """
     schemas = parameters_of(tool)
-    gold = step.call.arguments
-    named = {name: value for name, value in gold.items() if name in schemas}
-    rest = [value for name, value in gold.items() if name not in schemas]
+    gold_arguments = step.call.arguments
+    named = {n: v for n, v in gold_arguments.items() if n in schemas and _fits(schemas[n], v)}
+    rest = [value for name, value in gold_arguments.items() if name not in named]
     free = [name for name in required_of(tool) if name not in named]
     free += [name for name in schemas if name not in named and name not in free]
-    candidates: list[list[Json]] = []
-    for values in ([*rest], [*reversed(rest)]):
-        candidates.append(values)
-    found: dict[str, dict[str, Json]] = {}
-    for values in candidates:
+    found: list[dict[str, Json]] = []
+    for values in (rest, rest[::-1])[: len(rest) or 1]:
         for arguments in _placed(tool, named, free, values):
-            if validator(tool).is_valid(arguments):
-                found.setdefault(canonical_json(arguments), arguments)
-    return list(found.values())[:MOST_CALLS]
+            if arguments not in found:
+                found.append(arguments)
+    return found[:MOST_CALLS]
 
 
 def _placed(
@@ -94,9 +101,9 @@ def _placed(
                 placed[name] = value
                 left.remove(name)
                 break
-    open_names = [name for name in required_of(tool) if name not in placed]
     if not placed and schemas:
         return []
+    open_names = [name for name in required_of(tool) if name not in placed]
     choices = [_fillings(schemas[name], [*named.values(), *values]) for name in open_names]
     return [
         placed | dict(zip(open_names, chosen, strict=True))
@@ -105,15 +112,7 @@ def _placed(
 
 
 def _fits(schema: dict[str, Json], value: Json) -> bool:
-    if schema.get("enum"):
-        return value in schema["enum"]
-    kinds = types_of(schema)
-    if isinstance(value, bool):
-        return "boolean" in kinds
-    if isinstance(value, int | float):
-        return "number" in kinds or ("integer" in kinds and value == int(value))
-    kind = {str: "string", list: "array", dict: "object"}.get(type(value), "null")
-    return kind in kinds
+    return has_type(schema, value) and ("enum" not in schema or value in schema["enum"])
 
 
 def _fillings(schema: dict[str, Json], given: list[Json]) -> list[Json]:

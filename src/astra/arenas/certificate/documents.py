@@ -32,6 +32,7 @@ KEYWORDS = frozenset(
     properties required additionalProperties""".split()
 )
 _FIXED_PATTERN = re.compile(r"(?:[^()*+?{}|\\]|\\[dwsDWS.\-/]|\{\d{1,3}\})*")
+_PLAIN = frozenset({"type", "title", "description", "enum", "default", "examples", "format"})
 _TYPES = Draft202012Validator.TYPE_CHECKER
 _DRAFT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -73,6 +74,15 @@ def types_of(schema: dict[str, Json]) -> list[str]:
 def has_type(schema: dict[str, Json], value: Json) -> bool:
     """Whether a value is of a JSON type that the schema names."""
     return any(_TYPES.is_type(value, kind) for kind in types_of(schema))
+
+
+def accepts(schema: dict[str, Json], value: Json) -> bool:
+    """Whether a parameter's schema takes a value; only what is beyond type and enum needs more."""
+    if not has_type(schema, value) or ("enum" in schema and value not in schema["enum"]):
+        return False
+    if _PLAIN.issuperset(schema):
+        return True
+    return _validator(canonical_json(schema)).is_valid(value)
 
 
 def defaults_of(tool: Tool) -> dict[str, Json]:
@@ -199,9 +209,8 @@ def _check_values(where: str, schema: dict[str, Json]) -> None:
             raise _Bad(f"enum value {value!r} of {where} does not fit its own schema")
     offered = [("example", value) for value in schema.get("examples", [])]
     offered += [(name, schema[name]) for name in ("default", "const") if name in schema]
-    check = Draft202012Validator(schema) if offered else None
     for what, value in offered:
-        if check is not None and not check.is_valid(value):
+        if not accepts(schema, value):
             raise _Bad(f"{what} {value!r} of {where} does not fit its own schema")
 
 

@@ -16,11 +16,11 @@ from typing import NamedTuple
 
 from astra.arenas.certificate.case import Case, Step
 from astra.arenas.certificate.documents import (
+    accepts,
     defaults_of,
     parameters_of,
     required_of,
     types_of,
-    validator,
 )
 from astra.text import as_date, as_number, normalise
 from astra.types import Json, Tool, canonical_json
@@ -94,7 +94,7 @@ def wrong_calls(case: Case, step: Step, rng: random.Random) -> list[Mutant]:
         key = canonical(tool, mutant.arguments)
         made = mutant.kind not in ("decoy", "other_goal")
         same = key == right or (made and canonical(tool, mutant.arguments, names) == right_part)
-        if not same and key not in found and validator(tool).is_valid(mutant.arguments):
+        if not same and key not in found:
             found[key] = mutant
     return list(found.values())
 
@@ -105,18 +105,19 @@ def _made(
     """Changes of one significant argument, in turns over the arguments; then swaps; then both
     a significant and an optional argument."""
     schemas = parameters_of(tool)
+    set_names = [name for name in names if name in gold]
     lists = [
         [
             Mutant(kind, gold | {name: value})
             for kind, value in other_values(schemas[name], gold[name], rng)
+            if accepts(schemas[name], value)
         ]
-        for name in names
-        if name in gold
+        for name in set_names
     ]
     single = [m for turn in itertools.zip_longest(*lists) for m in turn if m is not None]
     yield from single[:MOST_MUTANTS]
-    for a, b in itertools.combinations([name for name in names if name in gold], 2):
-        if types_of(schemas[a]) == types_of(schemas[b]):
+    for a, b in itertools.combinations(set_names, 2):
+        if accepts(schemas[a], gold[b]) and accepts(schemas[b], gold[a]):
             yield Mutant("swap", gold | {a: gold[b], b: gold[a]})
     yield from single[MOST_MUTANTS:]
     for mutant in single:
