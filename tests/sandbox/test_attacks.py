@@ -18,10 +18,11 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from sandbox_attacks import ATTACKS, Attack
+from sandbox_levels import WORKING
 
 from astra.errors import SandboxError
 from astra.ports import CallOutcome, Episode, Limits, SandboxSession
-from astra.sandbox import LEVELS, ForkServer, open_sandbox
+from astra.sandbox import ForkServer, open_sandbox
 from astra.testing.sandbox_suite import tool
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -111,7 +112,7 @@ def _breached(found: Any) -> bool:
     return isinstance(found, CallOutcome) and str(found.value).startswith("breach")
 
 
-@pytest.fixture(scope="module", params=LEVELS)
+@pytest.fixture(scope="module", params=WORKING)
 def level(request: pytest.FixtureRequest) -> str:
     return request.param
 

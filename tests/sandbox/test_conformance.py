@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
+from sandbox_levels import WORKING
 
 from astra.ports import Sandbox
 from astra.sandbox import RemoteSandbox, open_sandbox
@@ -15,7 +16,7 @@ from astra.testing.sandbox_suite import SandboxSuite
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
-@pytest.fixture(scope="module", params=["namespaces", "landlock", "unsafe", "remote"])
+@pytest.fixture(scope="module", params=[*WORKING, "unsafe", "remote"])
 def asked(request: pytest.FixtureRequest) -> str:
     return request.param
 

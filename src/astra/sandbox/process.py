@@ -125,6 +125,14 @@ class Zygote:
         self.kill(child)
         self._exits.pop(child, None)
 
+    def look(self) -> bool:
+        """Whether it is alive, as of now rather than of the event loop's last turn."""
+        if self.alive:
+            self._on_message()
+        if self.alive and self._process.poll() is not None:
+            self._hang_up("it was killed")
+        return self.alive
+
     async def exit_status(self, child: int, seconds: float = 2.0) -> int | None:
         """The wait status of a child that is ending; -1: never forked; None: unknown."""
         exit_ = self._exits.get(child)

@@ -25,6 +25,8 @@ LEVELS: tuple[Level, ...] = ("namespaces", "landlock")
 _HASH_SEEDS = 8
 """Zygotes of at most this many hash seeds are kept; the longest unused one goes."""
 
+_CLOSED = "this sandbox is closed; open another"
+
 
 class ForkServer:
     """A `Sandbox` on this machine. Use `open_sandbox`."""
@@ -80,22 +82,31 @@ class ForkServer:
 
     async def _lease(self, hash_seed: int) -> Child:
         if not self._open:
-            raise SandboxUnavailable("this sandbox is closed; open another")
+            raise SandboxUnavailable(_CLOSED)
         if not 0 <= hash_seed < 1 << 32:
             raise ConfigError(f"hash_seed {hash_seed!r} is not from 0 to 4294967295; choose one")
         pool = self._pools.get(hash_seed)
         if pool is None:
-            pool = self._pools[hash_seed] = _Pool(
-                self._level, hash_seed, self._workers, self._spares
-            )
-            await self._retire()
+            pool = _Pool(self._level, hash_seed, self._workers, self._spares)
+            self._pools[hash_seed] = pool
         self._pools.move_to_end(hash_seed)
-        return await pool.lease()
+        pool.waiting += 1  # before anything is awaited: nobody retires it meanwhile
+        try:
+            await self._retire()
+            child = await pool.lease()
+        finally:
+            pool.waiting -= 1
+        if not self._open:
+            child.discard()
+            raise SandboxUnavailable(_CLOSED)
+        return child
 
     async def _retire(self) -> None:
-        for seed in list(self._pools)[: -_HASH_SEEDS or None]:
-            if self._pools[seed].idle:
-                await self._pools.pop(seed).close()
+        surplus = [p for p in list(self._pools.values())[:-_HASH_SEEDS] if p.idle]
+        for pool in surplus:
+            self._pools.pop(pool.hash_seed, None)
+        for pool in surplus:
+            await pool.close()
 
 
 class _Pool:
@@ -103,35 +114,48 @@ class _Pool:
 
     def __init__(self, level: Level, hash_seed: int, workers: int, spares: int) -> None:
         self._level: Level = level
-        self._hash_seed = hash_seed
+        self.hash_seed = hash_seed
         self._spares = spares
         self._slots: list[_Slot] = [_Slot() for _ in range(workers)]
         self._turn = 0
+        self._closed = False
+        self.waiting = 0
+        """Leases under way."""
 
     async def lease(self) -> Child:
+        """A child that nobody else has. Starts a zygote where there is none, or a dead one."""
         self._turn = (self._turn + 1) % len(self._slots)
         slot = self._slots[self._turn]
+        while True:
+            zygote = await self._zygote(slot)
+            child = slot.spares.popleft() if slot.spares else Child(zygote)
+            while len(slot.spares) < self._spares:
+                slot.spares.append(Child(zygote))
+            if zygote.alive:  # it may have been found dead only now
+                return child
+            child.discard()
+
+    async def _zygote(self, slot: _Slot) -> Zygote:
         async with slot.lock:
-            if slot.zygote is None or not slot.zygote.alive:
+            if self._closed:
+                raise SandboxUnavailable(_CLOSED)
+            if slot.zygote is None or not slot.zygote.look():
                 await slot.close()
-                slot.zygote = await Zygote.start(self._level, self._hash_seed)
-        child = slot.spares.popleft() if slot.spares else Child(slot.zygote)
-        while len(slot.spares) < self._spares:
-            slot.spares.append(Child(slot.zygote))
-        return child
+                slot.zygote = await Zygote.start(self._level, self.hash_seed)
+            return slot.zygote
 
     @property
     def idle(self) -> bool:
         """Whether no session has a child of this pool."""
-        return all(
-            not slot.lock.locked()
-            and (slot.zygote is None or slot.zygote.children <= len(slot.spares))
-            for slot in self._slots
+        return not self.waiting and all(
+            slot.zygote is None or slot.zygote.children <= len(slot.spares) for slot in self._slots
         )
 
     async def close(self) -> None:
+        self._closed = True
         for slot in self._slots:
-            await slot.close()
+            async with slot.lock:
+                await slot.close()
 
 
 class _Slot:
@@ -198,6 +222,8 @@ async def open_sandbox(
     nothing. `workers`: zygotes per hash seed, about one per core. `spares`: children that each
     keeps forked in advance. Raises `SandboxUnavailable` when the level does not work.
     """
+    if workers < 1 or spares < 0:
+        raise ConfigError(f"workers={workers!r}, spares={spares!r}; give at least 1 and 0")
     refused: list[str] = []
     server: ForkServer | None = None
     for candidate in LEVELS if level == "auto" else (level,):
