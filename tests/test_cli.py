@@ -18,11 +18,14 @@ from astra.cli.config_file import expand
 from astra.cli.console import clean, print_error, print_json
 from astra.errors import ConfigError, StoreError
 
-VERBS = [f"arenas {verb}" for verb in ("certify", "show", "play", "stats")]
+VERBS = [
+    "demo",
+    *(f"arenas {v}" for v in ("make", "certify", "show", "play", "evaluate", "stats")),
+]
 
 
 def make_command(
-    tables: Annotated[list[str] | None, typer.Option("--tables", "--from")] = None,
+    tables: Annotated[list[str] | None, typer.Option("--tables", "-t")] = None,
     count: Annotated[int, typer.Option("--count", "-n")] = 10,
     hops: str = "1:5",
     languages: str = "en",
@@ -76,16 +79,16 @@ def test_what_is_typed_wins(tmp_path: Path) -> None:
     assert _expand(tmp_path, text, "--count", "5") == [
         *("--tables=a", "--mix", "--hops=2", "--count", "5")
     ]
-    typed = ["-n5", "--from=b", "--no-mix", "--hops=3"]
+    typed = ["-n5", "-t=b", "--no-mix", "--hops=3"]
     assert _expand(tmp_path, text, *typed) == typed
 
 
 def test_sections_on_tables_are_passed_on_as_a_file(tmp_path: Path) -> None:
     path = tmp_path / "arenas.toml"
     text = 'from = "data"\ncount = -1\n[tables.countries]\ndomain = "places"'
-    assert _expand(tmp_path, text) == ["--from=data", "--count=-1", f"--tables-config={path}"]
+    assert _expand(tmp_path, text) == ["--tables=data", "--count=-1", f"--tables-config={path}"]
     assert _expand(tmp_path, text, "--tables-config", "x") == [
-        *("--from=data", "--count=-1", "--tables-config", "x")
+        *("--tables=data", "--count=-1", "--tables-config", "x")
     ]
 
 
@@ -98,6 +101,7 @@ def test_sections_on_tables_are_passed_on_as_a_file(tmp_path: Path) -> None:
         ('unsafe = "yes"', "unsafe = 'yes': write true or false"),
         ("count = true", "count = True: write a text, a number"),
         ("hops = [[1]]", r"hops = \[1\]"),
+        ("from = 'x'\ntables = 'y'", "'tables' and 'from' are one option"),
         ("tables-config = 'x'\ntables_config = 'y'", "are one option"),
         ("= what", "is no TOML file"),
     ],
@@ -117,6 +121,10 @@ def test_files_that_are_none(tmp_path: Path) -> None:
     (tmp_path / "x").write_bytes(b"\xff\xfe")
     with pytest.raises(ConfigError, match="no TOML file"):
         expand([f"@{tmp_path}/x"], [])
+    with pytest.raises(ConfigError, match="is larger than"):
+        expand(["@/dev/zero"], [])
+    (tmp_path / "x").write_bytes(b"\xef\xbb\xbf# a byte order mark, as some editors write it")
+    assert expand([f"@{tmp_path}/x"], []) == []
     assert expand(["run", "--", "@not-a-file"], []) == ["run", "--", "@not-a-file"]
 
 

@@ -3,7 +3,7 @@
 The file's top-level keys are names of options, with dashes or underscores. Lists repeat the
 option, or are joined by commas where it takes one value; booleans switch flags. What is typed on
 the command line wins. `[tables.*]` sections are no options: the file's path goes on to the command
-as `--tables-config`.
+as `--tables-config`. TOML has no room for a key `tables` beside them, so `from` stands for it.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from astra.types import Json
 
 _SECTION = "tables"
 _SECTION_OPTION = "--tables-config"
+_LONGEST = 2**20
+_OTHER_NAMES = {"from": "tables"}
 
 
 class Parameter(Protocol):
@@ -57,7 +59,7 @@ def _from_file(path: Path, options: Sequence[Parameter], typed: Sequence[str]) -
         if key == _SECTION and isinstance(value, Mapping):
             spelling, value = _SECTION_OPTION, str(path)
         else:
-            spelling = f"--{key.replace('_', '-')}"
+            spelling = f"--{_OTHER_NAMES.get(key, key).replace('_', '-')}"
         option = by_name.get(spelling)
         if option is None or isinstance(value, Mapping):
             raise _unknown(path, key, value, by_name)
@@ -72,7 +74,10 @@ def _from_file(path: Path, options: Sequence[Parameter], typed: Sequence[str]) -
 def _read(path: Path) -> dict[str, Json]:
     try:
         with path.open("rb") as file:
-            return tomllib.load(file)
+            content = file.read(_LONGEST + 1)
+        if len(content) > _LONGEST:
+            raise ConfigError(f"{str(path)!r} is larger than {_LONGEST} bytes: give a TOML file")
+        return tomllib.loads(content.decode("utf-8-sig"))
     except FileNotFoundError:
         raise ConfigError(
             f"there is no file {str(path)!r}: give @ and a path to a TOML file"

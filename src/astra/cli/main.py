@@ -121,6 +121,8 @@ def root(
 ) -> None:
     """Train tool-using agents on certified arenas made from your own tables.
 
+    Options can also stand in a TOML file, given as @FILE; what is typed wins.
+
     \b
     Examples:
       astra demo
