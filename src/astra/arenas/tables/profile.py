@@ -6,6 +6,7 @@ The user's options win everywhere. What is guessed is guessed from names and val
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from astra.arenas.tables.load import Tables
@@ -103,7 +104,7 @@ def _column(
         base = split_suffix(name)[0]
     elif "zh" in versions:
         # `name_en` beside `name_zh` is the name.
-        base = name.removesuffix("_en").removesuffix("_english")
+        base = re.sub(r"^(en|english)_|_(en|eng|english)$", "", name)
     labels: dict[Language, str] = {**column_labels(base), **said.labels}
     if variant is None:
         labels = _distinct(labels, said.labels, name, unit, taken)

@@ -16,11 +16,12 @@ from astra.types import Language
 
 # --- variants --------------------------------------------------------------------------------
 
+# Longer marks first: `_zh_cn` is no `_cn`.
 _LANGUAGES: dict[str, Language] = {
+    "zh_hans": "zh",
+    "zh_cn": "zh",
     "zh": "zh",
     "cn": "zh",
-    "zh_cn": "zh",
-    "zh_hans": "zh",
     "chn": "zh",
     "chinese": "zh",
     "中文": "zh",

@@ -157,8 +157,10 @@ def _fitting(table: Profiled, column: str, other: Profiled) -> Iterator[tuple[in
             order = 0 if named else 1 if references == other.key else 2
             yield 10_000 * distance + 1_000 * order + number, references
         elif (
-            references == column == other.key
+            references == column
             and column not in _GENERIC
+            and stats.key
+            and (stats.kind is Kind.text or column == other.key)
             and not table.stats[column].unique
         ):
             yield 50_000 + number, references

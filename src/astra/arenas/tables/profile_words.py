@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from astra.arenas.tables.profile_chinese import CHINESE
 from astra.types import Language
 
 # --- English ---------------------------------------------------------------------------------
@@ -90,229 +91,7 @@ def humanised(name: str) -> str:
 
 # --- Chinese ---------------------------------------------------------------------------------
 
-_CHINESE: dict[str, str] = {
-    line.split()[0]: line.split()[1]
-    for line in """
-    name 名称
-    full_name 全名
-    first_name 名字
-    last_name 姓氏
-    title 标题
-    label 标签
-    id 编号
-    code 代码
-    number 号码
-    type 类型
-    kind 种类
-    category 类别
-    class 级别
-    group 组别
-    status 状态
-    description 描述
-    country 国家
-    continent 大洲
-    region 地区
-    subregion 次区域
-    province 省份
-    state 州
-    county 县
-    district 区
-    city 城市
-    town 城镇
-    village 村庄
-    capital 首都
-    address 地址
-    location 位置
-    place 地点
-    river 河流
-    lake 湖泊
-    sea 海洋
-    ocean 大洋
-    mountain 山峰
-    volcano 火山
-    island 岛屿
-    desert 沙漠
-    airport 机场
-    port 港口
-    station 车站
-    bridge 桥梁
-    building 建筑
-    tower 塔
-    museum 博物馆
-    university 大学
-    school 学校
-    hospital 医院
-    hotel 酒店
-    restaurant 餐厅
-    park 公园
-    company 公司
-    organization 组织
-    airline 航空公司
-    bank 银行
-    brand 品牌
-    manufacturer 制造商
-    supplier 供应商
-    customer 客户
-    client 客户
-    employee 员工
-    manager 经理
-    department 部门
-    team 球队
-    player 球员
-    person 人物
-    people 人物
-    user 用户
-    student 学生
-    teacher 教师
-    author 作者
-    writer 作家
-    artist 艺术家
-    actor 演员
-    director 导演
-    president 总统
-    founder 创始人
-    owner 所有者
-    book 书籍
-    film 电影
-    movie 电影
-    song 歌曲
-    album 专辑
-    game 游戏
-    genre 体裁
-    publisher 出版社
-    product 产品
-    item 物品
-    order 订单
-    invoice 发票
-    sale 销售
-    project 项目
-    task 任务
-    event 事件
-    course 课程
-    element 元素
-    planet 行星
-    moon 卫星
-    star 恒星
-    animal 动物
-    plant 植物
-    species 物种
-    population 人口
-    area 面积
-    density 密度
-    population_density 人口密度
-    length 长度
-    height 高度
-    elevation 海拔
-    altitude 海拔
-    depth 深度
-    width 宽度
-    distance 距离
-    diameter 直径
-    radius 半径
-    size 大小
-    volume 体积
-    weight 重量
-    mass 质量
-    speed 速度
-    temperature 温度
-    pressure 压力
-    power 功率
-    energy 能量
-    capacity 容量
-    duration 时长
-    runtime 片长
-    age 年龄
-    price 价格
-    cost 成本
-    revenue 收入
-    income 收入
-    profit 利润
-    budget 预算
-    salary 工资
-    gdp 国内生产总值
-    gdp_per_capita 人均国内生产总值
-    currency 货币
-    language 语言
-    official_language 官方语言
-    religion 宗教
-    nationality 国籍
-    gender 性别
-    date 日期
-    year 年份
-    month 月份
-    day 日
-    time 时间
-    start_date 开始日期
-    end_date 结束日期
-    founded 成立时间
-    founded_year 成立年份
-    founding_year 成立年份
-    founding_date 成立日期
-    established 成立时间
-    opened 启用时间
-    opening_date 启用日期
-    built 建成时间
-    first_ascent 首次登顶时间
-    birth_date 出生日期
-    date_of_birth 出生日期
-    birth_year 出生年份
-    death_date 逝世日期
-    death_year 逝世年份
-    release_date 发行日期
-    release_year 发行年份
-    rank 排名
-    rating 评分
-    score 得分
-    count 数量
-    quantity 数量
-    amount 金额
-    total 总
-    average 平均
-    annual 年
-    maximum 最高
-    minimum 最低
-    official 官方
-    mean 平均
-    discharge 流量
-    mouth 河口
-    source 源头
-    prominence 相对高度
-    range 山脉
-    mountain_range 山脉
-    latitude 纬度
-    longitude 经度
-    timezone 时区
-    time_zone 时区
-    passengers 旅客吞吐量
-    students 学生人数
-    employees 员工人数
-    enrollment 学生人数
-    calling_code 国际区号
-    postal_code 邮政编码
-    zip 邮政编码
-    phone 电话
-    phone_number 电话号码
-    email 电子邮箱
-    website 网站
-    color 颜色
-    colour 颜色
-    material 材料
-    symbol 符号
-    iso2 两位国家代码
-    iso3 三位国家代码
-    iata IATA代码
-    icao ICAO代码
-    life_expectancy 预期寿命
-    literacy_rate 识字率
-    growth_rate 增长率
-    unemployment_rate 失业率
-    share 份额
-    rate 比率
-    level 等级
-    version 版本
-    """.strip().splitlines()
-}
-_ENGLISH = {chinese: english for english, chinese in reversed(_CHINESE.items())} | {
+_ENGLISH = {chinese: english for english, chinese in reversed(CHINESE.items())} | {
     "名字": "name",
     "姓名": "name",
     "中文名": "name",
@@ -333,18 +112,18 @@ def has_han(text: str) -> bool:
 
 def chinese(name: str) -> str | None:
     """Chinese for an English identifier: as a whole, else word for word; None if unknown."""
-    if name in _CHINESE:
-        return _CHINESE[name]
+    if name in CHINESE:
+        return CHINESE[name]
     plain = name.replace(" ", "_")
     words = plain.split("_")
     last = "_".join([*words[:-1], singular(words[-1])])
-    if last in _CHINESE:
-        return _CHINESE[last]
+    if last in CHINESE:
+        return CHINESE[last]
     expanded = humanised(plain).replace(" ", "_")
-    if expanded in _CHINESE:
-        return _CHINESE[expanded]
+    if expanded in CHINESE:
+        return CHINESE[expanded]
     words = expanded.split("_")
-    parts = [_CHINESE.get(word) for word in words]
+    parts = [CHINESE.get(word) for word in words]
     return "".join(part for part in parts if part) if all(parts) and len(parts) < 4 else None
 
 
