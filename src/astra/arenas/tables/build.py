@@ -5,13 +5,13 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 
+from astra.arenas.certificate.leak import leaks
 from astra.arenas.tables.grammar import Grammar, Phrasing
 from astra.arenas.tables.planner import Plan
 from astra.arenas.tables.slices import Slice
 from astra.arenas.tables.steps import Step
 from astra.arenas.tables.tools import Job, ToolWriter, jobs_of
 from astra.errors import Rejected
-from astra.rewards import stands_in_text
 from astra.types import (
     Arena,
     Goal,
@@ -131,8 +131,7 @@ class Builder:
 
 def _check_leak(question: str, steps: Sequence[Step]) -> None:
     for step in steps:
-        target = Target(matcher=_matcher(step), value=step.answer)
-        if stands_in_text(target, question):
+        if leaks(step.answer, question):
             raise Rejected("leak", f"the answer {step.answer!r} stands in the question")
 
 

@@ -1,17 +1,19 @@
 """Puts a plan into words: the main question, and one sub-question per step.
 
 A phrase is built along the plan, so it holds what the first calls need and speaks of everything
-later by description ("the longest river of that country"). A sub-question names the step it
-builds on instead ("the country found in the first step").
-The words of each language stand in `grammar_en` and `grammar_zh`.
+later by description ("the longest river of that country"). A phrase that would nest too deep is
+cut: what it starts from gets a sentence of its own ("Take the country of … . Which river of that
+country …"). A sub-question names the step it builds on instead ("the country found in the first
+step"). The words of each language stand in `grammar_en` and `grammar_zh`.
 """
 
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
 
 from astra.arenas.tables.grammar_en import English
 from astra.arenas.tables.grammar_zh import Chinese
@@ -20,29 +22,74 @@ from astra.arenas.tables.schema import Schema
 from astra.arenas.tables.steps import Known, Source, Step
 from astra.types import Language
 
+_WEIGHTS = {"lookup": 1.0, "find": 1.5, "convert": 0.0, "difference": 0.5, "days_between": 0.5}
+_WEIGHT = 1.75
+_LIMITS = (2.5, 3.0, 3.0)
+"""How much a phrase may nest before it is cut: two or three plain links, or a group and one."""
+_LONGEST_ROW = 4.0
+"""Weight of all phrases that may stand in one row with commas."""
+
+
+class Names(NamedTuple):
+    """What one row and several rows of a step's table are called."""
+
+    singular: str
+    plural: str
+
 
 class Words(Protocol):
     """One language's words. `rng` chooses among wordings of the same meaning."""
 
-    def known(self, subject: Known, singular: str | None, rng: random.Random) -> str: ...
+    def known(self, subject: Known, singular: str | None, rng: random.Random) -> str:
+        """A value of the question; `singular` None: not to be said what it is."""
+        ...
 
     def result(self, step: Step, number: int, singular: str | None) -> str:
         """How a sub-question speaks of an earlier step's answer; `number` counts from 0."""
         ...
 
     def noun(
-        self, step: Step, nouns: Mapping[str, str], singular: str, plural: str, rng: random.Random
+        self, step: Step, nouns: Mapping[str, str], names: Names, rng: random.Random, unit: bool
     ) -> str:
-        """A noun phrase for the step's answer; `nouns`: phrases of its arguments."""
+        """A noun phrase for the step's answer; `nouns`: phrases of its arguments; `unit`: say
+        the one that a number is wanted in."""
         ...
 
-    def ask(self, step: Step, noun: str, singular: str | None, rng: random.Random) -> str: ...
+    def ask(
+        self, step: Step, nouns: Mapping[str, str], names: Names, of: str | None, rng: random.Random
+    ) -> str:
+        """A question for the step's answer; `of`: what the answer is called, e.g. "country"."""
+        ...
 
-    def measured(self, step: Step, noun: str) -> str:
-        """The noun with the unit its number is wanted in, where it stands in a row of several."""
+    def handle(self, step: Step, of: str | None, letter: int | None) -> str:
+        """How the question speaks again of a step that it has introduced."""
+        ...
+
+    def introduce(
+        self, noun: str, handle: str, letter: int | None, first: bool, rng: random.Random
+    ) -> str:
+        """The sentence that introduces it; `first`: nothing was introduced before."""
+        ...
+
+    def facts(self, labels: Sequence[str], subject: str) -> str:
+        """Several attributes of one subject as a row of noun phrases."""
+        ...
+
+    def ask_row(self, nouns: Sequence[str], rng: random.Random) -> str:
+        """One question for several answers, in order."""
+        ...
+
+    def ask_items(self, questions: Sequence[str], rng: random.Random) -> str:
+        """Several questions, to be answered in order."""
         ...
 
     def ask_node(self, joined: str, nouns: Sequence[str], rng: random.Random) -> str: ...
+
+    def labelled(self, step: Step) -> str:
+        """The attribute asked for, with its unit."""
+        ...
+
+    def join(self, sentences: Sequence[str]) -> str: ...
 
     def dress(self, question: str, rng: random.Random) -> str:
         """Around the question: who asks, or nothing."""
@@ -60,6 +107,17 @@ class Phrasing:
     """The answer node's sub-question, if there is one."""
 
 
+@dataclass(slots=True)
+class Context:
+    """What has been introduced so far."""
+
+    limit: float
+    handles: dict[int, str] = field(default_factory=dict)
+    sentences: list[str] = field(default_factory=list)
+    lettered: bool = False
+    """Several things of one kind are introduced: tell them apart by letters."""
+
+
 class Grammar:
     """Phrases plans in one language."""
 
@@ -70,62 +128,186 @@ class Grammar:
 
     def phrase(self, plan: Plan, rng: random.Random) -> Phrasing:
         """Main question and sub-questions."""
-        words, steps = self._words, plan.steps()
-        nouns = [self._noun(end, rng) for end in plan.ends]
-        if plan.joined is None:
-            question = words.ask(plan.ends[0], nouns[0], self._singular_of(plan.ends[0]), rng)
-        else:
-            nouns = [words.measured(end, noun) for end, noun in zip(plan.ends, nouns, strict=True)]
-            question = words.ask_node(plan.joined, nouns, rng)
+        steps = plan.steps()
         numbers = {id(step): number for number, step in enumerate(steps)}
         node = None
         if plan.has_answer_node and plan.joined is not None:
             results = [self._result(end, numbers) for end in plan.ends]
-            node = words.ask_node(plan.joined, results, rng)
+            node = self._words.ask_node(plan.joined, results, rng)
         return Phrasing(
-            words.dress(question, rng),
+            self._words.dress(self._question(plan, rng), rng),
             tuple(self._sub_question(step, numbers, rng) for step in steps),
             node,
         )
+
+    # --- the main question ---------------------------------------------------------------------
+
+    def _question(self, plan: Plan, rng: random.Random) -> str:
+        context = Context(rng.choice(_LIMITS))
+        cuts = self._cuts(plan.ends, context.limit)
+        context.lettered = max(Counter(map(self._kind, cuts)).values(), default=0) > 1
+        if plan.joined is None:
+            return self._item(plan.ends[0], context, cuts, rng)
+        if plan.joined != "list":
+            for cut in cuts:
+                self._introduce(cut, context, rng)
+            nouns = [self._noun(end, context, rng, unit=True) for end in plan.ends]
+            asked = self._words.ask_node(plan.joined, nouns, rng)
+            return self._words.join([*context.sentences, asked])
+        return self._listed(plan.ends, context, cuts, rng)
+
+    def _listed(
+        self, ends: Sequence[Step], context: Context, cuts: list[Step], rng: random.Random
+    ) -> str:
+        """Several answers: facts of one subject, a row of nouns, or items."""
+        words = self._words
+        subject = _one_subject(ends)
+        if subject is not None:
+            cuts = cuts if subject in cuts else [*cuts, subject]
+            for cut in cuts:
+                self._introduce(cut, context, rng)
+            labels = [words.labelled(end) for end in ends]
+            asked = words.ask_row([words.facts(labels, self._noun(subject, context, rng))], rng)
+            return words.join([*context.sentences, asked])
+        shared = _shared(ends)
+        for cut in cuts:
+            if cut in shared:
+                self._introduce(cut, context, rng)
+        rest = [cut for cut in cuts if cut not in shared]
+        plain = all(end.operation in ("lookup", "find", "rank") for end in ends)
+        if plain and not rest and len(ends) <= 3 and sum(map(_weight, ends)) <= _LONGEST_ROW:
+            nouns = [self._noun(end, context, rng, unit=True) for end in ends]
+            return words.join([*context.sentences, words.ask_row(nouns, rng)])
+        items = []
+        for end in ends:
+            own = Context(context.limit, dict(context.handles), [], context.lettered)
+            mine = [cut for cut in rest if cut in list(end.walk())]
+            own.lettered = max(Counter(map(self._kind, mine)).values(), default=0) > 1
+            items.append(self._item(end, own, mine, rng))
+        return words.join([*context.sentences, words.ask_items(items, rng)])
+
+    def _item(self, end: Step, context: Context, cuts: Sequence[Step], rng: random.Random) -> str:
+        for cut in cuts:
+            self._introduce(cut, context, rng)
+        nouns = self._nouns(end, context, rng)
+        asked = self._words.ask(end, nouns, self._names(end.table), self._of(end), rng)
+        return self._words.join([*context.sentences, asked])
+
+    def _introduce(self, step: Step, context: Context, rng: random.Random) -> None:
+        letter = None
+        if context.lettered:
+            letter = len(context.handles)
+        handle = self._words.handle(step, self._of(step), letter)
+        noun = self._noun(step, context, rng)
+        context.sentences.append(
+            self._words.introduce(noun, handle, letter, not context.sentences, rng)
+        )
+        context.handles[id(step)] = handle
+
+    def _cuts(self, ends: Sequence[Step], limit: float) -> list[Step]:
+        """What needs a sentence of its own, in order: shared steps and where phrases nest."""
+        cuts: list[Step] = []
+        weights: dict[int, float] = {}
+        shared = _shared(ends)
+        for end in ends:
+            for step in end.walk():
+                if id(step) in weights:
+                    continue
+                parents = sorted(step.parents, key=lambda p: -weights[id(p)])
+                own = _WEIGHTS.get(step.operation, _WEIGHT)
+                for parent in parents:
+                    if own + weights[id(parent)] > limit and parent.kind in ("entity", "text"):
+                        cuts.append(parent)
+                        weights[id(parent)] = 0.0
+                weights[id(step)] = own + max((weights[id(p)] for p in parents), default=0.0)
+                if step in shared and step.kind in ("entity", "text"):
+                    cuts.append(step)
+                    weights[id(step)] = 0.0
+        unique = {id(cut): cut for cut in cuts}
+        order = [step for end in ends for step in end.walk()]
+        return [step for step in {id(s): s for s in order}.values() if id(step) in unique]
+
+    # --- sub-questions -------------------------------------------------------------------------
 
     def _sub_question(self, step: Step, numbers: Mapping[int, int], rng: random.Random) -> str:
         nouns = {
             name: self._result(source, numbers)
             if isinstance(source, Step)
-            else self._known(source, rng)
+            else self._known(step, source, rng)
             for name, source in step.arguments.items()
             if isinstance(source, Step | Known)
         }
-        noun = self._words.noun(step, nouns, *self._labels(step.table), rng)
-        return self._words.ask(step, noun, self._singular_of(step), rng)
+        return self._words.ask(step, nouns, self._names(step.table), self._of(step), rng)
 
     def _result(self, step: Step, numbers: Mapping[int, int]) -> str:
-        return self._words.result(step, numbers[id(step)], self._singular_of(step))
+        return self._words.result(step, numbers[id(step)], self._of(step))
 
-    def _noun(self, source: Source, rng: random.Random) -> str:
-        if isinstance(source, Known):
-            return self._known(source, rng)
-        nouns = {
-            name: self._noun(argument, rng)
-            for name, argument in source.arguments.items()
-            if isinstance(argument, Step | Known)
+    # --- phrases -------------------------------------------------------------------------------
+
+    def _nouns(self, step: Step, context: Context, rng: random.Random) -> dict[str, str]:
+        return {
+            name: self._known(step, source, rng)
+            if isinstance(source, Known)
+            else self._noun(source, context, rng)
+            for name, source in step.arguments.items()
+            if isinstance(source, Step | Known)
         }
-        return self._words.noun(source, nouns, *self._labels(source.table), rng)
 
-    def _known(self, known: Known, rng: random.Random) -> str:
+    def _noun(self, step: Step, context: Context, rng: random.Random, *, unit: bool = False) -> str:
+        if id(step) in context.handles:
+            return context.handles[id(step)]
+        nouns = self._nouns(step, context, rng)
+        return self._words.noun(step, nouns, self._names(step.table), rng, unit)
+
+    def _known(self, step: Step, known: Known, rng: random.Random) -> str:
+        """Says what a name is of, unless the words around it already do."""
         singular = None
-        if known.entity is not None:
-            singular = self._labels(known.entity.table)[0]
+        if known.entity is not None and step.operation in ("lookup", "compare"):
+            singular = self._names(known.entity.table).singular
         return self._words.known(known, singular, rng)
 
-    def _labels(self, table: str) -> tuple[str, str]:
+    def _names(self, table: str) -> Names:
         if not table:
-            return "", ""
+            return Names("", "")
         found = self._schema.table(table)
-        return (
+        return Names(
             found.singular.get(self._language) or found.name,
             found.plural.get(self._language) or found.name,
         )
 
-    def _singular_of(self, step: Step) -> str | None:
-        return self._labels(step.entity.table)[0] if step.entity is not None else None
+    def _of(self, step: Step) -> str | None:
+        return self._names(step.entity.table).singular if step.entity is not None else None
+
+    def _kind(self, step: Step) -> str:
+        return self._words.handle(step, self._of(step), None)
+
+
+def _weight(step: Step) -> float:
+    """How deep the phrase of a step nests when nothing is cut."""
+    inner = max(map(_weight, step.parents), default=0.0)
+    return inner + _WEIGHTS.get(step.operation, _WEIGHT)
+
+
+def _shared(ends: Sequence[Step]) -> list[Step]:
+    """The last steps that several ends build on."""
+    walks = [[step for step in end.walk() if step is not end] for end in ends]
+    found: list[Step] = []
+    for number, walk in enumerate(walks):
+        for step in walk:
+            if step not in found and any(step in other for other in walks[number + 1 :]):
+                found.append(step)
+    inner = {id(parent) for step in found for parent in step.parents}
+    return [step for step in found if id(step) not in inner]
+
+
+def _one_subject(ends: Sequence[Step]) -> Step | None:
+    """The step that all ends look up a fact of."""
+    subjects: list[Source] = [
+        source
+        for end in ends
+        if end.operation == "lookup"
+        for source in end.arguments.values()
+        if isinstance(source, Step)
+    ]
+    first = subjects[0] if len(subjects) == len(ends) > 1 else None
+    return first if isinstance(first, Step) and all(s is first for s in subjects) else None

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
+from astra.arenas.tables.measures import is_year
 from astra.arenas.tables.schema import Kind
 from astra.arenas.tables.steps import Known, Operations, Source, Step
 from astra.arenas.tables.units import PARTNERS
@@ -173,9 +174,13 @@ class Planner:
         if view is None or attribute is None:
             return None
         ends = [self._fact(rng, view, attribute, depth, split) for depth in depths[:-1]]
-        joins: list[Joined] = ["maximum", "minimum", *(["sum"] if attribute.additive else [])]
+        joins: list[Joined] = []
+        if not is_year(attribute):
+            joins += ["maximum", "minimum", *(["sum"] if attribute.additive else [])]
         if len(ends) == 2:
             joins.append("difference")
+        if not joins:
+            return None
         return self._node(scenario, ends, rng.choice(joins), split)
 
     def _list(
@@ -284,7 +289,9 @@ class Planner:
                 return self.operations.count(group, subject, rng.choice(numeric), rng)
             case "aggregate":
                 attribute = rng.choice(numeric)
-                functions = ("maximum", "minimum", *(("sum", "mean") if attribute.additive else ()))
+                functions = ["maximum", "minimum"]
+                functions += ["mean"] * 2 if attribute.averageable else []
+                functions += ["sum"] if attribute.additive else []
                 return self.operations.aggregate(group, subject, attribute, rng.choice(functions))
             case "list":
                 return self.operations.list(group, subject)
@@ -371,7 +378,10 @@ class Planner:
 
     def _known(self, rng: random.Random, table: str, split: Split) -> Known | None:
         entity = self.world.random_entity(rng, table, split)
-        return None if entity is None else Known(entity.name, entity)
+        return None if entity is None else self._name(entity)
+
+    def _name(self, entity: Entity) -> Known:
+        return Known(entity.name, entity, self.world.shares_name(entity))
 
     def _found(
         self, rng: random.Random, table: str, attribute: Attribute, depth: int, split: Split
@@ -400,7 +410,8 @@ class Planner:
             if not groups:
                 return None
             group = rng.choice(groups)
-            return group, Known(group.value, self._group_entity(group, by))
+            entity = self._group_entity(group, by)
+            return group, Known(group.value) if entity is None else self._name(entity)
         if by.references is None:
             subject = self._fact(rng, table, by, depth - 1, split)
             group = subject and self.world.group_of(table, by.name, str(subject.answer), split)
@@ -446,11 +457,12 @@ class Planner:
 
 
 def _comes_back(end: Step) -> bool:
-    """Whether a row is reached twice, as in "the country whose capital is the capital of X"."""
-    reached: list[Entity] = []
+    """Whether a name or a value is reached twice, as in "the country whose capital is the capital
+    of X" or "the time zone of the largest city of the time zone of X"."""
+    reached: list[str] = []
     for step in end.walk():
-        known = [s.entity for s in step.arguments.values() if isinstance(s, Known) and s.entity]
-        reached += [*known, *([step.entity] if step.entity else [])]
+        reached += [s.text for s in step.arguments.values() if isinstance(s, Known)]
+        reached += [str(step.answer)] if step.kind in ("entity", "text") else []
     return len(set(reached)) < len(reached)
 
 

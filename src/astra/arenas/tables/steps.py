@@ -49,6 +49,8 @@ class Known:
 
     text: str
     entity: Entity | None = None
+    shared: bool = False
+    """Rows of other tables have this name, too: the question says which one is meant."""
 
 
 @dataclass(eq=False, slots=True)

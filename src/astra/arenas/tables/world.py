@@ -23,8 +23,15 @@ from astra.types import Json, Language, Scalar
 
 Split = Literal["train", "test"]
 
+_NOT_AVERAGEABLE = re.compile(
+    r"(?:^|[_ ])(?:year|offset|latitude|longitude|lat|lon|rank|index|id|code)(?:[_ ]|$)"
+    r"|年份|年度|编号|名次|排名|时差|纬度|经度"
+)
 _NOT_ADDITIVE = re.compile(
-    r"(^|_)(year|offset|latitude|longitude|lat|lon|rank|index|rate|ratio|pct|percent|price|score)(_|$)"
+    r"(?:^|[_ ])(?:rate|ratio|pct|percent|percentage|share|price|score|rating|age|temperature"
+    r"|elevation|altitude|height|depth|density|average|mean|median|min|max|maximum|minimum)"
+    r"(?:[_ ]|$)|海拔|高度|深度|温度|价格|单价|评分|年龄|密度|比例|百分|平均|最高|最低|最大|最小"
+    r"|率$"
 )
 _KEY_SUFFIX = re.compile(r"_(code|id|key|no|name|iso2|iso3|iata|icao)$")
 
@@ -58,9 +65,14 @@ class Attribute:
         return self.kind in (Kind.integer, Kind.number)
 
     @property
+    def averageable(self) -> bool:
+        """Means of it mean something; those of years do not."""
+        return self.numeric and not _NOT_AVERAGEABLE.search(f"{self.column} {self.label}")
+
+    @property
     def additive(self) -> bool:
-        """Sums and means of it mean something; those of years do not."""
-        return self.numeric and not _NOT_ADDITIVE.search(self.column)
+        """Sums of it mean something; those of elevations do not."""
+        return self.averageable and not _NOT_ADDITIVE.search(f"{self.column} {self.label}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +151,7 @@ class World:
         self.groups: dict[tuple[str, str], dict[Split, list[Group]]] = {}
         for view in self.views.values():
             self._materialise(view)
+        self._shared = self._find_shared()
         for view in self.views.values():
             self._index(view)
 
@@ -368,6 +381,23 @@ class World:
         """The row as an entity; None when its name is not its own."""
         fields = self.row(table, row)
         return Entity(table, row, fields["__name"]) if fields["__named"] else None
+
+    def shares_name(self, entity: Entity) -> bool:
+        """Whether a row of another table has the same name."""
+        return " ".join(entity.name.casefold().split()) in self._shared
+
+    def _find_shared(self) -> frozenset[str]:
+        """Names, folded, that stand in more than one table."""
+        tables = [view.table.name for view in self.views.values() if view.named]
+        if len(tables) < 2:
+            return frozenset()
+        names = " UNION ALL ".join(
+            f"SELECT DISTINCT lower(trim(__name)) AS n FROM {self._name(table)}" for table in tables
+        )
+        found = self._db.execute(
+            f"SELECT n FROM ({names}) WHERE n IS NOT NULL GROUP BY n HAVING count(*) > 1"
+        ).fetchall()
+        return frozenset(" ".join(name.casefold().split()) for (name,) in found)
 
     def group_of(self, table: str, attribute: str, value: str, split: Split) -> Group | None:
         """The group of that value; None when it can't be asked about in this split."""
