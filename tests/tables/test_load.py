@@ -187,6 +187,12 @@ def test_typed_columns_and_row_numbers(tmp_path: Path) -> None:
         assert off == (0,)
 
 
+def test_rows_without_a_value_are_left_out_with_a_note(tmp_path: Path) -> None:
+    with load([write(tmp_path, "t.csv", 'a,b\nx,1\n,\n"",""\ny,2\n,\n')]) as tables:
+        assert rows(tables, "t") == [(0, "x", 1), (1, "y", 2)]
+        assert tables.table("t").notes == ("3 rows without any value left out, first: line 3",)
+
+
 # --- names -----------------------------------------------------------------------------------
 
 

@@ -51,10 +51,14 @@ def read_text(file: SourceFile, workshop: Workshop) -> RawTable:
             stream.seek(0)
             records = _records(stream, file.shown, delimiter)
             header = _header(next(records, None), file.shown, workshop.bounds)
-            rows = bounded_rows(
-                file.shown, _rows(records, len(header), file.shown, delimiter), workshop.bounds
-            )
+            empty: list[int] = []
+            full = _rows(records, len(header), file.shown, delimiter, empty)
+            rows = bounded_rows(file.shown, full, workshop.bounds)
             relation, count = workshop.table_of_rows(len(header), rows)
+            if empty:
+                notes.append(
+                    f"{len(empty)} rows without any value left out, first: line {empty[0]}"
+                )
     except UnicodeError as error:
         raise TableError(f"{file.shown}: not valid {encoding} ({error}); save as UTF-8") from error
     except OSError as error:
@@ -108,8 +112,14 @@ def _header(first: tuple[int, list[str]] | None, shown: str, bounds: Bounds) -> 
 
 
 def _rows(
-    records: Iterator[tuple[int, list[str]]], width: int, shown: str, delimiter: str
+    records: Iterator[tuple[int, list[str]]],
+    width: int,
+    shown: str,
+    delimiter: str,
+    empty: list[int],
 ) -> Iterator[list[str]]:
+    """Records of the right length. Lines of those that hold nothing go to `empty` instead:
+    spreadsheets leave them below the data, where they would count as rows."""
     for line, record in records:
         if len(record) != width:
             raise TableError(
@@ -117,7 +127,10 @@ def _rows(
                 f"{len(record)} values where the header has {width} columns; "
                 f"quote values that hold {delimiter!r}, or fill in what is missing"
             )
-        yield record
+        if any(record):
+            yield record
+        else:
+            empty.append(line)
 
 
 def _delimiter(sample: str) -> str:
