@@ -66,7 +66,8 @@ async def certify(
 ) -> Certificate:
     """Examine an arena with the tools that its distractors name.
 
-    Stops at the first failure unless `all_checks`; without a sound `schema` nothing else runs.
+    Stops at the first failure unless `all_checks`; without sound `names` and `schema` nothing
+    else runs.
     `unmixed`: the certificate of the same arena without distractors, made here with the same seed;
     its findings stand for the checks that see no distractors, and say so in their evidence.
     Raises `SandboxUnavailable` or `SandboxRemote` when our side broke: then there is no
@@ -83,7 +84,7 @@ async def certify(
             result = await _examine(case, name, check)
             if name not in found or found[name].passed:
                 found[name] = result
-            if not result.passed and (name == "schema" or not all_checks):
+            if not result.passed and (name in ("names", "schema") or not all_checks):
                 break
     checks = tuple(found[name] for name in CHECKS if name in found)
     return Certificate(

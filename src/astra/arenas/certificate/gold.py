@@ -35,6 +35,8 @@ def check_answers(case: Case) -> dict[str, Json]:
         raise Finding("the arena's answer target has a field or a key; a final text has none")
     for goal in arena.goals:
         _check_answer(f"the answer of goal {goal.id!r}", goal.answer, goal.target)
+        if goal.target is not None and goal.target.key and goal.target.field is None:
+            raise Finding(f"the target of goal {goal.id!r} has a key but no field to find it by")
     return {}
 
 

@@ -16,6 +16,8 @@ from astra.types import Json
 
 def check_grounding(case: Case) -> dict[str, Json]:
     """Every gold argument comes from the question, a declared dependency or the document."""
+    if not case.arena.question.strip():
+        raise Finding("the question is empty")
     counts = {"question": 0, "dependency": 0, "document": 0}
     for step in case.steps:
         schemas = parameters_of(case.tools[step.call.tool])

@@ -47,11 +47,14 @@ def check_names(case: Case) -> dict[str, Json]:
 
 def _identity(case: Case) -> None:
     arena = case.arena
-    expected = arena_id(arena.model_dump(mode="json"))
+    try:
+        expected = arena_id(arena.model_dump(mode="json"))
+        given = sorted((tool.name, tool.id) for tool in case.distractors)
+    except (ValueError, RecursionError) as error:
+        raise Finding(f"the arena can't be written as JSON: {error}") from error
     if arena.id != expected:
         raise Finding(f"the arena calls itself {arena.id!r}, its content hash is {expected!r}")
     declared = sorted((entry.name, entry.tool) for entry in arena.distractors)
-    given = sorted((tool.name, tool.id) for tool in case.distractors)
     if declared != given:
         odd = sorted(set(declared) ^ set(given))[:3]
         raise Finding(

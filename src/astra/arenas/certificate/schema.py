@@ -9,6 +9,8 @@ from astra.arenas.certificate.case import Case, Finding, short
 from astra.arenas.certificate.documents import document_problem, validator
 from astra.types import Json, canonical_json
 
+MAX_DECOYS = 32
+"""Decoys of one goal; all are called."""
 MAX_DATA = 2_000_000
 """Characters of one tool's data as canonical JSON."""
 
@@ -32,6 +34,8 @@ def check_schema(case: Case) -> dict[str, Json]:
         if tool is None:
             raise Finding(f"goal {goal.id!r} calls {goal.call.tool!r}, no tool of the arena")
         used.add(tool.name)
+        if len(goal.decoys) > MAX_DECOYS:
+            raise Finding(f"goal {goal.id!r} has {len(goal.decoys)} decoys, at most {MAX_DECOYS}")
         calls = [("gold call", goal.call.arguments), *(("decoy", d) for d in goal.decoys)]
         for what, arguments in calls:
             for error in validator(tool).iter_errors(arguments):

@@ -92,7 +92,7 @@ def _statements(tree: ast.Module) -> Iterator[ast.AST]:
 def _check_bindings(source: str, tree: ast.Module, name: str) -> None:
     """The one `def` is the only thing that binds `name`, in any scope."""
     # Python normalises identifiers, so that a wide letter spells the same name.
-    if len(re.findall(rf"\b{name}\b", unicodedata.normalize("NFKC", source))) == 1:
+    if len(re.findall(rf"\b{re.escape(name)}\b", unicodedata.normalize("NFKC", source))) == 1:
         return
     bound = 0
     for node in ast.walk(tree):

@@ -25,7 +25,6 @@ from astra.arenas.certificate.documents import (
 from astra.text import as_date, as_number, normalise
 from astra.types import Json, Tool, canonical_json
 
-MOST_DECOYS = 4
 MOST_MUTANTS = 8
 """Wrong calls tried per goal, more only where there are more calls of other goals."""
 
@@ -81,7 +80,7 @@ def wrong_calls(case: Case, step: Step, rng: random.Random) -> list[Mutant]:
     names = significant(tool, step.call.arguments)
     right = canonical(tool, step.call.arguments)
     right_part = canonical(tool, step.call.arguments, names)
-    declared = [Mutant("decoy", decoy) for decoy in step.goal.decoys[:MOST_DECOYS]]
+    declared = [Mutant("decoy", decoy) for decoy in step.goal.decoys]
     declared += [
         Mutant("other_goal", other.call.arguments)
         for other in case.steps
@@ -154,7 +153,8 @@ def _numbers(schema: dict[str, Json], value: int | float) -> list[int | float]:
     whole = isinstance(value, int) or "number" not in types_of(schema)
     step = 1 if abs(value) < 1_000_000 and whole else abs(value) / 20 or 1
     found = [value + step, value - step, value * 10, value + 7 * step, -value, value - 13 * step]
-    return [round(number) for number in found] if whole else found
+    numbers = [round(number) for number in found] if whole else found
+    return [number for number in numbers if number != value]
 
 
 def _strings(value: str, rng: random.Random) -> list[tuple[str, Json]]:

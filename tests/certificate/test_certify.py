@@ -1,0 +1,107 @@
+"""The certificate as a whole: repeatable, honest about our own failures, complete on request."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from astra.arenas.certificate import certify
+from astra.errors import SandboxRemote, SandboxUnavailable
+from astra.ports import Episode, Sandbox, SandboxSession
+from astra.testing.arenas import (
+    branching_arena,
+    calories_tool,
+    capital_tool,
+    changed,
+    column,
+    lookup_tool,
+    multi_hop_arena,
+    single_hop_arena,
+    with_distractors,
+    with_goal,
+)
+from astra.types import Certificate, CheckResult, Tool
+
+
+class BrokenSandbox:
+    """Every episode fails for a reason that is ours."""
+
+    level = "broken"
+
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+
+    async def open(self, tools: Sequence[Tool], episode: Episode = Episode()) -> SandboxSession:
+        raise self._error
+
+    async def run(self, *_: object) -> list[object]:
+        raise self._error
+
+    async def close(self) -> None:
+        pass
+
+
+def failed(certificate: Certificate) -> list[CheckResult]:
+    return [check for check in certificate.checks if not check.passed]
+
+
+@pytest.mark.parametrize("error", [SandboxUnavailable("closed"), SandboxRemote("no route")])
+async def test_a_failure_of_ours_is_no_finding(error: Exception) -> None:
+    with pytest.raises(type(error)):
+        await certify(single_hop_arena(), [], BrokenSandbox(error))  # type: ignore[arg-type]
+
+
+async def test_two_certificates_of_one_arena_differ_in_time_alone(sandbox: Sandbox) -> None:
+    first, second = [await certify(branching_arena(), [], sandbox, seed=5) for _ in range(2)]
+    assert first.model_dump(exclude={"seconds"}) == second.model_dump(exclude={"seconds"})
+
+
+async def test_all_checks_report_every_failure(sandbox: Sandbox) -> None:
+    arena = with_goal(multi_hop_arena(), "g2", decoys=())
+    arena = changed(arena, question="How many live in Poland, where Keio University is?")
+    stopped = await certify(arena, [], sandbox)
+    assert [check.check for check in failed(stopped)] == ["ablation"]
+    assert len(stopped.checks) < 10
+    full = await certify(arena, [], sandbox, all_checks=True)
+    found = ["mutants", "leak", "grounding", "ablation"]
+    assert [check.check for check in failed(full)] == found
+    assert len(full.checks) == 10
+
+
+async def test_a_finding_shows_the_call(sandbox: Sandbox) -> None:
+    tool = capital_tool()
+    constant = tool.source.replace("value = DATA[country]", "country, value = 'Germany', 'Berlin'")
+    arena = changed(single_hop_arena(), tools=(tool.model_copy(update={"source": constant}),))
+    (check,) = failed(await certify(arena, [], sandbox))
+    assert check.evidence["call"] == {
+        "tool": "capital_of_country",
+        "arguments": {"country": "Japan"},
+    }
+
+
+async def test_mixing_examines_distractors_again(sandbox: Sandbox) -> None:
+    bare = single_hop_arena()
+    unmixed = await certify(bare, [], sandbox)
+    good = calories_tool()
+    mixed = await certify(with_distractors(bare, good), [good], sandbox, unmixed=unmixed)
+    assert mixed.certified
+    twin = lookup_tool(
+        "seat", column("capital"), parameter="nation", field="city", description="Seats."
+    )
+    again = await certify(with_distractors(bare, twin), [twin], sandbox, unmixed=unmixed)
+    assert [check.check for check in failed(again)] == ["mutants"]
+
+
+async def test_a_distractor_that_spoils_other_tools_is_found(sandbox: Sandbox) -> None:
+    arena = single_hop_arena()
+    spoiler = calories_tool()
+    source = spoiler.source.replace(
+        '"""One field of one record."""',
+        "import builtins\n    builtins.isinstance = lambda *_: False",
+    )
+    spoiler = spoiler.model_copy(update={"source": source})
+    certificate = await certify(with_distractors(arena, spoiler), [spoiler], sandbox)
+    (check,) = failed(certificate)
+    assert check.check == "mutants"
+    assert "after calls to distractors" in check.reason
