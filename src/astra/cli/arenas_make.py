@@ -89,6 +89,8 @@ def make_command(
     tables: Annotated[
         list[Path],
         typer.Option(
+            "--tables",
+            "--from",
             help="A folder or file: CSV, TSV, JSON(L), Parquet, SQLite, DuckDB. Repeatable.",
             show_default=False,
         ),
@@ -145,7 +147,7 @@ def make_command(
     """
     job = Job(
         tables=tables,
-        options=read_options(tables_config) if tables_config else TablesOptions(),
+        options=read_options(tables_config, alone=False) if tables_config else TablesOptions(),
         source=SourceOptions(
             hops=_hops(hops),
             languages=_languages(languages),

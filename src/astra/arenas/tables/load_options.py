@@ -17,8 +17,8 @@ from astra.errors import ConfigError
 _LONGEST_FILE = 1 << 20
 
 
-def read_options(path: Path) -> TablesOptions:
-    """The options in a `tables.toml`.
+def read_options(path: Path, *, alone: bool = True) -> TablesOptions:
+    """The options in a `tables.toml`; with `alone=False`, other top-level keys are let be.
 
     Raises ConfigError naming the file and the key.
     """
@@ -28,6 +28,8 @@ def read_options(path: Path) -> TablesOptions:
         content = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         raise ConfigError(f"{path}: can't be read as TOML ({error}); correct it there") from error
+    if not alone:
+        content = {"tables": content.get("tables", {})}
     try:
         return TablesOptions.model_validate(content)
     except ValidationError as error:
