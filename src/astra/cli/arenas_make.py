@@ -90,7 +90,6 @@ def make_command(
         list[Path],
         typer.Option(
             "--tables",
-            "--from",
             help="A folder or file: CSV, TSV, JSON(L), Parquet, SQLite, DuckDB. Repeatable.",
             show_default=False,
         ),
