@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from textwrap import dedent, indent
+from typing import Any
 
 PRELUDE = '''
 import ctypes, os, sys
@@ -41,23 +42,17 @@ class Attack:
     errors: tuple[str, ...] = ()
     """When given, the call must end in one of these typed errors."""
     clock: float | None = None
+    together: bool = False
+    """The calls are sent with `call_many`."""
 
 
 ATTACKS: list[Attack] = []
 
 
-def _add(
-    name: str,
-    body: str,
-    *,
-    harmless: bool = False,
-    calls: int = 1,
-    errors: str = "",
-    clock: float | None = None,
-) -> None:
+def _add(name: str, body: str, *, errors: str = "", **options: Any) -> None:
     body = dedent(body).strip("\n")
     source = body if "def f(" in body else "def f():\n" + indent(body, "    ")
-    ATTACKS.append(Attack(name, PRELUDE + source, harmless, calls, tuple(errors.split()), clock))
+    ATTACKS.append(Attack(name, PRELUDE + source, errors=tuple(errors.split()), **options))
 
 
 # --- files -----------------------------------------------------------------------------------
@@ -732,4 +727,30 @@ _add(
 )
 _add(
     "path_of_the_installation", "return BREACH if os.path.isabs(os.__file__) else 0", harmless=True
+)
+
+_add(
+    "read_later_calls",
+    """
+    frame = sys._getframe()
+    while frame:
+        for thing in list(frame.f_locals.values()):
+            inner = getattr(thing, "gi_frame", None)
+            if inner and b'"n"' in inner.f_locals.get("pending", b""):
+                return BREACH
+        frame = frame.f_back
+    """,
+    calls=2,
+    harmless=True,
+    together=True,
+)
+_add(
+    "answer_later_calls_wrongly",
+    """
+    forge('{"i":1,"v":0}')
+    forge('{"i":1,"v":"again"}')
+    """,
+    calls=2,
+    together=True,
+    errors="SandboxBadResult",
 )

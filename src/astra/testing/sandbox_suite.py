@@ -62,6 +62,13 @@ def f(step=1):
 """
 
 
+def summary(outcome: CallOutcome | SandboxError) -> object:
+    """What two ways of making one call must agree on."""
+    if isinstance(outcome, SandboxError):
+        return type(outcome)
+    return (outcome.value, outcome.failure)
+
+
 class SandboxSuite:
     """Inherit, and give a fixture `sandbox`."""
 
@@ -106,6 +113,37 @@ class SandboxSuite:
                 assert (await session.call("f", {"step": 1})).value == [2, [2, 1, 2]]
             else:
                 raise AssertionError("the death was not noticed")
+
+    async def test_many_calls_at_once_are_as_one_after_the_other(self, sandbox: Sandbox) -> None:
+        calls: list[tuple[str, dict[str, Json]]] = [
+            *(("f", {"step": s}) for s in (1, -1, 99, 2)),
+            ("f", {"step": "x"}),
+            ("g", {}),
+            ("f", {"stop": 1}),
+        ]
+        for stateful in (False, True):
+            episode = Episode(stateful=stateful)
+            apart: list[CallOutcome | SandboxError] = []
+            async with await sandbox.open([tool("f", COUNTER, [])], episode) as session:
+                for name, arguments in calls:
+                    try:
+                        apart.append(await session.call(name, arguments))
+                    except SandboxError as raised:
+                        apart.append(raised)
+            async with await sandbox.open([tool("f", COUNTER, [])], episode) as session:
+                together = await session.call_many(calls)
+            assert [summary(o) for o in together] == [summary(o) for o in apart]
+            assert isinstance(together[2], SandboxDied)
+
+    async def test_many_large_calls_at_once(self, sandbox: Sandbox) -> None:
+        echo = tool("f", "def f(x, n):\n    return [n, x * 10]")
+        calls: list[tuple[str, dict[str, Json]]] = [
+            ("f", {"x": "x" * 20_000, "n": n}) for n in range(35)
+        ]
+        async with await sandbox.open([echo]) as session:
+            outcomes = await session.call_many(calls)
+        expected = [[n, "x" * 200_000] for n in range(35)]
+        assert [o.value for o in outcomes if isinstance(o, CallOutcome)] == expected
 
     async def test_arguments_that_do_not_fit(self, sandbox: Sandbox) -> None:
         source = "def f(a, b=1, *, c=2):\n    return [a, b, c]"

@@ -39,6 +39,9 @@ def main(control_descriptor: int, level: str, owner: int) -> None:
             confinement.die_with_parent(owner)
             _become_first_process(control)
         base, filter_ = _confine(level)
+    except OSError as error:
+        control.send(b"E%s" % str(error).encode()[:4000])
+        return
     except Exception:  # noqa: BLE001 - reported to the owner, who raises SandboxUnavailable
         control.send(b"E" + traceback.format_exc(limit=-3).encode()[-4000:])
         return
