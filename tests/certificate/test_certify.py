@@ -104,4 +104,4 @@ async def test_a_distractor_that_spoils_other_tools_is_found(sandbox: Sandbox) -
     certificate = await certify(with_distractors(arena, spoiler), [spoiler], sandbox)
     (check,) = failed(certificate)
     assert check.check == "mutants"
-    assert "after calls to distractors" in check.reason
+    assert "the gold call of goal" in check.reason
