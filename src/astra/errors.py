@@ -14,6 +14,7 @@
     ├── ModelError
     │   ├── ModelUnavailable   the endpoint did not answer, after all retries
     │   └── ModelBadReply      the endpoint answered something that can't be used
+    ├── TeacherError           a prompt could not be answered, after asking again with the error
     ├── EmbedderError          no embeddings could be had
     ├── HostError              the place where tools run broke (ours, never the agent's failure)
     └── Rejected               an item is set aside on purpose; `.check` and `.reason` say why
@@ -87,6 +88,10 @@ class ModelUnavailable(ModelError):
 
 class ModelBadReply(ModelError):
     """The endpoint answered, but not with anything that can be used."""
+
+
+class TeacherError(AstraError):
+    """A prompt could not be answered in the form that is wanted, after bounded retries."""
 
 
 class EmbedderError(AstraError):

@@ -1,0 +1,268 @@
+"""The prompts of arena synthesis: their records (ASTRA paper, arena synthesis; spec section 2).
+
+Field docstrings double as the descriptions in the JSON Schema that a model gets.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import ConfigDict, Field
+
+from astra.teacher.prompt import Prompt
+from astra.types import Json, Language, Record, Scalar, Scenario
+
+AnswerKind = Literal["text", "number", "date", "list"]
+
+
+class Answered(Record):
+    """Base of what a teacher gives back."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class Step(Answered):
+    """One sub-question of a decomposition."""
+
+    id: str
+    """Short identifier, s1, s2, …"""
+    question: str
+    """The sub-question. It names what earlier steps found by description, never by value."""
+    answer: Scalar | tuple[Scalar, ...]
+    """Specific: a name, a number, an ISO date, or a list of such."""
+    kind: AnswerKind
+    depends_on: tuple[str, ...] = ()
+    """Ids of the steps whose answers this one cannot do without."""
+    needs_tool: bool = True
+    """False only for a last step that merely combines what the others found."""
+
+
+class Source(Record):
+    """What a question is to be about."""
+
+    domain: str
+    corpus: str = ""
+    """Background text; "": none."""
+    language: Language
+    least_hops: int
+    most_hops: int
+
+
+class ProposeIn(Source):
+    """Unconditional mode: invent a question and decompose it."""
+
+    scenario: Scenario
+    number: int
+    """Which of several questions about the same source."""
+
+
+class DecomposeIn(Source):
+    """Question-conditional mode: decompose a given question."""
+
+    question: str
+
+
+class Decomposition(Answered):
+    """A main question with its steps; or why there is none."""
+
+    answerable: bool
+    """False when the question can't be answered by tools with a specific answer."""
+    reason: str = ""
+    """Why it is not answerable."""
+    question: str = ""
+    answer: Scalar | tuple[Scalar, ...] = ""
+    kind: AnswerKind = "text"
+    steps: tuple[Step, ...] = ()
+
+
+class StepIn(Record):
+    """One step, seen in its decomposition; the judge sees no answers where they'd mislead."""
+
+    domain: str
+    language: Language
+    question: str
+    steps: tuple[Step, ...]
+    step: str
+    """Id of the step in question."""
+
+
+class InstanceIn(Record):
+    """A whole decomposition."""
+
+    domain: str
+    language: Language
+    question: str
+    answer: Scalar | tuple[Scalar, ...]
+    steps: tuple[Step, ...]
+
+
+class Verdict(Answered):
+    """A judgement on one point."""
+
+    reason: str
+    """One or two sentences, before the verdict."""
+    holds: bool
+
+
+class DocumentIn(Record):
+    """The step that a tool is wanted for. The answer is not shown."""
+
+    domain: str
+    language: Language
+    question: str
+    """The sub-question."""
+    main_question: str
+    taken: tuple[str, ...] = ()
+    """Tool names that must not be used again."""
+
+
+class Document(Answered):
+    """A tool document: the `function` object of the OpenAI tools format."""
+
+    name: str
+    description: str
+    parameters: dict[str, Json] = Field(description="JSON Schema of type object")
+
+
+class ScaleIn(Record):
+    """A document to make richer: optional parameters, enumerations, defaults."""
+
+    language: Language
+    question: str
+    document: Document
+
+
+class Known(Record):
+    """What an earlier step found."""
+
+    question: str
+    answer: Scalar | tuple[Scalar, ...]
+
+
+class CallIn(Record):
+    """A tool and what it is to be asked."""
+
+    language: Language
+    main_question: str
+    question: str
+    document: Document
+    known: tuple[Known, ...]
+    finding: str = ""
+    """What was wrong with the last try; "": this is the first."""
+
+
+class Call(Answered):
+    """The arguments of one call."""
+
+    arguments: dict[str, Json]
+
+
+class ToolIn(Record):
+    """Everything that an implementation must satisfy."""
+
+    language: Language
+    main_question: str
+    question: str
+    answer: Scalar | tuple[Scalar, ...]
+    document: Document
+    arguments: dict[str, Json]
+    finding: str = ""
+    """What the certificate found wrong with the last try: check, call and output."""
+    last_source: str = ""
+
+
+class Implementation(Answered):
+    """A Python module that defines the function of the document."""
+
+    source: str
+    """Python, standard library only, no files, no network, no clock, no chance."""
+    field: str | None = None
+    """Key of the result under which the answer stands; null when the result is plain text."""
+    key_fields: tuple[str, ...] = ()
+    """Keys of the result that repeat the arguments of the same name."""
+    decoys: tuple[dict[str, Json], ...]
+    """Arguments of at least five other calls that are answered, for other entities, most of them
+    with other answers."""
+
+
+class GroupIn(Record):
+    """Steps with their tools, to be grouped by the kind of thing they ask."""
+
+    language: Language
+    steps: tuple[Step, ...]
+    documents: dict[str, Document]
+    """Step id -> document."""
+
+
+class Groups(Answered):
+    """Groups of at least two steps that one tool can serve."""
+
+    groups: tuple[tuple[str, ...], ...]
+
+
+class Served(Record):
+    """A call that a tool must keep answering."""
+
+    question: str
+    answer: Scalar | tuple[Scalar, ...]
+    arguments: dict[str, Json]
+
+
+class ExtendIn(Record):
+    """A tool to be extended by what another step asks."""
+
+    language: Language
+    document: Document
+    implementation: Implementation
+    serves: tuple[Served, ...]
+    other_document: Document
+    adds: Served
+    """Its arguments are those for the other document."""
+    finding: str = ""
+
+
+class Extended(Answered):
+    """The extended tool, with the new step's arguments for it."""
+
+    document: Document
+    implementation: Implementation
+    arguments: dict[str, Json]
+
+
+class ParaphraseIn(Record):
+    """A question to be put into natural words."""
+
+    language: Language
+    question: str
+    keep: tuple[str, ...]
+    """Names and values that must stand in the new wording as they are."""
+    avoid: tuple[str, ...] = ()
+    """What must not be said."""
+    finding: str = ""
+
+
+class Paraphrase(Answered):
+    """The same question in other words."""
+
+    question: str
+
+
+PROPOSE = Prompt("propose", 1, ProposeIn, Decomposition)
+DECOMPOSE = Prompt("decompose", 1, DecomposeIn, Decomposition)
+NECESSITY = Prompt("judge_necessity", 1, StepIn, Verdict)
+DEPENDENCY = Prompt("judge_dependency", 1, StepIn, Verdict)
+ATOMICITY = Prompt("judge_atomicity", 1, StepIn, Verdict)
+RATIONALITY = Prompt("judge_rationality", 1, StepIn, Verdict)
+COMPLETENESS = Prompt("judge_completeness", 1, InstanceIn, Verdict)
+DOCUMENT = Prompt("write_document", 1, DocumentIn, Document)
+SCALE = Prompt("scale_document", 1, ScaleIn, Document)
+CALL = Prompt("write_call", 1, CallIn, Call)
+TOOL = Prompt("write_tool", 1, ToolIn, Implementation)
+GROUP = Prompt("group_steps", 1, GroupIn, Groups)
+EXTEND = Prompt("extend_tool", 1, ExtendIn, Extended)
+PARAPHRASE = Prompt("paraphrase", 1, ParaphraseIn, Paraphrase)
+
+ALL: tuple[Prompt[Record, Record], ...] = (  # pyright: ignore[reportAssignmentType] - read only
+    *(PROPOSE, DECOMPOSE, NECESSITY, DEPENDENCY, ATOMICITY, RATIONALITY, COMPLETENESS),
+    *(DOCUMENT, SCALE, CALL, TOOL, GROUP, EXTEND, PARAPHRASE),
+)
