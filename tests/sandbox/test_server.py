@@ -261,6 +261,38 @@ async def test_a_killed_child_is_reported_with_its_signal(sandbox: ForkServer) -
         await one(sandbox, source)
 
 
+def test_no_room_for_another_process() -> None:
+    script = """
+import asyncio, os, resource
+from pathlib import Path
+from astra.errors import SandboxLimit
+from astra.sandbox import open_sandbox
+from astra.testing.sandbox_suite import tool
+user = os.geteuid() or 65534
+threads = 0
+for path in Path("/proc").glob("[0-9]*/status"):
+    try:
+        fields = dict(line.split(":\\t", 1) for line in path.read_text().splitlines())
+    except OSError:
+        continue
+    threads += int(fields["Threads"]) if fields["Uid"].split()[0] == str(user) else 0
+resource.setrlimit(resource.RLIMIT_NPROC, (threads + 30, threads + 30))
+
+async def main():
+    sessions = []
+    async with open_sandbox(workers=1, spares=0) as sandbox:
+        try:
+            while len(sessions) < 300:
+                sessions.append(await sandbox.open([tool("f", "def f(): return 1")]))
+                await sessions[-1].call("f", {})
+        except SandboxLimit as error:
+            print(error.limit, (await sessions[0].call("f", {})).value)
+
+asyncio.run(main())
+"""
+    assert in_a_process(script) == "processes 1"
+
+
 async def test_cpu_time_counts_per_call(sandbox: ForkServer) -> None:
     source = """
     import time

@@ -99,7 +99,9 @@ class Child:
             try:
                 part = self._socket.recv(1 << 16)
             except BlockingIOError:
-                if time.perf_counter() > spin_until:
+                if time.perf_counter() < spin_until:
+                    os.sched_yield()  # the child may be waiting for this very core
+                else:
                     await self._wait(started, episode, cpu_before)
                 continue
             except OSError:
