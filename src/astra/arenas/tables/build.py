@@ -6,6 +6,7 @@ import random
 from collections.abc import Sequence
 
 from astra.arenas.certificate.leak import leaks
+from astra.arenas.certificate.places import document_text
 from astra.arenas.tables.grammar import Grammar, Phrasing
 from astra.arenas.tables.planner import Plan
 from astra.arenas.tables.slices import Slice
@@ -71,14 +72,23 @@ class Builder:
                 sub_question = phrasing.steps[number]
                 goals[number] = self._goal(step, steps, tool, slice_, job, sub_question, rng)
         ordered = [goals[number] for number in range(len(steps))]
+        _check_places(ordered, tools)
         if plan.has_answer_node:
             ordered.append(_answer_node(plan, steps, phrasing))
-        return _arena(plan, phrasing, ordered, tools, self._domain(plan, tools), provenance)
+        tables: Json = {f"g{n}": step.table for n, step in enumerate(steps, 1) if step.table}
+        return _arena(
+            plan,
+            phrasing,
+            ordered,
+            tools,
+            self._domain(plan, tools),
+            provenance | {"tables": tables},
+        )
 
     def _tool(
         self, job: Job, plan: Plan, rng: random.Random, taken: Sequence[Tool]
     ) -> tuple[Tool, Slice]:
-        written = self._writer.write(job, plan.split, rng)
+        written = self._writer.write(job, plan, rng)
         if written is None:
             raise Rejected("tool", f"too few other rows for {job.operation} on {job.table!r}")
         if any(tool.name == written[0].name for tool in taken):
@@ -133,6 +143,15 @@ def _check_leak(question: str, steps: Sequence[Step]) -> None:
     for step in steps:
         if leaks(step.answer, question):
             raise Rejected("leak", f"the answer {step.answer!r} stands in the question")
+
+
+def _check_places(goals: Sequence[Goal], tools: Sequence[Tool]) -> None:
+    """No answer stands in a document or in another goal's question, be it by chance."""
+    documents = "\n".join(document_text(tool) for tool in tools)
+    for goal in goals:
+        others = (other.question for other in goals if other is not goal)
+        if leaks(goal.answer, "\n".join((documents, *others)), goal.target):
+            raise Rejected("leak", f"the answer {goal.answer!r} stands in a document or question")
 
 
 def _matcher(step: Step) -> Matcher:

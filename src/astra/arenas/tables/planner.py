@@ -93,6 +93,11 @@ class Planner:
         self._ways = lru_cache(maxsize=None)(self._find_ways)
         self._groupings = lru_cache(maxsize=None)(self._find_groupings)
         self._group_ways = lru_cache(maxsize=None)(self._find_group_ways)
+        self._ranking = lru_cache(maxsize=None)(self._find_ranking)
+        measured = [(v.table.name, a) for v in self._named for a in v.attributes]
+        self._numeric = [(table, a) for table, a in measured if a.numeric]
+        self._convertible = [(table, a) for table, a in self._numeric if a.unit in PARTNERS]
+        self._dated = [(table, a) for table, a in measured if a.kind is Kind.date]
 
     def plan(self, rng: random.Random, scenario: Scenario, hops: int, split: Split) -> Plan | None:
         """One plan of exactly that many hops; None when the draw led nowhere."""
@@ -146,17 +151,18 @@ class Planner:
         left = rng.randint(1, hops - 2)
         depths = (left, hops - 1 - left)
         if rng.random() < 0.5:
-            view, attribute = self._numeric(rng)
-            if view is None or attribute is None:
+            if not self._numeric:
                 return None
+            view, attribute = rng.choice(self._numeric)
             first, second = (self.entity(rng, view, depth, split) for depth in depths)
             if not isinstance(first, Step) or not isinstance(second, Step):
                 return None
             return self.operations.compare(attribute, first, second)
         dates = rng.random() < 0.3
-        view, attribute = self._dated(rng) if dates else self._numeric(rng)
-        if view is None or attribute is None:
+        choices = self._dated if dates else self._numeric
+        if not choices:
             return None
+        view, attribute = rng.choice(choices)
         first, second = (self._fact(rng, view, attribute, depth, split) for depth in depths)
         if first is None or second is None:
             return None
@@ -170,13 +176,15 @@ class Planner:
         if not node or len(depths) < 3:
             ends = [self.terminal(rng, depth, split) for depth in depths]
             return self._list(scenario, ends, len(depths), split)
-        view, attribute = self._numeric(rng)
-        if view is None or attribute is None:
+        if not self._numeric:
             return None
+        view, attribute = rng.choice(self._numeric)
         ends = [self._fact(rng, view, attribute, depth, split) for depth in depths[:-1]]
         joins: list[Joined] = []
         if not is_year(attribute):
-            joins += ["maximum", "minimum", *(["sum"] if attribute.additive else [])]
+            joins.extend(("maximum", "minimum"))
+            if attribute.additive:
+                joins.append("sum")
         if len(ends) == 2:
             joins.append("difference")
         if not joins:
@@ -248,18 +256,18 @@ class Planner:
 
     def _any_compare(self, rng: random.Random, depth: int, split: Split) -> Step | None:
         del depth
-        table, attribute = self._numeric(rng)
-        if table is None or attribute is None:
+        if not self._numeric:
             return None
+        table, attribute = rng.choice(self._numeric)
         first, second = (self._known(rng, table, split) for _ in range(2))
         if first is None or second is None:
             return None
         return self.operations.compare(attribute, first, second)
 
     def _converted(self, rng: random.Random, depth: int, split: Split) -> Step | None:
-        table, attribute = self._numeric(rng, with_unit=True)
-        if table is None or attribute is None:
+        if not self._convertible:
             return None
+        table, attribute = rng.choice(self._convertible)
         fact = self._fact(rng, table, attribute, depth - 1, split)
         if fact is None or fact.unit not in PARTNERS:
             return None
@@ -359,9 +367,9 @@ class Planner:
             )
         )
 
-    def _ranking(self, table: str) -> list[Attribute]:
+    def _find_ranking(self, table: str) -> tuple[Attribute, ...]:
         view = self.world.views[table]
-        return [a for a in view.attributes if a.numeric or a.kind is Kind.date]
+        return tuple(a for a in view.attributes if a.numeric or a.kind is Kind.date)
 
     def _follow(self, rng: random.Random, way: Way, depth: int, split: Split) -> Step | None:
         match way.kind:
@@ -434,26 +442,6 @@ class Planner:
 
     def _draw(self, rng: random.Random) -> View:
         return rng.choice(self._named)
-
-    def _numeric(
-        self, rng: random.Random, *, with_unit: bool = False
-    ) -> tuple[str | None, Attribute | None]:
-        found = [
-            (view.table.name, attribute)
-            for view in self._named
-            for attribute in view.attributes
-            if attribute.numeric and (not with_unit or attribute.unit in PARTNERS)
-        ]
-        return rng.choice(found) if found else (None, None)
-
-    def _dated(self, rng: random.Random) -> tuple[str | None, Attribute | None]:
-        found = [
-            (view.table.name, attribute)
-            for view in self._named
-            for attribute in view.attributes
-            if attribute.kind is Kind.date
-        ]
-        return rng.choice(found) if found else (None, None)
 
 
 def _comes_back(end: Step) -> bool:

@@ -30,7 +30,7 @@ PAPER_LANGUAGES: dict[Language, float] = {"en": 0.712, "zh": 0.288}
 """Shares of English and Chinese in the paper."""
 
 
-DRAWS = 60
+DRAWS = 120
 """Most draws for one candidate."""
 MOST_BARREN = 50
 """Candidates in a row that no draw filled: then the tables are exhausted."""

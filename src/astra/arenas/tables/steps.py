@@ -17,7 +17,7 @@ from typing import Literal
 
 from astra.arenas.tables.schema import Kind
 from astra.arenas.tables.units import UNITS, of_quantity
-from astra.arenas.tables.world import Attribute, Entity, Group, World
+from astra.arenas.tables.world import Attribute, Entity, Group, World, quote
 from astra.types import Json, Scalar, canonical_json
 
 Operation = Literal[
@@ -155,6 +155,8 @@ class Operations:
             value = _number(value)
         if value is None or (isinstance(value, str) and len(value) < SHORTEST_TEXT):
             return None
+        if isinstance(subject, Step) and self._is_detour(subject, attribute):
+            return None
         return Step(
             "lookup",
             entity.table,
@@ -167,6 +169,14 @@ class Operations:
             subjects=(self.world.cluster(entity.table, entity.row),),
             rows=(entity.row,),
         )
+
+    def _is_detour(self, subject: Step, attribute: Attribute) -> bool:
+        """Whether the row was picked from a group whose rows all have the same value: then the
+        step that picked it need not be taken."""
+        if subject.operation != "rank":
+            return False
+        values = {row[attribute.name] for g in subject.groups for row in self.world.members(g)}
+        return len(values) == 1
 
     def find(
         self, table: str, attribute: Attribute, entity: Entity, subject: Source
@@ -217,8 +227,8 @@ class Operations:
         comparison, threshold = cut
         sign = ">" if comparison == "above" else "<"
         found = self.world.ask(
-            f'SELECT __name FROM {self.world.quoted(group.table)} WHERE "{group.attribute}" = ? '
-            f'AND "{attribute.name}" {sign} ? ORDER BY __row',
+            f"SELECT __name FROM {self.world.quoted(group.table)} "
+            f"WHERE {quote(group.attribute)} = ? AND {quote(attribute.name)} {sign} ? ORDER BY __row",
             [group.value, threshold],
         )
         names = tuple(str(name) for (name,) in found)
@@ -241,7 +251,7 @@ class Operations:
             if cut is None:
                 return None
             comparison, threshold = cut
-            where = f' AND "{attribute.name}" {">" if comparison == "above" else "<"} ?'
+            where = f" AND {quote(attribute.name)} {'>' if comparison == 'above' else '<'} ?"
             values.append(threshold)
             arguments = {
                 "attribute": attribute.name,
@@ -250,7 +260,7 @@ class Operations:
             }
         ((number,),) = self.world.ask(
             f"SELECT count(*) FROM {self.world.quoted(group.table)} "
-            f'WHERE "{group.attribute}" = ?{where}',
+            f"WHERE {quote(group.attribute)} = ?{where}",
             values,
         )
         if number < SMALLEST_NUMBER:
@@ -273,15 +283,11 @@ class Operations:
         self, group: Group, subject: Source, attribute: Attribute, function: str
     ) -> Step | None:
         """Sum, mean, minimum or maximum over a group."""
-        if group.size < 3 or self._has_nulls(group, attribute):
+        values = [row[attribute.name] for row in self.world.members(group)]
+        if len(values) < 3 or None in values or len(set(values)) == 1:
             return None
         call = {"sum": "sum", "mean": "avg", "minimum": "min", "maximum": "max"}[function]
-        ((value,),) = self.world.ask(
-            f'SELECT {call}("{attribute.name}") FROM {self.world.quoted(group.table)} '
-            f'WHERE "{group.attribute}" = ?',
-            [group.value],
-        )
-        number = _number(value)
+        number = _number(self.world.aggregate(group, attribute.name, call))
         if number is None:
             return None
         arguments: dict[str, Source | Scalar] = {
@@ -399,9 +405,6 @@ class Operations:
             groups=(group,),
             words=words,
         )
-
-    def _has_nulls(self, group: Group, attribute: Attribute) -> bool:
-        return any(row[attribute.name] is None for row in self.world.members(group))
 
     def _threshold(
         self, group: Group, attribute: Attribute, rng: random.Random

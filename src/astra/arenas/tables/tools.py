@@ -13,12 +13,13 @@ from dataclasses import dataclass, field
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from astra.arenas.tables.planner import Plan
 from astra.arenas.tables.schema import Kind
 from astra.arenas.tables.slices import Slice, Slicer
 from astra.arenas.tables.steps import Operations, Step, identifier
 from astra.arenas.tables.tool_words import DESCRIPTIONS, PARAMETERS, VERBS
 from astra.arenas.tables.units import UNITS, of_quantity
-from astra.arenas.tables.world import Attribute, Split, World
+from astra.arenas.tables.world import Attribute, World
 from astra.types import Json, Language, Tool, ToolDocument
 
 _TEMPLATES = {"filter": "list", "count_where": "count"}
@@ -98,12 +99,15 @@ class ToolWriter:
         )
         self._templates.filters["py"] = repr
 
-    def write(self, job: Job, split: Split, rng: random.Random) -> tuple[Tool, Slice] | None:
+    def write(self, job: Job, plan: Plan, rng: random.Random) -> tuple[Tool, Slice] | None:
         """The tool of a job and the rows it holds; None when there are too few other rows."""
-        slice_ = self.slicer.slice(job.operation, job.table, job.steps, split, rng)
+        slice_ = self.slicer.slice(job.operation, job.table, job.steps, plan.split, rng)
         if slice_ is None:
             return None
         options = self._options(job, slice_, rng)
+        if any(step.operation == "convert" for step in plan.steps()):
+            # A tool that converts by itself would make that call needless.
+            options = [option for option in options if option != "unit"]
         parameters = self._parameters(job, slice_, options)
         name = self._name(job, rng)
         entity = self.entity_of(job)

@@ -138,10 +138,13 @@ class World:
         self.seed = seed
         self.test_share = test_share
         self.max_rows = max_rows
-        self._db: duckdb.DuckDBPyConnection = tables.connection
+        # A cursor of its own: temporary tables of two worlds over the same tables don't meet.
+        self._db: duckdb.DuckDBPyConnection = tables.connection.cursor()
         self._parents = _parents(schema)
         self._block = lru_cache(maxsize=256)(self._read_block)
         self._extremes = lru_cache(maxsize=1024)(self._find_extremes)
+        self._aggregates = lru_cache(maxsize=1024)(self._find_aggregates)
+        self.split_of = lru_cache(maxsize=65_536)(self._find_split)
         self._asked = lru_cache(maxsize=16_384)(self._ask)
         self._unique = lru_cache(maxsize=256)(self._find_unique)
         self.views = {table.name: self._view(table) for table in schema.tables}
@@ -196,12 +199,12 @@ class World:
             return False
         source = column.variants.get(self.language, column.name)
         found = self._db.execute(
-            f"SELECT quantile_cont(length({_q(source)}), 0.9) FROM {_q(table.name)}"
+            f"SELECT quantile_cont(length({quote(source)}), 0.9) FROM {quote(table.name)}"
         ).fetchone()
         return found is None or found[0] is None or found[0] > LONGEST_VALUE
 
     def _name(self, table: str) -> str:
-        return _q(f"{self.language}:{table}")
+        return quote(f"{self.language}:{table}")
 
     def _source(self, column: Column) -> str:
         return column.variants.get(self.language, column.name)
@@ -213,28 +216,28 @@ class World:
         select = ["t.__row"]
         joins: list[str] = []
         if table.naming is not None:
-            select.append(f"t.{_q(self._source(table.column(table.naming)))} AS __name")
+            select.append(f"t.{quote(self._source(table.column(table.naming)))} AS __name")
         else:
             select.append("NULL::VARCHAR AS __name")
         for number, attribute in enumerate(view.attributes):
             column = table.column(attribute.column)
             if attribute.references is None:
-                select.append(f"t.{_q(self._source(column))} AS {_q(attribute.name)}")
+                select.append(f"t.{quote(self._source(column))} AS {quote(attribute.name)}")
                 continue
             key, other = keys[attribute.column], self.schema.table(attribute.references)
             assert other.naming is not None
             alias = f"r{number}"
             name = self._source(other.column(other.naming))
-            select.append(f"{alias}.{_q(name)} AS {_q(attribute.name)}")
-            select.append(f"{alias}.__row AS {_q('__ref_' + attribute.name)}")
+            select.append(f"{alias}.{quote(name)} AS {quote(attribute.name)}")
+            select.append(f"{alias}.__row AS {quote('__ref_' + attribute.name)}")
             joins.append(
-                f"LEFT JOIN (SELECT min(__row) AS __row, {_q(key.references)} AS __key, "
-                f"any_value({_q(name)} ORDER BY __row) AS {_q(name)} FROM {_q(other.name)} "
-                f"GROUP BY __key) {alias} ON t.{_q(key.column)} = {alias}.__key"
+                f"LEFT JOIN (SELECT min(__row) AS __row, {quote(key.references)} AS __key, "
+                f"any_value({quote(name)} ORDER BY __row) AS {quote(name)} "
+                f"FROM {quote(other.name)} GROUP BY __key) {alias} ON t.{quote(key.column)} = {alias}.__key"
             )
         self._db.execute(
             f"CREATE TEMP TABLE {self._name(table.name)} AS SELECT {', '.join(select)} "
-            f"FROM {_q(table.name)} t {' '.join(joins)} ORDER BY t.__row"
+            f"FROM {quote(table.name)} t {' '.join(joins)} ORDER BY t.__row"
         )
         self._mark_names(table.name)
 
@@ -267,9 +270,9 @@ class World:
                 self.groups[table, attribute.name] = self._groups(table, attribute)
 
     def _groups(self, table: str, attribute: Attribute) -> dict[Split, list[Group]]:
-        column = _q(attribute.name)
+        column = quote(attribute.name)
         reference = (
-            f"min({_q('__ref_' + attribute.name)})" if attribute.references else "NULL::BIGINT"
+            f"min({quote('__ref_' + attribute.name)})" if attribute.references else "NULL::BIGINT"
         )
         found = self._db.execute(
             f"SELECT {column}, list(__row ORDER BY __row), {reference} FROM {self._name(table)} "
@@ -292,7 +295,7 @@ class World:
 
     # --- split -------------------------------------------------------------------------------
 
-    def split_of(self, subject: str) -> Split:
+    def _find_split(self, subject: str) -> Split:
         """train or test, decided by a hash of the seed and the subject alone."""
         digest = hashlib.sha256(f"{self.seed}\0{subject}".encode()).digest()
         share = int.from_bytes(digest[:8], "big") / 2**64
@@ -316,7 +319,7 @@ class World:
         name = self._name(table)
         select, joins, last = "", "", "t"
         for number, (_, attribute) in enumerate(chain):
-            column = f"{last}.{_q('__ref_' + attribute)}"
+            column = f"{last}.{quote('__ref_' + attribute)}"
             select = column
             if number + 1 < len(chain):
                 joins += f" LEFT JOIN {self._name(chain[number + 1][0])} j{number}"
@@ -354,8 +357,8 @@ class World:
 
     def _find_unique(self, table: str, attribute: str) -> dict[str, int]:
         found = self._db.execute(
-            f"SELECT {_q(attribute)}, min(__row) FROM {self._name(table)} "
-            f"WHERE {_q(attribute)} IS NOT NULL GROUP BY 1 HAVING count(*) = 1 ORDER BY 2 "
+            f"SELECT {quote(attribute)}, min(__row) FROM {self._name(table)} "
+            f"WHERE {quote(attribute)} IS NOT NULL GROUP BY 1 HAVING count(*) = 1 ORDER BY 2 "
             f"LIMIT {MOST_ENTITIES}"
         )
         return dict(found.fetchall())
@@ -422,7 +425,7 @@ class World:
     def _find_extremes(self, table: str, by: str, attribute: str, order: str) -> dict[str, int]:
         """All groups at once: one window query is as quick as one group's."""
         kept = [g.value for groups in self.groups[table, by].values() for g in groups]
-        name, g, a = self._name(table), _q(by), _q(attribute)
+        name, g, a = self._name(table), quote(by), quote(attribute)
         found = self._db.execute(
             f"SELECT g, any_value(r) FROM (SELECT {g} AS g, __row AS r, "
             f"rank() OVER (PARTITION BY {g} ORDER BY {a} "
@@ -433,6 +436,23 @@ class World:
             [kept],
         ).fetchall()
         return dict(found)
+
+    def aggregate(self, group: Group, attribute: str, function: str) -> Json:
+        """`sum`, `avg`, `min` or `max` of a group's values."""
+        return self._aggregates(group.table, group.attribute, attribute, function)[group.value]
+
+    def _find_aggregates(
+        self, table: str, by: str, attribute: str, function: str
+    ) -> dict[str, Json]:
+        if function not in ("sum", "avg", "min", "max"):
+            raise ValueError(function)
+        kept = [g.value for groups in self.groups[table, by].values() for g in groups]
+        found = self._db.execute(
+            f"SELECT {quote(by)}, {function}({quote(attribute)}) FROM {self._name(table)} "
+            f"SEMI JOIN (SELECT unnest(?::VARCHAR[]) AS value) ON {quote(by)} = value GROUP BY 1",
+            [kept],
+        ).fetchall()
+        return {group: _plain(value) for group, value in found}
 
     def ask(self, sql: str, parameters: Sequence[Scalar] = ()) -> list[tuple[Json, ...]]:
         """The rows of a query on the views, whose names `quoted` gives."""
@@ -468,7 +488,8 @@ def _clean(column: str) -> str:
     )
 
 
-def _q(identifier: str) -> str:
+def quote(identifier: str) -> str:
+    """An SQL identifier."""
     return '"' + identifier.replace('"', '""') + '"'
 
 

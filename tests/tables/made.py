@@ -1,0 +1,60 @@
+"""Candidates over tables, shared by the tests of this folder."""
+
+from __future__ import annotations
+
+import atexit
+import itertools
+from collections.abc import Iterable, Sequence
+from functools import cache
+from pathlib import Path
+from types import CodeType
+from typing import Any
+
+from astra.arenas.tables.load import Tables, load
+from astra.arenas.tables.profile import profile
+from astra.arenas.tables.schema import Schema
+from astra.arenas.tables.source import Candidate, SourceOptions, TableSource
+from astra.types import Arena, Language, Tool
+
+WORLD = Path(__file__).parents[2] / "examples" / "world"
+BOTH: dict[Language, float] = {"en": 0.5, "zh": 0.5}
+
+
+def candidates(paths: Sequence[Path], number: int, options: SourceOptions) -> list[Candidate]:
+    with load(paths) as tables:
+        source = TableSource(tables, profile(tables), options)
+        return list(itertools.islice(source.candidates(), number))
+
+
+@cache
+def _world() -> tuple[Tables, Schema]:
+    tables = load([WORLD])
+    atexit.register(tables.close)
+    return tables, profile(tables)
+
+
+def of_world(number: int, options: SourceOptions) -> list[Candidate]:
+    """The first candidates over the example tables, which are loaded once."""
+    return list(itertools.islice(TableSource(*_world(), options).candidates(), number))
+
+
+@cache
+def world(number: int, seed: int) -> tuple[Candidate, ...]:
+    """The first candidates over the example tables in both languages."""
+    return tuple(of_world(number, SourceOptions(languages=BOTH, seed=seed)))
+
+
+def arenas(found: Iterable[Candidate]) -> list[Arena]:
+    return [c.outcome for c in found if isinstance(c.outcome, Arena)]
+
+
+@cache
+def _compiled(source: str) -> CodeType:
+    return compile(source, "tool", "exec")
+
+
+def play(tool: Tool, arguments: dict[str, Any]) -> Any:
+    """Run a tool here and now: the tests trust what the package writes itself."""
+    space: dict[str, Any] = {"DATA": tool.data}
+    exec(_compiled(tool.source), space)
+    return space[tool.name](**arguments)
