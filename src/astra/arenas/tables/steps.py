@@ -228,7 +228,8 @@ class Operations:
         sign = ">" if comparison == "above" else "<"
         found = self.world.ask(
             f"SELECT __name FROM {self.world.quoted(group.table)} "
-            f"WHERE {quote(group.attribute)} = ? AND {quote(attribute.name)} {sign} ? ORDER BY __row",
+            f"WHERE {quote(group.attribute)} = ? AND {quote(attribute.name)} {sign} ? "
+            "ORDER BY __row",
             [group.value, threshold],
         )
         names = tuple(str(name) for (name,) in found)
