@@ -69,15 +69,58 @@ async def make(
     Returns the report of each stage. Running it again on the same folder goes on where it
     stopped, with the same bytes in the end.
     """
-    reports: dict[str, StageReport] = {}
-    reports[CANDIDATES] = await run(
-        _candidates_stage(sandbox, mix.seed),
+    certified = await certify_candidates(
+        candidates,
+        folder,
+        count=count,
+        sandbox=sandbox,
+        seed=mix.seed,
+        concurrency=concurrency,
+        console=console,
+    )
+    mixed = await mix_distractors(
+        folder,
+        sandbox=sandbox,
+        embedder=embedder,
+        mix=mix,
+        concurrency=concurrency,
+        console=console,
+    )
+    return {CANDIDATES: certified, **mixed}
+
+
+async def certify_candidates(
+    candidates: Iterable[Candidate],
+    folder: RunFolder,
+    *,
+    count: int,
+    sandbox: Sandbox,
+    seed: int = 0,
+    concurrency: int = 8,
+    console: Console | None = None,
+) -> StageReport:
+    """The first stage alone. It may be run again with more candidates before the others."""
+    return await run(
+        _candidates_stage(sandbox, seed),
         candidates,
         folder,
         concurrency=concurrency,
         until=count,
         console=console,
     )
+
+
+async def mix_distractors(
+    folder: RunFolder,
+    *,
+    sandbox: Sandbox,
+    embedder: Embedder,
+    mix: MixOptions = MixOptions(),
+    concurrency: int = 8,
+    console: Console | None = None,
+) -> dict[str, StageReport]:
+    """The stages after the candidates."""
+    reports: dict[str, StageReport] = {}
     reports[TOOLS] = await run(_tools_stage(), _pool_rows(folder), folder, concurrency=1)
     pools = {split: await _pool(folder, split, embedder, mix) for split in ("train", "test")}
     reports[ARENAS] = await run(
@@ -85,7 +128,7 @@ async def make(
         _certified_candidates(folder),
         folder,
         concurrency=concurrency,
-        total=reports[CANDIDATES].accepted,
+        total=folder.manifest().stages[CANDIDATES].accepted,
         console=console,
     )
     return reports

@@ -102,21 +102,35 @@ def document_problem(tool: Tool) -> str:
     return _problem(canonical_json(tool.document.model_dump()), tool.source)
 
 
+def form_problem(document: ToolDocument) -> str:
+    """What is wrong with a document for itself, before there is a source; "" if nothing."""
+    try:
+        _check_form(canonical_json(document.model_dump()))
+    except _Bad as error:
+        return str(error)
+    return ""
+
+
 @lru_cache(maxsize=2048)
 def _problem(document_json: str, source: str) -> str:
-    if len(document_json) > MAX_DOCUMENT:
-        return f"its document has {len(document_json)} characters; at most {MAX_DOCUMENT}"
-    document = ToolDocument.model_validate_json(document_json)
     try:
-        if not document.description.strip():
-            raise _Bad("it has no description")
-        _check_parameters(document.parameters)
+        document = _check_form(document_json)
         _check_agreement(document.parameters, signature(source, document.name))
     except _Bad as error:
         return str(error)
     except BadSource as error:
         return f"its source {error}"
     return ""
+
+
+def _check_form(document_json: str) -> ToolDocument:
+    if len(document_json) > MAX_DOCUMENT:
+        raise _Bad(f"its document has {len(document_json)} characters; at most {MAX_DOCUMENT}")
+    document = ToolDocument.model_validate_json(document_json)
+    if not document.description.strip():
+        raise _Bad("it has no description")
+    _check_parameters(document.parameters)
+    return document
 
 
 def _check_parameters(parameters: dict[str, Json]) -> None:

@@ -31,18 +31,25 @@ def check_names(case: Case) -> dict[str, Json]:
     _identity(case)
     seen: set[str] = set()
     for tool in [*case.arena.tools, *case.distractors]:
-        name = tool.name
-        if not IDENTIFIER.fullmatch(name):
-            raise Finding(f"tool name {name!r} is no identifier of at most 64 ASCII characters")
-        folded = name.casefold()
-        if folded in RESERVED or folded.startswith("__"):
-            raise Finding(f"tool name {name!r} is reserved: choose another")
-        if folded in _PYTHON:
-            raise Finding(f"tool name {name!r} is a keyword or a builtin of Python")
+        if problem := name_problem(tool.name):
+            raise Finding(problem)
+        folded = tool.name.casefold()
         if folded in seen:
-            raise Finding(f"two tools are called {name!r}")
+            raise Finding(f"two tools are called {tool.name!r}")
         seen.add(folded)
     return {"names": len(seen)}
+
+
+def name_problem(name: str) -> str:
+    """Why a tool can't be called so, whatever the others are called; "" if it can."""
+    if not IDENTIFIER.fullmatch(name):
+        return f"tool name {name!r} is no identifier of at most 64 ASCII characters"
+    folded = name.casefold()
+    if folded in RESERVED or folded.startswith("__"):
+        return f"tool name {name!r} is reserved: choose another"
+    if folded in _PYTHON:
+        return f"tool name {name!r} is a keyword or a builtin of Python"
+    return ""
 
 
 def _identity(case: Case) -> None:
