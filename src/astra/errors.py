@@ -13,8 +13,10 @@
     │   └── SandboxRemote      a remote sandbox could not be reached or answered nonsense
     ├── ModelError
     │   ├── ModelUnavailable   the endpoint did not answer, after all retries
+    │   │   └── ModelRejects   it answers that it will never take this request
     │   └── ModelBadReply      the endpoint answered something that can't be used
     ├── TeacherError           a prompt could not be answered, after asking again with the error
+    ├── BudgetExceeded         what may be spent is spent: the run stops and can be resumed
     ├── EmbedderError          no embeddings could be had
     ├── HostError              the place where tools run broke (ours, never the agent's failure)
     └── Rejected               an item is set aside on purpose; `.check` and `.reason` say why
@@ -86,12 +88,25 @@ class ModelUnavailable(ModelError):
     """The endpoint did not answer usably, after all retries."""
 
 
+class ModelRejects(ModelUnavailable):
+    """The endpoint answered that it will not take the request, however often it is sent."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        """HTTP status, a 4xx."""
+
+
 class ModelBadReply(ModelError):
     """The endpoint answered, but not with anything that can be used."""
 
 
 class TeacherError(AstraError):
     """A prompt could not be answered in the form that is wanted, after bounded retries."""
+
+
+class BudgetExceeded(AstraError):
+    """What a run may spend is spent. Never an item's failure: the run stops, and can be resumed."""
 
 
 class EmbedderError(AstraError):

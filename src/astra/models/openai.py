@@ -18,8 +18,14 @@ from urllib.parse import urlsplit
 
 import openai
 
-from astra.errors import ConfigError, ModelBadReply, ModelError, ModelUnavailable
-from astra.models.wire import as_reply, as_request
+from astra.errors import (
+    ConfigError,
+    ModelBadReply,
+    ModelError,
+    ModelRejects,
+    ModelUnavailable,
+)
+from astra.models.wire import as_replies, as_request
 from astra.ports import Reply, Sampling
 from astra.types import Finish, Json, Message, ToolDocument
 
@@ -114,11 +120,37 @@ class OpenAIModel:
         A conversation that outgrew the endpoint's context ends as a reply cut by length, since
         nothing of ours broke; a first message that does not fit is an error.
         """
-        body = as_request(self._name, messages, tools, sampling)
         spoken = any(message.role == "assistant" for message in messages)
+        body = as_request(self._name, messages, tools, sampling)
+        return (await self._ask(body, cut_when_outgrown=spoken))[0]
+
+    async def complete(
+        self,
+        messages: Sequence[Message],
+        sampling: Sampling,
+        *,
+        tools: Sequence[ToolDocument] = (),
+        response_format: Mapping[str, Json] | None = None,
+        choices: int = 1,
+    ) -> tuple[Reply, ...]:
+        """Ask for replies of a wanted form: `response_format` as the API defines it.
+
+        `choices`: how many are asked for in one request; endpoints may give fewer. The first
+        carries the usage of all. `ModelRejects` when the endpoint will not take such a request.
+        """
+        body = as_request(self._name, messages, tools, sampling)
+        if response_format is not None:
+            body["response_format"] = dict(response_format)
+        if choices != 1:
+            body["n"] = choices
+        return await self._ask(body)
+
+    async def _ask(
+        self, body: dict[str, Json], *, cut_when_outgrown: bool = False
+    ) -> tuple[Reply, ...]:
         for attempt in range(self._retries.attempts):
-            outcome = await self._attempt(body, spoken)
-            if isinstance(outcome, Reply):
+            outcome = await self._attempt(body, cut_when_outgrown)
+            if not isinstance(outcome, _Again):
                 return outcome
             wait = self._wait(attempt, outcome)
             if wait is None:
@@ -135,18 +167,22 @@ class OpenAIModel:
         wait = min(self._retries.first_wait * 2**attempt, self._retries.longest_wait)
         return wait * self._jitter.uniform(0.75, 1.0)
 
-    async def _attempt(self, body: dict[str, Json], spoken: bool) -> Reply | _Again:
+    async def _attempt(
+        self, body: dict[str, Json], cut_when_outgrown: bool
+    ) -> tuple[Reply, ...] | _Again:
         try:
-            async with asyncio.timeout(self._timeout):
-                raw = await self._client.chat.completions.with_raw_response.create(
+            async with (
+                asyncio.timeout(self._timeout),
+                self._client.chat.completions.with_streaming_response.create(
                     **body, extra_body=self._extra
-                )
-            return self._read(raw.http_response.content)
+                ) as raw,
+            ):
+                return self._read(await self._content(raw))
         except (TimeoutError, openai.APITimeoutError):
             return _Again(self._unavailable(f"no whole answer within {self._timeout:g} s"))
         except openai.APIStatusError as error:
-            if spoken and _outgrown(error):
-                return Reply(Message(role="assistant"), Finish.length)
+            if cut_when_outgrown and _outgrown(error):
+                return (Reply(Message(role="assistant"), Finish.length),)
             return self._refused(error)
         except openai.APIConnectionError as error:
             cause = error.__cause__ or error
@@ -155,16 +191,28 @@ class OpenAIModel:
         except ModelBadReply as error:
             return _Again(error)
 
-    def _read(self, content: bytes) -> Reply:
-        if self._secret:  # an endpoint that echoes headers must not get it into a trajectory
-            content = content.replace(self._secret.encode(), b"***")
+    async def _content(self, raw: Any) -> bytes:
+        """The body, piece by piece: what is too long is left unread."""
+        content = bytearray()
+        try:
+            async for piece in raw.iter_bytes():
+                content += piece
+                if len(content) > self._max_reply_bytes:
+                    break
+        except Exception as error:  # noqa: BLE001 - the HTTP library's own, of two families
+            raise openai.APIConnectionError(request=raw.http_request) from error
         if len(content) > self._max_reply_bytes:
             raise self._bad(
-                f"a reply of {len(content)} bytes; at most {self._max_reply_bytes} are taken. "
-                "Lower max_tokens, or raise max_reply_bytes"
+                f"a reply of over {self._max_reply_bytes} bytes. Lower max_tokens, or raise "
+                "max_reply_bytes"
             )
+        return bytes(content)
+
+    def _read(self, content: bytes) -> tuple[Reply, ...]:
+        if self._secret:  # an endpoint that echoes headers must not get it into a trajectory
+            content = content.replace(self._secret.encode(), b"***")
         try:
-            return as_reply(json.loads(content))
+            return as_replies(json.loads(content))
         except (ValueError, RecursionError) as error:
             raise self._bad(f"{error}; it begins {content[:200]!r}") from None
 
@@ -174,7 +222,8 @@ class OpenAIModel:
         if _passes(error):
             failure = self._unavailable(f"status {status}: {text}")
             return _Again(failure, _retry_after(error.response.headers))
-        raise self._unavailable(f"status {status}: {text}. {_advice(status)}") from None
+        what = self._about(f"status {status}: {text}. {_advice(status)}", "could not be asked")
+        raise ModelRejects(status, what) from None
 
     def _unavailable(self, what: str) -> ModelUnavailable:
         return ModelUnavailable(self._about(what, "could not be asked"))

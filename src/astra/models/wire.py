@@ -88,11 +88,23 @@ def _wrapped(text: str) -> str:
 
 def as_reply(answer: Json) -> Reply:
     """The first choice of a chat-completions answer; ValueError says what is wrong with it."""
+    return as_replies(answer)[0]
+
+
+def as_replies(answer: Json) -> tuple[Reply, ...]:
+    """All choices of an answer, at least one. The usage is the request's, so the first has it."""
     choices = _mapping(answer, "the answer").get("choices")
     if not isinstance(choices, list) or not choices:
         raise ValueError(f"the answer has no choices but {str(choices)[:100]}")
-    choice = _mapping(choices[0], "the first choice")
-    message = _mapping(choice.get("message"), "the first choice's message")
+    usage = _usage(answer.get("usage"))
+    return tuple(
+        _choice(choice, Usage() if index else usage) for index, choice in enumerate(choices)
+    )
+
+
+def _choice(value: Json, usage: Usage) -> Reply:
+    choice = _mapping(value, "a choice")
+    message = _mapping(choice.get("message"), "a choice's message")
     calls = message.get("tool_calls") or []
     if not isinstance(calls, list):
         raise ValueError(f"tool_calls is no list but {type(calls).__name__}")
@@ -104,7 +116,7 @@ def as_reply(answer: Json) -> Reply:
             tool_calls=tuple(_request(call) for call in calls),
         ),
         Finish.filtered if message.get("refusal") else _finish(choice.get("finish_reason")),
-        _usage(answer.get("usage")),
+        usage,
     )
 
 
