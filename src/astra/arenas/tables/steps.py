@@ -8,6 +8,8 @@ right answer: ties, nulls, names that stand twice, lists that are too long.
 
 from __future__ import annotations
 
+import builtins
+import keyword
 import math
 import random
 from collections.abc import Iterator, Mapping
@@ -37,6 +39,8 @@ Operation = Literal[
 
 LONGEST_LIST = 10
 """Most members of an answer that is a list."""
+LONGEST_NOUN = 32
+"""Characters of a table's name within the names of tools and parameters."""
 SHORTEST_TEXT = 2
 """Characters: a single one, of Chinese in particular, stands in many texts by chance."""
 SMALLEST_NUMBER = 3
@@ -377,8 +381,21 @@ class Operations:
     # --- shared ------------------------------------------------------------------------------
 
     def _parameter(self, table: str) -> str:
-        """The parameter that names a row of the table."""
-        return parameter_name(self.world.schema.table(table).singular.get("en", table), table)
+        """The parameter that names a row of the table: no other field of its rows or results."""
+        view = self.world.views[table]
+        name = parameter_name(self.noun(table))
+        while name in view.by_name:
+            name += "_name"
+        return name
+
+    def noun(self, table: str) -> str:
+        """An ASCII identifier for one row of the table, another one for each table."""
+        found = self.world.schema.table(table)
+        name = identifier(found.singular.get("en", "")) or identifier(found.name)
+        if name:
+            return name[:LONGEST_NOUN].rstrip("_")
+        number = [other.name for other in self.world.schema.tables].index(table)
+        return "record_" + "".join(chr(ord("a") + int(digit)) for digit in str(number))
 
     def _grouped(
         self,
@@ -433,17 +450,18 @@ def round_between(low: float, high: float) -> int | float | None:
     return None
 
 
-def parameter_name(singular: str, table: str) -> str:
-    """An identifier for "one row of this table" that no other field of a result uses."""
-    name = identifier(singular) or identifier(table) or "item"
-    return f"{name}_name" if name in _TAKEN else name
+def parameter_name(noun: str) -> str:
+    """The noun, or one that no keyword, builtin, local name or field of a result is."""
+    taken = noun in _TAKEN or keyword.iskeyword(noun) or hasattr(builtins, noun)
+    return f"{noun}_name" if taken else noun
 
 
 _TAKEN = frozenset(
-    "by value attribute order result unit first second count difference position function "
-    "comparison threshold error details items language format decimals class def for from if in "
-    "import is lambda not or pass raise return try while with yield and as assert break continue "
-    "del elif else except finally global nonlocal data limit fields sort_by type id".split()
+    "absolute answer attribute by comparison count data datetime day days decimals details "
+    "difference end error factors fields first fold format from_unit function group inclusive "
+    "items label language limit match_case math minuend number numeric one order own parameter "
+    "parameters position problem result row rows second start subtrahend text threshold to_unit "
+    "two unicodedata unit units value values".split()
 )
 
 

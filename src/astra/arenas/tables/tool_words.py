@@ -51,8 +51,8 @@ DESCRIPTIONS: dict[str, dict[Language, str]] = {
     },
     "rank": {
         "en": "Returns the {s} with the highest or lowest attribute among the {p} of a group. "
-        "For dates, highest means latest.",
-        "zh": "在一组{p}中找出某项属性最高或最低的{s}。对日期而言，highest 表示最晚。",
+        "For dates and years, highest means latest.",
+        "zh": "在一组{p}中找出某项属性最高或最低的{s}。对日期和年份而言，highest 表示最晚。",
     },
     "aggregate": {
         "en": "Computes a sum, mean, minimum or maximum of a numeric attribute over a group of "

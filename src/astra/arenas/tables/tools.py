@@ -16,7 +16,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from astra.arenas.tables.planner import Plan
 from astra.arenas.tables.schema import Kind
 from astra.arenas.tables.slices import Slice, Slicer
-from astra.arenas.tables.steps import Operations, Step, identifier
+from astra.arenas.tables.steps import LONGEST_NOUN, Operations, Step, identifier
 from astra.arenas.tables.tool_words import DESCRIPTIONS, PARAMETERS, VERBS
 from astra.arenas.tables.units import UNITS, of_quantity
 from astra.arenas.tables.world import Attribute, World
@@ -39,6 +39,9 @@ _OPTIONS: dict[str, tuple[str, ...]] = {
 }
 
 
+_LEAST = {"limit": 1, "position": 1, "decimals": 0}
+
+
 @dataclass(frozen=True, slots=True)
 class Parameter:
     """One parameter of a tool, as the document and the source need it."""
@@ -57,8 +60,8 @@ class Parameter:
             schema["enum"] = list(self.choices)
         if not self.required:
             schema["default"] = self.default
-        if self.name in ("limit", "position"):
-            schema["minimum"] = 1
+        if self.name in _LEAST:
+            schema["minimum"] = _LEAST[self.name]
         return schema
 
 
@@ -155,10 +158,11 @@ class ToolWriter:
     def _name(self, job: Job, rng: random.Random) -> str:
         singular, plural = job.table, job.table
         if job.table in self.world.views:
+            singular = self.operations.noun(job.table)
             table = self.world.schema.table(job.table)
-            singular = identifier(table.singular.get("en", "")) or identifier(table.name) or "item"
-            plural = identifier(table.plural.get("en", "")) or f"{singular}s"
-        return rng.choice(VERBS[job.operation]).format(s=singular, p=plural, q=job.table)[:60]
+            plural = identifier(table.plural.get("en", ""))[:LONGEST_NOUN].rstrip("_")
+            plural = plural or f"{singular}s"
+        return rng.choice(VERBS[job.operation]).format(s=singular, p=plural, q=job.table)
 
     def _words(self, texts: dict[Language, str], job: Job, choices: str = "") -> str:
         singular = plural = ""
@@ -166,10 +170,7 @@ class ToolWriter:
             table = self.world.schema.table(job.table)
             singular = table.singular.get(self.world.language) or table.name
             plural = table.plural.get(self.world.language) or table.name
-        text = texts[self.world.language]
-        for mark, word in (("{s}", singular), ("{p}", plural), ("{q}", job.table)):
-            text = text.replace(mark, word)
-        return text.replace("{choices}", choices)
+        return texts[self.world.language].format(s=singular, p=plural, q=job.table, choices=choices)
 
     def _options(self, job: Job, slice_: Slice, rng: random.Random) -> list[str]:
         """Optional parameters: a seeded choice of those that the data can serve."""
@@ -234,7 +235,7 @@ class ToolWriter:
                 choices = ("given", "ascending", "descending")
                 return Parameter("order", "string", text, choices, "given", False)
             case "limit":
-                return Parameter("limit", "integer", text, None, 100, False)
+                return Parameter("limit", "integer", text, None, 1000, False)
             case "decimals":
                 return Parameter("decimals", "integer", text, None, 6, False)
             case "position":
