@@ -16,7 +16,7 @@ demo: install
 	$(BIN)/astra demo --out runs/demo
 
 test: install
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-slow: install
 	$(BIN)/python -m pytest -m slow
