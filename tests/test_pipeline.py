@@ -142,3 +142,11 @@ def _size(out: Path) -> int:
 
 def _whole_lines(path: Path) -> int:
     return path.read_bytes().count(b"\n") if path.exists() else 0
+
+
+def test_mixing_runs_the_checks_again_that_see_distractors(made: Path) -> None:
+    before = [row["arena"] for row in rows(made / "candidate-certificates.jsonl")]
+    for certificate, bare in zip(rows(made / "certificates.jsonl"), before, strict=True):
+        carried = {c["check"] for c in certificate["checks"] if "found_for" in c["evidence"]}
+        assert carried == {"replay", "order", "gold", "grounding", "robust", "ablation"}
+        assert {c["evidence"].get("found_for", bare) for c in certificate["checks"]} == {bare}

@@ -221,7 +221,9 @@ def _arenas_stage(
         arena = candidate.arena
         drawn = pools[arena.split].draw(arena, mix.mode, seed=mix.seed, per_band=mix.per_band)
         mixed = with_distractors(arena, drawn)
-        certificate = await require_certificate(mixed, tools.distractors(mixed), sandbox, mix.seed)
+        certificate = await require_certificate(
+            mixed, tools.distractors(mixed), sandbox, mix.seed, candidate.certificate
+        )
         return Certified(mixed, certificate)
 
     return Stage(
