@@ -77,7 +77,8 @@ class TableSource:
             )
             for language in options.languages
         }
-        if not any(any(groups) for w in worlds.values() for groups in w.entities.values()):
+        splits = [split for w in worlds.values() for split in w.entities.values()]
+        if not any(rows for split in splits for rows in split.values()):
             raise ConfigError(
                 "no table has a column whose values name single rows: set `naming` for a table "
                 "in tables.toml"

@@ -33,6 +33,9 @@ _NOT_ADDITIVE = re.compile(
     r"(?:[_ ]|$)|海拔|高度|深度|温度|价格|单价|评分|年龄|密度|比例|百分|平均|最高|最低|最大|最小"
     r"|率$"
 )
+_SAYS_DATE = re.compile(
+    r"\b(?:date|day|time|birthday|deadline|timestamp|since|until)\b|日|时|期", re.IGNORECASE
+)
 _KEY_SUFFIX = re.compile(r"_(code|id|key|no|name|iso2|iso3|iata|icao)$")
 
 LONGEST_VALUE = 60
@@ -41,6 +44,7 @@ MOST_ENTITIES = 20_000
 """Rows per table that can be asked about by name; more would add memory, not variety."""
 MOST_GROUPS = 5_000
 BLOCK_ROWS = 256
+BLOCK_COLUMNS = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +147,7 @@ class World:
         self._parents = _parents(schema)
         self._block = lru_cache(maxsize=256)(self._read_block)
         self._extremes = lru_cache(maxsize=1024)(self._find_extremes)
+        self._able = lru_cache(maxsize=None)(self._find_able)
         self._aggregates = lru_cache(maxsize=1024)(self._find_aggregates)
         self.split_of = lru_cache(maxsize=65_536)(self._find_split)
         self._asked = lru_cache(maxsize=16_384)(self._ask)
@@ -177,6 +182,8 @@ class World:
         self, table: Table, column: Column, key: ForeignKey | None, taken: Sequence[Attribute]
     ) -> Attribute | None:
         label = column.labels.get(self.language) or column.name
+        if column.kind is Kind.date and not _SAYS_DATE.search(label):
+            label += "日期" if self.language == "zh" else " date"
         references = None
         if key is not None and self.schema.table(key.table).naming is not None:
             references = key.table
@@ -420,12 +427,20 @@ class World:
 
     def extreme(self, group: Group, attribute: str, order: str) -> int | None:
         """The one row of a group with the highest or lowest value; None for ties and nulls."""
-        return self._extremes(group.table, group.attribute).get((group.value, attribute, order))
+        able = self._able(group.table)
+        block = able.index(attribute) // BLOCK_COLUMNS
+        found = self._extremes(group.table, group.attribute, block)
+        return found.get((group.value, attribute, order))
 
-    def _find_extremes(self, table: str, by: str) -> dict[tuple[str, str, str], int]:
-        """All groups and attributes at once: one query is nearly as quick as one group's."""
+    def _find_able(self, table: str) -> list[str]:
+        """Attributes that rows can be ranked by."""
+        attributes = self.views[table].attributes
+        return [a.name for a in attributes if a.numeric or a.kind is Kind.date]
+
+    def _find_extremes(self, table: str, by: str, block: int) -> dict[tuple[str, str, str], int]:
+        """All groups, many attributes at once: one query is nearly as quick as one group's."""
         kept = [g.value for groups in self.groups[table, by].values() for g in groups]
-        able = [a.name for a in self.views[table].attributes if a.numeric or a.kind is Kind.date]
+        able = self._able(table)[block * BLOCK_COLUMNS : (block + 1) * BLOCK_COLUMNS]
         columns = "".join(
             f", count(*) - count({a}), arg_max(__row, {a}), max({a}, 2), arg_min(__row, {a}), "
             f"min({a}, 2)"
@@ -433,7 +448,8 @@ class World:
         )
         rows = self._db.execute(
             f"SELECT {quote(by)}{columns} FROM {self._name(table)} "
-            f"SEMI JOIN (SELECT unnest(?::VARCHAR[]) AS value) ON {quote(by)} = value GROUP BY 1",
+            f"SEMI JOIN (SELECT unnest(?::VARCHAR[]) AS __value) ON {quote(by)} = __value "
+            "GROUP BY 1",
             [kept],
         ).fetchall()
         found: dict[tuple[str, str, str], int] = {}
@@ -457,7 +473,8 @@ class World:
         kept = [g.value for groups in self.groups[table, by].values() for g in groups]
         found = self._db.execute(
             f"SELECT {quote(by)}, {function}({quote(attribute)}) FROM {self._name(table)} "
-            f"SEMI JOIN (SELECT unnest(?::VARCHAR[]) AS value) ON {quote(by)} = value GROUP BY 1",
+            f"SEMI JOIN (SELECT unnest(?::VARCHAR[]) AS __value) ON {quote(by)} = __value "
+            "GROUP BY 1",
             [kept],
         ).fetchall()
         return {group: _plain(value) for group, value in found}
