@@ -1,0 +1,262 @@
+"""Plants one defect in a right answer. None where the answer has no place for it."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Sequence
+from datetime import timedelta
+from typing import NamedTuple
+
+from astra.arenas.rules.catalogue import Catalogue
+from astra.arenas.rules.writing import known_step
+from astra.arenas.rules.wrong import Defect
+from astra.teacher.arenas import (
+    Call,
+    CallIn,
+    Decomposition,
+    Document,
+    DocumentIn,
+    Extended,
+    ExtendIn,
+    Implementation,
+    Step,
+    ToolIn,
+    Verdict,
+)
+from astra.text import as_date
+from astra.types import Json, Language, Record, Scalar
+
+Answer = Scalar | tuple[Scalar, ...]
+
+
+class Wrong(NamedTuple):
+    """A wrong answer, and what was changed."""
+
+    answer: Record
+    detail: str
+
+
+def plant(
+    defect: Defect, given: Record, right: Record, catalogue: Catalogue, rng: random.Random
+) -> Wrong | None:
+    """The right answer with the defect; None if this answer can't have it."""
+    match right:
+        case Decomposition():
+            if not right.answerable:
+                return None
+            found = catalogue.find(right.question)
+            return _DECOMPOSITIONS[defect](right, rng, found.language if found else "en")
+        case Verdict():
+            return _flipped(right)
+        case Document() if isinstance(given, DocumentIn):
+            _, goal = known_step(catalogue, given.main_question, given.question)
+            text = f"{right.description} ({_said(goal.answer)})"
+            return Wrong(right.model_copy(update={"description": text}), "answer in the document")
+        case Call() if isinstance(given, CallIn):
+            _, goal = known_step(catalogue, given.main_question, given.question)
+            other = rng.choice(goal.decoys)
+            return Wrong(Call(arguments=other), f"asks for {other!r}")
+        case Implementation() if isinstance(given, ToolIn):
+            return _bad_tool(defect, right, given.document, given.answer, given.arguments, rng)
+        case Extended() if isinstance(given, ExtendIn):
+            adds = given.adds
+            bad = _bad_tool(
+                defect, right.implementation, right.document, adds.answer, right.arguments, rng
+            )
+            return bad and Wrong(
+                right.model_copy(update={"implementation": bad.answer}), bad.detail
+            )
+        case _:
+            return None
+
+
+def _flipped(right: Verdict) -> Wrong:
+    reason = "Nothing speaks against it." if not right.holds else "This does not seem right."
+    return Wrong(Verdict(reason=reason, holds=not right.holds), f"says {not right.holds}")
+
+
+# --- tools -----------------------------------------------------------------------------------
+
+
+def _bad_tool(
+    defect: Defect,
+    right: Implementation,
+    document: Document,
+    answer: Answer,
+    arguments: dict[str, Json],
+    rng: random.Random,
+) -> Wrong:
+    if defect is Defect.broken_code:
+        source, detail = rng.choice(
+            [
+                (right.source.replace("return {", "return {{", 1), "no Python"),
+                (_function(document, "raise RuntimeError('not reached')"), "every call raises"),
+                (_function(document, "return unknown_name"), "an unknown name"),
+            ]
+        )
+        return Wrong(right.model_copy(update={"source": source}), detail)
+    value = list(answer) if isinstance(answer, tuple) else answer
+    result = {right.field or "result": value}
+    if rng.random() < 0.5:
+        fixed = result | {key: arguments[key] for key in right.key_fields}
+        body, detail = f"return {fixed!r}", "always the same result"
+    else:
+        pairs = [f"{key!r}: {key}" for key in right.key_fields]
+        pairs += [f"{key!r}: {fixed!r}" for key, fixed in result.items()]
+        body, detail = f"return {{{', '.join(pairs)}}}", "always the answer, beside what was asked"
+    return Wrong(right.model_copy(update={"source": _function(document, body)}), detail)
+
+
+def _function(document: Document, body: str) -> str:
+    required = document.parameters.get("required", [])
+    properties: dict[str, Json] = document.parameters["properties"]
+    names = sorted(properties, key=lambda name: name not in required)
+    signature = ", ".join(
+        name if name in required else f"{name}={properties[name].get('default')!r}"
+        for name in names
+    )
+    return f"def {document.name}({signature}):\n    {body}\n"
+
+
+# --- decompositions --------------------------------------------------------------------------
+
+
+def _unnecessary_dependency(
+    right: Decomposition, rng: random.Random, language: Language
+) -> Wrong | None:
+    steps = right.steps
+    places = [
+        (step, earlier)
+        for number, step in enumerate(steps)
+        if step.needs_tool
+        for earlier in steps[:number]
+        if earlier.needs_tool and earlier.id not in _ancestors(steps, step.id)
+    ]
+    if not places:
+        return None
+    step, earlier = rng.choice(places)
+    changed = step.model_copy(update={"depends_on": (*step.depends_on, earlier.id)})
+    return _with(right, {step.id: changed}, f"{step.id} lists {earlier.id}")
+
+
+def _non_atomic_step(right: Decomposition, rng: random.Random, language: Language) -> Wrong | None:
+    """The first of two steps goes into the only one that depends on it."""
+    pairs = [
+        (step, users[0])
+        for step in right.steps
+        if len(users := list(_users(right.steps, step.id))) == 1 and users[0].needs_tool
+    ]
+    if not pairs:
+        return None
+    first, second = rng.choice(pairs)
+    joint = "{a} Then: {b}" if language == "en" else "{a}然后：{b}"
+    depends = dict.fromkeys([*first.depends_on, *second.depends_on])
+    merged = second.model_copy(
+        update={
+            "question": joint.format(a=first.question, b=second.question),
+            "depends_on": tuple(name for name in depends if name != first.id),
+        }
+    )
+    steps = {second.id: merged}
+    return _with(right, steps, f"{second.id} asks for {first.id}, too", without=first.id)
+
+
+def _missing_step(right: Decomposition, rng: random.Random, language: Language) -> Wrong | None:
+    able = [step for step in right.steps if step.needs_tool]
+    if len(able) < 2:
+        return None
+    gone = rng.choice(able)
+    changed = {
+        user.id: user.model_copy(
+            update={"depends_on": tuple(name for name in user.depends_on if name != gone.id)}
+        )
+        for user in _users(right.steps, gone.id)
+    }
+    return _with(right, changed, f"without: {gone.question}", without=gone.id)
+
+
+def _inner_step_without_tool(
+    right: Decomposition, rng: random.Random, language: Language
+) -> Wrong | None:
+    inner = [step for step in right.steps if step.needs_tool and any(_users(right.steps, step.id))]
+    if not inner:
+        return None
+    step = rng.choice(inner)
+    changed = step.model_copy(update={"needs_tool": False})
+    return _with(right, {step.id: changed}, f"{step.id} is said to need no tool")
+
+
+def _wrong_answer(right: Decomposition, rng: random.Random, language: Language) -> Wrong | None:
+    step = rng.choice([step for step in right.steps if step.needs_tool])
+    answer = _other(step.answer, rng)
+    changed = step.model_copy(update={"answer": answer})
+    wrong = _with(right, {step.id: changed}, f"{step.id}: {answer!r}, not {step.answer!r}")
+    if right.answer == step.answer:
+        return Wrong(wrong.answer.model_copy(update={"answer": answer}), wrong.detail)
+    return wrong
+
+
+def _leak(right: Decomposition, rng: random.Random, language: Language) -> Wrong | None:
+    step = rng.choice([step for step in right.steps if step.needs_tool])
+    hint = "{q} (Hint: {a}.)" if language == "en" else "{q}（提示：{a}。）"
+    question = hint.format(q=right.question, a=_said(step.answer))
+    changed = right.model_copy(update={"question": question})
+    return Wrong(changed, f"the answer of {step.id} in the question")
+
+
+_DECOMPOSITIONS: dict[Defect, Callable[[Decomposition, random.Random, Language], Wrong | None]] = {
+    Defect.unnecessary_dependency: _unnecessary_dependency,
+    Defect.non_atomic_step: _non_atomic_step,
+    Defect.missing_step: _missing_step,
+    Defect.inner_step_without_tool: _inner_step_without_tool,
+    Defect.wrong_answer: _wrong_answer,
+    Defect.leak: _leak,
+}
+
+
+def _with(
+    right: Decomposition, changed: dict[str, Step], detail: str, *, without: str = ""
+) -> Wrong:
+    steps = tuple(changed.get(step.id, step) for step in right.steps if step.id != without)
+    return Wrong(right.model_copy(update={"steps": steps}), detail)
+
+
+def _users(steps: Sequence[Step], name: str) -> Iterator[Step]:
+    return (step for step in steps if name in step.depends_on)
+
+
+def _ancestors(steps: Sequence[Step], name: str) -> set[str]:
+    parents = {step.id: step.depends_on for step in steps}
+    found: set[str] = set()
+    waiting = list(parents[name])
+    while waiting:
+        parent = waiting.pop()
+        if parent not in found:
+            found.add(parent)
+            waiting.extend(parents[parent])
+    return found
+
+
+def _said(answer: Answer) -> str:
+    return ", ".join(map(str, answer)) if isinstance(answer, tuple) else str(answer)
+
+
+def _other(answer: Answer, rng: random.Random) -> Answer:
+    """Another answer of the same kind."""
+    if isinstance(answer, tuple):
+        return answer[1:] or tuple(_wrong_scalar(member, rng) for member in answer)
+    return _wrong_scalar(answer, rng)
+
+
+def _wrong_scalar(value: Scalar, rng: random.Random) -> Scalar:
+    if isinstance(value, bool):
+        return not value
+    if isinstance(value, int):
+        return value + rng.choice((-1, 1)) * max(3, abs(value) // 10)
+    if isinstance(value, float):
+        return round(value * 1.1 + 3, 6)
+    if day := as_date(value):
+        return (day - timedelta(days=rng.randint(20, 400))).isoformat()
+    letters = [character for character in value if not character.isspace()]
+    rng.shuffle(letters)
+    return "".join(letters).capitalize() + "a"
