@@ -199,7 +199,7 @@ class OpenAIModel:
                 content += piece
                 if len(content) > self._max_reply_bytes:
                     break
-        except Exception as error:  # noqa: BLE001 - the HTTP library's own, of two families
+        except Exception as error:  # the HTTP library's own, which is one of two
             raise openai.APIConnectionError(request=raw.http_request) from error
         if len(content) > self._max_reply_bytes:
             raise self._bad(

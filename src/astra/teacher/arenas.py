@@ -28,13 +28,14 @@ class Step(Answered):
     """Short identifier, s1, s2, …"""
     question: str
     """The sub-question. It names what earlier steps found by description, never by value."""
-    answer: Scalar | tuple[Scalar, ...]
-    """Specific: a name, a number, an ISO date, or a list of such."""
-    kind: AnswerKind
     depends_on: tuple[str, ...] = ()
     """Ids of the steps whose answers this one cannot do without."""
     needs_tool: bool = True
     """False only for a last step that merely combines what the others found."""
+    answer: Scalar | tuple[Scalar, ...]
+    """Specific: a name, a number, an ISO date, or a list of such."""
+    kind: AnswerKind
+    """What the answer is."""
 
 
 class Source(Record):
@@ -70,9 +71,13 @@ class Decomposition(Answered):
     reason: str = ""
     """Why it is not answerable."""
     question: str = ""
-    answer: Scalar | tuple[Scalar, ...] = ""
-    kind: AnswerKind = "text"
+    """The main question; "" when not answerable, as is the answer, and there are no steps."""
     steps: tuple[Step, ...] = ()
+    """In an order in which they can be taken."""
+    answer: Scalar | tuple[Scalar, ...] = ""
+    """The main question's, which follows from the steps' answers."""
+    kind: AnswerKind = "text"
+    """What the main answer is."""
 
 
 class StepIn(Record):

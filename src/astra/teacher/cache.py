@@ -1,0 +1,117 @@
+"""The record of a teacher's answers, `teacher.jsonl` of a run folder: nothing is paid for twice.
+
+Only answers that fit their prompt are recorded. The key covers all that they depend on: name and
+version of the prompt, the messages (so the template and the input), the schema, the model, the
+sampling and the index. The input itself is not stored, nor is anything of the endpoint's address
+or key.
+"""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Self
+
+from astra.errors import StoreError
+from astra.store import Log, RunFolder, to_line
+from astra.types import Json, Record, Usage
+
+NAME = "teacher"
+
+
+class Recorded(Record):
+    """A row of `teacher.jsonl`: one answer, and what it took."""
+
+    key: str
+    """Content hash of all that the answer depends on."""
+    prompt: str
+    version: int
+    model: str
+    index: int
+    answer: Json
+    """As the model gave it, checked against the prompt's schema."""
+    requests: int
+    """Replies that it took, the unusable ones included."""
+    usage: Usage
+    """Of all these."""
+    seconds: float
+
+
+class AnswerCache:
+    """Answers on record, found by key. Use it as a context: it holds the folder's lock.
+
+    Memory: some 100 bytes per answer, whatever the size of the answers.
+    """
+
+    def __init__(self, folder: RunFolder, name: str = NAME) -> None:
+        self._folder = folder
+        self._name = name
+        self._offsets: dict[int, int] = {}
+        self._log: Log | None = None
+        self._end = 0
+
+    def __enter__(self) -> Self:
+        self._lock = self._folder.lock()
+        self._lock.__enter__()
+        try:
+            self._log = self._folder.append(self._name)
+            self._load()
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._log is not None:
+            self._log.close()
+            self._log = None
+        self._lock.__exit__(kind, error, trace)
+
+    def __len__(self) -> int:
+        return len(self._offsets)
+
+    def find(self, key: str) -> Recorded | None:
+        """The answer on record; None: there is none."""
+        offset = self._offsets.get(int(key, 16))
+        if offset is None:
+            return None
+        recorded = self._folder.row_at(self._name, offset, Recorded)
+        if recorded.key != key:
+            raise StoreError(f"the answers in {self._place!r} changed while they were in use")
+        return recorded
+
+    def add(self, recorded: Recorded) -> None:
+        """Put an answer on record, as a whole line or not at all."""
+        if self._log is None:
+            raise StoreError(f"open the answers in {self._place!r} before adding to them")
+        line = to_line(recorded)
+        self._log.append([line])
+        self._offsets[int(recorded.key, 16)] = self._end
+        self._end += len(line)
+
+    @property
+    def _place(self) -> str:
+        return str(self._folder.path / f"{self._name}.jsonl")
+
+    def _load(self) -> None:
+        for offset, line in self._folder.lines(self._name):
+            self._offsets[_key(line, self._place)] = offset
+            self._end = offset + len(line)
+
+
+def _key(line: bytes, place: str) -> int:
+    """The key of a row, without parsing the whole of it: rows may be long and many."""
+    start = b'{"key":"'
+    try:
+        if not line.startswith(start):
+            raise ValueError
+        return int(line[len(start) : len(start) + 16], 16)
+    except ValueError:
+        raise StoreError(
+            f"{place!r} holds a row that is no answer ({line[:40]!r}): restore the file, or delete "
+            "it and pay for the answers again"
+        ) from None

@@ -1,0 +1,248 @@
+"""What a teacher costs: tokens, seconds and money, per prompt and together; a budget; an estimate.
+
+Tokens are the endpoint's own count; where it reports none, none are counted, and `unreported` says
+for how many requests. Money comes from the user's table of prices and nowhere else: without a price
+it is unknown, not nothing.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import Field, ValidationError
+
+from astra.errors import BudgetExceeded, ConfigError
+from astra.teacher.prompt import Prompt
+from astra.teacher.render import Templates
+from astra.types import Json, Record, Usage
+
+_MILLION = 1_000_000
+_LARGEST = 2**20
+
+
+class Price(Record):
+    """Money per million tokens of one model, in whatever currency the table is in."""
+
+    input: float = Field(ge=0, allow_inf_nan=False)
+    output: float = Field(ge=0, allow_inf_nan=False)
+    cached: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+    """Of input tokens that the endpoint had cached; None: as `input`."""
+
+    def of(self, usage: Usage) -> float:
+        """What these tokens cost. Cached tokens are part of the prompt's."""
+        cached = min(usage.cached_tokens, usage.prompt_tokens)
+        rate = self.input if self.cached is None else self.cached
+        fresh = (usage.prompt_tokens - cached) * self.input
+        return (fresh + cached * rate + usage.completion_tokens * self.output) / _MILLION
+
+
+def read_prices(path: Path) -> dict[str, Price]:
+    """The `[prices."model-name"]` sections of a TOML file; ConfigError says what is wrong."""
+    try:
+        with path.open("rb") as file:
+            content = file.read(_LARGEST + 1)
+    except OSError as error:
+        raise ConfigError(f"can't read {str(path)!r}: {error.strerror}") from error
+    if len(content) > _LARGEST:
+        raise ConfigError(f"{str(path)!r} is over {_LARGEST} bytes: give a TOML file")
+    try:
+        table = tomllib.loads(content.decode("utf-8-sig")).get("prices", {})
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"{str(path)!r} is no TOML file: {error}") from error
+    if not isinstance(table, Mapping):
+        raise ConfigError(f'{str(path)!r}: prices must be sections [prices."model-name"]')
+    return {str(name): _price(path, str(name), value) for name, value in table.items()}
+
+
+def _price(path: Path, name: str, value: Json) -> Price:
+    try:
+        return Price.model_validate(value)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise ConfigError(
+            f"{str(path)!r}: the price of {name!r} is wrong: {where}: {first['msg']}; write "
+            "input = 0.15, output = 0.60 and perhaps cached = 0.075, per million tokens"
+        ) from error
+
+
+class Cost(Record):
+    """What one prompt, or all, cost."""
+
+    answers: int = 0
+    """That were paid for."""
+    replayed: int = 0
+    """Answers from the record, which cost nothing."""
+    failed: int = 0
+    """Times that a prompt could not be answered, after asking again."""
+    requests: int = 0
+    """Replies of the model, the unusable ones included."""
+    unreported: int = 0
+    """Of these, without a count of tokens."""
+    usage: Usage = Usage()
+    seconds: float = 0.0
+    """Waited for replies, summed over requests that ran at once."""
+    money: float | None = None
+    """None: the model has no price."""
+
+    def __add__(self, other: Cost) -> Cost:
+        return Cost(
+            answers=self.answers + other.answers,
+            replayed=self.replayed + other.replayed,
+            failed=self.failed + other.failed,
+            requests=self.requests + other.requests,
+            unreported=self.unreported + other.unreported,
+            usage=self.usage + other.usage,
+            seconds=self.seconds + other.seconds,
+            money=None if self.money is None or other.money is None else self.money + other.money,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What may be spent; None: any amount. `spent` and `spent_tokens`: before this process."""
+
+    money: float | None = None
+    tokens: int | None = None
+    spent: float = 0.0
+    spent_tokens: int = 0
+
+    def check(self, cost: Cost) -> None:
+        """Raise `BudgetExceeded` when nothing is left.
+
+        Asked before each request, so that those in flight at the time may still go beyond it.
+        """
+        money = self.spent + (cost.money or 0.0)
+        tokens = self.spent_tokens + cost.usage.prompt_tokens + cost.usage.completion_tokens
+        if self.money is not None and money >= self.money:
+            self._stop(f"{money:.4f} of the {self.money:g} that may be spent")
+        if self.tokens is not None and tokens >= self.tokens:
+            self._stop(f"{tokens} of the {self.tokens} tokens that may be used")
+
+    def _stop(self, what: str) -> None:
+        raise BudgetExceeded(
+            f"the budget is used up: {what}. What was done is on record; give a larger budget to "
+            "the same command to go on"
+        )
+
+
+Listener = Callable[[Usage, float], None]
+"""Told of every reply: its tokens and money (0.0 where the price is unknown)."""
+
+
+class Costs:
+    """Adds up what a teacher costs. One per run; `listener` may be a stage's `meter.add`."""
+
+    def __init__(
+        self,
+        price: Price | None = None,
+        budget: Budget | None = None,
+        listener: Listener | None = None,
+    ) -> None:
+        if budget is not None and budget.money is not None and price is None:
+            raise ConfigError(
+                'a budget of money needs the model\'s price: give [prices."model-name"] with '
+                "input and output per million tokens, or a budget of tokens"
+            )
+        self._price = price
+        self._budget = budget or Budget()
+        self._listener = listener
+        self._none = Cost(money=None if price is None else 0.0)
+        self._total = self._none
+        self._prompts: dict[str, Cost] = {}
+
+    @property
+    def total(self) -> Cost:
+        return self._total
+
+    @property
+    def prompts(self) -> Mapping[str, Cost]:
+        """Per name of a prompt, in the order of first use."""
+        return dict(self._prompts)
+
+    def check(self) -> None:
+        """Raise `BudgetExceeded` when nothing may be spent any more."""
+        self._budget.check(self._total)
+
+    def request(self, prompt: str, usage: Usage, seconds: float) -> None:
+        """Count one reply, usable or not."""
+        money = None if self._price is None else self._price.of(usage)
+        unreported = int(usage == Usage())
+        self._add(
+            prompt,
+            Cost(requests=1, unreported=unreported, usage=usage, seconds=seconds, money=money),
+        )
+        if self._listener is not None:
+            self._listener(usage, money or 0.0)
+
+    def answered(self, prompt: str) -> None:
+        """Count an answer that was paid for."""
+        self._add(prompt, self._none.model_copy(update={"answers": 1}))
+
+    def replayed(self, prompt: str) -> None:
+        """Count an answer from the record."""
+        self._add(prompt, self._none.model_copy(update={"replayed": 1}))
+
+    def failed(self, prompt: str) -> None:
+        """Count a prompt that could not be answered."""
+        self._add(prompt, self._none.model_copy(update={"failed": 1}))
+
+    def _add(self, prompt: str, cost: Cost) -> None:
+        self._total += cost
+        self._prompts[prompt] = self._prompts.get(prompt, self._none) + cost
+
+
+# --- before spending ---------------------------------------------------------------------------
+
+REPLY_TOKENS = 400
+"""What a reply is taken to be, where nothing better is known."""
+
+
+class Estimate(Record):
+    """A guess at what prompts will cost, for `--dry-run`. It is an estimate, and says so."""
+
+    requests: int = 0
+    usage: Usage = Usage()
+    money: float | None = None
+    note: str = (
+        "an estimate: a token is taken for four characters (one, where they are not ASCII), "
+        "nothing for reasoning, for asking again, or for what the endpoint has cached"
+    )
+
+
+class Estimator:
+    """Adds up estimates over prompts that would be sent."""
+
+    def __init__(self, templates: Templates, price: Price | None = None) -> None:
+        self._templates = templates
+        self._price = price
+        self._requests = 0
+        self._usage = Usage()
+
+    def add(
+        self,
+        prompt: Prompt[Record, Record],
+        given: Record,
+        *,
+        times: int = 1,
+        reply_tokens: int = REPLY_TOKENS,
+    ) -> None:
+        """Count a prompt that is sent so many times."""
+        messages = self._templates.messages(prompt, given)
+        tokens = sum(estimated_tokens(message.content) for message in messages)
+        self._requests += times
+        self._usage += Usage(prompt_tokens=tokens * times, completion_tokens=reply_tokens * times)
+
+    def result(self) -> Estimate:
+        """What has been added up."""
+        money = None if self._price is None else self._price.of(self._usage)
+        return Estimate(requests=self._requests, usage=self._usage, money=money)
+
+
+def estimated_tokens(text: str) -> int:
+    """About how many tokens a text is."""
+    plain = sum(map(str.isascii, text))
+    return (plain + 3) // 4 + len(text) - plain

@@ -1,0 +1,199 @@
+"""From a prompt and its input to the messages that a model reads, and back.
+
+A prompt's text is the Jinja2 template `prompts/<name>.md`, or `<name>.<language>.md` where there
+is one for the language of the input; `_system` goes before every prompt, `_again` follows a reply
+that could not be used. A folder of the user's goes before ours, file by file.
+
+What this does guarantee: data can't leave its block, whatever it holds, nor reach the template
+engine. What it does not: that a model never follows an instruction which stands in the data.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from jinja2 import Environment, StrictUndefined, TemplateError
+
+from astra.errors import ConfigError
+from astra.teacher.prompt import Prompt
+from astra.types import Json, Message, Record
+
+OURS = Path(__file__).parent / "prompts"
+SHARED = ("_system", "_again")
+"""Templates that belong to every prompt."""
+LANGUAGES = ("en", "zh")
+
+_BLOCK = re.compile(r"^<data>\n(.*?)\n</data>$", re.MULTILINE | re.DOTALL)
+_NAME = re.compile(r"`([a-z][a-z0-9_]*)`")
+_LARGEST = 2**20
+"""Bytes of a template file."""
+
+
+class Task(NamedTuple):
+    """What stands in rendered messages."""
+
+    prompt: str
+    given: dict[str, Json]
+    """The input as it was shown: the fields that the template withholds are missing."""
+
+
+def fenced(value: Json) -> str:
+    """A value as the block that marks it as data. Nothing in the value can end the block."""
+    text = json.dumps(value, ensure_ascii=False, indent=1, allow_nan=False)
+    return "<data>\n" + text.replace("</", r"<\/") + "\n</data>"
+
+
+def without(value: Json, *names: str) -> Json:
+    """The value with the fields of these names left out, however deep they stand."""
+    if isinstance(value, Mapping):
+        return {k: without(v, *names) for k, v in value.items() if k not in names}
+    if isinstance(value, list):
+        return [without(item, *names) for item in value]
+    return value
+
+
+def read_task(messages: Sequence[Mapping[str, Json]]) -> Task | None:
+    """The task in messages (as sent over the wire) that our templates made; None: in none."""
+    texts = [str(message.get("content")) for message in messages]
+    name = _NAME.search(texts[0].partition("\n")[0]) if texts else None
+    block = next((found for text in texts[1:] if (found := _BLOCK.search(text))), None)
+    if name is None or block is None:
+        return None
+    return Task(name[1], json.loads(block[1]))
+
+
+class Templates:
+    """The texts of all prompts. ConfigError for a template that can't be used, naming the file."""
+
+    def __init__(self, folder: Path | None = None, *, names: Sequence[str] = ()) -> None:
+        """`folder`: the user's. `names`: of prompts; other files in the folder are refused."""
+        self._folders = [OURS] if folder is None else [folder, OURS]
+        self._environment = Environment(
+            undefined=StrictUndefined, keep_trailing_newline=False, trim_blocks=True
+        )
+        self._environment.filters["fenced"] = fenced
+        self._environment.filters["without"] = without
+        self._compiled: dict[tuple[str, str], tuple[Path, Any]] = {}
+        if folder is not None:
+            _check_names(folder, [*names, *SHARED] if names else ())
+
+    def path(self, name: str, language: str) -> Path:
+        """The file that a prompt's text comes from."""
+        for folder in self._folders:
+            for file in (f"{name}.{language}.md", f"{name}.md"):
+                if (folder / file).is_file():
+                    return folder / file
+        where = " or ".join(repr(str(folder)) for folder in self._folders)
+        raise ConfigError(f"there is no template {name + '.md'!r} in {where}: write it")
+
+    def messages(self, prompt: Prompt[Any, Any], given: Record) -> list[Message]:
+        """What the model is sent. The same input gives the same messages."""
+        task = given.model_dump(mode="json")
+        language = str(task.get("language", "en"))
+        known = {
+            "name": prompt.name,
+            "language": language,
+            "schema": schema_text(prompt.wanted),
+        }
+        system = prompt.system or self._render("_system", language, known)
+        user = self._render(prompt.name, language, {**known, "task": task})
+        return [Message(role="system", content=system), Message(role="user", content=user)]
+
+    def again(self, given: Record, problem: str) -> Message:
+        """What is said after a reply that could not be used."""
+        language = str(getattr(given, "language", "en"))
+        return Message(role="user", content=self._render("_again", language, {"problem": problem}))
+
+    def _render(self, name: str, language: str, known: Mapping[str, Json]) -> str:
+        path, template = self._template(name, language)
+        try:
+            return template.render(known)
+        except (TemplateError, TypeError, ValueError) as error:
+            raise ConfigError(f"template {str(path)!r} can't be rendered: {error}") from error
+
+    def _template(self, name: str, language: str) -> tuple[Path, Any]:
+        key = (name, language)
+        if key not in self._compiled:
+            path = self.path(name, language)
+            try:
+                self._compiled[key] = path, self._environment.from_string(_read(path))
+            except TemplateError as error:
+                raise ConfigError(f"{str(path)!r} is no Jinja2 template: {error}") from error
+        return self._compiled[key]
+
+
+def _read(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            content = file.read(_LARGEST + 1)
+        if len(content) > _LARGEST:
+            raise ConfigError(f"{str(path)!r} is over {_LARGEST} bytes: this is no template")
+        return content.decode("utf-8-sig")
+    except OSError as error:
+        raise ConfigError(f"can't read {str(path)!r}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{str(path)!r} is no UTF-8 text: save it as such") from error
+
+
+def _check_names(folder: Path, names: Sequence[str]) -> None:
+    """A misspelt file would be passed over without a word."""
+    if not folder.is_dir():
+        raise ConfigError(f"there is no folder of prompts at {str(folder)!r}")
+    for path in sorted(folder.glob("*.md")) if names else ():
+        name, _, language = path.name.removesuffix(".md").partition(".")
+        if name in names and language in ("", *LANGUAGES):
+            continue
+        near = difflib.get_close_matches(name, names, n=1)
+        hint = f"did you mean {near[0] + '.md'!r}?" if near else "see `astra teacher prompts`"
+        raise ConfigError(f"{str(path)!r} is the template of no prompt: {hint}")
+
+
+# --- schemas -----------------------------------------------------------------------------------
+
+
+@cache
+def reply_schema(wanted: type[Record]) -> dict[str, Json]:
+    """JSON Schema of a reply: every field must be given, so that nothing is ever defaulted."""
+    return _tidy(wanted.model_json_schema())
+
+
+def _tidy(schema: Json) -> Json:
+    if isinstance(schema, list):
+        return [_tidy(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    tidy = {k: v for k, v in schema.items() if k not in ("title", "default")}
+    for key in ("properties", "$defs"):  # names of ours, not keywords
+        if key in tidy:
+            tidy[key] = {name: _tidy(value) for name, value in tidy[key].items()}
+    tidy = {k: v if k in ("properties", "$defs") else _tidy(v) for k, v in tidy.items()}
+    if "properties" in tidy:
+        tidy["required"] = list(tidy["properties"])
+    return tidy
+
+
+@cache
+def schema_text(wanted: type[Record]) -> str:
+    """The schema as it stands in a message."""
+    return json.dumps(reply_schema(wanted), ensure_ascii=False, separators=(",", ":"))
+
+
+@cache
+def is_closed(wanted: type[Record]) -> bool:
+    """Whether strict structured output can express the schema: no objects of free keys."""
+    return _closed(reply_schema(wanted))
+
+
+def _closed(schema: Json) -> bool:
+    if isinstance(schema, list):
+        return all(map(_closed, schema))
+    if not isinstance(schema, dict):
+        return True
+    free = schema.get("type") == "object" and schema.get("additionalProperties") is not False
+    return not free and all(map(_closed, schema.values()))
