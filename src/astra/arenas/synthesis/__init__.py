@@ -1,0 +1,1 @@
+"""Arenas from a teacher: sources ► decompositions ► judged ► validated ► implemented ► merged."""

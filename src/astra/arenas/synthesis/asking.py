@@ -1,0 +1,37 @@
+"""Small helpers around a teacher: independent verdicts, and many questions at once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Iterable
+from typing import Any, TypeVar
+
+from astra.teacher.arenas import Verdict
+from astra.teacher.prompt import Prompt, Teacher
+from astra.types import Record
+
+T = TypeVar("T")
+In = TypeVar("In", bound=Record)
+
+
+async def together(questions: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+    """All results in order; the first error cancels the rest and is raised as itself."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(question) for question in questions]
+    except ExceptionGroup as errors:
+        raise errors.exceptions[0] from errors
+    return [task.result() for task in tasks]
+
+
+async def votes(
+    teacher: Teacher, prompt: Prompt[In, Verdict], given: In, judges: int
+) -> tuple[bool, ...]:
+    """So many independent verdicts on one point. A verdict that can't be had raises."""
+    verdicts = await together(teacher.ask(prompt, given, index=index) for index in range(judges))
+    return tuple(verdict.holds for verdict in verdicts)
+
+
+def majority(verdicts: tuple[bool, ...]) -> bool:
+    """Whether more than half hold; a tie does not."""
+    return sum(verdicts) * 2 > len(verdicts)

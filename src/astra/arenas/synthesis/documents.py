@@ -1,0 +1,120 @@
+"""What can be checked of a tool document and of a call before there is code.
+
+Not covered: whether a description is true, or tells what the code does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from astra.arenas.certificate.documents import MAX_DOCUMENT, form_problem, parameters_of, validator
+from astra.arenas.certificate.leak import leaks
+from astra.arenas.certificate.names import IDENTIFIER, name_problem
+from astra.arenas.certificate.places import document_text, offered, scalars, stands_in
+from astra.arenas.synthesis.hygiene import json_problem
+from astra.arenas.synthesis.language import in_language
+from astra.rewards import same_scalar
+from astra.teacher.arenas import Document, Step
+from astra.types import Json, Language, Scalar, Tool, ToolDocument
+
+MAX_ARGUMENTS = 8_000
+"""Characters of one call's arguments as canonical JSON."""
+
+Answer = Scalar | tuple[Scalar, ...]
+
+
+def tool_of(
+    document: Document, source: str = "", *, domain: str = "", language: Language = "en"
+) -> Tool:
+    """A document with a source as a tool."""
+    plain = ToolDocument.model_validate(document.model_dump())
+    return Tool(document=plain, source=source, domain=domain, language=language)
+
+
+def document_problem(
+    document: Document, language: Language, answers: Sequence[Answer], taken: Collection[str]
+) -> str:
+    """Why a document can't be used in an arena with these answers; "" if it can."""
+    if problem := name_problem(document.name):
+        return problem
+    if document.name.casefold() in {name.casefold() for name in taken}:
+        return f"the name {document.name!r} is taken by another tool"
+    if problem := json_problem("the document", document.model_dump(), MAX_DOCUMENT):
+        return problem
+    if problem := form_problem(tool_of(document).document):
+        return problem
+    for name in document.parameters.get("properties", {}):
+        if not IDENTIFIER.fullmatch(name):
+            return f"parameter {name!r:.80} is no identifier of ASCII characters"
+    if not in_language(document.description, language):
+        return f"the description is not in {language!r}: {document.description[:200]!r}"
+    text = document_text(tool_of(document))
+    for answer in answers:
+        if leaks(answer, text):
+            return f"the document says {answer!r:.100}, which is an answer"
+    return ""
+
+
+def call_problem(
+    document: Document,
+    arguments: dict[str, Json],
+    question: str,
+    needed: Sequence[Step],
+) -> str:
+    """Why a call can't be the gold call of a step; "" if it can.
+
+    `needed`: the steps that the step declares to depend on; each must give an argument.
+    """
+    tool = tool_of(document)
+    if problem := json_problem("the call", arguments, MAX_ARGUMENTS):
+        return problem
+    for error in validator(tool).iter_errors(arguments):
+        return f"the call does not fit the document of {tool.name!r}: {error.message[:300]}"
+    for name, argument in arguments.items():
+        schema = parameters_of(tool).get(name)
+        if schema is None:
+            return f"the call sets {name!r}, which the document does not have"
+        if problem := _ungrounded(name, schema, argument, question, needed):
+            return problem
+    for step in needed:
+        if not _used(tool, step, arguments, question):
+            return (
+                f"the step depends on {step.id!r} ({step.question!r:.200}), but no argument is "
+                f"its answer {step.answer!r:.100}"
+            )
+    return ""
+
+
+def _ungrounded(
+    name: str, schema: dict[str, Json], argument: Json, question: str, needed: Sequence[Step]
+) -> str:
+    if offered(schema, argument):
+        return ""
+    inner = schema.get("items", schema)
+    for value in scalars(argument):
+        known = stands_in(value, question) or any(
+            same_scalar(value, leaf) for step in needed for leaf in scalars(step.answer)
+        )
+        if not (known or offered(schema, value) or offered(inner, value)):
+            return (
+                f"argument {name!r} = {value!r:.100} stands neither in the question nor among the "
+                "answers known, and the document does not offer it"
+            )
+    return ""
+
+
+def _used(tool: Tool, step: Step, arguments: dict[str, Json], question: str) -> bool:
+    """Whether an argument is the step's answer and could not be had without it."""
+    answers = list(scalars(step.answer))
+    for name, argument in arguments.items():
+        schema = parameters_of(tool)[name]
+        inner = schema.get("items", schema)
+        for value in scalars(argument):
+            if (
+                any(same_scalar(value, answer) for answer in answers)
+                and not stands_in(value, question)
+                and not offered(schema, value)
+                and not offered(inner, value)
+            ):
+                return True
+    return False

@@ -1,0 +1,192 @@
+"""The whole line: from items to a run folder of certified arenas, wave by wave, resumable.
+
+A wave is as many items as arenas are wanted. Its stages run one after the other over all its rows,
+so that a percentile has something to be one of; when it ends with fewer arenas than wanted, the
+next wave begins. Which items a wave holds depends on the options alone, so that a killed run ends
+with the same rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+
+from rich.console import Console
+
+from astra.arenas.pipeline import CANDIDATES, MixOptions, certify_candidates, mix_distractors
+from astra.arenas.synthesis.decompose import (
+    DECOMPOSITIONS,
+    DecomposeOptions,
+    decompositions_stage,
+)
+from astra.arenas.synthesis.implement import IMPLEMENTED, implemented_stage
+from astra.arenas.synthesis.merge import MERGED, merged_stage
+from astra.arenas.synthesis.records import Implemented, Item, Judged, Merged
+from astra.arenas.synthesis.validate import (
+    JUDGED,
+    VALIDATED,
+    Threshold,
+    candidates,
+    judged_stage,
+    thresholds,
+    validated_stage,
+)
+from astra.ports import Embedder, Sandbox
+from astra.stage import Meter, StageReport, run
+from astra.store import RunFolder
+from astra.teacher.prompt import Teacher
+from astra.types import Arena
+
+STAGES = (DECOMPOSITIONS, JUDGED, VALIDATED, IMPLEMENTED, MERGED)
+"""The stages before `candidates`, in order."""
+MOST_WAVES = 10
+"""Items per wanted arena at most; then the teacher is not up to it."""
+LEAST_WAVE = 4
+BARREN = 20
+"""Items in a row, in whole waves, without an arena, after which more would be wasted."""
+
+
+@dataclass(frozen=True, slots=True)
+class LineOptions:
+    """What decides what comes out, beside the items and the teacher."""
+
+    count: int
+    """How many certified arenas are wanted."""
+    decompose: DecomposeOptions = field(default_factory=DecomposeOptions)
+    judges: int = 3
+    """Independent verdicts per point."""
+    threshold: Threshold = field(default_factory=Threshold)
+    tries: int = 4
+    """Calls written per step until its tool is verified, at most."""
+    test_share: float = 0.2
+    mix: MixOptions = field(default_factory=MixOptions)
+    concurrency: int = 8
+    """Instances worked on at once; how many requests a teacher sends at once is its own."""
+
+    @property
+    def seed(self) -> int:
+        return self.decompose.seed
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """An arena as a candidate for `pipeline`."""
+
+    key: str
+    outcome: Arena
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """The parts that the line needs."""
+
+    folder: RunFolder
+    teacher: Teacher
+    sandbox: Sandbox
+    embedder: Embedder
+    console: Console | None = None
+    meter: Callable[[str], Meter] = lambda _stage: Meter()
+    """Stage name -> where what the teacher costs in it is counted."""
+
+    async def make(self, items: Iterable[Item], options: LineOptions) -> dict[str, StageReport]:
+        """Certified arenas, `options.count` if there can be so many; the report of each stage."""
+        options.decompose.allowed()
+        reports: dict[str, StageReport] = {}
+        endless = iter(items)
+        fruitless = 0
+        for _ in range(MOST_WAVES):
+            wave = list(islice(endless, max(options.count, LEAST_WAVE)))
+            if not wave:
+                break
+            reports |= await self._wave(wave, options)
+            fruitless = fruitless + len(wave) if self._barren(wave) else 0
+            if reports[CANDIDATES].accepted >= options.count or fruitless >= BARREN:
+                break
+        if CANDIDATES not in reports:
+            return reports
+        return reports | await mix_distractors(
+            self.folder,
+            sandbox=self.sandbox,
+            embedder=self.embedder,
+            mix=options.mix,
+            concurrency=options.concurrency,
+            console=self.console,
+        )
+
+    async def _wave(self, wave: list[Item], options: LineOptions) -> dict[str, StageReport]:
+        folder, teacher, sandbox = self.folder, self.teacher, self.sandbox
+        at_once, bar = options.concurrency, self.console
+        reports: dict[str, StageReport] = {}
+        reports[DECOMPOSITIONS] = await run(
+            decompositions_stage(teacher, options.decompose, self.meter(DECOMPOSITIONS)),
+            wave,
+            folder,
+            concurrency=at_once,
+            total=len(wave),
+            console=bar,
+        )
+        reports[JUDGED] = await run(
+            judged_stage(teacher, options.judges, self.meter(JUDGED)),
+            candidates(folder),
+            folder,
+            concurrency=at_once,
+            total=reports[DECOMPOSITIONS].accepted,
+            console=bar,
+        )
+        leasts = thresholds(folder, {item.key for item in wave}, options.threshold)
+        reports[VALIDATED] = await run(
+            validated_stage(leasts, self.meter(VALIDATED)),
+            (row for row in folder.rows(JUDGED, Judged) if row.key in leasts),
+            folder,
+            concurrency=at_once,
+        )
+        reports[IMPLEMENTED] = await run(
+            implemented_stage(
+                teacher,
+                sandbox,
+                self.meter(IMPLEMENTED),
+                tries=options.tries,
+                seed=options.seed,
+            ),
+            folder.rows(VALIDATED, Judged),
+            folder,
+            concurrency=at_once,
+            total=reports[VALIDATED].accepted,
+            console=bar,
+        )
+        reports[MERGED] = await run(
+            merged_stage(
+                teacher,
+                sandbox,
+                self.meter(MERGED),
+                test_share=options.test_share,
+                seed=options.seed,
+            ),
+            folder.rows(IMPLEMENTED, Implemented),
+            folder,
+            concurrency=at_once,
+            total=reports[IMPLEMENTED].accepted,
+            console=bar,
+        )
+        reports[CANDIDATES] = await certify_candidates(
+            self._made(),
+            folder,
+            count=options.count,
+            sandbox=sandbox,
+            seed=options.mix.seed,
+            concurrency=at_once,
+            console=bar,
+        )
+        return reports
+
+    def _made(self) -> Iterator[Made]:
+        for row in self.folder.rows(MERGED, Merged):
+            yield Made(row.key, row.arena)
+
+    def _barren(self, wave: list[Item]) -> bool:
+        """Whether nothing of a wave was certified."""
+        keys = {item.key for item in wave}
+        return not any(
+            row["provenance"]["key"] in keys for _, row in self.folder.values(CANDIDATES)
+        )

@@ -1,0 +1,114 @@
+"""The rows that the stages of synthesis hand to each other through the run folder."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from astra.teacher.arenas import AnswerKind, Document, Implementation, Step
+from astra.types import Arena, Json, Language, Record, Scalar, Scenario
+
+Mode = Literal["question", "corpus", "domain"]
+
+
+class Item(Record):
+    """What one instance is to be made from: a question, or a source to invent one about."""
+
+    key: str
+    """Content hash of everything else but `origin`."""
+    mode: Mode
+    domain: str
+    language: Language
+    question: str = ""
+    """Given in the mode `question`, else ""."""
+    corpus: str = ""
+    number: int = 0
+    """Which of several questions about the same source."""
+    origin: str
+    """File name and line, for people."""
+
+
+class Decomposed(Record):
+    """A row of `decompositions.jsonl`: a question with its steps, sound by itself."""
+
+    key: str
+    mode: Mode
+    origin: str
+    domain: str
+    language: Language
+    question: str
+    answer: Scalar | tuple[Scalar, ...]
+    kind: AnswerKind
+    steps: tuple[Step, ...]
+    scenario: Scenario
+
+    def step(self, name: str) -> Step:
+        """The step of that id; KeyError if there is none."""
+        for step in self.steps:
+            if step.id == name:
+                return step
+        raise KeyError(name)
+
+
+class Scores(Record):
+    """What the judges found (ASTRA paper, validation of decomposed QA). All in [0, 1]."""
+
+    dependency: float
+    """DC: mean over steps of "every listed dependency is necessary"."""
+    atomicity: float
+    """SA: mean over steps of "can't be split further"."""
+    rationality: float
+    """SR: mean over steps of "runs only after what it needs, and is no padding"."""
+    completeness: float
+    """TC: 1 if the steps suffice for the question, else 0."""
+
+    @property
+    def quality(self) -> float:
+        """QS, the mean of the four."""
+        return (self.dependency + self.atomicity + self.rationality + self.completeness) / 4
+
+
+class Judged(Record):
+    """A row of `judged.jsonl` and `validated.jsonl`: a decomposition with its scores."""
+
+    key: str
+    instance: Decomposed
+    """`needs_tool` of its steps is what the judges found."""
+    scores: Scores
+    votes: dict[str, tuple[bool, ...]]
+    """Prompt name, and step after a colon, -> the single verdicts."""
+
+
+class StepTool(Record):
+    """A tool that serves one step, verified for it."""
+
+    step: str
+    document: Document
+    arguments: dict[str, Json]
+    implementation: Implementation
+    tries: int
+    """Calls written until one was verified."""
+
+
+class Implemented(Record):
+    """A row of `implemented.jsonl`: every step that needs a tool has a verified one."""
+
+    key: str
+    judged: Judged
+    tools: tuple[StepTool, ...]
+
+
+class MergedGroup(Record):
+    """What became of a group of steps that one tool was to serve."""
+
+    steps: tuple[str, ...]
+    merged: bool
+    reason: str = ""
+    """Why the steps stay separate; "" when merged."""
+
+
+class Merged(Record):
+    """A row of `merged.jsonl`: the arena, not yet certified as a whole."""
+
+    key: str
+    arena: Arena
+    groups: tuple[MergedGroup, ...]
