@@ -23,9 +23,12 @@ _PLACES = frozenset("country city state province region district town county con
 _TAKES_THE = re.compile(
     r"(?:University of|United|Central African|Democratic|Republic of|Czech R)\b.*|"
     r".*\b(?:Republic|Islands|Emirates|States|Kingdom|Netherlands|Philippines|Bahamas|Maldives|Comoros|Gambia|River)|"
+    r".*\b(?:Museum|Gallery|Mountains)\b.*|"
     r"\d{4} .*"
 )
 _QUOTED = re.compile(r"[a-z]\S* .*|.*[^\w\s/.'&-].*", re.DOTALL)
+
+_PLURAL = frozenset(("Olympic Games", "series", "games"))
 
 _FUNCTIONS = {
     "sum": ("total {}", "combined {}", "sum of the {}"),
@@ -72,6 +75,13 @@ _COUNT = (
     "Work out how many {} there are.",
 )
 
+# For what would tear a frame apart.
+_COUNT_LONG = (
+    *(frame for frame in _COUNT if not frame.endswith((" there are.", " record?", " there?"))),
+    "How many are the {}?",
+    "Determine the number of {}.",
+)
+
 _OPENINGS = (
     *("",) * 9,
     "Please help me with this: ",
@@ -95,11 +105,12 @@ class English:
         text = subject.text
         if subject.entity is None:
             return f'"{text}"' if _QUOTED.fullmatch(text) and '"' not in text else text
-        named = f"the {text}" if _TAKES_THE.fullmatch(text) else text
-        if singular is None or _says(text, singular):
-            return named
-        if subject.shared:
+        articled = singular == "river" or _TAKES_THE.fullmatch(text)
+        named = f"the {text}" if articled else text
+        if subject.shared and singular is not None:
             return f"the {singular} {text}"
+        if singular is None or articled or _says(text, singular):
+            return named
         return rng.choice((named, named, f"the {singular} {text}"))
 
     def result(self, step: Step, number: int, singular: str | None) -> str:
@@ -128,6 +139,8 @@ class English:
                 return self._rank(step, nouns["value"], names, rng)
             case "compare":
                 a, b = nouns["first"], nouns["second"]
+                if step.attribute is not None and is_year(step.attribute):
+                    return f"the number of years from the {label} of {b} to that of {a}"
                 return f"the amount by which the {label} of {a} exceeds that of {b}"
             case "difference":
                 size = f" in {unit_name(step.unit, 'en')}" if unit and step.unit else ""
@@ -156,28 +169,30 @@ class English:
         if by in _PLACES:
             place = _in(value)
             members = rng.choice((f"{plural} {place}",) * 2 + (f"{plural} located {place}",))
-            linked = False
-        else:
-            plain = f"{plural} whose {by} is {value}"
-            # The other wording can't be nested without getting lost.
-            nested = isinstance(step.arguments["value"], Step)
-            members = (
-                plain if nested else rng.choice((plain, f"{plural} with {value} as their {by}"))
-            )
-            linked = members == plain
-        if "comparison" not in step.words:
-            return members
-        return f"{members} {'and ' if linked else ''}{self._condition(step, linked)}"
+            return members + (f" with {self._bound(step)}" if "comparison" in step.words else "")
+        if isinstance(step.arguments["value"], Known) and rng.random() < 0.5:
+            # Nested, this wording gets lost.
+            members = f"{plural} with {value} as their {by}"
+            return members + (f" and {self._bound(step)}" if "comparison" in step.words else "")
+        members = f"{plural} whose {by} is {value}"
+        return members + (
+            f" and whose {self._condition(step)}" if "comparison" in step.words else ""
+        )
 
-    def _condition(self, step: Step, linked: bool) -> str:
+    def _bound(self, step: Step) -> str:
+        """ "an area larger than 100 square kilometres"."""
+        label = _label(step)
+        article = "an" if label[:1] in "aeioAEIO" else "a"
+        return f"{article} {self._condition(step).replace(' is ', ' ', 1)}"
+
+    def _condition(self, step: Step) -> str:
         assert step.attribute is not None
-        del linked
         unit = f" {unit_name(step.attribute.unit, 'en')}" if step.attribute.unit else ""
         word = measure_of(step.attribute).en_beyond.of(step.words["comparison"])
         number = step.words["threshold"]
         if not is_year(step.attribute):
             number = _grouped(number)
-        return f"whose {step.attribute.label} is {word} {number}{unit}"
+        return f"{step.attribute.label} is {word} {number}{unit}"
 
     def _superlative(self, attribute: Attribute, side: str) -> str:
         return measure_of(attribute).en.of(side)
@@ -191,8 +206,9 @@ class English:
         wordings = [
             f"the {names.singular} with the {word} {label} among the {members}",
             f"the {names.singular} with the {word} {label} of all {members}",
-            f"the {names.singular} that has the {word} {label} among the {members}",
         ]
+        if names.singular != names.plural:
+            wordings.append(f"the {names.singular} that has the {word} {label} among the {members}")
         if measure.en_of_row is not None and label in measure.plain:
             direct = measure.en_of_row.of(side).format(names.singular)
             wordings += [
@@ -220,7 +236,9 @@ class English:
             case "list" | "filter":
                 frames += [frame.format(noun.removeprefix("the ")) for frame in _LIST]
             case "count" | "count_where":
-                frames += [frame.format(noun.removeprefix("the number of ")) for frame in _COUNT]
+                members = noun.removeprefix("the number of ")
+                short = len(members.split()) <= 6
+                frames += [frame.format(members) for frame in (_COUNT if short else _COUNT_LONG)]
             case "convert":
                 pass
             case "find" | "rank":
@@ -360,7 +378,9 @@ class English:
 
     def handle(self, step: Step, of: str | None, letter: int | None) -> str:
         what = of or (step.attribute.label if step.attribute else "value")
-        return f"that {what}" if letter is None else f"{what} {_LETTERS[letter]}"
+        if letter is not None:
+            return f"{what} {_LETTERS[letter]}"
+        return f"those {what}" if what in _PLURAL else f"that {what}"
 
     def introduce(
         self, noun: str, handle: str, letter: int | None, first: bool, rng: random.Random
@@ -456,7 +476,10 @@ class English:
             return question  # that has an opening of its own
         if opening.endswith(": ") and question[1:2].islower():
             question = question[0].lower() + question[1:]
-        return opening + question + rng.choice(_CLOSINGS)
+        closing = rng.choice(_CLOSINGS)
+        if "look" in closing and "ook up" in question:
+            closing = ""
+        return opening + question + closing
 
 
 def _label(step: Step) -> str:
@@ -485,7 +508,7 @@ def _over(step: Step) -> str:
 def _says(text: str, singular: str) -> bool:
     """Whether a name says itself what it is of: "Lake Inari"."""
     return singular.casefold() in text.casefold() or any(
-        word in text.casefold().split() for word in singular.casefold().split()
+        word[:6] in text.casefold() for word in singular.casefold().split() if len(word) > 5
     )
 
 
