@@ -130,7 +130,7 @@ def _unnecessary_dependency(
         for number, step in enumerate(steps)
         if step.needs_tool
         for earlier in steps[:number]
-        if earlier.needs_tool and earlier.id not in _ancestors(steps, step.id)
+        if earlier.needs_tool and earlier.id not in step.depends_on
     ]
     if not places:
         return None
@@ -223,18 +223,6 @@ def _with(
 
 def _users(steps: Sequence[Step], name: str) -> Iterator[Step]:
     return (step for step in steps if name in step.depends_on)
-
-
-def _ancestors(steps: Sequence[Step], name: str) -> set[str]:
-    parents = {step.id: step.depends_on for step in steps}
-    found: set[str] = set()
-    waiting = list(parents[name])
-    while waiting:
-        parent = waiting.pop()
-        if parent not in found:
-            found.add(parent)
-            waiting.extend(parents[parent])
-    return found
 
 
 def _said(answer: Answer) -> str:

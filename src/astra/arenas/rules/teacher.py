@@ -119,8 +119,7 @@ class RuleTeacher:
 
 def _question(given: Record, answer: Record) -> str:
     """The main question that the answer is about."""
-    for record in (given, answer):
-        for field in ("main_question", "question"):
-            if value := getattr(record, field, ""):
-                return str(value)
+    for record, field in ((given, "main_question"), (answer, "question"), (given, "question")):
+        if value := getattr(record, field, ""):
+            return str(value)
     return ""

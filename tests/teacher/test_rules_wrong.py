@@ -1,0 +1,235 @@
+"""Wrong on demand: each defect is what it says, at its rate, the same each time, on record."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from astra.arenas.rules import Defect, RuleTeacher, Wrongness, input_key
+from astra.arenas.rules.wrong import DEFECTS
+from astra.errors import ConfigError
+from astra.teacher import arenas as prompts
+from astra.teacher.arenas import (
+    CallIn,
+    DecomposeIn,
+    Decomposition,
+    DocumentIn,
+    Implementation,
+    InstanceIn,
+    ParaphraseIn,
+    ScaleIn,
+    StepIn,
+    ToolIn,
+)
+from astra.text import contains_text
+from astra.types import Arena, Scenario
+from teacher.test_rules import catalogue, decomposed
+
+
+def wrong(defect: Defect, rate: float = 1.0, seed: int = 0) -> RuleTeacher:
+    return RuleTeacher(catalogue(), Wrongness({defect: rate}, seed=seed))
+
+
+def chain() -> Arena:
+    return next(a for a in catalogue().arenas if a.scenario is Scenario.multi_hop and a.hops > 2)
+
+
+def given_for(arena: Arena) -> DecomposeIn:
+    return DecomposeIn(
+        domain="", language=arena.language, least_hops=1, most_hops=9, question=arena.question
+    )
+
+
+async def both(defect: Defect) -> tuple[Decomposition, Decomposition]:
+    teacher = wrong(defect)
+    plan = await teacher.ask(prompts.DECOMPOSE, given_for(chain()))
+    (planted,) = teacher.planted.values()
+    assert (planted.defect, planted.prompt) == (defect, "decompose")
+    assert planted.question == plan.question
+    assert planted.detail
+    return await decomposed(chain()), plan
+
+
+async def test_an_unnecessary_dependency_and_no_other() -> None:
+    right, bad = await both(Defect.unnecessary_dependency)
+    more = [
+        set(b.depends_on) - set(a.depends_on) for a, b in zip(right.steps, bad.steps, strict=True)
+    ]
+    assert sum(map(len, more)) == 1
+    (step,) = (s.id for s, extra in zip(bad.steps, more, strict=True) if extra)
+    judged = StepIn(domain="", language="en", question=bad.question, steps=bad.steps, step=step)
+    assert not (await wrong(Defect.leak, 0).ask(prompts.DEPENDENCY, judged)).holds
+
+
+async def test_a_step_that_asks_two_things() -> None:
+    right, bad = await both(Defect.non_atomic_step)
+    assert len(bad.steps) == len(right.steps) - 1
+    names = {step.id for step in bad.steps}
+    assert all(set(step.depends_on) <= names for step in bad.steps)
+    (step,) = (s for s in bad.steps if s.question not in {a.question for a in right.steps})
+    judged = StepIn(domain="", language="en", question=bad.question, steps=bad.steps, step=step.id)
+    assert not (await wrong(Defect.leak, 0).ask(prompts.ATOMICITY, judged)).holds
+
+
+async def test_a_missing_step() -> None:
+    right, bad = await both(Defect.missing_step)
+    assert len(bad.steps) == len(right.steps) - 1
+    names = {step.id for step in bad.steps}
+    assert all(set(step.depends_on) <= names for step in bad.steps)
+    judged = InstanceIn(
+        domain="", language="en", question=bad.question, answer=bad.answer, steps=bad.steps
+    )
+    assert not (await wrong(Defect.leak, 0).ask(prompts.COMPLETENESS, judged)).holds
+
+
+async def test_an_inner_step_without_tool() -> None:
+    _, bad = await both(Defect.inner_step_without_tool)
+    (step,) = (step for step in bad.steps if not step.needs_tool)
+    assert any(step.id in other.depends_on for other in bad.steps)
+
+
+async def test_a_wrong_answer_is_of_the_same_kind() -> None:
+    for seed in range(8):
+        teacher = wrong(Defect.wrong_answer, seed=seed)
+        for arena in catalogue().arenas[::6]:
+            right = await decomposed(arena)
+            bad = await teacher.ask(prompts.DECOMPOSE, given_for(arena))
+            ((a, b),) = [(a, b) for a, b in zip(right.steps, bad.steps, strict=True) if a != b]
+            assert a.answer != b.answer
+            assert (type(a.answer), a.kind) == (type(b.answer), b.kind)
+            assert b.answer == bad.answer or a.answer != right.answer
+
+
+async def test_leaks_in_the_question_and_in_the_document() -> None:
+    right, bad = await both(Defect.leak)
+    assert any(contains_text(bad.question, str(step.answer)) for step in right.steps)
+    assert catalogue().find(bad.question) == chain()
+    step = right.steps[0]
+    given = DocumentIn(
+        domain="", language="en", question=step.question, main_question=right.question
+    )
+    document = await wrong(Defect.leak).ask(prompts.DOCUMENT, given)
+    assert contains_text(document.description, str(step.answer))
+
+
+async def test_a_flipped_verdict() -> None:
+    plan = await decomposed(chain())
+    given = StepIn(domain="", language="en", question=plan.question, steps=plan.steps, step="s1")
+    for judge in (prompts.NECESSITY, prompts.DEPENDENCY, prompts.ATOMICITY, prompts.RATIONALITY):
+        assert not (await wrong(Defect.verdict_flipped).ask(judge, given)).holds
+
+
+async def tool_given(arena: Arena) -> ToolIn:
+    asked = wrong(Defect.leak, 0)
+    step = (await decomposed(arena)).steps[0]
+    common: dict[str, Any] = {"language": arena.language, "question": step.question}
+    given = DocumentIn(domain="", main_question=arena.question, **common)
+    plain = await asked.ask(prompts.DOCUMENT, given)
+    document = await asked.ask(prompts.SCALE, ScaleIn(document=plain, **common))
+    call = await asked.ask(
+        prompts.CALL, CallIn(main_question=arena.question, document=document, known=(), **common)
+    )
+    return ToolIn(
+        main_question=arena.question,
+        answer=step.answer,
+        document=document,
+        arguments=call.arguments,
+        **common,
+    )
+
+
+async def test_a_wrong_call_is_a_decoy() -> None:
+    given = await tool_given(chain())
+    asked = CallIn(
+        language="en",
+        main_question=given.main_question,
+        question=given.question,
+        document=given.document,
+        known=(),
+    )
+    bad = await wrong(Defect.wrong_call).ask(prompts.CALL, asked)
+    assert bad.arguments in chain().goals[0].decoys
+    assert bad.arguments != given.arguments
+
+
+def run(code: Implementation, given: ToolIn, arguments: dict[str, Any]) -> Any:
+    space: dict[str, Any] = {}
+    exec(compile(code.source, "tool", "exec"), space)
+    return space[given.document.name](**arguments)
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_a_hard_coded_tool_answers_whatever_is_asked(seed: int) -> None:
+    given = await tool_given(chain())
+    code = await wrong(Defect.hard_coded_tool, seed=seed).ask(prompts.TOOL, given)
+    for arguments in (given.arguments, *code.decoys):
+        assert run(code, given, arguments)[code.field] == given.answer
+
+
+@pytest.mark.parametrize("seed", range(6))
+async def test_broken_code_never_answers(seed: int) -> None:
+    given = await tool_given(chain())
+    code = await wrong(Defect.broken_code, seed=seed).ask(prompts.TOOL, given)
+    with pytest.raises((SyntaxError, RuntimeError, NameError)):
+        run(code, given, given.arguments)
+
+
+async def test_rates_are_kept_and_chance_is_seeded() -> None:
+    plan = await decomposed(chain())
+    given = StepIn(domain="", language="en", question=plan.question, steps=plan.steps, step="s1")
+
+    async def holds(teacher: RuleTeacher) -> list[bool]:
+        return [
+            (await teacher.ask(prompts.ATOMICITY, given, index=index)).holds
+            for index in range(1000)
+        ]
+
+    teacher = wrong(Defect.verdict_flipped, 0.3)
+    found = await holds(teacher)
+    assert 0.25 < found.count(False) / 1000 < 0.35
+    assert len(teacher.planted) == found.count(False)
+    keys = [input_key(prompts.ATOMICITY, given, index) for index in range(1000)]
+    assert [key not in teacher.planted for key in keys] == found
+    assert found == await holds(wrong(Defect.verdict_flipped, 0.3))
+    assert found != await holds(wrong(Defect.verdict_flipped, 0.3, seed=1))
+
+
+async def test_an_overall_rate_is_spread_over_the_defects() -> None:
+    teacher = RuleTeacher(catalogue(), Wrongness(overall=0.5))
+    given, number = given_for(chain()), 600
+    for index in range(number):
+        await teacher.ask(prompts.DECOMPOSE, given, index=index)
+    defects = Counter(planted.defect for planted in teacher.planted.values())
+    assert 0.43 < len(teacher.planted) / number < 0.57
+    assert set(defects) == set(DEFECTS["decompose"])
+    assert min(defects.values()) > number * 0.5 / 6 / 2
+
+
+async def test_what_has_no_place_for_a_defect_stays_right() -> None:
+    single = next(a for a in catalogue().arenas if a.hops == 1)
+    for defect in (Defect.unnecessary_dependency, Defect.missing_step, Defect.non_atomic_step):
+        teacher = wrong(defect)
+        assert await teacher.ask(prompts.DECOMPOSE, given_for(single)) == await decomposed(single)
+        assert not teacher.planted
+    teacher = RuleTeacher(catalogue(), Wrongness(overall=1.0))
+    paraphrase = ParaphraseIn(language="en", question="Q?", keep=())
+    await teacher.ask(prompts.PARAPHRASE, paraphrase)
+    unknown = given_for(single).model_copy(update={"question": "Why?"})
+    assert not (await teacher.ask(prompts.DECOMPOSE, unknown)).answerable
+    assert not teacher.planted
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        lambda: Wrongness({Defect.leak: 1.5}),
+        lambda: Wrongness(overall=-0.1),
+        lambda: Wrongness({Defect.leak: 0.1}, overall=0.1),
+        lambda: Wrongness({Defect.hard_coded_tool: 0.6, Defect.broken_code: 0.6}),
+    ],
+)
+def test_impossible_rates_are_refused(made: Any) -> None:
+    with pytest.raises(ConfigError):
+        made()
