@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from typing import Any
 
 import pytest
@@ -269,6 +270,8 @@ async def test_cancellation_is_raised_and_leaves_the_host():
         ("height", '{"name": "\x01"}', CallStatus.malformed_arguments),
         ("height", '{"name": "' + "x" * 1_000_000 + '"}', CallStatus.malformed_arguments),
         ("height", '{"name": ' + "[" * 20_000 + "]" * 20_000 + "}", CallStatus.malformed_arguments),
+        ("height", '{"name": ' + "[" * 200 + "]" * 200 + "}", CallStatus.malformed_arguments),
+        ("wait", '{"seconds": ' + "1" * 400 + "}", CallStatus.malformed_arguments),
         ("height", "{}", CallStatus.schema_violation),
         ("height", '{"name": 3}', CallStatus.schema_violation),
         ("height", '{"name": "a", "more": 1}', CallStatus.schema_violation),
@@ -290,6 +293,38 @@ async def test_call_status(tool: str, arguments: str, status: CallStatus):
         assert error["code"] == status.value
         assert error["message"] and error["fix"]
     assert len(json.dumps(call.arguments)) < 60_000
+
+
+NESTED = "[" * 60 + "]" * 60
+
+
+@pytest.mark.parametrize(
+    ("schema", "value", "status"),
+    [
+        ({"type": "number", "multipleOf": 0.01}, "1" * 400, CallStatus.malformed_arguments),
+        ({"type": "number", "multipleOf": 0.5}, "1" * 300, CallStatus.ok),
+        ({"type": "array", "uniqueItems": True}, f"[{NESTED},{NESTED}]", "schema_violation"),
+        ({"type": "array", "uniqueItems": True}, "[1, true, 0, false, [1], [true]]", CallStatus.ok),
+        ({"type": "array", "uniqueItems": True}, '[{"a": 1}, {"a": 1.0}]', "schema_violation"),
+        (
+            {"type": "array", "uniqueItems": True},
+            json.dumps([part for i in range(3500) for part in (i, str(i))]),
+            CallStatus.ok,
+        ),
+    ],
+)
+async def test_no_argument_breaks_the_validator_or_holds_it_up(
+    schema: dict[str, Any], value: str, status: str
+):
+    async def take(name: str, arguments: dict[str, Any]) -> ToolResult:
+        return ToolResult("taken")
+
+    ours = FakeHost([document("take", {"x": schema})], take)
+    start = time.perf_counter()
+    result = await play(raw(("take", f'{{"x": {value}}}')), "done", on=ours)
+    assert time.perf_counter() - start < 2
+    assert result.stop is StopReason.answered
+    assert result.calls[0].status == status
 
 
 async def test_errors_say_how_to_do_better():

@@ -9,19 +9,23 @@ from __future__ import annotations
 import difflib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from jsonschema.exceptions import SchemaError, best_match
+from jsonschema.exceptions import SchemaError, ValidationError, best_match
 from jsonschema.protocols import Validator
-from jsonschema.validators import Draft202012Validator, validator_for
+from jsonschema.validators import Draft202012Validator, extend, validator_for
 from referencing import Registry
 from referencing.exceptions import Unresolvable
 
 from astra.errors import HostError
 from astra.ports import ToolHost
 from astra.types import CallRecord, CallRequest, CallStatus, Json, ToolDocument, canonical_json
+
+DEEPEST = 64
+"""Lists and objects inside each other, in arguments: far below where a parser, a validator or a
+host's own parser gives up, for that would look like a failure of ours."""
 
 
 class Outcome(NamedTuple):
@@ -130,7 +134,33 @@ def _parse(text: str, longest: int) -> dict[str, Json]:
     if not isinstance(value, dict):
         raise ValueError(f"not an object but {type(value).__name__}")
     canonical_json(value).encode()  # no NaN, no infinity, no lone surrogates
+    _require_plain(value)
     return value
+
+
+def _require_plain(value: Json) -> None:
+    """ValueError for nesting and numbers that break what reads the arguments after us."""
+    level: list[Json] = [value]
+    for _ in range(DEEPEST):
+        below: list[Json] = []
+        for node in level:
+            if isinstance(node, dict):
+                below.extend(node.values())
+            elif isinstance(node, list):
+                below.extend(node)
+            elif isinstance(node, int):
+                _require_float(node)
+        if not below:
+            return
+        level = below
+    raise ValueError(f"lists and objects are nested more than {DEEPEST} deep")
+
+
+def _require_float(number: int) -> None:
+    try:
+        float(number)
+    except OverflowError:
+        raise ValueError("an integer is beyond 1.8e308") from None
 
 
 def _object(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
@@ -164,7 +194,26 @@ def _validator(schema: str) -> Validator:
     loaded: dict[str, Any] = json.loads(schema)
     kind = validator_for(loaded, default=Draft202012Validator)
     kind.check_schema(loaded)
-    return kind(loaded, registry=Registry())
+    return extend(kind, {"uniqueItems": _unique})(loaded, registry=Registry())
+
+
+def _unique(
+    _validator: Validator, wanted: Json, value: Json, _schema: Json
+) -> Iterator[ValidationError]:
+    """`uniqueItems` in linear time; the library's own compares all pairs, for minutes."""
+    if wanted is True and isinstance(value, list):
+        seen = {canonical_json(_one_spelling(item)) for item in value}
+        if len(seen) < len(value):
+            yield ValidationError(f"{_short(repr(value))} has non-unique elements")
+
+
+def _one_spelling(value: Json) -> Json:
+    """1.0 as 1: JSON Schema knows numbers only."""
+    if isinstance(value, dict):
+        return {name: _one_spelling(child) for name, child in value.items()}
+    if isinstance(value, list):
+        return [_one_spelling(child) for child in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _outline(document: ToolDocument) -> str:
