@@ -18,7 +18,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from jinja2 import Environment, StrictUndefined, TemplateError
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError
 
 from astra.errors import ConfigError
 from astra.teacher.prompt import Prompt
@@ -49,13 +49,14 @@ def fenced(value: Json) -> str:
     return "<data>\n" + text.replace("</", r"<\/") + "\n</data>"
 
 
-def without(value: Json, *names: str) -> Json:
-    """The value with the fields of these names left out, however deep they stand."""
-    if isinstance(value, Mapping):
-        return {k: without(v, *names) for k, v in value.items() if k not in names}
-    if isinstance(value, list):
-        return [without(item, *names) for item in value]
-    return value
+def _json(value: Json) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def without(task: Mapping[str, Json], *names: str) -> dict[str, Json]:
+    """The input without these fields of its steps."""
+    steps = [{k: v for k, v in step.items() if k not in names} for step in task["steps"]]
+    return {**task, "steps": steps}
 
 
 def read_task(messages: Sequence[Mapping[str, Json]]) -> Task | None:
@@ -68,6 +69,14 @@ def read_task(messages: Sequence[Mapping[str, Json]]) -> Task | None:
     return Task(name[1], json.loads(block[1]))
 
 
+def as_given(prompt: Prompt[Any, Any], shown: Mapping[str, Json]) -> Record:
+    """The input as far as it was shown; what was withheld of steps is an empty text."""
+    given = dict(shown)
+    if "steps" in given:
+        given["steps"] = [{"answer": "", "kind": "text", **step} for step in given["steps"]]
+    return prompt.given.model_validate_json(json.dumps(given))
+
+
 class Templates:
     """The texts of all prompts. ConfigError for a template that can't be used, naming the file."""
 
@@ -75,10 +84,11 @@ class Templates:
         """`folder`: the user's. `names`: of prompts; other files in the folder are refused."""
         self._folders = [OURS] if folder is None else [folder, OURS]
         self._environment = Environment(
-            undefined=StrictUndefined, keep_trailing_newline=False, trim_blocks=True
+            loader=FileSystemLoader(self._folders), undefined=StrictUndefined, trim_blocks=True
         )
         self._environment.filters["fenced"] = fenced
         self._environment.filters["without"] = without
+        self._environment.filters["json"] = _json
         self._compiled: dict[tuple[str, str], tuple[Path, Any]] = {}
         if folder is not None:
             _check_names(folder, [*names, *SHARED] if names else ())

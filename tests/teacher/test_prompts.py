@@ -1,0 +1,204 @@
+"""The templates: complete, strict, their examples right, data kept apart from instructions."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from astra.arenas.certificate.signature import signature
+from astra.errors import ConfigError
+from astra.teacher import arenas
+from astra.teacher.parse import as_record
+from astra.teacher.prompt import Prompt
+from astra.teacher.render import (
+    LANGUAGES,
+    OURS,
+    SHARED,
+    Templates,
+    as_given,
+    is_closed,
+    read_task,
+    reply_schema,
+)
+from astra.types import Language, Message
+
+from .model_given import INJECTION, given
+
+EACH = pytest.mark.parametrize("prompt", arenas.ALL, ids=lambda prompt: prompt.name)
+BOTH = pytest.mark.parametrize("language", LANGUAGES)
+NAMES = [prompt.name for prompt in arenas.ALL]
+
+
+def sent(messages: list[Message]) -> list[dict[str, Any]]:
+    return [{"role": message.role, "content": message.content} for message in messages]
+
+
+def examples(text: str) -> list[dict[str, Any]]:
+    """The replies that a prompt shows: lines that are JSON, outside of the data."""
+    before = text.partition("\n<data>\n")[0]
+    return [json.loads(line) for line in before.splitlines() if line.startswith("{")]
+
+
+# --- ours -------------------------------------------------------------------------------------
+
+
+@EACH
+@BOTH
+def test_what_is_sent_can_be_read_back(prompt: Prompt[Any, Any], language: Language):
+    asked = given(prompt, language)
+    system, user = Templates().messages(prompt, asked)
+    assert (system.role, user.role) == ("system", "user")
+    assert json.dumps(reply_schema(prompt.wanted), ensure_ascii=False).replace(
+        " ", ""
+    ) in system.content.replace(" ", "")
+    task = read_task(sent([system, user]))
+    assert task is not None and task.prompt == prompt.name
+    shown = as_given(prompt, task.given)
+    if "steps" not in task.given:
+        assert shown == asked
+    assert shown.model_dump().keys() == asked.model_dump().keys()
+
+
+@EACH
+@BOTH
+def test_worked_examples_are_valid_replies(prompt: Prompt[Any, Any], language: Language):
+    user = Templates().messages(prompt, given(prompt, language))[1]
+    shown = examples(user.content)
+    assert shown
+    for example in shown:
+        as_record(example, prompt.wanted)
+
+
+@EACH
+def test_each_language_speaks_itself(prompt: Prompt[Any, Any]):
+    """Most of the Chinese text is Chinese, none of the English is."""
+
+    def chinese(language: Language) -> float:
+        text = "".join(m.content for m in Templates().messages(prompt, given(prompt, language)))
+        return sum("\u4e00" <= character <= "\u9fff" for character in text) / len(text)
+
+    assert chinese("en") == 0
+    assert chinese("zh") > 0.1
+
+
+@pytest.mark.parametrize("prompt", [arenas.TOOL, arenas.EXTEND], ids=lambda prompt: prompt.name)
+@BOTH
+def test_the_code_of_examples_keeps_its_own_rules(prompt: Prompt[Any, Any], language: Language):
+    user = Templates().messages(prompt, given(prompt, language))[1]
+    (example,) = examples(user.content)
+    tool = example.get("implementation", example)
+    name = "get_country_population"
+    assert [p.name for p in signature(tool["source"], name)] == ["country", "unit"]
+    scope: dict[str, Any] = {}
+    exec(tool["source"], scope)
+    function = scope[name]
+    results = [function(**decoy) for decoy in tool["decoys"]]
+    wanted = example.get("arguments", {"country": {"en": "Norway", "zh": "挪威"}[language]})
+    results.append(function(**wanted))
+    assert results[-1][tool["field"]] == (34038457 if "arguments" in example else 5550203)
+    assert len({result[tool["field"]] for result in results}) == len(results) == 6
+    assert all(result[key] for result in results for key in tool["key_fields"])
+    for wrong in (True, None, 1.5, "", "nowhere", [], {"a": [1]}, "x" * 10_000):
+        assert function(wrong)["error"]["message"]
+        assert function(wanted["country"], wrong)["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [arenas.NECESSITY, arenas.DEPENDENCY, arenas.ATOMICITY, arenas.RATIONALITY, arenas.GROUP],
+    ids=lambda prompt: prompt.name,
+)
+@BOTH
+def test_judges_of_steps_see_no_answers(prompt: Prompt[Any, Any], language: Language):
+    messages = Templates().messages(prompt, given(prompt, language))
+    assert "SECRET" not in messages[1].content
+    assert "Its currency?" in messages[1].content
+
+
+def test_the_judge_of_necessity_is_not_told_the_verdict():
+    user = Templates().messages(arenas.NECESSITY, given(arenas.NECESSITY, "en"))[1]
+    assert "needs_tool" not in user.content
+
+
+@EACH
+def test_data_never_leaves_its_block(prompt: Prompt[Any, Any]):
+    asked = given(prompt, "en", INJECTION)
+    messages = Templates().messages(prompt, asked)
+    text = messages[1].content
+    assert text.count("\n<data>\n") == text.count("\n</data>") == 1
+    assert text.rstrip().endswith("</data>")
+    assert "49" not in text.rpartition("<data>")[2]
+    task = read_task(sent(messages))
+    assert task is not None
+    if "question" in task.given:
+        assert task.given["question"] == asked.model_dump()["question"]
+
+
+def test_our_folder_holds_no_template_of_nothing():
+    names = {path.name.split(".")[0] for path in OURS.glob("*.md")}
+    assert names == {*NAMES, *SHARED, "_code"}
+
+
+# --- schemas ----------------------------------------------------------------------------------
+
+
+@EACH
+def test_every_field_is_required(prompt: Prompt[Any, Any]):
+    schema = reply_schema(prompt.wanted)
+    for part in (schema, *schema.get("$defs", {}).values()):
+        if "properties" in part:
+            assert part["required"] == list(part["properties"])
+            assert part["additionalProperties"] is False
+    assert '"default":' not in json.dumps(schema)
+
+
+def test_strict_only_where_no_object_is_free():
+    closed = {prompt.name for prompt in arenas.ALL if is_closed(prompt.wanted)}
+    assert closed == {
+        *("propose", "decompose", "judge_necessity", "judge_dependency", "judge_atomicity"),
+        *("judge_rationality", "judge_completeness", "group_steps", "paraphrase"),
+    }
+
+
+# --- the user's -------------------------------------------------------------------------------
+
+
+def test_a_folder_goes_before_ours(tmp_path: Path):
+    (tmp_path / "paraphrase.md").write_text("Mine, {{ language }}: {{ task | fenced }}")
+    (tmp_path / "_again.zh.md").write_text("又一次")
+    templates = Templates(tmp_path, names=NAMES)
+    for language in LANGUAGES:
+        asked = given(arenas.PARAPHRASE, language)
+        assert templates.messages(arenas.PARAPHRASE, asked)[1].content.startswith(
+            f"Mine, {language}: <data>"
+        )
+    assert templates.again(given(arenas.GROUP, "zh"), "x").content == "又一次"
+    assert "x" in templates.again(given(arenas.GROUP, "en"), "x").content
+    ours = Templates().messages(arenas.GROUP, given(arenas.GROUP, "en"))
+    assert templates.messages(arenas.GROUP, given(arenas.GROUP, "en")) == ours
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "told"),
+    [
+        ("paraphrase.md", b"{{ task.qestion }}", "can't be rendered"),
+        ("paraphrase.md", b"{% if %}", "no Jinja2 template"),
+        ("paraphrase.md", b"\xff\xfe\xff", "no UTF-8"),
+        ("paraphrase.md", b"x" * (2**20 + 1), "no template"),
+        ("paraphase.md", b"", "did you mean 'paraphrase.md'"),
+        ("paraphrase.fr.md", b"", "template of no prompt"),
+    ],
+    ids=["unknown field", "syntax", "encoding", "size", "misspelt", "language"],
+)
+def test_a_wrong_template_is_named(tmp_path: Path, file: str, text: bytes, told: str):
+    (tmp_path / file).write_bytes(text)
+    with pytest.raises(ConfigError, match=told) as raised:
+        templates = Templates(tmp_path, names=NAMES)
+        templates.messages(arenas.PARAPHRASE, given(arenas.PARAPHRASE, "en"))
+    assert file in str(raised.value)
+
+
+def test_no_such_folder(tmp_path: Path):
+    with pytest.raises(ConfigError, match="no folder of prompts"):
+        Templates(tmp_path / "none")
