@@ -5,11 +5,12 @@ from typing import Any
 
 import pytest
 
-from astra.errors import HostError, SandboxLimit
+from astra.errors import HostError, SandboxDied, SandboxLimit
 from astra.hosts.arena import ArenaHost, arena_messages
 from astra.models.scripted import ScriptedModel, calling
-from astra.ports import CallFailure, CallOutcome, Episode
+from astra.ports import CallFailure, CallOutcome, Episode, Limits
 from astra.rollout import RolloutLimits, Task, rollout
+from astra.sandbox import open_sandbox
 from astra.testing.fakes import InProcessSandbox
 from astra.testing.fakes import toy_arena as arena
 from astra.testing.fakes import toy_tool as tool
@@ -131,6 +132,47 @@ async def test_what_breaks_in_the_sandbox_is_ours_and_never_the_agents(sandbox: 
     assert result.infrastructure_failure and result.error
     assert result.calls[0].status is CallStatus.host_failure
     assert sandbox.opened == sandbox.closed
+
+
+async def test_arguments_that_break_a_tool_do_not_take_the_episode_out_of_the_scores():
+    """Else a model could rid itself of a bad episode by a call that dies."""
+    source = (
+        "import os\n\ndef look_0(key=None):\n"
+        "    if key == 'die':\n        os._exit(3)\n"
+        "    while key == 'spin':\n        pass\n"
+        "    if key == 'flood':\n        return 'x' * 9_000_000\n"
+        "    return {'key': key}\n"
+    )
+    shown = arena(1, tools=(tool("look_0", source=source),))
+    keys = ["a", "die", "spin", "flood", "b"]
+    model = ScriptedModel([calling(*(("look_0", {"key": key}) for key in keys)), "done"])
+    limits = Limits(cpu_seconds=0.3, wall_seconds=3.0)
+    async with open_sandbox(workers=1, spares=1) as sandbox:
+        host = ArenaHost(shown, [], sandbox, Episode(limits=limits))
+        task = Task(shown.id, arena_messages(shown))
+        result = await rollout(task, model, host, RolloutLimits())
+    assert result.stop is StopReason.answered
+    broken = CallStatus.tool_error
+    assert [c.status for c in result.calls] == ["ok", broken, broken, broken, "ok"]
+    assert "broke under these arguments" in result.calls[1].result["error"]["message"]
+
+
+async def test_one_death_under_a_call_is_not_held_against_the_agent():
+    class Once(InProcessSandbox):
+        async def open(self, tools: Any, episode: Episode = Episode()) -> Any:
+            session = await super().open(tools, episode)
+            call, deaths = session.call, [SandboxDied("killed from outside")]
+
+            async def dies_once(name: str, arguments: dict[str, Any]) -> CallOutcome:
+                if deaths:
+                    raise deaths.pop()
+                return await call(name, arguments)
+
+            session.call = dies_once  # type: ignore[method-assign]
+            return session
+
+    async with ArenaHost(arena(), [], Once()) as host:
+        assert not (await host.call("look_0", {"key": "a"})).is_error
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])

@@ -11,7 +11,7 @@ from astra.errors import HostError, ModelBadReply, SandboxDied
 from astra.models.scripted import ScriptedModel, calling
 from astra.ports import Reply, Sampling, ToolResult
 from astra.rollout import RolloutLimits, Task, rollout, rollouts
-from astra.store import to_line
+from astra.store import LINE_BYTES, to_line
 from astra.testing.fakes import FakeHost, FakeModel, document
 from astra.types import CallRequest, CallStatus, Finish, Message, StopReason, Usage
 
@@ -346,6 +346,21 @@ async def test_ten_thousand_calls_in_a_turn_are_bounded_and_counted():
     over = [call for call in result.calls if call.status is CallStatus.over_limit]
     assert len(over) == 10_000 - LIMITS.calls_per_turn
     assert result.stop is StopReason.answered
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        raw(*[("say", "{}")] * 10_000),
+        raw(("say", '{"x": "' + "y" * 7_000_000 + '"}')),
+        raw(*[("say", "{}")]).model_copy(update={"content": "z" * 7_000_000}),
+    ],
+    ids=["calls", "arguments", "content"],
+)
+async def test_an_episode_fits_into_a_row_whatever_a_model_writes(message: Message):
+    result = await play(*[message] * 32, "done")
+    assert result.stop is StopReason.length_limit and not result.infrastructure_failure
+    assert len(to_line(result)) < LINE_BYTES
 
 
 async def test_call_ids_become_unique():

@@ -55,6 +55,9 @@ class RolloutLimits:
     """Calls of one message that are run; the rest gets an error and still counts."""
     argument_characters: int = 50_000
     """Longest arguments that are parsed."""
+    episode_characters: int = 4_000_000
+    """Text of all messages together, after which no further one is asked for: an episode must
+    fit into one row of a run folder, whatever a model writes."""
     result_characters: int = 20_000
     """Longest result that is sent back; longer ones are cut and say so."""
     sampling: Sampling = Sampling()
@@ -142,6 +145,7 @@ async def _take_turns(
 ) -> StopReason:
     documents = host.tools()
     by_name = {document.name: document for document in documents}
+    characters = 0
     for turn in range(limits.turns):
         sampling = _sampling(limits, task.sample, log.usage.completion_tokens)
         if sampling is None:
@@ -154,7 +158,15 @@ async def _take_turns(
         if (stop := _stop_after(reply)) is not None:
             return stop
         await _act(message.tool_calls, turn, host, by_name, limits, log)
+        characters += sum(map(_length, log.messages[-1 - len(message.tool_calls) :]))
+        if characters > limits.episode_characters:
+            return StopReason.length_limit
     return StopReason.turn_limit
+
+
+def _length(message: Message) -> int:
+    calls = sum(len(call.arguments) + len(call.tool) for call in message.tool_calls)
+    return len(message.content) + len(message.reasoning) + calls
 
 
 def _sampling(limits: RolloutLimits, sample: int, used: int) -> Sampling | None:

@@ -12,8 +12,15 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
-from astra.errors import HostError
-from astra.ports import CallFailure, Episode, Sandbox, SandboxSession, ToolResult
+from astra.errors import HostError, SandboxBadResult, SandboxDied, SandboxError, SandboxLimit
+from astra.ports import (
+    CallFailure,
+    CallOutcome,
+    Episode,
+    Sandbox,
+    SandboxSession,
+    ToolResult,
+)
 from astra.types import Arena, Json, Message, Tool, ToolDocument
 
 _INSTRUCTIONS = {
@@ -40,8 +47,9 @@ def arena_messages(arena: Arena) -> tuple[Message, ...]:
 class ArenaHost:
     """One episode of an arena as a tool host. The sandbox session opens at the first call.
 
-    Tool code that dies or hits a limit raises `SandboxError`: in a certified arena that is a
-    failure of the arena, whatever the arguments were, and never the agent's.
+    Tool code that dies or hits a limit twice under the same arguments, but not without them,
+    answers with an error, as a tool does that raises. Were that a failure of ours, a model could
+    choose such arguments to have a bad episode left out of its scores.
     """
 
     def __init__(
@@ -86,8 +94,9 @@ class ArenaHost:
 
     async def call(self, name: str, arguments: dict[str, Json]) -> ToolResult:
         """Run a tool. Its own errors come back as results; a `SandboxError` is ours."""
-        session = await self._open()
-        outcome = await session.call(name, arguments)
+        outcome = await _call(await self._open(), name, arguments)
+        if isinstance(outcome, SandboxError):
+            return _error("tool_failed", f"the tool broke under these arguments: {outcome}")
         if outcome.failure is not None:
             return _failed(name, outcome.failure)
         value = outcome.value
@@ -101,9 +110,25 @@ class ArenaHost:
             return self._session
 
 
+async def _call(
+    session: SandboxSession, name: str, arguments: dict[str, Json]
+) -> CallOutcome | SandboxError:
+    """The outcome of a call, or how its arguments break the tool; raises when our side broke."""
+    for _ in range(2):  # a busy machine, or a kill from outside, must not look like the tool's end
+        try:
+            return await session.call(name, arguments)
+        except (SandboxDied, SandboxLimit, SandboxBadResult) as error:
+            broken = error
+    await session.call(name, {})  # a sandbox that is down fails here too
+    return broken
+
+
 def _failed(name: str, failure: CallFailure) -> ToolResult:
     if failure.kind == "missing":
         raise HostError(f"tool {name!r} has no function of that name: {failure.message}")
     code = "invalid_arguments" if failure.kind == "arguments" else "tool_failed"
-    message = f"{failure.type}: {failure.message}"
+    return _error(code, f"{failure.type}: {failure.message}")
+
+
+def _error(code: str, message: str) -> ToolResult:
     return ToolResult({"error": {"code": code, "message": message}}, is_error=True)
