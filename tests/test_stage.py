@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from astra.errors import (
+    BudgetExceeded,
     ModelUnavailable,
     Rejected,
     SandboxDied,
@@ -443,3 +444,22 @@ def _killed_program(folder: Path, log: Path) -> None:
 
 if __name__ == "__main__":
     _killed_program(Path(sys.argv[1]), Path(sys.argv[2]))
+
+
+def test_a_spent_budget_stops_the_stage_and_is_no_items_failure(tmp_path: Path) -> None:
+    left = [5]
+
+    async def work(item: int) -> Thing:
+        if left[0] == 0:
+            raise BudgetExceeded("all spent")
+        left[0] -= 1
+        return _thing(item)
+
+    folder = RunFolder(tmp_path)
+    with pytest.raises(BudgetExceeded, match="all spent"):
+        _run(folder, 9, _stage(work), concurrency=2)
+    assert _keys(folder) == list(range(5))
+    assert not list(folder.rows("things.failed", Failure))
+    left[0] = 9
+    assert _run(folder, 9, _stage(work), concurrency=2).accepted == 9
+    assert _keys(folder) == list(range(9))

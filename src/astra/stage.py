@@ -26,7 +26,14 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from astra.errors import ModelUnavailable, Rejected, SandboxUnavailable, StageError, StoreError
+from astra.errors import (
+    BudgetExceeded,
+    ModelUnavailable,
+    Rejected,
+    SandboxUnavailable,
+    StageError,
+    StoreError,
+)
 from astra.store import Failure, Log, RunFolder, StageCounts, to_line
 from astra.types import Json, Record, Usage
 
@@ -117,6 +124,8 @@ class _Outcome:
     sides: tuple[bytes, ...] = ()
     failure: Failure | None = None
     unavailable: bool = False
+    stop: BudgetExceeded | None = None
+    """Nothing more may be spent: the item is as if it had not begun, and the stage ends."""
 
 
 async def run(
@@ -134,7 +143,8 @@ async def run(
     `until`: stop when so many are accepted, earlier runs included; what is in flight is cancelled
     and nothing beyond is committed. `total`: number of inputs, for the progress bar. `console`:
     where the bar goes; None, or no terminal: no bar. Two inputs of one key: the first counts.
-    Raises `StageError` when item after item breaks, `StoreError` when rows can't be written.
+    Raises `StageError` when item after item breaks, `StoreError` when rows can't be written, and
+    `BudgetExceeded`, what came before it committed, when an item may not be paid for.
     """
     with folder.lock(), ExitStack() as stack:
         ledger = stack.enter_context(_Ledger(stage, folder, until))
@@ -200,15 +210,21 @@ class _Runner(Generic[In, Out]):
     def _commit(self) -> None:
         """Write the finished items at the head of the window."""
         batch: list[_Outcome] = []
+        stop: BudgetExceeded | None = None
         wanted = None if self._until is None else self._until - self._ledger.accepted
         while self._window and self._window[0].done() and wanted != 0:
             outcome = self._window.popleft().result()
+            if (stop := outcome.stop) is not None:
+                break
             batch.append(outcome)
             if wanted is not None and outcome.main is not None:
                 wanted -= 1
         if batch:
             self._ledger.commit(batch)
             self._bar.show(self._ledger)
+        if stop is not None:
+            raise stop
+        if batch:
             self._ledger.give_up()
 
     async def _attempt(self, item: In) -> _Outcome:
@@ -229,6 +245,8 @@ class _Runner(Generic[In, Out]):
                     message=_plain(rejected.reason),
                 )
                 return _Outcome(key, failure=failure)
+            except BudgetExceeded as spent:
+                return _Outcome(key, stop=spent)
             except asyncio.CancelledError as error:
                 task = asyncio.current_task()
                 if task is None or task.cancelling():

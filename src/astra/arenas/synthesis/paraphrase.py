@@ -1,0 +1,187 @@
+"""Stage `paraphrased`: questions of finished arenas in natural words; nothing else is touched.
+
+A wording must keep every name and number that the gold calls take from the question, bring in no
+other number, name no answer, and stay in its language. One that does not, after some tries, sets
+its arena aside: the old wording is not kept, for a run holds one kind of wording only. Then the
+certificate examines the arena as any other.
+
+What this does not guarantee: that the new words ask the same. That rests on the teacher.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+from rich.console import Console
+
+from astra.arenas.certificate.leak import leaks
+from astra.arenas.certificate.places import scalars, stands_in
+from astra.arenas.pipeline import (
+    CANDIDATES,
+    Candidate,
+    MixOptions,
+    certify_candidates,
+    mix_distractors,
+)
+from astra.arenas.synthesis.hygiene import text_problem
+from astra.arenas.synthesis.language import in_language
+from astra.arenas.synthesis.mechanical import QUESTION_CHARACTERS
+from astra.errors import Rejected
+from astra.ports import Embedder, Sandbox
+from astra.stage import Meter, Stage, StageReport, run
+from astra.store import RunFolder
+from astra.teacher.arenas import PARAPHRASE, ParaphraseIn
+from astra.teacher.prompt import Teacher
+from astra.text import normalise, numbers_in
+from astra.types import Arena, Record, arena_id
+
+PARAPHRASED = "paraphrased"
+PARAPHRASE_TRIES = 3
+
+
+class Paraphrased(Record):
+    """A row of `paraphrased.jsonl`."""
+
+    key: str
+    outcome: Arena
+
+
+def paraphrased_stage(teacher: Teacher, meter: Meter) -> Stage[Candidate, Paraphrased]:
+    """Candidates to the same with other words in the main question."""
+
+    async def work(candidate: Candidate) -> Paraphrased:
+        if isinstance(candidate.outcome, Rejected):
+            raise candidate.outcome
+        arena = candidate.outcome
+        question = await _reworded(teacher, arena)
+        provenance = {
+            **arena.provenance,
+            "paraphrase": {"teacher": teacher.name, "of": arena.question},
+        }
+        changed = arena.model_copy(update={"question": question, "provenance": provenance})
+        fields = changed.model_dump(mode="json")
+        return Paraphrased(
+            key=candidate.key, outcome=changed.model_copy(update={"id": arena_id(fields)})
+        )
+
+    return Stage(
+        name=PARAPHRASED,
+        work=work,
+        key=lambda candidate: candidate.key,
+        stored_key=lambda row: row["key"],
+        stored_id=lambda row: row["key"],
+        meter=meter,
+    )
+
+
+async def _reworded(teacher: Teacher, arena: Arena) -> str:
+    keep, avoid = tuple(kept(arena)), tuple(_answers(arena))
+    problem = ""
+    for index in range(PARAPHRASE_TRIES):
+        given = ParaphraseIn(
+            language=arena.language,
+            question=arena.question,
+            keep=keep,
+            avoid=avoid,
+            finding=problem,
+        )
+        question = (await teacher.ask(PARAPHRASE, given, index=index)).question.strip()
+        problem = wording_problem(arena, question)
+        if not problem:
+            return question
+    raise Rejected("paraphrase", problem)
+
+
+def kept(arena: Arena) -> list[str]:
+    """Names and numbers that gold calls take from the question, each once, in order."""
+    found: dict[str, None] = {}
+    for goal in arena.goals:
+        for value in scalars(goal.call.arguments) if goal.call else ():
+            if value is not None and stands_in(value, arena.question):
+                found[str(value)] = None
+    return list(found)
+
+
+def _answers(arena: Arena) -> Iterator[str]:
+    found: dict[str, None] = {}
+    for answer in [arena.answer, *(goal.answer for goal in arena.goals)]:
+        for member in answer if isinstance(answer, tuple) else (answer,):
+            found[str(member)] = None
+    yield from found
+
+
+def wording_problem(arena: Arena, question: str) -> str:
+    """Why a new wording can't stand for the arena's question; "" if it can."""
+    if problem := text_problem("the new wording", question, QUESTION_CHARACTERS):
+        return problem
+    if not in_language(question, arena.language):
+        return f"the new wording is not in {arena.language!r}"
+    if normalise(question) == normalise(arena.question):
+        return "the new wording is the old one"
+    for goal in arena.goals:
+        for value in scalars(goal.call.arguments) if goal.call else ():
+            if stands_in(value, arena.question) and not stands_in(value, question):
+                return f"the new wording lacks {value!r}, which a call needs"
+    before, after = set(numbers_in(arena.question)), set(numbers_in(question))
+    if before != after:
+        odd = sorted(before ^ after)[:3]
+        return f"the numbers {odd!r} stand in only one of the old and the new wording"
+    for answer, target in [
+        (arena.answer, arena.answer_target),
+        *((goal.answer, goal.target) for goal in arena.goals),
+    ]:
+        if leaks(answer, question, target):
+            return f"the new wording says {answer!r:.200}, which is an answer"
+    return ""
+
+
+async def make_paraphrased(
+    candidates: Callable[[], Iterable[Candidate]],
+    folder: RunFolder,
+    *,
+    teacher: Teacher,
+    count: int,
+    sandbox: Sandbox,
+    embedder: Embedder,
+    mix: MixOptions,
+    concurrency: int = 8,
+    console: Console | None = None,
+    meter: Meter | None = None,
+) -> dict[str, StageReport]:
+    """As `pipeline.make`, with the paraphrasing before it.
+
+    `candidates` gives the same candidates each time it is called: wordings that fail the
+    certificate are made up for by going on in them.
+    """
+    reports: dict[str, StageReport] = {}
+    wanted = count
+    while True:
+        reports[PARAPHRASED] = await run(
+            paraphrased_stage(teacher, meter or Meter()),
+            candidates(),
+            folder,
+            concurrency=concurrency,
+            until=wanted,
+            console=console,
+        )
+        reports[CANDIDATES] = await certify_candidates(
+            folder.rows(PARAPHRASED, Paraphrased),
+            folder,
+            count=count,
+            sandbox=sandbox,
+            seed=mix.seed,
+            concurrency=concurrency,
+            console=console,
+        )
+        missing = count - reports[CANDIDATES].accepted
+        if missing <= 0 or reports[PARAPHRASED].accepted < wanted:
+            break
+        wanted += missing
+    return reports | await mix_distractors(
+        folder,
+        sandbox=sandbox,
+        embedder=embedder,
+        mix=mix,
+        concurrency=concurrency,
+        console=console,
+    )
