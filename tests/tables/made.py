@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import atexit
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from types import CodeType
@@ -39,9 +39,16 @@ def of_world(number: int, options: SourceOptions) -> list[Candidate]:
 
 
 @cache
-def world(number: int, seed: int) -> tuple[Candidate, ...]:
-    """The first candidates over the example tables in both languages."""
-    return tuple(of_world(number, SourceOptions(languages=BOTH, seed=seed)))
+def _drawn(seed: int) -> tuple[list[Candidate], Iterator[Candidate]]:
+    source = TableSource(*_world(), SourceOptions(languages=BOTH, seed=seed))
+    return [], source.candidates()
+
+
+def world(number: int, seed: int) -> list[Candidate]:
+    """The first candidates over the example tables in both languages, each made once."""
+    found, more = _drawn(seed)
+    found.extend(itertools.islice(more, max(0, number - len(found))))
+    return found[:number]
 
 
 def arenas(found: Iterable[Candidate]) -> list[Arena]:

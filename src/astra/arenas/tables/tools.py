@@ -18,7 +18,7 @@ from astra.arenas.tables.schema import Kind
 from astra.arenas.tables.slices import Slice, Slicer
 from astra.arenas.tables.steps import LONGEST_NOUN, Operations, Step, identifier
 from astra.arenas.tables.tool_words import DESCRIPTIONS, PARAMETERS, VERBS
-from astra.arenas.tables.units import UNITS, of_quantity
+from astra.arenas.tables.units import UNITS, of_quantity, unit_name
 from astra.arenas.tables.world import Attribute, World
 from astra.types import Json, Language, Tool, ToolDocument
 
@@ -196,11 +196,11 @@ class ToolWriter:
             case "entity":
                 return Parameter(self.entity_of(job), "string", words("entity"))
             case "attribute":
-                described = _described(slice_.attributes)
+                described = self._described(slice_.attributes)
                 names = tuple(a.name for a in slice_.attributes)
                 return Parameter("attribute", "string", words("attribute", described), names)
             case "by":
-                described = _described(slice_.by)
+                described = self._described(slice_.by)
                 return Parameter(
                     "by", "string", words("by", described), tuple(a.name for a in slice_.by)
                 )
@@ -243,13 +243,20 @@ class ToolWriter:
             case _:
                 return Parameter(name, "boolean", text, None, False, False)
 
+    def _described(self, attributes: Sequence[Attribute]) -> str:
+        """Attributes with their labels and units."""
+        return ", ".join(map(self._one_described, attributes))
+
+    def _one_described(self, attribute: Attribute) -> str:
+        words = [attribute.label] if attribute.label != attribute.name else []
+        if attribute.unit in UNITS:
+            unit = unit_name(attribute.unit, self.world.language)
+            words.append(unit if self.world.language == "zh" else f"in {unit}")
+        return f"{attribute.name} ({', '.join(words)})" if words else attribute.name
+
 
 def _parameter_name(option: str) -> str:
     return "order" if option == "list order" else option
-
-
-def _described(attributes: Sequence[Attribute]) -> str:
-    return ", ".join(f"{a.name} ({a.label})" if a.label != a.name else a.name for a in attributes)
 
 
 _CHOICES: dict[str, tuple[str, ...]] = {
