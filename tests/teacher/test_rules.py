@@ -433,3 +433,97 @@ async def test_words_to_avoid_are_avoided() -> None:
     nothing = given.model_copy(update={"avoid": ("e",)})
     with pytest.raises(TeacherError, match="no wording"):
         await teacher().ask(prompts.PARAPHRASE, nothing)
+
+
+def chain_of() -> DecomposeIn:
+    """A question in several steps, to be decomposed."""
+    arena = next(a for a in catalogue().arenas if a.scenario is Scenario.multi_hop and a.hops > 2)
+    return DecomposeIn(
+        domain="", language=arena.language, least_hops=1, most_hops=9, question=arena.question
+    )
+
+
+async def every_input() -> list[tuple[Any, Any]]:
+    """Every prompt with an input that the rule teacher can answer."""
+    arena, asked = parallel(), teacher()
+    plan = await decomposed(arena)
+    shared = [g for g in arena.goals if g.call]
+    names = [g.call.tool for g in shared if g.call]
+    pair = [n for n, name in enumerate(names) if names.count(name) > 1][:2]
+    first, second = (plan.steps[n] for n in pair)
+    common: dict[str, Any] = {"language": "en", "question": first.question}
+    main = arena.question
+    document_in = DocumentIn(domain="", main_question=main, **common)
+    document = await asked.ask(prompts.DOCUMENT, document_in)
+    scale_in = ScaleIn(document=document, **common)
+    call_in = CallIn(main_question=main, document=document, known=(), **common)
+    arguments = [dict(arena.goals[n].call.arguments) for n in pair]  # type: ignore[union-attr]
+    tool_in = ToolIn(
+        main_question=main,
+        answer=first.answer,
+        document=document,
+        arguments=arguments[0],
+        **common,
+    )
+    other = await asked.ask(
+        prompts.DOCUMENT, document_in.model_copy(update={"question": second.question})
+    )
+    serves = [
+        Served(question=step.question, answer=step.answer, arguments=call)
+        for step, call in zip((first, second), arguments, strict=True)
+    ]
+    extend_in = ExtendIn(
+        language="en",
+        document=document,
+        implementation=await asked.ask(prompts.TOOL, tool_in),
+        serves=(serves[0],),
+        other_document=other,
+        adds=serves[1],
+    )
+    step = step_in(arena, plan.steps, second.id)
+    return [
+        (
+            prompts.PROPOSE,
+            ProposeIn(
+                domain="nature",
+                language="en",
+                least_hops=1,
+                most_hops=5,
+                scenario=Scenario.multi_hop,
+                number=3,
+            ),
+        ),
+        (prompts.DECOMPOSE, chain_of()),
+        (prompts.NECESSITY, step),
+        (prompts.DEPENDENCY, step),
+        (prompts.ATOMICITY, step),
+        (prompts.RATIONALITY, step),
+        (
+            prompts.COMPLETENESS,
+            InstanceIn(
+                domain="", language="en", question=main, answer=arena.answer, steps=plan.steps
+            ),
+        ),
+        (prompts.DOCUMENT, document_in),
+        (prompts.SCALE, scale_in),
+        (prompts.CALL, call_in),
+        (prompts.TOOL, tool_in),
+        (
+            prompts.GROUP,
+            GroupIn(
+                language="en", steps=plan.steps, documents={first.id: document, second.id: other}
+            ),
+        ),
+        (prompts.EXTEND, extend_in),
+        (prompts.PARAPHRASE, ParaphraseIn(language="en", question=main, keep=())),
+    ]
+
+
+async def test_every_prompt_is_answered_the_same_each_time() -> None:
+    inputs = await every_input()
+    assert {prompt.name for prompt, _ in inputs} == {prompt.name for prompt in prompts.ALL}
+    for prompt, given in inputs:
+        answer = await teacher().ask(prompt, given)
+        assert type(answer) is prompt.wanted
+        assert prompt.wanted.model_validate_json(answer.model_dump_json()) == answer
+        assert answer == await RuleTeacher(Catalogue(catalogue().arenas)).ask(prompt, given)

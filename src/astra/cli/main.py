@@ -77,6 +77,16 @@ class ArenasGroup(LazyGroup):
         "play": Verb("astra.cli.arenas_play", "Play an arena yourself."),
         "evaluate": Verb("astra.cli.arenas_evaluate", "Let a policy or a model play; report."),
         "stats": Verb("astra.cli.arenas_stats", "Count what a run folder holds."),
+        "import": Verb("astra.cli.arenas_import", "Read arenas of another layout; certify them."),
+        "export": Verb("astra.cli.arenas_export", "Write arenas in another layout."),
+    }
+
+
+class TeacherGroup(LazyGroup):
+    verbs = {
+        "check": Verb("astra.cli.teacher_check", "Does an endpoint do what is needed?"),
+        "prompts": Verb("astra.cli.teacher_prompts", "List and show the prompts."),
+        "serve": Verb("astra.cli.teacher_serve", "Serve the rule teacher, for tests."),
     }
 
 
@@ -98,6 +108,8 @@ class RootGroup(LazyGroup):
 app = typer.Typer(cls=RootGroup, add_completion=False, no_args_is_help=True, **_OPTIONS)
 arenas = typer.Typer(cls=ArenasGroup, no_args_is_help=True, **_OPTIONS)
 app.add_typer(arenas, name="arenas")
+teacher = typer.Typer(cls=TeacherGroup, no_args_is_help=True, **_OPTIONS)
+app.add_typer(teacher, name="teacher")
 
 
 def print_version(asked: bool) -> None:
@@ -141,6 +153,16 @@ def arenas_root() -> None:
       astra arenas make --tables data/ --count 100 --seed 7 --out runs/mine
       astra arenas certify runs/mine
       astra arenas stats runs/mine
+    """
+
+
+@teacher.callback()
+def teacher_root() -> None:
+    """The teacher: what proposes questions and writes tools.
+
+    \b
+    Examples:
+      astra teacher serve --port 8010
     """
 
 

@@ -1,0 +1,152 @@
+"""`astra teacher serve`: the rule teacher behind an OpenAI-compatible endpoint, for tests."""
+
+from __future__ import annotations
+
+import os
+import signal
+import tempfile
+import threading
+from dataclasses import asdict
+from pathlib import Path
+from types import FrameType
+from typing import Annotated, cast, get_args
+
+import typer
+
+from astra.arenas.rules import Defect, RuleTeacher, Wrongness
+from astra.cli.console import err
+from astra.errors import ConfigError
+from astra.testing.teacher_faults import Fault, FaultPlan
+from astra.testing.teacher_server import Reasoning, TeacherServer
+from astra.types import Json, Language
+
+EXAMPLE = Path("examples/world")
+
+
+def serve_command(
+    tables: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--tables",
+            help="What the teacher knows: a folder or file of tables. Repeatable. "
+            "Default: examples/world.",
+            show_default=False,
+        ),
+    ] = None,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any that is free.")] = 0,
+    port_file: Annotated[
+        Path | None, typer.Option(help="File that gets the port once the server listens.")
+    ] = None,
+    faults: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of requests that go wrong.")
+    ] = 0.0,
+    fault_kinds: Annotated[
+        str | None,
+        typer.Option(help=f"Which; default: all of {', '.join(Fault)}.", show_default=False),
+    ] = None,
+    wrong: Annotated[
+        str | None,
+        typer.Option(
+            help="Wrong answers, as in hard_coded_tool=0.3,leak=0.1, or all=0.3 for every prompt. "
+            f"Defects: {', '.join(Defect)}.",
+            show_default=False,
+        ),
+    ] = None,
+    latency: Annotated[float, typer.Option(min=0, help="Seconds before each answer.")] = 0.0,
+    hold: Annotated[
+        float, typer.Option(min=0, help="Seconds that the slow faults take.")
+    ] = FaultPlan().hold,
+    retry_after: Annotated[
+        float, typer.Option(min=0, help="Seconds that a 429 asks to wait.")
+    ] = FaultPlan().retry_after,
+    reasoning: Annotated[Reasoning, typer.Option(help="How replies reason.")] = "none",
+    size: Annotated[int, typer.Option(min=1, help="Candidate questions drawn per language.")] = 200,
+    languages: Annotated[str, typer.Option(help="Of the questions.")] = "en,zh",
+    seed: Annotated[int, typer.Option(help="Seed of everything that is drawn.")] = 0,
+) -> None:
+    """Serve the rule teacher as model `rules`, to try the pipeline out without a model.
+
+    It knows only questions over its tables; GET /stats tells what it was asked. Listens on the
+    loopback alone, until interrupted.
+
+    \b
+    Examples:
+      astra teacher serve --port 8010
+      astra teacher serve --port-file port.txt --faults 0.2 --seed 7
+      astra teacher serve --port 8010 --wrong all=0.3
+    """
+    plan = FaultPlan(
+        faults, seed=seed, kinds=_kinds(fault_kinds), hold=hold, retry_after=retry_after
+    )
+    wrongness = _wrongness(wrong, seed)
+    teacher = RuleTeacher.of_tables(
+        tables or [_example()],
+        seed=seed,
+        size=size,
+        languages=_languages(languages),
+        wrongness=wrongness,
+    )
+
+    def planted() -> dict[str, Json]:
+        return {"planted": [asdict(one) for one in list(teacher.planted.values())]}
+
+    server = TeacherServer(
+        teacher, faults=plan, latency=latency, port=port, reasoning=reasoning, extra=planted
+    )
+    stopped = threading.Event()
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        stopped.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)
+    with server:
+        if port_file is not None:
+            _write_whole(port_file, f"{server.port}\n")
+        err().print(f"model {teacher.name!r} at {server.url}", markup=False)
+        stopped.wait()
+
+
+def _example() -> Path:
+    if not EXAMPLE.is_dir():
+        raise ConfigError(f"there is no {str(EXAMPLE)!r} here: name tables with --tables")
+    return EXAMPLE
+
+
+def _kinds(text: str | None) -> tuple[Fault, ...]:
+    names = list(Fault) if text is None else [part.strip() for part in text.split(",")]
+    try:
+        return tuple(Fault(name) for name in names)
+    except ValueError as error:
+        raise ConfigError(f"--fault-kinds: {error}; choose among {', '.join(Fault)}") from None
+
+
+def _wrongness(text: str | None, seed: int) -> Wrongness:
+    rates: dict[str, float] = {}
+    for part in text.split(",") if text else ():
+        name, _, rate = part.strip().partition("=")
+        if name not in (*Defect, "all"):
+            raise ConfigError(f"--wrong {name!r}: choose among all, {', '.join(Defect)}")
+        try:
+            rates[name] = float(rate)
+        except ValueError:
+            raise ConfigError(f"--wrong {part!r}: write defect=rate, as in leak=0.1") from None
+    overall = rates.pop("all", 0.0)
+    return Wrongness(
+        {Defect(name): rate for name, rate in rates.items()}, seed=seed, overall=overall
+    )
+
+
+def _languages(text: str) -> tuple[Language, ...]:
+    names = [part.strip() for part in text.split(",")]
+    for name in names:
+        if name not in get_args(Language):
+            raise ConfigError(f"--languages {name!r}: choose among {', '.join(get_args(Language))}")
+    return cast(tuple[Language, ...], tuple(names))
+
+
+def _write_whole(path: Path, text: str) -> None:
+    """So that who waits for the file never reads half of it."""
+    with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False) as file:
+        file.write(text)
+    os.replace(file.name, path)

@@ -1,0 +1,474 @@
+"""A real HTTP server on the loopback that answers rendered prompts by a teacher, faults included.
+
+It speaks the chat-completions API, so that the whole way of a prompt is tested: rendering,
+request, reply, reading. What it is asked, it reads from the messages themselves. Any `Teacher`
+can stand behind it; `RuleTeacher` needs no model.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import struct
+import threading
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from http import HTTPStatus
+from types import TracebackType
+from typing import Any, Literal, NamedTuple, Self
+
+from pydantic import ValidationError
+
+from astra.errors import TeacherError
+from astra.teacher.arenas import ALL
+from astra.teacher.prompt import Prompt, Teacher
+from astra.teacher.render import read_task
+from astra.testing.teacher_faults import Fault, FaultCounter, FaultPlan
+from astra.types import Json, Record, content_hash
+
+LONGEST_REQUEST = 32 * 2**20
+"""Bytes of a request's body."""
+HUGE = 10 * 2**20
+_LONGEST_HEAD = 64 * 2**10
+
+Reasoning = Literal["none", "field", "inline"]
+"""Whether replies reason: not, in `reasoning_content`, or in a `<think>` block before them."""
+_THOUGHT = 'A first draft would be {"reason": "?"}, but this can be looked up.'
+FORMATS = ("json_schema", "json_object")
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """What the server has seen and done so far."""
+
+    requests: int
+    """Chat requests, those that went wrong too."""
+    by_prompt: Mapping[str, int]
+    """Requests by the prompt's name; "": no prompt of ours."""
+    by_task: Mapping[str, int]
+    """Requests by task: a hash of prompt, input and index."""
+    answered: Mapping[str, int]
+    """Whole right answers by task. Above 1: a client paid twice for the same."""
+    faults: Mapping[str, int]
+    refused: int
+    """Tasks that the teacher could not answer."""
+    most_at_once: int
+    """Most requests that were under way together."""
+
+    def as_json(self) -> Json:
+        return {
+            "requests": self.requests,
+            "by_prompt": dict(sorted(self.by_prompt.items())),
+            "tasks": len(self.by_task),
+            "answered": len(self.answered),
+            "answered_again": sum(count - 1 for count in self.answered.values()),
+            "faults": dict(sorted(self.faults.items())),
+            "refused": self.refused,
+            "most_at_once": self.most_at_once,
+        }
+
+
+class TeacherServer:
+    """The server, as a context; it runs in a thread of its own. `url` is for clients.
+
+    `latency`: seconds before each answer. `takes`: forms of `response_format` that are not
+    refused. `extra`: what `/stats` tells beside the server's own counts.
+    """
+
+    def __init__(
+        self,
+        teacher: Teacher,
+        *,
+        faults: float | FaultPlan = 0.0,
+        seed: int = 0,
+        latency: float = 0.0,
+        port: int = 0,
+        prompts: Sequence[Prompt[Any, Any]] = ALL,
+        takes: Sequence[str] = FORMATS,
+        reasoning: Reasoning = "none",
+        extra: Callable[[], dict[str, Json]] = dict,
+    ) -> None:
+        plan = faults if isinstance(faults, FaultPlan) else FaultPlan(faults, seed=seed)
+        self._teacher = teacher
+        self._prompts = {prompt.name: prompt for prompt in prompts}
+        self._latency = latency
+        self._takes = takes
+        self._reasoning: Reasoning = reasoning
+        self._extra = extra
+        self._port = port
+        self._plan = plan
+        self._lock = threading.Lock()
+        self._faults = FaultCounter(plan)
+        self._by_prompt: Counter[str] = Counter()
+        self._by_task: Counter[str] = Counter()
+        self._answered: Counter[str] = Counter()
+        self._refused = self._at_once = self._most_at_once = 0
+        self._ready = threading.Event()
+        self._failure: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name="teacher-server", daemon=True)
+
+    @property
+    def port(self) -> int:
+        return self._port
+
+    @property
+    def url(self) -> str:
+        """The base URL, up to `/v1`."""
+        return f"http://127.0.0.1:{self._port}/v1"
+
+    def served(self) -> Served:
+        """The counts so far; may be asked at any time."""
+        with self._lock:
+            return Served(
+                requests=self._by_prompt.total(),
+                by_prompt=dict(self._by_prompt),
+                by_task=dict(self._by_task),
+                answered=dict(self._answered),
+                faults={fault.value: n for fault, n in self._faults.committed.items()},
+                refused=self._refused,
+                most_at_once=self._most_at_once,
+            )
+
+    # --- running -----------------------------------------------------------------------------
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        self._ready.wait()
+        if self._failure is not None:
+            raise self._failure
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._loop.call_soon_threadsafe(self._stopping.set)
+        self._thread.join()
+
+    def _run(self) -> None:
+        try:
+            asyncio.run(self._serve())
+        except OSError as error:  # the port is taken: told to who started the server
+            self._failure = error
+            self._ready.set()
+
+    async def _serve(self) -> None:
+        self._loop, self._stopping = asyncio.get_running_loop(), asyncio.Event()
+        self._connections: set[asyncio.Task[None]] = set()
+        server = await asyncio.start_server(
+            self._accepted, "127.0.0.1", self._port, backlog=1024, limit=_LONGEST_HEAD
+        )
+        self._port = server.sockets[0].getsockname()[1]
+        self._ready.set()
+        await self._stopping.wait()
+        server.close()
+        for task in self._connections:
+            task.cancel()
+        await asyncio.gather(*self._connections, return_exceptions=True)
+
+    def _accepted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.create_task(self._connection(reader, writer))
+        self._connections.add(task)
+        task.add_done_callback(self._connections.discard)
+
+    async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Requests of one connection, one after the other. Clients may go away at any time."""
+        try:
+            while (request := await _read(reader)) is not None:
+                reply = await self._answer(request)
+                if not await _send(reply, writer, self._plan):
+                    break
+        except _BadRequest as error:
+            with suppress(OSError):
+                await _send(_error(400, str(error)), writer, self._plan)
+        except (OSError, asyncio.IncompleteReadError):
+            pass
+        finally:
+            writer.close()
+
+    # --- answering ---------------------------------------------------------------------------
+
+    async def _answer(self, request: _Request) -> _Reply:
+        match request.method, request.path:
+            case "POST", "/v1/chat/completions":
+                with self._lock:
+                    self._at_once += 1
+                    self._most_at_once = max(self._most_at_once, self._at_once)
+                try:
+                    return await self._chat(request.body)
+                finally:
+                    with self._lock:
+                        self._at_once -= 1
+            case "GET", "/v1/models":
+                entry = {"id": self._teacher.name, "object": "model", "owned_by": "astra"}
+                return _Reply(200, {"object": "list", "data": [entry]})
+            case "GET", "/stats":
+                return _Reply(200, self.served().as_json() | self._extra())
+            case "GET", "/stats/tasks":
+                served = self.served()
+                return _Reply(200, {"asked": served.by_task, "answered": served.answered})
+            case method, path:
+                return _error(404, f"there is no {method} {path}")
+
+    async def _chat(self, content: bytes) -> _Reply:
+        try:
+            body = json.loads(content)
+            asked = read_asked(body, self._prompts)
+        except (ValueError, RecursionError) as error:
+            with self._lock:
+                self._by_prompt[""] += 1
+            return _error(400, f"not answered: {error}")
+        with self._lock:
+            self._by_prompt[asked.prompt.name] += 1
+            self._by_task[asked.task] += 1
+        if body.get("model") != self._teacher.name:
+            return _error(404, f"the model {body.get('model')!r} does not exist")
+        form = (body.get("response_format") or {}).get("type", "text")
+        if form != "text" and form not in self._takes:
+            return _error(400, f"response_format {form!r} is not supported")
+        with self._lock:
+            fault = self._faults.next(asked.task)
+        if self._latency:
+            await asyncio.sleep(self._latency)
+        return await self._reply(asked, fault, form)
+
+    async def _reply(self, asked: Asked, fault: Fault | None, form: str) -> _Reply:
+        if fault is Fault.rate_limited:
+            return _error(429, "slow down", {"retry-after": f"{self._plan.retry_after:g}"})
+        if fault is Fault.server_error:
+            return _error(500, "injected")
+        try:
+            texts = [await self._text(asked, number) for number in range(asked.choices)]
+        except TeacherError as error:
+            if fault is None:
+                with self._lock:
+                    self._refused += 1
+            return _Reply(200, self._completion(asked, [_choice(0, refusal=str(error))]), fault)
+        choices = [
+            _spoilt(number, text, fault) or self._choice(number, text, form)
+            for number, text in enumerate(texts)
+        ]
+        if fault in (None, Fault.slow):
+            with self._lock:
+                self._answered[asked.task] += 1
+        return _Reply(200, self._completion(asked, choices), fault)
+
+    async def _text(self, asked: Asked, number: int) -> str:
+        answer = await self._teacher.ask(asked.prompt, asked.given, index=asked.index + number)
+        return json.dumps(answer.model_dump(mode="json"), ensure_ascii=False)
+
+    def _choice(self, number: int, text: str, form: str) -> dict[str, Json]:
+        if form == "text":
+            text = f"Here is the answer.\n\n```json\n{text}\n```\n"
+        if self._reasoning == "inline":
+            text = f"<think>\n{_THOUGHT}\n</think>\n\n{text}"
+        choice = _choice(number, text)
+        if self._reasoning == "field":
+            choice["message"]["reasoning_content"] = _THOUGHT
+        return choice
+
+    def _completion(self, asked: Asked, choices: list[dict[str, Json]]) -> dict[str, Json]:
+        written = sum(_tokens(json.dumps(choice["message"])) for choice in choices)
+        return {
+            "id": f"chatcmpl-{asked.task}",
+            "object": "chat.completion",
+            "created": 0,
+            "model": self._teacher.name,
+            "choices": choices,
+            "usage": {
+                "prompt_tokens": asked.tokens,
+                "completion_tokens": written,
+                "total_tokens": asked.tokens + written,
+                "prompt_tokens_details": {"cached_tokens": 0},
+            },
+        }
+
+
+# --- what is asked ---------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a request asks of the teacher."""
+
+    prompt: Prompt[Any, Any]
+    given: Record
+    index: int
+    """The request's `seed`, by which clients tell several answers apart."""
+    choices: int
+    task: str
+    tokens: int
+    """Of the messages; a token is taken to be four bytes."""
+
+
+def read_asked(body: Json, prompts: Mapping[str, Prompt[Any, Any]]) -> Asked:
+    """What a request body asks; ValueError when no prompt of ours stands in its messages."""
+    messages = body.get("messages") if isinstance(body, dict) else None
+    if not isinstance(messages, list) or not all(isinstance(m, dict) for m in messages):
+        raise ValueError("the body has no list of messages")
+    task = read_task(messages)
+    if task is None or task.prompt not in prompts:
+        raise ValueError("this server answers rendered prompts alone, and the messages hold none")
+    prompt, index, choices = prompts[task.prompt], body.get("seed") or 0, body.get("n") or 1
+    if not isinstance(index, int) or not isinstance(choices, int) or not 1 <= choices <= 128:
+        raise ValueError("`seed` and `n` must be integers, `n` from 1 to 128")
+    schema = prompt.given.model_json_schema()
+    try:
+        given = prompt.given.model_validate(_filled(task.given, schema, schema.get("$defs", {})))
+    except ValidationError as error:
+        raise ValueError(f"the input of {prompt.name!r} can't be read: {error}") from None
+    return Asked(
+        prompt=prompt,
+        given=given,
+        index=index,
+        choices=choices,
+        task=content_hash([prompt.name, task.given, index]),
+        tokens=sum(_tokens(str(message.get("content"))) for message in messages),
+    )
+
+
+def _filled(value: Json, schema: dict[str, Json], types: Mapping[str, Json]) -> Json:
+    """The value with empty ones for the fields that a template withholds."""
+    if "$ref" in schema:
+        schema = types[schema["$ref"].rpartition("/")[2]]
+    if isinstance(value, list):
+        return [_filled(item, schema.get("items", {}), types) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if "properties" not in schema:
+        inner = schema.get("additionalProperties")
+        inner = inner if isinstance(inner, dict) else {}
+        return {name: _filled(item, inner, types) for name, item in value.items()}
+    known = schema["properties"]
+    full = {name: _filled(item, known.get(name, {}), types) for name, item in value.items()}
+    missing = [name for name in schema.get("required", []) if name not in value]
+    return full | {name: _nothing(known[name], types) for name in missing}
+
+
+def _nothing(schema: dict[str, Json], types: Mapping[str, Json]) -> Json:
+    if "$ref" in schema:
+        return _nothing(types[schema["$ref"].rpartition("/")[2]], types)
+    if "anyOf" in schema:
+        return _nothing(schema["anyOf"][0], types)
+    if "enum" in schema:
+        return schema["enum"][0]
+    kinds = {"array": [], "object": {}, "boolean": False, "integer": 0, "number": 0}
+    return kinds.get(schema.get("type", "string"), "")
+
+
+# --- replies ---------------------------------------------------------------------------------
+
+
+class _Reply(NamedTuple):
+    status: int
+    body: Json
+    fault: Fault | None = None
+    headers: Mapping[str, str] = {}
+
+
+def _error(status: int, text: str, headers: Mapping[str, str] | None = None) -> _Reply:
+    error = {"message": text, "type": "invalid_request_error", "code": None}
+    return _Reply(status, {"error": error}, None, headers or {})
+
+
+def _choice(number: int, text: str = "", refusal: str | None = None) -> dict[str, Json]:
+    message = {"role": "assistant", "content": text or None, "refusal": refusal}
+    return {"index": number, "message": message, "finish_reason": "stop"}
+
+
+def _spoilt(number: int, text: str, fault: Fault | None) -> dict[str, Json] | None:
+    """The choice of a whole answer that can't be used; None: the fault is not of that sort."""
+    match fault:
+        case Fault.malformed_json:
+            return _choice(number, text[: len(text) // 2])
+        case Fault.wrong_schema:
+            return _choice(number, json.dumps({"answer": "See above.", "confidence": 0.9}))
+        case Fault.empty:
+            return _choice(number)
+        case Fault.refusal:
+            return _choice(number, refusal="I'm sorry, I can't help with that.")
+        case Fault.huge:
+            return _choice(number, "x" * HUGE)
+        case _:
+            return None
+
+
+def _tokens(text: str) -> int:
+    return len(text.encode("utf-8", "replace")) // 4 + 1
+
+
+# --- HTTP ------------------------------------------------------------------------------------
+
+
+class _BadRequest(ValueError):
+    """Something that is no request of the kind that is understood here."""
+
+
+class _Request(NamedTuple):
+    method: str
+    path: str
+    body: bytes
+
+
+async def _read(reader: asyncio.StreamReader) -> _Request | None:
+    """The next request; None when the client has left."""
+    try:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+    except asyncio.IncompleteReadError:
+        return None
+    except asyncio.LimitOverrunError:
+        raise _BadRequest("the head of the request is too long") from None
+    first, *lines = head.splitlines()
+    method, _, rest = first.partition(" ")
+    headers = {
+        name.strip().lower(): value.strip()
+        for name, _, value in (line.partition(":") for line in lines)
+    }
+    length = headers.get("content-length", "0")
+    if not length.isdecimal() or int(length) > LONGEST_REQUEST or "transfer-encoding" in headers:
+        raise _BadRequest(f"a body needs a content-length of at most {LONGEST_REQUEST}")
+    body = await reader.readexactly(int(length))
+    return _Request(method, rest.partition(" ")[0].partition("?")[0], body)
+
+
+async def _send(reply: _Reply, writer: asyncio.StreamWriter, plan: FaultPlan) -> bool:
+    """Write a reply, as wrong as it is meant to be; whether the connection can go on."""
+    content = json.dumps(reply.body).encode()
+    head = {"content-type": "application/json", "content-length": len(content), **reply.headers}
+    lines = "".join(f"{name}: {value}\r\n" for name, value in head.items())
+    phrase = HTTPStatus(reply.status).phrase
+    start = f"HTTP/1.1 {reply.status} {phrase}\r\n{lines}\r\n".encode("latin-1")
+    match reply.fault:
+        case Fault.reset:
+            # Zero linger: the kernel sends a reset in place of an orderly end.
+            connection: socket.socket = writer.get_extra_info("socket")
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            writer.transport.abort()
+            return False
+        case Fault.timeout:
+            await asyncio.sleep(plan.hold)
+            return False
+        case Fault.truncated:
+            writer.write(start + content[: len(content) // 2])
+            await writer.drain()
+            return False
+        case Fault.slow:
+            writer.write(start)
+            for number in range(_PIECES):
+                await asyncio.sleep(plan.hold / _PIECES)
+                a, b = (len(content) * n // _PIECES for n in (number, number + 1))
+                writer.write(content[a:b])
+                await writer.drain()
+        case _:
+            writer.write(start + content)
+            await writer.drain()
+    return True
+
+
+_PIECES = 20
+"""Parts in which a slow answer comes."""
