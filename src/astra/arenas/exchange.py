@@ -72,7 +72,7 @@ def to_row(arena: Arena, distractors: Sequence[Tool]) -> dict[str, Json]:
         "tool_schema": _json([tool.document.openai() for tool in tools]),
         "tool_dict": _json({tool.name: standalone(tool) for tool in tools}),
         "sub_qa_dict": _json(dict(answers)),
-        OURS: canonical_json(whole.model_dump(mode="json")),
+        OURS: _json(whole.model_dump(mode="json")),
     }
 
 

@@ -11,6 +11,7 @@ import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pydantic import Field, ValidationError
 
@@ -224,7 +225,7 @@ class Estimator:
 
     def add(
         self,
-        prompt: Prompt[Record, Record],
+        prompt: Prompt[Any, Any],
         given: Record,
         *,
         times: int = 1,
