@@ -240,7 +240,7 @@ def test_stats_counts_arenas_and_what_was_set_aside(
     folder: RunFolder, capsys: pytest.CaptureFixture[str]
 ) -> None:
     failures = [
-        Failure(key=str(n), stage="arenas", kind="rejected", check="leak", message="m")
+        Failure(key=str(n), stage="arenas", kind="rejected", check="leak", message=f"why {n}")
         for n in range(3)
     ]
     broken = Failure(key="9", stage="arenas", kind="error", type="SandboxDied", message="m")
@@ -256,7 +256,9 @@ def test_stats_counts_arenas_and_what_was_set_aside(
     assert stage["yield"] == pytest.approx(5 / 9)
     assert run(["arenas", "stats", str(folder.path)]) == 0
     shown = capsys.readouterr().out
-    assert "5 arenas" in shown and "arenas: 3 rejected by leak" in shown and "2.5 s" in shown
+    assert "5 arenas" in shown and "2.5 s" in shown
+    assert "arenas: 3 rejected by leak, e.g. why 0\n" in shown
+    assert "arenas: 1 error SandboxDied, e.g. m\n" in shown
 
 
 # --- play -------------------------------------------------------------------------------------
@@ -274,8 +276,11 @@ def test_a_person_plays_and_sees_the_score_change(
     typed = """
 help
 nonsense
+capital_of_contry country=Norway
+tools capital_of_country
+question
 country_of_university university="Jagiellonian University"
-inhabitants_of_country {"country": "Poland"}
+inhabitants_of_country(country="Poland")
 capital_of_country country=Norway style=long
 calories_of_dish dish=ramen
 capital_of_country country=7
@@ -286,7 +291,10 @@ answer 38036118 and Oslo
 """
     assert _play(folder, arena, typed, monkeypatch) == 0
     shown = capsys.readouterr().out
-    assert "no tool or command 'nonsense'" in shown
+    assert "no tool or command 'nonsense'; type tools or help" in shown
+    assert "did you mean capital_of_country?" in shown
+    assert shown.count("question: ") == 2 and "└── " in shown, "one tool in full, by its name"
+    assert "> score\n" in shown, "what comes from a pipe is shown"
     assert shown.count("a goal is solved") == 3
     for count, solved in enumerate((1, 2, 3, 3, 3, 3, 3), start=1):
         assert f"{solved} of 3 goals solved in {count} calls" in shown
@@ -321,6 +329,8 @@ def test_typed_arguments_follow_the_tools_types() -> None:
         "name": 'a "b" = c',
         "limit": [1, {"x": 2}],
     }
+    assert spelled('(name="a, b", limit=2,other=x)') == {"name": "a, b", "limit": 2, "other": "x"}
+    assert spelled("()") == {}
     assert spelled("name= limit=1") == {"name": "", "limit": 1}
     for bad in ("name", "=1", 'name="open', "limit=[1, 2", "name=x stray", "limit=" + "[" * 99999):
         with pytest.raises(ConfigError, match="can't read"):

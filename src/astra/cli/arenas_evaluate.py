@@ -206,7 +206,8 @@ def _print(report: Report, path: Path) -> None:
         console.print(table)
         console.print(
             f"per episode: {_figure(report.solved)} goals solved, {_figure(report.calls)} calls, "
-            f"{_figure(report.turns)} turns; final answers right: {_figure(report.answer_correct)}"
+            f"{_figure(report.turns)} turns\n"
+            f"final answers right: {_figure(report.answer_correct)} of the scored episodes"
         )
     stops = ", ".join(f"{count} {name}" for name, count in report.stop_reasons.items())
     console.print(f"{report.arenas} arenas, {report.episodes} episodes; ended by: {stops}")

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Annotated, cast, get_args
 
 import typer
 from rich.console import Console
+from rich.padding import Padding
 
 from astra.arenas.distract import Mode
+from astra.arenas.folder import read_arenas
 from astra.arenas.pipeline import MixOptions, make
 from astra.arenas.tables.load import load
 from astra.arenas.tables.load_options import read_options
 from astra.arenas.tables.profile import profile
 from astra.arenas.tables.profile_describe import describe
-from astra.arenas.tables.schema import TablesOptions
+from astra.arenas.tables.schema import Schema, TablesOptions
 from astra.arenas.tables.source import (
     PAPER_LANGUAGES,
     PAPER_SHARES,
@@ -26,7 +29,7 @@ from astra.arenas.tables.source import (
     TableSource,
     fingerprint,
 )
-from astra.cli.console import err, out, print_json
+from astra.cli.console import err, out, plain, print_json
 from astra.cli.options import AsJson, Level, SandboxLevel
 from astra.errors import ConfigError
 from astra.models.embed_tfidf import TfidfEmbedder
@@ -162,7 +165,7 @@ def make_command(
         concurrency=concurrency,
         sandbox=sandbox,
     )
-    made = asyncio.run(make_from_tables(job, err()))
+    made = asyncio.run(make_from_tables(job, err(), _print_schema))
     if as_json:
         print_json(made.as_json(job))
     else:
@@ -171,12 +174,13 @@ def make_command(
         raise typer.Exit(1)
 
 
-async def make_from_tables(job: Job, console: Console) -> Made:
-    """Load, profile, plan, certify, mix. Raises what each of them raises."""
+async def make_from_tables(
+    job: Job, console: Console, show: Callable[[Console, Schema], None]
+) -> Made:
+    """Load, profile, show what was found, plan, certify, mix. Raises what each of them raises."""
     with load(job.tables, job.options) as tables:
         schema = profile(tables, job.options)
-        if console.is_terminal:
-            console.print(describe(schema))
+        show(console, schema)
         source = TableSource(tables, schema, job.source)
         folder = RunFolder.create(
             job.out, _config(job, fingerprint(tables, schema)), seeds={"seed": job.source.seed}
@@ -193,6 +197,14 @@ async def make_from_tables(job: Job, console: Console) -> Made:
                 console=console,
             )
             return Made(reports, dict(source.draws), sandbox.level)
+
+
+def _print_schema(console: Console, schema: Schema) -> None:
+    """What was read and guessed; without a terminal only what was doubtful."""
+    for line in describe(schema):
+        text = line.lstrip()
+        if console.is_terminal or text.startswith("note: "):
+            console.print(Padding(plain(text), (0, 0, 0, len(line) - len(text))))
 
 
 def _config(job: Job, tables: str) -> dict[str, Json]:
@@ -227,15 +239,21 @@ def _print(made: Made, job: Job) -> None:
     for name, report in made.reports.items():
         if report.rejected or report.errors:
             reasons = {**report.rejected, **report.errors}
-            listed = ", ".join(f"{check} {number}" for check, number in sorted(reasons.items()))
-            console.print(f"  {name}: set aside {listed}", markup=False)
+            listed = ", ".join(f"{number} by {why}" for why, number in sorted(reasons.items()))
+            console.print(f"  {name}: set aside {listed} (`stats` says more)", markup=False)
     if made.arenas < job.count:
         console.print(
             f"  {job.count} were asked for: `astra arenas stats {job.out}` says why the others "
             "fell out",
             markup=False,
         )
-    console.print(f"next: astra arenas show {job.out} ID, or evaluate, play, stats", markup=False)
+    for arena, _ in islice(read_arenas(job.out), 1):
+        console.print(
+            f"next: astra arenas show {job.out} {arena.id}\n"
+            f"  or: astra arenas evaluate {job.out} --policy gold",
+            markup=False,
+            soft_wrap=True,
+        )
 
 
 # --- reading options -------------------------------------------------------------------------

@@ -12,8 +12,9 @@ import json
 import re
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AsyncExitStack
+from difflib import get_close_matches
 from types import TracebackType
 from typing import Annotated, Self
 
@@ -46,13 +47,17 @@ from astra.types import (
 _LIMITS = RolloutLimits(turns=100_000, seconds=7 * 24 * 3600)
 _HELP = """\
   TOOL {"name": value, …}    call a tool with arguments as JSON
-  TOOL name=value other="x"  the same, shorter
-  tools                      what can be called
+  TOOL name=value other="x"  the same, shorter; TOOL(name="value", …) does too
+  tools                      what can be called, in full; tools NAME shows one
+  question                   what is asked
   score                      how it stands
   answer TEXT                answer the question and leave
   quit                       leave without an answer"""
 _NAME = re.compile(r"\s*([^\s=]+)=")
 _WORD = re.compile(r"\S*")
+_WORD_IN_PARENTHESES = re.compile(r"[^\s,]*")
+_COMMAND = re.compile(r"([^\s({]*)(.*)", re.DOTALL)
+_COMMANDS = ("help", "tools", "question", "score", "answer", "quit")
 
 
 def play_command(
@@ -154,9 +159,14 @@ class Person:
                 return Reply(message, Finish.tool_calls if message.tool_calls else Finish.stop)
 
     def _greet(self, tools: Sequence[ToolDocument]) -> None:
+        self._console.print(f"{len(tools)} tools:", style="bold")
+        for document in tools:
+            self._console.print(_in_one_line(document), no_wrap=True, overflow="ellipsis")
+        self._print_question()
+        self._console.print("tools NAME shows one in full; help lists what you can do", style="dim")
+
+    def _print_question(self) -> None:
         self._console.print(Text.assemble(("question: ", "bold"), plain(self._arena.question)))
-        self._console.print(f"{len(tools)} tools; type help for what you can do", style="dim")
-        self._print_tools(tools)
 
     def _print_tools(self, tools: Sequence[ToolDocument]) -> None:
         for document in tools:
@@ -187,29 +197,41 @@ class Person:
 
     def _obey(self, line: str | None, tools: Sequence[ToolDocument]) -> Message | None:
         """What the line says to the rollout; None when there is more to read."""
-        word, _, rest = ("quit" if line is None else line.strip()).partition(" ")
+        read = _COMMAND.match("quit" if line is None else line.strip())
+        assert read is not None
+        word, rest = read[1], read[2].strip()
         by_name = {document.name: document for document in tools}
         if word in by_name:
-            return self._call(by_name[word], rest.strip())
+            return self._call(by_name[word], rest)
         match word:
-            case "":
+            case "" if not rest:
                 pass
             case "help" | "?":
                 self._console.print(plain(_HELP))
-            case "tools":
+            case "tools" if not rest:
                 self._print_tools(tools)
+            case "tools" if rest in by_name:
+                self._print_tools([by_name[rest]])
+            case "tools":
+                self._unknown(rest, by_name)
+            case "question":
+                self._print_question()
             case "score":
                 self._console.print(_score_text(self._score()))
-            case "answer" if rest.strip():
-                return Message(role="assistant", content=rest.strip())
+            case "answer" if rest:
+                return Message(role="assistant", content=rest)
             case "answer":
                 self._console.print("answer what? e.g.  answer 42", style="red")
             case "quit" | "exit":
                 return Message(role="assistant")
             case _:
-                text = f"no tool or command {word[:100]!r}; type tools or help"
-                self._console.print(plain(text, "red"))
+                self._unknown(word or rest, [*by_name, *_COMMANDS])
         return None
+
+    def _unknown(self, word: str, known: Iterable[str]) -> None:
+        near = get_close_matches(word, known, n=1)
+        hint = f"did you mean {near[0]}?" if near else "type tools or help"
+        self._console.print(plain(f"no tool or command {word[:100]!r}; {hint}", "red"))
 
     def _call(self, document: ToolDocument, rest: str) -> Message | None:
         try:
@@ -231,6 +253,9 @@ def spelled_arguments(text: str, document: ToolDocument) -> str:
     """
     if not text or text.startswith("{"):
         return text or "{}"
+    words = _WORD
+    if text.startswith("(") and text.endswith(")"):
+        text, words = text[1:-1], _WORD_IN_PARENTHESES
     arguments: dict[str, Json] = {}
     position = 0
     while position < len(text):
@@ -240,13 +265,14 @@ def spelled_arguments(text: str, document: ToolDocument) -> str:
                 f"can't read {text[position:][:100]!r}: write name=value, quoted where it holds "
                 'spaces (city="New York"), or all arguments as one JSON object'
             )
-        arguments[name[1]], position = _value(text, name.end(), _type(document, name[1]))
-        position += len(text[position:]) - len(text[position:].lstrip())
+        arguments[name[1]], position = _value(text, name.end(), _type(document, name[1]), words)
+        separators = " \t" if words is _WORD else " \t,"
+        position = len(text) - len(text[position:].lstrip(separators))
     return json.dumps(arguments, ensure_ascii=False)
 
 
-def _value(text: str, start: int, kind: Json) -> tuple[Json, int]:
-    """One value and where it ends: JSON in quotes or brackets, else up to the next space."""
+def _value(text: str, start: int, kind: Json, words: re.Pattern[str]) -> tuple[Json, int]:
+    """One value and where it ends: JSON in quotes or brackets, else one word."""
     if text[start : start + 1] in ('"', "[", "{"):
         try:
             return json.JSONDecoder().raw_decode(text, start)
@@ -254,7 +280,7 @@ def _value(text: str, start: int, kind: Json) -> tuple[Json, int]:
             raise ConfigError(
                 f"can't read {text[start:][:100]!r}: a quote or bracket is not closed"
             ) from error
-    word = _WORD.match(text, start)
+    word = words.match(text, start)
     assert word is not None
     if kind == "string":
         return word[0], word.end()
@@ -262,6 +288,15 @@ def _value(text: str, start: int, kind: Json) -> tuple[Json, int]:
         return json.loads(word[0]), word.end()
     except ValueError:
         return word[0], word.end()
+
+
+def _in_one_line(document: ToolDocument) -> Text:
+    properties, required = (document.parameters.get(key) for key in ("properties", "required"))
+    names = properties if isinstance(properties, dict) else {}
+    needed = required if isinstance(required, list) else []
+    parameters = ", ".join(name if name in needed else f"[{name}]" for name in names)
+    name = plain(f"  {document.name}", "bold yellow")
+    return Text.assemble(name, plain(f"({parameters})  "), plain(document.description, "dim"))
 
 
 def _type(document: ToolDocument, parameter: str) -> Json:
@@ -279,6 +314,8 @@ def _read_line() -> str | None:
         if interactive:
             return input("> ")
         line = sys.stdin.readline()
+        if line.strip():  # so that the output reads as in a terminal
+            out().print(plain(f"> {line.strip()}", limit=1_000))
         return line if line else None
     except EOFError:
         return None

@@ -73,10 +73,14 @@ def _as_json(arena: Arena, distractors: Sequence[Tool], certificate: Certificate
 
 def _print_question(console: Console, arena: Arena) -> None:
     console.print(plain(f"arena {arena.id}", "bold"))
-    facts = (arena.scenario, f"{arena.hops} hops", arena.language, arena.domain, arena.split)
+    hops = f"{arena.hops} hop" if arena.hops == 1 else f"{arena.hops} hops"
+    facts = (arena.scenario, hops, arena.language, arena.domain, arena.split)
     console.print(plain(" · ".join(facts), "dim"))
-    console.print(Text.assemble(("question  ", "bold"), plain(arena.question)))
-    console.print(Text.assemble(("answer    ", "bold"), plain(arena.answer)))
+    # A grid, for Chinese has no spaces to wrap at: beside a label it would start a line late.
+    grid = Table.grid(padding=(0, 2))
+    grid.add_row(Text("question", "bold"), plain(arena.question))
+    grid.add_row(Text("answer", "bold"), plain(arena.answer))
+    console.print(grid)
 
 
 def graph(arena: Arena) -> Tree:

@@ -40,6 +40,8 @@ def stats_command(run: Run, as_json: AsJson = False) -> None:
         print_json(report)
     else:
         _print(report)
+        for name in report["stages"]:
+            _print_failures(folder, name)
 
 
 def _count(arenas: Iterable[Arena]) -> dict[str, Json]:
@@ -105,8 +107,17 @@ def _print(report: dict[str, Json]) -> None:
         )
     if report["stages"]:
         console.print(table)
-    for name, stage in report["stages"].items():
-        for title in ("rejected", "errors"):
-            for reason, count in stage[title].items():
-                kind = "rejected by" if title == "rejected" else "error"
-                console.print(plain(f"{name}: {count} {kind} {reason}", limit=200))
+
+
+def _print_failures(folder: RunFolder, stage: str) -> None:
+    """Each reason with its number and the first message that gave it."""
+    counts: Counter[tuple[str, str]] = Counter()
+    messages: dict[tuple[str, str], str] = {}
+    for failure in folder.rows(f"{stage}.failed", Failure):
+        rejected = failure.kind == "rejected"
+        reason = ("rejected by", failure.check or "") if rejected else ("error", failure.type or "")
+        counts[reason] += 1
+        messages.setdefault(reason, failure.message)
+    for (kind, name), count in counts.most_common():
+        line = f"{stage}: {count} {kind} {name}, e.g. {messages[kind, name]}"
+        out().print(plain(line, limit=300))

@@ -15,7 +15,7 @@ from rich.table import Table
 from astra.arenas.certificate import certify
 from astra.arenas.folder import read_arenas
 from astra.arenas.pipeline import MixOptions
-from astra.arenas.tables.schema import TablesOptions
+from astra.arenas.tables.schema import Schema, TablesOptions
 from astra.arenas.tables.source import PAPER_LANGUAGES, SourceOptions
 from astra.cli.arenas_make import Job, make_from_tables
 from astra.cli.console import err, out, plain
@@ -68,12 +68,13 @@ def demo_command(
 
 async def _demo(job: Job) -> None:
     console, start = out(), time.perf_counter()
-    made = await make_from_tables(job, err())
+    made = await make_from_tables(job, err(), _print_size)
     if not made.arenas:
         raise ConfigError("no arena could be made from these tables: see `astra arenas stats`")
     console.print(
-        f"made {made.arenas} arenas in {time.perf_counter() - start:.1f} s "
-        f"(sandbox: {made.sandbox}), with distractors of other domains mixed in"
+        f"made {made.arenas} certified arenas in {time.perf_counter() - start:.1f} s, "
+        f"distractors mixed in (sandbox: {made.sandbox})",
+        soft_wrap=True,
     )
     async with open_sandbox(job.sandbox) as sandbox:
         console.print(await _certified_again(job, sandbox))
@@ -81,6 +82,11 @@ async def _demo(job: Job) -> None:
             _table([(name, await _play(job, name, sandbox)) for name in get_args(Policy)])
         )
     _next_steps(console, job.out, time.perf_counter() - start)
+
+
+def _print_size(console: Console, schema: Schema) -> None:
+    rows = sum(table.rows for table in schema.tables)
+    console.print(f"read {len(schema.tables)} tables, {rows} rows in all")
 
 
 async def _certified_again(job: Job, sandbox: Sandbox) -> str:
