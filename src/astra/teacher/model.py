@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol
 
@@ -113,12 +113,15 @@ class ModelTeacher:
             self.costs.replayed(prompt.name)
             return self._record(prompt, recorded.answer)
         flight = self._flights.get(key)
-        if flight is None:
-            flight = self._flights[key] = _Flight(
-                self._answer(prompt, given, messages, key, index),
-                lambda: self._flights.pop(key, None),
-            )
-        return self._record(prompt, await flight.result())
+        if flight is None or flight.over:
+            flight = _Flight(self._answer(prompt, given, messages, key, index))
+            self._flights[key] = flight
+        try:
+            value = await flight.result()
+        finally:
+            if flight.over and self._flights.get(key) is flight:
+                del self._flights[key]
+        return self._record(prompt, value)
 
     def _key(self, prompt: Prompt[In, Out], messages: list[Message], index: int) -> str:
         sampling = self._sampling
@@ -265,10 +268,11 @@ def _shown(message: Message) -> Message:
 class _Flight:
     """A request that several may wait for. It is cancelled when nobody waits any more."""
 
-    def __init__(self, work: Coroutine[Any, Any, Json], landed: Callable[[], object]) -> None:
+    def __init__(self, work: Coroutine[Any, Any, Json]) -> None:
         self._task = asyncio.create_task(work)
-        self._task.add_done_callback(lambda _: landed())
         self._waiting = 0
+        self.over = False
+        """Whether it is too late to wait for it."""
 
     async def result(self) -> Json:
         self._waiting += 1
@@ -276,5 +280,6 @@ class _Flight:
             return await asyncio.shield(self._task)
         finally:
             self._waiting -= 1
-            if not self._waiting and not self._task.done():
+            self.over = self._task.done() or not self._waiting
+            if self.over:
                 self._task.cancel()

@@ -86,9 +86,8 @@ class Templates:
         self._environment = Environment(
             loader=FileSystemLoader(self._folders), undefined=StrictUndefined, trim_blocks=True
         )
-        self._environment.filters["fenced"] = fenced
-        self._environment.filters["without"] = without
-        self._environment.filters["json"] = _json
+        filters: dict[str, Any] = {"fenced": fenced, "without": without, "json": _json}
+        self._environment.filters.update(filters)
         self._compiled: dict[tuple[str, str], tuple[Path, Any]] = {}
         if folder is not None:
             _check_names(folder, [*names, *SHARED] if names else ())
