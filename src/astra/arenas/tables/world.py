@@ -33,6 +33,10 @@ _NOT_ADDITIVE = re.compile(
     r"(?:[_ ]|$)|海拔|高度|深度|温度|价格|单价|评分|年龄|密度|比例|百分|平均|最高|最低|最大|最小"
     r"|率$"
 )
+_IDENTIFIER = re.compile(
+    r"(?:^|_)(?:id|ids|no|nr|code|key|zip|zipcode|postcode|phone|telephone|fax|isbn|ean|sku|uuid"
+    r"|serial|index|idx)$|_number$|编号|代码|编码|邮编|电话|手机|工号|学号|证号|号码|序号"
+)
 _SAYS_DATE = re.compile(
     r"\b(?:date|day|time|birthday|deadline|timestamp|since|until)\b|日|时|期", re.IGNORECASE
 )
@@ -189,7 +193,8 @@ class World:
             references = key.table
         if references is None and self._too_long(table, column):
             return None
-        kind = Kind.text if references is not None else column.kind
+        named = references is not None or _is_identifier(column, key)
+        kind = Kind.text if named else column.kind
         filled = table.rows - column.nulls
         unique = kind is Kind.text and column.distinct == filled and filled > 1
         groups = kind is Kind.text and 1 < column.distinct <= filled / 2
@@ -229,7 +234,10 @@ class World:
         for number, attribute in enumerate(view.attributes):
             column = table.column(attribute.column)
             if attribute.references is None:
-                select.append(f"t.{quote(self._source(column))} AS {quote(attribute.name)}")
+                source = f"t.{quote(self._source(column))}"
+                if attribute.kind is Kind.text:
+                    source = f"CAST({source} AS VARCHAR)"
+                select.append(f"{source} AS {quote(attribute.name)}")
                 continue
             key, other = keys[attribute.column], self.schema.table(attribute.references)
             assert other.naming is not None
@@ -502,6 +510,13 @@ def _parents(schema: Schema) -> dict[str, tuple[str, str]]:
                 parents[table.name] = (key.column, other.name)
                 break
     return parents
+
+
+def _is_identifier(column: Column, key: ForeignKey | None) -> bool:
+    """Whether whole numbers stand for things, so that the highest of them means nothing."""
+    return column.kind is Kind.integer and (
+        key is not None or _IDENTIFIER.search(column.name) is not None
+    )
 
 
 def _clean(column: str) -> str:
