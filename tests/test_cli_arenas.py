@@ -191,6 +191,16 @@ def test_show_tells_all_of_an_arena(folder: RunFolder, capsys: pytest.CaptureFix
     assert found["distractors"][0]["document"]["name"] == "calories_of_dish"
 
 
+def test_show_cuts_nothing_off_a_text_without_spaces(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    question = "".join(chr(0x4E00 + n) for n in range(200))
+    arena = changed(branching_arena(), question=question)
+    folder = _folder(tmp_path / "run", [arena], [])
+    assert run(["arenas", "show", str(folder.path), arena.id]) == 0
+    assert question in "".join(capsys.readouterr().out.split())
+
+
 def test_show_draws_goals_that_wait_for_each_other_in_a_circle(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -13,7 +13,7 @@ from typing import Annotated, BinaryIO, cast
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
+from rich.table import Column, Table
 
 from astra.arenas.certificate import certify
 from astra.arenas.folder import ARENAS, CERTIFICATES, ToolPool
@@ -204,7 +204,7 @@ def _print(report: dict[str, Json]) -> None:
     console = out()
     failed = report["failed"]
     if failed:
-        table = Table("arena", "check", "reason")
+        table = Table("arena", "check", Column("reason", overflow="fold"))
         for row in failed[:_SHOWN]:
             table.add_row(*(plain(row[name], limit=300) for name in ("id", "check", "reason")))
         console.print(table)

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.syntax import Syntax
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 from rich.tree import Tree
 
@@ -77,7 +77,7 @@ def _print_question(console: Console, arena: Arena) -> None:
     facts = (arena.scenario, hops, arena.language, arena.domain, arena.split)
     console.print(plain(" · ".join(facts), "dim"))
     # A grid, for Chinese has no spaces to wrap at: beside a label it would start a line late.
-    grid = Table.grid(padding=(0, 2))
+    grid = Table.grid(Column(), Column(overflow="fold"), padding=(0, 2))
     grid.add_row(Text("question", "bold"), plain(arena.question))
     grid.add_row(Text("answer", "bold"), plain(arena.answer))
     console.print(grid)
@@ -173,7 +173,7 @@ def _print_certificate(console: Console, certificate: Certificate | None) -> Non
         console.print(Text("no certificate", style="bold red"))
         return
     word, style = ("certified", "green") if certificate.certified else ("not certified", "red")
-    table = Table("check", "", "reason", "evidence")
+    table = Table("check", "", *(Column(name, overflow="fold") for name in ("reason", "evidence")))
     for check in certificate.checks:
         mark = Text("ok", "green") if check.passed else Text("failed", "red")
         evidence = plain(check.evidence, limit=200) if check.evidence else Text("")
@@ -186,7 +186,7 @@ def _print_distractors(console: Console, arena: Arena, distractors: Sequence[Too
     if not distractors:
         console.print(Text("no distractors", style="bold"))
         return
-    table = Table("distractor", "band", "similarity", "description")
+    table = Table("distractor", "band", "similarity", Column("description", overflow="fold"))
     for shown, tool in zip(arena.distractors, distractors, strict=True):
         similarity = "" if shown.similarity is None else f"{shown.similarity:.3f}"
         description = plain(tool.document.description, limit=120)
