@@ -25,7 +25,8 @@ from astra.teacher.arenas import (
 )
 from astra.text import contains_text
 from astra.types import Arena, Scenario
-from teacher.test_rules import catalogue, decomposed
+
+from .made import catalogue, decomposed
 
 
 def wrong(defect: Defect, rate: float = 1.0, seed: int = 0) -> RuleTeacher:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import http.client
 import json
+import socket
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import pytest
@@ -23,7 +24,8 @@ from astra.teacher.render import Templates
 from astra.testing.teacher_faults import Fault, FaultPlan
 from astra.testing.teacher_server import HUGE, TeacherServer
 from astra.types import Json
-from teacher.test_rules import catalogue, chain_of, every_input
+
+from .made import catalogue, chain_of, every_input
 
 
 def rules(wrongness: Wrongness | None = None) -> RuleTeacher:
@@ -159,6 +161,35 @@ def test_a_port_that_is_taken_is_an_error() -> None:
         TeacherServer(rules(), port=server.port),
     ):
         pass
+
+
+def raw(server: TeacherServer, content: bytes) -> bytes:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
+        connection.sendall(content)
+        connection.shutdown(socket.SHUT_WR)
+        found = b""
+        with suppress(ConnectionResetError):  # what is not read when it closes
+            while piece := connection.recv(65536):
+                found += piece
+    return found
+
+
+def test_hostile_http_does_not_stop_it() -> None:
+    post_line = b"POST /v1/chat/completions HTTP/1.1\r\n"
+    with TeacherServer(rules()) as server:
+        raw(server, b"GET / HTTP/1.1\r\nx: " + b"y" * 200_000 + b"\r\n\r\n")
+        assert b" 400 " in raw(server, post_line + b"content-length: -1\r\n\r\n")
+        assert b" 400 " in raw(server, post_line + b"content-length: 99999999999\r\n\r\n")
+        assert b" 400 " in raw(server, post_line + b"transfer-encoding: chunked\r\n\r\n0\r\n\r\n")
+        assert b" 400 " in raw(server, post_line + b"content-length: 2\r\n\r\n\xff\xff")
+        deep = b"[" * 100_000
+        head = post_line + b"content-length: 100000\r\n\r\n"
+        assert b" 400 " in raw(server, head + deep)
+        assert b" 404 " in raw(server, b"GET /nowhere HTTP/1.1\r\n\r\n")
+        assert raw(server, post_line + b"content-length: 9\r\n\r\n[") == b""
+        assert raw(server, b"") == b""
+        assert raw(server, b"\x00\xff\r\n\r\n")
+        assert post(server, body_of())[0].status == 200
 
 
 # --- faults ----------------------------------------------------------------------------------

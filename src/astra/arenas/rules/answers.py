@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 
-from astra.arenas.certificate.ablation import scenario_of
 from astra.arenas.rules.catalogue import Catalogue, covered
 from astra.errors import TeacherError
 from astra.teacher.arenas import (
@@ -64,7 +63,7 @@ def propose(catalogue: Catalogue, given: ProposeIn, index: int) -> Decomposition
         arena
         for arena in catalogue.arenas
         if arena.language == given.language
-        and scenario_of(arena.goals) is given.scenario
+        and arena.scenario is given.scenario
         and given.least_hops <= arena.hops <= given.most_hops
     ]
     if not fits:

@@ -40,6 +40,13 @@ class CatalogueOptions:
     seed: int = 0
 
 
+LONGEST_QUESTION = 20_000
+"""Characters; longer texts are looked up nowhere."""
+
+_known = lru_cache(maxsize=16_384)(normalise)
+"""For questions of the catalogue, which are asked about again and again."""
+
+
 class Found(NamedTuple):
     """A step of a known question."""
 
@@ -58,7 +65,7 @@ class Catalogue:
             self._by_question.setdefault(normalise(arena.question), arena)
             for goal in arena.goals:
                 self._by_step[normalise(goal.question)].append(Found(arena, goal))
-        self.find = lru_cache(maxsize=4096)(self._find)
+        self._found = lru_cache(maxsize=1024)(self._find)
 
     @classmethod
     def of_tables(
@@ -82,8 +89,11 @@ class Catalogue:
             )
         return cls(arenas)
 
-    def _find(self, question: str) -> Arena | None:
+    def find(self, question: str) -> Arena | None:
         """The arena of a main question, also when other words stand around it."""
+        return self._found(question) if len(question) <= LONGEST_QUESTION else None
+
+    def _find(self, question: str) -> Arena | None:
         text = normalise(question)
         if text in self._by_question:
             return self._by_question[text]
@@ -98,6 +108,8 @@ class Catalogue:
 
     def named(self, question: str) -> list[Found]:
         """All steps of that wording, of whatever main question."""
+        if len(question) > LONGEST_QUESTION:
+            return []
         text = normalise(question)
         if text in self._by_step:
             return self._by_step[text]
@@ -107,9 +119,11 @@ class Catalogue:
 
 def covered(arena: Arena, question: str) -> list[Goal]:
     """The goals that a step asks for, in the arena's order: one when it is atomic."""
+    if len(question) > LONGEST_QUESTION:
+        return []
     text = normalise(question)
-    exact = [goal for goal in arena.goals if normalise(goal.question) == text]
-    return exact[:1] or [goal for goal in arena.goals if normalise(goal.question) in text]
+    exact = [goal for goal in arena.goals if _known(goal.question) == text]
+    return exact[:1] or [goal for goal in arena.goals if _known(goal.question) in text]
 
 
 def _teachable(arena: Arena) -> bool:
@@ -119,6 +133,9 @@ def _teachable(arena: Arena) -> bool:
         return False
     documents = [tool_of(arena, [goal]) for goal in calls]
     text = "\n".join(document_text(tool) for tool in documents)
-    if any(leaks(goal.answer, text, goal.target) for goal in calls):
+    answers = [(goal.answer, goal.target) for goal in arena.goals]
+    if any(leaks(answer, text, target) for answer, target in answers):
+        return False
+    if leaks(arena.answer, text, arena.answer_target):
         return False
     return len({normalise(goal.question) for goal in arena.goals}) == len(arena.goals)
