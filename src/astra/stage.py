@@ -183,6 +183,10 @@ class _Runner(Generic[In, Out]):
         except asyncio.CancelledError:
             self._commit()
             raise
+        except BudgetExceeded:
+            # What is in flight is paid for: let it come in. Nothing more can be asked for.
+            await asyncio.gather(*self._window, return_exceptions=True)
+            raise
         finally:
             tasks: list[asyncio.Task[Any]] = [*self._window]
             if self._next is not None:

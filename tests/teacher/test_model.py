@@ -233,9 +233,9 @@ async def test_a_wrong_key_is_told_at_once():
 
 
 async def test_huge_replies_only():
-    with ModelServer([Fault("huge")]) as server:
-        with pytest.raises(TeacherError, match="over 1000000 bytes"):
-            await once(server, max_reply_bytes=1_000_000)
+    told = pytest.raises(TeacherError, match="over 1000000 bytes")
+    with ModelServer([Fault("huge")]) as server, told:
+        await once(server, max_reply_bytes=1_000_000)
 
 
 # --- injection --------------------------------------------------------------------------------
