@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from astra.errors import ModelUnavailable, SandboxDied
+from astra.errors import ModelUnavailable, SandboxDied, StageError
 from astra.evaluation.arenas import PlayedEpisode, bootstrap, evaluate, play, score_episode
 from astra.models.policies import policy
 from astra.models.scripted import ScriptedModel, calling
@@ -86,6 +86,7 @@ async def test_failures_of_ours_are_excluded_and_their_rate_is_told():
     assert report.f1.mean == report.recall == report.precision == 1.0
     assert report.infrastructure_failures == 3 and report.failure_rate == 0.3
     assert report.episodes == report.arenas == 10
+    assert report.errors == {"ModelUnavailable: down": 3}
     assert report.stop_reasons == {"answered": 7, "model_error": 3}
 
 
@@ -113,6 +114,15 @@ async def test_when_everything_failed_there_is_no_score():
         "recall": None,
         "precision": None,
     }
+
+
+async def test_what_never_works_is_not_tried_to_the_end():
+    played: list[PlayedEpisode] = []
+    with pytest.raises(StageError, match="none of 20 episodes worked; ModelUnavailable: down"):
+        await run(down, arenas(12), samples=10, store=played.append)
+    assert len(played) == 20
+    late = await run(lambda a, s: down() if s else policy("gold", a), arenas(2), samples=30)
+    assert late.infrastructure_failures == 58 and late.f1.mean == 1.0, "it worked once"
 
 
 async def test_no_arenas_no_score():
@@ -238,6 +248,8 @@ def test_the_command_fails_when_nothing_could_be_scored(folder: Path, tmp_path: 
         result = command(
             folder, "--model", "m", "--base-url", server.url, "--limit", 1, "--out", out, "--json"
         )
+        shown = command(folder, "--model", "m", "--base-url", server.url, "--limit", 1)
+    assert "1 × ModelRejects" in shown.stdout and "404" in shown.stdout
     assert result.exit_code == 1
     assert json.loads(result.stdout)["f1"] is None
     assert json.loads(out.read_text())["score"] is None

@@ -213,9 +213,11 @@ def _print(report: Report, path: Path) -> None:
     console.print(f"{report.arenas} arenas, {report.episodes} episodes; ended by: {stops}")
     if report.infrastructure_failures:
         console.print(
-            f"{report.infrastructure_failures} episodes ({report.failure_rate:.1%}) were broken by "
-            "us and are not scored; `error` in their trajectories says how"
+            f"{report.infrastructure_failures} episodes ({report.failure_rate:.1%}) broke on our "
+            "side or the endpoint's; they are not scored:"
         )
+        for message, count in report.errors.items():
+            console.print(plain(f"  {count} × {message}", "red", limit=600))
     console.print(plain(f"episodes: {path}"), soft_wrap=True)
 
 

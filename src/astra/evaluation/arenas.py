@@ -9,10 +9,12 @@ from __future__ import annotations
 import math
 from collections import Counter, defaultdict, deque
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
+from contextlib import aclosing
 from typing import NamedTuple
 
 import numpy as np
 
+from astra.errors import StageError
 from astra.hosts.arena import ArenaHost, arena_messages
 from astra.ports import Episode, Model, Sandbox
 from astra.rewards import Reward, score
@@ -25,6 +27,10 @@ Player = Callable[[Arena, int], Model]
 """Who plays a sample of an arena: one model for all, or a policy that knows the arena."""
 
 RESAMPLES = 2000
+HOPELESS = 20
+"""Episodes at the beginning of which one must work."""
+_MESSAGES = 100
+"""Different error messages that are counted; they come from outside."""
 
 
 class PlayedEpisode(Record):
@@ -66,6 +72,8 @@ class Report(Record):
     infrastructure_failures: int
     failure_rate: float
     """Infrastructure failures per episode."""
+    errors: dict[str, int]
+    """The most frequent messages of infrastructure failures, at most five, with their numbers."""
     reward: float | None
     """The selected reward."""
     answer_correct: float | None
@@ -140,9 +148,13 @@ async def evaluate(
     concurrency: int = 16,
     store: Callable[[PlayedEpisode], None] | None = None,
 ) -> Report:
-    """Play the arenas and report; `store` is given each episode as soon as it is its turn."""
+    """Play the arenas and report; `store` is given each episode as soon as it is its turn.
+
+    Raises StageError when none of the first 20 episodes could be scored and there are more: what
+    is not there at the beginning (an endpoint, a key) is not waited for a thousand times.
+    """
     tally = Tally()
-    async for arena, episode in play(
+    episodes = play(
         arenas,
         player,
         sandbox,
@@ -151,10 +163,14 @@ async def evaluate(
         seed=seed,
         reward=reward,
         concurrency=concurrency,
-    ):
-        tally.add(arena, episode)
-        if store is not None:
-            store(episode)
+    )
+    async with aclosing(episodes):
+        async for arena, episode in episodes:
+            if tally.hopeless:
+                raise StageError(f"stopped: none of {HOPELESS} episodes worked; {tally.error}")
+            tally.add(arena, episode)
+            if store is not None:
+                store(episode)
     return tally.report(seed)
 
 
@@ -187,6 +203,17 @@ class Tally:
         self._stops: Counter[str] = Counter()
         self._tokens: Counter[str] = Counter()
         self._failures = 0
+        self._errors: Counter[str] = Counter()
+
+    @property
+    def hopeless(self) -> bool:
+        """Whether enough was played to say that nothing works."""
+        return self._failures >= HOPELESS and not self._rows
+
+    @property
+    def error(self) -> str:
+        """The most frequent message of failures; empty without any."""
+        return next((message for message, _ in self._errors.most_common(1)), "")
 
     def add(self, arena: Arena, episode: PlayedEpisode) -> None:
         """Count one episode of an arena."""
@@ -199,6 +226,8 @@ class Tally:
         self._tokens.update(trajectory.usage.model_dump())
         if scored is None:
             self._failures += 1
+            if trajectory.error in self._errors or len(self._errors) < _MESSAGES:
+                self._errors[trajectory.error] += 1
             return
         self._rows[arena.id].append(
             _Row(
@@ -228,6 +257,7 @@ class Tally:
             calls=means and means.calls,
             infrastructure_failures=self._failures,
             failure_rate=self._failures / episodes if episodes else 0.0,
+            errors=dict(self._errors.most_common(5)),
             reward=means and means.reward,
             answer_correct=means and means.answer_correct,
             turns=means and means.turns,
