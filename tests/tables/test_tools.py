@@ -270,3 +270,11 @@ def test_groups_are_held_completely(made: list[Arena]) -> None:
                 for value in values:
                     held = [row for row in data["rows"] if row[by] == value]
                     assert len(held) == len(oracle.group(table, by, value)) >= 2
+
+
+def test_some_decoy_of_every_count_counts_otherwise(made: list[Arena]) -> None:
+    for arena in made:
+        for goal in arena.goals:
+            if goal.operation == "count" and goal.call is not None:
+                tool = arena.tool(goal.call.tool)
+                assert any(play(tool, decoy)["count"] != goal.answer for decoy in goal.decoys)

@@ -232,11 +232,16 @@ class Slicer:
     def _other_groups(
         self, step: Step, slice_: Slice, gold: dict[str, Json]
     ) -> list[dict[str, Json]]:
-        others = [
-            gold | {"value": group.value}
+        groups = [
+            group
             for group in slice_.groups
             if group.attribute == gold["by"] and group.value != gold["value"]
         ]
+        if step.operation == "count":
+            groups.sort(key=lambda group: group.size == step.answer)
+            if not groups or groups[0].size == step.answer:
+                return []
+        others = [gold | {"value": group.value} for group in groups]
         flips = {"highest": "lowest", "lowest": "highest", "above": "below", "below": "above"}
         flips |= {"sum": "mean", "mean": "sum", "minimum": "maximum", "maximum": "minimum"}
         turned = [
