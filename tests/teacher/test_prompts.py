@@ -137,7 +137,7 @@ def test_data_never_leaves_its_block(prompt: Prompt[Any, Any]):
 
 def test_our_folder_holds_no_template_of_nothing():
     names = {path.name.split(".")[0] for path in OURS.glob("*.md")}
-    assert names == {*NAMES, *SHARED, "_code"}
+    assert names == {*NAMES, *SHARED}
 
 
 # --- schemas ----------------------------------------------------------------------------------
@@ -167,7 +167,7 @@ def test_strict_only_where_no_object_is_free():
 def test_a_folder_goes_before_ours(tmp_path: Path):
     (tmp_path / "paraphrase.md").write_text("Mine, {{ language }}: {{ task | fenced }}")
     (tmp_path / "_again.zh.md").write_text("又一次")
-    templates = Templates(tmp_path, names=NAMES)
+    templates = Templates(tmp_path)
     for language in LANGUAGES:
         asked = given(arenas.PARAPHRASE, language)
         assert templates.messages(arenas.PARAPHRASE, asked)[1].content.startswith(
@@ -194,7 +194,7 @@ def test_a_folder_goes_before_ours(tmp_path: Path):
 def test_a_wrong_template_is_named(tmp_path: Path, file: str, text: bytes, told: str):
     (tmp_path / file).write_bytes(text)
     with pytest.raises(ConfigError, match=told) as raised:
-        templates = Templates(tmp_path, names=NAMES)
+        templates = Templates(tmp_path)
         templates.messages(arenas.PARAPHRASE, given(arenas.PARAPHRASE, "en"))
     assert file in str(raised.value)
 

@@ -21,12 +21,13 @@ from typing import Any, NamedTuple
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError
 
 from astra.errors import ConfigError
+from astra.teacher.arenas import ALL
 from astra.teacher.prompt import Prompt
 from astra.types import Json, Message, Record
 
 OURS = Path(__file__).parent / "prompts"
-SHARED = ("_system", "_again")
-"""Templates that belong to every prompt."""
+SHARED = ("_system", "_again", "_code")
+"""Templates that several prompts use."""
 LANGUAGES = ("en", "zh")
 
 _BLOCK = re.compile(r"^<data>\n(.*?)\n</data>$", re.MULTILINE | re.DOTALL)
@@ -80,8 +81,10 @@ def as_given(prompt: Prompt[Any, Any], shown: Mapping[str, Json]) -> Record:
 class Templates:
     """The texts of all prompts. ConfigError for a template that can't be used, naming the file."""
 
-    def __init__(self, folder: Path | None = None, *, names: Sequence[str] = ()) -> None:
-        """`folder`: the user's. `names`: of prompts; other files in the folder are refused."""
+    def __init__(
+        self, folder: Path | None = None, *, prompts: Sequence[Prompt[Any, Any]] = ALL
+    ) -> None:
+        """`folder`: the user's; what is in there of none of the `prompts` is refused."""
         self._folders = [OURS] if folder is None else [folder, OURS]
         self._environment = Environment(
             loader=FileSystemLoader(self._folders), undefined=StrictUndefined, trim_blocks=True
@@ -90,7 +93,7 @@ class Templates:
         self._environment.filters.update(filters)
         self._compiled: dict[tuple[str, str], tuple[Path, Any]] = {}
         if folder is not None:
-            _check_names(folder, [*names, *SHARED] if names else ())
+            _check_names(folder, [*(prompt.name for prompt in prompts), *SHARED])
 
     def path(self, name: str, language: str) -> Path:
         """The file that a prompt's text comes from."""
@@ -100,6 +103,10 @@ class Templates:
                     return folder / file
         where = " or ".join(repr(str(folder)) for folder in self._folders)
         raise ConfigError(f"there is no template {name + '.md'!r} in {where}: write it")
+
+    def text(self, name: str, language: str) -> str:
+        """A template as it was written."""
+        return _read(self.path(name, language))
 
     def messages(self, prompt: Prompt[Any, Any], given: Record) -> list[Message]:
         """What the model is sent. The same input gives the same messages."""
@@ -154,7 +161,7 @@ def _check_names(folder: Path, names: Sequence[str]) -> None:
     """A misspelt file would be passed over without a word."""
     if not folder.is_dir():
         raise ConfigError(f"there is no folder of prompts at {str(folder)!r}")
-    for path in sorted(folder.glob("*.md")) if names else ():
+    for path in sorted(folder.glob("*.md")):
         name, _, language = path.name.removesuffix(".md").partition(".")
         if name in names and language in ("", *LANGUAGES):
             continue
