@@ -15,6 +15,7 @@ from astra.teacher.arenas import (
     CallIn,
     DecomposeIn,
     Decomposition,
+    Document,
     DocumentIn,
     Implementation,
     InstanceIn,
@@ -72,6 +73,20 @@ async def test_a_step_that_asks_two_things() -> None:
     (step,) = (s for s in bad.steps if s.question not in {a.question for a in right.steps})
     judged = StepIn(domain="", language="en", question=bad.question, steps=bad.steps, step=step.id)
     assert not (await wrong(Defect.leak, 0).ask(prompts.ATOMICITY, judged)).holds
+
+
+async def test_a_step_that_asks_two_things_gets_the_tool_of_the_second() -> None:
+    right, bad = await both(Defect.non_atomic_step)
+    (step,) = (s for s in bad.steps if s.question not in {a.question for a in right.steps})
+    (same,) = (s for s in right.steps if s.id == step.id)
+    asked = wrong(Defect.leak, 0)
+    scaled: list[Document] = []
+    for question in (same.question, step.question):
+        common: dict[str, Any] = {"language": chain().language, "question": question}
+        given = DocumentIn(domain="", main_question=bad.question, **common)
+        document = await asked.ask(prompts.DOCUMENT, given)
+        scaled.append(await asked.ask(prompts.SCALE, ScaleIn(document=document, **common)))
+    assert scaled[0] == scaled[1]
 
 
 async def test_a_missing_step() -> None:

@@ -107,14 +107,18 @@ class Catalogue:
         return Found(arena, goals[-1]) if arena is not None and goals else None
 
     def named(self, question: str) -> list[Found]:
-        """All steps of that wording, of whatever main question."""
+        """All steps of that wording, of whatever main question.
+
+        Of a text that names several steps, those of the last come first.
+        """
         if len(question) > LONGEST_QUESTION:
             return []
         text = normalise(question)
         if text in self._by_step:
             return self._by_step[text]
         inside = [known for known in self._by_step if known in text]
-        return self._by_step[max(inside, key=len)] if inside else []
+        inside.sort(key=lambda known: (-text.rfind(known), -len(known)))
+        return [found for known in inside for found in self._by_step[known]]
 
 
 def covered(arena: Arena, question: str) -> list[Goal]:
@@ -138,4 +142,12 @@ def _teachable(arena: Arena) -> bool:
         return False
     if leaks(arena.answer, text, arena.answer_target):
         return False
+    if any(_readable(arena, goal) for goal in calls):
+        return False
     return len({normalise(goal.question) for goal in arena.goals}) == len(arena.goals)
+
+
+def _readable(arena: Arena, goal: Goal) -> bool:
+    """Whether the answer stands in what is found before: then the step needs no tool."""
+    before = [other.answer for other in arena.goals if other.id in goal.depends_on]
+    return any(leaks(goal.answer, str(answer), goal.target) for answer in before)

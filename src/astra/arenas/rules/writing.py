@@ -123,7 +123,7 @@ def _together(catalogue: Catalogue, asks: Sequence[Ask]) -> tuple[Arena | None, 
         for arena, goal in catalogue.named(question):
             # A template may withhold the answers: then they come empty.
             if answer in ("", goal.answer) and _same_call(goal, arguments):
-                by_arena.setdefault(arena.id, (arena, {}))[1][number] = goal
+                by_arena.setdefault(arena.id, (arena, {}))[1].setdefault(number, goal)
     if not by_arena:
         return None, [None] * len(asks)
     arena, goals = max(by_arena.values(), key=lambda pair: len(pair[1]))
