@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 
 from astra.arenas.synthesis.mechanical import (
     check_distinct,
+    check_graph,
     check_words,
-    ordered,
     shape,
     typed,
 )
@@ -109,10 +109,11 @@ def checked(
     """
     if not found.answerable:
         raise Rejected("unanswerable", found.reason or "the teacher gave no reason")
+    if not hops[0] <= len(found.steps) <= hops[1]:
+        raise Rejected("hops", f"{len(found.steps)} steps; {hops[0]} to {hops[1]} were asked for")
     question = (item.question or found.question).strip()
-    steps = [_typed(step) for step in ordered(found.steps)]
-    if not hops[0] <= len(steps) <= hops[1]:
-        raise Rejected("hops", f"{len(steps)} steps; {hops[0]} to {hops[1]} were asked for")
+    check_graph(found.steps)
+    steps = [_typed(step) for step in found.steps]
     check_words(question, steps, item.language)
     check_distinct(steps)
     answer = typed(found.answer, found.kind, "the answer")

@@ -8,7 +8,7 @@ with the same rows.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 
@@ -117,6 +117,8 @@ class Line:
     async def _wave(self, wave: list[Item], options: LineOptions) -> dict[str, StageReport]:
         folder, teacher, sandbox = self.folder, self.teacher, self.sandbox
         at_once, bar = options.concurrency, self.console
+        # Rows of other waves that broke are tried again by the next run, not by each wave.
+        keys = {item.key for item in wave}
         reports: dict[str, StageReport] = {}
         reports[DECOMPOSITIONS] = await run(
             decompositions_stage(teacher, options.decompose, self.meter(DECOMPOSITIONS)),
@@ -128,13 +130,13 @@ class Line:
         )
         reports[JUDGED] = await run(
             judged_stage(teacher, options.judges, self.meter(JUDGED)),
-            candidates(folder),
+            (row for row in candidates(folder) if row.instance.key in keys),
             folder,
             concurrency=at_once,
             total=reports[DECOMPOSITIONS].accepted,
             console=bar,
         )
-        leasts = thresholds(folder, {item.key for item in wave}, options.threshold)
+        leasts = thresholds(folder, keys, options.threshold)
         reports[VALIDATED] = await run(
             validated_stage(leasts, self.meter(VALIDATED)),
             (row for row in folder.rows(JUDGED, Judged) if row.key in leasts),
@@ -149,7 +151,7 @@ class Line:
                 tries=options.tries,
                 seed=options.seed,
             ),
-            folder.rows(VALIDATED, Judged),
+            (row for row in folder.rows(VALIDATED, Judged) if row.key in keys),
             folder,
             concurrency=at_once,
             total=reports[VALIDATED].accepted,
@@ -163,14 +165,14 @@ class Line:
                 test_share=options.test_share,
                 seed=options.seed,
             ),
-            folder.rows(IMPLEMENTED, Implemented),
+            (row for row in folder.rows(IMPLEMENTED, Implemented) if row.key in keys),
             folder,
             concurrency=at_once,
             total=reports[IMPLEMENTED].accepted,
             console=bar,
         )
         reports[CANDIDATES] = await certify_candidates(
-            self._made(),
+            self._made(keys),
             folder,
             count=options.count,
             sandbox=sandbox,
@@ -180,9 +182,10 @@ class Line:
         )
         return reports
 
-    def _made(self) -> Iterator[Made]:
+    def _made(self, keys: Collection[str]) -> Iterator[Made]:
         for row in self.folder.rows(MERGED, Merged):
-            yield Made(row.key, row.arena)
+            if row.key in keys:
+                yield Made(row.key, row.arena)
 
     def _barren(self, wave: list[Item]) -> bool:
         """Whether nothing of a wave was certified."""

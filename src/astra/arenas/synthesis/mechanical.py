@@ -110,8 +110,8 @@ def _holds(whole: Answer, part: Answer) -> bool:
 # --- graph ------------------------------------------------------------------------------------
 
 
-def ordered(steps: Sequence[Step]) -> list[Step]:
-    """The steps in dependency order; `Rejected` when ids or dependencies are unsound."""
+def check_graph(steps: Sequence[Step]) -> None:
+    """Ids are sound and different, dependencies known, and there is no cycle."""
     by_id = {step.id: step for step in steps}
     if len(by_id) != len(steps):
         raise Rejected("graph", f"two steps have one id: {[step.id for step in steps]!r:.200}")
@@ -124,10 +124,9 @@ def ordered(steps: Sequence[Step]) -> list[Step]:
             if name not in by_id:
                 raise Rejected("graph", f"step {step.id!r} depends on {name!r:.80}, no step")
     try:
-        order = list(TopologicalSorter({s.id: sorted(s.depends_on) for s in steps}).static_order())
+        TopologicalSorter({step.id: step.depends_on for step in steps}).prepare()
     except CycleError as error:
         raise Rejected("graph", f"the dependencies form a cycle: {error.args[1]!r:.200}") from error
-    return [by_id[name] for name in order]
 
 
 def shape(steps: Sequence[Step]) -> Scenario:

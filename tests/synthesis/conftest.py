@@ -1,0 +1,90 @@
+"""What the tests of synthesis share: a rule teacher, a sandbox, and a teacher to interfere with."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from astra.arenas.rules import RuleTeacher
+from astra.arenas.synthesis.line import Line, LineOptions
+from astra.arenas.synthesis.records import Item
+from astra.arenas.synthesis.sources import Material, items
+from astra.models.embed_tfidf import TfidfEmbedder
+from astra.sandbox import open_sandbox
+from astra.stage import StageReport
+from astra.store import RunFolder
+from astra.teacher.prompt import Prompt, Teacher
+from astra.types import Record
+
+WORLD = Path(__file__).parents[2] / "examples" / "world"
+
+Change = Callable[[Any, Any, int], Any]
+"""From input, right answer and index to what is answered; an exception is raised."""
+
+
+@dataclass
+class Meddler:
+    """A teacher whose answers to some prompts are changed. Keeps what it was asked."""
+
+    teacher: Teacher
+    changes: dict[str, Change] = field(default_factory=dict)
+    asked: list[tuple[str, Record, int]] = field(default_factory=list)
+    name: str = "meddler"
+
+    async def ask(self, prompt: Prompt[Any, Any], given: Any, *, index: int = 0) -> Any:
+        self.asked.append((prompt.name, given, index))
+        right = await self.teacher.ask(prompt, given, index=index)
+        change = self.changes.get(prompt.name)
+        answer = change(given, right, index) if change else right
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def count(self, prompt: str) -> int:
+        return sum(name == prompt for name, _, _ in self.asked)
+
+
+@pytest.fixture(scope="session")
+def rules() -> RuleTeacher:
+    return RuleTeacher.of_tables([WORLD], seed=1, size=20)
+
+
+@pytest.fixture(scope="session")
+def questions(rules: RuleTeacher) -> list[Material]:
+    return [
+        Material("question", arena.domain, arena.language, arena.question, f"questions, {number}")
+        for number, arena in enumerate(rules.catalogue.arenas)
+    ]
+
+
+@pytest.fixture
+async def sandbox() -> AsyncIterator[Any]:
+    async with open_sandbox() as opened:
+        yield opened
+
+
+@pytest.fixture
+def make(tmp_path: Path, sandbox: Any) -> Callable[..., Any]:
+    """Run the line; the folder and the reports."""
+
+    async def made(
+        teacher: Teacher,
+        material: Sequence[Material],
+        *,
+        name: str = "run",
+        count: int = 6,
+        **options: Any,
+    ) -> tuple[RunFolder, dict[str, StageReport]]:
+        folder = RunFolder.create(tmp_path / name, {"test": True})
+        line = Line(folder, teacher, sandbox, TfidfEmbedder())
+        return folder, await line.make(items(material), LineOptions(count=count, **options))
+
+    return made
+
+
+def item_of(material: Material) -> Item:
+    return material.item(0)

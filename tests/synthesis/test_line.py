@@ -1,0 +1,308 @@
+"""The whole line with the rule teacher: what comes out, in which order, and after what."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.synthesis.conftest import Meddler
+
+from astra.arenas.certificate import certify
+from astra.arenas.folder import read_arenas
+from astra.arenas.rules import RuleTeacher
+from astra.arenas.rules.wrong import Defect, Wrongness
+from astra.arenas.synthesis.line import STAGES, Line, LineOptions
+from astra.arenas.synthesis.records import Judged, Merged
+from astra.arenas.synthesis.sources import Material, items
+from astra.arenas.synthesis.validate import Threshold
+from astra.errors import BudgetExceeded, ConfigError, StageError, TeacherError
+from astra.models.embed_tfidf import TfidfEmbedder
+from astra.store import Failure, RunFolder
+from astra.teacher.arenas import Verdict
+from astra.types import Arena, Scenario
+
+FILES = (*(f"{stage}.jsonl" for stage in STAGES), "candidates.jsonl", "arenas.jsonl")
+JUDGES = ("necessity", "dependency", "atomicity", "rationality", "completeness")
+
+
+def failures(folder: RunFolder, stage: str) -> list[Failure]:
+    return list(folder.rows(f"{stage}.failed", Failure))
+
+
+async def test_questions_become_certified_arenas(
+    make: Any, rules: RuleTeacher, questions: list[Material], sandbox: Any
+) -> None:
+    folder, reports = await make(rules, questions)
+    assert reports["arenas"].accepted == 6
+    known = {arena.question: arena for arena in rules.catalogue.arenas}
+    for arena, distractors in read_arenas(folder.path):
+        assert arena.answer == known[arena.question].answer
+        assert arena.provenance["teacher"] == "rules"
+        certificate = await certify(arena, distractors, sandbox, seed=5)
+        assert certificate.certified, certificate
+    assert {arena.split for arena in folder.rows("arenas", Arena)} <= {"train", "test"}
+
+
+async def test_domains_are_asked_about_until_there_are_enough(
+    make: Any, rules: RuleTeacher
+) -> None:
+    domains = Counter(arena.domain for arena in rules.catalogue.arenas if arena.language == "en")
+    material = [Material("domain", name, "en", "", name) for name, _ in domains.most_common(2)]
+    folder, reports = await make(rules, material, count=2)
+    assert reports["arenas"].accepted == 2
+    assert {row.instance.mode for row in folder.rows("validated", Judged)} == {"domain"}
+
+
+async def test_concurrency_changes_no_byte(
+    make: Any, rules: RuleTeacher, questions: list[Material]
+) -> None:
+    one, _ = await make(rules, questions, name="one", count=3, concurrency=1)
+    many, _ = await make(rules, questions, name="many", count=3, concurrency=9)
+    for file in FILES:
+        assert (one.path / file).read_bytes() == (many.path / file).read_bytes(), file
+
+
+@pytest.mark.parametrize("cut", ["decompositions", "judged", "implemented"])
+async def test_a_run_cut_anywhere_ends_with_the_same_bytes(
+    make: Any, rules: RuleTeacher, questions: list[Material], cut: str
+) -> None:
+    whole, _ = await make(rules, questions, name="whole", count=2)
+    folder, _ = await make(rules, questions, name="cut", count=2)
+    later = [*STAGES[STAGES.index(cut) :], "candidates", "candidate-certificates"]
+    for name in (*later, "tools", "arenas", "certificates"):
+        path = folder.path / f"{name}.jsonl"
+        data = path.read_bytes()
+        # The stage that was cut keeps its first row and half of the second; later ones nothing.
+        first = data.find(b"\n") + 1
+        path.write_bytes(data[: first + 20] if name == cut else b"")
+    counted = Meddler(rules, name="rules")
+    again, _ = await make(counted, questions, name="cut", count=2)
+    for file in FILES:
+        assert (again.path / file).read_bytes() == (whole.path / file).read_bytes(), file
+    asked = {name for name, _, _ in counted.asked}
+    assert ("decompose" in asked) == (cut == "decompositions")
+
+
+async def test_judges_that_never_answer_let_nothing_pass(
+    make: Any, rules: RuleTeacher, questions: list[Material]
+) -> None:
+    broken = Meddler(
+        rules, {f"judge_{name}": lambda *_: TeacherError("no verdict") for name in JUDGES}
+    )
+    folder, reports = await make(broken, questions[:10], count=10)
+    assert reports["judged"].accepted == 0
+    assert reports["judged"].errors == {"TeacherError": 10}
+    assert "arenas" not in reports or reports["arenas"].accepted == 0
+    assert not list(folder.rows("validated", Judged))
+
+
+@pytest.mark.parametrize("name", JUDGES)
+async def test_one_broken_judge_is_enough(
+    make: Any, rules: RuleTeacher, questions: list[Material], name: str
+) -> None:
+    def at_last(_given: Any, right: Verdict, index: int) -> Verdict | TeacherError:
+        return TeacherError("no verdict") if index == 2 else right
+
+    broken = Meddler(rules, {f"judge_{name}": at_last})
+    several = [m for m in questions if " and " in m.text or " of " in m.text][:4]
+    folder, reports = await make(broken, several, count=4)
+    judged = list(folder.rows("judged", Judged))
+    # Only steps with dependencies are judged for them.
+    assert name == "dependency" or not judged
+    assert all(not step.depends_on for row in judged for step in row.instance.steps)
+    assert reports["judged"].errors.get("TeacherError", 0) == 4 - len(judged)
+
+
+async def test_broken_judges_of_a_long_run_stop_it(
+    make: Any, rules: RuleTeacher, questions: list[Material]
+) -> None:
+    broken = Meddler(rules, {"judge_necessity": lambda *_: TeacherError("no verdict")})
+    with pytest.raises(StageError, match="no verdict"):
+        await make(broken, questions, count=25)
+
+
+async def test_a_spent_budget_stops_and_the_same_command_goes_on(
+    make: Any, rules: RuleTeacher, questions: list[Material]
+) -> None:
+    left = [30]
+
+    def paid(_given: Any, right: Any, _index: int) -> Any:
+        left[0] -= 1
+        return right if left[0] >= 0 else BudgetExceeded("all spent")
+
+    poor = Meddler(rules, {f"judge_{name}": paid for name in JUDGES}, name="rules")
+    with pytest.raises(BudgetExceeded):
+        await make(poor, questions, name="poor", count=2)
+    left[0] = 10_000
+    folder, _ = await make(poor, questions, name="poor", count=2)
+    whole, _ = await make(rules, questions, name="whole", count=2)
+    for file in FILES:
+        assert (folder.path / file).read_bytes() == (whole.path / file).read_bytes(), file
+
+
+async def test_the_majority_decides(
+    make: Any, rules: RuleTeacher, questions: list[Material]
+) -> None:
+    def minority(_given: Any, right: Verdict, index: int) -> Verdict:
+        return right.model_copy(update={"holds": not right.holds}) if index == 1 else right
+
+    def most(_given: Any, right: Verdict, index: int) -> Verdict:
+        return right.model_copy(update={"holds": not right.holds}) if index != 1 else right
+
+    kept = Meddler(rules, {f"judge_{name}": minority for name in JUDGES})
+    _, reports = await make(kept, questions, name="minority", count=4)
+    assert reports["validated"].accepted == 4
+    lost = Meddler(rules, {"judge_completeness": most})
+    _, reports = await make(lost, questions, name="most", count=4)
+    assert reports["validated"].accepted == 0
+    assert reports["validated"].rejected["quality"] >= 4
+
+
+async def test_percentile_keeps_the_best_of_a_wave(
+    make: Any, rules: RuleTeacher, questions: list[Material]
+) -> None:
+    best = questions[0].text
+
+    def worse(given: Any, right: Verdict, _index: int) -> Verdict:
+        return right.model_copy(update={"holds": given.question == best})
+
+    teacher = Meddler(rules, {"judge_atomicity": worse})
+    folder, reports = await make(teacher, questions[:8], count=8, threshold=Threshold.parse("p90"))
+    assert [row.instance.question for row in folder.rows("validated", Judged)] == [best]
+    assert reports["validated"].rejected == {"quality": 7}
+
+
+@pytest.mark.parametrize("text", ["", "p", "1.1", "p101", "-0.1", "nan", "high"])
+def test_thresholds_that_can_not_be(text: str) -> None:
+    with pytest.raises(ConfigError, match="threshold"):
+        Threshold.parse(text)
+
+
+async def test_impossible_hops_are_refused(make: Any, rules: RuleTeacher) -> None:
+    from astra.arenas.synthesis.decompose import DecomposeOptions
+
+    material = [Material("domain", "geography", "en", "", "d")]
+    for hops, scenarios in [((3, 2), None), ((1, 1), {Scenario.multi_hop: 1.0})]:
+        chosen = {} if scenarios is None else {"scenarios": scenarios}
+        with pytest.raises(ConfigError, match="hops"):
+            await make(rules, material, decompose=DecomposeOptions(hops=hops, **chosen))
+
+
+# --- the gate ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", [1])
+async def test_nothing_wrong_is_certified_though_the_teacher_is_wrong_in_a_third(
+    tmp_path: Path, sandbox: Any, rules: RuleTeacher, questions: list[Material], seed: int
+) -> None:
+    """Judges are right here: what they would let pass is for the benchmark to count."""
+    shares = {
+        Defect.unnecessary_dependency: 0.08,
+        Defect.missing_step: 0.08,
+        Defect.inner_step_without_tool: 0.07,
+        Defect.leak: 0.07,
+        Defect.wrong_call: 0.3,
+        Defect.hard_coded_tool: 0.15,
+        Defect.broken_code: 0.15,
+    }
+    wrong = RuleTeacher(rules.catalogue, Wrongness(rates=shares, seed=seed))
+    folder = RunFolder.create(tmp_path / "run", {})
+    line = Line(folder, wrong, sandbox, TfidfEmbedder())
+    reports = await line.make(items(questions), LineOptions(count=len(questions)))
+    assert wrong.planted
+    assert reports["arenas"].accepted > 5
+    known = {arena.question: arena for arena in rules.catalogue.arenas}
+    for arena in folder.rows("arenas", Arena):
+        right = known[arena.question]
+        assert arena.answer == right.answer
+        assert [goal.answer for goal in arena.goals] == [goal.answer for goal in right.goals]
+        assert [len(g.depends_on) for g in arena.goals] == [len(g.depends_on) for g in right.goals]
+
+
+async def test_a_tool_that_always_returns_its_answer_never_passes(
+    make: Any, rules: RuleTeacher, questions: list[Material]
+) -> None:
+    wrong = RuleTeacher(rules.catalogue, Wrongness(rates={Defect.hard_coded_tool: 1.0}))
+    folder, reports = await make(wrong, questions[:4], count=4)
+    assert reports["implemented"].accepted == 0
+    assert set(reports["implemented"].rejected) <= {"mutants", "gold", "robust", "screen", "replay"}
+    assert not list(folder.rows("arenas", Arena))
+
+
+async def test_the_teacher_hears_what_the_certificate_found(
+    make: Any, rules: RuleTeacher, questions: list[Material]
+) -> None:
+    def broken_first(_given: Any, right: Any, index: int) -> Any:
+        source = "raise ValueError('not today')\n" + right.source
+        return right if index else right.model_copy(update={"source": source})
+
+    teacher = Meddler(rules, {"write_tool": broken_first})
+    _, reports = await make(teacher, questions, count=2)
+    assert reports["arenas"].accepted == 2
+    findings = [
+        (name, given.finding, getattr(given, "last_source", ""))
+        for name, given, index in teacher.asked
+        if index == 1 and name in ("write_call", "write_tool")
+    ]
+    assert findings
+    for name, finding, source in findings:
+        assert "check 'replay'" in finding and "not today" in finding and "call" in finding
+        assert name == "write_call" or source.startswith("raise ValueError")
+
+
+# --- merging ----------------------------------------------------------------------------------
+
+
+async def merged_rows(make: Callable[..., Any], teacher: Any, material: list[Material]) -> Any:
+    folder, reports = await make(teacher, material, count=len(material))
+    return list(folder.rows("merged", Merged)), reports
+
+
+async def test_homogeneous_steps_share_a_tool(
+    make: Any, rules: RuleTeacher, questions: list[Material]
+) -> None:
+    rows, reports = await merged_rows(make, rules, questions[:12])
+    merged = [row for row in rows if any(group.merged for group in row.groups)]
+    assert merged
+    for row in merged:
+        calls = [goal for goal in row.arena.goals if goal.call]
+        assert len(row.arena.tools) < len(calls)
+    assert reports["candidates"].accepted == len(rows)
+
+
+@pytest.mark.parametrize("what", ["source", "arguments", "rename"])
+async def test_groups_that_fail_stay_separate_as_a_whole(
+    make: Any, rules: RuleTeacher, questions: list[Material], what: str
+) -> None:
+    def spoil(_given: Any, right: Any, _index: int) -> Any:
+        if what == "arguments":
+            return right.model_copy(update={"arguments": {"nothing": 1}})
+        if what == "rename":
+            document = right.document.model_copy(update={"name": "print"})
+            return right.model_copy(update={"document": document})
+        source = "import os\n" + right.implementation.source
+        changed = right.implementation.model_copy(update={"source": source})
+        return right.model_copy(update={"implementation": changed})
+
+    rows, reports = await merged_rows(make, Meddler(rules, {"extend_tool": spoil}), questions[:8])
+    groups = [group for row in rows for group in row.groups]
+    assert groups and not any(group.merged for group in groups)
+    assert all(group.reason for group in groups)
+    for row in rows:
+        calls = [goal for goal in row.arena.goals if goal.call]
+        assert len(row.arena.tools) == len(calls)
+    assert reports["candidates"].accepted == len(rows)
+
+
+async def test_groups_of_steps_that_are_not_there_are_refused(
+    make: Any, rules: RuleTeacher, questions: list[Material]
+) -> None:
+    def odd(_given: Any, right: Any, _index: int) -> Any:
+        return right.model_copy(update={"groups": (("s1", "s99"), ("s1",), ("s1", "s1"))})
+
+    rows, _ = await merged_rows(make, Meddler(rules, {"group_steps": odd}), questions[:8])
+    groups = [group for row in rows for group in row.groups]
+    assert groups and not any(group.merged for group in groups)
