@@ -2,8 +2,9 @@
 
 The file's top-level keys are names of options, with dashes or underscores. Lists repeat the
 option, or are joined by commas where it takes one value; booleans switch flags. What is typed on
-the command line wins. `[tables.*]` sections are no options: the file's path goes on to the command
-as `--tables-config`. TOML has no room for a key `tables` beside them, so `from` stands for it.
+the command line wins. `[tables.*]` and `[prices.*]` sections are no options: the file's path goes
+on to the command as `--tables-config` and `--prices`. TOML has no room for a key `tables` beside
+them, so `from` stands for it.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ from typing import Any, Protocol
 from astra.errors import ConfigError
 from astra.types import Json
 
-_SECTION = "tables"
-_SECTION_OPTION = "--tables-config"
+_SECTIONS = {"tables": "--tables-config", "prices": "--prices"}
+"""Sections that are no options, and the option by which the command gets the file itself."""
 _LONGEST = 2**20
 _OTHER_NAMES = {"from": "tables"}
 
@@ -56,18 +57,16 @@ def _from_file(path: Path, options: Sequence[Parameter], typed: Sequence[str]) -
     arguments: list[str] = []
     seen: dict[int, str] = {}
     for key, value in _read(path).items():
-        if key == _SECTION and isinstance(value, Mapping):
-            spelling, value = _SECTION_OPTION, str(path)
-        else:
-            spelling = f"--{_OTHER_NAMES.get(key, key).replace('_', '-')}"
+        section = _SECTIONS.get(key) if isinstance(value, Mapping) else None
+        spelling = section or f"--{_OTHER_NAMES.get(key, key).replace('_', '-')}"
         option = by_name.get(spelling)
-        if option is None or isinstance(value, Mapping):
+        if option is None or (isinstance(value, Mapping) and not section):
             raise _unknown(path, key, value, by_name)
         if other := seen.get(id(option)):
             raise ConfigError(f"{str(path)!r}: {key!r} and {other!r} are one option: keep one")
         seen[id(option)] = key
         if not _is_typed(option, typed):
-            arguments += _spelled(path, key, value, spelling, option)
+            arguments += _spelled(path, key, str(path) if section else value, spelling, option)
     return arguments
 
 
@@ -91,8 +90,8 @@ def _read(path: Path) -> dict[str, Json]:
 def _unknown(path: Path, key: str, value: Json, known: Mapping[str, Parameter]) -> ConfigError:
     if isinstance(value, Mapping):
         return ConfigError(
-            f"{str(path)!r}: section [{key}] means nothing to this command; only [{_SECTION}.*] of "
-            "commands that read tables do"
+            f"{str(path)!r}: section [{key}] means nothing to this command; only [tables.*] and "
+            "[prices.*] do, to commands that read tables or ask a model"
         )
     names = [name[2:] for name in known if name.startswith("--")]
     near = difflib.get_close_matches(key.replace("_", "-"), names, n=1)
