@@ -9,16 +9,22 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from astra.arenas import pipeline
 from astra.arenas.certificate import certify
 from astra.arenas.folder import read_arenas
 from astra.cli.main import run
+from astra.errors import Rejected
+from astra.models.embed_tfidf import TfidfEmbedder
 from astra.sandbox import open_sandbox
-from astra.types import arena_id
+from astra.store import RunFolder
+from astra.testing.arenas import calories_tool, changed, column, lookup_tool, single_hop_arena
+from astra.types import Arena, Matcher, Target, Tool, ToolCall, arena_id
 
 WORLD = Path(__file__).parents[1] / "examples" / "world"
 ARGUMENTS = ["arenas", "make", "--tables", str(WORLD), "--languages", "en,zh", "--seed", "11"]
@@ -150,3 +156,65 @@ def test_mixing_runs_the_checks_again_that_see_distractors(made: Path) -> None:
         carried = {c["check"] for c in certificate["checks"] if "found_for" in c["evidence"]}
         assert carried == {"replay", "order", "gold", "grounding", "robust", "ablation"}
         assert {c["evidence"].get("found_for", bare) for c in certificate["checks"]} == {bare}
+
+
+def _lookup(key: str, tool: Tool, named: str, field: str) -> Arena:
+    """One call to a lookup tool of another domain, built like the single-hop arena."""
+    model = single_hop_arena()
+    parameter = tool.document.parameters["required"][0]
+    answer = tool.data[named]
+    matcher = Matcher.exact if isinstance(answer, str) else Matcher.number
+    goal = model.goals[0].model_copy(
+        update={
+            "question": f"{field} of {named}?",
+            "answer": answer,
+            "call": ToolCall(tool=tool.name, arguments={parameter: named}),
+            "target": Target(matcher=matcher, value=answer, field=field, key={parameter: named}),
+            "decoys": tuple({parameter: other} for other in tool.data if other != named),
+        }
+    )
+    target = Target(matcher=matcher if matcher is Matcher.number else Matcher.text, value=answer)
+    return changed(
+        model,
+        question=f"Tell me the {field} of {named}.",
+        answer=answer,
+        answer_target=target,
+        goals=(goal,),
+        tools=(tool,),
+        domain=tool.domain,
+        provenance={**model.provenance, "key": key},
+    )
+
+
+async def test_a_distractor_that_solves_a_goal_is_left_out_and_the_arena_stays(
+    tmp_path: Path,
+) -> None:
+    twin = lookup_tool(
+        "seat_of_government",
+        column("capital"),
+        parameter="nation",
+        field="city",
+        description="Where the government of a nation sits.",
+        domain="politics",
+    )
+    arenas = [
+        single_hop_arena(),
+        _lookup("1", twin, "Norway", "city"),
+        _lookup("2", calories_tool(), "ramen", "calories"),
+    ]
+    candidates = [_Candidate(arena.key, arena) for arena in arenas]
+    folder = RunFolder.create(tmp_path / "run", {"kind": "test"})
+    async with open_sandbox() as sandbox:
+        reports = await pipeline.make(
+            candidates, folder, count=3, sandbox=sandbox, embedder=TfidfEmbedder()
+        )
+    assert reports["arenas"].accepted == 3 and not reports["arenas"].rejected
+    shown = [{tool.name for tool in distractors} for _, distractors in read_arenas(folder.path)]
+    assert shown[0] == {"calories_of_dish"}, "the twin tells the capital, too"
+    assert shown[2] == {"capital_of_country", "seat_of_government"}
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    key: str
+    outcome: Arena | Rejected

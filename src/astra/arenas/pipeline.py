@@ -7,7 +7,7 @@ source of candidates goes through the same stages.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -20,7 +20,7 @@ from astra.errors import Rejected
 from astra.ports import Embedder, Sandbox
 from astra.stage import Side, Stage, StageReport, run
 from astra.store import RunFolder
-from astra.types import Arena, Certificate, Tool
+from astra.types import Arena, Certificate, Distractor, Tool
 
 CANDIDATES = "candidates"
 CANDIDATE_CERTIFICATES = "candidate-certificates"
@@ -217,14 +217,31 @@ async def _pool(
 def _arenas_stage(
     pools: Mapping[str, DistractorPool], tools: ToolPool, sandbox: Sandbox, mix: MixOptions
 ) -> Stage[Certified, Certified]:
+    async def mixed(candidate: Certified, drawn: Sequence[Distractor]) -> Certified:
+        arena = with_distractors(candidate.arena, drawn)
+        certificate = await require_certificate(
+            arena, tools.distractors(arena), sandbox, mix.seed, candidate.certificate
+        )
+        return Certified(arena, certificate)
+
+    async def holds(candidate: Certified, distractor: Distractor) -> bool:
+        try:
+            await mixed(candidate, [distractor])
+        except Rejected:
+            return False
+        return True
+
     async def work(candidate: Certified) -> Certified:
+        """The arena with what was drawn for it, but for distractors that solve one of its goals."""
         arena = candidate.arena
         drawn = pools[arena.split].draw(arena, mix.mode, seed=mix.seed, per_band=mix.per_band)
-        mixed = with_distractors(arena, drawn)
-        certificate = await require_certificate(
-            mixed, tools.distractors(mixed), sandbox, mix.seed, candidate.certificate
-        )
-        return Certified(mixed, certificate)
+        try:
+            return await mixed(candidate, drawn)
+        except Rejected:
+            kept = [each for each in drawn if await holds(candidate, each)]
+            if len(kept) == len(drawn):
+                raise
+            return await mixed(candidate, kept)
 
     return Stage(
         name=ARENAS,

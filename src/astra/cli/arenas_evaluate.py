@@ -217,7 +217,7 @@ def _print(report: Report, path: Path) -> None:
             "side or the endpoint's; they are not scored:"
         )
         for message, count in report.errors.items():
-            console.print(plain(f"  {count} × {message}", "red", limit=600))
+            console.print(plain(f"  {count} × {message}", "red", limit=600), soft_wrap=True)
     console.print(plain(f"episodes: {path}"), soft_wrap=True)
 
 
