@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -63,7 +64,6 @@ def test_a_plain_source_may_be_tried() -> None:
     ],
 )
 def test_sources_that_are_not_even_tried(source: str, reason: str) -> None:
-    import re
 
     assert re.search(reason, source_problem(source, "capital_of"))
 

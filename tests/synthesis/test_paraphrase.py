@@ -1,0 +1,111 @@
+"""Other words for table arenas: what a wording must keep, and what falls out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.synthesis.conftest import WORLD, Meddler
+
+from astra.arenas.pipeline import Candidate, MixOptions
+from astra.arenas.rules import RuleTeacher
+from astra.arenas.synthesis.paraphrase import (
+    PARAPHRASED,
+    kept,
+    make_paraphrased,
+    wording_problem,
+)
+from astra.arenas.tables.load import load
+from astra.arenas.tables.profile import profile
+from astra.arenas.tables.source import SourceOptions, TableSource
+from astra.models.embed_tfidf import TfidfEmbedder
+from astra.store import Failure, RunFolder
+from astra.testing.arenas import multi_hop_arena
+from astra.types import Arena
+
+Again = Callable[[], Iterable[Candidate]]
+
+
+@pytest.fixture(scope="module")
+def again() -> Iterator[Again]:
+    """The same candidates on each call."""
+    with load([WORLD]) as tables:
+        schema = profile(tables)
+        yield lambda: TableSource(tables, schema, SourceOptions(hops=(1, 3), seed=4)).candidates()
+
+
+async def made(again: Again, folder: RunFolder, teacher: Any, sandbox: Any, count: int = 3) -> Any:
+    return await make_paraphrased(
+        again,
+        folder,
+        teacher=teacher,
+        count=count,
+        sandbox=sandbox,
+        embedder=TfidfEmbedder(),
+        mix=MixOptions(),
+    )
+
+
+def rewording(given: Any, right: Any, _index: int) -> Any:
+    return right.model_copy(update={"question": f"I wonder: {given.question}"})
+
+
+async def test_words_change_and_nothing_else(
+    again: Again, tmp_path: Path, rules: RuleTeacher, sandbox: Any
+) -> None:
+    folder = RunFolder.create(tmp_path / "run", {})
+    reports = await made(again, folder, Meddler(rules, {"paraphrase": rewording}), sandbox)
+    assert reports["arenas"].accepted == 3
+    originals = {c.key: c.outcome for c in islice(again(), 20)}
+    for arena in folder.rows("candidates", Arena):
+        original = originals[arena.key]
+        assert isinstance(original, Arena)
+        assert arena.question == f"I wonder: {original.question}"
+        assert arena.goals == original.goals and arena.tools == original.tools
+        assert (arena.answer, arena.split) == (original.answer, original.split)
+        assert arena.provenance["paraphrase"]["of"] == original.question
+
+
+async def test_bad_wordings_are_told_why_and_then_set_aside_and_made_up_for(
+    again: Again, tmp_path: Path, rules: RuleTeacher, sandbox: Any
+) -> None:
+    first: list[str] = []
+
+    def stubborn(given: Any, right: Any, index: int) -> Any:
+        first.append(given.question)
+        if given.question == first[0]:
+            return right.model_copy(update={"question": "Something else entirely, please?"})
+        return rewording(given, right, index)
+
+    teacher = Meddler(rules, {"paraphrase": stubborn})
+    folder = RunFolder.create(tmp_path / "run", {})
+    reports = await made(again, folder, teacher, sandbox, count=2)
+    assert reports["arenas"].accepted == 2
+    failures = list(folder.rows(f"{PARAPHRASED}.failed", Failure))
+    assert [failure.check for failure in failures] == ["paraphrase"]
+    findings = [given.finding for _, given, _ in teacher.asked if given.question == first[0]]
+    assert findings[0] == "" and "lacks" in findings[1]
+
+
+ARENA = multi_hop_arena()
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda q: q, "the old one"),
+        (lambda q: "", "empty"),
+        (lambda q: q + " " + "x" * 5000, "characters"),
+        (lambda q: q + "\u202e", "U+202E"),
+        (lambda q: "请问" * 50 + "答案是什么？", "not in 'en'"),
+        (lambda q: q.replace(kept(ARENA)[0], "it"), "lacks"),
+        (lambda q: f"{q} Give 3 reasons.", "numbers"),
+        (lambda q: f"{q} (It is not {ARENA.goals[0].answer}.)", "an answer"),
+    ],
+)
+def test_wordings_that_can_not_stand(change: Callable[[str], str], reason: str) -> None:
+    assert wording_problem(ARENA, f"I wonder: {ARENA.question}") == ""
+    assert reason in wording_problem(ARENA, change(ARENA.question))
