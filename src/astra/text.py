@@ -16,7 +16,12 @@ import unicodedata
 from datetime import date, datetime
 
 _SPACE = re.compile(r"\s+")
-_INVISIBLE = re.compile("[\u00ad\u034f\u200b-\u200f\u2060\ufeff]")
+# What Unicode calls ignorable by default: marks of direction, joiners, selectors, tags, fillers.
+_INVISIBLE = re.compile(
+    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e"
+    "\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\U0001d173-\U0001d17a"
+    "\U000e0000-\U000e0fff]"
+)
 # Sorting a long run of combining marks takes quadratic time; U+034F cuts it (as UAX 15 does).
 _MARKS = re.compile(r"[^\w\s\x00-\x7f]{30}")
 _CUT = "\u034f"

@@ -114,13 +114,15 @@ async def _call(
     session: SandboxSession, name: str, arguments: dict[str, Json]
 ) -> CallOutcome | SandboxError:
     """The outcome of a call, or how its arguments break the tool; raises when our side broke."""
-    for _ in range(2):  # a busy machine, or a kill from outside, must not look like the tool's end
-        try:
-            return await session.call(name, arguments)
-        except (SandboxDied, SandboxLimit, SandboxBadResult) as error:
-            broken = error
-    await session.call(name, {})  # a sandbox that is down fails here too
-    return broken
+    try:
+        return await session.call(name, arguments)
+    except (SandboxDied, SandboxLimit, SandboxBadResult):
+        pass  # asked again, for a busy machine or a kill from outside is not the tool's doing
+    try:
+        return await session.call(name, arguments)
+    except (SandboxDied, SandboxLimit, SandboxBadResult) as broken:
+        await session.call(name, {})  # a sandbox that is down fails here too
+        return broken
 
 
 def _failed(name: str, failure: CallFailure) -> ToolResult:

@@ -23,15 +23,21 @@ LIMITS = Limits(cpu_seconds=1.0, wall_seconds=2.0)
 """Limits of every call of the certificate: tight, for a good tool answers in milliseconds."""
 AT_ONCE = 24
 """Calls handed over together; a tool that hangs costs the limits of so many calls at most."""
-CLOCKS = (951_868_799.0, 1_773_144_305.5, 4_118_083_512.25)
-"""Clocks of the replays: a Tuesday in February 2000 before midnight, a Tuesday noon in March
-2026, a Monday morning in June 2100."""
-HASH_SEEDS = (0, 1, 2)
-REPLAYS = ("plain", "stateful", "third")
 EpisodeName = Literal["plain", "stateful", "third", "reversed"]
 """The episodes of one certificate. `plain`: the first replay; then empty, wrong and odd calls, for
 a stateless episode runs each call on fresh modules. `stateful`: the second replay, then other
-orders. `third`: the third replay. `reversed`: a fresh one for the reversed order, real clock."""
+orders. `third`: the third replay. `reversed`: a fresh one for the reversed order."""
+CLOCKS: dict[EpisodeName, float | None] = {
+    "plain": None,
+    "stateful": 1_773_144_305.5,
+    "third": 4_118_083_512.25,
+    "reversed": 951_868_799.0,
+}
+"""Clocks of the episodes. `plain`, which makes the wrong calls, has the real one as training has,
+so that no tool tells the two apart. Else a Tuesday noon in March 2026, a Monday morning in June
+2100, a Tuesday in February 2000 before midnight."""
+HASH_SEEDS = (0, 1, 2)
+REPLAYS: tuple[EpisodeName, ...] = ("plain", "stateful", "third")
 
 
 class Finding(Exception):
@@ -135,12 +141,10 @@ class Case:
         return outcomes
 
     def _episode(self, name: EpisodeName) -> Episode:
-        if name == "reversed":
-            return Episode(self.seed, stateful=True, limits=LIMITS)
-        number = REPLAYS.index(name)
-        stateful = name == "stateful"
-        seed, hash_seed, clock = self.seed + number, HASH_SEEDS[number], CLOCKS[number]
-        return Episode(seed, hash_seed, clock, stateful=stateful, limits=LIMITS)
+        number = REPLAYS.index(name) if name in REPLAYS else 0
+        stateful = name in ("stateful", "reversed")
+        seed, hash_seed = self.seed + number, HASH_SEEDS[number]
+        return Episode(seed, hash_seed, CLOCKS[name], stateful=stateful, limits=LIMITS)
 
 
 async def _patient(
@@ -182,8 +186,8 @@ def value_of(call: Call, outcome: CallOutcome) -> Json:
 
 
 def is_error(value: Json) -> bool:
-    """Whether a tool's value is a structured error: an object with a key `error`."""
-    return isinstance(value, dict) and value.get("error") is not None
+    """Whether a tool's value is a structured error, as the host that scores calls sees it."""
+    return isinstance(value, dict) and isinstance(value.get("error"), dict)
 
 
 def answered(outcome: CallOutcome) -> bool:

@@ -24,7 +24,7 @@ from astra.arenas.certificate.schema import check_schema
 from astra.ports import Sandbox
 from astra.types import Arena, Certificate, CheckResult, Json, Tool, arena_id
 
-VERSION = "1"
+VERSION = "2"
 """Raised whenever a check changes what it accepts."""
 
 Check = Callable[[Case], dict[str, Json] | Awaitable[dict[str, Json]]]

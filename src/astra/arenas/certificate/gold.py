@@ -10,10 +10,12 @@ from typing import Any
 
 from astra.arenas.certificate.case import Call, Case, Finding, Step, gold, shown
 from astra.arenas.certificate.documents import parameters_of, required_of, types_of
+from astra.arenas.certificate.leak import is_choice
+from astra.arenas.certificate.places import scalars
 from astra.arenas.certificate.wrong import canonical
 from astra.rewards import matches, same_scalar, score, solves
 from astra.text import as_number, normalise
-from astra.types import CallRecord, CallStatus, Json, Matcher, Scalar, Target, Tool
+from astra.types import Arena, CallRecord, CallStatus, Json, Matcher, Scalar, Target, Tool
 
 EMPTY_WORDS = frozenset({"none", "null", "n/a", "undefined"})
 _EMPTY: dict[str, Json] = {
@@ -37,7 +39,21 @@ def check_answers(case: Case) -> dict[str, Json]:
         _check_answer(f"the answer of goal {goal.id!r}", goal.answer, goal.target)
         if goal.target is not None and goal.target.key and goal.target.field is None:
             raise Finding(f"the target of goal {goal.id!r} has a key but no field to find it by")
+        if goal.target is not None and not goal.target.key and is_choice(goal.answer):
+            raise Finding(
+                f"goal {goal.id!r} has the answer {goal.answer!r} and no key beside it, so that "
+                "calls for half of all others solve it: name the key of what is asked"
+            )
+    _check_main(arena)
     return {}
+
+
+def _check_main(arena: Arena) -> None:
+    """The main answer is that of a goal, or several goals'."""
+    known = [value for goal in arena.goals for value in scalars(goal.answer)]
+    for value in scalars(arena.answer):
+        if not any(same_scalar(value, other) for other in known):
+            raise Finding(f"the arena's answer {value!r} is the answer of none of its goals")
 
 
 def _check_answer(what: str, answer: Scalar | tuple[Scalar, ...], target: Target | None) -> None:

@@ -61,9 +61,14 @@ def leaks(answer: Scalar | tuple[Scalar, ...], text: str, target: Target | None 
     return bool(members) and all(_leaks(member, text, target) for member in members)
 
 
+def is_choice(value: Scalar | tuple[Scalar, ...]) -> bool:
+    """Whether an answer is one of two, such as yes and no."""
+    return isinstance(value, bool) or (isinstance(value, str) and normalise(value) in CHOICES)
+
+
 def _leaks(value: Scalar, text: str, target: Target | None) -> bool:
     if isinstance(value, str):
-        if normalise(value) in CHOICES:
+        if is_choice(value):
             return False
         if _CODE.fullmatch(value):
             plain = unicodedata.normalize("NFKC", text)

@@ -9,19 +9,25 @@ from __future__ import annotations
 
 from astra.arenas.certificate.borrowed import check_distractors
 from astra.arenas.certificate.case import Call, Case, Finding, Step, answered, shown
-from astra.arenas.certificate.wrong import Mutant, wrong_calls
+from astra.arenas.certificate.wrong import Mutant, is_odd, short_cuts, wrong_calls
 from astra.ports import CallOutcome
 from astra.rewards import solves
-from astra.types import Json
+from astra.types import Json, Matcher, Target
 
 LEAST_MUTANTS = 5
+SHORT_CUTS = frozenset({"everything", "option"})
+"""Kinds that only count when they are answered; they are no part of the least number."""
 
 
 async def check_mutants(case: Case) -> dict[str, Json]:
     """At least five wrong calls per goal do not solve it, decoys are answered with other answers,
     and no distractor answers a goal's call."""
     rng = case.rng("mutants")
-    planned = [(step, mutant) for step in case.steps for mutant in wrong_calls(case, step, rng)]
+    planned = [
+        (step, mutant)
+        for step in case.steps
+        for mutant in (*wrong_calls(case, step, rng), *short_cuts(case, step))
+    ]
     calls = [
         Call(step.call.tool, mutant.arguments, f"a wrong call ({mutant.kind}) for {step.goal.id!r}")
         for step, mutant in planned
@@ -38,18 +44,41 @@ async def check_mutants(case: Case) -> dict[str, Json]:
     return {"mutants": evidence, "distractor_calls": await check_distractors(case)}
 
 
+def _echoed(step: Step, mutant: Mutant, outcome: CallOutcome) -> bool:
+    """Whether something that does not exist comes back where the answer would be.
+
+    A key beside the answer keeps guesses out, for the tool answers with it for its entity alone.
+    """
+    if step.target.key or mutant.kind not in ("unknown", "option"):
+        return False
+    return any(
+        solves(Target(matcher=Matcher.text, value=value, field=step.target.field), outcome.value)
+        for value in mutant.arguments.values()
+        if is_odd(value)
+    )
+
+
 def _check_goal(step: Step, tried: list[tuple[Mutant, CallOutcome]]) -> Json:
     goal, target = step.goal, step.target
-    if len(tried) < LEAST_MUTANTS:
+    wrong = sum(mutant.kind not in SHORT_CUTS for mutant, _ in tried)
+    if wrong < LEAST_MUTANTS:
         raise Finding(
-            f"only {len(tried)} wrong calls can be made for goal {goal.id!r}, at least "
+            f"only {wrong} wrong calls can be made for goal {goal.id!r}, at least "
             f"{LEAST_MUTANTS} are needed: give the tool parameters with more possible values"
         )
     anywhere = target.model_copy(update={"key": {}})
     for mutant, outcome in tried:
         call = shown(step.call.tool, mutant.arguments)
+        if mutant.kind in SHORT_CUTS and not answered(outcome):
+            continue
         if solves(target, outcome.value):
             raise Finding(f"goal {goal.id!r} is solved by a wrong call ({mutant.kind})", call=call)
+        if answered(outcome) and _echoed(step, mutant, outcome):
+            raise Finding(
+                f"the tool of goal {goal.id!r} gives back an argument where its answer is looked "
+                "for: whoever passes guesses solves it",
+                call=call,
+            )
         if mutant.kind == "unknown" and answered(outcome) and solves(anywhere, outcome.value):
             raise Finding(
                 f"the tool of goal {goal.id!r} gives its answer for what does not exist", call=call
@@ -62,4 +91,9 @@ def _check_goal(step: Step, tried: list[tuple[Mutant, CallOutcome]]) -> Json:
     others = sum(not solves(anywhere, outcome.value) for outcome in decoys)
     if not others:
         raise Finding(f"constant: every decoy of goal {goal.id!r} has the same answer as the goal")
-    return {"wrong": len(tried), "decoys_answered": len(decoys), "decoys_other_answer": others}
+    return {
+        "wrong": wrong,
+        "short_cuts": len(tried) - wrong,
+        "decoys_answered": len(decoys),
+        "decoys_other_answer": others,
+    }

@@ -15,6 +15,11 @@ from astra.rewards import same_number
 from astra.text import as_date, as_number, contains_text, dates_in, numbers_in
 from astra.types import Json, Scalar, Tool
 
+_STRUCTURE = frozenset({"properties", "items", "type", "required"})
+_VALUES = frozenset({"const", "default", "enum", "examples"})
+_LEAST_BOUND = 1000
+"""Smaller bounds and lengths of a parameter (from 1 to 100, say) tell nothing."""
+
 _numbers = lru_cache(maxsize=1024)(numbers_in)
 _dates = lru_cache(maxsize=1024)(dates_in)
 
@@ -60,21 +65,35 @@ def scalars(value: Json) -> Iterator[Scalar | None]:
 
 
 def document_text(tool: Tool) -> str:
-    """All that a document says: names, descriptions, enums, defaults, examples, one per line."""
+    """All that a document says: names, descriptions, values, patterns, bounds, one per line."""
     document = tool.document
     parts = [_spaced(document.name), document.description, *_schema_text(document.parameters)]
     return "\n".join(parts)
 
 
 def _schema_text(schema: dict[str, Json]) -> Iterator[str]:
-    for keyword in ("title", "description", "const", "default", "enum", "examples"):
-        if keyword in schema:
-            yield from (str(leaf) for leaf in scalars(schema[keyword]))
+    for keyword, value in schema.items():
+        small = isinstance(value, int | float) and abs(value) < _LEAST_BOUND
+        if keyword not in _STRUCTURE and not (small and keyword not in _VALUES):
+            yield from (str(leaf) for leaf in _said(value))
     for name, child in schema.get("properties", {}).items():
         yield _spaced(name)
         yield from _schema_text(child)
     if "items" in schema:
         yield from _schema_text(schema["items"])
+
+
+def _said(value: Json) -> Iterator[Scalar | None]:
+    """The leaves of a value and the names inside it."""
+    if isinstance(value, dict):
+        for name, child in value.items():
+            yield name
+            yield from _said(child)
+    elif isinstance(value, list):
+        for child in value:
+            yield from _said(child)
+    else:
+        yield value
 
 
 def _spaced(name: str) -> str:

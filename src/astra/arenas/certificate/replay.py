@@ -19,9 +19,14 @@ from astra.arenas.certificate.case import (
     shown,
     value_of,
 )
+from astra.calls import as_sent
 from astra.ports import CallOutcome
 from astra.rewards import solves
+from astra.rollout import RolloutLimits
 from astra.types import Json, canonical_json
+
+LONGEST = RolloutLimits().result_characters
+"""Characters of a result that a rollout sends and scores whole."""
 
 
 async def check_replay(case: Case) -> dict[str, Json]:
@@ -35,6 +40,12 @@ async def check_replay(case: Case) -> dict[str, Json]:
             _compare(seen, call, outcome, f"replay {name!r}")
             if not solves(step.target, value):
                 raise Finding(f"{call.what} does not solve it: {short(value)}", goal=step.goal.id)
+            if name == REPLAYS[0] and not solves(step.target, as_sent(value, LONGEST)[1]):
+                raise Finding(
+                    f"the result of {call.what} has over {LONGEST} characters: a rollout cuts it, "
+                    "so that it does not solve the goal",
+                    goal=step.goal.id,
+                )
             case.outputs.setdefault(step.goal.id, value)
     return {"episodes": len(REPLAYS), "calls": len(REPLAYS) * len(calls)}
 

@@ -5,6 +5,8 @@ Distractors' documents are held to the same. Not covered: whether a description 
 
 from __future__ import annotations
 
+import re
+
 from astra.arenas.certificate.case import Case, Finding, short
 from astra.arenas.certificate.documents import document_problem, validator
 from astra.types import Json, canonical_json
@@ -13,6 +15,11 @@ MAX_DECOYS = 32
 """Decoys of one goal; all are called."""
 MAX_DATA = 2_000_000
 """Characters of one tool's data as canonical JSON."""
+MAX_QUESTION = 20_000
+"""Characters of the main question, or of a goal's."""
+MAX_GOALS = 64
+MAX_DISTRACTORS = 256
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 
 
 def check_schema(case: Case) -> dict[str, Json]:
@@ -24,6 +31,7 @@ def check_schema(case: Case) -> dict[str, Json]:
         size = len(canonical_json(tool.data))
         if size > MAX_DATA:
             raise Finding(f"data of tool {tool.name!r}: {size} characters, at most {MAX_DATA}")
+    _check_sizes(case)
     used: set[str] = set()
     for goal in case.arena.goals:
         if (goal.call is None) != (goal.target is None):
@@ -49,3 +57,22 @@ def check_schema(case: Case) -> dict[str, Json]:
     if unused := sorted(set(case.tools) - used):
         raise Finding(f"no goal uses the tools {unused!r}: an unused tool is a distractor")
     return {"documents": len(case.arena.tools) + len(case.distractors)}
+
+
+def _check_sizes(case: Case) -> None:
+    """Every later check takes time that grows with these."""
+    arena = case.arena
+    if len(arena.goals) > MAX_GOALS or len(case.distractors) > MAX_DISTRACTORS:
+        raise Finding(
+            f"{len(arena.goals)} goals and {len(case.distractors)} distractors: at most "
+            f"{MAX_GOALS} and {MAX_DISTRACTORS}"
+        )
+    questions = {"the main question": arena.question}
+    questions |= {f"the question of goal {goal.id!r}": goal.question for goal in arena.goals}
+    for what, question in questions.items():
+        if len(question) > MAX_QUESTION:
+            raise Finding(f"{what} has {len(question)} characters, at most {MAX_QUESTION}")
+        if found := _CONTROL.search(question):
+            raise Finding(f"{what} holds the control character {found[0]!r}")
+        if not question.strip():
+            raise Finding(f"{what} is empty")

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import itertools
 import random
+import re
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import NamedTuple
@@ -33,8 +34,19 @@ class Mutant(NamedTuple):
     """A wrong call to a goal's tool."""
 
     kind: str
-    """`decoy`, `other_goal`, `enum`, `number`, `date`, `unknown`, `flip`, `swap` or `list`."""
+    """`decoy`, `other_goal`, `enum`, `number`, `date`, `unknown`, `flip`, `swap` or `list`; of
+    `short_cuts` also `everything` and `option`."""
     arguments: dict[str, Json]
+
+
+WILDCARDS = ("*", "%", "all")
+MOST_OPTIONS = 8
+"""Changes of optional arguments tried per goal."""
+NONCE = "qxzjkv vkjzxq"
+ODD_NUMBER = 7919
+_NONCE = re.compile("[qxzjkv]{6}")
+_LEAST_INITIAL = 5
+"""Characters of an argument whose first letter alone must not do."""
 
 
 # --- comparing calls -------------------------------------------------------------------------
@@ -98,6 +110,47 @@ def wrong_calls(case: Case, step: Step, rng: random.Random) -> list[Mutant]:
     return list(found.values())
 
 
+def short_cuts(case: Case, step: Step) -> list[Mutant]:
+    """Calls that ask for everything at once, or ask for another entity with other options."""
+    tool = case.tools[step.call.tool]
+    schemas, right = parameters_of(tool), step.call.arguments
+    names = significant(tool, right)
+    free = [n for n in names if isinstance(right.get(n), str) and "enum" not in schemas[n]]
+    asked = [dict.fromkeys(free, wildcard) for wildcard in WILDCARDS]
+    asked += [{name: wildcard} for name in free[: len(free) > 1 and 2] for wildcard in WILDCARDS]
+    asked += [{name: right[name][:1]} for name in free if len(right[name]) >= _LEAST_INITIAL]
+    found = [Mutant("everything", right | changes) for changes in asked if changes]
+    if step.goal.decoys:
+        base = step.goal.decoys[0]
+        options = [
+            Mutant("option", base | {name: value})
+            for name, schema in schemas.items()
+            if name not in names
+            for value in _options(schema)
+            if base.get(name, schema.get("default")) != value
+        ]
+        found += options[:MOST_OPTIONS]
+    same = canonical(tool, right)
+    return [
+        mutant
+        for mutant in found
+        if canonical(tool, mutant.arguments) != same
+        and all(accepts(schemas[name], value) for name, value in mutant.arguments.items())
+    ]
+
+
+def _options(schema: dict[str, Json]) -> list[Json]:
+    """Values of an optional parameter that may change what is returned."""
+    if offered := _offered(schema):
+        return offered
+    if "array" in types_of(schema):
+        return [inner] if (inner := _options(schema["items"])) else []
+    kinds = types_of(schema)
+    return (
+        [NONCE] if "string" in kinds else [ODD_NUMBER] if {"integer", "number"} & {*kinds} else []
+    )
+
+
 def _made(
     tool: Tool, gold: dict[str, Json], names: list[str], rng: random.Random
 ) -> Iterator[Mutant]:
@@ -124,6 +177,13 @@ def _made(
             if name not in names:
                 for value in _offered(schema):
                     yield Mutant(mutant.kind, mutant.arguments | {name: value})
+
+
+def is_odd(value: Json) -> bool:
+    """Whether an argument was made up here, so that nothing has it by chance."""
+    if isinstance(value, str):
+        return _NONCE.search(value) is not None
+    return value == ODD_NUMBER
 
 
 def _offered(schema: dict[str, Json]) -> list[Json]:
