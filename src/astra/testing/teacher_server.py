@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from http import HTTPStatus
 from types import TracebackType
 from typing import Any, Literal, NamedTuple, Self
@@ -317,7 +318,7 @@ def read_asked(body: Json, prompts: Mapping[str, Prompt[Any, Any]]) -> Asked:
     prompt, index, choices = prompts[task.prompt], body.get("seed") or 0, body.get("n") or 1
     if not isinstance(index, int) or not isinstance(choices, int) or not 1 <= choices <= 128:
         raise ValueError("`seed` and `n` must be integers, `n` from 1 to 128")
-    schema = prompt.given.model_json_schema()
+    schema = _schema(prompt.given)
     try:
         given = prompt.given.model_validate(_filled(task.given, schema, schema.get("$defs", {})))
     except ValidationError as error:
@@ -330,6 +331,11 @@ def read_asked(body: Json, prompts: Mapping[str, Prompt[Any, Any]]) -> Asked:
         task=content_hash([prompt.name, task.given, index]),
         tokens=sum(_tokens(str(message.get("content"))) for message in messages),
     )
+
+
+@cache
+def _schema(record: type[Record]) -> dict[str, Json]:
+    return record.model_json_schema()
 
 
 def _filled(value: Json, schema: dict[str, Json], types: Mapping[str, Json]) -> Json:
