@@ -11,7 +11,7 @@ import asyncio
 import time
 from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, Protocol
+from typing import Any, Generic, Literal, Protocol
 
 from astra.errors import ConfigError, ModelBadReply, ModelRejects, TeacherError
 from astra.ports import Reply, Sampling
@@ -19,7 +19,7 @@ from astra.teacher.cache import AnswerCache, Recorded
 from astra.teacher.cost import Costs
 from astra.teacher.parse import as_record, read_reply
 from astra.teacher.prompt import In, Out, Prompt
-from astra.teacher.render import Templates, is_closed, reply_schema
+from astra.teacher.render import Templates, is_closed, reply_schema, schema_hash
 from astra.types import Json, Message, Usage, content_hash
 
 Form = Literal["schema", "json", "text"]
@@ -51,10 +51,11 @@ class Completer(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
+class _Asked(Generic[Out]):
     """An answer with what it took."""
 
     value: Json
+    record: Out
     requests: int
     usage: Usage
     seconds: float
@@ -117,11 +118,10 @@ class ModelTeacher:
             flight = _Flight(self._answer(prompt, given, messages, key, index))
             self._flights[key] = flight
         try:
-            value = await flight.result()
+            return await flight.result()
         finally:
             if flight.over and self._flights.get(key) is flight:
                 del self._flights[key]
-        return self._record(prompt, value)
 
     def _key(self, prompt: Prompt[In, Out], messages: list[Message], index: int) -> str:
         sampling = self._sampling
@@ -130,7 +130,7 @@ class ModelTeacher:
                 "prompt": prompt.name,
                 "version": prompt.version,
                 "messages": [[message.role, message.content] for message in messages],
-                "schema": reply_schema(prompt.wanted),
+                "schema": schema_hash(prompt.wanted),
                 "model": self._model.name,
                 "sampling": [
                     sampling.temperature,
@@ -158,7 +158,7 @@ class ModelTeacher:
         messages: list[Message],
         key: str,
         index: int,
-    ) -> Json:
+    ) -> Out:
         asked = await self._asked(prompt, given, messages, index)
         self.costs.answered(prompt.name)
         if self._cache is not None:
@@ -175,11 +175,11 @@ class ModelTeacher:
                     seconds=round(asked.seconds, 3),
                 )
             )
-        return asked.value
+        return asked.record
 
     async def _asked(
         self, prompt: Prompt[In, Out], given: In, messages: list[Message], index: int
-    ) -> _Asked:
+    ) -> _Asked[Out]:
         """Ask until an answer can be used, at most `attempts` times."""
         talk, usage, start = list(messages), Usage(), time.monotonic()
         problem, said = "", ""
@@ -189,13 +189,13 @@ class ModelTeacher:
             usage += reply.usage
             said = reply.message.content
             try:
-                value, _ = read_reply(reply, prompt.wanted)
+                value, record = read_reply(reply, prompt.wanted)
             except ValueError as error:
                 problem = str(error)
                 # Only the last try is shown again: what counts is what is wrong with it.
                 talk = [*messages, _shown(reply.message), self._templates.again(given, problem)]
                 continue
-            return _Asked(value, attempt, usage, time.monotonic() - start)
+            return _Asked(value, record, attempt, usage, time.monotonic() - start)
         self.costs.failed(prompt.name)
         raise TeacherError(
             f"prompt {prompt.name!r} got no usable answer from {self.name!r} in {self._attempts} "
@@ -268,13 +268,13 @@ def _shown(message: Message) -> Message:
 class _Flight:
     """A request that several may wait for. It is cancelled when nobody waits any more."""
 
-    def __init__(self, work: Coroutine[Any, Any, Json]) -> None:
+    def __init__(self, work: Coroutine[Any, Any, Any]) -> None:
         self._task = asyncio.create_task(work)
         self._waiting = 0
         self.over = False
         """Whether it is too late to wait for it."""
 
-    async def result(self) -> Json:
+    async def result(self) -> Any:
         self._waiting += 1
         try:
             return await asyncio.shield(self._task)

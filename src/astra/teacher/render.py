@@ -23,7 +23,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError
 from astra.errors import ConfigError
 from astra.teacher.arenas import ALL
 from astra.teacher.prompt import Prompt
-from astra.types import Json, Message, Record
+from astra.types import Json, Message, Record, content_hash
 
 OURS = Path(__file__).parent / "prompts"
 SHARED = ("_system", "_again", "_code")
@@ -46,7 +46,7 @@ class Task(NamedTuple):
 
 def fenced(value: Json) -> str:
     """A value as the block that marks it as data. Nothing in the value can end the block."""
-    text = json.dumps(value, ensure_ascii=False, indent=1, allow_nan=False)
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False)
     return "<data>\n" + text.replace("</", r"<\/") + "\n</data>"
 
 
@@ -91,6 +91,7 @@ class Templates:
         )
         filters: dict[str, Any] = {"fenced": fenced, "without": without, "json": _json}
         self._environment.filters.update(filters)
+        self._systems: dict[tuple[Prompt[Any, Any], str], Message] = {}
         self._compiled: dict[tuple[str, str], tuple[Path, Any]] = {}
         if folder is not None:
             _check_names(folder, [*(prompt.name for prompt in prompts), *SHARED])
@@ -117,9 +118,12 @@ class Templates:
             "language": language,
             "schema": schema_text(prompt.wanted),
         }
-        system = prompt.system or self._render("_system", language, known)
+        system = self._systems.get((prompt, language))
+        if system is None:
+            text = prompt.system or self._render("_system", language, known)
+            system = self._systems[prompt, language] = Message(role="system", content=text)
         user = self._render(prompt.name, language, {**known, "task": task})
-        return [Message(role="system", content=system), Message(role="user", content=user)]
+        return [system, Message(role="user", content=user)]
 
     def again(self, given: Record, problem: str) -> Message:
         """What is said after a reply that could not be used."""
@@ -198,6 +202,12 @@ def _tidy(schema: Json) -> Json:
 def schema_text(wanted: type[Record]) -> str:
     """The schema as it stands in a message."""
     return json.dumps(reply_schema(wanted), ensure_ascii=False, separators=(",", ":"))
+
+
+@cache
+def schema_hash(wanted: type[Record]) -> str:
+    """The schema as it stands in the key of an answer."""
+    return content_hash(reply_schema(wanted))
 
 
 @cache
