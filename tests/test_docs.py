@@ -7,6 +7,7 @@ import re
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -27,8 +28,10 @@ def commands() -> list[str]:
     return list(found)
 
 
-def _answer(_index: int, _body: object) -> Message:
-    return Message(role="assistant", content="I don't know.")
+def _answer(_index: int, body: Any) -> Message:
+    asked = "`paraphrase`" in body["messages"][0]["content"]
+    said = '{"question": "How high is Kilimanjaro?"}' if asked else "I don't know."
+    return Message(role="assistant", content=said)
 
 
 @pytest.fixture(scope="module")
