@@ -39,7 +39,7 @@ class Recorded(Record):
 class AnswerCache:
     """Answers on record, found by key. Use it as a context: it holds the folder's lock.
 
-    Memory: some 100 bytes per answer, whatever the size of the answers.
+    Memory: some 120 bytes per answer, whatever the size of the answers.
     """
 
     def __init__(self, folder: RunFolder, name: str = NAME) -> None:
