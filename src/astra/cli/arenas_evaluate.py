@@ -13,10 +13,17 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 
-from astra.arenas.folder import read_arenas
+from astra.arenas.folder import ARENAS, read_arenas
 from astra.cli.console import err, out, plain, print_json
 from astra.cli.options import AsJson, Run, SandboxLevel
 from astra.errors import ConfigError
@@ -27,7 +34,7 @@ from astra.ports import Sampling
 from astra.rewards import Reward
 from astra.rollout import RolloutLimits
 from astra.sandbox import open_sandbox
-from astra.store import to_line
+from astra.store import RunFolder, to_line
 
 _GROUPS = (("scenario", "by_scenario"), ("hops", "by_hops"), ("language", "by_language"))
 
@@ -78,6 +85,7 @@ def evaluate_command(
     if (policy_name is None) == (model is None):
         raise ConfigError("say who plays: either --policy NAME, or --model NAME --base-url URL")
     arenas = _at_least_one(islice(read_arenas(run, split), limit), run, split)
+    total = samples * sum(1 for _ in islice(_of_split(run, split), limit))
     path = out_path or run / f"episodes-{_label(policy_name or model or '')}.jsonl"
     limits = RolloutLimits(
         turns=turns, sampling=Sampling(temperature=temperature, max_tokens=max_tokens)
@@ -88,7 +96,7 @@ def evaluate_command(
             _player(policy_name, model, base_url, _key(api_key_env), seed) as player,
             open_sandbox(sandbox) as server,
         ):
-            with _Episodes(path, quiet=as_json) as episodes:
+            with _Episodes(path, total, quiet=as_json) as episodes:
                 return await evaluate(
                     arenas,
                     player,
@@ -138,6 +146,13 @@ def _label(name: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "model"
 
 
+def _of_split(run: Path, split: str | None) -> Iterator[object]:
+    """As many as there are arenas of the split; what does not fit is for the reading to say."""
+    for _, row in RunFolder.open(run).values(ARENAS):
+        if split in (None, row.get("split")):
+            yield row
+
+
 def _at_least_one(arenas: Iterator[Shown], run: Path, split: str | None) -> Iterator[Shown]:
     """The arenas; ConfigError when there are none, so that an empty report never looks fine."""
     first = next(arenas, None)
@@ -152,17 +167,21 @@ def _at_least_one(arenas: Iterator[Shown], run: Path, split: str | None) -> Iter
 class _Episodes:
     """Writes the episodes as they come and shows how many there are."""
 
-    def __init__(self, path: Path, *, quiet: bool) -> None:
+    def __init__(self, path: Path, total: int, *, quiet: bool) -> None:
         self._path = path
         self._progress = Progress(
-            SpinnerColumn(),
-            TextColumn("{task.completed} episodes, {task.fields[failed]} failures of ours"),
+            TextColumn("episodes"),
+            BarColumn(bar_width=None),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[failed]} failed"),
             TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
             console=err(),
             transient=True,
             disable=quiet or not sys.stderr.isatty(),
         )
-        self._task = self._progress.add_task("episodes", total=None, failed=0)
+        self._task = self._progress.add_task("episodes", total=total, failed=0)
         self._failed = 0
 
     def __enter__(self) -> _Episodes:

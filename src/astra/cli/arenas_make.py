@@ -1,4 +1,4 @@
-"""`astra arenas make`: from a user's tables to a run folder of certified arenas."""
+"""`astra arenas make`: from tables, questions, a corpus or domains to certified arenas."""
 
 from __future__ import annotations
 
@@ -17,6 +17,10 @@ from rich.padding import Padding
 from astra.arenas.distract import Mode
 from astra.arenas.folder import read_arenas
 from astra.arenas.pipeline import MixOptions, make
+from astra.arenas.synthesis.decompose import DecomposeOptions
+from astra.arenas.synthesis.line import LineOptions
+from astra.arenas.synthesis.sources import Material
+from astra.arenas.synthesis.validate import Threshold
 from astra.arenas.tables.load import load
 from astra.arenas.tables.load_options import read_options
 from astra.arenas.tables.profile import profile
@@ -28,6 +32,16 @@ from astra.arenas.tables.source import (
     SourceOptions,
     TableSource,
     fingerprint,
+)
+from astra.cli.arenas_make_model import (
+    TeacherOptions,
+    dry_run,
+    make_tables_paraphrased,
+    make_with_teacher,
+    material_fingerprint,
+    print_estimate,
+    read_material,
+    spent,
 )
 from astra.cli.console import err, out, plain, print_json
 from astra.cli.options import AsJson, Level, SandboxLevel
@@ -53,6 +67,8 @@ class Job:
     out: Path
     concurrency: int
     sandbox: Level
+    teacher: TeacherOptions | None = None
+    """Puts questions into other words; None: they stay as the grammar made them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,15 +79,17 @@ class Made:
     draws: dict[str, int]
     """How the planner's draws ended."""
     sandbox: str
+    teacher: dict[str, Json] | None = None
+    """What the run folder's teacher has cost so far; None: there was none."""
 
     @property
     def arenas(self) -> int:
-        return self.reports["arenas"].accepted
+        return self.reports["arenas"].accepted if "arenas" in self.reports else 0
 
-    def as_json(self, job: Job) -> Json:
+    def as_json(self, out_folder: Path) -> Json:
         """The report as `--json` prints it."""
         return {
-            "out": str(job.out),
+            "out": str(out_folder),
             "arenas": self.arenas,
             "sandbox": self.sandbox,
             "stages": {
@@ -85,28 +103,46 @@ class Made:
                 for name, report in self.reports.items()
             },
             "draws": self.draws,
+            **({"teacher": self.teacher} if self.teacher else {}),
         }
 
 
 def make_command(
+    out_folder: Annotated[
+        Path, typer.Option("--out", help="The run folder to write.", show_default=False)
+    ],
     tables: Annotated[
-        list[Path],
+        list[Path] | None,
         typer.Option(
             "--tables",
             help="A folder or file: CSV, TSV, JSON(L), Parquet, SQLite, DuckDB. Repeatable.",
             show_default=False,
         ),
-    ],
-    out_folder: Annotated[
-        Path, typer.Option("--out", help="The run folder to write.", show_default=False)
-    ],
-    count: Annotated[int, typer.Option(min=1, help="How many certified arenas.")] = 100,
+    ] = None,
+    questions: Annotated[
+        Path | None, typer.Option(help="JSONL of {question, domain}. Needs --model.")
+    ] = None,
+    corpus: Annotated[
+        Path | None,
+        typer.Option(help="Folder of .txt/.md, or JSONL of {domain, knowledge_corpus}. --model."),
+    ] = None,
+    domains: Annotated[
+        Path | None, typer.Option(help="JSONL of {domain, knowledge_corpus}. Needs --model.")
+    ] = None,
+    count: Annotated[
+        int | None,
+        typer.Option(min=1, help="How many certified arenas.  [default: 100, or all questions]"),
+    ] = None,
     hops: Annotated[
         str, typer.Option(help="Sub-questions per arena, answer nodes included: least:most.")
     ] = "1:5",
     languages: Annotated[
-        str, typer.Option(help="en, zh, or both; with shares as in en=0.5,zh=0.5.")
-    ] = "en",
+        str | None,
+        typer.Option(
+            help="en, zh, or both; of tables with shares as in en=0.5,zh=0.5.  "
+            "[default: en of tables, all of other sources]"
+        ),
+    ] = None,
     scenarios: Annotated[
         str | None,
         typer.Option(help="Shares, as in single_hop=1,multi_hop=3; default: the paper's."),
@@ -134,11 +170,46 @@ def make_command(
     tables_config: Annotated[
         Path | None, typer.Option(help="TOML file whose [tables.*] describe the tables.")
     ] = None,
-    concurrency: Annotated[int, typer.Option(min=1, help="Arenas certified at once.")] = 8,
+    model: Annotated[str | None, typer.Option(help="The teacher: a model of the endpoint.")] = None,
+    base_url: Annotated[
+        str | None, typer.Option(help="The teacher's OpenAI-compatible endpoint, up to /v1.")
+    ] = None,
+    api_key_env: Annotated[
+        str | None, typer.Option(help="Environment variable with the teacher's key.")
+    ] = None,
+    temperature: Annotated[
+        float | None, typer.Option(min=0, help="The teacher's.  [default: the endpoint's]")
+    ] = None,
+    paraphrase: Annotated[
+        bool, typer.Option("--paraphrase", help="Let the teacher reword questions of tables.")
+    ] = False,
+    judges: Annotated[int, typer.Option(min=1, help="Verdicts per point of validation.")] = 3,
+    threshold: Annotated[
+        str, typer.Option(help="Least quality score, as in 0.9, or a percentile, as in p90.")
+    ] = "0.9",
+    tries: Annotated[int, typer.Option(min=1, help="Tries per tool, the first included.")] = 4,
+    prompts: Annotated[
+        Path | None, typer.Option(help="Folder of prompt templates that go before ours.")
+    ] = None,
+    prices: Annotated[
+        Path | None, typer.Option(help='TOML file with [prices."model-name"].')
+    ] = None,
+    budget: Annotated[
+        float | None, typer.Option(min=0, help="Most that the run folder may cost, by --prices.")
+    ] = None,
+    no_cache: Annotated[
+        bool, typer.Option("--no-cache", help="Ask again what was already answered.")
+    ] = False,
+    dry: Annotated[
+        bool, typer.Option("--dry-run", help="Estimate the teacher's cost and ask nobody.")
+    ] = False,
+    concurrency: Annotated[int, typer.Option(min=1, help="Arenas worked on at once.")] = 8,
     sandbox: SandboxLevel = "auto",
     as_json: AsJson = False,
 ) -> None:
-    """Make certified arenas from tables. Run it again to go on after a stop.
+    """Make certified arenas from tables, or with a teacher from questions, a corpus or domains.
+
+    Run it again to go on after a stop: nothing is paid for twice.
 
     \b
     Examples:
@@ -146,32 +217,114 @@ def make_command(
       astra arenas make --tables sales.csv --tables shops.db --hops 2:4 --out runs/sales
       astra arenas make --tables data/ --languages en,zh --distractors none --out runs/both
       astra arenas make @arenas.toml --count 1000
+      astra arenas make --questions q.jsonl --model NAME --base-url URL --out runs/q
+      astra arenas make --corpus notes/ --hops 3:5 --model NAME --base-url URL --out runs/notes
+      astra arenas make --tables data/ --paraphrase --model NAME --base-url URL --out runs/words
     """
+    teacher = _teacher(
+        model,
+        base_url,
+        api_key_env=api_key_env,
+        temperature=temperature,
+        prices=prices,
+        budget=budget,
+        cache=not no_cache,
+        prompts=prompts,
+    )
+    mix = MixOptions(distractors, per_band, seed)
+    embedder = _embedder(embed_model, embed_base_url, embed_api_key_env)
+    if not tables:
+        if teacher is None or paraphrase:
+            raise ConfigError(
+                "give --tables; or --questions, --corpus or --domains with --model and --base-url"
+                + (" and without --paraphrase, which is for tables" if paraphrase else "")
+            )
+        material = read_material(questions, corpus, domains)
+        wanted = count or (len(material) if questions else 100)
+        line = LineOptions(
+            count=wanted,
+            decompose=DecomposeOptions(_hops(hops), _scenarios(scenarios), seed),
+            judges=judges,
+            threshold=Threshold.parse(threshold),
+            tries=tries,
+            test_share=test_share,
+            mix=mix,
+            concurrency=concurrency,
+        )
+        spoken = list(_languages(languages or ",".join(get_args(Language))))
+        if dry:
+            print_estimate(dry_run(material, spoken, line, teacher), as_json=as_json)
+            return
+        config = {
+            "source": str(questions or corpus or domains),
+            "fingerprint": material_fingerprint(material),
+            "languages": spoken,
+            **line.config(embedder.name),
+            "teacher": teacher.config(),
+        }
+        made = asyncio.run(
+            _with_teacher(material, spoken, line, teacher, config, out_folder, embedder, sandbox)
+        )
+        _finish(made, out_folder, wanted, as_json=as_json)
+        if made.arenas < (wanted if count else 1):
+            raise typer.Exit(1)
+        return
+    _check_tables_options(questions, corpus, domains, teacher, paraphrase=paraphrase, dry=dry)
     job = Job(
         tables=tables,
         options=read_options(tables_config, alone=False) if tables_config else TablesOptions(),
         source=SourceOptions(
             hops=_hops(hops),
-            languages=_languages(languages),
+            languages=_languages(languages or "en"),
             scenarios=_scenarios(scenarios),
             test_share=test_share,
             seed=seed,
             max_rows=max_rows,
         ),
-        mix=MixOptions(distractors, per_band, seed),
-        embedder=_embedder(embed_model, embed_base_url, embed_api_key_env),
-        count=count,
+        mix=mix,
+        embedder=embedder,
+        count=count or 100,
         out=out_folder,
         concurrency=concurrency,
         sandbox=sandbox,
+        teacher=teacher,
     )
     made = asyncio.run(make_from_tables(job, err(), _print_schema))
-    if as_json:
-        print_json(made.as_json(job))
-    else:
-        _print(made, job)
-    if made.arenas < count:
+    _finish(made, job.out, job.count, as_json=as_json)
+    if made.arenas < job.count:
         raise typer.Exit(1)
+
+
+def _finish(made: Made, out_folder: Path, count: int, *, as_json: bool) -> None:
+    if as_json:
+        print_json(made.as_json(out_folder))
+    else:
+        _print(made, out_folder, count)
+
+
+async def _with_teacher(
+    material: list[Material],
+    languages: list[Language],
+    line: LineOptions,
+    teacher: TeacherOptions,
+    config: dict[str, Json],
+    out_folder: Path,
+    embedder: Embedder,
+    level: Level,
+) -> Made:
+    folder = RunFolder.create(out_folder, config, seeds={"seed": line.seed})
+    async with open_sandbox(level) as sandbox:
+        reports = await make_with_teacher(
+            folder,
+            material,
+            languages,
+            line,
+            teacher,
+            sandbox=sandbox,
+            embedder=embedder,
+            console=err(),
+        )
+        return Made(reports, {}, sandbox.level, spent(folder))
 
 
 async def make_from_tables(
@@ -186,6 +339,19 @@ async def make_from_tables(
             job.out, _config(job, fingerprint(tables, schema)), seeds={"seed": job.source.seed}
         )
         async with open_sandbox(job.sandbox) as sandbox:
+            if job.teacher is not None:
+                reports = await make_tables_paraphrased(
+                    folder,
+                    lambda: TableSource(tables, schema, job.source).candidates(),
+                    job.teacher,
+                    count=job.count,
+                    sandbox=sandbox,
+                    embedder=job.embedder,
+                    mix=job.mix,
+                    concurrency=job.concurrency,
+                    console=console,
+                )
+                return Made(reports, {}, sandbox.level, spent(folder))
             reports = await make(
                 source.candidates(),
                 folder,
@@ -204,7 +370,7 @@ def _print_schema(console: Console, schema: Schema) -> None:
     for line in describe(schema):
         text = line.lstrip()
         if console.is_terminal or text.startswith("note: "):
-            console.print(Padding(plain(text), (0, 0, 0, len(line) - len(text))))
+            console.print(Padding(plain(text), (0, 0, 0, len(line) - len(text)), expand=False))
 
 
 def _config(job: Job, tables: str) -> dict[str, Json]:
@@ -220,6 +386,7 @@ def _config(job: Job, tables: str) -> dict[str, Json]:
         "test_share": source.test_share,
         "max_rows": source.max_rows,
         "seed": source.seed,
+        "paraphrase": None if job.teacher is None else job.teacher.config(),
         "distractors": {
             "mode": job.mix.mode,
             "per_band": job.mix.per_band,
@@ -228,11 +395,11 @@ def _config(job: Job, tables: str) -> dict[str, Json]:
     }
 
 
-def _print(made: Made, job: Job) -> None:
+def _print(made: Made, out_folder: Path, count: int) -> None:
     console = out()
     seconds = sum(report.seconds for report in made.reports.values())
     console.print(
-        f"{made.arenas} certified arenas in {job.out} "
+        f"{made.arenas} certified arenas in {out_folder} "
         f"(sandbox: {made.sandbox}; {seconds:.1f} s this time)",
         markup=False,
     )
@@ -241,22 +408,73 @@ def _print(made: Made, job: Job) -> None:
             reasons = {**report.rejected, **report.errors}
             listed = ", ".join(f"{number} by {why}" for why, number in sorted(reasons.items()))
             console.print(f"  {name}: set aside {listed} (`stats` says more)", markup=False)
-    if made.arenas < job.count:
+    if made.teacher is not None:
+        console.print(f"  teacher: {made.teacher['said']}", markup=False)
+    if made.arenas < count:
         console.print(
-            f"  {job.count} were asked for: `astra arenas stats {job.out}` says why the others "
+            f"  {count} were asked for: `astra arenas stats {out_folder}` says why the others "
             "fell out",
             markup=False,
         )
-    for arena, _ in islice(read_arenas(job.out), 1):
+    for arena, _ in islice(read_arenas(out_folder), 1):
         console.print(
-            f"next: astra arenas show {job.out} {arena.id}\n"
-            f"  or: astra arenas evaluate {job.out} --policy gold",
+            f"next: astra arenas show {out_folder} {arena.id}\n"
+            f"  or: astra arenas evaluate {out_folder} --policy gold",
             markup=False,
             soft_wrap=True,
         )
 
 
 # --- reading options -------------------------------------------------------------------------
+
+
+def _teacher(
+    model: str | None,
+    base_url: str | None,
+    *,
+    api_key_env: str | None,
+    temperature: float | None,
+    prices: Path | None,
+    budget: float | None,
+    cache: bool,
+    prompts: Path | None,
+) -> TeacherOptions | None:
+    if model is None and base_url is None:
+        if api_key_env or budget is not None or prompts:
+            raise ConfigError("--api-key-env, --budget and --prompts are of a teacher: add --model")
+        return None
+    if model is None or base_url is None:
+        raise ConfigError("--model and --base-url go together: give both, or neither")
+    return TeacherOptions(
+        model=model,
+        base_url=base_url,
+        api_key_env=api_key_env,
+        temperature=temperature,
+        prices=prices,
+        budget=budget,
+        cache=cache,
+        prompts=prompts,
+    )
+
+
+def _check_tables_options(
+    questions: Path | None,
+    corpus: Path | None,
+    domains: Path | None,
+    teacher: TeacherOptions | None,
+    *,
+    paraphrase: bool,
+    dry: bool,
+) -> None:
+    """Nothing that is asked for beside tables is left undone without a word."""
+    if questions or corpus or domains:
+        raise ConfigError("give one of --tables, --questions, --corpus and --domains")
+    if paraphrase and teacher is None:
+        raise ConfigError("--paraphrase needs a teacher: add --model and --base-url")
+    if teacher is not None and not paraphrase:
+        raise ConfigError("tables need no teacher: add --paraphrase, or leave --model out")
+    if dry:
+        raise ConfigError("--dry-run is for --questions, --corpus and --domains")
 
 
 def _hops(text: str) -> tuple[int, int]:

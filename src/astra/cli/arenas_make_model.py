@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from rich.console import Console
 
-from astra.arenas.pipeline import Candidate
+from astra.arenas.pipeline import Candidate, MixOptions
 from astra.arenas.synthesis.estimate import add_line
 from astra.arenas.synthesis.line import Line, LineOptions
 from astra.arenas.synthesis.paraphrase import PARAPHRASED, make_paraphrased
@@ -24,8 +24,8 @@ from astra.arenas.synthesis.sources import (
     read_domains,
     read_questions,
 )
+from astra.cli.console import out, print_json
 from astra.errors import ConfigError
-from astra.models.openai import OpenAIModel
 from astra.ports import Embedder, Sampling, Sandbox
 from astra.stage import Meter, StageReport
 from astra.store import RunFolder
@@ -34,7 +34,7 @@ from astra.teacher.cost import Budget, Costs, Estimate, Estimator, Price, read_p
 from astra.teacher.model import ModelTeacher
 from astra.teacher.prompt import Teacher
 from astra.teacher.render import Templates
-from astra.types import Json, Language, Usage
+from astra.types import Json, Language, Usage, content_hash
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +62,7 @@ class TeacherOptions:
             "model": self.model,
             "temperature": self.temperature,
             "max_tokens": self.max_tokens,
+            "prompts": None if self.prompts is None else str(self.prompts),
         }
 
     def price(self) -> Price | None:
@@ -110,6 +111,8 @@ async def open_teacher(
     options: TeacherOptions, folder: RunFolder, meters: StageMeters
 ) -> AsyncGenerator[ModelTeacher]:
     """The model as a teacher whose answers stand on record in the run folder."""
+    from astra.models.openai import OpenAIModel  # late: a second, for those who have no teacher
+
     spent = sum(stage.dollars for stage in folder.manifest().stages.values())
     costs = Costs(options.price(), Budget(money=options.budget, spent=spent), meters.add)
     model = OpenAIModel(options.model, options.base_url, options.key())
@@ -153,6 +156,45 @@ def dry_run(
     return estimator.result()
 
 
+def material_fingerprint(material: list[Material]) -> str:
+    """A hash of all sources, so that a run resumes only on those it was begun with."""
+    return content_hash([[m.mode, m.domain, m.language, m.text] for m in material])
+
+
+def print_estimate(estimate: Estimate, *, as_json: bool) -> None:
+    """What a dry run found."""
+    if as_json:
+        print_json(estimate.model_dump(mode="json"))
+        return
+    usage = estimate.usage
+    money = "unknown, give --prices" if estimate.money is None else f"{estimate.money:.2f}"
+    console = out()
+    console.print(
+        f"about {estimate.requests} requests, {usage.prompt_tokens} tokens in, "
+        f"{usage.completion_tokens} out, money: {money}",
+        markup=False,
+    )
+    console.print(f"  {estimate.note}", markup=False)
+
+
+def spent(folder: RunFolder) -> dict[str, Json]:
+    """What a run folder's teacher has cost over all runs, per certified arena too."""
+    stages = folder.manifest().stages
+    usage = sum((stage.usage for stage in stages.values()), Usage())
+    money = sum(stage.dollars for stage in stages.values())
+    arenas = stages["arenas"].accepted if "arenas" in stages else 0
+    said = f"{usage.prompt_tokens} tokens in, {usage.completion_tokens} out"
+    if money:
+        said += f", money {money:.4f}"
+        said += f" ({money / arenas:.4f} per arena)" if arenas else ""
+    return {
+        "usage": usage.model_dump(),
+        "money": money,
+        "money_per_arena": money / arenas if arenas else None,
+        "said": said,
+    }
+
+
 # --- making -----------------------------------------------------------------------------------
 
 
@@ -179,11 +221,13 @@ async def make_with_teacher(
 async def make_tables_paraphrased(
     folder: RunFolder,
     candidates: Callable[[], Iterable[Candidate]],
-    line: LineOptions,
     teacher: TeacherOptions,
     *,
+    count: int,
     sandbox: Sandbox,
     embedder: Embedder,
+    mix: MixOptions,
+    concurrency: int,
     console: Console | None = None,
 ) -> dict[str, StageReport]:
     """Table arenas in other words. `candidates` gives the same ones each time it is called."""
@@ -194,11 +238,11 @@ async def make_tables_paraphrased(
             candidates,
             folder,
             teacher=asked,
-            count=line.count,
+            count=count,
             sandbox=sandbox,
             embedder=embedder,
-            mix=line.mix,
-            concurrency=line.concurrency,
+            mix=mix,
+            concurrency=concurrency,
             console=console,
             meter=meters(PARAPHRASED),
         )

@@ -70,10 +70,14 @@ async def _demo(job: Job) -> None:
     console, start = out(), time.perf_counter()
     made = await make_from_tables(job, err(), _print_size)
     if not made.arenas:
-        raise ConfigError("no arena could be made from these tables: see `astra arenas stats`")
+        raise ConfigError(
+            f"no arena could be made from these tables: `astra arenas stats {job.out}` says why"
+        )
+    before = made.reports["arenas"].resumed
     console.print(
         f"made {made.arenas} certified arenas in {time.perf_counter() - start:.1f} s, "
-        f"distractors mixed in (sandbox: {made.sandbox})",
+        f"distractors mixed in (sandbox: {made.sandbox})"
+        + (f"; {before} of them stood in {job.out} before" if before else ""),
         soft_wrap=True,
     )
     async with open_sandbox(job.sandbox) as sandbox:
@@ -86,7 +90,7 @@ async def _demo(job: Job) -> None:
 
 def _print_size(console: Console, schema: Schema) -> None:
     rows = sum(table.rows for table in schema.tables)
-    console.print(f"read {len(schema.tables)} tables, {rows} rows in all")
+    console.print(f"tables: {len(schema.tables)}, rows: {rows}")
 
 
 async def _certified_again(job: Job, sandbox: Sandbox) -> str:
