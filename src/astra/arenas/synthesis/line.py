@@ -36,7 +36,7 @@ from astra.ports import Embedder, Sandbox
 from astra.stage import Meter, StageReport, run
 from astra.store import RunFolder
 from astra.teacher.prompt import Teacher
-from astra.types import Arena
+from astra.types import Arena, Json
 
 STAGES = (DECOMPOSITIONS, JUDGED, VALIDATED, IMPLEMENTED, MERGED)
 """The stages before `candidates`, in order."""
@@ -67,6 +67,25 @@ class LineOptions:
     @property
     def seed(self) -> int:
         return self.decompose.seed
+
+    def config(self, embedder: str) -> dict[str, Json]:
+        """The options for `config.toml`; how fast is not among them."""
+        threshold, asked = self.threshold, self.decompose
+        return {
+            "count": self.count,
+            "hops": list(asked.hops),
+            "scenarios": {scenario.value: share for scenario, share in asked.scenarios.items()},
+            "judges": self.judges,
+            "threshold": f"p{threshold.value:g}" if threshold.percentile else threshold.value,
+            "tries": self.tries,
+            "test_share": self.test_share,
+            "seed": self.seed,
+            "distractors": {
+                "mode": self.mix.mode,
+                "per_band": self.mix.per_band,
+                "embedder": embedder,
+            },
+        }
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,179 @@
+"""`astra arenas make` with a teacher over HTTP: faults, kills, cost, and impossible options."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.synthesis.conftest import WORLD
+
+from astra.arenas.rules import RuleTeacher
+from astra.arenas.synthesis.sources import Material
+from astra.cli.main import run
+from astra.testing.teacher_faults import Fault, FaultPlan
+from astra.testing.teacher_server import TeacherServer
+
+QUICK = tuple(
+    f for f in Fault if f not in (Fault.timeout, Fault.slow, Fault.huge, Fault.rate_limited)
+)
+"""Faults that take no time. The teacher server's own tests have all of them."""
+
+
+@pytest.fixture(scope="module")
+def file(questions: list[Material], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("questions") / "questions.jsonl"
+    rows = [{"question": m.text, "domain": m.domain} for m in questions[:3]]
+    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), "utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def server(rules: RuleTeacher) -> Iterator[TeacherServer]:
+    with TeacherServer(rules) as server:
+        yield server
+
+
+def arguments(file: Path, out: Path, url: str, *more: str) -> list[str]:
+    source = ["--questions", str(file), "--out", str(out)]
+    return ["arenas", "make", *source, "--model", "rules", "--base-url", url, *more]
+
+
+@pytest.fixture(scope="module")
+def made(file: Path, server: TeacherServer, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("made") / "run"
+    assert run(arguments(file, out, server.url)) == 0
+    return out
+
+
+def same(a: Path, b: Path) -> None:
+    for name in ("decompositions", "judged", "implemented", "merged", "candidates", "arenas"):
+        assert (a / f"{name}.jsonl").read_bytes() == (b / f"{name}.jsonl").read_bytes(), name
+
+
+def test_faults_change_no_byte(made: Path, rules: RuleTeacher, file: Path, tmp_path: Path) -> None:
+    with TeacherServer(rules, faults=FaultPlan(0.2, seed=5, kinds=QUICK)) as server:
+        assert run(arguments(file, tmp_path / "run", server.url)) == 0
+        assert sum(server.served().faults.values()) > 10
+    same(made, tmp_path / "run")
+
+
+def test_an_endpoint_that_only_fails_gives_nothing(
+    rules: RuleTeacher, file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    broken = FaultPlan(1.0, kinds=(Fault.malformed_json, Fault.wrong_schema, Fault.empty))
+    with TeacherServer(rules, faults=broken) as server:
+        assert run(arguments(file, tmp_path / "run", server.url, "--json")) == 1
+    said = json.loads(capsys.readouterr().out)
+    assert said["arenas"] == 0
+    assert said["stages"]["decompositions"]["accepted"] == 0
+    assert sum(said["stages"]["decompositions"]["errors"].values()) == 3
+
+
+def test_killed_and_resumed_no_answer_is_paid_for_twice(
+    made: Path, rules: RuleTeacher, file: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    with TeacherServer(rules, latency=0.02) as server:
+        command = [sys.executable, "-m", "astra", *arguments(file, out, server.url)]
+        for wanted in (4, 30):
+            process = subprocess.Popen(
+                command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            )
+            _wait_for(out / "teacher.jsonl", wanted, process)
+            process.send_signal(signal.SIGKILL)
+            process.wait(timeout=30)
+        time.sleep(0.5)  # what was in flight at the kill is still counted
+        sent, recorded = server.served().requests, len(_lines(out / "teacher.jsonl"))
+        assert subprocess.run(command, capture_output=True, timeout=300).returncode == 0
+        rows = [json.loads(line) for line in _lines(out / "teacher.jsonl")]
+        assert server.served().requests - sent == len(rows) - recorded
+        assert recorded >= 30
+        assert subprocess.run(command, capture_output=True, timeout=300).returncode == 0
+        assert server.served().requests - sent == len(rows) - recorded
+    same(made, out)
+    assert len({row["key"] for row in rows}) == len(rows)
+
+
+def _lines(path: Path) -> list[bytes]:
+    data = path.read_bytes() if path.exists() else b""
+    return data[: data.rfind(b"\n") + 1].splitlines()
+
+
+def _wait_for(path: Path, wanted: int, process: subprocess.Popen[bytes]) -> None:
+    for _ in range(3000):
+        if process.poll() is not None or len(_lines(path)) >= wanted:
+            return
+        time.sleep(0.02)
+
+
+def test_cost_is_counted_per_stage_and_arena(
+    rules: RuleTeacher, file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    prices = tmp_path / "prices.toml"
+    prices.write_text("[prices.rules]\ninput = 1.0\noutput = 2.0\n", "utf-8")
+    out = tmp_path / "run"
+    with TeacherServer(rules) as server:
+        asked = arguments(file, out, server.url, "--prices", str(prices), "--json")
+        assert run([*asked, "--dry-run"]) == 0
+        assert json.loads(capsys.readouterr().out)["money"] > 0
+        assert not out.exists() and server.served().requests == 0
+        assert run([*asked, "--budget", "0.0001"]) == 2
+        assert "budget" in capsys.readouterr().err
+        assert run(asked) == 0
+    teacher = json.loads(capsys.readouterr().out)["teacher"]
+    stages = json.loads((out / "manifest.json").read_text("utf-8"))["stages"]
+    for stage in ("decompositions", "judged", "implemented"):
+        assert stages[stage]["dollars"] > 0 and stages[stage]["usage"]["prompt_tokens"] > 0
+    assert teacher["money"] == pytest.approx(sum(s["dollars"] for s in stages.values()))
+    assert teacher["money_per_arena"] > 0
+
+
+def test_tables_in_other_words(rules: RuleTeacher, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    with TeacherServer(rules) as server:
+        asked = ["--tables", str(WORLD), "--count", "2", "--out", str(out), "--paraphrase"]
+        asked += ["--model", "rules", "--base-url", server.url]
+        assert run(["arenas", "make", *asked]) == 0
+    rows = [json.loads(line) for line in _lines(out / "arenas.jsonl")]
+    assert len(rows) == 2
+    assert all(row["question"] != row["provenance"]["paraphrase"]["of"] for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ([], "give --tables"),
+        (["--questions", "q"], "--model"),
+        (["--questions", "q", "--model", "m"], "go together"),
+        (["--tables", "t", "--model", "m", "--base-url", "u"], "--paraphrase"),
+        (["--tables", "t", "--paraphrase"], "needs a teacher"),
+        (["--tables", "t", "--questions", "q"], "give one of"),
+        (["--tables", "t", "--dry-run"], "--dry-run"),
+        (["--tables", "t", "--budget", "3"], "--model"),
+        (["--questions", "q", "--corpus", "c", "--model", "m", "--base-url", "u"], "give one of"),
+    ],
+)
+def test_options_that_do_not_go_together(
+    options: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["arenas", "make", "--out", str(tmp_path / "run"), *options]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_the_endpoints_key_is_not_written(
+    rules: RuleTeacher, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MY_TEACHER_KEY", "sk-very-secret-key")
+    out = tmp_path / "run"
+    more: list[Any] = ["--api-key-env", "MY_TEACHER_KEY", "--count", "1"]
+    with TeacherServer(rules) as server:
+        assert run(arguments(file, out, server.url, *more)) == 0
+    for path in out.iterdir():
+        assert b"very-secret" not in path.read_bytes(), path
