@@ -255,6 +255,18 @@ def test_the_command_fails_when_nothing_could_be_scored(folder: Path, tmp_path: 
     assert json.loads(out.read_text())["score"] is None
 
 
+def test_ctrl_c_does_not_promise_to_go_on(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    import astra.cli.arenas_evaluate as module
+
+    async def stopped(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module, "evaluate", stopped)
+    result = command(folder, "--policy", "gold")
+    assert result.exit_code == 130
+    assert "begins anew" in result.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [

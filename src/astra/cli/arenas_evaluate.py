@@ -36,6 +36,7 @@ from astra.rollout import RolloutLimits
 from astra.sandbox import open_sandbox
 from astra.store import RunFolder, to_line
 
+_INTERRUPTED = 130
 _GROUPS = (("scenario", "by_scenario"), ("hops", "by_hops"), ("language", "by_language"))
 
 
@@ -109,7 +110,12 @@ def evaluate_command(
                     store=episodes.add,
                 )
 
-    report = asyncio.run(main())
+    try:
+        report = asyncio.run(main())
+    except KeyboardInterrupt:
+        text = f"interrupted: {path} holds the episodes so far; the same command begins anew"
+        err().print(plain(text), soft_wrap=True)
+        raise typer.Exit(_INTERRUPTED) from None
     if as_json:
         print_json(report.model_dump(mode="json"))
     else:

@@ -78,6 +78,7 @@ async def _demo(job: Job) -> None:
         f"made {made.arenas} certified arenas in {time.perf_counter() - start:.1f} s, "
         f"distractors mixed in (sandbox: {made.sandbox})"
         + (f"; {before} of them stood in {job.out} before" if before else ""),
+        markup=False,
         soft_wrap=True,
     )
     async with open_sandbox(job.sandbox) as sandbox:
