@@ -45,6 +45,9 @@ class TeacherOptions:
     base_url: str
     api_key_env: str | None = None
     """Environment variable that holds the endpoint's key; None: none is sent."""
+    seed: int = 0
+    """Sent with each request, raised by the index of the answer, so that verdicts on one point
+    are independent also where the endpoint samples by seed alone."""
     temperature: float | None = None
     max_tokens: int | None = None
     prices: Path | None = None
@@ -123,7 +126,11 @@ async def open_teacher(
                 templates=options.templates(),
                 cache=cache,
                 costs=costs,
-                sampling=Sampling(temperature=options.temperature, max_tokens=options.max_tokens),
+                sampling=Sampling(
+                    seed=options.seed,
+                    temperature=options.temperature,
+                    max_tokens=options.max_tokens,
+                ),
             )
 
 
