@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -218,3 +220,39 @@ async def test_a_distractor_that_solves_a_goal_is_left_out_and_the_arena_stays(
 class _Candidate:
     key: str
     outcome: Arena | Rejected
+
+
+def dropped(lines: list[str]) -> list[str]:
+    return [*lines[:1], *lines[2:]]
+
+
+def reworded(lines: list[str]) -> list[str]:
+    return [lines[0].replace('"question":"', '"question":"Please: ', 1), *lines[1:]]
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("candidate-certificates.jsonl", lambda lines: []),
+        ("candidate-certificates.jsonl", dropped),
+        ("candidate-certificates.jsonl", lambda lines: lines[::-1]),
+        ("candidates.jsonl", dropped),
+        ("candidates.jsonl", reworded),
+    ],
+    ids=["emptied", "one certificate gone", "in another order", "one arena gone", "reworded"],
+)
+def test_candidates_changed_by_hand_are_noticed(
+    name: str,
+    change: Callable[[list[str]], list[str]],
+    made: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    out = tmp_path / "run"
+    shutil.copytree(made, out)
+    (out / "arenas.jsonl").unlink()
+    (out / "certificates.jsonl").unlink()
+    changed = change((out / name).read_text("utf-8").splitlines(keepends=True))
+    (out / name).write_text("".join(changed), "utf-8")
+    assert run(make(out, 24)) == 2
+    assert "do not go together" in " ".join(capsys.readouterr().err.split())

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Protocol
 
 from rich.console import Console
@@ -16,11 +17,11 @@ from rich.console import Console
 from astra.arenas.certificate import certify
 from astra.arenas.distract import DistractorPool, Mode, with_distractors
 from astra.arenas.folder import ARENAS, CERTIFICATES, TOOLS, ToolPool, ToolRow
-from astra.errors import Rejected
+from astra.errors import Rejected, StoreError
 from astra.ports import Embedder, Sandbox
 from astra.stage import Side, Stage, StageReport, run
 from astra.store import RunFolder
-from astra.types import Arena, Certificate, Distractor, Tool
+from astra.types import Arena, Certificate, Distractor, Tool, arena_id
 
 CANDIDATES = "candidates"
 CANDIDATE_CERTIFICATES = "candidate-certificates"
@@ -175,9 +176,21 @@ def _certificates(name: str) -> Side[Certified]:
 
 
 def _certified_candidates(folder: RunFolder) -> Iterator[Certified]:
+    """The rows of both files, which go together; StoreError where somebody changed one."""
     arenas = folder.rows(CANDIDATES, Arena)
     certificates = folder.rows(CANDIDATE_CERTIFICATES, Certificate)
-    for arena, certificate in zip(arenas, certificates, strict=True):
+    for arena, certificate in zip_longest(arenas, certificates):
+        if (
+            arena is None
+            or certificate is None
+            or certificate.arena != arena.id
+            or arena_id(arena.model_dump(mode="json")) != arena.id
+        ):
+            raise StoreError(
+                f"{str(folder.path)!r}: arena {arena and arena.id!r} of {CANDIDATES}.jsonl and the "
+                f"certificate of {certificate and certificate.arena!r} beside it do not go "
+                "together: a file was changed by hand. Restore it, or choose another --out"
+            )
         yield Certified(arena, certificate)
 
 

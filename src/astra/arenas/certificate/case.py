@@ -75,6 +75,8 @@ class Case:
     seed: int
     outputs: dict[str, Json] = field(default_factory=dict)
     """What the gold call of each goal returned in the first replay, by goal id."""
+    carried_mutants: Json = None
+    """What `mutants` found for the arena without distractors; None: nothing yet."""
     stack: AsyncExitStack = field(default_factory=AsyncExitStack)
     """Closes the episodes."""
     sessions: dict[EpisodeName, SandboxSession] = field(default_factory=dict)

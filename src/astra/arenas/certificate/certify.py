@@ -76,7 +76,9 @@ async def certify(
     start = time.perf_counter()
     case = Case(arena, tuple(distractors), sandbox, seed)
     found = _carried(arena, unmixed, seed, sandbox.level)
-    carried = frozenset(found)
+    carried = frozenset(found) - {"mutants"}
+    if "mutants" in found:
+        case.carried_mutants = found.pop("mutants").evidence["mutants"]
     async with case.stack:
         for name, check in _RUN:
             if name in carried:
@@ -116,7 +118,7 @@ def _carried(
             update={"evidence": {**result.evidence, "found_for": unmixed.arena}}
         )
         for result in unmixed.checks
-        if result.check not in SEES_DISTRACTORS
+        if result.check not in SEES_DISTRACTORS or result.check == "mutants"
     }
 
 

@@ -21,7 +21,17 @@ SHORT_CUTS = frozenset({"everything", "option"})
 
 async def check_mutants(case: Case) -> dict[str, Json]:
     """At least five wrong calls per goal do not solve it, decoys are answered with other answers,
-    and no distractor answers a goal's call."""
+    and no distractor answers a goal's call.
+
+    The first part sees no distractors: what was found before mixing stands.
+    """
+    own = case.carried_mutants
+    if own is None:
+        own = await _own_mutants(case)
+    return {"mutants": own, "distractor_calls": await check_distractors(case)}
+
+
+async def _own_mutants(case: Case) -> dict[str, Json]:
     rng = case.rng("mutants")
     planned = [
         (step, mutant)
@@ -41,7 +51,7 @@ async def check_mutants(case: Case) -> dict[str, Json]:
             if owner is step
         ]
         evidence[step.goal.id] = _check_goal(step, mine)
-    return {"mutants": evidence, "distractor_calls": await check_distractors(case)}
+    return evidence
 
 
 def _echoed(step: Step, mutant: Mutant, outcome: CallOutcome) -> bool:
