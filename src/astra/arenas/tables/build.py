@@ -179,10 +179,13 @@ def _answer_node(plan: Plan, steps: Sequence[Step], phrasing: Phrasing) -> Goal:
 
 def _final_target(plan: Plan) -> Target:
     answer: Scalar | tuple[Scalar, ...] = plan.answer
+    values = answer if isinstance(answer, tuple) else (answer,)
+    # Measurements are rounded by people; counts and years are not.
+    relative = FINAL_ROUNDING if any(isinstance(value, float) for value in values) else ROUNDING
     if isinstance(answer, tuple):
-        return Target(matcher=Matcher.set, value=answer, relative=FINAL_ROUNDING)
+        return Target(matcher=Matcher.set, value=answer, relative=relative)
     if isinstance(answer, int | float):
-        return Target(matcher=Matcher.number, value=answer, relative=FINAL_ROUNDING)
+        return Target(matcher=Matcher.number, value=answer, relative=relative)
     return Target(matcher=Matcher.text, value=answer)
 
 
