@@ -1,9 +1,9 @@
 """The whole line: from items to a run folder of certified arenas, wave by wave, resumable.
 
-A wave is as many items as arenas are wanted. Its stages run one after the other over all its rows,
-so that a percentile has something to be one of; when it ends with fewer arenas than wanted, the
-next wave begins. Which items a wave holds depends on the options alone, so that a killed run ends
-with the same rows.
+The first wave is as many items as arenas are wanted. Its stages run one after the other over all
+its rows, so that a percentile has something to be one of. When it ends with fewer arenas than
+wanted, the next wave begins, of twice as many items as are missing. Which items a wave holds depends
+on the options and on the waves before it alone, so that a killed run ends with the same rows.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from astra.types import Arena, Json
 STAGES = (DECOMPOSITIONS, JUDGED, VALIDATED, IMPLEMENTED, MERGED)
 """The stages before `candidates`, in order."""
 MOST_WAVES = 10
-"""Items per wanted arena at most; then the teacher is not up to it."""
+"""After so many the teacher is not up to it."""
 LEAST_WAVE = 4
 BARREN = 20
 """Items in a row, in whole waves, without an arena, after which more would be wasted."""
@@ -113,15 +113,20 @@ class Line:
         options.decompose.allowed()
         reports: dict[str, StageReport] = {}
         endless = iter(items)
-        fruitless = 0
+        size, done, fruitless = options.count, 0, 0
+        seen: set[str] = set()
         for _ in range(MOST_WAVES):
-            wave = list(islice(endless, max(options.count, LEAST_WAVE)))
+            wave = list(islice(endless, max(size, LEAST_WAVE)))
             if not wave:
                 break
             reports |= await self._wave(wave, options)
-            fruitless = fruitless + len(wave) if self._barren(wave) else 0
-            if reports[CANDIDATES].accepted >= options.count or fruitless >= BARREN:
+            seen.update(item.key for item in wave)
+            # Not the report's number, which after a kill counts later waves too.
+            before, done = done, self._certified(seen)
+            fruitless = 0 if done > before else fruitless + len(wave)
+            if done >= options.count or fruitless >= BARREN:
                 break
+            size = min(options.count, 2 * (options.count - done))
         if CANDIDATES not in reports:
             return reports
         return reports | await mix_distractors(
@@ -206,9 +211,7 @@ class Line:
             if row.key in keys:
                 yield Made(row.key, row.arena)
 
-    def _barren(self, wave: list[Item]) -> bool:
-        """Whether nothing of a wave was certified."""
-        keys = {item.key for item in wave}
-        return not any(
-            row["provenance"]["key"] in keys for _, row in self.folder.values(CANDIDATES)
-        )
+    def _certified(self, keys: Collection[str]) -> int:
+        """How many of these items have become certified candidates."""
+        rows = self.folder.values(CANDIDATES)
+        return sum(row["provenance"]["key"] in keys for _, row in rows)
