@@ -3,7 +3,8 @@
 The first wave is as many items as arenas are wanted. Its stages run one after the other over all
 its rows, so that a percentile has something to be one of. When it ends with fewer arenas than
 wanted, the next wave begins, of twice as many items as are missing. Which items a wave holds
-depends on the options and on the waves before it alone, so that a killed run ends with the same rows.
+depends on the options and on the waves before it alone, so that a killed run ends with
+the same rows.
 """
 
 from __future__ import annotations
