@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
+import random
 from collections.abc import Callable
 
 import pytest
 
 from astra.arenas.certificate import certify
+from astra.arenas.certificate.wrong import other_values
 from astra.ports import Sandbox
 from astra.testing.arenas import (
     COUNTRIES,
@@ -234,3 +237,14 @@ async def test_a_way_around_is_seen(name: str, sandbox: Sandbox) -> None:
 async def test_options_that_do_no_harm_pass(arena: Plant, sandbox: Sandbox) -> None:
     certificate = await certify(arena(), [], sandbox)
     assert certificate.certified, certificate.checks[-1]
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["9999-12-31", "0001-01-01", "1000-01-01", "1e308", 1.7e308, -1e308, 10**300, "9" * 300, 0],
+)
+def test_wrong_values_for_extreme_ones_are_finite(value: Json) -> None:
+    schema: dict[str, Json] = {"type": ["string", "number"]}
+    found = [other for _, other in other_values(schema, value, random.Random(0))]
+    assert all(isinstance(other, str) or math.isfinite(other) for other in found)
+    assert value not in found and (found or value == "0001-01-01")

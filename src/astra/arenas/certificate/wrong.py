@@ -12,7 +12,7 @@ import itertools
 import random
 import re
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import date
 from typing import NamedTuple
 
 from astra.arenas.certificate.case import Case, Step
@@ -211,21 +211,20 @@ def other_values(
 def _numbers(schema: dict[str, Json], value: int | float) -> list[int | float]:
     """Neighbours far enough away that no tolerance takes them for the same."""
     whole = isinstance(value, int) or "number" not in types_of(schema)
-    step = 1 if abs(value) < 1_000_000 and whole else abs(value) / 20 or 1
+    far = abs(value) // 20 if isinstance(value, int) else abs(value) / 20
+    step = 1 if abs(value) < 1_000_000 and whole else far or 1
     found = [value + step, value - step, value * 10, value + 7 * step, -value, value - 13 * step]
-    numbers = [round(number) for number in found] if whole else found
+    finite = [number for number in found if as_number(number) is not None]
+    numbers = [round(number) for number in finite] if whole else finite
     return [number for number in numbers if number != value]
 
 
 def _strings(value: str, rng: random.Random) -> list[tuple[str, Json]]:
     day = as_date(value)
     if day is not None and len(value) == len("2000-01-01"):
-        shifts = [timedelta(days) for days in (1, -1, 31, -366, 3653)]
-        return [
-            ("date", (day + shift).isoformat())
-            for shift in shifts
-            if 1000 < (day + shift).year < 9999
-        ]
+        first, last = date(1000, 1, 1).toordinal(), date.max.toordinal()
+        days = (day.toordinal() + shift for shift in (1, -1, 31, -366, 3653, -40, 5000, -5000))
+        return [("date", date.fromordinal(d).isoformat()) for d in days if first <= d <= last]
     if (number := as_number(value)) is not None and number == int(number):
         return [("number", str(int(n))) for n in _numbers({"type": "integer"}, int(number))]
     letters = [character for character in value if not character.isspace()]
