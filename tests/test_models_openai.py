@@ -194,8 +194,17 @@ async def test_a_refused_request_is_not_repeated(status: int, code: str | None, 
     assert f"status {status}: injected" in str(caught.value)
 
 
-async def test_a_conversation_that_outgrew_the_context_is_cut_by_length():
-    fault = Fault("status", status=400, text="maximum context length is 4096 tokens")
+@pytest.mark.parametrize(
+    "text",
+    [
+        "maximum context length is 4096 tokens",
+        "the request exceeds the available context size (4096 tokens), try increasing it",
+        "prompt is too long: 4200 tokens > 4096 maximum",
+        "The input token count (4200) exceeds the maximum number of tokens allowed (4096).",
+    ],
+)
+async def test_a_conversation_that_outgrew_the_context_is_cut_by_length(text: str):
+    fault = Fault("status", status=400, text=text)
     with ModelServer([fault]) as server:
         reply = await ask(server, [*ASK, HELLO, *ASK])
         assert reply.finish is Finish.length

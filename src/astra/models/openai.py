@@ -32,6 +32,17 @@ from astra.types import Finish, Json, Message, ToolDocument
 _SECRET_LENGTH = 8
 """Shorter keys are placeholders like `none` or `EMPTY`; hiding them would garble texts."""
 
+_OUTGROWN = (
+    *("context_length", "context length", "context size", "context window", "too many tokens"),
+    *(
+        "prompt is too long",
+        "input is too long",
+        "maximum number of tokens",
+        "maximum input length",
+    ),
+)
+"""How endpoints say that a conversation is too long for them, in lower case."""
+
 
 @dataclass(frozen=True, slots=True)
 class Retries:
@@ -253,7 +264,7 @@ def _outgrown(error: openai.APIStatusError) -> bool:
     if error.status_code not in (400, 413, 422):
         return False
     text = f"{error.code} {_detail(error)}".lower()
-    return any(sign in text for sign in ("context_length", "context length", "too many tokens"))
+    return any(sign in text for sign in _OUTGROWN)
 
 
 def _advice(status: int) -> str:
