@@ -1,0 +1,353 @@
+"""The quality gate: what becomes of a teacher's wrong answers on the way to certified arenas.
+
+    python -m benchmarks.gate [--count N] [--rate 0.3] [--seed S] [--json FILE]
+
+The rule teacher answers every prompt wrongly at that rate, judges included; each wrong answer is
+followed through the line. Whatever was certified is compared with the right teacher: four kinds of
+mistakes must not be there, else the exit status is 1. What this does not show: what a line lets
+pass whose teacher is wrong in other ways than these defects.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import sys
+import tempfile
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice, zip_longest
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from astra.arenas.pipeline import ARENAS, CANDIDATES
+from astra.arenas.rules import Defect, Planted, RuleTeacher, Wrongness, input_key
+from astra.arenas.rules.catalogue import covered
+from astra.arenas.synthesis.asking import majority
+from astra.arenas.synthesis.line import STAGES, Line, LineOptions
+from astra.arenas.synthesis.records import Decomposed, Item, Merged
+from astra.arenas.synthesis.sources import Material, items
+from astra.models.embed_tfidf import TfidfEmbedder
+from astra.sandbox import open_sandbox
+from astra.store import Failure, RunFolder
+from astra.teacher.prompt import Prompt
+from astra.text import normalise
+from astra.types import Arena, Goal, Record, Scalar, canonical_json
+
+WORLD = Path(__file__).parents[1] / "examples" / "world"
+FATES = ("undone", "duplicate", *STAGES, CANDIDATES, ARENAS, "certified")
+"""What can become of a wrong answer. `undone`: it was outvoted, refused and asked for again, or put
+aside, and its instance went on without it; a stage: its instance fell out there; `certified`: it
+stands in, or let pass, a certified arena."""
+MUST_BE_ZERO = ("wrong answer", "hard-coded tool", "visible false dependency", "missing step")
+_EXAMPLES = 5
+
+
+def rates(rate: float) -> dict[Defect, float]:
+    """Shares by which each prompt that can have a defect is wrong at `rate`.
+
+    All but `write_document`, which shares the rate of `leak` with the decompositions.
+    """
+    decomposed = (
+        *(Defect.unnecessary_dependency, Defect.non_atomic_step, Defect.missing_step),
+        *(Defect.inner_step_without_tool, Defect.wrong_answer, Defect.leak),
+    )
+    return {
+        **dict.fromkeys(decomposed, rate / len(decomposed)),
+        Defect.verdict_flipped: rate,
+        Defect.wrong_call: rate,
+        Defect.hard_coded_tool: rate / 2,
+        Defect.broken_code: rate / 2,
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One answer of the teacher."""
+
+    prompt: str
+    given: Any
+    index: int
+    answer: Any
+    planted: Planted | None
+
+
+class Watched:
+    """A rule teacher whose answers are kept with what was planted in them."""
+
+    def __init__(self, teacher: RuleTeacher) -> None:
+        self.teacher = teacher
+        self.asked: list[Asked] = []
+
+    @property
+    def name(self) -> str:
+        return self.teacher.name
+
+    async def ask(self, prompt: Prompt[Any, Any], given: Record, *, index: int = 0) -> Any:
+        answer = await self.teacher.ask(prompt, given, index=index)
+        planted = self.teacher.planted.get(input_key(prompt, given, index))
+        self.asked.append(Asked(prompt.name, given, index, answer, planted))
+        return answer
+
+
+# --- the run ----------------------------------------------------------------------------------
+
+
+def items_of(teacher: RuleTeacher, count: int) -> list[Item]:
+    """Known questions and domains to propose questions about, in turns, in both languages."""
+    arenas = {normalise(arena.question): arena for arena in teacher.catalogue.arenas}.values()
+    half = [arena for number, arena in enumerate(arenas) if number % 2]
+    questions = [Material("question", a.domain, a.language, a.question, "q") for a in half]
+    sources = dict.fromkeys((a.domain, a.language) for a in arenas)
+    domains = [Material("domain", name, language, "", "d") for name, language in sources]
+    pairs = zip_longest(items(questions), islice(items(domains), count))
+    return list(islice((item for pair in pairs for item in pair if item), count))
+
+
+async def gate(folder: Path, *, count: int, rate: float, seed: int) -> dict[str, Any]:
+    """Run the line in a new folder; the counts by defect and what was found in the arenas."""
+    right = RuleTeacher.of_tables([WORLD], seed=seed, size=max(count // 2, 20))
+    wanted = items_of(right, count)
+    wrongness = Wrongness(rates=rates(rate), seed=seed)
+    watched = Watched(RuleTeacher(right.catalogue, wrongness))
+    run = RunFolder.create(folder, {"count": count, "rate": rate, "seed": seed})
+    async with open_sandbox(workers=2) as sandbox:
+        line = Line(run, watched, sandbox, TfidfEmbedder())
+        # As many as there are items: whatever gets through is certified, none is left over.
+        await line.make(wanted, LineOptions(count=len(wanted)))
+    return report(run, watched, wanted)
+
+
+def report(run: RunFolder, watched: Watched, wanted: Sequence[Item]) -> dict[str, Any]:
+    """The counts as JSON."""
+    found = _Fates(run, watched, wanted)
+    defects = {defect.value: dict.fromkeys(("planted", *FATES), 0) for defect in Defect}
+    for defect, fate in found.all():
+        defects[defect]["planted"] += 1
+        defects[defect][fate] += 1
+    sources = {
+        source
+        for asked in watched.asked
+        if asked.planted and asked.planted.defect is Defect.hard_coded_tool
+        for source in [_source(asked.answer)]
+    }
+    mistakes: dict[str, list[str]] = {kind: [] for kind in MUST_BE_ZERO}
+    for arena in run.rows(ARENAS, Arena):
+        for kind, what in _mistakes(arena, watched.teacher, sources):
+            mistakes[kind].append(f"{arena.id} ({arena.question:.200}): {what}")
+    return {
+        "items": len(wanted),
+        "answers": len(watched.asked),
+        "wrong_answers": sum(asked.planted is not None for asked in watched.asked),
+        "arenas": len(found.certified),
+        "defects": defects,
+        "must_be_zero": {kind: len(rows) for kind, rows in mistakes.items()},
+        "examples": {kind: rows[:_EXAMPLES] for kind, rows in mistakes.items() if rows},
+    }
+
+
+def _source(answer: Any) -> str:
+    return getattr(answer, "implementation", answer).source
+
+
+# --- what became of a wrong answer ------------------------------------------------------------
+
+
+class _Fates:
+    """Follows wrong answers through the rows of a run."""
+
+    def __init__(self, run: RunFolder, watched: Watched, wanted: Sequence[Item]) -> None:
+        self._asked = watched.asked
+        self._rows = {row.key: row for row in run.rows(STAGES[0], Decomposed)}
+        self._by_question: dict[str, str] = {}
+        for row in self._rows.values():
+            self._by_question.setdefault(row.question, row.key)
+        self._items = {(i.domain, i.language, i.question, i.number): i.key for i in wanted}
+        self._merged = {row.key: row.arena for row in run.rows(STAGES[-1], Merged)}
+        self.certified = {row.key for row in run.rows(ARENAS, Arena)}
+        self._fell: dict[str, str] = {}
+        for stage in (*STAGES, CANDIDATES, ARENAS):
+            for failure in run.rows(f"{stage}.failed", Failure):
+                duplicate = failure.check == "duplicate"
+                self._fell[failure.key] = "duplicate" if duplicate else stage
+        self._verdicts: dict[tuple[str, str, str], list[bool]] = defaultdict(list)
+        self._tries: Counter[tuple[str, str]] = Counter()
+        self._documents: Counter[tuple[str, str]] = Counter()
+        self._steps: dict[str, set[str]] = defaultdict(set)
+        for asked in self._asked:
+            self._learn(asked)
+
+    def _learn(self, asked: Asked) -> None:
+        given = asked.given
+        if asked.prompt.startswith("judge_"):
+            self._verdicts[_point(asked)].append(asked.answer.holds)
+        elif asked.prompt == "write_document":
+            place = (given.main_question, given.question)
+            self._documents[place] = max(self._documents[place], asked.index)
+        elif asked.prompt in ("write_call", "write_tool"):
+            place = (given.main_question, given.question)
+            self._tries[place] = max(self._tries[place], asked.index)
+            if asked.prompt == "write_tool":
+                self._steps[given.question].add(given.main_question)
+                self._steps[_call(given.question, given.arguments)].add(given.main_question)
+
+    def all(self) -> Iterator[tuple[str, str]]:
+        """Defect and fate of every wrong answer, once for each instance that got it."""
+        for asked in self._asked:
+            if asked.planted is not None:
+                yield asked.planted.defect.value, self._fate(asked)
+
+    def _fate(self, asked: Asked) -> str:
+        key = self._key(asked)
+        if self._undone(asked, key):
+            return "undone"
+        return "certified" if key in self.certified else self._fell[key]
+
+    def _key(self, asked: Asked) -> str:
+        """Of the instance that the answer is for."""
+        given = asked.given
+        match asked.prompt:
+            case "propose" | "decompose":
+                question, number = getattr(given, "question", ""), getattr(given, "number", 0)
+                return self._items[given.domain, given.language, question, number]
+            case "extend_tool":
+                # Its input names no main question: that of the steps which it joins.
+                mains = set(self._steps[_call(given.adds.question, given.adds.arguments)])
+                for served in given.serves:
+                    mains &= self._steps[served.question]
+                return self._by_question[min(mains)]
+            case _:
+                return self._by_question[getattr(given, "main_question", "") or given.question]
+
+    def _undone(self, asked: Asked, key: str) -> bool:
+        given, row = asked.given, self._rows.get(key)
+        match asked.prompt:
+            case "propose" | "decompose":
+                # A question that is given stands as it was given.
+                leak = asked.planted is not None and asked.planted.defect is Defect.leak
+                return leak and row is not None and row.question != asked.answer.question
+            case "write_document":
+                return self._documents[given.main_question, given.question] > asked.index
+            case "write_call" | "write_tool":
+                return self._tries[given.main_question, given.question] > asked.index
+            case "extend_tool":
+                merged = self._merged.get(key)
+                sources = {tool.source for tool in merged.tools} if merged else set[str]()
+                return merged is not None and _source(asked.answer) not in sources
+            case _:
+                votes = self._verdicts[_point(asked)]
+                return majority(tuple(votes)) != asked.answer.holds
+
+
+def _point(asked: Asked) -> tuple[str, str, str]:
+    return asked.prompt, asked.given.question, getattr(asked.given, "step", "")
+
+
+def _call(question: str, arguments: dict[str, Any]) -> str:
+    return f"{question}\n{canonical_json(arguments)}"
+
+
+# --- what must not be in a certified arena ----------------------------------------------------
+
+
+def _mistakes(
+    arena: Arena, teacher: RuleTeacher, hard_coded: set[str]
+) -> Iterator[tuple[str, str]]:
+    """The kinds of `MUST_BE_ZERO` that are in an arena, each with what it is."""
+    right = teacher.catalogue.find(arena.question)
+    if right is None:
+        raise ValueError(f"the question {arena.question!r} is none of the catalogue's")
+    if not _same(arena.answer, right.answer):
+        yield "wrong answer", f"{arena.answer!r}, not {right.answer!r}"
+    asks = {goal.id: covered(right, goal.question) for goal in arena.goals}
+    for goal in arena.goals:
+        wanted = asks[goal.id]
+        if wanted and not _same(goal.answer, wanted[-1].answer):
+            yield "wrong answer", f"{goal.id}: {goal.answer!r}, not {wanted[-1].answer!r}"
+        for parent in _unused(goal, arena, asks):
+            yield "visible false dependency", f"{goal.id} lists {parent}"
+    found = {goal.id for wanted in asks.values() for goal in wanted}
+    for goal in right.goals:
+        if goal.id not in found:
+            yield "missing step", goal.question
+    for tool in arena.tools:
+        if tool.source in hard_coded:
+            yield "hard-coded tool", tool.name
+
+
+def _unused(goal: Goal, arena: Arena, asks: dict[str, list[Goal]]) -> Iterator[str]:
+    """Needless dependencies of a call none of whose arguments is what they found."""
+    if goal.call is None:
+        return
+    needed = {name for wanted in asks[goal.id] for name in wanted.depends_on}
+    text = normalise(canonical_json(goal.call.arguments))
+    answers = {other.id: other.answer for other in arena.goals}
+    for parent in goal.depends_on:
+        answer = answers[parent]
+        parts = answer if isinstance(answer, tuple) else (answer,)
+        used = any(normalise(str(part)) in text for part in parts)
+        if not used and not needed & {one.id for one in asks[parent]}:
+            yield parent
+
+
+def _same(a: Scalar | tuple[Scalar, ...], b: Scalar | tuple[Scalar, ...]) -> bool:
+    left, right = (
+        {normalise(str(part)) for part in (v if isinstance(v, tuple) else (v,))} for v in (a, b)
+    )
+    return left == right
+
+
+# --- showing ----------------------------------------------------------------------------------
+
+
+def table(found: dict[str, Any]) -> Table:
+    """Per defect, what became of the wrong answers."""
+    shown = Table("defect", *(("planted", *FATES)), title="What became of wrong answers")
+    for defect, counts in found["defects"].items():
+        shown.add_row(defect, *(str(number or "") for number in counts.values()))
+    return shown
+
+
+def summary(found: dict[str, Any]) -> Table:
+    """What must not be in certified arenas."""
+    title = f"In {found['arenas']} certified arenas of {found['items']} items"
+    shown = Table("must be 0", "found", title=title)
+    for kind, number in found["must_be_zero"].items():
+        shown.add_row(kind, f"[red]{number}[/]" if number else "0")
+    return shown
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Exit status: 0, or 1 if a certified arena has one of the four mistakes."""
+    parser = argparse.ArgumentParser(prog="benchmarks.gate", description=__doc__)
+    parser.add_argument("--count", type=int, default=200, help="items that go in")
+    parser.add_argument("--rate", type=float, default=0.3, help="share of wrong answers")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--json", type=Path, help="file to write")
+    options = parser.parse_args(arguments)
+    with tempfile.TemporaryDirectory() as temporary:
+        run = gate(
+            Path(temporary) / "run", count=options.count, rate=options.rate, seed=options.seed
+        )
+        found = {"rate": options.rate, "seed": options.seed, **asyncio.run(run)}
+    if options.json:
+        text = json.dumps(found, indent=2, ensure_ascii=False)
+        options.json.write_text(text + "\n", encoding="utf-8")
+    console = Console()
+    console.print(table(found))
+    console.print(summary(found))
+    for kind, rows in found["examples"].items():
+        for row in rows:
+            console.print(f"{kind}: {row}", style="red", markup=False)
+    if not found["arenas"]:
+        console.print("no arena was certified: this shows nothing; give more --count", style="red")
+    return 1 if not found["arenas"] or any(found["must_be_zero"].values()) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
