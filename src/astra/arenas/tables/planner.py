@@ -400,6 +400,8 @@ class Planner:
             value = entity and self.world.row(table, entity.row)[attribute.name]
             if entity is None or not value:
                 return None
+            if self.world.row_with(table, attribute.name, value) != entity.row:
+                return None
             return self.operations.find(table, attribute, entity, Known(value))
         assert attribute.references is not None
         subject = self.entity(rng, attribute.references, depth - 1, split)

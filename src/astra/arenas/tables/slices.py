@@ -270,4 +270,7 @@ def _fits(operation: str, attribute: Attribute) -> bool:
 
 
 def _shift(day: str, days: int) -> str:
-    return (date.fromisoformat(day) + timedelta(days=days)).isoformat()
+    """A day so much later; earlier by as much where the calendar ends."""
+    start, by = date.fromisoformat(day), timedelta(days=days)
+    fits = date.min.toordinal() <= start.toordinal() + days <= date.max.toordinal()
+    return (start + by if fits else start - by).isoformat()

@@ -160,7 +160,11 @@ def fingerprint(tables: Tables, schema: Schema) -> str:
         ).fetchone()
         for table in schema.tables
     ]
-    return content_hash([cells, schema.model_dump(mode="json")])
+    # Notes tell of files beside the tables, among which the run folder itself may come to be.
+    known = schema.model_dump(
+        mode="json", exclude={"notes": True, "tables": {"__all__": {"notes"}}}
+    )
+    return content_hash([cells, known])
 
 
 def _digest(value: object) -> bytes:

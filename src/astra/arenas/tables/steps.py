@@ -19,7 +19,7 @@ from typing import Literal
 
 from astra.arenas.tables.schema import Kind
 from astra.arenas.tables.units import UNITS, of_quantity
-from astra.arenas.tables.world import Attribute, Entity, Group, World, quote
+from astra.arenas.tables.world import Attribute, Entity, Group, World, fold, quote
 from astra.types import Json, Scalar, canonical_json
 
 Operation = Literal[
@@ -209,7 +209,7 @@ class Operations:
         names = [row["__name"] for row in self.world.members(group)]
         if any(name is None for name in names):
             return None
-        folded = {" ".join(name.casefold().split()) for name in names}
+        folded = {fold(name) for name in names}
         return tuple(names) if len(folded) == len(names) else None
 
     def list(self, group: Group, subject: Source) -> Step | None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import random
 import re
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -19,6 +20,7 @@ import duckdb
 
 from astra.arenas.tables.load import Tables
 from astra.arenas.tables.schema import Column, ForeignKey, Kind, Schema, Table
+from astra.text import normalise
 from astra.types import Json, Language, Scalar
 
 Split = Literal["train", "test"]
@@ -40,6 +42,8 @@ _IDENTIFIER = re.compile(
 _SAYS_DATE = re.compile(
     r"\b(?:date|day|time|birthday|deadline|timestamp|since|until)\b|日|时|期", re.IGNORECASE
 )
+_PLAIN = "[A-Za-z0-9_.:/()&-]+( [A-Za-z0-9_.:/()&-]+)*"
+"""Values that `fold` only turns into lower case."""
 _KEY_SUFFIX = re.compile(r"_(code|id|key|no|name|iso2|iso3|iata|icao)$")
 
 LONGEST_VALUE = 60
@@ -258,15 +262,33 @@ class World:
         self._mark_names(table.name)
 
     def _mark_names(self, table: str) -> None:
-        """`__named`: the name is clean and, case and outer spaces aside, nobody else's."""
+        """`__named`: the name is clean and, as tools and rewards compare names, nobody else's."""
         name = self._name(table)
+        fold = self._folded(name, "__name")
         self._db.execute(f"ALTER TABLE {name} ADD COLUMN __named BOOLEAN")
         self._db.execute(
             f"UPDATE {name} SET __named = ok.__row IS NOT NULL FROM "
             f"(SELECT t.__row AS all_row, u.__row FROM {name} t LEFT JOIN (SELECT min(__row) AS "
-            f"__row FROM {name} WHERE __name IS NOT NULL GROUP BY lower(trim(__name)) "
+            f"__row FROM {name} WHERE __name IS NOT NULL GROUP BY {fold} "
             f"HAVING count(*) = 1 AND {_clean('any_value(__name)')}) u ON t.__row = u.__row) ok "
             f"WHERE {name}.__row = ok.all_row"
+        )
+
+    def _folded(self, name: str, column: str) -> str:
+        """SQL for `fold` of a column. Plain values are folded by DuckDB, the others here."""
+        found = self._db.execute(
+            f"SELECT DISTINCT {column} FROM {name} "
+            f"WHERE {column} IS NOT NULL AND NOT regexp_full_match({column}, '{_PLAIN}')"
+        ).fetchall()
+        values = [value for (value,) in found]
+        self._db.execute(
+            "CREATE OR REPLACE TEMP TABLE __folds AS "
+            "SELECT unnest(?::VARCHAR[]) AS value, unnest(?::VARCHAR[]) AS folded",
+            [values, [fold(value) for value in values]],
+        )
+        return (
+            f"coalesce((SELECT any_value(folded) FROM __folds WHERE value = {column}), "
+            f"lower({column}))"
         )
 
     def _index(self, view: View) -> None:
@@ -287,13 +309,14 @@ class World:
 
     def _groups(self, table: str, attribute: Attribute) -> dict[Split, list[Group]]:
         column = quote(attribute.name)
+        fold = self._folded(self._name(table), column)
         reference = (
             f"min({quote('__ref_' + attribute.name)})" if attribute.references else "NULL::BIGINT"
         )
         found = self._db.execute(
             f"SELECT {column}, list(__row ORDER BY __row), {reference} FROM {self._name(table)} "
-            f"WHERE {column} IS NOT NULL GROUP BY lower(trim({column})), {column} "
-            f"QUALIFY count(*) OVER (PARTITION BY lower(trim({column}))) = 1 "
+            f"WHERE {column} IS NOT NULL GROUP BY {fold}, {column} "
+            f"QUALIFY count(*) OVER (PARTITION BY {fold}) = 1 "
             f"AND count(*) BETWEEN 2 AND {self.max_rows} AND {_clean(column)} "
             f"ORDER BY min(__row) LIMIT {MOST_GROUPS}"
         ).fetchall()
@@ -372,9 +395,11 @@ class World:
         ]
 
     def _find_unique(self, table: str, attribute: str) -> dict[str, int]:
+        column = quote(attribute)
+        folded = self._folded(self._name(table), column)
         found = self._db.execute(
-            f"SELECT {quote(attribute)}, min(__row) FROM {self._name(table)} "
-            f"WHERE {quote(attribute)} IS NOT NULL GROUP BY 1 HAVING count(*) = 1 ORDER BY 2 "
+            f"SELECT any_value({column}), min(__row) FROM {self._name(table)} "
+            f"WHERE {column} IS NOT NULL GROUP BY {folded} HAVING count(*) = 1 ORDER BY 2 "
             f"LIMIT {MOST_ENTITIES}"
         )
         return dict(found.fetchall())
@@ -403,20 +428,24 @@ class World:
 
     def shares_name(self, entity: Entity) -> bool:
         """Whether a row of another table has the same name."""
-        return " ".join(entity.name.casefold().split()) in self._shared
+        return fold(entity.name) in self._shared
 
     def _find_shared(self) -> frozenset[str]:
         """Names, folded, that stand in more than one table."""
         tables = [view.table.name for view in self.views.values() if view.named]
         if len(tables) < 2:
             return frozenset()
-        names = " UNION ALL ".join(
-            f"SELECT DISTINCT lower(trim(__name)) AS n FROM {self._name(table)}" for table in tables
-        )
-        found = self._db.execute(
-            f"SELECT n FROM ({names}) WHERE n IS NOT NULL GROUP BY n HAVING count(*) > 1"
-        ).fetchall()
-        return frozenset(" ".join(name.casefold().split()) for (name,) in found)
+        seen: set[str] = set()
+        shared: set[str] = set()
+        for table in tables:
+            found = self._db.execute(
+                f"SELECT __name FROM {self._name(table)} WHERE __named ORDER BY __row "
+                f"LIMIT {MOST_ENTITIES}"
+            ).fetchall()
+            names = {fold(name) for (name,) in found}
+            shared |= names & seen
+            seen |= names
+        return frozenset(shared)
 
     def group_of(self, table: str, attribute: str, value: str, split: Split) -> Group | None:
         """The group of that value; None when it can't be asked about in this split."""
@@ -517,6 +546,11 @@ def _is_identifier(column: Column, key: ForeignKey | None) -> bool:
     return column.kind is Kind.integer and (
         key is not None or _IDENTIFIER.search(column.name) is not None
     )
+
+
+def fold(text: str) -> str:
+    """A text as tools look names up (NFKC, case folded, spaces collapsed) and rewards compare."""
+    return normalise(" ".join(unicodedata.normalize("NFKC", text).casefold().split()))
 
 
 def _clean(column: str) -> str:
