@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: install demo test test-slow test-live check format bench clean
+.PHONY: install demo test test-slow test-live check format bench bench-gate clean
 
 install: $(VENV)/.installed
 
@@ -37,6 +37,9 @@ format: install
 
 bench: install
 	$(BIN)/python -m benchmarks.run
+
+bench-gate: install
+	$(BIN)/python -m benchmarks.gate
 
 clean:
 	rm -rf $(VENV) runs build dist bench.json .pytest_cache .ruff_cache .import_linter_cache

@@ -16,7 +16,7 @@ import json
 import sys
 import tempfile
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 from itertools import islice, zip_longest
 from pathlib import Path
@@ -26,12 +26,21 @@ from rich.console import Console
 from rich.table import Table
 
 from astra.arenas.pipeline import ARENAS, CANDIDATES
-from astra.arenas.rules import Defect, Planted, RuleTeacher, Wrongness, input_key
+from astra.arenas.rules import (
+    Catalogue,
+    CatalogueOptions,
+    Defect,
+    Planted,
+    RuleTeacher,
+    Wrongness,
+    input_key,
+)
 from astra.arenas.rules.catalogue import covered
 from astra.arenas.synthesis.asking import majority
 from astra.arenas.synthesis.line import STAGES, Line, LineOptions
 from astra.arenas.synthesis.records import Decomposed, Item, Merged
 from astra.arenas.synthesis.sources import Material, items
+from astra.arenas.synthesis.validate import Threshold
 from astra.models.embed_tfidf import TfidfEmbedder
 from astra.sandbox import open_sandbox
 from astra.store import Failure, RunFolder
@@ -45,6 +54,9 @@ FATES = ("undone", "duplicate", *STAGES, CANDIDATES, ARENAS, "certified")
 aside, and its instance went on without it; a stage: its instance fell out there; `certified`: it
 stands in, or let pass, a certified arena."""
 MUST_BE_ZERO = ("wrong answer", "hard-coded tool", "visible false dependency", "missing step")
+LINE, UNJUDGED = "the line", "without its judges"
+"""The two parts. In the second no score is too low, to load the stages after the judges; what it
+lets pass is shown, and decides nothing."""
 _EXAMPLES = 5
 
 
@@ -98,9 +110,9 @@ class Watched:
 # --- the run ----------------------------------------------------------------------------------
 
 
-def items_of(teacher: RuleTeacher, count: int) -> list[Item]:
+def items_of(catalogue: Catalogue, count: int) -> list[Item]:
     """Known questions and domains to propose questions about, in turns, in both languages."""
-    arenas = {normalise(arena.question): arena for arena in teacher.catalogue.arenas}.values()
+    arenas = {normalise(arena.question): arena for arena in catalogue.arenas}.values()
     half = [arena for number, arena in enumerate(arenas) if number % 2]
     questions = [Material("question", a.domain, a.language, a.question, "q") for a in half]
     sources = dict.fromkeys((a.domain, a.language) for a in arenas)
@@ -109,17 +121,31 @@ def items_of(teacher: RuleTeacher, count: int) -> list[Item]:
     return list(islice((item for pair in pairs for item in pair if item), count))
 
 
-async def gate(folder: Path, *, count: int, rate: float, seed: int) -> dict[str, Any]:
-    """Run the line in a new folder; the counts by defect and what was found in the arenas."""
-    right = RuleTeacher.of_tables([WORLD], seed=seed, size=max(count // 2, 20))
-    wanted = items_of(right, count)
-    wrongness = Wrongness(rates=rates(rate), seed=seed)
-    watched = Watched(RuleTeacher(right.catalogue, wrongness))
+async def gate(
+    folder: Path,
+    catalogue: Catalogue,
+    *,
+    count: int,
+    rate: float = 0.3,
+    seed: int = 1,
+    judges: bool = True,
+) -> dict[str, Any]:
+    """Run the line in a new folder; the counts by defect and what was found in the arenas.
+
+    Without `judges` no score is too low: then the stages after them see what they would have
+    stopped. Their word on tools still counts, and is right.
+    """
+    wanted = items_of(catalogue, count)
+    shares = {d: r for d, r in rates(rate).items() if judges or d is not Defect.verdict_flipped}
+    watched = Watched(RuleTeacher(catalogue, Wrongness(rates=shares, seed=seed)))
+    threshold = Threshold() if judges else Threshold(0.0)
     run = RunFolder.create(folder, {"count": count, "rate": rate, "seed": seed})
     async with open_sandbox(workers=2) as sandbox:
         line = Line(run, watched, sandbox, TfidfEmbedder())
         # As many as there are items: whatever gets through is certified, none is left over.
-        await line.make(wanted, LineOptions(count=len(wanted)))
+        await line.make(
+            wanted, LineOptions(count=len(wanted), judges=3 if judges else 1, threshold=threshold)
+        )
     return report(run, watched, wanted)
 
 
@@ -136,18 +162,18 @@ def report(run: RunFolder, watched: Watched, wanted: Sequence[Item]) -> dict[str
         if asked.planted and asked.planted.defect is Defect.hard_coded_tool
         for source in [_source(asked.answer)]
     }
-    mistakes: dict[str, list[str]] = {kind: [] for kind in MUST_BE_ZERO}
+    seen: dict[str, list[str]] = {kind: [] for kind in MUST_BE_ZERO}
     for arena in run.rows(ARENAS, Arena):
-        for kind, what in _mistakes(arena, watched.teacher, sources):
-            mistakes[kind].append(f"{arena.id} ({arena.question:.200}): {what}")
+        for kind, what in mistakes(arena, watched.teacher, sources):
+            seen[kind].append(f"{arena.id} ({arena.question:.200}): {what}")
     return {
         "items": len(wanted),
         "answers": len(watched.asked),
         "wrong_answers": sum(asked.planted is not None for asked in watched.asked),
         "arenas": len(found.certified),
         "defects": defects,
-        "must_be_zero": {kind: len(rows) for kind, rows in mistakes.items()},
-        "examples": {kind: rows[:_EXAMPLES] for kind, rows in mistakes.items() if rows},
+        "must_be_zero": {kind: len(rows) for kind, rows in seen.items()},
+        "examples": {kind: rows[:_EXAMPLES] for kind, rows in seen.items() if rows},
     }
 
 
@@ -255,9 +281,7 @@ def _call(question: str, arguments: dict[str, Any]) -> str:
 # --- what must not be in a certified arena ----------------------------------------------------
 
 
-def _mistakes(
-    arena: Arena, teacher: RuleTeacher, hard_coded: set[str]
-) -> Iterator[tuple[str, str]]:
+def mistakes(arena: Arena, teacher: RuleTeacher, hard_coded: Set[str]) -> Iterator[tuple[str, str]]:
     """The kinds of `MUST_BE_ZERO` that are in an arena, each with what it is."""
     right = teacher.catalogue.find(arena.question)
     if right is None:
@@ -305,48 +329,67 @@ def _same(a: Scalar | tuple[Scalar, ...], b: Scalar | tuple[Scalar, ...]) -> boo
 # --- showing ----------------------------------------------------------------------------------
 
 
-def table(found: dict[str, Any]) -> Table:
+def table(title: str, found: dict[str, Any]) -> Table:
     """Per defect, what became of the wrong answers."""
-    shown = Table("defect", *(("planted", *FATES)), title="What became of wrong answers")
+    title = f"{title}: {found['items']} items, {found['wrong_answers']} of {found['answers']} "
+    shown = Table("defect", *_NAMES, title=f"{title}answers wrong, {found['arenas']} arenas")
     for defect, counts in found["defects"].items():
-        shown.add_row(defect, *(str(number or "") for number in counts.values()))
+        shown.add_row(defect.replace("_", " "), *(str(number or "") for number in counts.values()))
     return shown
 
 
-def summary(found: dict[str, Any]) -> Table:
+_NAMES = ("planted", *(name.replace("decompositions", "decomposed") for name in FATES))
+
+
+def summary(parts: dict[str, Any]) -> Table:
     """What must not be in certified arenas."""
-    title = f"In {found['arenas']} certified arenas of {found['items']} items"
-    shown = Table("must be 0", "found", title=title)
-    for kind, number in found["must_be_zero"].items():
-        shown.add_row(kind, f"[red]{number}[/]" if number else "0")
+    shown = Table("in certified arenas", *parts)
+    for kind in MUST_BE_ZERO:
+        shown.add_row(kind, *(str(found["must_be_zero"][kind]) for found in parts.values()))
     return shown
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit status: 0, or 1 if a certified arena has one of the four mistakes."""
-    parser = argparse.ArgumentParser(prog="benchmarks.gate", description=__doc__)
-    parser.add_argument("--count", type=int, default=200, help="items that go in")
+    parser = argparse.ArgumentParser(prog="benchmarks.gate")
+    parser.add_argument("--count", type=int, default=600, help="items that go in")
     parser.add_argument("--rate", type=float, default=0.3, help="share of wrong answers")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", type=Path, help="file to write")
     options = parser.parse_args(arguments)
-    with tempfile.TemporaryDirectory() as temporary:
-        run = gate(
-            Path(temporary) / "run", count=options.count, rate=options.rate, seed=options.seed
-        )
-        found = {"rate": options.rate, "seed": options.seed, **asyncio.run(run)}
-    if options.json:
-        text = json.dumps(found, indent=2, ensure_ascii=False)
-        options.json.write_text(text + "\n", encoding="utf-8")
     console = Console()
-    console.print(table(found))
-    console.print(summary(found))
-    for kind, rows in found["examples"].items():
-        for row in rows:
-            console.print(f"{kind}: {row}", style="red", markup=False)
-    if not found["arenas"]:
-        console.print("no arena was certified: this shows nothing; give more --count", style="red")
-    return 1 if not found["arenas"] or any(found["must_be_zero"].values()) else 0
+    parts: dict[str, Any] = {}
+    known = CatalogueOptions(size=max(options.count // 2, 20), seed=options.seed)
+    catalogue = Catalogue.of_tables([WORLD], known)
+    # Much more gets through the second, so that fewer items do.
+    for title, judges, count in [
+        (LINE, True, options.count),
+        (UNJUDGED, False, max(options.count // 3, 4)),
+    ]:
+        with tempfile.TemporaryDirectory() as temporary:
+            run = gate(
+                Path(temporary) / "run",
+                catalogue,
+                count=count,
+                rate=options.rate,
+                seed=options.seed,
+                judges=judges,
+            )
+            parts[title] = asyncio.run(run)
+        console.print(table(title, parts[title]))
+    console.print(summary(parts))
+    if options.json:
+        settings = {"rate": options.rate, "seed": options.seed}
+        text = json.dumps({**settings, "parts": parts}, indent=2, ensure_ascii=False)
+        options.json.write_text(text + "\n", encoding="utf-8")
+    for title, found in parts.items():
+        for kind, rows in found["examples"].items():
+            for row in rows:
+                console.print(f"{title}: {kind}: {row}", markup=False)
+    if not parts[LINE]["arenas"]:
+        console.print("no arena was certified, which shows nothing: give more --count")
+        return 1
+    return 1 if any(parts[LINE]["must_be_zero"].values()) else 0
 
 
 if __name__ == "__main__":
