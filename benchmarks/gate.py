@@ -352,7 +352,7 @@ def summary(parts: dict[str, Any]) -> Table:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit status: 0, or 1 if a certified arena has one of the four mistakes."""
     parser = argparse.ArgumentParser(prog="benchmarks.gate")
-    parser.add_argument("--count", type=int, default=600, help="items that go in")
+    parser.add_argument("--count", type=int, default=450, help="items that go in")
     parser.add_argument("--rate", type=float, default=0.3, help="share of wrong answers")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", type=Path, help="file to write")
