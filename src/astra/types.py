@@ -25,11 +25,14 @@ class Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+_encode = json.JSONEncoder(
+    sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False
+).encode
+
+
 def canonical_json(value: Json) -> str:
     """One spelling per value: sorted keys, no spaces, UTF-8, no NaN (raises ValueError)."""
-    return json.dumps(
-        value, sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False
-    )
+    return _encode(value)
 
 
 def content_hash(value: Json) -> str:

@@ -6,6 +6,7 @@ named `<verb>_command`.
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os
 import sys
@@ -229,4 +230,6 @@ def _status(command: Any, arguments: Sequence[str]) -> int:
 
 def main() -> NoReturn:
     """Entry point of the console script."""
+    # Millions of short-lived JSON values: looking through the rest less often saves a tenth.
+    gc.set_threshold(50_000, 20, 50)
     sys.exit(run(sys.argv[1:]))

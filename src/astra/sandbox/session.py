@@ -273,9 +273,11 @@ class Session:
         keeps us from reading it.
         """
         frames: list[bytes] = []
+        size = 0
         for name, arguments in calls[len(outcomes) : len(outcomes) + _MOST_AT_ONCE]:
             frame = wire.call(self._number + len(frames) + 1, name, arguments)
-            if frames and sum(map(len, frames)) + len(frame) > _BYTES_AT_ONCE:
+            size += len(frame)
+            if frames and size > _BYTES_AT_ONCE:
                 break
             frames.append(frame)
         started = time.perf_counter()
