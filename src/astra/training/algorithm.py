@@ -1,0 +1,98 @@
+"""The port of RL algorithms: from scored groups of rollouts to per-token credit.
+
+An algorithm is pure: it sees what was sampled and how it was rewarded, and says how much each
+token is to be pushed. Sampling, the loss and the optimiser are the trainer's. Axes: B rollouts,
+T completion tokens (right-padded).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from torch import Tensor
+
+from astra.types import Score, Trajectory
+
+
+@dataclass(frozen=True, slots=True)
+class SampledEpisode:
+    """One rollout with the very tokens that were sampled. T: completion tokens, tool tokens too."""
+
+    task: str
+    """Id of the arena or problem; rollouts of one task in a batch form a group."""
+    prompt_ids: tuple[int, ...]
+    completion_ids: tuple[int, ...]
+    policy_mask: tuple[bool, ...]
+    """T: whether the policy wrote the token."""
+    logprobs: tuple[float, ...]
+    """T: log-probability at sampling time; 0.0 where the policy did not write."""
+    entropies: tuple[float, ...]
+    """T: entropy in nats of the distribution the token was drawn from; 0.0 likewise."""
+    steps: tuple[int, ...]
+    """T: number of the step (assistant turn, or segment) that the token belongs to; -1: none."""
+    reward: float
+    trajectory: Trajectory | None = None
+    """None for single-turn problems."""
+    score: Score | None = None
+    group: int = 0
+    """Number of the group within the step that sampled it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredBatch:
+    """Whole groups of rollouts, padded."""
+
+    episodes: Sequence[SampledEpisode]
+    """B."""
+    group_B: Tensor
+    """Long; rows of one group share a number."""
+    rewards_B: Tensor
+    policy_mask_BT: Tensor
+    """Bool."""
+    step_BT: Tensor
+    """Long; -1 outside steps."""
+    old_logprobs_BT: Tensor
+    entropy_BT: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Credit:
+    """What an algorithm says of a batch."""
+
+    advantages_BT: Tensor
+    """Zero outside the policy's tokens."""
+    entropy_bonus_BT: Tensor | None = None
+    """Coefficient of each token's entropy in the objective; None: no bonus."""
+    kl_coefficient: float = 0.0
+    """Weight of KL(policy || reference) per token; 0: no reference is asked."""
+    metrics: Mapping[str, float] = field(default_factory=dict[str, float])
+    """What is worth logging, by name."""
+
+
+class PolicyAccess(Protocol):
+    """The policy that sampled, for algorithms that ask it once more. No gradients."""
+
+    def logprobs(self, input_ids: Sequence[Sequence[int]]) -> list[list[float]]:
+        """Log-probability of each token of each sequence given those before it; the first: 0.0."""
+        ...
+
+    def encode(self, text: str) -> list[int]:
+        """Token ids of a text, without special tokens."""
+        ...
+
+
+class Algorithm(Protocol):
+    """Gives credit. Its state goes into checkpoints."""
+
+    @property
+    def name(self) -> str: ...
+
+    def credit(self, batch: ScoredBatch, policy: PolicyAccess) -> Credit:
+        """Per-token advantages and loss terms. Deterministic, and free of gradients."""
+        ...
+
+    def state_dict(self) -> dict[str, Any]: ...
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None: ...

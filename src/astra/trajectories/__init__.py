@@ -1,0 +1,1 @@
+"""From tool documents to judged multi-turn trajectories (ASTRA paper, trajectory synthesis)."""
