@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from torch import Tensor
 
@@ -38,6 +38,8 @@ class SampledEpisode:
     score: Score | None = None
     group: int = 0
     """Number of the group within the step that sampled it."""
+    answer: str = ""
+    """The right answer as text, for attribution by likelihood; "": not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +68,19 @@ class Credit:
     entropy_bonus_BT: Tensor | None = None
     """Coefficient of each token's entropy in the objective; None: no bonus."""
     kl_coefficient: float = 0.0
-    """Weight of KL(policy || reference) per token; 0: no reference is asked."""
+    """Weight of KL(policy || reference) per token; 0: no reference is asked. The reference is the
+    policy as it was when this first became positive."""
     metrics: Mapping[str, float] = field(default_factory=dict[str, float])
     """What is worth logging, by name."""
+
+
+class Branch(NamedTuple):
+    """A text that could have gone on from some place in a sequence."""
+
+    cut: int
+    """How many tokens of the sequence come before it; at least 1."""
+    ids: tuple[int, ...]
+    """Its tokens; at least 1."""
 
 
 class PolicyAccess(Protocol):
@@ -78,8 +90,19 @@ class PolicyAccess(Protocol):
         """Log-probability of each token of each sequence given those before it; the first: 0.0."""
         ...
 
+    def branches(
+        self, sequences: Sequence[tuple[Sequence[int], Sequence[Branch]]]
+    ) -> list[list[list[float]]]:
+        """Per sequence and branch: log-probabilities of the branch's tokens after the first `cut`
+        tokens of the sequence. Each sequence is read once, however many branches it has."""
+        ...
+
     def encode(self, text: str) -> list[int]:
         """Token ids of a text, without special tokens."""
+        ...
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text of tokens, special tokens left out; U+FFFD for bytes that are no character."""
         ...
 
 
