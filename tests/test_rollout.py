@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from astra.errors import HostError, ModelBadReply, SandboxDied
+from astra.errors import HostError, ModelBadReply, SandboxDied, TeacherError
 from astra.models.scripted import ScriptedModel, calling
 from astra.ports import Reply, Sampling, ToolResult
 from astra.rollout import RolloutLimits, Task, rollout, rollouts
@@ -454,3 +454,51 @@ async def test_one_broken_episode_does_not_touch_the_others():
     jobs = [(TASK, bad if i == 1 else ScriptedModel(["a"]), host()) for i in range(3)]
     stops = [r.stop async for r in rollouts(jobs, LIMITS, concurrency=3)]
     assert stops == [StopReason.answered, StopReason.model_error, StopReason.answered]
+
+
+# --- users who say more -------------------------------------------------------------------------
+
+
+class Talker:
+    """A user who has so much to say; an exception is raised."""
+
+    def __init__(self, *said: str | Exception) -> None:
+        self._said = list(said)
+        self.heard: list[str] = []
+
+    async def reply(self, messages: Any) -> str | None:
+        self.heard.append(messages[-1].content)
+        said = self._said.pop(0) if self._said else None
+        if isinstance(said, Exception):
+            raise said
+        return said
+
+
+async def test_a_user_goes_on_until_there_is_nothing_more_to_say():
+    user = Talker("And Mont Blanc?", "\ud800 thanks, and K2?")
+    script = ["8849 m", calling(("height", {"name": "Mont Blanc"})), "8849 m too", "and again"]
+    result = await rollout(TASK, ScriptedModel(script), host(), LIMITS, user)
+    to_line(result)
+    roles = "user assistant user assistant tool assistant user assistant"
+    assert [m.role for m in result.messages] == roles.split()
+    assert user.heard == ["8849 m", "8849 m too", "and again"]
+    assert (result.stop, result.turns, result.answer) == (StopReason.answered, 4, "and again")
+    assert result.messages[6].content == "? thanks, and K2?"
+
+
+async def test_nobody_is_asked_after_the_last_turn_or_after_a_cut():
+    user = Talker("more", "more")
+    result = await rollout(TASK, ScriptedModel(["a", "b"]), host(), RolloutLimits(turns=2), user)
+    assert result.stop is StopReason.answered
+    assert user.heard == ["a"]
+    user = Talker("more")
+    result = await rollout(TASK, ScriptedModel([cut(Finish.length)]), host(), LIMITS, user)
+    assert result.stop is StopReason.length_limit
+    assert user.heard == []
+
+
+async def test_a_user_who_breaks_is_our_failure():
+    user = Talker(TeacherError("no words"))
+    result = await rollout(TASK, ScriptedModel(["a"]), host(), LIMITS, user)
+    assert result.infrastructure_failure
+    assert "no words" in result.error

@@ -1,4 +1,4 @@
-"""The Protocols between parts: Model, ToolHost, Sandbox, Embedder. All I/O sits behind one.
+"""The Protocols between parts: Model, ToolHost, User, Sandbox, Embedder. All I/O sits behind one.
 
 Conformance suites for each ship in `astra.testing`.
 """
@@ -84,6 +84,20 @@ class ToolHost(Protocol):
         """Call a tool with arguments that fit its schema.
 
         Raises `HostError` or `SandboxError` when our side broke.
+        """
+        ...
+
+
+# --- users ----------------------------------------------------------------------------------
+
+
+class User(Protocol):
+    """Who the agent answers to, where the task alone does not say all."""
+
+    async def reply(self, messages: Sequence[Message]) -> str | None:
+        """What is said after the agent's last message; None: nothing more, the episode ends.
+
+        Raises `TeacherError` or `ModelError` when our side broke.
         """
         ...
 

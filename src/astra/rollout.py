@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 
 from astra.calls import CUT_OFF, as_sent, carry_out, clean, problem, record
 from astra.errors import HostError, ModelError, SandboxError
-from astra.ports import Model, Reply, Sampling, ToolHost
+from astra.ports import Model, Reply, Sampling, ToolHost, User
 from astra.types import (
     CallRecord,
     CallRequest,
@@ -45,7 +45,7 @@ class RolloutLimits:
     """Bounds of one episode."""
 
     turns: int = 32
-    """Assistant messages; the calls of the last one are still run."""
+    """Assistant messages; the calls of the last one are still run, but no user is asked."""
     episode_tokens: int | None = None
     """Completion tokens of all messages together, as the model reports them; None: no bound."""
     seconds: float = 3600.0
@@ -64,14 +64,19 @@ class RolloutLimits:
     """`max_tokens` bounds each message. The task's sample index is added to `seed`."""
 
 
-async def rollout(task: Task, model: Model, host: ToolHost, limits: RolloutLimits) -> Trajectory:
-    """Play one episode. Enters and leaves the host; raises only on cancellation."""
+async def rollout(
+    task: Task, model: Model, host: ToolHost, limits: RolloutLimits, user: User | None = None
+) -> Trajectory:
+    """Play one episode. Enters and leaves the host; raises only on cancellation.
+
+    `user`: may say more after each message without calls; None: the first such message ends it.
+    """
     log = _Log(messages=list(task.messages))
     start = time.perf_counter()
     stop, error = StopReason.internal_error, ""
     try:
         async with host:
-            stop = await _play(task, model, host, limits, log)
+            stop = await _play(task, model, host, limits, log, user)
     except Exception as failure:  # noqa: BLE001 - recorded in the trajectory
         stop, error = _blame(failure), f"{type(failure).__name__}: {failure}"
     return Trajectory(
@@ -128,12 +133,17 @@ class _Log:
 
 
 async def _play(
-    task: Task, model: Model, host: ToolHost, limits: RolloutLimits, log: _Log
+    task: Task,
+    model: Model,
+    host: ToolHost,
+    limits: RolloutLimits,
+    log: _Log,
+    user: User | None,
 ) -> StopReason:
     deadline = asyncio.timeout(limits.seconds)
     try:
         async with deadline:
-            return await _take_turns(task, model, host, limits, log)
+            return await _take_turns(task, model, host, limits, log, user)
     except TimeoutError:
         if not deadline.expired():
             raise  # somebody else's time-out
@@ -141,7 +151,12 @@ async def _play(
 
 
 async def _take_turns(
-    task: Task, model: Model, host: ToolHost, limits: RolloutLimits, log: _Log
+    task: Task,
+    model: Model,
+    host: ToolHost,
+    limits: RolloutLimits,
+    log: _Log,
+    user: User | None,
 ) -> StopReason:
     documents = host.tools()
     by_name = {document.name: document for document in documents}
@@ -155,13 +170,26 @@ async def _take_turns(
         log.messages.append(message)
         log.usage += reply.usage
         log.turns += 1
+        before = len(log.messages) - 1
         if (stop := _stop_after(reply)) is not None:
-            return stop
+            if stop is not StopReason.answered or turn + 1 == limits.turns:
+                return stop
+            if not await _said_more(user, log):
+                return stop
         await _act(message.tool_calls, turn, host, by_name, limits, log)
-        characters += sum(map(_length, log.messages[-1 - len(message.tool_calls) :]))
+        characters += sum(map(_length, log.messages[before:]))
         if characters > limits.episode_characters:
             return StopReason.length_limit
     return StopReason.turn_limit
+
+
+async def _said_more(user: User | None, log: _Log) -> bool:
+    """Whether the user went on after an answer; what was said is logged."""
+    said = None if user is None else await user.reply(tuple(log.messages))
+    if said is None:
+        return False
+    log.messages.append(Message(role="user", content=clean(said)))
+    return True
 
 
 def _length(message: Message) -> int:

@@ -309,6 +309,16 @@ class CallRecord(Record):
     seconds: float = 0.0
 
 
+class RecordedCall(Record):
+    """A call as a host answered it, in the order in which the calls were made."""
+
+    tool: str
+    """Name as it was shown to the agent."""
+    arguments: dict[str, Json]
+    content: Json
+    is_error: bool = False
+
+
 class StopReason(StrEnum):
     """Why an episode ended. The last three are failures of ours: never scored."""
 

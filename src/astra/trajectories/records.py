@@ -10,7 +10,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Literal
 
-from astra.types import Json, Language, Record, ToolDocument, Trajectory
+from astra.types import Json, Language, Record, RecordedCall, ToolDocument, Trajectory
 
 # --- tools -----------------------------------------------------------------------------------
 
@@ -124,16 +124,6 @@ class Task(Record):
 
 
 # --- rollouts --------------------------------------------------------------------------------
-
-
-class RecordedCall(Record):
-    """A call as a host answered it, in the order in which the answers came."""
-
-    tool: str
-    """Name as it was shown to the agent."""
-    arguments: dict[str, Json]
-    content: Json
-    is_error: bool = False
 
 
 class Rollout(Record):

@@ -1,0 +1,117 @@
+"""Keeps what a host answered, and serves it again without the host.
+
+`RecordingHost` stands before any host. `RecordedHost` answers from such a recording: a call is
+found by its tool, its arguments and how often it was made before, so that calls which were made
+at once may come in any order.
+
+What this does not guarantee: that a call which was never made before is answered; it is not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Literal, Self
+
+from astra.errors import HostError
+from astra.ports import ToolHost, ToolResult
+from astra.types import Json, RecordedCall, ToolDocument, canonical_json
+
+Unrecorded = Literal["error", "raise", "wait"]
+"""What becomes of a call that is not on record: a structured error that the agent sees, a
+`HostError`, or no answer ever (as of a call that a time limit cut off)."""
+
+
+class RecordingHost:
+    """A host that keeps what another one answers. `recording` may be read at any time."""
+
+    def __init__(self, host: ToolHost) -> None:
+        self._host = host
+        self._made: list[RecordedCall | None] = []
+
+    @property
+    def recording(self) -> tuple[RecordedCall, ...]:
+        """The answered calls, in the order in which they were made."""
+        return tuple(call for call in self._made if call is not None)
+
+    async def __aenter__(self) -> Self:
+        await self._host.__aenter__()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._host.__aexit__(kind, error, trace)
+
+    def tools(self) -> Sequence[ToolDocument]:
+        return self._host.tools()
+
+    async def call(self, name: str, arguments: dict[str, Json]) -> ToolResult:
+        place = len(self._made)
+        # Kept by when it was made: of like calls at once, each gets its own answer again.
+        self._made.append(None)
+        result = await self._host.call(name, arguments)
+        self._made[place] = RecordedCall(
+            tool=name, arguments=arguments, content=result.content, is_error=result.is_error
+        )
+        return result
+
+
+class RecordedHost:
+    """A host that answers from a recording. Entering it begins anew."""
+
+    def __init__(
+        self,
+        documents: Sequence[ToolDocument],
+        recording: Sequence[RecordedCall],
+        *,
+        unrecorded: Unrecorded = "error",
+    ) -> None:
+        self._documents = tuple(documents)
+        self._unrecorded: Unrecorded = unrecorded
+        self._answers: defaultdict[str, list[RecordedCall]] = defaultdict(list)
+        for call in recording:
+            self._answers[_key(call.tool, call.arguments)].append(call)
+        self._served: Counter[str] = Counter()
+
+    async def __aenter__(self) -> Self:
+        self._served.clear()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        return None
+
+    def tools(self) -> Sequence[ToolDocument]:
+        return self._documents
+
+    async def call(self, name: str, arguments: dict[str, Json]) -> ToolResult:
+        key = _key(name, arguments)
+        number = self._served[key]
+        self._served[key] += 1
+        answers = self._answers.get(key, [])
+        if number < len(answers):
+            return ToolResult(answers[number].content, answers[number].is_error)
+        return await self._missing(name, arguments, len(answers))
+
+    async def _missing(self, name: str, arguments: dict[str, Json], known: int) -> ToolResult:
+        times = f"only {known} such calls are" if known else "no such call is"
+        message = f"{times} on record: {name}({canonical_json(arguments)[:200]})"
+        if self._unrecorded == "wait":
+            await asyncio.Event().wait()
+        if self._unrecorded == "raise":
+            raise HostError(f"{message}. Play what was recorded, or use the host itself")
+        return ToolResult({"error": {"code": "not_recorded", "message": message}}, is_error=True)
+
+
+def _key(tool: str, arguments: dict[str, Json]) -> str:
+    return canonical_json([tool, arguments])
