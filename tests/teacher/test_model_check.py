@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from astra.cli.main import run
-from astra.teacher.arenas import ALL
+from astra.teacher.catalogue import ALL
 from astra.testing.model_server import Answer, Fault, ModelServer, completion
 from astra.types import CallRequest, Message, Usage
 

@@ -8,7 +8,7 @@ import pytest
 
 from astra.arenas.certificate.signature import signature
 from astra.errors import ConfigError
-from astra.teacher import arenas
+from astra.teacher import arenas, catalogue
 from astra.teacher.parse import as_record
 from astra.teacher.prompt import Prompt
 from astra.teacher.render import (
@@ -25,9 +25,9 @@ from astra.types import Language, Message
 
 from .model_given import INJECTION, given
 
-EACH = pytest.mark.parametrize("prompt", arenas.ALL, ids=lambda prompt: prompt.name)
+EACH = pytest.mark.parametrize("prompt", catalogue.ALL, ids=lambda prompt: prompt.name)
 BOTH = pytest.mark.parametrize("language", LANGUAGES)
-NAMES = [prompt.name for prompt in arenas.ALL]
+NAMES = [prompt.name for prompt in catalogue.ALL]
 
 
 def sent(messages: list[Message]) -> list[dict[str, Any]]:

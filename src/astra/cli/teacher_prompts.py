@@ -12,7 +12,7 @@ from rich.table import Column, Table
 from astra.cli.console import out, plain, print_json
 from astra.cli.options import AsJson
 from astra.errors import ConfigError
-from astra.teacher.arenas import ALL
+from astra.teacher.catalogue import ALL
 from astra.teacher.prompt import Prompt
 from astra.teacher.render import LANGUAGES, OURS, Templates, reply_schema
 from astra.types import Json

@@ -1,4 +1,4 @@
-"""`astra teacher serve`: the rule teacher behind an OpenAI-compatible endpoint, for tests."""
+"""`astra teacher serve`: the rule teachers behind an OpenAI-compatible endpoint, for tests."""
 
 from __future__ import annotations
 
@@ -16,11 +16,22 @@ import typer
 from astra.arenas.rules import Defect, RuleTeacher, Wrongness
 from astra.cli.console import err
 from astra.errors import ConfigError
+from astra.teacher import arenas
+from astra.teacher.catalogue import ALL
+from astra.teacher.several import SeveralTeachers
 from astra.testing.teacher_faults import Fault, FaultPlan
 from astra.testing.teacher_server import Reasoning, TeacherServer
+from astra.trajectories.rules import TrajectoryRules
+from astra.trajectories.rules.catalogue import all_defects
+from astra.trajectories.rules.wrong import TrajectoryWrongness
 from astra.types import Json, Language
 
 EXAMPLE = Path("examples/world")
+
+
+def _defects() -> list[str]:
+    """The names of what can be wrong, in arenas and in trajectories."""
+    return list(dict.fromkeys([*(defect.value for defect in Defect), *all_defects()]))
 
 
 def serve_command(
@@ -48,7 +59,7 @@ def serve_command(
         str | None,
         typer.Option(
             help="Wrong answers, as in hard_coded_tool=0.3,leak=0.1, or all=0.3 for every prompt. "
-            f"Defects: {', '.join(Defect)}.",
+            f"Defects: {', '.join(_defects())}.",
             show_default=False,
         ),
     ] = None,
@@ -64,10 +75,10 @@ def serve_command(
     languages: Annotated[str, typer.Option(help="Of the questions.")] = "en,zh",
     seed: Annotated[int, typer.Option(help="Seed of everything that is drawn.")] = 0,
 ) -> None:
-    """Serve the rule teacher as model `rules`, to try the pipeline out without a model.
+    """Serve the rule teachers as model `rules`, to try the pipelines out without a model.
 
-    It knows only questions over its tables; GET /stats tells what it was asked. Listens on the
-    loopback alone, until interrupted.
+    Of arenas, they know only questions over their tables; of trajectories, what tool documents
+    say. GET /stats tells what was asked. Listens on the loopback alone, until interrupted.
 
     \b
     Examples:
@@ -78,17 +89,27 @@ def serve_command(
     plan = FaultPlan(
         faults, seed=seed, kinds=_kinds(fault_kinds), hold=hold, retry_after=retry_after
     )
-    wrongness = _wrongness(wrong, seed)
-    teacher = RuleTeacher.of_tables(
+    in_arenas, in_trajectories = _wrongness(wrong, seed)
+    tables_teacher = RuleTeacher.of_tables(
         tables or [_example()],
         seed=seed,
         size=size,
         languages=_languages(languages),
-        wrongness=wrongness,
+        wrongness=in_arenas,
+    )
+    documents_teacher = TrajectoryRules(seed=seed, wrongness=in_trajectories)
+    of_arenas = {prompt.name for prompt in arenas.ALL}
+    teacher = SeveralTeachers(
+        "rules",
+        {
+            prompt.name: tables_teacher if prompt.name in of_arenas else documents_teacher
+            for prompt in ALL
+        },
     )
 
     def planted() -> dict[str, Json]:
-        return {"planted": [asdict(one) for one in list(teacher.planted.values())]}
+        found = [*tables_teacher.planted.values(), *documents_teacher.planted.values()]
+        return {"planted": [asdict(one) for one in found]}
 
     server = TeacherServer(
         teacher, faults=plan, latency=latency, port=port, reasoning=reasoning, extra=planted
@@ -121,19 +142,23 @@ def _kinds(text: str | None) -> tuple[Fault, ...]:
         raise ConfigError(f"--fault-kinds: {error}; choose among {', '.join(Fault)}") from None
 
 
-def _wrongness(text: str | None, seed: int) -> Wrongness:
+def _wrongness(text: str | None, seed: int) -> tuple[Wrongness, TrajectoryWrongness]:
+    """The rates for both rule teachers; a defect that both know is planted by both."""
     rates: dict[str, float] = {}
     for part in text.split(",") if text else ():
         name, _, rate = part.strip().partition("=")
-        if name not in (*Defect, "all"):
-            raise ConfigError(f"--wrong {name!r}: choose among all, {', '.join(Defect)}")
+        if name not in (*_defects(), "all"):
+            raise ConfigError(f"--wrong {name!r}: choose among all, {', '.join(_defects())}")
         try:
             rates[name] = float(rate)
         except ValueError:
             raise ConfigError(f"--wrong {part!r}: write defect=rate, as in leak=0.1") from None
     overall = rates.pop("all", 0.0)
-    return Wrongness(
-        {Defect(name): rate for name, rate in rates.items()}, seed=seed, overall=overall
+    in_arenas = {Defect(name): rate for name, rate in rates.items() if name in list(Defect)}
+    in_trajectories = {name: rate for name, rate in rates.items() if name in all_defects()}
+    return (
+        Wrongness(in_arenas, seed=seed, overall=overall),
+        TrajectoryWrongness(in_trajectories, seed=seed, overall=overall),
     )
 
 

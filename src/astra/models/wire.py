@@ -1,4 +1,4 @@
-"""The chat-completions format: our messages to a request, an answer to our reply.
+"""The chat-completions format: our messages to a request, an answer to our reply, and back.
 
 Answers are read leniently where endpoints differ (missing usage, other names for reasoning) and
 strictly where a guess would invent something. Whatever can't be read raises ValueError.
@@ -81,6 +81,52 @@ def _no_constant(name: str) -> None:
 
 def _wrapped(text: str) -> str:
     return json.dumps({"malformed": text}, ensure_ascii=False) if text.strip() else "{}"
+
+
+# --- as a server --------------------------------------------------------------------------------
+
+
+def read_request(
+    body: Mapping[str, Json],
+) -> tuple[tuple[Message, ...], tuple[ToolDocument, ...], Sampling]:
+    """What a request asks, as its server reads it; ValueError says what is wrong with it."""
+    messages, tools = body.get("messages"), body.get("tools") or []
+    if not isinstance(messages, list) or not isinstance(tools, list):
+        raise ValueError("`messages` and `tools` must be lists")
+    sampling = Sampling(
+        temperature=body.get("temperature"),
+        top_p=body.get("top_p"),
+        max_tokens=body.get("max_tokens"),
+        seed=body.get("seed"),
+    )
+    return tuple(map(_read_message, messages)), tuple(map(_read_tool, tools)), sampling
+
+
+def _read_message(value: Json) -> Message:
+    message = _mapping(value, "a message")
+    return Message(
+        role=message.get("role"),  # pyright: ignore[reportArgumentType] - checked by the record
+        content=_text(message.get("content")),
+        tool_calls=tuple(_request(call) for call in message.get("tool_calls") or ()),
+        tool_call_id=message.get("tool_call_id"),
+    )
+
+
+def _read_tool(value: Json) -> ToolDocument:
+    function = _mapping(_mapping(value, "a tool").get("function"), "a tool's function")
+    return ToolDocument(
+        name=_text(function.get("name")),
+        description=_text(function.get("description")),
+        parameters=dict(_mapping(function.get("parameters") or {}, "a tool's parameters")),
+    )
+
+
+def as_completion(reply: Reply) -> dict[str, Json]:
+    """A reply as the one choice of an answer."""
+    message: dict[str, Json] = {"role": "assistant", "content": reply.message.content or None}
+    if reply.message.tool_calls:
+        message["tool_calls"] = [_call(call) for call in reply.message.tool_calls]
+    return {"index": 0, "message": message, "finish_reason": reply.finish.value}
 
 
 # --- answers ---------------------------------------------------------------------------------

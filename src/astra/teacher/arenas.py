@@ -7,18 +7,12 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
-from astra.teacher.prompt import Prompt
+from astra.teacher.prompt import Answered, Prompt, Verdict
 from astra.types import Json, Language, Record, Scalar, Scenario
 
 AnswerKind = Literal["text", "number", "date", "list"]
-
-
-class Answered(Record):
-    """Base of what a teacher gives back."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
 class Step(Answered):
@@ -99,14 +93,6 @@ class InstanceIn(Record):
     question: str
     answer: Scalar | tuple[Scalar, ...]
     steps: tuple[Step, ...]
-
-
-class Verdict(Answered):
-    """A judgement on one point."""
-
-    reason: str
-    """One or two sentences, before the verdict."""
-    holds: bool
 
 
 class DocumentIn(Record):

@@ -9,10 +9,26 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
+from pydantic import ConfigDict
+
 from astra.types import Record
 
 In = TypeVar("In", bound=Record)
 Out = TypeVar("Out", bound=Record)
+
+
+class Answered(Record):
+    """Base of what a teacher gives back; docstrings of fields describe them in its JSON Schema."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class Verdict(Answered):
+    """A judgement on one point."""
+
+    reason: str
+    """One or two sentences, before the verdict."""
+    holds: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError
 
 from astra.errors import ConfigError
-from astra.teacher.arenas import ALL
+from astra.teacher.catalogue import ALL
 from astra.teacher.prompt import Prompt
 from astra.types import Json, Message, Record, content_hash
 

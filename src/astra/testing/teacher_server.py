@@ -2,7 +2,8 @@
 
 It speaks the chat-completions API, so that the whole way of a prompt is tested: rendering,
 request, reply, reading. What it is asked, it reads from the messages themselves. Any `Teacher`
-can stand behind it; `RuleTeacher` needs no model.
+can stand behind it; `RuleTeacher` needs no model. A request that carries `tools` goes to an agent,
+any `Model`, where there is one.
 """
 
 from __future__ import annotations
@@ -23,12 +24,14 @@ from typing import Any, Literal, NamedTuple, Self
 
 from pydantic import ValidationError
 
-from astra.errors import TeacherError
-from astra.teacher.arenas import ALL
+from astra.errors import ModelError, TeacherError
+from astra.models.wire import as_completion, read_request
+from astra.ports import Model, Sampling
+from astra.teacher.catalogue import ALL
 from astra.teacher.prompt import Prompt, Teacher
 from astra.teacher.render import read_task
 from astra.testing.teacher_faults import Fault, FaultCounter, FaultPlan
-from astra.types import Json, Record, content_hash
+from astra.types import Json, Message, Record, ToolDocument, content_hash
 
 LONGEST_REQUEST = 32 * 2**20
 """Bytes of a request's body."""
@@ -39,6 +42,8 @@ Reasoning = Literal["none", "field", "inline"]
 """Whether replies reason: not, in `reasoning_content`, or in a `<think>` block before them."""
 _THOUGHT = 'A first draft would be {"reason": "?"}, but this can be looked up.'
 FORMATS = ("json_schema", "json_object")
+AGENT = "agent"
+"""What requests with tools are counted under."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +53,9 @@ class Served:
     requests: int
     """Chat requests, those that went wrong too."""
     by_prompt: Mapping[str, int]
-    """Requests by the prompt's name; "": no prompt of ours."""
+    """Requests by the prompt's name; "": no prompt of ours; "agent": with tools."""
     by_task: Mapping[str, int]
-    """Requests by task: a hash of prompt, input and index."""
+    """Requests by task: a hash of prompt, input and index, or of an agent's conversation."""
     answered: Mapping[str, int]
     """Whole right answers by task. Above 1: a client paid twice for the same."""
     faults: Mapping[str, int]
@@ -76,7 +81,8 @@ class TeacherServer:
     """The server, as a context; it runs in a thread of its own. `url` is for clients.
 
     `latency`: seconds before each answer. `takes`: forms of `response_format` that are not
-    refused. `extra`: what `/stats` tells beside the server's own counts.
+    refused. `extra`: what `/stats` tells beside the server's own counts. `agent`: what answers
+    requests with tools, under the teacher's name; None: they are read as prompts.
     """
 
     def __init__(
@@ -91,6 +97,7 @@ class TeacherServer:
         takes: Sequence[str] = FORMATS,
         reasoning: Reasoning = "none",
         extra: Callable[[], dict[str, Json]] = dict,
+        agent: Model | None = None,
     ) -> None:
         plan = faults if isinstance(faults, FaultPlan) else FaultPlan(faults, seed=seed)
         self._teacher = teacher
@@ -99,6 +106,7 @@ class TeacherServer:
         self._takes = takes
         self._reasoning: Reasoning = reasoning
         self._extra = extra
+        self._agent = agent
         self._port = port
         self._plan = plan
         self._lock = threading.Lock()
@@ -219,13 +227,16 @@ class TeacherServer:
     async def _chat(self, content: bytes) -> _Reply:
         try:
             body = json.loads(content)
-            asked = read_asked(body, self._prompts)
+            if self._agent is not None and isinstance(body, dict) and body.get("tools"):
+                asked = read_conversation(body)
+            else:
+                asked = read_asked(body, self._prompts)
         except (ValueError, RecursionError) as error:
             with self._lock:
                 self._by_prompt[""] += 1
             return _error(400, f"not answered: {error}")
         with self._lock:
-            self._by_prompt[asked.prompt.name] += 1
+            self._by_prompt[asked.about] += 1
             self._by_task[asked.task] += 1
         if body.get("model") != self._teacher.name:
             return _error(404, f"the model {body.get('model')!r} does not exist")
@@ -236,13 +247,33 @@ class TeacherServer:
             fault = self._faults.next(asked.task)
         if self._latency:
             await asyncio.sleep(self._latency)
-        return await self._reply(asked, fault, form)
-
-    async def _reply(self, asked: Asked, fault: Fault | None, form: str) -> _Reply:
         if fault is Fault.rate_limited:
             return _error(429, "slow down", {"retry-after": f"{self._plan.retry_after:g}"})
         if fault is Fault.server_error:
             return _error(500, "injected")
+        if isinstance(asked, Conversation):
+            return await self._turn(asked, fault)
+        return await self._reply(asked, fault, form)
+
+    async def _turn(self, asked: Conversation, fault: Fault | None) -> _Reply:
+        """The agent's next message."""
+        assert self._agent is not None
+        try:
+            reply = await self._agent.generate(asked.messages, asked.tools, asked.sampling)
+        except ModelError as error:
+            if fault is None:
+                with self._lock:
+                    self._refused += 1
+            return _Reply(200, self._completion(asked, [_choice(0, refusal=str(error))]), fault)
+        choice = as_completion(reply)
+        text = choice["message"]["content"] or json.dumps(choice["message"].get("tool_calls"))
+        choice = _spoilt(0, text, fault) or choice
+        if fault in (None, Fault.slow):
+            with self._lock:
+                self._answered[asked.task] += 1
+        return _Reply(200, self._completion(asked, [choice]), fault)
+
+    async def _reply(self, asked: Asked, fault: Fault | None, form: str) -> _Reply:
         try:
             texts = [await self._text(asked, number) for number in range(asked.choices)]
         except TeacherError as error:
@@ -273,7 +304,9 @@ class TeacherServer:
             choice["message"]["reasoning_content"] = _THOUGHT
         return choice
 
-    def _completion(self, asked: Asked, choices: list[dict[str, Json]]) -> dict[str, Json]:
+    def _completion(
+        self, asked: Asked | Conversation, choices: list[dict[str, Json]]
+    ) -> dict[str, Json]:
         written = sum(_tokens(json.dumps(choice["message"])) for choice in choices)
         return {
             "id": f"chatcmpl-{asked.task}",
@@ -305,6 +338,35 @@ class Asked:
     task: str
     tokens: int
     """Of the messages; a token is taken to be four bytes."""
+
+    @property
+    def about(self) -> str:
+        """What is counted under."""
+        return self.prompt.name
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """What a request asks of the agent."""
+
+    messages: tuple[Message, ...]
+    tools: tuple[ToolDocument, ...]
+    sampling: Sampling
+    task: str
+    tokens: int
+    about: str = AGENT
+
+
+def read_conversation(body: dict[str, Json]) -> Conversation:
+    """The conversation in a request body that carries tools; ValueError when it can't be read."""
+    messages, tools, sampling = read_request(body)
+    return Conversation(
+        messages=messages,
+        tools=tools,
+        sampling=sampling,
+        task=content_hash([AGENT, body["messages"], body["tools"], sampling.seed]),
+        tokens=sum(_tokens(message.content) for message in messages),
+    )
 
 
 def read_asked(body: Json, prompts: Mapping[str, Prompt[Any, Any]]) -> Asked:

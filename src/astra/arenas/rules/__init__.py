@@ -6,7 +6,8 @@ from whose arenas all its answers come.
 
 from astra.arenas.rules.catalogue import Catalogue, CatalogueOptions
 from astra.arenas.rules.teacher import RuleTeacher
-from astra.arenas.rules.wrong import Defect, Planted, Wrongness, input_key
+from astra.arenas.rules.wrong import Defect, Planted, Wrongness
+from astra.teacher.chance import input_key
 
 __all__ = [
     "Catalogue",

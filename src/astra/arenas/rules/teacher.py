@@ -9,7 +9,7 @@ from typing import cast
 from astra.arenas.rules import answers, writing
 from astra.arenas.rules.catalogue import Catalogue, CatalogueOptions
 from astra.arenas.rules.plant import plant
-from astra.arenas.rules.wrong import Planted, Wrongness, drawn, input_key
+from astra.arenas.rules.wrong import Planted, Wrongness
 from astra.errors import TeacherError
 from astra.teacher.arenas import (
     CallIn,
@@ -24,6 +24,7 @@ from astra.teacher.arenas import (
     StepIn,
     ToolIn,
 )
+from astra.teacher.chance import drawn, input_key
 from astra.teacher.prompt import In, Out, Prompt
 from astra.types import Language, Record
 

@@ -6,15 +6,15 @@ question gets the same wrong answer again, and one asked with a finding a new dr
 
 from __future__ import annotations
 
-import random
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
 from astra.errors import ConfigError
+from astra.teacher.chance import drawn
 from astra.teacher.prompt import Prompt
-from astra.types import Record, content_hash
+from astra.types import Record
 
 
 class Defect(StrEnum):
@@ -119,13 +119,3 @@ class Wrongness:
             if place < 0:
                 return (defect,)
         return ()
-
-
-def drawn(seed: int, prompt: Prompt[Any, Any], given: Record, index: int) -> random.Random:
-    """The source of chance of one answer."""
-    return random.Random(f"{seed}:{input_key(prompt, given, index)}")
-
-
-def input_key(prompt: Prompt[Any, Any], given: Record, index: int = 0) -> str:
-    """Hash of what is asked."""
-    return content_hash([prompt.name, given.model_dump(mode="json"), index])

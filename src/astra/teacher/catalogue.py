@@ -1,0 +1,9 @@
+"""All prompts that there are, over all parts of the package."""
+
+from __future__ import annotations
+
+from astra.teacher import arenas
+from astra.teacher.prompt import Prompt
+from astra.types import Record
+
+ALL: tuple[Prompt[Record, Record], ...] = (*arenas.ALL,)
