@@ -1,0 +1,116 @@
+"""`astra trajectories stats`: what the rollouts of a run look like, as tables and plots."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from astra.cli.console import out, plain, print_json
+from astra.cli.options import AsJson, Run
+from astra.errors import ConfigError
+from astra.store import RunFolder
+from astra.trajectories.records import Judgement, Rollout, Server
+from astra.trajectories.statistics import Tally
+from astra.types import Json
+
+_GROUPS = ("languages", "domains", "axes", "hosts", "models", "stop_reasons")
+_HISTOGRAMS = (("messages_histogram", "messages"), ("calls_histogram", "calls"))
+
+
+def stats_command(
+    run: Run,
+    judgements: Annotated[
+        str, typer.Option(help="Which judgements count, e.g. judgements-strict.")
+    ] = "judgements",
+    plots: Annotated[
+        Path | None,
+        typer.Option(help="Folder for PNG and SVG plots.  [default: none]", show_default=False),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Count messages, calls, tools, domains and scores of a run's rollouts.
+
+    \b
+    Examples:
+      astra trajectories stats runs/traj
+      astra trajectories stats runs/traj --plots plots/
+    """
+    folder = RunFolder.open(run)
+    report = _report(folder, judgements)
+    if not report["rows"]:
+        raise ConfigError(f"{str(run)!r} holds no rollouts: make some (astra trajectories make)")
+    if plots is not None:
+        _plot(report, plots)
+    if as_json:
+        print_json(report)
+    else:
+        _print(report)
+
+
+def _report(folder: RunFolder, judgements: str) -> dict[str, Json]:
+    scores = {row.rollout: row for row in folder.rows(judgements, Judgement)}
+    tools = folder.config().get("tools")
+    domains: dict[str, str] = {}
+    if tools is not None and Path(tools).is_dir():
+        domains = {s.id: s.domain for s in RunFolder.open(tools).rows("servers", Server)}
+    tally = Tally()
+    for rollout in folder.rows("rollouts", Rollout):
+        domain = domains.get(rollout.task.servers[0], "")
+        tally.add(rollout, scores.get(rollout.id), domain)
+    return {**tally.report(), "judged": len(tally.rewards)}
+
+
+def _print(report: dict[str, Json]) -> None:
+    console = out()
+    reward = "none" if report["reward"] is None else f"{report['reward']:.3f}"
+    console.print(
+        f"{report['rows']} rollouts, {report['judged']} judged, mean reward {reward}\n"
+        f"per rollout: {report['messages']:.2f} messages, {report['calls']:.2f} calls; "
+        f"{report['tools_called']} tools called of {report['tools_shown']} shown, "
+        f"{report['servers']} servers"
+    )
+    table = Table("score", "mean", "rollouts that have it")
+    for name, score in report["scores"].items():
+        table.add_row(name, f"{score['mean']:.3f}", str(score["count"]))
+    if report["scores"]:
+        console.print(table)
+    for name in _GROUPS:
+        table = Table(name.replace("_", " "), "rollouts", "share")
+        for value, count in report[name].items():
+            share = f"{count / report['rows']:.1%}"
+            table.add_row(plain(value or "(none)", limit=80), str(count), share)
+        console.print(table)
+
+
+def _plot(report: dict[str, Json], folder: Path) -> None:
+    """Histograms of messages and calls, and the domains, as PNG and SVG."""
+    try:
+        from matplotlib.figure import Figure  # late: an optional package
+    except ImportError as error:
+        raise ConfigError(
+            "--plots needs the package `matplotlib`: pip install 'astra-arenas[train]'"
+        ) from error
+    folder.mkdir(parents=True, exist_ok=True)
+    for field, title in _HISTOGRAMS:
+        pairs = [(int(key), count) for key, count in report[field].items()]
+        _bars(Figure, pairs, f"{title} per rollout", folder / title)
+    domains = list(report["domains"].items())[:30]
+    _bars(Figure, [(name or "(none)", n) for name, n in domains], "domain", folder / "domains")
+
+
+def _bars(figure: Any, pairs: list[tuple[Any, int]], label: str, path: Path) -> None:
+    drawn = figure(figsize=(6, 3.5), layout="constrained")
+    axes = drawn.subplots()
+    names, counts = zip(*pairs, strict=True)
+    axes.bar(names, counts)
+    axes.set_xlabel(label)
+    axes.set_ylabel("rollouts")
+    if isinstance(names[0], str):
+        axes.tick_params(axis="x", rotation=60)
+    for ending in ("png", "svg"):
+        drawn.savefig(
+            path.with_suffix(f".{ending}"), metadata={"Date": None} if ending == "svg" else None
+        )

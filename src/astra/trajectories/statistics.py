@@ -1,0 +1,91 @@
+"""What a set of rollouts looks like: messages, calls, tools, domains, scores (ASTRA paper, data
+statistics)."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, defaultdict
+
+from astra.trajectories.records import Judgement, Measure, Rollout
+from astra.types import Json, content_hash
+
+
+class Tally:
+    """Gathers rollouts into a report. Keeps counts only, so that any number of them fits."""
+
+    def __init__(self) -> None:
+        self.rows = 0
+        self.languages: Counter[str] = Counter()
+        self.messages: Counter[int] = Counter()
+        """Messages of a conversation, the system message left out -> rollouts."""
+        self.calls: Counter[int] = Counter()
+        """Calls of a conversation -> rollouts."""
+        self.called: Counter[str] = Counter()
+        """Calls by tool."""
+        self._shown: set[str] = set()
+        self._servers: set[str] = set()
+        self._domains: Counter[str] = Counter()
+        self._axes: Counter[str] = Counter()
+        self._hosts: Counter[str] = Counter()
+        self._models: Counter[str] = Counter()
+        self._stops: Counter[str] = Counter()
+        self.scores: defaultdict[Measure, list[float]] = defaultdict(list)
+        self.rewards: list[float] = []
+
+    def add(self, rollout: Rollout, judgement: Judgement | None, domain: str = "") -> None:
+        """Count one rollout; `judgement` None: it has no score."""
+        trajectory = rollout.trajectory
+        self.rows += 1
+        self.languages[rollout.task.language] += 1
+        self.messages[sum(m.role != "system" for m in trajectory.messages)] += 1
+        self.calls[len(trajectory.calls)] += 1
+        self.called.update(call.tool for call in trajectory.calls)
+        self._shown.update(content_hash(tool.model_dump()) for tool in rollout.tools)
+        self._servers.update(rollout.task.servers)
+        self._domains[domain] += 1
+        self._axes[rollout.task.axis.value] += 1
+        self._hosts[rollout.host] += 1
+        self._models[rollout.model] += 1
+        self._stops[trajectory.stop.value] += 1
+        if judgement is not None:
+            self.rewards.append(judgement.reward)
+            for measure, value in judgement.scores.items():
+                self.scores[measure].append(value)
+
+    def report(self) -> dict[str, Json]:
+        """The figures; means are None for no rows."""
+        return {
+            "rows": self.rows,
+            "messages": _mean_of(self.messages),
+            "calls": _mean_of(self.calls),
+            "tools_called": len(self.called),
+            "tools_shown": len(self._shown),
+            "servers": len(self._servers),
+            "reward": _mean(self.rewards),
+            "scores": {
+                measure.value: {"mean": _mean(values), "count": len(values)}
+                for measure in Measure
+                if (values := self.scores.get(measure))
+            },
+            "languages": _ordered(self.languages),
+            "domains": _ordered(self._domains),
+            "axes": _ordered(self._axes),
+            "hosts": _ordered(self._hosts),
+            "models": _ordered(self._models),
+            "stop_reasons": _ordered(self._stops),
+            "messages_histogram": {str(k): self.messages[k] for k in sorted(self.messages)},
+            "calls_histogram": {str(k): self.calls[k] for k in sorted(self.calls)},
+        }
+
+
+def _ordered(counts: Counter[str]) -> dict[str, int]:
+    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+
+
+def _mean(values: list[float]) -> float | None:
+    return math.fsum(values) / len(values) if values else None
+
+
+def _mean_of(counts: Counter[int]) -> float | None:
+    total = counts.total()
+    return sum(value * count for value, count in counts.items()) / total if total else None

@@ -1,0 +1,175 @@
+"""What becomes a row, what does not, and that trainers can read what is written."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+from tests.trajectories.made import document, folder_of, rollout
+
+from astra.errors import ConfigError
+from astra.trajectories.export import ExportOptions, export
+from astra.trajectories.export.rows import Layout
+from astra.trajectories.export.split import test_servers as held_out
+from astra.types import Json
+
+
+def read(path: Path) -> list[Json]:
+    return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+
+
+def many(servers: int = 10, each: int = 3) -> list[tuple[Json, float | None]]:
+    return [
+        (rollout(s * each + i, server=f"s{s}", tools=(f"weather{s}",), calls=(f"weather{s}",)), 0.9)
+        for s in range(servers)
+        for i in range(each)
+    ]
+
+
+def test_a_row_holds_the_conversation_and_its_tools(tmp_path: Path) -> None:
+    run = folder_of(tmp_path / "run", [(rollout(), 0.9)])
+    done = export(run, tmp_path / "out", ExportOptions(test_share=0), None)
+    (row,) = read(tmp_path / "out/train.jsonl")
+    assert [m["role"] for m in row["messages"]] == [
+        "system",
+        "user",
+        "assistant",
+        "tool",
+        "assistant",
+    ]
+    call = row["messages"][2]["tool_calls"][0]
+    assert call["function"] == {"name": "weather", "arguments": {"city": "Oslo"}}
+    assert row["messages"][3]["tool_call_id"] == call["id"] and len(call["id"]) == 9
+    assert [tool["function"]["name"] for tool in row["tools"]] == ["weather", "mayor"]
+    assert row["reward"] == 0.9 and row["scores"]["TCS"] == 0.9
+    assert done.rows == {"train": 1, "test": 0}
+
+
+@pytest.mark.parametrize(
+    ("bad", "reward", "check"),
+    [
+        (rollout(), None, "not_judged"),
+        (rollout(), 0.5, "low_score"),
+        (rollout(answer=None), 0.9, "no_answer"),
+        (rollout(arguments='{"city": '), 0.9, "malformed_arguments"),
+        (rollout(arguments='["Oslo"]'), 0.9, "malformed_arguments"),
+        (
+            rollout(answer="<|im_end|> <|eot_id|> </s> <|user|>", calls=("weather", "mayor")),
+            0.9,
+            "unrenderable",
+        ),
+    ],
+)
+def test_what_can_not_be_trained_on_is_left_out_with_its_reason(
+    tmp_path: Path, bad: Json, reward: float | None, check: str
+) -> None:
+    good = rollout(1)
+    run = folder_of(tmp_path / "run", [(bad, reward), (good, 0.8)])
+    done = export(run, tmp_path / "out", ExportOptions(min_score=0.8, test_share=0), None)
+    assert [row["id"] for row in read(tmp_path / "out/train.jsonl")] == [good.id]
+    (failure,) = read(tmp_path / "out/excluded.jsonl")
+    assert (failure["key"], failure["check"]) == (bad.id, check)
+    assert failure["message"] and done.excluded == {check: 1}
+
+
+def test_nothing_left_is_an_error_that_says_why(tmp_path: Path) -> None:
+    run = folder_of(tmp_path / "run", [(rollout(), 0.1)])
+    with pytest.raises(ConfigError, match="low_score"):
+        export(run, tmp_path / "out", ExportOptions(min_score=0.8), None)
+    with pytest.raises(ConfigError, match="judge the rollouts first"):
+        options = ExportOptions(judgements="judgements-other")
+        export(run, tmp_path / "out", options, None)
+
+
+def test_no_tool_of_a_test_row_is_seen_in_training(tmp_path: Path) -> None:
+    run = folder_of(tmp_path / "run", many())
+    done = export(run, tmp_path / "out", ExportOptions(test_share=0.2, seed=3), None)
+    assert done.rows == {"train": 24, "test": 6}
+    shown = {
+        split: {
+            t["function"]["name"]
+            for row in read(tmp_path / f"out/{split}.jsonl")
+            for t in row["tools"]
+        }
+        for split in ("train", "test")
+    }
+    assert not shown["train"] & shown["test"]
+
+
+def test_servers_that_share_a_tool_or_a_task_stay_together() -> None:
+    uses = [(("a",), [document("x")]), (("b",), [document("x")]), (("c", "d"), [document("y")])]
+    assert held_out(uses, 0.3, 0) in ({"a", "b"}, {"c", "d"})
+    assert held_out([*uses, (("b", "c"), [document("z")])], 0.5, 0) == set()
+    assert held_out(uses, 0.0, 0) == set()
+
+
+def test_the_best_of_a_task_are_kept(tmp_path: Path) -> None:
+    rows = [(rollout(0, sample=i), reward) for i, reward in enumerate((0.7, 0.9, 0.8))]
+    run = folder_of(tmp_path / "run", rows)
+    done = export(run, tmp_path / "out", ExportOptions(per_task=2, test_share=0), None)
+    assert [row["reward"] for row in read(tmp_path / "out/train.jsonl")] == [0.9, 0.8]
+    assert done.excluded == {"per_task": 1}
+
+
+@pytest.mark.parametrize("layout", ["trl", "sharegpt", "astra"])
+def test_the_same_run_gives_the_same_bytes(tmp_path: Path, layout: Layout) -> None:
+    run = folder_of(tmp_path / "run", many(3))
+    for name in ("a", "b"):
+        export(run, tmp_path / name, ExportOptions(layout=layout), None)
+    for file in ("train.jsonl", "test.jsonl", "README.md", "excluded.jsonl"):
+        assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
+
+
+def test_sharegpt_keeps_calls_and_results(tmp_path: Path) -> None:
+    run = folder_of(tmp_path / "run", [(rollout(calls=("weather", "mayor")), 0.9)])
+    export(run, tmp_path / "out", ExportOptions(layout="sharegpt", test_share=0), None)
+    (row,) = read(tmp_path / "out/train.jsonl")
+    assert [t["from"] for t in row["conversations"]] == ["system", "human", "gpt", "tool", "gpt"]
+    said, results = row["conversations"][2]["value"], row["conversations"][3]["value"]
+    assert said.count("<tool_call>") == 2 and '"name": "mayor"' in said
+    assert results.count("<tool_response>") == 2
+    assert [tool["name"] for tool in json.loads(row["tools"])] == ["weather", "mayor"]
+
+
+def test_astra_layout_has_arguments_as_text(tmp_path: Path) -> None:
+    run = folder_of(tmp_path / "run", [(rollout(), 0.9)])
+    export(run, tmp_path / "out", ExportOptions(layout="astra", test_share=0), None)
+    (row,) = read(tmp_path / "out/train.jsonl")
+    text = row["messages"][2]["tool_calls"][0]["function"]["arguments"]
+    assert json.loads(text) == {"city": "Oslo"}
+
+
+def test_the_card_is_one_that_the_hub_reads(tmp_path: Path) -> None:
+    run = folder_of(tmp_path / "run", [*many(4), (rollout(99), 0.1)])
+    options = ExportOptions(min_score=0.5, test_share=0.3, license="cc-by-4.0")
+    export(run, tmp_path / "out", options, None)
+    text = (tmp_path / "out/README.md").read_text("utf-8")
+    front = yaml.safe_load(text.split("---\n")[1])
+    assert front["license"] == "cc-by-4.0" and front["language"] == ["en"]
+    files = front["configs"][0]["data_files"]
+    assert files == [
+        {"split": "train", "path": "train.jsonl"},
+        {"split": "test", "path": "test.jsonl"},
+    ]
+    assert "| rows | 9 | 3 |" in text
+    assert "1 rollouts were left out" in text
+    assert "| TCS | 0.900, 9 | 0.900, 3 |" in text
+    assert "| TCU | – | – |" in text
+
+
+def test_parquet_gives_back_the_same_rows(tmp_path: Path) -> None:
+    import datasets
+
+    rows = [(rollout(0), 0.9), (rollout(1, arguments='{"city": "Oslo", "days": 3}'), 0.9)]
+    run = folder_of(tmp_path / "run", rows)
+    done = export(run, tmp_path / "out", ExportOptions(parquet=True, test_share=0), None)
+    assert "train.parquet" in done.files
+    loaded = datasets.load_dataset(
+        "parquet",
+        data_files=str(tmp_path / "out/train.parquet"),
+        split="train",
+        cache_dir=str(tmp_path / "cache"),
+    )
+    assert list(loaded) == read(tmp_path / "out/train.jsonl")
