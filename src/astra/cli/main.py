@@ -91,6 +91,17 @@ class TeacherGroup(LazyGroup):
     }
 
 
+class TrajectoriesGroup(LazyGroup):
+    verbs = {
+        "make": Verb("astra.cli.trajectories_make", "Make tasks, roll them out, judge."),
+        "show": Verb("astra.cli.trajectories_show", "Show a conversation and its scores."),
+        "judge": Verb("astra.cli.trajectories_judge", "Judge again, from the files."),
+        "replay": Verb("astra.cli.trajectories_replay", "Replay recorded calls, offline."),
+        "export": Verb("astra.cli.trajectories_export", "Write a data set for training."),
+        "stats": Verb("astra.cli.trajectories_stats", "Count messages, calls, tools, scores."),
+    }
+
+
 class RootGroup(LazyGroup):
     verbs = {
         "demo": Verb("astra.cli.demo", "Make, certify, play and report, on the example tables."),
@@ -111,6 +122,8 @@ arenas = typer.Typer(cls=ArenasGroup, no_args_is_help=True, **_OPTIONS)
 app.add_typer(arenas, name="arenas")
 teacher = typer.Typer(cls=TeacherGroup, no_args_is_help=True, **_OPTIONS)
 app.add_typer(teacher, name="teacher")
+trajectories = typer.Typer(cls=TrajectoriesGroup, no_args_is_help=True, **_OPTIONS)
+app.add_typer(trajectories, name="trajectories")
 
 
 def print_version(asked: bool) -> None:
@@ -164,6 +177,17 @@ def teacher_root() -> None:
     \b
     Examples:
       astra teacher serve --port 8010
+    """
+
+
+@trajectories.callback()
+def trajectories_root() -> None:
+    """Trajectories: conversations with tools, judged, for SFT.
+
+    \b
+    Examples:
+      astra trajectories stats runs/traj
+      astra trajectories export runs/traj --min-score 0.8 --out sft/
     """
 
 

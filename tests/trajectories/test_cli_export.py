@@ -1,0 +1,48 @@
+"""`astra trajectories export` and `stats`, from the command line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from tests.trajectories.made import folder_of, rollout
+
+from astra.cli.main import run
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    rows = [(rollout(i, server=f"s{i}", tools=(f"t{i}",), calls=(f"t{i}",)), 0.9) for i in range(4)]
+    return folder_of(tmp_path / "run", [*rows, (rollout(9), None)]).path
+
+
+def test_export_says_what_it_wrote(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = folder.parent / "sft"
+    command = ["trajectories", "export", str(folder), "--out", str(out), "--test-share", "0.25"]
+    assert run([*command, "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["rows"] == {"train": 3, "test": 1} and report["excluded"] == {"not_judged": 1}
+    assert all((out / file).exists() for file in report["files"])
+    assert run(command) == 0
+    assert "3 train, 1 test rows" in capsys.readouterr().out
+    assert run([*command, "--seed", "5"]) == 2
+    assert "seed was 0 and is now 5" in capsys.readouterr().err
+
+
+def test_stats_count_and_draw(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    plots = folder.parent / "plots"
+    assert run(["trajectories", "stats", str(folder), "--plots", str(plots), "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert (report["rows"], report["judged"], report["calls"]) == (5, 4, 1.0)
+    drawn = {path.name: path.stat().st_size for path in plots.iterdir()}
+    assert set(drawn) == {
+        f"{name}.{kind}" for name in ("messages", "calls", "domains") for kind in ("png", "svg")
+    }
+    assert min(drawn.values()) > 1000
+
+
+def test_nothing_there_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    empty = folder_of(tmp_path / "run", []).path
+    assert run(["trajectories", "stats", str(empty)]) == 2
+    assert "holds no rollouts" in capsys.readouterr().err
