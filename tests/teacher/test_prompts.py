@@ -188,8 +188,19 @@ def test_a_folder_goes_before_ours(tmp_path: Path):
         ("paraphrase.md", b"x" * (2**20 + 1), "no template"),
         ("paraphase.md", b"", "did you mean 'paraphrase.md'"),
         ("paraphrase.fr.md", b"", "template of no prompt"),
+        ("paraphrase.md", b"{{ ''.__class__.__mro__ }}", "unsafe"),
+        ("paraphrase.md", b"{{ cycler.__init__.__globals__.os }}", "unsafe"),
+        ("paraphrase.md", b"{{ task.update({'a': 1}) }}", "unsafe"),
+        ("paraphrase.md", b"{% for i in range(10**9) %}{% endfor %}", "too big"),
+        ("paraphrase.md", b"{{ 1 / 0 }}", "zero"),
+        ("paraphrase.md", b"{% include 'paraphrase.md' %}", "recursion"),
+        ("paraphrase.md", b"{% include '/etc/passwd' %}", "can't be rendered"),
+        ("paraphrase.md", b"{% include '../x.md' %}", "can't be rendered"),
     ],
-    ids=["unknown field", "syntax", "encoding", "size", "misspelt", "language"],
+    ids=[
+        *("unknown field", "syntax", "encoding", "size", "misspelt", "language", "classes"),
+        *("globals", "input", "loop", "arithmetic", "itself", "absolute", "above"),
+    ],
 )
 def test_a_wrong_template_is_named(tmp_path: Path, file: str, text: bytes, told: str):
     (tmp_path / file).write_bytes(text)
@@ -197,6 +208,28 @@ def test_a_wrong_template_is_named(tmp_path: Path, file: str, text: bytes, told:
         templates = Templates(tmp_path)
         templates.messages(arenas.PARAPHRASE, given(arenas.PARAPHRASE, "en"))
     assert file in str(raised.value)
+
+
+def test_links_are_not_sent_to_an_endpoint(tmp_path: Path):
+    folder, private = tmp_path / "prompts", tmp_path / "private"
+    folder.mkdir()
+    private.write_text("very private")
+    (folder / "paraphrase.md").symlink_to(private)
+    with pytest.raises(ConfigError, match="no plain file"):
+        Templates(folder)
+    (folder / "paraphrase.md").unlink()
+    (folder / "paraphrase.md").mkdir()
+    with pytest.raises(ConfigError, match="no plain file"):
+        Templates(folder)
+    (folder / "paraphrase.md").rmdir()
+    (folder / "paraphrase.md").write_text("{% include 'more' %}")
+    (folder / "more").symlink_to(private)
+    with pytest.raises(ConfigError, match="can't be rendered"):
+        Templates(folder).messages(arenas.PARAPHRASE, given(arenas.PARAPHRASE, "en"))
+    (folder / "more").unlink()
+    (folder / "more").write_text("plain")
+    sent = Templates(folder).messages(arenas.PARAPHRASE, given(arenas.PARAPHRASE, "en"))
+    assert sent[1].content == "plain"
 
 
 def test_no_such_folder(tmp_path: Path):

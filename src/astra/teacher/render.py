@@ -5,7 +5,8 @@ is one for the language of the input; `_system` goes before every prompt, `_agai
 that could not be used. A folder of the user's goes before ours, file by file.
 
 What this does guarantee: data can't leave its block, whatever it holds, nor reach the template
-engine. What it does not: that a model never follows an instruction which stands in the data.
+engine; a template reads nothing but its input. What it does not: that a model never follows an
+instruction which stands in the data, or that a template ends soon.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError
+from jinja2 import FunctionLoader, StrictUndefined, TemplateError
+from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from astra.errors import ConfigError
 from astra.teacher.catalogue import ALL
@@ -34,6 +36,8 @@ _BLOCK = re.compile(r"^<data>\n(.*?)\n</data>$", re.MULTILINE | re.DOTALL)
 _NAME = re.compile(r"`([a-z][a-z0-9_]*)`")
 _LARGEST = 2**20
 """Bytes of a template file."""
+_WRONG = (TypeError, ValueError, ArithmeticError, LookupError, RecursionError)
+"""What a template's own expressions raise. OverflowError is an ArithmeticError."""
 
 
 class Task(NamedTuple):
@@ -86,8 +90,9 @@ class Templates:
     ) -> None:
         """`folder`: the user's; what is in there of none of the `prompts` is refused."""
         self._folders = [OURS] if folder is None else [folder, OURS]
-        self._environment = Environment(
-            loader=FileSystemLoader(self._folders), undefined=StrictUndefined, trim_blocks=True
+        # A folder of prompts may be somebody else's: its templates only make texts.
+        self._environment = ImmutableSandboxedEnvironment(
+            loader=FunctionLoader(self._included), undefined=StrictUndefined, trim_blocks=True
         )
         filters: dict[str, Any] = {"fenced": fenced, "without": without, "json": _json}
         self._environment.filters.update(filters)
@@ -104,6 +109,14 @@ class Templates:
                     return folder / file
         where = " or ".join(repr(str(folder)) for folder in self._folders)
         raise ConfigError(f"there is no template {name + '.md'!r} in {where}: write it")
+
+    def _included(self, file: str) -> str | None:
+        """What a template imports: a plain file of the folders themselves, never through a link."""
+        for folder in self._folders if Path(file).name == file else ():
+            path = folder / file
+            if path.is_file() and not path.is_symlink():
+                return _read(path)
+        return None
 
     def text(self, name: str, language: str) -> str:
         """A template as it was written."""
@@ -134,7 +147,7 @@ class Templates:
         path, template = self._template(name, language)
         try:
             return template.render(known)
-        except (TemplateError, TypeError, ValueError) as error:
+        except (TemplateError, *_WRONG) as error:
             raise ConfigError(f"template {str(path)!r} can't be rendered: {error}") from error
 
     def _template(self, name: str, language: str) -> tuple[Path, Any]:
@@ -166,6 +179,9 @@ def _check_names(folder: Path, names: Sequence[str]) -> None:
     if not folder.is_dir():
         raise ConfigError(f"there is no folder of prompts at {str(folder)!r}")
     for path in sorted(folder.glob("*.md")):
+        if path.is_symlink() or not path.is_file():
+            # One that leads to a private file would send it to the endpoint.
+            raise ConfigError(f"{str(path)!r} is no plain file: put the template itself there")
         name, _, language = path.name.removesuffix(".md").partition(".")
         if name in names and language in ("", *LANGUAGES):
             continue
