@@ -58,6 +58,8 @@ LINE, UNJUDGED = "the line", "without its judges"
 """The two parts. In the second no score is too low, to load the stages after the judges; what it
 lets pass is shown, and decides nothing."""
 _EXAMPLES = 5
+_WIDTH = 150
+"""Characters; narrower, the table of fates could not be read where there is no terminal."""
 
 
 def rates(rate: float) -> dict[Defect, float]:
@@ -332,7 +334,9 @@ def _same(a: Scalar | tuple[Scalar, ...], b: Scalar | tuple[Scalar, ...]) -> boo
 def table(title: str, found: dict[str, Any]) -> Table:
     """Per defect, what became of the wrong answers."""
     title = f"{title}: {found['items']} items, {found['wrong_answers']} of {found['answers']} "
-    shown = Table("defect", *_NAMES, title=f"{title}answers wrong, {found['arenas']} arenas")
+    shown = Table(title=f"{title}answers wrong, {found['arenas']} arenas")
+    for name in ("defect", *_NAMES):
+        shown.add_column(name, no_wrap=True)
     for defect, counts in found["defects"].items():
         shown.add_row(defect.replace("_", " "), *(str(number or "") for number in counts.values()))
     return shown
@@ -357,7 +361,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", type=Path, help="file to write")
     options = parser.parse_args(arguments)
-    console = Console()
+    console = Console(width=max(_WIDTH, Console().width))
     parts: dict[str, Any] = {}
     known = CatalogueOptions(size=max(options.count // 2, 20), seed=options.seed)
     catalogue = Catalogue.of_tables([WORLD], known)

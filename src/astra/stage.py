@@ -442,6 +442,14 @@ class _Ledger(Generic[In, Out]):
         )
         self._folder.record(self._stage.name, counts)
 
+    def cost(self) -> str:
+        """What the stage cost so far, earlier runs included, in a few words; "": nothing."""
+        usage = self._before.usage + self._stage.meter.usage
+        dollars = self._before.dollars + self._stage.meter.dollars
+        tokens = usage.prompt_tokens + usage.completion_tokens
+        parts = [f"{tokens / 1000:,.1f}k tokens"] if tokens else []
+        return ", ".join([*parts, f"cost {dollars:.4f}"] if dollars else parts)
+
     def report(self) -> StageReport:
         """The counts so far."""
         return StageReport(
@@ -469,11 +477,12 @@ class _Bar:
                 MofNCompleteColumn(),
                 TextColumn("{task.fields[rate]}"),
                 TextColumn("{task.fields[failed]}"),
+                TextColumn("{task.fields[cost]}"),
                 TimeElapsedColumn(),
                 TimeRemainingColumn(),
                 console=console,
             )
-            self._task = self._progress.add_task(name, total=total, rate="", failed="")
+            self._task = self._progress.add_task(name, total=total, rate="", failed="", cost="")
 
     def __enter__(self) -> _Bar:
         if self._progress is not None:
@@ -498,7 +507,8 @@ class _Bar:
         failed = f"{ledger.accepted} accepted, {rejected} rejected"
         if broken:
             failed += f", {broken} errors"
-        self._progress.update(self._task, completed=done, rate=rate, failed=failed)
+        cost = ledger.cost()
+        self._progress.update(self._task, completed=done, rate=rate, failed=failed, cost=cost)
 
 
 def _append(log: Log, lines: list[bytes]) -> None:

@@ -72,6 +72,21 @@ class StageCounts(Record):
     dollars: float = 0.0
 
 
+class UnitCost(Record):
+    """What one finished item cost, with all that fell out on the way to it."""
+
+    count: int
+    """Finished items that the cost is divided by."""
+    prompt_tokens: float
+    completion_tokens: float
+    cached_tokens: float
+    """Part of the prompt tokens."""
+    seconds: float
+    """Wall time of the stages."""
+    dollars: float | None
+    """In the currency of the prices; None: nothing was paid, or no prices were given."""
+
+
 class Manifest(Record):
     """`manifest.json`: where a run comes from and what it cost."""
 
@@ -83,6 +98,24 @@ class Manifest(Record):
     """System and processor, e.g. `Linux-x86_64`."""
     seeds: dict[str, int] = {}
     stages: dict[str, StageCounts] = {}
+    each: dict[str, UnitCost] = {}
+    """What is made, e.g. `arena` -> what one of it cost."""
+
+    def per(self, count: int) -> UnitCost | None:
+        """What each of so many finished items cost; None: there are none, or nothing was used."""
+        stages = self.stages.values()
+        usage = sum((stage.usage for stage in stages), Usage())
+        if count < 1 or usage == Usage():
+            return None
+        dollars = sum(stage.dollars for stage in stages)
+        return UnitCost(
+            count=count,
+            prompt_tokens=round(usage.prompt_tokens / count, 1),
+            completion_tokens=round(usage.completion_tokens / count, 1),
+            cached_tokens=round(usage.cached_tokens / count, 1),
+            seconds=round(sum(stage.seconds for stage in stages) / count, 3),
+            dollars=dollars / count if dollars else None,
+        )
 
 
 def to_line(record: Record) -> bytes:
@@ -407,6 +440,13 @@ class RunFolder:
         """Write a stage's counts into the manifest."""
         old = self.manifest()
         self._write_manifest(old.model_copy(update={"stages": {**old.stages, stage: counts}}))
+
+    def record_each(self, what: str, count: int) -> None:
+        """Write into the manifest what each of so many finished items cost."""
+        old = self.manifest()
+        cost = old.per(count)
+        if cost is not None:
+            self._write_manifest(old.model_copy(update={"each": {**old.each, what: cost}}))
 
     def _write_manifest(self, manifest: Manifest) -> None:
         text = json.dumps(manifest.model_dump(mode="json"), indent=2, ensure_ascii=False)

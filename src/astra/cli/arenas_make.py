@@ -36,6 +36,7 @@ from astra.arenas.tables.source import (
 from astra.cli.arenas_make_model import (
     TeacherOptions,
     dry_run,
+    dry_run_paraphrase,
     make_tables_paraphrased,
     make_with_teacher,
     material_fingerprint,
@@ -50,7 +51,8 @@ from astra.models.embed_tfidf import TfidfEmbedder
 from astra.ports import Embedder
 from astra.sandbox import open_sandbox
 from astra.stage import StageReport
-from astra.store import RunFolder
+from astra.store import Failure, RunFolder
+from astra.teacher.cost import Estimate
 from astra.types import Json, Language, Scenario
 
 
@@ -180,6 +182,12 @@ def make_command(
     temperature: Annotated[
         float | None, typer.Option(min=0, help="The teacher's.  [default: the endpoint's]")
     ] = None,
+    max_tokens: Annotated[
+        int | None, typer.Option(min=1, help="Most tokens of one reply.  [default: the endpoint's]")
+    ] = None,
+    timeout: Annotated[
+        float, typer.Option(min=0.1, help="Seconds to wait for one reply of the teacher.")
+    ] = 300.0,
     paraphrase: Annotated[
         bool, typer.Option("--paraphrase", help="Let the teacher reword questions of tables.")
     ] = False,
@@ -227,6 +235,8 @@ def make_command(
         api_key_env=api_key_env,
         seed=seed,
         temperature=temperature,
+        max_tokens=max_tokens,
+        timeout=timeout,
         prices=prices,
         budget=budget,
         cache=not no_cache,
@@ -290,6 +300,9 @@ def make_command(
         sandbox=sandbox,
         teacher=teacher,
     )
+    if dry and teacher is not None:
+        print_estimate(_estimate_words(job, teacher), as_json=as_json)
+        return
     made = asyncio.run(make_from_tables(job, err(), _print_schema))
     _finish(made, job.out, job.count, as_json=as_json)
     if made.arenas < job.count:
@@ -366,6 +379,13 @@ async def make_from_tables(
             return Made(reports, dict(source.draws), sandbox.level)
 
 
+def _estimate_words(job: Job, teacher: TeacherOptions) -> Estimate:
+    """What rewording the questions of these tables would cost; asks nobody."""
+    with load(job.tables, job.options) as tables:
+        source = TableSource(tables, profile(tables, job.options), job.source)
+        return dry_run_paraphrase(source.candidates(), job.count, teacher)
+
+
 def _print_schema(console: Console, schema: Schema) -> None:
     """What was read and guessed; without a terminal only what was doubtful."""
     for line in describe(schema):
@@ -403,19 +423,24 @@ def _print(made: Made, out_folder: Path, count: int) -> None:
         f"{made.arenas} certified arenas in {out_folder} "
         f"(sandbox: {made.sandbox}; {seconds:.1f} s this time)",
         markup=False,
+        soft_wrap=True,
     )
     for name, report in made.reports.items():
         if report.rejected or report.errors:
             reasons = {**report.rejected, **report.errors}
             listed = ", ".join(f"{number} by {why}" for why, number in sorted(reasons.items()))
-            console.print(f"  {name}: set aside {listed} (`stats` says more)", markup=False)
+            said = f"  {name}: set aside {listed} (`stats` says more)"
+            console.print(said, markup=False, soft_wrap=True)
+        if report.errors:
+            console.print(plain(f"    {_an_error(out_folder, name)}", limit=400), soft_wrap=True)
     if made.teacher is not None:
-        console.print(f"  teacher: {made.teacher['said']}", markup=False)
+        console.print(f"  teacher: {made.teacher['said']}", markup=False, soft_wrap=True)
     if made.arenas < count:
         console.print(
             f"  {count} were asked for: `astra arenas stats {out_folder}` says why the others "
             "fell out",
             markup=False,
+            soft_wrap=True,
         )
     for arena, _ in islice(read_arenas(out_folder), 1):
         console.print(
@@ -424,6 +449,13 @@ def _print(made: Made, out_folder: Path, count: int) -> None:
             markup=False,
             soft_wrap=True,
         )
+
+
+def _an_error(out_folder: Path, stage: str) -> str:
+    """What broke, in the words of the last row: people must not have to look for it."""
+    rows = RunFolder.open(out_folder).rows(f"{stage}.failed", Failure)
+    broken = [row for row in rows if row.kind == "error"][-1:]
+    return f"e.g. {broken[0].type}: {broken[0].message}" if broken else "tried again since"
 
 
 # --- reading options -------------------------------------------------------------------------
@@ -436,6 +468,8 @@ def _teacher(
     api_key_env: str | None,
     seed: int,
     temperature: float | None,
+    max_tokens: int | None,
+    timeout: float,
     prices: Path | None,
     budget: float | None,
     cache: bool,
@@ -453,6 +487,8 @@ def _teacher(
         api_key_env=api_key_env,
         seed=seed,
         temperature=temperature,
+        max_tokens=max_tokens,
+        timeout=timeout,
         prices=prices,
         budget=budget,
         cache=cache,
@@ -476,8 +512,8 @@ def _check_tables_options(
         raise ConfigError("--paraphrase needs a teacher: add --model and --base-url")
     if teacher is not None and not paraphrase:
         raise ConfigError("tables need no teacher: add --paraphrase, or leave --model out")
-    if dry:
-        raise ConfigError("--dry-run is for --questions, --corpus and --domains")
+    if dry and teacher is None:
+        raise ConfigError("--dry-run is for what a teacher costs: tables alone cost nothing")
 
 
 def _hops(text: str) -> tuple[int, int]:

@@ -4,7 +4,7 @@ table arenas in other words. `arenas_make` parses the options and calls `make_wi
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncGenerator, Callable, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from itertools import islice
@@ -13,10 +13,15 @@ from urllib.parse import urlsplit
 
 from rich.console import Console
 
+from astra.arenas.folder import ARENAS
 from astra.arenas.pipeline import Candidate, MixOptions
+from astra.arenas.synthesis.decompose import DECOMPOSITIONS
 from astra.arenas.synthesis.estimate import add_line
+from astra.arenas.synthesis.implement import IMPLEMENTED
 from astra.arenas.synthesis.line import Line, LineOptions
+from astra.arenas.synthesis.merge import MERGED
 from astra.arenas.synthesis.paraphrase import PARAPHRASED, make_paraphrased
+from astra.arenas.synthesis.paraphrase import asked as paraphrase_input
 from astra.arenas.synthesis.sources import (
     Material,
     items,
@@ -24,17 +29,32 @@ from astra.arenas.synthesis.sources import (
     read_domains,
     read_questions,
 )
+from astra.arenas.synthesis.validate import JUDGED
 from astra.cli.console import out, print_json
 from astra.errors import ConfigError
 from astra.ports import Embedder, Sampling, Sandbox
 from astra.stage import Meter, StageReport
-from astra.store import RunFolder
+from astra.store import RunFolder, StageCounts
+from astra.teacher.arenas import (
+    CALL,
+    DECOMPOSE,
+    DOCUMENT,
+    EXTEND,
+    GROUP,
+    PARAPHRASE,
+    PROPOSE,
+    SCALE,
+    TOOL,
+)
 from astra.teacher.cache import AnswerCache
 from astra.teacher.cost import Budget, Costs, Estimate, Estimator, Price, read_prices
 from astra.teacher.model import ModelTeacher
 from astra.teacher.prompt import Teacher
 from astra.teacher.render import Templates
-from astra.types import Json, Language, Usage, content_hash
+from astra.types import Arena, Json, Language, Usage, content_hash
+
+ARENA = "arena"
+"""What the manifest calls one finished item."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +70,8 @@ class TeacherOptions:
     are independent also where the endpoint samples by seed alone."""
     temperature: float | None = None
     max_tokens: int | None = None
+    timeout: float = 300.0
+    """Seconds for one reply."""
     prices: Path | None = None
     """TOML file with [prices."model-name"]."""
     budget: float | None = None
@@ -93,20 +115,54 @@ class TeacherOptions:
         return Templates(self.prompts) if self.prompts else Templates()
 
 
+_ASKED_IN: dict[str, str] = {
+    **dict.fromkeys((PROPOSE.name, DECOMPOSE.name), DECOMPOSITIONS),
+    **dict.fromkeys((DOCUMENT.name, SCALE.name, CALL.name, TOOL.name), IMPLEMENTED),
+    **dict.fromkeys((GROUP.name, EXTEND.name), MERGED),
+    PARAPHRASE.name: PARAPHRASED,
+}
+"""Prompt -> the stage that asks it; the others are asked by judges."""
+
+
 class StageMeters:
     """Counts each reply of the teacher for the stage that runs. Stages run one after the other."""
 
     def __init__(self) -> None:
         self._current = Meter()
+        self._owed: dict[str, Meter] = {}
 
     def __call__(self, stage: str) -> Meter:
-        del stage
-        self._current = Meter()
+        self._current = self._owed.pop(stage, Meter())
         return self._current
+
+    def catch_up(self, folder: RunFolder, record: AnswerCache, price: Price | None) -> float:
+        """Count what is on record but not in the manifest, which a killed run writes too late.
+
+        Gives the money that is made up for.
+        """
+        paid: dict[str, Usage] = {}
+        for prompt, usage in record.usage.items():
+            stage = _ASKED_IN.get(prompt, JUDGED)
+            paid[stage] = paid.get(stage, Usage()) + usage
+        counted = folder.manifest().stages
+        for stage, usage in paid.items():
+            lost = _beyond(usage, counted.get(stage, StageCounts()).usage)
+            meter = self._owed[stage] = Meter()
+            meter.add(lost, 0.0 if price is None else price.of(lost))
+        return sum(meter.dollars for meter in self._owed.values())
 
     def add(self, usage: Usage, money: float) -> None:
         """Count one reply."""
         self._current.add(usage, money)
+
+
+def _beyond(whole: Usage, counted: Usage) -> Usage:
+    """The tokens of one that the other lacks."""
+    return Usage(
+        prompt_tokens=max(0, whole.prompt_tokens - counted.prompt_tokens),
+        completion_tokens=max(0, whole.completion_tokens - counted.completion_tokens),
+        cached_tokens=max(0, whole.cached_tokens - counted.cached_tokens),
+    )
 
 
 @asynccontextmanager
@@ -116,11 +172,14 @@ async def open_teacher(
     """The model as a teacher whose answers stand on record in the run folder."""
     from astra.models.openai import OpenAIModel  # late: a second, for those who have no teacher
 
+    price = options.price()
     spent = sum(stage.dollars for stage in folder.manifest().stages.values())
-    costs = Costs(options.price(), Budget(money=options.budget, spent=spent), meters.add)
-    model = OpenAIModel(options.model, options.base_url, options.key())
+    model = OpenAIModel(options.model, options.base_url, options.key(), timeout=options.timeout)
     async with model:
         with AnswerCache(folder) if options.cache else nullcontext() as cache:
+            if cache is not None:
+                spent += meters.catch_up(folder, cache, price)
+            costs = Costs(price, Budget(money=options.budget, spent=spent), meters.add)
             yield ModelTeacher(
                 model,
                 templates=options.templates(),
@@ -163,6 +222,20 @@ def dry_run(
     return estimator.result()
 
 
+def dry_run_paraphrase(
+    candidates: Iterable[Candidate], count: int, teacher: TeacherOptions
+) -> Estimate:
+    """What putting so many table arenas into other words would cost; asks nobody."""
+    estimator = Estimator(teacher.templates(), teacher.price())
+    arenas = (made.outcome for made in candidates if isinstance(made.outcome, Arena))
+    for arena in islice(arenas, count):
+        estimator.add(PARAPHRASE, paraphrase_input(arena), reply_tokens=_WORDING_TOKENS)
+    return estimator.result()
+
+
+_WORDING_TOKENS = 60
+
+
 def material_fingerprint(material: list[Material]) -> str:
     """A hash of all sources, so that a run resumes only on those it was begun with."""
     return content_hash([[m.mode, m.domain, m.language, m.text] for m in material])
@@ -186,18 +259,23 @@ def print_estimate(estimate: Estimate, *, as_json: bool) -> None:
 
 def spent(folder: RunFolder) -> dict[str, Json]:
     """What a run folder's teacher has cost over all runs, per certified arena too."""
-    stages = folder.manifest().stages
+    manifest = folder.manifest()
+    stages = manifest.stages
     usage = sum((stage.usage for stage in stages.values()), Usage())
     money = sum(stage.dollars for stage in stages.values())
-    arenas = stages["arenas"].accepted if "arenas" in stages else 0
+    each = manifest.each.get(ARENA)
     said = f"{usage.prompt_tokens} tokens in, {usage.completion_tokens} out"
+    if each is not None:
+        tokens = each.prompt_tokens + each.completion_tokens
+        said += f" ({tokens:,.0f} and {each.seconds:.1f} s per arena)"
     if money:
         said += f", money {money:.4f}"
-        said += f" ({money / arenas:.4f} per arena)" if arenas else ""
+        said += f" ({each.dollars:.4f} per arena)" if each and each.dollars else ""
     return {
         "usage": usage.model_dump(),
         "money": money,
-        "money_per_arena": money / arenas if arenas else None,
+        "money_per_arena": each.dollars if each else None,
+        "each": None if each is None else each.model_dump(mode="json"),
         "said": said,
     }
 
@@ -220,9 +298,11 @@ async def make_with_teacher(
     meters = StageMeters()
     async with open_teacher(teacher, folder, meters) as asked:
         _greet(console, asked, teacher)
-        return await Line(folder, asked, sandbox, embedder, console, meters).make(
+        reports = await Line(folder, asked, sandbox, embedder, console, meters).make(
             items(material, languages), line
         )
+    _record_cost(folder, reports)
+    return reports
 
 
 async def make_tables_paraphrased(
@@ -241,7 +321,7 @@ async def make_tables_paraphrased(
     meters = StageMeters()
     async with open_teacher(teacher, folder, meters) as asked:
         _greet(console, asked, teacher)
-        return await make_paraphrased(
+        reports = await make_paraphrased(
             candidates,
             folder,
             teacher=asked,
@@ -251,8 +331,14 @@ async def make_tables_paraphrased(
             mix=mix,
             concurrency=concurrency,
             console=console,
-            meter=meters(PARAPHRASED),
+            meter=meters,
         )
+    _record_cost(folder, reports)
+    return reports
+
+
+def _record_cost(folder: RunFolder, reports: Mapping[str, StageReport]) -> None:
+    folder.record_each(ARENA, reports[ARENAS].accepted if ARENAS in reports else 0)
 
 
 def _greet(console: Console | None, teacher: Teacher, options: TeacherOptions) -> None:

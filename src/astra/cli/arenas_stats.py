@@ -27,12 +27,15 @@ def stats_command(run: Run, as_json: AsJson = False) -> None:
     """
     folder = RunFolder.open(run)
     manifest = folder.manifest()
+    counted = _count(folder.rows(ARENAS, Arena))
+    each = manifest.per(counted["arenas"])
     report: dict[str, Json] = {
-        **_count(folder.rows(ARENAS, Arena)),
+        **counted,
         "stages": {
             name: _stage(folder, name, manifest.stages.get(name, StageCounts()))
             for name in dict.fromkeys((*manifest.stages, *sorted(_with_failures(folder))))
         },
+        "each": None if each is None else each.model_dump(mode="json"),
         "seeds": manifest.seeds,
         "version": manifest.version,
     }
@@ -92,7 +95,9 @@ def _print(report: dict[str, Json]) -> None:
                 share = f"{count / report['arenas']:.1%}"
                 table.add_row(plain(value, limit=80), str(count), share)
             console.print(table)
-    table = Table("stage", "accepted", "rejected", "errors", "yield", "time", "tokens", "cost")
+    table = Table()
+    for heading in ("stage", "accepted", "rejected", "errors", "yield", "time", "tokens", "cost"):
+        table.add_column(heading, no_wrap=heading == "stage", overflow="fold")
     for name, stage in report["stages"].items():
         usage = stage["usage"]
         table.add_row(
@@ -103,10 +108,21 @@ def _print(report: dict[str, Json]) -> None:
             "–" if stage["yield"] is None else f"{stage['yield']:.1%}",
             f"{stage['seconds']:.1f} s",
             str(usage["prompt_tokens"] + usage["completion_tokens"]),
-            f"${stage['dollars']:.2f}",
+            f"{stage['dollars']:.4f}" if stage["dollars"] else "–",
         )
     if report["stages"]:
         console.print(table)
+    if report["each"]:
+        console.print(f"per certified arena: {_each(report['each'])}", markup=False, soft_wrap=True)
+
+
+def _each(cost: dict[str, Json]) -> str:
+    said = (
+        f"{cost['prompt_tokens']:,.0f} tokens in ({cost['cached_tokens']:,.0f} cached), "
+        f"{cost['completion_tokens']:,.0f} out, {cost['seconds']:.1f} s"
+    )
+    money = cost["dollars"]
+    return f"{said}, money {'unknown (no --prices)' if money is None else f'{money:.4f}'}"
 
 
 def _print_failures(folder: RunFolder, stage: str) -> None:

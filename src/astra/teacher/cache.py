@@ -8,6 +8,8 @@ or key.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Self
 
@@ -46,6 +48,7 @@ class AnswerCache:
         self._folder = folder
         self._name = name
         self._offsets: dict[int, int] = {}
+        self._usage: dict[str, Usage] = {}
         self._log: Log | None = None
         self._end = 0
 
@@ -74,6 +77,11 @@ class AnswerCache:
     def __len__(self) -> int:
         return len(self._offsets)
 
+    @property
+    def usage(self) -> Mapping[str, Usage]:
+        """Tokens by the prompt's name, of all answers that were on record when it was opened."""
+        return self._usage
+
     def find(self, key: str) -> Recorded | None:
         """The answer on record; None: there is none."""
         offset = self._offsets.get(int(key, 16))
@@ -101,17 +109,39 @@ class AnswerCache:
         for offset, line in self._folder.lines(self._name):
             self._offsets[_key(line, self._place)] = offset
             self._end = offset + len(line)
+            prompt, usage = _cost(line, self._place)
+            self._usage[prompt] = self._usage.get(prompt, Usage()) + usage
+
+
+# Rows may be long and many: they are not parsed as a whole. An answer can't end as a row does,
+# for it stands before the last three fields.
+_START = re.compile(rb'\{"key":"([0-9a-f]{16})","prompt":"([a-z][a-z0-9_]*)",')
+_END = re.compile(
+    rb'"usage":\{"prompt_tokens":(\d+),"completion_tokens":(\d+),"cached_tokens":(\d+)\},'
+    rb'"seconds":[^,{}"]+\}\n'
+)
+_END_BYTES = 200
 
 
 def _key(line: bytes, place: str) -> int:
-    """The key of a row, without parsing the whole of it: rows may be long and many."""
-    start = b'{"key":"'
-    try:
-        if not line.startswith(start):
-            raise ValueError
-        return int(line[len(start) : len(start) + 16], 16)
-    except ValueError:
+    return int(_found(_START.match(line), line, place)[1], 16)
+
+
+def _cost(line: bytes, place: str) -> tuple[str, Usage]:
+    """The prompt's name and the tokens that its answer took."""
+    prompt = _found(_START.match(line), line, place)[2].decode()
+    counts = _found(_END.search(line, max(0, len(line) - _END_BYTES)), line, place)
+    return prompt, Usage(
+        prompt_tokens=int(counts[1]),
+        completion_tokens=int(counts[2]),
+        cached_tokens=int(counts[3]),
+    )
+
+
+def _found(match: re.Match[bytes] | None, line: bytes, place: str) -> re.Match[bytes]:
+    if match is None:
         raise StoreError(
             f"{place!r} holds a row that is no answer ({line[:40]!r}): restore the file, or delete "
             "it and pay for the answers again"
-        ) from None
+        )
+    return match

@@ -10,7 +10,7 @@ the same rows.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 
 from rich.console import Console
@@ -97,6 +97,14 @@ class Made:
     outcome: Arena
 
 
+def _add(reports: dict[str, StageReport], wave: dict[str, StageReport]) -> None:
+    """A wave's reports put into those so far; counts are of the folder, seconds of one run."""
+    for name, report in wave.items():
+        before = reports.get(name, report)
+        earlier = before.seconds if name in reports else 0.0
+        reports[name] = replace(report, seconds=earlier + report.seconds, resumed=before.resumed)
+
+
 @dataclass(frozen=True, slots=True)
 class Line:
     """The parts that the line needs."""
@@ -120,7 +128,7 @@ class Line:
             wave = list(islice(endless, max(size, LEAST_WAVE)))
             if not wave:
                 break
-            reports |= await self._wave(wave, options)
+            _add(reports, await self._wave(wave, options))
             seen.update(item.key for item in wave)
             # Not the report's number, which after a kill counts later waves too.
             before, done = done, self._certified(seen)

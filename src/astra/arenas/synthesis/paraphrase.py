@@ -75,21 +75,25 @@ def paraphrased_stage(teacher: Teacher, meter: Meter) -> Stage[Candidate, Paraph
 
 
 async def _reworded(teacher: Teacher, arena: Arena) -> str:
-    keep, avoid = tuple(kept(arena)), tuple(_answers(arena))
     problem = ""
     for index in range(PARAPHRASE_TRIES):
-        given = ParaphraseIn(
-            language=arena.language,
-            question=arena.question,
-            keep=keep,
-            avoid=avoid,
-            finding=problem,
-        )
+        given = asked(arena, problem)
         question = (await teacher.ask(PARAPHRASE, given, index=index)).question.strip()
         problem = wording_problem(arena, question)
         if not problem:
             return question
     raise Rejected("paraphrase", problem)
+
+
+def asked(arena: Arena, finding: str = "") -> ParaphraseIn:
+    """What a teacher gets. `finding`: what was wrong with its last wording."""
+    return ParaphraseIn(
+        language=arena.language,
+        question=arena.question,
+        keep=tuple(kept(arena)),
+        avoid=tuple(_answers(arena)),
+        finding=finding,
+    )
 
 
 def kept(arena: Arena) -> list[str]:
@@ -146,18 +150,19 @@ async def make_paraphrased(
     mix: MixOptions,
     concurrency: int = 8,
     console: Console | None = None,
-    meter: Meter | None = None,
+    meter: Callable[[str], Meter] = lambda _stage: Meter(),
 ) -> dict[str, StageReport]:
     """As `pipeline.make`, with the paraphrasing before it.
 
     `candidates` gives the same candidates each time it is called: wordings that fail the
-    certificate are made up for by going on in them.
+    certificate are made up for by going on in them. `meter` gives a new one for each run of a
+    stage, as each adds to what the manifest has.
     """
     reports: dict[str, StageReport] = {}
     wanted = count
     while True:
         reports[PARAPHRASED] = await run(
-            paraphrased_stage(teacher, meter or Meter()),
+            paraphrased_stage(teacher, meter(PARAPHRASED)),
             candidates(),
             folder,
             concurrency=concurrency,
