@@ -29,7 +29,7 @@ from astra.testing.arenas import (
     single_hop_arena,
     with_distractors,
 )
-from astra.types import Arena, Record, Tool
+from astra.types import Arena, Record, Tool, Usage
 
 HOSTILE = "\x1b[31m[bold]owned[/bold]\x1b]0;title\x07\u202etxt\x9b2J"
 
@@ -255,7 +255,8 @@ def test_stats_counts_arenas_and_what_was_set_aside(
     ]
     broken = Failure(key="9", stage="arenas", kind="error", type="SandboxDied", message="m")
     _write(folder, "arenas.failed", [*failures, broken])
-    folder.record("arenas", StageCounts(accepted=1, seconds=2.5))
+    usage = Usage(prompt_tokens=5000, completion_tokens=500, cached_tokens=100)
+    folder.record("arenas", StageCounts(accepted=1, seconds=2.5, usage=usage, dollars=0.5))
     assert run(["arenas", "stats", str(folder.path), "--json"]) == 0
     report = _json(capsys)
     assert report["arenas"] == 5 and report["hops"] == {"1": 2, "2": 1, "3": 2}
@@ -264,9 +265,12 @@ def test_stats_counts_arenas_and_what_was_set_aside(
     assert stage["accepted"] == 5 and stage["rejected"] == {"leak": 3}
     assert stage["errors"] == {"SandboxDied": 1} and stage["seconds"] == 2.5
     assert stage["yield"] == pytest.approx(5 / 9)
+    assert report["each"]["prompt_tokens"] == 1000 and report["each"]["dollars"] == 0.1
     assert run(["arenas", "stats", str(folder.path)]) == 0
     shown = capsys.readouterr().out
     assert "5 arenas" in shown and "2.5 s" in shown
+    each = "per certified arena: 1,000 tokens in (20 cached), 100 out, 0.5 s, money 0.1000\n"
+    assert each in shown
     assert "arenas: 3 rejected by leak, e.g. why 0\n" in shown
     assert "arenas: 1 error SandboxDied, e.g. m\n" in shown
 

@@ -190,6 +190,26 @@ def test_errors_are_tried_again_and_rejections_are_final(tmp_path: Path) -> None
     assert [row.key for row in folder.rows("things.failed", Failure)] == ["1"]
 
 
+def test_errors_of_items_that_are_no_part_of_a_run_stay_on_record(tmp_path: Path) -> None:
+    folder = RunFolder.create(tmp_path / "run", {})
+    broken = True
+
+    async def work(item: int) -> Thing:
+        if broken and item in (2, 5):
+            raise ValueError("not yet")
+        return _thing(item)
+
+    _run(folder, 8, _stage(work))
+    broken = False
+    keys = {str(number) for number in range(4, 12)}
+    later = asyncio.run(run(_stage(work), range(4, 12), folder, concurrency=4, again=keys))
+    assert later.errors == {"ValueError": 1} and later.accepted == 11
+    assert [row.key for row in folder.rows("things.failed", Failure)] == ["2"]
+    assert folder.manifest().stages["things"].errors == {"ValueError": 1}
+    assert _run(folder, 12, _stage(work)).errors == {}
+    assert not list(folder.rows("things.failed", Failure))
+
+
 def test_errors_stay_on_record_when_nothing_is_left_to_do(tmp_path: Path) -> None:
     async def one_breaks(item: int) -> Thing:
         if item == 2:
@@ -367,6 +387,22 @@ def test_the_bar_shows_on_a_terminal_only(
     _run(RunFolder.create(tmp_path / "b", {}), console=terminal, total=40)
     shown = capsys.readouterr().err
     assert "34 accepted, 6 rejected" in shown and "40/40" in shown and "/s" in shown
+    assert "tokens" not in shown and "cost" not in shown
+
+
+def test_the_bar_shows_what_it_costs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    terminal = Console(stderr=True, force_terminal=True, width=150)
+    for runs, money in ((1, 0.25), (2, 0.5)):
+        meter = Meter()
+
+        async def work(item: int, meter: Meter = meter) -> Thing:
+            meter.add(Usage(prompt_tokens=100, completion_tokens=25, cached_tokens=50), 0.0125)
+            return _thing(item)
+
+        folder = RunFolder.create(tmp_path / "run", {})
+        _run(folder, 20 * runs, _stage(work, meter=meter), console=terminal, total=20 * runs)
+        shown = capsys.readouterr().err
+        assert f"{2.5 * runs}k tokens, cost {money:.4f}" in shown
 
 
 # --- kills ------------------------------------------------------------------------------------

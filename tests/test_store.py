@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from astra.errors import StoreError
 from astra.store import Failure, Manifest, RunFolder, StageCounts, to_line
-from astra.types import Json, Record
+from astra.types import Json, Record, Usage
 
 
 class Row(Record):
@@ -220,6 +220,22 @@ def test_the_manifest_keeps_each_stage(tmp_path: Path) -> None:
     assert manifest.stages["arenas"].rejected == {"leak": 2}
     assert manifest.stages["tasks"].seconds == 1.5
     assert os.uname().nodename not in manifest.platform
+
+
+def test_the_manifest_says_what_each_finished_item_cost(tmp_path: Path) -> None:
+    folder = RunFolder.create(tmp_path / "run", {})
+    folder.record_each("arena", 4)
+    assert folder.manifest().each == {}  # nothing was used
+    usage = Usage(prompt_tokens=100, completion_tokens=50, cached_tokens=20)
+    folder.record("first", StageCounts(accepted=8, seconds=3.0, usage=usage))
+    assert folder.manifest().per(0) is None
+    free = folder.manifest().per(4)
+    assert free is not None and free.dollars is None  # unknown, which is not 0
+    folder.record("second", StageCounts(accepted=4, seconds=1.0, usage=usage, dollars=0.5))
+    folder.record_each("arena", 4)
+    cost = folder.manifest().each["arena"]
+    assert (cost.count, cost.prompt_tokens, cost.completion_tokens) == (4, 50.0, 25.0)
+    assert (cost.cached_tokens, cost.seconds, cost.dollars) == (10.0, 1.0, 0.125)
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{", '{"format": "x"}', '{"version": 1}'])

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter, deque
-from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterable, Awaitable, Callable, Container, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar, cast
@@ -137,17 +137,20 @@ async def run(
     until: int | None = None,
     total: int | None = None,
     console: Console | None = None,
+    again: Container[str] | None = None,
 ) -> StageReport:
     """Run a stage's work over all inputs that are not on record, and commit in their order.
 
     `until`: stop when so many are accepted, earlier runs included; what is in flight is cancelled
     and nothing beyond is committed. `total`: number of inputs, for the progress bar. `console`:
-    where the bar goes; None, or no terminal: no bar. Two inputs of one key: the first counts.
+    where the bar goes; None, or no terminal: no bar. `again`: keys whose errors are tried again,
+    to be given where the inputs are a part of all; None: any. Two inputs of one key: the first
+    counts.
     Raises `StageError` when item after item breaks, `StoreError` when rows can't be written, and
     `BudgetExceeded`, what came before it committed, when an item may not be paid for.
     """
     with folder.lock(), ExitStack() as stack:
-        ledger = stack.enter_context(_Ledger(stage, folder, until))
+        ledger = stack.enter_context(_Ledger(stage, folder, until, again))
         bar = stack.enter_context(_Bar(stage.name, console, until or total, until is not None))
         bar.show(ledger)
         if not ledger.complete:
@@ -310,9 +313,16 @@ async def _as_async(items: Iterable[In]) -> AsyncIterable[In]:
 class _Ledger(Generic[In, Out]):
     """The stage's files: what is on record, and the writing of more."""
 
-    def __init__(self, stage: Stage[In, Out], folder: RunFolder, until: int | None) -> None:
+    def __init__(
+        self,
+        stage: Stage[In, Out],
+        folder: RunFolder,
+        until: int | None,
+        again: Container[str] | None = None,
+    ) -> None:
         self._stage = stage
         self._until = until
+        self._again = again
         self._folder = folder
         self._failed_name = f"{stage.name}.failed"
         self._files = ExitStack()
@@ -381,17 +391,24 @@ class _Ledger(Generic[In, Out]):
 
     def _read_failed(self) -> None:
         """Rejected items stay; errors that are tried again now are taken off the record."""
+        taken = 0
         for failure in self._folder.rows(self._failed_name, Failure):
-            if failure.kind == "error":
+            if self._tried_again(failure):
+                taken += 1
+            elif failure.kind == "error":
                 self.errors[failure.type or ""] += 1
             else:
                 self.known.add(failure.key)
                 self.rejected[failure.check or ""] += 1
-        if self.errors and not self.complete:
-            self.errors.clear()
+        if taken:
             rows = self._folder.rows(self._failed_name, Failure)
-            kept = (to_line(row) for row in rows if row.kind != "error")
+            kept = (to_line(row) for row in rows if not self._tried_again(row))
             self._folder.replace(f"{self._failed_name}.jsonl", kept)
+
+    def _tried_again(self, failure: Failure) -> bool:
+        if failure.kind != "error" or self.complete:
+            return False
+        return self._again is None or failure.key in self._again
 
     def commit(self, batch: Sequence[_Outcome]) -> None:
         """Write side rows, then failures, then the main rows that make them count."""

@@ -70,7 +70,9 @@ def test_an_endpoint_that_only_fails_gives_nothing(
     broken = FaultPlan(1.0, kinds=(Fault.malformed_json, Fault.wrong_schema, Fault.empty))
     with TeacherServer(rules, faults=broken) as server:
         assert run(arguments(file, tmp_path / "run", server.url, "--json")) == 1
-    said = json.loads(capsys.readouterr().out)
+        said = json.loads(capsys.readouterr().out)
+        assert run(arguments(file, tmp_path / "run", server.url)) == 1
+        assert "e.g. TeacherError: prompt 'decompose' got no usable" in capsys.readouterr().out
     assert said["arenas"] == 0
     assert said["stages"]["decompositions"]["accepted"] == 0
     assert sum(said["stages"]["decompositions"]["errors"].values()) == 3
@@ -99,6 +101,11 @@ def test_killed_and_resumed_no_answer_is_paid_for_twice(
         assert server.served().requests - sent == len(rows) - recorded
     same(made, out)
     assert len({row["key"] for row in rows}) == len(rows)
+    # What a kill kept from the manifest has been made up for.
+    stages = json.loads((out / "manifest.json").read_text("utf-8"))["stages"]
+    for name in ("prompt_tokens", "completion_tokens"):
+        paid = sum(row["usage"][name] for row in rows)
+        assert sum(stage["usage"][name] for stage in stages.values()) == paid
 
 
 def _lines(path: Path) -> list[bytes]:
@@ -132,14 +139,64 @@ def test_cost_is_counted_per_stage_and_arena(
     for stage in ("decompositions", "judged", "implemented"):
         assert stages[stage]["dollars"] > 0 and stages[stage]["usage"]["prompt_tokens"] > 0
     assert teacher["money"] == pytest.approx(sum(s["dollars"] for s in stages.values()))
-    assert teacher["money_per_arena"] > 0
+    assert teacher["money_per_arena"] == pytest.approx(teacher["money"] / 3)
+    assert json.loads((out / "manifest.json").read_text("utf-8"))["each"]["arena"]["count"] == 3
+    assert run(["arenas", "stats", str(out)]) == 0
+    assert f"money {teacher['money_per_arena']:.4f}\n" in capsys.readouterr().out
 
 
-def test_tables_in_other_words(rules: RuleTeacher, tmp_path: Path) -> None:
+def test_a_budget_holds_though_a_kill_kept_the_cost_from_the_manifest(
+    rules: RuleTeacher, file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    prices = tmp_path / "prices.toml"
+    prices.write_text("[prices.rules]\ninput = 1.0\noutput = 2.0\n", "utf-8")
+    out = tmp_path / "run"
+    with TeacherServer(rules) as server:
+        asked = arguments(file, out, server.url, "--prices", str(prices), "--json")
+        assert run(asked) == 0
+        money = json.loads(capsys.readouterr().out)["teacher"]["money"]
+        manifest = json.loads((out / "manifest.json").read_text("utf-8"))
+        (out / "manifest.json").write_text(json.dumps({**manifest, "stages": {}}), "utf-8")
+        (out / "judged.jsonl").write_bytes(b"")
+        lines = _lines(out / "teacher.jsonl")
+        lines.remove(next(line for line in lines if b'"prompt":"judge_' in line))
+        (out / "teacher.jsonl").write_bytes(b"".join(line + b"\n" for line in lines))
+        before = server.served().requests
+        assert run([*asked, "--budget", f"{money / 2}"]) == 2
+        assert "budget" in capsys.readouterr().err
+        assert server.served().requests == before
+        assert run(asked) == 0
+        again = json.loads(capsys.readouterr().out)["teacher"]["money"]
+        assert again == pytest.approx(money)
+
+
+@pytest.mark.parametrize("budget", ["0", "0.0"])
+def test_a_budget_of_nothing_asks_nobody(
+    rules: RuleTeacher,
+    file: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    budget: str,
+) -> None:
+    prices = tmp_path / "prices.toml"
+    prices.write_text("[prices.rules]\ninput = 1.0\noutput = 2.0\n", "utf-8")
+    more = ["--prices", str(prices), "--budget", budget]
+    with TeacherServer(rules) as server:
+        assert run(arguments(file, tmp_path / "run", server.url, *more)) == 2
+        assert server.served().requests == 0
+    assert "budget is used up" in capsys.readouterr().err
+
+
+def test_tables_in_other_words(
+    rules: RuleTeacher, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     out = tmp_path / "run"
     with TeacherServer(rules) as server:
         asked = ["--tables", str(WORLD), "--count", "2", "--out", str(out), "--paraphrase"]
         asked += ["--model", "rules", "--base-url", server.url]
+        assert run(["arenas", "make", *asked, "--dry-run", "--json"]) == 0
+        assert json.loads(capsys.readouterr().out)["requests"] == 2
+        assert server.served().requests == 0 and not out.exists()
         assert run(["arenas", "make", *asked]) == 0
     rows = [json.loads(line) for line in _lines(out / "arenas.jsonl")]
     assert len(rows) == 2
@@ -155,7 +212,7 @@ def test_tables_in_other_words(rules: RuleTeacher, tmp_path: Path) -> None:
         (["--tables", "t", "--model", "m", "--base-url", "u"], "--paraphrase"),
         (["--tables", "t", "--paraphrase"], "needs a teacher"),
         (["--tables", "t", "--questions", "q"], "give one of"),
-        (["--tables", "t", "--dry-run"], "--dry-run"),
+        (["--tables", "t", "--dry-run"], "tables alone cost nothing"),
         (["--tables", "t", "--budget", "3"], "--model"),
         (["--questions", "q", "--corpus", "c", "--model", "m", "--base-url", "u"], "give one of"),
     ],

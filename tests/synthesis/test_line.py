@@ -15,7 +15,7 @@ from astra.arenas.folder import read_arenas
 from astra.arenas.rules import RuleTeacher
 from astra.arenas.rules.wrong import Defect, Wrongness
 from astra.arenas.synthesis.line import STAGES, Line, LineOptions
-from astra.arenas.synthesis.records import Judged, Merged
+from astra.arenas.synthesis.records import Decomposed, Judged, Merged
 from astra.arenas.synthesis.sources import Material, items
 from astra.arenas.synthesis.validate import Threshold
 from astra.errors import BudgetExceeded, ConfigError, StageError, TeacherError
@@ -114,6 +114,23 @@ async def test_one_broken_judge_is_enough(
     assert name == "dependency" or not judged
     assert all(not step.depends_on for row in judged for step in row.instance.steps)
     assert reports["judged"].errors.get("TeacherError", 0) == 4 - len(judged)
+
+
+async def test_what_broke_in_an_early_wave_stays_on_record(
+    make: Any, rules: RuleTeacher, questions: list[Material]
+) -> None:
+    lost = {m.text for m in questions[:2]}
+
+    def some(given: Any, right: Verdict, _index: int) -> Verdict | TeacherError:
+        return TeacherError("no verdict") if given.question in lost else right
+
+    teacher = Meddler(rules, {"judge_necessity": some})
+    folder, reports = await make(teacher, questions[:12], count=4)
+    assert reports["arenas"].accepted == 4
+    assert reports["judged"].errors == {"TeacherError": 2}
+    ended = [row.key for row in folder.rows("judged", Judged)]
+    ended += [row.key for row in failures(folder, "judged")]
+    assert sorted(ended) == sorted(row.key for row in folder.rows("decompositions", Decomposed))
 
 
 async def test_broken_judges_of_a_long_run_stop_it(

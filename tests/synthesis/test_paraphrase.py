@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,9 @@ from typing import Any
 import pytest
 from tests.synthesis.conftest import WORLD, Meddler
 
-from astra.arenas.pipeline import Candidate, MixOptions
+from astra.arenas.pipeline import Candidate, MixOptions, certify_candidates
 from astra.arenas.rules import RuleTeacher
+from astra.arenas.synthesis import paraphrase
 from astra.arenas.synthesis.paraphrase import (
     PARAPHRASED,
     kept,
@@ -22,9 +24,10 @@ from astra.arenas.tables.load import load
 from astra.arenas.tables.profile import profile
 from astra.arenas.tables.source import SourceOptions, TableSource
 from astra.models.embed_tfidf import TfidfEmbedder
+from astra.stage import Meter, StageReport
 from astra.store import Failure, RunFolder
 from astra.testing.arenas import multi_hop_arena
-from astra.types import Arena
+from astra.types import Arena, Usage
 
 Again = Callable[[], Iterable[Candidate]]
 
@@ -37,7 +40,9 @@ def again() -> Iterator[Again]:
         yield lambda: TableSource(tables, schema, SourceOptions(hops=(1, 3), seed=4)).candidates()
 
 
-async def made(again: Again, folder: RunFolder, teacher: Any, sandbox: Any, count: int = 3) -> Any:
+async def made(
+    again: Again, folder: RunFolder, teacher: Any, sandbox: Any, count: int = 3, **more: Any
+) -> Any:
     return await make_paraphrased(
         again,
         folder,
@@ -46,6 +51,7 @@ async def made(again: Again, folder: RunFolder, teacher: Any, sandbox: Any, coun
         sandbox=sandbox,
         embedder=TfidfEmbedder(),
         mix=MixOptions(),
+        **more,
     )
 
 
@@ -88,6 +94,39 @@ async def test_bad_wordings_are_told_why_and_then_set_aside_and_made_up_for(
     assert [failure.check for failure in failures] == ["paraphrase"]
     findings = [given.finding for _, given, _ in teacher.asked if given.question == first[0]]
     assert findings[0] == "" and "lacks" in findings[1]
+
+
+async def test_going_on_counts_no_cost_twice(
+    again: Again,
+    tmp_path: Path,
+    rules: RuleTeacher,
+    sandbox: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As when the certificate refuses the first wordings, so that the stage runs again."""
+    calls: list[StageReport] = []
+
+    async def refusing(*args: Any, **options: Any) -> StageReport:
+        calls.append(await certify_candidates(*args, **options))
+        return replace(calls[-1], accepted=1) if len(calls) == 1 else calls[-1]
+
+    monkeypatch.setattr(paraphrase, "certify_candidates", refusing)
+    meters = [Meter()]
+
+    def meter(_stage: str) -> Meter:
+        meters.append(Meter())
+        return meters[-1]
+
+    def paid(given: Any, right: Any, index: int) -> Any:
+        meters[-1].add(Usage(prompt_tokens=10))
+        return rewording(given, right, index)
+
+    folder = RunFolder.create(tmp_path / "run", {})
+    teacher = Meddler(rules, {"paraphrase": paid})
+    await made(again, folder, teacher, sandbox, count=2, meter=meter)
+    assert len(calls) == 2
+    counted = folder.manifest().stages[PARAPHRASED].usage.prompt_tokens
+    assert counted == 10 * teacher.count("paraphrase")
 
 
 ARENA = multi_hop_arena()

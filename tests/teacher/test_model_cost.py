@@ -215,7 +215,31 @@ def test_one_process_writes(tmp_path: Path):
         pass
 
 
-@pytest.mark.parametrize("line", [b"{}\n", b"nonsense\n", b'{"key":"zz"}\n'])
+def test_what_is_on_record_says_what_it_took(tmp_path: Path):
+    folder = RunFolder.create(tmp_path / "run", {})
+    # An answer that looks like the end of a row, or holds one.
+    odd = {"usage": {"prompt_tokens": 7, "completion_tokens": 7, "cached_tokens": 7}, "seconds": 1}
+    answers: list[Any] = [odd, str(odd).replace("'", '"') + "}\n", "x" * 1000, "x"]
+    with AnswerCache(folder) as cache:
+        assert cache.usage == {}
+        for number, answer in enumerate(answers):
+            usage = Usage(prompt_tokens=10, completion_tokens=number, cached_tokens=2)
+            prompt = "ask_a" if number % 2 else "ask_b"
+            changes = {"answer": answer, "usage": usage, "prompt": prompt}
+            cache.add(row(number).model_copy(update=changes))
+    with AnswerCache(folder) as cache:
+        a, b = cache.usage["ask_a"], cache.usage["ask_b"]
+    assert a == Usage(prompt_tokens=20, completion_tokens=4, cached_tokens=4)
+    assert b == Usage(prompt_tokens=20, completion_tokens=2, cached_tokens=4)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *(b"{}\n", b"nonsense\n", b'{"key":"zz"}\n'),
+        b'{"key":"0123456789abcdef","prompt":"p","version":1}\n',
+    ],
+)
 def test_a_file_of_something_else_is_refused(tmp_path: Path, line: bytes):
     folder = RunFolder.create(tmp_path / "run", {})
     (folder.path / "teacher.jsonl").write_bytes(line)

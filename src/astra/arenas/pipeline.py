@@ -7,7 +7,7 @@ source of candidates goes through the same stages.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Protocol
@@ -99,8 +99,12 @@ async def certify_candidates(
     seed: int = 0,
     concurrency: int = 8,
     console: Console | None = None,
+    again: Container[str] | None = None,
 ) -> StageReport:
-    """The first stage alone. It may be run again with more candidates before the others."""
+    """The first stage alone. It may be run again with more candidates before the others.
+
+    `again`: keys of the candidates, where they are only a part of all.
+    """
     return await run(
         _candidates_stage(sandbox, seed),
         candidates,
@@ -108,6 +112,7 @@ async def certify_candidates(
         concurrency=concurrency,
         until=count,
         console=console,
+        again=again,
     )
 
 

@@ -158,6 +158,7 @@ class Line:
             wave,
             folder,
             concurrency=at_once,
+            again=keys,
             total=len(wave),
             console=bar,
         )
@@ -166,6 +167,7 @@ class Line:
             (row for row in candidates(folder) if row.instance.key in keys),
             folder,
             concurrency=at_once,
+            again=keys,
             total=reports[DECOMPOSITIONS].accepted,
             console=bar,
         )
@@ -175,6 +177,7 @@ class Line:
             (row for row in folder.rows(JUDGED, Judged) if row.key in leasts),
             folder,
             concurrency=at_once,
+            again=keys,
         )
         reports[IMPLEMENTED] = await run(
             implemented_stage(
@@ -187,6 +190,7 @@ class Line:
             (row for row in folder.rows(VALIDATED, Judged) if row.key in keys),
             folder,
             concurrency=at_once,
+            again=keys,
             total=reports[VALIDATED].accepted,
             console=bar,
         )
@@ -201,6 +205,7 @@ class Line:
             (row for row in folder.rows(IMPLEMENTED, Implemented) if row.key in keys),
             folder,
             concurrency=at_once,
+            again=keys,
             total=reports[IMPLEMENTED].accepted,
             console=bar,
         )
@@ -212,6 +217,7 @@ class Line:
             seed=options.mix.seed,
             concurrency=at_once,
             console=bar,
+            again=keys,
         )
         return reports
 
