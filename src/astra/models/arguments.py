@@ -46,6 +46,17 @@ def random_arguments(schema: Mapping[str, Json], rng: random.Random) -> dict[str
     return None
 
 
+def random_value(schema: Mapping[str, Json], rng: random.Random, root: Mapping[str, Json]) -> Json:
+    """A value for a part of a schema, without the promise that the schema accepts it.
+
+    `root`: the whole, which references look into. Raises ValueError for what contradicts itself.
+    """
+    try:
+        return _value(schema, rng, root, 0)
+    except (Unresolvable, re.error, *_CONTRADICTIONS) as error:
+        raise ValueError(f"no value for {str(schema)[:200]!r}: {error}") from error
+
+
 def _value(schema: Any, rng: random.Random, root: Mapping[str, Json], depth: int) -> Json:
     if not isinstance(schema, Mapping) or not schema:
         return _string({}, rng)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from astra.teacher import arenas
+from astra.teacher import arenas, emulation
 from astra.teacher.prompt import Prompt
 from astra.types import Record
 
-ALL: tuple[Prompt[Record, Record], ...] = (*arenas.ALL,)
+ALL: tuple[Prompt[Record, Record], ...] = (*arenas.ALL, *emulation.ALL)

@@ -6,6 +6,7 @@ import random
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from astra.trajectories.rules import emulation
 from astra.trajectories.rules.wrong import Defects, Spoiler
 from astra.types import Record
 
@@ -13,7 +14,7 @@ Rule = Callable[[Any, random.Random], Record]
 """(input, chance) -> answer. The chance is drawn by seed, prompt, input and index; TeacherError
 for what can't be answered."""
 
-RULES: Mapping[str, Rule] = {}
+RULES: Mapping[str, Rule] = {**emulation.RULES}
 """Prompt -> its rule. Each module adds one line here."""
 DEFECTS: Defects = {}
 

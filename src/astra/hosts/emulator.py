@@ -1,0 +1,222 @@
+"""A service that is known from its documents alone, played by a teacher.
+
+One host is one session. The teacher is shown every call that was made before, those that came at
+once too, and what was said so far of each entity; never the conversation. Calls are answered one
+after the other, in the order in which they were made. A result has to fit the tool's output schema
+and may not contradict what was said (`consistency`); otherwise the teacher is asked again with the
+finding, and after a few tries the session breaks: a result is never mended or made up here.
+
+Failures are drawn per call, by seed, session and number: explicit results that change nothing, so
+that the same call may succeed when it is made again.
+
+What this does not guarantee: that a result is what the real service would have returned.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import re
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+from jsonschema.exceptions import SchemaError, best_match
+from jsonschema.validators import Draft202012Validator, validator_for
+from referencing import Registry
+from referencing.exceptions import Unresolvable
+
+from astra.errors import HostError, TeacherError
+from astra.hosts.consistency import FactLedger, may_change
+from astra.ports import ToolResult
+from astra.teacher.emulation import EMULATE_CALL, AskedCall, EmulateCallIn, Exchange
+from astra.teacher.prompt import Teacher
+from astra.types import Json, Language, RecordedCall, ToolDocument
+
+FAILURE_RATE = 0.20
+"""Share of calls that fail (ASTRA paper, emulated calls)."""
+ATTEMPTS = 3
+
+_FAILURES: Mapping[str, tuple[str, ...]] = {
+    "timeout": ("The request timed out after 30 s.", "Gateway time-out (504)."),
+    "unreachable": ("Connection refused.", "The host could not be reached."),
+    "rate_limited": ("Too many requests (429): try again later.",),
+    "server_error": ("Internal server error (500).", "Service unavailable (503)."),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class EmulatedTool:
+    """A tool as its documents describe it."""
+
+    document: ToolDocument
+    output_schema: dict[str, Json] | None = None
+    """JSON Schema of the result; None: not documented."""
+    read_only: bool | None = None
+    """Whether a call changes nothing; None: judged by its name."""
+    service: str = ""
+    """The service that it belongs to, and what that is."""
+
+
+class EmulatorHost:
+    """One session with emulated tools; ConfigError is for the caller, HostError for what breaks.
+
+    `session`: decides, with the seed, which calls fail. `failure_rate`: share of calls, in [0, 1].
+    `attempts`: how often the teacher is asked for one result.
+    """
+
+    def __init__(
+        self,
+        tools: Sequence[EmulatedTool],
+        teacher: Teacher,
+        *,
+        session: str,
+        language: Language = "en",
+        failure_rate: float = FAILURE_RATE,
+        seed: int = 0,
+        attempts: int = ATTEMPTS,
+    ) -> None:
+        self._tools = {tool.document.name: tool for tool in tools}
+        if len(self._tools) < len(tools):
+            raise HostError("several emulated tools have one name: rename all but one")
+        self._teacher = teacher
+        self._session = session
+        self._language: Language = language
+        self._rate = failure_rate
+        self._seed = seed
+        self._attempts = attempts
+        self._turn = asyncio.Lock()
+        self._begin()
+
+    def _begin(self) -> None:
+        self._facts = FactLedger()
+        self._history: list[Exchange] = []
+        self._waiting: deque[AskedCall] = deque()
+        self._made = 0
+
+    async def __aenter__(self) -> Self:
+        self._begin()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        return None
+
+    def tools(self) -> Sequence[ToolDocument]:
+        return [tool.document for tool in self._tools.values()]
+
+    async def call(self, name: str, arguments: dict[str, Json]) -> ToolResult:
+        """Answer a call in its turn. `HostError` when no result could be had that holds."""
+        tool = self._tools.get(name)
+        if tool is None:
+            raise HostError(f"there is no emulated tool {name!r}: call one of {list(self._tools)}")
+        number, asked = self._made, AskedCall(tool=name, arguments=arguments)
+        self._made += 1
+        self._waiting.append(asked)
+        # Calls that were made at once get in line before the first is answered.
+        await asyncio.sleep(0)
+        async with self._turn:
+            self._waiting.popleft()
+            result = self._failure(number) or await self._result(tool, arguments)
+            self._note(tool, arguments, result)
+            return result
+
+    def _failure(self, number: int) -> ToolResult | None:
+        """The failure that is due for a call; None: it goes through."""
+        rng = random.Random(f"{self._seed}:{self._session}:{number}")
+        if rng.random() >= self._rate:
+            return None
+        code = rng.choice(list(_FAILURES))
+        error = {"code": code, "message": rng.choice(_FAILURES[code]), "retryable": True}
+        return ToolResult({"error": error}, is_error=True)
+
+    async def _result(self, tool: EmulatedTool, arguments: dict[str, Json]) -> ToolResult:
+        name, changes = tool.document.name, _changes(tool)
+        before = None if changes else self._facts.repeated(name, arguments)
+        if before is not None:
+            return ToolResult(before.value)
+        finding = ""
+        for attempt in range(self._attempts):
+            result = await self._ask(tool, arguments, finding, attempt)
+            found = _misfit(tool, result)
+            if not found and not result.is_error:
+                said = self._facts.check(name, arguments, result.content, changes=changes)
+                found = "; ".join(str(each) for each in said[:5])
+            if not found:
+                return result
+            finding = found
+        raise HostError(
+            f"no result of {name!r} could be had in {self._attempts} tries; the last: {finding}"
+        )
+
+    async def _ask(
+        self, tool: EmulatedTool, arguments: dict[str, Json], finding: str, attempt: int
+    ) -> ToolResult:
+        given = EmulateCallIn(
+            language=self._language,
+            service=tool.service,
+            tool=tool.document,
+            output_schema=tool.output_schema,
+            arguments=arguments,
+            history=tuple(self._history),
+            at_once=tuple(self._waiting),
+            facts=self._facts.facts(),
+            finding=finding,
+        )
+        try:
+            answer = await self._teacher.ask(EMULATE_CALL, given, index=attempt)
+        except TeacherError as error:
+            raise HostError(f"{tool.document.name!r} can't be emulated: {error}") from error
+        return ToolResult(answer.result, answer.is_error)
+
+    def _note(self, tool: EmulatedTool, arguments: dict[str, Json], result: ToolResult) -> None:
+        call = RecordedCall(
+            tool=tool.document.name,
+            arguments=arguments,
+            content=result.content,
+            is_error=result.is_error,
+        )
+        self._facts.note(call, changes=_changes(tool))
+        self._history.append(
+            Exchange(
+                tool=call.tool,
+                arguments=arguments,
+                result=result.content,
+                is_error=result.is_error,
+            )
+        )
+
+
+def _changes(tool: EmulatedTool) -> bool:
+    return may_change(tool.document.name, tool.read_only)
+
+
+def _misfit(tool: EmulatedTool, result: ToolResult) -> str:
+    """What a result breaks in the output schema; "": nothing. HostError for a broken schema."""
+    content = result.content
+    if result.is_error:
+        error = content.get("error") if isinstance(content, dict) else None
+        right = isinstance(error, dict) and isinstance(error.get("message"), str)
+        return "" if right else 'an error reads {"error": {"code": …, "message": …}}'
+    if tool.output_schema is None:
+        return ""
+    try:
+        kind = validator_for(tool.output_schema, default=Draft202012Validator)
+        kind.check_schema(tool.output_schema)
+        validator = kind(tool.output_schema, registry=Registry())
+        error = best_match(validator.iter_errors(content))
+    except (SchemaError, Unresolvable, RecursionError, re.error) as broken:
+        raise HostError(
+            f"the output schema of {tool.document.name!r} is no usable JSON Schema: "
+            f"{str(broken)[:300]}"
+        ) from broken
+    if error is None:
+        return ""
+    where = "/".join(str(part) for part in error.absolute_path) or "the result"
+    return f"it does not fit the output schema: {where}: {error.message[:300]}"
