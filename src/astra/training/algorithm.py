@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from torch import Tensor
 
@@ -119,3 +119,16 @@ class Algorithm(Protocol):
     def state_dict(self) -> dict[str, Any]: ...
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None: ...
+
+
+@runtime_checkable
+class ChoosesTasks(Protocol):
+    """What an algorithm may have beside: a say in which tasks are sampled next."""
+
+    def observe(self, task: str, rewards: Sequence[float]) -> None:
+        """Told of every group that was sampled and scored, whether or not it is trained on."""
+        ...
+
+    def choose(self, tasks: Sequence[str], count: int) -> list[str]:
+        """`count` different ones of these tasks (all of them if there are fewer), in order."""
+        ...

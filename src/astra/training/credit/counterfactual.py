@@ -1,0 +1,132 @@
+"""Contribution by replay: the reward of an episode without the calls of one turn.
+
+*Ours* (nobody else has it): c_k = reward - reward without the calls of turn k. It is exact, for an
+arena's rewards are computed by rule from calls and results. Tools of an arena keep no state between
+calls (the certificate replays them in other orders), so that the recorded results of the remaining
+calls still hold; where tools may keep state the remaining calls are made again in the sandbox.
+
+What it does not tell: what the agent would have done instead. Later calls stand as they were made,
+with arguments that it may have learned from the calls that are left out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+from astra.calls import as_sent
+from astra.ports import ToolHost
+from astra.rewards import Reward, score
+from astra.rollout import RolloutLimits
+from astra.training.algorithm import SampledEpisode
+from astra.types import Arena, CallRecord, CallStatus, Goal, Trajectory, content_hash
+
+Rerun = Callable[[str, Sequence[CallRecord]], Awaitable[list[CallRecord]]]
+"""Makes calls of a task (an arena's id) again, from a fresh start."""
+_RAN = (CallStatus.ok, CallStatus.tool_error)
+CACHED = 65_536
+
+
+class Counterfactual:
+    """Replays episodes; equal calls in the same arena are replayed once.
+
+    `rerun`: makes the remaining calls again; None: their recorded results hold. With it, not to be
+    used inside a running event loop. `seconds` and `replays` tell what it has cost so far.
+    """
+
+    def __init__(
+        self, arenas: Mapping[str, Arena], *, reward: Reward = "f1", rerun: Rerun | None = None
+    ) -> None:
+        self._arenas = arenas
+        self._reward: Reward = reward
+        self._rerun = rerun
+        self._known: OrderedDict[str, list[float]] = OrderedDict()
+        self.seconds = 0.0
+        self.replays = 0
+
+    def contributions(self, episode: SampledEpisode) -> list[float]:
+        """c_k per turn; empty when the episode is none of an arena's.
+
+        KeyError: the arena is not among those given.
+        """
+        if episode.trajectory is None:
+            return []
+        started = time.perf_counter()
+        goals = self._arenas[episode.task].goals
+        key = content_hash([episode.task, *map(_identity, episode.trajectory.calls)])
+        if key not in self._known:
+            self._known[key] = self._replayed(episode.trajectory, goals)
+            self.replays += episode.trajectory.turns
+            if len(self._known) > CACHED:
+                self._known.popitem(last=False)
+        found = self._known[key]
+        turns = episode.trajectory.turns
+        self.seconds += time.perf_counter() - started
+        return (found + [0.0] * turns)[:turns]
+
+    def _replayed(self, trajectory: Trajectory, goals: Sequence[Goal]) -> list[float]:
+        if self._rerun is None:
+            return leave_one_out(trajectory, goals, self._reward)
+        return asyncio.run(leave_one_out_again(trajectory, goals, self._rerun, self._reward))
+
+
+def leave_one_out(
+    trajectory: Trajectory, goals: Sequence[Goal], reward: Reward = "f1"
+) -> list[float]:
+    """c_k per turn, from the recorded calls. A turn without calls contributes 0."""
+    whole = score(trajectory.calls, goals, reward=reward).reward
+    acting = {call.turn for call in trajectory.calls}
+    return [
+        whole - score(without(trajectory.calls, turn), goals, reward=reward).reward
+        if turn in acting
+        else 0.0
+        for turn in range(trajectory.turns)
+    ]
+
+
+async def leave_one_out_again(
+    trajectory: Trajectory, goals: Sequence[Goal], rerun: Rerun, reward: Reward = "f1"
+) -> list[float]:
+    """c_k per turn with the remaining calls made again, for tools that may keep state."""
+    whole = score(trajectory.calls, goals, reward=reward).reward
+    told: list[float] = []
+    for turn in range(trajectory.turns):
+        rest = without(trajectory.calls, turn)
+        if len(rest) < len(trajectory.calls):
+            rest = await rerun(trajectory.task, rest)
+            told.append(whole - score(rest, goals, reward=reward).reward)
+        else:
+            told.append(0.0)
+    return told
+
+
+def without(calls: Sequence[CallRecord], turn: int) -> list[CallRecord]:
+    """The calls of all other turns."""
+    return [call for call in calls if call.turn != turn]
+
+
+async def made_again(
+    calls: Sequence[CallRecord], host: ToolHost, limits: RolloutLimits
+) -> list[CallRecord]:
+    """The calls with the results that a fresh host gives, in their order. Enters and leaves it.
+
+    Calls that never reached a tool (malformed, unknown, over a limit) stay as they are. Raises what
+    the host raises when our side breaks.
+    """
+    made: list[CallRecord] = []
+    async with host:
+        for call in calls:
+            if call.status not in _RAN or not isinstance(call.arguments, dict):
+                made.append(call)
+                continue
+            result = await host.call(call.tool, call.arguments)
+            status = CallStatus.tool_error if result.is_error else CallStatus.ok
+            _, sent = as_sent(result.content, limits.result_characters)
+            made.append(call.model_copy(update={"status": status, "result": sent}))
+    return made
+
+
+def _identity(call: CallRecord) -> list[object]:
+    return [call.turn, call.tool, call.arguments, call.status, call.result]

@@ -1,0 +1,95 @@
+"""Which prompts are sampled next: a pass rate per prompt, and the phase's preference for some.
+
+*Given*: the curriculum over the phases looks at difficulty.
+*Ours*: the pass rate p is an exponential moving average; exploration samples 0.2 ≤ p ≤ 0.8 first
+and widens as it goes; convergence prefers 0 < p ≤ 0.5. What is not preferred keeps a small weight,
+so that its pass rate does not freeze, and what was never sampled counts as preferred.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from astra.errors import ConfigError
+from astra.training.credit.phases import Phase
+
+BINS = 5
+"""Of the histogram of difficulty: p in [0, 0.2), …, [0.8, 1]."""
+
+
+@dataclass(frozen=True, slots=True)
+class CurriculumSettings:
+    """The bands of difficulty."""
+
+    smoothing: float = 0.3
+    """Weight of the newest group in a pass rate, in (0, 1]."""
+    easiest: float = 0.8
+    hardest: float = 0.2
+    """Exploration starts between them."""
+    converging: float = 0.5
+    """Convergence prefers pass rates above 0 and up to this."""
+    others: float = 0.05
+    """Weight of prompts that are not preferred, in (0, 1]; 1: no curriculum."""
+
+    def __post_init__(self) -> None:
+        if not (0 < self.smoothing <= 1 and 0 < self.others <= 1):
+            raise ConfigError(f"curriculum {self!r}: smoothing and others must lie in (0, 1]")
+
+
+class Curriculum:
+    """Pass rates, and draws by them. The same seed and observations give the same draws."""
+
+    def __init__(self, settings: CurriculumSettings | None = None, seed: int = 0) -> None:
+        self._settings = settings or CurriculumSettings()
+        self._seed = seed
+        self._draws = 0
+        self._rates: dict[str, float] = {}
+
+    def observe(self, task: str, rewards: Sequence[float]) -> None:
+        """Count a group of rollouts of a prompt, whether or not it is trained on."""
+        if not rewards:
+            return
+        passed = sum(rewards) / len(rewards)
+        before = self._rates.get(task, passed)
+        self._rates[task] = before + self._settings.smoothing * (passed - before)
+
+    def rate(self, task: str) -> float | None:
+        """The pass rate (mean reward, in [0, 1]); None: never sampled."""
+        return self._rates.get(task)
+
+    def weight(self, task: str, phase: Phase, progress: float) -> float:
+        """How gladly a prompt is sampled. `progress` of exploration, in [0, 1], widens its band."""
+        settings, rate = self._settings, self._rates.get(task)
+        if rate is None:
+            return 1.0
+        if phase is Phase.convergence:
+            preferred = 0 < rate <= settings.converging
+        else:
+            lowest = settings.hardest * (1 - progress)
+            highest = settings.easiest + (1 - settings.easiest) * progress
+            preferred = lowest <= rate <= highest
+        return 1.0 if preferred else settings.others
+
+    def choose(self, tasks: Sequence[str], count: int, phase: Phase, progress: float) -> list[str]:
+        """Draw `count` different prompts (all, in a drawn order, if there are fewer)."""
+        rng = random.Random(f"{self._seed}:{self._draws}")
+        self._draws += 1
+        # Exponential races: the same as drawing one after the other by weight.
+        keys = {task: rng.expovariate(self.weight(task, phase, progress)) for task in tasks}
+        return sorted(keys, key=keys.__getitem__)[:count]
+
+    def histogram(self) -> list[float]:
+        """Shares of the prompts seen so far by pass rate, from hard to easy."""
+        counts = [0] * BINS
+        for rate in self._rates.values():
+            counts[min(int(rate * BINS), BINS - 1)] += 1
+        return [count / max(len(self._rates), 1) for count in counts]
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"rates": dict(self._rates), "draws": self._draws}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self._rates, self._draws = dict(state["rates"]), state["draws"]

@@ -1,0 +1,67 @@
+"""The factorised advantage: outcome times the contribution of each step.
+
+*Given*: the reward is factorised into the outcome and a contribution of each step.
+*Ours*: how. Contributions are standardised over the steps of a response, z_k. A step's weight is
+w_k = 1 + α·tanh(z_k)·sign(A), divided by the mean of w over the policy's tokens of the response,
+and each token of step k gets A·w_k. So a helpful step earns more in a success and is blamed less
+in a failure, and
+
+- the sum over the response's tokens is that of the plain advantage;
+- every w_k is positive, so that no token's sign is turned: before the division w_k lies within
+  1 ± |α|, and so does its mean; hence after it, within [(1 - |α|) / (1 + |α|), its inverse]
+  (a third to three times for α = 0.5; the bounds 1 ± α hold before the division only);
+- α = 0, equal contributions or a single step give the plain advantage, exactly.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from astra.errors import ConfigError
+from astra.training.credit.steps import spread_BT, tokens_BK
+
+EPSILON = 1e-6
+
+
+class Factored(NamedTuple):
+    """Advantages of tokens, and the weights behind them."""
+
+    advantages_BT: Tensor
+    """Zero outside the policy's tokens."""
+    weights_BK: Tensor
+    """After rescaling; tokens outside steps have that of a step of z = 0."""
+
+
+def standardised_BK(contribution_BK: Tensor, exists_BK: Tensor) -> Tensor:
+    """z over the steps that exist; all 0 for a response with one step, or a value not finite.
+
+    The deviation is that of the steps themselves (n), with 1e-6 added, so that differences of
+    rounding errors do not become contributions.
+    """
+    usable_B1 = (contribution_BK.isfinite() | ~exists_BK).all(1, keepdim=True)
+    values_BK = torch.where(exists_BK & usable_B1, contribution_BK, 0.0).double()
+    count_B1 = exists_BK.sum(1, keepdim=True).clamp(min=1)
+    centred_BK = (values_BK - values_BK.sum(1, keepdim=True) / count_B1) * exists_BK
+    deviation_B1 = (centred_BK.square().sum(1, keepdim=True) / count_B1).sqrt()
+    return (centred_BK / (deviation_B1 + EPSILON)).to(contribution_BK.dtype)
+
+
+def factorised(
+    advantages_B: Tensor, z_BK: Tensor, step_BT: Tensor, policy_mask_BT: Tensor, alpha: float
+) -> Factored:
+    """Per-token advantages A·w_k. Raises ConfigError unless |α| < 1."""
+    if not abs(alpha) < 1:
+        raise ConfigError(f"alpha {alpha!r} must lie between -1 and 1, so that no sign is turned")
+    sign_B1 = advantages_B.sign().unsqueeze(1)
+    raw_BK = 1 + alpha * z_BK.tanh() * sign_B1
+    outside_B = (policy_mask_BT & (step_BT < 0)).sum(1)
+    count_BK = tokens_BK(step_BT, policy_mask_BT)
+    total_B = (raw_BK * count_BK).sum(1) + outside_B
+    mean_B = total_B / (count_BK.sum(1) + outside_B).clamp(min=1)
+    mean_B = torch.where(mean_B > 0, mean_B, 1.0)  # a response without any token of the policy's
+    raw_BT = spread_BT(raw_BK, step_BT, 1.0)
+    scale_B1 = (advantages_B / mean_B).unsqueeze(1)
+    return Factored(raw_BT * scale_B1 * policy_mask_BT, raw_BK / mean_B.unsqueeze(1))

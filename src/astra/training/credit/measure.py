@@ -1,0 +1,80 @@
+"""Measures the contributions of a batch's steps, by the attribution that is chosen."""
+
+from __future__ import annotations
+
+import time
+from typing import NamedTuple
+
+from torch import Tensor
+
+from astra.training.algorithm import PolicyAccess, ScoredBatch
+from astra.training.credit.agreement import mean_agreement
+from astra.training.credit.attribution import Attribution, entropy_BK, likelihood, verified_BK
+from astra.training.credit.counterfactual import Counterfactual
+from astra.training.credit.steps import pad_BK, step_count
+
+
+class Measured(NamedTuple):
+    """What the steps of a batch contributed, and what it took to know."""
+
+    contribution_BK: Tensor
+    """NaN: not known."""
+    confidence_B: Tensor | None
+    """Of the right answer; None: not measured on the way."""
+    counterfactual_BK: Tensor | None
+    """None: not replayed."""
+    seconds: float
+    """Of the attribution; replays for the sake of comparison are not in it."""
+
+
+def measured(
+    batch: ScoredBatch,
+    policy: PolicyAccess,
+    attribution: Attribution,
+    cue: str,
+    replay: Counterfactual | None,
+    *,
+    compare: bool,
+) -> Measured:
+    """The contributions. `compare`: replay the episodes beside, if they can be.
+
+    Raises what `likelihood` and `Counterfactual.contributions` raise.
+    """
+    started = time.perf_counter()
+    confidence_B = replayed_BK = None
+    match attribution:
+        case Attribution.likelihood:
+            contribution_BK, confidence_B = likelihood(batch, policy, cue)
+        case Attribution.entropy:
+            contribution_BK = entropy_BK(batch)
+        case Attribution.verified:
+            contribution_BK = verified_BK(batch)
+        case Attribution.counterfactual:
+            assert replay is not None
+            contribution_BK = replayed_BK = replayed(batch, replay)
+    seconds = time.perf_counter() - started
+    if replayed_BK is None and compare and replay is not None:
+        replayed_BK = replayed(batch, replay)
+    return Measured(contribution_BK, confidence_B, replayed_BK, seconds)
+
+
+def replayed(batch: ScoredBatch, replay: Counterfactual) -> Tensor:
+    """Counterfactual contributions; NaN for steps of episodes that can't be replayed."""
+    rows = [replay.contributions(episode) for episode in batch.episodes]
+    return pad_BK(rows, step_count(batch.step_BT), batch.step_BT.device)
+
+
+def agreements(
+    batch: ScoredBatch, told: Measured, attribution: Attribution
+) -> dict[str, tuple[float | None, int]]:
+    """By attribution: mean rank correlation with the counterfactual, and of how many trajectories.
+
+    The attribution in use and those that cost nothing; empty where nothing was replayed.
+    """
+    if told.counterfactual_BK is None:
+        return {}
+    sides = {Attribution.entropy: entropy_BK(batch), Attribution.verified: verified_BK(batch)}
+    sides[attribution] = told.contribution_BK
+    sides.pop(Attribution.counterfactual, None)
+    true = told.counterfactual_BK.tolist()
+    return {name.value: mean_agreement(side.tolist(), true) for name, side in sides.items()}

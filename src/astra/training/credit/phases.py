@@ -1,0 +1,160 @@
+"""Explore, then converge: which phase training is in, and what regulates it.
+
+*Given*: two phases; the first regulates the entropy dynamically by attribution and segmentation, so
+that it does not collapse; the second has a reference policy (KL) and confidence-weighted rewards.
+*Ours*: when the phase changes, how the entropy's coefficient follows a target on the tokens of
+crucial steps, and the form of the confidence weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from astra.errors import ConfigError
+from astra.training.credit.groups import group_mean_B
+
+
+class Phase(StrEnum):
+    """Where in the curriculum training is."""
+
+    exploration = "exploration"
+    """No KL; an entropy bonus on crucial steps."""
+    convergence = "convergence"
+    """KL to the policy at the phase change; no bonus; confident successes weigh more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Switch:
+    """When exploration ends: whichever comes first."""
+
+    after: int | None = 200
+    """Steps; None: not by number. 0: no exploration."""
+    stalled: int | None = 50
+    """Steps in which the moving reward has not improved; None: not looked at."""
+    smoothing: float = 0.1
+    """Weight of the newest batch in the moving reward, in (0, 1]."""
+    gain: float = 1e-3
+    """Least improvement that counts."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.smoothing <= 1:
+            raise ConfigError(f"smoothing {self.smoothing!r} must lie in (0, 1]")
+
+
+class PhaseClock:
+    """Counts steps and watches the reward. Convergence never ends."""
+
+    def __init__(self, switch: Switch) -> None:
+        self._switch = switch
+        self.steps = 0
+        """Batches seen."""
+        self._moving: float | None = None
+        self._best = -float("inf")
+        self._best_at = 0
+        self._changed = switch.after == 0
+
+    @property
+    def phase(self) -> Phase:
+        return Phase.convergence if self._changed else Phase.exploration
+
+    @property
+    def progress(self) -> float:
+        """How much of exploration is over by number of steps, in [0, 1]."""
+        if self._changed:
+            return 1.0
+        return self.steps / self._switch.after if self._switch.after else 0.0
+
+    def advance(self, reward: float) -> None:
+        """Count a batch of this mean reward."""
+        switch = self._switch
+        self.steps += 1
+        before = reward if self._moving is None else self._moving
+        self._moving = before + switch.smoothing * (reward - before)
+        if self._moving > self._best + switch.gain:
+            self._best, self._best_at = self._moving, self.steps
+        by_number = switch.after is not None and self.steps >= switch.after
+        waited = self.steps - self._best_at
+        self._changed |= by_number or (switch.stalled is not None and waited >= switch.stalled)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "steps": self.steps,
+            "moving": self._moving,
+            "best": self._best,
+            "best_at": self._best_at,
+            "changed": self._changed,
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self.steps, self._moving = state["steps"], state["moving"]
+        self._best, self._best_at = state["best"], state["best_at"]
+        self._changed = state["changed"]
+
+
+@dataclass(frozen=True, slots=True)
+class EntropyTarget:
+    """How the entropy of crucial steps is held up."""
+
+    target: float | None = None
+    """In nats; None: that of the first batch."""
+    rate: float = 0.002
+    """What the coefficient gains per step and nat below the target, and loses above it."""
+    largest: float = 0.02
+    """Upper bound of the coefficient; 0: no bonus."""
+
+
+class EntropyControl:
+    """The coefficient of the entropy bonus, in [0, largest]."""
+
+    def __init__(self, settings: EntropyTarget) -> None:
+        self._settings = settings
+        self.target = settings.target
+        """In nats; None before the first batch."""
+        self.coefficient = 0.0
+
+    def update(self, entropy: float) -> float:
+        """The coefficient after a batch with this mean entropy on its crucial tokens."""
+        if self.target is None:
+            self.target = entropy
+        moved = self.coefficient + self._settings.rate * (self.target - entropy)
+        self.coefficient = min(max(moved, 0.0), self._settings.largest)
+        return self.coefficient
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"target": self.target, "coefficient": self.coefficient}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self.target, self.coefficient = state["target"], state["coefficient"]
+
+
+def crucial_BK(z_BK: Tensor, exists_BK: Tensor) -> Tensor:
+    """The steps whose |z| is at least the median of the response's, and not 0.
+
+    At least, rather than above it: of two steps, whose |z| are equal, both are crucial.
+    """
+    size_BK = z_BK.abs().masked_fill(~exists_BK, torch.nan)
+    median_B1 = size_BK.nanquantile(0.5, dim=1, keepdim=True)
+    # Of two steps, one |z| may be larger by a rounding error.
+    return exists_BK & (size_BK >= median_B1 - 1e-4) & (size_BK > 1e-4)
+
+
+def confidence_weights_B(
+    confidence_B: Tensor, success_B: Tensor, group_B: Tensor, gamma: float
+) -> Tensor:
+    """g = 1 + γ·(confidence - mean confidence of the group's successes), within 1 ± γ.
+
+    1 for failures, and where the confidence is not known (NaN).
+    """
+    if not 0 <= gamma < 1:
+        raise ConfigError(f"gamma {gamma!r} must lie in [0, 1)")
+    told_B = success_B & confidence_B.isfinite()
+    known_B = confidence_B.nan_to_num(nan=0.0)
+    mean_B = group_mean_B(known_B, group_B, told_B.to(known_B.dtype))
+    weights_B = (1 + gamma * (known_B - mean_B)).clamp(1 - gamma, 1 + gamma)
+    return torch.where(told_B, weights_B, 1.0)
