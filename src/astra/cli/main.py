@@ -102,6 +102,12 @@ class TrajectoriesGroup(LazyGroup):
     }
 
 
+class ProblemsGroup(LazyGroup):
+    verbs = {
+        "make": Verb("astra.cli.problems_make", "Make arithmetic problems with known steps."),
+    }
+
+
 class RootGroup(LazyGroup):
     verbs = {
         "demo": Verb("astra.cli.demo", "Make, certify, play and report, on the example tables."),
@@ -124,6 +130,8 @@ teacher = typer.Typer(cls=TeacherGroup, no_args_is_help=True, **_OPTIONS)
 app.add_typer(teacher, name="teacher")
 trajectories = typer.Typer(cls=TrajectoriesGroup, no_args_is_help=True, **_OPTIONS)
 app.add_typer(trajectories, name="trajectories")
+problems = typer.Typer(cls=ProblemsGroup, no_args_is_help=True, **_OPTIONS)
+app.add_typer(problems, name="problems")
 
 
 def print_version(asked: bool) -> None:
@@ -188,6 +196,16 @@ def trajectories_root() -> None:
     Examples:
       astra trajectories stats runs/traj
       astra trajectories export runs/traj --min-score 0.8 --out sft/
+    """
+
+
+@problems.callback()
+def problems_root() -> None:
+    """Problems with a verifiable answer, for single-turn RL.
+
+    \b
+    Examples:
+      astra problems make --count 2000 --steps 1:5 --seed 7 --out problems.jsonl
     """
 
 
