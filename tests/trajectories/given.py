@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from astra.teacher import emulation as e
+from astra.teacher import judging as j
 from astra.types import Language, Record, ToolDocument
 
 
 def fields(language: Language, text: str) -> dict[type[Record], dict[str, Any]]:
     """By record of input: its fields, its free text `text`. Each module of prompts adds its own."""
-    return {**emulation(language, text)}
+    return {**emulation(language, text), **judging(language, text)}
 
 
 def emulation(language: Language, text: str) -> dict[type[Record], dict[str, Any]]:
@@ -35,4 +36,28 @@ def emulation(language: Language, text: str) -> dict[type[Record], dict[str, Any
             "values": ("42",),
             "talk": (e.Said(by="user", text=text),),
         },
+    }
+
+
+def judging(language: Language, text: str) -> dict[type[Record], dict[str, Any]]:
+    """Inputs for the judges of a trajectory."""
+    tools = (ToolDocument(name="get_city", description=text, parameters={"type": "object"}),)
+    call = j.ShownCall(id="c1", tool="get_city", arguments={"id": "c1"})
+    messages = (
+        j.ShownMessage(number=1, by="user", text=text),
+        j.ShownMessage(number=2, by="assistant", text="", calls=(call,)),
+        j.ShownMessage(number=3, by="tool", text="{}", answers="c1"),
+    )
+    common: dict[str, Any] = {"language": language, "tools": tools, "messages": messages}
+    return {
+        j.FirstMessageIn: {
+            "language": language,
+            "tools": tools,
+            "request": text,
+            "message": messages[1],
+        },
+        j.RoundIn: {**common, "round": 1, "message": 2},
+        j.JudgedCallIn: {**common, "call": call},
+        j.AnswerIn: {"language": language, "asked": (text,), "answer": text},
+        j.FaithfulIn: {"language": language, "messages": messages, "answer": text},
     }

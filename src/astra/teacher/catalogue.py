@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from astra.teacher import arenas, emulation
+from astra.teacher import arenas, emulation, judging
 from astra.teacher.prompt import Prompt
 from astra.types import Record
 
-ALL: tuple[Prompt[Record, Record], ...] = (*arenas.ALL, *emulation.ALL)
+ALL: tuple[Prompt[Record, Record], ...] = (*arenas.ALL, *emulation.ALL, *judging.ALL)

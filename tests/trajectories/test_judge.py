@@ -1,0 +1,452 @@
+"""The judge: its equations, what it never sees, and faults that are planted for it to find."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from astra.errors import Rejected, TeacherError
+from astra.models.scripted import calling
+from astra.stage import Meter, run
+from astra.store import RunFolder
+from astra.teacher.judging import (
+    CALL_NEEDED,
+    FAITHFULNESS,
+    NEXT_STEP,
+    PLANNING,
+    RELEVANCE,
+    RESPONSE,
+)
+from astra.teacher.prompt import Prompt
+from astra.teacher.render import Templates
+from astra.trajectories.judge.agreement import agreement, agreements, ratings
+from astra.trajectories.judge.judge import judge, points
+from astra.trajectories.judge.mechanical import (
+    other_language,
+    repetitions,
+    unknown_numbers,
+    unknown_urls,
+)
+from astra.trajectories.judge.stage import JUDGEMENTS, judgements_name, judgements_stage
+from astra.trajectories.judge.view import view
+from astra.trajectories.records import Judgement, Measure, Rollout
+from astra.trajectories.rules import TrajectoryRules
+from astra.types import CallRecord, CallStatus
+
+from .judged import AGAIN, ANSWER, GOOD, LIST, TRACK, Generous, played, raw
+
+# --- the equations -----------------------------------------------------------------------------
+
+
+async def test_a_good_trajectory_and_its_seven_scores():
+    good = await played(*GOOD)
+    found = await judge(good, Generous())
+    assert set(found.scores) == set(Measure)
+    # One of three calls failed; everything else is found perfect.
+    assert found.scores[Measure.TCS] == pytest.approx(2 / 3)
+    assert all(found.scores[m] == 1 for m in Measure if m is not Measure.TCS)
+    assert found.reward == pytest.approx((6 + 2 / 3) / 7)
+    assert (found.rollout, found.judge) == (good.id, "generous")
+    assert (await judge(good, TrajectoryRules())).scores == found.scores
+
+
+async def test_what_is_asked_and_where_it_stands():
+    found = await judge(await played(*GOOD), Generous())
+    places = [(f.measure.value, f.place, f.by) for f in found.findings]
+    ids = [place for measure, place, _ in places if measure == "TCS"]
+    assert len(set(ids)) == 3
+    assert places == [
+        ("QU", "message 2", "teacher"),
+        ("QP", "message 2", "teacher"),
+        *((m, f"round {n}", "teacher") for n in (2, 3) for m in ("TCU", "TCP")),
+        *(("TCS", place, "record") for place in ids),
+        *(("TC", place, "teacher") for place in ids),
+        ("FA", "answer, to the request", "teacher"),
+        ("FA", "answer, to the conversation", "teacher"),
+    ]
+
+
+async def test_half_grades_and_the_two_halves_of_the_final_answer():
+    class Torn(Generous):
+        async def ask(self, prompt: Any, given: Any, *, index: int = 0) -> Any:
+            self._grades = ("partly",) if prompt in (PLANNING, RELEVANCE) else ("yes",)
+            return await super().ask(prompt, given, index=index)
+
+    found = await judge(await played(*GOOD), Torn())
+    assert found.scores[Measure.QP] == 0.5
+    assert found.scores[Measure.FA] == 0.75
+
+
+async def test_parallel_calls_are_one_round_and_one_round_has_no_tcu():
+    both = calling(
+        ("list_orders", {"customer_id": "cust-1"}), ("get_tracking", {"order_id": "ord-9"})
+    )
+    one = await played(both, ANSWER, busy=())
+    assert len(view(one).rounds) == 1
+    found = await judge(one, Generous())
+    assert set(found.scores) == set(Measure) - {Measure.TCU, Measure.TCP}
+    assert found.reward == 1
+    two = await judge(await played(both, both, ANSWER, busy=()), Generous())
+    assert [f.place for f in two.findings if f.measure is Measure.TCU] == ["round 2"]
+
+
+async def test_without_calls_there_is_no_score_of_calls():
+    found = await judge(await played("I can't say."), Generous())
+    assert set(found.scores) == {Measure.QU, Measure.QP, Measure.FA}
+
+
+async def test_nothing_said_is_nothing_to_judge():
+    empty = await played("x")
+    messages = empty.trajectory.messages[:2]
+    none = empty.model_copy(
+        update={"trajectory": empty.trajectory.model_copy(update={"messages": messages})}
+    )
+    with pytest.raises(Rejected, match="no_message"):
+        await judge(none, Generous())
+
+
+async def test_several_judges_are_averaged():
+    teacher = Generous(("yes", "no", "partly"))
+    found = await judge(await played(*GOOD), teacher, judges=3)
+    assert found.scores[Measure.QU] == 0.5
+    assert found.scores[Measure.TC] == pytest.approx(1 / 3)
+    assert found.scores[Measure.TCS] == pytest.approx(2 / 3)
+    assert [f.value for f in found.findings if f.measure is Measure.QU] == [1, 0, 0.5]
+
+
+# --- what judges see ---------------------------------------------------------------------------
+
+
+def shown(prompt: Prompt[Any, Any], given: Any) -> str:
+    return "\n".join(message.content for message in Templates().messages(prompt, given))
+
+
+async def test_no_judge_sees_the_system_message():
+    teacher = Generous()
+    rollout = await played(*GOOD)
+    assert "SECRET-SYSTEM" in rollout.trajectory.messages[0].content
+    await judge(rollout, teacher)
+    assert len(teacher.asked) == 2 + 4 + 3 + 2
+    for prompt, given in teacher.asked:
+        assert "SECRET" not in shown(prompt, given)
+
+
+async def test_rounds_see_the_past_and_not_the_future():
+    asked = {p.place: p for p in points(await played(*GOOD)) if p.prompt is RESPONSE}
+    second, third = (shown(RESPONSE, asked[f"round {n}"].given) for n in (2, 3))
+    assert "Too many requests" in second and "track.example" not in second
+    assert "I try again" in third and "Order ord-9 of customer" not in third
+
+
+# --- planted faults that the record shows ------------------------------------------------------
+
+CANCEL = calling(("cancel_order", {"order_id": "ord-7"}), text="I cancel ord-7 too.")
+VISIBLE: dict[str, tuple[Measure, tuple[Any, ...], dict[str, Any]]] = {
+    "redundant call": (Measure.TC, (LIST, LIST, TRACK, ANSWER), {"busy": ()}),
+    "repeated change": (Measure.TC, (LIST, TRACK, CANCEL, CANCEL, ANSWER), {"busy": ()}),
+    "failed call": (Measure.TCS, (LIST, TRACK, AGAIN, ANSWER), {"busy": (1, 2)}),
+    "unknown tool": (Measure.TCS, (LIST, raw("track", "{}"), TRACK, AGAIN, ANSWER), {}),
+    "malformed arguments": (Measure.TCS, (raw("list_orders", "{"), *GOOD), {}),
+    "wrong final number": (Measure.FA, (*GOOD[:3], ANSWER.replace("310.25", "340.75")), {}),
+    "URL from nowhere": (
+        Measure.FA,
+        (*GOOD[:3], ANSWER.replace("track.example", "tracking.example")),
+        {},
+    ),
+    "another language": (
+        Measure.FA,
+        (*GOOD[:3], "订单 ord-9 最贵，金额为 310.25，可在 https://track.example/ord-9 查询。"),
+        {},
+    ),
+    "English to a Chinese request": (
+        Measure.FA,
+        GOOD,
+        {"language": "zh", "request": "客户 cust-1 的哪个订单最贵，在哪里可以查到物流？"},
+    ),
+    "no final answer": (Measure.FA, GOOD[:3], {"turns": 3}),
+}
+
+
+@pytest.mark.parametrize(("measure", "script", "how"), VISIBLE.values(), ids=VISIBLE)
+async def test_what_the_record_shows_lowers_its_score_whatever_a_teacher_says(
+    measure: Measure, script: tuple[Any, ...], how: dict[str, Any]
+):
+    good = await judge(await played(*GOOD), Generous())
+    bad = await judge(await played(*script, **how), Generous())
+    assert bad.scores[measure] < good.scores[measure]
+    found = [f for f in bad.findings if f.measure is measure and f.value == 0]
+    assert found and all(f.by == "record" and f.reason for f in found)
+
+
+# --- planted faults that a judge must understand -----------------------------------------------
+
+INVENTED = calling(("list_orders", {"customer_id": "cust-777"}), text="I list the orders.")
+AIMLESS = calling(("get_tracking", {"order_id": "ord-555"}), text="I look at ord-555.")
+IGNORING = calling(("cancel_order", {"order_id": "ord-7"}), text="The tracking is known now.")
+HIDDEN: dict[str, tuple[Prompt[Any, Any], str, tuple[Any, ...], list[str], Measure | None]] = {
+    "ignored tool error": (
+        RESPONSE,
+        "round 3",
+        (LIST, TRACK, IGNORING, ANSWER),
+        ["Too many requests (429).", "The tracking is known now."],
+        Measure.TCU,
+    ),
+    "invented argument, at first": (
+        PLANNING,
+        "message 2",
+        (INVENTED, TRACK, AGAIN, ANSWER),
+        ["cust-777", "customer cust-1"],
+        Measure.QP,
+    ),
+    "invented argument, later": (
+        NEXT_STEP,
+        "round 2",
+        (LIST, AIMLESS, TRACK, ANSWER),
+        ["ord-555", "ord-7", "ord-9"],
+        Measure.TCP,
+    ),
+    "plan never carried out": (
+        FAITHFULNESS,
+        "answer, to the conversation",
+        (
+            calling(("list_orders", {"customer_id": "cust-1"}), text="I list, and cancel ord-7."),
+            *GOOD[1:3],
+            f"{ANSWER} I have cancelled ord-7.",
+        ),
+        ["I list, and cancel ord-7.", "I have cancelled ord-7."],
+        None,
+    ),
+    "failure told as success": (
+        FAITHFULNESS,
+        "answer, to the conversation",
+        (LIST, TRACK, "Order ord-9 cost most, 310.25; its parcel has arrived."),
+        ["Too many requests (429).", "its parcel has arrived"],
+        None,
+    ),
+    "answer to something else": (
+        RELEVANCE,
+        "answer, to the request",
+        (*GOOD[:3], "Berlin enjoys mild summers."),
+        ["Which order of customer cust-1 cost most", "mild summers"],
+        Measure.FA,
+    ),
+    "call that nobody needs": (
+        CALL_NEEDED,
+        "",
+        (LIST, TRACK, AGAIN, CANCEL, ANSWER),
+        ["cancel_order", "Which order of customer cust-1 cost most", "cost most, 310.25"],
+        None,
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("prompt", "place", "script", "needed", "measure"), HIDDEN.values(), ids=HIDDEN
+)
+async def test_a_judge_is_shown_what_it_needs(
+    prompt: Prompt[Any, Any],
+    place: str,
+    script: tuple[Any, ...],
+    needed: list[str],
+    measure: Measure | None,
+):
+    """`measure`: the score that the rule judges lower; None: it takes understanding."""
+    rollout = await played(*script)
+    asked = [p for p in points(rollout) if p.prompt is prompt and place in ("", p.place)]
+    text = shown(prompt, asked[-1].given)
+    assert all(part in text for part in needed)
+    if measure is not None:
+        good = await judge(await played(*GOOD), TrajectoryRules())
+        bad = await judge(rollout, TrajectoryRules())
+        assert bad.scores[measure] < good.scores[measure]
+
+
+# --- mechanical checks by themselves -----------------------------------------------------------
+
+
+def answering(answer: str, *results: str, request: str = "How many?") -> Any:
+    async def made() -> Rollout:
+        one = await played(answer, request=request)
+        start, (last,) = one.trajectory.messages[:2], one.trajectory.messages[2:]
+        tools = tuple(
+            last.model_copy(update={"role": "tool", "content": result, "tool_call_id": str(n)})
+            for n, result in enumerate(results)
+        )
+        changed = one.trajectory.model_copy(update={"messages": (*start, *tools, last)})
+        return one.model_copy(update={"trajectory": changed})
+
+    return made()
+
+
+FOUNDED = {
+    "as it stands": ("It is 8849 m.", ['{"metres": 8849}']),
+    "grouped": ("5,550,203 people.", ['{"people": 5550203}']),
+    "rounded": ("About 12.35 kg.", ['{"kg": 12.3456}']),
+    "rounded to thousands": ("Some 5,550,000 people.", ['{"people": 5550203}']),
+    "millions": ("5.55 million people", ['{"people": 5550203}']),
+    "per cent": ("45 % of them", ['{"share": 0.45}']),
+    "negative": ("It is -12.5 degrees.", ['{"c": -12.5}']),
+    "small": ("The 3 steps are done.", ["{}"]),
+    "a list": ("11. First\n12. Second", ["{}"]),
+    "from the request": ("Of your 4711 points", ["{}"]),
+    "a date": ("On 4 May 2026", ['{"day": "2026-05-04T10:30:00Z"}']),
+    "in an id": ("Order A-1042", ['{"id": "A-1042"}']),
+}
+COMPUTED = {
+    "sum": ("Together 430.75.", ['{"a": 120.5, "b": 310.25}']),
+    "difference": ("189.75 more", ['{"a": 120.5, "b": 310.25}']),
+    "product": ("361.5 in all", ['{"price": 120.5, "n": 3}']),
+    "sum of a list": ("60 in all", ['[{"n": 11}, {"n": 22}, {"n": 27}]']),
+    "count": ("12 of them", [str(["x"] * 12).replace("'", '"')]),
+    "share": ("25 per cent", ['{"a": 30, "b": 120}']),
+}
+UNFOUNDED = {
+    "another number": ("It is 8852 m.", ['{"metres": 8848.8, "base": 2000}']),
+    "digits swapped": ("It costs 42.13.", ['{"price": 42.31}']),
+    "from nowhere": ("It costs 99.99.", ["{}"]),
+    "rounded too far": ("About 12.4567 kg.", ['{"kg": 12.3456}']),
+    "a year": ("In 1987.", ['{"year": 1978}']),
+}
+
+
+@pytest.mark.parametrize(("answer", "results"), FOUNDED.values(), ids=FOUNDED)
+async def test_numbers_that_stand_somewhere(answer: str, results: list[str]):
+    request = "I have 4711 points."
+    assert unknown_numbers(await answering(answer, *results, request=request)) == ([], [])
+
+
+@pytest.mark.parametrize(("answer", "results"), COMPUTED.values(), ids=COMPUTED)
+async def test_numbers_that_follow_are_shown_to_the_judge(answer: str, results: list[str]):
+    rollout = await answering(answer, *results)
+    computed, unfounded = unknown_numbers(rollout)
+    assert len(computed) == 1 and not unfounded
+    (asked,) = (p for p in points(rollout) if p.prompt is FAITHFULNESS)
+    assert asked.given is not None and computed[0] in shown(FAITHFULNESS, asked.given)
+
+
+@pytest.mark.parametrize(("answer", "results"), UNFOUNDED.values(), ids=UNFOUNDED)
+async def test_numbers_from_nowhere(answer: str, results: list[str]):
+    computed, unfounded = unknown_numbers(await answering(answer, *results))
+    assert len(unfounded) == 1 and not computed
+
+
+async def test_urls():
+    result = '{"url": "https://a.example/x?y=1", "site": "http://B.example/"}'
+    good = "See [it](https://a.example/x?y=1), and http://b.example."
+    assert unknown_urls(await answering(good, result)) == []
+    bad = "See https://a.example/x?y=2 or https://a.example/x?y=2!"
+    assert unknown_urls(await answering(bad, result)) == ["https://a.example/x?y=2"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "language", "other"),
+    [
+        ("8849", "en", False),
+        ("8849", "zh", False),
+        ("乞力马扎罗山高 5895 米。", "zh", False),
+        ("它是 Kilimanjaro", "zh", False),
+        ('返回：{"name": "one of the many things that came back"}', "zh", False),
+        ("The mountain is high and far away.", "zh", True),
+        ("乞力马扎罗山高 5895 米，很高。", "en", True),
+        ("The city 北京 is large.", "en", False),
+    ],
+)
+def test_languages_by_script(answer: str, language: Any, other: bool):
+    assert other_language(answer, language) is other
+
+
+def made(tool: str, result: Any, *, ok: bool = True, **arguments: Any) -> CallRecord:
+    made.number = getattr(made, "number", 0) + 1  # type: ignore[attr-defined]
+    return CallRecord(
+        id=f"c{made.number}",  # type: ignore[attr-defined]
+        turn=0,
+        tool=tool,
+        arguments=arguments,
+        status=CallStatus.ok if ok else CallStatus.tool_error,
+        result=result,
+    )
+
+
+@pytest.mark.parametrize(
+    ("calls", "repeated"),
+    [
+        ([("get_a", 1), ("get_a", 1)], [1]),
+        ([("get_a", 1), ("get_a", 2)], []),
+        ([("get_a", 1), ("set_b", 1), ("get_a", 1)], []),
+        ([("set_b", 1), ("set_b", 2)], [1]),
+        ([("set_b", 1), ("set_c", 1), ("set_b", 1)], []),
+        ([("get_a", 1), ("get_b", 1), ("get_a", 1), ("get_a", 1)], [2, 3]),
+    ],
+)
+def test_repetitions(calls: list[tuple[str, int]], repeated: list[int]):
+    records = [made(tool, result) for tool, result in calls]
+    assert list(repetitions(records)) == [records[place].id for place in repeated]
+
+
+def test_a_second_try_is_no_repetition():
+    assert repetitions([made("get_a", 1, ok=False), made("get_a", 1)]) == {}
+
+
+# --- agreement ---------------------------------------------------------------------------------
+
+
+def test_agreement_by_hand():
+    same = agreement([[1, 1], [0, 0], [0.5, 0.5]])
+    assert (same.points, same.difference, same.alpha) == (3, 0, 1)
+    # Two units: expected 2·(4·0.25)/3 = 2/3; observed (2·1 + 0)/4 = 1/2.
+    some = agreement([[0, 1], [0, 1]])
+    assert some.difference == 1
+    assert some.alpha == pytest.approx(1 - 1 / (2 / 3))
+    assert agreement([[1, 1], [1, 1]]).alpha is None
+    three = agreement([[0, 0, 1], [1, 1, 1]])
+    assert three.difference == pytest.approx((2 / 3 + 0) / 2)
+
+
+async def test_agreement_of_judges_and_of_files():
+    rollout = await played(*GOOD)
+    torn = await judge(rollout, Generous(("yes", "no")), judges=2)
+    found = agreements(ratings([torn]))
+    assert set(found) == {"QU", "QP", "TCU", "TCP", "TC", "FA", "all"}  # TCS is no opinion
+    assert all(each.difference == 1 for each in found.values())
+    one, other = [await judge(rollout, Generous((grade,))) for grade in ("yes", "partly")]
+    assert agreements(ratings([one])) == {}
+    between = agreements(ratings([one], [other]))
+    assert between["QU"].difference == 0.5 and between["TC"].difference == 1
+
+
+# --- the stage ---------------------------------------------------------------------------------
+
+
+class Broken(Generous):
+    """Can't judge one measure, or anything."""
+
+    def __init__(self, prompt: Any = None) -> None:
+        super().__init__()
+        self._prompt = prompt
+
+    async def ask(self, prompt: Any, given: Any, *, index: int = 0) -> Any:
+        if self._prompt in (None, prompt):
+            raise TeacherError("no verdict")
+        return await super().ask(prompt, given, index=index)
+
+
+@pytest.mark.parametrize(
+    "prompt", [None, PLANNING, RESPONSE, NEXT_STEP, CALL_NEEDED, RELEVANCE, FAITHFULNESS]
+)
+async def test_a_judge_that_breaks_scores_nothing(prompt: Any, tmp_path: Path):
+    rollouts = [await played(*GOOD, busy=busy) for busy in ((1,), ())]
+    folder = RunFolder.create(tmp_path / "run", {})
+    report = await run(
+        judgements_stage(Broken(prompt), 1, Meter()), rollouts, folder, concurrency=2
+    )
+    assert report.accepted == 0 and report.errors == {"TeacherError": 2}
+    assert list(folder.rows(JUDGEMENTS, Judgement)) == []
+    again = await run(judgements_stage(Generous(), 1, Meter()), rollouts, folder, concurrency=2)
+    assert again.accepted == 2 and again.errors == {}
+
+
+def test_files_of_other_judges():
+    assert judgements_name("Qwen/Qwen3-32B") == "judgements-qwen-qwen3-32b"
+    assert judgements_name("规则") == "judgements-model"
