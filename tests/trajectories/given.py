@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
+from astra.teacher import chains as c
 from astra.teacher import emulation as e
 from astra.teacher import judging as j
+from astra.teacher import tasks as t
 from astra.types import Language, Record, ToolDocument
 
 
 def fields(language: Language, text: str) -> dict[type[Record], dict[str, Any]]:
     """By record of input: its fields, its free text `text`. Each module of prompts adds its own."""
-    return {**emulation(language, text), **judging(language, text)}
+    return {
+        **chains(language, text),
+        **emulation(language, text),
+        **judging(language, text),
+    }
 
 
 def emulation(language: Language, text: str) -> dict[type[Record], dict[str, Any]]:
@@ -60,4 +66,33 @@ def judging(language: Language, text: str) -> dict[type[Record], dict[str, Any]]
         j.JudgedCallIn: {**common, "call": call},
         j.AnswerIn: {"language": language, "asked": (text,), "answer": text},
         j.FaithfulIn: {"language": language, "messages": messages, "answer": text},
+    }
+
+
+def chains(language: Language, text: str) -> dict[type[Record], dict[str, Any]]:
+    """Inputs for chains and tasks."""
+    tool = c.ShownTool(
+        name="get_city",
+        description=text,
+        parameters={"type": "object", "properties": {"id": {"type": "string"}}},
+        returns={"name": "string"},
+    )
+    common = {"language": language, "service": text, "tools": (tool,)}
+    return {
+        c.ProposeChainsIn: {**common, "wanted": 2, "shortest": 2, "longest": 3, "number": 1},
+        c.ChainIn: {**common, "chain": ("get_city",)},
+        c.RecoverIn: {**common, "request": text},
+        t.ProposeTasksIn: {**common, "wanted": 2, "fewest": 1, "most": 3, "number": 1},
+        t.VaryIn: {
+            **common,
+            "axis": "persona",
+            "request": text,
+            "keep": ("c1",),
+            "profile": t.Profile(
+                age=40, occupation="baker", education="school", skills=("bread",), hobbies=("go",)
+            ),
+            "number": 1,
+        },
+        t.IntentIn: {"language": language, "axis": "diversity", "original": text, "varied": "It?"},
+        t.ScoreIn: {**common, "request": text},
     }

@@ -22,6 +22,7 @@ from astra.teacher.several import SeveralTeachers
 from astra.testing.teacher_faults import Fault, FaultPlan
 from astra.testing.teacher_server import Reasoning, TeacherServer
 from astra.trajectories.rules import TrajectoryRules
+from astra.trajectories.rules.agent import RuleAgent
 from astra.trajectories.rules.catalogue import all_defects
 from astra.trajectories.rules.wrong import TrajectoryWrongness
 from astra.types import Json, Language
@@ -78,7 +79,8 @@ def serve_command(
     """Serve the rule teachers as model `rules`, to try the pipelines out without a model.
 
     Of arenas, they know only questions over their tables; of trajectories, what tool documents
-    say. GET /stats tells what was asked. Listens on the loopback alone, until interrupted.
+    say. Requests with tools are answered by an agent that carries out what they word. GET /stats
+    tells what was asked. Listens on the loopback alone, until interrupted.
 
     \b
     Examples:
@@ -112,7 +114,13 @@ def serve_command(
         return {"planted": [asdict(one) for one in found]}
 
     server = TeacherServer(
-        teacher, faults=plan, latency=latency, port=port, reasoning=reasoning, extra=planted
+        teacher,
+        faults=plan,
+        latency=latency,
+        port=port,
+        reasoning=reasoning,
+        extra=planted,
+        agent=RuleAgent(),
     )
     stopped = threading.Event()
 

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
-from astra.teacher import arenas, emulation, judging
+from astra.teacher import arenas, chains, emulation, judging, tasks
 from astra.teacher.prompt import Prompt
 from astra.types import Record
 
-ALL: tuple[Prompt[Record, Record], ...] = (*arenas.ALL, *emulation.ALL, *judging.ALL)
+ALL: tuple[Prompt[Record, Record], ...] = (
+    *arenas.ALL,
+    *chains.ALL,
+    *tasks.ALL,
+    *emulation.ALL,
+    *judging.ALL,
+)

@@ -12,8 +12,8 @@ from typing import Literal
 from astra.arenas.certificate import certify
 from astra.arenas.certificate.ablation import scenario_of
 from astra.arenas.synthesis.documents import MAX_ARGUMENTS, tool_of
-from astra.arenas.synthesis.hygiene import json_problem, odd_character
 from astra.arenas.synthesis.records import Decomposed, StepTool
+from astra.hygiene import json_problem, odd_character
 from astra.ports import Sandbox
 from astra.teacher.arenas import AnswerKind, Implementation, Step
 from astra.text import normalise

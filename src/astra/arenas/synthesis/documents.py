@@ -11,8 +11,8 @@ from astra.arenas.certificate.documents import MAX_DOCUMENT, form_problem, param
 from astra.arenas.certificate.leak import leaks
 from astra.arenas.certificate.names import IDENTIFIER, name_problem
 from astra.arenas.certificate.places import document_text, offered, scalars, stands_in
-from astra.arenas.synthesis.hygiene import json_problem
 from astra.arenas.synthesis.language import in_language
+from astra.hygiene import json_problem
 from astra.rewards import same_scalar
 from astra.teacher.arenas import Document, Step
 from astra.types import Json, Language, Scalar, Tool, ToolDocument

@@ -12,10 +12,10 @@ from graphlib import CycleError, TopologicalSorter
 
 from astra.arenas.certificate.ablation import scenario_of
 from astra.arenas.certificate.leak import CHOICES, leaks
-from astra.arenas.synthesis.hygiene import json_problem, text_problem
 from astra.arenas.synthesis.language import in_language
 from astra.arenas.synthesis.records import Decomposed
 from astra.errors import Rejected
+from astra.hygiene import json_problem, text_problem
 from astra.rewards import same_number, same_scalar
 from astra.teacher.arenas import AnswerKind, Step
 from astra.text import as_date, as_number, contains_text, normalise

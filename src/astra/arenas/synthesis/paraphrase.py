@@ -23,10 +23,10 @@ from astra.arenas.pipeline import (
     certify_candidates,
     mix_distractors,
 )
-from astra.arenas.synthesis.hygiene import text_problem
 from astra.arenas.synthesis.language import in_language
 from astra.arenas.synthesis.mechanical import QUESTION_CHARACTERS
 from astra.errors import Rejected
+from astra.hygiene import text_problem
 from astra.ports import Embedder, Sandbox
 from astra.stage import Meter, Stage, StageReport, run
 from astra.store import RunFolder

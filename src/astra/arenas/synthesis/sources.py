@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast, get_args
 
-from astra.arenas.synthesis.hygiene import odd_character
 from astra.arenas.synthesis.language import language_of
 from astra.arenas.synthesis.records import Item, Mode
 from astra.errors import ConfigError
+from astra.hygiene import odd_character
 from astra.types import Json, Language, content_hash
 
 MOST_FILES = 100_000

@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from astra.trajectories.rules import emulation, judging
+from astra.trajectories.rules import chains, emulation, judging, tasks
 from astra.trajectories.rules.wrong import Defects, Spoiler
 from astra.types import Record
 
@@ -14,9 +14,18 @@ Rule = Callable[[Any, random.Random], Record]
 """(input, chance) -> answer. The chance is drawn by seed, prompt, input and index; TeacherError
 for what can't be answered."""
 
-RULES: Mapping[str, Rule] = {**emulation.RULES, **judging.RULES}
+RULES: Mapping[str, Rule] = {
+    **chains.RULES,
+    **tasks.RULES,
+    **emulation.RULES,
+    **judging.RULES,
+}
 """Prompt -> its rule. Each module adds one line here."""
-DEFECTS: Defects = {**judging.DEFECTS}
+DEFECTS: Defects = {
+    **chains.DEFECTS,
+    **tasks.DEFECTS,
+    **judging.DEFECTS,
+}
 
 
 def defects_of(prompt: str) -> Mapping[str, Spoiler]:
