@@ -239,3 +239,21 @@ def test_a_resumed_run_is_the_same_run():
                 assert again.metrics[name] == value, name
     assert resumed.phase is Phase.convergence
     assert resumed.state_dict() == whole.state_dict()
+
+
+def test_entropies_that_are_not_known_regulate_nothing():
+    unknown = [
+        dataclasses.replace(e, entropies=(float("nan"),) * len(e.entropies))
+        for e in (*batch().episodes, *problems().episodes)
+    ]
+    for given in (scored(unknown[:4]), scored(unknown[4:])):
+        kept: list[CreditRow] = []
+        settings = ACPOSettings(
+            attribution=Attribution.entropy, entropy=EntropyTarget(target=9.0, largest=1.0)
+        )
+        algorithm = ACPO(settings, keep=kept.append)
+        credit = algorithm.credit(given, CountingPolicy())
+        assert torch.equal(credit.advantages_BT, plain(given))
+        assert algorithm.state_dict()["entropy"]["coefficient"] == 0.0
+        assert kept[0].steps[0].entropy is None
+        assert all(value == value for value in credit.metrics.values())

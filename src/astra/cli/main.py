@@ -108,6 +108,12 @@ class ProblemsGroup(LazyGroup):
     }
 
 
+class CreditGroup(LazyGroup):
+    verbs = {
+        "show": Verb("astra.cli.credit_show", "Show a rollout and what each step was given."),
+    }
+
+
 class RootGroup(LazyGroup):
     verbs = {
         "demo": Verb("astra.cli.demo", "Make, certify, play and report, on the example tables."),
@@ -132,6 +138,8 @@ trajectories = typer.Typer(cls=TrajectoriesGroup, no_args_is_help=True, **_OPTIO
 app.add_typer(trajectories, name="trajectories")
 problems = typer.Typer(cls=ProblemsGroup, no_args_is_help=True, **_OPTIONS)
 app.add_typer(problems, name="problems")
+credit = typer.Typer(cls=CreditGroup, no_args_is_help=True, **_OPTIONS)
+app.add_typer(credit, name="credit")
 
 
 def print_version(asked: bool) -> None:
@@ -206,6 +214,16 @@ def problems_root() -> None:
     \b
     Examples:
       astra problems make --count 2000 --steps 1:5 --seed 7 --out problems.jsonl
+    """
+
+
+@credit.callback()
+def credit_root() -> None:
+    """Credit: what each step of a rollout contributed, and how it was rewarded.
+
+    \b
+    Examples:
+      astra credit show runs/acpo
     """
 
 

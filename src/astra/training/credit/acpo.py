@@ -193,8 +193,9 @@ class ACPO:
         if self.phase is Phase.convergence or not self.settings.entropy.largest:
             return None
         entropy_BT, crucial_BT = given.batch.entropy_BT, given.crucial_BT
-        if bool(crucial_BT.any()):
-            self._control.update(float(entropy_BT[crucial_BT].mean()))
+        told_BT = crucial_BT & entropy_BT.isfinite()  # NaN: the engine could not tell
+        if bool(told_BT.any()):
+            self._control.update(float(entropy_BT[told_BT].mean()))
         return crucial_BT.to(entropy_BT.dtype) * self._control.coefficient
 
     def _state(self) -> dict[str, float]:

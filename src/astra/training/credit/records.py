@@ -14,8 +14,8 @@ class CreditStep(Record):
     """What the policy wrote, cut."""
     tokens: int
     """Of the policy's."""
-    entropy: float
-    """Mean, in nats, as sampled."""
+    entropy: float | None
+    """Mean, in nats, as sampled; None: the engine could not tell."""
     contribution: float | None
     """c_k; None: not known."""
     z: float

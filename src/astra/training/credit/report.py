@@ -50,8 +50,8 @@ def figures(given: Assigned) -> dict[str, float]:
         "credit/steps": _mean(given.exists_BK.sum(1).float()),
         "credit/unattributed": 1 - _mean(known_BK.any(1).float()),
         "credit/crucial_share": _mean(given.crucial_BK[given.exists_BK].float()),
-        "entropy/all": _mean(batch.entropy_BT[batch.policy_mask_BT]),
-        "entropy/crucial": _mean(batch.entropy_BT[given.crucial_BT]),
+        "entropy/all": float(batch.entropy_BT[batch.policy_mask_BT].nanmean()),
+        "entropy/crucial": float(batch.entropy_BT[given.crucial_BT].nanmean()),
     }
     for index in range(min(known_BK.shape[1], INDICES)):
         at_B = told.contribution_BK[:, index][known_BK[:, index]]
@@ -77,7 +77,7 @@ def rows(given: Assigned, policy: PolicyAccess, most: int) -> Iterator[CreditRow
             CreditStep(
                 text=_text(episode, k, policy),
                 tokens=int(tokens[b, k]),
-                entropy=float(entropies[b, k]),
+                entropy=_known(entropies[b, k]),
                 contribution=_known(given.told.contribution_BK[b, k]),
                 z=float(given.z_BK[b, k]),
                 weight=float(given.weights_BK[b, k]),

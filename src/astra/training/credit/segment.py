@@ -59,13 +59,14 @@ class Segmentation:
 def segment(
     ids: Sequence[int], entropies: Sequence[float], decode: Decode, settings: Segmentation
 ) -> list[int]:
-    """The number of the step that each token belongs to, from 0. `entropies`: in nats, as sampled.
+    """The number of the step that each token belongs to, from 0.
 
+    `entropies`: in nats, as sampled; NaN where they are not known, which marks no boundary.
     `decode` gives the text of tokens.
     """
     if not ids:
         return []
-    values = np.asarray(entropies)
+    values = np.nan_to_num(np.asarray(entropies))
     threshold = float(np.quantile(values, 1 - settings.quantile, method="higher"))
     unsure = [
         end
