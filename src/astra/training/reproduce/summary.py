@@ -1,0 +1,171 @@
+"""What trials came to: means, paired differences with intervals, curves; JSON, Markdown, CSV, PNG.
+
+Intervals are percentile bootstraps over seeds (95 %), paired by seed for differences. With the few
+seeds that one can afford they are narrow rather than wide: an interval that excludes 0 at five
+seeds says that every resampling of those five agrees, not more.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from astra.training.reproduce.trials import Outcome
+from astra.types import Json, Record
+
+RESAMPLES = 10_000
+
+
+class Interval(Record):
+    """A mean with its 95 % bootstrap interval over seeds."""
+
+    mean: float
+    low: float
+    high: float
+    seeds: int
+
+
+class Compared(Record):
+    """One measurement of one arm, and against the baseline."""
+
+    arm: str
+    measure: str
+    value: Interval
+    difference: Interval | None
+    """To the baseline, seeds paired; None for the baseline, and where no seed has both."""
+
+
+class Summary(Record):
+    """What a comparison found."""
+
+    baseline: str
+    rows: tuple[Compared, ...]
+    broken: tuple[dict[str, Json], ...] = ()
+    """Trials without an outcome, with their reasons."""
+
+
+def bootstrap(values: Sequence[float]) -> Interval:
+    """Mean and interval. Deterministic; of one value its own."""
+    data = np.asarray(values, dtype=float)
+    picks = np.random.default_rng(0).integers(0, len(data), size=(RESAMPLES, len(data)))
+    low, high = np.quantile(data[picks].mean(axis=1), [0.025, 0.975])
+    return Interval(mean=float(data.mean()), low=float(low), high=float(high), seeds=len(data))
+
+
+def summarise(
+    outcomes: Sequence[Outcome], baseline: str, broken: Sequence[dict[str, Json]] = ()
+) -> Summary:
+    """Every final measurement of every arm, in the order in which they come."""
+    by_arm: dict[str, dict[int, Outcome]] = defaultdict(dict)
+    for outcome in outcomes:
+        by_arm[outcome.arm][outcome.seed] = outcome
+    measures = dict.fromkeys(name for outcome in outcomes for name in outcome.final)
+    rows = [
+        _compared(arm, measure, by_arm, baseline)
+        for measure in measures
+        for arm, seeds in by_arm.items()
+        if any(measure in outcome.final for outcome in seeds.values())
+    ]
+    return Summary(baseline=baseline, rows=tuple(rows), broken=tuple(broken))
+
+
+def _compared(
+    arm: str, measure: str, by_arm: dict[str, dict[int, Outcome]], baseline: str
+) -> Compared:
+    own = {s: o.final[measure] for s, o in by_arm[arm].items() if measure in o.final}
+    other = {s: o.final[measure] for s, o in by_arm[baseline].items() if measure in o.final}
+    pairs = [own[seed] - other[seed] for seed in own if seed in other]
+    difference = bootstrap(pairs) if pairs and arm != baseline else None
+    return Compared(
+        arm=arm, measure=measure, value=bootstrap(list(own.values())), difference=difference
+    )
+
+
+# --- writing ---------------------------------------------------------------------------------
+
+
+def markdown(summary: Summary) -> str:
+    """The summary as a table."""
+    lines = [
+        f"| measure | arm | mean [95 %] | against {summary.baseline} | seeds |",
+        "|---|---|---|---|---|",
+    ]
+    for row in summary.rows:
+        against = "" if row.difference is None else _shown(row.difference, signed=True)
+        cells = (row.measure, row.arm, _shown(row.value), against, str(row.value.seeds))
+        lines.append(f"| {' | '.join(cells)} |")
+    for failure in summary.broken:
+        lines.append("")
+        lines.append(f"No outcome: {failure['arm']}, seed {failure['seed']} ({failure['type']}).")
+    return "\n".join(lines) + "\n"
+
+
+def _shown(interval: Interval, *, signed: bool = False) -> str:
+    form = "{:+.3f}" if signed else "{:.3f}"
+    mean, low, high = (form.format(x) for x in (interval.mean, interval.low, interval.high))
+    return f"{mean} [{low}, {high}]" if interval.seeds > 1 else mean
+
+
+def write_curves(outcomes: Sequence[Outcome], path: Path) -> None:
+    """All points, one value a row."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["arm", "seed", "rollouts", "tokens", "measure", "value"])
+        for outcome in outcomes:
+            for point in outcome.points:
+                for measure, value in point.values.items():
+                    place = (outcome.arm, outcome.seed, point.rollouts, point.tokens)
+                    writer.writerow([*place, measure, repr(value)])
+
+
+def plot_curves(outcomes: Sequence[Outcome], measure: str, path: Path) -> None:
+    """One measurement over rollouts: a line per arm, mean over seeds, with their range."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    for arm in dict.fromkeys(outcome.arm for outcome in outcomes):
+        at: dict[int, list[float]] = defaultdict(list)
+        for outcome in outcomes:
+            for point in outcome.points:
+                if outcome.arm == arm and math.isfinite(point.values.get(measure, math.nan)):
+                    at[point.rollouts].append(point.values[measure])
+        places = sorted(at)
+        means = [sum(at[place]) / len(at[place]) for place in places]
+        (line,) = axes.plot(places, means, label=arm)
+        axes.fill_between(
+            places,
+            [min(at[place]) for place in places],
+            [max(at[place]) for place in places],
+            alpha=0.15,
+            color=line.get_color(),
+        )
+    axes.set_xlabel("rollouts")
+    axes.set_ylabel(measure)
+    axes.legend()
+    # Without the date and the version, so that the same curves are the same bytes.
+    figure.savefig(path, dpi=120, metadata={"Software": None})
+
+
+def write_summary(
+    outcomes: Sequence[Outcome],
+    baseline: str,
+    folder: Path,
+    broken: Sequence[dict[str, Json]] = (),
+) -> Summary:
+    """summary.json, summary.md, curves.csv and a PNG per measurement, in the folder."""
+    summary = summarise(outcomes, baseline, broken)
+    (folder / "summary.json").write_text(summary.model_dump_json(indent=2) + "\n", "utf-8")
+    (folder / "summary.md").write_text(markdown(summary), "utf-8")
+    write_curves(outcomes, folder / "curves.csv")
+    measures = dict.fromkeys(n for o in outcomes for point in o.points for n in point.values)
+    for measure in measures:
+        plot_curves(outcomes, measure, folder / f"{measure.replace('/', '-')}.png")
+    return summary

@@ -1,0 +1,117 @@
+"""The frame of comparisons: trials that resume, paired intervals, tables and curves."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+
+from astra.errors import ModelUnavailable, StoreError
+from astra.training.reproduce.summary import bootstrap, markdown, summarise, write_summary
+from astra.training.reproduce.trials import OUTCOME, Arm, Measured, Point, broken, run_trials
+
+ARMS = (Arm("grpo"), Arm("acpo", {"alpha": 0.5}))
+
+
+class Trials:
+    """A trial whose result is known; keeps what was run."""
+
+    def __init__(self) -> None:
+        self.run: list[tuple[str, int]] = []
+        self.breaks: set[tuple[str, int]] = set()
+
+    def __call__(self, arm: Arm, seed: int, place: Path) -> Measured:
+        assert place.is_dir()
+        self.run.append((arm.name, seed))
+        if (arm.name, seed) in self.breaks:
+            raise ModelUnavailable("gone")
+        gain = 0.1 if arm.name == "acpo" else 0.0
+        points = tuple(
+            Point(rollouts=8 * step, tokens=80 * step, values={"reward": 0.1 * step + gain})
+            for step in range(3)
+        )
+        return Measured(points=points, final={"f1": 0.2 * seed + gain})
+
+
+def test_every_arm_runs_with_every_seed_once(tmp_path: Path):
+    trials = Trials()
+    found = run_trials(ARMS, [0, 1], tmp_path, trials)
+    assert trials.run == [("grpo", 0), ("acpo", 0), ("grpo", 1), ("acpo", 1)]
+    again = run_trials(ARMS, [0, 1], tmp_path, trials)
+    assert again == found
+    assert len(trials.run) == 4
+    run_trials(ARMS, [0, 1, 2], tmp_path, trials)
+    assert trials.run[4:] == [("grpo", 2), ("acpo", 2)]
+
+
+def test_what_breaks_is_told_and_tried_again(tmp_path: Path):
+    trials, said = Trials(), []
+    trials.breaks = {("acpo", 0)}
+    found = run_trials(ARMS, [0, 1], tmp_path, trials, said.append)
+    assert [(o.arm, o.seed) for o in found] == [("grpo", 0), ("grpo", 1), ("acpo", 1)]
+    (failure,) = broken(ARMS, [0, 1], tmp_path)
+    assert failure == {"arm": "acpo", "seed": 0, "type": "ModelUnavailable", "message": "gone"}
+    assert any("broke: gone" in line for line in said)
+    shown = markdown(summarise(found, "grpo", [failure]))
+    assert "No outcome: acpo, seed 0" in shown
+    trials.breaks = set()
+    assert len(run_trials(ARMS, [0, 1], tmp_path, trials)) == 4
+    assert not list(broken(ARMS, [0, 1], tmp_path))
+
+
+def test_other_options_are_another_trial(tmp_path: Path):
+    run_trials(ARMS, [0], tmp_path, Trials())
+    with pytest.raises(StoreError, match="other options"):
+        run_trials([Arm("acpo", {"alpha": 0.1})], [0], tmp_path, Trials())
+    (tmp_path / "grpo" / "seed-0" / OUTCOME).write_text("{}")
+    with pytest.raises(StoreError, match="no outcome"):
+        run_trials(ARMS, [0], tmp_path, Trials())
+
+
+def test_intervals_by_hand():
+    assert bootstrap([3.0]).model_dump() == {"mean": 3.0, "low": 3.0, "high": 3.0, "seeds": 1}
+    found = bootstrap([0.0, 1.0])
+    assert (found.mean, found.low, found.high) == (0.5, 0.0, 1.0)
+    wide = bootstrap([float(number) for number in range(101)])
+    # The deviation of a mean of 101 is 29.15 / sqrt(101) = 2.9: 50 ± 5.7.
+    assert wide.low == pytest.approx(44.3, abs=0.5)
+    assert wide.high == pytest.approx(55.7, abs=0.5)
+
+
+def test_differences_are_paired_by_seed(tmp_path: Path):
+    trials = Trials()
+    trials.breaks = {("grpo", 2)}
+    summary = summarise(run_trials(ARMS, range(4), tmp_path, trials), "grpo")
+    grpo, acpo = summary.rows
+    assert (grpo.arm, grpo.difference) == ("grpo", None)
+    assert acpo.difference is not None
+    # The seeds differ by far more than the arms do; the pairs all by the same.
+    assert acpo.difference.mean == pytest.approx(0.1)
+    assert acpo.difference.low == pytest.approx(0.1)
+    assert acpo.difference.seeds == 3
+    assert acpo.value.seeds == 4
+
+
+def test_what_is_written(tmp_path: Path):
+    found = run_trials(ARMS, [0, 1], tmp_path, Trials())
+    write_summary(found, "grpo", tmp_path)
+    table = (tmp_path / "summary.md").read_text()
+    assert "| f1 | acpo | 0.200 [0.100, 0.300] | +0.100 [+0.100, +0.100] | 2 |" in table
+    assert json.loads((tmp_path / "summary.json").read_text())["baseline"] == "grpo"
+    with (tmp_path / "curves.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 12
+    assert rows[-1] == {
+        "arm": "acpo",
+        "seed": "1",
+        "rollouts": "16",
+        "tokens": "160",
+        "measure": "reward",
+        "value": repr(0.1 * 2 + 0.1),
+    }
+    first = (tmp_path / "reward.png").read_bytes()
+    assert first.startswith(b"\x89PNG")
+    write_summary(found, "grpo", tmp_path)
+    assert (tmp_path / "reward.png").read_bytes() == first
