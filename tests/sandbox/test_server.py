@@ -6,6 +6,7 @@ import asyncio
 import gc
 import os
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
@@ -20,6 +21,7 @@ from sandbox_levels import WORKING
 from astra.errors import ConfigError, SandboxDied, SandboxLimit, SandboxUnavailable
 from astra.ports import Episode, Limits
 from astra.sandbox import ForkServer, open_sandbox
+from astra.sandbox.process import Zygote
 from astra.testing.sandbox_suite import COUNTER, one, tool
 
 ADD = tool("add", "def add(a, b=1):\n    return a + b")
@@ -238,6 +240,21 @@ async def test_processes_end_with_their_owner(ending: str) -> None:
         owner.communicate(b"x")
     assert owner.returncode != 0
     assert await gone(set(), owner.pid)
+
+
+async def test_a_start_that_nobody_waits_for_any_more_is_no_error() -> None:
+    """As when many start at once and one is cancelled just when it is ready."""
+    problems: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: problems.append(context))
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    ours.setblocking(False)
+    with theirs, subprocess.Popen(["true"], start_new_session=True) as process:
+        zygote = Zygote(process, ours, "landlock")
+        zygote._ready.cancel()
+        theirs.send(b"R")
+        await asyncio.sleep(0.05)
+        await zygote.close()
+    assert not problems
 
 
 @pytest.mark.parametrize("level", WORKING)

@@ -76,6 +76,10 @@ def with_parameter(name: str, schema: Any) -> Document:
     return DOCUMENT.model_copy(update={"parameters": parameters})
 
 
+def with_required(names: Any) -> Document:
+    return DOCUMENT.model_copy(update={"parameters": {**PARAMETERS, "required": names}})
+
+
 TEXT = {"type": "string", "description": "A text."}
 
 
@@ -99,6 +103,12 @@ TEXT = {"type": "string", "description": "A text."}
         (with_parameter("city", {**TEXT, "enum": ["Oslo", "Bergen"]}), "'Oslo'"),
         (with_parameter("city", {**TEXT, "default": float("nan")}), "JSON"),
         (with_parameter("city", {**TEXT, "pattern": "(a+)+$"}), "pattern"),
+        (with_parameter("city", {**TEXT, "type": [["string"]]}), "name JSON types"),
+        (with_parameter("city", {**TEXT, "type": [{}, "string"]}), "name JSON types"),
+        (with_parameter("city", {**TEXT, "type": 7}), "name JSON types"),
+        (with_required([["country"]]), "requires"),
+        (with_required([{}]), "requires"),
+        (with_required("country"), "requires"),
         (with_parameter("city", {**TEXT, "examples": deep(3000)}), "deeper"),
     ],
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from itertools import islice
 from pathlib import Path
 
@@ -117,6 +118,16 @@ def test_long_texts_are_cut_between_paragraphs() -> None:
     assert len(passages("x" * (3 * PASSAGE_CHARACTERS))) == 3
 
 
+@pytest.mark.parametrize("text", ["word. \n" * 2_000_000, "x" * 12_000_000, "a" + "\n" * 9_000_000])
+def test_long_texts_are_cut_in_one_go(text: str) -> None:
+    """Far above what it takes, far below what it takes to copy the rest for each piece."""
+    start = time.process_time()
+    found = passages(text)
+    assert time.process_time() - start < 10
+    assert all(0 < len(piece) <= PASSAGE_CHARACTERS for piece in found)
+    assert "".join("".join(found).split()) == "".join(text.split())
+
+
 def test_domains_and_corpora_of_the_published_format(tmp_path: Path) -> None:
     path = jsonl(
         tmp_path / "c.jsonl",
@@ -187,6 +198,27 @@ def test_links_out_of_a_corpus_are_refused(tmp_path: Path) -> None:
         (corpus / name).symlink_to(target)
         with pytest.raises(ConfigError, match="leads out of the corpus"):
             read_corpus(corpus)
+
+
+def test_links_in_circles_lead_nowhere(tmp_path: Path) -> None:
+    (tmp_path / "real.txt").write_text("real text", "utf-8")
+    (tmp_path / "itself.txt").symlink_to(tmp_path / "itself.txt")
+    (tmp_path / "folder").symlink_to(tmp_path)
+    assert [material.origin for material in read_corpus(tmp_path)] == ["real.txt, passage 1"]
+
+
+def test_folders_that_can_not_be_read_are_named(tmp_path: Path) -> None:
+    place = os.getcwd()
+    try:
+        os.chdir(tmp_path)
+        for _ in range(25):  # a path longer than the system takes
+            os.mkdir("d" * 200)
+            os.chdir("d" * 200)
+        Path("deep.txt").write_text("text", "utf-8")
+    finally:
+        os.chdir(place)
+    with pytest.raises(ConfigError, match=r"can't read the corpus at .*too long"):
+        read_corpus(tmp_path)
 
 
 def test_binary_texts_are_refused(tmp_path: Path) -> None:

@@ -197,7 +197,8 @@ class Zygote:
             if exit_ is not None and not exit_.done():
                 exit_.set_result(int(status))
         elif message == b"R":
-            self._ready.set_result(None)
+            if not self._ready.done():  # nobody may wait for it any more
+                self._ready.set_result(None)
         else:
             self._hang_up(message[1:].decode(errors="replace").strip())
 

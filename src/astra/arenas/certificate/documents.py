@@ -178,7 +178,7 @@ def _check_schema(where: str, schema: Json, depth: int) -> None:
     if unknown := sorted(set(schema) - KEYWORDS):
         raise _Bad(f"schema of {where} uses {unknown!r}: only {', '.join(sorted(KEYWORDS))}")
     kinds = types_of(schema) if isinstance(schema.get("type"), str | list) else []
-    if not kinds or any(kind not in TYPES for kind in kinds):
+    if not kinds or any(not isinstance(kind, str) or kind not in TYPES for kind in kinds):
         raise _Bad(f"schema of {where} has type {schema.get('type')!r}: name JSON types")
     if schema.get("additionalProperties", False) is not False:
         raise _Bad(f"schema of {where} allows additional properties: say false or nothing")
@@ -196,7 +196,9 @@ def _children(where: str, schema: dict[str, Json]) -> Iterator[tuple[str, Json]]
     if not isinstance(properties, dict):
         raise _Bad(f"properties of {where} are {properties!r}, not an object")
     required = schema.get("required", [])
-    if not isinstance(required, list) or any(name not in properties for name in required):
+    if not isinstance(required, list) or any(
+        not isinstance(name, str) or name not in properties for name in required
+    ):
         raise _Bad(f"{where} requires {required!r}, of which some are no properties")
     for name, child in properties.items():
         yield f"{where}.{name}", child

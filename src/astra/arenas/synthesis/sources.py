@@ -180,13 +180,28 @@ def _language(text: str, where: str) -> Language:
 
 def _files(folder: Path) -> Iterator[Path]:
     """The texts of a folder in the order of their paths; links that lead out of it are refused."""
-    root = folder.resolve()
+    try:
+        yield from _walk(folder)
+    except OSError as error:
+        place = f"{error.filename!s:.200}"
+        raise ConfigError(
+            f"can't read the corpus at {place!r}: {error.strerror}: take it out, or mend it"
+        ) from error
+
+
+def _unreadable(error: OSError) -> None:
+    raise error
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    """As `_files`; what the system says is passed on."""
+    root = os.path.realpath(folder)
     count = 0
-    for directory, names, files in os.walk(folder, followlinks=False):
+    for directory, names, files in os.walk(folder, onerror=_unreadable, followlinks=False):
         names[:] = sorted(name for name in names if not name.startswith("."))
         for name in [*names, *sorted(files)]:
             path = Path(directory) / name
-            if path.is_symlink() and not path.resolve().is_relative_to(root):
+            if path.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(root):
                 raise ConfigError(
                     f"{str(path)!r} is a link that leads out of the corpus: copy the file itself"
                 )
@@ -243,7 +258,7 @@ def _clean(text: str, where: str) -> str:
     # Zero-width spaces come along with text that is copied from web pages.
     text = text.replace("\u200b", "").replace("\u2060", "")
     if odd := odd_character(text):
-        line = text[: next(i for i, c in enumerate(text) if odd_character(c))].count("\n") + 1
+        line = text.count("\n", 0, text.index(chr(int(odd[2:], 16)))) + 1
         raise ConfigError(f"{where}: line {line} holds the character {odd}: take it out")
     return text
 
@@ -251,14 +266,17 @@ def _clean(text: str, where: str) -> str:
 def passages(text: str) -> list[str]:
     """A text in pieces of at most `PASSAGE_CHARACTERS`, cut at blank lines, lines, or anywhere."""
     found: list[str] = []
-    rest = text.strip()
-    while len(rest) > PASSAGE_CHARACTERS:
-        cut = PASSAGE_CHARACTERS
+    text, start = text.strip(), 0
+    # By position: what is left is not copied for each piece, for texts may be long.
+    while len(text) - start > PASSAGE_CHARACTERS:
+        least, end = start + PASSAGE_CHARACTERS // 2, start + PASSAGE_CHARACTERS
         for mark in ("\n\n", "\n", "。", ". ", " "):
-            at = rest.rfind(mark, PASSAGE_CHARACTERS // 2, PASSAGE_CHARACTERS)
+            at = text.rfind(mark, least, end)
             if at > 0:
-                cut = at + len(mark)
+                end = at + len(mark)
                 break
-        found.append(rest[:cut].strip())
-        rest = rest[cut:].strip()
-    return [piece for piece in [*found, rest] if piece]
+        found.append(text[start:end].strip())
+        start = end
+        while text[start].isspace():  # it ends with something else
+            start += 1
+    return [piece for piece in [*found, text[start:]] if piece]
