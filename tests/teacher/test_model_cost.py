@@ -148,6 +148,20 @@ def test_a_budget_is_used_up(budget: Budget, left: bool):
 # --- estimates --------------------------------------------------------------------------------
 
 
+def test_a_budget_that_can_not_be_kept_stops():
+    """Fail closed: an endpoint that counts nothing must not spend without end."""
+    costs = Costs(Price(input=1, output=1), Budget(money=1.0))
+    costs.check()
+    costs.request("p", Usage(), 0.1)
+    with pytest.raises(BudgetExceeded, match="reports no tokens"):
+        costs.check()
+    costs.request("p", Usage(prompt_tokens=1), 0.1)
+    costs.check()
+    free = Costs()
+    free.request("p", Usage(), 0.1)
+    free.check()
+
+
 def test_an_estimate_says_so():
     estimator = Estimator(Templates(), Price(input=1, output=1))
     estimator.add(arenas.NECESSITY, given(arenas.NECESSITY, "en"), times=3, reply_tokens=50)

@@ -111,6 +111,11 @@ class Budget:
     spent: float = 0.0
     spent_tokens: int = 0
 
+    @property
+    def bounded(self) -> bool:
+        """Whether it bounds anything."""
+        return self.money is not None or self.tokens is not None
+
     def check(self, cost: Cost) -> None:
         """Raise `BudgetExceeded` when nothing is left.
 
@@ -165,8 +170,14 @@ class Costs:
         return dict(self._prompts)
 
     def check(self) -> None:
-        """Raise `BudgetExceeded` when nothing may be spent any more."""
+        """Raise `BudgetExceeded` when nothing may be spent any more, or nobody knows."""
         self._budget.check(self._total)
+        blind = 0 < self._total.requests == self._total.unreported
+        if blind and self._budget.bounded:
+            raise BudgetExceeded(
+                "no budget can be kept: the endpoint reports no tokens. Leave the budget out, and "
+                "limit --count instead"
+            )
 
     def request(self, prompt: str, usage: Usage, seconds: float) -> None:
         """Count one reply, usable or not."""

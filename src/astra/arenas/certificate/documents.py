@@ -177,7 +177,7 @@ def _check_schema(where: str, schema: Json, depth: int) -> None:
         raise _Bad(f"schema of {where} is nested more than {MAX_DEPTH} deep")
     if unknown := sorted(set(schema) - KEYWORDS):
         raise _Bad(f"schema of {where} uses {unknown!r}: only {', '.join(sorted(KEYWORDS))}")
-    kinds = types_of(schema) if isinstance(schema.get("type"), str | list) else []
+    kinds: list[Json] = types_of(schema) if isinstance(schema.get("type"), str | list) else []
     if not kinds or any(not isinstance(kind, str) or kind not in TYPES for kind in kinds):
         raise _Bad(f"schema of {where} has type {schema.get('type')!r}: name JSON types")
     if schema.get("additionalProperties", False) is not False:

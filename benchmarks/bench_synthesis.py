@@ -1,0 +1,158 @@
+"""Arenas from a teacher: whether memory stays flat as the run grows.
+
+Each run is a process of its own, on a file of that many questions. The rule teacher knows the first
+few, which become arenas; the others are taken apart and judged by a made-up teacher, recorded, and
+found wanting. So the stages through which all must go hold all, and the dear ones always the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from astra.arenas.pipeline import ARENAS
+from astra.arenas.rules import RuleTeacher
+from astra.arenas.synthesis.line import Line, LineOptions
+from astra.arenas.synthesis.sources import items, read_questions
+from astra.arenas.synthesis.validate import VALIDATED
+from astra.models.embed_tfidf import TfidfEmbedder
+from astra.ports import Reply, Sampling
+from astra.sandbox import open_sandbox
+from astra.store import RunFolder
+from astra.teacher.arenas import ALL, ATOMICITY, Decomposition, Step, Verdict
+from astra.teacher.cache import AnswerCache
+from astra.teacher.model import ModelTeacher
+from astra.teacher.render import as_given, read_task
+from astra.types import Finish, Json, Message, Record, Usage
+
+WORLD = Path(__file__).parents[1] / "examples" / "world"
+FEW, MANY, KNOWN = 1_000, 20_000, 10
+_PROMPTS = {prompt.name: prompt for prompt in ALL}
+
+
+class Invented:
+    """A model that answers rendered prompts: by the rule teacher, or with something made up."""
+
+    name = "invented"
+
+    def __init__(self, rules: RuleTeacher) -> None:
+        self._rules = rules
+
+    async def complete(
+        self,
+        messages: Sequence[Message],
+        sampling: Sampling,
+        *,
+        response_format: Mapping[str, Json] | None = None,
+    ) -> Sequence[Reply]:
+        del response_format
+        task = read_task([message.model_dump() for message in messages])
+        assert task is not None
+        prompt = _PROMPTS[task.prompt]
+        given = as_given(prompt, task.given)
+        main = task.given.get("main_question", task.given.get("question", ""))
+        if "number" in str(main) and "register" in str(main):
+            answer = _made_up(prompt.name, str(task.given["question"]))
+        else:
+            answer = await self._rules.ask(prompt, given, index=sampling.seed or 0)
+        text = json.dumps(answer.model_dump(mode="json"), ensure_ascii=False)
+        usage = Usage(prompt_tokens=1_000, completion_tokens=50)
+        return [Reply(Message(role="assistant", content=text), Finish.stop, usage)]
+
+
+def question(number: int) -> str:
+    """One of many that differ, as long as those of people."""
+    return f"In which town of the province does the entry with number {number} of the register lie?"
+
+
+def _made_up(prompt: str, asked: str) -> Record:
+    if prompt != "decompose":
+        # What is not atomic scores 0.75, which is too low.
+        return Verdict(reason="As one can see from the question.", holds=prompt != ATOMICITY.name)
+    number = next(word for word in asked.split() if word.isdecimal())
+    answer = f"Newtown {number}0"
+    step = Step(
+        id="s1",
+        question=f"What town is given in the register for the entry that has the number {number}?",
+        depends_on=(),
+        needs_tool=True,
+        answer=answer,
+        kind="text",
+    )
+    return Decomposition(
+        answerable=True, reason="", question=asked, steps=(step,), answer=answer, kind="text"
+    )
+
+
+async def line(count: int, folder: Path) -> dict[str, Any]:
+    """A run of the whole line over so many questions."""
+    rules = RuleTeacher.of_tables([WORLD], seed=1, size=40)
+    known = [(arena.question, arena.domain) for arena in rules.catalogue.arenas[:KNOWN]]
+    made = ((question(number), "registers") for number in range(count - len(known)))
+    with (folder / "questions.jsonl").open("w", encoding="utf-8") as file:
+        for text, domain in (*known, *made):
+            file.write(json.dumps({"question": text, "domain": domain}) + "\n")
+    run = RunFolder.create(folder / "run", {"count": count})
+    start = time.perf_counter()
+    async with open_sandbox(workers=2) as sandbox:
+        with AnswerCache(run) as cache:
+            sampling = Sampling(seed=0)
+            teacher = ModelTeacher(Invented(rules), cache=cache, sampling=sampling)
+            wanted = items(read_questions(folder / "questions.jsonl"))
+            options = LineOptions(count=count, judges=1, concurrency=64)
+            reports = await Line(run, teacher, sandbox, TfidfEmbedder()).make(wanted, options)
+    ended = reports[VALIDATED]
+    return {
+        "ended": ended.accepted + sum(ended.rejected.values()),
+        "arenas": reports[ARENAS].accepted,
+        "seconds": time.perf_counter() - start,
+        "MiB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+    }
+
+
+def measured(count: int) -> dict[str, Any]:
+    """The same in a process of its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        done = subprocess.run(
+            [sys.executable, "-m", __spec__.name, str(count), folder],
+            stdout=subprocess.PIPE,
+            text=True,
+            check=True,
+            cwd=Path(__file__).parents[1],
+        )
+    found = json.loads(done.stdout)
+    if found["ended"] != count or not 0 < found["arenas"] <= KNOWN:
+        raise AssertionError(f"{count} questions went in: {found!r}")
+    return found
+
+
+def measure() -> dict[str, dict[str, Any]]:
+    """Peak memory of two sizes of run, and the speed of the larger."""
+    few, many = measured(FEW), measured(MANY)
+    ratio = many["MiB"] / few["MiB"]
+    return {
+        f"peak memory of {MANY} questions with a teacher against {FEW}": {
+            "value": round(ratio, 2),
+            "goal": "<= 1.5",
+            "unit": f"x ({few['MiB']} and {many['MiB']} MiB)",
+            "ok": ratio <= 1.5,
+        },
+        "questions decomposed, judged and recorded a second, by a teacher that takes no time": {
+            "value": round(MANY / many["seconds"]),
+            "goal": None,
+            "unit": "1/s",
+            "ok": None,
+        },
+    }
+
+
+if __name__ == "__main__":
+    print(json.dumps(asyncio.run(line(int(sys.argv[1]), Path(sys.argv[2])))))
