@@ -215,8 +215,11 @@ def test_a_command_can_end_with_a_status_of_its_own(monkeypatch: pytest.MonkeyPa
 
 
 _LONG_RUN = """
-import asyncio, importlib, sys
+import asyncio, importlib, signal, sys
 import astra.cli.main as cli
+
+# A shell that starts the tests in the background has them ignore it, and so their children.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 def stats_command() -> None:
     async def main() -> None:
@@ -236,7 +239,7 @@ def test_ctrl_c_says_how_to_go_on() -> None:
         try:
             assert process.stdout is not None and process.stdout.readline() == b"running\n"
             process.send_signal(signal.SIGINT)
-            _, said = process.communicate(timeout=20)
+            _, said = process.communicate(timeout=50)
         finally:
             process.kill()
     assert process.returncode == 130
