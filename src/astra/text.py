@@ -14,7 +14,10 @@ import math
 import re
 import unicodedata
 from datetime import date, datetime
+from functools import lru_cache
 
+_LONGEST_KEPT = 1000
+"""Characters of a text whose normal form is kept; the same few names are compared over and over."""
 _SPACE = re.compile(r"\s+")
 # What Unicode calls ignorable by default: marks of direction, joiners, selectors, tags, fillers.
 _INVISIBLE = re.compile(
@@ -74,6 +77,10 @@ def normalise(text: str) -> str:
     Invisible characters go, the minus sign U+2212 becomes a hyphen, and a raised digit or a
     fraction after a digit stays apart from it. Idempotent.
     """
+    return _kept(text) if len(text) <= _LONGEST_KEPT else _normalised(text)
+
+
+def _normalised(text: str) -> str:
     if not text.isascii():
         text = _INVISIBLE.sub("", text)
         text = _THIN_GROUPS.sub("", _RAISED.sub(" ", text))
@@ -87,6 +94,9 @@ def normalise(text: str) -> str:
         text = text.casefold()
     text = _SPACE.sub(" ", text).strip()
     return _GROUPS.sub(lambda match: match[0].replace(match[1], ""), text)
+
+
+_kept = lru_cache(maxsize=4096)(_normalised)
 
 
 def contains_text(text: str, needle: str) -> bool:

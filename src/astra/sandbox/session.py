@@ -162,13 +162,15 @@ class Child:
             if not waiter.done():
                 waiter.set_result(answer)
 
-        self._loop.add_reader(self._socket, wake, True)
+        # By number: for a socket the loop would spell out, and throw away, its description.
+        descriptor = self._socket.fileno()
+        self._loop.add_reader(descriptor, wake, True)
         timer = self._loop.call_later(seconds, wake, False)
         try:
             return await waiter
         finally:
             timer.cancel()
-            self._loop.remove_reader(self._socket)
+            self._loop.remove_reader(descriptor)
 
     def cpu_seconds(self) -> float:
         """CPU time the child has used so far, by the kernel's clock of that process."""

@@ -34,8 +34,9 @@ async def check_distractors(case: Case) -> int:
         return 0
     again = [gold(step) for step in case.steps]
     outcomes = await case.run("plain", [*(call for _, call in planned), *again])
+    targets = {step.goal.id: _loosened(step) for step in case.steps}
     for (step, call), outcome in zip(planned, outcomes[: len(planned)], strict=True):
-        if answered(outcome) and any(solves(t, outcome.value) for t in _loosened(step)):
+        if answered(outcome) and any(solves(t, outcome.value) for t in targets[step.goal.id]):
             raise Finding(
                 f"distractor {call.tool!r} answers goal {step.goal.id!r}",
                 call=shown(call.tool, call.arguments),
