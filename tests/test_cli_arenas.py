@@ -100,6 +100,23 @@ def test_a_renamed_distractor_is_refused(tmp_path: Path) -> None:
         list(read_arenas(folder.path))
 
 
+def test_what_was_changed_by_hand_is_not_played(
+    folder: RunFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arenas = _arenas()
+    arenas[1] = arenas[1].model_copy(update={"question": "What is the capital of Norway?"})
+    folder.replace("arenas.jsonl", [to_line(arena) for arena in arenas])
+    assert run(["arenas", "evaluate", str(folder.path), "--policy", "gold"]) == 2
+    said = capsys.readouterr().err
+    assert f"arena '{arenas[1].id}'" in said and "was changed by hand" in said
+    assert next(read_arenas(folder.path))[0] == arenas[0]
+    lie = calories_tool().model_copy(update={"source": "def calories_of_dish(dish): return 1"})
+    row = ToolRow(id=calories_tool().id, tool=lie, arena="x", split="train")
+    folder.replace("tools.jsonl", [to_line(row)])
+    with pytest.raises(StoreError, match=f"tool '{calories_tool().id}' has content"):
+        next(read_arenas(folder.path))
+
+
 def test_an_arena_is_found_by_the_beginning_of_its_id(folder: RunFolder) -> None:
     arenas = _arenas()
     assert find_arena(folder.path, arenas[2].id[:8])[0] == arenas[2]

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from astra.errors import ModelBadReply
+from astra.errors import ConfigError, ModelBadReply
 from astra.hosts.arena import ArenaHost, arena_messages
 from astra.models.arguments import random_arguments
 from astra.models.policies import answer_text, gold_levels, policy
@@ -62,6 +62,15 @@ def test_levels_see_through_answer_nodes():
     shown = arena(1)
     shown = shown.model_copy(update={"goals": (after, leaf, *shown.goals)})
     assert [[c.tool for c in level] for level in gold_levels(shown)] == [["look_0"], ["look_1"]]
+
+
+def test_goals_in_a_circle_are_an_error_that_says_so():
+    shown = arena(2)
+    first = shown.goals[0].model_copy(update={"depends_on": ("g1",)})
+    circle = shown.model_copy(update={"goals": (first, shown.goals[1])})
+    for name in ("gold", "shuffled"):
+        with pytest.raises(ConfigError, match="depend on each other"):
+            policy(name, circle)
 
 
 async def test_random_makes_as_many_valid_calls_as_there_are_goals():

@@ -6,14 +6,14 @@ an index of offsets, so that memory does not grow with the run.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
 from astra.errors import StoreError
 from astra.store import RunFolder
-from astra.types import Arena, Record, Tool
+from astra.types import Arena, Record, Tool, arena_id
 
 ARENAS = "arenas"
 TOOLS = "tools"
@@ -71,12 +71,24 @@ class ToolPool:
         return tools
 
 
+def hash_problem(arena: Arena, distractors: Iterable[Tool]) -> str:
+    """What no longer has the hash that names it, the arena or a distractor's tool; "" if all do."""
+    found = arena_id(arena.model_dump(mode="json"))
+    if found != arena.id:
+        return f"the arena's content has the hash {found!r}"
+    for declared, tool in zip(arena.distractors, distractors, strict=True):
+        if tool.id != declared.tool:
+            return f"tool {declared.tool!r} has content with the hash {tool.id!r}"
+    return ""
+
+
 def read_arenas(
     path: Path, split: Literal["train", "test"] | None = None, ids: Collection[str] | None = None
 ) -> Iterator[tuple[Arena, list[Tool]]]:
     """The arenas of a run folder with the tools of their distractors, one at a time.
 
-    `ids`: only those; StoreError at the end if one of them was not found.
+    `ids`: only those; StoreError at the end if one of them was not found, and for an arena that
+    was changed after it had got its id, for no certificate speaks of it.
     """
     folder = RunFolder.open(path)
     pool = ToolPool(folder)
@@ -87,7 +99,13 @@ def read_arenas(
                 continue
             missing.discard(arena.id)
         if split is None or arena.split == split:
-            yield arena, pool.distractors(arena)
+            distractors = pool.distractors(arena)
+            if problem := hash_problem(arena, distractors):
+                raise StoreError(
+                    f"arena {arena.id!r} of {str(path)!r} was changed by hand ({problem}): restore "
+                    "the files, or see `astra arenas certify`"
+                )
+            yield arena, distractors
     if missing:
         raise StoreError(
             f"{str(path)!r} holds no arena {sorted(missing)[0]!r} ({len(missing)} of the ids asked "

@@ -16,14 +16,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Column, Table
 
 from astra.arenas.certificate import certify
-from astra.arenas.folder import ARENAS, CERTIFICATES, ToolPool
+from astra.arenas.folder import ARENAS, CERTIFICATES, ToolPool, hash_problem
 from astra.cli.console import err, out, plain, print_json
 from astra.cli.options import AsJson, Level, Run, SandboxLevel
 from astra.errors import Rejected, SandboxRemote, SandboxUnavailable, StoreError
 from astra.ports import Sandbox
 from astra.sandbox import open_sandbox
 from astra.store import RunFolder, to_line
-from astra.types import Arena, Certificate, Json, Tool, arena_id
+from astra.types import Arena, Certificate, Json, Tool
 
 _SHOWN = 20
 _AHEAD = 2
@@ -172,18 +172,12 @@ class _Certifier:
 
 def _shown(arena: Arena, pool: ToolPool) -> list[Tool]:
     """The distractors of an arena; `Rejected` if an id is not the hash of what it names."""
-    found = arena_id(arena.model_dump(mode="json"))
-    if found != arena.id:
-        raise Rejected("hash", f"the arena's content has the hash {found!r}")
     try:
         tools = pool.distractors(arena)
     except StoreError as error:
         raise Rejected("hash", str(error)) from error
-    for distractor, tool in zip(arena.distractors, tools, strict=True):
-        if tool.id != distractor.tool:
-            raise Rejected(
-                "hash", f"tool {distractor.tool!r} has content with the hash {tool.id!r}"
-            )
+    if problem := hash_problem(arena, tools):
+        raise Rejected("hash", problem)
     return tools
 
 

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from graphlib import TopologicalSorter
+from graphlib import CycleError, TopologicalSorter
 from typing import Literal
 
+from astra.errors import ConfigError
 from astra.models.arguments import random_arguments
 from astra.models.scripted import ScriptedModel, calling
 from astra.ports import Model, Reply, Sampling
@@ -42,10 +43,19 @@ def policy(name: Policy, arena: Arena, seed: int = 0) -> Model:
 
 
 def gold_levels(arena: Arena) -> list[list[ToolCall]]:
-    """The gold calls by depth in the dependency graph: a level needs only those before it."""
+    """The gold calls by depth in the dependency graph: a level needs only those before it.
+
+    Raises ConfigError for goals that depend on each other: no certified arena has such.
+    """
     calls = {goal.id: goal.call for goal in arena.goals}
     order = TopologicalSorter({goal.id: goal.depends_on for goal in arena.goals})
-    order.prepare()
+    try:
+        order.prepare()
+    except CycleError as error:
+        raise ConfigError(
+            f"goals {error.args[1]!r} of arena {arena.id!r} depend on each other, so that nobody "
+            "can play it: see `astra arenas certify`"
+        ) from error
     levels: list[list[ToolCall]] = []
     while order.is_active():
         ready = set(order.get_ready())
