@@ -9,18 +9,15 @@ from __future__ import annotations
 import difflib
 import json
 import re
-from collections.abc import Iterator, Mapping
-from functools import lru_cache
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import NamedTuple
 
-from jsonschema.exceptions import SchemaError, ValidationError, best_match
-from jsonschema.protocols import Validator
-from jsonschema.validators import Draft202012Validator, extend, validator_for
-from referencing import Registry
+from jsonschema.exceptions import SchemaError, best_match
 from referencing.exceptions import Unresolvable
 
 from astra.errors import HostError
 from astra.ports import ToolHost
+from astra.schemas import validator
 from astra.types import CallRecord, CallRequest, CallStatus, Json, ToolDocument, canonical_json
 
 DEEPEST = 64
@@ -176,8 +173,8 @@ def _object(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
 def _violation(document: ToolDocument, arguments: dict[str, Json]) -> str | None:
     """What the arguments break in the document's schema; None: nothing."""
     try:
-        validator = _validator(canonical_json(document.parameters))
-        error = best_match(validator.iter_errors(arguments))
+        schema = validator(canonical_json(document.parameters))
+        error = best_match(schema.iter_errors(arguments))
     except (SchemaError, Unresolvable, RecursionError, re.error) as broken:
         raise HostError(
             f"parameters of tool {document.name!r} are no usable JSON Schema: {_short(str(broken))}"
@@ -186,34 +183,6 @@ def _violation(document: ToolDocument, arguments: dict[str, Json]) -> str | None
         return None
     where = "/".join(str(part) for part in error.absolute_path)
     return f"{where}: {_short(error.message)}" if where else _short(error.message)
-
-
-@lru_cache(maxsize=4096)
-def _validator(schema: str) -> Validator:
-    """A compiled validator per schema; a registry of its own, so that no `$ref` is fetched."""
-    loaded: dict[str, Any] = json.loads(schema)
-    kind = validator_for(loaded, default=Draft202012Validator)
-    kind.check_schema(loaded)
-    return extend(kind, {"uniqueItems": _unique})(loaded, registry=Registry())
-
-
-def _unique(
-    _validator: Validator, wanted: Json, value: Json, _schema: Json
-) -> Iterator[ValidationError]:
-    """`uniqueItems` in linear time; the library's own compares all pairs, for minutes."""
-    if wanted is True and isinstance(value, list):
-        seen = {canonical_json(_one_spelling(item)) for item in value}
-        if len(seen) < len(value):
-            yield ValidationError(f"{_short(repr(value))} has non-unique elements")
-
-
-def _one_spelling(value: Json) -> Json:
-    """1.0 as 1: JSON Schema knows numbers only."""
-    if isinstance(value, dict):
-        return {name: _one_spelling(child) for name, child in value.items()}
-    if isinstance(value, list):
-        return [_one_spelling(child) for child in value]
-    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _outline(document: ToolDocument) -> str:

@@ -8,7 +8,6 @@ Not covered: whether a description is true.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
@@ -17,6 +16,7 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import SchemaError
 
 from astra.arenas.certificate.signature import BadSource, Parameter, signature
+from astra.schemas import is_fixed
 from astra.types import Json, Tool, ToolDocument, canonical_json
 
 MAX_DOCUMENT = 16_000
@@ -31,7 +31,6 @@ KEYWORDS = frozenset(
     exclusiveMaximum multipleOf minLength maxLength pattern items minItems maxItems uniqueItems
     properties required additionalProperties""".split()
 )
-_FIXED_PATTERN = re.compile(r"(?:[^()*+?{}|\\]|\\[dwsDWS.\-/]|\{\d{1,3}\})*")
 _PLAIN = frozenset({"type", "title", "description", "enum", "default", "examples", "format"})
 _TYPES = Draft202012Validator.TYPE_CHECKER
 _DRAFT = "https://json-schema.org/draft/2020-12/schema"
@@ -183,7 +182,7 @@ def _check_schema(where: str, schema: Json, depth: int) -> None:
     if schema.get("additionalProperties", False) is not False:
         raise _Bad(f"schema of {where} allows additional properties: say false or nothing")
     pattern = schema.get("pattern", "")
-    if not isinstance(pattern, str) or not _FIXED_PATTERN.fullmatch(pattern):
+    if not isinstance(pattern, str) or not is_fixed(pattern):
         raise _Bad(f"pattern of {where} is {pattern!r}: only patterns of fixed length are allowed")
     for inner, child in _children(where, schema):
         if where != inner and not _described(child) and not inner.endswith("[]"):
