@@ -18,10 +18,10 @@ import pytest
 from astra.arenas.certificate import certify
 from astra.arenas.folder import read_arenas
 from astra.arenas.rules import RuleTeacher
-from astra.arenas.synthesis.hygiene import json_problem
 from astra.arenas.synthesis.sources import Material
 from astra.cli.main import run
 from astra.errors import TeacherError
+from astra.hygiene import json_problem
 from astra.store import Failure, RunFolder
 from astra.teacher.arenas import ALL
 from astra.testing.model_server import ModelServer
