@@ -1,0 +1,160 @@
+"""What all engines share: episodes that wait are served together.
+
+Two ways of gathering them. `lockstep`: a batch begins when every open episode waits, so that
+what shares a batch, and with it every last bit of the numbers, depends on seeds alone.
+Otherwise an episode joins at the next token: more of it at once, but not the same bits twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol
+
+from astra.engines.episode import EngineEpisode
+from astra.errors import ModelUnavailable
+
+if TYPE_CHECKING:
+    from astra.engines.chat import Chat
+
+
+class Engine(Protocol):
+    """Writes messages for many conversations at once."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def clock(self) -> Clock: ...
+
+    def open(self, seed: int) -> EngineEpisode: ...
+
+
+class Clock:
+    """Where an engine's time went, in seconds, and what it wrote. Reset by whoever reads it."""
+
+    def __init__(self) -> None:
+        self.busy = self.waiting = 0.0
+        """`waiting`: episodes were open, and none of them asked for a token."""
+        self.prompt_tokens = self.sampled_tokens = 0
+        """`prompt_tokens`: those that went through the model and were not sampled."""
+        self._idle_since: float | None = None
+        self._started = 0.0
+
+    def work(self) -> None:
+        """The engine begins a batch."""
+        self.stop_waiting()
+        self._started = time.perf_counter()
+
+    def rest(self) -> None:
+        """The batch is over."""
+        now = time.perf_counter()
+        self.busy += now - self._started
+        self._idle_since = now
+
+    def stop_waiting(self) -> None:
+        """There is nobody left to wait for, or work to do."""
+        if self._idle_since is not None:
+            self.waiting += time.perf_counter() - self._idle_since
+            self._idle_since = None
+
+    def reset(self) -> None:
+        """Begin to count anew."""
+        self.busy = self.waiting = 0.0
+        self.prompt_tokens = self.sampled_tokens = 0
+
+
+class BatchingEngine:
+    """Gathers the episodes that wait. A subclass serves them in `_serve`."""
+
+    def __init__(self, name: str, chat: Chat, context: int, *, lockstep: bool) -> None:
+        self._name = name
+        self._chat = chat
+        self._context = context
+        self._lockstep = lockstep
+        self._open: list[EngineEpisode] = []
+        self._waiting: list[EngineEpisode] = []
+        self._task: asyncio.Task[None] | None = None
+        self.clock = Clock()
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    @property
+    def chat(self) -> Chat:
+        return self._chat
+
+    @property
+    def context(self) -> int:
+        """Most tokens of a conversation, prompt and completion."""
+        return self._context
+
+    def open(self, seed: int) -> EngineEpisode:
+        """A conversation. In lockstep, open all that are to run together before the first runs."""
+        episode = EngineEpisode(self, seed)
+        self._open.append(episode)
+        return episode
+
+    def submit(self, episode: EngineEpisode) -> None:
+        """Have an episode's request served."""
+        self._waiting.append(episode)
+        self._wake()
+
+    def leave(self, episode: EngineEpisode) -> None:
+        """An episode is over; others may have waited for it."""
+        self._open.remove(episode)
+        if episode in self._waiting:
+            self._waiting.remove(episode)
+        if not self._open:
+            self.clock.stop_waiting()
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._waiting and self._task is None and self._complete():
+            self._task = asyncio.get_running_loop().create_task(self._run())
+
+    def _complete(self) -> bool:
+        """Whether a batch may begin."""
+        return not self._lockstep or len(self._waiting) == len(self._open)
+
+    def _joining(self) -> list[EngineEpisode]:
+        """Those that wait, in the order in which they were opened; they wait no longer."""
+        joining, self._waiting = self._waiting, []
+        if self._lockstep:
+            order = {id(episode): index for index, episode in enumerate(self._open)}
+            joining.sort(key=lambda episode: order[id(episode)])
+        return joining
+
+    async def _run(self) -> None:
+        episodes: list[EngineEpisode] = []
+        try:
+            while self._waiting and self._complete():
+                self.clock.work()
+                try:
+                    await self._serve(episodes)
+                finally:
+                    self.clock.rest()
+        except Exception as error:  # noqa: BLE001 - handed to the episodes, which record it
+            self._fail(episodes, error)
+        finally:
+            self._task = None
+            self._wake()
+
+    def _fail(self, episodes: Sequence[EngineEpisode], error: Exception) -> None:
+        for episode in {*episodes, *self._joining()}:
+            if episode.request is not None and not episode.request.future.done():
+                broken = ModelUnavailable(f"the engine broke: {type(error).__name__}: {error}")
+                broken.__cause__ = error
+                episode.request.future.set_exception(broken)
+
+    async def _serve(self, episodes: list[EngineEpisode]) -> None:
+        """Serve what waits until nothing does; keeps those under way in `episodes`."""
+        raise NotImplementedError
+
+
+def finish(episode: EngineEpisode, *, stopped: bool) -> None:
+    """Resolve an episode's request, unless whoever asked has gone."""
+    if episode.request is not None and not episode.request.future.done():
+        episode.request.future.set_result(stopped)
