@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
@@ -194,7 +194,7 @@ class TransformersEngine(BatchingEngine):
         return output.logits[:, -1]
 
     def _as_mask(self, seen: Tensor) -> Tensor:
-        if self.model.config._attn_implementation == "sdpa":
+        if _attention(self.model) == "sdpa":
             return seen
         dtype = self.model.dtype
         return torch.zeros_like(seen, dtype=dtype).masked_fill(~seen, torch.finfo(dtype).min)
@@ -251,7 +251,7 @@ def _fresh_mask(positions_BQ: Tensor) -> Tensor:
 
 
 @contextmanager
-def _for_inference(model: PreTrainedModel) -> Iterator[None]:
+def _for_inference(model: PreTrainedModel) -> Generator[None]:
     """Without drop-out, and as it was afterwards."""
     training = model.training
     model.eval()
@@ -269,9 +269,14 @@ def _require_full_attention(model: PreTrainedModel) -> None:
             f"{config.model_type!r} has layers of the kinds {sorted(kinds)!r}; this engine keeps "
             "caches of full attention only: use a vLLM engine for it"
         )
-    attention = model.config._attn_implementation
+    attention = _attention(model)
     if attention not in ("sdpa", "eager"):
         raise ConfigError(
             f"attention {attention!r} takes no masks of four dimensions: load the model with "
             "attn_implementation='sdpa'"
         )
+
+
+def _attention(model: PreTrainedModel) -> str:
+    config: Any = model.config  # the choice of kernel has no public name
+    return config._attn_implementation

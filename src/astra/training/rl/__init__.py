@@ -1,0 +1,1 @@
+"""Multi-turn RL in arenas: GRPO with adaptive batch filling, on TRL's trainer."""

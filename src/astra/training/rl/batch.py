@@ -1,0 +1,93 @@
+"""Sampled episodes as padded tensors: for algorithms, and for the trainer's loss."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from astra.training.algorithm import SampledEpisode, ScoredBatch
+from astra.types import Score, Trajectory
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """The rollouts of one draw."""
+
+    episodes: tuple[SampledEpisode, ...]
+    step: int
+    """The step that sampled them."""
+
+    @property
+    def rewards(self) -> tuple[float, ...]:
+        return tuple(episode.reward for episode in self.episodes)
+
+
+def scored_batch(groups: Sequence[Group]) -> ScoredBatch:
+    """Groups as an algorithm sees them; they are numbered by their place."""
+    episodes = [
+        replace(episode, group=number)
+        for number, group in enumerate(groups)
+        for episode in group.episodes
+    ]
+    return ScoredBatch(
+        episodes=episodes,
+        group_B=torch.tensor([episode.group for episode in episodes]),
+        rewards_B=torch.tensor([episode.reward for episode in episodes]),
+        policy_mask_BT=_right([e.policy_mask for e in episodes], False),
+        step_BT=_right([e.steps for e in episodes], -1),
+        old_logprobs_BT=_right([e.logprobs for e in episodes], 0.0),
+        entropy_BT=_right([e.entropies for e in episodes], 0.0),
+    )
+
+
+def loss_inputs(episodes: Sequence[SampledEpisode], padding: int) -> dict[str, Tensor]:
+    """What TRL's loss reads of the rollouts: prompts padded left, completions right."""
+    prompts = [tuple(reversed(episode.prompt_ids)) for episode in episodes]
+    return {
+        "prompt_ids": _right(prompts, padding).flip(1),
+        "prompt_mask": _right([[1] * len(ids) for ids in prompts], 0).flip(1),
+        "completion_ids": _right([e.completion_ids for e in episodes], padding),
+        "completion_mask": _right([[1] * len(e.completion_ids) for e in episodes], 0),
+        "tool_mask": _right([[int(m) for m in e.policy_mask] for e in episodes], 0),
+        "old_per_token_logps": _right([e.logprobs for e in episodes], 0.0),
+    }
+
+
+def _right(rows: Sequence[Sequence[Any]], padding: Any) -> Tensor:
+    """Rows of unequal length as one tensor, padded on the right."""
+    width = max(map(len, rows))
+    return torch.tensor([[*row, *[padding] * (width - len(row))] for row in rows])
+
+
+# --- checkpoints ------------------------------------------------------------------------------
+
+
+def to_json(group: Group) -> dict[str, Any]:
+    """A group as JSON values; floats keep all their bits."""
+    return {"step": group.step, "episodes": [_plain(episode) for episode in group.episodes]}
+
+
+def from_json(value: dict[str, Any]) -> Group:
+    """The group that `to_json` was given."""
+    return Group(tuple(_episode(episode) for episode in value["episodes"]), value["step"])
+
+
+def _plain(episode: SampledEpisode) -> dict[str, Any]:
+    apart = {"trajectory": episode.trajectory, "score": episode.score}
+    plain = asdict(replace(episode, trajectory=None, score=None))
+    return {**plain, **{name: x and x.model_dump(mode="json") for name, x in apart.items()}}
+
+
+def _episode(value: dict[str, Any]) -> SampledEpisode:
+    lists = ("prompt_ids", "completion_ids", "policy_mask", "logprobs", "entropies", "steps")
+    value = {name: tuple(x) if name in lists else x for name, x in value.items()}
+    trajectory, score = value.pop("trajectory"), value.pop("score")
+    return SampledEpisode(
+        **value,
+        trajectory=trajectory and Trajectory.model_validate(trajectory),
+        score=score and Score.model_validate(score),
+    )

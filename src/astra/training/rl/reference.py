@@ -1,0 +1,54 @@
+"""The policy as it was when a KL term first asked for it, to be compared with later."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from transformers import PreTrainedModel
+
+FILE = "reference.safetensors"
+
+
+class Reference:
+    """Weights on the CPU that are put in the policy's place for the length of a `with`."""
+
+    def __init__(self) -> None:
+        self._weights: dict[str, Tensor] | None = None
+
+    @contextmanager
+    def of(self, model: PreTrainedModel) -> Generator[None]:
+        """Let the model be the reference; the first time it becomes it."""
+        if self._weights is None:
+            self._weights = _copied(model)
+        policy = _copied(model)
+        _put(model, self._weights)
+        try:
+            yield
+        finally:
+            _put(model, policy)
+
+    def save(self, folder: Path) -> None:
+        """Write the reference into a checkpoint, if there is one."""
+        if self._weights is not None:
+            save_file(self._weights, folder / FILE)
+
+    def load(self, folder: Path) -> None:
+        """Read it back, if the checkpoint has one."""
+        path = folder / FILE
+        self._weights = load_file(path) if path.exists() else None
+
+
+def _copied(model: PreTrainedModel) -> dict[str, Tensor]:
+    """The parameters by name, on the CPU; tied ones once."""
+    return {name: p.detach().to("cpu", copy=True) for name, p in model.named_parameters()}
+
+
+@torch.no_grad()
+def _put(model: PreTrainedModel, weights: dict[str, Tensor]) -> None:
+    for name, parameter in model.named_parameters():
+        parameter.copy_(weights[name])

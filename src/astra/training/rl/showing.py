@@ -1,0 +1,93 @@
+"""Which irrelevant tools an arena shows: those of its folder, or drawn anew for every epoch.
+
+Training shows tools of train arenas only, as the folder does. A drawn tool has another name than
+the arena's own, and only a call to a goal's own tool can solve it, so that no reward depends on
+what was drawn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Literal
+
+from astra.arenas.distract import DistractorPool, Mode, with_distractors
+from astra.arenas.folder import TOOLS, ToolPool, read_arenas
+from astra.ports import Embedder
+from astra.store import RunFolder
+from astra.types import Arena, Tool
+
+Shown = tuple[Arena, Sequence[Tool]]
+"""An arena and the tools that are shown beside its own."""
+Distractors = Literal["fixed", "none", "random", "banded"]
+"""`fixed`: those that stand in the folder."""
+Split = Literal["train", "test"]
+
+
+class Show:
+    """The arenas of one split by id, with what each epoch shows beside their tools."""
+
+    def __init__(
+        self,
+        arenas: Mapping[str, Shown],
+        distractors: Distractors,
+        *,
+        seed: int,
+        pool: DistractorPool | None = None,
+        tools: ToolPool | None = None,
+        per_band: int = 3,
+    ) -> None:
+        """`pool` and `tools`: where to draw from; needed for `random` and `banded`."""
+        self._arenas = dict(arenas)
+        self._mode: Distractors = distractors
+        self._seed = seed
+        self._pool = pool
+        self._tools = tools
+        self._per_band = per_band
+
+    @classmethod
+    async def of_folder(
+        cls,
+        path: Path,
+        split: Split,
+        distractors: Distractors,
+        embedder: Embedder,
+        *,
+        seed: int,
+        per_band: int = 3,
+    ) -> Show:
+        """The arenas of a run folder. Raises StoreError for a damaged one."""
+        arenas = {arena.id: (arena, tools) for arena, tools in read_arenas(path, split)}
+        folder = RunFolder.open(path)
+        rows = (row for _, row in folder.values(TOOLS) if split in (row["split"], "test"))
+        drawn = distractors in ("random", "banded")
+        return cls(
+            arenas,
+            distractors,
+            seed=seed,
+            pool=await DistractorPool.of_rows(rows, embedder) if drawn else None,
+            tools=ToolPool(folder) if drawn else None,
+            per_band=per_band,
+        )
+
+    @property
+    def arenas(self) -> Mapping[str, Shown]:
+        """By id, as they stand in the folder."""
+        return self._arenas
+
+    @property
+    def hops(self) -> dict[str, int]:
+        return {arena_id: arena.hops for arena_id, (arena, _) in self._arenas.items()}
+
+    def at(self, arena_id: str, epoch: int) -> Shown:
+        """An arena with the tools that this epoch shows beside its own."""
+        arena, tools = self._arenas[arena_id]
+        if self._mode == "fixed":
+            return arena, tools
+        if self._mode == "none" or self._pool is None or self._tools is None:
+            return with_distractors(arena, ()), []
+        mode: Mode = self._mode
+        seed = self._seed * 1_000_003 + epoch
+        drawn = self._pool.draw(arena, mode, seed=seed, per_band=self._per_band)
+        mixed = with_distractors(arena, drawn)
+        return mixed, self._tools.distractors(mixed)

@@ -1,0 +1,64 @@
+"""An engine over a back end that continues ids: the same tokens as with a cache of our own."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Sequence
+
+import pytest
+import torch
+from tests.engines import given
+from tests.engines.test_transformers import CHAT, talk_all
+
+from astra.engines.prompts import Continued, PromptEngine, Wanted, vllm_continue
+from astra.engines.transformers import TransformersEngine
+from astra.errors import ConfigError, ModelUnavailable
+from astra.ports import Sampling
+
+
+def plain(wanted: Sequence[Wanted]) -> list[Continued]:
+    """Greedy, one at a time, without any cache across calls."""
+    model = given.model()
+    found: list[Continued] = []
+    for asked in wanted:
+        ids = list(asked.prompt_ids)
+        logprobs: list[float] = []
+        while len(logprobs) < asked.max_tokens:
+            with torch.no_grad():
+                logits_V = model(input_ids=torch.tensor([ids])).logits[0, -1].log_softmax(-1)
+            ids.append(int(logits_V.argmax()))
+            logprobs.append(float(logits_V.max()))
+            if ids[-1] in CHAT.stop_ids:
+                break
+        found.append(Continued(ids[len(asked.prompt_ids) :], logprobs))
+    return found
+
+
+async def test_both_engines_record_the_same() -> None:
+    sampling = Sampling(temperature=0, max_tokens=6)
+    ours = await talk_all(TransformersEngine(given.model(), CHAT), sampling)
+    engine = PromptEngine(plain, CHAT, context=1024)
+    theirs = await talk_all(engine, sampling)
+    for a, b in zip(ours, theirs, strict=True):
+        told, other = a.recorded(), b.recorded()
+        assert told.completion_ids == other.completion_ids
+        assert told.policy_mask == other.policy_mask and told.steps == other.steps
+        assert other.logprobs == pytest.approx(told.logprobs, abs=2e-5)
+        assert all(
+            math.isnan(x) if mine else x == 0
+            for x, mine in zip(other.entropies, other.policy_mask, strict=True)
+        )
+
+
+async def test_a_back_end_that_gives_nothing_is_broken() -> None:
+    engine = PromptEngine(lambda wanted: [Continued([], []) for _ in wanted], CHAT, context=512)
+    with pytest.raises(ModelUnavailable, match="at least one"):
+        await asyncio.wait_for(
+            engine.open(0).generate(given.question("Hi"), given.TOOLS, Sampling()), 5
+        )
+
+
+def test_without_vllm_the_error_says_what_to_install() -> None:
+    with pytest.raises(ConfigError, match="pip install vllm"):
+        vllm_continue("model", [0])

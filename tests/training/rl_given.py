@@ -1,0 +1,162 @@
+"""A small policy that half knows how to play toy arenas, and a trainer for it."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from tests.engines.given import SPECIAL
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
+from trl import GRPOConfig
+
+import astra.training
+from astra.engines.chat import Chat
+from astra.engines.transformers import TransformersEngine
+from astra.hosts.arena import ArenaHost, arena_messages
+from astra.models.policies import policy
+from astra.ports import Sampling
+from astra.rollout import RolloutLimits, Task, rollout
+from astra.testing.fakes import InProcessSandbox, toy_arena
+from astra.training.rl.filling import BatchFilling
+from astra.training.rl.grpo import Grpo
+from astra.training.rl.playing import Player
+from astra.training.rl.prompts import Epochs
+from astra.training.rl.showing import Show
+from astra.training.rl.trainer import ArenaTrainer, Field
+from astra.types import Arena, Message, Trajectory
+
+torch.set_num_threads(1)
+LIMITS = RolloutLimits(turns=4, sampling=Sampling(temperature=1.0, max_tokens=24))
+ARENAS = [
+    toy_arena(hops, question=f"Sum {name}?", domain=name, split="train")
+    for hops, name in ((1, "p"), (2, "q"), (2, "r"), (1, "s"))
+]
+SHOWN: dict[str, Any] = {arena.id: (arena, []) for arena in ARENAS}
+
+
+def gold(arena: Arena) -> Trajectory:
+    host = ArenaHost(arena, [], InProcessSandbox())
+    task = Task(arena.id, arena_messages(arena))
+    return asyncio.run(rollout(task, policy("gold", arena), host, RolloutLimits()))
+
+
+def tokenizer() -> PreTrainedTokenizerFast:
+    text = [message.content for arena in ARENAS for message in arena_messages(arena)]
+    text += [str(tool.document.model_dump()) for arena in ARENAS for tool in arena.tools]
+    text += [m.content + str(m.tool_calls) for arena in ARENAS for m in gold(arena).messages]
+    bare = Tokenizer(models.BPE())
+    bare.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    bare.decoder = decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(
+        vocab_size=700, special_tokens=SPECIAL, initial_alphabet=alphabet, show_progress=False
+    )
+    bare.train_from_iterator(text, trainer)
+    made = PreTrainedTokenizerFast(
+        tokenizer_object=bare, eos_token="<|end|>", pad_token="<|end|>", padding_side="left"
+    )
+    folder = Path(astra.training.__file__).parent / "templates"
+    made.chat_template = (folder / "nano.jinja").read_text()
+    return made
+
+
+def taught(folder: Path, steps: int = 40) -> Path:
+    """A model folder: tokenizer, and weights after a few steps on gold episodes."""
+    words = tokenizer()
+    chat = Chat(words)
+    torch.manual_seed(0)
+    config = Qwen3Config(
+        vocab_size=len(words),
+        hidden_size=64,
+        intermediate_size=128,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        head_dim=32,
+        max_position_embeddings=512,
+        tie_word_embeddings=True,
+        bos_token_id=None,
+        eos_token_id=words.eos_token_id,
+        pad_token_id=words.pad_token_id,
+    )
+    model = Qwen3ForCausalLM(config)
+    rows = [_row(chat, arena) for arena in ARENAS]
+    optimiser = torch.optim.AdamW(model.parameters(), lr=5e-3)
+    rng = random.Random(0)
+    for _ in range(steps):
+        ids, labels = rng.choice(rows)
+        loss = model(input_ids=torch.tensor([ids]), labels=torch.tensor([labels])).loss
+        loss.backward()
+        optimiser.step()
+        optimiser.zero_grad()
+    model.save_pretrained(folder)
+    words.save_pretrained(folder)
+    return folder
+
+
+def _row(chat: Chat, arena: Arena) -> tuple[list[int], list[int]]:
+    messages: list[Message] = list(gold(arena).messages)
+    documents = ArenaHost(arena, [], InProcessSandbox()).tools()
+    ids: list[int] = []
+    labels: list[int] = []
+    for piece in chat.pieces(messages, documents):
+        new = chat.encode(piece.text)
+        ids += new
+        labels += new if piece.policy else [-100] * len(new)
+    return ids, labels
+
+
+def config(folder: Path, **options: Any) -> GRPOConfig:
+    plain: dict[str, Any] = {
+        "output_dir": str(folder),
+        "per_device_train_batch_size": 8,
+        "num_generations": 4,
+        "max_steps": 3,
+        "learning_rate": 1e-3,
+        "loss_type": "dapo",
+        "beta": 0.0,
+        "bf16": False,
+        "activation_checkpointing": False,
+        "use_cpu": True,
+        "report_to": "none",
+        "logging_steps": 1,
+        "save_strategy": "no",
+        "disable_tqdm": True,
+        "seed": 5,
+    }
+    return GRPOConfig(**(plain | options))
+
+
+def field(**options: Any) -> Field:
+    @asynccontextmanager
+    async def sandbox() -> Any:
+        yield InProcessSandbox()
+
+    def engine(trainer: Any) -> TransformersEngine:
+        model = trainer.accelerator.unwrap_model(trainer.model)
+        return TransformersEngine(model, Chat(trainer.processing_class), context=400)
+
+    def player(engine: Any, sandbox: Any) -> Player:
+        show = Show(SHOWN, "fixed", seed=0)
+        return Player(show, engine, sandbox, LIMITS, **({"group": 4, "seed": 5} | options))
+
+    return Field(engine=engine, sandbox=sandbox, player=player)
+
+
+def trainer(model: Path, out: Path, **options: Any) -> ArenaTrainer:
+    args = config(out, **options.pop("args", {}))
+    places = args.generation_batch_size // args.num_generations
+    parts: dict[str, Any] = {
+        "field": field(),
+        "prompts": Epochs({arena.id: arena.hops for arena in ARENAS}, seed=5),
+        "filling": BatchFilling(places, rounds=3),
+        "algorithm": Grpo(),
+    }
+    words = PreTrainedTokenizerFast.from_pretrained(model)
+    policy = Qwen3ForCausalLM.from_pretrained(model)
+    return ArenaTrainer(policy, args, words, **(parts | options))

@@ -1,0 +1,352 @@
+"""A real run of TRL's trainer in arenas: what it logs, what it trains on, what it resumes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from astra.engines.chat import Chat
+from astra.errors import ConfigError, SandboxDied, StageError
+from astra.testing.fakes import InProcessSandbox
+from astra.training.algorithm import Credit, PolicyAccess, ScoredBatch
+from astra.training.rl.batch import from_json, scored_batch, to_json
+from astra.training.rl.filling import BatchFilling, spread
+from astra.training.rl.grpo import Grpo, group_advantages
+from astra.training.rl.loss import clipped_objective, kl_to_reference
+from tests.training import rl_given
+
+CLOCKS = ("time/", "tokens/sampled_per_second", "step_time", "train_", "total_flos")
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return rl_given.taught(tmp_path_factory.mktemp("model"))
+
+
+def train(trainer: Any, resume: Path | None = None) -> list[dict[str, Any]]:
+    """The rows it logs, without those that tell time."""
+    try:
+        trainer.train(resume_from_checkpoint=resume and str(resume))
+    finally:
+        trainer.close()
+    rows = [
+        {name: value for name, value in row.items() if not name.startswith(CLOCKS)}
+        for row in trainer.state.log_history
+    ]
+    return [row for row in rows if "loss" in row]
+
+
+def weights(trainer: Any) -> dict[str, Tensor]:
+    return {name: p.detach().clone() for name, p in trainer.model.named_parameters()}
+
+
+def test_a_few_steps(model: Path, tmp_path: Path) -> None:
+    trainer = rl_given.trainer(model, tmp_path)
+    before = weights(trainer)
+    rows = train(trainer)
+    assert [row["step"] for row in rows] == [1, 2, 3]
+    assert any(not torch.equal(p, before[name]) for name, p in weights(trainer).items())
+    for row in rows:
+        assert 0 < row["f1"] <= 1 and row["reward"] == row["f1"]
+        assert row["turns"] >= 1 and row["broken_rollouts"] == 0
+        assert row["filling/rounds"] * 2 == row["filling/groups"] <= 6
+        # What was sampled is what the loss sees: the ratio of a fresh group is 1.
+        if row["filling/age_max"] == 0:
+            assert row["clip_ratio/region_mean"] == 0
+    assert all(math.isfinite(row["loss"]) for row in rows)
+
+
+def test_the_same_seed_gives_the_same_run_and_a_resumed_one_too(
+    model: Path, tmp_path: Path
+) -> None:
+    options = {"max_steps": 4, "save_strategy": "steps", "save_steps": 2, "learning_rate": 3e-3}
+    whole = rl_given.trainer(model, tmp_path / "whole", args=options, filling=picky())
+    rows = train(whole)
+    assert sum(row["filling/waiting"] for row in rows[:2]) > 0  # the buffer matters here
+    resumed = rl_given.trainer(model, tmp_path / "resumed", args=options, filling=picky())
+    again = train(resumed, tmp_path / "whole" / "checkpoint-2")
+    assert again[2:] == rows[2:]
+    assert weights(resumed).keys() == weights(whole).keys()
+    for name, parameter in weights(resumed).items():
+        assert torch.equal(parameter, weights(whole)[name])
+
+
+def picky() -> BatchFilling[Any]:
+    return BatchFilling(2, threshold=0.2, rounds=3)
+
+
+# --- what the batch is made of ----------------------------------------------------------------
+
+
+class Watching(Grpo):
+    """GRPO that keeps what it was asked."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.batches: list[ScoredBatch] = []
+
+    def credit(self, batch: ScoredBatch, policy: PolicyAccess) -> Credit:
+        self.batches.append(batch)
+        return super().credit(batch, policy)
+
+
+@pytest.fixture(scope="module")
+def watched(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A trainer that has made its first batch, and the batch."""
+    trainer = rl_given.trainer(
+        model,
+        tmp_path_factory.mktemp("watched"),
+        algorithm=Watching(),
+        filling=BatchFilling(2, threshold=0.01, rounds=5),
+    )
+    trainer.current_gradient_accumulation_steps = 1
+    trainer.model.train()
+    batch = trainer._generate_and_score_completions([])
+    yield trainer, batch
+    trainer.close()
+
+
+def test_the_mask_is_that_of_the_text(watched: Any) -> None:
+    trainer, batch = watched
+    chat = Chat(trainer.processing_class)
+    for row, episode in enumerate(trainer.algorithm.batches[0].episodes):
+        width = int(batch["completion_mask"][row].sum())
+        ids = batch["completion_ids"][row, :width].tolist()
+        mask = batch["tool_mask"][row, :width].tolist()
+        said = episode.trajectory.messages[2:]
+        at = 0
+        for index, message in enumerate(said):
+            if message.role != "assistant":
+                continue
+            end = at + mask[at:].index(0) if 0 in mask[at:] else width
+            written = chat.parse(ids[at:end], list(documents(episode.task)))
+            assert (written.content, [c.arguments for c in written.tool_calls]) == (
+                message.content,
+                [call.arguments for call in message.tool_calls],
+            )
+            results = said[index + 1 : index + 1 + len(message.tool_calls)]
+            between = chat.following(results, ids[end - 1]) if results and end < width else []
+            assert ids[end : end + len(between)] == between
+            assert not any(mask[end : end + len(between)])
+            at = end + len(between)
+        assert at == width
+        assert not batch["tool_mask"][row, width:].any()
+
+
+def documents(task: str) -> Any:
+    return (tool.document for tool in rl_given.SHOWN[task][0].tools)
+
+
+def test_old_logprobs_are_those_of_sampling_and_agree_with_the_loss(watched: Any) -> None:
+    trainer, batch = watched
+    for row, episode in enumerate(trainer.algorithm.batches[0].episodes):
+        old = batch["old_per_token_logps"][row, : len(episode.logprobs)]
+        assert torch.equal(old, torch.tensor(episode.logprobs))
+    new, _ = logprobs_of(trainer, batch)
+    mask = batch["tool_mask"].bool()
+    assert torch.allclose(new[mask], batch["old_per_token_logps"][mask], atol=2e-5)
+
+
+def logprobs_of(trainer: Any, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+    """By one plain forward pass per row, without padding."""
+    width = batch["completion_ids"].shape[1]
+    logprobs, entropies = torch.zeros(8, width), torch.zeros(8, width)
+    for row in range(8):
+        prompt = batch["prompt_ids"][row][batch["prompt_mask"][row].bool()]
+        completion = batch["completion_ids"][row][batch["completion_mask"][row].bool()]
+        ids = torch.cat([prompt, completion])[None]
+        with torch.no_grad():
+            logits = trainer.model(input_ids=ids).logits[0, len(prompt) - 1 : -1].log_softmax(-1)
+        logprobs[row, : len(completion)] = logits.gather(1, completion[:, None])[:, 0]
+        entropies[row, : len(completion)] = -(logits.exp() * logits).sum(-1)
+    return logprobs, entropies
+
+
+def test_advantages_are_group_relative(watched: Any) -> None:
+    trainer, batch = watched
+    rewards = trainer.algorithm.batches[0].rewards_B.view(2, 4)
+    wanted = (rewards - rewards.mean(1, keepdim=True)) / (rewards.std(1, keepdim=True) + 1e-4)
+    for row in range(8):
+        own = batch["tool_mask"][row].bool()
+        assert torch.allclose(batch["advantages"][row][own], wanted.view(-1)[row])
+        assert not batch["advantages"][row][~own].any()
+    assert int(batch["num_items_in_batch"]) == int(batch["tool_mask"].sum())
+
+
+def test_loss_is_the_papers_objective(watched: Any) -> None:
+    trainer, batch = watched
+    batch = dict(batch)
+    generator = torch.Generator().manual_seed(0)
+    noise = torch.randn(batch["old_per_token_logps"].shape, generator=generator)
+    batch["old_per_token_logps"] = batch["old_per_token_logps"] + 0.4 * noise
+    loss = trainer._compute_loss(trainer.model, batch)
+    new, _ = logprobs_of(trainer, batch)
+    total = clipped = 0
+    for row in range(8):
+        for t in range(new.shape[1]):
+            if batch["tool_mask"][row, t]:
+                ratio = math.exp(float(new[row, t] - batch["old_per_token_logps"][row, t]))
+                a = float(batch["advantages"][row, t])
+                total += min(ratio * a, min(max(ratio, 0.8), 1.2) * a)
+                clipped += ratio * a > min(max(ratio, 0.8), 1.2) * a
+    by_hand = -total / int(batch["tool_mask"].sum())
+    assert clipped > 5
+    assert float(loss) == pytest.approx(by_hand, abs=1e-4)
+    ours = clipped_objective(
+        new, batch["old_per_token_logps"], batch["advantages"], batch["tool_mask"]
+    )
+    assert -float(ours) == pytest.approx(by_hand, abs=1e-5)
+
+
+def test_further_terms_of_the_loss_and_their_gradients(watched: Any) -> None:
+    trainer, batch = watched
+    plain = float(trainer._compute_loss(trainer.model, dict(batch)).detach())
+    mask = batch["tool_mask"]
+    bonus = 0.1 * torch.rand(mask.shape, generator=torch.Generator().manual_seed(1))
+    new, entropies = logprobs_of(trainer, batch)
+    further = dict(batch) | {"entropy_bonus": bonus}
+    loss = trainer._compute_loss(trainer.model, further)
+    wanted = -float((bonus * entropies * mask).sum() / mask.sum())
+    assert float(loss.detach()) - plain == pytest.approx(wanted, abs=1e-4)
+    reference = new - 0.3
+    further = dict(batch) | {
+        "reference_logps": reference,
+        "kl_coefficient": torch.tensor(0.5),
+    }
+    loss = trainer._compute_loss(trainer.model, further)
+    wanted = 0.5 * float((kl_to_reference(new, reference) * mask).sum() / mask.sum())
+    assert float(loss.detach()) - plain == pytest.approx(wanted, abs=1e-4)
+    assert_bonus_gradient(trainer, batch, bonus)
+
+
+def assert_bonus_gradient(trainer: Any, batch: Mapping[str, Tensor], bonus: Tensor) -> None:
+    """The bonus pulls where the derivative of a plain forward pass says."""
+    head = trainer.model.get_input_embeddings().weight
+    flat = dict(batch) | {"advantages": torch.zeros_like(batch["advantages"])}
+    loss = trainer._compute_loss(trainer.model, flat | {"entropy_bonus": bonus})
+    (found,) = torch.autograd.grad(loss, head)
+    total = 0
+    for row in range(8):
+        prompt = batch["prompt_ids"][row][batch["prompt_mask"][row].bool()]
+        completion = batch["completion_ids"][row][batch["completion_mask"][row].bool()]
+        ids = torch.cat([prompt, completion])[None]
+        logits = trainer.model(input_ids=ids).logits[0, len(prompt) - 1 : -1].log_softmax(-1)
+        weight = (bonus * batch["tool_mask"])[row, : len(completion)]
+        total = total + (weight * (logits.exp() * logits).sum(-1)).sum()
+    (wanted,) = torch.autograd.grad(total / batch["tool_mask"].sum(), head)
+    assert torch.allclose(found, wanted, atol=1e-5) and wanted.abs().max() > 1e-4
+
+
+class Cautious(Grpo):
+    """Asks for a reference from its second batch on."""
+
+    batches = 0
+
+    def credit(self, batch: ScoredBatch, policy: PolicyAccess) -> Credit:
+        found = super().credit(batch, policy)
+        self.batches += 1
+        return Credit(found.advantages_BT, kl_coefficient=0.1 * (self.batches > 1))
+
+
+def test_the_reference_is_the_policy_at_the_time_it_was_first_asked_for(
+    model: Path, tmp_path: Path
+) -> None:
+    options = {"max_steps": 3, "save_strategy": "steps", "save_steps": 1}
+    trainer = rl_given.trainer(model, tmp_path, args=options, algorithm=Cautious())
+    train(trainer)
+    first = rl_given.trainer(model, tmp_path / "a", args={"max_steps": 1})
+    train(first)
+    kept = trainer.reference._weights
+    assert kept is not None
+    for name, parameter in weights(first).items():
+        assert torch.equal(kept[name], parameter)
+    assert not (tmp_path / "checkpoint-1" / "reference.safetensors").exists()
+    assert (tmp_path / "checkpoint-3" / "reference.safetensors").exists()
+
+
+# --- advantages -------------------------------------------------------------------------------
+
+
+def test_flat_groups_and_single_rollouts_have_no_advantage() -> None:
+    rewards = torch.tensor([0.1, 0.1, 0.1, 0.9, 0.2, 0.4])
+    found = group_advantages(rewards, torch.tensor([0, 0, 0, 1, 2, 2]))
+    assert found[:4].tolist() == [0, 0, 0, 0]
+    assert found[4:].tolist() == pytest.approx([-0.1 / (0.02**0.5 + 1e-4), 0.1 / 0.1415213562])
+    unscaled = group_advantages(rewards, torch.tensor([0, 0, 0, 1, 2, 2]), scale=False)
+    assert unscaled[4:].tolist() == pytest.approx([-0.1, 0.1])
+
+
+def test_a_group_survives_a_checkpoint(watched: Any) -> None:
+    trainer, _ = watched
+    filling: BatchFilling[Any] = BatchFilling(2, rounds=1)
+    trainer._loop.get_loop()
+    groups, _ = trainer._round(trainer._ready()[0], 7)
+    filling.add(groups)
+    for group in groups:
+        assert from_json(to_json(group)) == group and group.step == 7
+        assert spread(group.rewards) >= 0
+    assert scored_batch(groups).group_B.tolist() == [0] * 4 + [1] * 4
+
+
+# --- failures ---------------------------------------------------------------------------------
+
+
+class Breaking(InProcessSandbox):
+    """Every n-th call breaks on our side, or every one."""
+
+    def __init__(self, every: int) -> None:
+        super().__init__()
+        self.every = every
+        self.count = 0
+
+    async def open(self, tools: Any, episode: Any = None) -> Any:
+        self.count += 1
+        if self.count % self.every == 0:
+            raise SandboxDied("killed")
+        return await super().open(tools)
+
+
+def breaking(every: int) -> Any:
+    from contextlib import asynccontextmanager
+    from dataclasses import replace
+
+    @asynccontextmanager
+    async def sandbox() -> Any:
+        yield Breaking(every)
+
+    return replace(rl_given.field(), sandbox=sandbox)
+
+
+def test_what_breaks_on_our_side_is_counted_and_never_rewarded(model: Path, tmp_path: Path) -> None:
+    trainer = rl_given.trainer(
+        model, tmp_path, field=breaking(3), algorithm=Watching(), args={"max_steps": 2}
+    )
+    rows = train(trainer)
+    assert sum(row["broken_rollouts"] for row in rows) > 0
+    for batch in trainer.algorithm.batches:
+        assert len(batch.episodes) == 8
+        assert not any(e.trajectory.infrastructure_failure for e in batch.episodes)
+        assert batch.group_B.tolist() == [0] * 4 + [1] * 4
+
+
+def test_a_sandbox_that_never_works_stops_the_run(model: Path, tmp_path: Path) -> None:
+    trainer = rl_given.trainer(model, tmp_path, field=breaking(1))
+    with pytest.raises(StageError, match="killed"):
+        # Rollouts without calls need no sandbox: a policy that always calls does.
+        while True:
+            trainer._generate_and_score_completions([])
+    trainer.close()
+
+
+@pytest.mark.parametrize(
+    "options", [{"eval_strategy": "steps", "eval_steps": 1}, {"repetition_penalty": 1.1}]
+)
+def test_options_without_effect_are_refused(model: Path, tmp_path: Path, options: Any) -> None:
+    with pytest.raises(ConfigError, match="has no effect"):
+        rl_given.trainer(model, tmp_path, args=options)
