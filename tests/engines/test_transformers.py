@@ -150,7 +150,8 @@ async def test_what_the_policy_did_not_write_is_what_the_template_puts_between()
         assert list(told.prompt_ids) == CHAT.render(given.question(question), given.TOOLS)
         between: list[int] = []
         for (_, sampled), texts in zip(turns_of(episode)[:-1], said, strict=False):
-            between += CHAT.following(given.results(*texts), sampled[-1])
+            written = CHAT.parse(sampled, given.TOOLS)
+            between += CHAT.following(written, given.results(*texts), sampled[-1])
         masked = zip(told.completion_ids, told.policy_mask, strict=True)
         assert [token for token, mine in masked if not mine] == between
         assert told.policy_mask[0] and told.policy_mask[-1]
@@ -259,6 +260,6 @@ def test_the_policy_is_as_it_was_afterwards() -> None:
 
 
 def test_templates_stop_at_their_own_token() -> None:
-    assert isinstance(CHAT, Chat) and CHAT.stop_ids == (
+    assert isinstance(CHAT, Chat) and tuple(CHAT.stop_ids) == (
         CHAT.tokenizer.convert_tokens_to_ids("<|end|>"),
     )

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from tests.training import rl_given
 from torch import Tensor
 
 from astra.engines.chat import Chat
@@ -19,7 +20,6 @@ from astra.training.rl.batch import from_json, scored_batch, to_json
 from astra.training.rl.filling import BatchFilling, spread
 from astra.training.rl.grpo import Grpo, group_advantages
 from astra.training.rl.loss import clipped_objective, kl_to_reference
-from tests.training import rl_given
 
 CLOCKS = ("time/", "tokens/sampled_per_second", "step_time", "train_", "total_flos")
 
@@ -65,20 +65,28 @@ def test_a_few_steps(model: Path, tmp_path: Path) -> None:
 def test_the_same_seed_gives_the_same_run_and_a_resumed_one_too(
     model: Path, tmp_path: Path
 ) -> None:
-    options = {"max_steps": 4, "save_strategy": "steps", "save_steps": 2, "learning_rate": 3e-3}
+    options = {
+        "max_steps": 3,
+        "save_strategy": "steps",
+        "save_steps": 1,
+        "learning_rate": 3e-3,
+        "per_device_train_batch_size": 12,
+    }
     whole = rl_given.trainer(model, tmp_path / "whole", args=options, filling=picky())
     rows = train(whole)
-    assert sum(row["filling/waiting"] for row in rows[:2]) > 0  # the buffer matters here
+    # The buffer matters here: what waits after the first step is used in the second, with the
+    # log-probabilities that it was sampled with.
+    assert rows[0]["filling/waiting"] == 1
+    assert rows[1]["filling/age_max"] == 1 and rows[1]["clip_ratio/region_mean"] > 0
     resumed = rl_given.trainer(model, tmp_path / "resumed", args=options, filling=picky())
-    again = train(resumed, tmp_path / "whole" / "checkpoint-2")
-    assert again[2:] == rows[2:]
-    assert weights(resumed).keys() == weights(whole).keys()
+    again = train(resumed, tmp_path / "whole" / "checkpoint-1")
+    assert again == rows
     for name, parameter in weights(resumed).items():
         assert torch.equal(parameter, weights(whole)[name])
 
 
 def picky() -> BatchFilling[Any]:
-    return BatchFilling(2, threshold=0.2, rounds=3)
+    return BatchFilling(3, threshold=0.3, rounds=4)
 
 
 # --- what the batch is made of ----------------------------------------------------------------
@@ -131,7 +139,9 @@ def test_the_mask_is_that_of_the_text(watched: Any) -> None:
                 [call.arguments for call in message.tool_calls],
             )
             results = said[index + 1 : index + 1 + len(message.tool_calls)]
-            between = chat.following(results, ids[end - 1]) if results and end < width else []
+            between = (
+                chat.following(written, results, ids[end - 1]) if results and end < width else []
+            )
             assert ids[end : end + len(between)] == between
             assert not any(mask[end : end + len(between)])
             at = end + len(between)
@@ -185,7 +195,7 @@ def test_loss_is_the_papers_objective(watched: Any) -> None:
     generator = torch.Generator().manual_seed(0)
     noise = torch.randn(batch["old_per_token_logps"].shape, generator=generator)
     batch["old_per_token_logps"] = batch["old_per_token_logps"] + 0.4 * noise
-    loss = trainer._compute_loss(trainer.model, batch)
+    loss = trainer._compute_loss(trainer.model, batch).detach()
     new, _ = logprobs_of(trainer, batch)
     total = clipped = 0
     for row in range(8):
@@ -337,11 +347,9 @@ def test_what_breaks_on_our_side_is_counted_and_never_rewarded(model: Path, tmp_
 
 def test_a_sandbox_that_never_works_stops_the_run(model: Path, tmp_path: Path) -> None:
     trainer = rl_given.trainer(model, tmp_path, field=breaking(1))
-    with pytest.raises(StageError, match="killed"):
-        # Rollouts without calls need no sandbox: a policy that always calls does.
-        while True:
-            trainer._generate_and_score_completions([])
-    trainer.close()
+    # Rollouts without calls need no sandbox, and there are some.
+    with pytest.raises(StageError, match=r"killed|too many rollouts broke"):
+        train(trainer)
 
 
 @pytest.mark.parametrize(

@@ -133,7 +133,8 @@ class EngineEpisode:
                     f"an engine's conversation goes on with results of tools, not with "
                     f"{[message.role for message in new]!r}: open another episode"
                 )
-            self._extend(self.engine.chat.following(new, self.ids[-1]))
+            said = messages[self._seen - 1]
+            self._extend(self.engine.chat.following(said, new, self.ids[-1]))
         self._seen = len(messages) + 1  # with the one about to be written
         self._turn += 1
         return known

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
 from astra.errors import ConfigError, StoreError
+from astra.training.algorithm import ChoosesTasks
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,3 +118,39 @@ class Epochs:
         self._queue = deque((task, epoch) for task, epoch in state["queue"])
         self._back = deque(Draw(**draw) for draw in state["back"])
         self._epoch, self._number = state["epoch"], state["number"]
+
+
+class Chosen:
+    """Lets an algorithm say which tasks come next; its own state holds what it has seen."""
+
+    def __init__(self, tasks: Sequence[str], algorithm: ChoosesTasks) -> None:
+        if not tasks:
+            raise ConfigError("there are no arenas to train on: make some, or name another folder")
+        self._tasks = list(tasks)
+        self._algorithm = algorithm
+        self._back: deque[Draw] = deque()
+        self._number = 0
+
+    def take(self, count: int, step: int) -> list[Draw]:
+        """Those given back, and what the algorithm chooses; an epoch is as many as there are."""
+        back = [self._back.popleft() for _ in range(min(count, len(self._back)))]
+        drawn: list[Draw] = []
+        while len(back) + len(drawn) < count:
+            wanted = count - len(back) - len(drawn)
+            for task in self._algorithm.choose(self._tasks, min(wanted, len(self._tasks))):
+                drawn.append(Draw(task, self._number // len(self._tasks), self._number))
+                self._number += 1
+        return back + drawn
+
+    def give_back(self, draws: Sequence[Draw]) -> None:
+        self._back.extend(draws)
+
+    def learn(self, task: str, rewards: Sequence[float]) -> None:
+        self._algorithm.observe(task, rewards)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"back": [asdict(draw) for draw in self._back], "number": self._number}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self._back = deque(Draw(**draw) for draw in state["back"])
+        self._number = state["number"]

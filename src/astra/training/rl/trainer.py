@@ -15,14 +15,15 @@ from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from accelerate.utils import gather_object
 from datasets import Dataset
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback
-from trl import GRPOConfig, GRPOTrainer
+from trl.trainer.grpo_config import GRPOConfig
+from trl.trainer.grpo_trainer import GRPOTrainer
 
 from astra.engines.engine import Clock, Engine
 from astra.errors import ConfigError
@@ -37,7 +38,7 @@ from astra.training.rl.prompts import Prompts
 from astra.training.rl.reference import Reference
 
 STATE = "rl_state.json"
-"""Written into each checkpoint: buffer, prompts, algorithm. A checkpoint without it is not whole."""
+"""Written into each checkpoint: buffer, prompts, algorithm."""
 TRIES = 3
 """How often an arena whose rollouts break on our side is drawn before it is passed over."""
 
@@ -83,6 +84,8 @@ class ArenaTrainer(GRPOTrainer):
         self.filling = filling
         self.algorithm = algorithm
         self.reference = Reference()
+        self._options = args
+        self._padding = cast(int, tokenizer.pad_token_id)
         self._field = field
         self._loop = asyncio.Runner()
         self._open = AsyncExitStack()
@@ -148,7 +151,7 @@ class ArenaTrainer(GRPOTrainer):
     @property
     def _places(self) -> int:
         """Groups of a batch, over all processes."""
-        return self.args.generation_batch_size // self.num_generations
+        return _places(self._options)
 
     # --- the batch -------------------------------------------------------------------------
 
@@ -161,7 +164,7 @@ class ArenaTrainer(GRPOTrainer):
         share = len(scored.episodes) // self.accelerator.num_processes
         first = share * self.accelerator.process_index
         episodes = scored.episodes[first : first + share]
-        batch = loss_inputs(episodes, self.processing_class.pad_token_id)
+        batch = loss_inputs(episodes, self._padding)
         width = batch["completion_ids"].shape[1]
         local = slice(first, first + share)
         batch["advantages"] = credit.advantages_BT[local, :width]
@@ -221,7 +224,8 @@ class ArenaTrainer(GRPOTrainer):
 
     def _tokens(self, inputs: dict[str, Tensor]) -> Tensor:
         """What the sum over a slice of the batch is divided by, as in TRL's `dapo`."""
-        accumulated = self.current_gradient_accumulation_steps / self.args.steps_per_generation
+        slices = cast(int, self._options.steps_per_generation)
+        accumulated = self.current_gradient_accumulation_steps / slices
         return inputs["num_items_in_batch"] / self.accelerator.num_processes * accumulated
 
     # --- numbers ---------------------------------------------------------------------------
@@ -281,14 +285,18 @@ class ArenaTrainer(GRPOTrainer):
         self.reference.load(Path(checkpoint))
 
 
-def _never_asked(**_: Any) -> list[float]:
+def _never_asked(**_: Any) -> list[float | None]:
     raise NotImplementedError("rewards come from arenas")
 
 
 def _steps(args: GRPOConfig) -> Dataset:
     """Rows that say nothing, enough for every step of the run."""
-    per_step = args.generation_batch_size // args.num_generations
-    return Dataset.from_dict({"prompt": [""] * (per_step * max(1, args.max_steps))})
+    return Dataset.from_dict({"prompt": [""] * (_places(args) * max(1, args.max_steps))})
+
+
+def _places(args: GRPOConfig) -> int:
+    """Groups of a batch, over all processes."""
+    return cast(int, args.generation_batch_size) // cast(int, args.num_generations)
 
 
 def _require_supported(args: GRPOConfig) -> None:
