@@ -114,6 +114,20 @@ class CreditGroup(LazyGroup):
     }
 
 
+class TrainGroup(LazyGroup):
+    verbs = {
+        "nano": Verb("astra.cli.train_nano", "Make a small untrained model from rows."),
+        "sft": Verb("astra.cli.train_sft", "Fine-tune a model on conversations with tools."),
+        "rl": Verb("astra.cli.train_rl", "Train a model by playing arenas."),
+    }
+
+
+class RunsGroup(LazyGroup):
+    verbs = {
+        "plot": Verb("astra.cli.runs_plot", "Draw what training runs logged."),
+    }
+
+
 class RootGroup(LazyGroup):
     verbs = {
         "demo": Verb("astra.cli.demo", "Make, certify, play and report, on the example tables."),
@@ -140,6 +154,10 @@ problems = typer.Typer(cls=ProblemsGroup, no_args_is_help=True, **_OPTIONS)
 app.add_typer(problems, name="problems")
 credit = typer.Typer(cls=CreditGroup, no_args_is_help=True, **_OPTIONS)
 app.add_typer(credit, name="credit")
+train = typer.Typer(cls=TrainGroup, no_args_is_help=True, **_OPTIONS)
+app.add_typer(train, name="train")
+runs = typer.Typer(cls=RunsGroup, no_args_is_help=True, **_OPTIONS)
+app.add_typer(runs, name="runs")
 
 
 def print_version(asked: bool) -> None:
@@ -224,6 +242,27 @@ def credit_root() -> None:
     \b
     Examples:
       astra credit show runs/acpo
+    """
+
+
+@train.callback()
+def train_root() -> None:
+    """Training: a model from rows, and from arenas.
+
+    \b
+    Examples:
+      astra train nano --rows sft/train.jsonl --out runs/nano
+      astra train sft --rows sft/train.jsonl --model runs/nano --preset nano --out runs/sft
+    """
+
+
+@runs.callback()
+def runs_root() -> None:
+    """Training runs: what they logged.
+
+    \b
+    Examples:
+      astra runs plot runs/sft --out plots
     """
 
 

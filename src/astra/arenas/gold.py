@@ -1,0 +1,124 @@
+"""Gold episodes of arenas as conversations to learn from.
+
+The gold calls are really made, in the sandbox and through the same rollout as in training and
+evaluation, with the distractors that the arena shows. An episode that does not score 1 is none.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
+from contextlib import aclosing
+
+from astra.errors import HostError
+from astra.hosts.arena import ArenaHost, arena_messages
+from astra.models.policies import policy
+from astra.ports import Model, Sandbox
+from astra.rewards import score
+from astra.rollout import RolloutLimits, Task, rollouts
+from astra.types import (
+    Arena,
+    CallRequest,
+    Json,
+    Message,
+    Tool,
+    ToolDocument,
+    Trajectory,
+    canonical_json,
+)
+
+_GOLD_TURNS = 1000
+"""More than any arena has levels."""
+
+
+async def gold_rows(
+    arenas: Iterable[tuple[Arena, Sequence[Tool]]],
+    sandbox: Sandbox,
+    *,
+    reasons: bool,
+    concurrency: int = 16,
+) -> AsyncGenerator[dict[str, Json]]:
+    """Rows of `messages` and `tools` in the OpenAI form, in the order of the arenas.
+
+    `reasons`: say before each turn's calls which sub-questions they answer. Raises HostError when
+    a gold episode breaks or does not solve its arena.
+    """
+    played: deque[tuple[Arena, ArenaHost]] = deque()
+
+    def jobs() -> Iterator[tuple[Task, Model, ArenaHost]]:
+        for arena, distractors in arenas:
+            host = ArenaHost(arena, distractors, sandbox)
+            played.append((arena, host))
+            yield Task(arena.id, arena_messages(arena)), policy("gold", arena), host
+
+    episodes = rollouts(jobs(), RolloutLimits(turns=_GOLD_TURNS), concurrency=concurrency)
+    async with aclosing(episodes):
+        async for trajectory in episodes:
+            arena, host = played.popleft()
+            _require_solved(arena, trajectory)
+            messages = _reasoned(arena, trajectory) if reasons else trajectory.messages
+            yield as_row(messages, host.tools()) | {
+                "arena": arena.id,
+                "split": arena.split,
+                "hops": arena.hops,
+            }
+
+
+def _require_solved(arena: Arena, trajectory: Trajectory) -> None:
+    if trajectory.error:
+        raise HostError(f"the gold episode of arena {arena.id!r} broke: {trajectory.error}")
+    found = score(trajectory.calls, arena.goals, turns=trajectory.turns)
+    if found.f1 != 1:
+        raise HostError(
+            f"the gold episode of arena {arena.id!r} scores {found.f1!r}: certify it again with "
+            "`astra arenas certify`"
+        )
+
+
+def _reasoned(arena: Arena, trajectory: Trajectory) -> list[Message]:
+    """The messages, each with calls beginning with the sub-questions that its calls answer."""
+    asked: dict[tuple[str, str], list[str]] = {}
+    for goal in arena.goals:
+        if goal.call is not None:
+            asked.setdefault(_spelled(goal.call.tool, goal.call.arguments), []).append(
+                goal.question
+            )
+    made = {call.id: _spelled(call.tool, call.arguments) for call in trajectory.calls}
+    messages: list[Message] = []
+    for message in trajectory.messages:
+        reasons = [asked[made[call.id]].pop(0) for call in message.tool_calls]
+        text = " ".join(reasons) or message.content
+        messages.append(message.model_copy(update={"content": text}))
+    return messages
+
+
+def _spelled(tool: str, arguments: Json) -> tuple[str, str]:
+    return tool, canonical_json(arguments)
+
+
+# --- rows ------------------------------------------------------------------------------------
+
+
+def as_row(messages: Sequence[Message], tools: Sequence[ToolDocument]) -> dict[str, Json]:
+    """A conversation in the form that TRL takes: arguments as objects."""
+    names = {call.id: call.tool for message in messages for call in message.tool_calls}
+    return {
+        "messages": [_as_dict(message, names) for message in messages],
+        "tools": [document.openai() for document in tools],
+    }
+
+
+def _as_dict(message: Message, names: Mapping[str, str]) -> dict[str, Json]:
+    entry: dict[str, Json] = {"role": message.role, "content": message.content}
+    if message.tool_calls:
+        entry["tool_calls"] = [_as_call(call) for call in message.tool_calls]
+    if message.tool_call_id is not None:
+        entry["tool_call_id"] = message.tool_call_id
+        entry["name"] = names[message.tool_call_id]
+    return entry
+
+
+def _as_call(call: CallRequest) -> dict[str, Json]:
+    function = {"name": call.tool, "arguments": json.loads(call.arguments)}
+    return {"id": call.id, "type": "function", "function": function}

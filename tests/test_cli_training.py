@@ -1,0 +1,106 @@
+"""The commands of training, from arenas to a fine-tuned model and its curves."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from astra.cli.main import run
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run folder of a few arenas."""
+    made = tmp_path_factory.mktemp("training") / "world"
+    tables = str(ROOT / "examples/world")
+    arguments = ["--tables", tables, "--count", "14", "--hops", "1:3", "--out", str(made)]
+    assert run(["arenas", "make", *arguments, "--seed", "3"]) == 0
+    return made
+
+
+def exported(world: Path, out: Path, *options: str) -> list[dict[str, Any]]:
+    command = ["arenas", "export", str(world), "--format", "sft", "--out", str(out), *options]
+    assert run(command) == 0
+    return [json.loads(line) for line in out.read_text("utf-8").splitlines()]
+
+
+def test_gold_episodes_are_of_the_train_split_with_reasons(world: Path, tmp_path: Path) -> None:
+    arenas = [json.loads(x) for x in (world / "arenas.jsonl").read_text("utf-8").splitlines()]
+    train = {a["id"]: a for a in arenas if a["split"] == "train"}
+    rows = exported(world, tmp_path / "sft/train.jsonl")
+    assert [row["arena"] for row in rows] == list(train)
+    for row in rows:
+        arena = train[row["arena"]]
+        messages, tools = row["messages"], row["tools"]
+        assert len(tools) == len(arena["tools"]) + len(arena["distractors"])
+        calls = [c["function"] for m in messages for c in m.get("tool_calls", ())]
+        wanted = [g["call"] for g in arena["goals"] if g["call"]]
+        assert sorted(json.dumps(c["arguments"], sort_keys=True) for c in calls) == sorted(
+            json.dumps(w["arguments"], sort_keys=True) for w in wanted
+        )
+        reasons = " ".join(m["content"] for m in messages if m.get("tool_calls"))
+        assert all(g["question"] in reasons for g in arena["goals"] if g["call"])
+        results = [m["content"] for m in messages if m["role"] == "tool"]
+        assert len(results) == len(calls)
+        assert all("error" not in json.loads(text) for text in results)
+
+
+def test_renamed_copies_agree_with_themselves(world: Path, tmp_path: Path) -> None:
+    options = ("--no-reasons", "--renamed", "2")
+    rows = exported(world, tmp_path / "a.jsonl", *options)
+    count = len(rows) // 3
+    assert exported(world, tmp_path / "b.jsonl", *options) == rows
+    changed = 0
+    for index, row in enumerate(rows[count:]):
+        original = rows[index % count]
+        assert row["tools"] == original["tools"]
+        assert row["copy"] == 1 + index // count
+        calls = [c["function"] for m in row["messages"] for c in m.get("tool_calls", ())]
+        before = [c["function"] for m in original["messages"] for c in m.get("tool_calls", ())]
+        assert [c["name"] for c in calls] == [c["name"] for c in before]
+        assert [set(c["arguments"]) for c in calls] == [set(c["arguments"]) for c in before]
+        known = json.dumps([m["content"] for m in row["messages"]], ensure_ascii=False)
+        was = json.dumps([m["content"] for m in original["messages"]], ensure_ascii=False)
+        for old, new in zip(before, calls, strict=True):
+            for name, value in new["arguments"].items():
+                if isinstance(value, str) and str(old["arguments"][name]) in was:
+                    assert value in known
+                changed += value != old["arguments"][name]
+    assert changed > count
+
+
+def test_from_rows_to_a_model_and_its_curves(
+    world: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows, nano, sft = tmp_path / "rows.jsonl", tmp_path / "nano", tmp_path / "sft"
+    exported(world, rows, "--no-reasons")
+    small = ["--vocabulary", "400", "--width", "32", "--layers", "1", "--heads", "2"]
+    assert run(["train", "nano", "--rows", str(rows), "--out", str(nano), *small]) == 0
+    assert run(["train", "nano", "--rows", str(rows), "--out", str(nano)]) == 2
+    train = ["train", "sft", "--rows", str(rows), "--model", str(nano), "--preset", "nano"]
+    train += ["--batch", "2", "--rows-at-once", "2", "--set", "logging_steps=1", "--json"]
+    capsys.readouterr()
+    assert run([*train, "--out", str(sft)]) == 0
+    said = capsys.readouterr()
+    report = json.loads(said.out)
+    assert Path(report["model"]) == sft / "final"
+    assert report["trained_tokens"] < report["tokens"]
+    for setting in ("learning_rate=0.002", "batch=2", "lr_scheduler_type=cosine"):
+        assert setting in said.err
+    assert run([*train, "--out", str(sft)]) == 2
+    assert "--resume" in capsys.readouterr().err
+    plots = tmp_path / "plots"
+    assert run(["runs", "plot", str(sft), "--over", "num_tokens", "--out", str(plots)]) == 0
+    with (plots / "loss.csv").open(encoding="utf-8") as file:
+        points = list(csv.DictReader(file))
+    assert len(points) == report["steps"]
+    assert float(points[-1]["loss"]) == report["loss"]
+    assert (plots / "loss.png").read_bytes().startswith(b"\x89PNG")
+    assert run(["runs", "plot", str(sft), "--metric", "nope", "--out", str(plots)]) == 2
+    assert "'nope'" in capsys.readouterr().err

@@ -1,0 +1,66 @@
+"""Rows and a tiny model for tests of SFT, made in a second."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from astra.training.nano import NanoOptions, make_nano
+from astra.training.presets import PRESETS, SftPreset
+from astra.training.rows import read_rows
+from astra.training.sft import with_settings
+
+TINY = NanoOptions(vocabulary=320, width=32, layers=1, heads=2, context=512)
+CITIES = ("Oslo", "Lima", "Quito", "Dakar", "Perth", "Turin", "Lagos", "Hanoi")
+
+
+def row(city: str, answer: str) -> dict[str, Any]:
+    parameters = {
+        "type": "object",
+        "properties": {
+            "city": {"type": "string", "description": "Name of the city."},
+            "attribute": {"type": "string", "enum": ["country", "river"]},
+            "year": {"type": "integer"},
+        },
+        "required": ["city", "attribute"],
+    }
+    function = {"name": "get_city", "description": "Looks a city up.", "parameters": parameters}
+    arguments = {"attribute": "country", "city": city}
+    call = {
+        "id": "call_0",
+        "type": "function",
+        "function": {"name": "get_city", "arguments": arguments},
+    }
+    return {
+        "messages": [
+            {"role": "system", "content": "Answer with the help of the tools."},
+            {"role": "user", "content": f"In which country is {city}?"},
+            {"role": "assistant", "content": "", "tool_calls": [call]},
+            {"role": "tool", "tool_call_id": "call_0", "content": json.dumps({"value": answer})},
+            {"role": "assistant", "content": answer},
+        ],
+        "tools": [{"type": "function", "function": function}],
+    }
+
+
+def write_rows(path: Path, count: int) -> Path:
+    lines = [
+        json.dumps(row(CITIES[i % 8], CITIES[(3 * i + i // 8) % 8]), ensure_ascii=False)
+        for i in range(count)
+    ]
+    path.write_text("\n".join(lines) + "\n", "utf-8")
+    return path
+
+
+def tiny(folder: Path, count: int = 24) -> tuple[Path, Path]:
+    """Rows, and a model for them."""
+    rows = write_rows(folder / "rows.jsonl", count)
+    make_nano(list(read_rows(rows)), folder / "nano", TINY)
+    return rows, folder / "nano"
+
+
+def preset(**settings: Any) -> SftPreset:
+    """One step takes milliseconds; every step is logged."""
+    every = {"logging_steps": 1, "save_steps": 1, "num_train_epochs": 2}
+    return with_settings(PRESETS["nano"], {**every, **settings}, batch=4, rows_at_once=2)

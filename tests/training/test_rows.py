@@ -1,0 +1,92 @@
+"""Rows are read in the forms that are about, and their labels are what the model writes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from astra.engines.chat import Chat
+from astra.errors import ConfigError
+from astra.testing.tokenizers import tokenizer
+from astra.training.encode import IGNORED, encode, encode_rows
+from astra.training.rows import Row, read_rows
+
+from .sft_made import row
+
+FAMILIES = ("qwen3", "hermes", "llama3", "mistral", "glm", "qwen3-real", "llama3.1-real")
+
+
+def read(tmp_path: Path, *lines: object) -> list[Row]:
+    path = tmp_path / "rows.jsonl"
+    path.write_text("\n".join(x if isinstance(x, str) else json.dumps(x) for x in lines), "utf-8")
+    return list(read_rows(path))
+
+
+def test_arguments_may_be_objects_or_text_and_tools_json(tmp_path: Path) -> None:
+    plain, other = row("Oslo", "Norway"), row("Oslo", "Norway")
+    function = other["messages"][2]["tool_calls"][0]["function"]
+    function["arguments"] = json.dumps(function["arguments"])
+    other["tools"] = json.dumps([other["tools"][0]["function"]])
+    first, second = read(tmp_path, plain, "", other)
+    assert first == second
+    assert first.tools[0].name == "get_city"
+    assert json.loads(first.messages[2].tool_calls[0].arguments)["city"] == "Oslo"
+
+
+@pytest.mark.parametrize(
+    ("line", "match"),
+    [
+        ("{", "line 2"),
+        ({"messages": [{"role": "user"}]}, "without an assistant"),
+        ({"tools": []}, "KeyError"),
+        ({"messages": [{"role": "robot", "content": "x"}]}, "role"),
+        ([], "line 2"),
+    ],
+)
+def test_a_broken_row_is_named(tmp_path: Path, line: object, match: str) -> None:
+    with pytest.raises(ConfigError, match=match):
+        read(tmp_path, row("Oslo", "Norway"), line)
+
+
+def test_a_file_without_rows_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="holds no rows"):
+        read(tmp_path, "")
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_labels_are_the_assistant_and_nothing_else(tmp_path: Path, family: str) -> None:
+    """Derived again from the labels: decoded, they are the assistant's messages."""
+    chat = Chat(tokenizer(family))
+    (one,) = read(tmp_path, row("Zürich 北京", "Norway"))
+    ids, labels = encode(chat, one)
+    assert len(ids) == len(labels)
+    assert all(label in (IGNORED, token) for token, label in zip(ids, labels, strict=True))
+    runs: list[list[int]] = [[]]
+    for label in labels:
+        if label != IGNORED:
+            runs[-1].append(label)
+        elif runs[-1]:
+            runs.append([])
+    said = [chat.parse(run, one.tools) for run in runs if run]
+    assert [m.content for m in said] == ["", "Norway"]
+    assert json.loads(said[0].tool_calls[0].arguments) == {
+        "attribute": "country",
+        "city": "Zürich 北京",
+    }
+    untrained = chat.tokenizer.decode([t for t, x in zip(ids, labels, strict=True) if x == IGNORED])
+    assert "In which country is Zürich 北京?" in untrained
+
+
+def test_long_rows_are_cut_and_counted(tmp_path: Path) -> None:
+    chat = Chat(tokenizer("hermes"))
+    rows = read(tmp_path, row("Oslo", "Norway"), row("Oslo", "Norway" * 100))
+    whole = encode_rows(chat, rows, None)
+    assert (whole.cut, whole.dropped) == (0, 0)
+    longest = len(whole.rows[0].input_ids)
+    cut = encode_rows(chat, rows, longest)
+    assert (cut.cut, cut.dropped) == (1, 0)
+    assert len(cut.rows[1].input_ids) == longest
+    with pytest.raises(ConfigError, match="raise max_length"):
+        encode_rows(chat, rows, 10)
