@@ -214,6 +214,9 @@ def test_tables_in_other_words(
         (["--tables", "t", "--questions", "q"], "give one of"),
         (["--tables", "t", "--dry-run"], "tables alone cost nothing"),
         (["--tables", "t", "--budget", "3"], "--model"),
+        (["--questions", "q", "--budget", "inf"], "--budget inf: write a finite number"),
+        (["--questions", "q", "--temperature", "inf"], "--temperature inf"),
+        (["--questions", "q", "--timeout", "inf"], "--timeout inf"),
         (["--questions", "q", "--corpus", "c", "--model", "m", "--base-url", "u"], "give one of"),
     ],
 )

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Annotated, cast, get_args
+from typing import Annotated, get_args
 
 import typer
 from rich.console import Console
@@ -27,8 +26,6 @@ from astra.arenas.tables.profile import profile
 from astra.arenas.tables.profile_describe import describe
 from astra.arenas.tables.schema import Schema, TablesOptions
 from astra.arenas.tables.source import (
-    PAPER_LANGUAGES,
-    PAPER_SHARES,
     SourceOptions,
     TableSource,
     fingerprint,
@@ -44,16 +41,24 @@ from astra.cli.arenas_make_model import (
     read_material,
     spent,
 )
+from astra.cli.arenas_make_options import (
+    as_hops,
+    as_languages,
+    as_scenarios,
+    check_finite,
+    check_tables_options,
+    open_embedder,
+    teacher_options,
+)
 from astra.cli.console import err, out, plain, print_json
 from astra.cli.options import AsJson, Level, SandboxLevel
 from astra.errors import ConfigError
-from astra.models.embed_tfidf import TfidfEmbedder
 from astra.ports import Embedder
 from astra.sandbox import open_sandbox
 from astra.stage import StageReport
 from astra.store import Failure, RunFolder
 from astra.teacher.cost import Estimate
-from astra.types import Json, Language, Scenario
+from astra.types import Json, Language
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,7 +234,15 @@ def make_command(
       astra arenas make --corpus notes/ --hops 3:5 --model NAME --base-url URL --out runs/notes
       astra arenas make --tables data/ --paraphrase --model NAME --base-url URL --out runs/words
     """
-    teacher = _teacher(
+    check_finite(
+        {
+            "test-share": test_share,
+            "temperature": temperature,
+            "timeout": timeout,
+            "budget": budget,
+        }
+    )
+    teacher = teacher_options(
         model,
         base_url,
         api_key_env=api_key_env,
@@ -243,7 +256,7 @@ def make_command(
         prompts=prompts,
     )
     mix = MixOptions(distractors, per_band, seed)
-    embedder = _embedder(embed_model, embed_base_url, embed_api_key_env)
+    embedder = open_embedder(embed_model, embed_base_url, embed_api_key_env)
     if not tables:
         if teacher is None or paraphrase:
             raise ConfigError(
@@ -254,7 +267,7 @@ def make_command(
         wanted = count or (len(material) if questions else 100)
         line = LineOptions(
             count=wanted,
-            decompose=DecomposeOptions(_hops(hops), _scenarios(scenarios), seed),
+            decompose=DecomposeOptions(as_hops(hops), as_scenarios(scenarios), seed),
             judges=judges,
             threshold=Threshold.parse(threshold),
             tries=tries,
@@ -262,7 +275,7 @@ def make_command(
             mix=mix,
             concurrency=concurrency,
         )
-        spoken = list(_languages(languages or ",".join(get_args(Language))))
+        spoken = list(as_languages(languages or ",".join(get_args(Language))))
         if dry:
             print_estimate(dry_run(material, spoken, line, teacher), as_json=as_json)
             return
@@ -280,14 +293,14 @@ def make_command(
         if made.arenas < (wanted if count else 1):
             raise typer.Exit(1)
         return
-    _check_tables_options(questions, corpus, domains, teacher, paraphrase=paraphrase, dry=dry)
+    check_tables_options(questions, corpus, domains, teacher, paraphrase=paraphrase, dry=dry)
     job = Job(
         tables=tables,
         options=read_options(tables_config, alone=False) if tables_config else TablesOptions(),
         source=SourceOptions(
-            hops=_hops(hops),
-            languages=_languages(languages or "en"),
-            scenarios=_scenarios(scenarios),
+            hops=as_hops(hops),
+            languages=as_languages(languages or "en"),
+            scenarios=as_scenarios(scenarios),
             test_share=test_share,
             seed=seed,
             max_rows=max_rows,
@@ -456,116 +469,3 @@ def _an_error(out_folder: Path, stage: str) -> str:
     rows = RunFolder.open(out_folder).rows(f"{stage}.failed", Failure)
     broken = [row for row in rows if row.kind == "error"][-1:]
     return f"e.g. {broken[0].type}: {broken[0].message}" if broken else "tried again since"
-
-
-# --- reading options -------------------------------------------------------------------------
-
-
-def _teacher(
-    model: str | None,
-    base_url: str | None,
-    *,
-    api_key_env: str | None,
-    seed: int,
-    temperature: float | None,
-    max_tokens: int | None,
-    timeout: float,
-    prices: Path | None,
-    budget: float | None,
-    cache: bool,
-    prompts: Path | None,
-) -> TeacherOptions | None:
-    if model is None and base_url is None:
-        if api_key_env or budget is not None or prompts:
-            raise ConfigError("--api-key-env, --budget and --prompts are of a teacher: add --model")
-        return None
-    if model is None or base_url is None:
-        raise ConfigError("--model and --base-url go together: give both, or neither")
-    return TeacherOptions(
-        model=model,
-        base_url=base_url,
-        api_key_env=api_key_env,
-        seed=seed,
-        temperature=temperature,
-        max_tokens=max_tokens,
-        timeout=timeout,
-        prices=prices,
-        budget=budget,
-        cache=cache,
-        prompts=prompts,
-    )
-
-
-def _check_tables_options(
-    questions: Path | None,
-    corpus: Path | None,
-    domains: Path | None,
-    teacher: TeacherOptions | None,
-    *,
-    paraphrase: bool,
-    dry: bool,
-) -> None:
-    """Nothing that is asked for beside tables is left undone without a word."""
-    if questions or corpus or domains:
-        raise ConfigError("give one of --tables, --questions, --corpus and --domains")
-    if paraphrase and teacher is None:
-        raise ConfigError("--paraphrase needs a teacher: add --model and --base-url")
-    if teacher is not None and not paraphrase:
-        raise ConfigError("tables need no teacher: add --paraphrase, or leave --model out")
-    if dry and teacher is None:
-        raise ConfigError("--dry-run is for what a teacher costs: tables alone cost nothing")
-
-
-def _hops(text: str) -> tuple[int, int]:
-    low, _, high = text.partition(":")
-    try:
-        return int(low), int(high or low)
-    except ValueError:
-        raise ConfigError(f"--hops {text!r}: write least:most, as in 1:5") from None
-
-
-def _shares(text: str, option: str, known: Sequence[str]) -> dict[str, float]:
-    """name=share pairs; a name alone has share 1."""
-    shares: dict[str, float] = {}
-    for part in filter(None, (piece.strip() for piece in text.split(","))):
-        name, _, share = part.partition("=")
-        if name not in known:
-            raise ConfigError(f"{option} {name!r}: choose among {', '.join(known)}")
-        try:
-            shares[name] = float(share or 1)
-        except ValueError:
-            raise ConfigError(f"{option} {part!r}: a share is a number, as in 0.5") from None
-        if not 0 <= shares[name] < float("inf"):
-            raise ConfigError(f"{option} {part!r}: a share is not negative")
-    if not any(shares.values()):
-        raise ConfigError(f"{option} {text!r}: name at least one with a share above 0")
-    return shares
-
-
-def _languages(text: str) -> dict[Language, float]:
-    shares = cast(dict[Language, float], _shares(text, "--languages", get_args(Language)))
-    if set(shares) == set(PAPER_LANGUAGES) and "=" not in text:
-        return dict(PAPER_LANGUAGES)
-    return {language: share for language, share in shares.items() if share > 0}
-
-
-def _scenarios(text: str | None) -> dict[Scenario, float]:
-    if text is None:
-        return dict(PAPER_SHARES)
-    shares = _shares(text, "--scenarios", [scenario.value for scenario in Scenario])
-    return {Scenario(name): share for name, share in shares.items()}
-
-
-def _embedder(model: str | None, base_url: str | None, key_env: str | None) -> Embedder:
-    if model is None and base_url is None:
-        return TfidfEmbedder()
-    if model is None or base_url is None:
-        raise ConfigError("--embed-model and --embed-base-url go together: give both, or neither")
-    key = None
-    if key_env is not None:
-        key = os.environ.get(key_env)
-        if key is None:
-            raise ConfigError(f"--embed-api-key-env: no environment variable {key_env!r} is set")
-    from astra.models.embed_openai import OpenAIEmbedder  # late: a second, for few users
-
-    return OpenAIEmbedder(model, base_url, key)

@@ -72,7 +72,9 @@ class LazyGroup(TyperGroup):
 
 class ArenasGroup(LazyGroup):
     verbs = {
-        "make": Verb("astra.cli.arenas_make", "Make certified arenas from tables."),
+        "make": Verb(
+            "astra.cli.arenas_make", "Make certified arenas from tables or with a teacher."
+        ),
         "certify": Verb("astra.cli.arenas_certify", "Certify again, from the files alone."),
         "show": Verb("astra.cli.arenas_show", "Show one arena with all its parts."),
         "play": Verb("astra.cli.arenas_play", "Play an arena yourself."),
