@@ -8,15 +8,30 @@ from astra.teacher import chains as c
 from astra.teacher import emulation as e
 from astra.teacher import judging as j
 from astra.teacher import tasks as t
+from astra.teacher.tools import DomainIn, ToolSummary
 from astra.types import Language, Record, ToolDocument
 
 
 def fields(language: Language, text: str) -> dict[type[Record], dict[str, Any]]:
     """By record of input: its fields, its free text `text`. Each module of prompts adds its own."""
     return {
+        **tools(language, text),
         **chains(language, text),
         **emulation(language, text),
         **judging(language, text),
+    }
+
+
+def tools(language: Language, text: str) -> dict[type[Record], dict[str, Any]]:
+    """The input of collecting tools."""
+    return {
+        DomainIn: {
+            "language": language,
+            "name": "notes",
+            "description": text,
+            "tools": (ToolSummary(name="create_note", description=text),),
+            "total": 1,
+        }
     }
 
 

@@ -31,7 +31,6 @@ from astra.arenas.tables.source import (
     fingerprint,
 )
 from astra.cli.arenas_make_model import (
-    TeacherOptions,
     dry_run,
     dry_run_paraphrase,
     make_tables_paraphrased,
@@ -52,6 +51,7 @@ from astra.cli.arenas_make_options import (
 )
 from astra.cli.console import err, out, plain, print_json
 from astra.cli.options import AsJson, Level, SandboxLevel
+from astra.cli.teacher_options import TeacherOptions
 from astra.errors import ConfigError
 from astra.ports import Embedder
 from astra.sandbox import open_sandbox

@@ -93,6 +93,13 @@ class TeacherGroup(LazyGroup):
     }
 
 
+class ToolsGroup(LazyGroup):
+    verbs = {
+        "collect": Verb("astra.cli.tools_collect", "Collect tools of servers and documents."),
+        "show": Verb("astra.cli.tools_show", "Show servers and tools; what was left out."),
+    }
+
+
 class TrajectoriesGroup(LazyGroup):
     verbs = {
         "make": Verb("astra.cli.trajectories_make", "Make tasks, roll them out, judge."),
@@ -150,6 +157,8 @@ arenas = typer.Typer(cls=ArenasGroup, no_args_is_help=True, **_OPTIONS)
 app.add_typer(arenas, name="arenas")
 teacher = typer.Typer(cls=TeacherGroup, no_args_is_help=True, **_OPTIONS)
 app.add_typer(teacher, name="teacher")
+tools = typer.Typer(cls=ToolsGroup, no_args_is_help=True, **_OPTIONS)
+app.add_typer(tools, name="tools")
 trajectories = typer.Typer(cls=TrajectoriesGroup, no_args_is_help=True, **_OPTIONS)
 app.add_typer(trajectories, name="trajectories")
 problems = typer.Typer(cls=ProblemsGroup, no_args_is_help=True, **_OPTIONS)
@@ -213,6 +222,17 @@ def teacher_root() -> None:
     \b
     Examples:
       astra teacher serve --port 8010
+    """
+
+
+@tools.callback()
+def tools_root() -> None:
+    """Tools: collected from MCP servers, OpenAPI documents and lists of functions.
+
+    \b
+    Examples:
+      astra tools collect mcp.json openapi.yaml --out runs/tools
+      astra tools show runs/tools
     """
 
 

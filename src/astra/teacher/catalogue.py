@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from astra.teacher import arenas, chains, emulation, judging, tasks
+from astra.teacher import arenas, chains, emulation, judging, tasks, tools
 from astra.teacher.prompt import Prompt
 from astra.types import Record
 
 ALL: tuple[Prompt[Record, Record], ...] = (
     *arenas.ALL,
+    *tools.ALL,
     *chains.ALL,
     *tasks.ALL,
     *emulation.ALL,

@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from astra.trajectories.rules import chains, emulation, judging, tasks
+from astra.trajectories.rules import chains, domain, emulation, judging, tasks
 from astra.trajectories.rules.wrong import Defects, Spoiler
 from astra.types import Record
 
@@ -15,6 +15,7 @@ Rule = Callable[[Any, random.Random], Record]
 for what can't be answered."""
 
 RULES: Mapping[str, Rule] = {
+    **domain.RULES,
     **chains.RULES,
     **tasks.RULES,
     **emulation.RULES,
@@ -22,6 +23,7 @@ RULES: Mapping[str, Rule] = {
 }
 """Prompt -> its rule. Each module adds one line here."""
 DEFECTS: Defects = {
+    **domain.DEFECTS,
     **chains.DEFECTS,
     **tasks.DEFECTS,
     **judging.DEFECTS,

@@ -1,0 +1,208 @@
+"""Entries of `mcpServers` files: how a server is started or reached.
+
+An entry holds keys. It stays in memory: what is stored of a server names the file and the entry,
+and `Entry.hide` takes the keys out of whatever a server says. What that does not guarantee: a
+server can send a key back in another spelling.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+from urllib.parse import parse_qsl, urlsplit
+
+from astra.errors import ConfigError
+from astra.types import Json
+
+LARGEST = 2**22
+"""Bytes of an `mcpServers` file."""
+HIDDEN = "[hidden]"
+
+_SECTIONS = ("mcpServers", "servers")
+_VARIABLE = re.compile(r"\$\{[^}]+\}")
+_SECRET = re.compile(r"key|token|secret|passw|credential|auth|cookie", re.I)
+_SHORTEST = 4
+"""Characters of the shortest value of a secret name that is hidden; shorter ones stand in words."""
+_TRANSPORTS: dict[str, Literal["http", "sse"]] = {
+    "http": "http",
+    "streamable-http": "http",
+    "streamableHttp": "http",
+    "streamable_http": "http",
+    "sse": "sse",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One server of an `mcpServers` file."""
+
+    name: str
+    kind: Literal["stdio", "http", "sse"]
+    """Started by us and spoken to through pipes; reached by streamable HTTP; by the older SSE."""
+    command: str = ""
+    args: tuple[str, ...] = field(default=(), repr=False)
+    env: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
+    cwd: str | None = None
+    """Working folder; None: a fresh one."""
+    url: str = field(default="", repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
+    description: str = ""
+    domain: str = ""
+
+    def hide(self, value: Json) -> Json:
+        """The value with this entry's keys cut out of its texts, keys of objects included."""
+        secrets = self._secrets()
+        return _hidden(value, secrets) if secrets else value
+
+    def _secrets(self) -> list[str]:
+        """Longest first, so that no half of one is left over."""
+        named = [*self.env.items(), *self.headers.items(), *_named_arguments(self.args)]
+        parts = urlsplit(self.url)
+        named += parse_qsl(parts.query)
+        found = {value for name, value in named if _is_secret(name, value)}
+        found |= {word for value in found for word in value.split() if len(word) >= 12}
+        found |= {p for p in map(_password, [self.url, *self.env.values(), *self.args]) if p}
+        return sorted(found, key=len, reverse=True)
+
+
+def _is_secret(name: str, value: str) -> bool:
+    if _SECRET.search(name):
+        return len(value) >= _SHORTEST
+    mixed = any(c.isdigit() for c in value) and any(c.isalpha() for c in value)
+    return len(value) >= 16 and mixed and not re.search(r"[\s/\\]", value)
+
+
+def _named_arguments(args: tuple[str, ...]) -> list[tuple[str, str]]:
+    """`--name=value` and `--name value` as pairs."""
+    pairs = [(name, value) for name, mark, value in (a.partition("=") for a in args) if mark]
+    return pairs + [(a, b) for a, b in itertools.pairwise(args) if a.startswith("-")]
+
+
+def _password(text: str) -> str | None:
+    try:
+        return urlsplit(text).password
+    except ValueError:
+        return None
+
+
+def _hidden(value: Json, secrets: list[str]) -> Json:
+    if isinstance(value, str):
+        for secret in secrets:
+            value = value.replace(secret, HIDDEN)
+        return value
+    if isinstance(value, list):
+        return [_hidden(item, secrets) for item in value]
+    if isinstance(value, dict):
+        return {_hidden(name, secrets): _hidden(item, secrets) for name, item in value.items()}
+    return value
+
+
+# --- reading ----------------------------------------------------------------------------------
+
+
+def section(value: Json) -> Mapping[str, Json] | None:
+    """The entries of a parsed file by name, unchecked; None: it is no `mcpServers` file."""
+    if not isinstance(value, dict):
+        return None
+    for name in _SECTIONS:
+        entries = value.get(name)
+        if isinstance(entries, dict) and all(map(_is_entry, entries.values())):
+            return entries
+    return None
+
+
+def _is_entry(value: Json) -> bool:
+    return isinstance(value, dict) and ("command" in value or "url" in value)
+
+
+def read_entry(file: Path, name: str) -> Entry:
+    """One entry of a file; ConfigError when the file or the entry can't be used."""
+    try:
+        with file.open("rb") as opened:
+            content = opened.read(LARGEST + 1)
+    except OSError as error:
+        raise ConfigError(f"can't read {str(file)!r}: {error.strerror}") from error
+    if len(content) > LARGEST:
+        raise ConfigError(f"{str(file)!r} is over {LARGEST} bytes: this is no mcpServers file")
+    try:
+        entries = section(json.loads(content))
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"{str(file)!r} is no JSON ({error}): mend it") from error
+    if entries is None or name not in entries:
+        raise ConfigError(f"{str(file)!r} has no mcpServers entry {name!r}: put it back")
+    return parse_entry(name, entries[name])
+
+
+def parse_entry(name: str, value: Json) -> Entry:
+    """An entry as it stands in a file. ConfigError says what is wrong, and shows no values."""
+    if not isinstance(value, dict):
+        raise ConfigError(f"entry {name!r} is no object: give command and args, or url")
+    if value.get("disabled") is True:
+        raise ConfigError(f"entry {name!r} is disabled: take `disabled` out")
+    kind = _kind(name, value)
+    return Entry(
+        name=name,
+        kind=kind,
+        command=_text(name, value, "command") if kind == "stdio" else "",
+        args=_list(name, value, "args"),
+        env=_texts(name, value, "env"),
+        cwd=_text(name, value, "cwd") or None,
+        url=_text(name, value, "url") if kind != "stdio" else "",
+        headers=_texts(name, value, "headers"),
+        description=_text(name, value, "description"),
+        domain=_text(name, value, "domain"),
+    )
+
+
+def _kind(name: str, value: Mapping[str, Json]) -> Literal["stdio", "http", "sse"]:
+    said = value.get("type") or value.get("transport")
+    if "command" in value:
+        if said not in (None, "stdio"):
+            raise ConfigError(f"entry {name!r} has a command and the type {said!r}: keep one")
+        return "stdio"
+    url = value.get("url")
+    if not isinstance(url, str) or urlsplit(url).scheme not in ("http", "https"):
+        raise ConfigError(f"entry {name!r} has neither a command nor an http(s) url: add one")
+    if said is None:
+        return "sse" if urlsplit(url).path.rstrip("/").endswith("/sse") else "http"
+    if said not in _TRANSPORTS:
+        raise ConfigError(f"entry {name!r} has the type {said!r}: write http or sse")
+    return _TRANSPORTS[said]
+
+
+def _text(name: str, value: Mapping[str, Json], key: str) -> str:
+    found = value.get(key, "")
+    if not isinstance(found, str) or "\0" in found:
+        raise ConfigError(f"entry {name!r}: {key} is no text")
+    return _plain(name, key, found)
+
+
+def _plain(name: str, key: str, text: str) -> str:
+    if match := _VARIABLE.search(text):
+        raise ConfigError(
+            f"entry {name!r}: {key} names the variable {match[0]!r}: write its value, "
+            "for servers see nothing of our environment"
+        )
+    return text
+
+
+def _list(name: str, value: Mapping[str, Json], key: str) -> tuple[str, ...]:
+    found = value.get(key, [])
+    if not isinstance(found, list):
+        raise ConfigError(f"entry {name!r}: {key} is no list of texts")
+    return tuple(_text(name, {key: item}, key) for item in found)
+
+
+def _texts(name: str, value: Mapping[str, Json], key: str) -> dict[str, str]:
+    found = value.get(key) or {}
+    if not isinstance(found, dict):
+        raise ConfigError(f"entry {name!r}: {key} is no object of texts")
+    return {
+        k: _text(name, {key: str(v) if isinstance(v, int | float) else v}, key)
+        for k, v in found.items()
+    }

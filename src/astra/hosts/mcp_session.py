@@ -1,0 +1,299 @@
+"""One session with an MCP server, by whichever transport its entry names.
+
+The SDK's client must be left in the task that entered it, and calls come from many; so a task of
+the session's own holds it open. All that can go wrong with a server ends as one of two errors:
+`HostError` when it can't be reached or is gone, `Refused` when it answers that it won't.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import tempfile
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import httpx2
+import mcp_types as wire
+from mcp.client import Client
+from mcp.client._transport import TransportStreams
+from mcp.client.sse import sse_client
+from mcp.client.streamable_http import streamable_http_client
+from mcp.shared.exceptions import MCPError
+from pydantic import BaseModel, ValidationError
+
+from astra.errors import AstraError, HostError
+from astra.hosts.mcp_entries import Entry
+from astra.hosts.mcp_stdio import MESSAGE_BYTES, Process, stdio_transport
+from astra.types import Json
+
+MOST_PAGES = 1000
+"""Pages of a tool list that are asked for."""
+
+# What a server sends is its affair, and is told in the errors; the SDK would log all of it.
+logging.getLogger("mcp").addHandler(logging.NullHandler())
+logging.getLogger("client").addHandler(logging.NullHandler())
+_TRANSPORT = (
+    *("Connection closed", "SSE stream ", "Server returned an error response"),
+    *("Session terminated", "Not Found"),
+)
+"""What the SDK says in the server's stead when the connection fails below the protocol; its codes
+are also those of servers' own errors."""
+
+_R = TypeVar("_R", bound=BaseModel)
+
+
+@dataclass(frozen=True, slots=True)
+class SessionOptions:
+    """Bounds of a session."""
+
+    connect_seconds: float = 60.0
+    """Time to start and greet; the first start of a package may download it."""
+    call_seconds: float = 60.0
+    """Time for one answer."""
+    message_bytes: int = MESSAGE_BYTES
+    confined: bool = True
+    """Whether a process is kept from files that are not its own; see `confine`."""
+
+
+class Refused(AstraError):
+    """The server answered with an error in place of a result, or with something that is none."""
+
+
+class Gone(HostError):
+    """The server's process or connection ended, or never answered."""
+
+
+class McpSession:
+    """An open session; an async context. `list_changed` tells of a changed tool list."""
+
+    def __init__(self, entry: Entry, options: SessionOptions = SessionOptions()) -> None:
+        self.entry = entry
+        self.list_changed = False
+        self.alive = False
+        self._options = options
+        self._process = Process()
+        self._ready: asyncio.Future[Client] | None = None
+        self._leave = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        """Start or reach the server. Raises HostError with what it said last, keys taken out."""
+        loop = asyncio.get_running_loop()
+        self._ready = loop.create_future()
+        self._task = asyncio.create_task(self._hold(self._ready))
+        try:
+            async with asyncio.timeout(self._options.connect_seconds):
+                self._client = await asyncio.shield(self._ready)
+        except TimeoutError:
+            await self._end()
+            raise self._gone(f"no greeting within {self._options.connect_seconds:g} s") from None
+        except asyncio.CancelledError:
+            await self._end()
+            raise
+        self.alive = True
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._end()
+
+    async def _end(self) -> None:
+        self.alive = False
+        self._leave.set()
+        assert self._task is not None and self._ready is not None
+        if not self._ready.done():
+            self._ready.cancel()
+            self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _hold(self, ready: asyncio.Future[Client]) -> None:
+        """Enter the client, wait until it is to be left, and leave it, all in one task."""
+        try:
+            async with self._transport() as streams:
+                client = Client(
+                    _given(streams),
+                    read_timeout_seconds=self._options.call_seconds,
+                    message_handler=self._on_message,
+                    cache=None,
+                )
+                async with client:
+                    ready.set_result(client)
+                    await self._leave.wait()
+        except Exception as error:  # noqa: BLE001 - told to whoever waits for the session
+            if not ready.done():
+                ready.set_exception(self._gone(f"it can't be spoken to: {_first(error)}"))
+        finally:
+            self.alive = False
+
+    @asynccontextmanager
+    async def _transport(self) -> AsyncGenerator[TransportStreams]:
+        entry, options = self.entry, self._options
+        async with contextlib.AsyncExitStack() as stack:
+            if entry.kind == "stdio":
+                # Servers leave files behind that can't be removed, e.g. of another user.
+                folder = stack.enter_context(
+                    tempfile.TemporaryDirectory(prefix="astra-mcp-", ignore_cleanup_errors=True)
+                )
+                transport = stdio_transport(
+                    entry,
+                    Path(folder),
+                    self._process,
+                    message_bytes=options.message_bytes,
+                    confined=options.confined,
+                )
+            elif entry.kind == "sse":
+                transport = sse_client(
+                    entry.url,
+                    headers=dict(entry.headers),
+                    httpx_client_factory=_factory(options),
+                )
+            else:
+                http = await stack.enter_async_context(_http_client(entry, options))
+                transport = streamable_http_client(
+                    entry.url, http_client=http, max_sse_event_size=options.message_bytes
+                )
+            yield await stack.enter_async_context(transport)
+
+    async def _on_message(self, message: object) -> None:
+        if isinstance(message, wire.ToolListChangedNotification):
+            self.list_changed = True
+
+    # --- requests --------------------------------------------------------------------------
+
+    @property
+    def title(self) -> str:
+        """What the server calls itself; "" when it does not say."""
+        info = self._client.server_info
+        return "" if info is None else info.title or info.name
+
+    @property
+    def instructions(self) -> str:
+        return self._client.instructions or ""
+
+    async def list_tools(self, *, most: int) -> list[wire.Tool]:
+        """All pages of the tool list. Refused when there are more than `most`, or pages no end."""
+        tools: list[wire.Tool] = []
+        cursor: str | None = None
+        for _ in range(MOST_PAGES):
+            request = wire.ListToolsRequest(params=wire.PaginatedRequestParams(cursor=cursor))
+            page = await self._ask(request, wire.ListToolsResult)
+            tools += page.tools
+            if len(tools) > most:
+                raise Refused(f"over {most} tools")
+            if not page.next_cursor or page.next_cursor == cursor:
+                return tools
+            cursor = page.next_cursor
+        raise Refused(f"the tool list has over {MOST_PAGES} pages")
+
+    async def call_tool(self, name: str, arguments: dict[str, Json]) -> wire.CallToolResult:
+        """One call. Raises TimeoutError, `Gone` or `Refused`."""
+        params = wire.CallToolRequestParams(name=name, arguments=arguments)
+        return await self._ask(wire.CallToolRequest(params=params), wire.CallToolResult)
+
+    async def _ask(self, request: Any, wanted: type[_R]) -> _R:
+        """Ask past the client's own `call_tool`, which would compile the server's schemas."""
+        if not self.alive:
+            raise self._gone("it is gone")
+        try:
+            return await self._client.session.send_request(request, wanted)
+        except MCPError as error:
+            if error.code == wire.REQUEST_TIMEOUT:
+                raise TimeoutError(f"no answer within {self._options.call_seconds:g} s") from error
+            if error.message.startswith(_TRANSPORT):
+                self.alive = False
+                raise self._gone("it ended during the request") from error
+            raise Refused(self.entry.hide(f"{error.message} (code {error.code})")) from error
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            where = ".".join(map(str, first["loc"]))
+            raise Refused(f"its answer is none: {where}: {first['msg']}") from error
+
+    def _gone(self, what: str) -> Gone:
+        said = self._process.said()
+        text = f"server {self.entry.name!r}: {what}" + (f" ({said})" if said else "")
+        return Gone(self.entry.hide(text))
+
+
+@asynccontextmanager
+async def _given(streams: TransportStreams) -> AsyncGenerator[TransportStreams]:
+    """Streams that are open already, as the SDK wants to be given a transport."""
+    yield streams
+
+
+def _first(error: BaseException) -> str:
+    """The first cause in a group of errors."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return f"{type(error).__name__}: {error}"
+
+
+# --- HTTP -------------------------------------------------------------------------------------
+
+
+class _Bounded(httpx2.AsyncByteStream):
+    """A body that ends with an error when it is over the bound."""
+
+    def __init__(self, stream: httpx2.AsyncByteStream, most: int) -> None:
+        self._stream = stream
+        self._most = most
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        seen = 0
+        async for part in self._stream:
+            seen += len(part)
+            if seen > self._most:
+                raise httpx2.StreamError(f"a reply of over {self._most} bytes")
+            yield part
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+
+class _BoundedTransport(httpx2.AsyncHTTPTransport):
+    """Bounds bodies that are read whole; streams of events are bounded event by event."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__()
+        self._most = most
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        response = await super().handle_async_request(request)
+        if "text/event-stream" not in response.headers.get("content-type", ""):
+            assert isinstance(response.stream, httpx2.AsyncByteStream)
+            response.stream = _Bounded(response.stream, self._most)
+        return response
+
+
+def _http_client(entry: Entry, options: SessionOptions) -> httpx2.AsyncClient:
+    # The proxy and the key files of our environment are none of the server's business.
+    return httpx2.AsyncClient(
+        headers=dict(entry.headers),
+        timeout=httpx2.Timeout(options.connect_seconds, read=options.call_seconds),
+        transport=_BoundedTransport(options.message_bytes),
+        trust_env=False,
+    )
+
+
+def _factory(options: SessionOptions) -> Any:
+    """A maker of such clients for the SSE transport, which passes its own headers."""
+
+    def make(headers: Any = None, timeout: Any = None, auth: Any = None) -> httpx2.AsyncClient:
+        return httpx2.AsyncClient(
+            headers=headers,
+            timeout=timeout,
+            auth=auth,
+            transport=_BoundedTransport(options.message_bytes),
+            trust_env=False,
+        )
+
+    return make

@@ -1,0 +1,1 @@
+"""From MCP servers, OpenAPI documents and lists of functions to `Server` rows (spec 1.1)."""

@@ -1,0 +1,254 @@
+"""From a server as its source has it to a `Server` row: names, descriptions, schemas, the filter.
+
+The filter is the paper's: at least so many tools, descriptions that say what the tools do, every
+schema converts (spec 1.1).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from astra.errors import Rejected
+from astra.trajectories.collect.duplicates import SeenTools
+from astra.trajectories.collect.raw import Broken, RawServer, RawTool, ToolNote
+from astra.trajectories.collect.schemas import Converted, accepts, any_schema, parameters
+from astra.trajectories.records import CollectedTool, Server
+from astra.types import Json, Language, ToolDocument, canonical_json, content_hash
+
+LONGEST_DESCRIPTION = 4000
+LONGEST_ORIGINAL = 500
+SERVER_CHARACTERS = 16_000_000
+"""Longest server, as canonical JSON: a row must fit into a run folder and be read at once."""
+
+_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_-]{0,63}")
+_LONGEST_NAME = 64
+_INVISIBLE = re.compile(
+    "[\u00ad\u061c\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e0fff]"
+)
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+_ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+_CHINESE = re.compile("[\u3400-\u9fff]")
+_WORD = re.compile(r"\w+")
+# Text that speaks to the model that reads it, not of the tool.
+_INJECTION = re.compile(
+    r"(ignore|disregard|forget)\s+(all\s+|any\s+)?(of\s+)?(the\s+|your\s+)?(previous|prior|above|earlier)"
+    r"|<\s*/?\s*(important|system|secret|instructions?)\s*>|<\|[a-z_]+\|>|\[/?INST\]"
+    r"|(do\s+not|don't|never)\s+(tell|inform|mention\s+(this|it)\s+to|let)\s+the\s+user"
+    r"|(reveal|print|send|exfiltrate)\b.{0,40}\b(system\s+prompt|ssh\s+key|id_rsa|credentials)"
+    r"|忽略(之前|以上|上述|前面)的?(所有)?(指令|指示|说明)|不要告诉用户",
+    re.I,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """What is kept."""
+
+    min_tools: int = 3
+    partial: bool = False
+    """True: tools that fail are left out, and the server is kept with those that remain. False,
+    as in the paper: one tool that fails sets its server aside."""
+
+
+class Normalised(NamedTuple):
+    """A server row, and what became of tools that are not as their source has them."""
+
+    server: Server
+    notes: tuple[ToolNote, ...]
+
+
+def normalise(raw: RawServer, keep: Filter) -> Normalised:
+    """The row of a server; Rejected with the check that it, or one of its tools, failed."""
+    made = _tools(raw.tools, keep)
+    if len(made.tools) < keep.min_tools:
+        left = f", {made.left_out} left out" if made.left_out else ""
+        raise Rejected("min_tools", f"{len(made.tools)} tools{left}; the least is {keep.min_tools}")
+    server = with_id(
+        Server(
+            id="",
+            name=clean(raw.name, 200) or "unnamed",
+            description=clean(raw.description, LONGEST_DESCRIPTION),
+            domain=clean(raw.domain, 100),
+            language=language(made.tools),
+            source=raw.source,
+            tools=made.tools,
+            connection=raw.connection,
+        )
+    )
+    if (size := len(server.model_dump_json())) > SERVER_CHARACTERS:
+        raise Rejected("size", f"{size} characters of tools; the most is {SERVER_CHARACTERS}")
+    notes = (note.model_copy(update={"server": server.id}) for note in made.notes)
+    return Normalised(server, tuple(notes))
+
+
+def with_id(server: Server) -> Server:
+    """The server under the hash of its content."""
+    content = server.model_dump(mode="json", exclude={"id", "connection"})
+    return server.model_copy(update={"id": content_hash(content)})
+
+
+# --- tools ------------------------------------------------------------------------------------
+
+
+class _Tools(NamedTuple):
+    tools: tuple[CollectedTool, ...]
+    notes: list[ToolNote]
+    left_out: int
+
+
+def _tools(raw: Sequence[RawTool | Broken], keep: Filter) -> _Tools:
+    tools: list[CollectedTool] = []
+    notes: list[ToolNote] = []
+    taken: set[str] = set()
+    originals: set[str] = set()
+    seen = SeenTools()
+    left_out = 0
+    for one in raw:
+        try:
+            if isinstance(one, Broken):
+                raise one.rejected
+            if one.name in originals:
+                raise Rejected("duplicate", "a second tool of that name: it could never be called")
+            tool, said = _tool(one, taken)
+            if (other := seen.repeats(tool.document)) is not None:
+                raise Rejected("duplicate", f"says the same as {other!r}, of the same arguments")
+        except Rejected as rejected:
+            if not keep.partial and rejected.check != "duplicate":
+                reason = f"tool {one.name[:80]!r}: {rejected.reason}"
+                raise Rejected(rejected.check, reason) from rejected
+            left_out += 1
+            notes.append(_note(one.name, False, rejected.check, rejected.reason))
+            continue
+        originals.add(one.name)
+        taken.add(tool.document.name)
+        tools.append(tool)
+        notes += [_note(one.name, True, "changed", text) for text in (*one.notes, *said)]
+    return _Tools(tuple(tools), notes, left_out)
+
+
+def _note(tool: str, kept: bool, check: str, reason: str) -> ToolNote:
+    return ToolNote(
+        server="", tool=clean(tool, 200), kept=kept, check=check, reason=clean(reason, 2000)
+    )
+
+
+def _tool(raw: RawTool, taken: set[str]) -> tuple[CollectedTool, list[str]]:
+    """A tool normalised, and what was changed in it; Rejected."""
+    notes: list[str] = []
+    _check_name(raw.name)
+    description = _description(raw, notes)
+    schema, said = parameters(_cleaned(raw.parameters))
+    notes += said
+    output: Converted | None = None
+    if raw.output_schema not in (None, {}, True):
+        output = any_schema(_cleaned(raw.output_schema))
+        notes += output.notes
+    name = tool_name(raw.name, taken)
+    if name != raw.name:
+        notes.append(f"shown as {name!r}")
+    tool = CollectedTool(
+        document=ToolDocument(name=name, description=description, parameters=schema),
+        original_name=raw.name,
+        output_schema=None if output is None else output.schema,
+        read_only=raw.read_only,
+        examples=_examples(raw, schema, notes),
+    )
+    return tool, notes
+
+
+def _check_name(name: str) -> None:
+    """The original name is kept as it is: a server is called by it."""
+    try:
+        name.encode()
+    except UnicodeEncodeError as error:
+        raise Rejected("name", f"the name {name[:80]!r} holds half a character") from error
+    if len(name) > LONGEST_ORIGINAL:
+        raise Rejected("name", f"a name of {len(name)} characters; the most is {LONGEST_ORIGINAL}")
+
+
+def _description(raw: RawTool, notes: list[str]) -> str:
+    text = clean(raw.description, LONGEST_DESCRIPTION)
+    if len(raw.description) > LONGEST_DESCRIPTION:
+        notes.append(f"the description was cut at {LONGEST_DESCRIPTION} characters")
+    if not says_something(raw.name, text):
+        raise Rejected("description", f"{text[:80]!r} does not say what the tool does")
+    if found := _INJECTION.search(f"{text}\n{canonical_json(_cleaned(raw.parameters))}"):
+        raise Rejected("injection", f"speaks to the model, not of the tool: {found[0][:80]!r}")
+    return text
+
+
+def says_something(name: str, description: str) -> bool:
+    """Whether a description says more than the name: two more words, or four Chinese characters."""
+    words = {word.casefold() for word in _WORD.findall(description)}
+    known = {word.casefold() for word in re.findall(r"[A-Za-z][a-z]*|\d+", name)}
+    new = {word for word in words - known - {name.casefold()} if len(word) > 1}
+    return len(new) >= 2 or len(_CHINESE.findall(description)) >= 4
+
+
+def _examples(raw: RawTool, schema: Json, notes: list[str]) -> tuple[dict[str, Json], ...]:
+    kept: list[dict[str, Json]] = []
+    for example in raw.examples:
+        example = _cleaned(example)
+        if not isinstance(example, dict) or not accepts(schema, example):
+            notes.append(f"an example is left out: {canonical_json(example):.100} does not fit")
+        elif example not in kept:
+            kept.append(example)
+    return tuple(kept)
+
+
+def tool_name(original: str, taken: set[str]) -> str:
+    """A valid identifier that is not taken: the original wherever it is one."""
+    name = re.sub(r"[^a-zA-Z0-9_-]+", "_", unicodedata.normalize("NFKD", original)).strip("_")
+    name = re.sub(r"__+", "_", name) if name != original else name
+    digest = hashlib.sha256(original.encode("utf-8", "replace")).hexdigest()[:8]
+    if not re.search("[a-zA-Z]", name):
+        name = f"tool_{name}_{digest}" if name else f"tool_{digest}"
+    elif not re.match("[a-zA-Z_]", name):
+        name = f"tool_{name}"
+    if len(name) > _LONGEST_NAME:
+        name = f"{name[: _LONGEST_NAME - 9]}_{digest}"
+    unique, number = name, 2
+    while unique in taken:
+        unique = f"{name[: _LONGEST_NAME - 5]}_{number}"
+        number += 1
+    assert _NAME.fullmatch(unique), unique
+    return unique
+
+
+# --- text -------------------------------------------------------------------------------------
+
+
+def clean(text: str, longest: int) -> str:
+    """Text as it can be stored and shown: no control, direction or invisible characters."""
+    text = _ESCAPE.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
+    text = _INVISIBLE.sub("", _CONTROL.sub(" ", text))
+    text = re.sub(r"[ \t]+", " ", text)
+    text = re.sub(r" ?\n ?", "\n", text)
+    text = re.sub(r"\n{3,}", "\n\n", text).strip()
+    return text if len(text) <= longest else f"{text[: longest - 1].rstrip()}…"
+
+
+def _cleaned(value: Json) -> Json:
+    """A schema with its descriptions cleaned, and half characters out of all its texts."""
+    if isinstance(value, dict):
+        return {
+            str(name): clean(child, LONGEST_DESCRIPTION)
+            if name in ("description", "title") and isinstance(child, str)
+            else _cleaned(child)
+            for name, child in value.items()
+        }
+    if isinstance(value, list):
+        return [_cleaned(child) for child in value]
+    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
+
+
+def language(tools: Sequence[CollectedTool]) -> Language:
+    """Chinese when a tenth of the descriptions' letters is, else English."""
+    text = "".join(tool.document.description for tool in tools)
+    letters = sum(map(str.isalpha, text))
+    return "zh" if letters and len(_CHINESE.findall(text)) / letters > 0.1 else "en"

@@ -1,0 +1,50 @@
+"""Entries of the servers in `astra.testing`, for tests."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from astra.hosts.confine import available
+from astra.hosts.live import LiveOptions, LiveTool
+from astra.hosts.mcp_entries import Entry, parse_entry
+from astra.hosts.mcp_session import SessionOptions
+from astra.types import ToolDocument
+
+SOURCE = Path(__file__).parents[2] / "src"
+KEY = "sk-very-secret-0123456789"
+SESSION = SessionOptions(connect_seconds=30, call_seconds=20, confined=available())
+QUICK = SessionOptions(connect_seconds=3, call_seconds=1, confined=available())
+
+
+def value(module: str, *args: str, **more: Any) -> dict[str, Any]:
+    """An entry that starts one of our servers."""
+    env = {"PYTHONPATH": str(SOURCE), "API_KEY": KEY}
+    return {
+        "command": "python",
+        "args": ["-m", f"astra.testing.{module}", *args],
+        "env": env,
+        **more,
+    }
+
+
+def entry(module: str, *args: str, **more: Any) -> Entry:
+    return parse_entry(module, value(module, *args, **more))
+
+
+def mcp_file(path: Path, **entries: Any) -> Path:
+    path.write_text(json.dumps({"mcpServers": entries}))
+    return path
+
+
+PATH = {"type": "object", "properties": {"path": {"type": "string"}}}
+
+
+def live_tool(name: str, *, read_only: bool = True, shown: str = "") -> LiveTool:
+    document = ToolDocument(name=shown or name, description=f"Does {name}.", parameters=PATH)
+    return LiveTool(document, name, read_only)
+
+
+def options(session: SessionOptions = SESSION, **more: Any) -> LiveOptions:
+    return LiveOptions(session=session, **more)
