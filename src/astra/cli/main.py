@@ -97,6 +97,7 @@ class ToolsGroup(LazyGroup):
     verbs = {
         "collect": Verb("astra.cli.tools_collect", "Collect tools of servers and documents."),
         "show": Verb("astra.cli.tools_show", "Show servers and tools; what was left out."),
+        "graph": Verb("astra.cli.tools_graph", "Show which tool follows which; draw it."),
     }
 
 
@@ -233,6 +234,7 @@ def tools_root() -> None:
     Examples:
       astra tools collect mcp.json openapi.yaml --out runs/tools
       astra tools show runs/tools
+      astra tools graph runs/traj calendar --out calendar.svg
     """
 
 

@@ -16,6 +16,8 @@ class Proposal(Record):
     key: str
     """Server id and round."""
     server: str
+    name: str
+    """Of the server."""
     pairs: tuple[ProposedChain, ...]
     """Those of known tools and allowed lengths."""
     dropped: tuple[str, ...] = ()

@@ -182,6 +182,7 @@ def proposals_stage(
         return Proposal(
             key=asked.key,
             server=asked.group.servers[0].id,
+            name=asked.group.servers[0].name,
             pairs=tuple(pair for pair, problem in problems if not problem),
             dropped=tuple(problem for _, problem in problems if problem),
         )

@@ -61,7 +61,7 @@ SHARES: Mapping[Axis, float] = {
     Axis.persona: 0.2,
 }
 LEAST_WAVE = 8
-BARREN = 400
+BARREN = 100
 """Items in a row without one that is accepted, after which no more are tried."""
 MOST_ROUNDS = 50
 """Rounds of server-only tasks per server, at most."""

@@ -1,0 +1,265 @@
+"""Tasks: the whole of it by rule, resumed, over HTTP with faults, with teachers that are wrong."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from astra.errors import BudgetExceeded, ConfigError, StoreError
+from astra.models.openai import OpenAIModel, Retries
+from astra.ports import Sampling
+from astra.store import Failure, RunFolder, to_line
+from astra.teacher.catalogue import ALL
+from astra.teacher.model import ModelTeacher
+from astra.teacher.prompt import In, Out, Prompt
+from astra.testing.teacher_faults import Fault, FaultPlan
+from astra.testing.teacher_server import TeacherServer
+from astra.trajectories.augment import variation_problem
+from astra.trajectories.chain_records import Chain
+from astra.trajectories.chains import ChainOptions
+from astra.trajectories.duplicates import NearDuplicates
+from astra.trajectories.personas import read_personas
+from astra.trajectories.pipeline_tasks import TaskOptions, make_tasks
+from astra.trajectories.plans import stands_in
+from astra.trajectories.records import ArgumentSource, Axis, PlannedCall, Task
+from astra.trajectories.rules import TrajectoryRules
+from astra.trajectories.rules.agent import RuleAgent, read_plan
+from astra.trajectories.rules.wrong import TrajectoryWrongness
+from astra.trajectories.tasks import Thresholds
+from astra.trajectories.toolset import ToolSet
+from astra.types import Message
+
+from .services import calendar, notes, shop
+
+SERVERS = {server.id: server for server in (calendar(), shop(), notes())}
+OPTIONS = TaskOptions(count=24)
+
+
+def tools(path: Path) -> RunFolder:
+    folder = RunFolder.create(path / "tools", {})
+    folder.replace("servers.jsonl", [to_line(server) for server in SERVERS.values()])
+    return folder
+
+
+async def made(
+    path: Path, teacher: Any = None, options: TaskOptions = OPTIONS, name: str = "run"
+) -> RunFolder:
+    folder = RunFolder.create(path / name, options.config())
+    await make_tasks(tools(path), folder, teacher or TrajectoryRules(), options)
+    return folder
+
+
+def tasks(folder: RunFolder) -> list[Task]:
+    return list(folder.rows("tasks", Task))
+
+
+def content(folder: RunFolder, name: str = "tasks") -> bytes:
+    return (folder.path / f"{name}.jsonl").read_bytes()
+
+
+def failures(folder: RunFolder, stage: str) -> Counter[str | None]:
+    return Counter(row.check for row in folder.rows(f"{stage}.failed", Failure))
+
+
+async def test_tasks_by_rule(tmp_path: Path) -> None:
+    folder = await made(tmp_path)
+    found = tasks(folder)
+    assert Counter(task.axis for task in found) == OPTIONS.per_axis()
+    assert {task.kind for task in found} == {"chain", "server"}
+    assert {task.language for task in found} == {"en", "zh"}
+    assert len({task.id for task in found}) == len(found)
+    originals = {task.id: task for task in found if task.axis is Axis.original}
+    for task in found:
+        shown = ToolSet([SERVERS[one] for one in task.servers])
+        assert task.plan and all(call.tool in shown for call in task.plan)
+        for call in task.plan:
+            for source in call.arguments.values():
+                assert source.call or stands_in(source.value, task.request)
+        if task.axis is not Axis.original:
+            parent = originals[task.parent or ""]
+            assert (task.plan, task.language) == (parent.plan, parent.language)
+            assert task.request != parent.request
+        assert (task.persona is not None) == (task.axis is Axis.persona)
+        # The agent of the server reads the same plan out of the words alone.
+        assert read_plan([task.request], shown.documents())[0] == task.plan
+    for server in SERVERS:
+        assert (folder.path / f"graph-{server}.graphml").exists()
+
+
+async def test_same_bytes_whatever_the_order_of_answers_and_after_a_stop(tmp_path: Path) -> None:
+    whole = await made(tmp_path)
+
+    class Stops(TrajectoryRules):
+        left = 25
+
+        async def ask(self, prompt: Prompt[In, Out], given: In, *, index: int = 0) -> Out:
+            self.left -= 1
+            if self.left < 0:
+                raise BudgetExceeded("spent")
+            return await super().ask(prompt, given, index=index)
+
+    for _ in range(2):
+        with pytest.raises(BudgetExceeded):
+            await made(tmp_path, Stops(), name="stopped")
+    resumed = await made(tmp_path, name="stopped")
+    one_by_one = await made(
+        tmp_path, options=TaskOptions(count=24, concurrency=1), name="one-by-one"
+    )
+    for name in ("tasks", "chains", "scored"):
+        assert content(whole, name) == content(resumed, name) == content(one_by_one, name)
+
+
+async def test_over_http_with_faults_the_same_tasks(tmp_path: Path) -> None:
+    options = TaskOptions(count=8, chains=ChainOptions(verify="both", rounds=1))
+    direct = await made(tmp_path, options=options)
+    plan = FaultPlan(0.2, kinds=(Fault.server_error, Fault.malformed_json, Fault.empty))
+    with TeacherServer(TrajectoryRules(), faults=plan, prompts=ALL) as server:
+        retries = Retries(6, first_wait=0.01)
+        async with OpenAIModel("rules", server.url, retries=retries) as model:
+            teacher = ModelTeacher(model, sampling=Sampling(seed=0))
+            over_http = await made(tmp_path, teacher, options, name="http")
+        assert server.served().faults
+    assert content(over_http) == content(direct)
+    assert content(over_http, "chains") == content(direct, "chains")
+
+
+@pytest.mark.parametrize(
+    ("rates", "stage", "check"),
+    [
+        ({"invented_value": 1.0}, "chains", "votes"),
+        ({"verdict_flipped": 1.0}, "chains", "votes"),
+        ({"low_score": 1.0}, "scored", "scores"),
+        ({"lost_value": 1.0}, "varied", "variation"),
+        ({"other_language": 1.0}, "varied", "variation"),
+        ({"verdict_flipped": 1.0}, "varied", "intent"),
+    ],
+)
+async def test_what_a_wrong_teacher_says_falls_out(
+    tmp_path: Path, rates: dict[str, float], stage: str, check: str
+) -> None:
+    share = 0.0 if stage == "varied" else 1.0
+    options = TaskOptions(count=6, chain_share=share)
+    teacher = TrajectoryRules(wrongness=TrajectoryWrongness(rates))
+    folder = await made(tmp_path, teacher, options)
+    assert failures(folder, stage)[check] > 0
+    if stage == "varied":
+        assert {task.axis for task in tasks(folder)} == {Axis.original}
+    if stage == "chains":
+        assert not list(folder.rows("chains", Chain))
+
+
+async def test_invented_tools_in_proposals_change_no_edge(tmp_path: Path) -> None:
+    teacher = TrajectoryRules(wrongness=TrajectoryWrongness({"invented_tool": 1.0}))
+    folder = await made(tmp_path, teacher, TaskOptions(count=4))
+    assert b"tool_that_is_not_there" in content(folder, "proposals")
+    assert b"tool_that_is_not_there" not in content(folder, "chains")
+
+
+async def test_thresholds_and_axes_can_be_set(tmp_path: Path) -> None:
+    shares = {Axis.original: 1.0, Axis.persona: 3.0}
+    options = TaskOptions(count=8, shares=shares, chain_share=0.0)
+    found = tasks(await made(tmp_path, options=options))
+    assert Counter(task.axis for task in found) == {Axis.original: 2, Axis.persona: 6}
+    assert {task.kind for task in found} == {"server"}
+    strict = TaskOptions(count=4, thresholds=Thresholds(scenario_realism=1.01))
+    assert tasks(await made(tmp_path, options=strict, name="strict")) == []
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"count": 0},
+        {"shares": {Axis.persona: 1.0}},
+        {"chain_share": 1.5},
+        {"fewest_tools": 3, "most_tools": 1},
+        {"chains": ChainOptions(votes=0)},
+    ],
+)
+def test_impossible_options(options: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError):
+        TaskOptions(**options)
+
+
+async def test_a_folder_without_servers_is_named(tmp_path: Path) -> None:
+    empty = RunFolder.create(tmp_path / "none", {})
+    with pytest.raises(StoreError, match="no servers"):
+        await make_tasks(empty, empty, TrajectoryRules(), OPTIONS)
+
+
+def test_near_duplicates() -> None:
+    seen = NearDuplicates(0.8)
+    request = "Please list the events of the work calendar on Monday and tell me who is invited."
+    assert seen.add("a", request) is None
+    assert (
+        seen.add("b", "How many notes are there about the garden, and which is the oldest?") is None
+    )
+    again = seen.add("c", request.replace("Please list", "please  list"))
+    assert again == ("a", 1.0)
+    assert seen.add("d", request.replace("Monday", "Sunday")) is not None
+    assert seen.add("e", "请帮我查询一下北京门店里雨伞的库存情况。") is None
+    assert seen.add("f", "请帮我查询一下北京门店里雨伞的库存情况") is not None
+    assert seen.add("g", "列出成都的全部门店，再告诉我哪一家最大。") is None
+
+
+def test_variations_that_must_be_rejected() -> None:
+    task = Task(
+        id="t",
+        servers=("s",),
+        kind="server",
+        request='Read the note with the title "Field notes" to me, at most 3 lines of it.',
+        language="en",
+        plan=(
+            PlannedCall(
+                id="c1",
+                tool="read_note",
+                arguments={
+                    "title": ArgumentSource(value="Field notes"),
+                    "lines": ArgumentSource(value=3),
+                },
+            ),
+        ),
+    )
+    assert variation_problem(task, f"Kindly: {task.request}") == ""
+    assert "the old one" in variation_problem(task, task.request.upper())
+    for value in ("Field notes", "3"):
+        assert "lacks" in variation_problem(task, task.request.replace(value, "some"))
+    assert "not in 'en'" in variation_problem(
+        task, "请把标题为 Field notes 的笔记读给我听，最多3行。"
+    )
+    assert "U+200B" in variation_problem(task, task.request + "\u200b")
+
+
+# --- personas ------------------------------------------------------------------------------------
+
+
+def test_our_personas() -> None:
+    personas = read_personas()
+    assert len(personas) == len({each.text for each in personas}) == 200
+    assert Counter(each.language for each in personas) == {"en": 100, "zh": 100}
+    assert len({each.profile.occupation for each in personas}) == 200
+    assert all(each.profile.skills and each.profile.hobbies for each in personas)
+    assert {each.profile.age // 10 for each in personas} >= set(range(1, 8))
+
+
+@pytest.mark.parametrize(
+    "row", ["", "{}", "[]", "nothing", '{"age":"old","occupation":"","education":"","skills":[]}']
+)
+def test_a_wrong_file_of_personas_is_named(tmp_path: Path, row: str) -> None:
+    path = tmp_path / "personas.jsonl"
+    path.write_text(row)
+    with pytest.raises(ConfigError, match=r"personas\.jsonl"):
+        read_personas(path)
+    with pytest.raises(ConfigError):
+        read_personas(tmp_path / "none.jsonl")
+
+
+# --- the agent -----------------------------------------------------------------------------------
+
+
+async def test_the_rule_agent_calls_nothing_by_guess() -> None:
+    said = [Message(role="user", content="Please delete everything.")]
+    reply = await RuleAgent().generate(said, ToolSet([calendar()]).documents(), Sampling())
+    assert not reply.message.tool_calls
