@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from astra.arenas.synthesis.hygiene import json_problem
 
 from astra.arenas.certificate import certify
 from astra.arenas.folder import read_arenas
