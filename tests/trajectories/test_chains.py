@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from astra.errors import Rejected
 from astra.stage import Meter
+from astra.store import RunFolder, to_line
 from astra.teacher.chains import (
     ChainVerdict,
     PlannedArgument,
@@ -27,6 +29,7 @@ from astra.trajectories.chains import (
     candidates,
     chains_stage,
     group_of,
+    observed_results,
     proposals_stage,
     server_graph,
     verified,
@@ -34,9 +37,12 @@ from astra.trajectories.chains import (
 from astra.trajectories.dependencies import KnownFields, bridges, supplies
 from astra.trajectories.fields import find_field
 from astra.trajectories.language import in_language
+from astra.trajectories.pipeline_tasks import TaskOptions, make_tasks
 from astra.trajectories.plans import planned_calls, same_calls, stands_in
+from astra.trajectories.records import RecordedCall, Rollout, Task
 from astra.trajectories.rules import TrajectoryRules
 from astra.trajectories.toolset import ToolSet
+from astra.types import StopReason, Trajectory
 
 from .services import calendar, notes, returning, server, shop, text, tool
 
@@ -339,3 +345,56 @@ async def test_chains_across_servers_where_fields_fit() -> None:
     assert across
     for each in across:
         assert len({each.group.tools[name].server.name for name in each.tools}) == 2
+
+
+async def test_what_was_recorded_tells_what_tools_return(tmp_path: Path) -> None:
+    both = ToolSet([calendar(), notes()])
+    task = Task(
+        id="t", servers=(calendar().id, notes().id), kind="chain", request="Do.", language="en"
+    )
+    calls = [
+        RecordedCall(tool="count_notes", arguments={}, content={"total": 3}),
+        RecordedCall(tool="notes_more_send_message", arguments={}, content={"sent": True}),
+        RecordedCall(tool="read_note", arguments={}, content={"error": "no"}, is_error=True),
+        RecordedCall(tool="nothing", arguments={}, content={"x": 1}),
+    ]
+    rollout = Rollout(
+        id="r",
+        task=task,
+        sample=0,
+        model="m",
+        host="emulator",
+        tools=both.documents(),
+        trajectory=Trajectory(task="t", messages=(), calls=(), stop=StopReason.answered, turns=0),
+        recording=tuple(calls),
+    )
+    folder = RunFolder.create(tmp_path / "run", {})
+    folder.replace("rollouts.jsonl", [to_line(rollout)])
+    seen = observed_results(folder, [calendar(), notes()])
+    assert seen == {
+        (notes().id, "count_notes"): [{"total": 3}],
+        (notes().id, "send_message"): [{"sent": True}],
+    }
+    assert observed_results(folder, [calendar()]) == {}
+
+
+async def test_a_server_of_five_thousand_tools(tmp_path: Path) -> None:
+    many = server(
+        "many",
+        tuple(
+            tool(f"get_{n}", f"Gets {n}.", {"day": text("When.", format="date")}, ("day",))
+            for n in range(5000)
+        ),
+    )
+    asked = Round(group_of([many]), 1)
+    teacher = Teacher(propose_chains=lambda _: ProposedChains(pairs=()))
+    await proposals_stage(teacher, ChainOptions(), Meter()).work(asked)
+    assert len(teacher.asked[0].tools) == 60
+    both = group_of([many, calendar()])
+    assert bridges(both.tools, both.known) == []
+    options = TaskOptions(count=4, chains=ChainOptions(across=True, rounds=1))
+    tools = RunFolder.create(tmp_path / "tools", {})
+    tools.replace("servers.jsonl", [to_line(many), to_line(calendar())])
+    made = RunFolder.create(tmp_path / "made", {})
+    await make_tasks(tools, made, TrajectoryRules(), options)
+    assert len(list(made.rows("tasks", Task))) == 4

@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
+from astra import rollout
 from astra.errors import BudgetExceeded, ConfigError, StoreError
 from astra.models.openai import OpenAIModel, Retries
-from astra.ports import Sampling
+from astra.ports import Sampling, ToolResult
+from astra.rollout import RolloutLimits
 from astra.store import Failure, RunFolder, to_line
 from astra.teacher.catalogue import ALL
 from astra.teacher.model import ModelTeacher
@@ -28,9 +30,10 @@ from astra.trajectories.records import ArgumentSource, Axis, PlannedCall, Task
 from astra.trajectories.rules import TrajectoryRules
 from astra.trajectories.rules.agent import RuleAgent, read_plan
 from astra.trajectories.rules.wrong import TrajectoryWrongness
+from astra.trajectories.scripted import ScriptedAgent
 from astra.trajectories.tasks import Thresholds
 from astra.trajectories.toolset import ToolSet
-from astra.types import Message
+from astra.types import CallStatus, Json, Message, StopReason, ToolDocument
 
 from .services import calendar, notes, shop
 
@@ -263,3 +266,60 @@ async def test_the_rule_agent_calls_nothing_by_guess() -> None:
     said = [Message(role="user", content="Please delete everything.")]
     reply = await RuleAgent().generate(said, ToolSet([calendar()]).documents(), Sampling())
     assert not reply.message.tool_calls
+
+
+class Sampled:
+    """Answers any call with a value of the tool's output schema; every third call times out."""
+
+    def __init__(self, shown: ToolSet) -> None:
+        self._shown = shown
+        self._calls = 0
+
+    async def __aenter__(self) -> Sampled:
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        pass
+
+    def tools(self) -> tuple[ToolDocument, ...]:
+        return self._shown.documents()
+
+    async def call(self, name: str, arguments: dict[str, Json]) -> ToolResult:
+        self._calls += 1
+        if self._calls % 3 == 0:
+            return ToolResult({"error": {"code": "timeout", "message": "slow"}}, is_error=True)
+        schema = self._shown[name].tool.output_schema or {}
+        return ToolResult(sampled(schema, name))
+
+
+def sampled(schema: Any, name: str) -> Json:
+    match schema.get("type"):
+        case "object":
+            return {key: sampled(inner, key) for key, inner in schema["properties"].items()}
+        case "array":
+            return [sampled(schema["items"], name)]
+        case "string":
+            return "ada@example.org" if "email" in name else f"{name} 7"
+        case None:
+            return "done"
+        case _:
+            return 7
+
+
+async def test_plans_are_carried_out_alike_in_process_and_over_the_wire(tmp_path: Path) -> None:
+    found = tasks(await made(tmp_path, options=TaskOptions(count=12)))
+    with TeacherServer(TrajectoryRules(), agent=RuleAgent(), prompts=ALL) as server:
+        async with OpenAIModel("rules", server.url) as model:
+            for task in found:
+                shown = ToolSet([SERVERS[one] for one in task.servers])
+                start = rollout.Task(task.id, (Message(role="user", content=task.request),))
+                scripted = ScriptedAgent(task.plan, task.language)
+                here = await rollout.rollout(start, scripted, Sampled(shown), RolloutLimits())
+                there = await rollout.rollout(start, model, Sampled(shown), RolloutLimits())
+                assert here.stop is there.stop is StopReason.answered
+                assert [(c.tool, c.arguments, c.status) for c in here.calls] == [
+                    (c.tool, c.arguments, c.status) for c in there.calls
+                ]
+                assert here.answer == there.answer
+                done = [c.tool for c in here.calls if c.status is CallStatus.ok]
+                assert Counter(done) == Counter(call.tool for call in task.plan)

@@ -34,7 +34,7 @@ from astra.teacher.chains import (
 )
 from astra.teacher.prompt import Teacher
 from astra.trajectories.chain_records import Chain, Proposal
-from astra.trajectories.dependencies import KnownFields, Observed, bridges, supplies
+from astra.trajectories.dependencies import KnownFields, Observed, bridges, last_words, supplies
 from astra.trajectories.graph import Graph, candidate_walks, transition_graph
 from astra.trajectories.plans import planned_calls, request_problem, same_calls
 from astra.trajectories.records import PlannedCall, Rollout, Server
@@ -51,7 +51,9 @@ Verify = Literal["vote", "back", "both"]
 _MOST_OBSERVED = 20
 """Results of one tool that are looked at."""
 _MOST_PAIRS = 200
-"""Pairs of servers between which chains are looked for."""
+"""Pairs of servers that are joined."""
+_MOST_LOOKED_AT = 5_000
+"""Pairs of servers that may be joined, of which so many are looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,10 +264,15 @@ def _crosses(candidate: Candidate) -> bool:
 
 def _pairs(groups: Sequence[Group], graphs: dict[str, Graph]) -> Iterator[tuple[Group, Graph]]:
     """Pairs of servers of one language whose fields fit, with the graph of both."""
-    found = 0
+    found = looked = 0
+    words = {group.ids: last_words(group.tools, group.known) for group in groups}
     for first, second in combinations(groups, 2):
-        if first.language != second.language or found >= _MOST_PAIRS:
+        (given, needed), (given_too, needed_too) = words[first.ids], words[second.ids]
+        if first.language != second.language or not (given & needed_too or given_too & needed):
             continue
+        if found >= _MOST_PAIRS or looked >= _MOST_LOOKED_AT:
+            return
+        looked += 1
         both = Group(
             (*first.servers, *second.servers),
             ToolSet([*first.servers, *second.servers]),

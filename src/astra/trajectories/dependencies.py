@@ -164,16 +164,44 @@ class KnownFields:
 
 
 def bridges(tools: ToolSet, known: KnownFields) -> list[tuple[str, str]]:
-    """(tool, tool of another server) whose required argument a field of the first fits."""
-    return [
-        (first, second)
-        for first in tools
-        for second in tools
-        if tools[first].server.id != tools[second].server.id
-        and any(
-            fits(parameter, field, tools[first])
-            for parameter in parameters_of(tools[second].document.parameters)
-            if parameter.required
-            for field in known(tools[first])
-        )
-    ]
+    """(tool, tool of another server) whose required argument a field of the first fits by name.
+
+    Descriptions alone join no servers: too many speak of the same words.
+    """
+    by_word: dict[str, list[tuple[str, Field]]] = {}
+    for name in tools:
+        for field in known(tools[name]):
+            for word in words_of(field.path)[-1:]:
+                by_word.setdefault(word, []).append((name, field))
+    found: dict[tuple[str, str], None] = {}
+    for name in tools:
+        for parameter in parameters_of(tools[name].document.parameters):
+            if not parameter.required:
+                continue
+            for source, field in by_word.get("".join(words_of(parameter.name)[-1:]), ()):
+                if _joins(tools[source], field, tools[name], parameter):
+                    found[source, name] = None
+    order = {name: position for position, name in enumerate(tools)}
+    return sorted(found, key=lambda pair: (order[pair[0]], order[pair[1]]))
+
+
+def _joins(source: Shown, field: Field, target: Shown, parameter: Parameter) -> bool:
+    return (
+        source.server.id != target.server.id
+        and kinds_fit(parameter.kind, field.kind)
+        and names_fit(parameter.name, field.path, source.tool.document.name)
+    )
+
+
+def last_words(tools: ToolSet, known: KnownFields) -> tuple[set[str], set[str]]:
+    """Last words of what the tools return, and of what they require: no bridge without one in
+    common."""
+    given = {w for name in tools for f in known(tools[name]) for w in words_of(f.path)[-1:]}
+    wanted = {
+        word
+        for name in tools
+        for parameter in parameters_of(tools[name].document.parameters)
+        if parameter.required
+        for word in words_of(parameter.name)[-1:]
+    }
+    return given, wanted

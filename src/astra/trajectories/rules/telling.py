@@ -19,6 +19,8 @@ from astra.trajectories.rules.values import spelled
 from astra.types import Json, Language
 
 LONGEST_PHRASE = 100
+MOST_STEPS = 50
+"""Steps of a request that is read."""
 _HAN = re.compile("[\u4e00-\u9fff]")
 _ODD = re.compile(r"[\"“”`;:；：()（）\[\]{}<>\n\t|\\]")
 
@@ -218,7 +220,7 @@ class _Reader:
     def _steps(self, at: int, number: int) -> tuple[PlannedStep, ...] | None:
         """The steps from a place on; the first reading under which all of the rest is read."""
         mark = self._words.mark.format(n=number)
-        if not self._text.startswith(mark, at):
+        if number > MOST_STEPS or not self._text.startswith(mark, at):
             return None
         for step, end in self._candidates(at + len(mark)):
             if self._text.startswith(self._words.sep, end):
