@@ -98,8 +98,10 @@ async def test_after_the_second_failure_it_says_so_and_invents_nothing() -> None
 
 async def test_an_error_that_stays_is_not_tried_again() -> None:
     missing: Json = {"error": {"code": "not_found", "message": "no such calendar"}}
-    _, host = await played(list_events=[missing])
-    assert [name for name, _ in host.calls].count("list_events") == 1
+    final: Json = {"error": {"code": "timeout", "message": "gone", "retryable": False}}
+    for error in (missing, final):
+        _, host = await played(list_events=[error])
+        assert [name for name, _ in host.calls].count("list_events") == 1
 
 
 async def test_a_result_without_the_field_stops_what_needs_it() -> None:

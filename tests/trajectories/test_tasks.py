@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -113,6 +116,41 @@ async def test_same_bytes_whatever_the_order_of_answers_and_after_a_stop(tmp_pat
     )
     for name in ("tasks", "chains", "scored"):
         assert content(whole, name) == content(resumed, name) == content(one_by_one, name)
+
+
+_SLOW = """
+import asyncio, sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from astra.trajectories.rules import TrajectoryRules
+from trajectories.test_tasks import made
+
+class Slow(TrajectoryRules):
+    async def ask(self, prompt, given, *, index=0):
+        await asyncio.sleep(0.03)
+        return await super().ask(prompt, given, index=index)
+
+asyncio.run(made(Path(sys.argv[2]), Slow(), name="killed"))
+"""
+
+
+async def test_same_bytes_after_kill_nine(tmp_path: Path) -> None:
+    whole = await made(tmp_path)
+    command = [sys.executable, "-c", _SLOW, str(Path(__file__).parents[1]), str(tmp_path)]
+    for stage in ("chains", "scored"):
+        process = subprocess.Popen(command)
+        rows = tmp_path / "killed" / f"{stage}.jsonl"
+        until = time.monotonic() + 60
+        while not (rows.exists() and rows.stat().st_size):
+            assert process.poll() is None
+            assert time.monotonic() < until
+            time.sleep(0.02)
+        process.kill()
+        process.wait()
+    assert not (tmp_path / "killed" / "tasks.jsonl").exists()
+    resumed = await made(tmp_path, name="killed")
+    for name in ("tasks", "chains", "varied", "scored"):
+        assert content(whole, name) == content(resumed, name)
 
 
 async def test_over_http_with_faults_the_same_tasks(tmp_path: Path) -> None:

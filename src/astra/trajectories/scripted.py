@@ -24,7 +24,7 @@ QUOTED = 1200
 """Characters of a result that the answer quotes."""
 _AGAIN = "_again"
 _TRANSIENT = re.compile(
-    r"time.?out|timed out|unreachable|rate.?limit|too many|unavailable|try again|retry"
+    r"time.?out|timed out|unreachable|rate.?limit|too many|unavailable|try again"
     r"|server.?error|transient|\b(?:429|50[0-4])\b",
     re.IGNORECASE,
 )
@@ -158,7 +158,12 @@ def _parsed(text: str) -> Json:
 
 def _again(errors: Sequence[Json]) -> bool:
     """Whether a call that failed is worth another try: once, and only for what may pass."""
-    return len(errors) == 1 and _TRANSIENT.search(_quoted(errors[0])) is not None
+    if len(errors) != 1:
+        return False
+    [error] = errors
+    if isinstance(error, dict) and isinstance(error.get("retryable"), bool):
+        return error["retryable"]
+    return _TRANSIENT.search(_quoted(error)) is not None
 
 
 def _quoted(value: Json) -> str:
