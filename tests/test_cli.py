@@ -246,6 +246,34 @@ def test_ctrl_c_says_how_to_go_on() -> None:
     assert said == b"interrupted: resume with the same command\n"
 
 
+def test_ctrl_c_while_a_verb_is_imported(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(name: str) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli.importlib, "import_module", interrupted)
+    assert cli.run(["arenas", "stats"]) == 130
+    assert capsys.readouterr().err == "interrupted: resume with the same command\n"
+
+
+def test_ctrl_c_while_the_command_itself_is_imported() -> None:
+    code = """
+import builtins, sys
+original = builtins.__import__
+def interrupted(name, *rest):
+    if name == "typer":
+        raise KeyboardInterrupt
+    return original(name, *rest)
+builtins.__import__ = interrupted
+from astra.__main__ import main
+main()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
+    assert done.returncode == 130
+    assert done.stderr == b"interrupted: resume with the same command\n"
+
+
 def test_a_closed_pipe_is_no_error() -> None:
     code = "import sys; from astra.cli.main import run; sys.exit(run(['arenas', '--help']))"
     read, write = os.pipe()

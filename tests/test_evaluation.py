@@ -276,6 +276,7 @@ def test_ctrl_c_does_not_promise_to_go_on(folder: Path, monkeypatch: pytest.Monk
         (["--model", "m", "--base-url", "http://h", "--api-key-env", "ABSENT_KEY"], "ABSENT_KEY"),
         (["--policy", "gold", "--split", "train"], "no arenas"),
         (["--policy", "gold", "--out", "/nowhere/x.jsonl"], "choose another --out"),
+        (["--policy", "gold", "--out", "/dev/full"], "can't write '/dev/full': no space left"),
     ],
 )
 def test_the_command_says_what_is_wrong(folder: Path, arguments: list[str], says: str):

@@ -6,8 +6,8 @@ import asyncio
 import os
 import re
 import sys
-from collections.abc import AsyncGenerator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Generator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from itertools import chain, islice
 from pathlib import Path
 from typing import Annotated, Literal
@@ -191,23 +191,32 @@ class _Episodes:
         self._failed = 0
 
     def __enter__(self) -> _Episodes:
-        try:
+        with _named(self._path):
             self._file = self._path.open("wb")
-        except OSError as error:
-            raise ConfigError(
-                f"can't write {str(self._path)!r}: {error.strerror}. Choose another --out"
-            ) from error
         self._progress.start()
         return self
 
     def add(self, episode: PlayedEpisode) -> None:
-        self._file.write(to_line(episode))
+        with _named(self._path):
+            self._file.write(to_line(episode))
         self._failed += episode.score is None
         self._progress.update(self._task, advance=1, failed=self._failed)
 
     def __exit__(self, *_: object) -> None:
         self._progress.stop()
-        self._file.close()
+        with _named(self._path):
+            self._file.close()
+
+
+@contextmanager
+def _named(path: Path) -> Generator[None]:
+    """What the operating system says of a file, with its name and what to do."""
+    try:
+        yield
+    except OSError as error:
+        raise ConfigError(
+            f"can't write {str(path)!r}: {error.strerror}. Choose another --out"
+        ) from error
 
 
 def _print(report: Report, path: Path) -> None:

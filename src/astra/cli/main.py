@@ -27,6 +27,7 @@ FAILED = 2
 BROKEN = 70
 """Exit status after an error that nobody foresaw (EX_SOFTWARE)."""
 INTERRUPTED = 130
+_INTERRUPTED = "interrupted: resume with the same command"
 CLOSED_PIPE = 141
 
 _OPTIONS: dict[str, Any] = {
@@ -147,7 +148,7 @@ class RootGroup(LazyGroup):
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
-            err().print("interrupted: resume with the same command")
+            err().print(_INTERRUPTED)
             raise typer.Exit(INTERRUPTED) from None
         except BrokenPipeError:
             raise typer.Exit(_closed_pipe()) from None
@@ -302,7 +303,8 @@ def run(arguments: Sequence[str]) -> int:
         return status
     except BrokenPipeError:
         return _closed_pipe()
-    except KeyboardInterrupt:
+    except KeyboardInterrupt:  # while the verb was still being imported
+        err().print(_INTERRUPTED)
         return INTERRUPTED
     except Exception as error:  # noqa: BLE001 - the last boundary: it becomes a line and a status
         return _report(error, debug=debug)
