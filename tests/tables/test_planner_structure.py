@@ -93,6 +93,14 @@ def test_a_scenario_without_share_is_never_drawn() -> None:
     assert {a.scenario for a in arenas(of_world(15, options))} == {Scenario.multi_hop}
 
 
+def test_calls_do_only_what_was_asked_for(many: list[Arena]) -> None:
+    wanted = frozenset({"lookup", "rank"})
+    made = arenas(of_world(30, SourceOptions(hops=(1, 3), operations=wanted, seed=SEED)))
+    assert {goal.operation for arena in made for goal in called(arena)} <= wanted
+    assert len(made) == 30
+    assert not {goal.operation for arena in many for goal in called(arena)} <= wanted
+
+
 @pytest.mark.parametrize(
     "options",
     [

@@ -43,6 +43,7 @@ from astra.cli.arenas_make_model import (
 from astra.cli.arenas_make_options import (
     as_hops,
     as_languages,
+    as_operations,
     as_scenarios,
     check_finite,
     check_tables_options,
@@ -153,6 +154,12 @@ def make_command(
     scenarios: Annotated[
         str | None,
         typer.Option(help="Shares, as in single_hop=1,multi_hop=3; default: the paper's."),
+    ] = None,
+    operations: Annotated[
+        str | None,
+        typer.Option(
+            help="What calls to tools of tables may do, as in lookup,find,rank.  [default: all]"
+        ),
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of everything that is drawn.")] = 0,
     test_share: Annotated[
@@ -301,6 +308,7 @@ def make_command(
             hops=as_hops(hops),
             languages=as_languages(languages or "en"),
             scenarios=as_scenarios(scenarios),
+            operations=as_operations(operations),
             test_share=test_share,
             seed=seed,
             max_rows=max_rows,
@@ -417,6 +425,7 @@ def _config(job: Job, tables: str) -> dict[str, Json]:
         "hops": list(source.hops),
         "languages": dict(source.languages),
         "scenarios": {scenario.value: share for scenario, share in source.scenarios.items()},
+        "operations": None if source.operations is None else sorted(source.operations),
         "test_share": source.test_share,
         "max_rows": source.max_rows,
         "seed": source.seed,

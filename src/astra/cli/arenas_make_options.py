@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import cast, get_args
 
 from astra.arenas.tables.source import PAPER_LANGUAGES, PAPER_SHARES
+from astra.arenas.tables.steps import Operation
 from astra.cli.arenas_make_model import TeacherOptions
 from astra.errors import ConfigError
 from astra.models.embed_tfidf import TfidfEmbedder
@@ -120,6 +121,18 @@ def as_scenarios(text: str | None) -> dict[Scenario, float]:
         return dict(PAPER_SHARES)
     shares = _shares(text, "--scenarios", [scenario.value for scenario in Scenario])
     return {Scenario(name): share for name, share in shares.items()}
+
+
+def as_operations(text: str | None) -> frozenset[Operation] | None:
+    """`lookup,find` as the operations that are asked for; None: all of them."""
+    if text is None:
+        return None
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    unknown = [name for name in names if name not in get_args(Operation)]
+    if unknown or not names:
+        known = ", ".join(get_args(Operation))
+        raise ConfigError(f"--operations {text!r}: {unknown or 'nothing'} is none of {known}")
+    return cast(frozenset[Operation], frozenset(names))
 
 
 def open_embedder(model: str | None, base_url: str | None, key_env: str | None) -> Embedder:

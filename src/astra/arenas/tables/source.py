@@ -17,8 +17,9 @@ from typing import TypeVar
 from astra.arenas.tables.build import Builder
 from astra.arenas.tables.grammar import Grammar
 from astra.arenas.tables.load import Tables
-from astra.arenas.tables.planner import FEWEST_HOPS, PAPER_SHARES, Planner
+from astra.arenas.tables.planner import FEWEST_HOPS, PAPER_SHARES, Plan, Planner
 from astra.arenas.tables.schema import Schema
+from astra.arenas.tables.steps import Operation
 from astra.arenas.tables.tools import ToolWriter
 from astra.arenas.tables.world import Split, World
 from astra.errors import ConfigError, Rejected
@@ -45,6 +46,8 @@ class SourceOptions:
     """Language -> share."""
     scenarios: Mapping[Scenario, float] = field(default_factory=lambda: dict(PAPER_SHARES))
     """Scenario -> share; those that the hops don't allow are left out."""
+    operations: frozenset[Operation] | None = None
+    """What a call may do; None: anything. Answer nodes, which call nothing, are free."""
     test_share: float = 0.2
     """Share of arenas, and of entities, that are kept for testing."""
     seed: int = 0
@@ -121,6 +124,9 @@ class TableSource:
             if plan is None:
                 self.draws["no path in the tables"] += 1
                 continue
+            if not self._asked_for(plan):
+                self.draws["operation not asked for"] += 1
+                continue
             calls = [step.call_key() for step in plan.steps()]
             try:
                 self._check_fresh(calls, split)
@@ -137,6 +143,10 @@ class TableSource:
             "plan",
             f"no {scenario.value} question of {hops} hops in {language} found in {DRAWS} draws",
         )
+
+    def _asked_for(self, plan: Plan) -> bool:
+        wanted = self._options.operations
+        return wanted is None or all(step.operation in wanted for step in plan.steps())
 
     def _check_fresh(self, calls: list[str], split: Split) -> None:
         """Neither asked before, in whatever order or words, nor across the split."""
