@@ -26,7 +26,7 @@ from astra.training.rl.filling import BatchFilling
 from astra.training.rl.grpo import Grpo
 from astra.training.rl.playing import Player
 from astra.training.rl.prompts import Epochs
-from astra.training.rl.showing import Show
+from astra.arenas.showing import Show
 from astra.training.rl.trainer import ArenaTrainer, Field
 from astra.types import Arena, Message, Trajectory
 

@@ -139,6 +139,12 @@ class RunsGroup(LazyGroup):
     }
 
 
+class EvaluateGroup(LazyGroup):
+    verbs = {
+        "arenas": Verb("astra.cli.evaluate_arenas", "What a model is worth on arenas."),
+    }
+
+
 class RootGroup(LazyGroup):
     verbs = {
         "demo": Verb("astra.cli.demo", "Make, certify, play and report, on the example tables."),
@@ -171,6 +177,8 @@ train = typer.Typer(cls=TrainGroup, no_args_is_help=True, **_OPTIONS)
 app.add_typer(train, name="train")
 runs = typer.Typer(cls=RunsGroup, no_args_is_help=True, **_OPTIONS)
 app.add_typer(runs, name="runs")
+evaluate = typer.Typer(cls=EvaluateGroup, no_args_is_help=True, **_OPTIONS)
+app.add_typer(evaluate, name="evaluate")
 
 
 def print_version(asked: bool) -> None:
@@ -288,6 +296,16 @@ def runs_root() -> None:
     \b
     Examples:
       astra runs plot runs/sft --out plots
+    """
+
+
+@evaluate.callback()
+def evaluate_root() -> None:
+    """Evaluation: models on benchmarks.
+
+    \b
+    Examples:
+      astra evaluate arenas runs/world --model runs/rl/final --samples 4
     """
 
 

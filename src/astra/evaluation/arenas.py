@@ -16,7 +16,7 @@ import numpy as np
 
 from astra.errors import StageError
 from astra.hosts.arena import ArenaHost, arena_messages
-from astra.ports import Episode, Model, Sandbox
+from astra.ports import Episode, Model, Sandbox, ToolHost
 from astra.rewards import Reward, score
 from astra.rollout import RolloutLimits, Task, rollouts
 from astra.types import Arena, Record, Score, Tool, Trajectory
@@ -25,6 +25,9 @@ Shown = tuple[Arena, Sequence[Tool]]
 """An arena with the distractors that are shown beside its tools."""
 Player = Callable[[Arena, int], Model]
 """Who plays a sample of an arena: one model for all, or a policy that knows the arena."""
+
+Enclose = Callable[[Model, ToolHost], ToolHost]
+"""What is put around the host of a model's episode."""
 
 RESAMPLES = 2000
 HOPELESS = 20
@@ -79,6 +82,9 @@ class Report(Record):
     answer_correct: float | None
     """Share of final answers that are right; not part of the reward."""
     turns: float | None
+    pass_k: dict[str, float]
+    """pass^k by k: the chance that k episodes of an arena all solve every goal, for each k up to
+    the samples that every arena has; empty when none could be scored."""
     stop_reasons: dict[str, int]
     by_scenario: dict[str, Group]
     by_hops: dict[str, Group]
@@ -99,6 +105,7 @@ async def play(
     seed: int = 0,
     reward: Reward = "f1",
     concurrency: int = 16,
+    enclose: Enclose | None = None,
 ) -> AsyncGenerator[tuple[Arena, PlayedEpisode]]:
     """Play every arena `samples` times; episodes come in the order of the arenas.
 
@@ -106,13 +113,14 @@ async def play(
     """
     under_way: deque[Arena] = deque()
 
-    def jobs() -> Iterator[tuple[Task, Model, ArenaHost]]:
+    def jobs() -> Iterator[tuple[Task, Model, ToolHost]]:
         for arena, distractors in arenas:
             for sample in range(samples):
                 under_way.append(arena)
                 host = ArenaHost(arena, distractors, sandbox, Episode(seed=seed))
                 task = Task(arena.id, arena_messages(arena), sample)
-                yield task, player(arena, sample), host
+                model = player(arena, sample)
+                yield task, model, enclose(model, host) if enclose else host
 
     async for trajectory in rollouts(jobs(), limits, concurrency=concurrency):
         arena = under_way.popleft()
@@ -188,6 +196,7 @@ class _Row(NamedTuple):
     reward: float
     answer_correct: float
     turns: float
+    solved_all: float
 
 
 class Tally:
@@ -239,6 +248,7 @@ class Tally:
                 reward=scored.reward,
                 answer_correct=float(scored.answer_correct or False),
                 turns=trajectory.turns,
+                solved_all=float(scored.solved == scored.goals),
             )
         )
 
@@ -261,6 +271,7 @@ class Tally:
             reward=means and means.reward,
             answer_correct=means and means.answer_correct,
             turns=means and means.turns,
+            pass_k=pass_hat([[row.solved_all for row in r] for r in self._rows.values()]),
             stop_reasons=dict(sorted(self._stops.items())),
             by_scenario=self._groups("scenario"),
             by_hops=self._groups("hops"),
@@ -294,6 +305,19 @@ def _means(rows: Sequence[_Row]) -> _Row | None:
         if rows
         else None
     )
+
+
+def pass_hat(solved: Sequence[Sequence[float]]) -> dict[str, float]:
+    """pass^k (τ-bench): mean over arenas of C(solved, k) / C(samples, k), for every k there is.
+
+    `solved`: per arena, 1.0 for each episode that solved every goal, else 0.0.
+    """
+    samples = min(map(len, solved), default=0)
+    return {
+        str(k): math.fsum(math.comb(int(sum(own)), k) / math.comb(len(own), k) for own in solved)
+        / len(solved)
+        for k in range(1, samples + 1)
+    }
 
 
 def bootstrap(groups: Sequence[Sequence[float]], seed: int) -> Interval | None:

@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+from astra.arenas.showing import Show, Shown
 from astra.engines.engine import Engine
 from astra.engines.episode import ClosingHost, EngineEpisode
 from astra.errors import StageError
@@ -23,7 +24,6 @@ from astra.rollout import RolloutLimits, Task, rollout
 from astra.training.algorithm import SampledEpisode
 from astra.training.rl.batch import Group
 from astra.training.rl.prompts import Draw
-from astra.training.rl.showing import Show, Shown
 from astra.types import Arena, CallStatus, StopReason, Trajectory
 
 ATTEMPTS = 3

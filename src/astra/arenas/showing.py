@@ -1,6 +1,6 @@
-"""Which irrelevant tools an arena shows: those of its folder, or drawn anew for every epoch.
+"""Which irrelevant tools an arena shows in play: those of its folder, or drawn anew.
 
-Training shows tools of train arenas only, as the folder does. A drawn tool has another name than
+Train arenas show tools of train arenas only, as the folder does. A drawn tool has another name than
 the arena's own, and only a call to a goal's own tool can solve it, so that no reward depends on
 what was drawn.
 """
@@ -80,14 +80,17 @@ class Show:
         return {arena_id: arena.hops for arena_id, (arena, _) in self._arenas.items()}
 
     def at(self, arena_id: str, epoch: int) -> Shown:
-        """An arena with the tools that this epoch shows beside its own."""
+        """An arena, under the id it has in the folder, with what this epoch shows beside its tools.
+
+        Evaluation is epoch 0.
+        """
         arena, tools = self._arenas[arena_id]
         if self._mode == "fixed":
             return arena, tools
         if self._mode == "none" or self._pool is None or self._tools is None:
-            return with_distractors(arena, ()), []
+            return arena.model_copy(update={"distractors": ()}), []
         mode: Mode = self._mode
         seed = self._seed * 1_000_003 + epoch
         drawn = self._pool.draw(arena, mode, seed=seed, per_band=self._per_band)
-        mixed = with_distractors(arena, drawn)
+        mixed = with_distractors(arena, drawn).model_copy(update={"id": arena.id})
         return mixed, self._tools.distractors(mixed)
