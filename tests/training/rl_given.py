@@ -15,6 +15,7 @@ from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 from trl import GRPOConfig
 
 import astra.training
+from astra.arenas.showing import Show
 from astra.engines.chat import Chat
 from astra.engines.transformers import TransformersEngine
 from astra.hosts.arena import ArenaHost, arena_messages
@@ -26,7 +27,6 @@ from astra.training.rl.filling import BatchFilling
 from astra.training.rl.grpo import Grpo
 from astra.training.rl.playing import Player
 from astra.training.rl.prompts import Epochs
-from astra.arenas.showing import Show
 from astra.training.rl.trainer import ArenaTrainer, Field
 from astra.types import Arena, Message, Trajectory
 

@@ -47,11 +47,11 @@ class Clock:
         self.stop_waiting()
         self._started = time.perf_counter()
 
-    def rest(self) -> None:
-        """The batch is over."""
+    def rest(self, *, waiting: bool) -> None:
+        """The batch is over; `waiting`: there are episodes that will ask for more."""
         now = time.perf_counter()
         self.busy += now - self._started
-        self._idle_since = now
+        self._idle_since = now if waiting else None
 
     def stop_waiting(self) -> None:
         """There is nobody left to wait for, or work to do."""
@@ -135,7 +135,7 @@ class BatchingEngine:
                 try:
                     await self._serve(episodes)
                 finally:
-                    self.clock.rest()
+                    self.clock.rest(waiting=bool(self._open))
         except Exception as error:  # noqa: BLE001 - handed to the episodes, which record it
             self._fail(episodes, error)
         finally:

@@ -27,6 +27,7 @@ _NAME = re.compile(r"checkpoint-(\d+)")
 _STATE = (
     *("optimizer.pt", "optimizer.bin", "optimizer_*", "pytorch_model_fsdp_*", "global_step*"),
     *("scheduler.pt", "scaler.pt", "rng_state*.pth", "zero_to_fp32.py", "latest"),
+    *("rl_state.json", "reference.safetensors"),
 )
 """What only going on needs: of one process, of FSDP and of DeepSpeed."""
 

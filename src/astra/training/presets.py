@@ -99,11 +99,15 @@ PRESETS: dict[str, SftPreset] = {
 }
 
 
-def parse_settings(pairs: Sequence[str], known: type) -> dict[str, Json]:
+def parse_settings(
+    pairs: Sequence[str], known: type, ours: Mapping[str, str] | None = None
+) -> dict[str, Json]:
     """Options from `key=value` texts, for a dataclass of options; values are read as YAML.
 
-    ConfigError for a key that the dataclass doesn't have, and for one that is set elsewhere.
+    `ours`: options that are set elsewhere, and how; None: those of SFT. ConfigError for these, and
+    for a key that the dataclass doesn't have.
     """
+    ours = OURS if ours is None else ours
     names = {f.name for f in dataclasses.fields(known) if f.init}
     found: dict[str, Json] = {}
     for pair in pairs:
@@ -113,8 +117,8 @@ def parse_settings(pairs: Sequence[str], known: type) -> dict[str, Json]:
             near = difflib.get_close_matches(key, names, n=3)
             hint = f"; did you mean {', '.join(near)}?" if near else ""
             raise ConfigError(f"--set {pair!r}: write KEY=VALUE, KEY one of {known.__name__}{hint}")
-        if key in OURS:
-            raise ConfigError(f"--set {pair!r}: {OURS[key]}")
+        if key in ours:
+            raise ConfigError(f"--set {pair!r}: {ours[key]}")
         found[key] = _value(pair, value)
     return found
 

@@ -26,6 +26,7 @@ from astra.types import Json, Record
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, TrainerCallback
+    from trl.trainer.grpo_trainer import GRPOTrainer
     from trl.trainer.sft_config import SFTConfig
     from trl.trainer.sft_trainer import SFTTrainer
 
@@ -104,7 +105,7 @@ def train_sft(job: SftJob) -> SftReport:
     with closing(MetricsLog(folder)) as metrics:
         trainer = _trainer(job, chat, encoded, metrics, state.num_processes)
         done = trainer.train(resume_from_checkpoint=_checkpoint(job, trainer))
-        _save_final(trainer, chat, job.out)
+        save_final(trainer, chat, job.out)
     losses = [row["loss"] for row in trainer.state.log_history if "loss" in row]
     return _report(job, encoded, done.global_step, losses[-1] if losses else None)
 
@@ -183,7 +184,7 @@ def _trainer(
         args=_config(job, processes),
         train_dataset=dataset,
         processing_class=chat.tokenizer,
-        peft_config=_lora(job.preset.lora),
+        peft_config=lora_config(job.preset.lora),
         callbacks=[
             decoupled,
             metrics,
@@ -262,7 +263,8 @@ def _context_parallel(size: int, processes: int) -> dict[str, Any]:
     return {"parallelism_config": parallel, "pad_to_multiple_of": 2 * size}
 
 
-def _lora(rank: int | None) -> Any:
+def lora_config(rank: int | None) -> Any:
+    """LoRA on all linear layers; None for None."""
     if rank is None:
         return None
     from peft import LoraConfig
@@ -272,7 +274,7 @@ def _lora(rank: int | None) -> Any:
     )
 
 
-def _save_final(trainer: SFTTrainer, chat: Chat, out: Path) -> None:
+def save_final(trainer: SFTTrainer | GRPOTrainer, chat: Chat, out: Path) -> None:
     """The model as a normal folder: adapters merged, the tokenizer beside it, in one step."""
     new = out / f".{FINAL}.new"
     if trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled:
@@ -286,7 +288,7 @@ def _save_final(trainer: SFTTrainer, chat: Chat, out: Path) -> None:
     trainer.accelerator.wait_for_everyone()
 
 
-def _whole(trainer: SFTTrainer, out: Path) -> PreTrainedModel:
+def _whole(trainer: SFTTrainer | GRPOTrainer, out: Path) -> PreTrainedModel:
     from peft import PeftModel
 
     model: Any = trainer.accelerator.unwrap_model(cast(Any, trainer.model))

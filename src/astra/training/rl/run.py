@@ -1,0 +1,277 @@
+"""One RL run, from a folder of arenas and a model to a better model, resumable after a kill."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, cast
+
+from astra.arenas.showing import Distractors, Show
+from astra.engines.chat import Chat
+from astra.engines.engine import Engine
+from astra.errors import ConfigError
+from astra.models.embed_tfidf import TfidfEmbedder
+from astra.ports import Sampling, Sandbox
+from astra.rewards import Reward
+from astra.rollout import RolloutLimits
+from astra.sandbox import open_sandbox
+from astra.store import RunFolder
+from astra.training.algorithm import Algorithm, ChoosesTasks
+from astra.training.rl.filling import BatchFilling
+from astra.training.rl.playing import Player
+from astra.training.rl.presets import RlPreset
+from astra.training.rl.prompts import Chosen, Epochs, Prompts
+from astra.training.sft import CHECKPOINTS, FINAL, lora_config, save_final
+from astra.types import Json, Record
+
+if TYPE_CHECKING:
+    from transformers import TrainerCallback
+    from trl.trainer.grpo_config import GRPOConfig
+
+    from astra.training.metrics import MetricsLog
+    from astra.training.rl.trainer import ArenaTrainer
+
+Algorithms = Literal["grpo", "gigpo", "acpo"]
+Level = Literal["auto", "namespaces", "landlock", "unsafe"]
+
+
+@dataclass(frozen=True, slots=True)
+class RlJob:
+    """What to train, in which arenas, and where to write."""
+
+    arenas: Path
+    """A run folder of arenas; those of split `train` are played."""
+    model: str
+    """A HuggingFace id or folder."""
+    out: Path
+    preset: RlPreset
+    """With what was typed already in it."""
+    algorithm: Algorithms = "grpo"
+    reward: Reward = "f1"
+    distractors: Distractors = "banded"
+    seed: int = 0
+    sandbox: Level = "auto"
+    resume: bool = False
+    keep_states: int = 2
+    """Checkpoints that keep the optimiser's state."""
+    keep_weights: int | None = None
+    """Checkpoints in all; None: every one."""
+    report_to: tuple[str, ...] = ()
+    """Trackers beside the run folder: tensorboard, wandb, trackio, …"""
+    quiet: bool = False
+    """No progress bar."""
+    callbacks: Sequence[TrainerCallback] = ()
+
+
+class RlReport(Record):
+    """What a run has come to."""
+
+    model: str
+    """The folder of the final model."""
+    arenas: int
+    """Arenas trained in."""
+    steps: int
+    """Of this run of the command; 0 when it had been finished before."""
+    reward: float | None
+    """Mean reward of the rollouts of the last step."""
+
+
+async def _show(job: RlJob) -> Show:
+    return await Show.of_folder(
+        job.arenas, "train", job.distractors, TfidfEmbedder(), seed=job.seed
+    )
+
+
+def train_rl(job: RlJob) -> RlReport:
+    """Train and write `final`. Raises ConfigError for what can't be trained so.
+
+    A run that was stopped goes on with `resume`; one that is finished is left as it is.
+    """
+    from accelerate import PartialState
+    from transformers import AutoTokenizer
+    from transformers.utils.logging import disable_progress_bar
+
+    from astra.training.metrics import MetricsLog
+
+    if job.quiet:
+        disable_progress_bar()
+    state = PartialState()
+    if not job.resume and (job.out / "config.toml").exists():
+        raise ConfigError(
+            f"{str(job.out)!r} holds a run: go on with --resume, or give another --out"
+        )
+    show = asyncio.run(_show(job))
+    if (job.out / FINAL).exists():
+        return RlReport(model=str(job.out / FINAL), arenas=len(show.arenas), steps=0, reward=None)
+    with state.main_process_first():
+        folder = _folder(job) if state.is_main_process else RunFolder(job.out)
+    chat = Chat(AutoTokenizer.from_pretrained(job.model, padding_side="left"))
+    with closing(MetricsLog(folder)) as metrics:
+        trainer = _trainer(job, show, chat, metrics)
+        with closing(trainer):
+            first = _train(trainer, job)
+        save_final(trainer, chat, job.out)
+    rewards = [row["reward"] for row in trainer.state.log_history if "reward" in row]
+    return RlReport(
+        model=str(job.out / FINAL),
+        arenas=len(show.arenas),
+        steps=trainer.state.global_step - first,
+        reward=rewards[-1] if rewards else None,
+    )
+
+
+def _folder(job: RlJob) -> RunFolder:
+    preset = asdict(job.preset)
+    del preset["about"], preset["concurrency"]
+    config: dict[str, Json] = {
+        "arenas": str(job.arenas),
+        "model": job.model,
+        "algorithm": job.algorithm,
+        "reward": job.reward,
+        "distractors": job.distractors,
+        "seed": job.seed,
+        **preset,
+    }
+    return RunFolder.create(job.out, config, seeds={"seed": job.seed})
+
+
+def _train(trainer: ArenaTrainer, job: RlJob) -> int:
+    """Train to the end; returns the step that the run began after."""
+    from astra.training.checkpoints import step_of, to_resume
+
+    found = to_resume(job.out / CHECKPOINTS) if job.resume else None
+    trainer.train(resume_from_checkpoint=found and str(found))
+    return step_of(found) if found else 0
+
+
+# --- parts -----------------------------------------------------------------------------------
+
+
+def _trainer(job: RlJob, show: Show, chat: Chat, metrics: MetricsLog) -> ArenaTrainer:
+    from transformers import AutoModelForCausalLM, PrinterCallback
+
+    from astra.training.checkpoints import Decoupled
+    from astra.training.rl.trainer import ArenaTrainer
+
+    preset = job.preset
+    dtype = "bfloat16" if preset.trl.get("bf16") else "float32"
+    model = AutoModelForCausalLM.from_pretrained(job.model, dtype=dtype, attn_implementation="sdpa")
+    algorithm = make_algorithm(job.algorithm, job.seed)
+    trainer = ArenaTrainer(
+        model,
+        _config(job),
+        chat.tokenizer,
+        field=_field(job, show, chat),
+        prompts=_prompts(job, show, algorithm),
+        filling=BatchFilling(
+            preset.prompts,
+            threshold=preset.threshold,
+            rounds=preset.rounds,
+            active=preset.rounds > 1,
+        ),
+        algorithm=algorithm,
+        callbacks=[
+            Decoupled(job.keep_states, job.keep_weights),
+            metrics,
+            *job.callbacks,
+        ],
+        peft_config=lora_config(preset.lora),
+    )
+    trainer.remove_callback(PrinterCallback)
+    return trainer
+
+
+def make_algorithm(name: Algorithms, seed: int) -> Algorithm:
+    """An algorithm with its default settings."""
+    if name == "grpo":
+        from astra.training.rl.grpo import Grpo
+
+        return Grpo()
+    if name == "gigpo":
+        from astra.training.credit.gigpo import GiGPO
+
+        return GiGPO()
+    from astra.training.credit.acpo import ACPO
+
+    return ACPO(seed=seed)
+
+
+def _prompts(job: RlJob, show: Show, algorithm: Algorithm) -> Prompts:
+    if isinstance(algorithm, ChoosesTasks):
+        return Chosen(sorted(show.hops), algorithm)
+    return Epochs(show.hops, seed=job.seed, curriculum=job.preset.curriculum)
+
+
+def _field(job: RlJob, show: Show, chat: Chat) -> Any:
+    from astra.engines.prompts import PromptEngine
+    from astra.engines.transformers import TransformersEngine
+    from astra.training.rl.trainer import Field
+    from astra.training.rl.vllm import trl_continue
+
+    preset = job.preset
+    temperature = float(preset.trl.get("temperature", 1.0))
+    top_p = cast("float | None", preset.trl.get("top_p"))
+    limits = RolloutLimits(
+        turns=preset.turns,
+        sampling=Sampling(temperature=temperature, top_p=top_p, max_tokens=preset.message_tokens),
+    )
+
+    def engine(trainer: ArenaTrainer) -> Engine:
+        if trainer.use_vllm:
+            back_end = trl_continue(trainer)
+            return PromptEngine(back_end, chat, context=preset.context, lockstep=True)
+        model = cast(Any, trainer.accelerator.unwrap_model(cast(Any, trainer.model)))
+        return TransformersEngine(
+            model,
+            chat,
+            context=preset.context,
+            lockstep=preset.lockstep,
+            top_k=cast("int | None", preset.trl.get("top_k")),
+        )
+
+    def player(engine: Engine, sandbox: Sandbox) -> Player:
+        return Player(
+            show,
+            engine,
+            sandbox,
+            limits,
+            group=preset.group,
+            seed=job.seed,
+            reward=job.reward,
+            concurrency=preset.concurrency,
+        )
+
+    return Field(engine=engine, sandbox=lambda: open_sandbox(job.sandbox), player=player)
+
+
+def _config(job: RlJob) -> GRPOConfig:
+    from accelerate import PartialState
+    from trl.trainer.grpo_config import GRPOConfig
+
+    preset, processes = job.preset, PartialState().num_processes
+    rollouts = preset.prompts * preset.group
+    steps, left = divmod(rollouts, processes * preset.rows_at_once)
+    if left or not steps:
+        raise ConfigError(
+            f"a batch of {preset.prompts} × {preset.group} rollouts can't be made of {processes} × "
+            f"{preset.rows_at_once} at once: change --prompts, --group or --rows-at-once"
+        )
+    try:
+        return GRPOConfig(
+            **cast(Any, preset.trl),
+            output_dir=str(job.out / CHECKPOINTS),
+            per_device_train_batch_size=preset.rows_at_once,
+            gradient_accumulation_steps=steps,
+            num_generations=preset.group,
+            max_completion_length=preset.message_tokens,
+            max_steps=preset.steps,
+            seed=job.seed,
+            data_seed=job.seed,
+            report_to=list(job.report_to) or "none",
+            disable_tqdm=job.quiet,
+        )
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"TRL refuses these settings: {error}") from error

@@ -1,0 +1,105 @@
+"""`astra train rl` and `astra evaluate arenas` on a folder of toy arenas, as they are typed."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.training import rl_given
+from tests.training.test_rl_trainer import CLOCKS
+
+from astra.arenas.folder import ToolRow
+from astra.cli.main import run
+from astra.store import RunFolder, to_line
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four arenas to train in and as many to be tested in."""
+    path = tmp_path_factory.mktemp("world") / "run"
+    folder = RunFolder.create(path, {"count": 8})
+    tested = [arena.model_copy(update={"split": "test"}) for arena in rl_given.ARENAS]
+    rows = [
+        ToolRow(id=tool.id, tool=tool, arena=arena.id, split="train")
+        for arena in rl_given.ARENAS
+        for tool in arena.tools
+    ]
+    with folder.lock(), folder.append("arenas") as arenas, folder.append("tools") as tools:
+        arenas.append([to_line(arena) for arena in (*rl_given.ARENAS, *tested)])
+        tools.append([to_line(row) for row in rows])
+    return path
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return rl_given.taught(tmp_path_factory.mktemp("model"))
+
+
+def train(world: Path, model: Path, out: Path, *more: str) -> int:
+    small = ["--prompts", "2", "--group", "4", "--turns", "3", "--message-tokens", "20"]
+    settings = ["--set", "save_steps=1", "--set", "learning_rate=1e-3"]
+    where = ["--arenas", str(world), "--model", str(model), "--out", str(out)]
+    return run(["train", "rl", *where, *small, *settings, "--steps", "2", "--json", *more])
+
+
+def metrics(out: Path) -> list[dict[str, Any]]:
+    rows = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    clocks = (*CLOCKS, "seconds")
+    return [{k: v for k, v in row.items() if not k.startswith(clocks)} for row in rows]
+
+
+def test_a_run_that_is_resumed_and_evaluated(
+    world: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "rl"
+    assert train(world, model, out) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["steps"] == 2 and report["arenas"] == 4
+    rows = metrics(out)
+    assert [row["step"] for row in rows] == [1, 2]
+    assert rows[0].keys() >= {"f1", "turns", "calls", "filling/valid_share", "entropy"}
+    weights = (out / "final" / "model.safetensors").read_bytes()
+
+    # As a kill after the first checkpoint leaves it.
+    shutil.rmtree(out / "final")
+    shutil.rmtree(out / "checkpoints" / "checkpoint-2")
+    assert train(world, model, out) == 2  # not without --resume
+    assert train(world, model, out, "--resume") == 0
+    assert metrics(out) == rows
+    assert (out / "final" / "model.safetensors").read_bytes() == weights
+    capsys.readouterr()
+
+    command = ["evaluate", "arenas", str(world), "--turns", "3", "--max-tokens", "20", "--json"]
+    models = ["--model", str(out / "final"), "--model", str(model)]
+    assert run([*command, *models, "--samples", "2"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    first, second = found["models"]
+    assert first["greedy"]["episodes"] == 4 and first["sampled"]["episodes"] == 8
+    assert set(first["sampled"]["pass_k"]) == {"1", "2"}
+    difference = first["sampled"]["f1"]["mean"] - second["sampled"]["f1"]["mean"]
+    assert found["comparison"]["f1"]["mean"] == pytest.approx(difference)
+    assert found["comparison"]["arenas"] == 4
+    # The same seed gives the same episodes, and a model does not differ from itself.
+    kept = next(world.glob(f"episodes-*{out.name}-final-sampled.jsonl"))
+    assert run([*command, *models[:2], "--samples", "2", "--against", str(kept)]) == 0
+    again = json.loads(capsys.readouterr().out)["comparison"]
+    assert again["f1"] == {"mean": 0, "low": 0, "high": 0} and again["better"] == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--set", "num_generations=3"], "use --group"),
+        (["--set", "lerning_rate=3"], "did you mean learning_rate"),
+        (["--rows-at-once", "5"], "can't be made of"),
+        (["--set", "eval_strategy=steps", "--set", "eval_steps=1"], "has no effect"),
+    ],
+)
+def test_what_can_not_be_is_said(
+    world: Path, model: Path, tmp_path: Path, capsys: Any, options: list[str], said: str
+) -> None:
+    assert train(world, model, tmp_path / "rl", *options) == 2
+    assert said in capsys.readouterr().err
