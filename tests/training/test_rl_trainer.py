@@ -15,11 +15,13 @@ from torch import Tensor
 from astra.engines.chat import Chat
 from astra.errors import ConfigError, SandboxDied, StageError
 from astra.testing.fakes import InProcessSandbox
-from astra.training.algorithm import Credit, PolicyAccess, ScoredBatch
+from astra.training.algorithm import ChoosesTasks, Credit, PolicyAccess, ScoredBatch
 from astra.training.rl.batch import from_json, scored_batch, to_json
 from astra.training.rl.filling import BatchFilling, spread
 from astra.training.rl.grpo import Grpo, group_advantages
 from astra.training.rl.loss import clipped_objective, kl_to_reference
+from astra.training.rl.prompts import Chosen, Epochs
+from astra.training.rl.run import make_algorithm
 
 CLOCKS = ("time/", "tokens/sampled_per_second", "step_time", "train_", "total_flos")
 
@@ -278,6 +280,44 @@ def test_the_reference_is_the_policy_at_the_time_it_was_first_asked_for(
         assert torch.equal(kept[name], parameter)
     assert not (tmp_path / "checkpoint-1" / "reference.safetensors").exists()
     assert (tmp_path / "checkpoint-3" / "reference.safetensors").exists()
+
+
+@pytest.mark.parametrize("name", ["gigpo", "acpo"])
+def test_algorithms_with_credit_per_step(model: Path, tmp_path: Path, name: Any) -> None:
+    algorithm = make_algorithm(name, seed=0)
+    tasks = {arena.id: arena.hops for arena in rl_given.ARENAS}
+    prompts: Any = Epochs(tasks, seed=0)
+    if isinstance(algorithm, ChoosesTasks):
+        prompts = Chosen(sorted(tasks), algorithm)
+    trainer = rl_given.trainer(
+        model, tmp_path, algorithm=algorithm, prompts=prompts, args={"max_steps": 2}
+    )
+    rows = train(trainer)
+    assert all(math.isfinite(row["loss"]) and row["grad_norm"] > 0 for row in rows)
+
+
+def test_an_algorithm_chooses_the_tasks_and_sees_every_group() -> None:
+    class Picky:
+        def __init__(self) -> None:
+            self.seen: list[tuple[str, Any]] = []
+
+        def observe(self, task: str, rewards: Any) -> None:
+            self.seen.append((task, tuple(rewards)))
+
+        def choose(self, tasks: Any, count: int) -> list[str]:
+            return sorted(tasks, reverse=True)[:count]
+
+    algorithm = Picky()
+    prompts = Chosen(["a", "b", "c"], algorithm)
+    drawn = prompts.take(5, 0)
+    assert [draw.task for draw in drawn] == ["c", "b", "a", "c", "b"]
+    assert [(draw.number, draw.epoch) for draw in drawn] == [(i, i // 3) for i in range(5)]
+    prompts.learn("a", [0.0, 1.0])
+    assert algorithm.seen == [("a", (0.0, 1.0))]
+    prompts.give_back(drawn[:1])
+    again = Chosen(["a", "b", "c"], algorithm)
+    again.load_state_dict(prompts.state_dict())
+    assert again.take(2, 1)[0] == drawn[0] == prompts.take(2, 1)[0]
 
 
 # --- advantages -------------------------------------------------------------------------------

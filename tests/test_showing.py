@@ -1,0 +1,83 @@
+"""What arenas show beside their own tools: the folder's distractors, or new ones every epoch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from astra.arenas.folder import ToolRow
+from astra.arenas.showing import Show
+from astra.models.embed_tfidf import TfidfEmbedder
+from astra.store import RunFolder, to_line
+from astra.testing.fakes import toy_arena, toy_tool
+from astra.types import Arena, Tool
+
+
+def tool(number: int) -> Tool:
+    return toy_tool(f"get_{number}").model_copy(update={"domain": f"d{number}"})
+
+
+ARENAS: list[Arena] = [
+    toy_arena(1, domain=f"d{i}", tools=(tool(i),), split="train" if i < 14 else "test")
+    for i in range(18)
+]
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("world") / "run"
+    folder = RunFolder.create(path, {"count": len(ARENAS)})
+    rows = [
+        ToolRow(id=own.id, tool=own, arena=arena.id, split=arena.split)
+        for arena in ARENAS
+        for own in arena.tools
+    ]
+    with folder.lock(), folder.append("arenas") as arenas, folder.append("tools") as tools:
+        arenas.append([to_line(arena) for arena in ARENAS])
+        tools.append([to_line(row) for row in rows])
+    return path
+
+
+async def show(world: Path, mode: Any, *, seed: int = 0, split: Any = "train") -> Show:
+    return await Show.of_folder(world, split, mode, TfidfEmbedder(), seed=seed)
+
+
+def names(shown: Show, epoch: int) -> list[list[str]]:
+    return [[t.name for t in shown.at(arena, epoch)[1]] for arena in shown.arenas]
+
+
+async def test_every_epoch_draws_anew_and_a_seed_the_same(world: Path) -> None:
+    first = await show(world, "random")
+    assert names(first, 0) == names(await show(world, "random"), 0)
+    assert names(first, 0) != names(first, 1)
+    assert names(first, 0) != names(await show(world, "random", seed=1), 0)
+    assert all(5 <= len(drawn) <= 9 for drawn in names(first, 0))
+
+
+@pytest.mark.parametrize("mode", ["random", "banded"])
+async def test_train_arenas_show_no_tool_of_a_test_arena(world: Path, mode: str) -> None:
+    trained = await show(world, mode)
+    tested = {f"get_{i}" for i in range(14, 18)}
+    for epoch in range(10):
+        for own, drawn in zip(trained.arenas.values(), names(trained, epoch), strict=True):
+            assert drawn and not tested & set(drawn)
+            assert own[0].tools[0].name not in drawn
+    seen = {
+        name
+        for epoch in range(5)
+        for d in names(await show(world, mode, split="test"), epoch)
+        for name in d
+    }
+    assert seen & tested
+
+
+async def test_arenas_keep_their_ids_and_fixed_what_the_folder_has(world: Path) -> None:
+    for mode in ("fixed", "none", "random"):
+        shown = await show(world, mode)
+        for arena_id in shown.arenas:
+            arena, tools = shown.at(arena_id, 3)
+            assert arena.id == arena_id
+            assert [d.name for d in arena.distractors] == [t.name for t in tools]
+            assert bool(tools) == (mode == "random")
