@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from safetensors.torch import load_file
 from tests.training import rl_given
 from tests.training.test_rl_trainer import CLOCKS
 
@@ -42,7 +44,8 @@ def train(world: Path, model: Path, out: Path, *more: str) -> int:
     small = ["--prompts", "2", "--group", "4", "--turns", "3", "--message-tokens", "20"]
     settings = ["--set", "save_steps=1", "--set", "learning_rate=1e-3"]
     where = ["--arenas", str(world), "--model", str(model), "--out", str(out)]
-    return run(["train", "rl", *where, *small, *settings, "--steps", "2", "--json", *more])
+    steps = [] if "--steps" in more else ["--steps", "2"]
+    return run(["train", "rl", *where, *small, *settings, *steps, "--json", *more])
 
 
 def metrics(out: Path) -> list[dict[str, Any]]:
@@ -87,6 +90,18 @@ def test_a_run_that_is_resumed_and_evaluated(
     assert run([*command, *models[:2], "--samples", "2", "--against", str(kept)]) == 0
     again = json.loads(capsys.readouterr().out)["comparison"]
     assert again["f1"] == {"mean": 0, "low": 0, "high": 0} and again["better"] == 0
+
+
+@pytest.mark.filterwarnings("ignore:.*gradient_checkpointing:FutureWarning")  # by PEFT
+def test_an_adapter_is_trained_and_merged(world: Path, model: Path, tmp_path: Path) -> None:
+    out = tmp_path / "rl"
+    options = ["--lora", "4", "--steps", "1", "--distractors", "none", "--threshold", "0.01"]
+    assert train(world, model, out, *options) == 0
+    assert (out / "adapter" / "adapter_config.json").exists()
+    merged = load_file(out / "final" / "model.safetensors")
+    before = load_file(model / "model.safetensors")
+    assert merged.keys() == before.keys()
+    assert any(not torch.equal(merged[name], before[name]) for name in before)
 
 
 @pytest.mark.parametrize(

@@ -57,7 +57,9 @@ class TransformersEngine(BatchingEngine):
         self._cache = SlotCache()
         self._kept: list[EngineEpisode] = []
         """Episodes by slot; some may be closed."""
-        parameters = inspect.signature(model.forward).parameters
+        # An adapter around the model hides its signature.
+        inner: Any = model.get_base_model() if hasattr(model, "get_base_model") else model
+        parameters = inspect.signature(inner.forward).parameters
         self._cache_name = "cache" if "cache" in parameters else "past_key_values"
 
     async def _serve(self, episodes: list[EngineEpisode]) -> None:
