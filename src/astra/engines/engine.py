@@ -37,18 +37,42 @@ class Clock:
     def __init__(self) -> None:
         self.busy = self.waiting = 0.0
         """`waiting`: episodes were open, and none of them asked for a token."""
+        self.tools = 0.0
+        """What of that passed with at least one tool call under way."""
         self.prompt_tokens = self.sampled_tokens = 0
         """`prompt_tokens`: those that went through the model and were not sampled."""
         self._idle_since: float | None = None
-        self._started = 0.0
+        self._started = self._mark = 0.0
+        self._calls = 0
+        self._working = False
+
+    def _tick(self) -> None:
+        now = time.perf_counter()
+        if self._calls and not self._working:
+            self.tools += now - self._mark
+        self._mark = now
+
+    def call(self) -> None:
+        """A tool is called."""
+        self._tick()
+        self._calls += 1
+
+    def returned(self) -> None:
+        """It has returned."""
+        self._tick()
+        self._calls -= 1
 
     def work(self) -> None:
         """The engine begins a batch."""
         self.stop_waiting()
+        self._tick()
+        self._working = True
         self._started = time.perf_counter()
 
     def rest(self, *, waiting: bool) -> None:
         """The batch is over; `waiting`: there are episodes that will ask for more."""
+        self._tick()
+        self._working = False
         now = time.perf_counter()
         self.busy += now - self._started
         self._idle_since = now if waiting else None
@@ -61,7 +85,7 @@ class Clock:
 
     def reset(self) -> None:
         """Begin to count anew."""
-        self.busy = self.waiting = 0.0
+        self.busy = self.waiting = self.tools = 0.0
         self.prompt_tokens = self.sampled_tokens = 0
 
 

@@ -48,6 +48,14 @@ class Request:
     sampled: int = 0
 
 
+class Clock(Protocol):
+    """Told when tools run, so that an engine knows what it waits for."""
+
+    def call(self) -> None: ...
+
+    def returned(self) -> None: ...
+
+
 class EngineProtocol(Protocol):
     """What an episode needs of its engine."""
 
@@ -59,6 +67,9 @@ class EngineProtocol(Protocol):
 
     @property
     def context(self) -> int: ...
+
+    @property
+    def clock(self) -> Clock: ...
 
     def submit(self, episode: EngineEpisode) -> None: ...
 
@@ -216,4 +227,8 @@ class ClosingHost:
         return self._host.tools()
 
     async def call(self, name: str, arguments: dict[str, Json]) -> ToolResult:
-        return await self._host.call(name, arguments)
+        self._episode.engine.clock.call()
+        try:
+            return await self._host.call(name, arguments)
+        finally:
+            self._episode.engine.clock.returned()

@@ -251,7 +251,8 @@ class ArenaTrainer(GRPOTrainer):
     def _note_time(self, clock: Clock, seconds: float) -> None:
         self._log_step("time/rollouts", seconds)
         self._log_step("time/generation", clock.busy)
-        self._log_step("time/tools", clock.waiting)
+        self._log_step("time/waiting", clock.waiting)
+        self._log_step("time/tools", clock.tools)
         self._log_step("tokens/prompt", clock.prompt_tokens)
         self._log_step("tokens/sampled", clock.sampled_tokens)
         self._log_step("tokens/sampled_per_second", clock.sampled_tokens / max(seconds, 1e-9))
