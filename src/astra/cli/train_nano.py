@@ -38,6 +38,8 @@ def nano_command(
       astra train nano --rows sft/train.jsonl --width 192 --layers 6 --heads 6 --out runs/small
     """
     require_training()
+    from transformers.utils.logging import disable_progress_bar
+
     from astra.training.nano import NanoOptions, make_nano
     from astra.training.rows import read_rows
 
@@ -45,6 +47,7 @@ def nano_command(
         raise ConfigError(
             f"{str(out_folder)!r} holds a model: give another --out, or --force to replace it"
         )
+    disable_progress_bar()
     options = NanoOptions(vocabulary, width, layers, heads, context, seed)
     report = make_nano(list(read_rows(rows)), out_folder, options)
     if as_json:

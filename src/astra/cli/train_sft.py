@@ -121,6 +121,8 @@ def _print_preset(name: str, preset: SftPreset) -> None:
         "context_parallel": preset.context_parallel,
         "lora": preset.lora or "no",
         "grouped": preset.grouped,
+        "muon": preset.muon or "no",
+        "whole": preset.whole,
     }
     listed = ", ".join(f"{key}={value}" for key, value in {**ours, **preset.trl}.items())
     err().print(plain(f"preset {name} ({preset.about}): {listed}"), soft_wrap=True)

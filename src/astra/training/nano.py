@@ -42,6 +42,10 @@ WORDS = (
 _SHARED = 0.05
 """Share of the rows that must begin with an instruction for it to become a token."""
 
+_SPREAD = 0.06
+"""Standard deviation of the first weights. The usual 0.02 suits wider layers: at width 128 copying
+is learned in some half of the steps with this one."""
+
 
 @dataclass(frozen=True, slots=True)
 class NanoOptions:
@@ -165,6 +169,7 @@ def make_model(tokenizer: PreTrainedTokenizerFast, options: NanoOptions) -> Qwen
         head_dim=options.width // options.heads,
         max_position_embeddings=options.context,
         tie_word_embeddings=True,
+        initializer_range=_SPREAD,
         bos_token_id=None,
         eos_token_id=cast(Any, tokenizer.eos_token_id),
         pad_token_id=cast(Any, tokenizer.pad_token_id),

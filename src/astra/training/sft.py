@@ -25,6 +25,8 @@ from astra.training.rows import read_rows
 from astra.types import Json, Record
 
 if TYPE_CHECKING:
+    import torch
+    from torch import nn
     from transformers import PreTrainedModel, TrainerCallback
     from trl.trainer.grpo_trainer import GRPOTrainer
     from trl.trainer.sft_config import SFTConfig
@@ -143,6 +145,8 @@ def _folder(job: SftJob) -> RunFolder:
         "grouped": job.preset.grouped,
         "context_parallel": job.preset.context_parallel,
         "lora": job.preset.lora,
+        "muon": job.preset.muon,
+        "whole": job.preset.whole,
         "seed": job.seed,
         "trl": {name: value for name, value in job.preset.trl.items() if value is not None},
     }
@@ -171,15 +175,33 @@ def _trainer(
     from trl.trainer.sft_trainer import SFTTrainer
 
     from astra.training.checkpoints import Decoupled
+    from astra.training.muon import MuonAdamW
 
-    rows = encoded.rows
+    rows = some_whole(encoded.rows, job.preset.whole, job.seed)
     if job.preset.grouped:
         rows = grouped(rows, job.preset.batch, job.seed)
     dataset = Dataset.from_dict(
         {"input_ids": [r.input_ids for r in rows], "labels": [r.labels for r in rows]}
     )
+
+    class Trainer(SFTTrainer):
+        """TRL's, with an optimiser of ours where the preset wants it."""
+
+        def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
+            if job.preset.muon is None or job.preset.lora is not None:
+                return super().create_optimizer(model)
+            self.optimizer = MuonAdamW(
+                cast("nn.Module", model or self.model),
+                muon_rate=job.preset.muon,
+                rate=self.args.learning_rate,
+                betas=(self.args.adam_beta1, self.args.adam_beta2),
+                eps=self.args.adam_epsilon,
+                weight_decay=self.args.weight_decay,
+            )
+            return self.optimizer
+
     decoupled = Decoupled(job.keep_states, job.keep_weights)
-    trainer = SFTTrainer(
+    trainer = Trainer(
         job.model,
         args=_config(job, processes),
         train_dataset=dataset,
@@ -195,6 +217,17 @@ def _trainer(
     decoupled.note = lambda: {_TOKENS: trainer._total_train_tokens}  # pyright: ignore[reportPrivateUsage]
     trainer.remove_callback(PrinterCallback)
     return trainer
+
+
+def some_whole(rows: Sequence[Encoded], share: float, seed: int) -> Sequence[Encoded]:
+    """Rows of which a share, drawn by seed, has loss on every token."""
+    if not share:
+        return rows
+    chosen = set(random.Random(f"whole:{seed}").sample(range(len(rows)), round(share * len(rows))))
+    return [
+        Encoded(row.input_ids, row.input_ids) if index in chosen else row
+        for index, row in enumerate(rows)
+    ]
 
 
 def grouped(rows: Sequence[Encoded], batch: int, seed: int) -> list[Encoded]:
