@@ -58,7 +58,9 @@ class TransformersEngine(BatchingEngine):
         self._kept: list[EngineEpisode] = []
         """Episodes by slot; some may be closed."""
         # An adapter around the model hides its signature.
-        inner: Any = model.get_base_model() if hasattr(model, "get_base_model") else model
+        inner: Any = model
+        if hasattr(inner, "get_base_model"):
+            inner = inner.get_base_model()
         parameters = inspect.signature(inner.forward).parameters
         self._cache_name = "cache" if "cache" in parameters else "past_key_values"
 
