@@ -14,11 +14,9 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-from jsonschema.exceptions import SchemaError
-from jsonschema.validators import Draft202012Validator, validator_for
-
 from astra.errors import Rejected
 from astra.trajectories.fields import Field, Kind, Parameter, fields_of, parameters_of, words_of
+from astra.trajectories.schemas import schema_problem
 from astra.trajectories.toolset import Shown, ToolSet
 from astra.types import Json
 
@@ -100,10 +98,8 @@ def is_handle(parameter: Parameter) -> bool:
 def _impossible(parameter: Parameter) -> str | None:
     """Why no value whatever fits a parameter, as far as can be told; None: one may."""
     schema = dict(parameter.schema)
-    try:
-        validator_for(schema, default=Draft202012Validator).check_schema(schema)
-    except (SchemaError, RecursionError, re.error):
-        return "its schema is no JSON Schema"
+    if problem := schema_problem(schema):
+        return problem
     if schema.get("enum") == [] or ("not" in schema and schema["not"] in ({}, True)):
         return "its schema allows nothing"
     return None

@@ -8,11 +8,13 @@ but always on the same.
 from __future__ import annotations
 
 import re
-
-from datasketch import MinHash, MinHashLSH
+from typing import TYPE_CHECKING
 
 from astra.errors import ConfigError
 from astra.text import normalise
+
+if TYPE_CHECKING:
+    from datasketch import MinHash
 
 PERMUTATIONS = 128
 _SHINGLE = {"zh": 3, "en": 5}
@@ -26,6 +28,8 @@ class NearDuplicates:
         """`threshold`: share of common shingles from which two requests are the same."""
         if not 0 < threshold <= 1:
             raise ConfigError(f"the similarity {threshold!r} of near-duplicates is not in (0, 1]")
+        from datasketch import MinHashLSH  # late: over a second, which `--help` need not wait for
+
         self._threshold = threshold
         self._index = MinHashLSH(threshold=min(threshold, 0.95), num_perm=PERMUTATIONS)
         self._hashes: dict[str, MinHash] = {}
@@ -48,6 +52,8 @@ class NearDuplicates:
 
 
 def _hashed(text: str) -> MinHash:
+    from datasketch import MinHash  # late, as above
+
     plain = re.sub(r"\s+", " ", normalise(text))
     size = _SHINGLE["zh" if re.search("[\u4e00-\u9fff]", plain) else "en"]
     shingles = {plain[i : i + size] for i in range(max(1, len(plain) - size + 1))}

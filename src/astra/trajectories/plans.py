@@ -12,11 +12,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from jsonschema.exceptions import SchemaError, best_match
-from jsonschema.validators import Draft202012Validator, validator_for
-from referencing import Registry
-from referencing.exceptions import Unresolvable
-
 from astra.hygiene import json_problem, text_problem
 from astra.teacher.chains import PlannedArgument, PlannedStep
 from astra.text import as_date, as_number, contains_text, dates_in, normalise, numbers_in
@@ -30,6 +25,7 @@ from astra.trajectories.fields import (
 )
 from astra.trajectories.language import in_language
 from astra.trajectories.records import ArgumentSource, PlannedCall
+from astra.trajectories.schemas import value_problem
 from astra.trajectories.toolset import Shown, ToolSet
 from astra.types import Json, Language
 
@@ -171,14 +167,8 @@ def _flowing(
 def _schema(number: int, shown: Shown, values: dict[str, Json]) -> None:
     """ValueError when the stated values break the tool's schema."""
     schema = {**shown.document.parameters, "required": list(values)}
-    kind = validator_for(schema, default=Draft202012Validator)
-    try:
-        kind.check_schema(schema)
-        error = best_match(kind(schema, registry=Registry()).iter_errors(values))
-    except (SchemaError, Unresolvable, RecursionError, re.error) as broken:
-        raise ValueError(f"step {number}: the schema can't be used: {broken!s:.200}") from broken
-    if error is not None:
-        raise ValueError(f"step {number}: {error.message:.200}")
+    if problem := value_problem(values, schema):
+        raise ValueError(f"step {number}: {problem}")
 
 
 def same_calls(

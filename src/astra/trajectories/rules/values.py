@@ -5,20 +5,15 @@ from __future__ import annotations
 
 import json
 import random
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, timedelta
 from typing import Any
-
-from jsonschema.exceptions import SchemaError
-from jsonschema.validators import Draft202012Validator, validator_for
-from referencing import Registry
-from referencing.exceptions import Unresolvable
 
 from astra.hygiene import odd_character
 from astra.models.arguments import random_arguments
 from astra.teacher.chains import ShownTool
 from astra.trajectories.fields import Parameter, words_of
+from astra.trajectories.schemas import value_problem
 from astra.types import Json, Language
 
 LONGEST = 200
@@ -87,7 +82,7 @@ def drawn_value(
         for value in rng.sample(group, len(group))
     ]
     for value in options:
-        if statable(value) and _valid(value, parameter.schema):
+        if statable(value) and not value_problem(value, parameter.schema):
             return value
     schema = {
         "type": "object",
@@ -173,12 +168,3 @@ def statable(value: Json) -> bool:
 def spelled(value: Json) -> str:
     """A value as a request of the rule teacher writes it: as JSON."""
     return json.dumps(value, ensure_ascii=False)
-
-
-def _valid(value: Json, schema: Mapping[str, Json]) -> bool:
-    kind = validator_for(schema, default=Draft202012Validator)
-    try:
-        kind.check_schema(dict(schema))
-        return bool(kind(dict(schema), registry=Registry()).is_valid(value))
-    except (SchemaError, Unresolvable, RecursionError, re.error):
-        return False
