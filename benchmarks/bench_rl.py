@@ -1,0 +1,289 @@
+"""Rollouts a second against TRL's own tool loop, and where the time of an RL step goes.
+
+A nano model of Qwen3's architecture is first taught, by a few hundred steps on gold episodes, to
+play arenas of seven turns. Both loops then sample from the same weights, with the same prompts,
+tools and temperature. TRL's tools are plain functions in its process; ours run in the sandbox.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import statistics
+import tempfile
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
+from transformers.utils import get_json_schema
+
+from astra.arenas.showing import Show
+from astra.engines.chat import Chat
+from astra.engines.transformers import TransformersEngine
+from astra.hosts.arena import ArenaHost, arena_messages
+from astra.models.policies import policy
+from astra.ports import Sampling
+from astra.rollout import RolloutLimits, Task, rollout
+from astra.sandbox import open_sandbox
+from astra.testing.fakes import InProcessSandbox, toy_arena, toy_tool
+from astra.testing.tokenizers import tokenizer as bytes_of
+from astra.training.rl.batch import Group
+from astra.training.rl.filling import BatchFilling
+from astra.training.rl.playing import Player
+from astra.training.rl.prompts import Draw
+from astra.types import Arena, Tool, ToolDocument
+
+HOPS = 6
+PROMPTS = GROUP = 8
+TEMPERATURE = 0.5
+MESSAGE_TOKENS = 48
+COMPLETION_TOKENS = 700
+LESSONS = 400
+ROUNDS = 3
+DATA = {"a": 1, "b": 2, "c": 3}
+
+
+def _look(number: int) -> Callable[..., str]:
+    def look(key: str) -> str:
+        """Look a key up.
+
+        Args:
+            key: The key.
+        """
+        value = DATA.get(key)
+        return json.dumps({"key": key, "value": value})
+
+    look.__name__ = f"look_{number}"
+    del look.__annotations__["return"]  # TRL would put it into the document
+    return look
+
+
+FUNCTIONS = [_look(number) for number in range(HOPS)]
+
+
+def _tool(function: Callable[..., str]) -> Tool:
+    told: dict[str, Any] = get_json_schema(function)["function"]
+    document = ToolDocument.model_validate(
+        {name: told[name] for name in ("name", "description", "parameters")}
+    )
+    return toy_tool(function.__name__).model_copy(update={"document": document})
+
+
+def _arenas() -> list[Arena]:
+    tools = tuple(map(_tool, FUNCTIONS))
+    return [toy_arena(HOPS, question=f"Sum of row {i}?", tools=tools) for i in range(PROMPTS)]
+
+
+def measure() -> dict[str, dict[str, object]]:
+    """Medians over rounds, after one that warms up."""
+    torch.set_num_threads(1)
+    arenas = _arenas()
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model, words = _taught(arenas)
+        ours, turns, tools = asyncio.run(_ours(model, words, arenas))
+        if turns < HOPS:
+            raise AssertionError(f"{turns:.1f} turns an episode; at least {HOPS} were to be played")
+        theirs = _theirs(model, words, arenas, Path(folder))
+    filling = _filling_seconds() / (PROMPTS * GROUP / ours)
+    return {
+        "RL rollouts of 6 calls": _figure(ours, None, "per second", None),
+        "RL rollouts against TRL's tool loop": _figure(
+            ours / theirs, ">= 3", "× faster", ours / theirs >= 3
+        ),
+        "turns of these rollouts": _figure(turns, None, "", None),
+        "waiting for the sandbox, share of rollout time": _figure(100 * tools, None, "%", None),
+        "batch filling without flat groups, share of rollout time": _figure(
+            100 * filling, "<= 2", "%", filling <= 0.02
+        ),
+    }
+
+
+def _figure(value: float, goal: str | None, unit: str, ok: bool | None) -> dict[str, object]:
+    return {"value": value, "goal": goal, "unit": unit, "ok": ok}
+
+
+# --- the policy -------------------------------------------------------------------------------
+
+
+def _gold(arena: Arena) -> Any:
+    host = ArenaHost(arena, [], InProcessSandbox())
+    task = Task(arena.id, arena_messages(arena))
+    return asyncio.run(rollout(task, policy("gold", arena), host, RolloutLimits())).messages
+
+
+def _words(texts: list[str]) -> PreTrainedTokenizerFast:
+    """Qwen3's special tokens and template over byte pairs learned from the episodes."""
+    family = bytes_of("qwen3-real")
+    special = [token.content for token in family.added_tokens_decoder.values()]
+    bare = Tokenizer(models.BPE())
+    bare.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    bare.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=800,
+        special_tokens=special,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    bare.train_from_iterator(texts, trainer)
+    made = PreTrainedTokenizerFast(
+        tokenizer_object=bare,
+        eos_token=family.eos_token,
+        pad_token=family.pad_token,
+        padding_side="left",
+    )
+    made.chat_template = family.chat_template
+    return made
+
+
+def _taught(arenas: list[Arena]) -> tuple[Qwen3ForCausalLM, PreTrainedTokenizerFast]:
+    documents = {a.id: ArenaHost(a, [], InProcessSandbox()).tools() for a in arenas}
+    family = Chat(bytes_of("qwen3-real"))
+    talks = {arena.id: list(_gold(arena)) for arena in arenas}
+    texts = [family.text(talks[name], documents[name], prompt=False) for name in talks]
+    words = _words(texts)
+    chat = Chat(words)
+    rows: list[tuple[list[int], list[int]]] = []
+    # TRL shows the tools in their own order, arenas in one of theirs: both are taught.
+    plain = [tool.document for tool in arenas[0].tools]
+    shown = [(talk, some) for name, talk in talks.items() for some in (documents[name], plain)]
+    for talk, some in shown:
+        ids: list[int] = []
+        labels: list[int] = []
+        for piece in chat.pieces(talk, some):
+            new = chat.encode(piece.text)
+            ids += new
+            labels += new if piece.policy else [-100] * len(new)
+        rows.append((ids, labels))
+    torch.manual_seed(0)
+    config = Qwen3Config(
+        vocab_size=len(words),
+        hidden_size=128,
+        intermediate_size=384,
+        num_hidden_layers=4,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        head_dim=32,
+        max_position_embeddings=4096,
+        tie_word_embeddings=True,
+        bos_token_id=None,
+        eos_token_id=words.eos_token_id,
+        pad_token_id=words.pad_token_id,
+    )
+    model = Qwen3ForCausalLM(config)
+    optimiser = torch.optim.AdamW(model.parameters(), lr=2e-3)
+    rng = random.Random(0)
+    for _ in range(LESSONS):
+        ids, labels = rng.choice(rows)
+        model(input_ids=torch.tensor([ids]), labels=torch.tensor([labels])).loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimiser.step()
+        optimiser.zero_grad()
+    return model.eval(), words
+
+
+# --- the two loops ----------------------------------------------------------------------------
+
+
+async def _ours(
+    model: Qwen3ForCausalLM, words: PreTrainedTokenizerFast, arenas: list[Arena]
+) -> tuple[float, float, float]:
+    """Rollouts a second, turns of an episode, share of the time that waited for tools."""
+    sampling = Sampling(temperature=TEMPERATURE, max_tokens=MESSAGE_TOKENS)
+    limits = RolloutLimits(turns=HOPS + 2, sampling=sampling)
+    engine = TransformersEngine(model, Chat(words))
+    show = Show({arena.id: (arena, []) for arena in arenas}, "fixed", seed=0)
+    rates: list[float] = []
+    shares: list[float] = []
+    turns = 0.0
+    async with open_sandbox(workers=2) as sandbox:
+        player = Player(show, engine, sandbox, limits, group=GROUP, seed=0)
+        for number in range(ROUNDS + 1):
+            draws = [Draw(arena.id, 0, number * PROMPTS + i) for i, arena in enumerate(arenas)]
+            engine.clock.reset()
+            start = time.perf_counter()
+            played = await player.play(draws, 0)
+            seconds = time.perf_counter() - start
+            if number:
+                rates.append(PROMPTS * GROUP / seconds)
+                shares.append(engine.clock.tools / seconds)
+            turns = _turns(played.groups)
+    return statistics.median(rates), turns, statistics.median(shares)
+
+
+def _turns(groups: list[Group]) -> float:
+    episodes = [episode for group in groups for episode in group.episodes]
+    return statistics.mean(e.trajectory.turns for e in episodes if e.trajectory)
+
+
+def _theirs(
+    model: Qwen3ForCausalLM, words: PreTrainedTokenizerFast, arenas: list[Arena], out: Path
+) -> float:
+    """Rollouts a second of TRL's GRPOTrainer with the same tools."""
+    from datasets import Dataset
+    from trl.trainer.grpo_config import GRPOConfig
+    from trl.trainer.grpo_trainer import GRPOTrainer
+
+    prompts = [
+        [{"role": m.role, "content": m.content} for m in arena_messages(arena)]
+        for arena in arenas
+        for _ in range(GROUP)
+    ]
+    trainer = GRPOTrainer(
+        model=model,
+        reward_funcs=lambda **rows: [0.0] * len(rows["prompts"]),
+        args=GRPOConfig(
+            output_dir=str(out),
+            per_device_train_batch_size=PROMPTS * GROUP,
+            num_generations=GROUP,
+            max_completion_length=COMPLETION_TOKENS,
+            max_tool_calling_iterations=HOPS + 1,
+            temperature=TEMPERATURE,
+            bf16=False,
+            activation_checkpointing=False,
+            use_cpu=True,
+            report_to="none",
+        ),
+        train_dataset=Dataset.from_dict({"prompt": prompts}),
+        processing_class=words,
+        tools=FUNCTIONS,
+    )
+    inner: Any = trainer
+    inner._sync_tool_dicts = [{f.__name__: f for f in FUNCTIONS} for _ in prompts]
+    inner._async_tool_dicts = [{} for _ in prompts]
+    trainer.model.train()
+    rates: list[float] = []
+    for number in range(2):
+        start = time.perf_counter()
+        inner._generate(prompts)
+        if number:
+            rates.append(len(prompts) / (time.perf_counter() - start))
+    calls = inner._metrics["train"]["tools/call_frequency"][-1]
+    if calls < HOPS - 1:
+        raise AssertionError(f"TRL's loop made {calls:.1f} calls an episode, not {HOPS}")
+    return statistics.median(rates)
+
+
+# --- filling ----------------------------------------------------------------------------------
+
+
+class _Valid:
+    rewards = tuple(0.1 * i for i in range(GROUP))
+    step = 0
+
+
+def _filling_seconds() -> float:
+    """What filling a batch takes when every group is valid."""
+    filling: BatchFilling[_Valid] = BatchFilling(PROMPTS)
+    groups = [_Valid() for _ in range(PROMPTS)]
+    start = time.perf_counter()
+    for step in range(100):
+        filling.add(groups)
+        filling.take(step)
+    return (time.perf_counter() - start) / 100
