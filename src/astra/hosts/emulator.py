@@ -15,6 +15,7 @@ What this does not guarantee: that a result is what the real service would have 
 from __future__ import annotations
 
 import asyncio
+import json
 import random
 import re
 from collections import deque
@@ -33,7 +34,7 @@ from astra.hosts.consistency import FactLedger, may_change
 from astra.ports import ToolResult
 from astra.teacher.emulation import EMULATE_CALL, AskedCall, EmulateCallIn, Exchange
 from astra.teacher.prompt import Teacher
-from astra.types import Json, Language, RecordedCall, ToolDocument
+from astra.types import Json, Language, RecordedCall, ToolDocument, canonical_json
 
 FAILURE_RATE = 0.20
 """Share of calls that fail (ASTRA paper, emulated calls)."""
@@ -173,7 +174,8 @@ class EmulatorHost:
             answer = await self._teacher.ask(EMULATE_CALL, given, index=attempt)
         except TeacherError as error:
             raise HostError(f"{tool.document.name!r} can't be emulated: {error}") from error
-        return ToolResult(answer.result, answer.is_error)
+        # In one order of keys, whichever way the answer came.
+        return ToolResult(json.loads(canonical_json(answer.result)), answer.is_error)
 
     def _note(self, tool: EmulatedTool, arguments: dict[str, Json], result: ToolResult) -> None:
         call = RecordedCall(

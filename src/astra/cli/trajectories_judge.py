@@ -1,0 +1,130 @@
+"""`astra trajectories judge`: judge the rollouts of a run again, from the files alone."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from astra.cli.console import err, out, plain, print_json
+from astra.cli.options import AsJson, Run
+from astra.cli.teacher_options import StageMeters, TeacherOptions, any_teacher
+from astra.cli.trajectories_make import mean_reward, print_agreement
+from astra.cli.trajectories_teacher import teacher_of
+from astra.errors import ConfigError
+from astra.stage import StageReport, run
+from astra.store import RunFolder
+from astra.trajectories.judge.agreement import agreements, ratings
+from astra.trajectories.judge.stage import JUDGEMENTS, judgements_name, judgements_stage
+from astra.trajectories.records import Judgement, Rollout
+from astra.trajectories.rollouts import ROLLOUTS
+
+
+def judge_command(
+    run_folder: Run,
+    teacher: Annotated[
+        str,
+        typer.Option(help="Who judges: a model of --teacher-url, or `rules`.", show_default=False),
+    ],
+    teacher_url: Annotated[
+        str | None, typer.Option(help="The teacher's OpenAI-compatible endpoint, up to /v1.")
+    ] = None,
+    teacher_key_env: Annotated[
+        str | None, typer.Option(help="Environment variable with the teacher's key.")
+    ] = None,
+    name: Annotated[
+        str | None,
+        typer.Option(help="Of the file: judgements-NAME.jsonl.  [default: the teacher's]"),
+    ] = None,
+    judges: Annotated[int, typer.Option(min=1, help="How often each judge is asked.")] = 1,
+    temperature: Annotated[
+        float | None, typer.Option(min=0, help="The teacher's.  [default: the endpoint's]")
+    ] = None,
+    prompts: Annotated[
+        Path | None, typer.Option(help="Folder of prompt templates that go before ours.")
+    ] = None,
+    prices: Annotated[
+        Path | None, typer.Option(help='TOML file with [prices."model-name"].')
+    ] = None,
+    budget: Annotated[
+        float | None, typer.Option(min=0, help="Most that the run folder may cost, by --prices.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Sent to the teacher.")] = 0,
+    concurrency: Annotated[int, typer.Option(min=1, help="Rollouts judged at once.")] = 8,
+    as_json: AsJson = False,
+) -> None:
+    """Judge a run's rollouts by another teacher, beside the judgements that are there.
+
+    Tells how far both agree. Run it again to go on after a stop. Ends with status 1 if nothing
+    could be judged.
+
+    \b
+    Examples:
+      astra trajectories judge runs/traj --teacher rules
+      astra trajectories judge runs/traj --teacher NAME --teacher-url URL --judges 3
+    """
+    file = judgements_name(name or teacher)
+    options = teacher_of(
+        teacher,
+        teacher_url,
+        key_env=teacher_key_env,
+        seed=seed,
+        temperature=temperature,
+        prices=prices,
+        budget=budget,
+        prompts=prompts,
+    )
+    folder = RunFolder.open(run_folder)
+    if not folder.exists(f"{ROLLOUTS}.jsonl"):
+        raise ConfigError(
+            f"{str(run_folder)!r} holds no rollouts: make some (astra trajectories make)"
+        )
+    report = asyncio.run(_judge(folder, options, file, judges, concurrency))
+    if as_json:
+        print_json(_as_json(folder, file, report))
+    else:
+        _print(folder, file, report)
+    if not report.accepted:
+        raise typer.Exit(1)
+
+
+async def _judge(
+    folder: RunFolder, options: TeacherOptions, file: str, judges: int, concurrency: int
+) -> StageReport:
+    meters = StageMeters(lambda prompt: file)
+    async with any_teacher(options, folder, meters) as teacher:
+        return await run(
+            judgements_stage(teacher, judges, meters(file), file),
+            folder.rows(ROLLOUTS, Rollout),
+            folder,
+            concurrency=concurrency,
+            total=sum(1 for _ in folder.values(ROLLOUTS)),
+            console=err(),
+        )
+
+
+def _as_json(folder: RunFolder, file: str, report: StageReport) -> dict[str, object]:
+    both = ratings(folder.rows(JUDGEMENTS, Judgement), folder.rows(file, Judgement))
+    return {
+        "file": f"{file}.jsonl",
+        "judged": report.accepted,
+        "rejected": report.rejected,
+        "errors": report.errors,
+        "reward": mean_reward(folder, file),
+        "agreement": {name: each.model_dump() for name, each in agreements(both).items()},
+    }
+
+
+def _print(folder: RunFolder, file: str, report: StageReport) -> None:
+    console = out()
+    reward = mean_reward(folder, file)
+    said = f"{report.accepted} rollouts judged, in {folder.path / file}.jsonl"
+    said += f", mean reward {reward:.3f}" if reward is not None else ""
+    console.print(plain(said), soft_wrap=True)
+    reasons = {**report.rejected, **report.errors}
+    if reasons:
+        listed = ", ".join(f"{number} by {why}" for why, number in sorted(reasons.items()))
+        console.print(plain(f"  set aside {listed}"))
+    print_agreement(folder.rows(JUDGEMENTS, Judgement), folder.rows(file, Judgement))

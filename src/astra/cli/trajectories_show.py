@@ -1,0 +1,188 @@
+"""`astra trajectories show`: a run's rollouts, or one conversation with its scores and reasons."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Column, Table
+from rich.text import Text
+
+from astra.cli.console import out, plain, print_json
+from astra.cli.options import AsJson, Run
+from astra.errors import ConfigError
+from astra.store import RunFolder
+from astra.trajectories.judge.stage import JUDGEMENTS
+from astra.trajectories.records import Judgement, Rollout
+from astra.trajectories.rollouts import ROLLOUTS
+from astra.types import CallRecord, CallStatus, Message
+
+_LONG = 1500
+_COLOURS = {"system": "dim", "user": "bold cyan", "assistant": "bold green", "tool": "bold yellow"}
+
+
+def show_command(
+    run_folder: Run,
+    rollout_id: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[ID]",
+            help="Id of a rollout, or its beginning. Without one: a list.",
+            show_default=False,
+        ),
+    ] = None,
+    judgements: Annotated[
+        str, typer.Option(help="Which judgements to show, e.g. judgements-rules.")
+    ] = JUDGEMENTS,
+    limit: Annotated[int, typer.Option(min=1, help="Most rollouts that are listed.")] = 50,
+    as_json: AsJson = False,
+) -> None:
+    """Show a rollout: the conversation, its calls, and each score with its reasons.
+
+    \b
+    Examples:
+      astra trajectories show runs/traj
+      astra trajectories show runs/traj 3f2a
+      astra trajectories show runs/traj 3f2a --json
+    """
+    folder = RunFolder.open(run_folder)
+    if rollout_id is None:
+        _list(folder, judgements, limit, as_json=as_json)
+        return
+    rollout = _find(folder, rollout_id)
+    judged = next((j for j in folder.rows(judgements, Judgement) if j.rollout == rollout.id), None)
+    if as_json:
+        found = None if judged is None else judged.model_dump(mode="json")
+        print_json({"rollout": rollout.model_dump(mode="json"), "judgement": found})
+        return
+    console = out()
+    _print_head(console, rollout)
+    _print_talk(console, rollout)
+    _print_scores(console, judged)
+
+
+def _find(folder: RunFolder, wanted: str) -> Rollout:
+    """The rollout whose id begins so; ConfigError for none or several."""
+    found = [offset for offset, row in folder.values(ROLLOUTS) if row["id"].startswith(wanted)]
+    if len(found) != 1:
+        number = "several rollouts" if found else "no rollout"
+        raise ConfigError(
+            f"{str(folder.path)!r} holds {number} with an id that begins {wanted!r}: "
+            f"`astra trajectories show {folder.path}` lists them"
+        )
+    return folder.row_at(ROLLOUTS, found[0], Rollout)
+
+
+# --- the list ----------------------------------------------------------------------------------
+
+
+def _list(folder: RunFolder, judgements: str, limit: int, *, as_json: bool) -> None:
+    rewards = {row["rollout"]: row["reward"] for _, row in folder.values(judgements)}
+    rows = [
+        {
+            "id": row["id"],
+            "reward": rewards.get(row["id"]),
+            "stop": row["trajectory"]["stop"],
+            "calls": len(row["trajectory"]["calls"]),
+            "host": row["host"],
+            "request": row["task"]["request"],
+        }
+        for _, row in folder.values(ROLLOUTS)
+    ]
+    if not rows:
+        raise ConfigError(f"{str(folder.path)!r} holds no rollouts: make some first")
+    if as_json:
+        print_json(rows[:limit])
+        return
+    request = Column("request", overflow="fold")
+    table = Table(Column("id", no_wrap=True), "reward", "end", "calls", "host", request)
+    for row in rows[:limit]:
+        reward = "–" if row["reward"] is None else f"{row['reward']:.3f}"
+        table.add_row(
+            plain(row["id"]),
+            reward,
+            plain(row["stop"]),
+            str(row["calls"]),
+            plain(row["host"]),
+            plain(row["request"], limit=160),
+        )
+    console = out()
+    console.print(table)
+    if len(rows) > limit:
+        console.print(f"{len(rows) - limit} more: --limit shows them")
+
+
+# --- one rollout -------------------------------------------------------------------------------
+
+
+def _print_head(console: Console, rollout: Rollout) -> None:
+    task, trajectory = rollout.task, rollout.trajectory
+    console.print(plain(f"rollout {rollout.id}", "bold"))
+    facts = [
+        f"task {task.id}",
+        task.kind,
+        task.axis.value,
+        task.language,
+        f"agent {rollout.model}",
+        f"{rollout.host} tools",
+        f"ended by {trajectory.stop.value}",
+        f"{trajectory.turns} turns, {len(trajectory.calls)} calls",
+    ]
+    console.print(plain(" · ".join(facts), "dim"))
+
+
+def _print_talk(console: Console, rollout: Rollout) -> None:
+    calls = {call.id: call for call in rollout.trajectory.calls}
+    number = 0
+    for message in rollout.trajectory.messages:
+        number += message.role != "system"
+        title = message.role if message.role == "system" else f"{message.role}, message {number}"
+        console.print(plain(f"\n{title}", _COLOURS[message.role]))
+        for line in _lines(message, calls):
+            console.print(line)
+
+
+def _lines(message: Message, calls: dict[str, CallRecord]) -> Iterator[Text]:
+    if message.reasoning:
+        yield plain(message.reasoning, "dim italic", limit=_LONG)
+    if message.content:
+        yield plain(message.content, limit=_LONG)
+    for request in message.tool_calls:
+        record = calls.get(request.id)
+        arguments = request.arguments if record is None else record.arguments
+        spelled = (
+            ", ".join(f"{k}={json.dumps(v, ensure_ascii=False)}" for k, v in arguments.items())
+            if isinstance(arguments, dict)
+            else str(arguments)
+        )
+        text = plain(f"→ {request.tool}({spelled})", "yellow", limit=_LONG)
+        if record is not None and record.status is not CallStatus.ok:
+            text.append_text(plain(f"  {record.status.value}", "red"))
+        text.append_text(plain(f"  [{request.id}]", "dim"))
+        yield text
+
+
+def _print_scores(console: Console, judged: Judgement | None) -> None:
+    if judged is None:
+        console.print(plain("\nnot judged", "bold red"))
+        return
+    console.print(plain(f"\nreward {judged.reward:.3f}, judged by {judged.judge}", "bold"))
+    table = Table("score", "", "value", "by", "place", Column("reason", overflow="fold"))
+    for measure, score in judged.scores.items():
+        table.add_section()
+        table.add_row(Text(measure.value, style="bold"), f"{score:.3f}", "", "", "", "")
+        for finding in judged.findings:
+            if finding.measure is measure:
+                style = "green" if finding.value == 1 else "red" if finding.value == 0 else "yellow"
+                table.add_row(
+                    "",
+                    "",
+                    Text(f"{finding.value:g}", style=style),
+                    finding.by,
+                    plain(finding.place),
+                    plain(finding.reason, limit=600),
+                )
+    console.print(table)

@@ -1,0 +1,230 @@
+"""astra trajectories make, show, judge and replay: offline, over HTTP with faults, after kills."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from astra.cli.main import run
+from astra.errors import TeacherError
+from astra.store import RunFolder, to_line
+from astra.teacher import judging
+from astra.testing.teacher_faults import Fault, FaultPlan
+from astra.testing.teacher_server import TeacherServer
+from astra.trajectories.records import Judgement, Rollout
+from astra.trajectories.rules import TrajectoryRules
+
+from .services import calendar
+
+ROWS = ("tasks.jsonl", "rollouts.jsonl", "judgements.jsonl")
+COUNT = 5
+
+
+@pytest.fixture(scope="module")
+def tools(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = RunFolder.create(tmp_path_factory.mktemp("tools") / "tools", {"made": "by a test"})
+    with folder.lock():
+        folder.replace("servers.jsonl", [to_line(calendar())])
+    return folder.path
+
+
+def asked(tools: Path, out: Path, *more: str, teacher: str | None = None) -> list[str]:
+    base = ["trajectories", "make", "--tools", str(tools), "--out", str(out)]
+    base += ["--count", str(COUNT), "--model", "scripted", "--teacher", "rules", "--votes", "1"]
+    return [*base, *(["--teacher-url", teacher] if teacher else []), *more]
+
+
+def rows(path: Path, name: str) -> list[dict[str, Any]]:
+    """Rows without times, which no two runs share."""
+    found = [json.loads(line) for line in (path / name).read_text("utf-8").splitlines()]
+    for row in found:
+        trajectory = row.get("trajectory", {})
+        trajectory.pop("seconds", None)
+        for call in trajectory.get("calls", []):
+            call.pop("seconds")
+    return found
+
+
+def same(one: Path, other: Path) -> None:
+    for name in ROWS:
+        assert rows(one, name) == rows(other, name), name
+
+
+@pytest.fixture(scope="module")
+def made(tools: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the rule teacher makes when it is asked directly."""
+    out = tmp_path_factory.mktemp("made") / "run"
+    assert run(asked(tools, out)) == 0
+    return out
+
+
+def test_every_task_is_played_and_judged(made: Path):
+    rollouts = list(RunFolder.open(made).rows("rollouts", Rollout))
+    judgements = list(RunFolder.open(made).rows("judgements", Judgement))
+    assert len(rollouts) == len(judgements) == COUNT
+    assert [j.rollout for j in judgements] == [r.id for r in rollouts]
+    assert any(call.is_error for r in rollouts for call in r.recording)
+
+
+def test_it_resumes_and_reports(made: Path, tools: Path, capsys: pytest.CaptureFixture[str]):
+    assert run(asked(tools, made, "--json")) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["judged"] == COUNT and 0 < report["reward"] <= 1
+    assert report["stages"]["rollouts"]["resumed"] == COUNT
+
+
+def test_show(made: Path, capsys: pytest.CaptureFixture[str]):
+    assert run(["trajectories", "show", str(made)]) == 0
+    first = rows(made, "rollouts.jsonl")[0]
+    assert first["id"] in capsys.readouterr().out
+    assert run(["trajectories", "show", str(made), first["id"][:10]]) == 0
+    said = capsys.readouterr().out
+    for part in ("reward", "QU", "TCS", "message 2", "record", first["task"]["request"][:20]):
+        assert part in said
+    assert run(["trajectories", "show", str(made), first["id"], "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["judgement"]["rollout"] == shown["rollout"]["id"] == first["id"]
+    assert run(["trajectories", "show", str(made), "zzz"]) == 2
+    assert "no rollout" in capsys.readouterr().err
+
+
+def test_what_is_shown_can_not_drive_the_terminal(
+    made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    row = next(RunFolder.open(made).rows("rollouts", Rollout))
+    nasty = row.trajectory.messages[1].model_copy(update={"content": "\x1b[2J[bold]x\u202e"})
+    messages = (row.trajectory.messages[0], nasty, *row.trajectory.messages[2:])
+    changed = row.trajectory.model_copy(update={"messages": messages})
+    folder = RunFolder.create(tmp_path / "run", {"a": 1})
+    with folder.lock():
+        line = to_line(row.model_copy(update={"trajectory": changed}))
+        folder.replace("rollouts.jsonl", [line])
+    assert run(["trajectories", "show", str(folder.path), row.id]) == 0
+    said = capsys.readouterr().out
+    assert "\x1b[2J" not in said and "\u202e" not in said
+    assert "[bold]x" in said and "not judged" in said
+
+
+def test_replay(made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    assert run(["trajectories", "replay", str(made)]) == 0
+    assert f"{COUNT} of {COUNT}" in capsys.readouterr().out
+    loaded = list(RunFolder.open(made).rows("rollouts", Rollout))
+    bad = next(row for row in loaded if row.recording)
+    first = bad.recording[0].model_copy(update={"content": {"other": 1}, "is_error": False})
+    bad = bad.model_copy(update={"recording": (first, *bad.recording[1:])})
+    folder = RunFolder.create(tmp_path / "run", {"a": 1})
+    with folder.lock():
+        changed = [bad if row.id == bad.id else row for row in loaded]
+        folder.replace("rollouts.jsonl", [to_line(row) for row in changed])
+    assert run(["trajectories", "replay", str(folder.path), "--json"]) == 1
+    report = json.loads(capsys.readouterr().out)
+    assert report["same"] == COUNT - 1 and list(report["otherwise"]) == [bad.id]
+
+
+def test_another_judge_stands_beside_the_first(made: Path, capsys: pytest.CaptureFixture[str]):
+    before = (made / "judgements.jsonl").read_bytes()
+    arguments = ["trajectories", "judge", str(made), "--teacher", "rules", "--name", "Strict 1"]
+    assert run([*arguments, "--judges", "2", "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["file"] == "judgements-strict-1.jsonl" and report["judged"] == COUNT
+    assert report["agreement"]["all"]["difference"] == 0
+    assert (made / "judgements.jsonl").read_bytes() == before
+    assert len(rows(made, "judgements-strict-1.jsonl")) == COUNT
+
+
+# --- over HTTP ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.2])
+def test_over_http_with_and_without_faults_the_same_rows(
+    made: Path, tools: Path, tmp_path: Path, rate: float
+):
+    kinds = [fault for fault in Fault if fault not in (Fault.timeout, Fault.slow, Fault.huge)]
+    plan = FaultPlan(rate, seed=3, kinds=kinds, retry_after=0.05)
+    with TeacherServer(TrajectoryRules(), faults=plan) as server:
+        assert run(asked(tools, tmp_path / "run", teacher=server.url)) == 0
+        served = server.served()
+    assert bool(served.faults) == bool(rate)
+    same(made, tmp_path / "run")
+    stages = json.loads((tmp_path / "run/manifest.json").read_text("utf-8"))["stages"]
+    for stage in ("proposals", "rollouts", "judgements"):
+        assert stages[stage]["usage"]["prompt_tokens"] > 0
+
+
+class NoJudge(TrajectoryRules):
+    """Can't judge trajectories."""
+
+    async def ask(self, prompt: Any, given: Any, *, index: int = 0) -> Any:
+        if prompt in judging.ALL:
+            raise TeacherError("no verdict")
+        return await super().ask(prompt, given, index=index)
+
+
+def test_a_judge_that_is_always_broken_scores_nothing(
+    tools: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    with TeacherServer(NoJudge()) as server:
+        assert run(asked(tools, tmp_path / "run", "--json", teacher=server.url)) == 1
+    report = json.loads(capsys.readouterr().out)
+    assert report["rollouts"] == COUNT and report["judged"] == 0
+    assert report["stages"]["judgements"]["errors"] == {"TeacherError": COUNT}
+    assert rows(tmp_path / "run", "judgements.jsonl") == []
+    failed = rows(tmp_path / "run", "judgements.failed.jsonl")
+    assert all(row["kind"] == "error" for row in failed)
+
+
+def test_killed_twice_it_ends_in_the_same_rows_and_pays_for_none_twice(
+    made: Path, tools: Path, tmp_path: Path
+):
+    out = tmp_path / "run"
+    with TeacherServer(TrajectoryRules(), latency=0.01) as server:
+        command = [sys.executable, "-m", "astra", *asked(tools, out, teacher=server.url)]
+        for wanted in (10, 60):
+            process = subprocess.Popen(
+                command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            )
+            _wait_for(out / "teacher.jsonl", wanted, process)
+            process.send_signal(signal.SIGKILL)
+            process.wait(timeout=30)
+        time.sleep(0.5)  # what was in flight at the kill is still counted
+        sent, recorded = server.served().requests, len(_lines(out / "teacher.jsonl"))
+        assert subprocess.run(command, capture_output=True, timeout=300).returncode == 0
+        keys = [json.loads(line)["key"] for line in _lines(out / "teacher.jsonl")]
+        assert server.served().requests - sent == len(keys) - recorded
+    assert recorded >= 60 and len(set(keys)) == len(keys)
+    same(made, out)
+
+
+def _lines(path: Path) -> list[bytes]:
+    data = path.read_bytes() if path.exists() else b""
+    return data[: data.rfind(b"\n") + 1].splitlines()
+
+
+def _wait_for(path: Path, wanted: int, process: subprocess.Popen[bytes]) -> None:
+    for _ in range(3000):
+        if process.poll() is not None or len(_lines(path)) >= wanted:
+            return
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--teacher", "big"], "--teacher-url"),
+        (["--model", "big"], "--base-url"),
+        (["--system", "no-such-file"], "--system"),
+        (["--tools", "nowhere"], "no run folder"),
+    ],
+)
+def test_options_that_do_not_go_together(
+    tools: Path, tmp_path: Path, more: list[str], message: str, capsys: pytest.CaptureFixture[str]
+):
+    assert run(asked(tools, tmp_path / "run", *more)) == 2
+    assert message in capsys.readouterr().err

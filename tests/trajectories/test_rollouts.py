@@ -1,0 +1,315 @@
+"""Rollouts of tasks: hosts, users, what is set aside; and that each plays again bit for bit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from astra.errors import BudgetExceeded, HostError, TeacherError
+from astra.hosts.joined import JoinedHost
+from astra.models.scripted import calling
+from astra.ports import Reply, ToolResult
+from astra.rollout import RolloutLimits
+from astra.stage import Meter, StageReport, run
+from astra.store import RunFolder
+from astra.teacher.cache import AnswerCache
+from astra.teacher.cost import Price
+from astra.teacher.emulation import Behaviour
+from astra.testing.fakes import FakeHost, FakeModel, document
+from astra.trajectories.agent import AGENT, RememberingModel
+from astra.trajectories.hosting import Hosting
+from astra.trajectories.records import ArgumentSource, Connection, PlannedCall, Rollout, Task
+from astra.trajectories.replay import difference, replay, same
+from astra.trajectories.rollouts import (
+    ROLLOUTS,
+    SYSTEM,
+    Job,
+    RolloutOptions,
+    host_kind,
+    jobs,
+    rollouts_stage,
+)
+from astra.trajectories.rules import TrajectoryRules
+from astra.trajectories.scripted import ScriptedAgent
+from astra.trajectories.user import SimulatedUser
+from astra.types import CallStatus, Finish, Message, StopReason, Usage
+
+from .judged import AGAIN, ANSWER, LIST, TOOLS, TRACK, played, raw
+from .services import calendar
+
+CALENDAR = calendar()
+DAY = "2026-05-04"
+
+
+def task(name: str = "t1", **more: Any) -> Task:
+    fields: dict[str, Any] = {
+        "id": name,
+        "servers": (CALENDAR.id,),
+        "kind": "chain",
+        "request": f"Who comes to the first event of my work calendar on {DAY}?",
+        "language": "en",
+        "plan": (
+            PlannedCall(
+                id="c1",
+                tool="list_events",
+                arguments={
+                    "calendar": ArgumentSource(value="work"),
+                    "day": ArgumentSource(value=DAY),
+                },
+            ),
+            PlannedCall(
+                id="c2",
+                tool="get_event",
+                arguments={"event_id": ArgumentSource(call="c1", field="events.0.id")},
+                depends_on=("c1",),
+            ),
+        ),
+    }
+    return Task(**fields | more)
+
+
+def agent(job: Job) -> Any:
+    return ScriptedAgent(job.task.plan, job.task.language, "scripted")
+
+
+async def rolled(
+    folder: RunFolder,
+    tasks: list[Task],
+    *,
+    teacher: Any = None,
+    model: Any = agent,
+    host: Any = None,
+    price: Price | None = None,
+    meter: Meter | None = None,
+    **options: Any,
+) -> tuple[list[Rollout], StageReport]:
+    wanted = RolloutOptions(**options)
+    servers = {CALENDAR.id: CALENDAR}
+    stage = rollouts_stage(
+        teacher or TrajectoryRules(),
+        model,
+        host or Hosting(servers, failure_rate=wanted.failure_rate, seed=wanted.seed),
+        wanted,
+        meter or Meter(),
+        price,
+    )
+    report = await run(stage, jobs(tasks, servers, wanted, "scripted"), folder, concurrency=4)
+    return list(folder.rows(ROLLOUTS, Rollout)), report
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> RunFolder:
+    return RunFolder.create(tmp_path / "run", {})
+
+
+async def test_a_plan_is_carried_out_on_emulated_tools(folder: RunFolder):
+    (one,), report = await rolled(folder, [task()], failure_rate=0.0)
+    assert report.accepted == 1
+    assert [call.tool for call in one.trajectory.calls] == ["list_events", "get_event"]
+    assert all(call.status is CallStatus.ok for call in one.trajectory.calls)
+    event = one.recording[0].content["events"][0]
+    assert one.recording[1].arguments == {"event_id": event["id"]}
+    assert one.trajectory.messages[0].content == SYSTEM["en"]
+    assert one.trajectory.messages[1].content == task().request
+    assert one.host == "emulator"
+    assert [tool.name for tool in one.tools] == [t.document.name for t in CALENDAR.tools]
+
+
+async def test_samples_are_independent_and_the_same_seed_gives_the_same_rows(tmp_path: Path):
+    made = []
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        folder = RunFolder.create(tmp_path / name, {})
+        rows, _ = await rolled(folder, [task()], samples=12, seed=seed, failure_rate=0.4)
+        assert len({row.id for row in rows}) == 12
+        made.append([[call.status for call in row.trajectory.calls] for row in rows])
+    assert made[0] == made[1] != made[2]
+    assert len({tuple(each) for each in made[0]}) > 1
+
+
+async def test_the_system_message_is_an_option(folder: RunFolder):
+    (one,), _ = await rolled(folder, [task()], system={})
+    assert one.trajectory.messages[0].role == "user"
+
+
+def test_where_tools_run():
+    live = CALENDAR.model_copy(update={"connection": Connection(file="/x.json", entry="x")})
+    assert host_kind(task(), {CALENDAR.id: CALENDAR}, "auto") == "emulator"
+    assert host_kind(task(), {CALENDAR.id: live}, "auto") == "live"
+    assert host_kind(task(), {CALENDAR.id: live}, "emulator") == "emulator"
+    assert host_kind(task(servers=("?",)), {}, "auto") == "emulator"
+
+
+async def test_what_breaks_on_our_side_is_an_error_row_and_tried_again(folder: RunFolder):
+    class Broken(TrajectoryRules):
+        async def ask(self, prompt: Any, given: Any, *, index: int = 0) -> Any:
+            raise TeacherError("no answer")
+
+    rows, report = await rolled(folder, [task()], teacher=Broken(), failure_rate=0.0)
+    assert rows == [] and report.errors == {"HostError": 1}
+    down = FakeModel(lambda *_: HostError("odd"))
+    rows, report = await rolled(folder, [task()], model=lambda job: down)
+    assert rows == [] and report.errors == {"HostError": 1}
+    rows, report = await rolled(folder, [task(servers=("gone",))])
+    assert report.errors == {"HostError": 1}
+    rows, report = await rolled(folder, [task()])
+    assert len(rows) == 1 and report.errors == {}
+
+
+async def test_a_spent_budget_ends_the_run(folder: RunFolder):
+    class Poor(TrajectoryRules):
+        async def ask(self, prompt: Any, given: Any, *, index: int = 0) -> Any:
+            raise BudgetExceeded("all spent")
+
+    with pytest.raises(BudgetExceeded):
+        await rolled(folder, [task()], teacher=Poor(), failure_rate=0.0)
+    assert list(folder.rows(ROLLOUTS, Rollout)) == []
+
+
+async def test_what_the_agent_costs_is_counted(folder: RunFolder):
+    spent = Usage(prompt_tokens=1_000_000, completion_tokens=500_000)
+    model = FakeModel(
+        lambda *_: Reply(Message(role="assistant", content="done"), Finish.stop, spent)
+    )
+    meter, price = Meter(), Price(input=2.0, output=4.0)
+    await rolled(folder, [task()], model=lambda job: model, meter=meter, price=price)
+    assert (meter.usage, meter.dollars) == (spent, 4.0)
+
+
+# --- users -------------------------------------------------------------------------------------
+
+
+async def test_every_behaviour_makes_its_own_talk(folder: RunFolder):
+    tasks = [task(f"t{number}") for number in range(30)]
+    rows, _ = await rolled(folder, tasks, simulate=True, failure_rate=0.0)
+    talks: dict[Behaviour, list[str]] = {}
+    for row in rows:
+        behaviour = SimulatedUser(row.task, TrajectoryRules(), sample=row.sample).behaviour
+        talks[behaviour] = [m.content for m in row.trajectory.messages if m.role == "user"]
+    assert set(talks) == set(Behaviour)
+    missing = talks[Behaviour.missing_parameter]
+    assert len(missing) == 2 and DAY not in missing[0] and DAY in missing[1]
+    assert len(talks[Behaviour.changed_mind]) == 2
+    assert talks[Behaviour.refusal] == [task().request]
+    for row in rows:
+        assert same(row.trajectory, await replay(row))
+
+
+async def test_a_user_never_sees_calls_and_stops_talking():
+    class Chatty(TrajectoryRules):
+        def __init__(self) -> None:
+            super().__init__()
+            self.asked: list[Any] = []
+
+        async def ask(self, prompt: Any, given: Any, *, index: int = 0) -> Any:
+            self.asked.append(given)
+            return prompt.wanted(done=False, message="and more?")
+
+    chatty = Chatty()
+    user = SimulatedUser(task(), chatty, most=3)
+    assert await user.open() == "and more?"
+    row = await played(LIST, "Listed.", TRACK, "Tracked.", "Again.", user=user)
+    assert [m.role for m in row.trajectory.messages].count("user") == 3
+    assert "ord-9" not in str([given.talk[:2] for given in chatty.asked])
+
+
+# --- replay ------------------------------------------------------------------------------------
+
+ENDINGS: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {
+    "answered": ((LIST, TRACK, AGAIN, ANSWER), {}),
+    "errors of all kinds": ((raw("none", "{}"), raw("list_orders", "{"), LIST, ANSWER), {}),
+    "turn limit": ((LIST, TRACK, AGAIN), {"turns": 3}),
+    "cut off": ((LIST, Reply(Message(role="assistant", content="We"), Finish.length)), {}),
+    "refused": ((Reply(Message(role="assistant"), Finish.filtered),), {}),
+    "like calls at once": (
+        (calling(*[("get_tracking", {"order_id": "ord-9"})] * 3), ANSWER),
+        {"busy": (1,)},
+    ),
+}
+
+
+@pytest.mark.parametrize(("script", "how"), ENDINGS.values(), ids=ENDINGS)
+async def test_every_ending_plays_again(script: tuple[Any, ...], how: dict[str, Any]):
+    row = await played(*script, **how)
+    again = await replay(row)
+    assert difference(row.trajectory, again) == ""
+    assert same(row.trajectory, again)
+
+
+async def test_tokens_and_time_that_ran_out_play_again(monkeypatch: pytest.MonkeyPatch):
+    from astra.trajectories import replay as module
+
+    monkeypatch.setattr(module, "PATIENCE", 0.3)
+    row = await played(LIST, TRACK, turns=2)
+    for stop in (StopReason.length_limit, StopReason.time_limit):
+        changed = row.trajectory.model_copy(update={"stop": stop})
+        assert same(changed, await replay(row.model_copy(update={"trajectory": changed})))
+
+
+async def test_a_recording_that_was_changed_is_found():
+    row = await played(LIST, TRACK, AGAIN, ANSWER)
+    first = row.recording[0].model_copy(update={"content": {"orders": []}})
+    other = await replay(row.model_copy(update={"recording": (first, *row.recording[1:])}))
+    assert not same(row.trajectory, other)
+    assert difference(row.trajectory, other) == "message 3 (tool) reads otherwise"
+    less = await replay(row.model_copy(update={"recording": row.recording[:-1]}))
+    assert not same(row.trajectory, less)
+    messages = row.trajectory.messages[:-1]
+    cut = row.trajectory.model_copy(update={"messages": messages})
+    assert "messages" in difference(row.trajectory, cut)
+
+
+# --- several hosts as one ----------------------------------------------------------------------
+
+
+async def act(name: str, arguments: dict[str, Any]) -> ToolResult:
+    return ToolResult(name)
+
+
+async def test_joined_hosts():
+    one, other = FakeHost([document("b"), document("c")], act), FakeHost([document("a")], act)
+    joined = JoinedHost([one, other], ["a", "b"])
+    async with joined:
+        assert [tool.name for tool in joined.tools()] == ["a", "b", "c"]
+        assert (await joined.call("a", {})).content == "a"
+        with pytest.raises(HostError, match="'z'"):
+            await joined.call("z", {})
+    assert (one.entered, one.left, other.left) == (1, 1, 1)
+    assert other.called == [("a", {})]
+    with pytest.raises(HostError, match="two hosts"):
+        async with JoinedHost([one, one]):
+            pass
+
+
+async def test_hosts_that_were_entered_are_left_when_another_breaks():
+    class Broken(FakeHost):
+        async def __aenter__(self) -> Any:
+            raise HostError("no start")
+
+    one = FakeHost(TOOLS, act)
+    with pytest.raises(HostError, match="no start"):
+        async with JoinedHost([one, Broken([], act)]):
+            pass
+    assert (one.entered, one.left) == (1, 1)
+
+
+# --- the agent's record ------------------------------------------------------------------------
+
+
+async def test_an_agents_replies_are_paid_for_once(folder: RunFolder):
+    spent = Usage(completion_tokens=7)
+    said = Message(role="assistant", content="half \ud800", tool_calls=LIST.tool_calls)
+    model = FakeModel(lambda *_: Reply(said, Finish.tool_calls, spent))
+    asked = (Message(role="user", content="?"),)
+    limits = RolloutLimits().sampling
+    replies = []
+    for _ in range(2):
+        with AnswerCache(folder, AGENT) as record:
+            for episode in ("a", "b"):
+                remembering = RememberingModel(model, record, episode)
+                replies.append(await remembering.generate(asked, TOOLS, limits))
+    assert len(model.asked) == 2
+    assert replies[2] == replies[3]
+    assert replies[2].usage == spent and replies[2].message.tool_calls == LIST.tool_calls
+    assert replies[2].message.content == "half ?"
