@@ -59,7 +59,8 @@ def test_command_runs(command: str, somewhere: Path, capsys: pytest.CaptureFixtu
             if argument == "--base-url":
                 arguments[index + 1] = server.url
         if "ID" in arguments:
-            first = (somewhere / "runs/world/arenas.jsonl").read_text("utf-8").splitlines()[0]
+            rows = "runs/traj/rollouts" if "trajectories" in arguments else "runs/world/arenas"
+            first = (somewhere / f"{rows}.jsonl").read_text("utf-8").splitlines()[0]
             arguments[arguments.index("ID")] = json.loads(first)["id"]
         assert run(arguments) == 0, capsys.readouterr().err
 
