@@ -228,3 +228,26 @@ def test_options_that_do_not_go_together(
 ):
     assert run(asked(tools, tmp_path / "run", *more)) == 2
     assert message in capsys.readouterr().err
+
+
+# --- live servers ------------------------------------------------------------------------------
+
+
+def test_live_servers_are_played_and_replay_without_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    source = Path(__file__).parents[2] / "src"
+    module = "astra.testing.mcp_bookings"
+    entry = {"command": sys.executable, "args": ["-m", module], "env": {"PYTHONPATH": str(source)}}
+    config = tmp_path / "mcp.json"
+    config.write_text(json.dumps({"mcpServers": {"bookings": entry}}), "utf-8")
+    tools, out = tmp_path / "tools", tmp_path / "run"
+    assert run(["tools", "collect", str(config), "--out", str(tools)]) == 0
+    assert run(asked(tools, out, "--count", "2")) == 0
+    config.unlink()
+    made = list(RunFolder.open(out).rows("rollouts", Rollout))
+    assert made and all(row.host == "live" for row in made)
+    assert any(row.recording for row in made)
+    capsys.readouterr()
+    assert run(["trajectories", "replay", str(out)]) == 0
+    assert f"{len(made)} of {len(made)}" in capsys.readouterr().out
