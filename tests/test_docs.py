@@ -16,12 +16,14 @@ from astra.testing.model_server import ModelServer
 from astra.types import Message
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+# These come first, for what they make is used on other pages.
+FIRST = [ROOT / "README.md", ROOT / "docs/tools.md", ROOT / "docs/trajectories.md"]
+PAGES = [*FIRST, *(page for page in sorted((ROOT / "docs").glob("*.md")) if page not in FIRST)]
 _COMMAND = re.compile(r"^    (astra .+?)(?:\s{2,}#.*)?$", re.MULTILINE)
 
 
 def commands() -> list[str]:
-    """The commands of all pages, the README's first, each once."""
+    """The commands of all pages in their order, each once."""
     found: dict[str, None] = {}
     for page in PAGES:
         found.update(dict.fromkeys(_COMMAND.findall(page.read_text("utf-8"))))
