@@ -1,34 +1,45 @@
-"""`astra demo`: the whole way once, on the example tables, with no key and no GPU."""
+"""`astra demo`: the whole loop once, on the example tables, with no key and no GPU.
+
+It is a script of the very commands that a user types, each printed before it is run. What a
+stopped demo had done stands in its folder; the same command goes on from there.
+"""
 
 from __future__ import annotations
 
-import asyncio
+import io
+import json
+import shlex
 import time
-from itertools import islice
+from collections.abc import Sequence
+from contextlib import redirect_stdout
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, get_args
+from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
-from astra.arenas.certificate import certify
-from astra.arenas.folder import read_arenas
-from astra.arenas.pipeline import MixOptions
-from astra.arenas.tables.schema import Schema, TablesOptions
-from astra.arenas.tables.source import PAPER_LANGUAGES, SourceOptions
-from astra.cli.arenas_make import Job, make_from_tables
 from astra.cli.console import err, out, plain
-from astra.cli.options import SandboxLevel
+from astra.cli.options import SandboxLevel, require_training
 from astra.errors import ConfigError
-from astra.evaluation.arenas import Report, evaluate
-from astra.models.embed_tfidf import TfidfEmbedder
-from astra.models.policies import Policy, policy
-from astra.ports import Sandbox
-from astra.rollout import RolloutLimits
-from astra.sandbox import open_sandbox
+from astra.types import Json
 
 EXAMPLE = Path("examples/world")
+MODELS = ("base", "SFT", "RL")
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much of everything. The defaults are for some quarter of an hour on two cores."""
+
+    arenas: int = 2200
+    renamed: int = 3
+    """Copies of each gold episode with other names, so that the model learns to copy."""
+    steps: int = 100
+    """Of RL."""
+    held_out: int = 240
+    """Most test arenas that are played."""
+    samples: int = 4
 
 
 def demo_command(
@@ -36,110 +47,172 @@ def demo_command(
         Path, typer.Option(help="The tables to make arenas from.", show_default=True)
     ] = EXAMPLE,
     out_folder: Annotated[Path, typer.Option("--out", help="The run folder.")] = Path("runs/demo"),
-    count: Annotated[int, typer.Option(min=4, help="How many arenas.")] = 100,
+    fast: Annotated[
+        bool, typer.Option("--fast", help="Only arenas and reference policies; no training.")
+    ] = False,
+    count: Annotated[
+        int | None,
+        typer.Option(min=4, help=f"How many arenas.  [default: {Size.arenas}; --fast: 100]"),
+    ] = None,
+    steps: Annotated[int, typer.Option(min=1, help="Optimiser steps of RL.")] = Size.steps,
     seed: Annotated[int, typer.Option(help="Seed of everything that is drawn.")] = 7,
     sandbox: SandboxLevel = "auto",
 ) -> None:
-    """Tables to certified arenas to scores, with the reference policies as players.
+    """Tables to arenas to a nano model, SFT and RL, and what each is worth on held-out arenas.
+
+    With --fast: tables to arenas to the scores of the reference policies, in seconds.
 
     \b
     Examples:
+      astra demo --fast
       astra demo
-      astra demo --tables data/ --count 50 --out runs/mine
+      astra demo --fast --tables data/ --count 50 --out runs/mine
     """
     if tables == EXAMPLE and not tables.exists():
         raise ConfigError(
             f"{str(EXAMPLE)!r} is not here: run this in a clone of the repository, or name tables "
             "of your own with --tables"
         )
-    job = Job(
-        tables=[tables],
-        options=TablesOptions(),
-        source=SourceOptions(languages=PAPER_LANGUAGES, seed=seed),
-        mix=MixOptions(seed=seed),
-        embedder=TfidfEmbedder(),
-        count=count,
-        out=out_folder,
-        concurrency=8,
-        sandbox=sandbox,
-    )
-    asyncio.run(_demo(job))
+    if fast:
+        from astra.cli.demo_fast import demo_fast
+
+        demo_fast(tables, out_folder, count or 100, seed, sandbox)
+        return
+    require_training()
+    _Demo(tables, out_folder, Size(arenas=count or Size.arenas, steps=steps), seed, sandbox).run()
 
 
-async def _demo(job: Job) -> None:
-    console, start = out(), time.perf_counter()
-    made = await make_from_tables(job, err(), _print_size)
-    if not made.arenas:
-        raise ConfigError(
-            f"no arena could be made from these tables: `astra arenas stats {job.out}` says why"
+class _Demo:
+    """The commands in order. Each is left out when what it makes is there."""
+
+    def __init__(self, tables: Path, folder: Path, size: Size, seed: int, sandbox: str) -> None:
+        self._tables = tables
+        self._folder = folder
+        self._size = size
+        self._seed = str(seed)
+        self._sandbox = sandbox
+        self._minutes: dict[str, float] = {}
+
+    def run(self) -> None:
+        start = time.monotonic()
+        arenas, rows = self._folder / "arenas", self._folder / "sft.jsonl"
+        self._make(arenas)
+        if not rows.exists():
+            self._step("rows", *self._export(arenas, rows))
+        models = self._train(arenas, rows)
+        reports = [self._evaluate(arenas, name, model) for name, model in models.items()]
+        self._step(
+            *("plots", "runs", "plot", self._folder / "sft", self._folder / "rl"),
+            *("--out", self._folder / "plots"),
         )
-    before = made.reports["arenas"].resumed
-    console.print(
-        f"made {made.arenas} certified arenas in {time.perf_counter() - start:.1f} s, "
-        f"distractors mixed in (sandbox: {made.sandbox})"
-        + (f"; {before} of them stood in {job.out} before" if before else ""),
-        markup=False,
-        soft_wrap=True,
-    )
-    async with open_sandbox(job.sandbox) as sandbox:
-        console.print(await _certified_again(job, sandbox))
+        self._tell(reports, models, time.monotonic() - start)
+
+    def _make(self, arenas: Path) -> None:
+        # Look-ups alone: what a million parameters can learn in minutes.
+        self._step(
+            *("arenas", "arenas", "make", "--tables", self._tables, "--out", arenas),
+            *("--count", self._size.arenas, "--operations", "lookup", "--hops", "1:3"),
+            *("--scenarios", "single_hop=2,parallel_single_hop=1,multi_hop=2"),
+            *("--per-band", 1, "--test-share", 0.15, "--seed", self._seed),
+            *("--sandbox", self._sandbox),
+        )
+
+    def _export(self, arenas: Path, rows: Path) -> Sequence[object]:
+        return (
+            *("arenas", "export", arenas, "--format", "sft", "--no-reasons"),
+            *("--renamed", self._size.renamed, "--seed", self._seed, "--out", rows),
+        )
+
+    def _train(self, arenas: Path, rows: Path) -> dict[str, Path]:
+        """The three models' folders, by name."""
+        base = self._folder / "nano"
+        sft, rl = self._folder / "sft", self._folder / "rl"
+        if not (base / "config.json").exists():
+            self._step("nano", "train", "nano", "--rows", rows, "--out", base, "--seed", self._seed)
+        self._step(
+            *("SFT", "train", "sft", "--rows", rows, "--model", base, "--preset", "nano"),
+            *("--out", sft, "--seed", self._seed, *_resumed(sft)),
+        )
+        self._step(
+            *("RL", "train", "rl", "--arenas", arenas, "--model", sft / "final"),
+            *("--preset", "nano", "--steps", self._size.steps, "--out", rl),
+            *("--seed", self._seed, "--sandbox", self._sandbox, *_resumed(rl)),
+        )
+        return dict(zip(MODELS, (base, sft / "final", rl / "final"), strict=True))
+
+    def _evaluate(self, arenas: Path, name: str, model: Path) -> Json:
+        kept = self._folder / "evaluation" / name.lower()
+        report = kept / "report.json"
+        if not report.exists():
+            text = self._step(
+                *(f"evaluation of {name}", "evaluate", "arenas", arenas, "--model", model),
+                *("--split", "test", "--limit", self._size.held_out, "--distractors", "banded"),
+                *("--samples", self._size.samples, "--turns", 8, "--max-tokens", 96),
+                *("--seed", self._seed, "--sandbox", self._sandbox, "--out", kept, "--json"),
+                captured=True,
+            )
+            report.write_text(text, "utf-8")
+        return json.loads(report.read_text("utf-8"))["models"][0]
+
+    def _step(self, title: str, *arguments: object, captured: bool = False) -> str:
+        """Run one command and return what it printed, if captured; ends the demo if it fails."""
+        from astra.cli.main import run
+
+        words = [str(argument) for argument in arguments]
+        out().print(plain(f"$ astra {shlex.join(words)}", "bold"), soft_wrap=True)
+        started = time.monotonic()
+        printed = io.StringIO()
+        if captured:
+            with redirect_stdout(printed):
+                status = run(words)
+        else:
+            status = run(words)
+        if status:
+            err().print(f"the demo ends here: {title} failed")
+            raise typer.Exit(status)
+        self._minutes[title] = (time.monotonic() - started) / 60
+        return printed.getvalue()
+
+    def _tell(self, reports: Sequence[Json], models: dict[str, Path], seconds: float) -> None:
+        console = out()
+        console.print(_table(reports))
+        spent = ", ".join(f"{title} {minutes:.1f}" for title, minutes in self._minutes.items())
+        first = next(iter(models.values())).parent / "arenas"
         console.print(
-            _table([(name, await _play(job, name, sandbox)) for name in get_args(Policy)])
+            f"held-out arenas, their entities and relations unseen in training, banded "
+            f"distractors; 95 % intervals over arenas\n"
+            f"{seconds / 60:.1f} minutes in all ({spent}). Next:\n"
+            f"  curves: {self._folder / 'plots'}\n"
+            f"  astra arenas stats {first}\n"
+            f"  astra evaluate arenas {first} --model {models['RL']} --model {models['SFT']}\n"
+            f"  astra credit show --help",
+            markup=False,
+            soft_wrap=True,
         )
-    _next_steps(console, job.out, time.perf_counter() - start)
 
 
-def _print_size(console: Console, schema: Schema) -> None:
-    rows = sum(table.rows for table in schema.tables)
-    console.print(f"tables: {len(schema.tables)}, rows: {rows}")
+def _resumed(folder: Path) -> list[str]:
+    return ["--resume"] if (folder / "config.toml").exists() else []
 
 
-async def _certified_again(job: Job, sandbox: Sandbox) -> str:
-    """Certify from the files alone, a few arenas, as anyone else could."""
-    shown = list(islice(read_arenas(job.out), 10))
-    certificates = [await certify(arena, tools, sandbox, seed=1) for arena, tools in shown]
-    passed = sum(certificate.certified for certificate in certificates)
-    return f"certified again from the files with another seed: {passed} of {len(shown)} pass"
-
-
-async def _play(job: Job, name: Policy, sandbox: Sandbox) -> Report:
-    return await evaluate(
-        read_arenas(job.out),
-        lambda arena, sample: policy(name, arena, job.source.seed + sample),
-        sandbox,
-        RolloutLimits(),
-        seed=job.source.seed,
+def _table(reports: Sequence[Json]) -> Table:
+    table = Table(
+        *("model", "arenas", "F1, greedy", "F1, sampled", "recall", "precision", "solved"),
+        *("calls", "turns"),
     )
-
-
-def _table(reports: list[tuple[str, Report]]) -> Table:
-    table = Table("policy", "episodes", "F1", "95 % interval", "recall", "precision", "calls")
-    for name, report in reports:
-        if report.f1 is None:
-            table.add_row(name, str(report.episodes), "no score")
-            continue
-        f1 = report.f1
+    for name, report in zip(MODELS, reports, strict=True):
+        sampled = report["sampled"]
+        figures = (sampled[key] for key in ("recall", "precision", "solved", "calls", "turns"))
         table.add_row(
             name,
-            str(report.episodes),
-            f"{f1.mean:.3f}",
-            f"{f1.low:.3f} to {f1.high:.3f}",
-            f"{report.recall:.3f}",
-            f"{report.precision:.3f}",
-            f"{report.calls:.2f}",
+            str(sampled["arenas"]),
+            *(_interval(report[way]["f1"]) for way in ("greedy", "sampled")),
+            *("–" if figure is None else f"{figure:.3f}" for figure in figures),
         )
     return table
 
 
-def _next_steps(console: Console, folder: Path, seconds: float) -> None:
-    first, _ = next(iter(read_arenas(folder)))
-    console.print(plain(f"one of the questions: {first.question}", limit=300))
-    console.print(
-        f"{seconds:.1f} s in all. Next:\n"
-        f"  astra arenas show {folder} {first.id}\n"
-        f"  astra arenas play {folder} {first.id}\n"
-        f"  astra arenas stats {folder}\n"
-        f"  astra arenas evaluate {folder} --model NAME --base-url http://localhost:8000/v1",
-        markup=False,
-        soft_wrap=True,
-    )
+def _interval(value: Json) -> str:
+    if value is None:
+        return "no score"
+    return f"{value['mean']:.3f} ({value['low']:.3f} to {value['high']:.3f})"

@@ -1,0 +1,48 @@
+"""The demo: in short in the default suite, the whole loop in small when asked for."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from astra.cli.main import run
+
+WORLD = Path(__file__).parents[1] / "examples" / "world"
+
+
+def test_the_fast_demo_tells_what_policies_score(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["demo", "--fast", "--tables", str(WORLD), "--count", "12"]
+    assert run([*command, "--out", str(tmp_path / "demo")]) == 0
+    said = capsys.readouterr().out
+    assert "made 12 certified arenas" in said and "10 of 10 pass" in said
+    scores = {name: line for line in said.splitlines() for name in ("gold", "null") if name in line}
+    assert "1.000" in scores["gold"] and "1.000" not in scores["null"]
+
+
+def test_tables_that_are_not_there_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run(["demo"]) == 2
+    assert "'examples/world' is not here" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_the_whole_demo_goes_on_where_it_stopped(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "demo"
+    command = ["demo", "--tables", str(WORLD), "--count", "60", "--steps", "1"]
+    command += ["--out", str(folder)]
+    assert run(command) == 0
+    said = capsys.readouterr().out
+    assert all(name in said for name in ("base", "SFT", "RL", "minutes in all"))
+    report = json.loads((folder / "evaluation/rl/report.json").read_text("utf-8"))
+    assert report["models"][0]["greedy"]["arenas"] > 0
+    stamps = {path: path.stat().st_mtime for path in folder.rglob("*.safetensors")}
+    assert run(command) == 0
+    assert {path: path.stat().st_mtime for path in folder.rglob("*.safetensors")} == stamps
