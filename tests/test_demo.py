@@ -12,10 +12,10 @@ from astra.cli.main import run
 WORLD = Path(__file__).parents[1] / "examples" / "world"
 
 
-def test_the_fast_demo_tells_what_policies_score(
+def test_the_demo_tells_what_policies_score(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    command = ["demo", "--fast", "--tables", str(WORLD), "--count", "12"]
+    command = ["demo", "--tables", str(WORLD), "--count", "12"]
     assert run([*command, "--out", str(tmp_path / "demo")]) == 0
     said = capsys.readouterr().out
     assert "made 12 certified arenas" in said and "10 of 10 pass" in said
@@ -36,7 +36,7 @@ def test_the_whole_demo_goes_on_where_it_stopped(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = tmp_path / "demo"
-    command = ["demo", "--tables", str(WORLD), "--count", "60", "--steps", "1"]
+    command = ["demo", "--train", "--tables", str(WORLD), "--count", "60", "--steps", "1"]
     command += ["--out", str(folder)]
     assert run(command) == 0
     said = capsys.readouterr().out

@@ -1,7 +1,7 @@
-"""`astra demo`: the whole loop once, on the example tables, with no key and no GPU.
+"""`astra demo`: the example tables made into arenas and played; with --train the whole loop.
 
-It is a script of the very commands that a user types, each printed before it is run. What a
-stopped demo had done stands in its folder; the same command goes on from there.
+The whole loop is a script of the very commands that a user types, each printed before it is run.
+What a stopped demo had done stands in its folder; the same command goes on from there.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ MODELS = ("base", "SFT", "RL")
 
 @dataclass(frozen=True)
 class Size:
-    """How much of everything. The defaults are for some quarter of an hour on two cores."""
+    """How much of everything, with --train."""
 
     arenas: int = 2200
     renamed: int = 3
@@ -47,36 +47,37 @@ def demo_command(
         Path, typer.Option(help="The tables to make arenas from.", show_default=True)
     ] = EXAMPLE,
     out_folder: Annotated[Path, typer.Option("--out", help="The run folder.")] = Path("runs/demo"),
-    fast: Annotated[
-        bool, typer.Option("--fast", help="Only arenas and reference policies; no training.")
+    train: Annotated[
+        bool, typer.Option("--train", help="The whole loop: a nano model, SFT and RL, too.")
     ] = False,
     count: Annotated[
         int | None,
-        typer.Option(min=4, help=f"How many arenas.  [default: {Size.arenas}; --fast: 100]"),
+        typer.Option(min=4, help=f"How many arenas.  [default: 100; --train: {Size.arenas}]"),
     ] = None,
-    steps: Annotated[int, typer.Option(min=1, help="Optimiser steps of RL.")] = Size.steps,
+    steps: Annotated[int, typer.Option(min=1, help="--train: optimiser steps of RL.")] = Size.steps,
     seed: Annotated[int, typer.Option(help="Seed of everything that is drawn.")] = 7,
     sandbox: SandboxLevel = "auto",
 ) -> None:
-    """Tables to arenas to a nano model, SFT and RL, and what each is worth on held-out arenas.
+    """Tables to certified arenas to scores, with the reference policies as players.
 
-    With --fast: tables to arenas to the scores of the reference policies, in seconds.
+    With --train: on to a nano model from nothing, SFT and RL, and what each is worth on held-out
+    arenas. That takes long on a CPU; a stopped one goes on with the same command.
 
     \b
     Examples:
-      astra demo --fast
       astra demo
-      astra demo --fast --tables data/ --count 50 --out runs/mine
+      astra demo --tables data/ --count 50 --out runs/mine
+      astra demo --train --out runs/loop
     """
     if tables == EXAMPLE and not tables.exists():
         raise ConfigError(
             f"{str(EXAMPLE)!r} is not here: run this in a clone of the repository, or name tables "
             "of your own with --tables"
         )
-    if fast:
-        from astra.cli.demo_fast import demo_fast
+    if not train:
+        from astra.cli.demo_policies import demo_policies
 
-        demo_fast(tables, out_folder, count or 100, seed, sandbox)
+        demo_policies(tables, out_folder, count or 100, seed, sandbox)
         return
     require_training()
     _Demo(tables, out_folder, Size(arenas=count or Size.arenas, steps=steps), seed, sandbox).run()

@@ -147,7 +147,7 @@ class EvaluateGroup(LazyGroup):
 
 class RootGroup(LazyGroup):
     verbs = {
-        "demo": Verb("astra.cli.demo", "Make, certify, play and report, on the example tables."),
+        "demo": Verb("astra.cli.demo", "Tables to arenas to scores; with --train the whole loop."),
     }
 
     def invoke(self, ctx: Any) -> Any:

@@ -1,4 +1,4 @@
-"""`astra demo --fast`: from tables to arenas to the scores of reference policies."""
+"""`astra demo`: from tables to arenas to the scores of reference policies."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from astra.rollout import RolloutLimits
 from astra.sandbox import open_sandbox
 
 
-def demo_fast(tables: Path, folder: Path, count: int, seed: int, sandbox: Level) -> None:
+def demo_policies(tables: Path, folder: Path, count: int, seed: int, sandbox: Level) -> None:
     """Tables to certified arenas to scores, with the reference policies as players."""
     job = Job(
         tables=[tables],
