@@ -17,10 +17,10 @@ from astra.training.credit.attribution import Attribution
 from astra.training.credit.counterfactual import Counterfactual
 from astra.training.credit.curriculum import CurriculumSettings
 from astra.training.credit.gigpo import GiGPO
-from astra.training.credit.groups import group_relative_B
 from astra.training.credit.phases import EntropyTarget, Phase, Switch
 from astra.training.credit.records import CreditRow
 from astra.training.credit.segment import Segmentation
+from astra.training.rl.grpo import Grpo
 
 REPLAY = Counterfactual({"arena": arena()})
 
@@ -50,8 +50,7 @@ def problems() -> ScoredBatch:
 
 
 def plain(given: ScoredBatch) -> torch.Tensor:
-    advantages_B = group_relative_B(given.rewards_B, given.group_B)
-    return advantages_B.unsqueeze(1) * given.policy_mask_BT
+    return Grpo().credit(given, CountingPolicy()).advantages_BT
 
 
 def test_they_are_algorithms():

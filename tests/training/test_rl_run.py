@@ -60,7 +60,7 @@ def test_a_run_that_is_resumed_and_evaluated(
     out = tmp_path / "rl"
     assert train(world, model, out) == 0
     report = json.loads(capsys.readouterr().out)
-    assert report["steps"] == 2 and report["arenas"] == 4
+    assert report["steps"] == 2 and report["tasks"] == 4
     rows = metrics(out)
     assert [row["step"] for row in rows] == [1, 2]
     assert rows[0].keys() >= {"f1", "turns", "calls", "filling/valid_share", "entropy"}

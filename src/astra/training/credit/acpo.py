@@ -24,7 +24,6 @@ from astra.training.credit.attribution import CUE, Attribution, confidence
 from astra.training.credit.counterfactual import Counterfactual
 from astra.training.credit.curriculum import Curriculum, CurriculumSettings
 from astra.training.credit.factor import factorised, standardised_BK
-from astra.training.credit.groups import group_relative_B
 from astra.training.credit.measure import Measured, measured
 from astra.training.credit.phases import (
     EntropyControl,
@@ -39,6 +38,7 @@ from astra.training.credit.records import CreditRow
 from astra.training.credit.report import Assigned, figures, rows
 from astra.training.credit.segment import Segmentation, segment
 from astra.training.credit.steps import spread_BT, tokens_BK
+from astra.training.rl.grpo import group_advantages
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +120,7 @@ class ACPO:
             self._replay,
             compare=settings.agreement,
         )
-        advantages_B = group_relative_B(self._rewards(batch, told, policy), batch.group_B)
+        advantages_B = group_advantages(self._rewards(batch, told, policy), batch.group_B)
         exists_BK = tokens_BK(batch.step_BT, batch.policy_mask_BT) > 0
         z_BK = standardised_BK(told.contribution_BK, exists_BK)
         factored = factorised(

@@ -18,8 +18,8 @@ from torch import Tensor
 from astra.errors import ConfigError
 from astra.training.algorithm import Credit, PolicyAccess, SampledEpisode, ScoredBatch
 from astra.training.credit.anchors import anchor_states
-from astra.training.credit.groups import group_relative_B
 from astra.training.credit.steps import pad_BK, spread_BT, step_count
+from astra.training.rl.grpo import group_advantages
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class GiGPO:
         """A^E + ω·A^S on the tokens of each step; A^E on the policy's tokens outside steps."""
         del policy
         settings = self.settings
-        episode_B = group_relative_B(batch.rewards_B, batch.group_B, scale=settings.scale)
+        episode_B = group_advantages(batch.rewards_B, batch.group_B, scale=settings.scale)
         returns_BK, state_BK = step_returns(batch, settings.discount)
         step_BK = step_advantages(returns_BK, state_BK, scale=settings.scale)
         total_BT = episode_B.unsqueeze(1) + settings.step_weight * spread_BT(
@@ -113,7 +113,7 @@ def step_advantages(returns_BK: Tensor, state_BK: Tensor, *, scale: bool) -> Ten
     """Each step's return against those of its state (equations 6 and 7); 0 where there is none."""
     exists_BK = state_BK >= 0
     advantages_BK = torch.zeros_like(returns_BK)
-    advantages_BK[exists_BK] = group_relative_B(
+    advantages_BK[exists_BK] = group_advantages(
         returns_BK[exists_BK], state_BK[exists_BK], scale=scale
     )
     return advantages_BK

@@ -12,12 +12,14 @@ import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
-from astra.arenas.showing import Show, Shown
+from astra.arenas.showing import Show
 from astra.engines.engine import Engine
 from astra.engines.episode import ClosingHost, EngineEpisode
 from astra.errors import StageError
 from astra.hosts.arena import ArenaHost, arena_messages
+from astra.models.policies import answer_text
 from astra.ports import Episode, Sandbox
 from astra.rewards import Reward, score
 from astra.rollout import RolloutLimits, Task, rollout
@@ -46,36 +48,27 @@ class Played:
 
 
 @dataclass(frozen=True, slots=True)
-class _Job:
+class Job:
+    """One rollout that is to be played."""
+
     draw: Draw
-    shown: Shown
     sample: int
+    """Which of its group."""
     seed: int
 
 
-class Player:
+class GroupPlayer:
     """Plays draws, `group` rollouts each, at most `concurrency` at once."""
 
-    def __init__(
-        self,
-        show: Show,
-        engine: Engine,
-        sandbox: Sandbox,
-        limits: RolloutLimits,
-        *,
-        group: int,
-        seed: int,
-        reward: Reward = "f1",
-        concurrency: int = 64,
-    ) -> None:
-        self._show = show
+    def __init__(self, engine: Engine, *, group: int, seed: int, concurrency: int = 64) -> None:
         self._engine = engine
-        self._sandbox = sandbox
-        self._limits = limits
         self._group = group
         self._seed = seed
-        self._reward: Reward = reward
         self._concurrency = concurrency
+
+    async def play_one(self, job: Job, episode: EngineEpisode) -> SampledEpisode | Trajectory:
+        """One rollout; a trajectory stands for one that broke on our side."""
+        raise NotImplementedError
 
     async def play(self, draws: Sequence[Draw], step: int) -> Played:
         """Play a round. Raises StageError when not one of its rollouts worked."""
@@ -83,7 +76,7 @@ class Player:
         done: dict[tuple[int, int], SampledEpisode] = {}
         errors: Counter[str] = Counter()
         for attempt in range(ATTEMPTS):
-            broken: list[_Job] = []
+            broken: list[Job] = []
             for start in range(0, len(todo), self._concurrency):
                 wave = todo[start : start + self._concurrency]
                 for job, played in zip(wave, await self._wave(wave, attempt), strict=True):
@@ -106,30 +99,55 @@ class Player:
                 played.incomplete.append(replace(draw, tries=draw.tries + 1))
         return played
 
-    def _jobs(self, draw: Draw) -> list[_Job]:
-        shown = self._show.at(draw.task, draw.epoch)
+    def _jobs(self, draw: Draw) -> list[Job]:
         return [
-            _Job(draw, shown, sample, _seed(self._seed, draw.number, draw.tries, sample))
+            Job(draw, sample, _seed(self._seed, draw.number, draw.tries, sample))
             for sample in range(self._group)
         ]
 
-    async def _wave(self, jobs: Sequence[_Job], attempt: int) -> list[SampledEpisode | Trajectory]:
-        """Play jobs all at once; a trajectory stands for one that broke on our side."""
+    async def _wave(self, jobs: Sequence[Job], attempt: int) -> list[SampledEpisode | Trajectory]:
+        """Play jobs all at once."""
         # All are opened before the first runs, for an engine in lockstep waits for all of them.
         episodes = [self._engine.open(_seed(job.seed, attempt)) for job in jobs]
-        return await asyncio.gather(*map(self._one, jobs, episodes))
+        return await asyncio.gather(*map(self._closing, jobs, episodes))
 
-    async def _one(self, job: _Job, episode: EngineEpisode) -> SampledEpisode | Trajectory:
-        arena, distractors = job.shown
-        host = ArenaHost(arena, distractors, self._sandbox, Episode(seed=job.seed % 2**32))
-        task = Task(job.draw.task, arena_messages(arena), job.sample)
+    async def _closing(self, job: Job, episode: EngineEpisode) -> SampledEpisode | Trajectory:
         try:
-            trajectory = await rollout(task, episode, ClosingHost(host, episode), self._limits)
+            played = await self.play_one(job, episode)
         finally:
             episode.close()
-        if not trajectory.infrastructure_failure and not episode.recorded().completion_ids:
-            error = f"the prompt of arena {arena.id!r} leaves no room in the context"
-            return trajectory.model_copy(update={"error": error})
+        if isinstance(played, SampledEpisode) and not played.completion_ids:
+            return broken(job, f"the prompt of {job.draw.task!r} leaves no room in the context")
+        return played
+
+
+class Player(GroupPlayer):
+    """Plays arenas of a folder."""
+
+    def __init__(
+        self,
+        show: Show,
+        engine: Engine,
+        sandbox: Sandbox,
+        limits: RolloutLimits,
+        *,
+        group: int,
+        seed: int,
+        reward: Reward = "f1",
+        concurrency: int = 64,
+    ) -> None:
+        super().__init__(engine, group=group, seed=seed, concurrency=concurrency)
+        self._show = show
+        self._sandbox = sandbox
+        self._limits = limits
+        self._reward: Reward = reward
+        self._at = lru_cache(maxsize=256)(show.at)
+
+    async def play_one(self, job: Job, episode: EngineEpisode) -> SampledEpisode | Trajectory:
+        arena, distractors = self._at(job.draw.task, job.draw.epoch)
+        host = ArenaHost(arena, distractors, self._sandbox, Episode(seed=job.seed % 2**32))
+        task = Task(job.draw.task, arena_messages(arena), job.sample)
+        trajectory = await rollout(task, episode, ClosingHost(host, episode), self._limits)
         if trajectory.infrastructure_failure:
             return trajectory
         return self._scored(arena, trajectory, episode)
@@ -151,7 +169,21 @@ class Player:
             reward=found.reward,
             trajectory=trajectory,
             score=found,
+            answer=answer_text(arena.answer),
         )
+
+
+def broken(job: Job, error: str) -> Trajectory:
+    """What stands for a rollout that broke on our side, outside the agent loop."""
+    return Trajectory(
+        task=job.draw.task,
+        sample=job.sample,
+        messages=(),
+        calls=(),
+        stop=StopReason.internal_error,
+        turns=0,
+        error=error,
+    )
 
 
 def _seed(*parts: int) -> int:

@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, cast
 
-from astra.arenas.showing import Distractors, Show
+from astra.arenas.showing import Distractors
 from astra.engines.chat import Chat
 from astra.engines.engine import Engine
 from astra.errors import ConfigError
-from astra.models.embed_tfidf import TfidfEmbedder
-from astra.ports import Sampling, Sandbox
+from astra.ports import Sampling
 from astra.rewards import Reward
 from astra.rollout import RolloutLimits
-from astra.sandbox import open_sandbox
 from astra.store import RunFolder
 from astra.training.algorithm import Algorithm, ChoosesTasks
+from astra.training.credit.log import CreditLog
+from astra.training.rl.algorithms import Algorithms, make_algorithm
 from astra.training.rl.filling import BatchFilling
-from astra.training.rl.playing import Player
+from astra.training.rl.material import Level, Material, of_arenas, of_problems
 from astra.training.rl.presets import RlPreset
 from astra.training.rl.prompts import Chosen, Epochs, Prompts
 from astra.training.sft import CHECKPOINTS, FINAL, lora_config, save_final
@@ -34,22 +33,23 @@ if TYPE_CHECKING:
     from astra.training.metrics import MetricsLog
     from astra.training.rl.trainer import ArenaTrainer
 
-Algorithms = Literal["grpo", "gigpo", "acpo"]
-Level = Literal["auto", "namespaces", "landlock", "unsafe"]
-
 
 @dataclass(frozen=True, slots=True)
 class RlJob:
-    """What to train, in which arenas, and where to write."""
+    """What to train, in which arenas or on which problems, and where to write."""
 
-    arenas: Path
-    """A run folder of arenas; those of split `train` are played."""
+    arenas: Path | None
+    """A run folder of arenas; those of split `train` are played. None: `problems` are."""
     model: str
     """A HuggingFace id or folder."""
     out: Path
     preset: RlPreset
     """With what was typed already in it."""
+    problems: Path | None = None
+    """A file of problems; None: `arenas` are played."""
     algorithm: Algorithms = "grpo"
+    credit: tuple[str, ...] = ()
+    """Settings of ACPO, as `name=value`."""
     reward: Reward = "f1"
     distractors: Distractors = "banded"
     seed: int = 0
@@ -71,18 +71,20 @@ class RlReport(Record):
 
     model: str
     """The folder of the final model."""
-    arenas: int
-    """Arenas trained in."""
+    tasks: int
+    """Arenas, or problems, that there were to train on."""
     steps: int
     """Of this run of the command; 0 when it had been finished before."""
     reward: float | None
     """Mean reward of the rollouts of the last step."""
 
 
-async def _show(job: RlJob) -> Show:
-    return await Show.of_folder(
-        job.arenas, "train", job.distractors, TfidfEmbedder(), seed=job.seed
-    )
+def _material(job: RlJob) -> Material:
+    if job.problems is not None and job.arenas is None:
+        return of_problems(job.problems, job.preset, job.seed)
+    if job.arenas is None or job.problems is not None:
+        raise ConfigError("give either a folder of arenas or a file of problems to train on")
+    return of_arenas(job.arenas, job.preset, job.distractors, job.reward, job.sandbox, job.seed)
 
 
 def train_rl(job: RlJob) -> RlReport:
@@ -103,21 +105,21 @@ def train_rl(job: RlJob) -> RlReport:
         raise ConfigError(
             f"{str(job.out)!r} holds a run: go on with --resume, or give another --out"
         )
-    show = asyncio.run(_show(job))
+    material = _material(job)
     if (job.out / FINAL).exists():
-        return RlReport(model=str(job.out / FINAL), arenas=len(show.arenas), steps=0, reward=None)
+        return RlReport(model=str(job.out / FINAL), tasks=len(material.hops), steps=0, reward=None)
     with state.main_process_first():
         folder = _folder(job) if state.is_main_process else RunFolder(job.out)
     chat = Chat(AutoTokenizer.from_pretrained(job.model, padding_side="left"))
     with closing(MetricsLog(folder)) as metrics:
-        trainer = _trainer(job, show, chat, metrics)
+        trainer = _trainer(job, material, chat, metrics)
         with closing(trainer):
             first = _train(trainer, job)
         save_final(trainer, chat, job.out)
     rewards = [row["reward"] for row in trainer.state.log_history if "reward" in row]
     return RlReport(
         model=str(job.out / FINAL),
-        arenas=len(show.arenas),
+        tasks=len(material.hops),
         steps=trainer.state.global_step - first,
         reward=rewards[-1] if rewards else None,
     )
@@ -127,7 +129,9 @@ def _folder(job: RlJob) -> RunFolder:
     preset = asdict(job.preset)
     del preset["about"], preset["concurrency"]
     config: dict[str, Json] = {
-        "arenas": str(job.arenas),
+        "arenas": None if job.arenas is None else str(job.arenas),
+        "problems": None if job.problems is None else str(job.problems),
+        "credit": list(job.credit) or None,
         "model": job.model,
         "algorithm": job.algorithm,
         "reward": job.reward,
@@ -150,7 +154,8 @@ def _train(trainer: ArenaTrainer, job: RlJob) -> int:
 # --- parts -----------------------------------------------------------------------------------
 
 
-def _trainer(job: RlJob, show: Show, chat: Chat, metrics: MetricsLog) -> ArenaTrainer:
+def _trainer(job: RlJob, material: Material, chat: Chat, metrics: MetricsLog) -> ArenaTrainer:
+    from accelerate import PartialState
     from transformers import AutoModelForCausalLM, PrinterCallback
 
     from astra.training.checkpoints import Decoupled
@@ -159,13 +164,20 @@ def _trainer(job: RlJob, show: Show, chat: Chat, metrics: MetricsLog) -> ArenaTr
     preset = job.preset
     dtype = "bfloat16" if preset.trl.get("bf16") else "float32"
     model = AutoModelForCausalLM.from_pretrained(job.model, dtype=dtype, attn_implementation="sdpa")
-    algorithm = make_algorithm(job.algorithm, job.seed)
+    algorithm = make_algorithm(
+        job.algorithm,
+        seed=job.seed,
+        arenas=material.arenas,
+        reward=job.reward,
+        settings=job.credit,
+        keep=CreditLog(job.out) if PartialState().is_main_process else None,
+    )
     trainer = ArenaTrainer(
         model,
         _config(job),
         chat.tokenizer,
-        field=_field(job, show, chat),
-        prompts=_prompts(job, show, algorithm),
+        field=_field(job, material, chat),
+        prompts=_prompts(job, material, algorithm),
         filling=BatchFilling(
             preset.prompts,
             threshold=preset.threshold,
@@ -184,28 +196,13 @@ def _trainer(job: RlJob, show: Show, chat: Chat, metrics: MetricsLog) -> ArenaTr
     return trainer
 
 
-def make_algorithm(name: Algorithms, seed: int) -> Algorithm:
-    """An algorithm with its default settings."""
-    if name == "grpo":
-        from astra.training.rl.grpo import Grpo
-
-        return Grpo()
-    if name == "gigpo":
-        from astra.training.credit.gigpo import GiGPO
-
-        return GiGPO()
-    from astra.training.credit.acpo import ACPO
-
-    return ACPO(seed=seed)
-
-
-def _prompts(job: RlJob, show: Show, algorithm: Algorithm) -> Prompts:
+def _prompts(job: RlJob, material: Material, algorithm: Algorithm) -> Prompts:
     if isinstance(algorithm, ChoosesTasks):
-        return Chosen(sorted(show.hops), algorithm)
-    return Epochs(show.hops, seed=job.seed, curriculum=job.preset.curriculum)
+        return Chosen(sorted(material.hops), algorithm)
+    return Epochs(material.hops, seed=job.seed, curriculum=job.preset.curriculum)
 
 
-def _field(job: RlJob, show: Show, chat: Chat) -> Any:
+def _field(job: RlJob, material: Material, chat: Chat) -> Any:
     from astra.engines.prompts import PromptEngine
     from astra.engines.transformers import TransformersEngine
     from astra.training.rl.trainer import Field
@@ -232,19 +229,11 @@ def _field(job: RlJob, show: Show, chat: Chat) -> Any:
             top_k=cast("int | None", preset.trl.get("top_k")),
         )
 
-    def player(engine: Engine, sandbox: Sandbox) -> Player:
-        return Player(
-            show,
-            engine,
-            sandbox,
-            limits,
-            group=preset.group,
-            seed=job.seed,
-            reward=job.reward,
-            concurrency=preset.concurrency,
-        )
-
-    return Field(engine=engine, sandbox=lambda: open_sandbox(job.sandbox), player=player)
+    return Field(
+        engine=engine,
+        sandbox=material.sandbox,
+        player=lambda engine, sandbox: material.player(engine, sandbox, limits),
+    )
 
 
 def _config(job: RlJob) -> GRPOConfig:

@@ -27,13 +27,12 @@ from trl.trainer.grpo_trainer import GRPOTrainer
 
 from astra.engines.engine import Clock, Engine
 from astra.errors import ConfigError
-from astra.ports import Sandbox
 from astra.training.algorithm import Algorithm, Credit
 from astra.training.policy import ModelPolicy
 from astra.training.rl.batch import Group, from_json, loss_inputs, scored_batch, to_json
 from astra.training.rl.filling import BatchFilling, Filled
 from astra.training.rl.loss import further_loss
-from astra.training.rl.playing import Played, Player, tallied
+from astra.training.rl.playing import GroupPlayer, Played, tallied
 from astra.training.rl.prompts import Prompts
 from astra.training.rl.reference import Reference
 
@@ -51,7 +50,7 @@ class Field:
     """From the trainer, whose model is where it will be."""
     sandbox: Callable[[], Any]
     """An async context that gives a `Sandbox`."""
-    player: Callable[[Engine, Sandbox], Player]
+    player: Callable[[Engine, Any], GroupPlayer]
 
 
 class ArenaTrainer(GRPOTrainer):
@@ -89,13 +88,13 @@ class ArenaTrainer(GRPOTrainer):
         self._field = field
         self._loop = asyncio.Runner()
         self._open = AsyncExitStack()
-        self._player: Player | None = None
+        self._player: GroupPlayer | None = None
         self._engine: Engine | None = None
         self._last: tuple[Tensor, Tensor] | None = None
 
     # --- rollouts --------------------------------------------------------------------------
 
-    def _ready(self) -> tuple[Player, Engine]:
+    def _ready(self) -> tuple[GroupPlayer, Engine]:
         if self._player is None or self._engine is None:
             self._engine = self._field.engine(self)
             sandbox = self._loop.run(self._open.enter_async_context(self._field.sandbox()))
@@ -128,7 +127,7 @@ class ArenaTrainer(GRPOTrainer):
             engine.forget()  # pyright: ignore[reportAttributeAccessIssue] - looked for above
         return self._batch(filled.groups)
 
-    def _round(self, player: Player, step: int) -> tuple[list[Group], int]:
+    def _round(self, player: GroupPlayer, step: int) -> tuple[list[Group], int]:
         """One round of rollouts, shared out over the processes; every process gets all of it."""
         draws = self.prompts.take(self._places, step)
         rank, world = self.accelerator.process_index, self.accelerator.num_processes

@@ -1,0 +1,81 @@
+"""Groups of responses to problems: single-turn RL with verified answers.
+
+A right answer is rewarded with 1, a wrong one, or none, with 0. A response whose verdict can't be
+had is no rollout: it is sampled again like one that our side broke, and counted, never rewarded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import Self
+
+from astra.engines.engine import Engine
+from astra.engines.episode import ClosingHost, EngineEpisode
+from astra.errors import HostError
+from astra.ports import ToolResult
+from astra.problems.records import Problem, problem_messages
+from astra.problems.verify import MathVerifier
+from astra.rollout import RolloutLimits, Task, rollout
+from astra.training.algorithm import SampledEpisode
+from astra.training.rl.playing import GroupPlayer, Job, broken
+from astra.types import Json, ToolDocument, Trajectory
+
+
+class NoTools:
+    """A host without tools. What a model calls nevertheless is answered by the agent loop."""
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        pass
+
+    def tools(self) -> Sequence[ToolDocument]:
+        return ()
+
+    async def call(self, name: str, arguments: dict[str, Json]) -> ToolResult:
+        raise HostError(f"{name!r} was called with {arguments!r}, and there are no tools")
+
+
+class ProblemPlayer(GroupPlayer):
+    """Has problems, known by their ids, answered in one message each."""
+
+    def __init__(
+        self,
+        problems: Mapping[str, Problem],
+        engine: Engine,
+        verifier: MathVerifier,
+        limits: RolloutLimits,
+        *,
+        group: int,
+        seed: int,
+        concurrency: int = 64,
+    ) -> None:
+        super().__init__(engine, group=group, seed=seed, concurrency=concurrency)
+        self._problems = problems
+        self._verifier = verifier
+        self._limits = limits
+
+    async def play_one(self, job: Job, episode: EngineEpisode) -> SampledEpisode | Trajectory:
+        problem = self._problems[job.draw.task]
+        task = Task(problem.id, problem_messages(problem), job.sample)
+        host = ClosingHost(NoTools(), episode)
+        trajectory = await rollout(task, episode, host, self._limits)
+        if trajectory.infrastructure_failure:
+            return trajectory
+        said = [message.content for message in trajectory.messages if message.role == "assistant"]
+        verdict = await self._verifier.verify(said[0] if said else "", problem.answer)
+        if verdict.correct is None:
+            return broken(job, f"no verdict on {verdict.answer!r}: {verdict.reason}")
+        return SampledEpisode(
+            task=problem.id,
+            **episode.recorded()._asdict(),
+            reward=float(verdict.correct),
+            answer=problem.answer,
+        )

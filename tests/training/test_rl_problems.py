@@ -1,0 +1,170 @@
+"""Single-turn RL on problems: what is sampled and rewarded, and a run of ACPO on them."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tests.training import rl_given
+from transformers import PreTrainedTokenizerFast, Qwen3ForCausalLM
+
+from astra.engines.chat import Chat
+from astra.engines.transformers import TransformersEngine
+from astra.errors import ConfigError, StageError
+from astra.ports import Sampling
+from astra.problems.make import make_problems
+from astra.problems.records import Problem, problem_messages, worked
+from astra.problems.verify import MathVerifier, Verdict
+from astra.rollout import RolloutLimits
+from astra.training.credit.log import read_credit
+from astra.training.rl.presets import PRESETS
+from astra.training.rl.problems import ProblemPlayer
+from astra.training.rl.prompts import Draw
+from astra.training.rl.run import RlJob, train_rl
+from astra.types import Message
+
+PROBLEMS = {p.id: p for p in make_problems(6, (1, 1), 1) if p.split == "train"}
+LIMITS = RolloutLimits(turns=1, sampling=Sampling(temperature=1.0, max_tokens=48))
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A policy that half knows the answers."""
+    folder = rl_given.taught(tmp_path_factory.mktemp("model"), steps=0)
+    words = PreTrainedTokenizerFast.from_pretrained(folder)
+    policy = Qwen3ForCausalLM.from_pretrained(folder)
+    chat = Chat(words)
+    optimiser = torch.optim.AdamW(policy.parameters(), lr=4e-3)
+    rng = random.Random(0)
+    rows = [_row(chat, problem) for problem in PROBLEMS.values()]
+    for _ in range(160):
+        ids, labels = rng.choice(rows)
+        policy(input_ids=torch.tensor([ids]), labels=torch.tensor([labels])).loss.backward()
+        optimiser.step()
+        optimiser.zero_grad()
+    policy.save_pretrained(folder)
+    return folder
+
+
+def _row(chat: Chat, problem: Problem) -> tuple[list[int], list[int]]:
+    said = [*problem_messages(problem), Message(role="assistant", content=worked(problem))]
+    ids: list[int] = []
+    labels: list[int] = []
+    for piece in chat.pieces(said, []):
+        new = chat.encode(piece.text)
+        ids += new
+        labels += new if piece.policy else [-100] * len(new)
+    return ids, labels
+
+
+def player(model: Path, verifier: Any, **options: Any) -> ProblemPlayer:
+    chat = Chat(PreTrainedTokenizerFast.from_pretrained(model))
+    engine = TransformersEngine(Qwen3ForCausalLM.from_pretrained(model), chat, context=500)
+    return ProblemPlayer(PROBLEMS, engine, verifier, LIMITS, **({"group": 4, "seed": 3} | options))
+
+
+class Told:
+    """A verifier whose verdicts are known."""
+
+    def __init__(self, verdicts: Sequence[bool | None]) -> None:
+        self.verdicts = list(verdicts)
+        self.asked: list[str] = []
+
+    async def verify(self, response: str, gold: str) -> Verdict:
+        self.asked.append(response)
+        return Verdict(self.verdicts.pop(0) if self.verdicts else True, "x", "late")
+
+
+def draws() -> list[Draw]:
+    return [Draw(task, 0, number) for number, task in enumerate(PROBLEMS)]
+
+
+async def test_right_answers_are_rewarded(model: Path):
+    async with MathVerifier(workers=1) as verifier:
+        played = await player(model, verifier).play(draws(), 0)
+    assert len(played.groups) == len(PROBLEMS)
+    assert not played.failures
+    rewards = [reward for group in played.groups for reward in group.rewards]
+    assert set(rewards) == {0.0, 1.0}
+    for group in played.groups:
+        for episode in group.episodes:
+            assert episode.trajectory is None
+            assert episode.answer == PROBLEMS[episode.task].answer
+            assert set(episode.steps) == {0}
+            assert all(episode.policy_mask)
+
+
+async def test_what_has_no_verdict_is_sampled_again_and_never_scored(model: Path):
+    verifier = Told([True, None, False, True])
+    played = await player(model, verifier).play(draws()[:1], 0)
+    assert played.failures == 1
+    assert sorted(played.groups[0].rewards) == [0.0, 1.0, 1.0, 1.0]
+    assert len(verifier.asked) == 5
+    assert "late" in played.error
+    with pytest.raises(StageError, match="no verdict"):
+        await player(model, Told([None] * 99)).play(draws()[:1], 0)
+
+
+def job(model: Path, path: Path, out: Path, **options: Any) -> RlJob:
+    nano = PRESETS["nano"]
+    preset = replace(
+        nano,
+        prompts=2,
+        group=4,
+        rows_at_once=8,
+        steps=2,
+        message_tokens=48,
+        context=500,
+        rounds=2,
+        trl={**nano.trl, "save_steps": 1},
+    )
+    return RlJob(
+        arenas=None, problems=path, model=str(model), out=out, preset=preset, quiet=True, **options
+    )
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("problems") / "problems.jsonl"
+    file.write_text("".join(problem.model_dump_json() + "\n" for problem in PROBLEMS.values()))
+    return file
+
+
+def test_a_run_of_acpo_on_problems(model: Path, path: Path, tmp_path: Path):
+    settings = ("switch.after=1", "gamma=0.2", "segmentation.shortest=4")
+    report = train_rl(job(model, path, tmp_path / "run", algorithm="acpo", credit=settings))
+    assert report.tasks == len(PROBLEMS)
+    assert report.steps == 2
+    rows = list(read_credit(tmp_path / "run"))
+    assert {row.attribution.value for row in rows} == {"likelihood"}
+    assert next(row.phase.value for row in rows if row.step == 0) == "exploration"
+    assert next(row.phase.value for row in rows if row.step == 1) == "convergence"
+    assert all(step.contribution is not None for row in rows for step in row.steps)
+    logged = [
+        json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
+    ]
+    assert "acpo/credit/attribution_seconds" in logged[0]
+    assert "acpo/contribution/step_0" in logged[0]
+    assert "acpo/difficulty/1_of_5" in logged[0]
+
+
+def test_either_arenas_or_problems(model: Path, path: Path, tmp_path: Path):
+    both = replace(job(model, path, tmp_path / "run"), arenas=tmp_path)
+    with pytest.raises(ConfigError, match="either"):
+        train_rl(both)
+    with pytest.raises(ConfigError, match="counterfactual"):
+        train_rl(
+            job(
+                model,
+                path,
+                tmp_path / "other",
+                algorithm="acpo",
+                credit=("attribution=counterfactual",),
+            )
+        )
