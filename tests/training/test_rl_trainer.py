@@ -284,7 +284,7 @@ def test_the_reference_is_the_policy_at_the_time_it_was_first_asked_for(
 
 @pytest.mark.parametrize("name", ["gigpo", "acpo"])
 def test_algorithms_with_credit_per_step(model: Path, tmp_path: Path, name: Any) -> None:
-    algorithm = make_algorithm(name, seed=0)
+    algorithm = make_algorithm(name, seed=0, arenas={arena.id: arena for arena in rl_given.ARENAS})
     tasks = {arena.id: arena.hops for arena in rl_given.ARENAS}
     prompts: Any = Epochs(tasks, seed=0)
     if isinstance(algorithm, ChoosesTasks):
