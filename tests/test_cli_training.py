@@ -80,7 +80,7 @@ def test_from_rows_to_a_model_and_its_curves(
 ) -> None:
     rows, nano, sft = tmp_path / "rows.jsonl", tmp_path / "nano", tmp_path / "sft"
     exported(world, rows, "--no-reasons")
-    small = ["--vocabulary", "400", "--width", "32", "--layers", "1", "--heads", "2"]
+    small = ["--vocabulary", "400", "--width", "32", "--layers", "2"]
     assert run(["train", "nano", "--rows", str(rows), "--out", str(nano), *small]) == 0
     assert run(["train", "nano", "--rows", str(rows), "--out", str(nano)]) == 2
     train = ["train", "sft", "--rows", str(rows), "--model", str(nano), "--preset", "nano"]

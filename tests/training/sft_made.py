@@ -11,7 +11,7 @@ from astra.training.presets import PRESETS, SftPreset
 from astra.training.rows import read_rows
 from astra.training.sft import with_settings
 
-TINY = NanoOptions(vocabulary=320, width=32, layers=1, heads=2, context=512)
+TINY = NanoOptions(vocabulary=320, width=32, layers=2, heads=2, context=512)
 CITIES = ("Oslo", "Lima", "Quito", "Dakar", "Perth", "Turin", "Lagos", "Hanoi")
 
 

@@ -19,7 +19,6 @@ from trl.trainer.sft_config import SFTConfig
 from astra.errors import ConfigError
 from astra.training.checkpoints import checkpoints, to_resume
 from astra.training.encode import Encoded
-from astra.training.muon import MuonAdamW, split_parameters
 from astra.training.presets import PRESETS, parse_settings
 from astra.training.sft import SftJob, accumulation, grouped, some_whole, train_sft, with_settings
 
@@ -213,29 +212,6 @@ def test_settings_are_read_and_misspelt_ones_refused() -> None:
     ):
         with pytest.raises(ConfigError, match=match):
             parse_settings([wrong], SFTConfig)
-
-
-def test_muon_takes_the_matrices_and_adamw_the_rest(folder: Path) -> None:
-    model = AutoModelForCausalLM.from_pretrained(folder / "nano")
-    matrices, rest = split_parameters(model)
-    embedding = model.get_input_embeddings().weight
-    assert any(p is embedding for p in rest)
-    assert all(p.ndim == 2 for p in matrices)
-    assert {id(p) for p in matrices} | {id(p) for p in rest} == {id(p) for p in model.parameters()}
-    both = MuonAdamW(model, muon_rate=0.1, rate=0.01, betas=(0.9, 0.95), eps=1e-8, weight_decay=0.0)
-    schedule = torch.optim.lr_scheduler.LambdaLR(both, lambda step: 1.0 / (1 + step))
-    before = [p.detach().clone() for p in (matrices[0], embedding)]
-    for _ in range(2):
-        model(input_ids=torch.tensor([[5, 6, 7]]), labels=torch.tensor([[5, 6, 7]])).loss.backward()
-        both.step()
-        schedule.step()
-    assert [group["lr"] for group in both.param_groups] == pytest.approx([0.1 / 3, 0.01 / 3])
-    assert all(
-        not torch.equal(*pair) for pair in zip(before, (matrices[0], embedding), strict=True)
-    )
-    again = MuonAdamW(model, muon_rate=0.5, rate=0.5, betas=(0.9, 0.95), eps=1e-8, weight_decay=0.0)
-    again.load_state_dict(both.state_dict())
-    assert [group["lr"] for group in again.param_groups] == pytest.approx([0.1 / 3, 0.01 / 3])
 
 
 def test_a_share_of_the_rows_can_have_loss_on_every_token() -> None:

@@ -25,10 +25,13 @@ def nano_command(
     heads: Annotated[int, typer.Option(min=1, help="Attention heads.")] = 4,
     context: Annotated[int, typer.Option(min=128, help="Longest sequence in tokens.")] = 4096,
     seed: Annotated[int, typer.Option(help="Seed of the weights.")] = 0,
+    copying: Annotated[
+        bool, typer.Option(help="Lay out copying in the first weights; --no-copying: all random.")
+    ] = True,
     force: Annotated[bool, typer.Option("--force", help="Replace the folder's model.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Make a nano model: Qwen3's architecture, random weights, a tokenizer learned from the rows.
+    """Make a nano model: Qwen3's architecture, untrained, with a tokenizer learned from the rows.
 
     It is a normal HuggingFace folder with a chat template for tools. Nothing is downloaded.
 
@@ -48,7 +51,7 @@ def nano_command(
             f"{str(out_folder)!r} holds a model: give another --out, or --force to replace it"
         )
     disable_progress_bar()
-    options = NanoOptions(vocabulary, width, layers, heads, context, seed)
+    options = NanoOptions(vocabulary, width, layers, heads, context, seed, copying)
     report = make_nano(list(read_rows(rows)), out_folder, options)
     if as_json:
         print_json({"out": str(out_folder), **report.model_dump()})

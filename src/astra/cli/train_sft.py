@@ -121,7 +121,6 @@ def _print_preset(name: str, preset: SftPreset) -> None:
         "context_parallel": preset.context_parallel,
         "lora": preset.lora or "no",
         "grouped": preset.grouped,
-        "muon": preset.muon or "no",
         "whole": preset.whole,
     }
     listed = ", ".join(f"{key}={value}" for key, value in {**ours, **preset.trl}.items())

@@ -1,12 +1,12 @@
 """A nano model from nothing but the rows that it will be trained on.
 
-Qwen3's architecture with random weights, a BPE tokenizer learned from the rows, and a compact chat
+Qwen3's architecture, untrained, a BPE tokenizer learned from the rows, and a compact chat
 template with tools: a normal HuggingFace folder, so that every command takes it. It is for seeing
 the whole loop work in minutes, not for use.
 
 What makes so small a model learn: names are split alike wherever they stand (a blank before a
-capital is a token of its own), digits stand alone, and instructions that all rows share are one
-token each.
+capital is a token of its own), digits stand alone, instructions that all rows share are one token
+each, and copying need not be learned from nothing (training.induction).
 """
 
 from __future__ import annotations
@@ -43,8 +43,7 @@ _SHARED = 0.05
 """Share of the rows that must begin with an instruction for it to become a token."""
 
 _SPREAD = 0.06
-"""Standard deviation of the first weights. The usual 0.02 suits wider layers: at width 128 copying
-is learned in some half of the steps with this one."""
+"""Standard deviation of the first weights; 0.02 suits wider layers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +58,8 @@ class NanoOptions:
     context: int = 4096
     """Longest sequence in tokens."""
     seed: int = 0
+    copying: bool = True
+    """Whether copying is laid out in the first weights; False: all weights are random."""
 
     def __post_init__(self) -> None:
         if self.width % (2 * self.heads):
@@ -155,9 +156,11 @@ def _instructions(rows: Sequence[Row]) -> list[str]:
 
 
 def make_model(tokenizer: PreTrainedTokenizerFast, options: NanoOptions) -> Qwen3ForCausalLM:
-    """A model with random weights for the tokenizer."""
+    """An untrained model for the tokenizer."""
     import torch
     from transformers import Qwen3Config, Qwen3ForCausalLM
+
+    from astra.training.induction import lay_out_copying
 
     config = Qwen3Config(
         vocab_size=len(tokenizer),
@@ -173,8 +176,12 @@ def make_model(tokenizer: PreTrainedTokenizerFast, options: NanoOptions) -> Qwen
         bos_token_id=None,
         eos_token_id=cast(Any, tokenizer.eos_token_id),
         pad_token_id=cast(Any, tokenizer.pad_token_id),
-        rope_parameters={"rope_type": "default", "rope_theta": 10_000.0},
+        rope_parameters={"rope_type": "default", "rope_theta": 1_000_000.0},
+        attention_bias=True,
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(options.seed)
-        return Qwen3ForCausalLM(config)
+        model = Qwen3ForCausalLM(config)
+        if options.copying:
+            lay_out_copying(model)
+    return model

@@ -33,8 +33,6 @@ class SftPreset:
     """Rank of LoRA; None: all weights are trained."""
     grouped: bool = False
     """Whether rows of like length share a batch: less padding, the same order every epoch."""
-    muon: float | None = None
-    """Learning rate of Muon for the layers' matrices; None, and with LoRA: TRL's optimiser."""
     whole: float = 0.0
     """Share of the rows with loss on every token, for models that have to learn the language."""
     trl: Mapping[str, Json] = field(default_factory=dict[str, Json])
@@ -84,8 +82,6 @@ PRESETS: dict[str, SftPreset] = {
         batch=8,
         rows_at_once=8,
         grouped=True,
-        muon=0.02,
-        whole=0.5,
         trl={
             "num_train_epochs": 1,
             "max_length": 1024,

@@ -25,8 +25,6 @@ from astra.training.rows import read_rows
 from astra.types import Json, Record
 
 if TYPE_CHECKING:
-    import torch
-    from torch import nn
     from transformers import PreTrainedModel, TrainerCallback
     from trl.trainer.grpo_trainer import GRPOTrainer
     from trl.trainer.sft_config import SFTConfig
@@ -145,7 +143,6 @@ def _folder(job: SftJob) -> RunFolder:
         "grouped": job.preset.grouped,
         "context_parallel": job.preset.context_parallel,
         "lora": job.preset.lora,
-        "muon": job.preset.muon,
         "whole": job.preset.whole,
         "seed": job.seed,
         "trl": {name: value for name, value in job.preset.trl.items() if value is not None},
@@ -175,7 +172,6 @@ def _trainer(
     from trl.trainer.sft_trainer import SFTTrainer
 
     from astra.training.checkpoints import Decoupled
-    from astra.training.muon import MuonAdamW
 
     rows = some_whole(encoded.rows, job.preset.whole, job.seed)
     if job.preset.grouped:
@@ -184,24 +180,8 @@ def _trainer(
         {"input_ids": [r.input_ids for r in rows], "labels": [r.labels for r in rows]}
     )
 
-    class Trainer(SFTTrainer):
-        """TRL's, with an optimiser of ours where the preset wants it."""
-
-        def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
-            if job.preset.muon is None or job.preset.lora is not None:
-                return super().create_optimizer(model)
-            self.optimizer = MuonAdamW(
-                cast("nn.Module", model or self.model),
-                muon_rate=job.preset.muon,
-                rate=self.args.learning_rate,
-                betas=(self.args.adam_beta1, self.args.adam_beta2),
-                eps=self.args.adam_epsilon,
-                weight_decay=self.args.weight_decay,
-            )
-            return self.optimizer
-
     decoupled = Decoupled(job.keep_states, job.keep_weights)
-    trainer = Trainer(
+    trainer = SFTTrainer(
         job.model,
         args=_config(job, processes),
         train_dataset=dataset,
