@@ -251,3 +251,26 @@ def test_live_servers_are_played_and_replay_without_them(
     capsys.readouterr()
     assert run(["trajectories", "replay", str(out)]) == 0
     assert f"{len(made)} of {len(made)}" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_a_hundred_trajectories_on_live_servers_replay_without_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    env = {"PYTHONPATH": str(Path(__file__).parents[2] / "src")}
+    entries = {
+        name: {"command": sys.executable, "args": ["-m", f"astra.testing.mcp_{name}"], "env": env}
+        for name in ("notes", "bookings")
+    }
+    config = tmp_path / "mcp.json"
+    config.write_text(json.dumps({"mcpServers": entries}), "utf-8")
+    tools, out = tmp_path / "tools", tmp_path / "run"
+    assert run(["tools", "collect", str(config), "--out", str(tools)]) == 0
+    assert run(asked(tools, out, "--count", "100", "--hosts", "live")) == 0
+    config.unlink()
+    made = list(RunFolder.open(out).rows("rollouts", Rollout))
+    assert len(made) == 100 and all(row.host == "live" for row in made)
+    assert len({name for row in made for name in row.task.servers}) == 2
+    capsys.readouterr()
+    assert run(["trajectories", "replay", str(out)]) == 0
+    assert "100 of 100" in capsys.readouterr().out
