@@ -201,12 +201,12 @@ class RunFolder:
         folder = cls(path)
         if not folder.path.is_dir():
             raise StoreError(
-                f"no run folder at {str(path)!r}: give a folder that `astra arenas make` wrote"
+                f"no run folder at {str(path)!r}: give a folder that one of our commands wrote"
             )
         if not (folder.exists("config.toml") or any(folder.path.glob("*.jsonl"))):
             raise StoreError(
                 f"{str(path)!r} is no run folder (it holds neither config.toml nor rows): give a "
-                "folder that `astra arenas make` wrote"
+                "folder that one of our commands wrote"
             )
         folder.manifest()
         return folder

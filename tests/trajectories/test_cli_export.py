@@ -1,4 +1,4 @@
-"""`astra trajectories export` and `stats`, from the command line."""
+"""`astra trajectories export`, `stats` and `show`, from the command line."""
 
 from __future__ import annotations
 
@@ -46,3 +46,14 @@ def test_nothing_there_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture
     empty = folder_of(tmp_path / "run", []).path
     assert run(["trajectories", "stats", str(empty)]) == 2
     assert "holds no rollouts" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("which", [[], ["3"]])
+def test_a_damaged_row_is_told_by_show(
+    folder: Path, which: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with (folder / "rollouts.jsonl").open("a", encoding="utf-8") as file:
+        file.write('{"id": 3}\n')
+    assert run(["trajectories", "show", str(folder), *which]) == 2
+    said = capsys.readouterr().err
+    assert "line 6" in said and "not a Rollout" in said and "fault of ours" not in said

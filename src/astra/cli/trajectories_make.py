@@ -318,7 +318,7 @@ def _as_json(reports: dict[str, StageReport], folder: RunFolder) -> Json:
 
 def mean_reward(folder: RunFolder, name: str) -> float | None:
     """The mean reward of a file of judgements; None: it is empty."""
-    rewards = [row["reward"] for _, row in folder.values(name)]
+    rewards = [row.reward for row in folder.rows(name, Judgement)]
     return sum(rewards) / len(rewards) if rewards else None
 
 

@@ -18,7 +18,7 @@ from astra.store import RunFolder
 from astra.trajectories.judge.stage import JUDGEMENTS
 from astra.trajectories.records import Judgement, Rollout
 from astra.trajectories.rollouts import ROLLOUTS
-from astra.types import CallRecord, CallStatus, Message
+from astra.types import CallRecord, CallStatus, Json, Message
 
 _LONG = 1500
 _COLOURS = {"system": "dim", "user": "bold cyan", "assistant": "bold green", "tool": "bold yellow"}
@@ -66,31 +66,31 @@ def show_command(
 
 def _find(folder: RunFolder, wanted: str) -> Rollout:
     """The rollout whose id begins so; ConfigError for none or several."""
-    found = [offset for offset, row in folder.values(ROLLOUTS) if row["id"].startswith(wanted)]
+    found = [row for row in folder.rows(ROLLOUTS, Rollout) if row.id.startswith(wanted)]
     if len(found) != 1:
         number = "several rollouts" if found else "no rollout"
         raise ConfigError(
             f"{str(folder.path)!r} holds {number} with an id that begins {wanted!r}: "
             f"`astra trajectories show {folder.path}` lists them"
         )
-    return folder.row_at(ROLLOUTS, found[0], Rollout)
+    return found[0]
 
 
 # --- the list ----------------------------------------------------------------------------------
 
 
 def _list(folder: RunFolder, judgements: str, limit: int, *, as_json: bool) -> None:
-    rewards = {row["rollout"]: row["reward"] for _, row in folder.values(judgements)}
-    rows = [
+    rewards = {row.rollout: row.reward for row in folder.rows(judgements, Judgement)}
+    rows: list[dict[str, Json]] = [
         {
-            "id": row["id"],
-            "reward": rewards.get(row["id"]),
-            "stop": row["trajectory"]["stop"],
-            "calls": len(row["trajectory"]["calls"]),
-            "host": row["host"],
-            "request": row["task"]["request"],
+            "id": row.id,
+            "reward": rewards.get(row.id),
+            "stop": row.trajectory.stop.value,
+            "calls": len(row.trajectory.calls),
+            "host": row.host,
+            "request": row.task.request,
         }
-        for _, row in folder.values(ROLLOUTS)
+        for row in folder.rows(ROLLOUTS, Rollout)
     ]
     if not rows:
         raise ConfigError(f"{str(folder.path)!r} holds no rollouts: make some first")
