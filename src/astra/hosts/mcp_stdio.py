@@ -158,7 +158,12 @@ class _Pump:
                             f"over {RUBBISH_LINES} lines of its stdout are no JSON-RPC messages"
                         )
                         break
-        self._process.returncode = self._child.returncode
+            if not self._process.problem:
+                # Whoever waits for an answer is told as the stream closes, and how it ended.
+                with anyio.move_on_after(GRACE_SECONDS):
+                    while self._child.returncode is None:
+                        await anyio.sleep(0.01)
+            self._process.returncode = self._child.returncode
 
     async def _lines(self) -> AsyncGenerator[bytes]:
         """Lines of stdout; of an overlong one its first and last bytes, with a mark between."""
