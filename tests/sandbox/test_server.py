@@ -346,10 +346,10 @@ def f(): return 1
 """
     async with await sandbox.open([tool("f", source)]) as session:
         await session.call("f", {})
-        await asyncio.sleep(2.6)
+        await asyncio.sleep(8)  # a busy machine gives the child a part of a processor only
         started = time.perf_counter()
         assert (await session.call("f", {})).value == 1
-        assert time.perf_counter() - started < 1
+        assert time.perf_counter() - started < 5  # far from the 10 s of the wall limit
 
 
 async def test_a_cancelled_call_leaves_no_reply_behind(sandbox: ForkServer) -> None:
