@@ -349,7 +349,7 @@ def f(): return 1
         await asyncio.sleep(8)  # a busy machine gives the child a part of a processor only
         started = time.perf_counter()
         assert (await session.call("f", {})).value == 1
-        assert time.perf_counter() - started < 5  # far from the 10 s of the wall limit
+        assert time.perf_counter() - started < 1
 
 
 async def test_a_cancelled_call_leaves_no_reply_behind(sandbox: ForkServer) -> None:
