@@ -148,7 +148,9 @@ async def test_hostile_servers_are_set_aside_with_the_reason(
     assert KEY not in failure.model_dump_json()
 
 
-@pytest.mark.parametrize("fault", ["rubbish", "stderr", "recursion", "bad_names", "slow_pattern"])
+@pytest.mark.parametrize(
+    "fault", ["rubbish", "stderr", "recursion", "bad_names", "slow_pattern", "task"]
+)
 async def test_servers_that_are_only_odd_are_kept(tmp_path: Path, fault: str) -> None:
     file = mcp_file(tmp_path / "mcp.json", odd=value("mcp_hostile", fault))
     servers, failed = await collected(tmp_path / "run", file)
@@ -164,6 +166,9 @@ async def test_servers_that_are_only_odd_are_kept(tmp_path: Path, fault: str) ->
         case "slow_pattern":
             assert "pattern" not in extra[0].document.parameters["properties"]["a"]
             assert "told in words" in read_notes(tmp_path / "run")[-1].reason
+        case "task":
+            (note,) = read_notes(tmp_path / "run")
+            assert not extra and (note.tool, note.check) == ("research", "task")
         case _:
             assert not extra
 

@@ -14,6 +14,7 @@ from astra.errors import HostError
 from astra.hosts.confine import available
 from astra.hosts.live import LiveHost, LiveOptions
 from astra.hosts.mcp_entries import HIDDEN, parse_entry
+from astra.hosts.mcp_session import McpSession, SessionOptions
 from astra.ports import ToolResult
 from astra.testing import mcp_bookings, mcp_notes
 from astra.testing.host_suite import GoodCall, HostSuite
@@ -154,6 +155,13 @@ async def test_a_server_that_does_not_come_up_is_ours(fault: str) -> None:
         assert f"no key: {HIDDEN}" in str(raised.value)
     if fault == "rubbish_only":
         assert "no JSON-RPC messages" in str(raised.value)
+
+
+async def test_a_greeting_may_take_longer_than_an_answer() -> None:
+    hurried = SessionOptions(connect_seconds=30, call_seconds=0.001, confined=available())
+    async with McpSession(entry("mcp_hostile"), hurried) as session:
+        with pytest.raises(TimeoutError, match="no answer within"):
+            await session.call_tool("hang", {})
 
 
 @pytest.mark.parametrize("fault", ["rubbish", "stderr"])

@@ -30,6 +30,19 @@ def test_export_says_what_it_wrote(folder: Path, capsys: pytest.CaptureFixture[s
     assert "seed was 0 and is now 5" in capsys.readouterr().err
 
 
+def test_a_share_that_can_not_be_met_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [(rollout(i, server=f"s{i % 2}", tools=(f"t{i % 2}",)), 0.9) for i in range(20)]
+    command = ["trajectories", "export", str(folder_of(tmp_path / "run", rows).path)]
+    assert run([*command, "--out", str(tmp_path / "a"), "--test-share", "0.1"]) == 0
+    said = capsys.readouterr().err
+    assert "--test-share 0.1 can't be met: 10 of 20 rows (50.0%)" in said and "2 groups" in said
+    assert run([*command, "--out", str(tmp_path / "b"), "--test-share", "0.5", "--json"]) == 0
+    captured = capsys.readouterr()
+    assert captured.err == "" and json.loads(captured.out)["groups"] == 2
+
+
 def test_stats_count_and_draw(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     plots = folder.parent / "plots"
     assert run(["trajectories", "stats", str(folder), "--plots", str(plots), "--json"]) == 0

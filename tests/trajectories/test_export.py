@@ -12,7 +12,7 @@ from tests.trajectories.made import document, folder_of, rollout
 from astra.errors import ConfigError
 from astra.trajectories.export import ExportOptions, export
 from astra.trajectories.export.rows import Layout
-from astra.trajectories.export.split import test_servers as held_out
+from astra.trajectories.export.split import split
 from astra.types import Json
 
 
@@ -100,9 +100,15 @@ def test_no_tool_of_a_test_row_is_seen_in_training(tmp_path: Path) -> None:
 
 def test_servers_that_share_a_tool_or_a_task_stay_together() -> None:
     uses = [(("a",), [document("x")]), (("b",), [document("x")]), (("c", "d"), [document("y")])]
-    assert held_out(uses, 0.3, 0) in ({"a", "b"}, {"c", "d"})
-    assert held_out([*uses, (("b", "c"), [document("z")])], 0.5, 0) == set()
-    assert held_out(uses, 0.0, 0) == set()
+    assert split(uses, 0.3, 0).held in ({"a", "b"}, {"c", "d"})
+    assert split([*uses, (("b", "c"), [document("z")])], 0.5, 0) == (set(), 1)
+    assert split(uses, 0.0, 0) == (set(), 2)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_where_all_groups_are_too_large_the_smallest_is_held_out(seed: int) -> None:
+    uses = [(("a",), [document("x")])] * 9 + [(("b",), [document("y")])] * 5
+    assert split(uses, 0.1, seed) == ({"b"}, 2)
 
 
 def test_the_best_of_a_task_are_kept(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from astra.teacher.judging import (
 from astra.teacher.prompt import Prompt
 from astra.teacher.render import Templates
 from astra.trajectories.judge.agreement import agreement, agreements, ratings
-from astra.trajectories.judge.judge import judge, points
+from astra.trajectories.judge.judge import FAITHFULNESS_PLACE, judge, points
 from astra.trajectories.judge.mechanical import (
     other_language,
     repetitions,
@@ -445,6 +445,22 @@ async def test_a_judge_that_breaks_scores_nothing(prompt: Any, tmp_path: Path):
     assert list(folder.rows(JUDGEMENTS, Judgement)) == []
     again = await run(judgements_stage(Generous(), 1, Meter()), rollouts, folder, concurrency=2)
     assert again.accepted == 2 and again.errors == {}
+
+
+@pytest.mark.parametrize(
+    ("script", "busy", "value"),
+    [
+        (GOOD, (1,), 1.0),
+        ((LIST, TRACK, "ord-9 cost most, 310.25; the tracking failed."), (1,), 0.5),
+        ((LIST, "It failed: too many requests."), (0,), 0.0),
+    ],
+)
+async def test_by_rule_an_answer_rests_on_calls_that_succeeded(
+    script: Any, busy: tuple[int, ...], value: float
+):
+    judged = await judge(await played(*script, busy=busy), TrajectoryRules())
+    (found,) = [f for f in judged.findings if f.place == FAITHFULNESS_PLACE]
+    assert (found.value, found.by) == (value, "teacher")
 
 
 def test_files_of_other_judges():

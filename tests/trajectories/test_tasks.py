@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import subprocess
 import sys
 import time
@@ -18,6 +19,7 @@ from astra.ports import Sampling, ToolResult
 from astra.rollout import RolloutLimits
 from astra.store import Failure, RunFolder, to_line
 from astra.teacher.catalogue import ALL
+from astra.teacher.chains import ShownTool
 from astra.teacher.model import ModelTeacher
 from astra.teacher.prompt import In, Out, Prompt
 from astra.testing.teacher_faults import Fault, FaultPlan
@@ -25,13 +27,17 @@ from astra.testing.teacher_server import TeacherServer
 from astra.trajectories.augment import variation_problem
 from astra.trajectories.chain_records import Chain
 from astra.trajectories.chains import ChainOptions
+from astra.trajectories.collect.pipeline import CollectOptions, collect, read_servers
 from astra.trajectories.duplicates import NearDuplicates
+from astra.trajectories.language import in_language
 from astra.trajectories.personas import read_personas
 from astra.trajectories.pipeline_tasks import TaskOptions, make_tasks
 from astra.trajectories.plans import stands_in
 from astra.trajectories.records import ArgumentSource, Axis, PlannedCall, Task
 from astra.trajectories.rules import TrajectoryRules
 from astra.trajectories.rules.agent import RuleAgent, read_plan
+from astra.trajectories.rules.planning import in_order, plan_of
+from astra.trajectories.rules.tasks import OTHER_LANGUAGE
 from astra.trajectories.rules.wrong import TrajectoryWrongness
 from astra.trajectories.scripted import ScriptedAgent
 from astra.trajectories.tasks import Thresholds
@@ -297,6 +303,50 @@ def test_a_wrong_file_of_personas_is_named(tmp_path: Path, row: str) -> None:
         read_personas(tmp_path / "none.jsonl")
 
 
+async def test_few_tasks_are_of_as_many_servers_as_they_can_be(tmp_path: Path) -> None:
+    found = tasks(await made(tmp_path, options=TaskOptions(count=8)))
+    originals = [task.servers for task in found if task.axis is Axis.original]
+    assert len(originals) == 3 and len(set(originals)) == 3
+
+
+def test_what_is_read_was_written_before() -> None:
+    text = {"type": "string"}
+    write = shown_tool("write_file", {"path": text, "content": text})
+    read, tree = shown_tool("read_file", {"path": text}), shown_tool("show_tree", {"path": text})
+    chain = in_order([read, write])
+    assert [tool.name for tool in chain] == ["write_file", "read_file"]
+    for seed in range(20):
+        first, second = plan_of(chain, random.Random(seed), "en")
+        assert second.arguments["path"] == first.arguments["path"]
+        (alone,) = plan_of([tree], random.Random(seed), "en")
+        assert alone.arguments["path"].value == "."
+
+
+def shown_tool(name: str, parameters: dict[str, Json]) -> ShownTool:
+    schema = {"type": "object", "properties": parameters, "required": list(parameters)}
+    return ShownTool(name=name, description="", parameters=schema, returns={})
+
+
+async def test_chinese_tools_make_chinese_tasks(tmp_path: Path) -> None:
+    example = Path(__file__).parents[2] / "examples/tools/library-zh.json"
+    collected = RunFolder.create(tmp_path / "tools", {})
+    await collect([example], collected, CollectOptions())
+    (server,) = read_servers(collected.path)
+    assert server.language == "zh" and len(server.tools) == 5
+    options = TaskOptions(count=10)
+    folder = RunFolder.create(tmp_path / "run", options.config())
+    await make_tasks(collected, folder, TrajectoryRules(), options)
+    found = tasks(folder)
+    assert len(found) == 10 and {task.axis for task in found} == set(Axis)
+    for task in found:
+        assert task.language == "zh" and in_language(task.request, "zh")
+        assert not in_language(task.request, "en")
+    folder = RunFolder.create(tmp_path / "wrong", options.config())
+    wrong = TrajectoryRules(wrongness=TrajectoryWrongness({OTHER_LANGUAGE: 1.0}))
+    await make_tasks(collected, folder, wrong, options)
+    assert {task.axis for task in tasks(folder)} == {Axis.original}
+
+
 # --- the agent -----------------------------------------------------------------------------------
 
 
@@ -307,11 +357,13 @@ async def test_the_rule_agent_calls_nothing_by_guess() -> None:
 
 
 class Sampled:
-    """Answers any call with a value of the tool's output schema; every third call times out."""
+    """Answers any call with a value of the tool's output schema; every third call times out, and
+    succeeds when it is made again."""
 
     def __init__(self, shown: ToolSet) -> None:
         self._shown = shown
         self._calls = 0
+        self._failed: list[object] = []
 
     async def __aenter__(self) -> Sampled:
         return self
@@ -324,7 +376,8 @@ class Sampled:
 
     async def call(self, name: str, arguments: dict[str, Json]) -> ToolResult:
         self._calls += 1
-        if self._calls % 3 == 0:
+        if self._calls % 3 == 0 and (name, arguments) not in self._failed:
+            self._failed.append((name, arguments))
             return ToolResult({"error": {"code": "timeout", "message": "slow"}}, is_error=True)
         schema = self._shown[name].tool.output_schema or {}
         return ToolResult(sampled(schema, name))

@@ -15,6 +15,9 @@ from astra.store import RunFolder
 from astra.trajectories.export import Exported, ExportOptions, export
 from astra.trajectories.export.rows import Layout
 
+_NEAR = 0.02
+"""Difference of shares up to which one counts as met."""
+
 
 def export_command(
     run: Run,
@@ -79,6 +82,7 @@ def export_command(
         print_json({"out": str(out_path), **asdict(done)})
     else:
         _print(done, out_path)
+    _tell_share(done, test_share)
 
 
 def _tools(folder: RunFolder) -> Path | None:
@@ -102,5 +106,23 @@ def _print(done: Exported, path: Path) -> None:
     for family, count in done.unrenderable.items():
         if count:
             console.print(plain(f"  {count} rows can't be expressed in the template of {family}"))
-    if not done.rows["test"]:
-        err().print("no test rows: all servers hang together, or --test-share is 0")
+
+
+def _tell_share(done: Exported, wanted: float) -> None:
+    """Say on stderr when the share of test rows is not the one that was asked for."""
+    rows = sum(done.rows.values())
+    got = done.rows["test"] / rows
+    if abs(got - wanted) <= max(_NEAR, 1 / rows):
+        return
+    whole = (
+        "all servers hang together, by tasks or by tools that they share"
+        if done.groups == 1
+        else f"the rows come from {done.groups} groups of servers, and each stays whole, so that "
+        "test tools are unseen"
+    )
+    err().print(
+        f"--test-share {wanted:g} can't be met: {done.rows['test']} of {rows} rows "
+        f"({got:.1%}) are held out, since {whole}",
+        soft_wrap=True,
+        highlight=False,
+    )

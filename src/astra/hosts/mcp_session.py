@@ -122,7 +122,7 @@ class McpSession:
             async with self._transport() as streams:
                 client = Client(
                     _given(streams),
-                    read_timeout_seconds=self._options.call_seconds,
+                    read_timeout_seconds=self._options.connect_seconds,
                     message_handler=self._on_message,
                     cache=None,
                 )
@@ -205,7 +205,9 @@ class McpSession:
         if not self.alive:
             raise self._gone("it is gone")
         try:
-            return await self._client.session.send_request(request, wanted)
+            return await self._client.session.send_request(
+                request, wanted, self._options.call_seconds
+            )
         except MCPError as error:
             if error.code == wire.REQUEST_TIMEOUT:
                 raise TimeoutError(f"no answer within {self._options.call_seconds:g} s") from error

@@ -20,6 +20,7 @@ FAULTS = (
     *("rubbish", "rubbish_only", "silent", "dies_at_start", "invalid_list", "refuses_list"),
     *("many", "endless", "changing", "injection", "recursion", "endless_reference", "remote"),
     *("dies_in_list", "stderr", "bad_names", "slow_pattern", "half_characters", "big_list"),
+    "task",
 )
 """rubbish: lines that are no messages between the messages; rubbish_only: nothing else.
 changing: a tool list that changes while it is read. endless: a list of pages without end."""
@@ -156,6 +157,10 @@ class Server:
                 {"type": "object", "properties": {"a": {"type": "string", "pattern": "^(a+)+$"}}},
             ),
             "half_characters": tool("half\ud800", "Is called by half a character of a pair."),
+            "task": {
+                **tool("research", "Looks for all that is known of a topic."),
+                "execution": {"taskSupport": "required"},
+            },
             "big_list": tool("big", "word " * 5_000_000),
         }
         return [made for name, made in odd.items() if name in self.faults]

@@ -8,6 +8,7 @@ bytes.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -352,14 +353,14 @@ class _Maker:
         return (row.task for row in rows if row.task.axis is axis)
 
     def _chosen_originals(self) -> list[Task]:
-        """The original tasks that are wanted: of each kind its share, where there are so many."""
+        """The original tasks that are wanted: of each kind its share, where there are so many,
+        and of each server as many as of another, where there are so many."""
         count = self._options.per_axis()[Axis.original]
         tasks = list(self._scored(Axis.original))
-        of_chains = [task for task in tasks if task.kind == "chain"]
         alone = [task for task in tasks if task.kind == "server"]
         wanted_chains = max(round(count * self._options.chain_share), count - len(alone))
-        of_chains = of_chains[:wanted_chains]
-        return of_chains + alone[: count - len(of_chains)]
+        of_chains = spread(task for task in tasks if task.kind == "chain")[:wanted_chains]
+        return of_chains + spread(alone, of_chains)[: count - len(of_chains)]
 
     async def _select(self, counts: Mapping[Axis, int]) -> None:
         """The tasks of each axis that are wanted, the first first."""
@@ -374,6 +375,16 @@ class _Maker:
             name=TASKS, work=work, key=lambda task: task.id, stored_key=lambda row: row["id"]
         )
         await self._run(stage, tasks, len(tasks))
+
+
+def spread(tasks: Iterable[Task], before: Iterable[Task] = ()) -> list[Task]:
+    """The tasks with those of different servers in turn, after the ones that went before."""
+    taken = Counter(task.servers for task in before)
+    turns: list[tuple[int, Task]] = []
+    for task in tasks:
+        turns.append((taken[task.servers], task))
+        taken[task.servers] += 1
+    return [task for _, task in sorted(turns, key=lambda turn: turn[0])]
 
 
 def graph_file(server: Server) -> str:

@@ -11,7 +11,7 @@ from astra.errors import ConfigError, HostError, Rejected
 from astra.hosts.live import LiveHost, LiveOptions, LiveTool
 from astra.hosts.mcp_entries import Entry, read_entry
 from astra.hosts.mcp_session import McpSession, Refused, SessionOptions
-from astra.trajectories.collect.raw import RawServer, RawTool
+from astra.trajectories.collect.raw import TASK, Broken, RawServer, RawTool
 from astra.trajectories.records import Connection, Server
 
 MOST_TOOLS = 10_000
@@ -60,8 +60,10 @@ async def _ask(
         )
 
 
-def _tool(entry: Entry, tool: wire.Tool) -> RawTool:
+def _tool(entry: Entry, tool: wire.Tool) -> RawTool | Broken:
     """A tool as it was listed, the entry's keys taken out; its name stays, for calls need it."""
+    if tool.execution is not None and tool.execution.task_support == "required":
+        return Broken(tool.name, Rejected(TASK, "it can only be called as a task, not at once"))
     description, parameters, output = entry.hide(
         [tool.description or tool.title or "", tool.input_schema, tool.output_schema]
     )

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from astra.errors import Rejected
 from astra.trajectories.collect.duplicates import SeenTools
-from astra.trajectories.collect.raw import Broken, RawServer, RawTool, ToolNote
+from astra.trajectories.collect.raw import TASK, Broken, RawServer, RawTool, ToolNote
 from astra.trajectories.collect.schemas import Converted, accepts, any_schema, parameters
 from astra.trajectories.records import CollectedTool, Server
 from astra.types import Json, Language, ToolDocument, canonical_json, content_hash
@@ -34,6 +34,8 @@ _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 _ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 _CHINESE = re.compile("[\u3400-\u9fff]")
 _WORD = re.compile(r"\w+")
+_ALONE = ("duplicate", TASK)
+"""Checks that leave out their tool alone, whatever the filter: its document is in order."""
 # Text that speaks to the model that reads it, not of the tool.
 _INJECTION = re.compile(
     r"(ignore|disregard|forget)\s+(all\s+|any\s+)?(of\s+)?(the\s+|your\s+)?(previous|prior|above|earlier)"
@@ -118,7 +120,7 @@ def _tools(raw: Sequence[RawTool | Broken], keep: Filter) -> _Tools:
             if (other := seen.repeats(tool.document)) is not None:
                 raise Rejected("duplicate", f"says the same as {other!r}, of the same arguments")
         except Rejected as rejected:
-            if not keep.partial and rejected.check != "duplicate":
+            if not keep.partial and rejected.check not in _ALONE:
                 reason = f"tool {one.name[:80]!r}: {rejected.reason}"
                 raise Rejected(rejected.check, reason) from rejected
             left_out += 1

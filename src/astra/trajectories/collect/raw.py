@@ -11,6 +11,8 @@ from astra.trajectories.records import Connection
 from astra.types import Json, Record, content_hash
 
 Source = Literal["mcp", "openapi", "functions", "astra"]
+TASK = "task"
+"""Check of tools that are there, but can't be called as others are (MCP's task augmentation)."""
 
 
 @dataclass(frozen=True, slots=True)

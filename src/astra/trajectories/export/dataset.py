@@ -24,7 +24,7 @@ from astra.store import Failure, RunFolder, to_line
 from astra.trajectories.export.card import card
 from astra.trajectories.export.parquet import write_parquet
 from astra.trajectories.export.rows import Layout, conversation, row
-from astra.trajectories.export.split import Use, test_servers
+from astra.trajectories.export.split import Use, split
 from astra.trajectories.records import Judgement, Rollout, Server
 from astra.trajectories.statistics import Tally
 from astra.types import Json
@@ -59,6 +59,8 @@ class Exported:
 
     rows: Mapping[str, int]
     """By split."""
+    groups: int
+    """Groups of servers that can't be parted: each is in one split as a whole."""
     excluded: Mapping[str, int]
     """Check id -> number of rollouts that were left out."""
     unrenderable: Mapping[str, int]
@@ -104,21 +106,22 @@ def export(run: RunFolder, out: Path, options: ExportOptions, servers: Path | No
             f"no rollout of {str(run.path)!r} can be exported: {dict(reasons)}. Lower --min-score, "
             "or make more"
         )
-    held = test_servers(selected.uses.values(), options.test_share, options.seed)
+    held, groups = split(selected.uses.values(), options.test_share, options.seed)
     domains = _domains(servers)
     folder = RunFolder.create(out, _config(run, options))
-    tallies = {split: Tally() for split in SPLITS}
+    tallies = {name: Tally() for name in SPLITS}
     with folder.lock():
-        for split in SPLITS:
-            rows = _rows(run, judgements, selected, held, split, domains, options, tallies[split])
-            folder.replace(f"{split}.jsonl", rows)
+        for name in SPLITS:
+            rows = _rows(run, judgements, selected, held, name, domains, options, tallies[name])
+            folder.replace(f"{name}.jsonl", rows)
         folder.replace(f"{EXCLUDED}.jsonl", map(to_line, selected.excluded))
         files = _parquet(folder) if options.parquet else ()
         text = card(run, options, tallies, selected.unrenderable, len(selected.excluded), files)
         folder.replace("README.md", [text.encode()])
-    written = (*(f"{split}.jsonl" for split in SPLITS), *files, f"{EXCLUDED}.jsonl", "README.md")
+    written = (*(f"{name}.jsonl" for name in SPLITS), *files, f"{EXCLUDED}.jsonl", "README.md")
     return Exported(
-        rows={split: tally.rows for split, tally in tallies.items()},
+        rows={name: tally.rows for name, tally in tallies.items()},
+        groups=groups,
         excluded=dict(Counter(f.check or "" for f in selected.excluded).most_common()),
         unrenderable={name: selected.unrenderable[name] for name in DIALECTS},
         files=written,
@@ -175,8 +178,8 @@ def _rows(
     run: RunFolder,
     judgements: Mapping[str, Judgement],
     selected: _Selected,
-    held: set[str],
-    split: str,
+    held: frozenset[str],
+    name: str,
     domains: Mapping[str, str],
     options: ExportOptions,
     tally: Tally,
@@ -185,7 +188,7 @@ def _rows(
     for rollout in run.rows(ROLLOUTS, Rollout):
         if rollout.id not in selected.uses:
             continue
-        if (rollout.task.servers[0] in held) != (split == "test"):
+        if (rollout.task.servers[0] in held) != (name == "test"):
             continue
         messages, tools = conversation(rollout)
         judgement = judgements[rollout.id]
@@ -203,8 +206,8 @@ def _domains(servers: Path | None) -> dict[str, str]:
 
 def _parquet(folder: RunFolder) -> tuple[str, ...]:
     written: list[str] = []
-    for split in SPLITS:
-        if next(folder.lines(split), None) is not None:
-            write_parquet(folder.path / f"{split}.jsonl", folder.path / f"{split}.parquet")
-            written.append(f"{split}.parquet")
+    for name in SPLITS:
+        if next(folder.lines(name), None) is not None:
+            write_parquet(folder.path / f"{name}.jsonl", folder.path / f"{name}.parquet")
+            written.append(f"{name}.parquet")
     return tuple(written)

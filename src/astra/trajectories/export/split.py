@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 import networkx as nx
 
@@ -18,25 +19,36 @@ Use = tuple[tuple[str, ...], Sequence[ToolDocument]]
 """The servers of one row, and the tools it shows."""
 
 
-def test_servers(uses: Iterable[Use], share: float, seed: int) -> set[str]:
-    """Ids of the servers whose rows are for testing.
+class Split(NamedTuple):
+    """Which rows are for testing."""
 
-    `share`: of the rows, reached as closely from below as whole groups allow, but for one group
-    at least; the same uses and seed give the same servers. Empty where all rows hang together:
-    nothing can be held out then.
+    held: frozenset[str]
+    """Ids of the servers whose rows they are."""
+    groups: int
+    """Groups of servers that can't be parted."""
+
+
+def split(uses: Iterable[Use], share: float, seed: int) -> Split:
+    """The servers that are held out.
+
+    `share`: of the rows, reached as closely from below as whole groups allow; the smallest group
+    where all are larger. The same uses and seed give the same servers. None where all rows hang
+    together: nothing can be held out then.
     """
     groups, rows = _groups(uses)
     order = sorted(groups, key=lambda group: min(group))
     random.Random(seed).shuffle(order)
     wanted = share * sum(rows.values())
+    sizes = [sum(rows[server] for server in group) for group in order]
     held: set[str] = set()
     taken = 0
-    for group in order[1:]:  # one group at least is trained on
-        size = sum(rows[server] for server in group)
-        if taken + size <= wanted or (not held and share > 0):
+    for group, size in zip(order[1:], sizes[1:], strict=True):  # one group is trained on
+        if taken + size <= wanted:
             held |= group
             taken += size
-    return held
+    if not held and share > 0 and len(order) > 1:
+        held = order[sizes.index(min(sizes))]
+    return Split(frozenset(held), len(order))
 
 
 def _groups(uses: Iterable[Use]) -> tuple[list[set[str]], Mapping[str, int]]:

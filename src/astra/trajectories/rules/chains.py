@@ -23,7 +23,7 @@ from astra.teacher.chains import (
     ShownTool,
     ToldChain,
 )
-from astra.trajectories.rules.planning import NoPlan, links, plan_of
+from astra.trajectories.rules.planning import NoPlan, in_order, links, plan_of
 from astra.trajectories.rules.telling import DIALECTS, phrase, read_request, told
 from astra.trajectories.rules.wrong import FLIPPED, Spoiler
 from astra.types import Language
@@ -53,7 +53,7 @@ def _chain(given: ProposeChainsIn, rng: random.Random) -> list[ShownTool]:
         free = [tool for tool in given.tools if tool not in chain] or list(given.tools)
         linked = [tool for tool in free if links(chain[-1], tool)]
         chain.append(rng.choice(linked if linked and rng.random() < LINKED else free))
-    return chain
+    return in_order(chain)
 
 
 def _summary(chain: Sequence[ShownTool], language: Language) -> str:

@@ -1,8 +1,8 @@
 """Rules that judge a trajectory by what can be counted in it.
 
 They look for arguments that stand nowhere, errors that are passed over, calls that repeat others,
-numbers that come from nowhere, and answers that share nothing with the request. They understand
-no sentence: a fluent falsehood passes.
+numbers that come from nowhere, answers on calls that failed, and answers that share nothing with
+the request. They understand no sentence: a fluent falsehood passes.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import random
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 
 from astra.teacher.judging import (
@@ -116,8 +117,12 @@ def judge_relevance(given: AnswerIn, rng: random.Random) -> Grade:
 
 
 def judge_faithfulness(given: FaithfulIn, rng: random.Random) -> Grade:
-    """Whether the numbers of the answer stand in the conversation, or may follow from it."""
+    """Whether the numbers of the answer stand in the conversation, or may follow from it, and
+    whether it rests on calls that succeeded."""
     del rng
+    failed, calls = _failed_for_good(given.messages)
+    if failed and failed == calls:
+        return Grade(reason="No call succeeded: nothing was found out.", grade="no")
     told = [m.text for m in given.messages[:-1]] + [
         json.dumps(c.arguments, ensure_ascii=False) for m in given.messages for c in m.calls
     ]
@@ -126,7 +131,26 @@ def judge_faithfulness(given: FaithfulIn, rng: random.Random) -> Grade:
     for number in _NUMBER.findall(normalise(given.answer)):
         if number not in known and float(number) > SMALL:
             return Grade(reason=f"The number {number} stands nowhere.", grade="partly")
+    if failed:
+        return Grade(reason=f"{failed} of {calls} calls failed for good.", grade="partly")
     return Grade(reason="Its numbers come from the conversation.", grade="yes")
+
+
+def _failed_for_good(messages: Sequence[ShownMessage]) -> tuple[int, int]:
+    """(calls that ended in an error after which their tool never succeeded, all that count), each
+    call counted once, however often it was tried."""
+    results = {m.answers: m.text for m in messages if m.answers is not None}
+    good: dict[str, bool] = {}
+    pending: defaultdict[str, set[str]] = defaultdict(set)
+    for call in (call for message in messages for call in message.calls):
+        key = _key(call)
+        if _is_error(results.get(call.id, "")):
+            good.setdefault(key, False)
+            pending[call.tool].add(key)
+        else:
+            good[key] = True
+            good.update(dict.fromkeys(pending.pop(call.tool, ()), True))
+    return list(good.values()).count(False), len(good)
 
 
 # --- arguments ---------------------------------------------------------------------------------

@@ -1,16 +1,21 @@
-"""Plans by rule: arguments from earlier results where names fit, else values drawn by seed."""
+"""Plans by rule: arguments from earlier results where names fit, else the value that an earlier
+step was given under that name (what is read was written), else values drawn by seed."""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from itertools import pairwise
 
+from astra.hosts.consistency import may_change
 from astra.teacher.chains import PlannedArgument, PlannedStep, ShownTool
 from astra.trajectories.dependencies import is_handle, kinds_fit, names_fit
-from astra.trajectories.fields import KINDS, Parameter, parameters_of
+from astra.trajectories.fields import KINDS, Parameter, parameters_of, words_of
 from astra.trajectories.rules.values import drawn_value
+from astra.trajectories.schemas import value_problem
 from astra.types import Language
 
+_REMOVING = {"delete", "remove", "cancel", "clear", "drop", "purge"}
 OPTIONAL = 0.3
 """Share of optional parameters that are given, where a value is at hand."""
 
@@ -29,7 +34,7 @@ def plan_of(
         for parameter in parameters_of(tool.parameters):
             if not parameter.required and rng.random() >= OPTIONAL:
                 continue
-            argument = _argument(tool, parameter, chain[:position], rng, language)
+            argument = _argument(tool, parameter, chain[:position], steps, rng, language)
             if argument is not None:
                 arguments[parameter.name] = argument
         needs = sorted({a.step for a in arguments.values() if a.step is not None})
@@ -41,6 +46,7 @@ def _argument(
     tool: ShownTool,
     parameter: Parameter,
     earlier: Sequence[ShownTool],
+    steps: Sequence[PlannedStep],
     rng: random.Random,
     language: Language,
 ) -> PlannedArgument | None:
@@ -48,6 +54,8 @@ def _argument(
     found = source_of(parameter, earlier)
     if found is not None:
         return PlannedArgument(step=found[0] + 1, field=found[1])
+    if (given := _given(tool, parameter, steps)) is not None:
+        return given
     try:
         if is_handle(parameter):
             raise LookupError(f"no user can state {parameter.name!r} of {tool.name!r}")
@@ -56,6 +64,24 @@ def _argument(
         if parameter.required:
             raise NoPlan(str(error)) from None
         return None
+
+
+def _given(
+    tool: ShownTool, parameter: Parameter, steps: Sequence[PlannedStep]
+) -> PlannedArgument | None:
+    """What the nearest earlier step of another tool was given under the same name, if it fits.
+
+    Switches and numbers are settings of a call, not names of what it is about.
+    """
+    if parameter.kind not in ("string", "any", "array"):
+        return None
+    for step in reversed(steps):
+        argument = step.arguments.get(parameter.name)
+        if argument is None or argument.step is not None or step.tool == tool.name:
+            continue
+        if not value_problem(argument.value, parameter.schema):
+            return argument
+    return None
 
 
 def source_of(parameter: Parameter, earlier: Sequence[ShownTool]) -> tuple[int, str] | None:
@@ -68,6 +94,20 @@ def source_of(parameter: Parameter, earlier: Sequence[ShownTool]) -> tuple[int, 
             ):
                 return position, path
     return None
+
+
+def in_order(chain: Sequence[ShownTool]) -> list[ShownTool]:
+    """A chain whose tools take nothing of each other, in the order of a life: what makes or changes
+    things before what reads them, what takes them away last. Other chains stay as they are."""
+    if any(links(one, other) for one, other in pairwise(chain)):
+        return list(chain)
+    return sorted(chain, key=lambda tool: _phase(tool.name))
+
+
+def _phase(name: str) -> int:
+    if _REMOVING & set(words_of(name)):
+        return 2
+    return 0 if may_change(name) else 1
 
 
 def links(first: ShownTool, second: ShownTool) -> bool:

@@ -25,7 +25,7 @@ from astra.teacher.tasks import (
 )
 from astra.text import numbers_in
 from astra.trajectories.fields import parameters_of
-from astra.trajectories.rules.planning import NoPlan, links, plan_of
+from astra.trajectories.rules.planning import NoPlan, in_order, links, plan_of
 from astra.trajectories.rules.telling import DIALECTS, read_request, told
 from astra.trajectories.rules.wrong import FLIPPED, Spoiler, flipped
 from astra.types import Language
@@ -76,7 +76,7 @@ def propose_tasks(given: ProposeTasksIn, rng: random.Random) -> ProposedTasks:
             linked = [tool for tool in free if links(chain[-1], tool)]
             chain += [rng.choice(linked or free)] if free else []
         try:
-            plan = plan_of(chain, rng, given.language)
+            plan = plan_of(in_order(chain), rng, given.language)
         except NoPlan:
             continue
         dialect = rng.randrange(len(DIALECTS[given.language]))

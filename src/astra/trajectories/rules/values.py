@@ -28,7 +28,8 @@ _WORDS: Mapping[Language, Mapping[str, Sequence[str]]] = {
         "name": ("Northwind", "Bluebell", "Harbour", "Juniper", "Meridian"),
         "title": ("Weekly plan", "Field notes", "Spring budget", "Open questions"),
         "query": ("solar panels", "city gardens", "travel insurance", "bread recipes"),
-        "path": ("notes/plan.txt", "reports/may.csv", "drafts/letter.md"),
+        "path": ("plan.txt", "may.csv", "letter.md"),
+        "directory": (".",),
         "currency": ("EUR", "USD", "JPY", "GBP"),
         "language": ("English", "French", "Spanish"),
         "id": ("A-1042", "B-2731", "C-3308", "D-4417"),
@@ -41,7 +42,8 @@ _WORDS: Mapping[Language, Mapping[str, Sequence[str]]] = {
         "name": ("青松", "海棠", "北辰", "云帆"),
         "title": ("本周计划", "实地记录", "春季预算", "待办问题"),
         "query": ("太阳能板", "城市花园", "旅行保险", "面包做法"),
-        "path": ("notes/plan.txt", "reports/may.csv", "drafts/letter.md"),
+        "path": ("plan.txt", "may.csv", "letter.md"),
+        "directory": (".",),
         "currency": ("CNY", "EUR", "USD", "JPY"),
         "language": ("中文", "法语", "西班牙语"),
         "id": ("A-1042", "B-2731", "C-3308", "D-4417"),
@@ -63,13 +65,14 @@ _MEANT = {
     "search": "query",
     "text": "title",
     "file": "path",
-    "folder": "path",
-    "directory": "path",
+    "folder": "directory",
     "uri": "path",
     "code": "id",
     "number": "id",
     "key": "id",
 }
+_OF_FOLDERS = {"directory", "directorie", "folder", "tree"}
+"""Words of tools whose paths are of folders."""
 
 
 def drawn_value(
@@ -112,13 +115,13 @@ def _options(
     if parameter.kind == "number":
         yield _numbers(schema, rng)
     if parameter.kind in ("string", "any"):
-        yield from _strings(parameter, rng, language)
+        yield from _strings(tool, parameter, rng, language)
     if parameter.kind == "array":
         items = schema.get("items")
         inner = Parameter(parameter.name, "string", True, items if isinstance(items, dict) else {})
         if isinstance(inner.schema.get("enum"), list):
             yield [[value] for value in inner.schema["enum"]]
-        yield from ([[v] for v in group] for group in _strings(inner, rng, language))
+        yield from ([[v] for v in group] for group in _strings(tool, inner, rng, language))
 
 
 def _numbers(schema: Mapping[str, Any], rng: random.Random) -> list[Json]:
@@ -132,7 +135,9 @@ def _numbers(schema: Mapping[str, Any], rng: random.Random) -> list[Json]:
     return [*within, first, last]
 
 
-def _strings(parameter: Parameter, rng: random.Random, language: Language) -> Iterator[list[Json]]:
+def _strings(
+    tool: ShownTool, parameter: Parameter, rng: random.Random, language: Language
+) -> Iterator[list[Json]]:
     day = date(2026, 1, 5) + timedelta(days=rng.randrange(360))
     formats: dict[str, list[Json]] = {
         "date": [day.isoformat()],
@@ -151,6 +156,8 @@ def _strings(parameter: Parameter, rng: random.Random, language: Language) -> It
         if word in formats:
             yield formats[word]
         kind = _MEANT.get(word, word)
+        if kind == "path" and _OF_FOLDERS & set(words_of(tool.name)):
+            kind = "directory"
         if kind in _WORDS[language]:
             yield list(_WORDS[language][kind])
     yield list(_WORDS[language][""])
