@@ -221,6 +221,11 @@ def _wait_for(path: Path, wanted: int, process: subprocess.Popen[bytes]) -> None
         (["--model", "big"], "--base-url"),
         (["--system", "no-such-file"], "--system"),
         (["--tools", "nowhere"], "no run folder"),
+        (["--axes", "persona"], "original tasks a share"),
+        (["--axes", "voice=1"], "choose among"),
+        (["--chain-length", "5:2"], "the least first"),
+        (["--personas", "no-such-file"], "no-such-file"),
+        (["--observed", "no-such-run"], "no run folder"),
     ],
 )
 def test_options_that_do_not_go_together(
@@ -228,6 +233,30 @@ def test_options_that_do_not_go_together(
 ):
     assert run(asked(tools, tmp_path / "run", *more)) == 2
     assert message in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+def test_which_tasks_are_made_is_an_option(made: Path, tools: Path, tmp_path: Path):
+    profile = {
+        "age": 41,
+        "occupation": "beekeeper",
+        "education": "school",
+        "skills": ["patience"],
+        "hobbies": ["chess"],
+    }
+    personas = tmp_path / "personas.jsonl"
+    personas.write_text(json.dumps(profile) + "\n", "utf-8")
+    more = ["--axes", "original=0.6,persona=0.4", "--chain-share", "1", "--chain-length", "2:3"]
+    more += ["--acyclic", "--verify", "both", "--personas", str(personas), "--observed", str(made)]
+    assert run(asked(tools, tmp_path / "run", *more)) == 0
+    tasks = rows(tmp_path / "run", "tasks.jsonl")
+    assert [task["axis"] for task in tasks] == ["original"] * 3 + ["persona"] * 2
+    assert all("beekeeper" in task["persona"] for task in tasks[3:])
+    for task in tasks:
+        called = [call["tool"] for call in task["plan"]]
+        assert task["kind"] == "chain" and 2 <= len(called) <= 3 and len(set(called)) == len(called)
+    chains = rows(tmp_path / "run", "chains.jsonl")
+    assert all(chain["votes"] and chain["agreements"] for chain in chains)
 
 
 # --- live servers ------------------------------------------------------------------------------

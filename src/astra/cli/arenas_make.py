@@ -41,7 +41,6 @@ from astra.cli.arenas_make_model import (
     spent,
 )
 from astra.cli.arenas_make_options import (
-    as_hops,
     as_languages,
     as_operations,
     as_scenarios,
@@ -51,7 +50,7 @@ from astra.cli.arenas_make_options import (
     teacher_options,
 )
 from astra.cli.console import err, out, plain, print_json
-from astra.cli.options import AsJson, Level, SandboxLevel
+from astra.cli.options import AsJson, Level, SandboxLevel, as_range
 from astra.cli.teacher_options import TeacherOptions
 from astra.errors import ConfigError
 from astra.ports import Embedder
@@ -274,7 +273,7 @@ def make_command(
         wanted = count or (len(material) if questions else 100)
         line = LineOptions(
             count=wanted,
-            decompose=DecomposeOptions(as_hops(hops), as_scenarios(scenarios), seed),
+            decompose=DecomposeOptions(as_range(hops, "--hops"), as_scenarios(scenarios), seed),
             judges=judges,
             threshold=Threshold.parse(threshold),
             tries=tries,
@@ -305,7 +304,7 @@ def make_command(
         tables=tables,
         options=read_options(tables_config, alone=False) if tables_config else TablesOptions(),
         source=SourceOptions(
-            hops=as_hops(hops),
+            hops=as_range(hops, "--hops"),
             languages=as_languages(languages or "en"),
             scenarios=as_scenarios(scenarios),
             operations=as_operations(operations),

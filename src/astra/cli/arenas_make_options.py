@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import cast, get_args
 
 from astra.arenas.tables.source import PAPER_LANGUAGES, PAPER_SHARES
 from astra.arenas.tables.steps import Operation
 from astra.cli.arenas_make_model import TeacherOptions
+from astra.cli.options import as_shares
 from astra.errors import ConfigError
 from astra.models.embed_tfidf import TfidfEmbedder
 from astra.ports import Embedder
@@ -80,36 +81,9 @@ def check_tables_options(
         raise ConfigError("--dry-run is for what a teacher costs: tables alone cost nothing")
 
 
-def as_hops(text: str) -> tuple[int, int]:
-    """Least and most hops."""
-    low, _, high = text.partition(":")
-    try:
-        return int(low), int(high or low)
-    except ValueError:
-        raise ConfigError(f"--hops {text!r}: write least:most, as in 1:5") from None
-
-
-def _shares(text: str, option: str, known: Sequence[str]) -> dict[str, float]:
-    """name=share pairs; a name alone has share 1."""
-    shares: dict[str, float] = {}
-    for part in filter(None, (piece.strip() for piece in text.split(","))):
-        name, _, share = part.partition("=")
-        if name not in known:
-            raise ConfigError(f"{option} {name!r}: choose among {', '.join(known)}")
-        try:
-            shares[name] = float(share or 1)
-        except ValueError:
-            raise ConfigError(f"{option} {part!r}: a share is a number, as in 0.5") from None
-        if not 0 <= shares[name] < float("inf"):
-            raise ConfigError(f"{option} {part!r}: a share is not negative")
-    if not any(shares.values()):
-        raise ConfigError(f"{option} {text!r}: name at least one with a share above 0")
-    return shares
-
-
 def as_languages(text: str) -> dict[Language, float]:
     """Languages with their shares."""
-    shares = cast(dict[Language, float], _shares(text, "--languages", get_args(Language)))
+    shares = cast(dict[Language, float], as_shares(text, "--languages", get_args(Language)))
     if set(shares) == set(PAPER_LANGUAGES) and "=" not in text:
         return dict(PAPER_LANGUAGES)
     return {language: share for language, share in shares.items() if share > 0}
@@ -119,7 +93,7 @@ def as_scenarios(text: str | None) -> dict[Scenario, float]:
     """Scenarios with their shares; the paper's where none were given."""
     if text is None:
         return dict(PAPER_SHARES)
-    shares = _shares(text, "--scenarios", [scenario.value for scenario in Scenario])
+    shares = as_shares(text, "--scenarios", [scenario.value for scenario in Scenario])
     return {Scenario(name): share for name, share in shares.items()}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Literal
@@ -34,3 +35,30 @@ def require_training() -> None:
             f"training needs {missing[0]!r}, which is not installed: pip install "
             "'astra-arenas[train]' (in a clone: make install)"
         )
+
+
+def as_range(text: str, option: str) -> tuple[int, int]:
+    """Least and most of `1:5`; ConfigError."""
+    low, _, high = text.partition(":")
+    try:
+        return int(low), int(high or low)
+    except ValueError:
+        raise ConfigError(f"{option} {text!r}: write least:most, as in 1:5") from None
+
+
+def as_shares(text: str, option: str, known: Sequence[str]) -> dict[str, float]:
+    """name=share pairs; a name alone has share 1. ConfigError when none is above 0."""
+    shares: dict[str, float] = {}
+    for part in filter(None, (piece.strip() for piece in text.split(","))):
+        name, _, share = part.partition("=")
+        if name not in known:
+            raise ConfigError(f"{option} {name!r}: choose among {', '.join(known)}")
+        try:
+            shares[name] = float(share or 1)
+        except ValueError:
+            raise ConfigError(f"{option} {part!r}: a share is a number, as in 0.5") from None
+        if not 0 <= shares[name] < float("inf"):
+            raise ConfigError(f"{option} {part!r}: a share is not negative")
+    if not any(shares.values()):
+        raise ConfigError(f"{option} {text!r}: name at least one with a share above 0")
+    return shares

@@ -11,7 +11,7 @@ import typer
 from astra.cli.console import err, out, plain, print_json
 from astra.cli.options import AsJson, Run
 from astra.cli.teacher_options import StageMeters, TeacherOptions, any_teacher
-from astra.cli.trajectories_make import mean_reward, print_agreement
+from astra.cli.trajectories_report import mean_reward, print_agreement
 from astra.cli.trajectories_teacher import teacher_of
 from astra.errors import ConfigError
 from astra.stage import StageReport, run

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,10 +11,22 @@ from typing import Annotated, Literal
 
 import typer
 
-from astra.cli.console import err, out, plain, print_json
+from astra.cli.console import err, print_json
 from astra.cli.options import AsJson
 from astra.cli.teacher_options import StageMeters, TeacherOptions, any_teacher
-from astra.cli.trajectories_teacher import spent, stage_of, teacher_of
+from astra.cli.trajectories_report import as_json_report, print_report
+from astra.cli.trajectories_tasks import (
+    Across,
+    Acyclic,
+    Axes,
+    ChainLength,
+    ChainShare,
+    Personas,
+    SeenIn,
+    VerifyBy,
+    task_options,
+)
+from astra.cli.trajectories_teacher import stage_of, teacher_of
 from astra.errors import ConfigError
 from astra.hosts.live import LiveOptions
 from astra.hosts.mcp_session import SessionOptions
@@ -24,14 +36,11 @@ from astra.stage import StageReport
 from astra.store import RunFolder
 from astra.teacher.cache import AnswerCache
 from astra.trajectories.agent import AGENT, RememberingModel
-from astra.trajectories.chains import ChainOptions
 from astra.trajectories.hosting import Hosting
-from astra.trajectories.judge.agreement import agreements, ratings
 from astra.trajectories.judge.stage import JUDGEMENTS
 from astra.trajectories.line import SERVERS, Agent, Line, LineOptions
-from astra.trajectories.pipeline_tasks import TASKS, TaskOptions
-from astra.trajectories.records import Judgement, Server
-from astra.trajectories.rollouts import ROLLOUTS, SYSTEM, HostChoice, RolloutOptions
+from astra.trajectories.records import Server
+from astra.trajectories.rollouts import SYSTEM, HostChoice, RolloutOptions
 from astra.trajectories.scripted import ScriptedAgent
 from astra.types import Json, Language
 
@@ -86,6 +95,14 @@ def make_command(
         str | None, typer.Option(help="Environment variable with the agent's key.")
     ] = None,
     count: Annotated[int, typer.Option(min=1, help="How many tasks.")] = 100,
+    axes: Axes = None,
+    chain_share: ChainShare = 0.7,
+    chain_length: ChainLength = "2:5",
+    acyclic: Acyclic = False,
+    across: Across = False,
+    verify: VerifyBy = "vote",
+    personas: Personas = None,
+    observed: SeenIn = None,
     samples: Annotated[int, typer.Option(min=1, help="Rollouts per task.")] = 1,
     hosts: Annotated[
         HostChoice, typer.Option(help="Where tools run. auto: live where a server can be reached.")
@@ -176,9 +193,17 @@ def make_command(
         ),
         agent=_agent(model, base_url, api_key_env, seed, prices, cache=not no_cache),
         line=LineOptions(
-            tasks=TaskOptions(
+            tasks=task_options(
                 count=count,
-                chains=ChainOptions(votes=votes, seed=seed),
+                axes=axes,
+                chain_share=chain_share,
+                chain_length=chain_length,
+                acyclic=acyclic,
+                across=across,
+                verify=verify,
+                votes=votes,
+                personas=personas,
+                observed=observed,
                 seed=seed,
                 concurrency=concurrency,
             ),
@@ -207,9 +232,9 @@ def make_command(
     )
     reports, folder = asyncio.run(_make(asked))
     if as_json:
-        print_json(_as_json(reports, folder))
+        print_json(as_json_report(reports, folder))
     else:
-        _print(reports, folder)
+        print_report(reports, folder)
     if not reports[JUDGEMENTS].accepted:
         raise typer.Exit(1)
 
@@ -288,78 +313,3 @@ async def _player(endpoint: TeacherOptions, folder: RunFolder) -> AsyncGenerator
             return
         record = stack.enter_context(AnswerCache(folder, AGENT))
         yield Agent(endpoint.model, lambda job: RememberingModel(model, record, job.key), price)
-
-
-# --- reporting ---------------------------------------------------------------------------------
-
-
-def _as_json(reports: dict[str, StageReport], folder: RunFolder) -> Json:
-    agreed = agreements(ratings(folder.rows(JUDGEMENTS, Judgement)))
-    return {
-        "out": str(folder.path),
-        "tasks": reports[TASKS].accepted,
-        "rollouts": reports[ROLLOUTS].accepted,
-        "judged": reports[JUDGEMENTS].accepted,
-        "reward": mean_reward(folder, JUDGEMENTS),
-        "agreement": {name: each.model_dump() for name, each in agreed.items()},
-        "cost": spent(folder),
-        "stages": {
-            name: {
-                "accepted": report.accepted,
-                "rejected": report.rejected,
-                "errors": report.errors,
-                "resumed": report.resumed,
-                "seconds": round(report.seconds, 3),
-            }
-            for name, report in reports.items()
-        },
-    }
-
-
-def mean_reward(folder: RunFolder, name: str) -> float | None:
-    """The mean reward of a file of judgements; None: it is empty."""
-    rewards = [row.reward for row in folder.rows(name, Judgement)]
-    return sum(rewards) / len(rewards) if rewards else None
-
-
-def _print(reports: dict[str, StageReport], folder: RunFolder) -> None:
-    console = out()
-    reward = mean_reward(folder, JUDGEMENTS)
-    console.print(
-        plain(
-            f"{reports[JUDGEMENTS].accepted} judged trajectories of {reports[TASKS].accepted} "
-            f"tasks in {folder.path}"
-            + (f", mean reward {reward:.3f}" if reward is not None else "")
-        ),
-        soft_wrap=True,
-    )
-    for name, report in reports.items():
-        if report.rejected or report.errors:
-            reasons = {**report.rejected, **report.errors}
-            listed = ", ".join(f"{number} by {why}" for why, number in sorted(reasons.items()))
-            console.print(plain(f"  {name}: set aside {listed}"), soft_wrap=True)
-    print_agreement(folder.rows(JUDGEMENTS, Judgement))
-    cost = spent(folder)
-    if cost["usage"]["prompt_tokens"]:
-        console.print(plain(f"  {cost['said']}"))
-    for _, row in folder.values(ROLLOUTS):
-        console.print(
-            plain(
-                f"next: astra trajectories show {folder.path} {row['id']}\n"
-                f"  or: astra trajectories replay {folder.path}"
-            ),
-            soft_wrap=True,
-        )
-        return
-
-
-def print_agreement(*files: Iterable[Judgement]) -> None:
-    """How far judges agree, where there were several."""
-    agreed = agreements(ratings(*files))
-    if "all" in agreed:
-        whole = agreed["all"]
-        alpha = "–" if whole.alpha is None else f"{whole.alpha:.3f}"
-        out().print(
-            f"  judges: {whole.points} points judged several times, mean difference "
-            f"{whole.difference:.3f}, Krippendorff's alpha {alpha}"
-        )
