@@ -236,6 +236,14 @@ def test_options_that_do_not_go_together(
     assert not (tmp_path / "run").exists()
 
 
+def test_a_run_without_servers_is_no_folder_of_tools(
+    made: Path, tools: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    assert run(asked(tools, tmp_path / "run", "--tools", str(made))) == 2
+    assert "holds no servers" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
 def test_which_tasks_are_made_is_an_option(made: Path, tools: Path, tmp_path: Path):
     profile = {
         "age": 41,

@@ -36,10 +36,10 @@ from astra.stage import StageReport
 from astra.store import RunFolder
 from astra.teacher.cache import AnswerCache
 from astra.trajectories.agent import AGENT, RememberingModel
+from astra.trajectories.chains import require_servers
 from astra.trajectories.hosting import Hosting
 from astra.trajectories.judge.stage import JUDGEMENTS
-from astra.trajectories.line import SERVERS, Agent, Line, LineOptions
-from astra.trajectories.records import Server
+from astra.trajectories.line import Agent, Line, LineOptions
 from astra.trajectories.rollouts import SYSTEM, HostChoice, RolloutOptions
 from astra.trajectories.scripted import ScriptedAgent
 from astra.types import Json, Language
@@ -272,6 +272,7 @@ def _system(given: str | None) -> dict[Language, str]:
 
 async def _make(asked: Asked) -> tuple[dict[str, StageReport], RunFolder]:
     source, line = RunFolder.open(asked.tools), asked.line
+    servers = {server.id: server for server in require_servers(source)}
     config: dict[str, Json] = {
         "tools": str(asked.tools),
         "tasks": line.tasks.config(),
@@ -285,7 +286,6 @@ async def _make(asked: Asked) -> tuple[dict[str, StageReport], RunFolder]:
         "model": asked.agent.config(),
     }
     folder = RunFolder.create(asked.out, config, seeds={"seed": line.tasks.seed})
-    servers = {server.id: server for server in source.rows(SERVERS, Server)}
     meters = StageMeters(stage_of)
     async with (
         any_teacher(asked.teacher, folder, meters) as teacher,
