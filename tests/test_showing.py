@@ -81,3 +81,15 @@ async def test_arenas_keep_their_ids_and_fixed_what_the_folder_has(world: Path) 
             assert arena.id == arena_id
             assert [d.name for d in arena.distractors] == [t.name for t in tools]
             assert bool(tools) == (mode == "random")
+
+
+async def test_as_many_are_drawn_per_band_as_the_folder_was_made_with(
+    world: Path, tmp_path: Path
+) -> None:
+    few = RunFolder.create(tmp_path / "few", {"distractors": {"mode": "banded", "per_band": 1}})
+    for name in ("arenas.jsonl", "tools.jsonl"):
+        (few.path / name).write_bytes((world / name).read_bytes())
+    drawn = names(await show(few.path, "random"), 0)
+    assert {2, 3} == set(map(len, drawn))
+    asked = await Show.of_folder(few.path, "train", "random", TfidfEmbedder(), seed=0, per_band=3)
+    assert max(map(len, names(asked, 0))) > 3

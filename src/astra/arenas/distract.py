@@ -26,7 +26,7 @@ Mode = Literal["none", "random", "banded"]
 Band = Literal["high", "medium", "low"]
 BANDS: tuple[Band, ...] = ("high", "medium", "low")
 RANDOM_COUNT = (5, 9)
-"""Least and most tools that the mode `random` draws."""
+"""Least and most tools that the mode `random` draws, where a band has at most three."""
 
 _CACHED_ROWS = 1024
 _DIGITS = 6
@@ -125,23 +125,27 @@ class DistractorPool:
         """Distractors for an arena; the same pool, seed and arena always give the same.
 
         Distractors that the arena already has play no part. `banded` draws up to `per_band` of
-        each band, `random` 5 to 9 tools (fewer if the pool has no more), `none` nothing.
+        each band, `random` 5 to 9 tools (in proportion when `per_band` is not 3; fewer if
+        the pool has no more), `none` nothing.
         """
         rng = random.Random(f"{seed} {_base_id(arena)}")
         match mode:
             case "none":
                 return ()
             case "random":
-                return self._draw_random(arena, rng)
+                return self._draw_random(arena, rng, per_band)
             case "banded":
                 return self._draw_banded(arena, rng, per_band)
 
-    def _draw_random(self, arena: Arena, rng: random.Random) -> tuple[Distractor, ...]:
+    def _draw_random(
+        self, arena: Arena, rng: random.Random, per_band: int
+    ) -> tuple[Distractor, ...]:
         shelf = self._shelves.get(arena.language)
         if shelf is None:
             return ()
         candidates = np.flatnonzero(shelf.candidates(arena)).tolist()
-        count = min(rng.randint(*RANDOM_COUNT), len(candidates))
+        least, most = (round(count * per_band / 3) for count in RANDOM_COUNT)
+        count = min(rng.randint(least, most), len(candidates))
         drawn = (shelf.tools[i] for i in rng.sample(candidates, count))
         return tuple(Distractor(name=tool.name, tool=tool.id, band="random") for tool in drawn)
 

@@ -21,6 +21,8 @@ Shown = tuple[Arena, Sequence[Tool]]
 """An arena and the tools that are shown beside its own."""
 Distractors = Literal["fixed", "none", "random", "banded"]
 """`fixed`: those that stand in the folder."""
+PER_BAND = 3
+"""Most distractors of a band where the folder doesn't say (ASTRA 3.3)."""
 Split = Literal["train", "test"]
 
 
@@ -35,7 +37,7 @@ class Show:
         seed: int,
         pool: DistractorPool | None = None,
         tools: ToolPool | None = None,
-        per_band: int = 3,
+        per_band: int = PER_BAND,
     ) -> None:
         """`pool` and `tools`: where to draw from; needed for `random` and `banded`."""
         self._arenas = dict(arenas)
@@ -54,9 +56,12 @@ class Show:
         embedder: Embedder,
         *,
         seed: int,
-        per_band: int = 3,
+        per_band: int | None = None,
     ) -> Show:
-        """The arenas of a run folder. Raises StoreError for a damaged one."""
+        """The arenas of a run folder. Raises StoreError for a damaged one.
+
+        `per_band`: most distractors per band that are drawn; None: what the folder was made with.
+        """
         arenas = {arena.id: (arena, tools) for arena, tools in read_arenas(path, split)}
         folder = RunFolder.open(path)
         rows = (row for _, row in folder.values(TOOLS) if split in (row["split"], "test"))
@@ -67,7 +72,7 @@ class Show:
             seed=seed,
             pool=await DistractorPool.of_rows(rows, embedder) if drawn else None,
             tools=ToolPool(folder) if drawn else None,
-            per_band=per_band,
+            per_band=_per_band(folder) if per_band is None else per_band,
         )
 
     @property
@@ -94,3 +99,10 @@ class Show:
         drawn = self._pool.draw(arena, mode, seed=seed, per_band=self._per_band)
         mixed = with_distractors(arena, drawn).model_copy(update={"id": arena.id})
         return mixed, self._tools.distractors(mixed)
+
+
+def _per_band(folder: RunFolder) -> int:
+    """So that arenas are played as they were made, not with more to choose from."""
+    made = folder.config().get("distractors")
+    found = made.get("per_band") if isinstance(made, dict) else None
+    return found if isinstance(found, int) else PER_BAND

@@ -148,7 +148,7 @@ class _Demo:
             text = self._step(
                 *(f"evaluation of {name}", "evaluate", "arenas", arenas, "--model", model),
                 *("--split", "test", "--limit", self._size.held_out, "--distractors", "banded"),
-                *("--samples", self._size.samples, "--turns", 8, "--max-tokens", 96),
+                *("--samples", self._size.samples, "--turns", 6, "--max-tokens", 64),
                 *("--seed", self._seed, "--sandbox", self._sandbox, "--out", kept, "--json"),
                 captured=True,
             )

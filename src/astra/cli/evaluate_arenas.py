@@ -14,7 +14,7 @@ import typer
 from astra.arenas.showing import Distractors, Show
 from astra.cli.console import out, plain, print_json
 from astra.cli.episodes import Episodes, api_key, figure, label, print_report
-from astra.cli.options import AsJson, Run, SandboxLevel
+from astra.cli.options import AsJson, PerBand, Run, SandboxLevel
 from astra.errors import ConfigError, StageError
 from astra.evaluation.arenas import PlayedEpisode, Report, Shown, Tally, play
 from astra.evaluation.paired import MEASURES, Comparison, compare
@@ -65,6 +65,7 @@ def arenas_command(
     distractors: Annotated[
         Distractors, typer.Option(help="Irrelevant tools; fixed: those of the folder.")
     ] = "fixed",
+    per_band: PerBand = None,
     against: Annotated[
         Path | None, typer.Option(help="Episodes of another model, to compare the last pass with.")
     ] = None,
@@ -105,7 +106,9 @@ def arenas_command(
     key = api_key(api_key_env)
 
     async def main() -> list[list[Played]]:
-        show = await Show.of_folder(run, split, distractors, TfidfEmbedder(), seed=seed)
+        show = await Show.of_folder(
+            run, split, distractors, TfidfEmbedder(), seed=seed, per_band=per_band
+        )
         shown = [show.at(name, 0) for name in islice(show.arenas, limit)]
         if not shown:
             raise ConfigError(f"{str(run)!r} holds no arenas of split {split!r}: make some")

@@ -25,6 +25,15 @@ SandboxLevel = Annotated[
         "unsafe: not at all, with your rights.",
     ),
 ]
+PerBand = Annotated[
+    int | None,
+    typer.Option(
+        min=0,
+        max=20,
+        help="Most irrelevant tools of each band, where they are drawn.  "
+        "[default: as the folder was made]",
+    ),
+]
 
 
 def require_training() -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from astra.cli.console import err, out, plain, print_json
-from astra.cli.options import AsJson, SandboxLevel, require_training
+from astra.cli.options import AsJson, PerBand, SandboxLevel, require_training
 from astra.rewards import Reward
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ def rl_command(
         Distractors,
         typer.Option(help="Irrelevant tools: drawn anew every epoch, or fixed: the folder's."),
     ] = "banded",
+    per_band: PerBand = None,
     preset: Annotated[PresetName, typer.Option(help="Settings that go together.")] = "nano",
     steps: Annotated[int | None, typer.Option(min=1, help="Optimiser steps.")] = None,
     prompts: Annotated[int | None, typer.Option(min=1, help="Groups of a batch.")] = None,
@@ -143,6 +144,7 @@ def rl_command(
         algorithm=algorithm,
         reward=reward,
         distractors=distractors,
+        per_band=per_band,
         seed=seed,
         sandbox=sandbox,
         resume=resume,

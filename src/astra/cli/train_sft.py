@@ -38,6 +38,10 @@ def sft_command(
     lora: Annotated[
         int | None, typer.Option(min=0, help="Rank of LoRA; 0: train all weights.")
     ] = None,
+    whole: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="Share of the rows that have loss on every token."),
+    ] = None,
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Any option of TRL's SFTConfig."),
@@ -82,6 +86,7 @@ def sft_command(
         batch=batch,
         rows_at_once=rows_at_once,
         context_parallel=context_parallel,
+        whole=whole,
     )
     if lora is not None:
         chosen = with_settings(chosen, {}, lora=lora) if lora else without_lora(chosen)
@@ -121,6 +126,7 @@ def _print_preset(name: str, preset: SftPreset) -> None:
         "context_parallel": preset.context_parallel,
         "lora": preset.lora or "no",
         "grouped": preset.grouped,
+        "whole": preset.whole,
         "whole": preset.whole,
     }
     listed = ", ".join(f"{key}={value}" for key, value in {**ours, **preset.trl}.items())

@@ -82,11 +82,12 @@ PRESETS: dict[str, SftPreset] = {
         batch=8,
         rows_at_once=8,
         grouped=True,
+        whole=0.25,
         trl={
             "num_train_epochs": 1,
             "max_length": 1024,
             "packing": False,
-            "learning_rate": 2e-3,
+            "learning_rate": 3e-3,
             "lr_scheduler_type": "cosine",
             "warmup_steps": 0.05,
             "adam_beta2": 0.95,

@@ -39,10 +39,19 @@ class Material:
 
 
 def of_arenas(
-    path: Path, preset: RlPreset, distractors: Distractors, reward: Reward, level: Level, seed: int
+    path: Path,
+    preset: RlPreset,
+    distractors: Distractors,
+    reward: Reward,
+    level: Level,
+    seed: int,
+    *,
+    per_band: int | None = None,
 ) -> Material:
     """The arenas of split `train`."""
-    show = asyncio.run(Show.of_folder(path, "train", distractors, TfidfEmbedder(), seed=seed))
+    show = asyncio.run(
+        Show.of_folder(path, "train", distractors, TfidfEmbedder(), seed=seed, per_band=per_band)
+    )
 
     def player(engine: Engine, sandbox: Any, limits: RolloutLimits) -> GroupPlayer:
         return Player(

@@ -42,6 +42,8 @@ class RlPreset:
     """Steps over which the number of hops rises; 0: all from the start."""
     lora: int | None = None
     """Rank of LoRA; None: all weights are trained."""
+    share_prompts: bool = False
+    """The loss works a group's prompt through once: for sequences of some thousand tokens."""
     trl: Mapping[str, Json] = field(default_factory=dict[str, Json])
 
 
@@ -104,12 +106,13 @@ PRESETS: dict[str, RlPreset] = {
         prompts=8,
         group=8,
         rows_at_once=64,
-        turns=8,
-        message_tokens=96,
-        context=1_024,
+        turns=6,
+        message_tokens=64,
+        context=768,
         steps=200,
         concurrency=64,
-        rounds=4,
+        rounds=2,
+        share_prompts=True,
         trl=_COMMON
         | {
             "learning_rate": 1e-4,

@@ -52,6 +52,8 @@ class RlJob:
     """Settings of ACPO, as `name=value`."""
     reward: Reward = "f1"
     distractors: Distractors = "banded"
+    per_band: int | None = None
+    """Most distractors per band that are drawn; None: what the folder was made with."""
     seed: int = 0
     sandbox: Level = "auto"
     resume: bool = False
@@ -84,7 +86,15 @@ def _material(job: RlJob) -> Material:
         return of_problems(job.problems, job.preset, job.seed)
     if job.arenas is None or job.problems is not None:
         raise ConfigError("give either a folder of arenas or a file of problems to train on")
-    return of_arenas(job.arenas, job.preset, job.distractors, job.reward, job.sandbox, job.seed)
+    return of_arenas(
+        job.arenas,
+        job.preset,
+        job.distractors,
+        job.reward,
+        job.sandbox,
+        job.seed,
+        per_band=job.per_band,
+    )
 
 
 def train_rl(job: RlJob) -> RlReport:
@@ -136,6 +146,7 @@ def _folder(job: RlJob) -> RunFolder:
         "algorithm": job.algorithm,
         "reward": job.reward,
         "distractors": job.distractors,
+        "per_band": job.per_band,
         "seed": job.seed,
         **preset,
     }
@@ -191,6 +202,7 @@ def _trainer(job: RlJob, material: Material, chat: Chat, metrics: MetricsLog) ->
             *job.callbacks,
         ],
         peft_config=lora_config(preset.lora),
+        share_prompts=preset.share_prompts,
     )
     trainer.remove_callback(PrinterCallback)
     return trainer

@@ -35,6 +35,7 @@ from astra.training.rl.loss import further_loss
 from astra.training.rl.playing import GroupPlayer, Played, tallied
 from astra.training.rl.prompts import Prompts
 from astra.training.rl.reference import Reference
+from astra.training.rl.shared import shared_logprobs
 
 STATE = "rl_state.json"
 """Written into each checkpoint: buffer, prompts, algorithm."""
@@ -68,6 +69,7 @@ class ArenaTrainer(GRPOTrainer):
         algorithm: Algorithm,
         callbacks: Sequence[TrainerCallback] = (),
         peft_config: Any = None,
+        share_prompts: bool = False,
     ) -> None:
         _require_supported(args)
         super().__init__(
@@ -91,6 +93,7 @@ class ArenaTrainer(GRPOTrainer):
         self._player: GroupPlayer | None = None
         self._engine: Engine | None = None
         self._last: tuple[Tensor, Tensor] | None = None
+        self._share_prompts = share_prompts
 
     # --- rollouts --------------------------------------------------------------------------
 
@@ -198,8 +201,19 @@ class ArenaTrainer(GRPOTrainer):
 
     # --- the loss --------------------------------------------------------------------------
 
-    def _get_per_token_logps_and_entropies(self, *args: Any, **kwargs: Any) -> Any:
-        found = super()._get_per_token_logps_and_entropies(*args, **kwargs)
+    def _get_per_token_logps_and_entropies(
+        self, model: Any, input_ids: Tensor, attention_mask: Tensor, width: int, **kwargs: Any
+    ) -> Any:
+        if self._share_prompts:
+            with self.accelerator.autocast():
+                found = shared_logprobs(
+                    model, input_ids, attention_mask, width, temperature=self.temperature
+                )
+            self._last = found
+            return *found, None
+        found = super()._get_per_token_logps_and_entropies(
+            model, input_ids, attention_mask, width, **kwargs
+        )
         self._last = found[0], found[1]
         return found
 
