@@ -19,7 +19,7 @@ def nano_command(
     out_folder: Annotated[
         Path, typer.Option("--out", help="The model folder to write.", show_default=False)
     ],
-    vocabulary: Annotated[int, typer.Option(min=300, help="Tokens of the tokenizer.")] = 1024,
+    vocabulary: Annotated[int, typer.Option(min=300, help="Tokens of the tokenizer.")] = 768,
     width: Annotated[int, typer.Option(min=16, help="Width of the layers.")] = 128,
     layers: Annotated[int, typer.Option(min=1, help="Number of layers.")] = 4,
     heads: Annotated[int, typer.Option(min=1, help="Attention heads.")] = 4,

@@ -127,7 +127,6 @@ def _print_preset(name: str, preset: SftPreset) -> None:
         "lora": preset.lora or "no",
         "grouped": preset.grouped,
         "whole": preset.whole,
-        "whole": preset.whole,
     }
     listed = ", ".join(f"{key}={value}" for key, value in {**ours, **preset.trl}.items())
     err().print(plain(f"preset {name} ({preset.about}): {listed}"), soft_wrap=True)

@@ -50,7 +50,7 @@ _SPREAD = 0.06
 class NanoOptions:
     """Size of the model. The defaults make about a million parameters."""
 
-    vocabulary: int = 1024
+    vocabulary: int = 768
     """Tokens, special ones and whole instructions included."""
     width: int = 128
     layers: int = 4
