@@ -35,7 +35,7 @@ class Size:
     arenas: int = 2200
     renamed: int = 3
     """Copies of each gold episode with other names, so that the model learns to copy."""
-    steps: int = 100
+    steps: int = 150
     """Of RL."""
     held_out: int = 240
     """Most test arenas that are played."""

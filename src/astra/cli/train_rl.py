@@ -76,6 +76,13 @@ def rl_command(
         int | None, typer.Option(min=0, help="Steps over which the hops rise; 0: all at once.")
     ] = None,
     lora: Annotated[int | None, typer.Option(min=1, help="Rank of LoRA.")] = None,
+    share_prompts: Annotated[
+        bool | None,
+        typer.Option(help="Work a group's prompt through once in the loss; for short episodes."),
+    ] = None,
+    vectors: Annotated[
+        float | None, typer.Option(min=0, help="Factor on the learning rate of norms and biases.")
+    ] = None,
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="An option of TRL's GRPOConfig."),
@@ -127,6 +134,8 @@ def rl_command(
         "lockstep": lockstep,
         "curriculum": curriculum,
         "lora": lora,
+        "share_prompts": share_prompts,
+        "vectors": vectors,
     }
     chosen = PRESETS[preset]
     given = {name: value for name, value in typed.items() if value is not None}

@@ -44,6 +44,8 @@ class RlPreset:
     """Rank of LoRA; None: all weights are trained."""
     share_prompts: bool = False
     """The loss works a group's prompt through once: for sequences of some thousand tokens."""
+    vectors: float = 1.0
+    """Factor on the learning rate of norms and biases, which are large and few."""
     trl: Mapping[str, Json] = field(default_factory=dict[str, Json])
 
 
@@ -103,8 +105,8 @@ PRESETS: dict[str, RlPreset] = {
     ),
     "nano": RlPreset(
         "a nano model on a CPU",
-        prompts=8,
-        group=8,
+        prompts=16,
+        group=4,
         rows_at_once=64,
         turns=6,
         message_tokens=64,
@@ -116,6 +118,7 @@ PRESETS: dict[str, RlPreset] = {
         trl=_COMMON
         | {
             "learning_rate": 1e-4,
+            "lr_scheduler_type": "constant_with_warmup",
             "warmup_steps": 5,
             "bf16": False,
             "use_cpu": True,
