@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: install demo demo-train test test-slow test-live check format bench bench-gate clean
+.PHONY: install demo demo-fast test test-slow test-live check format bench bench-gate clean
 
 install: $(VENV)/.installed
 
@@ -14,10 +14,10 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	touch $@
 
 demo: install
-	$(BIN)/astra demo --out runs/demo
-
-demo-train: install
 	$(BIN)/astra demo --train --out runs/loop
+
+demo-fast: install
+	$(BIN)/astra demo --out runs/demo
 
 test: install
 	$(BIN)/python -m pytest -n 2 --dist loadfile

@@ -64,6 +64,16 @@ def test_a_few_steps(model: Path, tmp_path: Path) -> None:
     assert all(math.isfinite(row["loss"]) for row in rows)
 
 
+def test_prompts_worked_through_once_train_as_rows_apart_do(model: Path, tmp_path: Path) -> None:
+    apart, shared = (
+        rl_given.trainer(model, tmp_path / name, share_prompts=share)
+        for name, share in (("apart", False), ("shared", True))
+    )
+    for mine, theirs in zip(train(apart), train(shared), strict=True):
+        for name in ("loss", "grad_norm", "entropy", "reward"):
+            assert mine[name] == pytest.approx(theirs[name], abs=2e-4, rel=1e-3), name
+
+
 def test_the_same_seed_gives_the_same_run_and_a_resumed_one_too(
     model: Path, tmp_path: Path
 ) -> None:

@@ -80,9 +80,6 @@ def rl_command(
         bool | None,
         typer.Option(help="Work a group's prompt through once in the loss; for short episodes."),
     ] = None,
-    vectors: Annotated[
-        float | None, typer.Option(min=0, help="Factor on the learning rate of norms and biases.")
-    ] = None,
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="An option of TRL's GRPOConfig."),
@@ -135,7 +132,6 @@ def rl_command(
         "curriculum": curriculum,
         "lora": lora,
         "share_prompts": share_prompts,
-        "vectors": vectors,
     }
     chosen = PRESETS[preset]
     given = {name: value for name, value in typed.items() if value is not None}

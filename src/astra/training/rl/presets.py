@@ -44,8 +44,6 @@ class RlPreset:
     """Rank of LoRA; None: all weights are trained."""
     share_prompts: bool = False
     """The loss works a group's prompt through once: for sequences of some thousand tokens."""
-    vectors: float = 1.0
-    """Factor on the learning rate of norms and biases, which are large and few."""
     trl: Mapping[str, Json] = field(default_factory=dict[str, Json])
 
 

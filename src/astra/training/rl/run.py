@@ -203,7 +203,6 @@ def _trainer(job: RlJob, material: Material, chat: Chat, metrics: MetricsLog) ->
         ],
         peft_config=lora_config(preset.lora),
         share_prompts=preset.share_prompts,
-        vectors=preset.vectors,
     )
     trainer.remove_callback(PrinterCallback)
     return trainer

@@ -70,7 +70,6 @@ class ArenaTrainer(GRPOTrainer):
         callbacks: Sequence[TrainerCallback] = (),
         peft_config: Any = None,
         share_prompts: bool = False,
-        vectors: float = 1.0,
     ) -> None:
         _require_supported(args)
         super().__init__(
@@ -95,7 +94,6 @@ class ArenaTrainer(GRPOTrainer):
         self._engine: Engine | None = None
         self._last: tuple[Tensor, Tensor] | None = None
         self._share_prompts = share_prompts
-        self._vectors = vectors
 
     # --- rollouts --------------------------------------------------------------------------
 
@@ -271,17 +269,6 @@ class ArenaTrainer(GRPOTrainer):
         self._log_step("tokens/prompt", clock.prompt_tokens)
         self._log_step("tokens/sampled", clock.sampled_tokens)
         self._log_step("tokens/sampled_per_second", clock.sampled_tokens / max(seconds, 1e-9))
-
-    # --- the optimiser ---------------------------------------------------------------------
-
-    def create_optimizer(self, *args: Any, **kwargs: Any) -> Any:
-        """TRL's, with another learning rate for norms and biases, which have a group of their own."""
-        new = self.optimizer is None
-        optimizer = super().create_optimizer(*args, **kwargs)
-        for group in optimizer.param_groups if new else ():
-            if all(parameter.ndim < 2 for parameter in group["params"]):
-                group["lr"] *= self._vectors
-        return optimizer
 
     # --- checkpoints -----------------------------------------------------------------------
 
