@@ -115,7 +115,7 @@ PRESETS: dict[str, RlPreset] = {
         share_prompts=True,
         trl=_COMMON
         | {
-            "learning_rate": 2e-4,
+            "learning_rate": 1e-4,
             "lr_scheduler_type": "constant_with_warmup",
             "warmup_steps": 10,
             "bf16": False,
