@@ -148,6 +148,7 @@ class EvaluateGroup(LazyGroup):
 class RootGroup(LazyGroup):
     verbs = {
         "demo": Verb("astra.cli.demo", "Tables to arenas to scores; with --train the whole loop."),
+        "reproduce": Verb("astra.cli.reproduce", "The papers' comparisons, with intervals."),
     }
 
     def invoke(self, ctx: Any) -> Any:

@@ -30,6 +30,14 @@ class Arm:
     name: str
     """Also the name of its folder."""
     options: Mapping[str, Json] = field(default_factory=dict[str, Json])
+    shared: Mapping[str, Json] = field(default_factory=dict[str, Json])
+    """What all arms of the comparison have in common, as far as it decides on the outcome."""
+
+    @property
+    def hash(self) -> str:
+        """Of everything that decides on the outcome, but the seed."""
+        shared = {"shared": dict(self.shared)} if self.shared else {}
+        return content_hash({**self.options, **shared})
 
 
 class Point(Record):
@@ -48,7 +56,7 @@ class Outcome(Record):
     arm: str
     seed: int
     options: str
-    """Content hash of the arm's options: another arm of that name is another trial."""
+    """`Arm.hash`: another arm of that name is another trial."""
     points: tuple[Point, ...]
     """In the order of time."""
     final: dict[str, float]
@@ -73,10 +81,12 @@ def run_trials(
     folder: Path,
     trial: Trial,
     told: Callable[[str], None] = lambda _: None,
+    tidy: Callable[[Path], None] = lambda _: None,
 ) -> list[Outcome]:
     """The outcomes there are, by seed and then by arm; all of a seed's arms run before the next.
 
-    So that a run that is stopped has whole pairs. `told`: is handed a line per trial.
+    So that a run that is stopped has whole pairs. `told`: is handed a line per trial. `tidy`: is
+    handed the folder of a trial once its outcome is on record.
     """
     found: list[Outcome] = []
     for seed in seeds:
@@ -87,6 +97,7 @@ def run_trials(
                 told(f"{arm.name}, seed {seed}")
                 outcome = _attempt(arm, seed, place, trial, told)
             if outcome is not None:
+                tidy(place)
                 found.append(outcome)
     return found
 
@@ -105,7 +116,7 @@ def _attempt(
     outcome = Outcome(
         arm=arm.name,
         seed=seed,
-        options=content_hash(dict(arm.options)),
+        options=arm.hash,
         points=measured.points,
         final=measured.final,
         seconds=round(time.monotonic() - started, 3),
@@ -124,10 +135,10 @@ def _done(place: Path, arm: Arm) -> Outcome | None:
         outcome = Outcome.model_validate_json(path.read_bytes())
     except ValidationError as error:
         raise StoreError(f"{str(path)!r} is no outcome: {error}") from error
-    if outcome.options != content_hash(dict(arm.options)):
+    if outcome.options != arm.hash:
         raise StoreError(
-            f"{str(path)!r} was measured with other options of arm {arm.name!r}: give another "
-            "folder, or remove that one"
+            f"{str(path)!r} was measured with other options of arm {arm.name!r}: type what was "
+            "typed then, give another --out, or remove that folder"
         )
     return outcome
 

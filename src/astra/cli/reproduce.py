@@ -1,0 +1,303 @@
+"""`astra reproduce`: the papers' comparisons, arms × seeds, from one arena folder and one model."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import time
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+from rich.table import Table
+
+from astra.cli.console import err, out, plain, print_json
+from astra.cli.options import AsJson, Level, PerBand, SandboxLevel, require_training
+from astra.errors import ConfigError
+from astra.ports import Sampling
+from astra.rollout import RolloutLimits
+from astra.sandbox import open_sandbox
+from astra.types import Json
+
+if TYPE_CHECKING:
+    from astra.training.reproduce.comparisons import Comparison
+    from astra.training.reproduce.rl_trial import Play
+    from astra.training.reproduce.summary import Interval, Summary
+    from astra.training.reproduce.trials import Outcome
+    from astra.training.rl.run import RlJob
+
+_WRITTEN = (".json", ".md", ".csv", ".png")
+Which = Literal["reward", "distractors", "filling", "credit"]
+SizeName = Literal["nano", "gpu"]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Size:
+    """How much of everything, unless it is typed."""
+
+    preset: str
+    """Of RL."""
+    steps: int
+    limit: int
+    """Held-out arenas, or problems, that are played."""
+    samples: int
+
+
+SIZES: dict[str, Size] = {
+    "nano": Size("nano", steps=60, limit=60, samples=4),
+    "gpu": Size("h200", steps=200, limit=200, samples=4),
+}
+
+
+def reproduce_command(
+    comparison: Annotated[
+        Which, typer.Argument(metavar="COMPARISON", help="What is compared.", show_default=False)
+    ],
+    out_path: Annotated[Path, typer.Option("--out", help="The folder to write.")],
+    arenas: Annotated[
+        Path | None, typer.Option(help="A run folder of arenas, with both splits.")
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(help="The model that all arms and seeds start from, after SFT.")
+    ] = None,
+    problems: Annotated[
+        Path | None, typer.Option(help="credit: a file of problems, instead of arenas.")
+    ] = None,
+    size: Annotated[
+        SizeName, typer.Option(help="Settings that go together; gpu has never been run by us.")
+    ] = "nano",
+    seeds: Annotated[str, typer.Option(help="Seeds, with commas between them.")] = "0,1,2",
+    arms: Annotated[
+        str | None, typer.Option(help="Only these arms, and the baseline; with commas.")
+    ] = None,
+    ablations: Annotated[
+        bool, typer.Option("--ablations", help="credit: also ACPO without one of its parts each.")
+    ] = False,
+    steps: Annotated[int | None, typer.Option(min=1, help="Optimiser steps of a run.")] = None,
+    tokens: Annotated[
+        int | None, typer.Option(min=1, help="Every run ends at so many sampled tokens.")
+    ] = None,
+    prompts: Annotated[int | None, typer.Option(min=1, help="Groups of a batch.")] = None,
+    group: Annotated[int | None, typer.Option(min=2, help="Rollouts of a prompt.")] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Held-out arenas or problems that are played.")
+    ] = None,
+    samples: Annotated[
+        int | None, typer.Option(min=1, help="Sampled episodes of each of them.")
+    ] = None,
+    evaluate_every: Annotated[
+        int | None, typer.Option(min=1, help="Steps between checkpoints that are played, too.")
+    ] = None,
+    per_band: PerBand = None,
+    credit: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=VALUE", help="A setting of all arms with acpo."),
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="An option of TRL's GRPOConfig."),
+    ] = None,
+    sandbox: SandboxLevel = "auto",
+    as_json: AsJson = False,
+) -> None:
+    """Run a comparison: every arm with every seed, then held-out tasks; intervals and curves.
+
+    reward, distractors and filling are ablations of the ASTRA paper, credit compares GRPO, GiGPO
+    and ACPO. What is done is on record: the same command goes on where it was stopped, also with
+    more seeds or arms. Exit status 1 when a trial broke; it is tried again by the same command.
+
+    \b
+    Examples:
+      astra reproduce reward --arenas runs/world --model runs/sft/final --out runs/reward
+      astra reproduce credit --arenas runs/world --model runs/sft/final --out runs/credit
+      astra reproduce credit --problems problems.jsonl --model runs/sft/final --out runs/maths
+      astra reproduce filling --arenas runs/world --model runs/sft/final --seeds 0,1 --out runs/f
+    """
+    _require_material(arenas, model, problems, comparison)
+    require_training()
+    from trl.trainer.grpo_config import GRPOConfig
+
+    from astra.training.presets import parse_settings
+    from astra.training.reproduce.comparisons import COMPARISONS, of_problems
+    from astra.training.reproduce.rl_trial import RlTrial
+    from astra.training.reproduce.trials import broken, run_trials
+    from astra.training.rl.presets import OURS, PRESETS
+    from astra.training.rl.run import RlJob
+
+    compared, of_size = COMPARISONS[comparison], SIZES[size]
+    if problems is not None:
+        compared = of_problems(compared)
+    preset = PRESETS[of_size.preset]
+    batch = {"prompts": prompts or preset.prompts, "group": group or preset.group}
+    preset = dataclasses.replace(
+        preset,
+        **batch,
+        steps=steps or of_size.steps,
+        rows_at_once=min(preset.rows_at_once, batch["prompts"] * batch["group"]),
+        trl={**preset.trl, **parse_settings(settings or [], GRPOConfig, OURS)},
+    )
+    job = RlJob(
+        arenas=arenas,
+        problems=problems,
+        model=str(model),
+        out=out_path,
+        preset=preset,
+        credit=_credit(comparison, preset.steps, credit or ()),
+        per_band=per_band,
+        sandbox=sandbox,
+        quiet=True,
+    )
+    played = {"limit": limit or of_size.limit, "samples": samples or of_size.samples}
+    trial = RlTrial(compared, job, _play(job, **played), evaluate_every, tokens)
+    names = None if arms is None else [name.strip() for name in arms.split(",")]
+    shared = trial.shared(**played)
+    chosen = [
+        dataclasses.replace(arm, shared=shared)
+        for arm in compared.chosen(names, ablations=ablations)
+    ]
+    drawn = _seeds(seeds)
+    told = _told(len(chosen) * len(drawn))
+    outcomes = run_trials(chosen, drawn, out_path, trial, told, trial.tidy)
+    failed = list(broken(chosen, drawn, out_path))
+    if outcomes:
+        _tell(compared, outcomes, out_path, failed, as_json=as_json)
+    if failed:
+        raise typer.Exit(1)
+
+
+# --- what is asked for -----------------------------------------------------------------------
+
+
+def _require_material(
+    arenas: Path | None, model: str | None, problems: Path | None, comparison: Which
+) -> None:
+    """ConfigError that names the commands which make what is missing."""
+    if problems is not None and (arenas is not None or comparison != "credit"):
+        raise ConfigError("--problems stands in for --arenas, and only credit can be run on them")
+    if model is None or (arenas is None and problems is None):
+        raise ConfigError(
+            "give --arenas and --model, which all arms and seeds start from: `astra arenas make` "
+            "and `astra train sft` make them. `astra demo --train --out runs/loop` makes both: "
+            "runs/loop/arenas and runs/loop/sft/final"
+        )
+
+
+def _seeds(text: str) -> list[int]:
+    try:
+        return list(dict.fromkeys(int(part) for part in text.split(",")))
+    except ValueError:
+        raise ConfigError(f"--seeds {text!r}: write numbers, as in 0,1,2") from None
+
+
+def _credit(comparison: Which, steps: int, typed: Sequence[str]) -> tuple[str, ...]:
+    """Settings of all arms with ACPO: both phases come about, however short a run is."""
+    if comparison == "credit":
+        return (f"switch.after={max(1, steps * 2 // 3)}", *typed)
+    if typed:
+        raise ConfigError(f"--credit {typed[0]!r}: only the comparison 'credit' has settings")
+    return ()
+
+
+def _play(job: RlJob, limit: int, samples: int) -> Play:
+    """Held-out problems, or arenas with banded distractors; sampled as in training."""
+    if job.problems is not None:
+        from astra.training.reproduce.problems import PlayProblems
+
+        return PlayProblems.of_file(job.problems, job.preset, limit=limit, samples=samples)
+    return _PlayArenas(job, limit, samples)
+
+
+class _PlayArenas:
+    """Plays the same held-out arenas, with the same distractors, for every model."""
+
+    def __init__(self, job: RlJob, limit: int, samples: int) -> None:
+        from astra.evaluation.models import Exam, shown_arenas
+
+        assert job.arenas is not None
+        preset = job.preset
+        temperature = float(preset.trl.get("temperature", 1.0))
+        sampling = Sampling(temperature=temperature, max_tokens=preset.message_tokens)
+        limits = RolloutLimits(turns=preset.turns, sampling=sampling)
+        self._exam = Exam(limits, preset.context, samples, preset.concurrency)
+        self._level: Level = job.sandbox
+        self._shown = asyncio.run(
+            shown_arenas(job.arenas, "banded", limit=limit, per_band=job.per_band)
+        )
+
+    def __call__(self, model: Path, seed: int) -> dict[str, float]:
+        from astra.evaluation.models import examine, figures
+
+        async def main() -> dict[str, float]:
+            async with open_sandbox(self._level) as sandbox:
+                return figures(await examine(model, self._shown, sandbox, self._exam, seed))
+
+        return asyncio.run(main())
+
+
+# --- telling ---------------------------------------------------------------------------------
+
+
+def _told(total: int) -> Callable[[str], None]:
+    """Prints a line per trial on stderr, with the time since the beginning."""
+    started = time.monotonic()
+    err().print(f"{total} trials; those on record are not run again")
+
+    def told(line: str) -> None:
+        minutes = (time.monotonic() - started) / 60
+        err().print(plain(f"{minutes:6.1f} min  {line}"), soft_wrap=True)
+
+    return told
+
+
+def _tell(
+    comparison: Comparison,
+    outcomes: Sequence[Outcome],
+    folder: Path,
+    failed: Sequence[dict[str, Json]],
+    *,
+    as_json: bool,
+) -> None:
+    """Write what was found, and print it."""
+    from astra.training.reproduce.summary import write_summary
+
+    summary = write_summary(outcomes, comparison.baseline, folder, failed)
+    written = [folder]
+    parts = {arm.name for arm in comparison.ablations}
+    if any(outcome.arm in parts for outcome in outcomes):
+        written.append(folder / "ablations")
+        written[-1].mkdir(exist_ok=True)
+        among = [o for o in outcomes if o.arm in {*parts, comparison.whole}]
+        write_summary(among, comparison.whole, written[-1])
+    files = [str(path) for place in written for path in _files(place)]
+    if as_json:
+        print_json({**summary.model_dump(mode="json"), "files": files})
+        return
+    console = out()
+    console.print(plain(f"{comparison.about} ({comparison.place})", "bold"))
+    console.print(_table(comparison, summary))
+    for failure in failed:
+        text = f"no outcome: {failure['arm']}, seed {failure['seed']}: {failure['message']}"
+        console.print(plain(text, "red"), soft_wrap=True)
+    console.print(plain("written: " + ", ".join(files)), soft_wrap=True)
+
+
+def _files(folder: Path) -> Iterable[Path]:
+    return sorted(path for path in folder.iterdir() if path.suffix in _WRITTEN)
+
+
+def _table(comparison: Comparison, summary: Summary) -> Table:
+    table = Table("measure", "arm", "mean", f"against {summary.baseline}", "seeds")
+    for measure in comparison.headline:
+        for row in summary.rows:
+            if row.measure == measure:
+                against = "" if row.difference is None else _shown(row.difference, signed=True)
+                table.add_row(*(measure, row.arm, _shown(row.value), against, str(row.value.seeds)))
+        table.add_section()
+    return table
+
+
+def _shown(interval: Interval, *, signed: bool = False) -> str:
+    sign = "+" if signed else ""
+    mean, low, high = (f"{x:{sign}.3f}" for x in (interval.mean, interval.low, interval.high))
+    return f"{mean} ({low} to {high})" if interval.seeds > 1 else mean
