@@ -15,6 +15,7 @@ from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 from trl import GRPOConfig
 
 import astra.training
+from astra.arenas.folder import ToolRow
 from astra.arenas.showing import Show
 from astra.engines.chat import Chat
 from astra.engines.transformers import TransformersEngine
@@ -22,6 +23,7 @@ from astra.hosts.arena import ArenaHost, arena_messages
 from astra.models.policies import policy
 from astra.ports import Sampling
 from astra.rollout import RolloutLimits, Task, rollout
+from astra.store import RunFolder, to_line
 from astra.testing.fakes import InProcessSandbox, toy_arena
 from astra.training.rl.filling import BatchFilling
 from astra.training.rl.grpo import Grpo
@@ -37,6 +39,21 @@ ARENAS = [
     for hops, name in ((1, "p"), (2, "q"), (2, "r"), (1, "s"))
 ]
 SHOWN: dict[str, Any] = {arena.id: (arena, []) for arena in ARENAS}
+
+
+def world(path: Path) -> Path:
+    """A run folder of four arenas to train in and as many to be tested in."""
+    folder = RunFolder.create(path, {"count": 8})
+    tested = [arena.model_copy(update={"split": "test"}) for arena in ARENAS]
+    rows = [
+        ToolRow(id=tool.id, tool=tool, arena=arena.id, split="train")
+        for arena in ARENAS
+        for tool in arena.tools
+    ]
+    with folder.lock(), folder.append("arenas") as arenas, folder.append("tools") as tools:
+        arenas.append([to_line(arena) for arena in (*ARENAS, *tested)])
+        tools.append([to_line(row) for row in rows])
+    return path
 
 
 def gold(arena: Arena) -> Trajectory:

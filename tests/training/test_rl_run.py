@@ -13,26 +13,13 @@ from safetensors.torch import load_file
 from tests.training import rl_given
 from tests.training.test_rl_trainer import CLOCKS
 
-from astra.arenas.folder import ToolRow
 from astra.cli.main import run
-from astra.store import RunFolder, to_line
 
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Four arenas to train in and as many to be tested in."""
-    path = tmp_path_factory.mktemp("world") / "run"
-    folder = RunFolder.create(path, {"count": 8})
-    tested = [arena.model_copy(update={"split": "test"}) for arena in rl_given.ARENAS]
-    rows = [
-        ToolRow(id=tool.id, tool=tool, arena=arena.id, split="train")
-        for arena in rl_given.ARENAS
-        for tool in arena.tools
-    ]
-    with folder.lock(), folder.append("arenas") as arenas, folder.append("tools") as tools:
-        arenas.append([to_line(arena) for arena in (*rl_given.ARENAS, *tested)])
-        tools.append([to_line(row) for row in rows])
-    return path
+    return rl_given.world(tmp_path_factory.mktemp("world") / "run")
 
 
 @pytest.fixture(scope="module")

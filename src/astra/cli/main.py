@@ -122,6 +122,7 @@ class ProblemsGroup(LazyGroup):
 class CreditGroup(LazyGroup):
     verbs = {
         "show": Verb("astra.cli.credit_show", "Show a rollout and what each step was given."),
+        "agreement": Verb("astra.cli.credit_agreement", "How right each attribution is."),
     }
 
 
@@ -276,6 +277,7 @@ def credit_root() -> None:
     \b
     Examples:
       astra credit show runs/acpo
+      astra credit agreement runs/world --model runs/sft/final
     """
 
 

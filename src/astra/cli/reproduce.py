@@ -160,8 +160,7 @@ def reproduce_command(
     told = _told(len(chosen) * len(drawn))
     outcomes = run_trials(chosen, drawn, out_path, trial, told, trial.tidy)
     failed = list(broken(chosen, drawn, out_path))
-    if outcomes:
-        _tell(compared, outcomes, out_path, failed, as_json=as_json)
+    _tell(compared, outcomes, out_path, failed, as_json=as_json)
     if failed:
         raise typer.Exit(1)
 
@@ -269,9 +268,10 @@ def _tell(
         written[-1].mkdir(exist_ok=True)
         among = [o for o in outcomes if o.arm in {*parts, comparison.whole}]
         write_summary(among, comparison.whole, written[-1])
-    files = [str(path) for place in written for path in _files(place)]
+    files = [str(path.relative_to(folder)) for place in written for path in _files(place)]
     if as_json:
-        print_json({**summary.model_dump(mode="json"), "files": files})
+        found = summary.model_dump(mode="json")
+        print_json({**found, "folder": str(folder), "files": files})
         return
     console = out()
     console.print(plain(f"{comparison.about} ({comparison.place})", "bold"))
@@ -279,7 +279,7 @@ def _tell(
     for failure in failed:
         text = f"no outcome: {failure['arm']}, seed {failure['seed']}: {failure['message']}"
         console.print(plain(text, "red"), soft_wrap=True)
-    console.print(plain("written: " + ", ".join(files)), soft_wrap=True)
+    console.print(plain(f"written to {folder}: {', '.join(files)}"), soft_wrap=True)
 
 
 def _files(folder: Path) -> Iterable[Path]:

@@ -1,0 +1,219 @@
+"""`astra reproduce` on toy arenas: arms and seeds, what is on record, equal tokens, what breaks."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.training import rl_given
+from transformers import TrainerControl, TrainerState, TrainingArguments
+
+from astra.cli.main import run
+from astra.errors import ConfigError, StageError
+from astra.store import RunFolder
+from astra.training.credit.options import acpo_settings
+from astra.training.reproduce import rl_trial
+from astra.training.reproduce.budget import TokenBudget
+from astra.training.reproduce.comparisons import COMPARISONS, Comparison, of_problems
+from astra.training.reproduce.rl_trial import curve, of_arm
+from astra.training.rl.presets import PRESETS
+from astra.training.rl.run import RlJob
+
+CREDIT = COMPARISONS["credit"]
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return rl_given.world(tmp_path_factory.mktemp("world") / "run")
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return rl_given.taught(tmp_path_factory.mktemp("model"))
+
+
+def reproduce(name: str, model: Path, out: Path, *more: str) -> int:
+    small = ["--prompts", "2", "--group", "4", "--limit", "2", "--samples", "1"]
+    where = ["--model", str(model), "--out", str(out), "--json"]
+    return run(["reproduce", name, *where, *small, *more])
+
+
+def test_arms_by_seeds_and_what_is_on_record_is_not_run_again(
+    world: Path,
+    model: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    out = tmp_path / "reward"
+    command = ("reward", model, out, "--arenas", str(world), "--arms", "recall", "--seeds", "0,1")
+    often = ("--evaluate-every", "1")
+    assert reproduce(*command, "--steps", "2", *often) == 0
+    said = capsys.readouterr()
+    found = json.loads(said.out)
+    assert {(row["arm"], row["value"]["seeds"]) for row in found["rows"]} == {
+        ("f1", 2),
+        ("recall", 2),
+    }
+    assert "recall, seed 1" in said.err
+    assert set(found["files"]) >= {"summary.md", "curves.csv", "turns.png", "held_out-f1.png"}
+    assert not list(out.rglob("checkpoint*")) and len(list(out.rglob("final"))) == 4
+    points = json.loads((out / "recall/seed-0/outcome.json").read_text())["points"]
+    # Two steps; then what held-out arenas gave before, after the first step and at the end.
+    assert [point["rollouts"] for point in points[2:]] == [0, *(p["rollouts"] for p in points[:2])]
+    assert points[0]["rollouts"] % 8 == 0 and points[0]["values"].keys() >= {"turns", "calls"}
+
+    monkeypatch.setattr(rl_trial, "train_rl", _must_not_run)
+    assert reproduce(*command, "--steps", "2", *often) == 0
+    assert json.loads(capsys.readouterr().out) == found
+    assert reproduce(*command, "--steps", "3", *often) == 2
+    assert "other options" in capsys.readouterr().err
+
+
+def _must_not_run(job: RlJob) -> Any:
+    raise AssertionError(f"{job.out} is on record")
+
+
+def test_filling_is_compared_at_equal_tokens(
+    world: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "filling"
+    where = ("--arenas", str(world), "--seeds", "0", "--steps", "2")
+    assert reproduce("filling", model, out, *where) == 0
+    off, on = (
+        json.loads((out / arm / "seed-0/outcome.json").read_text())["points"][:-1]
+        for arm in ("off", "on")
+    )
+    assert len(off) == 2
+    spent = [0, *(point["tokens"] for point in on)]
+    assert spent[-1] >= off[-1]["tokens"] > spent[-2]
+    capsys.readouterr()
+
+
+def test_what_breaks_is_told_and_ends_in_status_1(
+    world: Path,
+    model: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def train(job: RlJob) -> Any:
+        raise StageError("no rollout worked")
+
+    monkeypatch.setattr(rl_trial, "train_rl", train)
+    where = ("--arenas", str(world), "--seeds", "0")
+    assert reproduce("filling", model, tmp_path / "out", *where) == 1
+    told = json.loads(capsys.readouterr().out)
+    assert told["rows"] == []
+    off, on = told["broken"]
+    assert off["message"] == "no rollout worked"
+    assert "has to work first" in on["message"]
+
+
+def test_problems_stand_in_for_arenas(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [
+        {"question": f"What is {i} + 1?", "answer": str(i + 1), "split": split}
+        for i, split in enumerate(("train", "train", "train", "test"))
+    ]
+    path = tmp_path / "problems.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    where = ("--problems", str(path), "--seeds", "0", "--steps", "1", "--arms", "grpo")
+    assert reproduce("credit", model, tmp_path / "out", *where) == 0
+    found = json.loads(capsys.readouterr().out)["rows"]
+    assert [(row["arm"], row["measure"]) for row in found] == [
+        ("grpo", "solved"),
+        ("grpo", "tokens"),
+    ]
+    path.write_text(json.dumps(rows[0]) + "\n")
+    assert reproduce("credit", model, tmp_path / "other", *where) == 2
+    assert "no problems of split 'test'" in capsys.readouterr().err
+
+
+def test_what_is_missing_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["reproduce", "reward", "--out", str(tmp_path / "out")]) == 2
+    said = capsys.readouterr().err
+    assert "astra arenas make" in said and "astra train sft" in said
+    assert not (tmp_path / "out").exists()
+
+
+# --- parts -----------------------------------------------------------------------------------
+
+
+def _job() -> RlJob:
+    return RlJob(Path("a"), "m", Path("o"), PRESETS["nano"], credit=("switch.after=40",))
+
+
+@pytest.mark.parametrize("compared", [*COMPARISONS.values(), of_problems(CREDIT)])
+def test_every_arm_sets_what_there_is(compared: Comparison) -> None:
+    arms = [*compared.arms, *compared.ablations]
+    assert len({arm.name for arm in arms}) == len(arms)
+    assert arms[0].name == compared.baseline
+    jobs = [of_arm(_job(), {**compared.common, **arm.options}) for arm in arms]
+    assert len(set(map(repr, jobs))) == len(jobs)
+    for job in jobs:
+        assert bool(job.credit) == (job.algorithm == "acpo")
+        acpo_settings(job.credit)
+
+
+def test_an_arm_wins_over_what_all_share() -> None:
+    (arm,) = (a for a in CREDIT.ablations if a.name == "acpo-no-phases")
+    switch = acpo_settings(of_arm(_job(), arm.options).credit).switch
+    assert switch.after is None and switch.stalled is None
+    full = acpo_settings(of_arm(_job(), CREDIT.arms[2].options).credit)
+    assert full.switch.after == 40
+
+
+def test_arms_are_chosen_with_what_they_are_compared_with() -> None:
+    assert [a.name for a in CREDIT.chosen(["gigpo"], ablations=False)] == ["grpo", "gigpo"]
+    names = [a.name for a in CREDIT.chosen(["acpo-no-credit"], ablations=True)]
+    assert names == ["grpo", "acpo-verified", "acpo-no-credit"]
+    with pytest.raises(ConfigError, match="no arm 'gigo'"):
+        CREDIT.chosen(["gigo"], ablations=False)
+    with pytest.raises(ConfigError, match="no ablations"):
+        COMPARISONS["reward"].chosen(None, ablations=True)
+
+
+def test_a_curve_counts_all_that_was_sampled() -> None:
+    row = {"filling/groups": 3.0, "tokens/sampled": 50.0, "f1": 0.5, "loss": 1.0}
+    points = curve([{"step": 1, **row}, {"step": 2, **row}, {"step": 2, "x": 1.0}], 4, ("f1",))
+    assert [(s, p.rollouts, p.tokens, p.values) for s, p in points.items()] == [
+        (1, 12, 50, {"f1": 0.5}),
+        (2, 24, 100, {"f1": 0.5}),
+    ]
+
+
+def test_a_budget_counts_what_was_sampled_before_a_stop(tmp_path: Path) -> None:
+    folder = RunFolder.create(tmp_path / "run", {"a": 1})
+    rows = [{"step": step, "tokens/sampled": 40.0} for step in (1, 2, 3)]
+    with folder.lock(), folder.append("metrics") as log:
+        log.append([json.dumps(row).encode() + b"\n" for row in rows])
+    budget, control = TokenBudget(folder, 100), TrainerControl()
+    args = TrainingArguments(output_dir=str(tmp_path / "t"), use_cpu=True)
+    # Resumed after step 2: the third row is of a part that is done again.
+    budget.on_train_begin(args, TrainerState(global_step=2), control)
+    assert budget.spent == 80
+    budget.on_log(args, TrainerState(global_step=3), control, {"tokens/sampled": 19.0})
+    assert not control.should_training_stop
+    budget.on_log(args, TrainerState(global_step=4), control, {"tokens/sampled": 1.0})
+    assert control.should_training_stop
+
+
+def test_agreement_of_attributions_with_the_counterfactual(
+    world: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "agreement.json"
+    options = ["--trajectories", "10", "--samples", "2", "--turns", "4", "--max-tokens", "24"]
+    where = [str(world), "--model", str(model), "--context", "400", "--out", str(path)]
+    assert run(["credit", "agreement", *where, *options, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found == json.loads(path.read_text())
+    assert found["trajectories"] == 10
+    told = found["with_counterfactual"]
+    assert set(told) == {"likelihood", "entropy", "verified"}
+    assert all(each["trajectories"] <= 10 for each in told.values())
+    right = told["verified"]["correlation"]
+    assert right is not None and -1 <= right["low"] <= right["mean"] <= right["high"] <= 1
