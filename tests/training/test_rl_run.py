@@ -29,7 +29,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def train(world: Path, model: Path, out: Path, *more: str) -> int:
     small = ["--prompts", "2", "--group", "4", "--turns", "3", "--message-tokens", "20"]
-    settings = ["--set", "save_steps=1", "--set", "learning_rate=1e-3"]
+    settings = [f"--set={s}" for s in ("save_steps=1", "learning_rate=1e-3", "warmup_steps=0")]
     where = ["--arenas", str(world), "--model", str(model), "--out", str(out)]
     steps = [] if "--steps" in more else ["--steps", "2"]
     return run(["train", "rl", *where, *small, *settings, *steps, "--json", *more])

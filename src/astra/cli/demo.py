@@ -20,6 +20,7 @@ import typer
 from rich.table import Table
 
 from astra.cli.console import err, out, plain
+from astra.cli.episodes import label
 from astra.cli.options import SandboxLevel, require_training
 from astra.errors import ConfigError
 from astra.types import Json
@@ -101,12 +102,12 @@ class _Demo:
         if not rows.exists():
             self._step("rows", *self._export(arenas, rows))
         models = self._train(arenas, rows)
-        reports = [self._evaluate(arenas, name, model) for name, model in models.items()]
+        found = [self._evaluate(arenas, name, models) for name in models]
         self._step(
             *("plots", "runs", "plot", self._folder / "sft", self._folder / "rl"),
             *("--out", self._folder / "plots"),
         )
-        self._tell(reports, models, time.monotonic() - start)
+        self._tell(found, models, time.monotonic() - start)
 
     def _make(self, arenas: Path) -> None:
         # Look-ups alone: what a million parameters can learn in minutes.
@@ -141,19 +142,31 @@ class _Demo:
         )
         return dict(zip(MODELS, (base, sft / "final", rl / "final"), strict=True))
 
-    def _evaluate(self, arenas: Path, name: str, model: Path) -> Json:
-        kept = self._folder / "evaluation" / name.lower()
+    def _evaluate(self, arenas: Path, name: str, models: dict[str, Path]) -> Json:
+        kept = self._kept(name)
         report = kept / "report.json"
         if not report.exists():
             text = self._step(
-                *(f"evaluation of {name}", "evaluate", "arenas", arenas, "--model", model),
+                *(f"evaluation of {name}", "evaluate", "arenas", arenas, "--model", models[name]),
                 *("--split", "test", "--limit", self._size.held_out, "--distractors", "banded"),
                 *("--samples", self._size.samples, "--turns", 6, "--max-tokens", 64),
                 *("--seed", self._seed, "--sandbox", self._sandbox, "--out", kept, "--json"),
+                *self._against(name, models),
                 captured=True,
             )
             report.write_text(text, "utf-8")
-        return json.loads(report.read_text("utf-8"))["models"][0]
+        return json.loads(report.read_text("utf-8"))
+
+    def _kept(self, name: str) -> Path:
+        return self._folder / "evaluation" / name.lower()
+
+    def _against(self, name: str, models: dict[str, Path]) -> Sequence[object]:
+        """Each model but the first is compared with the one that it began as."""
+        if name == MODELS[0]:
+            return ()
+        before = MODELS[MODELS.index(name) - 1]
+        episodes = f"episodes-{label(str(models[before]))}-sampled.jsonl"
+        return ("--against", self._kept(before) / episodes)
 
     def _step(self, title: str, *arguments: object, captured: bool = False) -> str:
         """Run one command and return what it printed, if captured; ends the demo if it fails."""
@@ -174,9 +187,14 @@ class _Demo:
         self._minutes[title] = (time.monotonic() - started) / 60
         return printed.getvalue()
 
-    def _tell(self, reports: Sequence[Json], models: dict[str, Path], seconds: float) -> None:
+    def _tell(self, found: Sequence[Json], models: dict[str, Path], seconds: float) -> None:
         console = out()
-        console.print(_table(reports))
+        console.print(_table([report["models"][0] for report in found]))
+        gained = found[-1]["comparison"]
+        console.print(
+            f"RL less SFT, sampled, paired by arena: F1 {_interval(gained['f1'])}, higher on "
+            f"{gained['better']} arenas, lower on {gained['worse']}"
+        )
         spent = ", ".join(f"{title} {minutes:.1f}" for title, minutes in self._minutes.items())
         first = next(iter(models.values())).parent / "arenas"
         console.print(
