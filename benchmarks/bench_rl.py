@@ -75,7 +75,8 @@ def _tool(function: Callable[..., str]) -> Tool:
     return toy_tool(function.__name__).model_copy(update={"document": document})
 
 
-def _arenas() -> list[Arena]:
+def toy_arenas() -> list[Arena]:
+    """Arenas of `HOPS` calls, one after the other."""
     tools = tuple(map(_tool, FUNCTIONS))
     return [toy_arena(HOPS, question=f"Sum of row {i}?", tools=tools) for i in range(PROMPTS)]
 
@@ -83,10 +84,10 @@ def _arenas() -> list[Arena]:
 def measure() -> dict[str, dict[str, object]]:
     """Medians over rounds, after one that warms up."""
     torch.set_num_threads(1)
-    arenas = _arenas()
+    arenas = toy_arenas()
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        model, words = _taught(arenas)
+        model, words = taught_on(arenas)
         ours, turns, tools = asyncio.run(_ours(model, words, arenas))
         if turns < HOPS:
             raise AssertionError(f"{turns:.1f} turns an episode; at least {HOPS} were to be played")
@@ -142,7 +143,8 @@ def _words(texts: list[str]) -> PreTrainedTokenizerFast:
     return made
 
 
-def _taught(arenas: list[Arena]) -> tuple[Qwen3ForCausalLM, PreTrainedTokenizerFast]:
+def taught_on(arenas: list[Arena]) -> tuple[Qwen3ForCausalLM, PreTrainedTokenizerFast]:
+    """A model that plays these arenas, after some hundred steps on gold episodes."""
     documents = {a.id: ArenaHost(a, [], InProcessSandbox()).tools() for a in arenas}
     family = Chat(bytes_of("qwen3-real"))
     talks = {arena.id: list(_gold(arena)) for arena in arenas}

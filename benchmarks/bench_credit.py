@@ -1,0 +1,104 @@
+"""What attribution costs: its share of a training step, from what RL itself logs.
+
+Two short runs of ACPO from the same taught nano model on the same arenas of seven turns, by
+likelihood and by the arena's own verdicts. Both figures are ratios within a run.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import statistics
+import tempfile
+import warnings
+from itertools import pairwise
+from pathlib import Path
+
+import torch
+
+from astra.arenas.folder import ToolRow
+from astra.store import RunFolder, to_line
+from astra.training.rl.presets import PRESETS
+from astra.training.rl.run import RlJob, train_rl
+from astra.types import Arena
+from benchmarks.bench_rl import HOPS, MESSAGE_TOKENS, taught_on, toy_arenas
+
+GOALS = {"likelihood": 25, "verified": 10}
+"""Most per cent of a step."""
+STEPS = 4
+PROMPTS = GROUP = 4
+CONTEXT = 2_048
+
+
+def measure() -> dict[str, dict[str, object]]:
+    """Medians over the steps after the first."""
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as temporary, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        folder = Path(temporary)
+        arenas = toy_arenas()
+        _write(arenas, folder / "arenas")
+        model, words = taught_on(arenas)
+        model.save_pretrained(folder / "model")
+        words.save_pretrained(folder / "model")
+        shares = {name: _share(folder, name) for name in GOALS}
+    return {
+        f"attribution by {name}, share of a training step": {
+            "value": 100 * share,
+            "goal": f"<= {GOALS[name]}",
+            "unit": "%",
+            "ok": 100 * share <= GOALS[name],
+        }
+        for name, share in shares.items()
+    }
+
+
+def _write(arenas: list[Arena], path: Path) -> None:
+    folder = RunFolder.create(path, {"count": len(arenas)})
+    rows = [
+        ToolRow(id=tool.id, tool=tool, arena=arena.id, split="train")
+        for arena in arenas
+        for tool in arena.tools
+    ]
+    trained = [arena.model_copy(update={"split": "train"}) for arena in arenas]
+    with folder.lock(), folder.append("arenas") as file, folder.append("tools") as tools:
+        file.append([to_line(arena) for arena in trained])
+        tools.append([to_line(row) for row in rows])
+
+
+def _share(folder: Path, attribution: str) -> float:
+    """Seconds of attribution per second of a step."""
+    out = folder / attribution
+    preset = dataclasses.replace(
+        PRESETS["nano"],
+        prompts=PROMPTS,
+        group=GROUP,
+        rows_at_once=PROMPTS * GROUP,
+        turns=HOPS + 2,
+        message_tokens=MESSAGE_TOKENS,
+        context=CONTEXT,
+        steps=STEPS,
+        rounds=1,
+    )
+    # Replays for the sake of comparison are no part of the method.
+    credit = (f"attribution={attribution}", "agreement=false", "rows=0")
+    train_rl(
+        RlJob(
+            folder / "arenas",
+            str(folder / "model"),
+            out,
+            preset,
+            algorithm="acpo",
+            credit=credit,
+            distractors="none",
+            quiet=True,
+        )
+    )
+    rows = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    if rows[-1]["turns"] < HOPS / 2:
+        raise AssertionError(f"{rows[-1]['turns']:.1f} turns an episode: too few to attribute")
+    shares = [
+        row["acpo/credit/attribution_seconds"] / (row["seconds"] - before["seconds"])
+        for before, row in pairwise(rows)
+    ]
+    return statistics.median(shares)
