@@ -91,7 +91,7 @@ def test_from_rows_to_a_model_and_its_curves(
     report = json.loads(said.out)
     assert Path(report["model"]) == sft / "final"
     assert report["trained_tokens"] < report["tokens"]
-    for setting in ("learning_rate=0.002", "batch=2", "lr_scheduler_type=cosine"):
+    for setting in ("learning_rate=0.003", "batch=2", "lr_scheduler_type=cosine"):
         assert setting in said.err
     assert run([*train, "--out", str(sft)]) == 2
     assert "--resume" in capsys.readouterr().err
