@@ -24,7 +24,7 @@ from astra.teacher.model import ModelTeacher
 from astra.teacher.prompt import In, Out, Prompt
 from astra.testing.teacher_faults import Fault, FaultPlan
 from astra.testing.teacher_server import TeacherServer
-from astra.trajectories.augment import variation_problem
+from astra.trajectories.augment import stated_values, variation_problem
 from astra.trajectories.chain_records import Chain
 from astra.trajectories.chains import ChainOptions
 from astra.trajectories.collect.pipeline import CollectOptions, collect, read_servers
@@ -277,6 +277,28 @@ def test_variations_that_must_be_rejected() -> None:
         task, "请把标题为 Field notes 的笔记读给我听，最多3行。"
     )
     assert "U+200B" in variation_problem(task, task.request + "\u200b")
+
+
+def test_the_order_of_arguments_changes_no_prompt() -> None:
+    given = {
+        "title": ArgumentSource(value="Field notes"),
+        "lines": ArgumentSource(value=3),
+        "after": ArgumentSource(value="2026-03-13"),
+    }
+    told = [
+        stated_values(
+            Task(
+                id="t",
+                servers=("s",),
+                kind="server",
+                request='3 lines of "Field notes" of 2026-03-13, please.',
+                language="en",
+                plan=(PlannedCall(id="c1", tool="read_note", arguments=arguments),),
+            )
+        )
+        for arguments in (given, dict(reversed(given.items())))
+    ]
+    assert told[0] == told[1] == ["2026-03-13", 3, "Field notes"]
 
 
 # --- personas ------------------------------------------------------------------------------------

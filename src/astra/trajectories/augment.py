@@ -66,10 +66,14 @@ def wanted(
 
 
 def stated_values(task: Task) -> list[Json]:
-    """Values that calls take from the request, each once."""
+    """Values that calls take from the request, each once.
+
+    In an order that does not depend on how the teacher ordered the arguments: plans that differ
+    in nothing else are one task.
+    """
     found: dict[str, Json] = {}
     for call in task.plan:
-        for source in call.arguments.values():
+        for _, source in sorted(call.arguments.items()):
             for value in scalars(source.value) if source.call is None else ():
                 if value is not None and not isinstance(value, bool):
                     found[str(value)] = value
