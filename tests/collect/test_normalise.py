@@ -248,6 +248,20 @@ def test_examples_that_do_not_fit_are_left_out() -> None:
     assert sum("an example is left out" in note.reason for note in made.notes) == 2
 
 
+def test_what_is_no_json_is_the_fault_of_its_tool_alone() -> None:
+    deep: dict[str, Any] = {}
+    for _ in range(900):
+        deep = {"a": deep}
+    endless = {"type": "object", "properties": {"n": {"type": "number", "maximum": float("inf")}}}
+    assert check(*THREE, tool("count", schema=endless)) == "schema"
+    assert check(*THREE, tool("count", schema={"type": "object", "properties": deep})) == "size"
+    made = normalise(raw(*THREE, tool("count", schema=endless)), Filter(partial=True))
+    assert [(note.tool, note.check) for note in made.notes] == [("count", "schema")]
+    odd = normalise(raw(*THREE, tool("count", examples=({"n": float("nan")}, deep))), Filter())
+    assert odd.server.tools[-1].examples == ()
+    assert sum("an example is left out" in note.reason for note in odd.notes) == 2
+
+
 def test_half_characters_do_no_harm() -> None:
     made = normalise(raw(*THREE, tool("a", "Reads \ud800 a file of text.")), Filter())
     made.server.model_dump_json()

@@ -16,7 +16,13 @@ from typing import NamedTuple
 from astra.errors import Rejected
 from astra.trajectories.collect.duplicates import SeenTools
 from astra.trajectories.collect.raw import TASK, Broken, RawServer, RawTool, ToolNote
-from astra.trajectories.collect.schemas import Converted, accepts, any_schema, parameters
+from astra.trajectories.collect.schemas import (
+    Converted,
+    accepts,
+    any_schema,
+    characters,
+    parameters,
+)
 from astra.trajectories.records import CollectedTool, Server
 from astra.types import Json, Language, ToolDocument, canonical_json, content_hash
 
@@ -143,6 +149,8 @@ def _tool(raw: RawTool, taken: set[str]) -> tuple[CollectedTool, list[str]]:
     """A tool normalised, and what was changed in it; Rejected."""
     notes: list[str] = []
     _check_name(raw.name)
+    for given in (raw.parameters, raw.output_schema):
+        characters(given)  # before anything walks through it
     description = _description(raw, notes)
     schema, said = parameters(_cleaned(raw.parameters))
     notes += said
@@ -195,6 +203,11 @@ def says_something(name: str, description: str) -> bool:
 def _examples(raw: RawTool, schema: Json, notes: list[str]) -> tuple[dict[str, Json], ...]:
     kept: list[dict[str, Json]] = []
     for example in raw.examples:
+        try:
+            characters(example)
+        except Rejected as rejected:
+            notes.append(f"an example is left out: {rejected.reason}")
+            continue
         example = _cleaned(example)
         if not isinstance(example, dict) or not accepts(schema, example):
             notes.append(f"an example is left out: {canonical_json(example):.100} does not fit")

@@ -114,14 +114,18 @@ def accepts(schema: Mapping[str, Json], value: Json) -> bool:
 
 
 def _check_size(schema: Json) -> None:
-    if depth(schema, DEEPEST) > DEEPEST:
+    if (size := characters(schema)) > CHARACTERS:
+        raise Rejected("size", f"a schema of {size} characters; the most is {CHARACTERS}")
+
+
+def characters(value: Json) -> int:
+    """Of a value as JSON; Rejected for one that is nested too deep, or no JSON (NaN, Infinity)."""
+    if depth(value, DEEPEST) > DEEPEST:
         raise Rejected("size", f"a schema nested more than {DEEPEST} deep")
     try:
-        size = len(canonical_json(schema))
+        return len(canonical_json(value))
     except (TypeError, ValueError, RecursionError) as error:
         raise Rejected("schema", f"no JSON: {error!s:.200}") from error
-    if size > CHARACTERS:
-        raise Rejected("size", f"a schema of {size} characters; the most is {CHARACTERS}")
 
 
 def depth(value: Json, most: int) -> int:
