@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.training import rl_given
 from transformers import TrainerControl, TrainerState, TrainingArguments
 
 from astra.cli.main import run
@@ -22,16 +21,6 @@ from astra.training.rl.presets import PRESETS
 from astra.training.rl.run import RlJob
 
 CREDIT = COMPARISONS["credit"]
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return rl_given.world(tmp_path_factory.mktemp("world") / "run")
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return rl_given.taught(tmp_path_factory.mktemp("model"))
 
 
 def reproduce(name: str, model: Path, out: Path, *more: str) -> int:

@@ -10,21 +10,9 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
-from tests.training import rl_given
 from tests.training.test_rl_trainer import CLOCKS
 
 from astra.cli.main import run
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Four arenas to train in and as many to be tested in."""
-    return rl_given.world(tmp_path_factory.mktemp("world") / "run")
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return rl_given.taught(tmp_path_factory.mktemp("model"))
 
 
 def train(world: Path, model: Path, out: Path, *more: str) -> int:

@@ -26,11 +26,6 @@ from astra.training.rl.run import make_algorithm
 CLOCKS = ("time/", "tokens/sampled_per_second", "step_time", "train_", "total_flos")
 
 
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return rl_given.taught(tmp_path_factory.mktemp("model"))
-
-
 def train(trainer: Any, resume: Path | None = None) -> list[dict[str, Any]]:
     """The rows it logs, without those that tell time."""
     try:

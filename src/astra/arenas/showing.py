@@ -8,11 +8,13 @@ what was drawn.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Literal
 
 from astra.arenas.distract import DistractorPool, Mode, with_distractors
 from astra.arenas.folder import TOOLS, ToolPool, read_arenas
+from astra.errors import ConfigError
 from astra.ports import Embedder
 from astra.store import RunFolder
 from astra.types import Arena, Tool
@@ -22,7 +24,7 @@ Shown = tuple[Arena, Sequence[Tool]]
 Distractors = Literal["fixed", "none", "random", "banded"]
 """`fixed`: those that stand in the folder."""
 PER_BAND = 3
-"""Most distractors of a band where the folder doesn't say (ASTRA 3.3)."""
+"""Most distractors of a band where the folder doesn't say (ASTRA 3.2)."""
 Split = Literal["train", "test"]
 
 
@@ -58,11 +60,13 @@ class Show:
         seed: int,
         per_band: int | None = None,
     ) -> Show:
-        """The arenas of a run folder. Raises StoreError for a damaged one.
+        """The arenas of a run folder. StoreError for a damaged one, ConfigError if it has none.
 
         `per_band`: most distractors per band that are drawn; None: what the folder was made with.
         """
         arenas = {arena.id: (arena, tools) for arena, tools in read_arenas(path, split)}
+        if not arenas:
+            raise ConfigError(f"{str(path)!r} holds no arenas of split {split!r}: make some")
         folder = RunFolder.open(path)
         rows = (row for _, row in folder.values(TOOLS) if split in (row["split"], "test"))
         drawn = distractors in ("random", "banded")
@@ -79,6 +83,10 @@ class Show:
     def arenas(self) -> Mapping[str, Shown]:
         """By id, as they stand in the folder."""
         return self._arenas
+
+    def first(self, limit: int | None = None) -> list[Shown]:
+        """The first arenas (None: all), each with what epoch 0 shows beside its tools."""
+        return [self.at(arena_id, 0) for arena_id in islice(self._arenas, limit)]
 
     @property
     def hops(self) -> dict[str, int]:

@@ -14,7 +14,6 @@ from rich.table import Table
 from astra.arenas.showing import Show
 from astra.cli.console import err, out, plain, print_json
 from astra.cli.options import AsJson, PerBand, Run, SandboxLevel, require_training
-from astra.errors import ConfigError
 from astra.evaluation.arenas import bootstrap
 from astra.models.embed_tfidf import TfidfEmbedder
 from astra.ports import Sampling
@@ -69,8 +68,6 @@ def agreement_command(
         show = await Show.of_folder(
             run, split, "banded", TfidfEmbedder(), seed=seed, per_band=per_band
         )
-        if not show.arenas:
-            raise ConfigError(f"{str(run)!r} holds no arenas of split {split!r}: make some")
         engine = load_engine(model, context=context)
         names = list(islice(cycle(show.arenas), -(-trajectories // samples)))
         arenas = {name: arena for name, (arena, _) in show.arenas.items()}

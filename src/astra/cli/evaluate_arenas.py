@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Iterator, Sequence
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager
-from itertools import islice
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
@@ -15,8 +14,8 @@ from astra.arenas.showing import Distractors, Show
 from astra.cli.console import out, plain, print_json
 from astra.cli.episodes import Episodes, api_key, figure, label, print_report
 from astra.cli.options import AsJson, PerBand, Run, SandboxLevel
-from astra.errors import ConfigError, StageError
-from astra.evaluation.arenas import PlayedEpisode, Report, Shown, Tally, play
+from astra.errors import ConfigError
+from astra.evaluation.arenas import PlayedEpisode, Report, Shown, play, tallied
 from astra.evaluation.paired import MEASURES, Comparison, compare
 from astra.models.embed_tfidf import TfidfEmbedder
 from astra.models.openai import OpenAIModel
@@ -109,9 +108,7 @@ def arenas_command(
         show = await Show.of_folder(
             run, split, distractors, TfidfEmbedder(), seed=seed, per_band=per_band
         )
-        shown = [show.at(name, 0) for name in islice(show.arenas, limit)]
-        if not shown:
-            raise ConfigError(f"{str(run)!r} holds no arenas of split {split!r}: make some")
+        shown = show.first(limit)
         async with open_sandbox(sandbox) as server:
             played: list[list[Played]] = []
             for name in model:
@@ -218,15 +215,8 @@ async def _kept(
     quiet: bool,
     seed: int,
 ) -> Report:
-    tally = Tally()
-    async with aclosing(episodes):
-        with Episodes(path, total, quiet=quiet) as file:
-            async for arena, episode in episodes:
-                if tally.hopeless:
-                    raise StageError(f"stopped: no episode worked; {tally.error}")
-                tally.add(arena, episode)
-                file.add(episode)
-    return tally.report(seed)
+    with Episodes(path, total, quiet=quiet) as file:
+        return await tallied(episodes, seed, file.add)
 
 
 def _read(path: Path) -> Iterator[PlayedEpisode]:

@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 from rich.table import Table
 
+from astra.arenas.showing import Show
 from astra.cli.console import err, out, plain, print_json
 from astra.cli.options import AsJson, Level, PerBand, SandboxLevel, require_training
 from astra.errors import ConfigError
+from astra.models.embed_tfidf import TfidfEmbedder
 from astra.ports import Sampling
 from astra.rollout import RolloutLimits
 from astra.sandbox import open_sandbox
@@ -211,7 +213,7 @@ class _PlayArenas:
     """Plays the same held-out arenas, with the same distractors, for every model."""
 
     def __init__(self, job: RlJob, limit: int, samples: int) -> None:
-        from astra.evaluation.models import Exam, shown_arenas
+        from astra.evaluation.models import Exam
 
         assert job.arenas is not None
         preset = job.preset
@@ -220,9 +222,10 @@ class _PlayArenas:
         limits = RolloutLimits(turns=preset.turns, sampling=sampling)
         self._exam = Exam(limits, preset.context, samples, preset.concurrency)
         self._level: Level = job.sandbox
-        self._shown = asyncio.run(
-            shown_arenas(job.arenas, "banded", limit=limit, per_band=job.per_band)
+        show = Show.of_folder(
+            job.arenas, "test", "banded", TfidfEmbedder(), seed=0, per_band=job.per_band
         )
+        self._shown = asyncio.run(show).first(limit)
 
     def __call__(self, model: Path, seed: int) -> dict[str, float]:
         from astra.evaluation.models import examine, figures

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
@@ -89,7 +90,7 @@ class Clock:
         self.prompt_tokens = self.sampled_tokens = 0
 
 
-class BatchingEngine:
+class BatchingEngine(ABC):
     """Gathers the episodes that wait. A subclass serves them in `_serve`."""
 
     def __init__(self, name: str, chat: Chat, context: int, *, lockstep: bool) -> None:
@@ -173,9 +174,9 @@ class BatchingEngine:
                 broken.__cause__ = error
                 episode.request.future.set_exception(broken)
 
+    @abstractmethod
     async def _serve(self, episodes: list[EngineEpisode]) -> None:
         """Serve what waits until nothing does; keeps those under way in `episodes`."""
-        raise NotImplementedError
 
 
 def finish(episode: EngineEpisode, *, stopped: bool) -> None:

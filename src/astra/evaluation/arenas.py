@@ -158,10 +158,8 @@ async def evaluate(
 ) -> Report:
     """Play the arenas and report; `store` is given each episode as soon as it is its turn.
 
-    Raises StageError when none of the first 20 episodes could be scored and there are more: what
-    is not there at the beginning (an endpoint, a key) is not waited for a thousand times.
+    Raises what `tallied` raises.
     """
-    tally = Tally()
     episodes = play(
         arenas,
         player,
@@ -172,6 +170,20 @@ async def evaluate(
         reward=reward,
         concurrency=concurrency,
     )
+    return await tallied(episodes, seed, store)
+
+
+async def tallied(
+    episodes: AsyncGenerator[tuple[Arena, PlayedEpisode]],
+    seed: int,
+    store: Callable[[PlayedEpisode], None] | None = None,
+) -> Report:
+    """The report of episodes as they come, each handed to `store`; closes the generator.
+
+    Raises StageError when none of the first 20 episodes could be scored and there are more: what
+    is not there at the beginning (an endpoint, a key) is not waited for a thousand times.
+    """
+    tally = Tally()
     async with aclosing(episodes):
         async for arena, episode in episodes:
             if tally.hopeless:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from astra.engines.loading import load_engine
-from astra.errors import ConfigError
+from astra.errors import ConfigError, StageError
 from astra.ports import Sampling
 from astra.problems.read import read_problems
 from astra.problems.records import Problem
@@ -41,7 +41,7 @@ class PlayProblems:
         return cls(tuple(found[:limit]), preset, samples)
 
     def __call__(self, model: Path, seed: int) -> dict[str, float]:
-        """Raises what loading and playing raise."""
+        """Raises what loading and playing raise; StageError where a problem could not be played."""
         preset = self.preset
         engine = load_engine(str(model), context=preset.context)
         temperature = float(preset.trl.get("temperature", 1.0))
@@ -59,7 +59,13 @@ class PlayProblems:
                     concurrency=preset.concurrency,
                 )
                 draws = [Draw(p.id, 0, number) for number, p in enumerate(self.problems)]
-                played = tallied((await player.play(draws, 0)).groups)
-                return {"solved": played["reward"], "tokens": played["policy_tokens"]}
+                played = await player.play(draws, 0)
+                if played.incomplete:
+                    raise StageError(
+                        f"{len(played.incomplete)} of {len(draws)} problems could not be played: "
+                        f"{played.error}"
+                    )
+                means = tallied(played.groups)
+                return {"solved": means["reward"], "tokens": means["policy_tokens"]}
 
         return asyncio.run(main())

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -57,7 +58,7 @@ class Job:
     seed: int
 
 
-class GroupPlayer:
+class GroupPlayer(ABC):
     """Plays draws, `group` rollouts each, at most `concurrency` at once."""
 
     def __init__(self, engine: Engine, *, group: int, seed: int, concurrency: int = 64) -> None:
@@ -66,26 +67,26 @@ class GroupPlayer:
         self._seed = seed
         self._concurrency = concurrency
 
+    @abstractmethod
     async def play_one(self, job: Job, episode: EngineEpisode) -> SampledEpisode | Trajectory:
         """One rollout; a trajectory stands for one that broke on our side."""
-        raise NotImplementedError
 
     async def play(self, draws: Sequence[Draw], step: int) -> Played:
         """Play a round. Raises StageError when not one of its rollouts worked."""
-        todo = [job for draw in draws for job in self._jobs(draw)]
+        waiting = [job for draw in draws for job in self._jobs(draw)]
         done: dict[tuple[int, int], SampledEpisode] = {}
         errors: Counter[str] = Counter()
         for attempt in range(ATTEMPTS):
             broken: list[Job] = []
-            for start in range(0, len(todo), self._concurrency):
-                wave = todo[start : start + self._concurrency]
+            for start in range(0, len(waiting), self._concurrency):
+                wave = waiting[start : start + self._concurrency]
                 for job, played in zip(wave, await self._wave(wave, attempt), strict=True):
                     if isinstance(played, SampledEpisode):
                         done[job.draw.number, job.sample] = played
                     else:
                         errors[played.error] += 1
                         broken.append(job)
-            todo = broken
+            waiting = broken
         error = next((text for text, _ in errors.most_common(1)), "")
         if draws and not done:
             raise StageError(f"stopped: none of {errors.total()} rollouts worked; {error}")

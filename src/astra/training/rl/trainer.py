@@ -300,7 +300,7 @@ class ArenaTrainer(GRPOTrainer):
 
 
 def _never_asked(**_: Any) -> list[float | None]:
-    raise NotImplementedError("rewards come from arenas")
+    raise AssertionError("rewards come from arenas")
 
 
 def _steps(args: GRPOConfig) -> Dataset:
