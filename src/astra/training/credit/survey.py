@@ -71,6 +71,7 @@ async def survey(
     for start in range(0, len(draws), GROUPS_AT_ONCE):
         played = await player.play(draws[start : start + GROUPS_AT_ONCE], 0)
         done.failures += played.failures
-        done.add(scored_batch(played.groups), engine, replay)
+        if played.groups:  # else rollouts of every one of them kept breaking
+            done.add(scored_batch(played.groups), engine, replay)
         told(done.trajectories)
     return done
