@@ -115,6 +115,21 @@ async def test_files_of_all_kinds(tmp_path: Path) -> None:
     }
 
 
+async def test_a_file_that_is_none_is_set_aside_alone(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text('{"lockfileVersion": 3}')
+    (tmp_path / "b.json").write_text("{")
+    (tmp_path / "c.json").write_text('{"name": "empty", "description": "None.", "tools": []}')
+    files = [tmp_path / f"{name}.json" for name in "abc"]
+    servers, failed = await collected(tmp_path / "run", *files, EXAMPLES / "tools.json")
+    assert len(servers) == 1
+    assert {key: failure.check for key, failure in failed.items()} == {
+        "a.json#a": "file",
+        "b.json#b": "file",
+        "c.json#empty": "min_tools",
+    }
+    assert "lockfileVersion" in failed["a.json#a"].message
+
+
 def failed_key(failed: dict[str, Failure], check: str) -> str:
     return next(key for key, failure in failed.items() if failure.check == check)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Annotated
 
@@ -20,11 +21,15 @@ from astra.cli.teacher_options import (
 )
 from astra.hosts.mcp_session import SessionOptions
 from astra.stage import StageReport
-from astra.store import RunFolder
+from astra.store import Failure, RunFolder
 from astra.trajectories.collect.normalise import Filter
 from astra.trajectories.collect.pipeline import COLLECTED, SERVERS, CollectOptions, collect
 from astra.trajectories.collect.read import files, found
 from astra.types import Json
+
+_MOST_REASONS = 5
+"""Of a stage, that are told when it ends; `tools show` tells all."""
+_LONG = 300
 
 
 def collect_command(
@@ -169,9 +174,16 @@ def _as_json(reports: dict[str, StageReport], out_folder: Path) -> Json:
 def _print(reports: dict[str, StageReport], out_folder: Path) -> None:
     console = out()
     console.print(plain(f"{reports[SERVERS].accepted} servers in {out_folder}"))
+    folder = RunFolder(out_folder)
     for name in (COLLECTED, SERVERS):
-        reasons = {**reports[name].rejected, **reports[name].errors}
-        if reasons:
-            listed = ", ".join(f"{check} {number}" for check, number in sorted(reasons.items()))
+        report = reports[name]
+        if report.rejected:
+            listed = ", ".join(f"{check} {n}" for check, n in sorted(report.rejected.items()))
             console.print(plain(f"  {name}: set aside: {listed}"))
+        if report.errors:
+            broken = sum(report.errors.values())
+            console.print(plain(f"  {name}: broken, asked again by the same command: {broken}"))
+        for failure in islice(folder.rows(f"{name}.failed", Failure), _MOST_REASONS):
+            said = f"    {failure.key}: {failure.message}"
+            console.print(plain(said, limit=_LONG), soft_wrap=True)
     console.print(plain(f"  see: astra tools show {out_folder}"))

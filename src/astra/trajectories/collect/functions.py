@@ -32,6 +32,8 @@ def functions_of(value: Json) -> list[Json] | None:
     """The list of functions of a parsed file; None: it is no such file."""
     if isinstance(value, dict):
         value = next((value[k] for k in _LISTS if isinstance(value.get(k), list)), None)
+        if value == []:
+            return value
     if isinstance(value, list) and value and any(map(is_function, value)):
         return value
     return None

@@ -19,7 +19,7 @@ from astra.trajectories.collect import live
 from astra.trajectories.collect.duplicates import SeenServers
 from astra.trajectories.collect.normalise import Filter, Normalised, normalise, with_id
 from astra.trajectories.collect.raw import Draft, RawServer, ToolNote
-from astra.trajectories.collect.read import drafts
+from astra.trajectories.collect.read import all_drafts
 from astra.trajectories.records import Connection, Server
 from astra.types import Json, Record, content_hash
 
@@ -62,7 +62,7 @@ async def collect(
     """
     found = await run(
         _collected_stage(options),
-        (draft for file in files for draft in drafts(file)),
+        all_drafts(files),
         folder,
         concurrency=options.concurrency,
         console=console,

@@ -70,6 +70,15 @@ def found(path: Path) -> Found:
     return Found(path, digest[:16])
 
 
+def all_drafts(paths: Iterable[Path]) -> Iterator[Draft]:
+    """The services of all files. A file that can't be read is set aside, by check `file`."""
+    for path in paths:
+        try:
+            yield from drafts(path)
+        except ConfigError as error:
+            yield Draft(draft_key(path.name, path.stem), Rejected("file", str(error)))
+
+
 def drafts(path: Path) -> Iterator[Draft]:
     """The services of a file, in its order; ConfigError when it is of no known kind."""
     value = _parsed(path)
@@ -91,7 +100,10 @@ def drafts(path: Path) -> Iterator[Draft]:
 
 
 def _unknown(path: Path, value: Json) -> ConfigError:
-    has = f"the keys {sorted(value)[:6]!r}" if isinstance(value, dict) else type(value).__name__
+    if isinstance(value, dict):
+        has = f"the keys {sorted(map(str, value))[:6]!r}"
+    else:
+        has = type(value).__name__ if value else "nothing"
     return ConfigError(
         f"{str(path)!r} is of no known kind (it holds {has}): give an mcpServers file, an OpenAPI "
         "3 document, a list of functions, or rows of mcp_servers.jsonl"
