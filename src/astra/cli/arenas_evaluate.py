@@ -14,7 +14,7 @@ import typer
 from astra.arenas.folder import ARENAS, read_arenas
 from astra.cli.console import err, plain, print_json
 from astra.cli.episodes import Episodes, api_key, label, print_report
-from astra.cli.options import AsJson, Run, SandboxLevel
+from astra.cli.options import AsJson, KeyEnv, Run, SandboxLevel
 from astra.errors import ConfigError
 from astra.evaluation.arenas import Player, Report, Shown, evaluate
 from astra.models.openai import OpenAIModel
@@ -37,9 +37,7 @@ def evaluate_command(
     base_url: Annotated[
         str | None, typer.Option(help="The OpenAI-compatible endpoint, e.g. http://host:8000/v1")
     ] = None,
-    api_key_env: Annotated[
-        str | None, typer.Option(help="Environment variable that holds the endpoint's key.")
-    ] = None,
+    api_key_env: KeyEnv = None,
     split: Annotated[
         Literal["train", "test"] | None, typer.Option(help="Only arenas of this split.")
     ] = None,

@@ -50,7 +50,18 @@ from astra.cli.arenas_make_options import (
     teacher_options,
 )
 from astra.cli.console import err, out, plain, print_json
-from astra.cli.options import AsJson, Level, SandboxLevel, as_range
+from astra.cli.options import (
+    AsJson,
+    Budget,
+    Level,
+    Prices,
+    PromptFolder,
+    SandboxLevel,
+    TeacherKeyEnv,
+    TeacherTemperature,
+    TeacherUrl,
+    as_range,
+)
 from astra.cli.teacher_options import TeacherOptions
 from astra.errors import ConfigError
 from astra.ports import Embedder
@@ -184,15 +195,9 @@ def make_command(
         Path | None, typer.Option(help="TOML file whose [tables.*] describe the tables.")
     ] = None,
     model: Annotated[str | None, typer.Option(help="The teacher: a model of the endpoint.")] = None,
-    base_url: Annotated[
-        str | None, typer.Option(help="The teacher's OpenAI-compatible endpoint, up to /v1.")
-    ] = None,
-    api_key_env: Annotated[
-        str | None, typer.Option(help="Environment variable with the teacher's key.")
-    ] = None,
-    temperature: Annotated[
-        float | None, typer.Option(min=0, help="The teacher's.  [default: the endpoint's]")
-    ] = None,
+    base_url: TeacherUrl = None,
+    api_key_env: TeacherKeyEnv = None,
+    temperature: TeacherTemperature = None,
     max_tokens: Annotated[
         int | None, typer.Option(min=1, help="Most tokens of one reply.  [default: the endpoint's]")
     ] = None,
@@ -207,15 +212,9 @@ def make_command(
         str, typer.Option(help="Least quality score, as in 0.9, or a percentile, as in p90.")
     ] = "0.9",
     tries: Annotated[int, typer.Option(min=1, help="Tries per tool, the first included.")] = 4,
-    prompts: Annotated[
-        Path | None, typer.Option(help="Folder of prompt templates that go before ours.")
-    ] = None,
-    prices: Annotated[
-        Path | None, typer.Option(help='TOML file with [prices."model-name"].')
-    ] = None,
-    budget: Annotated[
-        float | None, typer.Option(min=0, help="Most that the run folder may cost, by --prices.")
-    ] = None,
+    prompts: PromptFolder = None,
+    prices: Prices = None,
+    budget: Budget = None,
     no_cache: Annotated[
         bool, typer.Option("--no-cache", help="Ask again what was already answered.")
     ] = False,

@@ -13,7 +13,7 @@ import typer
 from astra.arenas.showing import Distractors, Show
 from astra.cli.console import out, plain, print_json
 from astra.cli.episodes import Episodes, api_key, figure, label, print_report
-from astra.cli.options import AsJson, PerBand, Run, SandboxLevel
+from astra.cli.options import AsJson, KeyEnv, PerBand, Run, SandboxLevel
 from astra.errors import ConfigError
 from astra.evaluation.arenas import PlayedEpisode, Report, Shown, play, tallied
 from astra.evaluation.paired import MEASURES, Comparison, compare
@@ -54,9 +54,7 @@ def arenas_command(
     base_url: Annotated[
         str | None, typer.Option(help="The OpenAI-compatible endpoint that has the model.")
     ] = None,
-    api_key_env: Annotated[
-        str | None, typer.Option(help="Environment variable that holds the endpoint's key.")
-    ] = None,
+    api_key_env: KeyEnv = None,
     split: Annotated[Literal["train", "test"], typer.Option(help="Arenas to play.")] = "test",
     samples: Annotated[int, typer.Option(min=0, help="Sampled episodes per arena; 0: none.")] = 4,
     temperature: Annotated[float, typer.Option(min=0, help="Of the sampled episodes.")] = 1.0,

@@ -25,6 +25,25 @@ SandboxLevel = Annotated[
         "unsafe: not at all, with your rights.",
     ),
 ]
+TeacherUrl = Annotated[
+    str | None, typer.Option(help="The teacher's OpenAI-compatible endpoint, up to /v1.")
+]
+TeacherKeyEnv = Annotated[
+    str | None, typer.Option(help="Environment variable with the teacher's key.")
+]
+TeacherTemperature = Annotated[
+    float | None, typer.Option(min=0, help="The teacher's.  [default: the endpoint's]")
+]
+PromptFolder = Annotated[
+    Path | None, typer.Option(help="Folder of prompt templates that go before ours.")
+]
+Prices = Annotated[Path | None, typer.Option(help='TOML file with [prices."model-name"].')]
+Budget = Annotated[
+    float | None, typer.Option(min=0, help="Most that the run folder may cost, by --prices.")
+]
+KeyEnv = Annotated[
+    str | None, typer.Option(help="Environment variable that holds the endpoint's key.")
+]
 PerBand = Annotated[
     int | None,
     typer.Option(

@@ -10,7 +10,7 @@ import typer
 from rich.table import Table
 
 from astra.cli.console import out, plain, print_json
-from astra.cli.options import AsJson
+from astra.cli.options import AsJson, KeyEnv
 from astra.errors import ConfigError
 from astra.models.openai import OpenAIModel, Retries
 from astra.teacher.check import Checked, Finding, check_endpoint
@@ -29,9 +29,7 @@ def check_command(
     base_url: Annotated[
         str, typer.Option(help="The OpenAI-compatible endpoint, e.g. http://host:8000/v1")
     ],
-    api_key_env: Annotated[
-        str | None, typer.Option(help="Environment variable that holds the endpoint's key.")
-    ] = None,
+    api_key_env: KeyEnv = None,
     timeout: Annotated[
         float, typer.Option(min=0.1, help="Seconds to wait for one reply; all run at once.")
     ] = 10.0,

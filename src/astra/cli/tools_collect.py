@@ -11,7 +11,15 @@ from typing import Annotated
 import typer
 
 from astra.cli.console import err, out, plain, print_json
-from astra.cli.options import AsJson
+from astra.cli.options import (
+    AsJson,
+    Budget,
+    Prices,
+    PromptFolder,
+    TeacherKeyEnv,
+    TeacherTemperature,
+    TeacherUrl,
+)
 from astra.cli.teacher_options import (
     StageMeters,
     TeacherOptions,
@@ -71,25 +79,13 @@ def collect_command(
             help="Who names the domains: a model of --base-url, or `rules`.  [default: nobody]"
         ),
     ] = None,
-    base_url: Annotated[
-        str | None, typer.Option(help="The teacher's OpenAI-compatible endpoint, up to /v1.")
-    ] = None,
-    api_key_env: Annotated[
-        str | None, typer.Option(help="Environment variable with the teacher's key.")
-    ] = None,
+    base_url: TeacherUrl = None,
+    api_key_env: TeacherKeyEnv = None,
     seed: Annotated[int, typer.Option(help="Sent to the teacher.")] = 0,
-    temperature: Annotated[
-        float | None, typer.Option(min=0, help="The teacher's.  [default: the endpoint's]")
-    ] = None,
-    prompts: Annotated[
-        Path | None, typer.Option(help="Folder of prompt templates that go before ours.")
-    ] = None,
-    prices: Annotated[
-        Path | None, typer.Option(help='TOML file with [prices."model-name"].')
-    ] = None,
-    budget: Annotated[
-        float | None, typer.Option(min=0, help="Most that the run folder may cost, by --prices.")
-    ] = None,
+    temperature: TeacherTemperature = None,
+    prompts: PromptFolder = None,
+    prices: Prices = None,
+    budget: Budget = None,
     concurrency: Annotated[int, typer.Option(min=1, help="Servers asked at once.")] = 4,
     as_json: AsJson = False,
 ) -> None:

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from astra.cli.console import err, out, plain, print_json
-from astra.cli.options import AsJson, Run
+from astra.cli.options import (
+    AsJson,
+    Budget,
+    Prices,
+    PromptFolder,
+    Run,
+    TeacherKeyEnv,
+    TeacherTemperature,
+    TeacherUrl,
+)
 from astra.cli.teacher_options import StageMeters, TeacherOptions, any_teacher
 from astra.cli.trajectories_report import mean_reward, print_agreement
 from astra.cli.trajectories_teacher import teacher_of
@@ -28,29 +36,17 @@ def judge_command(
         str,
         typer.Option(help="Who judges: a model of --teacher-url, or `rules`.", show_default=False),
     ],
-    teacher_url: Annotated[
-        str | None, typer.Option(help="The teacher's OpenAI-compatible endpoint, up to /v1.")
-    ] = None,
-    teacher_key_env: Annotated[
-        str | None, typer.Option(help="Environment variable with the teacher's key.")
-    ] = None,
+    teacher_url: TeacherUrl = None,
+    teacher_key_env: TeacherKeyEnv = None,
     name: Annotated[
         str | None,
         typer.Option(help="Of the file: judgements-NAME.jsonl.  [default: the teacher's]"),
     ] = None,
     judges: Annotated[int, typer.Option(min=1, help="How often each judge is asked.")] = 1,
-    temperature: Annotated[
-        float | None, typer.Option(min=0, help="The teacher's.  [default: the endpoint's]")
-    ] = None,
-    prompts: Annotated[
-        Path | None, typer.Option(help="Folder of prompt templates that go before ours.")
-    ] = None,
-    prices: Annotated[
-        Path | None, typer.Option(help='TOML file with [prices."model-name"].')
-    ] = None,
-    budget: Annotated[
-        float | None, typer.Option(min=0, help="Most that the run folder may cost, by --prices.")
-    ] = None,
+    temperature: TeacherTemperature = None,
+    prompts: PromptFolder = None,
+    prices: Prices = None,
+    budget: Budget = None,
     seed: Annotated[int, typer.Option(help="Sent to the teacher.")] = 0,
     concurrency: Annotated[int, typer.Option(min=1, help="Rollouts judged at once.")] = 8,
     as_json: AsJson = False,

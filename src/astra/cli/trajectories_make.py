@@ -12,7 +12,14 @@ from typing import Annotated, Literal
 import typer
 
 from astra.cli.console import err, print_json
-from astra.cli.options import AsJson
+from astra.cli.options import (
+    AsJson,
+    Prices,
+    PromptFolder,
+    TeacherKeyEnv,
+    TeacherTemperature,
+    TeacherUrl,
+)
 from astra.cli.teacher_options import StageMeters, TeacherOptions, any_teacher
 from astra.cli.trajectories_report import as_json_report, print_report
 from astra.cli.trajectories_tasks import (
@@ -82,12 +89,8 @@ def make_command(
             show_default=False,
         ),
     ],
-    teacher_url: Annotated[
-        str | None, typer.Option(help="The teacher's OpenAI-compatible endpoint, up to /v1.")
-    ] = None,
-    teacher_key_env: Annotated[
-        str | None, typer.Option(help="Environment variable with the teacher's key.")
-    ] = None,
+    teacher_url: TeacherUrl = None,
+    teacher_key_env: TeacherKeyEnv = None,
     base_url: Annotated[
         str | None, typer.Option(help="The agent's OpenAI-compatible endpoint, up to /v1.")
     ] = None,
@@ -144,15 +147,9 @@ def make_command(
     temperature: Annotated[
         float | None, typer.Option(min=0, help="The agent's.  [default: the endpoint's]")
     ] = None,
-    teacher_temperature: Annotated[
-        float | None, typer.Option(min=0, help="The teacher's.  [default: the endpoint's]")
-    ] = None,
-    prompts: Annotated[
-        Path | None, typer.Option(help="Folder of prompt templates that go before ours.")
-    ] = None,
-    prices: Annotated[
-        Path | None, typer.Option(help='TOML file with [prices."model-name"].')
-    ] = None,
+    teacher_temperature: TeacherTemperature = None,
+    prompts: PromptFolder = None,
+    prices: Prices = None,
     budget: Annotated[
         float | None,
         typer.Option(min=0, help="Most that the run folder's teacher may cost, by --prices."),

@@ -21,6 +21,7 @@ from astra.errors import ConfigError
 from astra.store import RunFolder
 from astra.training.encode import Encoded, EncodedRows, encode_rows
 from astra.training.presets import SftPreset
+from astra.training.processes import on_cpu, processes_of
 from astra.training.rows import read_rows
 from astra.types import Json, Record
 
@@ -84,13 +85,12 @@ def train_sft(job: SftJob) -> SftReport:
 
     A run that was stopped goes on with `resume`; one that is finished is left as it is.
     """
-    from accelerate import PartialState
     from transformers import AutoTokenizer
     from transformers.utils.logging import disable_progress_bar
 
     from astra.training.metrics import MetricsLog
 
-    state = PartialState()
+    state = processes_of(job.preset.trl)
     if job.quiet:
         disable_progress_bar()
     _require_fresh(job)
@@ -228,7 +228,7 @@ def _config(job: SftJob, processes: int) -> SFTConfig:
     from trl.trainer.sft_config import SFTConfig
 
     preset = job.preset
-    settings: dict[str, Any] = dict(preset.trl)
+    settings: dict[str, Any] = {**preset.trl, "use_cpu": on_cpu(preset.trl)}
     if preset.grouped:
         settings["train_sampling_strategy"] = "sequential"
     if preset.context_parallel > 1:

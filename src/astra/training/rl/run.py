@@ -18,6 +18,7 @@ from astra.rollout import RolloutLimits
 from astra.store import RunFolder
 from astra.training.algorithm import Algorithm, ChoosesTasks
 from astra.training.credit.log import CreditLog
+from astra.training.processes import on_cpu, processes_of
 from astra.training.rl.algorithms import Algorithms, make_algorithm
 from astra.training.rl.filling import BatchFilling
 from astra.training.rl.material import Level, Material, of_arenas, of_problems
@@ -102,7 +103,6 @@ def train_rl(job: RlJob) -> RlReport:
 
     A run that was stopped goes on with `resume`; one that is finished is left as it is.
     """
-    from accelerate import PartialState
     from transformers import AutoTokenizer
     from transformers.utils.logging import disable_progress_bar
 
@@ -110,7 +110,7 @@ def train_rl(job: RlJob) -> RlReport:
 
     if job.quiet:
         disable_progress_bar()
-    state = PartialState()
+    state = processes_of(job.preset.trl)
     if not job.resume and (job.out / "config.toml").exists():
         raise ConfigError(
             f"{str(job.out)!r} holds a run: go on with --resume, or give another --out"
@@ -166,7 +166,6 @@ def _train(trainer: ArenaTrainer, job: RlJob) -> int:
 
 
 def _trainer(job: RlJob, material: Material, chat: Chat, metrics: MetricsLog) -> ArenaTrainer:
-    from accelerate import PartialState
     from transformers import AutoModelForCausalLM, PrinterCallback
 
     from astra.training.checkpoints import Decoupled
@@ -181,7 +180,8 @@ def _trainer(job: RlJob, material: Material, chat: Chat, metrics: MetricsLog) ->
         arenas=material.arenas,
         reward=job.reward,
         settings=job.credit,
-        keep=CreditLog(job.out) if PartialState().is_main_process else None,
+        scale=preset.trl.get("scale_rewards") != "none",
+        keep=CreditLog(job.out) if processes_of(preset.trl).is_main_process else None,
     )
     trainer = ArenaTrainer(
         model,
@@ -249,10 +249,9 @@ def _field(job: RlJob, material: Material, chat: Chat) -> Any:
 
 
 def _config(job: RlJob) -> GRPOConfig:
-    from accelerate import PartialState
     from trl.trainer.grpo_config import GRPOConfig
 
-    preset, processes = job.preset, PartialState().num_processes
+    preset, processes = job.preset, processes_of(job.preset.trl).num_processes
     rollouts = preset.prompts * preset.group
     steps, left = divmod(rollouts, processes * preset.rows_at_once)
     if left or not steps:
@@ -262,7 +261,7 @@ def _config(job: RlJob) -> GRPOConfig:
         )
     try:
         return GRPOConfig(
-            **cast(Any, preset.trl),
+            **cast(Any, {**preset.trl, "use_cpu": on_cpu(preset.trl)}),
             output_dir=str(job.out / CHECKPOINTS),
             per_device_train_batch_size=preset.rows_at_once,
             gradient_accumulation_steps=steps,

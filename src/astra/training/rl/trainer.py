@@ -320,7 +320,6 @@ def _require_supported(args: GRPOConfig) -> None:
         "repetition_penalty": (args.repetition_penalty, 1.0),
         "min_p": (args.min_p or 0.0, 0.0),
         "mask_truncated_completions": (args.mask_truncated_completions, False),
-        "scale_rewards": (str(args.scale_rewards), "group"),
         "use_transformers_continuous_batching": (args.use_transformers_continuous_batching, False),
     }
     for name, (given, wanted) in refused.items():
@@ -328,5 +327,7 @@ def _require_supported(args: GRPOConfig) -> None:
             raise ConfigError(
                 f"{name}={given!r} has no effect on rollouts in arenas: leave it at {wanted!r}"
             )
+    if args.scale_rewards not in ("group", "none"):
+        raise ConfigError(f"scale_rewards={args.scale_rewards!r}: 'group' and 'none' are supported")
     if args.max_steps <= 0:
         raise ConfigError(f"max_steps={args.max_steps!r}: say how many steps to train")
