@@ -1,4 +1,5 @@
-"""Every `astra` command in the README and the docs is run as it stands."""
+"""Every `astra` command in the README and the docs: an indented one is run as it stands; one in a
+fence, which takes long or an endpoint of the reader's, is read by its command without being run."""
 
 from __future__ import annotations
 
@@ -10,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 
-from astra.cli.main import run
+from astra.cli.main import app, run
 from astra.testing.model_server import ModelServer
 from astra.types import Message
 
@@ -20,6 +22,16 @@ ROOT = Path(__file__).parents[1]
 FIRST = [ROOT / "README.md", ROOT / "docs/tools.md", ROOT / "docs/trajectories.md"]
 PAGES = [*FIRST, *(page for page in sorted((ROOT / "docs").glob("*.md")) if page not in FIRST)]
 _COMMAND = re.compile(r"^    (astra .+?)(?:\s{2,}#.*)?$", re.MULTILINE)
+
+
+_FENCE = re.compile(r"^```sh\n(.*?)^```", re.MULTILINE | re.DOTALL)
+_FENCED = re.compile(r"^(?:.* -m )?(astra .+?)(?:\s{2,}#.*)?$", re.MULTILINE)
+
+
+def fenced() -> list[str]:
+    """The commands that stand between fences, each once."""
+    texts = [text for page in PAGES for text in _FENCE.findall(page.read_text("utf-8"))]
+    return list(dict.fromkeys(found for text in texts for found in _FENCED.findall(text)))
 
 
 def commands() -> list[str]:
@@ -65,6 +77,27 @@ def test_command_runs(command: str, somewhere: Path, capsys: pytest.CaptureFixtu
             first = (somewhere / f"{rows}.jsonl").read_text("utf-8").splitlines()[0]
             arguments[arguments.index("ID")] = json.loads(first)["id"]
         assert run(arguments) == 0, capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", fenced())
+def test_command_in_a_fence_is_one(command: str) -> None:
+    read(shlex.split(command)[1:])
+
+
+def test_a_command_that_is_none_is_seen() -> None:
+    for wrong in ("train rl --arena x", "train ril", "train rl --arenas x"):
+        with pytest.raises(Exception, match=r"No such|Missing"):
+            read(wrong.split())
+
+
+def read(arguments: list[str]) -> None:
+    """Parse a command line down to its verb; raises what typer raises of it."""
+    command: Any = typer.main.get_command(app)
+    context = command.make_context("astra", arguments)
+    while hasattr(command, "resolve_command"):
+        rest = [*context._protected_args, *context.args]
+        name, command, rest = command.resolve_command(context, rest)
+        context = command.make_context(name, rest, parent=context)
 
 
 def test_links_lead_somewhere() -> None:
