@@ -11,6 +11,8 @@ from transformers import TrainerControl, TrainerState, TrainingArguments
 
 from astra.cli.main import run
 from astra.errors import ConfigError, StageError
+from astra.evaluation import models
+from astra.evaluation.models import examine
 from astra.store import RunFolder
 from astra.training.credit.options import acpo_settings
 from astra.training.reproduce import rl_trial
@@ -38,10 +40,20 @@ def test_arms_by_seeds_and_what_is_on_record_is_not_run_again(
 ) -> None:
     out = tmp_path / "reward"
     command = ("reward", model, out, "--arenas", str(world), "--arms", "recall", "--seeds", "0,1")
-    often = ("--evaluate-every", "1")
+    often = ("--evaluate-every", "1", "--trained")
+    seen: list[set[str]] = []
+
+    async def watched(model: Path, shown: Any, *more: Any) -> Any:
+        seen.append({arena.split for arena, _ in shown})
+        return await examine(model, shown, *more)
+
+    monkeypatch.setattr(models, "examine", watched)
     assert reproduce(*command, "--steps", "2", *often) == 0
     said = capsys.readouterr()
     found = json.loads(said.out)
+    measures = {row["measure"]: row["value"]["mean"] for row in found["rows"]}
+    assert 0 <= measures["trained/f1"] <= 1
+    assert seen[:2] == [{"test"}, {"train"}]
     assert {(row["arm"], row["value"]["seeds"]) for row in found["rows"]} == {
         ("f1", 2),
         ("recall", 2),

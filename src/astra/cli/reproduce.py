@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 from rich.table import Table
 
-from astra.arenas.showing import Show
+from astra.arenas.showing import Show, Shown
 from astra.cli.console import err, out, plain, print_json
 from astra.cli.options import AsJson, Level, PerBand, SandboxLevel, require_training
 from astra.errors import ConfigError
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from astra.training.rl.run import RlJob
 
 _WRITTEN = (".json", ".md", ".csv", ".png")
+TRAINED = "trained/"
+"""Before the names of measurements from the arenas that were trained on."""
 Which = Literal["reward", "distractors", "filling", "credit"]
 SizeName = Literal["nano", "gpu"]
 
@@ -88,6 +90,12 @@ def reproduce_command(
     samples: Annotated[
         int | None, typer.Option(min=1, help="Sampled episodes of each of them.")
     ] = None,
+    trained: Annotated[
+        bool,
+        typer.Option(
+            "--trained", help="Also play up to --limit of the arenas that are trained on."
+        ),
+    ] = False,
     evaluate_every: Annotated[
         int | None, typer.Option(min=1, help="Steps between checkpoints that are played, too.")
     ] = None,
@@ -151,9 +159,10 @@ def reproduce_command(
         quiet=True,
     )
     played = {"limit": limit or of_size.limit, "samples": samples or of_size.samples}
-    trial = RlTrial(compared, job, _play(job, **played), evaluate_every, tokens)
+    play = _play(job, **played, trained=trained)
+    trial = RlTrial(compared, job, play, evaluate_every, tokens)
     names = None if arms is None else [name.strip() for name in arms.split(",")]
-    shared = trial.shared(**played)
+    shared = trial.shared(**played, **({"trained": True} if trained else {}))
     chosen = [
         dataclasses.replace(arm, shared=shared)
         for arm in compared.chosen(names, ablations=ablations)
@@ -200,19 +209,21 @@ def _credit(comparison: Which, steps: int, typed: Sequence[str]) -> tuple[str, .
     return ()
 
 
-def _play(job: RlJob, limit: int, samples: int) -> Play:
+def _play(job: RlJob, limit: int, samples: int, *, trained: bool) -> Play:
     """Held-out problems, or arenas with banded distractors; sampled as in training."""
     if job.problems is not None:
+        if trained:
+            raise ConfigError("--trained is of arenas: leave it out with --problems")
         from astra.training.reproduce.problems import PlayProblems
 
         return PlayProblems.of_file(job.problems, job.preset, limit=limit, samples=samples)
-    return _PlayArenas(job, limit, samples)
+    return _PlayArenas(job, limit, samples, trained=trained)
 
 
 class _PlayArenas:
-    """Plays the same held-out arenas, with the same distractors, for every model."""
+    """Plays the same arenas, with the same distractors, for every model."""
 
-    def __init__(self, job: RlJob, limit: int, samples: int) -> None:
+    def __init__(self, job: RlJob, limit: int, samples: int, *, trained: bool) -> None:
         from astra.evaluation.models import Exam
 
         assert job.arenas is not None
@@ -222,17 +233,26 @@ class _PlayArenas:
         limits = RolloutLimits(turns=preset.turns, sampling=sampling)
         self._exam = Exam(limits, preset.context, samples, preset.concurrency)
         self._level: Level = job.sandbox
-        show = Show.of_folder(
-            job.arenas, "test", "banded", TfidfEmbedder(), seed=0, per_band=job.per_band
-        )
-        self._shown = asyncio.run(show).first(limit)
+        self._shown: dict[str, Sequence[Shown]] = {}
+        splits: dict[Literal["test", "train"], str] = {"test": ""}
+        if trained:
+            splits["train"] = TRAINED
+        for split, named in splits.items():
+            show = Show.of_folder(
+                job.arenas, split, "banded", TfidfEmbedder(), seed=0, per_band=job.per_band
+            )
+            self._shown[named] = asyncio.run(show).first(limit)
 
     def __call__(self, model: Path, seed: int) -> dict[str, float]:
         from astra.evaluation.models import examine, figures
 
         async def main() -> dict[str, float]:
             async with open_sandbox(self._level) as sandbox:
-                return figures(await examine(model, self._shown, sandbox, self._exam, seed))
+                found: dict[str, float] = {}
+                for named, shown in self._shown.items():
+                    told = figures(await examine(model, shown, sandbox, self._exam, seed))
+                    found |= {named + name: value for name, value in told.items()}
+                return found
 
         return asyncio.run(main())
 
@@ -291,7 +311,7 @@ def _files(folder: Path) -> Iterable[Path]:
 
 def _table(comparison: Comparison, summary: Summary) -> Table:
     table = Table("measure", "arm", "mean", f"against {summary.baseline}", "seeds")
-    for measure in comparison.headline:
+    for measure in (*comparison.headline, TRAINED + comparison.headline[0]):
         for row in summary.rows:
             if row.measure == measure:
                 against = "" if row.difference is None else _shown(row.difference, signed=True)
