@@ -35,11 +35,11 @@ def metrics(out: Path) -> list[dict[str, Any]]:
 
 
 def test_two_processes_share_the_rows_of_a_batch(tmp_path: Path) -> None:
-    rows, model = tiny(tmp_path, 32)
+    rows, model = tiny(tmp_path, 64)
     options = ("train", "sft", "--rows", rows, "--model", model, "--preset", "nano", "--seed", 3)
     more = ("--set", "logging_steps=1", "--set", "learning_rate=1e-3")
     assert run([*map(str, options), *more, "--out", str(tmp_path / "one")]) == 0
-    in_two(*options, *more, "--rows-at-once", 4, "--out", tmp_path / "two")
+    in_two(*options, *more, "--rows-at-once", 8, "--out", tmp_path / "two")
     one, two = metrics(tmp_path / "one"), metrics(tmp_path / "two")
     losses = [[row["loss"] for row in rows if "loss" in row] for rows in (one, two)]
     assert len(losses[0]) == 4

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from peft import LoraConfig
 from tests.training import rl_given
 from torch import Tensor
 
@@ -285,6 +286,19 @@ def test_the_reference_is_the_policy_at_the_time_it_was_first_asked_for(
         assert torch.equal(kept[name], parameter)
     assert not (tmp_path / "checkpoint-1" / "reference.safetensors").exists()
     assert (tmp_path / "checkpoint-3" / "reference.safetensors").exists()
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_the_scale_of_the_logits_can_have_a_rate_of_its_own(model: Path, tmp_path: Path) -> None:
+    options = {"max_steps": 2, "learning_rate": 0.0}
+    moved = rl_given.trainer(model, tmp_path, args=options, scale_lr=0.1)
+    before = {name: weight.clone() for name, weight in weights(moved).items()}
+    train(moved)
+    changed = [n for n, weight in weights(moved).items() if not torch.equal(weight, before[n])]
+    assert changed == ["model.norm.weight"]
+    peft: Any = LoraConfig(r=2, target_modules="all-linear", task_type="CAUSAL_LM")
+    with pytest.raises(ConfigError, match="leave it out"):
+        rl_given.trainer(model, tmp_path / "b", scale_lr=0.1, peft_config=peft)
 
 
 @pytest.mark.parametrize("name", ["gigpo", "acpo"])

@@ -198,7 +198,7 @@ def test_batches_are_made_of_processes_and_rows() -> None:
     with pytest.raises(ConfigError, match="accelerate launch"):
         accumulation(PRESETS["paper-14b"], 1)
     with pytest.raises(ConfigError, match="rows at once"):
-        accumulation(with_settings(PRESETS["nano"], {}, batch=9), 1)
+        accumulation(with_settings(PRESETS["nano"], {}, batch=17), 1)
 
 
 def test_settings_are_read_and_misspelt_ones_refused() -> None:

@@ -33,12 +33,12 @@ MODELS = ("base", "SFT", "RL")
 class Size:
     """How much of everything, with --train."""
 
-    arenas: int = 2200
-    renamed: int = 3
+    arenas: int = 3400
+    renamed: int = 4
     """Copies of each gold episode with other names, so that the model learns to copy."""
     steps: int = 150
     """Of RL."""
-    held_out: int = 240
+    held_out: int = 600
     """Most test arenas that are played."""
     samples: int = 4
 
@@ -115,7 +115,7 @@ class _Demo:
             *("arenas", "arenas", "make", "--tables", self._tables, "--out", arenas),
             *("--count", self._size.arenas, "--operations", "lookup", "--hops", "1:3"),
             *("--scenarios", "single_hop=2,parallel_single_hop=1,multi_hop=2"),
-            *("--per-band", 1, "--test-share", 0.15, "--seed", self._seed),
+            *("--per-band", 1, "--test-share", 0.18, "--seed", self._seed),
             *("--sandbox", self._sandbox),
         )
 
@@ -149,7 +149,7 @@ class _Demo:
             text = self._step(
                 *(f"evaluation of {name}", "evaluate", "arenas", arenas, "--model", models[name]),
                 *("--split", "test", "--limit", self._size.held_out, "--distractors", "banded"),
-                *("--samples", self._size.samples, "--turns", 6, "--max-tokens", 64),
+                *("--samples", self._size.samples, "--turns", 6, "--max-tokens", 48),
                 *("--seed", self._seed, "--sandbox", self._sandbox, "--out", kept, "--json"),
                 *self._against(name, models),
                 captured=True,

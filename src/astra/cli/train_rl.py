@@ -80,6 +80,10 @@ def rl_command(
         bool | None,
         typer.Option(help="Work a group's prompt through once in the loss; for short episodes."),
     ] = None,
+    scale_lr: Annotated[
+        float | None,
+        typer.Option(min=0, help="Learning rate of the last norm, which scales all logits."),
+    ] = None,
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="An option of TRL's GRPOConfig."),
@@ -132,6 +136,7 @@ def rl_command(
         "curriculum": curriculum,
         "lora": lora,
         "share_prompts": share_prompts,
+        "scale_lr": scale_lr,
     }
     chosen = PRESETS[preset]
     given = {name: value for name, value in typed.items() if value is not None}

@@ -119,7 +119,9 @@ class Chat:
             if message.role != "assistant":
                 continue
             start = len(self._prefix(whole, messages[:index], tools, prompt=True))
-            shown = self._prefix(whole, messages[: index + 1], tools, prompt=False)
+            shown = whole
+            if index + 1 < len(messages):
+                shown = self._prefix(whole, messages[: index + 1], tools, prompt=False)
             found.append(Piece(whole[at:start], policy=False))
             at = self._written_until(shown)
             if not self._end:

@@ -79,8 +79,8 @@ PRESETS: dict[str, SftPreset] = {
     ),
     "nano": SftPreset(
         "a nano model from scratch on a CPU",
-        batch=8,
-        rows_at_once=8,
+        batch=16,
+        rows_at_once=16,
         grouped=True,
         whole=0.25,
         trl={

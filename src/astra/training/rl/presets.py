@@ -44,6 +44,8 @@ class RlPreset:
     """Rank of LoRA; None: all weights are trained."""
     share_prompts: bool = False
     """The loss works a group's prompt through once: for sequences of some thousand tokens."""
+    scale_lr: float | None = None
+    """Learning rate of the last norm's weights, which scale all logits alike; None: the rest's."""
     trl: Mapping[str, Json] = field(default_factory=dict[str, Json])
 
 
@@ -107,7 +109,7 @@ PRESETS: dict[str, RlPreset] = {
         group=4,
         rows_at_once=64,
         turns=6,
-        message_tokens=64,
+        message_tokens=48,
         context=768,
         steps=200,
         concurrency=64,

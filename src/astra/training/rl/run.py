@@ -203,6 +203,7 @@ def _trainer(job: RlJob, material: Material, chat: Chat, metrics: MetricsLog) ->
         ],
         peft_config=lora_config(preset.lora),
         share_prompts=preset.share_prompts,
+        scale_lr=preset.scale_lr,
     )
     trainer.remove_callback(PrinterCallback)
     return trainer

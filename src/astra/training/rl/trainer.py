@@ -70,7 +70,9 @@ class ArenaTrainer(GRPOTrainer):
         callbacks: Sequence[TrainerCallback] = (),
         peft_config: Any = None,
         share_prompts: bool = False,
+        scale_lr: float | None = None,
     ) -> None:
+        """`scale_lr`: learning rate of the last norm's weights; ConfigError if none is trained."""
         _require_supported(args)
         super().__init__(
             model=model,
@@ -94,6 +96,19 @@ class ArenaTrainer(GRPOTrainer):
         self._engine: Engine | None = None
         self._last: tuple[Tensor, Tensor] | None = None
         self._share_prompts = share_prompts
+        self._scale_lr = scale_lr
+        if scale_lr is not None:
+            _last_norm(self.model)
+
+    def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
+        made = super().create_optimizer(model)
+        if self._scale_lr is not None:
+            # With a rate that its matrices can bear, a small model's temperature hardly moves.
+            scale = _last_norm(self.model if model is None else model)
+            for group in made.param_groups:
+                group["params"] = [p for p in group["params"] if p is not scale]
+            made.add_param_group({"params": [scale], "lr": self._scale_lr, "weight_decay": 0.0})
+        return made
 
     # --- rollouts --------------------------------------------------------------------------
 
@@ -297,6 +312,18 @@ class ArenaTrainer(GRPOTrainer):
         self.prompts.load_state_dict(state["prompts"])
         self.algorithm.load_state_dict(state["algorithm"])
         self.reference.load(Path(checkpoint))
+
+
+def _last_norm(model: Any) -> Tensor:
+    """The weights that scale all logits of a model of transformers; ConfigError if not trained."""
+    base = getattr(model, "base_model", model)
+    weight = getattr(getattr(base, "norm", None), "weight", None)
+    if weight is None or not weight.requires_grad:
+        raise ConfigError(
+            f"scale_lr is for models whose last norm is trained, which {type(model).__name__} "
+            "lacks: leave it out"
+        )
+    return weight
 
 
 def _never_asked(**_: Any) -> list[float | None]:
