@@ -36,7 +36,7 @@ class Size:
     arenas: int = 3400
     renamed: int = 4
     """Copies of each gold episode with other names, so that the model learns to copy."""
-    steps: int = 150
+    steps: int = 80
     """Of RL."""
     held_out: int = 600
     """Most test arenas that are played."""

@@ -115,6 +115,7 @@ PRESETS: dict[str, RlPreset] = {
         concurrency=64,
         rounds=2,
         share_prompts=True,
+        scale_lr=3e-2,
         trl=_COMMON
         | {
             "learning_rate": 1e-4,
