@@ -33,12 +33,12 @@ MODELS = ("base", "SFT", "RL")
 class Size:
     """How much of everything, with --train."""
 
-    arenas: int = 3400
+    arenas: int = 3600
     renamed: int = 4
     """Copies of each gold episode with other names, so that the model learns to copy."""
-    steps: int = 80
+    steps: int = 100
     """Of RL."""
-    held_out: int = 600
+    held_out: int = 800
     """Most test arenas that are played."""
     samples: int = 4
 
@@ -115,7 +115,7 @@ class _Demo:
             *("arenas", "arenas", "make", "--tables", self._tables, "--out", arenas),
             *("--count", self._size.arenas, "--operations", "lookup", "--hops", "1:3"),
             *("--scenarios", "single_hop=2,parallel_single_hop=1,multi_hop=2"),
-            *("--per-band", 1, "--test-share", 0.18, "--seed", self._seed),
+            *("--per-band", 1, "--test-share", 0.22, "--seed", self._seed),
             *("--sandbox", self._sandbox),
         )
 
