@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import Any, Literal
 
@@ -33,6 +33,21 @@ _encode = json.JSONEncoder(
 def canonical_json(value: Json) -> str:
     """One spelling per value: sorted keys, no spaces, UTF-8, no NaN (raises ValueError)."""
     return _encode(value)
+
+
+def depth(value: Json, most: int) -> int:
+    """How deep lists and objects are nested, up to one more than `most`; without recursion."""
+    level, found = [value], 0
+    while level and found <= most:
+        level = [child for node in level for child in _children(node)]
+        found += 1
+    return found
+
+
+def _children(node: Json) -> Iterable[Json]:
+    if isinstance(node, dict):
+        return node.values()
+    return node if isinstance(node, list) else ()
 
 
 def content_hash(value: Json) -> str:

@@ -15,8 +15,7 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AsyncExitStack
 from difflib import get_close_matches
-from types import TracebackType
-from typing import Annotated, Self
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -28,6 +27,7 @@ from astra.cli.console import out, plain
 from astra.cli.options import ArenaId, Run, SandboxLevel
 from astra.errors import ConfigError, HostError
 from astra.hosts.arena import ArenaHost, arena_messages
+from astra.hosts.wrapped import WrappedHost
 from astra.ports import Episode, Reply, Sampling, ToolHost, ToolResult
 from astra.rewards import score
 from astra.rollout import RolloutLimits, Task, rollout
@@ -97,30 +97,15 @@ def play_command(
     console.print(Text.assemble(("final: ", "bold"), _score_text(asyncio.run(play()))))
 
 
-class _Watched:
+class _Watched(WrappedHost):
     """A host that remembers its last result, so that the score can be shown as it changes."""
 
     def __init__(self, host: ToolHost) -> None:
-        self._host = host
+        super().__init__(host)
         self._last: ToolResult | None = None
 
-    async def __aenter__(self) -> Self:
-        await self._host.__aenter__()
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await self._host.__aexit__(kind, error, trace)
-
-    def tools(self) -> Sequence[ToolDocument]:
-        return self._host.tools()
-
     async def call(self, name: str, arguments: dict[str, Json]) -> ToolResult:
-        self._last = await self._host.call(name, arguments)
+        self._last = await self.host.call(name, arguments)
         return self._last
 
     def take(self) -> ToolResult | None:

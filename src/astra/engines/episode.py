@@ -11,9 +11,10 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import TYPE_CHECKING, NamedTuple, Protocol, Self
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from astra.errors import ModelBadReply, ModelUnavailable
+from astra.hosts.wrapped import WrappedHost
 from astra.ports import Reply, Sampling, ToolHost, ToolResult
 from astra.types import Finish, Json, Message, ToolDocument, Usage
 
@@ -203,16 +204,12 @@ class EngineEpisode:
             self.engine.leave(self)
 
 
-class ClosingHost:
+class ClosingHost(WrappedHost):
     """A host that closes the episode when the rollout leaves it, so that no engine waits for it."""
 
     def __init__(self, host: ToolHost, episode: EngineEpisode) -> None:
-        self._host = host
+        super().__init__(host)
         self._episode = episode
-
-    async def __aenter__(self) -> Self:
-        await self._host.__aenter__()
-        return self
 
     async def __aexit__(
         self,
@@ -221,14 +218,11 @@ class ClosingHost:
         trace: TracebackType | None,
     ) -> None:
         self._episode.close()
-        await self._host.__aexit__(kind, error, trace)
-
-    def tools(self) -> Sequence[ToolDocument]:
-        return self._host.tools()
+        await super().__aexit__(kind, error, trace)
 
     async def call(self, name: str, arguments: dict[str, Json]) -> ToolResult:
         self._episode.engine.clock.call()
         try:
-            return await self._host.call(name, arguments)
+            return await self.host.call(name, arguments)
         finally:
             self._episode.engine.clock.returned()

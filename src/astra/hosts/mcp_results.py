@@ -14,7 +14,7 @@ import json
 import mcp_types as wire
 
 from astra.ports import ToolResult
-from astra.types import Json, canonical_json
+from astra.types import Json, canonical_json, depth
 
 DEEPEST = 64
 """Lists and objects inside each other; a deeper value is kept as text."""
@@ -48,8 +48,9 @@ def bounded(value: Json, most: int) -> Json:
 
 
 def _value(result: wire.CallToolResult) -> Json:
-    if result.structured_content is not None and _shallow(result.structured_content):
-        return result.structured_content
+    value = result.structured_content
+    if value is not None and depth(value, DEEPEST) <= DEEPEST:
+        return value
     parts = [_part(block) for block in result.content]
     return parts[0] if len(parts) == 1 else parts
 
@@ -86,20 +87,6 @@ def _parsed(text: str) -> Json:
         return text
     try:
         value = json.loads(text)
-        return value if _shallow(value) and canonical_json(value) else text
+        return value if depth(value, DEEPEST) <= DEEPEST and canonical_json(value) else text
     except (ValueError, RecursionError):
         return text
-
-
-def _shallow(value: Json) -> bool:
-    level: list[Json] = [value]
-    for _ in range(DEEPEST):
-        level = [
-            child
-            for node in level
-            if isinstance(node, dict | list)
-            for child in (node.values() if isinstance(node, dict) else node)
-        ]
-        if not level:
-            return True
-    return False

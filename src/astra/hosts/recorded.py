@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Literal, Self
 
 from astra.errors import HostError
+from astra.hosts.wrapped import WrappedHost
 from astra.ports import ToolHost, ToolResult
 from astra.types import Json, RecordedCall, ToolDocument, canonical_json
 
@@ -24,11 +25,11 @@ Unrecorded = Literal["error", "raise", "wait"]
 `HostError`, or no answer ever (as of a call that a time limit cut off)."""
 
 
-class RecordingHost:
+class RecordingHost(WrappedHost):
     """A host that keeps what another one answers. `recording` may be read at any time."""
 
     def __init__(self, host: ToolHost) -> None:
-        self._host = host
+        super().__init__(host)
         self._made: list[RecordedCall | None] = []
 
     @property
@@ -36,26 +37,11 @@ class RecordingHost:
         """The answered calls, in the order in which they were made."""
         return tuple(call for call in self._made if call is not None)
 
-    async def __aenter__(self) -> Self:
-        await self._host.__aenter__()
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await self._host.__aexit__(kind, error, trace)
-
-    def tools(self) -> Sequence[ToolDocument]:
-        return self._host.tools()
-
     async def call(self, name: str, arguments: dict[str, Json]) -> ToolResult:
         place = len(self._made)
         # Kept by when it was made: of like calls at once, each gets its own answer again.
         self._made.append(None)
-        result = await self._host.call(name, arguments)
+        result = await self.host.call(name, arguments)
         self._made[place] = RecordedCall(
             tool=name, arguments=arguments, content=result.content, is_error=result.is_error
         )

@@ -19,7 +19,7 @@ from typing import Any, NoReturn, TypeVar
 from pydantic import ValidationError
 
 from astra.ports import Reply
-from astra.types import Finish, Json, Record, canonical_json
+from astra.types import Finish, Json, Record, canonical_json, depth
 
 Out = TypeVar("Out", bound=Record)
 
@@ -102,17 +102,7 @@ def _decoded(text: str, at: int) -> tuple[Json, int]:
 
 def _plain(value: Json) -> dict[str, Json]:
     """The value, if it can be stored: bounded depth, finite numbers, whole characters."""
-    level: list[Json] = [value]
-    for _ in range(DEEPEST):
-        level = [
-            inner
-            for item in level
-            if isinstance(item, dict | list)
-            for inner in (item.values() if isinstance(item, dict) else item)
-        ]
-        if not level:
-            break
-    else:
+    if depth(value, DEEPEST) > DEEPEST:
         raise ValueError(f"the JSON is nested deeper than {DEEPEST} levels")
     try:
         canonical_json(value).encode()

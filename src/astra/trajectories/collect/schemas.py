@@ -20,7 +20,7 @@ from jsonschema.validators import Draft202012Validator
 from referencing import Registry
 
 from astra.errors import Rejected
-from astra.types import Json, canonical_json
+from astra.types import Json, canonical_json, depth
 
 CHARACTERS = 100_000
 """Longest schema, as canonical JSON."""
@@ -126,22 +126,6 @@ def characters(value: Json) -> int:
         return len(canonical_json(value))
     except (TypeError, ValueError, RecursionError) as error:
         raise Rejected("schema", f"no JSON: {error!s:.200}") from error
-
-
-def depth(value: Json, most: int) -> int:
-    """How deep lists and objects are nested, up to one more than `most`."""
-    level, found = [value], 0
-    while level and found <= most:
-        level = [child for node in level for child in _children(node)]
-        found += 1
-    return found
-
-
-def _children(node: Json) -> Iterator[Json]:
-    if isinstance(node, dict):
-        yield from node.values()
-    elif isinstance(node, list):
-        yield from node
 
 
 # --- converting -------------------------------------------------------------------------------

@@ -1,0 +1,35 @@
+"""A host that stands before another one and passes everything on: base of those that add to it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Self
+
+from astra.ports import ToolHost, ToolResult
+from astra.types import Json, ToolDocument
+
+
+class WrappedHost:
+    """Override what is to be otherwise; `self.host` is the host behind."""
+
+    def __init__(self, host: ToolHost) -> None:
+        self.host = host
+
+    async def __aenter__(self) -> Self:
+        await self.host.__aenter__()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.host.__aexit__(kind, error, trace)
+
+    def tools(self) -> Sequence[ToolDocument]:
+        return self.host.tools()
+
+    async def call(self, name: str, arguments: dict[str, Json]) -> ToolResult:
+        return await self.host.call(name, arguments)
