@@ -82,7 +82,9 @@ def rl_command(
     ] = None,
     scale_lr: Annotated[
         float | None,
-        typer.Option(min=0, help="Learning rate of the last norm, which scales all logits."),
+        typer.Option(
+            min=0, help="Learning rate of the last norm, which scales all logits; 0: the rest's."
+        ),
     ] = None,
     settings: Annotated[
         list[str] | None,
@@ -143,6 +145,8 @@ def rl_command(
     if (prompts or group) and not rows_at_once:
         rollouts = given.get("prompts", chosen.prompts) * given.get("group", chosen.group)
         given["rows_at_once"] = min(chosen.rows_at_once, rollouts)
+    if lora and scale_lr is None:
+        given["scale_lr"] = 0.0  # the norm is frozen
     trl = {**chosen.trl, **parse_settings(settings or [], GRPOConfig, OURS)}
     job = RlJob(
         arenas=arenas,

@@ -44,8 +44,8 @@ class RlPreset:
     """Rank of LoRA; None: all weights are trained."""
     share_prompts: bool = False
     """The loss works a group's prompt through once: for sequences of some thousand tokens."""
-    scale_lr: float | None = None
-    """Learning rate of the last norm's weights, which scale all logits alike; None: the rest's."""
+    scale_lr: float = 0.0
+    """Learning rate of the last norm's weights, which scale all logits alike; 0: the rest's."""
     trl: Mapping[str, Json] = field(default_factory=dict[str, Json])
 
 

@@ -70,9 +70,13 @@ class ArenaTrainer(GRPOTrainer):
         callbacks: Sequence[TrainerCallback] = (),
         peft_config: Any = None,
         share_prompts: bool = False,
-        scale_lr: float | None = None,
+        scale_lr: float = 0.0,
     ) -> None:
-        """`scale_lr`: learning rate of the last norm's weights; ConfigError if none is trained."""
+        """`scale_lr`: learning rate of the last norm's weights, 0: that of the rest.
+
+        Raises ConfigError for options that have no effect here, and for a scale_lr without such
+        weights.
+        """
         _require_supported(args)
         super().__init__(
             model=model,
@@ -97,12 +101,12 @@ class ArenaTrainer(GRPOTrainer):
         self._last: tuple[Tensor, Tensor] | None = None
         self._share_prompts = share_prompts
         self._scale_lr = scale_lr
-        if scale_lr is not None:
+        if scale_lr:
             _last_norm(self.model)
 
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
         made = super().create_optimizer(model)
-        if self._scale_lr is not None:
+        if self._scale_lr:
             # With a rate that its matrices can bear, a small model's temperature hardly moves.
             scale = _last_norm(self.model if model is None else model)
             for group in made.param_groups:
@@ -321,7 +325,7 @@ def _last_norm(model: Any) -> Tensor:
     if weight is None or not weight.requires_grad:
         raise ConfigError(
             f"scale_lr is for models whose last norm is trained, which {type(model).__name__} "
-            "lacks: leave it out"
+            "lacks: set it to 0"
         )
     return weight
 
