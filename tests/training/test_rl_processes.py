@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 from tests.training import rl_given
 
+from astra.training.processes import leave
+
 STEPS = 3
 
 
@@ -34,6 +36,7 @@ def work(model: Path, out: Path) -> None:
     }
     rank = trainer.accelerator.process_index
     (out / f"rank{rank}.json").write_text(json.dumps(seen))
+    leave()
 
 
 @pytest.mark.slow

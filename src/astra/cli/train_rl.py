@@ -120,6 +120,7 @@ def rl_command(
     from trl.trainer.grpo_config import GRPOConfig
 
     from astra.training.presets import parse_settings
+    from astra.training.processes import leave
     from astra.training.rl.presets import OURS, PRESETS
     from astra.training.rl.run import RlJob, train_rl
 
@@ -169,6 +170,7 @@ def rl_command(
     )
     _print_preset(preset, job.preset)
     report = train_rl(job)
+    leave()
     if as_json:
         print_json(report.model_dump(mode="json"))
         return

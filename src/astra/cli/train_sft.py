@@ -78,6 +78,7 @@ def sft_command(
     from trl.trainer.sft_config import SFTConfig
 
     from astra.training.presets import PRESETS, parse_settings
+    from astra.training.processes import leave
     from astra.training.sft import SftJob, train_sft, with_settings
 
     chosen = with_settings(
@@ -105,6 +106,7 @@ def sft_command(
         quiet=as_json or not sys.stderr.isatty(),
     )
     report = train_sft(job)
+    leave()
     if as_json:
         print_json(report.model_dump())
         return

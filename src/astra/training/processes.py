@@ -23,3 +23,9 @@ def processes_of(trl: Mapping[str, Json]) -> PartialState:
     from accelerate import PartialState
 
     return PartialState(cpu=on_cpu(trl))
+
+
+def leave() -> None:
+    """End the run's process group, if there is one: a process that exits within it can abort."""
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
