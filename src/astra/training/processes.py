@@ -28,4 +28,5 @@ def processes_of(trl: Mapping[str, Json]) -> PartialState:
 def leave() -> None:
     """End the run's process group, if there is one: a process that exits within it can abort."""
     if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.barrier()  # whoever still waits for another would wait for ever
         torch.distributed.destroy_process_group()
