@@ -88,6 +88,7 @@ def test_an_adapter_is_trained_and_merged(world: Path, model: Path, tmp_path: Pa
         (["--set", "eval_strategy=steps", "--set", "eval_steps=1"], "has no effect"),
         (["--set", "scale_rewards=batch"], "'group' and 'none'"),
         (["--set", "scale_rewards=none", "--algorithm", "acpo"], "take grpo"),
+        (["--set", "scale_rewards=false", "--algorithm", "acpo"], "take grpo"),
     ],
 )
 def test_what_can_not_be_is_said(

@@ -297,7 +297,7 @@ def test_the_scale_of_the_logits_can_have_a_rate_of_its_own(model: Path, tmp_pat
     changed = [n for n, weight in weights(moved).items() if not torch.equal(weight, before[n])]
     assert changed == ["model.norm.weight"]
     peft: Any = LoraConfig(r=2, target_modules="all-linear", task_type="CAUSAL_LM")
-    with pytest.raises(ConfigError, match="set it to 0"):
+    with pytest.raises(ConfigError, match="--scale-lr 0"):
         rl_given.trainer(model, tmp_path / "b", scale_lr=0.1, peft_config=peft)
 
 

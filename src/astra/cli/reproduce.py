@@ -158,11 +158,10 @@ def reproduce_command(
         sandbox=sandbox,
         quiet=True,
     )
-    played = {"limit": limit or of_size.limit, "samples": samples or of_size.samples}
-    play = _play(job, **played, trained=trained)
-    trial = RlTrial(compared, job, play, evaluate_every, tokens)
+    how = _How(limit or of_size.limit, samples or of_size.samples, trained)
+    trial = RlTrial(compared, job, _play(job, how), evaluate_every, tokens)
     names = None if arms is None else [name.strip() for name in arms.split(",")]
-    shared = trial.shared(**played, **({"trained": True} if trained else {}))
+    shared = trial.shared(**dataclasses.asdict(how))
     chosen = [
         dataclasses.replace(arm, shared=shared)
         for arm in compared.chosen(names, ablations=ablations)
@@ -209,21 +208,32 @@ def _credit(comparison: Which, steps: int, typed: Sequence[str]) -> tuple[str, .
     return ()
 
 
-def _play(job: RlJob, limit: int, samples: int, *, trained: bool) -> Play:
+@dataclasses.dataclass(frozen=True, slots=True)
+class _How:
+    """How models are played."""
+
+    limit: int
+    """Most tasks of a split."""
+    samples: int
+    trained: bool
+    """Whether those that were trained on are played, too."""
+
+
+def _play(job: RlJob, how: _How) -> Play:
     """Held-out problems, or arenas with banded distractors; sampled as in training."""
     if job.problems is not None:
-        if trained:
+        if how.trained:
             raise ConfigError("--trained is of arenas: leave it out with --problems")
         from astra.training.reproduce.problems import PlayProblems
 
-        return PlayProblems.of_file(job.problems, job.preset, limit=limit, samples=samples)
-    return _PlayArenas(job, limit, samples, trained=trained)
+        return PlayProblems.of_file(job.problems, job.preset, limit=how.limit, samples=how.samples)
+    return _PlayArenas(job, how)
 
 
 class _PlayArenas:
     """Plays the same arenas, with the same distractors, for every model."""
 
-    def __init__(self, job: RlJob, limit: int, samples: int, *, trained: bool) -> None:
+    def __init__(self, job: RlJob, how: _How) -> None:
         from astra.evaluation.models import Exam
 
         assert job.arenas is not None
@@ -231,17 +241,17 @@ class _PlayArenas:
         temperature = float(preset.trl.get("temperature", 1.0))
         sampling = Sampling(temperature=temperature, max_tokens=preset.message_tokens)
         limits = RolloutLimits(turns=preset.turns, sampling=sampling)
-        self._exam = Exam(limits, preset.context, samples, preset.concurrency)
+        self._exam = Exam(limits, preset.context, how.samples, preset.concurrency)
         self._level: Level = job.sandbox
         self._shown: dict[str, Sequence[Shown]] = {}
         splits: dict[Literal["test", "train"], str] = {"test": ""}
-        if trained:
+        if how.trained:
             splits["train"] = TRAINED
         for split, named in splits.items():
             show = Show.of_folder(
                 job.arenas, split, "banded", TfidfEmbedder(), seed=0, per_band=job.per_band
             )
-            self._shown[named] = asyncio.run(show).first(limit)
+            self._shown[named] = asyncio.run(show).first(how.limit)
 
     def __call__(self, model: Path, seed: int) -> dict[str, float]:
         from astra.evaluation.models import examine, figures

@@ -30,7 +30,7 @@ from astra.ports import Reply, Sampling
 from astra.types import Finish, Json, Message, ToolDocument
 
 _SECRET_LENGTH = 8
-"""Shorter keys are placeholders like `none` or `EMPTY`; hiding them would garble texts."""
+"""Shorter keys are words like `none` or `EMPTY`, which mean no key; hiding them garbles texts."""
 
 _OUTGROWN = (
     *("context_length", "context length", "context size", "context window", "too many tokens"),

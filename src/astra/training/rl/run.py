@@ -174,18 +174,19 @@ def _trainer(job: RlJob, material: Material, chat: Chat, metrics: MetricsLog) ->
     preset = job.preset
     dtype = "bfloat16" if preset.trl.get("bf16") else "float32"
     model = AutoModelForCausalLM.from_pretrained(job.model, dtype=dtype, attn_implementation="sdpa")
+    args = _config(job)
     algorithm = make_algorithm(
         job.algorithm,
         seed=job.seed,
         arenas=material.arenas,
         reward=job.reward,
         settings=job.credit,
-        scale=preset.trl.get("scale_rewards") != "none",
+        scale=args.scale_rewards != "none",  # TRL spells True and False as words
         keep=CreditLog(job.out) if processes_of(preset.trl).is_main_process else None,
     )
     trainer = ArenaTrainer(
         model,
-        _config(job),
+        args,
         chat.tokenizer,
         field=_field(job, material, chat),
         prompts=_prompts(job, material, algorithm),

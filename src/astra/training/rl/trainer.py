@@ -324,8 +324,8 @@ def _last_norm(model: Any) -> Tensor:
     weight = getattr(getattr(base, "norm", None), "weight", None)
     if weight is None or not weight.requires_grad:
         raise ConfigError(
-            f"scale_lr is for models whose last norm is trained, which {type(model).__name__} "
-            "lacks: set it to 0"
+            f"a learning rate of the scale needs a last norm that is trained, which "
+            f"{type(model).__name__} lacks: set --scale-lr 0"
         )
     return weight
 

@@ -33,7 +33,7 @@ def functions_of(value: Json) -> list[Json] | None:
     if isinstance(value, dict):
         value = next((value[k] for k in _LISTS if isinstance(value.get(k), list)), None)
         if value == []:
-            return value
+            return value  # a server without tools, which is told as such
     if isinstance(value, list) and value and any(map(is_function, value)):
         return value
     return None
