@@ -126,6 +126,7 @@ def test_files_that_are_none(tmp_path: Path):
 
 # --- making ----------------------------------------------------------------------------------
 
+NUMBER = re.compile(r"\d+")
 STEP = re.compile(r"(?:(\w+): )?(\d+) ([-+*/]) (\d+) = (\d+)\.")
 
 
@@ -147,6 +148,21 @@ def test_answers_and_steps_are_exact():
     assert set(Counter(problem.level for problem in made)) == set(range(1, MOST_STEPS + 1))
     assert {problem.source for problem in made} == {"arithmetic/events", "arithmetic/persons"}
     assert len({problem.id for problem in made}) == 400
+
+
+@pytest.mark.parametrize("largest", [4, 20])
+def test_no_number_is_larger_than_asked_for(largest: int):
+    made = list(make_problems(60, (2, 4), 1, largest))
+    events = [p for p in made if p.source.endswith("events")]
+    told = [int(n) for p in events for text in (p.question, *p.steps) for n in NUMBER.findall(text)]
+    assert max(told) == largest
+    persons = [p for p in made if p.source.endswith("persons")]
+    assert max(int(n) for p in persons for n in NUMBER.findall(p.question)) <= largest
+
+
+def test_largest_too_small_is_refused():
+    with pytest.raises(ConfigError, match="largest 3 must be at least 4"):
+        next(make_problems(1, (1, 1), 0, 3))
 
 
 def test_the_same_seed_makes_the_same():

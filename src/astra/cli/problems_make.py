@@ -12,7 +12,7 @@ import typer
 from astra.cli.console import out, print_json
 from astra.cli.options import AsJson
 from astra.errors import ConfigError
-from astra.problems.make import make_problems
+from astra.problems.make import LARGEST, SMALLEST_LARGEST, make_problems
 from astra.problems.records import Problem, problem_messages, worked
 from astra.types import Json, canonical_json
 
@@ -25,6 +25,9 @@ def make_command(
     steps: Annotated[
         str, typer.Option(help="Least and most steps of a problem, e.g. 1:5, or one number.")
     ] = "1:5",
+    largest: Annotated[
+        int, typer.Option(min=SMALLEST_LARGEST, help="No number is larger, but for total sums.")
+    ] = LARGEST,
     seed: Annotated[int, typer.Option(help="The same seed makes the same file.")] = 0,
     form: Annotated[
         Literal["problems", "sft"],
@@ -49,7 +52,9 @@ def make_command(
     """
     if out_file.exists() and not force:
         raise ConfigError(f"{str(out_file)!r} exists: give another --out, or --force to replace it")
-    made = [p for p in make_problems(count, _range(steps), seed) if split in (None, p.split)]
+    made = [
+        p for p in make_problems(count, _range(steps), seed, largest) if split in (None, p.split)
+    ]
     _write(out_file, (_sft(p) if form == "sft" else p.model_dump(mode="json") for p in made))
     by_split = {name: sum(p.split == name for p in made) for name in ("train", "test")}
     if as_json:

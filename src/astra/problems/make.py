@@ -19,7 +19,8 @@ from astra.types import content_hash
 
 MOST_STEPS = 8
 LARGEST = 999
-"""No number is larger, but for sums of persons' numbers."""
+SMALLEST_LARGEST = 4
+"""The least that `largest` may be: with smaller numbers some steps leave no way on."""
 _TEST = 10
 """One skeleton in so many is of the test split."""
 _TRIES = 400
@@ -91,46 +92,50 @@ _COMPUTE: dict[str, Callable[[int, int], int]] = {
 }
 
 
-def make_problems(count: int, steps: tuple[int, int], seed: int) -> Iterator[Problem]:
+def make_problems(
+    count: int, steps: tuple[int, int], seed: int, largest: int = LARGEST
+) -> Iterator[Problem]:
     """`count` different problems of `steps` (least and most). The same seed makes the same.
 
-    Raises ConfigError for impossible numbers of steps, and when no more different problems of so
-    few steps are found.
+    No number is larger than `largest`, but for sums of persons' numbers. Raises ConfigError for
+    impossible numbers of steps, and when no more different problems of so few steps are found.
     """
     least, most = steps
+    if largest < SMALLEST_LARGEST:
+        raise ConfigError(f"largest {largest!r} must be at least {SMALLEST_LARGEST}")
     if not 1 <= least <= most <= MOST_STEPS:
         raise ConfigError(f"steps {least!r}:{most!r} must lie within 1:{MOST_STEPS}")
     seen: set[str] = set()
     for number in range(count):
         for attempt in range(_TRIES):
             rng = random.Random(f"{seed}:{number}:{attempt}")
-            problem = _make(rng, rng.randint(least, most))
+            problem = _make(rng, rng.randint(least, most), largest)
             if problem.id not in seen:
                 break
         else:
             raise ConfigError(
                 f"no {count!r} different problems of {least!r} to {most!r} steps were found "
-                f"({number!r} were): ask for fewer, or for more steps"
+                f"({number!r} were): ask for fewer, for more steps or larger numbers"
             )
         seen.add(problem.id)
         yield problem
 
 
-def _make(rng: random.Random, steps: int) -> Problem:
+def _make(rng: random.Random, steps: int, largest: int) -> Problem:
     # Every person but the first takes a step to find and another to add up.
     persons = steps % 2 == 0 and rng.random() < 0.6
-    return (_persons if persons else _events)(rng, steps)
+    return (_persons if persons else _events)(rng, steps, largest)
 
 
-def _events(rng: random.Random, steps: int) -> Problem:
+def _events(rng: random.Random, steps: int, largest: int) -> Problem:
     """One person, one event after the other."""
     name, items = rng.choice(_NAMES), rng.choice(_ITEMS)
-    value = rng.randint(2, 60)
+    value = rng.randint(2, min(60, largest))
     said = [f"{name} has {value} {items}."]
     lines: list[str] = []
     skeleton: list[object] = ["events", value]
     for _ in range(steps):
-        sign, number = _operation(rng, value, "+-*/")
+        sign, number = _operation(rng, value, "+-*/", largest)
         said.append(_filled(rng.choice(_EVENTS[sign].texts), name, items, number))
         value, line = _computed(value, sign, number)
         lines.append(line)
@@ -139,15 +144,15 @@ def _events(rng: random.Random, steps: int) -> Problem:
     return _problem(said, lines, value, skeleton)
 
 
-def _persons(rng: random.Random, steps: int) -> Problem:
+def _persons(rng: random.Random, steps: int, largest: int) -> Problem:
     """Several persons, each told by the one before, and their sum."""
     names, items = rng.sample(_NAMES, steps // 2 + 1), rng.choice(_ITEMS)
-    values = [rng.randint(2, 40)]
+    values = [rng.randint(2, min(40, largest))]
     said = [f"{names[0]} has {values[0]} {items}."]
     lines: list[str] = []
     skeleton: list[object] = ["persons", values[0]]
     for name, other in itertools.pairwise(names):
-        sign, number = _operation(rng, values[-1], "+-*")
+        sign, number = _operation(rng, values[-1], "+-*", largest)
         said.append(_RELATIONS[sign].format(name=name, other=other, n=number, items=items))
         value, line = _computed(values[-1], sign, number)
         lines.append(f"{other}: {line}")
@@ -161,14 +166,14 @@ def _persons(rng: random.Random, steps: int) -> Problem:
     return _problem(said, lines, totals[-1], skeleton)
 
 
-def _operation(rng: random.Random, value: int, signs: str) -> tuple[str, int]:
-    """An operation that leaves a whole number from 1 to LARGEST."""
+def _operation(rng: random.Random, value: int, signs: str, largest: int) -> tuple[str, int]:
+    """An operation that leaves a whole number from 1 to `largest`."""
     while True:
         sign = rng.choice(signs)
-        number = rng.randint(2, 5 if sign in "*/" else 40)
+        number = rng.randint(2, min(5 if sign in "*/" else 40, largest))
         result = _COMPUTE[sign](value, number)
         exact = sign != "/" or value % number == 0
-        if exact and 1 <= result <= LARGEST:
+        if exact and 1 <= result <= largest:
             return sign, number
 
 
