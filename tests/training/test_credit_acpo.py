@@ -161,7 +161,7 @@ def test_convergence_has_kl_and_weighs_confident_successes():
 
 def test_figures():
     algorithm = ACPO(replay=REPLAY)
-    algorithm.observe("arena", [0.8, 0.4])
+    algorithm.observe("arena", [0.8, 0.8, 0.8, 0.4])
     found = algorithm.credit(batch(), CountingPolicy()).metrics
     assert found["contribution/step_0"] == pytest.approx((0.5 + 0.5 + 0.0 + 1.0) / 4)
     assert found["agreement/verified_trajectories"] == 3.0

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from astra.errors import ConfigError
-from astra.training.credit.factor import factorised, standardised_BK
+from astra.training.credit.factor import factorised, standardised_BK, unusual_BK
 from astra.training.credit.steps import tokens_BK
 
 torch.set_num_threads(1)
@@ -23,6 +23,18 @@ def test_standardised_by_hand():
     assert found[0].tolist() == pytest.approx([-1.0, 1.0, 0.0], abs=1e-5)
     assert found[1].tolist() == [0.0, 0.0, 0.0]
     assert found[2].tolist() == [0.0, 0.0, 0.0]  # not known for a step that exists: credited evenly
+
+
+def test_unusual_by_hand():
+    nan = torch.nan
+    contribution_BK = torch.tensor([[1.0, 0.5], [0.0, 0.5], [0.0, nan], [2.0, 3.0]])
+    state_BK = torch.tensor([[0, 1], [0, 1], [0, 2], [3, -1]])
+    z_BK = unusual_BK(contribution_BK, state_BK)
+    # Of 1, 0, 0 in state 0: the mean is a third, the deviation (n - 1) the root of a third.
+    assert z_BK[:3, 0].tolist() == pytest.approx([1.1547, -0.5774, -0.5774], abs=1e-3)
+    # Equal in state 1; unknown in 2; alone in 3; none.
+    assert z_BK[:, 1].tolist() == [0.0, 0.0, 0.0, 0.0]
+    assert float(z_BK[3, 0]) == 0.0
 
 
 def test_factorised_by_hand():

@@ -95,12 +95,13 @@ def test_the_coefficient_follows_the_target():
 
 
 def test_the_first_batch_sets_the_target():
-    control = EntropyControl(EntropyTarget(rate=0.1, largest=1.0))
+    control = EntropyControl(EntropyTarget(share=0.75, rate=0.1, largest=1.0))
     assert control.update(0.8) == 0.0
-    assert control.update(0.3) == pytest.approx(0.05)
-    other = EntropyControl(EntropyTarget(rate=0.1, largest=1.0))
+    assert control.target == pytest.approx(0.6)
+    assert control.update(0.1) == pytest.approx(0.05)
+    other = EntropyControl(EntropyTarget(share=0.75, rate=0.1, largest=1.0))
     other.load_state_dict(control.state_dict())
-    assert other.update(0.3) == control.update(0.3) == pytest.approx(0.1)
+    assert other.update(0.1) == control.update(0.1) == pytest.approx(0.1)
 
 
 def test_crucial_steps_by_hand():
@@ -157,15 +158,30 @@ def test_pass_rates_by_hand():
     assert curriculum.rate("b") is None
 
 
+def test_graded_rewards_pass_at_the_best_that_was_seen():
+    curriculum = Curriculum(CurriculumSettings(smoothing=0.5))
+    curriculum.observe("a", [0.5, 0.5, 0.5, 0.5])  # earns well, and teaches nothing
+    assert curriculum.rate("a") == 1.0
+    curriculum.observe("b", [0.0, 0.0, 0.25, 0.0])
+    assert curriculum.rate("b") == 0.25
+    curriculum.observe("a", [0.5, 0.5, 0.5, 1.0])  # a better one: the bar is higher from here on
+    assert curriculum.rate("a") == 0.25
+    curriculum.observe("a", [0.5, 0.5, 0.5, 0.5])
+    assert curriculum.rate("a") == 0.125
+    curriculum.observe("c", [0.0, 0.0])
+    assert curriculum.rate("c") == 0.0
+
+
 def rated(**rates: float) -> Curriculum:
     curriculum = Curriculum(CurriculumSettings(others=0.1), seed=3)
     for task, rate in rates.items():
-        curriculum.observe(task, [rate])
+        passed = round(20 * rate)
+        curriculum.observe(task, [1.0] * passed + [0.0] * (20 - passed))
     return curriculum
 
 
 def test_what_each_phase_prefers():
-    curriculum = rated(hopeless=0.0, hard=0.1, half=0.5, good=0.7, easy=0.9, solved=1.0)
+    curriculum = rated(hopeless=0.0, hard=0.05, half=0.5, good=0.7, easy=0.9, solved=1.0)
 
     def preferred(phase: Phase, progress: float) -> set[str]:
         names = ["hopeless", "hard", "half", "good", "easy", "solved", "new"]

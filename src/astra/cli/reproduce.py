@@ -84,6 +84,9 @@ def reproduce_command(
     ] = None,
     prompts: Annotated[int | None, typer.Option(min=1, help="Groups of a batch.")] = None,
     group: Annotated[int | None, typer.Option(min=2, help="Rollouts of a prompt.")] = None,
+    message_tokens: Annotated[
+        int | None, typer.Option(min=1, help="Most tokens of one message of the policy.")
+    ] = None,
     limit: Annotated[
         int | None, typer.Option(min=1, help="Held-out arenas or problems that are played.")
     ] = None,
@@ -144,6 +147,7 @@ def reproduce_command(
         preset,
         **batch,
         steps=steps or of_size.steps,
+        message_tokens=message_tokens or preset.message_tokens,
         rows_at_once=min(preset.rows_at_once, batch["prompts"] * batch["group"]),
         trl={**preset.trl, **parse_settings(settings or [], GRPOConfig, OURS)},
     )

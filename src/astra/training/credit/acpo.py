@@ -23,7 +23,8 @@ from astra.training.algorithm import Credit, PolicyAccess, SampledEpisode, Score
 from astra.training.credit.attribution import CUE, Attribution, confidence
 from astra.training.credit.counterfactual import Counterfactual
 from astra.training.credit.curriculum import Curriculum, CurriculumSettings
-from astra.training.credit.factor import factorised, standardised_BK
+from astra.training.credit.factor import Beside, factorised, standardised_BK, unusual_BK
+from astra.training.credit.gigpo import numbered_states_BK
 from astra.training.credit.measure import Measured, measured
 from astra.training.credit.phases import (
     EntropyControl,
@@ -46,8 +47,10 @@ class ACPOSettings:
     """What can be chosen; each part can be switched off."""
 
     attribution: Attribution = Attribution.verified
-    alpha: float = 0.5
+    alpha: float = 0.9
     """Of the factorised advantage, |α| < 1; 0: no step-level credit."""
+    beside: Beside = Beside.state
+    """What a step's contribution is measured against."""
     segmentation: Segmentation = field(default_factory=Segmentation)
     """Of free reasoning; in arenas a step is a turn."""
     entropy: EntropyTarget = field(default_factory=EntropyTarget)
@@ -122,7 +125,7 @@ class ACPO:
         )
         advantages_B = group_advantages(self._rewards(batch, told, policy), batch.group_B)
         exists_BK = tokens_BK(batch.step_BT, batch.policy_mask_BT) > 0
-        z_BK = standardised_BK(told.contribution_BK, exists_BK)
+        z_BK = self._z(batch, told, exists_BK)
         factored = factorised(
             advantages_B, z_BK, batch.step_BT, batch.policy_mask_BT, settings.alpha
         )
@@ -173,6 +176,14 @@ class ACPO:
         self._curriculum.load_state_dict(state["curriculum"])
 
     # --- parts -------------------------------------------------------------------------------
+
+    def _z(self, batch: ScoredBatch, told: Measured, exists_BK: Tensor) -> Tensor:
+        z_BK = standardised_BK(told.contribution_BK, exists_BK)
+        if self.settings.beside is Beside.response:
+            return z_BK
+        state_BK = numbered_states_BK(batch).where(exists_BK, -1)
+        stateful_B1 = (state_BK >= 0).any(1, keepdim=True)
+        return torch.where(stateful_B1, unusual_BK(told.contribution_BK, state_BK), z_BK)
 
     def _rewards(self, batch: ScoredBatch, told: Measured, policy: PolicyAccess) -> Tensor:
         """The rewards; in the convergence phase those of successes weighted by confidence."""

@@ -1,9 +1,13 @@
 """Which prompts are sampled next: a pass rate per prompt, and the phase's preference for some.
 
 *Given*: the curriculum over the phases looks at difficulty.
-*Ours*: the pass rate p is an exponential moving average; exploration samples 0.2 ≤ p ≤ 0.8 first
+*Ours*: the pass rate p is an exponential moving average; exploration samples 0.1 ≤ p ≤ 0.8 first
 and widens as it goes; convergence prefers 0 < p ≤ 0.5. What is not preferred keeps a small weight,
 so that its pass rate does not freeze, and what was never sampled counts as preferred.
+
+A rollout passes when its reward is as good as the best that was ever seen of the prompt. Of right
+or wrong that is what a pass rate means; of graded rewards a mean would not do: a prompt that earns
+0.5 every time teaches nothing, and one that earns 0.1 in the mean may teach much.
 """
 
 from __future__ import annotations
@@ -16,6 +20,8 @@ from typing import Any
 from astra.errors import ConfigError
 from astra.training.credit.phases import Phase
 
+CLOSE = 1e-9
+"""Rewards that differ by less are equal."""
 BINS = 5
 """Of the histogram of difficulty: p in [0, 0.2), …, [0.8, 1]."""
 
@@ -27,11 +33,11 @@ class CurriculumSettings:
     smoothing: float = 0.3
     """Weight of the newest group in a pass rate, in (0, 1]."""
     easiest: float = 0.8
-    hardest: float = 0.2
+    hardest: float = 0.1
     """Exploration starts between them."""
     converging: float = 0.5
     """Convergence prefers pass rates above 0 and up to this."""
-    others: float = 0.05
+    others: float = 0.3
     """Weight of prompts that are not preferred, in (0, 1]; 1: no curriculum."""
 
     def __post_init__(self) -> None:
@@ -47,17 +53,28 @@ class Curriculum:
         self._seed = seed
         self._draws = 0
         self._rates: dict[str, float] = {}
+        self._best: dict[str, float] = {}
+        """The best reward seen of a prompt."""
 
     def observe(self, task: str, rewards: Sequence[float]) -> None:
         """Count a group of rollouts of a prompt, whether or not it is trained on."""
         if not rewards:
             return
-        passed = sum(rewards) / len(rewards)
-        before = self._rates.get(task, passed)
-        self._rates[task] = before + self._settings.smoothing * (passed - before)
+        best = max(rewards)
+        if task not in self._rates or best > self._best[task] + CLOSE:
+            # Rollouts before were all worse than this.
+            self._best[task] = best
+            self._rates[task] = self._passed(task, rewards)
+            return
+        moved = self._passed(task, rewards) - self._rates[task]
+        self._rates[task] += self._settings.smoothing * moved
+
+    def _passed(self, task: str, rewards: Sequence[float]) -> float:
+        best = self._best[task]
+        return sum(reward > best - CLOSE for reward in rewards) / len(rewards) if best > 0 else 0.0
 
     def rate(self, task: str) -> float | None:
-        """The pass rate (mean reward, in [0, 1]); None: never sampled."""
+        """The pass rate, in [0, 1]; None: never sampled."""
         return self._rates.get(task)
 
     def weight(self, task: str, phase: Phase, progress: float) -> float:
@@ -89,7 +106,8 @@ class Curriculum:
         return [count / max(len(self._rates), 1) for count in counts]
 
     def state_dict(self) -> dict[str, Any]:
-        return {"rates": dict(self._rates), "draws": self._draws}
+        return {"rates": dict(self._rates), "best": dict(self._best), "draws": self._draws}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        self._rates, self._draws = dict(state["rates"]), state["draws"]
+        self._rates, self._best = dict(state["rates"]), dict(state["best"])
+        self._draws = state["draws"]

@@ -1,20 +1,25 @@
 """The factorised advantage: outcome times the contribution of each step.
 
 *Given*: the reward is factorised into the outcome and a contribution of each step.
-*Ours*: how. Contributions are standardised over the steps of a response, z_k. A step's weight is
-w_k = 1 + α·tanh(z_k)·sign(A), divided by the mean of w over the policy's tokens of the response,
-and each token of step k gets A·w_k. So a helpful step earns more in a success and is blamed less
-in a failure, and
+*Ours*: how. Contributions are standardised, z_k, over the steps of the response or, in an arena,
+over the steps of the group that were taken from the same state. The first tells early steps from
+late ones: of the F1 an early call always earns more, and the final answer nothing. The second
+tells a step from what others did in its place.
+
+A step's weight is w_k = 1 + α·tanh(z_k)·sign(A), divided by the mean of w over the policy's tokens
+of the response, and each token of step k gets A·w_k. So a helpful step earns more in a success and
+is blamed less in a failure, and
 
 - the sum over the response's tokens is that of the plain advantage;
 - every w_k is positive, so that no token's sign is turned: before the division w_k lies within
   1 ± |α|, and so does its mean; hence after it, within [(1 - |α|) / (1 + |α|), its inverse]
   (a third to three times for α = 0.5; the bounds 1 ± α hold before the division only);
-- α = 0, equal contributions or a single step give the plain advantage, exactly.
+- α = 0, equal z_k or a single step give the plain advantage, exactly.
 """
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import NamedTuple
 
 import torch
@@ -22,8 +27,18 @@ from torch import Tensor
 
 from astra.errors import ConfigError
 from astra.training.credit.steps import spread_BT, tokens_BK
+from astra.training.rl.grpo import group_advantages
 
 EPSILON = 1e-6
+
+
+class Beside(StrEnum):
+    """What a step's contribution is standardised over."""
+
+    response = "response"
+    """The steps of the same response."""
+    state = "state"
+    """Steps of the group that were taken from the same state of the arena (GiGPO's anchors)."""
 
 
 class Factored(NamedTuple):
@@ -47,6 +62,14 @@ def standardised_BK(contribution_BK: Tensor, exists_BK: Tensor) -> Tensor:
     centred_BK = (values_BK - values_BK.sum(1, keepdim=True) / count_B1) * exists_BK
     deviation_B1 = (centred_BK.square().sum(1, keepdim=True) / count_B1).sqrt()
     return (centred_BK / (deviation_B1 + EPSILON)).to(contribution_BK.dtype)
+
+
+def unusual_BK(contribution_BK: Tensor, state_BK: Tensor) -> Tensor:
+    """z over the steps from the same state; 0 where there is one step, or a value not finite."""
+    known_BK = (state_BK >= 0) & contribution_BK.isfinite()
+    z_BK = torch.zeros_like(contribution_BK)
+    z_BK[known_BK] = group_advantages(contribution_BK[known_BK], state_BK[known_BK])
+    return z_BK
 
 
 def factorised(

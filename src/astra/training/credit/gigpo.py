@@ -86,21 +86,28 @@ def step_returns(batch: ScoredBatch, discount: float) -> tuple[Tensor, Tensor]:
 
     A step's reward is its increment of the score; without a score the last step has all of it.
     """
+    state_BK = numbered_states_BK(batch)
+    returns = [
+        discounted(_rewards(episode, episode.trajectory.turns), discount)
+        if episode.trajectory is not None
+        else []
+        for episode in batch.episodes
+    ]
+    return pad_BK(returns, step_count(batch.step_BT), batch.step_BT.device), state_BK
+
+
+def numbered_states_BK(batch: ScoredBatch) -> Tensor:
+    """Long: the number of the anchor state each step was taken from; -1: no such step, no state.
+
+    Equal states of one group share a number; those of different groups never do.
+    """
     numbers: dict[tuple[int, str], int] = {}
-    returns: list[list[float]] = []
     states: list[list[float]] = []
     for episode, group in zip(batch.episodes, batch.group_B.tolist(), strict=True):
-        if episode.trajectory is None:
-            returns.append([])
-            states.append([])
-            continue
-        names = anchor_states(episode.trajectory)
+        names = [] if episode.trajectory is None else anchor_states(episode.trajectory)
         states.append([numbers.setdefault((group, name), len(numbers)) for name in names])
-        returns.append(discounted(_rewards(episode, len(names)), discount))
-    steps = step_count(batch.step_BT)
-    device = batch.step_BT.device
-    state_BK = pad_BK(states, steps, device).nan_to_num(nan=-1.0).long()
-    return pad_BK(returns, steps, device), state_BK
+    padded_BK = pad_BK(states, step_count(batch.step_BT), batch.step_BT.device)
+    return padded_BK.nan_to_num(nan=-1.0).long()
 
 
 def _rewards(episode: SampledEpisode, turns: int) -> list[float]:

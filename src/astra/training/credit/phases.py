@@ -102,7 +102,10 @@ class EntropyTarget:
     """How the entropy of crucial steps is held up."""
 
     target: float | None = None
-    """In nats; None: that of the first batch."""
+    """In nats; None: a share of the first batch's."""
+    share: float = 0.5
+    """Of the first batch's, where no target is given: entropy may fall as a policy becomes sure of
+    what it does, but not collapse."""
     rate: float = 0.002
     """What the coefficient gains per step and nat below the target, and loses above it."""
     largest: float = 0.02
@@ -121,7 +124,7 @@ class EntropyControl:
     def update(self, entropy: float) -> float:
         """The coefficient after a batch with this mean entropy on its crucial tokens."""
         if self.target is None:
-            self.target = entropy
+            self.target = self._settings.share * entropy
         moved = self.coefficient + self._settings.rate * (self.target - entropy)
         self.coefficient = min(max(moved, 0.0), self._settings.largest)
         return self.coefficient
