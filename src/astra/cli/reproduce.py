@@ -206,7 +206,7 @@ def _seeds(text: str) -> list[int]:
 def _credit(comparison: Which, steps: int, typed: Sequence[str]) -> tuple[str, ...]:
     """Settings of all arms with ACPO: both phases come about, however short a run is."""
     if comparison == "credit":
-        return (f"switch.after={max(1, steps * 2 // 3)}", *typed)
+        return (f"switch.after={max(1, steps * 5 // 6)}", *typed)
     if typed:
         raise ConfigError(f"--credit {typed[0]!r}: only the comparison 'credit' has settings")
     return ()
