@@ -16,6 +16,7 @@ from astra.training.credit.acpo import ACPO, ACPOSettings
 from astra.training.credit.attribution import Attribution
 from astra.training.credit.counterfactual import Counterfactual
 from astra.training.credit.curriculum import CurriculumSettings
+from astra.training.credit.factor import Beside
 from astra.training.credit.gigpo import GiGPO
 from astra.training.credit.phases import EntropyTarget, Phase, Switch
 from astra.training.credit.records import CreditRow
@@ -99,6 +100,25 @@ def test_a_useless_turn_gets_less_of_a_success():
     # Turn 0 of the first two episodes finds a; turn 1 of the second finds nothing.
     assert found[0, 0] > 0 > found[1, 0]
     assert abs(found[1, 4]) > abs(found[1, 0])  # blamed more than the turn that helped
+
+
+def test_in_an_arena_a_step_is_compared_with_others_from_its_state():
+    given = batch()
+    kept: list[CreditRow] = []
+    ACPO(keep=kept.append).credit(given, CountingPolicy())
+    first = [row.steps[0].z for row in kept]  # all from the start, where nothing is known
+    assert first[0] == first[1] > first[2]
+    assert first[3] > first[0]  # found a, b and c at once
+    assert kept[2].steps[1].z == 0.0  # nobody else took a step from there
+    # Turn 1 of rows 0 and 1 began in the same state: one found b there, the other nothing.
+    assert kept[0].steps[1].z == pytest.approx(-kept[1].steps[1].z, abs=1e-5)
+    assert kept[0].steps[1].z > 0
+    kept.clear()
+    settings = ACPOSettings(beside=Beside.response)
+    ACPO(settings, keep=kept.append).credit(given, CountingPolicy())
+    # Within its own response, finding a comes first and the answer last.
+    assert [step.z > 0 for step in kept[0].steps] == [True, True, False]
+    assert sum(step.z for step in kept[0].steps) == pytest.approx(0.0, abs=1e-5)
 
 
 def test_free_reasoning_is_cut_and_attributed_by_likelihood():

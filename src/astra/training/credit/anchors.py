@@ -1,12 +1,16 @@
 """Anchor states of an arena: what an episode has found out before each of its turns.
 
-GiGPO compares steps that were taken from the same state of the environment. An arena is
+GiGPO and ACPO compare steps that were taken from the same state of the environment. An arena is
 deterministic and its tools keep no state, so that its state is exact: the set of calls made so far
 with what they returned, whatever their order. The agent's own words are not part of it.
 """
 
 from __future__ import annotations
 
+from torch import Tensor
+
+from astra.training.algorithm import ScoredBatch
+from astra.training.credit.steps import pad_BK, step_count
 from astra.types import CallRecord, Trajectory, canonical_json, content_hash
 
 
@@ -18,6 +22,20 @@ def anchor_states(trajectory: Trajectory) -> list[str]:
         states.append(content_hash(sorted(seen)))
         seen.update(_canonical(call) for call in trajectory.calls if call.turn == turn)
     return states
+
+
+def numbered_states_BK(batch: ScoredBatch) -> Tensor:
+    """Long: the number of the anchor state each step was taken from; -1: no such step, no state.
+
+    Equal states of one group share a number; those of different groups never do.
+    """
+    numbers: dict[tuple[int, str], int] = {}
+    states: list[list[float]] = []
+    for episode, group in zip(batch.episodes, batch.group_B.tolist(), strict=True):
+        names = [] if episode.trajectory is None else anchor_states(episode.trajectory)
+        states.append([numbers.setdefault((group, name), len(numbers)) for name in names])
+    padded_BK = pad_BK(states, step_count(batch.step_BT), batch.step_BT.device)
+    return padded_BK.nan_to_num(nan=-1.0).long()
 
 
 def _canonical(call: CallRecord) -> str:

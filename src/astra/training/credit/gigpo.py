@@ -17,7 +17,7 @@ from torch import Tensor
 
 from astra.errors import ConfigError
 from astra.training.algorithm import Credit, PolicyAccess, SampledEpisode, ScoredBatch
-from astra.training.credit.anchors import anchor_states
+from astra.training.credit.anchors import numbered_states_BK
 from astra.training.credit.steps import pad_BK, spread_BT, step_count
 from astra.training.rl.grpo import group_advantages
 
@@ -94,20 +94,6 @@ def step_returns(batch: ScoredBatch, discount: float) -> tuple[Tensor, Tensor]:
         for episode in batch.episodes
     ]
     return pad_BK(returns, step_count(batch.step_BT), batch.step_BT.device), state_BK
-
-
-def numbered_states_BK(batch: ScoredBatch) -> Tensor:
-    """Long: the number of the anchor state each step was taken from; -1: no such step, no state.
-
-    Equal states of one group share a number; those of different groups never do.
-    """
-    numbers: dict[tuple[int, str], int] = {}
-    states: list[list[float]] = []
-    for episode, group in zip(batch.episodes, batch.group_B.tolist(), strict=True):
-        names = [] if episode.trajectory is None else anchor_states(episode.trajectory)
-        states.append([numbers.setdefault((group, name), len(numbers)) for name in names])
-    padded_BK = pad_BK(states, step_count(batch.step_BT), batch.step_BT.device)
-    return padded_BK.nan_to_num(nan=-1.0).long()
 
 
 def _rewards(episode: SampledEpisode, turns: int) -> list[float]:
