@@ -90,6 +90,27 @@ async def test_greedy_tokens_are_those_of_generate_without_a_cache(
             assert sampled == wanted[0, len(before) :].tolist()
 
 
+async def test_one_long_result_does_not_make_all_others_as_long(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    padded: list[int] = []
+    forward = TransformersEngine._forward  # pyright: ignore[reportPrivateUsage]
+
+    def watched(self: Any, episodes: Any, *, fresh: bool) -> Any:
+        new = [len(episode.ids) - episode.cached for episode in episodes]
+        padded.append(max(new) * len(new) - sum(new))
+        return forward(self, episodes, fresh=fresh)
+
+    monkeypatch.setattr(TransformersEngine, "_forward", watched)
+    sampled: list[list[EngineEpisode]] = []
+    for padding in (12, 10_000):
+        padded.clear()
+        engine = TransformersEngine(given.model(), CHAT, padding=padding)
+        sampled.append(await talk_all(engine, Sampling(temperature=0, max_tokens=9)))
+        assert (max(padded) <= 12) == (padding == 12)
+    assert [e.ids for e in sampled[0]] == [e.ids for e in sampled[1]]
+
+
 def whole_pass(model: Any, episode: EngineEpisode, temperature: float) -> torch.Tensor:
     told = episode.recorded()
     ids = torch.tensor([[*told.prompt_ids, *told.completion_ids]])

@@ -179,6 +179,17 @@ def test_convergence_has_kl_and_weighs_confident_successes():
     assert first - last > before[0, 0] - before[3, 0]
 
 
+def test_confidence_makes_no_difference_where_all_succeed():
+    given = scored([played([["a"], ["b"], []]), played([["a", "b"], []])])
+    given = dataclasses.replace(
+        given, episodes=[dataclasses.replace(e, answer="C") for e in given.episodes]
+    )
+    assert given.rewards_B.unique().numel() == 1
+    settings = ACPOSettings(switch=Switch(after=0), gamma=0.5)
+    credit = ACPO(settings).credit(given, CountingPolicy(0.05))
+    assert not credit.advantages_BT.any()
+
+
 def test_figures():
     algorithm = ACPO(replay=REPLAY)
     algorithm.observe("arena", [0.8, 0.8, 0.8, 0.4])

@@ -8,6 +8,7 @@ import torch
 from transformers import Qwen3Config, Qwen3ForCausalLM
 
 from astra.training.rl.shared import shared_logprobs
+from astra.training.rl.trainer import _still  # pyright: ignore[reportPrivateUsage]
 
 
 def model() -> Any:
@@ -81,3 +82,33 @@ def test_a_completion_sees_no_other_of_its_group() -> None:
     after, _ = shared_logprobs(net, ids, mask, width, temperature=1.0)
     torch.testing.assert_close(after[1], before[1])
     assert not torch.allclose(after[0], before[0])
+
+
+def test_groups_that_stand_still_keep_their_numbers_and_need_no_gradient() -> None:
+    net = model()
+    ids, mask, width = rows(SIZES)
+    still_B = torch.tensor([False, True, True, True, True, True, False])  # rows 3 to 5: all of two
+    whole = shared_logprobs(net, ids, mask, width, temperature=0.7)
+    found = shared_logprobs(net, ids, mask, width, temperature=0.7, still_B=still_B)
+    for ours, theirs in zip(found, whole, strict=True):
+        assert torch.equal(ours, theirs)
+    gradients: list[Any] = []
+    for logprobs, _ in (found, whole):
+        net.zero_grad()
+        (logprobs * ~still_B[:, None]).sum().backward()
+        gradients.append([p.grad.clone() for p in net.parameters()])
+    for ours, theirs in zip(*gradients, strict=True):
+        assert torch.equal(ours, theirs)
+    net.zero_grad()
+    shared_logprobs(net, ids, mask, width, temperature=0.7, still_B=still_B)[0][
+        3:6
+    ].sum().backward()
+    assert all(not p.grad.any() for p in net.parameters())
+
+
+def test_rows_without_advantages_stand_still_unless_all_do() -> None:
+    advantages_BT = torch.tensor([[0.0, 0.0], [0.0, -0.5], [0.0, 0.0]])
+    still_B = _still(advantages_BT)
+    assert still_B is not None
+    assert still_B.tolist() == [True, False, True]
+    assert _still(advantages_BT[:1]) is None

@@ -32,7 +32,8 @@ class TransformersEngine(BatchingEngine):
     """Runs a causal language model of transformers with full attention in every layer.
 
     `context`: most tokens of a conversation; None: what the model was made for. `prefill_tokens`:
-    most new tokens, padding included, of one forward pass. Raises ConfigError for models whose
+    most new tokens, padding included, of one forward pass; `padding`: most that are padding, so
+    that one long tool result does not make all others as long. Raises ConfigError for models whose
     layers don't all attend to everything before them: their caches can't be kept this way.
     """
 
@@ -46,6 +47,7 @@ class TransformersEngine(BatchingEngine):
         lockstep: bool = True,
         top_k: int | None = None,
         prefill_tokens: int = 16_384,
+        padding: int = 256,
     ) -> None:
         _require_full_attention(model)
         longest = int(model.config.get_text_config().max_position_embeddings)
@@ -53,6 +55,7 @@ class TransformersEngine(BatchingEngine):
         self.model = model
         self._top_k = top_k
         self._prefill_tokens = prefill_tokens
+        self._padding = padding
         self._stops = frozenset(chat.stop_ids)
         self._cache = SlotCache()
         self._kept: list[EngineEpisode] = []
@@ -114,9 +117,8 @@ class TransformersEngine(BatchingEngine):
         groups: dict[tuple[int, ...], list[EngineEpisode]] = {}
         for episode in episodes:
             groups.setdefault(tuple(episode.ids), []).append(episode)
-        # Sorted by length for the sake of little padding.
-        by_leader = {g[0].slot: g for g in sorted(groups.values(), key=lambda g: len(g[0].ids))}
-        for chunk in self._chunks([group[0] for group in by_leader.values()]):
+        by_leader = {group[0].slot: group for group in groups.values()}
+        for chunk in self._chunks([group[0] for group in groups.values()]):
             for leader, logits_V in zip(chunk, self._forward(chunk, fresh=True), strict=True):
                 group = by_leader[leader.slot]
                 for follower in group[1:]:
@@ -148,15 +150,17 @@ class TransformersEngine(BatchingEngine):
         active.sort(key=lambda episode: episode.slot)
 
     def _chunks(self, episodes: Sequence[EngineEpisode]) -> Iterator[list[EngineEpisode]]:
-        """Consecutive episodes that fit into one forward pass when padded."""
+        """Episodes by the number of their new tokens, in forward passes of little padding."""
         chunk: list[EngineEpisode] = []
-        width = 0
-        for episode in episodes:
-            width = max(width, len(episode.ids) - episode.cached)
-            if chunk and width * (len(chunk) + 1) > self._prefill_tokens:
+        new = 0
+        for episode in sorted(episodes, key=_new):
+            width = _new(episode)
+            padded = width * (len(chunk) + 1)
+            if chunk and (padded > self._prefill_tokens or padded - new - width > self._padding):
                 yield chunk
-                chunk, width = [], len(episode.ids) - episode.cached
+                chunk, new = [], 0
             chunk.append(episode)
+            new += width
         if chunk:
             yield chunk
 
@@ -237,6 +241,11 @@ class TransformersEngine(BatchingEngine):
             else:
                 going.append(episode)
         active[:] = going
+
+
+def _new(episode: EngineEpisode) -> int:
+    """Tokens that are not in the cache."""
+    return len(episode.ids) - episode.cached
 
 
 def _mask(positions_BQ: Tensor, span: int) -> Tensor:

@@ -25,6 +25,7 @@ from astra.training.credit.attribution import CUE, Attribution, confidence
 from astra.training.credit.counterfactual import Counterfactual
 from astra.training.credit.curriculum import Curriculum, CurriculumSettings
 from astra.training.credit.factor import Beside, factorised, standardised_BK, unusual_BK
+from astra.training.credit.groups import group_mean_B
 from astra.training.credit.measure import Measured, measured
 from astra.training.credit.phases import (
     EntropyControl,
@@ -192,12 +193,17 @@ class ACPO:
         confidence_B = told.confidence_B
         if confidence_B is None:
             confidence_B = confidence(batch, policy, self.settings.cue)
-        return batch.rewards_B * confidence_weights_B(
+        weights_B = confidence_weights_B(
             confidence_B.to(batch.rewards_B),
             batch.rewards_B > self.settings.success,
             batch.group_B,
             self.settings.gamma,
         )
+        # Of rewards that are all equal nothing is left but the weights, which dividing by their
+        # deviation would blow up to the size of a success against a failure.
+        apart_B = group_advantages(batch.rewards_B, batch.group_B, scale=False).abs()
+        differ_B = group_mean_B(apart_B, batch.group_B) > 0
+        return torch.where(differ_B, batch.rewards_B * weights_B, batch.rewards_B)
 
     def _bonus(self, given: Assigned) -> Tensor | None:
         """The coefficient of the entropy of crucial tokens; None in the convergence phase."""

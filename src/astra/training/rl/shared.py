@@ -32,12 +32,19 @@ class _Packed:
 
 
 def shared_logprobs(
-    model: Any, ids_BT: Tensor, mask_BT: Tensor, width: int, *, temperature: float
+    model: Any,
+    ids_BT: Tensor,
+    mask_BT: Tensor,
+    width: int,
+    *,
+    temperature: float,
+    still_B: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Log-probabilities and entropies_BW of the last `width` tokens; 0 where the mask is 0.
 
     `ids_BT`: prompts padded left, then completions padded right, W wide. Neighbouring rows with the
-    same prompt are a group. The gradient flows through both.
+    same prompt are a group. The gradient flows through both, but not for groups all of whose rows
+    are `still_B`: whose gradient is known to be 0 and is not worked out.
     """
     logprobs = torch.zeros(len(ids_BT), width, device=ids_BT.device)
     entropies = torch.zeros_like(logprobs)
@@ -45,7 +52,9 @@ def shared_logprobs(
     for group in _groups(ids_BT, mask_BT, width):
         found = torch.zeros_like(completions_BW)
         found[group.rows] = completions_BW[group.rows]
-        logp_N, entropy_N = _of_group(model, group, temperature)
+        still = still_B is not None and bool(still_B[group.rows].all())
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not still):
+            logp_N, entropy_N = _of_group(model, group, temperature)
         logprobs = logprobs.masked_scatter(found, logp_N)
         entropies = entropies.masked_scatter(found, entropy_N)
     return logprobs, entropies

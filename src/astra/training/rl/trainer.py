@@ -99,6 +99,7 @@ class ArenaTrainer(GRPOTrainer):
         self._player: GroupPlayer | None = None
         self._engine: Engine | None = None
         self._last: tuple[Tensor, Tensor] | None = None
+        self._still_B: Tensor | None = None
         self._share_prompts = share_prompts
         self._scale_lr = scale_lr
         if scale_lr:
@@ -226,7 +227,12 @@ class ArenaTrainer(GRPOTrainer):
         if self._share_prompts:
             with self.accelerator.autocast():
                 found = shared_logprobs(
-                    model, input_ids, attention_mask, width, temperature=self.temperature
+                    model,
+                    input_ids,
+                    attention_mask,
+                    width,
+                    temperature=self.temperature,
+                    still_B=self._still_B,
                 )
             self._last = found
             return *found, None
@@ -238,8 +244,11 @@ class ArenaTrainer(GRPOTrainer):
 
     def _compute_loss(self, model: Any, inputs: dict[str, Tensor]) -> Tensor:
         """TRL's loss, and the terms that it does not have."""
-        loss = super()._compute_loss(model, inputs)
         bonus_BT, reference_BT = inputs.get("entropy_bonus"), inputs.get("reference_logps")
+        if not self.beta and bonus_BT is None and reference_BT is None:
+            self._still_B = _still(inputs["advantages"])
+        loss = super()._compute_loss(model, inputs)
+        self._still_B = None
         if self._last is None or (bonus_BT is None and reference_BT is None):
             return loss
         logprobs_BT, entropies_BT = self._last
@@ -316,6 +325,12 @@ class ArenaTrainer(GRPOTrainer):
         self.prompts.load_state_dict(state["prompts"])
         self.algorithm.load_state_dict(state["algorithm"])
         self.reference.load(Path(checkpoint))
+
+
+def _still(advantages_BT: Tensor) -> Tensor | None:
+    """The rows without any advantage, which the policy term does not move; None: all would be."""
+    still_B = (advantages_BT == 0).flatten(1).all(1)
+    return None if bool(still_B.all()) else still_B
 
 
 def _last_norm(model: Any) -> Tensor:
