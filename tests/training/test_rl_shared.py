@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 import torch
 from transformers import Qwen3Config, Qwen3ForCausalLM
 
@@ -57,8 +58,13 @@ def apart(net: Any, ids: Any, mask: Any, width: int, temperature: float) -> tupl
 SIZES = [(0, 7, 5), (0, 7, 9), (0, 7, 1), (1, 4, 6), (2, 7, 3), (2, 7, 3), (0, 7, 2)]
 
 
-def test_numbers_and_gradients_are_those_of_rows_apart() -> None:
+@pytest.mark.parametrize("kind", ["sdpa", "eager", "sdpa, checkpointed"])
+def test_numbers_and_gradients_are_those_of_rows_apart(kind: str) -> None:
     net = model()
+    net.set_attn_implementation(kind.split(",")[0])
+    if "checkpointed" in kind:
+        net.train()
+        net.activation_checkpointing_enable()
     ids, mask, width = rows(SIZES)
     found = shared_logprobs(net, ids, mask, width, temperature=0.7)
     wanted = apart(net, ids, mask, width, 0.7)
@@ -72,6 +78,21 @@ def test_numbers_and_gradients_are_those_of_rows_apart() -> None:
         gradients.append([p.grad.clone() for p in net.parameters()])
     for ours, theirs in zip(*gradients, strict=True):
         torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=1e-3)
+
+
+def test_hidden_pairs_are_not_worked_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    pairs: list[int] = []
+    attention = torch.nn.functional.scaled_dot_product_attention
+
+    def counted(query: Any, key: Any, *rest: Any, **more: Any) -> Any:
+        pairs.append(query.shape[2] * key.shape[2])
+        return attention(query, key, *rest, **more)
+
+    monkeypatch.setattr(torch.nn.functional, "scaled_dot_product_attention", counted)
+    net = model()
+    shared_logprobs(net, *rows([(0, 7, 5), (0, 7, 9)]), temperature=1.0)
+    assert sum(pairs) == 2 * (7 * 7 + 5 * 12 + 9 * 16)  # two layers; under a mask 21 * 21 each
+    assert net.config._attn_implementation == "sdpa"  # as it was
 
 
 def test_a_completion_sees_no_other_of_its_group() -> None:

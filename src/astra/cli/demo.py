@@ -36,7 +36,7 @@ class Size:
     arenas: int = 3600
     renamed: int = 4
     """Copies of each gold episode with other names, so that the model learns to copy."""
-    steps: int = 100
+    steps: int = 80
     """Of RL."""
     held_out: int = 800
     """Most test arenas that are played."""
@@ -150,6 +150,7 @@ class _Demo:
                 *(f"evaluation of {name}", "evaluate", "arenas", arenas, "--model", models[name]),
                 *("--split", "test", "--limit", self._size.held_out, "--distractors", "banded"),
                 *("--samples", self._size.samples, "--turns", 6, "--max-tokens", 48),
+                *("--concurrency", 128),
                 *("--seed", self._seed, "--sandbox", self._sandbox, "--out", kept, "--json"),
                 *self._against(name, models),
                 captured=True,

@@ -3,7 +3,7 @@
 The rollouts of a group begin with the same tokens. TRL feeds each rollout whole and pads all to the
 longest; here a group is one sequence, its prompt and then all its completions, whose tokens attend
 to the prompt and to their own completion. The numbers are those of separate rows up to rounding. A
-group's attention matrix is kept whole, so this is for sequences of some thousand tokens.
+group's mask is kept whole, so this is for sequences of some thousand tokens.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from astra.training.rl.attention import packing
+
 
 @dataclass(frozen=True, slots=True)
 class _Packed:
@@ -23,6 +25,8 @@ class _Packed:
     rows: slice
     ids_S: Tensor
     positions_S: Tensor
+    lengths: list[int]
+    """Tokens of the prompt and of each completion that has any."""
     row_S: Tensor
     """Which rollout of the group a token belongs to; -1: the prompt."""
     asked_N: Tensor
@@ -64,13 +68,14 @@ def _of_group(model: Any, group: _Packed, temperature: float) -> tuple[Tensor, T
     same_SS = group.row_S[:, None] == group.row_S[None, :]
     prompt_S = group.row_S == -1
     seen_SS = (same_SS | prompt_S[None, :]).tril()
-    logits_1NV = model(
-        input_ids=group.ids_S[None],
-        position_ids=group.positions_S[None],
-        attention_mask=seen_SS[None, None],
-        logits_to_keep=group.asked_N,
-        use_cache=False,
-    ).logits
+    with packing(model, group.lengths, seen_SS) as more:
+        logits_1NV = model(
+            input_ids=group.ids_S[None],
+            position_ids=group.positions_S[None],
+            logits_to_keep=group.asked_N,
+            use_cache=False,
+            **more,
+        ).logits
     logp_NV = (logits_1NV[0].float() / temperature).log_softmax(-1)
     entropy_N = -(logp_NV.exp() * logp_NV).sum(-1)
     return logp_NV.gather(1, group.target_N[:, None])[:, 0], entropy_N
@@ -111,6 +116,7 @@ def _packed(
         positions_S=torch.cat([torch.arange(len(prompt)), *(len(prompt) + p for p in own)]).to(
             device
         ),
+        lengths=[len(prompt), *(n for n in lengths.tolist() if n)],
         row_S=torch.cat(
             [torch.full((len(prompt),), -1), torch.arange(len(pieces)).repeat_interleave(lengths)]
         ).to(device),
