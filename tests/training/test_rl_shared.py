@@ -93,6 +93,9 @@ def test_hidden_pairs_are_not_worked_out(monkeypatch: pytest.MonkeyPatch) -> Non
     shared_logprobs(net, *rows([(0, 7, 5), (0, 7, 9)]), temperature=1.0)
     assert sum(pairs) == 2 * (7 * 7 + 5 * 12 + 9 * 16)  # two layers; under a mask 21 * 21 each
     assert net.config._attn_implementation == "sdpa"  # as it was
+    pairs.clear()
+    shared_logprobs(net, *rows([(0, 7, 5), (1, 4, 6), (0, 7, 9)]), temperature=1.0)
+    assert sum(pairs) == 2 * (7 * 7 + 5 * 12 + 9 * 16 + 4 * 4 + 6 * 10)  # not neighbours
 
 
 def test_a_completion_sees_no_other_of_its_group() -> None:

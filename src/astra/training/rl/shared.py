@@ -22,7 +22,8 @@ from astra.training.rl.attention import packing
 class _Packed:
     """A group as one sequence of S tokens."""
 
-    rows: slice
+    rows: list[int]
+    """Ascending."""
     ids_S: Tensor
     positions_S: Tensor
     lengths: list[int]
@@ -46,8 +47,8 @@ def shared_logprobs(
 ) -> tuple[Tensor, Tensor]:
     """Log-probabilities and entropies_BW of the last `width` tokens; 0 where the mask is 0.
 
-    `ids_BT`: prompts padded left, then completions padded right, W wide. Neighbouring rows with the
-    same prompt are a group. The gradient flows through both, but not for groups all of whose rows
+    `ids_BT`: prompts padded left, then completions padded right, W wide. Rows with the same prompt
+    are a group. The gradient flows through both, but not for groups all of whose rows
     are `still_B`: whose gradient is known to be 0 and is not worked out.
     """
     logprobs = torch.zeros(len(ids_BT), width, device=ids_BT.device)
@@ -82,12 +83,12 @@ def _of_group(model: Any, group: _Packed, temperature: float) -> tuple[Tensor, T
 
 
 def _groups(ids_BT: Tensor, mask_BT: Tensor, width: int) -> Iterator[_Packed]:
-    prompts = [tuple(row[mask.bool()].tolist()) for row, mask in _prompts(ids_BT, mask_BT, width)]
-    begin = 0
-    for end in range(1, len(prompts) + 1):
-        if end == len(prompts) or prompts[end] != prompts[begin]:
-            yield _packed(prompts[begin], ids_BT, mask_BT, slice(begin, end), width)
-            begin = end
+    # Wherever they stand: TRL shuffles the rows of a batch.
+    rows_of: dict[tuple[int, ...], list[int]] = {}
+    for row, (ids, mask) in enumerate(_prompts(ids_BT, mask_BT, width)):
+        rows_of.setdefault(tuple(ids[mask.bool()].tolist()), []).append(row)
+    for prompt, rows in rows_of.items():
+        yield _packed(prompt, ids_BT, mask_BT, rows, width)
 
 
 def _prompts(ids_BT: Tensor, mask_BT: Tensor, width: int) -> Iterator[tuple[Tensor, Tensor]]:
@@ -95,7 +96,7 @@ def _prompts(ids_BT: Tensor, mask_BT: Tensor, width: int) -> Iterator[tuple[Tens
 
 
 def _packed(
-    prompt: tuple[int, ...], ids_BT: Tensor, mask_BT: Tensor, rows: slice, width: int
+    prompt: tuple[int, ...], ids_BT: Tensor, mask_BT: Tensor, rows: list[int], width: int
 ) -> _Packed:
     pieces = [
         ids[mask.bool()]
