@@ -19,6 +19,7 @@ from astra.types import content_hash
 
 MOST_STEPS = 8
 LARGEST = 999
+"""Of a problem's numbers, but for sums of persons' numbers, unless another is given."""
 SMALLEST_LARGEST = 4
 """The least that `largest` may be: with smaller numbers some steps leave no way on."""
 _TEST = 10
