@@ -4,13 +4,27 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from astra.errors import ModelUnavailable, StoreError
+from astra.errors import ModelUnavailable, StageError, StoreError
 from astra.training.reproduce.summary import bootstrap, markdown, summarise, write_summary
-from astra.training.reproduce.trials import OUTCOME, Arm, Measured, Point, broken, run_trials
+from astra.training.reproduce.trials import (
+    OUTCOME,
+    Arm,
+    Measured,
+    Point,
+    SideBySide,
+    broken,
+    run_trials,
+)
 
 ARMS = (Arm("grpo"), Arm("acpo", {"alpha": 0.5}))
 
@@ -68,6 +82,81 @@ def test_other_options_are_another_trial(tmp_path: Path):
     (tmp_path / "grpo" / "seed-0" / OUTCOME).write_text("{}")
     with pytest.raises(StoreError, match="no outcome"):
         run_trials(ARMS, [0], tmp_path, Trials())
+
+
+class Apart:
+    """A trial that can be sent to a process of its own, and leaves marks of when it ran."""
+
+    def __call__(self, arm: Arm, seed: int, place: Path) -> Measured:
+        if arm.name == "broken":
+            raise ModelUnavailable("gone")
+        if arm.name == "killed":
+            os.kill(os.getpid(), signal.SIGKILL)
+        (place / "pid").write_text(str(os.getpid()))
+        if arm.name == "acpo":
+            assert (place.parent.parent / "grpo" / place.name / OUTCOME).exists()
+        if arm.name == "meets":
+            # Ends only when the trial of the other seed has begun.
+            other = place.parent / f"seed-{1 - seed}" / "pid"
+            deadline = time.monotonic() + 60
+            while not other.exists():
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
+        if arm.name == "sleeps":
+            time.sleep(600)
+        return Measured(points=(), final={"f1": float(seed)})
+
+
+def test_side_by_side_each_in_a_process_of_its_own(tmp_path: Path):
+    said: list[str] = []
+    arms = [Arm("grpo"), Arm("acpo"), Arm("broken")]
+    side = SideBySide(2, first="grpo")
+    found = run_trials(arms, [0, 1], tmp_path, Apart(), said.append, side=side)
+    assert [(o.arm, o.seed) for o in found] == [("grpo", 0), ("acpo", 0), ("grpo", 1), ("acpo", 1)]
+    pids = {path.read_text() for path in tmp_path.glob("*/*/pid")}
+    assert len(pids) == 4
+    assert str(os.getpid()) not in pids
+    assert said.count("broken, seed 0 broke: gone") == 1
+    assert len(list(broken(arms, [0, 1], tmp_path))) == 2
+
+
+def test_side_by_side_is_at_once(tmp_path: Path):
+    found = run_trials([Arm("meets")], [0, 1], tmp_path, Apart(), side=SideBySide(2))
+    assert [outcome.seed for outcome in found] == [0, 1]
+
+
+def test_side_by_side_says_whose_process_ended(tmp_path: Path):
+    with pytest.raises(StageError, match=r"killed, seed 0: its process ended with status -9"):
+        run_trials([Arm("killed"), Arm("sleeps")], [0], tmp_path, Apart(), side=SideBySide(2))
+    assert not list(tmp_path.glob("*/*/outcome.json"))
+
+
+def test_trials_end_when_the_command_is_killed(tmp_path: Path):
+    code = (
+        "from pathlib import Path\n"
+        "from tests.training.test_reproduce import Apart, Arm, SideBySide, run_trials\n"
+        "if __name__ == '__main__':\n"
+        f"    place = Path({str(tmp_path)!r})\n"
+        "    run_trials([Arm('sleeps')], [0], place, Apart(), side=SideBySide(2))\n"
+    )
+    script = tmp_path / "script.py"
+    script.write_text(code)
+    root = Path(__file__).parents[2]
+    environment = os.environ | {"PYTHONPATH": str(root)}
+    with subprocess.Popen([sys.executable, str(script)], env=environment) as command:
+        pid = tmp_path / "sleeps" / "seed-0" / "pid"
+        try:
+            _until(lambda: pid.exists() and bool(pid.read_text()))
+        finally:
+            command.kill()
+    _until(lambda: not Path("/proc", pid.read_text()).exists())
+
+
+def _until(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 def test_intervals_by_hand():

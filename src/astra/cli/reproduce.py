@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import os
 import time
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -111,6 +113,9 @@ def reproduce_command(
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="An option of TRL's GRPOConfig."),
     ] = None,
+    workers: Annotated[
+        int, typer.Option(min=1, help="Trials at once; the cores are shared among them.")
+    ] = 1,
     sandbox: SandboxLevel = "auto",
     as_json: AsJson = False,
 ) -> None:
@@ -134,7 +139,7 @@ def reproduce_command(
     from astra.training.presets import parse_settings
     from astra.training.reproduce.comparisons import COMPARISONS, of_problems
     from astra.training.reproduce.rl_trial import RlTrial
-    from astra.training.reproduce.trials import broken, run_trials
+    from astra.training.reproduce.trials import SideBySide, broken, run_trials
     from astra.training.rl.presets import OURS, PRESETS
     from astra.training.rl.run import RlJob
 
@@ -172,7 +177,9 @@ def reproduce_command(
     ]
     drawn = _seeds(seeds)
     told = _told(len(chosen) * len(drawn))
-    outcomes = run_trials(chosen, drawn, out_path, trial, told, trial.tidy)
+    first = compared.baseline if compared.equal_tokens else None
+    side = SideBySide(workers, partial(_share_cores, workers), first) if workers > 1 else None
+    outcomes = run_trials(chosen, drawn, out_path, trial, told, trial.tidy, side)
     failed = list(broken(chosen, drawn, out_path))
     _tell(compared, outcomes, out_path, failed, as_json=as_json)
     if failed:
@@ -269,6 +276,13 @@ class _PlayArenas:
                 return found
 
         return asyncio.run(main())
+
+
+def _share_cores(workers: int) -> None:
+    """In the process of a trial: its threads for sums on the CPU."""
+    import torch
+
+    torch.set_num_threads(max(1, len(os.sched_getaffinity(0)) // workers))
 
 
 # --- telling ---------------------------------------------------------------------------------

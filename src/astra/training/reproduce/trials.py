@@ -2,21 +2,27 @@
 
 A trial is any function that trains and measures in a folder of its own; it resumes by itself. One
 that breaks is recorded with its reason and tried again by the next run of the same command; it
-never counts as a result.
+never counts as a result. Trials may run side by side, each in a process of its own.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import signal
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from multiprocessing import get_context, parent_process
+from multiprocessing.connection import wait
+from multiprocessing.context import SpawnProcess
 from pathlib import Path
+from typing import cast
 
 from pydantic import ValidationError
 
-from astra.errors import AstraError, StoreError
+from astra.errors import AstraError, StageError, StoreError
 from astra.types import Json, Record, content_hash
 
 OUTCOME = "outcome.json"
@@ -82,48 +88,130 @@ def run_trials(
     trial: Trial,
     told: Callable[[str], None] = lambda _: None,
     tidy: Callable[[Path], None] = lambda _: None,
+    side: SideBySide | None = None,
 ) -> list[Outcome]:
     """The outcomes there are, by seed and then by arm; all of a seed's arms run before the next.
 
     So that a run that is stopped has whole pairs. `told`: is handed a line per trial. `tidy`: is
-    handed the folder of a trial once its outcome is on record.
+    handed the folder of a trial once its outcome is on record. Raises StoreError for an outcome of
+    other options, StageError when the process of a trial ended without a word.
     """
+    jobs = [_Job(arm, seed, folder / arm.name / f"seed-{seed}") for seed in seeds for arm in arms]
+    open_ones = [job for job in jobs if _done(job.place, job.arm) is None]
+    if side is None:
+        for job in open_ones:
+            told(f"{job}")
+            _attempt(job, trial)
+            _tell_broken(job, told)
+    else:
+        side.run(open_ones, trial, told)
     found: list[Outcome] = []
-    for seed in seeds:
-        for arm in arms:
-            place = folder / arm.name / f"seed-{seed}"
-            outcome = _done(place, arm)
-            if outcome is None:
-                told(f"{arm.name}, seed {seed}")
-                outcome = _attempt(arm, seed, place, trial, told)
-            if outcome is not None:
-                tidy(place)
-                found.append(outcome)
+    for job in jobs:
+        outcome = _done(job.place, job.arm)
+        if outcome is not None:
+            tidy(job.place)
+            found.append(outcome)
     return found
 
 
-def _attempt(
-    arm: Arm, seed: int, place: Path, trial: Trial, told: Callable[[str], None]
-) -> Outcome | None:
-    place.mkdir(parents=True, exist_ok=True)
+@dataclass(frozen=True, slots=True)
+class _Job:
+    arm: Arm
+    seed: int
+    place: Path
+
+    def __str__(self) -> str:
+        return f"{self.arm.name}, seed {self.seed}"
+
+
+def _attempt(job: _Job, trial: Trial) -> None:
+    """Leaves an outcome, or the reason why there is none."""
+    job.place.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
     try:
-        measured = trial(arm, seed, place)
+        measured = trial(job.arm, job.seed, job.place)
     except AstraError as error:
-        _write(place / BROKEN, {"type": type(error).__name__, "message": str(error)})
-        told(f"{arm.name}, seed {seed} broke: {error}")
-        return None
+        _write(job.place / BROKEN, {"type": type(error).__name__, "message": str(error)})
+        return
     outcome = Outcome(
-        arm=arm.name,
-        seed=seed,
-        options=arm.hash,
+        arm=job.arm.name,
+        seed=job.seed,
+        options=job.arm.hash,
         points=measured.points,
         final=measured.final,
         seconds=round(time.monotonic() - started, 3),
     )
-    _write(place / OUTCOME, outcome.model_dump(mode="json"))
-    (place / BROKEN).unlink(missing_ok=True)
-    return outcome
+    _write(job.place / OUTCOME, outcome.model_dump(mode="json"))
+    (job.place / BROKEN).unlink(missing_ok=True)
+
+
+def _tell_broken(job: _Job, told: Callable[[str], None]) -> None:
+    path = job.place / BROKEN
+    if path.exists():
+        told(f"{job} broke: {json.loads(path.read_text('utf-8'))['message']}")
+
+
+@dataclass(frozen=True, slots=True)
+class SideBySide:
+    """Trials at once, each in a process of its own: several with a core each beat one with all."""
+
+    workers: int
+    begin: Callable[[], None] | None = None
+    """Is called first in each process, which is sent it and the trial (both have to pickle)."""
+    first: str | None = None
+    """The arm without whose outcome no other arm of its seed can start."""
+
+    def run(self, jobs: Sequence[_Job], trial: Trial, told: Callable[[str], None]) -> None:
+        """Run the jobs in their order, as far as they don't wait for one. Raises StageError."""
+        waiting, running = list(jobs), dict[int, tuple[SpawnProcess, _Job]]()
+        context = get_context("spawn")
+        try:
+            while waiting or running:
+                while len(running) < self.workers and (job := self._next(waiting, running)):
+                    waiting.remove(job)
+                    told(f"{job}")
+                    process = context.Process(target=_apart, args=(self.begin, job, trial))
+                    process.start()
+                    running[process.sentinel] = process, job
+                for sentinel in cast("list[int]", wait(list(running))):
+                    process, job = running.pop(sentinel)
+                    process.join()
+                    if process.exitcode:
+                        raise StageError(
+                            f"{job}: its process ended with status {process.exitcode}; what it "
+                            "said stands above, and the same command goes on where it was"
+                        )
+                    _tell_broken(job, told)
+        finally:
+            for process, _ in running.values():
+                process.terminate()
+                process.join()
+
+    def _next(
+        self, waiting: Sequence[_Job], running: Mapping[int, tuple[SpawnProcess, _Job]]
+    ) -> _Job | None:
+        unfinished = {(job.arm.name, job.seed) for job in waiting}
+        unfinished |= {(job.arm.name, job.seed) for _, job in running.values()}
+        for job in waiting:
+            if job.arm.name == self.first or (self.first, job.seed) not in unfinished:
+                return job
+        return None
+
+
+def _apart(begin: Callable[[], None] | None, job: _Job, trial: Trial) -> None:
+    """The process of a trial. It ends with the command, also when that is killed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all; the command ends us
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    if begin is not None:
+        begin()
+    _attempt(job, trial)
+
+
+def _end_with_parent() -> None:
+    parent = parent_process()
+    assert parent is not None
+    wait([parent.sentinel])
+    os._exit(1)
 
 
 def _done(place: Path, arm: Arm) -> Outcome | None:
