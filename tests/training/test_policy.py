@@ -110,19 +110,45 @@ def test_probabilities_sum_to_one(model: Qwen3ForCausalLM):
     assert math.fsum(math.exp(told[0]) for told in found[0]) == pytest.approx(1.0, abs=1e-5)
 
 
+@pytest.mark.parametrize("attention", ["sdpa", "eager"])
+@pytest.mark.parametrize("tokens", [14, 8192])
+def test_sequences_with_one_prompt_share_it(attention: str, tokens: int):
+    model = nano(attention)
+    policy = ModelPolicy(model, Characters(), tokens=tokens)
+    group = [
+        (SEQUENCE, [Branch(3, (5, 6)), Branch(7, (5, 6)), Branch(10, (5, 6))]),
+        ([*SEQUENCE[:3], 40, 41], [Branch(3, (7,)), Branch(5, (8, 9, 9))]),
+        ([1, *SEQUENCE[1:]], [Branch(3, (5, 6)), Branch(4, ())]),
+        (SEQUENCE[:3], [Branch(3, (5, 6))]),
+    ]
+    sizes: list[int] = []
+    handle = model.register_forward_pre_hook(
+        lambda _module, _given, named: sizes.append(named["input_ids"].numel()), with_kwargs=True
+    )
+    found = policy.branches(group)
+    handle.remove()
+    for (sequence, branches), told in zip(group, found, strict=True):
+        for (cut, ids), values in zip(branches, told, strict=True):
+            alone = by_hand(model, [*sequence[:cut], *ids], cut)
+            assert values == pytest.approx(alone, abs=1e-5)
+    # Three of them begin alike: their first three tokens are worked through once a pass.
+    assert sum(sizes) == (3 + 13 + 6 + 2 if tokens > 14 else 3 + 13 + 3 + 6 + 2) + 12
+
+
 def test_the_tree_hides_branches_from_each_other():
-    ids_BL, positions_BL, seen_BLL = tree([([1, 2, 3], [Branch(2, (8, 9)), Branch(3, (7,))])])
-    assert ids_BL.tolist() == [[1, 2, 3, 8, 9, 7]]
-    assert positions_BL.tolist() == [[0, 1, 2, 2, 3, 3]]
-    assert seen_BLL.int().tolist() == [
-        [
-            [1, 0, 0, 0, 0, 0],
-            [1, 1, 0, 0, 0, 0],
-            [1, 1, 1, 0, 0, 0],
-            [1, 1, 0, 1, 0, 0],
-            [1, 1, 0, 1, 1, 0],
-            [1, 1, 1, 0, 0, 1],
-        ]
+    told = tree([([1, 2, 3], [Branch(2, (8, 9)), Branch(3, (7,))]), ([1, 2], [Branch(2, (6,))])])
+    assert told.ids_S.tolist() == [1, 2, 3, 8, 9, 7, 6]
+    assert told.positions_S.tolist() == [0, 1, 2, 2, 3, 3, 2]
+    assert told.lengths == [2, 4, 1]
+    assert told.places == [1, 3, 2, 1]
+    assert told.seen_SS.int().tolist() == [
+        [1, 0, 0, 0, 0, 0, 0],
+        [1, 1, 0, 0, 0, 0, 0],
+        [1, 1, 1, 0, 0, 0, 0],
+        [1, 1, 0, 1, 0, 0, 0],
+        [1, 1, 0, 1, 1, 0, 0],
+        [1, 1, 1, 0, 0, 1, 0],
+        [1, 1, 0, 0, 0, 0, 1],
     ]
 
 

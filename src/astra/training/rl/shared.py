@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from astra.training.rl.attention import packing
+from astra.training.attention import packing
 
 
 @dataclass(frozen=True, slots=True)

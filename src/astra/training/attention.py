@@ -1,7 +1,8 @@
 """Attention of a group packed as one sequence, without the pairs that its mask hides.
 
-Of a prompt and G completions, each sees the prompt and itself. Under a mask all (P + ΣT)² pairs are
-worked out; here the prompt's, and per completion those with the prompt and with itself.
+Of a prompt and G continuations, each sees the prompt and of itself what the mask says. Under the
+mask alone all (P + ΣT)² pairs are worked out; here the prompt's, and per continuation those with
+the prompt and with itself.
 """
 
 from __future__ import annotations
@@ -32,12 +33,17 @@ def packed_attention(
     packed: Sequence[int] | None = None,
     **kwargs: Any,
 ) -> tuple[Tensor, None]:
-    """As `sdpa_attention_forward`. `packed`: tokens of the prompt and of each completion.
+    """As `sdpa_attention_forward`. `packed`: tokens of the prompt and of each continuation.
 
-    Axes: 1, H heads, S tokens, D; out comes 1, S, H, D. Without `packed`, or where a family asks
-    for more, the mask decides.
+    Axes: 1, H heads, S tokens, D; out comes 1, S, H, D. The mask is a bool, 11SS: causal within the
+    prompt, hiding each continuation from the others. Without `packed`, or where a family asks for
+    more, the mask alone decides.
     """
-    if packed is None or any(kwargs.get(name) is not None for name in _OTHERWISE):
+    if (
+        packed is None
+        or attention_mask is None
+        or any(kwargs.get(name) is not None for name in _OTHERWISE)
+    ):
         return sdpa_attention_forward(
             module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **kwargs
         )
@@ -48,10 +54,13 @@ def packed_attention(
     )
     how: dict[str, Any] = {"dropout_p": dropout, "scale": scaling}
     found = [F.scaled_dot_product_attention(queries[0], keys[0], values[0], is_causal=True, **how)]
+    start = packed[0]
     for own in range(1, len(packed)):
-        seen_TK = torch.ones(
-            packed[own], packed[0] + packed[own], dtype=torch.bool, device=query.device
-        ).tril(packed[0])
+        rows_TS = attention_mask[:, :, start : start + packed[own]]
+        seen_TK = torch.cat(
+            [rows_TS[..., : packed[0]], rows_TS[..., start : start + packed[own]]], dim=-1
+        )
+        start += packed[own]
         found.append(
             F.scaled_dot_product_attention(
                 queries[own],
