@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from astra.training.reproduce import rl_trial
 from astra.training.reproduce.budget import TokenBudget
 from astra.training.reproduce.comparisons import COMPARISONS, Comparison, of_problems
 from astra.training.reproduce.rl_trial import curve, of_arm
+from astra.training.reproduce.trials import SideBySide
 from astra.training.rl.presets import PRESETS
 from astra.training.rl.run import RlJob
 
@@ -91,6 +94,45 @@ def test_filling_is_compared_at_equal_tokens(
     spent = [0, *(point["tokens"] for point in on)]
     assert spent[-1] >= off[-1]["tokens"] > spent[-2]
     capsys.readouterr()
+
+
+@pytest.mark.slow
+def test_trials_side_by_side_come_to_the_same(
+    world: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    where = ("--arenas", str(world), "--seeds", "0", "--steps", "2")
+    cores = str(len(os.sched_getaffinity(0)))  # a thread for each, as in these tests
+    assert reproduce("filling", model, tmp_path / "alone", *where) == 0
+    assert reproduce("filling", model, tmp_path / "both", *where, "--workers", cores) == 0
+    capsys.readouterr()
+    for arm in ("off", "on"):
+        alone, both = (
+            json.loads((tmp_path / out / arm / "seed-0/outcome.json").read_text())
+            for out in ("alone", "both")
+        )
+        assert {**alone, "seconds": 0} == {**both, "seconds": 0}
+
+
+def test_trials_can_be_sent_to_processes_of_their_own(
+    world: Path,
+    model: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sent: list[Any] = []
+
+    def run_none(side: SideBySide, jobs: Any, trial: Any, told: Any) -> None:
+        sent.append(pickle.loads(pickle.dumps((side, jobs, trial))))
+
+    monkeypatch.setattr(SideBySide, "run", run_none)
+    (tmp_path / "out").mkdir()
+    where = ("--arenas", str(world), "--seeds", "0", "--workers", "3")
+    assert reproduce("filling", model, tmp_path / "out", *where) == 0
+    side, jobs, trial = sent[0]
+    assert (side.workers, side.first, [job.arm.name for job in jobs]) == (3, "off", ["off", "on"])
+    assert trial.comparison == COMPARISONS["filling"]
+    assert json.loads(capsys.readouterr().out)["rows"] == []
 
 
 def test_what_breaks_is_told_and_ends_in_status_1(

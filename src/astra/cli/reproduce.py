@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import os
+import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
@@ -165,7 +166,8 @@ def reproduce_command(
         credit=_credit(comparison, preset.steps, credit or ()),
         per_band=per_band,
         sandbox=sandbox,
-        quiet=True,
+        # Bars of several trials would write over each other.
+        quiet=as_json or workers > 1 or not sys.stderr.isatty(),
     )
     how = _How(limit or of_size.limit, samples or of_size.samples, trained)
     trial = RlTrial(compared, job, _play(job, how), evaluate_every, tokens)
