@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -15,6 +17,7 @@ from astra.engines.prompts import Continued, PromptEngine, Wanted, vllm_continue
 from astra.engines.transformers import TransformersEngine
 from astra.errors import ConfigError, ModelUnavailable
 from astra.ports import Sampling
+from astra.training.rl.vllm import trl_continue
 
 
 def plain(wanted: Sequence[Wanted]) -> list[Continued]:
@@ -62,3 +65,27 @@ async def test_a_back_end_that_gives_nothing_is_broken() -> None:
 def test_without_vllm_the_error_says_what_to_install() -> None:
     with pytest.raises(ConfigError, match="pip install vllm"):
         vllm_continue("model", [0])
+
+
+def test_trls_vllm_ends_a_message_where_the_template_does() -> None:
+    class Generation:
+        def sync_weights(self) -> None:
+            self.synced = True
+
+        def generate(self, prompts: list[list[int]], **_: Any) -> Any:
+            ids = [[7, 8, 3, 9], [7, 8, 9, 9], [3]]
+            return None, ids, [[[-float(token)] for token in row] for row in ids], None
+
+    trainer = SimpleNamespace(
+        vllm_mode="colocate",
+        args=SimpleNamespace(vllm_tensor_parallel_size=1),
+        accelerator=SimpleNamespace(num_processes=1),
+        state=SimpleNamespace(global_step=1),
+        _last_loaded_step=0,
+        vllm_generation=Generation(),
+    )
+    wanted = [Wanted([1], Sampling(), 3, 0) for _ in range(3)]
+    found = trl_continue(trainer, [3, 4])(wanted)
+    assert [list(reply.ids) for reply in found] == [[7, 8, 3], [7, 8, 9], [3]]
+    assert list(found[0].logprobs) == [-7.0, -8.0, -3.0]
+    assert trainer.vllm_generation.synced and trainer._last_loaded_step == 1

@@ -9,6 +9,7 @@ import pytest
 import torch
 from tests.training.made import GOALS, CountingPolicy, played, scored, trajectory, written
 
+from astra.errors import StageError
 from astra.hosts.arena import ArenaHost
 from astra.ports import Episode
 from astra.rewards import score
@@ -88,7 +89,7 @@ def test_what_is_not_finite_is_no_contribution():
         def branches(self, sequences):  # type: ignore[no-untyped-def]
             return [[[-math.inf] * len(b.ids) for b in bs] for _, bs in sequences]
 
-    with pytest.raises(ArithmeticError, match="not finite"):
+    with pytest.raises(StageError, match="not finite"):
         likelihood(scored([written("one", 1.0)]), Broken())
 
 

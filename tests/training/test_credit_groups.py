@@ -119,7 +119,7 @@ def test_states_of_different_groups_are_different():
     )
     credit = GiGPO().credit(batch, CountingPolicy())
     assert (credit.advantages_BT == 0).all()
-    assert credit.metrics["gigpo/shared_steps"] == 0.0
+    assert credit.metrics["shared_steps"] == 0.0
 
 
 def test_gigpo_without_trajectories_is_group_relative():

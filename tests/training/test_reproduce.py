@@ -14,9 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from astra.errors import ModelUnavailable, StageError, StoreError
+from astra.errors import ModelUnavailable, StoreError
 from astra.training.reproduce.summary import bootstrap, markdown, summarise, write_summary
 from astra.training.reproduce.trials import (
+    BROKEN,
     OUTCOME,
     Arm,
     Measured,
@@ -126,9 +127,33 @@ def test_side_by_side_is_at_once(tmp_path: Path):
 
 
 def test_side_by_side_says_whose_process_ended(tmp_path: Path):
-    with pytest.raises(StageError, match=r"killed, seed 0: its process ended with status -9"):
-        run_trials([Arm("killed"), Arm("sleeps")], [0], tmp_path, Apart(), side=SideBySide(2))
-    assert not list(tmp_path.glob("*/*/outcome.json"))
+    said: list[str] = []
+    arms = [Arm("killed"), Arm("grpo")]
+    found = run_trials(arms, [0], tmp_path, Apart(), said.append, side=SideBySide(2))
+    assert [outcome.arm for outcome in found] == ["grpo"]
+    assert "killed, seed 0 broke: its process ended with status -9" in said
+    assert [failure["arm"] for failure in broken(arms, [0], tmp_path)] == ["killed"]
+
+
+def test_whatever_a_trial_raises_is_its_own(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tidied: list[Path] = []
+
+    def trial(arm: Arm, seed: int, place: Path) -> Measured:
+        if seed == 0:
+            raise ZeroDivisionError("by nought")
+        assert len(tidied) == seed - 1
+        return Measured(points=(), final={"f1": 1.0})
+
+    found = run_trials([Arm("grpo")], [0, 1, 2], tmp_path, trial, tidy=tidied.append)
+    assert [outcome.seed for outcome in found] == [1, 2]
+    (failure,) = broken([Arm("grpo")], [0, 1, 2], tmp_path)
+    assert failure["type"] == "ZeroDivisionError"
+    assert "by nought" in capsys.readouterr().err
+    # A kill between the two writes leaves a reason beside an outcome.
+    (tmp_path / "grpo/seed-1" / BROKEN).write_text(json.dumps(failure))
+    assert len(list(broken([Arm("grpo")], [0, 1, 2], tmp_path))) == 1
 
 
 def test_trials_end_when_the_command_is_killed(tmp_path: Path):

@@ -122,7 +122,7 @@ def test_trials_can_be_sent_to_processes_of_their_own(
 ) -> None:
     sent: list[Any] = []
 
-    def run_none(side: SideBySide, jobs: Any, trial: Any, told: Any) -> None:
+    def run_none(side: SideBySide, jobs: Any, trial: Any, *_: Any) -> None:
         sent.append(pickle.loads(pickle.dumps((side, jobs, trial))))
 
     monkeypatch.setattr(SideBySide, "run", run_none)
@@ -176,10 +176,47 @@ def test_problems_stand_in_for_arenas(
     assert "no problems of split 'test'" in capsys.readouterr().err
 
 
-def test_what_is_missing_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["reproduce", "reward", "--out", str(tmp_path / "out")]) == 2
+def test_what_is_missing_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run(["reproduce", "reward"]) == 2
     said = capsys.readouterr().err
     assert "astra arenas make" in said and "astra train sft" in said
+
+
+def test_arenas_and_model_of_the_demo_are_taken(
+    world: Path,
+    model: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("runs/loop/sft").mkdir(parents=True)
+    Path("runs/loop/arenas").symlink_to(world)
+    Path("runs/loop/sft/final").symlink_to(model)
+    monkeypatch.setattr(rl_trial, "train_rl", _must_not_run)
+    # 20 × 6 rollouts are no multiple of the preset's 64 rows at once.
+    batch = ("--prompts", "20", "--group", "6", "--seeds", "0")
+    assert run(["reproduce", "reward", "--limit", "2", *batch]) == 1
+    said = capsys.readouterr()
+    assert said.err.count("is on record") >= 3  # as far as training
+    assert (tmp_path / "runs/reward/f1/seed-0/broken.json").exists()
+
+
+def test_settings_are_looked_at_before_the_first_trial(
+    world: Path,
+    model: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(rl_trial, "train_rl", _must_not_run)
+    where = ("--arenas", str(world), "--seeds", "0", "--credit", "alpha=2")
+    assert reproduce("credit", model, tmp_path / "out", *where) == 2
+    assert "alpha 2.0 must lie between -1 and 1" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
     assert not (tmp_path / "out").exists()
 
 

@@ -23,6 +23,7 @@ from astra.problems.records import Problem, problem_messages, worked
 from astra.problems.verify import MathVerifier, Verdict
 from astra.rollout import RolloutLimits
 from astra.training.credit.log import read_credit
+from astra.training.rl.playing import require_some
 from astra.training.rl.presets import PRESETS
 from astra.training.rl.problems import ProblemPlayer
 from astra.training.rl.prompts import Draw
@@ -107,8 +108,10 @@ async def test_what_has_no_verdict_is_sampled_again_and_never_scored(model: Path
     assert sorted(played.groups[0].rewards) == [0.0, 1.0, 1.0, 1.0]
     assert len(verifier.asked) == 5
     assert "late" in played.error
+    nothing = await player(model, Told([None] * 99)).play(draws()[:1], 0)
+    assert (nothing.groups, nothing.worked) == ([], 0)
     with pytest.raises(StageError, match="no verdict"):
-        await player(model, Told([None] * 99)).play(draws()[:1], 0)
+        require_some([nothing])
 
 
 def job(model: Path, path: Path, out: Path, **options: Any) -> RlJob:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,9 @@ from safetensors.torch import load_file
 from tests.training.test_rl_trainer import CLOCKS
 
 from astra.cli.main import run
+from astra.training.rl import run as run_module
+from astra.training.rl.presets import PRESETS
+from astra.training.rl.run import RlJob
 
 
 def train(world: Path, model: Path, out: Path, *more: str) -> int:
@@ -25,7 +29,7 @@ def train(world: Path, model: Path, out: Path, *more: str) -> int:
 
 def metrics(out: Path) -> list[dict[str, Any]]:
     rows = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
-    clocks = (*CLOCKS, "seconds")
+    clocks = (*CLOCKS, "seconds", "acpo/credit/attribution_seconds")
     return [{k: v for k, v in row.items() if not k.startswith(clocks)} for row in rows]
 
 
@@ -67,6 +71,42 @@ def test_a_run_that_is_resumed_and_evaluated(
     assert again["f1"] == {"mean": 0, "low": 0, "high": 0} and again["better"] == 0
 
 
+def test_acpo_is_resumed_in_its_second_phase(
+    world: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "acpo"
+    options = ["--algorithm", "acpo", "--credit", "switch.after=1", "--steps", "3"]
+    assert train(world, model, out, *options) == 0
+    rows = metrics(out)
+    assert [row["acpo/credit/phase"] for row in rows] == [0, 1, 1]
+    assert rows[2]["kl"] > 0 and "kl" not in rows[0]
+    weights = (out / "final" / "model.safetensors").read_bytes()
+    credit = (out / "credit.jsonl").read_bytes()
+    # As a kill after the second checkpoint leaves it: the reference is that of step 1.
+    shutil.rmtree(out / "final")
+    shutil.rmtree(out / "checkpoints" / "checkpoint-3")
+    assert train(world, model, out, *options, "--resume") == 0
+    assert metrics(out) == rows
+    assert (out / "final" / "model.safetensors").read_bytes() == weights
+    assert (out / "credit.jsonl").read_bytes() == credit
+    capsys.readouterr()
+
+
+def test_half_precision_is_of_the_passes_alone(
+    world: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert train(world, model, tmp_path / "rl", "--set", "bf16=true", "--steps", "1") == 0
+    (row,) = metrics(tmp_path / "rl")
+    assert row["clip_ratio/region_mean"] < 0.2
+    kept = load_file(tmp_path / "rl" / "final" / "model.safetensors")
+    before = load_file(model / "model.safetensors")
+    assert all(weight.dtype == torch.float32 for weight in kept.values())
+    same = [n for n in kept if n in before and n != "model.norm.weight"]  # has a rate of its own
+    moved = max((kept[n] - before[n]).abs().max() for n in same)
+    assert 0 < float(moved) < 2e-3
+    capsys.readouterr()
+
+
 @pytest.mark.filterwarnings("ignore:.*gradient_checkpointing:FutureWarning")  # by PEFT
 def test_an_adapter_is_trained_and_merged(world: Path, model: Path, tmp_path: Path) -> None:
     out = tmp_path / "rl"
@@ -96,3 +136,9 @@ def test_what_can_not_be_is_said(
 ) -> None:
     assert train(world, model, tmp_path / "rl", *options) == 2
     assert said in capsys.readouterr().err
+
+
+def test_trls_correction_of_vllm_stays_off(world: Path, model: Path, tmp_path: Path) -> None:
+    trl = {**PRESETS["nano"].trl, "use_vllm": True}
+    job = RlJob(world, str(model), tmp_path, replace(PRESETS["nano"], trl=trl))
+    assert not run_module._config(job).vllm_importance_sampling_correction

@@ -21,6 +21,7 @@ from astra.training.rl.batch import from_json, scored_batch, to_json
 from astra.training.rl.filling import BatchFilling, spread
 from astra.training.rl.grpo import Grpo, group_advantages
 from astra.training.rl.loss import clipped_objective, kl_to_reference
+from astra.training.rl.playing import Player, broken
 from astra.training.rl.prompts import Chosen, Epochs
 from astra.training.rl.run import make_algorithm
 
@@ -302,7 +303,9 @@ def test_the_scale_of_the_logits_can_have_a_rate_of_its_own(model: Path, tmp_pat
 
 
 @pytest.mark.parametrize("name", ["gigpo", "acpo"])
-def test_algorithms_with_credit_per_step(model: Path, tmp_path: Path, name: Any) -> None:
+def test_algorithms_with_credit_per_step(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: Any
+) -> None:
     algorithm = make_algorithm(name, seed=0, arenas={arena.id: arena for arena in rl_given.ARENAS})
     tasks = {arena.id: arena.hops for arena in rl_given.ARENAS}
     prompts: Any = Epochs(tasks, seed=0)
@@ -311,8 +314,48 @@ def test_algorithms_with_credit_per_step(model: Path, tmp_path: Path, name: Any)
     trainer = rl_given.trainer(
         model, tmp_path, algorithm=algorithm, prompts=prompts, args={"max_steps": 2}
     )
+    given: list[tuple[Any, Any]] = []
+    credit, as_batch = algorithm.credit, trainer._batch
+
+    def credited(scored: Any, policy: Any) -> Any:
+        found = credit(scored, policy)
+        given.append((found, group_advantages(scored.rewards_B, scored.group_B)))
+        return found
+
+    def batch(groups: Any) -> Any:
+        made = as_batch(groups)
+        width = made["advantages"].shape[1]
+        assert torch.equal(made["advantages"], given[-1][0].advantages_BT[:, :width])
+        return made
+
+    monkeypatch.setattr(algorithm, "credit", credited)
+    monkeypatch.setattr(trainer, "_batch", batch)
     rows = train(trainer)
     assert all(math.isfinite(row["loss"]) and row["grad_norm"] > 0 for row in rows)
+    # Tokens of one rollout differ in credit, as they don't in GRPO.
+    assert any(
+        (found.advantages_BT - plain_B[:, None])[found.advantages_BT != 0].abs().max() > 1e-3
+        for found, plain_B in given
+    )
+
+
+def test_the_entropy_of_crucial_steps_is_held_up(model: Path, tmp_path: Path) -> None:
+    arenas = {arena.id: arena for arena in rl_given.ARENAS}
+
+    def trained(*settings: str) -> dict[str, torch.Tensor]:
+        algorithm: Any = make_algorithm("acpo", seed=0, arenas=arenas, settings=settings)
+        folder = tmp_path / str(len(settings))
+        prompts: Any = Chosen(sorted(arenas), algorithm)
+        trainer = rl_given.trainer(
+            model, folder, algorithm=algorithm, prompts=prompts, args={"max_steps": 1}
+        )
+        train(trainer)
+        return weights(trainer)
+
+    # An entropy that can't be reached, at a rate that shows in a single step.
+    held = trained("entropy.target=9.0", "entropy.rate=1.0", "entropy.largest=1.0")
+    left = trained("entropy.largest=0.0")
+    assert any(not torch.equal(weight, left[name]) for name, weight in held.items())
 
 
 def test_an_algorithm_chooses_the_tasks_and_sees_every_group() -> None:
@@ -355,7 +398,7 @@ def test_a_group_survives_a_checkpoint(watched: Any) -> None:
     trainer, _ = watched
     filling: BatchFilling[Any] = BatchFilling(2, rounds=1)
     trainer._loop.get_loop()
-    groups, _ = trainer._round(trainer._ready()[0], 7)
+    groups, _ = trainer._whole_round(trainer._ready()[0], 7)
     filling.add(groups)
     for group in groups:
         assert from_json(to_json(group)) == group and group.step == 7
@@ -402,6 +445,32 @@ def test_what_breaks_on_our_side_is_counted_and_never_rewarded(model: Path, tmp_
         assert len(batch.episodes) == 8
         assert not any(e.trajectory.infrastructure_failure for e in batch.episodes)
         assert batch.group_B.tolist() == [0] * 4 + [1] * 4
+
+
+def test_a_prompt_that_always_breaks_is_given_up_and_replaced(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bad = rl_given.ARENAS[0].id
+    play_one = Player.play_one
+
+    async def watched(self: Player, job: Any, episode: Any) -> Any:
+        if job.draw.task == bad:
+            return broken(job, "this prompt is too long")
+        return await play_one(self, job, episode)
+
+    monkeypatch.setattr(Player, "play_one", watched)
+    trainer = rl_given.trainer(
+        model,
+        tmp_path,
+        algorithm=Watching(),
+        filling=BatchFilling(2, active=False),
+        args={"max_steps": len(rl_given.ARENAS)},
+    )
+    rows = train(trainer)
+    assert sum(row["broken_rollouts"] for row in rows) >= 4
+    for batch in trainer.algorithm.batches:
+        assert len(batch.episodes) == 8
+        assert bad not in {episode.task for episode in batch.episodes}
 
 
 def test_a_sandbox_that_never_works_stops_the_run(model: Path, tmp_path: Path) -> None:

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from astra.training.rl.run import RlJob
 
 _WRITTEN = (".json", ".md", ".csv", ".png")
+ARENAS, MODEL = "runs/loop/arenas", "runs/loop/sft/final"
+"""What `make demo` makes."""
 TRAINED = "trained/"
 """Before the names of measurements from the arenas that were trained on."""
 Which = Literal["reward", "distractors", "filling", "credit"]
@@ -61,12 +63,19 @@ def reproduce_command(
     comparison: Annotated[
         Which, typer.Argument(metavar="COMPARISON", help="What is compared.", show_default=False)
     ],
-    out_path: Annotated[Path, typer.Option("--out", help="The folder to write.")],
+    out_path: Annotated[
+        Path | None,
+        typer.Option("--out", help="The folder to write.  [default: runs/COMPARISON]"),
+    ] = None,
     arenas: Annotated[
-        Path | None, typer.Option(help="A run folder of arenas, with both splits.")
+        Path | None,
+        typer.Option(help=f"A run folder of arenas, with both splits.  [default: {ARENAS}]"),
     ] = None,
     model: Annotated[
-        str | None, typer.Option(help="The model that all arms and seeds start from, after SFT.")
+        str | None,
+        typer.Option(
+            help=f"The model that all arms and seeds start from, after SFT.  [default: {MODEL}]"
+        ),
     ] = None,
     problems: Annotated[
         Path | None, typer.Option(help="credit: a file of problems, instead of arenas.")
@@ -128,12 +137,14 @@ def reproduce_command(
 
     \b
     Examples:
+      astra reproduce reward
       astra reproduce reward --arenas runs/world --model runs/sft/final --out runs/reward
       astra reproduce credit --arenas runs/world --model runs/sft/final --out runs/credit
       astra reproduce credit --problems problems.jsonl --model runs/sft/final --out runs/maths
       astra reproduce filling --arenas runs/world --model runs/sft/final --seeds 0,1 --out runs/f
     """
-    _require_material(arenas, model, problems, comparison)
+    arenas, model = _material(arenas, model, problems, comparison)
+    out_path = out_path or Path("runs") / comparison
     require_training()
     from trl.trainer.grpo_config import GRPOConfig
 
@@ -154,13 +165,13 @@ def reproduce_command(
         **batch,
         steps=steps or of_size.steps,
         message_tokens=message_tokens or preset.message_tokens,
-        rows_at_once=min(preset.rows_at_once, batch["prompts"] * batch["group"]),
+        rows_at_once=_divisor(batch["prompts"] * batch["group"], preset.rows_at_once),
         trl={**preset.trl, **parse_settings(settings or [], GRPOConfig, OURS)},
     )
     job = RlJob(
         arenas=arenas,
         problems=problems,
-        model=str(model),
+        model=model,
         out=out_path,
         preset=preset,
         credit=_credit(comparison, preset.steps, credit or ()),
@@ -178,6 +189,8 @@ def reproduce_command(
         for arm in compared.chosen(names, ablations=ablations)
     ]
     drawn = _seeds(seeds)
+    for arm in chosen:
+        trial.check(arm)
     told = _told(len(chosen) * len(drawn))
     first = compared.baseline if compared.equal_tokens else None
     side = SideBySide(workers, partial(_share_cores, workers), first) if workers > 1 else None
@@ -191,18 +204,31 @@ def reproduce_command(
 # --- what is asked for -----------------------------------------------------------------------
 
 
-def _require_material(
+def _material(
     arenas: Path | None, model: str | None, problems: Path | None, comparison: Which
-) -> None:
-    """ConfigError that names the commands which make what is missing."""
-    if problems is not None and (arenas is not None or comparison != "credit"):
-        raise ConfigError("--problems stands in for --arenas, and only credit can be run on them")
-    if model is None or (arenas is None and problems is None):
+) -> tuple[Path | None, str]:
+    """Arenas and model, those of `make demo` where none are given. Raises ConfigError."""
+    if problems is not None:
+        if arenas is not None or comparison != "credit":
+            raise ConfigError(
+                "--problems stands in for --arenas, and only credit can be run on them"
+            )
+        if model is None:
+            raise ConfigError("give --model: one that was taught on problems like these")
+        return None, model
+    found = arenas or Path(ARENAS), model or MODEL
+    if (arenas is None or model is None) and not all(Path(path).exists() for path in found):
         raise ConfigError(
             "give --arenas and --model, which all arms and seeds start from: `astra arenas make` "
             "and `astra train sft` make them. `astra demo --train --out runs/loop` makes both: "
-            "runs/loop/arenas and runs/loop/sft/final"
+            f"{ARENAS} and {MODEL}"
         )
+    return found
+
+
+def _divisor(rollouts: int, most: int) -> int:
+    """The most rows at once of which a batch can be made."""
+    return next(rows for rows in range(min(most, rollouts), 0, -1) if rollouts % rows == 0)
 
 
 def _seeds(text: str) -> list[int]:

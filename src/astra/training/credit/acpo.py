@@ -206,13 +206,15 @@ class ACPO:
         return torch.where(differ_B, batch.rewards_B * weights_B, batch.rewards_B)
 
     def _bonus(self, given: Assigned) -> Tensor | None:
-        """The coefficient of the entropy of crucial tokens; None in the convergence phase."""
+        """The coefficient of the entropy of crucial tokens; None where it is 0."""
         if self.phase is Phase.convergence or not self.settings.entropy.largest:
             return None
         entropy_BT, crucial_BT = given.batch.entropy_BT, given.crucial_BT
         told_BT = crucial_BT & entropy_BT.isfinite()  # NaN: the engine could not tell
         if bool(told_BT.any()):
             self._control.update(float(entropy_BT[told_BT].mean()))
+        if not self._control.coefficient:
+            return None  # so that groups without advantage need no gradient
         return crucial_BT.to(entropy_BT.dtype) * self._control.coefficient
 
     def _state(self) -> dict[str, float]:

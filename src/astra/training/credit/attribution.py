@@ -18,6 +18,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from astra.errors import StageError
 from astra.training.algorithm import Branch, PolicyAccess, SampledEpisode, ScoredBatch
 from astra.training.credit.steps import pad_BK, step_count, sum_BK, tokens_BK
 
@@ -51,7 +52,7 @@ def likelihood(batch: ScoredBatch, policy: PolicyAccess, cue: str = CUE) -> Like
     """Contributions by the likelihood of the right answer, every response read once.
 
     The answer is told after everything that came before the next step's first token, results of
-    tools included. Raises ArithmeticError if the contributions do not telescope.
+    tools included. Raises StageError if the contributions do not telescope.
     """
     asked = [index for index, episode in enumerate(batch.episodes) if episode.answer]
     branched = [_branches(batch.episodes[index], policy, cue) for index in asked]
@@ -140,7 +141,7 @@ def _end(episode: SampledEpisode, policy: PolicyAccess) -> int:
 def _differences(told: Sequence[float]) -> list[float]:
     steps = [after - before for before, after in itertools.pairwise(told)]
     if not math.isclose(math.fsum(steps), told[-1] - told[0], rel_tol=1e-6, abs_tol=1e-6):
-        raise ArithmeticError(
+        raise StageError(
             f"the contributions {steps!r} do not sum to {told[-1] - told[0]!r}: the policy's "
             "log-probabilities of the answer are not finite"
         )

@@ -59,8 +59,8 @@ class GiGPO:
         return Credit(
             advantages_BT=total_BT * batch.policy_mask_BT,
             metrics={
-                "gigpo/states": float(len(state_BK[state_BK >= 0].unique())),
-                "gigpo/shared_steps": _shared(state_BK),
+                "states": float(len(state_BK[state_BK >= 0].unique())),
+                "shared_steps": _shared(state_BK),
             },
         )
 

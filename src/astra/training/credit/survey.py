@@ -18,7 +18,7 @@ from astra.training.credit.counterfactual import Counterfactual
 from astra.training.credit.measure import replayed
 from astra.training.policy import ModelPolicy
 from astra.training.rl.batch import scored_batch
-from astra.training.rl.playing import GroupPlayer
+from astra.training.rl.playing import GroupPlayer, require_some
 from astra.training.rl.prompts import Draw
 from astra.types import Arena
 
@@ -70,6 +70,7 @@ async def survey(
     draws = [Draw(name, 0, number) for number, name in enumerate(names)]
     for start in range(0, len(draws), GROUPS_AT_ONCE):
         played = await player.play(draws[start : start + GROUPS_AT_ONCE], 0)
+        require_some([played])
         done.failures += played.failures
         if played.groups:  # else rollouts of every one of them kept breaking
             done.add(scored_batch(played.groups), engine, replay)

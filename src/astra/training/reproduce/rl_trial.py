@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from pydantic import ValidationError
 
 from astra.errors import StageError
@@ -21,7 +22,7 @@ from astra.training.metrics import METRICS, STEP
 from astra.training.reproduce.budget import SAMPLED, TokenBudget
 from astra.training.reproduce.comparisons import Comparison
 from astra.training.reproduce.trials import OUTCOME, Arm, Measured, Outcome, Point
-from astra.training.rl.run import RlJob, train_rl
+from astra.training.rl.run import RlJob, check_settings, train_rl
 from astra.training.sft import CHECKPOINTS
 from astra.types import Json
 
@@ -67,7 +68,15 @@ class RlTrial:
             )
         final = self.play(Path(report.model), seed)
         played = self._played(out, points, seed)
-        return Measured(points=(*points.values(), *played, _held_out(last, final)), final=final)
+        return Measured(
+            points=(*points.values(), *played, _held_out(last, final)),
+            final=final,
+            threads=torch.get_num_threads(),
+        )
+
+    def check(self, arm: Arm) -> None:
+        """Raise ConfigError for settings that no trial of this arm could begin with."""
+        check_settings(of_arm(self.job, {**self.comparison.common, **arm.options}))
 
     def tidy(self, folder: Path) -> None:
         """Remove the checkpoints of a trial whose outcome is on record; they are heavy."""

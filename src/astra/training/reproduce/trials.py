@@ -12,6 +12,7 @@ import os
 import signal
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from multiprocessing import get_context, parent_process
@@ -22,7 +23,7 @@ from typing import cast
 
 from pydantic import ValidationError
 
-from astra.errors import AstraError, StageError, StoreError
+from astra.errors import AstraError, StoreError
 from astra.types import Json, Record, content_hash
 
 OUTCOME = "outcome.json"
@@ -69,6 +70,8 @@ class Outcome(Record):
     """What is compared."""
     seconds: float = 0.0
     """Wall time, of the last attempt."""
+    threads: int | None = None
+    """That it was computed with; another number alters rounding."""
 
 
 class Measured(Record):
@@ -76,6 +79,7 @@ class Measured(Record):
 
     points: tuple[Point, ...]
     final: dict[str, float]
+    threads: int | None = None
 
 
 Trial = Callable[[Arm, int, Path], Measured]
@@ -94,24 +98,29 @@ def run_trials(
 
     So that a run that is stopped has whole pairs. `told`: is handed a line per trial. `tidy`: is
     handed the folder of a trial once its outcome is on record. Raises StoreError for an outcome of
-    other options, StageError when the process of a trial ended without a word.
+    other options. Whatever a trial raises is on record as its reason; KeyboardInterrupt ends all.
     """
     jobs = [_Job(arm, seed, folder / arm.name / f"seed-{seed}") for seed in seeds for arm in arms]
-    open_ones = [job for job in jobs if _done(job.place, job.arm) is None]
+    waiting = [job for job in jobs if _done(job.place, job.arm) is None]
+
+    def ended(job: _Job) -> None:
+        if _done(job.place, job.arm) is not None:
+            tidy(job.place)
+        elif (reason := _reason(job.place)) is not None:
+            told(f"{job} broke: {reason['message']}")
+
+    for job in jobs:
+        if job not in waiting:
+            ended(job)
     if side is None:
-        for job in open_ones:
+        for job in waiting:
             told(f"{job}")
             _attempt(job, trial)
-            _tell_broken(job, told)
+            ended(job)
     else:
-        side.run(open_ones, trial, told)
-    found: list[Outcome] = []
-    for job in jobs:
-        outcome = _done(job.place, job.arm)
-        if outcome is not None:
-            tidy(job.place)
-            found.append(outcome)
-    return found
+        side.run(waiting, trial, told, ended)
+    found = (_done(job.place, job.arm) for job in jobs)
+    return [outcome for outcome in found if outcome is not None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +139,9 @@ def _attempt(job: _Job, trial: Trial) -> None:
     started = time.monotonic()
     try:
         measured = trial(job.arm, job.seed, job.place)
-    except AstraError as error:
+    except Exception as error:  # noqa: BLE001 - one trial's, and on record
+        if not isinstance(error, AstraError):
+            traceback.print_exc()
         _write(job.place / BROKEN, {"type": type(error).__name__, "message": str(error)})
         return
     outcome = Outcome(
@@ -140,15 +151,18 @@ def _attempt(job: _Job, trial: Trial) -> None:
         points=measured.points,
         final=measured.final,
         seconds=round(time.monotonic() - started, 3),
+        threads=measured.threads,
     )
     _write(job.place / OUTCOME, outcome.model_dump(mode="json"))
     (job.place / BROKEN).unlink(missing_ok=True)
 
 
-def _tell_broken(job: _Job, told: Callable[[str], None]) -> None:
-    path = job.place / BROKEN
-    if path.exists():
-        told(f"{job} broke: {json.loads(path.read_text('utf-8'))['message']}")
+def _reason(place: Path) -> dict[str, Json] | None:
+    """Why a trial has no outcome, if it broke."""
+    path = place / BROKEN
+    if (place / OUTCOME).exists() or not path.exists():
+        return None
+    return json.loads(path.read_text("utf-8"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,8 +175,14 @@ class SideBySide:
     first: str | None = None
     """The arm without whose outcome no other arm of its seed can start."""
 
-    def run(self, jobs: Sequence[_Job], trial: Trial, told: Callable[[str], None]) -> None:
-        """Run the jobs in their order, as far as they don't wait for one. Raises StageError."""
+    def run(
+        self,
+        jobs: Sequence[_Job],
+        trial: Trial,
+        told: Callable[[str], None],
+        ended: Callable[[_Job], None],
+    ) -> None:
+        """Run the jobs in their order, as far as they don't wait for one."""
         waiting, running = list(jobs), dict[int, tuple[SpawnProcess, _Job]]()
         context = get_context("spawn")
         try:
@@ -177,11 +197,9 @@ class SideBySide:
                     process, job = running.pop(sentinel)
                     process.join()
                     if process.exitcode:
-                        raise StageError(
-                            f"{job}: its process ended with status {process.exitcode}; what it "
-                            "said stands above, and the same command goes on where it was"
-                        )
-                    _tell_broken(job, told)
+                        message = f"its process ended with status {process.exitcode}"
+                        _write(job.place / BROKEN, {"type": "StageError", "message": message})
+                    ended(job)
         finally:
             for process, _ in running.values():
                 process.terminate()
@@ -235,9 +253,9 @@ def broken(arms: Sequence[Arm], seeds: Sequence[int], folder: Path) -> Iterator[
     """The trials that broke and have no outcome, each with its reason."""
     for seed in seeds:
         for arm in arms:
-            path = folder / arm.name / f"seed-{seed}" / BROKEN
-            if path.exists():
-                yield {"arm": arm.name, "seed": seed, **json.loads(path.read_text("utf-8"))}
+            reason = _reason(folder / arm.name / f"seed-{seed}")
+            if reason is not None:
+                yield {"arm": arm.name, "seed": seed, **reason}
 
 
 def _write(path: Path, value: Json) -> None:

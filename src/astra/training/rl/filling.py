@@ -5,7 +5,8 @@ that earlier steps left over, oldest first, and new ones, round by round, until 
 too much waits for the next step. Fewer than n ever wait.
 
 What is done when the rounds run out: the places that are left are taken by the newest flat
-groups, whose advantages are zero. The step is then what it would have been without filling.
+groups. The step is then what it would have been without filling (with δ = 0, their advantages under
+GRPO are zero).
 """
 
 from __future__ import annotations

@@ -42,6 +42,8 @@ class Played:
     """Whole groups only, in the order of the draws."""
     incomplete: list[Draw] = field(default_factory=list[Draw])
     """Draws whose rollouts kept breaking on our side."""
+    worked: int = 0
+    """Rollouts that worked, in whole groups or not."""
     failures: int = 0
     """Rollouts that broke on our side, those included that worked when played again."""
     error: str = ""
@@ -58,6 +60,14 @@ class Job:
     seed: int
 
 
+def require_some(parts: Sequence[Played]) -> None:
+    """Raise StageError when rollouts were played and not one of them worked."""
+    failures = sum(part.failures for part in parts)
+    if failures and not any(part.worked for part in parts):
+        error = next(part.error for part in parts if part.error)
+        raise StageError(f"stopped: none of {failures} rollouts worked; {error}")
+
+
 class GroupPlayer(ABC):
     """Plays draws, `group` rollouts each, at most `concurrency` at once."""
 
@@ -72,7 +82,7 @@ class GroupPlayer(ABC):
         """One rollout; a trajectory stands for one that broke on our side."""
 
     async def play(self, draws: Sequence[Draw], step: int) -> Played:
-        """Play a round. Raises StageError when not one of its rollouts worked."""
+        """Play a round. See `require_some` for one in which nothing worked."""
         waiting = [job for draw in draws for job in self._jobs(draw)]
         done: dict[tuple[int, int], SampledEpisode] = {}
         errors: Counter[str] = Counter()
@@ -88,9 +98,7 @@ class GroupPlayer(ABC):
                         broken.append(job)
             waiting = broken
         error = next((text for text, _ in errors.most_common(1)), "")
-        if draws and not done:
-            raise StageError(f"stopped: none of {errors.total()} rollouts worked; {error}")
-        played = Played(failures=errors.total(), error=error)
+        played = Played(worked=len(done), failures=errors.total(), error=error)
         for draw in draws:
             samples = [done.get((draw.number, sample)) for sample in range(self._group)]
             whole = tuple(sample for sample in samples if sample is not None)

@@ -144,5 +144,6 @@ OURS = {
     "resume_from_checkpoint": "use --resume",
     "save_only_model": "use --keep-states",
     "save_total_limit": "use --keep-weights",
+    "vllm_importance_sampling_correction": "it stays off: see docs/rl.md",
 }
 """Options of TRL that are set by options of ours, and how."""

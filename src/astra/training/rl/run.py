@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
@@ -18,6 +19,7 @@ from astra.rollout import RolloutLimits
 from astra.store import RunFolder
 from astra.training.algorithm import Algorithm, ChoosesTasks
 from astra.training.credit.log import CreditLog
+from astra.training.credit.options import acpo_settings
 from astra.training.processes import on_cpu, processes_of
 from astra.training.rl.algorithms import Algorithms, make_algorithm
 from astra.training.rl.filling import BatchFilling
@@ -98,6 +100,11 @@ def _material(job: RlJob) -> Material:
     )
 
 
+_OWN: dict[str, Json] = {"vllm_importance_sampling_correction": False}
+"""TRL's correction wants rollouts of TRL's. Ours carry the log-probabilities of whoever sampled,
+which the ratio of the loss is to."""
+
+
 def train_rl(job: RlJob) -> RlReport:
     """Train and write `final`. Raises ConfigError for what can't be trained so.
 
@@ -133,6 +140,13 @@ def train_rl(job: RlJob) -> RlReport:
         steps=trainer.state.global_step - first,
         reward=rewards[-1] if rewards else None,
     )
+
+
+def check_settings(job: RlJob) -> None:
+    """Raise ConfigError for what is wrong with a job whatever its arenas and model are."""
+    _config(job)
+    if job.algorithm == "acpo":
+        acpo_settings(job.credit)
 
 
 def _folder(job: RlJob) -> RunFolder:
@@ -172,8 +186,11 @@ def _trainer(job: RlJob, material: Material, chat: Chat, metrics: MetricsLog) ->
     from astra.training.rl.trainer import ArenaTrainer
 
     preset = job.preset
-    dtype = "bfloat16" if preset.trl.get("bf16") else "float32"
-    model = AutoModelForCausalLM.from_pretrained(job.model, dtype=dtype, attn_implementation="sdpa")
+    # With `bf16` passes are computed in bfloat16. The weights themselves stay in float32: of small
+    # learning rates, most updates would be lost to bfloat16's rounding.
+    model = AutoModelForCausalLM.from_pretrained(
+        job.model, dtype="float32", attn_implementation="sdpa"
+    )
     args = _config(job)
     algorithm = make_algorithm(
         job.algorithm,
@@ -228,11 +245,12 @@ def _field(job: RlJob, material: Material, chat: Chat) -> Any:
     limits = RolloutLimits(
         turns=preset.turns,
         sampling=Sampling(temperature=temperature, top_p=top_p, max_tokens=preset.message_tokens),
+        seconds=math.inf,  # what passes is our engine's time, not the policy's
     )
 
     def engine(trainer: ArenaTrainer) -> Engine:
         if trainer.use_vllm:
-            back_end = trl_continue(trainer)
+            back_end = trl_continue(trainer, chat.stop_ids)
             return PromptEngine(back_end, chat, context=preset.context, lockstep=True)
         model = cast(Any, trainer.accelerator.unwrap_model(cast(Any, trainer.model)))
         return TransformersEngine(
@@ -263,7 +281,7 @@ def _config(job: RlJob) -> GRPOConfig:
         )
     try:
         return GRPOConfig(
-            **cast(Any, {**preset.trl, "use_cpu": on_cpu(preset.trl)}),
+            **cast(Any, {**_OWN, **preset.trl, "use_cpu": on_cpu(preset.trl)}),
             output_dir=str(job.out / CHECKPOINTS),
             per_device_train_batch_size=preset.rows_at_once,
             gradient_accumulation_steps=steps,

@@ -31,8 +31,8 @@ from astra.training.algorithm import Algorithm, Credit
 from astra.training.policy import ModelPolicy
 from astra.training.rl.batch import Group, from_json, loss_inputs, scored_batch, to_json
 from astra.training.rl.filling import BatchFilling, Filled
-from astra.training.rl.loss import further_loss
-from astra.training.rl.playing import GroupPlayer, Played, tallied
+from astra.training.rl.loss import further_loss, kl_to_reference
+from astra.training.rl.playing import GroupPlayer, Played, require_some, tallied
 from astra.training.rl.prompts import Prompts
 from astra.training.rl.reference import Reference
 from astra.training.rl.shared import shared_logprobs
@@ -138,7 +138,7 @@ class ArenaTrainer(GRPOTrainer):
         broken = 0
         sampled: list[Group] = []
         while not self.filling.enough:
-            groups, failures = self._round(player, step)
+            groups, failures = self._whole_round(player, step)
             broken += failures
             sampled += groups
             self.filling.add(groups)
@@ -150,12 +150,34 @@ class ArenaTrainer(GRPOTrainer):
             engine.forget()  # pyright: ignore[reportAttributeAccessIssue] - looked for above
         return self._batch(filled.groups)
 
-    def _round(self, player: GroupPlayer, step: int) -> tuple[list[Group], int]:
-        """One round of rollouts, shared out over the processes; every process gets all of it."""
-        draws = self.prompts.take(self._places, step)
+    def _whole_round(self, player: GroupPlayer, step: int) -> tuple[list[Group], int]:
+        """A round; what broke on our side is drawn again, as often as a prompt is tried, and then
+        others in its place.
+
+        Not where it is most of a round: what is left then are rollouts that called no tool.
+        """
+        groups: list[Group] = []
+        broken = 0
+        for attempt in range(TRIES + 1):
+            missing = self._places - len(groups)
+            if not missing or (attempt and 2 * missing > self._places):
+                break
+            new, failures = self._round(player, step, missing, first=not attempt)
+            groups += new
+            broken += failures
+        return groups, broken
+
+    def _round(
+        self, player: GroupPlayer, step: int, count: int, *, first: bool
+    ) -> tuple[list[Group], int]:
+        """Rollouts for so many prompts, shared out over the processes, each of which gets all of
+        them. `first`: StageError if none worked."""
+        draws = self.prompts.take(count, step)
         rank, world = self.accelerator.process_index, self.accelerator.num_processes
         played = self._loop.run(player.play(draws[rank::world], step))
         parts: list[Played] = gather_object([played])
+        if first:
+            require_some(parts)
         order = {(draw.task, draw.number): place for place, draw in enumerate(draws)}
         whole: dict[int, Group] = {}
         for share, part in zip((draws[r::world] for r in range(world)), parts, strict=True):
@@ -253,6 +275,9 @@ class ArenaTrainer(GRPOTrainer):
             return loss
         logprobs_BT, entropies_BT = self._last
         self._last = None
+        if reference_BT is not None:
+            kl_BT = kl_to_reference(logprobs_BT.detach(), reference_BT) * inputs["tool_mask"]
+            self._log_step("kl", float(kl_BT.sum() / inputs["tool_mask"].sum().clamp(min=1)))
         return loss + further_loss(
             logprobs_BT,
             entropies_BT,

@@ -16,8 +16,11 @@ from astra.engines.prompts import Continue, Continued, Wanted
 from astra.errors import ConfigError
 
 
-def trl_continue(trainer: Any) -> Continue:
-    """Continue prompts with `trainer.vllm_generation`, whose weights are kept in step."""
+def trl_continue(trainer: Any, stop_ids: Sequence[int]) -> Continue:
+    """Continue prompts with `trainer.vllm_generation`, whose weights are kept in step.
+
+    A message ends at the first of `stop_ids`; vLLM itself stops only at the end of text.
+    """
     shared = trainer.vllm_mode == "server" or trainer.args.vllm_tensor_parallel_size > 1
     if shared and trainer.accelerator.num_processes > 1:
         raise ConfigError(
@@ -36,10 +39,14 @@ def trl_continue(trainer: Any) -> Continue:
             profiler=nullcontext(),
         )
         rows = zip(ids, logprobs, wanted, strict=True)
-        return [_cut(row, told, asked.max_tokens) for row, told, asked in rows]
+        return [_cut(row, told, asked.max_tokens, stop_ids) for row, told, asked in rows]
 
     return continue_
 
 
-def _cut(ids: Sequence[int], logprobs: Sequence[Any], most: int) -> Continued:
-    return Continued(ids[:most], [float(at[0]) for at in logprobs[:most]])
+def _cut(
+    ids: Sequence[int], logprobs: Sequence[Any], most: int, stop_ids: Sequence[int]
+) -> Continued:
+    ended = next((place + 1 for place, token in enumerate(ids) if token in stop_ids), most)
+    end = min(ended, most)
+    return Continued(ids[:end], [float(at[0]) for at in logprobs[:end]])
