@@ -284,3 +284,12 @@ def test_templates_stop_at_their_own_token() -> None:
     assert isinstance(CHAT, Chat) and tuple(CHAT.stop_ids) == (
         CHAT.tokenizer.convert_tokens_to_ids("<|end|>"),
     )
+
+
+async def test_the_cache_is_kept_in_the_type_that_attention_computes_in() -> None:
+    plain, half = TransformersEngine(given.model(), CHAT), TransformersEngine(given.model(), CHAT)
+    await talk_all(plain, Sampling(temperature=0.0, max_tokens=4))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        await talk_all(half, Sampling(temperature=0.0, max_tokens=4))
+    for engine, dtype in ((plain, torch.float32), (half, torch.bfloat16)):
+        assert {t.dtype for t in (*engine._cache._keys, *engine._cache._values)} == {dtype}

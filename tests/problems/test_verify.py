@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
+import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
 from astra.errors import ConfigError
 from astra.problems.answers import LONGEST, as_words, final_answer, quantity
-from astra.problems.verify import MathVerifier
+from astra.problems.verify import WORKER, MathVerifier
 
 AIME = [
     ("The sum is $\\boxed{204}$.", "204"),
@@ -173,6 +178,74 @@ async def test_a_cancelled_question_does_not_answer_the_next():
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         assert (await verifier.compare("6", "7")).correct is False
+
+
+OWNER = """
+import asyncio
+from astra.problems.verify import MathVerifier
+
+async def main():
+    async with MathVerifier(workers=1, seconds=300) as verifier:
+        await verifier.compare("1", "1.0")
+        print(verifier._all[0]._process.pid, flush=True)
+        await asyncio.sleep(300)
+
+asyncio.run(main())
+"""
+
+
+def has_ended(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return True
+    return state in "ZX"  # nobody may be there to wait for an orphan
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel's signal is Linux's")
+def test_a_worker_that_does_not_return_to_python_ends_with_its_owner():
+    with subprocess.Popen([sys.executable, "-c", OWNER], stdout=subprocess.PIPE) as owner:
+        assert owner.stdout is not None
+        worker = int(owner.stdout.readline())
+        try:
+            # Like one that computes in C: it sees neither a signal nor the end of its input.
+            os.kill(worker, signal.SIGSTOP)
+            owner.kill()
+            owner.wait()
+            deadline = time.monotonic() + 10
+            while not has_ended(worker) and time.monotonic() < deadline:
+                time.sleep(0.05)
+            assert has_ended(worker)
+        finally:
+            if not has_ended(worker):
+                os.kill(worker, signal.SIGKILL)
+
+
+def test_a_worker_whose_owner_is_gone_already_does_not_begin():
+    command = [sys.executable, "-I", str(WORKER), str(os.getppid()), "60"]
+    done = subprocess.run(command, input=b'["1", "1"]\n', capture_output=True, check=False)
+    assert done.returncode == 1 and done.stdout == b""
+
+
+def test_a_workers_processor_time_is_limited_anew_for_each_question():
+    code = f"""
+import runpy, time
+limit = runpy.run_path({str(WORKER)!r})["_limit_processor_time"]
+limit(float("inf"))
+limit(1)
+while time.process_time() < 1.2:
+    pass
+limit(1)
+while time.process_time() < 2.2:
+    pass
+print("alive", flush=True)
+while True:
+    pass
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, timeout=60, check=False
+    )
+    assert done.stdout == b"alive\n" and done.returncode == -signal.SIGXCPU, done.stderr
 
 
 def test_impossible_options_are_refused():

@@ -73,6 +73,12 @@ class SlotCache(Cache):
         **kwargs: Any,
     ) -> tuple[Tensor, Tensor]:
         """Store one layer's new keys and values, BHQD, and give back what the pass attends to."""
+        kind = key_states.device.type
+        if torch.is_autocast_enabled(kind):
+            # Attention rounds them so anyway; norms of keys leave them in the weights' type.
+            key_states, value_states = (
+                states.to(torch.get_autocast_dtype(kind)) for states in (key_states, value_states)
+            )
         if layer_idx == len(self._keys):
             shape = (self._slots, key_states.shape[1], self._capacity + 1)
             self._keys.append(key_states.new_zeros(*shape, key_states.shape[3]))

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -103,7 +104,7 @@ class MathVerifier:
 
 
 class _Worker:
-    """One process, started when it is asked and again after it was killed."""
+    """One process, started when it is asked and again after it was killed; it ends with us."""
 
     def __init__(self) -> None:
         self._process: asyncio.subprocess.Process | None = None
@@ -111,7 +112,7 @@ class _Worker:
     async def ask(self, pair: tuple[str, str], seconds: float) -> bool | str:
         try:
             if self._process is None:
-                await self._start()
+                await self._start(seconds)
             reply = await asyncio.wait_for(self._exchange(pair), seconds)
         except (TimeoutError, OSError, ValueError, asyncio.IncompleteReadError) as error:
             await self.stop()
@@ -122,11 +123,13 @@ class _Worker:
             raise
         return bool(reply["equal"]) if "equal" in reply else str(reply.get("error"))
 
-    async def _start(self) -> None:
+    async def _start(self, seconds: float) -> None:
         self._process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-I",
             str(WORKER),
+            str(os.getpid()),
+            str(_STARTING + seconds),  # of one thread's work: never reached while we wait
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.DEVNULL,
