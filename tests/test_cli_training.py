@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import csv
+import inspect
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from astra.cli.credit_agreement import agreement_command
 from astra.cli.main import run
+from astra.training.rl.presets import PRESETS
 
 ROOT = Path(__file__).parents[1]
 
@@ -104,3 +107,52 @@ def test_from_rows_to_a_model_and_its_curves(
     assert (plots / "loss.png").read_bytes().startswith(b"\x89PNG")
     assert run(["runs", "plot", str(sft), "--metric", "nope", "--out", str(plots)]) == 2
     assert "'nope'" in capsys.readouterr().err
+
+
+# --- what is said and refused before anything is trained or played ----------------------------
+
+
+@pytest.mark.parametrize("command", [["sft", "--rows"], ["rl", "--problems"]], ids=["sft", "rl"])
+def test_secrets_are_not_printed_with_the_preset(
+    command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    nowhere = str(tmp_path / "nowhere")
+    where = [nowhere, "--model", nowhere, "--out", str(tmp_path / "out"), "--preset", "nano"]
+    nested = 'model_init_kwargs={"token": "hf_second", "revision": "main"}'
+    settings = ["--set", "hub_token=hf_first", "--set", nested]
+    assert run(["train", *command, *where, *settings]) == 2
+    said = capsys.readouterr().err
+    assert "hub_token=***" in said and "'token': '***'" in said
+    assert "hf_first" not in said and "hf_second" not in said
+    assert "'revision': 'main'" in said and "learning_rate=" in said
+
+
+def test_two_models_are_compared_with_each_other_and_nothing_else(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    evaluate = ["evaluate", "arenas", str(tmp_path), "--model", "runs/a", "--model", "runs/b"]
+    assert run([*evaluate, "--against", "kept.jsonl"]) == 2
+    said = capsys.readouterr().err
+    for part in ("'runs/a'", "'runs/b'", "'kept.jsonl'", "leave --against or one --model out"):
+        assert part in said
+
+
+@pytest.mark.parametrize("second", ["runs/rl/final", "runs/rl-final", "runs/RL/final/"])
+def test_two_models_whose_episodes_would_share_a_file_are_refused(
+    second: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    models = ["--model", "runs/rl/final", "--model", second]
+    assert run(["evaluate", "arenas", str(tmp_path), *models]) == 2
+    said = capsys.readouterr().err
+    for part in ("'runs/rl/final'", repr(second), "episodes-runs-rl-final-", "--out"):
+        assert part in said
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_the_help_says_of_the_limits_of_agreement_is_so() -> None:
+    limits = {n: p.default for n, p in inspect.signature(agreement_command).parameters.items()}
+    nano = PRESETS["nano"]
+    said = " ".join((agreement_command.__doc__ or "").split())
+    assert "--turns and --context are those of RL's nano preset" in said
+    assert (limits["turns"], limits["context"]) == (nano.turns, nano.context)
+    assert f"--max-tokens is {limits['max_tokens']} where it has {nano.message_tokens}" in said

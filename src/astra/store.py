@@ -37,7 +37,7 @@ LINE_BYTES = 64 * 2**20
 """Longest row. A longer one is refused, so that reading stays within memory."""
 
 _NAME = re.compile(r"[a-z][a-z0-9_-]*(\.failed)?")
-_SECRET = re.compile(r"api_?key|secret|passw|credential|authorization|(^|[_-])token$", re.I)
+SECRET = re.compile(r"api_?key|secret|passw|credential|authorization|(^|[_-])token$", re.I)
 _USER_INFO = re.compile(r"(?<=://)[^/@\s]+@")
 _BLOCK = 2**16
 
@@ -477,7 +477,7 @@ def _storable(value: Json) -> Json:
         return {
             str(name): _storable(item)
             for name, item in value.items()
-            if item is not None and not _SECRET.search(str(name))
+            if item is not None and not SECRET.search(str(name))
         }
     if isinstance(value, list | tuple):
         return [_storable(item) for item in value if item is not None]

@@ -481,7 +481,18 @@ def test_a_sandbox_that_never_works_stops_the_run(model: Path, tmp_path: Path) -
 
 
 @pytest.mark.parametrize(
-    "options", [{"eval_strategy": "steps", "eval_steps": 1}, {"repetition_penalty": 1.1}]
+    "options",
+    [
+        {"eval_strategy": "steps", "eval_steps": 1},
+        {"repetition_penalty": 1.1},
+        {"generation_kwargs": {"top_k": 5}},
+        {"cache_implementation": "static"},
+        {"reward_weights": [2.0]},
+        {"log_completions": True},
+        {"chat_template_kwargs": {"enable_thinking": False}},
+        {"max_tool_calling_iterations": 0},
+    ],
+    ids=lambda options: next(iter(options)),
 )
 def test_options_without_effect_are_refused(model: Path, tmp_path: Path, options: Any) -> None:
     with pytest.raises(ConfigError, match="has no effect"):

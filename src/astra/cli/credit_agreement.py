@@ -46,8 +46,9 @@ def agreement_command(
     """Play arenas and compare likelihood, entropy and verified with the counterfactual.
 
     Spearman's rank correlation over the turns of each trajectory, then the mean; there is none
-    where a side is flat or an episode has one turn. 95 % intervals, arenas resampled. The limits
-    are those of RL's nano preset: set them for other models.
+    where a side is flat or an episode has one turn. 95 % intervals, arenas resampled. --turns and
+    --context are those of RL's nano preset, --max-tokens is 64 where it has 48: set them as in the
+    training of your model.
 
     \b
     Examples:

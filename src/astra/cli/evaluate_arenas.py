@@ -98,6 +98,7 @@ def arenas_command(
     passes += [Pass("sampled", temperature, samples)] if samples else []
     if not passes or len(model) > 2:
         raise ConfigError("give one or two models, and --samples of at least 1 or --greedy")
+    _check_comparison(model, against)
     folder = out_folder or run
     folder.mkdir(parents=True, exist_ok=True)
     key = api_key(api_key_env)
@@ -221,6 +222,24 @@ def _read(path: Path) -> Iterator[PlayedEpisode]:
     if not path.is_file():
         raise ConfigError(f"there is no file {str(path)!r}: give episodes that a command kept")
     return RunFolder(path.parent).rows(path.name.removesuffix(".jsonl"), PlayedEpisode)
+
+
+def _check_comparison(models: Sequence[str], against: Path | None) -> None:
+    """Raise ConfigError where a comparison would be left out, or be of a model with itself."""
+    if len(models) < 2:
+        return
+    first, second = models
+    if against is not None:
+        raise ConfigError(
+            f"--model {first!r}, --model {second!r} and --against {str(against)!r}: two models "
+            "are compared with each other; leave --against or one --model out"
+        )
+    if label(first) == label(second):
+        raise ConfigError(
+            f"--model {first!r} and --model {second!r} would keep their episodes in the same "
+            f"files, 'episodes-{label(first)}-….jsonl': rename one, or play each with an --out of "
+            "its own, the second with --against the episodes of the first"
+        )
 
 
 def _compared(

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from astra.cli.console import err, out, plain, print_json
+from astra.cli.console import out, plain, print_json
 from astra.cli.options import AsJson, PerBand, SandboxLevel, require_training
+from astra.cli.train_sft import print_settings
 from astra.rewards import Reward
 
 if TYPE_CHECKING:
@@ -185,5 +186,4 @@ def _print_preset(name: str, preset: RlPreset) -> None:
     """What is set, so that nobody has to look it up."""
     fields = {f.name: getattr(preset, f.name) for f in dataclasses.fields(preset)}
     about, trl = fields.pop("about"), fields.pop("trl")
-    listed = ", ".join(f"{key}={value}" for key, value in {**fields, **trl}.items())
-    err().print(plain(f"preset {name} ({about}): {listed}"), soft_wrap=True)
+    print_settings(f"preset {name} ({about})", {**fields, **trl})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -10,6 +11,8 @@ import typer
 
 from astra.cli.console import err, out, plain, print_json
 from astra.cli.options import AsJson, require_training
+from astra.store import SECRET
+from astra.types import Json
 
 if TYPE_CHECKING:
     from astra.training.presets import SftPreset
@@ -122,7 +125,7 @@ def without_lora(preset: SftPreset) -> SftPreset:
 
 def _print_preset(name: str, preset: SftPreset) -> None:
     """What is set, so that nobody has to look it up."""
-    ours = {
+    ours: dict[str, Json] = {
         "batch": preset.batch,
         "rows_at_once": preset.rows_at_once,
         "context_parallel": preset.context_parallel,
@@ -130,8 +133,28 @@ def _print_preset(name: str, preset: SftPreset) -> None:
         "grouped": preset.grouped,
         "whole": preset.whole,
     }
-    listed = ", ".join(f"{key}={value}" for key, value in {**ours, **preset.trl}.items())
-    err().print(plain(f"preset {name} ({preset.about}): {listed}"), soft_wrap=True)
+    print_settings(f"preset {name} ({preset.about})", {**ours, **preset.trl})
+
+
+def print_settings(title: str, settings: Mapping[str, Json]) -> None:
+    """Settings on one line of stderr, where logs are kept: secrets are not shown."""
+    shown = without_secrets(settings)
+    listed = ", ".join(f"{key}={value}" for key, value in shown.items())
+    err().print(plain(f"{title}: {listed}"), soft_wrap=True)
+
+
+def without_secrets(settings: Mapping[str, Json]) -> dict[str, Json]:
+    """Settings with the values masked that a run folder leaves out by their name."""
+    return {
+        key: "***" if SECRET.search(str(key)) else _without_secrets(value)
+        for key, value in settings.items()
+    }
+
+
+def _without_secrets(value: Json) -> Json:
+    if isinstance(value, Mapping):
+        return without_secrets(value)
+    return [_without_secrets(item) for item in value] if isinstance(value, list) else value
 
 
 def _print(report: Any) -> None:

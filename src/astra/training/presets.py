@@ -120,7 +120,8 @@ def parse_settings(
         if not equals or key not in names:
             near = difflib.get_close_matches(key, names, n=3)
             hint = f"; did you mean {', '.join(near)}?" if near else ""
-            raise ConfigError(f"--set {pair!r}: write KEY=VALUE, KEY one of {known.__name__}{hint}")
+            # The value may be a secret under a mistyped name.
+            raise ConfigError(f"--set {key!r}: write KEY=VALUE, KEY one of {known.__name__}{hint}")
         if key in ours:
             raise ConfigError(f"--set {pair!r}: {ours[key]}")
         found[key] = _value(pair, value)

@@ -19,7 +19,8 @@ class CreditStep(Record):
     contribution: float | None
     """c_k; None: not known."""
     z: float
-    """c_k standardised over the response."""
+    """c_k standardised: in arenas, unless `beside=response`, over the group's steps from the same
+    state; else over the response."""
     weight: float
     """w_k after rescaling."""
     advantage: float

@@ -392,6 +392,12 @@ def _require_supported(args: GRPOConfig) -> None:
         "min_p": (args.min_p or 0.0, 0.0),
         "mask_truncated_completions": (args.mask_truncated_completions, False),
         "use_transformers_continuous_batching": (args.use_transformers_continuous_batching, False),
+        "generation_kwargs": (args.generation_kwargs or None, None),
+        "cache_implementation": (args.cache_implementation, None),
+        "reward_weights": (args.reward_weights, None),
+        "log_completions": (args.log_completions, False),
+        "chat_template_kwargs": (args.chat_template_kwargs or None, None),
+        "max_tool_calling_iterations": (args.max_tool_calling_iterations, None),
     }
     for name, (given, wanted) in refused.items():
         if given != wanted:
