@@ -38,6 +38,7 @@ LINE_BYTES = 64 * 2**20
 
 _NAME = re.compile(r"[a-z][a-z0-9_-]*(\.failed)?")
 SECRET = re.compile(r"api_?key|secret|passw|credential|authorization|(^|[_-])token$", re.I)
+"""Names of options whose values stand in no run folder and are printed nowhere."""
 _USER_INFO = re.compile(r"(?<=://)[^/@\s]+@")
 _BLOCK = 2**16
 
