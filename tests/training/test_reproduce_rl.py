@@ -12,6 +12,7 @@ import pytest
 from transformers import TrainerControl, TrainerState, TrainingArguments
 
 from astra.cli.main import run
+from astra.cli.reproduce import _material
 from astra.errors import ConfigError, StageError
 from astra.evaluation import models
 from astra.evaluation.models import examine
@@ -203,6 +204,18 @@ def test_arenas_and_model_of_the_demo_are_taken(
     said = capsys.readouterr()
     assert said.err.count("is on record") >= 3  # as far as training
     assert (tmp_path / "runs/reward/f1/seed-0/broken.json").exists()
+
+
+def test_a_model_of_the_hub_goes_with_arenas_of_the_demo(
+    world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match="astra demo"):
+        _material(None, "Qwen/Qwen3-0.6B", None, "reward")
+    Path("runs/loop").mkdir(parents=True)
+    Path("runs/loop/arenas").symlink_to(world)
+    found = _material(None, "Qwen/Qwen3-0.6B", None, "reward")
+    assert found == (Path("runs/loop/arenas"), "Qwen/Qwen3-0.6B")
 
 
 def test_settings_are_looked_at_before_the_first_trial(

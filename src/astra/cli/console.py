@@ -9,10 +9,12 @@ from __future__ import annotations
 import json
 import re
 import sys
+from collections.abc import Mapping
 
 from rich.console import Console
 from rich.text import Text
 
+from astra.store import SECRET
 from astra.types import Json
 
 # Control characters but tab and newline, and those that turn the direction of writing.
@@ -70,3 +72,24 @@ def print_error(message: str) -> None:
     """One red line on stderr, whatever the message holds."""
     line = " ".join(clean(message).split())
     err().print(Text.assemble(("error: ", "bold red"), (line, "red")), soft_wrap=True)
+
+
+def print_settings(title: str, settings: Mapping[str, Json]) -> None:
+    """Settings on one line of stderr, where logs are kept: secrets are not shown."""
+    shown = without_secrets(settings)
+    listed = ", ".join(f"{key}={value}" for key, value in shown.items())
+    err().print(plain(f"{title}: {listed}"), soft_wrap=True)
+
+
+def without_secrets(settings: Mapping[str, Json]) -> dict[str, Json]:
+    """Settings with the values masked that a run folder leaves out by their name."""
+    return {
+        key: "***" if SECRET.search(str(key)) else _without_secrets(value)
+        for key, value in settings.items()
+    }
+
+
+def _without_secrets(value: Json) -> Json:
+    if isinstance(value, Mapping):
+        return without_secrets(value)
+    return [_without_secrets(item) for item in value] if isinstance(value, list) else value

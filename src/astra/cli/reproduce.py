@@ -216,14 +216,14 @@ def _material(
         if model is None:
             raise ConfigError("give --model: one that was taught on problems like these")
         return None, model
-    found = arenas or Path(ARENAS), model or MODEL
-    if (arenas is None or model is None) and not all(Path(path).exists() for path in found):
+    taken = [ARENAS] * (arenas is None) + [MODEL] * (model is None)
+    if not all(Path(path).exists() for path in taken):
         raise ConfigError(
             "give --arenas and --model, which all arms and seeds start from: `astra arenas make` "
             "and `astra train sft` make them. `astra demo --train --out runs/loop` makes both: "
             f"{ARENAS} and {MODEL}"
         )
-    return found
+    return arenas or Path(ARENAS), model or MODEL
 
 
 def _divisor(rollouts: int, most: int) -> int:

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from astra.cli.console import out, plain, print_json
+from astra.cli.console import out, plain, print_json, print_settings
 from astra.cli.options import AsJson, PerBand, SandboxLevel, require_training
-from astra.cli.train_sft import print_settings
 from astra.rewards import Reward
 
 if TYPE_CHECKING:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from astra.cli.console import err, out, plain, print_json
+from astra.cli.console import out, print_json, print_settings
 from astra.cli.options import AsJson, require_training
-from astra.store import SECRET
 from astra.types import Json
 
 if TYPE_CHECKING:
@@ -134,27 +132,6 @@ def _print_preset(name: str, preset: SftPreset) -> None:
         "whole": preset.whole,
     }
     print_settings(f"preset {name} ({preset.about})", {**ours, **preset.trl})
-
-
-def print_settings(title: str, settings: Mapping[str, Json]) -> None:
-    """Settings on one line of stderr, where logs are kept: secrets are not shown."""
-    shown = without_secrets(settings)
-    listed = ", ".join(f"{key}={value}" for key, value in shown.items())
-    err().print(plain(f"{title}: {listed}"), soft_wrap=True)
-
-
-def without_secrets(settings: Mapping[str, Json]) -> dict[str, Json]:
-    """Settings with the values masked that a run folder leaves out by their name."""
-    return {
-        key: "***" if SECRET.search(str(key)) else _without_secrets(value)
-        for key, value in settings.items()
-    }
-
-
-def _without_secrets(value: Json) -> Json:
-    if isinstance(value, Mapping):
-        return without_secrets(value)
-    return [_without_secrets(item) for item in value] if isinstance(value, list) else value
 
 
 def _print(report: Any) -> None:

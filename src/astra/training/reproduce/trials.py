@@ -110,6 +110,7 @@ def run_trials(
             told(f"{job} broke: {reason['message']}")
 
     for job in jobs:
+        job.place.mkdir(parents=True, exist_ok=True)
         if job not in waiting:
             ended(job)
     if side is None:
@@ -135,7 +136,6 @@ class _Job:
 
 def _attempt(job: _Job, trial: Trial) -> None:
     """Leaves an outcome, or the reason why there is none."""
-    job.place.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
     try:
         measured = trial(job.arm, job.seed, job.place)
