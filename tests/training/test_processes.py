@@ -18,7 +18,7 @@ from .sft_made import tiny
 pytestmark = pytest.mark.slow
 
 
-def in_two(*command: object) -> None:
+def in_two(*command: object) -> str:
     words = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     made = subprocess.run(
         [*words, "-m", "astra", *map(str, command)],
@@ -28,6 +28,7 @@ def in_two(*command: object) -> None:
         timeout=600,
     )
     assert made.returncode == 0, made.stderr[-4000:]
+    return made.stdout
 
 
 def metrics(out: Path) -> list[dict[str, Any]]:
@@ -39,7 +40,8 @@ def test_two_processes_share_the_rows_of_a_batch(tmp_path: Path) -> None:
     options = ("train", "sft", "--rows", rows, "--model", model, "--preset", "nano", "--seed", 3)
     more = ("--set", "logging_steps=1", "--set", "learning_rate=1e-3")
     assert run([*map(str, options), *more, "--out", str(tmp_path / "one")]) == 0
-    in_two(*options, *more, "--rows-at-once", 8, "--out", tmp_path / "two")
+    printed = in_two(*options, *more, "--rows-at-once", 8, "--out", tmp_path / "two")
+    assert printed.count("steps on") == 1
     one, two = metrics(tmp_path / "one"), metrics(tmp_path / "two")
     losses = [[row["loss"] for row in rows if "loss" in row] for rows in (one, two)]
     assert len(losses[0]) == 4

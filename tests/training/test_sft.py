@@ -150,7 +150,7 @@ def test_a_killed_run_goes_on_with_the_same_curve(folder: Path) -> None:
 
 
 def test_lora_trains_an_adapter_and_writes_a_whole_model(folder: Path) -> None:
-    lora = with_settings(preset(max_steps=2), {}, lora=2)
+    lora = with_settings(preset(max_steps=2), {}, lora=2, vector_lr=0.0)
     report = train_sft(job(folder, "lora", preset=lora))
     assert (folder / "lora/adapter/adapter_config.json").exists()
     before, after = weights(folder / "nano"), weights(Path(report.model))
@@ -158,6 +158,16 @@ def test_lora_trains_an_adapter_and_writes_a_whole_model(folder: Path) -> None:
     changed = [name for name in before if not torch.equal(before[name], after[name])]
     assert changed
     assert not any("embed" in name or "norm" in name for name in changed)
+
+
+def test_what_stands_beside_the_matrices_can_have_a_rate_of_its_own(folder: Path) -> None:
+    still = {"max_steps": 2, "learning_rate": 0.0}
+    report = train_sft(job(folder, "vectors", settings=still))
+    before, after = weights(folder / "nano"), weights(Path(report.model))
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert changed == {name for name in before if before[name].ndim < 2 or "embed" in name}
+    with pytest.raises(ConfigError, match="--vector-lr 0"):
+        train_sft(job(folder, "frozen", preset=with_settings(preset(max_steps=2), {}, lora=2)))
 
 
 def test_other_options_are_refused_on_going_on(folder: Path, tmp_path: Path) -> None:

@@ -34,9 +34,9 @@ class Size:
     """How much of everything, with --train."""
 
     arenas: int = 3600
-    renamed: int = 4
+    renamed: int = 3
     """Copies of each gold episode with other names, so that the model learns to copy."""
-    steps: int = 80
+    steps: int = 60
     """Of RL."""
     held_out: int = 800
     """Most test arenas that are played."""

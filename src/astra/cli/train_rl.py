@@ -120,7 +120,7 @@ def rl_command(
     from trl.trainer.grpo_config import GRPOConfig
 
     from astra.training.presets import parse_settings
-    from astra.training.processes import leave
+    from astra.training.processes import leave, processes_of
     from astra.training.rl.presets import OURS, PRESETS
     from astra.training.rl.run import RlJob, train_rl
 
@@ -168,9 +168,13 @@ def rl_command(
         report_to=tuple(report_to or ()),
         quiet=as_json or not sys.stderr.isatty(),
     )
-    _print_preset(preset, job.preset)
+    first = processes_of(trl).is_main_process
+    if first:
+        _print_preset(preset, job.preset)
     report = train_rl(job)
     leave()
+    if not first:
+        return
     if as_json:
         print_json(report.model_dump(mode="json"))
         return

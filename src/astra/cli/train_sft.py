@@ -43,6 +43,10 @@ def sft_command(
         float | None,
         typer.Option(min=0, max=1, help="Share of the rows that have loss on every token."),
     ] = None,
+    vector_lr: Annotated[
+        float | None,
+        typer.Option(min=0, help="Learning rate of embeddings, norms and biases; 0: the rest's."),
+    ] = None,
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Any option of TRL's SFTConfig."),
@@ -79,7 +83,7 @@ def sft_command(
     from trl.trainer.sft_config import SFTConfig
 
     from astra.training.presets import PRESETS, parse_settings
-    from astra.training.processes import leave
+    from astra.training.processes import leave, processes_of
     from astra.training.sft import SftJob, train_sft, with_settings
 
     chosen = with_settings(
@@ -89,10 +93,15 @@ def sft_command(
         rows_at_once=rows_at_once,
         context_parallel=context_parallel,
         whole=whole,
+        vector_lr=vector_lr,
     )
     if lora is not None:
         chosen = with_settings(chosen, {}, lora=lora) if lora else without_lora(chosen)
-    _print_preset(preset, chosen)
+        if lora and vector_lr is None:
+            chosen = with_settings(chosen, {}, vector_lr=0.0)  # these are frozen
+    first = processes_of(chosen.trl).is_main_process
+    if first:
+        _print_preset(preset, chosen)
     job = SftJob(
         model=model,
         rows=rows,
@@ -108,10 +117,12 @@ def sft_command(
     )
     report = train_sft(job)
     leave()
+    if not first:
+        return
     if as_json:
         print_json(report.model_dump())
-        return
-    _print(report)
+    else:
+        _print(report)
 
 
 def without_lora(preset: SftPreset) -> SftPreset:
@@ -130,6 +141,7 @@ def _print_preset(name: str, preset: SftPreset) -> None:
         "lora": preset.lora or "no",
         "grouped": preset.grouped,
         "whole": preset.whole,
+        "vector_lr": preset.vector_lr or "no",
     }
     print_settings(f"preset {name} ({preset.about})", {**ours, **preset.trl})
 

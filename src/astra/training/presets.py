@@ -35,6 +35,8 @@ class SftPreset:
     """Whether rows of like length share a batch: less padding, the same order every epoch."""
     whole: float = 0.0
     """Share of the rows with loss on every token, for models that have to learn the language."""
+    vector_lr: float = 0.0
+    """Learning rate of embeddings, norms and biases; 0: that of the matrices."""
     trl: Mapping[str, Json] = field(default_factory=dict[str, Json])
 
 
@@ -83,6 +85,7 @@ PRESETS: dict[str, SftPreset] = {
         rows_at_once=16,
         grouped=True,
         whole=0.25,
+        vector_lr=2e-2,
         trl={
             "num_train_epochs": 1,
             "max_length": 1024,

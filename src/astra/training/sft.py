@@ -22,6 +22,7 @@ from astra.store import RunFolder
 from astra.training.encode import Encoded, EncodedRows, encode_rows
 from astra.training.presets import SftPreset
 from astra.training.processes import on_cpu, processes_of
+from astra.training.rates import besides_matrices, set_rate
 from astra.training.rows import read_rows
 from astra.types import Json, Record
 
@@ -144,6 +145,7 @@ def _folder(job: SftJob) -> RunFolder:
         "context_parallel": job.preset.context_parallel,
         "lora": job.preset.lora,
         "whole": job.preset.whole,
+        "vector_lr": job.preset.vector_lr,
         "seed": job.seed,
         "trl": {name: value for name, value in job.preset.trl.items() if value is not None},
     }
@@ -181,7 +183,19 @@ def _trainer(
     )
 
     decoupled = Decoupled(job.keep_states, job.keep_weights)
-    trainer = SFTTrainer(
+
+    class Trainer(SFTTrainer):
+        def create_optimizer(self, model: Any = None) -> Any:
+            made = super().create_optimizer(model)
+            if job.preset.vector_lr:
+                set_rate(
+                    made,
+                    besides_matrices(self.model if model is None else model),
+                    job.preset.vector_lr,
+                )
+            return made
+
+    trainer = Trainer(
         job.model,
         args=_config(job, processes),
         train_dataset=dataset,

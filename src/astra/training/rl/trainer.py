@@ -29,6 +29,7 @@ from astra.engines.engine import Clock, Engine
 from astra.errors import ConfigError
 from astra.training.algorithm import Algorithm, Credit
 from astra.training.policy import ModelPolicy
+from astra.training.rates import last_norm, set_rate
 from astra.training.rl.batch import Group, from_json, loss_inputs, scored_batch, to_json
 from astra.training.rl.filling import BatchFilling, Filled
 from astra.training.rl.loss import further_loss, kl_to_reference
@@ -103,16 +104,13 @@ class ArenaTrainer(GRPOTrainer):
         self._share_prompts = share_prompts
         self._scale_lr = scale_lr
         if scale_lr:
-            _last_norm(self.model)
+            last_norm(self.model)
 
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
         made = super().create_optimizer(model)
         if self._scale_lr:
             # With a rate that its matrices can bear, a small model's temperature hardly moves.
-            scale = _last_norm(self.model if model is None else model)
-            for group in made.param_groups:
-                group["params"] = [p for p in group["params"] if p is not scale]
-            made.add_param_group({"params": [scale], "lr": self._scale_lr, "weight_decay": 0.0})
+            set_rate(made, [last_norm(self.model if model is None else model)], self._scale_lr)
         return made
 
     # --- rollouts --------------------------------------------------------------------------
@@ -356,18 +354,6 @@ def _still(advantages_BT: Tensor) -> Tensor | None:
     """The rows without any advantage, which the policy term does not move; None: all would be."""
     still_B = (advantages_BT == 0).flatten(1).all(1)
     return None if bool(still_B.all()) else still_B
-
-
-def _last_norm(model: Any) -> Tensor:
-    """The weights that scale all logits of a model of transformers; ConfigError if not trained."""
-    base = getattr(model, "base_model", model)
-    weight = getattr(getattr(base, "norm", None), "weight", None)
-    if weight is None or not weight.requires_grad:
-        raise ConfigError(
-            f"a learning rate of the scale needs a last norm that is trained, which "
-            f"{type(model).__name__} lacks: set --scale-lr 0"
-        )
-    return weight
 
 
 def _never_asked(**_: Any) -> list[float | None]:
