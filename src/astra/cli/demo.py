@@ -33,7 +33,7 @@ MODELS = ("base", "SFT", "RL")
 class Size:
     """How much of everything, with --train."""
 
-    arenas: int = 3600
+    arenas: int = 3400
     renamed: int = 3
     """Copies of each gold episode with other names, so that the model learns to copy."""
     steps: int = 60
@@ -115,7 +115,7 @@ class _Demo:
             *("arenas", "arenas", "make", "--tables", self._tables, "--out", arenas),
             *("--count", self._size.arenas, "--operations", "lookup", "--hops", "1:3"),
             *("--scenarios", "single_hop=2,parallel_single_hop=1,multi_hop=2"),
-            *("--per-band", 1, "--test-share", 0.22, "--seed", self._seed),
+            *("--per-band", 1, "--test-share", 0.235, "--seed", self._seed),
             *("--sandbox", self._sandbox),
         )
 

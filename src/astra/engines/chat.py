@@ -13,6 +13,7 @@ import hashlib
 import json
 import re
 from collections.abc import Sequence
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from jinja2.exceptions import TemplateError
@@ -68,9 +69,19 @@ class Chat:
         self, messages: Sequence[Message], tools: Sequence[ToolDocument], *, prompt: bool
     ) -> str:
         """A conversation as the template renders it; `prompt`: up to where the model goes on."""
+        return self._texts([messages], tools, prompt=prompt)[0]
+
+    def _texts(
+        self,
+        conversations: Sequence[Sequence[Message]],
+        tools: Sequence[ToolDocument],
+        *,
+        prompt: bool,
+    ) -> list[str]:
+        """Several with the same tools, which are prepared once."""
         try:
             rendered = self.tokenizer.apply_chat_template(
-                _as_template_input(messages),
+                [_as_template_input(messages) for messages in conversations],
                 tools=cast(Any, [document.openai() for document in tools] or None),
                 chat_template=self.template,
                 add_generation_prompt=prompt,
@@ -81,7 +92,7 @@ class Chat:
                 f"the chat template of {self.tokenizer.name_or_path!r} can't render this "
                 f"conversation: {error}"
             ) from error
-        return cast(str, rendered)
+        return cast("list[str]", rendered)
 
     def encode(self, text: str) -> list[int]:
         """Token ids of rendered text; special tokens in it count as such."""
@@ -112,39 +123,26 @@ class Chat:
 
         Raises ConfigError when the template renders earlier messages otherwise for later ones.
         """
-        whole = self.text(messages, tools, prompt=False)
+        said = [i for i, message in enumerate(messages) if message.role == "assistant"]
+        ends = [messages[: i + 1] for i in said if i + 1 < len(messages)]
+        *shown, whole = self._texts([*ends, messages], tools, prompt=False)
+        prompts = self._texts([messages[:i] for i in said], tools, prompt=True) if said else []
+        if not all(whole.startswith(text) for text in (*shown, *prompts)):
+            raise _unfit(self.tokenizer)
         found: list[Piece] = []
         at = 0
-        for index, message in enumerate(messages):
-            if message.role != "assistant":
-                continue
-            start = len(self._prefix(whole, messages[:index], tools, prompt=True))
-            shown = whole
-            if index + 1 < len(messages):
-                shown = self._prefix(whole, messages[: index + 1], tools, prompt=False)
+        for before, after in zip_longest(prompts, shown, fillvalue=whole):
+            start = len(before)
             found.append(Piece(whole[at:start], policy=False))
-            at = self._written_until(shown)
+            at = self._written_until(after)
             if not self._end:
                 at = self._opening_of_next(whole, at)
             ended = whole[start:at]
-            if not self._end and index == len(messages) - 1:
+            if not self._end and after is whole:
                 ended += str(self.tokenizer.eos_token)
             found.append(Piece(ended, policy=True))
         found.append(Piece(whole[at:], policy=False))
         return [piece for piece in found if piece.text]
-
-    def _prefix(
-        self,
-        whole: str,
-        messages: Sequence[Message],
-        tools: Sequence[ToolDocument],
-        *,
-        prompt: bool,
-    ) -> str:
-        shown = self.text(messages, tools, prompt=prompt)
-        if not whole.startswith(shown):
-            raise _unfit(self.tokenizer)
-        return shown
 
     def _preserves_prefixes(self) -> bool:
         """Whether two rounds of calls are rendered alike alone and before what follows."""
