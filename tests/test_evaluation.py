@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from astra.errors import ModelUnavailable, SandboxDied, StageError
-from astra.evaluation.arenas import PlayedEpisode, bootstrap, evaluate, play, score_episode
+from astra.evaluation.arenas import PlayedEpisode, evaluate, play, score_episode
+from astra.evaluation.intervals import Interval, bootstrap
 from astra.models.policies import policy
 from astra.models.scripted import ScriptedModel, calling
 from astra.ports import Sampling
@@ -71,7 +72,7 @@ async def test_random_is_reproducible_and_between():
 async def test_the_report_as_json():
     report = json.loads((await run(lambda a, s: policy("gold", a))).model_dump_json())
     assert list(report)[: len(KEYS)] == KEYS
-    assert report["f1"] == {"mean": 1.0, "low": 1.0, "high": 1.0}
+    assert report["f1"] == {"mean": 1.0, "low": 1.0, "high": 1.0, "groups": 12}
     assert report["arenas"] == report["episodes"] == 12
     assert report["solved"] == report["calls"] == pytest.approx(2.75)
     assert set(report["by_hops"]) == {"1", "2", "3", "4", "5"}
@@ -193,6 +194,16 @@ def test_bootstrap_resamples_groups():
     assert tenfold is not None
     assert tenfold.high - tenfold.low == pytest.approx(interval.high - interval.low, rel=0.01)
     assert bootstrap([[], []], 0) is None
+
+
+def test_intervals_by_hand():
+    assert bootstrap([[3.0], []], 0) == Interval(mean=3.0, low=3.0, high=3.0, groups=1)
+    assert bootstrap([[0.0], [1.0]], 0) == Interval(mean=0.5, low=0.0, high=1.0, groups=2)
+    wide = bootstrap([[float(number)] for number in range(101)], 0)
+    assert wide is not None
+    # The deviation of a mean of 101 is 29.15 / sqrt(101) = 2.9: 50 ± 5.7.
+    assert wide.low == pytest.approx(44.3, abs=0.5)
+    assert wide.high == pytest.approx(55.7, abs=0.5)
 
 
 # --- the command --------------------------------------------------------------------------------

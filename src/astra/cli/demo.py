@@ -33,10 +33,10 @@ MODELS = ("base", "SFT", "RL")
 class Size:
     """How much of everything, with --train."""
 
-    arenas: int = 3400
+    arenas: int = 3200
     renamed: int = 3
     """Copies of each gold episode with other names, so that the model learns to copy."""
-    steps: int = 60
+    steps: int = 50
     """Of RL."""
     held_out: int = 800
     """Most test arenas that are played."""

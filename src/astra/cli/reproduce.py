@@ -26,9 +26,10 @@ from astra.sandbox import open_sandbox
 from astra.types import Json
 
 if TYPE_CHECKING:
+    from astra.evaluation.intervals import Interval
     from astra.training.reproduce.comparisons import Comparison
     from astra.training.reproduce.rl_trial import Play
-    from astra.training.reproduce.summary import Interval, Summary
+    from astra.training.reproduce.summary import Summary
     from astra.training.reproduce.trials import Outcome
     from astra.training.rl.run import RlJob
 
@@ -371,7 +372,9 @@ def _table(comparison: Comparison, summary: Summary) -> Table:
         for row in summary.rows:
             if row.measure == measure:
                 against = "" if row.difference is None else _shown(row.difference, signed=True)
-                table.add_row(*(measure, row.arm, _shown(row.value), against, str(row.value.seeds)))
+                table.add_row(
+                    *(measure, row.arm, _shown(row.value), against, str(row.value.groups))
+                )
         table.add_section()
     return table
 
@@ -379,4 +382,4 @@ def _table(comparison: Comparison, summary: Summary) -> Table:
 def _shown(interval: Interval, *, signed: bool = False) -> str:
     sign = "+" if signed else ""
     mean, low, high = (f"{x:{sign}.3f}" for x in (interval.mean, interval.low, interval.high))
-    return f"{mean} ({low} to {high})" if interval.seeds > 1 else mean
+    return f"{mean} ({low} to {high})" if interval.groups > 1 else mean

@@ -12,9 +12,8 @@ from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequen
 from contextlib import aclosing
 from typing import NamedTuple
 
-import numpy as np
-
 from astra.errors import StageError
+from astra.evaluation.intervals import Interval, bootstrap
 from astra.hosts.arena import ArenaHost, arena_messages
 from astra.ports import Episode, Model, Sandbox, ToolHost
 from astra.rewards import Reward, score
@@ -29,7 +28,6 @@ Player = Callable[[Arena, int], Model]
 Enclose = Callable[[Model, ToolHost], ToolHost]
 """What is put around the host of a model's episode."""
 
-RESAMPLES = 2000
 HOPELESS = 20
 """Episodes at the beginning of which one must work."""
 _MESSAGES = 100
@@ -41,14 +39,6 @@ class PlayedEpisode(Record):
 
     trajectory: Trajectory
     score: Score | None
-
-
-class Interval(Record):
-    """A mean with its 95 % bootstrap interval, arenas resampled."""
-
-    mean: float
-    low: float
-    high: float
 
 
 class Group(Record):
@@ -330,20 +320,3 @@ def pass_hat(solved: Sequence[Sequence[float]]) -> dict[str, float]:
         / len(solved)
         for k in range(1, samples + 1)
     }
-
-
-def bootstrap(groups: Sequence[Sequence[float]], seed: int) -> Interval | None:
-    """Mean over all values, with a 95 % percentile interval that resamples whole groups."""
-    groups = [group for group in groups if group]
-    if not groups:
-        return None
-    sums = np.array([math.fsum(group) for group in groups])
-    counts = np.array([len(group) for group in groups])
-    rng = np.random.default_rng(seed)
-    means = np.empty(RESAMPLES)
-    for i in range(RESAMPLES):
-        chosen = rng.integers(len(groups), size=len(groups))
-        means[i] = sums[chosen].sum() / counts[chosen].sum()
-    low, high = np.quantile(means, [0.025, 0.975])
-    mean = math.fsum(value for group in groups for value in group) / int(counts.sum())
-    return Interval(mean=mean, low=float(low), high=float(high))

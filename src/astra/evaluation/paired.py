@@ -12,7 +12,8 @@ from collections.abc import Iterable
 from typing import Literal
 
 from astra.errors import ConfigError
-from astra.evaluation.arenas import Interval, PlayedEpisode, bootstrap
+from astra.evaluation.arenas import PlayedEpisode
+from astra.evaluation.intervals import Interval, bootstrap
 from astra.types import Record
 
 Measure = Literal["f1", "recall", "precision"]

@@ -13,21 +13,9 @@ from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
+from astra.evaluation.intervals import Interval, bootstrap
 from astra.training.reproduce.trials import Outcome
 from astra.types import Json, Record
-
-RESAMPLES = 10_000
-
-
-class Interval(Record):
-    """A mean with its 95 % bootstrap interval over seeds."""
-
-    mean: float
-    low: float
-    high: float
-    seeds: int
 
 
 class Compared(Record):
@@ -47,14 +35,6 @@ class Summary(Record):
     rows: tuple[Compared, ...]
     broken: tuple[dict[str, Json], ...] = ()
     """Trials without an outcome, with their reasons."""
-
-
-def bootstrap(values: Sequence[float]) -> Interval:
-    """Mean and interval. Deterministic; of one value its own."""
-    data = np.asarray(values, dtype=float)
-    picks = np.random.default_rng(0).integers(0, len(data), size=(RESAMPLES, len(data)))
-    low, high = np.quantile(data[picks].mean(axis=1), [0.025, 0.975])
-    return Interval(mean=float(data.mean()), low=float(low), high=float(high), seeds=len(data))
 
 
 def summarise(
@@ -80,10 +60,14 @@ def _compared(
     own = {s: o.final[measure] for s, o in by_arm[arm].items() if measure in o.final}
     other = {s: o.final[measure] for s, o in by_arm[baseline].items() if measure in o.final}
     pairs = [own[seed] - other[seed] for seed in own if seed in other]
-    difference = bootstrap(pairs) if pairs and arm != baseline else None
-    return Compared(
-        arm=arm, measure=measure, value=bootstrap(list(own.values())), difference=difference
-    )
+    value = _over_seeds(list(own.values()))
+    assert value is not None
+    difference = None if arm == baseline else _over_seeds(pairs)
+    return Compared(arm=arm, measure=measure, value=value, difference=difference)
+
+
+def _over_seeds(values: Sequence[float]) -> Interval | None:
+    return bootstrap([[value] for value in values], 0, resamples=10_000)
 
 
 # --- writing ---------------------------------------------------------------------------------
@@ -97,7 +81,7 @@ def markdown(summary: Summary) -> str:
     ]
     for row in summary.rows:
         against = "" if row.difference is None else _shown(row.difference, signed=True)
-        cells = (row.measure, row.arm, _shown(row.value), against, str(row.value.seeds))
+        cells = (row.measure, row.arm, _shown(row.value), against, str(row.value.groups))
         lines.append(f"| {' | '.join(cells)} |")
     for failure in summary.broken:
         lines.append("")
@@ -108,7 +92,7 @@ def markdown(summary: Summary) -> str:
 def _shown(interval: Interval, *, signed: bool = False) -> str:
     form = "{:+.3f}" if signed else "{:.3f}"
     mean, low, high = (form.format(x) for x in (interval.mean, interval.low, interval.high))
-    return f"{mean} [{low}, {high}]" if interval.seeds > 1 else mean
+    return f"{mean} [{low}, {high}]" if interval.groups > 1 else mean
 
 
 def write_curves(outcomes: Sequence[Outcome], path: Path) -> None:
