@@ -58,7 +58,7 @@ def test_arms_by_seeds_and_what_is_on_record_is_not_run_again(
     measures = {row["measure"]: row["value"]["mean"] for row in found["rows"]}
     assert 0 <= measures["trained/f1"] <= 1
     assert seen[:2] == [{"test"}, {"train"}]
-    assert {(row["arm"], row["value"]["seeds"]) for row in found["rows"]} == {
+    assert {(row["arm"], row["value"]["groups"]) for row in found["rows"]} == {
         ("f1", 2),
         ("recall", 2),
     }
