@@ -170,6 +170,14 @@ def test_what_stands_beside_the_matrices_can_have_a_rate_of_its_own(folder: Path
         train_sft(job(folder, "frozen", preset=with_settings(preset(max_steps=2), {}, lora=2)))
 
 
+def test_a_run_shorter_than_its_log_tells_its_loss(folder: Path) -> None:
+    short = {"max_steps": 2, "logging_steps": 10, "logging_first_step": False}
+    report = train_sft(job(folder, "short", settings=short))
+    assert not any("loss" in row for row in logged(folder / "short"))
+    assert report.loss is not None
+    assert 0 < report.loss < 10
+
+
 def test_other_options_are_refused_on_going_on(folder: Path, tmp_path: Path) -> None:
     tiny(tmp_path, 8)
     with pytest.raises(KeyboardInterrupt):

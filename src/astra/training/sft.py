@@ -78,7 +78,7 @@ class SftReport(Record):
     """Those with loss."""
     steps: int
     loss: float | None
-    """The last that was logged; None when the run had been finished before."""
+    """The last that was logged, or the run's mean; None when the run had been finished before."""
 
 
 def train_sft(job: SftJob) -> SftReport:
@@ -108,7 +108,8 @@ def train_sft(job: SftJob) -> SftReport:
         done = trainer.train(resume_from_checkpoint=_checkpoint(job, trainer))
         save_final(trainer, chat, job.out)
     losses = [row["loss"] for row in trainer.state.log_history if "loss" in row]
-    return _report(job, encoded, done.global_step, losses[-1] if losses else None)
+    # A run can be shorter than the interval of its log.
+    return _report(job, encoded, done.global_step, losses[-1] if losses else done.training_loss)
 
 
 def _report(job: SftJob, encoded: EncodedRows, steps: int, loss: float | None) -> SftReport:
