@@ -9,7 +9,7 @@ import pytest
 
 from astra.errors import ModelUnavailable, SandboxDied, StageError
 from astra.evaluation.arenas import PlayedEpisode, evaluate, play, score_episode
-from astra.evaluation.intervals import Interval, bootstrap
+from astra.intervals import Interval, bootstrap
 from astra.models.policies import policy
 from astra.models.scripted import ScriptedModel, calling
 from astra.ports import Sampling

@@ -14,7 +14,7 @@ from rich.table import Table
 from astra.arenas.showing import Show
 from astra.cli.console import err, out, plain, print_json
 from astra.cli.options import AsJson, PerBand, Run, SandboxLevel, require_training
-from astra.evaluation.intervals import bootstrap
+from astra.intervals import bootstrap
 from astra.models.embed_tfidf import TfidfEmbedder
 from astra.ports import Sampling
 from astra.rollout import RolloutLimits

@@ -26,7 +26,7 @@ from astra.sandbox import open_sandbox
 from astra.types import Json
 
 if TYPE_CHECKING:
-    from astra.evaluation.intervals import Interval
+    from astra.intervals import Interval
     from astra.training.reproduce.comparisons import Comparison
     from astra.training.reproduce.rl_trial import Play
     from astra.training.reproduce.summary import Summary

@@ -13,8 +13,8 @@ from contextlib import aclosing
 from typing import NamedTuple
 
 from astra.errors import StageError
-from astra.evaluation.intervals import Interval, bootstrap
 from astra.hosts.arena import ArenaHost, arena_messages
+from astra.intervals import Interval, bootstrap
 from astra.ports import Episode, Model, Sandbox, ToolHost
 from astra.rewards import Reward, score
 from astra.rollout import RolloutLimits, Task, rollouts

@@ -13,7 +13,7 @@ from typing import Literal
 
 from astra.errors import ConfigError
 from astra.evaluation.arenas import PlayedEpisode
-from astra.evaluation.intervals import Interval, bootstrap
+from astra.intervals import Interval, bootstrap
 from astra.types import Record
 
 Measure = Literal["f1", "recall", "precision"]

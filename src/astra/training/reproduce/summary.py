@@ -13,7 +13,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
-from astra.evaluation.intervals import Interval, bootstrap
+from astra.intervals import Interval, bootstrap
 from astra.training.reproduce.trials import Outcome
 from astra.types import Json, Record
 
