@@ -68,7 +68,7 @@ def test_a_run_that_is_resumed_and_evaluated(
     kept = next(world.glob(f"episodes-*{out.name}-final-sampled.jsonl"))
     assert run([*command, *models[:2], "--samples", "2", "--against", str(kept)]) == 0
     again = json.loads(capsys.readouterr().out)["comparison"]
-    assert again["f1"] == {"mean": 0, "low": 0, "high": 0} and again["better"] == 0
+    assert again["f1"] == {"mean": 0, "low": 0, "high": 0, "groups": 4} and again["better"] == 0
 
 
 def test_acpo_is_resumed_in_its_second_phase(
