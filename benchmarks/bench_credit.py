@@ -17,9 +17,9 @@ from pathlib import Path
 import torch
 
 from astra.arenas.folder import ToolRow
-from astra.store import RunFolder, to_line
+from astra.runs.store import RunFolder, to_line
 from astra.training.rl.presets import PRESETS
-from astra.training.rl.run import RlJob, train_rl
+from astra.training.rl.run import RLJob, train_rl
 from astra.types import Arena
 from benchmarks.bench_rl import HOPS, MESSAGE_TOKENS, taught_on, toy_arenas
 
@@ -91,7 +91,7 @@ def _run(folder: Path, attribution: str) -> list[dict[str, float]]:
     # Replays for the sake of comparison are no part of the method.
     credit = (f"attribution={attribution}", "agreement=false", "rows=0")
     train_rl(
-        RlJob(
+        RLJob(
             folder / "arenas",
             str(folder / "model"),
             out,

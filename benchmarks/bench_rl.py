@@ -23,21 +23,21 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 from transformers.utils import get_json_schema
 
-from astra.arenas.showing import Show
-from astra.engines.chat import Chat
+from astra.arenas.showing import PlayableArenas
+from astra.chat.template import ChatTemplate
 from astra.engines.transformers import TransformersEngine
 from astra.hosts.arena import ArenaHost, arena_messages
 from astra.models.policies import policy
-from astra.ports import Sampling
-from astra.rollout import RolloutLimits, Task, rollout
+from astra.protocols import Sampling
+from astra.rollouts.loop import RolloutLimits, RolloutTask, rollout
 from astra.sandbox import open_sandbox
 from astra.testing.fakes import InProcessSandbox, toy_arena, toy_tool
 from astra.testing.tokenizers import tokenizer as bytes_of
-from astra.training.rl.batch import Group
+from astra.training.rl.batch import RolloutGroup
 from astra.training.rl.filling import BatchFilling
-from astra.training.rl.playing import Player
-from astra.training.rl.prompts import Draw
-from astra.types import Arena, Tool, ToolDocument
+from astra.training.rl.playing import ArenaGroupPlayer
+from astra.training.rl.prompts import PromptDraw
+from astra.types import Arena, Tool, ToolSchema
 
 HOPS = 6
 PROMPTS = GROUP = 8
@@ -69,7 +69,7 @@ FUNCTIONS = [_look(number) for number in range(HOPS)]
 
 def _tool(function: Callable[..., str]) -> Tool:
     told: dict[str, Any] = get_json_schema(function)["function"]
-    document = ToolDocument.model_validate(
+    document = ToolSchema.model_validate(
         {name: told[name] for name in ("name", "description", "parameters")}
     )
     return toy_tool(function.__name__).model_copy(update={"document": document})
@@ -115,7 +115,7 @@ def _figure(value: float, goal: str | None, unit: str, ok: bool | None) -> dict[
 
 def _gold(arena: Arena) -> Any:
     host = ArenaHost(arena, [], InProcessSandbox())
-    task = Task(arena.id, arena_messages(arena))
+    task = RolloutTask(arena.id, arena_messages(arena))
     return asyncio.run(rollout(task, policy("gold", arena), host, RolloutLimits())).messages
 
 
@@ -146,11 +146,11 @@ def _words(texts: list[str]) -> PreTrainedTokenizerFast:
 def taught_on(arenas: list[Arena]) -> tuple[Qwen3ForCausalLM, PreTrainedTokenizerFast]:
     """A model that plays these arenas, after some hundred steps on gold episodes."""
     documents = {a.id: ArenaHost(a, [], InProcessSandbox()).tools() for a in arenas}
-    family = Chat(bytes_of("qwen3-real"))
+    family = ChatTemplate(bytes_of("qwen3-real"))
     talks = {arena.id: list(_gold(arena)) for arena in arenas}
     texts = [family.text(talks[name], documents[name], prompt=False) for name in talks]
     words = _words(texts)
-    chat = Chat(words)
+    chat = ChatTemplate(words)
     rows: list[tuple[list[int], list[int]]] = []
     # TRL shows the tools in their own order, arenas in one of theirs: both are taught.
     plain = [tool.document for tool in arenas[0].tools]
@@ -199,15 +199,17 @@ async def _ours(
     """Rollouts a second, turns of an episode, share of the time that waited for tools."""
     sampling = Sampling(temperature=TEMPERATURE, max_tokens=MESSAGE_TOKENS)
     limits = RolloutLimits(turns=HOPS + 2, sampling=sampling)
-    engine = TransformersEngine(model, Chat(words))
-    show = Show({arena.id: (arena, []) for arena in arenas}, "fixed", seed=0)
+    engine = TransformersEngine(model, ChatTemplate(words))
+    show = PlayableArenas({arena.id: (arena, []) for arena in arenas}, "fixed", seed=0)
     rates: list[float] = []
     shares: list[float] = []
     turns = 0.0
     async with open_sandbox(workers=2) as sandbox:
-        player = Player(show, engine, sandbox, limits, group=GROUP, seed=0)
+        player = ArenaGroupPlayer(show, engine, sandbox, limits, group=GROUP, seed=0)
         for number in range(ROUNDS + 1):
-            draws = [Draw(arena.id, 0, number * PROMPTS + i) for i, arena in enumerate(arenas)]
+            draws = [
+                PromptDraw(arena.id, 0, number * PROMPTS + i) for i, arena in enumerate(arenas)
+            ]
             engine.clock.reset()
             start = time.perf_counter()
             played = await player.play(draws, 0)
@@ -219,7 +221,7 @@ async def _ours(
     return statistics.median(rates), turns, statistics.median(shares)
 
 
-def _turns(groups: list[Group]) -> float:
+def _turns(groups: list[RolloutGroup]) -> float:
     episodes = [episode for group in groups for episode in group.episodes]
     return statistics.mean(e.trajectory.turns for e in episodes if e.trajectory)
 

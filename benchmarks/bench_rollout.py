@@ -6,10 +6,10 @@ import asyncio
 import statistics
 import time
 
-from astra.evaluation.arenas import Shown, evaluate
+from astra.evaluation.arenas import PlayableArenaPair, evaluate
 from astra.models.policies import policy
-from astra.ports import Sandbox
-from astra.rollout import RolloutLimits
+from astra.protocols import Sandbox
+from astra.rollouts.loop import RolloutLimits
 from astra.sandbox import open_sandbox
 from astra.testing.fakes import toy_arena, toy_tool
 
@@ -29,7 +29,7 @@ def measure() -> dict[str, dict[str, object]]:
 async def _measure() -> tuple[float, float]:
     # Eight distractors beside the arena's own tools, as after mixing.
     distractors = [toy_tool(f"far_{i}") for i in range(8)]
-    arenas: list[Shown] = [
+    arenas: list[PlayableArenaPair] = [
         (toy_arena(1 + i % 5, domain=f"d{i}"), distractors) for i in range(EPISODES)
     ]
     calls = sum(len(arena.goals) for arena, _ in arenas)
@@ -39,7 +39,7 @@ async def _measure() -> tuple[float, float]:
     return EPISODES / seconds, calls / seconds
 
 
-async def _seconds(arenas: list[Shown], sandbox: Sandbox) -> float:
+async def _seconds(arenas: list[PlayableArenaPair], sandbox: Sandbox) -> float:
     start = time.perf_counter()
     report = await evaluate(
         arenas, lambda arena, sample: policy("gold", arena), sandbox, RolloutLimits()

@@ -17,9 +17,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from astra.ports import Sandbox
+from astra.protocols import Sandbox
 from astra.sandbox import open_sandbox
-from astra.types import Tool, ToolDocument
+from astra.types import Tool, ToolSchema
 
 ROUNDS = 30
 CALLS = 60
@@ -73,7 +73,7 @@ def country(name, fields=None, unit="km2", rounded=False):
     return result
 '''
 TOOL = Tool(
-    document=ToolDocument(name="country", description="", parameters={}), source=SOURCE, data=ROWS
+    document=ToolSchema(name="country", description="", parameters={}), source=SOURCE, data=ROWS
 )
 ARGUMENTS = {"name": "Country 17", "unit": "mi2"}
 PROGRAM = """

@@ -19,19 +19,19 @@ from pathlib import Path
 from typing import Any
 
 from astra.arenas.pipeline import ARENAS
-from astra.arenas.rules import RuleTeacher
-from astra.arenas.synthesis.line import Line, LineOptions
+from astra.arenas.synthesis.pipeline import ArenaSynthesis, SynthesisOptions
 from astra.arenas.synthesis.sources import items, read_questions
 from astra.arenas.synthesis.validate import VALIDATED
 from astra.models.embed_tfidf import TfidfEmbedder
-from astra.ports import Reply, Sampling
+from astra.protocols import Reply, Sampling
+from astra.runs.store import RunFolder
 from astra.sandbox import open_sandbox
-from astra.store import RunFolder
-from astra.teacher.arenas import ALL, ATOMICITY, Decomposition, Step, Verdict
+from astra.teacher.arenas import ALL, ATOMICITY, Decomposition, DecompositionStep, JudgeVerdict
 from astra.teacher.cache import AnswerCache
 from astra.teacher.model import ModelTeacher
 from astra.teacher.render import as_given, read_task
-from astra.types import Finish, Json, Message, Record, Usage
+from astra.testing.rule_teacher.arenas import RuleTeacher
+from astra.types import FinishReason, Json, Message, Record, Usage
 
 WORLD = Path(__file__).parents[1] / "examples" / "world"
 FEW, MANY, KNOWN = 1_000, 20_000, 10
@@ -65,7 +65,7 @@ class Invented:
             answer = await self._rules.ask(prompt, given, index=sampling.seed or 0)
         text = json.dumps(answer.model_dump(mode="json"), ensure_ascii=False)
         usage = Usage(prompt_tokens=1_000, completion_tokens=50)
-        return [Reply(Message(role="assistant", content=text), Finish.stop, usage)]
+        return [Reply(Message(role="assistant", content=text), FinishReason.stop, usage)]
 
 
 def question(number: int) -> str:
@@ -76,10 +76,12 @@ def question(number: int) -> str:
 def _made_up(prompt: str, asked: str) -> Record:
     if prompt != "decompose":
         # What is not atomic scores 0.75, which is too low.
-        return Verdict(reason="As one can see from the question.", holds=prompt != ATOMICITY.name)
+        return JudgeVerdict(
+            reason="As one can see from the question.", holds=prompt != ATOMICITY.name
+        )
     number = next(word for word in asked.split() if word.isdecimal())
     answer = f"Newtown {number}0"
-    step = Step(
+    step = DecompositionStep(
         id="s1",
         question=f"What town is given in the register for the entry that has the number {number}?",
         depends_on=(),
@@ -107,8 +109,10 @@ async def line(count: int, folder: Path) -> dict[str, Any]:
             sampling = Sampling(seed=0)
             teacher = ModelTeacher(Invented(rules), cache=cache, sampling=sampling)
             wanted = items(read_questions(folder / "questions.jsonl"))
-            options = LineOptions(count=count, judges=1, concurrency=64)
-            reports = await Line(run, teacher, sandbox, TfidfEmbedder()).make(wanted, options)
+            options = SynthesisOptions(count=count, judges=1, concurrency=64)
+            reports = await ArenaSynthesis(run, teacher, sandbox, TfidfEmbedder()).make(
+                wanted, options
+            )
     ended = reports[VALIDATED]
     return {
         "ended": ended.accepted + sum(ended.rejected.values()),

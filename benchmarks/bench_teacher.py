@@ -20,12 +20,12 @@ from typing import Any
 import openai
 
 from astra.models.openai import OpenAIModel
-from astra.stage import Stage, run
-from astra.store import RunFolder
-from astra.teacher.arenas import NECESSITY, Step, StepIn, Verdict
+from astra.runs.stage import Stage, run
+from astra.runs.store import RunFolder
+from astra.teacher.arenas import NECESSITY, DecompositionStep, JudgeVerdict, StepIn
 from astra.teacher.cache import AnswerCache
 from astra.teacher.model import ModelTeacher, response_format
-from astra.teacher.render import Templates
+from astra.teacher.render import PromptTemplates
 from astra.types import Json, Record
 
 CALLS, AT_ONCE, LATENCY = 1536, 256, 0.5
@@ -50,7 +50,7 @@ class Row(Record):
     """An item with its verdict."""
 
     id: str
-    verdict: Verdict
+    verdict: JudgeVerdict
 
 
 @contextmanager
@@ -69,7 +69,9 @@ def served() -> Iterator[str]:
 
 def asked(number: int) -> StepIn:
     """The input of one call, unlike all others."""
-    step = Step(id="s1", question=f"Which river is number {number}?", answer="Elbe", kind="text")
+    step = DecompositionStep(
+        id="s1", question=f"Which river is number {number}?", answer="Elbe", kind="text"
+    )
     return StepIn(
         domain="rivers", language="en", question=step.question, steps=(step,), step=step.id
     )
@@ -77,7 +79,7 @@ def asked(number: int) -> StepIn:
 
 async def bare(url: str) -> float:
     """Seconds of the loop."""
-    templates, left = Templates(), iter(range(CALLS))
+    templates, left = PromptTemplates(), iter(range(CALLS))
     form: Any = response_format("schema", NECESSITY)
     async with openai.AsyncOpenAI(api_key="none", base_url=url, max_retries=0) as client:
 

@@ -6,7 +6,7 @@ import random
 import time
 from itertools import islice
 
-from astra.trajectories.graph import Walker, transition_graph
+from astra.trajectories.tasks.graph import WeightedWalker, transition_graph
 from astra.types import Json
 
 TOOLS = 500
@@ -19,7 +19,7 @@ def measure() -> dict[str, dict[str, Json]]:
     rng = random.Random(0)
     names = [f"tool_{number}" for number in range(TOOLS)]
     chains = [rng.choices(names, k=rng.randint(2, 5)) for _ in range(CHAINS)]
-    walker = Walker(transition_graph(names, chains), acyclic=True)
+    walker = WeightedWalker(transition_graph(names, chains), acyclic=True)
     start = time.perf_counter()
     walks = list(islice(walker.walks(random.Random(1)), WALKS))
     rate = len(walks) / (time.perf_counter() - start)

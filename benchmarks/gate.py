@@ -26,26 +26,26 @@ from rich.console import Console
 from rich.table import Table
 
 from astra.arenas.pipeline import ARENAS, CANDIDATES
-from astra.arenas.rules import (
+from astra.arenas.synthesis.asking import majority
+from astra.arenas.synthesis.pipeline import STAGES, ArenaSynthesis, SynthesisOptions
+from astra.arenas.synthesis.records import DecomposedItem, MergedItem, SynthesisItem
+from astra.arenas.synthesis.sources import SourceMaterial, items
+from astra.arenas.synthesis.validate import QualityThreshold
+from astra.core.text import normalise
+from astra.models.embed_tfidf import TfidfEmbedder
+from astra.runs.store import FailureRow, RunFolder
+from astra.sandbox import open_sandbox
+from astra.teacher.prompt import Prompt
+from astra.testing.rule_teacher.arenas import (
+    ArenaDefect,
     Catalogue,
     CatalogueOptions,
-    Defect,
-    Planted,
+    FaultRates,
+    PlantedDefect,
     RuleTeacher,
-    Wrongness,
     input_key,
 )
-from astra.arenas.rules.catalogue import covered
-from astra.arenas.synthesis.asking import majority
-from astra.arenas.synthesis.line import STAGES, Line, LineOptions
-from astra.arenas.synthesis.records import Decomposed, Item, Merged
-from astra.arenas.synthesis.sources import Material, items
-from astra.arenas.synthesis.validate import Threshold
-from astra.models.embed_tfidf import TfidfEmbedder
-from astra.sandbox import open_sandbox
-from astra.store import Failure, RunFolder
-from astra.teacher.prompt import Prompt
-from astra.text import normalise
+from astra.testing.rule_teacher.arenas.catalogue import covered
 from astra.types import Arena, Goal, Record, Scalar, canonical_json
 
 WORLD = Path(__file__).parents[1] / "examples" / "world"
@@ -62,21 +62,25 @@ _WIDTH = 150
 """Characters; narrower, the table of fates could not be read where there is no terminal."""
 
 
-def rates(rate: float) -> dict[Defect, float]:
+def rates(rate: float) -> dict[ArenaDefect, float]:
     """Shares by which each prompt that can have a defect is wrong at `rate`.
 
     All but `write_document`, which shares the rate of `leak` with the decompositions.
     """
     decomposed = (
-        *(Defect.unnecessary_dependency, Defect.non_atomic_step, Defect.missing_step),
-        *(Defect.inner_step_without_tool, Defect.wrong_answer, Defect.leak),
+        *(
+            ArenaDefect.unnecessary_dependency,
+            ArenaDefect.non_atomic_step,
+            ArenaDefect.missing_step,
+        ),
+        *(ArenaDefect.inner_step_without_tool, ArenaDefect.wrong_answer, ArenaDefect.leak),
     )
     return {
         **dict.fromkeys(decomposed, rate / len(decomposed)),
-        Defect.verdict_flipped: rate,
-        Defect.wrong_call: rate,
-        Defect.hard_coded_tool: rate / 2,
-        Defect.broken_code: rate / 2,
+        ArenaDefect.verdict_flipped: rate,
+        ArenaDefect.wrong_call: rate,
+        ArenaDefect.hard_coded_tool: rate / 2,
+        ArenaDefect.broken_code: rate / 2,
     }
 
 
@@ -88,7 +92,7 @@ class Asked:
     given: Any
     index: int
     answer: Any
-    planted: Planted | None
+    planted: PlantedDefect | None
 
 
 class Watched:
@@ -112,13 +116,13 @@ class Watched:
 # --- the run ----------------------------------------------------------------------------------
 
 
-def items_of(catalogue: Catalogue, count: int) -> list[Item]:
+def items_of(catalogue: Catalogue, count: int) -> list[SynthesisItem]:
     """Known questions and domains to propose questions about, in turns, in both languages."""
     arenas = {normalise(arena.question): arena for arena in catalogue.arenas}.values()
     half = [arena for number, arena in enumerate(arenas) if number % 2]
-    questions = [Material("question", a.domain, a.language, a.question, "q") for a in half]
+    questions = [SourceMaterial("question", a.domain, a.language, a.question, "q") for a in half]
     sources = dict.fromkeys((a.domain, a.language) for a in arenas)
-    domains = [Material("domain", name, language, "", "d") for name, language in sources]
+    domains = [SourceMaterial("domain", name, language, "", "d") for name, language in sources]
     pairs = zip_longest(items(questions), islice(items(domains), count))
     return list(islice((item for pair in pairs for item in pair if item), count))
 
@@ -138,30 +142,33 @@ async def gate(
     stopped. Their word on tools still counts, and is right.
     """
     wanted = items_of(catalogue, count)
-    shares = {d: r for d, r in rates(rate).items() if judges or d is not Defect.verdict_flipped}
-    watched = Watched(RuleTeacher(catalogue, Wrongness(rates=shares, seed=seed)))
-    threshold = Threshold() if judges else Threshold(0.0)
+    shares = {
+        d: r for d, r in rates(rate).items() if judges or d is not ArenaDefect.verdict_flipped
+    }
+    watched = Watched(RuleTeacher(catalogue, FaultRates(rates=shares, seed=seed)))
+    threshold = QualityThreshold() if judges else QualityThreshold(0.0)
     run = RunFolder.create(folder, {"count": count, "rate": rate, "seed": seed})
     async with open_sandbox(workers=2) as sandbox:
-        line = Line(run, watched, sandbox, TfidfEmbedder())
+        line = ArenaSynthesis(run, watched, sandbox, TfidfEmbedder())
         # As many as there are items: whatever gets through is certified, none is left over.
         await line.make(
-            wanted, LineOptions(count=len(wanted), judges=3 if judges else 1, threshold=threshold)
+            wanted,
+            SynthesisOptions(count=len(wanted), judges=3 if judges else 1, threshold=threshold),
         )
     return report(run, watched, wanted)
 
 
-def report(run: RunFolder, watched: Watched, wanted: Sequence[Item]) -> dict[str, Any]:
+def report(run: RunFolder, watched: Watched, wanted: Sequence[SynthesisItem]) -> dict[str, Any]:
     """The counts as JSON."""
     found = _Fates(run, watched, wanted)
-    defects = {defect.value: dict.fromkeys(("planted", *FATES), 0) for defect in Defect}
+    defects = {defect.value: dict.fromkeys(("planted", *FATES), 0) for defect in ArenaDefect}
     for defect, fate in found.all():
         defects[defect]["planted"] += 1
         defects[defect][fate] += 1
     sources = {
         source
         for asked in watched.asked
-        if asked.planted and asked.planted.defect is Defect.hard_coded_tool
+        if asked.planted and asked.planted.defect is ArenaDefect.hard_coded_tool
         for source in [_source(asked.answer)]
     }
     seen: dict[str, list[str]] = {kind: [] for kind in MUST_BE_ZERO}
@@ -189,18 +196,18 @@ def _source(answer: Any) -> str:
 class _Fates:
     """Follows wrong answers through the rows of a run."""
 
-    def __init__(self, run: RunFolder, watched: Watched, wanted: Sequence[Item]) -> None:
+    def __init__(self, run: RunFolder, watched: Watched, wanted: Sequence[SynthesisItem]) -> None:
         self._asked = watched.asked
-        self._rows = {row.key: row for row in run.rows(STAGES[0], Decomposed)}
+        self._rows = {row.key: row for row in run.rows(STAGES[0], DecomposedItem)}
         self._by_question: dict[str, str] = {}
         for row in self._rows.values():
             self._by_question.setdefault(row.question, row.key)
         self._items = {(i.domain, i.language, i.question, i.number): i.key for i in wanted}
-        self._merged = {row.key: row.arena for row in run.rows(STAGES[-1], Merged)}
+        self._merged = {row.key: row.arena for row in run.rows(STAGES[-1], MergedItem)}
         self.certified = {row.key for row in run.rows(ARENAS, Arena)}
         self._fell: dict[str, str] = {}
         for stage in (*STAGES, CANDIDATES, ARENAS):
-            for failure in run.rows(f"{stage}.failed", Failure):
+            for failure in run.rows(f"{stage}.failed", FailureRow):
                 duplicate = failure.check == "duplicate"
                 self._fell[failure.key] = "duplicate" if duplicate else stage
         self._verdicts: dict[tuple[str, str, str], list[bool]] = defaultdict(list)
@@ -257,7 +264,7 @@ class _Fates:
         match asked.prompt:
             case "propose" | "decompose":
                 # A question that is given stands as it was given.
-                leak = asked.planted is not None and asked.planted.defect is Defect.leak
+                leak = asked.planted is not None and asked.planted.defect is ArenaDefect.leak
                 return leak and row is not None and row.question != asked.answer.question
             case "write_document":
                 return self._documents[given.main_question, given.question] > asked.index

@@ -19,7 +19,7 @@ from astra.arenas.folder import ToolRow, find_arena, read_arenas
 from astra.cli.arenas_play import spelled_arguments
 from astra.cli.main import run
 from astra.errors import ConfigError, StoreError
-from astra.store import Failure, RunFolder, StageCounts, to_line
+from astra.runs.store import FailureRow, RunFolder, StageCounts, to_line
 from astra.testing.arenas import (
     branching_arena,
     calories_tool,
@@ -240,7 +240,7 @@ def test_hostile_data_cannot_drive_the_terminal(
     tool = arena.tools[0].model_copy(update={"document": document, "source": HOSTILE})
     hostile = changed(arena, question=HOSTILE, domain=HOSTILE, goals=(goal,), tools=(tool,))
     folder = _folder(tmp_path / "run", [hostile], [])
-    _write(folder, "arenas.failed", [Failure(key="1", stage="arenas", kind="rejected",
+    _write(folder, "arenas.failed", [FailureRow(key="1", stage="arenas", kind="rejected",
                                              check=HOSTILE, message=HOSTILE)])  # fmt: skip
     monkeypatch.setattr(sys, "stdin", io.StringIO("tools\nquit\n"))
     commands = (
@@ -267,10 +267,10 @@ def test_stats_counts_arenas_and_what_was_set_aside(
     folder: RunFolder, capsys: pytest.CaptureFixture[str]
 ) -> None:
     failures = [
-        Failure(key=str(n), stage="arenas", kind="rejected", check="leak", message=f"why {n}")
+        FailureRow(key=str(n), stage="arenas", kind="rejected", check="leak", message=f"why {n}")
         for n in range(3)
     ]
-    broken = Failure(key="9", stage="arenas", kind="error", type="SandboxDied", message="m")
+    broken = FailureRow(key="9", stage="arenas", kind="error", type="SandboxDied", message="m")
     _write(folder, "arenas.failed", [*failures, broken])
     usage = Usage(prompt_tokens=5000, completion_tokens=500, cached_tokens=100)
     folder.record("arenas", StageCounts(accepted=1, seconds=2.5, usage=usage, dollars=0.5))

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from astra.dialects import DIALECTS, Dialect
+from astra.chat import DIALECTS, ChatDialect
 from astra.types import Json
 
 TOOLS: list[Json] = [
@@ -57,7 +57,7 @@ EVERY = pytest.mark.parametrize("dialect", DIALECTS.values(), ids=list(DIALECTS)
 
 
 @EVERY
-def test_a_plain_conversation_survives(dialect: Dialect) -> None:
+def test_a_plain_conversation_survives(dialect: ChatDialect) -> None:
     assert dialect.problem(PLAIN, TOOLS) == ""
     read = dialect.read(dialect.render(PLAIN, TOOLS), TOOLS)
     assert [said.calls for said in read] == [
@@ -68,12 +68,12 @@ def test_a_plain_conversation_survives(dialect: Dialect) -> None:
 
 
 @EVERY
-def test_strings_that_look_like_numbers_stay_strings(dialect: Dialect) -> None:
+def test_strings_that_look_like_numbers_stay_strings(dialect: ChatDialect) -> None:
     assert dialect.problem(conversation(call("find", {"city": "7", "rows": 7})), TOOLS) == ""
 
 
 @EVERY
-def test_tools_and_results_are_rendered(dialect: Dialect) -> None:
+def test_tools_and_results_are_rendered(dialect: ChatDialect) -> None:
     text = dialect.render(PLAIN, TOOLS)
     assert '"name": "find"' in text and "Finds." in text
     assert "How warm is Łódź?" in text and "Be brief." in text and "12" in text
@@ -94,7 +94,7 @@ def test_text_beside_a_call_is_beyond_one_family() -> None:
 
 
 @EVERY
-def test_brackets_and_braces_in_an_answer_survive(dialect: Dialect) -> None:
+def test_brackets_and_braces_in_an_answer_survive(dialect: ChatDialect) -> None:
     answer = 'See [1], {"a": 2} and <b>.'
     assert dialect.problem(conversation(call("find", {"city": "a"}), answer=answer), TOOLS) == ""
 
@@ -115,7 +115,7 @@ _MARKERS = {
 
 
 @EVERY
-def test_a_marker_in_what_was_said_is_found(dialect: Dialect) -> None:
+def test_a_marker_in_what_was_said_is_found(dialect: ChatDialect) -> None:
     forged = conversation(
         call("find", {"city": "a"}), answer=f"warm{_MARKERS[dialect.name]} and more"
     )
@@ -123,7 +123,7 @@ def test_a_marker_in_what_was_said_is_found(dialect: Dialect) -> None:
 
 
 @EVERY
-def test_a_call_in_words_is_told_from_a_call(dialect: Dialect) -> None:
+def test_a_call_in_words_is_told_from_a_call(dialect: ChatDialect) -> None:
     if dialect.name not in ("qwen3", "hermes"):
         forged = '{"name": "find", "parameters": {}}'
         changed = dialect.problem(conversation(call("find", {"city": "a"}), answer=forged), TOOLS)
@@ -135,8 +135,8 @@ def test_a_call_in_words_is_told_from_a_call(dialect: Dialect) -> None:
 
 
 def test_every_template_is_a_dialect() -> None:
-    import astra.dialects
+    import astra.chat
 
-    folder = Path(astra.dialects.__file__).parent / "templates"
+    folder = Path(astra.chat.__file__).parent / "templates"
     assert {path.stem for path in folder.glob("*.jinja")} == set(DIALECTS)
     assert all(re.fullmatch(r"[a-z0-9]+", name) for name in DIALECTS)

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from astra.arenas.distract import (
+from astra.arenas.distractors import (
+    DistractorMode,
     DistractorPool,
-    Mode,
     document_text,
     in_band,
     with_distractors,
@@ -27,7 +27,7 @@ from astra.types import (
     Scenario,
     Target,
     Tool,
-    ToolDocument,
+    ToolSchema,
     arena_id,
 )
 
@@ -35,7 +35,7 @@ from astra.types import (
 def tool(name: str, domain: str, *, at: float = 0.0, language: Language = "en") -> Tool:
     """A tool whose stub embedding points at an angle of `at` degrees."""
     return Tool(
-        document=ToolDocument(
+        document=ToolSchema(
             name=name, description=str(at), parameters={"type": "object", "properties": {}}
         ),
         source=f"def {name}():\n    return {name!r}\n",
@@ -157,7 +157,7 @@ async def test_each_language_is_embedded_once_and_never_mixed():
     pool = await DistractorPool.of_tools(tools, embedder)
     assert embedder.calls == [10, 10]
     chinese = {t.name for t in pool.tools("zh")}
-    modes: tuple[Mode, ...] = ("random", "banded")
+    modes: tuple[DistractorMode, ...] = ("random", "banded")
     for mode in modes:
         drawn = pool.draw(arena(tools[1]), mode, seed=0)
         assert drawn
@@ -224,7 +224,7 @@ async def test_same_domains_and_names_are_never_drawn():
     ]
     pool = await DistractorPool.of_tools(tools, Angles())
     mine = arena(OWN, tools[1], domain="arena_home")
-    modes: tuple[Mode, ...] = ("random", "banded")
+    modes: tuple[DistractorMode, ...] = ("random", "banded")
     for mode in modes:
         assert {d.name for d in pool.draw(mine, mode, seed=0)} == {"t3"}
     # Of the pool's `own`, the arena has its own version, of another domain and body.
@@ -248,7 +248,7 @@ async def test_random_draws_five_to_nine_of_other_domains():
 
 async def test_draws_are_reproducible_and_depend_on_seed_and_arena():
     one, other = await spectrum(), await spectrum()
-    modes: tuple[Mode, ...] = ("random", "banded")
+    modes: tuple[DistractorMode, ...] = ("random", "banded")
     for mode in modes:
         mine = arena(OWN)
         drawn = one.draw(mine, mode, seed=7)
@@ -323,7 +323,7 @@ def test_a_name_is_never_overwritten(names: tuple[str, ...]):
 
 
 def test_the_document_text_holds_names_and_descriptions_of_all_parameters():
-    document = ToolDocument(
+    document = ToolSchema(
         name="get_river",
         description="A river.",
         parameters={
@@ -338,13 +338,13 @@ def test_the_document_text_holds_names_and_descriptions_of_all_parameters():
     text = document_text(document)
     for part in ("get_river", "A river.", "name: Its name.", "country: Code.", "units", "unit"):
         assert part in text
-    bare = ToolDocument(name="now", description="", parameters={"type": "object"})
+    bare = ToolSchema(name="now", description="", parameters={"type": "object"})
     assert document_text(bare) == "now"
 
 
 async def test_real_documents_are_banded_by_their_words():
     def documented(name: str, description: str, domain: str) -> Tool:
-        document = ToolDocument(name=name, description=description, parameters={})
+        document = ToolSchema(name=name, description=description, parameters={})
         return Tool(document=document, source="", domain=domain)
 
     own = documented("city_population", "Population of a city.", "cities")

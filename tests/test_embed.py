@@ -14,7 +14,7 @@ import pytest
 from astra.errors import EmbedderError
 from astra.models.embed_openai import OpenAIEmbedder
 from astra.models.embed_tfidf import TfidfEmbedder, terms
-from astra.ports import Embedder
+from astra.protocols import Embedder
 
 # --- TF-IDF ------------------------------------------------------------------------------------
 

@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from astra.core.intervals import Interval, bootstrap
 from astra.errors import ModelUnavailable, SandboxDied, StageError
 from astra.evaluation.arenas import PlayedEpisode, evaluate, play, score_episode
-from astra.intervals import Interval, bootstrap
 from astra.models.policies import policy
 from astra.models.scripted import ScriptedModel, calling
-from astra.ports import Sampling
-from astra.rollout import RolloutLimits
-from astra.store import RunFolder, to_line
+from astra.protocols import Sampling
+from astra.rollouts.loop import RolloutLimits
+from astra.runs.store import RunFolder, to_line
 from astra.testing.fakes import FakeModel, InProcessSandbox, document, toy_arena, toy_tool
 from astra.types import Arena, Message, StopReason
 
@@ -252,10 +252,10 @@ def test_the_command_against_an_endpoint(folder: Path, monkeypatch: pytest.Monke
 
 
 def test_the_command_fails_when_nothing_could_be_scored(folder: Path, tmp_path: Path):
-    from astra.testing.model_server import Fault, ModelServer
+    from astra.testing.model_server import ModelServer, ModelServerFault
 
     out = tmp_path / "elsewhere.jsonl"
-    with ModelServer([Fault("status", status=404)]) as server:
+    with ModelServer([ModelServerFault("status", status=404)]) as server:
         result = command(
             folder, "--model", "m", "--base-url", server.url, "--limit", 1, "--out", out, "--json"
         )

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from benchmarks import gate
 
-from astra.arenas.rules import Catalogue, RuleTeacher, Wrongness
+from astra.testing.rule_teacher.arenas import Catalogue, FaultRates, RuleTeacher
 from astra.types import Arena
 
 
@@ -84,5 +84,5 @@ def test_each_kind_of_mistake_is_seen(teacher: RuleTeacher) -> None:
 
 
 def test_rates_fill_what_is_asked() -> None:
-    """`Wrongness` refuses rates that add up to more than all answers of a prompt."""
-    Wrongness(rates=gate.rates(1.0))
+    """`FaultRates` refuses rates that add up to more than all answers of a prompt."""
+    FaultRates(rates=gate.rates(1.0))

@@ -8,8 +8,8 @@ import pytest
 from astra.errors import HostError, SandboxDied, SandboxLimit
 from astra.hosts.arena import ArenaHost, arena_messages
 from astra.models.scripted import ScriptedModel, calling
-from astra.ports import CallFailure, CallOutcome, Episode, Limits
-from astra.rollout import RolloutLimits, Task, rollout
+from astra.protocols import CallFailure, CallOutcome, SandboxEpisode, SandboxLimits
+from astra.rollouts.loop import RolloutLimits, RolloutTask, rollout
 from astra.sandbox import open_sandbox
 from astra.testing.fakes import InProcessSandbox
 from astra.testing.fakes import toy_arena as arena
@@ -75,13 +75,13 @@ async def test_two_tools_of_one_name_are_refused():
 
 async def test_nothing_of_goals_and_answers_enters_the_sandbox():
     class Spy(InProcessSandbox):
-        async def open(self, tools: Any, episode: Episode = Episode()) -> Any:
+        async def open(self, tools: Any, episode: SandboxEpisode = SandboxEpisode()) -> Any:
             self.given = (tools, episode)
             return await super().open(tools, episode)
 
     sandbox = Spy()
     shown = arena()
-    async with ArenaHost(shown, [], sandbox, Episode(seed=5)) as host:
+    async with ArenaHost(shown, [], sandbox, SandboxEpisode(seed=5)) as host:
         await host.call("look_0", {"key": "a"})
     tools, episode = sandbox.given
     assert all(isinstance(t, Tool) for t in tools) and episode.seed == 5
@@ -99,7 +99,7 @@ class Broken(InProcessSandbox):
         self._failure = failure
         self._at_open = at_open
 
-    async def open(self, tools: Any, episode: Episode = Episode()) -> Any:
+    async def open(self, tools: Any, episode: SandboxEpisode = SandboxEpisode()) -> Any:
         if self._at_open and isinstance(self._failure, Exception):
             raise self._failure
         session = await super().open(tools, episode)
@@ -125,7 +125,7 @@ class Broken(InProcessSandbox):
 async def test_what_breaks_in_the_sandbox_is_ours_and_never_the_agents(sandbox: Broken):
     shown = arena()
     model = ScriptedModel([calling(("look_0", {"key": "a"})), "never"])
-    task = Task(shown.id, arena_messages(shown))
+    task = RolloutTask(shown.id, arena_messages(shown))
     host = ArenaHost(shown, [], sandbox)
     result = await rollout(task, model, host, RolloutLimits())
     assert result.stop is StopReason.host_error
@@ -146,10 +146,10 @@ async def test_arguments_that_break_a_tool_do_not_take_the_episode_out_of_the_sc
     shown = arena(1, tools=(tool("look_0", source=source),))
     keys = ["a", "die", "spin", "flood", "b"]
     model = ScriptedModel([calling(*(("look_0", {"key": key}) for key in keys)), "done"])
-    limits = Limits(cpu_seconds=0.3, wall_seconds=3.0)
+    limits = SandboxLimits(cpu_seconds=0.3, wall_seconds=3.0)
     async with open_sandbox(workers=1, spares=1) as sandbox:
-        host = ArenaHost(shown, [], sandbox, Episode(limits=limits))
-        task = Task(shown.id, arena_messages(shown))
+        host = ArenaHost(shown, [], sandbox, SandboxEpisode(limits=limits))
+        task = RolloutTask(shown.id, arena_messages(shown))
         result = await rollout(task, model, host, RolloutLimits())
     assert result.stop is StopReason.answered
     broken = CallStatus.tool_error
@@ -159,7 +159,7 @@ async def test_arguments_that_break_a_tool_do_not_take_the_episode_out_of_the_sc
 
 async def test_one_death_under_a_call_is_not_held_against_the_agent():
     class Once(InProcessSandbox):
-        async def open(self, tools: Any, episode: Episode = Episode()) -> Any:
+        async def open(self, tools: Any, episode: SandboxEpisode = SandboxEpisode()) -> Any:
             session = await super().open(tools, episode)
             call, deaths = session.call, [SandboxDied("killed from outside")]
 

@@ -12,12 +12,12 @@ from astra.hosts.consistency import contradictions
 from astra.hosts.emulator import EmulatedTool, EmulatorHost
 from astra.hosts.recorded import RecordingHost
 from astra.models.scripted import ScriptedModel, calling
-from astra.ports import ToolResult
-from astra.rollout import RolloutLimits, Task, rollout
-from astra.teacher.emulation import EMULATE_CALL, EmulateCallIn, Emulated
-from astra.teacher.render import Templates
+from astra.protocols import ToolResult
+from astra.rollouts.loop import RolloutLimits, RolloutTask, rollout
+from astra.teacher.emulation import EMULATE_CALL, EmulateCallIn, EmulateCallOut
+from astra.teacher.render import PromptTemplates
 from astra.testing.fakes import document
-from astra.trajectories.rules import TrajectoryRules
+from astra.testing.rule_teacher.trajectories import TrajectoryRules
 from astra.types import Message, RecordedCall
 
 TEXT, WHOLE = {"type": "string"}, {"type": "integer"}
@@ -68,7 +68,11 @@ class Answering:
         answer = self._answer(given, index)
         if isinstance(answer, Exception):
             raise answer
-        return answer if isinstance(answer, Emulated) else Emulated(is_error=False, result=answer)
+        return (
+            answer
+            if isinstance(answer, EmulateCallOut)
+            else EmulateCallOut(is_error=False, result=answer)
+        )
 
 
 def shop(teacher: Any = None, **options: Any) -> EmulatorHost:
@@ -172,7 +176,7 @@ async def test_siblings_are_answered_in_their_order_and_seen():
         ({"order_id": "o1", "status": "open"}, "total"),
         ({"order_id": "o2", "status": "open", "total": 1}, "the call asks for"),
         ({"order_id": "o1", "status": "open", "total": 2}, "call 1 said"),
-        (Emulated(is_error=True, result="no"), "error reads"),
+        (EmulateCallOut(is_error=True, result="no"), "error reads"),
     ],
 )
 async def test_a_wrong_result_is_asked_for_again_with_what_is_wrong(wrong: Any, told: str):
@@ -205,7 +209,7 @@ async def test_a_result_that_stays_wrong_breaks_the_session():
 
 async def test_a_refusal_of_the_service_is_a_result():
     error = {"error": {"code": "not_found", "message": "no such order"}}
-    async with shop(Answering(lambda *_: Emulated(is_error=True, result=error))) as host:
+    async with shop(Answering(lambda *_: EmulateCallOut(is_error=True, result=error))) as host:
         assert await host.call("get_order", {"order_id": "o1"}) == ToolResult(error, is_error=True)
 
 
@@ -231,8 +235,8 @@ async def test_the_service_never_sees_the_conversation():
         Message(role="system", content="SECRET-SYSTEM"),
         Message(role="user", content="SECRET-REQUEST"),
     )
-    await rollout(Task("t", messages), ScriptedModel(script), shop(teacher), RolloutLimits())
+    await rollout(RolloutTask("t", messages), ScriptedModel(script), shop(teacher), RolloutLimits())
     (asked,) = teacher.asked
-    shown = "".join(m.content for m in Templates().messages(EMULATE_CALL, asked))
+    shown = "".join(m.content for m in PromptTemplates().messages(EMULATE_CALL, asked))
     assert "SECRET" not in shown
     assert '"o1"' in shown

@@ -8,8 +8,8 @@ import pytest
 from astra.errors import HostError
 from astra.hosts.recorded import RecordedHost, RecordingHost
 from astra.models.scripted import ScriptedModel, calling
-from astra.ports import ToolResult
-from astra.rollout import RolloutLimits, Task, rollout
+from astra.protocols import ToolResult
+from astra.rollouts.loop import RolloutLimits, RolloutTask, rollout
 from astra.testing.fakes import FakeHost, document
 from astra.types import CallStatus, Message, RecordedCall, StopReason
 
@@ -100,7 +100,7 @@ async def test_an_episode_plays_again_from_its_recording():
         calling(("fail", {}), ("roll", {"sides": "x"})),
         "done",
     ]
-    task = Task("t", (Message(role="user", content="Roll."),))
+    task = RolloutTask("t", (Message(role="user", content="Roll."),))
     recording = RecordingHost(counting())
     first = await rollout(task, ScriptedModel(script), recording, RolloutLimits())
     assert [call.status for call in first.calls] == [

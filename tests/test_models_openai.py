@@ -11,12 +11,12 @@ import pytest
 from astra.errors import ConfigError, ModelBadReply, ModelUnavailable
 from astra.models.openai import OpenAIModel, Retries
 from astra.models.wire import as_reply, as_request
-from astra.ports import Reply, Sampling
-from astra.rollout import RolloutLimits, Task, rollout
-from astra.store import to_line
+from astra.protocols import Reply, Sampling
+from astra.rollouts.loop import RolloutLimits, RolloutTask, rollout
+from astra.runs.store import to_line
 from astra.testing.fakes import FakeHost, document
-from astra.testing.model_server import Answer, Fault, ModelServer, completion
-from astra.types import CallRequest, CallStatus, Finish, Message, StopReason, Usage
+from astra.testing.model_server import ModelServer, ModelServerFault, ServerAnswer, completion
+from astra.types import CallStatus, FinishReason, Message, StopReason, ToolCallRequest, Usage
 
 KEY = "sk-very-secret-0123456789"
 FAST = Retries(attempts=3, first_wait=0.01, longest_wait=1.0)
@@ -38,7 +38,7 @@ async def test_request_and_reply():
         role="assistant",
         content="Looking.",
         reasoning="I must look.",
-        tool_calls=(CallRequest(id="a", tool="height", arguments='{"name": "Everest"}'),),
+        tool_calls=(ToolCallRequest(id="a", tool="height", arguments='{"name": "Everest"}'),),
     )
     usage = Usage(prompt_tokens=100, completion_tokens=7, cached_tokens=64)
     tool = document("height", {"name": {"type": "string"}})
@@ -46,7 +46,7 @@ async def test_request_and_reply():
         async with OpenAIModel("small", server.url, KEY, extra={"top_k": 20}) as model:
             sampling = Sampling(temperature=0.6, max_tokens=50, seed=1)
             reply = await model.generate(ASK, [tool], sampling)
-    assert reply == Reply(calls, Finish.tool_calls, usage)
+    assert reply == Reply(calls, FinishReason.tool_calls, usage)
     (seen,) = server.seen
     assert seen.headers["authorization"] == f"Bearer {KEY}"
     assert seen.body == {
@@ -93,26 +93,26 @@ async def test_requests_run_at_once():
 @pytest.mark.parametrize(
     "fault",
     [
-        Fault("rate_limited", seconds=0.05),
-        Fault("status", status=500),
-        Fault("status", status=503),
-        Fault("status", status=408),
-        Fault("reset"),
-        Fault("slow"),
-        Fault("trickle"),
-        Fault("truncated"),
-        Fault("not_json"),
-        Fault("html"),
-        Fault("no_choices"),
-        Fault("huge"),
+        ModelServerFault("rate_limited", seconds=0.05),
+        ModelServerFault("status", status=500),
+        ModelServerFault("status", status=503),
+        ModelServerFault("status", status=408),
+        ModelServerFault("reset"),
+        ModelServerFault("slow"),
+        ModelServerFault("trickle"),
+        ModelServerFault("truncated"),
+        ModelServerFault("not_json"),
+        ModelServerFault("html"),
+        ModelServerFault("no_choices"),
+        ModelServerFault("huge"),
         {"error": {"message": "overloaded"}},
         [],
         completion(HELLO) | {"choices": [{"message": "text"}]},
     ],
     ids=lambda value: getattr(value, "kind", None),
 )
-async def test_recovers_or_gives_up_in_bounded_time(fault: Answer):
-    hangs = isinstance(fault, Fault) and fault.kind in ("slow", "trickle")
+async def test_recovers_or_gives_up_in_bounded_time(fault: ServerAnswer):
+    hangs = isinstance(fault, ModelServerFault) and fault.kind in ("slow", "trickle")
     timeout = 0.5 if hangs else 10.0
     with ModelServer([fault, fault, HELLO]) as server:
         assert (await ask(server, timeout=timeout)).message == HELLO
@@ -129,34 +129,36 @@ async def test_recovers_or_gives_up_in_bounded_time(fault: Answer):
 @pytest.mark.parametrize(
     ("fault", "error", "says"),
     [
-        (Fault("rate_limited", seconds=0.01), ModelUnavailable, "429"),
-        (Fault("status", status=500), ModelUnavailable, "500: injected"),
-        (Fault("reset"), ModelUnavailable, "connection failed"),
-        (Fault("slow"), ModelUnavailable, "0.5 s"),
-        (Fault("trickle"), ModelUnavailable, "0.5 s"),
-        (Fault("truncated"), ModelUnavailable, "connection failed"),
-        (Fault("not_json"), ModelBadReply, "it begins"),
-        (Fault("html"), ModelBadReply, "502 Bad Gateway"),
-        (Fault("no_choices"), ModelBadReply, "no choices"),
-        (Fault("huge"), ModelBadReply, "max_tokens"),
+        (ModelServerFault("rate_limited", seconds=0.01), ModelUnavailable, "429"),
+        (ModelServerFault("status", status=500), ModelUnavailable, "500: injected"),
+        (ModelServerFault("reset"), ModelUnavailable, "connection failed"),
+        (ModelServerFault("slow"), ModelUnavailable, "0.5 s"),
+        (ModelServerFault("trickle"), ModelUnavailable, "0.5 s"),
+        (ModelServerFault("truncated"), ModelUnavailable, "connection failed"),
+        (ModelServerFault("not_json"), ModelBadReply, "it begins"),
+        (ModelServerFault("html"), ModelBadReply, "502 Bad Gateway"),
+        (ModelServerFault("no_choices"), ModelBadReply, "no choices"),
+        (ModelServerFault("huge"), ModelBadReply, "max_tokens"),
     ],
     ids=lambda value: getattr(value, "kind", None),
 )
-async def test_what_is_raised_says_what_was_wrong(fault: Fault, error: type[Exception], says: str):
+async def test_what_is_raised_says_what_was_wrong(
+    fault: ModelServerFault, error: type[Exception], says: str
+):
     timeout = 0.5 if fault.kind in ("slow", "trickle") else 10.0
     with ModelServer([fault]) as server, pytest.raises(error, match=says):
         await ask(server, retries=Retries(attempts=1), timeout=timeout)
 
 
 async def test_retry_after_is_honoured():
-    with ModelServer([Fault("rate_limited", seconds=0.4), HELLO]) as server:
+    with ModelServer([ModelServerFault("rate_limited", seconds=0.4), HELLO]) as server:
         start = time.perf_counter()
         await ask(server)
         assert time.perf_counter() - start >= 0.4
 
 
 async def test_an_endpoint_that_wants_a_long_pause_counts_as_down():
-    with ModelServer([Fault("rate_limited", seconds=3600)]) as server:
+    with ModelServer([ModelServerFault("rate_limited", seconds=3600)]) as server:
         start = time.perf_counter()
         with pytest.raises(ModelUnavailable, match="429"):
             await ask(server)
@@ -187,7 +189,7 @@ async def test_nobody_there():
     ],
 )
 async def test_a_refused_request_is_not_repeated(status: int, code: str | None, says: str):
-    with ModelServer([Fault("status", status=status, code=code)]) as server:
+    with ModelServer([ModelServerFault("status", status=status, code=code)]) as server:
         with pytest.raises(ModelUnavailable, match=says) as caught:
             await ask(server)
         assert len(server.seen) == 1
@@ -204,10 +206,10 @@ async def test_a_refused_request_is_not_repeated(status: int, code: str | None, 
     ],
 )
 async def test_a_conversation_that_outgrew_the_context_is_cut_by_length(text: str):
-    fault = Fault("status", status=400, text=text)
+    fault = ModelServerFault("status", status=400, text=text)
     with ModelServer([fault]) as server:
         reply = await ask(server, [*ASK, HELLO, *ASK])
-        assert reply.finish is Finish.length
+        assert reply.finish is FinishReason.length
         with pytest.raises(ModelUnavailable, match="4096"):
             await ask(server)  # what we ask at first must fit: that is ours
 
@@ -218,16 +220,16 @@ async def test_a_conversation_that_outgrew_the_context_is_cut_by_length(text: st
 @pytest.mark.parametrize(
     ("reason", "finish"),
     [
-        ("stop", Finish.stop),
-        ("length", Finish.length),
-        ("content_filter", Finish.filtered),
-        ("function_call", Finish.tool_calls),
-        ("banana", Finish.unknown),
-        (None, Finish.unknown),
-        (["stop"], Finish.unknown),
+        ("stop", FinishReason.stop),
+        ("length", FinishReason.length),
+        ("content_filter", FinishReason.filtered),
+        ("function_call", FinishReason.tool_calls),
+        ("banana", FinishReason.unknown),
+        (None, FinishReason.unknown),
+        (["stop"], FinishReason.unknown),
     ],
 )
-def test_finish_reasons(reason: Any, finish: Finish):
+def test_finish_reasons(reason: Any, finish: FinishReason):
     answer = completion(HELLO)
     answer["choices"][0]["finish_reason"] = reason
     assert as_reply(answer).finish is finish
@@ -236,7 +238,7 @@ def test_finish_reasons(reason: Any, finish: Finish):
 def test_a_refusal_is_filtered():
     answer = completion(Message(role="assistant"))
     answer["choices"][0]["message"]["refusal"] = "I can't"
-    assert as_reply(answer).finish is Finish.filtered
+    assert as_reply(answer).finish is FinishReason.filtered
     assert as_reply(answer).message.content == "I can't"
 
 
@@ -249,7 +251,7 @@ def test_other_spellings_are_understood():
     del answer["usage"]
     reply = as_reply(answer)
     assert reply.message.content == "ab?" and reply.message.reasoning == "hm"
-    assert reply.message.tool_calls == (CallRequest(id="", tool="t", arguments='{"x": 1}'),)
+    assert reply.message.tool_calls == (ToolCallRequest(id="", tool="t", arguments='{"x": 1}'),)
     assert reply.usage == Usage()
 
 
@@ -270,11 +272,11 @@ def test_tool_calls_that_are_none_are_refused(calls: Any):
 
 def test_broken_calls_go_back_in_a_form_that_endpoints_accept():
     calls = (
-        CallRequest(id="a", tool="", arguments='{"x": '),
-        CallRequest(id="b", tool="bad name\n" + "x" * 100, arguments="[1]"),
-        CallRequest(id="c", tool="good", arguments='{"x": NaN}'),
-        CallRequest(id="d", tool="good", arguments=""),
-        CallRequest(id="e", tool="good", arguments='{"x": 1}'),
+        ToolCallRequest(id="a", tool="", arguments='{"x": '),
+        ToolCallRequest(id="b", tool="bad name\n" + "x" * 100, arguments="[1]"),
+        ToolCallRequest(id="c", tool="good", arguments='{"x": NaN}'),
+        ToolCallRequest(id="d", tool="good", arguments=""),
+        ToolCallRequest(id="e", tool="good", arguments='{"x": 1}'),
     )
     body = as_request("m", [Message(role="assistant", tool_calls=calls)], (), Sampling())
     sent = [call["function"] for call in body["messages"][0]["tool_calls"]]
@@ -289,7 +291,7 @@ def test_broken_calls_go_back_in_a_form_that_endpoints_accept():
 
 async def test_malformed_arguments_reach_the_model_as_an_error_it_can_mend():
     def call(arguments: str) -> Message:
-        request = CallRequest(id="a", tool="height", arguments=arguments)
+        request = ToolCallRequest(id="a", tool="height", arguments=arguments)
         return Message(role="assistant", tool_calls=(request,))
 
     async def act(name: str, arguments: dict[str, Any]) -> Any:
@@ -298,7 +300,7 @@ async def test_malformed_arguments_reach_the_model_as_an_error_it_can_mend():
     tool = document("height", {"name": {"type": "string"}})
     with ModelServer([call('{"name": "Eve'), HELLO]) as server:
         async with OpenAIModel("small", server.url, KEY, retries=FAST) as model:
-            task = Task("t", tuple(ASK))
+            task = RolloutTask("t", tuple(ASK))
             result = await rollout(task, model, FakeHost([tool], act), RolloutLimits())
     assert result.stop is StopReason.answered
     assert result.calls[0].status is CallStatus.malformed_arguments
@@ -308,9 +310,9 @@ async def test_malformed_arguments_reach_the_model_as_an_error_it_can_mend():
 
 
 async def test_an_endpoint_that_is_down_is_a_failure_of_ours():
-    with ModelServer([Fault("status")]) as server:
+    with ModelServer([ModelServerFault("status")]) as server:
         async with OpenAIModel("small", server.url, KEY, retries=FAST) as model:
-            task = Task("t", tuple(ASK))
+            task = RolloutTask("t", tuple(ASK))
             result = await rollout(task, model, FakeHost([], lambda n, a: None), RolloutLimits())
     assert result.stop is StopReason.model_error
     assert result.infrastructure_failure and "500" in result.error
@@ -322,23 +324,23 @@ async def test_an_endpoint_that_is_down_is_a_failure_of_ours():
 @pytest.mark.parametrize(
     "fault",
     [
-        Fault("status", status=401, text=f"Incorrect API key provided: {KEY}"),
-        Fault("status", status=500, text=f"Bearer {KEY}"),
-        Fault("rate_limited", seconds=0, text=KEY),
-        Fault("reset"),
-        Fault("html"),
+        ModelServerFault("status", status=401, text=f"Incorrect API key provided: {KEY}"),
+        ModelServerFault("status", status=500, text=f"Bearer {KEY}"),
+        ModelServerFault("rate_limited", seconds=0, text=KEY),
+        ModelServerFault("reset"),
+        ModelServerFault("html"),
         {"choices": [], "echo": KEY},
         {"choices": KEY},
         {"choices": [KEY]},
     ],
     ids=lambda fault: getattr(fault, "kind", "json"),
 )
-async def test_the_key_is_never_told(fault: Answer, caplog: pytest.LogCaptureFixture):
+async def test_the_key_is_never_told(fault: ServerAnswer, caplog: pytest.LogCaptureFixture):
     caplog.set_level(logging.DEBUG)
     with ModelServer([fault]) as server:
         async with OpenAIModel("small", server.url, KEY, retries=FAST) as model:
             assert KEY not in repr(model)
-            task = Task("t", tuple(ASK))
+            task = RolloutTask("t", tuple(ASK))
             result = await rollout(task, model, FakeHost([], lambda n, a: None), RolloutLimits())
     assert server.seen[0].headers["authorization"].endswith(KEY)
     assert result.stop is StopReason.model_error
@@ -349,7 +351,7 @@ async def test_the_key_is_never_told(fault: Answer, caplog: pytest.LogCaptureFix
 async def test_an_echo_of_the_key_reaches_no_record_whole_or_in_part():
     with ModelServer([Message(role="assistant", content=f"You are Bearer {KEY}.")]) as server:
         assert (await ask(server)).message.content == "You are Bearer ***."
-    page = Fault("status", status=400, text="x" * 490 + KEY)
+    page = ModelServerFault("status", status=400, text="x" * 490 + KEY)
     with ModelServer([page]) as server, pytest.raises(ModelUnavailable) as caught:
         await ask(server)
     assert KEY[:6] not in str(caught.value)

@@ -23,10 +23,10 @@ from astra.arenas.folder import read_arenas
 from astra.cli.main import run
 from astra.errors import Rejected
 from astra.models.embed_tfidf import TfidfEmbedder
+from astra.runs.store import RunFolder
 from astra.sandbox import open_sandbox
-from astra.store import RunFolder
 from astra.testing.arenas import calories_tool, changed, column, lookup_tool, single_hop_arena
-from astra.types import Arena, Matcher, Target, Tool, ToolCall, arena_id
+from astra.types import Arena, GoldCall, Matcher, Target, Tool, arena_id
 
 WORLD = Path(__file__).parents[1] / "examples" / "world"
 ARGUMENTS = ["arenas", "make", "--tables", str(WORLD), "--languages", "en,zh", "--seed", "11"]
@@ -170,7 +170,7 @@ def _lookup(key: str, tool: Tool, named: str, field: str) -> Arena:
         update={
             "question": f"{field} of {named}?",
             "answer": answer,
-            "call": ToolCall(tool=tool.name, arguments={parameter: named}),
+            "call": GoldCall(tool=tool.name, arguments={parameter: named}),
             "target": Target(matcher=matcher, value=answer, field=field, key={parameter: named}),
             "decoys": tuple({parameter: other} for other in tool.data if other != named),
         }

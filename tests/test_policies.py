@@ -11,18 +11,18 @@ from astra.hosts.arena import ArenaHost, arena_messages
 from astra.models.arguments import random_arguments
 from astra.models.policies import answer_text, gold_levels, policy
 from astra.models.scripted import ScriptedModel, calling
-from astra.ports import Sampling
+from astra.protocols import Sampling
 from astra.rewards import score
-from astra.rollout import RolloutLimits, Task, rollout
+from astra.rollouts.loop import RolloutLimits, RolloutTask, rollout
 from astra.testing.fakes import InProcessSandbox
 from astra.testing.fakes import toy_arena as arena
 from astra.testing.fakes import toy_tool as tool
-from astra.types import Arena, CallStatus, Goal, Matcher, Message, StopReason, Target, ToolCall
+from astra.types import Arena, CallStatus, Goal, GoldCall, Matcher, Message, StopReason, Target
 
 
 async def play(name: Any, shown: Arena, seed: int = 0) -> Any:
     host = ArenaHost(shown, [tool("far", {"z": 9})], InProcessSandbox())
-    task = Task(shown.id, arena_messages(shown))
+    task = RolloutTask(shown.id, arena_messages(shown))
     return await rollout(task, policy(name, shown, seed), host, RolloutLimits())
 
 
@@ -55,7 +55,7 @@ def test_levels_see_through_answer_nodes():
         id="last",
         question="?",
         answer=1,
-        call=ToolCall(tool="look_1", arguments={"key": "b"}),
+        call=GoldCall(tool="look_1", arguments={"key": "b"}),
         target=Target(matcher=Matcher.number, value=2, field="value"),
         depends_on=("sum",),
     )

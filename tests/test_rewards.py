@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from astra.rewards import Reward, f1, matches, precision, recall, score, solves, stands_in_text
-from astra.types import CallRecord, CallStatus, Goal, Matcher, Target, ToolCall
+from astra.types import CallRecord, CallStatus, Goal, GoldCall, Matcher, Target
 
 LIMIT = 10_000
 """Depth of hostile results: ten times Python's recursion limit."""
@@ -25,7 +25,7 @@ def goal(name: str, value: Any = None, *, tool: str = "tool") -> Goal:
         id=name,
         question=f"What is {name}?",
         answer=value,
-        call=ToolCall(tool=tool, arguments={"of": name}),
+        call=GoldCall(tool=tool, arguments={"of": name}),
         target=target("exact", value, field="value"),
     )
 

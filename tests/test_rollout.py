@@ -9,14 +9,14 @@ import pytest
 
 from astra.errors import HostError, ModelBadReply, SandboxDied, TeacherError
 from astra.models.scripted import ScriptedModel, calling
-from astra.ports import Reply, Sampling, ToolResult
-from astra.rollout import RolloutLimits, Task, rollout, rollouts
-from astra.store import LINE_BYTES, to_line
+from astra.protocols import Reply, Sampling, ToolResult
+from astra.rollouts.loop import RolloutLimits, RolloutTask, rollout, rollouts
+from astra.runs.store import LINE_BYTES, to_line
 from astra.testing.fakes import FakeHost, FakeModel, document
-from astra.types import CallRequest, CallStatus, Finish, Message, StopReason, Usage
+from astra.types import CallStatus, FinishReason, Message, StopReason, ToolCallRequest, Usage
 
 LIMITS = RolloutLimits()
-TASK = Task("t", (Message(role="user", content="How high is it?"),))
+TASK = RolloutTask("t", (Message(role="user", content="How high is it?"),))
 DOCUMENTS = [
     document("height", {"name": {"type": "string"}}, additionalProperties=False),
     document("wait", {"seconds": {"type": "number"}}),
@@ -42,7 +42,7 @@ def host(acting: Any = act) -> FakeHost:
 def raw(*calls: tuple[str, str], ids: tuple[str, ...] = ()) -> Message:
     names = ids or tuple(f"c{i}" for i in range(len(calls)))
     requests = (
-        CallRequest(id=name, tool=tool, arguments=arguments)
+        ToolCallRequest(id=name, tool=tool, arguments=arguments)
         for name, (tool, arguments) in zip(names, calls, strict=True)
     )
     return Message(role="assistant", tool_calls=tuple(requests))
@@ -84,8 +84,8 @@ async def test_parallel_calls_run_at_once_and_keep_their_order():
 
 async def test_usage_adds_up_and_turns_are_recorded():
     spent = Usage(prompt_tokens=10, completion_tokens=3, cached_tokens=4)
-    calls = Reply(calling(("say", {})), Finish.tool_calls, spent)
-    result = await play(calls, calls, Reply(Message(role="assistant"), Finish.stop, spent))
+    calls = Reply(calling(("say", {})), FinishReason.tool_calls, spent)
+    result = await play(calls, calls, Reply(Message(role="assistant"), FinishReason.stop, spent))
     assert result.usage == Usage(prompt_tokens=30, completion_tokens=9, cached_tokens=12)
     assert [call.turn for call in result.calls] == [0, 1]
 
@@ -97,7 +97,7 @@ async def test_the_model_sees_documents_results_and_the_samples_own_seed():
         )
     )
     limits = RolloutLimits(sampling=Sampling(seed=40, temperature=0.6))
-    await rollout(Task("t", TASK.messages, sample=2), model, host(), limits)
+    await rollout(RolloutTask("t", TASK.messages, sample=2), model, host(), limits)
     assert model.asked[0][1] == DOCUMENTS
     assert model.asked[0][2] == Sampling(seed=42, temperature=0.6)
     assert model.asked[1][0][-1].content == "said"
@@ -106,7 +106,7 @@ async def test_the_model_sees_documents_results_and_the_samples_own_seed():
 # --- every stop reason --------------------------------------------------------------------------
 
 
-def cut(finish: Finish, message: Message | None = None) -> Reply:
+def cut(finish: FinishReason, message: Message | None = None) -> Reply:
     return Reply(message or Message(role="assistant", content="well"), finish)
 
 
@@ -120,14 +120,14 @@ async def test_stop_turn_limit_runs_the_last_turns_calls():
 
 async def test_stop_length_limit_of_a_message_runs_no_cut_call():
     ours = host()
-    result = await play(cut(Finish.length, calling(("say", {}))), on=ours)
+    result = await play(cut(FinishReason.length, calling(("say", {}))), on=ours)
     assert result.stop is StopReason.length_limit
     assert result.calls == () and ours.called == []
 
 
 async def test_stop_length_limit_of_the_episode():
     spent = Usage(completion_tokens=60)
-    model = FakeModel(lambda m, t, s: Reply(calling(("say", {})), Finish.tool_calls, spent))
+    model = FakeModel(lambda m, t, s: Reply(calling(("say", {})), FinishReason.tool_calls, spent))
     limits = RolloutLimits(episode_tokens=100, sampling=Sampling(max_tokens=70))
     result = await rollout(TASK, model, host(), limits)
     assert result.stop is StopReason.length_limit
@@ -156,14 +156,14 @@ async def test_a_time_out_of_somebody_else_is_no_time_limit():
 
 
 async def test_stop_refused():
-    result = await play(cut(Finish.filtered))
+    result = await play(cut(FinishReason.filtered))
     assert result.stop is StopReason.refused
     assert not result.infrastructure_failure
     assert result.answer == ""
 
 
 async def test_an_unknown_finish_is_used_as_it_is():
-    result = await play(cut(Finish.unknown, calling(("say", {}))), cut(Finish.unknown))
+    result = await play(cut(FinishReason.unknown, calling(("say", {}))), cut(FinishReason.unknown))
     assert result.stop is StopReason.answered
     assert result.answer == "well"
 
@@ -427,7 +427,7 @@ async def test_rollouts_are_concurrent_bounded_lazy_and_in_order():
         for i in range(60):
             taken += 1
             model = ScriptedModel([calling(("wait", {"seconds": 0.02 if i % 7 else 0.08})), "a"])
-            yield Task(str(i), TASK.messages), model, host(one)
+            yield RolloutTask(str(i), TASK.messages), model, host(one)
 
     stream = rollouts(jobs(), LIMITS, concurrency=5)
     first = await anext(stream)
@@ -492,7 +492,7 @@ async def test_nobody_is_asked_after_the_last_turn_or_after_a_cut():
     assert result.stop is StopReason.answered
     assert user.heard == ["a"]
     user = Talker("more")
-    result = await rollout(TASK, ScriptedModel([cut(Finish.length)]), host(), LIMITS, user)
+    result = await rollout(TASK, ScriptedModel([cut(FinishReason.length)]), host(), LIMITS, user)
     assert result.stop is StopReason.length_limit
     assert user.heard == []
 

@@ -10,7 +10,7 @@ import pytest
 from jsonschema.exceptions import SchemaError
 from referencing.exceptions import Unresolvable
 
-from astra.schemas import is_fixed, validator
+from astra.core.json_schema import is_fixed, validator
 
 NASTY = "a" * 5000 + "!"
 

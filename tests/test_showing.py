@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from astra.arenas.folder import ToolRow
-from astra.arenas.showing import Show
+from astra.arenas.showing import PlayableArenas
 from astra.models.embed_tfidf import TfidfEmbedder
-from astra.store import RunFolder, to_line
+from astra.runs.store import RunFolder, to_line
 from astra.testing.fakes import toy_arena, toy_tool
 from astra.types import Arena, Tool
 
@@ -40,11 +40,11 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-async def show(world: Path, mode: Any, *, seed: int = 0, split: Any = "train") -> Show:
-    return await Show.of_folder(world, split, mode, TfidfEmbedder(), seed=seed)
+async def show(world: Path, mode: Any, *, seed: int = 0, split: Any = "train") -> PlayableArenas:
+    return await PlayableArenas.of_folder(world, split, mode, TfidfEmbedder(), seed=seed)
 
 
-def names(shown: Show, epoch: int) -> list[list[str]]:
+def names(shown: PlayableArenas, epoch: int) -> list[list[str]]:
     return [[t.name for t in shown.at(arena, epoch)[1]] for arena in shown.arenas]
 
 
@@ -91,5 +91,7 @@ async def test_as_many_are_drawn_per_band_as_the_folder_was_made_with(
         (few.path / name).write_bytes((world / name).read_bytes())
     drawn = names(await show(few.path, "random"), 0)
     assert {2, 3} == set(map(len, drawn))
-    asked = await Show.of_folder(few.path, "train", "random", TfidfEmbedder(), seed=0, per_band=3)
+    asked = await PlayableArenas.of_folder(
+        few.path, "train", "random", TfidfEmbedder(), seed=0, per_band=3
+    )
     assert max(map(len, names(asked, 0))) > 3

@@ -30,8 +30,16 @@ from astra.errors import (
     StageError,
     StoreError,
 )
-from astra.stage import GIVE_UP_AFTER, LOOK_AHEAD, Meter, Side, Stage, StageReport, run
-from astra.store import Failure, RunFolder
+from astra.runs.stage import (
+    GIVE_UP_AFTER,
+    LOOK_AHEAD,
+    SideFile,
+    Stage,
+    StageMeter,
+    StageReport,
+    run,
+)
+from astra.runs.store import FailureRow, RunFolder
 from astra.types import Record, Usage
 
 ITEMS = 300
@@ -65,7 +73,9 @@ def _stage(work: object = None, **changes: object) -> Stage[int, Thing]:
         "work": work or plain,
         "key": str,
         "stored_key": lambda row: row["key"],
-        "sides": (Side("marks", lambda t: [Mark(thing=t.id, number=n) for n in range(3)], _owner),),
+        "sides": (
+            SideFile("marks", lambda t: [Mark(thing=t.id, number=n) for n in range(3)], _owner),
+        ),
     }
     return Stage(**{**fields, **changes})  # type: ignore[arg-type]
 
@@ -160,7 +170,7 @@ def test_failures_are_rows_and_never_stop_the_others(tmp_path: Path) -> None:
     assert _keys(folder) == [0, 5]
     assert report.rejected == {"leak": 1}
     assert report.errors == {"SandboxDied": 1, "UnicodeEncodeError": 1, "CancelledError": 1}
-    rows = list(folder.rows("things.failed", Failure))
+    rows = list(folder.rows("things.failed", FailureRow))
     assert [row.key for row in rows] == ["1", "2", "3", "4"]
     assert rows[0].check == "leak" and rows[0].message == "the answer stands in the question"
     assert rows[1].type == "SandboxDied" and rows[1].message == "killed by signal 9 ?"
@@ -187,7 +197,7 @@ def test_errors_are_tried_again_and_rejections_are_final(tmp_path: Path) -> None
     report = _run(folder, 4, _stage(sometimes))
     assert asked == [2] and report.errors == {} and report.resumed == 3
     assert sorted(_keys(folder)) == [0, 2, 3]
-    assert [row.key for row in folder.rows("things.failed", Failure)] == ["1"]
+    assert [row.key for row in folder.rows("things.failed", FailureRow)] == ["1"]
 
 
 def test_errors_of_items_that_are_no_part_of_a_run_stay_on_record(tmp_path: Path) -> None:
@@ -204,10 +214,10 @@ def test_errors_of_items_that_are_no_part_of_a_run_stay_on_record(tmp_path: Path
     keys = {str(number) for number in range(4, 12)}
     later = asyncio.run(run(_stage(work), range(4, 12), folder, concurrency=4, again=keys))
     assert later.errors == {"ValueError": 1} and later.accepted == 11
-    assert [row.key for row in folder.rows("things.failed", Failure)] == ["2"]
+    assert [row.key for row in folder.rows("things.failed", FailureRow)] == ["2"]
     assert folder.manifest().stages["things"].errors == {"ValueError": 1}
     assert _run(folder, 12, _stage(work)).errors == {}
-    assert not list(folder.rows("things.failed", Failure))
+    assert not list(folder.rows("things.failed", FailureRow))
 
 
 def test_errors_stay_on_record_when_nothing_is_left_to_do(tmp_path: Path) -> None:
@@ -219,7 +229,7 @@ def test_errors_stay_on_record_when_nothing_is_left_to_do(tmp_path: Path) -> Non
     folder = RunFolder.create(tmp_path / "run", {})
     for _ in range(2):
         assert _run(folder, 9, _stage(one_breaks), until=4).errors == {"ValueError": 1}
-        assert [row.key for row in folder.rows("things.failed", Failure)] == ["2"]
+        assert [row.key for row in folder.rows("things.failed", FailureRow)] == ["2"]
         assert folder.manifest().stages["things"].errors == {"ValueError": 1}
 
 
@@ -237,7 +247,7 @@ def test_a_stage_in_which_everything_breaks_stops(tmp_path: Path, error: type[Ex
     assert len(asked) <= GIVE_UP_AFTER + 4 * LOOK_AHEAD
     with pytest.raises(StageError):
         _run(folder, 10_000, _stage(broken))
-    assert len(list(folder.rows("things.failed", Failure))) < 2 * GIVE_UP_AFTER
+    assert len(list(folder.rows("things.failed", FailureRow))) < 2 * GIVE_UP_AFTER
 
 
 def test_a_stage_goes_on_past_a_row_of_errors_of_the_items_own(tmp_path: Path) -> None:
@@ -354,9 +364,9 @@ def test_cancelling_keeps_what_is_done(tmp_path: Path) -> None:
 def test_costs_add_up_over_runs(tmp_path: Path) -> None:
     folder = RunFolder.create(tmp_path / "run", {})
     for until in (3, 6):
-        meter = Meter()
+        meter = StageMeter()
 
-        async def work(item: int, meter: Meter = meter) -> Thing:
+        async def work(item: int, meter: StageMeter = meter) -> Thing:
             meter.add(Usage(prompt_tokens=10), dollars=0.5)
             return _thing(item)
 
@@ -393,9 +403,9 @@ def test_the_bar_shows_on_a_terminal_only(
 def test_the_bar_shows_what_it_costs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     terminal = Console(stderr=True, force_terminal=True, width=150)
     for runs, money in ((1, 0.25), (2, 0.5)):
-        meter = Meter()
+        meter = StageMeter()
 
-        async def work(item: int, meter: Meter = meter) -> Thing:
+        async def work(item: int, meter: StageMeter = meter) -> Thing:
             meter.add(Usage(prompt_tokens=100, completion_tokens=25, cached_tokens=50), 0.0125)
             return _thing(item)
 
@@ -440,7 +450,7 @@ def test_kills_at_random_moments_change_no_byte_and_repeat_no_recorded_item(
     kills = 0
     while True:
         recorded = {str(key) for key in _keys(folder)} | {
-            row.key for row in folder.rows("things.failed", Failure)
+            row.key for row in folder.rows("things.failed", FailureRow)
         }
         logged = log.read_text().count("\n") if log.exists() else 0
         arguments = [*command, str(folder.path), str(log)]
@@ -495,7 +505,7 @@ def test_a_spent_budget_stops_the_stage_and_is_no_items_failure(tmp_path: Path) 
     with pytest.raises(BudgetExceeded, match="all spent"):
         _run(folder, 9, _stage(work), concurrency=2)
     assert _keys(folder) == list(range(5))
-    assert not list(folder.rows("things.failed", Failure))
+    assert not list(folder.rows("things.failed", FailureRow))
     left[0] = 9
     assert _run(folder, 9, _stage(work), concurrency=2).accepted == 9
     assert _keys(folder) == list(range(9))

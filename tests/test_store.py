@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from astra.errors import StoreError
-from astra.store import Failure, Manifest, RunFolder, StageCounts, to_line
+from astra.runs.store import FailureRow, Manifest, RunFolder, StageCounts, to_line
 from astra.types import Json, Record, Usage
 
 
@@ -181,7 +181,7 @@ def test_folders_of_something_else_are_left_alone(tmp_path: Path) -> None:
 
 _HOLDER = """
 import sys
-from astra.store import RunFolder
+from astra.runs.store import RunFolder
 with RunFolder(sys.argv[1]).lock():
     print("held", flush=True)
     sys.stdin.read()
@@ -267,7 +267,7 @@ def test_a_full_disk_leaves_whole_lines(tmp_path: Path) -> None:
 import resource, signal, sys
 from pathlib import Path
 from astra.errors import StoreError
-from astra.store import Failure, RunFolder, to_line
+from astra.runs.store import Failure, RunFolder, to_line
 folder = RunFolder.create(sys.argv[1], {})
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
@@ -287,7 +287,7 @@ print((folder.path / "things.jsonl").read_bytes() == line + line)
 
 
 def test_failures_leave_out_what_does_not_apply() -> None:
-    rejected = Failure(key="k", stage="s", kind="rejected", check="leak", message="m")
+    rejected = FailureRow(key="k", stage="s", kind="rejected", check="leak", message="m")
     assert json.loads(to_line(rejected)) == {
         "key": "k", "stage": "s", "kind": "rejected", "check": "leak", "message": "m"
     }  # fmt: skip

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from astra.text import as_date, as_number, contains_text, dates_in, normalise, numbers_in
+from astra.core.text import as_date, as_number, contains_text, dates_in, normalise, numbers_in
 
 
 @pytest.mark.parametrize(

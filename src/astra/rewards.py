@@ -20,7 +20,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Literal
 
-from astra.text import as_date, as_number, contains_text, dates_in, normalise, numbers_in
+from astra.core.text import as_date, as_number, contains_text, dates_in, normalise, numbers_in
 from astra.types import CallRecord, CallStatus, Goal, Json, Matcher, Scalar, Score, Target
 
 Reward = Literal["f1", "recall", "precision"]

@@ -58,7 +58,7 @@ def content_hash(value: Json) -> str:
 # --- tools -----------------------------------------------------------------------------------
 
 
-class ToolDocument(Record):
+class ToolSchema(Record):
     """What a model sees of a tool: the `function` object of the OpenAI tools format."""
 
     name: str
@@ -74,7 +74,7 @@ class ToolDocument(Record):
 class Tool(Record):
     """A tool that can be run: its document, Python source, and the data that the source reads."""
 
-    document: ToolDocument
+    document: ToolSchema
     source: str
     """Python (standard library only) that defines a function named as the document.
     It finds `data` in the global `DATA`."""
@@ -91,7 +91,7 @@ class Tool(Record):
         return content_hash(self.model_dump())
 
 
-class ToolCall(Record):
+class GoldCall(Record):
     """A call as it stands in an arena: which tool, with which arguments."""
 
     tool: str
@@ -137,7 +137,7 @@ class Goal(Record):
     question: str
     """Never names what an earlier goal has to find out."""
     answer: Scalar | tuple[Scalar, ...]
-    call: ToolCall | None
+    call: GoldCall | None
     """The gold call; None: an answer node (a leaf that aggregates, not rewarded)."""
     target: Target | None
     """None exactly when `call` is None."""
@@ -245,7 +245,7 @@ class Certificate(Record):
 # --- conversations ---------------------------------------------------------------------------
 
 
-class CallRequest(Record):
+class ToolCallRequest(Record):
     """A tool call as a model wrote it; `arguments` is its raw JSON text, perhaps malformed."""
 
     id: str
@@ -260,7 +260,7 @@ class Message(Record):
     content: str = ""
     reasoning: str = ""
     """The model's reasoning where the endpoint returns it apart; never sent back."""
-    tool_calls: tuple[CallRequest, ...] = ()
+    tool_calls: tuple[ToolCallRequest, ...] = ()
     tool_call_id: str | None = None
 
 
@@ -279,7 +279,7 @@ class Usage(Record):
         )
 
 
-class Finish(StrEnum):
+class FinishReason(StrEnum):
     """Why a model stopped writing one message."""
 
     stop = "stop"

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from astra.ports import Sandbox
+from astra.protocols import Sandbox
 from astra.sandbox import open_sandbox
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from astra.arenas.certificate import certify
 from astra.errors import SandboxRemote, SandboxUnavailable
-from astra.ports import Episode, Sandbox, SandboxSession
+from astra.protocols import Sandbox, SandboxEpisode, SandboxSession
 from astra.testing.arenas import (
     branching_arena,
     calories_tool,
@@ -32,7 +32,9 @@ class BrokenSandbox:
     def __init__(self, error: Exception) -> None:
         self._error = error
 
-    async def open(self, tools: Sequence[Tool], episode: Episode = Episode()) -> SandboxSession:
+    async def open(
+        self, tools: Sequence[Tool], episode: SandboxEpisode = SandboxEpisode()
+    ) -> SandboxSession:
         raise self._error
 
     async def run(self, *_: object) -> list[object]:

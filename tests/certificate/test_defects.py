@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from astra.arenas.certificate import CHECKS, certify
-from astra.ports import Sandbox
+from astra.protocols import Sandbox
 from astra.testing.arenas import (
     COUNTRIES,
     branching_arena,
@@ -26,7 +26,7 @@ from astra.testing.arenas import (
     with_goal,
     with_tool,
 )
-from astra.types import Arena, Json, Matcher, Scenario, Target, Tool, ToolCall
+from astra.types import Arena, GoldCall, Json, Matcher, Scenario, Target, Tool
 
 Plant = Callable[[], tuple[Arena, list[Tool]]]
 DEFECTS: dict[str, tuple[str, str, Plant]] = {}
@@ -101,7 +101,7 @@ def renamed(name: str) -> Arena:
     tool = lookup_tool(
         name, column("capital"), parameter="country", field="capital", description="Capitals."
     )
-    call = ToolCall(tool=name, arguments={"country": "Germany"})
+    call = GoldCall(tool=name, arguments={"country": "Germany"})
     return with_goal(changed(arena, tools=(tool,)), "g1", call=call)
 
 
@@ -214,7 +214,7 @@ def pattern_that_takes_exponential_time() -> Arena:
 
 @defect("schema", "does not fit the document")
 def gold_argument_outside_of_the_schema() -> Arena:
-    call = ToolCall(tool="capital_of_country", arguments={"country": "Germany", "style": "loud"})
+    call = GoldCall(tool="capital_of_country", arguments={"country": "Germany", "style": "loud"})
     return with_goal(single_hop_arena(), "g1", call=call)
 
 
@@ -225,7 +225,7 @@ def decoy_outside_of_the_schema() -> Arena:
 
 @defect("schema", "no tool of the arena")
 def gold_call_of_an_unknown_tool() -> Arena:
-    call = ToolCall(tool="capital_of_land", arguments={"country": "Germany"})
+    call = GoldCall(tool="capital_of_land", arguments={"country": "Germany"})
     return with_goal(single_hop_arena(), "g1", call=call)
 
 
@@ -470,7 +470,7 @@ def tool_without_parameters() -> Arena:
     )
     source = 'def capital_of_country():\n    return {"country": "Germany", "capital": "Berlin"}\n'
     tool = tool.model_copy(update={"source": source})
-    call = ToolCall(tool="capital_of_country", arguments={})
+    call = GoldCall(tool="capital_of_country", arguments={})
     return with_goal(with_tool(single_hop_arena(), tool), "g1", call=call, decoys=())
 
 

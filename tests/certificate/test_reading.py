@@ -8,14 +8,14 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from astra.arenas.certificate.ablation import scenario_of
-from astra.arenas.certificate.borrowed import borrowed_calls
-from astra.arenas.certificate.case import Case
+from astra.arenas.certificate.containment import document_text, offered, stands_in
+from astra.arenas.certificate.context import ArenaUnderTest
+from astra.arenas.certificate.distractor_probes import borrowed_calls
 from astra.arenas.certificate.documents import KEYWORDS, accepts, document_problem
 from astra.arenas.certificate.leak import leaks
-from astra.arenas.certificate.places import document_text, offered, stands_in
 from astra.arenas.certificate.signature import MAX_SOURCE, BadSource, signature
-from astra.arenas.certificate.wrong import MOST_MUTANTS, canonical, other_values, wrong_calls
-from astra.ports import Sandbox
+from astra.arenas.certificate.wrong_calls import MOST_MUTANTS, canonical, other_values, wrong_calls
+from astra.protocols import Sandbox
 from astra.testing.arenas import (
     calories_tool,
     capital_tool,
@@ -214,7 +214,7 @@ def test_canonical_calls_fill_defaults_and_fold_case() -> None:
 
 def test_wrong_calls_are_many_and_differ_from_gold_in_what_is_required(sandbox: Sandbox) -> None:
     for arena in good_arenas().values():
-        case = Case(arena, (), sandbox, 0)
+        case = ArenaUnderTest(arena, (), sandbox, 0)
         for step in case.steps:
             tool = case.tools[step.call.tool]
             mutants = wrong_calls(case, step, random.Random(0))
@@ -231,7 +231,7 @@ def test_a_decoy_that_is_the_gold_call_is_no_wrong_call(sandbox: Sandbox) -> Non
     goal = arena.goals[0].model_copy(
         update={"decoys": ({"country": "germany"}, {"country": "Germany", "style": "short"})}
     )
-    case = Case(arena.model_copy(update={"goals": (goal,)}), (), sandbox, 0)
+    case = ArenaUnderTest(arena.model_copy(update={"goals": (goal,)}), (), sandbox, 0)
     kinds = {mutant.kind for mutant in wrong_calls(case, case.steps[0], random.Random(0))}
     assert kinds == {"unknown"}
 
@@ -262,7 +262,7 @@ def test_other_values_differ_and_fit(schema: dict[str, object], value: object) -
 
 
 def test_distractors_are_asked_with_the_goals_arguments(sandbox: Sandbox) -> None:
-    step = Case(single_hop_arena(), (), sandbox, 0).steps[0]
+    step = ArenaUnderTest(single_hop_arena(), (), sandbox, 0).steps[0]
     assert borrowed_calls(calories_tool(), step) == [{"dish": "Germany"}]
     assert borrowed_calls(capital_tool(), step) == [{"country": "Germany"}]
 

@@ -9,8 +9,8 @@ from collections.abc import Callable
 import pytest
 
 from astra.arenas.certificate import certify
-from astra.arenas.certificate.wrong import other_values
-from astra.ports import Sandbox
+from astra.arenas.certificate.wrong_calls import other_values
+from astra.protocols import Sandbox
 from astra.testing.arenas import (
     COUNTRIES,
     capital_tool,

@@ -8,14 +8,14 @@ from typing import Any
 
 from astra.hosts.confine import available
 from astra.hosts.live import LiveOptions, LiveTool
-from astra.hosts.mcp_entries import Entry, parse_entry
-from astra.hosts.mcp_session import SessionOptions
-from astra.types import ToolDocument
+from astra.hosts.mcp_entries import McpServerEntry, parse_entry
+from astra.hosts.mcp_session import McpSessionOptions
+from astra.types import ToolSchema
 
 SOURCE = Path(__file__).parents[2] / "src"
 KEY = "sk-very-secret-0123456789"
-SESSION = SessionOptions(connect_seconds=30, call_seconds=20, confined=available())
-QUICK = SessionOptions(connect_seconds=3, call_seconds=1, confined=available())
+SESSION = McpSessionOptions(connect_seconds=30, call_seconds=20, confined=available())
+QUICK = McpSessionOptions(connect_seconds=3, call_seconds=1, confined=available())
 
 
 def value(module: str, *args: str, **more: Any) -> dict[str, Any]:
@@ -29,7 +29,7 @@ def value(module: str, *args: str, **more: Any) -> dict[str, Any]:
     }
 
 
-def entry(module: str, *args: str, **more: Any) -> Entry:
+def entry(module: str, *args: str, **more: Any) -> McpServerEntry:
     return parse_entry(module, value(module, *args, **more))
 
 
@@ -42,9 +42,9 @@ PATH = {"type": "object", "properties": {"path": {"type": "string"}}}
 
 
 def live_tool(name: str, *, read_only: bool = True, shown: str = "") -> LiveTool:
-    document = ToolDocument(name=shown or name, description=f"Does {name}.", parameters=PATH)
+    document = ToolSchema(name=shown or name, description=f"Does {name}.", parameters=PATH)
     return LiveTool(document, name, read_only)
 
 
-def options(session: SessionOptions = SESSION, **more: Any) -> LiveOptions:
+def options(session: McpSessionOptions = SESSION, **more: Any) -> LiveOptions:
     return LiveOptions(session=session, **more)

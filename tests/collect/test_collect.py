@@ -11,12 +11,13 @@ import pytest
 
 from astra.cli.main import run
 from astra.errors import ConfigError
-from astra.store import Failure, RunFolder
+from astra.runs.store import FailureRow, RunFolder
 from astra.testing import mcp_bookings
 from astra.testing.mcp_hostile import TOOLS
 from astra.testing.mcp_serving import http_server
+from astra.testing.rule_teacher.trajectories import TrajectoryRules
 from astra.trajectories.collect.live import live_host
-from astra.trajectories.collect.normalise import Filter
+from astra.trajectories.collect.normalise import ToolFilter
 from astra.trajectories.collect.pipeline import (
     COLLECTED,
     SERVERS,
@@ -25,8 +26,7 @@ from astra.trajectories.collect.pipeline import (
     read_notes,
     read_servers,
 )
-from astra.trajectories.records import Server
-from astra.trajectories.rules import TrajectoryRules
+from astra.trajectories.records import CollectedToolServer
 
 from .made import KEY, QUICK, SESSION, mcp_file, options, value
 
@@ -35,13 +35,17 @@ DATA = Path(__file__).parent / "data"
 
 
 async def collected(
-    folder: Path, *files: Path, keep: Filter = Filter(), quick: bool = False, rules: bool = False
-) -> tuple[list[Server], dict[str, Failure]]:
+    folder: Path,
+    *files: Path,
+    keep: ToolFilter = ToolFilter(),
+    quick: bool = False,
+    rules: bool = False,
+) -> tuple[list[CollectedToolServer], dict[str, FailureRow]]:
     """The servers, and what was set aside, by key."""
     chosen = CollectOptions(keep, QUICK if quick else SESSION)
     made = RunFolder.create(folder, {})
     await collect(files, made, chosen, teacher=TrajectoryRules() if rules else None)
-    failed = [f for s in (COLLECTED, SERVERS) for f in made.rows(f"{s}.failed", Failure)]
+    failed = [f for s in (COLLECTED, SERVERS) for f in made.rows(f"{s}.failed", FailureRow)]
     return read_servers(folder), {failure.key: failure for failure in failed}
 
 
@@ -130,7 +134,7 @@ async def test_a_file_that_is_none_is_set_aside_alone(tmp_path: Path) -> None:
     assert "lockfileVersion" in failed["a.json#a"].message
 
 
-def failed_key(failed: dict[str, Failure], check: str) -> str:
+def failed_key(failed: dict[str, FailureRow], check: str) -> str:
     return next(key for key, failure in failed.items() if failure.check == check)
 
 
@@ -230,7 +234,7 @@ async def test_what_was_unreachable_is_asked_again_and_the_rest_is_not(tmp_path:
 
 
 def test_a_server_of_documents_is_not_live() -> None:
-    server = Server(id="", name="d", source="openapi", tools=())
+    server = CollectedToolServer(id="", name="d", source="openapi", tools=())
     with pytest.raises(ConfigError, match="emulator"):
         live_host(server)
 

@@ -14,8 +14,8 @@ from astra.errors import HostError
 from astra.hosts.confine import available
 from astra.hosts.live import LiveHost, LiveOptions
 from astra.hosts.mcp_entries import HIDDEN, parse_entry
-from astra.hosts.mcp_session import McpSession, SessionOptions
-from astra.ports import ToolResult
+from astra.hosts.mcp_session import McpSession, McpSessionOptions
+from astra.protocols import ToolResult
 from astra.testing import mcp_bookings, mcp_notes
 from astra.testing.host_suite import GoodCall, HostSuite
 from astra.testing.mcp_serving import http_server
@@ -158,7 +158,7 @@ async def test_a_server_that_does_not_come_up_is_ours(fault: str) -> None:
 
 
 async def test_a_greeting_may_take_longer_than_an_answer() -> None:
-    hurried = SessionOptions(connect_seconds=30, call_seconds=0.001, confined=available())
+    hurried = McpSessionOptions(connect_seconds=30, call_seconds=0.001, confined=available())
     async with McpSession(entry("mcp_hostile"), hurried) as session:
         with pytest.raises(TimeoutError, match="no answer within"):
             await session.call_tool("hang", {})

@@ -12,7 +12,7 @@ from jsonschema.validators import Draft202012Validator
 from astra.errors import Rejected
 from astra.trajectories.collect.duplicates import SeenServers, SeenTools
 from astra.trajectories.collect.normalise import (
-    Filter,
+    ToolFilter,
     clean,
     normalise,
     says_something,
@@ -20,7 +20,7 @@ from astra.trajectories.collect.normalise import (
 )
 from astra.trajectories.collect.raw import RawServer, RawTool
 from astra.trajectories.collect.schemas import accepts, any_schema, parameters
-from astra.types import ToolDocument
+from astra.types import ToolSchema
 
 
 def raw(*tools: RawTool, **more: Any) -> RawServer:
@@ -36,7 +36,7 @@ THREE = (tool("open"), tool("close"), tool("turn"))
 
 def check(*tools: RawTool, **keep: Any) -> str:
     with pytest.raises(Rejected) as raised:
-        normalise(raw(*tools), Filter(**keep))
+        normalise(raw(*tools), ToolFilter(**keep))
     return raised.value.check
 
 
@@ -71,7 +71,7 @@ def test_every_name_is_an_identifier_and_unique(originals: list[str]) -> None:
     for original in originals:
         name = tool_name(original, taken)
         assert name not in taken
-        assert ToolDocument(name=name, description="", parameters={})
+        assert ToolSchema(name=name, description="", parameters={})
         taken.add(name)
 
 
@@ -113,12 +113,14 @@ def test_descriptions_that_speak_to_the_model(text: str) -> None:
     assert check(*THREE, tool("add", text)) == "injection"
     hidden = {"type": "object", "properties": {"a": {"type": "string", "description": text}}}
     assert check(*THREE, tool("add", "Adds two numbers.", hidden)) == "injection"
-    assert len(normalise(raw(*THREE, tool("add", text)), Filter(partial=True)).server.tools) == 3
+    assert (
+        len(normalise(raw(*THREE, tool("add", text)), ToolFilter(partial=True)).server.tools) == 3
+    )
 
 
 def test_ordinary_descriptions_are_no_injections() -> None:
     for text in ("Ignores case.", "Shows the previous page.", "Sends a message to the user."):
-        normalise(raw(*THREE, tool("add", text)), Filter())
+        normalise(raw(*THREE, tool("add", text)), ToolFilter())
 
 
 # --- schemas ----------------------------------------------------------------------------------
@@ -216,9 +218,9 @@ def test_patterns_that_can_not_be_checked_are_told_in_words() -> None:
 def test_the_filter_is_that_of_the_paper() -> None:
     bad = tool("bad", schema={"type": "array"})
     assert check(tool("one"), tool("two")) == "min_tools"
-    assert len(normalise(raw(tool("one")), Filter(min_tools=1)).server.tools) == 1
+    assert len(normalise(raw(tool("one")), ToolFilter(min_tools=1)).server.tools) == 1
     assert check(*THREE, bad) == "schema"
-    made = normalise(raw(*THREE, bad), Filter(partial=True))
+    made = normalise(raw(*THREE, bad), ToolFilter(partial=True))
     assert [t.document.name for t in made.server.tools] == ["open", "close", "turn"]
     (note,) = made.notes
     assert (note.tool, note.kept, note.check) == ("bad", False, "schema")
@@ -227,22 +229,22 @@ def test_the_filter_is_that_of_the_paper() -> None:
 
 
 def test_the_id_is_the_content() -> None:
-    one, two = (normalise(raw(*THREE, domain=d), Filter()).server for d in ("a", "b"))
+    one, two = (normalise(raw(*THREE, domain=d), ToolFilter()).server for d in ("a", "b"))
     assert one.id != two.id
-    assert one.id == normalise(raw(*THREE, domain="a"), Filter()).server.id
+    assert one.id == normalise(raw(*THREE, domain="a"), ToolFilter()).server.id
 
 
 def test_the_language_is_that_of_the_descriptions() -> None:
     chinese = [tool(n, f"按城市查询当天的{n}和气温") for n in ("天气", "空气", "湿度")]
-    assert normalise(raw(*chinese), Filter()).server.language == "zh"
-    assert normalise(raw(*THREE), Filter()).server.language == "en"
+    assert normalise(raw(*chinese), ToolFilter()).server.language == "zh"
+    assert normalise(raw(*THREE), ToolFilter()).server.language == "en"
 
 
 def test_examples_that_do_not_fit_are_left_out() -> None:
     schema = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
     made = normalise(
         raw(*THREE, tool("count", schema=schema, examples=({"n": 1}, {"n": "x"}, 3, {"n": 1}))),
-        Filter(),
+        ToolFilter(),
     )
     assert made.server.tools[-1].examples == ({"n": 1},)
     assert sum("an example is left out" in note.reason for note in made.notes) == 2
@@ -255,15 +257,15 @@ def test_what_is_no_json_is_the_fault_of_its_tool_alone() -> None:
     endless = {"type": "object", "properties": {"n": {"type": "number", "maximum": float("inf")}}}
     assert check(*THREE, tool("count", schema=endless)) == "schema"
     assert check(*THREE, tool("count", schema={"type": "object", "properties": deep})) == "size"
-    made = normalise(raw(*THREE, tool("count", schema=endless)), Filter(partial=True))
+    made = normalise(raw(*THREE, tool("count", schema=endless)), ToolFilter(partial=True))
     assert [(note.tool, note.check) for note in made.notes] == [("count", "schema")]
-    odd = normalise(raw(*THREE, tool("count", examples=({"n": float("nan")}, deep))), Filter())
+    odd = normalise(raw(*THREE, tool("count", examples=({"n": float("nan")}, deep))), ToolFilter())
     assert odd.server.tools[-1].examples == ()
     assert sum("an example is left out" in note.reason for note in odd.notes) == 2
 
 
 def test_half_characters_do_no_harm() -> None:
-    made = normalise(raw(*THREE, tool("a", "Reads \ud800 a file of text.")), Filter())
+    made = normalise(raw(*THREE, tool("a", "Reads \ud800 a file of text.")), ToolFilter())
     made.server.model_dump_json()
     assert check(*THREE, RawTool("b\ud800", "Reads a file of text.")) == "name"
 
@@ -271,9 +273,9 @@ def test_half_characters_do_no_harm() -> None:
 # --- duplicates -------------------------------------------------------------------------------
 
 
-def document(name: str, description: str, **properties: Any) -> ToolDocument:
+def document(name: str, description: str, **properties: Any) -> ToolSchema:
     schema = {"type": "object", "properties": properties}
-    return ToolDocument(name=name, description=description, parameters=schema)
+    return ToolSchema(name=name, description=description, parameters=schema)
 
 
 LONG = "Sets the alarm of a house in a street of a town for the night that comes and all after it."
@@ -286,7 +288,7 @@ def test_tools_that_are_there_twice() -> None:
     assert seen.repeats(document("set_alarm_v2", f"{LONG} Yes.", a={})) == "set_alarm"
     assert seen.repeats(document("set_alarm_v2", f"{LONG} Yes.", b={})) is None
     assert seen.repeats(document("unset_alarm", LONG.replace("Sets", "Unsets"), a={})) is None
-    again = normalise(raw(*THREE, THREE[0]), Filter())
+    again = normalise(raw(*THREE, THREE[0]), ToolFilter())
     assert len(again.server.tools) == 3 and again.notes[0].check == "duplicate"
 
 
@@ -296,7 +298,7 @@ def test_servers_that_are_there_twice() -> None:
             tool(f"{w}_{i}", f"{LONG} Number {i} {w}{change}.")
             for i, w in enumerate("abcdefghijkl"[:count])
         ]
-        return normalise(raw(*tools, name=name), Filter()).server
+        return normalise(raw(*tools, name=name), ToolFilter()).server
 
     seen = SeenServers()
     assert seen.repeats(server("one")) is None
@@ -308,4 +310,4 @@ def test_servers_that_are_there_twice() -> None:
     )
     changed = changed.model_copy(update={"tools": (near, *changed.tools[1:])})
     assert "of the text of 'one'" in str(seen.repeats(changed))
-    assert seen.repeats(normalise(raw(*THREE), Filter()).server) is None
+    assert seen.repeats(normalise(raw(*THREE), ToolFilter()).server) is None

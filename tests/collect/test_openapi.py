@@ -12,9 +12,9 @@ import pytest
 from jsonschema.validators import Draft202012Validator
 
 from astra.errors import ConfigError, Rejected
-from astra.trajectories.collect.normalise import Filter, Normalised, normalise
+from astra.trajectories.collect.normalise import NormalizedServer, ToolFilter, normalise
 from astra.trajectories.collect.openapi import openapi_server
-from astra.trajectories.collect.raw import Broken, RawServer
+from astra.trajectories.collect.raw import BrokenTool, RawServer
 from astra.trajectories.collect.read import drafts
 from astra.trajectories.collect.schemas import accepts
 from astra.trajectories.collect.yaml_text import parse_yaml
@@ -23,10 +23,10 @@ from astra.trajectories.records import CollectedTool
 DATA = Path(__file__).parent / "data"
 
 
-def converted(file: str) -> Normalised:
+def converted(file: str) -> NormalizedServer:
     (draft,) = drafts(DATA / file)
     assert isinstance(draft.content, RawServer), draft.content
-    return normalise(draft.content, Filter())
+    return normalise(draft.content, ToolFilter())
 
 
 def tool(file: str, name: str) -> CollectedTool:
@@ -141,7 +141,7 @@ def document(schema: Any, **more: Any) -> dict[str, Any]:
 
 def rejected(value: Mapping[str, Any]) -> Rejected:
     (one,) = openapi_server(value, "x").tools
-    assert isinstance(one, Broken), one
+    assert isinstance(one, BrokenTool), one
     return one.rejected
 
 
@@ -160,7 +160,9 @@ def test_references_without_end() -> None:
     (one,) = openapi_server(
         document({"$ref": "#/components/schemas/A"}, components={"schemas": loop}), "x"
     ).tools
-    assert not isinstance(one, Broken) and any("stands inside itself" in note for note in one.notes)
+    assert not isinstance(one, BrokenTool) and any(
+        "stands inside itself" in note for note in one.notes
+    )
     item = {"paths": {"/a": {"$ref": "#/paths/~1a"}}, "openapi": "3.1.0"}
     assert rejected(item).check == "cycle"
     assert "nowhere" in rejected(document({"$ref": "#/components/none"})).reason

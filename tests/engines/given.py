@@ -9,7 +9,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
 import astra.training
-from astra.engines.chat import Chat
+from astra.chat.template import ChatTemplate
 from astra.testing.fakes import document
 from astra.types import Message
 
@@ -53,8 +53,8 @@ def model(seed: int = 0, attention: str = "sdpa", kv_heads: int = 1) -> Qwen3For
     return Qwen3ForCausalLM(config).eval()
 
 
-def chat() -> Chat:
-    return Chat(tokenizer())
+def chat() -> ChatTemplate:
+    return ChatTemplate(tokenizer())
 
 
 def question(text: str) -> list[Message]:

@@ -8,13 +8,13 @@ from collections.abc import Sequence
 
 import pytest
 
-from astra.engines.chat import Chat
-from astra.engines.parsing import find_parser
+from astra.chat.parsing import find_parser
+from astra.chat.template import ChatTemplate
 from astra.errors import ConfigError
 from astra.testing.tokenizers import FAMILIES, tokenizer
-from astra.types import CallRequest, Message, ToolDocument
+from astra.types import Message, ToolCallRequest, ToolSchema
 
-TOOL = ToolDocument(
+TOOL = ToolSchema(
     name="get_city",
     description="Returns one attribute of a city.",
     parameters={
@@ -31,7 +31,7 @@ ONE_CALL = {"llama3", "llama3.1-real"}
 
 def calls(*arguments: str, first: int = 0, text: str = "") -> Message:
     made = [
-        CallRequest(id=f"call_{first}_{i}", tool="get_city", arguments=a)
+        ToolCallRequest(id=f"call_{first}_{i}", tool="get_city", arguments=a)
         for i, a in enumerate(arguments)
     ]
     return Message(role="assistant", content=text, tool_calls=tuple(made))
@@ -60,7 +60,7 @@ def conversation(family: str) -> list[Message]:
     ]
 
 
-def ids_of(chat: Chat, messages: Sequence[Message]) -> list[tuple[list[int], bool]]:
+def ids_of(chat: ChatTemplate, messages: Sequence[Message]) -> list[tuple[list[int], bool]]:
     return [(chat.encode(p.text), p.policy) for p in chat.pieces(messages, [TOOL])]
 
 
@@ -70,7 +70,7 @@ def family(request: pytest.FixtureRequest) -> str:
 
 
 def test_pieces_make_up_the_rendered_conversation(family: str) -> None:
-    chat, messages = Chat(tokenizer(family)), conversation(family)
+    chat, messages = ChatTemplate(tokenizer(family)), conversation(family)
     pieces = chat.pieces(messages, [TOOL])
     text = "".join(piece.text for piece in pieces)
     whole = chat.text(messages, [TOOL], prompt=False)
@@ -80,7 +80,7 @@ def test_pieces_make_up_the_rendered_conversation(family: str) -> None:
 
 def test_what_the_policy_wrote_parses_to_what_was_said(family: str) -> None:
     """The mask, derived again from the text: each marked piece is one assistant message."""
-    chat, messages = Chat(tokenizer(family)), conversation(family)
+    chat, messages = ChatTemplate(tokenizer(family)), conversation(family)
     said = [m for m in messages if m.role == "assistant"]
     marked = [ids for ids, policy in ids_of(chat, messages) if policy]
     assert len(marked) == len(said)
@@ -95,7 +95,7 @@ def test_what_the_policy_wrote_parses_to_what_was_said(family: str) -> None:
 
 
 def test_nothing_else_is_marked(family: str) -> None:
-    chat, messages = Chat(tokenizer(family)), conversation(family)
+    chat, messages = ChatTemplate(tokenizer(family)), conversation(family)
     rest = "".join(p.text for p in chat.pieces(messages, [TOOL]) if not p.policy)
     assert "It is 7." not in rest
     assert "Both at once." not in rest
@@ -105,7 +105,7 @@ def test_nothing_else_is_marked(family: str) -> None:
 
 def test_a_rollout_puts_together_the_ids_that_sft_trains_on(family: str) -> None:
     """Prompt, sampled ids and what follows, joined, are the conversation's ids."""
-    chat, messages = Chat(tokenizer(family)), conversation(family)
+    chat, messages = ChatTemplate(tokenizer(family)), conversation(family)
     marked = [ids for ids, policy in ids_of(chat, messages) if policy]
     spots = [i for i, m in enumerate(messages) if m.role == "assistant"]
     ids = chat.render(messages[: spots[0]], [TOOL])
@@ -120,7 +120,7 @@ def test_a_rollout_puts_together_the_ids_that_sft_trains_on(family: str) -> None
 
 
 def test_prompt_of_a_prefix_is_a_prefix(family: str) -> None:
-    chat, messages = Chat(tokenizer(family)), conversation(family)
+    chat, messages = ChatTemplate(tokenizer(family)), conversation(family)
     whole = chat.text(messages, [TOOL], prompt=False)
     for index, message in enumerate(messages):
         if message.role == "assistant":
@@ -129,7 +129,7 @@ def test_prompt_of_a_prefix_is_a_prefix(family: str) -> None:
 
 def test_the_published_qwen3_template_is_replaced() -> None:
     made = tokenizer("qwen3-real")
-    assert Chat(made).template != made.chat_template
+    assert ChatTemplate(made).template != made.chat_template
 
 
 def test_a_template_without_stable_prefixes_is_refused() -> None:
@@ -138,17 +138,17 @@ def test_a_template_without_stable_prefixes_is_refused() -> None:
     try:
         made.chat_template = "{{ messages | length }}" + str(template)
         with pytest.raises(ConfigError, match="prefix-preserving"):
-            Chat(made)
+            ChatTemplate(made)
         made.chat_template = None
         with pytest.raises(ConfigError, match="no chat template"):
-            Chat(made)
+            ChatTemplate(made)
     finally:
         made.chat_template = template
 
 
 def test_ids_and_names_of_calls_reach_the_template() -> None:
     """Mistral's template refuses ids of another length than nine."""
-    chat = Chat(tokenizer("mistral"))
+    chat = ChatTemplate(tokenizer("mistral"))
     text = chat.text([USER, calls("{}"), result("x", "call_0_0")], [TOOL], prompt=False)
     assert len(set(re.findall(r'"(?:call_)?id": "([0-9a-f]{9})"', text))) == 1
 
@@ -168,13 +168,13 @@ def test_ids_and_names_of_calls_reach_the_template() -> None:
     ],
 )
 def test_broken_calls_stay_calls(family: str, text: str, tool: str, arguments: str) -> None:
-    read = Chat(tokenizer(family)).parse_text(text, [TOOL])
+    read = ChatTemplate(tokenizer(family)).parse_text(text, [TOOL])
     assert [call.tool for call in read.tool_calls] == [tool]
     assert read.tool_calls[0].arguments.startswith(arguments)
 
 
 def test_reasoning_is_kept_apart() -> None:
-    chat = Chat(tokenizer("qwen3"))
+    chat = ChatTemplate(tokenizer("qwen3"))
     read = chat.parse_text("<think>\nhm <tool_call>\n</think>\n\nDone.")
     assert (read.reasoning, read.content, read.tool_calls) == ("hm <tool_call>", "Done.", ())
 
@@ -184,7 +184,7 @@ def test_bare_strings_are_typed_by_the_schema() -> None:
         "<tool_call>get_city\n<arg_key>city</arg_key>\n<arg_value>2020</arg_value>\n"
         "<arg_key>year</arg_key>\n<arg_value>2020</arg_value>\n</tool_call>"
     )
-    read = Chat(tokenizer("glm")).parse_text(text, [TOOL])
+    read = ChatTemplate(tokenizer("glm")).parse_text(text, [TOOL])
     assert json.loads(read.tool_calls[0].arguments) == {"city": "2020", "year": 2020}
 
 

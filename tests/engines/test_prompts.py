@@ -13,17 +13,17 @@ import torch
 from tests.engines import given
 from tests.engines.test_transformers import CHAT, talk_all
 
-from astra.engines.prompts import Continued, PromptEngine, Wanted, vllm_continue
+from astra.engines.prompts import Continuation, ContinuationRequest, PromptEngine, vllm_continue
 from astra.engines.transformers import TransformersEngine
 from astra.errors import ConfigError, ModelUnavailable
-from astra.ports import Sampling
+from astra.protocols import Sampling
 from astra.training.rl.vllm import trl_continue
 
 
-def plain(wanted: Sequence[Wanted]) -> list[Continued]:
+def plain(wanted: Sequence[ContinuationRequest]) -> list[Continuation]:
     """Greedy, one at a time, without any cache across calls."""
     model = given.model()
-    found: list[Continued] = []
+    found: list[Continuation] = []
     for asked in wanted:
         ids = list(asked.prompt_ids)
         logprobs: list[float] = []
@@ -34,7 +34,7 @@ def plain(wanted: Sequence[Wanted]) -> list[Continued]:
             logprobs.append(float(logits_V.max()))
             if ids[-1] in CHAT.stop_ids:
                 break
-        found.append(Continued(ids[len(asked.prompt_ids) :], logprobs))
+        found.append(Continuation(ids[len(asked.prompt_ids) :], logprobs))
     return found
 
 
@@ -55,7 +55,7 @@ async def test_both_engines_record_the_same() -> None:
 
 
 async def test_a_back_end_that_gives_nothing_is_broken() -> None:
-    engine = PromptEngine(lambda wanted: [Continued([], []) for _ in wanted], CHAT, context=512)
+    engine = PromptEngine(lambda wanted: [Continuation([], []) for _ in wanted], CHAT, context=512)
     with pytest.raises(ModelUnavailable, match="at least one"):
         await asyncio.wait_for(
             engine.open(0).generate(given.question("Hi"), given.TOOLS, Sampling()), 5
@@ -84,7 +84,7 @@ def test_trls_vllm_ends_a_message_where_the_template_does() -> None:
         _last_loaded_step=0,
         vllm_generation=Generation(),
     )
-    wanted = [Wanted([1], Sampling(), 3, 0) for _ in range(3)]
+    wanted = [ContinuationRequest([1], Sampling(), 3, 0) for _ in range(3)]
     found = trl_continue(trainer, [3, 4])(wanted)
     assert [list(reply.ids) for reply in found] == [[7, 8, 3], [7, 8, 9], [3]]
     assert list(found[0].logprobs) == [-7.0, -8.0, -3.0]

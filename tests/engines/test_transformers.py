@@ -11,13 +11,13 @@ import pytest
 import torch
 from tests.engines import given
 
-from astra.engines.chat import Chat
+from astra.chat.template import ChatTemplate
 from astra.engines.engine import BatchingEngine
 from astra.engines.episode import EngineEpisode
 from astra.engines.transformers import TransformersEngine
 from astra.errors import ConfigError, ModelBadReply, ModelUnavailable
-from astra.ports import Sampling
-from astra.types import Finish, Message
+from astra.protocols import Sampling
+from astra.types import FinishReason, Message
 
 CHAT = given.chat()
 QUESTIONS = ["How warm is Oslo?", "Hi", "How warm is Oslo?", "Which river is the longest? " * 9]
@@ -200,10 +200,10 @@ async def test_a_message_and_the_context_have_limits() -> None:
     messages = given.question("Hi")
     prompt = len(CHAT.render(messages, given.TOOLS))
     reply = await episode.generate(messages, given.TOOLS, Sampling(temperature=1, max_tokens=3))
-    assert reply.finish is Finish.length and reply.usage.completion_tokens == 3
+    assert reply.finish is FinishReason.length and reply.usage.completion_tokens == 3
     messages = [*messages, reply.message, *given.results("x" * 400)]
     reply = await episode.generate(messages, given.TOOLS, Sampling(temperature=1))
-    assert reply.finish is Finish.length and reply.usage.completion_tokens == 0
+    assert reply.finish is FinishReason.length and reply.usage.completion_tokens == 0
     assert len(episode.recorded().completion_ids) == 3
     second = engine.open(1)
     episode.close()
@@ -281,7 +281,7 @@ def test_the_policy_is_as_it_was_afterwards() -> None:
 
 
 def test_templates_stop_at_their_own_token() -> None:
-    assert isinstance(CHAT, Chat) and tuple(CHAT.stop_ids) == (
+    assert isinstance(CHAT, ChatTemplate) and tuple(CHAT.stop_ids) == (
         CHAT.tokenizer.convert_tokens_to_ids("<|end|>"),
     )
 

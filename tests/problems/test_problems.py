@@ -13,7 +13,7 @@ from astra.cli.main import run
 from astra.errors import ConfigError, TableError
 from astra.problems.make import LARGEST, MOST_STEPS, make_problems
 from astra.problems.read import read_problems
-from astra.problems.records import Problem, problem_id, problem_messages, worked
+from astra.problems.records import MathProblem, problem_id, problem_messages, worked
 from astra.types import Json
 
 
@@ -22,7 +22,7 @@ def write(path: Path, *rows: Json) -> Path:
     return path
 
 
-def one(tmp_path: Path, row: Json) -> Problem:
+def one(tmp_path: Path, row: Json) -> MathProblem:
     (problem,) = read_problems(write(tmp_path / "rows.jsonl", row))
     return problem
 
@@ -188,7 +188,7 @@ def test_impossible_steps_are_refused(steps: tuple[int, int]):
 
 
 def test_a_problem_as_a_conversation():
-    problem = Problem(id="x", question="1+1?", answer="2", steps=("1 + 1 = 2.",))
+    problem = MathProblem(id="x", question="1+1?", answer="2", steps=("1 + 1 = 2.",))
     assert worked(problem) == "1 + 1 = 2. The answer is 2."
     assert [message.role for message in problem_messages(problem)] == ["system", "user"]
 

@@ -21,7 +21,7 @@ from sandbox_attacks import ATTACKS, Attack
 from sandbox_levels import WORKING
 
 from astra.errors import SandboxError
-from astra.ports import CallOutcome, Episode, Limits, SandboxSession
+from astra.protocols import CallOutcome, SandboxEpisode, SandboxLimits, SandboxSession
 from astra.sandbox import ForkServer, open_sandbox
 from astra.testing.sandbox_suite import tool
 
@@ -29,7 +29,9 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 DOCS = Path(__file__).parents[2] / "docs" / "sandbox.md"
 OPEN = set(re.findall(r"^\| `(\w+)` \|", DOCS.read_text(), re.MULTILINE))
-LIMITS = Limits(cpu_seconds=0.2, wall_seconds=0.5, memory_bytes=64 * 2**20, output_bytes=10_000)
+LIMITS = SandboxLimits(
+    cpu_seconds=0.2, wall_seconds=0.5, memory_bytes=64 * 2**20, output_bytes=10_000
+)
 CANARY = f"CANARY-{secrets.token_hex(16)}"
 INNOCENT = tool(
     "f",
@@ -94,7 +96,7 @@ def victims(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Victims]:
 
 async def _strike(sandbox: ForkServer, attack: Attack, data: dict[str, Any]) -> Any:
     """What the attack got: the last outcome's value or failure, or the typed error."""
-    episode = Episode(limits=LIMITS, clock=attack.clock)
+    episode = SandboxEpisode(limits=LIMITS, clock=attack.clock)
     async with await sandbox.open([tool("f", attack.source, data)], episode) as session:
         found: Any = None
         if attack.together:
@@ -125,7 +127,7 @@ async def sandbox(level: str, victims: Victims) -> AsyncIterator[ForkServer]:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def bystander(sandbox: ForkServer) -> AsyncIterator[SandboxSession]:
-    async with await sandbox.open([INNOCENT], Episode(stateful=True)) as session:
+    async with await sandbox.open([INNOCENT], SandboxEpisode(stateful=True)) as session:
         await session.call("f", {"x": "x"})
         yield session
 

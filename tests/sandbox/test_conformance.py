@@ -8,7 +8,7 @@ import pytest
 import pytest_asyncio
 from sandbox_levels import WORKING
 
-from astra.ports import Sandbox
+from astra.protocols import Sandbox
 from astra.sandbox import RemoteSandbox, open_sandbox
 from astra.testing.sandbox_server import run_code_server
 from astra.testing.sandbox_suite import SandboxSuite

@@ -7,20 +7,20 @@ import asyncio
 import pytest
 
 from astra.errors import SandboxBadResult, SandboxDied, SandboxLimit, SandboxRemote
-from astra.ports import Episode, Limits
+from astra.protocols import SandboxEpisode, SandboxLimits
 from astra.sandbox import RemoteSandbox
-from astra.testing.sandbox_server import Fault, run_code_server
+from astra.testing.sandbox_server import SandboxServerFault, run_code_server
 from astra.testing.sandbox_suite import COUNTER, one, tool
 
 ADD = tool("add", "def add(a, b=1):\n    return a + b")
-FAULTS: list[Fault] = [
+FAULTS: list[SandboxServerFault] = [
     "500", "garbage", "not_object", "sandbox_error", "no_result", "slow", "reset", "cut",
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-async def test_a_fault_is_an_error_and_never_a_value(fault: Fault) -> None:
-    episode = Episode(limits=Limits(wall_seconds=0.5))
+async def test_a_fault_is_an_error_and_never_a_value(fault: SandboxServerFault) -> None:
+    episode = SandboxEpisode(limits=SandboxLimits(wall_seconds=0.5))
     with run_code_server([fault]) as server:
         async with RemoteSandbox(server.url, http_seconds=0.2) as sandbox:
             session = await sandbox.open([ADD], episode)
@@ -32,7 +32,7 @@ async def test_a_fault_is_an_error_and_never_a_value(fault: Fault) -> None:
 async def test_a_fault_loses_no_answered_call() -> None:
     with run_code_server() as server:
         async with RemoteSandbox(server.url) as sandbox:
-            session = await sandbox.open([tool("f", COUNTER, [])], Episode(stateful=True))
+            session = await sandbox.open([tool("f", COUNTER, [])], SandboxEpisode(stateful=True))
             await session.call("f", {"step": 2})
             server.faults.append("500")
             with pytest.raises(SandboxRemote):
@@ -65,7 +65,7 @@ async def test_a_wrong_path() -> None:
     ],
 )
 async def test_hostile_programs(body: str, error: type[Exception]) -> None:
-    episode = Episode(limits=Limits(output_bytes=1000))
+    episode = SandboxEpisode(limits=SandboxLimits(output_bytes=1000))
     with run_code_server() as server:
         async with RemoteSandbox(server.url) as sandbox:
             with pytest.raises(error):

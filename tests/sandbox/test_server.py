@@ -19,9 +19,9 @@ import pytest
 from sandbox_levels import WORKING
 
 from astra.errors import ConfigError, SandboxDied, SandboxLimit, SandboxUnavailable
-from astra.ports import Episode, Limits
+from astra.protocols import SandboxEpisode, SandboxLimits
 from astra.sandbox import ForkServer, open_sandbox
-from astra.sandbox.process import Zygote
+from astra.sandbox.process import ZygoteProcess
 from astra.testing.sandbox_suite import COUNTER, one, tool
 
 ADD = tool("add", "def add(a, b=1):\n    return a + b")
@@ -180,7 +180,7 @@ async def test_what_the_kernel_says_of_a_child(level: str) -> None:
 async def test_nothing_is_left_after_close() -> None:
     before, files = processes(), descriptors()
     async with open_sandbox(workers=2) as sandbox:
-        sessions = [await sandbox.open([ADD], Episode(hash_seed=n % 2)) for n in range(6)]
+        sessions = [await sandbox.open([ADD], SandboxEpisode(hash_seed=n % 2)) for n in range(6)]
         await asyncio.gather(*(s.call("add", {"a": 1}) for s in sessions))
         await sessions[0].close()
         assert len(processes() - before) >= 6
@@ -249,7 +249,7 @@ async def test_a_start_that_nobody_waits_for_any_more_is_no_error() -> None:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     ours.setblocking(False)
     with theirs, subprocess.Popen(["true"], start_new_session=True) as process:
-        zygote = Zygote(process, ours, "landlock")
+        zygote = ZygoteProcess(process, ours, "landlock")
         zygote._ready.cancel()
         theirs.send(b"R")
         await asyncio.sleep(0.05)
@@ -261,7 +261,9 @@ async def test_a_start_that_nobody_waits_for_any_more_is_no_error() -> None:
 async def test_a_killed_zygote_is_replaced(level: str) -> None:
     before = processes()
     async with open_sandbox(level, workers=1, spares=1) as sandbox:
-        async with await sandbox.open([tool("f", COUNTER, [])], Episode(stateful=True)) as session:
+        async with await sandbox.open(
+            [tool("f", COUNTER, [])], SandboxEpisode(stateful=True)
+        ) as session:
             await session.call("f", {"step": 5})
             for pid in processes() - before:
                 with suppress(ProcessLookupError):  # the first to go takes others with it
@@ -319,9 +321,9 @@ async def test_cpu_time_counts_per_call(sandbox: ForkServer) -> None:
         end = time.process_time() + seconds
         while time.process_time() < end: pass
     """
-    limits = Limits(cpu_seconds=0.5, wall_seconds=20)
+    limits = SandboxLimits(cpu_seconds=0.5, wall_seconds=20)
     slow = tool("f", textwrap.dedent(source))
-    async with await sandbox.open([slow], Episode(limits=limits)) as session:
+    async with await sandbox.open([slow], SandboxEpisode(limits=limits)) as session:
         for _ in range(3):
             assert (await session.call("f", {"seconds": 0.3})).failure is None
         with pytest.raises(SandboxLimit) as caught:
@@ -331,9 +333,9 @@ async def test_cpu_time_counts_per_call(sandbox: ForkServer) -> None:
 
 
 async def test_sleep_is_no_cpu_time(sandbox: ForkServer) -> None:
-    limits = Limits(cpu_seconds=0.1, wall_seconds=10)
+    limits = SandboxLimits(cpu_seconds=0.1, wall_seconds=10)
     source = "import time\ndef f():\n    time.sleep(0.4)\n    return 1"
-    assert await one(sandbox, source, Episode(limits=limits)) == 1
+    assert await one(sandbox, source, SandboxEpisode(limits=limits)) == 1
 
 
 async def test_a_child_that_burns_while_idle_is_ended(sandbox: ForkServer) -> None:
@@ -371,7 +373,9 @@ async def test_close_ends_a_call_that_waits(sandbox: ForkServer) -> None:
 
 
 async def test_calls_of_one_session_are_answered_in_order(sandbox: ForkServer) -> None:
-    async with await sandbox.open([tool("f", COUNTER, [])], Episode(stateful=True)) as session:
+    async with await sandbox.open(
+        [tool("f", COUNTER, [])], SandboxEpisode(stateful=True)
+    ) as session:
         outcomes = await asyncio.gather(*(session.call("f", {}) for _ in range(20)))
     assert [o.value[0] for o in outcomes] == list(range(1, 21))
 
@@ -386,7 +390,9 @@ async def test_large_data_and_arguments(sandbox: ForkServer) -> None:
 async def test_data_beyond_the_memory_limit(sandbox: ForkServer) -> None:
     big = tool("f", "def f():\n    return 1", ["x" * 1000 + str(n) for n in range(20_000)])
     with pytest.raises(SandboxLimit) as caught:
-        await sandbox.run([big], [("f", {})], Episode(limits=Limits(memory_bytes=2**20)))
+        await sandbox.run(
+            [big], [("f", {})], SandboxEpisode(limits=SandboxLimits(memory_bytes=2**20))
+        )
     assert caught.value.limit == "memory"
 
 
@@ -398,20 +404,20 @@ async def test_more_hash_seeds_than_zygotes_are_kept(sandbox: ForkServer) -> Non
     async with open_sandbox(workers=1, spares=0) as server:
         before = processes()
         source = "def f():\n    return hash('x')"
-        values = {await one(server, source, Episode(hash_seed=n)) for n in range(10)}
+        values = {await one(server, source, SandboxEpisode(hash_seed=n)) for n in range(10)}
         assert len(values) == 10
-        assert await one(server, source, Episode(hash_seed=0)) in values
+        assert await one(server, source, SandboxEpisode(hash_seed=0)) in values
         assert len(processes() - before) <= 2 * 9
     with pytest.raises(ConfigError, match="hash_seed -1"):
         async with open_sandbox(workers=1, spares=0) as server:
-            await server.open([ADD], Episode(hash_seed=-1))
+            await server.open([ADD], SandboxEpisode(hash_seed=-1))
 
 
 async def test_many_hash_seeds_at_once() -> None:
     before = processes()
     async with open_sandbox(workers=1, spares=1) as server:
         source = "def f():\n    return hash('x')"
-        episodes = [Episode(hash_seed=n) for n in range(10)]
+        episodes = [SandboxEpisode(hash_seed=n) for n in range(10)]
         values = await asyncio.gather(*(one(server, source, e) for e in episodes))
         assert len(set(values)) == 10
     assert await gone(before)
@@ -420,7 +426,7 @@ async def test_many_hash_seeds_at_once() -> None:
 async def test_close_while_opening() -> None:
     before = processes()
     async with open_sandbox(workers=1, spares=1) as server:
-        opening = asyncio.create_task(server.open([ADD], Episode(hash_seed=9)))
+        opening = asyncio.create_task(server.open([ADD], SandboxEpisode(hash_seed=9)))
         await asyncio.sleep(0)
     with pytest.raises(SandboxUnavailable):
         await opening

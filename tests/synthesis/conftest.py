@@ -9,15 +9,15 @@ from typing import Any
 
 import pytest
 
-from astra.arenas.rules import RuleTeacher
-from astra.arenas.synthesis.line import Line, LineOptions
-from astra.arenas.synthesis.records import Item
-from astra.arenas.synthesis.sources import Material, items
+from astra.arenas.synthesis.pipeline import ArenaSynthesis, SynthesisOptions
+from astra.arenas.synthesis.records import SynthesisItem
+from astra.arenas.synthesis.sources import SourceMaterial, items
 from astra.models.embed_tfidf import TfidfEmbedder
+from astra.runs.stage import StageReport
+from astra.runs.store import RunFolder
 from astra.sandbox import open_sandbox
-from astra.stage import StageReport
-from astra.store import RunFolder
 from astra.teacher.prompt import Prompt, Teacher
+from astra.testing.rule_teacher.arenas import RuleTeacher
 from astra.types import Record
 
 WORLD = Path(__file__).parents[2] / "examples" / "world"
@@ -54,9 +54,11 @@ def rules() -> RuleTeacher:
 
 
 @pytest.fixture(scope="session")
-def questions(rules: RuleTeacher) -> list[Material]:
+def questions(rules: RuleTeacher) -> list[SourceMaterial]:
     return [
-        Material("question", arena.domain, arena.language, arena.question, f"questions, {number}")
+        SourceMaterial(
+            "question", arena.domain, arena.language, arena.question, f"questions, {number}"
+        )
         for number, arena in enumerate(rules.catalogue.arenas)
     ]
 
@@ -73,18 +75,18 @@ def make(tmp_path: Path, sandbox: Any) -> Callable[..., Any]:
 
     async def made(
         teacher: Teacher,
-        material: Sequence[Material],
+        material: Sequence[SourceMaterial],
         *,
         name: str = "run",
         count: int = 6,
         **options: Any,
     ) -> tuple[RunFolder, dict[str, StageReport]]:
         folder = RunFolder.create(tmp_path / name, {"test": True})
-        line = Line(folder, teacher, sandbox, TfidfEmbedder())
-        return folder, await line.make(items(material), LineOptions(count=count, **options))
+        line = ArenaSynthesis(folder, teacher, sandbox, TfidfEmbedder())
+        return folder, await line.make(items(material), SynthesisOptions(count=count, **options))
 
     return made
 
 
-def item_of(material: Material) -> Item:
+def item_of(material: SourceMaterial) -> SynthesisItem:
     return material.item(0)

@@ -14,20 +14,28 @@ from typing import Any
 import pytest
 from tests.synthesis.conftest import WORLD
 
-from astra.arenas.rules import RuleTeacher
-from astra.arenas.synthesis.sources import Material
+from astra.arenas.synthesis.sources import SourceMaterial
 from astra.cli.main import run
-from astra.testing.teacher_faults import Fault, FaultPlan
+from astra.testing.rule_teacher.arenas import RuleTeacher
+from astra.testing.teacher_faults import FaultPlan, TeacherServerFault
 from astra.testing.teacher_server import TeacherServer
 
 QUICK = tuple(
-    f for f in Fault if f not in (Fault.timeout, Fault.slow, Fault.huge, Fault.rate_limited)
+    f
+    for f in TeacherServerFault
+    if f
+    not in (
+        TeacherServerFault.timeout,
+        TeacherServerFault.slow,
+        TeacherServerFault.huge,
+        TeacherServerFault.rate_limited,
+    )
 )
 """Faults that take no time. The teacher server's own tests have all of them."""
 
 
 @pytest.fixture(scope="module")
-def file(questions: list[Material], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def file(questions: list[SourceMaterial], tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("questions") / "questions.jsonl"
     rows = [{"question": m.text, "domain": m.domain} for m in questions[:3]]
     path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), "utf-8")
@@ -67,7 +75,14 @@ def test_faults_change_no_byte(made: Path, rules: RuleTeacher, file: Path, tmp_p
 def test_an_endpoint_that_only_fails_gives_nothing(
     rules: RuleTeacher, file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    broken = FaultPlan(1.0, kinds=(Fault.malformed_json, Fault.wrong_schema, Fault.empty))
+    broken = FaultPlan(
+        1.0,
+        kinds=(
+            TeacherServerFault.malformed_json,
+            TeacherServerFault.wrong_schema,
+            TeacherServerFault.empty,
+        ),
+    )
     with TeacherServer(rules, faults=broken) as server:
         assert run(arguments(file, tmp_path / "run", server.url, "--json")) == 1
         said = json.loads(capsys.readouterr().out)

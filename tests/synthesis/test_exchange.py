@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from tests.synthesis.conftest import WORLD
 
-from astra.arenas.exchange import COLUMNS, from_row, standalone, to_row
 from astra.arenas.folder import read_arenas
+from astra.arenas.formats.rows import COLUMNS, from_row, standalone, to_row
 from astra.cli.main import run
 from astra.errors import Rejected
-from astra.store import Failure, RunFolder
+from astra.runs.store import FailureRow, RunFolder
 from astra.testing.arenas import capital_tool, multi_hop_arena
 from astra.types import Arena
 
@@ -146,7 +146,7 @@ def test_refused_rows_and_forged_arenas_are_set_aside(
     assert run(["arenas", "import", str(file), "--out", str(out), "--json"]) == 1
     said = json.loads(capsys.readouterr().out)
     assert said["arenas"] == 1
-    failures = list(RunFolder.open(out).rows("arenas.failed", Failure))
+    failures = list(RunFolder.open(out).rows("arenas.failed", FailureRow))
     assert [failure.check for failure in failures] == ["names", "calls", "names"]
     assert "line 2" in failures[0].message
 

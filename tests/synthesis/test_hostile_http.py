@@ -17,14 +17,14 @@ import pytest
 
 from astra.arenas.certificate import certify
 from astra.arenas.folder import read_arenas
-from astra.arenas.rules import RuleTeacher
-from astra.arenas.synthesis.sources import Material
+from astra.arenas.synthesis.sources import SourceMaterial
 from astra.cli.main import run
+from astra.core.untrusted import json_problem
 from astra.errors import TeacherError
-from astra.hygiene import json_problem
-from astra.store import Failure, RunFolder
+from astra.runs.store import FailureRow, RunFolder
 from astra.teacher.arenas import ALL
 from astra.testing.model_server import ModelServer
+from astra.testing.rule_teacher.arenas import RuleTeacher
 from astra.testing.teacher_server import read_asked
 from astra.types import Json, Message
 
@@ -128,7 +128,7 @@ class Spoiler:
 
 @pytest.mark.parametrize("seed", [8, pytest.param(3, marks=pytest.mark.slow)])
 async def test_nothing_gets_through(
-    rules: RuleTeacher, questions: list[Material], tmp_path: Path, sandbox: Any, seed: int
+    rules: RuleTeacher, questions: list[SourceMaterial], tmp_path: Path, sandbox: Any, seed: int
 ) -> None:
     file, out = tmp_path / "questions.jsonl", tmp_path / "run"
     rows = [{"question": m.text, "domain": m.domain} for m in questions[:8]]
@@ -148,7 +148,7 @@ async def test_nothing_gets_through(
         assert right is not None and right.answer == arena.answer
         assert json_problem("arena", arena.model_dump(mode="json"), 10**6) == ""
     for path in out.glob("*.failed.jsonl"):
-        for failure in folder.rows(path.name.removesuffix(".jsonl"), Failure):
+        for failure in folder.rows(path.name.removesuffix(".jsonl"), FailureRow):
             ended += 1
             assert failure.message.strip()
             assert failure.kind == "rejected" or failure.type == "TeacherError", failure

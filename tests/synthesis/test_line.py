@@ -12,28 +12,28 @@ from tests.synthesis.conftest import Meddler
 
 from astra.arenas.certificate import certify
 from astra.arenas.folder import read_arenas
-from astra.arenas.rules import RuleTeacher
-from astra.arenas.rules.wrong import Defect, Wrongness
-from astra.arenas.synthesis.line import STAGES, Line, LineOptions
-from astra.arenas.synthesis.records import Decomposed, Judged, Merged
-from astra.arenas.synthesis.sources import Material, items
-from astra.arenas.synthesis.validate import Threshold
+from astra.arenas.synthesis.pipeline import STAGES, ArenaSynthesis, SynthesisOptions
+from astra.arenas.synthesis.records import DecomposedItem, JudgedItem, MergedItem
+from astra.arenas.synthesis.sources import SourceMaterial, items
+from astra.arenas.synthesis.validate import QualityThreshold
 from astra.errors import BudgetExceeded, ConfigError, StageError, TeacherError
 from astra.models.embed_tfidf import TfidfEmbedder
-from astra.store import Failure, RunFolder
-from astra.teacher.arenas import Verdict
+from astra.runs.store import FailureRow, RunFolder
+from astra.teacher.arenas import JudgeVerdict
+from astra.testing.rule_teacher.arenas import RuleTeacher
+from astra.testing.rule_teacher.arenas.faults import ArenaDefect, FaultRates
 from astra.types import Arena, Scenario
 
 FILES = (*(f"{stage}.jsonl" for stage in STAGES), "candidates.jsonl", "arenas.jsonl")
 JUDGES = ("necessity", "dependency", "atomicity", "rationality", "completeness")
 
 
-def failures(folder: RunFolder, stage: str) -> list[Failure]:
-    return list(folder.rows(f"{stage}.failed", Failure))
+def failures(folder: RunFolder, stage: str) -> list[FailureRow]:
+    return list(folder.rows(f"{stage}.failed", FailureRow))
 
 
 async def test_questions_become_certified_arenas(
-    make: Any, rules: RuleTeacher, questions: list[Material], sandbox: Any
+    make: Any, rules: RuleTeacher, questions: list[SourceMaterial], sandbox: Any
 ) -> None:
     folder, reports = await make(rules, questions)
     assert reports["arenas"].accepted == 6
@@ -50,14 +50,16 @@ async def test_domains_are_asked_about_until_there_are_enough(
     make: Any, rules: RuleTeacher
 ) -> None:
     domains = Counter(arena.domain for arena in rules.catalogue.arenas if arena.language == "en")
-    material = [Material("domain", name, "en", "", name) for name, _ in domains.most_common(2)]
+    material = [
+        SourceMaterial("domain", name, "en", "", name) for name, _ in domains.most_common(2)
+    ]
     folder, reports = await make(rules, material, count=2)
     assert reports["arenas"].accepted == 2
-    assert {row.instance.mode for row in folder.rows("validated", Judged)} == {"domain"}
+    assert {row.instance.mode for row in folder.rows("validated", JudgedItem)} == {"domain"}
 
 
 async def test_concurrency_changes_no_byte(
-    make: Any, rules: RuleTeacher, questions: list[Material]
+    make: Any, rules: RuleTeacher, questions: list[SourceMaterial]
 ) -> None:
     one, _ = await make(rules, questions, name="one", count=3, concurrency=1)
     many, _ = await make(rules, questions, name="many", count=3, concurrency=9)
@@ -67,7 +69,7 @@ async def test_concurrency_changes_no_byte(
 
 @pytest.mark.parametrize("cut", ["decompositions", "judged", "implemented"])
 async def test_a_run_cut_anywhere_ends_with_the_same_bytes(
-    make: Any, rules: RuleTeacher, questions: list[Material], cut: str
+    make: Any, rules: RuleTeacher, questions: list[SourceMaterial], cut: str
 ) -> None:
     whole, _ = await make(rules, questions, name="whole", count=2)
     folder, _ = await make(rules, questions, name="cut", count=2)
@@ -87,7 +89,7 @@ async def test_a_run_cut_anywhere_ends_with_the_same_bytes(
 
 
 async def test_judges_that_never_answer_let_nothing_pass(
-    make: Any, rules: RuleTeacher, questions: list[Material]
+    make: Any, rules: RuleTeacher, questions: list[SourceMaterial]
 ) -> None:
     broken = Meddler(
         rules, {f"judge_{name}": lambda *_: TeacherError("no verdict") for name in JUDGES}
@@ -96,20 +98,20 @@ async def test_judges_that_never_answer_let_nothing_pass(
     assert reports["judged"].accepted == 0
     assert reports["judged"].errors == {"TeacherError": 10}
     assert "arenas" not in reports or reports["arenas"].accepted == 0
-    assert not list(folder.rows("validated", Judged))
+    assert not list(folder.rows("validated", JudgedItem))
 
 
 @pytest.mark.parametrize("name", JUDGES)
 async def test_one_broken_judge_is_enough(
-    make: Any, rules: RuleTeacher, questions: list[Material], name: str
+    make: Any, rules: RuleTeacher, questions: list[SourceMaterial], name: str
 ) -> None:
-    def at_last(_given: Any, right: Verdict, index: int) -> Verdict | TeacherError:
+    def at_last(_given: Any, right: JudgeVerdict, index: int) -> JudgeVerdict | TeacherError:
         return TeacherError("no verdict") if index == 2 else right
 
     broken = Meddler(rules, {f"judge_{name}": at_last})
     several = [m for m in questions if " and " in m.text or " of " in m.text][:4]
     folder, reports = await make(broken, several, count=4)
-    judged = list(folder.rows("judged", Judged))
+    judged = list(folder.rows("judged", JudgedItem))
     # Only steps with dependencies are judged for them.
     assert name == "dependency" or not judged
     assert all(not step.depends_on for row in judged for step in row.instance.steps)
@@ -117,24 +119,24 @@ async def test_one_broken_judge_is_enough(
 
 
 async def test_what_broke_in_an_early_wave_stays_on_record(
-    make: Any, rules: RuleTeacher, questions: list[Material]
+    make: Any, rules: RuleTeacher, questions: list[SourceMaterial]
 ) -> None:
     lost = {m.text for m in questions[:2]}
 
-    def some(given: Any, right: Verdict, _index: int) -> Verdict | TeacherError:
+    def some(given: Any, right: JudgeVerdict, _index: int) -> JudgeVerdict | TeacherError:
         return TeacherError("no verdict") if given.question in lost else right
 
     teacher = Meddler(rules, {"judge_necessity": some})
     folder, reports = await make(teacher, questions[:12], count=4)
     assert reports["arenas"].accepted == 4
     assert reports["judged"].errors == {"TeacherError": 2}
-    ended = [row.key for row in folder.rows("judged", Judged)]
+    ended = [row.key for row in folder.rows("judged", JudgedItem)]
     ended += [row.key for row in failures(folder, "judged")]
-    assert sorted(ended) == sorted(row.key for row in folder.rows("decompositions", Decomposed))
+    assert sorted(ended) == sorted(row.key for row in folder.rows("decompositions", DecomposedItem))
 
 
 async def test_broken_judges_of_a_long_run_stop_it(
-    make: Any, rules: RuleTeacher, questions: list[Material]
+    make: Any, rules: RuleTeacher, questions: list[SourceMaterial]
 ) -> None:
     broken = Meddler(rules, {"judge_necessity": lambda *_: TeacherError("no verdict")})
     with pytest.raises(StageError, match="no verdict"):
@@ -142,7 +144,7 @@ async def test_broken_judges_of_a_long_run_stop_it(
 
 
 async def test_a_spent_budget_stops_and_the_same_command_goes_on(
-    make: Any, rules: RuleTeacher, questions: list[Material]
+    make: Any, rules: RuleTeacher, questions: list[SourceMaterial]
 ) -> None:
     left = [30]
 
@@ -161,12 +163,12 @@ async def test_a_spent_budget_stops_and_the_same_command_goes_on(
 
 
 async def test_the_majority_decides(
-    make: Any, rules: RuleTeacher, questions: list[Material]
+    make: Any, rules: RuleTeacher, questions: list[SourceMaterial]
 ) -> None:
-    def minority(_given: Any, right: Verdict, index: int) -> Verdict:
+    def minority(_given: Any, right: JudgeVerdict, index: int) -> JudgeVerdict:
         return right.model_copy(update={"holds": not right.holds}) if index == 1 else right
 
-    def most(_given: Any, right: Verdict, index: int) -> Verdict:
+    def most(_given: Any, right: JudgeVerdict, index: int) -> JudgeVerdict:
         return right.model_copy(update={"holds": not right.holds}) if index != 1 else right
 
     kept = Meddler(rules, {f"judge_{name}": minority for name in JUDGES})
@@ -179,29 +181,31 @@ async def test_the_majority_decides(
 
 
 async def test_percentile_keeps_the_best_of_a_wave(
-    make: Any, rules: RuleTeacher, questions: list[Material]
+    make: Any, rules: RuleTeacher, questions: list[SourceMaterial]
 ) -> None:
     best = questions[0].text
 
-    def worse(given: Any, right: Verdict, _index: int) -> Verdict:
+    def worse(given: Any, right: JudgeVerdict, _index: int) -> JudgeVerdict:
         return right.model_copy(update={"holds": given.question == best})
 
     teacher = Meddler(rules, {"judge_atomicity": worse})
-    folder, reports = await make(teacher, questions[:8], count=8, threshold=Threshold.parse("p90"))
-    assert [row.instance.question for row in folder.rows("validated", Judged)] == [best]
+    folder, reports = await make(
+        teacher, questions[:8], count=8, threshold=QualityThreshold.parse("p90")
+    )
+    assert [row.instance.question for row in folder.rows("validated", JudgedItem)] == [best]
     assert reports["validated"].rejected == {"quality": 7}
 
 
 @pytest.mark.parametrize("text", ["", "p", "1.1", "p101", "-0.1", "nan", "high"])
 def test_thresholds_that_can_not_be(text: str) -> None:
     with pytest.raises(ConfigError, match="threshold"):
-        Threshold.parse(text)
+        QualityThreshold.parse(text)
 
 
 async def test_impossible_hops_are_refused(make: Any, rules: RuleTeacher) -> None:
     from astra.arenas.synthesis.decompose import DecomposeOptions
 
-    material = [Material("domain", "geography", "en", "", "d")]
+    material = [SourceMaterial("domain", "geography", "en", "", "d")]
     for hops, scenarios in [((3, 2), None), ((1, 1), {Scenario.multi_hop: 1.0})]:
         chosen = {} if scenarios is None else {"scenarios": scenarios}
         with pytest.raises(ConfigError, match="hops"):
@@ -213,22 +217,22 @@ async def test_impossible_hops_are_refused(make: Any, rules: RuleTeacher) -> Non
 
 @pytest.mark.parametrize("seed", [1])
 async def test_nothing_wrong_is_certified_though_the_teacher_is_wrong_in_a_third(
-    tmp_path: Path, sandbox: Any, rules: RuleTeacher, questions: list[Material], seed: int
+    tmp_path: Path, sandbox: Any, rules: RuleTeacher, questions: list[SourceMaterial], seed: int
 ) -> None:
     """Judges are right here: what they would let pass is for the benchmark to count."""
     shares = {
-        Defect.unnecessary_dependency: 0.08,
-        Defect.missing_step: 0.08,
-        Defect.inner_step_without_tool: 0.07,
-        Defect.leak: 0.07,
-        Defect.wrong_call: 0.3,
-        Defect.hard_coded_tool: 0.15,
-        Defect.broken_code: 0.15,
+        ArenaDefect.unnecessary_dependency: 0.08,
+        ArenaDefect.missing_step: 0.08,
+        ArenaDefect.inner_step_without_tool: 0.07,
+        ArenaDefect.leak: 0.07,
+        ArenaDefect.wrong_call: 0.3,
+        ArenaDefect.hard_coded_tool: 0.15,
+        ArenaDefect.broken_code: 0.15,
     }
-    wrong = RuleTeacher(rules.catalogue, Wrongness(rates=shares, seed=seed))
+    wrong = RuleTeacher(rules.catalogue, FaultRates(rates=shares, seed=seed))
     folder = RunFolder.create(tmp_path / "run", {})
-    line = Line(folder, wrong, sandbox, TfidfEmbedder())
-    reports = await line.make(items(questions), LineOptions(count=len(questions)))
+    line = ArenaSynthesis(folder, wrong, sandbox, TfidfEmbedder())
+    reports = await line.make(items(questions), SynthesisOptions(count=len(questions)))
     assert wrong.planted
     assert reports["arenas"].accepted > 5
     known = {arena.question: arena for arena in rules.catalogue.arenas}
@@ -240,9 +244,9 @@ async def test_nothing_wrong_is_certified_though_the_teacher_is_wrong_in_a_third
 
 
 async def test_a_tool_that_always_returns_its_answer_never_passes(
-    make: Any, rules: RuleTeacher, questions: list[Material]
+    make: Any, rules: RuleTeacher, questions: list[SourceMaterial]
 ) -> None:
-    wrong = RuleTeacher(rules.catalogue, Wrongness(rates={Defect.hard_coded_tool: 1.0}))
+    wrong = RuleTeacher(rules.catalogue, FaultRates(rates={ArenaDefect.hard_coded_tool: 1.0}))
     folder, reports = await make(wrong, questions[:4], count=4)
     assert reports["implemented"].accepted == 0
     assert set(reports["implemented"].rejected) <= {"mutants", "gold", "robust", "screen", "replay"}
@@ -250,7 +254,7 @@ async def test_a_tool_that_always_returns_its_answer_never_passes(
 
 
 async def test_the_teacher_hears_what_the_certificate_found(
-    make: Any, rules: RuleTeacher, questions: list[Material]
+    make: Any, rules: RuleTeacher, questions: list[SourceMaterial]
 ) -> None:
     def broken_first(_given: Any, right: Any, index: int) -> Any:
         source = "raise ValueError('not today')\n" + right.source
@@ -273,13 +277,15 @@ async def test_the_teacher_hears_what_the_certificate_found(
 # --- merging ----------------------------------------------------------------------------------
 
 
-async def merged_rows(make: Callable[..., Any], teacher: Any, material: list[Material]) -> Any:
+async def merged_rows(
+    make: Callable[..., Any], teacher: Any, material: list[SourceMaterial]
+) -> Any:
     folder, reports = await make(teacher, material, count=len(material))
-    return list(folder.rows("merged", Merged)), reports
+    return list(folder.rows("merged", MergedItem)), reports
 
 
 async def test_homogeneous_steps_share_a_tool(
-    make: Any, rules: RuleTeacher, questions: list[Material]
+    make: Any, rules: RuleTeacher, questions: list[SourceMaterial]
 ) -> None:
     rows, reports = await merged_rows(make, rules, questions[:12])
     merged = [row for row in rows if any(group.merged for group in row.groups)]
@@ -292,7 +298,7 @@ async def test_homogeneous_steps_share_a_tool(
 
 @pytest.mark.parametrize("what", ["source", "arguments", "rename"])
 async def test_groups_that_fail_stay_separate_as_a_whole(
-    make: Any, rules: RuleTeacher, questions: list[Material], what: str
+    make: Any, rules: RuleTeacher, questions: list[SourceMaterial], what: str
 ) -> None:
     def spoil(_given: Any, right: Any, _index: int) -> Any:
         if what == "arguments":
@@ -315,7 +321,7 @@ async def test_groups_that_fail_stay_separate_as_a_whole(
 
 
 async def test_groups_of_steps_that_are_not_there_are_refused(
-    make: Any, rules: RuleTeacher, questions: list[Material]
+    make: Any, rules: RuleTeacher, questions: list[SourceMaterial]
 ) -> None:
     def odd(_given: Any, right: Any, _index: int) -> Any:
         return right.model_copy(update={"groups": (("s1", "s99"), ("s1",), ("s1", "s1"))})

@@ -7,20 +7,26 @@ from typing import Any
 import pytest
 
 from astra.arenas.synthesis.decompose import checked
-from astra.arenas.synthesis.mechanical import Duplicates, check_ends, check_leaks, check_need, typed
-from astra.arenas.synthesis.records import Decomposed, Item
+from astra.arenas.synthesis.records import DecomposedItem, SynthesisItem
+from astra.arenas.synthesis.rule_checks import (
+    DuplicateQuestions,
+    check_ends,
+    check_leaks,
+    check_need,
+    typed,
+)
 from astra.errors import Rejected
-from astra.teacher.arenas import Decomposition, Step
+from astra.teacher.arenas import Decomposition, DecompositionStep
 from astra.types import Scenario
 
 
-def step(name: str, question: str, answer: Any, *needs: str, **more: Any) -> Step:
+def step(name: str, question: str, answer: Any, *needs: str, **more: Any) -> DecompositionStep:
     kind = "number" if isinstance(answer, int) else "list" if isinstance(answer, tuple) else "text"
     fields = {"kind": kind, **more}
-    return Step(id=name, question=question, answer=answer, depends_on=needs, **fields)
+    return DecompositionStep(id=name, question=question, answer=answer, depends_on=needs, **fields)
 
 
-ITEM = Item(key="k", mode="domain", domain="geography", language="en", origin="o")
+ITEM = SynthesisItem(key="k", mode="domain", domain="geography", language="en", origin="o")
 CHAIN = (
     step("s1", "In which country is Keio University?", "Japan"),
     step("s2", "What is the currency of that country?", "yen", "s1"),
@@ -33,7 +39,9 @@ GOOD = Decomposition(
 )
 
 
-def rejected(found: Decomposition, hops: tuple[int, int] = (1, 5), item: Item = ITEM) -> str:
+def rejected(
+    found: Decomposition, hops: tuple[int, int] = (1, 5), item: SynthesisItem = ITEM
+) -> str:
     """The check that rejects it; "" when none does."""
     try:
         instance = checked(item, found, hops, None)
@@ -155,8 +163,8 @@ def test_another_shape_than_asked_for_is_refused() -> None:
 # --- duplicates -------------------------------------------------------------------------------
 
 
-def instance(key: str, question: str, answer: Any = "euro", language: Any = "en") -> Decomposed:
-    return Decomposed(
+def instance(key: str, question: str, answer: Any = "euro", language: Any = "en") -> DecomposedItem:
+    return DecomposedItem(
         key=key,
         mode="domain",
         origin="o",
@@ -183,7 +191,7 @@ def instance(key: str, question: str, answer: Any = "euro", language: Any = "en"
 )
 def test_near_duplicates(first: str, second: str, same: bool) -> None:
     language = "en" if first.isascii() else "zh"
-    duplicates = Duplicates()
+    duplicates = DuplicateQuestions()
     assert duplicates.earlier(instance("a", first, language=language)) == ""
     found = duplicates.earlier(instance("b", second, language=language))
     assert found == ("a" if same else "")
@@ -192,7 +200,7 @@ def test_near_duplicates(first: str, second: str, same: bool) -> None:
 
 
 def test_another_answer_is_another_question_unless_the_words_are_the_same() -> None:
-    duplicates = Duplicates()
+    duplicates = DuplicateQuestions()
     assert duplicates.earlier(instance("a", "What is the currency of Germany?")) == ""
     assert duplicates.earlier(instance("b", "What is Germany's currency?", "mark")) == ""
     assert duplicates.earlier(instance("c", "What is the currency of Germany?", "mark")) == "a"

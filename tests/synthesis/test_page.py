@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from tests.synthesis.conftest import WORLD
 
-from astra.arenas.rules import RuleTeacher
-from astra.arenas.synthesis.sources import Material
+from astra.arenas.synthesis.sources import SourceMaterial
 from astra.cli.main import run
+from astra.testing.rule_teacher.arenas import RuleTeacher
 from astra.testing.teacher_server import TeacherServer
 
 PAGE = Path(__file__).parents[2] / "docs" / "synthesis.md"
@@ -34,7 +34,7 @@ def server(rules: RuleTeacher) -> Iterator[TeacherServer]:
 
 @pytest.fixture(scope="module")
 def here(
-    rules: RuleTeacher, questions: list[Material], tmp_path_factory: pytest.TempPathFactory
+    rules: RuleTeacher, questions: list[SourceMaterial], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Path]:
     """A folder with the files that the page names."""
     folder = tmp_path_factory.mktemp("page")

@@ -11,8 +11,7 @@ from typing import Any
 import pytest
 from tests.synthesis.conftest import WORLD, Meddler
 
-from astra.arenas.pipeline import Candidate, MixOptions, certify_candidates
-from astra.arenas.rules import RuleTeacher
+from astra.arenas.pipeline import CandidateArena, DistractorOptions, certify_candidates
 from astra.arenas.synthesis import paraphrase
 from astra.arenas.synthesis.paraphrase import (
     PARAPHRASED,
@@ -20,16 +19,17 @@ from astra.arenas.synthesis.paraphrase import (
     make_paraphrased,
     wording_problem,
 )
-from astra.arenas.tables.load import load
-from astra.arenas.tables.profile import profile
-from astra.arenas.tables.source import SourceOptions, TableSource
+from astra.arenas.tables.load.tables import load
+from astra.arenas.tables.profile.profiler import profile
+from astra.arenas.tables.source import TableSource, TableSourceOptions
 from astra.models.embed_tfidf import TfidfEmbedder
-from astra.stage import Meter, StageReport
-from astra.store import Failure, RunFolder
+from astra.runs.stage import StageMeter, StageReport
+from astra.runs.store import FailureRow, RunFolder
 from astra.testing.arenas import multi_hop_arena
+from astra.testing.rule_teacher.arenas import RuleTeacher
 from astra.types import Arena, Usage
 
-Again = Callable[[], Iterable[Candidate]]
+Again = Callable[[], Iterable[CandidateArena]]
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +37,9 @@ def again() -> Iterator[Again]:
     """The same candidates on each call."""
     with load([WORLD]) as tables:
         schema = profile(tables)
-        yield lambda: TableSource(tables, schema, SourceOptions(hops=(1, 3), seed=4)).candidates()
+        yield lambda: TableSource(
+            tables, schema, TableSourceOptions(hops=(1, 3), seed=4)
+        ).candidates()
 
 
 async def made(
@@ -50,7 +52,7 @@ async def made(
         count=count,
         sandbox=sandbox,
         embedder=TfidfEmbedder(),
-        mix=MixOptions(),
+        mix=DistractorOptions(),
         **more,
     )
 
@@ -90,7 +92,7 @@ async def test_bad_wordings_are_told_why_and_then_set_aside_and_made_up_for(
     folder = RunFolder.create(tmp_path / "run", {})
     reports = await made(again, folder, teacher, sandbox, count=2)
     assert reports["arenas"].accepted == 2
-    failures = list(folder.rows(f"{PARAPHRASED}.failed", Failure))
+    failures = list(folder.rows(f"{PARAPHRASED}.failed", FailureRow))
     assert [failure.check for failure in failures] == ["paraphrase"]
     findings = [given.finding for _, given, _ in teacher.asked if given.question == first[0]]
     assert findings[0] == "" and "lacks" in findings[1]
@@ -111,10 +113,10 @@ async def test_going_on_counts_no_cost_twice(
         return replace(calls[-1], accepted=1) if len(calls) == 1 else calls[-1]
 
     monkeypatch.setattr(paraphrase, "certify_candidates", refusing)
-    meters = [Meter()]
+    meters = [StageMeter()]
 
-    def meter(_stage: str) -> Meter:
-        meters.append(Meter())
+    def meter(_stage: str) -> StageMeter:
+        meters.append(StageMeter())
         return meters[-1]
 
     def paid(given: Any, right: Any, index: int) -> Any:

@@ -13,7 +13,7 @@ import pytest
 from astra.arenas.synthesis.language import in_language, language_of
 from astra.arenas.synthesis.sources import (
     PASSAGE_CHARACTERS,
-    Material,
+    SourceMaterial,
     items,
     passages,
     read_corpus,
@@ -74,8 +74,8 @@ def test_questions(tmp_path: Path) -> None:
 
 
 def test_questions_are_asked_once_and_sources_again_and_again() -> None:
-    question = Material("question", "d", "en", "Where?", "a")
-    domain = Material("domain", "d", "en", "", "b")
+    question = SourceMaterial("question", "d", "en", "Where?", "a")
+    domain = SourceMaterial("domain", "d", "en", "", "b")
     found = list(islice(items([question, domain]), 4))
     assert [(item.mode, item.number) for item in found] == [
         ("question", 0),
@@ -88,7 +88,7 @@ def test_questions_are_asked_once_and_sources_again_and_again() -> None:
 
 
 def test_languages_that_are_not_wanted_are_left_out() -> None:
-    material = [Material("question", "d", "en", "Where?", "a")]
+    material = [SourceMaterial("question", "d", "en", "Where?", "a")]
     with pytest.raises(ConfigError, match="found: en"):
         list(items(material, ["zh"]))
 

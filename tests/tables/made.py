@@ -10,17 +10,19 @@ from pathlib import Path
 from types import CodeType
 from typing import Any
 
-from astra.arenas.tables.load import Tables, load
-from astra.arenas.tables.profile import profile
+from astra.arenas.tables.load.tables import Tables, load
+from astra.arenas.tables.profile.profiler import profile
 from astra.arenas.tables.schema import Schema
-from astra.arenas.tables.source import Candidate, SourceOptions, TableSource
+from astra.arenas.tables.source import CandidateTableArena, TableSource, TableSourceOptions
 from astra.types import Arena, Language, Tool
 
 WORLD = Path(__file__).parents[2] / "examples" / "world"
 BOTH: dict[Language, float] = {"en": 0.5, "zh": 0.5}
 
 
-def candidates(paths: Sequence[Path], number: int, options: SourceOptions) -> list[Candidate]:
+def candidates(
+    paths: Sequence[Path], number: int, options: TableSourceOptions
+) -> list[CandidateTableArena]:
     with load(paths) as tables:
         source = TableSource(tables, profile(tables), options)
         return list(itertools.islice(source.candidates(), number))
@@ -33,25 +35,25 @@ def _world() -> tuple[Tables, Schema]:
     return tables, profile(tables)
 
 
-def of_world(number: int, options: SourceOptions) -> list[Candidate]:
+def of_world(number: int, options: TableSourceOptions) -> list[CandidateTableArena]:
     """The first candidates over the example tables, which are loaded once."""
     return list(itertools.islice(TableSource(*_world(), options).candidates(), number))
 
 
 @cache
-def _drawn(seed: int) -> tuple[list[Candidate], Iterator[Candidate]]:
-    source = TableSource(*_world(), SourceOptions(languages=BOTH, seed=seed))
+def _drawn(seed: int) -> tuple[list[CandidateTableArena], Iterator[CandidateTableArena]]:
+    source = TableSource(*_world(), TableSourceOptions(languages=BOTH, seed=seed))
     return [], source.candidates()
 
 
-def world(number: int, seed: int) -> list[Candidate]:
+def world(number: int, seed: int) -> list[CandidateTableArena]:
     """The first candidates over the example tables in both languages, each made once."""
     found, more = _drawn(seed)
     found.extend(itertools.islice(more, max(0, number - len(found))))
     return found[:number]
 
 
-def arenas(found: Iterable[Candidate]) -> list[Arena]:
+def arenas(found: Iterable[CandidateTableArena]) -> list[Arena]:
     return [c.outcome for c in found if isinstance(c.outcome, Arena)]
 
 

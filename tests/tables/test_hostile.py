@@ -14,11 +14,11 @@ from typing import Any
 import duckdb
 import pytest
 
-from astra.arenas.tables.load import Tables, load
-from astra.arenas.tables.load_raw import Bounds
-from astra.arenas.tables.profile import profile
-from astra.arenas.tables.profile_describe import describe
-from astra.arenas.tables.schema import Kind
+from astra.arenas.tables.load.raw import LoadLimits
+from astra.arenas.tables.load.tables import Tables, load
+from astra.arenas.tables.profile.descriptions import describe
+from astra.arenas.tables.profile.profiler import profile
+from astra.arenas.tables.schema import ColumnKind
 from astra.errors import TableError
 
 
@@ -35,10 +35,10 @@ def rows(tables: Tables, name: str) -> list[tuple[Any, ...]]:
     return found.fetchall()
 
 
-def refused(path: Path, *says: str, bounds: Bounds | None = None) -> str:
+def refused(path: Path, *says: str, bounds: LoadLimits | None = None) -> str:
     """The message of the TableError that loading a path raises; it must say all of `says`."""
     with pytest.raises(TableError) as caught:
-        load([path], bounds=bounds or Bounds()).close()
+        load([path], bounds=bounds or LoadLimits()).close()
     message = str(caught.value)
     for part in (path.name, *says):
         assert part in message, message
@@ -105,7 +105,7 @@ def test_hundreds_of_columns_work(tmp_path: Path, width: int) -> None:
     lines = [",".join(f"c{i}" for i in range(width)), *([",".join(["7"] * width)] * 20)]
     with load([file(tmp_path, "wide.csv", "\n".join(lines))]) as tables:
         schema = profile(tables)
-        assert {column.kind for column in schema.tables[0].columns} == {Kind.integer}
+        assert {column.kind for column in schema.tables[0].columns} == {ColumnKind.integer}
 
 
 def test_cells_and_rows_that_are_too_long(tmp_path: Path) -> None:
@@ -120,7 +120,7 @@ def test_cells_and_rows_that_are_too_long(tmp_path: Path) -> None:
 
 def test_more_rows_than_the_bound(tmp_path: Path) -> None:
     path = file(tmp_path, "long.csv", "a\n" + "1\n" * 11)
-    refused(path, "more than 10 rows", bounds=Bounds(rows=10))
+    refused(path, "more than 10 rows", bounds=LoadLimits(rows=10))
 
 
 def test_paths_that_are_no_files(tmp_path: Path) -> None:
@@ -200,12 +200,12 @@ def test_parquet_bombs(tmp_path: Path) -> None:
     assert long.stat().st_size < 1_000_000
     refused(long, "400001 in one cell")
     total = write_parquet(tmp_path / "total.parquet", "SELECT repeat('x', 9000) t FROM range(500)")
-    refused(total, "bytes of text", bounds=Bounds(text_bytes=1_000_000))
+    refused(total, "bytes of text", bounds=LoadLimits(text_bytes=1_000_000))
     wide = write_parquet(tmp_path / "wide.parquet", "SELECT range AS a FROM range(100_000)")
-    refused(wide, "bytes", bounds=Bounds(text_bytes=1_000))
+    refused(wide, "bytes", bounds=LoadLimits(text_bytes=1_000))
     noise = "SELECT hash(range)::VARCHAR || hash(range + 1)::VARCHAR AS a FROM range(1_000_000)"
     large = write_parquet(tmp_path / "large.parquet", noise)
-    refused(large, "memory", bounds=Bounds(memory="10MB", temporary="1MB"))
+    refused(large, "memory", bounds=LoadLimits(memory="10MB", temporary="1MB"))
 
 
 def test_damaged_files(tmp_path: Path) -> None:
@@ -396,7 +396,7 @@ def test_duplicate_keys_and_mixed_types_stay_visible(tmp_path: Path) -> None:
     with load([file(tmp_path, "d.csv", text)]) as tables:
         table = profile(tables).tables[0]
         assert table.key == "name"
-        assert table.column("size").kind is Kind.text
+        assert table.column("size").kind is ColumnKind.text
         assert any("row 4 holds 'large'" in note for note in table.notes)
         assert len(rows(tables, "d")) == 3
 

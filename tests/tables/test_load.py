@@ -11,9 +11,9 @@ from typing import Any
 import duckdb
 import pytest
 
-from astra.arenas.tables.load import DeclaredKey, Tables, load
-from astra.arenas.tables.load_names import column_identifiers, identifier
-from astra.arenas.tables.schema import ColumnOptions, Kind, TableOptions, TablesOptions
+from astra.arenas.tables.load.names import column_identifiers, identifier
+from astra.arenas.tables.load.tables import DeclaredKey, Tables, load
+from astra.arenas.tables.schema import ColumnKind, ColumnOptions, TableOptions, TablesOptions
 from astra.errors import ConfigError, TableError
 
 
@@ -246,7 +246,7 @@ def test_a_folders_options_and_the_callers(tmp_path: Path) -> None:
         assert kinds(tables, "a") == {"code": "text", "n": "integer"}
         said = tables.options.tables["a"]
         assert (said.domain, said.key) == ("y", "code")
-        assert said.columns == {"code": ColumnOptions(kind=Kind.text)}
+        assert said.columns == {"code": ColumnOptions(kind=ColumnKind.text)}
 
 
 @pytest.mark.parametrize(

@@ -8,14 +8,19 @@ from typing import Any
 
 import pytest
 
-from astra.arenas.tables.load import load
-from astra.arenas.tables.load_counts import SAMPLE
-from astra.arenas.tables.schema import ColumnOptions, Kind, TableOptions, TablesOptions
+from astra.arenas.tables.load.counts import SAMPLE
+from astra.arenas.tables.load.tables import load
+from astra.arenas.tables.schema import ColumnKind, ColumnOptions, TableOptions, TablesOptions
 from astra.errors import TableError
 
 
 def read(
-    folder: Path, values: list[str], *, name: str = "x", kind: Kind | None = None, separator=","
+    folder: Path,
+    values: list[str],
+    *,
+    name: str = "x",
+    kind: ColumnKind | None = None,
+    separator=",",
 ) -> tuple[str, list[Any], tuple[str, ...]]:
     """Kind, values and notes of one CSV column."""
     path = folder / "t.csv"
@@ -129,17 +134,17 @@ def test_a_late_value_decides_too(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("values", "kind", "read_as"),
     [
-        (["1", "2"], Kind.text, ["1", "2"]),
-        (["007", "8"], Kind.integer, [7, 8]),
-        (["1", "2"], Kind.number, [1.0, 2.0]),
-        (["1", "0", ""], Kind.boolean, [True, False, None]),
-        (["no", "no"], Kind.boolean, [False, False]),
-        (["", ""], Kind.date, [None, None]),
-        (["12345", "1"], Kind.other, ["12345", "1"]),
+        (["1", "2"], ColumnKind.text, ["1", "2"]),
+        (["007", "8"], ColumnKind.integer, [7, 8]),
+        (["1", "2"], ColumnKind.number, [1.0, 2.0]),
+        (["1", "0", ""], ColumnKind.boolean, [True, False, None]),
+        (["no", "no"], ColumnKind.boolean, [False, False]),
+        (["", ""], ColumnKind.date, [None, None]),
+        (["12345", "1"], ColumnKind.other, ["12345", "1"]),
     ],
 )
 def test_the_users_kind_wins(
-    tmp_path: Path, values: list[str], kind: Kind, read_as: list[Any]
+    tmp_path: Path, values: list[str], kind: ColumnKind, read_as: list[Any]
 ) -> None:
     assert read(tmp_path, values, kind=kind)[:2] == (kind.value, read_as)
     assert read(tmp_path, values, kind=kind, name="zip")[0] == kind.value
@@ -148,13 +153,15 @@ def test_the_users_kind_wins(
 @pytest.mark.parametrize(
     ("values", "kind", "says"),
     [
-        (["1", "x"], Kind.integer, "row 3 holds 'x'"),
-        (["1.5", "2"], Kind.integer, "row 2 holds '1.5'"),
-        (["soon"], Kind.date, "row 2 holds 'soon'"),
-        (["1/2/2020"], Kind.date, "days and months"),
+        (["1", "x"], ColumnKind.integer, "row 3 holds 'x'"),
+        (["1.5", "2"], ColumnKind.integer, "row 2 holds '1.5'"),
+        (["soon"], ColumnKind.date, "row 2 holds 'soon'"),
+        (["1/2/2020"], ColumnKind.date, "days and months"),
     ],
 )
-def test_the_users_kind_must_fit(tmp_path: Path, values: list[str], kind: Kind, says: str) -> None:
+def test_the_users_kind_must_fit(
+    tmp_path: Path, values: list[str], kind: ColumnKind, says: str
+) -> None:
     with pytest.raises(TableError) as caught:
         read(tmp_path, values, kind=kind)
     assert says in str(caught.value) and "t.csv: column 'x'" in str(caught.value)

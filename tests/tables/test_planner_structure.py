@@ -9,10 +9,10 @@ from collections import Counter, defaultdict
 import pytest
 
 from astra.arenas.certificate.ablation import scenario_of
-from astra.arenas.tables.load import load
+from astra.arenas.tables.load.tables import load
 from astra.arenas.tables.planner import FEWEST_HOPS, PAPER_SHARES
-from astra.arenas.tables.profile import profile
-from astra.arenas.tables.source import SourceOptions, _allowed
+from astra.arenas.tables.profile.profiler import profile
+from astra.arenas.tables.source import TableSourceOptions, _allowed
 from astra.arenas.tables.world import World
 from astra.errors import ConfigError
 from astra.types import Arena, Goal, Scenario, canonical_json
@@ -75,7 +75,7 @@ def test_hops_lie_in_the_range_and_every_depth_is_there(many: list[Arena]) -> No
 
 @pytest.mark.parametrize("hops", [(2, 3), (4, 4), (1, 1), (6, 7)])
 def test_hops_are_as_asked(hops: tuple[int, int]) -> None:
-    found = arenas(of_world(30, SourceOptions(hops=hops, seed=3)))
+    found = arenas(of_world(30, TableSourceOptions(hops=hops, seed=3)))
     assert len(found) >= 20
     assert {arena.hops for arena in found} <= set(range(hops[0], hops[1] + 1))
 
@@ -89,13 +89,15 @@ def test_shares_are_near_what_was_asked(many: list[Arena]) -> None:
 
 
 def test_a_scenario_without_share_is_never_drawn() -> None:
-    options = SourceOptions(scenarios={Scenario.multi_hop: 1.0, Scenario.single_hop: 0.0}, seed=1)
+    options = TableSourceOptions(
+        scenarios={Scenario.multi_hop: 1.0, Scenario.single_hop: 0.0}, seed=1
+    )
     assert {a.scenario for a in arenas(of_world(15, options))} == {Scenario.multi_hop}
 
 
 def test_calls_do_only_what_was_asked_for(many: list[Arena]) -> None:
     wanted = frozenset({"lookup", "rank"})
-    made = arenas(of_world(30, SourceOptions(hops=(1, 3), operations=wanted, seed=SEED)))
+    made = arenas(of_world(30, TableSourceOptions(hops=(1, 3), operations=wanted, seed=SEED)))
     assert {goal.operation for arena in made for goal in called(arena)} <= wanted
     assert len(made) == 30
     assert not {goal.operation for arena in many for goal in called(arena)} <= wanted
@@ -104,12 +106,12 @@ def test_calls_do_only_what_was_asked_for(many: list[Arena]) -> None:
 @pytest.mark.parametrize(
     "options",
     [
-        SourceOptions(hops=(0, 3)),
-        SourceOptions(hops=(3, 2)),
-        SourceOptions(hops=(1, 1), scenarios={Scenario.multi_hop: 1.0}),
+        TableSourceOptions(hops=(0, 3)),
+        TableSourceOptions(hops=(3, 2)),
+        TableSourceOptions(hops=(1, 1), scenarios={Scenario.multi_hop: 1.0}),
     ],
 )
-def test_impossible_options_are_refused(options: SourceOptions) -> None:
+def test_impossible_options_are_refused(options: TableSourceOptions) -> None:
     with pytest.raises(ConfigError):
         _allowed(options)
 
@@ -158,7 +160,7 @@ def test_wordings_vary(many: list[Arena]) -> None:
 
 
 def test_the_same_seed_gives_the_same_bytes() -> None:
-    options = SourceOptions(languages=BOTH, seed=5)
+    options = TableSourceOptions(languages=BOTH, seed=5)
     once, again = (arenas(of_world(40, options)) for _ in range(2))
     assert [a.model_dump_json() for a in once] == [a.model_dump_json() for a in again]
 

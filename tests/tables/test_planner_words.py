@@ -8,12 +8,12 @@ from collections import defaultdict
 
 import pytest
 
-from astra.arenas.tables.grammar import Grammar
-from astra.arenas.tables.load import load
-from astra.arenas.tables.measures import is_year, measure_of
-from astra.arenas.tables.planner import FEWEST_HOPS, Plan, Planner
-from astra.arenas.tables.profile import profile
-from astra.arenas.tables.schema import Kind
+from astra.arenas.tables.load.tables import load
+from astra.arenas.tables.planner import FEWEST_HOPS, Planner, QuestionPlan
+from astra.arenas.tables.profile.profiler import profile
+from astra.arenas.tables.questions.grammar import Grammar
+from astra.arenas.tables.questions.measures import is_year, measure_of
+from astra.arenas.tables.schema import ColumnKind
 from astra.arenas.tables.world import Attribute, World
 from astra.types import Arena, Language, Scenario
 
@@ -23,13 +23,13 @@ LANGUAGES: tuple[Language, ...] = ("en", "zh")
 
 
 @pytest.fixture(scope="module", params=LANGUAGES)
-def plans(request: pytest.FixtureRequest) -> tuple[Grammar, list[Plan]]:
+def plans(request: pytest.FixtureRequest) -> tuple[Grammar, list[QuestionPlan]]:
     """A grammar, and one plan for every kind of question."""
     language: Language = request.param
     with load([WORLD]) as tables:
         schema = profile(tables)
         planner = Planner(World(tables, schema, language, seed=1, test_share=0.2, max_rows=24))
-        found: dict[str, Plan] = {}
+        found: dict[str, QuestionPlan] = {}
         for number in range(2500):
             rng = random.Random(number)
             scenario = rng.choice(list(Scenario))
@@ -41,7 +41,7 @@ def plans(request: pytest.FixtureRequest) -> tuple[Grammar, list[Plan]]:
 
 
 def test_every_kind_of_question_has_at_least_eight_wordings(
-    plans: tuple[Grammar, list[Plan]],
+    plans: tuple[Grammar, list[QuestionPlan]],
 ) -> None:
     grammar, kinds = plans
     assert len(kinds) >= 14
@@ -110,7 +110,7 @@ def test_a_name_of_two_tables_is_said_with_what_it_is_of() -> None:
     assert seen
 
 
-def attribute(label: str, kind: Kind = Kind.integer) -> Attribute:
+def attribute(label: str, kind: ColumnKind = ColumnKind.integer) -> Attribute:
     return Attribute(label, label.replace(" ", "_"), kind, label, None, None, False, False)
 
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from astra.arenas.tables.load import load
-from astra.arenas.tables.profile import profile
-from astra.arenas.tables.profile_describe import describe
-from astra.arenas.tables.schema import Column, Kind, Schema, Table, TablesOptions
+from astra.arenas.tables.load.tables import load
+from astra.arenas.tables.profile.descriptions import describe
+from astra.arenas.tables.profile.profiler import profile
+from astra.arenas.tables.schema import Column, ColumnKind, Schema, Table, TablesOptions
 from astra.errors import ConfigError
 
 Rows = list[dict[str, Any]]
@@ -313,7 +313,7 @@ def test_the_users_word_wins(tmp_path: Path) -> None:
     assert (size.unit, size.labels["en"]) == (None, "extent")
     assert found.column("name").labels == {"en": "name", "zh": "城名"}
     secret = found.column("secret")
-    assert secret.ignored and secret.kind is Kind.other
+    assert secret.ignored and secret.kind is ColumnKind.other
 
 
 def test_counts(tmp_path: Path) -> None:
@@ -350,4 +350,4 @@ def test_the_example_tables() -> None:
     assert all(table.naming and table.key for table in found.tables)
     assert sum(len(table.foreign_keys) for table in found.tables) >= 6
     country = found.table("cities").column("country")
-    assert country.kind is Kind.text
+    assert country.kind is ColumnKind.text

@@ -5,9 +5,9 @@ from __future__ import annotations
 from itertools import islice
 from pathlib import Path
 
-from astra.arenas.tables.load import load
-from astra.arenas.tables.profile import profile
-from astra.arenas.tables.source import SourceOptions, TableSource, fingerprint
+from astra.arenas.tables.load.tables import load
+from astra.arenas.tables.profile.profiler import profile
+from astra.arenas.tables.source import TableSource, TableSourceOptions, fingerprint
 from astra.types import Arena
 
 TWINS = ("ﬁx", "fix", "Ｐａｒｉｓ", "Paris", "Straße", "STRASSE", "A  b", "a b", "1,000", "1000")
@@ -15,7 +15,7 @@ TWINS = ("ﬁx", "fix", "Ｐａｒｉｓ", "Paris", "Straße", "STRASSE", "A  b"
 
 def arenas(path: Path, count: int) -> list[Arena]:
     with load([path]) as tables:
-        source = TableSource(tables, profile(tables), SourceOptions(hops=(1, 3), test_share=0))
+        source = TableSource(tables, profile(tables), TableSourceOptions(hops=(1, 3), test_share=0))
         outcomes = [candidate.outcome for candidate in islice(source.candidates(), count)]
     return [outcome for outcome in outcomes if isinstance(outcome, Arena)]
 

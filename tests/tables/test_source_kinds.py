@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from astra.arenas.certificate import certify
-from astra.arenas.tables.source import Candidate, SourceOptions
+from astra.arenas.tables.source import CandidateTableArena, TableSourceOptions
 from astra.errors import ConfigError, Rejected
-from astra.ports import Sandbox
+from astra.protocols import Sandbox
 from astra.sandbox import open_sandbox
 from astra.types import Arena, Language
 
@@ -39,7 +39,9 @@ def days(rng: random.Random) -> str:
     return (date(2015, 1, 1) + timedelta(days=rng.randrange(3000))).isoformat()
 
 
-async def certified(found: Sequence[Candidate], sandbox: Sandbox, most: int = 15) -> list[Arena]:
+async def certified(
+    found: Sequence[CandidateTableArena], sandbox: Sandbox, most: int = 15
+) -> list[Arena]:
     """Those of the first built candidates that are certified; nearly all must be."""
     built = arenas(found)[:most]
     passed: list[Arena] = []
@@ -93,7 +95,7 @@ def shop(path: Path) -> None:
 
 async def test_a_shop_in_sqlite(tmp_path: Path, sandbox: Sandbox) -> None:
     shop(tmp_path / "shop.sqlite")
-    found = candidates([tmp_path / "shop.sqlite"], 30, SourceOptions(seed=1))
+    found = candidates([tmp_path / "shop.sqlite"], 30, TableSourceOptions(seed=1))
     assert len(arenas(found)) >= 20
     passed = await certified(found, sandbox)
     for arena in arenas(found):  # no "customer with the lowest ID"
@@ -112,7 +114,7 @@ async def test_a_table_without_names_alone_is_counted_and_summed_or_refused(tmp_
     rows = [(rng.choice("abc"), rng.randrange(5), rng.random() < 0.5) for _ in range(50)]
     write(tmp_path / "readings.csv", ["kind", "level", "ok"], rows)
     with pytest.raises(ConfigError, match="naming"):
-        candidates([tmp_path / "readings.csv"], 5, SourceOptions())
+        candidates([tmp_path / "readings.csv"], 5, TableSourceOptions())
 
 
 async def test_one_table_without_relations(tmp_path: Path, sandbox: Sandbox) -> None:
@@ -123,7 +125,7 @@ async def test_one_table_without_relations(tmp_path: Path, sandbox: Sandbox) -> 
         for a, b in zip(FIRST * 3, LAST * 5, strict=True)
     ]  # fmt: skip
     write(tmp_path / "staff.csv", ["name", "office", "age", "salary_eur", "hired"], rows)
-    found = candidates([tmp_path / "staff.csv"], 40, SourceOptions(seed=4))
+    found = candidates([tmp_path / "staff.csv"], 40, TableSourceOptions(seed=4))
     assert len(arenas(found)) >= 24
     passed = await certified(found, sandbox, 15)
     assert any("hired date" in arena.question for arena in passed)
@@ -139,7 +141,7 @@ async def test_a_wide_table(tmp_path: Path, sandbox: Sandbox) -> None:
         for b in LAST[:4]
     ]  # fmt: skip
     write(tmp_path / "species.csv", header, rows)
-    found = candidates([tmp_path / "species.csv"], 25, SourceOptions(seed=4))
+    found = candidates([tmp_path / "species.csv"], 25, TableSourceOptions(seed=4))
     passed = await certified(found, sandbox, 15)
     assert max(len(tool.document.model_dump_json()) for a in passed for tool in a.tools) < 6000
 
@@ -148,7 +150,7 @@ async def test_a_table_with_dates_alone_beside_the_name(tmp_path: Path, sandbox:
     rng = random.Random(6)
     rows = [(f"{a} {b}", days(rng), days(rng)) for a in FIRST for b in LAST[:3]]
     write(tmp_path / "contracts.csv", ["contract", "signed", "expires"], rows)
-    found = candidates([tmp_path / "contracts.csv"], 30, SourceOptions(seed=4))
+    found = candidates([tmp_path / "contracts.csv"], 30, TableSourceOptions(seed=4))
     passed = await certified(found, sandbox)
     assert {goal.operation for arena in passed for goal in arena.goals} >= {"lookup"}
 
@@ -164,7 +166,7 @@ async def test_a_chinese_table_asked_in_both_languages(tmp_path: Path, sandbox: 
     ]  # fmt: skip
     write(tmp_path / "员工.csv", ["姓名", "部门", "年龄", "月薪", "入职日期"], rows)
     languages: dict[Language, float] = {"en": 0.3, "zh": 0.7}
-    found = candidates([tmp_path], 40, SourceOptions(seed=4, languages=languages))
+    found = candidates([tmp_path], 40, TableSourceOptions(seed=4, languages=languages))
     assert len(arenas(found)) >= 24
     passed = await certified(found, sandbox)
     assert {arena.language for arena in passed} == {"en", "zh"}
@@ -175,7 +177,7 @@ async def test_a_chinese_table_asked_in_both_languages(tmp_path: Path, sandbox: 
 
 async def test_a_small_table_runs_out_and_says_why(tmp_path: Path) -> None:
     write(tmp_path / "pets.csv", ["name", "kind"], [("Rex", "dog"), ("Tom", "cat"), ("Pip", "dog")])
-    found = candidates([tmp_path / "pets.csv"], 500, SourceOptions(seed=4))
+    found = candidates([tmp_path / "pets.csv"], 500, TableSourceOptions(seed=4))
     assert len(found) < 500
     last = found[-1].outcome
     assert isinstance(last, Rejected) and "draws" in last.reason
@@ -219,7 +221,7 @@ def hostile(folder: Path, seed: int) -> None:
 async def test_hostile_names_go_the_whole_way(seed: int, tmp_path: Path, sandbox: Sandbox) -> None:
     hostile(tmp_path, seed)
     languages: dict[Language, float] = {"en": 0.5, "zh": 0.5}
-    found = candidates([tmp_path], 24, SourceOptions(seed=seed, languages=languages))
+    found = candidates([tmp_path], 24, TableSourceOptions(seed=seed, languages=languages))
     assert len(arenas(found)) >= 15, Counter(
         str(c.outcome) for c in found if isinstance(c.outcome, Rejected)
     )

@@ -7,34 +7,34 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from astra.arenas.rules import Catalogue, CatalogueOptions, RuleTeacher
 from astra.teacher import arenas as prompts
 from astra.teacher.arenas import (
     CallIn,
     DecomposeIn,
     Decomposition,
+    DecompositionStep,
     DocumentIn,
+    EarlierAnswer,
     ExtendIn,
     GroupIn,
     InstanceIn,
-    Known,
     ParaphraseIn,
     ProposeIn,
     ScaleIn,
-    Served,
-    Step,
+    ServedCall,
     StepIn,
     ToolIn,
 )
+from astra.testing.rule_teacher.arenas import Catalogue, CatalogueOptions, RuleTeacher
 from astra.types import (
     Arena,
     Goal,
+    GoldCall,
     Matcher,
     Scenario,
     Target,
     Tool,
-    ToolCall,
-    ToolDocument,
+    ToolSchema,
     arena_id,
 )
 
@@ -73,7 +73,7 @@ async def decomposed(arena: Arena) -> Decomposition:
     return await teacher().ask(prompts.DECOMPOSE, given)
 
 
-def step_in(arena: Arena, steps: Sequence[Step], step: str) -> StepIn:
+def step_in(arena: Arena, steps: Sequence[DecompositionStep], step: str) -> StepIn:
     return StepIn(
         domain=arena.domain,
         language=arena.language,
@@ -121,7 +121,7 @@ async def built(arena: Arena) -> Arena:
             ),
         )
         document = await asked.ask(prompts.SCALE, ScaleIn(document=document, **common))
-        known = tuple(Known(question=s.question, answer=s.answer) for s in plan.steps)
+        known = tuple(EarlierAnswer(question=s.question, answer=s.answer) for s in plan.steps)
         call = await asked.ask(
             prompts.CALL,
             CallIn(main_question=arena.question, document=document, known=known, **common),
@@ -139,7 +139,7 @@ async def built(arena: Arena) -> Arena:
         assert len(code.decoys) >= 5
         tools.append(
             Tool(
-                document=ToolDocument(**document.model_dump()),
+                document=ToolSchema(**document.model_dump()),
                 source=code.source,
                 language=arena.language,
             )
@@ -149,7 +149,7 @@ async def built(arena: Arena) -> Arena:
                 id=step.id,
                 question=step.question,
                 answer=step.answer,
-                call=ToolCall(tool=document.name, arguments=call.arguments),
+                call=GoldCall(tool=document.name, arguments=call.arguments),
                 target=Target(
                     matcher=MATCHERS[step.kind],
                     value=step.answer,
@@ -199,7 +199,7 @@ async def every_input() -> list[tuple[Any, Any]]:
         prompts.DOCUMENT, document_in.model_copy(update={"question": second.question})
     )
     serves = [
-        Served(question=step.question, answer=step.answer, arguments=call)
+        ServedCall(question=step.question, answer=step.answer, arguments=call)
         for step, call in zip((first, second), arguments, strict=True)
     ]
     extend_in = ExtendIn(

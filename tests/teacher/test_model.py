@@ -10,14 +10,14 @@ import pytest
 
 from astra.errors import BudgetExceeded, ConfigError, ModelUnavailable, TeacherError
 from astra.models.openai import OpenAIModel, Retries
-from astra.ports import Sampling
-from astra.store import RunFolder
+from astra.protocols import Sampling
+from astra.runs.store import RunFolder
 from astra.teacher import arenas
 from astra.teacher.cache import AnswerCache
-from astra.teacher.cost import Budget, Costs, Price
+from astra.teacher.cost import Budget, CostTotals, Price
 from astra.teacher.model import ModelTeacher
-from astra.teacher.render import Templates
-from astra.testing.model_server import Answer, Fault, ModelServer, completion
+from astra.teacher.render import PromptTemplates
+from astra.testing.model_server import ModelServer, ModelServerFault, ServerAnswer, completion
 from astra.types import Message, Usage
 
 from .model_given import INJECTION, given
@@ -25,7 +25,7 @@ from .model_given import INJECTION, given
 KEY = "sk-very-secret-0123456789"
 FAST = Retries(attempts=3, first_wait=0.01, longest_wait=1.0)
 ASKED = given(arenas.NECESSITY, "en")
-YES = arenas.Verdict(reason="It is looked up.", holds=True)
+YES = arenas.JudgeVerdict(reason="It is looked up.", holds=True)
 GOOD = YES.model_dump_json()
 
 
@@ -51,7 +51,7 @@ class Asking:
         await self._model.close()
 
 
-async def once(server: ModelServer, **options: Any) -> arenas.Verdict:
+async def once(server: ModelServer, **options: Any) -> arenas.JudgeVerdict:
     async with Asking(server, **options) as teacher:
         return await teacher.ask(arenas.NECESSITY, ASKED)
 
@@ -59,13 +59,15 @@ async def once(server: ModelServer, **options: Any) -> arenas.Verdict:
 # --- forms of output --------------------------------------------------------------------------
 
 
-def takes(*forms: str) -> Callable[[int, Any], Answer]:
+def takes(*forms: str) -> Callable[[int, Any], ServerAnswer]:
     """A server that refuses other forms, as endpoints do."""
 
-    def respond(index: int, body: Any) -> Answer:
+    def respond(index: int, body: Any) -> ServerAnswer:
         form = body.get("response_format", {}).get("type", "text")
         if form not in forms:
-            return Fault("status", status=400, text=f"response_format {form!r} is not supported")
+            return ModelServerFault(
+                "status", status=400, text=f"response_format {form!r} is not supported"
+            )
         return says(GOOD if form != "text" else f"<think>hm</think>Well:\n```json\n{GOOD}\n```")
 
     return respond
@@ -201,30 +203,30 @@ async def test_reasoning_models():
 @pytest.mark.parametrize(
     "fault",
     [
-        Fault("rate_limited", seconds=0.05),
-        Fault("status", status=500),
-        Fault("reset"),
-        Fault("truncated"),
-        Fault("not_json"),
-        Fault("no_choices"),
-        Fault("huge"),
+        ModelServerFault("rate_limited", seconds=0.05),
+        ModelServerFault("status", status=500),
+        ModelServerFault("reset"),
+        ModelServerFault("truncated"),
+        ModelServerFault("not_json"),
+        ModelServerFault("no_choices"),
+        ModelServerFault("huge"),
     ],
     ids=lambda fault: fault.kind,
 )
-async def test_faults_that_pass(fault: Fault):
+async def test_faults_that_pass(fault: ModelServerFault):
     with ModelServer([fault, says(GOOD)]) as server:
         assert await once(server) == YES
 
 
 async def test_an_endpoint_that_is_down_is_no_failure_of_the_prompt():
-    with ModelServer([Fault("status", status=500)]) as server:
+    with ModelServer([ModelServerFault("status", status=500)]) as server:
         with pytest.raises(ModelUnavailable):
             await once(server)
         assert len(server.seen) == FAST.attempts
 
 
 async def test_a_wrong_key_is_told_at_once():
-    fault = Fault("status", status=401, text=f"bad key {KEY}")
+    fault = ModelServerFault("status", status=401, text=f"bad key {KEY}")
     with ModelServer([fault]) as server:
         with pytest.raises(ModelUnavailable, match="API key") as raised:
             await once(server)
@@ -234,7 +236,7 @@ async def test_a_wrong_key_is_told_at_once():
 
 async def test_huge_replies_only():
     told = pytest.raises(TeacherError, match="over 1000000 bytes")
-    with ModelServer([Fault("huge")]) as server, told:
+    with ModelServer([ModelServerFault("huge")]) as server, told:
         await once(server, max_reply_bytes=1_000_000)
 
 
@@ -272,7 +274,7 @@ async def test_nothing_is_paid_for_twice(folder: RunFolder):
     with ModelServer([says(GOOD)]) as server:
         first = await asked(server, folder)
         assert len(server.seen) == 3
-        costs = Costs()
+        costs = CostTotals()
         assert await asked(server, folder, costs=costs) == first
         assert len(server.seen) == 3
         assert (costs.total.replayed, costs.total.requests) == (3, 0)
@@ -292,7 +294,7 @@ async def test_another_template_is_another_question(folder: RunFolder, tmp_path:
     (tmp_path / "judge_necessity.md").write_text("{{ task | fenced }}")
     with ModelServer([says(GOOD)]) as server:
         await asked(server, folder)
-        await asked(server, folder, templates=Templates(tmp_path))
+        await asked(server, folder, templates=PromptTemplates(tmp_path))
         assert len(server.seen) == 6
 
 
@@ -343,7 +345,7 @@ async def test_like_questions_at_once_share_one_request(folder: RunFolder):
 
 
 async def test_who_stops_waiting_does_not_stop_the_others():
-    with ModelServer([Fault("slow", seconds=0.3), says(GOOD)]) as server:
+    with ModelServer([ModelServerFault("slow", seconds=0.3), says(GOOD)]) as server:
         async with Asking(server) as teacher:
             tasks = [asyncio.create_task(teacher.ask(arenas.NECESSITY, ASKED)) for _ in range(3)]
             await asyncio.sleep(0.05)
@@ -379,7 +381,7 @@ async def test_without_a_record_everything_is_asked():
 async def test_what_it_cost():
     spent = Usage(prompt_tokens=1000, completion_tokens=100, cached_tokens=400)
     heard: list[tuple[Usage, float]] = []
-    costs = Costs(
+    costs = CostTotals(
         Price(input=1.0, output=10.0, cached=0.5),
         listener=lambda usage, money: heard.append((usage, money)),
     )
@@ -402,7 +404,7 @@ async def test_what_it_cost():
 async def test_no_count_of_tokens_is_no_cost_of_nothing():
     silent = completion(says(GOOD))
     del silent["usage"]
-    costs = Costs()
+    costs = CostTotals()
     with ModelServer([silent]) as server:
         await once(server, costs=costs)
     assert (costs.total.unreported, costs.total.money) == (1, None)
@@ -422,19 +424,19 @@ async def test_a_budget_stops_and_the_record_goes_on(
 ):
     with ModelServer([says(GOOD)]) as server:
         with pytest.raises(BudgetExceeded, match="larger budget"):
-            await asked(server, folder, costs=Costs(price, budget))
+            await asked(server, folder, costs=CostTotals(price, budget))
         assert len(server.seen) == 2
-        assert len(await asked(server, folder, costs=Costs(price, budget))) == 3
+        assert len(await asked(server, folder, costs=CostTotals(price, budget))) == 3
         assert len(server.seen) == 3
 
 
 def test_a_budget_of_money_needs_a_price():
     with pytest.raises(ConfigError, match="price"):
-        Costs(None, Budget(money=1.0))
+        CostTotals(None, Budget(money=1.0))
 
 
 async def test_many_at_once():
-    def respond(index: int, body: Any) -> Answer:
+    def respond(index: int, body: Any) -> ServerAnswer:
         spoilt = index % 5 == 0 and len(body["messages"]) == 2
         return says("not this time" if spoilt else GOOD)
 

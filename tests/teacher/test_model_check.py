@@ -9,23 +9,23 @@ import pytest
 
 from astra.cli.main import run
 from astra.teacher.catalogue import ALL
-from astra.testing.model_server import Answer, Fault, ModelServer, completion
-from astra.types import CallRequest, Message, Usage
+from astra.testing.model_server import ModelServer, ModelServerFault, ServerAnswer, completion
+from astra.types import Message, ToolCallRequest, Usage
 
 KEY = "sk-very-secret-0123456789"
 GOOD = '{"question": "How high is Kilimanjaro?"}'
-CALL = CallRequest(id="1", tool="get_mountain_height", arguments='{"mountain": "Kilimanjaro"}')
+CALL = ToolCallRequest(id="1", tool="get_mountain_height", arguments='{"mountain": "Kilimanjaro"}')
 
 
 def server(
     *taken: str, good: str = GOOD, tools: bool = True, choices: int = 2, usage: bool = True
-) -> Callable[[int, Any], Answer]:
+) -> Callable[[int, Any], ServerAnswer]:
     """An endpoint that can do some things and refuses others."""
 
-    def respond(index: int, body: Any) -> Answer:
+    def respond(index: int, body: Any) -> ServerAnswer:
         form = body.get("response_format", {}).get("type", "text")
         if form not in taken:
-            return Fault("status", status=400, text=f"no {form} here")
+            return ModelServerFault("status", status=400, text=f"no {form} here")
         if "tools" in body:
             calls = (CALL,) if tools else ()
             answer = completion(Message(role="assistant", content="Hm.", tool_calls=calls))
@@ -94,7 +94,7 @@ def test_a_wrong_key_is_told_and_not_shown(
     capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setenv("MY_KEY", KEY)
-    fault = Fault("status", status=401, text=f"wrong key {KEY}")
+    fault = ModelServerFault("status", status=401, text=f"wrong key {KEY}")
     status, _, err = check(capfd, [fault], "--api-key-env", "MY_KEY")
     assert status == 2
     assert "Check the API key" in err and KEY not in err

@@ -11,19 +11,19 @@ from hypothesis import strategies as st
 
 from astra.cli.config_file import expand
 from astra.errors import BudgetExceeded, ConfigError, StoreError
-from astra.store import RunFolder
+from astra.runs.store import RunFolder
 from astra.teacher import arenas
-from astra.teacher.cache import AnswerCache, Recorded
+from astra.teacher.cache import AnswerCache, RecordedAnswer
 from astra.teacher.cost import (
     Budget,
     Cost,
-    Costs,
+    CostTotals,
     Estimator,
     Price,
     estimated_tokens,
     read_prices,
 )
-from astra.teacher.render import Templates
+from astra.teacher.render import PromptTemplates
 from astra.types import Usage, content_hash
 
 from .model_given import given
@@ -106,7 +106,7 @@ def test_money_is_bounded_by_the_dearest_token(prompt: int, completion: int, cac
 
 
 def test_costs_add_up_to_the_total():
-    costs = Costs(Price(input=1, output=1))
+    costs = CostTotals(Price(input=1, output=1))
     for name in ("a", "b", "a"):
         costs.request(name, Usage(prompt_tokens=500_000), 0.5)
         costs.answered(name)
@@ -119,7 +119,7 @@ def test_costs_add_up_to_the_total():
 
 
 def test_unknown_money_stays_unknown():
-    assert Costs().total.money is None
+    assert CostTotals().total.money is None
     assert (Cost(money=1.0) + Cost(money=None)).money is None
 
 
@@ -150,20 +150,20 @@ def test_a_budget_is_used_up(budget: Budget, left: bool):
 
 def test_a_budget_that_can_not_be_kept_stops():
     """Fail closed: an endpoint that counts nothing must not spend without end."""
-    costs = Costs(Price(input=1, output=1), Budget(money=1.0))
+    costs = CostTotals(Price(input=1, output=1), Budget(money=1.0))
     costs.check()
     costs.request("p", Usage(), 0.1)
     with pytest.raises(BudgetExceeded, match="reports no tokens"):
         costs.check()
     costs.request("p", Usage(prompt_tokens=1), 0.1)
     costs.check()
-    free = Costs()
+    free = CostTotals()
     free.request("p", Usage(), 0.1)
     free.check()
 
 
 def test_an_estimate_says_so():
-    estimator = Estimator(Templates(), Price(input=1, output=1))
+    estimator = Estimator(PromptTemplates(), Price(input=1, output=1))
     estimator.add(arenas.NECESSITY, given(arenas.NECESSITY, "en"), times=3, reply_tokens=50)
     one = estimator.result()
     assert one.requests == 3 and one.usage.completion_tokens == 150
@@ -171,7 +171,7 @@ def test_an_estimate_says_so():
     assert one.money == pytest.approx((one.usage.prompt_tokens + 150) / 1e6)
     estimator.add(arenas.NECESSITY, given(arenas.NECESSITY, "zh"))
     assert estimator.result().usage.prompt_tokens > one.usage.prompt_tokens
-    assert Estimator(Templates()).result().money is None
+    assert Estimator(PromptTemplates()).result().money is None
 
 
 def test_tokens_are_guessed_by_script():
@@ -184,8 +184,8 @@ def test_tokens_are_guessed_by_script():
 # --- the record -------------------------------------------------------------------------------
 
 
-def row(number: int) -> Recorded:
-    return Recorded(
+def row(number: int) -> RecordedAnswer:
+    return RecordedAnswer(
         key=content_hash(number),
         prompt="p",
         version=1,

@@ -6,11 +6,11 @@ import pytest
 
 from astra.errors import BudgetExceeded
 from astra.models.openai import OpenAIModel
-from astra.stage import Stage, run
-from astra.store import Failure, RunFolder
+from astra.runs.stage import Stage, run
+from astra.runs.store import FailureRow, RunFolder
 from astra.teacher import arenas
 from astra.teacher.cache import AnswerCache
-from astra.teacher.cost import Budget, Costs
+from astra.teacher.cost import Budget, CostTotals
 from astra.teacher.model import ModelTeacher
 from astra.testing.model_server import ModelServer
 from astra.types import Json, Message, Record
@@ -40,7 +40,7 @@ async def judged(server: ModelServer, folder: RunFolder, budget: Budget, items: 
         return row["id"]
 
     stage = Stage("judged", work, str, stored)
-    costs = Costs(None, budget, stage.meter.add)
+    costs = CostTotals(None, budget, stage.meter.add)
     async with OpenAIModel("m", server.url) as model:
         with AnswerCache(folder) as cache:
             teacher = ModelTeacher(model, cache=cache, costs=costs)
@@ -60,7 +60,7 @@ async def test_a_budget_ends_the_stage_and_nothing_is_paid_for_twice(tmp_path: P
             except BudgetExceeded:
                 # 15 tokens a reply, and three at once may go beyond.
                 assert 7 <= len(server.seen) - before <= 10
-                assert list(folder.rows("judged.failed", Failure)) == []
+                assert list(folder.rows("judged.failed", FailureRow)) == []
                 assert sum(1 for _ in folder.lines("teacher")) == len(server.seen)
         assert len(server.seen) == 20
     assert tries > 1

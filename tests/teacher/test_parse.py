@@ -6,20 +6,20 @@ from typing import Any
 
 import pytest
 
-from astra.ports import Reply
-from astra.teacher.arenas import Call, Decomposition, Groups, Verdict
+from astra.protocols import Reply
+from astra.teacher.arenas import CallOut, Decomposition, GroupOut, JudgeVerdict
 from astra.teacher.parse import LONGEST_REPLY, find_object, read_reply
-from astra.types import CallRequest, Finish, Message, Record
+from astra.types import FinishReason, Message, Record, ToolCallRequest
 
 GOOD = '{"reason": "It is so.", "holds": true}'
-VERDICT = Verdict(reason="It is so.", holds=True)
+VERDICT = JudgeVerdict(reason="It is so.", holds=True)
 
 
-def reply(content: str = "", finish: Finish = Finish.stop, **more: Any) -> Reply:
+def reply(content: str = "", finish: FinishReason = FinishReason.stop, **more: Any) -> Reply:
     return Reply(Message(role="assistant", content=content, **more), finish)
 
 
-def problem(given: Reply | str, wanted: type[Record] = Verdict) -> str:
+def problem(given: Reply | str, wanted: type[Record] = JudgeVerdict) -> str:
     with pytest.raises(ValueError) as raised:
         read_reply(reply(given) if isinstance(given, str) else given, wanted)
     return str(raised.value)
@@ -42,13 +42,13 @@ def problem(given: Reply | str, wanted: type[Record] = Verdict) -> str:
     ],
 )
 def test_what_stands_around_is_passed_over(text: str):
-    assert read_reply(reply(text), Verdict)[1] == VERDICT
+    assert read_reply(reply(text), JudgeVerdict)[1] == VERDICT
 
 
 def test_marks_inside_of_texts_are_text():
     value = {"reason": "</think> ``` { <think> }", "holds": True}
     for text in (json.dumps(value), f"```json\n{json.dumps(value)}\n```"[8:-4]):
-        assert read_reply(reply(text), Verdict)[0] == value
+        assert read_reply(reply(text), JudgeVerdict)[0] == value
 
 
 def test_a_line_break_inside_of_a_text_is_read_as_one():
@@ -57,7 +57,7 @@ def test_a_line_break_inside_of_a_text_is_read_as_one():
 
 
 def test_an_answer_that_was_filed_under_reasoning():
-    assert read_reply(reply(reasoning=f" {GOOD}\n"), Verdict)[1] == VERDICT
+    assert read_reply(reply(reasoning=f" {GOOD}\n"), JudgeVerdict)[1] == VERDICT
     assert "empty" in problem(reply(reasoning=f"I think it is {GOOD}"))
 
 
@@ -89,11 +89,11 @@ def test_an_answer_that_was_filed_under_reasoning():
         # A broken object is not passed over for a whole one inside of it.
         ('{"bad": oops, "inner": ' + GOOD + "}", "no valid JSON"),
         ('{"x": ' * 5000, "nested|no valid JSON"),
-        (reply("No.", Finish.filtered), "refused: 'No.'"),
-        (reply(GOOD, Finish.filtered), "refused"),
-        (reply(GOOD[:-3], Finish.length), "cut off"),
+        (reply("No.", FinishReason.filtered), "refused: 'No.'"),
+        (reply(GOOD, FinishReason.filtered), "refused"),
+        (reply(GOOD[:-3], FinishReason.length), "cut off"),
         (
-            reply(tool_calls=(CallRequest(id="1", tool="f", arguments="{}"),)),
+            reply(tool_calls=(ToolCallRequest(id="1", tool="f", arguments="{}"),)),
             "calls a tool",
         ),
     ],
@@ -105,13 +105,13 @@ def test_what_is_refused(given: Reply | str, told: str):
 
 
 def test_a_whole_answer_at_the_limit_is_an_answer():
-    assert read_reply(reply(GOOD, Finish.length), Verdict)[1] == VERDICT
+    assert read_reply(reply(GOOD, FinishReason.length), JudgeVerdict)[1] == VERDICT
 
 
 @pytest.mark.parametrize("deep", [100, 900, 100_000])
 def test_deep_nesting(deep: int):
     text = '{"arguments": {"a": ' + "[" * deep + "]" * deep + "}}"
-    assert "deeper" in problem(text, Call)
+    assert "deeper" in problem(text, CallOut)
 
 
 def test_nothing_is_defaulted():
@@ -138,7 +138,7 @@ def test_types_are_kept():
         found = read_reply(reply(json.dumps(value)), Decomposition)[1].answer
         assert found == (tuple(answer) if isinstance(answer, list) else answer)
         assert type(found) is (tuple if isinstance(answer, list) else type(answer))
-    assert read_reply(reply('{"groups": [["s1", "s2"]]}'), Groups)[1].groups == (("s1", "s2"),)
+    assert read_reply(reply('{"groups": [["s1", "s2"]]}'), GroupOut)[1].groups == (("s1", "s2"),)
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from astra.teacher.render import (
     LANGUAGES,
     OURS,
     SHARED,
-    Templates,
+    PromptTemplates,
     as_given,
     is_closed,
     read_task,
@@ -47,7 +47,7 @@ def examples(text: str) -> list[dict[str, Any]]:
 @BOTH
 def test_what_is_sent_can_be_read_back(prompt: Prompt[Any, Any], language: Language):
     asked = given(prompt, language)
-    system, user = Templates().messages(prompt, asked)
+    system, user = PromptTemplates().messages(prompt, asked)
     assert (system.role, user.role) == ("system", "user")
     assert json.dumps(reply_schema(prompt.wanted), ensure_ascii=False).replace(
         " ", ""
@@ -63,7 +63,7 @@ def test_what_is_sent_can_be_read_back(prompt: Prompt[Any, Any], language: Langu
 @EACH
 @BOTH
 def test_worked_examples_are_valid_replies(prompt: Prompt[Any, Any], language: Language):
-    user = Templates().messages(prompt, given(prompt, language))[1]
+    user = PromptTemplates().messages(prompt, given(prompt, language))[1]
     shown = examples(user.content)
     assert shown
     for example in shown:
@@ -75,7 +75,9 @@ def test_each_language_speaks_itself(prompt: Prompt[Any, Any]):
     """Most of the Chinese text is Chinese, none of the English is."""
 
     def chinese(language: Language) -> float:
-        text = "".join(m.content for m in Templates().messages(prompt, given(prompt, language)))
+        text = "".join(
+            m.content for m in PromptTemplates().messages(prompt, given(prompt, language))
+        )
         return sum("\u4e00" <= character <= "\u9fff" for character in text) / len(text)
 
     assert chinese("en") == 0
@@ -85,7 +87,7 @@ def test_each_language_speaks_itself(prompt: Prompt[Any, Any]):
 @pytest.mark.parametrize("prompt", [arenas.TOOL, arenas.EXTEND], ids=lambda prompt: prompt.name)
 @BOTH
 def test_the_code_of_examples_keeps_its_own_rules(prompt: Prompt[Any, Any], language: Language):
-    user = Templates().messages(prompt, given(prompt, language))[1]
+    user = PromptTemplates().messages(prompt, given(prompt, language))[1]
     (example,) = examples(user.content)
     tool = example.get("implementation", example)
     name = "get_country_population"
@@ -111,20 +113,20 @@ def test_the_code_of_examples_keeps_its_own_rules(prompt: Prompt[Any, Any], lang
 )
 @BOTH
 def test_judges_of_steps_see_no_answers(prompt: Prompt[Any, Any], language: Language):
-    messages = Templates().messages(prompt, given(prompt, language))
+    messages = PromptTemplates().messages(prompt, given(prompt, language))
     assert "SECRET" not in messages[1].content
     assert "Its currency?" in messages[1].content
 
 
 def test_the_judge_of_necessity_is_not_told_the_verdict():
-    user = Templates().messages(arenas.NECESSITY, given(arenas.NECESSITY, "en"))[1]
+    user = PromptTemplates().messages(arenas.NECESSITY, given(arenas.NECESSITY, "en"))[1]
     assert "needs_tool" not in user.content
 
 
 @EACH
 def test_data_never_leaves_its_block(prompt: Prompt[Any, Any]):
     asked = given(prompt, "en", INJECTION)
-    messages = Templates().messages(prompt, asked)
+    messages = PromptTemplates().messages(prompt, asked)
     text = messages[1].content
     assert text.count("\n<data>\n") == text.count("\n</data>") == 1
     assert text.rstrip().endswith("</data>")
@@ -167,7 +169,7 @@ def test_strict_only_where_no_object_is_free():
 def test_a_folder_goes_before_ours(tmp_path: Path):
     (tmp_path / "paraphrase.md").write_text("Mine, {{ language }}: {{ task | fenced }}")
     (tmp_path / "_again.zh.md").write_text("又一次")
-    templates = Templates(tmp_path)
+    templates = PromptTemplates(tmp_path)
     for language in LANGUAGES:
         asked = given(arenas.PARAPHRASE, language)
         assert templates.messages(arenas.PARAPHRASE, asked)[1].content.startswith(
@@ -175,7 +177,7 @@ def test_a_folder_goes_before_ours(tmp_path: Path):
         )
     assert templates.again(given(arenas.GROUP, "zh"), "x").content == "又一次"
     assert "x" in templates.again(given(arenas.GROUP, "en"), "x").content
-    ours = Templates().messages(arenas.GROUP, given(arenas.GROUP, "en"))
+    ours = PromptTemplates().messages(arenas.GROUP, given(arenas.GROUP, "en"))
     assert templates.messages(arenas.GROUP, given(arenas.GROUP, "en")) == ours
 
 
@@ -205,7 +207,7 @@ def test_a_folder_goes_before_ours(tmp_path: Path):
 def test_a_wrong_template_is_named(tmp_path: Path, file: str, text: bytes, told: str):
     (tmp_path / file).write_bytes(text)
     with pytest.raises(ConfigError, match=told) as raised:
-        templates = Templates(tmp_path)
+        templates = PromptTemplates(tmp_path)
         templates.messages(arenas.PARAPHRASE, given(arenas.PARAPHRASE, "en"))
     assert file in str(raised.value)
 
@@ -216,22 +218,22 @@ def test_links_are_not_sent_to_an_endpoint(tmp_path: Path):
     private.write_text("very private")
     (folder / "paraphrase.md").symlink_to(private)
     with pytest.raises(ConfigError, match="no plain file"):
-        Templates(folder)
+        PromptTemplates(folder)
     (folder / "paraphrase.md").unlink()
     (folder / "paraphrase.md").mkdir()
     with pytest.raises(ConfigError, match="no plain file"):
-        Templates(folder)
+        PromptTemplates(folder)
     (folder / "paraphrase.md").rmdir()
     (folder / "paraphrase.md").write_text("{% include 'more' %}")
     (folder / "more").symlink_to(private)
     with pytest.raises(ConfigError, match="can't be rendered"):
-        Templates(folder).messages(arenas.PARAPHRASE, given(arenas.PARAPHRASE, "en"))
+        PromptTemplates(folder).messages(arenas.PARAPHRASE, given(arenas.PARAPHRASE, "en"))
     (folder / "more").unlink()
     (folder / "more").write_text("plain")
-    sent = Templates(folder).messages(arenas.PARAPHRASE, given(arenas.PARAPHRASE, "en"))
+    sent = PromptTemplates(folder).messages(arenas.PARAPHRASE, given(arenas.PARAPHRASE, "en"))
     assert sent[1].content == "plain"
 
 
 def test_no_such_folder(tmp_path: Path):
     with pytest.raises(ConfigError, match="no folder of prompts"):
-        Templates(tmp_path / "none")
+        PromptTemplates(tmp_path / "none")

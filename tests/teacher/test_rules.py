@@ -9,25 +9,25 @@ import pytest
 
 from astra.arenas.certificate import certify
 from astra.arenas.certificate.ablation import scenario_of
-from astra.arenas.rules import Catalogue, CatalogueOptions, RuleTeacher
 from astra.errors import ConfigError, TeacherError
 from astra.sandbox import open_sandbox
 from astra.teacher import arenas as prompts
 from astra.teacher.arenas import (
     DecomposeIn,
     Decomposition,
-    Document,
+    DecompositionStep,
     DocumentIn,
+    DocumentOut,
     ExtendIn,
     GroupIn,
     InstanceIn,
     ParaphraseIn,
     ProposeIn,
     ScaleIn,
-    Served,
-    Step,
+    ServedCall,
     ToolIn,
 )
+from astra.testing.rule_teacher.arenas import Catalogue, CatalogueOptions, RuleTeacher
 from astra.types import (
     Arena,
     Goal,
@@ -67,7 +67,7 @@ def test_tables_without_questions_are_refused(tmp_path: Path) -> None:
         RuleTeacher.of_tables([tmp_path], size=0)
 
 
-def asks(plan: Decomposition, arena: Arena) -> list[tuple[Step, Goal]]:
+def asks(plan: Decomposition, arena: Arena) -> list[tuple[DecompositionStep, Goal]]:
     return [(s, g) for s, g in zip(plan.steps, arena.goals, strict=True) if g.call]
 
 
@@ -146,7 +146,7 @@ async def test_judgements_follow_the_steps_that_are_given() -> None:
     arena = next(a for a in catalogue().arenas if a.scenario is Scenario.multi_hop and a.hops > 2)
     first, second, third, *rest = (await decomposed(arena)).steps
 
-    async def holds(judge: Any, *steps: Step, of: str) -> bool:
+    async def holds(judge: Any, *steps: DecompositionStep, of: str) -> bool:
         return (await teacher().ask(judge, step_in(arena, steps, of))).holds
 
     needless = third.model_copy(update={"depends_on": (first.id, second.id)})
@@ -219,7 +219,7 @@ async def test_taken_names_are_not_used_again() -> None:
 
 async def test_foreign_documents_are_refused() -> None:
     arena = parallel()
-    document = Document(name="f", description="", parameters={"properties": {"x": {}}})
+    document = DocumentOut(name="f", description="", parameters={"properties": {"x": {}}})
     given = ToolIn(
         language="en",
         main_question=arena.question,
@@ -237,7 +237,7 @@ async def test_steps_of_one_tool_are_grouped_and_merged() -> None:
     single = await built(arena)
     plan = await decomposed(arena)
     tools = {goal.id: single.tool(goal.call.tool) for goal in single.goals if goal.call}
-    documents = {name: Document(**tool.document.model_dump()) for name, tool in tools.items()}
+    documents = {name: DocumentOut(**tool.document.model_dump()) for name, tool in tools.items()}
     given = GroupIn(language="en", steps=plan.steps, documents=documents)
     groups = (await teacher().ask(prompts.GROUP, given)).groups
     shared = {g.call.tool for g in arena.goals if g.call}
@@ -247,10 +247,10 @@ async def test_steps_of_one_tool_are_grouped_and_merged() -> None:
     goals = {goal.id: goal for goal in single.goals}
     base, other = groups[0][:2]
 
-    def served(name: str) -> Served:
+    def served(name: str) -> ServedCall:
         goal = goals[name]
         assert goal.call
-        return Served(question=goal.question, answer=goal.answer, arguments=goal.call.arguments)
+        return ServedCall(question=goal.question, answer=goal.answer, arguments=goal.call.arguments)
 
     first = await teacher().ask(
         prompts.TOOL,

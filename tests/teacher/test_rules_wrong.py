@@ -7,16 +7,15 @@ from typing import Any
 
 import pytest
 
-from astra.arenas.rules import Defect, RuleTeacher, Wrongness, input_key
-from astra.arenas.rules.wrong import DEFECTS
+from astra.core.text import contains_text
 from astra.errors import ConfigError
 from astra.teacher import arenas as prompts
 from astra.teacher.arenas import (
     CallIn,
     DecomposeIn,
     Decomposition,
-    Document,
     DocumentIn,
+    DocumentOut,
     Implementation,
     InstanceIn,
     ParaphraseIn,
@@ -24,14 +23,15 @@ from astra.teacher.arenas import (
     StepIn,
     ToolIn,
 )
-from astra.text import contains_text
+from astra.testing.rule_teacher.arenas import ArenaDefect, FaultRates, RuleTeacher, input_key
+from astra.testing.rule_teacher.arenas.faults import DEFECTS
 from astra.types import Arena, Scenario
 
 from .made import catalogue, decomposed
 
 
-def wrong(defect: Defect, rate: float = 1.0, seed: int = 0) -> RuleTeacher:
-    return RuleTeacher(catalogue(), Wrongness({defect: rate}, seed=seed))
+def wrong(defect: ArenaDefect, rate: float = 1.0, seed: int = 0) -> RuleTeacher:
+    return RuleTeacher(catalogue(), FaultRates({defect: rate}, seed=seed))
 
 
 def chain() -> Arena:
@@ -44,7 +44,7 @@ def given_for(arena: Arena) -> DecomposeIn:
     )
 
 
-async def both(defect: Defect) -> tuple[Decomposition, Decomposition]:
+async def both(defect: ArenaDefect) -> tuple[Decomposition, Decomposition]:
     teacher = wrong(defect)
     plan = await teacher.ask(prompts.DECOMPOSE, given_for(chain()))
     (planted,) = teacher.planted.values()
@@ -55,32 +55,32 @@ async def both(defect: Defect) -> tuple[Decomposition, Decomposition]:
 
 
 async def test_an_unnecessary_dependency_and_no_other() -> None:
-    right, bad = await both(Defect.unnecessary_dependency)
+    right, bad = await both(ArenaDefect.unnecessary_dependency)
     more = [
         set(b.depends_on) - set(a.depends_on) for a, b in zip(right.steps, bad.steps, strict=True)
     ]
     assert sum(map(len, more)) == 1
     (step,) = (s.id for s, extra in zip(bad.steps, more, strict=True) if extra)
     judged = StepIn(domain="", language="en", question=bad.question, steps=bad.steps, step=step)
-    assert not (await wrong(Defect.leak, 0).ask(prompts.DEPENDENCY, judged)).holds
+    assert not (await wrong(ArenaDefect.leak, 0).ask(prompts.DEPENDENCY, judged)).holds
 
 
 async def test_a_step_that_asks_two_things() -> None:
-    right, bad = await both(Defect.non_atomic_step)
+    right, bad = await both(ArenaDefect.non_atomic_step)
     assert len(bad.steps) == len(right.steps) - 1
     names = {step.id for step in bad.steps}
     assert all(set(step.depends_on) <= names for step in bad.steps)
     (step,) = (s for s in bad.steps if s.question not in {a.question for a in right.steps})
     judged = StepIn(domain="", language="en", question=bad.question, steps=bad.steps, step=step.id)
-    assert not (await wrong(Defect.leak, 0).ask(prompts.ATOMICITY, judged)).holds
+    assert not (await wrong(ArenaDefect.leak, 0).ask(prompts.ATOMICITY, judged)).holds
 
 
 async def test_a_step_that_asks_two_things_gets_the_tool_of_the_second() -> None:
-    right, bad = await both(Defect.non_atomic_step)
+    right, bad = await both(ArenaDefect.non_atomic_step)
     (step,) = (s for s in bad.steps if s.question not in {a.question for a in right.steps})
     (same,) = (s for s in right.steps if s.id == step.id)
-    asked = wrong(Defect.leak, 0)
-    scaled: list[Document] = []
+    asked = wrong(ArenaDefect.leak, 0)
+    scaled: list[DocumentOut] = []
     for question in (same.question, step.question):
         common: dict[str, Any] = {"language": chain().language, "question": question}
         given = DocumentIn(domain="", main_question=bad.question, **common)
@@ -90,25 +90,25 @@ async def test_a_step_that_asks_two_things_gets_the_tool_of_the_second() -> None
 
 
 async def test_a_missing_step() -> None:
-    right, bad = await both(Defect.missing_step)
+    right, bad = await both(ArenaDefect.missing_step)
     assert len(bad.steps) == len(right.steps) - 1
     names = {step.id for step in bad.steps}
     assert all(set(step.depends_on) <= names for step in bad.steps)
     judged = InstanceIn(
         domain="", language="en", question=bad.question, answer=bad.answer, steps=bad.steps
     )
-    assert not (await wrong(Defect.leak, 0).ask(prompts.COMPLETENESS, judged)).holds
+    assert not (await wrong(ArenaDefect.leak, 0).ask(prompts.COMPLETENESS, judged)).holds
 
 
 async def test_an_inner_step_without_tool() -> None:
-    _, bad = await both(Defect.inner_step_without_tool)
+    _, bad = await both(ArenaDefect.inner_step_without_tool)
     (step,) = (step for step in bad.steps if not step.needs_tool)
     assert any(step.id in other.depends_on for other in bad.steps)
 
 
 async def test_a_wrong_answer_is_of_the_same_kind() -> None:
     for seed in range(8):
-        teacher = wrong(Defect.wrong_answer, seed=seed)
+        teacher = wrong(ArenaDefect.wrong_answer, seed=seed)
         for arena in catalogue().arenas[::6]:
             right = await decomposed(arena)
             bad = await teacher.ask(prompts.DECOMPOSE, given_for(arena))
@@ -119,14 +119,14 @@ async def test_a_wrong_answer_is_of_the_same_kind() -> None:
 
 
 async def test_leaks_in_the_question_and_in_the_document() -> None:
-    right, bad = await both(Defect.leak)
+    right, bad = await both(ArenaDefect.leak)
     assert any(contains_text(bad.question, str(step.answer)) for step in right.steps)
     assert catalogue().find(bad.question) == chain()
     step = right.steps[0]
     given = DocumentIn(
         domain="", language="en", question=step.question, main_question=right.question
     )
-    document = await wrong(Defect.leak).ask(prompts.DOCUMENT, given)
+    document = await wrong(ArenaDefect.leak).ask(prompts.DOCUMENT, given)
     assert contains_text(document.description, str(step.answer))
 
 
@@ -134,11 +134,11 @@ async def test_a_flipped_verdict() -> None:
     plan = await decomposed(chain())
     given = StepIn(domain="", language="en", question=plan.question, steps=plan.steps, step="s1")
     for judge in (prompts.NECESSITY, prompts.DEPENDENCY, prompts.ATOMICITY, prompts.RATIONALITY):
-        assert not (await wrong(Defect.verdict_flipped).ask(judge, given)).holds
+        assert not (await wrong(ArenaDefect.verdict_flipped).ask(judge, given)).holds
 
 
 async def tool_given(arena: Arena) -> ToolIn:
-    asked = wrong(Defect.leak, 0)
+    asked = wrong(ArenaDefect.leak, 0)
     step = (await decomposed(arena)).steps[0]
     common: dict[str, Any] = {"language": arena.language, "question": step.question}
     given = DocumentIn(domain="", main_question=arena.question, **common)
@@ -165,7 +165,7 @@ async def test_a_wrong_call_is_a_decoy() -> None:
         document=given.document,
         known=(),
     )
-    bad = await wrong(Defect.wrong_call).ask(prompts.CALL, asked)
+    bad = await wrong(ArenaDefect.wrong_call).ask(prompts.CALL, asked)
     assert bad.arguments in chain().goals[0].decoys
     assert bad.arguments != given.arguments
 
@@ -179,7 +179,7 @@ def run(code: Implementation, given: ToolIn, arguments: dict[str, Any]) -> Any:
 @pytest.mark.parametrize("seed", range(4))
 async def test_a_hard_coded_tool_answers_whatever_is_asked(seed: int) -> None:
     given = await tool_given(chain())
-    code = await wrong(Defect.hard_coded_tool, seed=seed).ask(prompts.TOOL, given)
+    code = await wrong(ArenaDefect.hard_coded_tool, seed=seed).ask(prompts.TOOL, given)
     for arguments in (given.arguments, *code.decoys):
         assert run(code, given, arguments)[code.field] == given.answer
 
@@ -187,7 +187,7 @@ async def test_a_hard_coded_tool_answers_whatever_is_asked(seed: int) -> None:
 @pytest.mark.parametrize("seed", range(6))
 async def test_broken_code_never_answers(seed: int) -> None:
     given = await tool_given(chain())
-    code = await wrong(Defect.broken_code, seed=seed).ask(prompts.TOOL, given)
+    code = await wrong(ArenaDefect.broken_code, seed=seed).ask(prompts.TOOL, given)
     with pytest.raises((SyntaxError, RuntimeError, NameError)):
         run(code, given, given.arguments)
 
@@ -202,18 +202,18 @@ async def test_rates_are_kept_and_chance_is_seeded() -> None:
             for index in range(1000)
         ]
 
-    teacher = wrong(Defect.verdict_flipped, 0.3)
+    teacher = wrong(ArenaDefect.verdict_flipped, 0.3)
     found = await holds(teacher)
     assert 0.25 < found.count(False) / 1000 < 0.35
     assert len(teacher.planted) == found.count(False)
     keys = [input_key(prompts.ATOMICITY, given, index) for index in range(1000)]
     assert [key not in teacher.planted for key in keys] == found
-    assert found == await holds(wrong(Defect.verdict_flipped, 0.3))
-    assert found != await holds(wrong(Defect.verdict_flipped, 0.3, seed=1))
+    assert found == await holds(wrong(ArenaDefect.verdict_flipped, 0.3))
+    assert found != await holds(wrong(ArenaDefect.verdict_flipped, 0.3, seed=1))
 
 
 async def test_an_overall_rate_is_spread_over_the_defects() -> None:
-    teacher = RuleTeacher(catalogue(), Wrongness(overall=0.5))
+    teacher = RuleTeacher(catalogue(), FaultRates(overall=0.5))
     given, number = given_for(chain()), 600
     for index in range(number):
         await teacher.ask(prompts.DECOMPOSE, given, index=index)
@@ -225,11 +225,15 @@ async def test_an_overall_rate_is_spread_over_the_defects() -> None:
 
 async def test_what_has_no_place_for_a_defect_stays_right() -> None:
     single = next(a for a in catalogue().arenas if a.hops == 1)
-    for defect in (Defect.unnecessary_dependency, Defect.missing_step, Defect.non_atomic_step):
+    for defect in (
+        ArenaDefect.unnecessary_dependency,
+        ArenaDefect.missing_step,
+        ArenaDefect.non_atomic_step,
+    ):
         teacher = wrong(defect)
         assert await teacher.ask(prompts.DECOMPOSE, given_for(single)) == await decomposed(single)
         assert not teacher.planted
-    teacher = RuleTeacher(catalogue(), Wrongness(overall=1.0))
+    teacher = RuleTeacher(catalogue(), FaultRates(overall=1.0))
     paraphrase = ParaphraseIn(language="en", question="Q?", keep=())
     await teacher.ask(prompts.PARAPHRASE, paraphrase)
     unknown = given_for(single).model_copy(update={"question": "Why?"})
@@ -240,10 +244,10 @@ async def test_what_has_no_place_for_a_defect_stays_right() -> None:
 @pytest.mark.parametrize(
     "made",
     [
-        lambda: Wrongness({Defect.leak: 1.5}),
-        lambda: Wrongness(overall=-0.1),
-        lambda: Wrongness({Defect.leak: 0.1}, overall=0.1),
-        lambda: Wrongness({Defect.hard_coded_tool: 0.6, Defect.broken_code: 0.6}),
+        lambda: FaultRates({ArenaDefect.leak: 1.5}),
+        lambda: FaultRates(overall=-0.1),
+        lambda: FaultRates({ArenaDefect.leak: 0.1}, overall=0.1),
+        lambda: FaultRates({ArenaDefect.hard_coded_tool: 0.6, ArenaDefect.broken_code: 0.6}),
     ],
 )
 def test_impossible_rates_are_refused(made: Any) -> None:

@@ -13,28 +13,28 @@ from typing import Any
 
 import pytest
 
-from astra.arenas.rules import Defect, RuleTeacher, Wrongness
 from astra.errors import ConfigError, ModelUnavailable, TeacherError
 from astra.models.openai import OpenAIModel, Retries
-from astra.ports import Sampling
+from astra.protocols import Sampling
 from astra.teacher import arenas as prompts
 from astra.teacher.model import ModelTeacher, response_format
 from astra.teacher.parse import as_record
-from astra.teacher.render import Templates
-from astra.testing.teacher_faults import Fault, FaultPlan
+from astra.teacher.render import PromptTemplates
+from astra.testing.rule_teacher.arenas import ArenaDefect, FaultRates, RuleTeacher
+from astra.testing.teacher_faults import FaultPlan, TeacherServerFault
 from astra.testing.teacher_server import HUGE, TeacherServer
 from astra.types import Json
 
 from .made import catalogue, chain_of, every_input
 
 
-def rules(wrongness: Wrongness | None = None) -> RuleTeacher:
+def rules(wrongness: FaultRates | None = None) -> RuleTeacher:
     return RuleTeacher(catalogue(), wrongness)
 
 
 def body_of(**fields: Any) -> dict[str, Json]:
     given = chain_of()
-    messages = Templates().messages(prompts.DECOMPOSE, given)
+    messages = PromptTemplates().messages(prompts.DECOMPOSE, given)
     return {
         "model": "rules",
         "messages": [{"role": m.role, "content": m.content} for m in messages],
@@ -109,7 +109,7 @@ async def test_a_form_that_is_not_taken_is_refused_and_the_next_one_tried() -> N
 
 
 def test_several_choices_usage_and_models() -> None:
-    teacher = rules(Wrongness({Defect.missing_step: 0.5}, seed=3))
+    teacher = rules(FaultRates({ArenaDefect.missing_step: 0.5}, seed=3))
     with TeacherServer(teacher) as server:
         _, content = post(server, body_of(n=6, seed=10))
         again, content_again = post(server, body_of(n=6, seed=10))
@@ -195,29 +195,31 @@ def test_hostile_http_does_not_stop_it() -> None:
 # --- faults ----------------------------------------------------------------------------------
 
 
-def faulty(*kinds: Fault, rate: float = 1.0, **fields: Any) -> TeacherServer:
-    plan = FaultPlan(rate, kinds=kinds or tuple(Fault), hold=0.2, retry_after=0.02, **fields)
+def faulty(*kinds: TeacherServerFault, rate: float = 1.0, **fields: Any) -> TeacherServer:
+    plan = FaultPlan(
+        rate, kinds=kinds or tuple(TeacherServerFault), hold=0.2, retry_after=0.02, **fields
+    )
     return TeacherServer(rules(), faults=plan)
 
 
 def test_too_many_requests() -> None:
-    with faulty(Fault.rate_limited) as server:
+    with faulty(TeacherServerFault.rate_limited) as server:
         response, _ = post(server, body_of())
     assert (response.status, response.headers["retry-after"]) == (429, "0.02")
 
 
 def test_a_server_error() -> None:
-    with faulty(Fault.server_error) as server:
+    with faulty(TeacherServerFault.server_error) as server:
         assert post(server, body_of())[0].status == 500
 
 
 def test_a_reset_connection() -> None:
-    with faulty(Fault.reset) as server, pytest.raises(ConnectionResetError):
+    with faulty(TeacherServerFault.reset) as server, pytest.raises(ConnectionResetError):
         post(server, body_of())
 
 
 def test_a_time_out() -> None:
-    with faulty(Fault.timeout) as server:
+    with faulty(TeacherServerFault.timeout) as server:
         with pytest.raises(TimeoutError):
             post(server, body_of(), timeout=0.1)
         with pytest.raises(http.client.RemoteDisconnected):
@@ -225,7 +227,7 @@ def test_a_time_out() -> None:
 
 
 def test_a_truncated_body() -> None:
-    with faulty(Fault.truncated) as server, pytest.raises(http.client.IncompleteRead):
+    with faulty(TeacherServerFault.truncated) as server, pytest.raises(http.client.IncompleteRead):
         post(server, body_of())
 
 
@@ -234,7 +236,7 @@ def message_of(content: bytes) -> Json:
 
 
 def test_malformed_json() -> None:
-    with faulty(Fault.malformed_json) as server:
+    with faulty(TeacherServerFault.malformed_json) as server:
         response, content = post(server, body_of())
     assert response.status == 200
     with pytest.raises(ValueError):
@@ -242,7 +244,7 @@ def test_malformed_json() -> None:
 
 
 def test_right_json_of_a_wrong_schema() -> None:
-    with faulty(Fault.wrong_schema) as server:
+    with faulty(TeacherServerFault.wrong_schema) as server:
         _, content = post(server, body_of())
     value = json.loads(message_of(content)["content"])
     for prompt in prompts.ALL:
@@ -251,21 +253,21 @@ def test_right_json_of_a_wrong_schema() -> None:
 
 
 def test_empty_content_and_refusal() -> None:
-    with faulty(Fault.empty) as server:
+    with faulty(TeacherServerFault.empty) as server:
         assert message_of(post(server, body_of())[1])["content"] is None
-    with faulty(Fault.refusal) as server:
+    with faulty(TeacherServerFault.refusal) as server:
         message = message_of(post(server, body_of())[1])
     assert message["content"] is None
     assert message["refusal"]
 
 
 def test_a_reply_of_ten_megabytes() -> None:
-    with faulty(Fault.huge) as server:
+    with faulty(TeacherServerFault.huge) as server:
         assert len(post(server, body_of())[1]) > HUGE
 
 
 def test_a_slow_stream() -> None:
-    with faulty(Fault.slow) as server:
+    with faulty(TeacherServerFault.slow) as server:
         start = time.monotonic()
         _, content = post(server, body_of())
         assert time.monotonic() - start >= 0.2
@@ -281,7 +283,7 @@ def test_faults_come_at_their_rate_and_never_for_ever() -> None:
     plan = FaultPlan(0.2, seed=1)
     found = [plan.fault(f"task {number}", 0, 0) for number in range(4000)]
     assert 0.17 < sum(fault is not None for fault in found) / 4000 < 0.23
-    assert set(found) == {None, *Fault}
+    assert set(found) == {None, *TeacherServerFault}
     assert found == [plan.fault(f"task {number}", 0, 0) for number in range(4000)]
     assert FaultPlan(0.99).fault("task", 5, 2) is None
     assert FaultPlan(1.0).fault("task", 5, 20) is not None
@@ -305,7 +307,11 @@ async def test_retries_get_every_answer_through_the_faults() -> None:
 
 
 async def test_with_faults_alone_nothing_is_answered() -> None:
-    kinds = [fault for fault in Fault if fault not in (Fault.slow, Fault.huge)]
+    kinds = [
+        fault
+        for fault in TeacherServerFault
+        if fault not in (TeacherServerFault.slow, TeacherServerFault.huge)
+    ]
     with faulty(*kinds) as server:
         async with client(server, attempts=2, timeout=5) as asked:
             for index in range(8):

@@ -10,15 +10,13 @@ import pytest
 from astra.errors import ModelBadReply
 from astra.models.openai import OpenAIModel, Retries
 from astra.models.scripted import ScriptedModel, calling
-from astra.ports import Sampling
+from astra.protocols import Sampling
 from astra.teacher.several import SeveralTeachers
-from astra.testing.teacher_faults import Fault, FaultPlan
+from astra.testing.teacher_faults import FaultPlan, TeacherServerFault
 from astra.testing.teacher_server import TeacherServer
-from astra.types import Finish, Message, ToolDocument
+from astra.types import FinishReason, Message, ToolSchema
 
-TOOL = ToolDocument(
-    name="add", description="Adds.", parameters={"type": "object", "properties": {}}
-)
+TOOL = ToolSchema(name="add", description="Adds.", parameters={"type": "object", "properties": {}})
 START = (Message(role="user", content="What is 1 + 2?"),)
 TEACHER = SeveralTeachers("rules", {})
 
@@ -44,7 +42,7 @@ async def play(server: TeacherServer) -> list[Message]:
 
 @pytest.mark.parametrize("rate", [0.0, 0.5])
 async def test_a_conversation_goes_over_the_wire(rate: float) -> None:
-    kinds = (Fault.server_error, Fault.reset)
+    kinds = (TeacherServerFault.server_error, TeacherServerFault.reset)
     with TeacherServer(TEACHER, agent=agent(), faults=FaultPlan(rate, kinds=kinds)) as server:
         messages = await play(server)
         served = server.served()
@@ -58,7 +56,7 @@ async def test_what_the_agent_can_not_do_is_a_refusal() -> None:
     with TeacherServer(TEACHER, agent=ScriptedModel([], name="rules")) as server:
         async with model(server) as asked:
             reply = await asked.generate(START, [TOOL], Sampling())
-    assert reply.finish is Finish.filtered
+    assert reply.finish is FinishReason.filtered
     with pytest.raises(ModelBadReply):
         await ScriptedModel([]).generate(START, [TOOL], Sampling())
 

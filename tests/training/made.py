@@ -12,11 +12,11 @@ from astra.types import (
     CallRecord,
     CallStatus,
     Goal,
+    GoldCall,
     Json,
     Matcher,
     StopReason,
     Target,
-    ToolCall,
     Trajectory,
 )
 
@@ -27,7 +27,7 @@ def goal(name: str, answer: str) -> Goal:
         id=name,
         question=f"what is {name}?",
         answer=answer,
-        call=ToolCall(tool="look", arguments={"at": name}),
+        call=GoldCall(tool="look", arguments={"at": name}),
         target=Target(matcher=Matcher.exact, value=answer, field="value"),
     )
 

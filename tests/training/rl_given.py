@@ -16,20 +16,20 @@ from trl import GRPOConfig
 
 import astra.training
 from astra.arenas.folder import ToolRow
-from astra.arenas.showing import Show
-from astra.engines.chat import Chat
+from astra.arenas.showing import PlayableArenas
+from astra.chat.template import ChatTemplate
 from astra.engines.transformers import TransformersEngine
 from astra.hosts.arena import ArenaHost, arena_messages
 from astra.models.policies import policy
-from astra.ports import Sampling
-from astra.rollout import RolloutLimits, Task, rollout
-from astra.store import RunFolder, to_line
+from astra.protocols import Sampling
+from astra.rollouts.loop import RolloutLimits, RolloutTask, rollout
+from astra.runs.store import RunFolder, to_line
 from astra.testing.fakes import InProcessSandbox, toy_arena
 from astra.training.rl.filling import BatchFilling
-from astra.training.rl.grpo import Grpo
-from astra.training.rl.playing import Player
-from astra.training.rl.prompts import Epochs
-from astra.training.rl.trainer import ArenaTrainer, Field
+from astra.training.rl.grpo import GRPO
+from astra.training.rl.playing import ArenaGroupPlayer
+from astra.training.rl.prompts import ShuffledEpochs
+from astra.training.rl.trainer import ArenaTrainer, RolloutSetup
 from astra.types import Arena, Message, Trajectory
 
 torch.set_num_threads(1)
@@ -58,7 +58,7 @@ def world(path: Path) -> Path:
 
 def gold(arena: Arena) -> Trajectory:
     host = ArenaHost(arena, [], InProcessSandbox())
-    task = Task(arena.id, arena_messages(arena))
+    task = RolloutTask(arena.id, arena_messages(arena))
     return asyncio.run(rollout(task, policy("gold", arena), host, RolloutLimits()))
 
 
@@ -85,7 +85,7 @@ def tokenizer() -> PreTrainedTokenizerFast:
 def taught(folder: Path, steps: int = 40) -> Path:
     """A model folder: tokenizer, and weights after a few steps on gold episodes."""
     words = tokenizer()
-    chat = Chat(words)
+    chat = ChatTemplate(words)
     torch.manual_seed(0)
     config = Qwen3Config(
         vocab_size=len(words),
@@ -116,7 +116,7 @@ def taught(folder: Path, steps: int = 40) -> Path:
     return folder
 
 
-def _row(chat: Chat, arena: Arena) -> tuple[list[int], list[int]]:
+def _row(chat: ChatTemplate, arena: Arena) -> tuple[list[int], list[int]]:
     messages: list[Message] = list(gold(arena).messages)
     documents = ArenaHost(arena, [], InProcessSandbox()).tools()
     ids: list[int] = []
@@ -149,20 +149,22 @@ def config(folder: Path, **options: Any) -> GRPOConfig:
     return GRPOConfig(**(plain | options))
 
 
-def field(**options: Any) -> Field:
+def field(**options: Any) -> RolloutSetup:
     @asynccontextmanager
     async def sandbox() -> Any:
         yield InProcessSandbox()
 
     def engine(trainer: Any) -> TransformersEngine:
         model = trainer.accelerator.unwrap_model(trainer.model)
-        return TransformersEngine(model, Chat(trainer.processing_class), context=400)
+        return TransformersEngine(model, ChatTemplate(trainer.processing_class), context=400)
 
-    def player(engine: Any, sandbox: Any) -> Player:
-        show = Show(SHOWN, "fixed", seed=0)
-        return Player(show, engine, sandbox, LIMITS, **({"group": 4, "seed": 5} | options))
+    def player(engine: Any, sandbox: Any) -> ArenaGroupPlayer:
+        show = PlayableArenas(SHOWN, "fixed", seed=0)
+        return ArenaGroupPlayer(
+            show, engine, sandbox, LIMITS, **({"group": 4, "seed": 5} | options)
+        )
 
-    return Field(engine=engine, sandbox=sandbox, player=player)
+    return RolloutSetup(engine=engine, sandbox=sandbox, player=player)
 
 
 def trainer(model: Path, out: Path, **options: Any) -> ArenaTrainer:
@@ -170,9 +172,9 @@ def trainer(model: Path, out: Path, **options: Any) -> ArenaTrainer:
     places = args.generation_batch_size // args.num_generations
     parts: dict[str, Any] = {
         "field": field(),
-        "prompts": Epochs({arena.id: arena.hops for arena in ARENAS}, seed=5),
+        "prompts": ShuffledEpochs({arena.id: arena.hops for arena in ARENAS}, seed=5),
         "filling": BatchFilling(places, rounds=3),
-        "algorithm": Grpo(),
+        "algorithm": GRPO(),
     }
     words = PreTrainedTokenizerFast.from_pretrained(model)
     policy = Qwen3ForCausalLM.from_pretrained(model)

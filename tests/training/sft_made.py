@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from astra.training.nano import NanoOptions, make_nano
-from astra.training.presets import PRESETS, SftPreset
-from astra.training.rows import read_rows
-from astra.training.sft import with_settings
+from astra.training.sft.presets import PRESETS, SFTPreset
+from astra.training.sft.rows import read_rows
+from astra.training.sft.train import with_settings
 
 TINY = NanoOptions(vocabulary=320, width=32, layers=2, heads=2, context=512)
 CITIES = ("Oslo", "Lima", "Quito", "Dakar", "Perth", "Turin", "Lagos", "Hanoi")
@@ -60,7 +60,7 @@ def tiny(folder: Path, count: int = 24) -> tuple[Path, Path]:
     return rows, folder / "nano"
 
 
-def preset(**settings: Any) -> SftPreset:
+def preset(**settings: Any) -> SFTPreset:
     """One step takes milliseconds; every step is logged."""
     every = {"logging_steps": 1, "save_steps": 1, "num_train_epochs": 2}
     return with_settings(PRESETS["nano"], {**every, **settings}, batch=4, rows_at_once=2)

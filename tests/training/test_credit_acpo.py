@@ -16,12 +16,12 @@ from astra.training.credit.acpo import ACPO, ACPOSettings
 from astra.training.credit.attribution import Attribution
 from astra.training.credit.counterfactual import Counterfactual
 from astra.training.credit.curriculum import CurriculumSettings
-from astra.training.credit.factor import Beside
+from astra.training.credit.factor import CreditBaseline
 from astra.training.credit.gigpo import GiGPO
-from astra.training.credit.phases import EntropyTarget, Phase, Switch
+from astra.training.credit.phases import EntropyTarget, Phase, PhaseSwitch
 from astra.training.credit.records import CreditRow
 from astra.training.credit.segment import Segmentation
-from astra.training.rl.grpo import Grpo
+from astra.training.rl.grpo import GRPO
 
 REPLAY = Counterfactual({"arena": arena()})
 
@@ -51,7 +51,7 @@ def problems() -> ScoredBatch:
 
 
 def plain(given: ScoredBatch) -> torch.Tensor:
-    return Grpo().credit(given, CountingPolicy()).advantages_BT
+    return GRPO().credit(given, CountingPolicy()).advantages_BT
 
 
 def test_they_are_algorithms():
@@ -86,7 +86,7 @@ def test_without_its_parts_it_is_the_group_relative_advantage(made):  # type: ig
         kl=0.0,
         entropy=EntropyTarget(largest=0.0),
     )
-    for switch in (Switch(), Switch(after=0)):
+    for switch in (PhaseSwitch(), PhaseSwitch(after=0)):
         algorithm = ACPO(dataclasses.replace(settings, switch=switch))
         credit = algorithm.credit(made(), CountingPolicy())
         assert torch.equal(credit.advantages_BT, plain(made()))
@@ -114,7 +114,7 @@ def test_in_an_arena_a_step_is_compared_with_others_from_its_state():
     assert kept[0].steps[1].z == pytest.approx(-kept[1].steps[1].z, abs=1e-5)
     assert kept[0].steps[1].z > 0
     kept.clear()
-    settings = ACPOSettings(beside=Beside.response)
+    settings = ACPOSettings(beside=CreditBaseline.response)
     ACPO(settings, keep=kept.append).credit(given, CountingPolicy())
     # Within its own response, finding a comes first and the answer last.
     assert [step.z > 0 for step in kept[0].steps] == [True, True, False]
@@ -168,7 +168,7 @@ def test_convergence_has_kl_and_weighs_confident_successes():
     given = dataclasses.replace(
         given, episodes=[dataclasses.replace(e, answer="C") for e in given.episodes]
     )
-    settings = ACPOSettings(alpha=0.0, switch=Switch(after=0), kl=0.05, gamma=0.5, success=0.6)
+    settings = ACPOSettings(alpha=0.0, switch=PhaseSwitch(after=0), kl=0.05, gamma=0.5, success=0.6)
     credit = ACPO(settings).credit(given, CountingPolicy(0.05))
     assert credit.kl_coefficient == 0.05
     assert credit.entropy_bonus_BT is None
@@ -185,7 +185,7 @@ def test_confidence_makes_no_difference_where_all_succeed():
         given, episodes=[dataclasses.replace(e, answer="C") for e in given.episodes]
     )
     assert given.rewards_B.unique().numel() == 1
-    settings = ACPOSettings(switch=Switch(after=0), gamma=0.5)
+    settings = ACPOSettings(switch=PhaseSwitch(after=0), gamma=0.5)
     credit = ACPO(settings).credit(given, CountingPolicy(0.05))
     assert not credit.advantages_BT.any()
 
@@ -234,7 +234,7 @@ def test_impossible_settings_are_refused(options: dict[str, float]):
 
 def settings_that_change() -> ACPOSettings:
     return ACPOSettings(
-        switch=Switch(after=3, stalled=None),
+        switch=PhaseSwitch(after=3, stalled=None),
         entropy=EntropyTarget(target=1.0, rate=0.01, largest=1.0),
         curriculum=CurriculumSettings(others=0.2),
     )

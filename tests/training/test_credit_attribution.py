@@ -11,9 +11,9 @@ from tests.training.made import GOALS, CountingPolicy, played, scored, trajector
 
 from astra.errors import StageError
 from astra.hosts.arena import ArenaHost
-from astra.ports import Episode
+from astra.protocols import SandboxEpisode
 from astra.rewards import score
-from astra.rollout import RolloutLimits
+from astra.rollouts.loop import RolloutLimits
 from astra.testing.fakes import InProcessSandbox
 from astra.training.credit.agreement import mean_agreement, spearman
 from astra.training.credit.attribution import (
@@ -32,7 +32,7 @@ from astra.training.credit.counterfactual import (
     without,
 )
 from astra.training.credit.measure import agreements, measured
-from astra.types import Arena, CallRecord, CallStatus, Matcher, Scenario, Target, Tool, ToolDocument
+from astra.types import Arena, CallRecord, CallStatus, Matcher, Scenario, Target, Tool, ToolSchema
 
 
 def arena(**changes: object) -> Arena:
@@ -158,7 +158,7 @@ def test_replays_are_cached_and_counted():
 
 
 COUNTER = Tool(
-    document=ToolDocument(name="look", description="Looks.", parameters={"type": "object"}),
+    document=ToolSchema(name="look", description="Looks.", parameters={"type": "object"}),
     source=(
         "SEEN = []\n"
         "def look(at):\n"
@@ -174,7 +174,7 @@ async def test_calls_are_made_again_where_tools_keep_state():
 
     async def rerun(task: str, calls: list[CallRecord]) -> list[CallRecord]:
         assert task == "arena"
-        host = ArenaHost(place, [], InProcessSandbox(), Episode(stateful=True))
+        host = ArenaHost(place, [], InProcessSandbox(), SandboxEpisode(stateful=True))
         return await made_again(calls, host, RolloutLimits())
 
     # Without "a" the tool is locked, so that the call for b solves nothing either.

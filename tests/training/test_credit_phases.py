@@ -18,13 +18,13 @@ from astra.training.credit.phases import (
     EntropyTarget,
     Phase,
     PhaseClock,
-    Switch,
+    PhaseSwitch,
     confidence_weights_B,
     crucial_BK,
 )
 
 
-def phases(switch: Switch, rewards: list[float]) -> list[Phase]:
+def phases(switch: PhaseSwitch, rewards: list[float]) -> list[Phase]:
     """The phase in which each batch is credited."""
     clock = PhaseClock(switch)
     found: list[Phase] = []
@@ -35,42 +35,42 @@ def phases(switch: Switch, rewards: list[float]) -> list[Phase]:
 
 
 def test_the_phase_changes_after_a_number_of_steps():
-    found = phases(Switch(after=3, stalled=None), [0.1 * i for i in range(6)])
+    found = phases(PhaseSwitch(after=3, stalled=None), [0.1 * i for i in range(6)])
     assert found == [Phase.exploration] * 3 + [Phase.convergence] * 3
-    assert phases(Switch(after=0), [0.0])[0] is Phase.convergence
+    assert phases(PhaseSwitch(after=0), [0.0])[0] is Phase.convergence
 
 
 def test_the_phase_changes_when_the_reward_stalls_and_never_back():
     rising, flat = [0.1, 0.2, 0.3], [0.3] * 3
-    switch = Switch(after=None, stalled=3, smoothing=1.0)
+    switch = PhaseSwitch(after=None, stalled=3, smoothing=1.0)
     found = phases(switch, rising + flat + rising)
     assert found == [Phase.exploration] * 6 + [Phase.convergence] * 3
     assert Phase.convergence not in phases(switch, [0.1 * i for i in range(20)])
-    never = Switch(after=None, stalled=None)
+    never = PhaseSwitch(after=None, stalled=None)
     assert Phase.convergence not in phases(never, [0.5] * 300)
 
 
 def test_a_gain_too_small_is_none():
     rewards = [0.5 + 1e-5 * i for i in range(10)]
-    assert Phase.convergence in phases(Switch(after=None, stalled=3, gain=1e-3), rewards)
+    assert Phase.convergence in phases(PhaseSwitch(after=None, stalled=3, gain=1e-3), rewards)
     assert Phase.convergence not in phases(
-        Switch(after=None, stalled=3, gain=0.0, smoothing=1.0), rewards
+        PhaseSwitch(after=None, stalled=3, gain=0.0, smoothing=1.0), rewards
     )
 
 
 def test_progress_of_exploration():
-    clock = PhaseClock(Switch(after=4, stalled=None))
+    clock = PhaseClock(PhaseSwitch(after=4, stalled=None))
     assert clock.progress == 0.0
     clock.advance(0.0)
     assert clock.progress == 0.25
-    assert PhaseClock(Switch(after=None)).progress == 0.0
-    assert PhaseClock(Switch(after=0)).progress == 1.0
+    assert PhaseClock(PhaseSwitch(after=None)).progress == 0.0
+    assert PhaseClock(PhaseSwitch(after=0)).progress == 1.0
 
 
 @settings(deadline=None)
 @given(st.lists(st.floats(0, 1), max_size=40), st.integers(0, 40))
 def test_a_clock_goes_on_from_its_state(rewards: list[float], stop: int):
-    switch = Switch(after=30, stalled=5, smoothing=0.3)
+    switch = PhaseSwitch(after=30, stalled=5, smoothing=0.3)
     whole, first, second = PhaseClock(switch), PhaseClock(switch), PhaseClock(switch)
     for reward in rewards:
         whole.advance(reward)
@@ -230,4 +230,4 @@ def test_impossible_settings_are_refused(options: dict[str, float]):
     with pytest.raises(ConfigError):
         CurriculumSettings(**options)
     with pytest.raises(ConfigError):
-        Switch(smoothing=0.0)
+        PhaseSwitch(smoothing=0.0)

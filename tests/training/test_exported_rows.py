@@ -12,7 +12,7 @@ from trl.trainer.sft_config import SFTConfig
 from trl.trainer.sft_trainer import SFTTrainer
 
 from astra.training.nano import make_nano
-from astra.training.rows import read_rows
+from astra.training.sft.rows import read_rows
 from astra.trajectories.export import ExportOptions, export
 
 from .sft_made import TINY

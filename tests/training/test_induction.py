@@ -11,7 +11,7 @@ import torch
 from astra.errors import ConfigError
 from astra.training.induction import lay_out_copying
 from astra.training.nano import NanoOptions, make_model, make_tokenizer
-from astra.training.rows import read_rows
+from astra.training.sft.rows import read_rows
 
 from .sft_made import write_rows
 

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from astra.engines.chat import Chat
+from astra.chat.template import ChatTemplate
 from astra.errors import ConfigError
 from astra.training.nano import NanoOptions, make_nano
-from astra.training.rows import read_rows
-from astra.types import CallRequest, Message
+from astra.training.sft.rows import read_rows
+from astra.types import Message, ToolCallRequest
 
 from .sft_made import TINY, tiny, write_rows
 
@@ -34,7 +34,7 @@ def test_the_default_size_is_a_million_parameters(tmp_path: Path) -> None:
 
 def test_the_folder_loads_and_its_template_carries_tools_and_calls(tmp_path: Path) -> None:
     rows, folder = tiny(tmp_path)
-    chat = Chat(AutoTokenizer.from_pretrained(folder))
+    chat = ChatTemplate(AutoTokenizer.from_pretrained(folder))
     model = AutoModelForCausalLM.from_pretrained(folder)
     assert model.config.model_type == "qwen3"
     (row, *_) = read_rows(rows)
@@ -51,7 +51,7 @@ def test_the_folder_loads_and_its_template_carries_tools_and_calls(tmp_path: Pat
 def test_names_are_split_alike_wherever_they_stand(tmp_path: Path) -> None:
     """What has to be copied is the same tokens in the question, a call and a result."""
     _, folder = tiny(tmp_path)
-    chat = Chat(AutoTokenizer.from_pretrained(folder))
+    chat = ChatTemplate(AutoTokenizer.from_pretrained(folder))
     name = chat.encode("Qua Zuvo 1904")
     for around in ("is Qua Zuvo 1904?", '{"city":"Qua Zuvo 1904"}', '{"a": "Qua Zuvo 1904"}'):
         ids = chat.encode(around)
@@ -73,7 +73,7 @@ def test_calls_are_read_back(
     tmp_path: Path, text: str, content: str, calls: list[tuple[str, str]]
 ) -> None:
     _, folder = tiny(tmp_path, 8)
-    chat = Chat(AutoTokenizer.from_pretrained(folder))
+    chat = ChatTemplate(AutoTokenizer.from_pretrained(folder))
     read = chat.parse(chat.encode(text + "<|end|>"))
     assert read.content == content
     assert [(call.tool, call.arguments) for call in read.tool_calls] == calls
@@ -81,9 +81,9 @@ def test_calls_are_read_back(
 
 def test_rendering_a_prefix_gives_a_prefix(tmp_path: Path) -> None:
     rows, folder = tiny(tmp_path, 8)
-    chat = Chat(AutoTokenizer.from_pretrained(folder))
+    chat = ChatTemplate(AutoTokenizer.from_pretrained(folder))
     (row, *_) = read_rows(rows)
-    call = CallRequest(id="c", tool="f", arguments='{"b":[1,"x"],"a":null}')
+    call = ToolCallRequest(id="c", tool="f", arguments='{"b":[1,"x"],"a":null}')
     talk = [*row.messages, Message(role="assistant", tool_calls=(call, call))]
     whole = chat.encode(chat.text(talk, row.tools, prompt=False))
     for index, message in enumerate(talk):

@@ -20,9 +20,9 @@ from astra.training.reproduce.trials import (
     BROKEN,
     OUTCOME,
     Arm,
-    Measured,
-    Point,
+    MeasurementPoint,
     SideBySide,
+    TrialResult,
     broken,
     run_trials,
 )
@@ -37,17 +37,19 @@ class Trials:
         self.run: list[tuple[str, int]] = []
         self.breaks: set[tuple[str, int]] = set()
 
-    def __call__(self, arm: Arm, seed: int, place: Path) -> Measured:
+    def __call__(self, arm: Arm, seed: int, place: Path) -> TrialResult:
         assert place.is_dir()
         self.run.append((arm.name, seed))
         if (arm.name, seed) in self.breaks:
             raise ModelUnavailable("gone")
         gain = 0.1 if arm.name == "acpo" else 0.0
         points = tuple(
-            Point(rollouts=8 * step, tokens=80 * step, values={"reward": 0.1 * step + gain})
+            MeasurementPoint(
+                rollouts=8 * step, tokens=80 * step, values={"reward": 0.1 * step + gain}
+            )
             for step in range(3)
         )
-        return Measured(points=points, final={"f1": 0.2 * seed + gain})
+        return TrialResult(points=points, final={"f1": 0.2 * seed + gain})
 
 
 def test_every_arm_runs_with_every_seed_once(tmp_path: Path):
@@ -88,7 +90,7 @@ def test_other_options_are_another_trial(tmp_path: Path):
 class Apart:
     """A trial that can be sent to a process of its own, and leaves marks of when it ran."""
 
-    def __call__(self, arm: Arm, seed: int, place: Path) -> Measured:
+    def __call__(self, arm: Arm, seed: int, place: Path) -> TrialResult:
         if arm.name == "broken":
             raise ModelUnavailable("gone")
         if arm.name == "killed":
@@ -105,7 +107,7 @@ class Apart:
                 time.sleep(0.01)
         if arm.name == "sleeps":
             time.sleep(600)
-        return Measured(points=(), final={"f1": float(seed)})
+        return TrialResult(points=(), final={"f1": float(seed)})
 
 
 def test_side_by_side_each_in_a_process_of_its_own(tmp_path: Path):
@@ -140,11 +142,11 @@ def test_whatever_a_trial_raises_is_its_own(
 ) -> None:
     tidied: list[Path] = []
 
-    def trial(arm: Arm, seed: int, place: Path) -> Measured:
+    def trial(arm: Arm, seed: int, place: Path) -> TrialResult:
         if seed == 0:
             raise ZeroDivisionError("by nought")
         assert len(tidied) == seed - 1
-        return Measured(points=(), final={"f1": 1.0})
+        return TrialResult(points=(), final={"f1": 1.0})
 
     found = run_trials([Arm("grpo")], [0, 1, 2], tmp_path, trial, tidy=tidied.append)
     assert [outcome.seed for outcome in found] == [1, 2]

@@ -16,15 +16,15 @@ from astra.cli.reproduce import _material
 from astra.errors import ConfigError, StageError
 from astra.evaluation import models
 from astra.evaluation.models import examine
-from astra.store import RunFolder
+from astra.runs.store import RunFolder
 from astra.training.credit.options import acpo_settings
 from astra.training.reproduce import rl_trial
 from astra.training.reproduce.budget import TokenBudget
-from astra.training.reproduce.comparisons import COMPARISONS, Comparison, of_problems
+from astra.training.reproduce.comparisons import COMPARISONS, ArmComparison, of_problems
 from astra.training.reproduce.rl_trial import curve, of_arm
 from astra.training.reproduce.trials import SideBySide
 from astra.training.rl.presets import PRESETS
-from astra.training.rl.run import RlJob
+from astra.training.rl.run import RLJob
 
 CREDIT = COMPARISONS["credit"]
 
@@ -77,7 +77,7 @@ def test_arms_by_seeds_and_what_is_on_record_is_not_run_again(
     assert "other options" in capsys.readouterr().err
 
 
-def _must_not_run(job: RlJob) -> Any:
+def _must_not_run(job: RLJob) -> Any:
     raise AssertionError(f"{job.out} is on record")
 
 
@@ -143,7 +143,7 @@ def test_what_breaks_is_told_and_ends_in_status_1(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def train(job: RlJob) -> Any:
+    def train(job: RLJob) -> Any:
         raise StageError("no rollout worked")
 
     monkeypatch.setattr(rl_trial, "train_rl", train)
@@ -236,12 +236,12 @@ def test_settings_are_looked_at_before_the_first_trial(
 # --- parts -----------------------------------------------------------------------------------
 
 
-def _job() -> RlJob:
-    return RlJob(Path("a"), "m", Path("o"), PRESETS["nano"], credit=("switch.after=40",))
+def _job() -> RLJob:
+    return RLJob(Path("a"), "m", Path("o"), PRESETS["nano"], credit=("switch.after=40",))
 
 
 @pytest.mark.parametrize("compared", [*COMPARISONS.values(), of_problems(CREDIT)])
-def test_every_arm_sets_what_there_is(compared: Comparison) -> None:
+def test_every_arm_sets_what_there_is(compared: ArmComparison) -> None:
     arms = [*compared.arms, *compared.ablations]
     assert len({arm.name for arm in arms}) == len(arms)
     assert arms[0].name == compared.baseline

@@ -14,20 +14,20 @@ import torch
 from tests.training import rl_given
 from transformers import PreTrainedTokenizerFast, Qwen3ForCausalLM
 
-from astra.engines.chat import Chat
+from astra.chat.template import ChatTemplate
 from astra.engines.transformers import TransformersEngine
 from astra.errors import ConfigError, StageError
-from astra.ports import Sampling
 from astra.problems.make import make_problems
-from astra.problems.records import Problem, problem_messages, worked
-from astra.problems.verify import MathVerifier, Verdict
-from astra.rollout import RolloutLimits
+from astra.problems.records import MathProblem, problem_messages, worked
+from astra.problems.verify import AnswerVerdict, MathVerifier
+from astra.protocols import Sampling
+from astra.rollouts.loop import RolloutLimits
 from astra.training.credit.log import read_credit
 from astra.training.rl.playing import require_some
 from astra.training.rl.presets import PRESETS
 from astra.training.rl.problems import ProblemPlayer
-from astra.training.rl.prompts import Draw
-from astra.training.rl.run import RlJob, train_rl
+from astra.training.rl.prompts import PromptDraw
+from astra.training.rl.run import RLJob, train_rl
 from astra.types import Message
 
 PROBLEMS = {p.id: p for p in make_problems(6, (1, 1), 1) if p.split == "train"}
@@ -40,7 +40,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = rl_given.taught(tmp_path_factory.mktemp("model"), steps=0)
     words = PreTrainedTokenizerFast.from_pretrained(folder)
     policy = Qwen3ForCausalLM.from_pretrained(folder)
-    chat = Chat(words)
+    chat = ChatTemplate(words)
     optimiser = torch.optim.AdamW(policy.parameters(), lr=4e-3)
     rng = random.Random(0)
     rows = [_row(chat, problem) for problem in PROBLEMS.values()]
@@ -53,7 +53,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def _row(chat: Chat, problem: Problem) -> tuple[list[int], list[int]]:
+def _row(chat: ChatTemplate, problem: MathProblem) -> tuple[list[int], list[int]]:
     said = [*problem_messages(problem), Message(role="assistant", content=worked(problem))]
     ids: list[int] = []
     labels: list[int] = []
@@ -65,7 +65,7 @@ def _row(chat: Chat, problem: Problem) -> tuple[list[int], list[int]]:
 
 
 def player(model: Path, verifier: Any, **options: Any) -> ProblemPlayer:
-    chat = Chat(PreTrainedTokenizerFast.from_pretrained(model))
+    chat = ChatTemplate(PreTrainedTokenizerFast.from_pretrained(model))
     engine = TransformersEngine(Qwen3ForCausalLM.from_pretrained(model), chat, context=500)
     return ProblemPlayer(PROBLEMS, engine, verifier, LIMITS, **({"group": 4, "seed": 3} | options))
 
@@ -77,13 +77,13 @@ class Told:
         self.verdicts = list(verdicts)
         self.asked: list[str] = []
 
-    async def verify(self, response: str, gold: str) -> Verdict:
+    async def verify(self, response: str, gold: str) -> AnswerVerdict:
         self.asked.append(response)
-        return Verdict(self.verdicts.pop(0) if self.verdicts else True, "x", "late")
+        return AnswerVerdict(self.verdicts.pop(0) if self.verdicts else True, "x", "late")
 
 
-def draws() -> list[Draw]:
-    return [Draw(task, 0, number) for number, task in enumerate(PROBLEMS)]
+def draws() -> list[PromptDraw]:
+    return [PromptDraw(task, 0, number) for number, task in enumerate(PROBLEMS)]
 
 
 async def test_right_answers_are_rewarded(model: Path):
@@ -114,7 +114,7 @@ async def test_what_has_no_verdict_is_sampled_again_and_never_scored(model: Path
         require_some([nothing])
 
 
-def job(model: Path, path: Path, out: Path, **options: Any) -> RlJob:
+def job(model: Path, path: Path, out: Path, **options: Any) -> RLJob:
     nano = PRESETS["nano"]
     preset = replace(
         nano,
@@ -127,7 +127,7 @@ def job(model: Path, path: Path, out: Path, **options: Any) -> RlJob:
         rounds=2,
         trl={**nano.trl, "save_steps": 1},
     )
-    return RlJob(
+    return RLJob(
         arenas=None, problems=path, model=str(model), out=out, preset=preset, quiet=True, **options
     )
 

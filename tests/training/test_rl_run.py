@@ -16,7 +16,7 @@ from tests.training.test_rl_trainer import CLOCKS
 from astra.cli.main import run
 from astra.training.rl import run as run_module
 from astra.training.rl.presets import PRESETS
-from astra.training.rl.run import RlJob
+from astra.training.rl.run import RLJob
 
 
 def train(world: Path, model: Path, out: Path, *more: str) -> int:
@@ -140,5 +140,5 @@ def test_what_can_not_be_is_said(
 
 def test_trls_correction_of_vllm_stays_off(world: Path, model: Path, tmp_path: Path) -> None:
     trl = {**PRESETS["nano"].trl, "use_vllm": True}
-    job = RlJob(world, str(model), tmp_path, replace(PRESETS["nano"], trl=trl))
+    job = RLJob(world, str(model), tmp_path, replace(PRESETS["nano"], trl=trl))
     assert not run_module._config(job).vllm_importance_sampling_correction

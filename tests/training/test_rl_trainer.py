@@ -13,16 +13,16 @@ from peft import LoraConfig
 from tests.training import rl_given
 from torch import Tensor
 
-from astra.engines.chat import Chat
+from astra.chat.template import ChatTemplate
 from astra.errors import ConfigError, SandboxDied, StageError
 from astra.testing.fakes import InProcessSandbox
 from astra.training.algorithm import ChoosesTasks, Credit, PolicyAccess, ScoredBatch
 from astra.training.rl.batch import from_json, scored_batch, to_json
 from astra.training.rl.filling import BatchFilling, spread
-from astra.training.rl.grpo import Grpo, group_advantages
+from astra.training.rl.grpo import GRPO, group_advantages
 from astra.training.rl.loss import clipped_objective, kl_to_reference
-from astra.training.rl.playing import Player, broken
-from astra.training.rl.prompts import Chosen, Epochs
+from astra.training.rl.playing import ArenaGroupPlayer, broken
+from astra.training.rl.prompts import AlgorithmChosenPrompts, ShuffledEpochs
 from astra.training.rl.run import make_algorithm
 
 CLOCKS = ("time/", "tokens/sampled_per_second", "step_time", "train_", "total_flos")
@@ -101,7 +101,7 @@ def picky() -> BatchFilling[Any]:
 # --- what the batch is made of ----------------------------------------------------------------
 
 
-class Watching(Grpo):
+class Watching(GRPO):
     """GRPO that keeps what it was asked."""
 
     def __init__(self) -> None:
@@ -131,7 +131,7 @@ def watched(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 def test_the_mask_is_that_of_the_text(watched: Any) -> None:
     trainer, batch = watched
-    chat = Chat(trainer.processing_class)
+    chat = ChatTemplate(trainer.processing_class)
     for row, episode in enumerate(trainer.algorithm.batches[0].episodes):
         width = int(batch["completion_mask"][row].sum())
         ids = batch["completion_ids"][row, :width].tolist()
@@ -262,7 +262,7 @@ def assert_bonus_gradient(trainer: Any, batch: Mapping[str, Tensor], bonus: Tens
     assert torch.allclose(found, wanted, atol=1e-5) and wanted.abs().max() > 1e-4
 
 
-class Cautious(Grpo):
+class Cautious(GRPO):
     """Asks for a reference from its second batch on."""
 
     batches = 0
@@ -308,9 +308,9 @@ def test_algorithms_with_credit_per_step(
 ) -> None:
     algorithm = make_algorithm(name, seed=0, arenas={arena.id: arena for arena in rl_given.ARENAS})
     tasks = {arena.id: arena.hops for arena in rl_given.ARENAS}
-    prompts: Any = Epochs(tasks, seed=0)
+    prompts: Any = ShuffledEpochs(tasks, seed=0)
     if isinstance(algorithm, ChoosesTasks):
-        prompts = Chosen(sorted(tasks), algorithm)
+        prompts = AlgorithmChosenPrompts(sorted(tasks), algorithm)
     trainer = rl_given.trainer(
         model, tmp_path, algorithm=algorithm, prompts=prompts, args={"max_steps": 2}
     )
@@ -345,7 +345,7 @@ def test_the_entropy_of_crucial_steps_is_held_up(model: Path, tmp_path: Path) ->
     def trained(*settings: str) -> dict[str, torch.Tensor]:
         algorithm: Any = make_algorithm("acpo", seed=0, arenas=arenas, settings=settings)
         folder = tmp_path / str(len(settings))
-        prompts: Any = Chosen(sorted(arenas), algorithm)
+        prompts: Any = AlgorithmChosenPrompts(sorted(arenas), algorithm)
         trainer = rl_given.trainer(
             model, folder, algorithm=algorithm, prompts=prompts, args={"max_steps": 1}
         )
@@ -370,14 +370,14 @@ def test_an_algorithm_chooses_the_tasks_and_sees_every_group() -> None:
             return sorted(tasks, reverse=True)[:count]
 
     algorithm = Picky()
-    prompts = Chosen(["a", "b", "c"], algorithm)
+    prompts = AlgorithmChosenPrompts(["a", "b", "c"], algorithm)
     drawn = prompts.take(5, 0)
     assert [draw.task for draw in drawn] == ["c", "b", "a", "c", "b"]
     assert [(draw.number, draw.epoch) for draw in drawn] == [(i, i // 3) for i in range(5)]
     prompts.learn("a", [0.0, 1.0])
     assert algorithm.seen == [("a", (0.0, 1.0))]
     prompts.give_back(drawn[:1])
-    again = Chosen(["a", "b", "c"], algorithm)
+    again = AlgorithmChosenPrompts(["a", "b", "c"], algorithm)
     again.load_state_dict(prompts.state_dict())
     assert again.take(2, 1)[0] == drawn[0] == prompts.take(2, 1)[0]
 
@@ -451,14 +451,14 @@ def test_a_prompt_that_always_breaks_is_given_up_and_replaced(
     model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bad = rl_given.ARENAS[0].id
-    play_one = Player.play_one
+    play_one = ArenaGroupPlayer.play_one
 
-    async def watched(self: Player, job: Any, episode: Any) -> Any:
+    async def watched(self: ArenaGroupPlayer, job: Any, episode: Any) -> Any:
         if job.draw.task == bad:
             return broken(job, "this prompt is too long")
         return await play_one(self, job, episode)
 
-    monkeypatch.setattr(Player, "play_one", watched)
+    monkeypatch.setattr(ArenaGroupPlayer, "play_one", watched)
     trainer = rl_given.trainer(
         model,
         tmp_path,

@@ -7,18 +7,18 @@ from pathlib import Path
 
 import pytest
 
-from astra.engines.chat import Chat
+from astra.chat.template import ChatTemplate
 from astra.errors import ConfigError
 from astra.testing.tokenizers import tokenizer
-from astra.training.encode import IGNORED, encode, encode_rows
-from astra.training.rows import Row, read_rows
+from astra.training.sft.encode import IGNORED, encode, encode_rows
+from astra.training.sft.rows import ConversationRow, read_rows
 
 from .sft_made import row
 
 FAMILIES = ("qwen3", "hermes", "llama3", "mistral", "glm", "qwen3-real", "llama3.1-real")
 
 
-def read(tmp_path: Path, *lines: object) -> list[Row]:
+def read(tmp_path: Path, *lines: object) -> list[ConversationRow]:
     path = tmp_path / "rows.jsonl"
     path.write_text("\n".join(x if isinstance(x, str) else json.dumps(x) for x in lines), "utf-8")
     return list(read_rows(path))
@@ -58,7 +58,7 @@ def test_a_file_without_rows_is_an_error(tmp_path: Path) -> None:
 @pytest.mark.parametrize("family", FAMILIES)
 def test_labels_are_the_assistant_and_nothing_else(tmp_path: Path, family: str) -> None:
     """Derived again from the labels: decoded, they are the assistant's messages."""
-    chat = Chat(tokenizer(family))
+    chat = ChatTemplate(tokenizer(family))
     (one,) = read(tmp_path, row("Zürich 北京", "Norway"))
     ids, labels = encode(chat, one)
     assert len(ids) == len(labels)
@@ -80,7 +80,7 @@ def test_labels_are_the_assistant_and_nothing_else(tmp_path: Path, family: str) 
 
 
 def test_long_rows_are_cut_and_counted(tmp_path: Path) -> None:
-    chat = Chat(tokenizer("hermes"))
+    chat = ChatTemplate(tokenizer("hermes"))
     rows = read(tmp_path, row("Oslo", "Norway"), row("Oslo", "Norway" * 100))
     whole = encode_rows(chat, rows, None)
     assert (whole.cut, whole.dropped) == (0, 0)

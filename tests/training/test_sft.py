@@ -18,18 +18,25 @@ from trl.trainer.sft_config import SFTConfig
 
 from astra.errors import ConfigError
 from astra.training.checkpoints import checkpoints, to_resume
-from astra.training.encode import Encoded
-from astra.training.presets import PRESETS, parse_settings
-from astra.training.sft import SftJob, accumulation, grouped, some_whole, train_sft, with_settings
+from astra.training.sft.encode import EncodedRow
+from astra.training.sft.presets import PRESETS, parse_settings
+from astra.training.sft.train import (
+    SFTJob,
+    accumulation,
+    grouped,
+    some_whole,
+    train_sft,
+    with_settings,
+)
 
 from .sft_made import preset, tiny
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 
 
-def job(folder: Path, out: str = "sft", **options: Any) -> SftJob:
+def job(folder: Path, out: str = "sft", **options: Any) -> SFTJob:
     settings = options.pop("settings", {})
-    return SftJob(
+    return SFTJob(
         model=str(folder / "nano"),
         rows=folder / "rows.jsonl",
         out=folder / out,
@@ -77,15 +84,17 @@ def test_loss_is_that_of_the_masked_tokens(folder: Path) -> None:
     """The first step's loss, computed again by hand from the rows' labels."""
     from transformers import AutoTokenizer
 
-    from astra.engines.chat import Chat
-    from astra.training.encode import encode_rows
-    from astra.training.rows import read_rows
+    from astra.chat.template import ChatTemplate
+    from astra.training.sft.encode import encode_rows
+    from astra.training.sft.rows import read_rows
 
     one = with_settings(preset(max_steps=1), {}, grouped=False, whole=0.0)
     done = job(folder, "once", preset=one, limit=4)
     train_sft(done)
     rows = encode_rows(
-        Chat(AutoTokenizer.from_pretrained(done.model)), list(read_rows(done.rows))[:4], None
+        ChatTemplate(AutoTokenizer.from_pretrained(done.model)),
+        list(read_rows(done.rows))[:4],
+        None,
     ).rows
     model = AutoModelForCausalLM.from_pretrained(done.model)
     total = count = 0.0
@@ -233,7 +242,7 @@ def test_settings_are_read_and_misspelt_ones_refused() -> None:
 
 
 def test_a_share_of_the_rows_can_have_loss_on_every_token() -> None:
-    rows = [Encoded([i, i, i], [-100, i, -100]) for i in range(10)]
+    rows = [EncodedRow([i, i, i], [-100, i, -100]) for i in range(10)]
     some = some_whole(rows, 0.3, seed=1)
     assert [r.input_ids for r in some] == [r.input_ids for r in rows]
     assert sum(r.labels == r.input_ids for r in some) == 3
@@ -241,13 +250,13 @@ def test_a_share_of_the_rows_can_have_loss_on_every_token() -> None:
 
 
 def test_grouped_rows_are_all_there_and_alike_in_length() -> None:
-    rows = [Encoded([i] * (1 + i * 7 % 50), []) for i in range(203)]
+    rows = [EncodedRow([i] * (1 + i * 7 % 50), []) for i in range(203)]
     order = grouped(rows, 8, seed=1)
     assert sorted(r.input_ids for r in order) == sorted(r.input_ids for r in rows)
     assert order == grouped(rows, 8, seed=1)
     assert order != grouped(rows, 8, seed=2)
 
-    def padding(of: list[Encoded]) -> int:
+    def padding(of: list[EncodedRow]) -> int:
         batches = [of[i : i + 8] for i in range(0, len(of), 8)]
         return sum(max(len(r.input_ids) for r in b) * len(b) for b in batches)
 

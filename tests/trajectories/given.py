@@ -9,7 +9,7 @@ from astra.teacher import emulation as e
 from astra.teacher import judging as j
 from astra.teacher import tasks as t
 from astra.teacher.tools import DomainIn, ToolSummary
-from astra.types import Language, Record, ToolDocument
+from astra.types import Language, Record, ToolSchema
 
 
 def fields(language: Language, text: str) -> dict[type[Record], dict[str, Any]]:
@@ -37,8 +37,8 @@ def tools(language: Language, text: str) -> dict[type[Record], dict[str, Any]]:
 
 def emulation(language: Language, text: str) -> dict[type[Record], dict[str, Any]]:
     """Inputs for the service and the user that a teacher plays."""
-    tool = ToolDocument(name="get_city", description=text, parameters={"type": "object"})
-    call = e.Exchange(tool="list_cities", arguments={}, result=[text], is_error=False)
+    tool = ToolSchema(name="get_city", description=text, parameters={"type": "object"})
+    call = e.EmulatedExchange(tool="list_cities", arguments={}, result=[text], is_error=False)
     return {
         e.EmulateCallIn: {
             "language": language,
@@ -52,17 +52,17 @@ def emulation(language: Language, text: str) -> dict[type[Record], dict[str, Any
         },
         e.SimulateUserIn: {
             "language": language,
-            "behaviour": e.Behaviour.changed_mind,
+            "behaviour": e.UserBehaviour.changed_mind,
             "request": text,
             "values": ("42",),
-            "talk": (e.Said(by="user", text=text),),
+            "talk": (e.TalkMessage(by="user", text=text),),
         },
     }
 
 
 def judging(language: Language, text: str) -> dict[type[Record], dict[str, Any]]:
     """Inputs for the judges of a trajectory."""
-    tools = (ToolDocument(name="get_city", description=text, parameters={"type": "object"}),)
+    tools = (ToolSchema(name="get_city", description=text, parameters={"type": "object"}),)
     call = j.ShownCall(id="c1", tool="get_city", arguments={"id": "c1"})
     messages = (
         j.ShownMessage(number=1, by="user", text=text),
@@ -103,7 +103,7 @@ def chains(language: Language, text: str) -> dict[type[Record], dict[str, Any]]:
             "axis": "persona",
             "request": text,
             "keep": ("c1",),
-            "profile": t.Profile(
+            "profile": t.UserProfile(
                 age=40, occupation="baker", education="school", skills=("bread",), hobbies=("go",)
             ),
             "number": 1,

@@ -7,14 +7,14 @@ from typing import Any
 
 from astra.hosts.recorded import RecordingHost
 from astra.models.scripted import ScriptedModel, calling
-from astra.ports import ToolResult
-from astra.rollout import RolloutLimits, rollout
-from astra.rollout import Task as Played
+from astra.protocols import ToolResult
+from astra.rollouts.loop import RolloutLimits, rollout
+from astra.rollouts.loop import RolloutTask as Played
 from astra.teacher.judging import Grade
-from astra.teacher.prompt import Verdict
+from astra.teacher.prompt import JudgeVerdict
 from astra.testing.fakes import FakeHost, document
-from astra.trajectories.records import Rollout, Task
-from astra.types import CallRequest, Language, Message, content_hash
+from astra.trajectories.records import RecordedRollout, TrajectoryTask
+from astra.types import Language, Message, ToolCallRequest, content_hash
 
 TEXT = {"type": "string"}
 TOOLS = [
@@ -46,7 +46,7 @@ async def played(
     busy: Sequence[int] = (1,),
     turns: int = 32,
     user: Any = None,
-) -> Rollout:
+) -> RecordedRollout:
     """The rollout of a script. `busy`: numbers of the calls (from 0) that fail in passing."""
     made = 0
 
@@ -60,7 +60,7 @@ async def played(
         return ToolResult(ORDERS if name == "list_orders" else TRACKING)
 
     host = RecordingHost(FakeHost(TOOLS, act))
-    task = Task(id="t", servers=("s",), kind="chain", request=request, language=language)
+    task = TrajectoryTask(id="t", servers=("s",), kind="chain", request=request, language=language)
     messages = (
         Message(role="system", content="SECRET-SYSTEM"),
         Message(role="user", content=request),
@@ -68,7 +68,7 @@ async def played(
     trajectory = await rollout(
         Played("t", messages), ScriptedModel(script), host, RolloutLimits(turns=turns), user
     )
-    return Rollout(
+    return RecordedRollout(
         id=content_hash([m.model_dump(mode="json") for m in trajectory.messages]),
         task=task,
         sample=0,
@@ -82,7 +82,7 @@ async def played(
 
 def raw(tool: str, arguments: str) -> Message:
     """A message with one call, its arguments as text."""
-    call = CallRequest(id="raw", tool=tool, arguments=arguments)
+    call = ToolCallRequest(id="raw", tool=tool, arguments=arguments)
     return Message(role="assistant", tool_calls=(call,))
 
 
@@ -98,6 +98,6 @@ class Generous:
     async def ask(self, prompt: Any, given: Any, *, index: int = 0) -> Any:
         self.asked.append((prompt, given))
         grade = self._grades[index % len(self._grades)]
-        if prompt.wanted is Verdict:
-            return Verdict(reason="fine", holds=grade == "yes")
+        if prompt.wanted is JudgeVerdict:
+            return JudgeVerdict(reason="fine", holds=grade == "yes")
         return Grade.model_validate({"reason": "fine", "grade": grade})

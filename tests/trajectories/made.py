@@ -4,23 +4,30 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from astra.store import RunFolder, to_line
-from astra.trajectories.records import Finding, Judgement, Measure, RecordedCall, Rollout, Task
+from astra.runs.store import RunFolder, to_line
+from astra.trajectories.records import (
+    JudgeFinding,
+    Judgement,
+    RecordedCall,
+    RecordedRollout,
+    TrajectoryScore,
+    TrajectoryTask,
+)
 from astra.types import (
     CallRecord,
-    CallRequest,
     CallStatus,
     Message,
     StopReason,
-    ToolDocument,
+    ToolCallRequest,
+    ToolSchema,
     Trajectory,
     content_hash,
 )
 
 
-def document(name: str) -> ToolDocument:
+def document(name: str) -> ToolSchema:
     city = {"type": "string", "description": "Which city."}
-    return ToolDocument(
+    return ToolSchema(
         name=name,
         description=f"The {name} of a city.",
         parameters={"type": "object", "properties": {"city": city}, "required": ["city"]},
@@ -36,10 +43,11 @@ def rollout(
     arguments: str = '{"city": "Oslo"}',
     answer: str | None = "12 degrees.",
     sample: int = 0,
-) -> Rollout:
+) -> RecordedRollout:
     """One assistant turn with these calls, their results, and an answer (None: cut off)."""
     requests = tuple(
-        CallRequest(id=f"call_{i}", tool=tool, arguments=arguments) for i, tool in enumerate(calls)
+        ToolCallRequest(id=f"call_{i}", tool=tool, arguments=arguments)
+        for i, tool in enumerate(calls)
     )
     messages = [
         Message(role="system", content="Use the tools."),
@@ -60,9 +68,9 @@ def rollout(
         )
         for r in requests
     )
-    return Rollout(
+    return RecordedRollout(
         id=content_hash([number, server, sample]),
-        task=Task(
+        task=TrajectoryTask(
             id=f"t{number}",
             servers=(server,),
             kind="server",
@@ -88,15 +96,26 @@ def rollout(
     )
 
 
-def judgement(of: Rollout, reward: float = 1.0) -> Judgement:
-    scores = dict.fromkeys((Measure.QU, Measure.QP, Measure.TCS, Measure.TC, Measure.FA), reward)
-    finding = Finding(measure=Measure.QU, value=reward, reason="as it is", place="message 2")
+def judgement(of: RecordedRollout, reward: float = 1.0) -> Judgement:
+    scores = dict.fromkeys(
+        (
+            TrajectoryScore.QU,
+            TrajectoryScore.QP,
+            TrajectoryScore.TCS,
+            TrajectoryScore.TC,
+            TrajectoryScore.FA,
+        ),
+        reward,
+    )
+    finding = JudgeFinding(
+        measure=TrajectoryScore.QU, value=reward, reason="as it is", place="message 2"
+    )
     return Judgement(
         rollout=of.id, judge="rules", scores=scores, reward=reward, findings=(finding,)
     )
 
 
-def folder_of(path: Path, rows: list[tuple[Rollout, float | None]]) -> RunFolder:
+def folder_of(path: Path, rows: list[tuple[RecordedRollout, float | None]]) -> RunFolder:
     """A run folder of rollouts with their rewards; None: not judged."""
     folder = RunFolder.create(path, {"count": len(rows)}, seeds={"seed": 0})
     with folder.lock():

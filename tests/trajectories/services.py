@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from astra.trajectories.records import CollectedTool, Server
-from astra.types import Json, Language, ToolDocument, content_hash
+from astra.trajectories.records import CollectedTool, CollectedToolServer
+from astra.types import Json, Language, ToolSchema, content_hash
 
 
 def tool(
@@ -18,7 +18,7 @@ def tool(
 ) -> CollectedTool:
     schema = {"type": "object", "properties": parameters, "required": list(required)}
     return CollectedTool(
-        document=ToolDocument(name=name, description=description, parameters=schema),
+        document=ToolSchema(name=name, description=description, parameters=schema),
         original_name=name,
         output_schema=returns,
         examples=examples,
@@ -35,8 +35,10 @@ def returning(**fields: dict[str, Json]) -> dict[str, Json]:
 
 def server(
     name: str, tools: tuple[CollectedTool, ...], language: Language = "en", **more: Any
-) -> Server:
-    made = Server(id="", name=name, source="functions", tools=tools, language=language, **more)
+) -> CollectedToolServer:
+    made = CollectedToolServer(
+        id="", name=name, source="functions", tools=tools, language=language, **more
+    )
     fields = made.model_dump(mode="json", exclude={"id", "connection"})
     return made.model_copy(update={"id": content_hash(fields)})
 
@@ -44,7 +46,7 @@ def server(
 EVENT = {"id": {"type": "string"}, "title": {"type": "string"}, "room": {"type": "string"}}
 
 
-def calendar() -> Server:
+def calendar() -> CollectedToolServer:
     return server(
         "calendar",
         (
@@ -95,7 +97,7 @@ def calendar() -> Server:
     )
 
 
-def shop() -> Server:
+def shop() -> CollectedToolServer:
     return server(
         "shop",
         (
@@ -137,7 +139,7 @@ def shop() -> Server:
     )
 
 
-def notes() -> Server:
+def notes() -> CollectedToolServer:
     """No result is documented, and a name that the calendar has, too."""
     return server(
         "Notes & more",

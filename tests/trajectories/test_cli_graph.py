@@ -8,16 +8,16 @@ from pathlib import Path
 import pytest
 
 from astra.cli.main import run
-from astra.store import RunFolder, to_line
+from astra.runs.store import RunFolder, to_line
 from astra.teacher.chains import ProposedChain
-from astra.trajectories.chain_records import Proposal
+from astra.trajectories.tasks.records import ChainProposal
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     pair = ProposedChain(task="Do.", chain=("a", "b", "a"))
     rows = [
-        Proposal(key=f"{server}:1", server=server, name=name, pairs=(pair,))
+        ChainProposal(key=f"{server}:1", server=server, name=name, pairs=(pair,))
         for server, name in (("s1", "calendar"), ("s2", "twin"), ("s3", "twin"))
     ]
     made = RunFolder.create(tmp_path / "run", {})

@@ -14,12 +14,12 @@ import pytest
 
 from astra.cli.main import run
 from astra.errors import TeacherError
-from astra.store import RunFolder, to_line
+from astra.runs.store import RunFolder, to_line
 from astra.teacher import judging
-from astra.testing.teacher_faults import Fault, FaultPlan
+from astra.testing.rule_teacher.trajectories import TrajectoryRules
+from astra.testing.teacher_faults import FaultPlan, TeacherServerFault
 from astra.testing.teacher_server import TeacherServer
-from astra.trajectories.records import Judgement, Rollout
-from astra.trajectories.rules import TrajectoryRules
+from astra.trajectories.records import Judgement, RecordedRollout
 
 from .services import calendar
 
@@ -66,7 +66,7 @@ def made(tools: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_every_task_is_played_and_judged(made: Path):
-    rollouts = list(RunFolder.open(made).rows("rollouts", Rollout))
+    rollouts = list(RunFolder.open(made).rows("rollouts", RecordedRollout))
     judgements = list(RunFolder.open(made).rows("judgements", Judgement))
     assert len(rollouts) == len(judgements) == COUNT
     assert [j.rollout for j in judgements] == [r.id for r in rollouts]
@@ -98,7 +98,7 @@ def test_show(made: Path, capsys: pytest.CaptureFixture[str]):
 def test_what_is_shown_can_not_drive_the_terminal(
     made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
-    row = next(RunFolder.open(made).rows("rollouts", Rollout))
+    row = next(RunFolder.open(made).rows("rollouts", RecordedRollout))
     nasty = row.trajectory.messages[1].model_copy(update={"content": "\x1b[2J[bold]x\u202e"})
     messages = (row.trajectory.messages[0], nasty, *row.trajectory.messages[2:])
     changed = row.trajectory.model_copy(update={"messages": messages})
@@ -115,7 +115,7 @@ def test_what_is_shown_can_not_drive_the_terminal(
 def test_replay(made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     assert run(["trajectories", "replay", str(made)]) == 0
     assert f"{COUNT} of {COUNT}" in capsys.readouterr().out
-    loaded = list(RunFolder.open(made).rows("rollouts", Rollout))
+    loaded = list(RunFolder.open(made).rows("rollouts", RecordedRollout))
     bad = next(row for row in loaded if row.recording)
     first = bad.recording[0].model_copy(update={"content": {"other": 1}, "is_error": False})
     bad = bad.model_copy(update={"recording": (first, *bad.recording[1:])})
@@ -146,7 +146,12 @@ def test_another_judge_stands_beside_the_first(made: Path, capsys: pytest.Captur
 def test_over_http_with_and_without_faults_the_same_rows(
     made: Path, tools: Path, tmp_path: Path, rate: float
 ):
-    kinds = [fault for fault in Fault if fault not in (Fault.timeout, Fault.slow, Fault.huge)]
+    kinds = [
+        fault
+        for fault in TeacherServerFault
+        if fault
+        not in (TeacherServerFault.timeout, TeacherServerFault.slow, TeacherServerFault.huge)
+    ]
     plan = FaultPlan(rate, seed=3, kinds=kinds, retry_after=0.05)
     with TeacherServer(TrajectoryRules(), faults=plan) as server:
         assert run(asked(tools, tmp_path / "run", teacher=server.url)) == 0
@@ -282,7 +287,7 @@ def test_live_servers_are_played_and_replay_without_them(
     assert run(["tools", "collect", str(config), "--out", str(tools)]) == 0
     assert run(asked(tools, out, "--count", "2")) == 0
     config.unlink()
-    made = list(RunFolder.open(out).rows("rollouts", Rollout))
+    made = list(RunFolder.open(out).rows("rollouts", RecordedRollout))
     assert made and all(row.host == "live" for row in made)
     assert any(row.recording for row in made)
     capsys.readouterr()
@@ -305,7 +310,7 @@ def test_a_hundred_trajectories_on_live_servers_replay_without_them(
     assert run(["tools", "collect", str(config), "--out", str(tools)]) == 0
     assert run(asked(tools, out, "--count", "100", "--hosts", "live")) == 0
     config.unlink()
-    made = list(RunFolder.open(out).rows("rollouts", Rollout))
+    made = list(RunFolder.open(out).rows("rollouts", RecordedRollout))
     assert len(made) == 100 and all(row.host == "live" for row in made)
     assert len({name for row in made for name in row.task.servers}) == 2
     capsys.readouterr()

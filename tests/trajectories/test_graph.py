@@ -13,7 +13,12 @@ from scipy.stats import chisquare  # pyright: ignore[reportMissingTypeStubs]
 
 from astra.errors import ConfigError
 from astra.trajectories.drawing import svg
-from astra.trajectories.graph import Walker, candidate_walks, graphml, transition_graph
+from astra.trajectories.tasks.graph import (
+    WeightedWalker,
+    candidate_walks,
+    graphml,
+    transition_graph,
+)
 
 CHAINS = [*[("a", "b", "c")] * 3, ("a", "c"), ("b", "a"), ("c", "c"), ("b", "d")]
 
@@ -36,7 +41,7 @@ def test_weights_are_counts() -> None:
 
 
 def drawn(count: int, seed: int = 11) -> list[tuple[str, ...]]:
-    walker, rng = Walker(graph(), shortest=2, longest=2), random.Random(seed)
+    walker, rng = WeightedWalker(graph(), shortest=2, longest=2), random.Random(seed)
     return [walker.walk(rng) for _ in range(count)]
 
 
@@ -58,7 +63,7 @@ def test_the_chi_square_test_would_see_walks_that_ignore_weights() -> None:
 
 
 def test_later_steps_are_drawn_by_weight() -> None:
-    walker, rng = Walker(graph(), shortest=3, longest=3), random.Random(5)
+    walker, rng = WeightedWalker(graph(), shortest=3, longest=3), random.Random(5)
     after_b = Counter(
         walk[2] for walk in (walker.walk(rng) for _ in range(20_000)) if walk[:2] == ("a", "b")
     )
@@ -69,7 +74,7 @@ def test_later_steps_are_drawn_by_weight() -> None:
 
 @pytest.mark.parametrize("acyclic", [False, True])
 def test_no_walk_breaks_its_bounds(acyclic: bool) -> None:
-    walker = Walker(graph(), shortest=2, longest=4, acyclic=acyclic)
+    walker = WeightedWalker(graph(), shortest=2, longest=4, acyclic=acyclic)
     walks = walker.walks(random.Random(3))
     for walk in (next(walks) for _ in range(5000)):
         assert 2 <= len(walk) <= 4
@@ -97,7 +102,7 @@ def test_a_graph_without_long_enough_walks_gives_none() -> None:
         == []
     )
     with pytest.raises(ConfigError):
-        Walker(short, shortest=4, longest=3)
+        WeightedWalker(short, shortest=4, longest=3)
 
 
 def test_graphml_and_svg_hold_hostile_names_as_text() -> None:

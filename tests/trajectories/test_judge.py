@@ -9,8 +9,8 @@ import pytest
 
 from astra.errors import Rejected, TeacherError
 from astra.models.scripted import calling
-from astra.stage import Meter, run
-from astra.store import RunFolder
+from astra.runs.stage import StageMeter, run
+from astra.runs.store import RunFolder
 from astra.teacher.judging import (
     CALL_NEEDED,
     FAITHFULNESS,
@@ -20,10 +20,11 @@ from astra.teacher.judging import (
     RESPONSE,
 )
 from astra.teacher.prompt import Prompt
-from astra.teacher.render import Templates
+from astra.teacher.render import PromptTemplates
+from astra.testing.rule_teacher.trajectories import TrajectoryRules
 from astra.trajectories.judge.agreement import agreement, agreements, ratings
 from astra.trajectories.judge.judge import FAITHFULNESS_PLACE, judge, points
-from astra.trajectories.judge.mechanical import (
+from astra.trajectories.judge.rule_checks import (
     other_language,
     repetitions,
     unknown_numbers,
@@ -31,8 +32,7 @@ from astra.trajectories.judge.mechanical import (
 )
 from astra.trajectories.judge.stage import JUDGEMENTS, judgements_name, judgements_stage
 from astra.trajectories.judge.view import view
-from astra.trajectories.records import Judgement, Measure, Rollout
-from astra.trajectories.rules import TrajectoryRules
+from astra.trajectories.records import Judgement, RecordedRollout, TrajectoryScore
 from astra.types import CallRecord, CallStatus
 
 from .judged import AGAIN, ANSWER, GOOD, LIST, TRACK, Generous, played, raw
@@ -43,10 +43,10 @@ from .judged import AGAIN, ANSWER, GOOD, LIST, TRACK, Generous, played, raw
 async def test_a_good_trajectory_and_its_seven_scores():
     good = await played(*GOOD)
     found = await judge(good, Generous())
-    assert set(found.scores) == set(Measure)
+    assert set(found.scores) == set(TrajectoryScore)
     # One of three calls failed; everything else is found perfect.
-    assert found.scores[Measure.TCS] == pytest.approx(2 / 3)
-    assert all(found.scores[m] == 1 for m in Measure if m is not Measure.TCS)
+    assert found.scores[TrajectoryScore.TCS] == pytest.approx(2 / 3)
+    assert all(found.scores[m] == 1 for m in TrajectoryScore if m is not TrajectoryScore.TCS)
     assert found.reward == pytest.approx((6 + 2 / 3) / 7)
     assert (found.rollout, found.judge) == (good.id, "generous")
     assert (await judge(good, TrajectoryRules())).scores == found.scores
@@ -75,8 +75,8 @@ async def test_half_grades_and_the_two_halves_of_the_final_answer():
             return await super().ask(prompt, given, index=index)
 
     found = await judge(await played(*GOOD), Torn())
-    assert found.scores[Measure.QP] == 0.5
-    assert found.scores[Measure.FA] == 0.75
+    assert found.scores[TrajectoryScore.QP] == 0.5
+    assert found.scores[TrajectoryScore.FA] == 0.75
 
 
 async def test_parallel_calls_are_one_round_and_one_round_has_no_tcu():
@@ -86,15 +86,15 @@ async def test_parallel_calls_are_one_round_and_one_round_has_no_tcu():
     one = await played(both, ANSWER, busy=())
     assert len(view(one).rounds) == 1
     found = await judge(one, Generous())
-    assert set(found.scores) == set(Measure) - {Measure.TCU, Measure.TCP}
+    assert set(found.scores) == set(TrajectoryScore) - {TrajectoryScore.TCU, TrajectoryScore.TCP}
     assert found.reward == 1
     two = await judge(await played(both, both, ANSWER, busy=()), Generous())
-    assert [f.place for f in two.findings if f.measure is Measure.TCU] == ["round 2"]
+    assert [f.place for f in two.findings if f.measure is TrajectoryScore.TCU] == ["round 2"]
 
 
 async def test_without_calls_there_is_no_score_of_calls():
     found = await judge(await played("I can't say."), Generous())
-    assert set(found.scores) == {Measure.QU, Measure.QP, Measure.FA}
+    assert set(found.scores) == {TrajectoryScore.QU, TrajectoryScore.QP, TrajectoryScore.FA}
 
 
 async def test_nothing_said_is_nothing_to_judge():
@@ -110,17 +110,17 @@ async def test_nothing_said_is_nothing_to_judge():
 async def test_several_judges_are_averaged():
     teacher = Generous(("yes", "no", "partly"))
     found = await judge(await played(*GOOD), teacher, judges=3)
-    assert found.scores[Measure.QU] == 0.5
-    assert found.scores[Measure.TC] == pytest.approx(1 / 3)
-    assert found.scores[Measure.TCS] == pytest.approx(2 / 3)
-    assert [f.value for f in found.findings if f.measure is Measure.QU] == [1, 0, 0.5]
+    assert found.scores[TrajectoryScore.QU] == 0.5
+    assert found.scores[TrajectoryScore.TC] == pytest.approx(1 / 3)
+    assert found.scores[TrajectoryScore.TCS] == pytest.approx(2 / 3)
+    assert [f.value for f in found.findings if f.measure is TrajectoryScore.QU] == [1, 0, 0.5]
 
 
 # --- what judges see ---------------------------------------------------------------------------
 
 
 def shown(prompt: Prompt[Any, Any], given: Any) -> str:
-    return "\n".join(message.content for message in Templates().messages(prompt, given))
+    return "\n".join(message.content for message in PromptTemplates().messages(prompt, given))
 
 
 async def test_no_judge_sees_the_system_message():
@@ -143,35 +143,35 @@ async def test_rounds_see_the_past_and_not_the_future():
 # --- planted faults that the record shows ------------------------------------------------------
 
 CANCEL = calling(("cancel_order", {"order_id": "ord-7"}), text="I cancel ord-7 too.")
-VISIBLE: dict[str, tuple[Measure, tuple[Any, ...], dict[str, Any]]] = {
-    "redundant call": (Measure.TC, (LIST, LIST, TRACK, ANSWER), {"busy": ()}),
-    "repeated change": (Measure.TC, (LIST, TRACK, CANCEL, CANCEL, ANSWER), {"busy": ()}),
-    "failed call": (Measure.TCS, (LIST, TRACK, AGAIN, ANSWER), {"busy": (1, 2)}),
-    "unknown tool": (Measure.TCS, (LIST, raw("track", "{}"), TRACK, AGAIN, ANSWER), {}),
-    "malformed arguments": (Measure.TCS, (raw("list_orders", "{"), *GOOD), {}),
-    "wrong final number": (Measure.FA, (*GOOD[:3], ANSWER.replace("310.25", "340.75")), {}),
+VISIBLE: dict[str, tuple[TrajectoryScore, tuple[Any, ...], dict[str, Any]]] = {
+    "redundant call": (TrajectoryScore.TC, (LIST, LIST, TRACK, ANSWER), {"busy": ()}),
+    "repeated change": (TrajectoryScore.TC, (LIST, TRACK, CANCEL, CANCEL, ANSWER), {"busy": ()}),
+    "failed call": (TrajectoryScore.TCS, (LIST, TRACK, AGAIN, ANSWER), {"busy": (1, 2)}),
+    "unknown tool": (TrajectoryScore.TCS, (LIST, raw("track", "{}"), TRACK, AGAIN, ANSWER), {}),
+    "malformed arguments": (TrajectoryScore.TCS, (raw("list_orders", "{"), *GOOD), {}),
+    "wrong final number": (TrajectoryScore.FA, (*GOOD[:3], ANSWER.replace("310.25", "340.75")), {}),
     "URL from nowhere": (
-        Measure.FA,
+        TrajectoryScore.FA,
         (*GOOD[:3], ANSWER.replace("track.example", "tracking.example")),
         {},
     ),
     "another language": (
-        Measure.FA,
+        TrajectoryScore.FA,
         (*GOOD[:3], "订单 ord-9 最贵，金额为 310.25，可在 https://track.example/ord-9 查询。"),
         {},
     ),
     "English to a Chinese request": (
-        Measure.FA,
+        TrajectoryScore.FA,
         GOOD,
         {"language": "zh", "request": "客户 cust-1 的哪个订单最贵，在哪里可以查到物流？"},
     ),
-    "no final answer": (Measure.FA, GOOD[:3], {"turns": 3}),
+    "no final answer": (TrajectoryScore.FA, GOOD[:3], {"turns": 3}),
 }
 
 
 @pytest.mark.parametrize(("measure", "script", "how"), VISIBLE.values(), ids=VISIBLE)
 async def test_what_the_record_shows_lowers_its_score_whatever_a_teacher_says(
-    measure: Measure, script: tuple[Any, ...], how: dict[str, Any]
+    measure: TrajectoryScore, script: tuple[Any, ...], how: dict[str, Any]
 ):
     good = await judge(await played(*GOOD), Generous())
     bad = await judge(await played(*script, **how), Generous())
@@ -185,27 +185,29 @@ async def test_what_the_record_shows_lowers_its_score_whatever_a_teacher_says(
 INVENTED = calling(("list_orders", {"customer_id": "cust-777"}), text="I list the orders.")
 AIMLESS = calling(("get_tracking", {"order_id": "ord-555"}), text="I look at ord-555.")
 IGNORING = calling(("cancel_order", {"order_id": "ord-7"}), text="The tracking is known now.")
-HIDDEN: dict[str, tuple[Prompt[Any, Any], str, tuple[Any, ...], list[str], Measure | None]] = {
+HIDDEN: dict[
+    str, tuple[Prompt[Any, Any], str, tuple[Any, ...], list[str], TrajectoryScore | None]
+] = {
     "ignored tool error": (
         RESPONSE,
         "round 3",
         (LIST, TRACK, IGNORING, ANSWER),
         ["Too many requests (429).", "The tracking is known now."],
-        Measure.TCU,
+        TrajectoryScore.TCU,
     ),
     "invented argument, at first": (
         PLANNING,
         "message 2",
         (INVENTED, TRACK, AGAIN, ANSWER),
         ["cust-777", "customer cust-1"],
-        Measure.QP,
+        TrajectoryScore.QP,
     ),
     "invented argument, later": (
         NEXT_STEP,
         "round 2",
         (LIST, AIMLESS, TRACK, ANSWER),
         ["ord-555", "ord-7", "ord-9"],
-        Measure.TCP,
+        TrajectoryScore.TCP,
     ),
     "plan never carried out": (
         FAITHFULNESS,
@@ -230,7 +232,7 @@ HIDDEN: dict[str, tuple[Prompt[Any, Any], str, tuple[Any, ...], list[str], Measu
         "answer, to the request",
         (*GOOD[:3], "Berlin enjoys mild summers."),
         ["Which order of customer cust-1 cost most", "mild summers"],
-        Measure.FA,
+        TrajectoryScore.FA,
     ),
     "call that nobody needs": (
         CALL_NEEDED,
@@ -250,7 +252,7 @@ async def test_a_judge_is_shown_what_it_needs(
     place: str,
     script: tuple[Any, ...],
     needed: list[str],
-    measure: Measure | None,
+    measure: TrajectoryScore | None,
 ):
     """`measure`: the score that the rule judges lower; None: it takes understanding."""
     rollout = await played(*script)
@@ -267,7 +269,7 @@ async def test_a_judge_is_shown_what_it_needs(
 
 
 def answering(answer: str, *results: str, request: str = "How many?") -> Any:
-    async def made() -> Rollout:
+    async def made() -> RecordedRollout:
         one = await played(answer, request=request)
         start, (last,) = one.trajectory.messages[:2], one.trajectory.messages[2:]
         tools = tuple(
@@ -439,11 +441,13 @@ async def test_a_judge_that_breaks_scores_nothing(prompt: Any, tmp_path: Path):
     rollouts = [await played(*GOOD, busy=busy) for busy in ((1,), ())]
     folder = RunFolder.create(tmp_path / "run", {})
     report = await run(
-        judgements_stage(Broken(prompt), 1, Meter()), rollouts, folder, concurrency=2
+        judgements_stage(Broken(prompt), 1, StageMeter()), rollouts, folder, concurrency=2
     )
     assert report.accepted == 0 and report.errors == {"TeacherError": 2}
     assert list(folder.rows(JUDGEMENTS, Judgement)) == []
-    again = await run(judgements_stage(Generous(), 1, Meter()), rollouts, folder, concurrency=2)
+    again = await run(
+        judgements_stage(Generous(), 1, StageMeter()), rollouts, folder, concurrency=2
+    )
     assert again.accepted == 2 and again.errors == {}
 
 

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from astra.cli.main import run
-from astra.store import RunFolder
+from astra.runs.store import RunFolder
 from astra.trajectories.collect.pipeline import read_servers
-from astra.trajectories.records import Rollout
+from astra.trajectories.records import RecordedRollout
 from astra.types import CallStatus
 
 OFFICIAL = ("filesystem", "memory", "everything")
@@ -58,7 +58,7 @@ def test_a_hundred_trajectories_on_official_servers_replay_without_them(
     command += ["--hosts", "live", "--teacher", "rules", "--model", "scripted", "--votes", "1"]
     assert run([*command, "--concurrency", "4"]) == 0
     config.unlink()
-    made = list(RunFolder.open(Path(out)).rows("rollouts", Rollout))
+    made = list(RunFolder.open(Path(out)).rows("rollouts", RecordedRollout))
     assert len(made) == 100 and all(row.host == "live" for row in made)
     names = {s.id: s.connection.entry for s in read_servers(Path(tools)) if s.connection}
     played = Counter(names[server] for row in made for server in row.task.servers)

@@ -10,31 +10,37 @@ import pytest
 from astra.errors import BudgetExceeded, HostError, TeacherError
 from astra.hosts.joined import JoinedHost
 from astra.models.scripted import calling
-from astra.ports import Reply, ToolResult
-from astra.rollout import RolloutLimits
-from astra.stage import Meter, StageReport, run
-from astra.store import RunFolder
+from astra.protocols import Reply, ToolResult
+from astra.rollouts.loop import RolloutLimits
+from astra.runs.stage import StageMeter, StageReport, run
+from astra.runs.store import RunFolder
 from astra.teacher.cache import AnswerCache
 from astra.teacher.cost import Price
-from astra.teacher.emulation import Behaviour
+from astra.teacher.emulation import UserBehaviour
 from astra.testing.fakes import FakeHost, FakeModel, document
-from astra.trajectories.agent import AGENT, RememberingModel
-from astra.trajectories.hosting import Hosting
-from astra.trajectories.records import ArgumentSource, Connection, PlannedCall, Rollout, Task
-from astra.trajectories.replay import difference, replay, same
-from astra.trajectories.rollouts import (
+from astra.testing.rule_teacher.scripted_agent import ScriptedAgent
+from astra.testing.rule_teacher.trajectories import TrajectoryRules
+from astra.trajectories.play.agent import AGENT, RecordingModel
+from astra.trajectories.play.episodes import (
     ROLLOUTS,
     SYSTEM,
-    Job,
+    RolloutEpisodeJob,
     RolloutOptions,
     host_kind,
     jobs,
     rollouts_stage,
 )
-from astra.trajectories.rules import TrajectoryRules
-from astra.trajectories.scripted import ScriptedAgent
-from astra.trajectories.user import SimulatedUser
-from astra.types import CallStatus, Finish, Message, StopReason, Usage
+from astra.trajectories.play.hosting import Hosting
+from astra.trajectories.play.replay import difference, replay, same
+from astra.trajectories.play.user import SimulatedUser
+from astra.trajectories.records import (
+    ArgumentSource,
+    Connection,
+    PlannedCall,
+    RecordedRollout,
+    TrajectoryTask,
+)
+from astra.types import CallStatus, FinishReason, Message, StopReason, Usage
 
 from .judged import AGAIN, ANSWER, LIST, TOOLS, TRACK, played, raw
 from .services import calendar
@@ -43,7 +49,7 @@ CALENDAR = calendar()
 DAY = "2026-05-04"
 
 
-def task(name: str = "t1", **more: Any) -> Task:
+def task(name: str = "t1", **more: Any) -> TrajectoryTask:
     fields: dict[str, Any] = {
         "id": name,
         "servers": (CALENDAR.id,),
@@ -67,24 +73,24 @@ def task(name: str = "t1", **more: Any) -> Task:
             ),
         ),
     }
-    return Task(**fields | more)
+    return TrajectoryTask(**fields | more)
 
 
-def agent(job: Job) -> Any:
+def agent(job: RolloutEpisodeJob) -> Any:
     return ScriptedAgent(job.task.plan, job.task.language, "scripted")
 
 
 async def rolled(
     folder: RunFolder,
-    tasks: list[Task],
+    tasks: list[TrajectoryTask],
     *,
     teacher: Any = None,
     model: Any = agent,
     host: Any = None,
     price: Price | None = None,
-    meter: Meter | None = None,
+    meter: StageMeter | None = None,
     **options: Any,
-) -> tuple[list[Rollout], StageReport]:
+) -> tuple[list[RecordedRollout], StageReport]:
     wanted = RolloutOptions(**options)
     servers = {CALENDAR.id: CALENDAR}
     stage = rollouts_stage(
@@ -92,11 +98,11 @@ async def rolled(
         model,
         host or Hosting(servers, failure_rate=wanted.failure_rate, seed=wanted.seed),
         wanted,
-        meter or Meter(),
+        meter or StageMeter(),
         price,
     )
     report = await run(stage, jobs(tasks, servers, wanted, "scripted"), folder, concurrency=4)
-    return list(folder.rows(ROLLOUTS, Rollout)), report
+    return list(folder.rows(ROLLOUTS, RecordedRollout)), report
 
 
 @pytest.fixture
@@ -164,15 +170,15 @@ async def test_a_spent_budget_ends_the_run(folder: RunFolder):
 
     with pytest.raises(BudgetExceeded):
         await rolled(folder, [task()], teacher=Poor(), failure_rate=0.0)
-    assert list(folder.rows(ROLLOUTS, Rollout)) == []
+    assert list(folder.rows(ROLLOUTS, RecordedRollout)) == []
 
 
 async def test_what_the_agent_costs_is_counted(folder: RunFolder):
     spent = Usage(prompt_tokens=1_000_000, completion_tokens=500_000)
     model = FakeModel(
-        lambda *_: Reply(Message(role="assistant", content="done"), Finish.stop, spent)
+        lambda *_: Reply(Message(role="assistant", content="done"), FinishReason.stop, spent)
     )
-    meter, price = Meter(), Price(input=2.0, output=4.0)
+    meter, price = StageMeter(), Price(input=2.0, output=4.0)
     await rolled(folder, [task()], model=lambda job: model, meter=meter, price=price)
     assert (meter.usage, meter.dollars) == (spent, 4.0)
 
@@ -183,15 +189,15 @@ async def test_what_the_agent_costs_is_counted(folder: RunFolder):
 async def test_every_behaviour_makes_its_own_talk(folder: RunFolder):
     tasks = [task(f"t{number}") for number in range(30)]
     rows, _ = await rolled(folder, tasks, simulate=True, failure_rate=0.0)
-    talks: dict[Behaviour, list[str]] = {}
+    talks: dict[UserBehaviour, list[str]] = {}
     for row in rows:
         behaviour = SimulatedUser(row.task, TrajectoryRules(), sample=row.sample).behaviour
         talks[behaviour] = [m.content for m in row.trajectory.messages if m.role == "user"]
-    assert set(talks) == set(Behaviour)
-    missing = talks[Behaviour.missing_parameter]
+    assert set(talks) == set(UserBehaviour)
+    missing = talks[UserBehaviour.missing_parameter]
     assert len(missing) == 2 and DAY not in missing[0] and DAY in missing[1]
-    assert len(talks[Behaviour.changed_mind]) == 2
-    assert talks[Behaviour.refusal] == [task().request]
+    assert len(talks[UserBehaviour.changed_mind]) == 2
+    assert talks[UserBehaviour.refusal] == [task().request]
     for row in rows:
         assert same(row.trajectory, await replay(row))
 
@@ -220,8 +226,8 @@ ENDINGS: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {
     "answered": ((LIST, TRACK, AGAIN, ANSWER), {}),
     "errors of all kinds": ((raw("none", "{}"), raw("list_orders", "{"), LIST, ANSWER), {}),
     "turn limit": ((LIST, TRACK, AGAIN), {"turns": 3}),
-    "cut off": ((LIST, Reply(Message(role="assistant", content="We"), Finish.length)), {}),
-    "refused": ((Reply(Message(role="assistant"), Finish.filtered),), {}),
+    "cut off": ((LIST, Reply(Message(role="assistant", content="We"), FinishReason.length)), {}),
+    "refused": ((Reply(Message(role="assistant"), FinishReason.filtered),), {}),
     "like calls at once": (
         (calling(*[("get_tracking", {"order_id": "ord-9"})] * 3), ANSWER),
         {"busy": (1,)},
@@ -238,7 +244,7 @@ async def test_every_ending_plays_again(script: tuple[Any, ...], how: dict[str, 
 
 
 async def test_tokens_and_time_that_ran_out_play_again(monkeypatch: pytest.MonkeyPatch):
-    from astra.trajectories import replay as module
+    from astra.trajectories.play import replay as module
 
     monkeypatch.setattr(module, "PATIENCE", 0.3)
     row = await played(LIST, TRACK, turns=2)
@@ -300,14 +306,14 @@ async def test_hosts_that_were_entered_are_left_when_another_breaks():
 async def test_an_agents_replies_are_paid_for_once(folder: RunFolder):
     spent = Usage(completion_tokens=7)
     said = Message(role="assistant", content="half \ud800", tool_calls=LIST.tool_calls)
-    model = FakeModel(lambda *_: Reply(said, Finish.tool_calls, spent))
+    model = FakeModel(lambda *_: Reply(said, FinishReason.tool_calls, spent))
     asked = (Message(role="user", content="?"),)
     limits = RolloutLimits().sampling
     replies = []
     for _ in range(2):
         with AnswerCache(folder, AGENT) as record:
             for episode in ("a", "b"):
-                remembering = RememberingModel(model, record, episode)
+                remembering = RecordingModel(model, record, episode)
                 replies.append(await remembering.generate(asked, TOOLS, limits))
     assert len(model.asked) == 2
     assert replies[2] == replies[3]

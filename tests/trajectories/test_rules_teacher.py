@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from astra.errors import ConfigError, TeacherError
-from astra.teacher.prompt import Prompt, Verdict
+from astra.teacher.prompt import JudgeVerdict, Prompt
 from astra.teacher.several import SeveralTeachers
-from astra.trajectories.rules import TrajectoryRules
-from astra.trajectories.rules.wrong import FLIPPED, TrajectoryWrongness, flipped
+from astra.testing.rule_teacher.trajectories import TrajectoryRules
+from astra.testing.rule_teacher.trajectories.faults import FLIPPED, TrajectoryFaultRates, flipped
 from astra.types import Record
 
 
@@ -19,12 +19,12 @@ class Asked(Record):
     text: str
 
 
-SHORT = Prompt("judge_short", 1, Asked, Verdict)
-OTHER = Prompt("judge_other", 1, Asked, Verdict)
+SHORT = Prompt("judge_short", 1, Asked, JudgeVerdict)
+OTHER = Prompt("judge_other", 1, Asked, JudgeVerdict)
 
 
-def short(given: Asked, rng: random.Random) -> Verdict:
-    return Verdict(reason=str(rng.random()), holds=len(given.text) < 4)
+def short(given: Asked, rng: random.Random) -> JudgeVerdict:
+    return JudgeVerdict(reason=str(rng.random()), holds=len(given.text) < 4)
 
 
 def teacher(**options: Any) -> TrajectoryRules:
@@ -46,11 +46,11 @@ async def test_a_prompt_without_rule_is_refused() -> None:
 
 
 async def test_wrong_at_the_rate_and_on_record() -> None:
-    wrong = teacher(wrongness=TrajectoryWrongness({FLIPPED: 0.3}, seed=5))
+    wrong = teacher(wrongness=TrajectoryFaultRates({FLIPPED: 0.3}, seed=5))
     holds = [(await wrong.ask(SHORT, Asked(text="a"), index=i)).holds for i in range(500)]
     assert 100 < holds.count(False) < 200
     assert len(wrong.planted) == holds.count(False)
-    again = teacher(wrongness=TrajectoryWrongness({FLIPPED: 0.3}, seed=5))
+    again = teacher(wrongness=TrajectoryFaultRates({FLIPPED: 0.3}, seed=5))
     assert holds == [(await again.ask(SHORT, Asked(text="a"), index=i)).holds for i in range(500)]
 
 
@@ -59,7 +59,7 @@ async def test_wrong_at_the_rate_and_on_record() -> None:
 )
 def test_impossible_rates(rates: dict[str, float], overall: float) -> None:
     with pytest.raises(ConfigError):
-        TrajectoryWrongness(rates, overall=overall)
+        TrajectoryFaultRates(rates, overall=overall)
 
 
 async def test_several_teachers_are_asked_what_they_know() -> None:

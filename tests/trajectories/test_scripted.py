@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from astra.ports import ToolResult
-from astra.rollout import RolloutLimits, Task, rollout
+from astra.protocols import ToolResult
+from astra.rollouts.loop import RolloutLimits, RolloutTask, rollout
+from astra.testing.rule_teacher.scripted_agent import ScriptedAgent
+from astra.trajectories.play.toolset import ToolSet
 from astra.trajectories.records import ArgumentSource, PlannedCall
-from astra.trajectories.scripted import ScriptedAgent
-from astra.trajectories.toolset import ToolSet
-from astra.types import CallStatus, Json, Message, StopReason, ToolDocument, Trajectory
+from astra.types import CallStatus, Json, Message, StopReason, ToolSchema, Trajectory
 
 from .services import calendar
 
@@ -52,7 +52,7 @@ class Host:
     async def __aexit__(self, *exc: object) -> None:
         pass
 
-    def tools(self) -> tuple[ToolDocument, ...]:
+    def tools(self) -> tuple[ToolSchema, ...]:
         return ToolSet([calendar()]).documents()
 
     async def call(self, name: str, arguments: dict[str, Json]) -> ToolResult:
@@ -64,7 +64,7 @@ class Host:
 
 async def played(plan: Any = PLAN, language: Any = "en", **answers: Any) -> tuple[Trajectory, Host]:
     host = Host({**ANSWERS, **answers})
-    task = Task("t", (Message(role="user", content="Please."),))
+    task = RolloutTask("t", (Message(role="user", content="Please."),))
     agent = ScriptedAgent(plan, language)
     return await rollout(task, agent, host, RolloutLimits()), host
 

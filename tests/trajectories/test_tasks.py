@@ -12,37 +12,37 @@ from typing import Any
 
 import pytest
 
-from astra import rollout
 from astra.errors import BudgetExceeded, ConfigError, StoreError
 from astra.models.openai import OpenAIModel, Retries
-from astra.ports import Sampling, ToolResult
-from astra.rollout import RolloutLimits
-from astra.store import Failure, RunFolder, to_line
+from astra.protocols import Sampling, ToolResult
+from astra.rollouts import loop
+from astra.rollouts.loop import RolloutLimits
+from astra.runs.store import FailureRow, RunFolder, to_line
 from astra.teacher.catalogue import ALL
 from astra.teacher.chains import ShownTool
 from astra.teacher.model import ModelTeacher
 from astra.teacher.prompt import In, Out, Prompt
-from astra.testing.teacher_faults import Fault, FaultPlan
+from astra.testing.rule_teacher.scripted_agent import ScriptedAgent
+from astra.testing.rule_teacher.trajectories import TrajectoryRules
+from astra.testing.rule_teacher.trajectories.agent import RuleAgent, read_plan
+from astra.testing.rule_teacher.trajectories.faults import TrajectoryFaultRates
+from astra.testing.rule_teacher.trajectories.planning import in_order, plan_of
+from astra.testing.rule_teacher.trajectories.tasks import OTHER_LANGUAGE
+from astra.testing.teacher_faults import FaultPlan, TeacherServerFault
 from astra.testing.teacher_server import TeacherServer
-from astra.trajectories.augment import stated_values, variation_problem
-from astra.trajectories.chain_records import Chain
-from astra.trajectories.chains import ChainOptions
 from astra.trajectories.collect.pipeline import CollectOptions, collect, read_servers
-from astra.trajectories.duplicates import NearDuplicates
 from astra.trajectories.language import in_language
-from astra.trajectories.personas import read_personas
-from astra.trajectories.pipeline_tasks import TaskOptions, make_tasks
-from astra.trajectories.plans import stands_in
-from astra.trajectories.records import ArgumentSource, Axis, PlannedCall, Task
-from astra.trajectories.rules import TrajectoryRules
-from astra.trajectories.rules.agent import RuleAgent, read_plan
-from astra.trajectories.rules.planning import in_order, plan_of
-from astra.trajectories.rules.tasks import OTHER_LANGUAGE
-from astra.trajectories.rules.wrong import TrajectoryWrongness
-from astra.trajectories.scripted import ScriptedAgent
-from astra.trajectories.tasks import Thresholds
-from astra.trajectories.toolset import ToolSet
-from astra.types import CallStatus, Json, Message, StopReason, ToolDocument
+from astra.trajectories.play.toolset import ToolSet
+from astra.trajectories.records import ArgumentSource, PlannedCall, TaskOrigin, TrajectoryTask
+from astra.trajectories.tasks.chains import ChainOptions
+from astra.trajectories.tasks.duplicates import NearDuplicates
+from astra.trajectories.tasks.personas import read_personas
+from astra.trajectories.tasks.pipeline import TaskOptions, make_tasks
+from astra.trajectories.tasks.plans import stands_in
+from astra.trajectories.tasks.records import VerifiedChain
+from astra.trajectories.tasks.tasks import TaskThresholds
+from astra.trajectories.tasks.variations import stated_values, variation_problem
+from astra.types import CallStatus, Json, Message, StopReason, ToolSchema
 
 from .services import calendar, notes, shop
 
@@ -64,8 +64,8 @@ async def made(
     return folder
 
 
-def tasks(folder: RunFolder) -> list[Task]:
-    return list(folder.rows("tasks", Task))
+def tasks(folder: RunFolder) -> list[TrajectoryTask]:
+    return list(folder.rows("tasks", TrajectoryTask))
 
 
 def content(folder: RunFolder, name: str = "tasks") -> bytes:
@@ -73,7 +73,7 @@ def content(folder: RunFolder, name: str = "tasks") -> bytes:
 
 
 def failures(folder: RunFolder, stage: str) -> Counter[str | None]:
-    return Counter(row.check for row in folder.rows(f"{stage}.failed", Failure))
+    return Counter(row.check for row in folder.rows(f"{stage}.failed", FailureRow))
 
 
 async def test_tasks_by_rule(tmp_path: Path) -> None:
@@ -83,18 +83,18 @@ async def test_tasks_by_rule(tmp_path: Path) -> None:
     assert {task.kind for task in found} == {"chain", "server"}
     assert {task.language for task in found} == {"en", "zh"}
     assert len({task.id for task in found}) == len(found)
-    originals = {task.id: task for task in found if task.axis is Axis.original}
+    originals = {task.id: task for task in found if task.axis is TaskOrigin.original}
     for task in found:
         shown = ToolSet([SERVERS[one] for one in task.servers])
         assert task.plan and all(call.tool in shown for call in task.plan)
         for call in task.plan:
             for source in call.arguments.values():
                 assert source.call or stands_in(source.value, task.request)
-        if task.axis is not Axis.original:
+        if task.axis is not TaskOrigin.original:
             parent = originals[task.parent or ""]
             assert (task.plan, task.language) == (parent.plan, parent.language)
             assert task.request != parent.request
-        assert (task.persona is not None) == (task.axis is Axis.persona)
+        assert (task.persona is not None) == (task.axis is TaskOrigin.persona)
         # The agent of the server reads the same plan out of the words alone.
         assert read_plan([task.request], shown.documents())[0] == task.plan
     for server in SERVERS:
@@ -128,7 +128,7 @@ _SLOW = """
 import asyncio, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
-from astra.trajectories.rules import TrajectoryRules
+from astra.testing.rule_teacher.trajectories import TrajectoryRules
 from trajectories.test_tasks import made
 
 class Slow(TrajectoryRules):
@@ -162,7 +162,14 @@ async def test_same_bytes_after_kill_nine(tmp_path: Path) -> None:
 async def test_over_http_with_faults_the_same_tasks(tmp_path: Path) -> None:
     options = TaskOptions(count=8, chains=ChainOptions(verify="both", rounds=1))
     direct = await made(tmp_path, options=options)
-    plan = FaultPlan(0.2, kinds=(Fault.server_error, Fault.malformed_json, Fault.empty))
+    plan = FaultPlan(
+        0.2,
+        kinds=(
+            TeacherServerFault.server_error,
+            TeacherServerFault.malformed_json,
+            TeacherServerFault.empty,
+        ),
+    )
     with TeacherServer(TrajectoryRules(), faults=plan, prompts=ALL) as server:
         retries = Retries(6, first_wait=0.01)
         async with OpenAIModel("rules", server.url, retries=retries) as model:
@@ -189,29 +196,29 @@ async def test_what_a_wrong_teacher_says_falls_out(
 ) -> None:
     share = 0.0 if stage == "varied" else 1.0
     options = TaskOptions(count=6, chain_share=share)
-    teacher = TrajectoryRules(wrongness=TrajectoryWrongness(rates))
+    teacher = TrajectoryRules(wrongness=TrajectoryFaultRates(rates))
     folder = await made(tmp_path, teacher, options)
     assert failures(folder, stage)[check] > 0
     if stage == "varied":
-        assert {task.axis for task in tasks(folder)} == {Axis.original}
+        assert {task.axis for task in tasks(folder)} == {TaskOrigin.original}
     if stage == "chains":
-        assert not list(folder.rows("chains", Chain))
+        assert not list(folder.rows("chains", VerifiedChain))
 
 
 async def test_invented_tools_in_proposals_change_no_edge(tmp_path: Path) -> None:
-    teacher = TrajectoryRules(wrongness=TrajectoryWrongness({"invented_tool": 1.0}))
+    teacher = TrajectoryRules(wrongness=TrajectoryFaultRates({"invented_tool": 1.0}))
     folder = await made(tmp_path, teacher, TaskOptions(count=4))
     assert b"tool_that_is_not_there" in content(folder, "proposals")
     assert b"tool_that_is_not_there" not in content(folder, "chains")
 
 
 async def test_thresholds_and_axes_can_be_set(tmp_path: Path) -> None:
-    shares = {Axis.original: 1.0, Axis.persona: 3.0}
+    shares = {TaskOrigin.original: 1.0, TaskOrigin.persona: 3.0}
     options = TaskOptions(count=8, shares=shares, chain_share=0.0)
     found = tasks(await made(tmp_path, options=options))
-    assert Counter(task.axis for task in found) == {Axis.original: 2, Axis.persona: 6}
+    assert Counter(task.axis for task in found) == {TaskOrigin.original: 2, TaskOrigin.persona: 6}
     assert {task.kind for task in found} == {"server"}
-    strict = TaskOptions(count=4, thresholds=Thresholds(scenario_realism=1.01))
+    strict = TaskOptions(count=4, thresholds=TaskThresholds(scenario_realism=1.01))
     assert tasks(await made(tmp_path, options=strict, name="strict")) == []
 
 
@@ -219,7 +226,7 @@ async def test_thresholds_and_axes_can_be_set(tmp_path: Path) -> None:
     "options",
     [
         {"count": 0},
-        {"shares": {Axis.persona: 1.0}},
+        {"shares": {TaskOrigin.persona: 1.0}},
         {"chain_share": 1.5},
         {"fewest_tools": 3, "most_tools": 1},
         {"chains": ChainOptions(votes=0)},
@@ -252,7 +259,7 @@ def test_near_duplicates() -> None:
 
 
 def test_variations_that_must_be_rejected() -> None:
-    task = Task(
+    task = TrajectoryTask(
         id="t",
         servers=("s",),
         kind="server",
@@ -287,7 +294,7 @@ def test_the_order_of_arguments_changes_no_prompt() -> None:
     }
     told = [
         stated_values(
-            Task(
+            TrajectoryTask(
                 id="t",
                 servers=("s",),
                 kind="server",
@@ -327,7 +334,7 @@ def test_a_wrong_file_of_personas_is_named(tmp_path: Path, row: str) -> None:
 
 async def test_few_tasks_are_of_as_many_servers_as_they_can_be(tmp_path: Path) -> None:
     found = tasks(await made(tmp_path, options=TaskOptions(count=8)))
-    originals = [task.servers for task in found if task.axis is Axis.original]
+    originals = [task.servers for task in found if task.axis is TaskOrigin.original]
     assert len(originals) == 3 and len(set(originals)) == 3
 
 
@@ -359,14 +366,14 @@ async def test_chinese_tools_make_chinese_tasks(tmp_path: Path) -> None:
     folder = RunFolder.create(tmp_path / "run", options.config())
     await make_tasks(collected, folder, TrajectoryRules(), options)
     found = tasks(folder)
-    assert len(found) == 10 and {task.axis for task in found} == set(Axis)
+    assert len(found) == 10 and {task.axis for task in found} == set(TaskOrigin)
     for task in found:
         assert task.language == "zh" and in_language(task.request, "zh")
         assert not in_language(task.request, "en")
     folder = RunFolder.create(tmp_path / "wrong", options.config())
-    wrong = TrajectoryRules(wrongness=TrajectoryWrongness({OTHER_LANGUAGE: 1.0}))
+    wrong = TrajectoryRules(wrongness=TrajectoryFaultRates({OTHER_LANGUAGE: 1.0}))
     await make_tasks(collected, folder, wrong, options)
-    assert {task.axis for task in tasks(folder)} == {Axis.original}
+    assert {task.axis for task in tasks(folder)} == {TaskOrigin.original}
 
 
 # --- the agent -----------------------------------------------------------------------------------
@@ -393,7 +400,7 @@ class Sampled:
     async def __aexit__(self, *exc: object) -> None:
         pass
 
-    def tools(self) -> tuple[ToolDocument, ...]:
+    def tools(self) -> tuple[ToolSchema, ...]:
         return self._shown.documents()
 
     async def call(self, name: str, arguments: dict[str, Json]) -> ToolResult:
@@ -425,10 +432,10 @@ async def test_plans_are_carried_out_alike_in_process_and_over_the_wire(tmp_path
         async with OpenAIModel("rules", server.url) as model:
             for task in found:
                 shown = ToolSet([SERVERS[one] for one in task.servers])
-                start = rollout.Task(task.id, (Message(role="user", content=task.request),))
+                start = loop.RolloutTask(task.id, (Message(role="user", content=task.request),))
                 scripted = ScriptedAgent(task.plan, task.language)
-                here = await rollout.rollout(start, scripted, Sampled(shown), RolloutLimits())
-                there = await rollout.rollout(start, model, Sampled(shown), RolloutLimits())
+                here = await loop.rollout(start, scripted, Sampled(shown), RolloutLimits())
+                there = await loop.rollout(start, model, Sampled(shown), RolloutLimits())
                 assert here.stop is there.stop is StopReason.answered
                 assert [(c.tool, c.arguments, c.status) for c in here.calls] == [
                     (c.tool, c.arguments, c.status) for c in there.calls

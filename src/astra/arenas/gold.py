@@ -14,16 +14,16 @@ from contextlib import aclosing
 from astra.errors import HostError
 from astra.hosts.arena import ArenaHost, arena_messages
 from astra.models.policies import policy
-from astra.ports import Model, Sandbox
+from astra.protocols import Model, Sandbox
 from astra.rewards import score
-from astra.rollout import RolloutLimits, Task, rollouts
+from astra.rollouts.loop import RolloutLimits, RolloutTask, rollouts
 from astra.types import (
     Arena,
-    CallRequest,
     Json,
     Message,
     Tool,
-    ToolDocument,
+    ToolCallRequest,
+    ToolSchema,
     Trajectory,
     canonical_json,
 )
@@ -46,11 +46,11 @@ async def gold_rows(
     """
     played: deque[tuple[Arena, ArenaHost]] = deque()
 
-    def jobs() -> Iterator[tuple[Task, Model, ArenaHost]]:
+    def jobs() -> Iterator[tuple[RolloutTask, Model, ArenaHost]]:
         for arena, distractors in arenas:
             host = ArenaHost(arena, distractors, sandbox)
             played.append((arena, host))
-            yield Task(arena.id, arena_messages(arena)), policy("gold", arena), host
+            yield RolloutTask(arena.id, arena_messages(arena)), policy("gold", arena), host
 
     episodes = rollouts(jobs(), RolloutLimits(turns=_GOLD_TURNS), concurrency=concurrency)
     async with aclosing(episodes):
@@ -100,7 +100,7 @@ def _spelled(tool: str, arguments: Json) -> tuple[str, str]:
 # --- rows ------------------------------------------------------------------------------------
 
 
-def as_row(messages: Sequence[Message], tools: Sequence[ToolDocument]) -> dict[str, Json]:
+def as_row(messages: Sequence[Message], tools: Sequence[ToolSchema]) -> dict[str, Json]:
     """A conversation in the form that TRL takes: arguments as objects."""
     names = {call.id: call.tool for message in messages for call in message.tool_calls}
     return {
@@ -119,6 +119,6 @@ def _as_dict(message: Message, names: Mapping[str, str]) -> dict[str, Json]:
     return entry
 
 
-def _as_call(call: CallRequest) -> dict[str, Json]:
+def _as_call(call: ToolCallRequest) -> dict[str, Json]:
     function = {"name": call.tool, "arguments": json.loads(call.arguments)}
     return {"id": call.id, "type": "function", "function": function}

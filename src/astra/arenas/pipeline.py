@@ -15,19 +15,19 @@ from typing import Protocol
 from rich.console import Console
 
 from astra.arenas.certificate import certify
-from astra.arenas.distract import DistractorPool, Mode, with_distractors
+from astra.arenas.distractors import DistractorMode, DistractorPool, with_distractors
 from astra.arenas.folder import ARENAS, CERTIFICATES, TOOLS, ToolPool, ToolRow
 from astra.errors import Rejected, StoreError
-from astra.ports import Embedder, Sandbox
-from astra.stage import Side, Stage, StageReport, run
-from astra.store import RunFolder
+from astra.protocols import Embedder, Sandbox
+from astra.runs.stage import SideFile, Stage, StageReport, run
+from astra.runs.store import RunFolder
 from astra.types import Arena, Certificate, Distractor, Tool, arena_id
 
 CANDIDATES = "candidates"
 CANDIDATE_CERTIFICATES = "candidate-certificates"
 
 
-class Candidate(Protocol):
+class CandidateArena(Protocol):
     """One numbered candidate: an arena that may be certified, or why it fell out before."""
 
     @property
@@ -38,16 +38,16 @@ class Candidate(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class MixOptions:
+class DistractorOptions:
     """How distractors are drawn."""
 
-    mode: Mode = "banded"
+    mode: DistractorMode = "banded"
     per_band: int = 3
     seed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
-class Certified:
+class CertifiedArena:
     """An arena with its certificate."""
 
     arena: Arena
@@ -55,13 +55,13 @@ class Certified:
 
 
 async def make(
-    candidates: Iterable[Candidate],
+    candidates: Iterable[CandidateArena],
     folder: RunFolder,
     *,
     count: int,
     sandbox: Sandbox,
     embedder: Embedder,
-    mix: MixOptions = MixOptions(),
+    mix: DistractorOptions = DistractorOptions(),
     concurrency: int = 8,
     console: Console | None = None,
 ) -> dict[str, StageReport]:
@@ -91,7 +91,7 @@ async def make(
 
 
 async def certify_candidates(
-    candidates: Iterable[Candidate],
+    candidates: Iterable[CandidateArena],
     folder: RunFolder,
     *,
     count: int,
@@ -121,7 +121,7 @@ async def mix_distractors(
     *,
     sandbox: Sandbox,
     embedder: Embedder,
-    mix: MixOptions = MixOptions(),
+    mix: DistractorOptions = DistractorOptions(),
     concurrency: int = 8,
     console: Console | None = None,
 ) -> dict[str, StageReport]:
@@ -155,12 +155,12 @@ async def require_certificate(
     return certificate
 
 
-def _candidates_stage(sandbox: Sandbox, seed: int) -> Stage[Candidate, Certified]:
-    async def work(candidate: Candidate) -> Certified:
+def _candidates_stage(sandbox: Sandbox, seed: int) -> Stage[CandidateArena, CertifiedArena]:
+    async def work(candidate: CandidateArena) -> CertifiedArena:
         if isinstance(candidate.outcome, Rejected):
             raise candidate.outcome
         certificate = await require_certificate(candidate.outcome, [], sandbox, seed)
-        return Certified(candidate.outcome, certificate)
+        return CertifiedArena(candidate.outcome, certificate)
 
     return Stage(
         name=CANDIDATES,
@@ -172,15 +172,15 @@ def _candidates_stage(sandbox: Sandbox, seed: int) -> Stage[Candidate, Certified
     )
 
 
-def _certificates(name: str) -> Side[Certified]:
-    return Side(
+def _certificates(name: str) -> SideFile[CertifiedArena]:
+    return SideFile(
         name=name,
         rows=lambda certified: (certified.certificate,),
         owner=lambda row: row["arena"],
     )
 
 
-def _certified_candidates(folder: RunFolder) -> Iterator[Certified]:
+def _certified_candidates(folder: RunFolder) -> Iterator[CertifiedArena]:
     """The rows of both files, which go together; StoreError where somebody changed one."""
     arenas = folder.rows(CANDIDATES, Arena)
     certificates = folder.rows(CANDIDATE_CERTIFICATES, Certificate)
@@ -196,7 +196,7 @@ def _certified_candidates(folder: RunFolder) -> Iterator[Certified]:
                 f"certificate of {certificate and certificate.arena!r} beside it do not go "
                 "together: a file was changed by hand. Restore it, or choose another --out"
             )
-        yield Certified(arena, certificate)
+        yield CertifiedArena(arena, certificate)
 
 
 def _tools_stage() -> Stage[ToolRow, ToolRow]:
@@ -225,7 +225,7 @@ def _pool_rows(folder: RunFolder) -> Iterator[ToolRow]:
 
 
 async def _pool(
-    folder: RunFolder, split: str, embedder: Embedder, mix: MixOptions
+    folder: RunFolder, split: str, embedder: Embedder, mix: DistractorOptions
 ) -> DistractorPool:
     """What arenas of a split may show: train arenas only tools that no test arena has."""
     rows = (row for _, row in folder.values(TOOLS) if split in (row["split"], "test"))
@@ -233,23 +233,23 @@ async def _pool(
 
 
 def _arenas_stage(
-    pools: Mapping[str, DistractorPool], tools: ToolPool, sandbox: Sandbox, mix: MixOptions
-) -> Stage[Certified, Certified]:
-    async def mixed(candidate: Certified, drawn: Sequence[Distractor]) -> Certified:
+    pools: Mapping[str, DistractorPool], tools: ToolPool, sandbox: Sandbox, mix: DistractorOptions
+) -> Stage[CertifiedArena, CertifiedArena]:
+    async def mixed(candidate: CertifiedArena, drawn: Sequence[Distractor]) -> CertifiedArena:
         arena = with_distractors(candidate.arena, drawn)
         certificate = await require_certificate(
             arena, tools.distractors(arena), sandbox, mix.seed, candidate.certificate
         )
-        return Certified(arena, certificate)
+        return CertifiedArena(arena, certificate)
 
-    async def holds(candidate: Certified, distractor: Distractor) -> bool:
+    async def holds(candidate: CertifiedArena, distractor: Distractor) -> bool:
         try:
             await mixed(candidate, [distractor])
         except Rejected:
             return False
         return True
 
-    async def work(candidate: Certified) -> Certified:
+    async def work(candidate: CertifiedArena) -> CertifiedArena:
         """The arena with what was drawn for it, but for distractors that solve one of its goals."""
         arena = candidate.arena
         drawn = pools[arena.split].draw(arena, mix.mode, seed=mix.seed, per_band=mix.per_band)

@@ -12,29 +12,29 @@ from itertools import islice
 from pathlib import Path
 from typing import Literal
 
-from astra.arenas.distract import DistractorPool, Mode, with_distractors
+from astra.arenas.distractors import DistractorMode, DistractorPool, with_distractors
 from astra.arenas.folder import TOOLS, ToolPool, read_arenas
 from astra.errors import ConfigError
-from astra.ports import Embedder
-from astra.store import RunFolder
+from astra.protocols import Embedder
+from astra.runs.store import RunFolder
 from astra.types import Arena, Tool
 
-Shown = tuple[Arena, Sequence[Tool]]
+PlayableArena = tuple[Arena, Sequence[Tool]]
 """An arena and the tools that are shown beside its own."""
-Distractors = Literal["fixed", "none", "random", "banded"]
+DistractorSource = Literal["fixed", "none", "random", "banded"]
 """`fixed`: those that stand in the folder."""
 PER_BAND = 3
 """Most distractors of a band where the folder doesn't say (ASTRA 3.2)."""
 Split = Literal["train", "test"]
 
 
-class Show:
+class PlayableArenas:
     """The arenas of one split by id, with what each epoch shows beside their tools."""
 
     def __init__(
         self,
-        arenas: Mapping[str, Shown],
-        distractors: Distractors,
+        arenas: Mapping[str, PlayableArena],
+        distractors: DistractorSource,
         *,
         seed: int,
         pool: DistractorPool | None = None,
@@ -43,7 +43,7 @@ class Show:
     ) -> None:
         """`pool` and `tools`: where to draw from; needed for `random` and `banded`."""
         self._arenas = dict(arenas)
-        self._mode: Distractors = distractors
+        self._mode: DistractorSource = distractors
         self._seed = seed
         self._pool = pool
         self._tools = tools
@@ -54,12 +54,12 @@ class Show:
         cls,
         path: Path,
         split: Split,
-        distractors: Distractors,
+        distractors: DistractorSource,
         embedder: Embedder,
         *,
         seed: int,
         per_band: int | None = None,
-    ) -> Show:
+    ) -> PlayableArenas:
         """The arenas of a run folder. StoreError for a damaged one, ConfigError if it has none.
 
         `per_band`: most distractors per band that are drawn; None: what the folder was made with.
@@ -80,11 +80,11 @@ class Show:
         )
 
     @property
-    def arenas(self) -> Mapping[str, Shown]:
+    def arenas(self) -> Mapping[str, PlayableArena]:
         """By id, as they stand in the folder."""
         return self._arenas
 
-    def first(self, limit: int | None = None) -> list[Shown]:
+    def first(self, limit: int | None = None) -> list[PlayableArena]:
         """The first arenas (None: all), each with what epoch 0 shows beside its tools."""
         return [self.at(arena_id, 0) for arena_id in islice(self._arenas, limit)]
 
@@ -92,7 +92,7 @@ class Show:
     def hops(self) -> dict[str, int]:
         return {arena_id: arena.hops for arena_id, (arena, _) in self._arenas.items()}
 
-    def at(self, arena_id: str, epoch: int) -> Shown:
+    def at(self, arena_id: str, epoch: int) -> PlayableArena:
         """An arena, under the id it has in the folder, with what this epoch shows beside its tools.
 
         Evaluation is epoch 0.
@@ -102,7 +102,7 @@ class Show:
             return arena, tools
         if self._mode == "none" or self._pool is None or self._tools is None:
             return arena.model_copy(update={"distractors": ()}), []
-        mode: Mode = self._mode
+        mode: DistractorMode = self._mode
         seed = self._seed * 1_000_003 + epoch
         drawn = self._pool.draw(arena, mode, seed=seed, per_band=self._per_band)
         mixed = with_distractors(arena, drawn).model_copy(update={"id": arena.id})

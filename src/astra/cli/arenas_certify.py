@@ -20,9 +20,9 @@ from astra.arenas.folder import ARENAS, CERTIFICATES, ToolPool, hash_problem
 from astra.cli.console import err, out, plain, print_json
 from astra.cli.options import AsJson, Level, Run, SandboxLevel
 from astra.errors import Rejected, SandboxRemote, SandboxUnavailable, StoreError
-from astra.ports import Sandbox
+from astra.protocols import Sandbox
+from astra.runs.store import RunFolder, to_line
 from astra.sandbox import open_sandbox
-from astra.store import RunFolder, to_line
 from astra.types import Arena, Certificate, Json, Tool
 
 _SHOWN = 20
@@ -30,7 +30,7 @@ _AHEAD = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class CertifyOutcome:
     """What came of one arena. `certificate` is None when it never got as far as the checks."""
 
     arena: str
@@ -116,11 +116,11 @@ class _Certifier:
         certified = arenas - len(failed)
         return {"arenas": arenas, "certified": certified, "failed": failed, "sandbox": level}
 
-    async def _verdicts(self, sandbox: Sandbox) -> AsyncGenerator[Verdict]:
+    async def _verdicts(self, sandbox: Sandbox) -> AsyncGenerator[CertifyOutcome]:
         gate = asyncio.Semaphore(self.workers)
-        ahead: deque[asyncio.Task[Verdict]] = deque()
+        ahead: deque[asyncio.Task[CertifyOutcome]] = deque()
 
-        async def one(arena: Arena, distractors: list[Tool] | Rejected) -> Verdict:
+        async def one(arena: Arena, distractors: list[Tool] | Rejected) -> CertifyOutcome:
             async with gate:
                 return await self._verdict(arena, distractors, sandbox)
 
@@ -151,9 +151,9 @@ class _Certifier:
 
     async def _verdict(
         self, arena: Arena, distractors: list[Tool] | Rejected, sandbox: Sandbox
-    ) -> Verdict:
+    ) -> CertifyOutcome:
         if isinstance(distractors, Rejected):
-            return Verdict(arena.id, None, distractors.check, distractors.reason)
+            return CertifyOutcome(arena.id, None, distractors.check, distractors.reason)
         try:
             certificate = await certify(
                 arena, distractors, sandbox, seed=self.seed, all_checks=self.all_checks
@@ -161,13 +161,13 @@ class _Certifier:
         except (SandboxUnavailable, SandboxRemote):
             raise
         except Exception as error:  # noqa: BLE001 - one arena's, and in the report
-            return Verdict(arena.id, None, "error", f"{type(error).__name__}: {error}")
+            return CertifyOutcome(arena.id, None, "error", f"{type(error).__name__}: {error}")
         if certificate.certified:
-            return Verdict(arena.id, certificate)
+            return CertifyOutcome(arena.id, certificate)
         first = next((check for check in certificate.checks if not check.passed), None)
         if first is None:
-            return Verdict(arena.id, certificate, "incomplete", "not every check was run")
-        return Verdict(arena.id, certificate, first.check, first.reason)
+            return CertifyOutcome(arena.id, certificate, "incomplete", "not every check was run")
+        return CertifyOutcome(arena.id, certificate, first.check, first.reason)
 
 
 def _shown(arena: Arena, pool: ToolPool) -> list[Tool]:

@@ -16,14 +16,14 @@ from astra.cli.console import err, plain, print_json
 from astra.cli.episodes import Episodes, api_key, label, print_report
 from astra.cli.options import AsJson, KeyEnv, Run, SandboxLevel
 from astra.errors import ConfigError
-from astra.evaluation.arenas import Player, Report, Shown, evaluate
+from astra.evaluation.arenas import EvaluationReport, ModelFactory, PlayableArenaPair, evaluate
 from astra.models.openai import OpenAIModel
 from astra.models.policies import Policy, policy
-from astra.ports import Sampling
+from astra.protocols import Sampling
 from astra.rewards import Reward
-from astra.rollout import RolloutLimits
+from astra.rollouts.loop import RolloutLimits
+from astra.runs.store import RunFolder
 from astra.sandbox import open_sandbox
-from astra.store import RunFolder
 
 _INTERRUPTED = 130
 
@@ -78,7 +78,7 @@ def evaluate_command(
         turns=turns, sampling=Sampling(temperature=temperature, max_tokens=max_tokens)
     )
 
-    async def main() -> Report:
+    async def main() -> EvaluationReport:
         async with (
             _player(policy_name, model, base_url, api_key(api_key_env), seed) as player,
             open_sandbox(sandbox) as server,
@@ -113,7 +113,7 @@ def evaluate_command(
 @asynccontextmanager
 async def _player(
     name: Policy | None, model: str | None, base_url: str | None, key: str | None, seed: int
-) -> AsyncGenerator[Player]:
+) -> AsyncGenerator[ModelFactory]:
     if name is not None:
         yield lambda arena, sample: policy(name, arena, seed + sample)
         return
@@ -130,7 +130,9 @@ def _of_split(run: Path, split: str | None) -> Iterator[object]:
             yield row
 
 
-def _at_least_one(arenas: Iterator[Shown], run: Path, split: str | None) -> Iterator[Shown]:
+def _at_least_one(
+    arenas: Iterator[PlayableArenaPair], run: Path, split: str | None
+) -> Iterator[PlayableArenaPair]:
     """The arenas; ConfigError when there are none, so that an empty report never looks fine."""
     first = next(arenas, None)
     if first is None:

@@ -13,8 +13,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from astra.arenas.exchange import to_row
 from astra.arenas.folder import read_arenas
+from astra.arenas.formats.rows import to_row
 from astra.arenas.gold import gold_rows
 from astra.arenas.rename import Renamer
 from astra.cli.console import out, print_json

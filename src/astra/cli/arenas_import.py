@@ -10,14 +10,14 @@ from typing import Annotated
 import typer
 
 from astra.arenas.folder import ARENAS
-from astra.arenas.importing import import_rows
+from astra.arenas.formats.importing import import_rows
 from astra.cli.arenas_export import Format
 from astra.cli.console import err, out, print_json
 from astra.cli.options import AsJson, Level, SandboxLevel
 from astra.errors import ConfigError
+from astra.runs.stage import StageReport
+from astra.runs.store import RunFolder
 from astra.sandbox import open_sandbox
-from astra.stage import StageReport
-from astra.store import RunFolder
 
 
 def import_command(

@@ -13,21 +13,21 @@ import typer
 from rich.console import Console
 from rich.padding import Padding
 
-from astra.arenas.distract import Mode
+from astra.arenas.distractors import DistractorMode
 from astra.arenas.folder import read_arenas
-from astra.arenas.pipeline import MixOptions, make
+from astra.arenas.pipeline import DistractorOptions, make
 from astra.arenas.synthesis.decompose import DecomposeOptions
-from astra.arenas.synthesis.line import LineOptions
-from astra.arenas.synthesis.sources import Material
-from astra.arenas.synthesis.validate import Threshold
-from astra.arenas.tables.load import load
-from astra.arenas.tables.load_options import read_options
-from astra.arenas.tables.profile import profile
-from astra.arenas.tables.profile_describe import describe
+from astra.arenas.synthesis.pipeline import SynthesisOptions
+from astra.arenas.synthesis.sources import SourceMaterial
+from astra.arenas.synthesis.validate import QualityThreshold
+from astra.arenas.tables.load.options import read_options
+from astra.arenas.tables.load.tables import load
+from astra.arenas.tables.profile.descriptions import describe
+from astra.arenas.tables.profile.profiler import profile
 from astra.arenas.tables.schema import Schema, TablesOptions
 from astra.arenas.tables.source import (
-    SourceOptions,
     TableSource,
+    TableSourceOptions,
     fingerprint,
 )
 from astra.cli.arenas_make_model import (
@@ -64,22 +64,22 @@ from astra.cli.options import (
 )
 from astra.cli.teacher_options import TeacherOptions
 from astra.errors import ConfigError
-from astra.ports import Embedder
+from astra.protocols import Embedder
+from astra.runs.stage import StageReport
+from astra.runs.store import FailureRow, RunFolder
 from astra.sandbox import open_sandbox
-from astra.stage import StageReport
-from astra.store import Failure, RunFolder
 from astra.teacher.cost import Estimate
 from astra.types import Json, Language
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class MakeArenasJob:
     """What `make` was asked for."""
 
     tables: Sequence[Path]
     options: TablesOptions
-    source: SourceOptions
-    mix: MixOptions
+    source: TableSourceOptions
+    mix: DistractorOptions
     embedder: Embedder
     count: int
     out: Path
@@ -90,7 +90,7 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
+class MakeArenasResult:
     """What `make` has done."""
 
     reports: dict[str, StageReport]
@@ -178,9 +178,9 @@ def make_command(
     max_rows: Annotated[
         int, typer.Option(min=6, max=200, help="Rows of the largest group asked about.")
     ] = 24,
-    distractors: Annotated[Mode, typer.Option(help="Irrelevant tools beside the arena's.")] = (
-        "banded"
-    ),
+    distractors: Annotated[
+        DistractorMode, typer.Option(help="Irrelevant tools beside the arena's.")
+    ] = ("banded"),
     per_band: Annotated[int, typer.Option(min=0, max=20, help="Most distractors per band.")] = 3,
     embed_model: Annotated[
         str | None, typer.Option(help="Embedding model of an endpoint; default: TF-IDF, offline.")
@@ -260,7 +260,7 @@ def make_command(
         cache=not no_cache,
         prompts=prompts,
     )
-    mix = MixOptions(distractors, per_band, seed)
+    mix = DistractorOptions(distractors, per_band, seed)
     embedder = open_embedder(embed_model, embed_base_url, embed_api_key_env)
     if not tables:
         if teacher is None or paraphrase:
@@ -270,11 +270,11 @@ def make_command(
             )
         material = read_material(questions, corpus, domains)
         wanted = count or (len(material) if questions else 100)
-        line = LineOptions(
+        line = SynthesisOptions(
             count=wanted,
             decompose=DecomposeOptions(as_range(hops, "--hops"), as_scenarios(scenarios), seed),
             judges=judges,
-            threshold=Threshold.parse(threshold),
+            threshold=QualityThreshold.parse(threshold),
             tries=tries,
             test_share=test_share,
             mix=mix,
@@ -299,10 +299,10 @@ def make_command(
             raise typer.Exit(1)
         return
     check_tables_options(questions, corpus, domains, teacher, paraphrase=paraphrase, dry=dry)
-    job = Job(
+    job = MakeArenasJob(
         tables=tables,
         options=read_options(tables_config, alone=False) if tables_config else TablesOptions(),
-        source=SourceOptions(
+        source=TableSourceOptions(
             hops=as_range(hops, "--hops"),
             languages=as_languages(languages or "en"),
             scenarios=as_scenarios(scenarios),
@@ -328,7 +328,7 @@ def make_command(
         raise typer.Exit(1)
 
 
-def _finish(made: Made, out_folder: Path, count: int, *, as_json: bool) -> None:
+def _finish(made: MakeArenasResult, out_folder: Path, count: int, *, as_json: bool) -> None:
     if as_json:
         print_json(made.as_json(out_folder))
     else:
@@ -336,15 +336,15 @@ def _finish(made: Made, out_folder: Path, count: int, *, as_json: bool) -> None:
 
 
 async def _with_teacher(
-    material: list[Material],
+    material: list[SourceMaterial],
     languages: list[Language],
-    line: LineOptions,
+    line: SynthesisOptions,
     teacher: TeacherOptions,
     config: dict[str, Json],
     out_folder: Path,
     embedder: Embedder,
     level: Level,
-) -> Made:
+) -> MakeArenasResult:
     folder = RunFolder.create(out_folder, config, seeds={"seed": line.seed})
     async with open_sandbox(level) as sandbox:
         reports = await make_with_teacher(
@@ -357,12 +357,12 @@ async def _with_teacher(
             embedder=embedder,
             console=err(),
         )
-        return Made(reports, {}, sandbox.level, spent(folder))
+        return MakeArenasResult(reports, {}, sandbox.level, spent(folder))
 
 
 async def make_from_tables(
-    job: Job, console: Console, show: Callable[[Console, Schema], None]
-) -> Made:
+    job: MakeArenasJob, console: Console, show: Callable[[Console, Schema], None]
+) -> MakeArenasResult:
     """Load, profile, show what was found, plan, certify, mix. Raises what each of them raises."""
     with load(job.tables, job.options) as tables:
         schema = profile(tables, job.options)
@@ -384,7 +384,7 @@ async def make_from_tables(
                     concurrency=job.concurrency,
                     console=console,
                 )
-                return Made(reports, {}, sandbox.level, spent(folder))
+                return MakeArenasResult(reports, {}, sandbox.level, spent(folder))
             reports = await make(
                 source.candidates(),
                 folder,
@@ -395,10 +395,10 @@ async def make_from_tables(
                 concurrency=job.concurrency,
                 console=console,
             )
-            return Made(reports, dict(source.draws), sandbox.level)
+            return MakeArenasResult(reports, dict(source.draws), sandbox.level)
 
 
-def _estimate_words(job: Job, teacher: TeacherOptions) -> Estimate:
+def _estimate_words(job: MakeArenasJob, teacher: TeacherOptions) -> Estimate:
     """What rewording the questions of these tables would cost; asks nobody."""
     with load(job.tables, job.options) as tables:
         source = TableSource(tables, profile(tables, job.options), job.source)
@@ -413,7 +413,7 @@ def _print_schema(console: Console, schema: Schema) -> None:
             console.print(Padding(plain(text), (0, 0, 0, len(line) - len(text)), expand=False))
 
 
-def _config(job: Job, tables: str) -> dict[str, Json]:
+def _config(job: MakeArenasJob, tables: str) -> dict[str, Json]:
     """The options that decide what comes out, for `config.toml`."""
     source = job.source
     return {
@@ -436,7 +436,7 @@ def _config(job: Job, tables: str) -> dict[str, Json]:
     }
 
 
-def _print(made: Made, out_folder: Path, count: int) -> None:
+def _print(made: MakeArenasResult, out_folder: Path, count: int) -> None:
     console = out()
     seconds = sum(report.seconds for report in made.reports.values())
     console.print(
@@ -473,6 +473,6 @@ def _print(made: Made, out_folder: Path, count: int) -> None:
 
 def _an_error(out_folder: Path, stage: str) -> str:
     """What broke, in the words of the last row: people must not have to look for it."""
-    rows = RunFolder.open(out_folder).rows(f"{stage}.failed", Failure)
+    rows = RunFolder.open(out_folder).rows(f"{stage}.failed", FailureRow)
     broken = [row for row in rows if row.kind == "error"][-1:]
     return f"e.g. {broken[0].type}: {broken[0].message}" if broken else "tried again since"

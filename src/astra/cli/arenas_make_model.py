@@ -10,16 +10,16 @@ from pathlib import Path
 from rich.console import Console
 
 from astra.arenas.folder import ARENAS
-from astra.arenas.pipeline import Candidate, MixOptions
+from astra.arenas.pipeline import CandidateArena, DistractorOptions
 from astra.arenas.synthesis.decompose import DECOMPOSITIONS
 from astra.arenas.synthesis.estimate import add_line
 from astra.arenas.synthesis.implement import IMPLEMENTED
-from astra.arenas.synthesis.line import Line, LineOptions
 from astra.arenas.synthesis.merge import MERGED
 from astra.arenas.synthesis.paraphrase import PARAPHRASED, make_paraphrased
 from astra.arenas.synthesis.paraphrase import asked as paraphrase_input
+from astra.arenas.synthesis.pipeline import ArenaSynthesis, SynthesisOptions
 from astra.arenas.synthesis.sources import (
-    Material,
+    SourceMaterial,
     items,
     read_corpus,
     read_domains,
@@ -29,9 +29,9 @@ from astra.arenas.synthesis.validate import JUDGED
 from astra.cli.console import out, print_json
 from astra.cli.teacher_options import StageMeters, TeacherOptions, greet, open_teacher
 from astra.errors import ConfigError
-from astra.ports import Embedder, Sandbox
-from astra.stage import StageReport
-from astra.store import RunFolder
+from astra.protocols import Embedder, Sandbox
+from astra.runs.stage import StageReport
+from astra.runs.store import RunFolder
 from astra.teacher.arenas import (
     CALL,
     DECOMPOSE,
@@ -68,9 +68,9 @@ def _stage(prompt: str) -> str:
 
 def read_material(
     questions: Path | None, corpus: Path | None, domains: Path | None
-) -> list[Material]:
+) -> list[SourceMaterial]:
     """What the one source that was given holds; ConfigError for none or several."""
-    readers: list[tuple[Path | None, Callable[[Path], list[Material]]]] = [
+    readers: list[tuple[Path | None, Callable[[Path], list[SourceMaterial]]]] = [
         (questions, read_questions),
         (corpus, read_corpus),
         (domains, read_domains),
@@ -83,7 +83,10 @@ def read_material(
 
 
 def dry_run(
-    material: list[Material], languages: list[Language], line: LineOptions, teacher: TeacherOptions
+    material: list[SourceMaterial],
+    languages: list[Language],
+    line: SynthesisOptions,
+    teacher: TeacherOptions,
 ) -> Estimate:
     """What the first wave would cost; asks nobody."""
     estimator = Estimator(teacher.templates(), teacher.price())
@@ -93,7 +96,7 @@ def dry_run(
 
 
 def dry_run_paraphrase(
-    candidates: Iterable[Candidate], count: int, teacher: TeacherOptions
+    candidates: Iterable[CandidateArena], count: int, teacher: TeacherOptions
 ) -> Estimate:
     """What putting so many table arenas into other words would cost; asks nobody."""
     estimator = Estimator(teacher.templates(), teacher.price())
@@ -106,7 +109,7 @@ def dry_run_paraphrase(
 _WORDING_TOKENS = 60
 
 
-def material_fingerprint(material: list[Material]) -> str:
+def material_fingerprint(material: list[SourceMaterial]) -> str:
     """A hash of all sources, so that a run resumes only on those it was begun with."""
     return content_hash([[m.mode, m.domain, m.language, m.text] for m in material])
 
@@ -155,9 +158,9 @@ def spent(folder: RunFolder) -> dict[str, Json]:
 
 async def make_with_teacher(
     folder: RunFolder,
-    material: list[Material],
+    material: list[SourceMaterial],
     languages: list[Language],
-    line: LineOptions,
+    line: SynthesisOptions,
     teacher: TeacherOptions,
     *,
     sandbox: Sandbox,
@@ -168,7 +171,7 @@ async def make_with_teacher(
     meters = StageMeters(_stage)
     async with open_teacher(teacher, folder, meters) as asked:
         greet(console, asked, teacher)
-        reports = await Line(folder, asked, sandbox, embedder, console, meters).make(
+        reports = await ArenaSynthesis(folder, asked, sandbox, embedder, console, meters).make(
             items(material, languages), line
         )
     _record_cost(folder, reports)
@@ -177,13 +180,13 @@ async def make_with_teacher(
 
 async def make_tables_paraphrased(
     folder: RunFolder,
-    candidates: Callable[[], Iterable[Candidate]],
+    candidates: Callable[[], Iterable[CandidateArena]],
     teacher: TeacherOptions,
     *,
     count: int,
     sandbox: Sandbox,
     embedder: Embedder,
-    mix: MixOptions,
+    mix: DistractorOptions,
     concurrency: int,
     console: Console | None = None,
 ) -> dict[str, StageReport]:

@@ -14,7 +14,7 @@ from astra.cli.arenas_make_model import TeacherOptions
 from astra.cli.options import as_shares
 from astra.errors import ConfigError
 from astra.models.embed_tfidf import TfidfEmbedder
-from astra.ports import Embedder
+from astra.protocols import Embedder
 from astra.types import Language, Scenario
 
 

@@ -28,20 +28,20 @@ from astra.cli.options import ArenaId, Run, SandboxLevel
 from astra.errors import ConfigError, HostError
 from astra.hosts.arena import ArenaHost, arena_messages
 from astra.hosts.wrapped import WrappedHost
-from astra.ports import Episode, Reply, Sampling, ToolHost, ToolResult
+from astra.protocols import Reply, Sampling, SandboxEpisode, ToolHost, ToolResult
 from astra.rewards import score
-from astra.rollout import RolloutLimits, Task, rollout
+from astra.rollouts.loop import RolloutLimits, RolloutTask, rollout
 from astra.sandbox import open_sandbox
 from astra.types import (
     Arena,
     CallRecord,
-    CallRequest,
     CallStatus,
-    Finish,
+    FinishReason,
     Json,
     Message,
     Score,
-    ToolDocument,
+    ToolCallRequest,
+    ToolSchema,
 )
 
 _LIMITS = RolloutLimits(turns=100_000, seconds=7 * 24 * 3600)
@@ -83,9 +83,9 @@ def play_command(
     async def play() -> Score:
         async with AsyncExitStack() as stack:
             server = await stack.enter_async_context(open_sandbox(sandbox, workers=1))
-            host = _Watched(ArenaHost(arena, distractors, server, Episode(seed=seed)))
+            host = _Watched(ArenaHost(arena, distractors, server, SandboxEpisode(seed=seed)))
             person = Person(arena, console, host.take)
-            task = Task(arena.id, arena_messages(arena))
+            task = RolloutTask(arena.id, arena_messages(arena))
             trajectory = await rollout(task, person, host, _LIMITS)
         if trajectory.infrastructure_failure:
             raise HostError(f"the episode broke, and not by your doing: {trajectory.error}")
@@ -123,7 +123,7 @@ class Person:
         self._arena = arena
         self._console = console
         self._take_result = take_result
-        self._pending: CallRequest | None = None
+        self._pending: ToolCallRequest | None = None
         self._calls: list[CallRecord] = []
 
     @property
@@ -131,7 +131,7 @@ class Person:
         return "person"
 
     async def generate(
-        self, messages: Sequence[Message], tools: Sequence[ToolDocument], sampling: Sampling
+        self, messages: Sequence[Message], tools: Sequence[ToolSchema], sampling: Sampling
     ) -> Reply:
         del sampling
         if self._pending is None:
@@ -141,9 +141,11 @@ class Person:
         while True:
             message = self._obey(_read_line(), tools)
             if message is not None:
-                return Reply(message, Finish.tool_calls if message.tool_calls else Finish.stop)
+                return Reply(
+                    message, FinishReason.tool_calls if message.tool_calls else FinishReason.stop
+                )
 
-    def _greet(self, tools: Sequence[ToolDocument]) -> None:
+    def _greet(self, tools: Sequence[ToolSchema]) -> None:
         self._console.print(f"{len(tools)} tools:", style="bold")
         for document in tools:
             self._console.print(_in_one_line(document), no_wrap=True, overflow="ellipsis")
@@ -153,11 +155,11 @@ class Person:
     def _print_question(self) -> None:
         self._console.print(Text.assemble(("question: ", "bold"), plain(self._arena.question)))
 
-    def _print_tools(self, tools: Sequence[ToolDocument]) -> None:
+    def _print_tools(self, tools: Sequence[ToolSchema]) -> None:
         for document in tools:
             self._console.print(document_tree(document))
 
-    def _show_result(self, content: str, request: CallRequest) -> None:
+    def _show_result(self, content: str, request: ToolCallRequest) -> None:
         before = self._score().solved
         result = self._take_result()
         good = result is not None and not result.is_error
@@ -180,7 +182,7 @@ class Person:
     def _score(self) -> Score:
         return score(self._calls, self._arena.goals)
 
-    def _obey(self, line: str | None, tools: Sequence[ToolDocument]) -> Message | None:
+    def _obey(self, line: str | None, tools: Sequence[ToolSchema]) -> Message | None:
         """What the line says to the rollout; None when there is more to read."""
         read = _COMMAND.match("quit" if line is None else line.strip())
         assert read is not None
@@ -218,20 +220,20 @@ class Person:
         hint = f"did you mean {near[0]}?" if near else "type tools or help"
         self._console.print(plain(f"no tool or command {word[:100]!r}; {hint}", "red"))
 
-    def _call(self, document: ToolDocument, rest: str) -> Message | None:
+    def _call(self, document: ToolSchema, rest: str) -> Message | None:
         try:
             arguments = spelled_arguments(rest, document)
         except ConfigError as error:
             self._console.print(plain(str(error), "red"))
             return None
-        request = CallRequest(
+        request = ToolCallRequest(
             id=f"call_{len(self._calls)}", tool=document.name, arguments=arguments
         )
         self._pending = request
         return Message(role="assistant", tool_calls=(request,))
 
 
-def spelled_arguments(text: str, document: ToolDocument) -> str:
+def spelled_arguments(text: str, document: ToolSchema) -> str:
     """Typed arguments as JSON text: JSON as it is, `name=value` pairs by the tool's types.
 
     Whether they fit is for the rollout to say. ConfigError for pairs that can't be told apart.
@@ -275,7 +277,7 @@ def _value(text: str, start: int, kind: Json, words: re.Pattern[str]) -> tuple[J
         return word[0], word.end()
 
 
-def _in_one_line(document: ToolDocument) -> Text:
+def _in_one_line(document: ToolSchema) -> Text:
     properties, required = (document.parameters.get(key) for key in ("properties", "required"))
     names = properties if isinstance(properties, dict) else {}
     needed = required if isinstance(required, list) else []
@@ -284,7 +286,7 @@ def _in_one_line(document: ToolDocument) -> Text:
     return Text.assemble(name, plain(f"({parameters})  "), plain(document.description, "dim"))
 
 
-def _type(document: ToolDocument, parameter: str) -> Json:
+def _type(document: ToolSchema, parameter: str) -> Json:
     properties = document.parameters.get("properties")
     about = properties.get(parameter) if isinstance(properties, dict) else None
     return about.get("type") if isinstance(about, dict) else None

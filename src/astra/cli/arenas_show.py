@@ -17,8 +17,8 @@ from rich.tree import Tree
 from astra.arenas.folder import CERTIFICATES, find_arena
 from astra.cli.console import clean, out, plain, print_json
 from astra.cli.options import ArenaId, AsJson, Run
-from astra.store import RunFolder
-from astra.types import Arena, Certificate, Goal, Json, Target, Tool, ToolCall, ToolDocument
+from astra.runs.store import RunFolder
+from astra.types import Arena, Certificate, Goal, GoldCall, Json, Target, Tool, ToolSchema
 
 _LONG = 500
 
@@ -121,7 +121,7 @@ def _goal(goal: Goal) -> Text:
     return text
 
 
-def call_text(call: ToolCall) -> Text:
+def call_text(call: GoldCall) -> Text:
     """A call as one reads it: `name(argument=value, …)`."""
     arguments = ", ".join(f"{name}={_literal(value)}" for name, value in call.arguments.items())
     return plain(f"{call.tool}({arguments})", "yellow", limit=_LONG)
@@ -145,7 +145,7 @@ def _print_tools(console: Console, arena: Arena, *, source: bool) -> None:
             console.print(Syntax(clean(tool.source), "python", word_wrap=True))
 
 
-def document_tree(document: ToolDocument) -> Tree:
+def document_tree(document: ToolSchema) -> Tree:
     """A tool's name, description and parameters; the required ones are marked with *."""
     description = plain(document.description, limit=_LONG)
     tree = Tree(Text.assemble(plain(document.name, "bold yellow"), "  ", description))

@@ -10,7 +10,7 @@ from rich.table import Table
 from astra.arenas.folder import ARENAS
 from astra.cli.console import out, plain, print_json
 from astra.cli.options import AsJson, Run
-from astra.store import Failure, RunFolder, StageCounts
+from astra.runs.store import FailureRow, RunFolder, StageCounts
 from astra.types import Arena, Json
 
 _GROUPS = ("scenario", "hops", "language", "domain", "split")
@@ -67,7 +67,7 @@ def _stage(folder: RunFolder, name: str, recorded: StageCounts) -> dict[str, Jso
     """Counts from the rows, which are right at any moment; time and cost from the manifest."""
     rejected: Counter[str] = Counter()
     errors: Counter[str] = Counter()
-    for failure in folder.rows(f"{name}.failed", Failure):
+    for failure in folder.rows(f"{name}.failed", FailureRow):
         if failure.kind == "rejected":
             rejected[failure.check or ""] += 1
         else:
@@ -129,7 +129,7 @@ def _print_failures(folder: RunFolder, stage: str) -> None:
     """Each reason with its number and the first message that gave it."""
     counts: Counter[tuple[str, str]] = Counter()
     messages: dict[tuple[str, str], str] = {}
-    for failure in folder.rows(f"{stage}.failed", Failure):
+    for failure in folder.rows(f"{stage}.failed", FailureRow):
         rejected = failure.kind == "rejected"
         reason = ("rejected by", failure.check or "") if rejected else ("error", failure.type or "")
         counts[reason] += 1

@@ -25,7 +25,7 @@ _LONGEST = 2**20
 _OTHER_NAMES = {"from": "tables"}
 
 
-class Parameter(Protocol):
+class OptionParameter(Protocol):
     """What is read of an option of typer's."""
 
     opts: Sequence[str]
@@ -48,11 +48,11 @@ def expand(arguments: Sequence[str], parameters: Sequence[Any]) -> list[str]:
         raise ConfigError(f"give one @file, not {len(files)}: {' '.join(files)}")
     typed = [a for a in arguments if a != files[0]]
     path = Path(files[0][1:])
-    options: list[Parameter] = [p for p in parameters if p.param_type_name == "option"]
+    options: list[OptionParameter] = [p for p in parameters if p.param_type_name == "option"]
     return [*_from_file(path, options, typed), *typed]
 
 
-def _from_file(path: Path, options: Sequence[Parameter], typed: Sequence[str]) -> list[str]:
+def _from_file(path: Path, options: Sequence[OptionParameter], typed: Sequence[str]) -> list[str]:
     by_name = {spelling: option for option in options for spelling in option.opts}
     arguments: list[str] = []
     seen: dict[int, str] = {}
@@ -87,7 +87,9 @@ def _read(path: Path) -> dict[str, Json]:
         raise ConfigError(f"{str(path)!r} is no TOML file: {error}") from error
 
 
-def _unknown(path: Path, key: str, value: Json, known: Mapping[str, Parameter]) -> ConfigError:
+def _unknown(
+    path: Path, key: str, value: Json, known: Mapping[str, OptionParameter]
+) -> ConfigError:
     if isinstance(value, Mapping):
         return ConfigError(
             f"{str(path)!r}: section [{key}] means nothing to this command; only [tables.*] and "
@@ -99,7 +101,7 @@ def _unknown(path: Path, key: str, value: Json, known: Mapping[str, Parameter]) 
     return ConfigError(f"{str(path)!r}: {key!r} is no option of this command: {hint}")
 
 
-def _is_typed(option: Parameter, typed: Sequence[str]) -> bool:
+def _is_typed(option: OptionParameter, typed: Sequence[str]) -> bool:
     spellings = [*option.opts, *option.secondary_opts]
     return any(
         argument == spelling

@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 from rich.table import Table
 
-from astra.arenas.showing import Show
+from astra.arenas.showing import PlayableArenas
 from astra.cli.console import err, out, plain, print_json
 from astra.cli.options import AsJson, PerBand, Run, SandboxLevel, require_training
-from astra.intervals import bootstrap
+from astra.core.intervals import bootstrap
 from astra.models.embed_tfidf import TfidfEmbedder
-from astra.ports import Sampling
-from astra.rollout import RolloutLimits
+from astra.protocols import Sampling
+from astra.rollouts.loop import RolloutLimits
 from astra.sandbox import open_sandbox
 from astra.types import Json
 
 if TYPE_CHECKING:
-    from astra.training.credit.survey import Survey
+    from astra.training.credit.survey import AttributionSurvey
 
 
 def agreement_command(
@@ -58,22 +58,22 @@ def agreement_command(
     require_training()
     from astra.engines.loading import load_engine
     from astra.training.credit.survey import survey
-    from astra.training.rl.playing import Player
+    from astra.training.rl.playing import ArenaGroupPlayer
 
     limits = RolloutLimits(
         turns=turns, sampling=Sampling(temperature=temperature, max_tokens=max_tokens)
     )
     console = err()
 
-    async def main() -> Survey:
-        show = await Show.of_folder(
+    async def main() -> AttributionSurvey:
+        show = await PlayableArenas.of_folder(
             run, split, "banded", TfidfEmbedder(), seed=seed, per_band=per_band
         )
         engine = load_engine(model, context=context)
         names = list(islice(cycle(show.arenas), -(-trajectories // samples)))
         arenas = {name: arena for name, (arena, _) in show.arenas.items()}
         async with open_sandbox(sandbox) as server:
-            player = Player(show, engine, server, limits, group=samples, seed=seed)
+            player = ArenaGroupPlayer(show, engine, server, limits, group=samples, seed=seed)
             return await survey(
                 *(arenas, player, engine, names),
                 lambda done: console.print(f"{done} of {len(names) * samples} trajectories"),
@@ -89,7 +89,7 @@ def agreement_command(
         _print(found)
 
 
-def _report(found: Survey, model: str, seed: int) -> dict[str, Json]:
+def _report(found: AttributionSurvey, model: str, seed: int) -> dict[str, Json]:
     """JSON of what was found; null where no trajectory has a correlation."""
     correlations: dict[str, Json] = {}
     for name, by_arena in found.found.items():

@@ -30,7 +30,7 @@ MODELS = ("base", "SFT", "RL")
 
 
 @dataclass(frozen=True)
-class Size:
+class DemoSize:
     """How much of everything, with --train."""
 
     arenas: int = 3200
@@ -53,9 +53,11 @@ def demo_command(
     ] = False,
     count: Annotated[
         int | None,
-        typer.Option(min=4, help=f"How many arenas.  [default: 100; --train: {Size.arenas}]"),
+        typer.Option(min=4, help=f"How many arenas.  [default: 100; --train: {DemoSize.arenas}]"),
     ] = None,
-    steps: Annotated[int, typer.Option(min=1, help="--train: optimiser steps of RL.")] = Size.steps,
+    steps: Annotated[
+        int, typer.Option(min=1, help="--train: optimiser steps of RL.")
+    ] = DemoSize.steps,
     seed: Annotated[int, typer.Option(help="Seed of everything that is drawn.")] = 7,
     sandbox: SandboxLevel = "auto",
 ) -> None:
@@ -81,13 +83,15 @@ def demo_command(
         demo_policies(tables, out_folder, count or 100, seed, sandbox)
         return
     require_training()
-    _Demo(tables, out_folder, Size(arenas=count or Size.arenas, steps=steps), seed, sandbox).run()
+    _Demo(
+        tables, out_folder, DemoSize(arenas=count or DemoSize.arenas, steps=steps), seed, sandbox
+    ).run()
 
 
 class _Demo:
     """The commands in order. Each is left out when what it makes is there."""
 
-    def __init__(self, tables: Path, folder: Path, size: Size, seed: int, sandbox: str) -> None:
+    def __init__(self, tables: Path, folder: Path, size: DemoSize, seed: int, sandbox: str) -> None:
         self._tables = tables
         self._folder = folder
         self._size = size

@@ -13,28 +13,28 @@ from rich.table import Table
 
 from astra.arenas.certificate import certify
 from astra.arenas.folder import read_arenas
-from astra.arenas.pipeline import MixOptions
+from astra.arenas.pipeline import DistractorOptions
 from astra.arenas.tables.schema import Schema, TablesOptions
-from astra.arenas.tables.source import PAPER_LANGUAGES, SourceOptions
-from astra.cli.arenas_make import Job, make_from_tables
+from astra.arenas.tables.source import PAPER_LANGUAGES, TableSourceOptions
+from astra.cli.arenas_make import MakeArenasJob, make_from_tables
 from astra.cli.console import err, out, plain
 from astra.cli.options import Level
 from astra.errors import ConfigError
-from astra.evaluation.arenas import Report, evaluate
+from astra.evaluation.arenas import EvaluationReport, evaluate
 from astra.models.embed_tfidf import TfidfEmbedder
 from astra.models.policies import Policy, policy
-from astra.ports import Sandbox
-from astra.rollout import RolloutLimits
+from astra.protocols import Sandbox
+from astra.rollouts.loop import RolloutLimits
 from astra.sandbox import open_sandbox
 
 
 def demo_policies(tables: Path, folder: Path, count: int, seed: int, sandbox: Level) -> None:
     """Tables to certified arenas to scores, with the reference policies as players."""
-    job = Job(
+    job = MakeArenasJob(
         tables=[tables],
         options=TablesOptions(),
-        source=SourceOptions(languages=PAPER_LANGUAGES, seed=seed),
-        mix=MixOptions(seed=seed),
+        source=TableSourceOptions(languages=PAPER_LANGUAGES, seed=seed),
+        mix=DistractorOptions(seed=seed),
         embedder=TfidfEmbedder(),
         count=count,
         out=folder,
@@ -44,7 +44,7 @@ def demo_policies(tables: Path, folder: Path, count: int, seed: int, sandbox: Le
     asyncio.run(_demo(job))
 
 
-async def _demo(job: Job) -> None:
+async def _demo(job: MakeArenasJob) -> None:
     console, start = out(), time.perf_counter()
     made = await make_from_tables(job, err(), _print_size)
     if not made.arenas:
@@ -72,7 +72,7 @@ def _print_size(console: Console, schema: Schema) -> None:
     console.print(f"tables: {len(schema.tables)}, rows: {rows}")
 
 
-async def _certified_again(job: Job, sandbox: Sandbox) -> str:
+async def _certified_again(job: MakeArenasJob, sandbox: Sandbox) -> str:
     """Certify from the files alone, a few arenas, as anyone else could."""
     shown = list(islice(read_arenas(job.out), 10))
     certificates = [await certify(arena, tools, sandbox, seed=1) for arena, tools in shown]
@@ -80,7 +80,7 @@ async def _certified_again(job: Job, sandbox: Sandbox) -> str:
     return f"certified again from the files with another seed: {passed} of {len(shown)} pass"
 
 
-async def _play(job: Job, name: Policy, sandbox: Sandbox) -> Report:
+async def _play(job: MakeArenasJob, name: Policy, sandbox: Sandbox) -> EvaluationReport:
     return await evaluate(
         read_arenas(job.out),
         lambda arena, sample: policy(name, arena, job.source.seed + sample),
@@ -90,7 +90,7 @@ async def _play(job: Job, name: Policy, sandbox: Sandbox) -> Report:
     )
 
 
-def _table(reports: list[tuple[str, Report]]) -> Table:
+def _table(reports: list[tuple[str, EvaluationReport]]) -> Table:
     table = Table("policy", "episodes", "F1", "95 % interval", "recall", "precision", "calls")
     for name, report in reports:
         if report.f1 is None:

@@ -10,27 +10,33 @@ from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
 import typer
 
-from astra.arenas.showing import Distractors, Show
+from astra.arenas.showing import DistractorSource, PlayableArenas
 from astra.cli.console import out, plain, print_json
 from astra.cli.episodes import Episodes, api_key, figure, label, print_report
 from astra.cli.options import AsJson, KeyEnv, PerBand, Run, SandboxLevel
 from astra.errors import ConfigError
-from astra.evaluation.arenas import PlayedEpisode, Report, Shown, play, tallied
-from astra.evaluation.paired import MEASURES, Comparison, compare
+from astra.evaluation.arenas import (
+    EvaluationReport,
+    PlayableArenaPair,
+    PlayedEpisode,
+    play,
+    tallied,
+)
+from astra.evaluation.paired import MEASURES, PairedComparison, compare
 from astra.models.embed_tfidf import TfidfEmbedder
 from astra.models.openai import OpenAIModel
-from astra.ports import Sampling, Sandbox
+from astra.protocols import Sampling, Sandbox
 from astra.rewards import Reward
-from astra.rollout import RolloutLimits
+from astra.rollouts.loop import RolloutLimits
+from astra.runs.store import RunFolder
 from astra.sandbox import open_sandbox
-from astra.store import RunFolder
 from astra.types import Arena
 
 if TYPE_CHECKING:
     from astra.engines.transformers import TransformersEngine
 
 
-class Pass(NamedTuple):
+class SamplingPass(NamedTuple):
     """One way of sampling."""
 
     name: str
@@ -38,10 +44,10 @@ class Pass(NamedTuple):
     samples: int
 
 
-class Played(NamedTuple):
+class PlayedPass(NamedTuple):
     """What a model did in one pass."""
 
-    report: Report
+    report: EvaluationReport
     path: Path
 
 
@@ -60,7 +66,7 @@ def arenas_command(
     temperature: Annotated[float, typer.Option(min=0, help="Of the sampled episodes.")] = 1.0,
     greedy: Annotated[bool, typer.Option(help="Also one episode at temperature 0.")] = True,
     distractors: Annotated[
-        Distractors, typer.Option(help="Irrelevant tools; fixed: those of the folder.")
+        DistractorSource, typer.Option(help="Irrelevant tools; fixed: those of the folder.")
     ] = "fixed",
     per_band: PerBand = None,
     against: Annotated[
@@ -94,8 +100,8 @@ def arenas_command(
       astra evaluate arenas runs/world --model runs/rl/final --model runs/sft/final
       astra evaluate arenas runs/world --model NAME --base-url http://localhost:8000/v1
     """
-    passes = [Pass("greedy", 0.0, 1)] if greedy else []
-    passes += [Pass("sampled", temperature, samples)] if samples else []
+    passes = [SamplingPass("greedy", 0.0, 1)] if greedy else []
+    passes += [SamplingPass("sampled", temperature, samples)] if samples else []
     if not passes or len(model) > 2:
         raise ConfigError("give one or two models, and --samples of at least 1 or --greedy")
     _check_comparison(model, against)
@@ -103,13 +109,13 @@ def arenas_command(
     folder.mkdir(parents=True, exist_ok=True)
     key = api_key(api_key_env)
 
-    async def main() -> list[list[Played]]:
-        show = await Show.of_folder(
+    async def main() -> list[list[PlayedPass]]:
+        show = await PlayableArenas.of_folder(
             run, split, distractors, TfidfEmbedder(), seed=seed, per_band=per_band
         )
         shown = show.first(limit)
         async with open_sandbox(sandbox) as server:
-            played: list[list[Played]] = []
+            played: list[list[PlayedPass]] = []
             for name in model:
                 async with _who(name, base_url, key, context, concurrency) as who:
                     played.append([])
@@ -123,7 +129,7 @@ def arenas_command(
                         report = await _kept(
                             episodes, path, len(shown) * one.samples, as_json, seed
                         )
-                        played[-1].append(Played(report, path))
+                        played[-1].append(PlayedPass(report, path))
             return played
 
     played = asyncio.run(main())
@@ -143,7 +149,7 @@ class _Endpoint:
 
     def play(
         self,
-        shown: Sequence[Shown],
+        shown: Sequence[PlayableArenaPair],
         sandbox: Sandbox,
         limits: RolloutLimits,
         samples: int,
@@ -169,7 +175,7 @@ class _Local:
 
     def play(
         self,
-        shown: Sequence[Shown],
+        shown: Sequence[PlayableArenaPair],
         sandbox: Sandbox,
         limits: RolloutLimits,
         samples: int,
@@ -213,7 +219,7 @@ async def _kept(
     total: int,
     quiet: bool,
     seed: int,
-) -> Report:
+) -> EvaluationReport:
     with Episodes(path, total, quiet=quiet) as file:
         return await tallied(episodes, seed, file.add)
 
@@ -243,17 +249,17 @@ def _check_comparison(models: Sequence[str], against: Path | None) -> None:
 
 
 def _compared(
-    played: Sequence[Sequence[Played]], against: Path | None, seed: int
-) -> Comparison | None:
+    played: Sequence[Sequence[PlayedPass]], against: Path | None, seed: int
+) -> PairedComparison | None:
     other = played[1][-1].path if len(played) > 1 else against
     return other and compare(_read(played[0][-1].path), _read(other), seed=seed)
 
 
 def _tell(
     models: Sequence[str],
-    passes: Sequence[Pass],
-    played: Sequence[Sequence[Played]],
-    comparison: Comparison | None,
+    passes: Sequence[SamplingPass],
+    played: Sequence[Sequence[PlayedPass]],
+    comparison: PairedComparison | None,
     *,
     as_json: bool,
 ) -> None:
@@ -273,7 +279,7 @@ def _tell(
         _tell_difference(comparison, passes[-1].name)
 
 
-def _tell_difference(comparison: Comparison, name: str) -> None:
+def _tell_difference(comparison: PairedComparison, name: str) -> None:
     console = out()
     console.print(f"first less second, {name}, on the {comparison.arenas} arenas of both:")
     for measure in MEASURES:

@@ -13,7 +13,7 @@ from astra.cli.console import out, print_json
 from astra.cli.options import AsJson
 from astra.errors import ConfigError
 from astra.problems.make import LARGEST, SMALLEST_LARGEST, make_problems
-from astra.problems.records import Problem, problem_messages, worked
+from astra.problems.records import MathProblem, problem_messages, worked
 from astra.types import Json, canonical_json
 
 
@@ -72,7 +72,7 @@ def _range(text: str) -> tuple[int, int]:
         raise ConfigError(f"--steps {text!r}: give a number, or two as 1:5") from None
 
 
-def _sft(problem: Problem) -> Json:
+def _sft(problem: MathProblem) -> Json:
     messages: list[Json] = [
         {"role": message.role, "content": message.content} for message in problem_messages(problem)
     ]

@@ -15,23 +15,23 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 from rich.table import Table
 
-from astra.arenas.showing import Show, Shown
+from astra.arenas.showing import PlayableArena, PlayableArenas
 from astra.cli.console import err, out, plain, print_json
 from astra.cli.options import AsJson, Level, PerBand, SandboxLevel, require_training
 from astra.errors import ConfigError
 from astra.models.embed_tfidf import TfidfEmbedder
-from astra.ports import Sampling
-from astra.rollout import RolloutLimits
+from astra.protocols import Sampling
+from astra.rollouts.loop import RolloutLimits
 from astra.sandbox import open_sandbox
 from astra.types import Json
 
 if TYPE_CHECKING:
-    from astra.intervals import Interval
-    from astra.training.reproduce.comparisons import Comparison
+    from astra.core.intervals import Interval
+    from astra.training.reproduce.comparisons import ArmComparison
     from astra.training.reproduce.rl_trial import Play
     from astra.training.reproduce.summary import Summary
-    from astra.training.reproduce.trials import Outcome
-    from astra.training.rl.run import RlJob
+    from astra.training.reproduce.trials import TrialOutcome
+    from astra.training.rl.run import RLJob
 
 _WRITTEN = (".json", ".md", ".csv", ".png")
 ARENAS, MODEL = "runs/loop/arenas", "runs/loop/sft/final"
@@ -43,7 +43,7 @@ SizeName = Literal["nano", "gpu"]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Size:
+class ReproductionSize:
     """How much of everything, unless it is typed."""
 
     preset: str
@@ -54,9 +54,9 @@ class Size:
     samples: int
 
 
-SIZES: dict[str, Size] = {
-    "nano": Size("nano", steps=60, limit=60, samples=4),
-    "gpu": Size("h200", steps=200, limit=200, samples=4),
+SIZES: dict[str, ReproductionSize] = {
+    "nano": ReproductionSize("nano", steps=60, limit=60, samples=4),
+    "gpu": ReproductionSize("h200", steps=200, limit=200, samples=4),
 }
 
 
@@ -149,12 +149,12 @@ def reproduce_command(
     require_training()
     from trl.trainer.grpo_config import GRPOConfig
 
-    from astra.training.presets import parse_settings
     from astra.training.reproduce.comparisons import COMPARISONS, of_problems
-    from astra.training.reproduce.rl_trial import RlTrial
+    from astra.training.reproduce.rl_trial import RLTrial
     from astra.training.reproduce.trials import SideBySide, broken, run_trials
     from astra.training.rl.presets import OURS, PRESETS
-    from astra.training.rl.run import RlJob
+    from astra.training.rl.run import RLJob
+    from astra.training.sft.presets import parse_settings
 
     compared, of_size = COMPARISONS[comparison], SIZES[size]
     if problems is not None:
@@ -169,7 +169,7 @@ def reproduce_command(
         rows_at_once=_divisor(batch["prompts"] * batch["group"], preset.rows_at_once),
         trl={**preset.trl, **parse_settings(settings or [], GRPOConfig, OURS)},
     )
-    job = RlJob(
+    job = RLJob(
         arenas=arenas,
         problems=problems,
         model=model,
@@ -182,7 +182,7 @@ def reproduce_command(
         quiet=as_json or workers > 1 or not sys.stderr.isatty(),
     )
     how = _How(limit or of_size.limit, samples or of_size.samples, trained)
-    trial = RlTrial(compared, job, _play(job, how), evaluate_every, tokens)
+    trial = RLTrial(compared, job, _play(job, how), evaluate_every, tokens)
     names = None if arms is None else [name.strip() for name in arms.split(",")]
     shared = trial.shared(**dataclasses.asdict(how))
     chosen = [
@@ -259,7 +259,7 @@ class _How:
     """Whether those that were trained on are played, too."""
 
 
-def _play(job: RlJob, how: _How) -> Play:
+def _play(job: RLJob, how: _How) -> Play:
     """Held-out problems, or arenas with banded distractors; sampled as in training."""
     if job.problems is not None:
         if how.trained:
@@ -273,22 +273,22 @@ def _play(job: RlJob, how: _How) -> Play:
 class _PlayArenas:
     """Plays the same arenas, with the same distractors, for every model."""
 
-    def __init__(self, job: RlJob, how: _How) -> None:
-        from astra.evaluation.models import Exam
+    def __init__(self, job: RLJob, how: _How) -> None:
+        from astra.evaluation.models import EvaluationSetup
 
         assert job.arenas is not None
         preset = job.preset
         temperature = float(preset.trl.get("temperature", 1.0))
         sampling = Sampling(temperature=temperature, max_tokens=preset.message_tokens)
         limits = RolloutLimits(turns=preset.turns, sampling=sampling)
-        self._exam = Exam(limits, preset.context, how.samples, preset.concurrency)
+        self._exam = EvaluationSetup(limits, preset.context, how.samples, preset.concurrency)
         self._level: Level = job.sandbox
-        self._shown: dict[str, Sequence[Shown]] = {}
+        self._shown: dict[str, Sequence[PlayableArena]] = {}
         splits: dict[Literal["test", "train"], str] = {"test": ""}
         if how.trained:
             splits["train"] = TRAINED
         for split, named in splits.items():
-            show = Show.of_folder(
+            show = PlayableArenas.of_folder(
                 job.arenas, split, "banded", TfidfEmbedder(), seed=0, per_band=job.per_band
             )
             self._shown[named] = asyncio.run(show).first(how.limit)
@@ -330,8 +330,8 @@ def _told(total: int) -> Callable[[str], None]:
 
 
 def _tell(
-    comparison: Comparison,
-    outcomes: Sequence[Outcome],
+    comparison: ArmComparison,
+    outcomes: Sequence[TrialOutcome],
     folder: Path,
     failed: Sequence[dict[str, Json]],
     *,
@@ -366,7 +366,7 @@ def _files(folder: Path) -> Iterable[Path]:
     return sorted(path for path in folder.iterdir() if path.suffix in _WRITTEN)
 
 
-def _table(comparison: Comparison, summary: Summary) -> Table:
+def _table(comparison: ArmComparison, summary: Summary) -> Table:
     table = Table("measure", "arm", "mean", f"against {summary.baseline}", "seeds")
     for measure in (*comparison.headline, TRAINED + comparison.headline[0]):
         for row in summary.rows:

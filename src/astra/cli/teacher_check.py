@@ -13,10 +13,10 @@ from astra.cli.console import out, plain, print_json
 from astra.cli.options import AsJson, KeyEnv
 from astra.errors import ConfigError
 from astra.models.openai import OpenAIModel, Retries
-from astra.teacher.check import Checked, Finding, check_endpoint
-from astra.teacher.model import Form
+from astra.teacher.check import EndpointFinding, EndpointReport, check_endpoint
+from astra.teacher.model import ReplyForm
 
-_FORMS: dict[Form, str] = {
+_FORMS: dict[ReplyForm, str] = {
     "schema": "JSON schema",
     "json": "JSON mode",
     "text": "JSON in plain text",
@@ -53,7 +53,7 @@ def check_command(
         raise typer.Exit(1)
 
 
-async def _check(model: str, base_url: str, key: str | None, timeout: float) -> Checked:
+async def _check(model: str, base_url: str, key: str | None, timeout: float) -> EndpointReport:
     retries = Retries(attempts=2, longest_wait=timeout)
     async with OpenAIModel(model, base_url, key, timeout=timeout, retries=retries) as endpoint:
         return await check_endpoint(endpoint)
@@ -69,7 +69,7 @@ def _key(variable: str | None) -> str | None:
     return key
 
 
-def _print(found: Checked) -> None:
+def _print(found: EndpointReport) -> None:
     console = out()
     table = Table("what", "works", "seen")
     for form, finding in found.forms.items():
@@ -88,6 +88,6 @@ def _print(found: Checked) -> None:
         console.print(plain(f"{found.model!r} can't be a teacher: no usable answer", "bold red"))
 
 
-def _row(table: Table, name: str, finding: Finding) -> None:
+def _row(table: Table, name: str, finding: EndpointFinding) -> None:
     works = plain("yes", "green") if finding.works else plain("no", "red")
     table.add_row(name, works, plain(finding.detail, limit=_LONGEST))

@@ -16,14 +16,14 @@ from urllib.parse import urlsplit
 from rich.console import Console
 
 from astra.errors import ConfigError
-from astra.ports import Sampling
-from astra.stage import Meter
-from astra.store import RunFolder, StageCounts
+from astra.protocols import Sampling
+from astra.runs.stage import StageMeter
+from astra.runs.store import RunFolder, StageCounts
 from astra.teacher.cache import AnswerCache
-from astra.teacher.cost import Budget, Costs, Price, read_prices
+from astra.teacher.cost import Budget, CostTotals, Price, read_prices
 from astra.teacher.model import ModelTeacher
 from astra.teacher.prompt import Teacher
-from astra.teacher.render import Templates
+from astra.teacher.render import PromptTemplates
 from astra.types import Json, Usage
 
 RULES = "rules"
@@ -84,8 +84,8 @@ class TeacherOptions:
             raise ConfigError(f"--api-key-env: no environment variable {self.api_key_env!r} is set")
         return key
 
-    def templates(self) -> Templates:
-        return Templates(self.prompts) if self.prompts else Templates()
+    def templates(self) -> PromptTemplates:
+        return PromptTemplates(self.prompts) if self.prompts else PromptTemplates()
 
 
 class StageMeters:
@@ -94,11 +94,11 @@ class StageMeters:
     def __init__(self, stage_of: Callable[[str], str]) -> None:
         """`stage_of`: from the name of a prompt, the stage that asks it."""
         self._stage_of = stage_of
-        self._current = Meter()
-        self._owed: dict[str, Meter] = {}
+        self._current = StageMeter()
+        self._owed: dict[str, StageMeter] = {}
 
-    def __call__(self, stage: str) -> Meter:
-        self._current = self._owed.pop(stage, Meter())
+    def __call__(self, stage: str) -> StageMeter:
+        self._current = self._owed.pop(stage, StageMeter())
         return self._current
 
     def catch_up(self, folder: RunFolder, record: AnswerCache, price: Price | None) -> float:
@@ -113,7 +113,7 @@ class StageMeters:
         counted = folder.manifest().stages
         for stage, usage in paid.items():
             lost = _beyond(usage, counted.get(stage, StageCounts()).usage)
-            meter = self._owed[stage] = Meter()
+            meter = self._owed[stage] = StageMeter()
             meter.add(lost, 0.0 if price is None else price.of(lost))
         return sum(meter.dollars for meter in self._owed.values())
 
@@ -145,7 +145,7 @@ async def open_teacher(
         with AnswerCache(folder) if options.cache else nullcontext() as cache:
             if cache is not None:
                 spent += meters.catch_up(folder, cache, price)
-            costs = Costs(price, Budget(money=options.budget, spent=spent), meters.add)
+            costs = CostTotals(price, Budget(money=options.budget, spent=spent), meters.add)
             yield ModelTeacher(
                 model,
                 templates=options.templates(),
@@ -172,7 +172,9 @@ async def any_teacher(
 ) -> AsyncGenerator[Teacher]:
     """The rule teacher of trajectories for the model `rules` without an address; else as above."""
     if options.model == RULES and not options.base_url:
-        from astra.trajectories.rules import TrajectoryRules  # late: only for who asks for it
+        from astra.testing.rule_teacher.trajectories import (
+            TrajectoryRules,  # late: only for who asks for it
+        )
 
         yield TrajectoryRules(seed=options.seed)
         return

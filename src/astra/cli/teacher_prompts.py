@@ -14,7 +14,7 @@ from astra.cli.options import AsJson
 from astra.errors import ConfigError
 from astra.teacher.catalogue import ALL
 from astra.teacher.prompt import Prompt
-from astra.teacher.render import LANGUAGES, OURS, Templates, reply_schema
+from astra.teacher.render import LANGUAGES, OURS, PromptTemplates, reply_schema
 from astra.types import Json
 
 
@@ -37,7 +37,7 @@ def prompts_command(
       astra teacher prompts write_tool
       astra teacher prompts paraphrase --folder my_prompts --json
     """
-    templates = Templates(folder)
+    templates = PromptTemplates(folder)
     if name is None:
         entries = [_entry(prompt, templates) for prompt in ALL]
         print_json(entries) if as_json else _print_list(entries)
@@ -56,7 +56,7 @@ def _find(name: str) -> Prompt[Any, Any]:
     raise ConfigError(f"there is no prompt {name!r}: {hint}")
 
 
-def _entry(prompt: Prompt[Any, Any], templates: Templates) -> dict[str, Json]:
+def _entry(prompt: Prompt[Any, Any], templates: PromptTemplates) -> dict[str, Json]:
     paths = {language: templates.path(prompt.name, language) for language in LANGUAGES}
     ours = all(path.parent == OURS for path in paths.values())
     return {
@@ -77,7 +77,7 @@ def _about(text: str) -> str:
     return first.removeprefix("Task: ")
 
 
-def _whole(prompt: Prompt[Any, Any], templates: Templates) -> dict[str, Json]:
+def _whole(prompt: Prompt[Any, Any], templates: PromptTemplates) -> dict[str, Json]:
     return {
         **_entry(prompt, templates),
         "system": {language: templates.text("_system", language) for language in LANGUAGES},

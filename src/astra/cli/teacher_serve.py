@@ -13,18 +13,18 @@ from typing import Annotated, cast, get_args
 
 import typer
 
-from astra.arenas.rules import Defect, RuleTeacher, Wrongness
 from astra.cli.console import err
 from astra.errors import ConfigError
 from astra.teacher import arenas
 from astra.teacher.catalogue import ALL
 from astra.teacher.several import SeveralTeachers
-from astra.testing.teacher_faults import Fault, FaultPlan
-from astra.testing.teacher_server import Reasoning, TeacherServer
-from astra.trajectories.rules import TrajectoryRules
-from astra.trajectories.rules.agent import RuleAgent
-from astra.trajectories.rules.catalogue import all_defects
-from astra.trajectories.rules.wrong import TrajectoryWrongness
+from astra.testing.rule_teacher.arenas import ArenaDefect, FaultRates, RuleTeacher
+from astra.testing.rule_teacher.trajectories import TrajectoryRules
+from astra.testing.rule_teacher.trajectories.agent import RuleAgent
+from astra.testing.rule_teacher.trajectories.catalogue import all_defects
+from astra.testing.rule_teacher.trajectories.faults import TrajectoryFaultRates
+from astra.testing.teacher_faults import FaultPlan, TeacherServerFault
+from astra.testing.teacher_server import ServedReasoning, TeacherServer
 from astra.types import Json, Language
 
 EXAMPLE = Path("examples/world")
@@ -32,7 +32,7 @@ EXAMPLE = Path("examples/world")
 
 def _defects() -> list[str]:
     """The names of what can be wrong, in arenas and in trajectories."""
-    return list(dict.fromkeys([*(defect.value for defect in Defect), *all_defects()]))
+    return list(dict.fromkeys([*(defect.value for defect in ArenaDefect), *all_defects()]))
 
 
 def serve_command(
@@ -54,7 +54,9 @@ def serve_command(
     ] = 0.0,
     fault_kinds: Annotated[
         str | None,
-        typer.Option(help=f"Which; default: all of {', '.join(Fault)}.", show_default=False),
+        typer.Option(
+            help=f"Which; default: all of {', '.join(TeacherServerFault)}.", show_default=False
+        ),
     ] = None,
     wrong: Annotated[
         str | None,
@@ -71,7 +73,7 @@ def serve_command(
     retry_after: Annotated[
         float, typer.Option(min=0, help="Seconds that a 429 asks to wait.")
     ] = FaultPlan().retry_after,
-    reasoning: Annotated[Reasoning, typer.Option(help="How replies reason.")] = "none",
+    reasoning: Annotated[ServedReasoning, typer.Option(help="How replies reason.")] = "none",
     size: Annotated[int, typer.Option(min=1, help="Candidate questions drawn per language.")] = 200,
     languages: Annotated[str, typer.Option(help="Of the questions.")] = "en,zh",
     seed: Annotated[int, typer.Option(help="Seed of everything that is drawn.")] = 0,
@@ -142,15 +144,17 @@ def _example() -> Path:
     return EXAMPLE
 
 
-def _kinds(text: str | None) -> tuple[Fault, ...]:
-    names = list(Fault) if text is None else [part.strip() for part in text.split(",")]
+def _kinds(text: str | None) -> tuple[TeacherServerFault, ...]:
+    names = list(TeacherServerFault) if text is None else [part.strip() for part in text.split(",")]
     try:
-        return tuple(Fault(name) for name in names)
+        return tuple(TeacherServerFault(name) for name in names)
     except ValueError as error:
-        raise ConfigError(f"--fault-kinds: {error}; choose among {', '.join(Fault)}") from None
+        raise ConfigError(
+            f"--fault-kinds: {error}; choose among {', '.join(TeacherServerFault)}"
+        ) from None
 
 
-def _wrongness(text: str | None, seed: int) -> tuple[Wrongness, TrajectoryWrongness]:
+def _wrongness(text: str | None, seed: int) -> tuple[FaultRates, TrajectoryFaultRates]:
     """The rates for both rule teachers; a defect that both know is planted by both."""
     rates: dict[str, float] = {}
     for part in text.split(",") if text else ():
@@ -162,11 +166,13 @@ def _wrongness(text: str | None, seed: int) -> tuple[Wrongness, TrajectoryWrongn
         except ValueError:
             raise ConfigError(f"--wrong {part!r}: write defect=rate, as in leak=0.1") from None
     overall = rates.pop("all", 0.0)
-    in_arenas = {Defect(name): rate for name, rate in rates.items() if name in list(Defect)}
+    in_arenas = {
+        ArenaDefect(name): rate for name, rate in rates.items() if name in list(ArenaDefect)
+    }
     in_trajectories = {name: rate for name, rate in rates.items() if name in all_defects()}
     return (
-        Wrongness(in_arenas, seed=seed, overall=overall),
-        TrajectoryWrongness(in_trajectories, seed=seed, overall=overall),
+        FaultRates(in_arenas, seed=seed, overall=overall),
+        TrajectoryFaultRates(in_trajectories, seed=seed, overall=overall),
     )
 
 

@@ -27,10 +27,10 @@ from astra.cli.teacher_options import (
     greet,
     teacher_options,
 )
-from astra.hosts.mcp_session import SessionOptions
-from astra.stage import StageReport
-from astra.store import Failure, RunFolder
-from astra.trajectories.collect.normalise import Filter
+from astra.hosts.mcp_session import McpSessionOptions
+from astra.runs.stage import StageReport
+from astra.runs.store import FailureRow, RunFolder
+from astra.trajectories.collect.normalise import ToolFilter
 from astra.trajectories.collect.pipeline import COLLECTED, SERVERS, CollectOptions, collect
 from astra.trajectories.collect.read import files, found
 from astra.types import Json
@@ -111,8 +111,8 @@ def collect_command(
         prompts=prompts,
     )
     options = CollectOptions(
-        keep=Filter(min_tools, partial),
-        session=SessionOptions(
+        keep=ToolFilter(min_tools, partial),
+        session=McpSessionOptions(
             connect_seconds=start_timeout, call_seconds=timeout, confined=not unconfined
         ),
         concurrency=concurrency,
@@ -179,7 +179,7 @@ def _print(reports: dict[str, StageReport], out_folder: Path) -> None:
         if report.errors:
             broken = sum(report.errors.values())
             console.print(plain(f"  {name}: broken, asked again by the same command: {broken}"))
-        for failure in islice(folder.rows(f"{name}.failed", Failure), _MOST_REASONS):
+        for failure in islice(folder.rows(f"{name}.failed", FailureRow), _MOST_REASONS):
             said = f"    {failure.key}: {failure.message}"
             console.print(plain(said, limit=_LONG), soft_wrap=True)
     console.print(plain(f"  see: astra tools show {out_folder}"))

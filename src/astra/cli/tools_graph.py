@@ -12,11 +12,11 @@ from rich.table import Table
 from astra.cli.console import out, plain, print_json
 from astra.cli.options import AsJson
 from astra.errors import ConfigError
-from astra.store import RunFolder
-from astra.trajectories.chain_records import Proposal
-from astra.trajectories.chains import PROPOSALS
+from astra.runs.store import RunFolder
 from astra.trajectories.drawing import svg
-from astra.trajectories.graph import Graph, transition_graph
+from astra.trajectories.tasks.chains import PROPOSALS
+from astra.trajectories.tasks.graph import Graph, transition_graph
+from astra.trajectories.tasks.records import ChainProposal
 
 
 def graph_command(
@@ -56,7 +56,7 @@ def graph_command(
 
 
 def _graph(folder: RunFolder, server: str) -> tuple[str, Graph]:
-    rows = list(folder.rows(PROPOSALS, Proposal))
+    rows = list(folder.rows(PROPOSALS, ChainProposal))
     found = {row.server: row.name for row in rows if server in (row.server, row.name)}
     if len(found) != 1:
         raise ConfigError(_which(server, rows, found))
@@ -65,7 +65,7 @@ def _graph(folder: RunFolder, server: str) -> tuple[str, Graph]:
     return name, transition_graph((), chains)
 
 
-def _which(server: str, rows: list[Proposal], found: dict[str, str]) -> str:
+def _which(server: str, rows: list[ChainProposal], found: dict[str, str]) -> str:
     if found:
         return f"several servers are named {server!r}: give one of the ids {', '.join(found)}"
     if not rows:

@@ -14,10 +14,10 @@ from astra.cli.arenas_show import document_tree
 from astra.cli.console import out, plain, print_json
 from astra.cli.options import AsJson, Run
 from astra.errors import ConfigError
-from astra.store import Failure, RunFolder
-from astra.trajectories.collect.pipeline import COLLECTED, NOTES, SERVERS, Collected
+from astra.runs.store import FailureRow, RunFolder
+from astra.trajectories.collect.pipeline import COLLECTED, NOTES, SERVERS, CollectedServer
 from astra.trajectories.collect.raw import ToolNote
-from astra.trajectories.records import CollectedTool, Server
+from astra.trajectories.records import CollectedTool, CollectedToolServer
 from astra.types import Json
 
 _LONG = 300
@@ -43,7 +43,7 @@ def show_command(
       astra tools show runs/tools --json
     """
     folder = RunFolder.open(run)
-    servers = list(folder.rows(SERVERS, Server))
+    servers = list(folder.rows(SERVERS, CollectedToolServer))
     notes = _notes(folder)
     if server is not None:
         one = _find(servers, server)
@@ -57,7 +57,7 @@ def show_command(
     failures = [
         failure
         for stage in (COLLECTED, SERVERS)
-        for failure in folder.rows(f"{stage}.failed", Failure)
+        for failure in folder.rows(f"{stage}.failed", FailureRow)
     ]
     if as_json:
         print_json(_as_json(servers, notes, failures))
@@ -65,7 +65,7 @@ def show_command(
         _print_all(servers, notes, failures)
 
 
-def _find(servers: Sequence[Server], wanted: str) -> Server:
+def _find(servers: Sequence[CollectedToolServer], wanted: str) -> CollectedToolServer:
     called = {one.id: (one.name, one.connection.entry if one.connection else "") for one in servers}
     same = [one for one in servers if wanted in (one.id, *called[one.id])]
     begins = [
@@ -84,13 +84,13 @@ def _find(servers: Sequence[Server], wanted: str) -> Server:
     raise ConfigError(f"there is no server {wanted!r}: there are {names}")
 
 
-def _content(server: Server) -> tuple[str, str]:
+def _content(server: CollectedToolServer) -> tuple[str, str]:
     """What a server is called in both stages; the domain of the second changes its id."""
     return server.name, ",".join(tool.document.name for tool in server.tools)
 
 
 def _notes(folder: RunFolder) -> dict[tuple[str, str], list[ToolNote]]:
-    names = {row.server.id: _content(row.server) for row in folder.rows(COLLECTED, Collected)}
+    names = {row.server.id: _content(row.server) for row in folder.rows(COLLECTED, CollectedServer)}
     notes: dict[tuple[str, str], list[ToolNote]] = {}
     for note in folder.rows(NOTES, ToolNote):
         notes.setdefault(names.get(note.server, ("", "")), []).append(note)
@@ -98,9 +98,9 @@ def _notes(folder: RunFolder) -> dict[tuple[str, str], list[ToolNote]]:
 
 
 def _as_json(
-    servers: Sequence[Server],
+    servers: Sequence[CollectedToolServer],
     notes: dict[tuple[str, str], list[ToolNote]],
-    failures: Sequence[Failure],
+    failures: Sequence[FailureRow],
 ) -> Json:
     return {
         "servers": [
@@ -131,9 +131,9 @@ def _as_json(
 
 
 def _print_all(
-    servers: Sequence[Server],
+    servers: Sequence[CollectedToolServer],
     notes: dict[tuple[str, str], list[ToolNote]],
-    failures: Sequence[Failure],
+    failures: Sequence[FailureRow],
 ) -> None:
     console = out()
     total = sum(len(one.tools) for one in servers)
@@ -163,7 +163,7 @@ def _print_all(
         console.print(table)
 
 
-def _print_one(server: Server, notes: Sequence[ToolNote]) -> None:
+def _print_one(server: CollectedToolServer, notes: Sequence[ToolNote]) -> None:
     console = out()
     console.print(plain(f"{server.name} ({server.id})", "bold"))
     facts = [server.source, server.domain or "no domain", server.language]

@@ -44,7 +44,7 @@ def nano_command(
     from transformers.utils.logging import disable_progress_bar
 
     from astra.training.nano import NanoOptions, make_nano
-    from astra.training.rows import read_rows
+    from astra.training.sft.rows import read_rows
 
     if (out_folder / "config.json").exists() and not force:
         raise ConfigError(

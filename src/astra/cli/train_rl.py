@@ -14,7 +14,7 @@ from astra.cli.options import AsJson, PerBand, SandboxLevel, require_training
 from astra.rewards import Reward
 
 if TYPE_CHECKING:
-    from astra.training.rl.presets import RlPreset
+    from astra.training.rl.presets import RLPreset
 
 Distractors = Literal["fixed", "none", "random", "banded"]
 PresetName = Literal["paper-14b", "h200", "laptop", "nano"]
@@ -119,10 +119,10 @@ def rl_command(
     require_training()
     from trl.trainer.grpo_config import GRPOConfig
 
-    from astra.training.presets import parse_settings
     from astra.training.processes import leave, processes_of
     from astra.training.rl.presets import OURS, PRESETS
-    from astra.training.rl.run import RlJob, train_rl
+    from astra.training.rl.run import RLJob, train_rl
+    from astra.training.sft.presets import parse_settings
 
     typed: dict[str, Any] = {
         "steps": steps,
@@ -149,7 +149,7 @@ def rl_command(
     if lora and scale_lr is None:
         given["scale_lr"] = 0.0  # the norm is frozen
     trl = {**chosen.trl, **parse_settings(settings or [], GRPOConfig, OURS)}
-    job = RlJob(
+    job = RLJob(
         arenas=arenas,
         problems=problems,
         credit=tuple(credit or ()),
@@ -185,7 +185,7 @@ def rl_command(
     console.print(plain(f"model: {report.model}"), soft_wrap=True)
 
 
-def _print_preset(name: str, preset: RlPreset) -> None:
+def _print_preset(name: str, preset: RLPreset) -> None:
     """What is set, so that nobody has to look it up."""
     fields = {f.name: getattr(preset, f.name) for f in dataclasses.fields(preset)}
     about, trl = fields.pop("about"), fields.pop("trl")

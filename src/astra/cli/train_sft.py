@@ -13,7 +13,7 @@ from astra.cli.options import AsJson, require_training
 from astra.types import Json
 
 if TYPE_CHECKING:
-    from astra.training.presets import SftPreset
+    from astra.training.sft.presets import SFTPreset
 
 Preset = Literal["paper-14b", "paper-32b", "h200", "laptop", "nano"]
 
@@ -82,9 +82,9 @@ def sft_command(
     require_training()
     from trl.trainer.sft_config import SFTConfig
 
-    from astra.training.presets import PRESETS, parse_settings
     from astra.training.processes import leave, processes_of
-    from astra.training.sft import SftJob, train_sft, with_settings
+    from astra.training.sft.presets import PRESETS, parse_settings
+    from astra.training.sft.train import SFTJob, train_sft, with_settings
 
     chosen = with_settings(
         PRESETS[preset],
@@ -102,7 +102,7 @@ def sft_command(
     first = processes_of(chosen.trl).is_main_process
     if first:
         _print_preset(preset, chosen)
-    job = SftJob(
+    job = SFTJob(
         model=model,
         rows=rows,
         out=out_folder,
@@ -125,14 +125,14 @@ def sft_command(
         _print(report)
 
 
-def without_lora(preset: SftPreset) -> SftPreset:
+def without_lora(preset: SFTPreset) -> SFTPreset:
     """The preset with all weights trained."""
     import dataclasses
 
     return dataclasses.replace(preset, lora=None)
 
 
-def _print_preset(name: str, preset: SftPreset) -> None:
+def _print_preset(name: str, preset: SFTPreset) -> None:
     """What is set, so that nobody has to look it up."""
     ours: dict[str, Json] = {
         "batch": preset.batch,

@@ -11,8 +11,8 @@ import typer
 from astra.cli.console import err, out, plain, print_json
 from astra.cli.options import AsJson, Run
 from astra.errors import ConfigError
-from astra.store import RunFolder
-from astra.trajectories.export import Exported, ExportOptions, export
+from astra.runs.store import RunFolder
+from astra.trajectories.export import ExportOptions, ExportResult, export
 from astra.trajectories.export.rows import Layout
 
 _NEAR = 0.02
@@ -97,7 +97,7 @@ def _tools(folder: RunFolder) -> Path | None:
     return Path(named)
 
 
-def _print(done: Exported, path: Path) -> None:
+def _print(done: ExportResult, path: Path) -> None:
     console = out()
     counts = ", ".join(f"{count} {split}" for split, count in done.rows.items())
     console.print(plain(f"{counts} rows in {path}"), soft_wrap=True)
@@ -108,7 +108,7 @@ def _print(done: Exported, path: Path) -> None:
             console.print(plain(f"  {count} rows can't be expressed in the template of {family}"))
 
 
-def _tell_share(done: Exported, wanted: float) -> None:
+def _tell_share(done: ExportResult, wanted: float) -> None:
     """Say on stderr when the share of test rows is not the one that was asked for."""
     rows = sum(done.rows.values())
     got = done.rows["test"] / rows

@@ -22,12 +22,12 @@ from astra.cli.teacher_options import StageMeters, TeacherOptions, any_teacher
 from astra.cli.trajectories_report import mean_reward, print_agreement
 from astra.cli.trajectories_teacher import teacher_of
 from astra.errors import ConfigError
-from astra.stage import StageReport, run
-from astra.store import RunFolder
+from astra.runs.stage import StageReport, run
+from astra.runs.store import RunFolder
 from astra.trajectories.judge.agreement import agreements, ratings
 from astra.trajectories.judge.stage import JUDGEMENTS, judgements_name, judgements_stage
-from astra.trajectories.records import Judgement, Rollout
-from astra.trajectories.rollouts import ROLLOUTS
+from astra.trajectories.play.episodes import ROLLOUTS
+from astra.trajectories.records import Judgement, RecordedRollout
 
 
 def judge_command(
@@ -93,7 +93,7 @@ async def _judge(
     async with any_teacher(options, folder, meters) as teacher:
         return await run(
             judgements_stage(teacher, judges, meters(file), file),
-            folder.rows(ROLLOUTS, Rollout),
+            folder.rows(ROLLOUTS, RecordedRollout),
             folder,
             concurrency=concurrency,
             total=sum(1 for _ in folder.values(ROLLOUTS)),

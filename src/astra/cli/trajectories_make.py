@@ -36,19 +36,19 @@ from astra.cli.trajectories_tasks import (
 from astra.cli.trajectories_teacher import stage_of, teacher_of
 from astra.errors import ConfigError
 from astra.hosts.live import LiveOptions
-from astra.hosts.mcp_session import SessionOptions
-from astra.ports import Sampling
-from astra.rollout import RolloutLimits
-from astra.stage import StageReport
-from astra.store import RunFolder
+from astra.hosts.mcp_session import McpSessionOptions
+from astra.protocols import Sampling
+from astra.rollouts.loop import RolloutLimits
+from astra.runs.stage import StageReport
+from astra.runs.store import RunFolder
 from astra.teacher.cache import AnswerCache
-from astra.trajectories.agent import AGENT, RememberingModel
-from astra.trajectories.chains import require_servers
-from astra.trajectories.hosting import Hosting
+from astra.testing.rule_teacher.scripted_agent import ScriptedAgent
 from astra.trajectories.judge.stage import JUDGEMENTS
-from astra.trajectories.line import Agent, Line, LineOptions
-from astra.trajectories.rollouts import SYSTEM, HostChoice, RolloutOptions
-from astra.trajectories.scripted import ScriptedAgent
+from astra.trajectories.pipeline import PlayingAgent, TrajectoryOptions, TrajectoryPipeline
+from astra.trajectories.play.agent import AGENT, RecordingModel
+from astra.trajectories.play.episodes import SYSTEM, HostChoice, RolloutOptions
+from astra.trajectories.play.hosting import Hosting
+from astra.trajectories.tasks.chains import require_servers
 from astra.types import Json, Language
 
 SCRIPTED = "scripted"
@@ -56,14 +56,14 @@ SCRIPTED = "scripted"
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class MakeTrajectoriesJob:
     """What `make` was asked for."""
 
     tools: Path
     out: Path
     teacher: TeacherOptions
     agent: TeacherOptions
-    line: LineOptions
+    line: TrajectoryOptions
     live: LiveOptions
 
 
@@ -174,7 +174,7 @@ def make_command(
           --model NAME --base-url URL --out runs/traj
       astra trajectories make @traj.toml --samples 4 --user simulate --judges 3
     """
-    asked = Asked(
+    asked = MakeTrajectoriesJob(
         tools=tools,
         out=out_folder,
         teacher=teacher_of(
@@ -189,7 +189,7 @@ def make_command(
             prompts=prompts,
         ),
         agent=_agent(model, base_url, api_key_env, seed, prices, cache=not no_cache),
-        line=LineOptions(
+        line=TrajectoryOptions(
             tasks=task_options(
                 count=count,
                 axes=axes,
@@ -224,7 +224,7 @@ def make_command(
         live=LiveOptions(
             read_only=read_only,
             allow=frozenset(allow) if allow else None,
-            session=SessionOptions(confined=not unconfined),
+            session=McpSessionOptions(confined=not unconfined),
         ),
     )
     reports, folder = asyncio.run(_make(asked))
@@ -267,7 +267,7 @@ def _system(given: str | None) -> dict[Language, str]:
     return {"en": text, "zh": text}
 
 
-async def _make(asked: Asked) -> tuple[dict[str, StageReport], RunFolder]:
+async def _make(asked: MakeTrajectoriesJob) -> tuple[dict[str, StageReport], RunFolder]:
     source, line = RunFolder.open(asked.tools), asked.line
     servers = {server.id: server for server in require_servers(source)}
     config: dict[str, Json] = {
@@ -289,14 +289,16 @@ async def _make(asked: Asked) -> tuple[dict[str, StageReport], RunFolder]:
         _player(asked.agent, folder) as agent,
     ):
         hosting = Hosting(servers, failure_rate=line.rollouts.failure_rate, seed=line.rollouts.seed)
-        making = Line(source, folder, teacher, agent, hosting, err(), meters)
+        making = TrajectoryPipeline(source, folder, teacher, agent, hosting, err(), meters)
         return await making.make(line), folder
 
 
 @asynccontextmanager
-async def _player(endpoint: TeacherOptions, folder: RunFolder) -> AsyncGenerator[Agent]:
+async def _player(endpoint: TeacherOptions, folder: RunFolder) -> AsyncGenerator[PlayingAgent]:
     if not endpoint.base_url:
-        yield Agent(SCRIPTED, lambda job: ScriptedAgent(job.task.plan, job.task.language, SCRIPTED))
+        yield PlayingAgent(
+            SCRIPTED, lambda job: ScriptedAgent(job.task.plan, job.task.language, SCRIPTED)
+        )
         return
     from astra.models.openai import OpenAIModel  # late: a second, for those who have no model
 
@@ -306,7 +308,9 @@ async def _player(endpoint: TeacherOptions, folder: RunFolder) -> AsyncGenerator
         )
         price = endpoint.price()
         if not endpoint.cache:
-            yield Agent(endpoint.model, lambda job: model, price)
+            yield PlayingAgent(endpoint.model, lambda job: model, price)
             return
         record = stack.enter_context(AnswerCache(folder, AGENT))
-        yield Agent(endpoint.model, lambda job: RememberingModel(model, record, job.key), price)
+        yield PlayingAgent(
+            endpoint.model, lambda job: RecordingModel(model, record, job.key), price
+        )

@@ -10,10 +10,10 @@ import typer
 from astra.cli.console import out, plain, print_json
 from astra.cli.options import AsJson, Run
 from astra.errors import ConfigError
-from astra.store import RunFolder
-from astra.trajectories.records import Rollout
-from astra.trajectories.replay import difference, replay, same
-from astra.trajectories.rollouts import ROLLOUTS
+from astra.runs.store import RunFolder
+from astra.trajectories.play.episodes import ROLLOUTS
+from astra.trajectories.play.replay import difference, replay, same
+from astra.trajectories.records import RecordedRollout
 
 _SHOWN = 20
 
@@ -54,7 +54,7 @@ async def _replayed(folder: RunFolder) -> tuple[dict[str, str], int]:
 
 
 async def _compared(folder: RunFolder) -> AsyncIterator[tuple[str, str]]:
-    for recorded in folder.rows(ROLLOUTS, Rollout):
+    for recorded in folder.rows(ROLLOUTS, RecordedRollout):
         again = await replay(recorded)
         equal = same(recorded.trajectory, again)
         yield recorded.id, "" if equal else difference(recorded.trajectory, again)

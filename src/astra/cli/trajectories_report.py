@@ -6,13 +6,13 @@ from collections.abc import Iterable
 
 from astra.cli.console import out, plain
 from astra.cli.trajectories_teacher import spent
-from astra.stage import StageReport
-from astra.store import RunFolder
+from astra.runs.stage import StageReport
+from astra.runs.store import RunFolder
 from astra.trajectories.judge.agreement import agreements, ratings
 from astra.trajectories.judge.stage import JUDGEMENTS
-from astra.trajectories.pipeline_tasks import TASKS
+from astra.trajectories.play.episodes import ROLLOUTS
 from astra.trajectories.records import Judgement
-from astra.trajectories.rollouts import ROLLOUTS
+from astra.trajectories.tasks.pipeline import TASKS
 from astra.types import Json
 
 

@@ -14,10 +14,10 @@ from rich.text import Text
 from astra.cli.console import out, plain, print_json
 from astra.cli.options import AsJson, Run
 from astra.errors import ConfigError
-from astra.store import RunFolder
+from astra.runs.store import RunFolder
 from astra.trajectories.judge.stage import JUDGEMENTS
-from astra.trajectories.records import Judgement, Rollout
-from astra.trajectories.rollouts import ROLLOUTS
+from astra.trajectories.play.episodes import ROLLOUTS
+from astra.trajectories.records import Judgement, RecordedRollout
 from astra.types import CallRecord, CallStatus, Json, Message
 
 _LONG = 1500
@@ -64,9 +64,9 @@ def show_command(
     _print_scores(console, judged)
 
 
-def _find(folder: RunFolder, wanted: str) -> Rollout:
+def _find(folder: RunFolder, wanted: str) -> RecordedRollout:
     """The rollout whose id begins so; ConfigError for none or several."""
-    found = [row for row in folder.rows(ROLLOUTS, Rollout) if row.id.startswith(wanted)]
+    found = [row for row in folder.rows(ROLLOUTS, RecordedRollout) if row.id.startswith(wanted)]
     if len(found) != 1:
         number = "several rollouts" if found else "no rollout"
         raise ConfigError(
@@ -90,7 +90,7 @@ def _list(folder: RunFolder, judgements: str, limit: int, *, as_json: bool) -> N
             "host": row.host,
             "request": row.task.request,
         }
-        for row in folder.rows(ROLLOUTS, Rollout)
+        for row in folder.rows(ROLLOUTS, RecordedRollout)
     ]
     if not rows:
         raise ConfigError(f"{str(folder.path)!r} holds no rollouts: make some first")
@@ -118,7 +118,7 @@ def _list(folder: RunFolder, judgements: str, limit: int, *, as_json: bool) -> N
 # --- one rollout -------------------------------------------------------------------------------
 
 
-def _print_head(console: Console, rollout: Rollout) -> None:
+def _print_head(console: Console, rollout: RecordedRollout) -> None:
     task, trajectory = rollout.task, rollout.trajectory
     console.print(plain(f"rollout {rollout.id}", "bold"))
     facts = [
@@ -134,7 +134,7 @@ def _print_head(console: Console, rollout: Rollout) -> None:
     console.print(plain(" · ".join(facts), "dim"))
 
 
-def _print_talk(console: Console, rollout: Rollout) -> None:
+def _print_talk(console: Console, rollout: RecordedRollout) -> None:
     calls = {call.id: call for call in rollout.trajectory.calls}
     number = 0
     for message in rollout.trajectory.messages:

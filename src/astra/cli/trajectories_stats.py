@@ -11,9 +11,9 @@ from rich.table import Table
 from astra.cli.console import out, plain, print_json
 from astra.cli.options import AsJson, Run
 from astra.errors import ConfigError
-from astra.store import RunFolder
-from astra.trajectories.records import Judgement, Rollout, Server
-from astra.trajectories.statistics import Tally
+from astra.runs.store import RunFolder
+from astra.trajectories.records import CollectedToolServer, Judgement, RecordedRollout
+from astra.trajectories.statistics import TrajectoryTally
 from astra.types import Json
 
 _GROUPS = ("languages", "domains", "axes", "hosts", "models", "stop_reasons")
@@ -55,9 +55,11 @@ def _report(folder: RunFolder, judgements: str) -> dict[str, Json]:
     tools = folder.config().get("tools")
     domains: dict[str, str] = {}
     if tools is not None and Path(tools).is_dir():
-        domains = {s.id: s.domain for s in RunFolder.open(tools).rows("servers", Server)}
-    tally = Tally()
-    for rollout in folder.rows("rollouts", Rollout):
+        domains = {
+            s.id: s.domain for s in RunFolder.open(tools).rows("servers", CollectedToolServer)
+        }
+    tally = TrajectoryTally()
+    for rollout in folder.rows("rollouts", RecordedRollout):
         domain = domains.get(rollout.task.servers[0], "")
         tally.add(rollout, scores.get(rollout.id), domain)
     return {**tally.report(), "judged": len(tally.rewards)}

@@ -9,11 +9,11 @@ import typer
 
 from astra.cli.options import as_range, as_shares
 from astra.errors import ConfigError
-from astra.store import RunFolder
-from astra.trajectories.chains import ChainOptions, Verify
-from astra.trajectories.personas import read_personas
-from astra.trajectories.pipeline_tasks import SHARES, TaskOptions
-from astra.trajectories.records import Axis
+from astra.runs.store import RunFolder
+from astra.trajectories.records import TaskOrigin
+from astra.trajectories.tasks.chains import ChainCheck, ChainOptions
+from astra.trajectories.tasks.personas import read_personas
+from astra.trajectories.tasks.pipeline import SHARES, TaskOptions
 
 Axes = Annotated[
     str | None,
@@ -32,7 +32,7 @@ Across = Annotated[
     bool, typer.Option("--across", help="Chains across servers whose fields fit, too.")
 ]
 VerifyBy = Annotated[
-    Verify,
+    ChainCheck,
     typer.Option(help="How chains are verified: by votes, by back-translation, or by both."),
 ]
 Personas = Annotated[
@@ -56,7 +56,7 @@ def task_options(
     chain_length: str,
     acyclic: bool,
     across: bool,
-    verify: Verify,
+    verify: ChainCheck,
     votes: int,
     personas: Path | None,
     observed: Path | None,
@@ -92,6 +92,6 @@ def task_options(
     )
 
 
-def _axes(text: str) -> dict[Axis, float]:
-    shares = as_shares(text, "--axes", [axis.value for axis in Axis])
-    return {Axis(name): share for name, share in shares.items()}
+def _axes(text: str) -> dict[TaskOrigin, float]:
+    shares = as_shares(text, "--axes", [axis.value for axis in TaskOrigin])
+    return {TaskOrigin(name): share for name, share in shares.items()}

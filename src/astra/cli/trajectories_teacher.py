@@ -6,14 +6,14 @@ from pathlib import Path
 
 from astra.cli.teacher_options import RULES, TeacherOptions
 from astra.errors import ConfigError
-from astra.store import RunFolder
+from astra.runs.store import RunFolder
 from astra.teacher import chains, emulation, judging
 from astra.teacher.tasks import INTENT, PROPOSE_TASKS, VARY_TASK
-from astra.trajectories.augment import VARIED
-from astra.trajectories.chains import CHAINS, PROPOSALS
 from astra.trajectories.judge.stage import JUDGEMENTS
-from astra.trajectories.rollouts import ROLLOUTS
-from astra.trajectories.tasks import SCORED, SERVER_TASKS
+from astra.trajectories.play.episodes import ROLLOUTS
+from astra.trajectories.tasks.chains import CHAINS, PROPOSALS
+from astra.trajectories.tasks.tasks import SCORED, SERVER_TASKS
+from astra.trajectories.tasks.variations import VARIED
 from astra.types import Json, Usage
 
 _STAGES: dict[str, str] = {

@@ -17,7 +17,7 @@ from astra.engines.episode import EngineEpisode
 from astra.errors import ModelUnavailable
 
 if TYPE_CHECKING:
-    from astra.engines.chat import Chat
+    from astra.chat.template import ChatTemplate
 
 
 class Engine(Protocol):
@@ -27,12 +27,12 @@ class Engine(Protocol):
     def name(self) -> str: ...
 
     @property
-    def clock(self) -> Clock: ...
+    def clock(self) -> EngineTimings: ...
 
     def open(self, seed: int) -> EngineEpisode: ...
 
 
-class Clock:
+class EngineTimings:
     """Where an engine's time went, in seconds, and what it wrote. Reset by whoever reads it."""
 
     def __init__(self) -> None:
@@ -93,7 +93,7 @@ class Clock:
 class BatchingEngine(ABC):
     """Gathers the episodes that wait. A subclass serves them in `_serve`."""
 
-    def __init__(self, name: str, chat: Chat, context: int, *, lockstep: bool) -> None:
+    def __init__(self, name: str, chat: ChatTemplate, context: int, *, lockstep: bool) -> None:
         self._name = name
         self._chat = chat
         self._context = context
@@ -101,14 +101,14 @@ class BatchingEngine(ABC):
         self._open: list[EngineEpisode] = []
         self._waiting: list[EngineEpisode] = []
         self._task: asyncio.Task[None] | None = None
-        self.clock = Clock()
+        self.clock = EngineTimings()
 
     @property
     def name(self) -> str:
         return self._name
 
     @property
-    def chat(self) -> Chat:
+    def chat(self) -> ChatTemplate:
         return self._chat
 
     @property

@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from astra.errors import ModelBadReply, ModelUnavailable
 from astra.hosts.wrapped import WrappedHost
-from astra.ports import Reply, Sampling, ToolHost, ToolResult
-from astra.types import Finish, Json, Message, ToolDocument, Usage
+from astra.protocols import Reply, Sampling, ToolHost, ToolResult
+from astra.types import FinishReason, Json, Message, ToolSchema, Usage
 
 if TYPE_CHECKING:
-    from astra.engines.chat import Chat
+    from astra.chat.template import ChatTemplate
 
 
-class Recorded(NamedTuple):
+class EpisodeTokens(NamedTuple):
     """The tokens of an episode. T: all after the prompt, up to the last one that was sampled."""
 
     prompt_ids: tuple[int, ...]
@@ -38,7 +38,7 @@ class Recorded(NamedTuple):
 
 
 @dataclass(slots=True, eq=False)
-class Request:
+class GenerationRequest:
     """One message that is to be written."""
 
     sampling: Sampling
@@ -49,7 +49,7 @@ class Request:
     sampled: int = 0
 
 
-class Clock(Protocol):
+class ToolTimer(Protocol):
     """Told when tools run, so that an engine knows what it waits for."""
 
     def call(self) -> None: ...
@@ -64,13 +64,13 @@ class EngineProtocol(Protocol):
     def name(self) -> str: ...
 
     @property
-    def chat(self) -> Chat: ...
+    def chat(self) -> ChatTemplate: ...
 
     @property
     def context(self) -> int: ...
 
     @property
-    def clock(self) -> Clock: ...
+    def clock(self) -> ToolTimer: ...
 
     def submit(self, episode: EngineEpisode) -> None: ...
 
@@ -89,7 +89,7 @@ class EngineEpisode:
     seed: int
     ids: list[int] = field(default_factory=list[int])
     """Prompt and completion so far."""
-    request: Request | None = None
+    request: GenerationRequest | None = None
     slot: int = -1
     """Where the engine keeps it; the engine's own."""
     cached: int = 0
@@ -113,7 +113,7 @@ class EngineEpisode:
         return self.engine.name
 
     async def generate(
-        self, messages: Sequence[Message], tools: Sequence[ToolDocument], sampling: Sampling
+        self, messages: Sequence[Message], tools: Sequence[ToolSchema], sampling: Sampling
     ) -> Reply:
         """Write the next message; `length` when it, or the context, came to its limit.
 
@@ -129,10 +129,12 @@ class EngineEpisode:
             prompt_tokens=start, completion_tokens=len(self.ids) - start, cached_tokens=given
         )
         if not finished:
-            return Reply(message, Finish.length, usage)
-        return Reply(message, Finish.tool_calls if message.tool_calls else Finish.stop, usage)
+            return Reply(message, FinishReason.length, usage)
+        return Reply(
+            message, FinishReason.tool_calls if message.tool_calls else FinishReason.stop, usage
+        )
 
-    def _take(self, messages: Sequence[Message], tools: Sequence[ToolDocument]) -> int:
+    def _take(self, messages: Sequence[Message], tools: Sequence[ToolSchema]) -> int:
         """Append the tokens of messages not seen before; returns how many were there already."""
         known = len(self.ids)
         if not known:
@@ -164,7 +166,7 @@ class EngineEpisode:
         if room <= 0:
             return False
         future = asyncio.get_running_loop().create_future()
-        self.request = Request(sampling, min(sampling.max_tokens or room, room), future)
+        self.request = GenerationRequest(sampling, min(sampling.max_tokens or room, room), future)
         self.engine.submit(self)
         try:
             return await future
@@ -183,12 +185,12 @@ class EngineEpisode:
         self._entropies.append(entropy)
         self._steps.append(self._turn)
 
-    def recorded(self) -> Recorded:
+    def recorded(self) -> EpisodeTokens:
         """The tokens so far; results of tools after which nothing was sampled are left out."""
         end = len(self._mask)
         while end and not self._mask[end - 1]:
             end -= 1
-        return Recorded(
+        return EpisodeTokens(
             tuple(self.ids[: self._prompt]),
             tuple(self.ids[self._prompt : self._prompt + end]),
             tuple(self._mask[:end]),

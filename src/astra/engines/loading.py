@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from astra.engines.chat import Chat
+from astra.chat.template import ChatTemplate
 from astra.engines.transformers import TransformersEngine
 from astra.errors import ConfigError
 
@@ -30,4 +30,4 @@ def load_engine(name: str, *, context: int | None = None) -> TransformersEngine:
         ) from error
     placed: Any = model  # its `to` has no types
     placed = placed.to("cuda" if gpu else "cpu")
-    return TransformersEngine(placed, Chat(tokenizer), name=name, context=context)
+    return TransformersEngine(placed, ChatTemplate(tokenizer), name=name, context=context)

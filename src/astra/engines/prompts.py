@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 from astra.engines.engine import BatchingEngine, finish
 from astra.engines.episode import EngineEpisode
 from astra.errors import ConfigError, ModelBadReply
-from astra.ports import Sampling
+from astra.protocols import Sampling
 
 if TYPE_CHECKING:
-    from astra.engines.chat import Chat
+    from astra.chat.template import ChatTemplate
 
 
-class Wanted(NamedTuple):
+class ContinuationRequest(NamedTuple):
     """What to continue, and how far."""
 
     prompt_ids: list[int]
@@ -30,14 +30,14 @@ class Wanted(NamedTuple):
     seed: int
 
 
-class Continued(NamedTuple):
+class Continuation(NamedTuple):
     """What was sampled, the stop token included."""
 
     ids: Sequence[int]
     logprobs: Sequence[float]
 
 
-Continue = Callable[[Sequence[Wanted]], Sequence[Continued]]
+ContinueFunction = Callable[[Sequence[ContinuationRequest]], Sequence[Continuation]]
 """Continues all of them, in order."""
 
 
@@ -46,8 +46,8 @@ class PromptEngine(BatchingEngine):
 
     def __init__(
         self,
-        back_end: Continue,
-        chat: Chat,
+        back_end: ContinueFunction,
+        chat: ChatTemplate,
         *,
         context: int,
         name: str = "policy",
@@ -75,13 +75,13 @@ class PromptEngine(BatchingEngine):
         episodes.clear()
 
 
-def _wanted(episode: EngineEpisode) -> Wanted:
+def _wanted(episode: EngineEpisode) -> ContinuationRequest:
     request = cast(Any, episode.request)
     seed = int(episode.uniform() * 2**31)
-    return Wanted(list(episode.ids), request.sampling, request.max_tokens, seed)
+    return ContinuationRequest(list(episode.ids), request.sampling, request.max_tokens, seed)
 
 
-def vllm_continue(model: str, stop_ids: Sequence[int], **options: Any) -> Continue:
+def vllm_continue(model: str, stop_ids: Sequence[int], **options: Any) -> ContinueFunction:
     """A back end that runs vLLM in this process; options go to `vllm.LLM`.
 
     Raises ConfigError where vLLM is not installed.
@@ -96,7 +96,7 @@ def vllm_continue(model: str, stop_ids: Sequence[int], **options: Any) -> Contin
         model, enable_prefix_caching=True, logprobs_mode="processed_logprobs", **options
     )
 
-    def continue_(wanted: Sequence[Wanted]) -> list[Continued]:
+    def continue_(wanted: Sequence[ContinuationRequest]) -> list[Continuation]:
         parameters = [
             vllm.SamplingParams(
                 temperature=1.0 if w.sampling.temperature is None else w.sampling.temperature,
@@ -115,7 +115,7 @@ def vllm_continue(model: str, stop_ids: Sequence[int], **options: Any) -> Contin
     return continue_
 
 
-def _continued(output: Any) -> Continued:
+def _continued(output: Any) -> Continuation:
     ids = list(output.token_ids)
     logprobs = [at[token].logprob for token, at in zip(ids, output.logprobs, strict=True)]
-    return Continued(ids, logprobs)
+    return Continuation(ids, logprobs)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 
-class Drawn(NamedTuple):
+class SampledTokens(NamedTuple):
     """One token per row, B, with what is recorded of it."""
 
     tokens_B: Tensor
@@ -28,7 +28,7 @@ def draw(
     *,
     top_p_B: Tensor | None = None,
     top_k: int | None = None,
-) -> Drawn:
+) -> SampledTokens:
     """Draw a token per row by inverting the distribution function at `uniform_B`, in [0, 1).
 
     Temperature 0 takes the most likely token. `top_p_B` and `top_k` narrow what is drawn from, but
@@ -50,7 +50,7 @@ def draw(
     sampled_B = sampled_B.clamp(max=last_B)
     possible_B = kept_BV.gather(1, sampled_B[:, None])[:, 0] > 0
     tokens_B = torch.where(greedy_B | ~possible_B, best_B, sampled_B)
-    return Drawn(tokens_B, logprobs_BV.gather(1, tokens_B[:, None])[:, 0], entropies_B)
+    return SampledTokens(tokens_B, logprobs_BV.gather(1, tokens_B[:, None])[:, 0], entropies_B)
 
 
 def _narrowed(probs_BV: Tensor, top_p_B: Tensor | None, top_k: int | None) -> Tensor:

@@ -25,7 +25,7 @@ from astra.errors import ConfigError
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-    from astra.engines.chat import Chat
+    from astra.chat.template import ChatTemplate
 
 
 class TransformersEngine(BatchingEngine):
@@ -40,7 +40,7 @@ class TransformersEngine(BatchingEngine):
     def __init__(
         self,
         model: PreTrainedModel,
-        chat: Chat,
+        chat: ChatTemplate,
         *,
         name: str = "policy",
         context: int | None = None,

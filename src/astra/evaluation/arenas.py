@@ -12,20 +12,20 @@ from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequen
 from contextlib import aclosing
 from typing import NamedTuple
 
+from astra.core.intervals import Interval, bootstrap
 from astra.errors import StageError
 from astra.hosts.arena import ArenaHost, arena_messages
-from astra.intervals import Interval, bootstrap
-from astra.ports import Episode, Model, Sandbox, ToolHost
+from astra.protocols import Model, Sandbox, SandboxEpisode, ToolHost
 from astra.rewards import Reward, score
-from astra.rollout import RolloutLimits, Task, rollouts
+from astra.rollouts.loop import RolloutLimits, RolloutTask, rollouts
 from astra.types import Arena, Record, Score, Tool, Trajectory
 
-Shown = tuple[Arena, Sequence[Tool]]
+PlayableArenaPair = tuple[Arena, Sequence[Tool]]
 """An arena with the distractors that are shown beside its tools."""
-Player = Callable[[Arena, int], Model]
+ModelFactory = Callable[[Arena, int], Model]
 """Who plays a sample of an arena: one model for all, or a policy that knows the arena."""
 
-Enclose = Callable[[Model, ToolHost], ToolHost]
+HostWrapper = Callable[[Model, ToolHost], ToolHost]
 """What is put around the host of a model's episode."""
 
 HOPELESS = 20
@@ -41,7 +41,7 @@ class PlayedEpisode(Record):
     score: Score | None
 
 
-class Group(Record):
+class ReportGroup(Record):
     """A part of the arenas. Means over scored episodes; None without any."""
 
     episodes: int
@@ -50,7 +50,7 @@ class Group(Record):
     precision: float | None
 
 
-class Report(Record):
+class EvaluationReport(Record):
     """What an evaluation found. Means are over scored episodes; None when there are none."""
 
     arenas: int
@@ -76,9 +76,9 @@ class Report(Record):
     """pass^k by k: the chance that k episodes of an arena all solve every goal, for each k up to
     the samples that every arena has; empty when none could be scored."""
     stop_reasons: dict[str, int]
-    by_scenario: dict[str, Group]
-    by_hops: dict[str, Group]
-    by_language: dict[str, Group]
+    by_scenario: dict[str, ReportGroup]
+    by_hops: dict[str, ReportGroup]
+    by_language: dict[str, ReportGroup]
     prompt_tokens: int
     completion_tokens: int
     cached_tokens: int
@@ -86,8 +86,8 @@ class Report(Record):
 
 
 async def play(
-    arenas: Iterable[Shown],
-    player: Player,
+    arenas: Iterable[PlayableArenaPair],
+    player: ModelFactory,
     sandbox: Sandbox,
     limits: RolloutLimits,
     *,
@@ -95,7 +95,7 @@ async def play(
     seed: int = 0,
     reward: Reward = "f1",
     concurrency: int = 16,
-    enclose: Enclose | None = None,
+    enclose: HostWrapper | None = None,
 ) -> AsyncGenerator[tuple[Arena, PlayedEpisode]]:
     """Play every arena `samples` times; episodes come in the order of the arenas.
 
@@ -103,12 +103,12 @@ async def play(
     """
     under_way: deque[Arena] = deque()
 
-    def jobs() -> Iterator[tuple[Task, Model, ToolHost]]:
+    def jobs() -> Iterator[tuple[RolloutTask, Model, ToolHost]]:
         for arena, distractors in arenas:
             for sample in range(samples):
                 under_way.append(arena)
-                host = ArenaHost(arena, distractors, sandbox, Episode(seed=seed))
-                task = Task(arena.id, arena_messages(arena), sample)
+                host = ArenaHost(arena, distractors, sandbox, SandboxEpisode(seed=seed))
+                task = RolloutTask(arena.id, arena_messages(arena), sample)
                 model = player(arena, sample)
                 yield task, model, enclose(model, host) if enclose else host
 
@@ -135,8 +135,8 @@ def score_episode(arena: Arena, trajectory: Trajectory, reward: Reward = "f1") -
 
 
 async def evaluate(
-    arenas: Iterable[Shown],
-    player: Player,
+    arenas: Iterable[PlayableArenaPair],
+    player: ModelFactory,
     sandbox: Sandbox,
     limits: RolloutLimits,
     *,
@@ -145,7 +145,7 @@ async def evaluate(
     reward: Reward = "f1",
     concurrency: int = 16,
     store: Callable[[PlayedEpisode], None] | None = None,
-) -> Report:
+) -> EvaluationReport:
     """Play the arenas and report; `store` is given each episode as soon as it is its turn.
 
     Raises what `tallied` raises.
@@ -167,13 +167,13 @@ async def tallied(
     episodes: AsyncGenerator[tuple[Arena, PlayedEpisode]],
     seed: int,
     store: Callable[[PlayedEpisode], None] | None = None,
-) -> Report:
+) -> EvaluationReport:
     """The report of episodes as they come, each handed to `store`; closes the generator.
 
     Raises StageError when none of the first 20 episodes could be scored and there are more: what
     is not there at the beginning (an endpoint, a key) is not waited for a thousand times.
     """
-    tally = Tally()
+    tally = EvaluationTally()
     async with aclosing(episodes):
         async for arena, episode in episodes:
             if tally.hopeless:
@@ -201,7 +201,7 @@ class _Row(NamedTuple):
     solved_all: float
 
 
-class Tally:
+class EvaluationTally:
     """Gathers episodes into a report. Keeps numbers only, so that any count of them fits."""
 
     def __init__(self) -> None:
@@ -254,12 +254,12 @@ class Tally:
             )
         )
 
-    def report(self, seed: int = 0) -> Report:
+    def report(self, seed: int = 0) -> EvaluationReport:
         """The report of what was added; `seed` fixes the bootstrap."""
         rows = [row for scored in self._rows.values() for row in scored]
         means = _means(rows)
         episodes = self._episodes.total()
-        return Report(
+        return EvaluationReport(
             arenas=len(self._episodes),
             episodes=episodes,
             f1=bootstrap([[row.f1 for row in scored] for scored in self._rows.values()], seed),
@@ -283,16 +283,16 @@ class Tally:
             cached_tokens=self._tokens["cached_tokens"],
         )
 
-    def _groups(self, grouping: str) -> dict[str, Group]:
+    def _groups(self, grouping: str) -> dict[str, ReportGroup]:
         return {
             name: self._group(arenas)
             for (kind, name), arenas in sorted(self._members.items())
             if kind == grouping
         }
 
-    def _group(self, arenas: set[str]) -> Group:
+    def _group(self, arenas: set[str]) -> ReportGroup:
         means = _means([row for arena in arenas for row in self._rows.get(arena, [])])
-        return Group(
+        return ReportGroup(
             episodes=sum(self._episodes[arena] for arena in arenas),
             f1=means and means.f1,
             recall=means and means.recall,

@@ -9,22 +9,22 @@ from itertools import islice
 from typing import Protocol, cast
 
 from astra.engines.episode import ClosingHost, EngineEpisode
-from astra.evaluation.arenas import PlayedEpisode, Shown, play
-from astra.ports import Model, Sandbox, ToolHost
+from astra.evaluation.arenas import PlayableArenaPair, PlayedEpisode, play
+from astra.protocols import Model, Sandbox, ToolHost
 from astra.rewards import Reward
-from astra.rollout import RolloutLimits
+from astra.rollouts.loop import RolloutLimits
 from astra.types import Arena
 
 
-class Opens(Protocol):
+class EpisodeEngine(Protocol):
     """An engine, as far as playing goes."""
 
     def open(self, seed: int) -> EngineEpisode: ...
 
 
 async def play_in_waves(
-    arenas: Iterable[Shown],
-    engine: Opens,
+    arenas: Iterable[PlayableArenaPair],
+    engine: EpisodeEngine,
     sandbox: Sandbox,
     limits: RolloutLimits,
     *,
@@ -65,6 +65,6 @@ async def play_in_waves(
                 yield entry
 
 
-def _chunks(arenas: Iterator[Shown], size: int) -> Iterator[list[Shown]]:
+def _chunks(arenas: Iterator[PlayableArenaPair], size: int) -> Iterator[list[PlayableArenaPair]]:
     while chunk := list(islice(arenas, size)):
         yield chunk

@@ -8,14 +8,14 @@ from pathlib import Path
 
 from astra.engines.loading import load_engine
 from astra.errors import StageError
-from astra.evaluation.arenas import Report, Shown, tallied
+from astra.evaluation.arenas import EvaluationReport, PlayableArenaPair, tallied
 from astra.evaluation.local import play_in_waves
-from astra.ports import Sandbox
-from astra.rollout import RolloutLimits
+from astra.protocols import Sandbox
+from astra.rollouts.loop import RolloutLimits
 
 
 @dataclass(frozen=True, slots=True)
-class Exam:
+class EvaluationSetup:
     """What is played, and how."""
 
     limits: RolloutLimits
@@ -28,8 +28,12 @@ class Exam:
 
 
 async def examine(
-    model: Path, shown: Sequence[Shown], sandbox: Sandbox, exam: Exam, seed: int
-) -> Report:
+    model: Path,
+    shown: Sequence[PlayableArenaPair],
+    sandbox: Sandbox,
+    exam: EvaluationSetup,
+    seed: int,
+) -> EvaluationReport:
     """Play and report. Raises ConfigError for no model, StageError where nothing works."""
     engine = load_engine(str(model), context=exam.context)
     episodes = play_in_waves(
@@ -47,7 +51,7 @@ async def examine(
 MEASURES = ("recall", "precision", "solved", "answer_correct", "turns", "calls")
 
 
-def figures(report: Report) -> dict[str, float]:
+def figures(report: EvaluationReport) -> dict[str, float]:
     """The means of a report by name. Raises StageError when no episode could be scored."""
     if report.f1 is None:
         raise StageError(f"no episode could be scored: {next(iter(report.errors), 'none played')}")

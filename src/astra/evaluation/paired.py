@@ -11,16 +11,16 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import Literal
 
+from astra.core.intervals import Interval, bootstrap
 from astra.errors import ConfigError
 from astra.evaluation.arenas import PlayedEpisode
-from astra.intervals import Interval, bootstrap
 from astra.types import Record
 
-Measure = Literal["f1", "recall", "precision"]
-MEASURES: tuple[Measure, ...] = ("f1", "recall", "precision")
+ComparedMeasure = Literal["f1", "recall", "precision"]
+MEASURES: tuple[ComparedMeasure, ...] = ("f1", "recall", "precision")
 
 
-class Comparison(Record):
+class PairedComparison(Record):
     """The first model less the second, over the arenas that both have scored episodes of."""
 
     arenas: int
@@ -37,7 +37,7 @@ class Comparison(Record):
 
 def compare(
     first: Iterable[PlayedEpisode], second: Iterable[PlayedEpisode], *, seed: int = 0
-) -> Comparison:
+) -> PairedComparison:
     """Compare two models' episodes; 95 % bootstrap intervals, arenas resampled.
 
     Raises ConfigError when they have no arena in common.
@@ -54,7 +54,7 @@ def compare(
         for measure in MEASURES
     }
     intervals = {m: bootstrap([[d] for d in values], seed) for m, values in differences.items()}
-    return Comparison.model_validate(
+    return PairedComparison.model_validate(
         {
             "arenas": len(common),
             **intervals,
@@ -66,9 +66,9 @@ def compare(
     )
 
 
-def _means(episodes: Iterable[PlayedEpisode]) -> dict[str, dict[Measure, float]]:
+def _means(episodes: Iterable[PlayedEpisode]) -> dict[str, dict[ComparedMeasure, float]]:
     """Per arena the mean of each measure over its scored episodes."""
-    values: defaultdict[str, list[dict[Measure, float]]] = defaultdict(list)
+    values: defaultdict[str, list[dict[ComparedMeasure, float]]] = defaultdict(list)
     for episode in episodes:
         score = episode.score
         if score is not None:

@@ -13,15 +13,15 @@ from types import TracebackType
 from typing import Self
 
 from astra.errors import HostError, SandboxBadResult, SandboxDied, SandboxError, SandboxLimit
-from astra.ports import (
+from astra.protocols import (
     CallFailure,
     CallOutcome,
-    Episode,
     Sandbox,
+    SandboxEpisode,
     SandboxSession,
     ToolResult,
 )
-from astra.types import Arena, Json, Message, Tool, ToolDocument
+from astra.types import Arena, Json, Message, Tool, ToolSchema
 
 _INSTRUCTIONS = {
     "en": (
@@ -57,7 +57,7 @@ class ArenaHost:
         arena: Arena,
         distractors: Sequence[Tool],
         sandbox: Sandbox,
-        episode: Episode = Episode(),
+        episode: SandboxEpisode = SandboxEpisode(),
     ) -> None:
         self._arena = arena.id
         self._tools = [*arena.tools, *distractors]
@@ -88,7 +88,7 @@ class ArenaHost:
             session, self._session = self._session, None
             await session.close()
 
-    def tools(self) -> Sequence[ToolDocument]:
+    def tools(self) -> Sequence[ToolSchema]:
         """Documents in an order that is fixed for the arena and says nothing about it."""
         return [tool.document for tool in self._tools]
 

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from astra.errors import HostError
 from astra.hosts import confine_child
-from astra.hosts.mcp_entries import Entry
+from astra.hosts.mcp_entries import McpServerEntry
 
 _LAUNCHER = confine_child.__file__
 _SYSTEM = ("/usr", "/lib", "/lib32", "/lib64", "/libx32", "/bin", "/sbin", "/opt", "/sys")
@@ -42,7 +42,7 @@ def available() -> bool:
 
 
 def command_line(
-    entry: Entry, folder: Path, environ: Mapping[str, str], *, confined: bool = True
+    entry: McpServerEntry, folder: Path, environ: Mapping[str, str], *, confined: bool = True
 ) -> list[str]:
     """How a server is started. HostError where there is no such command, or no Landlock."""
     found = shutil.which(entry.command, path=environ["PATH"])
@@ -78,7 +78,7 @@ def _program(found: str) -> list[str]:
     return [found, str(real.parent.parent if real.parent.name == "bin" else real)]
 
 
-def _named(entry: Entry) -> Iterator[str]:
+def _named(entry: McpServerEntry) -> Iterator[str]:
     """Absolute paths in the arguments, the environment and the working folder of an entry."""
     texts = [*entry.args, *(arg.partition("=")[2] for arg in entry.args)]
     for value in entry.env.values():

@@ -20,7 +20,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple, TypeGuard
 
-from astra.text import normalise
+from astra.core.text import normalise
 from astra.types import Json, RecordedCall, canonical_json
 
 _READING = frozenset(
@@ -44,7 +44,7 @@ _OWN = ("id", "uuid")
 _KINDS = ("type", "kind", "object")
 
 
-class Entity(NamedTuple):
+class ResultEntity(NamedTuple):
     """Something that results speak of."""
 
     kind: str
@@ -55,7 +55,7 @@ class Entity(NamedTuple):
         return f"{self.kind} {self.id!r}".strip()
 
 
-class Fact(NamedTuple):
+class StatedFact(NamedTuple):
     """What was said of one field, and by which call."""
 
     value: Json
@@ -121,8 +121,8 @@ class FactLedger:
         self._calls = 0
         self._changed = 0
         """Number of the last call that may have changed something."""
-        self._facts: dict[Entity, dict[str, Fact]] = {}
-        self._reads: dict[str, Fact] = {}
+        self._facts: dict[ResultEntity, dict[str, StatedFact]] = {}
+        self._reads: dict[str, StatedFact] = {}
 
     def check(
         self, tool: str, arguments: Mapping[str, Json], content: Json, *, changes: bool
@@ -138,7 +138,7 @@ class FactLedger:
             one, other = _lasting(before.value), _lasting(content)
             if not _same(one, other):
                 found.append(Contradiction(number, f"the same {tool}", one, other, before.call))
-        stated: dict[tuple[Entity, str], Json] = {}
+        stated: dict[tuple[ResultEntity, str], Json] = {}
         named = _scalars(arguments) if changes else frozenset[str]()
         for entity, field, value in statements(tool, arguments, content):
             about = f"{field!r} of {entity}"
@@ -163,14 +163,14 @@ class FactLedger:
             self._free(_scalars(call.arguments))
         elif self.repeated(call.tool, call.arguments) is None:
             key = _call_key(call.tool, call.arguments)
-            self._reads[key] = Fact(call.content, self._calls)
+            self._reads[key] = StatedFact(call.content, self._calls)
         said = list(statements(call.tool, call.arguments, call.content))
         for entity, field, value in [*said, *_set(call, said, changes=changes)]:
             fields = self._facts.setdefault(entity, {})
             if field not in fields or fields[field].free:
-                fields[field] = Fact(value, self._calls)
+                fields[field] = StatedFact(value, self._calls)
 
-    def repeated(self, tool: str, arguments: Mapping[str, Json]) -> Fact | None:
+    def repeated(self, tool: str, arguments: Mapping[str, Json]) -> StatedFact | None:
         """What the same reading call returned since anything may have changed; None: nothing."""
         fact = self._reads.get(_call_key(tool, arguments))
         return None if fact is None or fact.call < self._changed else fact
@@ -193,7 +193,7 @@ class FactLedger:
 
 # --- entities ----------------------------------------------------------------------------------
 
-Statement = tuple[Entity, str, Json]
+Statement = tuple[ResultEntity, str, Json]
 """An entity, a field, and its value."""
 
 
@@ -227,21 +227,21 @@ def _of_object(
 
 def entity_of(
     value: Mapping[str, Json], kind: str, tool: str = "", arguments: Mapping[str, Json] = {}
-) -> Entity | None:
+) -> ResultEntity | None:
     """Which entity an object is; None: it does not say."""
     for name in _OWN:
         own = value.get(name)
         if _identifies(own):
             said = next((value[n] for n in _KINDS if isinstance(value.get(n), str)), kind)
             # A bare number of no kind may be anybody's.
-            return Entity(str(said), own) if said or isinstance(own, str) else None
+            return ResultEntity(str(said), own) if said or isinstance(own, str) else None
     own = value.get(f"{kind}_id")
     if kind and _identifies(own):
-        return Entity(kind, own)
+        return ResultEntity(kind, own)
     asked = [n for n in value if n.endswith("_id") and n in arguments and _identifies(value[n])]
     if len(asked) == 1:
         # Of other tools' fields of the same name, nothing is known.
-        return Entity(f"{tool} {asked[0].removesuffix('_id')}", value[asked[0]])
+        return ResultEntity(f"{tool} {asked[0].removesuffix('_id')}", value[asked[0]])
     return None
 
 

@@ -31,10 +31,10 @@ from referencing.exceptions import Unresolvable
 
 from astra.errors import HostError, TeacherError
 from astra.hosts.consistency import FactLedger, may_change
-from astra.ports import ToolResult
-from astra.teacher.emulation import EMULATE_CALL, AskedCall, EmulateCallIn, Exchange
+from astra.protocols import ToolResult
+from astra.teacher.emulation import EMULATE_CALL, AskedCall, EmulateCallIn, EmulatedExchange
 from astra.teacher.prompt import Teacher
-from astra.types import Json, Language, RecordedCall, ToolDocument, canonical_json
+from astra.types import Json, Language, RecordedCall, ToolSchema, canonical_json
 
 FAILURE_RATE = 0.20
 """Share of calls that fail (ASTRA paper, emulated calls)."""
@@ -52,7 +52,7 @@ _FAILURES: Mapping[str, tuple[str, ...]] = {
 class EmulatedTool:
     """A tool as its documents describe it."""
 
-    document: ToolDocument
+    document: ToolSchema
     output_schema: dict[str, Json] | None = None
     """JSON Schema of the result; None: not documented."""
     read_only: bool | None = None
@@ -93,7 +93,7 @@ class EmulatorHost:
 
     def _begin(self) -> None:
         self._facts = FactLedger()
-        self._history: list[Exchange] = []
+        self._history: list[EmulatedExchange] = []
         self._waiting: deque[AskedCall] = deque()
         self._made = 0
 
@@ -109,7 +109,7 @@ class EmulatorHost:
     ) -> None:
         return None
 
-    def tools(self) -> Sequence[ToolDocument]:
+    def tools(self) -> Sequence[ToolSchema]:
         return [tool.document for tool in self._tools.values()]
 
     async def call(self, name: str, arguments: dict[str, Json]) -> ToolResult:
@@ -186,7 +186,7 @@ class EmulatorHost:
         )
         self._facts.note(call, changes=_changes(tool))
         self._history.append(
-            Exchange(
+            EmulatedExchange(
                 tool=call.tool,
                 arguments=arguments,
                 result=result.content,

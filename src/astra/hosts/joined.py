@@ -8,8 +8,8 @@ from types import TracebackType
 from typing import Self
 
 from astra.errors import HostError
-from astra.ports import ToolHost, ToolResult
-from astra.types import Json, ToolDocument
+from astra.protocols import ToolHost, ToolResult
+from astra.types import Json, ToolSchema
 
 
 class JoinedHost:
@@ -37,7 +37,7 @@ class JoinedHost:
     ) -> None:
         await self._open.__aexit__(kind, error, trace)
 
-    def tools(self) -> Sequence[ToolDocument]:
+    def tools(self) -> Sequence[ToolSchema]:
         found = [document for host in self._hosts for document in host.tools()]
         return sorted(found, key=lambda each: self._order.get(each.name, len(self._order)))
 

@@ -22,18 +22,18 @@ from types import TracebackType
 from typing import Self
 
 from astra.errors import HostError
-from astra.hosts.mcp_entries import Entry
+from astra.hosts.mcp_entries import McpServerEntry
 from astra.hosts.mcp_results import as_result, problem
-from astra.hosts.mcp_session import Gone, McpSession, Refused, SessionOptions
-from astra.ports import ToolResult
-from astra.types import Json, ToolDocument
+from astra.hosts.mcp_session import McpRefused, McpServerGone, McpSession, McpSessionOptions
+from astra.protocols import ToolResult
+from astra.types import Json, ToolSchema
 
 
 @dataclass(frozen=True, slots=True)
 class LiveTool:
     """A tool as it is shown, and how its server calls it."""
 
-    document: ToolDocument
+    document: ToolSchema
     original_name: str
     read_only: bool = False
     """Whether the source says that a call changes nothing."""
@@ -49,7 +49,7 @@ class LiveOptions:
     """Show only these, by the names that are shown; None: all."""
     result_characters: int = 50_000
     """Longest result that is kept."""
-    session: SessionOptions = SessionOptions()
+    session: McpSessionOptions = McpSessionOptions()
 
 
 class LiveHost:
@@ -60,7 +60,7 @@ class LiveHost:
     """
 
     def __init__(
-        self, entry: Entry, tools: Sequence[LiveTool], options: LiveOptions = LiveOptions()
+        self, entry: McpServerEntry, tools: Sequence[LiveTool], options: LiveOptions = LiveOptions()
     ) -> None:
         self._entry = entry
         self._options = options
@@ -93,7 +93,7 @@ class LiveHost:
     ) -> None:
         await self._stop()
 
-    def tools(self) -> Sequence[ToolDocument]:
+    def tools(self) -> Sequence[ToolSchema]:
         """Documents of the allowed tools, as they were collected."""
         return [tool.document for tool in self._tools.values()]
 
@@ -108,7 +108,7 @@ class LiveHost:
             self._changed = self._changed or not tool.read_only
             try:
                 result = await self._ask(tool, arguments)
-            except (Gone, TimeoutError) as broken:
+            except (McpServerGone, TimeoutError) as broken:
                 result = await self._ask_again(tool, arguments, broken)
         return ToolResult(self._entry.hide(result.content), is_error=result.is_error)
 
@@ -117,7 +117,7 @@ class LiveHost:
             raise HostError("the host is not open: use it as an async context")
         try:
             result = await self._session.call_tool(tool.original_name, arguments)
-        except Refused as refused:
+        except McpRefused as refused:
             return problem("tool_failed", str(refused))
         return as_result(result, most=self._options.result_characters)
 
@@ -133,7 +133,7 @@ class LiveHost:
         await self._restart()
         try:
             return await self._ask(tool, arguments)
-        except (Gone, TimeoutError) as again:
+        except (McpServerGone, TimeoutError) as again:
             await self._restart()  # a server that is down fails here too
             return problem("tool_failed", f"the tool broke under these arguments: {again}")
 

@@ -1,8 +1,8 @@
 """Entries of `mcpServers` files: how a server is started or reached.
 
 An entry holds keys. It stays in memory: what is stored of a server names the file and the entry,
-and `Entry.hide` takes the keys out of whatever a server says. What that does not guarantee: a
-server can send a key back in another spelling.
+and `McpServerEntry.hide` takes the keys out of whatever a server says. What that does not
+guarantee: a server can send a key back in another spelling.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _TRANSPORTS: dict[str, Literal["http", "sse"]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class McpServerEntry:
     """One server of an `mcpServers` file."""
 
     name: str
@@ -120,7 +120,7 @@ def _is_entry(value: Json) -> bool:
     return isinstance(value, dict) and ("command" in value or "url" in value)
 
 
-def read_entry(file: Path, name: str) -> Entry:
+def read_entry(file: Path, name: str) -> McpServerEntry:
     """One entry of a file; ConfigError when the file or the entry can't be used."""
     try:
         with file.open("rb") as opened:
@@ -138,14 +138,14 @@ def read_entry(file: Path, name: str) -> Entry:
     return parse_entry(name, entries[name])
 
 
-def parse_entry(name: str, value: Json) -> Entry:
+def parse_entry(name: str, value: Json) -> McpServerEntry:
     """An entry as it stands in a file. ConfigError says what is wrong, and shows no values."""
     if not isinstance(value, dict):
         raise ConfigError(f"entry {name!r} is no object: give command and args, or url")
     if value.get("disabled") is True:
         raise ConfigError(f"entry {name!r} is disabled: take `disabled` out")
     kind = _kind(name, value)
-    return Entry(
+    return McpServerEntry(
         name=name,
         kind=kind,
         command=_text(name, value, "command") if kind == "stdio" else "",

@@ -13,7 +13,7 @@ import json
 
 import mcp_types as wire
 
-from astra.ports import ToolResult
+from astra.protocols import ToolResult
 from astra.types import Json, canonical_json, depth
 
 DEEPEST = 64

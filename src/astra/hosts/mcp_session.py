@@ -2,7 +2,7 @@
 
 The SDK's client must be left in the task that entered it, and calls come from many; so a task of
 the session's own holds it open. All that can go wrong with a server ends as one of two errors:
-`HostError` when it can't be reached or is gone, `Refused` when it answers that it won't.
+`HostError` when it can't be reached or is gone, `McpRefused` when it answers that it won't.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from mcp.shared.exceptions import MCPError
 from pydantic import BaseModel, ValidationError
 
 from astra.errors import AstraError, HostError
-from astra.hosts.mcp_entries import Entry
-from astra.hosts.mcp_stdio import MESSAGE_BYTES, Process, stdio_transport
+from astra.hosts.mcp_entries import McpServerEntry
+from astra.hosts.mcp_stdio import MESSAGE_BYTES, ServerProcess, stdio_transport
 from astra.types import Json
 
 MOST_PAGES = 1000
@@ -49,7 +49,7 @@ _R = TypeVar("_R", bound=BaseModel)
 
 
 @dataclass(frozen=True, slots=True)
-class SessionOptions:
+class McpSessionOptions:
     """Bounds of a session."""
 
     connect_seconds: float = 60.0
@@ -61,23 +61,25 @@ class SessionOptions:
     """Whether a process is kept from files that are not its own; see `confine`."""
 
 
-class Refused(AstraError):
+class McpRefused(AstraError):
     """The server answered with an error in place of a result, or with something that is none."""
 
 
-class Gone(HostError):
+class McpServerGone(HostError):
     """The server's process or connection ended, or never answered."""
 
 
 class McpSession:
     """An open session; an async context. `list_changed` tells of a changed tool list."""
 
-    def __init__(self, entry: Entry, options: SessionOptions = SessionOptions()) -> None:
+    def __init__(
+        self, entry: McpServerEntry, options: McpSessionOptions = McpSessionOptions()
+    ) -> None:
         self.entry = entry
         self.list_changed = False
         self.alive = False
         self._options = options
-        self._process = Process()
+        self._process = ServerProcess()
         self._ready: asyncio.Future[Client] | None = None
         self._leave = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -189,14 +191,14 @@ class McpSession:
             page = await self._ask(request, wire.ListToolsResult)
             tools += page.tools
             if len(tools) > most:
-                raise Refused(f"over {most} tools")
+                raise McpRefused(f"over {most} tools")
             if not page.next_cursor or page.next_cursor == cursor:
                 return tools
             cursor = page.next_cursor
-        raise Refused(f"the tool list has over {MOST_PAGES} pages")
+        raise McpRefused(f"the tool list has over {MOST_PAGES} pages")
 
     async def call_tool(self, name: str, arguments: dict[str, Json]) -> wire.CallToolResult:
-        """One call. Raises TimeoutError, `Gone` or `Refused`."""
+        """One call. Raises TimeoutError, `McpServerGone` or `McpRefused`."""
         params = wire.CallToolRequestParams(name=name, arguments=arguments)
         return await self._ask(wire.CallToolRequest(params=params), wire.CallToolResult)
 
@@ -214,16 +216,16 @@ class McpSession:
             if error.message.startswith(_TRANSPORT):
                 self.alive = False
                 raise self._gone("it ended during the request") from error
-            raise Refused(self.entry.hide(f"{error.message} (code {error.code})")) from error
+            raise McpRefused(self.entry.hide(f"{error.message} (code {error.code})")) from error
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False)[0]
             where = ".".join(map(str, first["loc"]))
-            raise Refused(f"its answer is none: {where}: {first['msg']}") from error
+            raise McpRefused(f"its answer is none: {where}: {first['msg']}") from error
 
-    def _gone(self, what: str) -> Gone:
+    def _gone(self, what: str) -> McpServerGone:
         said = self._process.said()
         text = f"server {self.entry.name!r}: {what}" + (f" ({said})" if said else "")
-        return Gone(self.entry.hide(text))
+        return McpServerGone(self.entry.hide(text))
 
 
 @asynccontextmanager
@@ -276,7 +278,7 @@ class _BoundedTransport(httpx2.AsyncHTTPTransport):
         return response
 
 
-def _http_client(entry: Entry, options: SessionOptions) -> httpx2.AsyncClient:
+def _http_client(entry: McpServerEntry, options: McpSessionOptions) -> httpx2.AsyncClient:
     # The proxy and the key files of our environment are none of the server's business.
     return httpx2.AsyncClient(
         headers=dict(entry.headers),
@@ -286,7 +288,7 @@ def _http_client(entry: Entry, options: SessionOptions) -> httpx2.AsyncClient:
     )
 
 
-def _factory(options: SessionOptions) -> Any:
+def _factory(options: McpSessionOptions) -> Any:
     """A maker of such clients for the SSE transport, which passes its own headers."""
 
     def make(headers: Any = None, timeout: Any = None, auth: Any = None) -> httpx2.AsyncClient:

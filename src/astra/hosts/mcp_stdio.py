@@ -28,7 +28,7 @@ from mcp.client._transport import TransportStreams
 from mcp.shared.message import SessionMessage
 
 from astra.hosts.confine import command_line
-from astra.hosts.mcp_entries import Entry
+from astra.hosts.mcp_entries import McpServerEntry
 
 MESSAGE_BYTES = 16 * 2**20
 """Longest message of a server; 5,000 tools with long documents fit in."""
@@ -45,7 +45,7 @@ _ID_LAST = re.compile(rb'"id":\s*(\d{1,15})\s*(?:,\s*"jsonrpc":\s*"2\.0"\s*)?\}\
 
 
 @dataclass(slots=True)
-class Process:
+class ServerProcess:
     """What is known of a server's process, for error texts."""
 
     stderr: bytearray = field(default_factory=bytearray)
@@ -64,7 +64,7 @@ class Process:
         return "; ".join(parts)
 
 
-def environment(entry: Entry, home: Path) -> dict[str, str]:
+def environment(entry: McpServerEntry, home: Path) -> dict[str, str]:
     """All that a server's process sees of environment variables."""
     ours = {"PATH": _PATH, "HOME": str(home), "LANG": "C.UTF-8", "TMPDIR": str(home)}
     return {**ours, **entry.env}
@@ -72,9 +72,9 @@ def environment(entry: Entry, home: Path) -> dict[str, str]:
 
 @asynccontextmanager
 async def stdio_transport(
-    entry: Entry,
+    entry: McpServerEntry,
     folder: Path,
-    process: Process,
+    process: ServerProcess,
     *,
     message_bytes: int = MESSAGE_BYTES,
     confined: bool = True,
@@ -137,7 +137,7 @@ class _Pump:
     """Carries messages between the pipes and the session's streams."""
 
     def __init__(
-        self, child: asyncio.subprocess.Process, process: Process, message_bytes: int
+        self, child: asyncio.subprocess.Process, process: ServerProcess, message_bytes: int
     ) -> None:
         assert child.stdin and child.stdout and child.stderr
         self._stdin, self._stdout, self._stderr = child.stdin, child.stdout, child.stderr

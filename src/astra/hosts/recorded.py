@@ -17,8 +17,8 @@ from typing import Literal, Self
 
 from astra.errors import HostError
 from astra.hosts.wrapped import WrappedHost
-from astra.ports import ToolHost, ToolResult
-from astra.types import Json, RecordedCall, ToolDocument, canonical_json
+from astra.protocols import ToolHost, ToolResult
+from astra.types import Json, RecordedCall, ToolSchema, canonical_json
 
 Unrecorded = Literal["error", "raise", "wait"]
 """What becomes of a call that is not on record: a structured error that the agent sees, a
@@ -53,7 +53,7 @@ class RecordedHost:
 
     def __init__(
         self,
-        documents: Sequence[ToolDocument],
+        documents: Sequence[ToolSchema],
         recording: Sequence[RecordedCall],
         *,
         unrecorded: Unrecorded = "error",
@@ -77,7 +77,7 @@ class RecordedHost:
     ) -> None:
         return None
 
-    def tools(self) -> Sequence[ToolDocument]:
+    def tools(self) -> Sequence[ToolSchema]:
         return self._documents
 
     async def call(self, name: str, arguments: dict[str, Json]) -> ToolResult:

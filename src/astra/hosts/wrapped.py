@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
-from astra.ports import ToolHost, ToolResult
-from astra.types import Json, ToolDocument
+from astra.protocols import ToolHost, ToolResult
+from astra.types import Json, ToolSchema
 
 
 class WrappedHost:
@@ -28,7 +28,7 @@ class WrappedHost:
     ) -> None:
         await self.host.__aexit__(kind, error, trace)
 
-    def tools(self) -> Sequence[ToolDocument]:
+    def tools(self) -> Sequence[ToolSchema]:
         return self.host.tools()
 
     async def call(self, name: str, arguments: dict[str, Json]) -> ToolResult:

@@ -26,8 +26,8 @@ from astra.errors import (
     ModelUnavailable,
 )
 from astra.models.wire import as_replies, as_request
-from astra.ports import Reply, Sampling
-from astra.types import Finish, Json, Message, ToolDocument
+from astra.protocols import Reply, Sampling
+from astra.types import FinishReason, Json, Message, ToolSchema
 
 _SECRET_LENGTH = 8
 """Shorter keys are words like `none` or `EMPTY`, which mean no key; hiding them garbles texts."""
@@ -124,7 +124,7 @@ class OpenAIModel:
         await self.close()
 
     async def generate(
-        self, messages: Sequence[Message], tools: Sequence[ToolDocument], sampling: Sampling
+        self, messages: Sequence[Message], tools: Sequence[ToolSchema], sampling: Sampling
     ) -> Reply:
         """Ask until a usable reply comes, at most `retries.attempts` times.
 
@@ -140,7 +140,7 @@ class OpenAIModel:
         messages: Sequence[Message],
         sampling: Sampling,
         *,
-        tools: Sequence[ToolDocument] = (),
+        tools: Sequence[ToolSchema] = (),
         response_format: Mapping[str, Json] | None = None,
         choices: int = 1,
     ) -> tuple[Reply, ...]:
@@ -193,7 +193,7 @@ class OpenAIModel:
             return _Again(self._unavailable(f"no whole answer within {self._timeout:g} s"))
         except openai.APIStatusError as error:
             if cut_when_outgrown and _outgrown(error):
-                return (Reply(Message(role="assistant"), Finish.length),)
+                return (Reply(Message(role="assistant"), FinishReason.length),)
             return self._refused(error)
         except openai.APIConnectionError as error:
             cause = error.__cause__ or error

@@ -16,8 +16,8 @@ from typing import Literal
 from astra.errors import ConfigError
 from astra.models.arguments import random_arguments
 from astra.models.scripted import ScriptedModel, calling
-from astra.ports import Model, Reply, Sampling
-from astra.types import Arena, Finish, Message, Scalar, ToolCall, ToolDocument
+from astra.protocols import Model, Reply, Sampling
+from astra.types import Arena, FinishReason, GoldCall, Message, Scalar, ToolSchema
 
 Policy = Literal["gold", "null", "random", "shuffled"]
 CALLS_PER_TURN = 8
@@ -42,7 +42,7 @@ def policy(name: Policy, arena: Arena, seed: int = 0) -> Model:
             return RandomModel(goals, _NO_ANSWER[arena.language], rng.getrandbits(64))
 
 
-def gold_levels(arena: Arena) -> list[list[ToolCall]]:
+def gold_levels(arena: Arena) -> list[list[GoldCall]]:
     """The gold calls by depth in the dependency graph: a level needs only those before it.
 
     Raises ConfigError for goals that depend on each other: no certified arena has such.
@@ -56,7 +56,7 @@ def gold_levels(arena: Arena) -> list[list[ToolCall]]:
             f"goals {error.args[1]!r} of arena {arena.id!r} depend on each other, so that nobody "
             "can play it: see `astra arenas certify`"
         ) from error
-    levels: list[list[ToolCall]] = []
+    levels: list[list[GoldCall]] = []
     while order.is_active():
         ready = set(order.get_ready())
         order.done(*ready)
@@ -72,12 +72,12 @@ def answer_text(answer: Scalar | tuple[Scalar, ...]) -> str:
     return ", ".join(map(str, answer)) if isinstance(answer, tuple) else str(answer)
 
 
-def _script(name: str, turns: Sequence[Sequence[ToolCall]], answer: str) -> ScriptedModel:
+def _script(name: str, turns: Sequence[Sequence[GoldCall]], answer: str) -> ScriptedModel:
     messages = [calling(*chunk) for calls in turns for chunk in _chunks(calls)]
     return ScriptedModel([*messages, answer], name=name)
 
 
-def _chunks(calls: Sequence[ToolCall]) -> list[Sequence[ToolCall]]:
+def _chunks(calls: Sequence[GoldCall]) -> list[Sequence[GoldCall]]:
     return [calls[i : i + CALLS_PER_TURN] for i in range(0, len(calls), CALLS_PER_TURN)]
 
 
@@ -97,20 +97,20 @@ class RandomModel:
         return "random"
 
     async def generate(
-        self, messages: Sequence[Message], tools: Sequence[ToolDocument], sampling: Sampling
+        self, messages: Sequence[Message], tools: Sequence[ToolSchema], sampling: Sampling
     ) -> Reply:
         if any(message.role == "assistant" for message in messages):
-            return Reply(Message(role="assistant", content=self._answer), Finish.stop)
+            return Reply(Message(role="assistant", content=self._answer), FinishReason.stop)
         rng = random.Random(self._seed)
         calls = [call for _ in range(self._calls) if (call := _random_call(tools, rng))]
         if not calls:
-            return Reply(Message(role="assistant", content=self._answer), Finish.stop)
-        return Reply(calling(*calls), Finish.tool_calls)
+            return Reply(Message(role="assistant", content=self._answer), FinishReason.stop)
+        return Reply(calling(*calls), FinishReason.tool_calls)
 
 
-def _random_call(tools: Sequence[ToolDocument], rng: random.Random) -> ToolCall | None:
+def _random_call(tools: Sequence[ToolSchema], rng: random.Random) -> GoldCall | None:
     for document in rng.sample(tools, len(tools)):
         arguments = random_arguments(document.parameters, rng)
         if arguments is not None:
-            return ToolCall(tool=document.name, arguments=arguments)
+            return GoldCall(tool=document.name, arguments=arguments)
     return None

@@ -5,8 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from astra.errors import ModelBadReply
-from astra.ports import Reply, Sampling
-from astra.types import CallRequest, Finish, Json, Message, ToolCall, ToolDocument, canonical_json
+from astra.protocols import Reply, Sampling
+from astra.types import (
+    FinishReason,
+    GoldCall,
+    Json,
+    Message,
+    ToolCallRequest,
+    ToolSchema,
+    canonical_json,
+)
 
 
 class ScriptedModel:
@@ -25,7 +33,7 @@ class ScriptedModel:
         return self._name
 
     async def generate(
-        self, messages: Sequence[Message], tools: Sequence[ToolDocument], sampling: Sampling
+        self, messages: Sequence[Message], tools: Sequence[ToolSchema], sampling: Sampling
     ) -> Reply:
         turn = sum(message.role == "assistant" for message in messages)
         if turn >= len(self._replies):
@@ -36,14 +44,14 @@ class ScriptedModel:
         return self._replies[turn]
 
 
-def calling(*calls: ToolCall | tuple[str, dict[str, Json]], text: str = "") -> Message:
+def calling(*calls: GoldCall | tuple[str, dict[str, Json]], text: str = "") -> Message:
     """An assistant message that makes these calls at once."""
-    pairs = [(c.tool, c.arguments) if isinstance(c, ToolCall) else c for c in calls]
+    pairs = [(c.tool, c.arguments) if isinstance(c, GoldCall) else c for c in calls]
     return Message(
         role="assistant",
         content=text,
         tool_calls=tuple(
-            CallRequest(id=f"call_{index}", tool=tool, arguments=canonical_json(arguments))
+            ToolCallRequest(id=f"call_{index}", tool=tool, arguments=canonical_json(arguments))
             for index, (tool, arguments) in enumerate(pairs)
         ),
     )
@@ -54,4 +62,4 @@ def _as_reply(reply: Reply | Message | str) -> Reply:
         return reply
     if isinstance(reply, str):
         reply = Message(role="assistant", content=reply)
-    return Reply(reply, Finish.tool_calls if reply.tool_calls else Finish.stop)
+    return Reply(reply, FinishReason.tool_calls if reply.tool_calls else FinishReason.stop)

@@ -10,15 +10,15 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from astra.ports import Reply, Sampling
-from astra.types import CallRequest, Finish, Json, Message, ToolDocument, Usage
+from astra.protocols import Reply, Sampling
+from astra.types import FinishReason, Json, Message, ToolCallRequest, ToolSchema, Usage
 
 _FINISH = {
-    "stop": Finish.stop,
-    "tool_calls": Finish.tool_calls,
-    "function_call": Finish.tool_calls,
-    "length": Finish.length,
-    "content_filter": Finish.filtered,
+    "stop": FinishReason.stop,
+    "tool_calls": FinishReason.tool_calls,
+    "function_call": FinishReason.tool_calls,
+    "length": FinishReason.length,
+    "content_filter": FinishReason.filtered,
 }
 _NAME_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-")
 
@@ -27,7 +27,7 @@ _NAME_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWX
 
 
 def as_request(
-    model: str, messages: Sequence[Message], tools: Sequence[ToolDocument], sampling: Sampling
+    model: str, messages: Sequence[Message], tools: Sequence[ToolSchema], sampling: Sampling
 ) -> dict[str, Json]:
     """The body of a chat-completions request; options that are None are left out."""
     body: dict[str, Json] = {"model": model, "messages": [_message(m) for m in messages]}
@@ -53,7 +53,7 @@ def _message(message: Message) -> dict[str, Json]:
     return entry
 
 
-def _call(call: CallRequest) -> dict[str, Json]:
+def _call(call: ToolCallRequest) -> dict[str, Json]:
     """A past call in a form that endpoints take back.
 
     Many refuse a conversation in which a name or the JSON of the arguments is broken. Sent as it
@@ -88,7 +88,7 @@ def _wrapped(text: str) -> str:
 
 def read_request(
     body: Mapping[str, Json],
-) -> tuple[tuple[Message, ...], tuple[ToolDocument, ...], Sampling]:
+) -> tuple[tuple[Message, ...], tuple[ToolSchema, ...], Sampling]:
     """What a request asks, as its server reads it; ValueError says what is wrong with it."""
     messages, tools = body.get("messages"), body.get("tools") or []
     if not isinstance(messages, list) or not isinstance(tools, list):
@@ -112,9 +112,9 @@ def _read_message(value: Json) -> Message:
     )
 
 
-def _read_tool(value: Json) -> ToolDocument:
+def _read_tool(value: Json) -> ToolSchema:
     function = _mapping(_mapping(value, "a tool").get("function"), "a tool's function")
-    return ToolDocument(
+    return ToolSchema(
         name=_text(function.get("name")),
         description=_text(function.get("description")),
         parameters=dict(_mapping(function.get("parameters") or {}, "a tool's parameters")),
@@ -161,21 +161,25 @@ def _choice(value: Json, usage: Usage) -> Reply:
             reasoning=_text(message.get("reasoning_content") or message.get("reasoning")),
             tool_calls=tuple(_request(call) for call in calls),
         ),
-        Finish.filtered if message.get("refusal") else _finish(choice.get("finish_reason")),
+        FinishReason.filtered if message.get("refusal") else _finish(choice.get("finish_reason")),
         usage,
     )
 
 
-def _finish(reason: Json) -> Finish:
-    return _FINISH.get(reason, Finish.unknown) if isinstance(reason, str) else Finish.unknown
+def _finish(reason: Json) -> FinishReason:
+    return (
+        _FINISH.get(reason, FinishReason.unknown)
+        if isinstance(reason, str)
+        else FinishReason.unknown
+    )
 
 
-def _request(call: Json) -> CallRequest:
+def _request(call: Json) -> ToolCallRequest:
     function = _mapping(_mapping(call, "a tool call").get("function"), "a tool call's function")
     arguments = function.get("arguments")
     if arguments is not None and not isinstance(arguments, str):
         arguments = json.dumps(arguments, ensure_ascii=False)  # some servers send the object
-    return CallRequest(
+    return ToolCallRequest(
         id=_text(call.get("id")), tool=_text(function.get("name")), arguments=_text(arguments)
     )
 

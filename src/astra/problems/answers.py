@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from astra.text import normalise
+from astra.core.text import normalise
 
 LONGEST = 500
 """Characters of an answer. A longer one is no answer: it is wrong, whatever it says."""

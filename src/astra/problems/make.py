@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from astra.errors import ConfigError
-from astra.problems.records import Problem, problem_id
+from astra.problems.records import MathProblem, problem_id
 from astra.types import content_hash
 
 MOST_STEPS = 8
@@ -95,7 +95,7 @@ _COMPUTE: dict[str, Callable[[int, int], int]] = {
 
 def make_problems(
     count: int, steps: tuple[int, int], seed: int, largest: int = LARGEST
-) -> Iterator[Problem]:
+) -> Iterator[MathProblem]:
     """`count` different problems of `steps` (least and most). The same seed makes the same.
 
     No number is larger than `largest`, but for sums of persons' numbers. Raises ConfigError for
@@ -122,13 +122,13 @@ def make_problems(
         yield problem
 
 
-def _make(rng: random.Random, steps: int, largest: int) -> Problem:
+def _make(rng: random.Random, steps: int, largest: int) -> MathProblem:
     # Every person but the first takes a step to find and another to add up.
     persons = steps % 2 == 0 and rng.random() < 0.6
     return (_persons if persons else _events)(rng, steps, largest)
 
 
-def _events(rng: random.Random, steps: int, largest: int) -> Problem:
+def _events(rng: random.Random, steps: int, largest: int) -> MathProblem:
     """One person, one event after the other."""
     name, items = rng.choice(_NAMES), rng.choice(_ITEMS)
     value = rng.randint(2, min(60, largest))
@@ -145,7 +145,7 @@ def _events(rng: random.Random, steps: int, largest: int) -> Problem:
     return _problem(said, lines, value, skeleton)
 
 
-def _persons(rng: random.Random, steps: int, largest: int) -> Problem:
+def _persons(rng: random.Random, steps: int, largest: int) -> MathProblem:
     """Several persons, each told by the one before, and their sum."""
     names, items = rng.sample(_NAMES, steps // 2 + 1), rng.choice(_ITEMS)
     values = [rng.randint(2, min(40, largest))]
@@ -190,10 +190,10 @@ def _filled(template: str, name: str, items: str, number: int) -> str:
 
 def _problem(
     said: Sequence[str], lines: Sequence[str], answer: int, skeleton: Sequence[object]
-) -> Problem:
+) -> MathProblem:
     question = " ".join(said)
     test = int(content_hash(list(skeleton)), 16) % _TEST == 0
-    return Problem(
+    return MathProblem(
         id=problem_id(question, str(answer)),
         question=question,
         answer=str(answer),

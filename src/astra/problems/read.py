@@ -17,7 +17,7 @@ from typing import Any
 
 from astra.errors import TableError
 from astra.problems.answers import LONGEST, final_answer
-from astra.problems.records import Problem, problem_id
+from astra.problems.records import MathProblem, problem_id
 from astra.types import Json
 
 _QUESTIONS = ("problem", "prompt", "question")
@@ -25,12 +25,12 @@ _SOURCES = ("source", "type", "subject", "competition", "url")
 _WHOLE = re.compile(r"(-?\d+)\.0+")
 
 
-def read_problems(path: Path) -> list[Problem]:
+def read_problems(path: Path) -> list[MathProblem]:
     """All problems of a file, or of the .json and .jsonl files of a folder, each once.
 
     Raises TableError for a row that can't be read, and for a path without any problem.
     """
-    found: dict[str, Problem] = {}
+    found: dict[str, MathProblem] = {}
     for file in _files(path):
         for where, row in _rows(file):
             problem = _problem(row, where)
@@ -70,7 +70,7 @@ def _parsed(text: str, where: str) -> Json:
         raise TableError(f"{where}: this is no JSON value: {error}") from error
 
 
-def _problem(row: Json, where: str) -> Problem:
+def _problem(row: Json, where: str) -> MathProblem:
     if not isinstance(row, Mapping):
         raise TableError(f"{where}: a problem is a JSON object, not {str(row)[:80]!r}")
     fields = {str(name).lower(): value for name, value in row.items()}
@@ -87,7 +87,7 @@ def _problem(row: Json, where: str) -> Problem:
             "or in `solution` as \\boxed{…} or after ####"
         )
     steps = fields.get("steps")
-    return Problem(
+    return MathProblem(
         id=problem_id(question, answer),
         question=question,
         answer=answer,

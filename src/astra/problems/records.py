@@ -12,7 +12,7 @@ INSTRUCTIONS = (
 )
 
 
-class Problem(Record):
+class MathProblem(Record):
     """A question in words and the answer that is right."""
 
     id: str
@@ -34,7 +34,7 @@ def problem_id(question: str, answer: str) -> str:
     return content_hash([question, answer])
 
 
-def problem_messages(problem: Problem) -> tuple[Message, ...]:
+def problem_messages(problem: MathProblem) -> tuple[Message, ...]:
     """What a response to a problem starts from."""
     return (
         Message(role="system", content=INSTRUCTIONS),
@@ -42,6 +42,6 @@ def problem_messages(problem: Problem) -> tuple[Message, ...]:
     )
 
 
-def worked(problem: Problem) -> str:
+def worked(problem: MathProblem) -> str:
     """The known steps as a response; ends with the answer as the instructions ask for it."""
     return " ".join([*problem.steps, f"The answer is {problem.answer}."])

@@ -31,7 +31,7 @@ _STARTING = 60.0
 """Seconds that a new worker may take beside the deadline, to import what it needs."""
 
 
-class Verdict(NamedTuple):
+class AnswerVerdict(NamedTuple):
     """What is known of a response."""
 
     correct: bool | None
@@ -65,34 +65,34 @@ class MathVerifier:
         await asyncio.gather(*(worker.stop() for worker in self._all))
         self._idle = asyncio.Queue()
 
-    async def verify(self, response: str, gold: str) -> Verdict:
+    async def verify(self, response: str, gold: str) -> AnswerVerdict:
         """Judge a response by its final answer."""
         answer = final_answer(response)
         if answer is None or len(answer) > LONGEST:
-            return Verdict(False, answer and answer[:LONGEST])
+            return AnswerVerdict(False, answer and answer[:LONGEST])
         return await self.compare(answer, gold)
 
-    async def verify_many(self, pairs: Sequence[tuple[str, str]]) -> list[Verdict]:
+    async def verify_many(self, pairs: Sequence[tuple[str, str]]) -> list[AnswerVerdict]:
         """Judge (response, gold) pairs, in their order."""
         return list(await asyncio.gather(*(self.verify(*pair) for pair in pairs)))
 
-    async def compare(self, answer: str, gold: str) -> Verdict:
+    async def compare(self, answer: str, gold: str) -> AnswerVerdict:
         """Judge an answer that stands by itself."""
         words = as_words(gold)
         if words is not None:
-            return Verdict(words == as_words(answer), answer)
+            return AnswerVerdict(words == as_words(answer), answer)
         wanted, found = quantity(gold), quantity(answer)
         if wanted.unit and found.unit and wanted.unit != found.unit:
-            return Verdict(False, answer)
+            return AnswerVerdict(False, answer)
         if as_words(found.amount) is not None:
-            return Verdict(False, answer)
+            return AnswerVerdict(False, answer)
         pair = (wanted.amount, found.amount)
         if pair not in self._known:
             told = await self._ask(pair)
             if isinstance(told, str):
-                return Verdict(None, answer, told)
+                return AnswerVerdict(None, answer, told)
             self._known[pair] = told
-        return Verdict(self._known[pair], answer)
+        return AnswerVerdict(self._known[pair], answer)
 
     async def _ask(self, pair: tuple[str, str]) -> bool | str:
         """The verdict of a worker, or why it has none."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 
 from astra.errors import SandboxBadResult, SandboxDied, SandboxError, SandboxLimit
-from astra.ports import CallOutcome
+from astra.protocols import CallOutcome
 from astra.types import Json
 
 Call = Callable[[str, dict[str, Json]], Awaitable[CallOutcome]]

@@ -18,7 +18,7 @@ from typing import Literal
 
 from astra.errors import SandboxUnavailable
 
-Level = Literal["namespaces", "landlock", "unsafe"]
+ConfinementLevel = Literal["namespaces", "landlock", "unsafe"]
 
 _CHILD_CODE = Path(__file__).parent / "child"
 _PYTHON = (sys.executable, "-S", "-s", "-P", "-B", "-X", "utf8", "-c")
@@ -40,13 +40,13 @@ zygote.main(descriptor, level, owner)
 """
 
 
-class Zygote:
+class ZygoteProcess:
     """One running zygote. Build with `start`; lives until `close` or its own death."""
 
     def __init__(
-        self, process: subprocess.Popen[bytes], control: socket.socket, level: Level
+        self, process: subprocess.Popen[bytes], control: socket.socket, level: ConfinementLevel
     ) -> None:
-        self.level: Level = level
+        self.level: ConfinementLevel = level
         self.alive = True
         self._process = process
         self._control = control
@@ -58,7 +58,7 @@ class Zygote:
         self._loop.add_reader(control, self._on_message)
 
     @classmethod
-    async def start(cls, level: Level, hash_seed: int) -> Zygote:
+    async def start(cls, level: ConfinementLevel, hash_seed: int) -> ZygoteProcess:
         """Start one and wait until it is confined. Raises `SandboxUnavailable`."""
         if sys.platform != "linux":
             raise SandboxUnavailable(

@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from astra.errors import SandboxBadResult, SandboxDied, SandboxError, SandboxLimit, SandboxRemote
-from astra.ports import CallOutcome, Episode
+from astra.protocols import CallOutcome, SandboxEpisode
 from astra.sandbox import wire
 from astra.sandbox.batch import one_by_one
 from astra.types import Json, Tool
@@ -70,14 +70,16 @@ class RemoteSandbox:
     def level(self) -> str:
         return "remote"
 
-    async def open(self, tools: Sequence[Tool], episode: Episode = Episode()) -> RemoteSession:
+    async def open(
+        self, tools: Sequence[Tool], episode: SandboxEpisode = SandboxEpisode()
+    ) -> RemoteSession:
         return RemoteSession(self, tools, episode)
 
     async def run(
         self,
         tools: Sequence[Tool],
         calls: Sequence[tuple[str, dict[str, Json]]],
-        episode: Episode = Episode(),
+        episode: SandboxEpisode = SandboxEpisode(),
     ) -> list[CallOutcome]:
         async with await self.open(tools, episode) as session:
             return [await session.call(name, arguments) for name, arguments in calls]
@@ -96,7 +98,7 @@ class RemoteSandbox:
     ) -> None:
         await self.close()
 
-    async def post(self, code: str, episode: Episode) -> dict[str, Any]:
+    async def post(self, code: str, episode: SandboxEpisode) -> dict[str, Any]:
         """The server's response to a program. Raises `SandboxRemote`."""
         limits = episode.limits
         body = {
@@ -138,7 +140,9 @@ _INTERPRETER_MB = 64
 class RemoteSession:
     """One episode in a `RemoteSandbox`: nothing lives there between calls, all is sent again."""
 
-    def __init__(self, sandbox: RemoteSandbox, tools: Sequence[Tool], episode: Episode) -> None:
+    def __init__(
+        self, sandbox: RemoteSandbox, tools: Sequence[Tool], episode: SandboxEpisode
+    ) -> None:
         self._sandbox = sandbox
         self._episode = episode
         self._request: dict[str, Any] = {
@@ -184,7 +188,7 @@ class RemoteSession:
         await self.close()
 
 
-def _reply_in(response: dict[str, Any], episode: Episode) -> bytes:
+def _reply_in(response: dict[str, Any], episode: SandboxEpisode) -> bytes:
     """The runner's reply in what the server says of the program's run."""
     result = response.get("run_result")
     status = response.get("status")

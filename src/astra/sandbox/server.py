@@ -15,12 +15,12 @@ from contextlib import asynccontextmanager
 from typing import Literal
 
 from astra.errors import ConfigError, SandboxUnavailable
-from astra.ports import CallOutcome, Episode
-from astra.sandbox.process import Level, Zygote
-from astra.sandbox.session import Child, Session
-from astra.types import Json, Tool, ToolDocument
+from astra.protocols import CallOutcome, SandboxEpisode
+from astra.sandbox.process import ConfinementLevel, ZygoteProcess
+from astra.sandbox.session import ChildProcess, ForkSession
+from astra.types import Json, Tool, ToolSchema
 
-LEVELS: tuple[Level, ...] = ("namespaces", "landlock")
+LEVELS: tuple[ConfinementLevel, ...] = ("namespaces", "landlock")
 """Confining levels, strongest first."""
 _HASH_SEEDS = 8
 """Zygotes of at most this many hash seeds are kept; the longest unused one goes."""
@@ -31,12 +31,12 @@ _CLOSED = "this sandbox is closed; open another"
 class ForkServer:
     """A `Sandbox` on this machine. Use `open_sandbox`."""
 
-    def __init__(self, level: Level, workers: int, spares: int) -> None:
-        self._level: Level = level
+    def __init__(self, level: ConfinementLevel, workers: int, spares: int) -> None:
+        self._level: ConfinementLevel = level
         self._workers = workers
         self._spares = spares
         self._pools: OrderedDict[int, _Pool] = OrderedDict()
-        self._sessions: set[Session] = set()
+        self._sessions: set[ForkSession] = set()
         self._open = True
         self._watch = asyncio.create_task(self._police())
 
@@ -44,8 +44,10 @@ class ForkServer:
     def level(self) -> str:
         return self._level
 
-    async def open(self, tools: Sequence[Tool], episode: Episode = Episode()) -> Session:
-        session = Session(self._lease, tools, episode, self._sessions.discard)
+    async def open(
+        self, tools: Sequence[Tool], episode: SandboxEpisode = SandboxEpisode()
+    ) -> ForkSession:
+        session = ForkSession(self._lease, tools, episode, self._sessions.discard)
         try:
             await session.start()
         except BaseException:
@@ -58,7 +60,7 @@ class ForkServer:
         self,
         tools: Sequence[Tool],
         calls: Sequence[tuple[str, dict[str, Json]]],
-        episode: Episode = Episode(),
+        episode: SandboxEpisode = SandboxEpisode(),
     ) -> list[CallOutcome]:
         async with await self.open(tools, episode) as session:
             return [await session.call(name, arguments) for name, arguments in calls]
@@ -80,7 +82,7 @@ class ForkServer:
             for session in tuple(self._sessions):
                 session.police()
 
-    async def _lease(self, hash_seed: int) -> Child:
+    async def _lease(self, hash_seed: int) -> ChildProcess:
         if not self._open:
             raise SandboxUnavailable(_CLOSED)
         if not 0 <= hash_seed < 1 << 32:
@@ -112,8 +114,8 @@ class ForkServer:
 class _Pool:
     """The zygotes of one hash seed, asked in turn, each with children forked in advance."""
 
-    def __init__(self, level: Level, hash_seed: int, workers: int, spares: int) -> None:
-        self._level: Level = level
+    def __init__(self, level: ConfinementLevel, hash_seed: int, workers: int, spares: int) -> None:
+        self._level: ConfinementLevel = level
         self.hash_seed = hash_seed
         self._spares = spares
         self._slots: list[_Slot] = [_Slot() for _ in range(workers)]
@@ -122,26 +124,26 @@ class _Pool:
         self.waiting = 0
         """Leases under way."""
 
-    async def lease(self) -> Child:
+    async def lease(self) -> ChildProcess:
         """A child that nobody else has. Starts a zygote where there is none, or a dead one."""
         self._turn = (self._turn + 1) % len(self._slots)
         slot = self._slots[self._turn]
         while True:
             zygote = await self._zygote(slot)
-            child = slot.spares.popleft() if slot.spares else Child(zygote)
+            child = slot.spares.popleft() if slot.spares else ChildProcess(zygote)
             while len(slot.spares) < self._spares:
-                slot.spares.append(Child(zygote))
+                slot.spares.append(ChildProcess(zygote))
             if zygote.alive:  # it may have been found dead only now
                 return child
             child.discard()
 
-    async def _zygote(self, slot: _Slot) -> Zygote:
+    async def _zygote(self, slot: _Slot) -> ZygoteProcess:
         async with slot.lock:
             if self._closed:
                 raise SandboxUnavailable(_CLOSED)
             if slot.zygote is None or not slot.zygote.look():
                 await slot.close()
-                slot.zygote = await Zygote.start(self._level, self.hash_seed)
+                slot.zygote = await ZygoteProcess.start(self._level, self.hash_seed)
             return slot.zygote
 
     @property
@@ -160,8 +162,8 @@ class _Pool:
 
 class _Slot:
     def __init__(self) -> None:
-        self.zygote: Zygote | None = None
-        self.spares: deque[Child] = deque()
+        self.zygote: ZygoteProcess | None = None
+        self.spares: deque[ChildProcess] = deque()
         self.lock = asyncio.Lock()
 
     async def close(self) -> None:
@@ -174,7 +176,7 @@ class _Slot:
 
 
 _PROBE = Tool(
-    document=ToolDocument(name="probe", description="", parameters={}),
+    document=ToolSchema(name="probe", description="", parameters={}),
     source='''
 import os, socket
 
@@ -196,7 +198,7 @@ def probe():
 )
 
 
-async def _start(level: Level, workers: int, spares: int) -> ForkServer:
+async def _start(level: ConfinementLevel, workers: int, spares: int) -> ForkServer:
     """A server whose level is proved by an episode that tries the bars. Else raises."""
     server = ForkServer(level, workers, spares)
     try:

@@ -24,10 +24,10 @@ from astra.errors import (
     SandboxLimit,
     SandboxUnavailable,
 )
-from astra.ports import CallOutcome, Episode
+from astra.protocols import CallOutcome, SandboxEpisode
 from astra.sandbox import wire
 from astra.sandbox.child.zygote import OUT_OF_MEMORY
-from astra.sandbox.process import Zygote
+from astra.sandbox.process import ZygoteProcess
 from astra.types import Json, Tool
 
 _SPIN_SECONDS = 0.0003
@@ -43,10 +43,10 @@ _IDLE_CPU_SECONDS = 0.25
 _CREDENTIALS = struct.Struct("3i")
 
 
-class Child:
+class ChildProcess:
     """Our end of one child process: frames out, frames in, deadlines, death."""
 
-    def __init__(self, zygote: Zygote) -> None:
+    def __init__(self, zygote: ZygoteProcess) -> None:
         self._zygote = zygote
         self._id, self._socket = zygote.fork()
         self._loop = asyncio.get_running_loop()
@@ -80,7 +80,7 @@ class Child:
                 raise await self._death() from None
 
     async def receive(
-        self, started: float, episode: Episode, *, more: bool = False, spin: bool = True
+        self, started: float, episode: SandboxEpisode, *, more: bool = False, spin: bool = True
     ) -> bytes:
         """The next frame. Raises `SandboxLimit` (wall, cpu, output) or `SandboxDied`.
 
@@ -126,7 +126,7 @@ class Child:
             raise SandboxBadResult("the child sent more than one reply to one call")
         return payload
 
-    async def _greet(self, started: float, episode: Episode) -> None:
+    async def _greet(self, started: float, episode: SandboxEpisode) -> None:
         """Read the first byte, with which the kernel tells the child's process id."""
         while True:
             try:
@@ -141,7 +141,7 @@ class Child:
         self._pid = _CREDENTIALS.unpack(control[0][2])[0]
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 0)
 
-    async def _wait(self, started: float, episode: Episode, cpu_before: float) -> None:
+    async def _wait(self, started: float, episode: SandboxEpisode, cpu_before: float) -> None:
         """Sleep until something can be read, or a limit is passed."""
         limits = episode.limits
         while True:
@@ -197,27 +197,27 @@ class Child:
         return SandboxDied(f"the child ended by itself with exit status {code}")
 
 
-class Session:
+class ForkSession:
     """One episode in a `ForkServer`; satisfies `SandboxSession`."""
 
     def __init__(
         self,
-        lease: Callable[[int], Awaitable[Child]],
+        lease: Callable[[int], Awaitable[ChildProcess]],
         tools: Sequence[Tool],
-        episode: Episode,
-        closed: Callable[[Session], None],
+        episode: SandboxEpisode,
+        closed: Callable[[ForkSession], None],
     ) -> None:
         self._lease = lease
         self._opening = wire.opening(tools, episode)
         self._episode = episode
         self._closed = closed
-        self._child: Child | None = None
+        self._child: ChildProcess | None = None
         self._lock = asyncio.Lock()
         self._log: list[tuple[str, dict[str, Json]]] = []
         self._number = 0
         self._open = True
         self._last_yield = time.perf_counter()
-        self._seen: tuple[Child | None, int, float] = (None, 0, 0.0)
+        self._seen: tuple[ChildProcess | None, int, float] = (None, 0, 0.0)
 
     async def call(self, name: str, arguments: dict[str, Json]) -> CallOutcome:
         if not self._open:
@@ -265,7 +265,7 @@ class Session:
 
     async def _ask_some(
         self,
-        child: Child,
+        child: ChildProcess,
         calls: Sequence[tuple[str, dict[str, Json]]],
         outcomes: list[CallOutcome | SandboxError],
     ) -> None:
@@ -295,7 +295,7 @@ class Session:
             if self._episode.stateful:
                 self._log.append((name, arguments))
 
-    async def start(self) -> Child:
+    async def start(self) -> ChildProcess:
         """Fork a child, hand it the tools and, when stateful, replay what had been answered."""
         self._drop()
         child = self._child = await self._lease(self._episode.hash_seed)
@@ -305,7 +305,7 @@ class Session:
         return child
 
     async def _ask(
-        self, child: Child, name: str, arguments: dict[str, Json], started: float
+        self, child: ChildProcess, name: str, arguments: dict[str, Json], started: float
     ) -> CallOutcome:
         self._number += 1
         await child.send(wire.call(self._number, name, arguments))

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from astra.errors import SandboxBadResult, SandboxLimit
-from astra.ports import CallFailure, CallOutcome, Episode, Limits
+from astra.protocols import CallFailure, CallOutcome, SandboxEpisode, SandboxLimits
 from astra.types import Json, Tool
 
 LENGTH = struct.Struct(">I")
@@ -35,7 +35,7 @@ def _refuse(constant: str) -> float:
 _decode = json.JSONDecoder(parse_constant=_refuse).decode
 
 
-def opening_message(tools: Sequence[Tool], episode: Episode) -> dict[str, Json]:
+def opening_message(tools: Sequence[Tool], episode: SandboxEpisode) -> dict[str, Json]:
     """The first message to a runner: the tools and the options."""
     return {
         "tools": [{"name": t.name, "source": t.source, "data": t.data} for t in tools],
@@ -47,7 +47,7 @@ def opening_message(tools: Sequence[Tool], episode: Episode) -> dict[str, Json]:
     }
 
 
-def opening(tools: Sequence[Tool], episode: Episode) -> bytes:
+def opening(tools: Sequence[Tool], episode: SandboxEpisode) -> bytes:
     """The first message, framed."""
     return frame(_encode(opening_message(tools, episode)).encode())
 
@@ -116,7 +116,7 @@ def read_failure(fields: Json) -> CallFailure:
             raise SandboxBadResult(f"the reply reports no known failure: {str(fields)[:80]!r}")
 
 
-def outcome(name: str, reply: dict[str, Any], seconds: float, limits: Limits) -> CallOutcome:
+def outcome(name: str, reply: dict[str, Any], seconds: float, limits: SandboxLimits) -> CallOutcome:
     """What a reply of `read_reply` means: a value or an orderly failure, else the typed error."""
     if "v" in reply:
         return CallOutcome(reply["v"], None, seconds)

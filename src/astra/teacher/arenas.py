@@ -9,13 +9,13 @@ from typing import Literal
 
 from pydantic import Field
 
-from astra.teacher.prompt import Answered, Prompt, Verdict
+from astra.teacher.prompt import JudgeVerdict, Prompt, TeacherAnswer
 from astra.types import Json, Language, Record, Scalar, Scenario
 
 AnswerKind = Literal["text", "number", "date", "list"]
 
 
-class Step(Answered):
+class DecompositionStep(TeacherAnswer):
     """One sub-question of a decomposition."""
 
     id: str
@@ -32,7 +32,7 @@ class Step(Answered):
     """What the answer is."""
 
 
-class Source(Record):
+class QuestionSource(Record):
     """What a question is to be about."""
 
     domain: str
@@ -43,7 +43,7 @@ class Source(Record):
     most_hops: int
 
 
-class ProposeIn(Source):
+class ProposeIn(QuestionSource):
     """Unconditional mode: invent a question and decompose it."""
 
     scenario: Scenario
@@ -51,13 +51,13 @@ class ProposeIn(Source):
     """Which of several questions about the same source."""
 
 
-class DecomposeIn(Source):
+class DecomposeIn(QuestionSource):
     """Question-conditional mode: decompose a given question."""
 
     question: str
 
 
-class Decomposition(Answered):
+class Decomposition(TeacherAnswer):
     """A main question with its steps; or why there is none."""
 
     answerable: bool
@@ -66,7 +66,7 @@ class Decomposition(Answered):
     """Why it is not answerable."""
     question: str = ""
     """The main question; "" when not answerable, as is the answer, and there are no steps."""
-    steps: tuple[Step, ...] = ()
+    steps: tuple[DecompositionStep, ...] = ()
     """In an order in which they can be taken."""
     answer: Scalar | tuple[Scalar, ...] = ""
     """The main question's, which follows from the steps' answers."""
@@ -80,7 +80,7 @@ class StepIn(Record):
     domain: str
     language: Language
     question: str
-    steps: tuple[Step, ...]
+    steps: tuple[DecompositionStep, ...]
     step: str
     """Id of the step in question."""
 
@@ -92,7 +92,7 @@ class InstanceIn(Record):
     language: Language
     question: str
     answer: Scalar | tuple[Scalar, ...]
-    steps: tuple[Step, ...]
+    steps: tuple[DecompositionStep, ...]
 
 
 class DocumentIn(Record):
@@ -107,7 +107,7 @@ class DocumentIn(Record):
     """Tool names that must not be used again."""
 
 
-class Document(Answered):
+class DocumentOut(TeacherAnswer):
     """A tool document: the `function` object of the OpenAI tools format."""
 
     name: str
@@ -120,10 +120,10 @@ class ScaleIn(Record):
 
     language: Language
     question: str
-    document: Document
+    document: DocumentOut
 
 
-class Known(Record):
+class EarlierAnswer(Record):
     """What an earlier step found."""
 
     question: str
@@ -136,13 +136,13 @@ class CallIn(Record):
     language: Language
     main_question: str
     question: str
-    document: Document
-    known: tuple[Known, ...]
+    document: DocumentOut
+    known: tuple[EarlierAnswer, ...]
     finding: str = ""
     """What was wrong with the last try; "": this is the first."""
 
 
-class Call(Answered):
+class CallOut(TeacherAnswer):
     """The arguments of one call."""
 
     arguments: dict[str, Json]
@@ -155,14 +155,14 @@ class ToolIn(Record):
     main_question: str
     question: str
     answer: Scalar | tuple[Scalar, ...]
-    document: Document
+    document: DocumentOut
     arguments: dict[str, Json]
     finding: str = ""
     """What the certificate found wrong with the last try: check, call and output."""
     last_source: str = ""
 
 
-class Implementation(Answered):
+class Implementation(TeacherAnswer):
     """A Python module that defines the function of the document."""
 
     source: str
@@ -180,18 +180,18 @@ class GroupIn(Record):
     """Steps with their tools, to be grouped by the kind of thing they ask."""
 
     language: Language
-    steps: tuple[Step, ...]
-    documents: dict[str, Document]
+    steps: tuple[DecompositionStep, ...]
+    documents: dict[str, DocumentOut]
     """Step id -> document."""
 
 
-class Groups(Answered):
+class GroupOut(TeacherAnswer):
     """Groups of at least two steps that one tool can serve."""
 
     groups: tuple[tuple[str, ...], ...]
 
 
-class Served(Record):
+class ServedCall(Record):
     """A call that a tool must keep answering."""
 
     question: str
@@ -203,19 +203,19 @@ class ExtendIn(Record):
     """A tool to be extended by what another step asks."""
 
     language: Language
-    document: Document
+    document: DocumentOut
     implementation: Implementation
-    serves: tuple[Served, ...]
-    other_document: Document
-    adds: Served
+    serves: tuple[ServedCall, ...]
+    other_document: DocumentOut
+    adds: ServedCall
     """Its arguments are those for the other document."""
     finding: str = ""
 
 
-class Extended(Answered):
+class ExtendOut(TeacherAnswer):
     """The extended tool, with the new step's arguments for it."""
 
-    document: Document
+    document: DocumentOut
     implementation: Implementation
     arguments: dict[str, Json]
 
@@ -232,7 +232,7 @@ class ParaphraseIn(Record):
     finding: str = ""
 
 
-class Paraphrase(Answered):
+class Paraphrase(TeacherAnswer):
     """The same question in other words."""
 
     question: str
@@ -240,17 +240,17 @@ class Paraphrase(Answered):
 
 PROPOSE = Prompt("propose", 1, ProposeIn, Decomposition)
 DECOMPOSE = Prompt("decompose", 1, DecomposeIn, Decomposition)
-NECESSITY = Prompt("judge_necessity", 1, StepIn, Verdict)
-DEPENDENCY = Prompt("judge_dependency", 1, StepIn, Verdict)
-ATOMICITY = Prompt("judge_atomicity", 1, StepIn, Verdict)
-RATIONALITY = Prompt("judge_rationality", 1, StepIn, Verdict)
-COMPLETENESS = Prompt("judge_completeness", 1, InstanceIn, Verdict)
-DOCUMENT = Prompt("write_document", 1, DocumentIn, Document)
-SCALE = Prompt("scale_document", 1, ScaleIn, Document)
-CALL = Prompt("write_call", 1, CallIn, Call)
+NECESSITY = Prompt("judge_necessity", 1, StepIn, JudgeVerdict)
+DEPENDENCY = Prompt("judge_dependency", 1, StepIn, JudgeVerdict)
+ATOMICITY = Prompt("judge_atomicity", 1, StepIn, JudgeVerdict)
+RATIONALITY = Prompt("judge_rationality", 1, StepIn, JudgeVerdict)
+COMPLETENESS = Prompt("judge_completeness", 1, InstanceIn, JudgeVerdict)
+DOCUMENT = Prompt("write_document", 1, DocumentIn, DocumentOut)
+SCALE = Prompt("scale_document", 1, ScaleIn, DocumentOut)
+CALL = Prompt("write_call", 1, CallIn, CallOut)
 TOOL = Prompt("write_tool", 1, ToolIn, Implementation)
-GROUP = Prompt("group_steps", 1, GroupIn, Groups)
-EXTEND = Prompt("extend_tool", 1, ExtendIn, Extended)
+GROUP = Prompt("group_steps", 1, GroupIn, GroupOut)
+EXTEND = Prompt("extend_tool", 1, ExtendIn, ExtendOut)
 PARAPHRASE = Prompt("paraphrase", 1, ParaphraseIn, Paraphrase)
 
 ALL: tuple[Prompt[Record, Record], ...] = (  # pyright: ignore[reportAssignmentType] - read only

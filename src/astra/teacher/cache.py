@@ -14,13 +14,13 @@ from types import TracebackType
 from typing import Self
 
 from astra.errors import StoreError
-from astra.store import Log, RunFolder, to_line
+from astra.runs.store import AppendLog, RunFolder, to_line
 from astra.types import Json, Record, Usage
 
 NAME = "teacher"
 
 
-class Recorded(Record):
+class RecordedAnswer(Record):
     """A row of `teacher.jsonl`: one answer, and what it took."""
 
     key: str
@@ -49,7 +49,7 @@ class AnswerCache:
         self._name = name
         self._offsets: dict[int, int] = {}
         self._usage: dict[str, Usage] = {}
-        self._log: Log | None = None
+        self._log: AppendLog | None = None
         self._end = 0
 
     def __enter__(self) -> Self:
@@ -82,17 +82,17 @@ class AnswerCache:
         """Tokens by the prompt's name, of all answers that were on record when it was opened."""
         return self._usage
 
-    def find(self, key: str) -> Recorded | None:
+    def find(self, key: str) -> RecordedAnswer | None:
         """The answer on record; None: there is none."""
         offset = self._offsets.get(int(key, 16))
         if offset is None:
             return None
-        recorded = self._folder.row_at(self._name, offset, Recorded)
+        recorded = self._folder.row_at(self._name, offset, RecordedAnswer)
         if recorded.key != key:
             raise StoreError(f"the answers in {self._place!r} changed while they were in use")
         return recorded
 
-    def add(self, recorded: Recorded) -> None:
+    def add(self, recorded: RecordedAnswer) -> None:
         """Put an answer on record, as a whole line or not at all."""
         if self._log is None:
             raise StoreError(f"open the answers in {self._place!r} before adding to them")

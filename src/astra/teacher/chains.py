@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from astra.teacher.prompt import Answered, Prompt
+from astra.teacher.prompt import Prompt, TeacherAnswer
 from astra.types import Json, Language, Record
 
 
@@ -48,7 +48,7 @@ class ProposeChainsIn(ToolsIn):
     """Which of several rounds of proposals this is."""
 
 
-class ProposedChain(Answered):
+class ProposedChain(TeacherAnswer):
     """A task, and the tools that carry it out one after the other."""
 
     task: str
@@ -57,7 +57,7 @@ class ProposedChain(Answered):
     """Names of the tools, in the order of the calls."""
 
 
-class ProposedChains(Answered):
+class ProposedChains(TeacherAnswer):
     """Tasks with their chains, as different from each other as the tools allow."""
 
     pairs: tuple[ProposedChain, ...]
@@ -70,7 +70,7 @@ class ChainIn(ToolsIn):
     """Names of the tools, in the order of the calls."""
 
 
-class PlannedArgument(Answered):
+class PlannedArgument(TeacherAnswer):
     """Where an argument comes from: the request, or an earlier step."""
 
     value: Json = None
@@ -81,7 +81,7 @@ class PlannedArgument(Answered):
     """Dotted path in that step's result, e.g. items.0.id; null for the whole result."""
 
 
-class PlannedStep(Answered):
+class PlannedStep(TeacherAnswer):
     """One call of a plan."""
 
     tool: str
@@ -92,7 +92,7 @@ class PlannedStep(Answered):
     results or for what they do."""
 
 
-class ToldChain(Answered):
+class ToldChain(TeacherAnswer):
     """A task that needs just this chain; texts of "" and an empty plan when there is none."""
 
     task: str
@@ -120,7 +120,7 @@ class RecoverIn(ToolsIn):
     request: str
 
 
-class RecoveredStep(Answered):
+class RecoveredStep(TeacherAnswer):
     """A call that the request needs."""
 
     tool: str
@@ -129,7 +129,7 @@ class RecoveredStep(Answered):
     results or for what they do."""
 
 
-class RecoveredChain(Answered):
+class RecoveredChain(TeacherAnswer):
     """The calls that a request needs, in an order in which they can be made."""
 
     steps: tuple[RecoveredStep, ...]

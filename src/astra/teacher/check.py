@@ -13,13 +13,13 @@ from collections.abc import Mapping, Sequence
 from typing import Literal, Protocol
 
 from astra.errors import ModelError, TeacherError
-from astra.ports import Reply, Sampling
+from astra.protocols import Reply, Sampling
 from astra.teacher.arenas import PARAPHRASE, ParaphraseIn
-from astra.teacher.model import FORMS, Form, ModelTeacher
-from astra.teacher.render import Templates
-from astra.types import Json, Message, Record, ToolDocument, Usage
+from astra.teacher.model import FORMS, ModelTeacher, ReplyForm
+from astra.teacher.render import PromptTemplates
+from astra.types import Json, Message, Record, ToolSchema, Usage
 
-Reasoning = Literal["none", "field", "inline"]
+ReasoningStyle = Literal["none", "field", "inline"]
 """Seen in replies: no reasoning, in a field of its own, or in a `<think>` block before the text."""
 
 _ASKED = ParaphraseIn(
@@ -27,7 +27,7 @@ _ASKED = ParaphraseIn(
     question="What is the height in metres of the mountain Kilimanjaro?",
     keep=("Kilimanjaro",),
 )
-_TOOL = ToolDocument(
+_TOOL = ToolSchema(
     name="get_mountain_height",
     description="Returns the height of a mountain in metres.",
     parameters={
@@ -39,7 +39,7 @@ _TOOL = ToolDocument(
 _CALL = "How high is Kilimanjaro? Call the tool get_mountain_height to find out."
 
 
-class Asked(Protocol):
+class CheckedClient(Protocol):
     """What of a model client is checked; `OpenAIModel` has it."""
 
     @property
@@ -50,13 +50,13 @@ class Asked(Protocol):
         messages: Sequence[Message],
         sampling: Sampling,
         *,
-        tools: Sequence[ToolDocument] = (),
+        tools: Sequence[ToolSchema] = (),
         response_format: Mapping[str, Json] | None = None,
         choices: int = 1,
     ) -> Sequence[Reply]: ...
 
 
-class Finding(Record):
+class EndpointFinding(Record):
     """One thing that was tried."""
 
     works: bool
@@ -64,29 +64,29 @@ class Finding(Record):
     """What was seen instead; "": nothing worth telling."""
 
 
-class Checked(Record):
+class EndpointReport(Record):
     """What was found out about an endpoint."""
 
     model: str
     usable: bool
     """Whether it can be a teacher: an answer came in the form that will be used."""
-    form: Form | None
+    form: ReplyForm | None
     """The form of output that will be used; None: none is taken."""
-    forms: dict[Form, Finding]
-    tools: Finding
+    forms: dict[ReplyForm, EndpointFinding]
+    tools: EndpointFinding
     """Needed of agents, not of teachers."""
-    choices: Finding
+    choices: EndpointFinding
     """Several replies to one request (`n`)."""
-    usage: Finding
+    usage: EndpointFinding
     """Whether tokens are counted; without, nothing can be said of cost."""
-    reasoning: Reasoning
+    reasoning: ReasoningStyle
     seconds: float
 
 
 class _Heard:
     """The model, with what it replied kept."""
 
-    def __init__(self, model: Asked) -> None:
+    def __init__(self, model: CheckedClient) -> None:
         self._model = model
         self.replies: list[Reply] = []
 
@@ -99,7 +99,7 @@ class _Heard:
         messages: Sequence[Message],
         sampling: Sampling,
         *,
-        tools: Sequence[ToolDocument] = (),
+        tools: Sequence[ToolSchema] = (),
         response_format: Mapping[str, Json] | None = None,
         choices: int = 1,
     ) -> Sequence[Reply]:
@@ -110,9 +110,11 @@ class _Heard:
         return replies
 
 
-async def check_endpoint(model: Asked, templates: Templates | None = None) -> Checked:
+async def check_endpoint(
+    model: CheckedClient, templates: PromptTemplates | None = None
+) -> EndpointReport:
     """Try everything at once. `ModelError` when the endpoint can't be asked at all."""
-    templates, heard, start = templates or Templates(), _Heard(model), time.monotonic()
+    templates, heard, start = templates or PromptTemplates(), _Heard(model), time.monotonic()
     tried, tools, choices = await asyncio.gather(
         asyncio.gather(*(_try_form(heard, form, templates) for form in FORMS)),
         _try_tools(heard),
@@ -121,21 +123,23 @@ async def check_endpoint(model: Asked, templates: Templates | None = None) -> Ch
     errors = [outcome for outcome in tried if isinstance(outcome, ModelError)]
     if len(errors) == len(FORMS):
         raise errors[0]
-    forms: dict[Form, Finding] = {
-        form: Finding(works=False, detail=str(found)) if isinstance(found, ModelError) else found
+    forms: dict[ReplyForm, EndpointFinding] = {
+        form: EndpointFinding(works=False, detail=str(found))
+        if isinstance(found, ModelError)
+        else found
         for form, found in zip(FORMS, tried, strict=True)
     }
-    taken: list[Form] = [form for form in FORMS if not forms[form].detail.startswith(_REFUSED)]
+    taken: list[ReplyForm] = [form for form in FORMS if not forms[form].detail.startswith(_REFUSED)]
     form = taken[0] if taken else None
     counted = any(reply.usage != Usage() for reply in heard.replies)
-    return Checked(
+    return EndpointReport(
         model=model.name,
         usable=form is not None and forms[form].works,
         form=form,
         forms=forms,
         tools=tools,
         choices=choices,
-        usage=Finding(works=counted, detail="" if counted else "no tokens are counted"),
+        usage=EndpointFinding(works=counted, detail="" if counted else "no tokens are counted"),
         reasoning=_reasoning(heard.replies),
         seconds=round(time.monotonic() - start, 2),
     )
@@ -144,53 +148,59 @@ async def check_endpoint(model: Asked, templates: Templates | None = None) -> Ch
 _REFUSED = "the endpoint refuses it"
 
 
-async def _try_form(heard: _Heard, form: Form, templates: Templates) -> Finding | ModelError:
+async def _try_form(
+    heard: _Heard, form: ReplyForm, templates: PromptTemplates
+) -> EndpointFinding | ModelError:
     teacher = ModelTeacher(heard, templates=templates, form=form)
     try:
         answer = await teacher.ask(PARAPHRASE, _ASKED)
     except TeacherError as error:
         refused = teacher.forms.get(PARAPHRASE.name) != form
-        return Finding(works=False, detail=f"{_REFUSED}: {error}" if refused else str(error))
+        return EndpointFinding(
+            works=False, detail=f"{_REFUSED}: {error}" if refused else str(error)
+        )
     except ModelError as error:
         return error
     if teacher.forms[PARAPHRASE.name] != form:
-        return Finding(works=False, detail=_REFUSED)
+        return EndpointFinding(works=False, detail=_REFUSED)
     if _ASKED.keep[0] not in answer.question:
-        return Finding(works=True, detail=f"but it did not keep to the rules: {answer.question!r}")
+        return EndpointFinding(
+            works=True, detail=f"but it did not keep to the rules: {answer.question!r}"
+        )
     again = teacher.costs.total.requests - 1
-    return Finding(works=True, detail=f"after asking again {again} times" if again else "")
+    return EndpointFinding(works=True, detail=f"after asking again {again} times" if again else "")
 
 
-async def _try_tools(heard: _Heard) -> Finding:
+async def _try_tools(heard: _Heard) -> EndpointFinding:
     messages = [Message(role="user", content=_CALL)]
     try:
         (reply, *_) = await heard.complete(messages, Sampling(), tools=[_TOOL])
     except ModelError as error:
-        return Finding(works=False, detail=str(error))
+        return EndpointFinding(works=False, detail=str(error))
     for call in reply.message.tool_calls:
         if call.tool != _TOOL.name:
-            return Finding(works=False, detail=f"it called {call.tool!r}")
+            return EndpointFinding(works=False, detail=f"it called {call.tool!r}")
         try:
             if isinstance(json.loads(call.arguments), dict):
-                return Finding(works=True)
+                return EndpointFinding(works=True)
         except (ValueError, RecursionError):
             pass
-        return Finding(works=False, detail=f"its arguments are {call.arguments[:100]!r}")
-    return Finding(works=False, detail="it wrote a text and called nothing")
+        return EndpointFinding(works=False, detail=f"its arguments are {call.arguments[:100]!r}")
+    return EndpointFinding(works=False, detail="it wrote a text and called nothing")
 
 
-async def _try_choices(heard: _Heard, templates: Templates) -> Finding:
+async def _try_choices(heard: _Heard, templates: PromptTemplates) -> EndpointFinding:
     messages = templates.messages(PARAPHRASE, _ASKED)
     try:
         replies = await heard.complete(messages, Sampling(), choices=2)
     except ModelError as error:
-        return Finding(works=False, detail=str(error))
+        return EndpointFinding(works=False, detail=str(error))
     if len(replies) != 2:
-        return Finding(works=False, detail=f"2 were asked for, {len(replies)} came")
-    return Finding(works=True)
+        return EndpointFinding(works=False, detail=f"2 were asked for, {len(replies)} came")
+    return EndpointFinding(works=True)
 
 
-def _reasoning(replies: Sequence[Reply]) -> Reasoning:
+def _reasoning(replies: Sequence[Reply]) -> ReasoningStyle:
     if any(reply.message.reasoning for reply in replies):
         return "field"
     return "inline" if any("</think>" in r.message.content for r in replies) else "none"

@@ -17,7 +17,7 @@ from pydantic import Field, ValidationError
 
 from astra.errors import BudgetExceeded, ConfigError
 from astra.teacher.prompt import Prompt
-from astra.teacher.render import Templates
+from astra.teacher.render import PromptTemplates
 from astra.types import Json, Record, Usage
 
 _MILLION = 1_000_000
@@ -135,18 +135,18 @@ class Budget:
         )
 
 
-Listener = Callable[[Usage, float], None]
+CostListener = Callable[[Usage, float], None]
 """Told of every reply: its tokens and money (0.0 where the price is unknown)."""
 
 
-class Costs:
+class CostTotals:
     """Adds up what a teacher costs. One per run; `listener` may be a stage's `meter.add`."""
 
     def __init__(
         self,
         price: Price | None = None,
         budget: Budget | None = None,
-        listener: Listener | None = None,
+        listener: CostListener | None = None,
     ) -> None:
         if budget is not None and budget.money is not None and price is None:
             raise ConfigError(
@@ -228,7 +228,7 @@ class Estimate(Record):
 class Estimator:
     """Adds up estimates over prompts that would be sent."""
 
-    def __init__(self, templates: Templates, price: Price | None = None) -> None:
+    def __init__(self, templates: PromptTemplates, price: Price | None = None) -> None:
         self._templates = templates
         self._price = price
         self._requests = 0

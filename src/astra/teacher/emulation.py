@@ -11,11 +11,11 @@ from typing import Any
 
 from pydantic import Field
 
-from astra.teacher.prompt import Answered, Prompt
-from astra.types import Json, Language, Record, ToolDocument
+from astra.teacher.prompt import Prompt, TeacherAnswer
+from astra.types import Json, Language, Record, ToolSchema
 
 
-class Exchange(Record):
+class EmulatedExchange(Record):
     """A call that was answered."""
 
     tool: str
@@ -37,11 +37,11 @@ class EmulateCallIn(Record):
     language: Language
     service: str
     """Name of the service, and what it is."""
-    tool: ToolDocument
+    tool: ToolSchema
     output_schema: dict[str, Json] | None
     """JSON Schema of the result; None: not documented."""
     arguments: dict[str, Json]
-    history: tuple[Exchange, ...]
+    history: tuple[EmulatedExchange, ...]
     """All earlier calls of the session, in their order."""
     at_once: tuple[AskedCall, ...]
     """Calls that came with this one and are answered after it."""
@@ -51,7 +51,7 @@ class EmulateCallIn(Record):
     """What was wrong with the last try; "": this is the first."""
 
 
-class Emulated(Answered):
+class EmulateCallOut(TeacherAnswer):
     """What the service returns."""
 
     is_error: bool
@@ -62,7 +62,7 @@ class Emulated(Answered):
     )
 
 
-class Behaviour(StrEnum):
+class UserBehaviour(StrEnum):
     """How a simulated user goes about getting what they want."""
 
     missing_parameter = "missing_parameter"
@@ -73,7 +73,7 @@ class Behaviour(StrEnum):
     """Says no when asked to confirm something, and settles for what can be had without it."""
 
 
-class Said(Record):
+class TalkMessage(Record):
     """A message as the user sees it: no calls, no results."""
 
     by: str
@@ -85,16 +85,16 @@ class SimulateUserIn(Record):
     """What a user wants, and the talk so far."""
 
     language: Language
-    behaviour: Behaviour
+    behaviour: UserBehaviour
     request: str
     """All that the user wants, in one piece."""
     values: tuple[str, ...]
     """Values in the request that something has to be done with."""
-    talk: tuple[Said, ...]
+    talk: tuple[TalkMessage, ...]
     """Empty: the user opens it."""
 
 
-class UserTurn(Answered):
+class UserTurn(TeacherAnswer):
     """What the user says next."""
 
     done: bool
@@ -103,7 +103,7 @@ class UserTurn(Answered):
     """The user's words; "" when done."""
 
 
-EMULATE_CALL = Prompt("emulate_call", 1, EmulateCallIn, Emulated)
+EMULATE_CALL = Prompt("emulate_call", 1, EmulateCallIn, EmulateCallOut)
 SIMULATE_USER = Prompt("simulate_user", 1, SimulateUserIn, UserTurn)
 
 ALL: tuple[Prompt[Any, Any], ...] = (EMULATE_CALL, SIMULATE_USER)

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from astra.teacher.prompt import Answered, Prompt, Verdict
-from astra.types import Json, Language, Record, ToolDocument
+from astra.teacher.prompt import JudgeVerdict, Prompt, TeacherAnswer
+from astra.types import Json, Language, Record, ToolSchema
 
 
 class ShownCall(Record):
@@ -39,7 +39,7 @@ class FirstMessageIn(Record):
     """A request and what the assistant first said and called."""
 
     language: Language
-    tools: tuple[ToolDocument, ...]
+    tools: tuple[ToolSchema, ...]
     request: str
     message: ShownMessage
 
@@ -48,7 +48,7 @@ class RoundIn(Record):
     """The conversation up to and with one round: a message with calls, and their results."""
 
     language: Language
-    tools: tuple[ToolDocument, ...]
+    tools: tuple[ToolSchema, ...]
     messages: tuple[ShownMessage, ...]
     round: int
     """From 1; calls that were made at once are one round."""
@@ -60,7 +60,7 @@ class JudgedCallIn(Record):
     """One call in the whole conversation."""
 
     language: Language
-    tools: tuple[ToolDocument, ...]
+    tools: tuple[ToolSchema, ...]
     messages: tuple[ShownMessage, ...]
     call: ShownCall
 
@@ -84,7 +84,7 @@ class FaithfulIn(Record):
     """Numbers of the answer that stand nowhere as they are, but may follow from others."""
 
 
-class Grade(Answered):
+class Grade(TeacherAnswer):
     """A judgement with a middle."""
 
     reason: str
@@ -99,7 +99,7 @@ UNDERSTANDING = Prompt("judge_understanding", 1, FirstMessageIn, Grade)
 PLANNING = Prompt("judge_planning", 1, FirstMessageIn, Grade)
 RESPONSE = Prompt("judge_response", 1, RoundIn, Grade)
 NEXT_STEP = Prompt("judge_next_step", 1, RoundIn, Grade)
-CALL_NEEDED = Prompt("judge_call", 1, JudgedCallIn, Verdict)
+CALL_NEEDED = Prompt("judge_call", 1, JudgedCallIn, JudgeVerdict)
 RELEVANCE = Prompt("judge_relevance", 1, AnswerIn, Grade)
 FAITHFULNESS = Prompt("judge_faithfulness", 1, FaithfulIn, Grade)
 

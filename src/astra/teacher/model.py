@@ -14,17 +14,17 @@ from dataclasses import dataclass, replace
 from typing import Any, Generic, Literal, Protocol
 
 from astra.errors import ConfigError, ModelBadReply, ModelRejects, TeacherError
-from astra.ports import Reply, Sampling
-from astra.teacher.cache import AnswerCache, Recorded
-from astra.teacher.cost import Costs
+from astra.protocols import Reply, Sampling
+from astra.teacher.cache import AnswerCache, RecordedAnswer
+from astra.teacher.cost import CostTotals
 from astra.teacher.parse import as_record, read_reply
 from astra.teacher.prompt import In, Out, Prompt
-from astra.teacher.render import Templates, is_closed, reply_schema, schema_hash
+from astra.teacher.render import PromptTemplates, is_closed, reply_schema, schema_hash
 from astra.types import Json, Message, Usage, content_hash
 
-Form = Literal["schema", "json", "text"]
+ReplyForm = Literal["schema", "json", "text"]
 """How structured output is asked for: a JSON Schema, "any JSON", or by the prompt alone."""
-FORMS: tuple[Form, ...] = ("schema", "json", "text")
+FORMS: tuple[ReplyForm, ...] = ("schema", "json", "text")
 
 _NOT_TAKEN = frozenset({400, 404, 415, 422})
 """Statuses by which endpoints refuse a form of output. 404: routers that find no such provider."""
@@ -73,23 +73,23 @@ class ModelTeacher:
         self,
         model: Completer,
         *,
-        templates: Templates | None = None,
+        templates: PromptTemplates | None = None,
         cache: AnswerCache | None = None,
-        costs: Costs | None = None,
+        costs: CostTotals | None = None,
         sampling: Sampling = Sampling(),
         attempts: int = 3,
-        form: Form = "schema",
+        form: ReplyForm = "schema",
     ) -> None:
         if attempts < 1:
             raise ConfigError(f"attempts {attempts!r} must be at least 1")
         self._model = model
-        self._templates = templates or Templates()
+        self._templates = templates or PromptTemplates()
         self._cache = cache
-        self.costs = costs or Costs()
+        self.costs = costs or CostTotals()
         self._sampling = sampling
         self._attempts = attempts
-        self._form: Form = form
-        self._forms: dict[str, Form] = {}
+        self._form: ReplyForm = form
+        self._forms: dict[str, ReplyForm] = {}
         self._flights: dict[str, _Flight] = {}
 
     @property
@@ -97,7 +97,7 @@ class ModelTeacher:
         return self._model.name
 
     @property
-    def forms(self) -> Mapping[str, Form]:
+    def forms(self) -> Mapping[str, ReplyForm]:
         """By prompt: the form of output that the endpoint was found to take."""
         return dict(self._forms)
 
@@ -163,7 +163,7 @@ class ModelTeacher:
         self.costs.answered(prompt.name)
         if self._cache is not None:
             self._cache.add(
-                Recorded(
+                RecordedAnswer(
                     key=key,
                     prompt=prompt.name,
                     version=prompt.version,
@@ -240,7 +240,7 @@ class ModelTeacher:
         return self._sampling if seed is None else replace(self._sampling, seed=seed + index)
 
 
-def response_format(form: Form, prompt: Prompt[Any, Any]) -> dict[str, Json] | None:
+def response_format(form: ReplyForm, prompt: Prompt[Any, Any]) -> dict[str, Json] | None:
     """What is sent as `response_format`; None: nothing."""
     match form:
         case "schema":

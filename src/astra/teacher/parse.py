@@ -18,8 +18,8 @@ from typing import Any, NoReturn, TypeVar
 
 from pydantic import ValidationError
 
-from astra.ports import Reply
-from astra.types import Finish, Json, Record, canonical_json, depth
+from astra.protocols import Reply
+from astra.types import FinishReason, Json, Record, canonical_json, depth
 
 Out = TypeVar("Out", bound=Record)
 
@@ -37,13 +37,13 @@ _OPENING, _CLOSING = "<think>", "</think>"
 
 def read_reply(reply: Reply, wanted: type[Out]) -> tuple[Json, Out]:
     """The JSON that a reply holds, and the record it makes; ValueError says what is wrong."""
-    if reply.finish is Finish.filtered:
+    if reply.finish is FinishReason.filtered:
         said = reply.message.content.strip()
         raise ValueError(f"the reply was refused: {said[:200]!r}" if said else "it was refused")
     try:
         value = find_object(_content(reply))
     except ValueError as error:
-        if reply.finish is Finish.length:
+        if reply.finish is FinishReason.length:
             raise ValueError(f"the reply was cut off at its token limit ({error})") from None
         raise
     return value, as_record(value, wanted)

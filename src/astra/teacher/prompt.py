@@ -17,13 +17,13 @@ In = TypeVar("In", bound=Record)
 Out = TypeVar("Out", bound=Record)
 
 
-class Answered(Record):
+class TeacherAnswer(Record):
     """Base of what a teacher gives back; docstrings of fields describe them in its JSON Schema."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
-class Verdict(Answered):
+class JudgeVerdict(TeacherAnswer):
     """A judgement on one point."""
 
     reason: str

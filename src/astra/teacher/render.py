@@ -40,7 +40,7 @@ _WRONG = (TypeError, ValueError, ArithmeticError, LookupError, RecursionError)
 """What a template's own expressions raise. OverflowError is an ArithmeticError."""
 
 
-class Task(NamedTuple):
+class RenderTask(NamedTuple):
     """What stands in rendered messages."""
 
     prompt: str
@@ -64,14 +64,14 @@ def without(task: Mapping[str, Json], *names: str) -> dict[str, Json]:
     return {**task, "steps": steps}
 
 
-def read_task(messages: Sequence[Mapping[str, Json]]) -> Task | None:
+def read_task(messages: Sequence[Mapping[str, Json]]) -> RenderTask | None:
     """The task in messages (as sent over the wire) that our templates made; None: in none."""
     texts = [str(message.get("content")) for message in messages]
     name = _NAME.search(texts[0].partition("\n")[0]) if texts else None
     block = next((found for text in texts[1:] if (found := _BLOCK.search(text))), None)
     if name is None or block is None:
         return None
-    return Task(name[1], json.loads(block[1]))
+    return RenderTask(name[1], json.loads(block[1]))
 
 
 def as_given(prompt: Prompt[Any, Any], shown: Mapping[str, Json]) -> Record:
@@ -82,7 +82,7 @@ def as_given(prompt: Prompt[Any, Any], shown: Mapping[str, Json]) -> Record:
     return prompt.given.model_validate_json(json.dumps(given))
 
 
-class Templates:
+class PromptTemplates:
     """The texts of all prompts. ConfigError for a template that can't be used, naming the file."""
 
     def __init__(

@@ -11,10 +11,10 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from astra.teacher.chains import PlannedStep, ToolsIn
-from astra.teacher.prompt import Answered, Prompt, Verdict
+from astra.teacher.prompt import JudgeVerdict, Prompt, TeacherAnswer
 from astra.types import Language, Record
 
-Unit = Annotated[float, Field(ge=0, le=1)]
+UnitInterval = Annotated[float, Field(ge=0, le=1)]
 
 
 class ProposeTasksIn(ToolsIn):
@@ -29,7 +29,7 @@ class ProposeTasksIn(ToolsIn):
     """Which of several rounds of proposals this is."""
 
 
-class ProposedTask(Answered):
+class ProposedTask(TeacherAnswer):
     """A user's request, with the calls that its author has in mind."""
 
     request: str
@@ -39,13 +39,13 @@ class ProposedTask(Answered):
     """In an order in which the calls can be made."""
 
 
-class ProposedTasks(Answered):
+class ProposedTasks(TeacherAnswer):
     """Tasks, as different from each other as the tools allow."""
 
     tasks: tuple[ProposedTask, ...]
 
 
-class Profile(Record):
+class UserProfile(Record):
     """Who a request may come from."""
 
     age: int
@@ -62,7 +62,7 @@ class VaryIn(ToolsIn):
     request: str
     keep: tuple[str, ...]
     """Values that must stand in the new request, since calls need them."""
-    profile: Profile | None = None
+    profile: UserProfile | None = None
     """Who asks; only for the axis persona."""
     number: int
     """Which of several variations of this request on this axis."""
@@ -70,7 +70,7 @@ class VaryIn(ToolsIn):
     """What was wrong with the last try; "": this is the first."""
 
 
-class Varied(Answered):
+class VaryOut(TeacherAnswer):
     """The new request."""
 
     request: str
@@ -91,22 +91,22 @@ class ScoreIn(ToolsIn):
     request: str
 
 
-class TaskMarks(Answered):
+class TaskMarks(TeacherAnswer):
     """What a request is worth."""
 
     reason: str
     """Two or three sentences, before the scores."""
-    question_quality: Unit
+    question_quality: UnitInterval
     """From 0 to 1: clear, complete, free of contradictions; it can be carried out as it stands."""
-    scenario_realism: Unit
+    scenario_realism: UnitInterval
     """From 0 to 1: a person could well ask this, in such words."""
-    tool_necessity: Unit
+    tool_necessity: UnitInterval
     """From 0 to 1: it can't be answered well without calling these tools."""
 
 
 PROPOSE_TASKS = Prompt("propose_tasks", 1, ProposeTasksIn, ProposedTasks)
-VARY_TASK = Prompt("vary_task", 1, VaryIn, Varied)
-INTENT = Prompt("judge_intent", 1, IntentIn, Verdict)
+VARY_TASK = Prompt("vary_task", 1, VaryIn, VaryOut)
+INTENT = Prompt("judge_intent", 1, IntentIn, JudgeVerdict)
 SCORE_TASK = Prompt("score_task", 1, ScoreIn, TaskMarks)
 
 ALL: tuple[Prompt[Any, Any], ...] = (PROPOSE_TASKS, VARY_TASK, INTENT, SCORE_TASK)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from astra.teacher.prompt import Answered, Prompt
+from astra.teacher.prompt import Prompt, TeacherAnswer
 from astra.types import Language, Record
 
 
@@ -116,7 +116,7 @@ class DomainIn(Record):
     """How many it has."""
 
 
-class DomainOut(Answered):
+class DomainOut(TeacherAnswer):
     """The domain of a service."""
 
     reason: str

@@ -11,13 +11,13 @@ from astra.types import (
     Arena,
     Distractor,
     Goal,
+    GoldCall,
     Json,
     Matcher,
     Scenario,
     Target,
     Tool,
-    ToolCall,
-    ToolDocument,
+    ToolSchema,
     arena_id,
 )
 
@@ -93,7 +93,7 @@ def lookup_tool(
         "required": [parameter],
         "additionalProperties": False,
     }
-    document = ToolDocument(name=name, description=description, parameters=parameters)
+    document = ToolSchema(name=name, description=description, parameters=parameters)
     return Tool(document=document, source=source, data=data, domain=domain)
 
 
@@ -160,7 +160,7 @@ def capital_goal(country: str, name: str = "g1", *, plain: bool = False) -> Goal
         id=name,
         question=f"What is the capital of {country}?",
         answer=capital,
-        call=ToolCall(tool="capital_of_country", arguments={"country": country}),
+        call=GoldCall(tool="capital_of_country", arguments={"country": country}),
         target=Target(matcher=Matcher.text, value=capital)
         if plain
         else Target(
@@ -180,7 +180,7 @@ def inhabitants_goal(
         id=name,
         question=question,
         answer=number,
-        call=ToolCall(tool="inhabitants_of_country", arguments={"country": country}),
+        call=GoldCall(tool="inhabitants_of_country", arguments={"country": country}),
         target=Target(
             matcher=Matcher.number, value=number, field="inhabitants", key={"country": country}
         ),
@@ -275,7 +275,7 @@ def multi_hop_arena() -> Arena:
         id="g1",
         question=f"In which country does {university} stand?",
         answer=country,
-        call=ToolCall(tool="country_of_university", arguments={"university": university}),
+        call=GoldCall(tool="country_of_university", arguments={"university": university}),
         target=Target(
             matcher=Matcher.exact, value=country, field="country", key={"university": university}
         ),

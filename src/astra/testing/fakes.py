@@ -16,39 +16,39 @@ from types import TracebackType
 from typing import Any, Self
 
 from astra.errors import SandboxError
-from astra.ports import (
+from astra.protocols import (
     CallFailure,
     CallOutcome,
-    Episode,
     Reply,
     Sampling,
+    SandboxEpisode,
     ToolResult,
 )
 from astra.sandbox.batch import one_by_one
 from astra.types import (
     Arena,
-    Finish,
+    FinishReason,
     Goal,
+    GoldCall,
     Json,
     Matcher,
     Message,
     Scenario,
     Target,
     Tool,
-    ToolCall,
-    ToolDocument,
+    ToolSchema,
     arena_id,
 )
 
-Speak = Callable[[Sequence[Message], Sequence[ToolDocument], Sampling], Reply | Message | Exception]
+Speak = Callable[[Sequence[Message], Sequence[ToolSchema], Sampling], Reply | Message | Exception]
 Act = Callable[[str, dict[str, Json]], Awaitable[ToolResult]]
 
 
-def document(name: str, properties: Mapping[str, Json] | None = None, **more: Json) -> ToolDocument:
+def document(name: str, properties: Mapping[str, Json] | None = None, **more: Json) -> ToolSchema:
     """A tool document; every parameter is required, `more` goes into the schema."""
     wanted = dict(properties or {})
     schema = {"type": "object", "properties": wanted, "required": list(wanted), **more}
-    return ToolDocument(name=name, description=f"Does {name}.", parameters=schema)
+    return ToolSchema(name=name, description=f"Does {name}.", parameters=schema)
 
 
 class FakeModel:
@@ -61,14 +61,14 @@ class FakeModel:
         self._speak = speak
         self._name = name
         self._delay = delay
-        self.asked: list[tuple[Sequence[Message], Sequence[ToolDocument], Sampling]] = []
+        self.asked: list[tuple[Sequence[Message], Sequence[ToolSchema], Sampling]] = []
 
     @property
     def name(self) -> str:
         return self._name
 
     async def generate(
-        self, messages: Sequence[Message], tools: Sequence[ToolDocument], sampling: Sampling
+        self, messages: Sequence[Message], tools: Sequence[ToolSchema], sampling: Sampling
     ) -> Reply:
         self.asked.append((messages, tools, sampling))
         await asyncio.sleep(self._delay)
@@ -76,14 +76,14 @@ class FakeModel:
         if isinstance(said, Exception):
             raise said
         if isinstance(said, Message):
-            return Reply(said, Finish.tool_calls if said.tool_calls else Finish.stop)
+            return Reply(said, FinishReason.tool_calls if said.tool_calls else FinishReason.stop)
         return said
 
 
 class FakeHost:
     """A host whose calls are answered by an async function; it records what happens to it."""
 
-    def __init__(self, documents: Sequence[ToolDocument], act: Act) -> None:
+    def __init__(self, documents: Sequence[ToolSchema], act: Act) -> None:
         self._documents = documents
         self._act = act
         self.called: list[tuple[str, dict[str, Json]]] = []
@@ -103,7 +103,7 @@ class FakeHost:
     ) -> None:
         self.left += 1
 
-    def tools(self) -> Sequence[ToolDocument]:
+    def tools(self) -> Sequence[ToolSchema]:
         return self._documents
 
     async def call(self, name: str, arguments: dict[str, Json]) -> ToolResult:
@@ -126,7 +126,9 @@ class InProcessSandbox:
     def level(self) -> str:
         return "unsafe"
 
-    async def open(self, tools: Sequence[Tool], episode: Episode = Episode()) -> InProcessSession:
+    async def open(
+        self, tools: Sequence[Tool], episode: SandboxEpisode = SandboxEpisode()
+    ) -> InProcessSession:
         self.opened += 1
         return InProcessSession(self, tools, episode)
 
@@ -134,7 +136,7 @@ class InProcessSandbox:
         self,
         tools: Sequence[Tool],
         calls: Sequence[tuple[str, dict[str, Json]]],
-        episode: Episode = Episode(),
+        episode: SandboxEpisode = SandboxEpisode(),
     ) -> list[CallOutcome]:
         async with await self.open(tools, episode) as session:
             return [await session.call(name, arguments) for name, arguments in calls]
@@ -146,7 +148,9 @@ class InProcessSandbox:
 class InProcessSession:
     """An episode of `InProcessSandbox`; calls that come at once are answered in turn."""
 
-    def __init__(self, owner: InProcessSandbox, tools: Sequence[Tool], episode: Episode) -> None:
+    def __init__(
+        self, owner: InProcessSandbox, tools: Sequence[Tool], episode: SandboxEpisode
+    ) -> None:
         self._owner = owner
         self._tools = {tool.name: tool for tool in tools}
         self._episode = episode
@@ -241,7 +245,7 @@ def toy_arena(hops: int = 3, **fields: Any) -> Arena:
             id=f"g{i}",
             question=f"What is number {i}?",
             answer=i % 3 + 1,
-            call=ToolCall(tool=f"look_{i}", arguments={"key": "abc"[i % 3]}),
+            call=GoldCall(tool=f"look_{i}", arguments={"key": "abc"[i % 3]}),
             target=Target(matcher=Matcher.number, value=i % 3 + 1, field="value"),
             depends_on=(f"g{i - 1}",) if i else (),
         )

@@ -19,8 +19,8 @@ from jsonschema.validators import Draft202012Validator
 
 from astra.errors import HostError
 from astra.models.scripted import ScriptedModel, calling
-from astra.ports import ToolHost
-from astra.rollout import RolloutLimits, Task, rollout
+from astra.protocols import ToolHost
+from astra.rollouts.loop import RolloutLimits, RolloutTask, rollout
 from astra.types import CallStatus, Json, Message, StopReason, canonical_json
 
 GoodCall = tuple[str, dict[str, Json]]
@@ -76,7 +76,7 @@ class HostSuite:
             assert result.is_error
 
     async def test_an_episode_in_the_loop(self, host: ToolHost, good_call: GoodCall) -> None:
-        task = Task("t", (Message(role="user", content="Do it."),))
+        task = RolloutTask("t", (Message(role="user", content="Do it."),))
         model = ScriptedModel([calling(good_call, good_call), "done"])
         played = await rollout(task, model, host, RolloutLimits())
         assert played.stop is StopReason.answered, played.error

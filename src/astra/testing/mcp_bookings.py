@@ -22,7 +22,7 @@ READS = ToolAnnotations(read_only_hint=True)
 WRITES = ToolAnnotations(read_only_hint=False, destructive_hint=True)
 
 
-class Room(BaseModel):
+class BookableRoom(BaseModel):
     """A room that can be booked."""
 
     room_id: str
@@ -34,7 +34,7 @@ class Room(BaseModel):
 class Rooms(BaseModel):
     """Rooms that were found."""
 
-    rooms: list[Room]
+    rooms: list[BookableRoom]
 
 
 class Hours(BaseModel):
@@ -57,7 +57,9 @@ class Booking(BaseModel):
 
 
 ROOMS = [
-    Room(room_id=f"{city[:3].lower()}-{seats}", city=city, seats=seats, price=seats * factor)
+    BookableRoom(
+        room_id=f"{city[:3].lower()}-{seats}", city=city, seats=seats, price=seats * factor
+    )
     for city, factor in (("Oslo", 2.5), ("Bergen", 2.0), ("Lyon", 1.5))
     for seats in (4, 8, 20)
 ]
@@ -74,7 +76,7 @@ def server() -> MCPServer:
     )
     bookings: dict[str, Booking] = {}
 
-    def room(room_id: str) -> Room:
+    def room(room_id: str) -> BookableRoom:
         for one in ROOMS:
             if one.room_id == room_id:
                 return one

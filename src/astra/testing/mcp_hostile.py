@@ -61,7 +61,7 @@ TOOLS = [
 ]
 
 
-class Server:
+class HostileServer:
     """Answers requests until stdin ends."""
 
     def __init__(self, faults: list[str]) -> None:
@@ -234,4 +234,4 @@ def spawn(path: str) -> str:
 
 
 if __name__ == "__main__":
-    Server(sys.argv[1:]).run()
+    HostileServer(sys.argv[1:]).run()

@@ -1,6 +1,6 @@
 """A real HTTP server on the loopback that speaks `/v1/chat/completions`, faults included.
 
-A callable decides what each request is answered: a message, or a `Fault` to commit.
+A callable decides what each request is answered: a message, or a `ModelServerFault` to commit.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ FaultKind = Literal[
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class ModelServerFault:
     """What goes wrong with an answer.
 
     `rate_limited`: 429 with `Retry-After: {seconds}`. `status`: the status code, with `text` as
@@ -51,7 +51,7 @@ class Fault:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class SeenRequest:
     """A request as it arrived."""
 
     path: str
@@ -59,9 +59,9 @@ class Seen:
     body: Json
 
 
-Answer = Message | Fault | dict[str, Json]
+ServerAnswer = Message | ModelServerFault | dict[str, Json]
 """A message, a fault, or the whole JSON of an answer."""
-Respond = Callable[[int, Json], Answer]
+Respond = Callable[[int, Json], ServerAnswer]
 """From the request's index (from 0) and body to the answer."""
 
 
@@ -98,7 +98,7 @@ def completion(
     }
 
 
-def in_turn(*answers: Answer) -> Respond:
+def in_turn(*answers: ServerAnswer) -> Respond:
     """Gives the answers one after the other, and the last one for ever."""
     return lambda index, body: answers[min(index, len(answers) - 1)]
 
@@ -106,9 +106,9 @@ def in_turn(*answers: Answer) -> Respond:
 class ModelServer:
     """The server, as a context: `url` is the base URL to give to a client."""
 
-    def __init__(self, respond: Respond | Sequence[Answer]) -> None:
+    def __init__(self, respond: Respond | Sequence[ServerAnswer]) -> None:
         self._respond = respond if callable(respond) else in_turn(*respond)
-        self.seen: list[Seen] = []
+        self.seen: list[SeenRequest] = []
         self.stopping = threading.Event()
         self._lock = threading.Lock()
         self._http = _Http(("127.0.0.1", 0), _Handler)
@@ -119,7 +119,7 @@ class ModelServer:
     def url(self) -> str:
         return f"http://127.0.0.1:{self._http.server_address[1]}/v1"
 
-    def answer(self, seen: Seen) -> Answer:
+    def answer(self, seen: SeenRequest) -> ServerAnswer:
         """Record a request and decide on its answer."""
         with self._lock:
             self.seen.append(seen)
@@ -163,9 +163,9 @@ class _Handler(BaseHTTPRequestHandler):
         if self.path != "/v1/chat/completions":
             self._send(404, {"error": {"message": f"no {self.path}"}})
             return
-        answer = self.server.owner.answer(Seen(self.path, headers, json.loads(body)))
+        answer = self.server.owner.answer(SeenRequest(self.path, headers, json.loads(body)))
         match answer:
-            case Fault():
+            case ModelServerFault():
                 self._commit(answer)
             case Message():
                 self._send(200, completion(answer))
@@ -192,7 +192,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    def _commit(self, fault: Fault) -> None:
+    def _commit(self, fault: ModelServerFault) -> None:
         whole = json.dumps(completion(Message(role="assistant", content="whole"))).encode()
         error = {"error": {"message": fault.text, "code": fault.code}}
         stopping = self.server.owner.stopping

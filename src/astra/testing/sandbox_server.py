@@ -19,7 +19,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Literal
 
-Fault = Literal[
+SandboxServerFault = Literal[
     "500", "garbage", "not_object", "sandbox_error", "no_result", "slow", "reset", "cut"
 ]
 """How a request goes wrong: status 500; a body that is no JSON, or no object; the server's own
@@ -32,9 +32,9 @@ class RunCodeServer(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, faults: Iterable[Fault] = ()) -> None:
+    def __init__(self, faults: Iterable[SandboxServerFault] = ()) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
-        self.faults: deque[Fault] = deque(faults)
+        self.faults: deque[SandboxServerFault] = deque(faults)
         self.requests = 0
 
     @property
@@ -43,7 +43,7 @@ class RunCodeServer(ThreadingHTTPServer):
 
 
 @contextmanager
-def run_code_server(faults: Iterable[Fault] = ()) -> Generator[RunCodeServer]:
+def run_code_server(faults: Iterable[SandboxServerFault] = ()) -> Generator[RunCodeServer]:
     """The server, running in a thread until the end of the block."""
     server = RunCodeServer(faults)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
@@ -76,7 +76,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    def _misbehave(self, fault: Fault) -> None:
+    def _misbehave(self, fault: SandboxServerFault) -> None:
         match fault:
             case "500":
                 self._answer(500, b'{"detail": "broken"}')

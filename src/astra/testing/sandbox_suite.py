@@ -14,17 +14,19 @@ import asyncio
 from typing import Any
 
 from astra.errors import SandboxBadResult, SandboxDied, SandboxError, SandboxLimit
-from astra.ports import CallFailure, CallOutcome, Episode, Limits, Sandbox
-from astra.types import Json, Tool, ToolDocument
+from astra.protocols import CallFailure, CallOutcome, Sandbox, SandboxEpisode, SandboxLimits
+from astra.types import Json, Tool, ToolSchema
 
 
 def tool(name: str, source: str, data: Json = None) -> Tool:
     """A tool with an empty document."""
-    document = ToolDocument(name=name, description=name, parameters={"type": "object"})
+    document = ToolSchema(name=name, description=name, parameters={"type": "object"})
     return Tool(document=document, source=source, data=data)
 
 
-async def one(sandbox: Sandbox, source: str, episode: Episode = Episode(), **arguments: Any) -> Any:
+async def one(
+    sandbox: Sandbox, source: str, episode: SandboxEpisode = SandboxEpisode(), **arguments: Any
+) -> Any:
     """The value of one call to the function `f` of `source`."""
     (outcome,) = await sandbox.run([tool("f", source)], [("f", arguments)], episode)
     assert outcome.failure is None, outcome.failure
@@ -38,10 +40,14 @@ async def failure(sandbox: Sandbox, source: str, **arguments: Any) -> CallFailur
     return outcome.failure
 
 
-async def error(sandbox: Sandbox, source: str, limits: Limits = Limits()) -> SandboxError:
+async def error(
+    sandbox: Sandbox, source: str, limits: SandboxLimits = SandboxLimits()
+) -> SandboxError:
     """The typed error of one call to the function `f` of `source`."""
     try:
-        (outcome,) = await sandbox.run([tool("f", source)], [("f", {})], Episode(limits=limits))
+        (outcome,) = await sandbox.run(
+            [tool("f", source)], [("f", {})], SandboxEpisode(limits=limits)
+        )
     except SandboxError as raised:
         return raised
     raise AssertionError(f"no error but {outcome!r}")
@@ -97,13 +103,13 @@ class SandboxSuite:
 
     async def test_stateful_calls_share_their_module(self, sandbox: Sandbox) -> None:
         calls = [("f", {"step": s}) for s in (1, -1, 5)]
-        outcomes = await sandbox.run([tool("f", COUNTER, [])], calls, Episode(stateful=True))
+        outcomes = await sandbox.run([tool("f", COUNTER, [])], calls, SandboxEpisode(stateful=True))
         assert outcomes[0].value == [1, [1]]
         assert outcomes[1].failure == CallFailure("raised", "ValueError", "negative")
         assert outcomes[2].value == [5, [1, 0, 5]]
 
     async def test_a_death_loses_no_answered_call(self, sandbox: Sandbox) -> None:
-        episode = Episode(stateful=True)
+        episode = SandboxEpisode(stateful=True)
         async with await sandbox.open([tool("f", COUNTER, [])], episode) as session:
             await session.call("f", {"step": 2})
             await session.call("f", {"step": -1})
@@ -122,7 +128,7 @@ class SandboxSuite:
             ("f", {"stop": 1}),
         ]
         for stateful in (False, True):
-            episode = Episode(stateful=stateful)
+            episode = SandboxEpisode(stateful=stateful)
             apart: list[CallOutcome | SandboxError] = []
             async with await sandbox.open([tool("f", COUNTER, [])], episode) as session:
                 for name, arguments in calls:
@@ -219,19 +225,21 @@ class SandboxSuite:
         assert await one(sandbox, source) == 1
 
     async def test_the_wall_limit(self, sandbox: Sandbox) -> None:
-        limits = Limits(wall_seconds=0.5)
+        limits = SandboxLimits(wall_seconds=0.5)
         raised = await error(sandbox, "import time\ndef f():\n    time.sleep(60)", limits)
         assert isinstance(raised, SandboxLimit)
         assert raised.limit == "wall"
 
     async def test_the_memory_limit(self, sandbox: Sandbox) -> None:
-        limits = Limits(memory_bytes=32 * 2**20)
+        limits = SandboxLimits(memory_bytes=32 * 2**20)
         raised = await error(sandbox, "def f():\n    return len(bytearray(1 << 28))", limits)
         assert isinstance(raised, SandboxLimit)
         assert raised.limit == "memory"
 
     async def test_the_output_limit(self, sandbox: Sandbox) -> None:
-        raised = await error(sandbox, "def f():\n    return 'x' * 2000", Limits(output_bytes=1000))
+        raised = await error(
+            sandbox, "def f():\n    return 'x' * 2000", SandboxLimits(output_bytes=1000)
+        )
         assert isinstance(raised, SandboxLimit)
         assert raised.limit == "output"
 
@@ -247,7 +255,7 @@ def f():
             isinstance(now, moment), type(now) is moment, isinstance(now, date),
             first == (time.monotonic(), time.perf_counter(), time.time_ns())]
 """
-        assert await one(sandbox, source, Episode(clock=1_000_000_000.5)) == [
+        assert await one(sandbox, source, SandboxEpisode(clock=1_000_000_000.5)) == [
             1_000_000_000.5,
             "2001-09-09 01:46:40.500000",
             "2001-09-09 01:46:40.500000",
@@ -268,7 +276,7 @@ def f():
         calls: list[tuple[str, dict[str, Json]]] = [("f", {})] * 2
         values: list[list[Json]] = []
         for seed in (1, 1, 2):
-            outcomes = await sandbox.run([tool("f", source)], calls, Episode(seed=seed))
+            outcomes = await sandbox.run([tool("f", source)], calls, SandboxEpisode(seed=seed))
             values.append([outcome.value for outcome in outcomes])
         assert values[0] == values[1]
         assert values[0][0] == values[0][1], "a stateless call depends on the one before"
@@ -276,14 +284,16 @@ def f():
 
     async def test_hash_seeds(self, sandbox: Sandbox) -> None:
         source = "def f():\n    return [list({'a', 'b', 'c', 'd', 'e'}), hash('x')]"
-        values = [await one(sandbox, source, Episode(hash_seed=seed)) for seed in (0, 0, 1)]
+        values = [await one(sandbox, source, SandboxEpisode(hash_seed=seed)) for seed in (0, 0, 1)]
         assert values[0] == values[1]
         assert values[0] != values[2]
 
     async def test_concurrent_sessions_keep_apart(self, sandbox: Sandbox) -> None:
         async def play(number: int) -> list[Json]:
             source = "seen = []\ndef f(x):\n    seen.append(x)\n    return seen"
-            async with await sandbox.open([tool("f", source)], Episode(stateful=True)) as session:
+            async with await sandbox.open(
+                [tool("f", source)], SandboxEpisode(stateful=True)
+            ) as session:
                 outcomes = [await session.call("f", {"x": number}) for _ in range(3)]
                 return outcomes[-1].value
 

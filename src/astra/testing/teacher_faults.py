@@ -11,7 +11,7 @@ from enum import StrEnum
 from astra.errors import ConfigError
 
 
-class Fault(StrEnum):
+class TeacherServerFault(StrEnum):
     """A way in which a request goes wrong."""
 
     rate_limited = "rate_limited"
@@ -48,7 +48,7 @@ class FaultPlan:
     rate: float = 0.0
     """Share of requests; 1: all."""
     seed: int = 0
-    kinds: Sequence[Fault] = tuple(Fault)
+    kinds: Sequence[TeacherServerFault] = tuple(TeacherServerFault)
     in_a_row: int = 2
     """Most faults one after the other for the same task, unless the rate is 1: so that a client
     with three attempts always gets an answer."""
@@ -63,7 +63,7 @@ class FaultPlan:
         if self.rate and not self.kinds:
             raise ConfigError("no kinds of fault are given: name at least one, or a rate of 0")
 
-    def fault(self, task: str, attempt: int, behind: int) -> Fault | None:
+    def fault(self, task: str, attempt: int, behind: int) -> TeacherServerFault | None:
         """What goes wrong with the `attempt`-th request of a task, after `behind` faults."""
         rng = random.Random(f"{self.seed}:{task}:{attempt}")
         if rng.random() >= self.rate or (behind >= self.in_a_row and self.rate < 1):
@@ -76,11 +76,11 @@ class FaultCounter:
 
     def __init__(self, plan: FaultPlan) -> None:
         self.plan = plan
-        self.committed: Counter[Fault] = Counter()
+        self.committed: Counter[TeacherServerFault] = Counter()
         self._asked: Counter[str] = Counter()
         self._row: Counter[str] = Counter()
 
-    def next(self, task: str) -> Fault | None:
+    def next(self, task: str) -> TeacherServerFault | None:
         """What goes wrong with the next request of a task; None: nothing."""
         fault = self.plan.fault(task, self._asked[task], self._row[task])
         self._asked[task] += 1

@@ -26,19 +26,19 @@ from pydantic import ValidationError
 
 from astra.errors import ModelError, TeacherError
 from astra.models.wire import as_completion, read_request
-from astra.ports import Model, Sampling
+from astra.protocols import Model, Sampling
 from astra.teacher.catalogue import ALL
 from astra.teacher.prompt import Prompt, Teacher
 from astra.teacher.render import read_task
-from astra.testing.teacher_faults import Fault, FaultCounter, FaultPlan
-from astra.types import Json, Message, Record, ToolDocument, content_hash
+from astra.testing.teacher_faults import FaultCounter, FaultPlan, TeacherServerFault
+from astra.types import Json, Message, Record, ToolSchema, content_hash
 
 LONGEST_REQUEST = 32 * 2**20
 """Bytes of a request's body."""
 HUGE = 10 * 2**20
 _LONGEST_HEAD = 64 * 2**10
 
-Reasoning = Literal["none", "field", "inline"]
+ServedReasoning = Literal["none", "field", "inline"]
 """Whether replies reason: not, in `reasoning_content`, or in a `<think>` block before them."""
 _THOUGHT = 'A first draft would be {"reason": "?"}, but this can be looked up.'
 FORMATS = ("json_schema", "json_object")
@@ -47,7 +47,7 @@ AGENT = "agent"
 
 
 @dataclass(frozen=True, slots=True)
-class Served:
+class ServedCounts:
     """What the server has seen and done so far."""
 
     requests: int
@@ -95,7 +95,7 @@ class TeacherServer:
         port: int = 0,
         prompts: Sequence[Prompt[Any, Any]] = ALL,
         takes: Sequence[str] = FORMATS,
-        reasoning: Reasoning = "none",
+        reasoning: ServedReasoning = "none",
         extra: Callable[[], dict[str, Json]] = dict,
         agent: Model | None = None,
     ) -> None:
@@ -104,7 +104,7 @@ class TeacherServer:
         self._prompts = {prompt.name: prompt for prompt in prompts}
         self._latency = latency
         self._takes = takes
-        self._reasoning: Reasoning = reasoning
+        self._reasoning: ServedReasoning = reasoning
         self._extra = extra
         self._agent = agent
         self._port = port
@@ -128,10 +128,10 @@ class TeacherServer:
         """The base URL, up to `/v1`."""
         return f"http://127.0.0.1:{self._port}/v1"
 
-    def served(self) -> Served:
+    def served(self) -> ServedCounts:
         """The counts so far; may be asked at any time."""
         with self._lock:
-            return Served(
+            return ServedCounts(
                 requests=self._by_prompt.total(),
                 by_prompt=dict(self._by_prompt),
                 by_task=dict(self._by_task),
@@ -247,15 +247,15 @@ class TeacherServer:
             fault = self._faults.next(asked.task)
         if self._latency:
             await asyncio.sleep(self._latency)
-        if fault is Fault.rate_limited:
+        if fault is TeacherServerFault.rate_limited:
             return _error(429, "slow down", {"retry-after": f"{self._plan.retry_after:g}"})
-        if fault is Fault.server_error:
+        if fault is TeacherServerFault.server_error:
             return _error(500, "injected")
-        if isinstance(asked, Conversation):
+        if isinstance(asked, AgentQuestion):
             return await self._turn(asked, fault)
         return await self._reply(asked, fault, form)
 
-    async def _turn(self, asked: Conversation, fault: Fault | None) -> _Reply:
+    async def _turn(self, asked: AgentQuestion, fault: TeacherServerFault | None) -> _Reply:
         """The agent's next message."""
         assert self._agent is not None
         try:
@@ -268,12 +268,14 @@ class TeacherServer:
         choice = as_completion(reply)
         text = choice["message"]["content"] or json.dumps(choice["message"].get("tool_calls"))
         choice = _spoilt(0, text, fault) or choice
-        if fault in (None, Fault.slow):
+        if fault in (None, TeacherServerFault.slow):
             with self._lock:
                 self._answered[asked.task] += 1
         return _Reply(200, self._completion(asked, [choice]), fault)
 
-    async def _reply(self, asked: Asked, fault: Fault | None, form: str) -> _Reply:
+    async def _reply(
+        self, asked: TeacherQuestion, fault: TeacherServerFault | None, form: str
+    ) -> _Reply:
         try:
             texts = [await self._text(asked, number) for number in range(asked.choices)]
         except TeacherError as error:
@@ -285,12 +287,12 @@ class TeacherServer:
             _spoilt(number, text, fault) or self._choice(number, text, form)
             for number, text in enumerate(texts)
         ]
-        if fault in (None, Fault.slow):
+        if fault in (None, TeacherServerFault.slow):
             with self._lock:
                 self._answered[asked.task] += 1
         return _Reply(200, self._completion(asked, choices), fault)
 
-    async def _text(self, asked: Asked, number: int) -> str:
+    async def _text(self, asked: TeacherQuestion, number: int) -> str:
         answer = await self._teacher.ask(asked.prompt, asked.given, index=asked.index + number)
         return json.dumps(answer.model_dump(mode="json"), ensure_ascii=False)
 
@@ -305,7 +307,7 @@ class TeacherServer:
         return choice
 
     def _completion(
-        self, asked: Asked | Conversation, choices: list[dict[str, Json]]
+        self, asked: TeacherQuestion | AgentQuestion, choices: list[dict[str, Json]]
     ) -> dict[str, Json]:
         written = sum(_tokens(json.dumps(choice["message"])) for choice in choices)
         return {
@@ -327,7 +329,7 @@ class TeacherServer:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class TeacherQuestion:
     """What a request asks of the teacher."""
 
     prompt: Prompt[Any, Any]
@@ -346,21 +348,21 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class Conversation:
+class AgentQuestion:
     """What a request asks of the agent."""
 
     messages: tuple[Message, ...]
-    tools: tuple[ToolDocument, ...]
+    tools: tuple[ToolSchema, ...]
     sampling: Sampling
     task: str
     tokens: int
     about: str = AGENT
 
 
-def read_conversation(body: dict[str, Json]) -> Conversation:
+def read_conversation(body: dict[str, Json]) -> AgentQuestion:
     """The conversation in a request body that carries tools; ValueError when it can't be read."""
     messages, tools, sampling = read_request(body)
-    return Conversation(
+    return AgentQuestion(
         messages=messages,
         tools=tools,
         sampling=sampling,
@@ -369,7 +371,7 @@ def read_conversation(body: dict[str, Json]) -> Conversation:
     )
 
 
-def read_asked(body: Json, prompts: Mapping[str, Prompt[Any, Any]]) -> Asked:
+def read_asked(body: Json, prompts: Mapping[str, Prompt[Any, Any]]) -> TeacherQuestion:
     """What a request body asks; ValueError when no prompt of ours stands in its messages."""
     messages = body.get("messages") if isinstance(body, dict) else None
     if not isinstance(messages, list) or not all(isinstance(m, dict) for m in messages):
@@ -385,7 +387,7 @@ def read_asked(body: Json, prompts: Mapping[str, Prompt[Any, Any]]) -> Asked:
         given = prompt.given.model_validate(_filled(task.given, schema, schema.get("$defs", {})))
     except ValidationError as error:
         raise ValueError(f"the input of {prompt.name!r} can't be read: {error}") from None
-    return Asked(
+    return TeacherQuestion(
         prompt=prompt,
         given=given,
         index=index,
@@ -435,7 +437,7 @@ def _nothing(schema: dict[str, Json], types: Mapping[str, Json]) -> Json:
 class _Reply(NamedTuple):
     status: int
     body: Json
-    fault: Fault | None = None
+    fault: TeacherServerFault | None = None
     headers: Mapping[str, str] = {}
 
 
@@ -449,18 +451,18 @@ def _choice(number: int, text: str = "", refusal: str | None = None) -> dict[str
     return {"index": number, "message": message, "finish_reason": "stop"}
 
 
-def _spoilt(number: int, text: str, fault: Fault | None) -> dict[str, Json] | None:
+def _spoilt(number: int, text: str, fault: TeacherServerFault | None) -> dict[str, Json] | None:
     """The choice of a whole answer that can't be used; None: the fault is not of that sort."""
     match fault:
-        case Fault.malformed_json:
+        case TeacherServerFault.malformed_json:
             return _choice(number, text[: len(text) // 2])
-        case Fault.wrong_schema:
+        case TeacherServerFault.wrong_schema:
             return _choice(number, json.dumps({"answer": "See above.", "confidence": 0.9}))
-        case Fault.empty:
+        case TeacherServerFault.empty:
             return _choice(number)
-        case Fault.refusal:
+        case TeacherServerFault.refusal:
             return _choice(number, refusal="I'm sorry, I can't help with that.")
-        case Fault.huge:
+        case TeacherServerFault.huge:
             return _choice(number, "x" * HUGE)
         case _:
             return None
@@ -512,20 +514,20 @@ async def _send(reply: _Reply, writer: asyncio.StreamWriter, plan: FaultPlan) ->
     phrase = HTTPStatus(reply.status).phrase
     start = f"HTTP/1.1 {reply.status} {phrase}\r\n{lines}\r\n".encode("latin-1")
     match reply.fault:
-        case Fault.reset:
+        case TeacherServerFault.reset:
             # Zero linger: the kernel sends a reset in place of an orderly end.
             connection: socket.socket = writer.get_extra_info("socket")
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             writer.transport.abort()
             return False
-        case Fault.timeout:
+        case TeacherServerFault.timeout:
             await asyncio.sleep(plan.hold)
             return False
-        case Fault.truncated:
+        case TeacherServerFault.truncated:
             writer.write(start + content[: len(content) // 2])
             await writer.drain()
             return False
-        case Fault.slow:
+        case TeacherServerFault.slow:
             writer.write(start)
             for number in range(_PIECES):
                 await asyncio.sleep(plan.hold / _PIECES)

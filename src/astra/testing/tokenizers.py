@@ -1,7 +1,7 @@
 """Small tokenizers with the special tokens and chat templates of families of models.
 
 They need no download. Each splits text into bytes, so that whatever is rendered can be read back.
-The templates are those of `astra.dialects`, and the real ones that TRL ships.
+The templates are those of `astra.chat`, and the real ones that TRL ships.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 
-class Family(NamedTuple):
+class TokenizerFamily(NamedTuple):
     """Where a template comes from, and the tokens that it writes."""
 
     package: str
@@ -34,19 +34,21 @@ _MISTRAL = (
     *("[INST]", "[/INST]", "[TOOL_CALLS]", "[TOOL_RESULTS]", "[/TOOL_RESULTS]"),
 )
 _GLM = ("[gMASK]", "<sop>", "<|system|>", "<|user|>", "<|assistant|>", "<|observation|>")
-_OURS, _TRL = "astra.dialects/templates", "trl/chat_templates"
+_OURS, _TRL = "astra.chat/templates", "trl/chat_templates"
 
-FAMILIES: dict[str, Family] = {
-    "qwen3": Family(_OURS, "qwen3", "<|im_end|>", _CHATML, _CALLS + _THINK),
-    "hermes": Family(_OURS, "hermes", "<|im_end|>", _CHATML, _CALLS),
-    "llama3": Family(_OURS, "llama3", "<|eot_id|>", _LLAMA),
-    "mistral": Family(_OURS, "mistral", "</s>", _MISTRAL),
-    "glm": Family(_OURS, "glm", "<|endoftext|>", _GLM, _CALLS + _THINK),
-    "qwen3-real": Family(_TRL, "qwen3", "<|im_end|>", _CHATML, _CALLS + _THINK),
-    "qwen2.5-real": Family(_TRL, "qwen2_5", "<|im_end|>", _CHATML, _CALLS),
-    "qwen3.5-real": Family(_TRL, "qwen3_5_nothink", "<|im_end|>", _CHATML, _CALLS + _THINK),
-    "llama3.1-real": Family(_TRL, "llama3_1", "<|eot_id|>", _LLAMA),
-    "glm4-real": Family(_TRL, "glm4moe", "<|endoftext|>", _GLM, _CALLS + _THINK),
+FAMILIES: dict[str, TokenizerFamily] = {
+    "qwen3": TokenizerFamily(_OURS, "qwen3", "<|im_end|>", _CHATML, _CALLS + _THINK),
+    "hermes": TokenizerFamily(_OURS, "hermes", "<|im_end|>", _CHATML, _CALLS),
+    "llama3": TokenizerFamily(_OURS, "llama3", "<|eot_id|>", _LLAMA),
+    "mistral": TokenizerFamily(_OURS, "mistral", "</s>", _MISTRAL),
+    "glm": TokenizerFamily(_OURS, "glm", "<|endoftext|>", _GLM, _CALLS + _THINK),
+    "qwen3-real": TokenizerFamily(_TRL, "qwen3", "<|im_end|>", _CHATML, _CALLS + _THINK),
+    "qwen2.5-real": TokenizerFamily(_TRL, "qwen2_5", "<|im_end|>", _CHATML, _CALLS),
+    "qwen3.5-real": TokenizerFamily(
+        _TRL, "qwen3_5_nothink", "<|im_end|>", _CHATML, _CALLS + _THINK
+    ),
+    "llama3.1-real": TokenizerFamily(_TRL, "llama3_1", "<|eot_id|>", _LLAMA),
+    "glm4-real": TokenizerFamily(_TRL, "glm4moe", "<|endoftext|>", _GLM, _CALLS + _THINK),
 }
 """Families by name; the real templates end in `-real`."""
 

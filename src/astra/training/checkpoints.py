@@ -32,7 +32,7 @@ _STATE = (
 """What only going on needs: of one process, of FSDP and of DeepSpeed."""
 
 
-class Decoupled(TrainerCallback):
+class CheckpointMarker(TrainerCallback):
     """Marks whole checkpoints, and takes the optimiser's state out of all but the newest."""
 
     def __init__(self, states: int = 2, weights: int | None = None) -> None:

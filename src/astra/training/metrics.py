@@ -15,7 +15,7 @@ from typing import Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from astra.store import Log, RunFolder
+from astra.runs.store import AppendLog, RunFolder
 from astra.types import Json
 
 METRICS = "metrics"
@@ -31,7 +31,7 @@ class MetricsLog(TrainerCallback):
     def __init__(self, folder: RunFolder) -> None:
         self._folder = folder
         self._files = ExitStack()
-        self._log: Log | None = None
+        self._log: AppendLog | None = None
         self._start = time.monotonic()
 
     def on_train_begin(

@@ -19,9 +19,9 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from astra.engines.chat import Chat
+from astra.chat.template import ChatTemplate
 from astra.errors import ConfigError
-from astra.training.rows import Row
+from astra.training.sft.rows import ConversationRow
 from astra.types import Record
 
 if TYPE_CHECKING:
@@ -80,14 +80,14 @@ class NanoReport(Record):
     """Mean over the rows."""
 
 
-def make_nano(rows: Sequence[Row], out: Path, options: NanoOptions) -> NanoReport:
+def make_nano(rows: Sequence[ConversationRow], out: Path, options: NanoOptions) -> NanoReport:
     """Write a HuggingFace folder with model, tokenizer and chat template. Same rows, same bytes."""
     tokenizer = make_tokenizer(rows, options.vocabulary)
     model = make_model(tokenizer, options)
     out.mkdir(parents=True, exist_ok=True)
     model.save_pretrained(out)
     tokenizer.save_pretrained(out)
-    chat = Chat(tokenizer)
+    chat = ChatTemplate(tokenizer)
     some = rows[:: max(1, len(rows) // 200)]
     lengths = [len(chat.encode(chat.text(r.messages, r.tools, prompt=False))) for r in some]
     return NanoReport(
@@ -101,13 +101,13 @@ def make_nano(rows: Sequence[Row], out: Path, options: NanoOptions) -> NanoRepor
 # --- tokenizer -------------------------------------------------------------------------------
 
 
-def make_tokenizer(rows: Sequence[Row], vocabulary: int) -> PreTrainedTokenizerFast:
+def make_tokenizer(rows: Sequence[ConversationRow], vocabulary: int) -> PreTrainedTokenizerFast:
     """A tokenizer with chat template, learned from the rows as the template renders them."""
     from tokenizers import AddedToken, trainers
     from tokenizers.pre_tokenizers import ByteLevel
 
     bare = _empty()
-    chat = Chat(_wrapped(bare))
+    chat = ChatTemplate(_wrapped(bare))
     whole = _instructions(rows)
     border = re.compile("|".join(map(re.escape, [*whole, *MARKS])))
     texts = (chat.text(row.messages, row.tools, prompt=False) for row in rows)
@@ -146,7 +146,7 @@ def _wrapped(inner: Tokenizer) -> PreTrainedTokenizerFast:
     return outer
 
 
-def _instructions(rows: Sequence[Row]) -> list[str]:
+def _instructions(rows: Sequence[ConversationRow]) -> list[str]:
     """System messages that many rows share, the most frequent first."""
     counts = Counter(m.content for row in rows for m in row.messages[:1] if m.role == "system")
     return [text for text, n in counts.most_common(16) if text and n >= _SHARED * len(rows)]

@@ -21,7 +21,7 @@ TOKENS = 8_192
 """Most tokens of one forward pass, padding included (a single longer row is passed alone)."""
 _MASKED = ("sdpa", "eager")
 
-Row = tuple[Sequence[int], Sequence[Branch]]
+SequenceWithBranches = tuple[Sequence[int], Sequence[Branch]]
 
 
 class ModelPolicy:
@@ -39,21 +39,23 @@ class ModelPolicy:
         return self._tokenizer.decode(list(ids), skip_special_tokens=True)
 
     def logprobs(self, input_ids: Sequence[Sequence[int]]) -> list[list[float]]:
-        rows: list[Row] = [
+        rows: list[SequenceWithBranches] = [
             (ids[:1], [Branch(1, tuple(ids[1:]))]) for ids in input_ids if len(ids) > 1
         ]
         found = iter(self.branches(rows))
         return [[0.0, *next(found)[0]] if len(ids) > 1 else [0.0] * len(ids) for ids in input_ids]
 
-    def branches(self, sequences: Sequence[Row]) -> list[list[list[float]]]:
+    def branches(self, sequences: Sequence[SequenceWithBranches]) -> list[list[list[float]]]:
         if self._model.config._attn_implementation in _MASKED:
             return self._evaluated(sequences)
-        apart: list[Row] = [(ids[: b.cut], [b]) for ids, bs in sequences for b in bs]
+        apart: list[SequenceWithBranches] = [
+            (ids[: b.cut], [b]) for ids, bs in sequences for b in bs
+        ]
         found = iter(self._evaluated(apart))
         return [[next(found)[0] for _ in branches] for _, branches in sequences]
 
     @torch.no_grad()
-    def _evaluated(self, sequences: Sequence[Row]) -> list[list[list[float]]]:
+    def _evaluated(self, sequences: Sequence[SequenceWithBranches]) -> list[list[list[float]]]:
         """The answers in the order asked; without dropout and gradients."""
         if all(_plain(row) for row in sequences):
             batches, forward = _batches(sequences, self._tokens), self._padded
@@ -70,7 +72,7 @@ class ModelPolicy:
             self._model.train(training)
         return [answers[index] for index in range(len(sequences))]
 
-    def _grouped(self, group: Sequence[Row]) -> list[list[list[float]]]:
+    def _grouped(self, group: Sequence[SequenceWithBranches]) -> list[list[list[float]]]:
         """Of sequences that are alike up to their first cut."""
         device = next(self._model.parameters()).device
         told = tree(group)
@@ -86,7 +88,7 @@ class ModelPolicy:
         flat = iter(_told(logits_1NV[0], [token for ids in own for token in ids]))
         return [[[next(flat) for _ in ids] for _, ids in branches] for _, branches in group]
 
-    def _padded(self, rows: Sequence[Row]) -> list[list[list[float]]]:
+    def _padded(self, rows: Sequence[SequenceWithBranches]) -> list[list[list[float]]]:
         """Of sequences each with one branch at its end."""
         device = next(self._model.parameters()).device
         whole = [torch.tensor([*ids, *branches[0].ids]) for ids, branches in rows]
@@ -108,7 +110,7 @@ class ModelPolicy:
         ]
 
 
-class Tree(NamedTuple):
+class PrefixTree(NamedTuple):
     """Sequences that are alike up to their first cut, and their branches, as one of S tokens."""
 
     ids_S: Tensor
@@ -121,7 +123,7 @@ class Tree(NamedTuple):
     """Where the tokens of all branches are told, in their order."""
 
 
-def tree(group: Sequence[Row]) -> Tree:
+def tree(group: Sequence[SequenceWithBranches]) -> PrefixTree:
     """What all share, then for each sequence the rest of it and its branches, one after another."""
     alike = _first_cut(group[0])
     ids, positions = list(group[0][0][:alike]), list(range(alike))
@@ -154,7 +156,7 @@ def tree(group: Sequence[Row]) -> Tree:
         seen_SS[stretch, stretch] = True
         seen_SS[stretch, stretch].tril_()
     kept = [length for length in lengths[1:] if length]
-    return Tree(torch.tensor(ids), torch.tensor(positions), seen_SS, [alike, *kept], places)
+    return PrefixTree(torch.tensor(ids), torch.tensor(positions), seen_SS, [alike, *kept], places)
 
 
 def _told(logits_NV: Tensor, ids: Sequence[int]) -> list[float]:
@@ -162,20 +164,20 @@ def _told(logits_NV: Tensor, ids: Sequence[int]) -> list[float]:
     return logits_NV.float().log_softmax(-1).gather(-1, wanted_N1).squeeze(-1).tolist()
 
 
-def _plain(row: Row) -> bool:
+def _plain(row: SequenceWithBranches) -> bool:
     """Whether a row is an ordinary sequence: one branch, at its end."""
     return len(row[1]) == 1 and row[1][0].cut == len(row[0])
 
 
-def _first_cut(row: Row) -> int:
+def _first_cut(row: SequenceWithBranches) -> int:
     return min((branch.cut for branch in row[1]), default=len(row[0]))
 
 
-def _length(row: Row) -> int:
+def _length(row: SequenceWithBranches) -> int:
     return len(row[0]) + sum(len(branch.ids) for branch in row[1])
 
 
-def _batches(sequences: Sequence[Row], tokens: int) -> Iterator[list[int]]:
+def _batches(sequences: Sequence[SequenceWithBranches], tokens: int) -> Iterator[list[int]]:
     """Indices of rows that fit into one pass together, longest first."""
     batch: list[int] = []
     for index in sorted(range(len(sequences)), key=lambda i: -_length(sequences[i])):
@@ -187,7 +189,7 @@ def _batches(sequences: Sequence[Row], tokens: int) -> Iterator[list[int]]:
         yield batch
 
 
-def _groups(sequences: Sequence[Row], tokens: int) -> Iterator[list[int]]:
+def _groups(sequences: Sequence[SequenceWithBranches], tokens: int) -> Iterator[list[int]]:
     """Indices of rows that are alike up to their first cut and fit into one pass together."""
     groups: dict[tuple[int, ...], list[int]] = {}
     for index, row in enumerate(sequences):

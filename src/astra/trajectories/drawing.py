@@ -13,7 +13,7 @@ from typing import Any
 import networkx as nx
 from jinja2 import Environment, FileSystemLoader
 
-from astra.trajectories.graph import Graph
+from astra.trajectories.tasks.graph import Graph
 from astra.types import Json
 
 RADIUS = 14

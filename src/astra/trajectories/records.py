@@ -1,8 +1,8 @@
 """The records of trajectory synthesis, as they stand in run folders (ASTRA paper, section on
 trajectory synthesis; spec sections 1.1 to 1.5).
 
-`servers.jsonl` holds `Server`, `tasks.jsonl` `Task`, `rollouts.jsonl` `Rollout`, and
-`judgements.jsonl` `Judgement`. Ids are content hashes of what decides the row.
+`servers.jsonl` holds `CollectedToolServer`, `tasks.jsonl` `TrajectoryTask`, `rollouts.jsonl`
+`RecordedRollout`, and `judgements.jsonl` `Judgement`. Ids are content hashes of what decides the row.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Literal
 
-from astra.types import Json, Language, Record, RecordedCall, ToolDocument, Trajectory
+from astra.types import Json, Language, Record, RecordedCall, ToolSchema, Trajectory
 
 # --- tools -----------------------------------------------------------------------------------
 
@@ -18,7 +18,7 @@ from astra.types import Json, Language, Record, RecordedCall, ToolDocument, Traj
 class CollectedTool(Record):
     """A tool of a server, normalised."""
 
-    document: ToolDocument
+    document: ToolSchema
     """Its name is a valid identifier and unique within the server."""
     original_name: str
     """The name at the source: what a live server is asked for."""
@@ -39,7 +39,7 @@ class Connection(Record):
     """Name of the entry in it."""
 
 
-class Server(Record):
+class CollectedToolServer(Record):
     """A service with its tools."""
 
     id: str
@@ -82,7 +82,7 @@ class PlannedCall(Record):
     """Ids of the calls that must come before this one."""
 
 
-class Axis(StrEnum):
+class TaskOrigin(StrEnum):
     """How a task came about (spec 1.3)."""
 
     original = "original"
@@ -102,7 +102,7 @@ class TaskScores(Record):
     tool_necessity: float
 
 
-class Task(Record):
+class TrajectoryTask(Record):
     """What a user asks of an agent that has the tools of some servers."""
 
     id: str
@@ -116,7 +116,7 @@ class Task(Record):
     language: Language
     plan: tuple[PlannedCall, ...] = ()
     """The verified chain; for `server` tasks what the proposer had in mind, or nothing."""
-    axis: Axis = Axis.original
+    axis: TaskOrigin = TaskOrigin.original
     parent: str | None = None
     """Id of the task that this one was made from; None: an original."""
     persona: str | None = None
@@ -126,16 +126,16 @@ class Task(Record):
 # --- rollouts --------------------------------------------------------------------------------
 
 
-class Rollout(Record):
+class RecordedRollout(Record):
     """One episode of a task, with everything that is needed to serve it again."""
 
     id: str
     """Content hash of task id, sample and the names of model and host."""
-    task: Task
+    task: TrajectoryTask
     sample: int
     model: str
     host: Literal["live", "emulator", "recorded"]
-    tools: tuple[ToolDocument, ...]
+    tools: tuple[ToolSchema, ...]
     """What the agent was shown, in that order."""
     trajectory: Trajectory
     recording: tuple[RecordedCall, ...]
@@ -144,7 +144,7 @@ class Rollout(Record):
 # --- judgements ------------------------------------------------------------------------------
 
 
-class Measure(StrEnum):
+class TrajectoryScore(StrEnum):
     """The seven scores of a trajectory (spec 1.5)."""
 
     QU = "QU"
@@ -163,10 +163,10 @@ class Measure(StrEnum):
     """Final answer: relevant to the request, and faithful to the trajectory."""
 
 
-class Finding(Record):
+class JudgeFinding(Record):
     """One judgement behind a score."""
 
-    measure: Measure
+    measure: TrajectoryScore
     value: float
     reason: str
     place: str
@@ -182,8 +182,8 @@ class Judgement(Record):
     """Id."""
     judge: str
     """Name of the teacher that judged."""
-    scores: dict[Measure, float]
+    scores: dict[TrajectoryScore, float]
     """Without those that do not exist for this rollout: TCU and TCP for J < 2."""
     reward: float
     """Arithmetic mean of `scores`."""
-    findings: tuple[Finding, ...]
+    findings: tuple[JudgeFinding, ...]

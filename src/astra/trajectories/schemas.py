@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from jsonschema.exceptions import SchemaError, best_match
 from referencing.exceptions import Unresolvable
 
-from astra.schemas import validator
+from astra.core.json_schema import validator
 from astra.types import Json, canonical_json
 
 

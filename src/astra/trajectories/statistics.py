@@ -6,11 +6,11 @@ from __future__ import annotations
 import math
 from collections import Counter, defaultdict
 
-from astra.trajectories.records import Judgement, Measure, Rollout
+from astra.trajectories.records import Judgement, RecordedRollout, TrajectoryScore
 from astra.types import Json, content_hash
 
 
-class Tally:
+class TrajectoryTally:
     """Gathers rollouts into a report. Keeps counts only, so that any number of them fits."""
 
     def __init__(self) -> None:
@@ -29,10 +29,10 @@ class Tally:
         self._hosts: Counter[str] = Counter()
         self._models: Counter[str] = Counter()
         self._stops: Counter[str] = Counter()
-        self.scores: defaultdict[Measure, list[float]] = defaultdict(list)
+        self.scores: defaultdict[TrajectoryScore, list[float]] = defaultdict(list)
         self.rewards: list[float] = []
 
-    def add(self, rollout: Rollout, judgement: Judgement | None, domain: str = "") -> None:
+    def add(self, rollout: RecordedRollout, judgement: Judgement | None, domain: str = "") -> None:
         """Count one rollout; `judgement` None: it has no score."""
         trajectory = rollout.trajectory
         self.rows += 1
@@ -64,7 +64,7 @@ class Tally:
             "reward": _mean(self.rewards),
             "scores": {
                 measure.value: {"mean": _mean(values), "count": len(values)}
-                for measure in Measure
+                for measure in TrajectoryScore
                 if (values := self.scores.get(measure))
             },
             "languages": _ordered(self.languages),

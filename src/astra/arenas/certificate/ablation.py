@@ -11,14 +11,14 @@ from __future__ import annotations
 from graphlib import CycleError, TopologicalSorter
 from itertools import pairwise
 
-from astra.arenas.certificate.case import Case, Finding, Step
+from astra.arenas.certificate.containment import offered, scalars, stands_in
+from astra.arenas.certificate.context import ArenaUnderTest, CheckFinding, GoalStep
 from astra.arenas.certificate.documents import parameters_of
-from astra.arenas.certificate.places import offered, scalars, stands_in
 from astra.rewards import same_scalar
 from astra.types import Goal, Json, Scenario
 
 
-def check_ablation(case: Case) -> dict[str, Json]:
+def check_ablation(case: ArenaUnderTest) -> dict[str, Json]:
     """The dependency graph is sound, and no goal with a dependency can be called without it."""
     goals = _check_graph(case)
     edges = 0
@@ -26,39 +26,43 @@ def check_ablation(case: Case) -> dict[str, Json]:
         for name in step.goal.depends_on:
             edges += 1
             if not _needed(case, step, goals[name]):
-                raise Finding(
+                raise CheckFinding(
                     f"goal {step.goal.id!r} declares that it depends on {name!r}, but none of its "
                     "arguments needs that goal's answer: drop the dependency or the argument from "
                     "the question",
                     goal=step.goal.id,
                 )
     if (shape := scenario_of(case.arena.goals)) is not case.arena.scenario:
-        raise Finding(f"scenario is {case.arena.scenario.value!r}, the graph is {shape.value!r}")
+        raise CheckFinding(
+            f"scenario is {case.arena.scenario.value!r}, the graph is {shape.value!r}"
+        )
     return {"dependencies": edges}
 
 
-def _check_graph(case: Case) -> dict[str, Goal]:
+def _check_graph(case: ArenaUnderTest) -> dict[str, Goal]:
     goals = {goal.id: goal for goal in case.arena.goals}
     if len(goals) != len(case.arena.goals):
-        raise Finding("two goals have the same id")
+        raise CheckFinding("two goals have the same id")
     for goal in case.arena.goals:
         if len(set(goal.depends_on)) != len(goal.depends_on):
-            raise Finding(f"goal {goal.id!r} declares a dependency twice")
+            raise CheckFinding(f"goal {goal.id!r} declares a dependency twice")
         for name in goal.depends_on:
             if name not in goals:
-                raise Finding(f"goal {goal.id!r} depends on {name!r}, which does not exist")
+                raise CheckFinding(f"goal {goal.id!r} depends on {name!r}, which does not exist")
             if goals[name].call is None:
-                raise Finding(f"goal {goal.id!r} depends on {name!r}, an answer node: not a leaf")
+                raise CheckFinding(
+                    f"goal {goal.id!r} depends on {name!r}, an answer node: not a leaf"
+                )
         if goal.call is None and not goal.depends_on:
-            raise Finding(f"answer node {goal.id!r} depends on nothing")
+            raise CheckFinding(f"answer node {goal.id!r} depends on nothing")
     try:
         TopologicalSorter({goal.id: goal.depends_on for goal in goals.values()}).prepare()
     except CycleError as error:
-        raise Finding(f"the dependencies form a cycle: {error.args[1]!r}") from error
+        raise CheckFinding(f"the dependencies form a cycle: {error.args[1]!r}") from error
     return goals
 
 
-def _needed(case: Case, step: Step, dependency: Goal) -> bool:
+def _needed(case: ArenaUnderTest, step: GoalStep, dependency: Goal) -> bool:
     schemas = parameters_of(case.tools[step.call.tool]) if step.call.tool in case.tools else {}
     answers = list(scalars(dependency.answer))
     for name, argument in step.call.arguments.items():

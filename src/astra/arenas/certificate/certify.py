@@ -12,7 +12,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 
 from astra.arenas.certificate.ablation import check_ablation
-from astra.arenas.certificate.case import REPLAYS, Case, Finding
+from astra.arenas.certificate.context import REPLAYS, ArenaUnderTest, CheckFinding
 from astra.arenas.certificate.gold import check_answers, check_gold
 from astra.arenas.certificate.grounding import check_grounding
 from astra.arenas.certificate.leak import check_leak
@@ -21,13 +21,13 @@ from astra.arenas.certificate.names import check_names
 from astra.arenas.certificate.replay import check_order, check_replay
 from astra.arenas.certificate.robust import check_robust
 from astra.arenas.certificate.schema import check_schema
-from astra.ports import Sandbox
+from astra.protocols import Sandbox
 from astra.types import Arena, Certificate, CheckResult, Json, Tool, arena_id
 
 VERSION = "2"
 """Raised whenever a check changes what it accepts."""
 
-Check = Callable[[Case], dict[str, Json] | Awaitable[dict[str, Json]]]
+Check = Callable[[ArenaUnderTest], dict[str, Json] | Awaitable[dict[str, Json]]]
 
 CHECKS = (
     *("names", "schema", "replay", "order", "gold"),
@@ -74,7 +74,7 @@ async def certify(
     certificate, neither a good nor a bad one.
     """
     start = time.perf_counter()
-    case = Case(arena, tuple(distractors), sandbox, seed)
+    case = ArenaUnderTest(arena, tuple(distractors), sandbox, seed)
     found = _carried(arena, unmixed, seed, sandbox.level)
     carried = frozenset(found) - {"mutants"}
     if "mutants" in found:
@@ -122,12 +122,12 @@ def _carried(
     }
 
 
-async def _examine(case: Case, name: str, check: Check) -> CheckResult:
+async def _examine(case: ArenaUnderTest, name: str, check: Check) -> CheckResult:
     try:
         evidence = check(case)
         if inspect.isawaitable(evidence):
             evidence = await evidence
-    except Finding as finding:
+    except CheckFinding as finding:
         return CheckResult(
             check=name, passed=False, reason=finding.reason, evidence=finding.evidence
         )

@@ -15,9 +15,9 @@ from typing import Any
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import SchemaError
 
-from astra.arenas.certificate.signature import BadSource, Parameter, signature
-from astra.schemas import is_fixed
-from astra.types import Json, Tool, ToolDocument, canonical_json
+from astra.arenas.certificate.signature import BadSource, FunctionParameter, signature
+from astra.core.json_schema import is_fixed
+from astra.types import Json, Tool, ToolSchema, canonical_json
 
 MAX_DOCUMENT = 16_000
 """Characters of one tool document as canonical JSON."""
@@ -101,7 +101,7 @@ def document_problem(tool: Tool) -> str:
     return _problem(canonical_json(tool.document.model_dump()), tool.source)
 
 
-def form_problem(document: ToolDocument) -> str:
+def form_problem(document: ToolSchema) -> str:
     """What is wrong with a document for itself, before there is a source; "" if nothing."""
     try:
         _check_form(canonical_json(document.model_dump()))
@@ -122,10 +122,10 @@ def _problem(document_json: str, source: str) -> str:
     return ""
 
 
-def _check_form(document_json: str) -> ToolDocument:
+def _check_form(document_json: str) -> ToolSchema:
     if len(document_json) > MAX_DOCUMENT:
         raise _Bad(f"its document has {len(document_json)} characters; at most {MAX_DOCUMENT}")
-    document = ToolDocument.model_validate_json(document_json)
+    document = ToolSchema.model_validate_json(document_json)
     if not document.description.strip():
         raise _Bad("it has no description")
     _check_parameters(document.parameters)
@@ -229,7 +229,7 @@ def _check_values(where: str, schema: dict[str, Json]) -> None:
             raise _Bad(f"{what} {value!r} of {where} does not fit its own schema")
 
 
-def _check_agreement(parameters: dict[str, Any], function: tuple[Parameter, ...]) -> None:
+def _check_agreement(parameters: dict[str, Any], function: tuple[FunctionParameter, ...]) -> None:
     documented = parameters.get("properties", {})
     names = {parameter.name for parameter in function}
     if names != set(documented):

@@ -8,13 +8,20 @@ from __future__ import annotations
 
 from typing import Any
 
-from astra.arenas.certificate.case import Call, Case, Finding, Step, gold, shown
+from astra.arenas.certificate.containment import scalars
+from astra.arenas.certificate.context import (
+    ArenaUnderTest,
+    CheckFinding,
+    GoalStep,
+    NamedCall,
+    gold,
+    shown,
+)
 from astra.arenas.certificate.documents import parameters_of, required_of, types_of
 from astra.arenas.certificate.leak import is_choice
-from astra.arenas.certificate.places import scalars
-from astra.arenas.certificate.wrong import canonical
+from astra.arenas.certificate.wrong_calls import canonical
+from astra.core.text import as_number, normalise
 from astra.rewards import matches, same_scalar, score, solves
-from astra.text import as_number, normalise
 from astra.types import Arena, CallRecord, CallStatus, Json, Matcher, Scalar, Target, Tool
 
 EMPTY_WORDS = frozenset({"none", "null", "n/a", "undefined"})
@@ -29,18 +36,20 @@ _EMPTY: dict[str, Json] = {
 }
 
 
-def check_answers(case: Case) -> dict[str, Json]:
+def check_answers(case: ArenaUnderTest) -> dict[str, Json]:
     """Every answer is there, and is what its target asks for. The static part of `gold`."""
     arena = case.arena
     _check_answer("the arena's answer", arena.answer, arena.answer_target)
     if arena.answer_target.field is not None or arena.answer_target.key:
-        raise Finding("the arena's answer target has a field or a key; a final text has none")
+        raise CheckFinding("the arena's answer target has a field or a key; a final text has none")
     for goal in arena.goals:
         _check_answer(f"the answer of goal {goal.id!r}", goal.answer, goal.target)
         if goal.target is not None and goal.target.key and goal.target.field is None:
-            raise Finding(f"the target of goal {goal.id!r} has a key but no field to find it by")
+            raise CheckFinding(
+                f"the target of goal {goal.id!r} has a key but no field to find it by"
+            )
         if goal.target is not None and not goal.target.key and is_choice(goal.answer):
-            raise Finding(
+            raise CheckFinding(
                 f"goal {goal.id!r} has the answer {goal.answer!r} and no key beside it, so that "
                 "calls for half of all others solve it: name the key of what is asked"
             )
@@ -53,20 +62,20 @@ def _check_main(arena: Arena) -> None:
     known = [value for goal in arena.goals for value in scalars(goal.answer)]
     for value in scalars(arena.answer):
         if not any(same_scalar(value, other) for other in known):
-            raise Finding(f"the arena's answer {value!r} is the answer of none of its goals")
+            raise CheckFinding(f"the arena's answer {value!r} is the answer of none of its goals")
 
 
 def _check_answer(what: str, answer: Scalar | tuple[Scalar, ...], target: Target | None) -> None:
     members = answer if isinstance(answer, tuple) else (answer,)
     if not members or any(_empty(member) for member in members):
-        raise Finding(f"{what} is empty: {answer!r}")
+        raise CheckFinding(f"{what} is empty: {answer!r}")
     if target is None:
         return
     if not _agrees(target, answer):
-        raise Finding(f"{what} is {answer!r}, but its target wants {target.value!r}")
+        raise CheckFinding(f"{what} is {answer!r}, but its target wants {target.value!r}")
     number = as_number(target.value) or 0.0
     if not 0 <= target.relative <= 0.05 or not 0 <= target.absolute <= max(0.5, abs(number) / 20):
-        raise Finding(
+        raise CheckFinding(
             f"{what} has tolerances {target.absolute!r} and {target.relative!r}: at most 5 %"
         )
 
@@ -85,7 +94,7 @@ def _agrees(target: Target, answer: Scalar | tuple[Scalar, ...]) -> bool:
     return len(wanted) == len(given) and all(map(same_scalar, wanted, given))
 
 
-async def check_gold(case: Case) -> dict[str, Json]:
+async def check_gold(case: ArenaUnderTest) -> dict[str, Json]:
     """Gold scores exactly 1, each gold call solves its own goal only, null and empty calls 0."""
     records = [
         CallRecord(
@@ -100,10 +109,10 @@ async def check_gold(case: Case) -> dict[str, Json]:
     ]
     best = score(records, case.arena.goals)
     if best.reward != 1.0 or best.solved != best.goals:
-        raise Finding(f"the gold episode scores {best.reward!r}, not 1", solved=best.solved)
+        raise CheckFinding(f"the gold episode scores {best.reward!r}, not 1", solved=best.solved)
     nothing = score([], case.arena.goals)
     if nothing.reward != 0.0:
-        raise Finding(f"an episode without calls scores {nothing.reward!r}, not 0")
+        raise CheckFinding(f"an episode without calls scores {nothing.reward!r}, not 0")
     _check_own(case)
     empties = [(step, call) for step in case.steps for call in _empty_calls(case, step)]
     calls = list({canonical_key(case, call): call for _, call in empties}.values())
@@ -111,19 +120,19 @@ async def check_gold(case: Case) -> dict[str, Json]:
     for call, outcome in zip(calls, outcomes, strict=True):
         for step in case.steps:
             if step.call.tool == call.tool and solves(step.target, outcome.value):
-                raise Finding(
+                raise CheckFinding(
                     f"goal {step.goal.id!r} is solved by a call with empty or default arguments",
                     call=shown(call.tool, call.arguments),
                 )
     return {"reward": best.reward, "null": nothing.reward, "empty_calls": len(calls), **_how(case)}
 
 
-def canonical_key(case: Case, call: Call) -> str:
+def canonical_key(case: ArenaUnderTest, call: NamedCall) -> str:
     """Calls with the same key are one call."""
     return f"{call.tool}:{canonical(case.tools[call.tool], call.arguments)}"
 
 
-def _check_own(case: Case) -> None:
+def _check_own(case: ArenaUnderTest) -> None:
     for step in case.steps:
         for other in case.steps:
             if (
@@ -131,21 +140,23 @@ def _check_own(case: Case) -> None:
                 and other.call.tool == step.call.tool
                 and solves(other.target, case.outputs.get(step.goal.id))
             ):
-                raise Finding(f"{gold(step).what} also solves goal {other.goal.id!r}")
+                raise CheckFinding(f"{gold(step).what} also solves goal {other.goal.id!r}")
 
 
-def _empty_calls(case: Case, step: Step) -> list[Call]:
+def _empty_calls(case: ArenaUnderTest, step: GoalStep) -> list[NamedCall]:
     tool = case.tools[step.call.tool]
     required = {name: _empty_value(parameters_of(tool)[name]) for name in required_of(tool)}
     variants = [{}, required, required | {n: _default(s) for n, s in _optional(tool).items()}]
     mine = canonical(tool, step.call.arguments)
     for arguments in variants:
         if canonical(tool, arguments) == mine:
-            raise Finding(
+            raise CheckFinding(
                 f"{gold(step).what} has empty or default arguments only: ask for something else",
                 call=shown(tool.name, arguments),
             )
-    return [Call(tool.name, arguments, f"an empty call to {tool.name!r}") for arguments in variants]
+    return [
+        NamedCall(tool.name, arguments, f"an empty call to {tool.name!r}") for arguments in variants
+    ]
 
 
 def _optional(tool: Tool) -> dict[str, Any]:
@@ -163,7 +174,7 @@ def _empty_value(schema: dict[str, Json]) -> Json:
     return _EMPTY[types_of(schema)[0]]
 
 
-def _how(case: Case) -> dict[str, Json]:
+def _how(case: ArenaUnderTest) -> dict[str, Json]:
     """How strongly goals are matched: under a field beside a key, under a field, or in a text."""
     keyed = sum(step.target.field is not None and bool(step.target.key) for step in case.steps)
     text = sum(step.target.field is None for step in case.steps)

@@ -7,17 +7,17 @@ covered: values that an agent would have to compute; the arena must not need the
 
 from __future__ import annotations
 
-from astra.arenas.certificate.case import Case, Finding, Step, gold, short
+from astra.arenas.certificate.containment import offered, scalars, stands_in
+from astra.arenas.certificate.context import ArenaUnderTest, CheckFinding, GoalStep, gold, short
 from astra.arenas.certificate.documents import parameters_of
-from astra.arenas.certificate.places import offered, scalars, stands_in
 from astra.rewards import same_scalar
 from astra.types import Json
 
 
-def check_grounding(case: Case) -> dict[str, Json]:
+def check_grounding(case: ArenaUnderTest) -> dict[str, Json]:
     """Every gold argument comes from the question, a declared dependency or the document."""
     if not case.arena.question.strip():
-        raise Finding("the question is empty")
+        raise CheckFinding("the question is empty")
     counts = {"question": 0, "dependency": 0, "document": 0}
     for step in case.steps:
         schemas = parameters_of(case.tools[step.call.tool])
@@ -29,7 +29,7 @@ def check_grounding(case: Case) -> dict[str, Json]:
             for value in scalars(argument):
                 source = _source(case, schemas[name], value, before)
                 if source is None:
-                    raise Finding(
+                    raise CheckFinding(
                         f"argument {name!r} = {short(value)} of {gold(step).what} comes neither "
                         "from the question nor from a declared dependency",
                         goal=step.goal.id,
@@ -38,7 +38,9 @@ def check_grounding(case: Case) -> dict[str, Json]:
     return {"sources": counts}
 
 
-def _source(case: Case, schema: dict[str, Json], value: Json, before: list[Json]) -> str | None:
+def _source(
+    case: ArenaUnderTest, schema: dict[str, Json], value: Json, before: list[Json]
+) -> str | None:
     if stands_in(value, case.arena.question):
         return "question"
     if any(_among(value, output) for output in before):
@@ -47,7 +49,7 @@ def _source(case: Case, schema: dict[str, Json], value: Json, before: list[Json]
     return "document" if offered(schema, value) or offered(inner, value) else None
 
 
-def _before(case: Case, step: Step) -> list[Json]:
+def _before(case: ArenaUnderTest, step: GoalStep) -> list[Json]:
     """Answers and outputs of the goals that `step` depends on, also through others."""
     goals = {goal.id: goal for goal in case.arena.goals}
     found: list[Json] = []

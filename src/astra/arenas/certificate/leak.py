@@ -12,16 +12,16 @@ import re
 import unicodedata
 from collections.abc import Iterator
 
-from astra.arenas.certificate.case import Case, Finding
-from astra.arenas.certificate.places import document_text, stands_in
-from astra.text import normalise
+from astra.arenas.certificate.containment import document_text, stands_in
+from astra.arenas.certificate.context import ArenaUnderTest, CheckFinding
+from astra.core.text import normalise
 from astra.types import Json, Scalar, Target
 
 CHOICES = frozenset({"true", "false", "yes", "no", "是", "否", "对", "错"})
 _CODE = re.compile(r"[A-Z]{1,3}")
 
 
-def check_leak(case: Case) -> dict[str, Json]:
+def check_leak(case: ArenaUnderTest) -> dict[str, Json]:
     """Answers stand neither in the main question, nor in a document, nor in another question."""
     arena = case.arena
     documents = [
@@ -40,12 +40,12 @@ def check_leak(case: Case) -> dict[str, Json]:
         for place, text in places:
             compared += 1
             if leaks(answer, text, target):
-                raise Finding(f"{what}, {answer!r}, stands in {place}", text=text[:500])
+                raise CheckFinding(f"{what}, {answer!r}, stands in {place}", text=text[:500])
     return {"places": compared}
 
 
 def _answers(
-    case: Case,
+    case: ArenaUnderTest,
 ) -> Iterator[tuple[str, str | None, Scalar | tuple[Scalar, ...], Target | None]]:
     arena = case.arena
     yield "the arena's answer", None, arena.answer, arena.answer_target

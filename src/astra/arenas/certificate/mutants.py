@@ -7,10 +7,17 @@ known to be right, only to differ.
 
 from __future__ import annotations
 
-from astra.arenas.certificate.borrowed import check_distractors
-from astra.arenas.certificate.case import Call, Case, Finding, Step, answered, shown
-from astra.arenas.certificate.wrong import Mutant, is_odd, short_cuts, wrong_calls
-from astra.ports import CallOutcome
+from astra.arenas.certificate.context import (
+    ArenaUnderTest,
+    CheckFinding,
+    GoalStep,
+    NamedCall,
+    answered,
+    shown,
+)
+from astra.arenas.certificate.distractor_probes import check_distractors
+from astra.arenas.certificate.wrong_calls import WrongCall, is_odd, short_cuts, wrong_calls
+from astra.protocols import CallOutcome
 from astra.rewards import solves
 from astra.types import Json, Matcher, Target
 
@@ -19,7 +26,7 @@ SHORT_CUTS = frozenset({"everything", "option"})
 """Kinds that only count when they are answered; they are no part of the least number."""
 
 
-async def check_mutants(case: Case) -> dict[str, Json]:
+async def check_mutants(case: ArenaUnderTest) -> dict[str, Json]:
     """At least five wrong calls per goal do not solve it, decoys are answered with other answers,
     and no distractor answers a goal's call.
 
@@ -31,7 +38,7 @@ async def check_mutants(case: Case) -> dict[str, Json]:
     return {"mutants": own, "distractor_calls": await check_distractors(case)}
 
 
-async def _own_mutants(case: Case) -> dict[str, Json]:
+async def _own_mutants(case: ArenaUnderTest) -> dict[str, Json]:
     rng = case.rng("mutants")
     planned = [
         (step, mutant)
@@ -39,7 +46,9 @@ async def _own_mutants(case: Case) -> dict[str, Json]:
         for mutant in (*wrong_calls(case, step, rng), *short_cuts(case, step))
     ]
     calls = [
-        Call(step.call.tool, mutant.arguments, f"a wrong call ({mutant.kind}) for {step.goal.id!r}")
+        NamedCall(
+            step.call.tool, mutant.arguments, f"a wrong call ({mutant.kind}) for {step.goal.id!r}"
+        )
         for step, mutant in planned
     ]
     outcomes = await case.run("plain", calls)
@@ -54,7 +63,7 @@ async def _own_mutants(case: Case) -> dict[str, Json]:
     return evidence
 
 
-def _echoed(step: Step, mutant: Mutant, outcome: CallOutcome) -> bool:
+def _echoed(step: GoalStep, mutant: WrongCall, outcome: CallOutcome) -> bool:
     """Whether something that does not exist comes back where the answer would be.
 
     A key beside the answer keeps guesses out, for the tool answers with it for its entity alone.
@@ -68,11 +77,11 @@ def _echoed(step: Step, mutant: Mutant, outcome: CallOutcome) -> bool:
     )
 
 
-def _check_goal(step: Step, tried: list[tuple[Mutant, CallOutcome]]) -> Json:
+def _check_goal(step: GoalStep, tried: list[tuple[WrongCall, CallOutcome]]) -> Json:
     goal, target = step.goal, step.target
     wrong = sum(mutant.kind not in SHORT_CUTS for mutant, _ in tried)
     if wrong < LEAST_MUTANTS:
-        raise Finding(
+        raise CheckFinding(
             f"only {wrong} wrong calls can be made for goal {goal.id!r}, at least "
             f"{LEAST_MUTANTS} are needed: give the tool parameters with more possible values"
         )
@@ -82,25 +91,29 @@ def _check_goal(step: Step, tried: list[tuple[Mutant, CallOutcome]]) -> Json:
         if mutant.kind in SHORT_CUTS and not answered(outcome):
             continue
         if solves(target, outcome.value):
-            raise Finding(f"goal {goal.id!r} is solved by a wrong call ({mutant.kind})", call=call)
+            raise CheckFinding(
+                f"goal {goal.id!r} is solved by a wrong call ({mutant.kind})", call=call
+            )
         if answered(outcome) and _echoed(step, mutant, outcome):
-            raise Finding(
+            raise CheckFinding(
                 f"the tool of goal {goal.id!r} gives back an argument where its answer is looked "
                 "for: whoever passes guesses solves it",
                 call=call,
             )
         if mutant.kind == "unknown" and answered(outcome) and solves(anywhere, outcome.value):
-            raise Finding(
+            raise CheckFinding(
                 f"the tool of goal {goal.id!r} gives its answer for what does not exist", call=call
             )
     decoys = [outcome for mutant, outcome in tried if mutant.kind == "decoy" and answered(outcome)]
     if not decoys:
-        raise Finding(
+        raise CheckFinding(
             f"no decoy of goal {goal.id!r} is answered: its tool serves only its own entity"
         )
     others = sum(not solves(anywhere, outcome.value) for outcome in decoys)
     if not others:
-        raise Finding(f"constant: every decoy of goal {goal.id!r} has the same answer as the goal")
+        raise CheckFinding(
+            f"constant: every decoy of goal {goal.id!r} has the same answer as the goal"
+        )
     return {
         "wrong": wrong,
         "short_cuts": len(tried) - wrong,

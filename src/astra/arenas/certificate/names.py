@@ -9,7 +9,7 @@ import builtins
 import keyword
 import re
 
-from astra.arenas.certificate.case import Case, Finding
+from astra.arenas.certificate.context import ArenaUnderTest, CheckFinding
 from astra.types import Json, arena_id
 
 IDENTIFIER = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]{0,63}", re.ASCII)
@@ -26,16 +26,16 @@ _PYTHON = frozenset(
 )
 
 
-def check_names(case: Case) -> dict[str, Json]:
+def check_names(case: ArenaUnderTest) -> dict[str, Json]:
     """Tool names are unique over tools and distractors, identifiers, and not reserved."""
     _identity(case)
     seen: set[str] = set()
     for tool in [*case.arena.tools, *case.distractors]:
         if problem := name_problem(tool.name):
-            raise Finding(problem)
+            raise CheckFinding(problem)
         folded = tool.name.casefold()
         if folded in seen:
-            raise Finding(f"two tools are called {tool.name!r}")
+            raise CheckFinding(f"two tools are called {tool.name!r}")
         seen.add(folded)
     return {"names": len(seen)}
 
@@ -52,19 +52,19 @@ def name_problem(name: str) -> str:
     return ""
 
 
-def _identity(case: Case) -> None:
+def _identity(case: ArenaUnderTest) -> None:
     arena = case.arena
     try:
         expected = arena_id(arena.model_dump(mode="json"))
         given = sorted((tool.name, tool.id) for tool in case.distractors)
     except (ValueError, RecursionError) as error:
-        raise Finding(f"the arena can't be written as JSON: {error}") from error
+        raise CheckFinding(f"the arena can't be written as JSON: {error}") from error
     if arena.id != expected:
-        raise Finding(f"the arena calls itself {arena.id!r}, its content hash is {expected!r}")
+        raise CheckFinding(f"the arena calls itself {arena.id!r}, its content hash is {expected!r}")
     declared = sorted((entry.name, entry.tool) for entry in arena.distractors)
     if declared != given:
         odd = sorted(set(declared) ^ set(given))[:3]
-        raise Finding(
+        raise CheckFinding(
             f"{len(declared)} distractors are declared and {len(given)} given; they differ in "
             f"{odd!r}: pass the tools that the arena's distractors name"
         )

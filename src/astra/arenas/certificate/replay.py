@@ -6,30 +6,30 @@ at clocks, seeds or orders that were not tried, and randomness that shows too ra
 
 from __future__ import annotations
 
-from astra.arenas.certificate.case import (
+from astra.arenas.certificate.context import (
     REPLAYS,
-    Call,
-    Case,
+    ArenaUnderTest,
+    CheckFinding,
     EpisodeName,
-    Finding,
-    Step,
+    GoalStep,
+    NamedCall,
     canonical_result,
     gold,
     short,
     shown,
     value_of,
 )
-from astra.calls import as_sent
-from astra.ports import CallOutcome
+from astra.protocols import CallOutcome
 from astra.rewards import solves
-from astra.rollout import RolloutLimits
+from astra.rollouts.calls import as_sent
+from astra.rollouts.loop import RolloutLimits
 from astra.types import Json, canonical_json
 
 LONGEST = RolloutLimits().result_characters
 """Characters of a result that a rollout sends and scores whole."""
 
 
-async def check_replay(case: Case) -> dict[str, Json]:
+async def check_replay(case: ArenaUnderTest) -> dict[str, Json]:
     """The gold calls solve every goal with equal outputs in three fresh, different episodes."""
     calls = [gold(step) for step in case.ordered]
     seen: dict[str, str] = {}
@@ -39,9 +39,11 @@ async def check_replay(case: Case) -> dict[str, Json]:
             value = value_of(call, outcome)
             _compare(seen, call, outcome, f"replay {name!r}")
             if not solves(step.target, value):
-                raise Finding(f"{call.what} does not solve it: {short(value)}", goal=step.goal.id)
+                raise CheckFinding(
+                    f"{call.what} does not solve it: {short(value)}", goal=step.goal.id
+                )
             if name == REPLAYS[0] and not solves(step.target, as_sent(value, LONGEST)[1]):
-                raise Finding(
+                raise CheckFinding(
                     f"the result of {call.what} has over {LONGEST} characters: a rollout cuts it, "
                     "so that it does not solve the goal",
                     goal=step.goal.id,
@@ -50,7 +52,7 @@ async def check_replay(case: Case) -> dict[str, Json]:
     return {"episodes": len(REPLAYS), "calls": len(REPLAYS) * len(calls)}
 
 
-async def check_order(case: Case) -> dict[str, Json]:
+async def check_order(case: ArenaUnderTest) -> dict[str, Json]:
     """In episodes that keep state, no order, repetition or other call changes what is returned.
 
     Any order must do, not only topological ones: the gold arguments are given, so a call that
@@ -66,7 +68,7 @@ async def check_order(case: Case) -> dict[str, Json]:
         if step.goal.id in case.outputs
     }
     made = 0
-    plans: dict[EpisodeName, list[Call]] = {
+    plans: dict[EpisodeName, list[NamedCall]] = {
         "reversed": reverse,
         "stateful": mixed,
     }
@@ -78,24 +80,24 @@ async def check_order(case: Case) -> dict[str, Json]:
     return {"episodes": 2, "calls": made}
 
 
-def _decoys(step: Step) -> list[Call]:
+def _decoys(step: GoalStep) -> list[NamedCall]:
     return [
-        Call(step.call.tool, decoy, f"a decoy of goal {step.goal.id!r}")
+        NamedCall(step.call.tool, decoy, f"a decoy of goal {step.goal.id!r}")
         for decoy in step.goal.decoys[:1]
     ]
 
 
-def _key(call: Call) -> str:
+def _key(call: NamedCall) -> str:
     return f"{call.tool}:{canonical_json(call.arguments)}"
 
 
-def _compare(seen: dict[str, str], call: Call, outcome: CallOutcome, where: str) -> None:
+def _compare(seen: dict[str, str], call: NamedCall, outcome: CallOutcome, where: str) -> None:
     """The same call gives the same result as when it was first made."""
     failure = outcome.failure
     result = f"{failure.kind}: {failure.type}" if failure else canonical_result(call, outcome.value)
     before = seen.setdefault(_key(call), result)
     if result != before:
-        raise Finding(
+        raise CheckFinding(
             f"{call.what} gave {short(result)} in {where}, before {short(before)}",
             call=shown(call.tool, call.arguments),
         )

@@ -10,10 +10,17 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
-from astra.arenas.certificate.case import Call as SandboxCall
-from astra.arenas.certificate.case import Case, Finding, canonical_result, is_error, short, shown
+from astra.arenas.certificate.context import (
+    ArenaUnderTest,
+    CheckFinding,
+    canonical_result,
+    is_error,
+    short,
+    shown,
+)
+from astra.arenas.certificate.context import NamedCall as SandboxCall
 from astra.arenas.certificate.documents import has_type, parameters_of, required_of, types_of
-from astra.ports import CallOutcome
+from astra.protocols import CallOutcome
 from astra.types import Json, Tool
 
 
@@ -34,7 +41,7 @@ _ODD: dict[str, tuple[Json, ...]] = {
 }
 
 
-class Trial(NamedTuple):
+class RobustnessCall(NamedTuple):
     """A call that tries a tool."""
 
     what: str
@@ -42,7 +49,7 @@ class Trial(NamedTuple):
     must: Literal["error", "answer or error"]
 
 
-async def check_robust(case: Case) -> dict[str, Json]:
+async def check_robust(case: ArenaUnderTest) -> dict[str, Json]:
     """Wrong, missing, unknown and odd arguments give a structured error, never a crash or hang."""
     planned = [
         (tool, trial) for tool in case.arena.tools for trial in trials(tool, _base(case, tool))
@@ -54,35 +61,37 @@ async def check_robust(case: Case) -> dict[str, Json]:
     outcomes = await case.run("plain", calls)
     for (_, trial), call, outcome in zip(planned, calls, outcomes, strict=True):
         if problem := _problem(trial, call, outcome):
-            raise Finding(f"{call.what} {problem}", call=shown(call.tool, call.arguments))
+            raise CheckFinding(f"{call.what} {problem}", call=shown(call.tool, call.arguments))
     return {"calls": len(calls)}
 
 
-def _base(case: Case, tool: Tool) -> dict[str, Json]:
+def _base(case: ArenaUnderTest, tool: Tool) -> dict[str, Json]:
     return next((s.call.arguments for s in case.steps if s.call.tool == tool.name), {})
 
 
-def trials(tool: Tool, base: dict[str, Json]) -> list[Trial]:
+def trials(tool: Tool, base: dict[str, Json]) -> list[RobustnessCall]:
     """The calls that try a tool, each a change of a call that is known to work."""
     required = required_of(tool)
-    found = [Trial("an unknown argument", {**base, "no_such_argument": 1}, "error")]
+    found = [RobustnessCall("an unknown argument", {**base, "no_such_argument": 1}, "error")]
     if required:
-        found.append(Trial("no arguments", {}, "error"))
+        found.append(RobustnessCall("no arguments", {}, "error"))
     if len(required) > 1:
         found += [
-            Trial(f"{name!r} missing", {k: v for k, v in base.items() if k != name}, "error")
+            RobustnessCall(
+                f"{name!r} missing", {k: v for k, v in base.items() if k != name}, "error"
+            )
             for name in required
         ]
     for name, schema in parameters_of(tool).items():
         listed = schema.get("enum")
         must = "error" if name in required else "answer or error"
         found += [
-            Trial(f"a wrong value for {name!r}", {**base, name: value}, must)
+            RobustnessCall(f"a wrong value for {name!r}", {**base, name: value}, must)
             for value in _WRONG
             if not has_type(schema, value) or (listed and value not in listed)
         ]
         found += [
-            Trial(f"an odd value for {name!r}", {**base, name: value}, "answer or error")
+            RobustnessCall(f"an odd value for {name!r}", {**base, name: value}, "answer or error")
             for kind in types_of(schema)
             for value in _ODD.get(kind, ())
             if not listed
@@ -90,7 +99,7 @@ def trials(tool: Tool, base: dict[str, Json]) -> list[Trial]:
     return found
 
 
-def _problem(trial: Trial, call: SandboxCall, outcome: CallOutcome) -> str:
+def _problem(trial: RobustnessCall, call: SandboxCall, outcome: CallOutcome) -> str:
     failure = outcome.failure
     if failure is not None:
         if failure.kind == "arguments":

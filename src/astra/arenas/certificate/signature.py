@@ -25,7 +25,7 @@ class BadSource(ValueError):
     """The source can't be read as one plain function of that name."""
 
 
-class Parameter(NamedTuple):
+class FunctionParameter(NamedTuple):
     """One parameter of a tool's function."""
 
     name: str
@@ -37,7 +37,7 @@ class Parameter(NamedTuple):
 
 
 @lru_cache(maxsize=2048)
-def signature(source: str, name: str) -> tuple[Parameter, ...]:
+def signature(source: str, name: str) -> tuple[FunctionParameter, ...]:
     """Parameters of the top-level function `name`; raises `BadSource`."""
     tree = _parsed(source)
     _check_imports(tree)
@@ -115,7 +115,7 @@ def _check_bindings(source: str, tree: ast.Module, name: str) -> None:
         raise BadSource(f"binds {name!r} more than once: define it exactly once")
 
 
-def _parameters(arguments: ast.arguments) -> tuple[Parameter, ...]:
+def _parameters(arguments: ast.arguments) -> tuple[FunctionParameter, ...]:
     if arguments.posonlyargs:
         raise BadSource("has positional-only parameters: calls pass every argument by name")
     if arguments.vararg or arguments.kwarg:
@@ -129,11 +129,11 @@ def _parameters(arguments: ast.arguments) -> tuple[Parameter, ...]:
     return tuple(_parameter(argument.arg, default) for argument, default in pairs)
 
 
-def _parameter(name: str, default: ast.expr | None) -> Parameter:
+def _parameter(name: str, default: ast.expr | None) -> FunctionParameter:
     if default is None:
-        return Parameter(name, required=True, default=None, literal=False)
+        return FunctionParameter(name, required=True, default=None, literal=False)
     try:
         value = ast.literal_eval(default)
     except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
-        return Parameter(name, required=False, default=None, literal=False)
-    return Parameter(name, required=False, default=value, literal=True)
+        return FunctionParameter(name, required=False, default=None, literal=False)
+    return FunctionParameter(name, required=False, default=value, literal=True)

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Coroutine, Iterable
 from typing import Any, TypeVar
 
-from astra.teacher.arenas import Verdict
+from astra.teacher.arenas import JudgeVerdict
 from astra.teacher.prompt import Prompt, Teacher
 from astra.types import Record
 
@@ -25,7 +25,7 @@ async def together(questions: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
 
 
 async def votes(
-    teacher: Teacher, prompt: Prompt[In, Verdict], given: In, judges: int
+    teacher: Teacher, prompt: Prompt[In, JudgeVerdict], given: In, judges: int
 ) -> tuple[bool, ...]:
     """So many independent verdicts on one point. A verdict that can't be had raises."""
     verdicts = await together(teacher.ask(prompt, given, index=index) for index in range(judges))

@@ -12,21 +12,21 @@ from typing import Literal
 from astra.arenas.certificate import certify
 from astra.arenas.certificate.ablation import scenario_of
 from astra.arenas.synthesis.documents import MAX_ARGUMENTS, tool_of
-from astra.arenas.synthesis.records import Decomposed, StepTool
-from astra.hygiene import json_problem, odd_character
-from astra.ports import Sandbox
-from astra.teacher.arenas import AnswerKind, Implementation, Step
-from astra.text import normalise
+from astra.arenas.synthesis.records import DecomposedItem, StepTool
+from astra.core.text import normalise
+from astra.core.untrusted import json_problem, odd_character
+from astra.protocols import Sandbox
+from astra.teacher.arenas import AnswerKind, DecompositionStep, Implementation
 from astra.types import (
     Arena,
     CheckResult,
     Goal,
+    GoldCall,
     Json,
     Matcher,
     Scalar,
     Target,
     Tool,
-    ToolCall,
     arena_id,
     canonical_json,
     content_hash,
@@ -49,7 +49,9 @@ _MATCHERS: dict[AnswerKind, Matcher] = {
 }
 
 
-def target(step: Step, implementation: Implementation, arguments: Mapping[str, Json]) -> Target:
+def target(
+    step: DecompositionStep, implementation: Implementation, arguments: Mapping[str, Json]
+) -> Target:
     """What a call must return: structured where the implementation names a field, else in text."""
     matcher = _MATCHERS[step.kind]
     if implementation.field is None:
@@ -93,7 +95,7 @@ def implementation_problem(implementation: Implementation, arguments: Mapping[st
     return ""
 
 
-def goal(step: Step, made: StepTool, within: Sequence[Step]) -> Goal:
+def goal(step: DecompositionStep, made: StepTool, within: Sequence[DecompositionStep]) -> Goal:
     """The goal of a step; dependencies on steps that are not `within` are left out."""
     own = canonical_json(made.arguments)
     names = {other.id for other in within}
@@ -101,14 +103,14 @@ def goal(step: Step, made: StepTool, within: Sequence[Step]) -> Goal:
         id=step.id,
         question=step.question,
         answer=step.answer,
-        call=ToolCall(tool=made.document.name, arguments=made.arguments),
+        call=GoldCall(tool=made.document.name, arguments=made.arguments),
         target=target(step, made.implementation, made.arguments),
         depends_on=tuple(name for name in step.depends_on if name in names),
         decoys=tuple(d for d in made.implementation.decoys if canonical_json(d) != own),
     )
 
 
-def _tools(instance: Decomposed, made: Sequence[StepTool]) -> tuple[Tool, ...]:
+def _tools(instance: DecomposedItem, made: Sequence[StepTool]) -> tuple[Tool, ...]:
     """One tool per name, in the order of the steps."""
     found = {
         item.document.name: tool_of(
@@ -123,7 +125,7 @@ def _tools(instance: Decomposed, made: Sequence[StepTool]) -> tuple[Tool, ...]:
 
 
 def whole_arena(
-    instance: Decomposed,
+    instance: DecomposedItem,
     made: Mapping[str, StepTool],
     *,
     test_share: float,
@@ -155,7 +157,9 @@ def whole_arena(
     )
 
 
-def trial_arena(instance: Decomposed, steps: Sequence[Step], made: Sequence[StepTool]) -> Arena:
+def trial_arena(
+    instance: DecomposedItem, steps: Sequence[DecompositionStep], made: Sequence[StepTool]
+) -> Arena:
     """An arena of some steps alone. What other steps find out stands below the question."""
     goals = tuple(goal(step, tool, steps) for step, tool in zip(steps, made, strict=True))
     return _arena(
@@ -170,7 +174,7 @@ def trial_arena(instance: Decomposed, steps: Sequence[Step], made: Sequence[Step
     )
 
 
-def _known(instance: Decomposed, steps: Sequence[Step]) -> list[str]:
+def _known(instance: DecomposedItem, steps: Sequence[DecompositionStep]) -> list[str]:
     """Answers of the steps that `steps` need and that are not among them."""
     own = {step.id for step in steps}
     outside = {name for step in steps for name in step.depends_on} - own
@@ -182,7 +186,7 @@ def _known(instance: Decomposed, steps: Sequence[Step]) -> list[str]:
 
 
 def _arena(
-    instance: Decomposed,
+    instance: DecomposedItem,
     goals: tuple[Goal, ...],
     made: Sequence[StepTool],
     *,

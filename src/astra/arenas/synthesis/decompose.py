@@ -10,24 +10,24 @@ import random
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from astra.arenas.synthesis.mechanical import (
+from astra.arenas.synthesis.records import DecomposedItem, SynthesisItem
+from astra.arenas.synthesis.rule_checks import (
     check_distinct,
     check_graph,
     check_words,
     shape,
     typed,
 )
-from astra.arenas.synthesis.records import Decomposed, Item
 from astra.arenas.tables.planner import FEWEST_HOPS, PAPER_SHARES
 from astra.errors import ConfigError, Rejected
-from astra.stage import Meter, Stage
+from astra.runs.stage import Stage, StageMeter
 from astra.teacher.arenas import (
     DECOMPOSE,
     PROPOSE,
     DecomposeIn,
     Decomposition,
+    DecompositionStep,
     ProposeIn,
-    Step,
 )
 from astra.teacher.prompt import Teacher
 from astra.types import Scenario
@@ -63,12 +63,12 @@ class DecomposeOptions:
 
 
 def decompositions_stage(
-    teacher: Teacher, options: DecomposeOptions, meter: Meter
-) -> Stage[Item, Decomposed]:
+    teacher: Teacher, options: DecomposeOptions, meter: StageMeter
+) -> Stage[SynthesisItem, DecomposedItem]:
     """Items to checked decompositions."""
     shares = options.allowed()
 
-    async def work(item: Item) -> Decomposed:
+    async def work(item: SynthesisItem) -> DecomposedItem:
         low, high = options.hops
         source = {
             "domain": item.domain,
@@ -101,8 +101,8 @@ def decompositions_stage(
 
 
 def checked(
-    item: Item, found: Decomposition, hops: tuple[int, int], scenario: Scenario | None
-) -> Decomposed:
+    item: SynthesisItem, found: Decomposition, hops: tuple[int, int], scenario: Scenario | None
+) -> DecomposedItem:
     """The decomposition as a row; `Rejected` with what is wrong with it.
 
     A question that was given stands as it was given, however the teacher puts it.
@@ -120,7 +120,7 @@ def checked(
     actual = shape(steps)
     if scenario is not None and actual is not scenario:
         raise Rejected("scenario", f"the steps are {actual.value}, asked for {scenario.value}")
-    return Decomposed(
+    return DecomposedItem(
         key=item.key,
         mode=item.mode,
         origin=item.origin,
@@ -134,7 +134,7 @@ def checked(
     )
 
 
-def _typed(step: Step) -> Step:
+def _typed(step: DecompositionStep) -> DecompositionStep:
     answer = typed(step.answer, step.kind, f"the answer of step {step.id!r}")
     question = step.question.strip()
     return step.model_copy(update={"answer": answer, "question": question})

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
+from astra.arenas.certificate.containment import document_text, offered, scalars, stands_in
 from astra.arenas.certificate.documents import MAX_DOCUMENT, form_problem, parameters_of, validator
 from astra.arenas.certificate.leak import leaks
 from astra.arenas.certificate.names import IDENTIFIER, name_problem
-from astra.arenas.certificate.places import document_text, offered, scalars, stands_in
 from astra.arenas.synthesis.language import in_language
-from astra.hygiene import json_problem
+from astra.core.untrusted import json_problem
 from astra.rewards import same_scalar
-from astra.teacher.arenas import Document, Step
-from astra.types import Json, Language, Scalar, Tool, ToolDocument
+from astra.teacher.arenas import DecompositionStep, DocumentOut
+from astra.types import Json, Language, Scalar, Tool, ToolSchema
 
 MAX_ARGUMENTS = 8_000
 """Characters of one call's arguments as canonical JSON."""
@@ -24,15 +24,15 @@ Answer = Scalar | tuple[Scalar, ...]
 
 
 def tool_of(
-    document: Document, source: str = "", *, domain: str = "", language: Language = "en"
+    document: DocumentOut, source: str = "", *, domain: str = "", language: Language = "en"
 ) -> Tool:
     """A document with a source as a tool."""
-    plain = ToolDocument.model_validate(document.model_dump())
+    plain = ToolSchema.model_validate(document.model_dump())
     return Tool(document=plain, source=source, domain=domain, language=language)
 
 
 def document_problem(
-    document: Document, language: Language, answers: Sequence[Answer], taken: Collection[str]
+    document: DocumentOut, language: Language, answers: Sequence[Answer], taken: Collection[str]
 ) -> str:
     """Why a document can't be used in an arena with these answers; "" if it can."""
     if problem := name_problem(document.name):
@@ -56,10 +56,10 @@ def document_problem(
 
 
 def call_problem(
-    document: Document,
+    document: DocumentOut,
     arguments: dict[str, Json],
     question: str,
-    needed: Sequence[Step],
+    needed: Sequence[DecompositionStep],
 ) -> str:
     """Why a call can't be the gold call of a step; "" if it can.
 
@@ -86,7 +86,11 @@ def call_problem(
 
 
 def _ungrounded(
-    name: str, schema: dict[str, Json], argument: Json, question: str, needed: Sequence[Step]
+    name: str,
+    schema: dict[str, Json],
+    argument: Json,
+    question: str,
+    needed: Sequence[DecompositionStep],
 ) -> str:
     if offered(schema, argument):
         return ""
@@ -103,7 +107,7 @@ def _ungrounded(
     return ""
 
 
-def _used(tool: Tool, step: Step, arguments: dict[str, Json], question: str) -> bool:
+def _used(tool: Tool, step: DecompositionStep, arguments: dict[str, Json], question: str) -> bool:
     """Whether an argument is the step's answer and could not be had without it."""
     answers = list(scalars(step.answer))
     for name, argument in arguments.items():

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from astra.arenas.synthesis.decompose import DecomposeOptions
-from astra.arenas.synthesis.records import Item
+from astra.arenas.synthesis.records import SynthesisItem
 from astra.teacher.arenas import (
     ATOMICITY,
     CALL,
@@ -25,14 +25,14 @@ from astra.teacher.arenas import (
     TOOL,
     CallIn,
     DecomposeIn,
-    Document,
+    DecompositionStep,
     DocumentIn,
+    DocumentOut,
+    EarlierAnswer,
     GroupIn,
     InstanceIn,
-    Known,
     ProposeIn,
     ScaleIn,
-    Step,
     StepIn,
     ToolIn,
 )
@@ -41,7 +41,7 @@ from astra.types import Scenario
 
 VERDICT_TOKENS = 60
 SOURCE_TOKENS = 900
-_DOCUMENT = Document(
+_DOCUMENT = DocumentOut(
     name="find_one_thing",
     description="Finds one field of one record by its name, in the form that is asked for.",
     parameters={
@@ -56,7 +56,7 @@ _DOCUMENT = Document(
 
 
 def add_line(
-    estimator: Estimator, items: Iterable[Item], options: DecomposeOptions, judges: int
+    estimator: Estimator, items: Iterable[SynthesisItem], options: DecomposeOptions, judges: int
 ) -> None:
     """Add up what it takes to bring all items through the line, nothing falling out."""
     hops = max(1, sum(options.hops) // 2)
@@ -71,7 +71,9 @@ def add_line(
             estimator.add(GROUP, GroupIn(language=item.language, steps=steps, documents=documents))
 
 
-def _add_decomposition(estimator: Estimator, item: Item, options: DecomposeOptions) -> None:
+def _add_decomposition(
+    estimator: Estimator, item: SynthesisItem, options: DecomposeOptions
+) -> None:
     source = {
         "domain": item.domain,
         "corpus": item.corpus,
@@ -90,10 +92,10 @@ def _add_decomposition(estimator: Estimator, item: Item, options: DecomposeOptio
     )
 
 
-def _steps(text: str, hops: int) -> tuple[Step, ...]:
+def _steps(text: str, hops: int) -> tuple[DecompositionStep, ...]:
     question = text[:120]
     return tuple(
-        Step(
+        DecompositionStep(
             id=f"s{number}",
             question=question,
             answer="an answer",
@@ -104,7 +106,9 @@ def _steps(text: str, hops: int) -> tuple[Step, ...]:
     )
 
 
-def _add_judges(estimator: Estimator, item: Item, steps: tuple[Step, ...], judges: int) -> None:
+def _add_judges(
+    estimator: Estimator, item: SynthesisItem, steps: tuple[DecompositionStep, ...], judges: int
+) -> None:
     question = item.question or steps[0].question
     for step in steps:
         given = StepIn(
@@ -126,7 +130,7 @@ def _add_judges(estimator: Estimator, item: Item, steps: tuple[Step, ...], judge
     estimator.add(COMPLETENESS, whole, times=judges, reply_tokens=VERDICT_TOKENS)
 
 
-def _add_tool(estimator: Estimator, item: Item, step: Step) -> None:
+def _add_tool(estimator: Estimator, item: SynthesisItem, step: DecompositionStep) -> None:
     question = item.question or step.question
     estimator.add(
         DOCUMENT,
@@ -140,7 +144,7 @@ def _add_tool(estimator: Estimator, item: Item, step: Step) -> None:
     estimator.add(
         SCALE, ScaleIn(language=item.language, question=step.question, document=_DOCUMENT)
     )
-    known = (Known(question=step.question, answer=step.answer),)
+    known = (EarlierAnswer(question=step.question, answer=step.answer),)
     estimator.add(
         CALL,
         CallIn(

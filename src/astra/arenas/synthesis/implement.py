@@ -22,23 +22,23 @@ from astra.arenas.synthesis.build import (
     trial_arena,
 )
 from astra.arenas.synthesis.documents import call_problem, document_problem
-from astra.arenas.synthesis.records import Decomposed, Implemented, Judged, StepTool
+from astra.arenas.synthesis.records import DecomposedItem, ImplementedItem, JudgedItem, StepTool
 from astra.arenas.synthesis.screen import source_problem
 from astra.errors import Rejected
-from astra.ports import Sandbox
-from astra.stage import Meter, Stage
+from astra.protocols import Sandbox
+from astra.runs.stage import Stage, StageMeter
 from astra.teacher.arenas import (
     CALL,
     DOCUMENT,
     SCALE,
     TOOL,
     CallIn,
-    Document,
+    DecompositionStep,
     DocumentIn,
+    DocumentOut,
+    EarlierAnswer,
     Implementation,
-    Known,
     ScaleIn,
-    Step,
     ToolIn,
 )
 from astra.teacher.prompt import Teacher
@@ -50,7 +50,7 @@ DOCUMENT_TRIES = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class ImplementationFault:
     """Why a try failed: the check's id and the finding as the teacher gets it."""
 
     check: str
@@ -58,11 +58,11 @@ class Problem:
 
 
 def implemented_stage(
-    teacher: Teacher, sandbox: Sandbox, meter: Meter, *, tries: int = 4, seed: int = 0
-) -> Stage[Judged, Implemented]:
+    teacher: Teacher, sandbox: Sandbox, meter: StageMeter, *, tries: int = 4, seed: int = 0
+) -> Stage[JudgedItem, ImplementedItem]:
     """Validated instances to instances with tools. `tries`: calls written per step, at most."""
 
-    async def work(judged: Judged) -> Implemented:
+    async def work(judged: JudgedItem) -> ImplementedItem:
         instance = judged.instance
         steps = [step for step in instance.steps if step.needs_tool]
         documents = await _documents(teacher, instance, steps)
@@ -70,7 +70,7 @@ def implemented_stage(
             _StepWork(teacher, sandbox, instance, step, document, tries, seed).run()
             for step, document in zip(steps, documents, strict=True)
         )
-        return Implemented(key=judged.key, judged=judged, tools=tuple(made))
+        return ImplementedItem(key=judged.key, judged=judged, tools=tuple(made))
 
     return Stage(
         name=IMPLEMENTED,
@@ -86,11 +86,11 @@ def implemented_stage(
 
 
 async def _documents(
-    teacher: Teacher, instance: Decomposed, steps: Sequence[Step]
-) -> list[Document]:
+    teacher: Teacher, instance: DecomposedItem, steps: Sequence[DecompositionStep]
+) -> list[DocumentOut]:
     """A document per step, one after the other, so that their names differ."""
     answers = [instance.answer, *(step.answer for step in instance.steps)]
-    found: list[Document] = []
+    found: list[DocumentOut] = []
     for step in steps:
         taken = tuple(document.name for document in found)
         document = await _document(teacher, instance, step, answers, taken)
@@ -100,11 +100,11 @@ async def _documents(
 
 async def _document(
     teacher: Teacher,
-    instance: Decomposed,
-    step: Step,
+    instance: DecomposedItem,
+    step: DecompositionStep,
     answers: Sequence[Scalar | tuple[Scalar, ...]],
     taken: tuple[str, ...],
-) -> Document:
+) -> DocumentOut:
     given = DocumentIn(
         domain=instance.domain,
         language=instance.language,
@@ -123,12 +123,12 @@ async def _document(
 
 async def _scaled(
     teacher: Teacher,
-    instance: Decomposed,
-    step: Step,
-    document: Document,
+    instance: DecomposedItem,
+    step: DecompositionStep,
+    document: DocumentOut,
     answers: Sequence[Scalar | tuple[Scalar, ...]],
     taken: tuple[str, ...],
-) -> Document:
+) -> DocumentOut:
     given = ScaleIn(language=instance.language, question=step.question, document=document)
     problem = ""
     for index in range(DOCUMENT_TRIES):
@@ -150,21 +150,21 @@ class _StepWork:
 
     teacher: Teacher
     sandbox: Sandbox
-    instance: Decomposed
-    step: Step
-    document: Document
+    instance: DecomposedItem
+    step: DecompositionStep
+    document: DocumentOut
     tries: int
     seed: int
 
     async def run(self) -> StepTool:
-        problem = Problem("call", "")
+        problem = ImplementationFault("call", "")
         source = ""
         for attempt in range(self.tries):
             arguments = await self._call(problem.finding, attempt)
             if refused := call_problem(
                 self.document, arguments, self.instance.question, self._needed()
             ):
-                problem = Problem("call", f"{refused}; the call was {arguments!r:.500}")
+                problem = ImplementationFault("call", f"{refused}; the call was {arguments!r:.500}")
                 continue
             implementation = await self._tool(arguments, problem.finding, source, attempt)
             made = StepTool(
@@ -182,7 +182,7 @@ class _StepWork:
             source = implementation.source[:MAX_SOURCE]
         raise Rejected(problem.check, f"step {self.step.id!r}: {problem.finding}")
 
-    def _needed(self) -> list[Step]:
+    def _needed(self) -> list[DecompositionStep]:
         return [self.instance.step(name) for name in self.step.depends_on]
 
     async def _call(self, finding: str, attempt: int) -> dict[str, Json]:
@@ -191,7 +191,9 @@ class _StepWork:
             main_question=self.instance.question,
             question=self.step.question,
             document=self.document,
-            known=tuple(Known(question=s.question, answer=s.answer) for s in self._needed()),
+            known=tuple(
+                EarlierAnswer(question=s.question, answer=s.answer) for s in self._needed()
+            ),
             finding=finding,
         )
         # The same question with the same finding must not get the recorded answer again.
@@ -214,17 +216,17 @@ class _StepWork:
 
 
 async def tool_problem(
-    instance: Decomposed,
-    steps: Sequence[Step],
+    instance: DecomposedItem,
+    steps: Sequence[DecompositionStep],
     made: Sequence[StepTool],
     sandbox: Sandbox,
     seed: int,
-) -> Problem | None:
+) -> ImplementationFault | None:
     """What is wrong with the tool of these steps: statically, then under the certificate."""
     for item in made:
         refused = source_problem(item.implementation.source, item.document.name)
         refused = refused or implementation_problem(item.implementation, item.arguments)
         if refused:
-            return Problem("screen", refused)
+            return ImplementationFault("screen", refused)
     check = await failed_check(trial_arena(instance, steps, made), sandbox, seed)
-    return None if check is None else Problem(check.check, said(check))
+    return None if check is None else ImplementationFault(check.check, said(check))

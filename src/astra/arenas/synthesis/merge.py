@@ -11,24 +11,24 @@ from collections.abc import Mapping, Sequence
 
 from astra.arenas.synthesis.build import whole_arena
 from astra.arenas.synthesis.documents import call_problem, document_problem
-from astra.arenas.synthesis.implement import Problem, tool_problem
+from astra.arenas.synthesis.implement import ImplementationFault, tool_problem
 from astra.arenas.synthesis.records import (
-    Decomposed,
-    Implemented,
-    Merged,
+    DecomposedItem,
+    ImplementedItem,
     MergedGroup,
+    MergedItem,
     StepTool,
 )
-from astra.ports import Sandbox
-from astra.stage import Meter, Stage
+from astra.protocols import Sandbox
+from astra.runs.stage import Stage, StageMeter
 from astra.teacher.arenas import (
     EXTEND,
     GROUP,
-    Extended,
+    DecompositionStep,
     ExtendIn,
+    ExtendOut,
     GroupIn,
-    Served,
-    Step,
+    ServedCall,
 )
 from astra.teacher.prompt import Teacher
 from astra.types import Json
@@ -38,11 +38,11 @@ EXTEND_TRIES = 3
 
 
 def merged_stage(
-    teacher: Teacher, sandbox: Sandbox, meter: Meter, *, test_share: float, seed: int
-) -> Stage[Implemented, Merged]:
+    teacher: Teacher, sandbox: Sandbox, meter: StageMeter, *, test_share: float, seed: int
+) -> Stage[ImplementedItem, MergedItem]:
     """Instances with tools to arenas."""
 
-    async def work(row: Implemented) -> Merged:
+    async def work(row: ImplementedItem) -> MergedItem:
         instance = row.judged.instance
         tools = {tool.step: tool for tool in row.tools}
         groups: list[MergedGroup] = []
@@ -56,7 +56,7 @@ def merged_stage(
         arena = whole_arena(
             instance, tools, test_share=test_share, provenance=_provenance(row, groups, teacher)
         )
-        return Merged(key=row.key, arena=arena, groups=tuple(groups))
+        return MergedItem(key=row.key, arena=arena, groups=tuple(groups))
 
     return Stage(
         name=MERGED,
@@ -69,7 +69,7 @@ def merged_stage(
 
 
 def _provenance(
-    row: Implemented, groups: Sequence[MergedGroup], teacher: Teacher
+    row: ImplementedItem, groups: Sequence[MergedGroup], teacher: Teacher
 ) -> dict[str, Json]:
     instance, scores = row.judged.instance, row.judged.scores
     return {
@@ -86,7 +86,7 @@ def _provenance(
 
 async def _groups(
     teacher: Teacher,
-    instance: Decomposed,
+    instance: DecomposedItem,
     tools: Mapping[str, StepTool],
     refused: list[MergedGroup],
 ) -> list[tuple[str, ...]]:
@@ -129,7 +129,7 @@ class _Merging:
         self,
         teacher: Teacher,
         sandbox: Sandbox,
-        instance: Decomposed,
+        instance: DecomposedItem,
         tools: Mapping[str, StepTool],
         seed: int,
     ) -> None:
@@ -144,15 +144,15 @@ class _Merging:
         served = [self._tools[names[0]]]
         for name in names[1:]:
             extended = await self._extended(served, self._tools[name])
-            if isinstance(extended, Problem):
+            if isinstance(extended, ImplementationFault):
                 return f"step {name!r}: {extended.finding}"
             served = extended
         return {tool.step: tool for tool in served}
 
     async def _extended(
         self, served: Sequence[StepTool], adds: StepTool
-    ) -> list[StepTool] | Problem:
-        problem = Problem("extend", "")
+    ) -> list[StepTool] | ImplementationFault:
+        problem = ImplementationFault("extend", "")
         for attempt in range(EXTEND_TRIES):
             given = ExtendIn(
                 language=self._instance.language,
@@ -181,24 +181,26 @@ class _Merging:
             problem = found
         return problem
 
-    def _step(self, tool: StepTool) -> Step:
+    def _step(self, tool: StepTool) -> DecompositionStep:
         return self._instance.step(tool.step)
 
-    def _served(self, tool: StepTool) -> Served:
+    def _served(self, tool: StepTool) -> ServedCall:
         step = self._step(tool)
-        return Served(question=step.question, answer=step.answer, arguments=tool.arguments)
+        return ServedCall(question=step.question, answer=step.answer, arguments=tool.arguments)
 
-    def _static(self, extended: Extended, made: Sequence[StepTool]) -> Problem | None:
+    def _static(self, extended: ExtendOut, made: Sequence[StepTool]) -> ImplementationFault | None:
         instance = self._instance
         group = {tool.step for tool in made}
         taken = [tool.document.name for name, tool in self._tools.items() if name not in group]
         answers = [instance.answer, *(step.answer for step in instance.steps)]
         refused = document_problem(extended.document, instance.language, answers, taken)
         if refused:
-            return Problem("document", refused)
+            return ImplementationFault("document", refused)
         for tool in made:
             needed = [instance.step(name) for name in self._step(tool).depends_on]
             refused = call_problem(extended.document, tool.arguments, instance.question, needed)
             if refused:
-                return Problem("call", f"{refused}; the call was {tool.arguments!r:.500}")
+                return ImplementationFault(
+                    "call", f"{refused}; the call was {tool.arguments!r:.500}"
+                )
         return None

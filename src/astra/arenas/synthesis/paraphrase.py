@@ -14,42 +14,44 @@ from collections.abc import Callable, Iterable, Iterator
 
 from rich.console import Console
 
+from astra.arenas.certificate.containment import scalars, stands_in
 from astra.arenas.certificate.leak import leaks
-from astra.arenas.certificate.places import scalars, stands_in
 from astra.arenas.pipeline import (
     CANDIDATES,
-    Candidate,
-    MixOptions,
+    CandidateArena,
+    DistractorOptions,
     certify_candidates,
     mix_distractors,
 )
 from astra.arenas.synthesis.language import in_language
-from astra.arenas.synthesis.mechanical import QUESTION_CHARACTERS
+from astra.arenas.synthesis.rule_checks import QUESTION_CHARACTERS
+from astra.core.text import normalise, numbers_in
+from astra.core.untrusted import text_problem
 from astra.errors import Rejected
-from astra.hygiene import text_problem
-from astra.ports import Embedder, Sandbox
-from astra.stage import Meter, Stage, StageReport, run
-from astra.store import RunFolder
+from astra.protocols import Embedder, Sandbox
+from astra.runs.stage import Stage, StageMeter, StageReport, run
+from astra.runs.store import RunFolder
 from astra.teacher.arenas import PARAPHRASE, ParaphraseIn
 from astra.teacher.prompt import Teacher
-from astra.text import normalise, numbers_in
 from astra.types import Arena, Record, arena_id
 
 PARAPHRASED = "paraphrased"
 PARAPHRASE_TRIES = 3
 
 
-class Paraphrased(Record):
+class ParaphrasedArena(Record):
     """A row of `paraphrased.jsonl`."""
 
     key: str
     outcome: Arena
 
 
-def paraphrased_stage(teacher: Teacher, meter: Meter) -> Stage[Candidate, Paraphrased]:
+def paraphrased_stage(
+    teacher: Teacher, meter: StageMeter
+) -> Stage[CandidateArena, ParaphrasedArena]:
     """Candidates to the same with other words in the main question."""
 
-    async def work(candidate: Candidate) -> Paraphrased:
+    async def work(candidate: CandidateArena) -> ParaphrasedArena:
         if isinstance(candidate.outcome, Rejected):
             raise candidate.outcome
         arena = candidate.outcome
@@ -60,7 +62,7 @@ def paraphrased_stage(teacher: Teacher, meter: Meter) -> Stage[Candidate, Paraph
         }
         changed = arena.model_copy(update={"question": question, "provenance": provenance})
         fields = changed.model_dump(mode="json")
-        return Paraphrased(
+        return ParaphrasedArena(
             key=candidate.key, outcome=changed.model_copy(update={"id": arena_id(fields)})
         )
 
@@ -140,17 +142,17 @@ def wording_problem(arena: Arena, question: str) -> str:
 
 
 async def make_paraphrased(
-    candidates: Callable[[], Iterable[Candidate]],
+    candidates: Callable[[], Iterable[CandidateArena]],
     folder: RunFolder,
     *,
     teacher: Teacher,
     count: int,
     sandbox: Sandbox,
     embedder: Embedder,
-    mix: MixOptions,
+    mix: DistractorOptions,
     concurrency: int = 8,
     console: Console | None = None,
-    meter: Callable[[str], Meter] = lambda _stage: Meter(),
+    meter: Callable[[str], StageMeter] = lambda _stage: StageMeter(),
 ) -> dict[str, StageReport]:
     """As `pipeline.make`, with the paraphrasing before it.
 
@@ -170,7 +172,7 @@ async def make_paraphrased(
             console=console,
         )
         reports[CANDIDATES] = await certify_candidates(
-            folder.rows(PARAPHRASED, Paraphrased),
+            folder.rows(PARAPHRASED, ParaphrasedArena),
             folder,
             count=count,
             sandbox=sandbox,

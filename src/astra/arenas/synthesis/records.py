@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from typing import Literal
 
-from astra.teacher.arenas import AnswerKind, Document, Implementation, Step
+from astra.teacher.arenas import AnswerKind, DecompositionStep, DocumentOut, Implementation
 from astra.types import Arena, Json, Language, Record, Scalar, Scenario
 
-Mode = Literal["question", "corpus", "domain"]
+SynthesisMode = Literal["question", "corpus", "domain"]
 
 
-class Item(Record):
+class SynthesisItem(Record):
     """What one instance is to be made from: a question, or a source to invent one about."""
 
     key: str
     """Content hash of everything else but `origin`."""
-    mode: Mode
+    mode: SynthesisMode
     domain: str
     language: Language
     question: str = ""
@@ -27,21 +27,21 @@ class Item(Record):
     """File name and line, for people."""
 
 
-class Decomposed(Record):
+class DecomposedItem(Record):
     """A row of `decompositions.jsonl`: a question with its steps, sound by itself."""
 
     key: str
-    mode: Mode
+    mode: SynthesisMode
     origin: str
     domain: str
     language: Language
     question: str
     answer: Scalar | tuple[Scalar, ...]
     kind: AnswerKind
-    steps: tuple[Step, ...]
+    steps: tuple[DecompositionStep, ...]
     scenario: Scenario
 
-    def step(self, name: str) -> Step:
+    def step(self, name: str) -> DecompositionStep:
         """The step of that id; KeyError if there is none."""
         for step in self.steps:
             if step.id == name:
@@ -49,7 +49,7 @@ class Decomposed(Record):
         raise KeyError(name)
 
 
-class Scores(Record):
+class DecompositionScores(Record):
     """What the judges found (ASTRA paper, validation of decomposed QA). All in [0, 1]."""
 
     dependency: float
@@ -67,13 +67,13 @@ class Scores(Record):
         return (self.dependency + self.atomicity + self.rationality + self.completeness) / 4
 
 
-class Judged(Record):
+class JudgedItem(Record):
     """A row of `judged.jsonl` and `validated.jsonl`: a decomposition with its scores."""
 
     key: str
-    instance: Decomposed
+    instance: DecomposedItem
     """`needs_tool` of its steps is what the judges found."""
-    scores: Scores
+    scores: DecompositionScores
     votes: dict[str, tuple[bool, ...]]
     """Prompt name, and step after a colon, -> the single verdicts."""
 
@@ -82,18 +82,18 @@ class StepTool(Record):
     """A tool that serves one step, verified for it."""
 
     step: str
-    document: Document
+    document: DocumentOut
     arguments: dict[str, Json]
     implementation: Implementation
     tries: int
     """Calls written until one was verified."""
 
 
-class Implemented(Record):
+class ImplementedItem(Record):
     """A row of `implemented.jsonl`: every step that needs a tool has a verified one."""
 
     key: str
-    judged: Judged
+    judged: JudgedItem
     tools: tuple[StepTool, ...]
 
 
@@ -106,7 +106,7 @@ class MergedGroup(Record):
     """Why the steps stay separate; "" when merged."""
 
 
-class Merged(Record):
+class MergedItem(Record):
     """A row of `merged.jsonl`: the arena, not yet certified as a whole."""
 
     key: str

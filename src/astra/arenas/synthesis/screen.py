@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Iterator
 
 from astra.arenas.certificate.signature import MAX_SOURCE, BadSource, signature
-from astra.hygiene import odd_character
+from astra.core.untrusted import odd_character
 
 ALLOWED = frozenset(
     """__future__ abc array bisect calendar cmath collections copy dataclasses datetime decimal

@@ -1,4 +1,4 @@
-"""What arenas are made from: questions, a corpus, or domains. Read from files, as `Item`s.
+"""What arenas are made from: questions, a corpus, or domains. Read from files, as `SynthesisItem`s.
 
 The published formats: {question, domain} and {domain, knowledge_corpus}, one JSON object per line;
 `language` may stand beside them, other fields are ignored. A corpus may also be a folder of .txt
@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import cast, get_args
 
 from astra.arenas.synthesis.language import language_of
-from astra.arenas.synthesis.records import Item, Mode
+from astra.arenas.synthesis.records import SynthesisItem, SynthesisMode
+from astra.core.untrusted import odd_character
 from astra.errors import ConfigError
-from astra.hygiene import odd_character
 from astra.types import Json, Language, content_hash
 
 MOST_FILES = 100_000
@@ -33,17 +33,17 @@ _SUFFIXES = (".txt", ".md")
 
 
 @dataclass(frozen=True, slots=True)
-class Material:
+class SourceMaterial:
     """One source, before it is known how many questions it is for."""
 
-    mode: Mode
+    mode: SynthesisMode
     domain: str
     language: Language
     text: str
     """The question, the corpus, or ""."""
     origin: str
 
-    def item(self, number: int) -> Item:
+    def item(self, number: int) -> SynthesisItem:
         """The source as the `number`-th item about it."""
         fields: dict[str, Json] = {
             "mode": self.mode,
@@ -52,12 +52,14 @@ class Material:
             "question" if self.mode == "question" else "corpus": self.text,
             "number": number,
         }
-        return Item.model_validate({"key": content_hash(fields), "origin": self.origin, **fields})
+        return SynthesisItem.model_validate(
+            {"key": content_hash(fields), "origin": self.origin, **fields}
+        )
 
 
 def items(
-    materials: Sequence[Material], languages: Sequence[Language] = get_args(Language)
-) -> Iterator[Item]:
+    materials: Sequence[SourceMaterial], languages: Sequence[Language] = get_args(Language)
+) -> Iterator[SynthesisItem]:
     """Questions once each; other sources again and again, with rising numbers. Without end there.
 
     `languages`: sources in others are left out.
@@ -75,7 +77,7 @@ def items(
         number += 1
 
 
-def read_questions(path: Path) -> list[Material]:
+def read_questions(path: Path) -> list[SourceMaterial]:
     """A JSONL file of {question, domain}."""
     found = [
         _material("question", row, row.text("question", QUESTION_CHARACTERS), language)
@@ -84,12 +86,12 @@ def read_questions(path: Path) -> list[Material]:
     return _some(path, found)
 
 
-def read_domains(path: Path) -> list[Material]:
+def read_domains(path: Path) -> list[SourceMaterial]:
     """A JSONL file of {domain, knowledge_corpus: ""}; a corpus that is given is used."""
     return _some(path, list(_from_corpora(path)))
 
 
-def read_corpus(path: Path) -> list[Material]:
+def read_corpus(path: Path) -> list[SourceMaterial]:
     """A folder of .txt and .md files, one such file, or JSONL of {domain, knowledge_corpus}."""
     if path.is_dir():
         return _some(path, [m for file in _files(path) for m in _from_text(file, path)])
@@ -103,7 +105,7 @@ def read_corpus(path: Path) -> list[Material]:
     return _some(path, found)
 
 
-def _some(path: Path, found: list[Material]) -> list[Material]:
+def _some(path: Path, found: list[SourceMaterial]) -> list[SourceMaterial]:
     if not found:
         raise ConfigError(f"{str(path)!r} holds nothing to make arenas from")
     return found
@@ -151,7 +153,7 @@ def _rows(path: Path) -> Iterator[tuple[_Row, Language | None]]:
         yield _Row(where, value), cast(Language | None, language)
 
 
-def _from_corpora(path: Path) -> Iterator[Material]:
+def _from_corpora(path: Path) -> Iterator[SourceMaterial]:
     for row, language in _rows(path):
         corpus = row.text("knowledge_corpus", LINE_CHARACTERS, may_be_empty=True)
         if not corpus.strip():
@@ -161,9 +163,13 @@ def _from_corpora(path: Path) -> Iterator[Material]:
             yield _material("corpus", row, passage, language)
 
 
-def _material(mode: Mode, row: _Row, text: str, language: Language | None) -> Material:
+def _material(
+    mode: SynthesisMode, row: _Row, text: str, language: Language | None
+) -> SourceMaterial:
     domain = row.text("domain", DOMAIN_CHARACTERS)
-    return Material(mode, domain, language or _language(text or domain, row.where), text, row.where)
+    return SourceMaterial(
+        mode, domain, language or _language(text or domain, row.where), text, row.where
+    )
 
 
 def _language(text: str, where: str) -> Language:
@@ -216,7 +222,7 @@ def _walk(folder: Path) -> Iterator[Path]:
             yield path
 
 
-def _from_text(path: Path, root: Path) -> list[Material]:
+def _from_text(path: Path, root: Path) -> list[SourceMaterial]:
     """The passages of a text; its domain is its name."""
     where = path.relative_to(root).as_posix()
     text = _clean(_text(path), where)
@@ -226,7 +232,7 @@ def _from_text(path: Path, root: Path) -> list[Material]:
     domain = _clean(domain, where)
     language = _language(text, where)
     return [
-        Material("corpus", domain, language, passage, f"{where}, passage {number}")
+        SourceMaterial("corpus", domain, language, passage, f"{where}, passage {number}")
         for number, passage in enumerate(passages(text), start=1)
     ]
 

@@ -17,28 +17,28 @@ import numpy as np
 
 from astra.arenas.synthesis.asking import majority, together, votes
 from astra.arenas.synthesis.decompose import DECOMPOSITIONS
-from astra.arenas.synthesis.mechanical import (
-    Duplicates,
+from astra.arenas.synthesis.records import DecomposedItem, DecompositionScores, JudgedItem
+from astra.arenas.synthesis.rule_checks import (
+    DuplicateQuestions,
     check_ends,
     check_leaks,
     check_need,
     leaves,
     shape,
 )
-from astra.arenas.synthesis.records import Decomposed, Judged, Scores
 from astra.errors import ConfigError, Rejected
-from astra.stage import Meter, Stage
-from astra.store import RunFolder
+from astra.runs.stage import Stage, StageMeter
+from astra.runs.store import RunFolder
 from astra.teacher.arenas import (
     ATOMICITY,
     COMPLETENESS,
     DEPENDENCY,
     NECESSITY,
     RATIONALITY,
+    DecompositionStep,
     InstanceIn,
-    Step,
+    JudgeVerdict,
     StepIn,
-    Verdict,
 )
 from astra.teacher.prompt import Prompt, Teacher
 
@@ -49,14 +49,14 @@ Votes = dict[str, tuple[bool, ...]]
 
 
 @dataclass(frozen=True, slots=True)
-class Threshold:
+class QualityThreshold:
     """The least QS that is kept: a value, or that of a percentile of a wave's scores."""
 
     value: float = 0.9
     percentile: bool = False
 
     @classmethod
-    def parse(cls, text: str) -> Threshold:
+    def parse(cls, text: str) -> QualityThreshold:
         """From "0.9" or "p90"; ConfigError for anything else."""
         percentile = text[:1] in "pP" and text != ""
         try:
@@ -77,27 +77,29 @@ class Threshold:
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
+class CandidateDecomposition:
     """A decomposition and what came before it."""
 
-    instance: Decomposed
+    instance: DecomposedItem
     repeats: str
     """Key of the earlier instance that it repeats; ""."""
 
 
-def candidates(folder: RunFolder) -> Iterator[Candidate]:
+def candidates(folder: RunFolder) -> Iterator[CandidateDecomposition]:
     """The decompositions on record in their order, with the duplicates among them."""
-    duplicates = Duplicates()
-    for instance in folder.rows(DECOMPOSITIONS, Decomposed):
-        yield Candidate(instance, duplicates.earlier(instance))
+    duplicates = DuplicateQuestions()
+    for instance in folder.rows(DECOMPOSITIONS, DecomposedItem):
+        yield CandidateDecomposition(instance, duplicates.earlier(instance))
 
 
-def judged_stage(teacher: Teacher, judges: int, meter: Meter) -> Stage[Candidate, Judged]:
+def judged_stage(
+    teacher: Teacher, judges: int, meter: StageMeter
+) -> Stage[CandidateDecomposition, JudgedItem]:
     """Decompositions to scores."""
     if judges < 1:
         raise ConfigError(f"{judges} judges: at least one is needed")
 
-    async def work(candidate: Candidate) -> Judged:
+    async def work(candidate: CandidateDecomposition) -> JudgedItem:
         instance = candidate.instance
         if candidate.repeats:
             raise Rejected("duplicate", f"repeats {candidate.repeats!r}")
@@ -107,7 +109,7 @@ def judged_stage(teacher: Teacher, judges: int, meter: Meter) -> Stage[Candidate
         found: Votes = {}
         instance = await _with_needs(teacher, instance, judges, found)
         scores = await _scores(teacher, instance, judges, found)
-        return Judged(
+        return JudgedItem(
             key=instance.key, instance=instance, scores=scores, votes=dict(sorted(found.items()))
         )
 
@@ -121,10 +123,12 @@ def judged_stage(teacher: Teacher, judges: int, meter: Meter) -> Stage[Candidate
     )
 
 
-def validated_stage(leasts: Mapping[str, float], meter: Meter) -> Stage[Judged, Judged]:
+def validated_stage(
+    leasts: Mapping[str, float], meter: StageMeter
+) -> Stage[JudgedItem, JudgedItem]:
     """Keeps what reaches the score that is needed. `leasts`: key -> that score."""
 
-    async def work(judged: Judged) -> Judged:
+    async def work(judged: JudgedItem) -> JudgedItem:
         quality, least = judged.scores.quality, leasts[judged.key]
         if quality < least:
             raise Rejected(
@@ -143,14 +147,18 @@ def validated_stage(leasts: Mapping[str, float], meter: Meter) -> Stage[Judged, 
     )
 
 
-def thresholds(folder: RunFolder, keys: Collection[str], threshold: Threshold) -> dict[str, float]:
+def thresholds(
+    folder: RunFolder, keys: Collection[str], threshold: QualityThreshold
+) -> dict[str, float]:
     """The score that each instance of a wave needs."""
-    scores = {row.key: row.scores.quality for row in folder.rows(JUDGED, Judged) if row.key in keys}
+    scores = {
+        row.key: row.scores.quality for row in folder.rows(JUDGED, JudgedItem) if row.key in keys
+    }
     least = threshold.least(scores.values())
     return dict.fromkeys(scores, least)
 
 
-def _shown(scores: Scores) -> str:
+def _shown(scores: DecompositionScores) -> str:
     return (
         f"DC {scores.dependency:.2f}, SA {scores.atomicity:.2f}, SR {scores.rationality:.2f}, "
         f"TC {scores.completeness:.0f}"
@@ -160,7 +168,7 @@ def _shown(scores: Scores) -> str:
 # --- judging ----------------------------------------------------------------------------------
 
 
-def _step_in(instance: Decomposed, step: Step) -> StepIn:
+def _step_in(instance: DecomposedItem, step: DecompositionStep) -> StepIn:
     return StepIn(
         domain=instance.domain,
         language=instance.language,
@@ -172,9 +180,9 @@ def _step_in(instance: Decomposed, step: Step) -> StepIn:
 
 async def _per_step(
     teacher: Teacher,
-    prompt: Prompt[StepIn, Verdict],
-    instance: Decomposed,
-    steps: Iterable[Step],
+    prompt: Prompt[StepIn, JudgeVerdict],
+    instance: DecomposedItem,
+    steps: Iterable[DecompositionStep],
     judges: int,
     found: Votes,
 ) -> dict[str, bool]:
@@ -189,8 +197,8 @@ async def _per_step(
 
 
 async def _with_needs(
-    teacher: Teacher, instance: Decomposed, judges: int, found: Votes
-) -> Decomposed:
+    teacher: Teacher, instance: DecomposedItem, judges: int, found: Votes
+) -> DecomposedItem:
     """The instance with the judges' word on which steps need a tool; the leaf rule applied."""
     needs = await _per_step(teacher, NECESSITY, instance, instance.steps, judges, found)
     for step in instance.steps:
@@ -208,7 +216,9 @@ async def _with_needs(
     return instance.model_copy(update={"steps": steps, "scenario": shape(steps)})
 
 
-async def _scores(teacher: Teacher, instance: Decomposed, judges: int, found: Votes) -> Scores:
+async def _scores(
+    teacher: Teacher, instance: DecomposedItem, judges: int, found: Votes
+) -> DecompositionScores:
     dependent = [step for step in instance.steps if step.depends_on]
     dependency, atomicity, rationality, complete = await together(
         [
@@ -220,7 +230,7 @@ async def _scores(teacher: Teacher, instance: Decomposed, judges: int, found: Vo
     )
     # A step without dependencies lists none that is unnecessary.
     free = {step.id: True for step in instance.steps if not step.depends_on}
-    return Scores(
+    return DecompositionScores(
         dependency=_mean(free | dependency),
         atomicity=_mean(atomicity),
         rationality=_mean(rationality),
@@ -229,7 +239,7 @@ async def _scores(teacher: Teacher, instance: Decomposed, judges: int, found: Vo
 
 
 async def _complete(
-    teacher: Teacher, instance: Decomposed, judges: int, found: Votes
+    teacher: Teacher, instance: DecomposedItem, judges: int, found: Votes
 ) -> dict[str, bool]:
     whole = InstanceIn(
         domain=instance.domain,

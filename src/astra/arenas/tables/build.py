@@ -5,23 +5,23 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 
+from astra.arenas.certificate.containment import document_text
 from astra.arenas.certificate.leak import leaks
-from astra.arenas.certificate.places import document_text
-from astra.arenas.tables.grammar import Grammar, Phrasing
-from astra.arenas.tables.planner import Plan
-from astra.arenas.tables.slices import Slice
-from astra.arenas.tables.steps import Step
-from astra.arenas.tables.tools import Job, ToolWriter, jobs_of
+from astra.arenas.tables.planner import QuestionPlan
+from astra.arenas.tables.questions.grammar import Grammar, Phrasing
+from astra.arenas.tables.slices import TableSlice
+from astra.arenas.tables.steps import PlanStep
+from astra.arenas.tables.tools import ToolJob, ToolWriter, jobs_of
 from astra.errors import Rejected
 from astra.types import (
     Arena,
     Goal,
+    GoldCall,
     Json,
     Matcher,
     Scalar,
     Target,
     Tool,
-    ToolCall,
     arena_id,
 )
 
@@ -47,14 +47,14 @@ FINAL_ROUNDING = 5e-3
 """Relative tolerance of a number in a final answer, where people round."""
 
 
-class Builder:
+class TableArenaBuilder:
     """Builds arenas over one world."""
 
     def __init__(self, grammar: Grammar, writer: ToolWriter) -> None:
         self._grammar = grammar
         self._writer = writer
 
-    def build(self, plan: Plan, rng: random.Random, provenance: dict[str, Json]) -> Arena:
+    def build(self, plan: QuestionPlan, rng: random.Random, provenance: dict[str, Json]) -> Arena:
         """The arena of a plan; raises `Rejected` when the plan can't be served."""
         steps = plan.steps()
         calls = [step.call_key() for step in steps]
@@ -86,8 +86,8 @@ class Builder:
         )
 
     def _tool(
-        self, job: Job, plan: Plan, rng: random.Random, taken: Sequence[Tool]
-    ) -> tuple[Tool, Slice]:
+        self, job: ToolJob, plan: QuestionPlan, rng: random.Random, taken: Sequence[Tool]
+    ) -> tuple[Tool, TableSlice]:
         written = self._writer.write(job, plan, rng)
         if written is None:
             raise Rejected("tool", f"too few other rows for {job.operation} on {job.table!r}")
@@ -97,11 +97,11 @@ class Builder:
 
     def _goal(
         self,
-        step: Step,
-        steps: Sequence[Step],
+        step: PlanStep,
+        steps: Sequence[PlanStep],
         tool: Tool,
-        slice_: Slice,
-        job: Job,
+        slice_: TableSlice,
+        job: ToolJob,
         question: str,
         rng: random.Random,
     ) -> Goal:
@@ -113,14 +113,14 @@ class Builder:
             id=f"g{steps.index(step) + 1}",
             question=question,
             answer=step.answer,
-            call=ToolCall(tool=tool.name, arguments=arguments),
+            call=GoldCall(tool=tool.name, arguments=arguments),
             target=self._target(step, job, arguments),
             depends_on=tuple(f"g{steps.index(parent) + 1}" for parent in step.parents),
             decoys=decoys,
             operation=step.operation,
         )
 
-    def _target(self, step: Step, job: Job, arguments: dict[str, Json]) -> Target:
+    def _target(self, step: PlanStep, job: ToolJob, arguments: dict[str, Json]) -> Target:
         entity = self._writer.entity_of(job)
         key = dict(arguments)
         if step.operation == "rank":
@@ -133,13 +133,13 @@ class Builder:
             relative=ROUNDING,
         )
 
-    def _domain(self, plan: Plan, tools: Sequence[Tool]) -> str:
+    def _domain(self, plan: QuestionPlan, tools: Sequence[Tool]) -> str:
         """The domain of the table that the main answer comes from."""
         tables = [step.table for step in plan.steps() if step.table]
         return self._writer.world.schema.table(tables[-1]).domain if tables else tools[0].domain
 
 
-def _check_leak(question: str, steps: Sequence[Step]) -> None:
+def _check_leak(question: str, steps: Sequence[PlanStep]) -> None:
     for step in steps:
         if leaks(step.answer, question):
             raise Rejected("leak", f"the answer {step.answer!r} stands in the question")
@@ -154,7 +154,7 @@ def _check_places(goals: Sequence[Goal], tools: Sequence[Tool]) -> None:
             raise Rejected("leak", f"the answer {goal.answer!r} stands in a document or question")
 
 
-def _matcher(step: Step) -> Matcher:
+def _matcher(step: PlanStep) -> Matcher:
     return {
         "entity": Matcher.exact,
         "text": Matcher.exact,
@@ -164,7 +164,7 @@ def _matcher(step: Step) -> Matcher:
     }[step.kind]
 
 
-def _answer_node(plan: Plan, steps: Sequence[Step], phrasing: Phrasing) -> Goal:
+def _answer_node(plan: QuestionPlan, steps: Sequence[PlanStep], phrasing: Phrasing) -> Goal:
     assert phrasing.node is not None and plan.joined is not None
     return Goal(
         id=f"g{len(steps) + 1}",
@@ -177,7 +177,7 @@ def _answer_node(plan: Plan, steps: Sequence[Step], phrasing: Phrasing) -> Goal:
     )
 
 
-def _final_target(plan: Plan) -> Target:
+def _final_target(plan: QuestionPlan) -> Target:
     answer: Scalar | tuple[Scalar, ...] = plan.answer
     values = answer if isinstance(answer, tuple) else (answer,)
     # Measurements are rounded by people; counts and years are not.
@@ -190,7 +190,7 @@ def _final_target(plan: Plan) -> Target:
 
 
 def _arena(
-    plan: Plan,
+    plan: QuestionPlan,
     phrasing: Phrasing,
     goals: Sequence[Goal],
     tools: Sequence[Tool],

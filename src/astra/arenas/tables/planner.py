@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
-from astra.arenas.tables.measures import is_year
-from astra.arenas.tables.schema import Kind
-from astra.arenas.tables.steps import Known, Operations, Source, Step
+from astra.arenas.tables.questions.measures import is_year
+from astra.arenas.tables.schema import ColumnKind
+from astra.arenas.tables.steps import PlanStep, QuestionValue, StepBuilder, StepInput
 from astra.arenas.tables.units import PARTNERS
-from astra.arenas.tables.world import Attribute, Entity, Group, Split, View, World
+from astra.arenas.tables.world import ArenaSplit, Attribute, RowEntity, RowGroup, TableView, World
 from astra.types import Scalar, Scenario
 
-Joined = Literal["list", "sum", "difference", "maximum", "minimum"]
+JoinKind = Literal["list", "sum", "difference", "maximum", "minimum"]
 
 PAPER_SHARES: dict[Scenario, float] = {
     Scenario.single_hop: 0.068,
@@ -43,25 +43,25 @@ _INNER_TRIES = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class QuestionPlan:
     """A decomposed question before it is put into words."""
 
     scenario: Scenario
-    ends: tuple[Step, ...]
+    ends: tuple[PlanStep, ...]
     """The steps whose answers the main answer is made of."""
-    joined: Joined | None
+    joined: JoinKind | None
     """How an answer node combines the ends; None: one end, which is the answer. `list` is no
     node of its own: the answers are simply given one after the other."""
     answer: Scalar | tuple[Scalar, ...]
-    split: Split
+    split: ArenaSplit
 
     @property
     def has_answer_node(self) -> bool:
         return self.joined not in (None, "list")
 
-    def steps(self) -> list[Step]:
+    def steps(self) -> list[PlanStep]:
         """All steps, each after those it needs."""
-        found: list[Step] = []
+        found: list[PlanStep] = []
         for end in self.ends:
             for step in end.walk():
                 if step not in found:
@@ -74,7 +74,7 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
+class RowPath:
     """One way to reach a row: an operation on a table, by an attribute."""
 
     kind: Literal["found", "ranked", "referred"]
@@ -87,7 +87,7 @@ class Planner:
 
     def __init__(self, world: World) -> None:
         self.world = world
-        self.operations = Operations(world)
+        self.operations = StepBuilder(world)
         self._views = [view for view in world.views.values() if view.table.rows > 0]
         self._named = [view for view in self._views if view.named]
         self._ways = lru_cache(maxsize=None)(self._find_ways)
@@ -97,16 +97,18 @@ class Planner:
         measured = [(v.table.name, a) for v in self._named for a in v.attributes]
         self._numeric = [(table, a) for table, a in measured if a.numeric]
         self._convertible = [(table, a) for table, a in self._numeric if a.unit in PARTNERS]
-        self._dated = [(table, a) for table, a in measured if a.kind is Kind.date]
+        self._dated = [(table, a) for table, a in measured if a.kind is ColumnKind.date]
 
-    def plan(self, rng: random.Random, scenario: Scenario, hops: int, split: Split) -> Plan | None:
+    def plan(
+        self, rng: random.Random, scenario: Scenario, hops: int, split: ArenaSplit
+    ) -> QuestionPlan | None:
         """One plan of exactly that many hops; None when the draw led nowhere."""
         plan = self._drawn(rng, scenario, hops, split)
         return plan if plan is not None and not any(_comes_back(end) for end in plan.ends) else None
 
     def _drawn(
-        self, rng: random.Random, scenario: Scenario, hops: int, split: Split
-    ) -> Plan | None:
+        self, rng: random.Random, scenario: Scenario, hops: int, split: ArenaSplit
+    ) -> QuestionPlan | None:
         match scenario:
             case Scenario.single_hop:
                 return self._of(scenario, self.terminal(rng, 1, split), split)
@@ -117,12 +119,14 @@ class Planner:
             case Scenario.parallel_multi_hop:
                 return self._branched(rng, hops, split)
 
-    def _of(self, scenario: Scenario, step: Step | None, split: Split) -> Plan | None:
-        return None if step is None else Plan(scenario, (step,), None, step.answer, split)
+    def _of(
+        self, scenario: Scenario, step: PlanStep | None, split: ArenaSplit
+    ) -> QuestionPlan | None:
+        return None if step is None else QuestionPlan(scenario, (step,), None, step.answer, split)
 
     # --- scenarios with branches ---------------------------------------------------------------
 
-    def _branched(self, rng: random.Random, hops: int, split: Split) -> Plan | None:
+    def _branched(self, rng: random.Random, hops: int, split: ArenaSplit) -> QuestionPlan | None:
         shape = rng.choice(("fork", "tool", "tool", "node", "list"))
         scenario = Scenario.parallel_multi_hop
         if shape == "fork":
@@ -135,18 +139,18 @@ class Planner:
         depths = _depths(rng, hops)
         return self._parallel(rng, scenario, depths, split, node=False) if max(depths) > 1 else None
 
-    def _fork(self, rng: random.Random, hops: int, split: Split) -> Plan | None:
+    def _fork(self, rng: random.Random, hops: int, split: ArenaSplit) -> QuestionPlan | None:
         """A chain to an entity, then several facts about it."""
         facts = rng.randint(2, max(2, min(3, hops - 1)))
         view = rng.choice(self._named)
         entity = self.entity(rng, view.table.name, hops - facts, split)
-        if not isinstance(entity, Step):
+        if not isinstance(entity, PlanStep):
             return None
         attributes = rng.sample(list(view.attributes), k=min(len(view.attributes), facts))
         ends = [self.operations.lookup(attribute, entity) for attribute in attributes]
         return self._list(Scenario.parallel_multi_hop, ends, facts, split)
 
-    def _joined_by_tool(self, rng: random.Random, hops: int, split: Split) -> Step | None:
+    def _joined_by_tool(self, rng: random.Random, hops: int, split: ArenaSplit) -> PlanStep | None:
         """Two branches whose results go into one more call."""
         left = rng.randint(1, hops - 2)
         depths = (left, hops - 1 - left)
@@ -155,7 +159,7 @@ class Planner:
                 return None
             view, attribute = rng.choice(self._numeric)
             first, second = (self.entity(rng, view, depth, split) for depth in depths)
-            if not isinstance(first, Step) or not isinstance(second, Step):
+            if not isinstance(first, PlanStep) or not isinstance(second, PlanStep):
                 return None
             return self.operations.compare(attribute, first, second)
         dates = rng.random() < 0.3
@@ -170,8 +174,13 @@ class Planner:
         return join(first, second)
 
     def _parallel(
-        self, rng: random.Random, scenario: Scenario, depths: list[int], split: Split, node: bool
-    ) -> Plan | None:
+        self,
+        rng: random.Random,
+        scenario: Scenario,
+        depths: list[int],
+        split: ArenaSplit,
+        node: bool,
+    ) -> QuestionPlan | None:
         """Independent branches; the last of `depths` is the answer node when there is one."""
         if not node or len(depths) < 3:
             ends = [self.terminal(rng, depth, split) for depth in depths]
@@ -180,7 +189,7 @@ class Planner:
             return None
         view, attribute = rng.choice(self._numeric)
         ends = [self._fact(rng, view, attribute, depth, split) for depth in depths[:-1]]
-        joins: list[Joined] = []
+        joins: list[JoinKind] = []
         if not is_year(attribute):
             joins.extend(("maximum", "minimum"))
             if attribute.additive:
@@ -192,18 +201,22 @@ class Planner:
         return self._node(scenario, ends, rng.choice(joins), split)
 
     def _list(
-        self, scenario: Scenario, ends: Sequence[Step | None], wanted: int, split: Split
-    ) -> Plan | None:
+        self, scenario: Scenario, ends: Sequence[PlanStep | None], wanted: int, split: ArenaSplit
+    ) -> QuestionPlan | None:
         steps = [end for end in ends if end is not None and end.kind != "list"]
         answers = [step.answer for step in steps]
         if len(steps) != wanted or len({str(answer) for answer in answers}) != wanted:
             return None
         flat = tuple(answer for answer in answers if not isinstance(answer, tuple))
-        return Plan(scenario, tuple(steps), "list", flat, split)
+        return QuestionPlan(scenario, tuple(steps), "list", flat, split)
 
     def _node(
-        self, scenario: Scenario, ends: Sequence[Step | None], joined: Joined, split: Split
-    ) -> Plan | None:
+        self,
+        scenario: Scenario,
+        ends: Sequence[PlanStep | None],
+        joined: JoinKind,
+        split: ArenaSplit,
+    ) -> QuestionPlan | None:
         steps = [end for end in ends if end is not None]
         values = [step.answer for step in steps if isinstance(step.answer, int | float)]
         if len(values) != len(ends) or len(steps) != len(ends) or len(set(values)) != len(values):
@@ -219,11 +232,11 @@ class Planner:
         }[joined]
         ((answer,),) = self.world.ask(f"SELECT {expression}", values)
         answer = answer if isinstance(answer, int) else round(float(answer), 6)
-        return Plan(scenario, tuple(steps), joined, answer, split)
+        return QuestionPlan(scenario, tuple(steps), joined, answer, split)
 
     # --- chains --------------------------------------------------------------------------------
 
-    def terminal(self, rng: random.Random, depth: int, split: Split) -> Step | None:
+    def terminal(self, rng: random.Random, depth: int, split: ArenaSplit) -> PlanStep | None:
         """A chain of exactly `depth` calls that ends in some answer."""
         makers = [self._any_lookup] * 4 + [self._grouped] * 5
         if depth == 1:
@@ -236,25 +249,25 @@ class Planner:
                 return step
         return None
 
-    def _any_lookup(self, rng: random.Random, depth: int, split: Split) -> Step | None:
+    def _any_lookup(self, rng: random.Random, depth: int, split: ArenaSplit) -> PlanStep | None:
         view = self._draw(rng)
         if not view.attributes:
             return None
         return self._fact(rng, view.table.name, rng.choice(view.attributes), depth, split)
 
     def _fact(
-        self, rng: random.Random, table: str, attribute: Attribute, depth: int, split: Split
-    ) -> Step | None:
+        self, rng: random.Random, table: str, attribute: Attribute, depth: int, split: ArenaSplit
+    ) -> PlanStep | None:
         subject = self.entity(rng, table, depth - 1, split)
         return None if subject is None else self.operations.lookup(attribute, subject)
 
-    def _any_find(self, rng: random.Random, depth: int, split: Split) -> Step | None:
+    def _any_find(self, rng: random.Random, depth: int, split: ArenaSplit) -> PlanStep | None:
         del depth
         view = self._draw(rng)
         unique = [a for a in view.attributes if a.unique]
         return self._found(rng, view.table.name, rng.choice(unique), 1, split) if unique else None
 
-    def _any_compare(self, rng: random.Random, depth: int, split: Split) -> Step | None:
+    def _any_compare(self, rng: random.Random, depth: int, split: ArenaSplit) -> PlanStep | None:
         del depth
         if not self._numeric:
             return None
@@ -264,7 +277,7 @@ class Planner:
             return None
         return self.operations.compare(attribute, first, second)
 
-    def _converted(self, rng: random.Random, depth: int, split: Split) -> Step | None:
+    def _converted(self, rng: random.Random, depth: int, split: ArenaSplit) -> PlanStep | None:
         if not self._convertible:
             return None
         table, attribute = rng.choice(self._convertible)
@@ -273,7 +286,7 @@ class Planner:
             return None
         return self.operations.convert(fact, rng.choice(PARTNERS[fact.unit]))
 
-    def _grouped(self, rng: random.Random, depth: int, split: Split) -> Step | None:
+    def _grouped(self, rng: random.Random, depth: int, split: ArenaSplit) -> PlanStep | None:
         """An operation on all rows of one group."""
         ways = self._group_ways(depth)
         drawn = self._group(rng, *rng.choice(ways), depth, split) if ways else None
@@ -318,7 +331,9 @@ class Planner:
 
     # --- subjects ------------------------------------------------------------------------------
 
-    def entity(self, rng: random.Random, table: str, depth: int, split: Split) -> Source | None:
+    def entity(
+        self, rng: random.Random, table: str, depth: int, split: ArenaSplit
+    ) -> StepInput | None:
         """A row of the table, reached by exactly `depth` calls; 0: named in the question."""
         if depth == 0:
             return self._known(rng, table, split)
@@ -329,19 +344,19 @@ class Planner:
                 return step
         return None
 
-    def _find_ways(self, table: str, depth: int) -> tuple[Way, ...]:
+    def _find_ways(self, table: str, depth: int) -> tuple[RowPath, ...]:
         """The ways that lead to a row of the table in `depth` calls, as far as the schema tells.
         Each kind of way is repeated to about the same number, so that none crowds out others."""
         view = self.world.views[table]
         found = [
-            Way("found", table, a)
+            RowPath("found", table, a)
             for a in view.attributes
             if a.unique
             and (depth == 1 or (a.references and self._reached(a.references, depth - 1)))
         ]
-        ranked = [Way("ranked", table, by) for by in self._groupings(table, depth)]
+        ranked = [RowPath("ranked", table, by) for by in self._groupings(table, depth)]
         referred = [
-            Way("referred", other.table.name, a)
+            RowPath("referred", other.table.name, a)
             for other in self._named
             for a in other.attributes
             if a.references == table and self._reached(other.table.name, depth - 1)
@@ -369,9 +384,11 @@ class Planner:
 
     def _find_ranking(self, table: str) -> tuple[Attribute, ...]:
         view = self.world.views[table]
-        return tuple(a for a in view.attributes if a.numeric or a.kind is Kind.date)
+        return tuple(a for a in view.attributes if a.numeric or a.kind is ColumnKind.date)
 
-    def _follow(self, rng: random.Random, way: Way, depth: int, split: Split) -> Step | None:
+    def _follow(
+        self, rng: random.Random, way: RowPath, depth: int, split: ArenaSplit
+    ) -> PlanStep | None:
         match way.kind:
             case "found":
                 return self._found(rng, way.table, way.attribute, depth, split)
@@ -384,16 +401,16 @@ class Planner:
             case "referred":
                 return self._fact(rng, way.table, way.attribute, depth, split)
 
-    def _known(self, rng: random.Random, table: str, split: Split) -> Known | None:
+    def _known(self, rng: random.Random, table: str, split: ArenaSplit) -> QuestionValue | None:
         entity = self.world.random_entity(rng, table, split)
         return None if entity is None else self._name(entity)
 
-    def _name(self, entity: Entity) -> Known:
-        return Known(entity.name, entity, self.world.shares_name(entity))
+    def _name(self, entity: RowEntity) -> QuestionValue:
+        return QuestionValue(entity.name, entity, self.world.shares_name(entity))
 
     def _found(
-        self, rng: random.Random, table: str, attribute: Attribute, depth: int, split: Split
-    ) -> Step | None:
+        self, rng: random.Random, table: str, attribute: Attribute, depth: int, split: ArenaSplit
+    ) -> PlanStep | None:
         """The row with a given value of a unique attribute."""
         if depth == 1:
             entity = self.world.random_entity(rng, table, split)
@@ -402,18 +419,18 @@ class Planner:
                 return None
             if self.world.row_with(table, attribute.name, value) != entity.row:
                 return None
-            return self.operations.find(table, attribute, entity, Known(value))
+            return self.operations.find(table, attribute, entity, QuestionValue(value))
         assert attribute.references is not None
         subject = self.entity(rng, attribute.references, depth - 1, split)
-        if not isinstance(subject, Step) or not isinstance(subject.answer, str):
+        if not isinstance(subject, PlanStep) or not isinstance(subject.answer, str):
             return None
         row = self.world.row_with(table, attribute.name, subject.answer)
         entity = None if row is None else self.world.entity(table, row)
         return entity and self.operations.find(table, attribute, entity, subject)
 
     def _group(
-        self, rng: random.Random, table: str, by: Attribute, depth: int, split: Split
-    ) -> tuple[Group, Source] | None:
+        self, rng: random.Random, table: str, by: Attribute, depth: int, split: ArenaSplit
+    ) -> tuple[RowGroup, StepInput] | None:
         """A group of the table whose value takes `depth` - 1 calls to find."""
         if depth == 1:
             groups = self.world.groups[table, by.name][split]
@@ -421,37 +438,37 @@ class Planner:
                 return None
             group = rng.choice(groups)
             entity = self._group_entity(group, by)
-            return group, Known(group.value) if entity is None else self._name(entity)
+            return group, QuestionValue(group.value) if entity is None else self._name(entity)
         if by.references is None:
             subject = self._fact(rng, table, by, depth - 1, split)
             group = subject and self.world.group_of(table, by.name, str(subject.answer), split)
         else:
             source = self.entity(rng, by.references, depth - 1, split)
-            subject = source if isinstance(source, Step) else None
+            subject = source if isinstance(source, PlanStep) else None
             group = subject and self.world.group_of(table, by.name, str(subject.answer), split)
         return None if group is None or subject is None else (group, subject)
 
-    def _group_entity(self, group: Group, attribute: Attribute) -> Entity | None:
+    def _group_entity(self, group: RowGroup, attribute: Attribute) -> RowEntity | None:
         if attribute.references is None or group.row is None:
             return None
         return self.world.entity(attribute.references, group.row)
 
-    def _in_split(self, step: Step, split: Split) -> bool:
+    def _in_split(self, step: PlanStep, split: ArenaSplit) -> bool:
         if step.entity is None:
             return True
         cluster = self.world.cluster(step.entity.table, step.entity.row)
         return self.world.split_of(cluster) == split
 
-    def _draw(self, rng: random.Random) -> View:
+    def _draw(self, rng: random.Random) -> TableView:
         return rng.choice(self._named)
 
 
-def _comes_back(end: Step) -> bool:
+def _comes_back(end: PlanStep) -> bool:
     """Whether a name or a value is reached twice, as in "the country whose capital is the capital
     of X" or "the time zone of the largest city of the time zone of X"."""
     reached: list[str] = []
     for step in end.walk():
-        reached += [s.text for s in step.arguments.values() if isinstance(s, Known)]
+        reached += [s.text for s in step.arguments.values() if isinstance(s, QuestionValue)]
         reached += [str(step.answer)] if step.kind in ("entity", "text") else []
     return len(set(reached)) < len(reached)
 

@@ -10,7 +10,7 @@ from enum import StrEnum
 from astra.types import Language, Record
 
 
-class Kind(StrEnum):
+class ColumnKind(StrEnum):
     """What a column's values are, after reading."""
 
     text = "text"
@@ -28,7 +28,7 @@ class Column(Record):
     """One column."""
 
     name: str
-    kind: Kind
+    kind: ColumnKind
     nulls: int
     distinct: int
     """Distinct values, nulls left out."""
@@ -104,7 +104,7 @@ class ColumnOptions(Record):
 
     labels: dict[Language, str] = {}
     unit: str | None = None
-    kind: Kind | None = None
+    kind: ColumnKind | None = None
 
 
 class TableOptions(Record):

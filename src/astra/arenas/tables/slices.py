@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 
-from astra.arenas.tables.schema import Kind
-from astra.arenas.tables.steps import Operations, Step
+from astra.arenas.tables.schema import ColumnKind
+from astra.arenas.tables.steps import PlanStep, StepBuilder
 from astra.arenas.tables.units import UNITS, of_quantity
-from astra.arenas.tables.world import Attribute, Group, Split, World
+from astra.arenas.tables.world import ArenaSplit, Attribute, RowGroup, World
 from astra.types import Json, Language
 
 OTHER_ROWS = 10
@@ -20,13 +20,13 @@ MOST_DECOYS = 6
 
 
 @dataclass(slots=True)
-class Slice:
+class TableSlice:
     """The part of a table that one tool holds."""
 
     attributes: tuple[Attribute, ...] = ()
     by: tuple[Attribute, ...] = ()
     rows: list[dict[str, Json]] = field(default_factory=list)
-    groups: list[Group] = field(default_factory=list)
+    groups: list[RowGroup] = field(default_factory=list)
     translations: dict[str, str] = field(default_factory=dict)
     languages: tuple[Language, ...] = ()
     factors: dict[str, Json] = field(default_factory=dict)
@@ -59,28 +59,33 @@ class Slice:
         return data
 
 
-class Slicer:
+class TableSlicer:
     """Draws slices of one world."""
 
     def __init__(self, world: World, sisters: dict[Language, World]) -> None:
         self.world = world
         self.sisters = sisters
-        self.operations = Operations(world)
+        self.operations = StepBuilder(world)
 
     def slice(
-        self, operation: str, table: str, steps: Sequence[Step], split: Split, rng: random.Random
-    ) -> Slice | None:
+        self,
+        operation: str,
+        table: str,
+        steps: Sequence[PlanStep],
+        split: ArenaSplit,
+        rng: random.Random,
+    ) -> TableSlice | None:
         """The rows for a job; None when the split has too few others to hide among."""
         if operation == "convert":
-            return Slice(factors=of_quantity(str(steps[0].arguments["from_unit"])))
+            return TableSlice(factors=of_quantity(str(steps[0].arguments["from_unit"])))
         if operation in ("difference", "days_between"):
-            return Slice()
+            return TableSlice()
         if operation in ("lookup", "find", "compare"):
             return self._of_rows(operation, table, steps, split, rng)
         return self._of_groups(operation, table, steps, split, rng)
 
     def _attributes(
-        self, operation: str, table: str, steps: Sequence[Step], rng: random.Random
+        self, operation: str, table: str, steps: Sequence[PlanStep], rng: random.Random
     ) -> tuple[Attribute, ...]:
         """Those asked for and some others of the kind that the operation takes, in column order."""
         view = self.world.views[table]
@@ -92,8 +97,13 @@ class Slicer:
         return tuple(a for a in view.attributes if a in chosen)
 
     def _of_rows(
-        self, operation: str, table: str, steps: Sequence[Step], split: Split, rng: random.Random
-    ) -> Slice | None:
+        self,
+        operation: str,
+        table: str,
+        steps: Sequence[PlanStep],
+        split: ArenaSplit,
+        rng: random.Random,
+    ) -> TableSlice | None:
         needed = sorted({row for step in steps for row in step.rows})
         pool = self.world.entities[table][split]
         drawn = rng.sample(pool, k=min(len(pool), OTHER_ROWS + len(needed)))
@@ -103,12 +113,12 @@ class Slicer:
         attributes = self._attributes(operation, table, steps, rng)
         numbers = sorted([*needed, *others])
         rows = [self.world.row(table, row) for row in numbers]
-        slice_ = Slice(attributes=attributes, rows=rows)
+        slice_ = TableSlice(attributes=attributes, rows=rows)
         if operation == "lookup":
             self._translate(slice_, table, numbers)
         return slice_
 
-    def _translate(self, slice_: Slice, table: str, numbers: Sequence[int]) -> None:
+    def _translate(self, slice_: TableSlice, table: str, numbers: Sequence[int]) -> None:
         """Texts of the slice in the run's other languages, where every text has one."""
         for language, sister in self.sisters.items():
             for mine, number in zip(slice_.rows, numbers, strict=True):
@@ -121,9 +131,14 @@ class Slicer:
             break
 
     def _of_groups(
-        self, operation: str, table: str, steps: Sequence[Step], split: Split, rng: random.Random
-    ) -> Slice | None:
-        groups: list[Group] = []
+        self,
+        operation: str,
+        table: str,
+        steps: Sequence[PlanStep],
+        split: ArenaSplit,
+        rng: random.Random,
+    ) -> TableSlice | None:
+        groups: list[RowGroup] = []
         for step in steps:
             groups += [group for group in step.groups if group not in groups]
         held = sum(group.size for group in groups)
@@ -146,20 +161,20 @@ class Slicer:
             if any(g.attribute == a.name for g in groups)
         )
         rows = {row["__row"]: row for group in groups for row in self.world.members(group)}
-        return Slice(
+        return TableSlice(
             attributes=self._attributes(operation, table, steps, rng),
             by=by,
             rows=[rows[number] for number in sorted(rows)],
             groups=sorted(groups, key=lambda group: (group.attribute, group.value)),
         )
 
-    def _clear(self, group: Group) -> bool:
+    def _clear(self, group: RowGroup) -> bool:
         return self.operations.names(group) is not None
 
     # --- decoys ------------------------------------------------------------------------------
 
     def decoys(
-        self, step: Step, slice_: Slice, rng: random.Random
+        self, step: PlanStep, slice_: TableSlice, rng: random.Random
     ) -> tuple[dict[str, Json], ...] | None:
         """Arguments of other calls that the tool answers; None when none has another answer."""
         gold = step.call_arguments()
@@ -170,7 +185,7 @@ class Slicer:
         return (unique[0], *rest) if unique else None
 
     def _candidates(
-        self, step: Step, slice_: Slice, gold: dict[str, Json]
+        self, step: PlanStep, slice_: TableSlice, gold: dict[str, Json]
     ) -> list[dict[str, Json]]:
         match step.operation:
             case "lookup":
@@ -206,7 +221,7 @@ class Slicer:
                 return self._other_groups(step, slice_, gold)
 
     def _other_lookups(
-        self, step: Step, slice_: Slice, gold: dict[str, Json]
+        self, step: PlanStep, slice_: TableSlice, gold: dict[str, Json]
     ) -> list[dict[str, Json]]:
         assert step.attribute is not None
         name = step.attribute.name
@@ -220,7 +235,7 @@ class Slicer:
         return [gold | {parameter: row["__name"]} for row in rows]
 
     def _other_pairs(
-        self, step: Step, slice_: Slice, gold: dict[str, Json]
+        self, step: PlanStep, slice_: TableSlice, gold: dict[str, Json]
     ) -> list[dict[str, Json]]:
         assert step.attribute is not None
         names = [row["__name"] for row in slice_.rows if row[step.attribute.name] is not None]
@@ -230,7 +245,7 @@ class Slicer:
         return pairs
 
     def _other_groups(
-        self, step: Step, slice_: Slice, gold: dict[str, Json]
+        self, step: PlanStep, slice_: TableSlice, gold: dict[str, Json]
     ) -> list[dict[str, Json]]:
         groups = [
             group
@@ -262,7 +277,7 @@ def _fits(operation: str, attribute: Attribute) -> bool:
         case "find":
             return attribute.unique
         case "rank":
-            return attribute.numeric or attribute.kind is Kind.date
+            return attribute.numeric or attribute.kind is ColumnKind.date
         case "filter" | "count_where" | "aggregate" | "compare":
             return attribute.numeric
         case _:

@@ -14,14 +14,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from astra.arenas.tables.build import Builder
-from astra.arenas.tables.grammar import Grammar
-from astra.arenas.tables.load import Tables
-from astra.arenas.tables.planner import FEWEST_HOPS, PAPER_SHARES, Plan, Planner
+from astra.arenas.tables.build import TableArenaBuilder
+from astra.arenas.tables.load.tables import Tables
+from astra.arenas.tables.planner import FEWEST_HOPS, PAPER_SHARES, Planner, QuestionPlan
+from astra.arenas.tables.questions.grammar import Grammar
 from astra.arenas.tables.schema import Schema
 from astra.arenas.tables.steps import Operation
 from astra.arenas.tables.tools import ToolWriter
-from astra.arenas.tables.world import Split, World
+from astra.arenas.tables.world import ArenaSplit, World
 from astra.errors import ConfigError, Rejected
 from astra.types import Arena, Language, Scenario, canonical_json, content_hash
 
@@ -38,7 +38,7 @@ MOST_BARREN = 50
 
 
 @dataclass(frozen=True, slots=True)
-class SourceOptions:
+class TableSourceOptions:
     """What to draw."""
 
     hops: tuple[int, int] = (1, 5)
@@ -56,7 +56,7 @@ class SourceOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
+class CandidateTableArena:
     """One numbered candidate: an arena that may be certified, or why it fell out."""
 
     key: str
@@ -66,7 +66,7 @@ class Candidate:
 class TableSource:
     """Draws candidates over a set of tables."""
 
-    def __init__(self, tables: Tables, schema: Schema, options: SourceOptions) -> None:
+    def __init__(self, tables: Tables, schema: Schema, options: TableSourceOptions) -> None:
         self._options = options
         self._scenarios = _allowed(options)
         worlds: dict[Language, World] = {
@@ -88,15 +88,15 @@ class TableSource:
             )
         self._planners = {language: Planner(world) for language, world in worlds.items()}
         self._builders = {
-            language: Builder(Grammar(schema, language), ToolWriter(world, worlds))
+            language: TableArenaBuilder(Grammar(schema, language), ToolWriter(world, worlds))
             for language, world in worlds.items()
         }
         self.draws: Counter[str] = Counter()
         """How the draws behind the candidates ended."""
         self._seen: set[bytes] = set()
-        self._sides: dict[bytes, Split] = {}
+        self._sides: dict[bytes, ArenaSplit] = {}
 
-    def candidates(self) -> Iterator[Candidate]:
+    def candidates(self) -> Iterator[CandidateTableArena]:
         """Candidates 0, 1, 2, …; ends when the tables give no more (`MOST_BARREN` in a row)."""
         number = barren = 0
         while barren < MOST_BARREN:
@@ -107,7 +107,7 @@ class TableSource:
             except Rejected as rejected:
                 outcome = rejected
                 barren += 1
-            yield Candidate(key, outcome)
+            yield CandidateTableArena(key, outcome)
             number += 1
 
     def _candidate(self, key: str, number: int) -> Arena:
@@ -117,7 +117,7 @@ class TableSource:
         low, high = self._options.hops
         hops = rng.randint(max(low, FEWEST_HOPS[scenario]), high if high > 1 else 1)
         hops = 1 if scenario is Scenario.single_hop else hops
-        split: Split = "test" if rng.random() < self._options.test_share else "train"
+        split: ArenaSplit = "test" if rng.random() < self._options.test_share else "train"
         # A draw that leads nowhere is drawn again, so that shares come out as asked.
         for _ in range(DRAWS):
             plan = self._planners[language].plan(rng, scenario, hops, split)
@@ -144,18 +144,18 @@ class TableSource:
             f"no {scenario.value} question of {hops} hops in {language} found in {DRAWS} draws",
         )
 
-    def _asked_for(self, plan: Plan) -> bool:
+    def _asked_for(self, plan: QuestionPlan) -> bool:
         wanted = self._options.operations
         return wanted is None or all(step.operation in wanted for step in plan.steps())
 
-    def _check_fresh(self, calls: list[str], split: Split) -> None:
+    def _check_fresh(self, calls: list[str], split: ArenaSplit) -> None:
         """Neither asked before, in whatever order or words, nor across the split."""
         if _digest(sorted(calls)) in self._seen:
             raise Rejected("duplicate", "the same calls were asked before")
         if any(self._sides.get(_digest(call), split) != split for call in calls):
             raise Rejected("split", "a call stands on the other side of the train/test split")
 
-    def _remember(self, calls: list[str], split: Split) -> None:
+    def _remember(self, calls: list[str], split: ArenaSplit) -> None:
         self._seen.add(_digest(sorted(calls)))
         for call in calls:
             self._sides[_digest(call)] = split
@@ -185,7 +185,7 @@ def _choices(shares: Mapping[T, float]) -> tuple[list[T], list[float]]:
     return list(shares), list(shares.values())
 
 
-def _allowed(options: SourceOptions) -> dict[Scenario, float]:
+def _allowed(options: TableSourceOptions) -> dict[Scenario, float]:
     """Scenarios that fit into the hops, with their shares."""
     low, high = options.hops
     if not 1 <= low <= high <= 9:

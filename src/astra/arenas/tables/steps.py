@@ -1,7 +1,7 @@
 """One atomic sub-question over tables, computed by DuckDB: the operations that questions are
 made of.
 
-A `Step` knows its arguments (from the question, or from an earlier step), its one right answer,
+A `PlanStep` knows its arguments (from the question, or from an earlier step), its one right answer,
 and which rows its tool needs. Every builder returns None when the data do not give exactly one
 right answer: ties, nulls, names that stand twice, lists that are too long.
 """
@@ -17,9 +17,9 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Literal
 
-from astra.arenas.tables.schema import Kind
+from astra.arenas.tables.schema import ColumnKind
 from astra.arenas.tables.units import UNITS, of_quantity
-from astra.arenas.tables.world import Attribute, Entity, Group, World, fold, quote
+from astra.arenas.tables.world import Attribute, RowEntity, RowGroup, World, fold, quote
 from astra.types import Json, Scalar, canonical_json
 
 Operation = Literal[
@@ -48,51 +48,51 @@ SMALLEST_NUMBER = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class QuestionValue:
     """A value that stands in the question."""
 
     text: str
-    entity: Entity | None = None
+    entity: RowEntity | None = None
     shared: bool = False
     """Rows of other tables have this name, too: the question says which one is meant."""
 
 
 @dataclass(eq=False, slots=True)
-class Step:
+class PlanStep:
     """One atomic call and its answer. Compared by identity: a plan is a graph of steps."""
 
     operation: Operation
     table: str
     """Table whose rows the tool holds; "" for arithmetic."""
-    arguments: dict[str, Source | Scalar]
+    arguments: dict[str, StepInput | Scalar]
     answer: Scalar | tuple[Scalar, ...]
     kind: Literal["entity", "text", "number", "date", "list"]
     attribute: Attribute | None = None
     by: Attribute | None = None
     unit: str | None = None
-    entity: Entity | None = None
+    entity: RowEntity | None = None
     """The row that the answer names, when it names one."""
     subjects: tuple[str, ...] = ()
     """What the train/test split is decided on."""
     rows: tuple[int, ...] = ()
     """Rows that the tool must hold."""
-    groups: tuple[Group, ...] = ()
+    groups: tuple[RowGroup, ...] = ()
     """Groups that the tool must hold completely."""
     words: dict[str, str] = field(default_factory=dict)
     """Order, function, comparison …, for the phrasing."""
 
     @property
-    def parents(self) -> list[Step]:
+    def parents(self) -> list[PlanStep]:
         """Steps whose answers this one needs, in argument order, each once."""
-        found: list[Step] = []
+        found: list[PlanStep] = []
         for value in self.arguments.values():
-            if isinstance(value, Step) and value not in found:
+            if isinstance(value, PlanStep) and value not in found:
                 found.append(value)
         return found
 
-    def walk(self) -> Iterator[Step]:
+    def walk(self) -> Iterator[PlanStep]:
         """Ancestors first, each once, itself last."""
-        seen: list[Step] = []
+        seen: list[PlanStep] = []
         for parent in self.parents:
             for step in parent.walk():
                 if step not in seen:
@@ -109,19 +109,19 @@ class Step:
         return {name: value_of(source) for name, source in self.arguments.items()}
 
 
-Source = Known | Step
+StepInput = QuestionValue | PlanStep
 
 
-def value_of(source: Source | Scalar) -> Json:
+def value_of(source: StepInput | Scalar) -> Json:
     """The value an argument takes in the gold call."""
-    if isinstance(source, Known):
+    if isinstance(source, QuestionValue):
         return source.text
-    if isinstance(source, Step):
+    if isinstance(source, PlanStep):
         return source.answer
     return source
 
 
-def _entity_of(source: Source) -> Entity | None:
+def _entity_of(source: StepInput) -> RowEntity | None:
     return source.entity
 
 
@@ -132,7 +132,7 @@ def _number(value: Json) -> int | float | None:
     return value if isinstance(value, int) else round(value, 6)
 
 
-class Operations:
+class StepBuilder:
     """Builds steps over one world."""
 
     def __init__(self, world: World) -> None:
@@ -140,7 +140,7 @@ class Operations:
         self._names = lru_cache(maxsize=16_384)(self._group_names)
         self.parameter = lru_cache(maxsize=None)(self._parameter)
 
-    def lookup(self, attribute: Attribute, subject: Source) -> Step | None:
+    def lookup(self, attribute: Attribute, subject: StepInput) -> PlanStep | None:
         """The attribute of a named row."""
         entity = _entity_of(subject)
         if entity is None:
@@ -159,9 +159,9 @@ class Operations:
             value = _number(value)
         if value is None or (isinstance(value, str) and len(value) < SHORTEST_TEXT):
             return None
-        if isinstance(subject, Step) and self._is_detour(subject, attribute):
+        if isinstance(subject, PlanStep) and self._is_detour(subject, attribute):
             return None
-        return Step(
+        return PlanStep(
             "lookup",
             entity.table,
             {self.parameter(entity.table): subject, "attribute": attribute.name},
@@ -174,7 +174,7 @@ class Operations:
             rows=(entity.row,),
         )
 
-    def _is_detour(self, subject: Step, attribute: Attribute) -> bool:
+    def _is_detour(self, subject: PlanStep, attribute: Attribute) -> bool:
         """Whether the row was picked from a group whose rows all have the same value: then the
         step that picked it need not be taken."""
         if subject.operation != "rank":
@@ -183,13 +183,13 @@ class Operations:
         return len(values) == 1
 
     def find(
-        self, table: str, attribute: Attribute, entity: Entity, subject: Source
-    ) -> Step | None:
+        self, table: str, attribute: Attribute, entity: RowEntity, subject: StepInput
+    ) -> PlanStep | None:
         """The row that has the given value of a unique attribute."""
         row = self.world.row(table, entity.row)
         if row[attribute.name] != value_of(subject):
             return None
-        return Step(
+        return PlanStep(
             "find",
             table,
             {"attribute": attribute.name, "value": subject},
@@ -201,18 +201,18 @@ class Operations:
             rows=(entity.row,),
         )
 
-    def names(self, group: Group) -> tuple[str, ...] | None:
+    def names(self, group: RowGroup) -> tuple[str, ...] | None:
         """Names of a group's rows; None unless each is there and stands once."""
         return self._names(group)
 
-    def _group_names(self, group: Group) -> tuple[str, ...] | None:
+    def _group_names(self, group: RowGroup) -> tuple[str, ...] | None:
         names = [row["__name"] for row in self.world.members(group)]
         if any(name is None for name in names):
             return None
         folded = {fold(name) for name in names}
         return tuple(names) if len(folded) == len(names) else None
 
-    def list(self, group: Group, subject: Source) -> Step | None:
+    def list(self, group: RowGroup, subject: StepInput) -> PlanStep | None:
         """All rows of a group."""
         names = self.names(group)
         if names is None or not 2 <= len(names) <= LONGEST_LIST:
@@ -220,8 +220,8 @@ class Operations:
         return self._grouped("list", group, subject, {}, names, "list")
 
     def filter(
-        self, group: Group, subject: Source, attribute: Attribute, rng: random.Random
-    ) -> Step | None:
+        self, group: RowGroup, subject: StepInput, attribute: Attribute, rng: random.Random
+    ) -> PlanStep | None:
         """The rows of a group above or below a threshold."""
         if self.names(group) is None:
             return None
@@ -247,8 +247,8 @@ class Operations:
         return self._grouped("filter", group, subject, arguments, names, "list", attribute)
 
     def count(
-        self, group: Group, subject: Source, attribute: Attribute | None, rng: random.Random
-    ) -> Step | None:
+        self, group: RowGroup, subject: StepInput, attribute: Attribute | None, rng: random.Random
+    ) -> PlanStep | None:
         """How many rows a group has, by option above or below a threshold."""
         where, arguments, values = "", dict[str, Scalar](), list[Scalar]([group.value])
         if attribute is not None:
@@ -273,20 +273,22 @@ class Operations:
         operation = "count" if attribute is None else "count_where"
         return self._grouped(operation, group, subject, arguments, number, "number", attribute)
 
-    def rank(self, group: Group, subject: Source, attribute: Attribute, order: str) -> Step | None:
+    def rank(
+        self, group: RowGroup, subject: StepInput, attribute: Attribute, order: str
+    ) -> PlanStep | None:
         """The one row of a group with the highest or lowest value."""
         row = self.world.extreme(group, attribute.name, order)
         entity = None if row is None else self.world.entity(group.table, row)
         if entity is None or self.names(group) is None:
             return None
-        arguments: dict[str, Source | Scalar] = {"attribute": attribute.name, "order": order}
+        arguments: dict[str, StepInput | Scalar] = {"attribute": attribute.name, "order": order}
         step = self._grouped("rank", group, subject, arguments, entity.name, "entity", attribute)
         step.entity = entity
         return step
 
     def aggregate(
-        self, group: Group, subject: Source, attribute: Attribute, function: str
-    ) -> Step | None:
+        self, group: RowGroup, subject: StepInput, attribute: Attribute, function: str
+    ) -> PlanStep | None:
         """Sum, mean, minimum or maximum over a group."""
         values = [row[attribute.name] for row in self.world.members(group)]
         if len(values) < 3 or None in values or len(set(values)) == 1:
@@ -295,7 +297,7 @@ class Operations:
         number = _number(self.world.aggregate(group, attribute.name, call))
         if number is None:
             return None
-        arguments: dict[str, Source | Scalar] = {
+        arguments: dict[str, StepInput | Scalar] = {
             "attribute": attribute.name,
             "function": function,
         }
@@ -303,7 +305,7 @@ class Operations:
             "aggregate", group, subject, arguments, number, "number", attribute, attribute.unit
         )
 
-    def compare(self, attribute: Attribute, first: Source, second: Source) -> Step | None:
+    def compare(self, attribute: Attribute, first: StepInput, second: StepInput) -> PlanStep | None:
         """By how much the first row's attribute exceeds the second's; always positive."""
         a, b = _entity_of(first), _entity_of(second)
         if a is None or b is None or a == b or a.table != b.table:
@@ -318,7 +320,7 @@ class Operations:
         number = _number(value)
         if number is None:
             return None
-        return Step(
+        return PlanStep(
             "compare",
             a.table,
             {"first": first, "second": second, "attribute": attribute.name},
@@ -330,7 +332,7 @@ class Operations:
             rows=(a.row, b.row),
         )
 
-    def difference(self, first: Step, second: Step) -> Step | None:
+    def difference(self, first: PlanStep, second: PlanStep) -> PlanStep | None:
         """The first number minus the second; always positive."""
         x, y = _number(first.answer), _number(second.answer)
         if x is None or y is None or x == y or first.unit != second.unit:
@@ -341,10 +343,10 @@ class Operations:
         number = _number(value)
         if number is None:
             return None
-        arguments: dict[str, Source | Scalar] = {"minuend": first, "subtrahend": second}
-        return Step("difference", "", arguments, number, "number", unit=first.unit)
+        arguments: dict[str, StepInput | Scalar] = {"minuend": first, "subtrahend": second}
+        return PlanStep("difference", "", arguments, number, "number", unit=first.unit)
 
-    def days_between(self, first: Step, second: Step) -> Step | None:
+    def days_between(self, first: PlanStep, second: PlanStep) -> PlanStep | None:
         """Days from the earlier to the later date."""
         if first.kind != "date" or second.kind != "date" or first.answer == second.answer:
             return None
@@ -356,10 +358,10 @@ class Operations:
         )
         if days < SMALLEST_NUMBER:
             return None
-        arguments: dict[str, Source | Scalar] = {"start": first, "end": second}
-        return Step("days_between", "", arguments, days, "number")
+        arguments: dict[str, StepInput | Scalar] = {"start": first, "end": second}
+        return PlanStep("days_between", "", arguments, days, "number")
 
-    def convert(self, value: Step, unit: str) -> Step | None:
+    def convert(self, value: PlanStep, unit: str) -> PlanStep | None:
         """A number in another unit of the same quantity."""
         number = _number(value.answer)
         if number is None or value.unit not in UNITS or unit == value.unit:
@@ -371,12 +373,12 @@ class Operations:
         answer = _number(found)
         if not answer or abs(answer) < 0.01:
             return None
-        arguments: dict[str, Source | Scalar] = {
+        arguments: dict[str, StepInput | Scalar] = {
             "value": value,
             "from_unit": value.unit,
             "to_unit": unit,
         }
-        return Step("convert", "", arguments, answer, "number", unit=unit)
+        return PlanStep("convert", "", arguments, answer, "number", unit=unit)
 
     # --- shared ------------------------------------------------------------------------------
 
@@ -400,17 +402,17 @@ class Operations:
     def _grouped(
         self,
         operation: Operation,
-        group: Group,
-        subject: Source,
-        arguments: Mapping[str, Source | Scalar],
+        group: RowGroup,
+        subject: StepInput,
+        arguments: Mapping[str, StepInput | Scalar],
         answer: Scalar | tuple[Scalar, ...],
         kind: Literal["entity", "number", "list"],
         attribute: Attribute | None = None,
         unit: str | None = None,
-    ) -> Step:
+    ) -> PlanStep:
         by = self.world.views[group.table].by_name[group.attribute]
         words = {name: str(value_of(value)) for name, value in arguments.items()}
-        return Step(
+        return PlanStep(
             operation,
             group.table,
             {"by": group.attribute, "value": subject, **arguments},
@@ -425,7 +427,7 @@ class Operations:
         )
 
     def _threshold(
-        self, group: Group, attribute: Attribute, rng: random.Random
+        self, group: RowGroup, attribute: Attribute, rng: random.Random
     ) -> tuple[str, int | float] | None:
         """A round number strictly between two values of the group, and a side of it."""
         values = [row[attribute.name] for row in self.world.members(group)]
@@ -473,10 +475,10 @@ def identifier(text: str) -> str:
 
 
 def _kind(
-    attribute: Attribute, entity: Entity | None
+    attribute: Attribute, entity: RowEntity | None
 ) -> Literal["entity", "text", "number", "date"]:
     if entity is not None:
         return "entity"
     if attribute.numeric:
         return "number"
-    return "date" if attribute.kind is Kind.date else "text"
+    return "date" if attribute.kind is ColumnKind.date else "text"

@@ -13,14 +13,14 @@ from dataclasses import dataclass, field
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from astra.arenas.tables.planner import Plan
-from astra.arenas.tables.schema import Kind
-from astra.arenas.tables.slices import Slice, Slicer
-from astra.arenas.tables.steps import LONGEST_NOUN, Operations, Step, identifier
+from astra.arenas.tables.planner import QuestionPlan
+from astra.arenas.tables.schema import ColumnKind
+from astra.arenas.tables.slices import TableSlice, TableSlicer
+from astra.arenas.tables.steps import LONGEST_NOUN, PlanStep, StepBuilder, identifier
 from astra.arenas.tables.tool_words import DESCRIPTIONS, PARAMETERS, VERBS
 from astra.arenas.tables.units import UNITS, of_quantity, unit_name
 from astra.arenas.tables.world import Attribute, World
-from astra.types import Json, Language, Tool, ToolDocument
+from astra.types import Json, Language, Tool, ToolSchema
 
 _TEMPLATES = {"filter": "list", "count_where": "count"}
 _OPTIONS: dict[str, tuple[str, ...]] = {
@@ -43,7 +43,7 @@ _LEAST = {"limit": 1, "position": 1, "decimals": 0}
 
 
 @dataclass(frozen=True, slots=True)
-class Parameter:
+class ToolParameter:
     """One parameter of a tool, as the document and the source need it."""
 
     name: str
@@ -66,22 +66,22 @@ class Parameter:
 
 
 @dataclass(slots=True)
-class Job:
+class ToolJob:
     """The steps that one tool serves."""
 
     operation: str
     table: str
-    steps: list[Step] = field(default_factory=list)
+    steps: list[PlanStep] = field(default_factory=list)
 
 
-def jobs_of(steps: Sequence[Step]) -> list[Job]:
+def jobs_of(steps: Sequence[PlanStep]) -> list[ToolJob]:
     """Steps grouped by (table, operation), in order of appearance; conversions by quantity."""
-    jobs: dict[tuple[str, str], Job] = {}
+    jobs: dict[tuple[str, str], ToolJob] = {}
     for step in steps:
         where = step.table
         if step.operation == "convert":
             where = UNITS[str(step.arguments["from_unit"])].quantity
-        jobs.setdefault((step.operation, where), Job(step.operation, where)).steps.append(step)
+        jobs.setdefault((step.operation, where), ToolJob(step.operation, where)).steps.append(step)
     return list(jobs.values())
 
 
@@ -90,8 +90,8 @@ class ToolWriter:
 
     def __init__(self, world: World, sisters: dict[Language, World]) -> None:
         self.world = world
-        self.slicer = Slicer(world, {k: v for k, v in sisters.items() if k != world.language})
-        self.operations = Operations(world)
+        self.slicer = TableSlicer(world, {k: v for k, v in sisters.items() if k != world.language})
+        self.operations = StepBuilder(world)
         self._templates = Environment(
             loader=PackageLoader("astra.arenas.tables", "templates"),
             undefined=StrictUndefined,
@@ -102,7 +102,9 @@ class ToolWriter:
         )
         self._templates.filters["py"] = repr
 
-    def write(self, job: Job, plan: Plan, rng: random.Random) -> tuple[Tool, Slice] | None:
+    def write(
+        self, job: ToolJob, plan: QuestionPlan, rng: random.Random
+    ) -> tuple[Tool, TableSlice] | None:
         """The tool of a job and the rows it holds; None when there are too few other rows."""
         slice_ = self.slicer.slice(job.operation, job.table, job.steps, plan.split, rng)
         if slice_ is None:
@@ -127,7 +129,7 @@ class ToolWriter:
             filtered=job.operation in ("filter", "count_where"),
             language=self.world.language,
         )
-        document = ToolDocument(
+        document = ToolSchema(
             name=name,
             description=self._words(DESCRIPTIONS[job.operation], job),
             parameters={
@@ -146,16 +148,16 @@ class ToolWriter:
         )
         return tool, slice_
 
-    def entity_of(self, job: Job) -> str:
+    def entity_of(self, job: ToolJob) -> str:
         """Name of the parameter and field that hold a row's name."""
         return self.operations.parameter(job.table) if job.table in self.world.views else ""
 
-    def _domain(self, job: Job) -> str:
+    def _domain(self, job: ToolJob) -> str:
         if job.table in self.world.views:
             return self.world.schema.table(job.table).domain
         return "units" if job.operation == "convert" else "arithmetic"
 
-    def _name(self, job: Job, rng: random.Random) -> str:
+    def _name(self, job: ToolJob, rng: random.Random) -> str:
         singular, plural = job.table, job.table
         if job.table in self.world.views:
             singular = self.operations.noun(job.table)
@@ -164,7 +166,7 @@ class ToolWriter:
             plural = plural or f"{singular}s"
         return rng.choice(VERBS[job.operation]).format(s=singular, p=plural, q=job.table)
 
-    def _words(self, texts: dict[Language, str], job: Job, choices: str = "") -> str:
+    def _words(self, texts: dict[Language, str], job: ToolJob, choices: str = "") -> str:
         singular = plural = ""
         if job.table in self.world.views:
             table = self.world.schema.table(job.table)
@@ -172,51 +174,53 @@ class ToolWriter:
             plural = table.plural.get(self.world.language) or table.name
         return texts[self.world.language].format(s=singular, p=plural, q=job.table, choices=choices)
 
-    def _options(self, job: Job, slice_: Slice, rng: random.Random) -> list[str]:
+    def _options(self, job: ToolJob, slice_: TableSlice, rng: random.Random) -> list[str]:
         """Optional parameters: a seeded choice of those that the data can serve."""
         able = list(_OPTIONS[job.operation])
         if "unit" in able and not any(a.unit in UNITS for a in slice_.attributes):
             able.remove("unit")
         if "language" in able and not slice_.translations:
             able.remove("language")
-        fractions = any(a.kind is Kind.number for a in slice_.attributes)
+        fractions = any(a.kind is ColumnKind.number for a in slice_.attributes)
         if job.operation == "lookup" and not fractions:
             able.remove("decimals")
         return [option for option in able if rng.random() < 0.5]
 
-    def _parameters(self, job: Job, slice_: Slice, options: Sequence[str]) -> list[Parameter]:
+    def _parameters(
+        self, job: ToolJob, slice_: TableSlice, options: Sequence[str]
+    ) -> list[ToolParameter]:
         found = [self._required(name, job, slice_) for name in _REQUIRED[job.operation]]
         return found + [self._optional(option, job, slice_) for option in options]
 
-    def _required(self, name: str, job: Job, slice_: Slice) -> Parameter:
+    def _required(self, name: str, job: ToolJob, slice_: TableSlice) -> ToolParameter:
         def words(key: str, choices: str = "") -> str:
             return self._words(PARAMETERS[key], job, choices)
 
         match name:
             case "entity":
-                return Parameter(self.entity_of(job), "string", words("entity"))
+                return ToolParameter(self.entity_of(job), "string", words("entity"))
             case "attribute":
                 described = self._described(slice_.attributes)
                 names = tuple(a.name for a in slice_.attributes)
-                return Parameter("attribute", "string", words("attribute", described), names)
+                return ToolParameter("attribute", "string", words("attribute", described), names)
             case "by":
                 described = self._described(slice_.by)
-                return Parameter(
+                return ToolParameter(
                     "by", "string", words("by", described), tuple(a.name for a in slice_.by)
                 )
             case "find value":
-                return Parameter("value", "string", words("find value"))
+                return ToolParameter("value", "string", words("find value"))
             case "number":
-                return Parameter("value", "number", words("number"))
+                return ToolParameter("value", "number", words("number"))
             case "threshold" | "minuend" | "subtrahend":
-                return Parameter(name, "number", words(name))
+                return ToolParameter(name, "number", words(name))
             case "from_unit" | "to_unit":
                 symbol = str(job.steps[0].arguments["from_unit"])
-                return Parameter(name, "string", words(name), tuple(of_quantity(symbol)))
+                return ToolParameter(name, "string", words(name), tuple(of_quantity(symbol)))
             case _:
-                return Parameter(name, "string", words(name), _CHOICES.get(name))
+                return ToolParameter(name, "string", words(name), _CHOICES.get(name))
 
-    def _optional(self, name: str, job: Job, slice_: Slice) -> Parameter:
+    def _optional(self, name: str, job: ToolJob, slice_: TableSlice) -> ToolParameter:
         text = self._words(PARAMETERS[name], job)
         match name:
             case "unit":
@@ -224,24 +228,26 @@ class ToolWriter:
                     s for a in slice_.attributes if a.unit in UNITS for s in of_quantity(a.unit)
                 }
                 choices = ("native", *sorted(symbols))
-                return Parameter("unit", "string", text, choices, "native", False)
+                return ToolParameter("unit", "string", text, choices, "native", False)
             case "language":
                 choices = tuple(sorted({self.world.language, *slice_.languages}))
-                return Parameter("language", "string", text, choices, self.world.language, False)
+                return ToolParameter(
+                    "language", "string", text, choices, self.world.language, False
+                )
             case "format":
                 other = "numbered" if job.operation in ("list", "filter") else "detailed"
-                return Parameter("format", "string", text, ("plain", other), "plain", False)
+                return ToolParameter("format", "string", text, ("plain", other), "plain", False)
             case "list order":
                 choices = ("given", "ascending", "descending")
-                return Parameter("order", "string", text, choices, "given", False)
+                return ToolParameter("order", "string", text, choices, "given", False)
             case "limit":
-                return Parameter("limit", "integer", text, None, 1000, False)
+                return ToolParameter("limit", "integer", text, None, 1000, False)
             case "decimals":
-                return Parameter("decimals", "integer", text, None, 6, False)
+                return ToolParameter("decimals", "integer", text, None, 6, False)
             case "position":
-                return Parameter("position", "integer", text, None, 1, False)
+                return ToolParameter("position", "integer", text, None, 1, False)
             case _:
-                return Parameter(name, "boolean", text, None, False, False)
+                return ToolParameter(name, "boolean", text, None, False, False)
 
     def _described(self, attributes: Sequence[Attribute]) -> str:
         """Attributes with their labels and units."""

@@ -18,12 +18,12 @@ from typing import Literal
 
 import duckdb
 
-from astra.arenas.tables.load import Tables
-from astra.arenas.tables.schema import Column, ForeignKey, Kind, Schema, Table
-from astra.text import normalise
+from astra.arenas.tables.load.tables import Tables
+from astra.arenas.tables.schema import Column, ColumnKind, ForeignKey, Schema, Table
+from astra.core.text import normalise
 from astra.types import Json, Language, Scalar
 
-Split = Literal["train", "test"]
+ArenaSplit = Literal["train", "test"]
 
 _NOT_AVERAGEABLE = re.compile(
     r"(?:^|[_ ])(?:year|offset|latitude|longitude|lat|lon|rank|index|id|code)(?:[_ ]|$)"
@@ -62,7 +62,7 @@ class Attribute:
     name: str
     """Identifier in tools: the column's name, `_code`, `_id` … cut off foreign keys."""
     column: str
-    kind: Kind
+    kind: ColumnKind
     label: str
     unit: str | None
     references: str | None
@@ -74,7 +74,7 @@ class Attribute:
 
     @property
     def numeric(self) -> bool:
-        return self.kind in (Kind.integer, Kind.number)
+        return self.kind in (ColumnKind.integer, ColumnKind.number)
 
     @property
     def averageable(self) -> bool:
@@ -88,7 +88,7 @@ class Attribute:
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class RowGroup:
     """All rows of a table with one value of one attribute."""
 
     table: str
@@ -107,7 +107,7 @@ class Group:
 
 
 @dataclass(frozen=True, slots=True)
-class Entity:
+class RowEntity:
     """A row that has a name of its own."""
 
     table: str
@@ -115,7 +115,7 @@ class Entity:
     name: str
 
 
-class View:
+class TableView:
     """One table in one language."""
 
     def __init__(self, table: Table, attributes: tuple[Attribute, ...]) -> None:
@@ -162,9 +162,9 @@ class World:
         self._unique = lru_cache(maxsize=256)(self._find_unique)
         self.views = {table.name: self._view(table) for table in schema.tables}
         self._maps: dict[str, dict[int, str]] = {}
-        self._group_indices: dict[tuple[str, str, str], dict[str, Group]] = {}
-        self.entities: dict[str, dict[Split, list[int]]] = {}
-        self.groups: dict[tuple[str, str], dict[Split, list[Group]]] = {}
+        self._group_indices: dict[tuple[str, str, str], dict[str, RowGroup]] = {}
+        self.entities: dict[str, dict[ArenaSplit, list[int]]] = {}
+        self.groups: dict[tuple[str, str], dict[ArenaSplit, list[RowGroup]]] = {}
         for view in self.views.values():
             self._materialise(view)
         self._shared = self._find_shared()
@@ -173,24 +173,24 @@ class World:
 
     # --- building ----------------------------------------------------------------------------
 
-    def _view(self, table: Table) -> View:
+    def _view(self, table: Table) -> TableView:
         attributes: list[Attribute] = []
         keys = {key.column: key for key in table.foreign_keys}
         for column in table.columns:
-            if column.variant_of or column.name == table.naming or column.kind is Kind.other:
+            if column.variant_of or column.name == table.naming or column.kind is ColumnKind.other:
                 continue
-            if column.kind is Kind.boolean or column.distinct == 0:
+            if column.kind is ColumnKind.boolean or column.distinct == 0:
                 continue
             attribute = self._attribute(table, column, keys.get(column.name), attributes)
             if attribute is not None:
                 attributes.append(attribute)
-        return View(table, tuple(attributes))
+        return TableView(table, tuple(attributes))
 
     def _attribute(
         self, table: Table, column: Column, key: ForeignKey | None, taken: Sequence[Attribute]
     ) -> Attribute | None:
         label = column.labels.get(self.language) or column.name
-        if column.kind is Kind.date and not _SAYS_DATE.search(label):
+        if column.kind is ColumnKind.date and not _SAYS_DATE.search(label):
             label += "日期" if self.language == "zh" else " date"
         references = None
         if key is not None and self.schema.table(key.table).naming is not None:
@@ -198,10 +198,10 @@ class World:
         if references is None and self._too_long(table, column):
             return None
         named = references is not None or _is_identifier(column, key)
-        kind = Kind.text if named else column.kind
+        kind = ColumnKind.text if named else column.kind
         filled = table.rows - column.nulls
-        unique = kind is Kind.text and column.distinct == filled and filled > 1
-        groups = kind is Kind.text and 1 < column.distinct <= filled / 2
+        unique = kind is ColumnKind.text and column.distinct == filled and filled > 1
+        groups = kind is ColumnKind.text and 1 < column.distinct <= filled / 2
         name = _KEY_SUFFIX.sub("", column.name) if references else column.name
         if any(other.name == name for other in taken) or (
             name != column.name and any(other.name == name for other in table.columns)
@@ -211,7 +211,7 @@ class World:
 
     def _too_long(self, table: Table, column: Column) -> bool:
         """Free text is no attribute: its values can't be asked for exactly."""
-        if column.kind is not Kind.text:
+        if column.kind is not ColumnKind.text:
             return False
         source = column.variants.get(self.language, column.name)
         found = self._db.execute(
@@ -225,7 +225,7 @@ class World:
     def _source(self, column: Column) -> str:
         return column.variants.get(self.language, column.name)
 
-    def _materialise(self, view: View) -> None:
+    def _materialise(self, view: TableView) -> None:
         """Create the language's table: names, attributes, referenced rows, cluster."""
         table = view.table
         keys = {key.column: key for key in table.foreign_keys}
@@ -239,7 +239,7 @@ class World:
             column = table.column(attribute.column)
             if attribute.references is None:
                 source = f"t.{quote(self._source(column))}"
-                if attribute.kind is Kind.text:
+                if attribute.kind is ColumnKind.text:
                     source = f"CAST({source} AS VARCHAR)"
                 select.append(f"{source} AS {quote(attribute.name)}")
                 continue
@@ -291,7 +291,7 @@ class World:
             f"lower({column}))"
         )
 
-    def _index(self, view: View) -> None:
+    def _index(self, view: TableView) -> None:
         """Row numbers of entities and lists of groups, by split."""
         table = view.table.name
         rows = self._db.execute(
@@ -299,7 +299,7 @@ class World:
             f"LIMIT {MOST_ENTITIES}"
         ).fetchall()
         clusters = self._clusters(table)
-        by_split: dict[Split, list[int]] = {"train": [], "test": []}
+        by_split: dict[ArenaSplit, list[int]] = {"train": [], "test": []}
         for (row,) in rows:
             by_split[self.split_of(clusters.get(row, f"{table}:{row}"))].append(row)
         self.entities[table] = by_split
@@ -307,7 +307,7 @@ class World:
             if attribute.groups:
                 self.groups[table, attribute.name] = self._groups(table, attribute)
 
-    def _groups(self, table: str, attribute: Attribute) -> dict[Split, list[Group]]:
+    def _groups(self, table: str, attribute: Attribute) -> dict[ArenaSplit, list[RowGroup]]:
         column = quote(attribute.name)
         fold = self._folded(self._name(table), column)
         reference = (
@@ -320,7 +320,7 @@ class World:
             f"AND count(*) BETWEEN 2 AND {self.max_rows} AND {_clean(column)} "
             f"ORDER BY min(__row) LIMIT {MOST_GROUPS}"
         ).fetchall()
-        groups: dict[Split, list[Group]] = {"train": [], "test": []}
+        groups: dict[ArenaSplit, list[RowGroup]] = {"train": [], "test": []}
         for value, rows, row in found:
             if attribute.references is not None:
                 if row is None or not self.is_named(attribute.references, row):
@@ -328,13 +328,13 @@ class World:
                 subject = self.cluster(attribute.references, row)
             else:
                 subject = f"{table}.{attribute.name}:{rows[0]}"
-            group = Group(table, attribute.name, value, tuple(rows), row, subject)
+            group = RowGroup(table, attribute.name, value, tuple(rows), row, subject)
             groups[self.split_of(subject)].append(group)
         return groups
 
     # --- split -------------------------------------------------------------------------------
 
-    def _find_split(self, subject: str) -> Split:
+    def _find_split(self, subject: str) -> ArenaSplit:
         """train or test, decided by a hash of the seed and the subject alone."""
         digest = hashlib.sha256(f"{self.seed}\0{subject}".encode()).digest()
         share = int.from_bytes(digest[:8], "big") / 2**64
@@ -416,17 +416,17 @@ class World:
         """Whether a row can be asked about by its name."""
         return bool(self.row(table, row)["__named"])
 
-    def random_entity(self, rng: random.Random, table: str, split: Split) -> Entity | None:
+    def random_entity(self, rng: random.Random, table: str, split: ArenaSplit) -> RowEntity | None:
         """A named row of the split; None when there is none."""
         rows = self.entities[table][split]
         return self.entity(table, rng.choice(rows)) if rows else None
 
-    def entity(self, table: str, row: int) -> Entity | None:
+    def entity(self, table: str, row: int) -> RowEntity | None:
         """The row as an entity; None when its name is not its own."""
         fields = self.row(table, row)
-        return Entity(table, row, fields["__name"]) if fields["__named"] else None
+        return RowEntity(table, row, fields["__name"]) if fields["__named"] else None
 
-    def shares_name(self, entity: Entity) -> bool:
+    def shares_name(self, entity: RowEntity) -> bool:
         """Whether a row of another table has the same name."""
         return fold(entity.name) in self._shared
 
@@ -447,22 +447,24 @@ class World:
             seen |= names
         return frozenset(shared)
 
-    def group_of(self, table: str, attribute: str, value: str, split: Split) -> Group | None:
+    def group_of(
+        self, table: str, attribute: str, value: str, split: ArenaSplit
+    ) -> RowGroup | None:
         """The group of that value; None when it can't be asked about in this split."""
         return self._group_index(table, attribute, split).get(value)
 
-    def _group_index(self, table: str, attribute: str, split: Split) -> dict[str, Group]:
+    def _group_index(self, table: str, attribute: str, split: ArenaSplit) -> dict[str, RowGroup]:
         key = (table, attribute, split)
         if key not in self._group_indices:
             groups = self.groups[table, attribute][split]
             self._group_indices[key] = {group.value: group for group in groups}
         return self._group_indices[key]
 
-    def members(self, group: Group) -> list[dict[str, Json]]:
+    def members(self, group: RowGroup) -> list[dict[str, Json]]:
         """All rows of a group, in file order."""
         return [self.row(group.table, row) for row in group.rows]
 
-    def extreme(self, group: Group, attribute: str, order: str) -> int | None:
+    def extreme(self, group: RowGroup, attribute: str, order: str) -> int | None:
         """The one row of a group with the highest or lowest value; None for ties and nulls."""
         able = self._able(group.table)
         block = able.index(attribute) // BLOCK_COLUMNS
@@ -472,7 +474,7 @@ class World:
     def _find_able(self, table: str) -> list[str]:
         """Attributes that rows can be ranked by."""
         attributes = self.views[table].attributes
-        return [a.name for a in attributes if a.numeric or a.kind is Kind.date]
+        return [a.name for a in attributes if a.numeric or a.kind is ColumnKind.date]
 
     def _find_extremes(self, table: str, by: str, block: int) -> dict[tuple[str, str, str], int]:
         """All groups, many attributes at once: one query is nearly as quick as one group's."""
@@ -498,7 +500,7 @@ class World:
                         found[group, name, order] = row
         return found
 
-    def aggregate(self, group: Group, attribute: str, function: str) -> Json:
+    def aggregate(self, group: RowGroup, attribute: str, function: str) -> Json:
         """`sum`, `avg`, `min` or `max` of a group's values."""
         return self._aggregates(group.table, group.attribute, attribute, function)[group.value]
 
@@ -543,7 +545,7 @@ def _parents(schema: Schema) -> dict[str, tuple[str, str]]:
 
 def _is_identifier(column: Column, key: ForeignKey | None) -> bool:
     """Whether whole numbers stand for things, so that the highest of them means nothing."""
-    return column.kind is Kind.integer and (
+    return column.kind is ColumnKind.integer and (
         key is not None or _IDENTIFIER.search(column.name) is not None
     )
 

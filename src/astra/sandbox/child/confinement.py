@@ -149,7 +149,7 @@ class _Program(ctypes.Structure):
     _fields_ = (("length", ctypes.c_ushort), ("filter", ctypes.c_char_p))
 
 
-class Filter:
+class SeccompFilter:
     """The seccomp filter, built once in the zygote and installed in every child."""
 
     def __init__(self) -> None:

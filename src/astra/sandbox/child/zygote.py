@@ -59,7 +59,7 @@ def _become_first_process(control: socket.socket) -> None:
     confinement.die_with_parent(0)  # a parent outside of the namespace has no id in it
 
 
-def _confine(level: str) -> tuple[int, confinement.Filter | None]:
+def _confine(level: str) -> tuple[int, confinement.SeccompFilter | None]:
     """Load the standard library, then give up everything. Returns the address space in use."""
     stdlib.load()
     os.environ.clear()
@@ -75,7 +75,7 @@ def _confine(level: str) -> tuple[int, confinement.Filter | None]:
     if level == "unsafe":
         return base, None
     stdlib.close()
-    filter_ = confinement.Filter()
+    filter_ = confinement.SeccompFilter()
     if level == "namespaces":
         confinement.leave_file_system()
     parent = os.getppid()
@@ -102,7 +102,7 @@ class Zygote:
     """Forks, kills and reaps children; knows nothing of what they do."""
 
     def __init__(
-        self, control: socket.socket, base: int, filter_: confinement.Filter | None
+        self, control: socket.socket, base: int, filter_: confinement.SeccompFilter | None
     ) -> None:
         self._control = control
         self._base = base

@@ -24,20 +24,20 @@ from astra.training.credit.anchors import numbered_states_BK
 from astra.training.credit.attribution import CUE, Attribution, confidence
 from astra.training.credit.counterfactual import Counterfactual
 from astra.training.credit.curriculum import Curriculum, CurriculumSettings
-from astra.training.credit.factor import Beside, factorised, standardised_BK, unusual_BK
+from astra.training.credit.factor import CreditBaseline, factorised, standardised_BK, unusual_BK
 from astra.training.credit.groups import group_mean_B
-from astra.training.credit.measure import Measured, measured
+from astra.training.credit.measure import StepContributions, measured
 from astra.training.credit.phases import (
     EntropyControl,
     EntropyTarget,
     Phase,
     PhaseClock,
-    Switch,
+    PhaseSwitch,
     confidence_weights_B,
     crucial_BK,
 )
 from astra.training.credit.records import CreditRow
-from astra.training.credit.report import Assigned, figures, rows
+from astra.training.credit.report import CreditInputs, figures, rows
 from astra.training.credit.segment import Segmentation, segment
 from astra.training.credit.steps import spread_BT, tokens_BK
 from astra.training.rl.grpo import group_advantages
@@ -50,12 +50,12 @@ class ACPOSettings:
     attribution: Attribution = Attribution.verified
     alpha: float = 0.9
     """Of the factorised advantage, |α| < 1; 0: no step-level credit."""
-    beside: Beside = Beside.state
+    beside: CreditBaseline = CreditBaseline.state
     """What a step's contribution is measured against."""
     segmentation: Segmentation = field(default_factory=Segmentation)
     """Of free reasoning; in arenas a step is a turn."""
     entropy: EntropyTarget = field(default_factory=EntropyTarget)
-    switch: Switch = field(default_factory=Switch)
+    switch: PhaseSwitch = field(default_factory=PhaseSwitch)
     kl: float = 0.01
     """β in the convergence phase."""
     gamma: float = 0.3
@@ -131,7 +131,7 @@ class ACPO:
             advantages_B, z_BK, batch.step_BT, batch.policy_mask_BT, settings.alpha
         )
         steps_BK = crucial_BK(z_BK, exists_BK)
-        given = Assigned(
+        given = CreditInputs(
             batch=batch,
             told=told,
             attribution=settings.attribution,
@@ -178,15 +178,15 @@ class ACPO:
 
     # --- parts -------------------------------------------------------------------------------
 
-    def _z(self, batch: ScoredBatch, told: Measured, exists_BK: Tensor) -> Tensor:
+    def _z(self, batch: ScoredBatch, told: StepContributions, exists_BK: Tensor) -> Tensor:
         z_BK = standardised_BK(told.contribution_BK, exists_BK)
-        if self.settings.beside is Beside.response:
+        if self.settings.beside is CreditBaseline.response:
             return z_BK
         state_BK = numbered_states_BK(batch).where(exists_BK, -1)
         stateful_B1 = (state_BK >= 0).any(1, keepdim=True)
         return torch.where(stateful_B1, unusual_BK(told.contribution_BK, state_BK), z_BK)
 
-    def _rewards(self, batch: ScoredBatch, told: Measured, policy: PolicyAccess) -> Tensor:
+    def _rewards(self, batch: ScoredBatch, told: StepContributions, policy: PolicyAccess) -> Tensor:
         """The rewards; in the convergence phase those of successes weighted by confidence."""
         if self.phase is Phase.exploration or not self.settings.gamma:
             return batch.rewards_B
@@ -205,7 +205,7 @@ class ACPO:
         differ_B = group_mean_B(apart_B, batch.group_B) > 0
         return torch.where(differ_B, batch.rewards_B * weights_B, batch.rewards_B)
 
-    def _bonus(self, given: Assigned) -> Tensor | None:
+    def _bonus(self, given: CreditInputs) -> Tensor | None:
         """The coefficient of the entropy of crucial tokens; None where it is 0."""
         if self.phase is Phase.convergence or not self.settings.entropy.largest:
             return None

@@ -40,7 +40,7 @@ class Attribution(StrEnum):
     """Reward minus the reward without the calls of turn k. Arenas only."""
 
 
-class Likelihood(NamedTuple):
+class AnswerLikelihood(NamedTuple):
     """What the policy thinks of the right answer. NaN where none is known."""
 
     contribution_BK: Tensor
@@ -48,7 +48,7 @@ class Likelihood(NamedTuple):
     """exp of the mean log-probability of the answer's tokens after the whole response."""
 
 
-def likelihood(batch: ScoredBatch, policy: PolicyAccess, cue: str = CUE) -> Likelihood:
+def likelihood(batch: ScoredBatch, policy: PolicyAccess, cue: str = CUE) -> AnswerLikelihood:
     """Contributions by the likelihood of the right answer, every response read once.
 
     The answer is told after everything that came before the next step's first token, results of
@@ -69,7 +69,7 @@ def likelihood(batch: ScoredBatch, policy: PolicyAccess, cue: str = CUE) -> Like
         contributions[index] = _differences([math.fsum(values) for values in answers])
         confidence[index] = math.exp(math.fsum(answers[-1]) / len(answers[-1]))
     device = batch.step_BT.device
-    return Likelihood(
+    return AnswerLikelihood(
         pad_BK(contributions, step_count(batch.step_BT), device),
         torch.tensor(confidence, device=device),
     )

@@ -16,10 +16,10 @@ import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-from astra.calls import as_sent
-from astra.ports import ToolHost
+from astra.protocols import ToolHost
 from astra.rewards import Reward, score
-from astra.rollout import RolloutLimits
+from astra.rollouts.calls import as_sent
+from astra.rollouts.loop import RolloutLimits
 from astra.training.algorithm import SampledEpisode
 from astra.types import Arena, CallRecord, CallStatus, Goal, Trajectory, content_hash
 

@@ -32,7 +32,7 @@ from astra.training.rl.grpo import group_advantages
 EPSILON = 1e-6
 
 
-class Beside(StrEnum):
+class CreditBaseline(StrEnum):
     """What a step's contribution is standardised over."""
 
     response = "response"
@@ -41,7 +41,7 @@ class Beside(StrEnum):
     """Steps of the group that were taken from the same state of the arena (GiGPO's anchors)."""
 
 
-class Factored(NamedTuple):
+class FactoredAdvantages(NamedTuple):
     """Advantages of tokens, and the weights behind them."""
 
     advantages_BT: Tensor
@@ -74,7 +74,7 @@ def unusual_BK(contribution_BK: Tensor, state_BK: Tensor) -> Tensor:
 
 def factorised(
     advantages_B: Tensor, z_BK: Tensor, step_BT: Tensor, policy_mask_BT: Tensor, alpha: float
-) -> Factored:
+) -> FactoredAdvantages:
     """Per-token advantages A·w_k. Raises ConfigError unless |α| < 1."""
     if not abs(alpha) < 1:
         raise ConfigError(f"alpha {alpha!r} must lie between -1 and 1, so that no sign is turned")
@@ -87,4 +87,4 @@ def factorised(
     mean_B = torch.where(mean_B > 0, mean_B, 1.0)  # a response without any token of the policy's
     raw_BT = spread_BT(raw_BK, step_BT, 1.0)
     scale_B1 = (advantages_B / mean_B).unsqueeze(1)
-    return Factored(raw_BT * scale_B1 * policy_mask_BT, raw_BK / mean_B.unsqueeze(1))
+    return FactoredAdvantages(raw_BT * scale_B1 * policy_mask_BT, raw_BK / mean_B.unsqueeze(1))

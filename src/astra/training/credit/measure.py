@@ -14,7 +14,7 @@ from astra.training.credit.counterfactual import Counterfactual
 from astra.training.credit.steps import pad_BK, step_count
 
 
-class Measured(NamedTuple):
+class StepContributions(NamedTuple):
     """What the steps of a batch contributed, and what it took to know."""
 
     contribution_BK: Tensor
@@ -35,7 +35,7 @@ def measured(
     replay: Counterfactual | None,
     *,
     compare: bool,
-) -> Measured:
+) -> StepContributions:
     """The contributions. `compare`: replay the episodes beside, if they can be.
 
     Raises what `likelihood` and `Counterfactual.contributions` raise.
@@ -55,7 +55,7 @@ def measured(
     seconds = time.perf_counter() - started
     if replayed_BK is None and compare and replay is not None:
         replayed_BK = replayed(batch, replay)
-    return Measured(contribution_BK, confidence_B, replayed_BK, seconds)
+    return StepContributions(contribution_BK, confidence_B, replayed_BK, seconds)
 
 
 def replayed(batch: ScoredBatch, replay: Counterfactual) -> Tensor:
@@ -65,7 +65,7 @@ def replayed(batch: ScoredBatch, replay: Counterfactual) -> Tensor:
 
 
 def agreements(
-    batch: ScoredBatch, told: Measured, attribution: Attribution
+    batch: ScoredBatch, told: StepContributions, attribution: Attribution
 ) -> dict[str, tuple[float | None, int]]:
     """By attribution: mean rank correlation with the counterfactual, and of how many trajectories.
 

@@ -30,7 +30,7 @@ class Phase(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Switch:
+class PhaseSwitch:
     """When exploration ends: whichever comes first."""
 
     after: int | None = 200
@@ -50,7 +50,7 @@ class Switch:
 class PhaseClock:
     """Counts steps and watches the reward. Convergence never ends."""
 
-    def __init__(self, switch: Switch) -> None:
+    def __init__(self, switch: PhaseSwitch) -> None:
         self._switch = switch
         self.steps = 0
         """Batches seen."""

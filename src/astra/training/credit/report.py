@@ -11,7 +11,7 @@ from torch import Tensor
 from astra.training.algorithm import PolicyAccess, SampledEpisode, ScoredBatch
 from astra.training.credit.agreement import spearman
 from astra.training.credit.attribution import Attribution
-from astra.training.credit.measure import Measured, agreements
+from astra.training.credit.measure import StepContributions, agreements
 from astra.training.credit.phases import Phase
 from astra.training.credit.records import CreditRow, CreditStep
 from astra.training.credit.steps import sum_BK, tokens_BK
@@ -24,11 +24,11 @@ CHARACTERS = 600
 
 
 @dataclass(frozen=True, slots=True)
-class Assigned:
+class CreditInputs:
     """A batch with everything that its credit came from."""
 
     batch: ScoredBatch
-    told: Measured
+    told: StepContributions
     attribution: Attribution
     phase: Phase
     step: int
@@ -41,7 +41,7 @@ class Assigned:
     crucial_BT: Tensor
 
 
-def figures(given: Assigned) -> dict[str, float]:
+def figures(given: CreditInputs) -> dict[str, float]:
     """Contribution per step index, crucial steps, entropies, agreement, cost."""
     batch, told = given.batch, given.told
     known_BK = told.contribution_BK.isfinite() & given.exists_BK
@@ -67,7 +67,7 @@ def _mean(values: Tensor) -> float:
     return float(values.mean()) if values.numel() else math.nan
 
 
-def rows(given: Assigned, policy: PolicyAccess, most: int) -> Iterator[CreditRow]:
+def rows(given: CreditInputs, policy: PolicyAccess, most: int) -> Iterator[CreditRow]:
     """The first rollouts of the batch, step by step."""
     batch = given.batch
     tokens = tokens_BK(batch.step_BT, batch.policy_mask_BT)
@@ -113,11 +113,11 @@ def _known(value: Tensor) -> float | None:
     return float(value) if math.isfinite(float(value)) else None
 
 
-def _counterfactual(told: Measured, b: int, k: int) -> float | None:
+def _counterfactual(told: StepContributions, b: int, k: int) -> float | None:
     return None if told.counterfactual_BK is None else _known(told.counterfactual_BK[b, k])
 
 
-def _agreement(told: Measured, b: int) -> float | None:
+def _agreement(told: StepContributions, b: int) -> float | None:
     if told.counterfactual_BK is None or told.counterfactual_BK is told.contribution_BK:
         return None
     return spearman(told.contribution_BK[b].tolist(), told.counterfactual_BK[b].tolist())

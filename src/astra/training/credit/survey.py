@@ -19,7 +19,7 @@ from astra.training.credit.measure import replayed
 from astra.training.policy import ModelPolicy
 from astra.training.rl.batch import scored_batch
 from astra.training.rl.playing import GroupPlayer, require_some
-from astra.training.rl.prompts import Draw
+from astra.training.rl.prompts import PromptDraw
 from astra.types import Arena
 
 SURROGATES = (Attribution.likelihood, Attribution.entropy, Attribution.verified)
@@ -27,7 +27,7 @@ GROUPS_AT_ONCE = 8
 
 
 @dataclass(slots=True)
-class Survey:
+class AttributionSurvey:
     """Rank correlations with the counterfactual, a list per arena."""
 
     trajectories: int = 0
@@ -61,13 +61,13 @@ async def survey(
     engine: TransformersEngine,
     names: Sequence[str],
     told: Callable[[int], None] = lambda _: None,
-) -> Survey:
+) -> AttributionSurvey:
     """Play a group in each of these arenas and correlate. `told`: trajectories so far.
 
     Raises StageError when not one rollout worked.
     """
-    done, replay = Survey(), Counterfactual(arenas)
-    draws = [Draw(name, 0, number) for number, name in enumerate(names)]
+    done, replay = AttributionSurvey(), Counterfactual(arenas)
+    draws = [PromptDraw(name, 0, number) for number, name in enumerate(names)]
     for start in range(0, len(draws), GROUPS_AT_ONCE):
         played = await player.play(draws[start : start + GROUPS_AT_ONCE], 0)
         require_some([played])

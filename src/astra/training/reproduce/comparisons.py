@@ -18,7 +18,7 @@ CURVES = ("f1", "reward", "turns", "calls", "sampling_entropy", "entropy")
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class ArmComparison:
     """Arms that differ in one thing, and what to look at."""
 
     name: str
@@ -68,8 +68,8 @@ _ABLATIONS = (
     _acpo("acpo-no-confidence", "verified", "gamma=0.0"),
 )
 
-COMPARISONS: dict[str, Comparison] = {
-    "reward": Comparison(
+COMPARISONS: dict[str, ArmComparison] = {
+    "reward": ArmComparison(
         "reward",
         "F1 as the reward, against recall alone and precision alone",
         "ASTRA, figures 7 and 8",
@@ -77,7 +77,7 @@ COMPARISONS: dict[str, Comparison] = {
         arms=tuple(Arm(name, {"reward": name}) for name in ("f1", "recall", "precision")),
         headline=("f1", "turns", "calls", "recall", "precision"),
     ),
-    "distractors": Comparison(
+    "distractors": ArmComparison(
         "distractors",
         "training without irrelevant tools, with random and with banded ones; played with banded",
         "ASTRA, figure 6",
@@ -85,7 +85,7 @@ COMPARISONS: dict[str, Comparison] = {
         arms=tuple(Arm(name, {"distractors": name}) for name in ("none", "random", "banded")),
         headline=("f1", "recall", "precision", "calls"),
     ),
-    "filling": Comparison(
+    "filling": ArmComparison(
         "filling",
         "adaptive batch filling off and on, at equal sampled tokens",
         "ASTRA, section 3.2",
@@ -95,7 +95,7 @@ COMPARISONS: dict[str, Comparison] = {
         curves=(*CURVES, "filling/valid_share", "filling/rounds", "filling/flat"),
         equal_tokens=True,
     ),
-    "credit": Comparison(
+    "credit": ArmComparison(
         "credit",
         "GRPO, GiGPO and ACPO with each attribution, at equal rollouts",
         "ACPO (arXiv 2510.08899)",
@@ -122,7 +122,7 @@ COMPARISONS: dict[str, Comparison] = {
 }
 
 
-def of_problems(comparison: Comparison) -> Comparison:
+def of_problems(comparison: ArmComparison) -> ArmComparison:
     """What of `credit` can be compared on single-turn problems.
 
     These have no turns to anchor in, and can't be replayed. The ablations are those of the

@@ -8,28 +8,28 @@ from pathlib import Path
 
 from astra.engines.loading import load_engine
 from astra.errors import ConfigError, StageError
-from astra.ports import Sampling
 from astra.problems.read import read_problems
-from astra.problems.records import Problem
+from astra.problems.records import MathProblem
 from astra.problems.verify import MathVerifier
-from astra.rollout import RolloutLimits
+from astra.protocols import Sampling
+from astra.rollouts.loop import RolloutLimits
 from astra.training.rl.playing import tallied
-from astra.training.rl.presets import RlPreset
+from astra.training.rl.presets import RLPreset
 from astra.training.rl.problems import ProblemPlayer
-from astra.training.rl.prompts import Draw
+from astra.training.rl.prompts import PromptDraw
 
 
 @dataclass(frozen=True, slots=True)
 class PlayProblems:
     """A `Play`: the share that is solved, over problems and samples."""
 
-    problems: tuple[Problem, ...]
-    preset: RlPreset
+    problems: tuple[MathProblem, ...]
+    preset: RLPreset
     samples: int
 
     @classmethod
     def of_file(
-        cls, path: Path, preset: RlPreset, *, limit: int | None, samples: int
+        cls, path: Path, preset: RLPreset, *, limit: int | None, samples: int
     ) -> PlayProblems:
         """The first problems of split `test`. Raises ConfigError where there are none."""
         found = [problem for problem in read_problems(path) if problem.split == "test"]
@@ -58,7 +58,7 @@ class PlayProblems:
                     seed=seed,
                     concurrency=preset.concurrency,
                 )
-                draws = [Draw(p.id, 0, number) for number, p in enumerate(self.problems)]
+                draws = [PromptDraw(p.id, 0, number) for number, p in enumerate(self.problems)]
                 played = await player.play(draws, 0)
                 if played.incomplete:
                     raise StageError(

@@ -16,14 +16,20 @@ import torch
 from pydantic import ValidationError
 
 from astra.errors import StageError
-from astra.store import RunFolder
+from astra.runs.store import RunFolder
 from astra.training.checkpoints import checkpoints, step_of
 from astra.training.metrics import METRICS, STEP
 from astra.training.reproduce.budget import SAMPLED, TokenBudget
-from astra.training.reproduce.comparisons import Comparison
-from astra.training.reproduce.trials import OUTCOME, Arm, Measured, Outcome, Point
-from astra.training.rl.run import RlJob, check_settings, train_rl
-from astra.training.sft import CHECKPOINTS
+from astra.training.reproduce.comparisons import ArmComparison
+from astra.training.reproduce.trials import (
+    OUTCOME,
+    Arm,
+    MeasurementPoint,
+    TrialOutcome,
+    TrialResult,
+)
+from astra.training.rl.run import RLJob, check_settings, train_rl
+from astra.training.sft.train import CHECKPOINTS
 from astra.types import Json
 
 RUN = "run"
@@ -40,11 +46,11 @@ Play = Callable[[Path, int], dict[str, float]]
 
 
 @dataclass(frozen=True, slots=True)
-class RlTrial:
+class RLTrial:
     """A `Trial`: trains as the arm says and measures. Resumes what was stopped."""
 
-    comparison: Comparison
-    job: RlJob
+    comparison: ArmComparison
+    job: RLJob
     """What all arms share; folder, seed and the arm's options are put in."""
     play: Play
     evaluate_every: int | None = None
@@ -53,7 +59,7 @@ class RlTrial:
     """Sampled tokens at which every arm stops; None: at the steps of the job's preset, and with
     `equal_tokens` all arms but the baseline at what the baseline has sampled."""
 
-    def __call__(self, arm: Arm, seed: int, folder: Path) -> Measured:
+    def __call__(self, arm: Arm, seed: int, folder: Path) -> TrialResult:
         """Raises what training and playing raise; StageError for a budget that is not reached."""
         out = folder / RUN
         budget = self._budget(arm, folder)
@@ -68,7 +74,7 @@ class RlTrial:
             )
         final = self.play(Path(report.model), seed)
         played = self._played(out, points, seed)
-        return Measured(
+        return TrialResult(
             points=(*points.values(), *played, _held_out(last, final)),
             final=final,
             threads=torch.get_num_threads(),
@@ -109,14 +115,14 @@ class RlTrial:
             return None
         path = folder.parent.parent / self.comparison.baseline / folder.name / OUTCOME
         try:
-            return Outcome.model_validate_json(path.read_bytes()).points[-1].tokens
+            return TrialOutcome.model_validate_json(path.read_bytes()).points[-1].tokens
         except (OSError, ValidationError, IndexError) as error:
             raise StageError(
                 f"{str(path)!r} does not tell how many tokens {self.comparison.baseline!r} "
                 f"sampled, which is where {arm.name!r} stops: that arm has to work first"
             ) from error
 
-    def _job(self, arm: Arm, seed: int, out: Path, budget: int | None) -> RlJob:
+    def _job(self, arm: Arm, seed: int, out: Path, budget: int | None) -> RLJob:
         job = of_arm(self.job, {**self.comparison.common, **arm.options})
         trl: dict[str, Json] = {**job.preset.trl, "logging_steps": 1}
         if self.evaluate_every is not None:
@@ -133,11 +139,13 @@ class RlTrial:
             callbacks=_callbacks(out, budget),
         )
 
-    def _played(self, out: Path, points: Mapping[int, Point], seed: int) -> Iterator[Point]:
+    def _played(
+        self, out: Path, points: Mapping[int, MeasurementPoint], seed: int
+    ) -> Iterator[MeasurementPoint]:
         """The model that all start from and the checkpoints, played; the final model is not."""
         if self.evaluate_every is None:
             return
-        start = Point(rollouts=0, tokens=0, values={})
+        start = MeasurementPoint(rollouts=0, tokens=0, values={})
         yield _held_out(start, self.play(Path(self.job.model), seed))
         for checkpoint in checkpoints(out / CHECKPOINTS):
             step = step_of(checkpoint)
@@ -145,11 +153,11 @@ class RlTrial:
                 yield _held_out(points[step], self.play(checkpoint, seed))
 
 
-def _held_out(at: Point, told: Mapping[str, float]) -> Point:
+def _held_out(at: MeasurementPoint, told: Mapping[str, float]) -> MeasurementPoint:
     return at.model_copy(update={"values": {HELD_OUT + name: v for name, v in told.items()}})
 
 
-def of_arm(job: RlJob, options: Mapping[str, Json]) -> RlJob:
+def of_arm(job: RLJob, options: Mapping[str, Json]) -> RLJob:
     """The job with an arm's options in it."""
     own: dict[str, Any] = {n: v for n, v in options.items() if not n.startswith("preset.")}
     if "credit" in own:
@@ -163,16 +171,20 @@ def of_arm(job: RlJob, options: Mapping[str, Json]) -> RlJob:
     return replace(job, **own, preset=replace(job.preset, **preset))
 
 
-def curve(rows: Sequence[Mapping[str, Any]], group: int, names: Sequence[str]) -> dict[int, Point]:
+def curve(
+    rows: Sequence[Mapping[str, Any]], group: int, names: Sequence[str]
+) -> dict[int, MeasurementPoint]:
     """By step a point, from the rows of `metrics.jsonl`; `group`: rollouts of a prompt."""
-    points: dict[int, Point] = {}
+    points: dict[int, MeasurementPoint] = {}
     rollouts = tokens = 0.0
     for row in rows:
         if GROUPS in row:
             rollouts += row[GROUPS] * group
             tokens += row[SAMPLED]
             values = {name: float(row[name]) for name in names if name in row}
-            points[row[STEP]] = Point(rollouts=round(rollouts), tokens=round(tokens), values=values)
+            points[row[STEP]] = MeasurementPoint(
+                rollouts=round(rollouts), tokens=round(tokens), values=values
+            )
     return points
 
 

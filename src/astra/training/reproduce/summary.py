@@ -13,12 +13,12 @@ from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
-from astra.intervals import Interval, bootstrap
-from astra.training.reproduce.trials import Outcome
+from astra.core.intervals import Interval, bootstrap
+from astra.training.reproduce.trials import TrialOutcome
 from astra.types import Json, Record
 
 
-class Compared(Record):
+class MeasurementComparison(Record):
     """One measurement of one arm, and against the baseline."""
 
     arm: str
@@ -32,16 +32,16 @@ class Summary(Record):
     """What a comparison found."""
 
     baseline: str
-    rows: tuple[Compared, ...]
+    rows: tuple[MeasurementComparison, ...]
     broken: tuple[dict[str, Json], ...] = ()
     """Trials without an outcome, with their reasons."""
 
 
 def summarise(
-    outcomes: Sequence[Outcome], baseline: str, broken: Sequence[dict[str, Json]] = ()
+    outcomes: Sequence[TrialOutcome], baseline: str, broken: Sequence[dict[str, Json]] = ()
 ) -> Summary:
     """Every final measurement of every arm, in the order in which they come."""
-    by_arm: dict[str, dict[int, Outcome]] = defaultdict(dict)
+    by_arm: dict[str, dict[int, TrialOutcome]] = defaultdict(dict)
     for outcome in outcomes:
         by_arm[outcome.arm][outcome.seed] = outcome
     measures = dict.fromkeys(name for outcome in outcomes for name in outcome.final)
@@ -55,15 +55,15 @@ def summarise(
 
 
 def _compared(
-    arm: str, measure: str, by_arm: dict[str, dict[int, Outcome]], baseline: str
-) -> Compared:
+    arm: str, measure: str, by_arm: dict[str, dict[int, TrialOutcome]], baseline: str
+) -> MeasurementComparison:
     own = {s: o.final[measure] for s, o in by_arm[arm].items() if measure in o.final}
     other = {s: o.final[measure] for s, o in by_arm[baseline].items() if measure in o.final}
     pairs = [own[seed] - other[seed] for seed in own if seed in other]
     value = _over_seeds(list(own.values()))
     assert value is not None
     difference = None if arm == baseline else _over_seeds(pairs)
-    return Compared(arm=arm, measure=measure, value=value, difference=difference)
+    return MeasurementComparison(arm=arm, measure=measure, value=value, difference=difference)
 
 
 def _over_seeds(values: Sequence[float]) -> Interval | None:
@@ -95,7 +95,7 @@ def _shown(interval: Interval, *, signed: bool = False) -> str:
     return f"{mean} [{low}, {high}]" if interval.groups > 1 else mean
 
 
-def write_curves(outcomes: Sequence[Outcome], path: Path) -> None:
+def write_curves(outcomes: Sequence[TrialOutcome], path: Path) -> None:
     """All points, one value a row."""
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
@@ -107,7 +107,7 @@ def write_curves(outcomes: Sequence[Outcome], path: Path) -> None:
                     writer.writerow([*place, measure, repr(value)])
 
 
-def plot_curves(outcomes: Sequence[Outcome], measure: str, path: Path) -> None:
+def plot_curves(outcomes: Sequence[TrialOutcome], measure: str, path: Path) -> None:
     """One measurement over rollouts: a line per arm, mean over seeds, with their range."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -139,7 +139,7 @@ def plot_curves(outcomes: Sequence[Outcome], measure: str, path: Path) -> None:
 
 
 def write_summary(
-    outcomes: Sequence[Outcome],
+    outcomes: Sequence[TrialOutcome],
     baseline: str,
     folder: Path,
     broken: Sequence[dict[str, Json]] = (),

@@ -47,7 +47,7 @@ class Arm:
         return content_hash({**self.options, **shared})
 
 
-class Point(Record):
+class MeasurementPoint(Record):
     """Measurements at one time of a run."""
 
     rollouts: int
@@ -57,14 +57,14 @@ class Point(Record):
     values: dict[str, float]
 
 
-class Outcome(Record):
+class TrialOutcome(Record):
     """What a trial came to."""
 
     arm: str
     seed: int
     options: str
     """`Arm.hash`: another arm of that name is another trial."""
-    points: tuple[Point, ...]
+    points: tuple[MeasurementPoint, ...]
     """In the order of time."""
     final: dict[str, float]
     """What is compared."""
@@ -74,15 +74,15 @@ class Outcome(Record):
     """That it was computed with; another number alters rounding."""
 
 
-class Measured(Record):
+class TrialResult(Record):
     """What a trial returns."""
 
-    points: tuple[Point, ...]
+    points: tuple[MeasurementPoint, ...]
     final: dict[str, float]
     threads: int | None = None
 
 
-Trial = Callable[[Arm, int, Path], Measured]
+Trial = Callable[[Arm, int, Path], TrialResult]
 
 
 def run_trials(
@@ -93,7 +93,7 @@ def run_trials(
     told: Callable[[str], None] = lambda _: None,
     tidy: Callable[[Path], None] = lambda _: None,
     side: SideBySide | None = None,
-) -> list[Outcome]:
+) -> list[TrialOutcome]:
     """The outcomes there are, by seed and then by arm; all of a seed's arms run before the next.
 
     So that a run that is stopped has whole pairs. `told`: is handed a line per trial. `tidy`: is
@@ -144,7 +144,7 @@ def _attempt(job: _Job, trial: Trial) -> None:
             traceback.print_exc()
         _write(job.place / BROKEN, {"type": type(error).__name__, "message": str(error)})
         return
-    outcome = Outcome(
+    outcome = TrialOutcome(
         arm=job.arm.name,
         seed=job.seed,
         options=job.arm.hash,
@@ -232,13 +232,13 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 
-def _done(place: Path, arm: Arm) -> Outcome | None:
+def _done(place: Path, arm: Arm) -> TrialOutcome | None:
     """The outcome on record; StoreError when it is of other options, or can't be read."""
     path = place / OUTCOME
     if not path.exists():
         return None
     try:
-        outcome = Outcome.model_validate_json(path.read_bytes())
+        outcome = TrialOutcome.model_validate_json(path.read_bytes())
     except ValidationError as error:
         raise StoreError(f"{str(path)!r} is no outcome: {error}") from error
     if outcome.options != arm.hash:

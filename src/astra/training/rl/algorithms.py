@@ -13,7 +13,7 @@ from astra.training.credit.counterfactual import Counterfactual
 from astra.training.credit.gigpo import GiGPO, GiGPOSettings
 from astra.training.credit.options import acpo_settings
 from astra.training.credit.records import CreditRow
-from astra.training.rl.grpo import Grpo
+from astra.training.rl.grpo import GRPO
 from astra.types import Arena
 
 Algorithms = Literal["grpo", "gigpo", "acpo"]
@@ -38,7 +38,7 @@ def make_algorithm(
     if name != "acpo":
         if settings:
             raise ConfigError(f"{settings[0]!r}: only the algorithm acpo has settings, not {name}")
-        return Grpo(scale=scale) if name == "grpo" else GiGPO(GiGPOSettings(scale=scale))
+        return GRPO(scale=scale) if name == "grpo" else GiGPO(GiGPOSettings(scale=scale))
     if not scale:
         raise ConfigError("acpo has no scale_rewards='none': leave it at 'group', or take grpo")
     attribution = "verified" if arenas else "likelihood"

@@ -14,7 +14,7 @@ from astra.types import Score, Trajectory
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class RolloutGroup:
     """The rollouts of one draw."""
 
     episodes: tuple[SampledEpisode, ...]
@@ -26,7 +26,7 @@ class Group:
         return tuple(episode.reward for episode in self.episodes)
 
 
-def scored_batch(groups: Sequence[Group]) -> ScoredBatch:
+def scored_batch(groups: Sequence[RolloutGroup]) -> ScoredBatch:
     """Groups as an algorithm sees them; they are numbered by their place."""
     episodes = [
         replace(episode, group=number)
@@ -66,14 +66,14 @@ def _right(rows: Sequence[Sequence[Any]], padding: Any) -> Tensor:
 # --- checkpoints ------------------------------------------------------------------------------
 
 
-def to_json(group: Group) -> dict[str, Any]:
+def to_json(group: RolloutGroup) -> dict[str, Any]:
     """A group as JSON values; floats keep all their bits."""
     return {"step": group.step, "episodes": [_plain(episode) for episode in group.episodes]}
 
 
-def from_json(value: dict[str, Any]) -> Group:
+def from_json(value: dict[str, Any]) -> RolloutGroup:
     """The group that `to_json` was given."""
-    return Group(tuple(_episode(episode) for episode in value["episodes"]), value["step"])
+    return RolloutGroup(tuple(_episode(episode) for episode in value["episodes"]), value["step"])
 
 
 def _plain(episode: SampledEpisode) -> dict[str, Any]:

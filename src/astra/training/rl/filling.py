@@ -19,7 +19,7 @@ from typing import Generic, Protocol, TypeVar
 from astra.errors import StageError
 
 
-class Scored(Protocol):
+class ScoredGroup(Protocol):
     """A group of rollouts, as far as filling cares."""
 
     @property
@@ -31,7 +31,7 @@ class Scored(Protocol):
         ...
 
 
-G = TypeVar("G", bound=Scored)
+G = TypeVar("G", bound=ScoredGroup)
 
 
 def spread(rewards: Sequence[float]) -> float:
@@ -40,7 +40,7 @@ def spread(rewards: Sequence[float]) -> float:
 
 
 @dataclass(frozen=True, slots=True)
-class Filled(Generic[G]):
+class FilledBatch(Generic[G]):
     """A batch, and how it came about."""
 
     groups: tuple[G, ...]
@@ -105,7 +105,7 @@ class BatchFilling(Generic[G]):
             else:
                 self._flat.append(group)
 
-    def take(self, step: int) -> Filled[G]:
+    def take(self, step: int) -> FilledBatch[G]:
         """The batch of this step; raises StageError when even flat groups are too few."""
         batch = self._valid[: self._places]
         missing = self._places - len(batch)
@@ -118,7 +118,7 @@ class BatchFilling(Generic[G]):
         flat = self._flat[len(self._flat) - missing :]
         left = self._valid[self._places :] if self._active else []
         groups = (*batch, *flat)
-        filled = Filled(
+        filled = FilledBatch(
             groups=groups,
             rounds=self._rounds,
             sampled=self._sampled,

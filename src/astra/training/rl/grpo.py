@@ -30,7 +30,7 @@ def group_advantages(rewards_B: Tensor, group_B: Tensor, *, scale: bool = True) 
     return advantages_B
 
 
-class Grpo:
+class GRPO:
     """Group-relative policy optimisation, without KL and without entropy bonus."""
 
     def __init__(self, *, scale: bool = True) -> None:

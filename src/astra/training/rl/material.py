@@ -8,25 +8,25 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from astra.arenas.showing import Distractors, Show
+from astra.arenas.showing import DistractorSource, PlayableArenas
 from astra.engines.engine import Engine
 from astra.errors import ConfigError
 from astra.models.embed_tfidf import TfidfEmbedder
 from astra.problems.read import read_problems
 from astra.problems.verify import MathVerifier
 from astra.rewards import Reward
-from astra.rollout import RolloutLimits
+from astra.rollouts.loop import RolloutLimits
 from astra.sandbox import open_sandbox
-from astra.training.rl.playing import GroupPlayer, Player
-from astra.training.rl.presets import RlPreset
+from astra.training.rl.playing import ArenaGroupPlayer, GroupPlayer
+from astra.training.rl.presets import RLPreset
 from astra.training.rl.problems import ProblemPlayer
 from astra.types import Arena
 
-Level = Literal["auto", "namespaces", "landlock", "unsafe"]
+SandboxLevelName = Literal["auto", "namespaces", "landlock", "unsafe"]
 
 
 @dataclass(frozen=True, slots=True)
-class Material:
+class TaskSource:
     """Tasks, and how their rollouts come about."""
 
     hops: Mapping[str, int]
@@ -40,21 +40,23 @@ class Material:
 
 def of_arenas(
     path: Path,
-    preset: RlPreset,
-    distractors: Distractors,
+    preset: RLPreset,
+    distractors: DistractorSource,
     reward: Reward,
-    level: Level,
+    level: SandboxLevelName,
     seed: int,
     *,
     per_band: int | None = None,
-) -> Material:
+) -> TaskSource:
     """The arenas of split `train`."""
     show = asyncio.run(
-        Show.of_folder(path, "train", distractors, TfidfEmbedder(), seed=seed, per_band=per_band)
+        PlayableArenas.of_folder(
+            path, "train", distractors, TfidfEmbedder(), seed=seed, per_band=per_band
+        )
     )
 
     def player(engine: Engine, sandbox: Any, limits: RolloutLimits) -> GroupPlayer:
-        return Player(
+        return ArenaGroupPlayer(
             show,
             engine,
             sandbox,
@@ -66,10 +68,10 @@ def of_arenas(
         )
 
     arenas = {arena_id: arena for arena_id, (arena, _) in show.arenas.items()}
-    return Material(show.hops, lambda: open_sandbox(level), player, arenas)
+    return TaskSource(show.hops, lambda: open_sandbox(level), player, arenas)
 
 
-def of_problems(path: Path, preset: RlPreset, seed: int) -> Material:
+def of_problems(path: Path, preset: RLPreset, seed: int) -> TaskSource:
     """The problems of split `train`. Raises ConfigError when there are none."""
     problems = {p.id: p for p in read_problems(path) if p.split == "train"}
     if not problems:
@@ -87,4 +89,4 @@ def of_problems(path: Path, preset: RlPreset, seed: int) -> Material:
         )
 
     levels = {problem_id: problem.level or 1 for problem_id, problem in problems.items()}
-    return Material(levels, MathVerifier, player, {})
+    return TaskSource(levels, MathVerifier, player, {})

@@ -15,18 +15,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
-from astra.arenas.showing import Show
+from astra.arenas.showing import PlayableArenas
 from astra.engines.engine import Engine
 from astra.engines.episode import ClosingHost, EngineEpisode
 from astra.errors import StageError
 from astra.hosts.arena import ArenaHost, arena_messages
 from astra.models.policies import answer_text
-from astra.ports import Episode, Sandbox
+from astra.protocols import Sandbox, SandboxEpisode
 from astra.rewards import Reward, score
-from astra.rollout import RolloutLimits, Task, rollout
+from astra.rollouts.loop import RolloutLimits, RolloutTask, rollout
 from astra.training.algorithm import SampledEpisode
-from astra.training.rl.batch import Group
-from astra.training.rl.prompts import Draw
+from astra.training.rl.batch import RolloutGroup
+from astra.training.rl.prompts import PromptDraw
 from astra.types import Arena, CallStatus, StopReason, Trajectory
 
 ATTEMPTS = 3
@@ -35,12 +35,12 @@ _TRUNCATED = (StopReason.length_limit, StopReason.turn_limit, StopReason.time_li
 
 
 @dataclass(slots=True)
-class Played:
+class PlayedRound:
     """What a round of rollouts gave. Numbers add up over rounds and processes."""
 
-    groups: list[Group] = field(default_factory=list[Group])
+    groups: list[RolloutGroup] = field(default_factory=list[RolloutGroup])
     """Whole groups only, in the order of the draws."""
-    incomplete: list[Draw] = field(default_factory=list[Draw])
+    incomplete: list[PromptDraw] = field(default_factory=list[PromptDraw])
     """Draws whose rollouts kept breaking on our side."""
     worked: int = 0
     """Rollouts that worked, in whole groups or not."""
@@ -51,16 +51,16 @@ class Played:
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class RolloutJob:
     """One rollout that is to be played."""
 
-    draw: Draw
+    draw: PromptDraw
     sample: int
     """Which of its group."""
     seed: int
 
 
-def require_some(parts: Sequence[Played]) -> None:
+def require_some(parts: Sequence[PlayedRound]) -> None:
     """Raise StageError when rollouts were played and not one of them worked."""
     failures = sum(part.failures for part in parts)
     if failures and not any(part.worked for part in parts):
@@ -78,16 +78,18 @@ class GroupPlayer(ABC):
         self._concurrency = concurrency
 
     @abstractmethod
-    async def play_one(self, job: Job, episode: EngineEpisode) -> SampledEpisode | Trajectory:
+    async def play_one(
+        self, job: RolloutJob, episode: EngineEpisode
+    ) -> SampledEpisode | Trajectory:
         """One rollout; a trajectory stands for one that broke on our side."""
 
-    async def play(self, draws: Sequence[Draw], step: int) -> Played:
+    async def play(self, draws: Sequence[PromptDraw], step: int) -> PlayedRound:
         """Play a round. See `require_some` for one in which nothing worked."""
         waiting = [job for draw in draws for job in self._jobs(draw)]
         done: dict[tuple[int, int], SampledEpisode] = {}
         errors: Counter[str] = Counter()
         for attempt in range(ATTEMPTS):
-            broken: list[Job] = []
+            broken: list[RolloutJob] = []
             for start in range(0, len(waiting), self._concurrency):
                 wave = waiting[start : start + self._concurrency]
                 for job, played in zip(wave, await self._wave(wave, attempt), strict=True):
@@ -98,29 +100,33 @@ class GroupPlayer(ABC):
                         broken.append(job)
             waiting = broken
         error = next((text for text, _ in errors.most_common(1)), "")
-        played = Played(worked=len(done), failures=errors.total(), error=error)
+        played = PlayedRound(worked=len(done), failures=errors.total(), error=error)
         for draw in draws:
             samples = [done.get((draw.number, sample)) for sample in range(self._group)]
             whole = tuple(sample for sample in samples if sample is not None)
             if len(whole) == self._group:
-                played.groups.append(Group(whole, step))
+                played.groups.append(RolloutGroup(whole, step))
             else:
                 played.incomplete.append(replace(draw, tries=draw.tries + 1))
         return played
 
-    def _jobs(self, draw: Draw) -> list[Job]:
+    def _jobs(self, draw: PromptDraw) -> list[RolloutJob]:
         return [
-            Job(draw, sample, _seed(self._seed, draw.number, draw.tries, sample))
+            RolloutJob(draw, sample, _seed(self._seed, draw.number, draw.tries, sample))
             for sample in range(self._group)
         ]
 
-    async def _wave(self, jobs: Sequence[Job], attempt: int) -> list[SampledEpisode | Trajectory]:
+    async def _wave(
+        self, jobs: Sequence[RolloutJob], attempt: int
+    ) -> list[SampledEpisode | Trajectory]:
         """Play jobs all at once."""
         # All are opened before the first runs, for an engine in lockstep waits for all of them.
         episodes = [self._engine.open(_seed(job.seed, attempt)) for job in jobs]
         return await asyncio.gather(*map(self._closing, jobs, episodes))
 
-    async def _closing(self, job: Job, episode: EngineEpisode) -> SampledEpisode | Trajectory:
+    async def _closing(
+        self, job: RolloutJob, episode: EngineEpisode
+    ) -> SampledEpisode | Trajectory:
         try:
             played = await self.play_one(job, episode)
         finally:
@@ -130,12 +136,12 @@ class GroupPlayer(ABC):
         return played
 
 
-class Player(GroupPlayer):
+class ArenaGroupPlayer(GroupPlayer):
     """Plays arenas of a folder."""
 
     def __init__(
         self,
-        show: Show,
+        show: PlayableArenas,
         engine: Engine,
         sandbox: Sandbox,
         limits: RolloutLimits,
@@ -152,10 +158,12 @@ class Player(GroupPlayer):
         self._reward: Reward = reward
         self._at = lru_cache(maxsize=256)(show.at)
 
-    async def play_one(self, job: Job, episode: EngineEpisode) -> SampledEpisode | Trajectory:
+    async def play_one(
+        self, job: RolloutJob, episode: EngineEpisode
+    ) -> SampledEpisode | Trajectory:
         arena, distractors = self._at(job.draw.task, job.draw.epoch)
-        host = ArenaHost(arena, distractors, self._sandbox, Episode(seed=job.seed % 2**32))
-        task = Task(job.draw.task, arena_messages(arena), job.sample)
+        host = ArenaHost(arena, distractors, self._sandbox, SandboxEpisode(seed=job.seed % 2**32))
+        task = RolloutTask(job.draw.task, arena_messages(arena), job.sample)
         trajectory = await rollout(task, episode, ClosingHost(host, episode), self._limits)
         if trajectory.infrastructure_failure:
             return trajectory
@@ -182,7 +190,7 @@ class Player(GroupPlayer):
         )
 
 
-def broken(job: Job, error: str) -> Trajectory:
+def broken(job: RolloutJob, error: str) -> Trajectory:
     """What stands for a rollout that broke on our side, outside the agent loop."""
     return Trajectory(
         task=job.draw.task,
@@ -201,7 +209,7 @@ def _seed(*parts: int) -> int:
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=7).digest())
 
 
-def tallied(groups: Sequence[Group]) -> dict[str, float]:
+def tallied(groups: Sequence[RolloutGroup]) -> dict[str, float]:
     """Means over rollouts of what is worth logging: rewards and their parts, turns, calls, …"""
     episodes = [episode for group in groups for episode in group.episodes]
     if not episodes:

@@ -13,7 +13,7 @@ from astra.types import Json
 
 
 @dataclass(frozen=True, slots=True)
-class RlPreset:
+class RLPreset:
     """What a preset sets: options of ours, and options of TRL's GRPOConfig."""
 
     about: str
@@ -63,8 +63,8 @@ _COMMON: dict[str, Json] = {
     "activation_checkpointing": True,
 }
 
-PRESETS: dict[str, RlPreset] = {
-    "paper-14b": RlPreset(
+PRESETS: dict[str, RLPreset] = {
+    "paper-14b": RLPreset(
         "the paper's settings for a 14B model: 256 rollouts a batch, strictly on-policy; many GPUs",
         prompts=32,
         group=8,
@@ -77,7 +77,7 @@ PRESETS: dict[str, RlPreset] = {
         lockstep=False,
         trl=_COMMON | {"learning_rate": 2e-6},
     ),
-    "h200": RlPreset(
+    "h200": RLPreset(
         "one GPU of 141 GB, all weights of a model of up to some 4B parameters",
         prompts=16,
         group=8,
@@ -90,7 +90,7 @@ PRESETS: dict[str, RlPreset] = {
         lockstep=False,
         trl=_COMMON | {"learning_rate": 2e-6},
     ),
-    "laptop": RlPreset(
+    "laptop": RLPreset(
         "one small GPU or none: LoRA, short episodes",
         prompts=4,
         group=4,
@@ -103,7 +103,7 @@ PRESETS: dict[str, RlPreset] = {
         lora=16,
         trl=_COMMON | {"learning_rate": 1e-5, "bf16": False},
     ),
-    "nano": RlPreset(
+    "nano": RLPreset(
         "a nano model on a CPU",
         prompts=16,
         group=4,

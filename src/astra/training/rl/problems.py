@@ -13,13 +13,13 @@ from typing import Self
 from astra.engines.engine import Engine
 from astra.engines.episode import ClosingHost, EngineEpisode
 from astra.errors import HostError
-from astra.ports import ToolResult
-from astra.problems.records import Problem, problem_messages
+from astra.problems.records import MathProblem, problem_messages
 from astra.problems.verify import MathVerifier
-from astra.rollout import RolloutLimits, Task, rollout
+from astra.protocols import ToolResult
+from astra.rollouts.loop import RolloutLimits, RolloutTask, rollout
 from astra.training.algorithm import SampledEpisode
-from astra.training.rl.playing import GroupPlayer, Job, broken
-from astra.types import Json, ToolDocument, Trajectory
+from astra.training.rl.playing import GroupPlayer, RolloutJob, broken
+from astra.types import Json, ToolSchema, Trajectory
 
 
 class NoTools:
@@ -36,7 +36,7 @@ class NoTools:
     ) -> None:
         pass
 
-    def tools(self) -> Sequence[ToolDocument]:
+    def tools(self) -> Sequence[ToolSchema]:
         return ()
 
     async def call(self, name: str, arguments: dict[str, Json]) -> ToolResult:
@@ -48,7 +48,7 @@ class ProblemPlayer(GroupPlayer):
 
     def __init__(
         self,
-        problems: Mapping[str, Problem],
+        problems: Mapping[str, MathProblem],
         engine: Engine,
         verifier: MathVerifier,
         limits: RolloutLimits,
@@ -62,9 +62,11 @@ class ProblemPlayer(GroupPlayer):
         self._verifier = verifier
         self._limits = limits
 
-    async def play_one(self, job: Job, episode: EngineEpisode) -> SampledEpisode | Trajectory:
+    async def play_one(
+        self, job: RolloutJob, episode: EngineEpisode
+    ) -> SampledEpisode | Trajectory:
         problem = self._problems[job.draw.task]
-        task = Task(problem.id, problem_messages(problem), job.sample)
+        task = RolloutTask(problem.id, problem_messages(problem), job.sample)
         host = ClosingHost(NoTools(), episode)
         trajectory = await rollout(task, episode, host, self._limits)
         if trajectory.infrastructure_failure:

@@ -17,7 +17,7 @@ from astra.training.algorithm import ChoosesTasks
 
 
 @dataclass(frozen=True, slots=True)
-class Draw:
+class PromptDraw:
     """An arena that is to be played by one group of rollouts."""
 
     task: str
@@ -30,12 +30,12 @@ class Draw:
     """How often it was given back."""
 
 
-class Prompts(Protocol):
+class PromptSource(Protocol):
     """Where the prompts come from. Deterministic; its state goes into checkpoints."""
 
-    def take(self, count: int, step: int) -> list[Draw]: ...
+    def take(self, count: int, step: int) -> list[PromptDraw]: ...
 
-    def give_back(self, draws: Sequence[Draw]) -> None:
+    def give_back(self, draws: Sequence[PromptDraw]) -> None:
         """Take back what could not be played."""
         ...
 
@@ -48,7 +48,7 @@ class Prompts(Protocol):
     def load_state_dict(self, state: Mapping[str, Any]) -> None: ...
 
 
-class Epochs:
+class ShuffledEpochs:
     """Goes through all tasks again and again, shuffled anew each time.
 
     `hops` and `curriculum`: over that many steps, the largest number of hops that is drawn rises
@@ -63,21 +63,21 @@ class Epochs:
         self._seed = seed
         self._curriculum = curriculum
         self._queue: deque[tuple[str, int]] = deque()
-        self._back: deque[Draw] = deque()
+        self._back: deque[PromptDraw] = deque()
         self._epoch = self._number = 0
 
-    def take(self, count: int, step: int) -> list[Draw]:
+    def take(self, count: int, step: int) -> list[PromptDraw]:
         """The next tasks, those given back first."""
         return [self._back.popleft() if self._back else self._next(step) for _ in range(count)]
 
-    def _next(self, step: int) -> Draw:
+    def _next(self, step: int) -> PromptDraw:
         hardest = self._hardest(step)
         while True:
             for place, (task, epoch) in enumerate(self._queue):
                 if self._hops[task] <= hardest:
                     del self._queue[place]
                     self._number += 1
-                    return Draw(task, epoch, self._number - 1)
+                    return PromptDraw(task, epoch, self._number - 1)
             self._begin_epoch()
 
     def _hardest(self, step: int) -> int:
@@ -93,7 +93,7 @@ class Epochs:
         self._queue.extend((task, self._epoch) for task in tasks)
         self._epoch += 1
 
-    def give_back(self, draws: Sequence[Draw]) -> None:
+    def give_back(self, draws: Sequence[PromptDraw]) -> None:
         self._back.extend(draws)
 
     def learn(self, task: str, rewards: Sequence[float]) -> None:
@@ -116,11 +116,11 @@ class Epochs:
                 "resume with the arenas that the run began with"
             )
         self._queue = deque((task, epoch) for task, epoch in state["queue"])
-        self._back = deque(Draw(**draw) for draw in state["back"])
+        self._back = deque(PromptDraw(**draw) for draw in state["back"])
         self._epoch, self._number = state["epoch"], state["number"]
 
 
-class Chosen:
+class AlgorithmChosenPrompts:
     """Lets an algorithm say which tasks come next; its own state holds what it has seen."""
 
     def __init__(self, tasks: Sequence[str], algorithm: ChoosesTasks) -> None:
@@ -128,21 +128,21 @@ class Chosen:
             raise ConfigError("there are no arenas to train on: make some, or name another folder")
         self._tasks = list(tasks)
         self._algorithm = algorithm
-        self._back: deque[Draw] = deque()
+        self._back: deque[PromptDraw] = deque()
         self._number = 0
 
-    def take(self, count: int, step: int) -> list[Draw]:
+    def take(self, count: int, step: int) -> list[PromptDraw]:
         """Those given back, and what the algorithm chooses; an epoch is as many as there are."""
         back = [self._back.popleft() for _ in range(min(count, len(self._back)))]
-        drawn: list[Draw] = []
+        drawn: list[PromptDraw] = []
         while len(back) + len(drawn) < count:
             wanted = count - len(back) - len(drawn)
             for task in self._algorithm.choose(self._tasks, min(wanted, len(self._tasks))):
-                drawn.append(Draw(task, self._number // len(self._tasks), self._number))
+                drawn.append(PromptDraw(task, self._number // len(self._tasks), self._number))
                 self._number += 1
         return back + drawn
 
-    def give_back(self, draws: Sequence[Draw]) -> None:
+    def give_back(self, draws: Sequence[PromptDraw]) -> None:
         self._back.extend(draws)
 
     def learn(self, task: str, rewards: Sequence[float]) -> None:
@@ -152,5 +152,5 @@ class Chosen:
         return {"back": [asdict(draw) for draw in self._back], "number": self._number}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        self._back = deque(Draw(**draw) for draw in state["back"])
+        self._back = deque(PromptDraw(**draw) for draw in state["back"])
         self._number = state["number"]

@@ -14,7 +14,7 @@ from transformers import PreTrainedModel
 FILE = "reference.safetensors"
 
 
-class Reference:
+class ReferenceWeights:
     """Weights on the CPU that are put in the policy's place for the length of a `with`."""
 
     def __init__(self) -> None:

@@ -9,24 +9,24 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from astra.arenas.showing import Distractors
-from astra.engines.chat import Chat
+from astra.arenas.showing import DistractorSource
+from astra.chat.template import ChatTemplate
 from astra.engines.engine import Engine
 from astra.errors import ConfigError
-from astra.ports import Sampling
+from astra.protocols import Sampling
 from astra.rewards import Reward
-from astra.rollout import RolloutLimits
-from astra.store import RunFolder
+from astra.rollouts.loop import RolloutLimits
+from astra.runs.store import RunFolder
 from astra.training.algorithm import Algorithm, ChoosesTasks
 from astra.training.credit.log import CreditLog
 from astra.training.credit.options import acpo_settings
 from astra.training.processes import on_cpu, processes_of
 from astra.training.rl.algorithms import Algorithms, make_algorithm
 from astra.training.rl.filling import BatchFilling
-from astra.training.rl.material import Level, Material, of_arenas, of_problems
-from astra.training.rl.presets import RlPreset
-from astra.training.rl.prompts import Chosen, Epochs, Prompts
-from astra.training.sft import CHECKPOINTS, FINAL, lora_config, save_final
+from astra.training.rl.material import SandboxLevelName, TaskSource, of_arenas, of_problems
+from astra.training.rl.presets import RLPreset
+from astra.training.rl.prompts import AlgorithmChosenPrompts, PromptSource, ShuffledEpochs
+from astra.training.sft.train import CHECKPOINTS, FINAL, lora_config, save_final
 from astra.types import Json, Record
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class RlJob:
+class RLJob:
     """What to train, in which arenas or on which problems, and where to write."""
 
     arenas: Path | None
@@ -46,7 +46,7 @@ class RlJob:
     model: str
     """A HuggingFace id or folder."""
     out: Path
-    preset: RlPreset
+    preset: RLPreset
     """With what was typed already in it."""
     problems: Path | None = None
     """A file of problems; None: `arenas` are played."""
@@ -54,11 +54,11 @@ class RlJob:
     credit: tuple[str, ...] = ()
     """Settings of ACPO, as `name=value`."""
     reward: Reward = "f1"
-    distractors: Distractors = "banded"
+    distractors: DistractorSource = "banded"
     per_band: int | None = None
     """Most distractors per band that are drawn; None: what the folder was made with."""
     seed: int = 0
-    sandbox: Level = "auto"
+    sandbox: SandboxLevelName = "auto"
     resume: bool = False
     keep_states: int = 2
     """Checkpoints that keep the optimiser's state."""
@@ -71,7 +71,7 @@ class RlJob:
     callbacks: Sequence[TrainerCallback] = ()
 
 
-class RlReport(Record):
+class RLReport(Record):
     """What a run has come to."""
 
     model: str
@@ -84,7 +84,7 @@ class RlReport(Record):
     """Mean reward of the rollouts of the last step."""
 
 
-def _material(job: RlJob) -> Material:
+def _material(job: RLJob) -> TaskSource:
     if job.problems is not None and job.arenas is None:
         return of_problems(job.problems, job.preset, job.seed)
     if job.arenas is None or job.problems is not None:
@@ -105,7 +105,7 @@ _OWN: dict[str, Json] = {"vllm_importance_sampling_correction": False}
 which the ratio of the loss is to."""
 
 
-def train_rl(job: RlJob) -> RlReport:
+def train_rl(job: RLJob) -> RLReport:
     """Train and write `final`. Raises ConfigError for what can't be trained so.
 
     A run that was stopped goes on with `resume`; one that is finished is left as it is.
@@ -124,17 +124,17 @@ def train_rl(job: RlJob) -> RlReport:
         )
     material = _material(job)
     if (job.out / FINAL).exists():
-        return RlReport(model=str(job.out / FINAL), tasks=len(material.hops), steps=0, reward=None)
+        return RLReport(model=str(job.out / FINAL), tasks=len(material.hops), steps=0, reward=None)
     with state.main_process_first():
         folder = _folder(job) if state.is_main_process else RunFolder(job.out)
-    chat = Chat(AutoTokenizer.from_pretrained(job.model, padding_side="left"))
+    chat = ChatTemplate(AutoTokenizer.from_pretrained(job.model, padding_side="left"))
     with closing(MetricsLog(folder)) as metrics:
         trainer = _trainer(job, material, chat, metrics)
         with closing(trainer):
             first = _train(trainer, job)
         save_final(trainer, chat, job.out)
     rewards = [row["reward"] for row in trainer.state.log_history if "reward" in row]
-    return RlReport(
+    return RLReport(
         model=str(job.out / FINAL),
         tasks=len(material.hops),
         steps=trainer.state.global_step - first,
@@ -142,14 +142,14 @@ def train_rl(job: RlJob) -> RlReport:
     )
 
 
-def check_settings(job: RlJob) -> None:
+def check_settings(job: RLJob) -> None:
     """Raise ConfigError for what is wrong with a job whatever its arenas and model are."""
     _config(job)
     if job.algorithm == "acpo":
         acpo_settings(job.credit)
 
 
-def _folder(job: RlJob) -> RunFolder:
+def _folder(job: RLJob) -> RunFolder:
     preset = asdict(job.preset)
     del preset["about"], preset["concurrency"]
     config: dict[str, Json] = {
@@ -167,7 +167,7 @@ def _folder(job: RlJob) -> RunFolder:
     return RunFolder.create(job.out, config, seeds={"seed": job.seed})
 
 
-def _train(trainer: ArenaTrainer, job: RlJob) -> int:
+def _train(trainer: ArenaTrainer, job: RLJob) -> int:
     """Train to the end; returns the step that the run began after."""
     from astra.training.checkpoints import step_of, to_resume
 
@@ -179,10 +179,12 @@ def _train(trainer: ArenaTrainer, job: RlJob) -> int:
 # --- parts -----------------------------------------------------------------------------------
 
 
-def _trainer(job: RlJob, material: Material, chat: Chat, metrics: MetricsLog) -> ArenaTrainer:
+def _trainer(
+    job: RLJob, material: TaskSource, chat: ChatTemplate, metrics: MetricsLog
+) -> ArenaTrainer:
     from transformers import AutoModelForCausalLM, PrinterCallback
 
-    from astra.training.checkpoints import Decoupled
+    from astra.training.checkpoints import CheckpointMarker
     from astra.training.rl.trainer import ArenaTrainer
 
     preset = job.preset
@@ -215,7 +217,7 @@ def _trainer(job: RlJob, material: Material, chat: Chat, metrics: MetricsLog) ->
         ),
         algorithm=algorithm,
         callbacks=[
-            Decoupled(job.keep_states, job.keep_weights),
+            CheckpointMarker(job.keep_states, job.keep_weights),
             metrics,
             *job.callbacks,
         ],
@@ -227,16 +229,16 @@ def _trainer(job: RlJob, material: Material, chat: Chat, metrics: MetricsLog) ->
     return trainer
 
 
-def _prompts(job: RlJob, material: Material, algorithm: Algorithm) -> Prompts:
+def _prompts(job: RLJob, material: TaskSource, algorithm: Algorithm) -> PromptSource:
     if isinstance(algorithm, ChoosesTasks):
-        return Chosen(sorted(material.hops), algorithm)
-    return Epochs(material.hops, seed=job.seed, curriculum=job.preset.curriculum)
+        return AlgorithmChosenPrompts(sorted(material.hops), algorithm)
+    return ShuffledEpochs(material.hops, seed=job.seed, curriculum=job.preset.curriculum)
 
 
-def _field(job: RlJob, material: Material, chat: Chat) -> Any:
+def _field(job: RLJob, material: TaskSource, chat: ChatTemplate) -> Any:
     from astra.engines.prompts import PromptEngine
     from astra.engines.transformers import TransformersEngine
-    from astra.training.rl.trainer import Field
+    from astra.training.rl.trainer import RolloutSetup
     from astra.training.rl.vllm import trl_continue
 
     preset = job.preset
@@ -261,14 +263,14 @@ def _field(job: RlJob, material: Material, chat: Chat) -> Any:
             top_k=cast("int | None", preset.trl.get("top_k")),
         )
 
-    return Field(
+    return RolloutSetup(
         engine=engine,
         sandbox=material.sandbox,
         player=lambda engine, sandbox: material.player(engine, sandbox, limits),
     )
 
 
-def _config(job: RlJob) -> GRPOConfig:
+def _config(job: RLJob) -> GRPOConfig:
     from trl.trainer.grpo_config import GRPOConfig
 
     preset, processes = job.preset, processes_of(job.preset.trl).num_processes

@@ -2,7 +2,8 @@
 
 What stays TRL's: the loop, the loss with all its variants, the optimiser, checkpoints, reporters.
 What is ours: where rollouts come from, which of them make up a batch, and each token's advantage.
-The data set that TRL asks for only counts steps; prompts come from `Prompts`, which loses none.
+The data set that TRL asks for only counts steps; prompts come from `PromptSource`, which loses
+none.
 """
 
 from __future__ import annotations
@@ -25,17 +26,17 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallba
 from trl.trainer.grpo_config import GRPOConfig
 from trl.trainer.grpo_trainer import GRPOTrainer
 
-from astra.engines.engine import Clock, Engine
+from astra.engines.engine import Engine, EngineTimings
 from astra.errors import ConfigError
 from astra.training.algorithm import Algorithm, Credit
 from astra.training.policy import ModelPolicy
 from astra.training.rates import last_norm, set_rate
-from astra.training.rl.batch import Group, from_json, loss_inputs, scored_batch, to_json
-from astra.training.rl.filling import BatchFilling, Filled
+from astra.training.rl.batch import RolloutGroup, from_json, loss_inputs, scored_batch, to_json
+from astra.training.rl.filling import BatchFilling, FilledBatch
 from astra.training.rl.loss import further_loss, kl_to_reference
-from astra.training.rl.playing import GroupPlayer, Played, require_some, tallied
-from astra.training.rl.prompts import Prompts
-from astra.training.rl.reference import Reference
+from astra.training.rl.playing import GroupPlayer, PlayedRound, require_some, tallied
+from astra.training.rl.prompts import PromptSource
+from astra.training.rl.reference import ReferenceWeights
 from astra.training.rl.shared import shared_logprobs
 
 STATE = "rl_state.json"
@@ -45,7 +46,7 @@ TRIES = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Field:
+class RolloutSetup:
     """What a trainer plays in and with. Functions, for the model is only ready later."""
 
     engine: Callable[[Any], Engine]
@@ -64,9 +65,9 @@ class ArenaTrainer(GRPOTrainer):
         args: GRPOConfig,
         tokenizer: PreTrainedTokenizerBase,
         *,
-        field: Field,
-        prompts: Prompts,
-        filling: BatchFilling[Group],
+        field: RolloutSetup,
+        prompts: PromptSource,
+        filling: BatchFilling[RolloutGroup],
         algorithm: Algorithm,
         callbacks: Sequence[TrainerCallback] = (),
         peft_config: Any = None,
@@ -91,7 +92,7 @@ class ArenaTrainer(GRPOTrainer):
         self.prompts = prompts
         self.filling = filling
         self.algorithm = algorithm
-        self.reference = Reference()
+        self.reference = ReferenceWeights()
         self._options = args
         self._padding = cast(int, tokenizer.pad_token_id)
         self._field = field
@@ -134,7 +135,7 @@ class ArenaTrainer(GRPOTrainer):
         engine.clock.reset()
         start = time.perf_counter()
         broken = 0
-        sampled: list[Group] = []
+        sampled: list[RolloutGroup] = []
         while not self.filling.enough:
             groups, failures = self._whole_round(player, step)
             broken += failures
@@ -148,13 +149,13 @@ class ArenaTrainer(GRPOTrainer):
             engine.forget()  # pyright: ignore[reportAttributeAccessIssue] - looked for above
         return self._batch(filled.groups)
 
-    def _whole_round(self, player: GroupPlayer, step: int) -> tuple[list[Group], int]:
+    def _whole_round(self, player: GroupPlayer, step: int) -> tuple[list[RolloutGroup], int]:
         """A round; what broke on our side is drawn again, as often as a prompt is tried, and then
         others in its place.
 
         Not where it is most of a round: what is left then are rollouts that called no tool.
         """
-        groups: list[Group] = []
+        groups: list[RolloutGroup] = []
         broken = 0
         for attempt in range(TRIES + 1):
             missing = self._places - len(groups)
@@ -167,17 +168,17 @@ class ArenaTrainer(GRPOTrainer):
 
     def _round(
         self, player: GroupPlayer, step: int, count: int, *, first: bool
-    ) -> tuple[list[Group], int]:
+    ) -> tuple[list[RolloutGroup], int]:
         """Rollouts for so many prompts, shared out over the processes, each of which gets all of
         them. `first`: StageError if none worked."""
         draws = self.prompts.take(count, step)
         rank, world = self.accelerator.process_index, self.accelerator.num_processes
         played = self._loop.run(player.play(draws[rank::world], step))
-        parts: list[Played] = gather_object([played])
+        parts: list[PlayedRound] = gather_object([played])
         if first:
             require_some(parts)
         order = {(draw.task, draw.number): place for place, draw in enumerate(draws)}
-        whole: dict[int, Group] = {}
+        whole: dict[int, RolloutGroup] = {}
         for share, part in zip((draws[r::world] for r in range(world)), parts, strict=True):
             lost = {draw.number for draw in part.incomplete}
             kept = [draw for draw in share if draw.number not in lost]
@@ -197,7 +198,7 @@ class ArenaTrainer(GRPOTrainer):
 
     # --- the batch -------------------------------------------------------------------------
 
-    def _batch(self, groups: Sequence[Group]) -> dict[str, Tensor]:
+    def _batch(self, groups: Sequence[RolloutGroup]) -> dict[str, Tensor]:
         scored = scored_batch(groups)
         model = self.accelerator.unwrap_model(self.model)
         credit = self.algorithm.credit(scored, ModelPolicy(model, self.processing_class))
@@ -297,7 +298,9 @@ class ArenaTrainer(GRPOTrainer):
     def _log_step(self, name: str, value: float) -> None:
         self._metrics["train"][name].append(value)
 
-    def _note(self, filled: Filled[Group], sampled: Sequence[Group], broken: int) -> None:
+    def _note(
+        self, filled: FilledBatch[RolloutGroup], sampled: Sequence[RolloutGroup], broken: int
+    ) -> None:
         """What was sampled in this step, whether or not it was used."""
         for name, value in tallied(sampled).items():
             self._log_step(name, value)
@@ -312,7 +315,7 @@ class ArenaTrainer(GRPOTrainer):
         self._log_step("filling/age_max", max(filled.ages))
         self._log_step("broken_rollouts", broken)
 
-    def _note_time(self, clock: Clock, seconds: float) -> None:
+    def _note_time(self, clock: EngineTimings, seconds: float) -> None:
         self._log_step("time/rollouts", seconds)
         self._log_step("time/generation", clock.busy)
         self._log_step("time/waiting", clock.waiting)

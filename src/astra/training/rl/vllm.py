@@ -12,11 +12,11 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from typing import Any
 
-from astra.engines.prompts import Continue, Continued, Wanted
+from astra.engines.prompts import Continuation, ContinuationRequest, ContinueFunction
 from astra.errors import ConfigError
 
 
-def trl_continue(trainer: Any, stop_ids: Sequence[int]) -> Continue:
+def trl_continue(trainer: Any, stop_ids: Sequence[int]) -> ContinueFunction:
     """Continue prompts with `trainer.vllm_generation`, whose weights are kept in step.
 
     A message ends at the first of `stop_ids`; vLLM itself stops only at the end of text.
@@ -28,7 +28,7 @@ def trl_continue(trainer: Any, stop_ids: Sequence[int]) -> Continue:
             "vllm_mode=colocate with vllm_tensor_parallel_size=1, or one process"
         )
 
-    def continue_(wanted: Sequence[Wanted]) -> list[Continued]:
+    def continue_(wanted: Sequence[ContinuationRequest]) -> list[Continuation]:
         if trainer.state.global_step != trainer._last_loaded_step:
             trainer.vllm_generation.sync_weights()
             trainer._last_loaded_step = trainer.state.global_step
@@ -46,7 +46,7 @@ def trl_continue(trainer: Any, stop_ids: Sequence[int]) -> Continue:
 
 def _cut(
     ids: Sequence[int], logprobs: Sequence[Any], most: int, stop_ids: Sequence[int]
-) -> Continued:
+) -> Continuation:
     ended = next((place + 1 for place, token in enumerate(ids) if token in stop_ids), most)
     end = min(ended, most)
-    return Continued(ids[:end], [float(at[0]) for at in logprobs[:end]])
+    return Continuation(ids[:end], [float(at[0]) for at in logprobs[:end]])

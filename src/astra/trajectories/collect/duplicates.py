@@ -7,8 +7,8 @@ from collections import defaultdict
 
 from datasketch import MinHash, MinHashLSH
 
-from astra.trajectories.records import Server
-from astra.types import ToolDocument, canonical_json
+from astra.trajectories.records import CollectedToolServer
+from astra.types import ToolSchema, canonical_json
 
 SERVERS_NEAR = 0.9
 """Estimated Jaccard similarity of the texts of two servers from which one is left out."""
@@ -34,7 +34,7 @@ class SeenServers:
         self._near = MinHashLSH(threshold=SERVERS_NEAR, num_perm=_PERMUTATIONS)
         self._hashes: list[tuple[str, MinHash]] = []
 
-    def repeats(self, server: Server) -> str | None:
+    def repeats(self, server: CollectedToolServer) -> str | None:
         """Which earlier server this one repeats, and how much of it; None: it is new, and kept."""
         exact = canonical_json([tool.document.model_dump(mode="json") for tool in server.tools])
         if exact in self._exact:
@@ -58,7 +58,7 @@ class SeenTools:
         self._exact: dict[tuple[str, str], str] = {}
         self._versions: defaultdict[tuple[str, str], list[tuple[str, MinHash]]] = defaultdict(list)
 
-    def repeats(self, tool: ToolDocument) -> str | None:
+    def repeats(self, tool: ToolSchema) -> str | None:
         """Name of the earlier tool; None: this one is new, and kept."""
         parameters = canonical_json(tool.parameters)
         exact = (" ".join(tool.description.split()).casefold(), parameters)
@@ -75,7 +75,7 @@ class SeenTools:
         return None
 
 
-def _text(document: ToolDocument) -> str:
+def _text(document: ToolSchema) -> str:
     names = " ".join(document.parameters.get("properties", {}))
     return f"{document.name} {document.description} {names}"
 

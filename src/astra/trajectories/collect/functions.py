@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping, Sequence
 
 from astra.errors import Rejected
-from astra.trajectories.collect.raw import Broken, RawServer, RawTool
+from astra.trajectories.collect.raw import BrokenTool, RawServer, RawTool
 from astra.types import Json
 
 _PARAMETERS = ("parameters", "inputSchema", "input_schema", "arguments")
@@ -81,14 +81,14 @@ def astra_server(row: Json) -> RawServer:
     )
 
 
-def tools(listed: Sequence[Json]) -> tuple[RawTool | Broken, ...]:
+def tools(listed: Sequence[Json]) -> tuple[RawTool | BrokenTool, ...]:
     """The tools of a list; what is none stands there with the reason."""
-    found: list[RawTool | Broken] = []
+    found: list[RawTool | BrokenTool] = []
     for number, value in enumerate(listed, start=1):
         try:
             found.append(_tool(value))
         except Rejected as rejected:
-            found.append(Broken(f"number {number}", rejected))
+            found.append(BrokenTool(f"number {number}", rejected))
     return tuple(found)
 
 

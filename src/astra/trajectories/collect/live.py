@@ -9,10 +9,10 @@ import mcp_types as wire
 
 from astra.errors import ConfigError, HostError, Rejected
 from astra.hosts.live import LiveHost, LiveOptions, LiveTool
-from astra.hosts.mcp_entries import Entry, read_entry
-from astra.hosts.mcp_session import McpSession, Refused, SessionOptions
-from astra.trajectories.collect.raw import TASK, Broken, RawServer, RawTool
-from astra.trajectories.records import Connection, Server
+from astra.hosts.mcp_entries import McpServerEntry, read_entry
+from astra.hosts.mcp_session import McpRefused, McpSession, McpSessionOptions
+from astra.trajectories.collect.raw import TASK, BrokenTool, RawServer, RawTool
+from astra.trajectories.records import CollectedToolServer, Connection
 
 MOST_TOOLS = 10_000
 RELISTS = 3
@@ -20,7 +20,7 @@ RELISTS = 3
 
 
 async def collect(
-    connection: Connection, given: Mapping[str, str], options: SessionOptions
+    connection: Connection, given: Mapping[str, str], options: McpSessionOptions
 ) -> RawServer:
     """The server behind an entry, with its tools; Rejected for an entry or answers that are
     wrong, HostError for a server that can't be reached, dies or is silent.
@@ -32,14 +32,17 @@ async def collect(
         return await _ask(entry, connection, given, options)
     except ConfigError as error:
         raise Rejected("entry", str(error)) from error
-    except Refused as refused:
+    except McpRefused as refused:
         raise Rejected("protocol", str(refused)) from refused
     except TimeoutError as error:
         raise HostError(f"server {connection.entry!r}: the tool list: {error}") from error
 
 
 async def _ask(
-    entry: Entry, connection: Connection, given: Mapping[str, str], options: SessionOptions
+    entry: McpServerEntry,
+    connection: Connection,
+    given: Mapping[str, str],
+    options: McpSessionOptions,
 ) -> RawServer:
     async with McpSession(entry, options) as session:
         listed = await session.list_tools(most=MOST_TOOLS)
@@ -60,10 +63,10 @@ async def _ask(
         )
 
 
-def _tool(entry: Entry, tool: wire.Tool) -> RawTool | Broken:
+def _tool(entry: McpServerEntry, tool: wire.Tool) -> RawTool | BrokenTool:
     """A tool as it was listed, the entry's keys taken out; its name stays, for calls need it."""
     if tool.execution is not None and tool.execution.task_support == "required":
-        return Broken(tool.name, Rejected(TASK, "it can only be called as a task, not at once"))
+        return BrokenTool(tool.name, Rejected(TASK, "it can only be called as a task, not at once"))
     description, parameters, output = entry.hide(
         [tool.description or tool.title or "", tool.input_schema, tool.output_schema]
     )
@@ -77,7 +80,7 @@ def _tool(entry: Entry, tool: wire.Tool) -> RawTool | Broken:
     )
 
 
-def live_host(server: Server, options: LiveOptions = LiveOptions()) -> LiveHost:
+def live_host(server: CollectedToolServer, options: LiveOptions = LiveOptions()) -> LiveHost:
     """A host for one episode on a collected server; ConfigError when its entry can't be read."""
     if server.connection is None:
         raise ConfigError(

@@ -1,4 +1,4 @@
-"""From a server as its source has it to a `Server` row: names, descriptions, schemas, the filter.
+"""Normalizes a server to a `CollectedToolServer` row: names, descriptions, schemas, the filter.
 
 The filter is the paper's: at least so many tools, descriptions that say what the tools do, every
 schema converts (spec 1.1).
@@ -15,16 +15,16 @@ from typing import NamedTuple
 
 from astra.errors import Rejected
 from astra.trajectories.collect.duplicates import SeenTools
-from astra.trajectories.collect.raw import TASK, Broken, RawServer, RawTool, ToolNote
+from astra.trajectories.collect.raw import TASK, BrokenTool, RawServer, RawTool, ToolNote
 from astra.trajectories.collect.schemas import (
-    Converted,
+    ConvertedSchema,
     accepts,
     any_schema,
     characters,
     parameters,
 )
-from astra.trajectories.records import CollectedTool, Server
-from astra.types import Json, Language, ToolDocument, canonical_json, content_hash
+from astra.trajectories.records import CollectedTool, CollectedToolServer
+from astra.types import Json, Language, ToolSchema, canonical_json, content_hash
 
 LONGEST_DESCRIPTION = 4000
 LONGEST_ORIGINAL = 500
@@ -54,7 +54,7 @@ _INJECTION = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class Filter:
+class ToolFilter:
     """What is kept."""
 
     min_tools: int = 3
@@ -63,21 +63,21 @@ class Filter:
     as in the paper: one tool that fails sets its server aside."""
 
 
-class Normalised(NamedTuple):
+class NormalizedServer(NamedTuple):
     """A server row, and what became of tools that are not as their source has them."""
 
-    server: Server
+    server: CollectedToolServer
     notes: tuple[ToolNote, ...]
 
 
-def normalise(raw: RawServer, keep: Filter) -> Normalised:
+def normalise(raw: RawServer, keep: ToolFilter) -> NormalizedServer:
     """The row of a server; Rejected with the check that it, or one of its tools, failed."""
     made = _tools(raw.tools, keep)
     if len(made.tools) < keep.min_tools:
         left = f", {made.left_out} left out" if made.left_out else ""
         raise Rejected("min_tools", f"{len(made.tools)} tools{left}; the least is {keep.min_tools}")
     server = with_id(
-        Server(
+        CollectedToolServer(
             id="",
             name=clean(raw.name, 200) or "unnamed",
             description=clean(raw.description, LONGEST_DESCRIPTION),
@@ -91,10 +91,10 @@ def normalise(raw: RawServer, keep: Filter) -> Normalised:
     if (size := len(server.model_dump_json())) > SERVER_CHARACTERS:
         raise Rejected("size", f"{size} characters of tools; the most is {SERVER_CHARACTERS}")
     notes = (note.model_copy(update={"server": server.id}) for note in made.notes)
-    return Normalised(server, tuple(notes))
+    return NormalizedServer(server, tuple(notes))
 
 
-def with_id(server: Server) -> Server:
+def with_id(server: CollectedToolServer) -> CollectedToolServer:
     """The server under the hash of its content."""
     content = server.model_dump(mode="json", exclude={"id", "connection"})
     return server.model_copy(update={"id": content_hash(content)})
@@ -109,7 +109,7 @@ class _Tools(NamedTuple):
     left_out: int
 
 
-def _tools(raw: Sequence[RawTool | Broken], keep: Filter) -> _Tools:
+def _tools(raw: Sequence[RawTool | BrokenTool], keep: ToolFilter) -> _Tools:
     tools: list[CollectedTool] = []
     notes: list[ToolNote] = []
     taken: set[str] = set()
@@ -118,7 +118,7 @@ def _tools(raw: Sequence[RawTool | Broken], keep: Filter) -> _Tools:
     left_out = 0
     for one in raw:
         try:
-            if isinstance(one, Broken):
+            if isinstance(one, BrokenTool):
                 raise one.rejected
             if one.name in originals:
                 raise Rejected("duplicate", "a second tool of that name: it could never be called")
@@ -154,7 +154,7 @@ def _tool(raw: RawTool, taken: set[str]) -> tuple[CollectedTool, list[str]]:
     description = _description(raw, notes)
     schema, said = parameters(_cleaned(raw.parameters))
     notes += said
-    output: Converted | None = None
+    output: ConvertedSchema | None = None
     if raw.output_schema not in (None, {}, True):
         output = any_schema(_cleaned(raw.output_schema))
         notes += output.notes
@@ -162,7 +162,7 @@ def _tool(raw: RawTool, taken: set[str]) -> tuple[CollectedTool, list[str]]:
     if name != raw.name:
         notes.append(f"shown as {name!r}")
     tool = CollectedTool(
-        document=ToolDocument(name=name, description=description, parameters=schema),
+        document=ToolSchema(name=name, description=description, parameters=schema),
         original_name=raw.name,
         output_schema=None if output is None else output.schema,
         read_only=raw.read_only,

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from astra.errors import Rejected
-from astra.trajectories.collect.raw import Broken, RawServer, RawTool
-from astra.trajectories.collect.references import Writer
+from astra.trajectories.collect.raw import BrokenTool, RawServer, RawTool
+from astra.trajectories.collect.references import SchemaExpander
 from astra.types import Json, canonical_json
 
 METHODS = ("get", "put", "post", "delete", "head", "patch")
@@ -49,13 +49,13 @@ def openapi_server(document: Mapping[str, Json], name: str) -> RawServer:
     )
 
 
-def _tools(document: Mapping[str, Json]) -> Iterator[RawTool | Broken]:
+def _tools(document: Mapping[str, Json]) -> Iterator[RawTool | BrokenTool]:
     paths = document.get("paths")
     for path, item in (paths if isinstance(paths, dict) else {}).items():
         try:
-            item = Writer(document).resolve(item)
+            item = SchemaExpander(document).resolve(item)
         except Rejected as rejected:
-            yield Broken(path, rejected)
+            yield BrokenTool(path, rejected)
             continue
         for method in METHODS:
             if isinstance(item, dict) and isinstance(item.get(method), dict):
@@ -63,14 +63,14 @@ def _tools(document: Mapping[str, Json]) -> Iterator[RawTool | Broken]:
                 try:
                     yield _tool(document, str(name), method, item)
                 except Rejected as rejected:
-                    yield Broken(str(name), rejected)
+                    yield BrokenTool(str(name), rejected)
 
 
 def _tool(
     document: Mapping[str, Json], name: str, method: str, item: Mapping[str, Json]
 ) -> RawTool:
     operation = item[method]
-    request, response = Writer(document), Writer(document, "response")
+    request, response = SchemaExpander(document), SchemaExpander(document, "response")
     arguments = _Arguments()
     for place, parameter in _parameters(request, item, operation):
         _add_parameter(arguments, request, place, parameter)
@@ -150,7 +150,7 @@ class _Arguments:
 
 
 def _parameters(
-    writer: Writer, item: Mapping[str, Json], operation: Mapping[str, Json]
+    writer: SchemaExpander, item: Mapping[str, Json], operation: Mapping[str, Json]
 ) -> list[tuple[str, Mapping[str, Json]]]:
     """Parameters of the path and the operation, whose own go before; in the order of places."""
     found: dict[tuple[str, str], Mapping[str, Json]] = {}
@@ -166,7 +166,7 @@ def _parameters(
 
 
 def _add_parameter(
-    arguments: _Arguments, writer: Writer, place: str, parameter: Mapping[str, Json]
+    arguments: _Arguments, writer: SchemaExpander, place: str, parameter: Mapping[str, Json]
 ) -> None:
     name = str(parameter.get("name"))
     if place in ("header", "cookie"):
@@ -185,7 +185,7 @@ def _add_parameter(
     arguments.add(name, place, schema, required, examples)
 
 
-def _add_body(arguments: _Arguments, writer: Writer, operation: Mapping[str, Json]) -> None:
+def _add_body(arguments: _Arguments, writer: SchemaExpander, operation: Mapping[str, Json]) -> None:
     body = writer.resolve(operation.get("requestBody"))
     if not isinstance(body, dict):
         return
@@ -239,7 +239,7 @@ def _is_json(kind: str) -> bool:
     return kind in ("application/json", "*/*") or kind.endswith("+json")
 
 
-def _examples(writer: Writer, owner: Mapping[str, Json]) -> list[Json]:
+def _examples(writer: SchemaExpander, owner: Mapping[str, Json]) -> list[Json]:
     found = [owner["example"]] if "example" in owner else []
     named = owner.get("examples")
     for one in named.values() if isinstance(named, dict) else []:
@@ -260,7 +260,7 @@ def _schema_examples(schema: Json) -> list[Json]:
 # --- results ----------------------------------------------------------------------------------
 
 
-def _result(writer: Writer, operation: Mapping[str, Json]) -> Json:
+def _result(writer: SchemaExpander, operation: Mapping[str, Json]) -> Json:
     """Schema of the first success that has one; None: not documented."""
     responses = operation.get("responses")
     if not isinstance(responses, dict):

@@ -10,17 +10,17 @@ from pathlib import Path
 from rich.console import Console
 
 from astra.errors import Rejected
-from astra.hosts.mcp_session import SessionOptions
-from astra.stage import Meter, Side, Stage, StageReport, run
-from astra.store import RunFolder
+from astra.hosts.mcp_session import McpSessionOptions
+from astra.runs.stage import SideFile, Stage, StageMeter, StageReport, run
+from astra.runs.store import RunFolder
 from astra.teacher.prompt import Teacher
 from astra.teacher.tools import DOMAIN, DomainIn, ToolSummary
 from astra.trajectories.collect import live
 from astra.trajectories.collect.duplicates import SeenServers
-from astra.trajectories.collect.normalise import Filter, Normalised, normalise, with_id
-from astra.trajectories.collect.raw import Draft, RawServer, ToolNote
+from astra.trajectories.collect.normalise import NormalizedServer, ToolFilter, normalise, with_id
+from astra.trajectories.collect.raw import DraftServer, RawServer, ToolNote
 from astra.trajectories.collect.read import all_drafts
-from astra.trajectories.records import Connection, Server
+from astra.trajectories.records import CollectedToolServer, Connection
 from astra.types import Json, Record, content_hash
 
 COLLECTED = "collected"
@@ -30,20 +30,20 @@ SHOWN_TOOLS = 30
 """Tools that a teacher is shown to judge the domain by."""
 
 
-class Collected(Record):
+class CollectedServer(Record):
     """A row of `collected.jsonl`."""
 
     key: str
     """The file and the server in it."""
-    server: Server
+    server: CollectedToolServer
 
 
 @dataclass(frozen=True, slots=True)
 class CollectOptions:
     """How servers are asked, and what is kept."""
 
-    keep: Filter = Filter()
-    session: SessionOptions = SessionOptions()
+    keep: ToolFilter = ToolFilter()
+    session: McpSessionOptions = McpSessionOptions()
     concurrency: int = 4
 
 
@@ -53,7 +53,7 @@ async def collect(
     options: CollectOptions,
     *,
     teacher: Teacher | None = None,
-    meter: Callable[[str], Meter] | None = None,
+    meter: Callable[[str], StageMeter] | None = None,
     console: Console | None = None,
 ) -> dict[str, StageReport]:
     """Both stages over the services of all files. `teacher`: names domains; None: as given.
@@ -68,8 +68,8 @@ async def collect(
         console=console,
     )
     kept = await run(
-        _servers_stage(teacher, meter(SERVERS) if meter else Meter()),
-        _once(row.server for row in folder.rows(COLLECTED, Collected)),
+        _servers_stage(teacher, meter(SERVERS) if meter else StageMeter()),
+        _once(row.server for row in folder.rows(COLLECTED, CollectedServer)),
         folder,
         concurrency=options.concurrency,
         total=found.accepted,
@@ -84,11 +84,11 @@ async def collect(
 @dataclass(frozen=True, slots=True)
 class _Found:
     key: str
-    normalised: Normalised
+    normalised: NormalizedServer
 
 
-def _collected_stage(options: CollectOptions) -> Stage[Draft, _Found]:
-    async def work(draft: Draft) -> _Found:
+def _collected_stage(options: CollectOptions) -> Stage[DraftServer, _Found]:
+    async def work(draft: DraftServer) -> _Found:
         raw = await _raw(draft.content, draft.extra, options.session)
         return _Found(draft.key, normalise(raw, options.keep))
 
@@ -97,9 +97,9 @@ def _collected_stage(options: CollectOptions) -> Stage[Draft, _Found]:
         work=work,
         key=lambda draft: draft.key,
         stored_key=lambda row: row["key"],
-        row=lambda found: Collected(key=found.key, server=found.normalised.server),
+        row=lambda found: CollectedServer(key=found.key, server=found.normalised.server),
         sides=(
-            Side(
+            SideFile(
                 name=NOTES,
                 rows=lambda found: found.normalised.notes,
                 owner=lambda row: row["server"],
@@ -110,7 +110,7 @@ def _collected_stage(options: CollectOptions) -> Stage[Draft, _Found]:
 
 
 async def _raw(
-    content: RawServer | Connection | Rejected, given: Mapping[str, str], session: SessionOptions
+    content: RawServer | Connection | Rejected, given: Mapping[str, str], session: McpSessionOptions
 ) -> RawServer:
     match content:
         case Rejected():
@@ -126,11 +126,11 @@ async def _raw(
 
 @dataclass(frozen=True, slots=True)
 class _Candidate:
-    server: Server
+    server: CollectedToolServer
     repeats: str | None
 
 
-def _once(servers: Iterable[Server]) -> Iterator[_Candidate]:
+def _once(servers: Iterable[CollectedToolServer]) -> Iterator[_Candidate]:
     seen = SeenServers()
     for server in servers:
         yield _Candidate(server, seen.repeats(server))
@@ -142,8 +142,10 @@ def _key(row: Mapping[str, Json]) -> str:
     return content_hash({**rest, "connection": row.get("connection")})
 
 
-def _servers_stage(teacher: Teacher | None, meter: Meter) -> Stage[_Candidate, Server]:
-    async def work(candidate: _Candidate) -> Server:
+def _servers_stage(
+    teacher: Teacher | None, meter: StageMeter
+) -> Stage[_Candidate, CollectedToolServer]:
+    async def work(candidate: _Candidate) -> CollectedToolServer:
         server = candidate.server
         if candidate.repeats is not None:
             raise Rejected("duplicate", f"{server.name!r} has {candidate.repeats}")
@@ -161,7 +163,7 @@ def _servers_stage(teacher: Teacher | None, meter: Meter) -> Stage[_Candidate, S
     )
 
 
-def domain_input(server: Server) -> DomainIn:
+def domain_input(server: CollectedToolServer) -> DomainIn:
     """What a teacher is shown of a server."""
     shown = server.tools[:SHOWN_TOOLS]
     return DomainIn(
@@ -176,9 +178,9 @@ def domain_input(server: Server) -> DomainIn:
     )
 
 
-def read_servers(folder: Path) -> list[Server]:
+def read_servers(folder: Path) -> list[CollectedToolServer]:
     """The servers of a tools folder, in its order."""
-    return list(RunFolder.open(folder).rows(SERVERS, Server))
+    return list(RunFolder.open(folder).rows(SERVERS, CollectedToolServer))
 
 
 def read_notes(folder: Path) -> list[ToolNote]:

@@ -10,7 +10,7 @@ from astra.errors import Rejected
 from astra.trajectories.records import Connection
 from astra.types import Json, Record, content_hash
 
-Source = Literal["mcp", "openapi", "functions", "astra"]
+SourceKind = Literal["mcp", "openapi", "functions", "astra"]
 TASK = "task"
 """Check of tools that are there, but can't be called as others are (MCP's task augmentation)."""
 
@@ -31,7 +31,7 @@ class RawTool:
 
 
 @dataclass(frozen=True, slots=True)
-class Broken:
+class BrokenTool:
     """A tool that could not even be read."""
 
     name: str
@@ -43,15 +43,15 @@ class RawServer:
     """A service as its source has it, its tools in their order."""
 
     name: str
-    source: Source
-    tools: tuple[RawTool | Broken, ...]
+    source: SourceKind
+    tools: tuple[RawTool | BrokenTool, ...]
     description: str = ""
     domain: str = ""
     connection: Connection | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Draft:
+class DraftServer:
     """One service that a source speaks of, to be collected."""
 
     key: str

@@ -19,7 +19,7 @@ from astra.trajectories.collect.functions import (
     is_function,
 )
 from astra.trajectories.collect.openapi import is_openapi, openapi_server
-from astra.trajectories.collect.raw import Draft, RawServer, draft_key
+from astra.trajectories.collect.raw import DraftServer, RawServer, draft_key
 from astra.trajectories.collect.yaml_text import parse_yaml
 from astra.trajectories.records import Connection
 from astra.types import Json
@@ -33,7 +33,7 @@ _SUFFIXES = (".json", ".jsonl", ".yaml", ".yml")
 _GIVEN = ("name", "description", "domain")
 
 
-class Found(NamedTuple):
+class SourceItem(NamedTuple):
     """A source as it is named in `config.toml`."""
 
     path: Path
@@ -57,7 +57,7 @@ def files(sources: Sequence[Path]) -> list[Path]:
     return found
 
 
-def found(path: Path) -> Found:
+def found(path: Path) -> SourceItem:
     """A source with a digest that tells whether it is still the same."""
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
@@ -67,19 +67,19 @@ def found(path: Path) -> Found:
         entries = None
     if entries is not None:
         digest = hashlib.sha256(json.dumps(sorted(entries)).encode()).hexdigest()
-    return Found(path, digest[:16])
+    return SourceItem(path, digest[:16])
 
 
-def all_drafts(paths: Iterable[Path]) -> Iterator[Draft]:
+def all_drafts(paths: Iterable[Path]) -> Iterator[DraftServer]:
     """The services of all files. A file that can't be read is set aside, by check `file`."""
     for path in paths:
         try:
             yield from drafts(path)
         except ConfigError as error:
-            yield Draft(draft_key(path.name, path.stem), Rejected("file", str(error)))
+            yield DraftServer(draft_key(path.name, path.stem), Rejected("file", str(error)))
 
 
-def drafts(path: Path) -> Iterator[Draft]:
+def drafts(path: Path) -> Iterator[DraftServer]:
     """The services of a file, in its order; ConfigError when it is of no known kind."""
     value = _parsed(path)
     if isinstance(value, _Lines):
@@ -110,37 +110,37 @@ def _unknown(path: Path, value: Json) -> ConfigError:
     )
 
 
-def _draft(path: Path, name: str, make: Callable[[], RawServer]) -> Draft:
+def _draft(path: Path, name: str, make: Callable[[], RawServer]) -> DraftServer:
     """A draft from a function that makes its server, or from why it can't."""
     try:
         server = make()
-        return Draft(draft_key(path.name, name or server.name), server)
+        return DraftServer(draft_key(path.name, name or server.name), server)
     except Rejected as rejected:
-        return Draft(draft_key(path.name, name or path.stem), rejected)
+        return DraftServer(draft_key(path.name, name or path.stem), rejected)
     except (RecursionError, TypeError, ValueError, KeyError, AttributeError) as error:
         # Documents are wrong in more ways than can be foreseen; one must not take the rest along.
         reason = Rejected("layout", f"can't be read: {type(error).__name__}: {error!s:.200}")
-        return Draft(draft_key(path.name, name or path.stem), reason)
+        return DraftServer(draft_key(path.name, name or path.stem), reason)
 
 
-def _of_entries(path: Path, entries: Mapping[str, Json]) -> Iterator[Draft]:
+def _of_entries(path: Path, entries: Mapping[str, Json]) -> Iterator[DraftServer]:
     for name, entry in entries.items():
         given = {k: v for k in _GIVEN if isinstance(v := entry.get(k), str)}
         connection = Connection(file=str(path.resolve()), entry=name)
-        yield Draft(draft_key(path.name, name), connection, given)
+        yield DraftServer(draft_key(path.name, name), connection, given)
 
 
-def _of_rows(path: Path, rows: Iterable[tuple[int, Json]]) -> Iterator[Draft]:
+def _of_rows(path: Path, rows: Iterable[tuple[int, Json]]) -> Iterator[DraftServer]:
     for number, row in rows:
         yield _draft(path, f"row {number}", partial(astra_server, row))
 
 
-def _of_lines(path: Path) -> Iterator[Draft]:
+def _of_lines(path: Path) -> Iterator[DraftServer]:
     """Rows of servers, or functions that together are one server."""
     functions: list[Json] = []
     for number, value in _lines(path):
         if isinstance(value, Rejected):
-            yield Draft(draft_key(path.name, f"row {number}"), value)
+            yield DraftServer(draft_key(path.name, f"row {number}"), value)
         elif is_astra_row(value):
             yield from _of_rows(path, [(number, value)])
         elif functions_of(value) is not None and not is_function(value):
@@ -149,7 +149,7 @@ def _of_lines(path: Path) -> Iterator[Draft]:
             functions.append(value)
         else:
             reason = Rejected("layout", f"neither a server nor a function: {value!r:.200}")
-            yield Draft(draft_key(path.name, f"row {number}"), reason)
+            yield DraftServer(draft_key(path.name, f"row {number}"), reason)
     if functions:
         yield _draft(path, "", partial(function_server, functions, path.stem))
 

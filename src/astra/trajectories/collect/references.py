@@ -22,7 +22,7 @@ _MERGED = ("type", "properties", "required", "description", "title", "additional
 
 
 @dataclass(slots=True)
-class Writer:
+class SchemaExpander:
     """Writes schemas of one tool out; notes what it cut."""
 
     document: Mapping[str, Json]

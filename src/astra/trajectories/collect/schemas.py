@@ -56,17 +56,17 @@ _SLOW = re.compile(r"\((?:[^()\\]|\\.)*[+*{](?:[^()\\]|\\.)*\)\s*[+*{]")
 _LONGEST_PATTERN = 300
 
 
-class Converted(NamedTuple):
+class ConvertedSchema(NamedTuple):
     """A schema that can be used, and what was changed in it that matters."""
 
     schema: dict[str, Json]
     notes: list[str]
 
 
-def parameters(schema: Json) -> Converted:
+def parameters(schema: Json) -> ConvertedSchema:
     """A schema of arguments: `type: object`, valid, self-contained. Rejected says why not."""
     if schema is None or schema is True or schema == {}:
-        return Converted({"type": "object", "properties": {}}, [])
+        return ConvertedSchema({"type": "object", "properties": {}}, [])
     converted = any_schema(schema)
     made = converted.schema
     kinds = made.get("type", "object")
@@ -77,10 +77,10 @@ def parameters(schema: Json) -> Converted:
     missing = [name for name in whole.get("required", []) if name not in whole["properties"]]
     if missing and not any(key in whole for key in (*_IN_PLACE, "$ref")):
         raise Rejected("schema", f"requires {missing[0]!r}, which is none of its properties")
-    return Converted(whole, converted.notes)
+    return ConvertedSchema(whole, converted.notes)
 
 
-def any_schema(schema: Json) -> Converted:
+def any_schema(schema: Json) -> ConvertedSchema:
     """A schema of any type, e.g. of a result; Rejected says why it is none."""
     if not isinstance(schema, dict):
         raise Rejected("schema", f"a schema is an object, not {schema!r:.60}")
@@ -90,7 +90,7 @@ def any_schema(schema: Json) -> Converted:
     _check_references(made)
     if (problem := _problem(canonical_json(made))) is not None:
         raise Rejected("schema", problem)
-    return Converted(made, notes)
+    return ConvertedSchema(made, notes)
 
 
 @lru_cache(maxsize=4096)

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from astra.dialects import DIALECTS
-from astra.store import RunFolder
-from astra.trajectories.statistics import Tally
+from astra.chat import DIALECTS
+from astra.runs.store import RunFolder
+from astra.trajectories.statistics import TrajectoryTally
 
 if TYPE_CHECKING:
     from astra.trajectories.export.dataset import ExportOptions
@@ -24,7 +24,7 @@ _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (10**6
 def card(
     run: RunFolder,
     options: ExportOptions,
-    tallies: Mapping[str, Tally],
+    tallies: Mapping[str, TrajectoryTally],
     unrenderable: Mapping[str, int],
     excluded: int,
     files: Sequence[str],
@@ -46,7 +46,7 @@ def card(
 
 
 def _front(
-    options: ExportOptions, filled: Mapping[str, Tally], files: Sequence[str]
+    options: ExportOptions, filled: Mapping[str, TrajectoryTally], files: Sequence[str]
 ) -> dict[str, Any]:
     languages: Counter[str] = Counter()
     for tally in filled.values():

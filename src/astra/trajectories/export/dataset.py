@@ -18,15 +18,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from astra.dialects import DIALECTS
+from astra.chat import DIALECTS
 from astra.errors import ConfigError, Rejected
-from astra.store import Failure, RunFolder, to_line
+from astra.runs.store import FailureRow, RunFolder, to_line
 from astra.trajectories.export.card import card
 from astra.trajectories.export.parquet import write_parquet
 from astra.trajectories.export.rows import Layout, conversation, row
-from astra.trajectories.export.split import Use, split
-from astra.trajectories.records import Judgement, Rollout, Server
-from astra.trajectories.statistics import Tally
+from astra.trajectories.export.split import RowTools, split
+from astra.trajectories.records import CollectedToolServer, Judgement, RecordedRollout
+from astra.trajectories.statistics import TrajectoryTally
 from astra.types import Json
 
 ROLLOUTS = "rollouts"
@@ -54,7 +54,7 @@ class ExportOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class Exported:
+class ExportResult:
     """What was written."""
 
     rows: Mapping[str, int]
@@ -72,22 +72,22 @@ class Exported:
 class _Selected:
     """What is known of the rows to come after the first reading."""
 
-    uses: dict[str, Use] = field(default_factory=dict[str, Use])
+    uses: dict[str, RowTools] = field(default_factory=dict[str, RowTools])
     """By rollout id, in order."""
     ranks: dict[str, list[tuple[float, str]]] = field(
         default_factory=dict[str, list[tuple[float, str]]]
     )
     """Task id -> (-reward, rollout id)."""
-    excluded: list[Failure] = field(default_factory=list[Failure])
+    excluded: list[FailureRow] = field(default_factory=list[FailureRow])
     unrenderable: Counter[str] = field(default_factory=Counter[str])
 
     def leave_out(self, rollout: str, check: str, reason: str) -> None:
         self.excluded.append(
-            Failure(key=rollout, stage="export", kind="rejected", check=check, message=reason)
+            FailureRow(key=rollout, stage="export", kind="rejected", check=check, message=reason)
         )
 
 
-def export(run: RunFolder, out: Path, options: ExportOptions, servers: Path | None) -> Exported:
+def export(run: RunFolder, out: Path, options: ExportOptions, servers: Path | None) -> ExportResult:
     """Write the data set; an existing one made with the same options is written anew.
 
     `servers`: the folder of collected tools, for domains on rows and card; None: none are known.
@@ -109,7 +109,7 @@ def export(run: RunFolder, out: Path, options: ExportOptions, servers: Path | No
     held, groups = split(selected.uses.values(), options.test_share, options.seed)
     domains = _domains(servers)
     folder = RunFolder.create(out, _config(run, options))
-    tallies = {name: Tally() for name in SPLITS}
+    tallies = {name: TrajectoryTally() for name in SPLITS}
     with folder.lock():
         for name in SPLITS:
             rows = _rows(run, judgements, selected, held, name, domains, options, tallies[name])
@@ -119,7 +119,7 @@ def export(run: RunFolder, out: Path, options: ExportOptions, servers: Path | No
         text = card(run, options, tallies, selected.unrenderable, len(selected.excluded), files)
         folder.replace("README.md", [text.encode()])
     written = (*(f"{name}.jsonl" for name in SPLITS), *files, f"{EXCLUDED}.jsonl", "README.md")
-    return Exported(
+    return ExportResult(
         rows={name: tally.rows for name, tally in tallies.items()},
         groups=groups,
         excluded=dict(Counter(f.check or "" for f in selected.excluded).most_common()),
@@ -138,7 +138,7 @@ def _select(
 ) -> _Selected:
     """The first reading: which rollouts become rows."""
     selected = _Selected()
-    for rollout in run.rows(ROLLOUTS, Rollout):
+    for rollout in run.rows(ROLLOUTS, RecordedRollout):
         try:
             problems = _check(rollout, judgements.get(rollout.id), options)
         except Rejected as rejected:
@@ -153,7 +153,9 @@ def _select(
     return selected
 
 
-def _check(rollout: Rollout, judgement: Judgement | None, options: ExportOptions) -> list[str]:
+def _check(
+    rollout: RecordedRollout, judgement: Judgement | None, options: ExportOptions
+) -> list[str]:
     """The families that can't express the rollout; `Rejected` when none can, or none wants it."""
     if judgement is None:
         raise Rejected("not_judged", "no judge gave it a score")
@@ -182,10 +184,10 @@ def _rows(
     name: str,
     domains: Mapping[str, str],
     options: ExportOptions,
-    tally: Tally,
+    tally: TrajectoryTally,
 ) -> Iterator[bytes]:
     """The second reading: the lines of one split."""
-    for rollout in run.rows(ROLLOUTS, Rollout):
+    for rollout in run.rows(ROLLOUTS, RecordedRollout):
         if rollout.id not in selected.uses:
             continue
         if (rollout.task.servers[0] in held) != (name == "test"):
@@ -201,7 +203,7 @@ def _rows(
 def _domains(servers: Path | None) -> dict[str, str]:
     if servers is None:
         return {}
-    return {s.id: s.domain for s in RunFolder.open(servers).rows("servers", Server)}
+    return {s.id: s.domain for s in RunFolder.open(servers).rows("servers", CollectedToolServer)}
 
 
 def _parquet(folder: RunFolder) -> tuple[str, ...]:

@@ -12,15 +12,15 @@ import json
 from typing import Literal
 
 from astra.errors import Rejected
-from astra.trajectories.records import Judgement, Rollout
-from astra.types import CallRequest, Json, Message, content_hash
+from astra.trajectories.records import Judgement, RecordedRollout
+from astra.types import Json, Message, ToolCallRequest, content_hash
 
 Layout = Literal["trl", "sharegpt", "astra"]
 ID_CHARACTERS = 9
 """Length of a call's id: the only one that every family of models accepts."""
 
 
-def conversation(rollout: Rollout) -> tuple[list[Json], list[Json]]:
+def conversation(rollout: RecordedRollout) -> tuple[list[Json], list[Json]]:
     """`messages` and `tools` in the OpenAI format, arguments as objects.
 
     Raises `Rejected` for a conversation that can't be trained on: arguments that are no JSON
@@ -50,7 +50,7 @@ def _short_id(rollout: str, call: str) -> str:
     return content_hash([rollout, call])[:ID_CHARACTERS]
 
 
-def _call(call: CallRequest, rollout: str) -> Json:
+def _call(call: ToolCallRequest, rollout: str) -> Json:
     try:
         arguments = json.loads(call.arguments.strip() or "{}")
     except (ValueError, RecursionError):
@@ -65,7 +65,7 @@ def _call(call: CallRequest, rollout: str) -> Json:
 
 
 def row(
-    rollout: Rollout,
+    rollout: RecordedRollout,
     judgement: Judgement,
     layout: Layout,
     messages: list[Json],

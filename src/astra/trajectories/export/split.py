@@ -13,13 +13,13 @@ from typing import NamedTuple
 
 import networkx as nx
 
-from astra.types import ToolDocument, content_hash
+from astra.types import ToolSchema, content_hash
 
-Use = tuple[tuple[str, ...], Sequence[ToolDocument]]
+RowTools = tuple[tuple[str, ...], Sequence[ToolSchema]]
 """The servers of one row, and the tools it shows."""
 
 
-class Split(NamedTuple):
+class TestSplit(NamedTuple):
     """Which rows are for testing."""
 
     held: frozenset[str]
@@ -28,7 +28,7 @@ class Split(NamedTuple):
     """Groups of servers that can't be parted."""
 
 
-def split(uses: Iterable[Use], share: float, seed: int) -> Split:
+def split(uses: Iterable[RowTools], share: float, seed: int) -> TestSplit:
     """The servers that are held out.
 
     `share`: of the rows, reached as closely from below as whole groups allow; the smallest group
@@ -48,10 +48,10 @@ def split(uses: Iterable[Use], share: float, seed: int) -> Split:
             taken += size
     if not held and share > 0 and len(order) > 1:
         held = order[sizes.index(min(sizes))]
-    return Split(frozenset(held), len(order))
+    return TestSplit(frozenset(held), len(order))
 
 
-def _groups(uses: Iterable[Use]) -> tuple[list[set[str]], Mapping[str, int]]:
+def _groups(uses: Iterable[RowTools]) -> tuple[list[set[str]], Mapping[str, int]]:
     graph: nx.Graph[str] = nx.Graph()
     owners: defaultdict[str, set[str]] = defaultdict(set)
     rows: Counter[str] = Counter()

@@ -12,14 +12,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
 from statistics import fmean
 
-from astra.trajectories.records import Judgement, Measure
+from astra.trajectories.records import Judgement, TrajectoryScore
 from astra.types import Record
 
 Ratings = Mapping[tuple[str, str, str], Sequence[float]]
 """(rollout, measure, place) -> what each judge gave."""
 
 
-class Agreement(Record):
+class JudgeAgreement(Record):
     """Agreement on the points that at least two judges judged."""
 
     points: int
@@ -40,20 +40,20 @@ def ratings(*files: Iterable[Judgement]) -> dict[tuple[str, str, str], list[floa
     return {key: values for key, values in found.items() if len(values) > 1}
 
 
-def agreements(rated: Ratings) -> dict[str, Agreement]:
+def agreements(rated: Ratings) -> dict[str, JudgeAgreement]:
     """By measure, and `all` of them; empty when no point was judged twice."""
-    found: dict[str, Agreement] = {}
-    for name in [*Measure, None]:
+    found: dict[str, JudgeAgreement] = {}
+    for name in [*TrajectoryScore, None]:
         units = [v for key, v in rated.items() if name is None or key[1] == name.value]
         if units:
             found["all" if name is None else name.value] = agreement(units)
     return found
 
 
-def agreement(units: Sequence[Sequence[float]]) -> Agreement:
+def agreement(units: Sequence[Sequence[float]]) -> JudgeAgreement:
     """Of units that at least two judges rated."""
     difference = fmean(fmean(abs(a - b) for a, b in combinations(values, 2)) for values in units)
-    return Agreement(points=len(units), difference=difference, alpha=alpha(units))
+    return JudgeAgreement(points=len(units), difference=difference, alpha=alpha(units))
 
 
 def alpha(units: Sequence[Sequence[float]]) -> float | None:

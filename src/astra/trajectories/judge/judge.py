@@ -38,15 +38,15 @@ from astra.teacher.judging import (
     JudgedCallIn,
     RoundIn,
 )
-from astra.teacher.prompt import Prompt, Teacher, Verdict
-from astra.trajectories.judge.mechanical import (
+from astra.teacher.prompt import JudgeVerdict, Prompt, Teacher
+from astra.trajectories.judge.rule_checks import (
     other_language,
     repetitions,
     unknown_numbers,
     unknown_urls,
 )
-from astra.trajectories.judge.view import View, shown_call, view
-from astra.trajectories.records import Finding, Judgement, Measure, Rollout
+from astra.trajectories.judge.view import JudgedConversation, shown_call, view
+from astra.trajectories.records import JudgeFinding, Judgement, RecordedRollout, TrajectoryScore
 from astra.types import CallStatus, Record, StopReason
 
 RELEVANCE_PLACE = "answer, to the request"
@@ -54,10 +54,10 @@ FAITHFULNESS_PLACE = "answer, to the conversation"
 
 
 @dataclass(frozen=True, slots=True)
-class Point:
+class JudgePoint:
     """One thing to judge: settled by the record, or a question to the teacher."""
 
-    measure: Measure
+    measure: TrajectoryScore
     place: str
     value: float = 0.0
     """Of what the record settles."""
@@ -67,15 +67,15 @@ class Point:
     given: Record | None = None
 
 
-async def judge(rollout: Rollout, teacher: Teacher, judges: int = 1) -> Judgement:
+async def judge(rollout: RecordedRollout, teacher: Teacher, judges: int = 1) -> Judgement:
     """The judgement of a rollout, each question put `judges` times; the mean counts.
 
     Raises `Rejected` for a rollout without any assistant message, and what the teacher raises.
     """
     asked = list(points(rollout))
     found = await _together([_settle(point, teacher, judges) for point in asked])
-    scores: dict[Measure, float] = {}
-    for measure in Measure:
+    scores: dict[TrajectoryScore, float] = {}
+    for measure in TrajectoryScore:
         values = [
             fmean(finding.value for finding in findings)
             for point, findings in zip(asked, found, strict=True)
@@ -92,7 +92,7 @@ async def judge(rollout: Rollout, teacher: Teacher, judges: int = 1) -> Judgemen
     )
 
 
-async def _settle(point: Point, teacher: Teacher, judges: int) -> list[Finding]:
+async def _settle(point: JudgePoint, teacher: Teacher, judges: int) -> list[JudgeFinding]:
     if point.prompt is None:
         return [_finding(point, point.value, point.reason, teacher=False)]
     prompt, given = point.prompt, point.given
@@ -100,7 +100,7 @@ async def _settle(point: Point, teacher: Teacher, judges: int) -> list[Finding]:
     return [
         _finding(
             point,
-            float(answer.holds) if isinstance(answer, Verdict) else VALUES[answer.grade],
+            float(answer.holds) if isinstance(answer, JudgeVerdict) else VALUES[answer.grade],
             answer.reason,
             teacher=True,
         )
@@ -108,8 +108,8 @@ async def _settle(point: Point, teacher: Teacher, judges: int) -> list[Finding]:
     ]
 
 
-def _finding(point: Point, value: float, reason: str, *, teacher: bool) -> Finding:
-    return Finding(
+def _finding(point: JudgePoint, value: float, reason: str, *, teacher: bool) -> JudgeFinding:
+    return JudgeFinding(
         measure=point.measure,
         value=value,
         reason=reason,
@@ -135,7 +135,7 @@ async def _together(asked: Sequence[Awaitable[Any]]) -> list[Any]:
 # --- what there is to judge --------------------------------------------------------------------
 
 
-def points(rollout: Rollout) -> Iterator[Point]:
+def points(rollout: RecordedRollout) -> Iterator[JudgePoint]:
     """Everything of a rollout that is judged, in the order of the measures."""
     seen = view(rollout)
     first = seen.first
@@ -148,14 +148,14 @@ def points(rollout: Rollout) -> Iterator[Point]:
         message=first,
     )
     place = f"message {first.number}"
-    yield Point(Measure.QU, place, prompt=UNDERSTANDING, given=given)
-    yield Point(Measure.QP, place, prompt=PLANNING, given=given)
+    yield JudgePoint(TrajectoryScore.QU, place, prompt=UNDERSTANDING, given=given)
+    yield JudgePoint(TrajectoryScore.QP, place, prompt=PLANNING, given=given)
     yield from _of_rounds(rollout, seen)
     yield from _of_calls(rollout, seen)
     yield from _of_answer(rollout, seen)
 
 
-def _of_rounds(rollout: Rollout, seen: View) -> Iterator[Point]:
+def _of_rounds(rollout: RecordedRollout, seen: JudgedConversation) -> Iterator[JudgePoint]:
     for number, each in enumerate(seen.rounds[1:], start=2):
         given = RoundIn(
             language=rollout.task.language,
@@ -164,22 +164,22 @@ def _of_rounds(rollout: Rollout, seen: View) -> Iterator[Point]:
             round=number,
             message=each.message,
         )
-        yield Point(Measure.TCU, f"round {number}", prompt=RESPONSE, given=given)
-        yield Point(Measure.TCP, f"round {number}", prompt=NEXT_STEP, given=given)
+        yield JudgePoint(TrajectoryScore.TCU, f"round {number}", prompt=RESPONSE, given=given)
+        yield JudgePoint(TrajectoryScore.TCP, f"round {number}", prompt=NEXT_STEP, given=given)
 
 
-def _of_calls(rollout: Rollout, seen: View) -> Iterator[Point]:
+def _of_calls(rollout: RecordedRollout, seen: JudgedConversation) -> Iterator[JudgePoint]:
     calls = rollout.trajectory.calls
     for call in calls:
         good = call.status is CallStatus.ok
         reason = "it succeeded" if good else f"it ended as {call.status.value}"
-        yield Point(Measure.TCS, f"call {call.id}", float(good), reason)
+        yield JudgePoint(TrajectoryScore.TCS, f"call {call.id}", float(good), reason)
     repeated = repetitions(calls)
     for call in calls:
         place = f"call {call.id}"
         if call.id in repeated:
             reason = f"it repeats the successful call {repeated[call.id]}"
-            yield Point(Measure.TC, place, 0.0, reason)
+            yield JudgePoint(TrajectoryScore.TC, place, 0.0, reason)
             continue
         given = JudgedCallIn(
             language=rollout.task.language,
@@ -187,31 +187,31 @@ def _of_calls(rollout: Rollout, seen: View) -> Iterator[Point]:
             messages=seen.messages,
             call=shown_call(call),
         )
-        yield Point(Measure.TC, place, prompt=CALL_NEEDED, given=given)
+        yield JudgePoint(TrajectoryScore.TC, place, prompt=CALL_NEEDED, given=given)
 
 
-def _of_answer(rollout: Rollout, seen: View) -> Iterator[Point]:
+def _of_answer(rollout: RecordedRollout, seen: JudgedConversation) -> Iterator[JudgePoint]:
     trajectory, language = rollout.trajectory, rollout.task.language
     answer = trajectory.answer
     if trajectory.stop is not StopReason.answered or not answer.strip():
         reason = f"there is no final answer: the episode ended by {trajectory.stop.value}"
-        yield Point(Measure.FA, RELEVANCE_PLACE, 0.0, reason)
-        yield Point(Measure.FA, FAITHFULNESS_PLACE, 0.0, reason)
+        yield JudgePoint(TrajectoryScore.FA, RELEVANCE_PLACE, 0.0, reason)
+        yield JudgePoint(TrajectoryScore.FA, FAITHFULNESS_PLACE, 0.0, reason)
         return
     if other_language(answer, language):
         reason = f"it is not in the language of the request ({language})"
-        yield Point(Measure.FA, RELEVANCE_PLACE, 0.0, reason)
+        yield JudgePoint(TrajectoryScore.FA, RELEVANCE_PLACE, 0.0, reason)
     else:
         given = AnswerIn(language=language, asked=seen.asked, answer=answer)
-        yield Point(Measure.FA, RELEVANCE_PLACE, prompt=RELEVANCE, given=given)
+        yield JudgePoint(TrajectoryScore.FA, RELEVANCE_PLACE, prompt=RELEVANCE, given=given)
     computed, unfounded = unknown_numbers(rollout)
     if reason := _unfounded(unknown_urls(rollout), unfounded):
-        yield Point(Measure.FA, FAITHFULNESS_PLACE, 0.0, reason)
+        yield JudgePoint(TrajectoryScore.FA, FAITHFULNESS_PLACE, 0.0, reason)
         return
     whole = FaithfulIn(
         language=language, messages=seen.messages, answer=answer, computed=tuple(computed)
     )
-    yield Point(Measure.FA, FAITHFULNESS_PLACE, prompt=FAITHFULNESS, given=whole)
+    yield JudgePoint(TrajectoryScore.FA, FAITHFULNESS_PLACE, prompt=FAITHFULNESS, given=whole)
 
 
 def _unfounded(urls: Sequence[str], numbers: Sequence[str]) -> str:

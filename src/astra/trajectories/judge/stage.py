@@ -8,22 +8,22 @@ from __future__ import annotations
 import re
 
 from astra.errors import ConfigError
-from astra.stage import Meter, Stage
+from astra.runs.stage import Stage, StageMeter
 from astra.teacher.prompt import Teacher
 from astra.trajectories.judge.judge import judge
-from astra.trajectories.records import Judgement, Rollout
+from astra.trajectories.records import Judgement, RecordedRollout
 
 JUDGEMENTS = "judgements"
 
 
 def judgements_stage(
-    teacher: Teacher, judges: int, meter: Meter, name: str = JUDGEMENTS
-) -> Stage[Rollout, Judgement]:
+    teacher: Teacher, judges: int, meter: StageMeter, name: str = JUDGEMENTS
+) -> Stage[RecordedRollout, Judgement]:
     """`judges`: how often each question is put. `name`: of the file of judgements."""
     if judges < 1:
         raise ConfigError(f"{judges} judges: at least one is needed")
 
-    async def work(rollout: Rollout) -> Judgement:
+    async def work(rollout: RecordedRollout) -> Judgement:
         return await judge(rollout, teacher, judges)
 
     return Stage(

@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from astra.teacher.judging import ShownCall, ShownMessage
-from astra.trajectories.records import Rollout
-from astra.types import CallRecord, CallRequest, Json, Message
+from astra.trajectories.records import RecordedRollout
+from astra.types import CallRecord, Json, Message, ToolCallRequest
 
 
 @dataclass(frozen=True, slots=True)
-class Round:
+class ConversationRound:
     """Where a round stands among the messages."""
 
     message: int
@@ -25,11 +25,11 @@ class Round:
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class JudgedConversation:
     """What there is to judge."""
 
     messages: tuple[ShownMessage, ...]
-    rounds: tuple[Round, ...]
+    rounds: tuple[ConversationRound, ...]
 
     @property
     def asked(self) -> tuple[str, ...]:
@@ -46,12 +46,12 @@ class View:
         return self.messages[:number]
 
 
-def view(rollout: Rollout) -> View:
+def view(rollout: RecordedRollout) -> JudgedConversation:
     """The view of a rollout. Arguments are shown as they were parsed, or as text."""
     calls = {call.id: call for call in rollout.trajectory.calls}
     told = [message for message in rollout.trajectory.messages if message.role != "system"]
     shown = tuple(_shown(number, message, calls) for number, message in enumerate(told, start=1))
-    return View(shown, tuple(_rounds(shown)))
+    return JudgedConversation(shown, tuple(_rounds(shown)))
 
 
 def shown_call(call: CallRecord) -> ShownCall:
@@ -60,7 +60,7 @@ def shown_call(call: CallRecord) -> ShownCall:
 
 
 def _shown(number: int, message: Message, calls: dict[str, CallRecord]) -> ShownMessage:
-    def arguments(request: CallRequest) -> Json:
+    def arguments(request: ToolCallRequest) -> Json:
         return calls[request.id].arguments if request.id in calls else request.arguments
 
     return ShownMessage(
@@ -76,11 +76,11 @@ def _shown(number: int, message: Message, calls: dict[str, CallRecord]) -> Shown
     )
 
 
-def _rounds(messages: Sequence[ShownMessage]) -> list[Round]:
-    rounds: list[Round] = []
+def _rounds(messages: Sequence[ShownMessage]) -> list[ConversationRound]:
+    rounds: list[ConversationRound] = []
     for message in messages:
         if message.calls:
-            rounds.append(Round(message.number, message.number))
+            rounds.append(ConversationRound(message.number, message.number))
         elif message.by == "tool" and rounds:
-            rounds[-1] = Round(rounds[-1].message, message.number)
+            rounds[-1] = ConversationRound(rounds[-1].message, message.number)
     return rounds

@@ -1,0 +1,101 @@
+"""Where values stand: in a text, in a document, in an output. Shared by leak, grounding, ablation.
+
+Text by containment at word boundaries, numbers as numbers, dates also as people write them. Not
+covered: numbers in words ("two"), synonyms, translations.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from functools import lru_cache
+
+from astra.arenas.certificate.documents import types_of
+from astra.core.text import as_date, as_number, contains_text, dates_in, numbers_in
+from astra.rewards import same_number
+from astra.types import Json, Scalar, Tool
+
+_STRUCTURE = frozenset({"properties", "items", "type", "required"})
+_VALUES = frozenset({"const", "default", "enum", "examples"})
+_LEAST_BOUND = 1000
+"""Smaller bounds and lengths of a parameter (from 1 to 100, say) tell nothing."""
+
+_numbers = lru_cache(maxsize=1024)(numbers_in)
+_dates = lru_cache(maxsize=1024)(dates_in)
+
+
+def stands_in(value: Json, text: str, *, absolute: float = 0.0, relative: float = 1e-9) -> bool:
+    """Whether a scalar stands in a text. Booleans and null stand nowhere."""
+    if isinstance(value, str):
+        day = as_date(value)
+        return contains_text(text, value) or (day is not None and day in _dates(text))
+    if value is None or isinstance(value, bool) or as_number(value) is None:
+        return False
+    return any(
+        same_number(value, number, absolute=absolute, relative=relative)
+        for number in _numbers(text)
+    )
+
+
+def offered(schema: dict[str, Json], value: Json) -> bool:
+    """Whether the document itself offers a value: an enum, a default, a boolean, null."""
+    if value is None or (isinstance(value, bool) and "boolean" in types_of(schema)):
+        return True
+    listed = [*schema.get("enum", []), *(schema[k] for k in ("default", "const") if k in schema)]
+    if any(value == other and type(value) is type(other) for other in listed):
+        return True
+    return (
+        isinstance(value, list)
+        and bool(value)
+        and "items" in schema
+        and all(offered(schema["items"], element) for element in value)
+    )
+
+
+def scalars(value: Json) -> Iterator[Scalar | None]:
+    """The leaves of an argument, an answer or an output."""
+    if isinstance(value, dict):
+        for child in value.values():
+            yield from scalars(child)
+    elif isinstance(value, list | tuple):
+        for child in value:
+            yield from scalars(child)
+    else:
+        yield value
+
+
+def document_text(tool: Tool) -> str:
+    """All that a document says: names, descriptions, values, patterns, bounds, one per line."""
+    document = tool.document
+    parts = [_spaced(document.name), document.description, *_schema_text(document.parameters)]
+    return "\n".join(parts)
+
+
+def _schema_text(schema: dict[str, Json]) -> Iterator[str]:
+    for keyword, value in schema.items():
+        small = isinstance(value, int | float) and abs(value) < _LEAST_BOUND
+        if keyword not in _STRUCTURE and not (small and keyword not in _VALUES):
+            yield from (str(leaf) for leaf in _said(value))
+    for name, child in schema.get("properties", {}).items():
+        yield _spaced(name)
+        yield from _schema_text(child)
+    if "items" in schema:
+        yield from _schema_text(schema["items"])
+
+
+def _said(value: Json) -> Iterator[Scalar | None]:
+    """The leaves of a value and the names inside it."""
+    if isinstance(value, dict):
+        for name, child in value.items():
+            yield name
+            yield from _said(child)
+    elif isinstance(value, list):
+        for child in value:
+            yield from _said(child)
+    else:
+        yield value
+
+
+def _spaced(name: str) -> str:
+    """`euroRate_of` as "euro Rate of"."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name).replace("_", " ")

@@ -1,0 +1,255 @@
+"""Irrelevant-tool mixing: working tools of other arenas, shown beside an arena's own (ASTRA 3.2).
+
+`DistractorPool` holds what a draw needs of each tool: id, name, domain, language and an embedding
+of its document. Bodies stay in the run folder's `tools.jsonl`, from whose rows the same pool can be
+built again, so that training can draw anew for every epoch. See docs/distractors.md.
+
+What this does not guarantee: similarity is that of documents. That a distractor runs, and solves
+no goal, is for the certificate to say.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal
+
+import numpy as np
+
+from astra.errors import ConfigError, EmbedderError, Rejected, StoreError
+from astra.protocols import Embedder
+from astra.types import Arena, Distractor, Json, Language, Tool, ToolSchema, arena_id
+
+DistractorMode = Literal["none", "random", "banded"]
+DistractorBand = Literal["high", "medium", "low"]
+BANDS: tuple[DistractorBand, ...] = ("high", "medium", "low")
+RANDOM_COUNT = (5, 9)
+"""Least and most tools that the mode `random` draws, where a band has at most three."""
+
+_CACHED_ROWS = 1024
+_DIGITS = 6
+"""Similarities are rounded, so that the last bits of a BLAS sum decide no band."""
+_SAME = 1e-6
+"""A spread of cosines that float32 can't tell from none."""
+
+
+@dataclass(frozen=True, slots=True)
+class PoolTool:
+    """What the pool keeps of a tool."""
+
+    id: str
+    name: str
+    domain: str
+    language: Language
+
+
+class DistractorPool:
+    """Tools of many arenas, one per (language, name): the first one wins.
+
+    Build it with `of_tools` or `of_rows`. Languages never mix: a tool is compared only with tools
+    of its own language.
+    """
+
+    def __init__(self, shelves: Mapping[Language, _Shelf]) -> None:
+        self._shelves = dict(shelves)
+
+    @classmethod
+    async def of_tools(cls, tools: Iterable[Tool], embedder: Embedder) -> DistractorPool:
+        """The pool of the given tools, in their order; read once, bodies not kept."""
+        return await cls._build(((None, tool) for tool in tools), embedder)
+
+    @classmethod
+    async def of_rows(
+        cls, rows: Iterable[Mapping[str, Json]], embedder: Embedder
+    ) -> DistractorPool:
+        """The pool of a run folder's `tools.jsonl`: rows with `id` and `tool`.
+
+        Raises StoreError for a pooled row whose id is not that of its tool.
+        """
+        return await cls._build(
+            ((str(row["id"]), Tool.model_validate(row["tool"])) for row in rows), embedder
+        )
+
+    @classmethod
+    async def _build(
+        cls, tools: Iterable[tuple[str | None, Tool]], embedder: Embedder
+    ) -> DistractorPool:
+        found: dict[Language, dict[str, PoolTool]] = {}
+        texts: dict[Language, list[str]] = {}
+        for claimed, tool in tools:
+            shelf = found.setdefault(tool.language, {})
+            if tool.name in shelf:
+                continue
+            if claimed not in (None, tool.id):
+                raise StoreError(
+                    f"the row of tool {tool.name!r} says id {claimed!r}, but its content has id "
+                    f"{tool.id!r}; the tools file was changed by hand: make it again"
+                )
+            shelf[tool.name] = PoolTool(tool.id, tool.name, tool.domain, tool.language)
+            texts.setdefault(tool.language, []).append(document_text(tool.document))
+        return cls(
+            {
+                language: _Shelf(
+                    list(shelf.values()), await _embedded(embedder, texts.pop(language))
+                )
+                for language, shelf in found.items()
+            }
+        )
+
+    def __len__(self) -> int:
+        return sum(len(shelf.tools) for shelf in self._shelves.values())
+
+    def tools(self, language: Language) -> tuple[PoolTool, ...]:
+        """The pooled tools of a language, in the order of `similarities`."""
+        shelf = self._shelves.get(language)
+        return tuple(shelf.tools) if shelf else ()
+
+    def similarities(self, language: Language, name: str) -> np.ndarray:
+        """Min-max normalised cosines_N of a tool to all tools of its language, itself as NaN.
+
+        All 0 where they do not differ. Raises ConfigError for a tool that the pool lacks.
+        """
+        shelf = self._shelves.get(language)
+        if shelf is None or name not in shelf.index:
+            raise ConfigError(
+                f"the pool holds no {language!r} tool {name!r}: build it from the tools of all "
+                "arenas that get distractors"
+            )
+        return shelf.row(shelf.index[name])
+
+    def draw(
+        self, arena: Arena, mode: DistractorMode, *, seed: int, per_band: int = 3
+    ) -> tuple[Distractor, ...]:
+        """Distractors for an arena; the same pool, seed and arena always give the same.
+
+        Distractors that the arena already has play no part. `banded` draws up to `per_band` of
+        each band, `random` 5 to 9 tools (in proportion when `per_band` is not 3; fewer if
+        the pool has no more), `none` nothing.
+        """
+        rng = random.Random(f"{seed} {_base_id(arena)}")
+        match mode:
+            case "none":
+                return ()
+            case "random":
+                return self._draw_random(arena, rng, per_band)
+            case "banded":
+                return self._draw_banded(arena, rng, per_band)
+
+    def _draw_random(
+        self, arena: Arena, rng: random.Random, per_band: int
+    ) -> tuple[Distractor, ...]:
+        shelf = self._shelves.get(arena.language)
+        if shelf is None:
+            return ()
+        candidates = np.flatnonzero(shelf.candidates(arena)).tolist()
+        least, most = (round(count * per_band / 3) for count in RANDOM_COUNT)
+        count = min(rng.randint(least, most), len(candidates))
+        drawn = (shelf.tools[i] for i in rng.sample(candidates, count))
+        return tuple(Distractor(name=tool.name, tool=tool.id, band="random") for tool in drawn)
+
+    def _draw_banded(
+        self, arena: Arena, rng: random.Random, per_band: int
+    ) -> tuple[Distractor, ...]:
+        rows = [self.similarities(arena.language, tool.name) for tool in arena.tools]
+        if not rows:
+            return ()
+        shelf = self._shelves[arena.language]
+        nearest = np.fmax.reduce(rows)
+        allowed = shelf.candidates(arena)
+        drawn: list[Distractor] = []
+        for band in BANDS:
+            pool = np.flatnonzero(allowed & in_band(nearest, band)).tolist()
+            for i in rng.sample(pool, min(per_band, len(pool))):
+                tool, similarity = shelf.tools[i], round(float(nearest[i]), _DIGITS)
+                drawn.append(
+                    Distractor(name=tool.name, tool=tool.id, band=band, similarity=similarity)
+                )
+        return tuple(drawn)
+
+
+class _Shelf:
+    """The tools of one language with their embeddings_ND; similarities row by row, never N x N."""
+
+    def __init__(self, tools: Sequence[PoolTool], vectors: np.ndarray) -> None:
+        self.tools = tools
+        self.index = {tool.name: i for i, tool in enumerate(tools)}
+        self.row = lru_cache(maxsize=_CACHED_ROWS)(self._row)
+        self._vectors = vectors
+        self._domains: dict[str, int] = {}
+        self._domain_N = np.array(
+            [self._domains.setdefault(tool.domain, len(self._domains)) for tool in tools]
+        )
+
+    def candidates(self, arena: Arena) -> np.ndarray:
+        """Mask_N of the tools of other domains and other names than the arena's own."""
+        domains = {tool.domain for tool in arena.tools} | {arena.domain}
+        own = [self._domains[domain] for domain in domains if domain in self._domains]
+        mask = ~np.isin(self._domain_N, own)
+        for tool in arena.tools:
+            if tool.name in self.index:
+                mask[self.index[tool.name]] = False
+        return mask
+
+    def _row(self, i: int) -> np.ndarray:
+        row = self._vectors @ self._vectors[i]
+        row[i] = np.nan
+        if len(row) > 1:
+            low, high = np.nanmin(row), np.nanmax(row)
+            spread = high - low
+            row = (row - low) / spread if spread > _SAME else row * 0
+        row = row.round(_DIGITS)
+        row.setflags(write=False)
+        return row
+
+
+def in_band(similarities: np.ndarray, band: DistractorBand) -> np.ndarray:
+    """Which similarities are of a band: high above 0.85, low below 0.4, medium all between."""
+    high, low = similarities > np.float32(0.85), similarities < np.float32(0.4)
+    return {"high": high, "medium": ~high & ~low, "low": low}[band]
+
+
+def with_distractors(arena: Arena, distractors: Sequence[Distractor]) -> Arena:
+    """The arena with these distractors in place of any it had, under its new content hash.
+
+    Raises Rejected for two tools of one name: a tool is never overwritten.
+    """
+    names = [tool.name for tool in arena.tools] + [distractor.name for distractor in distractors]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise Rejected("names", f"tools and distractors share the names {twice!r}; draw again")
+    mixed = arena.model_copy(update={"distractors": tuple(distractors)})
+    return mixed.model_copy(update={"id": arena_id(mixed.model_dump(mode="json"))})
+
+
+def document_text(document: ToolSchema) -> str:
+    """What is embedded of a tool: name, description, and the parameters' names and descriptions."""
+    lines = [document.name, document.description, *_parameter_lines(document.parameters)]
+    return "\n".join(line for line in lines if line)
+
+
+def _parameter_lines(schema: Mapping[str, Json]) -> Iterator[str]:
+    """One line per property of a JSON Schema, nested objects and arrays included."""
+    properties = schema.get("properties", {})
+    for name, child in properties.items():
+        yield f"{name}: {child.get('description', '')}"
+        yield from _parameter_lines(child)
+    items = schema.get("items")
+    if isinstance(items, dict):
+        yield from _parameter_lines(items)
+
+
+def _base_id(arena: Arena) -> str:
+    """The arena's id without distractors, so that drawing again does not depend on the last."""
+    return with_distractors(arena, ()).id if arena.distractors else arena.id
+
+
+async def _embedded(embedder: Embedder, texts: Sequence[str]) -> np.ndarray:
+    vectors = await embedder.embed(texts)
+    if vectors.ndim != 2 or len(vectors) != len(texts) or not np.isfinite(vectors).all():
+        raise EmbedderError(
+            f"{embedder.name!r} gave an array of shape {vectors.shape!r} for {len(texts)} texts, "
+            "or one that is not finite; expected one finite row per text"
+        )
+    return vectors

@@ -1,0 +1,60 @@
+"""The form that all texts get before anything is made of them."""
+
+from __future__ import annotations
+
+from astra.arenas.tables.load.names import literal
+from astra.arenas.tables.load.raw import LoadSession, RawTable
+from astra.errors import TableError
+
+_STRAY = r"[\p{Cc}\x{2028}\x{2029}]"
+_INVISIBLE = r"[\x{200B}\x{FEFF}\x{202A}-\x{202E}\x{2066}-\x{2069}]"
+_CHUNK = 50
+"""Columns that one query looks at."""
+
+
+def clean(raw: RawTable, workshop: LoadSession) -> list[str]:
+    """Put every text in normal form: NFC, one space for any run of white space and control
+    characters, no invisible ones, "" to null. Gives notes on control characters."""
+    connection, notes = workshop.connection, list[str]()
+    cells = [f"c{i}" for i in range(len(raw.columns))]
+    for start in range(0, len(cells), _CHUNK):
+        part = cells[start : start + _CHUNK]
+        asked = ", ".join(
+            f"max(length({c})), count_if(regexp_matches({c}, {literal(_STRAY)}))" for c in part
+        )
+        found = connection.execute(f"SELECT {asked} FROM {raw.relation}").fetchone() or ()
+        for offset, cell in enumerate(part):
+            column = raw.columns[start + offset].original
+            longest, stray = found[2 * offset] or 0, found[2 * offset + 1] or 0
+            if longest > workshop.bounds.cell:
+                _too_long(raw, cell, column, int(longest), workshop)
+            if stray:
+                notes.append(
+                    f"column {column!r}: line breaks or control characters in {stray} cells "
+                    "became spaces"
+                )
+    selected = ", ".join(f"{_cleaned(cell)} AS {cell}" for cell in cells)
+    cleaned = workshop.fresh()
+    connection.execute(f"CREATE TABLE {cleaned} AS SELECT {selected} FROM {raw.relation}")
+    connection.execute(f"DROP TABLE {raw.relation}")
+    connection.execute(f"ALTER TABLE {cleaned} RENAME TO {raw.relation}")
+    return notes
+
+
+def _cleaned(cell: str) -> str:
+    spaces = literal(r"[\s\p{Z}\p{Cc}]+")
+    visible = f"regexp_replace(nfc_normalize({cell}), {literal(_INVISIBLE)}, '', 'g')"
+    tidy = f"nullif(trim(regexp_replace({visible}, {spaces}, ' ', 'g')), '')"
+    # Most cells are ASCII with single spaces and need none of it.
+    return f"CASE WHEN regexp_full_match({cell}, '[!-~]+( [!-~]+)*') THEN {cell} ELSE {tidy} END"
+
+
+def _too_long(raw: RawTable, cell: str, column: str, longest: int, workshop: LoadSession) -> None:
+    row = workshop.connection.execute(
+        f"SELECT min(rowid) FROM {raw.relation} WHERE length({cell}) = ?", [longest]
+    ).fetchone()
+    number = int(row[0]) + raw.first_row if row else 0
+    raise TableError(
+        f"{raw.source}: row {number}, column {column[:80]!r}: {longest} characters, but at most "
+        f"{workshop.bounds.cell} are read; shorten the text or take the column out"
+    )

@@ -1,0 +1,195 @@
+"""Which files a user's paths stand for, and whether they may be opened at all.
+
+Folders are read one level deep. Only regular files are opened: devices, pipes and sockets are
+refused before anything could wait on them, and so is a link in a folder that leads out of it.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from astra.errors import TableError
+
+OPTIONS_FILE = "tables.toml"
+
+
+class FileFormat(StrEnum):
+    """How a file is read."""
+
+    csv = "csv"
+    tsv = "tsv"
+    json = "json"
+    lines = "lines"
+    """JSON, one object per line."""
+    parquet = "parquet"
+    sqlite = "sqlite"
+    duckdb = "duckdb"
+
+
+SUFFIXES: dict[str, FileFormat] = {
+    ".csv": FileFormat.csv,
+    ".tsv": FileFormat.tsv,
+    ".tab": FileFormat.tsv,
+    ".json": FileFormat.json,
+    ".jsonl": FileFormat.lines,
+    ".ndjson": FileFormat.lines,
+    ".parquet": FileFormat.parquet,
+    ".pq": FileFormat.parquet,
+    ".db": FileFormat.sqlite,
+    ".sqlite": FileFormat.sqlite,
+    ".sqlite3": FileFormat.sqlite,
+    ".duckdb": FileFormat.duckdb,
+    ".ddb": FileFormat.duckdb,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFile:
+    """A regular file to read."""
+
+    path: Path
+    """Absolute."""
+    shown: str
+    """As the user gave it, for messages."""
+    format: FileFormat
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFiles:
+    """What the given paths come to."""
+
+    files: tuple[SourceFile, ...]
+    options: tuple[Path, ...]
+    """`tables.toml` files of the given folders."""
+    notes: tuple[str, ...]
+
+
+def find(paths: Sequence[Path]) -> SourceFiles:
+    """The files that `paths` stand for, in the given order, a folder's sorted by name.
+
+    Raises TableError for what can't be read as a table.
+    """
+    if not paths:
+        raise TableError("no tables given; name a folder or files (CSV, JSON, Parquet, SQLite, …)")
+    files: list[SourceFile] = []
+    options: list[Path] = []
+    notes: list[str] = []
+    for path in paths:
+        if _mode(path) == stat.S_IFDIR:
+            inside, toml, skipped = _walk(path)
+            files += inside
+            options += toml
+            notes += skipped
+        else:
+            files.append(_file(path, str(path)))
+    return SourceFiles(tuple(_once(files)), tuple(options), tuple(notes))
+
+
+def _once(files: Sequence[SourceFile]) -> list[SourceFile]:
+    """Each file once, even when it is given alone and with its folder."""
+    by_path: dict[Path, SourceFile] = {}
+    for file in files:
+        by_path.setdefault(file.path, file)
+    return list(by_path.values())
+
+
+def _mode(path: Path) -> int:
+    """The type bits of what the path leads to."""
+    try:
+        return stat.S_IFMT(path.stat().st_mode)
+    except FileNotFoundError:
+        raise TableError(f"{str(path)!r} does not exist; check the path") from None
+    except (OSError, ValueError) as error:
+        raise TableError(f"{str(path)!r} can't be looked at ({error}); check the path") from error
+
+
+def _walk(folder: Path) -> tuple[list[SourceFile], list[Path], list[str]]:
+    """Tables, option files and notes of one folder."""
+    try:
+        names = sorted(os.listdir(folder))
+    except OSError as error:
+        raise TableError(f"{str(folder)!r} can't be listed ({error}); check its rights") from error
+    files: list[SourceFile] = []
+    options: list[Path] = []
+    skipped: list[str] = []
+    for name in names:
+        path = folder / name
+        if name == OPTIONS_FILE:
+            _inside(path, folder)
+            regular(path)
+            options.append(path)
+        elif name.startswith("."):
+            continue
+        elif path.suffix.lower() in SUFFIXES:
+            _inside(path, folder)
+            files.append(_file(path, str(path)))
+        else:
+            skipped.append(name)
+    if not files:
+        raise TableError(
+            f"{str(folder)!r} holds no tables (folders inside it are not searched); "
+            f"put files there that end in {', '.join(SUFFIXES)}"
+        )
+    shown = ", ".join(repr(name[:60]) for name in skipped[:5])
+    more = f" and {len(skipped) - 5} more" if len(skipped) > 5 else ""
+    return files, options, [f"{folder}: no tables: {shown}{more}"] if skipped else []
+
+
+def _inside(path: Path, folder: Path) -> None:
+    """TableError where a link leads out of its folder: a downloaded folder must not reach out."""
+    if path.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(folder.resolve()):
+        raise TableError(
+            f"{str(path)!r} is a link to a file outside the folder; "
+            "copy the file into the folder, or name it by itself"
+        )
+
+
+def _file(path: Path, shown: str) -> SourceFile:
+    form = SUFFIXES.get(path.suffix.lower())
+    if form is None:
+        raise TableError(
+            f"{shown!r} has a suffix that names no table format; use one of {', '.join(SUFFIXES)}"
+        )
+    regular(path)
+    absolute = path.resolve()
+    return SourceFile(absolute, shown, _database(absolute, shown, form))
+
+
+def regular(path: Path) -> None:
+    """TableError unless the path leads to a regular, readable, non-empty file."""
+    kind = _mode(path)
+    if kind == stat.S_IFDIR:
+        raise TableError(f"{str(path)!r} is a folder where a file is expected; rename it")
+    if kind != stat.S_IFREG:
+        raise TableError(
+            f"{str(path)!r} is no regular file (a pipe, device or socket); "
+            "write its content to a file first"
+        )
+    if not os.access(path, os.R_OK):
+        raise TableError(f"{str(path)!r} can't be read; check its rights")
+    if path.stat().st_size == 0:
+        raise TableError(f"{str(path)!r} is empty; take it away or fill it")
+
+
+def _database(path: Path, shown: str, form: FileFormat) -> FileFormat:
+    """SQLite or DuckDB by what the file says: both are often called `.db`."""
+    if form not in (FileFormat.sqlite, FileFormat.duckdb):
+        return form
+    try:
+        with path.open("rb") as stream:
+            head = stream.read(16)
+    except OSError as error:
+        raise TableError(f"{shown!r} can't be read ({error})") from error
+    if head.startswith(b"SQLite format 3\0"):
+        return FileFormat.sqlite
+    if head[8:12] == b"DUCK":
+        return FileFormat.duckdb
+    raise TableError(
+        f"{shown!r} is neither an SQLite nor a DuckDB file (or a damaged one); "
+        "export its tables as CSV or Parquet"
+    )

@@ -1,0 +1,195 @@
+"""JSON files: a list of objects, columns as lists, objects by key, or one object per line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import cast
+
+from astra.arenas.tables.load.files import FileFormat, SourceFile
+from astra.arenas.tables.load.raw import (
+    LoadLimits,
+    LoadSession,
+    RawColumn,
+    RawTable,
+    bounded_rows,
+    check_repeated,
+    check_width,
+    holds,
+    value_kind,
+    value_text,
+)
+from astra.arenas.tables.load.text_files import text_encoding
+from astra.errors import TableError
+from astra.types import Json
+
+_SHAPES = (
+    "write a list of objects ([{...}, {...}]), one object per line, "
+    'or one list per column ({"name": [...], ...})'
+)
+Rows = Sequence[Mapping[str, Json]]
+
+
+def read_json(file: SourceFile, workshop: LoadSession) -> list[RawTable]:
+    """Read a JSON or JSON-lines file into raw tables.
+
+    Nested values stay as JSON text in columns that are never asked about.
+    Raises TableError naming file and line.
+    """
+    try:
+        encoding, notes = text_encoding(file)
+        encoding = "utf-8-sig" if encoding == "utf-8" else encoding
+        if file.format is FileFormat.lines:
+            return [_lines_table(file, encoding, notes, workshop)]
+        found = _tables(_document(file, encoding, workshop.bounds), file)
+    except OSError as error:
+        raise TableError(f"{file.shown}: can't be read ({error}); check the file") from error
+    alone = len(found) == 1
+    return [
+        _table(file, "" if alone else name, lambda rows=rows: rows, notes, workshop)
+        for name, rows in found.items()
+    ]
+
+
+# --- reading ---------------------------------------------------------------------------------
+
+
+def _parse(text: str, shown: str, line: int = 1) -> Json:
+    """The JSON value of a text that starts on `line`. NaN and infinities become null."""
+    try:
+        return json.loads(text, parse_constant=lambda _: None)
+    except json.JSONDecodeError as error:
+        raise TableError(
+            f"{shown}: line {line + error.lineno - 1}, column {error.colno}: {error.msg}; "
+            "correct it there (lines of JSON belong into a .jsonl file)"
+        ) from error
+    except RecursionError:
+        raise TableError(f"{shown}: line {line}: nested too deeply; {_SHAPES}") from None
+    except ValueError as error:
+        raise TableError(
+            f"{shown}: line {line}: a number with too many digits; quote it"
+        ) from error
+
+
+def _document(file: SourceFile, encoding: str, bounds: LoadLimits) -> Json:
+    size = file.path.stat().st_size
+    if size > bounds.json_bytes:
+        raise TableError(
+            f"{file.shown}: {size} bytes, but a JSON document is read whole up to "
+            f"{bounds.json_bytes}; write one object per line into a .jsonl file"
+        )
+    try:
+        text = file.path.read_text(encoding=encoding)
+    except UnicodeError as error:
+        raise TableError(f"{file.shown}: not valid {encoding} ({error}); save as UTF-8") from error
+    return _parse(text, file.shown)
+
+
+def _lines(
+    path: Path, shown: str, encoding: str, bounds: LoadLimits
+) -> Iterator[Mapping[str, Json]]:
+    longest = 4 * bounds.row
+    try:
+        with path.open(encoding=encoding) as stream:
+            number = 0
+            while line := stream.readline(longest):
+                number += 1
+                if len(line) == longest:
+                    raise TableError(f"{shown}: line {number} is too long; shorten its texts")
+                if not line.strip():
+                    continue
+                value = _parse(line.strip(), shown, number)
+                if not isinstance(value, dict):
+                    raise TableError(f"{shown}: line {number} is no object; {_SHAPES}")
+                yield value
+    except UnicodeError as error:
+        raise TableError(f"{shown}: not valid {encoding} ({error}); save as UTF-8") from error
+
+
+def _lines_table(
+    file: SourceFile, encoding: str, notes: Sequence[str], workshop: LoadSession
+) -> RawTable:
+    def lines() -> Iterator[Mapping[str, Json]]:
+        return _lines(file.path, file.shown, encoding, workshop.bounds)
+
+    return _table(file, "", lines, notes, workshop)
+
+
+# --- shapes ----------------------------------------------------------------------------------
+
+
+def _tables(value: Json, file: SourceFile) -> dict[str, Rows]:
+    """The tables in a JSON document, by name."""
+    if isinstance(value, list):
+        return {file.path.stem: _objects(value, file.shown)}
+    if not isinstance(value, dict) or not value:
+        raise TableError(f"{file.shown}: holds no table; {_SHAPES}")
+    entries = cast("dict[str, Json]", value)
+    parts = list(entries.values())
+    if all(isinstance(part, list) for part in parts):
+        if all(_is_rows(part) for part in parts):
+            return {name: _objects(part, file.shown) for name, part in entries.items()}
+        return {file.path.stem: _columnar(entries, file.shown)}
+    if all(isinstance(part, dict) for part in parts):
+        if any("key" in part for part in parts):
+            raise TableError(f"{file.shown}: objects by key that hold a 'key' too; {_SHAPES}")
+        return {file.path.stem: [{"key": name, **part} for name, part in entries.items()]}
+    if inner := {name: part for name, part in entries.items() if _is_rows(part) and part}:
+        return {name: _objects(part, file.shown) for name, part in inner.items()}
+    raise TableError(f"{file.shown}: holds no table; {_SHAPES}")
+
+
+def _is_rows(value: Json) -> bool:
+    return isinstance(value, list) and all(isinstance(item, dict) for item in value)
+
+
+def _objects(values: Iterable[Json], shown: str) -> Rows:
+    rows = list(values)
+    for number, row in enumerate(rows, start=1):
+        if not isinstance(row, dict):
+            raise TableError(f"{shown}: item {number} of the list is no object; {_SHAPES}")
+    return cast("Rows", rows)
+
+
+def _columnar(columns: Mapping[str, Sequence[Json]], shown: str) -> Rows:
+    lengths = {len(column) for column in columns.values()}
+    if len(lengths) != 1:
+        raise TableError(f"{shown}: the columns' lists have different lengths {sorted(lengths)}")
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
+# --- raw tables ------------------------------------------------------------------------------
+
+
+def _table(
+    file: SourceFile,
+    name: str,
+    rows: Callable[[], Iterable[Mapping[str, Json]]],
+    notes: Sequence[str],
+    workshop: LoadSession,
+) -> RawTable:
+    """Two passes: the columns with what they hold, then the rows."""
+    source = f"{file.shown} ({name})" if name else file.shown
+    kinds: dict[str, set[str]] = {}
+    for row in rows():
+        for key, value in row.items():
+            kinds.setdefault(key, set()).add(value_kind(value))
+        check_width(source, len(kinds), workshop.bounds)
+    if not kinds:
+        raise TableError(f"{source}: holds no rows with columns; {_SHAPES}")
+    names = list(kinds)
+    check_repeated(source, names)
+    texts = ([value_text(row.get(key)) for key in names] for row in rows())
+    relation, count = workshop.table_of_rows(
+        len(names), bounded_rows(source, texts, workshop.bounds)
+    )
+    return RawTable(
+        relation=relation,
+        name=name or file.path.stem,
+        path=file.path,
+        source=source,
+        columns=tuple(RawColumn(key, holds(kinds[key])) for key in names),
+        rows=count,
+        notes=tuple(notes),
+    )

@@ -1,0 +1,135 @@
+"""SQLite files, read with Python's sqlite3: DuckDB's reader is an extension to be downloaded.
+
+The file is opened immutable and read-only; nothing in it is run: views, triggers and virtual
+tables are left alone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import sqlite3
+from collections.abc import Iterator, Sequence
+from urllib.parse import quote
+
+from astra.arenas.tables.load.files import SourceFile
+from astra.arenas.tables.load.names import literal, quoted
+from astra.arenas.tables.load.raw import (
+    ColumnContent,
+    LoadSession,
+    RawColumn,
+    RawForeignKey,
+    RawTable,
+    bounded_rows,
+    check_repeated,
+    check_width,
+    holds,
+    value_text,
+)
+from astra.errors import TableError
+
+_STORED = {"integer": "integer", "real": "number", "text": "text", "blob": "nested"}
+
+
+def read_sqlite(file: SourceFile, workshop: LoadSession) -> list[RawTable]:
+    """Read every plain table of an SQLite file into a raw table, with its declared keys."""
+    for journal in ("-wal", "-journal"):
+        beside = file.path.with_name(file.path.name + journal)
+        if beside.exists() and beside.stat().st_size:
+            raise TableError(
+                f"{file.shown}: has changes in {beside.name!r} that are not in the file yet; "
+                "close the program that writes to it, then open and close it with sqlite3"
+            )
+    try:
+        uri = f"file:{quote(str(file.path))}?mode=ro&immutable=1"
+        with contextlib.closing(sqlite3.connect(uri, uri=True)) as database:
+            database.execute("PRAGMA trusted_schema=OFF")
+            database.text_factory = lambda raw: raw.decode("utf-8", "replace")
+            return _read(database, file, workshop)
+    except sqlite3.Error as error:
+        raise TableError(
+            f"{file.shown}: can't be read as SQLite ({error}); "
+            "check it with `PRAGMA integrity_check`, or export its tables as CSV"
+        ) from error
+
+
+def _read(database: sqlite3.Connection, file: SourceFile, workshop: LoadSession) -> list[RawTable]:
+    entries = database.execute(
+        "SELECT name, type, sql FROM sqlite_schema WHERE type IN ('table', 'view') "
+        "AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY rootpage, name"
+    ).fetchall()
+    virtual = [n for n, _, sql in entries if str(sql).upper().startswith("CREATE VIRTUAL")]
+    plain = [
+        name
+        for name, kind, _ in entries
+        if kind == "table" and not any(name == v or name.startswith(f"{v}_") for v in virtual)
+    ]
+    left = [name for name, _, _ in entries if name not in plain]
+    if not plain:
+        raise TableError(f"{file.shown}: holds no tables (views are not read); add some")
+    note = f"{file.shown}: not read, views or virtual tables: {', '.join(map(repr, left[:5]))}"
+    tables = [_table(database, name, file, workshop) for name in plain]
+    return [_noted(tables[0], note), *tables[1:]] if left else tables
+
+
+def _noted(table: RawTable, note: str) -> RawTable:
+    return dataclasses.replace(table, notes=(*table.notes, note))
+
+
+def _table(
+    database: sqlite3.Connection, name: str, file: SourceFile, workshop: LoadSession
+) -> RawTable:
+    source = f"{file.shown} ({name})"
+    info = database.execute(f"PRAGMA table_info({literal(name)})").fetchall()
+    names = [str(row[1]) for row in info]
+    check_width(source, len(names), workshop.bounds)
+    check_repeated(source, names)
+    keys = [str(row[1]) for row in info if row[5]]
+    selected = ", ".join(quoted(column) for column in names)
+    texts = _texts(database.execute(f"SELECT {selected} FROM {quoted(name)}"))
+    relation, count = workshop.table_of_rows(
+        len(names), bounded_rows(source, texts, workshop.bounds)
+    )
+    return RawTable(
+        relation=relation,
+        name=name,
+        path=file.path,
+        source=source,
+        columns=tuple(
+            RawColumn(column, _holds(database, name, column, str(row[2])))
+            for column, row in zip(names, info, strict=True)
+        ),
+        rows=count,
+        key=keys[0] if len(keys) == 1 else None,
+        foreign_keys=_foreign_keys(database, name),
+    )
+
+
+def _texts(rows: Iterator[Sequence[object]]) -> Iterator[list[str | None]]:
+    for row in rows:
+        yield [value_text(value) for value in row]
+
+
+def _holds(database: sqlite3.Connection, table: str, column: str, declared: str) -> ColumnContent:
+    """What a column's values are stored as; SQLite's declared types bind nothing."""
+    stored = {
+        str(row[0])
+        for row in database.execute(
+            f"SELECT DISTINCT typeof({quoted(column)}) FROM {quoted(table)}"
+        )
+    }
+    found = holds({_STORED[kind] for kind in stored if kind in _STORED})
+    if found is ColumnContent.integer and declared.upper().startswith("BOOL"):
+        return ColumnContent.boolean
+    return found
+
+
+def _foreign_keys(database: sqlite3.Connection, table: str) -> tuple[RawForeignKey, ...]:
+    """Declared foreign keys of one column."""
+    rows = database.execute(f"PRAGMA foreign_key_list({literal(table)})").fetchall()
+    several = {row[0] for row in rows if row[1] > 0}
+    return tuple(
+        RawForeignKey(str(row[3]), str(row[2]), None if row[4] is None else str(row[4]))
+        for row in sorted(rows)
+        if row[0] not in several
+    )

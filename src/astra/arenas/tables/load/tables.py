@@ -1,0 +1,303 @@
+"""Loading a user's tables into one in-process DuckDB, typed, in file order, and then sealed.
+
+Accepts CSV, TSV, JSON, JSON lines, Parquet, SQLite and DuckDB files, or folders of them. What
+can't be read as a table raises a `TableError` that names file, row and column and says the fix.
+
+What this does not guarantee: that a column means what its name says. A file is read as it is,
+and `Tables.notes` says what was doubtful in it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import duckdb
+
+from astra.arenas.tables.load.columnar import read_duckdb, read_parquet
+from astra.arenas.tables.load.files import FileFormat, SourceFile, find
+from astra.arenas.tables.load.json_files import read_json
+from astra.arenas.tables.load.names import column_identifiers, identifier, unique
+from astra.arenas.tables.load.options import kinds, merge, read_options, resolve
+from astra.arenas.tables.load.raw import LoadLimits, LoadSession, RawTable
+from astra.arenas.tables.load.sqlite import read_sqlite
+from astra.arenas.tables.load.text_files import read_text
+from astra.arenas.tables.load.types import make_typed
+from astra.arenas.tables.schema import ColumnKind, TablesOptions
+from astra.errors import TableError
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedColumn:
+    """A column of a loaded table."""
+
+    name: str
+    """Identifier; also the DuckDB column."""
+    original: str
+    """As the file names it."""
+    kind: ColumnKind
+
+
+@dataclass(frozen=True, slots=True)
+class DeclaredKey:
+    """A foreign key that a database file declares, under identifiers."""
+
+    column: str
+    table: str
+    references: str
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedTable:
+    """A table in DuckDB. Beside its columns it has `__row`, 0 … rows - 1 in file order."""
+
+    name: str
+    """Identifier; also the DuckDB table."""
+    source: str
+    rows: int
+    columns: tuple[LoadedColumn, ...]
+    key: str | None
+    """Declared primary key of one column."""
+    foreign_keys: tuple[DeclaredKey, ...]
+    notes: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class Tables:
+    """A user's tables in DuckDB. A context: leaving it closes the connection."""
+
+    connection: duckdb.DuckDBPyConnection
+    """Sealed: no files, no network, no settings can be reached through it."""
+    tables: tuple[LoadedTable, ...]
+    options: TablesOptions
+    """Options of the folders and the caller's, merged, under identifiers."""
+    notes: tuple[str, ...]
+    """What concerns no table that was loaded: files and tables left out, links, …"""
+    known: Mapping[str, Sequence[str]]
+    """Column identifiers of every table in the files, those without rows too."""
+    _folder: tempfile.TemporaryDirectory[str] = field(repr=False)
+
+    def table(self, name: str) -> LoadedTable:
+        """The table of that name; KeyError if there is none."""
+        for table in self.tables:
+            if table.name == name:
+                return table
+        raise KeyError(name)
+
+    def close(self) -> None:
+        """Close the connection and remove its temporary files."""
+        self.connection.close()
+        self._folder.cleanup()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def load(
+    paths: Sequence[Path],
+    options: TablesOptions = TablesOptions(),  # noqa: B008  (a frozen record)
+    *,
+    temporary: Path | None = None,
+    bounds: LoadLimits = LoadLimits(),  # noqa: B008  (a frozen dataclass)
+) -> Tables:
+    """Load every table in the files and folders `paths`.
+
+    A folder's `tables.toml` is read too; `options` win over it. `temporary` is where temporary
+    files go (None: the system's place). Raises TableError, and ConfigError for options.
+    """
+    found = find(paths)
+    for path in found.options:
+        options = merge(read_options(path), options)
+    folder = tempfile.TemporaryDirectory(prefix="astra-tables-", dir=temporary)
+    connection = _connect(Path(folder.name), bounds)
+    try:
+        workshop = LoadSession(connection, Path(folder.name), bounds)
+        notes = list(found.notes)
+        raws = [raw for file in found.files for raw in _read(file, workshop)]
+        tables, known = _typed(raws, options, workshop, notes)
+        resolved = resolve(options, known)
+        _seal(connection)
+    except BaseException:
+        connection.close()
+        folder.cleanup()
+        raise
+    return Tables(connection, tuple(tables), resolved, tuple(notes), known, folder)
+
+
+# --- the connection --------------------------------------------------------------------------
+
+
+def _connect(folder: Path, bounds: LoadLimits) -> duckdb.DuckDBPyConnection:
+    spill = folder / "spill"
+    spill.mkdir()
+    connection = duckdb.connect(
+        ":memory:",
+        config={
+            "autoinstall_known_extensions": "false",
+            "autoload_known_extensions": "false",
+            "python_enable_replacements": "false",
+            "memory_limit": bounds.memory,
+            "threads": str(bounds.threads),
+            "temp_directory": str(spill),
+            "max_temp_directory_size": bounds.temporary,
+        },
+    )
+    connection.execute("SET TimeZone = 'UTC'")
+    return connection
+
+
+def _seal(connection: duckdb.DuckDBPyConnection) -> None:
+    """No SQL from here on reaches files, the network or the settings."""
+    connection.execute("SET enable_external_access = false")
+    connection.execute("SET lock_configuration = true")
+
+
+# --- tables ----------------------------------------------------------------------------------
+
+
+def _read(file: SourceFile, workshop: LoadSession) -> list[RawTable]:
+    try:
+        match file.format:
+            case FileFormat.csv | FileFormat.tsv:
+                return [read_text(file, workshop)]
+            case FileFormat.json | FileFormat.lines:
+                return read_json(file, workshop)
+            case FileFormat.parquet:
+                return [read_parquet(file, workshop)]
+            case FileFormat.sqlite:
+                return read_sqlite(file, workshop)
+            case FileFormat.duckdb:
+                return read_duckdb(file, workshop)
+    except duckdb.Error as error:
+        raise _wrapped(file.shown, error) from error
+
+
+def _wrapped(source: str, error: duckdb.Error) -> TableError:
+    """DuckDB's complaint as one of ours; its first line is the one that says something."""
+    if isinstance(error, duckdb.OutOfMemoryException):
+        return TableError(f"{source}: too large for the memory limit; give a smaller table")
+    first = (str(error).strip().splitlines() or ["no reason given"])[0]
+    return TableError(f"{source}: {first[:300]}; write the file anew, or export it as CSV")
+
+
+def _typed(
+    raws: Sequence[RawTable], options: TablesOptions, workshop: LoadSession, notes: list[str]
+) -> tuple[list[LoadedTable], dict[str, list[str]]]:
+    """The typed tables, and the columns of all tables, those without rows too."""
+    names = _table_names(raws, notes)
+    known = {
+        name: column_identifiers([column.original for column in raw.columns])
+        for name, raw in zip(names, raws, strict=True)
+    }
+    tables: list[LoadedTable] = []
+    for name, raw in zip(names, raws, strict=True):
+        if raw.rows == 0:
+            notes.append(f"{raw.source}: no rows; left out")
+            workshop.connection.execute(f"DROP TABLE {raw.relation}")
+            continue
+        tables.append(_table(name, known[name], raw, options, workshop))
+    if not tables:
+        raise TableError(
+            f"no table has rows: {', '.join(raw.source for raw in raws)}; add rows below the header"
+        )
+    return _with_keys(tables, dict(zip(names, raws, strict=True)), known), known
+
+
+def _table_names(raws: Sequence[RawTable], notes: list[str]) -> list[str]:
+    """An identifier for each table, all different."""
+    names: list[str] = []
+    for number, raw in enumerate(raws, start=1):
+        made = identifier(raw.name, fallback=f"table_{number}", ascii_letters=True)
+        if made in names:
+            suffix = raw.path.suffix.removeprefix(".").lower()
+            other = unique(f"{made}_{suffix}", names)
+            notes.append(f"{raw.source}: a table {made!r} is there already; called {other!r}")
+            made = other
+        names.append(made)
+    return names
+
+
+def _table(
+    name: str,
+    columns: Sequence[str],
+    raw: RawTable,
+    options: TablesOptions,
+    workshop: LoadSession,
+) -> LoadedTable:
+    forced: dict[str, ColumnKind] = {}
+    for written in options.tables:
+        if written == name or identifier(written, fallback="", ascii_letters=True) == name:
+            for column, kind in kinds(options, written).items():
+                forced[column if column in columns else identifier(column, fallback="")] = kind
+    try:
+        typed = make_typed(raw, name, columns, forced, workshop)
+    except duckdb.Error as error:
+        raise _wrapped(raw.source, error) from error
+    renamed = [
+        f"column {position} has no name; called {made!r}"
+        for position, (made, column) in enumerate(zip(columns, raw.columns, strict=True), start=1)
+        if not column.original.strip()
+    ]
+    return LoadedTable(
+        name=name,
+        source=raw.source,
+        rows=raw.rows,
+        columns=tuple(
+            LoadedColumn(made, column.original, kind)
+            for made, column, kind in zip(columns, raw.columns, typed.kinds, strict=True)
+        ),
+        key=None,
+        foreign_keys=(),
+        notes=(*raw.notes, *renamed, *typed.notes),
+    )
+
+
+def _with_keys(
+    tables: Sequence[LoadedTable], raws: Mapping[str, RawTable], known: Mapping[str, list[str]]
+) -> list[LoadedTable]:
+    """The tables with the keys that their database file declares, under identifiers."""
+    return [
+        dataclasses.replace(
+            table,
+            key=_column(raws[table.name], raws[table.name].key, known[table.name]),
+            foreign_keys=tuple(_declared(raws[table.name], table.name, raws, known)),
+        )
+        for table in tables
+    ]
+
+
+def _column(raw: RawTable, original: str | None, columns: Sequence[str]) -> str | None:
+    """The identifier of a column by its name in the file; databases don't mind capitals."""
+    if original is None:
+        return None
+    for made, column in zip(columns, raw.columns, strict=True):
+        if column.original.casefold() == original.casefold():
+            return made
+    return None
+
+
+def _declared(
+    raw: RawTable, name: str, raws: Mapping[str, RawTable], known: Mapping[str, list[str]]
+) -> Iterator[DeclaredKey]:
+    """Declared foreign keys to tables of the same file."""
+    for foreign in raw.foreign_keys:
+        for other, target in raws.items():
+            if target.path != raw.path or target.name.casefold() != foreign.table.casefold():
+                continue
+            column = _column(raw, foreign.column, known[name])
+            references = _column(target, foreign.references or target.key, known[other])
+            if column and references and target.rows:
+                yield DeclaredKey(column, other, references)

@@ -1,0 +1,215 @@
+"""From a table of texts to typed columns.
+
+A column has a type only when *all* its values fit it; otherwise it stays text and a note says
+which value was in the way. What looks like a code (leading zeros, telephone numbers) is text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import duckdb
+
+from astra.arenas.tables.load.clean import clean
+from astra.arenas.tables.load.counts import CandidateColumn, count, present
+from astra.arenas.tables.load.names import quoted
+from astra.arenas.tables.load.raw import ColumnContent, LoadSession, RawTable
+from astra.arenas.tables.load.readings import ALLOWED, CODES, READINGS, STORED, Reading
+from astra.arenas.tables.schema import ColumnKind
+from astra.errors import TableError
+
+MOSTLY = 0.5
+"""Share of values of one type from which a text column is called mixed in a note."""
+
+_TYPES = {
+    ColumnKind.text: "VARCHAR",
+    ColumnKind.integer: "BIGINT",
+    ColumnKind.number: "DOUBLE",
+    ColumnKind.date: "DATE",
+    ColumnKind.boolean: "BOOLEAN",
+    ColumnKind.other: "VARCHAR",
+}
+
+
+class TypedColumns(NamedTuple):
+    """Columns' kinds and what the user should know of them."""
+
+    kinds: list[ColumnKind]
+    notes: list[str]
+
+
+def make_typed(
+    raw: RawTable,
+    name: str,
+    identifiers: Sequence[str],
+    forced: Mapping[str, ColumnKind],
+    workshop: LoadSession,
+) -> TypedColumns:
+    """Make the typed table `name` with columns `identifiers` and `__row` from a raw table.
+
+    The raw table is dropped. Raises TableError for a cell that is too long, or that does not
+    fit the type the user gave the column in `forced`.
+    """
+    connection = workshop.connection
+    notes = clean(raw, workshop)
+    columns = [
+        _column(f"c{i}", column.original, column.holds, identifiers[i], forced.get(identifiers[i]))
+        for i, column in enumerate(raw.columns)
+    ]
+    count(columns, raw, connection)
+    for column in columns:
+        notes += _decide(column, raw, connection)
+    selected = ", ".join(
+        f"CAST({column.expression()} AS {_TYPES[column.kind]}) AS {quoted(made)}"
+        for column, made in zip(columns, identifiers, strict=True)
+    )
+    connection.execute(
+        f"CREATE TABLE {quoted(name)} AS SELECT rowid AS __row, {selected} FROM {raw.relation}"
+    )
+    connection.execute(f"DROP TABLE {raw.relation}")
+    return TypedColumns([column.kind for column in columns], notes)
+
+
+def _column(
+    cell: str, original: str, holds: ColumnContent, made: str, forced: ColumnKind | None
+) -> CandidateColumn:
+    candidates = ALLOWED[holds]
+    if forced is not None:
+        every = (*STORED, *READINGS)
+        candidates = tuple(reading for reading in every if reading.kind is forced)
+    code = not CODES.isdisjoint(made.split("_")) and forced is None
+    return CandidateColumn(cell, original, holds, forced, code, candidates)
+
+
+# --- deciding --------------------------------------------------------------------------------
+
+
+def _decide(
+    column: CandidateColumn, raw: RawTable, connection: duckdb.DuckDBPyConnection
+) -> list[str]:
+    """Choose the column's reading and kind; gives notes."""
+    if column.holds is ColumnContent.nested or column.forced is ColumnKind.other:
+        column.kind = ColumnKind.other
+        return []
+    if column.forced is not None and column.forced is not ColumnKind.text:
+        return _force(column, raw, connection)
+    where = f"column {column.original!r}"
+    if column.texts + column.na == 0 or column.values == 0:
+        return [f"{where}: holds no values"] if column.texts == 0 else []
+    if column.forced is ColumnKind.text or column.code:
+        return []
+    reading, note = _reading(column, raw, connection)
+    if reading is not None:
+        column.reading, column.kind = reading, reading.kind
+        return [f"{where}: {note}"] if note else []
+    reasons = [note] if note else _mixed(column, raw, connection)
+    return [f"{where}: {reason}" for reason in reasons]
+
+
+def _reading(
+    column: CandidateColumn, raw: RawTable, connection: duckdb.DuckDBPyConnection
+) -> tuple[Reading | None, str]:
+    """The first reading that all values fit, and a note; None where two would be as right."""
+    for reading in column.candidates:
+        name = reading.name
+        if not column.fits(name):
+            continue
+        if name in ("yes/no", "是/否") and not _several(column, raw, connection):
+            continue
+        if name.startswith("grouped"):
+            if raw.decimal_comma:
+                continue
+            return reading, "commas in its numbers were read as grouping thousands"
+        if name == "dotted integer":
+            if not raw.decimal_comma:
+                continue
+            return reading, "points in its numbers were read as grouping thousands"
+        if name == "number" and raw.decimal_comma and column.fits("dotted integer"):
+            return None, "points may group thousands or mark decimals; write plain numbers"
+        if name == "decimal comma":
+            if not raw.decimal_comma:
+                continue
+            if column.fits("grouped number"):
+                return None, "commas may group thousands or mark decimals; write plain numbers"
+        if column.fits("31/12/2020") and column.fits("12/31/2020"):
+            return None, "days and months can't be told apart; write dates as 2020-12-31"
+        return reading, ""
+    return None, ""
+
+
+def _several(column: CandidateColumn, raw: RawTable, connection: duckdb.DuckDBPyConnection) -> bool:
+    """Whether a column holds more than one text: one "no" alone may be Norway."""
+    c = column.cell
+    found = connection.execute(
+        f"SELECT count(DISTINCT lower({c})) > 1 FROM {raw.relation} WHERE {present(c)}"
+    ).fetchone()
+    return bool(found and found[0])
+
+
+def _closest(column: CandidateColumn) -> Reading | None:
+    """The reading that most values fit."""
+    return max(column.candidates, key=lambda r: column.fitting[r.name], default=None)
+
+
+def _first_misfit(
+    column: CandidateColumn, reading: Reading, raw: RawTable, connection: duckdb.DuckDBPyConnection
+) -> str:
+    """The first value that does not fit, with its row."""
+    c = column.cell
+    found = connection.execute(
+        f"SELECT rowid, {c} FROM {raw.relation} WHERE {present(c)} "
+        f"AND NOT ({reading.fits.replace('{v}', c)}) ORDER BY rowid LIMIT 1"
+    ).fetchone()
+    return f"row {found[0] + raw.first_row} holds {found[1][:60]!r}" if found else "no row"
+
+
+def _mixed(
+    column: CandidateColumn, raw: RawTable, connection: duckdb.DuckDBPyConnection
+) -> list[str]:
+    """Why a column is text that might have had a type."""
+    if column.holds is ColumnContent.mixed:
+        return ["values of several types; read as text"]
+    closest = _closest(column)
+    if closest is None:
+        return []
+    fitting = column.fitting[closest.name]
+    if (
+        closest.kind is ColumnKind.integer
+        and column.zeros
+        and fitting + column.zeros == column.values
+    ):
+        return ["numbers with leading zeros; read as text"]
+    # What is stored as text is text; only a file without types may have meant another.
+    if column.holds is ColumnContent.text or not MOSTLY * column.values <= fitting < column.values:
+        return []
+    misfit = _first_misfit(column, closest, raw, connection)
+    return [
+        f"mixed: {fitting} of {column.values} values are of type {closest.kind.value}, "
+        f"but {misfit}; read as text"
+    ]
+
+
+def _force(
+    column: CandidateColumn, raw: RawTable, connection: duckdb.DuckDBPyConnection
+) -> list[str]:
+    """Read a column as the user said, or say which value does not allow it."""
+    assert column.forced is not None
+    column.kind = column.forced
+    column.reading = column.candidates[0]
+    if column.values == 0:
+        return []
+    where = f"{raw.source}: column {column.original[:80]!r}"
+    reading, reason = _reading(column, raw, connection)
+    if reading is None and not reason:
+        fitting = [reading for reading in column.candidates if column.fits(reading.name)]
+        reading = fitting[0] if fitting else None
+    if reading is None:
+        closest = _closest(column)
+        misfit = _first_misfit(column, closest, raw, connection) if closest else ""
+        raise TableError(
+            f"{where}: the options say {column.forced.value!r}, but "
+            f"{reason or misfit}; correct the data or the option"
+        )
+    column.reading = reading
+    return []

@@ -1,0 +1,215 @@
+"""Which column is a table's key, which one names its rows, and which say the same in another
+language."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from astra.arenas.tables.load.tables import LoadedTable
+from astra.arenas.tables.profile.statistics import ColumnStats
+from astra.arenas.tables.profile.words import english, has_han, singular
+from astra.arenas.tables.schema import ColumnKind, TableOptions
+from astra.errors import ConfigError
+from astra.types import Language
+
+# --- variants --------------------------------------------------------------------------------
+
+# Longer marks first: `_zh_cn` is no `_cn`.
+_LANGUAGES: dict[str, Language] = {
+    "zh_hans": "zh",
+    "zh_cn": "zh",
+    "zh": "zh",
+    "cn": "zh",
+    "chn": "zh",
+    "chinese": "zh",
+    "中文": "zh",
+    "en": "en",
+    "eng": "en",
+    "english": "en",
+    "英文": "en",
+}
+
+
+class LanguageVariant(NamedTuple):
+    """A column whose name says that it is another one in a language."""
+
+    base: str
+    language: Language
+
+
+def variants(stats: Mapping[str, ColumnStats]) -> dict[str, LanguageVariant]:
+    """Columns that are others in another language: name -> which, in which language.
+
+    `name_zh` beside `name`; `name_zh` beside `name_en` where there is no `name`.
+    """
+    by_base: dict[str, dict[Language, str]] = {}
+    for name, column in stats.items():
+        marked = _marked(name, stats)
+        if (
+            marked is None
+            or column.kind is not ColumnKind.text
+            or not _speaks(column, marked.language)
+        ):
+            continue
+        by_base.setdefault(marked.base, {}).setdefault(marked.language, name)
+    found: dict[str, LanguageVariant] = {}
+    for base, versions in by_base.items():
+        if base in stats:
+            if stats[base].kind is ColumnKind.text:
+                found |= {name: LanguageVariant(base, lang) for lang, name in versions.items()}
+        elif len(versions) == 2:
+            found[versions["zh"]] = LanguageVariant(versions["en"], "zh")
+    return found
+
+
+def _marked(name: str, stats: Mapping[str, ColumnStats]) -> LanguageVariant | None:
+    """What a name says: `name_zh`, `zh_name`, `中文名称`, or `名称` beside `name`."""
+    for mark, language in _LANGUAGES.items():
+        for pattern in (rf"(.+)_{mark}", rf"{mark}_(.+)"):
+            if match := re.fullmatch(pattern, name):
+                return LanguageVariant(match.group(1), language)
+        if has_han(mark) and name.startswith(mark) and len(name) > len(mark):
+            rest = name.removeprefix(mark)
+            return LanguageVariant(
+                _existing(rest, stats) or _existing("名称", stats) or rest, language
+            )
+    if has_han(name) and (base := english(name)) in stats:
+        return LanguageVariant(str(base), "zh")
+    return None
+
+
+def _existing(name: str, stats: Mapping[str, ColumnStats]) -> str | None:
+    """The name, or its English translation, where a column is called so."""
+    if name in stats:
+        return name
+    translated = english(name)
+    return translated if translated in stats else None
+
+
+def _speaks(column: ColumnStats, language: Language) -> bool:
+    """Whether the texts are in the language, as far as their letters tell."""
+    han = column.han / max(column.filled, 1)
+    return column.filled > 0 and (han >= 0.5 if language == "zh" else han < 0.5)
+
+
+# --- key -------------------------------------------------------------------------------------
+
+_KEYS = ("id", "code", "key", "iso2", "iso", "iso3", "iata", "icao", "uuid", "isbn", "编号", "代码")
+
+
+def choose_key(
+    table: LoadedTable, stats: Mapping[str, ColumnStats], options: TableOptions, notes: list[str]
+) -> str | None:
+    """The user's, else the declared, else the likeliest column without nulls and repetitions."""
+    if options.key is not None:
+        if not stats[options.key].key:
+            raise ConfigError(
+                f"options, tables.{table.name}.key: {options.key!r} holds nulls or repeated "
+                f"values ({table.source}); name a column that is unique"
+            )
+        return options.key
+    if table.key is not None:
+        if stats[table.key].key:
+            return table.key
+        notes.append(f"declared key {table.key!r} holds nulls or repeated values; not used")
+    fit = [s for s in stats.values() if s.key and s.kind in (ColumnKind.text, ColumnKind.integer)]
+    one = "_".join([*table.name.split("_")[:-1], singular(table.name.split("_")[-1])])
+    return min(fit, key=lambda s: _key_rank(s.name, one)).name if fit else None
+
+
+def _key_rank(name: str, one: str) -> int:
+    """How little a name sounds like a key; ties go to the first column."""
+    if name in _KEYS:
+        return _KEYS.index(name)
+    if name in (f"{one}_id", f"{one}_code", f"{one}_key"):
+        return 0
+    if re.search(r"_(id|code|key|iso2|iso3|iata|icao)$", name):
+        return 20
+    if _name_rank(name, one) < 9:
+        return 30
+    return 40
+
+
+# --- naming ----------------------------------------------------------------------------------
+
+_NAMES = (
+    "name",
+    "full_name",
+    "名称",
+    "姓名",
+    "名字",
+    "title",
+    "标题",
+    "label",
+    "display_name",
+    "english_name",
+    "common_name",
+)
+_NEVER = re.compile(
+    r"(^|_)(description|desc|comment|comments|note|notes|text|summary|abstract|url|link|website|"
+    r"homepage|email|mail|e_mail|address|image|photo|phone|path|file|描述|备注|网址|邮箱|地址)(_|$)"
+)
+_PARTS = re.compile(r"^(first|last|middle|given|family|sur|user|file|host)_?name$")
+_LONGEST_NAME = 60
+"""Mean characters of a text that can still be a name."""
+
+
+def _name_rank(name: str, one: str) -> int:
+    """How little a column sounds like the name of a row."""
+    if name in ("name", "名称") or name in (f"{one}_name", f"{one}_title", f"{one}_label"):
+        return 0
+    if name == one:
+        return 1
+    if name in _NAMES:
+        return 2
+    if name in ("name_en", "title_en", "name_zh", "title_zh"):
+        return 3
+    if name.endswith(("_name", "_title", "名称", "名")) and not _PARTS.match(name):
+        return 8
+    return 9
+
+
+def choose_naming(
+    table: LoadedTable,
+    stats: Mapping[str, ColumnStats],
+    not_names: Sequence[str],
+    options: TableOptions,
+) -> str | None:
+    """The user's, else a column called as names are, else the most telling short texts.
+
+    `not_names`: columns that are about other rows (foreign keys, variants) or ignored.
+    """
+    if options.naming is not None:
+        if stats[options.naming].kind is not ColumnKind.text:
+            raise ConfigError(
+                f"options, tables.{table.name}.naming: {options.naming!r} is of kind "
+                f"{stats[options.naming].kind.value!r}; name a text column"
+            )
+        return options.naming
+    one = "_".join([*table.name.split("_")[:-1], singular(table.name.split("_")[-1])])
+    fit = [s for s in stats.values() if s.name not in not_names and _may_name(s)]
+    called = [s for s in fit if _name_rank(s.name, one) < 9 and s.distinct >= s.filled / 2]
+    if called:
+        return min(called, key=lambda s: _name_rank(s.name, one)).name
+    telling = [s for s in fit if s.distinct >= 0.9 * s.filled and s.filled > s.rows / 2]
+    worded = [s for s in telling if not _coded(s)]
+    return max(worded or telling, key=lambda s: s.distinct).name if telling else None
+
+
+def _may_name(column: ColumnStats) -> bool:
+    return (
+        column.kind is ColumnKind.text
+        and column.filled > 0
+        and column.mean_length <= _LONGEST_NAME
+        and column.links < column.filled / 2
+        and not _NEVER.search(column.name)
+    )
+
+
+def _coded(column: ColumnStats) -> bool:
+    """Whether the texts are codes rather than words."""
+    return column.codes > column.filled / 2 or bool(
+        re.search(r"(^|_)(id|code|key|uuid|hash|sku)$", column.name)
+    )

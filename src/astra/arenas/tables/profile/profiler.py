@@ -1,0 +1,140 @@
+"""Profiling loaded tables: keys, names, relations, units and labels, as a `Schema`.
+
+The user's options win everywhere. What is guessed is guessed from names and values alone, and
+`profile_describe.py` shows it, so that a wrong guess can be put right in `tables.toml`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from astra.arenas.tables.load.options import merge, resolve
+from astra.arenas.tables.load.tables import Tables
+from astra.arenas.tables.profile.keys import choose_key, choose_naming, variants
+from astra.arenas.tables.profile.relations import ProfiledTable, foreign_keys, split_suffix
+from astra.arenas.tables.profile.statistics import ColumnStats, measure
+from astra.arenas.tables.profile.words import column_labels, humanised, table_labels, unit_in
+from astra.arenas.tables.schema import (
+    Column,
+    ColumnKind,
+    ColumnOptions,
+    ForeignKey,
+    Schema,
+    Table,
+    TableOptions,
+    TablesOptions,
+)
+from astra.types import Language
+
+
+def profile(tables: Tables, options: TablesOptions | None = None) -> Schema:
+    """The schema of loaded tables. `options` win over those the tables were loaded with.
+
+    Raises ConfigError for options that name what is not there or can't be.
+    """
+    said = tables.options
+    if options is not None:
+        said = merge(said, resolve(options, tables.known))
+    profiled = {table.name: _profiled(tables, table.name, said) for table in tables.tables}
+    keys = foreign_keys(profiled, tables.connection)
+    return Schema(
+        tables=tuple(_table(entry, keys[entry.name]) for entry in profiled.values()),
+        notes=tables.notes,
+    )
+
+
+def _profiled(tables: Tables, name: str, said: TablesOptions) -> ProfiledTable:
+    table = tables.table(name)
+    options = said.tables.get(name, TableOptions())
+    stats = measure(table, tables.connection)
+    notes = list(table.notes)
+    key = choose_key(table, stats, options, notes)
+    return ProfiledTable(table, stats, key, variants(stats), options, notes)
+
+
+def _table(profiled: ProfiledTable, keys: tuple[ForeignKey, ...]) -> Table:
+    table, options = profiled.table, profiled.options
+    about_others = [key.column for key in keys]
+    naming = choose_naming(
+        table, profiled.stats, [*about_others, *profiled.variants, *options.ignore], options
+    )
+    if naming is None:
+        profiled.notes.append("no column names its rows; they are not asked about by name")
+    one, many = table_labels(table.name)
+    return Table(
+        name=table.name,
+        source=table.source,
+        rows=table.rows,
+        columns=_columns(profiled, keys),
+        key=profiled.key,
+        naming=naming,
+        foreign_keys=keys,
+        domain=options.domain or table.name,
+        singular={**one, **options.singular},
+        plural={**many, **options.plural},
+        notes=tuple(profiled.notes),
+    )
+
+
+# --- columns ---------------------------------------------------------------------------------
+
+
+def _columns(profiled: ProfiledTable, keys: tuple[ForeignKey, ...]) -> tuple[Column, ...]:
+    pointing = {key.column for key in keys}
+    taken: dict[Language, set[str]] = {"en": set(), "zh": set()}
+    return tuple(
+        _column(profiled, stats, stats.name in pointing, taken) for stats in profiled.stats.values()
+    )
+
+
+def _column(
+    profiled: ProfiledTable, stats: ColumnStats, pointing: bool, taken: dict[Language, set[str]]
+) -> Column:
+    name = stats.name
+    said = profiled.options.columns.get(name, ColumnOptions())
+    variant = profiled.variants.get(name)
+    versions: dict[Language, str] = {
+        v.language: other for other, v in profiled.variants.items() if v.base == name
+    }
+    base, unit = name, None
+    if stats.kind in (ColumnKind.integer, ColumnKind.number) and not pointing:
+        base, unit = unit_in(stats.column.original, name)
+    elif pointing:
+        base = split_suffix(name)[0]
+    elif "zh" in versions:
+        # `name_en` beside `name_zh` is the name.
+        base = re.sub(r"^(en|english)_|_(en|eng|english)$", "", name)
+    labels: dict[Language, str] = {**column_labels(base), **said.labels}
+    if variant is None:
+        labels = _distinct(labels, said.labels, name, unit, taken)
+    ignored = name in profiled.options.ignore
+    return Column(
+        name=name,
+        kind=ColumnKind.other if ignored else stats.kind,
+        nulls=stats.nulls,
+        distinct=stats.distinct,
+        unit=unit if said.unit is None else said.unit or None,
+        labels=labels,
+        variants=versions,
+        variant_of=variant.base if variant else None,
+        ignored=ignored,
+    )
+
+
+def _distinct(
+    labels: Mapping[Language, str],
+    said: Mapping[Language, str],
+    name: str,
+    unit: str | None,
+    taken: dict[Language, set[str]],
+) -> dict[Language, str]:
+    """Labels that no other column of the table has: "the area" must mean one column."""
+    found: dict[Language, str] = {}
+    for language, label in labels.items():
+        choices = [label, f"{label} ({unit})" if unit else label, humanised(name)]
+        if language not in said:
+            label = next((c for c in choices if c not in taken[language]), f"{label} ({name})")
+        taken[language].add(label)
+        found[language] = label
+    return found

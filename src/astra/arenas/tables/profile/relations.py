@@ -1,0 +1,205 @@
+"""Foreign keys: declared by a database, given by the user, or found by values and names.
+
+What this does not guarantee: that a key found by inclusion was meant as one. It is shown to the
+user with how it was found, and one line of TOML switches it off.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import duckdb
+
+from astra.arenas.tables.load.names import quoted
+from astra.arenas.tables.load.tables import LoadedTable
+from astra.arenas.tables.profile.keys import LanguageVariant
+from astra.arenas.tables.profile.statistics import ColumnStats
+from astra.arenas.tables.profile.words import chinese, english, has_han, singular
+from astra.arenas.tables.schema import ColumnKind, ForeignKey, TableOptions
+from astra.errors import ConfigError
+
+INCLUDED = 0.99
+"""Share of a text column's rows whose values must be in the other column; of integers, all."""
+ENOUGH = {ColumnKind.text: 2, ColumnKind.integer: 3}
+"""Distinct values from which inclusion says something (all of a smaller table's will do)."""
+
+_SUFFIXES = ("id", "code", "key", "name", "no", "number", "ref", "iso", "iso2", "iso3", "iata",
+             "icao", "uuid", "编号", "代码", "名称")  # fmt: skip
+_GENERIC = frozenset("id name code key title label number no rank year type status date".split())
+_SYNONYMS = {"nation": "country", "capital": "city", "hometown": "city", "birthplace": "city"}
+
+
+@dataclass(frozen=True, slots=True)
+class ProfiledTable:
+    """A table on its way to the schema."""
+
+    table: LoadedTable
+    stats: Mapping[str, ColumnStats]
+    key: str | None
+    variants: Mapping[str, LanguageVariant]
+    options: TableOptions
+    notes: list[str]
+
+    @property
+    def name(self) -> str:
+        return self.table.name
+
+
+def foreign_keys(
+    profiled: Mapping[str, ProfiledTable], connection: duckdb.DuckDBPyConnection
+) -> dict[str, tuple[ForeignKey, ...]]:
+    """The foreign keys of every table, in the order of its columns."""
+    return {
+        name: tuple(
+            key
+            for column in table.stats
+            if (key := _foreign_key(table, column, profiled, connection)) is not None
+        )
+        for name, table in profiled.items()
+    }
+
+
+def _foreign_key(
+    table: ProfiledTable,
+    column: str,
+    profiled: Mapping[str, ProfiledTable],
+    connection: duckdb.DuckDBPyConnection,
+) -> ForeignKey | None:
+    given = table.options.foreign_keys.get(column)
+    if given == "":
+        return None
+    if given is not None:
+        return _given(table, column, given, profiled)
+    for declared in table.table.foreign_keys:
+        if declared.column == column:
+            if _joins(table, column, profiled[declared.table], declared.references):
+                return ForeignKey(
+                    column=column,
+                    table=declared.table,
+                    references=declared.references,
+                    found="declared",
+                )
+            table.notes.append(
+                f"declared foreign key {column!r}: {declared.table}.{declared.references} is not "
+                "unique or of another kind; not used"
+            )
+    return _found(table, column, profiled, connection)
+
+
+def _joins(table: ProfiledTable, column: str, other: ProfiledTable, references: str) -> bool:
+    """Whether each value of the column can mean one row of the other table."""
+    target = other.stats[references]
+    return target.unique and target.kind is table.stats[column].kind
+
+
+def _given(
+    table: ProfiledTable, column: str, written: str, profiled: Mapping[str, ProfiledTable]
+) -> ForeignKey:
+    where = f"options, tables.{table.name}.foreign_keys.{column}"
+    name, _, references = written.partition(".")
+    if name not in profiled:
+        raise ConfigError(f"{where}: table {name!r} has no rows and was left out")
+    if not _joins(table, column, profiled[name], references):
+        own, target = table.stats[column], profiled[name].stats[references]
+        raise ConfigError(
+            f"{where}: {written!r} is of kind {target.kind.value!r} with "
+            f"{target.distinct} distinct values in {target.filled}, "
+            f"{column!r} of kind {own.kind.value!r}; "
+            "name a unique column of the same kind"
+        )
+    return ForeignKey(column=column, table=name, references=references, found="given")
+
+
+# --- by values and names ---------------------------------------------------------------------
+
+
+def _found(
+    table: ProfiledTable,
+    column: str,
+    profiled: Mapping[str, ProfiledTable],
+    connection: duckdb.DuckDBPyConnection,
+) -> ForeignKey | None:
+    """The best-named unique column of another table that holds the column's values."""
+    stats = table.stats[column]
+    if stats.kind not in ENOUGH or column in table.variants or column in table.options.ignore:
+        return None
+    candidates = sorted(
+        (rank, position, other.name, references)
+        for position, other in enumerate(profiled.values())
+        if other.name != table.name
+        for rank, references in _fitting(table, column, other)
+    )
+    for _, _, name, references in candidates:
+        other = profiled[name]
+        if stats.distinct < min(ENOUGH[stats.kind], other.stats[references].distinct):
+            continue
+        if not _joins(table, column, other, references):
+            continue
+        missing = _missing(table.name, column, name, references, connection)
+        allowed = stats.filled * (1 - INCLUDED) if stats.kind is ColumnKind.text else 0
+        if missing <= allowed:
+            if missing:
+                table.notes.append(f"column {column!r}: {missing} values are not in {name!r}")
+            return ForeignKey(column=column, table=name, references=references, found="inclusion")
+    return None
+
+
+def _fitting(table: ProfiledTable, column: str, other: ProfiledTable) -> Iterator[tuple[int, str]]:
+    """Unique columns of another table that the column's name may mean, with a rank."""
+    base, suffix = split_suffix(column)
+    distance = _distance(base, other.name)
+    for number, (references, stats) in enumerate(other.stats.items()):
+        if not stats.unique or references in other.variants or references in other.options.ignore:
+            continue
+        if distance is not None:
+            named = suffix and (references == suffix or references.endswith(f"_{suffix}"))
+            order = 0 if named else 1 if references == other.key else 2
+            yield 10_000 * distance + 1_000 * order + number, references
+        elif (
+            references == column
+            and column not in _GENERIC
+            and stats.key
+            and (stats.kind is ColumnKind.text or column == other.key)
+            and not table.stats[column].unique
+        ):
+            yield 50_000 + number, references
+
+
+def split_suffix(column: str) -> tuple[str, str]:
+    """`country_code` -> ("country", "code"); `birth_country` -> ("birth_country", "")."""
+    for suffix in _SUFFIXES:
+        mark = suffix if has_han(suffix) else f"_{suffix}"
+        if column.endswith(mark) and len(column) > len(mark):
+            return column.removesuffix(mark), suffix
+    return column, ""
+
+
+def _distance(base: str, table: str) -> int | None:
+    """How far a column's name is from a table's: 0 the same, 1 at its end, None another."""
+    one, own = _singular(table), _singular(base)
+    own = _SYNONYMS.get(own, own)
+    if own == one or base == table:
+        return 0
+    if base.endswith((f"_{one}", f"_{table}")) or _SYNONYMS.get(base.split("_")[-1]) == one:
+        return 1
+    if has_han(base) != has_han(one):
+        return 0 if (english(base) or chinese(base)) in (one, table) else None
+    return 1 if has_han(one) and base.endswith(one) else None
+
+
+def _singular(name: str) -> str:
+    words = name.split("_")
+    return "_".join([*words[:-1], singular(words[-1])])
+
+
+def _missing(
+    table: str, column: str, other: str, references: str, connection: duckdb.DuckDBPyConnection
+) -> int:
+    """Rows whose value is not in the other column."""
+    row = connection.execute(
+        f"SELECT count(*) FROM {quoted(table)} t WHERE t.{quoted(column)} IS NOT NULL "
+        f"AND NOT EXISTS (SELECT 1 FROM {quoted(other)} o "
+        f"WHERE o.{quoted(references)} = t.{quoted(column)})"
+    ).fetchone()
+    return int(row[0]) if row else 0

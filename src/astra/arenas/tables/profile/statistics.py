@@ -1,0 +1,98 @@
+"""What DuckDB counts in a column: nulls, distinct values, and what its texts look like."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import duckdb
+
+from astra.arenas.tables.load.names import literal, quoted
+from astra.arenas.tables.load.tables import LoadedColumn, LoadedTable
+from astra.arenas.tables.schema import ColumnKind
+
+_CHUNK = 50
+"""Columns that one query looks at."""
+_LINK = r"(?i)\s*((https?|ftp)://|www\.)\S+\s*|[^@\s]+@[^@\s]+\.[^@\s]+"
+_CODE = r"[A-Z0-9][A-Z0-9_./:-]*|[0-9a-fA-F-]{8,}"
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnStats:
+    """Counts of one column."""
+
+    column: LoadedColumn
+    rows: int
+    nulls: int
+    distinct: int
+    mean_length: float = 0.0
+    """Characters of a text."""
+    max_length: int = 0
+    links: int = 0
+    """Texts that are a URL or an e-mail address."""
+    codes: int = 0
+    """Texts of capitals and digits alone."""
+    han: int = 0
+    """Texts with a Chinese character."""
+
+    @property
+    def name(self) -> str:
+        return self.column.name
+
+    @property
+    def kind(self) -> ColumnKind:
+        return self.column.kind
+
+    @property
+    def filled(self) -> int:
+        return self.rows - self.nulls
+
+    @property
+    def unique(self) -> bool:
+        """No value stands twice; nulls may."""
+        return 0 < self.filled == self.distinct
+
+    @property
+    def key(self) -> bool:
+        """No value stands twice and none is missing."""
+        return self.unique and self.nulls == 0
+
+
+def measure(table: LoadedTable, connection: duckdb.DuckDBPyConnection) -> dict[str, ColumnStats]:
+    """Counts of every column of a table, by name."""
+    found: dict[str, ColumnStats] = {}
+    for start in range(0, len(table.columns), _CHUNK):
+        found |= _measure(table, table.columns[start : start + _CHUNK], connection)
+    return found
+
+
+def _measure(
+    table: LoadedTable, columns: Sequence[LoadedColumn], connection: duckdb.DuckDBPyConnection
+) -> dict[str, ColumnStats]:
+    asked: list[str] = []
+    for column in columns:
+        c = quoted(column.name)
+        asked += [f"count({c})", f"count(DISTINCT {c})"]
+        if column.kind is ColumnKind.text:
+            asked += [
+                f"avg(length({c}))",
+                f"max(length({c}))",
+                f"count_if(regexp_full_match({c}, {literal(_LINK)}))",
+                f"count_if(regexp_full_match({c}, {literal(_CODE)}))",
+                f"count_if(regexp_matches({c}, '\\p{{Han}}'))",
+            ]
+    row = connection.execute(f"SELECT {', '.join(asked)} FROM {quoted(table.name)}").fetchone()
+    values = iter(value or 0 for value in row or ())
+    found: dict[str, ColumnStats] = {}
+    for column in columns:
+        filled, distinct = int(next(values)), int(next(values))
+        nulls = table.rows - filled
+        if column.kind is not ColumnKind.text:
+            found[column.name] = ColumnStats(column, table.rows, nulls, distinct)
+            continue
+        mean, longest = float(next(values)), int(next(values))
+        links, codes, han = int(next(values)), int(next(values)), int(next(values))
+        found[column.name] = ColumnStats(
+            column, table.rows, nulls, distinct, mean, longest, links, codes, han
+        )
+    return found

@@ -1,0 +1,296 @@
+"""Conversations as token ids, and back: what rollouts, SFT and evaluation share.
+
+Training must see the very tokens that were sampled. So a conversation is never encoded again as a
+whole: its pieces (a prompt, what the policy wrote, what followed) are encoded apart and put
+together, which is exact as long as the template is *prefix-preserving*: what it renders of the
+first messages does not depend on those that come later. `ChatTemplate` makes sure of that, by a
+template known to be so where the tokenizer's own is not.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Sequence
+from itertools import zip_longest
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
+
+from jinja2.exceptions import TemplateError
+
+from astra.chat.parsing import find_parser
+from astra.errors import ConfigError
+from astra.types import Json, Message, ToolCallRequest, ToolSchema
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+_SHORT = re.compile("[A-Za-z0-9]{9}")
+_SAID = "wxyz"
+_ASKED = Message(role="user", content=_SAID)
+
+
+class RenderedPiece(NamedTuple):
+    """A stretch of a rendered conversation."""
+
+    text: str
+    policy: bool
+    """Whether the model writes it, end-of-turn token included."""
+
+
+class ChatTemplate:
+    """One tokenizer's way to write conversations with tools.
+
+    Raises ConfigError for a tokenizer without a chat template, or of one that does not preserve
+    prefixes and for which no better one is known.
+    """
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
+        own = tokenizer.chat_template
+        if not isinstance(own, str) or not own:
+            raise ConfigError(
+                f"the tokenizer of {tokenizer.name_or_path!r} has no chat template: use the "
+                "instruct version of the model, or add a chat_template.jinja to its folder"
+            )
+        self.tokenizer = tokenizer
+        self.template = own
+        self._parser = find_parser(own)
+        if not self._preserves_prefixes():
+            self.template = _training_template(tokenizer)
+            if not self._preserves_prefixes():
+                raise _unfit(tokenizer)
+        self._end = self._end_of_turn()
+        self.stop_ids = self._stop_ids()
+        """Tokens after which the model has finished a message, ascending."""
+
+    # --- rendering -------------------------------------------------------------------------
+
+    def text(
+        self, messages: Sequence[Message], tools: Sequence[ToolSchema], *, prompt: bool
+    ) -> str:
+        """A conversation as the template renders it; `prompt`: up to where the model goes on."""
+        return self._texts([messages], tools, prompt=prompt)[0]
+
+    def _texts(
+        self,
+        conversations: Sequence[Sequence[Message]],
+        tools: Sequence[ToolSchema],
+        *,
+        prompt: bool,
+    ) -> list[str]:
+        """Several with the same tools, which are prepared once."""
+        try:
+            rendered = self.tokenizer.apply_chat_template(
+                [_as_template_input(messages) for messages in conversations],
+                tools=cast(Any, [document.openai() for document in tools] or None),
+                chat_template=self.template,
+                add_generation_prompt=prompt,
+                tokenize=False,
+            )
+        except TemplateError as error:
+            raise ConfigError(
+                f"the chat template of {self.tokenizer.name_or_path!r} can't render this "
+                f"conversation: {error}"
+            ) from error
+        return cast("list[str]", rendered)
+
+    def encode(self, text: str) -> list[int]:
+        """Token ids of rendered text; special tokens in it count as such."""
+        return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
+
+    def render(self, messages: Sequence[Message], tools: Sequence[ToolSchema]) -> list[int]:
+        """What the model is given to write the next message."""
+        return self.encode(self.text(messages, tools, prompt=True))
+
+    def following(self, said: Message, results: Sequence[Message], last: int) -> list[int]:
+        """What stands between a sampled message and the next one: tool results, and the prompt.
+
+        `last`: the last sampled token of `said`. It is not repeated where templates have no
+        end-of-turn token and the next turn's opening ends this one.
+        """
+        before = [_ASKED, _outline(said.tool_calls)]
+        try:
+            shown = self.text(before, (), prompt=False)
+        except ConfigError:  # a family of one call a message, and a model that made more
+            before = [_ASKED, _outline(said.tool_calls[:1])]
+            shown = self.text(before, (), prompt=False)
+        whole = self.text([*before, *results], (), prompt=True)
+        ids = self.encode(whole[self._written_until(shown) :])
+        return ids[1:] if ids[:1] == [last] else ids
+
+    def pieces(
+        self, messages: Sequence[Message], tools: Sequence[ToolSchema]
+    ) -> list[RenderedPiece]:
+        """The whole conversation in alternating pieces, those that the model writes marked.
+
+        Raises ConfigError when the template renders earlier messages otherwise for later ones.
+        """
+        said = [i for i, message in enumerate(messages) if message.role == "assistant"]
+        ends = [messages[: i + 1] for i in said if i + 1 < len(messages)]
+        *shown, whole = self._texts([*ends, messages], tools, prompt=False)
+        prompts = self._texts([messages[:i] for i in said], tools, prompt=True) if said else []
+        if not all(whole.startswith(text) for text in (*shown, *prompts)):
+            raise _unfit(self.tokenizer)
+        found: list[RenderedPiece] = []
+        at = 0
+        for before, after in zip_longest(prompts, shown, fillvalue=whole):
+            start = len(before)
+            found.append(RenderedPiece(whole[at:start], policy=False))
+            at = self._written_until(after)
+            if not self._end:
+                at = self._opening_of_next(whole, at)
+            ended = whole[start:at]
+            if not self._end and after is whole:
+                ended += str(self.tokenizer.eos_token)
+            found.append(RenderedPiece(ended, policy=True))
+        found.append(RenderedPiece(whole[at:], policy=False))
+        return [piece for piece in found if piece.text]
+
+    def _preserves_prefixes(self) -> bool:
+        """Whether two rounds of calls are rendered alike alone and before what follows."""
+        talk = [_ASKED, _dummy_call(), *_results(2), _dummy_call(), *_results(1)]
+        talk.append(Message(role="assistant", content=_SAID))
+        whole = self.text(talk, (), prompt=False)
+        for index, message in enumerate(talk):
+            if message.role == "assistant":
+                before = self.text(talk[:index], (), prompt=True)
+                after = self.text(talk[: index + 1], (), prompt=False)
+                if not (whole.startswith(before) and whole.startswith(after)):
+                    return False
+        return True
+
+    # --- ends of turns ---------------------------------------------------------------------
+
+    def _end_of_turn(self) -> str:
+        """The special token that ends an assistant's message; "" for templates without one."""
+        shown = self.text([_ASKED, Message(role="assistant", content=_SAID)], (), prompt=False)
+        ids = self.encode(shown[shown.rindex(_SAID) + len(_SAID) :])
+        special = self._special_ids()
+        return next((self._token(i) for i in ids if i in special), "")
+
+    def _written_until(self, shown: str) -> int:
+        """Length of the text that ends where the model stops writing."""
+        return shown.rindex(self._end) + len(self._end) if self._end else len(shown.rstrip("\n"))
+
+    def _opening_of_next(self, whole: str, at: int) -> int:
+        """Where the token ends that opens the next turn: the model's stop token there."""
+        ids = self.encode(whole[at:])
+        return at + len(self._token(ids[0])) if ids and ids[0] in self._special_ids() else at
+
+    def _stop_ids(self) -> tuple[int, ...]:
+        stops = set(self.encode(self._end))
+        if self.tokenizer.eos_token is not None:
+            stops.update(self.encode(cast(str, self.tokenizer.eos_token)))
+        if not self._end:
+            for message in (*_results(1), _ASKED):
+                stops.update(self.following(_dummy_call(), [message], -1)[:1])
+        return tuple(sorted(stops))
+
+    def _special_ids(self) -> frozenset[int]:
+        return frozenset(
+            index for index, token in self.tokenizer.added_tokens_decoder.items() if token.special
+        )
+
+    def _token(self, index: int) -> str:
+        return cast(str, self.tokenizer.convert_ids_to_tokens(index))
+
+    # --- parsing ---------------------------------------------------------------------------
+
+    def parse(self, ids: Sequence[int], tools: Sequence[ToolSchema] = ()) -> Message:
+        """What the model wrote, as a message. Never raises for what it wrote: a call that can't
+        be read keeps its raw text as arguments. Raises ConfigError for an unknown dialect."""
+        ids = list(ids)
+        while ids and ids[-1] in self.stop_ids:
+            ids.pop()
+        text = cast(str, self.tokenizer.decode(ids, skip_special_tokens=False))
+        return self.parse_text(text, tools)
+
+    def parse_text(self, text: str, tools: Sequence[ToolSchema] = ()) -> Message:
+        """Like `parse`, of text without the end-of-turn token."""
+        if self._parser is None:
+            raise ConfigError(
+                f"how {self.tokenizer.name_or_path!r} writes tool calls is not known here: its "
+                "chat template has none of the known marks (see docs/sft.md)"
+            )
+        thought, closing, rest = text.partition("</think>")
+        reasoning = thought.split("<think>", 1)[-1].strip() if closing else ""
+        written = self._parser.parse(
+            rest if closing else text, {document.name: document for document in tools}
+        )
+        return Message(
+            role="assistant",
+            content=written.content,
+            reasoning=reasoning,
+            tool_calls=written.calls,
+        )
+
+
+def _unfit(tokenizer: PreTrainedTokenizerBase) -> ConfigError:
+    return ConfigError(
+        f"the chat template of {tokenizer.name_or_path!r} renders earlier messages otherwise when "
+        "later ones follow, so that no exact mask can be had: put a prefix-preserving "
+        "chat_template.jinja into the model's folder"
+    )
+
+
+def _training_template(tokenizer: PreTrainedTokenizerBase) -> str:
+    """A prefix-preserving template for a known one that is not, e.g. that of Qwen3."""
+    from trl.chat_template_utils import get_training_chat_template
+
+    try:
+        return get_training_chat_template(tokenizer) or cast(str, tokenizer.chat_template)
+    except ValueError as error:
+        raise _unfit(tokenizer) from error
+
+
+# --- messages as templates take them ---------------------------------------------------------
+
+
+def _as_template_input(messages: Sequence[Message]) -> list[dict[str, Any]]:
+    """Plain dictionaries; arguments as objects, and ids of nine characters, which some ask for."""
+    made: list[dict[str, Any]] = []
+    ids: dict[str, tuple[str, str]] = {}
+    for message in messages:
+        entry: dict[str, Any] = {"role": message.role, "content": message.content}
+        if message.reasoning:
+            entry["reasoning_content"] = message.reasoning
+        if message.tool_calls:
+            entry["tool_calls"] = []
+            for call in message.tool_calls:
+                ids[call.id] = (_short_id(call.id), call.tool)
+                function = {"name": call.tool, "arguments": _as_object(call.arguments)}
+                entry["tool_calls"].append(
+                    {"id": ids[call.id][0], "type": "function", "function": function}
+                )
+        if message.role == "tool":
+            given = message.tool_call_id or ""
+            entry["tool_call_id"], entry["name"] = ids.get(given, (_short_id(given), ""))
+        made.append(entry)
+    return made
+
+
+def _short_id(given: str) -> str:
+    """The id itself where it has the form that Mistral's templates ask for."""
+    return given if _SHORT.fullmatch(given) else hashlib.sha256(given.encode()).hexdigest()[:9]
+
+
+def _as_object(arguments: str) -> dict[str, Json]:
+    try:
+        value: Json = json.loads(arguments.strip() or "{}")
+    except (ValueError, RecursionError):
+        value = None
+    return value if isinstance(value, dict) else {"malformed": arguments}
+
+
+def _outline(calls: Sequence[ToolCallRequest]) -> Message:
+    """A message that makes the same calls, whatever their arguments: results go with names."""
+    bare = tuple(call.model_copy(update={"arguments": "{}"}) for call in calls)
+    return Message(role="assistant", tool_calls=bare)
+
+
+def _dummy_call() -> Message:
+    return _outline([ToolCallRequest(id="call_0", tool=_SAID, arguments="{}")])
+
+
+def _results(count: int) -> list[Message]:
+    return [Message(role="tool", content=_SAID, tool_call_id="call_0") for _ in range(count)]

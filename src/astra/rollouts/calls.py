@@ -1,0 +1,220 @@
+"""One tool call as a model wrote it: parsed, checked, carried out by a host, put into words.
+
+The text is untrusted: whatever is wrong with it becomes an error that tells the model how to do
+better. Only a failure of the host is ours, and is handed up.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from jsonschema.exceptions import SchemaError, best_match
+from referencing.exceptions import Unresolvable
+
+from astra.core.json_schema import validator
+from astra.errors import HostError
+from astra.protocols import ToolHost
+from astra.types import CallRecord, CallStatus, Json, ToolCallRequest, ToolSchema, canonical_json
+
+DEEPEST = 64
+"""Lists and objects inside each other, in arguments: far below where a parser, a validator or a
+host's own parser gives up, for that would look like a failure of ours."""
+
+
+class CallOutcomeStatus(NamedTuple):
+    """What became of a call."""
+
+    status: CallStatus
+    result: Json
+    arguments: dict[str, Json] | None = None
+    """None: they could not be parsed."""
+    failure: Exception | None = None
+    """An error of ours, to end the episode with."""
+
+
+def problem(
+    status: CallStatus,
+    message: str,
+    fix: str,
+    *,
+    code: str | None = None,
+    arguments: dict[str, Json] | None = None,
+) -> CallOutcomeStatus:
+    """An outcome that tells the model what was wrong and how to do better."""
+    error = {"code": code or status.value, "message": message, "fix": fix}
+    return CallOutcomeStatus(status, {"error": error}, arguments)
+
+
+CUT_OFF = problem(
+    CallStatus.tool_error,
+    "the episode's time was up before the call returned",
+    "call faster tools, or ask for less",
+    code="time_limit",
+)
+
+
+async def carry_out(
+    request: ToolCallRequest,
+    host: ToolHost,
+    documents: Mapping[str, ToolSchema],
+    longest: int,
+) -> CallOutcomeStatus:
+    """Check a call, with arguments of at most `longest` characters, and have the host run it."""
+    document = documents.get(request.tool)
+    if document is None:
+        return _unknown_tool(request.tool, documents)
+    try:
+        arguments = _parse(request.arguments, longest)
+    except (ValueError, RecursionError) as error:
+        return problem(
+            CallStatus.malformed_arguments,
+            f"the arguments can't be read: {_short(str(error))}",
+            "write the arguments as one JSON object",
+        )
+    try:
+        if (broken := _violation(document, arguments)) is not None:
+            return problem(
+                CallStatus.schema_violation,
+                broken,
+                f"follow the parameters of {document.name!r}: {_outline(document)}",
+                arguments=arguments,
+            )
+        result = await host.call(request.tool, arguments)
+        _require_json(result.content, request.tool)
+    except Exception as error:  # noqa: BLE001 - recorded, and ends the episode
+        text = f"{type(error).__name__}: {error}"
+        outcome = problem(CallStatus.host_failure, text, "none: our side broke")
+        return outcome._replace(arguments=arguments, failure=error)
+    status = CallStatus.tool_error if result.is_error else CallStatus.ok
+    return CallOutcomeStatus(status, result.content, arguments)
+
+
+def _require_json(content: Json, tool: str) -> None:
+    try:
+        canonical_json(content)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise HostError(f"the host's result of {tool!r} is no JSON value: {error}") from error
+
+
+def record(request: ToolCallRequest, turn: int, outcome: CallOutcomeStatus) -> CallRecord:
+    """The record of a call; unparsed arguments stand there as (bounded) text."""
+    return CallRecord(
+        id=request.id,
+        turn=turn,
+        tool=request.tool,
+        arguments=(
+            _short(request.arguments, 2000) if outcome.arguments is None else outcome.arguments
+        ),
+        status=outcome.status,
+        result=outcome.result,
+    )
+
+
+def _unknown_tool(name: str, documents: Mapping[str, ToolSchema]) -> CallOutcomeStatus:
+    near = difflib.get_close_matches(name[:100], documents, n=3) or list(documents)[:10]
+    return problem(
+        CallStatus.unknown_tool,
+        f"there is no tool {_short(name, 100)!r}",
+        f"call one of the tools you were given, such as {', '.join(near) or '(none)'}",
+    )
+
+
+def _parse(text: str, longest: int) -> dict[str, Json]:
+    """The arguments as a JSON object; ValueError or RecursionError says why not."""
+    if len(text) > longest:
+        raise ValueError(f"{len(text)} characters; at most {longest} are allowed")
+    value: Json = json.loads(text.strip() or "{}", object_pairs_hook=_object)
+    if not isinstance(value, dict):
+        raise ValueError(f"not an object but {type(value).__name__}")
+    canonical_json(value).encode()  # no NaN, no infinity, no lone surrogates
+    _require_plain(value)
+    return value
+
+
+def _require_plain(value: Json) -> None:
+    """ValueError for nesting and numbers that break what reads the arguments after us."""
+    level: list[Json] = [value]
+    for _ in range(DEEPEST):
+        below: list[Json] = []
+        for node in level:
+            if isinstance(node, dict):
+                below.extend(node.values())
+            elif isinstance(node, list):
+                below.extend(node)
+            elif isinstance(node, int):
+                _require_float(node)
+        if not below:
+            return
+        level = below
+    raise ValueError(f"lists and objects are nested more than {DEEPEST} deep")
+
+
+def _require_float(number: int) -> None:
+    try:
+        float(number)
+    except OverflowError:
+        raise ValueError("an integer is beyond 1.8e308") from None
+
+
+def _object(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
+    value = dict(pairs)
+    if len(value) < len(pairs):
+        raise ValueError("a key stands twice in one object")
+    return value
+
+
+# --- schemas ---------------------------------------------------------------------------------
+
+
+def _violation(document: ToolSchema, arguments: dict[str, Json]) -> str | None:
+    """What the arguments break in the document's schema; None: nothing."""
+    try:
+        schema = validator(canonical_json(document.parameters))
+        error = best_match(schema.iter_errors(arguments))
+    except (SchemaError, Unresolvable, RecursionError, re.error) as broken:
+        raise HostError(
+            f"parameters of tool {document.name!r} are no usable JSON Schema: {_short(str(broken))}"
+        ) from broken
+    if error is None:
+        return None
+    where = "/".join(str(part) for part in error.absolute_path)
+    return f"{where}: {_short(error.message)}" if where else _short(error.message)
+
+
+def _outline(document: ToolSchema) -> str:
+    """Names of the parameters, the required ones marked."""
+    required = document.parameters.get("required", [])
+    names = list(document.parameters.get("properties", {}))[:30]
+    return ", ".join(f"{n} (required)" if n in required else n for n in names) or "it takes none"
+
+
+# --- text ------------------------------------------------------------------------------------
+
+
+def as_sent(result: Json, longest: int) -> tuple[str, Json]:
+    """A result as the text that goes to the model, and the same as a JSON value."""
+    text = result if isinstance(result, str) else _dump(result)
+    sent = clean(text)
+    if len(sent) > longest:
+        sent = f"{sent[:longest]}… [cut: {longest} of {len(sent)} characters shown]"
+        return sent, sent
+    if sent == text:
+        return text, result
+    return sent, sent if isinstance(result, str) else json.loads(sent)
+
+
+def _dump(value: Json) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(", ", ": "))
+
+
+def clean(text: str) -> str:
+    """The text with lone surrogates replaced: they can't be stored or sent."""
+    return text.encode("utf-8", "replace").decode()
+
+
+def _short(text: str, longest: int = 300) -> str:
+    return text if len(text) <= longest else f"{text[:longest]}…"

@@ -1,0 +1,294 @@
+"""The agent loop: a task, a model, a host of tools and limits become a trajectory.
+
+The loop never branches on the kind of host or model, retries nothing, and raises nothing but
+cancellation: whatever breaks on our side is recorded in the trajectory and marked as such.
+Everything that a model writes is taken as untrusted text.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import time
+from collections import deque
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from astra.errors import HostError, ModelError, SandboxError
+from astra.protocols import Model, Reply, Sampling, ToolHost, UserPolicy
+from astra.rollouts.calls import CUT_OFF, as_sent, carry_out, clean, problem, record
+from astra.types import (
+    CallRecord,
+    CallStatus,
+    FinishReason,
+    Message,
+    StopReason,
+    ToolCallRequest,
+    ToolSchema,
+    Trajectory,
+    Usage,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class RolloutTask:
+    """What an episode starts from."""
+
+    id: str
+    messages: tuple[Message, ...]
+    sample: int = 0
+    """Which of several episodes of the same task this is."""
+
+
+@dataclass(frozen=True, slots=True)
+class RolloutLimits:
+    """Bounds of one episode."""
+
+    turns: int = 32
+    """Assistant messages; the calls of the last one are still run, but no user is asked."""
+    episode_tokens: int | None = None
+    """Completion tokens of all messages together, as the model reports them; None: no bound."""
+    seconds: float = 3600.0
+    """Wall time of the whole conversation, waiting for the model included. Keep it well above
+    the model's own time-outs: running into it counts as the agent's failure."""
+    calls_per_turn: int = 32
+    """Calls of one message that are run; the rest gets an error and still counts."""
+    argument_characters: int = 50_000
+    """Longest arguments that are parsed."""
+    episode_characters: int = 4_000_000
+    """Text of all messages together, after which no further one is asked for: an episode must
+    fit into one row of a run folder, whatever a model writes."""
+    result_characters: int = 20_000
+    """Longest result that is sent back; longer ones are cut and say so."""
+    sampling: Sampling = Sampling()
+    """`max_tokens` bounds each message. The task's sample index is added to `seed`."""
+
+
+async def rollout(
+    task: RolloutTask,
+    model: Model,
+    host: ToolHost,
+    limits: RolloutLimits,
+    user: UserPolicy | None = None,
+) -> Trajectory:
+    """Play one episode. Enters and leaves the host; raises only on cancellation.
+
+    `user`: may say more after each message without calls; None: the first such message ends it.
+    """
+    log = _Log(messages=list(task.messages))
+    start = time.perf_counter()
+    stop, error = StopReason.internal_error, ""
+    try:
+        async with host:
+            stop = await _play(task, model, host, limits, log, user)
+    except Exception as failure:  # noqa: BLE001 - recorded in the trajectory
+        stop, error = _blame(failure), f"{type(failure).__name__}: {failure}"
+    return Trajectory(
+        task=task.id,
+        sample=task.sample,
+        messages=tuple(log.messages),
+        calls=tuple(log.calls),
+        stop=stop,
+        turns=log.turns,
+        usage=log.usage,
+        error=clean(error),
+        seconds=time.perf_counter() - start,
+    )
+
+
+async def rollouts(
+    jobs: Iterable[tuple[RolloutTask, Model, ToolHost]], limits: RolloutLimits, *, concurrency: int
+) -> AsyncGenerator[Trajectory]:
+    """Play many episodes, `concurrency` at once, and yield them in the order of the jobs.
+
+    Jobs are taken from the iterable as they are needed, at most four times `concurrency` ahead.
+    """
+    gate = asyncio.Semaphore(concurrency)
+    ahead: deque[asyncio.Task[Trajectory]] = deque()
+
+    async def play(task: RolloutTask, model: Model, host: ToolHost) -> Trajectory:
+        async with gate:
+            return await rollout(task, model, host, limits)
+
+    try:
+        for job in jobs:
+            ahead.append(asyncio.create_task(play(*job)))
+            if len(ahead) >= 4 * concurrency:
+                yield await ahead.popleft()
+        while ahead:
+            yield await ahead.popleft()
+    finally:
+        for running in ahead:
+            running.cancel()
+        await asyncio.gather(*ahead, return_exceptions=True)
+
+
+# --- the loop --------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class _Log:
+    """What an episode has come to so far; kept whatever ends it."""
+
+    messages: list[Message]
+    calls: list[CallRecord] = field(default_factory=list[CallRecord])
+    turns: int = 0
+    usage: Usage = Usage()
+
+
+async def _play(
+    task: RolloutTask,
+    model: Model,
+    host: ToolHost,
+    limits: RolloutLimits,
+    log: _Log,
+    user: UserPolicy | None,
+) -> StopReason:
+    deadline = asyncio.timeout(limits.seconds)
+    try:
+        async with deadline:
+            return await _take_turns(task, model, host, limits, log, user)
+    except TimeoutError:
+        if not deadline.expired():
+            raise  # somebody else's time-out
+        return StopReason.time_limit
+
+
+async def _take_turns(
+    task: RolloutTask,
+    model: Model,
+    host: ToolHost,
+    limits: RolloutLimits,
+    log: _Log,
+    user: UserPolicy | None,
+) -> StopReason:
+    documents = host.tools()
+    by_name = {document.name: document for document in documents}
+    characters = 0
+    for turn in range(limits.turns):
+        sampling = _sampling(limits, task.sample, log.usage.completion_tokens)
+        if sampling is None:
+            return StopReason.length_limit
+        reply = await model.generate(tuple(log.messages), documents, sampling)
+        message = _as_kept(reply.message, turn, {call.id for call in log.calls})
+        log.messages.append(message)
+        log.usage += reply.usage
+        log.turns += 1
+        before = len(log.messages) - 1
+        if (stop := _stop_after(reply)) is not None:
+            if stop is not StopReason.answered or turn + 1 == limits.turns:
+                return stop
+            if not await _said_more(user, log):
+                return stop
+        await _act(message.tool_calls, turn, host, by_name, limits, log)
+        characters += sum(map(_length, log.messages[before:]))
+        if characters > limits.episode_characters:
+            return StopReason.length_limit
+    return StopReason.turn_limit
+
+
+async def _said_more(user: UserPolicy | None, log: _Log) -> bool:
+    """Whether the user went on after an answer; what was said is logged."""
+    said = None if user is None else await user.reply(tuple(log.messages))
+    if said is None:
+        return False
+    log.messages.append(Message(role="user", content=clean(said)))
+    return True
+
+
+def _length(message: Message) -> int:
+    calls = sum(len(call.arguments) + len(call.tool) for call in message.tool_calls)
+    return len(message.content) + len(message.reasoning) + calls
+
+
+def _sampling(limits: RolloutLimits, sample: int, used: int) -> Sampling | None:
+    """Sampling of the next message; None when the episode's tokens are used up."""
+    sampling = limits.sampling
+    if sampling.seed is not None:
+        sampling = dataclasses.replace(sampling, seed=sampling.seed + sample)
+    if limits.episode_tokens is None:
+        return sampling
+    left = limits.episode_tokens - used
+    if left <= 0:
+        return None
+    return dataclasses.replace(sampling, max_tokens=min(left, sampling.max_tokens or left))
+
+
+def _stop_after(reply: Reply) -> StopReason | None:
+    """Why the episode ends with this reply; None: it has calls to run."""
+    if reply.finish is FinishReason.length:
+        return StopReason.length_limit
+    if reply.finish is FinishReason.filtered:
+        return StopReason.refused
+    return None if reply.message.tool_calls else StopReason.answered
+
+
+def _as_kept(message: Message, turn: int, seen: set[str]) -> Message:
+    """The message as it can be stored and sent, with call ids short and unique in the episode.
+
+    Results are told apart by the ids, and models repeat, omit or invent them.
+    """
+    calls: list[ToolCallRequest] = []
+    for index, call in enumerate(message.tool_calls):
+        name = clean(call.id)
+        if not 0 < len(name) <= 128 or name in seen:
+            name = f"call_{turn}_{index}"
+            while name in seen:
+                name += "_"
+        seen.add(name)
+        calls.append(
+            ToolCallRequest(id=name, tool=clean(call.tool), arguments=clean(call.arguments))
+        )
+    return Message(
+        role="assistant",
+        content=clean(message.content),
+        reasoning=clean(message.reasoning),
+        tool_calls=tuple(calls),
+    )
+
+
+async def _act(
+    requests: Sequence[ToolCallRequest],
+    turn: int,
+    host: ToolHost,
+    documents: Mapping[str, ToolSchema],
+    limits: RolloutLimits,
+    log: _Log,
+) -> None:
+    """Run the calls of one turn at once and log them, and their results, in their order."""
+    first = len(log.calls)
+    # Stands until the call returns, so that calls which the time limit cuts off count too.
+    log.calls.extend(record(request, turn, CUT_OFF) for request in requests)
+
+    async def run(index: int, request: ToolCallRequest) -> tuple[str, Exception | None]:
+        start = time.perf_counter()
+        if index >= limits.calls_per_turn:
+            outcome = problem(
+                CallStatus.over_limit,
+                f"{len(requests)} calls in one message; only {limits.calls_per_turn} are run",
+                "make the remaining calls in your next message",
+            )
+        else:
+            outcome = await carry_out(request, host, documents, limits.argument_characters)
+        text, result = as_sent(outcome.result, limits.result_characters)
+        made = record(request, turn, outcome._replace(result=result))
+        seconds = time.perf_counter() - start
+        log.calls[first + index] = made.model_copy(update={"seconds": seconds})
+        return text, outcome.failure
+
+    done = await asyncio.gather(*(run(i, request) for i, request in enumerate(requests)))
+    for request, (text, _) in zip(requests, done, strict=True):
+        log.messages.append(Message(role="tool", content=text, tool_call_id=request.id))
+    for _, failure in done:
+        if failure is not None:
+            raise failure
+
+
+def _blame(failure: Exception) -> StopReason:
+    match failure:
+        case ModelError():
+            return StopReason.model_error
+        case HostError() | SandboxError():
+            return StopReason.host_error
+        case _:
+            return StopReason.internal_error

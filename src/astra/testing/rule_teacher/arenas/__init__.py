@@ -1,0 +1,20 @@
+"""The rule teacher: answers every prompt of arena synthesis from tables, without a model.
+
+It is for trying out and testing. It makes no better training data than `arenas make --tables`,
+from whose arenas all its answers come.
+"""
+
+from astra.teacher.chance import input_key
+from astra.testing.rule_teacher.arenas.catalogue import Catalogue, CatalogueOptions
+from astra.testing.rule_teacher.arenas.faults import ArenaDefect, FaultRates, PlantedDefect
+from astra.testing.rule_teacher.arenas.teacher import RuleTeacher
+
+__all__ = [
+    "ArenaDefect",
+    "Catalogue",
+    "CatalogueOptions",
+    "FaultRates",
+    "PlantedDefect",
+    "RuleTeacher",
+    "input_key",
+]

@@ -1,0 +1,126 @@
+"""`RuleTeacher`: the Teacher port over a catalogue of table arenas, wrong on demand."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import cast
+
+from astra.errors import TeacherError
+from astra.teacher.arenas import (
+    CallIn,
+    DecomposeIn,
+    DocumentIn,
+    ExtendIn,
+    GroupIn,
+    InstanceIn,
+    ParaphraseIn,
+    ProposeIn,
+    ScaleIn,
+    StepIn,
+    ToolIn,
+)
+from astra.teacher.chance import drawn, input_key
+from astra.teacher.prompt import In, Out, Prompt
+from astra.testing.rule_teacher.arenas import answers, writing
+from astra.testing.rule_teacher.arenas.catalogue import Catalogue, CatalogueOptions
+from astra.testing.rule_teacher.arenas.faults import FaultRates, PlantedDefect
+from astra.testing.rule_teacher.arenas.planting import plant
+from astra.types import Language, Record
+
+
+class RuleTeacher:
+    """Answers every prompt of arena synthesis from tables, without a model.
+
+    For trying out and testing: it makes no better data than `arenas make --tables`. Its answers
+    depend on the tables, the options, the input and the index alone. Raises TeacherError for
+    what is not from its tables.
+    """
+
+    def __init__(self, catalogue: Catalogue, wrongness: FaultRates | None = None) -> None:
+        self.catalogue = catalogue
+        self.wrongness = wrongness or FaultRates()
+        self.planted: dict[str, PlantedDefect] = {}
+        """What was planted where, by `input_key`. Grows with the wrong answers."""
+
+    @classmethod
+    def of_tables(
+        cls,
+        paths: Sequence[Path],
+        *,
+        seed: int = 0,
+        size: int = 200,
+        languages: Sequence[Language] = ("en", "zh"),
+        wrongness: FaultRates | None = None,
+    ) -> RuleTeacher:
+        """Draw what it knows: `size` candidate questions per language."""
+        options = CatalogueOptions(size=size, languages=tuple(languages), seed=seed)
+        return cls(Catalogue.of_tables(paths, options), wrongness)
+
+    @property
+    def name(self) -> str:
+        return "rules"
+
+    async def ask(self, prompt: Prompt[In, Out], given: In, *, index: int = 0) -> Out:
+        """The answer to a prompt, with a defect if one is due."""
+        right = self.right(prompt, given, index=index)
+        for defect in self.wrongness.due(prompt, given, index):
+            rng = drawn(self.wrongness.seed, prompt, given, index)
+            wrong = plant(defect, given, right, self.catalogue, rng)
+            if wrong is not None:
+                self.planted[input_key(prompt, given, index)] = PlantedDefect(
+                    defect=defect,
+                    prompt=prompt.name,
+                    index=index,
+                    question=_question(given, wrong.answer),
+                    step=str(getattr(given, "step", "")),
+                    detail=wrong.detail,
+                )
+                return cast(Out, wrong.answer)
+        return right
+
+    def right(self, prompt: Prompt[In, Out], given: In, *, index: int = 0) -> Out:
+        """The answer without defects."""
+        return cast(Out, self._right(prompt.name, given, index))
+
+    def _right(self, name: str, given: Record, index: int) -> Record:
+        known = self.catalogue
+        match given, name:
+            case ProposeIn(), _:
+                return answers.propose(known, given, index)
+            case DecomposeIn(), _:
+                return answers.decompose(known, given)
+            case StepIn(), "judge_necessity":
+                return answers.judge_necessity(known, given)
+            case StepIn(), "judge_dependency":
+                return answers.judge_dependency(known, given)
+            case StepIn(), "judge_atomicity":
+                return answers.judge_atomicity(known, given)
+            case StepIn(), "judge_rationality":
+                return answers.judge_rationality(known, given)
+            case InstanceIn(), _:
+                return answers.judge_completeness(known, given)
+            case DocumentIn(), _:
+                return writing.write_document(known, given)
+            case ScaleIn(), _:
+                return writing.scale_document(known, given)
+            case CallIn(), _:
+                return writing.write_call(known, given)
+            case ToolIn(), _:
+                return writing.write_tool(known, given)
+            case GroupIn(), _:
+                return writing.group_steps(known, given)
+            case ExtendIn(), _:
+                return writing.extend_tool(known, given)
+            case ParaphraseIn(), _:
+                return answers.paraphrase(given, index)
+            case _:
+                raise TeacherError(f"the rule teacher has no rule for the prompt {name!r}")
+
+
+def _question(given: Record, answer: Record) -> str:
+    """The main question that the answer is about."""
+    for record, field in ((given, "main_question"), (answer, "question"), (given, "question")):
+        if value := getattr(record, field, ""):
+            return str(value)
+    return ""

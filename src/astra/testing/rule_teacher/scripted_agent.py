@@ -1,0 +1,178 @@
+"""An agent that carries out a plan, word for word: for trying out, tests and recordings.
+
+It calls what is ready at once, takes arguments from earlier results, tries again once what failed
+in passing, and then says faithfully what came back. It holds no state: everything is read from
+the conversation, so that one agent can hold many at once.
+
+What it does not do: find out anything that is not in the plan, or judge what comes back.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from astra.protocols import Reply, Sampling
+from astra.testing.rule_teacher.scripted_words import WORDS
+from astra.trajectories.records import ArgumentSource, PlannedCall
+from astra.trajectories.tasks.paths import NoSuchField, follow
+from astra.types import (
+    FinishReason,
+    Json,
+    Language,
+    Message,
+    ToolCallRequest,
+    ToolSchema,
+    canonical_json,
+)
+
+QUOTED = 1200
+"""Characters of a result that the answer quotes."""
+_AGAIN = "_again"
+_TRANSIENT = re.compile(
+    r"time.?out|timed out|unreachable|rate.?limit|too many|unavailable|try again"
+    r"|server.?error|transient|\b(?:429|50[0-4])\b",
+    re.IGNORECASE,
+)
+
+
+@dataclass(slots=True)
+class _State:
+    """How far a plan has come."""
+
+    results: dict[str, Json] = field(default_factory=dict[str, Json])
+    """Planned call -> what it returned."""
+    errors: dict[str, list[Json]] = field(default_factory=dict[str, list[Json]])
+    """Planned call -> the errors it met, the last one last."""
+
+    def given_up(self, call: str) -> bool:
+        errors = self.errors.get(call, [])
+        return call not in self.results and bool(errors) and not _again(errors)
+
+
+class ScriptedAgent:
+    """Carries out a plan. Asked without one, it says that it has nothing to call."""
+
+    def __init__(
+        self, plan: Sequence[PlannedCall], language: Language = "en", name: str = "scripted"
+    ) -> None:
+        self._plan = tuple(plan)
+        self._words = WORDS[language]
+        self._name = name
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    async def generate(
+        self, messages: Sequence[Message], tools: Sequence[ToolSchema], sampling: Sampling
+    ) -> Reply:
+        """The calls that are ready, or the answer when there are none."""
+        del tools, sampling
+        state = _read(messages)
+        requests, lacking = self._ready(state)
+        if not requests:
+            text = self._answer(state, lacking)
+            return Reply(Message(role="assistant", content=text), FinishReason.stop)
+        text = self._announced(state, requests)
+        message = Message(role="assistant", content=text, tool_calls=tuple(requests))
+        return Reply(message, FinishReason.tool_calls)
+
+    def _ready(self, state: _State) -> tuple[list[ToolCallRequest], dict[str, str]]:
+        """Requests for what can be called now, and what can never be, with the reason."""
+        requests: list[ToolCallRequest] = []
+        lacking: dict[str, str] = {}
+        for call in self._plan:
+            if call.id in state.results or state.given_up(call.id):
+                continue
+            needs = {*call.depends_on, *(s.call for s in call.arguments.values() if s.call)}
+            if failed := [n for n in needs if n in lacking or state.given_up(n)]:
+                lacking[call.id] = self._words.needs.format(call=self._tool(min(failed)))
+            elif needs <= state.results.keys():
+                try:
+                    arguments = resolved(call, state.results)
+                except NoSuchField as error:
+                    lacking[call.id] = str(error)
+                    continue
+                tries = len(state.errors.get(call.id, []))
+                requests.append(
+                    ToolCallRequest(
+                        id=call.id + _AGAIN * tries,
+                        tool=call.tool,
+                        arguments=canonical_json(arguments),
+                    )
+                )
+        return requests, lacking
+
+    def _announced(self, state: _State, requests: Sequence[ToolCallRequest]) -> str:
+        names = self._words.joined([request.tool for request in requests])
+        if any(_AGAIN in request.id for request in requests):
+            return self._words.again.format(names=names)
+        if state.results or state.errors:
+            return self._words.go_on.format(names=names)
+        later = [call.tool for call in self._plan if call.id not in {r.id for r in requests}]
+        begin = self._words.begin.format(names=names)
+        return begin + (self._words.later.format(names=self._words.joined(later)) if later else "")
+
+    def _answer(self, state: _State, lacking: Mapping[str, str]) -> str:
+        if not self._plan:
+            return self._words.nothing
+        lines = [self._told(call, state, lacking.get(call.id, "")) for call in self._plan]
+        return "\n".join([self._words.done, *lines])
+
+    def _told(self, call: PlannedCall, state: _State, lacking: str) -> str:
+        if call.id in state.results:
+            quoted = _quoted(state.results[call.id])
+            template = self._words.returned if len(quoted) <= QUOTED else self._words.shortened
+            return template.format(tool=call.tool, result=quoted[:QUOTED])
+        if errors := state.errors.get(call.id):
+            return self._words.failed.format(tool=call.tool, error=_quoted(errors[-1])[:QUOTED])
+        return self._words.not_called.format(tool=call.tool, reason=lacking)
+
+    def _tool(self, call: str) -> str:
+        return next(planned.tool for planned in self._plan if planned.id == call)
+
+
+def resolved(call: PlannedCall, results: Mapping[str, Json]) -> dict[str, Json]:
+    """The arguments of a planned call; NoSuchField when a result lacks what it needs."""
+
+    def value(source: ArgumentSource) -> Json:
+        return source.value if source.call is None else follow(results[source.call], source.field)
+
+    return {name: value(source) for name, source in call.arguments.items()}
+
+
+def _read(messages: Sequence[Message]) -> _State:
+    state = _State()
+    for message in messages:
+        if message.role == "tool" and message.tool_call_id is not None:
+            call = message.tool_call_id.replace(_AGAIN, "")
+            value = _parsed(message.content)
+            if isinstance(value, dict) and value.get("error"):
+                state.errors.setdefault(call, []).append(value["error"])
+            else:
+                state.results[call] = value
+    return state
+
+
+def _parsed(text: str) -> Json:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+
+
+def _again(errors: Sequence[Json]) -> bool:
+    """Whether a call that failed is worth another try: once, and only for what may pass."""
+    if len(errors) != 1:
+        return False
+    [error] = errors
+    if isinstance(error, dict) and isinstance(error.get("retryable"), bool):
+        return error["retryable"]
+    return _TRANSIENT.search(_quoted(error)) is not None
+
+
+def _quoted(value: Json) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

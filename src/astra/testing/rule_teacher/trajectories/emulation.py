@@ -1,0 +1,212 @@
+"""Rules that play a service and a user.
+
+A service's values follow from the service, the entity and the field, so that they are the same
+wherever they stand; what the session has said goes before them. They fit the schema and mean
+nothing. A user says what their behaviour asks for, in fixed words.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from typing import Any
+
+from astra.errors import TeacherError
+from astra.hosts.consistency import ResultEntity, entity_of, kind_of, may_change, singular
+from astra.models.arguments import random_value
+from astra.teacher.emulation import (
+    EMULATE_CALL,
+    SIMULATE_USER,
+    EmulateCallIn,
+    EmulateCallOut,
+    SimulateUserIn,
+    UserBehaviour,
+    UserTurn,
+)
+from astra.types import Json, canonical_json
+
+DEEPEST = 6
+ITEMS = 2
+"""Items of a list where the schema leaves it open."""
+
+_UNDOCUMENTED: dict[str, Json] = {
+    "type": "object",
+    "properties": {
+        "id": {"type": "string"},
+        "name": {"type": "string"},
+        "status": {"enum": ["active", "pending", "archived"]},
+        "amount": {"type": "integer", "minimum": 1, "maximum": 900},
+    },
+}
+"""What a tool returns that does not say what it returns."""
+
+
+def emulate_call(given: EmulateCallIn, rng: random.Random) -> EmulateCallOut:
+    """A result that fits the schema; TeacherError for a schema that can't be satisfied."""
+    del rng  # the same entity must look the same in every answer
+    schema = given.output_schema or _UNDOCUMENTED
+    try:
+        result = _Service(given, schema).value(schema, "", kind_of(given.tool.name), "", 0)
+    except (ValueError, LookupError, TypeError) as error:
+        raise TeacherError(
+            f"the rule teacher can't make a result of {given.tool.name!r}: {error}"
+        ) from error
+    return EmulateCallOut(is_error=False, result=result)
+
+
+class _Service:
+    """One answer in the making."""
+
+    def __init__(self, given: EmulateCallIn, schema: Mapping[str, Json]) -> None:
+        self._given = given
+        self._root = schema
+        self._changes = may_change(given.tool.name)
+        scalars = {k: v for k, v in given.arguments.items() if not isinstance(v, dict | list)}
+        self._arguments: dict[str, Json] = scalars
+
+    def value(self, schema: Any, name: str, kind: str, where: str, depth: int) -> Json:
+        """A value for a schema. `where`: what it is seeded by; `kind`: of the entities in it."""
+        schema = self._plain(schema)
+        properties = schema.get("properties")
+        if depth < DEEPEST and isinstance(properties, dict) and properties:
+            return self._object(properties, kind, where, depth)
+        if schema.get("type") == "array" and "items" in schema:
+            return self._list(schema, name, kind, where, depth)
+        return self._leaf(schema, name, where)
+
+    def _object(self, properties: Mapping[str, Json], kind: str, where: str, depth: int) -> Json:
+        known: dict[str, Json] = {}
+        own = next((n for n in ("id", "uuid", f"{kind}_id") if n in properties), None)
+        if own is not None:
+            known[own] = self._own(own, properties[own], kind, where, depth)
+        elif depth == 0:
+            known = {n: v for n, v in self._arguments.items() if n.endswith("_id")}
+        entity = entity_of(known, kind, self._given.tool.name, self._arguments)
+        said = self._given.facts.get(str(entity), {}) if entity else {}
+        place = str(entity) if entity else where
+        made: dict[str, Json] = {}
+        for name, inner in properties.items():
+            if name in known:
+                made[name] = known[name]
+            elif name in said and not (self._changes and name in self._arguments):
+                made[name] = said[name]
+            elif name in self._arguments and self._echoes(inner, entity):
+                made[name] = self._arguments[name]
+            else:
+                made[name] = self.value(inner, name, singular(name), f"{place}.{name}", depth + 1)
+        return made
+
+    def _own(self, own: str, schema: Json, kind: str, where: str, depth: int) -> Json:
+        """The identifier of an object: what the call asks for, or one of its own."""
+        asked = [own, f"{kind}_id", "id"] if depth == 0 else []
+        for name in asked:
+            if name in self._arguments:
+                return self._arguments[name]
+        return self._leaf(self._plain(schema), kind or own, where or self._call())
+
+    def _list(
+        self, schema: Mapping[str, Any], name: str, kind: str, where: str, depth: int
+    ) -> Json:
+        least = schema.get("minItems", 0)
+        most = min(schema.get("maxItems", ITEMS), self._limit())
+        number = max(least, most) if depth < DEEPEST else least
+        # Other filters, other items.
+        place = where or self._call()
+        if depth <= 1:
+            place = f"{place}:{self._call()}"
+        of = singular(name) if name not in ("", "items", "results", "data") else self._kind(kind)
+        return [
+            self.value(schema["items"], of, of, f"{place}:{index}", depth + 1)
+            for index in range(number)
+        ]
+
+    def _kind(self, kind: str) -> str:
+        return kind if kind not in ("item", "result", "data") else kind_of(self._given.tool.name)
+
+    def _limit(self) -> int:
+        limit = self._arguments.get("limit", ITEMS)
+        return max(0, limit) if isinstance(limit, int) else ITEMS
+
+    def _echoes(self, schema: Json, entity: ResultEntity | None) -> bool:
+        """Whether a field repeats the argument of its name: filters and what is set do."""
+        inner = self._plain(schema)
+        return (
+            "enum" not in inner and "properties" not in inner and (self._changes or entity is None)
+        )
+
+    def _leaf(self, schema: Mapping[str, Any], name: str, where: str) -> Json:
+        rng = random.Random(f"{self._given.service}:{where}:{name}")
+        bare = schema.get("type", "string") == "string" and not schema.keys() & {
+            *("enum", "const", "format", "pattern", "anyOf", "oneOf", "$ref", "minLength"),
+            "maxLength",
+        }
+        if bare:
+            return f"{name or 'value'}-{rng.randrange(100, 1000)}"
+        return random_value(schema, rng, self._root)
+
+    def _plain(self, schema: Any) -> dict[str, Any]:
+        """The schema with its reference followed and its parts put together."""
+        found: dict[str, Any] = dict(schema) if isinstance(schema, dict) else {}
+        for _ in range(DEEPEST):
+            if isinstance(reference := found.get("$ref"), str) and reference.startswith("#/"):
+                target: Any = self._root
+                for part in reference[2:].split("/"):
+                    target = target[part.replace("~1", "/").replace("~0", "~")]
+                found = {**target, **{k: v for k, v in found.items() if k != "$ref"}}
+            elif parts := found.pop("allOf", None):
+                for part in parts:
+                    inner = self._plain(part)
+                    both = {**found.get("properties", {}), **inner.get("properties", {})}
+                    found = {**found, **inner, **({"properties": both} if both else {})}
+            else:
+                break
+        return found
+
+    def _call(self) -> str:
+        """What an answer as a whole is seeded by: a call that changes something makes anew."""
+        number = len(self._given.history) if self._changes else 0
+        return canonical_json([self._given.tool.name, self._given.arguments, number])
+
+
+# --- users -------------------------------------------------------------------------------------
+
+_WORDS = {
+    "en": (
+        "that one",
+        "It is {value}.",
+        "On second thought, one sentence is enough for me.",
+        "No, please don't. What can you tell me without it?",
+    ),
+    "zh": (
+        "那个",
+        "是{value}。",
+        "我改主意了，用一句话告诉我就够了。",
+        "不，请不要这样做。不做的话你能告诉我什么？",
+    ),
+}
+
+
+def simulate_user(given: SimulateUserIn, rng: random.Random) -> UserTurn:
+    """The opening, at most one thing more, and the end."""
+    del rng
+    gap, given_value, changed, refused = _WORDS[given.language]
+    left_out = next((v for v in reversed(given.values) if v and v in given.request), None)
+    said = sum(each.by == "user" for each in given.talk)
+    if not said:
+        if given.behaviour is UserBehaviour.missing_parameter and left_out is not None:
+            return UserTurn(done=False, message=given.request.replace(left_out, gap))
+        return UserTurn(done=False, message=given.request)
+    if said == 1:
+        match given.behaviour:
+            case UserBehaviour.missing_parameter if left_out is not None:
+                return UserTurn(done=False, message=given_value.format(value=left_out))
+            case UserBehaviour.changed_mind:
+                return UserTurn(done=False, message=changed)
+            case UserBehaviour.refusal if given.talk[-1].text.rstrip().endswith(("?", "？")):
+                return UserTurn(done=False, message=refused)
+            case _:
+                pass
+    return UserTurn(done=True, message="")
+
+
+RULES = {EMULATE_CALL.name: emulate_call, SIMULATE_USER.name: simulate_user}

@@ -1,0 +1,77 @@
+"""Rows as token ids with labels: loss where the model writes, and nowhere else.
+
+The labels don't rest on `{% generation %}` marks, which most chat templates lack: the conversation
+is rendered step by step, and its pieces are encoded one by one, as a rollout would (engines.chat).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from astra.chat.template import ChatTemplate
+from astra.errors import ConfigError
+from astra.training.sft.rows import ConversationRow
+
+IGNORED = -100
+"""Label of a token without loss."""
+
+
+class EncodedRow(NamedTuple):
+    """A row as ids and labels, of one length."""
+
+    input_ids: list[int]
+    labels: list[int]
+
+
+class EncodedRows(NamedTuple):
+    """What there is to train on."""
+
+    rows: list[EncodedRow]
+    cut: int
+    """Rows that were longer than allowed and lost their end."""
+    dropped: int
+    """Rows of which nothing was left that the model writes."""
+
+    @property
+    def tokens(self) -> int:
+        return sum(len(row.input_ids) for row in self.rows)
+
+    @property
+    def trained(self) -> int:
+        """Tokens with loss."""
+        return sum(label != IGNORED for row in self.rows for label in row.labels)
+
+
+def encode(chat: ChatTemplate, row: ConversationRow) -> EncodedRow:
+    """One row; the labels are the ids where the model writes, end of turn included."""
+    ids: list[int] = []
+    labels: list[int] = []
+    for piece in chat.pieces(row.messages, row.tools):
+        new = chat.encode(piece.text)
+        ids += new
+        labels += new if piece.policy else [IGNORED] * len(new)
+    return EncodedRow(ids, labels)
+
+
+def encode_rows(
+    chat: ChatTemplate, rows: Iterable[ConversationRow], max_length: int | None
+) -> EncodedRows:
+    """All rows, cut to `max_length` tokens; ConfigError when nothing is left of them."""
+    kept: list[EncodedRow] = []
+    cut = dropped = 0
+    for row in rows:
+        whole = encode(chat, row)
+        if max_length is not None and len(whole.input_ids) > max_length:
+            whole = EncodedRow(whole.input_ids[:max_length], whole.labels[:max_length])
+            cut += 1
+        if any(label != IGNORED for label in whole.labels):
+            kept.append(whole)
+        else:
+            dropped += 1
+    if not kept:
+        raise ConfigError(
+            f"all {dropped} rows are cut off at {max_length!r} tokens before the model's first "
+            "words: raise max_length"
+        )
+    return EncodedRows(kept, cut, dropped)

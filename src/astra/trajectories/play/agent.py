@@ -1,0 +1,102 @@
+"""The agent's replies on record, so that a run that goes on after a kill pays for none twice.
+
+The key covers the model, the conversation, the tools, the sampling and the episode, so that
+several episodes of one task stay independent of each other.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from astra.errors import StoreError
+from astra.protocols import Model, Reply, Sampling
+from astra.rollouts.calls import clean
+from astra.teacher.cache import AnswerCache, RecordedAnswer
+from astra.types import FinishReason, Json, Message, ToolSchema, Usage, content_hash
+
+AGENT = "agent"
+"""Names `agent.jsonl`."""
+
+
+class RecordingModel:
+    """A model whose replies are put on record and found again. `episode`: whose they are."""
+
+    def __init__(self, model: Model, record: AnswerCache, episode: str) -> None:
+        self._model = model
+        self._record = record
+        self._episode = episode
+
+    @property
+    def name(self) -> str:
+        return self._model.name
+
+    async def generate(
+        self, messages: Sequence[Message], tools: Sequence[ToolSchema], sampling: Sampling
+    ) -> Reply:
+        key = self._key(messages, tools, sampling)
+        found = self._record.find(key)
+        if found is not None:
+            return _reply(found.answer)
+        start = time.monotonic()
+        reply = await self._model.generate(messages, tools, sampling)
+        self._record.add(
+            RecordedAnswer(
+                key=key,
+                prompt=AGENT,
+                version=1,
+                model=self._model.name,
+                index=0,
+                answer=_stored(reply),
+                requests=1,
+                usage=reply.usage,
+                seconds=round(time.monotonic() - start, 3),
+            )
+        )
+        return reply
+
+    def _key(
+        self, messages: Sequence[Message], tools: Sequence[ToolSchema], sampling: Sampling
+    ) -> str:
+        return content_hash(
+            {
+                "model": self._model.name,
+                "episode": self._episode,
+                "messages": [message.model_dump(mode="json") for message in messages],
+                "tools": [tool.model_dump(mode="json") for tool in tools],
+                "sampling": [
+                    *(sampling.temperature, sampling.top_p, sampling.max_tokens, sampling.seed)
+                ],
+            }
+        )
+
+
+def _stored(reply: Reply) -> Json:
+    message = reply.message
+    calls = [
+        {"id": clean(call.id), "tool": clean(call.tool), "arguments": clean(call.arguments)}
+        for call in message.tool_calls
+    ]
+    return {
+        "message": {
+            "role": "assistant",
+            "content": clean(message.content),
+            "reasoning": clean(message.reasoning),
+            "tool_calls": calls,
+        },
+        "finish": reply.finish.value,
+        "usage": reply.usage.model_dump(),
+    }
+
+
+def _reply(value: Json) -> Reply:
+    try:
+        return Reply(
+            Message.model_validate(value["message"]),
+            FinishReason(value["finish"]),
+            Usage.model_validate(value["usage"]),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise StoreError(
+            f"{AGENT}.jsonl holds a reply that can't be read: delete the file, and pay again"
+        ) from error

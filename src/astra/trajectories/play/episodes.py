@@ -1,0 +1,221 @@
+"""Stage `rollouts`: tasks to trajectories, each with what its host answered.
+
+What breaks on our side (the model's endpoint, a host, the simulated user) makes an error row, which
+the next run tries again; it is never judged. Whatever else ends an episode is kept with its stop
+reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+from astra.errors import AstraError, BudgetExceeded, HostError, ModelUnavailable, Rejected
+from astra.hosts.recorded import RecordingHost
+from astra.protocols import Model, ToolHost
+from astra.rollouts.loop import RolloutLimits, rollout
+from astra.rollouts.loop import RolloutTask as Played
+from astra.runs.stage import Stage, StageMeter
+from astra.teacher.cost import Price
+from astra.teacher.prompt import In, Out, Prompt, Teacher
+from astra.trajectories.play.user import SimulatedUser
+from astra.trajectories.records import CollectedToolServer, RecordedRollout, TrajectoryTask
+from astra.types import Json, Language, Message, StopReason, Trajectory, content_hash
+
+ROLLOUTS = "rollouts"
+HostKind = Literal["live", "emulator"]
+HostChoice = Literal["auto", "live", "emulator"]
+"""`auto`: live where all servers of a task can be reached, else emulated."""
+
+SYSTEM: Mapping[Language, str] = {
+    "en": (
+        "You are a helpful assistant with tools. Do what the user asks with their help. Make calls "
+        "that do not need each other's results at once, and none that the request does not need. "
+        "If something you need is missing, ask for it. When you are done, answer without a call, "
+        "with nothing that the tools or the user did not tell you."
+    ),
+    "zh": (
+        "你是一个可以使用工具的助手，请借助工具完成用户的要求。互不依赖的调用可以同时发出，"
+        "不要做与要求无关的调用。缺少必要的信息时请询问。完成后不再调用工具，直接回答，"
+        "不要说工具和用户都没有告诉你的内容。"
+    ),
+}
+"""What the agent is told unless the caller says otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
+class RolloutEpisodeJob:
+    """One episode to be played."""
+
+    task: TrajectoryTask
+    sample: int
+    model: str
+    host: HostKind
+
+    @property
+    def key(self) -> str:
+        """Id of its rollout."""
+        return content_hash([self.task.id, self.sample, self.model, self.host])
+
+
+@dataclass(frozen=True, slots=True)
+class RolloutOptions:
+    """How tasks are played."""
+
+    samples: int = 1
+    """Episodes per task."""
+    hosts: HostChoice = "auto"
+    system: Mapping[Language, str] = field(default_factory=lambda: dict(SYSTEM))
+    """System message by language; a language that is missing gets none."""
+    limits: RolloutLimits = field(default_factory=RolloutLimits)
+    simulate: bool = False
+    """Whether a teacher plays the user, piece by piece."""
+    failure_rate: float = 0.20
+    """Share of emulated calls that fail."""
+    seed: int = 0
+    """Decides which emulated calls fail and how users behave."""
+
+    def config(self) -> dict[str, Json]:
+        """What decides the rollouts, for `config.toml`."""
+        limits = self.limits
+        return {
+            "samples": self.samples,
+            "hosts": self.hosts,
+            "system": dict(self.system),
+            "user": "simulate" if self.simulate else None,
+            "failure_rate": self.failure_rate,
+            "turns": limits.turns,
+            "episode_tokens": limits.episode_tokens,
+            "seconds": limits.seconds,
+            "temperature": limits.sampling.temperature,
+            "max_tokens": limits.sampling.max_tokens,
+        }
+
+
+class HostMaker(Protocol):
+    """Makes the host of one episode; HostError when there can be none."""
+
+    def __call__(self, job: RolloutEpisodeJob, teacher: Teacher) -> ToolHost: ...
+
+
+def jobs(
+    tasks: Iterable[TrajectoryTask],
+    servers: Mapping[str, CollectedToolServer],
+    options: RolloutOptions,
+    model: str,
+) -> Iterator[RolloutEpisodeJob]:
+    """All episodes of the tasks, in order."""
+    for task in tasks:
+        kind = host_kind(task, servers, options.hosts)
+        for sample in range(options.samples):
+            yield RolloutEpisodeJob(task, sample, model, kind)
+
+
+def host_kind(
+    task: TrajectoryTask, servers: Mapping[str, CollectedToolServer], choice: HostChoice
+) -> HostKind:
+    """Where the tools of a task run."""
+    if choice != "auto":
+        return choice
+    known = [servers.get(server) for server in task.servers]
+    reachable = all(server is not None and server.connection is not None for server in known)
+    return "live" if reachable else "emulator"
+
+
+def rollouts_stage(
+    teacher: Teacher,
+    model: Callable[[RolloutEpisodeJob], Model],
+    host: HostMaker,
+    options: RolloutOptions,
+    meter: StageMeter,
+    price: Price | None = None,
+) -> Stage[RolloutEpisodeJob, RecordedRollout]:
+    """`teacher`: plays emulated services and simulated users. `price`: of the agent's model."""
+
+    async def work(job: RolloutEpisodeJob) -> RecordedRollout:
+        watched = _Watched(teacher)
+        recording = RecordingHost(host(job, watched))
+        trajectory = await _play(job, model(job), recording, options, watched)
+        usage = trajectory.usage
+        meter.add(usage, 0.0 if price is None else price.of(usage))
+        if watched.spent is not None:
+            raise watched.spent
+        _require_sound(trajectory)
+        return RecordedRollout(
+            id=job.key,
+            task=job.task,
+            sample=job.sample,
+            model=job.model,
+            host=job.host,
+            tools=tuple(recording.tools()),
+            trajectory=trajectory,
+            recording=recording.recording,
+        )
+
+    return Stage(
+        name=ROLLOUTS,
+        work=work,
+        key=lambda job: job.key,
+        stored_key=lambda row: row["id"],
+        meter=meter,
+    )
+
+
+async def _play(
+    job: RolloutEpisodeJob, model: Model, host: ToolHost, options: RolloutOptions, teacher: Teacher
+) -> Trajectory:
+    task = job.task
+    user = None
+    opening = task.request
+    if options.simulate:
+        user = SimulatedUser(task, teacher, sample=job.sample, seed=options.seed)
+        opening = await user.open()
+    system = options.system.get(task.language)
+    messages = [Message(role="user", content=opening)]
+    if system:
+        messages.insert(0, Message(role="system", content=system))
+    played = Played(task.id, tuple(messages), job.sample)
+    return await rollout(played, model, host, options.limits, user)
+
+
+def _require_sound(trajectory: Trajectory) -> None:
+    """Raises what broke on our side, and `Rejected` for an episode without any message."""
+    match trajectory.stop:
+        case StopReason.model_error:
+            raise ModelUnavailable(trajectory.error)
+        case StopReason.host_error:
+            raise HostError(trajectory.error)
+        case StopReason.internal_error:
+            raise AstraError(trajectory.error)
+        case _ if not trajectory.turns:
+            raise Rejected("no_message", f"it ended by {trajectory.stop.value} before any message")
+        case _:
+            return
+
+
+class _Watched:
+    """A teacher that remembers that nothing more may be spent.
+
+    The agent loop records whatever breaks; this has to end the run.
+    """
+
+    def __init__(self, teacher: Teacher) -> None:
+        self._teacher = teacher
+        self.spent: BudgetExceeded | None = None
+
+    @property
+    def name(self) -> str:
+        return self._teacher.name
+
+    async def ask(self, prompt: Prompt[In, Out], given: In, *, index: int = 0) -> Out:
+        try:
+            return await self._teacher.ask(prompt, given, index=index)
+        except BudgetExceeded as spent:
+            self.spent = spent
+            raise
+
+
+def all_servers(servers: Sequence[CollectedToolServer]) -> dict[str, CollectedToolServer]:
+    """Servers by id."""
+    return {server.id: server for server in servers}

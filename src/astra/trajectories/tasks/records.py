@@ -1,0 +1,85 @@
+"""The rows of the stages before `tasks.jsonl`: proposals, verified chains, drafts of tasks."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from astra.teacher.chains import PlannedStep, ProposedChain
+from astra.teacher.tasks import ProposedTask
+from astra.trajectories.records import PlannedCall, TaskOrigin, TrajectoryTask
+from astra.types import Language, Record
+
+
+class ChainProposal(Record):
+    """A row of `proposals.jsonl`: pairs that a teacher proposed for a server."""
+
+    key: str
+    """Server id and round."""
+    server: str
+    name: str
+    """Of the server."""
+    pairs: tuple[ProposedChain, ...]
+    """Those of known tools and allowed lengths."""
+    dropped: tuple[str, ...] = ()
+    """Why the others fell out."""
+
+
+class VerifiedChain(Record):
+    """A row of `chains.jsonl`: a chain that passed its checks."""
+
+    id: str
+    """Content hash of servers and tools."""
+    servers: tuple[str, ...]
+    tools: tuple[str, ...]
+    """Names as they are shown."""
+    language: Language
+    task: str
+    request: str
+    plan: tuple[PlannedCall, ...]
+    votes: tuple[bool, ...] = ()
+    """Verdicts; empty: not asked for."""
+    agreements: tuple[bool, ...] = ()
+    """Whether each back-translation came back; empty: not asked for."""
+
+
+class ServerTasks(Record):
+    """A row of `server-tasks.jsonl`: tasks that a teacher proposed for a server."""
+
+    key: str
+    server: str
+    tasks: tuple[ProposedTask, ...]
+
+
+class TaskVariation(Record):
+    """A row of `varied.jsonl`: a task in other words, its intent judged to be the same."""
+
+    key: str
+    """Axis, parent and number."""
+    parent: str
+    axis: TaskOrigin
+    request: str
+    persona: str | None = None
+
+
+class DraftTask(Record):
+    """A task before it is checked and scored."""
+
+    key: str
+    servers: tuple[str, ...]
+    kind: Literal["chain", "server"]
+    language: Language
+    request: str
+    steps: tuple[PlannedStep, ...] = ()
+    """What a teacher planned; unchecked."""
+    plan: tuple[PlannedCall, ...] = ()
+    """Of a chain or a parent, whose plan was checked; empty: `steps` are to be."""
+    axis: TaskOrigin = TaskOrigin.original
+    parent: str | None = None
+    persona: str | None = None
+
+
+class ScoredTask(Record):
+    """A row of `scored.jsonl`: a task that reached the thresholds."""
+
+    key: str
+    task: TrajectoryTask
