@@ -43,8 +43,7 @@ def test_every_module_stands_on_a_floor():
     layers = " ".join(contracts["contracts"][0]["layers"])
     floors = set(re.findall(r"astra\.(\w+)", layers))
     parts = {module.relative_to(SOURCE).parts[0].removesuffix(".py") for module in MODULES}
-    # Fakes for tests may reach everywhere.
-    assert parts - {"__init__", "__main__", "testing"} == floors
+    assert parts - {"__init__", "__main__"} == floors
 
 
 @pytest.mark.parametrize("module", MODULES, ids=place)

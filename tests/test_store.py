@@ -267,11 +267,11 @@ def test_a_full_disk_leaves_whole_lines(tmp_path: Path) -> None:
 import resource, signal, sys
 from pathlib import Path
 from astra.errors import StoreError
-from astra.runs.store import Failure, RunFolder, to_line
+from astra.runs.store import FailureRow, RunFolder, to_line
 folder = RunFolder.create(sys.argv[1], {})
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
-line = to_line(Failure(key="k", stage="s", kind="error", message="m" * 250))
+line = to_line(FailureRow(key="k", stage="s", kind="error", message="m" * 250))
 with folder.lock(), folder.append("things") as log:
     log.append([line, line])
     try:

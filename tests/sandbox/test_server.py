@@ -108,7 +108,7 @@ def forbid(*numbers):
     code.append(struct.pack("=HBBI", 0x06, 0, 0, seccomp.ALLOW))
     seccomp.program = lambda machine: b"".join(code)
     confinement._prctl(38, 1)
-    confinement.Filter().install()
+    confinement.SeccompFilter().install()
 
 import platform
 unshare = {"x86_64": 272, "aarch64": 97}[platform.machine()]

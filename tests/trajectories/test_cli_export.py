@@ -69,4 +69,4 @@ def test_a_damaged_row_is_told_by_show(
         file.write('{"id": 3}\n')
     assert run(["trajectories", "show", str(folder), *which]) == 2
     said = capsys.readouterr().err
-    assert "line 6" in said and "not a Rollout" in said and "fault of ours" not in said
+    assert "line 6" in said and "not a RecordedRollout" in said and "fault of ours" not in said
