@@ -217,7 +217,10 @@ async def test_entries_that_can_not_be_used(tmp_path: Path) -> None:
     servers, failed = await collected(tmp_path / "run", file)
     assert not servers
     checks = {key.partition("#")[2]: (f.check or f.type) for key, f in failed.items()}
-    assert checks == {**dict.fromkeys(("variable", "ftp", "off", "args"), "entry"), "gone": "McpServerGone"}
+    assert checks == {
+        **dict.fromkeys(("variable", "ftp", "off", "args"), "entry"),
+        "gone": "McpServerGone",
+    }
 
 
 async def test_what_was_unreachable_is_asked_again_and_the_rest_is_not(tmp_path: Path) -> None:

@@ -2,7 +2,8 @@
 trajectory synthesis; spec sections 1.1 to 1.5).
 
 `servers.jsonl` holds `CollectedToolServer`, `tasks.jsonl` `TrajectoryTask`, `rollouts.jsonl`
-`RecordedRollout`, and `judgements.jsonl` `Judgement`. Ids are content hashes of what decides the row.
+`RecordedRollout`, and `judgements.jsonl` `Judgement`. Ids are content hashes of what decides the
+row.
 """
 
 from __future__ import annotations
