@@ -6,7 +6,7 @@ import random
 import time
 from itertools import islice
 
-from astra.trajectories.tasks.graph import WeightedWalker, transition_graph
+from astra.trajectories.tasks.transition_graph import WeightedWalker, transition_graph
 from astra.types import Json
 
 TOOLS = 500

@@ -16,9 +16,9 @@ from astra.testing import mcp_bookings
 from astra.testing.mcp_hostile import TOOLS
 from astra.testing.mcp_serving import http_server
 from astra.testing.rule_teacher.trajectories import TrajectoryRules
-from astra.trajectories.collect.live import live_host
-from astra.trajectories.collect.normalise import ToolFilter
-from astra.trajectories.collect.pipeline import (
+from astra.trajectories.collect.mcp_servers import live_host
+from astra.trajectories.collect.normalize import ToolFilter
+from astra.trajectories.collect.stages import (
     COLLECTED,
     SERVERS,
     CollectOptions,
@@ -28,7 +28,7 @@ from astra.trajectories.collect.pipeline import (
 )
 from astra.trajectories.records import CollectedToolServer
 
-from .made import KEY, QUICK, SESSION, mcp_file, options, value
+from .servers import KEY, QUICK, SESSION, mcp_file, options, value
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "tools"
 DATA = Path(__file__).parent / "data"

@@ -20,7 +20,7 @@ from astra.testing import mcp_bookings, mcp_notes
 from astra.testing.host_suite import GoodCall, HostSuite
 from astra.testing.mcp_serving import http_server
 
-from .made import KEY, QUICK, SESSION, entry, live_tool, options
+from .servers import KEY, QUICK, SESSION, entry, live_tool, options
 
 HOSTILE = ("echo", "die", "die_once", "hang", "flood", "snoop", "spawn", "error", "refuse")
 NOTES = ("list_notes", "get_note", "search_notes")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from datasets import load_dataset
-from tests.trajectories.made import folder_of, rollout
+from tests.trajectories.rollouts import folder_of, rollout
 from trl.trainer.sft_config import SFTConfig
 from trl.trainer.sft_trainer import SFTTrainer
 

@@ -24,7 +24,6 @@ from astra.teacher.chains import (
 from astra.teacher.prompt import In, Out, Prompt
 from astra.testing.rule_teacher.trajectories import TrajectoryRules
 from astra.trajectories.language import in_language
-from astra.trajectories.play.toolset import ToolSet
 from astra.trajectories.records import RecordedCall, RecordedRollout, TrajectoryTask
 from astra.trajectories.tasks.chains import (
     CandidateChain,
@@ -39,9 +38,10 @@ from astra.trajectories.tasks.chains import (
     verified,
 )
 from astra.trajectories.tasks.dependencies import KnownFields, bridges, supplies
-from astra.trajectories.tasks.fields import find_field
 from astra.trajectories.tasks.pipeline import TaskOptions, make_tasks
 from astra.trajectories.tasks.plans import planned_calls, same_calls, stands_in
+from astra.trajectories.tasks.tool_fields import find_field
+from astra.trajectories.toolset import ToolSet
 from astra.types import StopReason, Trajectory
 
 from .services import calendar, notes, returning, server, shop, text, tool

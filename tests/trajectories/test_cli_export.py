@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from tests.trajectories.made import folder_of, rollout
+from tests.trajectories.rollouts import folder_of, rollout
 
 from astra.cli.main import run
 

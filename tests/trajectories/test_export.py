@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 import yaml
-from tests.trajectories.made import document, folder_of, rollout
+from tests.trajectories.rollouts import document, folder_of, rollout
 
 from astra.errors import ConfigError
 from astra.trajectories.export import ExportOptions, export
-from astra.trajectories.export.rows import Layout
+from astra.trajectories.export.rows import RowFormat
 from astra.trajectories.export.split import split
 from astra.types import Json
 
@@ -120,7 +120,7 @@ def test_the_best_of_a_task_are_kept(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("layout", ["trl", "sharegpt", "astra"])
-def test_the_same_run_gives_the_same_bytes(tmp_path: Path, layout: Layout) -> None:
+def test_the_same_run_gives_the_same_bytes(tmp_path: Path, layout: RowFormat) -> None:
     run = folder_of(tmp_path / "run", many(3))
     for name in ("a", "b"):
         export(run, tmp_path / name, ExportOptions(layout=layout), None)

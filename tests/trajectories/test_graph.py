@@ -12,8 +12,8 @@ import pytest
 from scipy.stats import chisquare  # pyright: ignore[reportMissingTypeStubs]
 
 from astra.errors import ConfigError
-from astra.trajectories.drawing import svg
-from astra.trajectories.tasks.graph import (
+from astra.trajectories.tasks.graph_svg import svg
+from astra.trajectories.tasks.transition_graph import (
     WeightedWalker,
     candidate_walks,
     graphml,

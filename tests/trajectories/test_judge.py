@@ -23,6 +23,7 @@ from astra.teacher.prompt import Prompt
 from astra.teacher.render import PromptTemplates
 from astra.testing.rule_teacher.trajectories import TrajectoryRules
 from astra.trajectories.judge.agreement import agreement, agreements, ratings
+from astra.trajectories.judge.conversation import judged_conversation
 from astra.trajectories.judge.judge import FAITHFULNESS_PLACE, judge, points
 from astra.trajectories.judge.rule_checks import (
     other_language,
@@ -31,11 +32,10 @@ from astra.trajectories.judge.rule_checks import (
     unknown_urls,
 )
 from astra.trajectories.judge.stage import JUDGEMENTS, judgements_name, judgements_stage
-from astra.trajectories.judge.view import view
 from astra.trajectories.records import Judgement, RecordedRollout, TrajectoryScore
 from astra.types import CallRecord, CallStatus
 
-from .judged import AGAIN, ANSWER, GOOD, LIST, TRACK, Generous, played, raw
+from .judged_rollouts import AGAIN, ANSWER, GOOD, LIST, TRACK, Generous, played, raw
 
 # --- the equations -----------------------------------------------------------------------------
 
@@ -84,7 +84,7 @@ async def test_parallel_calls_are_one_round_and_one_round_has_no_tcu():
         ("list_orders", {"customer_id": "cust-1"}), ("get_tracking", {"order_id": "ord-9"})
     )
     one = await played(both, ANSWER, busy=())
-    assert len(view(one).rounds) == 1
+    assert len(judged_conversation(one).rounds) == 1
     found = await judge(one, Generous())
     assert set(found.scores) == set(TrajectoryScore) - {TrajectoryScore.TCU, TrajectoryScore.TCP}
     assert found.reward == 1

@@ -13,7 +13,7 @@ import pytest
 
 from astra.cli.main import run
 from astra.runs.store import RunFolder
-from astra.trajectories.collect.pipeline import read_servers
+from astra.trajectories.collect.stages import read_servers
 from astra.trajectories.records import RecordedRollout
 from astra.types import CallStatus
 

@@ -20,19 +20,19 @@ from astra.teacher.emulation import UserBehaviour
 from astra.testing.fakes import FakeHost, FakeModel, document
 from astra.testing.rule_teacher.scripted_agent import ScriptedAgent
 from astra.testing.rule_teacher.trajectories import TrajectoryRules
-from astra.trajectories.play.agent import AGENT, RecordingModel
-from astra.trajectories.play.episodes import (
+from astra.trajectories.play.hosts import EpisodeHosts
+from astra.trajectories.play.recording_model import AGENT, RecordingModel
+from astra.trajectories.play.replay import difference, replay, same
+from astra.trajectories.play.rollouts import (
     ROLLOUTS,
     SYSTEM,
-    RolloutEpisodeJob,
+    EpisodeJob,
     RolloutOptions,
     host_kind,
     jobs,
     rollouts_stage,
 )
-from astra.trajectories.play.hosting import Hosting
-from astra.trajectories.play.replay import difference, replay, same
-from astra.trajectories.play.user import SimulatedUser
+from astra.trajectories.play.simulated_user import SimulatedUser
 from astra.trajectories.records import (
     ArgumentSource,
     Connection,
@@ -42,7 +42,7 @@ from astra.trajectories.records import (
 )
 from astra.types import CallStatus, FinishReason, Message, StopReason, Usage
 
-from .judged import AGAIN, ANSWER, LIST, TOOLS, TRACK, played, raw
+from .judged_rollouts import AGAIN, ANSWER, LIST, TOOLS, TRACK, played, raw
 from .services import calendar
 
 CALENDAR = calendar()
@@ -76,7 +76,7 @@ def task(name: str = "t1", **more: Any) -> TrajectoryTask:
     return TrajectoryTask(**fields | more)
 
 
-def agent(job: RolloutEpisodeJob) -> Any:
+def agent(job: EpisodeJob) -> Any:
     return ScriptedAgent(job.task.plan, job.task.language, "scripted")
 
 
@@ -96,7 +96,7 @@ async def rolled(
     stage = rollouts_stage(
         teacher or TrajectoryRules(),
         model,
-        host or Hosting(servers, failure_rate=wanted.failure_rate, seed=wanted.seed),
+        host or EpisodeHosts(servers, failure_rate=wanted.failure_rate, seed=wanted.seed),
         wanted,
         meter or StageMeter(),
         price,

@@ -10,8 +10,8 @@ import pytest
 from astra.protocols import ToolResult
 from astra.rollouts.loop import RolloutLimits, RolloutTask, rollout
 from astra.testing.rule_teacher.scripted_agent import ScriptedAgent
-from astra.trajectories.play.toolset import ToolSet
 from astra.trajectories.records import ArgumentSource, PlannedCall
+from astra.trajectories.toolset import ToolSet
 from astra.types import CallStatus, Json, Message, StopReason, ToolSchema, Trajectory
 
 from .services import calendar

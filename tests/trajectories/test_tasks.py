@@ -30,18 +30,18 @@ from astra.testing.rule_teacher.trajectories.planning import in_order, plan_of
 from astra.testing.rule_teacher.trajectories.tasks import OTHER_LANGUAGE
 from astra.testing.teacher_faults import FaultPlan, TeacherServerFault
 from astra.testing.teacher_server import TeacherServer
-from astra.trajectories.collect.pipeline import CollectOptions, collect, read_servers
+from astra.trajectories.collect.stages import CollectOptions, collect, read_servers
 from astra.trajectories.language import in_language
-from astra.trajectories.play.toolset import ToolSet
 from astra.trajectories.records import ArgumentSource, PlannedCall, TaskOrigin, TrajectoryTask
 from astra.trajectories.tasks.chains import ChainOptions
-from astra.trajectories.tasks.duplicates import NearDuplicates
+from astra.trajectories.tasks.near_duplicates import NearDuplicates
 from astra.trajectories.tasks.personas import read_personas
 from astra.trajectories.tasks.pipeline import TaskOptions, make_tasks
 from astra.trajectories.tasks.plans import stands_in
 from astra.trajectories.tasks.records import VerifiedChain
-from astra.trajectories.tasks.tasks import TaskThresholds
+from astra.trajectories.tasks.scoring import TaskThresholds
 from astra.trajectories.tasks.variations import stated_values, variation_problem
+from astra.trajectories.toolset import ToolSet
 from astra.types import CallStatus, Json, Message, StopReason, ToolSchema
 
 from .services import calendar, notes, shop

@@ -6,8 +6,8 @@ import re
 
 import pytest
 
-from astra.trajectories.play.toolset import ToolSet
-from astra.trajectories.tasks.paths import NoSuchField, follow
+from astra.trajectories.tasks.result_paths import NoSuchField, follow
+from astra.trajectories.toolset import ToolSet
 
 from .services import calendar, notes, server, text, tool
 

@@ -30,9 +30,9 @@ from astra.cli.teacher_options import (
 from astra.hosts.mcp_session import McpSessionOptions
 from astra.runs.stage import StageReport
 from astra.runs.store import FailureRow, RunFolder
-from astra.trajectories.collect.normalise import ToolFilter
-from astra.trajectories.collect.pipeline import COLLECTED, SERVERS, CollectOptions, collect
-from astra.trajectories.collect.read import files, found
+from astra.trajectories.collect.normalize import ToolFilter
+from astra.trajectories.collect.sources import source_digest, source_files
+from astra.trajectories.collect.stages import COLLECTED, SERVERS, CollectOptions, collect
 from astra.types import Json
 
 _MOST_REASONS = 5
@@ -117,7 +117,7 @@ def collect_command(
         ),
         concurrency=concurrency,
     )
-    paths = files(sources)
+    paths = source_files(sources)
     reports = asyncio.run(_collect(paths, out_folder, options, asked))
     kept = reports[SERVERS].accepted
     if as_json:
@@ -135,7 +135,7 @@ async def _collect(
     asked: TeacherOptions | None,
 ) -> dict[str, StageReport]:
     config: dict[str, Json] = {
-        "sources": {path.name: digest for path, digest in map(found, paths)},
+        "sources": {path.name: digest for path, digest in map(source_digest, paths)},
         "min_tools": options.keep.min_tools,
         "partial": options.keep.partial,
         "teacher": None if asked is None else asked.config(),

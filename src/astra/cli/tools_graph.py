@@ -13,10 +13,10 @@ from astra.cli.console import out, plain, print_json
 from astra.cli.options import AsJson
 from astra.errors import ConfigError
 from astra.runs.store import RunFolder
-from astra.trajectories.drawing import svg
 from astra.trajectories.tasks.chains import PROPOSALS
-from astra.trajectories.tasks.graph import Graph, transition_graph
+from astra.trajectories.tasks.graph_svg import svg
 from astra.trajectories.tasks.records import ChainProposal
+from astra.trajectories.tasks.transition_graph import Graph, transition_graph
 
 
 def graph_command(

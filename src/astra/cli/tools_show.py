@@ -15,8 +15,8 @@ from astra.cli.console import out, plain, print_json
 from astra.cli.options import AsJson, Run
 from astra.errors import ConfigError
 from astra.runs.store import FailureRow, RunFolder
-from astra.trajectories.collect.pipeline import COLLECTED, NOTES, SERVERS, CollectedServer
-from astra.trajectories.collect.raw import ToolNote
+from astra.trajectories.collect.drafts import ToolNote
+from astra.trajectories.collect.stages import COLLECTED, NOTES, SERVERS, CollectedServer
 from astra.trajectories.records import CollectedTool, CollectedToolServer
 from astra.types import Json
 

@@ -13,7 +13,7 @@ from astra.cli.options import AsJson, Run
 from astra.errors import ConfigError
 from astra.runs.store import RunFolder
 from astra.trajectories.export import ExportOptions, ExportResult, export
-from astra.trajectories.export.rows import Layout
+from astra.trajectories.export.rows import RowFormat
 
 _NEAR = 0.02
 """Difference of shares up to which one counts as met."""
@@ -25,7 +25,7 @@ def export_command(
         Path, typer.Option("--out", help="Folder of the data set.", show_default=False)
     ],
     form: Annotated[
-        Layout,
+        RowFormat,
         typer.Option(
             "--format",
             help="Layout of the rows. trl: messages and tools, as SFTTrainer takes them; "

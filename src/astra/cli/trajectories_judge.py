@@ -26,7 +26,7 @@ from astra.runs.stage import StageReport, run
 from astra.runs.store import RunFolder
 from astra.trajectories.judge.agreement import agreements, ratings
 from astra.trajectories.judge.stage import JUDGEMENTS, judgements_name, judgements_stage
-from astra.trajectories.play.episodes import ROLLOUTS
+from astra.trajectories.play.rollouts import ROLLOUTS
 from astra.trajectories.records import Judgement, RecordedRollout
 
 

@@ -45,9 +45,9 @@ from astra.teacher.cache import AnswerCache
 from astra.testing.rule_teacher.scripted_agent import ScriptedAgent
 from astra.trajectories.judge.stage import JUDGEMENTS
 from astra.trajectories.pipeline import PlayingAgent, TrajectoryOptions, TrajectoryPipeline
-from astra.trajectories.play.agent import AGENT, RecordingModel
-from astra.trajectories.play.episodes import SYSTEM, HostChoice, RolloutOptions
-from astra.trajectories.play.hosting import Hosting
+from astra.trajectories.play.hosts import EpisodeHosts
+from astra.trajectories.play.recording_model import AGENT, RecordingModel
+from astra.trajectories.play.rollouts import SYSTEM, HostChoice, RolloutOptions
 from astra.trajectories.tasks.chains import require_servers
 from astra.types import Json, Language
 
@@ -288,7 +288,9 @@ async def _make(asked: MakeTrajectoriesJob) -> tuple[dict[str, StageReport], Run
         any_teacher(asked.teacher, folder, meters) as teacher,
         _player(asked.agent, folder) as agent,
     ):
-        hosting = Hosting(servers, failure_rate=line.rollouts.failure_rate, seed=line.rollouts.seed)
+        hosting = EpisodeHosts(
+            servers, failure_rate=line.rollouts.failure_rate, seed=line.rollouts.seed
+        )
         making = TrajectoryPipeline(source, folder, teacher, agent, hosting, err(), meters)
         return await making.make(line), folder
 

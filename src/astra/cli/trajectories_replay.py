@@ -11,8 +11,8 @@ from astra.cli.console import out, plain, print_json
 from astra.cli.options import AsJson, Run
 from astra.errors import ConfigError
 from astra.runs.store import RunFolder
-from astra.trajectories.play.episodes import ROLLOUTS
 from astra.trajectories.play.replay import difference, replay, same
+from astra.trajectories.play.rollouts import ROLLOUTS
 from astra.trajectories.records import RecordedRollout
 
 _SHOWN = 20

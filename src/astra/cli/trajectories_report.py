@@ -10,7 +10,7 @@ from astra.runs.stage import StageReport
 from astra.runs.store import RunFolder
 from astra.trajectories.judge.agreement import agreements, ratings
 from astra.trajectories.judge.stage import JUDGEMENTS
-from astra.trajectories.play.episodes import ROLLOUTS
+from astra.trajectories.play.rollouts import ROLLOUTS
 from astra.trajectories.records import Judgement
 from astra.trajectories.tasks.pipeline import TASKS
 from astra.types import Json

@@ -16,7 +16,7 @@ from astra.cli.options import AsJson, Run
 from astra.errors import ConfigError
 from astra.runs.store import RunFolder
 from astra.trajectories.judge.stage import JUDGEMENTS
-from astra.trajectories.play.episodes import ROLLOUTS
+from astra.trajectories.play.rollouts import ROLLOUTS
 from astra.trajectories.records import Judgement, RecordedRollout
 from astra.types import CallRecord, CallStatus, Json, Message
 

@@ -10,9 +10,9 @@ from astra.runs.store import RunFolder
 from astra.teacher import chains, emulation, judging
 from astra.teacher.tasks import INTENT, PROPOSE_TASKS, VARY_TASK
 from astra.trajectories.judge.stage import JUDGEMENTS
-from astra.trajectories.play.episodes import ROLLOUTS
+from astra.trajectories.play.rollouts import ROLLOUTS
 from astra.trajectories.tasks.chains import CHAINS, PROPOSALS
-from astra.trajectories.tasks.tasks import SCORED, SERVER_TASKS
+from astra.trajectories.tasks.scoring import SCORED, SERVER_TASKS
 from astra.trajectories.tasks.variations import VARIED
 from astra.types import Json, Usage
 

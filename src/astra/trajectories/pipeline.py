@@ -17,10 +17,10 @@ from astra.runs.store import RunFolder
 from astra.teacher.cost import Price
 from astra.teacher.prompt import Teacher
 from astra.trajectories.judge.stage import JUDGEMENTS, judgements_stage
-from astra.trajectories.play.episodes import (
+from astra.trajectories.play.rollouts import (
     ROLLOUTS,
+    EpisodeJob,
     HostMaker,
-    RolloutEpisodeJob,
     RolloutOptions,
     jobs,
     rollouts_stage,
@@ -36,7 +36,7 @@ class PlayingAgent:
     """Who plays."""
 
     name: str
-    model: Callable[[RolloutEpisodeJob], Model]
+    model: Callable[[EpisodeJob], Model]
     """The model of one episode."""
     price: Price | None = None
 

@@ -1,9 +1,8 @@
-"""The records of trajectory synthesis, as they stand in run folders (ASTRA paper, section on
-trajectory synthesis; spec sections 1.1 to 1.5).
+"""Records of trajectory synthesis as run folders hold them (ASTRA paper, trajectory synthesis).
 
 `servers.jsonl` holds `CollectedToolServer`, `tasks.jsonl` `TrajectoryTask`, `rollouts.jsonl`
-`RecordedRollout`, and `judgements.jsonl` `Judgement`. Ids are content hashes of what decides the
-row.
+`RecordedRollout`, and `judgements.jsonl` `Judgement`. An id is a hash of the content that
+identifies the row.
 """
 
 from __future__ import annotations

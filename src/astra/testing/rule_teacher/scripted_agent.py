@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from astra.protocols import Reply, Sampling
 from astra.testing.rule_teacher.scripted_words import WORDS
 from astra.trajectories.records import ArgumentSource, PlannedCall
-from astra.trajectories.tasks.paths import NoSuchField, follow
+from astra.trajectories.tasks.result_paths import NoSuchField, follow
 from astra.types import (
     FinishReason,
     Json,

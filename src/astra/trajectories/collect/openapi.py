@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from astra.errors import Rejected
-from astra.trajectories.collect.raw import BrokenTool, RawServer, RawTool
+from astra.trajectories.collect.drafts import BrokenTool, RawServer, RawTool
 from astra.trajectories.collect.references import SchemaExpander
 from astra.types import Json, canonical_json
 

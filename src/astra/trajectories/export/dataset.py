@@ -21,9 +21,9 @@ from pathlib import Path
 from astra.chat import DIALECTS
 from astra.errors import ConfigError, Rejected
 from astra.runs.store import FailureRow, RunFolder, to_line
-from astra.trajectories.export.card import card
+from astra.trajectories.export.data_card import card
 from astra.trajectories.export.parquet import write_parquet
-from astra.trajectories.export.rows import Layout, conversation, row
+from astra.trajectories.export.rows import RowFormat, conversation, row
 from astra.trajectories.export.split import RowTools, split
 from astra.trajectories.records import CollectedToolServer, Judgement, RecordedRollout
 from astra.trajectories.statistics import TrajectoryTally
@@ -38,7 +38,7 @@ SPLITS = ("train", "test")
 class ExportOptions:
     """What goes into a data set, and how it is written."""
 
-    layout: Layout = "trl"
+    layout: RowFormat = "trl"
     min_score: float = 0.0
     """Least reward of a row."""
     per_task: int | None = None

@@ -15,7 +15,7 @@ from astra.errors import Rejected
 from astra.trajectories.records import Judgement, RecordedRollout
 from astra.types import Json, Message, ToolCallRequest, content_hash
 
-Layout = Literal["trl", "sharegpt", "astra"]
+RowFormat = Literal["trl", "sharegpt", "astra"]
 ID_CHARACTERS = 9
 """Length of a call's id: the only one that every family of models accepts."""
 
@@ -67,7 +67,7 @@ def _call(call: ToolCallRequest, rollout: str) -> Json:
 def row(
     rollout: RecordedRollout,
     judgement: Judgement,
-    layout: Layout,
+    layout: RowFormat,
     messages: list[Json],
     tools: list[Json],
     domain: str,

@@ -39,13 +39,17 @@ from astra.teacher.judging import (
     RoundIn,
 )
 from astra.teacher.prompt import JudgeVerdict, Prompt, Teacher
+from astra.trajectories.judge.conversation import (
+    JudgedConversation,
+    judged_conversation,
+    shown_call,
+)
 from astra.trajectories.judge.rule_checks import (
     other_language,
     repetitions,
     unknown_numbers,
     unknown_urls,
 )
-from astra.trajectories.judge.view import JudgedConversation, shown_call, view
 from astra.trajectories.records import JudgeFinding, Judgement, RecordedRollout, TrajectoryScore
 from astra.types import CallStatus, Record, StopReason
 
@@ -137,7 +141,7 @@ async def _together(asked: Sequence[Awaitable[Any]]) -> list[Any]:
 
 def points(rollout: RecordedRollout) -> Iterator[JudgePoint]:
     """Everything of a rollout that is judged, in the order of the measures."""
-    seen = view(rollout)
+    seen = judged_conversation(rollout)
     first = seen.first
     if first is None or not seen.asked:
         raise Rejected("no_message", "the assistant never said anything: there is nothing to judge")

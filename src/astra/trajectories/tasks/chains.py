@@ -33,7 +33,6 @@ from astra.teacher.chains import (
     ToldChain,
 )
 from astra.teacher.prompt import Teacher
-from astra.trajectories.play.toolset import ToolSet
 from astra.trajectories.records import CollectedToolServer, PlannedCall, RecordedRollout
 from astra.trajectories.tasks.dependencies import (
     KnownFields,
@@ -42,9 +41,10 @@ from astra.trajectories.tasks.dependencies import (
     last_words,
     supplies,
 )
-from astra.trajectories.tasks.graph import Graph, candidate_walks, transition_graph
 from astra.trajectories.tasks.plans import planned_calls, request_problem, same_calls
 from astra.trajectories.tasks.records import ChainProposal, VerifiedChain
+from astra.trajectories.tasks.transition_graph import Graph, candidate_walks, transition_graph
+from astra.trajectories.toolset import ToolSet
 from astra.types import Language, content_hash
 
 PROPOSALS = "proposals"

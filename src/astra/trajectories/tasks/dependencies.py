@@ -15,16 +15,16 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from astra.errors import Rejected
-from astra.trajectories.play.toolset import ShownToolEntry, ToolSet
 from astra.trajectories.schemas import schema_problem
-from astra.trajectories.tasks.fields import (
+from astra.trajectories.tasks.tool_fields import (
     FieldKind,
+    InputField,
     ResultField,
-    ToolInput,
     fields_of,
     parameters_of,
     words_of,
 )
+from astra.trajectories.toolset import AgentTool, ToolSet
 from astra.types import Json
 
 DEPENDENCIES = "dependencies"
@@ -42,10 +42,10 @@ ObservedResults = Mapping[tuple[str, str], Sequence[Json]]
 """(server id, tool name) -> results that were seen."""
 
 
-class Supply(NamedTuple):
+class ArgumentSupply(NamedTuple):
     """Where a required argument may come from."""
 
-    parameter: ToolInput
+    parameter: InputField
     fields: tuple[tuple[int, ResultField], ...]
     """(position in the chain, field) of earlier results that fit, the nearest first."""
     stateable: bool
@@ -53,14 +53,14 @@ class Supply(NamedTuple):
 
 
 def supplies(
-    chain: Sequence[ShownToolEntry], known: Callable[[ShownToolEntry], Sequence[ResultField]]
-) -> list[tuple[Supply, ...]]:
+    chain: Sequence[AgentTool], known: Callable[[AgentTool], Sequence[ResultField]]
+) -> list[tuple[ArgumentSupply, ...]]:
     """For each tool of the chain, how its required arguments can be had.
 
     Raises Rejected for one that can't. `known`: a tool's fields.
     """
-    earlier: list[tuple[int, ShownToolEntry]] = []
-    found: list[tuple[Supply, ...]] = []
+    earlier: list[tuple[int, AgentTool]] = []
+    found: list[tuple[ArgumentSupply, ...]] = []
     for position, shown in enumerate(chain):
         required = [p for p in parameters_of(shown.document.parameters) if p.required]
         given = tuple(_supply(shown, parameter, earlier, known) for parameter in required)
@@ -70,11 +70,11 @@ def supplies(
 
 
 def _supply(
-    shown: ShownToolEntry,
-    parameter: ToolInput,
-    earlier: Sequence[tuple[int, ShownToolEntry]],
-    known: Callable[[ShownToolEntry], Sequence[ResultField]],
-) -> Supply:
+    shown: AgentTool,
+    parameter: InputField,
+    earlier: Sequence[tuple[int, AgentTool]],
+    known: Callable[[AgentTool], Sequence[ResultField]],
+) -> ArgumentSupply:
     if (broken := _impossible(parameter)) is not None:
         raise Rejected(
             DEPENDENCIES, f"{shown.document.name!r}: {parameter.name!r} can't be given: {broken}"
@@ -92,17 +92,17 @@ def _supply(
             f"{shown.document.name!r} needs {parameter.name!r}, which no user can state, and no "
             "earlier tool of the chain is known to return it",
         )
-    return Supply(parameter, fields, stateable)
+    return ArgumentSupply(parameter, fields, stateable)
 
 
-def is_handle(parameter: ToolInput) -> bool:
+def is_handle(parameter: InputField) -> bool:
     """Whether only a tool can have made such a value, so that no request states it."""
     known = any(parameter.schema.get(key) for key in ("enum", "examples", "default", "const"))
     named = _HANDLE.search(re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", parameter.name))
     return not known and (named is not None or parameter.schema.get("format") == "uuid")
 
 
-def _impossible(parameter: ToolInput) -> str | None:
+def _impossible(parameter: InputField) -> str | None:
     """Why no value whatever fits a parameter, as far as can be told; None: one may."""
     schema = dict(parameter.schema)
     if problem := schema_problem(schema):
@@ -115,7 +115,7 @@ def _impossible(parameter: ToolInput) -> str | None:
 # --- what fits -----------------------------------------------------------------------------------
 
 
-def fits(parameter: ToolInput, field: ResultField, source: ShownToolEntry) -> bool:
+def fits(parameter: InputField, field: ResultField, source: AgentTool) -> bool:
     """Whether a field of a tool's result may be meant by a parameter: kind, and name or words."""
     return kinds_fit(parameter.kind, field.kind) and (
         names_fit(parameter.name, field.path, source.tool.document.name)
@@ -155,13 +155,13 @@ class KnownFields:
         self._observed = observed or {}
         self._fields: dict[tuple[str, str], tuple[ResultField, ...]] = {}
 
-    def __call__(self, shown: ShownToolEntry) -> tuple[ResultField, ...]:
+    def __call__(self, shown: AgentTool) -> tuple[ResultField, ...]:
         key = (shown.server.id, shown.tool.document.name)
         if key not in self._fields:
             self._fields[key] = fields_of(shown.tool, self.observed(shown))
         return self._fields[key]
 
-    def observed(self, shown: ShownToolEntry) -> Sequence[Json]:
+    def observed(self, shown: AgentTool) -> Sequence[Json]:
         """Results of the tool that were seen."""
         return self._observed.get((shown.server.id, shown.tool.document.name), ())
 
@@ -188,9 +188,7 @@ def bridges(tools: ToolSet, known: KnownFields) -> list[tuple[str, str]]:
     return sorted(found, key=lambda pair: (order[pair[0]], order[pair[1]]))
 
 
-def _joins(
-    source: ShownToolEntry, field: ResultField, target: ShownToolEntry, parameter: ToolInput
-) -> bool:
+def _joins(source: AgentTool, field: ResultField, target: AgentTool, parameter: InputField) -> bool:
     return (
         source.server.id != target.server.id
         and kinds_fit(parameter.kind, field.kind)

@@ -38,7 +38,6 @@ from astra.trajectories.tasks.chains import (
     require_servers,
     server_graph,
 )
-from astra.trajectories.tasks.graph import graphml
 from astra.trajectories.tasks.personas import read_personas
 from astra.trajectories.tasks.records import (
     ChainProposal,
@@ -48,7 +47,7 @@ from astra.trajectories.tasks.records import (
     TaskVariation,
     VerifiedChain,
 )
-from astra.trajectories.tasks.tasks import (
+from astra.trajectories.tasks.scoring import (
     SCORED,
     SERVER_TASKS,
     TaskChecker,
@@ -58,12 +57,13 @@ from astra.trajectories.tasks.tasks import (
     server_drafts,
     server_tasks_stage,
 )
+from astra.trajectories.tasks.transition_graph import graphml
 from astra.trajectories.tasks.variations import (
     VARIED,
     VariationRequest,
+    variation_requests,
     varied_draft,
     varied_stage,
-    wanted,
 )
 from astra.types import Json
 
@@ -324,7 +324,7 @@ class _Maker:
     async def _vary(self, axis: TaskOrigin, count: int) -> None:
         parents = [(task, self.group(task.servers)) for task in self._chosen_originals()]
         if count and parents:
-            asked = wanted(parents, axis, self._personas, self._options.seed)
+            asked = variation_requests(parents, axis, self._personas, self._options.seed)
             await self._fill(asked, count, self._from_wanted)
 
     async def _from_wanted(self, wave: Sequence[VariationRequest]) -> int:

@@ -16,17 +16,17 @@ from astra.core.text import as_date, as_number, contains_text, dates_in, normali
 from astra.core.untrusted import json_problem, text_problem
 from astra.teacher.chains import PlannedArgument, PlannedStep
 from astra.trajectories.language import in_language
-from astra.trajectories.play.toolset import ShownToolEntry, ToolSet
 from astra.trajectories.records import ArgumentSource, PlannedCall
 from astra.trajectories.schemas import value_problem
 from astra.trajectories.tasks.dependencies import KnownFields, kinds_fit
-from astra.trajectories.tasks.fields import (
-    ToolInput,
+from astra.trajectories.tasks.tool_fields import (
+    InputField,
     find_field,
     kind_of_schema,
     parameters_of,
     resolved_schema,
 )
+from astra.trajectories.toolset import AgentTool, ToolSet
 from astra.types import Json, Language
 
 REQUEST_CHARACTERS = 4000
@@ -78,7 +78,7 @@ def _call(
 
 
 def _names(
-    number: int, step: PlannedStep, shown: ShownToolEntry, parameters: Mapping[str, ToolInput]
+    number: int, step: PlannedStep, shown: AgentTool, parameters: Mapping[str, InputField]
 ) -> None:
     free = shown.document.parameters.get("additionalProperties")
     unknown = [name for name in step.arguments if name not in parameters]
@@ -90,7 +90,7 @@ def _names(
 
 
 def _stated(
-    where: str, argument: PlannedArgument, request: str, parameter: ToolInput | None
+    where: str, argument: PlannedArgument, request: str, parameter: InputField | None
 ) -> None:
     if argument.field is not None:
         raise ValueError(f"{where} names the field {argument.field!r:.100} of no step")
@@ -137,7 +137,7 @@ def _flowing(
     where: str,
     number: int,
     argument: PlannedArgument,
-    parameter: ToolInput | None,
+    parameter: InputField | None,
     steps: Sequence[PlannedStep],
     tools: ToolSet,
     known: KnownFields,
@@ -164,7 +164,7 @@ def _flowing(
         raise ValueError(f"{where} wants a {wanted}, and {argument.field!r:.100} is a {given}")
 
 
-def _schema(number: int, shown: ShownToolEntry, values: dict[str, Json]) -> None:
+def _schema(number: int, shown: AgentTool, values: dict[str, Json]) -> None:
     """ValueError when the stated values break the tool's schema."""
     schema = {**shown.document.parameters, "required": list(values)}
     if problem := value_problem(values, schema):

@@ -47,7 +47,7 @@ class VariationRequest:
         return f"{self.axis}:{self.parent.id}:{self.number}"
 
 
-def wanted(
+def variation_requests(
     parents: Sequence[tuple[TrajectoryTask, ServerGroup]],
     axis: TaskOrigin,
     personas: Sequence[Persona],

@@ -12,7 +12,7 @@ from astra.teacher.chains import PlannedArgument, PlannedStep, ShownTool
 from astra.testing.rule_teacher.trajectories.values import drawn_value
 from astra.trajectories.schemas import value_problem
 from astra.trajectories.tasks.dependencies import is_handle, kinds_fit, names_fit
-from astra.trajectories.tasks.fields import KINDS, ToolInput, parameters_of, words_of
+from astra.trajectories.tasks.tool_fields import KINDS, InputField, parameters_of, words_of
 from astra.types import Language
 
 _REMOVING = {"delete", "remove", "cancel", "clear", "drop", "purge"}
@@ -44,7 +44,7 @@ def plan_of(
 
 def _argument(
     tool: ShownTool,
-    parameter: ToolInput,
+    parameter: InputField,
     earlier: Sequence[ShownTool],
     steps: Sequence[PlannedStep],
     rng: random.Random,
@@ -67,7 +67,7 @@ def _argument(
 
 
 def _given(
-    tool: ShownTool, parameter: ToolInput, steps: Sequence[PlannedStep]
+    tool: ShownTool, parameter: InputField, steps: Sequence[PlannedStep]
 ) -> PlannedArgument | None:
     """What the nearest earlier step of another tool was given under the same name, if it fits.
 
@@ -84,7 +84,7 @@ def _given(
     return None
 
 
-def source_of(parameter: ToolInput, earlier: Sequence[ShownTool]) -> tuple[int, str] | None:
+def source_of(parameter: InputField, earlier: Sequence[ShownTool]) -> tuple[int, str] | None:
     """(position, path) of the nearest earlier result that fits a parameter."""
     for position in range(len(earlier) - 1, -1, -1):
         for path, kind in earlier[position].returns.items():

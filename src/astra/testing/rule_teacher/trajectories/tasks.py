@@ -27,7 +27,7 @@ from astra.teacher.tasks import (
 from astra.testing.rule_teacher.trajectories.faults import FLIPPED, Spoiler, flipped
 from astra.testing.rule_teacher.trajectories.planning import NoPlan, in_order, links, plan_of
 from astra.testing.rule_teacher.trajectories.telling import DIALECTS, read_request, told
-from astra.trajectories.tasks.fields import parameters_of
+from astra.trajectories.tasks.tool_fields import parameters_of
 from astra.types import Language
 
 _LEADS: Mapping[Language, tuple[str, ...]] = {

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from astra.core.untrusted import odd_character
 from astra.teacher.chains import PlannedArgument, PlannedStep, ShownTool
 from astra.testing.rule_teacher.trajectories.values import spelled
-from astra.trajectories.tasks.fields import ToolInput, parameters_of
+from astra.trajectories.tasks.tool_fields import InputField, parameters_of
 from astra.types import Json, Language
 
 LONGEST_PHRASE = 100
@@ -175,7 +175,7 @@ def labels_of(tool: ShownTool, language: Language) -> dict[str, str]:
     return labels
 
 
-def _label(parameter: ToolInput, language: Language) -> str:
+def _label(parameter: InputField, language: Language) -> str:
     said = parameter.description.strip(" .。")
     if language == "zh":
         short = 0 < len(said) <= 12 and _HAN.search(said) and not re.search(r"[\W\d]", said)

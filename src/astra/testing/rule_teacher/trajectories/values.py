@@ -13,7 +13,7 @@ from astra.core.untrusted import odd_character
 from astra.models.arguments import random_arguments
 from astra.teacher.chains import ShownTool
 from astra.trajectories.schemas import value_problem
-from astra.trajectories.tasks.fields import ToolInput, words_of
+from astra.trajectories.tasks.tool_fields import InputField, words_of
 from astra.types import Json, Language
 
 LONGEST = 200
@@ -76,7 +76,7 @@ _OF_FOLDERS = {"directory", "directorie", "folder", "tree"}
 
 
 def drawn_value(
-    tool: ShownTool, parameter: ToolInput, rng: random.Random, language: Language
+    tool: ShownTool, parameter: InputField, rng: random.Random, language: Language
 ) -> Json:
     """A value that fits the parameter's schema; LookupError when none is found."""
     options = [
@@ -99,7 +99,7 @@ def drawn_value(
 
 
 def _options(
-    tool: ShownTool, parameter: ToolInput, rng: random.Random, language: Language
+    tool: ShownTool, parameter: InputField, rng: random.Random, language: Language
 ) -> Iterator[list[Json]]:
     """Values to try, the most telling first."""
     schema = parameter.schema
@@ -118,7 +118,7 @@ def _options(
         yield from _strings(tool, parameter, rng, language)
     if parameter.kind == "array":
         items = schema.get("items")
-        inner = ToolInput(parameter.name, "string", True, items if isinstance(items, dict) else {})
+        inner = InputField(parameter.name, "string", True, items if isinstance(items, dict) else {})
         if isinstance(inner.schema.get("enum"), list):
             yield [[value] for value in inner.schema["enum"]]
         yield from ([[v] for v in group] for group in _strings(tool, inner, rng, language))
@@ -136,7 +136,7 @@ def _numbers(schema: Mapping[str, Any], rng: random.Random) -> list[Json]:
 
 
 def _strings(
-    tool: ShownTool, parameter: ToolInput, rng: random.Random, language: Language
+    tool: ShownTool, parameter: InputField, rng: random.Random, language: Language
 ) -> Iterator[list[Json]]:
     day = date(2026, 1, 5) + timedelta(days=rng.randrange(360))
     formats: dict[str, list[Json]] = {

@@ -46,7 +46,7 @@ class JudgedConversation:
         return self.messages[:number]
 
 
-def view(rollout: RecordedRollout) -> JudgedConversation:
+def judged_conversation(rollout: RecordedRollout) -> JudgedConversation:
     """The view of a rollout. Arguments are shown as they were parsed, or as text."""
     calls = {call.id: call for call in rollout.trajectory.calls}
     told = [message for message in rollout.trajectory.messages if message.role != "system"]

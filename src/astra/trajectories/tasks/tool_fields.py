@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from astra.trajectories.records import CollectedTool
-from astra.trajectories.tasks.paths import DEEPEST, leaves
+from astra.trajectories.tasks.result_paths import DEEPEST, leaves
 from astra.types import Json
 
 MOST_FIELDS = 200
@@ -45,7 +45,7 @@ class ResultField:
 
 
 @dataclass(frozen=True, slots=True)
-class ToolInput:
+class InputField:
     """Something that a tool takes."""
 
     name: str
@@ -58,7 +58,7 @@ class ToolInput:
         return str(self.schema.get("description", ""))
 
 
-def parameters_of(schema: Mapping[str, Json]) -> tuple[ToolInput, ...]:
+def parameters_of(schema: Mapping[str, Json]) -> tuple[InputField, ...]:
     """The parameters of a tool, in the order of its document."""
     whole = resolved_schema(schema, schema)
     properties = whole.get("properties")
@@ -71,9 +71,9 @@ def parameters_of(schema: Mapping[str, Json]) -> tuple[ToolInput, ...]:
     return tuple(_parameter(name, known.get(name, {}), name in needed, schema) for name in names)
 
 
-def _parameter(name: str, value: Json, required: bool, root: Mapping[str, Json]) -> ToolInput:
+def _parameter(name: str, value: Json, required: bool, root: Mapping[str, Json]) -> InputField:
     schema = resolved_schema(value if isinstance(value, Mapping) else {}, root)
-    return ToolInput(str(name), kind_of_schema(schema), required, schema)
+    return InputField(str(name), kind_of_schema(schema), required, schema)
 
 
 def fields_of(tool: CollectedTool, observed: Sequence[Json] = ()) -> tuple[ResultField, ...]:

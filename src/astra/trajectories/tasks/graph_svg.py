@@ -13,7 +13,7 @@ from typing import Any
 import networkx as nx
 from jinja2 import Environment, FileSystemLoader
 
-from astra.trajectories.tasks.graph import Graph
+from astra.trajectories.tasks.transition_graph import Graph
 from astra.types import Json
 
 RADIUS = 14
@@ -22,7 +22,7 @@ _THICKEST = 6.0
 _LONGEST = 40
 """Characters of a name that are shown; the whole stands in the tooltip."""
 _environment = Environment(
-    loader=FileSystemLoader(Path(__file__).parent / "templates"),
+    loader=FileSystemLoader(Path(__file__).parent),
     autoescape=True,
     trim_blocks=True,
 )

@@ -17,7 +17,7 @@ from astra.teacher.prompt import Teacher
 from astra.teacher.tasks import PROPOSE_TASKS, SCORE_TASK, ProposeTasksIn, ScoreIn, TaskMarks
 from astra.trajectories.records import PlannedCall, TaskScores, TrajectoryTask
 from astra.trajectories.tasks.chains import ProposalRound, ServerGroup
-from astra.trajectories.tasks.duplicates import NearDuplicates
+from astra.trajectories.tasks.near_duplicates import NearDuplicates
 from astra.trajectories.tasks.plans import planned_calls, request_problem
 from astra.trajectories.tasks.records import DraftTask, ScoredTask, ServerTasks, VerifiedChain
 from astra.types import content_hash

@@ -19,7 +19,7 @@ from astra.rollouts.loop import RolloutTask as Played
 from astra.runs.stage import Stage, StageMeter
 from astra.teacher.cost import Price
 from astra.teacher.prompt import In, Out, Prompt, Teacher
-from astra.trajectories.play.user import SimulatedUser
+from astra.trajectories.play.simulated_user import SimulatedUser
 from astra.trajectories.records import CollectedToolServer, RecordedRollout, TrajectoryTask
 from astra.types import Json, Language, Message, StopReason, Trajectory, content_hash
 
@@ -45,7 +45,7 @@ SYSTEM: Mapping[Language, str] = {
 
 
 @dataclass(frozen=True, slots=True)
-class RolloutEpisodeJob:
+class EpisodeJob:
     """One episode to be played."""
 
     task: TrajectoryTask
@@ -96,7 +96,7 @@ class RolloutOptions:
 class HostMaker(Protocol):
     """Makes the host of one episode; HostError when there can be none."""
 
-    def __call__(self, job: RolloutEpisodeJob, teacher: Teacher) -> ToolHost: ...
+    def __call__(self, job: EpisodeJob, teacher: Teacher) -> ToolHost: ...
 
 
 def jobs(
@@ -104,12 +104,12 @@ def jobs(
     servers: Mapping[str, CollectedToolServer],
     options: RolloutOptions,
     model: str,
-) -> Iterator[RolloutEpisodeJob]:
+) -> Iterator[EpisodeJob]:
     """All episodes of the tasks, in order."""
     for task in tasks:
         kind = host_kind(task, servers, options.hosts)
         for sample in range(options.samples):
-            yield RolloutEpisodeJob(task, sample, model, kind)
+            yield EpisodeJob(task, sample, model, kind)
 
 
 def host_kind(
@@ -125,15 +125,15 @@ def host_kind(
 
 def rollouts_stage(
     teacher: Teacher,
-    model: Callable[[RolloutEpisodeJob], Model],
+    model: Callable[[EpisodeJob], Model],
     host: HostMaker,
     options: RolloutOptions,
     meter: StageMeter,
     price: Price | None = None,
-) -> Stage[RolloutEpisodeJob, RecordedRollout]:
+) -> Stage[EpisodeJob, RecordedRollout]:
     """`teacher`: plays emulated services and simulated users. `price`: of the agent's model."""
 
-    async def work(job: RolloutEpisodeJob) -> RecordedRollout:
+    async def work(job: EpisodeJob) -> RecordedRollout:
         watched = _Watched(teacher)
         recording = RecordingHost(host(job, watched))
         trajectory = await _play(job, model(job), recording, options, watched)
@@ -163,7 +163,7 @@ def rollouts_stage(
 
 
 async def _play(
-    job: RolloutEpisodeJob, model: Model, host: ToolHost, options: RolloutOptions, teacher: Teacher
+    job: EpisodeJob, model: Model, host: ToolHost, options: RolloutOptions, teacher: Teacher
 ) -> Trajectory:
     task = job.task
     user = None

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from astra.errors import Rejected
+from astra.trajectories.collect.drafts import TASK_ONLY, BrokenTool, RawServer, RawTool, ToolNote
 from astra.trajectories.collect.duplicates import SeenTools
-from astra.trajectories.collect.raw import TASK, BrokenTool, RawServer, RawTool, ToolNote
 from astra.trajectories.collect.schemas import (
     ConvertedSchema,
     accepts,
@@ -40,7 +40,7 @@ _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 _ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 _CHINESE = re.compile("[\u3400-\u9fff]")
 _WORD = re.compile(r"\w+")
-_ALONE = ("duplicate", TASK)
+_ALONE = ("duplicate", TASK_ONLY)
 """Checks that leave out their tool alone, whatever the filter: its document is in order."""
 # Text that speaks to the model that reads it, not of the tool.
 _INJECTION = re.compile(
@@ -70,7 +70,7 @@ class NormalizedServer(NamedTuple):
     notes: tuple[ToolNote, ...]
 
 
-def normalise(raw: RawServer, keep: ToolFilter) -> NormalizedServer:
+def normalize_server(raw: RawServer, keep: ToolFilter) -> NormalizedServer:
     """The row of a server; Rejected with the check that it, or one of its tools, failed."""
     made = _tools(raw.tools, keep)
     if len(made.tools) < keep.min_tools:

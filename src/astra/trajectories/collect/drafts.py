@@ -11,7 +11,7 @@ from astra.trajectories.records import Connection
 from astra.types import Json, Record, content_hash
 
 SourceKind = Literal["mcp", "openapi", "functions", "astra"]
-TASK = "task"
+TASK_ONLY = "task"
 """Check of tools that are there, but can't be called as others are (MCP's task augmentation)."""
 
 

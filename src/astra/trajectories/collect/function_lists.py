@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping, Sequence
 
 from astra.errors import Rejected
-from astra.trajectories.collect.raw import BrokenTool, RawServer, RawTool
+from astra.trajectories.collect.drafts import BrokenTool, RawServer, RawTool
 from astra.types import Json
 
 _PARAMETERS = ("parameters", "inputSchema", "input_schema", "arguments")

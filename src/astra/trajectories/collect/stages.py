@@ -15,11 +15,16 @@ from astra.runs.stage import SideFile, Stage, StageMeter, StageReport, run
 from astra.runs.store import RunFolder
 from astra.teacher.prompt import Teacher
 from astra.teacher.tools import DOMAIN, DomainIn, ToolSummary
-from astra.trajectories.collect import live
+from astra.trajectories.collect import mcp_servers
+from astra.trajectories.collect.drafts import DraftServer, RawServer, ToolNote
 from astra.trajectories.collect.duplicates import SeenServers
-from astra.trajectories.collect.normalise import NormalizedServer, ToolFilter, normalise, with_id
-from astra.trajectories.collect.raw import DraftServer, RawServer, ToolNote
-from astra.trajectories.collect.read import all_drafts
+from astra.trajectories.collect.normalize import (
+    NormalizedServer,
+    ToolFilter,
+    normalize_server,
+    with_id,
+)
+from astra.trajectories.collect.sources import all_drafts
 from astra.trajectories.records import CollectedToolServer, Connection
 from astra.types import Json, Record, content_hash
 
@@ -90,7 +95,7 @@ class _Found:
 def _collected_stage(options: CollectOptions) -> Stage[DraftServer, _Found]:
     async def work(draft: DraftServer) -> _Found:
         raw = await _raw(draft.content, draft.extra, options.session)
-        return _Found(draft.key, normalise(raw, options.keep))
+        return _Found(draft.key, normalize_server(raw, options.keep))
 
     return Stage(
         name=COLLECTED,
@@ -116,7 +121,7 @@ async def _raw(
         case Rejected():
             raise content
         case Connection():
-            return await live.collect(content, given, session)
+            return await mcp_servers.collect(content, given, session)
         case RawServer():
             return content
 

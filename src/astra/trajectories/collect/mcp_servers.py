@@ -11,7 +11,7 @@ from astra.errors import ConfigError, HostError, Rejected
 from astra.hosts.live import LiveHost, LiveOptions, LiveTool
 from astra.hosts.mcp_entries import McpServerEntry, read_entry
 from astra.hosts.mcp_session import McpRefused, McpSession, McpSessionOptions
-from astra.trajectories.collect.raw import TASK, BrokenTool, RawServer, RawTool
+from astra.trajectories.collect.drafts import TASK_ONLY, BrokenTool, RawServer, RawTool
 from astra.trajectories.records import CollectedToolServer, Connection
 
 MOST_TOOLS = 10_000
@@ -66,7 +66,7 @@ async def _ask(
 def _tool(entry: McpServerEntry, tool: wire.Tool) -> RawTool | BrokenTool:
     """A tool as it was listed, the entry's keys taken out; its name stays, for calls need it."""
     if tool.execution is not None and tool.execution.task_support == "required":
-        return BrokenTool(tool.name, Rejected(TASK, "it can only be called as a task, not at once"))
+        return BrokenTool(tool.name, Rejected(TASK_ONLY, "it can only be called as a task"))
     description, parameters, output = entry.hide(
         [tool.description or tool.title or "", tool.input_schema, tool.output_schema]
     )

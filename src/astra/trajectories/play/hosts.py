@@ -13,13 +13,13 @@ from astra.hosts.live import LiveHost, LiveOptions, LiveTool
 from astra.hosts.mcp_entries import read_entry
 from astra.protocols import ToolHost
 from astra.teacher.prompt import Teacher
-from astra.trajectories.play.episodes import RolloutEpisodeJob
-from astra.trajectories.play.toolset import ShownToolEntry, ToolSet
+from astra.trajectories.play.rollouts import EpisodeJob
 from astra.trajectories.records import CollectedToolServer
+from astra.trajectories.toolset import AgentTool, ToolSet
 
 
 @dataclass(frozen=True, slots=True)
-class Hosting:
+class EpisodeHosts:
     """Makes hosts for episodes. HostError for a task whose servers are not there, or no server's
     connection where a live one is asked for."""
 
@@ -30,7 +30,7 @@ class Hosting:
     live: LiveOptions = field(default_factory=LiveOptions)
     """`allow` holds names as they are shown, of all servers together."""
 
-    def __call__(self, job: RolloutEpisodeJob, teacher: Teacher) -> ToolHost:
+    def __call__(self, job: EpisodeJob, teacher: Teacher) -> ToolHost:
         missing = [server for server in job.task.servers if server not in self.servers]
         if missing:
             raise HostError(
@@ -43,9 +43,7 @@ class Hosting:
         hosts = [self._live(server, shown) for server in shown.servers]
         return hosts[0] if len(hosts) == 1 else JoinedHost(hosts, list(shown))
 
-    def _emulated(
-        self, job: RolloutEpisodeJob, tools: list[ShownToolEntry], teacher: Teacher
-    ) -> ToolHost:
+    def _emulated(self, job: EpisodeJob, tools: list[AgentTool], teacher: Teacher) -> ToolHost:
         return EmulatorHost(
             [
                 EmulatedTool(

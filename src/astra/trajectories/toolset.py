@@ -21,7 +21,7 @@ _LONGEST_PREFIX = 24
 
 
 @dataclass(frozen=True, slots=True)
-class ShownToolEntry:
+class AgentTool:
     """A tool as it is shown."""
 
     document: ToolSchema
@@ -37,12 +37,12 @@ class ToolSet:
     def __init__(self, servers: Sequence[CollectedToolServer]) -> None:
         self.servers = tuple(servers)
         names = _names(servers)
-        self._tools: dict[str, ShownToolEntry] = {}
+        self._tools: dict[str, AgentTool] = {}
         for server in servers:
             for tool in server.tools:
                 name = names[server.id, tool.document.name]
                 document = tool.document.model_copy(update={"name": name})
-                self._tools[name] = ShownToolEntry(document, server, tool)
+                self._tools[name] = AgentTool(document, server, tool)
 
     def __len__(self) -> int:
         return len(self._tools)
@@ -53,10 +53,10 @@ class ToolSet:
     def __contains__(self, name: object) -> bool:
         return name in self._tools
 
-    def __getitem__(self, name: str) -> ShownToolEntry:
+    def __getitem__(self, name: str) -> AgentTool:
         return self._tools[name]
 
-    def get(self, name: str) -> ShownToolEntry | None:
+    def get(self, name: str) -> AgentTool | None:
         """The tool of that name; None: there is none."""
         return self._tools.get(name)
 

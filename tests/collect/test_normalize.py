@@ -10,15 +10,15 @@ from hypothesis import strategies as st
 from jsonschema.validators import Draft202012Validator
 
 from astra.errors import Rejected
+from astra.trajectories.collect.drafts import RawServer, RawTool
 from astra.trajectories.collect.duplicates import SeenServers, SeenTools
-from astra.trajectories.collect.normalise import (
+from astra.trajectories.collect.normalize import (
     ToolFilter,
     clean,
-    normalise,
+    normalize_server,
     says_something,
     tool_name,
 )
-from astra.trajectories.collect.raw import RawServer, RawTool
 from astra.trajectories.collect.schemas import accepts, any_schema, parameters
 from astra.types import ToolSchema
 
@@ -36,7 +36,7 @@ THREE = (tool("open"), tool("close"), tool("turn"))
 
 def check(*tools: RawTool, **keep: Any) -> str:
     with pytest.raises(Rejected) as raised:
-        normalise(raw(*tools), ToolFilter(**keep))
+        normalize_server(raw(*tools), ToolFilter(**keep))
     return raised.value.check
 
 
@@ -114,13 +114,14 @@ def test_descriptions_that_speak_to_the_model(text: str) -> None:
     hidden = {"type": "object", "properties": {"a": {"type": "string", "description": text}}}
     assert check(*THREE, tool("add", "Adds two numbers.", hidden)) == "injection"
     assert (
-        len(normalise(raw(*THREE, tool("add", text)), ToolFilter(partial=True)).server.tools) == 3
+        len(normalize_server(raw(*THREE, tool("add", text)), ToolFilter(partial=True)).server.tools)
+        == 3
     )
 
 
 def test_ordinary_descriptions_are_no_injections() -> None:
     for text in ("Ignores case.", "Shows the previous page.", "Sends a message to the user."):
-        normalise(raw(*THREE, tool("add", text)), ToolFilter())
+        normalize_server(raw(*THREE, tool("add", text)), ToolFilter())
 
 
 # --- schemas ----------------------------------------------------------------------------------
@@ -218,9 +219,9 @@ def test_patterns_that_can_not_be_checked_are_told_in_words() -> None:
 def test_the_filter_is_that_of_the_paper() -> None:
     bad = tool("bad", schema={"type": "array"})
     assert check(tool("one"), tool("two")) == "min_tools"
-    assert len(normalise(raw(tool("one")), ToolFilter(min_tools=1)).server.tools) == 1
+    assert len(normalize_server(raw(tool("one")), ToolFilter(min_tools=1)).server.tools) == 1
     assert check(*THREE, bad) == "schema"
-    made = normalise(raw(*THREE, bad), ToolFilter(partial=True))
+    made = normalize_server(raw(*THREE, bad), ToolFilter(partial=True))
     assert [t.document.name for t in made.server.tools] == ["open", "close", "turn"]
     (note,) = made.notes
     assert (note.tool, note.kept, note.check) == ("bad", False, "schema")
@@ -229,20 +230,20 @@ def test_the_filter_is_that_of_the_paper() -> None:
 
 
 def test_the_id_is_the_content() -> None:
-    one, two = (normalise(raw(*THREE, domain=d), ToolFilter()).server for d in ("a", "b"))
+    one, two = (normalize_server(raw(*THREE, domain=d), ToolFilter()).server for d in ("a", "b"))
     assert one.id != two.id
-    assert one.id == normalise(raw(*THREE, domain="a"), ToolFilter()).server.id
+    assert one.id == normalize_server(raw(*THREE, domain="a"), ToolFilter()).server.id
 
 
 def test_the_language_is_that_of_the_descriptions() -> None:
     chinese = [tool(n, f"按城市查询当天的{n}和气温") for n in ("天气", "空气", "湿度")]
-    assert normalise(raw(*chinese), ToolFilter()).server.language == "zh"
-    assert normalise(raw(*THREE), ToolFilter()).server.language == "en"
+    assert normalize_server(raw(*chinese), ToolFilter()).server.language == "zh"
+    assert normalize_server(raw(*THREE), ToolFilter()).server.language == "en"
 
 
 def test_examples_that_do_not_fit_are_left_out() -> None:
     schema = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
-    made = normalise(
+    made = normalize_server(
         raw(*THREE, tool("count", schema=schema, examples=({"n": 1}, {"n": "x"}, 3, {"n": 1}))),
         ToolFilter(),
     )
@@ -257,15 +258,17 @@ def test_what_is_no_json_is_the_fault_of_its_tool_alone() -> None:
     endless = {"type": "object", "properties": {"n": {"type": "number", "maximum": float("inf")}}}
     assert check(*THREE, tool("count", schema=endless)) == "schema"
     assert check(*THREE, tool("count", schema={"type": "object", "properties": deep})) == "size"
-    made = normalise(raw(*THREE, tool("count", schema=endless)), ToolFilter(partial=True))
+    made = normalize_server(raw(*THREE, tool("count", schema=endless)), ToolFilter(partial=True))
     assert [(note.tool, note.check) for note in made.notes] == [("count", "schema")]
-    odd = normalise(raw(*THREE, tool("count", examples=({"n": float("nan")}, deep))), ToolFilter())
+    odd = normalize_server(
+        raw(*THREE, tool("count", examples=({"n": float("nan")}, deep))), ToolFilter()
+    )
     assert odd.server.tools[-1].examples == ()
     assert sum("an example is left out" in note.reason for note in odd.notes) == 2
 
 
 def test_half_characters_do_no_harm() -> None:
-    made = normalise(raw(*THREE, tool("a", "Reads \ud800 a file of text.")), ToolFilter())
+    made = normalize_server(raw(*THREE, tool("a", "Reads \ud800 a file of text.")), ToolFilter())
     made.server.model_dump_json()
     assert check(*THREE, RawTool("b\ud800", "Reads a file of text.")) == "name"
 
@@ -288,7 +291,7 @@ def test_tools_that_are_there_twice() -> None:
     assert seen.repeats(document("set_alarm_v2", f"{LONG} Yes.", a={})) == "set_alarm"
     assert seen.repeats(document("set_alarm_v2", f"{LONG} Yes.", b={})) is None
     assert seen.repeats(document("unset_alarm", LONG.replace("Sets", "Unsets"), a={})) is None
-    again = normalise(raw(*THREE, THREE[0]), ToolFilter())
+    again = normalize_server(raw(*THREE, THREE[0]), ToolFilter())
     assert len(again.server.tools) == 3 and again.notes[0].check == "duplicate"
 
 
@@ -298,7 +301,7 @@ def test_servers_that_are_there_twice() -> None:
             tool(f"{w}_{i}", f"{LONG} Number {i} {w}{change}.")
             for i, w in enumerate("abcdefghijkl"[:count])
         ]
-        return normalise(raw(*tools, name=name), ToolFilter()).server
+        return normalize_server(raw(*tools, name=name), ToolFilter()).server
 
     seen = SeenServers()
     assert seen.repeats(server("one")) is None
@@ -310,4 +313,4 @@ def test_servers_that_are_there_twice() -> None:
     )
     changed = changed.model_copy(update={"tools": (near, *changed.tools[1:])})
     assert "of the text of 'one'" in str(seen.repeats(changed))
-    assert seen.repeats(normalise(raw(*THREE), ToolFilter()).server) is None
+    assert seen.repeats(normalize_server(raw(*THREE), ToolFilter()).server) is None

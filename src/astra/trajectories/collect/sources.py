@@ -11,7 +11,8 @@ from typing import NamedTuple
 
 from astra.errors import ConfigError, Rejected
 from astra.hosts.mcp_entries import section
-from astra.trajectories.collect.functions import (
+from astra.trajectories.collect.drafts import DraftServer, RawServer, draft_key
+from astra.trajectories.collect.function_lists import (
     astra_server,
     function_server,
     functions_of,
@@ -19,7 +20,6 @@ from astra.trajectories.collect.functions import (
     is_function,
 )
 from astra.trajectories.collect.openapi import is_openapi, openapi_server
-from astra.trajectories.collect.raw import DraftServer, RawServer, draft_key
 from astra.trajectories.collect.yaml_text import parse_yaml
 from astra.trajectories.records import Connection
 from astra.types import Json
@@ -41,23 +41,23 @@ class SourceItem(NamedTuple):
     """Of its content; of an `mcpServers` file, which holds keys, of the names of its entries."""
 
 
-def files(sources: Sequence[Path]) -> list[Path]:
+def source_files(sources: Sequence[Path]) -> list[Path]:
     """The files of the sources, those of a folder in the order of their names; ConfigError."""
-    found: list[Path] = []
+    paths: list[Path] = []
     for source in sources:
         if source.is_dir():
             inside = sorted(p for p in source.iterdir() if p.suffix in _SUFFIXES and p.is_file())
             if not inside:
                 raise ConfigError(f"{str(source)!r} holds no {', '.join(_SUFFIXES)} files")
-            found += inside
+            paths += inside
         elif source.is_file():
-            found.append(source)
+            paths.append(source)
         else:
             raise ConfigError(f"there is no file or folder {str(source)!r}: correct the path")
-    return found
+    return paths
 
 
-def found(path: Path) -> SourceItem:
+def source_digest(path: Path) -> SourceItem:
     """A source with a digest that tells whether it is still the same."""
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
