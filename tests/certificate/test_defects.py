@@ -120,7 +120,7 @@ def name_of_a_builtin() -> Arena:
     return renamed("sorted")
 
 
-@defect("names", "no identifier")
+@defect("names", "not an identifier")
 def name_that_is_no_identifier() -> Arena:
     arena = single_hop_arena()
     return changed(arena, tools=(documented(capital_tool(), name="capital-of-country"),))
@@ -131,12 +131,12 @@ def wrong_id() -> Arena:
     return single_hop_arena().model_copy(update={"id": "0123456789abcdef"})
 
 
-@defect("names", "declared")
+@defect("names", "declares")
 def distractor_that_is_not_given() -> tuple[Arena, list[Tool]]:
     return with_distractors(single_hop_arena(), calories_tool()), []
 
 
-@defect("names", "declared")
+@defect("names", "declares")
 def distractor_that_is_another_tool() -> tuple[Arena, list[Tool]]:
     other = edited(calories_tool(), ("strip()", "lstrip()"))
     return with_distractors(single_hop_arena(), calories_tool()), [other]
@@ -170,12 +170,12 @@ def function_defined_twice() -> Arena:
     return capital(("def _error", "capital_of_country = print\n\ndef _error"))
 
 
-@defect("schema", "no Python")
+@defect("schema", "not valid Python")
 def source_that_is_no_python() -> Arena:
     return capital(("def _error", "def def _error"))
 
 
-@defect("schema", "no Python")
+@defect("schema", "not valid Python")
 def source_that_exhausts_the_parser() -> Arena:
     return capital(("def _error", "x = " + "-" * 50_000 + "1\n\ndef _error"))
 
@@ -190,7 +190,7 @@ def undescribed_parameter() -> Arena:
     return with_tool(single_hop_arena(), schema_of(capital_tool(), "country", description=" "))
 
 
-@defect("schema", "no valid JSON Schema")
+@defect("schema", "not a valid JSON Schema")
 def invalid_json_schema() -> Arena:
     return with_tool(single_hop_arena(), schema_of(capital_tool(), "country", minLength="two"))
 
@@ -223,7 +223,7 @@ def decoy_outside_of_the_schema() -> Arena:
     return with_goal(single_hop_arena(), "g1", decoys=({"country": 7},))
 
 
-@defect("schema", "no tool of the arena")
+@defect("schema", "not a tool of the arena")
 def gold_call_of_an_unknown_tool() -> Arena:
     call = GoldCall(tool="capital_of_land", arguments={"country": "Germany"})
     return with_goal(single_hop_arena(), "g1", call=call)
@@ -313,7 +313,7 @@ def wrong_answer() -> Arena:
     return changed(arena, answer="Bonn", answer_target=Target(matcher=Matcher.text, value="Bonn"))
 
 
-@defect("replay", "answered with an error")
+@defect("replay", "returned an error")
 def gold_call_that_is_refused() -> Arena:
     return capital((VALUE, "return _error('closed', 'come back tomorrow')"))
 

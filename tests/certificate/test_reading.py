@@ -8,13 +8,19 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from astra.arenas.certificate.ablation import scenario_of
+from astra.arenas.certificate.arena_under_test import ArenaUnderTest
 from astra.arenas.certificate.containment import document_text, offered, stands_in
-from astra.arenas.certificate.context import ArenaUnderTest
-from astra.arenas.certificate.distractor_probes import borrowed_calls
-from astra.arenas.certificate.documents import KEYWORDS, accepts, document_problem
+from astra.arenas.certificate.distractor_calls import distractor_calls
+from astra.arenas.certificate.function_signature import MAX_SOURCE, BadSource, signature
 from astra.arenas.certificate.leak import leaks
-from astra.arenas.certificate.signature import MAX_SOURCE, BadSource, signature
-from astra.arenas.certificate.wrong_calls import MOST_MUTANTS, canonical, other_values, wrong_calls
+from astra.arenas.certificate.parameters import accepts
+from astra.arenas.certificate.schema import KEYWORDS, document_problem
+from astra.arenas.certificate.wrong_calls import (
+    MOST_MUTANTS,
+    canonical_call,
+    other_values,
+    wrong_calls,
+)
 from astra.protocols import Sandbox
 from astra.testing.arenas import (
     calories_tool,
@@ -206,10 +212,10 @@ def test_documents_offer_enums_defaults_and_booleans() -> None:
 
 def test_canonical_calls_fill_defaults_and_fold_case() -> None:
     tool = capital_tool()
-    gold = canonical(tool, {"country": "Germany"})
-    assert canonical(tool, {"country": " GERMANY ", "style": "short"}) == gold
-    assert canonical(tool, {"country": "Germany", "style": "long"}) != gold
-    assert canonical(tool, {"country": "Japan"}) != gold
+    gold = canonical_call(tool, {"country": "Germany"})
+    assert canonical_call(tool, {"country": " GERMANY ", "style": "short"}) == gold
+    assert canonical_call(tool, {"country": "Germany", "style": "long"}) != gold
+    assert canonical_call(tool, {"country": "Japan"}) != gold
 
 
 def test_wrong_calls_are_many_and_differ_from_gold_in_what_is_required(sandbox: Sandbox) -> None:
@@ -218,7 +224,7 @@ def test_wrong_calls_are_many_and_differ_from_gold_in_what_is_required(sandbox: 
         for step in case.steps:
             tool = case.tools[step.call.tool]
             mutants = wrong_calls(case, step, random.Random(0))
-            keys = [canonical(tool, mutant.arguments) for mutant in mutants]
+            keys = [canonical_call(tool, mutant.arguments) for mutant in mutants]
             assert len(mutants) >= MOST_MUTANTS
             assert len(set(keys)) == len(keys)
             for mutant in mutants:
@@ -263,8 +269,8 @@ def test_other_values_differ_and_fit(schema: dict[str, object], value: object) -
 
 def test_distractors_are_asked_with_the_goals_arguments(sandbox: Sandbox) -> None:
     step = ArenaUnderTest(single_hop_arena(), (), sandbox, 0).steps[0]
-    assert borrowed_calls(calories_tool(), step) == [{"dish": "Germany"}]
-    assert borrowed_calls(capital_tool(), step) == [{"country": "Germany"}]
+    assert distractor_calls(calories_tool(), step) == [{"dish": "Germany"}]
+    assert distractor_calls(capital_tool(), step) == [{"country": "Germany"}]
 
 
 def test_shapes() -> None:

@@ -139,7 +139,7 @@ def choice_that_half_of_all_calls_give() -> Arena:
 # --- answers -----------------------------------------------------------------------------------
 
 
-@seam("gold", "of none of its goals")
+@seam("gold", "not the answer of any goal")
 def main_answer_that_no_goal_has() -> Arena:
     target = Target(matcher=Matcher.text, value="Zurich")
     return changed(single_hop_arena(), answer="Zurich", answer_target=target)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from astra.arenas.certificate.signature import signature
+from astra.arenas.certificate.function_signature import signature
 from astra.errors import ConfigError
 from astra.teacher import arenas, catalogue
 from astra.teacher.parse import as_record

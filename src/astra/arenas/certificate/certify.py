@@ -1,4 +1,4 @@
-"""The certificate of an arena: ten checks by execution and comparison, no judge.
+"""The certificate of an arena: ten checks by execution and comparison, without a judge.
 
 What it does not guarantee: that the answers are true of the world, that the question asks what
 the goals compute, or that behaviour never differs at inputs that were not tried. Each check's
@@ -12,13 +12,14 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 
 from astra.arenas.certificate.ablation import check_ablation
-from astra.arenas.certificate.context import REPLAYS, ArenaUnderTest, CheckFinding
+from astra.arenas.certificate.arena_under_test import REPLAYS, ArenaUnderTest, CheckFinding
 from astra.arenas.certificate.gold import check_answers, check_gold
 from astra.arenas.certificate.grounding import check_grounding
 from astra.arenas.certificate.leak import check_leak
 from astra.arenas.certificate.mutants import check_mutants
 from astra.arenas.certificate.names import check_names
-from astra.arenas.certificate.replay import check_order, check_replay
+from astra.arenas.certificate.order import check_order
+from astra.arenas.certificate.replay import check_replay
 from astra.arenas.certificate.robust import check_robust
 from astra.arenas.certificate.schema import check_schema
 from astra.protocols import Sandbox
@@ -27,32 +28,39 @@ from astra.types import Arena, Certificate, CheckResult, Json, Tool, arena_id
 VERSION = "2"
 """Raised whenever a check changes what it accepts."""
 
-Check = Callable[[ArenaUnderTest], dict[str, Json] | Awaitable[dict[str, Json]]]
-
 CHECKS = (
     *("names", "schema", "replay", "order", "gold"),
     *("mutants", "leak", "grounding", "robust", "ablation"),
 )
 """Every check's id, in the order of a certificate."""
 
-_RUN: tuple[tuple[str, Check], ...] = (
-    # Static ones first: they cost nothing.
-    ("names", check_names),
-    ("schema", check_schema),
-    ("ablation", check_ablation),
-    ("gold", check_answers),
-    ("leak", check_leak),
-    ("replay", check_replay),
-    ("grounding", check_grounding),
-    ("order", check_order),
-    ("gold", check_gold),
-    ("mutants", check_mutants),
-    ("robust", check_robust),
-)
-
-
 SEES_DISTRACTORS = frozenset({"names", "schema", "mutants", "leak"})
 """Checks whose outcome can depend on distractors."""
+
+Evidence = dict[str, Json]
+Check = Callable[[], Evidence | Awaitable[Evidence]]
+
+
+def _checks(under_test: ArenaUnderTest, own_mutants: Json) -> list[tuple[str, Check]]:
+    """The checks in the order in which they run: free ones first, then those that call tools.
+
+    `own_mutants`: evidence of `mutants` from before distractors were added; None if there is none.
+    """
+    # What each gold call returned, by goal id: `replay` fills it, later checks read it.
+    outputs: dict[str, Json] = {}
+    return [
+        ("names", lambda: check_names(under_test)),
+        ("schema", lambda: check_schema(under_test)),
+        ("ablation", lambda: check_ablation(under_test)),
+        ("gold", lambda: check_answers(under_test)),
+        ("leak", lambda: check_leak(under_test)),
+        ("replay", lambda: check_replay(under_test, outputs)),
+        ("grounding", lambda: check_grounding(under_test, outputs)),
+        ("order", lambda: check_order(under_test, outputs)),
+        ("gold", lambda: check_gold(under_test, outputs)),
+        ("mutants", lambda: check_mutants(under_test, own_mutants)),
+        ("robust", lambda: check_robust(under_test)),
+    ]
 
 
 async def certify(
@@ -64,31 +72,38 @@ async def certify(
     all_checks: bool = False,
     unmixed: Certificate | None = None,
 ) -> Certificate:
-    """Examine an arena with the tools that its distractors name.
+    """Examine an arena together with the tools that its distractors name.
 
-    Stops at the first failure unless `all_checks`; without sound `names` and `schema` nothing
-    else runs.
-    `unmixed`: the certificate of the same arena without distractors, made here with the same seed;
-    its findings stand for the checks that see no distractors, and say so in their evidence.
-    Raises `SandboxUnavailable` or `SandboxRemote` when our side broke: then there is no
+    Stops at the first failure unless `all_checks`; if `names` or `schema` fails, nothing else
+    runs.
+    `unmixed`: the certificate of the same arena without distractors, made with the same seed. Its
+    results stand for the checks that see no distractors, and their evidence says so.
+    Raises `SandboxUnavailable` or `SandboxRemote` on an infrastructure failure: then there is no
     certificate, neither a good nor a bad one.
     """
     start = time.perf_counter()
-    case = ArenaUnderTest(arena, tuple(distractors), sandbox, seed)
-    found = _carried(arena, unmixed, seed, sandbox.level)
-    carried = frozenset(found) - {"mutants"}
-    if "mutants" in found:
-        case.carried_mutants = found.pop("mutants").evidence["mutants"]
-    async with case.stack:
-        for name, check in _RUN:
-            if name in carried:
+    results = _reusable_results(arena, unmixed, seed, sandbox.level)
+    own_mutants = results.pop("mutants").evidence["mutants"] if "mutants" in results else None
+    reused = frozenset(results)
+    async with ArenaUnderTest(arena, distractors, sandbox, seed) as under_test:
+        for name, check in _checks(under_test, own_mutants):
+            if name in reused:
                 continue
-            result = await _examine(case, name, check)
-            if name not in found or found[name].passed:
-                found[name] = result
+            try:
+                evidence = check()
+                if inspect.isawaitable(evidence):
+                    evidence = await evidence
+                result = CheckResult(check=name, passed=True, evidence=evidence)
+            except CheckFinding as finding:
+                result = CheckResult(
+                    check=name, passed=False, reason=finding.reason, evidence=finding.evidence
+                )
+            # `gold` runs in two parts: the second must not hide a failure of the first.
+            if name not in results or results[name].passed:
+                results[name] = result
             if not result.passed and (name in ("names", "schema") or not all_checks):
                 break
-    checks = tuple(found[name] for name in CHECKS if name in found)
+    checks = tuple(results[name] for name in CHECKS if name in results)
     return Certificate(
         arena=arena.id,
         certified=len(checks) == len(CHECKS) and all(check.passed for check in checks),
@@ -100,18 +115,15 @@ async def certify(
     )
 
 
-def _carried(
+def _reusable_results(
     arena: Arena, unmixed: Certificate | None, seed: int, level: str
 ) -> dict[str, CheckResult]:
-    """What an earlier certificate found that distractors can't have changed."""
+    """Results of an earlier certificate that distractors can't have changed, by check."""
     if unmixed is None:
         return {}
     bare = arena.model_copy(update={"distractors": ()}).model_dump(mode="json")
-    same = (arena_id(bare), True, seed, level, VERSION)
-    if same != (
-        *(unmixed.arena, unmixed.certified, unmixed.seeds[0]),
-        *(unmixed.sandbox, unmixed.version),
-    ):
+    earlier = (unmixed.arena, unmixed.certified, unmixed.seeds[0], unmixed.sandbox, unmixed.version)
+    if earlier != (arena_id(bare), True, seed, level, VERSION):
         return {}
     return {
         result.check: result.model_copy(
@@ -120,15 +132,3 @@ def _carried(
         for result in unmixed.checks
         if result.check not in SEES_DISTRACTORS or result.check == "mutants"
     }
-
-
-async def _examine(case: ArenaUnderTest, name: str, check: Check) -> CheckResult:
-    try:
-        evidence = check(case)
-        if inspect.isawaitable(evidence):
-            evidence = await evidence
-    except CheckFinding as finding:
-        return CheckResult(
-            check=name, passed=False, reason=finding.reason, evidence=finding.evidence
-        )
-    return CheckResult(check=name, passed=True, evidence=evidence)

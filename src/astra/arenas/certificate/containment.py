@@ -1,6 +1,6 @@
-"""Where values stand: in a text, in a document, in an output. Shared by leak, grounding, ablation.
+"""Where values stand: in a text, in a document, in an output. Used by leak, grounding, ablation.
 
-Text by containment at word boundaries, numbers as numbers, dates also as people write them. Not
+Text is found at word boundaries, numbers as numbers, dates also as people write them. Not
 covered: numbers in words ("two"), synonyms, translations.
 """
 
@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from functools import lru_cache
 
-from astra.arenas.certificate.documents import types_of
+from astra.arenas.certificate.parameters import types_of
 from astra.core.text import as_date, as_number, contains_text, dates_in, numbers_in
 from astra.rewards import same_number
 from astra.types import Json, Scalar, Tool
@@ -18,7 +18,7 @@ from astra.types import Json, Scalar, Tool
 _STRUCTURE = frozenset({"properties", "items", "type", "required"})
 _VALUES = frozenset({"const", "default", "enum", "examples"})
 _LEAST_BOUND = 1000
-"""Smaller bounds and lengths of a parameter (from 1 to 100, say) tell nothing."""
+"""Smaller bounds and lengths of a parameter (from 1 to 100, say) give nothing away."""
 
 _numbers = lru_cache(maxsize=1024)(numbers_in)
 _dates = lru_cache(maxsize=1024)(dates_in)
@@ -42,6 +42,7 @@ def offered(schema: dict[str, Json], value: Json) -> bool:
     if value is None or (isinstance(value, bool) and "boolean" in types_of(schema)):
         return True
     listed = [*schema.get("enum", []), *(schema[k] for k in ("default", "const") if k in schema)]
+    # The types must agree, too: in Python True == 1.
     if any(value == other and type(value) is type(other) for other in listed):
         return True
     return (
@@ -67,7 +68,7 @@ def scalars(value: Json) -> Iterator[Scalar | None]:
 def document_text(tool: Tool) -> str:
     """All that a document says: names, descriptions, values, patterns, bounds, one per line."""
     document = tool.document
-    parts = [_spaced(document.name), document.description, *_schema_text(document.parameters)]
+    parts = [_words(document.name), document.description, *_schema_text(document.parameters)]
     return "\n".join(parts)
 
 
@@ -75,27 +76,26 @@ def _schema_text(schema: dict[str, Json]) -> Iterator[str]:
     for keyword, value in schema.items():
         small = isinstance(value, int | float) and abs(value) < _LEAST_BOUND
         if keyword not in _STRUCTURE and not (small and keyword not in _VALUES):
-            yield from (str(leaf) for leaf in _said(value))
+            yield from map(str, _names_and_leaves(value))
     for name, child in schema.get("properties", {}).items():
-        yield _spaced(name)
+        yield _words(name)
         yield from _schema_text(child)
     if "items" in schema:
         yield from _schema_text(schema["items"])
 
 
-def _said(value: Json) -> Iterator[Scalar | None]:
-    """The leaves of a value and the names inside it."""
+def _names_and_leaves(value: Json) -> Iterator[Scalar | None]:
     if isinstance(value, dict):
         for name, child in value.items():
             yield name
-            yield from _said(child)
+            yield from _names_and_leaves(child)
     elif isinstance(value, list):
         for child in value:
-            yield from _said(child)
+            yield from _names_and_leaves(child)
     else:
         yield value
 
 
-def _spaced(name: str) -> str:
+def _words(name: str) -> str:
     """`euroRate_of` as "euro Rate of"."""
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name).replace("_", " ")

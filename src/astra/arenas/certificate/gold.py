@@ -6,26 +6,23 @@ the goals' answers. Both rest on the source that computed them.
 
 from __future__ import annotations
 
-from typing import Any
-
-from astra.arenas.certificate.containment import scalars
-from astra.arenas.certificate.context import (
+from astra.arenas.certificate.arena_under_test import (
     ArenaUnderTest,
     CheckFinding,
     GoalStep,
     NamedCall,
-    gold,
-    shown,
+    call_evidence,
 )
-from astra.arenas.certificate.documents import parameters_of, required_of, types_of
+from astra.arenas.certificate.containment import scalars
 from astra.arenas.certificate.leak import is_choice
-from astra.arenas.certificate.wrong_calls import canonical
+from astra.arenas.certificate.parameters import parameters_of, required_of, types_of
+from astra.arenas.certificate.wrong_calls import canonical_call
 from astra.core.text import as_number, normalise
 from astra.rewards import matches, same_scalar, score, solves
-from astra.types import Arena, CallRecord, CallStatus, Json, Matcher, Scalar, Target, Tool
+from astra.types import CallRecord, CallStatus, Json, Matcher, Scalar, Target
 
 EMPTY_WORDS = frozenset({"none", "null", "n/a", "undefined"})
-_EMPTY: dict[str, Json] = {
+_EMPTY_VALUES: dict[str, Json] = {
     "string": "",
     "integer": 0,
     "number": 0,
@@ -36,9 +33,9 @@ _EMPTY: dict[str, Json] = {
 }
 
 
-def check_answers(case: ArenaUnderTest) -> dict[str, Json]:
-    """Every answer is there, and is what its target asks for. The static part of `gold`."""
-    arena = case.arena
+def check_answers(under_test: ArenaUnderTest) -> dict[str, Json]:
+    """Every answer is there and agrees with its target. The part of `gold` that calls no tool."""
+    arena = under_test.arena
     _check_answer("the arena's answer", arena.answer, arena.answer_target)
     if arena.answer_target.field is not None or arena.answer_target.key:
         raise CheckFinding("the arena's answer target has a field or a key; a final text has none")
@@ -51,27 +48,37 @@ def check_answers(case: ArenaUnderTest) -> dict[str, Json]:
         if goal.target is not None and not goal.target.key and is_choice(goal.answer):
             raise CheckFinding(
                 f"goal {goal.id!r} has the answer {goal.answer!r} and no key beside it, so that "
-                "calls for half of all others solve it: name the key of what is asked"
+                "half of all other calls solve it: name the key of the entity that is asked about"
             )
-    _check_main(arena)
-    return {}
-
-
-def _check_main(arena: Arena) -> None:
-    """The main answer is that of a goal, or several goals'."""
-    known = [value for goal in arena.goals for value in scalars(goal.answer)]
+    goal_answers = [value for goal in arena.goals for value in scalars(goal.answer)]
     for value in scalars(arena.answer):
-        if not any(same_scalar(value, other) for other in known):
-            raise CheckFinding(f"the arena's answer {value!r} is the answer of none of its goals")
+        if not any(same_scalar(value, other) for other in goal_answers):
+            raise CheckFinding(f"the arena's answer {value!r} is not the answer of any goal")
+    return {}
 
 
 def _check_answer(what: str, answer: Scalar | tuple[Scalar, ...], target: Target | None) -> None:
     members = answer if isinstance(answer, tuple) else (answer,)
-    if not members or any(_empty(member) for member in members):
+    for member in members:
+        if isinstance(member, str):
+            text = normalise(member)
+            empty = text in EMPTY_WORDS or not any(character.isalnum() for character in text)
+        else:
+            # NaN and infinity are no numbers here.
+            empty = not isinstance(member, bool) and as_number(member) is None
+        if empty:
+            raise CheckFinding(f"{what} is empty: {answer!r}")
+    if not members:
         raise CheckFinding(f"{what} is empty: {answer!r}")
     if target is None:
         return
-    if not _agrees(target, answer):
+    if target.matcher is Matcher.text:
+        # `matches` searches a text for the value; here the two must be equal.
+        values = target.value if isinstance(target.value, tuple) else (target.value,)
+        agrees = len(values) == len(members) and all(map(same_scalar, values, members))
+    else:
+        agrees = matches(target, answer)
+    if not agrees:
         raise CheckFinding(f"{what} is {answer!r}, but its target wants {target.value!r}")
     number = as_number(target.value) or 0.0
     if not 0 <= target.relative <= 0.05 or not 0 <= target.absolute <= max(0.5, abs(number) / 20):
@@ -80,22 +87,12 @@ def _check_answer(what: str, answer: Scalar | tuple[Scalar, ...], target: Target
         )
 
 
-def _empty(value: Scalar) -> bool:
-    if isinstance(value, str):
-        text = normalise(value)
-        return text in EMPTY_WORDS or not any(character.isalnum() for character in text)
-    return not isinstance(value, bool) and as_number(value) is None
+async def check_gold(under_test: ArenaUnderTest, outputs: dict[str, Json]) -> dict[str, Json]:
+    """Gold scores exactly 1, each gold call solves its own goal only, null and empty calls 0.
 
-
-def _agrees(target: Target, answer: Scalar | tuple[Scalar, ...]) -> bool:
-    if target.matcher is not Matcher.text:
-        return matches(target, answer)
-    wanted, given = (v if isinstance(v, tuple) else (v,) for v in (target.value, answer))
-    return len(wanted) == len(given) and all(map(same_scalar, wanted, given))
-
-
-async def check_gold(case: ArenaUnderTest) -> dict[str, Json]:
-    """Gold scores exactly 1, each gold call solves its own goal only, null and empty calls 0."""
+    `outputs`: what the gold calls returned, by goal id.
+    """
+    steps = under_test.steps
     records = [
         CallRecord(
             id=str(turn),
@@ -103,81 +100,71 @@ async def check_gold(case: ArenaUnderTest) -> dict[str, Json]:
             tool=step.call.tool,
             arguments=step.call.arguments,
             status=CallStatus.ok,
-            result=case.outputs.get(step.goal.id),
+            result=outputs.get(step.goal.id),
         )
-        for turn, step in enumerate(case.ordered)
+        for turn, step in enumerate(under_test.ordered)
     ]
-    best = score(records, case.arena.goals)
+    best = score(records, under_test.arena.goals)
     if best.reward != 1.0 or best.solved != best.goals:
         raise CheckFinding(f"the gold episode scores {best.reward!r}, not 1", solved=best.solved)
-    nothing = score([], case.arena.goals)
+    nothing = score([], under_test.arena.goals)
     if nothing.reward != 0.0:
         raise CheckFinding(f"an episode without calls scores {nothing.reward!r}, not 0")
-    _check_own(case)
-    empties = [(step, call) for step in case.steps for call in _empty_calls(case, step)]
-    calls = list({canonical_key(case, call): call for _, call in empties}.values())
-    outcomes = await case.run("plain", calls)
-    for call, outcome in zip(calls, outcomes, strict=True):
-        for step in case.steps:
-            if step.call.tool == call.tool and solves(step.target, outcome.value):
-                raise CheckFinding(
-                    f"goal {step.goal.id!r} is solved by a call with empty or default arguments",
-                    call=shown(call.tool, call.arguments),
-                )
-    return {"reward": best.reward, "null": nothing.reward, "empty_calls": len(calls), **_how(case)}
-
-
-def canonical_key(case: ArenaUnderTest, call: NamedCall) -> str:
-    """Calls with the same key are one call."""
-    return f"{call.tool}:{canonical(case.tools[call.tool], call.arguments)}"
-
-
-def _check_own(case: ArenaUnderTest) -> None:
-    for step in case.steps:
-        for other in case.steps:
+    for step in steps:
+        for other in steps:
             if (
                 other.goal.id != step.goal.id
                 and other.call.tool == step.call.tool
-                and solves(other.target, case.outputs.get(step.goal.id))
+                and solves(other.target, outputs.get(step.goal.id))
             ):
-                raise CheckFinding(f"{gold(step).what} also solves goal {other.goal.id!r}")
+                raise CheckFinding(
+                    f"{step.gold_call.description} also solves goal {other.goal.id!r}"
+                )
+    empty_calls = {
+        f"{call.tool}:{canonical_call(under_test.tools[call.tool], call.arguments)}": call
+        for step in steps
+        for call in _empty_calls(under_test, step)
+    }
+    calls = list(empty_calls.values())
+    for call, outcome in zip(calls, await under_test.run("plain", calls), strict=True):
+        for step in steps:
+            if step.call.tool == call.tool and solves(step.target, outcome.value):
+                raise CheckFinding(
+                    f"goal {step.goal.id!r} is solved by a call with empty or default arguments",
+                    call=call_evidence(call),
+                )
+    # How strongly goals are matched: by a field beside a key, by a field alone, or in a text.
+    keyed = sum(step.target.field is not None and bool(step.target.key) for step in steps)
+    text = sum(step.target.field is None for step in steps)
+    return {
+        "reward": best.reward,
+        "null": nothing.reward,
+        "empty_calls": len(calls),
+        "matched": {"keyed": keyed, "field": len(steps) - keyed - text, "containment": text},
+    }
 
 
-def _empty_calls(case: ArenaUnderTest, step: GoalStep) -> list[NamedCall]:
-    tool = case.tools[step.call.tool]
-    required = {name: _empty_value(parameters_of(tool)[name]) for name in required_of(tool)}
-    variants = [{}, required, required | {n: _default(s) for n, s in _optional(tool).items()}]
-    mine = canonical(tool, step.call.arguments)
+def _empty_calls(under_test: ArenaUnderTest, step: GoalStep) -> list[NamedCall]:
+    """Calls without arguments, with empty required ones, and with defaults for all others, too."""
+    tool = under_test.tools[step.call.tool]
+    required = required_of(tool)
+    empty: dict[str, Json] = {}
+    everything: dict[str, Json] = {}
+    for name, schema in parameters_of(tool).items():
+        value = schema["enum"][0] if schema.get("enum") else _EMPTY_VALUES[types_of(schema)[0]]
+        if name in required:
+            empty[name] = value
+        else:
+            everything[name] = schema.get("default", value)
+    variants: list[dict[str, Json]] = [{}, empty, empty | everything]
+    gold_spelling = canonical_call(tool, step.call.arguments)
     for arguments in variants:
-        if canonical(tool, arguments) == mine:
+        if canonical_call(tool, arguments) == gold_spelling:
             raise CheckFinding(
-                f"{gold(step).what} has empty or default arguments only: ask for something else",
-                call=shown(tool.name, arguments),
+                f"{step.gold_call.description} has empty or default arguments only: ask for "
+                "something else",
+                call=call_evidence(NamedCall(tool.name, arguments, "")),
             )
     return [
         NamedCall(tool.name, arguments, f"an empty call to {tool.name!r}") for arguments in variants
     ]
-
-
-def _optional(tool: Tool) -> dict[str, Any]:
-    required = required_of(tool)
-    return {name: s for name, s in parameters_of(tool).items() if name not in required}
-
-
-def _default(schema: dict[str, Json]) -> Json:
-    return schema["default"] if "default" in schema else _empty_value(schema)
-
-
-def _empty_value(schema: dict[str, Json]) -> Json:
-    if schema.get("enum"):
-        return schema["enum"][0]
-    return _EMPTY[types_of(schema)[0]]
-
-
-def _how(case: ArenaUnderTest) -> dict[str, Json]:
-    """How strongly goals are matched: under a field beside a key, under a field, or in a text."""
-    keyed = sum(step.target.field is not None and bool(step.target.key) for step in case.steps)
-    text = sum(step.target.field is None for step in case.steps)
-    return {
-        "matched": {"keyed": keyed, "field": len(case.steps) - keyed - text, "containment": text}
-    }

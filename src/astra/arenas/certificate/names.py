@@ -1,4 +1,4 @@
-"""Check `names`: who is who. The arena's id, its distractors, and every tool's name.
+"""Check `names`: the arena's id, its distractors, and the name of every tool.
 
 Not covered: names that differ but mean the same to a reader.
 """
@@ -9,7 +9,7 @@ import builtins
 import keyword
 import re
 
-from astra.arenas.certificate.context import ArenaUnderTest, CheckFinding
+from astra.arenas.certificate.arena_under_test import ArenaUnderTest, CheckFinding
 from astra.types import Json, arena_id
 
 IDENTIFIER = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]{0,63}", re.ASCII)
@@ -26,45 +26,42 @@ _PYTHON = frozenset(
 )
 
 
-def check_names(case: ArenaUnderTest) -> dict[str, Json]:
+def check_names(under_test: ArenaUnderTest) -> dict[str, Json]:
     """Tool names are unique over tools and distractors, identifiers, and not reserved."""
-    _identity(case)
-    seen: set[str] = set()
-    for tool in [*case.arena.tools, *case.distractors]:
+    arena = under_test.arena
+    try:
+        expected = arena_id(arena.model_dump(mode="json"))
+        supplied = sorted((tool.name, tool.id) for tool in under_test.distractors)
+    except (ValueError, RecursionError) as error:
+        raise CheckFinding(f"the arena can't be written as JSON: {error}") from error
+    if arena.id != expected:
+        raise CheckFinding(f"the arena's id is {arena.id!r}, its content hash is {expected!r}")
+    declared = sorted((entry.name, entry.tool) for entry in arena.distractors)
+    if declared != supplied:
+        odd = sorted(set(declared) ^ set(supplied))[:3]
+        raise CheckFinding(
+            f"the arena declares {len(declared)} distractors, {len(supplied)} were passed; they "
+            f"differ in {odd!r}: pass the tools that the arena's distractors name"
+        )
+    # Case-folded: a model that writes Get_Rate for get_rate must not reach another tool.
+    names: set[str] = set()
+    for tool in [*arena.tools, *under_test.distractors]:
         if problem := name_problem(tool.name):
             raise CheckFinding(problem)
         folded = tool.name.casefold()
-        if folded in seen:
+        if folded in names:
             raise CheckFinding(f"two tools are called {tool.name!r}")
-        seen.add(folded)
-    return {"names": len(seen)}
+        names.add(folded)
+    return {"names": len(names)}
 
 
 def name_problem(name: str) -> str:
-    """Why a tool can't be called so, whatever the others are called; "" if it can."""
+    """Why a tool can't have this name, whatever the others are called. Empty if it can."""
     if not IDENTIFIER.fullmatch(name):
-        return f"tool name {name!r} is no identifier of at most 64 ASCII characters"
+        return f"tool name {name!r} is not an identifier of at most 64 ASCII characters"
     folded = name.casefold()
     if folded in RESERVED or folded.startswith("__"):
         return f"tool name {name!r} is reserved: choose another"
     if folded in _PYTHON:
         return f"tool name {name!r} is a keyword or a builtin of Python"
     return ""
-
-
-def _identity(case: ArenaUnderTest) -> None:
-    arena = case.arena
-    try:
-        expected = arena_id(arena.model_dump(mode="json"))
-        given = sorted((tool.name, tool.id) for tool in case.distractors)
-    except (ValueError, RecursionError) as error:
-        raise CheckFinding(f"the arena can't be written as JSON: {error}") from error
-    if arena.id != expected:
-        raise CheckFinding(f"the arena calls itself {arena.id!r}, its content hash is {expected!r}")
-    declared = sorted((entry.name, entry.tool) for entry in arena.distractors)
-    if declared != given:
-        odd = sorted(set(declared) ^ set(given))[:3]
-        raise CheckFinding(
-            f"{len(declared)} distractors are declared and {len(given)} given; they differ in "
-            f"{odd!r}: pass the tools that the arena's distractors name"
-        )

@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from astra.arenas.certificate.containment import document_text, offered, scalars, stands_in
-from astra.arenas.certificate.documents import MAX_DOCUMENT, form_problem, parameters_of, validator
 from astra.arenas.certificate.leak import leaks
 from astra.arenas.certificate.names import IDENTIFIER, name_problem
+from astra.arenas.certificate.parameters import parameters_of, validator
+from astra.arenas.certificate.schema import MAX_DOCUMENT, form_problem
 from astra.arenas.synthesis.language import in_language
 from astra.core.untrusted import json_problem
 from astra.rewards import same_scalar

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from astra.arenas.certificate.signature import MAX_SOURCE
+from astra.arenas.certificate.function_signature import MAX_SOURCE
 from astra.arenas.synthesis.asking import together
 from astra.arenas.synthesis.build import (
     failed_check,

@@ -10,7 +10,7 @@ import ast
 import warnings
 from collections.abc import Iterator
 
-from astra.arenas.certificate.signature import MAX_SOURCE, BadSource, signature
+from astra.arenas.certificate.function_signature import MAX_SOURCE, BadSource, signature
 from astra.core.untrusted import odd_character
 
 ALLOWED = frozenset(

@@ -1,4 +1,4 @@
-"""A function's signature, read from source text without running it.
+"""The signature of a tool's function, read from source text without running it.
 
 Not covered: code that rebinds its own name through `globals()` or `exec`. Such a function is
 caught, if at all, by what it does under the checks that call it.
@@ -22,7 +22,7 @@ MAX_SOURCE = 64_000
 
 
 class BadSource(ValueError):
-    """The source can't be read as one plain function of that name."""
+    """The source does not define one plain function of that name."""
 
 
 class FunctionParameter(NamedTuple):
@@ -31,7 +31,7 @@ class FunctionParameter(NamedTuple):
     name: str
     required: bool
     default: Json
-    """Value of the default; None when there is none or it is no literal."""
+    """Value of the default. None if there is none or it is not a literal."""
     literal: bool
     """Whether there is a default and it is a literal."""
 
@@ -39,31 +39,14 @@ class FunctionParameter(NamedTuple):
 @lru_cache(maxsize=2048)
 def signature(source: str, name: str) -> tuple[FunctionParameter, ...]:
     """Parameters of the top-level function `name`; raises `BadSource`."""
-    tree = _parsed(source)
-    _check_imports(tree)
-    _check_bindings(source, tree, name)
-    functions = [
-        node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == name
-    ]
-    if len(functions) != 1:
-        raise BadSource(f"defines {len(functions)} plain top-level functions {name!r}, not one")
-    if functions[0].decorator_list:
-        raise BadSource(f"{name!r} is decorated, so its signature can't be read: write it plain")
-    return _parameters(functions[0].args)
-
-
-def _parsed(source: str) -> ast.Module:
     if len(source) > MAX_SOURCE:
         raise BadSource(f"has {len(source)} characters; at most {MAX_SOURCE} are allowed")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return ast.parse(source)
+            tree = ast.parse(source)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        raise BadSource(f"is no Python: {type(error).__name__}: {error}") from error
-
-
-def _check_imports(tree: ast.Module) -> None:
+        raise BadSource(f"is not valid Python: {type(error).__name__}: {error}") from error
     for node in _statements(tree):
         modules: list[str] = []
         if isinstance(node, ast.Import):
@@ -75,10 +58,39 @@ def _check_imports(tree: ast.Module) -> None:
         for module in modules:
             if module.partition(".")[0] not in sys.stdlib_module_names:
                 raise BadSource(f"imports {module!r}: only the standard library is allowed")
+    _check_bindings(source, tree, name)
+    functions = [
+        node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == name
+    ]
+    if len(functions) != 1:
+        raise BadSource(f"defines {len(functions)} plain top-level functions {name!r}, not one")
+    if functions[0].decorator_list:
+        raise BadSource(f"{name!r} is decorated, so its signature can't be read: write it plain")
+    arguments = functions[0].args
+    if arguments.posonlyargs:
+        raise BadSource("has positional-only parameters: calls pass every argument by name")
+    if arguments.vararg or arguments.kwarg:
+        raise BadSource("has *args or **kwargs: name every parameter")
+    missing = len(arguments.args) - len(arguments.defaults)
+    defaults: list[ast.expr | None] = [*([None] * missing), *arguments.defaults]
+    pairs = [
+        *zip(arguments.args, defaults, strict=True),
+        *zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True),
+    ]
+    parameters: list[FunctionParameter] = []
+    for argument, default in pairs:
+        value, literal = None, default is not None
+        if default is not None:
+            try:
+                value = ast.literal_eval(default)
+            except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
+                literal = False
+        parameters.append(FunctionParameter(argument.arg, default is None, value, literal))
+    return tuple(parameters)
 
 
 def _statements(tree: ast.Module) -> Iterator[ast.AST]:
-    """Every statement at any depth; expressions, which hold none, are not entered."""
+    """Every statement at any depth. Not `ast.walk`: expressions hold none and are the bulk."""
     pending: list[ast.AST] = [tree]
     while pending:
         node = pending.pop()
@@ -91,7 +103,8 @@ def _statements(tree: ast.Module) -> Iterator[ast.AST]:
 
 def _check_bindings(source: str, tree: ast.Module, name: str) -> None:
     """The one `def` is the only thing that binds `name`, in any scope."""
-    # Python normalises identifiers, so that a wide letter spells the same name.
+    # Python normalises identifiers: a full-width letter spells the same name. A name that stands
+    # once in the text is bound once, which saves the walk for nearly every source.
     if len(re.findall(rf"\b{re.escape(name)}\b", unicodedata.normalize("NFKC", source))) == 1:
         return
     bound = 0
@@ -113,27 +126,3 @@ def _check_bindings(source: str, tree: ast.Module, name: str) -> None:
                 pass
     if bound > 1:
         raise BadSource(f"binds {name!r} more than once: define it exactly once")
-
-
-def _parameters(arguments: ast.arguments) -> tuple[FunctionParameter, ...]:
-    if arguments.posonlyargs:
-        raise BadSource("has positional-only parameters: calls pass every argument by name")
-    if arguments.vararg or arguments.kwarg:
-        raise BadSource("has *args or **kwargs: name every parameter")
-    missing = len(arguments.args) - len(arguments.defaults)
-    defaults: list[ast.expr | None] = [*([None] * missing), *arguments.defaults]
-    pairs = [
-        *zip(arguments.args, defaults, strict=True),
-        *zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True),
-    ]
-    return tuple(_parameter(argument.arg, default) for argument, default in pairs)
-
-
-def _parameter(name: str, default: ast.expr | None) -> FunctionParameter:
-    if default is None:
-        return FunctionParameter(name, required=True, default=None, literal=False)
-    try:
-        value = ast.literal_eval(default)
-    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
-        return FunctionParameter(name, required=False, default=None, literal=False)
-    return FunctionParameter(name, required=False, default=value, literal=True)

@@ -1,0 +1,204 @@
+"""The arena that a certificate examines, with its tools and a way to call them.
+
+Tool code runs only behind the `Sandbox` protocol; nothing in this process executes it. A death, a
+limit or an unusable reply during a call is a finding about the tool. Any other sandbox error is an
+infrastructure failure and passes through, so that no certificate is written at all.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from functools import cached_property
+from graphlib import CycleError, TopologicalSorter
+from typing import Literal, NamedTuple
+
+from astra.errors import SandboxBadResult, SandboxDied, SandboxLimit
+from astra.protocols import CallOutcome, Sandbox, SandboxEpisode, SandboxLimits, SandboxSession
+from astra.types import Arena, Goal, GoldCall, Json, Target, Tool, canonical_json
+
+LIMITS = SandboxLimits(cpu_seconds=1.0, wall_seconds=2.0)
+"""Limits of every call of the certificate. Tight, because a good tool answers in milliseconds."""
+BATCH_CALLS = 24
+"""Calls sent to the sandbox together. It bounds what a hanging tool costs: the limits of so many
+calls."""
+EpisodeName = Literal["plain", "stateful", "third", "reversed"]
+"""The episodes of one certificate. `plain`: the first replay; afterwards empty, wrong and odd
+calls, because a stateless episode runs each call on fresh modules. `stateful`: the second replay,
+then other orders. `third`: the third replay. `reversed`: a fresh one for the reversed order."""
+CLOCKS: dict[EpisodeName, float | None] = {
+    # The wrong calls run under the real clock, as in training: a tool can't recognise the
+    # certificate by its clock and behave only there.
+    "plain": None,
+    "stateful": 1_773_144_305.5,  # Tuesday noon, March 2026
+    "third": 4_118_083_512.25,  # Monday morning, June 2100
+    "reversed": 951_868_799.0,  # the last second of 29 February 2000
+}
+HASH_SEEDS = (0, 1, 2)
+REPLAYS: tuple[EpisodeName, ...] = ("plain", "stateful", "third")
+
+
+class CheckFinding(Exception):
+    """A defect of the arena: the check fails with this reason and evidence."""
+
+    def __init__(self, reason: str, **evidence: Json) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.evidence = evidence
+
+
+class NamedCall(NamedTuple):
+    """A tool call with the words that describe it in a reason."""
+
+    tool: str
+    arguments: dict[str, Json]
+    description: str
+
+
+class GoalStep(NamedTuple):
+    """A goal that a tool call solves, with that call and its target."""
+
+    goal: Goal
+    call: GoldCall
+    target: Target
+
+    @property
+    def gold_call(self) -> NamedCall:
+        """The gold call, ready to be made."""
+        description = f"the gold call of goal {self.goal.id!r}"
+        return NamedCall(self.call.tool, self.call.arguments, description)
+
+
+class ArenaUnderTest:
+    """One arena under examination. Use it as a context: it closes its sandbox sessions."""
+
+    def __init__(
+        self, arena: Arena, distractors: Sequence[Tool], sandbox: Sandbox, seed: int
+    ) -> None:
+        self.arena = arena
+        self.distractors = tuple(distractors)
+        self._sandbox = sandbox
+        self._seed = seed
+        self._stack = AsyncExitStack()
+        self._sessions: dict[EpisodeName, SandboxSession] = {}
+
+    async def __aenter__(self) -> ArenaUnderTest:
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self._stack.aclose()
+
+    @cached_property
+    def tools(self) -> dict[str, Tool]:
+        """The arena's own tools by name."""
+        return {tool.name: tool for tool in self.arena.tools}
+
+    @cached_property
+    def steps(self) -> list[GoalStep]:
+        """Goals with a call, in the arena's order."""
+        return [
+            GoalStep(goal, goal.call, goal.target)
+            for goal in self.arena.goals
+            if goal.call is not None and goal.target is not None
+        ]
+
+    @cached_property
+    def ordered(self) -> list[GoalStep]:
+        """The steps in dependency order; in the arena's order if the dependencies are cyclic."""
+        return self.order(None)
+
+    def order(self, rng: random.Random | None) -> list[GoalStep]:
+        """The steps in a topological order; in a random one if `rng` is given."""
+        by_id = {step.goal.id: step for step in self.steps}
+        sorter: TopologicalSorter[str] = TopologicalSorter()
+        for step in self.steps:
+            sorter.add(step.goal.id, *(d for d in step.goal.depends_on if d in by_id))
+        try:
+            sorter.prepare()
+        except CycleError:
+            return list(self.steps)
+        ordered: list[GoalStep] = []
+        ready = list(sorter.get_ready())
+        while ready:
+            goal_id = ready.pop(rng.randrange(len(ready)) if rng else 0)
+            ordered.append(by_id[goal_id])
+            sorter.done(goal_id)
+            ready.extend(sorter.get_ready())
+        return ordered
+
+    def rng(self, purpose: str) -> random.Random:
+        """A generator that depends only on the seed, the arena and the purpose."""
+        return random.Random(f"{self._seed}:{self.arena.id}:{purpose}")
+
+    async def run(self, name: EpisodeName, calls: Sequence[NamedCall]) -> list[CallOutcome]:
+        """Make the calls, in order, in one of the certificate's episodes.
+
+        Raises `CheckFinding` when tool code dies, hits a limit or replies with something that is
+        not a JSON value.
+        """
+        session = self._sessions.get(name)
+        if session is None:
+            number = REPLAYS.index(name) if name in REPLAYS else 0
+            episode = SandboxEpisode(
+                self._seed + number,
+                HASH_SEEDS[number],
+                CLOCKS[name],
+                stateful=name in ("stateful", "reversed"),
+                limits=LIMITS,
+            )
+            opening = await self._sandbox.open([*self.arena.tools, *self.distractors], episode)
+            session = self._sessions[name] = await self._stack.enter_async_context(opening)
+        outcomes: list[CallOutcome] = []
+        for start in range(0, len(calls), BATCH_CALLS):
+            batch = calls[start : start + BATCH_CALLS]
+            results = await session.call_many([(call.tool, call.arguments) for call in batch])
+            for call, outcome in zip(batch, results, strict=True):
+                if isinstance(outcome, SandboxLimit) and outcome.limit == "wall":
+                    # A busy machine is not a defect of the tool: it gets a second try alone.
+                    (outcome,) = await session.call_many([(call.tool, call.arguments)])
+                if isinstance(outcome, SandboxDied | SandboxLimit | SandboxBadResult):
+                    raise CheckFinding(
+                        f"{call.description} ended in {type(outcome).__name__}: "
+                        f"{str(outcome)[:300]}",
+                        call=call_evidence(call),
+                    ) from outcome
+                if not isinstance(outcome, CallOutcome):
+                    raise outcome
+                outcomes.append(outcome)
+        return outcomes
+
+
+def is_error(value: Json) -> bool:
+    """Whether a tool's value is a structured error, as the host that scores calls sees it."""
+    return isinstance(value, dict) and isinstance(value.get("error"), dict)
+
+
+def is_answered(outcome: CallOutcome) -> bool:
+    """Whether a call returned a value that is not an error."""
+    return outcome.failure is None and not is_error(outcome.value)
+
+
+def canonical_result(call: NamedCall, value: Json) -> str:
+    """The canonical JSON of a result; `CheckFinding` if it holds NaN or is not JSON."""
+    try:
+        return canonical_json(value)
+    except (ValueError, TypeError, RecursionError) as error:
+        raise CheckFinding(
+            f"{call.description} returned a value that is not JSON: {error}"
+        ) from error
+
+
+def shortened(value: Json, length: int = 200) -> str:
+    """The value's `repr`, cut for use in a reason."""
+    text = repr(value)
+    return text if len(text) <= length else text[: length - 1] + "…"
+
+
+def call_evidence(call: NamedCall) -> Json:
+    """A call as evidence; long arguments are cut."""
+    arguments: dict[str, Json] = {
+        name: value if len(repr(value)) <= 200 else shortened(value)
+        for name, value in call.arguments.items()
+    }
+    return {"tool": call.tool, "arguments": arguments}

@@ -1,0 +1,65 @@
+"""Reading of a tool's parameters: schemas, types, defaults, and whether a value fits."""
+
+from __future__ import annotations
+
+import json
+from functools import lru_cache
+
+from jsonschema import Draft202012Validator
+
+from astra.arenas.certificate.function_signature import signature
+from astra.types import Json, Tool, canonical_json
+
+_SIMPLE = frozenset({"type", "title", "description", "enum", "default", "examples", "format"})
+_TYPES = Draft202012Validator.TYPE_CHECKER
+
+
+def validator(tool: Tool) -> Draft202012Validator:
+    """The compiled validator of a tool's arguments."""
+    return _validator(canonical_json(tool.document.parameters))
+
+
+@lru_cache(maxsize=2048)
+def _validator(parameters: str) -> Draft202012Validator:
+    return Draft202012Validator(json.loads(parameters))
+
+
+def parameters_of(tool: Tool) -> dict[str, Json]:
+    """Schemas of the parameters by name."""
+    return tool.document.parameters.get("properties", {})
+
+
+def required_of(tool: Tool) -> list[str]:
+    """Names of the required parameters, in the document's order."""
+    required = tool.document.parameters.get("required", [])
+    return [name for name in parameters_of(tool) if name in required]
+
+
+def types_of(schema: dict[str, Json]) -> list[str]:
+    """The JSON types that a parameter's schema names."""
+    kind = schema.get("type", [])
+    return [kind] if isinstance(kind, str) else list(kind)
+
+
+def has_type(schema: dict[str, Json], value: Json) -> bool:
+    """Whether a value is of a JSON type that the schema names."""
+    return any(_TYPES.is_type(value, kind) for kind in types_of(schema))
+
+
+def accepts(schema: dict[str, Json], value: Json) -> bool:
+    """Whether a value is valid under a parameter's schema."""
+    if not has_type(schema, value) or ("enum" in schema and value not in schema["enum"]):
+        return False
+    # Most parameters have a type and an enum only; a validator costs a hundred times as much.
+    if _SIMPLE.issuperset(schema):
+        return True
+    return _validator(canonical_json(schema)).is_valid(value)
+
+
+def defaults_of(tool: Tool) -> dict[str, Json]:
+    """Defaults of the optional parameters: the document's, else literal ones of the function."""
+    defaults = {p.name: p.default for p in signature(tool.source, tool.name) if p.literal}
+    for name, schema in parameters_of(tool).items():
+        if "default" in schema:
+            defaults[name] = schema["default"]
+    return defaults
