@@ -14,7 +14,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	touch $@
 
 demo: install
-	$(BIN)/astra demo --train --seed 1 --out runs/loop
+	$(BIN)/python -m recipes.demo --seed 1 --out runs/loop
 
 demo-fast: install
 	$(BIN)/astra demo --out runs/demo

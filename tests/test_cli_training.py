@@ -13,6 +13,7 @@ import pytest
 from astra.cli.credit_agreement import agreement_command
 from astra.cli.main import run
 from astra.training.rl.presets import PRESETS
+from recipes.nano.__main__ import main as nano_main
 
 ROOT = Path(__file__).parents[1]
 
@@ -84,8 +85,9 @@ def test_from_rows_to_a_model_and_its_curves(
     rows, nano, sft = tmp_path / "rows.jsonl", tmp_path / "nano", tmp_path / "sft"
     exported(world, rows, "--no-reasons")
     small = ["--vocabulary", "400", "--width", "32", "--layers", "2"]
-    assert run(["train", "nano", "--rows", str(rows), "--out", str(nano), *small]) == 0
-    assert run(["train", "nano", "--rows", str(rows), "--out", str(nano)]) == 2
+    command = ["--rows", str(rows), "--out", str(nano)]
+    assert nano_main([*command, *small]) == 0
+    assert nano_main(command) == 2
     train = ["train", "sft", "--rows", str(rows), "--model", str(nano), "--preset", "nano"]
     train += ["--batch", "2", "--rows-at-once", "2", "--set", "logging_steps=1", "--json"]
     capsys.readouterr()
@@ -112,7 +114,7 @@ def test_from_rows_to_a_model_and_its_curves(
 # --- what is said and refused before anything is trained or played ----------------------------
 
 
-@pytest.mark.parametrize("command", [["sft", "--rows"], ["rl", "--problems"]], ids=["sft", "rl"])
+@pytest.mark.parametrize("command", [["sft", "--rows"], ["rl", "--arenas"]], ids=["sft", "rl"])
 def test_secrets_are_not_printed_with_the_preset(
     command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from astra.cli.main import run
+from recipes.demo import main as train_demo
 
 WORLD = Path(__file__).parents[1] / "examples" / "world"
 
@@ -36,13 +37,12 @@ def test_the_whole_demo_goes_on_where_it_stopped(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = tmp_path / "demo"
-    command = ["demo", "--train", "--tables", str(WORLD), "--count", "60", "--steps", "1"]
-    command += ["--out", str(folder)]
-    assert run(command) == 0
+    options = ["--tables", str(WORLD), "--count", "60", "--steps", "1", "--out", str(folder)]
+    assert train_demo(options) == 0
     said = capsys.readouterr().out
     assert all(name in said for name in ("base", "SFT", "RL", "minutes in all"))
     report = json.loads((folder / "evaluation/rl/report.json").read_text("utf-8"))
     assert report["models"][0]["greedy"]["arenas"] > 0
     stamps = {path: path.stat().st_mtime for path in folder.rglob("*.safetensors")}
-    assert run(command) == 0
+    assert train_demo(options) == 0
     assert {path: path.stat().st_mtime for path in folder.rglob("*.safetensors")} == stamps

@@ -1,8 +1,9 @@
-"""Every `astra` command in the README and the docs: an indented one is run as it stands; one in a
-fence, which takes long or an endpoint of the reader's, is read by its command without being run."""
+"""Commands of `astra` and of recipes in the README and the docs. An indented one is run as it stands.
+One in a fence takes long, or an endpoint of the reader's: it is parsed, not run."""
 
 from __future__ import annotations
 
+import importlib
 import json
 import re
 import shlex
@@ -16,16 +17,16 @@ import typer
 from astra.cli.main import app, run
 from astra.testing.model_server import ModelServer
 from astra.types import Message
+from recipes.command_line import RecipeCommand
 
 ROOT = Path(__file__).parents[1]
 # These come first, for what they make is used on other pages.
 FIRST = [ROOT / "README.md", ROOT / "docs/tools.md", ROOT / "docs/trajectories.md"]
 PAGES = [*FIRST, *(page for page in sorted((ROOT / "docs").glob("*.md")) if page not in FIRST)]
-_COMMAND = re.compile(r"^    (astra .+?)(?:\s{2,}#.*)?$", re.MULTILINE)
-
-
+_NAMES = r"(?:astra|python -m recipes\.\S+) .+?"
+_COMMAND = re.compile(rf"^    ({_NAMES})(?:\s{{2,}}#.*)?$", re.MULTILINE)
 _FENCE = re.compile(r"^```sh\n(.*?)^```", re.MULTILINE | re.DOTALL)
-_FENCED = re.compile(r"^(?:.* -m )?(astra .+?)(?:\s{2,}#.*)?$", re.MULTILINE)
+_FENCED = re.compile(rf"^(?:.* -m )?({_NAMES})(?:\s{{2,}}#.*)?$", re.MULTILINE)
 
 
 def fenced() -> list[str]:
@@ -40,6 +41,17 @@ def commands() -> list[str]:
     for page in PAGES:
         found.update(dict.fromkeys(_COMMAND.findall(page.read_text("utf-8"))))
     return list(found)
+
+
+def split(command: str) -> tuple[RecipeCommand | None, list[str]]:
+    """The recipe (None: `astra`) and the words after it."""
+    program, *words = shlex.split(command)
+    if program == "astra":
+        return None, words
+    module = importlib.import_module(words[1])
+    if hasattr(module, "__path__"):
+        module = importlib.import_module(f"{words[1]}.__main__")
+    return module.main, words[2:]
 
 
 def _answer(_index: int, body: Any) -> Message:
@@ -68,7 +80,7 @@ def test_commands_were_found() -> None:
 @pytest.mark.parametrize("command", commands())
 def test_command_runs(command: str, somewhere: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with ModelServer(_answer) as server:
-        arguments = shlex.split(command)[1:]
+        recipe, arguments = split(command)
         for index, argument in enumerate(arguments):
             if argument == "--base-url":
                 arguments[index + 1] = server.url
@@ -76,15 +88,21 @@ def test_command_runs(command: str, somewhere: Path, capsys: pytest.CaptureFixtu
             rows = "runs/traj/rollouts" if "trajectories" in arguments else "runs/world/arenas"
             first = (somewhere / f"{rows}.jsonl").read_text("utf-8").splitlines()[0]
             arguments[arguments.index("ID")] = json.loads(first)["id"]
-        assert run(arguments) == 0, capsys.readouterr().err
+        assert (recipe or run)(arguments) == 0, capsys.readouterr().err
 
 
 @pytest.mark.parametrize("command", fenced())
 def test_command_in_a_fence_is_one(command: str) -> None:
-    read(shlex.split(command)[1:])
+    recipe, arguments = split(command)
+    if recipe is None:
+        read(arguments)
+    else:
+        recipe.parser().make_context(recipe.name, arguments)
 
 
 def test_a_command_that_is_none_is_seen() -> None:
+    with pytest.raises(Exception, match="No such option"):
+        test_command_in_a_fence_is_one("python -m recipes.demo --trian")
     for wrong in ("train rl --arena x", "train ril", "train rl --arenas x"):
         with pytest.raises(Exception, match=r"No such|Missing"):
             read(wrong.split())

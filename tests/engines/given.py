@@ -8,7 +8,7 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
-import astra.training
+import recipes.nano
 from astra.chat.template import ChatTemplate
 from astra.testing.fakes import document
 from astra.types import Message
@@ -29,9 +29,7 @@ def tokenizer() -> PreTrainedTokenizerFast:
         pad_token="<|end|>",
         additional_special_tokens=SPECIAL[1:],
     )
-    made.chat_template = (
-        Path(astra.training.__file__).parent / "templates" / "nano.jinja"
-    ).read_text()
+    made.chat_template = (Path(recipes.nano.__file__).parent / "chat.jinja").read_text()
     return made
 
 

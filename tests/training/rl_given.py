@@ -14,7 +14,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 from trl import GRPOConfig
 
-import astra.training
+import recipes.nano
 from astra.arenas.folder import ToolRow
 from astra.arenas.showing import PlayableArenas
 from astra.chat.template import ChatTemplate
@@ -77,8 +77,8 @@ def tokenizer() -> PreTrainedTokenizerFast:
     made = PreTrainedTokenizerFast(
         tokenizer_object=bare, eos_token="<|end|>", pad_token="<|end|>", padding_side="left"
     )
-    folder = Path(astra.training.__file__).parent / "templates"
-    made.chat_template = (folder / "nano.jinja").read_text()
+    folder = Path(recipes.nano.__file__).parent
+    made.chat_template = (folder / "chat.jinja").read_text()
     return made
 
 

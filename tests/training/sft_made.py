@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from astra.training.nano import NanoOptions, make_nano
 from astra.training.sft.presets import PRESETS, SFTPreset
 from astra.training.sft.rows import read_rows
 from astra.training.sft.train import with_settings
+from recipes.nano.model import NanoOptions, make_nano
 
 TINY = NanoOptions(vocabulary=320, width=32, layers=2, heads=2, context=512)
 CITIES = ("Oslo", "Lima", "Quito", "Dakar", "Perth", "Turin", "Lagos", "Hanoi")

@@ -11,9 +11,9 @@ from tests.trajectories.rollouts import folder_of, rollout
 from trl.trainer.sft_config import SFTConfig
 from trl.trainer.sft_trainer import SFTTrainer
 
-from astra.training.nano import make_nano
 from astra.training.sft.rows import read_rows
 from astra.trajectories.export import ExportOptions, export
+from recipes.nano.model import make_nano
 
 from .sft_made import TINY
 

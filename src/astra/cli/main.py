@@ -113,12 +113,6 @@ class TrajectoriesGroup(LazyGroup):
     }
 
 
-class ProblemsGroup(LazyGroup):
-    verbs = {
-        "make": Verb("astra.cli.problems_make", "Make arithmetic problems with known steps."),
-    }
-
-
 class CreditGroup(LazyGroup):
     verbs = {
         "show": Verb("astra.cli.credit_show", "Show a rollout and what each step was given."),
@@ -128,7 +122,6 @@ class CreditGroup(LazyGroup):
 
 class TrainGroup(LazyGroup):
     verbs = {
-        "nano": Verb("astra.cli.train_nano", "Make a small untrained model from rows."),
         "sft": Verb("astra.cli.train_sft", "Fine-tune a model on conversations with tools."),
         "rl": Verb("astra.cli.train_rl", "Train a model by playing arenas."),
     }
@@ -148,8 +141,7 @@ class EvaluateGroup(LazyGroup):
 
 class RootGroup(LazyGroup):
     verbs = {
-        "demo": Verb("astra.cli.demo", "Tables to arenas to scores; with --train the whole loop."),
-        "reproduce": Verb("astra.cli.reproduce", "The papers' comparisons, with intervals."),
+        "demo": Verb("astra.cli.demo", "Make, certify and play arenas in one go."),
     }
 
     def invoke(self, ctx: Any) -> Any:
@@ -171,8 +163,6 @@ tools = typer.Typer(cls=ToolsGroup, no_args_is_help=True, **_OPTIONS)
 app.add_typer(tools, name="tools")
 trajectories = typer.Typer(cls=TrajectoriesGroup, no_args_is_help=True, **_OPTIONS)
 app.add_typer(trajectories, name="trajectories")
-problems = typer.Typer(cls=ProblemsGroup, no_args_is_help=True, **_OPTIONS)
-app.add_typer(problems, name="problems")
 credit = typer.Typer(cls=CreditGroup, no_args_is_help=True, **_OPTIONS)
 app.add_typer(credit, name="credit")
 train = typer.Typer(cls=TrainGroup, no_args_is_help=True, **_OPTIONS)
@@ -260,16 +250,6 @@ def trajectories_root() -> None:
     """
 
 
-@problems.callback()
-def problems_root() -> None:
-    """Problems with a verifiable answer, for single-turn RL.
-
-    \b
-    Examples:
-      astra problems make --count 2000 --steps 1:5 --seed 7 --out problems.jsonl
-    """
-
-
 @credit.callback()
 def credit_root() -> None:
     """Credit: what each step of a rollout contributed, and how it was rewarded.
@@ -287,8 +267,7 @@ def train_root() -> None:
 
     \b
     Examples:
-      astra train nano --rows sft/train.jsonl --out runs/nano
-      astra train sft --rows sft/train.jsonl --model runs/nano --preset nano --out runs/sft
+      astra train sft --rows sft/train.jsonl --model Qwen/Qwen3-0.6B --out runs/sft
     """
 
 

@@ -23,12 +23,7 @@ PresetName = Literal["paper-14b", "h200", "laptop", "nano"]
 def rl_command(
     model: Annotated[str, typer.Option(help="A model folder, or a HuggingFace id.")],
     out_path: Annotated[Path, typer.Option("--out", help="The run folder to write.")],
-    arenas: Annotated[
-        Path | None, typer.Option(help="A run folder of arenas; split train is played.")
-    ] = None,
-    problems: Annotated[
-        Path | None, typer.Option(help="Instead of arenas, a file of problems with answers.")
-    ] = None,
+    arenas: Annotated[Path, typer.Option(help="A run folder of arenas; split train is played.")],
     algorithm: Annotated[
         Literal["grpo", "gigpo", "acpo"], typer.Option(help="Who gives credit.")
     ] = "grpo",
@@ -104,7 +99,7 @@ def rl_command(
     sandbox: SandboxLevel = "auto",
     as_json: AsJson = False,
 ) -> None:
-    """Train a model by multi-turn RL in arenas, or by single-turn RL on problems.
+    """Train a model by multi-turn RL in arenas.
 
     The preset's settings are printed; what is typed wins. The final model is a normal folder,
     OUT/final; metrics stand in OUT/metrics.jsonl.
@@ -114,7 +109,6 @@ def rl_command(
       astra train rl --arenas runs/world --model runs/sft/final --out runs/rl
       astra train rl --arenas runs/world --model Qwen/Qwen3-4B --out runs/rl --preset h200
       astra train rl --arenas runs/world --model runs/sft/final --out runs/rl --resume
-      astra train rl --problems problems.jsonl --model runs/sft/final --out runs/r --algorithm acpo
     """
     require_training()
     from trl.trainer.grpo_config import GRPOConfig
@@ -151,7 +145,6 @@ def rl_command(
     trl = {**chosen.trl, **parse_settings(settings or [], GRPOConfig, OURS)}
     job = RLJob(
         arenas=arenas,
-        problems=problems,
         credit=tuple(credit or ()),
         model=model,
         out=out_path,
@@ -180,8 +173,7 @@ def rl_command(
         return
     console = out()
     reached = "–" if report.reward is None else f"{report.reward:.3f}"
-    kind = "arenas" if problems is None else "problems"
-    console.print(f"{report.steps} steps in {report.tasks} {kind}; reward at the end {reached}")
+    console.print(f"{report.steps} steps in {report.tasks} arenas; reward at the end {reached}")
     console.print(plain(f"model: {report.model}"), soft_wrap=True)
 
 

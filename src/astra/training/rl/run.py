@@ -23,7 +23,7 @@ from astra.training.credit.options import acpo_settings
 from astra.training.processes import on_cpu, processes_of
 from astra.training.rl.algorithms import Algorithms, make_algorithm
 from astra.training.rl.filling import BatchFilling
-from astra.training.rl.material import SandboxLevelName, TaskSource, of_arenas, of_problems
+from astra.training.rl.material import SandboxLevelName, TaskFactory, TaskSource, of_arenas
 from astra.training.rl.presets import RLPreset
 from astra.training.rl.prompts import AlgorithmChosenPrompts, PromptSource, ShuffledEpochs
 from astra.training.sft.train import CHECKPOINTS, FINAL, lora_config, save_final
@@ -39,17 +39,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class RLJob:
-    """What to train, in which arenas or on which problems, and where to write."""
+    """What to train, in which arenas or on which other tasks, and where to write."""
 
     arenas: Path | None
-    """A run folder of arenas; those of split `train` are played. None: `problems` are."""
+    """A run folder of arenas; those of split `train` are played. None: `tasks` are."""
     model: str
     """A HuggingFace id or folder."""
     out: Path
     preset: RLPreset
     """With what was typed already in it."""
-    problems: Path | None = None
-    """A file of problems; None: `arenas` are played."""
+    tasks: TaskFactory | None = None
+    """Tasks that are not arenas; `str` says which. None: `arenas` are played."""
     algorithm: Algorithms = "grpo"
     credit: tuple[str, ...] = ()
     """Settings of ACPO, as `name=value`."""
@@ -77,7 +77,7 @@ class RLReport(Record):
     model: str
     """The folder of the final model."""
     tasks: int
-    """Arenas, or problems, that there were to train on."""
+    """Arenas, or other tasks, that there were to train on."""
     steps: int
     """Of this run of the command; 0 when it had been finished before."""
     reward: float | None
@@ -85,10 +85,10 @@ class RLReport(Record):
 
 
 def _material(job: RLJob) -> TaskSource:
-    if job.problems is not None and job.arenas is None:
-        return of_problems(job.problems, job.preset, job.seed)
-    if job.arenas is None or job.problems is not None:
-        raise ConfigError("give either a folder of arenas or a file of problems to train on")
+    if job.tasks is not None and job.arenas is None:
+        return job.tasks(job.preset, job.seed)
+    if job.arenas is None or job.tasks is not None:
+        raise ConfigError("give either a folder of arenas or other tasks to train on")
     return of_arenas(
         job.arenas,
         job.preset,
@@ -154,7 +154,7 @@ def _folder(job: RLJob) -> RunFolder:
     del preset["about"], preset["concurrency"]
     config: dict[str, Json] = {
         "arenas": None if job.arenas is None else str(job.arenas),
-        "problems": None if job.problems is None else str(job.problems),
+        "tasks": None if job.tasks is None else str(job.tasks),
         "credit": list(job.credit) or None,
         "model": job.model,
         "algorithm": job.algorithm,

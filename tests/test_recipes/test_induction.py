@@ -7,13 +7,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from tests.training.sft_made import write_rows
 
 from astra.errors import ConfigError
-from astra.training.induction import lay_out_copying
-from astra.training.nano import NanoOptions, make_model, make_tokenizer
 from astra.training.sft.rows import read_rows
-
-from .sft_made import write_rows
+from recipes.nano.induction import lay_out_copying
+from recipes.nano.model import NanoOptions, make_model, make_tokenizer
 
 
 def copied(tmp_path: Path, **options: object) -> float:

@@ -19,18 +19,18 @@ from astra.errors import StageError
 from astra.runs.store import RunFolder
 from astra.training.checkpoints import checkpoints, step_of
 from astra.training.metrics import METRICS, STEP
-from astra.training.reproduce.budget import SAMPLED, TokenBudget
-from astra.training.reproduce.comparisons import ArmComparison
-from astra.training.reproduce.trials import (
+from astra.training.rl.run import RLJob, check_settings, train_rl
+from astra.training.sft.train import CHECKPOINTS
+from astra.types import Json
+from recipes.reproduce.budget import SAMPLED, TokenBudget
+from recipes.reproduce.comparisons import ArmComparison
+from recipes.reproduce.trials import (
     OUTCOME,
     Arm,
     MeasurementPoint,
     TrialOutcome,
     TrialResult,
 )
-from astra.training.rl.run import RLJob, check_settings, train_rl
-from astra.training.sft.train import CHECKPOINTS
-from astra.types import Json
 
 RUN = "run"
 """The run folder, in that of the trial."""
@@ -95,7 +95,7 @@ class RLTrial:
         del preset["about"], preset["concurrency"]
         return {
             "arenas": job.arenas and str(job.arenas),
-            "problems": job.problems and str(job.problems),
+            "tasks": job.tasks and str(job.tasks),
             "model": job.model,
             "credit": list(job.credit),
             "per_band": job.per_band,

@@ -7,19 +7,24 @@ had is no rollout: it is sampled again like one that our side broke, and counted
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from astra.engines.engine import Engine
 from astra.engines.episode import ClosingHost, EngineEpisode
-from astra.errors import HostError
-from astra.problems.records import MathProblem, problem_messages
-from astra.problems.verify import MathVerifier
+from astra.errors import ConfigError, HostError
 from astra.protocols import ToolResult
 from astra.rollouts.loop import RolloutLimits, RolloutTask, rollout
 from astra.training.algorithm import SampledEpisode
+from astra.training.rl.material import TaskSource
 from astra.training.rl.playing import GroupPlayer, RolloutJob, broken
+from astra.training.rl.presets import RLPreset
 from astra.types import Json, ToolSchema, Trajectory
+from recipes.problems.read import read_problems
+from recipes.problems.records import MathProblem, problem_messages
+from recipes.problems.verify import MathVerifier
 
 
 class NoTools:
@@ -81,3 +86,33 @@ class ProblemPlayer(GroupPlayer):
             reward=float(verdict.correct),
             answer=problem.answer,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class ProblemTasks:
+    """The problems of split `train` of a file, as tasks of an RL run."""
+
+    path: Path
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+    def __call__(self, preset: RLPreset, seed: int) -> TaskSource:
+        """Raises ConfigError when there are none."""
+        problems = {p.id: p for p in read_problems(self.path) if p.split == "train"}
+        if not problems:
+            raise ConfigError(f"{str(self.path)!r} holds no problems of split 'train'")
+
+        def player(engine: Engine, verifier: Any, limits: RolloutLimits) -> GroupPlayer:
+            return ProblemPlayer(
+                problems,
+                engine,
+                verifier,
+                replace(limits, turns=1),
+                group=preset.group,
+                seed=seed,
+                concurrency=preset.concurrency,
+            )
+
+        levels = {problem_id: problem.level or 1 for problem_id, problem in problems.items()}
+        return TaskSource(levels, MathVerifier, player, {})

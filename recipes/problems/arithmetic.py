@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from astra.errors import ConfigError
-from astra.problems.records import MathProblem, problem_id
 from astra.types import content_hash
+from recipes.problems.records import MathProblem, problem_id
 
 MOST_STEPS = 8
 LARGEST = 999

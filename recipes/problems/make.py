@@ -1,4 +1,4 @@
-"""`astra problems make`: arithmetic problems in words, with exact answers and known steps."""
+"""Makes arithmetic problems in words, with exact answers and known steps."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ import typer
 from astra.cli.console import out, print_json
 from astra.cli.options import AsJson
 from astra.errors import ConfigError
-from astra.problems.make import LARGEST, SMALLEST_LARGEST, make_problems
-from astra.problems.records import MathProblem, problem_messages, worked
 from astra.types import Json, canonical_json
+from recipes.command_line import RecipeCommand
+from recipes.problems.arithmetic import LARGEST, SMALLEST_LARGEST, make_problems
+from recipes.problems.records import MathProblem, problem_messages, worked
 
 
 def make_command(
@@ -47,8 +48,8 @@ def make_command(
 
     \b
     Examples:
-      astra problems make --count 2000 --steps 1:5 --seed 7 --out problems.jsonl
-      astra problems make --count 2000 --seed 7 --format sft --split train --out sft.jsonl
+      python -m recipes.problems.make --count 2000 --steps 1:5 --seed 7 --out problems.jsonl
+      python -m recipes.problems.make --seed 7 --format sft --split train --out sft.jsonl
     """
     if out_file.exists() and not force:
         raise ConfigError(f"{str(out_file)!r} exists: give another --out, or --force to replace it")
@@ -88,3 +89,9 @@ def _write(path: Path, rows: Iterable[Json]) -> None:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+main = RecipeCommand("python -m recipes.problems.make", make_command)
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -6,7 +6,7 @@ the whole loop work in minutes, not for use.
 
 What makes so small a model learn: names are split alike wherever they stand (a blank before a
 capital is a token of its own), digits stand alone, instructions that all rows share are one token
-each, and copying need not be learned from nothing (training.induction).
+each, and copying need not be learned from nothing (`induction`).
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -141,7 +140,7 @@ def _wrapped(inner: Tokenizer) -> PreTrainedTokenizerFast:
     from transformers import PreTrainedTokenizerFast
 
     outer = PreTrainedTokenizerFast(tokenizer_object=inner, eos_token=END, pad_token=PAD)
-    template = files("astra.training").joinpath("templates/nano.jinja").read_text("utf-8")
+    template = Path(__file__).with_name("chat.jinja").read_text("utf-8")
     outer.chat_template = template
     return outer
 
@@ -160,7 +159,7 @@ def make_model(tokenizer: PreTrainedTokenizerFast, options: NanoOptions) -> Qwen
     import torch
     from transformers import Qwen3Config, Qwen3ForCausalLM
 
-    from astra.training.induction import lay_out_copying
+    from recipes.nano.induction import lay_out_copying
 
     config = Qwen3Config(
         vocab_size=len(tokenizer),

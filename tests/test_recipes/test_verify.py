@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from astra.errors import ConfigError
-from astra.problems.answers import LONGEST, as_words, final_answer, quantity
-from astra.problems.verify import WORKER, MathVerifier
+from recipes.problems.answers import LONGEST, as_words, final_answer, quantity
+from recipes.problems.verify import WORKER, MathVerifier
 
 AIME = [
     ("The sum is $\\boxed{204}$.", "204"),
@@ -182,7 +182,7 @@ async def test_a_cancelled_question_does_not_answer_the_next():
 
 OWNER = """
 import asyncio
-from astra.problems.verify import MathVerifier
+from recipes.problems.verify import MathVerifier
 
 async def main():
     async with MathVerifier(workers=1, seconds=300) as verifier:

@@ -8,15 +8,15 @@ from pathlib import Path
 
 from astra.engines.loading import load_engine
 from astra.errors import ConfigError, StageError
-from astra.problems.read import read_problems
-from astra.problems.records import MathProblem
-from astra.problems.verify import MathVerifier
 from astra.protocols import Sampling
 from astra.rollouts.loop import RolloutLimits
 from astra.training.rl.playing import tallied
 from astra.training.rl.presets import RLPreset
-from astra.training.rl.problems import ProblemPlayer
 from astra.training.rl.prompts import PromptDraw
+from recipes.problems.player import ProblemPlayer
+from recipes.problems.read import read_problems
+from recipes.problems.records import MathProblem
+from recipes.problems.verify import MathVerifier
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from astra.cli.main import run
 from astra.errors import ConfigError, TableError
-from astra.problems.make import LARGEST, MOST_STEPS, make_problems
-from astra.problems.read import read_problems
-from astra.problems.records import MathProblem, problem_id, problem_messages, worked
 from astra.types import Json
+from recipes.problems.arithmetic import LARGEST, MOST_STEPS, make_problems
+from recipes.problems.make import main as make_main
+from recipes.problems.read import read_problems
+from recipes.problems.records import MathProblem, problem_id, problem_messages, worked
 
 
 def write(path: Path, *rows: Json) -> Path:
@@ -195,17 +195,27 @@ def test_a_problem_as_a_conversation():
 
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     path, rows = tmp_path / "problems.jsonl", tmp_path / "sft.jsonl"
-    common = ["problems", "make", "--count", "80", "--steps", "2", "--seed", "7"]
-    assert run([*common, "--out", str(path), "--json"]) == 0
+    common = ["--count", "80", "--steps", "2", "--seed", "7"]
+    assert make_main([*common, "--out", str(path), "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     read = read_problems(path)
     assert told["problems"] == len(read) == 80
     assert read == list(make_problems(80, (2, 2), 7))
-    assert run([*common, "--out", str(rows), "--format", "sft", "--split", "train"]) == 0
+    assert (
+        make_main(
+            [*common, "--out", str(rows), "--format", "sft", "--split", "train"],
+        )
+        == 0
+    )
     kept = [json.loads(line) for line in rows.read_text().splitlines()]
     assert len(kept) == told["splits"]["train"] < 80
     assert [m["role"] for m in kept[0]["messages"]] == ["system", "user", "assistant"]
     assert kept[0]["messages"][2]["content"] == worked(read[0])
-    assert run([*common, "--out", str(path)]) == 2
+    assert make_main([*common, "--out", str(path)]) == 2
     assert "--force" in capsys.readouterr().err
-    assert run([*common[:-3], "--steps", "two", "--out", str(path), "--force"]) == 2
+    assert (
+        make_main(
+            [*common[:-3], "--steps", "two", "--out", str(path), "--force"],
+        )
+        == 2
+    )

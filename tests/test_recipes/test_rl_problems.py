@@ -17,18 +17,18 @@ from transformers import PreTrainedTokenizerFast, Qwen3ForCausalLM
 from astra.chat.template import ChatTemplate
 from astra.engines.transformers import TransformersEngine
 from astra.errors import ConfigError, StageError
-from astra.problems.make import make_problems
-from astra.problems.records import MathProblem, problem_messages, worked
-from astra.problems.verify import AnswerVerdict, MathVerifier
 from astra.protocols import Sampling
 from astra.rollouts.loop import RolloutLimits
 from astra.training.credit.log import read_credit
 from astra.training.rl.playing import require_some
 from astra.training.rl.presets import PRESETS
-from astra.training.rl.problems import ProblemPlayer
 from astra.training.rl.prompts import PromptDraw
 from astra.training.rl.run import RLJob, train_rl
 from astra.types import Message
+from recipes.problems.arithmetic import make_problems
+from recipes.problems.player import ProblemPlayer, ProblemTasks
+from recipes.problems.records import MathProblem, problem_messages, worked
+from recipes.problems.verify import AnswerVerdict, MathVerifier
 
 PROBLEMS = {p.id: p for p in make_problems(6, (1, 1), 1) if p.split == "train"}
 LIMITS = RolloutLimits(turns=1, sampling=Sampling(temperature=1.0, max_tokens=48))
@@ -128,7 +128,13 @@ def job(model: Path, path: Path, out: Path, **options: Any) -> RLJob:
         trl={**nano.trl, "save_steps": 1},
     )
     return RLJob(
-        arenas=None, problems=path, model=str(model), out=out, preset=preset, quiet=True, **options
+        arenas=None,
+        tasks=ProblemTasks(path),
+        model=str(model),
+        out=out,
+        preset=preset,
+        quiet=True,
+        **options,
     )
 
 

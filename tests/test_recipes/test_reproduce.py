@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from astra.errors import ModelUnavailable, StoreError
-from astra.training.reproduce.summary import markdown, summarise, write_summary
-from astra.training.reproduce.trials import (
+from recipes.reproduce.summary import markdown, summarise, write_summary
+from recipes.reproduce.trials import (
     BROKEN,
     OUTCOME,
     Arm,
@@ -161,7 +161,7 @@ def test_whatever_a_trial_raises_is_its_own(
 def test_trials_end_when_the_command_is_killed(tmp_path: Path):
     code = (
         "from pathlib import Path\n"
-        "from tests.training.test_reproduce import Apart, Arm, SideBySide, run_trials\n"
+        "from tests.test_recipes.test_reproduce import Apart, Arm, SideBySide, run_trials\n"
         "if __name__ == '__main__':\n"
         f"    place = Path({str(tmp_path)!r})\n"
         "    run_trials([Arm('sleeps')], [0], place, Apart(), side=SideBySide(2))\n"

@@ -5,15 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from tests.training.sft_made import TINY, tiny, write_rows
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from astra.chat.template import ChatTemplate
 from astra.errors import ConfigError
-from astra.training.nano import NanoOptions, make_nano
 from astra.training.sft.rows import read_rows
 from astra.types import Message, ToolCallRequest
-
-from .sft_made import TINY, tiny, write_rows
+from recipes.nano.model import NanoOptions, make_nano
 
 
 def test_the_same_rows_give_the_same_bytes(tmp_path: Path) -> None:

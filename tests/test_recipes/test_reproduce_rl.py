@@ -12,27 +12,32 @@ import pytest
 from transformers import TrainerControl, TrainerState, TrainingArguments
 
 from astra.cli.main import run
-from astra.cli.reproduce import _material
 from astra.errors import ConfigError, StageError
 from astra.evaluation import models
 from astra.evaluation.models import examine
 from astra.runs.store import RunFolder
 from astra.training.credit.options import acpo_settings
-from astra.training.reproduce import rl_trial
-from astra.training.reproduce.budget import TokenBudget
-from astra.training.reproduce.comparisons import COMPARISONS, ArmComparison, of_problems
-from astra.training.reproduce.rl_trial import curve, of_arm
-from astra.training.reproduce.trials import SideBySide
 from astra.training.rl.presets import PRESETS
 from astra.training.rl.run import RLJob
+from recipes.reproduce import rl_trial
+from recipes.reproduce.__main__ import main as reproduce_main
+from recipes.reproduce.budget import TokenBudget
+from recipes.reproduce.command import _material
+from recipes.reproduce.comparisons import COMPARISONS, ArmComparison, of_problems
+from recipes.reproduce.rl_trial import curve, of_arm
+from recipes.reproduce.trials import SideBySide
 
 CREDIT = COMPARISONS["credit"]
+
+
+def reproduce_words(*words: str) -> int:
+    return reproduce_main(words)
 
 
 def reproduce(name: str, model: Path, out: Path, *more: str) -> int:
     small = ["--prompts", "2", "--group", "4", "--limit", "2", "--samples", "1"]
     where = ["--model", str(model), "--out", str(out), "--json"]
-    return run(["reproduce", name, *where, *small, *more])
+    return reproduce_words(name, *where, *small, *more)
 
 
 def test_arms_by_seeds_and_what_is_on_record_is_not_run_again(
@@ -181,7 +186,7 @@ def test_what_is_missing_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert run(["reproduce", "reward"]) == 2
+    assert reproduce_words("reward") == 2
     said = capsys.readouterr().err
     assert "astra arenas make" in said and "astra train sft" in said
 
@@ -200,7 +205,7 @@ def test_arenas_and_model_of_the_demo_are_taken(
     monkeypatch.setattr(rl_trial, "train_rl", _must_not_run)
     # 20 × 6 rollouts are no multiple of the preset's 64 rows at once.
     batch = ("--prompts", "20", "--group", "6", "--seeds", "0")
-    assert run(["reproduce", "reward", "--limit", "2", *batch]) == 1
+    assert reproduce_words("reward", "--limit", "2", *batch) == 1
     said = capsys.readouterr()
     assert said.err.count("is on record") >= 3  # as far as training
     assert (tmp_path / "runs/reward/f1/seed-0/broken.json").exists()
@@ -210,7 +215,7 @@ def test_a_model_of_the_hub_goes_with_arenas_of_the_demo(
     world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ConfigError, match="astra demo"):
+    with pytest.raises(ConfigError, match="make demo"):
         _material(None, "Qwen/Qwen3-0.6B", None, "reward")
     Path("runs/loop").mkdir(parents=True)
     Path("runs/loop/arenas").symlink_to(world)

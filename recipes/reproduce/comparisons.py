@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from astra.errors import ConfigError
-from astra.training.reproduce.trials import Arm
 from astra.types import Json
+from recipes.reproduce.trials import Arm
 
 CURVES = ("f1", "reward", "turns", "calls", "sampling_entropy", "entropy")
 """What every comparison takes from a run's metrics, as far as it is there."""

@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from astra.core.intervals import Interval, bootstrap
-from astra.training.reproduce.trials import TrialOutcome
 from astra.types import Json, Record
+from recipes.reproduce.trials import TrialOutcome
 
 
 class MeasurementComparison(Record):

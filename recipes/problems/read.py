@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from astra.errors import TableError
-from astra.problems.answers import LONGEST, final_answer
-from astra.problems.records import MathProblem, problem_id
 from astra.types import Json
+from recipes.problems.answers import LONGEST, final_answer
+from recipes.problems.records import MathProblem, problem_id
 
 _QUESTIONS = ("problem", "prompt", "question")
 _SOURCES = ("source", "type", "subject", "competition", "url")

@@ -1,4 +1,4 @@
-"""`astra train nano`: a small model, untrained, made from the rows that it will be trained on."""
+"""Makes a small untrained model from the rows that it will be trained on."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import typer
 from astra.cli.console import out, print_json
 from astra.cli.options import AsJson, require_training
 from astra.errors import ConfigError
+from recipes.command_line import RecipeCommand
 
 
 def nano_command(
@@ -37,14 +38,14 @@ def nano_command(
 
     \b
     Examples:
-      astra train nano --rows sft/train.jsonl --out runs/nano
-      astra train nano --rows sft/train.jsonl --width 192 --layers 6 --heads 6 --out runs/small
+      python -m recipes.nano --rows sft/train.jsonl --out runs/nano
+      python -m recipes.nano --rows sft/train.jsonl --width 192 --heads 6 --out runs/n
     """
     require_training()
     from transformers.utils.logging import disable_progress_bar
 
-    from astra.training.nano import NanoOptions, make_nano
     from astra.training.sft.rows import read_rows
+    from recipes.nano.model import NanoOptions, make_nano
 
     if (out_folder / "config.json").exists() and not force:
         raise ConfigError(
@@ -63,3 +64,9 @@ def nano_command(
         markup=False,
         soft_wrap=True,
     )
+
+
+main = RecipeCommand("python -m recipes.nano", nano_command)
+
+if __name__ == "__main__":
+    raise SystemExit(main())

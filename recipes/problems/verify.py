@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import NamedTuple, Self
 
 from astra.errors import ConfigError
-from astra.problems.answers import LONGEST, as_words, final_answer, quantity
+from recipes.problems.answers import LONGEST, as_words, final_answer, quantity
 
 WORKER = Path(__file__).with_name("worker.py")
 _STARTING = 60.0

@@ -1,4 +1,4 @@
-"""`astra reproduce`: the papers' comparisons, arms × seeds, from one arena folder and one model."""
+"""The papers' comparisons, arms × seeds, from one arena folder and one model."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ from astra.types import Json
 
 if TYPE_CHECKING:
     from astra.core.intervals import Interval
-    from astra.training.reproduce.comparisons import ArmComparison
-    from astra.training.reproduce.rl_trial import Play
-    from astra.training.reproduce.summary import Summary
-    from astra.training.reproduce.trials import TrialOutcome
     from astra.training.rl.run import RLJob
+    from recipes.reproduce.comparisons import ArmComparison
+    from recipes.reproduce.rl_trial import Play
+    from recipes.reproduce.summary import Summary
+    from recipes.reproduce.trials import TrialOutcome
 
 _WRITTEN = (".json", ".md", ".csv", ".png")
 ARENAS, MODEL = "runs/loop/arenas", "runs/loop/sft/final"
@@ -138,23 +138,23 @@ def reproduce_command(
 
     \b
     Examples:
-      astra reproduce reward
-      astra reproduce reward --arenas runs/world --model runs/sft/final --out runs/reward
-      astra reproduce credit --arenas runs/world --model runs/sft/final --out runs/credit
-      astra reproduce credit --problems problems.jsonl --model runs/sft/final --out runs/maths
-      astra reproduce filling --arenas runs/world --model runs/sft/final --seeds 0,1 --out runs/f
+      python -m recipes.reproduce reward
+      python -m recipes.reproduce reward --arenas runs/world --model runs/sft/final
+      python -m recipes.reproduce credit --problems problems.jsonl --model runs/sft/final
+      python -m recipes.reproduce filling --seeds 0,1 --out runs/filling
     """
     arenas, model = _material(arenas, model, problems, comparison)
     out_path = out_path or Path("runs") / comparison
     require_training()
     from trl.trainer.grpo_config import GRPOConfig
 
-    from astra.training.reproduce.comparisons import COMPARISONS, of_problems
-    from astra.training.reproduce.rl_trial import RLTrial
-    from astra.training.reproduce.trials import SideBySide, broken, run_trials
     from astra.training.rl.presets import OURS, PRESETS
     from astra.training.rl.run import RLJob
     from astra.training.sft.presets import parse_settings
+    from recipes.problems.player import ProblemTasks
+    from recipes.reproduce.comparisons import COMPARISONS, of_problems
+    from recipes.reproduce.rl_trial import RLTrial
+    from recipes.reproduce.trials import SideBySide, broken, run_trials
 
     compared, of_size = COMPARISONS[comparison], SIZES[size]
     if problems is not None:
@@ -171,7 +171,7 @@ def reproduce_command(
     )
     job = RLJob(
         arenas=arenas,
-        problems=problems,
+        tasks=problems and ProblemTasks(problems),
         model=model,
         out=out_path,
         preset=preset,
@@ -182,7 +182,7 @@ def reproduce_command(
         quiet=as_json or workers > 1 or not sys.stderr.isatty(),
     )
     how = _How(limit or of_size.limit, samples or of_size.samples, trained)
-    trial = RLTrial(compared, job, _play(job, how), evaluate_every, tokens)
+    trial = RLTrial(compared, job, _play(job, problems, how), evaluate_every, tokens)
     names = None if arms is None else [name.strip() for name in arms.split(",")]
     shared = trial.shared(**dataclasses.asdict(how))
     chosen = [
@@ -221,7 +221,7 @@ def _material(
     if not all(Path(path).exists() for path in taken):
         raise ConfigError(
             "give --arenas and --model, which all arms and seeds start from: `astra arenas make` "
-            "and `astra train sft` make them. `astra demo --train --out runs/loop` makes both: "
+            "and `astra train sft` make them. `make demo` makes both: "
             f"{ARENAS} and {MODEL}"
         )
     return arenas or Path(ARENAS), model or MODEL
@@ -259,14 +259,14 @@ class _How:
     """Whether those that were trained on are played, too."""
 
 
-def _play(job: RLJob, how: _How) -> Play:
+def _play(job: RLJob, problems: Path | None, how: _How) -> Play:
     """Held-out problems, or arenas with banded distractors; sampled as in training."""
-    if job.problems is not None:
+    if problems is not None:
         if how.trained:
             raise ConfigError("--trained is of arenas: leave it out with --problems")
-        from astra.training.reproduce.problems import PlayProblems
+        from recipes.problems.play import PlayProblems
 
-        return PlayProblems.of_file(job.problems, job.preset, limit=how.limit, samples=how.samples)
+        return PlayProblems.of_file(problems, job.preset, limit=how.limit, samples=how.samples)
     return _PlayArenas(job, how)
 
 
@@ -338,7 +338,7 @@ def _tell(
     as_json: bool,
 ) -> None:
     """Write what was found, and print it."""
-    from astra.training.reproduce.summary import write_summary
+    from recipes.reproduce.summary import write_summary
 
     summary = write_summary(outcomes, comparison.baseline, folder, failed)
     written = [folder]

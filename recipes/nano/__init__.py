@@ -1,0 +1,1 @@
+"""A nano model, made from the rows that it will be trained on."""
