@@ -1,4 +1,4 @@
-"""Commands of `astra` and of recipes in the README and the docs. An indented one is run as it stands.
+"""Commands of `astra` and of recipes in the README and the docs. An indented one is run as it is.
 One in a fence takes long, or an endpoint of the reader's: it is parsed, not run."""
 
 from __future__ import annotations
