@@ -26,10 +26,16 @@ from astra.models.embed_tfidf import TfidfEmbedder
 from astra.protocols import Reply, Sampling
 from astra.runs.store import RunFolder
 from astra.sandbox import open_sandbox
-from astra.teacher.arenas import ALL, ATOMICITY, Decomposition, DecompositionStep, JudgeVerdict
 from astra.teacher.cache import AnswerCache
 from astra.teacher.model import ModelTeacher
-from astra.teacher.render import as_given, read_task
+from astra.teacher.prompts.arenas import (
+    ALL,
+    ATOMICITY,
+    Decomposition,
+    DecompositionStep,
+    JudgeVerdict,
+)
+from astra.teacher.render import as_task, read_task
 from astra.testing.rule_teacher.arenas import RuleTeacher
 from astra.types import FinishReason, Json, Message, Record, Usage
 
@@ -57,10 +63,10 @@ class Invented:
         task = read_task([message.model_dump() for message in messages])
         assert task is not None
         prompt = _PROMPTS[task.prompt]
-        given = as_given(prompt, task.given)
-        main = task.given.get("main_question", task.given.get("question", ""))
+        given = as_task(prompt, task.fields)
+        main = task.fields.get("main_question", task.fields.get("question", ""))
         if "number" in str(main) and "register" in str(main):
-            answer = _made_up(prompt.name, str(task.given["question"]))
+            answer = _made_up(prompt.name, str(task.fields["question"]))
         else:
             answer = await self._rules.ask(prompt, given, index=sampling.seed or 0)
         text = json.dumps(answer.model_dump(mode="json"), ensure_ascii=False)

@@ -22,9 +22,9 @@ import openai
 from astra.models.openai import OpenAIModel
 from astra.runs.stage import Stage, run
 from astra.runs.store import RunFolder
-from astra.teacher.arenas import NECESSITY, DecompositionStep, JudgeVerdict, StepIn
 from astra.teacher.cache import AnswerCache
 from astra.teacher.model import ModelTeacher, response_format
+from astra.teacher.prompts.arenas import NECESSITY, DecompositionStep, JudgeVerdict, StepIn
 from astra.teacher.render import PromptTemplates
 from astra.types import Json, Record
 
@@ -34,7 +34,7 @@ ROUNDS = 2
 
 _SERVE = """
 import sys, time
-from astra.teacher.arenas import Verdict
+from astra.teacher.prompts.arenas import Verdict
 from astra.testing.teacher_server import TeacherServer
 class Constant:
     name = "rules"

@@ -106,10 +106,10 @@ class Watched:
     def name(self) -> str:
         return self.teacher.name
 
-    async def ask(self, prompt: Prompt[Any, Any], given: Record, *, index: int = 0) -> Any:
-        answer = await self.teacher.ask(prompt, given, index=index)
-        planted = self.teacher.planted.get(input_key(prompt, given, index))
-        self.asked.append(Asked(prompt.name, given, index, answer, planted))
+    async def ask(self, prompt: Prompt[Any, Any], task: Record, *, index: int = 0) -> Any:
+        answer = await self.teacher.ask(prompt, task, index=index)
+        planted = self.teacher.planted.get(input_key(prompt, task, index))
+        self.asked.append(Asked(prompt.name, task, index, answer, planted))
         return answer
 
 

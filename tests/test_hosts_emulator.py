@@ -14,7 +14,7 @@ from astra.hosts.recorded import RecordingHost
 from astra.models.scripted import ScriptedModel, calling
 from astra.protocols import ToolResult
 from astra.rollouts.loop import RolloutLimits, RolloutTask, rollout
-from astra.teacher.emulation import EMULATE_CALL, EmulateCallIn, EmulateCallOut
+from astra.teacher.prompts.emulation import EMULATE_CALL, EmulateCallIn, EmulateCallOut
 from astra.teacher.render import PromptTemplates
 from astra.testing.fakes import document
 from astra.testing.rule_teacher.trajectories import TrajectoryRules
@@ -62,10 +62,10 @@ class Answering:
         self._answer = answer
         self.asked: list[EmulateCallIn] = []
 
-    async def ask(self, prompt: Any, given: Any, *, index: int = 0) -> Any:
-        self.asked.append(given)
+    async def ask(self, prompt: Any, task: Any, *, index: int = 0) -> Any:
+        self.asked.append(task)
         await asyncio.sleep(random.Random(len(self.asked)).random() / 1000)
-        answer = self._answer(given, index)
+        answer = self._answer(task, index)
         if isinstance(answer, Exception):
             raise answer
         return (

@@ -35,11 +35,11 @@ class Meddler:
     asked: list[tuple[str, Record, int]] = field(default_factory=list)
     name: str = "meddler"
 
-    async def ask(self, prompt: Prompt[Any, Any], given: Any, *, index: int = 0) -> Any:
-        self.asked.append((prompt.name, given, index))
-        right = await self.teacher.ask(prompt, given, index=index)
+    async def ask(self, prompt: Prompt[Any, Any], task: Any, *, index: int = 0) -> Any:
+        self.asked.append((prompt.name, task, index))
+        right = await self.teacher.ask(prompt, task, index=index)
         change = self.changes.get(prompt.name)
-        answer = change(given, right, index) if change else right
+        answer = change(task, right, index) if change else right
         if isinstance(answer, Exception):
             raise answer
         return answer

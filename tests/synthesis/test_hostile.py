@@ -13,7 +13,7 @@ from astra.arenas.synthesis.documents import call_problem, document_problem
 from astra.arenas.synthesis.screen import source_problem
 from astra.arenas.synthesis.sources import SourceMaterial
 from astra.runs.store import FailureRow
-from astra.teacher.arenas import DecompositionStep, DocumentOut, Implementation
+from astra.teacher.prompts.arenas import DecompositionStep, DocumentOut, Implementation
 from astra.testing.rule_teacher.arenas import RuleTeacher
 from astra.types import Arena
 
@@ -53,10 +53,10 @@ def test_a_plain_source_may_be_tried() -> None:
         (SOURCE + "\neval('1')\n", "'eval'"),
         (SOURCE + "\n().__class__.__base__.__subclasses__()\n", "'__"),
         ("def other(country):\n    return 1\n", "defines 0"),
-        ("def capital_of(country:\n", "is no Python"),
+        ("def capital_of(country:\n", "is not valid Python"),
         ("x = '" + "a" * 1_000_000 + "'\n" + SOURCE, "characters"),
-        ("x = " + "(" * 5_000 + ")" * 5_000 + "\n" + SOURCE, "is no Python"),
-        ("x = " + "-" * 60_000 + "1\n", "is no Python"),
+        ("x = " + "(" * 5_000 + ")" * 5_000 + "\n" + SOURCE, "is not valid Python"),
+        ("x = " + "-" * 60_000 + "1\n", "is not valid Python"),
         (SOURCE + "# \u202e hidden\n", "U\\+202E"),
         (SOURCE + "x = '\x00'\n", "U\\+0000"),
         (SOURCE + "x = '\ud800'\n", "U\\+D800"),

@@ -22,7 +22,7 @@ from astra.cli.main import run
 from astra.core.untrusted import json_problem
 from astra.errors import TeacherError
 from astra.runs.store import FailureRow, RunFolder
-from astra.teacher.arenas import ALL
+from astra.teacher.prompts.arenas import ALL
 from astra.testing.model_server import ModelServer
 from astra.testing.rule_teacher.arenas import RuleTeacher
 from astra.testing.teacher_server import read_asked

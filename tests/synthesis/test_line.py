@@ -19,7 +19,7 @@ from astra.arenas.synthesis.validate import QualityThreshold
 from astra.errors import BudgetExceeded, ConfigError, StageError, TeacherError
 from astra.models.embed_tfidf import TfidfEmbedder
 from astra.runs.store import FailureRow, RunFolder
-from astra.teacher.arenas import JudgeVerdict
+from astra.teacher.prompts.arenas import JudgeVerdict
 from astra.testing.rule_teacher.arenas import RuleTeacher
 from astra.testing.rule_teacher.arenas.faults import ArenaDefect, FaultRates
 from astra.types import Arena, Scenario

@@ -16,7 +16,7 @@ from astra.arenas.synthesis.rule_checks import (
     typed,
 )
 from astra.errors import Rejected
-from astra.teacher.arenas import Decomposition, DecompositionStep
+from astra.teacher.prompts.arenas import Decomposition, DecompositionStep
 from astra.types import Scenario
 
 

@@ -7,8 +7,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from astra.teacher import arenas as prompts
-from astra.teacher.arenas import (
+from astra.teacher.prompts import arenas as prompts
+from astra.teacher.prompts.arenas import (
     CallIn,
     DecomposeIn,
     Decomposition,

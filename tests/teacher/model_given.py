@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from astra.teacher import arenas as a
+from astra.teacher.prompts import arenas as a
 from astra.types import Language, Record, Scenario
 from trajectories.prompt_inputs import fields
 
@@ -79,4 +79,4 @@ def given(prompt: a.Prompt[Any, Any], language: Language, text: str = "Which one
         a.ParaphraseIn: {**common, "question": text, "keep": ("Tanzania",)},
     }
     made |= fields(language, text)
-    return prompt.given(**made[prompt.given])
+    return prompt.input_type(**made[prompt.input_type])

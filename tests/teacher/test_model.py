@@ -12,10 +12,10 @@ from astra.errors import BudgetExceeded, ConfigError, ModelUnavailable, TeacherE
 from astra.models.openai import OpenAIModel, Retries
 from astra.protocols import Sampling
 from astra.runs.store import RunFolder
-from astra.teacher import arenas
 from astra.teacher.cache import AnswerCache
 from astra.teacher.cost import Budget, CostTotals, Price
 from astra.teacher.model import ModelTeacher
+from astra.teacher.prompts import arenas
 from astra.teacher.render import PromptTemplates
 from astra.testing.model_server import ModelServer, ModelServerFault, ServerAnswer, completion
 from astra.types import Message, Usage

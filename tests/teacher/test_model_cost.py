@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from astra.cli.config_file import expand
 from astra.errors import BudgetExceeded, ConfigError, StoreError
 from astra.runs.store import RunFolder
-from astra.teacher import arenas
 from astra.teacher.cache import AnswerCache, RecordedAnswer
 from astra.teacher.cost import (
     Budget,
@@ -23,6 +22,7 @@ from astra.teacher.cost import (
     estimated_tokens,
     read_prices,
 )
+from astra.teacher.prompts import arenas
 from astra.teacher.render import PromptTemplates
 from astra.types import Usage, content_hash
 

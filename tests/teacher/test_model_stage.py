@@ -8,10 +8,10 @@ from astra.errors import BudgetExceeded
 from astra.models.openai import OpenAIModel
 from astra.runs.stage import Stage, run
 from astra.runs.store import FailureRow, RunFolder
-from astra.teacher import arenas
 from astra.teacher.cache import AnswerCache
 from astra.teacher.cost import Budget, CostTotals
 from astra.teacher.model import ModelTeacher
+from astra.teacher.prompts import arenas
 from astra.testing.model_server import ModelServer
 from astra.types import Json, Message, Record
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from astra.protocols import Reply
-from astra.teacher.arenas import CallOut, Decomposition, GroupOut, JudgeVerdict
 from astra.teacher.parse import LONGEST_REPLY, find_object, read_reply
+from astra.teacher.prompts.arenas import CallOut, Decomposition, GroupOut, JudgeVerdict
 from astra.types import FinishReason, Message, Record, ToolCallRequest
 
 GOOD = '{"reason": "It is so.", "holds": true}'

@@ -8,15 +8,16 @@ import pytest
 
 from astra.arenas.certificate.function_signature import signature
 from astra.errors import ConfigError
-from astra.teacher import arenas, catalogue
+from astra.teacher import catalogue
 from astra.teacher.parse import as_record
 from astra.teacher.prompt import Prompt
+from astra.teacher.prompts import arenas
 from astra.teacher.render import (
+    BUILT_IN,
     LANGUAGES,
-    OURS,
     SHARED,
     PromptTemplates,
-    as_given,
+    as_task,
     is_closed,
     read_task,
     reply_schema,
@@ -49,13 +50,13 @@ def test_what_is_sent_can_be_read_back(prompt: Prompt[Any, Any], language: Langu
     asked = given(prompt, language)
     system, user = PromptTemplates().messages(prompt, asked)
     assert (system.role, user.role) == ("system", "user")
-    assert json.dumps(reply_schema(prompt.wanted), ensure_ascii=False).replace(
+    assert json.dumps(reply_schema(prompt.output_type), ensure_ascii=False).replace(
         " ", ""
     ) in system.content.replace(" ", "")
     task = read_task(sent([system, user]))
     assert task is not None and task.prompt == prompt.name
-    shown = as_given(prompt, task.given)
-    if "steps" not in task.given:
+    shown = as_task(prompt, task.fields)
+    if "steps" not in task.fields:
         assert shown == asked
     assert shown.model_dump().keys() == asked.model_dump().keys()
 
@@ -67,7 +68,7 @@ def test_worked_examples_are_valid_replies(prompt: Prompt[Any, Any], language: L
     shown = examples(user.content)
     assert shown
     for example in shown:
-        as_record(example, prompt.wanted)
+        as_record(example, prompt.output_type)
 
 
 @EACH
@@ -133,12 +134,12 @@ def test_data_never_leaves_its_block(prompt: Prompt[Any, Any]):
     assert "49" not in text.rpartition("<data>")[2]
     task = read_task(sent(messages))
     assert task is not None
-    if "question" in task.given:
-        assert task.given["question"] == asked.model_dump()["question"]
+    if "question" in task.fields:
+        assert task.fields["question"] == asked.model_dump()["question"]
 
 
 def test_our_folder_holds_no_template_of_nothing():
-    names = {path.name.split(".")[0] for path in OURS.glob("*.md")}
+    names = {path.name.split(".")[0] for path in BUILT_IN.glob("*/*.md")}
     assert names == {*NAMES, *SHARED}
 
 
@@ -147,7 +148,7 @@ def test_our_folder_holds_no_template_of_nothing():
 
 @EACH
 def test_every_field_is_required(prompt: Prompt[Any, Any]):
-    schema = reply_schema(prompt.wanted)
+    schema = reply_schema(prompt.output_type)
     for part in (schema, *schema.get("$defs", {}).values()):
         if "properties" in part:
             assert part["required"] == list(part["properties"])
@@ -156,7 +157,7 @@ def test_every_field_is_required(prompt: Prompt[Any, Any]):
 
 
 def test_strict_only_where_no_object_is_free():
-    closed = {prompt.name for prompt in arenas.ALL if is_closed(prompt.wanted)}
+    closed = {prompt.name for prompt in arenas.ALL if is_closed(prompt.output_type)}
     assert closed == {
         *("propose", "decompose", "judge_necessity", "judge_dependency", "judge_atomicity"),
         *("judge_rationality", "judge_completeness", "group_steps", "paraphrase"),
@@ -185,11 +186,11 @@ def test_a_folder_goes_before_ours(tmp_path: Path):
     ("file", "text", "told"),
     [
         ("paraphrase.md", b"{{ task.qestion }}", "can't be rendered"),
-        ("paraphrase.md", b"{% if %}", "no Jinja2 template"),
-        ("paraphrase.md", b"\xff\xfe\xff", "no UTF-8"),
-        ("paraphrase.md", b"x" * (2**20 + 1), "no template"),
+        ("paraphrase.md", b"{% if %}", "not a Jinja2 template"),
+        ("paraphrase.md", b"\xff\xfe\xff", "not UTF-8"),
+        ("paraphrase.md", b"x" * (2**20 + 1), "not a template"),
         ("paraphase.md", b"", "did you mean 'paraphrase.md'"),
-        ("paraphrase.fr.md", b"", "template of no prompt"),
+        ("paraphrase.fr.md", b"", "belongs to no prompt"),
         ("paraphrase.md", b"{{ ''.__class__.__mro__ }}", "unsafe"),
         ("paraphrase.md", b"{{ cycler.__init__.__globals__.os }}", "unsafe"),
         ("paraphrase.md", b"{{ task.update({'a': 1}) }}", "unsafe"),
@@ -217,11 +218,11 @@ def test_links_are_not_sent_to_an_endpoint(tmp_path: Path):
     folder.mkdir()
     private.write_text("very private")
     (folder / "paraphrase.md").symlink_to(private)
-    with pytest.raises(ConfigError, match="no plain file"):
+    with pytest.raises(ConfigError, match="not a plain file"):
         PromptTemplates(folder)
     (folder / "paraphrase.md").unlink()
     (folder / "paraphrase.md").mkdir()
-    with pytest.raises(ConfigError, match="no plain file"):
+    with pytest.raises(ConfigError, match="not a plain file"):
         PromptTemplates(folder)
     (folder / "paraphrase.md").rmdir()
     (folder / "paraphrase.md").write_text("{% include 'more' %}")

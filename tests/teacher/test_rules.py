@@ -11,8 +11,8 @@ from astra.arenas.certificate import certify
 from astra.arenas.certificate.ablation import scenario_of
 from astra.errors import ConfigError, TeacherError
 from astra.sandbox import open_sandbox
-from astra.teacher import arenas as prompts
-from astra.teacher.arenas import (
+from astra.teacher.prompts import arenas as prompts
+from astra.teacher.prompts.arenas import (
     DecomposeIn,
     Decomposition,
     DecompositionStep,
@@ -318,6 +318,6 @@ async def test_every_prompt_is_answered_the_same_each_time() -> None:
     assert {prompt.name for prompt, _ in inputs} == {prompt.name for prompt in prompts.ALL}
     for prompt, given in inputs:
         answer = await teacher().ask(prompt, given)
-        assert type(answer) is prompt.wanted
-        assert prompt.wanted.model_validate_json(answer.model_dump_json()) == answer
+        assert type(answer) is prompt.output_type
+        assert prompt.output_type.model_validate_json(answer.model_dump_json()) == answer
         assert answer == await RuleTeacher(Catalogue(catalogue().arenas)).ask(prompt, given)

@@ -9,8 +9,8 @@ import pytest
 
 from astra.core.text import contains_text
 from astra.errors import ConfigError
-from astra.teacher import arenas as prompts
-from astra.teacher.arenas import (
+from astra.teacher.prompts import arenas as prompts
+from astra.teacher.prompts.arenas import (
     CallIn,
     DecomposeIn,
     Decomposition,

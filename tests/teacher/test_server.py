@@ -16,9 +16,9 @@ import pytest
 from astra.errors import ConfigError, ModelUnavailable, TeacherError
 from astra.models.openai import OpenAIModel, Retries
 from astra.protocols import Sampling
-from astra.teacher import arenas as prompts
 from astra.teacher.model import ModelTeacher, response_format
 from astra.teacher.parse import as_record
+from astra.teacher.prompts import arenas as prompts
 from astra.teacher.render import PromptTemplates
 from astra.testing.rule_teacher.arenas import ArenaDefect, FaultRates, RuleTeacher
 from astra.testing.teacher_faults import FaultPlan, TeacherServerFault
@@ -249,7 +249,7 @@ def test_right_json_of_a_wrong_schema() -> None:
     value = json.loads(message_of(content)["content"])
     for prompt in prompts.ALL:
         with pytest.raises(ValueError):
-            as_record(value, prompt.wanted)
+            as_record(value, prompt.output_type)
 
 
 def test_empty_content_and_refusal() -> None:

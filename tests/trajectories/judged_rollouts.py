@@ -10,8 +10,8 @@ from astra.models.scripted import ScriptedModel, calling
 from astra.protocols import ToolResult
 from astra.rollouts.loop import RolloutLimits, rollout
 from astra.rollouts.loop import RolloutTask as Played
-from astra.teacher.judging import Grade
 from astra.teacher.prompt import JudgeVerdict
+from astra.teacher.prompts.judging import Grade
 from astra.testing.fakes import FakeHost, document
 from astra.trajectories.records import RecordedRollout, TrajectoryTask
 from astra.types import Language, Message, ToolCallRequest, content_hash
@@ -95,9 +95,9 @@ class Generous:
         self._grades = grades
         self.asked: list[tuple[Any, Any]] = []
 
-    async def ask(self, prompt: Any, given: Any, *, index: int = 0) -> Any:
-        self.asked.append((prompt, given))
+    async def ask(self, prompt: Any, task: Any, *, index: int = 0) -> Any:
+        self.asked.append((prompt, task))
         grade = self._grades[index % len(self._grades)]
-        if prompt.wanted is JudgeVerdict:
+        if prompt.output_type is JudgeVerdict:
             return JudgeVerdict(reason="fine", holds=grade == "yes")
         return Grade.model_validate({"reason": "fine", "grade": grade})

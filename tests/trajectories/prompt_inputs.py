@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from astra.teacher import chains as c
-from astra.teacher import emulation as e
-from astra.teacher import judging as j
-from astra.teacher import tasks as t
-from astra.teacher.tools import DomainIn, ToolSummary
+from astra.teacher.prompts import chains as c
+from astra.teacher.prompts import emulation as e
+from astra.teacher.prompts import judging as j
+from astra.teacher.prompts import tasks as t
+from astra.teacher.prompts.tools import DomainIn, ToolSummary
 from astra.types import Language, Record, ToolSchema
 
 

@@ -11,7 +11,8 @@ import pytest
 from astra.errors import Rejected
 from astra.runs.stage import StageMeter
 from astra.runs.store import RunFolder, to_line
-from astra.teacher.chains import (
+from astra.teacher.prompt import In, Out, Prompt
+from astra.teacher.prompts.chains import (
     ChainVerdict,
     PlannedArgument,
     PlannedStep,
@@ -21,7 +22,6 @@ from astra.teacher.chains import (
     RecoveredStep,
     ToldChain,
 )
-from astra.teacher.prompt import In, Out, Prompt
 from astra.testing.rule_teacher.trajectories import TrajectoryRules
 from astra.trajectories.language import in_language
 from astra.trajectories.records import RecordedCall, RecordedRollout, TrajectoryTask
@@ -72,8 +72,8 @@ class Teacher:
         self._answers = answers
         self.asked: list[Any] = []
 
-    async def ask(self, prompt: Prompt[In, Out], given: In, *, index: int = 0) -> Out:
-        self.asked.append(given)
+    async def ask(self, prompt: Prompt[In, Out], task: In, *, index: int = 0) -> Out:
+        self.asked.append(task)
         return self._answers[prompt.name](index)
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from astra.cli.main import run
 from astra.runs.store import RunFolder, to_line
-from astra.teacher.chains import ProposedChain
+from astra.teacher.prompts.chains import ProposedChain
 from astra.trajectories.tasks.records import ChainProposal
 
 

@@ -15,7 +15,7 @@ import pytest
 from astra.cli.main import run
 from astra.errors import TeacherError
 from astra.runs.store import RunFolder, to_line
-from astra.teacher import judging
+from astra.teacher.prompts import judging
 from astra.testing.rule_teacher.trajectories import TrajectoryRules
 from astra.testing.teacher_faults import FaultPlan, TeacherServerFault
 from astra.testing.teacher_server import TeacherServer
@@ -166,10 +166,10 @@ def test_over_http_with_and_without_faults_the_same_rows(
 class NoJudge(TrajectoryRules):
     """Can't judge trajectories."""
 
-    async def ask(self, prompt: Any, given: Any, *, index: int = 0) -> Any:
+    async def ask(self, prompt: Any, task: Any, *, index: int = 0) -> Any:
         if prompt in judging.ALL:
             raise TeacherError("no verdict")
-        return await super().ask(prompt, given, index=index)
+        return await super().ask(prompt, task, index=index)
 
 
 def test_a_judge_that_is_always_broken_scores_nothing(

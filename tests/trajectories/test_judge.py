@@ -11,7 +11,8 @@ from astra.errors import Rejected, TeacherError
 from astra.models.scripted import calling
 from astra.runs.stage import StageMeter, run
 from astra.runs.store import RunFolder
-from astra.teacher.judging import (
+from astra.teacher.prompt import Prompt
+from astra.teacher.prompts.judging import (
     CALL_NEEDED,
     FAITHFULNESS,
     NEXT_STEP,
@@ -19,7 +20,6 @@ from astra.teacher.judging import (
     RELEVANCE,
     RESPONSE,
 )
-from astra.teacher.prompt import Prompt
 from astra.teacher.render import PromptTemplates
 from astra.testing.rule_teacher.trajectories import TrajectoryRules
 from astra.trajectories.judge.agreement import agreement, agreements, ratings
@@ -70,9 +70,9 @@ async def test_what_is_asked_and_where_it_stands():
 
 async def test_half_grades_and_the_two_halves_of_the_final_answer():
     class Torn(Generous):
-        async def ask(self, prompt: Any, given: Any, *, index: int = 0) -> Any:
+        async def ask(self, prompt: Any, task: Any, *, index: int = 0) -> Any:
             self._grades = ("partly",) if prompt in (PLANNING, RELEVANCE) else ("yes",)
-            return await super().ask(prompt, given, index=index)
+            return await super().ask(prompt, task, index=index)
 
     found = await judge(await played(*GOOD), Torn())
     assert found.scores[TrajectoryScore.QP] == 0.5
@@ -428,10 +428,10 @@ class Broken(Generous):
         super().__init__()
         self._prompt = prompt
 
-    async def ask(self, prompt: Any, given: Any, *, index: int = 0) -> Any:
+    async def ask(self, prompt: Any, task: Any, *, index: int = 0) -> Any:
         if self._prompt in (None, prompt):
             raise TeacherError("no verdict")
-        return await super().ask(prompt, given, index=index)
+        return await super().ask(prompt, task, index=index)
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from astra.runs.stage import StageMeter, StageReport, run
 from astra.runs.store import RunFolder
 from astra.teacher.cache import AnswerCache
 from astra.teacher.cost import Price
-from astra.teacher.emulation import UserBehaviour
+from astra.teacher.prompts.emulation import UserBehaviour
 from astra.testing.fakes import FakeHost, FakeModel, document
 from astra.testing.rule_teacher.scripted_agent import ScriptedAgent
 from astra.testing.rule_teacher.trajectories import TrajectoryRules
@@ -149,7 +149,7 @@ def test_where_tools_run():
 
 async def test_what_breaks_on_our_side_is_an_error_row_and_tried_again(folder: RunFolder):
     class Broken(TrajectoryRules):
-        async def ask(self, prompt: Any, given: Any, *, index: int = 0) -> Any:
+        async def ask(self, prompt: Any, task: Any, *, index: int = 0) -> Any:
             raise TeacherError("no answer")
 
     rows, report = await rolled(folder, [task()], teacher=Broken(), failure_rate=0.0)
@@ -165,7 +165,7 @@ async def test_what_breaks_on_our_side_is_an_error_row_and_tried_again(folder: R
 
 async def test_a_spent_budget_ends_the_run(folder: RunFolder):
     class Poor(TrajectoryRules):
-        async def ask(self, prompt: Any, given: Any, *, index: int = 0) -> Any:
+        async def ask(self, prompt: Any, task: Any, *, index: int = 0) -> Any:
             raise BudgetExceeded("all spent")
 
     with pytest.raises(BudgetExceeded):
@@ -208,9 +208,9 @@ async def test_a_user_never_sees_calls_and_stops_talking():
             super().__init__()
             self.asked: list[Any] = []
 
-        async def ask(self, prompt: Any, given: Any, *, index: int = 0) -> Any:
-            self.asked.append(given)
-            return prompt.wanted(done=False, message="and more?")
+        async def ask(self, prompt: Any, task: Any, *, index: int = 0) -> Any:
+            self.asked.append(task)
+            return prompt.output_type(done=False, message="and more?")
 
     chatty = Chatty()
     user = SimulatedUser(task(), chatty, most=3)

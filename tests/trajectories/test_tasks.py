@@ -19,9 +19,9 @@ from astra.rollouts import loop
 from astra.rollouts.loop import RolloutLimits
 from astra.runs.store import FailureRow, RunFolder, to_line
 from astra.teacher.catalogue import ALL
-from astra.teacher.chains import ShownTool
 from astra.teacher.model import ModelTeacher
 from astra.teacher.prompt import In, Out, Prompt
+from astra.teacher.prompts.chains import ShownTool
 from astra.testing.rule_teacher.scripted_agent import ScriptedAgent
 from astra.testing.rule_teacher.trajectories import TrajectoryRules
 from astra.testing.rule_teacher.trajectories.agent import RuleAgent, read_plan
@@ -107,11 +107,11 @@ async def test_same_bytes_whatever_the_order_of_answers_and_after_a_stop(tmp_pat
     class Stops(TrajectoryRules):
         left = 25
 
-        async def ask(self, prompt: Prompt[In, Out], given: In, *, index: int = 0) -> Out:
+        async def ask(self, prompt: Prompt[In, Out], task: In, *, index: int = 0) -> Out:
             self.left -= 1
             if self.left < 0:
                 raise BudgetExceeded("spent")
-            return await super().ask(prompt, given, index=index)
+            return await super().ask(prompt, task, index=index)
 
     for _ in range(2):
         with pytest.raises(BudgetExceeded):

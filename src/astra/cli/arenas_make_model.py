@@ -32,7 +32,8 @@ from astra.errors import ConfigError
 from astra.protocols import Embedder, Sandbox
 from astra.runs.stage import StageReport
 from astra.runs.store import RunFolder
-from astra.teacher.arenas import (
+from astra.teacher.cost import Estimate, Estimator
+from astra.teacher.prompts.arenas import (
     CALL,
     DECOMPOSE,
     DOCUMENT,
@@ -43,7 +44,6 @@ from astra.teacher.arenas import (
     SCALE,
     TOOL,
 )
-from astra.teacher.cost import Estimate, Estimator
 from astra.types import Arena, Json, Language, Usage, content_hash
 
 ARENA = "arena"

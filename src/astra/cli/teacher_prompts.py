@@ -14,7 +14,7 @@ from astra.cli.options import AsJson
 from astra.errors import ConfigError
 from astra.teacher.catalogue import ALL
 from astra.teacher.prompt import Prompt
-from astra.teacher.render import LANGUAGES, OURS, PromptTemplates, reply_schema
+from astra.teacher.render import BUILT_IN, LANGUAGES, PromptTemplates, reply_schema
 from astra.types import Json
 
 
@@ -58,12 +58,12 @@ def _find(name: str) -> Prompt[Any, Any]:
 
 def _entry(prompt: Prompt[Any, Any], templates: PromptTemplates) -> dict[str, Json]:
     paths = {language: templates.path(prompt.name, language) for language in LANGUAGES}
-    ours = all(path.parent == OURS for path in paths.values())
+    ours = all(BUILT_IN in path.parents for path in paths.values())
     return {
         "name": prompt.name,
         "version": prompt.version,
-        "given": prompt.given.__name__,
-        "wanted": prompt.wanted.__name__,
+        "given": prompt.input_type.__name__,
+        "wanted": prompt.output_type.__name__,
         "about": _about(templates.text(prompt.name, "en")),
         "from": "ours" if ours else "yours",
         "templates": {language: str(path) for language, path in paths.items()},
@@ -82,8 +82,8 @@ def _whole(prompt: Prompt[Any, Any], templates: PromptTemplates) -> dict[str, Js
         **_entry(prompt, templates),
         "system": {language: templates.text("_system", language) for language in LANGUAGES},
         "text": {language: templates.text(prompt.name, language) for language in LANGUAGES},
-        "given_schema": prompt.given.model_json_schema(),
-        "wanted_schema": reply_schema(prompt.wanted),
+        "given_schema": prompt.input_type.model_json_schema(),
+        "wanted_schema": reply_schema(prompt.output_type),
     }
 
 

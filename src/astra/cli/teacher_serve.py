@@ -15,8 +15,8 @@ import typer
 
 from astra.cli.console import err
 from astra.errors import ConfigError
-from astra.teacher import arenas
 from astra.teacher.catalogue import ALL
+from astra.teacher.prompts import arenas
 from astra.teacher.several import SeveralTeachers
 from astra.testing.rule_teacher.arenas import ArenaDefect, FaultRates, RuleTeacher
 from astra.testing.rule_teacher.trajectories import TrajectoryRules

@@ -7,8 +7,8 @@ from pathlib import Path
 from astra.cli.teacher_options import RULES, TeacherOptions
 from astra.errors import ConfigError
 from astra.runs.store import RunFolder
-from astra.teacher import chains, emulation, judging
-from astra.teacher.tasks import INTENT, PROPOSE_TASKS, VARY_TASK
+from astra.teacher.prompts import chains, emulation, judging
+from astra.teacher.prompts.tasks import INTENT, PROPOSE_TASKS, VARY_TASK
 from astra.trajectories.judge.stage import JUDGEMENTS
 from astra.trajectories.play.rollouts import ROLLOUTS
 from astra.trajectories.tasks.chains import CHAINS, PROPOSALS

@@ -32,8 +32,8 @@ from referencing.exceptions import Unresolvable
 from astra.errors import HostError, TeacherError
 from astra.hosts.consistency import FactLedger, may_change
 from astra.protocols import ToolResult
-from astra.teacher.emulation import EMULATE_CALL, AskedCall, EmulateCallIn, EmulatedExchange
 from astra.teacher.prompt import Teacher
+from astra.teacher.prompts.emulation import EMULATE_CALL, AskedCall, EmulateCallIn, EmulatedExchange
 from astra.types import Json, Language, RecordedCall, ToolSchema, canonical_json
 
 FAILURE_RATE = 0.20

@@ -1,9 +1,9 @@
-"""All prompts that there are, over all parts of the package."""
+"""All prompts of the package."""
 
 from __future__ import annotations
 
-from astra.teacher import arenas, chains, emulation, judging, tasks, tools
 from astra.teacher.prompt import Prompt
+from astra.teacher.prompts import arenas, chains, emulation, judging, tasks, tools
 from astra.types import Record
 
 ALL: tuple[Prompt[Record, Record], ...] = (

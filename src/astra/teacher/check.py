@@ -14,8 +14,8 @@ from typing import Literal, Protocol
 
 from astra.errors import ModelError, TeacherError
 from astra.protocols import Reply, Sampling
-from astra.teacher.arenas import PARAPHRASE, ParaphraseIn
 from astra.teacher.model import FORMS, ModelTeacher, ReplyForm
+from astra.teacher.prompts.arenas import PARAPHRASE, ParaphraseIn
 from astra.teacher.render import PromptTemplates
 from astra.types import Json, Message, Record, ToolSchema, Usage
 

@@ -101,13 +101,13 @@ class ModelTeacher:
         """By prompt: the form of output that the endpoint was found to take."""
         return dict(self._forms)
 
-    async def ask(self, prompt: Prompt[In, Out], given: In, *, index: int = 0) -> Out:
+    async def ask(self, prompt: Prompt[In, Out], task: In, *, index: int = 0) -> Out:
         """The answer to one prompt. `index`: which of several independent answers is wanted.
 
         `TeacherError` when no usable answer comes; `ModelUnavailable` when the endpoint does not
         answer at all; `BudgetExceeded` before a request that may not be paid for.
         """
-        messages = self._templates.messages(prompt, given)
+        messages = self._templates.messages(prompt, task)
         key = self._key(prompt, messages, index)
         recorded = None if self._cache is None else self._cache.find(key)
         if recorded is not None:
@@ -115,7 +115,7 @@ class ModelTeacher:
             return self._record(prompt, recorded.answer)
         flight = self._flights.get(key)
         if flight is None or flight.over:
-            flight = _Flight(self._answer(prompt, given, messages, key, index))
+            flight = _Flight(self._answer(prompt, task, messages, key, index))
             self._flights[key] = flight
         try:
             return await flight.result()
@@ -130,7 +130,7 @@ class ModelTeacher:
                 "prompt": prompt.name,
                 "version": prompt.version,
                 "messages": [[message.role, message.content] for message in messages],
-                "schema": schema_hash(prompt.wanted),
+                "schema": schema_hash(prompt.output_type),
                 "model": self._model.name,
                 "sampling": [
                     sampling.temperature,
@@ -144,7 +144,7 @@ class ModelTeacher:
 
     def _record(self, prompt: Prompt[In, Out], value: Json) -> Out:
         try:
-            return as_record(value, prompt.wanted)
+            return as_record(value, prompt.output_type)
         except ValueError as error:
             raise TeacherError(
                 f"prompt {prompt.name!r}: the answer on record does not fit ({error}): raise the "
@@ -189,7 +189,7 @@ class ModelTeacher:
             usage += reply.usage
             said = reply.message.content
             try:
-                value, record = read_reply(reply, prompt.wanted)
+                value, record = read_reply(reply, prompt.output_type)
             except ValueError as error:
                 problem = str(error)
                 # Only the last try is shown again: what counts is what is wrong with it.
@@ -246,8 +246,8 @@ def response_format(form: ReplyForm, prompt: Prompt[Any, Any]) -> dict[str, Json
         case "schema":
             schema: dict[str, Json] = {
                 "name": prompt.name,
-                "schema": reply_schema(prompt.wanted),
-                "strict": is_closed(prompt.wanted),
+                "schema": reply_schema(prompt.output_type),
+                "strict": is_closed(prompt.output_type),
             }
             return {"type": "json_schema", "json_schema": schema}
         case "json":

@@ -1,7 +1,7 @@
-"""`Prompt[In, Out]`: one typed use of a teacher, and the `Teacher` that answers it.
+"""`Prompt[In, Out]`: a typed question to a teacher, and `Teacher`, which answers it.
 
 A model teacher renders the template and checks the reply against `Out`; a rule teacher computes
-`Out` from `In`. Nothing is ever defaulted: an answer that can't be had is a `TeacherError`.
+`Out` from `In`. Nothing is ever defaulted: a missing answer is a `TeacherError`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Out = TypeVar("Out", bound=Record)
 
 
 class TeacherAnswer(Record):
-    """Base of what a teacher gives back; docstrings of fields describe them in its JSON Schema."""
+    """Base class of replies. Field docstrings describe the fields in the reply's JSON Schema."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
@@ -33,15 +33,15 @@ class JudgeVerdict(TeacherAnswer):
 
 @dataclass(frozen=True, slots=True)
 class Prompt(Generic[In, Out]):
-    """A typed question. Its template is `teacher/prompts/<name>.md`, or the user's of that name."""
+    """A typed question. Its template is `<name>.md`, beside its records or in the user's folder."""
 
     name: str
     version: int
     """Raised whenever the template or a record changes, so that recorded answers are not reused."""
-    given: type[In]
-    wanted: type[Out]
+    input_type: type[In]
+    output_type: type[Out]
     system: str = ""
-    """System message; "": none."""
+    """System message. Empty: the shared template `_system`."""
 
 
 class Teacher(Protocol):
@@ -50,6 +50,6 @@ class Teacher(Protocol):
     @property
     def name(self) -> str: ...
 
-    async def ask(self, prompt: Prompt[In, Out], given: In, *, index: int = 0) -> Out:
-        """The answer to one prompt. `index`: which of several independent answers is wanted."""
+    async def ask(self, prompt: Prompt[In, Out], task: In, *, index: int = 0) -> Out:
+        """Answer one prompt. `index` numbers independent answers to the same prompt."""
         ...

@@ -19,9 +19,9 @@ class SeveralTeachers:
     def name(self) -> str:
         return self._name
 
-    async def ask(self, prompt: Prompt[In, Out], given: In, *, index: int = 0) -> Out:
+    async def ask(self, prompt: Prompt[In, Out], task: In, *, index: int = 0) -> Out:
         """The answer of the teacher that the prompt belongs to."""
         teacher = self._by_prompt.get(prompt.name)
         if teacher is None:
             raise TeacherError(f"{self._name!r} has no teacher for the prompt {prompt.name!r}")
-        return await teacher.ask(prompt, given, index=index)
+        return await teacher.ask(prompt, task, index=index)

@@ -382,9 +382,11 @@ def read_asked(body: Json, prompts: Mapping[str, Prompt[Any, Any]]) -> TeacherQu
     prompt, index, choices = prompts[task.prompt], body.get("seed") or 0, body.get("n") or 1
     if not isinstance(index, int) or not isinstance(choices, int) or not 1 <= choices <= 128:
         raise ValueError("`seed` and `n` must be integers, `n` from 1 to 128")
-    schema = _schema(prompt.given)
+    schema = _schema(prompt.input_type)
     try:
-        given = prompt.given.model_validate(_filled(task.given, schema, schema.get("$defs", {})))
+        given = prompt.input_type.model_validate(
+            _filled(task.fields, schema, schema.get("$defs", {}))
+        )
     except ValidationError as error:
         raise ValueError(f"the input of {prompt.name!r} can't be read: {error}") from None
     return TeacherQuestion(
@@ -392,7 +394,7 @@ def read_asked(body: Json, prompts: Mapping[str, Prompt[Any, Any]]) -> TeacherQu
         given=given,
         index=index,
         choices=choices,
-        task=content_hash([prompt.name, task.given, index]),
+        task=content_hash([prompt.name, task.fields, index]),
         tokens=sum(_tokens(str(message.get("content"))) for message in messages),
     )
 

@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Coroutine, Iterable
 from typing import Any, TypeVar
 
-from astra.teacher.arenas import JudgeVerdict
 from astra.teacher.prompt import Prompt, Teacher
+from astra.teacher.prompts.arenas import JudgeVerdict
 from astra.types import Record
 
 T = TypeVar("T")

@@ -16,7 +16,7 @@ from astra.arenas.synthesis.records import DecomposedItem, StepTool
 from astra.core.text import normalise
 from astra.core.untrusted import json_problem, odd_character
 from astra.protocols import Sandbox
-from astra.teacher.arenas import AnswerKind, DecompositionStep, Implementation
+from astra.teacher.prompts.arenas import AnswerKind, DecompositionStep, Implementation
 from astra.types import (
     Arena,
     CheckResult,

@@ -21,7 +21,8 @@ from astra.arenas.synthesis.rule_checks import (
 from astra.arenas.tables.planner import FEWEST_HOPS, PAPER_SHARES
 from astra.errors import ConfigError, Rejected
 from astra.runs.stage import Stage, StageMeter
-from astra.teacher.arenas import (
+from astra.teacher.prompt import Teacher
+from astra.teacher.prompts.arenas import (
     DECOMPOSE,
     PROPOSE,
     DecomposeIn,
@@ -29,7 +30,6 @@ from astra.teacher.arenas import (
     DecompositionStep,
     ProposeIn,
 )
-from astra.teacher.prompt import Teacher
 from astra.types import Scenario
 
 DECOMPOSITIONS = "decompositions"

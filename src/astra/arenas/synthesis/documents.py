@@ -15,7 +15,7 @@ from astra.arenas.certificate.schema import MAX_DOCUMENT, form_problem
 from astra.arenas.synthesis.language import in_language
 from astra.core.untrusted import json_problem
 from astra.rewards import same_scalar
-from astra.teacher.arenas import DecompositionStep, DocumentOut
+from astra.teacher.prompts.arenas import DecompositionStep, DocumentOut
 from astra.types import Json, Language, Scalar, Tool, ToolSchema
 
 MAX_ARGUMENTS = 8_000

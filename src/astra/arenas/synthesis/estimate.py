@@ -10,7 +10,8 @@ from collections.abc import Iterable
 
 from astra.arenas.synthesis.decompose import DecomposeOptions
 from astra.arenas.synthesis.records import SynthesisItem
-from astra.teacher.arenas import (
+from astra.teacher.cost import Estimator
+from astra.teacher.prompts.arenas import (
     ATOMICITY,
     CALL,
     COMPLETENESS,
@@ -36,7 +37,6 @@ from astra.teacher.arenas import (
     StepIn,
     ToolIn,
 )
-from astra.teacher.cost import Estimator
 from astra.types import Scenario
 
 VERDICT_TOKENS = 60

@@ -27,7 +27,8 @@ from astra.arenas.synthesis.screen import source_problem
 from astra.errors import Rejected
 from astra.protocols import Sandbox
 from astra.runs.stage import Stage, StageMeter
-from astra.teacher.arenas import (
+from astra.teacher.prompt import Teacher
+from astra.teacher.prompts.arenas import (
     CALL,
     DOCUMENT,
     SCALE,
@@ -41,7 +42,6 @@ from astra.teacher.arenas import (
     ScaleIn,
     ToolIn,
 )
-from astra.teacher.prompt import Teacher
 from astra.types import Json, Scalar
 
 IMPLEMENTED = "implemented"

@@ -21,7 +21,8 @@ from astra.arenas.synthesis.records import (
 )
 from astra.protocols import Sandbox
 from astra.runs.stage import Stage, StageMeter
-from astra.teacher.arenas import (
+from astra.teacher.prompt import Teacher
+from astra.teacher.prompts.arenas import (
     EXTEND,
     GROUP,
     DecompositionStep,
@@ -30,7 +31,6 @@ from astra.teacher.arenas import (
     GroupIn,
     ServedCall,
 )
-from astra.teacher.prompt import Teacher
 from astra.types import Json
 
 MERGED = "merged"

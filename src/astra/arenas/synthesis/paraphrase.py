@@ -31,8 +31,8 @@ from astra.errors import Rejected
 from astra.protocols import Embedder, Sandbox
 from astra.runs.stage import Stage, StageMeter, StageReport, run
 from astra.runs.store import RunFolder
-from astra.teacher.arenas import PARAPHRASE, ParaphraseIn
 from astra.teacher.prompt import Teacher
+from astra.teacher.prompts.arenas import PARAPHRASE, ParaphraseIn
 from astra.types import Arena, Record, arena_id
 
 PARAPHRASED = "paraphrased"

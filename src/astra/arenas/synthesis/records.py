@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from astra.teacher.arenas import AnswerKind, DecompositionStep, DocumentOut, Implementation
+from astra.teacher.prompts.arenas import AnswerKind, DecompositionStep, DocumentOut, Implementation
 from astra.types import Arena, Json, Language, Record, Scalar, Scenario
 
 SynthesisMode = Literal["question", "corpus", "domain"]

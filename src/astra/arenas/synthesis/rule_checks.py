@@ -18,7 +18,7 @@ from astra.core.text import as_date, as_number, contains_text, normalise
 from astra.core.untrusted import json_problem, text_problem
 from astra.errors import Rejected
 from astra.rewards import same_number, same_scalar
-from astra.teacher.arenas import AnswerKind, DecompositionStep
+from astra.teacher.prompts.arenas import AnswerKind, DecompositionStep
 from astra.types import Goal, GoldCall, Language, Scalar, Scenario
 
 QUESTION_CHARACTERS = 4_000

@@ -29,7 +29,8 @@ from astra.arenas.synthesis.rule_checks import (
 from astra.errors import ConfigError, Rejected
 from astra.runs.stage import Stage, StageMeter
 from astra.runs.store import RunFolder
-from astra.teacher.arenas import (
+from astra.teacher.prompt import Prompt, Teacher
+from astra.teacher.prompts.arenas import (
     ATOMICITY,
     COMPLETENESS,
     DEPENDENCY,
@@ -40,7 +41,6 @@ from astra.teacher.arenas import (
     JudgeVerdict,
     StepIn,
 )
-from astra.teacher.prompt import Prompt, Teacher
 
 JUDGED = "judged"
 VALIDATED = "validated"

@@ -14,7 +14,7 @@ from astra.hosts.mcp_session import McpSessionOptions
 from astra.runs.stage import SideFile, Stage, StageMeter, StageReport, run
 from astra.runs.store import RunFolder
 from astra.teacher.prompt import Teacher
-from astra.teacher.tools import DOMAIN, DomainIn, ToolSummary
+from astra.teacher.prompts.tools import DOMAIN, DomainIn, ToolSummary
 from astra.trajectories.collect import mcp_servers
 from astra.trajectories.collect.drafts import DraftServer, RawServer, ToolNote
 from astra.trajectories.collect.duplicates import SeenServers

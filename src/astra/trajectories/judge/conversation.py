@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from astra.teacher.judging import ShownCall, ShownMessage
+from astra.teacher.prompts.judging import ShownCall, ShownMessage
 from astra.trajectories.records import RecordedRollout
 from astra.types import CallRecord, Json, Message, ToolCallRequest
 

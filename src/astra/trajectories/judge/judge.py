@@ -23,7 +23,8 @@ from statistics import fmean
 from typing import Any
 
 from astra.errors import Rejected
-from astra.teacher.judging import (
+from astra.teacher.prompt import JudgeVerdict, Prompt, Teacher
+from astra.teacher.prompts.judging import (
     CALL_NEEDED,
     FAITHFULNESS,
     NEXT_STEP,
@@ -38,7 +39,6 @@ from astra.teacher.judging import (
     JudgedCallIn,
     RoundIn,
 )
-from astra.teacher.prompt import JudgeVerdict, Prompt, Teacher
 from astra.trajectories.judge.conversation import (
     JudgedConversation,
     judged_conversation,

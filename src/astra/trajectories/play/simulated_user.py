@@ -9,8 +9,13 @@ import random
 from collections.abc import Iterator, Sequence
 
 from astra.errors import TeacherError
-from astra.teacher.emulation import SIMULATE_USER, SimulateUserIn, TalkMessage, UserBehaviour
 from astra.teacher.prompt import Teacher
+from astra.teacher.prompts.emulation import (
+    SIMULATE_USER,
+    SimulateUserIn,
+    TalkMessage,
+    UserBehaviour,
+)
 from astra.trajectories.records import TrajectoryTask
 from astra.types import Json, Message
 

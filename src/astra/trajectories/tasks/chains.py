@@ -19,7 +19,8 @@ from typing import Any, Literal
 from astra.errors import Rejected, StoreError
 from astra.runs.stage import Stage, StageMeter
 from astra.runs.store import RunFolder
-from astra.teacher.chains import (
+from astra.teacher.prompt import Teacher
+from astra.teacher.prompts.chains import (
     JUDGE_CHAIN,
     PROPOSE_CHAINS,
     RECOVER_CHAIN,
@@ -32,7 +33,6 @@ from astra.teacher.chains import (
     ShownTool,
     ToldChain,
 )
-from astra.teacher.prompt import Teacher
 from astra.trajectories.records import CollectedToolServer, PlannedCall, RecordedRollout
 from astra.trajectories.tasks.dependencies import (
     KnownFields,

@@ -10,7 +10,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from astra.errors import ConfigError
-from astra.teacher.tasks import UserProfile
+from astra.teacher.prompts.tasks import UserProfile
 from astra.types import Language, Record
 
 OURS = Path(__file__).parent / "personas.jsonl"

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from astra.core.text import as_date, as_number, contains_text, dates_in, normalise, numbers_in
 from astra.core.untrusted import json_problem, text_problem
-from astra.teacher.chains import PlannedArgument, PlannedStep
+from astra.teacher.prompts.chains import PlannedArgument, PlannedStep
 from astra.trajectories.language import in_language
 from astra.trajectories.records import ArgumentSource, PlannedCall
 from astra.trajectories.schemas import value_problem

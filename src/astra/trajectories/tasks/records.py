@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
-from astra.teacher.chains import PlannedStep, ProposedChain
-from astra.teacher.tasks import ProposedTask
+from astra.teacher.prompts.chains import PlannedStep, ProposedChain
+from astra.teacher.prompts.tasks import ProposedTask
 from astra.trajectories.records import PlannedCall, TaskOrigin, TrajectoryTask
 from astra.types import Language, Record
 

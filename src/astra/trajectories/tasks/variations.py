@@ -18,7 +18,7 @@ from astra.core.text import normalise
 from astra.errors import ConfigError, Rejected
 from astra.runs.stage import Stage, StageMeter
 from astra.teacher.prompt import Teacher
-from astra.teacher.tasks import INTENT, VARY_TASK, IntentIn, VaryIn
+from astra.teacher.prompts.tasks import INTENT, VARY_TASK, IntentIn, VaryIn
 from astra.trajectories.records import TaskOrigin, TrajectoryTask
 from astra.trajectories.tasks.chains import ServerGroup
 from astra.trajectories.tasks.personas import Persona, personas_for

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from astra.core.text import as_date
 from astra.errors import TeacherError
-from astra.teacher.arenas import (
+from astra.teacher.prompts.arenas import (
     AnswerKind,
     DecomposeIn,
     Decomposition,

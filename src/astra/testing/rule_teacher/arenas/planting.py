@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import NamedTuple
 
 from astra.core.text import as_date
-from astra.teacher.arenas import (
+from astra.teacher.prompts.arenas import (
     CallIn,
     CallOut,
     Decomposition,
@@ -93,7 +93,7 @@ def _bad_tool(
     if defect is ArenaDefect.broken_code:
         source, detail = rng.choice(
             [
-                (right.source.replace("return {", "return {{", 1), "no Python"),
+                (right.source.replace("return {", "return {{", 1), "not valid Python"),
                 (_function(document, "raise RuntimeError('not reached')"), "every call raises"),
                 (_function(document, "return unknown_name"), "an unknown name"),
             ]

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import cast
 
 from astra.errors import TeacherError
-from astra.teacher.arenas import (
+from astra.teacher.chance import drawn, input_key
+from astra.teacher.prompt import In, Out, Prompt
+from astra.teacher.prompts.arenas import (
     CallIn,
     DecomposeIn,
     DocumentIn,
@@ -20,8 +22,6 @@ from astra.teacher.arenas import (
     StepIn,
     ToolIn,
 )
-from astra.teacher.chance import drawn, input_key
-from astra.teacher.prompt import In, Out, Prompt
 from astra.testing.rule_teacher.arenas import answers, writing
 from astra.testing.rule_teacher.arenas.catalogue import Catalogue, CatalogueOptions
 from astra.testing.rule_teacher.arenas.faults import FaultRates, PlantedDefect
@@ -61,19 +61,19 @@ class RuleTeacher:
     def name(self) -> str:
         return "rules"
 
-    async def ask(self, prompt: Prompt[In, Out], given: In, *, index: int = 0) -> Out:
+    async def ask(self, prompt: Prompt[In, Out], task: In, *, index: int = 0) -> Out:
         """The answer to a prompt, with a defect if one is due."""
-        right = self.right(prompt, given, index=index)
-        for defect in self.wrongness.due(prompt, given, index):
-            rng = drawn(self.wrongness.seed, prompt, given, index)
-            wrong = plant(defect, given, right, self.catalogue, rng)
+        right = self.right(prompt, task, index=index)
+        for defect in self.wrongness.due(prompt, task, index):
+            rng = drawn(self.wrongness.seed, prompt, task, index)
+            wrong = plant(defect, task, right, self.catalogue, rng)
             if wrong is not None:
-                self.planted[input_key(prompt, given, index)] = PlantedDefect(
+                self.planted[input_key(prompt, task, index)] = PlantedDefect(
                     defect=defect,
                     prompt=prompt.name,
                     index=index,
-                    question=_question(given, wrong.answer),
-                    step=str(getattr(given, "step", "")),
+                    question=_question(task, wrong.answer),
+                    step=str(getattr(task, "step", "")),
                     detail=wrong.detail,
                 )
                 return cast(Out, wrong.answer)

@@ -15,7 +15,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from astra.arenas.tables.tool_words import PARAMETERS
 from astra.arenas.tables.tools import ToolParameter
-from astra.teacher.arenas import DocumentOut, Implementation
+from astra.teacher.prompts.arenas import DocumentOut, Implementation
 from astra.types import Arena, Goal, GoldCall, Json, Language, Tool, ToolSchema, canonical_json
 
 _TEMPLATES = {"filter": "list", "count_where": "count"}

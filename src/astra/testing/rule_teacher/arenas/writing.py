@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from astra.errors import TeacherError
-from astra.teacher.arenas import (
+from astra.teacher.prompts.arenas import (
     CallIn,
     CallOut,
     DocumentIn,

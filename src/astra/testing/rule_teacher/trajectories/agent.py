@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from astra.protocols import Reply, Sampling
-from astra.teacher.chains import PlannedStep, ShownTool
+from astra.teacher.prompts.chains import PlannedStep, ShownTool
 from astra.testing.rule_teacher.scripted_agent import ScriptedAgent
 from astra.testing.rule_teacher.trajectories.telling import read_request
 from astra.trajectories.records import ArgumentSource, PlannedCall

@@ -6,7 +6,7 @@ import random
 from collections.abc import Mapping, Sequence
 
 from astra.errors import TeacherError
-from astra.teacher.chains import (
+from astra.teacher.prompts.chains import (
     JUDGE_CHAIN,
     PROPOSE_CHAINS,
     RECOVER_CHAIN,

@@ -6,7 +6,7 @@ import random
 import re
 from collections import Counter
 
-from astra.teacher.tools import DOMAIN, Domain, DomainIn, DomainOut
+from astra.teacher.prompts.tools import DOMAIN, Domain, DomainIn, DomainOut
 from astra.testing.rule_teacher.trajectories.faults import Spoiler
 
 _WORDS: dict[Domain, str] = {

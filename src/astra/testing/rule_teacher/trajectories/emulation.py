@@ -14,7 +14,7 @@ from typing import Any
 from astra.errors import TeacherError
 from astra.hosts.consistency import ResultEntity, entity_of, kind_of, may_change, singular
 from astra.models.arguments import random_value
-from astra.teacher.emulation import (
+from astra.teacher.prompts.emulation import (
     EMULATE_CALL,
     SIMULATE_USER,
     EmulateCallIn,

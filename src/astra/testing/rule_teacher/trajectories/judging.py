@@ -14,7 +14,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 
 from astra.core.text import contains_text, normalise
-from astra.teacher.judging import (
+from astra.teacher.prompt import JudgeVerdict
+from astra.teacher.prompts.judging import (
     CALL_NEEDED,
     FAITHFULNESS,
     NEXT_STEP,
@@ -31,7 +32,6 @@ from astra.teacher.judging import (
     ShownCall,
     ShownMessage,
 )
-from astra.teacher.prompt import JudgeVerdict
 from astra.testing.rule_teacher.trajectories.faults import FLIPPED, Defects, flipped
 from astra.types import Json, ToolSchema, canonical_json
 

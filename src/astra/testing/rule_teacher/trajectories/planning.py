@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from astra.hosts.consistency import may_change
-from astra.teacher.chains import PlannedArgument, PlannedStep, ShownTool
+from astra.teacher.prompts.chains import PlannedArgument, PlannedStep, ShownTool
 from astra.testing.rule_teacher.trajectories.values import drawn_value
 from astra.trajectories.schemas import value_problem
 from astra.trajectories.tasks.dependencies import is_handle, kinds_fit, names_fit

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from astra.core.text import numbers_in
 from astra.errors import TeacherError
 from astra.teacher.prompt import JudgeVerdict
-from astra.teacher.tasks import (
+from astra.teacher.prompts.tasks import (
     INTENT,
     PROPOSE_TASKS,
     SCORE_TASK,

@@ -42,15 +42,15 @@ class TrajectoryRules:
     def name(self) -> str:
         return "rules"
 
-    async def ask(self, prompt: Prompt[In, Out], given: In, *, index: int = 0) -> Out:
+    async def ask(self, prompt: Prompt[In, Out], task: In, *, index: int = 0) -> Out:
         """The answer to a prompt, with a defect if one is due."""
-        right = self.right(prompt, given, index=index)
+        right = self.right(prompt, task, index=index)
         able = self._defects.get(prompt.name, {})
-        rng = drawn(self._wrongness.seed, prompt, given, index)
+        rng = drawn(self._wrongness.seed, prompt, task, index)
         for defect in self._wrongness.due(able, rng):
-            wrong = able[defect](given, right, rng)
+            wrong = able[defect](task, right, rng)
             if wrong is not None:
-                key = input_key(prompt, given, index)
+                key = input_key(prompt, task, index)
                 self.planted[key] = PlantedTrajectoryDefect(
                     defect=defect, prompt=prompt.name, index=index
                 )

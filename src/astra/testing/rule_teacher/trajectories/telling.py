@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from astra.core.untrusted import odd_character
-from astra.teacher.chains import PlannedArgument, PlannedStep, ShownTool
+from astra.teacher.prompts.chains import PlannedArgument, PlannedStep, ShownTool
 from astra.testing.rule_teacher.trajectories.values import spelled
 from astra.trajectories.tasks.tool_fields import InputField, parameters_of
 from astra.types import Json, Language

@@ -11,7 +11,7 @@ from typing import Any
 
 from astra.core.untrusted import odd_character
 from astra.models.arguments import random_arguments
-from astra.teacher.chains import ShownTool
+from astra.teacher.prompts.chains import ShownTool
 from astra.trajectories.schemas import value_problem
 from astra.trajectories.tasks.tool_fields import InputField, words_of
 from astra.types import Json, Language

@@ -10,8 +10,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from astra.teacher.chains import PlannedStep, ToolsIn
 from astra.teacher.prompt import JudgeVerdict, Prompt, TeacherAnswer
+from astra.teacher.prompts.chains import PlannedStep, ToolsIn
 from astra.types import Language, Record
 
 UnitInterval = Annotated[float, Field(ge=0, le=1)]
