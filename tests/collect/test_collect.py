@@ -10,13 +10,12 @@ from typing import Any
 import pytest
 
 from astra.cli.main import run
-from astra.errors import ConfigError
+from astra.errors import HostError
 from astra.runs.store import FailureRow, RunFolder
 from astra.testing import mcp_bookings
 from astra.testing.mcp_hostile import TOOLS
 from astra.testing.mcp_serving import http_server
 from astra.testing.rule_teacher.trajectories import TrajectoryRules
-from astra.trajectories.collect.mcp_servers import live_host
 from astra.trajectories.collect.normalize import ToolFilter
 from astra.trajectories.collect.stages import (
     COLLECTED,
@@ -26,6 +25,7 @@ from astra.trajectories.collect.stages import (
     read_notes,
     read_servers,
 )
+from astra.trajectories.play.hosts import live_host
 from astra.trajectories.records import CollectedToolServer
 
 from .servers import KEY, QUICK, SESSION, mcp_file, options, value
@@ -144,7 +144,7 @@ def failed_key(failed: dict[str, FailureRow], check: str) -> str:
         ("invalid_list", "protocol", "its answer is none"),
         ("refuses_list", "protocol", "no key [hidden]"),
         ("endless", "protocol", "pages"),
-        ("injection", "injection", "speaks to the model"),
+        ("injection", "injection", "addresses the model"),
         ("endless_reference", "cycle", "without end"),
         ("remote", "ref", "nothing is fetched"),
         ("half_characters", "protocol", "no JSON-RPC message"),
@@ -238,7 +238,7 @@ async def test_what_was_unreachable_is_asked_again_and_the_rest_is_not(tmp_path:
 
 def test_a_server_of_documents_is_not_live() -> None:
     server = CollectedToolServer(id="", name="d", source="openapi", tools=())
-    with pytest.raises(ConfigError, match="emulator"):
+    with pytest.raises(HostError, match="emulator"):
         live_host(server)
 
 

@@ -11,7 +11,7 @@ from jsonschema.validators import Draft202012Validator
 
 from astra.errors import Rejected
 from astra.trajectories.collect.drafts import RawServer, RawTool
-from astra.trajectories.collect.duplicates import SeenServers, SeenTools
+from astra.trajectories.collect.duplicates import ServerDeduplicator, ToolDeduplicator
 from astra.trajectories.collect.normalize import (
     ToolFilter,
     clean,
@@ -285,12 +285,14 @@ LONG = "Sets the alarm of a house in a street of a town for the night that comes
 
 
 def test_tools_that_are_there_twice() -> None:
-    seen = SeenTools()
-    assert seen.repeats(document("set_alarm", LONG, a={})) is None
-    assert seen.repeats(document("other_name", LONG.upper(), a={})) == "set_alarm"
-    assert seen.repeats(document("set_alarm_v2", f"{LONG} Yes.", a={})) == "set_alarm"
-    assert seen.repeats(document("set_alarm_v2", f"{LONG} Yes.", b={})) is None
-    assert seen.repeats(document("unset_alarm", LONG.replace("Sets", "Unsets"), a={})) is None
+    earlier = ToolDeduplicator()
+    assert earlier.duplicate_of(document("set_alarm", LONG, a={})) is None
+    assert earlier.duplicate_of(document("other_name", LONG.upper(), a={})) == "set_alarm"
+    assert earlier.duplicate_of(document("set_alarm_v2", f"{LONG} Yes.", a={})) == "set_alarm"
+    assert earlier.duplicate_of(document("set_alarm_v2", f"{LONG} Yes.", b={})) is None
+    assert (
+        earlier.duplicate_of(document("unset_alarm", LONG.replace("Sets", "Unsets"), a={})) is None
+    )
     again = normalize_server(raw(*THREE, THREE[0]), ToolFilter())
     assert len(again.server.tools) == 3 and again.notes[0].check == "duplicate"
 
@@ -303,14 +305,14 @@ def test_servers_that_are_there_twice() -> None:
         ]
         return normalize_server(raw(*tools, name=name), ToolFilter()).server
 
-    seen = SeenServers()
-    assert seen.repeats(server("one")) is None
-    assert "the same tools as 'one'" in str(seen.repeats(server("two")))
+    earlier = ServerDeduplicator()
+    assert earlier.duplicate_of(server("one")) is None
+    assert "the same tools as 'one'" in str(earlier.duplicate_of(server("two")))
     changed = server("three")
     first = changed.tools[0].document
     near = changed.tools[0].model_copy(
         update={"document": first.model_copy(update={"description": f"{first.description} Now."})}
     )
     changed = changed.model_copy(update={"tools": (near, *changed.tools[1:])})
-    assert "of the text of 'one'" in str(seen.repeats(changed))
-    assert seen.repeats(normalize_server(raw(*THREE), ToolFilter()).server) is None
+    assert "of the text of 'one'" in str(earlier.duplicate_of(changed))
+    assert earlier.duplicate_of(normalize_server(raw(*THREE), ToolFilter()).server) is None

@@ -22,19 +22,19 @@ from astra.testing.rule_teacher.scripted_agent import ScriptedAgent
 from astra.testing.rule_teacher.trajectories import TrajectoryRules
 from astra.trajectories.play.hosts import EpisodeHosts
 from astra.trajectories.play.recording_model import AGENT, RecordingModel
-from astra.trajectories.play.replay import difference, replay, same
+from astra.trajectories.play.replay import difference, replay
 from astra.trajectories.play.rollouts import (
     ROLLOUTS,
-    SYSTEM,
+    SYSTEM_PROMPTS,
     EpisodeJob,
     RolloutOptions,
-    host_kind,
-    jobs,
+    episode_jobs,
     rollouts_stage,
 )
 from astra.trajectories.play.simulated_user import SimulatedUser
 from astra.trajectories.records import (
     ArgumentSource,
+    CollectedToolServer,
     Connection,
     PlannedCall,
     RecordedRollout,
@@ -101,7 +101,9 @@ async def rolled(
         meter or StageMeter(),
         price,
     )
-    report = await run(stage, jobs(tasks, servers, wanted, "scripted"), folder, concurrency=4)
+    report = await run(
+        stage, episode_jobs(tasks, servers, wanted, "scripted"), folder, concurrency=4
+    )
     return list(folder.rows(ROLLOUTS, RecordedRollout)), report
 
 
@@ -117,7 +119,7 @@ async def test_a_plan_is_carried_out_on_emulated_tools(folder: RunFolder):
     assert all(call.status is CallStatus.ok for call in one.trajectory.calls)
     event = one.recording[0].content["events"][0]
     assert one.recording[1].arguments == {"event_id": event["id"]}
-    assert one.trajectory.messages[0].content == SYSTEM["en"]
+    assert one.trajectory.messages[0].content == SYSTEM_PROMPTS["en"]
     assert one.trajectory.messages[1].content == task().request
     assert one.host == "emulator"
     assert [tool.name for tool in one.tools] == [t.document.name for t in CALENDAR.tools]
@@ -141,10 +143,15 @@ async def test_the_system_message_is_an_option(folder: RunFolder):
 
 def test_where_tools_run():
     live = CALENDAR.model_copy(update={"connection": Connection(file="/x.json", entry="x")})
-    assert host_kind(task(), {CALENDAR.id: CALENDAR}, "auto") == "emulator"
-    assert host_kind(task(), {CALENDAR.id: live}, "auto") == "live"
-    assert host_kind(task(), {CALENDAR.id: live}, "emulator") == "emulator"
-    assert host_kind(task(servers=("?",)), {}, "auto") == "emulator"
+
+    def host(task: TrajectoryTask, servers: dict[str, CollectedToolServer], hosts: Any) -> str:
+        (job,) = episode_jobs([task], servers, RolloutOptions(hosts=hosts), "scripted")
+        return job.host
+
+    assert host(task(), {CALENDAR.id: CALENDAR}, "auto") == "emulator"
+    assert host(task(), {CALENDAR.id: live}, "auto") == "live"
+    assert host(task(), {CALENDAR.id: live}, "emulator") == "emulator"
+    assert host(task(servers=("?",)), {}, "auto") == "emulator"
 
 
 async def test_what_breaks_on_our_side_is_an_error_row_and_tried_again(folder: RunFolder):
@@ -199,7 +206,7 @@ async def test_every_behaviour_makes_its_own_talk(folder: RunFolder):
     assert len(talks[UserBehaviour.changed_mind]) == 2
     assert talks[UserBehaviour.refusal] == [task().request]
     for row in rows:
-        assert same(row.trajectory, await replay(row))
+        assert difference(row.trajectory, await replay(row)) == ""
 
 
 async def test_a_user_never_sees_calls_and_stops_talking():
@@ -213,7 +220,7 @@ async def test_a_user_never_sees_calls_and_stops_talking():
             return prompt.output_type(done=False, message="and more?")
 
     chatty = Chatty()
-    user = SimulatedUser(task(), chatty, most=3)
+    user = SimulatedUser(task(), chatty, max_turns=3)
     assert await user.open() == "and more?"
     row = await played(LIST, "Listed.", TRACK, "Tracked.", "Again.", user=user)
     assert [m.role for m in row.trajectory.messages].count("user") == 3
@@ -240,27 +247,26 @@ async def test_every_ending_plays_again(script: tuple[Any, ...], how: dict[str, 
     row = await played(*script, **how)
     again = await replay(row)
     assert difference(row.trajectory, again) == ""
-    assert same(row.trajectory, again)
 
 
 async def test_tokens_and_time_that_ran_out_play_again(monkeypatch: pytest.MonkeyPatch):
     from astra.trajectories.play import replay as module
 
-    monkeypatch.setattr(module, "PATIENCE", 0.3)
+    monkeypatch.setattr(module, "TIME_LIMIT", 0.3)
     row = await played(LIST, TRACK, turns=2)
     for stop in (StopReason.length_limit, StopReason.time_limit):
         changed = row.trajectory.model_copy(update={"stop": stop})
-        assert same(changed, await replay(row.model_copy(update={"trajectory": changed})))
+        again = await replay(row.model_copy(update={"trajectory": changed}))
+        assert difference(changed, again) == ""
 
 
 async def test_a_recording_that_was_changed_is_found():
     row = await played(LIST, TRACK, AGAIN, ANSWER)
     first = row.recording[0].model_copy(update={"content": {"orders": []}})
     other = await replay(row.model_copy(update={"recording": (first, *row.recording[1:])}))
-    assert not same(row.trajectory, other)
-    assert difference(row.trajectory, other) == "message 3 (tool) reads otherwise"
+    assert difference(row.trajectory, other) == "message 3 (tool) differs"
     less = await replay(row.model_copy(update={"recording": row.recording[:-1]}))
-    assert not same(row.trajectory, less)
+    assert difference(row.trajectory, less)
     messages = row.trajectory.messages[:-1]
     cut = row.trajectory.model_copy(update={"messages": messages})
     assert "messages" in difference(row.trajectory, cut)

@@ -32,9 +32,9 @@ from astra.testing.teacher_faults import FaultPlan, TeacherServerFault
 from astra.testing.teacher_server import TeacherServer
 from astra.trajectories.collect.stages import CollectOptions, collect, read_servers
 from astra.trajectories.language import in_language
+from astra.trajectories.near_duplicates import NearDuplicates, character_shingles
 from astra.trajectories.records import ArgumentSource, PlannedCall, TaskOrigin, TrajectoryTask
 from astra.trajectories.tasks.chains import ChainOptions
-from astra.trajectories.tasks.near_duplicates import NearDuplicates
 from astra.trajectories.tasks.personas import read_personas
 from astra.trajectories.tasks.pipeline import TaskOptions, make_tasks
 from astra.trajectories.tasks.plans import stands_in
@@ -244,7 +244,7 @@ async def test_a_folder_without_servers_is_named(tmp_path: Path) -> None:
 
 
 def test_near_duplicates() -> None:
-    seen = NearDuplicates(0.8)
+    seen = NearDuplicates(0.8, character_shingles)
     request = "Please list the events of the work calendar on Monday and tell me who is invited."
     assert seen.add("a", request) is None
     assert (

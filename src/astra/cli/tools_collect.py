@@ -135,7 +135,7 @@ async def _collect(
     asked: TeacherOptions | None,
 ) -> dict[str, StageReport]:
     config: dict[str, Json] = {
-        "sources": {path.name: digest for path, digest in map(source_digest, paths)},
+        "sources": {path.name: source_digest(path) for path in paths},
         "min_tools": options.keep.min_tools,
         "partial": options.keep.partial,
         "teacher": None if asked is None else asked.config(),

@@ -47,7 +47,7 @@ from astra.trajectories.judge.stage import JUDGEMENTS
 from astra.trajectories.pipeline import PlayingAgent, TrajectoryOptions, TrajectoryPipeline
 from astra.trajectories.play.hosts import EpisodeHosts
 from astra.trajectories.play.recording_model import AGENT, RecordingModel
-from astra.trajectories.play.rollouts import SYSTEM, HostChoice, RolloutOptions
+from astra.trajectories.play.rollouts import SYSTEM_PROMPTS, HostChoice, RolloutOptions
 from astra.trajectories.tasks.chains import require_servers
 from astra.types import Json, Language
 
@@ -257,7 +257,7 @@ def _agent(
 def _system(given: str | None) -> dict[Language, str]:
     """The system message of each language."""
     if given is None:
-        return dict(SYSTEM)
+        return dict(SYSTEM_PROMPTS)
     if given == "none":
         return {}
     try:

@@ -11,7 +11,7 @@ from astra.cli.console import out, plain, print_json
 from astra.cli.options import AsJson, Run
 from astra.errors import ConfigError
 from astra.runs.store import RunFolder
-from astra.trajectories.play.replay import difference, replay, same
+from astra.trajectories.play.replay import difference, replay
 from astra.trajectories.play.rollouts import ROLLOUTS
 from astra.trajectories.records import RecordedRollout
 
@@ -55,6 +55,4 @@ async def _replayed(folder: RunFolder) -> tuple[dict[str, str], int]:
 
 async def _compared(folder: RunFolder) -> AsyncIterator[tuple[str, str]]:
     for recorded in folder.rows(ROLLOUTS, RecordedRollout):
-        again = await replay(recorded)
-        equal = same(recorded.trajectory, again)
-        yield recorded.id, "" if equal else difference(recorded.trajectory, again)
+        yield recorded.id, difference(recorded.trajectory, await replay(recorded))

@@ -22,7 +22,7 @@ from astra.trajectories.play.rollouts import (
     EpisodeJob,
     HostMaker,
     RolloutOptions,
-    jobs,
+    episode_jobs,
     rollouts_stage,
 )
 from astra.trajectories.records import CollectedToolServer, RecordedRollout, TrajectoryTask
@@ -88,7 +88,7 @@ class TrajectoryPipeline:
         number = sum(1 for _ in self.folder.values(TASKS)) * options.rollouts.samples
         report = await run(
             stage,
-            jobs(tasks, servers, options.rollouts, self.agent.name),
+            episode_jobs(tasks, servers, options.rollouts, self.agent.name),
             self.folder,
             concurrency=options.concurrency,
             total=number,

@@ -1,15 +1,15 @@
-"""The tools of one or several servers under the names that an agent is shown.
+"""The tools of one or several servers under the names that an agent sees.
 
-Names that only one server has are shown as they are. A name that several have gets its server's
-name before it, and a number where that is not enough. What a tool is called depends on which
-servers there are alone, not on their order.
+A name that only one server has stays as it is. A name that several have is prefixed with the
+server's name, and numbered where that is not enough. The names depend on the set of servers, not
+on their order.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from astra.trajectories.records import CollectedTool, CollectedToolServer
@@ -22,21 +22,21 @@ _LONGEST_PREFIX = 24
 
 @dataclass(frozen=True, slots=True)
 class AgentTool:
-    """A tool as it is shown."""
+    """A tool as the agent sees it."""
 
     document: ToolSchema
-    """Under the name that is shown."""
+    """Under the agent's name for it."""
     server: CollectedToolServer
     tool: CollectedTool
     """As it was collected."""
 
 
-class ToolSet:
-    """Shown name -> server and tool. The order is that of the servers and of their tools."""
+class ToolSet(Mapping[str, AgentTool]):
+    """Tools by the agent's name for them, in the order of the servers and of their tools."""
 
     def __init__(self, servers: Sequence[CollectedToolServer]) -> None:
         self.servers = tuple(servers)
-        names = _names(servers)
+        names = _agent_names(servers)
         self._tools: dict[str, AgentTool] = {}
         for server in servers:
             for tool in server.tools:
@@ -50,44 +50,33 @@ class ToolSet:
     def __iter__(self) -> Iterator[str]:
         return iter(self._tools)
 
-    def __contains__(self, name: object) -> bool:
-        return name in self._tools
-
     def __getitem__(self, name: str) -> AgentTool:
         return self._tools[name]
 
-    def get(self, name: str) -> AgentTool | None:
-        """The tool of that name; None: there is none."""
-        return self._tools.get(name)
-
     def documents(self) -> tuple[ToolSchema, ...]:
-        """What the agent is shown."""
-        return tuple(shown.document for shown in self._tools.values())
+        """The documents of all tools."""
+        return tuple(tool.document for tool in self._tools.values())
 
 
-def _names(servers: Sequence[CollectedToolServer]) -> dict[tuple[str, str], str]:
-    """(server id, tool name) -> shown name."""
+def _agent_names(servers: Sequence[CollectedToolServer]) -> dict[tuple[str, str], str]:
+    """(server id, tool name) -> the agent's name."""
     ordered = sorted({server.id: server for server in servers}.values(), key=lambda s: s.id)
     pairs = [(server, tool.document.name) for server in ordered for tool in server.tools]
-    common = Counter(name for _, name in pairs)
-    shown = {(s.id, name): name for s, name in pairs if common[name] == 1}
-    taken = set(shown.values())
+    uses = Counter(name for _, name in pairs)
+    names = {(server.id, name): name for server, name in pairs if uses[name] == 1}
+    taken = set(names.values())
     for server, name in pairs:
-        if (server.id, name) not in shown:
-            shown[server.id, name] = _free(f"{_prefix(server)}_{name}", taken)
-            taken.add(shown[server.id, name])
-    return shown
-
-
-def _prefix(server: CollectedToolServer) -> str:
-    prefix = re.sub(r"[^a-z0-9]+", "_", server.name.lower()).strip("_")[:_LONGEST_PREFIX]
-    return prefix if prefix and prefix[0].isalpha() else f"server_{prefix}".rstrip("_")
-
-
-def _free(name: str, taken: set[str]) -> str:
-    wanted, number = name[:LONGEST_NAME], 1
-    while wanted in taken:
-        number += 1
-        end = f"_{number}"
-        wanted = name[: LONGEST_NAME - len(end)] + end
-    return wanted
+        if (server.id, name) in names:
+            continue
+        prefix = re.sub(r"[^a-z0-9]+", "_", server.name.lower()).strip("_")[:_LONGEST_PREFIX]
+        if not prefix or not prefix[0].isalpha():
+            prefix = f"server_{prefix}".rstrip("_")
+        whole = f"{prefix}_{name}"
+        unique, number = whole[:LONGEST_NAME], 1
+        while unique in taken:
+            number += 1
+            suffix = f"_{number}"
+            unique = whole[: LONGEST_NAME - len(suffix)] + suffix
+        names[server.id, name] = unique
+        taken.add(unique)
+    return names

@@ -1,4 +1,4 @@
-"""What sources give before anything is checked: servers and tools as they were written."""
+"""Servers and tools as their sources have them, before anything is checked."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Literal
 
 from astra.errors import Rejected
 from astra.trajectories.records import Connection
-from astra.types import Json, Record, content_hash
+from astra.types import Json, Record
 
 SourceKind = Literal["mcp", "openapi", "functions", "astra"]
 TASK_ONLY = "task"
-"""Check of tools that are there, but can't be called as others are (MCP's task augmentation)."""
+"""Check of tools that exist, but can only be called as MCP tasks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,17 +22,17 @@ class RawTool:
     name: str
     description: str = ""
     parameters: Json = None
-    """JSON Schema of the arguments, or nothing."""
+    """JSON Schema of the arguments. None: the source gives none."""
     output_schema: Json = None
     read_only: bool | None = None
     examples: tuple[Json, ...] = ()
     notes: tuple[str, ...] = ()
-    """What was changed on the way here, e.g. a cycle that was cut."""
+    """Changes that reading made, e.g. a cycle that was cut."""
 
 
 @dataclass(frozen=True, slots=True)
 class BrokenTool:
-    """A tool that could not even be read."""
+    """A tool that could not be read."""
 
     name: str
     rejected: Rejected
@@ -40,7 +40,7 @@ class BrokenTool:
 
 @dataclass(frozen=True, slots=True)
 class RawServer:
-    """A service as its source has it, its tools in their order."""
+    """A server as its source has it, its tools in their order."""
 
     name: str
     source: SourceKind
@@ -52,18 +52,18 @@ class RawServer:
 
 @dataclass(frozen=True, slots=True)
 class DraftServer:
-    """One service that a source speaks of, to be collected."""
+    """One server that a source names, to be collected."""
 
     key: str
-    """Names it in the rows of what was left out: the file, and the server in it."""
+    """File and server in it; identifies the row, also when the server is rejected."""
     content: RawServer | Connection | Rejected
-    """What a file says; a live server that has yet to be asked; why it can't be read."""
-    extra: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Connection: a live server that has yet to be asked. Rejected: it can't be read."""
+    overrides: Mapping[str, str] = field(default_factory=dict[str, str])
     """Name, description and domain that the file gives a live server."""
 
 
 class ToolNote(Record):
-    """A row of `notes.jsonl`: what became of a tool that is not as its source has it."""
+    """A row of `notes.jsonl`: a tool that was left out, or changed."""
 
     server: str
     """Id of the server in `collected.jsonl`."""
@@ -73,8 +73,3 @@ class ToolNote(Record):
     """False: the tool was left out."""
     check: str
     reason: str
-
-
-def draft_key(file: str, name: str, content: Json = None) -> str:
-    """A key that tells servers of one name in one file apart by their content."""
-    return f"{file}#{name}" if content is None else f"{file}#{name}#{content_hash(content)[:8]}"

@@ -1,8 +1,8 @@
 """Lists of functions: in the OpenAI format and its variants, and the rows of `mcp_servers.jsonl`.
 
-The published rows are `{"base_info": {"group_info": {...}, "tool_list": [...]}}` with
-`server_title`, `server_name`, `server_description` and `domain` in `group_info`. Variants that
-occur are read too: the parts beside `base_info`, lists as JSON text, schemas under other names.
+A published row is `{"base_info": {"group_info": {...}, "tool_list": [...]}}` with `server_title`,
+`server_name`, `server_description` and `domain` in `group_info`. Variants that occur are read, too:
+the parts without `base_info`, lists as JSON text, schemas under other names.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ def is_function(value: Json) -> bool:
 
 
 def functions_of(value: Json) -> list[Json] | None:
-    """The list of functions of a parsed file; None: it is no such file."""
+    """The list of functions of a parsed file. None: the file is of another kind."""
     if isinstance(value, dict):
         value = next((value[k] for k in _LISTS if isinstance(value.get(k), list)), None)
         if value == []:
-            return value  # a server without tools, which is told as such
+            return value  # a server without tools: rejected by `min_tools`, not as an unknown kind
     if isinstance(value, list) and value and any(map(is_function, value)):
         return value
     return None
@@ -45,7 +45,7 @@ def function_server(value: Json, name: str) -> RawServer:
     return RawServer(
         name=_text(about, "name", "title") or name,
         source="functions",
-        tools=tools(functions_of(value) or []),
+        tools=_tools(functions_of(value) or []),
         description=_text(about, "description"),
         domain=_text(about, "domain"),
     )
@@ -59,70 +59,70 @@ def is_astra_row(value: Json) -> bool:
 
 
 def astra_server(row: Json) -> RawServer:
-    """The server of a published row; Rejected with what the row lacks."""
+    """The server of a published row. Raises Rejected with what the row lacks."""
     base = _parsed(row.get("base_info", row), "base_info")
     if not isinstance(base, dict):
-        raise Rejected("layout", f"base_info is {type(base).__name__}, no object")
+        raise Rejected("layout", f"base_info is {type(base).__name__}, not an object")
     about = _parsed(base.get("group_info", {}), "group_info")
     if not isinstance(about, dict):
-        raise Rejected("layout", f"group_info is {type(about).__name__}, no object")
-    listed = _parsed(next((base[k] for k in _LISTS if k in base), None), "tool_list")
-    if isinstance(listed, dict):
-        listed = [{"name": k, **v} if isinstance(v, dict) else v for k, v in listed.items()]
-    if not isinstance(listed, list):
+        raise Rejected("layout", f"group_info is {type(about).__name__}, not an object")
+    tools = _parsed(next((base[k] for k in _LISTS if k in base), None), "tool_list")
+    if isinstance(tools, dict):
+        tools = [{"name": k, **v} if isinstance(v, dict) else v for k, v in tools.items()]
+    if not isinstance(tools, list):
         raise Rejected("layout", "the row has no tool_list")
     name = _text(about, "server_name", "server_title", "name", "title")
     return RawServer(
         name=name or _text(base, "server_name", "name"),
         source="astra",
-        tools=tools(listed),
+        tools=_tools(tools),
         description=_text(about, "server_description", "description"),
         domain=_text(about, "domain", "category"),
     )
 
 
-def tools(listed: Sequence[Json]) -> tuple[RawTool | BrokenTool, ...]:
-    """The tools of a list; what is none stands there with the reason."""
-    found: list[RawTool | BrokenTool] = []
-    for number, value in enumerate(listed, start=1):
+def _tools(values: Sequence[Json]) -> tuple[RawTool | BrokenTool, ...]:
+    tools: list[RawTool | BrokenTool] = []
+    for number, value in enumerate(values, start=1):
         try:
-            found.append(_tool(value))
+            about = value.get("function", value) if isinstance(value, dict) else value
+            name = about.get("name") if isinstance(about, dict) else None
+            if not isinstance(name, str) or not name:
+                raise Rejected("layout", f"not a function with a name: {value!r:.100}")
+            hints = about.get("annotations")
+            read_only = (
+                hints.get("readOnlyHint") if isinstance(hints, dict) else about.get("read_only")
+            )
+            examples = next((about[k] for k in _EXAMPLES if isinstance(about.get(k), list)), [])
+            output = _schema(about, _OUTPUT)
+            tools.append(
+                RawTool(
+                    name=name,
+                    description=_text(about, "description"),
+                    parameters=_schema(about, _PARAMETERS),
+                    output_schema=output if isinstance(output, dict) else None,
+                    read_only=read_only if isinstance(read_only, bool) else None,
+                    examples=tuple(examples),
+                )
+            )
         except Rejected as rejected:
-            found.append(BrokenTool(f"number {number}", rejected))
-    return tuple(found)
-
-
-def _tool(value: Json) -> RawTool:
-    about = value.get("function", value) if isinstance(value, dict) else value
-    if not isinstance(about, dict) or not isinstance(about.get("name"), str) or not about["name"]:
-        raise Rejected("layout", f"no function with a name: {value!r:.100}")
-    hints = about.get("annotations")
-    read_only = hints.get("readOnlyHint") if isinstance(hints, dict) else about.get("read_only")
-    examples = next((about[k] for k in _EXAMPLES if isinstance(about.get(k), list)), [])
-    output = _schema(about, _OUTPUT)
-    return RawTool(
-        name=about["name"],
-        description=_text(about, "description"),
-        parameters=_schema(about, _PARAMETERS),
-        output_schema=output if isinstance(output, dict) else None,
-        read_only=read_only if isinstance(read_only, bool) else None,
-        examples=tuple(examples),
-    )
+            tools.append(BrokenTool(f"number {number}", rejected))
+    return tuple(tools)
 
 
 def _schema(about: Mapping[str, Json], names: Sequence[str]) -> Json:
-    found = next((about[name] for name in names if about.get(name) is not None), None)
-    return _parsed(found, "a schema") if isinstance(found, str) and "{" in found else found
+    value = next((about[name] for name in names if about.get(name) is not None), None)
+    return _parsed(value, "a schema") if isinstance(value, str) and "{" in value else value
 
 
 def _parsed(value: Json, what: str) -> Json:
-    """The value, or what its JSON text says."""
+    """The value, parsed if it is JSON text."""
     if not isinstance(value, str):
         return value
     try:
         return json.loads(value)
     except (ValueError, RecursionError) as error:
-        raise Rejected("layout", f"{what} is no JSON: {error!s:.200}") from error
+        raise Rejected("layout", f"{what} is not JSON: {error!s:.200}") from error
 
 
 def _text(about: Mapping[str, Json], *names: str) -> str:

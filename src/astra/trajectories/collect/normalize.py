@@ -1,7 +1,7 @@
-"""Normalizes a server to a `CollectedToolServer` row: names, descriptions, schemas, the filter.
+"""Normalizes a server to a `CollectedToolServer`: names, descriptions, schemas; and filters it.
 
-The filter is the paper's: at least so many tools, descriptions that say what the tools do, every
-schema converts (spec 1.1).
+The filter is the paper's: a minimum number of tools, descriptions that say what the tools do, and
+schemas that convert (spec 1.1).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from astra.errors import Rejected
 from astra.trajectories.collect.drafts import TASK_ONLY, BrokenTool, RawServer, RawTool, ToolNote
-from astra.trajectories.collect.duplicates import SeenTools
+from astra.trajectories.collect.duplicates import ToolDeduplicator
 from astra.trajectories.collect.schemas import (
     ConvertedSchema,
     accepts,
@@ -29,7 +29,7 @@ from astra.types import Json, Language, ToolSchema, canonical_json, content_hash
 LONGEST_DESCRIPTION = 4000
 LONGEST_ORIGINAL = 500
 SERVER_CHARACTERS = 16_000_000
-"""Longest server, as canonical JSON: a row must fit into a run folder and be read at once."""
+"""Longest server as JSON: one row of a run folder has to hold it."""
 
 _NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_-]{0,63}")
 _LONGEST_NAME = 64
@@ -40,9 +40,9 @@ _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 _ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 _CHINESE = re.compile("[\u3400-\u9fff]")
 _WORD = re.compile(r"\w+")
-_ALONE = ("duplicate", TASK_ONLY)
-"""Checks that leave out their tool alone, whatever the filter: its document is in order."""
-# Text that speaks to the model that reads it, not of the tool.
+_HARMLESS = ("duplicate", TASK_ONLY)
+"""Checks that leave out only their tool, whatever the filter: its document is in order."""
+# Text that addresses the model that reads it, instead of describing the tool.
 _INJECTION = re.compile(
     r"(ignore|disregard|forget)\s+(all\s+|any\s+)?(of\s+)?(the\s+|your\s+)?(previous|prior|above|earlier)"
     r"|<\s*/?\s*(important|system|secret|instructions?)\s*>|<\|[a-z_]+\|>|\[/?INST\]"
@@ -55,47 +55,82 @@ _INJECTION = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class ToolFilter:
-    """What is kept."""
+    """Which servers and tools are kept."""
 
     min_tools: int = 3
     partial: bool = False
-    """True: tools that fail are left out, and the server is kept with those that remain. False,
-    as in the paper: one tool that fails sets its server aside."""
+    """True: a server is kept with the tools that pass. False, as in the paper: one tool that fails
+    rejects its server."""
 
 
 class NormalizedServer(NamedTuple):
-    """A server row, and what became of tools that are not as their source has them."""
+    """A normalized server, with notes on tools that were left out or changed."""
 
     server: CollectedToolServer
     notes: tuple[ToolNote, ...]
 
 
 def normalize_server(raw: RawServer, keep: ToolFilter) -> NormalizedServer:
-    """The row of a server; Rejected with the check that it, or one of its tools, failed."""
-    made = _tools(raw.tools, keep)
-    if len(made.tools) < keep.min_tools:
-        left = f", {made.left_out} left out" if made.left_out else ""
-        raise Rejected("min_tools", f"{len(made.tools)} tools{left}; the least is {keep.min_tools}")
+    """Normalize a server. Raises Rejected with the check that it, or one of its tools, failed."""
+    tools: list[CollectedTool] = []
+    notes: list[tuple[str, bool, str, str]] = []
+    names: set[str] = set()
+    originals: set[str] = set()
+    earlier = ToolDeduplicator()
+    for one in raw.tools:
+        try:
+            if isinstance(one, BrokenTool):
+                raise one.rejected
+            if one.name in originals:
+                raise Rejected("duplicate", "a second tool of that name: it could never be called")
+            tool, changes = _normalize_tool(one, names)
+            if (other := earlier.duplicate_of(tool.document)) is not None:
+                raise Rejected("duplicate", f"says the same as {other!r}, of the same arguments")
+        except Rejected as rejected:
+            if not keep.partial and rejected.check not in _HARMLESS:
+                reason = f"tool {one.name[:80]!r}: {rejected.reason}"
+                raise Rejected(rejected.check, reason) from rejected
+            notes.append((one.name, False, rejected.check, rejected.reason))
+            continue
+        originals.add(one.name)
+        names.add(tool.document.name)
+        tools.append(tool)
+        notes += [(one.name, True, "changed", change) for change in (*one.notes, *changes)]
+    if len(tools) < keep.min_tools:
+        left_out = len(raw.tools) - len(tools)
+        suffix = f", {left_out} left out" if left_out else ""
+        raise Rejected("min_tools", f"{len(tools)} tools{suffix}; the least is {keep.min_tools}")
     server = with_id(
         CollectedToolServer(
             id="",
             name=clean(raw.name, 200) or "unnamed",
             description=clean(raw.description, LONGEST_DESCRIPTION),
             domain=clean(raw.domain, 100),
-            language=language(made.tools),
+            language=language(tools),
             source=raw.source,
-            tools=made.tools,
+            tools=tuple(tools),
             connection=raw.connection,
         )
     )
     if (size := len(server.model_dump_json())) > SERVER_CHARACTERS:
         raise Rejected("size", f"{size} characters of tools; the most is {SERVER_CHARACTERS}")
-    notes = (note.model_copy(update={"server": server.id}) for note in made.notes)
-    return NormalizedServer(server, tuple(notes))
+    return NormalizedServer(
+        server,
+        tuple(
+            ToolNote(
+                server=server.id,
+                tool=clean(tool, 200),
+                kept=kept,
+                check=check,
+                reason=clean(reason, 2000),
+            )
+            for tool, kept, check, reason in notes
+        ),
+    )
 
 
 def with_id(server: CollectedToolServer) -> CollectedToolServer:
-    """The server under the hash of its content."""
+    """The server with its id, the hash of its content."""
     content = server.model_dump(mode="json", exclude={"id", "connection"})
     return server.model_copy(update={"id": content_hash(content)})
 
@@ -103,57 +138,29 @@ def with_id(server: CollectedToolServer) -> CollectedToolServer:
 # --- tools ------------------------------------------------------------------------------------
 
 
-class _Tools(NamedTuple):
-    tools: tuple[CollectedTool, ...]
-    notes: list[ToolNote]
-    left_out: int
-
-
-def _tools(raw: Sequence[RawTool | BrokenTool], keep: ToolFilter) -> _Tools:
-    tools: list[CollectedTool] = []
-    notes: list[ToolNote] = []
-    taken: set[str] = set()
-    originals: set[str] = set()
-    seen = SeenTools()
-    left_out = 0
-    for one in raw:
-        try:
-            if isinstance(one, BrokenTool):
-                raise one.rejected
-            if one.name in originals:
-                raise Rejected("duplicate", "a second tool of that name: it could never be called")
-            tool, said = _tool(one, taken)
-            if (other := seen.repeats(tool.document)) is not None:
-                raise Rejected("duplicate", f"says the same as {other!r}, of the same arguments")
-        except Rejected as rejected:
-            if not keep.partial and rejected.check not in _ALONE:
-                reason = f"tool {one.name[:80]!r}: {rejected.reason}"
-                raise Rejected(rejected.check, reason) from rejected
-            left_out += 1
-            notes.append(_note(one.name, False, rejected.check, rejected.reason))
-            continue
-        originals.add(one.name)
-        taken.add(tool.document.name)
-        tools.append(tool)
-        notes += [_note(one.name, True, "changed", text) for text in (*one.notes, *said)]
-    return _Tools(tuple(tools), notes, left_out)
-
-
-def _note(tool: str, kept: bool, check: str, reason: str) -> ToolNote:
-    return ToolNote(
-        server="", tool=clean(tool, 200), kept=kept, check=check, reason=clean(reason, 2000)
-    )
-
-
-def _tool(raw: RawTool, taken: set[str]) -> tuple[CollectedTool, list[str]]:
-    """A tool normalised, and what was changed in it; Rejected."""
+def _normalize_tool(raw: RawTool, taken: set[str]) -> tuple[CollectedTool, list[str]]:
+    """A normalized tool, and what was changed in it. Raises Rejected."""
     notes: list[str] = []
-    _check_name(raw.name)
+    try:
+        raw.name.encode()  # live servers are called by the original name, so it can't be repaired
+    except UnicodeEncodeError as error:
+        raise Rejected("name", f"the name {raw.name[:80]!r} holds half a character") from error
+    if len(raw.name) > LONGEST_ORIGINAL:
+        reason = f"a name of {len(raw.name)} characters; the most is {LONGEST_ORIGINAL}"
+        raise Rejected("name", reason)
     for given in (raw.parameters, raw.output_schema):
-        characters(given)  # before anything walks through it
-    description = _description(raw, notes)
-    schema, said = parameters(_cleaned(raw.parameters))
-    notes += said
+        characters(given)  # bounds the depth before anything recurses into it
+    description = clean(raw.description, LONGEST_DESCRIPTION)
+    if len(raw.description) > LONGEST_DESCRIPTION:
+        notes.append(f"the description was cut at {LONGEST_DESCRIPTION} characters")
+    if not says_something(raw.name, description):
+        raise Rejected("description", f"{description[:80]!r} does not say what the tool does")
+    cleaned = _cleaned(raw.parameters)
+    if injection := _INJECTION.search(f"{description}\n{canonical_json(cleaned)}"):
+        reason = f"addresses the model instead of describing the tool: {injection[0][:80]!r}"
+        raise Rejected("injection", reason)
+    schema, changes = parameters(cleaned)
+    notes += changes
     output: ConvertedSchema | None = None
     if raw.output_schema not in (None, {}, True):
         output = any_schema(_cleaned(raw.output_schema))
@@ -171,36 +178,8 @@ def _tool(raw: RawTool, taken: set[str]) -> tuple[CollectedTool, list[str]]:
     return tool, notes
 
 
-def _check_name(name: str) -> None:
-    """The original name is kept as it is: a server is called by it."""
-    try:
-        name.encode()
-    except UnicodeEncodeError as error:
-        raise Rejected("name", f"the name {name[:80]!r} holds half a character") from error
-    if len(name) > LONGEST_ORIGINAL:
-        raise Rejected("name", f"a name of {len(name)} characters; the most is {LONGEST_ORIGINAL}")
-
-
-def _description(raw: RawTool, notes: list[str]) -> str:
-    text = clean(raw.description, LONGEST_DESCRIPTION)
-    if len(raw.description) > LONGEST_DESCRIPTION:
-        notes.append(f"the description was cut at {LONGEST_DESCRIPTION} characters")
-    if not says_something(raw.name, text):
-        raise Rejected("description", f"{text[:80]!r} does not say what the tool does")
-    if found := _INJECTION.search(f"{text}\n{canonical_json(_cleaned(raw.parameters))}"):
-        raise Rejected("injection", f"speaks to the model, not of the tool: {found[0][:80]!r}")
-    return text
-
-
-def says_something(name: str, description: str) -> bool:
-    """Whether a description says more than the name: two more words, or four Chinese characters."""
-    words = {word.casefold() for word in _WORD.findall(description)}
-    known = {word.casefold() for word in re.findall(r"[A-Za-z][a-z]*|\d+", name)}
-    new = {word for word in words - known - {name.casefold()} if len(word) > 1}
-    return len(new) >= 2 or len(_CHINESE.findall(description)) >= 4
-
-
 def _examples(raw: RawTool, schema: Json, notes: list[str]) -> tuple[dict[str, Json], ...]:
+    """The examples that fit the schema; the others are noted."""
     kept: list[dict[str, Json]] = []
     for example in raw.examples:
         try:
@@ -216,8 +195,16 @@ def _examples(raw: RawTool, schema: Json, notes: list[str]) -> tuple[dict[str, J
     return tuple(kept)
 
 
+def says_something(name: str, description: str) -> bool:
+    """Whether a description says more than the name: two more words, or four Chinese characters."""
+    words = {word.casefold() for word in _WORD.findall(description)}
+    known = {word.casefold() for word in re.findall(r"[A-Za-z][a-z]*|\d+", name)}
+    new = {word for word in words - known - {name.casefold()} if len(word) > 1}
+    return len(new) >= 2 or len(_CHINESE.findall(description)) >= 4
+
+
 def tool_name(original: str, taken: set[str]) -> str:
-    """A valid identifier that is not taken: the original wherever it is one."""
+    """A valid identifier that is not taken: the original name if it is one."""
     name = re.sub(r"[^a-zA-Z0-9_-]+", "_", unicodedata.normalize("NFKD", original)).strip("_")
     name = re.sub(r"__+", "_", name) if name != original else name
     digest = hashlib.sha256(original.encode("utf-8", "replace")).hexdigest()[:8]
@@ -239,7 +226,7 @@ def tool_name(original: str, taken: set[str]) -> str:
 
 
 def clean(text: str, longest: int) -> str:
-    """Text as it can be stored and shown: no control, direction or invisible characters."""
+    """Text that can be stored and shown: without control, direction and invisible characters."""
     text = _ESCAPE.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
     text = _INVISIBLE.sub("", _CONTROL.sub(" ", text))
     text = re.sub(r"[ \t]+", " ", text)
@@ -249,7 +236,7 @@ def clean(text: str, longest: int) -> str:
 
 
 def _cleaned(value: Json) -> Json:
-    """A schema with its descriptions cleaned, and half characters out of all its texts."""
+    """A schema with clean descriptions, and without lone surrogates in any text."""
     if isinstance(value, dict):
         return {
             str(name): clean(child, LONGEST_DESCRIPTION)
@@ -263,7 +250,7 @@ def _cleaned(value: Json) -> Json:
 
 
 def language(tools: Sequence[CollectedTool]) -> Language:
-    """Chinese when a tenth of the descriptions' letters is, else English."""
+    """Chinese if a tenth of the descriptions' letters is, else English."""
     text = "".join(tool.document.description for tool in tools)
     letters = sum(map(str.isalpha, text))
     return "zh" if letters and len(_CHINESE.findall(text)) / letters > 0.1 else "en"

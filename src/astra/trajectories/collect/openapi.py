@@ -1,7 +1,8 @@
 """OpenAPI 3.x: every operation becomes a tool.
 
-Parameters of path, query and header become arguments, and so do the fields of a JSON body; two of
-one name are told apart by where they stand. What carries a key is no argument: a model has none.
+Parameters of path, query and header become arguments, and so do the fields of a JSON body; of two
+with the same name the later one is prefixed with its place. Headers and cookies that carry keys
+are left out, since a model has no keys.
 """
 
 from __future__ import annotations
@@ -16,12 +17,16 @@ from astra.types import Json, canonical_json
 
 METHODS = ("get", "put", "post", "delete", "head", "patch")
 PLACES = ("path", "query", "header", "cookie")
-"""Where a parameter stands, in the order in which they are named."""
+"""Where a parameter can be, in the order in which arguments are listed."""
 MOST_EXAMPLES = 5
 
 _IGNORED_HEADERS = ("accept", "content-type", "authorization")
 _KEY_WORDS = ("api-key", "apikey", "api_key", "token", "secret")
 _FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
+_PLAIN_KEYS = (
+    *("type", "properties", "required", "description", "title"),
+    *("example", "examples", "additionalProperties"),
+)
 
 
 def is_openapi(value: Json) -> bool:
@@ -30,40 +35,37 @@ def is_openapi(value: Json) -> bool:
 
 
 def openapi_server(document: Mapping[str, Json], name: str) -> RawServer:
-    """The server of a document; Rejected for other versions and documents without operations."""
+    """The server of a document. Raises Rejected for other versions and without operations."""
     version = str(document.get("openapi") or document.get("swagger"))
     if not version.startswith("3."):
         raise Rejected("version", f"OpenAPI {version}: convert it to version 3 first")
-    info = document.get("info")
-    about = info if isinstance(info, dict) else {}
-    tools = tuple(_tools(document))
-    if not tools:
-        raise Rejected("layout", "the document has no operations under `paths`")
-    domain = about.get("x-domain")
-    return RawServer(
-        name=str(about.get("title") or name),
-        source="openapi",
-        tools=tools,
-        description=str(about.get("description") or about.get("summary") or ""),
-        domain=domain if isinstance(domain, str) else "",
-    )
-
-
-def _tools(document: Mapping[str, Json]) -> Iterator[RawTool | BrokenTool]:
     paths = document.get("paths")
+    tools: list[RawTool | BrokenTool] = []
     for path, item in (paths if isinstance(paths, dict) else {}).items():
         try:
             item = SchemaExpander(document).resolve(item)
         except Rejected as rejected:
-            yield BrokenTool(path, rejected)
+            tools.append(BrokenTool(path, rejected))
             continue
         for method in METHODS:
             if isinstance(item, dict) and isinstance(item.get(method), dict):
-                name = item[method].get("operationId") or f"{method} {path}"
+                operation = str(item[method].get("operationId") or f"{method} {path}")
                 try:
-                    yield _tool(document, str(name), method, item)
+                    tools.append(_tool(document, operation, method, item))
                 except Rejected as rejected:
-                    yield BrokenTool(str(name), rejected)
+                    tools.append(BrokenTool(operation, rejected))
+    if not tools:
+        raise Rejected("layout", "the document has no operations under `paths`")
+    info = document.get("info")
+    about = info if isinstance(info, dict) else {}
+    domain = about.get("x-domain")
+    return RawServer(
+        name=str(about.get("title") or name),
+        source="openapi",
+        tools=tuple(tools),
+        description=str(about.get("description") or about.get("summary") or ""),
+        domain=domain if isinstance(domain, str) else "",
+    )
 
 
 def _tool(
@@ -73,20 +75,49 @@ def _tool(
     request, response = SchemaExpander(document), SchemaExpander(document, "response")
     arguments = _Arguments()
     for place, parameter in _parameters(request, item, operation):
-        _add_parameter(arguments, request, place, parameter)
-    _add_body(arguments, request, operation)
-    output = _result(response, operation)
+        arguments.add_parameter(request, place, parameter)
+    arguments.add_body(request, operation)
     summary, description = (str(operation.get(k) or "") for k in ("summary", "description"))
-    said = description if summary in description else f"{summary}\n\n{description}".strip()
+    if summary not in description:
+        description = f"{summary}\n\n{description}".strip()
     return RawTool(
         name=name,
-        description=said,
+        description=description,
         parameters=arguments.schema(),
-        output_schema=output,
+        output_schema=_result_schema(response, operation),
         read_only=method in ("get", "head"),
         examples=tuple(arguments.examples()),
         notes=tuple(dict.fromkeys([*arguments.notes, *request.notes, *response.notes])),
     )
+
+
+def _parameters(
+    expander: SchemaExpander, item: Mapping[str, Json], operation: Mapping[str, Json]
+) -> list[tuple[str, Mapping[str, Json]]]:
+    """(place, parameter) of the path and the operation, whose own win; in the order of PLACES."""
+    parameters: dict[tuple[str, str], Mapping[str, Json]] = {}
+    for owner in (item, operation):
+        values = owner.get("parameters") or []
+        for value in values if isinstance(values, list) else []:
+            parameter = expander.resolve(value)
+            if not isinstance(parameter, dict) or parameter.get("in") not in PLACES:
+                reason = f"not a parameter of path, query or header: {value!r:.100}"
+                raise Rejected("layout", reason)
+            parameters[str(parameter["in"]), str(parameter.get("name"))] = parameter
+    ordered = sorted(parameters.items(), key=lambda entry: PLACES.index(entry[0][0]))
+    return [(place, parameter) for (place, _), parameter in ordered]
+
+
+def _result_schema(expander: SchemaExpander, operation: Mapping[str, Json]) -> Json:
+    """Schema of the first success that has one. None: not documented."""
+    responses = operation.get("responses")
+    for status in sorted(responses) if isinstance(responses, dict) else ():
+        if status.startswith("2") or status == "default":
+            response = expander.resolve(responses[status])
+            media = _media(response.get("content")) if isinstance(response, dict) else None
+            if media and isinstance(media.get("schema"), dict):
+                return expander.schema(media["schema"])
+    return None
 
 
 # --- arguments --------------------------------------------------------------------------------
@@ -99,27 +130,78 @@ class _Argument(NamedTuple):
 
 
 class _Arguments:
-    """The arguments of a tool as they come together."""
+    """Collects the arguments of a tool."""
 
     def __init__(self) -> None:
-        self._arguments: dict[str, _Argument] = {}
-        self.bodies: list[dict[str, Json]] = []
-        """Examples of all arguments together that stand in the body."""
         self.notes: list[str] = []
+        self._arguments: dict[str, _Argument] = {}
+        self._bodies: list[dict[str, Json]] = []
+        """Examples of the body, for all its arguments together."""
 
     def add(
         self, name: str, place: str, schema: Json, required: bool, examples: Sequence[Json]
     ) -> str:
-        """Add an argument and return the name that it got."""
-        given = name
-        if given in self._arguments:
-            given = f"{place}_{name}"
-            while given in self._arguments:
-                given += "_"
-            self.notes.append(f"{name!r} in the {place} is called {given!r}")
+        """Add an argument, and return its name: prefixed with its place if the name is taken."""
+        unique = name
+        if unique in self._arguments:
+            unique = f"{place}_{name}"
+            while unique in self._arguments:
+                unique += "_"
+            self.notes.append(f"{name!r} in the {place} is called {unique!r}")
         as_schema = schema if isinstance(schema, dict) else {}
-        self._arguments[given] = _Argument(as_schema, required, list(examples))
-        return given
+        self._arguments[unique] = _Argument(as_schema, required, list(examples))
+        return unique
+
+    def add_parameter(
+        self, expander: SchemaExpander, place: str, parameter: Mapping[str, Json]
+    ) -> None:
+        """Add a parameter of path, query or header; leave out what carries a key."""
+        name = str(parameter.get("name"))
+        if place in ("header", "cookie"):
+            if name.casefold() in _IGNORED_HEADERS:
+                return
+            if place == "cookie" or any(word in name.casefold() for word in _KEY_WORDS):
+                self.notes.append(f"the {place} {name!r} is left out: it carries a key")
+                return
+        media = _media(parameter.get("content"))
+        schema = expander.schema(media.get("schema") if media else parameter.get("schema", {}))
+        schema = dict(schema) if isinstance(schema, dict) else {}
+        if isinstance(description := parameter.get("description"), str) and description:
+            schema["description"] = description
+        examples = [*_examples(expander, media or parameter), *_schema_examples(schema)]
+        required = place == "path" or parameter.get("required") is True
+        self.add(name, place, schema, required, examples)
+
+    def add_body(self, expander: SchemaExpander, operation: Mapping[str, Json]) -> None:
+        """Add the fields of a flat JSON body, or the whole body as one argument."""
+        body = expander.resolve(operation.get("requestBody"))
+        if not isinstance(body, dict):
+            return
+        media = _media(body.get("content"))
+        if media is None:
+            reason = f"neither JSON nor a form in the body, but {list(body.get('content', {}))}"
+            raise Rejected("body", reason)
+        schema = expander.schema(media.get("schema", {}))
+        required = body.get("required") is True
+        examples = [*_examples(expander, media), *_schema_examples(schema)]
+        if not (
+            isinstance(schema, dict)
+            and schema.get("type", "object") == "object"
+            and isinstance(schema.get("properties"), dict)
+            and all(key in _PLAIN_KEYS or key.startswith("x-") for key in schema)
+            and not isinstance(schema.get("additionalProperties"), dict)
+        ):
+            self.add("body", "body", schema, required, examples)
+            return
+        names: dict[str, str] = {}
+        for name, child in schema["properties"].items():
+            child_required = required and name in schema.get("required", [])
+            names[name] = self.add(name, "body", child, child_required, _schema_examples(child))
+        self._bodies += [
+            {names.get(str(name), str(name)): value for name, value in example.items()}
+            for example in examples
+            if isinstance(example, dict)
+        ]
 
     def schema(self) -> Json:
         """The schema of the arguments together."""
@@ -131,144 +213,52 @@ class _Arguments:
         }
 
     def examples(self) -> Iterator[dict[str, Json]]:
-        """Whole calls from the examples of their parts, where every required one has some."""
-        most = max([len(self.bodies), *(len(a.examples) for a in self._arguments.values())])
-        seen: set[str] = set()
+        """Whole calls from the examples of their parts, where every required part has some."""
+        most = max([len(self._bodies), *(len(a.examples) for a in self._arguments.values())])
+        earlier: set[str] = set()
         for number in range(min(most, MOST_EXAMPLES)):
             call = {
                 name: one.examples[min(number, len(one.examples) - 1)]
                 for name, one in self._arguments.items()
                 if one.examples
             }
-            if self.bodies:
-                call |= self.bodies[min(number, len(self.bodies) - 1)]
+            if self._bodies:
+                call |= self._bodies[min(number, len(self._bodies) - 1)]
             whole = all(name in call or not one.required for name, one in self._arguments.items())
-            spelled = canonical_json(call)
-            if call and whole and spelled not in seen:
-                seen.add(spelled)
+            key = canonical_json(call)
+            if call and whole and key not in earlier:
+                earlier.add(key)
                 yield call
 
 
-def _parameters(
-    writer: SchemaExpander, item: Mapping[str, Json], operation: Mapping[str, Json]
-) -> list[tuple[str, Mapping[str, Json]]]:
-    """Parameters of the path and the operation, whose own go before; in the order of places."""
-    found: dict[tuple[str, str], Mapping[str, Json]] = {}
-    for owner in (item, operation):
-        listed = owner.get("parameters") or []
-        for one in listed if isinstance(listed, list) else []:
-            parameter = writer.resolve(one)
-            if not isinstance(parameter, dict) or parameter.get("in") not in PLACES:
-                raise Rejected("layout", f"no parameter of path, query or header: {one!r:.100}")
-            found[str(parameter["in"]), str(parameter.get("name"))] = parameter
-    ordered = sorted(found.items(), key=lambda entry: PLACES.index(entry[0][0]))
-    return [(place, parameter) for (place, _), parameter in ordered]
-
-
-def _add_parameter(
-    arguments: _Arguments, writer: SchemaExpander, place: str, parameter: Mapping[str, Json]
-) -> None:
-    name = str(parameter.get("name"))
-    if place in ("header", "cookie"):
-        if name.casefold() in _IGNORED_HEADERS:
-            return
-        if place == "cookie" or any(word in name.casefold() for word in _KEY_WORDS):
-            arguments.notes.append(f"the {place} {name!r} is left out: it carries a key")
-            return
-    media = _media(parameter.get("content"))
-    schema = writer.schema(media.get("schema") if media else parameter.get("schema", {}))
-    schema = dict(schema) if isinstance(schema, dict) else {}
-    if isinstance(said := parameter.get("description"), str) and said:
-        schema["description"] = said
-    examples = [*_examples(writer, media or parameter), *_schema_examples(schema)]
-    required = place == "path" or parameter.get("required") is True
-    arguments.add(name, place, schema, required, examples)
-
-
-def _add_body(arguments: _Arguments, writer: SchemaExpander, operation: Mapping[str, Json]) -> None:
-    body = writer.resolve(operation.get("requestBody"))
-    if not isinstance(body, dict):
-        return
-    media = _media(body.get("content"))
-    if media is None:
-        raise Rejected("body", f"no JSON or form in the body, but {list(body.get('content', {}))}")
-    schema = writer.schema(media.get("schema", {}))
-    required = body.get("required") is True
-    examples = [*_examples(writer, media), *_schema_examples(schema)]
-    if not isinstance(schema, dict) or not _is_flat(schema):
-        arguments.add("body", "body", schema, required, examples)
-        return
-    names: dict[str, str] = {}
-    listed = schema.get("required", [])
-    fields: dict[str, Json] = schema["properties"]
-    for name, child in fields.items():
-        needed = required and name in listed
-        names[name] = arguments.add(name, "body", child, needed, _schema_examples(child))
-    arguments.bodies += [
-        {names.get(str(name), str(name)): value for name, value in one.items()}
-        for one in examples
-        if isinstance(one, dict)
-    ]
-
-
-def _is_flat(schema: Mapping[str, Json]) -> bool:
-    """Whether a body is a plain object, whose fields can stand among the other arguments."""
-    known = ("type", "properties", "required", "description", "title", "example", "examples")
-    return (
-        schema.get("type", "object") == "object"
-        and isinstance(schema.get("properties"), dict)
-        and all(
-            key in known or key.startswith("x-") or key == "additionalProperties" for key in schema
-        )
-        and not isinstance(schema.get("additionalProperties"), dict)
-    )
-
-
 def _media(content: Json) -> Mapping[str, Json] | None:
-    """The JSON of a content, else a form; None: neither."""
+    """The JSON of a content, else a form. None: neither."""
     if not isinstance(content, dict):
         return None
-    kinds = [kind for kind in content if _is_json(kind)]
-    kinds += [kind for kind in content if kind.partition(";")[0].strip() in _FORMS]
-    found = content[kinds[0]] if kinds else None
-    return found if isinstance(found, dict) else None
+    plain = {kind: kind.partition(";")[0].strip() for kind in content}
+    json_kinds = [
+        kind
+        for kind, name in plain.items()
+        if name.casefold() in ("application/json", "*/*") or name.casefold().endswith("+json")
+    ]
+    kinds = [*json_kinds, *(kind for kind, name in plain.items() if name in _FORMS)]
+    media = content[kinds[0]] if kinds else None
+    return media if isinstance(media, dict) else None
 
 
-def _is_json(kind: str) -> bool:
-    kind = kind.partition(";")[0].strip().casefold()
-    return kind in ("application/json", "*/*") or kind.endswith("+json")
-
-
-def _examples(writer: SchemaExpander, owner: Mapping[str, Json]) -> list[Json]:
-    found = [owner["example"]] if "example" in owner else []
+def _examples(expander: SchemaExpander, owner: Mapping[str, Json]) -> list[Json]:
+    examples = [owner["example"]] if "example" in owner else []
     named = owner.get("examples")
-    for one in named.values() if isinstance(named, dict) else []:
-        example = writer.resolve(one)
+    for value in named.values() if isinstance(named, dict) else []:
+        example = expander.resolve(value)
         if isinstance(example, dict) and "value" in example:
-            found.append(example["value"])
-    return found
+            examples.append(example["value"])
+    return examples
 
 
 def _schema_examples(schema: Json) -> list[Json]:
     if not isinstance(schema, dict):
         return []
-    listed = schema.get("examples")
-    found = [schema["example"]] if "example" in schema else []
-    return [*found, *(listed if isinstance(listed, list) else [])]
-
-
-# --- results ----------------------------------------------------------------------------------
-
-
-def _result(writer: SchemaExpander, operation: Mapping[str, Json]) -> Json:
-    """Schema of the first success that has one; None: not documented."""
-    responses = operation.get("responses")
-    if not isinstance(responses, dict):
-        return None
-    for status in sorted(responses):
-        if status.startswith("2") or status == "default":
-            response = writer.resolve(responses[status])
-            media = _media(response.get("content")) if isinstance(response, dict) else None
-            if media and isinstance(media.get("schema"), dict):
-                return writer.schema(media["schema"])
-    return None
+    several = schema.get("examples")
+    first = [schema["example"]] if "example" in schema else []
+    return [*first, *(several if isinstance(several, list) else [])]

@@ -1,5 +1,8 @@
-"""The stages of `astra tools collect`: `collected` (asked, read, normalised), then `servers`
-(not there twice, with a domain), which is what everything after it reads."""
+"""Stages of `astra tools collect`.
+
+`collected`: servers that were asked or read, and normalized. `servers`: those without duplicates,
+each with a domain; every later step reads this file.
+"""
 
 from __future__ import annotations
 
@@ -15,9 +18,9 @@ from astra.runs.stage import SideFile, Stage, StageMeter, StageReport, run
 from astra.runs.store import RunFolder
 from astra.teacher.prompt import Teacher
 from astra.teacher.prompts.tools import DOMAIN, DomainIn, ToolSummary
-from astra.trajectories.collect import mcp_servers
-from astra.trajectories.collect.drafts import DraftServer, RawServer, ToolNote
-from astra.trajectories.collect.duplicates import SeenServers
+from astra.trajectories.collect.drafts import DraftServer, ToolNote
+from astra.trajectories.collect.duplicates import ServerDeduplicator
+from astra.trajectories.collect.mcp_servers import mcp_server
 from astra.trajectories.collect.normalize import (
     NormalizedServer,
     ToolFilter,
@@ -32,7 +35,7 @@ COLLECTED = "collected"
 SERVERS = "servers"
 NOTES = "notes"
 SHOWN_TOOLS = 30
-"""Tools that a teacher is shown to judge the domain by."""
+"""Tools that a teacher is shown to name the domain."""
 
 
 class CollectedServer(Record):
@@ -45,7 +48,7 @@ class CollectedServer(Record):
 
 @dataclass(frozen=True, slots=True)
 class CollectOptions:
-    """How servers are asked, and what is kept."""
+    """How servers are asked, and which tools are kept."""
 
     keep: ToolFilter = ToolFilter()
     session: McpSessionOptions = McpSessionOptions()
@@ -61,99 +64,88 @@ async def collect(
     meter: Callable[[str], StageMeter] | None = None,
     console: Console | None = None,
 ) -> dict[str, StageReport]:
-    """Both stages over the services of all files. `teacher`: names domains; None: as given.
+    """Run both stages over the servers of all files; return the report of each.
 
-    `meter`: from the name of a stage, what counts its teacher's tokens.
+    `teacher`: names missing domains; None: they stay empty. `meter`: counts the teacher's tokens
+    for a stage.
     """
-    found = await run(
+    collected = await run(
         _collected_stage(options),
         all_drafts(files),
         folder,
         concurrency=options.concurrency,
         console=console,
     )
-    kept = await run(
+    servers = await run(
         _servers_stage(teacher, meter(SERVERS) if meter else StageMeter()),
-        _once(row.server for row in folder.rows(COLLECTED, CollectedServer)),
+        _candidates(row.server for row in folder.rows(COLLECTED, CollectedServer)),
         folder,
         concurrency=options.concurrency,
-        total=found.accepted,
+        total=collected.accepted,
         console=console,
     )
-    return {COLLECTED: found, SERVERS: kept}
+    return {COLLECTED: collected, SERVERS: servers}
 
 
 # --- collected --------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class _Found:
-    key: str
-    normalised: NormalizedServer
-
-
-def _collected_stage(options: CollectOptions) -> Stage[DraftServer, _Found]:
-    async def work(draft: DraftServer) -> _Found:
-        raw = await _raw(draft.content, draft.extra, options.session)
-        return _Found(draft.key, normalize_server(raw, options.keep))
+def _collected_stage(options: CollectOptions) -> Stage[DraftServer, tuple[str, NormalizedServer]]:
+    async def work(draft: DraftServer) -> tuple[str, NormalizedServer]:
+        match draft.content:
+            case Rejected() as rejected:
+                raise rejected
+            case Connection() as connection:
+                raw = await mcp_server(connection, draft.overrides, options.session)
+            case raw:
+                pass
+        return draft.key, normalize_server(raw, options.keep)
 
     return Stage(
         name=COLLECTED,
         work=work,
         key=lambda draft: draft.key,
         stored_key=lambda row: row["key"],
-        row=lambda found: CollectedServer(key=found.key, server=found.normalised.server),
+        row=lambda result: CollectedServer(key=result[0], server=result[1].server),
         sides=(
             SideFile(
-                name=NOTES,
-                rows=lambda found: found.normalised.notes,
-                owner=lambda row: row["server"],
+                name=NOTES, rows=lambda result: result[1].notes, owner=lambda row: row["server"]
             ),
         ),
         stored_id=lambda row: row["server"]["id"],
     )
 
 
-async def _raw(
-    content: RawServer | Connection | Rejected, given: Mapping[str, str], session: McpSessionOptions
-) -> RawServer:
-    match content:
-        case Rejected():
-            raise content
-        case Connection():
-            return await mcp_servers.collect(content, given, session)
-        case RawServer():
-            return content
-
-
 # --- servers ----------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
-class _Candidate:
+class CandidateServer:
+    """A collected server, and what it repeats."""
+
     server: CollectedToolServer
-    repeats: str | None
+    duplicate_of: str | None
 
 
-def _once(servers: Iterable[CollectedToolServer]) -> Iterator[_Candidate]:
-    seen = SeenServers()
+def _candidates(servers: Iterable[CollectedToolServer]) -> Iterator[CandidateServer]:
+    earlier = ServerDeduplicator()
     for server in servers:
-        yield _Candidate(server, seen.repeats(server))
+        yield CandidateServer(server, earlier.duplicate_of(server))
 
 
 def _key(row: Mapping[str, Json]) -> str:
-    """A server's key: its content but for what this stage adds."""
+    """A server's key: its content without what this stage adds."""
     rest = {k: v for k, v in row.items() if k not in ("id", "domain", "connection")}
     return content_hash({**rest, "connection": row.get("connection")})
 
 
 def _servers_stage(
     teacher: Teacher | None, meter: StageMeter
-) -> Stage[_Candidate, CollectedToolServer]:
-    async def work(candidate: _Candidate) -> CollectedToolServer:
+) -> Stage[CandidateServer, CollectedToolServer]:
+    async def work(candidate: CandidateServer) -> CollectedToolServer:
         server = candidate.server
-        if candidate.repeats is not None:
-            raise Rejected("duplicate", f"{server.name!r} has {candidate.repeats}")
+        if candidate.duplicate_of is not None:
+            raise Rejected("duplicate", f"{server.name!r} has {candidate.duplicate_of}")
         if server.domain or teacher is None:
             return server
         answer = await teacher.ask(DOMAIN, domain_input(server))
@@ -169,15 +161,14 @@ def _servers_stage(
 
 
 def domain_input(server: CollectedToolServer) -> DomainIn:
-    """What a teacher is shown of a server."""
-    shown = server.tools[:SHOWN_TOOLS]
+    """What a teacher is shown of a server to name its domain."""
     return DomainIn(
         language=server.language,
         name=server.name,
         description=server.description[:500],
         tools=tuple(
             ToolSummary(name=tool.document.name, description=tool.document.description[:200])
-            for tool in shown
+            for tool in server.tools[:SHOWN_TOOLS]
         ),
         total=len(server.tools),
     )
@@ -189,5 +180,5 @@ def read_servers(folder: Path) -> list[CollectedToolServer]:
 
 
 def read_notes(folder: Path) -> list[ToolNote]:
-    """What became of single tools."""
+    """The notes on single tools of a tools folder."""
     return list(RunFolder.open(folder).rows(NOTES, ToolNote))

@@ -1,4 +1,4 @@
-"""From a task's servers to the host of one episode: live, emulated, or some of each."""
+"""From a task's servers to the tool host of one episode: live or emulated."""
 
 from __future__ import annotations
 
@@ -15,20 +15,19 @@ from astra.protocols import ToolHost
 from astra.teacher.prompt import Teacher
 from astra.trajectories.play.rollouts import EpisodeJob
 from astra.trajectories.records import CollectedToolServer
-from astra.trajectories.toolset import AgentTool, ToolSet
+from astra.trajectories.toolset import ToolSet
 
 
 @dataclass(frozen=True, slots=True)
 class EpisodeHosts:
-    """Makes hosts for episodes. HostError for a task whose servers are not there, or no server's
-    connection where a live one is asked for."""
+    """Makes the host of an episode. Raises HostError when a server is missing or not live."""
 
     servers: Mapping[str, CollectedToolServer]
     failure_rate: float = 0.20
-    """Share of emulated calls that fail."""
+    """Fraction of emulated calls that fail."""
     seed: int = 0
     live: LiveOptions = field(default_factory=LiveOptions)
-    """`allow` holds names as they are shown, of all servers together."""
+    """`allow` holds names as the agent sees them, of all servers together."""
 
     def __call__(self, job: EpisodeJob, teacher: Teacher) -> ToolHost:
         missing = [server for server in job.task.servers if server not in self.servers]
@@ -37,23 +36,21 @@ class EpisodeHosts:
                 f"the tools of server {missing[0]!r} are not in the folder of tools: give the one "
                 "that the tasks were made from"
             )
-        shown = ToolSet([self.servers[server] for server in job.task.servers])
-        if job.host == "emulator":
-            return self._emulated(job, [shown[name] for name in shown], teacher)
-        hosts = [self._live(server, shown) for server in shown.servers]
-        return hosts[0] if len(hosts) == 1 else JoinedHost(hosts, list(shown))
-
-    def _emulated(self, job: EpisodeJob, tools: list[AgentTool], teacher: Teacher) -> ToolHost:
+        tools = ToolSet([self.servers[server] for server in job.task.servers])
+        if job.host == "live":
+            hosts = [live_host(server, self.live, tools) for server in tools.servers]
+            return hosts[0] if len(hosts) == 1 else JoinedHost(hosts, list(tools))
+        emulated = [
+            EmulatedTool(
+                each.document,
+                output_schema=each.tool.output_schema,
+                read_only=each.tool.read_only,
+                service=": ".join(filter(None, (each.server.name, each.server.description))),
+            )
+            for each in tools.values()
+        ]
         return EmulatorHost(
-            [
-                EmulatedTool(
-                    each.document,
-                    output_schema=each.tool.output_schema,
-                    read_only=each.tool.read_only,
-                    service=_about(each.server),
-                )
-                for each in tools
-            ],
+            emulated,
             teacher,
             session=job.key,
             language=job.task.language,
@@ -61,22 +58,28 @@ class EpisodeHosts:
             seed=self.seed,
         )
 
-    def _live(self, server: CollectedToolServer, shown: ToolSet) -> ToolHost:
-        if server.connection is None:
-            raise HostError(
-                f"server {server.name!r} is known from documents only: leave --hosts at auto"
-            )
-        entry = read_entry(Path(server.connection.file), server.connection.entry)
-        tools = [
-            LiveTool(each.document, each.tool.original_name, read_only=each.tool.read_only is True)
-            for each in (shown[name] for name in shown)
-            if each.server.id == server.id
-        ]
-        allow = self.live.allow
-        if allow is not None:
-            allow &= {tool.document.name for tool in tools}
-        return LiveHost(entry, tools, replace(self.live, allow=allow))
 
+def live_host(
+    server: CollectedToolServer,
+    options: LiveOptions = LiveOptions(),
+    tools: ToolSet | None = None,
+) -> LiveHost:
+    """A host on a live server for one episode.
 
-def _about(server: CollectedToolServer) -> str:
-    return f"{server.name}: {server.description}" if server.description else server.name
+    `tools`: the agent's tools of all servers; None: those of this one. Raises HostError for a
+    server without a connection, ConfigError when its entry can't be read.
+    """
+    if server.connection is None:
+        raise HostError(
+            f"server {server.name!r} is known from documents only: use the emulator (--hosts auto)"
+        )
+    entry = read_entry(Path(server.connection.file), server.connection.entry)
+    own = [
+        LiveTool(each.document, each.tool.original_name, read_only=each.tool.read_only is True)
+        for each in (tools or ToolSet([server])).values()
+        if each.server.id == server.id
+    ]
+    if options.allow is not None:
+        allow = options.allow & {tool.document.name for tool in own}
+        options = replace(options, allow=allow)
+    return LiveHost(entry, own, options)

@@ -1,4 +1,4 @@
-"""The agent's replies on record, so that a run that goes on after a kill pays for none twice.
+"""The agent's replies on record, so that a resumed run pays for none twice.
 
 The key covers the model, the conversation, the tools, the sampling and the episode, so that
 several episodes of one task stay independent of each other.
@@ -13,14 +13,14 @@ from astra.errors import StoreError
 from astra.protocols import Model, Reply, Sampling
 from astra.rollouts.calls import clean
 from astra.teacher.cache import AnswerCache, RecordedAnswer
-from astra.types import FinishReason, Json, Message, ToolSchema, Usage, content_hash
+from astra.types import FinishReason, Message, ToolSchema, Usage, content_hash
 
 AGENT = "agent"
 """Names `agent.jsonl`."""
 
 
 class RecordingModel:
-    """A model whose replies are put on record and found again. `episode`: whose they are."""
+    """A model whose replies are recorded, and replayed when the same is asked in the episode."""
 
     def __init__(self, model: Model, record: AnswerCache, episode: str) -> None:
         self._model = model
@@ -34,31 +34,7 @@ class RecordingModel:
     async def generate(
         self, messages: Sequence[Message], tools: Sequence[ToolSchema], sampling: Sampling
     ) -> Reply:
-        key = self._key(messages, tools, sampling)
-        found = self._record.find(key)
-        if found is not None:
-            return _reply(found.answer)
-        start = time.monotonic()
-        reply = await self._model.generate(messages, tools, sampling)
-        self._record.add(
-            RecordedAnswer(
-                key=key,
-                prompt=AGENT,
-                version=1,
-                model=self._model.name,
-                index=0,
-                answer=_stored(reply),
-                requests=1,
-                usage=reply.usage,
-                seconds=round(time.monotonic() - start, 3),
-            )
-        )
-        return reply
-
-    def _key(
-        self, messages: Sequence[Message], tools: Sequence[ToolSchema], sampling: Sampling
-    ) -> str:
-        return content_hash(
+        key = content_hash(
             {
                 "model": self._model.name,
                 "episode": self._episode,
@@ -69,34 +45,49 @@ class RecordingModel:
                 ],
             }
         )
-
-
-def _stored(reply: Reply) -> Json:
-    message = reply.message
-    calls = [
-        {"id": clean(call.id), "tool": clean(call.tool), "arguments": clean(call.arguments)}
-        for call in message.tool_calls
-    ]
-    return {
-        "message": {
-            "role": "assistant",
-            "content": clean(message.content),
-            "reasoning": clean(message.reasoning),
-            "tool_calls": calls,
-        },
-        "finish": reply.finish.value,
-        "usage": reply.usage.model_dump(),
-    }
-
-
-def _reply(value: Json) -> Reply:
-    try:
-        return Reply(
-            Message.model_validate(value["message"]),
-            FinishReason(value["finish"]),
-            Usage.model_validate(value["usage"]),
+        recorded = self._record.find(key)
+        if recorded is not None:
+            value = recorded.answer
+            try:
+                return Reply(
+                    Message.model_validate(value["message"]),
+                    FinishReason(value["finish"]),
+                    Usage.model_validate(value["usage"]),
+                )
+            except (KeyError, TypeError, ValueError) as error:
+                raise StoreError(
+                    f"{AGENT}.jsonl holds a reply that can't be read: delete the file, and pay "
+                    "again"
+                ) from error
+        start = time.monotonic()
+        reply = await self._model.generate(messages, tools, sampling)
+        message = reply.message
+        # `clean`: a model may write lone surrogates, which no file can hold.
+        calls = [
+            {"id": clean(call.id), "tool": clean(call.tool), "arguments": clean(call.arguments)}
+            for call in message.tool_calls
+        ]
+        stored = {
+            "message": {
+                "role": "assistant",
+                "content": clean(message.content),
+                "reasoning": clean(message.reasoning),
+                "tool_calls": calls,
+            },
+            "finish": reply.finish.value,
+            "usage": reply.usage.model_dump(),
+        }
+        self._record.add(
+            RecordedAnswer(
+                key=key,
+                prompt=AGENT,
+                version=1,
+                model=self._model.name,
+                index=0,
+                answer=stored,
+                requests=1,
+                usage=reply.usage,
+                seconds=round(time.monotonic() - start, 3),
+            )
         )
-    except (KeyError, TypeError, ValueError) as error:
-        raise StoreError(
-            f"{AGENT}.jsonl holds a reply that can't be read: delete the file, and pay again"
-        ) from error
+        return reply

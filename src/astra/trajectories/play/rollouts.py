@@ -1,34 +1,33 @@
-"""Stage `rollouts`: tasks to trajectories, each with what its host answered.
+"""Stage `rollouts`: tasks to trajectories, each with the recorded answers of its host.
 
-What breaks on our side (the model's endpoint, a host, the simulated user) makes an error row, which
-the next run tries again; it is never judged. Whatever else ends an episode is kept with its stop
-reason.
+An infrastructure failure (the model's endpoint, a host, the simulated user) becomes an error row,
+which the next run tries again; it is never judged. Every other end of an episode is kept, with its
+stop reason.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from astra.errors import AstraError, BudgetExceeded, HostError, ModelUnavailable, Rejected
 from astra.hosts.recorded import RecordingHost
 from astra.protocols import Model, ToolHost
-from astra.rollouts.loop import RolloutLimits, rollout
-from astra.rollouts.loop import RolloutTask as Played
+from astra.rollouts.loop import RolloutLimits, RolloutTask, rollout
 from astra.runs.stage import Stage, StageMeter
 from astra.teacher.cost import Price
 from astra.teacher.prompt import In, Out, Prompt, Teacher
 from astra.trajectories.play.simulated_user import SimulatedUser
 from astra.trajectories.records import CollectedToolServer, RecordedRollout, TrajectoryTask
-from astra.types import Json, Language, Message, StopReason, Trajectory, content_hash
+from astra.types import Json, Language, Message, StopReason, content_hash
 
 ROLLOUTS = "rollouts"
 HostKind = Literal["live", "emulator"]
 HostChoice = Literal["auto", "live", "emulator"]
-"""`auto`: live where all servers of a task can be reached, else emulated."""
+"""`auto`: live if all servers of a task have a connection, else emulated."""
 
-SYSTEM: Mapping[Language, str] = {
+SYSTEM_PROMPTS: Mapping[Language, str] = {
     "en": (
         "You are a helpful assistant with tools. Do what the user asks with their help. Make calls "
         "that do not need each other's results at once, and none that the request does not need. "
@@ -41,12 +40,12 @@ SYSTEM: Mapping[Language, str] = {
         "不要说工具和用户都没有告诉你的内容。"
     ),
 }
-"""What the agent is told unless the caller says otherwise."""
+"""Default system prompt of the agent."""
 
 
 @dataclass(frozen=True, slots=True)
 class EpisodeJob:
-    """One episode to be played."""
+    """An episode to play."""
 
     task: TrajectoryTask
     sample: int
@@ -66,15 +65,15 @@ class RolloutOptions:
     samples: int = 1
     """Episodes per task."""
     hosts: HostChoice = "auto"
-    system: Mapping[Language, str] = field(default_factory=lambda: dict(SYSTEM))
-    """System message by language; a language that is missing gets none."""
+    system: Mapping[Language, str] = field(default_factory=lambda: dict(SYSTEM_PROMPTS))
+    """System prompt by language; a missing language gets none."""
     limits: RolloutLimits = field(default_factory=RolloutLimits)
     simulate: bool = False
-    """Whether a teacher plays the user, piece by piece."""
+    """Whether a teacher plays the user, who says piece by piece what they want."""
     failure_rate: float = 0.20
-    """Share of emulated calls that fail."""
+    """Fraction of emulated calls that fail."""
     seed: int = 0
-    """Decides which emulated calls fail and how users behave."""
+    """Decides which emulated calls fail and how simulated users behave."""
 
     def config(self) -> dict[str, Json]:
         """What decides the rollouts, for `config.toml`."""
@@ -94,12 +93,12 @@ class RolloutOptions:
 
 
 class HostMaker(Protocol):
-    """Makes the host of one episode; HostError when there can be none."""
+    """Makes the host of one episode. Raises HostError."""
 
     def __call__(self, job: EpisodeJob, teacher: Teacher) -> ToolHost: ...
 
 
-def jobs(
+def episode_jobs(
     tasks: Iterable[TrajectoryTask],
     servers: Mapping[str, CollectedToolServer],
     options: RolloutOptions,
@@ -107,20 +106,13 @@ def jobs(
 ) -> Iterator[EpisodeJob]:
     """All episodes of the tasks, in order."""
     for task in tasks:
-        kind = host_kind(task, servers, options.hosts)
+        kind = options.hosts
+        if kind == "auto":
+            owners = [servers.get(server) for server in task.servers]
+            live = all(server is not None and server.connection is not None for server in owners)
+            kind = "live" if live else "emulator"
         for sample in range(options.samples):
             yield EpisodeJob(task, sample, model, kind)
-
-
-def host_kind(
-    task: TrajectoryTask, servers: Mapping[str, CollectedToolServer], choice: HostChoice
-) -> HostKind:
-    """Where the tools of a task run."""
-    if choice != "auto":
-        return choice
-    known = [servers.get(server) for server in task.servers]
-    reachable = all(server is not None and server.connection is not None for server in known)
-    return "live" if reachable else "emulator"
 
 
 def rollouts_stage(
@@ -134,17 +126,36 @@ def rollouts_stage(
     """`teacher`: plays emulated services and simulated users. `price`: of the agent's model."""
 
     async def work(job: EpisodeJob) -> RecordedRollout:
-        watched = _Watched(teacher)
+        task = job.task
+        watched = _BudgetWatch(teacher)
         recording = RecordingHost(host(job, watched))
-        trajectory = await _play(job, model(job), recording, options, watched)
+        user, opening = None, task.request
+        if options.simulate:
+            user = SimulatedUser(task, watched, sample=job.sample, seed=options.seed)
+            opening = await user.open()
+        messages = [Message(role="user", content=opening)]
+        if system := options.system.get(task.language):
+            messages.insert(0, Message(role="system", content=system))
+        start = RolloutTask(task.id, tuple(messages), job.sample)
+        trajectory = await rollout(start, model(job), recording, options.limits, user)
         usage = trajectory.usage
         meter.add(usage, 0.0 if price is None else price.of(usage))
-        if watched.spent is not None:
-            raise watched.spent
-        _require_sound(trajectory)
+        if watched.exceeded is not None:
+            raise watched.exceeded
+        match trajectory.stop:
+            case StopReason.model_error:
+                raise ModelUnavailable(trajectory.error)
+            case StopReason.host_error:
+                raise HostError(trajectory.error)
+            case StopReason.internal_error:
+                raise AstraError(trajectory.error)
+            case stop if not trajectory.turns:
+                raise Rejected("no_message", f"it ended by {stop.value} before any message")
+            case _:
+                pass
         return RecordedRollout(
             id=job.key,
-            task=job.task,
+            task=task,
             sample=job.sample,
             model=job.model,
             host=job.host,
@@ -162,60 +173,23 @@ def rollouts_stage(
     )
 
 
-async def _play(
-    job: EpisodeJob, model: Model, host: ToolHost, options: RolloutOptions, teacher: Teacher
-) -> Trajectory:
-    task = job.task
-    user = None
-    opening = task.request
-    if options.simulate:
-        user = SimulatedUser(task, teacher, sample=job.sample, seed=options.seed)
-        opening = await user.open()
-    system = options.system.get(task.language)
-    messages = [Message(role="user", content=opening)]
-    if system:
-        messages.insert(0, Message(role="system", content=system))
-    played = Played(task.id, tuple(messages), job.sample)
-    return await rollout(played, model, host, options.limits, user)
+class _BudgetWatch:
+    """A teacher that remembers when its budget is exceeded.
 
-
-def _require_sound(trajectory: Trajectory) -> None:
-    """Raises what broke on our side, and `Rejected` for an episode without any message."""
-    match trajectory.stop:
-        case StopReason.model_error:
-            raise ModelUnavailable(trajectory.error)
-        case StopReason.host_error:
-            raise HostError(trajectory.error)
-        case StopReason.internal_error:
-            raise AstraError(trajectory.error)
-        case _ if not trajectory.turns:
-            raise Rejected("no_message", f"it ended by {trajectory.stop.value} before any message")
-        case _:
-            return
-
-
-class _Watched:
-    """A teacher that remembers that nothing more may be spent.
-
-    The agent loop records whatever breaks; this has to end the run.
+    The rollout loop records every error as the end of one episode; this one has to end the run.
     """
 
     def __init__(self, teacher: Teacher) -> None:
         self._teacher = teacher
-        self.spent: BudgetExceeded | None = None
+        self.exceeded: BudgetExceeded | None = None
 
     @property
     def name(self) -> str:
         return self._teacher.name
 
-    async def ask(self, prompt: Prompt[In, Out], task: In, *, index: int = 0) -> Out:
+    async def ask(self, prompt: Prompt[In, Out], given: In, *, index: int = 0) -> Out:
         try:
-            return await self._teacher.ask(prompt, task, index=index)
-        except BudgetExceeded as spent:
-            self.spent = spent
+            return await self._teacher.ask(prompt, given, index=index)
+        except BudgetExceeded as exceeded:
+            self.exceeded = exceeded
             raise
-
-
-def all_servers(servers: Sequence[CollectedToolServer]) -> dict[str, CollectedToolServer]:
-    """Servers by id."""
-    return {server.id: server for server in servers}

@@ -1,12 +1,12 @@
-"""A user who says what they want piece by piece, played by a teacher.
+"""A user, played by a teacher, who says piece by piece what they want.
 
-They see what a user sees: the words of both sides, no calls and no results.
+They see the words of both sides, like a user does: no calls and no results.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from astra.errors import TeacherError
 from astra.teacher.prompt import Teacher
@@ -17,14 +17,14 @@ from astra.teacher.prompts.emulation import (
     UserBehaviour,
 )
 from astra.trajectories.records import TrajectoryTask
-from astra.types import Json, Message
+from astra.types import Message
 
 MOST_TURNS = 4
 """Messages of a simulated user, the opening included."""
 
 
 class SimulatedUser:
-    """One talk about one task. The behaviour is drawn by the seed, the task and the sample."""
+    """The user of one episode. Seed, task and sample decide the behaviour."""
 
     def __init__(
         self,
@@ -33,54 +33,48 @@ class SimulatedUser:
         *,
         sample: int = 0,
         seed: int = 0,
-        most: int = MOST_TURNS,
+        max_turns: int = MOST_TURNS,
     ) -> None:
         self._task = task
         self._teacher = teacher
-        self._most = most
+        self._max_turns = max_turns
         rng = random.Random(f"user:{seed}:{task.id}:{sample}")
         self.behaviour = rng.choice(list(UserBehaviour))
+        stated = [
+            str(source.value)
+            for call in task.plan
+            for source in call.arguments.values()
+            if source.call is None and isinstance(source.value, str | int | float)
+        ]
+        self._values = tuple(
+            value for value in dict.fromkeys(stated) if value and value in task.request
+        )
 
     async def open(self) -> str:
-        """The first message. TeacherError when there is none."""
-        said = await self._say(())
-        if said is None:
+        """The first message. Raises TeacherError if there is none."""
+        message = await self._say(())
+        if message is None:
             raise TeacherError(f"the user of task {self._task.id!r} has nothing to open with")
-        return said
+        return message
 
     async def reply(self, messages: Sequence[Message]) -> str | None:
-        """What is said next; None: they have what can be had, or have said enough."""
+        """The next message. None: the user is satisfied, or out of turns."""
         talk = tuple(
             TalkMessage(by=message.role, text=message.content)
             for message in messages
             if message.role in ("user", "assistant") and message.content
         )
-        if sum(each.by == "user" for each in talk) >= self._most:
+        if sum(each.by == "user" for each in talk) >= self._max_turns:
             return None
         return await self._say(talk)
 
     async def _say(self, talk: tuple[TalkMessage, ...]) -> str | None:
-        given = SimulateUserIn(
+        prompt = SimulateUserIn(
             language=self._task.language,
             behaviour=self.behaviour,
             request=self._task.request,
-            values=tuple(_values(self._task)),
+            values=self._values,
             talk=talk,
         )
-        turn = await self._teacher.ask(SIMULATE_USER, given)
+        turn = await self._teacher.ask(SIMULATE_USER, prompt)
         return None if turn.done or not turn.message.strip() else turn.message
-
-
-def _values(task: TrajectoryTask) -> Iterator[str]:
-    """The values of the plan that the request states, each once."""
-    seen: set[str] = set()
-    for call in task.plan:
-        for source in call.arguments.values():
-            text = _text(source.value) if source.call is None else ""
-            if text and text in task.request and text not in seen:
-                seen.add(text)
-                yield text
-
-
-def _text(value: Json) -> str:
-    return str(value) if isinstance(value, str | int | float) else ""

@@ -14,16 +14,10 @@ from dataclasses import asdict, dataclass
 from astra.errors import Rejected
 from astra.runs.stage import Stage, StageMeter
 from astra.teacher.prompt import Teacher
-from astra.teacher.prompts.tasks import (
-    PROPOSE_TASKS,
-    SCORE_TASK,
-    ProposeTasksIn,
-    ScoreIn,
-    TaskMarks,
-)
+from astra.teacher.prompts.tasks import PROPOSE_TASKS, SCORE_TASK, ProposeTasksIn, ScoreIn, TaskMarks
+from astra.trajectories.near_duplicates import NearDuplicates, character_shingles
 from astra.trajectories.records import PlannedCall, TaskScores, TrajectoryTask
 from astra.trajectories.tasks.chains import ProposalRound, ServerGroup
-from astra.trajectories.tasks.near_duplicates import NearDuplicates
 from astra.trajectories.tasks.plans import planned_calls, request_problem
 from astra.trajectories.tasks.records import DraftTask, ScoredTask, ServerTasks, VerifiedChain
 from astra.types import content_hash
@@ -145,7 +139,7 @@ class TaskChecker:
         self, group: Callable[[Sequence[str]], ServerGroup], *, near: float, fewest: int, most: int
     ) -> None:
         self._group = group
-        self._seen = NearDuplicates(near)
+        self._seen = NearDuplicates(near, character_shingles)
         self._fewest, self._most = fewest, most
 
     def check(self, drafts: Iterable[DraftTask]) -> list[CheckedTask]:
