@@ -12,7 +12,8 @@ from trl.trainer.sft_config import SFTConfig
 from trl.trainer.sft_trainer import SFTTrainer
 
 from astra.training.sft.rows import read_rows
-from astra.trajectories.export import ExportOptions, export
+from astra.trajectories.export.dataset import export_dataset
+from astra.trajectories.export.options import ExportOptions
 from recipes.nano.model import make_nano
 
 from .sft_made import TINY
@@ -24,8 +25,8 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::F
 def test_trl_trains_on_the_rows_as_they_are(tmp_path: Path, kind: str) -> None:
     arguments = ('{"city": "Oslo"}', '{"day": 4}')
     rows = [(rollout(i, arguments=arguments[i % 2]), 0.9) for i in range(4)]
-    options = ExportOptions(test_share=0, parquet=True)
-    export(folder_of(tmp_path / "run", rows), tmp_path / "out", options, None)
+    options = ExportOptions(test_fraction=0, parquet=True)
+    export_dataset(folder_of(tmp_path / "run", rows), tmp_path / "out", options, None)
     make_nano(list(read_rows(tmp_path / "out/train.jsonl")), tmp_path / "nano", TINY)
     file = tmp_path / f"out/train.{'jsonl' if kind == 'json' else kind}"
     dataset = load_dataset(

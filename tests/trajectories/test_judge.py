@@ -24,7 +24,7 @@ from astra.teacher.render import PromptTemplates
 from astra.testing.rule_teacher.trajectories import TrajectoryRules
 from astra.trajectories.judge.agreement import agreement, agreements, ratings
 from astra.trajectories.judge.conversation import judged_conversation
-from astra.trajectories.judge.judge import FAITHFULNESS_PLACE, judge, points
+from astra.trajectories.judge.judge import FAITHFULNESS_PLACE, judge, judge_points
 from astra.trajectories.judge.rule_checks import (
     other_language,
     repetitions,
@@ -109,7 +109,7 @@ async def test_nothing_said_is_nothing_to_judge():
 
 async def test_several_judges_are_averaged():
     teacher = Generous(("yes", "no", "partly"))
-    found = await judge(await played(*GOOD), teacher, judges=3)
+    found = await judge(await played(*GOOD), teacher, votes=3)
     assert found.scores[TrajectoryScore.QU] == 0.5
     assert found.scores[TrajectoryScore.TC] == pytest.approx(1 / 3)
     assert found.scores[TrajectoryScore.TCS] == pytest.approx(2 / 3)
@@ -134,7 +134,7 @@ async def test_no_judge_sees_the_system_message():
 
 
 async def test_rounds_see_the_past_and_not_the_future():
-    asked = {p.place: p for p in points(await played(*GOOD)) if p.prompt is RESPONSE}
+    asked = {p.place: p for p in judge_points(await played(*GOOD)) if p.prompt is RESPONSE}
     second, third = (shown(RESPONSE, asked[f"round {n}"].given) for n in (2, 3))
     assert "Too many requests" in second and "track.example" not in second
     assert "I try again" in third and "Order ord-9 of customer" not in third
@@ -256,7 +256,7 @@ async def test_a_judge_is_shown_what_it_needs(
 ):
     """`measure`: the score that the rule judges lower; None: it takes understanding."""
     rollout = await played(*script)
-    asked = [p for p in points(rollout) if p.prompt is prompt and place in ("", p.place)]
+    asked = [p for p in judge_points(rollout) if p.prompt is prompt and place in ("", p.place)]
     text = shown(prompt, asked[-1].given)
     assert all(part in text for part in needed)
     if measure is not None:
@@ -324,7 +324,7 @@ async def test_numbers_that_follow_are_shown_to_the_judge(answer: str, results: 
     rollout = await answering(answer, *results)
     computed, unfounded = unknown_numbers(rollout)
     assert len(computed) == 1 and not unfounded
-    (asked,) = (p for p in points(rollout) if p.prompt is FAITHFULNESS)
+    (asked,) = (p for p in judge_points(rollout) if p.prompt is FAITHFULNESS)
     assert asked.given is not None and computed[0] in shown(FAITHFULNESS, asked.given)
 
 
@@ -408,7 +408,7 @@ def test_agreement_by_hand():
 
 async def test_agreement_of_judges_and_of_files():
     rollout = await played(*GOOD)
-    torn = await judge(rollout, Generous(("yes", "no")), judges=2)
+    torn = await judge(rollout, Generous(("yes", "no")), votes=2)
     found = agreements(ratings([torn]))
     assert set(found) == {"QU", "QP", "TCU", "TCP", "TC", "FA", "all"}  # TCS is no opinion
     assert all(each.difference == 1 for each in found.values())

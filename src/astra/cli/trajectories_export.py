@@ -12,7 +12,8 @@ from astra.cli.console import err, out, plain, print_json
 from astra.cli.options import AsJson, Run
 from astra.errors import ConfigError
 from astra.runs.store import RunFolder
-from astra.trajectories.export import ExportOptions, ExportResult, export
+from astra.trajectories.export.dataset import ExportResult, export_dataset
+from astra.trajectories.export.options import ExportOptions
 from astra.trajectories.export.rows import RowFormat
 
 _NEAR = 0.02
@@ -68,16 +69,16 @@ def export_command(
     """
     folder = RunFolder.open(run)
     options = ExportOptions(
-        layout=form,
+        format=form,
         min_score=min_score,
-        per_task=per_task,
-        test_share=test_share,
+        max_per_task=per_task,
+        test_fraction=test_share,
         seed=seed,
         judgements=judgements,
         license=license_,
         parquet=parquet,
     )
-    done = export(folder, out_path, options, tools or _tools(folder))
+    done = export_dataset(folder, out_path, options, tools or _tools(folder))
     if as_json:
         print_json({"out": str(out_path), **asdict(done)})
     else:

@@ -110,8 +110,9 @@ def _parameters(
 
 def _result_schema(expander: SchemaExpander, operation: Mapping[str, Json]) -> Json:
     """Schema of the first success that has one. None: not documented."""
-    responses = operation.get("responses")
-    for status in sorted(responses) if isinstance(responses, dict) else ():
+    value = operation.get("responses")
+    responses = value if isinstance(value, dict) else {}
+    for status in sorted(responses):
         if status.startswith("2") or status == "default":
             response = expander.resolve(responses[status])
             media = _media(response.get("content")) if isinstance(response, dict) else None

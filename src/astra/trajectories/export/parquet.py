@@ -1,8 +1,4 @@
-"""JSONL rows as Parquet, through the `datasets` library (in the extra `train`).
-
-Schemas and arguments differ from row to row, which Arrow's structs can't hold without filling the
-gaps with nulls. Such columns are `Json`, as TRL's documentation asks for.
-"""
+"""JSONL rows as Parquet, through the `datasets` library (in the extra `train`)."""
 
 from __future__ import annotations
 
@@ -10,10 +6,9 @@ import json
 from pathlib import Path
 
 from astra.errors import ConfigError
-from astra.types import Json
 
-_LISTS = ("messages", "tools", "conversations")
-_OBJECTS = ("scores",)
+_JSON_LISTS = ("messages", "tools", "conversations")
+_JSON_OBJECTS = ("scores",)
 
 
 def write_parquet(source: Path, target: Path) -> None:
@@ -25,20 +20,19 @@ def write_parquet(source: Path, target: Path) -> None:
             "--parquet needs the package `datasets`: pip install 'astra-arenas[train]'"
         ) from error
     rows = [json.loads(line) for line in source.read_text("utf-8").splitlines()]
-    features = datasets.Features({name: _feature(name, value) for name, value in rows[0].items()})
+    # Schemas and arguments differ from row to row. Arrow's structs would fill the gaps with nulls,
+    # so such columns are `Json`, as TRL's documentation asks for.
+    features: dict[str, object] = {}
+    for name, value in rows[0].items():
+        if name in _JSON_LISTS and isinstance(value, list):
+            features[name] = datasets.List(datasets.Json())
+        elif name in _JSON_OBJECTS:
+            features[name] = datasets.Json()
+        elif isinstance(value, list):
+            features[name] = datasets.List(datasets.Value("string"))
+        else:
+            features[name] = datasets.Value("float64" if isinstance(value, float) else "string")
     temporary = target.with_name(f".{target.name}.new")
-    datasets.Dataset.from_list(rows, features=features).to_parquet(temporary)
+    dataset = datasets.Dataset.from_list(rows, features=datasets.Features(features))
+    dataset.to_parquet(temporary)
     temporary.replace(target)
-
-
-def _feature(name: str, value: Json) -> object:
-    from datasets import Json as JsonColumn
-    from datasets import List, Value
-
-    if name in _LISTS and isinstance(value, list):
-        return List(JsonColumn())
-    if name in _OBJECTS:
-        return JsonColumn()
-    if isinstance(value, list):
-        return List(Value("string"))
-    return Value("float64" if isinstance(value, float) else "string")

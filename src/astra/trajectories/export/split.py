@@ -1,14 +1,14 @@
-"""Train and test split by server, so that no tool of the test rows is seen in training.
+"""Train and test split by server, so that no tool of the test rows occurs in training.
 
-Servers that must not be parted go together: those of one task, and those that share a tool (the
-same document under the same name).
+Servers that have to be in one split: those of one task, and those that share a tool (the same
+document under the same name).
 """
 
 from __future__ import annotations
 
 import random
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import networkx as nx
@@ -22,46 +22,39 @@ RowTools = tuple[tuple[str, ...], Sequence[ToolSchema]]
 class TestSplit(NamedTuple):
     """Which rows are for testing."""
 
-    held: frozenset[str]
-    """Ids of the servers whose rows they are."""
+    servers: frozenset[str]
+    """Ids of the servers whose rows are held out."""
     groups: int
-    """Groups of servers that can't be parted."""
+    """Groups of servers that have to be in one split."""
 
 
-def split(uses: Iterable[RowTools], share: float, seed: int) -> TestSplit:
-    """The servers that are held out.
+def hold_out(rows: Iterable[RowTools], fraction: float, seed: int) -> TestSplit:
+    """Choose the servers that are held out.
 
-    `share`: of the rows, reached as closely from below as whole groups allow; the smallest group
-    where all are larger. The same uses and seed give the same servers. None where all rows hang
-    together: nothing can be held out then.
+    `fraction`: of the rows, approached from below with whole groups; the smallest group if every
+    group is larger. Nothing is held out if all rows are one group. Deterministic in rows and seed.
     """
-    groups, rows = _groups(uses)
-    order = sorted(groups, key=lambda group: min(group))
-    random.Random(seed).shuffle(order)
-    wanted = share * sum(rows.values())
-    sizes = [sum(rows[server] for server in group) for group in order]
-    held: set[str] = set()
-    taken = 0
-    for group, size in zip(order[1:], sizes[1:], strict=True):  # one group is trained on
-        if taken + size <= wanted:
-            held |= group
-            taken += size
-    if not held and share > 0 and len(order) > 1:
-        held = order[sizes.index(min(sizes))]
-    return TestSplit(frozenset(held), len(order))
-
-
-def _groups(uses: Iterable[RowTools]) -> tuple[list[set[str]], Mapping[str, int]]:
     graph: nx.Graph[str] = nx.Graph()
     owners: defaultdict[str, set[str]] = defaultdict(set)
-    rows: Counter[str] = Counter()
-    for servers, tools in uses:
+    row_counts: Counter[str] = Counter()
+    for servers, tools in rows:
         graph.add_nodes_from(servers)
         nx.add_path(graph, servers)
-        first = next(iter(servers))
-        rows[first] += 1
+        row_counts[servers[0]] += 1
         for tool in tools:
-            owners[content_hash(tool.model_dump())].add(first)
+            owners[content_hash(tool.model_dump())].add(servers[0])
     for sharing in owners.values():
         nx.add_path(graph, sorted(sharing))
-    return [set(group) for group in nx.connected_components(graph)], rows
+    groups = sorted((set(group) for group in nx.connected_components(graph)), key=min)
+    random.Random(seed).shuffle(groups)
+    sizes = [sum(row_counts[server] for server in group) for group in groups]
+    wanted = fraction * sum(sizes)
+    held_out: set[str] = set()
+    size = 0
+    for group, rows_of_group in zip(groups[1:], sizes[1:], strict=True):  # one group is trained on
+        if size + rows_of_group <= wanted:
+            held_out |= group
+            size += rows_of_group
+    if not held_out and fraction > 0 and len(groups) > 1:
+        held_out = groups[sizes.index(min(sizes))]
+    return TestSplit(frozenset(held_out), len(groups))

@@ -2,14 +2,14 @@
 
     reward = mean of the scores that exist
     QU, QP   the first assistant message: no 0, partly 1/2, yes 1
-    TCU, TCP mean over rounds 2..J of the same grades; not there for J < 2
-    TCS      mean over all calls of: succeeded 1, failed 0; read off the record
+    TCU, TCP mean over rounds 2..J of the same grades; missing for J < 2
+    TCS      mean over all calls of: succeeded 1, failed 0; from the record
     TC       mean over all calls of: needed 1, superfluous 0
     FA       (relevance + faithfulness) / 2, of the final answer
 
-TCS and TC are not there without calls. Nothing is ever defaulted: an answer that the teacher can't
-give is its error, and the rollout has no scores. What is visible mechanically is judged first, and
-the teacher is not asked about it.
+TCS and TC are missing without calls. No score has a default: when the teacher can't answer, that is
+an error, and the rollout has no scores. Rules are applied first, and the teacher is not asked about
+what they decide.
 
 What this does not guarantee: that the teacher is right.
 """
@@ -23,7 +23,6 @@ from statistics import fmean
 from typing import Any
 
 from astra.errors import Rejected
-from astra.teacher.prompt import JudgeVerdict, Prompt, Teacher
 from astra.teacher.prompts.judging import (
     CALL_NEEDED,
     FAITHFULNESS,
@@ -38,12 +37,10 @@ from astra.teacher.prompts.judging import (
     FirstMessageIn,
     JudgedCallIn,
     RoundIn,
+    ShownCall,
 )
-from astra.trajectories.judge.conversation import (
-    JudgedConversation,
-    judged_conversation,
-    shown_call,
-)
+from astra.teacher.prompt import JudgeVerdict, Prompt, Teacher
+from astra.trajectories.judge.conversation import JudgedConversation, judged_conversation
 from astra.trajectories.judge.rule_checks import (
     other_language,
     repetitions,
@@ -55,34 +52,36 @@ from astra.types import CallStatus, Record, StopReason
 
 RELEVANCE_PLACE = "answer, to the request"
 FAITHFULNESS_PLACE = "answer, to the conversation"
+_MOST_NAMED = 5
+"""URLs or numbers that a reason quotes."""
 
 
 @dataclass(frozen=True, slots=True)
 class JudgePoint:
-    """One thing to judge: settled by the record, or a question to the teacher."""
+    """One thing to judge: decided by the record, or a question to the teacher."""
 
     measure: TrajectoryScore
     place: str
     value: float = 0.0
-    """Of what the record settles."""
+    """The record's verdict. Ignored when there is a prompt."""
     reason: str = ""
-    """Of what the record settles; "": the teacher is asked."""
+    """Why the record decides so. Empty when there is a prompt."""
     prompt: Prompt[Any, Any] | None = None
     given: Record | None = None
 
 
-async def judge(rollout: RecordedRollout, teacher: Teacher, judges: int = 1) -> Judgement:
-    """The judgement of a rollout, each question put `judges` times; the mean counts.
+async def judge(rollout: RecordedRollout, teacher: Teacher, votes: int = 1) -> Judgement:
+    """Judge a rollout, asking each question `votes` times; the mean counts.
 
     Raises `Rejected` for a rollout without any assistant message, and what the teacher raises.
     """
-    asked = list(points(rollout))
-    found = await _together([_settle(point, teacher, judges) for point in asked])
+    points = list(judge_points(rollout))
+    per_point = await _together([_findings(point, teacher, votes) for point in points])
     scores: dict[TrajectoryScore, float] = {}
     for measure in TrajectoryScore:
         values = [
             fmean(finding.value for finding in findings)
-            for point, findings in zip(asked, found, strict=True)
+            for point, findings in zip(points, per_point, strict=True)
             if point.measure is measure
         ]
         if values:
@@ -92,37 +91,36 @@ async def judge(rollout: RecordedRollout, teacher: Teacher, judges: int = 1) -> 
         judge=teacher.name,
         scores=scores,
         reward=fmean(scores.values()),
-        findings=tuple(finding for findings in found for finding in findings),
+        findings=tuple(finding for findings in per_point for finding in findings),
     )
 
 
-async def _settle(point: JudgePoint, teacher: Teacher, judges: int) -> list[JudgeFinding]:
-    if point.prompt is None:
-        return [_finding(point, point.value, point.reason, teacher=False)]
+async def _findings(point: JudgePoint, teacher: Teacher, votes: int) -> list[JudgeFinding]:
     prompt, given = point.prompt, point.given
-    answers = await _together([teacher.ask(prompt, given, index=index) for index in range(judges)])
+    if prompt is None:
+        verdicts = [(point.value, point.reason)]
+    else:
+        answers = await _together([teacher.ask(prompt, given, index=i) for i in range(votes)])
+        verdicts = [
+            (
+                float(answer.holds) if isinstance(answer, JudgeVerdict) else VALUES[answer.grade],
+                answer.reason,
+            )
+            for answer in answers
+        ]
     return [
-        _finding(
-            point,
-            float(answer.holds) if isinstance(answer, JudgeVerdict) else VALUES[answer.grade],
-            answer.reason,
-            teacher=True,
+        JudgeFinding(
+            measure=point.measure,
+            value=value,
+            reason=reason,
+            place=point.place,
+            by="record" if prompt is None else "teacher",
         )
-        for answer in answers
+        for value, reason in verdicts
     ]
 
 
-def _finding(point: JudgePoint, value: float, reason: str, *, teacher: bool) -> JudgeFinding:
-    return JudgeFinding(
-        measure=point.measure,
-        value=value,
-        reason=reason,
-        place=point.place,
-        by="teacher" if teacher else "record",
-    )
-
-
-async def _together(asked: Sequence[Awaitable[Any]]) -> list[Any]:
+async def _together(pending: Sequence[Awaitable[Any]]) -> list[Any]:
     """All results in order; the first error cancels the rest and is raised as itself."""
 
     async def result(one: Awaitable[Any]) -> Any:
@@ -130,7 +128,7 @@ async def _together(asked: Sequence[Awaitable[Any]]) -> list[Any]:
 
     try:
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(result(one)) for one in asked]
+            tasks = [group.create_task(result(one)) for one in pending]
     except ExceptionGroup as errors:
         raise errors.exceptions[0] from errors
     return [task.result() for task in tasks]
@@ -139,45 +137,32 @@ async def _together(asked: Sequence[Awaitable[Any]]) -> list[Any]:
 # --- what there is to judge --------------------------------------------------------------------
 
 
-def points(rollout: RecordedRollout) -> Iterator[JudgePoint]:
+def judge_points(rollout: RecordedRollout) -> Iterator[JudgePoint]:
     """Everything of a rollout that is judged, in the order of the measures."""
-    seen = judged_conversation(rollout)
-    first = seen.first
-    if first is None or not seen.asked:
-        raise Rejected("no_message", "the assistant never said anything: there is nothing to judge")
-    given = FirstMessageIn(
-        language=rollout.task.language,
-        tools=rollout.tools,
-        request=seen.asked[0],
-        message=first,
-    )
+    conversation = judged_conversation(rollout)
+    language, tools = rollout.task.language, rollout.tools
+    first = conversation.first
+    if first is None or not conversation.requests:
+        raise Rejected("no_message", "the assistant wrote no message: there is nothing to judge")
     place = f"message {first.number}"
-    yield JudgePoint(TrajectoryScore.QU, place, prompt=UNDERSTANDING, given=given)
-    yield JudgePoint(TrajectoryScore.QP, place, prompt=PLANNING, given=given)
-    yield from _of_rounds(rollout, seen)
-    yield from _of_calls(rollout, seen)
-    yield from _of_answer(rollout, seen)
-
-
-def _of_rounds(rollout: RecordedRollout, seen: JudgedConversation) -> Iterator[JudgePoint]:
-    for number, each in enumerate(seen.rounds[1:], start=2):
+    opening = FirstMessageIn(
+        language=language, tools=tools, request=conversation.requests[0], message=first
+    )
+    yield JudgePoint(TrajectoryScore.QU, place, prompt=UNDERSTANDING, given=opening)
+    yield JudgePoint(TrajectoryScore.QP, place, prompt=PLANNING, given=opening)
+    for number, each in enumerate(conversation.rounds[1:], start=2):
+        # A judge of a round sees the past and not the future.
+        past = conversation.messages[: each.end]
         given = RoundIn(
-            language=rollout.task.language,
-            tools=rollout.tools,
-            messages=seen.until(each.end),
-            round=number,
-            message=each.message,
+            language=language, tools=tools, messages=past, round=number, message=each.message
         )
         yield JudgePoint(TrajectoryScore.TCU, f"round {number}", prompt=RESPONSE, given=given)
         yield JudgePoint(TrajectoryScore.TCP, f"round {number}", prompt=NEXT_STEP, given=given)
-
-
-def _of_calls(rollout: RecordedRollout, seen: JudgedConversation) -> Iterator[JudgePoint]:
     calls = rollout.trajectory.calls
     for call in calls:
-        good = call.status is CallStatus.ok
-        reason = "it succeeded" if good else f"it ended as {call.status.value}"
-        yield JudgePoint(TrajectoryScore.TCS, f"call {call.id}", float(good), reason)
+        succeeded = call.status is CallStatus.ok
+        reason = "it succeeded" if succeeded else f"it ended as {call.status.value}"
+        yield JudgePoint(TrajectoryScore.TCS, f"call {call.id}", float(succeeded), reason)
     repeated = repetitions(calls)
     for call in calls:
         place = f"call {call.id}"
@@ -185,16 +170,20 @@ def _of_calls(rollout: RecordedRollout, seen: JudgedConversation) -> Iterator[Ju
             reason = f"it repeats the successful call {repeated[call.id]}"
             yield JudgePoint(TrajectoryScore.TC, place, 0.0, reason)
             continue
-        given = JudgedCallIn(
-            language=rollout.task.language,
-            tools=rollout.tools,
-            messages=seen.messages,
-            call=shown_call(call),
+        judged = JudgedCallIn(
+            language=language,
+            tools=tools,
+            messages=conversation.messages,
+            call=ShownCall(id=call.id, tool=call.tool, arguments=call.arguments),
         )
-        yield JudgePoint(TrajectoryScore.TC, place, prompt=CALL_NEEDED, given=given)
+        yield JudgePoint(TrajectoryScore.TC, place, prompt=CALL_NEEDED, given=judged)
+    yield from _answer_points(rollout, conversation)
 
 
-def _of_answer(rollout: RecordedRollout, seen: JudgedConversation) -> Iterator[JudgePoint]:
+def _answer_points(
+    rollout: RecordedRollout, conversation: JudgedConversation
+) -> Iterator[JudgePoint]:
+    """Relevance and faithfulness of the final answer."""
     trajectory, language = rollout.trajectory, rollout.task.language
     answer = trajectory.answer
     if trajectory.stop is not StopReason.answered or not answer.strip():
@@ -206,30 +195,25 @@ def _of_answer(rollout: RecordedRollout, seen: JudgedConversation) -> Iterator[J
         reason = f"it is not in the language of the request ({language})"
         yield JudgePoint(TrajectoryScore.FA, RELEVANCE_PLACE, 0.0, reason)
     else:
-        given = AnswerIn(language=language, asked=seen.asked, answer=answer)
-        yield JudgePoint(TrajectoryScore.FA, RELEVANCE_PLACE, prompt=RELEVANCE, given=given)
+        relevance = AnswerIn(language=language, asked=conversation.requests, answer=answer)
+        yield JudgePoint(TrajectoryScore.FA, RELEVANCE_PLACE, prompt=RELEVANCE, given=relevance)
     computed, unfounded = unknown_numbers(rollout)
-    if reason := _unfounded(unknown_urls(rollout), unfounded):
-        yield JudgePoint(TrajectoryScore.FA, FAITHFULNESS_PLACE, 0.0, reason)
-        return
-    whole = FaithfulIn(
-        language=language, messages=seen.messages, answer=answer, computed=tuple(computed)
-    )
-    yield JudgePoint(TrajectoryScore.FA, FAITHFULNESS_PLACE, prompt=FAITHFULNESS, given=whole)
-
-
-def _unfounded(urls: Sequence[str], numbers: Sequence[str]) -> str:
-    """Why an answer can't be faithful; "": nothing is seen."""
-    said: list[str] = []
-    if urls:
-        said.append(f"the URL {_listed(urls)} stands nowhere in the conversation")
-    if numbers:
-        said.append(
-            f"the number {_listed(numbers)} stands nowhere in the conversation and follows from "
+    reasons: list[str] = []
+    if urls := unknown_urls(rollout):
+        reasons.append(f"the URL {_quoted(urls)} occurs nowhere in the conversation")
+    if unfounded:
+        reasons.append(
+            f"the number {_quoted(unfounded)} occurs nowhere in the conversation and follows from "
             "nothing in it"
         )
-    return "; ".join(said)
+    if reasons:
+        yield JudgePoint(TrajectoryScore.FA, FAITHFULNESS_PLACE, 0.0, "; ".join(reasons))
+        return
+    given = FaithfulIn(
+        language=language, messages=conversation.messages, answer=answer, computed=tuple(computed)
+    )
+    yield JudgePoint(TrajectoryScore.FA, FAITHFULNESS_PLACE, prompt=FAITHFULNESS, given=given)
 
 
-def _listed(items: Sequence[str]) -> str:
-    return ", ".join(repr(item[:200]) for item in items[:5])
+def _quoted(items: Sequence[str]) -> str:
+    return ", ".join(repr(item[:200]) for item in items[:_MOST_NAMED])

@@ -1,6 +1,6 @@
-"""Stage `judgements`: rollouts to scores. A score that can't be had is an error row of its rollout.
+"""Stage `judgements`: rollouts to scores. A rollout whose scores are not complete is an error row.
 
-Another judge's scores stand beside them in `judgements-<name>.jsonl`.
+Each further judge has a file of its own, `judgements-<name>.jsonl`.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ JUDGEMENTS = "judgements"
 
 
 def judgements_stage(
-    teacher: Teacher, judges: int, meter: StageMeter, name: str = JUDGEMENTS
+    teacher: Teacher, votes: int, meter: StageMeter, name: str = JUDGEMENTS
 ) -> Stage[RecordedRollout, Judgement]:
-    """`judges`: how often each question is put. `name`: of the file of judgements."""
-    if judges < 1:
-        raise ConfigError(f"{judges} judges: at least one is needed")
+    """`votes`: how often each question is asked. `name`: of the file of judgements."""
+    if votes < 1:
+        raise ConfigError(f"judge_votes {votes}: at least one is needed")
 
     async def work(rollout: RecordedRollout) -> Judgement:
-        return await judge(rollout, teacher, judges)
+        return await judge(rollout, teacher, votes)
 
     return Stage(
         name=name,
@@ -37,6 +37,6 @@ def judgements_stage(
 
 
 def judgements_name(teacher: str) -> str:
-    """The name of the file that holds what a teacher of that name judged."""
+    """Name of the file for the judgements of a teacher."""
     label = re.sub(r"[^a-z0-9]+", "-", teacher.lower()).strip("-") or "model"
     return f"{JUDGEMENTS}-{label}"
