@@ -23,6 +23,7 @@ from statistics import fmean
 from typing import Any
 
 from astra.errors import Rejected
+from astra.teacher.prompt import JudgeVerdict, Prompt, Teacher
 from astra.teacher.prompts.judging import (
     CALL_NEEDED,
     FAITHFULNESS,
@@ -39,7 +40,6 @@ from astra.teacher.prompts.judging import (
     RoundIn,
     ShownCall,
 )
-from astra.teacher.prompt import JudgeVerdict, Prompt, Teacher
 from astra.trajectories.judge.conversation import JudgedConversation, judged_conversation
 from astra.trajectories.judge.rule_checks import (
     other_language,

@@ -187,9 +187,9 @@ class _BudgetWatch:
     def name(self) -> str:
         return self._teacher.name
 
-    async def ask(self, prompt: Prompt[In, Out], given: In, *, index: int = 0) -> Out:
+    async def ask(self, prompt: Prompt[In, Out], task: In, *, index: int = 0) -> Out:
         try:
-            return await self._teacher.ask(prompt, given, index=index)
+            return await self._teacher.ask(prompt, task, index=index)
         except BudgetExceeded as exceeded:
             self.exceeded = exceeded
             raise

@@ -14,7 +14,13 @@ from dataclasses import asdict, dataclass
 from astra.errors import Rejected
 from astra.runs.stage import Stage, StageMeter
 from astra.teacher.prompt import Teacher
-from astra.teacher.prompts.tasks import PROPOSE_TASKS, SCORE_TASK, ProposeTasksIn, ScoreIn, TaskMarks
+from astra.teacher.prompts.tasks import (
+    PROPOSE_TASKS,
+    SCORE_TASK,
+    ProposeTasksIn,
+    ScoreIn,
+    TaskMarks,
+)
 from astra.trajectories.near_duplicates import NearDuplicates, character_shingles
 from astra.trajectories.records import PlannedCall, TaskScores, TrajectoryTask
 from astra.trajectories.tasks.chains import ProposalRound, ServerGroup
