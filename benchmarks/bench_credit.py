@@ -52,7 +52,7 @@ def measure() -> dict[str, dict[str, object]]:
             for name, rows in runs.items()
         },
         "waiting for the sandbox, share of a training step": _figure(
-            _share(runs["verified"], "time/waiting"), WAITING
+            _share(runs["verified"], "time/idle"), WAITING
         ),
     }
 

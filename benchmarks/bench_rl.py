@@ -33,10 +33,11 @@ from astra.rollouts.loop import RolloutLimits, RolloutTask, rollout
 from astra.sandbox import open_sandbox
 from astra.testing.fakes import InProcessSandbox, toy_arena, toy_tool
 from astra.testing.tokenizers import tokenizer as bytes_of
+from astra.training.rl.arenas import ArenaRollouts
 from astra.training.rl.batch import RolloutGroup
 from astra.training.rl.filling import BatchFilling
-from astra.training.rl.playing import ArenaGroupPlayer
 from astra.training.rl.prompts import PromptDraw
+from astra.training.rl.rollouts import GroupPlayer
 from astra.types import Arena, Tool, ToolSchema
 
 HOPS = 6
@@ -198,25 +199,25 @@ async def _ours(
 ) -> tuple[float, float, float]:
     """Rollouts a second, turns of an episode, share of the time that waited for tools."""
     sampling = Sampling(temperature=TEMPERATURE, max_tokens=MESSAGE_TOKENS)
-    limits = RolloutLimits(turns=HOPS + 2, sampling=sampling)
+    limits = RolloutLimits(turns=HOPS + 2)
     engine = TransformersEngine(model, ChatTemplate(words))
     show = PlayableArenas({arena.id: (arena, []) for arena in arenas}, "fixed", seed=0)
     rates: list[float] = []
     shares: list[float] = []
     turns = 0.0
-    async with open_sandbox(workers=2) as sandbox:
-        player = ArenaGroupPlayer(show, engine, sandbox, limits, group=GROUP, seed=0)
+    async with ArenaRollouts(show, lambda: open_sandbox(workers=2), limits) as environment:
+        player = GroupPlayer(environment, engine, group_size=GROUP, seed=0, sampling=sampling)
         for number in range(ROUNDS + 1):
             draws = [
                 PromptDraw(arena.id, 0, number * PROMPTS + i) for i, arena in enumerate(arenas)
             ]
-            engine.clock.reset()
+            engine.timings.reset()
             start = time.perf_counter()
             played = await player.play(draws, 0)
             seconds = time.perf_counter() - start
             if number:
                 rates.append(PROMPTS * GROUP / seconds)
-                shares.append(engine.clock.tools / seconds)
+                shares.append(engine.timings.tools / seconds)
             turns = _turns(played.groups)
     return statistics.median(rates), turns, statistics.median(shares)
 

@@ -9,14 +9,13 @@ from pathlib import Path
 from astra.engines.loading import load_engine
 from astra.errors import ConfigError, StageError
 from astra.protocols import Sampling
-from astra.rollouts.loop import RolloutLimits
-from astra.training.rl.playing import tallied
 from astra.training.rl.presets import RLPreset
 from astra.training.rl.prompts import PromptDraw
-from recipes.problems.player import ProblemPlayer
+from astra.training.rl.rollout_metrics import rollout_means
+from astra.training.rl.rollouts import GroupPlayer
+from recipes.problems.player import ProblemRollouts
 from recipes.problems.read import read_problems
 from recipes.problems.records import MathProblem
-from recipes.problems.verify import MathVerifier
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,20 +42,20 @@ class PlayProblems:
     def __call__(self, model: Path, seed: int) -> dict[str, float]:
         """Raises what loading and playing raise; StageError where a problem could not be played."""
         preset = self.preset
-        engine = load_engine(str(model), context=preset.context)
+        engine = load_engine(str(model), max_length=preset.context)
         temperature = float(preset.trl.get("temperature", 1.0))
         sampling = Sampling(temperature=temperature, max_tokens=preset.message_tokens)
 
         async def main() -> dict[str, float]:
-            async with MathVerifier() as verifier:
-                player = ProblemPlayer(
-                    {problem.id: problem for problem in self.problems},
+            environment = ProblemRollouts({problem.id: problem for problem in self.problems})
+            async with environment:
+                player = GroupPlayer(
+                    environment,
                     engine,
-                    verifier,
-                    RolloutLimits(turns=1, sampling=sampling),
-                    group=self.samples,
+                    group_size=self.samples,
                     seed=seed,
                     concurrency=preset.concurrency,
+                    sampling=sampling,
                 )
                 draws = [PromptDraw(p.id, 0, number) for number, p in enumerate(self.problems)]
                 played = await player.play(draws, 0)
@@ -65,7 +64,7 @@ class PlayProblems:
                         f"{len(played.incomplete)} of {len(draws)} problems could not be played: "
                         f"{played.error}"
                     )
-                means = tallied(played.groups)
+                means = rollout_means(played.groups)
                 return {"solved": means["reward"], "tokens": means["policy_tokens"]}
 
         return asyncio.run(main())

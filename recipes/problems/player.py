@@ -1,34 +1,31 @@
-"""Groups of responses to problems: single-turn RL with verified answers.
+"""Problems with answers as an environment of RL: single-turn, rewarded by verification.
 
-A right answer is rewarded with 1, a wrong one, or none, with 0. A response whose verdict can't be
-had is no rollout: it is sampled again like one that our side broke, and counted, never rewarded.
+A right answer is rewarded with 1, a wrong or missing one with 0. If the verifier fails, the
+response
+counts as an infrastructure failure: it is sampled again, and never rewarded.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
-from astra.engines.engine import Engine
 from astra.engines.episode import ClosingHost, EngineEpisode
-from astra.errors import ConfigError, HostError
+from astra.errors import ConfigError, HostError, StageError
 from astra.protocols import ToolResult
 from astra.rollouts.loop import RolloutLimits, RolloutTask, rollout
-from astra.training.algorithm import SampledEpisode
-from astra.training.rl.material import TaskSource
-from astra.training.rl.playing import GroupPlayer, RolloutJob, broken
-from astra.training.rl.presets import RLPreset
-from astra.types import Json, ToolSchema, Trajectory
+from astra.training.environment import RolloutOutcome
+from astra.types import Json, ToolSchema
 from recipes.problems.read import read_problems
 from recipes.problems.records import MathProblem, problem_messages
 from recipes.problems.verify import MathVerifier
 
 
 class NoTools:
-    """A host without tools. What a model calls nevertheless is answered by the agent loop."""
+    """A host without tools. The agent loop answers calls that a model makes nevertheless."""
 
     async def __aenter__(self) -> Self:
         return self
@@ -48,71 +45,66 @@ class NoTools:
         raise HostError(f"{name!r} was called with {arguments!r}, and there are no tools")
 
 
-class ProblemPlayer(GroupPlayer):
-    """Has problems, known by their ids, answered in one message each."""
+class ProblemRollouts:
+    """A `RolloutEnvironment` over problems by id, each answered in one message."""
 
     def __init__(
-        self,
-        problems: Mapping[str, MathProblem],
-        engine: Engine,
-        verifier: MathVerifier,
-        limits: RolloutLimits,
-        *,
-        group: int,
-        seed: int,
-        concurrency: int = 64,
+        self, problems: Mapping[str, MathProblem], verifier: MathVerifier | None = None
     ) -> None:
-        super().__init__(engine, group=group, seed=seed, concurrency=concurrency)
         self._problems = problems
-        self._verifier = verifier
-        self._limits = limits
+        self._verifier = MathVerifier() if verifier is None else verifier
+        self._source = "problems"
 
-    async def play_one(
-        self, job: RolloutJob, episode: EngineEpisode
-    ) -> SampledEpisode | Trajectory:
-        problem = self._problems[job.draw.task]
-        task = RolloutTask(problem.id, problem_messages(problem), job.sample)
-        host = ClosingHost(NoTools(), episode)
-        trajectory = await rollout(task, episode, host, self._limits)
-        if trajectory.infrastructure_failure:
-            return trajectory
-        said = [message.content for message in trajectory.messages if message.role == "assistant"]
-        verdict = await self._verifier.verify(said[0] if said else "", problem.answer)
-        if verdict.correct is None:
-            return broken(job, f"no verdict on {verdict.answer!r}: {verdict.reason}")
-        return SampledEpisode(
-            task=problem.id,
-            **episode.recorded()._asdict(),
-            reward=float(verdict.correct),
-            answer=problem.answer,
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class ProblemTasks:
-    """The problems of split `train` of a file, as tasks of an RL run."""
-
-    path: Path
+    @classmethod
+    def of_file(cls, path: Path) -> Self:
+        """The problems of split `train` of a file. Raises ConfigError if it has none."""
+        problems = {p.id: p for p in read_problems(path) if p.split == "train"}
+        if not problems:
+            raise ConfigError(f"{str(path)!r} holds no problems of split 'train'")
+        rollouts = cls(problems)
+        rollouts._source = str(path)
+        return rollouts
 
     def __str__(self) -> str:
-        return str(self.path)
+        """What a run folder records."""
+        return self._source
 
-    def __call__(self, preset: RLPreset, seed: int) -> TaskSource:
-        """Raises ConfigError when there are none."""
-        problems = {p.id: p for p in read_problems(self.path) if p.split == "train"}
-        if not problems:
-            raise ConfigError(f"{str(self.path)!r} holds no problems of split 'train'")
+    async def __aenter__(self) -> Self:
+        await self._verifier.__aenter__()
+        return self
 
-        def player(engine: Engine, verifier: Any, limits: RolloutLimits) -> GroupPlayer:
-            return ProblemPlayer(
-                problems,
-                engine,
-                verifier,
-                replace(limits, turns=1),
-                group=preset.group,
-                seed=seed,
-                concurrency=preset.concurrency,
-            )
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._verifier.__aexit__(kind, error, trace)
 
-        levels = {problem_id: problem.level or 1 for problem_id, problem in problems.items()}
-        return TaskSource(levels, MathVerifier, player, {})
+    def tasks(self) -> Sequence[str]:
+        return list(self._problems)
+
+    def difficulty(self, task: str) -> int:
+        """The problem's level."""
+        return self._problems[task].level or 1
+
+    def answer(self, task: str) -> str:
+        return self._problems[task].answer
+
+    async def play(
+        self, task: str, model: EngineEpisode, *, seed: int, epoch: int
+    ) -> RolloutOutcome:
+        del seed, epoch
+        problem = self._problems[task]
+        start = RolloutTask(problem.id, problem_messages(problem))
+        host = ClosingHost(NoTools(), model)
+        trajectory = await rollout(start, model, host, RolloutLimits(turns=1, seconds=math.inf))
+        if trajectory.infrastructure_failure:
+            return RolloutOutcome(0.0, trajectory)
+        replies = [
+            message.content for message in trajectory.messages if message.role == "assistant"
+        ]
+        verdict = await self._verifier.verify(replies[0] if replies else "", problem.answer)
+        if verdict.correct is None:
+            raise StageError(f"no verdict on {verdict.answer!r}: {verdict.reason}")
+        return RolloutOutcome(float(verdict.correct))

@@ -40,12 +40,12 @@ def rl_command(
     require_training()
     from astra.training.rl.presets import PRESETS
     from astra.training.rl.run import RLJob, train_rl
-    from recipes.problems.player import ProblemTasks
+    from recipes.problems.player import ProblemRollouts
 
     settings = PRESETS[preset]
     job = RLJob(
         arenas=None,
-        tasks=ProblemTasks(problems),
+        environment=ProblemRollouts.of_file(problems),
         model=model,
         out=out_folder,
         preset=dataclasses.replace(settings, steps=steps or settings.steps),

@@ -151,7 +151,7 @@ def reproduce_command(
     from astra.training.rl.presets import OURS, PRESETS
     from astra.training.rl.run import RLJob
     from astra.training.sft.presets import parse_settings
-    from recipes.problems.player import ProblemTasks
+    from recipes.problems.player import ProblemRollouts
     from recipes.reproduce.comparisons import COMPARISONS, of_problems
     from recipes.reproduce.rl_trial import RLTrial
     from recipes.reproduce.trials import SideBySide, broken, run_trials
@@ -171,7 +171,7 @@ def reproduce_command(
     )
     job = RLJob(
         arenas=arenas,
-        tasks=problems and ProblemTasks(problems),
+        environment=problems and ProblemRollouts.of_file(problems),
         model=model,
         out=out_path,
         preset=preset,

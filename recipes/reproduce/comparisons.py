@@ -92,7 +92,7 @@ COMPARISONS: dict[str, ArmComparison] = {
         baseline="off",
         arms=(Arm("off", {"preset.rounds": 1}), Arm("on", {"preset.rounds": 8})),
         headline=("f1", "solved", "turns", "calls"),
-        curves=(*CURVES, "filling/valid_share", "filling/rounds", "filling/flat"),
+        curves=(*CURVES, "filling/valid_share", "filling/rounds", "filling/zero_variance"),
         equal_tokens=True,
     ),
     "credit": ArmComparison(

@@ -95,7 +95,7 @@ class RLTrial:
         del preset["about"], preset["concurrency"]
         return {
             "arenas": job.arenas and str(job.arenas),
-            "tasks": job.tasks and str(job.tasks),
+            "environment": job.environment and str(job.environment),
             "model": job.model,
             "credit": list(job.credit),
             "per_band": job.per_band,

@@ -41,7 +41,7 @@ def plain(wanted: Sequence[ContinuationRequest]) -> list[Continuation]:
 async def test_both_engines_record_the_same() -> None:
     sampling = Sampling(temperature=0, max_tokens=6)
     ours = await talk_all(TransformersEngine(given.model(), CHAT), sampling)
-    engine = PromptEngine(plain, CHAT, context=1024)
+    engine = PromptEngine(plain, CHAT, max_length=1024)
     theirs = await talk_all(engine, sampling)
     for a, b in zip(ours, theirs, strict=True):
         told, other = a.recorded(), b.recorded()
@@ -55,7 +55,9 @@ async def test_both_engines_record_the_same() -> None:
 
 
 async def test_a_back_end_that_gives_nothing_is_broken() -> None:
-    engine = PromptEngine(lambda wanted: [Continuation([], []) for _ in wanted], CHAT, context=512)
+    engine = PromptEngine(
+        lambda wanted: [Continuation([], []) for _ in wanted], CHAT, max_length=512
+    )
     with pytest.raises(ModelUnavailable, match="at least one"):
         await asyncio.wait_for(
             engine.open(0).generate(given.question("Hi"), given.TOOLS, Sampling()), 5

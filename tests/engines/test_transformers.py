@@ -69,13 +69,13 @@ def turns_of(episode: EngineEpisode) -> list[tuple[list[int], list[int]]]:
     return found
 
 
-@pytest.mark.parametrize("lockstep", [True, False])
+@pytest.mark.parametrize("deterministic", [True, False])
 @pytest.mark.parametrize(("attention", "kv_heads"), [("sdpa", 1), ("sdpa", 2), ("eager", 1)])
 async def test_greedy_tokens_are_those_of_generate_without_a_cache(
-    lockstep: bool, attention: str, kv_heads: int
+    deterministic: bool, attention: str, kv_heads: int
 ) -> None:
     model = given.model(attention=attention, kv_heads=kv_heads)
-    engine = TransformersEngine(model, CHAT, lockstep=lockstep, prefill_tokens=300)
+    engine = TransformersEngine(model, CHAT, deterministic=deterministic, prefill_tokens=300)
     episodes = await talk_all(engine, Sampling(temperature=0, max_tokens=9))
     for episode in episodes:
         for before, sampled in turns_of(episode):
@@ -189,13 +189,13 @@ async def test_work_is_saved() -> None:
     turns = sum(max(e.recorded().steps) + 1 for e in episodes)
     # Of each pass over new tokens the last is the one sampled from; sampled ones are fed once.
     fed = sum(map(len, prompts)) - len(prompts) + between
-    assert fed - turns <= engine.clock.prompt_tokens <= fed + turns
-    assert engine.clock.sampled_tokens == sum(sum(e.recorded().policy_mask) for e in episodes)
+    assert fed - turns <= engine.timings.prompt_tokens <= fed + turns
+    assert engine.timings.sampled_tokens == sum(sum(e.recorded().policy_mask) for e in episodes)
 
 
 async def test_a_message_and_the_context_have_limits() -> None:
     model = given.model()
-    engine = TransformersEngine(model, CHAT, context=200)
+    engine = TransformersEngine(model, CHAT, max_length=200)
     episode = engine.open(0)
     messages = given.question("Hi")
     prompt = len(CHAT.render(messages, given.TOOLS))

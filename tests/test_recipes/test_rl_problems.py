@@ -18,20 +18,19 @@ from astra.chat.template import ChatTemplate
 from astra.engines.transformers import TransformersEngine
 from astra.errors import ConfigError, StageError
 from astra.protocols import Sampling
-from astra.rollouts.loop import RolloutLimits
 from astra.training.credit.log import read_credit
-from astra.training.rl.playing import require_some
 from astra.training.rl.presets import PRESETS
 from astra.training.rl.prompts import PromptDraw
+from astra.training.rl.rollouts import GroupPlayer, require_completed
 from astra.training.rl.run import RLJob, train_rl
 from astra.types import Message
 from recipes.problems.arithmetic import make_problems
-from recipes.problems.player import ProblemPlayer, ProblemTasks
+from recipes.problems.player import ProblemRollouts
 from recipes.problems.records import MathProblem, problem_messages, worked
 from recipes.problems.verify import AnswerVerdict, MathVerifier
 
 PROBLEMS = {p.id: p for p in make_problems(6, (1, 1), 1) if p.split == "train"}
-LIMITS = RolloutLimits(turns=1, sampling=Sampling(temperature=1.0, max_tokens=48))
+SAMPLING = Sampling(temperature=1.0, max_tokens=48)
 
 
 @pytest.fixture(scope="module")
@@ -64,10 +63,12 @@ def _row(chat: ChatTemplate, problem: MathProblem) -> tuple[list[int], list[int]
     return ids, labels
 
 
-def player(model: Path, verifier: Any, **options: Any) -> ProblemPlayer:
+def player(model: Path, verifier: Any, **options: Any) -> GroupPlayer:
     chat = ChatTemplate(PreTrainedTokenizerFast.from_pretrained(model))
-    engine = TransformersEngine(Qwen3ForCausalLM.from_pretrained(model), chat, context=500)
-    return ProblemPlayer(PROBLEMS, engine, verifier, LIMITS, **({"group": 4, "seed": 3} | options))
+    engine = TransformersEngine(Qwen3ForCausalLM.from_pretrained(model), chat, max_length=500)
+    environment = ProblemRollouts(PROBLEMS, verifier)
+    fixed: dict[str, Any] = {"group_size": 4, "seed": 3, "sampling": SAMPLING}
+    return GroupPlayer(environment, engine, **(fixed | options))
 
 
 class Told:
@@ -109,9 +110,9 @@ async def test_what_has_no_verdict_is_sampled_again_and_never_scored(model: Path
     assert len(verifier.asked) == 5
     assert "late" in played.error
     nothing = await player(model, Told([None] * 99)).play(draws()[:1], 0)
-    assert (nothing.groups, nothing.worked) == ([], 0)
+    assert (nothing.groups, nothing.completed) == ([], 0)
     with pytest.raises(StageError, match="no verdict"):
-        require_some([nothing])
+        require_completed([nothing])
 
 
 def job(model: Path, path: Path, out: Path, **options: Any) -> RLJob:
@@ -129,7 +130,7 @@ def job(model: Path, path: Path, out: Path, **options: Any) -> RLJob:
     )
     return RLJob(
         arenas=None,
-        tasks=ProblemTasks(path),
+        environment=ProblemRollouts.of_file(path),
         model=str(model),
         out=out,
         preset=preset,

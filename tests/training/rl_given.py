@@ -25,15 +25,16 @@ from astra.protocols import Sampling
 from astra.rollouts.loop import RolloutLimits, RolloutTask, rollout
 from astra.runs.store import RunFolder, to_line
 from astra.testing.fakes import InProcessSandbox, toy_arena
+from astra.training.rl.arenas import ArenaRollouts
 from astra.training.rl.filling import BatchFilling
 from astra.training.rl.grpo import GRPO
-from astra.training.rl.playing import ArenaGroupPlayer
 from astra.training.rl.prompts import ShuffledEpochs
-from astra.training.rl.trainer import ArenaTrainer, RolloutSetup
+from astra.training.rl.trainer import RolloutTrainer
 from astra.types import Arena, Message, Trajectory
 
 torch.set_num_threads(1)
-LIMITS = RolloutLimits(turns=4, sampling=Sampling(temperature=1.0, max_tokens=24))
+LIMITS = RolloutLimits(turns=4)
+SAMPLING = Sampling(temperature=1.0, max_tokens=24)
 ARENAS = [
     toy_arena(hops, question=f"Sum {name}?", domain=name, split="train")
     for hops, name in ((1, "p"), (2, "q"), (2, "r"), (1, "s"))
@@ -149,33 +150,30 @@ def config(folder: Path, **options: Any) -> GRPOConfig:
     return GRPOConfig(**(plain | options))
 
 
-def field(**options: Any) -> RolloutSetup:
+def environment(sandbox: Any = None) -> ArenaRollouts:
     @asynccontextmanager
-    async def sandbox() -> Any:
-        yield InProcessSandbox()
+    async def opened() -> Any:
+        yield sandbox or InProcessSandbox()
 
-    def engine(trainer: Any) -> TransformersEngine:
-        model = trainer.accelerator.unwrap_model(trainer.model)
-        return TransformersEngine(model, ChatTemplate(trainer.processing_class), context=400)
-
-    def player(engine: Any, sandbox: Any) -> ArenaGroupPlayer:
-        show = PlayableArenas(SHOWN, "fixed", seed=0)
-        return ArenaGroupPlayer(
-            show, engine, sandbox, LIMITS, **({"group": 4, "seed": 5} | options)
-        )
-
-    return RolloutSetup(engine=engine, sandbox=sandbox, player=player)
+    return ArenaRollouts(PlayableArenas(SHOWN, "fixed", seed=0), opened, LIMITS)
 
 
-def trainer(model: Path, out: Path, **options: Any) -> ArenaTrainer:
+def engine(trainer: Any) -> TransformersEngine:
+    model = trainer.accelerator.unwrap_model(trainer.model)
+    return TransformersEngine(model, ChatTemplate(trainer.processing_class), max_length=400)
+
+
+def trainer(model: Path, out: Path, **options: Any) -> RolloutTrainer:
     args = config(out, **options.pop("args", {}))
     places = args.generation_batch_size // args.num_generations
     parts: dict[str, Any] = {
-        "field": field(),
+        "environment": environment(),
+        "open_engine": engine,
+        "sampling": SAMPLING,
         "prompts": ShuffledEpochs({arena.id: arena.hops for arena in ARENAS}, seed=5),
-        "filling": BatchFilling(places, rounds=3),
+        "filling": BatchFilling(places, max_rounds=3),
         "algorithm": GRPO(),
     }
     words = PreTrainedTokenizerFast.from_pretrained(model)
     policy = Qwen3ForCausalLM.from_pretrained(model)
-    return ArenaTrainer(policy, args, words, **(parts | options))
+    return RolloutTrainer(policy, args, words, **(parts | options))

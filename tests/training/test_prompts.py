@@ -16,7 +16,7 @@ HOPS = {f"arena{i}": 1 + i % 4 for i in range(13)}
 
 @given(st.lists(st.integers(0, 7), min_size=1, max_size=30), st.integers(0, 20))
 def test_every_epoch_holds_every_arena_once(counts: list[int], curriculum: int) -> None:
-    prompts = ShuffledEpochs(HOPS, seed=3, curriculum=curriculum)
+    prompts = ShuffledEpochs(HOPS, seed=3, curriculum_steps=curriculum)
     drawn = [d for step, count in enumerate(counts) for d in prompts.take(count, step)]
     assert [d.number for d in drawn] == list(range(len(drawn)))
     assert max(Counter((d.task, d.epoch) for d in drawn).values(), default=1) == 1
@@ -25,7 +25,7 @@ def test_every_epoch_holds_every_arena_once(counts: list[int], curriculum: int) 
 
 
 def test_a_curriculum_begins_with_few_hops_and_forgets_nothing() -> None:
-    prompts = ShuffledEpochs(HOPS, seed=3, curriculum=8)
+    prompts = ShuffledEpochs(HOPS, seed=3, curriculum_steps=8)
     drawn = [(step, d) for step in range(30) for d in prompts.take(2, step)]
     for step, draw in drawn:
         assert HOPS[draw.task] <= 1 + step // 2
@@ -34,12 +34,12 @@ def test_a_curriculum_begins_with_few_hops_and_forgets_nothing() -> None:
 
 @given(st.integers(0, 30), st.integers(0, 12))
 def test_a_stop_and_a_start_change_nothing(before: int, curriculum: int) -> None:
-    whole = ShuffledEpochs(HOPS, seed=1, curriculum=curriculum)
+    whole = ShuffledEpochs(HOPS, seed=1, curriculum_steps=curriculum)
     wanted = [whole.take(3, step) for step in range(before + 5)]
-    first = ShuffledEpochs(HOPS, seed=1, curriculum=curriculum)
+    first = ShuffledEpochs(HOPS, seed=1, curriculum_steps=curriculum)
     for step in range(before):
         first.take(3, step)
-    second = ShuffledEpochs(HOPS, seed=1, curriculum=curriculum)
+    second = ShuffledEpochs(HOPS, seed=1, curriculum_steps=curriculum)
     second.load_state_dict(first.state_dict())
     assert [second.take(3, step) for step in range(before, before + 5)] == wanted[before:]
 
@@ -60,7 +60,7 @@ def test_seeds_give_other_orders() -> None:
 
 
 def test_without_arenas_there_is_nothing_to_train_on() -> None:
-    with pytest.raises(ConfigError, match="no arenas"):
+    with pytest.raises(ConfigError, match="no tasks"):
         ShuffledEpochs({}, seed=0)
 
 

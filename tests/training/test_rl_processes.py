@@ -67,7 +67,7 @@ def test_two_processes_stay_in_step(tmp_path: Path) -> None:
     # Both processes' rollouts are in the batch, and no draw is missing or there twice.
     sampled = sum(int(row["filling/groups"]) for row in first["rows"])
     assert first["prompts"]["number"] == sampled
-    flat = sum(int(row["filling/flat"]) for row in first["rows"])
+    flat = sum(int(row["filling/zero_variance"]) for row in first["rows"])
     valid = sum(row["filling/valid_share"] * row["filling/groups"] for row in first["rows"])
     assert round(valid) == 3 * STEPS - flat + len(first["waiting"])
 

@@ -8,8 +8,7 @@ import pytest
 import torch
 from transformers import Qwen3Config, Qwen3ForCausalLM
 
-from astra.training.rl.shared import shared_logprobs
-from astra.training.rl.trainer import _still  # pyright: ignore[reportPrivateUsage]
+from astra.training.rl.shared import shared_logprobs, zero_advantage_rows_B
 
 
 def model() -> Any:
@@ -113,7 +112,7 @@ def test_groups_that_stand_still_keep_their_numbers_and_need_no_gradient() -> No
     ids, mask, width = rows(SIZES)
     still_B = torch.tensor([False, True, True, True, True, True, False])  # rows 3 to 5: all of two
     whole = shared_logprobs(net, ids, mask, width, temperature=0.7)
-    found = shared_logprobs(net, ids, mask, width, temperature=0.7, still_B=still_B)
+    found = shared_logprobs(net, ids, mask, width, temperature=0.7, zero_advantage_rows_B=still_B)
     for ours, theirs in zip(found, whole, strict=True):
         assert torch.equal(ours, theirs)
     gradients: list[Any] = []
@@ -124,7 +123,7 @@ def test_groups_that_stand_still_keep_their_numbers_and_need_no_gradient() -> No
     for ours, theirs in zip(*gradients, strict=True):
         assert torch.equal(ours, theirs)
     net.zero_grad()
-    shared_logprobs(net, ids, mask, width, temperature=0.7, still_B=still_B)[0][
+    shared_logprobs(net, ids, mask, width, temperature=0.7, zero_advantage_rows_B=still_B)[0][
         3:6
     ].sum().backward()
     assert all(not p.grad.any() for p in net.parameters())
@@ -132,7 +131,7 @@ def test_groups_that_stand_still_keep_their_numbers_and_need_no_gradient() -> No
 
 def test_rows_without_advantages_stand_still_unless_all_do() -> None:
     advantages_BT = torch.tensor([[0.0, 0.0], [0.0, -0.5], [0.0, 0.0]])
-    still_B = _still(advantages_BT)
+    still_B = zero_advantage_rows_B(advantages_BT)
     assert still_B is not None
     assert still_B.tolist() == [True, False, True]
-    assert _still(advantages_BT[:1]) is None
+    assert zero_advantage_rows_B(advantages_BT[:1]) is None

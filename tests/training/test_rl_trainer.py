@@ -17,11 +17,12 @@ from astra.chat.template import ChatTemplate
 from astra.errors import ConfigError, SandboxDied, StageError
 from astra.testing.fakes import InProcessSandbox
 from astra.training.algorithm import ChoosesTasks, Credit, PolicyAccess, ScoredBatch
+from astra.training.environment import RolloutOutcome
+from astra.training.rl.arenas import ArenaRollouts
 from astra.training.rl.batch import from_json, scored_batch, to_json
-from astra.training.rl.filling import BatchFilling, spread
+from astra.training.rl.filling import BatchFilling, reward_std
 from astra.training.rl.grpo import GRPO, group_advantages
 from astra.training.rl.loss import clipped_objective, kl_to_reference
-from astra.training.rl.playing import ArenaGroupPlayer, broken
 from astra.training.rl.prompts import AlgorithmChosenPrompts, ShuffledEpochs
 from astra.training.rl.run import make_algorithm
 
@@ -53,7 +54,7 @@ def test_a_few_steps(model: Path, tmp_path: Path) -> None:
     assert any(not torch.equal(p, before[name]) for name, p in weights(trainer).items())
     for row in rows:
         assert 0 < row["f1"] <= 1 and row["reward"] == row["f1"]
-        assert row["turns"] >= 1 and row["broken_rollouts"] == 0
+        assert row["turns"] >= 1 and row["infrastructure_failures"] == 0
         assert row["filling/rounds"] * 2 == row["filling/groups"] <= 6
         # What was sampled is what the loss sees: the ratio of a fresh group is 1.
         if row["filling/age_max"] == 0:
@@ -63,7 +64,7 @@ def test_a_few_steps(model: Path, tmp_path: Path) -> None:
 
 def test_prompts_worked_through_once_train_as_rows_apart_do(model: Path, tmp_path: Path) -> None:
     apart, shared = (
-        rl_given.trainer(model, tmp_path / name, share_prompts=share)
+        rl_given.trainer(model, tmp_path / name, share_prefix=share)
         for name, share in (("apart", False), ("shared", True))
     )
     for mine, theirs in zip(train(apart), train(shared), strict=True):
@@ -95,7 +96,7 @@ def test_the_same_seed_gives_the_same_run_and_a_resumed_one_too(
 
 
 def picky() -> BatchFilling[Any]:
-    return BatchFilling(3, threshold=0.3, rounds=4)
+    return BatchFilling(3, min_reward_std=0.3, max_rounds=4)
 
 
 # --- what the batch is made of ----------------------------------------------------------------
@@ -120,7 +121,7 @@ def watched(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
         model,
         tmp_path_factory.mktemp("watched"),
         algorithm=Watching(),
-        filling=BatchFilling(2, threshold=0.01, rounds=5),
+        filling=BatchFilling(2, min_reward_std=0.01, max_rounds=5),
     )
     trainer.current_gradient_accumulation_steps = 1
     trainer.model.train()
@@ -292,14 +293,20 @@ def test_the_reference_is_the_policy_at_the_time_it_was_first_asked_for(
 @pytest.mark.filterwarnings("ignore::FutureWarning")
 def test_the_scale_of_the_logits_can_have_a_rate_of_its_own(model: Path, tmp_path: Path) -> None:
     options = {"max_steps": 2, "learning_rate": 0.0}
-    moved = rl_given.trainer(model, tmp_path, args=options, scale_lr=0.1)
+    moved = rl_given.trainer(
+        model, tmp_path, args=options, parameter_lrs={"model.norm.weight": 0.1}
+    )
     before = {name: weight.clone() for name, weight in weights(moved).items()}
     train(moved)
     changed = [n for n, weight in weights(moved).items() if not torch.equal(weight, before[n])]
     assert changed == ["model.norm.weight"]
     peft: Any = LoraConfig(r=2, target_modules="all-linear", task_type="CAUSAL_LM")
-    with pytest.raises(ConfigError, match="--scale-lr 0"):
-        rl_given.trainer(model, tmp_path / "b", scale_lr=0.1, peft_config=peft)
+    with pytest.raises(ConfigError, match="matches no trained parameter"):
+        train(
+            rl_given.trainer(
+                model, tmp_path / "b", parameter_lrs={"model.norm.weight": 0.1}, peft_config=peft
+            )
+        )
 
 
 @pytest.mark.parametrize("name", ["gigpo", "acpo"])
@@ -315,7 +322,7 @@ def test_algorithms_with_credit_per_step(
         model, tmp_path, algorithm=algorithm, prompts=prompts, args={"max_steps": 2}
     )
     given: list[tuple[Any, Any]] = []
-    credit, as_batch = algorithm.credit, trainer._batch
+    credit, as_batch = algorithm.credit, trainer._loss_batch
 
     def credited(scored: Any, policy: Any) -> Any:
         found = credit(scored, policy)
@@ -329,7 +336,7 @@ def test_algorithms_with_credit_per_step(
         return made
 
     monkeypatch.setattr(algorithm, "credit", credited)
-    monkeypatch.setattr(trainer, "_batch", batch)
+    monkeypatch.setattr(trainer, "_loss_batch", batch)
     rows = train(trainer)
     assert all(math.isfinite(row["loss"]) and row["grad_norm"] > 0 for row in rows)
     # Tokens of one rollout differ in credit, as they don't in GRPO.
@@ -374,7 +381,7 @@ def test_an_algorithm_chooses_the_tasks_and_sees_every_group() -> None:
     drawn = prompts.take(5, 0)
     assert [draw.task for draw in drawn] == ["c", "b", "a", "c", "b"]
     assert [(draw.number, draw.epoch) for draw in drawn] == [(i, i // 3) for i in range(5)]
-    prompts.learn("a", [0.0, 1.0])
+    prompts.observe("a", [0.0, 1.0])
     assert algorithm.seen == [("a", (0.0, 1.0))]
     prompts.give_back(drawn[:1])
     again = AlgorithmChosenPrompts(["a", "b", "c"], algorithm)
@@ -396,13 +403,12 @@ def test_flat_groups_and_single_rollouts_have_no_advantage() -> None:
 
 def test_a_group_survives_a_checkpoint(watched: Any) -> None:
     trainer, _ = watched
-    filling: BatchFilling[Any] = BatchFilling(2, rounds=1)
-    trainer._loop.get_loop()
-    groups, _ = trainer._whole_round(trainer._ready()[0], 7)
+    filling: BatchFilling[Any] = BatchFilling(2, max_rounds=1)
+    groups, _ = trainer._full_round(trainer._player, 7)
     filling.add(groups)
     for group in groups:
         assert from_json(to_json(group)) == group and group.step == 7
-        assert spread(group.rewards) >= 0
+        assert reward_std(group.rewards) >= 0
     assert scored_batch(groups).group_B.tolist() == [0] * 4 + [1] * 4
 
 
@@ -425,22 +431,15 @@ class Breaking(InProcessSandbox):
 
 
 def breaking(every: int) -> Any:
-    from contextlib import asynccontextmanager
-    from dataclasses import replace
-
-    @asynccontextmanager
-    async def sandbox() -> Any:
-        yield Breaking(every)
-
-    return replace(rl_given.field(), sandbox=sandbox)
+    return rl_given.environment(Breaking(every))
 
 
 def test_what_breaks_on_our_side_is_counted_and_never_rewarded(model: Path, tmp_path: Path) -> None:
     trainer = rl_given.trainer(
-        model, tmp_path, field=breaking(3), algorithm=Watching(), args={"max_steps": 2}
+        model, tmp_path, environment=breaking(3), algorithm=Watching(), args={"max_steps": 2}
     )
     rows = train(trainer)
-    assert sum(row["broken_rollouts"] for row in rows) > 0
+    assert sum(row["infrastructure_failures"] for row in rows) > 0
     for batch in trainer.algorithm.batches:
         assert len(batch.episodes) == 8
         assert not any(e.trajectory.infrastructure_failure for e in batch.episodes)
@@ -451,14 +450,14 @@ def test_a_prompt_that_always_breaks_is_given_up_and_replaced(
     model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bad = rl_given.ARENAS[0].id
-    play_one = ArenaGroupPlayer.play_one
+    play = ArenaRollouts.play
 
-    async def watched(self: ArenaGroupPlayer, job: Any, episode: Any) -> Any:
-        if job.draw.task == bad:
-            return broken(job, "this prompt is too long")
-        return await play_one(self, job, episode)
+    async def failing(self: ArenaRollouts, task: str, model: Any, **more: Any) -> RolloutOutcome:
+        if task == bad:
+            raise SandboxDied("this task kills it")
+        return await play(self, task, model, **more)
 
-    monkeypatch.setattr(ArenaGroupPlayer, "play_one", watched)
+    monkeypatch.setattr(ArenaRollouts, "play", failing)
     trainer = rl_given.trainer(
         model,
         tmp_path,
@@ -467,16 +466,16 @@ def test_a_prompt_that_always_breaks_is_given_up_and_replaced(
         args={"max_steps": len(rl_given.ARENAS)},
     )
     rows = train(trainer)
-    assert sum(row["broken_rollouts"] for row in rows) >= 4
+    assert sum(row["infrastructure_failures"] for row in rows) >= 4
     for batch in trainer.algorithm.batches:
         assert len(batch.episodes) == 8
         assert bad not in {episode.task for episode in batch.episodes}
 
 
 def test_a_sandbox_that_never_works_stops_the_run(model: Path, tmp_path: Path) -> None:
-    trainer = rl_given.trainer(model, tmp_path, field=breaking(1))
+    trainer = rl_given.trainer(model, tmp_path, environment=breaking(1))
     # Rollouts without calls need no sandbox, and there are some.
-    with pytest.raises(StageError, match=r"killed|too many rollouts broke"):
+    with pytest.raises(StageError, match=r"killed|too many rollouts had"):
         train(trainer)
 
 

@@ -175,7 +175,7 @@ def test_what_stands_beside_the_matrices_can_have_a_rate_of_its_own(folder: Path
     before, after = weights(folder / "nano"), weights(Path(report.model))
     changed = {name for name in before if not torch.equal(before[name], after[name])}
     assert changed == {name for name in before if before[name].ndim < 2 or "embed" in name}
-    with pytest.raises(ConfigError, match="--vector-lr 0"):
+    with pytest.raises(ConfigError, match="matches no trained parameter"):
         train_sft(job(folder, "frozen", preset=with_settings(preset(max_steps=2), {}, lora=2)))
 
 

@@ -58,7 +58,8 @@ def agreement_command(
     require_training()
     from astra.engines.loading import load_engine
     from astra.training.credit.survey import survey
-    from astra.training.rl.playing import ArenaGroupPlayer
+    from astra.training.rl.arenas import ArenaRollouts
+    from astra.training.rl.rollouts import GroupPlayer
 
     limits = RolloutLimits(
         turns=turns, sampling=Sampling(temperature=temperature, max_tokens=max_tokens)
@@ -69,11 +70,12 @@ def agreement_command(
         show = await PlayableArenas.of_folder(
             run, split, "banded", TfidfEmbedder(), seed=seed, per_band=per_band
         )
-        engine = load_engine(model, context=context)
+        engine = load_engine(model, max_length=context)
         names = list(islice(cycle(show.arenas), -(-trajectories // samples)))
         arenas = {name: arena for name, (arena, _) in show.arenas.items()}
-        async with open_sandbox(sandbox) as server:
-            player = ArenaGroupPlayer(show, engine, server, limits, group=samples, seed=seed)
+        environment = ArenaRollouts(show, lambda: open_sandbox(sandbox), limits)
+        async with environment:
+            player = GroupPlayer(environment, engine, group_size=samples, seed=seed)
             return await survey(
                 *(arenas, player, engine, names),
                 lambda done: console.print(f"{done} of {len(names) * samples} trajectories"),

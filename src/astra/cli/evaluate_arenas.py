@@ -207,7 +207,7 @@ async def _who(
         else:
             from astra.engines.loading import load_engine
 
-            yield _Local(load_engine(name, context=context), concurrency)
+            yield _Local(load_engine(name, max_length=context), concurrency)
 
 
 # --- what comes of it ------------------------------------------------------------------------

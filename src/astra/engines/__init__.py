@@ -1,1 +1,1 @@
-"""Generation by models on this machine: token-exact, for rollouts in training and evaluation."""
+"""Token-exact generation by local models, for rollouts in training and evaluation."""

@@ -1,8 +1,8 @@
-"""Keys and values of many conversations, one slot each, kept while their tools run.
+"""Key-value cache of many conversations, one slot each, kept while their tools run.
 
-A forward pass names the slots it is about and where in each its tokens go; the model writes
-through `update` and gets back what those slots hold. Nothing is ever copied to make rows equally
-long: a mask hides what lies beyond a row's length.
+`aim` names the slots of the next forward pass and the positions of its tokens. The model writes
+through `update` and receives what those slots hold. Rows of unequal length are never copied into
+equal ones: a mask hides what lies beyond a row's length.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _GRAIN = 128
 class SlotCache(Cache):
     """Axes of the stored tensors: S slots, H key-value heads, C + 1 tokens, D head dimension.
 
-    The last token position is a bin: padding is written there, and never read.
+    The last token position is a bin: padding is written there and never read.
     """
 
     def __init__(self) -> None:
@@ -29,37 +29,37 @@ class SlotCache(Cache):
         self._keys: list[Tensor] = []
         self._values: list[Tensor] = []
         self._slots = self._capacity = 0
-        self._where: tuple[Tensor, Tensor] = (torch.empty(0), torch.empty(0))
+        self._target: tuple[Tensor, Tensor] = (torch.empty(0), torch.empty(0))
         self._read: Tensor | slice | None = None
         self._span = 0
 
     def reserve(self, slots: int, tokens: int) -> None:
-        """Make room for that many slots of that many tokens; contents stay."""
+        """Make room for `slots` slots of `tokens` tokens each. Contents stay."""
         slots, tokens = max(slots, self._slots), max(-(-tokens // _GRAIN) * _GRAIN, self._capacity)
         if (slots, tokens) == (self._slots, self._capacity):
             return
-        old = self._capacity
+        old_capacity = self._capacity
         for stored in (self._keys, self._values):
             for layer, tensor in enumerate(stored):
                 grown = tensor.new_zeros(slots, tensor.shape[1], tokens + 1, tensor.shape[3])
-                grown[: tensor.shape[0], :, :old] = tensor[:, :, :old]
+                grown[: tensor.shape[0], :, :old_capacity] = tensor[:, :, :old_capacity]
                 stored[layer] = grown
         self._slots, self._capacity = slots, tokens
 
     def aim(self, slots: Sequence[int], positions_BQ: Tensor, span: int, *, fresh: bool) -> None:
-        """Say where the next forward pass writes, and that it reads `span` tokens of each slot.
+        """Set where the next forward pass writes; it reads `span` tokens of each slot.
 
-        A position of -1 is padding. `fresh`: the rows hold nothing yet, and the pass sees only
-        its own tokens.
+        A position of -1 is padding. `fresh`: the slots are empty, and the pass attends to its own
+        tokens only.
         """
         device = positions_BQ.device
         rows_B = torch.tensor(slots, device=device)
         spots_BQ = torch.where(positions_BQ < 0, self._capacity, positions_BQ)
-        self._where = (rows_B[:, None], spots_BQ)
+        self._target = (rows_B[:, None], spots_BQ)
         if fresh:
             self._read = None
         elif list(slots) == list(range(len(slots))):
-            self._read = slice(0, len(slots))
+            self._read = slice(0, len(slots))  # a view: no copy of the cache
         else:
             self._read = rows_B
         self._span = span
@@ -72,10 +72,10 @@ class SlotCache(Cache):
         *args: Any,
         **kwargs: Any,
     ) -> tuple[Tensor, Tensor]:
-        """Store one layer's new keys and values, BHQD, and give back what the pass attends to."""
+        """Store one layer's new keys and values (BHQD); returns what the pass attends to."""
         kind = key_states.device.type
         if torch.is_autocast_enabled(kind):
-            # Attention rounds them so anyway; norms of keys leave them in the weights' type.
+            # Attention rounds them anyway; norms of keys leave them in the type of the weights.
             key_states, value_states = (
                 states.to(torch.get_autocast_dtype(kind)) for states in (key_states, value_states)
             )
@@ -84,7 +84,7 @@ class SlotCache(Cache):
             self._keys.append(key_states.new_zeros(*shape, key_states.shape[3]))
             self._values.append(value_states.new_zeros(*shape, value_states.shape[3]))
         keys, values = self._keys[layer_idx], self._values[layer_idx]
-        rows_B1, spots_BQ = self._where
+        rows_B1, spots_BQ = self._target
         keys[rows_B1, :, spots_BQ] = key_states.transpose(1, 2)
         values[rows_B1, :, spots_BQ] = value_states.transpose(1, 2)
         if self._read is None:
@@ -92,23 +92,23 @@ class SlotCache(Cache):
         return keys[self._read, :, : self._span], values[self._read, :, : self._span]
 
     def get_seq_length(self, layer_idx: int = 0) -> int:
-        """Of no use here: rows differ in length, and the engine passes positions and masks."""
+        """Always 0: rows differ in length, so the engine passes positions and masks itself."""
         return 0
 
     def copy(self, source: int, target: int, tokens: int) -> None:
-        """Give a slot the first tokens of another."""
+        """Copy the first tokens of a slot into another."""
         for tensor in (*self._keys, *self._values):
             tensor[target, :, :tokens] = tensor[source, :, :tokens]
 
     def swap(self, a: int, b: int, tokens: int) -> None:
         """Exchange the first tokens of two slots."""
         for tensor in (*self._keys, *self._values):
-            kept = tensor[a, :, :tokens].clone()
+            first = tensor[a, :, :tokens].clone()
             tensor[a, :, :tokens] = tensor[b, :, :tokens]
-            tensor[b, :, :tokens] = kept
+            tensor[b, :, :tokens] = first
 
     def drop(self) -> None:
-        """Forget everything and give the memory back."""
+        """Empty the cache and free its memory."""
         self._keys.clear()
         self._values.clear()
         self._slots = self._capacity = 0

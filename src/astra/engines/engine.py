@@ -1,8 +1,8 @@
-"""What all engines share: episodes that wait are served together.
+"""What all engines share: episodes that wait for a message are served together.
 
-Two ways of gathering them. `lockstep`: a batch begins when every open episode waits, so that
-what shares a batch, and with it every last bit of the numbers, depends on seeds alone.
-Otherwise an episode joins at the next token: more of it at once, but not the same bits twice.
+There are two ways to gather them. `deterministic`: a batch begins when every open episode waits, so
+that what shares a batch, and with it every last bit of the numbers, depends on seeds alone.
+Otherwise an episode joins at the next token: faster, but not bit-reproducible.
 """
 
 from __future__ import annotations
@@ -10,98 +10,99 @@ from __future__ import annotations
 import asyncio
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
+from astra.chat.template import ChatTemplate
 from astra.engines.episode import EngineEpisode
 from astra.errors import ModelUnavailable
-
-if TYPE_CHECKING:
-    from astra.chat.template import ChatTemplate
+from astra.protocols import Sampling
 
 
 class Engine(Protocol):
-    """Writes messages for many conversations at once."""
+    """Generates messages for many conversations at once."""
 
     @property
     def name(self) -> str: ...
 
     @property
-    def clock(self) -> EngineTimings: ...
+    def timings(self) -> EngineTimings: ...
 
-    def open(self, seed: int) -> EngineEpisode: ...
+    def open(self, seed: int, sampling: Sampling = ...) -> EngineEpisode: ...
 
 
 class EngineTimings:
-    """Where an engine's time went, in seconds, and what it wrote. Reset by whoever reads it."""
+    """Where an engine's time went, in seconds, and how many tokens it processed."""
 
     def __init__(self) -> None:
-        self.busy = self.waiting = 0.0
-        """`waiting`: episodes were open, and none of them asked for a token."""
+        self.generation = 0.0
+        """Time in forward passes and sampling."""
+        self.idle = 0.0
+        """Time in which episodes were open and none of them waited for a token."""
         self.tools = 0.0
-        """What of that passed with at least one tool call under way."""
-        self.prompt_tokens = self.sampled_tokens = 0
-        """`prompt_tokens`: those that went through the model and were not sampled."""
+        """The part of the time without generation in which at least one tool call ran."""
+        self.prompt_tokens = 0
+        """Tokens that went through the model and were not sampled."""
+        self.sampled_tokens = 0
         self._idle_since: float | None = None
-        self._started = self._mark = 0.0
+        self._generation_start = self._last_tick = 0.0
         self._calls = 0
-        self._working = False
+        self._generating = False
 
-    def _tick(self) -> None:
-        now = time.perf_counter()
-        if self._calls and not self._working:
-            self.tools += now - self._mark
-        self._mark = now
-
-    def call(self) -> None:
-        """A tool is called."""
+    def tool_started(self) -> None:
         self._tick()
         self._calls += 1
 
-    def returned(self) -> None:
-        """It has returned."""
+    def tool_finished(self) -> None:
         self._tick()
         self._calls -= 1
 
-    def work(self) -> None:
-        """The engine begins a batch."""
-        self.stop_waiting()
+    def generation_started(self) -> None:
+        self.idle_finished()
         self._tick()
-        self._working = True
-        self._started = time.perf_counter()
+        self._generating = True
+        self._generation_start = time.perf_counter()
 
-    def rest(self, *, waiting: bool) -> None:
-        """The batch is over; `waiting`: there are episodes that will ask for more."""
+    def generation_finished(self, *, idle: bool) -> None:
+        """`idle`: there are open episodes, which will ask for more."""
         self._tick()
-        self._working = False
+        self._generating = False
         now = time.perf_counter()
-        self.busy += now - self._started
-        self._idle_since = now if waiting else None
+        self.generation += now - self._generation_start
+        self._idle_since = now if idle else None
 
-    def stop_waiting(self) -> None:
-        """There is nobody left to wait for, or work to do."""
+    def idle_finished(self) -> None:
+        """A batch begins, or no open episode is left."""
         if self._idle_since is not None:
-            self.waiting += time.perf_counter() - self._idle_since
+            self.idle += time.perf_counter() - self._idle_since
             self._idle_since = None
 
     def reset(self) -> None:
-        """Begin to count anew."""
-        self.busy = self.waiting = self.tools = 0.0
+        """Set all counters to zero."""
+        self.generation = self.idle = self.tools = 0.0
         self.prompt_tokens = self.sampled_tokens = 0
+
+    def _tick(self) -> None:
+        """Attribute the time since the last event to tools if some ran and nothing else did."""
+        now = time.perf_counter()
+        if self._calls and not self._generating:
+            self.tools += now - self._last_tick
+        self._last_tick = now
 
 
 class BatchingEngine(ABC):
-    """Gathers the episodes that wait. A subclass serves them in `_serve`."""
+    """Base class of engines: gathers waiting episodes. A subclass serves them in `_serve`."""
 
-    def __init__(self, name: str, chat: ChatTemplate, context: int, *, lockstep: bool) -> None:
+    def __init__(
+        self, name: str, chat: ChatTemplate, max_length: int, *, deterministic: bool
+    ) -> None:
         self._name = name
         self._chat = chat
-        self._context = context
-        self._lockstep = lockstep
+        self._max_length = max_length
+        self._deterministic = deterministic
         self._open: list[EngineEpisode] = []
         self._waiting: list[EngineEpisode] = []
         self._task: asyncio.Task[None] | None = None
-        self.clock = EngineTimings()
+        self.timings = EngineTimings()
 
     @property
     def name(self) -> str:
@@ -112,42 +113,44 @@ class BatchingEngine(ABC):
         return self._chat
 
     @property
-    def context(self) -> int:
-        """Most tokens of a conversation, prompt and completion."""
-        return self._context
+    def max_length(self) -> int:
+        """Maximum tokens of a conversation: prompt and completion."""
+        return self._max_length
 
-    def open(self, seed: int) -> EngineEpisode:
-        """A conversation. In lockstep, open all that are to run together before the first runs."""
-        episode = EngineEpisode(self, seed)
+    def open(self, seed: int, sampling: Sampling = Sampling()) -> EngineEpisode:
+        """Open a conversation. A deterministic engine needs all of a batch opened before the first
+        runs. `sampling`: defaults for requests that leave a value None."""
+        episode = EngineEpisode(self, seed, sampling)
         self._open.append(episode)
         return episode
 
     def submit(self, episode: EngineEpisode) -> None:
-        """Have an episode's request served."""
+        """Queue an episode's request."""
         self._waiting.append(episode)
         self._wake()
 
     def leave(self, episode: EngineEpisode) -> None:
-        """An episode is over; others may have waited for it."""
+        """Remove a closed episode. Others may have waited for it."""
         self._open.remove(episode)
         if episode in self._waiting:
             self._waiting.remove(episode)
         if not self._open:
-            self.clock.stop_waiting()
+            self.timings.idle_finished()
         self._wake()
 
     def _wake(self) -> None:
-        if self._waiting and self._task is None and self._complete():
+        if self._waiting and self._task is None and self._batch_complete():
             self._task = asyncio.get_running_loop().create_task(self._run())
 
-    def _complete(self) -> bool:
+    def _batch_complete(self) -> bool:
         """Whether a batch may begin."""
-        return not self._lockstep or len(self._waiting) == len(self._open)
+        return not self._deterministic or len(self._waiting) == len(self._open)
 
-    def _joining(self) -> list[EngineEpisode]:
-        """Those that wait, in the order in which they were opened; they wait no longer."""
+    def _take_waiting(self) -> list[EngineEpisode]:
+        """The waiting episodes, which are no longer waiting then."""
         joining, self._waiting = self._waiting, []
-        if self._lockstep:
+        if self._deterministic:
+            # In the order of opening: that of asking depends on how long tools took.
             order = {id(episode): index for index, episode in enumerate(self._open)}
             joining.sort(key=lambda episode: order[id(episode)])
         return joining
@@ -155,31 +158,28 @@ class BatchingEngine(ABC):
     async def _run(self) -> None:
         episodes: list[EngineEpisode] = []
         try:
-            while self._waiting and self._complete():
-                self.clock.work()
+            while self._waiting and self._batch_complete():
+                self.timings.generation_started()
                 try:
                     await self._serve(episodes)
                 finally:
-                    self.clock.rest(waiting=bool(self._open))
+                    self.timings.generation_finished(idle=bool(self._open))
         except Exception as error:  # noqa: BLE001 - handed to the episodes, which record it
-            self._fail(episodes, error)
+            for episode in {*episodes, *self._take_waiting()}:
+                if episode.request is not None and not episode.request.future.done():
+                    failure = ModelUnavailable(f"the engine broke: {type(error).__name__}: {error}")
+                    failure.__cause__ = error
+                    episode.request.future.set_exception(failure)
         finally:
             self._task = None
             self._wake()
 
-    def _fail(self, episodes: Sequence[EngineEpisode], error: Exception) -> None:
-        for episode in {*episodes, *self._joining()}:
-            if episode.request is not None and not episode.request.future.done():
-                broken = ModelUnavailable(f"the engine broke: {type(error).__name__}: {error}")
-                broken.__cause__ = error
-                episode.request.future.set_exception(broken)
-
     @abstractmethod
     async def _serve(self, episodes: list[EngineEpisode]) -> None:
-        """Serve what waits until nothing does; keeps those under way in `episodes`."""
+        """Serve requests until none waits. `episodes` holds those under way, for error handling."""
 
 
 def finish(episode: EngineEpisode, *, stopped: bool) -> None:
-    """Resolve an episode's request, unless whoever asked has gone."""
+    """Resolve an episode's request, unless the caller has gone."""
     if episode.request is not None and not episode.request.future.done():
         episode.request.future.set_result(stopped)

@@ -11,15 +11,13 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
+from astra.chat.template import ChatTemplate
 from astra.errors import ModelBadReply, ModelUnavailable
 from astra.hosts.wrapped import WrappedHost
 from astra.protocols import Reply, Sampling, ToolHost, ToolResult
 from astra.types import FinishReason, Json, Message, ToolSchema, Usage
-
-if TYPE_CHECKING:
-    from astra.chat.template import ChatTemplate
 
 
 class EpisodeTokens(NamedTuple):
@@ -30,35 +28,35 @@ class EpisodeTokens(NamedTuple):
     policy_mask: tuple[bool, ...]
     """T: whether the policy wrote the token."""
     logprobs: tuple[float, ...]
-    """T: at sampling time, under the temperature's distribution; 0.0 outside the mask."""
+    """T: at sampling time, under the temperature's distribution. 0.0 outside the mask."""
     entropies: tuple[float, ...]
-    """T: nats; 0.0 outside the mask; NaN where the engine can't tell."""
+    """T: nats. 0.0 outside the mask, NaN where the engine does not know."""
     steps: tuple[int, ...]
-    """T: number of the assistant turn, from 0; -1 outside the mask."""
+    """T: number of the assistant turn, from 0. -1 outside the mask."""
 
 
 @dataclass(slots=True, eq=False)
 class GenerationRequest:
-    """One message that is to be written."""
+    """A request for one message."""
 
     sampling: Sampling
     max_tokens: int
-    """Most tokens of the message."""
+    """Maximum tokens of the message."""
     future: asyncio.Future[bool]
-    """Resolved when the message is finished: whether it ended by itself, not by a limit."""
+    """Resolved when the message is finished. True: it ended by itself, not by a limit."""
     sampled: int = 0
 
 
 class ToolTimer(Protocol):
-    """Told when tools run, so that an engine knows what it waits for."""
+    """Learns when tools run, so that an engine knows what it waits for."""
 
-    def call(self) -> None: ...
+    def tool_started(self) -> None: ...
 
-    def returned(self) -> None: ...
+    def tool_finished(self) -> None: ...
 
 
 class EngineProtocol(Protocol):
-    """What an episode needs of its engine."""
+    """The part of an engine that an episode uses."""
 
     @property
     def name(self) -> str: ...
@@ -67,10 +65,10 @@ class EngineProtocol(Protocol):
     def chat(self) -> ChatTemplate: ...
 
     @property
-    def context(self) -> int: ...
+    def max_length(self) -> int: ...
 
     @property
-    def clock(self) -> ToolTimer: ...
+    def timings(self) -> ToolTimer: ...
 
     def submit(self, episode: EngineEpisode) -> None: ...
 
@@ -81,28 +79,30 @@ class EngineProtocol(Protocol):
 class EngineEpisode:
     """A `Model` for one conversation. Close it when the conversation is over.
 
-    Not for two conversations at once, nor for one whose earlier messages change: the tokens kept
-    are those of the messages that it was given, in order.
+    It serves one conversation whose earlier messages do not change: the tokens are those of the
+    messages that it was given, in order.
     """
 
     engine: EngineProtocol
     seed: int
+    sampling: Sampling = Sampling()
+    """Defaults for requests that leave a value None."""
     ids: list[int] = field(default_factory=list[int])
     """Prompt and completion so far."""
     request: GenerationRequest | None = None
     slot: int = -1
-    """Where the engine keeps it; the engine's own."""
+    """Index in the engine's cache. Managed by the engine."""
     cached: int = 0
-    """Tokens whose keys and values are kept; the engine's own."""
+    """Number of tokens whose keys and values are cached. Managed by the engine."""
     open: bool = True
-    _prompt: int = 0
+    _prompt_length: int = 0
     _mask: list[bool] = field(default_factory=list[bool])
     _logprobs: list[float] = field(default_factory=list[float])
     _entropies: list[float] = field(default_factory=list[float])
     _steps: list[int] = field(default_factory=list[int])
     _turn: int = -1
-    _seen: int = 0
-    """Messages of the conversation that stand in `ids`."""
+    _message_count: int = 0
+    """Messages of the conversation whose tokens are in `ids`."""
     _rng: random.Random = field(init=False)
 
     def __post_init__(self) -> None:
@@ -115,18 +115,22 @@ class EngineEpisode:
     async def generate(
         self, messages: Sequence[Message], tools: Sequence[ToolSchema], sampling: Sampling
     ) -> Reply:
-        """Write the next message; `length` when it, or the context, came to its limit.
+        """Write the next message. Its finish reason is `length` at the limit of message or episode.
 
-        Raises ModelUnavailable when the episode is closed or its engine broke.
+        Raises ModelUnavailable if the episode is closed or its engine broke.
         """
         if not self.open:
             raise ModelUnavailable("this episode is closed: open another one")
-        given = self._take(messages, tools)
+        cached_tokens = len(self.ids)
+        self._append(messages, tools)
         start = len(self.ids)
-        finished = await self._write(sampling)
+        room = self.engine.max_length - start
+        finished = room > 0 and await self._write(self._merged(sampling), room)
         message = self.engine.chat.parse(self.ids[start:], tools)
         usage = Usage(
-            prompt_tokens=start, completion_tokens=len(self.ids) - start, cached_tokens=given
+            prompt_tokens=start,
+            completion_tokens=len(self.ids) - start,
+            cached_tokens=cached_tokens,
         )
         if not finished:
             return Reply(message, FinishReason.length, usage)
@@ -134,37 +138,39 @@ class EngineEpisode:
             message, FinishReason.tool_calls if message.tool_calls else FinishReason.stop, usage
         )
 
-    def _take(self, messages: Sequence[Message], tools: Sequence[ToolSchema]) -> int:
-        """Append the tokens of messages not seen before; returns how many were there already."""
-        known = len(self.ids)
-        if not known:
+    def _append(self, messages: Sequence[Message], tools: Sequence[ToolSchema]) -> None:
+        """Append the tokens of messages that are new since the last call."""
+        if not self.ids:
             self.ids = self.engine.chat.render(messages, tools)
-            self._prompt = len(self.ids)
+            self._prompt_length = len(self.ids)
         else:
-            new = messages[self._seen :]
+            new = messages[self._message_count :]
             if not new or any(message.role == "assistant" for message in new):
                 raise ModelBadReply(
-                    f"an engine's conversation goes on with results of tools, not with "
+                    f"an engine's conversation continues with tool results, not with "
                     f"{[message.role for message in new]!r}: open another episode"
                 )
-            said = messages[self._seen - 1]
-            self._extend(self.engine.chat.following(said, new, self.ids[-1]))
-        self._seen = len(messages) + 1  # with the one about to be written
+            reply = messages[self._message_count - 1]
+            ids = self.engine.chat.following(reply, new, self.ids[-1])
+            self.ids.extend(ids)
+            self._mask += [False] * len(ids)
+            self._logprobs += [0.0] * len(ids)
+            self._entropies += [0.0] * len(ids)
+            self._steps += [-1] * len(ids)
+        self._message_count = len(messages) + 1  # with the one that is written next
         self._turn += 1
-        return known
 
-    def _extend(self, ids: Sequence[int]) -> None:
-        """Tokens that the policy did not write."""
-        self.ids.extend(ids)
-        self._mask += [False] * len(ids)
-        self._logprobs += [0.0] * len(ids)
-        self._entropies += [0.0] * len(ids)
-        self._steps += [-1] * len(ids)
+    def _merged(self, sampling: Sampling) -> Sampling:
+        """The request's sampling, with the episode's defaults where it leaves a value None."""
+        own = self.sampling
+        return Sampling(
+            temperature=own.temperature if sampling.temperature is None else sampling.temperature,
+            top_p=own.top_p if sampling.top_p is None else sampling.top_p,
+            max_tokens=own.max_tokens if sampling.max_tokens is None else sampling.max_tokens,
+            seed=sampling.seed,
+        )
 
-    async def _write(self, sampling: Sampling) -> bool:
-        room = self.engine.context - len(self.ids)
-        if room <= 0:
-            return False
+    async def _write(self, sampling: Sampling, room: int) -> bool:
         future = asyncio.get_running_loop().create_future()
         self.request = GenerationRequest(sampling, min(sampling.max_tokens or room, room), future)
         self.engine.submit(self)
@@ -174,7 +180,7 @@ class EngineEpisode:
             self.request = None
 
     def uniform(self) -> float:
-        """The next number of the episode's generator, in [0, 1)."""
+        """The next number of the episode's own generator, in [0, 1)."""
         return self._rng.random()
 
     def add(self, token: int, logprob: float, entropy: float) -> None:
@@ -186,13 +192,13 @@ class EngineEpisode:
         self._steps.append(self._turn)
 
     def recorded(self) -> EpisodeTokens:
-        """The tokens so far; results of tools after which nothing was sampled are left out."""
+        """The tokens so far, without tool results after the last sampled token."""
         end = len(self._mask)
         while end and not self._mask[end - 1]:
             end -= 1
         return EpisodeTokens(
-            tuple(self.ids[: self._prompt]),
-            tuple(self.ids[self._prompt : self._prompt + end]),
+            tuple(self.ids[: self._prompt_length]),
+            tuple(self.ids[self._prompt_length : self._prompt_length + end]),
             tuple(self._mask[:end]),
             tuple(self._logprobs[:end]),
             tuple(self._entropies[:end]),
@@ -200,7 +206,7 @@ class EngineEpisode:
         )
 
     def close(self) -> None:
-        """Give the episode's place in the engine back. What was recorded stays."""
+        """Free the episode's cache in the engine. Its recorded tokens stay."""
         if self.open:
             self.open = False
             self.engine.leave(self)
@@ -223,8 +229,8 @@ class ClosingHost(WrappedHost):
         await super().__aexit__(kind, error, trace)
 
     async def call(self, name: str, arguments: dict[str, Json]) -> ToolResult:
-        self._episode.engine.clock.call()
+        self._episode.engine.timings.tool_started()
         try:
             return await self.host.call(name, arguments)
         finally:
-            self._episode.engine.clock.returned()
+            self._episode.engine.timings.tool_finished()

@@ -1,4 +1,4 @@
-"""Models of this machine by name, ready to play."""
+"""Loads local models by name."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from astra.engines.transformers import TransformersEngine
 from astra.errors import ConfigError
 
 
-def load_engine(name: str, *, context: int | None = None) -> TransformersEngine:
-    """An engine for a model folder or HuggingFace id; on a GPU, if there is one.
+def load_engine(name: str, *, max_length: int | None = None) -> TransformersEngine:
+    """An engine for a model folder or Hugging Face id, on a GPU if there is one.
 
-    Raises ConfigError for what is no model, or one that can't be run so.
+    Raises ConfigError for a model that cannot be loaded or run.
     """
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -25,9 +25,9 @@ def load_engine(name: str, *, context: int | None = None) -> TransformersEngine:
         )
     except (OSError, ValueError) as error:
         raise ConfigError(
-            f"{name!r} is no model that can be loaded: {' '.join(str(error).split())[:300]}. Give "
-            "a model folder or a HuggingFace id, or --base-url for an endpoint"
+            f"cannot load the model {name!r}: {' '.join(str(error).split())[:300]}. Give a model "
+            "folder or a Hugging Face id, or a base_url for an endpoint"
         ) from error
-    placed: Any = model  # its `to` has no types
-    placed = placed.to("cuda" if gpu else "cpu")
-    return TransformersEngine(placed, ChatTemplate(tokenizer), name=name, context=context)
+    untyped: Any = model  # its `to` has no types
+    untyped = untyped.to("cuda" if gpu else "cpu")
+    return TransformersEngine(untyped, ChatTemplate(tokenizer), name=name, max_length=max_length)

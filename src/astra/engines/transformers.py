@@ -1,8 +1,8 @@
 """Token-exact generation with transformers models: keys and values are kept across turns.
 
-Episodes share forward passes; only new tokens are fed, and a prompt that several episodes have in
-common is worked through once. What comes out is, token for token at temperature 0, what
-`model.generate` gives for each conversation alone.
+Episodes share forward passes. Only new tokens are fed, and a prompt that several episodes have in
+common is computed once. At temperature 0 the output is, token for token, that of
+`model.generate` for each conversation alone.
 """
 
 from __future__ import annotations
@@ -11,30 +11,27 @@ import asyncio
 import inspect
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor
+from transformers import PreTrainedModel
 
+from astra.chat.template import ChatTemplate
 from astra.engines.cache import SlotCache
 from astra.engines.engine import BatchingEngine, finish
 from astra.engines.episode import EngineEpisode
 from astra.engines.sampling import draw
 from astra.errors import ConfigError
 
-if TYPE_CHECKING:
-    from transformers import PreTrainedModel
-
-    from astra.chat.template import ChatTemplate
-
 
 class TransformersEngine(BatchingEngine):
     """Runs a causal language model of transformers with full attention in every layer.
 
-    `context`: most tokens of a conversation; None: what the model was made for. `prefill_tokens`:
-    most new tokens, padding included, of one forward pass; `padding`: most that are padding, so
-    that one long tool result does not make all others as long. Raises ConfigError for models whose
-    layers don't all attend to everything before them: their caches can't be kept this way.
+    `max_length`: maximum tokens of a conversation. None: the model's. `prefill_tokens`: maximum new
+    tokens of one forward pass, padding included. `padding`: maximum padding among them, so that one
+    long tool result does not lengthen all rows. Raises ConfigError for models with sliding-window
+    or linear attention, whose caches cannot be kept this way.
     """
 
     def __init__(
@@ -43,24 +40,25 @@ class TransformersEngine(BatchingEngine):
         chat: ChatTemplate,
         *,
         name: str = "policy",
-        context: int | None = None,
-        lockstep: bool = True,
+        max_length: int | None = None,
+        deterministic: bool = True,
         top_k: int | None = None,
         prefill_tokens: int = 16_384,
         padding: int = 256,
     ) -> None:
         _require_full_attention(model)
-        longest = int(model.config.get_text_config().max_position_embeddings)
-        super().__init__(name, chat, min(context or longest, longest), lockstep=lockstep)
+        positions = int(model.config.get_text_config().max_position_embeddings)
+        max_length = min(max_length or positions, positions)
+        super().__init__(name, chat, max_length, deterministic=deterministic)
         self.model = model
         self._top_k = top_k
         self._prefill_tokens = prefill_tokens
         self._padding = padding
         self._stops = frozenset(chat.stop_ids)
         self._cache = SlotCache()
-        self._kept: list[EngineEpisode] = []
-        """Episodes by slot; some may be closed."""
-        # An adapter around the model hides its signature.
+        self._slots: list[EngineEpisode] = []
+        """Episodes by slot. Some may be closed."""
+        # A PEFT adapter around the model hides its signature.
         inner: Any = model
         if hasattr(inner, "get_base_model"):
             inner = inner.get_base_model()
@@ -68,14 +66,14 @@ class TransformersEngine(BatchingEngine):
         self._cache_name = "cache" if "cache" in parameters else "past_key_values"
 
     async def _serve(self, episodes: list[EngineEpisode]) -> None:
-        with _for_inference(self.model):
+        with _inference_mode(self.model):
             while True:
-                # Whoever asked may have gone since.
+                # A caller may have been cancelled meanwhile.
                 episodes[:] = [episode for episode in episodes if episode.request is not None]
-                if self._waiting and (not self._lockstep or not episodes):
-                    if not self._complete():
+                if self._waiting and (not self._deterministic or not episodes):
+                    if not self._batch_complete():
                         return
-                    joining = self._joining()
+                    joining = self._take_waiting()
                     episodes.extend(joining)
                     self._admit(joining)
                 elif episodes:
@@ -83,16 +81,16 @@ class TransformersEngine(BatchingEngine):
                 else:
                     return
                 self._retire(episodes)
-                # Those that are done call their tools while the others go on.
+                # Let finished episodes call their tools while the others continue.
                 await asyncio.sleep(0)
 
     def leave(self, episode: EngineEpisode) -> None:
         super().leave(episode)
         if not self._open:
-            self._kept.clear()
+            self._slots.clear()
 
-    def forget(self) -> None:
-        """Give the memory of the cache back, e.g. before a backward pass on a GPU."""
+    def free_cache(self) -> None:
+        """Free the cache's memory, e.g. before a backward pass on a GPU."""
         if not self._open:
             self._cache.drop()
 
@@ -100,20 +98,20 @@ class TransformersEngine(BatchingEngine):
 
     @torch.inference_mode()
     def _admit(self, joining: Sequence[EngineEpisode]) -> None:
-        """Feed what is new of each episode and sample one token for it."""
+        """Feed the new tokens of each episode and sample one token for it."""
         self._compact()
         for episode in joining:
             if episode.slot < 0:
-                episode.slot = len(self._kept)
-                self._kept.append(episode)
-        self._cache.reserve(len(self._kept), max(len(e.ids) for e in joining) + 1)
-        known = [episode for episode in joining if episode.cached]
-        self._begin([episode for episode in joining if not episode.cached])
-        for chunk in self._chunks(known):
+                episode.slot = len(self._slots)
+                self._slots.append(episode)
+        self._cache.reserve(len(self._slots), max(len(e.ids) for e in joining) + 1)
+        cached = [episode for episode in joining if episode.cached]
+        self._prefill([episode for episode in joining if not episode.cached])
+        for chunk in self._chunks(cached):
             self._sample(chunk, self._forward(chunk, fresh=False))
 
-    def _begin(self, episodes: Sequence[EngineEpisode]) -> None:
-        """Work once through a prompt that several episodes have in common."""
+    def _prefill(self, episodes: Sequence[EngineEpisode]) -> None:
+        """Compute each distinct prompt once and copy its cache to all episodes that share it."""
         groups: dict[tuple[int, ...], list[EngineEpisode]] = {}
         for episode in episodes:
             groups.setdefault(tuple(episode.ids), []).append(episode)
@@ -127,34 +125,35 @@ class TransformersEngine(BatchingEngine):
                 self._sample(group, logits_V.expand(len(group), -1))
 
     def _compact(self) -> None:
-        """Close the gaps that closed episodes left."""
-        for slot in range(len(self._kept) - 1, -1, -1):
-            if self._kept[slot].open:
+        """Fill the slots of closed episodes with the last open ones."""
+        for slot in range(len(self._slots) - 1, -1, -1):
+            if self._slots[slot].open:
                 continue
-            last = self._kept.pop()
-            if slot < len(self._kept):
+            last = self._slots.pop()
+            if slot < len(self._slots):
                 self._cache.copy(last.slot, slot, last.cached)
-                last.slot, self._kept[slot] = slot, last
+                last.slot, self._slots[slot] = slot, last
 
     def _arrange(self, active: list[EngineEpisode]) -> None:
-        """Have the active episodes in the first slots, so that a step reads them without a copy."""
-        wanting = [e for e in active if e.slot >= len(active)]
-        if wanting:
-            taken = {e.slot for e in active}
-            free = (slot for slot in range(len(active)) if slot not in taken)
-            for episode, slot in zip(wanting, free, strict=True):
-                other = self._kept[slot]
+        """Move the active episodes to the first slots, so that a step reads the cache without a
+        copy."""
+        misplaced = [e for e in active if e.slot >= len(active)]
+        if misplaced:
+            occupied = {e.slot for e in active}
+            free = (slot for slot in range(len(active)) if slot not in occupied)
+            for episode, slot in zip(misplaced, free, strict=True):
+                other = self._slots[slot]
                 self._cache.swap(slot, episode.slot, max(other.cached, episode.cached))
-                self._kept[slot], self._kept[episode.slot] = episode, other
+                self._slots[slot], self._slots[episode.slot] = episode, other
                 other.slot, episode.slot = episode.slot, slot
         active.sort(key=lambda episode: episode.slot)
 
     def _chunks(self, episodes: Sequence[EngineEpisode]) -> Iterator[list[EngineEpisode]]:
-        """Episodes by the number of their new tokens, in forward passes of little padding."""
+        """Batches of episodes with similar numbers of new tokens, so that little is padding."""
         chunk: list[EngineEpisode] = []
         new = 0
-        for episode in sorted(episodes, key=_new):
-            width = _new(episode)
+        for episode in sorted(episodes, key=_uncached):
+            width = _uncached(episode)
             padded = width * (len(chunk) + 1)
             if chunk and (padded > self._prefill_tokens or padded - new - width > self._padding):
                 yield chunk
@@ -168,17 +167,18 @@ class TransformersEngine(BatchingEngine):
 
     @torch.inference_mode()
     def _step(self, active: list[EngineEpisode]) -> None:
-        """One more token for every active episode."""
+        """Sample one more token for every active episode."""
         self._arrange(active)
-        self._cache.reserve(len(self._kept), max(len(episode.ids) for episode in active) + 1)
+        self._cache.reserve(len(self._slots), max(len(episode.ids) for episode in active) + 1)
         self._sample(active, self._forward(active, fresh=False))
 
     def _forward(self, episodes: Sequence[EngineEpisode], *, fresh: bool) -> Tensor:
-        """Logits_BV after each episode's last token; feeds those that are not in the cache."""
+        """Feed the tokens that are not cached; returns logits_BV after each episode's last
+        token."""
         device = self.model.device
         new = [episode.ids[episode.cached :] for episode in episodes]
         width = max(map(len, new))
-        # Padding stands on the left, so that the last column is the last token of every row.
+        # Padding on the left: the last column is then the last token of every row.
         ids_BQ = torch.tensor([[0] * (width - len(ids)) + ids for ids in new], device=device)
         ends_B1 = torch.tensor([[len(e.ids)] for e in episodes], device=device)
         starts_B1 = torch.tensor([[e.cached] for e in episodes], device=device)
@@ -187,10 +187,15 @@ class TransformersEngine(BatchingEngine):
         span = max(len(episode.ids) for episode in episodes)
         slots = [episode.slot for episode in episodes]
         self._cache.aim(slots, positions_BQ, span, fresh=fresh)
-        seen = _fresh_mask(positions_BQ) if fresh else _mask(positions_BQ, span)
+        visible = _fresh_mask(positions_BQ) if fresh else _cache_mask(positions_BQ, span)
+        if _attention(self.model) != "sdpa":
+            # Eager attention adds its mask to the scores.
+            dtype = self.model.dtype
+            lowest = torch.finfo(dtype).min
+            visible = torch.zeros_like(visible, dtype=dtype).masked_fill(~visible, lowest)
         output = self.model(
             input_ids=ids_BQ,
-            attention_mask=self._as_mask(seen),
+            attention_mask=visible,
             position_ids=positions_BQ.clamp(min=0),
             use_cache=True,
             logits_to_keep=1,
@@ -198,32 +203,26 @@ class TransformersEngine(BatchingEngine):
         )
         for episode in episodes:
             episode.cached = len(episode.ids)
-        self.clock.prompt_tokens += sum(map(len, new)) - len(new)
+        self.timings.prompt_tokens += sum(map(len, new)) - len(new)
         return output.logits[:, -1]
-
-    def _as_mask(self, seen: Tensor) -> Tensor:
-        if _attention(self.model) == "sdpa":
-            return seen
-        dtype = self.model.dtype
-        return torch.zeros_like(seen, dtype=dtype).masked_fill(~seen, torch.finfo(dtype).min)
 
     def _sample(self, episodes: Sequence[EngineEpisode], logits_BV: Tensor) -> None:
         device = logits_BV.device
         sampling = [cast(Any, episode.request).sampling for episode in episodes]
-        warm = [1.0 if s.temperature is None else s.temperature for s in sampling]
-        drawn = draw(
+        temperatures = [1.0 if s.temperature is None else s.temperature for s in sampling]
+        sampled = draw(
             logits_BV,
             torch.tensor([e.uniform() for e in episodes], dtype=torch.float64, device=device),
-            torch.tensor(warm, device=device),
+            torch.tensor(temperatures, device=device),
             top_p_B=torch.tensor([1.0 if s.top_p is None else s.top_p for s in sampling]),
             top_k=self._top_k,
         )
-        self.clock.sampled_tokens += len(episodes)
+        self.timings.sampled_tokens += len(episodes)
         for episode, token, logprob, entropy in zip(
             episodes,
-            drawn.tokens_B.tolist(),
-            drawn.logprobs_B.tolist(),
-            drawn.entropies_B.tolist(),
+            sampled.tokens_B.tolist(),
+            sampled.logprobs_B.tolist(),
+            sampled.entropies_B.tolist(),
             strict=True,
         ):
             episode.add(token, logprob, entropy)
@@ -231,31 +230,31 @@ class TransformersEngine(BatchingEngine):
                 episode.request.sampled += 1
 
     def _retire(self, active: list[EngineEpisode]) -> None:
-        """Hand back the messages that are finished."""
-        going: list[EngineEpisode] = []
+        """Return finished messages to their callers."""
+        unfinished: list[EngineEpisode] = []
         for episode in active:
             request = episode.request
             stopped = episode.ids[-1] in self._stops
             if request is None or stopped or request.sampled >= request.max_tokens:
                 finish(episode, stopped=stopped)
             else:
-                going.append(episode)
-        active[:] = going
+                unfinished.append(episode)
+        active[:] = unfinished
 
 
-def _new(episode: EngineEpisode) -> int:
-    """Tokens that are not in the cache."""
+def _uncached(episode: EngineEpisode) -> int:
     return len(episode.ids) - episode.cached
 
 
-def _mask(positions_BQ: Tensor, span: int) -> Tensor:
-    """Bool, B1QK: every token sees its row up to itself; padding sees the first key."""
+def _cache_mask(positions_BQ: Tensor, span: int) -> Tensor:
+    """Bool, B1QK: a token attends to its row up to itself. Padding attends to the first key, since
+    a row without any key gives NaN."""
     keys_K = torch.arange(span, device=positions_BQ.device)
     return (keys_K <= positions_BQ.clamp(min=0)[..., None])[:, None]
 
 
 def _fresh_mask(positions_BQ: Tensor) -> Tensor:
-    """Bool, B1QK over the pass's own tokens: causal, without padding, which sees itself."""
+    """Bool, B1QK over the pass's own tokens: causal, padding hidden. Padding attends to itself."""
     width = positions_BQ.shape[1]
     order_Q = torch.arange(width, device=positions_BQ.device)
     causal_QK = order_Q[None, :] <= order_Q[:, None]
@@ -264,8 +263,8 @@ def _fresh_mask(positions_BQ: Tensor) -> Tensor:
 
 
 @contextmanager
-def _for_inference(model: PreTrainedModel) -> Generator[None]:
-    """Without drop-out, and as it was afterwards."""
+def _inference_mode(model: PreTrainedModel) -> Generator[None]:
+    """Switch dropout off, and restore the mode afterwards."""
     training = model.training
     model.eval()
     try:
@@ -279,14 +278,14 @@ def _require_full_attention(model: PreTrainedModel) -> None:
     kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
     if kinds != {"full_attention"}:
         raise ConfigError(
-            f"{config.model_type!r} has layers of the kinds {sorted(kinds)!r}; this engine keeps "
-            "caches of full attention only: use a vLLM engine for it"
+            f"{config.model_type!r} has layers of types {sorted(kinds)!r}; this engine caches full "
+            "attention only: use vLLM for it"
         )
     attention = _attention(model)
     if attention not in ("sdpa", "eager"):
         raise ConfigError(
-            f"attention {attention!r} takes no masks of four dimensions: load the model with "
-            "attn_implementation='sdpa'"
+            f"attention {attention!r} does not take four-dimensional masks: load the model "
+            "with attn_implementation='sdpa'"
         )
 
 

@@ -35,7 +35,7 @@ async def examine(
     seed: int,
 ) -> EvaluationReport:
     """Play and report. Raises ConfigError for no model, StageError where nothing works."""
-    engine = load_engine(str(model), context=exam.context)
+    engine = load_engine(str(model), max_length=exam.context)
     episodes = play_in_waves(
         shown,
         engine,

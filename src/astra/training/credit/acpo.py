@@ -19,13 +19,12 @@ import torch
 from torch import Tensor
 
 from astra.errors import ConfigError
-from astra.training.algorithm import Credit, PolicyAccess, SampledEpisode, ScoredBatch
+from astra.training.algorithm import Credit, PolicyAccess, SampledEpisode, ScoredBatch, group_mean_B
 from astra.training.credit.anchors import numbered_states_BK
 from astra.training.credit.attribution import CUE, Attribution, confidence
 from astra.training.credit.counterfactual import Counterfactual
 from astra.training.credit.curriculum import Curriculum, CurriculumSettings
 from astra.training.credit.factor import CreditBaseline, factorised, standardised_BK, unusual_BK
-from astra.training.credit.groups import group_mean_B
 from astra.training.credit.measure import StepContributions, measured
 from astra.training.credit.phases import (
     EntropyControl,

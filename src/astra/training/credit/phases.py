@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from astra.errors import ConfigError
-from astra.training.credit.groups import group_mean_B
+from astra.training.algorithm import group_mean_B
 
 
 class Phase(StrEnum):

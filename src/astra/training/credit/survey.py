@@ -18,8 +18,8 @@ from astra.training.credit.counterfactual import Counterfactual
 from astra.training.credit.measure import replayed
 from astra.training.policy import ModelPolicy
 from astra.training.rl.batch import scored_batch
-from astra.training.rl.playing import GroupPlayer, require_some
 from astra.training.rl.prompts import PromptDraw
+from astra.training.rl.rollouts import GroupPlayer, require_completed
 from astra.types import Arena
 
 SURROGATES = (Attribution.likelihood, Attribution.entropy, Attribution.verified)
@@ -70,7 +70,7 @@ async def survey(
     draws = [PromptDraw(name, 0, number) for number, name in enumerate(names)]
     for start in range(0, len(draws), GROUPS_AT_ONCE):
         played = await player.play(draws[start : start + GROUPS_AT_ONCE], 0)
-        require_some([played])
+        require_completed([played])
         done.failures += played.failures
         if played.groups:  # else rollouts of every one of them kept breaking
             done.add(scored_batch(played.groups), engine, replay)

@@ -1,12 +1,11 @@
-"""Adaptive batch filling (ASTRA 3.2): every step sees a full batch of groups that teach something.
+"""Adaptive batch filling (ASTRA 3.2): every step gets a full batch of groups with a gradient.
 
-A group of rollouts is valid when its rewards differ: Std(R) > δ. A step takes the valid groups
-that earlier steps left over, oldest first, and new ones, round by round, until it has n; what is
-too much waits for the next step. Fewer than n ever wait.
+A group of rollouts is valid if its rewards differ: Std(R) > δ. A step takes the valid groups that
+earlier steps left over, oldest first, and new ones, round by round, until it has n. The rest waits
+for the next step; fewer than n ever wait.
 
-What is done when the rounds run out: the places that are left are taken by the newest flat
-groups. The step is then what it would have been without filling (with δ = 0, their advantages under
-GRPO are zero).
+When the rounds run out, the newest zero-variance groups fill the batch. The step is then what it
+would have been without filling (with δ = 0, their advantages under GRPO are zero).
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from astra.errors import StageError
 
 
 class ScoredGroup(Protocol):
-    """A group of rollouts, as far as filling cares."""
+    """The part of a group of rollouts that filling needs."""
 
     @property
     def rewards(self) -> Sequence[float]: ...
@@ -34,24 +33,24 @@ class ScoredGroup(Protocol):
 G = TypeVar("G", bound=ScoredGroup)
 
 
-def spread(rewards: Sequence[float]) -> float:
-    """Std(R) with Bessel's correction, as in the advantage; 0 for fewer than two."""
+def reward_std(rewards: Sequence[float]) -> float:
+    """Std(R) with Bessel's correction, as in the advantage. 0 for fewer than two rewards."""
     return statistics.stdev(rewards) if len(rewards) > 1 else 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class FilledBatch(Generic[G]):
-    """A batch, and how it came about."""
+    """A batch, and the statistics of filling it."""
 
     groups: tuple[G, ...]
-    """n of them: the valid ones, oldest first, then flat ones if the rounds ran out."""
+    """n groups: valid ones, oldest first, then zero-variance ones if the rounds ran out."""
     rounds: int
     sampled: int
     """Groups that were sampled for this step."""
     valid: int
-    """How many of those are valid."""
-    flat: int
-    """Places taken by flat groups."""
+    """Valid groups among those."""
+    zero_variance: int
+    """Zero-variance groups in the batch."""
     waiting: int
     """Groups left over for the next step."""
     ages: tuple[int, ...]
@@ -59,74 +58,75 @@ class FilledBatch(Generic[G]):
 
     @property
     def valid_share(self) -> float:
-        """Valid groups per sampled one; 0 for none."""
+        """Fraction of sampled groups that are valid. 0 if none was sampled."""
         return self.valid / self.sampled if self.sampled else 0.0
 
 
 class BatchFilling(Generic[G]):
-    """Fills batches of `places` groups. Use: `add` rounds while not `enough`, then `take`."""
+    """Fills batches of `size` groups. Use: `add` rounds until `enough`, then `take`."""
 
     def __init__(
-        self, places: int, *, threshold: float = 0.0, rounds: int = 8, active: bool = True
+        self, size: int, *, min_reward_std: float = 0.0, max_rounds: int = 8, active: bool = True
     ) -> None:
-        """`active`: False takes one round as it comes and keeps nothing."""
-        self._places = places
-        self._threshold = threshold
-        self._most_rounds = rounds if active else 1
+        """`active`: False takes one round unchanged and keeps nothing for later."""
+        self._size = size
+        self._min_reward_std = min_reward_std
+        self._max_rounds = max_rounds if active else 1
         self._active = active
         self._valid: list[G] = []
-        self._flat: list[G] = []
+        self._zero_variance: list[G] = []
         self._rounds = self._sampled = self._new_valid = 0
 
     @property
     def waiting(self) -> tuple[G, ...]:
-        """The valid groups at hand. Between steps: those left over, fewer than `places`."""
+        """The valid groups at hand. Between steps: those left over, fewer than `size`."""
         return tuple(self._valid)
 
     def restore(self, groups: Iterable[G]) -> None:
-        """Put back what waited when a checkpoint was written."""
+        """Restore the groups that waited when a checkpoint was written."""
         self._valid = list(groups)
 
     @property
     def enough(self) -> bool:
-        """Whether the batch can be taken: it is full, or no further round is allowed."""
-        return len(self._valid) >= self._places or self._rounds >= self._most_rounds
+        """Whether the batch can be taken: it is full, or the rounds are used up."""
+        return len(self._valid) >= self._size or self._rounds >= self._max_rounds
 
     def add(self, groups: Sequence[G]) -> None:
-        """Add a round of at most `places` groups."""
-        if len(groups) > self._places or self.enough:
+        """Add a round of at most `size` groups."""
+        if len(groups) > self._size or self.enough:
             raise ValueError(f"{len(groups)} groups in round {self._rounds}: see `enough`")
         self._rounds += 1
         self._sampled += len(groups)
         for group in groups:
-            if spread(group.rewards) > self._threshold:
+            if reward_std(group.rewards) > self._min_reward_std:
                 self._valid.append(group)
                 self._new_valid += 1
             else:
-                self._flat.append(group)
+                self._zero_variance.append(group)
 
     def take(self, step: int) -> FilledBatch[G]:
-        """The batch of this step; raises StageError when even flat groups are too few."""
-        batch = self._valid[: self._places]
-        missing = self._places - len(batch)
-        if missing > len(self._flat):
+        """The batch of this step. Raises StageError if there are too few groups of any kind."""
+        batch = self._valid[: self._size]
+        missing = self._size - len(batch)
+        if missing > len(self._zero_variance):
+            groups = len(batch) + len(self._zero_variance)
             raise StageError(
-                f"{len(batch) + len(self._flat)} groups of rollouts for a batch of {self._places}, "
-                f"after {self._rounds} rounds: too many rollouts broke on our side; the metrics "
-                "say how many"
+                f"{groups} groups of rollouts for a batch of {self._size}, after {self._rounds} "
+                "rounds: too many rollouts had infrastructure failures (see the metric "
+                "'infrastructure_failures')"
             )
-        flat = self._flat[len(self._flat) - missing :]
-        left = self._valid[self._places :] if self._active else []
-        groups = (*batch, *flat)
+        fillers = self._zero_variance[len(self._zero_variance) - missing :]
+        rest = self._valid[self._size :] if self._active else []
+        groups = (*batch, *fillers)
         filled = FilledBatch(
             groups=groups,
             rounds=self._rounds,
             sampled=self._sampled,
             valid=self._new_valid,
-            flat=len(flat),
-            waiting=len(left),
+            zero_variance=len(fillers),
+            waiting=len(rest),
             ages=tuple(step - group.step for group in groups),
         )
-        self._valid, self._flat = left, []
+        self._valid, self._zero_variance = rest, []
         self._rounds = self._sampled = self._new_valid = 0
         return filled

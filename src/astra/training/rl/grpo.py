@@ -1,9 +1,6 @@
-"""GRPO's credit: every token of a rollout gets the rollout's advantage in its group (ASTRA 3.2)."""
+"""GRPO: every token of a rollout gets the rollout's advantage in its group (ASTRA 3.2)."""
 
 from __future__ import annotations
-
-from collections.abc import Mapping
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,12 +14,13 @@ EPSILON = 1e-4
 def group_advantages(rewards_B: Tensor, group_B: Tensor, *, scale: bool = True) -> Tensor:
     """Advantages_B: (R − mean of the group) / (Std + ε), Std with Bessel's correction.
 
-    Exactly 0 in groups whose rewards are all equal. `scale`: False leaves the division out.
+    Exactly 0 in zero-variance groups. `scale`: False omits the division.
     """
     advantages_B = torch.zeros_like(rewards_B)
     for number in group_B.unique():
         members_B = group_B == number
         rewards_G = rewards_B[members_B]
+        # Rounding of the mean would leave tiny advantages, which ε alone does not make 0.
         if len(rewards_G) < 2 or bool((rewards_G == rewards_G[0]).all()):
             continue
         centred_G = rewards_G - rewards_G.mean()
@@ -31,21 +29,14 @@ def group_advantages(rewards_B: Tensor, group_B: Tensor, *, scale: bool = True) 
 
 
 class GRPO:
-    """Group-relative policy optimisation, without KL and without entropy bonus."""
+    """Group-relative policy optimization, without KL and without entropy bonus."""
+
+    name = "grpo"
 
     def __init__(self, *, scale: bool = True) -> None:
         self._scale = scale
 
-    @property
-    def name(self) -> str:
-        return "grpo"
-
     def credit(self, batch: ScoredBatch, policy: PolicyAccess) -> Credit:
+        del policy
         advantages_B = group_advantages(batch.rewards_B, batch.group_B, scale=self._scale)
-        return Credit(advantages_B[:, None] * batch.policy_mask_BT)
-
-    def state_dict(self) -> dict[str, Any]:
-        return {}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """There is none."""
+        return Credit.per_episode(batch, advantages_B)

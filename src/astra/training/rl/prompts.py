@@ -1,7 +1,7 @@
-"""Which arenas are played next: every one once per epoch, in an order of the seed's.
+"""Order of prompts: every task once per epoch, shuffled by the seed.
 
-Nothing is drawn before it is needed, so that no prompt is ever lost; what could not be played is
-given back and comes first.
+Prompts are drawn only when they are needed, so that none is lost. Those that failed are given back
+and come first.
 """
 
 from __future__ import annotations
@@ -18,29 +18,29 @@ from astra.training.algorithm import ChoosesTasks
 
 @dataclass(frozen=True, slots=True)
 class PromptDraw:
-    """An arena that is to be played by one group of rollouts."""
+    """A task for one group of rollouts."""
 
     task: str
-    """Id of the arena, as it stands in its folder."""
+    """Id of the task."""
     epoch: int
-    """Decides on its distractors, where they are drawn anew."""
+    """Passes over all tasks before this draw. Seeds what varies between them, e.g. distractors."""
     number: int
-    """Draws before this one; seeds the sampling."""
+    """Draws before this one. Seeds the sampling."""
     tries: int = 0
     """How often it was given back."""
 
 
 class PromptSource(Protocol):
-    """Where the prompts come from. Deterministic; its state goes into checkpoints."""
+    """Source of prompts. Deterministic; its state is stored in checkpoints."""
 
     def take(self, count: int, step: int) -> list[PromptDraw]: ...
 
     def give_back(self, draws: Sequence[PromptDraw]) -> None:
-        """Take back what could not be played."""
+        """Return prompts whose rollouts failed."""
         ...
 
-    def learn(self, task: str, rewards: Sequence[float]) -> None:
-        """Be told how a group of rollouts of a task came out."""
+    def observe(self, task: str, rewards: Sequence[float]) -> None:
+        """Receive the rewards of a group of rollouts."""
         ...
 
     def state_dict(self) -> dict[str, Any]: ...
@@ -49,108 +49,112 @@ class PromptSource(Protocol):
 
 
 class ShuffledEpochs:
-    """Goes through all tasks again and again, shuffled anew each time.
+    """Passes over all tasks again and again, shuffled anew each time.
 
-    `hops` and `curriculum`: over that many steps, the largest number of hops that is drawn rises
-    evenly from the smallest there is to the largest. Harder tasks keep their place in the queue.
+    `difficulty`: by task. Over `curriculum_steps` steps, the largest difficulty that is drawn rises
+    evenly from the smallest to the largest. Harder tasks keep their place in the queue.
     """
 
-    def __init__(self, hops: Mapping[str, int], *, seed: int, curriculum: int = 0) -> None:
-        if not hops:
-            raise ConfigError("there are no arenas to train on: make some, or name another folder")
-        self._hops = dict(hops)
-        self._levels = sorted(set(hops.values()))
+    def __init__(
+        self, difficulty: Mapping[str, int], *, seed: int, curriculum_steps: int = 0
+    ) -> None:
+        if not difficulty:
+            raise ConfigError(
+                "no tasks to train on: make arenas of split 'train', or give another folder"
+            )
+        self._difficulty = dict(difficulty)
+        self._levels = sorted(set(difficulty.values()))
         self._seed = seed
-        self._curriculum = curriculum
+        self._curriculum_steps = curriculum_steps
         self._queue: deque[tuple[str, int]] = deque()
-        self._back: deque[PromptDraw] = deque()
+        self._returned: deque[PromptDraw] = deque()
         self._epoch = self._number = 0
 
     def take(self, count: int, step: int) -> list[PromptDraw]:
-        """The next tasks, those given back first."""
-        return [self._back.popleft() if self._back else self._next(step) for _ in range(count)]
+        """The next prompts, those given back first."""
+        return [
+            self._returned.popleft() if self._returned else self._next(step) for _ in range(count)
+        ]
 
     def _next(self, step: int) -> PromptDraw:
-        hardest = self._hardest(step)
+        hardest = self._levels[-1]
+        if step < self._curriculum_steps:
+            hardest = self._levels[step * len(self._levels) // self._curriculum_steps]
         while True:
-            for place, (task, epoch) in enumerate(self._queue):
-                if self._hops[task] <= hardest:
-                    del self._queue[place]
+            for index, (task, epoch) in enumerate(self._queue):
+                if self._difficulty[task] <= hardest:
+                    del self._queue[index]
                     self._number += 1
                     return PromptDraw(task, epoch, self._number - 1)
-            self._begin_epoch()
-
-    def _hardest(self, step: int) -> int:
-        if step >= self._curriculum:
-            return self._levels[-1]
-        return self._levels[step * len(self._levels) // self._curriculum]
-
-    def _begin_epoch(self) -> None:
-        """Queue every task that is not waiting for its level already."""
-        waiting = {task for task, _ in self._queue}
-        tasks = sorted(task for task in self._hops if task not in waiting)
-        random.Random(f"{self._seed} {self._epoch}").shuffle(tasks)
-        self._queue.extend((task, self._epoch) for task in tasks)
-        self._epoch += 1
+            # A new epoch. Tasks too hard so far are still queued, and not queued twice.
+            waiting = {task for task, _ in self._queue}
+            tasks = sorted(task for task in self._difficulty if task not in waiting)
+            random.Random(f"{self._seed} {self._epoch}").shuffle(tasks)
+            self._queue.extend((task, self._epoch) for task in tasks)
+            self._epoch += 1
 
     def give_back(self, draws: Sequence[PromptDraw]) -> None:
-        self._back.extend(draws)
+        self._returned.extend(draws)
 
-    def learn(self, task: str, rewards: Sequence[float]) -> None:
-        """Of no use here: the order does not depend on what was learnt."""
+    def observe(self, task: str, rewards: Sequence[float]) -> None:
+        """Does nothing: the order does not depend on rewards."""
 
     def state_dict(self) -> dict[str, Any]:
         return {
             "queue": [list(entry) for entry in self._queue],
-            "back": [asdict(draw) for draw in self._back],
+            "returned": [asdict(draw) for draw in self._returned],
             "epoch": self._epoch,
             "number": self._number,
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on where a checkpoint was written; StoreError if it was with other arenas."""
-        unknown = {task for task, _ in state["queue"]} - self._hops.keys()
+        """Restore the order of a checkpoint. Raises StoreError if it was written with other
+        tasks."""
+        unknown = {task for task, _ in state["queue"]} - self._difficulty.keys()
         if unknown:
             raise StoreError(
-                f"the checkpoint knows an arena {min(unknown)!r} that the folder does not hold: "
+                f"the checkpoint has a task {min(unknown)!r} that is not in the data: "
                 "resume with the arenas that the run began with"
             )
         self._queue = deque((task, epoch) for task, epoch in state["queue"])
-        self._back = deque(PromptDraw(**draw) for draw in state["back"])
+        self._returned = deque(PromptDraw(**draw) for draw in state["returned"])
         self._epoch, self._number = state["epoch"], state["number"]
 
 
 class AlgorithmChosenPrompts:
-    """Lets an algorithm say which tasks come next; its own state holds what it has seen."""
+    """Prompts chosen by an algorithm, whose own state holds what it has observed."""
 
     def __init__(self, tasks: Sequence[str], algorithm: ChoosesTasks) -> None:
         if not tasks:
-            raise ConfigError("there are no arenas to train on: make some, or name another folder")
+            raise ConfigError(
+                "no tasks to train on: make arenas of split 'train', or give another folder"
+            )
         self._tasks = list(tasks)
         self._algorithm = algorithm
-        self._back: deque[PromptDraw] = deque()
+        self._returned: deque[PromptDraw] = deque()
         self._number = 0
 
     def take(self, count: int, step: int) -> list[PromptDraw]:
-        """Those given back, and what the algorithm chooses; an epoch is as many as there are."""
-        back = [self._back.popleft() for _ in range(min(count, len(self._back)))]
-        drawn: list[PromptDraw] = []
-        while len(back) + len(drawn) < count:
-            wanted = count - len(back) - len(drawn)
-            for task in self._algorithm.choose(self._tasks, min(wanted, len(self._tasks))):
-                drawn.append(PromptDraw(task, self._number // len(self._tasks), self._number))
+        """Those given back, then the algorithm's choice. An epoch has as many draws as there are
+        tasks."""
+        returned = [self._returned.popleft() for _ in range(min(count, len(self._returned)))]
+        chosen: list[PromptDraw] = []
+        while len(returned) + len(chosen) < count:
+            missing = count - len(returned) - len(chosen)
+            for task in self._algorithm.choose(self._tasks, min(missing, len(self._tasks))):
+                chosen.append(PromptDraw(task, self._number // len(self._tasks), self._number))
                 self._number += 1
-        return back + drawn
+        return returned + chosen
 
     def give_back(self, draws: Sequence[PromptDraw]) -> None:
-        self._back.extend(draws)
+        self._returned.extend(draws)
 
-    def learn(self, task: str, rewards: Sequence[float]) -> None:
+    def observe(self, task: str, rewards: Sequence[float]) -> None:
         self._algorithm.observe(task, rewards)
 
     def state_dict(self) -> dict[str, Any]:
-        return {"back": [asdict(draw) for draw in self._back], "number": self._number}
+        return {"returned": [asdict(draw) for draw in self._returned], "number": self._number}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        self._back = deque(PromptDraw(**draw) for draw in state["back"])
+        self._returned = deque(PromptDraw(**draw) for draw in state["returned"])
         self._number = state["number"]

@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
-from astra.arenas.showing import DistractorSource
+from astra.arenas.showing import DistractorSource, PlayableArenas
 from astra.chat.template import ChatTemplate
 from astra.engines.engine import Engine
 from astra.errors import ConfigError
+from astra.models.embed_tfidf import TfidfEmbedder
 from astra.protocols import Sampling
 from astra.rewards import Reward
 from astra.rollouts.loop import RolloutLimits
 from astra.runs.store import RunFolder
+from astra.sandbox import open_sandbox
 from astra.training.algorithm import Algorithm, ChoosesTasks
 from astra.training.credit.log import CreditLog
 from astra.training.credit.options import acpo_settings
+from astra.training.environment import HasDifficulty, RolloutEnvironment
 from astra.training.processes import on_cpu, processes_of
 from astra.training.rl.algorithms import Algorithms, make_algorithm
+from astra.training.rl.arenas import ArenaRollouts
 from astra.training.rl.filling import BatchFilling
-from astra.training.rl.material import SandboxLevelName, TaskFactory, TaskSource, of_arenas
 from astra.training.rl.presets import RLPreset
 from astra.training.rl.prompts import AlgorithmChosenPrompts, PromptSource, ShuffledEpochs
 from astra.training.sft.train import CHECKPOINTS, FINAL, lora_config, save_final
@@ -34,7 +38,9 @@ if TYPE_CHECKING:
     from trl.trainer.grpo_config import GRPOConfig
 
     from astra.training.metrics import MetricsLog
-    from astra.training.rl.trainer import ArenaTrainer
+    from astra.training.rl.trainer import RolloutTrainer
+
+SandboxLevelName = Literal["auto", "namespaces", "landlock", "unsafe"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +48,15 @@ class RLJob:
     """What to train, in which arenas or on which other tasks, and where to write."""
 
     arenas: Path | None
-    """A run folder of arenas; those of split `train` are played. None: `tasks` are."""
+    """A run folder of arenas; those of split `train` are played. None: `environment` is."""
     model: str
     """A HuggingFace id or folder."""
     out: Path
     preset: RLPreset
     """With what was typed already in it."""
-    tasks: TaskFactory | None = None
-    """Tasks that are not arenas; `str` says which. None: `arenas` are played."""
+    environment: RolloutEnvironment | None = None
+    """Tasks that are not arenas. `str` gives its name for the run folder. None: `arenas` are
+    played."""
     algorithm: Algorithms = "grpo"
     credit: tuple[str, ...] = ()
     """Settings of ACPO, as `name=value`."""
@@ -84,20 +91,24 @@ class RLReport(Record):
     """Mean reward of the rollouts of the last step."""
 
 
-def _material(job: RLJob) -> TaskSource:
-    if job.tasks is not None and job.arenas is None:
-        return job.tasks(job.preset, job.seed)
-    if job.arenas is None or job.tasks is not None:
-        raise ConfigError("give either a folder of arenas or other tasks to train on")
-    return of_arenas(
-        job.arenas,
-        job.preset,
-        job.distractors,
-        job.reward,
-        job.sandbox,
-        job.seed,
-        per_band=job.per_band,
+def _environment(job: RLJob) -> RolloutEnvironment:
+    if job.environment is not None and job.arenas is None:
+        return job.environment
+    if job.arenas is None or job.environment is not None:
+        raise ConfigError("give either a folder of arenas or an environment to train on")
+    show = asyncio.run(
+        PlayableArenas.of_folder(
+            job.arenas,
+            "train",
+            job.distractors,
+            TfidfEmbedder(),
+            seed=job.seed,
+            per_band=job.per_band,
+        )
     )
+    # No time limit: the time that passes is our engine's, not the policy's.
+    limits = RolloutLimits(turns=job.preset.turns, seconds=math.inf)
+    return ArenaRollouts(show, lambda: open_sandbox(job.sandbox), limits, reward=job.reward)
 
 
 _OWN: dict[str, Json] = {"vllm_importance_sampling_correction": False}
@@ -122,21 +133,23 @@ def train_rl(job: RLJob) -> RLReport:
         raise ConfigError(
             f"{str(job.out)!r} holds a run: go on with --resume, or give another --out"
         )
-    material = _material(job)
+    environment = _environment(job)
     if (job.out / FINAL).exists():
-        return RLReport(model=str(job.out / FINAL), tasks=len(material.hops), steps=0, reward=None)
+        return RLReport(
+            model=str(job.out / FINAL), tasks=len(environment.tasks()), steps=0, reward=None
+        )
     with state.main_process_first():
         folder = _folder(job) if state.is_main_process else RunFolder(job.out)
     chat = ChatTemplate(AutoTokenizer.from_pretrained(job.model, padding_side="left"))
     with closing(MetricsLog(folder)) as metrics:
-        trainer = _trainer(job, material, chat, metrics)
+        trainer = _trainer(job, environment, chat, metrics)
         with closing(trainer):
             first = _train(trainer, job)
         save_final(trainer, chat, job.out)
     rewards = [row["reward"] for row in trainer.state.log_history if "reward" in row]
     return RLReport(
         model=str(job.out / FINAL),
-        tasks=len(material.hops),
+        tasks=len(environment.tasks()),
         steps=trainer.state.global_step - first,
         reward=rewards[-1] if rewards else None,
     )
@@ -154,7 +167,7 @@ def _folder(job: RLJob) -> RunFolder:
     del preset["about"], preset["concurrency"]
     config: dict[str, Json] = {
         "arenas": None if job.arenas is None else str(job.arenas),
-        "tasks": None if job.tasks is None else str(job.tasks),
+        "environment": None if job.environment is None else str(job.environment),
         "credit": list(job.credit) or None,
         "model": job.model,
         "algorithm": job.algorithm,
@@ -167,7 +180,7 @@ def _folder(job: RLJob) -> RunFolder:
     return RunFolder.create(job.out, config, seeds={"seed": job.seed})
 
 
-def _train(trainer: ArenaTrainer, job: RLJob) -> int:
+def _train(trainer: RolloutTrainer, job: RLJob) -> int:
     """Train to the end; returns the step that the run began after."""
     from astra.training.checkpoints import step_of, to_resume
 
@@ -180,12 +193,15 @@ def _train(trainer: ArenaTrainer, job: RLJob) -> int:
 
 
 def _trainer(
-    job: RLJob, material: TaskSource, chat: ChatTemplate, metrics: MetricsLog
-) -> ArenaTrainer:
+    job: RLJob,
+    environment: RolloutEnvironment,
+    chat: ChatTemplate,
+    metrics: MetricsLog,
+) -> RolloutTrainer:
     from transformers import AutoModelForCausalLM, PrinterCallback
 
     from astra.training.checkpoints import CheckpointMarker
-    from astra.training.rl.trainer import ArenaTrainer
+    from astra.training.rl.trainer import RolloutTrainer
 
     preset = job.preset
     # With `bf16` passes are computed in bfloat16. The weights themselves stay in float32: of small
@@ -197,22 +213,23 @@ def _trainer(
     algorithm = make_algorithm(
         job.algorithm,
         seed=job.seed,
-        arenas=material.arenas,
+        arenas=environment.arenas if isinstance(environment, ArenaRollouts) else {},
         reward=job.reward,
         settings=job.credit,
         scale=args.scale_rewards != "none",  # TRL spells True and False as words
         keep=CreditLog(job.out) if processes_of(preset.trl).is_main_process else None,
     )
-    trainer = ArenaTrainer(
+    trainer = RolloutTrainer(
         model,
         args,
         chat.tokenizer,
-        field=_field(job, material, chat),
-        prompts=_prompts(job, material, algorithm),
+        environment=environment,
+        open_engine=_engine(job, chat),
+        prompts=_prompts(job, environment, algorithm),
         filling=BatchFilling(
             preset.prompts,
-            threshold=preset.threshold,
-            rounds=preset.rounds,
+            min_reward_std=preset.threshold,
+            max_rounds=preset.rounds,
             active=preset.rounds > 1,
         ),
         algorithm=algorithm,
@@ -222,52 +239,50 @@ def _trainer(
             *job.callbacks,
         ],
         peft_config=lora_config(preset.lora),
-        share_prompts=preset.share_prompts,
-        scale_lr=preset.scale_lr,
+        sampling=_sampling(preset),
+        concurrency=preset.concurrency,
+        share_prefix=preset.share_prompts,
+        parameter_lrs={"model.norm.weight": preset.scale_lr} if preset.scale_lr else {},
     )
     trainer.remove_callback(PrinterCallback)
     return trainer
 
 
-def _prompts(job: RLJob, material: TaskSource, algorithm: Algorithm) -> PromptSource:
+def _prompts(job: RLJob, environment: RolloutEnvironment, algorithm: Algorithm) -> PromptSource:
     if isinstance(algorithm, ChoosesTasks):
-        return AlgorithmChosenPrompts(sorted(material.hops), algorithm)
-    return ShuffledEpochs(material.hops, seed=job.seed, curriculum=job.preset.curriculum)
+        return AlgorithmChosenPrompts(sorted(environment.tasks()), algorithm)
+    rated = environment if isinstance(environment, HasDifficulty) else None
+    difficulty = {task: rated.difficulty(task) if rated else 1 for task in environment.tasks()}
+    return ShuffledEpochs(difficulty, seed=job.seed, curriculum_steps=job.preset.curriculum)
 
 
-def _field(job: RLJob, material: TaskSource, chat: ChatTemplate) -> Any:
+def _sampling(preset: RLPreset) -> Sampling:
+    temperature = float(preset.trl.get("temperature", 1.0))
+    top_p = cast("float | None", preset.trl.get("top_p"))
+    return Sampling(temperature=temperature, top_p=top_p, max_tokens=preset.message_tokens)
+
+
+def _engine(job: RLJob, chat: ChatTemplate) -> Any:
     from astra.engines.prompts import PromptEngine
     from astra.engines.transformers import TransformersEngine
-    from astra.training.rl.trainer import RolloutSetup
     from astra.training.rl.vllm import trl_continue
 
     preset = job.preset
-    temperature = float(preset.trl.get("temperature", 1.0))
-    top_p = cast("float | None", preset.trl.get("top_p"))
-    limits = RolloutLimits(
-        turns=preset.turns,
-        sampling=Sampling(temperature=temperature, top_p=top_p, max_tokens=preset.message_tokens),
-        seconds=math.inf,  # what passes is our engine's time, not the policy's
-    )
 
-    def engine(trainer: ArenaTrainer) -> Engine:
+    def engine(trainer: RolloutTrainer) -> Engine:
         if trainer.use_vllm:
             back_end = trl_continue(trainer, chat.stop_ids)
-            return PromptEngine(back_end, chat, context=preset.context, lockstep=True)
+            return PromptEngine(back_end, chat, max_length=preset.context, deterministic=True)
         model = cast(Any, trainer.accelerator.unwrap_model(cast(Any, trainer.model)))
         return TransformersEngine(
             model,
             chat,
-            context=preset.context,
-            lockstep=preset.lockstep,
+            max_length=preset.context,
+            deterministic=preset.lockstep,
             top_k=cast("int | None", preset.trl.get("top_k")),
         )
 
-    return RolloutSetup(
-        engine=engine,
-        sandbox=material.sandbox,
-        player=lambda engine, sandbox: material.player(engine, sandbox, limits),
-    )
+    return engine
 
 
 def _config(job: RLJob) -> GRPOConfig:

@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any, cast
 from astra.chat.template import ChatTemplate
 from astra.errors import ConfigError
 from astra.runs.store import RunFolder
+from astra.training.parameter_lrs import set_parameter_lrs
 from astra.training.processes import on_cpu, processes_of
-from astra.training.rates import besides_matrices, set_rate
 from astra.training.sft.encode import EncodedRow, EncodedRows, encode_rows
 from astra.training.sft.presets import SFTPreset
 from astra.training.sft.rows import read_rows
@@ -189,11 +189,9 @@ def _trainer(
         def create_optimizer(self, model: Any = None) -> Any:
             made = super().create_optimizer(model)
             if job.preset.vector_lr:
-                set_rate(
-                    made,
-                    besides_matrices(self.model if model is None else model),
-                    job.preset.vector_lr,
-                )
+                lr = job.preset.vector_lr
+                rates = {"*norm*": lr, "*embed*": lr, "*.bias": lr}
+                set_parameter_lrs(made, self.model if model is None else model, rates)
             return made
 
     trainer = Trainer(

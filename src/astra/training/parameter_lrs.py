@@ -1,0 +1,44 @@
+"""Learning rates of their own for some of a model's parameters.
+
+One rate for all suits matrices, and the larger the model the smaller it must be. Embeddings, norms
+and biases tolerate a far larger one, and in a small model they need it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from fnmatch import fnmatchcase
+from typing import Any
+
+import torch
+
+from astra.errors import ConfigError
+
+
+def set_parameter_lrs(
+    optimizer: torch.optim.Optimizer, model: Any, learning_rates: Mapping[str, float]
+) -> None:
+    """Move parameters into groups with these learning rates and without weight decay.
+
+    `learning_rates`: by pattern of the parameter's name, e.g. `*norm*`. The first pattern that
+    matches a parameter decides. Raises ConfigError for a pattern that matches no trained parameter.
+    """
+    groups: dict[str, list[torch.nn.Parameter]] = {pattern: [] for pattern in learning_rates}
+    for name, parameter in model.named_parameters():
+        pattern = next((p for p in learning_rates if fnmatchcase(name, p)), None)
+        if pattern is not None and parameter.requires_grad:
+            groups[pattern].append(parameter)
+    for pattern, parameters in groups.items():
+        if not parameters:
+            raise ConfigError(
+                f"parameter_lrs: {pattern!r} matches no trained parameter (LoRA freezes all but "
+                "its adapters): remove it, or name others"
+            )
+        moved = {id(parameter) for parameter in parameters}
+        for group in optimizer.param_groups:
+            group["params"] = [p for p in group["params"] if id(p) not in moved]
+    # A group left empty is removed: schedulers and checkpoints count groups.
+    optimizer.param_groups[:] = [group for group in optimizer.param_groups if group["params"]]
+    for pattern, parameters in groups.items():
+        rate = learning_rates[pattern]
+        optimizer.add_param_group({"params": parameters, "lr": rate, "weight_decay": 0.0})

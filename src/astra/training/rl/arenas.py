@@ -1,0 +1,89 @@
+"""Arenas as an environment of RL."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from functools import lru_cache
+from types import TracebackType
+from typing import Self
+
+from astra.arenas.showing import PlayableArenas
+from astra.engines.episode import ClosingHost, EngineEpisode
+from astra.errors import StageError
+from astra.hosts.arena import ArenaHost, arena_messages
+from astra.models.policies import answer_text
+from astra.protocols import Sandbox, SandboxEpisode
+from astra.rewards import Reward, score
+from astra.rollouts.loop import RolloutLimits, RolloutTask, rollout
+from astra.training.environment import RolloutOutcome
+from astra.types import Arena
+
+
+class ArenaRollouts:
+    """A `RolloutEnvironment` over a set of arenas. Enter it before playing."""
+
+    def __init__(
+        self,
+        arenas: PlayableArenas,
+        sandbox: Callable[[], AbstractAsyncContextManager[Sandbox]],
+        limits: RolloutLimits,
+        *,
+        reward: Reward = "f1",
+    ) -> None:
+        self._shown = arenas
+        self._open_sandbox = sandbox
+        self._limits = limits
+        self._reward: Reward = reward
+        self._context: AbstractAsyncContextManager[Sandbox] | None = None
+        self._sandbox: Sandbox | None = None
+        # A group plays its arena several times with the same distractors.
+        self._at = lru_cache(maxsize=256)(arenas.at)
+        self.arenas: Mapping[str, Arena] = {
+            arena_id: arena for arena_id, (arena, _) in arenas.arenas.items()
+        }
+
+    async def __aenter__(self) -> Self:
+        self._context = self._open_sandbox()
+        self._sandbox = await self._context.__aenter__()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._context is not None:
+            await self._context.__aexit__(kind, error, trace)
+
+    def tasks(self) -> Sequence[str]:
+        return list(self.arenas)
+
+    def difficulty(self, task: str) -> int:
+        """Number of sub-questions."""
+        return self.arenas[task].hops
+
+    def answer(self, task: str) -> str:
+        return answer_text(self.arenas[task].answer)
+
+    async def play(
+        self, task: str, model: EngineEpisode, *, seed: int, epoch: int
+    ) -> RolloutOutcome:
+        if self._sandbox is None:
+            raise StageError("no sandbox is open: use `async with` on the environment")
+        arena, distractors = self._at(task, epoch)
+        host = ArenaHost(arena, distractors, self._sandbox, SandboxEpisode(seed=seed % 2**32))
+        start = RolloutTask(task, arena_messages(arena))
+        trajectory = await rollout(start, model, ClosingHost(host, model), self._limits)
+        if trajectory.infrastructure_failure:
+            return RolloutOutcome(0.0, trajectory)
+        result = score(
+            trajectory.calls,
+            arena.goals,
+            turns=trajectory.turns,
+            reward=self._reward,
+            answer=trajectory.answer,
+            answer_target=arena.answer_target,
+        )
+        return RolloutOutcome(result.reward, trajectory, result)
