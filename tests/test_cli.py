@@ -14,13 +14,15 @@ import pytest
 import typer
 
 import astra.cli.main as cli
+from astra.cli.command import command_from
 from astra.cli.config_file import expand
 from astra.cli.console import clean, print_error, print_json
+from astra.configs.base import Config
 from astra.errors import ConfigError, StoreError
 
 VERBS = [
-    "demo",
-    *(f"arenas {v}" for v in ("make", "certify", "show", "play", "evaluate", "stats")),
+    *cli.COMMANDS,
+    *(f"{name} {verb}" for name, group in cli.GROUPS.items() for verb in group.commands),
 ]
 
 
@@ -131,18 +133,18 @@ def test_files_that_are_none(tmp_path: Path) -> None:
 def test_a_file_is_expanded_in_a_real_command(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "x.toml").write_text("json = true\nwhat = 1")
-    assert cli.run(["arenas", "stats", f"@{tmp_path}/x.toml", "run"]) == cli.FAILED
-    assert "'what' is no option of this command" in capsys.readouterr().err
-    (tmp_path / "x.toml").write_text("json = true")
-    assert cli.run(["arenas", "stats", f"@{tmp_path}/x.toml", "run"]) == cli.FAILED
+    (tmp_path / "x.toml").write_text("all-check = true")
+    assert cli.run(["arenas", "certify", f"@{tmp_path}/x.toml", "run"]) == cli.FAILED
+    assert "'all-check' is not an option of this command: did you mean" in capsys.readouterr().err
+    (tmp_path / "x.toml").write_text("all-checks = true")
+    assert cli.run(["arenas", "certify", f"@{tmp_path}/x.toml", "run"]) == cli.FAILED
     assert "no run folder at 'run'" in capsys.readouterr().err
 
 
 # --- help and ends ----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("verb", ["", "arenas", *VERBS])
+@pytest.mark.parametrize("verb", VERBS)
 def test_help_has_examples(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.run([*verb.split(), "--help"]) == 0
     shown = capsys.readouterr().out
@@ -172,14 +174,20 @@ def test_no_verb_shows_the_help(arguments: list[str], capsys: pytest.CaptureFixt
     assert "Commands:" in captured.out + captured.err
 
 
-def _verb(monkeypatch: pytest.MonkeyPatch, command: Callable[[], None]) -> None:
+def _verb(monkeypatch: pytest.MonkeyPatch, function: Callable[[], int | None]) -> None:
     """Put a command in the place of `stats`."""
-    module = type("module", (), {"stats_command": staticmethod(command)})
+
+    @command_from(Config, examples=[])
+    def command(config: Config) -> int | None:
+        """A command."""
+        return function()
+
+    module = type("module", (), {"command": command})
     monkeypatch.setattr(cli.importlib, "import_module", lambda name: module)
 
 
 @pytest.mark.parametrize(
-    ("error", "status", "said"),
+    ("error", "status", "message"),
     [
         (StoreError("a\nb \x1b[31m[red]"), 2, "error: a b \\x1b[31m[red]\n"),
         (PermissionError(13, "Permission denied", "x"), 2, "error: Permission denied: x\n"),
@@ -190,44 +198,45 @@ def _verb(monkeypatch: pytest.MonkeyPatch, command: Callable[[], None]) -> None:
 def test_errors_end_in_one_line_and_a_status(
     error: BaseException,
     status: int,
-    said: str,
+    message: str,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def command() -> None:
+    def fail() -> None:
         raise error
 
-    _verb(monkeypatch, command)
+    _verb(monkeypatch, fail)
     assert cli.run(["arenas", "stats"]) == status
     captured = capsys.readouterr()
-    assert captured.out == "" and captured.err.startswith(said) and captured.err.count("\n") == 1
+    assert captured.out == "" and captured.err.startswith(message)
+    assert captured.err.count("\n") == 1
     if status in (2, 70):
         assert cli.run(["arenas", "stats", "--debug"]) == status
         assert "Traceback" in capsys.readouterr().err
 
 
 def test_a_command_can_end_with_a_status_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    def command() -> None:
-        raise typer.Exit(1)
-
-    _verb(monkeypatch, command)
+    _verb(monkeypatch, lambda: 1)
     assert cli.run(["arenas", "stats"]) == 1
 
 
 _LONG_RUN = """
 import asyncio, importlib, signal, sys
 import astra.cli.main as cli
+from astra.cli.command import command_from
+from astra.configs.base import Config
 
 # A shell that starts the tests in the background has them ignore it, and so their children.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-def stats_command() -> None:
+@command_from(Config, examples=[])
+def command(config: Config) -> None:
     async def main() -> None:
         print("running", flush=True)
         await asyncio.sleep(60)
     asyncio.run(main())
 
-importlib.import_module = lambda name: type("module", (), {"stats_command": stats_command})
+importlib.import_module = lambda name: type("module", (), {"command": command})
 sys.exit(cli.run(["arenas", "stats"]))
 """
 
@@ -262,7 +271,7 @@ def test_ctrl_c_while_the_command_itself_is_imported() -> None:
 import builtins, sys
 original = builtins.__import__
 def interrupted(name, *rest):
-    if name == "typer":
+    if name == "cyclopts":
         raise KeyboardInterrupt
     return original(name, *rest)
 builtins.__import__ = interrupted

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 import typer
 
-from astra.cli.main import app, run
+from astra.cli.legacy import app
+from astra.cli.main import LEGACY, parse, run
 from astra.testing.model_server import ModelServer
 from astra.types import Message
 from recipes.command_line import RecipeCommand
@@ -100,16 +101,25 @@ def test_command_in_a_fence_is_one(command: str) -> None:
         recipe.parser().make_context(recipe.name, arguments)
 
 
-def test_a_command_that_is_none_is_seen() -> None:
+def test_a_wrong_command_is_an_error() -> None:
     with pytest.raises(Exception, match="No such option"):
         test_command_in_a_fence_is_one("python -m recipes.demo --trian")
-    for wrong in ("train rl --arena x", "train ril", "train rl --arenas x"):
-        with pytest.raises(Exception, match=r"No such|Missing"):
+    for wrong in (
+        "train rl --arena x",
+        "train ril",
+        "train rl --arenas x",
+        "arenas stats --runs x",
+    ):
+        with pytest.raises(Exception, match=r"No such|Missing|nknown"):
             read(wrong.split())
 
 
 def read(arguments: list[str]) -> None:
-    """Parse a command line down to its verb; raises what typer raises of it."""
+    """Parse a command line without running it or reading its @file; raises what is wrong."""
+    arguments = [argument for argument in arguments if not argument.startswith("@")]
+    if " ".join(arguments[:2]) not in LEGACY:
+        parse(arguments)
+        return
     command: Any = typer.main.get_command(app)
     context = command.make_context("astra", arguments)
     while hasattr(command, "resolve_command"):

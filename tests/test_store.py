@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from astra.errors import StoreError
+from astra.errors import ConfigError, StoreError
 from astra.runs.store import FailureRow, Manifest, RunFolder, StageCounts, to_line
 from astra.types import Json, Record, Usage
 
@@ -147,9 +147,9 @@ def test_other_options_are_refused_by_name_and_value(tmp_path: Path) -> None:
     options = {"count": 10, "hops": [1, 5], "model": None, "tables": {"x": {"key": "id"}}}
     RunFolder.create(tmp_path / "run", options)
     assert RunFolder.create(tmp_path / "run", options).config()["hops"] == [1, 5]
-    with pytest.raises(StoreError, match=r"count was 10 and is now 20\. Choose another --out"):
+    with pytest.raises(ConfigError, match=r"count was 10 and is now 20\. Give the same option"):
         RunFolder.create(tmp_path / "run", {**options, "count": 20})
-    with pytest.raises(StoreError, match=r"tables\.x\.key was 'id' and is now 'not given'"):
+    with pytest.raises(ConfigError, match=r"tables\.x\.key was 'id' and is now 'not given'"):
         RunFolder.create(tmp_path / "run", {**options, "tables": {}})
 
 

@@ -9,16 +9,17 @@ from collections.abc import AsyncGenerator, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from tempfile import TemporaryFile
-from typing import Annotated, BinaryIO, cast
+from typing import BinaryIO, cast
 
-import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Column, Table
 
 from astra.arenas.certificate import certify
 from astra.arenas.folder import ARENAS, CERTIFICATES, ToolPool, hash_problem
+from astra.cli.command import command_from
 from astra.cli.console import err, out, plain, print_json
-from astra.cli.options import AsJson, Level, Run, SandboxLevel
+from astra.configs.arenas import CertifyArenasConfig
+from astra.configs.base import SandboxLevel
 from astra.errors import Rejected, SandboxRemote, SandboxUnavailable, StoreError
 from astra.protocols import Sandbox
 from astra.runs.store import RunFolder, to_line
@@ -31,7 +32,7 @@ _AHEAD = 2
 
 @dataclass(frozen=True, slots=True)
 class CertifyOutcome:
-    """What came of one arena. `certificate` is None when it never got as far as the checks."""
+    """Outcome of one arena. `certificate` is None when it never got as far as the checks."""
 
     arena: str
     certificate: Certificate | None
@@ -40,44 +41,32 @@ class CertifyOutcome:
     """Both empty when certified."""
 
 
-def certify_command(
-    run: Run,
-    sandbox: SandboxLevel = "auto",
-    seed: Annotated[int, typer.Option(help="Seed of the checks' random choices.")] = 0,
-    workers: Annotated[
-        int | None, typer.Option(min=1, help="Arenas at once.  [default: one per core]")
-    ] = None,
-    all_checks: Annotated[
-        bool, typer.Option("--all-checks", help="Run every check of an arena that failed one.")
-    ] = False,
-    write: Annotated[
-        bool, typer.Option("--write", help="Replace certificates.jsonl by what was found.")
-    ] = False,
-    as_json: AsJson = False,
-) -> None:
-    """Certify the arenas of a run folder again, from its files alone.
+@command_from(
+    CertifyArenasConfig,
+    examples=[
+        "astra arenas certify runs/world",
+        "astra arenas certify runs/world --json",
+        "astra arenas certify runs/world --sandbox landlock --write",
+    ],
+)
+def command(config: CertifyArenasConfig, *, as_json: bool) -> int:
+    """Run the certificate's checks again, from the files alone.
 
-    Also recomputes the content hash of every arena and of every tool that it shows. Ends with
-    status 1 if one arena fails. Writes nothing, unless told to.
-
-    \b
-    Examples:
-      astra arenas certify runs/world
-      astra arenas certify runs/world --json
-      astra arenas certify runs/world --sandbox landlock --write
+    Also recomputes the content hash of every arena and of every tool that it shows. Exit status 1
+    if an arena fails. Nothing is written without --write.
     """
-    folder = RunFolder.open(run)
+    folder = RunFolder.open(config.run)
     total = sum(1 for _ in folder.lines(ARENAS))
     if not total:
-        raise StoreError(f"{str(run)!r} holds no arenas: make some with `astra arenas make`")
-    certifier = _Certifier(folder, sandbox, seed, workers or os.cpu_count() or 1, all_checks)
-    report = asyncio.run(certifier.report(total, write=write))
+        raise StoreError(f"{str(config.run)!r} holds no arenas: make some with `astra arenas make`")
+    workers = config.concurrency or os.cpu_count() or 1
+    certifier = _Certifier(folder, config.sandbox, config.seed, workers, config.all_checks)
+    report = asyncio.run(certifier.report(total, write=config.write))
     if as_json:
         print_json(report)
     else:
         _print(report)
-    if report["failed"]:
-        raise typer.Exit(1)
+    return 1 if report["failed"] else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +74,7 @@ class _Certifier:
     """Certifies a folder's arenas, a few at once, in their order."""
 
     folder: RunFolder
-    level: Level
+    level: SandboxLevel
     seed: int
     workers: int
     all_checks: bool

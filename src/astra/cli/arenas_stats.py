@@ -8,8 +8,9 @@ from collections.abc import Iterable, Iterator
 from rich.table import Table
 
 from astra.arenas.folder import ARENAS
+from astra.cli.command import command_from
 from astra.cli.console import out, plain, print_json
-from astra.cli.options import AsJson, Run
+from astra.configs.arenas import ArenaStatsConfig
 from astra.runs.store import FailureRow, RunFolder, StageCounts
 from astra.types import Arena, Json
 
@@ -17,15 +18,17 @@ _GROUPS = ("scenario", "hops", "language", "domain", "split")
 _FAILED = ".failed.jsonl"
 
 
-def stats_command(run: Run, as_json: AsJson = False) -> None:
-    """Count a run folder's arenas, and what each stage accepted and set aside.
+@command_from(
+    ArenaStatsConfig,
+    examples=["astra arenas stats runs/world", "astra arenas stats runs/world --json"],
+)
+def command(config: ArenaStatsConfig, *, as_json: bool) -> None:
+    """Summarize a run folder of arenas.
 
-    \b
-    Examples:
-      astra arenas stats runs/world
-      astra arenas stats runs/world --json
+    Counts by shape, hops, language and split; what each stage accepted and rejected, its time and
+    cost.
     """
-    folder = RunFolder.open(run)
+    folder = RunFolder.open(config.run)
     manifest = folder.manifest()
     counted = _count(folder.rows(ARENAS, Arena))
     each = manifest.per(counted["arenas"])

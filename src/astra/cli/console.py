@@ -34,9 +34,9 @@ class _Console(Console):
         raise BrokenPipeError
 
 
-def out() -> Console:
-    """The console for results."""
-    return _Console(highlight=False)
+def out(width: int | None = None) -> Console:
+    """The console for results; `width` None: the terminal's."""
+    return _Console(highlight=False, width=width)
 
 
 def err() -> Console:

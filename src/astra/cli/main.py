@@ -1,7 +1,7 @@
-"""The `astra` command: its verbs, `@file.toml`, and how errors end.
+"""The `astra` command: its tree, `@file.toml`, `--debug`, and how errors end.
 
-Each verb lives in a module of its own, which is imported when it is asked for: its function is
-named `<verb>_command`.
+A command lives in a module of its own, `cli/<group>_<verb>.py`, as the variable `command`
+(`cli/command.py` makes it from an option class). It is imported when it is called, not to list it.
 """
 
 from __future__ import annotations
@@ -10,304 +10,225 @@ import gc
 import importlib
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from importlib.metadata import version as installed_version
-from importlib.util import find_spec
-from typing import Annotated, Any, ClassVar, NamedTuple, NoReturn, cast
+from itertools import takewhile
+from pathlib import Path
+from typing import Any, NamedTuple, NoReturn
 
-import typer
-from typer.core import TyperGroup
+from cyclopts import App
+from cyclopts.exceptions import CycloptsError
 
-from astra.cli.config_file import expand
-from astra.cli.console import err, print_error
-from astra.errors import AstraError
+from astra.cli.command import FILE
+from astra.cli.console import err, out, print_error
+from astra.cli.help_layout import WIDTH, HelpLayout
+from astra.errors import AstraError, ConfigError
 
 FAILED = 2
-"""Exit status after an error; 1 is left to commands that found something wanting."""
+"""Exit status after an error; 1 is left to commands whose result is not what was asked for."""
 BROKEN = 70
-"""Exit status after an error that nobody foresaw (EX_SOFTWARE)."""
+"""Exit status after an error in this package (EX_SOFTWARE)."""
 INTERRUPTED = 130
-_INTERRUPTED = "interrupted: resume with the same command"
 CLOSED_PIPE = 141
-
-_OPTIONS: dict[str, Any] = {
-    "context_settings": {"help_option_names": ["-h", "--help"]},
-    "rich_markup_mode": None,
-}
+_INTERRUPTED = "interrupted: resume with the same command"
 
 
-class Verb(NamedTuple):
-    """Where a verb lives, and what the list of verbs says of it."""
+class CommandGroup(NamedTuple):
+    """Commands that begin with the same word."""
 
-    module: str
     about: str
+    commands: dict[str, str]
+    """Command -> its line in lists: the first line of its docstring."""
 
 
-class LazyGroup(TyperGroup):
-    """A group whose verbs are imported when they are asked for, not to list them."""
+GROUPS: dict[str, CommandGroup] = {
+    "arenas": CommandGroup(
+        "Arenas: questions with working tools and verifiable answers.",
+        {
+            "make": "Make certified arenas from your tables. No model is needed.",
+            "certify": "Run the certificate's checks again, from the files alone.",
+            "show": "Show one arena: question, sub-questions, tools, certificate.",
+            "play": "Play an arena yourself in the terminal.",
+            "evaluate": "Evaluate a model, or a reference policy, on arenas.",
+            "stats": "Summarize a run folder of arenas.",
+            "import": "Read arenas from another format and certify them.",
+            "export": "Write arenas in another format.",
+        },
+    ),
+    "tools": CommandGroup(
+        "Tools collected from servers and documents.",
+        {
+            "collect": "Collect tools from MCP servers, OpenAPI documents and lists of functions.",
+            "show": "Show collected servers and tools, and why others were rejected.",
+            "graph": "Show which tools' outputs feed which inputs.",
+        },
+    ),
+    "trajectories": CommandGroup(
+        "Judged conversations with tools, for SFT.",
+        {
+            "make": "Make tasks for collected tools, play them, judge the conversations.",
+            "judge": "Judge recorded conversations again.",
+            "show": "Show one conversation with its scores.",
+            "replay": "Replay recorded tool calls offline and compare.",
+            "export": "Write judged conversations as a dataset for SFT.",
+            "stats": "Count messages, calls, tools and scores.",
+        },
+    ),
+    "train": CommandGroup(
+        "Train a model.",
+        {
+            "sft": "Fine-tune a model on conversations with tools.",
+            "rl": "Train a model by multi-turn reinforcement learning in arenas.",
+        },
+    ),
+    "evaluate": CommandGroup(
+        "Evaluate a model.", {"arenas": "Evaluate a model, or a reference policy, on arenas."}
+    ),
+    "credit": CommandGroup(
+        "Credit assignment of an RL run.",
+        {
+            "show": "Show an episode with the credit of each step.",
+            "agreement": "Measure how well each attribution finds the steps that mattered.",
+        },
+    ),
+    "teacher": CommandGroup(
+        "Teacher models.",
+        {
+            "check": "Check that an endpoint can serve as a teacher.",
+            "prompts": "List and print the prompts.",
+            "serve": "Serve the rule teacher, for tests.",
+        },
+    ),
+    "runs": CommandGroup("Training runs.", {"plot": "Plot the metrics of training runs."}),
+}
+COMMANDS = {
+    "demo": "Make, certify and play arenas in one go. No key, GPU or download is needed.",
+}
+"""Commands of one word."""
+LEGACY = {
+    "arenas make",
+    "arenas show",
+    "arenas play",
+    "arenas evaluate",
+    "arenas import",
+    "arenas export",
+    "tools collect",
+    "tools show",
+    "tools graph",
+    "trajectories make",
+    "trajectories judge",
+    "trajectories show",
+    "trajectories replay",
+    "trajectories export",
+    "trajectories stats",
+    "train sft",
+    "train rl",
+    "evaluate arenas",
+    "credit show",
+    "credit agreement",
+    "teacher check",
+    "teacher prompts",
+    "teacher serve",
+    "runs plot",
+    "demo",
+}
+"""Commands that `cli/legacy.py` still reads: take one out when it is made from an option class."""
 
-    verbs: ClassVar[Mapping[str, Verb]] = {}
+_TITLE = "Make certified tool-use environments from your own data, and train agents in them."
+_START = """\
+Start here:
+  astra demo
+  astra arenas make DATA --count 100 --out runs/mine
+  astra evaluate arenas runs/mine --policy gold
 
-    def list_commands(self, ctx: Any) -> list[str]:
-        lazy = [name for name, verb in self.verbs.items() if find_spec(verb.module)]
-        return [*lazy, *super().list_commands(ctx)]
-
-    def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        verb = self.verbs.get(cmd_name)
-        if verb is None or not find_spec(verb.module):
-            return super().get_command(ctx, cmd_name)
-        function = getattr(importlib.import_module(verb.module), f"{cmd_name}_command")
-        single = typer.Typer(add_completion=False, **_OPTIONS)
-        single.command(cmd_name, context_settings=_OPTIONS["context_settings"])(function)
-        return typer.main.get_command(single)
-
-    def format_commands(self, ctx: Any, formatter: Any) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, self._about(ctx, name)) for name in self.list_commands(ctx)])
-
-    def _about(self, ctx: Any, name: str) -> str:
-        if name in self.verbs:
-            return self.verbs[name].about
-        return self.get_command(ctx, name).get_short_help_str(limit=100)
-
-
-class ArenasGroup(LazyGroup):
-    verbs = {
-        "make": Verb(
-            "astra.cli.arenas_make", "Make certified arenas from tables or with a teacher."
-        ),
-        "certify": Verb("astra.cli.arenas_certify", "Certify again, from the files alone."),
-        "show": Verb("astra.cli.arenas_show", "Show one arena with all its parts."),
-        "play": Verb("astra.cli.arenas_play", "Play an arena yourself."),
-        "evaluate": Verb("astra.cli.arenas_evaluate", "Let a policy or a model play; report."),
-        "stats": Verb("astra.cli.arenas_stats", "Count what a run folder holds."),
-        "import": Verb("astra.cli.arenas_import", "Read arenas of another layout; certify them."),
-        "export": Verb("astra.cli.arenas_export", "Write arenas in another layout."),
-    }
-
-
-class TeacherGroup(LazyGroup):
-    verbs = {
-        "check": Verb("astra.cli.teacher_check", "Does an endpoint do what is needed?"),
-        "prompts": Verb("astra.cli.teacher_prompts", "List and show the prompts."),
-        "serve": Verb("astra.cli.teacher_serve", "Serve the rule teacher, for tests."),
-    }
-
-
-class ToolsGroup(LazyGroup):
-    verbs = {
-        "collect": Verb("astra.cli.tools_collect", "Collect tools of servers and documents."),
-        "show": Verb("astra.cli.tools_show", "Show servers and tools; what was left out."),
-        "graph": Verb("astra.cli.tools_graph", "Show which tool follows which; draw it."),
-    }
-
-
-class TrajectoriesGroup(LazyGroup):
-    verbs = {
-        "make": Verb("astra.cli.trajectories_make", "Make tasks, roll them out, judge."),
-        "show": Verb("astra.cli.trajectories_show", "Show a conversation and its scores."),
-        "judge": Verb("astra.cli.trajectories_judge", "Judge again, from the files."),
-        "replay": Verb("astra.cli.trajectories_replay", "Replay recorded calls, offline."),
-        "export": Verb("astra.cli.trajectories_export", "Write a data set for training."),
-        "stats": Verb("astra.cli.trajectories_stats", "Count messages, calls, tools, scores."),
-    }
-
-
-class CreditGroup(LazyGroup):
-    verbs = {
-        "show": Verb("astra.cli.credit_show", "Show a rollout and what each step was given."),
-        "agreement": Verb("astra.cli.credit_agreement", "How right each attribution is."),
-    }
-
-
-class TrainGroup(LazyGroup):
-    verbs = {
-        "sft": Verb("astra.cli.train_sft", "Fine-tune a model on conversations with tools."),
-        "rl": Verb("astra.cli.train_rl", "Train a model by playing arenas."),
-    }
-
-
-class RunsGroup(LazyGroup):
-    verbs = {
-        "plot": Verb("astra.cli.runs_plot", "Draw what training runs logged."),
-    }
-
-
-class EvaluateGroup(LazyGroup):
-    verbs = {
-        "arenas": Verb("astra.cli.evaluate_arenas", "What a model is worth on arenas."),
-    }
-
-
-class RootGroup(LazyGroup):
-    verbs = {
-        "demo": Verb("astra.cli.demo", "Make, certify and play arenas in one go."),
-    }
-
-    def invoke(self, ctx: Any) -> Any:
-        try:
-            return super().invoke(ctx)
-        except KeyboardInterrupt:
-            err().print(_INTERRUPTED)
-            raise typer.Exit(INTERRUPTED) from None
-        except BrokenPipeError:
-            raise typer.Exit(_closed_pipe()) from None
-
-
-app = typer.Typer(cls=RootGroup, add_completion=False, no_args_is_help=True, **_OPTIONS)
-arenas = typer.Typer(cls=ArenasGroup, no_args_is_help=True, **_OPTIONS)
-app.add_typer(arenas, name="arenas")
-teacher = typer.Typer(cls=TeacherGroup, no_args_is_help=True, **_OPTIONS)
-app.add_typer(teacher, name="teacher")
-tools = typer.Typer(cls=ToolsGroup, no_args_is_help=True, **_OPTIONS)
-app.add_typer(tools, name="tools")
-trajectories = typer.Typer(cls=TrajectoriesGroup, no_args_is_help=True, **_OPTIONS)
-app.add_typer(trajectories, name="trajectories")
-credit = typer.Typer(cls=CreditGroup, no_args_is_help=True, **_OPTIONS)
-app.add_typer(credit, name="credit")
-train = typer.Typer(cls=TrainGroup, no_args_is_help=True, **_OPTIONS)
-app.add_typer(train, name="train")
-runs = typer.Typer(cls=RunsGroup, no_args_is_help=True, **_OPTIONS)
-app.add_typer(runs, name="runs")
-evaluate = typer.Typer(cls=EvaluateGroup, no_args_is_help=True, **_OPTIONS)
-app.add_typer(evaluate, name="evaluate")
-
-
-def print_version(asked: bool) -> None:
-    """Print the installed version and leave, if asked."""
-    if asked:
-        typer.echo(f"astra {installed_version('astra-arenas')}")
-        raise typer.Exit
-
-
-@app.callback()
-def root(
-    version: Annotated[
-        bool,
-        typer.Option(
-            "--version", help="Print the version and leave.", is_eager=True, callback=print_version
-        ),
-    ] = False,
-    debug: Annotated[
-        bool, typer.Option("--debug", help="Show the trace of an error; may stand anywhere.")
-    ] = False,
-) -> None:
-    """Train tool-using agents on certified arenas made from your own tables.
-
-    Options can also stand in a TOML file, given as @FILE; what is typed wins.
-
-    \b
-    Examples:
-      astra demo
-      astra arenas make --tables data/ --count 100 --out runs/mine
-      astra arenas make @arenas.toml --count 5
-    """
-    del version, debug  # the one is eager, the other was taken off the arguments by `run`
-
-
-@arenas.callback()
-def arenas_root() -> None:
-    """Arenas: questions with working tools and rule-verifiable answers.
-
-    \b
-    Examples:
-      astra arenas make --tables data/ --count 100 --seed 7 --out runs/mine
-      astra arenas certify runs/mine
-      astra arenas stats runs/mine
-    """
-
-
-@teacher.callback()
-def teacher_root() -> None:
-    """The teacher: what proposes questions and writes tools.
-
-    \b
-    Examples:
-      astra teacher serve --port 8010
-    """
-
-
-@tools.callback()
-def tools_root() -> None:
-    """Tools: collected from MCP servers, OpenAPI documents and lists of functions.
-
-    \b
-    Examples:
-      astra tools collect mcp.json openapi.yaml --out runs/tools
-      astra tools show runs/tools
-      astra tools graph runs/traj calendar --out calendar.svg
-    """
-
-
-@trajectories.callback()
-def trajectories_root() -> None:
-    """Trajectories: conversations with tools, judged, for SFT.
-
-    \b
-    Examples:
-      astra trajectories stats runs/traj
-      astra trajectories export runs/traj --min-score 0.8 --out sft/
-    """
-
-
-@credit.callback()
-def credit_root() -> None:
-    """Credit: what each step of a rollout contributed, and how it was rewarded.
-
-    \b
-    Examples:
-      astra credit show runs/acpo
-      astra credit agreement runs/world --model runs/sft/final
-    """
-
-
-@train.callback()
-def train_root() -> None:
-    """Training: a model from rows, and from arenas.
-
-    \b
-    Examples:
-      astra train sft --rows sft/train.jsonl --model Qwen/Qwen3-0.6B --out runs/sft
-    """
-
-
-@runs.callback()
-def runs_root() -> None:
-    """Training runs: what they logged.
-
-    \b
-    Examples:
-      astra runs plot runs/sft --out plots
-    """
-
-
-@evaluate.callback()
-def evaluate_root() -> None:
-    """Evaluation: models on benchmarks.
-
-    \b
-    Examples:
-      astra evaluate arenas runs/world --model runs/rl/final --samples 4
-    """
+Options of every command may stand in a TOML file: astra arenas make @arenas.toml
+`astra COMMAND --help` lists the options of a command. --json prints results as JSON, --debug shows
+tracebacks, --version the version."""
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Carry out a command line and return its exit status. Nothing but a status comes out."""
+    """Run a command line and return its exit status. No exception leaves this function."""
     end = arguments.index("--") if "--" in arguments else len(arguments)
     debug = "--debug" in arguments[:end]
     arguments = [a for i, a in enumerate(arguments) if a != "--debug" or i >= end]
     try:
-        command = typer.main.get_command(app)
-        status = _status(command, _expanded(command, arguments))
+        status = parse(arguments)()
         sys.stdout.flush()
         return status
     except BrokenPipeError:
         return _closed_pipe()
-    except KeyboardInterrupt:  # while the verb was still being imported
+    except KeyboardInterrupt:
         err().print(_INTERRUPTED)
         return INTERRUPTED
     except Exception as error:  # noqa: BLE001 - the last boundary: it becomes a line and a status
         return _report(error, debug=debug)
+
+
+def parse(arguments: Sequence[str]) -> Callable[[], int]:
+    """What a command line calls, with its options read and checked. ConfigError for a wrong one."""
+    words = list(takewhile(lambda argument: not argument.startswith(("-", "@")), arguments))[:2]
+    if " ".join(words) in LEGACY or " ".join(words[:1]) in LEGACY:
+        from astra.cli.legacy import parse_legacy
+
+        return parse_legacy(arguments)
+    files, arguments = _files(arguments)
+    app = _app(words)
+    try:
+        function, bound, _ = app.parse_args(arguments, print_error=False, exit_on_error=False)
+    except CycloptsError as error:
+        text = str(error).strip()
+        raise ConfigError(text[:1].lower() + text[1:]) from None
+    keywords = {FILE: files[0]} if files else {}
+    ready: Any = function(*bound.args, **bound.kwargs, **keywords)
+    return ready if callable(ready) else lambda: 0  # help is printed by now
+
+
+def _files(arguments: Sequence[str]) -> tuple[list[Path], list[str]]:
+    """The path of `@file.toml`, which may stand anywhere before `--`, and the other arguments."""
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    files = [argument for argument in arguments[:end] if argument.startswith("@")]
+    if len(files) > 1:
+        raise ConfigError(f"give one @file, not {len(files)}: {' '.join(files)}")
+    others = [a for i, a in enumerate(arguments) if i >= end or not a.startswith("@")]
+    return [Path(file[1:]) for file in files], others
+
+
+def _app(words: Sequence[str]) -> App:
+    """The tree of commands, of which the one that is called is imported."""
+    root = App(
+        name="astra",
+        help=_TITLE,
+        help_format="plaintext",
+        help_formatter=HelpLayout(),
+        help_epilogue=_START,
+        usage="astra COMMAND [OPTIONS]",
+        version=lambda: f"astra {installed_version('astra-arenas')}",
+        console=out(width=WIDTH),
+    )
+    for index, (group, (about, commands)) in enumerate(GROUPS.items()):
+        below = App(
+            name=group,
+            help=about,
+            help_epilogue="`--help` after a command lists its options.",
+            usage=f"astra {group} COMMAND [OPTIONS]",
+            sort_key=index,
+        )
+        root.command(below)
+        for place, (verb, line) in enumerate(commands.items()):
+            _register(below, [group, verb], words, line, place)
+    for index, (name, line) in enumerate(COMMANDS.items(), start=len(GROUPS)):
+        _register(root, [name], words, line, index)
+    return root
+
+
+def _register(above: App, path: list[str], words: Sequence[str], line: str, order: int) -> None:
+    """Add a command to its group: as its line of help, or whole if it is the one called."""
+    if list(words[: len(path)]) != path:
+        above.command("builtins:print", name=path[-1], help=line, sort_key=order)
+        return
+    app: App = importlib.import_module(f"astra.cli.{'_'.join(path)}").command
+    app.usage = f"astra {' '.join(path)}{app.usage}"
+    above.command(app, name=path[-1])
 
 
 def _closed_pipe() -> int:
@@ -326,35 +247,14 @@ def _report(error: Exception, *, debug: bool) -> int:
         print_error(f"{error.strerror or error}: {error.filename or 'no file named'}")
         return FAILED
     print_error(
-        f"{type(error).__name__}: {error} (this is a fault of ours: please report it with what "
-        "--debug shows)"
+        f"{type(error).__name__}: {error} (this is an error in astra: please report it with the "
+        "output of --debug)"
     )
     return BROKEN
 
 
-def _expanded(command: Any, arguments: Sequence[str]) -> list[str]:
-    """The arguments with `@file.toml` replaced; it may stand anywhere after the verb."""
-    depth = 0
-    while hasattr(command, "get_command") and depth < len(arguments):
-        context = typer.Context(command)
-        found = command.get_command(context, arguments[depth])
-        if found is None:
-            return list(arguments)
-        command, depth = found, depth + 1
-    return [*arguments[:depth], *expand(arguments[depth:], command.params)]
-
-
-def _status(command: Any, arguments: Sequence[str]) -> int:
-    """Run typer, which ends in SystemExit, also for its own messages on usage."""
-    try:
-        command.main(args=list(arguments), prog_name="astra", standalone_mode=True)
-    except SystemExit as end:
-        return cast(int, end.code or 0)
-    return 0
-
-
 def main() -> NoReturn:
     """Entry point of the console script."""
-    # Millions of short-lived JSON values: looking through the rest less often saves a tenth.
+    # Millions of short-lived JSON values: collecting less often saves a tenth of the time.
     gc.set_threshold(50_000, 20, 50)
     sys.exit(run(sys.argv[1:]))

@@ -28,7 +28,7 @@ import tomli_w
 from pydantic import ValidationError
 from pydantic_core import to_jsonable_python
 
-from astra.errors import StoreError
+from astra.errors import ConfigError, StoreError
 from astra.types import Json, Record, Usage
 
 FORMAT = 1
@@ -218,21 +218,21 @@ class RunFolder:
     ) -> Self:
         """A new run folder, or the existing one if it was made with the same options.
 
-        `config`: the options that decide what comes out; leave out where to write and how fast.
-        Options of None are left out; secrets are never written. StoreError for an existing folder
-        with another option.
+        `config`: the options that decide what is made; `[runtime]` in it is stored and not
+        compared. Options of None are left out; secrets are never written. ConfigError for an
+        existing folder with another option.
         """
         folder = cls(path)
         if folder.path.exists() and not folder.path.is_dir():
             raise StoreError(f"{str(path)!r} is a file: choose another --out")
         if not folder.exists("config.toml"):
             folder._refuse_strangers()
-        asked = _storable(config)
+        storable = _storable(config)
         with folder.lock():
             if not folder.exists("config.toml"):
-                folder.replace("config.toml", [tomli_w.dumps(asked).encode()])
+                folder.replace("config.toml", [tomli_w.dumps(storable).encode()])
             else:
-                folder._refuse_other(asked)
+                folder._refuse_other(storable)
             if not folder.exists("manifest.json"):
                 folder._write_manifest(_new_manifest(seeds or {}))
         folder.manifest()
@@ -245,26 +245,20 @@ class RunFolder:
         strangers = sorted(p.name for p in self.path.iterdir() if not p.name.startswith("."))
         if strangers:
             raise StoreError(
-                f"{str(self.path)!r} is not empty and no run folder (it holds {strangers[0]!r}): "
-                "choose another --out"
+                f"{str(self.path)!r} is not empty and not a run folder (it holds "
+                f"{strangers[0]!r}): choose another --out"
             )
 
-    def _refuse_other(self, asked: dict[str, Json]) -> None:
-        stored, wanted = _flat(self.config()), _flat(asked)
-        names = sorted(
-            name
-            for name in stored.keys() | wanted.keys()
-            if stored.get(name, _ABSENT) != wanted.get(name, _ABSENT)
-        )
-        if names:
-            differences = "; ".join(
-                f"{name} was {stored.get(name, _ABSENT)!r} and is now {wanted.get(name, _ABSENT)!r}"
-                for name in names[:5]
-            )
-            raise StoreError(
-                f"{str(self.path)!r} was made with other options: {differences}. "
-                "Choose another --out, or give the same options to go on"
-            )
+    def _refuse_other(self, config: dict[str, Json]) -> None:
+        stored, wanted = _flat(self.config()), _flat(config)
+        for name in dict.fromkeys((*wanted, *stored)):
+            old, new = stored.get(name, _ABSENT), wanted.get(name, _ABSENT)
+            if old != new and not name.startswith("runtime."):
+                raise ConfigError(
+                    f"{str(self.path)!r} was made with other options: {name} was {old!r} and is "
+                    f"now {new!r}. Give the same option to resume, choose another --out, or add "
+                    "--if-exists overwrite"
+                )
 
     # --- files -----------------------------------------------------------------------------
 

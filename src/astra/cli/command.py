@@ -1,0 +1,139 @@
+"""A command of the command line, made from an option class.
+
+cyclopts reads the line: which command, which option has which text, where the help goes. The texts
+become values in `astra.configs`, as keywords in Python and keys in TOML files do, so that a range
+or a choice is checked in one place and named in one way.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Concatenate, TypeVar
+
+from cyclopts import App, Group, Parameter
+
+from astra.configs.files import read_options
+from astra.configs.options import Config, Option, options
+from astra.errors import ConfigError
+
+C = TypeVar("C", bound=Config)
+FILE = "_file"
+"""Keyword by which the frame hands over the path of `@FILE.toml`."""
+
+
+def command_from(
+    config: type[C], *, examples: Sequence[str]
+) -> Callable[[Callable[Concatenate[C, ...], int | None]], App]:
+    """Make a function of an option class a command; its docstring is the description.
+
+    The function returns the exit status, None for 0. `--json` is an option if it has a parameter
+    `as_json`.
+    """
+
+    def decorate(function: Callable[Concatenate[C, ...], int | None]) -> App:
+        declared = options(config)
+        has_json = "as_json" in inspect.signature(function).parameters
+
+        def read(*positional: Any, **typed: Any) -> Callable[[], int]:
+            names = (option.field for option in declared if option.positional)
+            typed |= dict(zip(names, positional, strict=False))
+            extra = {"as_json": typed.pop("json", False)} if has_json else {}
+            file: Path | None = typed.pop(FILE, None)
+            values = _parsed(config, typed)
+            if file is not None:
+                values = _merged(read_options(file, config), values)
+            for option in declared:
+                if option.required and option.field not in values:
+                    raise ConfigError(f"{_label(option)} is needed: see --help")
+            ready = config(**values)
+            return lambda: function(ready, **extra) or 0
+
+        # cyclopts wants one Group object for a title, and sorts groups by their key.
+        titles = list(dict.fromkeys(option.group for option in declared))
+        groups = {title: Group(title, sort_key=index) for index, title in enumerate(titles)}
+        signature = [_parameter(option, groups[option.group]) for option in declared]
+        other = Group("Other", sort_key=len(titles))
+        if has_json:
+            signature.append(_other("json", "Print the result as JSON.", other))
+        # `--debug` is read by the frame, before there is a command; here for the help.
+        signature.append(_other("debug", "Show the traceback of an error.", other))
+        signature.sort(key=lambda parameter: parameter.kind)
+        setattr(read, "__signature__", inspect.Signature(signature))  # noqa: B010 - not declared
+        positional = "".join(f" {_label(option)}" for option in declared if option.positional)
+        return App(
+            usage=f"{positional} [@FILE.toml] [OPTIONS]",
+            help=inspect.cleandoc(function.__doc__ or ""),
+            help_epilogue="\n".join(["Examples:", *(f"  {example}" for example in examples)]),
+            default_command=read,
+        )
+
+    return decorate
+
+
+def _parsed(config: type[Config], typed: Mapping[str, Any]) -> dict[str, Any]:
+    """What was typed as values of the option class; ConfigError names the option as typed."""
+    values: dict[str, Any] = {}
+    for option in options(config):
+        text = typed.get(option.name.replace("-", "_"))
+        if text is None:
+            continue
+        texts: list[str] = text if isinstance(text, list) else [text]
+        try:
+            value = text if option.kind == "flag" else option.parse(texts)
+        except ValueError as error:
+            raise ConfigError(f"{_label(option)} {','.join(texts)!r}: {error}") from None
+        if option.section:
+            values.setdefault(option.section, {})[option.field] = value
+        else:
+            values[option.field] = value
+    return values
+
+
+def _merged(file: dict[str, Any], typed: dict[str, Any]) -> dict[str, Any]:
+    """What was typed wins over the file, in sections option by option."""
+    sections = {
+        name: {**file[name], **value}
+        for name, value in typed.items()
+        if isinstance(value, dict) and isinstance(file.get(name), dict)
+    }
+    return {**file, **typed, **sections}
+
+
+def _label(option: Option) -> str:
+    if option.positional:
+        return option.field.upper() + ("..." if option.kind == "paths" else "")
+    return f"--{option.name}"
+
+
+def _parameter(option: Option, group: Group) -> inspect.Parameter:
+    """The option as cyclopts reads it: as text, or as a flag."""
+    several = option.kind in ("list", "paths", "weights", "mapping")
+    kind: Any = bool if option.kind == "flag" else list[str] if several else str
+    parameter = Parameter(
+        name=f"--{option.name}",
+        help=option.help,
+        metavar=option.metavar or None,
+        group=group,
+        # A flag that is off needs no `--no-`; `--flag=false` overrides a file.
+        negative=f"--no-{option.name}"
+        if option.kind == "flag" and option.default is not False
+        else (),
+        required=False,  # a file may give it
+        show_default=False,
+    )
+    return inspect.Parameter(
+        option.name.replace("-", "_"),
+        inspect.Parameter.POSITIONAL_OR_KEYWORD
+        if option.positional
+        else inspect.Parameter.KEYWORD_ONLY,
+        default=None,
+        annotation=Annotated[kind | None, parameter],
+    )
+
+
+def _other(name: str, text: str, group: Group) -> inspect.Parameter:
+    parameter = Parameter(help=text, group=group, negative=())
+    kind = inspect.Parameter.KEYWORD_ONLY
+    return inspect.Parameter(name, kind, default=False, annotation=Annotated[bool, parameter])

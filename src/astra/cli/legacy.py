@@ -1,0 +1,294 @@
+"""Commands that are not yet made from option classes; `cli/main.py` calls `run_legacy` for them.
+
+Each command lives in a module of its own, which is imported when it is called: its function is
+named `<verb>_command`. To convert one, remove it here and list it in `GROUPS` of `cli/main.py`.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping, Sequence
+from importlib.metadata import version as installed_version
+from importlib.util import find_spec
+from typing import Annotated, Any, ClassVar, NamedTuple, cast
+
+import typer
+from typer.core import TyperGroup
+
+from astra.cli.config_file import expand
+
+_OPTIONS: dict[str, Any] = {
+    "context_settings": {"help_option_names": ["-h", "--help"]},
+    "rich_markup_mode": None,
+}
+
+
+class Verb(NamedTuple):
+    """Where a verb lives, and what the list of verbs says of it."""
+
+    module: str
+    about: str
+
+
+class LazyGroup(TyperGroup):
+    """A group whose verbs are imported when they are asked for, not to list them."""
+
+    verbs: ClassVar[Mapping[str, Verb]] = {}
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        lazy = [name for name, verb in self.verbs.items() if find_spec(verb.module)]
+        return [*lazy, *super().list_commands(ctx)]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        verb = self.verbs.get(cmd_name)
+        if verb is None or not find_spec(verb.module):
+            return super().get_command(ctx, cmd_name)
+        function = getattr(importlib.import_module(verb.module), f"{cmd_name}_command")
+        single = typer.Typer(add_completion=False, **_OPTIONS)
+        single.command(cmd_name, context_settings=_OPTIONS["context_settings"])(function)
+        return typer.main.get_command(single)
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, self._about(ctx, name)) for name in self.list_commands(ctx)])
+
+    def _about(self, ctx: Any, name: str) -> str:
+        if name in self.verbs:
+            return self.verbs[name].about
+        return self.get_command(ctx, name).get_short_help_str(limit=100)
+
+
+class ArenasGroup(LazyGroup):
+    verbs = {
+        "make": Verb(
+            "astra.cli.arenas_make", "Make certified arenas from tables or with a teacher."
+        ),
+        "show": Verb("astra.cli.arenas_show", "Show one arena with all its parts."),
+        "play": Verb("astra.cli.arenas_play", "Play an arena yourself."),
+        "evaluate": Verb("astra.cli.arenas_evaluate", "Let a policy or a model play; report."),
+        "import": Verb("astra.cli.arenas_import", "Read arenas of another layout; certify them."),
+        "export": Verb("astra.cli.arenas_export", "Write arenas in another layout."),
+    }
+
+
+class TeacherGroup(LazyGroup):
+    verbs = {
+        "check": Verb("astra.cli.teacher_check", "Does an endpoint do what is needed?"),
+        "prompts": Verb("astra.cli.teacher_prompts", "List and show the prompts."),
+        "serve": Verb("astra.cli.teacher_serve", "Serve the rule teacher, for tests."),
+    }
+
+
+class ToolsGroup(LazyGroup):
+    verbs = {
+        "collect": Verb("astra.cli.tools_collect", "Collect tools of servers and documents."),
+        "show": Verb("astra.cli.tools_show", "Show servers and tools; what was left out."),
+        "graph": Verb("astra.cli.tools_graph", "Show which tool follows which; draw it."),
+    }
+
+
+class TrajectoriesGroup(LazyGroup):
+    verbs = {
+        "make": Verb("astra.cli.trajectories_make", "Make tasks, roll them out, judge."),
+        "show": Verb("astra.cli.trajectories_show", "Show a conversation and its scores."),
+        "judge": Verb("astra.cli.trajectories_judge", "Judge again, from the files."),
+        "replay": Verb("astra.cli.trajectories_replay", "Replay recorded calls, offline."),
+        "export": Verb("astra.cli.trajectories_export", "Write a data set for training."),
+        "stats": Verb("astra.cli.trajectories_stats", "Count messages, calls, tools, scores."),
+    }
+
+
+class CreditGroup(LazyGroup):
+    verbs = {
+        "show": Verb("astra.cli.credit_show", "Show a rollout and what each step was given."),
+        "agreement": Verb("astra.cli.credit_agreement", "How right each attribution is."),
+    }
+
+
+class TrainGroup(LazyGroup):
+    verbs = {
+        "sft": Verb("astra.cli.train_sft", "Fine-tune a model on conversations with tools."),
+        "rl": Verb("astra.cli.train_rl", "Train a model by playing arenas."),
+    }
+
+
+class RunsGroup(LazyGroup):
+    verbs = {
+        "plot": Verb("astra.cli.runs_plot", "Draw what training runs logged."),
+    }
+
+
+class EvaluateGroup(LazyGroup):
+    verbs = {
+        "arenas": Verb("astra.cli.evaluate_arenas", "What a model is worth on arenas."),
+    }
+
+
+class RootGroup(LazyGroup):
+    verbs = {
+        "demo": Verb("astra.cli.demo", "Make, certify and play arenas in one go."),
+    }
+
+
+app = typer.Typer(cls=RootGroup, add_completion=False, no_args_is_help=True, **_OPTIONS)
+arenas = typer.Typer(cls=ArenasGroup, no_args_is_help=True, **_OPTIONS)
+app.add_typer(arenas, name="arenas")
+teacher = typer.Typer(cls=TeacherGroup, no_args_is_help=True, **_OPTIONS)
+app.add_typer(teacher, name="teacher")
+tools = typer.Typer(cls=ToolsGroup, no_args_is_help=True, **_OPTIONS)
+app.add_typer(tools, name="tools")
+trajectories = typer.Typer(cls=TrajectoriesGroup, no_args_is_help=True, **_OPTIONS)
+app.add_typer(trajectories, name="trajectories")
+credit = typer.Typer(cls=CreditGroup, no_args_is_help=True, **_OPTIONS)
+app.add_typer(credit, name="credit")
+train = typer.Typer(cls=TrainGroup, no_args_is_help=True, **_OPTIONS)
+app.add_typer(train, name="train")
+runs = typer.Typer(cls=RunsGroup, no_args_is_help=True, **_OPTIONS)
+app.add_typer(runs, name="runs")
+evaluate = typer.Typer(cls=EvaluateGroup, no_args_is_help=True, **_OPTIONS)
+app.add_typer(evaluate, name="evaluate")
+
+
+def print_version(asked: bool) -> None:
+    """Print the installed version and leave, if asked."""
+    if asked:
+        typer.echo(f"astra {installed_version('astra-arenas')}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Print the version and leave.", is_eager=True, callback=print_version
+        ),
+    ] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show the trace of an error; may stand anywhere.")
+    ] = False,
+) -> None:
+    """Train tool-using agents on certified arenas made from your own tables.
+
+    Options can also stand in a TOML file, given as @FILE; what is typed wins.
+
+    \b
+    Examples:
+      astra demo
+      astra arenas make --tables data/ --count 100 --out runs/mine
+      astra arenas make @arenas.toml --count 5
+    """
+    del version, debug  # the one is eager, the other was taken off the arguments by `run`
+
+
+@arenas.callback()
+def arenas_root() -> None:
+    """Arenas: questions with working tools and rule-verifiable answers.
+
+    \b
+    Examples:
+      astra arenas make --tables data/ --count 100 --seed 7 --out runs/mine
+      astra arenas certify runs/mine
+      astra arenas stats runs/mine
+    """
+
+
+@teacher.callback()
+def teacher_root() -> None:
+    """The teacher: what proposes questions and writes tools.
+
+    \b
+    Examples:
+      astra teacher serve --port 8010
+    """
+
+
+@tools.callback()
+def tools_root() -> None:
+    """Tools: collected from MCP servers, OpenAPI documents and lists of functions.
+
+    \b
+    Examples:
+      astra tools collect mcp.json openapi.yaml --out runs/tools
+      astra tools show runs/tools
+      astra tools graph runs/traj calendar --out calendar.svg
+    """
+
+
+@trajectories.callback()
+def trajectories_root() -> None:
+    """Trajectories: conversations with tools, judged, for SFT.
+
+    \b
+    Examples:
+      astra trajectories stats runs/traj
+      astra trajectories export runs/traj --min-score 0.8 --out sft/
+    """
+
+
+@credit.callback()
+def credit_root() -> None:
+    """Credit: what each step of a rollout contributed, and how it was rewarded.
+
+    \b
+    Examples:
+      astra credit show runs/acpo
+      astra credit agreement runs/world --model runs/sft/final
+    """
+
+
+@train.callback()
+def train_root() -> None:
+    """Training: a model from rows, and from arenas.
+
+    \b
+    Examples:
+      astra train sft --rows sft/train.jsonl --model Qwen/Qwen3-0.6B --out runs/sft
+    """
+
+
+@runs.callback()
+def runs_root() -> None:
+    """Training runs: what they logged.
+
+    \b
+    Examples:
+      astra runs plot runs/sft --out plots
+    """
+
+
+@evaluate.callback()
+def evaluate_root() -> None:
+    """Evaluation: models on benchmarks.
+
+    \b
+    Examples:
+      astra evaluate arenas runs/world --model runs/rl/final --samples 4
+    """
+
+
+def parse_legacy(arguments: Sequence[str]) -> Callable[[], int]:
+    """A command line of one of these commands; usage errors come when it is called."""
+    command = typer.main.get_command(app)
+    return lambda: _status(command, _expanded(command, arguments))
+
+
+def _expanded(command: Any, arguments: Sequence[str]) -> list[str]:
+    """The arguments with `@file.toml` replaced; it may stand anywhere after the verb."""
+    depth = 0
+    while hasattr(command, "get_command") and depth < len(arguments):
+        context = typer.Context(command)
+        found = command.get_command(context, arguments[depth])
+        if found is None:
+            return list(arguments)
+        command, depth = found, depth + 1
+    return [*arguments[:depth], *expand(arguments[depth:], command.params)]
+
+
+def _status(command: Any, arguments: Sequence[str]) -> int:
+    """Run typer, which ends in SystemExit, also for its own messages on usage."""
+    try:
+        command.main(args=list(arguments), prog_name="astra", standalone_mode=True)
+    except SystemExit as end:
+        return cast(int, end.code or 0)
+    return 0

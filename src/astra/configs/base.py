@@ -1,0 +1,136 @@
+"""Groups of options that several commands share, and how a command is added.
+
+An option is declared once, as a field of a frozen dataclass. In `configs/arenas.py`:
+
+    @dataclass(frozen=True)
+    class CertifyArenasConfig(SandboxConfig, OutputConfig):
+        \"\"\"Arenas.\"\"\"                      # title of the group in help
+
+        run: Path | str                       # before KW_ONLY: positional, in Python too
+        \"\"\"Run folder of arenas.\"\"\"        # help text
+        _: KW_ONLY
+        count: Annotated[int, at_least(1)] = 100
+        \"\"\"Arenas to check.\"\"\"
+        concurrency: Annotated[int | None, at_least(1), RUNTIME] = None
+        \"\"\"Arenas at the same time. None: one per core.\"\"\"
+
+The room's function takes the config and opens its folder with `runs.opening.open_run(config, ...)`;
+`configured` turns it into a typed keyword function for Python:
+
+    async def certify_arenas(config: CertifyArenasConfig) -> ArenaSet: ...
+    certify_arenas = configured(CertifyArenasConfig)(...)     # astra/__init__.py
+
+The command, in `cli/arenas_certify.py`, only calls and prints; `cli/app.py` lists it with its line
+of help. What it returns is the exit status (None is 0). `--json` exists if it takes `as_json`:
+
+    @command_from(CertifyArenasConfig, examples=["astra arenas certify runs/world"])
+    def command(config: CertifyArenasConfig, *, as_json: bool) -> int | None:
+        \"\"\"Run the certificate's checks again, from the files alone.\"\"\"
+
+Types of fields: bool, int, float, str, `Literal` (choices), `Path | str` (a path), `str | Path` (a
+name that may be a path), `Sequence[str]` (a,b), `Weights[str]` (a=0.7,b), `Mapping[str, float]`
+(NAME=VALUE,...), `Paths` (several paths), another option class (a section: `--credit-alpha`,
+`[credit]`), each `| None`. A function or object may be allowed beside a text. Ranges and RUNTIME
+stand in `Annotated`. `None: …` in a docstring is shown as the default; a sentence that begins with
+"In Python" stays out of help.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import wraps
+from pathlib import Path
+from typing import Annotated, Literal, ParamSpec, TypeVar
+
+from astra.configs.identity import identity, runtime
+from astra.configs.options import (
+    RUNTIME,
+    Config,
+    above,
+    at_least,
+    at_most,
+    below,
+    build,
+    options,
+)
+
+__all__ = [
+    "RUNTIME",
+    "Config",
+    "OutputConfig",
+    "Paths",
+    "SandboxConfig",
+    "SandboxLevel",
+    "Weights",
+    "above",
+    "at_least",
+    "at_most",
+    "below",
+    "configured",
+    "identity",
+    "options",
+    "paths",
+    "runtime",
+    "weights",
+]
+
+P = ParamSpec("P")
+C = TypeVar("C")
+R = TypeVar("R")
+Name = TypeVar("Name", bound=str)
+
+Weights = Name | Sequence[Name] | Mapping[Name, float]
+"""Names with weights: `"en"`, `["en", "zh"]`, `{"en": 0.7, "zh": 0.3}` or `"en=0.7,zh=0.3"`."""
+Paths = Path | str | Sequence[Path | str]
+"""One path or several."""
+SandboxLevel = Literal["auto", "namespaces", "landlock", "unsafe"]
+IfExists = Literal["resume", "fail", "overwrite"]
+
+
+def configured(config: Callable[P, C]) -> Callable[[Callable[[C], R]], Callable[P, R]]:
+    """Decorate a function of an option class: it takes the fields as keyword arguments.
+
+    Raises ConfigError for an unknown, missing or impossible option.
+    """
+
+    def decorate(function: Callable[[C], R]) -> Callable[P, R]:
+        @wraps(function)
+        def call(*args: P.args, **kwargs: P.kwargs) -> R:
+            return function(build(config, kwargs, *args))
+
+        setattr(call, "__wrapped__", config)  # noqa: B010 - what inspect.signature shows
+        return call
+
+    return decorate
+
+
+def weights(value: Weights[Name]) -> dict[Name, float]:
+    """The weights of an option, which `Config` has normalized."""
+    assert isinstance(value, Mapping)
+    return dict(value)
+
+
+def paths(value: Paths) -> list[Path]:
+    """The paths of an option, one or several."""
+    return [Path(value)] if isinstance(value, str | Path) else [Path(item) for item in value]
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutputConfig(Config):
+    """Run."""
+
+    seed: int = 0
+    """Seed of every random choice. The same seed and inputs give the same bytes."""
+    if_exists: Annotated[IfExists, RUNTIME] = "resume"
+    """What to do if --out exists. resume: continue the same run; different options are an error."""
+    progress: Annotated[bool | None, RUNTIME] = None
+    """Show progress. None: on a terminal and in a notebook."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SandboxConfig(Config):
+    """Sandbox."""
+
+    sandbox: Annotated[SandboxLevel, RUNTIME] = "auto"
+    """How tool code is confined. auto: the strongest level available. unsafe: not at all."""
+    sandbox_url: Annotated[str | None, RUNTIME] = None
+    """Remote sandbox with the SandboxFusion API, used instead of a local one."""

@@ -1,0 +1,60 @@
+"""Opening the run folder of a command: new, resumed, or overwritten."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import tempfile
+import weakref
+from collections.abc import Mapping
+from pathlib import Path
+
+from astra.configs.base import OutputConfig, identity, runtime
+from astra.errors import ConfigError, StoreError
+from astra.runs.store import RunFolder
+from astra.types import Json
+
+
+def open_run(
+    config: OutputConfig, out: Path | str | None, *, inputs: Mapping[str, Json] | None = None
+) -> RunFolder:
+    """The run folder of a command's options.
+
+    `out`: None makes a temporary folder that lives as long as the `RunFolder`. `inputs`: hashes of
+    what the options point to, e.g. of the tables; part of the identity.
+    Raises ConfigError if the folder was made with other options (it names the first), or exists
+    and `if_exists` is "fail"; StoreError if it holds something else.
+    """
+    name = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", type(config).__name__.removesuffix("Config")).lower()
+    stored = {"command": name, **identity(config), "inputs": dict(inputs or {})}
+    stored["runtime"] = runtime(config)
+    seeds = {"seed": config.seed}
+    if out is None:
+        path = Path(tempfile.mkdtemp(prefix="astra-"))
+        folder = RunFolder.create(path, stored, seeds=seeds)
+        weakref.finalize(folder, shutil.rmtree, path, ignore_errors=True)
+        return folder
+    folder = RunFolder(out)
+    if folder.exists("config.toml"):
+        if config.if_exists == "fail":
+            raise ConfigError(
+                f"{str(out)!r} exists: choose another --out, or leave --if-exists out to resume"
+            )
+        if config.if_exists == "overwrite":
+            with folder.lock():
+                _empty(folder.path)
+    return RunFolder.create(out, stored, seeds=seeds)
+
+
+def _empty(path: Path) -> None:
+    """Delete everything in a run folder but its lock, which is held."""
+    for entry in path.iterdir():
+        if entry.name == ".lock":
+            continue
+        try:
+            if entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry)
+            else:
+                entry.unlink()
+        except OSError as error:
+            raise StoreError(f"can't delete {str(entry)!r}: {error.strerror}") from error
