@@ -180,7 +180,7 @@ def parse(arguments: Sequence[str]) -> Callable[[], int]:
         raise ConfigError(text[:1].lower() + text[1:]) from None
     keywords = {FILE: files[0]} if files else {}
     ready: Any = function(*bound.args, **bound.kwargs, **keywords)
-    return ready if callable(ready) else lambda: 0  # help is printed by now
+    return (lambda: 0) if ready is None else ready  # None: help was printed
 
 
 def _files(arguments: Sequence[str]) -> tuple[list[Path], list[str]]:
