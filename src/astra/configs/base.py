@@ -41,7 +41,7 @@ from functools import wraps
 from pathlib import Path
 from typing import Annotated, Literal, ParamSpec, TypeVar
 
-from astra.configs.identity import identity, runtime
+from astra.configs.identity import Identified, identity, runtime
 from astra.configs.options import (
     RUNTIME,
     Config,
@@ -56,6 +56,10 @@ from astra.configs.options import (
 __all__ = [
     "RUNTIME",
     "Config",
+    "DistractorConfig",
+    "EpisodeConfig",
+    "Identified",
+    "ModelConfig",
     "OutputConfig",
     "Paths",
     "SandboxConfig",
@@ -134,3 +138,47 @@ class SandboxConfig(Config):
     """How tool code is confined. auto: the strongest level available. unsafe: not at all."""
     sandbox_url: Annotated[str | None, RUNTIME] = None
     """Remote sandbox with the SandboxFusion API, used instead of a local one."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelConfig(Config):
+    """Model."""
+
+    base_url: Annotated[str | None, RUNTIME] = None
+    """OpenAI-compatible endpoint that has the model, up to /v1. None: the model runs locally."""
+    api_key_env: Annotated[str | None, RUNTIME] = None
+    """Environment variable with the endpoint's key."""
+    temperature: Annotated[float | None, at_least(0)] = None
+    """Sampling temperature. None: the model's own."""
+    timeout: Annotated[float, above(0), RUNTIME] = 300.0
+    """Seconds for one message of an endpoint."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EpisodeConfig(Config):
+    """Episodes."""
+
+    max_turns: Annotated[int, at_least(1)] = 32
+    """Maximum assistant messages in an episode."""
+    max_tokens: Annotated[int | None, at_least(1)] = None
+    """Maximum tokens of one assistant message. None: no limit."""
+    max_length: Annotated[int | None, at_least(2)] = None
+    """Maximum tokens of a sequence: prompt, messages and tool results. None: the model's limit."""
+    max_agent_tokens: Annotated[int | None, at_least(1)] = None
+    """Maximum tokens that the agent writes in an episode. None: no limit."""
+    episode_timeout: Annotated[float, above(0), RUNTIME] = 3600.0
+    """Seconds for one episode, waiting for the model included."""
+    system_prompt: Path | str | None = None
+    """File with the system prompt. None: the built-in one in the language of the question."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DistractorConfig(Config):
+    """Distractors."""
+
+    distractors: Literal["stored", "none", "random", "banded"] = "stored"
+    """Irrelevant tools shown beside the arena's own. stored: those of the run folder. Otherwise
+    drawn
+    anew."""
+    distractors_per_band: Annotated[int | None, at_least(0), at_most(20)] = None
+    """Maximum distractors per similarity band. None: as the arenas were made."""
