@@ -17,7 +17,8 @@ from pathlib import Path
 import torch
 
 from astra.arenas.folder import ToolRow
-from astra.runs.store import RunFolder, to_line
+from astra.runs.folder import RunFolder
+from astra.runs.jsonl import to_line
 from astra.training.rl.presets import PRESETS
 from astra.training.rl.run import RLJob, train_rl
 from astra.types import Arena

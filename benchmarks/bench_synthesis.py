@@ -24,7 +24,7 @@ from astra.arenas.synthesis.sources import items, read_questions
 from astra.arenas.synthesis.validate import VALIDATED
 from astra.models.embed_tfidf import TfidfEmbedder
 from astra.protocols import Reply, Sampling
-from astra.runs.store import RunFolder
+from astra.runs.folder import RunFolder
 from astra.sandbox import open_sandbox
 from astra.teacher.cache import AnswerCache
 from astra.teacher.model import ModelTeacher

@@ -20,8 +20,9 @@ from typing import Any
 import openai
 
 from astra.models.openai import OpenAIModel
-from astra.runs.stage import Stage, run
-from astra.runs.store import RunFolder
+from astra.runs.folder import RunFolder
+from astra.runs.runner import run
+from astra.runs.stage import Stage
 from astra.teacher.cache import AnswerCache
 from astra.teacher.model import ModelTeacher, response_format
 from astra.teacher.prompts.arenas import NECESSITY, DecompositionStep, JudgeVerdict, StepIn

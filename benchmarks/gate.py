@@ -33,7 +33,8 @@ from astra.arenas.synthesis.sources import SourceMaterial, items
 from astra.arenas.synthesis.validate import QualityThreshold
 from astra.core.text import normalise
 from astra.models.embed_tfidf import TfidfEmbedder
-from astra.runs.store import FailureRow, RunFolder
+from astra.runs.folder import RunFolder
+from astra.runs.jsonl import FailureRow
 from astra.sandbox import open_sandbox
 from astra.teacher.prompt import Prompt
 from astra.testing.rule_teacher.arenas import (

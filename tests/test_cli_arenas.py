@@ -19,7 +19,9 @@ from astra.arenas.folder import ToolRow, find_arena, read_arenas
 from astra.cli.arenas_play import spelled_arguments
 from astra.cli.main import run
 from astra.errors import ConfigError, StoreError
-from astra.runs.store import FailureRow, RunFolder, StageCounts, to_line
+from astra.runs.folder import RunFolder
+from astra.runs.jsonl import FailureRow, to_line
+from astra.runs.manifest import StageCounts
 from astra.testing.arenas import (
     branching_arena,
     calories_tool,
@@ -273,7 +275,7 @@ def test_stats_counts_arenas_and_what_was_set_aside(
     broken = FailureRow(key="9", stage="arenas", kind="error", type="SandboxDied", message="m")
     _write(folder, "arenas.failed", [*failures, broken])
     usage = Usage(prompt_tokens=5000, completion_tokens=500, cached_tokens=100)
-    folder.record("arenas", StageCounts(accepted=1, seconds=2.5, usage=usage, dollars=0.5))
+    folder.record_stage("arenas", StageCounts(accepted=1, seconds=2.5, usage=usage, dollars=0.5))
     assert run(["arenas", "stats", str(folder.path), "--json"]) == 0
     report = _json(capsys)
     assert report["arenas"] == 5 and report["hops"] == {"1": 2, "2": 1, "3": 2}

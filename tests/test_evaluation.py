@@ -14,7 +14,8 @@ from astra.models.policies import policy
 from astra.models.scripted import ScriptedModel, calling
 from astra.protocols import Sampling
 from astra.rollouts.loop import RolloutLimits
-from astra.runs.store import RunFolder, to_line
+from astra.runs.folder import RunFolder
+from astra.runs.jsonl import to_line
 from astra.testing.fakes import FakeModel, InProcessSandbox, document, toy_arena, toy_tool
 from astra.types import Arena, Message, StopReason
 

@@ -13,7 +13,7 @@ from astra.models.openai import OpenAIModel, Retries
 from astra.models.wire import as_reply, as_request
 from astra.protocols import Reply, Sampling
 from astra.rollouts.loop import RolloutLimits, RolloutTask, rollout
-from astra.runs.store import to_line
+from astra.runs.jsonl import to_line
 from astra.testing.fakes import FakeHost, document
 from astra.testing.model_server import ModelServer, ModelServerFault, ServerAnswer, completion
 from astra.types import CallStatus, FinishReason, Message, StopReason, ToolCallRequest, Usage

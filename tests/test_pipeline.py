@@ -23,7 +23,7 @@ from astra.arenas.folder import read_arenas
 from astra.cli.main import run
 from astra.errors import Rejected
 from astra.models.embed_tfidf import TfidfEmbedder
-from astra.runs.store import RunFolder
+from astra.runs.folder import RunFolder
 from astra.sandbox import open_sandbox
 from astra.testing.arenas import calories_tool, changed, column, lookup_tool, single_hop_arena
 from astra.types import Arena, GoldCall, Matcher, Target, Tool, arena_id

@@ -11,7 +11,7 @@ from astra.errors import HostError, ModelBadReply, SandboxDied, TeacherError
 from astra.models.scripted import ScriptedModel, calling
 from astra.protocols import Reply, Sampling, ToolResult
 from astra.rollouts.loop import RolloutLimits, RolloutTask, rollout, rollouts
-from astra.runs.store import LINE_BYTES, to_line
+from astra.runs.jsonl import LINE_BYTES, to_line
 from astra.testing.fakes import FakeHost, FakeModel, document
 from astra.types import CallStatus, FinishReason, Message, StopReason, ToolCallRequest, Usage
 

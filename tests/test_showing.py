@@ -10,7 +10,8 @@ import pytest
 from astra.arenas.folder import ToolRow
 from astra.arenas.showing import PlayableArenas
 from astra.models.embed_tfidf import TfidfEmbedder
-from astra.runs.store import RunFolder, to_line
+from astra.runs.folder import RunFolder
+from astra.runs.jsonl import to_line
 from astra.testing.fakes import toy_arena, toy_tool
 from astra.types import Arena, Tool
 

@@ -30,16 +30,13 @@ from astra.errors import (
     StageError,
     StoreError,
 )
-from astra.runs.stage import (
-    GIVE_UP_AFTER,
-    LOOK_AHEAD,
-    SideFile,
-    Stage,
-    StageMeter,
-    StageReport,
-    run,
-)
-from astra.runs.store import FailureRow, RunFolder
+from astra.runs.cost import bill, billed_stage
+from astra.runs.folder import RunFolder
+from astra.runs.jsonl import FailureRow
+from astra.runs.ledger import GIVE_UP_AFTER
+from astra.runs.manifest import StageCounts
+from astra.runs.runner import LOOK_AHEAD, StageRunner, run
+from astra.runs.stage import SideFile, Stage, StageReport, copy_stage
 from astra.types import Record, Usage
 
 ITEMS = 300
@@ -73,15 +70,11 @@ def _stage(work: object = None, **changes: object) -> Stage[int, Thing]:
         "work": work or plain,
         "key": str,
         "stored_key": lambda row: row["key"],
-        "sides": (
-            SideFile("marks", lambda t: [Mark(thing=t.id, number=n) for n in range(3)], _owner),
+        "side_files": (
+            SideFile("marks", lambda t: [Mark(thing=t.id, number=n) for n in range(3)], "thing"),
         ),
     }
     return Stage(**{**fields, **changes})  # type: ignore[arg-type]
-
-
-def _owner(row: dict[str, str]) -> str:
-    return row["thing"]
 
 
 def _run(
@@ -212,7 +205,7 @@ def test_errors_of_items_that_are_no_part_of_a_run_stay_on_record(tmp_path: Path
     _run(folder, 8, _stage(work))
     broken = False
     keys = {str(number) for number in range(4, 12)}
-    later = asyncio.run(run(_stage(work), range(4, 12), folder, concurrency=4, again=keys))
+    later = asyncio.run(run(_stage(work), range(4, 12), folder, concurrency=4, retry=keys))
     assert later.errors == {"ValueError": 1} and later.accepted == 11
     assert [row.key for row in folder.rows("things.failed", FailureRow)] == ["2"]
     assert folder.manifest().stages["things"].errors == {"ValueError": 1}
@@ -364,15 +357,64 @@ def test_cancelling_keeps_what_is_done(tmp_path: Path) -> None:
 def test_costs_add_up_over_runs(tmp_path: Path) -> None:
     folder = RunFolder.create(tmp_path / "run", {})
     for until in (3, 6):
-        meter = StageMeter()
 
-        async def work(item: int, meter: StageMeter = meter) -> Thing:
-            meter.add(Usage(prompt_tokens=10), dollars=0.5)
+        async def work(item: int) -> Thing:
+            bill(Usage(prompt_tokens=10), dollars=0.5)
             return _thing(item)
 
-        _run(folder, stage=_stage(work, meter=meter), until=until, concurrency=1)
+        _run(folder, stage=_stage(work), until=until, concurrency=1)
     counts = folder.manifest().stages["things"]
     assert counts.usage.prompt_tokens >= 60 and counts.dollars >= 3.0 and counts.seconds > 0
+
+
+async def test_each_stage_is_billed_for_what_its_items_ask(tmp_path: Path) -> None:
+    """Also in tasks that the work starts, and where two stages run at once."""
+    folders = [RunFolder.create(tmp_path / name, {}) for name in "ab"]
+    names: set[str] = set()
+
+    async def reply(tokens: int) -> None:
+        await asyncio.sleep(0)
+        names.add(billed_stage())
+        bill(Usage(prompt_tokens=tokens))
+
+    def stage(name: str, tokens: int) -> Stage[int, Thing]:
+        async def work(item: int) -> Thing:
+            await asyncio.gather(reply(tokens), reply(tokens))
+            return _thing(item)
+
+        return Stage(name, work, key=str)
+
+    bill(Usage(prompt_tokens=1000))
+    await asyncio.gather(
+        StageRunner(folders[0]).run(stage("first", 1), range(5)),
+        StageRunner(folders[1]).run(stage("second", 10), range(5)),
+    )
+    assert names == {"first", "second"} and billed_stage() == ""
+    assert folders[0].manifest().stages["first"].usage.prompt_tokens == 10
+    assert folders[1].manifest().stages["second"].usage.prompt_tokens == 100
+
+
+def test_costs_that_a_killed_run_wrote_too_late_are_recovered(tmp_path: Path) -> None:
+    folder = RunFolder.create(tmp_path / "run", {})
+    counted = StageCounts(accepted=3, usage=Usage(prompt_tokens=70), dollars=7.0)
+    folder.record_stage("judged", counted)
+    paid = {"judged": Usage(prompt_tokens=100), "": Usage(prompt_tokens=5), "new": Usage()}
+    assert folder.recover_costs(paid, lambda usage: usage.prompt_tokens / 10) == 3.0
+    assert folder.recover_costs(paid, lambda usage: usage.prompt_tokens / 10) == 0.0
+    changes = {"usage": Usage(prompt_tokens=100), "dollars": 10.0}
+    assert folder.manifest().stages == {"judged": counted.model_copy(update=changes)}
+
+
+async def test_a_runner_keeps_the_reports_of_its_stages(tmp_path: Path) -> None:
+    folder = RunFolder.create(tmp_path / "run", {})
+    runner = StageRunner(folder, concurrency=2)
+    await runner.run(copy_stage("copies", Thing), map(_thing, range(4)))
+    await runner.run(_stage(), range(7), until=3)
+    assert {name: report.accepted for name, report in runner.reports.items()} == {
+        "copies": 4,
+        "things": 3,
+    }
+    assert list(folder.rows("copies", Thing)) == [_thing(item) for item in range(4)]
 
 
 def test_rows_of_something_else_are_not_resumed_from(tmp_path: Path) -> None:
@@ -403,14 +445,13 @@ def test_the_bar_shows_on_a_terminal_only(
 def test_the_bar_shows_what_it_costs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     terminal = Console(stderr=True, force_terminal=True, width=150)
     for runs, money in ((1, 0.25), (2, 0.5)):
-        meter = StageMeter()
 
-        async def work(item: int, meter: StageMeter = meter) -> Thing:
-            meter.add(Usage(prompt_tokens=100, completion_tokens=25, cached_tokens=50), 0.0125)
+        async def work(item: int) -> Thing:
+            bill(Usage(prompt_tokens=100, completion_tokens=25, cached_tokens=50), 0.0125)
             return _thing(item)
 
         folder = RunFolder.create(tmp_path / "run", {})
-        _run(folder, 20 * runs, _stage(work, meter=meter), console=terminal, total=20 * runs)
+        _run(folder, 20 * runs, _stage(work), console=terminal, total=20 * runs)
         shown = capsys.readouterr().err
         assert f"{2.5 * runs}k tokens, cost {money:.4f}" in shown
 

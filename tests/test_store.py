@@ -13,7 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from astra.errors import ConfigError, StoreError
-from astra.runs.store import FailureRow, Manifest, RunFolder, StageCounts, to_line
+from astra.runs.folder import RunFolder
+from astra.runs.jsonl import FailureRow, to_line
+from astra.runs.manifest import Manifest, StageCounts
 from astra.types import Json, Record, Usage
 
 
@@ -139,7 +141,7 @@ def test_links_and_what_is_no_file_are_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["../things", "a/b", "", ".x", "A", "a.b", "a\n"])
 def test_names_that_would_lead_out_are_refused(tmp_path: Path, name: str) -> None:
-    with pytest.raises(StoreError, match="is no name for rows"):
+    with pytest.raises(StoreError, match="name a file of rows"):
         list(RunFolder(tmp_path).rows(name, Row))
 
 
@@ -172,7 +174,7 @@ def test_folders_of_something_else_are_left_alone(tmp_path: Path) -> None:
         RunFolder.create(tmp_path, {})
     with pytest.raises(StoreError, match="is a file"):
         RunFolder.create(tmp_path / "thesis.doc", {})
-    with pytest.raises(StoreError, match="no run folder"):
+    with pytest.raises(StoreError, match="not a run folder"):
         RunFolder.open(tmp_path)
     with pytest.raises(StoreError, match="no run folder at"):
         RunFolder.open(tmp_path / "missing")
@@ -181,7 +183,7 @@ def test_folders_of_something_else_are_left_alone(tmp_path: Path) -> None:
 
 _HOLDER = """
 import sys
-from astra.runs.store import RunFolder
+from astra.runs.folder import RunFolder
 with RunFolder(sys.argv[1]).lock():
     print("held", flush=True)
     sys.stdin.read()
@@ -213,8 +215,8 @@ def test_writing_needs_the_lock(tmp_path: Path) -> None:
 
 def test_the_manifest_keeps_each_stage(tmp_path: Path) -> None:
     folder = RunFolder.create(tmp_path / "run", {}, seeds={"plan": 7})
-    folder.record("arenas", StageCounts(accepted=3, rejected={"leak": 2}))
-    folder.record("tasks", StageCounts(seconds=1.5))
+    folder.record_stage("arenas", StageCounts(accepted=3, rejected={"leak": 2}))
+    folder.record_stage("tasks", StageCounts(seconds=1.5))
     manifest = RunFolder.open(folder.path).manifest()
     assert manifest.seeds == {"plan": 7}
     assert manifest.stages["arenas"].rejected == {"leak": 2}
@@ -224,16 +226,16 @@ def test_the_manifest_keeps_each_stage(tmp_path: Path) -> None:
 
 def test_the_manifest_says_what_each_finished_item_cost(tmp_path: Path) -> None:
     folder = RunFolder.create(tmp_path / "run", {})
-    folder.record_each("arena", 4)
-    assert folder.manifest().each == {}  # nothing was used
+    folder.record_unit_cost("arena", 4)
+    assert folder.manifest().unit_costs == {}  # nothing was used
     usage = Usage(prompt_tokens=100, completion_tokens=50, cached_tokens=20)
-    folder.record("first", StageCounts(accepted=8, seconds=3.0, usage=usage))
-    assert folder.manifest().per(0) is None
-    free = folder.manifest().per(4)
+    folder.record_stage("first", StageCounts(accepted=8, seconds=3.0, usage=usage))
+    assert folder.manifest().unit_cost(0) is None
+    free = folder.manifest().unit_cost(4)
     assert free is not None and free.dollars is None  # unknown, which is not 0
-    folder.record("second", StageCounts(accepted=4, seconds=1.0, usage=usage, dollars=0.5))
-    folder.record_each("arena", 4)
-    cost = folder.manifest().each["arena"]
+    folder.record_stage("second", StageCounts(accepted=4, seconds=1.0, usage=usage, dollars=0.5))
+    folder.record_unit_cost("arena", 4)
+    cost = folder.manifest().unit_costs["arena"]
     assert (cost.count, cost.prompt_tokens, cost.completion_tokens) == (4, 50.0, 25.0)
     assert (cost.cached_tokens, cost.seconds, cost.dollars) == (10.0, 1.0, 0.125)
 
@@ -267,7 +269,8 @@ def test_a_full_disk_leaves_whole_lines(tmp_path: Path) -> None:
 import resource, signal, sys
 from pathlib import Path
 from astra.errors import StoreError
-from astra.runs.store import FailureRow, RunFolder, to_line
+from astra.runs.folder import RunFolder
+from astra.runs.jsonl import FailureRow, to_line
 folder = RunFolder.create(sys.argv[1], {})
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))

@@ -7,7 +7,7 @@ from typing import Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from astra.runs.store import RunFolder
+from astra.runs.folder import RunFolder
 from astra.training.metrics import METRICS, STEP
 
 SAMPLED = "tokens/sampled"

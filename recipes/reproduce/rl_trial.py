@@ -16,7 +16,7 @@ import torch
 from pydantic import ValidationError
 
 from astra.errors import StageError
-from astra.runs.store import RunFolder
+from astra.runs.folder import RunFolder
 from astra.training.checkpoints import checkpoints, step_of
 from astra.training.metrics import METRICS, STEP
 from astra.training.rl.run import RLJob, check_settings, train_rl

@@ -11,7 +11,8 @@ import pytest
 
 from astra.cli.main import run
 from astra.errors import HostError
-from astra.runs.store import FailureRow, RunFolder
+from astra.runs.folder import RunFolder
+from astra.runs.jsonl import FailureRow
 from astra.testing import mcp_bookings
 from astra.testing.mcp_hostile import TOOLS
 from astra.testing.mcp_serving import http_server

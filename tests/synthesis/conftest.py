@@ -13,8 +13,8 @@ from astra.arenas.synthesis.pipeline import ArenaSynthesis, SynthesisOptions
 from astra.arenas.synthesis.records import SynthesisItem
 from astra.arenas.synthesis.sources import SourceMaterial, items
 from astra.models.embed_tfidf import TfidfEmbedder
+from astra.runs.folder import RunFolder
 from astra.runs.stage import StageReport
-from astra.runs.store import RunFolder
 from astra.sandbox import open_sandbox
 from astra.teacher.prompt import Prompt, Teacher
 from astra.testing.rule_teacher.arenas import RuleTeacher

@@ -14,7 +14,8 @@ from astra.arenas.folder import read_arenas
 from astra.arenas.formats.rows import COLUMNS, from_row, standalone, to_row
 from astra.cli.main import run
 from astra.errors import Rejected
-from astra.runs.store import FailureRow, RunFolder
+from astra.runs.folder import RunFolder
+from astra.runs.jsonl import FailureRow
 from astra.testing.arenas import capital_tool, multi_hop_arena
 from astra.types import Arena
 

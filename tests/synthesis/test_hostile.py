@@ -12,7 +12,7 @@ from astra.arenas.synthesis.build import implementation_problem
 from astra.arenas.synthesis.documents import call_problem, document_problem
 from astra.arenas.synthesis.screen import source_problem
 from astra.arenas.synthesis.sources import SourceMaterial
-from astra.runs.store import FailureRow
+from astra.runs.jsonl import FailureRow
 from astra.teacher.prompts.arenas import DecompositionStep, DocumentOut, Implementation
 from astra.testing.rule_teacher.arenas import RuleTeacher
 from astra.types import Arena

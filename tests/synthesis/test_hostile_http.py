@@ -21,7 +21,8 @@ from astra.arenas.synthesis.sources import SourceMaterial
 from astra.cli.main import run
 from astra.core.untrusted import json_problem
 from astra.errors import TeacherError
-from astra.runs.store import FailureRow, RunFolder
+from astra.runs.folder import RunFolder
+from astra.runs.jsonl import FailureRow
 from astra.teacher.prompts.arenas import ALL
 from astra.testing.model_server import ModelServer
 from astra.testing.rule_teacher.arenas import RuleTeacher

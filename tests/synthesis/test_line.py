@@ -18,7 +18,8 @@ from astra.arenas.synthesis.sources import SourceMaterial, items
 from astra.arenas.synthesis.validate import QualityThreshold
 from astra.errors import BudgetExceeded, ConfigError, StageError, TeacherError
 from astra.models.embed_tfidf import TfidfEmbedder
-from astra.runs.store import FailureRow, RunFolder
+from astra.runs.folder import RunFolder
+from astra.runs.jsonl import FailureRow
 from astra.teacher.prompts.arenas import JudgeVerdict
 from astra.testing.rule_teacher.arenas import RuleTeacher
 from astra.testing.rule_teacher.arenas.faults import ArenaDefect, FaultRates

@@ -23,8 +23,10 @@ from astra.arenas.tables.load.tables import load
 from astra.arenas.tables.profile.profiler import profile
 from astra.arenas.tables.source import TableSource, TableSourceOptions
 from astra.models.embed_tfidf import TfidfEmbedder
-from astra.runs.stage import StageMeter, StageReport
-from astra.runs.store import FailureRow, RunFolder
+from astra.runs.cost import StageMeter
+from astra.runs.folder import RunFolder
+from astra.runs.jsonl import FailureRow
+from astra.runs.stage import StageReport
 from astra.testing.arenas import multi_hop_arena
 from astra.testing.rule_teacher.arenas import RuleTeacher
 from astra.types import Arena, Usage

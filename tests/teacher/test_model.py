@@ -11,7 +11,7 @@ import pytest
 from astra.errors import BudgetExceeded, ConfigError, ModelUnavailable, TeacherError
 from astra.models.openai import OpenAIModel, Retries
 from astra.protocols import Sampling
-from astra.runs.store import RunFolder
+from astra.runs.folder import RunFolder
 from astra.teacher.cache import AnswerCache
 from astra.teacher.cost import Budget, CostTotals, Price
 from astra.teacher.model import ModelTeacher

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from astra.cli.config_file import expand
 from astra.errors import BudgetExceeded, ConfigError, StoreError
-from astra.runs.store import RunFolder
+from astra.runs.folder import RunFolder
 from astra.teacher.cache import AnswerCache, RecordedAnswer
 from astra.teacher.cost import (
     Budget,

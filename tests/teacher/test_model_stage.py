@@ -1,19 +1,22 @@
 """A teacher inside of a stage: a budget ends it cleanly, and a resume pays for nothing twice."""
 
+from operator import itemgetter
 from pathlib import Path
 
 import pytest
 
 from astra.errors import BudgetExceeded
 from astra.models.openai import OpenAIModel
-from astra.runs.stage import Stage, run
-from astra.runs.store import FailureRow, RunFolder
+from astra.runs.folder import RunFolder
+from astra.runs.jsonl import FailureRow
+from astra.runs.runner import run
+from astra.runs.stage import Stage
 from astra.teacher.cache import AnswerCache
 from astra.teacher.cost import Budget, CostTotals
 from astra.teacher.model import ModelTeacher
 from astra.teacher.prompts import arenas
 from astra.testing.model_server import ModelServer
-from astra.types import Json, Message, Record
+from astra.types import Message, Record
 
 from .model_given import given
 
@@ -36,11 +39,8 @@ async def judged(server: ModelServer, folder: RunFolder, budget: Budget, items: 
         second = await teacher.ask(arenas.NECESSITY, asked, index=1)
         return Row(id=str(item), first=first.holds, second=second.holds)
 
-    def stored(row: Json) -> str:
-        return row["id"]
-
-    stage = Stage("judged", work, str, stored)
-    costs = CostTotals(None, budget, stage.meter.add)
+    stage = Stage("judged", work, key=str, stored_key=itemgetter("id"))
+    costs = CostTotals(None, budget)
     async with OpenAIModel("m", server.url) as model:
         with AnswerCache(folder) as cache:
             teacher = ModelTeacher(model, cache=cache, costs=costs)

@@ -15,7 +15,7 @@ from astra.cli.main import run
 from astra.errors import ConfigError, StageError
 from astra.evaluation import models
 from astra.evaluation.models import examine
-from astra.runs.store import RunFolder
+from astra.runs.folder import RunFolder
 from astra.training.credit.options import acpo_settings
 from astra.training.rl.presets import PRESETS
 from astra.training.rl.run import RLJob

@@ -23,7 +23,8 @@ from astra.hosts.arena import ArenaHost, arena_messages
 from astra.models.policies import policy
 from astra.protocols import Sampling
 from astra.rollouts.loop import RolloutLimits, RolloutTask, rollout
-from astra.runs.store import RunFolder, to_line
+from astra.runs.folder import RunFolder
+from astra.runs.jsonl import to_line
 from astra.testing.fakes import InProcessSandbox, toy_arena
 from astra.training.rl.arenas import ArenaRollouts
 from astra.training.rl.filling import BatchFilling

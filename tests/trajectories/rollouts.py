@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from astra.runs.store import RunFolder, to_line
+from astra.runs.folder import RunFolder
+from astra.runs.jsonl import to_line
 from astra.trajectories.records import (
     JudgeFinding,
     Judgement,

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from astra.errors import Rejected
-from astra.runs.stage import StageMeter
-from astra.runs.store import RunFolder, to_line
+from astra.runs.cost import StageMeter
+from astra.runs.folder import RunFolder
+from astra.runs.jsonl import to_line
 from astra.teacher.prompt import In, Out, Prompt
 from astra.teacher.prompts.chains import (
     ChainVerdict,

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from astra.cli.main import run
-from astra.runs.store import RunFolder, to_line
+from astra.runs.folder import RunFolder
+from astra.runs.jsonl import to_line
 from astra.teacher.prompts.chains import ProposedChain
 from astra.trajectories.tasks.records import ChainProposal
 

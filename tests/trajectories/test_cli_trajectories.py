@@ -14,7 +14,8 @@ import pytest
 
 from astra.cli.main import run
 from astra.errors import TeacherError
-from astra.runs.store import RunFolder, to_line
+from astra.runs.folder import RunFolder
+from astra.runs.jsonl import to_line
 from astra.teacher.prompts import judging
 from astra.testing.rule_teacher.trajectories import TrajectoryRules
 from astra.testing.teacher_faults import FaultPlan, TeacherServerFault

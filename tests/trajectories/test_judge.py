@@ -9,8 +9,8 @@ import pytest
 
 from astra.errors import Rejected, TeacherError
 from astra.models.scripted import calling
-from astra.runs.stage import StageMeter, run
-from astra.runs.store import RunFolder
+from astra.runs.folder import RunFolder
+from astra.runs.runner import run
 from astra.teacher.prompt import Prompt
 from astra.teacher.prompts.judging import (
     CALL_NEEDED,
@@ -440,14 +440,10 @@ class Broken(Generous):
 async def test_a_judge_that_breaks_scores_nothing(prompt: Any, tmp_path: Path):
     rollouts = [await played(*GOOD, busy=busy) for busy in ((1,), ())]
     folder = RunFolder.create(tmp_path / "run", {})
-    report = await run(
-        judgements_stage(Broken(prompt), 1, StageMeter()), rollouts, folder, concurrency=2
-    )
+    report = await run(judgements_stage(Broken(prompt), 1), rollouts, folder, concurrency=2)
     assert report.accepted == 0 and report.errors == {"TeacherError": 2}
     assert list(folder.rows(JUDGEMENTS, Judgement)) == []
-    again = await run(
-        judgements_stage(Generous(), 1, StageMeter()), rollouts, folder, concurrency=2
-    )
+    again = await run(judgements_stage(Generous(), 1), rollouts, folder, concurrency=2)
     assert again.accepted == 2 and again.errors == {}
 
 

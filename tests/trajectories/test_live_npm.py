@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from astra.cli.main import run
-from astra.runs.store import RunFolder
+from astra.runs.folder import RunFolder
 from astra.trajectories.collect.stages import read_servers
 from astra.trajectories.records import RecordedRollout
 from astra.types import CallStatus

@@ -12,8 +12,10 @@ from astra.hosts.joined import JoinedHost
 from astra.models.scripted import calling
 from astra.protocols import Reply, ToolResult
 from astra.rollouts.loop import RolloutLimits
-from astra.runs.stage import StageMeter, StageReport, run
-from astra.runs.store import RunFolder
+from astra.runs.cost import StageMeter
+from astra.runs.folder import RunFolder
+from astra.runs.runner import run
+from astra.runs.stage import StageReport
 from astra.teacher.cache import AnswerCache
 from astra.teacher.cost import Price
 from astra.teacher.prompts.emulation import UserBehaviour

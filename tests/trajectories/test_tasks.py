@@ -17,7 +17,8 @@ from astra.models.openai import OpenAIModel, Retries
 from astra.protocols import Sampling, ToolResult
 from astra.rollouts import loop
 from astra.rollouts.loop import RolloutLimits
-from astra.runs.store import FailureRow, RunFolder, to_line
+from astra.runs.folder import RunFolder
+from astra.runs.jsonl import FailureRow, to_line
 from astra.teacher.catalogue import ALL
 from astra.teacher.model import ModelTeacher
 from astra.teacher.prompt import In, Out, Prompt

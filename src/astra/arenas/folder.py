@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from astra.errors import StoreError
-from astra.runs.store import RunFolder
+from astra.runs.folder import RunFolder
 from astra.types import Arena, Record, Tool, arena_id
 
 ARENAS = "arenas"

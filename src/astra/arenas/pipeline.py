@@ -19,8 +19,9 @@ from astra.arenas.distractors import DistractorMode, DistractorPool, with_distra
 from astra.arenas.folder import ARENAS, CERTIFICATES, TOOLS, ToolPool, ToolRow
 from astra.errors import Rejected, StoreError
 from astra.protocols import Embedder, Sandbox
-from astra.runs.stage import SideFile, Stage, StageReport, run
-from astra.runs.store import RunFolder
+from astra.runs.folder import RunFolder
+from astra.runs.runner import run
+from astra.runs.stage import SideFile, Stage, StageReport
 from astra.types import Arena, Certificate, Distractor, Tool, arena_id
 
 CANDIDATES = "candidates"
@@ -99,11 +100,11 @@ async def certify_candidates(
     seed: int = 0,
     concurrency: int = 8,
     console: Console | None = None,
-    again: Container[str] | None = None,
+    retry: Container[str] | None = None,
 ) -> StageReport:
     """The first stage alone. It may be run again with more candidates before the others.
 
-    `again`: keys of the candidates, where they are only a part of all.
+    `retry`: keys of the candidates, where they are only a part of all.
     """
     return await run(
         _candidates_stage(sandbox, seed),
@@ -112,7 +113,7 @@ async def certify_candidates(
         concurrency=concurrency,
         until=count,
         console=console,
-        again=again,
+        retry=retry,
     )
 
 
@@ -168,16 +169,13 @@ def _candidates_stage(sandbox: Sandbox, seed: int) -> Stage[CandidateArena, Cert
         key=lambda candidate: candidate.key,
         stored_key=lambda row: row["provenance"]["key"],
         row=lambda certified: certified.arena,
-        sides=(_certificates(CANDIDATE_CERTIFICATES),),
+        side_files=(certificates_file(CANDIDATE_CERTIFICATES),),
     )
 
 
-def _certificates(name: str) -> SideFile[CertifiedArena]:
-    return SideFile(
-        name=name,
-        rows=lambda certified: (certified.certificate,),
-        owner=lambda row: row["arena"],
-    )
+def certificates_file(name: str) -> SideFile[CertifiedArena]:
+    """The certificates of a stage's arenas."""
+    return SideFile(name, lambda certified: (certified.certificate,), owner="arena")
 
 
 def _certified_candidates(folder: RunFolder) -> Iterator[CertifiedArena]:
@@ -267,5 +265,5 @@ def _arenas_stage(
         key=lambda candidate: candidate.arena.key,
         stored_key=lambda row: row["provenance"]["key"],
         row=lambda certified: certified.arena,
-        sides=(_certificates(CERTIFICATES),),
+        side_files=(certificates_file(CERTIFICATES),),
     )

@@ -16,7 +16,7 @@ from astra.arenas.distractors import DistractorMode, DistractorPool, with_distra
 from astra.arenas.folder import TOOLS, ToolPool, read_arenas
 from astra.errors import ConfigError
 from astra.protocols import Embedder
-from astra.runs.store import RunFolder
+from astra.runs.folder import RunFolder
 from astra.types import Arena, Tool
 
 PlayableArena = tuple[Arena, Sequence[Tool]]

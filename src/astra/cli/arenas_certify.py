@@ -22,7 +22,8 @@ from astra.configs.arenas import CertifyArenasConfig
 from astra.configs.base import SandboxLevel
 from astra.errors import Rejected, SandboxRemote, SandboxUnavailable, StoreError
 from astra.protocols import Sandbox
-from astra.runs.store import RunFolder, to_line
+from astra.runs.folder import RunFolder
+from astra.runs.jsonl import to_line
 from astra.sandbox import open_sandbox
 from astra.types import Arena, Certificate, Json, Tool
 

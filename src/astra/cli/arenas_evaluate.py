@@ -22,7 +22,7 @@ from astra.models.policies import Policy, policy
 from astra.protocols import Sampling
 from astra.rewards import Reward
 from astra.rollouts.loop import RolloutLimits
-from astra.runs.store import RunFolder
+from astra.runs.folder import RunFolder
 from astra.sandbox import open_sandbox
 
 _INTERRUPTED = 130

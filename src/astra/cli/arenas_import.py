@@ -15,8 +15,8 @@ from astra.cli.arenas_export import Format
 from astra.cli.console import err, out, print_json
 from astra.cli.options import AsJson, Level, SandboxLevel
 from astra.errors import ConfigError
+from astra.runs.folder import RunFolder
 from astra.runs.stage import StageReport
-from astra.runs.store import RunFolder
 from astra.sandbox import open_sandbox
 
 

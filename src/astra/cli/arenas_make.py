@@ -65,8 +65,9 @@ from astra.cli.options import (
 from astra.cli.teacher_options import TeacherOptions
 from astra.errors import ConfigError
 from astra.protocols import Embedder
+from astra.runs.folder import RunFolder
+from astra.runs.jsonl import FailureRow
 from astra.runs.stage import StageReport
-from astra.runs.store import FailureRow, RunFolder
 from astra.sandbox import open_sandbox
 from astra.teacher.cost import Estimate
 from astra.types import Json, Language

@@ -30,8 +30,8 @@ from astra.cli.console import out, print_json
 from astra.cli.teacher_options import StageMeters, TeacherOptions, greet, open_teacher
 from astra.errors import ConfigError
 from astra.protocols import Embedder, Sandbox
+from astra.runs.folder import RunFolder
 from astra.runs.stage import StageReport
-from astra.runs.store import RunFolder
 from astra.teacher.cost import Estimate, Estimator
 from astra.teacher.prompts.arenas import (
     CALL,
@@ -136,7 +136,7 @@ def spent(folder: RunFolder) -> dict[str, Json]:
     stages = manifest.stages
     usage = sum((stage.usage for stage in stages.values()), Usage())
     money = sum(stage.dollars for stage in stages.values())
-    each = manifest.each.get(ARENA)
+    each = manifest.unit_costs.get(ARENA)
     said = f"{usage.prompt_tokens} tokens in, {usage.completion_tokens} out"
     if each is not None:
         tokens = each.prompt_tokens + each.completion_tokens
@@ -211,4 +211,4 @@ async def make_tables_paraphrased(
 
 
 def _record_cost(folder: RunFolder, reports: Mapping[str, StageReport]) -> None:
-    folder.record_each(ARENA, reports[ARENAS].accepted if ARENAS in reports else 0)
+    folder.record_unit_cost(ARENA, reports[ARENAS].accepted if ARENAS in reports else 0)

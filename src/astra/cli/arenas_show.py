@@ -17,7 +17,7 @@ from rich.tree import Tree
 from astra.arenas.folder import CERTIFICATES, find_arena
 from astra.cli.console import clean, out, plain, print_json
 from astra.cli.options import ArenaId, AsJson, Run
-from astra.runs.store import RunFolder
+from astra.runs.folder import RunFolder
 from astra.types import Arena, Certificate, Goal, GoldCall, Json, Target, Tool, ToolSchema
 
 _LONG = 500

@@ -11,7 +11,9 @@ from astra.arenas.folder import ARENAS
 from astra.cli.command import command_from
 from astra.cli.console import out, plain, print_json
 from astra.configs.arenas import ArenaStatsConfig
-from astra.runs.store import FailureRow, RunFolder, StageCounts
+from astra.runs.folder import RunFolder
+from astra.runs.jsonl import FailureRow
+from astra.runs.manifest import StageCounts
 from astra.types import Arena, Json
 
 _GROUPS = ("scenario", "hops", "language", "domain", "split")
@@ -31,7 +33,7 @@ def command(config: ArenaStatsConfig, *, as_json: bool) -> None:
     folder = RunFolder.open(config.run)
     manifest = folder.manifest()
     counted = _count(folder.rows(ARENAS, Arena))
-    each = manifest.per(counted["arenas"])
+    each = manifest.unit_cost(counted["arenas"])
     report: dict[str, Json] = {
         **counted,
         "stages": {

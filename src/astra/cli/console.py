@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from rich.console import Console
 from rich.text import Text
 
-from astra.runs.store import SECRET
+from astra.runs.config_file import SECRET
 from astra.types import Json
 
 # Control characters but tab and newline, and those that turn the direction of writing.

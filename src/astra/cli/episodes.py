@@ -22,7 +22,7 @@ from rich.table import Table
 from astra.cli.console import err, out, plain
 from astra.errors import ConfigError
 from astra.evaluation.arenas import EvaluationReport, PlayedEpisode
-from astra.runs.store import to_line
+from astra.runs.jsonl import to_line
 
 _GROUPS = (("scenario", "by_scenario"), ("hops", "by_hops"), ("language", "by_language"))
 

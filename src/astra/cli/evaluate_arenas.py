@@ -28,7 +28,7 @@ from astra.models.openai import OpenAIModel
 from astra.protocols import Sampling, Sandbox
 from astra.rewards import Reward
 from astra.rollouts.loop import RolloutLimits
-from astra.runs.store import RunFolder
+from astra.runs.folder import RunFolder
 from astra.sandbox import open_sandbox
 from astra.types import Arena
 

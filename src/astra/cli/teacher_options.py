@@ -17,8 +17,9 @@ from rich.console import Console
 
 from astra.errors import ConfigError
 from astra.protocols import Sampling
-from astra.runs.stage import StageMeter
-from astra.runs.store import RunFolder, StageCounts
+from astra.runs.cost import StageMeter, bill
+from astra.runs.folder import RunFolder
+from astra.runs.manifest import StageCounts
 from astra.teacher.cache import AnswerCache
 from astra.teacher.cost import Budget, CostTotals, Price, read_prices
 from astra.teacher.model import ModelTeacher
@@ -133,7 +134,7 @@ def _beyond(whole: Usage, counted: Usage) -> Usage:
 
 @asynccontextmanager
 async def open_teacher(
-    options: TeacherOptions, folder: RunFolder, meters: StageMeters
+    options: TeacherOptions, folder: RunFolder, meters: StageMeters | None = None
 ) -> AsyncGenerator[ModelTeacher]:
     """The model as a teacher whose answers stand on record in the run folder."""
     from astra.models.openai import OpenAIModel  # late: a second, for those who have no teacher
@@ -143,9 +144,12 @@ async def open_teacher(
     model = OpenAIModel(options.model, options.base_url, options.key(), timeout=options.timeout)
     async with model:
         with AnswerCache(folder) if options.cache else nullcontext() as cache:
-            if cache is not None:
+            if cache is not None and meters is not None:
                 spent += meters.catch_up(folder, cache, price)
-            costs = CostTotals(price, Budget(money=options.budget, spent=spent), meters.add)
+            elif cache is not None:
+                spent += folder.recover_costs(cache.stage_usage, price.of if price else None)
+            budget = Budget(money=options.budget, spent=spent)
+            costs = CostTotals(price, budget, bill if meters is None else meters.add)
             yield ModelTeacher(
                 model,
                 templates=options.templates(),
@@ -168,7 +172,7 @@ def greet(console: Console | None, teacher: Teacher, options: TeacherOptions) ->
 
 @asynccontextmanager
 async def any_teacher(
-    options: TeacherOptions, folder: RunFolder, meters: StageMeters
+    options: TeacherOptions, folder: RunFolder, meters: StageMeters | None = None
 ) -> AsyncGenerator[Teacher]:
     """The rule teacher of trajectories for the model `rules` without an address; else as above."""
     if options.model == RULES and not options.base_url:

@@ -28,8 +28,9 @@ from astra.cli.teacher_options import (
     teacher_options,
 )
 from astra.hosts.mcp_session import McpSessionOptions
+from astra.runs.folder import RunFolder
+from astra.runs.jsonl import FailureRow
 from astra.runs.stage import StageReport
-from astra.runs.store import FailureRow, RunFolder
 from astra.trajectories.collect.normalize import ToolFilter
 from astra.trajectories.collect.sources import source_digest, source_files
 from astra.trajectories.collect.stages import COLLECTED, SERVERS, CollectOptions, collect

@@ -12,7 +12,7 @@ from rich.table import Table
 from astra.cli.console import out, plain, print_json
 from astra.cli.options import AsJson
 from astra.errors import ConfigError
-from astra.runs.store import RunFolder
+from astra.runs.folder import RunFolder
 from astra.trajectories.tasks.chains import PROPOSALS
 from astra.trajectories.tasks.graph_svg import svg
 from astra.trajectories.tasks.records import ChainProposal

@@ -14,7 +14,8 @@ from astra.cli.arenas_show import document_tree
 from astra.cli.console import out, plain, print_json
 from astra.cli.options import AsJson, Run
 from astra.errors import ConfigError
-from astra.runs.store import FailureRow, RunFolder
+from astra.runs.folder import RunFolder
+from astra.runs.jsonl import FailureRow
 from astra.trajectories.collect.drafts import ToolNote
 from astra.trajectories.collect.stages import COLLECTED, NOTES, SERVERS, CollectedServer
 from astra.trajectories.records import CollectedTool, CollectedToolServer

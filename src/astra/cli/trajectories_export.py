@@ -11,7 +11,7 @@ import typer
 from astra.cli.console import err, out, plain, print_json
 from astra.cli.options import AsJson, Run
 from astra.errors import ConfigError
-from astra.runs.store import RunFolder
+from astra.runs.folder import RunFolder
 from astra.trajectories.export.dataset import ExportResult, export_dataset
 from astra.trajectories.export.options import ExportOptions
 from astra.trajectories.export.rows import RowFormat

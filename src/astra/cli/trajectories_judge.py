@@ -18,12 +18,13 @@ from astra.cli.options import (
     TeacherTemperature,
     TeacherUrl,
 )
-from astra.cli.teacher_options import StageMeters, TeacherOptions, any_teacher
+from astra.cli.teacher_options import TeacherOptions, any_teacher
 from astra.cli.trajectories_report import mean_reward, print_agreement
 from astra.cli.trajectories_teacher import teacher_of
 from astra.errors import ConfigError
-from astra.runs.stage import StageReport, run
-from astra.runs.store import RunFolder
+from astra.runs.folder import RunFolder
+from astra.runs.runner import run
+from astra.runs.stage import StageReport
 from astra.trajectories.judge.agreement import agreements, ratings
 from astra.trajectories.judge.stage import JUDGEMENTS, judgements_name, judgements_stage
 from astra.trajectories.play.rollouts import ROLLOUTS
@@ -89,10 +90,9 @@ def judge_command(
 async def _judge(
     folder: RunFolder, options: TeacherOptions, file: str, judges: int, concurrency: int
 ) -> StageReport:
-    meters = StageMeters(lambda prompt: file)
-    async with any_teacher(options, folder, meters) as teacher:
+    async with any_teacher(options, folder) as teacher:
         return await run(
-            judgements_stage(teacher, judges, meters(file), file),
+            judgements_stage(teacher, judges, file),
             folder.rows(ROLLOUTS, RecordedRollout),
             folder,
             concurrency=concurrency,

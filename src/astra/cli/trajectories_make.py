@@ -39,8 +39,8 @@ from astra.hosts.live import LiveOptions
 from astra.hosts.mcp_session import McpSessionOptions
 from astra.protocols import Sampling
 from astra.rollouts.loop import RolloutLimits
+from astra.runs.folder import RunFolder
 from astra.runs.stage import StageReport
-from astra.runs.store import RunFolder
 from astra.teacher.cache import AnswerCache
 from astra.testing.rule_teacher.scripted_agent import ScriptedAgent
 from astra.trajectories.judge.stage import JUDGEMENTS

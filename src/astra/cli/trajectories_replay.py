@@ -10,7 +10,7 @@ import typer
 from astra.cli.console import out, plain, print_json
 from astra.cli.options import AsJson, Run
 from astra.errors import ConfigError
-from astra.runs.store import RunFolder
+from astra.runs.folder import RunFolder
 from astra.trajectories.play.replay import difference, replay
 from astra.trajectories.play.rollouts import ROLLOUTS
 from astra.trajectories.records import RecordedRollout

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 from astra.cli.console import out, plain
 from astra.cli.trajectories_teacher import spent
+from astra.runs.folder import RunFolder
 from astra.runs.stage import StageReport
-from astra.runs.store import RunFolder
 from astra.trajectories.judge.agreement import agreements, ratings
 from astra.trajectories.judge.stage import JUDGEMENTS
 from astra.trajectories.play.rollouts import ROLLOUTS

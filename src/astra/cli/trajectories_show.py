@@ -14,7 +14,7 @@ from rich.text import Text
 from astra.cli.console import out, plain, print_json
 from astra.cli.options import AsJson, Run
 from astra.errors import ConfigError
-from astra.runs.store import RunFolder
+from astra.runs.folder import RunFolder
 from astra.trajectories.judge.stage import JUDGEMENTS
 from astra.trajectories.play.rollouts import ROLLOUTS
 from astra.trajectories.records import Judgement, RecordedRollout

@@ -11,7 +11,7 @@ from rich.table import Table
 from astra.cli.console import out, plain, print_json
 from astra.cli.options import AsJson, Run
 from astra.errors import ConfigError
-from astra.runs.store import RunFolder
+from astra.runs.folder import RunFolder
 from astra.trajectories.records import CollectedToolServer, Judgement, RecordedRollout
 from astra.trajectories.statistics import TrajectoryTally
 from astra.types import Json

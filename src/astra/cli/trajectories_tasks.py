@@ -9,7 +9,7 @@ import typer
 
 from astra.cli.options import as_range, as_shares
 from astra.errors import ConfigError
-from astra.runs.store import RunFolder
+from astra.runs.folder import RunFolder
 from astra.trajectories.records import TaskOrigin
 from astra.trajectories.tasks.chains import ChainCheck, ChainOptions
 from astra.trajectories.tasks.personas import read_personas

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from astra.cli.teacher_options import RULES, TeacherOptions
 from astra.errors import ConfigError
-from astra.runs.store import RunFolder
+from astra.runs.folder import RunFolder
 from astra.teacher.prompts import chains, emulation, judging
 from astra.teacher.prompts.tasks import INTENT, PROPOSE_TASKS, VARY_TASK
 from astra.trajectories.judge.stage import JUDGEMENTS

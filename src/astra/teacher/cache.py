@@ -14,7 +14,8 @@ from types import TracebackType
 from typing import Self
 
 from astra.errors import StoreError
-from astra.runs.store import AppendLog, RunFolder, to_line
+from astra.runs.folder import RunFolder
+from astra.runs.jsonl import JsonlLog, to_line
 from astra.types import Json, Record, Usage
 
 NAME = "teacher"
@@ -26,6 +27,8 @@ class RecordedAnswer(Record):
     key: str
     """Content hash of all that the answer depends on."""
     prompt: str
+    stage: str = ""
+    """The stage that asked, and is billed. Empty outside of a stage."""
     version: int
     model: str
     index: int
@@ -49,7 +52,8 @@ class AnswerCache:
         self._name = name
         self._offsets: dict[int, int] = {}
         self._usage: dict[str, Usage] = {}
-        self._log: AppendLog | None = None
+        self._stage_usage: dict[str, Usage] = {}
+        self._log: JsonlLog | None = None
         self._end = 0
 
     def __enter__(self) -> Self:
@@ -82,6 +86,11 @@ class AnswerCache:
         """Tokens by the prompt's name, of all answers that were on record when it was opened."""
         return self._usage
 
+    @property
+    def stage_usage(self) -> Mapping[str, Usage]:
+        """Tokens by stage, of all answers that were on record when it was opened."""
+        return self._stage_usage
+
     def find(self, key: str) -> RecordedAnswer | None:
         """The answer on record; None: there is none."""
         offset = self._offsets.get(int(key, 16))
@@ -109,13 +118,16 @@ class AnswerCache:
         for offset, line in self._folder.lines(self._name):
             self._offsets[_key(line, self._place)] = offset
             self._end = offset + len(line)
-            prompt, usage = _cost(line, self._place)
+            prompt, stage, usage = _cost(line, self._place)
             self._usage[prompt] = self._usage.get(prompt, Usage()) + usage
+            self._stage_usage[stage] = self._stage_usage.get(stage, Usage()) + usage
 
 
 # Rows may be long and many: they are not parsed as a whole. An answer can't end as a row does,
 # for it stands before the last three fields.
-_START = re.compile(rb'\{"key":"([0-9a-f]{16})","prompt":"([a-z][a-z0-9_]*)",')
+_START = re.compile(
+    rb'\{"key":"([0-9a-f]{16})","prompt":"([a-z][a-z0-9_]*)","stage":"([a-z0-9_-]*)",'
+)
 _END = re.compile(
     rb'"usage":\{"prompt_tokens":(\d+),"completion_tokens":(\d+),"cached_tokens":(\d+)\},'
     rb'"seconds":[^,{}"]+\}\n'
@@ -127,14 +139,19 @@ def _key(line: bytes, place: str) -> int:
     return int(_found(_START.match(line), line, place)[1], 16)
 
 
-def _cost(line: bytes, place: str) -> tuple[str, Usage]:
-    """The prompt's name and the tokens that its answer took."""
-    prompt = _found(_START.match(line), line, place)[2].decode()
+def _cost(line: bytes, place: str) -> tuple[str, str, Usage]:
+    """The prompt's name, the stage, and the tokens that its answer took."""
+    start = _found(_START.match(line), line, place)
+    prompt, stage = start[2].decode(), start[3].decode()
     counts = _found(_END.search(line, max(0, len(line) - _END_BYTES)), line, place)
-    return prompt, Usage(
-        prompt_tokens=int(counts[1]),
-        completion_tokens=int(counts[2]),
-        cached_tokens=int(counts[3]),
+    return (
+        prompt,
+        stage,
+        Usage(
+            prompt_tokens=int(counts[1]),
+            completion_tokens=int(counts[2]),
+            cached_tokens=int(counts[3]),
+        ),
     )
 
 

@@ -16,6 +16,7 @@ from typing import Any
 from pydantic import Field, ValidationError
 
 from astra.errors import BudgetExceeded, ConfigError
+from astra.runs.cost import bill
 from astra.teacher.prompt import Prompt
 from astra.teacher.render import PromptTemplates
 from astra.types import Json, Record, Usage
@@ -140,13 +141,13 @@ CostListener = Callable[[Usage, float], None]
 
 
 class CostTotals:
-    """Adds up what a teacher costs. One per run; `listener` may be a stage's `meter.add`."""
+    """Adds up what a teacher costs. One per run; `listener`: called with each reply's cost."""
 
     def __init__(
         self,
         price: Price | None = None,
         budget: Budget | None = None,
-        listener: CostListener | None = None,
+        listener: CostListener = bill,
     ) -> None:
         if budget is not None and budget.money is not None and price is None:
             raise ConfigError(
@@ -187,8 +188,7 @@ class CostTotals:
             prompt,
             Cost(requests=1, unreported=unreported, usage=usage, seconds=seconds, money=money),
         )
-        if self._listener is not None:
-            self._listener(usage, money or 0.0)
+        self._listener(usage, money or 0.0)
 
     def answered(self, prompt: str) -> None:
         """Count an answer that was paid for."""

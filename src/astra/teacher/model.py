@@ -15,6 +15,7 @@ from typing import Any, Generic, Literal, Protocol
 
 from astra.errors import ConfigError, ModelBadReply, ModelRejects, TeacherError
 from astra.protocols import Reply, Sampling
+from astra.runs.cost import billed_stage
 from astra.teacher.cache import AnswerCache, RecordedAnswer
 from astra.teacher.cost import CostTotals
 from astra.teacher.parse import as_record, read_reply
@@ -166,6 +167,7 @@ class ModelTeacher:
                 RecordedAnswer(
                     key=key,
                     prompt=prompt.name,
+                    stage=billed_stage(),
                     version=prompt.version,
                     model=self._model.name,
                     index=index,

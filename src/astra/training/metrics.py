@@ -15,7 +15,8 @@ from typing import Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from astra.runs.store import AppendLog, RunFolder
+from astra.runs.folder import RunFolder
+from astra.runs.jsonl import JsonlLog
 from astra.types import Json
 
 METRICS = "metrics"
@@ -31,7 +32,7 @@ class MetricsLog(TrainerCallback):
     def __init__(self, folder: RunFolder) -> None:
         self._folder = folder
         self._files = ExitStack()
-        self._log: AppendLog | None = None
+        self._log: JsonlLog | None = None
         self._start = time.monotonic()
 
     def on_train_begin(

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from astra.errors import ConfigError
-from astra.runs.store import RunFolder
+from astra.runs.folder import RunFolder
 from astra.types import Json
 
 METRICS = "metrics"

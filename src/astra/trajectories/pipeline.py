@@ -7,13 +7,15 @@ folder.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rich.console import Console
 
 from astra.protocols import Model
-from astra.runs.stage import StageMeter, StageReport, run
-from astra.runs.store import RunFolder
+from astra.runs.cost import StageMeter
+from astra.runs.folder import RunFolder
+from astra.runs.runner import run
+from astra.runs.stage import StageReport
 from astra.teacher.cost import Price
 from astra.teacher.prompt import Teacher
 from astra.trajectories.judge.stage import JUDGEMENTS, judgements_stage
@@ -98,7 +100,9 @@ class TrajectoryPipeline:
 
     async def judge(self, options: TrajectoryOptions) -> dict[str, StageReport]:
         """The judgements of the rollouts on record."""
-        stage = judgements_stage(self.teacher, options.judges, self.meter(JUDGEMENTS))
+        stage = replace(
+            judgements_stage(self.teacher, options.judges), meter=self.meter(JUDGEMENTS)
+        )
         report = await run(
             stage,
             self.folder.rows(ROLLOUTS, RecordedRollout),

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from operator import attrgetter, itemgetter
 from pathlib import Path
 
 from rich.console import Console
 
 from astra.arenas.folder import ARENAS, CERTIFICATES, TOOLS, ToolRow
 from astra.arenas.formats.rows import ImportedRow, LoadedRow, read
-from astra.arenas.pipeline import CertifiedArena, require_certificate
+from astra.arenas.pipeline import CertifiedArena, certificates_file, require_certificate
 from astra.errors import Rejected
 from astra.protocols import Sandbox
-from astra.runs.stage import SideFile, Stage, StageReport, run
-from astra.runs.store import RunFolder
+from astra.runs.folder import RunFolder
+from astra.runs.runner import StageRunner
+from astra.runs.stage import Stage, StageReport, copy_stage
 
 
 async def import_rows(
@@ -27,16 +29,10 @@ async def import_rows(
     read_file: Callable[[Path], Iterable[ImportedRow]] = read,
 ) -> dict[str, StageReport]:
     """Stages `tools` (distractors of the rows) and `arenas` (those that pass the certificate)."""
-    return {
-        TOOLS: await run(_tools_stage(), _tools(read_file(path)), folder, concurrency=1),
-        ARENAS: await run(
-            _arenas_stage(sandbox, seed),
-            read_file(path),
-            folder,
-            concurrency=concurrency,
-            console=console,
-        ),
-    }
+    runner = StageRunner(folder, concurrency, console)
+    await runner.run(copy_stage(TOOLS, ToolRow), _tools(read_file(path)))
+    await runner.run(_arenas_stage(sandbox, seed), read_file(path))
+    return runner.reports
 
 
 def _tools(rows: Iterable[ImportedRow]) -> Iterator[ToolRow]:
@@ -45,13 +41,6 @@ def _tools(rows: Iterable[ImportedRow]) -> Iterator[ToolRow]:
             arena, distractors = row.outcome
             for tool in distractors:
                 yield ToolRow(id=tool.id, tool=tool, arena=arena.id, split=arena.split)
-
-
-def _tools_stage() -> Stage[ToolRow, ToolRow]:
-    async def work(row: ToolRow) -> ToolRow:
-        return row
-
-    return Stage(name=TOOLS, work=work, key=lambda row: row.id, stored_key=lambda row: row["id"])
 
 
 def _arenas_stage(sandbox: Sandbox, seed: int) -> Stage[ImportedRow, CertifiedArena]:
@@ -63,16 +52,9 @@ def _arenas_stage(sandbox: Sandbox, seed: int) -> Stage[ImportedRow, CertifiedAr
         return CertifiedArena(arena, certificate)
 
     return Stage(
-        name=ARENAS,
-        work=work,
-        key=lambda row: row.key,
-        stored_key=lambda row: row["id"],
-        row=lambda certified: certified.arena,
-        sides=(
-            SideFile(
-                name=CERTIFICATES,
-                rows=lambda certified: (certified.certificate,),
-                owner=lambda row: row["arena"],
-            ),
-        ),
+        ARENAS,
+        work,
+        stored_key=itemgetter("id"),
+        row=attrgetter("arena"),
+        side_files=(certificates_file(CERTIFICATES),),
     )

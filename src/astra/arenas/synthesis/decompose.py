@@ -20,7 +20,8 @@ from astra.arenas.synthesis.rule_checks import (
 )
 from astra.arenas.tables.planner import FEWEST_HOPS, PAPER_SHARES
 from astra.errors import ConfigError, Rejected
-from astra.runs.stage import Stage, StageMeter
+from astra.runs.cost import StageMeter
+from astra.runs.stage import Stage
 from astra.teacher.prompt import Teacher
 from astra.teacher.prompts.arenas import (
     DECOMPOSE,

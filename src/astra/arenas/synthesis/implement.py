@@ -26,7 +26,8 @@ from astra.arenas.synthesis.records import DecomposedItem, ImplementedItem, Judg
 from astra.arenas.synthesis.screen import source_problem
 from astra.errors import Rejected
 from astra.protocols import Sandbox
-from astra.runs.stage import Stage, StageMeter
+from astra.runs.cost import StageMeter
+from astra.runs.stage import Stage
 from astra.teacher.prompt import Teacher
 from astra.teacher.prompts.arenas import (
     CALL,

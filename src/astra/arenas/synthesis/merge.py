@@ -20,7 +20,8 @@ from astra.arenas.synthesis.records import (
     StepTool,
 )
 from astra.protocols import Sandbox
-from astra.runs.stage import Stage, StageMeter
+from astra.runs.cost import StageMeter
+from astra.runs.stage import Stage
 from astra.teacher.prompt import Teacher
 from astra.teacher.prompts.arenas import (
     EXTEND,

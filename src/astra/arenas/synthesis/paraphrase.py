@@ -29,8 +29,10 @@ from astra.core.text import normalise, numbers_in
 from astra.core.untrusted import text_problem
 from astra.errors import Rejected
 from astra.protocols import Embedder, Sandbox
-from astra.runs.stage import Stage, StageMeter, StageReport, run
-from astra.runs.store import RunFolder
+from astra.runs.cost import StageMeter
+from astra.runs.folder import RunFolder
+from astra.runs.runner import run
+from astra.runs.stage import Stage, StageReport
 from astra.teacher.prompt import Teacher
 from astra.teacher.prompts.arenas import PARAPHRASE, ParaphraseIn
 from astra.types import Arena, Record, arena_id

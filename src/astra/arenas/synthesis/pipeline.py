@@ -34,8 +34,10 @@ from astra.arenas.synthesis.validate import (
     validated_stage,
 )
 from astra.protocols import Embedder, Sandbox
-from astra.runs.stage import StageMeter, StageReport, run
-from astra.runs.store import RunFolder
+from astra.runs.cost import StageMeter
+from astra.runs.folder import RunFolder
+from astra.runs.runner import run
+from astra.runs.stage import StageReport
 from astra.teacher.prompt import Teacher
 from astra.types import Arena, Json
 
@@ -162,7 +164,7 @@ class ArenaSynthesis:
             wave,
             folder,
             concurrency=at_once,
-            again=keys,
+            retry=keys,
             total=len(wave),
             console=bar,
         )
@@ -171,7 +173,7 @@ class ArenaSynthesis:
             (row for row in candidates(folder) if row.instance.key in keys),
             folder,
             concurrency=at_once,
-            again=keys,
+            retry=keys,
             total=reports[DECOMPOSITIONS].accepted,
             console=bar,
         )
@@ -181,7 +183,7 @@ class ArenaSynthesis:
             (row for row in folder.rows(JUDGED, JudgedItem) if row.key in leasts),
             folder,
             concurrency=at_once,
-            again=keys,
+            retry=keys,
         )
         reports[IMPLEMENTED] = await run(
             implemented_stage(
@@ -194,7 +196,7 @@ class ArenaSynthesis:
             (row for row in folder.rows(VALIDATED, JudgedItem) if row.key in keys),
             folder,
             concurrency=at_once,
-            again=keys,
+            retry=keys,
             total=reports[VALIDATED].accepted,
             console=bar,
         )
@@ -209,7 +211,7 @@ class ArenaSynthesis:
             (row for row in folder.rows(IMPLEMENTED, ImplementedItem) if row.key in keys),
             folder,
             concurrency=at_once,
-            again=keys,
+            retry=keys,
             total=reports[IMPLEMENTED].accepted,
             console=bar,
         )
@@ -221,7 +223,7 @@ class ArenaSynthesis:
             seed=options.mix.seed,
             concurrency=at_once,
             console=bar,
-            again=keys,
+            retry=keys,
         )
         return reports
 

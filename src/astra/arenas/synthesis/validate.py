@@ -27,8 +27,9 @@ from astra.arenas.synthesis.rule_checks import (
     shape,
 )
 from astra.errors import ConfigError, Rejected
-from astra.runs.stage import Stage, StageMeter
-from astra.runs.store import RunFolder
+from astra.runs.cost import StageMeter
+from astra.runs.folder import RunFolder
+from astra.runs.stage import Stage
 from astra.teacher.prompt import Prompt, Teacher
 from astra.teacher.prompts.arenas import (
     ATOMICITY,

@@ -9,7 +9,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from astra.errors import StoreError
-from astra.runs.store import to_line
+from astra.runs.jsonl import to_line
 from astra.training.credit.records import CreditRow
 
 NAME = "credit.jsonl"

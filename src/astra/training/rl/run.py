@@ -18,7 +18,7 @@ from astra.models.embed_tfidf import TfidfEmbedder
 from astra.protocols import Sampling
 from astra.rewards import Reward
 from astra.rollouts.loop import RolloutLimits
-from astra.runs.store import RunFolder
+from astra.runs.folder import RunFolder
 from astra.sandbox import open_sandbox
 from astra.training.algorithm import Algorithm, ChoosesTasks
 from astra.training.credit.log import CreditLog

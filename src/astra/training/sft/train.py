@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from astra.chat.template import ChatTemplate
 from astra.errors import ConfigError
-from astra.runs.store import RunFolder
+from astra.runs.folder import RunFolder
 from astra.training.parameter_lrs import set_parameter_lrs
 from astra.training.processes import on_cpu, processes_of
 from astra.training.sft.encode import EncodedRow, EncodedRows, encode_rows

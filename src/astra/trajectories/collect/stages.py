@@ -14,8 +14,10 @@ from rich.console import Console
 
 from astra.errors import Rejected
 from astra.hosts.mcp_session import McpSessionOptions
-from astra.runs.stage import SideFile, Stage, StageMeter, StageReport, run
-from astra.runs.store import RunFolder
+from astra.runs.cost import StageMeter
+from astra.runs.folder import RunFolder
+from astra.runs.runner import run
+from astra.runs.stage import SideFile, Stage, StageReport
 from astra.teacher.prompt import Teacher
 from astra.teacher.prompts.tools import DOMAIN, DomainIn, ToolSummary
 from astra.trajectories.collect.drafts import DraftServer, ToolNote
@@ -107,11 +109,7 @@ def _collected_stage(options: CollectOptions) -> Stage[DraftServer, tuple[str, N
         key=lambda draft: draft.key,
         stored_key=lambda row: row["key"],
         row=lambda result: CollectedServer(key=result[0], server=result[1].server),
-        sides=(
-            SideFile(
-                name=NOTES, rows=lambda result: result[1].notes, owner=lambda row: row["server"]
-            ),
-        ),
+        side_files=(SideFile(name=NOTES, rows=lambda result: result[1].notes, owner="server"),),
         stored_id=lambda row: row["server"]["id"],
     )
 

@@ -10,7 +10,7 @@ import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from astra.chat import DIALECTS
-from astra.runs.store import RunFolder
+from astra.runs.folder import RunFolder
 from astra.trajectories.export.options import ExportOptions
 from astra.trajectories.statistics import TrajectoryTally
 

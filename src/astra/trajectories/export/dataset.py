@@ -20,7 +20,8 @@ from pathlib import Path
 
 from astra.chat import DIALECTS
 from astra.errors import ConfigError, Rejected
-from astra.runs.store import FailureRow, RunFolder, to_line
+from astra.runs.folder import RunFolder
+from astra.runs.jsonl import FailureRow, to_line
 from astra.trajectories.export.data_card import data_card
 from astra.trajectories.export.options import ExportOptions
 from astra.trajectories.export.parquet import write_parquet

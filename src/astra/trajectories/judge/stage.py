@@ -6,9 +6,10 @@ Each further judge has a file of its own, `judgements-<name>.jsonl`.
 from __future__ import annotations
 
 import re
+from operator import attrgetter, itemgetter
 
 from astra.errors import ConfigError
-from astra.runs.stage import Stage, StageMeter
+from astra.runs.stage import Stage
 from astra.teacher.prompt import Teacher
 from astra.trajectories.judge.judge import judge
 from astra.trajectories.records import Judgement, RecordedRollout
@@ -17,7 +18,7 @@ JUDGEMENTS = "judgements"
 
 
 def judgements_stage(
-    teacher: Teacher, votes: int, meter: StageMeter, name: str = JUDGEMENTS
+    teacher: Teacher, votes: int, name: str = JUDGEMENTS
 ) -> Stage[RecordedRollout, Judgement]:
     """`votes`: how often each question is asked. `name`: of the file of judgements."""
     if votes < 1:
@@ -26,14 +27,7 @@ def judgements_stage(
     async def work(rollout: RecordedRollout) -> Judgement:
         return await judge(rollout, teacher, votes)
 
-    return Stage(
-        name=name,
-        work=work,
-        key=lambda rollout: rollout.id,
-        stored_key=lambda row: row["rollout"],
-        stored_id=lambda row: row["rollout"],
-        meter=meter,
-    )
+    return Stage(name, work, key=attrgetter("id"), stored_key=itemgetter("rollout"))
 
 
 def judgements_name(teacher: str) -> str:

@@ -15,7 +15,8 @@ from astra.errors import AstraError, BudgetExceeded, HostError, ModelUnavailable
 from astra.hosts.recorded import RecordingHost
 from astra.protocols import Model, ToolHost
 from astra.rollouts.loop import RolloutLimits, RolloutTask, rollout
-from astra.runs.stage import Stage, StageMeter
+from astra.runs.cost import StageMeter
+from astra.runs.stage import Stage
 from astra.teacher.cost import Price
 from astra.teacher.prompt import In, Out, Prompt, Teacher
 from astra.trajectories.play.simulated_user import SimulatedUser

@@ -17,8 +17,9 @@ from itertools import combinations, zip_longest
 from typing import Any, Literal
 
 from astra.errors import Rejected, StoreError
-from astra.runs.stage import Stage, StageMeter
-from astra.runs.store import RunFolder
+from astra.runs.cost import StageMeter
+from astra.runs.folder import RunFolder
+from astra.runs.stage import Stage
 from astra.teacher.prompt import Teacher
 from astra.teacher.prompts.chains import (
     JUDGE_CHAIN,

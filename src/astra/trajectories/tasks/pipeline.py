@@ -19,8 +19,10 @@ from typing import Any, Protocol, TypeVar
 from rich.console import Console
 
 from astra.errors import ConfigError
-from astra.runs.stage import Stage, StageMeter, StageReport, run
-from astra.runs.store import RunFolder
+from astra.runs.cost import StageMeter
+from astra.runs.folder import RunFolder
+from astra.runs.runner import run
+from astra.runs.stage import Stage, StageReport
 from astra.teacher.prompt import Teacher
 from astra.trajectories.records import CollectedToolServer, TaskOrigin, TrajectoryTask
 from astra.trajectories.tasks.chains import (

@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 
 from astra.errors import Rejected
-from astra.runs.stage import Stage, StageMeter
+from astra.runs.cost import StageMeter
+from astra.runs.stage import Stage
 from astra.teacher.prompt import Teacher
 from astra.teacher.prompts.tasks import (
     PROPOSE_TASKS,

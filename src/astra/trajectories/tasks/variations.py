@@ -16,7 +16,8 @@ from typing import Literal, cast
 
 from astra.core.text import normalise
 from astra.errors import ConfigError, Rejected
-from astra.runs.stage import Stage, StageMeter
+from astra.runs.cost import StageMeter
+from astra.runs.stage import Stage
 from astra.teacher.prompt import Teacher
 from astra.teacher.prompts.tasks import INTENT, VARY_TASK, IntentIn, VaryIn
 from astra.trajectories.records import TaskOrigin, TrajectoryTask

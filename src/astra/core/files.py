@@ -1,0 +1,36 @@
+"""Files written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def replacing(path: Path) -> Generator[Path]:
+    """A temporary path beside `path`, which takes its name when the block ends without an error.
+
+    Readers see the old file or the new one. The block must create the file. One writer at a time.
+    """
+    temporary = path.with_name(f".{path.name}.new")
+    temporary.unlink(missing_ok=True)  # of a killed run, or a link that somebody put there
+    try:
+        yield temporary
+        descriptor = os.open(temporary, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            # Else a power cut could leave the new name on an empty file.
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def write_file(path: Path, content: bytes | Iterable[bytes]) -> None:
+    """Write a whole file in one step. Pieces are written as they come."""
+    with replacing(path) as temporary, temporary.open("xb") as file:
+        file.writelines([content] if isinstance(content, bytes) else content)

@@ -1,0 +1,299 @@
+"""Run folders: the configuration, the rows and failures of each stage, and what it cost.
+
+A folder holds `config.toml`, one `<stage>.jsonl` and one `<stage>.failed.jsonl` per stage, side
+files (`certificates.jsonl`, `tools.jsonl`) and `manifest.json`. Everything between the parts of
+this package passes through such folders. docs/run-folder.md describes the format.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import os
+import re
+import stat
+import tomllib
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO, Self, TypeVar
+
+import tomli_w
+from pydantic import ValidationError
+
+from astra.core.files import write_file
+from astra.errors import ConfigError, StoreError
+from astra.runs.config_file import first_difference, storable
+from astra.runs.jsonl import JsonlLog, read_lines
+from astra.runs.manifest import FORMAT, Manifest, StageCounts, new_manifest
+from astra.types import Json, Record, Usage
+
+_NAME = re.compile(r"[a-z][a-z0-9_-]*(\.failed)?")
+
+R = TypeVar("R", bound=Record)
+
+
+class RunFolder:
+    """One run folder. Reading needs no lock and creates nothing; writing takes the lock."""
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
+        self._lock_depth = 0
+
+    # --- opening ---------------------------------------------------------------------------
+
+    @classmethod
+    def open(cls, path: Path | str) -> Self:
+        """An existing run folder. StoreError if there is none at `path`."""
+        folder = cls(path)
+        if not folder.path.is_dir():
+            raise StoreError(
+                f"there is no run folder at {str(path)!r}: give a folder that an astra command "
+                "wrote"
+            )
+        if not (folder.exists("config.toml") or any(folder.path.glob("*.jsonl"))):
+            raise StoreError(
+                f"{str(path)!r} is not a run folder (it has neither config.toml nor rows): give a "
+                "folder that an astra command wrote"
+            )
+        folder.manifest()
+        return folder
+
+    @classmethod
+    def create(
+        cls, path: Path | str, config: Mapping[str, Json], *, seeds: Mapping[str, int] | None = None
+    ) -> Self:
+        """A new run folder, or the existing one if it was made with the same options.
+
+        `config`: the options that decide what is made; `[runtime]` in it is stored and not
+        compared. Options of None and secrets are left out. ConfigError for an existing folder
+        with another option, StoreError for one of something else.
+        """
+        folder = cls(path)
+        if folder.path.exists() and not folder.path.is_dir():
+            raise StoreError(f"{str(path)!r} is a file: choose another --out")
+        if folder.path.is_dir() and not folder.exists("config.toml"):
+            names = sorted(p.name for p in folder.path.iterdir() if not p.name.startswith("."))
+            if names:
+                raise StoreError(
+                    f"{str(path)!r} is not empty and not a run folder (it has {names[0]!r}): "
+                    "choose another --out"
+                )
+        wanted = storable(config)
+        with folder.lock():
+            if not folder.exists("config.toml"):
+                folder.replace("config.toml", [tomli_w.dumps(wanted).encode()])
+            elif difference := first_difference(folder.config(), wanted):
+                raise ConfigError(
+                    f"{str(path)!r} was made with other options: {difference}. Give the same "
+                    "option to resume, choose another --out, or add --if-exists overwrite"
+                )
+            if not folder.exists("manifest.json"):
+                folder._write_manifest(new_manifest(seeds or {}))
+        folder.manifest()
+        return folder
+
+    # --- files -----------------------------------------------------------------------------
+
+    def exists(self, file: str) -> bool:
+        """Whether the folder has that file. A link counts, and is refused when opened."""
+        return os.path.lexists(self.path / file)
+
+    def _open(self, file: str, flags: int) -> BinaryIO:
+        """Open a regular file of the folder, never through a link: folders are passed around.
+
+        FileNotFoundError if it is absent; StoreError for any other obstacle.
+        """
+        path = self.path / file
+        try:
+            # O_NONBLOCK: opening a pipe of that name would wait for its writer.
+            fd = os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, 0o644)
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            if error.errno == errno.ELOOP:
+                raise StoreError(
+                    f"{str(path)!r} is a symbolic link: put the file itself there"
+                ) from error
+            raise StoreError(f"can't open {str(path)!r}: {error.strerror}") from error
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            os.close(fd)
+            raise StoreError(f"{str(path)!r} is not a regular file: remove it")
+        if flags & os.O_RDWR:
+            return open(fd, "r+b", buffering=0)
+        return open(fd, "rb")
+
+    def replace(self, file: str, pieces: Iterable[bytes]) -> None:
+        """Write a whole file in one step: readers see the old one or the new one."""
+        with self.lock(), _reporting(self.path / file):
+            write_file(self.path / file, pieces)
+
+    @contextmanager
+    def lock(self) -> Generator[None]:
+        """Be the one process that writes here. StoreError if another one is. Nests."""
+        if self._lock_depth == 0:
+            with _reporting(self.path):
+                self.path.mkdir(parents=True, exist_ok=True)
+            self._lock_file = self._open(".lock", os.O_RDWR | os.O_CREAT)
+            try:
+                fcntl.flock(self._lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                self._lock_file.close()
+                raise StoreError(
+                    f"another process is writing {str(self.path)!r}: wait until it is done, or "
+                    "choose another --out"
+                ) from None
+        self._lock_depth += 1
+        try:
+            yield
+        finally:
+            self._lock_depth -= 1
+            if self._lock_depth == 0:
+                self._lock_file.close()
+
+    # --- rows ------------------------------------------------------------------------------
+
+    def lines(self, name: str, *, start: int = 0) -> Iterator[tuple[int, bytes]]:
+        """(offset, line) of `<name>.jsonl` from an offset on. Empty without the file."""
+        try:
+            file = self._open(_file(name), os.O_RDONLY)
+        except FileNotFoundError:
+            return
+        with file:
+            yield from read_lines(file, self.path / _file(name), start=start)
+
+    def values(self, name: str) -> Iterator[tuple[int, Json]]:
+        """(offset, JSON object) of each row, unchecked. StoreError for a line of anything else."""
+        for number, (offset, line) in enumerate(self.lines(name), start=1):
+            try:
+                value = json.loads(line)
+            except (ValueError, RecursionError) as error:
+                raise self._damaged(name, number, str(error)) from error
+            if not isinstance(value, dict):
+                raise self._damaged(name, number, "not a JSON object")
+            yield offset, value
+
+    def rows(self, name: str, kind: type[R]) -> Iterator[R]:
+        """The rows of `<name>.jsonl` as records, one at a time. Empty without the file."""
+        for number, (_, line) in enumerate(self.lines(name), start=1):
+            yield self._parse(name, number, line, kind)
+
+    def row_at(self, name: str, offset: int, kind: type[R]) -> R:
+        """The row that begins at an offset from `lines` or `values`."""
+        for _, line in self.lines(name, start=offset):
+            return self._parse(name, None, line, kind)
+        raise StoreError(f"{str(self.path / _file(name))!r} changed while it was read: try again")
+
+    def _parse(self, name: str, number: int | None, line: bytes, kind: type[R]) -> R:
+        try:
+            return kind.model_validate_json(line)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            where = ".".join(str(part) for part in first["loc"])
+            problem = f"{where}: {first['msg']}" if where else first["msg"]
+            raise self._damaged(name, number, f"not a {kind.__name__} ({problem})") from error
+
+    def _damaged(self, name: str, number: int | None, problem: str) -> StoreError:
+        path = self.path / _file(name)
+        if number is None:
+            return StoreError(f"{str(path)!r} has a damaged row: {problem}. Restore the file")
+        return StoreError(
+            f"{str(path)!r}, line {number}: {problem}. Restore the file, or keep its first "
+            f"{number - 1} lines (head -n {number - 1}) and run the command that made it again"
+        )
+
+    def append(self, name: str) -> JsonlLog:
+        """Open `<name>.jsonl` for appending, an unfinished last line cut off. Needs the lock."""
+        if not self._lock_depth:
+            raise StoreError(f"take the lock of {str(self.path)!r} before writing {name!r}")
+        return JsonlLog(self._open(_file(name), os.O_RDWR | os.O_CREAT), self.path / _file(name))
+
+    # --- config and manifest -----------------------------------------------------------------
+
+    def config(self) -> dict[str, Json]:
+        """The run's options, from `config.toml`. Empty if there is none."""
+        try:
+            with self._open("config.toml", os.O_RDONLY) as file:
+                return tomllib.load(file)
+        except FileNotFoundError:
+            return {}
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise StoreError(
+                f"{str(self.path / 'config.toml')!r} is damaged ({error}): restore it"
+            ) from error
+
+    def manifest(self) -> Manifest:
+        """The manifest; a new one (not written) if there is none."""
+        path = self.path / "manifest.json"
+        try:
+            with self._open("manifest.json", os.O_RDONLY) as file:
+                value = json.load(file)
+            if isinstance(value, dict) and value.get("format", 0) > FORMAT:
+                raise StoreError(
+                    f"{str(path)!r} has format {value['format']!r}, made by a later version of "
+                    f"this package ({value.get('version')!r}): upgrade to read it"
+                )
+            return Manifest.model_validate(value)
+        except FileNotFoundError:
+            return new_manifest({})
+        except (ValueError, TypeError, RecursionError) as error:
+            raise StoreError(
+                f"{str(path)!r} is damaged: delete it (a new one is written on the next run)"
+            ) from error
+
+    def record_stage(self, stage: str, counts: StageCounts) -> None:
+        """Write a stage's counts into the manifest."""
+        old = self.manifest()
+        self._write_manifest(old.model_copy(update={"stages": {**old.stages, stage: counts}}))
+
+    def recover_costs(
+        self, paid: Mapping[str, Usage], price: Callable[[Usage], float] | None
+    ) -> float:
+        """Raise the stages' tokens to what is on record as paid; the dollars that this adds.
+
+        A killed run writes its last costs too late for the manifest. `paid`: stage -> tokens.
+        """
+        added = 0.0
+        for stage, usage in paid.items():
+            counts = self.manifest().stages.get(stage, StageCounts())
+            lost = Usage(
+                prompt_tokens=max(0, usage.prompt_tokens - counts.usage.prompt_tokens),
+                completion_tokens=max(0, usage.completion_tokens - counts.usage.completion_tokens),
+                cached_tokens=max(0, usage.cached_tokens - counts.usage.cached_tokens),
+            )
+            if not stage or lost == Usage():
+                continue
+            dollars = 0.0 if price is None else price(lost)
+            changes = {"usage": counts.usage + lost, "dollars": counts.dollars + dollars}
+            self.record_stage(stage, counts.model_copy(update=changes))
+            added += dollars
+        return added
+
+    def record_unit_cost(self, product: str, count: int) -> None:
+        """Write the cost of one of `count` finished items into the manifest."""
+        old = self.manifest()
+        cost = old.unit_cost(count)
+        if cost is not None:
+            unit_costs = {**old.unit_costs, product: cost}
+            self._write_manifest(old.model_copy(update={"unit_costs": unit_costs}))
+
+    def _write_manifest(self, manifest: Manifest) -> None:
+        text = json.dumps(manifest.model_dump(mode="json"), indent=2, ensure_ascii=False)
+        self.replace("manifest.json", [text.encode() + b"\n"])
+
+
+@contextmanager
+def _reporting(path: Path) -> Generator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StoreError(f"can't write {str(path)!r}: {error.strerror}") from error
+
+
+def _file(name: str) -> str:
+    if not _NAME.fullmatch(name):
+        raise StoreError(
+            f"{name!r} can't name a file of rows: use lower-case letters, digits, _ and -"
+        )
+    return f"{name}.jsonl"

@@ -1,0 +1,205 @@
+"""The files of one stage while it runs: what is on record, and the writing of more."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, deque
+from collections.abc import Container, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Generic
+
+from astra.errors import BudgetExceeded, StageError, StoreError
+from astra.runs.cost import StageMeter
+from astra.runs.folder import RunFolder
+from astra.runs.jsonl import FailureRow, to_line
+from astra.runs.manifest import StageCounts
+from astra.runs.stage import In, Out, Stage, StageReport
+
+GIVE_UP_AFTER = 20
+"""Errors in a row, with nothing else between, before a stage stops."""
+_MANIFEST_SECONDS = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class ItemOutcome:
+    """An item's rows as they will stand in the files."""
+
+    key: str
+    main: bytes | None = None
+    side_rows: tuple[bytes, ...] = ()
+    """One entry per side file: its rows of this item."""
+    failure: FailureRow | None = None
+    unavailable: bool = False
+    """Whether the sandbox or the model was not there at all."""
+    stop: BudgetExceeded | None = None
+    """Set when nothing more may be spent: the item counts as not begun, and the stage ends."""
+
+
+class Ledger(Generic[In, Out]):
+    """Counts and open files of a stage. Use it as a context, with the folder's lock held."""
+
+    def __init__(
+        self,
+        stage: Stage[In, Out],
+        folder: RunFolder,
+        meter: StageMeter,
+        until: int | None,
+        retry: Container[str] | None,
+    ) -> None:
+        self._stage = stage
+        self._folder = folder
+        self._meter = meter
+        self._until = until
+        self._retry = retry
+        self._failed_name = f"{stage.name}.failed"
+        self._files = ExitStack()
+        self._started = self._recorded = time.monotonic()
+        self._before = folder.manifest().stages.get(stage.name, StageCounts())
+        self._error_streak: deque[ItemOutcome] = deque(maxlen=GIVE_UP_AFTER)
+        self._only_errors = True
+        self.known: set[str] = set()
+        """Keys that are not computed again."""
+        self.accepted = 0
+        self.rejected: Counter[str] = Counter()
+        self.errors: Counter[str] = Counter()
+
+    def __enter__(self) -> Ledger[In, Out]:
+        with ExitStack() as files:
+            self._main = files.enter_context(self._folder.append(self._stage.name))
+            self._side_logs = [
+                files.enter_context(self._folder.append(side.name))
+                for side in self._stage.side_files
+            ]
+            ids = self._read_main()
+            self._drop_orphans(ids)
+            self._read_failed()
+            self._failed = files.enter_context(self._folder.append(self._failed_name))
+            self._resumed = len(self.known)
+            self._record()
+            self._files = files.pop_all()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        with self._files:
+            self._record()
+
+    @property
+    def complete(self) -> bool:
+        """Whether the wanted number of items is accepted."""
+        return self._until is not None and self.accepted >= self._until
+
+    # --- what is on record ---------------------------------------------------------------------
+
+    def _read_main(self) -> set[str]:
+        """Read the accepted keys; the ids of their rows, if there are side files."""
+        ids: set[str] = set()
+        for _, row in self._folder.values(self._stage.name):
+            try:
+                self.known.add(self._stage.stored_key(row))
+                if self._stage.side_files:
+                    ids.add(self._stage.stored_id(row))
+            except (KeyError, TypeError) as error:
+                raise self._foreign(self._stage.name, error) from error
+            self.accepted += 1
+        return ids
+
+    def _drop_orphans(self, ids: set[str]) -> None:
+        """Cut off side rows at the end whose main row was never written."""
+        for side, log in zip(self._stage.side_files, self._side_logs, strict=True):
+            cut: int | None = None
+            for offset, row in self._folder.values(side.name):
+                try:
+                    owned = row[side.owner] in ids
+                except (KeyError, TypeError) as error:
+                    raise self._foreign(side.name, error) from error
+                cut = None if owned else offset if cut is None else cut
+            if cut is not None:
+                log.cut(cut)
+
+    def _foreign(self, name: str, error: Exception) -> StoreError:
+        path = str(self._folder.path / f"{name}.jsonl")
+        return StoreError(f"{path!r} has rows of something else ({error!r}): restore the file")
+
+    def _read_failed(self) -> None:
+        """Read the failures, and take the errors that are tried again now off the record."""
+        retried = 0
+        for failure in self._folder.rows(self._failed_name, FailureRow):
+            if self._is_retried(failure):
+                retried += 1
+            elif failure.kind == "error":
+                self.errors[failure.type or ""] += 1
+            else:
+                self.known.add(failure.key)
+                self.rejected[failure.check or ""] += 1
+        if retried:
+            rows = self._folder.rows(self._failed_name, FailureRow)
+            lines = (to_line(row) for row in rows if not self._is_retried(row))
+            self._folder.replace(f"{self._failed_name}.jsonl", lines)
+
+    def _is_retried(self, failure: FailureRow) -> bool:
+        if failure.kind != "error" or self.complete:
+            return False
+        return self._retry is None or failure.key in self._retry
+
+    # --- writing ---------------------------------------------------------------------------------
+
+    def commit(self, batch: Sequence[ItemOutcome]) -> None:
+        """Write the rows of finished items, and count them."""
+        for index, log in enumerate(self._side_logs):
+            log.append([outcome.side_rows[index] for outcome in batch if outcome.main])
+        self._failed.append([to_line(outcome.failure) for outcome in batch if outcome.failure])
+        # Last: the main row is the commit mark of all others.
+        self._main.append([outcome.main for outcome in batch if outcome.main])
+        for outcome in batch:
+            failure = outcome.failure
+            if failure is not None and failure.kind == "error":
+                self.errors[failure.type or ""] += 1
+                self._error_streak.append(outcome)
+                continue
+            self._error_streak.clear()
+            self._only_errors = False
+            if failure is None:
+                self.accepted += 1
+            else:
+                self.rejected[failure.check or ""] += 1
+        if time.monotonic() - self._recorded > _MANIFEST_SECONDS:
+            self._record()
+
+    def give_up(self) -> None:
+        """Raise `StageError` when every item fails, or what all items need is unavailable."""
+        if len(self._error_streak) < GIVE_UP_AFTER:
+            return
+        last = self._error_streak[-1]
+        hopeless = self._only_errors or all(outcome.unavailable for outcome in self._error_streak)
+        if last.failure and hopeless:
+            raise StageError(
+                f"stage {self._stage.name!r} stopped: {len(self._error_streak)} items in a row "
+                f"failed, the last with {last.failure.type}: {last.failure.message}. Fix that, "
+                "then run the same command again to resume"
+            )
+
+    def counts(self) -> StageCounts:
+        """The counts and the cost so far, earlier runs included."""
+        return StageCounts(
+            accepted=self.accepted,
+            rejected=dict(self.rejected),
+            errors=dict(self.errors),
+            seconds=round(self._before.seconds + time.monotonic() - self._started, 3),
+            usage=self._before.usage + self._meter.usage,
+            dollars=self._before.dollars + self._meter.dollars,
+        )
+
+    def _record(self) -> None:
+        self._recorded = time.monotonic()
+        self._folder.record_stage(self._stage.name, self.counts())
+
+    def report(self) -> StageReport:
+        """The counts so far, with the time of this run alone."""
+        return StageReport(
+            accepted=self.accepted,
+            rejected=dict(self.rejected),
+            errors=dict(self.errors),
+            seconds=time.monotonic() - self._started,
+            resumed=self._resumed,
+        )

@@ -1,0 +1,82 @@
+"""`manifest.json` of a run folder: versions, seeds, and per stage the counts, time and cost."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+from collections.abc import Mapping
+
+from astra.types import Record, Usage
+
+FORMAT = 1
+"""Version of the folder format. A folder of a later one is refused."""
+
+
+class StageCounts(Record):
+    """What one stage did, over all runs of its command."""
+
+    accepted: int = 0
+    rejected: dict[str, int] = {}
+    """Check id -> number of items."""
+    errors: dict[str, int] = {}
+    """Exception type -> number of items that stand as errors now."""
+    seconds: float = 0.0
+    """Wall time, summed over resumes."""
+    usage: Usage = Usage()
+    dollars: float = 0.0
+
+
+class UnitCost(Record):
+    """Average cost of one finished item, rejected and failed candidates included."""
+
+    count: int
+    """Finished items that the cost is divided by."""
+    prompt_tokens: float
+    completion_tokens: float
+    cached_tokens: float
+    """Part of the prompt tokens."""
+    seconds: float
+    """Wall time of the stages."""
+    dollars: float | None
+    """In the currency of the prices. None: nothing was paid, or no prices were given."""
+
+
+class Manifest(Record):
+    """Where a run comes from, and what it cost."""
+
+    format: int = FORMAT
+    version: str
+    """Version of this package."""
+    python: str
+    platform: str
+    """System and processor, e.g. `Linux-x86_64`."""
+    seeds: dict[str, int] = {}
+    stages: dict[str, StageCounts] = {}
+    unit_costs: dict[str, UnitCost] = {}
+    """Product, e.g. `arena` -> cost of one."""
+
+    def unit_cost(self, count: int) -> UnitCost | None:
+        """Cost of all stages divided by `count`. None if that is 0, or no tokens were used."""
+        stages = self.stages.values()
+        usage = sum((stage.usage for stage in stages), Usage())
+        if count < 1 or usage == Usage():
+            return None
+        dollars = sum(stage.dollars for stage in stages)
+        return UnitCost(
+            count=count,
+            prompt_tokens=round(usage.prompt_tokens / count, 1),
+            completion_tokens=round(usage.completion_tokens / count, 1),
+            cached_tokens=round(usage.cached_tokens / count, 1),
+            seconds=round(sum(stage.seconds for stage in stages) / count, 3),
+            dollars=dollars / count if dollars else None,
+        )
+
+
+def new_manifest(seeds: Mapping[str, int]) -> Manifest:
+    """The manifest of a run that begins now, here."""
+    return Manifest(
+        version=importlib.metadata.version("astra-arenas"),
+        python=platform.python_version(),
+        platform=f"{platform.system()}-{platform.machine()}",
+        seeds=dict(seeds),
+    )
