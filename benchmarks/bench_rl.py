@@ -23,7 +23,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 from transformers.utils import get_json_schema
 
-from astra.arenas.showing import PlayableArenas
+from astra.arenas.sets import ArenaSet
 from astra.chat.template import ChatTemplate
 from astra.engines.transformers import TransformersEngine
 from astra.hosts.arena import ArenaHost, arena_messages
@@ -115,7 +115,7 @@ def _figure(value: float, goal: str | None, unit: str, ok: bool | None) -> dict[
 
 
 def _gold(arena: Arena) -> Any:
-    host = ArenaHost(arena, [], InProcessSandbox())
+    host = ArenaHost(arena, InProcessSandbox())
     task = RolloutTask(arena.id, arena_messages(arena))
     return asyncio.run(rollout(task, policy("gold", arena), host, RolloutLimits())).messages
 
@@ -146,7 +146,7 @@ def _words(texts: list[str]) -> PreTrainedTokenizerFast:
 
 def taught_on(arenas: list[Arena]) -> tuple[Qwen3ForCausalLM, PreTrainedTokenizerFast]:
     """A model that plays these arenas, after some hundred steps on gold episodes."""
-    documents = {a.id: ArenaHost(a, [], InProcessSandbox()).tools() for a in arenas}
+    documents = {a.id: ArenaHost(a, InProcessSandbox()).tools() for a in arenas}
     family = ChatTemplate(bytes_of("qwen3-real"))
     talks = {arena.id: list(_gold(arena)) for arena in arenas}
     texts = [family.text(talks[name], documents[name], prompt=False) for name in talks]
@@ -201,7 +201,7 @@ async def _ours(
     sampling = Sampling(temperature=TEMPERATURE, max_tokens=MESSAGE_TOKENS)
     limits = RolloutLimits(turns=HOPS + 2)
     engine = TransformersEngine(model, ChatTemplate(words))
-    show = PlayableArenas({arena.id: (arena, []) for arena in arenas}, "fixed", seed=0)
+    show = ArenaSet.of(arenas)
     rates: list[float] = []
     shares: list[float] = []
     turns = 0.0

@@ -6,12 +6,13 @@ import asyncio
 import statistics
 import time
 
-from astra.evaluation.arenas import PlayableArenaPair, evaluate
+from astra.evaluation.arenas import evaluate
 from astra.models.policies import policy
 from astra.protocols import Sandbox
 from astra.rollouts.loop import RolloutLimits
 from astra.sandbox import open_sandbox
 from astra.testing.fakes import toy_arena, toy_tool
+from astra.types import Arena, Distractor
 
 EPISODES = 200
 ROUNDS = 5
@@ -28,18 +29,18 @@ def measure() -> dict[str, dict[str, object]]:
 
 async def _measure() -> tuple[float, float]:
     # Eight distractors beside the arena's own tools, as after mixing.
-    distractors = [toy_tool(f"far_{i}") for i in range(8)]
-    arenas: list[PlayableArenaPair] = [
-        (toy_arena(1 + i % 5, domain=f"d{i}"), distractors) for i in range(EPISODES)
+    distractors = tuple(Distractor.of(toy_tool(f"far_{i}"), "random") for i in range(8))
+    arenas = [
+        toy_arena(1 + i % 5, domain=f"d{i}", distractors=distractors) for i in range(EPISODES)
     ]
-    calls = sum(len(arena.goals) for arena, _ in arenas)
+    calls = sum(len(arena.goals) for arena in arenas)
     async with open_sandbox(workers=2) as sandbox:
         await _seconds(arenas, sandbox)
         seconds = statistics.median([await _seconds(arenas, sandbox) for _ in range(ROUNDS)])
     return EPISODES / seconds, calls / seconds
 
 
-async def _seconds(arenas: list[PlayableArenaPair], sandbox: Sandbox) -> float:
+async def _seconds(arenas: list[Arena], sandbox: Sandbox) -> float:
     start = time.perf_counter()
     report = await evaluate(
         arenas, lambda arena, sample: policy("gold", arena), sandbox, RolloutLimits()

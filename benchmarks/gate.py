@@ -26,6 +26,7 @@ from rich.console import Console
 from rich.table import Table
 
 from astra.arenas.pipeline import ARENAS, CANDIDATES
+from astra.arenas.sets import ArenaSet
 from astra.arenas.synthesis.asking import majority
 from astra.arenas.synthesis.pipeline import STAGES, ArenaSynthesis, SynthesisOptions
 from astra.arenas.synthesis.records import DecomposedItem, MergedItem, SynthesisItem
@@ -47,7 +48,7 @@ from astra.testing.rule_teacher.arenas import (
     input_key,
 )
 from astra.testing.rule_teacher.arenas.catalogue import covered
-from astra.types import Arena, Goal, Record, Scalar, canonical_json
+from astra.types import Arena, ArenaRow, Goal, Record, Scalar, canonical_json
 
 WORLD = Path(__file__).parents[1] / "examples" / "world"
 FATES = ("undone", "duplicate", *STAGES, CANDIDATES, ARENAS, "certified")
@@ -173,7 +174,7 @@ def report(run: RunFolder, watched: Watched, wanted: Sequence[SynthesisItem]) ->
         for source in [_source(asked.answer)]
     }
     seen: dict[str, list[str]] = {kind: [] for kind in MUST_BE_ZERO}
-    for arena in run.rows(ARENAS, Arena):
+    for arena in ArenaSet(run.path):
         for kind, what in mistakes(arena, watched.teacher, sources):
             seen[kind].append(f"{arena.id} ({arena.question:.200}): {what}")
     return {
@@ -205,7 +206,7 @@ class _Fates:
             self._by_question.setdefault(row.question, row.key)
         self._items = {(i.domain, i.language, i.question, i.number): i.key for i in wanted}
         self._merged = {row.key: row.arena for row in run.rows(STAGES[-1], MergedItem)}
-        self.certified = {row.key for row in run.rows(ARENAS, Arena)}
+        self.certified = {row.key for row in run.rows(ARENAS, ArenaRow)}
         self._fell: dict[str, str] = {}
         for stage in (*STAGES, CANDIDATES, ARENAS):
             for failure in run.rows(f"{stage}.failed", FailureRow):

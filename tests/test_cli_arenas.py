@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 
-from astra.arenas.folder import ToolRow, find_arena, read_arenas
+from astra.arenas.folder import ToolRow
+from astra.arenas.sets import ArenaSet, load_arenas
 from astra.cli.arenas_play import spelled_arguments
 from astra.cli.main import run
 from astra.errors import ConfigError, StoreError
@@ -31,7 +32,7 @@ from astra.testing.arenas import (
     single_hop_arena,
     with_distractors,
 )
-from astra.types import Arena, Record, Tool, Usage
+from astra.types import Arena, Record, Tool, Usage, arena_id
 
 HOSTILE = "\x1b[31m[bold]owned[/bold]\x1b]0;title\x07\u202etxt\x9b2J"
 
@@ -43,7 +44,7 @@ def _write(folder: RunFolder, name: str, rows: list[Record]) -> None:
 
 def _folder(path: Path, arenas: list[Arena], tools: list[Tool]) -> RunFolder:
     folder = RunFolder.create(path, {"count": len(arenas)}, seeds={"plan": 7})
-    _write(folder, "arenas", list(arenas))
+    _write(folder, "arenas", [arena.row() for arena in arenas])
     _write(
         folder,
         "tools",
@@ -78,28 +79,33 @@ def _error(capsys: pytest.CaptureFixture[str]) -> str:
 
 
 def test_arenas_come_with_the_tools_of_their_distractors(folder: RunFolder) -> None:
-    found = list(read_arenas(folder.path))
-    assert [arena for arena, _ in found] == _arenas()
-    assert all(tools == [calories_tool()] for _, tools in found)
-    wanted = _arenas()[1].id
-    assert [arena.id for arena, _ in read_arenas(folder.path, ids=[wanted])] == [wanted]
-    assert list(read_arenas(folder.path, "test")) == []
-    with pytest.raises(StoreError, match="no arena 'ffff'"):
-        list(read_arenas(folder.path, ids=["ffff"]))
+    arenas = load_arenas(folder.path)
+    assert list(arenas) == _arenas()
+    assert all(arena.distractors[0].id == calories_tool().id for arena in arenas)
+    first = _arenas()[1]
+    assert arenas[first.id] == first and first.id in arenas and first in arenas
+    assert len(arenas.split("test")) == 0
+    with pytest.raises(ConfigError, match="no arenas of split 'test'"):
+        load_arenas(folder.path, "test")
+    with pytest.raises(KeyError, match="no arena 'ffff'"):
+        arenas["ffff"]
 
 
 def test_a_missing_distractor_is_named(tmp_path: Path) -> None:
     folder = _folder(tmp_path / "run", _arenas(), [inhabitants_tool()])
     with pytest.raises(StoreError, match=f"holds no tool '{calories_tool().id}'"):
-        list(read_arenas(folder.path))
+        list(load_arenas(folder.path))
 
 
 def test_a_renamed_distractor_is_refused(tmp_path: Path) -> None:
     arena = _arenas()[0]
-    renamed = arena.distractors[0].model_copy(update={"name": "other"})
-    folder = _folder(tmp_path / "run", [changed(arena, distractors=(renamed,))], [calories_tool()])
+    folder = _folder(tmp_path / "run", [], [calories_tool()])
+    renamed = arena.row().distractors[0].model_copy(update={"name": "other"})
+    row = arena.row().model_copy(update={"distractors": (renamed,)})
+    row = row.model_copy(update={"id": arena_id(row.model_dump(mode="json"))})
+    _write(folder, "arenas", [row])
     with pytest.raises(StoreError, match="'other', but it is named 'calories_of_dish'"):
-        list(read_arenas(folder.path))
+        list(load_arenas(folder.path))
 
 
 def test_what_was_changed_by_hand_is_not_played(
@@ -107,25 +113,25 @@ def test_what_was_changed_by_hand_is_not_played(
 ) -> None:
     arenas = _arenas()
     arenas[1] = arenas[1].model_copy(update={"question": "What is the capital of Norway?"})
-    folder.replace("arenas.jsonl", [to_line(arena) for arena in arenas])
+    folder.replace("arenas.jsonl", [to_line(arena.row()) for arena in arenas])
     assert run(["arenas", "evaluate", str(folder.path), "--policy", "gold"]) == 2
     said = capsys.readouterr().err
     assert f"arena '{arenas[1].id}'" in said and "was changed by hand" in said
-    assert next(read_arenas(folder.path))[0] == arenas[0]
+    assert load_arenas(folder.path)[0] == arenas[0]
     lie = calories_tool().model_copy(update={"source": "def calories_of_dish(dish): return 1"})
     row = ToolRow(id=calories_tool().id, tool=lie, arena="x", split="train")
     folder.replace("tools.jsonl", [to_line(row)])
-    with pytest.raises(StoreError, match=f"tool '{calories_tool().id}' has content"):
-        next(read_arenas(folder.path))
+    with pytest.raises(StoreError, match=f"tool '{calories_tool().id}' .* was changed by hand"):
+        load_arenas(folder.path)[0]
 
 
 def test_an_arena_is_found_by_the_beginning_of_its_id(folder: RunFolder) -> None:
     arenas = _arenas()
-    assert find_arena(folder.path, arenas[2].id[:8])[0] == arenas[2]
+    assert ArenaSet(folder.path).find(arenas[2].id[:8]) == arenas[2]
     with pytest.raises(StoreError, match=r"no arena 'zz': ids look like"):
-        find_arena(folder.path, "zz")
+        ArenaSet(folder.path).find("zz")
     with pytest.raises(StoreError, match=r"5 arenas .* begin with ''"):
-        find_arena(folder.path, "")
+        ArenaSet(folder.path).find("")
 
 
 # --- certify ----------------------------------------------------------------------------------
@@ -148,7 +154,7 @@ def test_certify_finds_what_was_changed_by_hand(
     arenas[2] = changed(arenas[2], question="Is it 78117297?")
     lie = calories_tool().model_copy(update={"source": "def calories_of_dish(dish): return 1"})
     folder = RunFolder.create(tmp_path / "run", {})
-    _write(folder, "arenas", [*arenas, good])
+    _write(folder, "arenas", [arena.row() for arena in (*arenas, good)])
     _write(
         folder,
         "tools",
@@ -207,7 +213,7 @@ def test_show_tells_all_of_an_arena(folder: RunFolder, capsys: pytest.CaptureFix
     assert run(["arenas", "show", str(folder.path), arena.id, "--json"]) == 0
     found = _json(capsys)
     assert Arena.model_validate(found["arena"]) == arena and found["certificate"] is None
-    assert found["distractors"][0]["document"]["name"] == "calories_of_dish"
+    assert found["arena"]["distractors"][0]["document"]["name"] == "calories_of_dish"
 
 
 def test_show_cuts_nothing_off_a_text_without_spaces(

@@ -17,7 +17,7 @@ from astra.rollouts.loop import RolloutLimits
 from astra.runs.folder import RunFolder
 from astra.runs.jsonl import to_line
 from astra.testing.fakes import FakeModel, InProcessSandbox, document, toy_arena, toy_tool
-from astra.types import Arena, Message, StopReason
+from astra.types import Arena, Distractor, Message, StopReason
 
 LIMITS = RolloutLimits()
 KEYS = [
@@ -39,7 +39,8 @@ def arenas(count: int = 12) -> list[Arena]:
 
 
 def shown(some: list[Arena]) -> Any:
-    return ((arena, [toy_tool("far")]) for arena in some)
+    far = Distractor.of(toy_tool("far"), "random")
+    return (arena.model_copy(update={"distractors": (far,)}) for arena in some)
 
 
 async def run(player: Any, some: list[Arena] | None = None, **options: Any) -> Any:

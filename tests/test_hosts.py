@@ -14,12 +14,16 @@ from astra.sandbox import open_sandbox
 from astra.testing.fakes import InProcessSandbox
 from astra.testing.fakes import toy_arena as arena
 from astra.testing.fakes import toy_tool as tool
-from astra.types import CallStatus, StopReason, Tool
+from astra.types import Arena, CallStatus, Distractor, StopReason, Tool
+
+
+def shown_beside(*tools: Tool) -> Arena:
+    return arena(distractors=tuple(Distractor.of(each, "random") for each in tools))
 
 
 async def test_tools_answer_and_the_session_opens_at_the_first_call():
     sandbox = InProcessSandbox()
-    async with ArenaHost(arena(), [tool("far", {"z": 9})], sandbox) as host:
+    async with ArenaHost(shown_beside(tool("far", {"z": 9})), sandbox) as host:
         assert sandbox.opened == 0
         results = await asyncio.gather(
             *(host.call("look_0", {"key": key}) for key in "abc"), host.call("far", {"key": "z"})
@@ -32,13 +36,13 @@ async def test_tools_answer_and_the_session_opens_at_the_first_call():
 
 async def test_an_episode_without_calls_opens_nothing():
     sandbox = InProcessSandbox()
-    async with ArenaHost(arena(), [], sandbox):
+    async with ArenaHost(arena(), sandbox):
         pass
     assert sandbox.opened == sandbox.closed == 0
 
 
 async def test_errors_of_tools_are_results():
-    async with ArenaHost(arena(), [], InProcessSandbox()) as host:
+    async with ArenaHost(arena(), InProcessSandbox()) as host:
         own = await host.call("look_0", {"key": "nothing"})
         raised = await host.call("look_0", {"key": "boom"})
         misfit = await host.call("look_0", {"other": 1})
@@ -51,17 +55,20 @@ async def test_errors_of_tools_are_results():
 async def test_a_field_named_error_that_is_no_error_is_a_value():
     source = "def look_0(key):\n    return {'error': 0.25, 'estimate': 3}\n"
     shown = arena(1, tools=(tool("look_0", source=source),))
-    async with ArenaHost(shown, [], InProcessSandbox()) as host:
+    async with ArenaHost(shown, InProcessSandbox()) as host:
         assert not (await host.call("look_0", {"key": "a"})).is_error
 
 
 async def test_the_order_of_tools_is_fixed_and_says_nothing():
-    arenas = [arena(2, domain=f"d{i}") for i in range(40)]
     far = [tool(f"far_{i}") for i in range(4)]
+    arenas = [
+        arena(2, domain=f"d{i}", distractors=tuple(Distractor.of(t, "random") for t in far))
+        for i in range(40)
+    ]
     places: set[int] = set()
     for one in arenas:
-        names = [d.name for d in ArenaHost(one, far, InProcessSandbox()).tools()]
-        again = [d.name for d in ArenaHost(one, far, InProcessSandbox()).tools()]
+        names = [d.name for d in ArenaHost(one, InProcessSandbox()).tools()]
+        again = [d.name for d in ArenaHost(one, InProcessSandbox()).tools()]
         assert names == again and set(names) == {*(t.name for t in far), "look_0", "look_1"}
         places.add(names.index("look_0"))
     assert places == set(range(6))
@@ -69,7 +76,7 @@ async def test_the_order_of_tools_is_fixed_and_says_nothing():
 
 async def test_two_tools_of_one_name_are_refused():
     with pytest.raises(HostError, match="look_1"):
-        async with ArenaHost(arena(), [tool("look_1")], InProcessSandbox()):
+        async with ArenaHost(shown_beside(tool("look_1")), InProcessSandbox()):
             pass
 
 
@@ -81,7 +88,7 @@ async def test_nothing_of_goals_and_answers_enters_the_sandbox():
 
     sandbox = Spy()
     shown = arena()
-    async with ArenaHost(shown, [], sandbox, SandboxEpisode(seed=5)) as host:
+    async with ArenaHost(shown, sandbox, SandboxEpisode(seed=5)) as host:
         await host.call("look_0", {"key": "a"})
     tools, episode = sandbox.given
     assert all(isinstance(t, Tool) for t in tools) and episode.seed == 5
@@ -126,7 +133,7 @@ async def test_what_breaks_in_the_sandbox_is_ours_and_never_the_agents(sandbox: 
     shown = arena()
     model = ScriptedModel([calling(("look_0", {"key": "a"})), "never"])
     task = RolloutTask(shown.id, arena_messages(shown))
-    host = ArenaHost(shown, [], sandbox)
+    host = ArenaHost(shown, sandbox)
     result = await rollout(task, model, host, RolloutLimits())
     assert result.stop is StopReason.host_error
     assert result.infrastructure_failure and result.error
@@ -148,7 +155,7 @@ async def test_arguments_that_break_a_tool_do_not_take_the_episode_out_of_the_sc
     model = ScriptedModel([calling(*(("look_0", {"key": key}) for key in keys)), "done"])
     limits = SandboxLimits(cpu_seconds=0.3, wall_seconds=3.0)
     async with open_sandbox(workers=1, spares=1) as sandbox:
-        host = ArenaHost(shown, [], sandbox, SandboxEpisode(limits=limits))
+        host = ArenaHost(shown, sandbox, SandboxEpisode(limits=limits))
         task = RolloutTask(shown.id, arena_messages(shown))
         result = await rollout(task, model, host, RolloutLimits())
     assert result.stop is StopReason.answered
@@ -171,7 +178,7 @@ async def test_one_death_under_a_call_is_not_held_against_the_agent():
             session.call = dies_once  # type: ignore[method-assign]
             return session
 
-    async with ArenaHost(arena(), [], Once()) as host:
+    async with ArenaHost(arena(), Once()) as host:
         assert not (await host.call("look_0", {"key": "a"})).is_error
 
 

@@ -19,7 +19,7 @@ import pytest
 
 from astra.arenas import pipeline
 from astra.arenas.certificate import certify
-from astra.arenas.folder import read_arenas
+from astra.arenas.sets import ArenaSet
 from astra.cli.main import run
 from astra.errors import Rejected
 from astra.models.embed_tfidf import TfidfEmbedder
@@ -57,12 +57,12 @@ def test_all_that_was_asked_for_is_certified(made: Path) -> None:
 
 def test_distractors_are_of_other_domains_and_names(made: Path) -> None:
     shown = Counter[str]()
-    for arena, distractors in read_arenas(made):
+    for arena in ArenaSet(made):
         own = {tool.name for tool in arena.tools}
         domains = {tool.domain for tool in arena.tools} | {arena.domain}
-        for drawn, tool in zip(arena.distractors, distractors, strict=True):
-            shown[drawn.band] += 1
-            assert tool.name == drawn.name not in own
+        for tool in arena.distractors:
+            shown[tool.band] += 1
+            assert tool.name not in own
             assert tool.domain not in domains
             assert tool.language == arena.language
     assert set(shown) <= {"high", "medium", "low"}
@@ -71,8 +71,8 @@ def test_distractors_are_of_other_domains_and_names(made: Path) -> None:
 
 def test_train_arenas_show_no_tool_of_test_arenas(made: Path) -> None:
     split = {row["id"]: row["split"] for row in rows(made / "tools.jsonl")}
-    train = [arena for arena, _ in read_arenas(made, "train")]
-    assert all(split[d.tool] == "train" for arena in train for d in arena.distractors)
+    train = ArenaSet(made).split("train")
+    assert all(split[d.id] == "train" for arena in train for d in arena.distractors)
 
 
 def test_same_seed_same_bytes_and_another_seed_others(made: Path, tmp_path: Path) -> None:
@@ -94,8 +94,8 @@ def test_going_on_with_other_options_is_refused(
 
 async def test_certificates_hold_from_the_files_alone(made: Path) -> None:
     async with open_sandbox() as sandbox:
-        for arena, distractors in list(read_arenas(made))[:4]:
-            certificate = await certify(arena, distractors, sandbox, seed=5)
+        for arena in ArenaSet(made)[:4]:
+            certificate = await certify(arena, sandbox, seed=5)
             assert certificate.certified, certificate
 
 
@@ -211,7 +211,7 @@ async def test_a_distractor_that_solves_a_goal_is_left_out_and_the_arena_stays(
             candidates, folder, count=3, sandbox=sandbox, embedder=TfidfEmbedder()
         )
     assert reports["arenas"].accepted == 3 and not reports["arenas"].rejected
-    shown = [{tool.name for tool in distractors} for _, distractors in read_arenas(folder.path)]
+    shown = [{tool.name for tool in arena.distractors} for arena in ArenaSet(folder.path)]
     assert shown[0] == {"calories_of_dish"}, "the twin tells the capital, too"
     assert shown[2] == {"capital_of_country", "seat_of_government"}
 

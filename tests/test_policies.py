@@ -17,11 +17,23 @@ from astra.rollouts.loop import RolloutLimits, RolloutTask, rollout
 from astra.testing.fakes import InProcessSandbox
 from astra.testing.fakes import toy_arena as arena
 from astra.testing.fakes import toy_tool as tool
-from astra.types import Arena, CallStatus, Goal, GoldCall, Matcher, Message, StopReason, Target
+from astra.types import (
+    Arena,
+    CallStatus,
+    Distractor,
+    Goal,
+    GoldCall,
+    Matcher,
+    Message,
+    StopReason,
+    Target,
+)
 
 
 async def play(name: Any, shown: Arena, seed: int = 0) -> Any:
-    host = ArenaHost(shown, [tool("far", {"z": 9})], InProcessSandbox())
+    far = Distractor.of(tool("far", {"z": 9}), "random")
+    mixed = shown.model_copy(update={"distractors": (far,)})
+    host = ArenaHost(mixed, InProcessSandbox())
     task = RolloutTask(shown.id, arena_messages(shown))
     return await rollout(task, policy(name, shown, seed), host, RolloutLimits())
 

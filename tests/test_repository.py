@@ -166,8 +166,9 @@ def test_the_root_exports_a_short_list() -> None:
 
     assert dir(astra) == sorted(
         [
-            *("Arena", "ArenaHost", "AstraError", "Certificate", "Goal", "OpenAIModel", "Tool"),
-            *("Trajectory", "certify", "evaluate", "open_sandbox", "read_arenas", "score"),
+            *("Arena", "ArenaHost", "ArenaSet", "AstraError", "Certificate", "Goal"),
+            *("OpenAIModel", "Tool", "load_arenas"),
+            *("Trajectory", "certify", "evaluate", "open_sandbox", "score"),
         ]
     )
     assert all(getattr(astra, name).__name__ == name for name in dir(astra))

@@ -15,11 +15,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 from rich.table import Table
 
-from astra.arenas.showing import PlayableArena, PlayableArenas
+from astra.arenas.sets import ArenaSet, load_arenas
 from astra.cli.console import err, out, plain, print_json
 from astra.cli.options import AsJson, Level, PerBand, SandboxLevel, require_training
 from astra.errors import ConfigError
-from astra.models.embed_tfidf import TfidfEmbedder
 from astra.protocols import Sampling
 from astra.rollouts.loop import RolloutLimits
 from astra.sandbox import open_sandbox
@@ -283,15 +282,13 @@ class _PlayArenas:
         limits = RolloutLimits(turns=preset.turns, sampling=sampling)
         self._exam = EvaluationSetup(limits, preset.context, how.samples, preset.concurrency)
         self._level: Level = job.sandbox
-        self._shown: dict[str, Sequence[PlayableArena]] = {}
+        self._shown: dict[str, ArenaSet] = {}
         splits: dict[Literal["test", "train"], str] = {"test": ""}
         if how.trained:
             splits["train"] = TRAINED
         for split, named in splits.items():
-            show = PlayableArenas.of_folder(
-                job.arenas, split, "banded", TfidfEmbedder(), seed=0, per_band=job.per_band
-            )
-            self._shown[named] = asyncio.run(show).first(how.limit)
+            arenas = load_arenas(job.arenas, split)[: how.limit]
+            self._shown[named] = arenas.with_distractors("banded", per_band=job.per_band)
 
     def __call__(self, model: Path, seed: int) -> dict[str, float]:
         from astra.evaluation.models import examine, figures

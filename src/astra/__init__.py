@@ -9,6 +9,8 @@ import importlib
 
 _HOME = {
     "Arena": "astra.types",
+    "ArenaSet": "astra.arenas.sets",
+    "load_arenas": "astra.arenas.sets",
     "Certificate": "astra.types",
     "Goal": "astra.types",
     "Tool": "astra.types",
@@ -19,7 +21,6 @@ _HOME = {
     "certify": "astra.arenas.certificate",
     "evaluate": "astra.evaluation.arenas",
     "open_sandbox": "astra.sandbox",
-    "read_arenas": "astra.arenas.folder",
     "score": "astra.rewards",
 }
 

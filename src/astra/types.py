@@ -9,7 +9,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Any, Generic, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
@@ -161,32 +161,64 @@ class Scenario(StrEnum):
     """A DAG that is neither: branches, at least one of which has depth."""
 
 
-class Distractor(Record):
-    """A working tool of another arena that is shown beside the arena's own."""
+DistractorOrigin = Literal["high", "medium", "low", "random"]
+"""The similarity band that a distractor was drawn from; `random`: from all of them."""
+
+
+class DistractorReference(Record):
+    """A distractor as it stands in `arenas.jsonl` and in an arena's id, its tool named by id.
+
+    The tool itself stands once in the run folder's `tools.jsonl`, however many arenas show it.
+    """
 
     name: str
     tool: str
-    """Id of the tool in the run folder's `tools.jsonl`."""
-    band: Literal["high", "medium", "low", "random"]
+    """`Tool.id`."""
+    band: DistractorOrigin
+    similarity: float | None = None
+    """As in `Distractor`."""
+
+
+class Distractor(Tool):
+    """An irrelevant tool that an arena shows: a working tool of another arena."""
+
+    band: DistractorOrigin
     similarity: float | None = None
     """Largest per-tool min-max normalised cosine to a tool of the arena; None for random."""
 
+    @property
+    def id(self) -> str:
+        """The id of the tool alone: it does not depend on the arena that shows it."""
+        return content_hash(self.model_dump(exclude={"band", "similarity"}))
 
-class Arena(Record):
-    """A question, its decomposition, and the tools that answer it. Needs no code of ours to read.
+    @classmethod
+    def of(cls, tool: Tool, band: DistractorOrigin, similarity: float | None = None) -> Distractor:
+        """A tool as a distractor."""
+        fields = {name: getattr(tool, name) for name in Tool.model_fields}
+        return cls(**fields, band=band, similarity=similarity)
 
-    The answers are in the record; they never enter the sandbox, the prompt or a tool document.
-    """
+    def reference(self) -> DistractorReference:
+        """The stored form."""
+        return DistractorReference(
+            name=self.name, tool=self.id, band=self.band, similarity=self.similarity
+        )
+
+
+D = TypeVar("D", Distractor, DistractorReference)
+
+
+class ArenaRecord(Record, Generic[D]):
+    """The fields that an `Arena` and its row in a run folder share."""
 
     id: str
-    """Content hash of everything else but `split`."""
+    """Content hash of everything else but `split`, distractors by their references."""
     question: str
     answer: Scalar | tuple[Scalar, ...]
     answer_target: Target
     """How a final answer in words is compared; `field` is None."""
     goals: tuple[Goal, ...]
     tools: tuple[Tool, ...]
-    distractors: tuple[Distractor, ...] = ()
+    distractors: tuple[D, ...] = ()
     scenario: Scenario
     language: Language
     domain: str
@@ -204,16 +236,47 @@ class Arena(Record):
         """Key of the stage item that this arena was made from."""
         return str(self.provenance["key"])
 
+
+class Arena(ArenaRecord[Distractor]):
+    """A question, its sub-questions with answers, and every tool an agent sees: complete in itself.
+
+    The answers never enter the sandbox, the prompt or a tool's schema.
+    """
+
     def tool(self, name: str) -> Tool:
-        """The arena's own tool of that name; KeyError if there is none."""
+        """The arena's own tool of that name. Raises KeyError if there is none."""
         for tool in self.tools:
             if tool.name == name:
                 return tool
         raise KeyError(name)
 
+    def row(self) -> ArenaRow:
+        """The stored form, in which distractors are references."""
+        fields: dict[str, Any] = {name: getattr(self, name) for name in Arena.model_fields}
+        references = tuple(distractor.reference() for distractor in self.distractors)
+        return ArenaRow.model_construct(None, **fields | {"distractors": references})
+
+    @property
+    def content_id(self) -> str:
+        """The id that the content has. Equal to `id` unless somebody changed one of them."""
+        return arena_id(self.row().model_dump(mode="json"))
+
+    def with_content_id(self) -> Self:
+        """The arena under the id that its content has."""
+        return self.model_copy(update={"id": self.content_id})
+
+
+class ArenaRow(ArenaRecord[DistractorReference]):
+    """A row of `arenas.jsonl`."""
+
+    def arena(self, distractors: Iterable[Distractor]) -> Arena:
+        """The complete arena; `distractors` are the tools of the references, in their order."""
+        fields: dict[str, Any] = {name: getattr(self, name) for name in ArenaRow.model_fields}
+        return Arena.model_construct(None, **fields | {"distractors": tuple(distractors)})
+
 
 def arena_id(fields: Mapping[str, Json]) -> str:
-    """Content hash of an arena's fields (as dumped in JSON mode), `id` and `split` left out."""
+    """Content hash of the fields of an `ArenaRow` in JSON form, `id` and `split` left out."""
     return content_hash({k: v for k, v in fields.items() if k not in ("id", "split")})
 
 

@@ -51,21 +51,21 @@ def failed(certificate: Certificate) -> list[CheckResult]:
 @pytest.mark.parametrize("error", [SandboxUnavailable("closed"), SandboxRemote("no route")])
 async def test_a_failure_of_ours_is_no_finding(error: Exception) -> None:
     with pytest.raises(type(error)):
-        await certify(single_hop_arena(), [], BrokenSandbox(error))  # type: ignore[arg-type]
+        await certify(single_hop_arena(), BrokenSandbox(error))  # type: ignore[arg-type]
 
 
 async def test_two_certificates_of_one_arena_differ_in_time_alone(sandbox: Sandbox) -> None:
-    first, second = [await certify(branching_arena(), [], sandbox, seed=5) for _ in range(2)]
+    first, second = [await certify(branching_arena(), sandbox, seed=5) for _ in range(2)]
     assert first.model_dump(exclude={"seconds"}) == second.model_dump(exclude={"seconds"})
 
 
 async def test_all_checks_report_every_failure(sandbox: Sandbox) -> None:
     arena = with_goal(multi_hop_arena(), "g2", decoys=())
     arena = changed(arena, question="How many live in Poland, where Keio University is?")
-    stopped = await certify(arena, [], sandbox)
+    stopped = await certify(arena, sandbox)
     assert [check.check for check in failed(stopped)] == ["ablation"]
     assert len(stopped.checks) < 10
-    full = await certify(arena, [], sandbox, all_checks=True)
+    full = await certify(arena, sandbox, all_checks=True)
     found = ["mutants", "leak", "grounding", "ablation"]
     assert [check.check for check in failed(full)] == found
     assert len(full.checks) == 10
@@ -75,7 +75,7 @@ async def test_a_finding_shows_the_call(sandbox: Sandbox) -> None:
     tool = capital_tool()
     constant = tool.source.replace("value = DATA[country]", "country, value = 'Germany', 'Berlin'")
     arena = changed(single_hop_arena(), tools=(tool.model_copy(update={"source": constant}),))
-    (check,) = failed(await certify(arena, [], sandbox))
+    (check,) = failed(await certify(arena, sandbox))
     assert check.evidence["call"] == {
         "tool": "capital_of_country",
         "arguments": {"country": "Japan"},
@@ -84,14 +84,14 @@ async def test_a_finding_shows_the_call(sandbox: Sandbox) -> None:
 
 async def test_mixing_examines_distractors_again(sandbox: Sandbox) -> None:
     bare = single_hop_arena()
-    unmixed = await certify(bare, [], sandbox)
+    unmixed = await certify(bare, sandbox)
     good = calories_tool()
-    mixed = await certify(with_distractors(bare, good), [good], sandbox, unmixed=unmixed)
+    mixed = await certify(with_distractors(bare, good), sandbox, unmixed=unmixed)
     assert mixed.certified
     twin = lookup_tool(
         "seat", column("capital"), parameter="nation", field="city", description="Seats."
     )
-    again = await certify(with_distractors(bare, twin), [twin], sandbox, unmixed=unmixed)
+    again = await certify(with_distractors(bare, twin), sandbox, unmixed=unmixed)
     assert [check.check for check in failed(again)] == ["mutants"]
 
 
@@ -103,7 +103,7 @@ async def test_a_distractor_that_spoils_other_tools_is_found(sandbox: Sandbox) -
         "import builtins\n    builtins.isinstance = lambda *_: False",
     )
     spoiler = spoiler.model_copy(update={"source": source})
-    certificate = await certify(with_distractors(arena, spoiler), [spoiler], sandbox)
+    certificate = await certify(with_distractors(arena, spoiler), sandbox)
     (check,) = failed(certificate)
     assert check.check == "mutants"
     assert "the gold call of goal" in check.reason

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 
@@ -28,20 +27,16 @@ from astra.testing.arenas import (
 )
 from astra.types import Arena, GoldCall, Json, Matcher, Scenario, Target, Tool
 
-Plant = Callable[[], tuple[Arena, list[Tool]]]
+Plant = Callable[[], Arena]
 DEFECTS: dict[str, tuple[str, str, Plant]] = {}
 """Name of the defect -> the check that must find it, words of its reason, how to plant it."""
 
 
-def defect(check: str, words: str) -> Callable[[Callable[[], Any]], Callable[[], Any]]:
-    """Register a planted defect; the function gives the arena, or it with its distractors."""
+def defect(check: str, words: str) -> Callable[[Plant], Plant]:
+    """Register a planted defect; the function gives the arena."""
 
-    def register(plant: Callable[[], Any]) -> Callable[[], Any]:
-        def planted() -> tuple[Arena, list[Tool]]:
-            made = plant()
-            return made if isinstance(made, tuple) else (made, [])
-
-        DEFECTS[plant.__name__] = (check, words, planted)
+    def register(plant: Plant) -> Plant:
+        DEFECTS[plant.__name__] = (check, words, plant)
         return plant
 
     return register
@@ -90,10 +85,10 @@ def two_tools_of_one_name() -> Arena:
 
 
 @defect("names", "two tools are called")
-def distractor_of_the_same_name() -> tuple[Arena, list[Tool]]:
+def distractor_of_the_same_name() -> Arena:
     other = calories_tool()
     twin = documented(other, name="capital_of_country")
-    return with_distractors(single_hop_arena(), twin), [twin]
+    return with_distractors(single_hop_arena(), twin)
 
 
 def renamed(name: str) -> Arena:
@@ -129,17 +124,6 @@ def name_that_is_no_identifier() -> Arena:
 @defect("names", "content hash")
 def wrong_id() -> Arena:
     return single_hop_arena().model_copy(update={"id": "0123456789abcdef"})
-
-
-@defect("names", "declares")
-def distractor_that_is_not_given() -> tuple[Arena, list[Tool]]:
-    return with_distractors(single_hop_arena(), calories_tool()), []
-
-
-@defect("names", "declares")
-def distractor_that_is_another_tool() -> tuple[Arena, list[Tool]]:
-    other = edited(calories_tool(), ("strip()", "lstrip()"))
-    return with_distractors(single_hop_arena(), calories_tool()), [other]
 
 
 # --- schema ----------------------------------------------------------------------------------
@@ -537,7 +521,7 @@ def too_few_wrong_calls() -> Arena:
 
 
 @defect("mutants", "distractor 'seat_of_government'")
-def distractor_that_solves_a_goal() -> tuple[Arena, list[Tool]]:
+def distractor_that_solves_a_goal() -> Arena:
     twin = lookup_tool(
         "seat_of_government",
         column("capital"),
@@ -546,11 +530,11 @@ def distractor_that_solves_a_goal() -> tuple[Arena, list[Tool]]:
         description="Where the government of a nation sits.",
         domain="politics",
     )
-    return with_distractors(single_hop_arena(), twin), [twin]
+    return with_distractors(single_hop_arena(), twin)
 
 
 @defect("mutants", "distractor 'facts'")
-def distractor_with_the_answer_among_its_facts() -> tuple[Arena, list[Tool]]:
+def distractor_with_the_answer_among_its_facts() -> Arena:
     source = """
 def facts(topic, name):
     row = DATA.get(name)
@@ -574,16 +558,16 @@ def facts(topic, name):
             "required": ["topic", "name"],
         },
     ).model_copy(update={"source": source, "data": COUNTRIES})
-    return with_distractors(parallel_arena(), twin), [twin]
+    return with_distractors(parallel_arena(), twin)
 
 
 @defect("mutants", "Limit")
-def distractor_that_never_ends() -> tuple[Arena, list[Tool]]:
+def distractor_that_never_ends() -> Arena:
     twin = edited(
         calories_tool(),
         ("if dish not in DATA:", "while dish not in DATA:\n        pass\n    if False:"),
     )
-    return with_distractors(single_hop_arena(), twin), [twin]
+    return with_distractors(single_hop_arena(), twin)
 
 
 # --- leak ------------------------------------------------------------------------------------
@@ -736,8 +720,7 @@ def wrong_scenario() -> Arena:
 @pytest.mark.parametrize("name", DEFECTS)
 async def test_planted_defect_is_found_by_its_check(name: str, sandbox: Sandbox) -> None:
     check, words, plant = DEFECTS[name]
-    arena, distractors = plant()
-    certificate = await certify(arena, distractors, sandbox)
+    certificate = await certify(plant(), sandbox)
     failed = [(result.check, result.reason) for result in certificate.checks if not result.passed]
     assert not certificate.certified
     assert [found for found, _ in failed] == [check], failed
@@ -746,9 +729,8 @@ async def test_planted_defect_is_found_by_its_check(name: str, sandbox: Sandbox)
 
 @pytest.mark.parametrize("name", good_arenas())
 async def test_good_arenas_are_certified(name: str, sandbox: Sandbox) -> None:
-    distractor = calories_tool()
-    arena = with_distractors(good_arenas()[name], distractor)
-    certificate = await certify(arena, [distractor], sandbox, seed=3)
+    arena = with_distractors(good_arenas()[name], calories_tool())
+    certificate = await certify(arena, sandbox, seed=3)
     assert [result for result in certificate.checks if not result.passed] == []
     assert certificate.certified
     assert tuple(result.check for result in certificate.checks) == CHECKS

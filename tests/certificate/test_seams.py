@@ -214,7 +214,7 @@ def ten_thousand_goals() -> Arena:
 @pytest.mark.parametrize("name", SEAMS)
 async def test_a_way_around_is_seen(name: str, sandbox: Sandbox) -> None:
     check, words, plant = SEAMS[name]
-    certificate = await certify(plant(), [], sandbox)
+    certificate = await certify(plant(), sandbox)
     assert not certificate.certified
     (failed,) = [result for result in certificate.checks if not result.passed]
     assert (failed.check, words in failed.reason) == (check, True), failed
@@ -235,7 +235,7 @@ async def test_a_way_around_is_seen(name: str, sandbox: Sandbox) -> None:
     ids=["bounded option", "option that stays inside"],
 )
 async def test_options_that_do_no_harm_pass(arena: Plant, sandbox: Sandbox) -> None:
-    certificate = await certify(arena(), [], sandbox)
+    certificate = await certify(arena(), sandbox)
     assert certificate.certified, certificate.checks[-1]
 
 

@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 from tests.synthesis.conftest import WORLD
 
-from astra.arenas.folder import read_arenas
 from astra.arenas.formats.rows import COLUMNS, from_row, standalone, to_row
+from astra.arenas.sets import ArenaSet
 from astra.cli.main import run
 from astra.errors import Rejected
 from astra.runs.folder import RunFolder
 from astra.runs.jsonl import FailureRow
-from astra.testing.arenas import capital_tool, multi_hop_arena
+from astra.testing.arenas import capital_tool, multi_hop_arena, with_distractors
 from astra.types import Arena
 
 
@@ -48,13 +48,13 @@ def test_rows_have_the_published_columns(world: Path, tmp_path: Path) -> None:
     file = tmp_path / "rows.jsonl"
     assert run(["arenas", "export", str(world), "--out", str(file)]) == 0
     assert run(["arenas", "export", str(world), "--out", str(file)]) == 2, "never overwritten"
-    for row, (arena, distractors) in zip(rows(file), read_arenas(world), strict=True):
+    for row, arena in zip(rows(file), ArenaSet(world), strict=True):
         assert list(row) == [*COLUMNS, "astra"]
         assert row["prompt"] == [{"role": "user", "content": arena.question}]
         names = [entry["function"]["name"] for entry in json.loads(row["tool_schema"])]
         sources = json.loads(row["tool_dict"])
         assert sorted(names) == names == sorted(sources)
-        assert len(names) == len(arena.tools) + len(distractors)
+        assert len(names) == len(arena.tools) + len(arena.distractors)
         answers = json.loads(row["sub_qa_dict"])
         assert sum(map(len, answers.values())) == sum(g.call is not None for g in arena.goals)
 
@@ -69,7 +69,7 @@ def test_sources_run_without_us() -> None:
 
 
 def row_of(arena: Arena) -> dict[str, Any]:
-    return to_row(arena, [])
+    return to_row(arena)
 
 
 def text(column: str, change: Callable[[Any], Any]) -> Callable[[dict[str, Any]], dict[str, Any]]:
@@ -111,7 +111,7 @@ CASES: list[tuple[Callable[[dict[str, Any]], Any], str, str]] = [
     (lambda row: {**row, "prompt": [{"role": "user", "content": "Other?"}]}, "layout", "disagree"),
     (lambda row: {**row, "astra": "{}"}, "layout", "no arena"),
     (lambda row: {**row, "astra": 5}, "layout", "no arena"),
-    (text("astra", lambda v: {**v, "version": 2}), "layout", "upgrade"),
+    (text("astra", lambda v: {**v, "version": 3}), "layout", "upgrade"),
 ]
 
 
@@ -120,7 +120,7 @@ def test_rows_that_are_refused(
     change: Callable[[dict[str, Any]], Any], check: str, reason: str
 ) -> None:
     good = row_of(multi_hop_arena())
-    assert from_row(good).arena == multi_hop_arena()
+    assert from_row(good) == multi_hop_arena()
     with pytest.raises(Rejected, match=reason) as error:
         from_row(change(good))
     assert error.value.check == check
@@ -129,7 +129,7 @@ def test_rows_that_are_refused(
 def test_an_arena_with_two_tools_of_one_name_is_not_written() -> None:
     arena = multi_hop_arena()
     with pytest.raises(Rejected, match="two tools called"):
-        to_row(arena, [arena.tools[0]])
+        to_row(with_distractors(arena, arena.tools[0]))
 
 
 def test_refused_rows_and_forged_arenas_are_set_aside(

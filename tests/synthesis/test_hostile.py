@@ -15,7 +15,7 @@ from astra.arenas.synthesis.sources import SourceMaterial
 from astra.runs.jsonl import FailureRow
 from astra.teacher.prompts.arenas import DecompositionStep, DocumentOut, Implementation
 from astra.testing.rule_teacher.arenas import RuleTeacher
-from astra.types import Arena
+from astra.types import ArenaRow
 
 PARAMETERS: dict[str, Any] = {
     "type": "object",
@@ -189,7 +189,7 @@ async def test_code_that_attacks_is_set_aside(
     assert reports["implemented"].accepted == 0 and not reports["implemented"].errors
     (failure,) = folder.rows("implemented.failed", FailureRow)
     assert failure.check in ("screen", "replay") and failure.message
-    assert not list(folder.rows("arenas", Arena))
+    assert not list(folder.rows("arenas", ArenaRow))
 
 
 @pytest.mark.parametrize(
@@ -221,7 +221,7 @@ async def test_what_is_wrong_has_its_reason(
     failures = list(folder.rows(f"{stage}.failed", FailureRow))
     assert [(failure.kind, failure.check) for failure in failures] == [("rejected", check)]
     assert failures[0].message
-    assert not list(folder.rows("arenas", Arena))
+    assert not list(folder.rows("arenas", ArenaRow))
 
 
 async def test_a_corpus_that_gives_orders_stays_data(make: Any, rules: RuleTeacher) -> None:
@@ -235,6 +235,6 @@ async def test_a_corpus_that_gives_orders_stays_data(make: Any, rules: RuleTeach
 
     teacher = Meddler(rules, {"write_document": obey})
     folder, _ = await make(teacher, material, count=1)
-    assert not list(folder.rows("arenas", Arena))
+    assert not list(folder.rows("arenas", ArenaRow))
     given = [given for name, given, _ in teacher.asked if name == "propose"]
     assert given and all(g.corpus == orders for g in given)

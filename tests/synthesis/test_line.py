@@ -11,7 +11,7 @@ import pytest
 from tests.synthesis.conftest import Meddler
 
 from astra.arenas.certificate import certify
-from astra.arenas.folder import read_arenas
+from astra.arenas.sets import ArenaSet
 from astra.arenas.synthesis.pipeline import STAGES, ArenaSynthesis, SynthesisOptions
 from astra.arenas.synthesis.records import DecomposedItem, JudgedItem, MergedItem
 from astra.arenas.synthesis.sources import SourceMaterial, items
@@ -23,7 +23,7 @@ from astra.runs.jsonl import FailureRow
 from astra.teacher.prompts.arenas import JudgeVerdict
 from astra.testing.rule_teacher.arenas import RuleTeacher
 from astra.testing.rule_teacher.arenas.faults import ArenaDefect, FaultRates
-from astra.types import Arena, Scenario
+from astra.types import ArenaRow, Scenario
 
 FILES = (*(f"{stage}.jsonl" for stage in STAGES), "candidates.jsonl", "arenas.jsonl")
 JUDGES = ("necessity", "dependency", "atomicity", "rationality", "completeness")
@@ -39,12 +39,12 @@ async def test_questions_become_certified_arenas(
     folder, reports = await make(rules, questions)
     assert reports["arenas"].accepted == 6
     known = {arena.question: arena for arena in rules.catalogue.arenas}
-    for arena, distractors in read_arenas(folder.path):
+    for arena in ArenaSet(folder.path):
         assert arena.answer == known[arena.question].answer
         assert arena.provenance["teacher"] == "rules"
-        certificate = await certify(arena, distractors, sandbox, seed=5)
+        certificate = await certify(arena, sandbox, seed=5)
         assert certificate.certified, certificate
-    assert {arena.split for arena in folder.rows("arenas", Arena)} <= {"train", "test"}
+    assert {arena.split for arena in folder.rows("arenas", ArenaRow)} <= {"train", "test"}
 
 
 async def test_domains_are_asked_about_until_there_are_enough(
@@ -237,7 +237,7 @@ async def test_nothing_wrong_is_certified_though_the_teacher_is_wrong_in_a_third
     assert wrong.planted
     assert reports["arenas"].accepted > 5
     known = {arena.question: arena for arena in rules.catalogue.arenas}
-    for arena in folder.rows("arenas", Arena):
+    for arena in folder.rows("arenas", ArenaRow):
         right = known[arena.question]
         assert arena.answer == right.answer
         assert [goal.answer for goal in arena.goals] == [goal.answer for goal in right.goals]
@@ -251,7 +251,7 @@ async def test_a_tool_that_always_returns_its_answer_never_passes(
     folder, reports = await make(wrong, questions[:4], count=4)
     assert reports["implemented"].accepted == 0
     assert set(reports["implemented"].rejected) <= {"mutants", "gold", "robust", "screen", "replay"}
-    assert not list(folder.rows("arenas", Arena))
+    assert not list(folder.rows("arenas", ArenaRow))
 
 
 async def test_the_teacher_hears_what_the_certificate_found(

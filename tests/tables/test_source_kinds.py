@@ -47,7 +47,7 @@ async def certified(
     passed: list[Arena] = []
     failed: Counter[str] = Counter()
     for arena in built:
-        certificate = await certify(arena, [], sandbox, seed=1)
+        certificate = await certify(arena, sandbox, seed=1)
         if certificate.certified:
             passed.append(arena)
         else:

@@ -35,7 +35,6 @@ from astra.types import (
     Target,
     Tool,
     ToolSchema,
-    arena_id,
 )
 
 WORLD = Path(__file__).parents[2] / "examples" / "world"
@@ -162,7 +161,7 @@ async def built(arena: Arena) -> Arena:
             )
         )
     draft = arena.model_copy(update={"goals": tuple(goals), "tools": tuple(tools)})
-    return draft.model_copy(update={"id": arena_id(draft.model_dump(mode="json"))})
+    return draft.with_content_id()
 
 
 def chain_of() -> DecomposeIn:

@@ -49,7 +49,7 @@ from .made import (
 async def test_arenas_of_its_single_tools_certify() -> None:
     async with open_sandbox() as sandbox:
         for arena in [*catalogue().arenas[:2], parallel(), *catalogue().arenas[-2:]]:
-            certificate = await certify(await built(arena), [], sandbox, seed=0)
+            certificate = await certify(await built(arena), sandbox, seed=0)
             assert certificate.certified, certificate.checks[-1]
 
 

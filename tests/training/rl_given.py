@@ -16,7 +16,7 @@ from trl import GRPOConfig
 
 import recipes.nano
 from astra.arenas.folder import ToolRow
-from astra.arenas.showing import PlayableArenas
+from astra.arenas.sets import ArenaSet
 from astra.chat.template import ChatTemplate
 from astra.engines.transformers import TransformersEngine
 from astra.hosts.arena import ArenaHost, arena_messages
@@ -40,7 +40,7 @@ ARENAS = [
     toy_arena(hops, question=f"Sum {name}?", domain=name, split="train")
     for hops, name in ((1, "p"), (2, "q"), (2, "r"), (1, "s"))
 ]
-SHOWN: dict[str, Any] = {arena.id: (arena, []) for arena in ARENAS}
+SHOWN = ArenaSet.of(ARENAS)
 
 
 def world(path: Path) -> Path:
@@ -59,7 +59,7 @@ def world(path: Path) -> Path:
 
 
 def gold(arena: Arena) -> Trajectory:
-    host = ArenaHost(arena, [], InProcessSandbox())
+    host = ArenaHost(arena, InProcessSandbox())
     task = RolloutTask(arena.id, arena_messages(arena))
     return asyncio.run(rollout(task, policy("gold", arena), host, RolloutLimits()))
 
@@ -120,7 +120,7 @@ def taught(folder: Path, steps: int = 40) -> Path:
 
 def _row(chat: ChatTemplate, arena: Arena) -> tuple[list[int], list[int]]:
     messages: list[Message] = list(gold(arena).messages)
-    documents = ArenaHost(arena, [], InProcessSandbox()).tools()
+    documents = ArenaHost(arena, InProcessSandbox()).tools()
     ids: list[int] = []
     labels: list[int] = []
     for piece in chat.pieces(messages, documents):
@@ -156,7 +156,7 @@ def environment(sandbox: Any = None) -> ArenaRollouts:
     async def opened() -> Any:
         yield sandbox or InProcessSandbox()
 
-    return ArenaRollouts(PlayableArenas(SHOWN, "fixed", seed=0), opened, LIMITS)
+    return ArenaRollouts(SHOWN, opened, LIMITS)
 
 
 def engine(trainer: Any) -> TransformersEngine:

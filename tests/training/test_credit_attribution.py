@@ -174,7 +174,7 @@ async def test_calls_are_made_again_where_tools_keep_state():
 
     async def rerun(task: str, calls: list[CallRecord]) -> list[CallRecord]:
         assert task == "arena"
-        host = ArenaHost(place, [], InProcessSandbox(), SandboxEpisode(stateful=True))
+        host = ArenaHost(place, InProcessSandbox(), SandboxEpisode(stateful=True))
         return await made_again(calls, host, RolloutLimits())
 
     # Without "a" the tool is locked, so that the call for b solves nothing either.
@@ -197,7 +197,7 @@ async def test_calls_that_reached_no_tool_stay_as_they_are():
         .calls[0]
         .model_copy(update={"status": CallStatus.malformed_arguments, "arguments": "{"})
     )
-    host = ArenaHost(arena(tools=(COUNTER,)), [], InProcessSandbox())
+    host = ArenaHost(arena(tools=(COUNTER,)), InProcessSandbox())
     assert await made_again([broken], host, RolloutLimits()) == [broken]
     assert without([broken], 0) == []
 

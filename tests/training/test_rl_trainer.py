@@ -160,7 +160,7 @@ def test_the_mask_is_that_of_the_text(watched: Any) -> None:
 
 
 def documents(task: str) -> Any:
-    return (tool.document for tool in rl_given.SHOWN[task][0].tools)
+    return (tool.document for tool in rl_given.SHOWN[task].tools)
 
 
 def test_old_logprobs_are_those_of_sampling_and_agree_with_the_loss(watched: Any) -> None:

@@ -19,8 +19,17 @@ from typing import Literal
 import numpy as np
 
 from astra.errors import ConfigError, EmbedderError, Rejected, StoreError
+from astra.models.embed_tfidf import TfidfEmbedder
 from astra.protocols import Embedder
-from astra.types import Arena, Distractor, Json, Language, Tool, ToolSchema, arena_id
+from astra.types import (
+    Arena,
+    Distractor,
+    DistractorReference,
+    Json,
+    Language,
+    Tool,
+    ToolSchema,
+)
 
 DistractorMode = Literal["none", "random", "banded"]
 DistractorBand = Literal["high", "medium", "low"]
@@ -58,7 +67,7 @@ class DistractorPool:
     @classmethod
     async def of_tools(cls, tools: Iterable[Tool], embedder: Embedder) -> DistractorPool:
         """The pool of the given tools, in their order; read once, bodies not kept."""
-        return await cls._build(((None, tool) for tool in tools), embedder)
+        return await cls._embedded(_pooled((None, tool) for tool in tools), embedder)
 
     @classmethod
     async def of_rows(
@@ -68,33 +77,27 @@ class DistractorPool:
 
         Raises StoreError for a pooled row whose id is not that of its tool.
         """
-        return await cls._build(
-            ((str(row["id"]), Tool.model_validate(row["tool"])) for row in rows), embedder
+        return await cls._embedded(_pooled(_claims(rows)), embedder)
+
+    @classmethod
+    def of_rows_tfidf(cls, rows: Iterable[Mapping[str, Json]]) -> DistractorPool:
+        """As `of_rows` with the default TF-IDF embedder, without an event loop."""
+        embedder = TfidfEmbedder()
+        return cls(
+            {
+                language: _Shelf(tools, _checked(embedder.vectors(texts), len(texts), embedder))
+                for language, (tools, texts) in _pooled(_claims(rows)).items()
+            }
         )
 
     @classmethod
-    async def _build(
-        cls, tools: Iterable[tuple[str | None, Tool]], embedder: Embedder
+    async def _embedded(
+        cls, pooled: Mapping[Language, tuple[list[PoolTool], list[str]]], embedder: Embedder
     ) -> DistractorPool:
-        found: dict[Language, dict[str, PoolTool]] = {}
-        texts: dict[Language, list[str]] = {}
-        for claimed, tool in tools:
-            shelf = found.setdefault(tool.language, {})
-            if tool.name in shelf:
-                continue
-            if claimed not in (None, tool.id):
-                raise StoreError(
-                    f"the row of tool {tool.name!r} says id {claimed!r}, but its content has id "
-                    f"{tool.id!r}; the tools file was changed by hand: make it again"
-                )
-            shelf[tool.name] = PoolTool(tool.id, tool.name, tool.domain, tool.language)
-            texts.setdefault(tool.language, []).append(document_text(tool.document))
         return cls(
             {
-                language: _Shelf(
-                    list(shelf.values()), await _embedded(embedder, texts.pop(language))
-                )
-                for language, shelf in found.items()
+                language: _Shelf(tools, _checked(await embedder.embed(texts), len(texts), embedder))
+                for language, (tools, texts) in pooled.items()
             }
         )
 
@@ -121,7 +124,7 @@ class DistractorPool:
 
     def draw(
         self, arena: Arena, mode: DistractorMode, *, seed: int, per_band: int = 3
-    ) -> tuple[Distractor, ...]:
+    ) -> tuple[DistractorReference, ...]:
         """Distractors for an arena; the same pool, seed and arena always give the same.
 
         Distractors that the arena already has play no part. `banded` draws up to `per_band` of
@@ -139,7 +142,7 @@ class DistractorPool:
 
     def _draw_random(
         self, arena: Arena, rng: random.Random, per_band: int
-    ) -> tuple[Distractor, ...]:
+    ) -> tuple[DistractorReference, ...]:
         shelf = self._shelves.get(arena.language)
         if shelf is None:
             return ()
@@ -147,24 +150,28 @@ class DistractorPool:
         least, most = (round(count * per_band / 3) for count in RANDOM_COUNT)
         count = min(rng.randint(least, most), len(candidates))
         drawn = (shelf.tools[i] for i in rng.sample(candidates, count))
-        return tuple(Distractor(name=tool.name, tool=tool.id, band="random") for tool in drawn)
+        return tuple(
+            DistractorReference(name=tool.name, tool=tool.id, band="random") for tool in drawn
+        )
 
     def _draw_banded(
         self, arena: Arena, rng: random.Random, per_band: int
-    ) -> tuple[Distractor, ...]:
+    ) -> tuple[DistractorReference, ...]:
         rows = [self.similarities(arena.language, tool.name) for tool in arena.tools]
         if not rows:
             return ()
         shelf = self._shelves[arena.language]
         nearest = np.fmax.reduce(rows)
         allowed = shelf.candidates(arena)
-        drawn: list[Distractor] = []
+        drawn: list[DistractorReference] = []
         for band in BANDS:
             pool = np.flatnonzero(allowed & in_band(nearest, band)).tolist()
             for i in rng.sample(pool, min(per_band, len(pool))):
                 tool, similarity = shelf.tools[i], round(float(nearest[i]), _DIGITS)
                 drawn.append(
-                    Distractor(name=tool.name, tool=tool.id, band=band, similarity=similarity)
+                    DistractorReference(
+                        name=tool.name, tool=tool.id, band=band, similarity=similarity
+                    )
                 )
         return tuple(drawn)
 
@@ -219,8 +226,7 @@ def with_distractors(arena: Arena, distractors: Sequence[Distractor]) -> Arena:
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise Rejected("names", f"tools and distractors share the names {twice!r}; draw again")
-    mixed = arena.model_copy(update={"distractors": tuple(distractors)})
-    return mixed.model_copy(update={"id": arena_id(mixed.model_dump(mode="json"))})
+    return arena.model_copy(update={"distractors": tuple(distractors)}).with_content_id()
 
 
 def document_text(document: ToolSchema) -> str:
@@ -245,11 +251,38 @@ def _base_id(arena: Arena) -> str:
     return with_distractors(arena, ()).id if arena.distractors else arena.id
 
 
-async def _embedded(embedder: Embedder, texts: Sequence[str]) -> np.ndarray:
-    vectors = await embedder.embed(texts)
-    if vectors.ndim != 2 or len(vectors) != len(texts) or not np.isfinite(vectors).all():
+def _claims(rows: Iterable[Mapping[str, Json]]) -> Iterator[tuple[str, Tool]]:
+    for row in rows:
+        yield str(row["id"]), Tool.model_validate(row["tool"])
+
+
+def _pooled(
+    tools: Iterable[tuple[str | None, Tool]],
+) -> dict[Language, tuple[list[PoolTool], list[str]]]:
+    """The first tool of each language and name, with the text to embed."""
+    pooled: dict[Language, dict[str, tuple[PoolTool, str]]] = {}
+    for claimed_id, tool in tools:
+        by_name = pooled.setdefault(tool.language, {})
+        if tool.name in by_name:
+            continue
+        tool_id = tool.id
+        if claimed_id not in (None, tool_id):
+            raise StoreError(
+                f"the row of tool {tool.name!r} says id {claimed_id!r}, but its content has id "
+                f"{tool_id!r}; the tools file was changed by hand: make it again"
+            )
+        entry = PoolTool(tool_id, tool.name, tool.domain, tool.language)
+        by_name[tool.name] = entry, document_text(tool.document)
+    return {
+        language: ([tool for tool, _ in by_name.values()], [text for _, text in by_name.values()])
+        for language, by_name in pooled.items()
+    }
+
+
+def _checked(vectors: np.ndarray, count: int, embedder: Embedder) -> np.ndarray:
+    if vectors.ndim != 2 or len(vectors) != count or not np.isfinite(vectors).all():
         raise EmbedderError(
-            f"{embedder.name!r} gave an array of shape {vectors.shape!r} for {len(texts)} texts, "
+            f"{embedder.name!r} gave an array of shape {vectors.shape!r} for {count} texts, "
             "or one that is not finite; expected one finite row per text"
         )
     return vectors

@@ -1,19 +1,27 @@
-"""Arenas of a run folder, each with the working tools of its distractors.
+"""How arenas lie in a run folder: `arenas.jsonl`, `tools.jsonl`, `certificates.jsonl`.
 
-`arenas.jsonl` is streamed; `tools.jsonl`, the pool that distractors are drawn from, is read through
-an index of offsets, so that memory does not grow with the run.
+A row of `arenas.jsonl` names its distractors by id. The tools stand once in `tools.jsonl`, the pool
+that distractors are drawn from, which is read through an index of offsets, so that memory does not
+grow with the run. `astra.arenas.sets.ArenaSet` reads all three.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable
 from functools import lru_cache
-from pathlib import Path
 from typing import Literal
 
 from astra.errors import StoreError
 from astra.runs.folder import RunFolder
-from astra.types import Arena, Record, Tool, arena_id
+from astra.types import (
+    Arena,
+    ArenaRow,
+    Distractor,
+    DistractorReference,
+    Record,
+    Tool,
+    arena_id,
+)
 
 ARENAS = "arenas"
 TOOLS = "tools"
@@ -57,82 +65,37 @@ class ToolPool:
                 f"{path!r} holds no tool {tool_id!r}, which an arena shows as a distractor: "
                 "restore the file"
             )
-        return self._folder.row_at(TOOLS, offset, ToolRow)
+        row = self._folder.row_at(TOOLS, offset, ToolRow)
+        if row.tool.id != tool_id:
+            raise StoreError(
+                f"tool {tool_id!r} of {str(self._folder.path)!r} was changed by hand (its content "
+                f"has the hash {row.tool.id!r}): restore the files, or see `astra arenas certify`"
+            )
+        return row
 
-    def distractors(self, arena: Arena) -> list[Tool]:
-        """The tools shown beside the arena's own, in its order."""
-        tools = [self[distractor.tool] for distractor in arena.distractors]
-        for distractor, tool in zip(arena.distractors, tools, strict=True):
-            if distractor.name != tool.name:
-                raise StoreError(
-                    f"arena {arena.id!r} calls tool {distractor.tool!r} {distractor.name!r}, but "
-                    f"it is named {tool.name!r}: restore the file, or make the arenas again"
-                )
-        return tools
+    def distractors(self, references: Iterable[DistractorReference]) -> list[Distractor]:
+        """The tools that an arena's references name, in their order. Raises StoreError."""
+        return [self._distractor(reference) for reference in references]
 
-
-def hash_problem(arena: Arena, distractors: Iterable[Tool]) -> str:
-    """What no longer has the hash that names it, the arena or a distractor's tool; "" if all do."""
-    found = arena_id(arena.model_dump(mode="json"))
-    if found != arena.id:
-        return f"the arena's content has the hash {found!r}"
-    for declared, tool in zip(arena.distractors, distractors, strict=True):
-        if tool.id != declared.tool:
-            return f"tool {declared.tool!r} has content with the hash {tool.id!r}"
-    return ""
+    def _distractor(self, reference: DistractorReference) -> Distractor:
+        tool = self[reference.tool]
+        if reference.name != tool.name:
+            raise StoreError(
+                f"an arena calls tool {reference.tool!r} {reference.name!r}, but it is named "
+                f"{tool.name!r}: restore the files, or make the arenas again"
+            )
+        return Distractor.of(tool, reference.band, reference.similarity)
 
 
-def read_arenas(
-    path: Path, split: Literal["train", "test"] | None = None, ids: Collection[str] | None = None
-) -> Iterator[tuple[Arena, list[Tool]]]:
-    """The arenas of a run folder with the tools of their distractors, one at a time.
+def complete_arena(row: ArenaRow, pool: ToolPool) -> Arena:
+    """The arena of a row, with its distractors.
 
-    `ids`: only those; StoreError at the end if one of them was not found, and for an arena that
-    was changed after it had got its id, for no certificate speaks of it.
+    Raises StoreError for a row that was changed after it got its id: no certificate speaks of it.
     """
-    folder = RunFolder.open(path)
-    pool = ToolPool(folder)
-    missing = None if ids is None else set(ids)
-    for arena in folder.rows(ARENAS, Arena):
-        if missing is not None:
-            if arena.id not in missing:
-                continue
-            missing.discard(arena.id)
-        if split is None or arena.split == split:
-            distractors = pool.distractors(arena)
-            if problem := hash_problem(arena, distractors):
-                raise StoreError(
-                    f"arena {arena.id!r} of {str(path)!r} was changed by hand ({problem}): restore "
-                    "the files, or see `astra arenas certify`"
-                )
-            yield arena, distractors
-    if missing:
+    found = arena_id(row.model_dump(mode="json"))
+    if found != row.id:
         raise StoreError(
-            f"{str(path)!r} holds no arena {sorted(missing)[0]!r} ({len(missing)} of the ids asked "
-            "for are missing): see `astra arenas stats` for what it holds"
+            f"arena {row.id!r} was changed by hand (its content has the hash {found!r}): restore "
+            "the files, or see `astra arenas certify`"
         )
-
-
-def find_arena(path: Path, id_prefix: str) -> tuple[Arena, list[Tool]]:
-    """The one arena whose id begins so; StoreError if there is none, or more than one."""
-    folder = RunFolder.open(path)
-    found: dict[str, int] = {}
-    first: str | None = None
-    for offset, row in folder.values(ARENAS):
-        arena_id = str(row.get("id"))
-        first = first or arena_id
-        if arena_id.startswith(id_prefix):
-            found[arena_id] = offset
-    if id_prefix in found:
-        found = {id_prefix: found[id_prefix]}
-    if not found:
-        known = f"ids look like {first!r}" if first else "it holds no arenas"
-        raise StoreError(f"{str(path)!r} holds no arena {id_prefix!r}: {known}")
-    if len(found) > 1:
-        some = ", ".join(repr(arena_id) for arena_id in list(found)[:3])
-        raise StoreError(
-            f"{len(found)} arenas of {str(path)!r} begin with {id_prefix!r} ({some}, …): give more "
-            "of the id"
-        )
-    arena = folder.row_at(ARENAS, next(iter(found.values())), Arena)
-    return arena, ToolPool(folder).distractors(arena)
+    return row.arena(pool.distractors(row.distractors))

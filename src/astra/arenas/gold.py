@@ -21,7 +21,6 @@ from astra.types import (
     Arena,
     Json,
     Message,
-    Tool,
     ToolCallRequest,
     ToolSchema,
     Trajectory,
@@ -33,7 +32,7 @@ _GOLD_TURNS = 1000
 
 
 async def gold_rows(
-    arenas: Iterable[tuple[Arena, Sequence[Tool]]],
+    arenas: Iterable[Arena],
     sandbox: Sandbox,
     *,
     reasons: bool,
@@ -47,8 +46,8 @@ async def gold_rows(
     played: deque[tuple[Arena, ArenaHost]] = deque()
 
     def jobs() -> Iterator[tuple[RolloutTask, Model, ArenaHost]]:
-        for arena, distractors in arenas:
-            host = ArenaHost(arena, distractors, sandbox)
+        for arena in arenas:
+            host = ArenaHost(arena, sandbox)
             played.append((arena, host))
             yield RolloutTask(arena.id, arena_messages(arena)), policy("gold", arena), host
 

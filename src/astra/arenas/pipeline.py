@@ -22,7 +22,7 @@ from astra.protocols import Embedder, Sandbox
 from astra.runs.folder import RunFolder
 from astra.runs.runner import run
 from astra.runs.stage import SideFile, Stage, StageReport
-from astra.types import Arena, Certificate, Distractor, Tool, arena_id
+from astra.types import Arena, Certificate, Distractor
 
 CANDIDATES = "candidates"
 CANDIDATE_CERTIFICATES = "candidate-certificates"
@@ -143,13 +143,12 @@ async def mix_distractors(
 
 async def require_certificate(
     arena: Arena,
-    distractors: list[Tool],
     sandbox: Sandbox,
     seed: int,
     unmixed: Certificate | None = None,
 ) -> Certificate:
     """The arena's certificate; raises `Rejected` with the check that failed."""
-    certificate = await certify(arena, distractors, sandbox, seed=seed, unmixed=unmixed)
+    certificate = await certify(arena, sandbox, seed=seed, unmixed=unmixed)
     if not certificate.certified:
         failed = next(check for check in certificate.checks if not check.passed)
         raise Rejected(failed.check, failed.reason)
@@ -160,7 +159,7 @@ def _candidates_stage(sandbox: Sandbox, seed: int) -> Stage[CandidateArena, Cert
     async def work(candidate: CandidateArena) -> CertifiedArena:
         if isinstance(candidate.outcome, Rejected):
             raise candidate.outcome
-        certificate = await require_certificate(candidate.outcome, [], sandbox, seed)
+        certificate = await require_certificate(candidate.outcome, sandbox, seed)
         return CertifiedArena(candidate.outcome, certificate)
 
     return Stage(
@@ -187,7 +186,7 @@ def _certified_candidates(folder: RunFolder) -> Iterator[CertifiedArena]:
             arena is None
             or certificate is None
             or certificate.arena != arena.id
-            or arena_id(arena.model_dump(mode="json")) != arena.id
+            or arena.content_id != arena.id
         ):
             raise StoreError(
                 f"{str(folder.path)!r}: arena {arena and arena.id!r} of {CANDIDATES}.jsonl and the "
@@ -226,7 +225,7 @@ async def _pool(
     folder: RunFolder, split: str, embedder: Embedder, mix: DistractorOptions
 ) -> DistractorPool:
     """What arenas of a split may show: train arenas only tools that no test arena has."""
-    rows = (row for _, row in folder.values(TOOLS) if split in (row["split"], "test"))
+    rows = (row for _, row in folder.values(TOOLS) if split == "test" or row["split"] == "train")
     return await DistractorPool.of_rows(rows if mix.mode != "none" else (), embedder)
 
 
@@ -235,9 +234,7 @@ def _arenas_stage(
 ) -> Stage[CertifiedArena, CertifiedArena]:
     async def mixed(candidate: CertifiedArena, drawn: Sequence[Distractor]) -> CertifiedArena:
         arena = with_distractors(candidate.arena, drawn)
-        certificate = await require_certificate(
-            arena, tools.distractors(arena), sandbox, mix.seed, candidate.certificate
-        )
+        certificate = await require_certificate(arena, sandbox, mix.seed, candidate.certificate)
         return CertifiedArena(arena, certificate)
 
     async def holds(candidate: CertifiedArena, distractor: Distractor) -> bool:
@@ -250,7 +247,8 @@ def _arenas_stage(
     async def work(candidate: CertifiedArena) -> CertifiedArena:
         """The arena with what was drawn for it, but for distractors that solve one of its goals."""
         arena = candidate.arena
-        drawn = pools[arena.split].draw(arena, mix.mode, seed=mix.seed, per_band=mix.per_band)
+        references = pools[arena.split].draw(arena, mix.mode, seed=mix.seed, per_band=mix.per_band)
+        drawn = tools.distractors(references)
         try:
             return await mixed(candidate, drawn)
         except Rejected:
@@ -264,6 +262,6 @@ def _arenas_stage(
         work=work,
         key=lambda candidate: candidate.arena.key,
         stored_key=lambda row: row["provenance"]["key"],
-        row=lambda certified: certified.arena,
+        row=lambda certified: certified.arena.row(),
         side_files=(certificates_file(CERTIFICATES),),
     )

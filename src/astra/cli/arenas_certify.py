@@ -15,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Column, Table
 
 from astra.arenas.certificate import certify
-from astra.arenas.folder import ARENAS, CERTIFICATES, ToolPool, hash_problem
+from astra.arenas.folder import ARENAS, CERTIFICATES, ToolPool, complete_arena
 from astra.cli.command import command_from
 from astra.cli.console import err, out, plain, print_json
 from astra.configs.arenas import CertifyArenasConfig
@@ -25,7 +25,7 @@ from astra.protocols import Sandbox
 from astra.runs.folder import RunFolder
 from astra.runs.jsonl import to_line
 from astra.sandbox import open_sandbox
-from astra.types import Arena, Certificate, Json, Tool
+from astra.types import Arena, ArenaRow, Certificate, Json
 
 _SHOWN = 20
 _AHEAD = 2
@@ -110,13 +110,13 @@ class _Certifier:
         gate = asyncio.Semaphore(self.workers)
         ahead: deque[asyncio.Task[CertifyOutcome]] = deque()
 
-        async def one(arena: Arena, distractors: list[Tool] | Rejected) -> CertifyOutcome:
+        async def one(arena_id: str, arena: Arena | Rejected) -> CertifyOutcome:
             async with gate:
-                return await self._verdict(arena, distractors, sandbox)
+                return await self._verdict(arena_id, arena, sandbox)
 
         try:
-            for arena, distractors in self._arenas():
-                ahead.append(asyncio.create_task(one(arena, distractors)))
+            for arena_id, arena in self._arenas():
+                ahead.append(asyncio.create_task(one(arena_id, arena)))
                 if len(ahead) >= _AHEAD * self.workers:
                     yield await ahead.popleft()
             while ahead:
@@ -126,28 +126,28 @@ class _Certifier:
                 running.cancel()
             await asyncio.gather(*ahead, return_exceptions=True)
 
-    def _arenas(self) -> Iterator[tuple[Arena, list[Tool] | Rejected]]:
-        """Arenas with their distractors, or with why they are not what they claim to be."""
+    def _arenas(self) -> Iterator[tuple[str, Arena | Rejected]]:
+        """Ids and complete arenas, or why these are not what they claim to be."""
         pool = ToolPool(self.folder)
         seen: set[str] = set()
-        for arena in self.folder.rows(ARENAS, Arena):
+        for row in self.folder.rows(ARENAS, ArenaRow):
             try:
-                if arena.id in seen:
+                if row.id in seen:
                     raise Rejected("hash", "another arena of the folder has the same id")
-                seen.add(arena.id)
-                yield arena, _shown(arena, pool)
+                seen.add(row.id)
+                yield row.id, complete_arena(row, pool)
+            except StoreError as error:
+                yield row.id, Rejected("hash", str(error))
             except Rejected as rejected:
-                yield arena, rejected
+                yield row.id, rejected
 
     async def _verdict(
-        self, arena: Arena, distractors: list[Tool] | Rejected, sandbox: Sandbox
+        self, arena_id: str, arena: Arena | Rejected, sandbox: Sandbox
     ) -> CertifyOutcome:
-        if isinstance(distractors, Rejected):
-            return CertifyOutcome(arena.id, None, distractors.check, distractors.reason)
+        if isinstance(arena, Rejected):
+            return CertifyOutcome(arena_id, None, arena.check, arena.reason)
         try:
-            certificate = await certify(
-                arena, distractors, sandbox, seed=self.seed, all_checks=self.all_checks
-            )
+            certificate = await certify(arena, sandbox, seed=self.seed, all_checks=self.all_checks)
         except (SandboxUnavailable, SandboxRemote):
             raise
         except Exception as error:  # noqa: BLE001 - one arena's, and in the report
@@ -158,17 +158,6 @@ class _Certifier:
         if first is None:
             return CertifyOutcome(arena.id, certificate, "incomplete", "not every check was run")
         return CertifyOutcome(arena.id, certificate, first.check, first.reason)
-
-
-def _shown(arena: Arena, pool: ToolPool) -> list[Tool]:
-    """The distractors of an arena; `Rejected` if an id is not the hash of what it names."""
-    try:
-        tools = pool.distractors(arena)
-    except StoreError as error:
-        raise Rejected("hash", str(error)) from error
-    if problem := hash_problem(arena, tools):
-        raise Rejected("hash", problem)
-    return tools
 
 
 def _progress() -> Progress:

@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from itertools import chain, islice
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-from astra.arenas.folder import ARENAS, read_arenas
+from astra.arenas.sets import load_arenas
 from astra.cli.console import err, plain, print_json
 from astra.cli.episodes import Episodes, api_key, label, print_report
 from astra.cli.options import AsJson, KeyEnv, Run, SandboxLevel
 from astra.errors import ConfigError
-from astra.evaluation.arenas import EvaluationReport, ModelFactory, PlayableArenaPair, evaluate
+from astra.evaluation.arenas import EvaluationReport, ModelFactory, evaluate
 from astra.models.openai import OpenAIModel
 from astra.models.policies import Policy, policy
 from astra.protocols import Sampling
 from astra.rewards import Reward
 from astra.rollouts.loop import RolloutLimits
-from astra.runs.folder import RunFolder
 from astra.sandbox import open_sandbox
 
 _INTERRUPTED = 130
@@ -71,8 +69,8 @@ def evaluate_command(
     """
     if (policy_name is None) == (model is None):
         raise ConfigError("say who plays: either --policy NAME, or --model NAME --base-url URL")
-    arenas = _at_least_one(islice(read_arenas(run, split), limit), run, split)
-    total = samples * sum(1 for _ in islice(_of_split(run, split), limit))
+    arenas = load_arenas(run, split)[:limit]
+    total = samples * len(arenas)
     path = out_path or run / f"episodes-{label(policy_name or model or '')}.jsonl"
     limits = RolloutLimits(
         turns=turns, sampling=Sampling(temperature=temperature, max_tokens=max_tokens)
@@ -121,23 +119,3 @@ async def _player(
         raise ConfigError("--model needs --base-url, e.g. --base-url http://localhost:8000/v1")
     async with OpenAIModel(model, base_url, key) as endpoint:
         yield lambda arena, sample: endpoint
-
-
-def _of_split(run: Path, split: str | None) -> Iterator[object]:
-    """As many as there are arenas of the split; what does not fit is for the reading to say."""
-    for _, row in RunFolder.open(run).values(ARENAS):
-        if split in (None, row.get("split")):
-            yield row
-
-
-def _at_least_one(
-    arenas: Iterator[PlayableArenaPair], run: Path, split: str | None
-) -> Iterator[PlayableArenaPair]:
-    """The arenas; ConfigError when there are none, so that an empty report never looks fine."""
-    first = next(arenas, None)
-    if first is None:
-        which = f"of split {split!r} " if split else ""
-        raise ConfigError(
-            f"{str(run)!r} holds no arenas {which}: make some, or name another folder"
-        )
-    return chain([first], arenas)

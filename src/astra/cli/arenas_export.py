@@ -13,10 +13,10 @@ from typing import Annotated, Literal
 
 import typer
 
-from astra.arenas.folder import read_arenas
 from astra.arenas.formats.rows import to_row
 from astra.arenas.gold import gold_rows
 from astra.arenas.rename import Renamer
+from astra.arenas.sets import load_arenas
 from astra.cli.console import out, print_json
 from astra.cli.options import AsJson, Run, SandboxLevel
 from astra.errors import ConfigError
@@ -70,8 +70,8 @@ def export_command(
     arenas = 0
 
     def published() -> Iterable[dict[str, Json]]:
-        for arena, distractors in read_arenas(run, split):
-            yield to_row(arena, distractors)
+        for arena in load_arenas(run, split):
+            yield to_row(arena)
 
     if form == "sft":
         episodes = asyncio.run(_episodes(run, split or "train", sandbox, reasons=reasons))
@@ -91,7 +91,7 @@ async def _episodes(
 ) -> list[dict[str, Json]]:
     async with open_sandbox(level) as server:
         rows: AsyncGenerator[dict[str, Json]] = gold_rows(
-            read_arenas(run, split), server, reasons=reasons
+            load_arenas(run, split), server, reasons=reasons
         )
         async with aclosing(rows):
             return [row async for row in rows]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Annotated, get_args
 
@@ -14,8 +13,8 @@ from rich.console import Console
 from rich.padding import Padding
 
 from astra.arenas.distractors import DistractorMode
-from astra.arenas.folder import read_arenas
 from astra.arenas.pipeline import DistractorOptions, make
+from astra.arenas.sets import ArenaSet
 from astra.arenas.synthesis.decompose import DecomposeOptions
 from astra.arenas.synthesis.pipeline import SynthesisOptions
 from astra.arenas.synthesis.sources import SourceMaterial
@@ -463,7 +462,7 @@ def _print(made: MakeArenasResult, out_folder: Path, count: int) -> None:
             markup=False,
             soft_wrap=True,
         )
-    for arena, _ in islice(read_arenas(out_folder), 1):
+    for arena in ArenaSet(out_folder)[:1]:
         console.print(
             f"next: astra arenas show {out_folder} {arena.id}\n"
             f"  or: astra arenas evaluate {out_folder} --policy gold",

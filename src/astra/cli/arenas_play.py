@@ -21,7 +21,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from astra.arenas.folder import find_arena
+from astra.arenas.sets import ArenaSet
 from astra.cli.arenas_show import document_tree
 from astra.cli.console import out, plain
 from astra.cli.options import ArenaId, Run, SandboxLevel
@@ -75,7 +75,7 @@ def play_command(
       astra arenas play runs/world 3f2a
       echo 'tools' | astra arenas play runs/world 3f2a
     """
-    arena, distractors = find_arena(run, arena_id)
+    arena = ArenaSet(run).find(arena_id)
     console = out()
     if isinstance(sys.stdin, io.TextIOWrapper):
         sys.stdin.reconfigure(errors="replace")
@@ -83,7 +83,7 @@ def play_command(
     async def play() -> Score:
         async with AsyncExitStack() as stack:
             server = await stack.enter_async_context(open_sandbox(sandbox, workers=1))
-            host = _Watched(ArenaHost(arena, distractors, server, SandboxEpisode(seed=seed)))
+            host = _Watched(ArenaHost(arena, server, SandboxEpisode(seed=seed)))
             person = Person(arena, console, host.take)
             task = RolloutTask(arena.id, arena_messages(arena))
             trajectory = await rollout(task, person, host, _LIMITS)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -14,11 +13,12 @@ from rich.table import Column, Table
 from rich.text import Text
 from rich.tree import Tree
 
-from astra.arenas.folder import CERTIFICATES, find_arena
+from astra.arenas.folder import CERTIFICATES
+from astra.arenas.sets import ArenaSet
 from astra.cli.console import clean, out, plain, print_json
 from astra.cli.options import ArenaId, AsJson, Run
 from astra.runs.folder import RunFolder
-from astra.types import Arena, Certificate, Goal, GoldCall, Json, Target, Tool, ToolSchema
+from astra.types import Arena, Certificate, Goal, GoldCall, Json, Target, ToolSchema
 
 _LONG = 500
 
@@ -37,17 +37,17 @@ def show_command(
       astra arenas show runs/world 3f2a --source
       astra arenas show runs/world 3f2a --json
     """
-    arena, distractors = find_arena(run, arena_id)
+    arena = ArenaSet(run).find(arena_id)
     certificate = find_certificate(run, arena.id)
     if as_json:
-        print_json(_as_json(arena, distractors, certificate))
+        print_json(_as_json(arena, certificate))
         return
     console = out()
     _print_question(console, arena)
     console.print(graph(arena))
     _print_tools(console, arena, source=source)
     _print_certificate(console, certificate)
-    _print_distractors(console, arena, distractors)
+    _print_distractors(console, arena)
 
 
 def find_certificate(run: Path, arena_id: str) -> Certificate | None:
@@ -60,14 +60,10 @@ def find_certificate(run: Path, arena_id: str) -> Certificate | None:
     return None if found is None else folder.row_at(CERTIFICATES, found, Certificate)
 
 
-def _as_json(arena: Arena, distractors: Sequence[Tool], certificate: Certificate | None) -> Json:
+def _as_json(arena: Arena, certificate: Certificate | None) -> Json:
     return {
         "arena": arena.model_dump(mode="json"),
         "certificate": None if certificate is None else certificate.model_dump(mode="json"),
-        "distractors": [
-            {**shown.model_dump(mode="json"), "document": tool.document.model_dump(mode="json")}
-            for shown, tool in zip(arena.distractors, distractors, strict=True)
-        ],
     }
 
 
@@ -182,13 +178,13 @@ def _print_certificate(console: Console, certificate: Certificate | None) -> Non
     console.print(table)
 
 
-def _print_distractors(console: Console, arena: Arena, distractors: Sequence[Tool]) -> None:
-    if not distractors:
+def _print_distractors(console: Console, arena: Arena) -> None:
+    if not arena.distractors:
         console.print(Text("no distractors", style="bold"))
         return
     table = Table("distractor", "band", "similarity", Column("description", overflow="fold"))
-    for shown, tool in zip(arena.distractors, distractors, strict=True):
-        similarity = "" if shown.similarity is None else f"{shown.similarity:.3f}"
+    for tool in arena.distractors:
+        similarity = "" if tool.similarity is None else f"{tool.similarity:.3f}"
         description = plain(tool.document.description, limit=120)
-        table.add_row(plain(shown.name), shown.band, similarity, description)
+        table.add_row(plain(tool.name), tool.band, similarity, description)
     console.print(table)

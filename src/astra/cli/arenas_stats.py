@@ -14,7 +14,7 @@ from astra.configs.arenas import ArenaStatsConfig
 from astra.runs.folder import RunFolder
 from astra.runs.jsonl import FailureRow
 from astra.runs.manifest import StageCounts
-from astra.types import Arena, Json
+from astra.types import ArenaRow, Json
 
 _GROUPS = ("scenario", "hops", "language", "domain", "split")
 _FAILED = ".failed.jsonl"
@@ -32,7 +32,7 @@ def command(config: ArenaStatsConfig, *, as_json: bool) -> None:
     """
     folder = RunFolder.open(config.run)
     manifest = folder.manifest()
-    counted = _count(folder.rows(ARENAS, Arena))
+    counted = _count(folder.rows(ARENAS, ArenaRow))
     each = manifest.unit_cost(counted["arenas"])
     report: dict[str, Json] = {
         **counted,
@@ -52,7 +52,7 @@ def command(config: ArenaStatsConfig, *, as_json: bool) -> None:
             _print_failures(folder, name)
 
 
-def _count(arenas: Iterable[Arena]) -> dict[str, Json]:
+def _count(arenas: Iterable[ArenaRow]) -> dict[str, Json]:
     total = 0
     groups: dict[str, Counter[str]] = {name: Counter() for name in _GROUPS}
     for arena in arenas:

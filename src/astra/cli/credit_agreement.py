@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 from rich.table import Table
 
-from astra.arenas.showing import PlayableArenas
+from astra.arenas.sets import load_arenas
 from astra.cli.console import err, out, plain, print_json
 from astra.cli.options import AsJson, PerBand, Run, SandboxLevel, require_training
 from astra.core.intervals import bootstrap
-from astra.models.embed_tfidf import TfidfEmbedder
 from astra.protocols import Sampling
 from astra.rollouts.loop import RolloutLimits
 from astra.sandbox import open_sandbox
@@ -67,17 +66,14 @@ def agreement_command(
     console = err()
 
     async def main() -> AttributionSurvey:
-        show = await PlayableArenas.of_folder(
-            run, split, "banded", TfidfEmbedder(), seed=seed, per_band=per_band
-        )
+        arenas = load_arenas(run, split).with_distractors("banded", per_band=per_band, seed=seed)
         engine = load_engine(model, max_length=context)
-        names = list(islice(cycle(show.arenas), -(-trajectories // samples)))
-        arenas = {name: arena for name, (arena, _) in show.arenas.items()}
-        environment = ArenaRollouts(show, lambda: open_sandbox(sandbox), limits)
+        names = list(islice(cycle(arenas.ids), -(-trajectories // samples)))
+        environment = ArenaRollouts(arenas, lambda: open_sandbox(sandbox), limits)
         async with environment:
             player = GroupPlayer(environment, engine, group_size=samples, seed=seed)
             return await survey(
-                *(arenas, player, engine, names),
+                *(environment.arenas, player, engine, names),
                 lambda done: console.print(f"{done} of {len(names) * samples} trajectories"),
             )
 

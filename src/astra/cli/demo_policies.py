@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from itertools import islice
 from pathlib import Path
 from typing import get_args
 
@@ -12,8 +11,8 @@ from rich.console import Console
 from rich.table import Table
 
 from astra.arenas.certificate import certify
-from astra.arenas.folder import read_arenas
 from astra.arenas.pipeline import DistractorOptions
+from astra.arenas.sets import ArenaSet
 from astra.arenas.tables.schema import Schema, TablesOptions
 from astra.arenas.tables.source import PAPER_LANGUAGES, TableSourceOptions
 from astra.cli.arenas_make import MakeArenasJob, make_from_tables
@@ -74,15 +73,15 @@ def _print_size(console: Console, schema: Schema) -> None:
 
 async def _certified_again(job: MakeArenasJob, sandbox: Sandbox) -> str:
     """Certify from the files alone, a few arenas, as anyone else could."""
-    shown = list(islice(read_arenas(job.out), 10))
-    certificates = [await certify(arena, tools, sandbox, seed=1) for arena, tools in shown]
+    arenas = ArenaSet(job.out)[:10]
+    certificates = [await certify(arena, sandbox, seed=1) for arena in arenas]
     passed = sum(certificate.certified for certificate in certificates)
-    return f"certified again from the files with another seed: {passed} of {len(shown)} pass"
+    return f"certified again from the files with another seed: {passed} of {len(arenas)} pass"
 
 
 async def _play(job: MakeArenasJob, name: Policy, sandbox: Sandbox) -> EvaluationReport:
     return await evaluate(
-        read_arenas(job.out),
+        ArenaSet(job.out),
         lambda arena, sample: policy(name, arena, job.source.seed + sample),
         sandbox,
         RolloutLimits(),
@@ -110,7 +109,7 @@ def _table(reports: list[tuple[str, EvaluationReport]]) -> Table:
 
 
 def _next_steps(console: Console, folder: Path, seconds: float) -> None:
-    first, _ = next(iter(read_arenas(folder)))
+    first = ArenaSet(folder)[0]
     console.print(plain(f"one of the questions: {first.question}", limit=300))
     console.print(
         f"{seconds:.1f} s in all. Next:\n"

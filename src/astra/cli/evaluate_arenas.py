@@ -10,20 +10,18 @@ from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
 import typer
 
-from astra.arenas.showing import DistractorSource, PlayableArenas
+from astra.arenas.sets import ArenaSet, DistractorSource, load_arenas
 from astra.cli.console import out, plain, print_json
 from astra.cli.episodes import Episodes, api_key, figure, label, print_report
 from astra.cli.options import AsJson, KeyEnv, PerBand, Run, SandboxLevel
 from astra.errors import ConfigError
 from astra.evaluation.arenas import (
     EvaluationReport,
-    PlayableArenaPair,
     PlayedEpisode,
     play,
     tallied,
 )
 from astra.evaluation.paired import MEASURES, PairedComparison, compare
-from astra.models.embed_tfidf import TfidfEmbedder
 from astra.models.openai import OpenAIModel
 from astra.protocols import Sampling, Sandbox
 from astra.rewards import Reward
@@ -66,8 +64,8 @@ def arenas_command(
     temperature: Annotated[float, typer.Option(min=0, help="Of the sampled episodes.")] = 1.0,
     greedy: Annotated[bool, typer.Option(help="Also one episode at temperature 0.")] = True,
     distractors: Annotated[
-        DistractorSource, typer.Option(help="Irrelevant tools; fixed: those of the folder.")
-    ] = "fixed",
+        DistractorSource, typer.Option(help="Irrelevant tools; stored: those of the folder.")
+    ] = "stored",
     per_band: PerBand = None,
     against: Annotated[
         Path | None, typer.Option(help="Episodes of another model, to compare the last pass with.")
@@ -110,10 +108,8 @@ def arenas_command(
     key = api_key(api_key_env)
 
     async def main() -> list[list[PlayedPass]]:
-        show = await PlayableArenas.of_folder(
-            run, split, distractors, TfidfEmbedder(), seed=seed, per_band=per_band
-        )
-        shown = show.first(limit)
+        arenas = load_arenas(run, split)[:limit]
+        shown = arenas.with_distractors(distractors, per_band=per_band, seed=seed)
         async with open_sandbox(sandbox) as server:
             played: list[list[PlayedPass]] = []
             for name in model:
@@ -149,7 +145,7 @@ class _Endpoint:
 
     def play(
         self,
-        shown: Sequence[PlayableArenaPair],
+        shown: ArenaSet,
         sandbox: Sandbox,
         limits: RolloutLimits,
         samples: int,
@@ -175,7 +171,7 @@ class _Local:
 
     def play(
         self,
-        shown: Sequence[PlayableArenaPair],
+        shown: ArenaSet,
         sandbox: Sandbox,
         limits: RolloutLimits,
         samples: int,

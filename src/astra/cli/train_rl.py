@@ -16,7 +16,7 @@ from astra.rewards import Reward
 if TYPE_CHECKING:
     from astra.training.rl.presets import RLPreset
 
-Distractors = Literal["fixed", "none", "random", "banded"]
+Distractors = Literal["stored", "none", "random", "banded"]
 PresetName = Literal["paper-14b", "h200", "laptop", "nano"]
 
 

@@ -18,10 +18,8 @@ from astra.hosts.arena import ArenaHost, arena_messages
 from astra.protocols import Model, Sandbox, SandboxEpisode, ToolHost
 from astra.rewards import Reward, score
 from astra.rollouts.loop import RolloutLimits, RolloutTask, rollouts
-from astra.types import Arena, Record, Score, Tool, Trajectory
+from astra.types import Arena, Record, Score, Trajectory
 
-PlayableArenaPair = tuple[Arena, Sequence[Tool]]
-"""An arena with the distractors that are shown beside its tools."""
 ModelFactory = Callable[[Arena, int], Model]
 """Who plays a sample of an arena: one model for all, or a policy that knows the arena."""
 
@@ -86,7 +84,7 @@ class EvaluationReport(Record):
 
 
 async def play(
-    arenas: Iterable[PlayableArenaPair],
+    arenas: Iterable[Arena],
     player: ModelFactory,
     sandbox: Sandbox,
     limits: RolloutLimits,
@@ -104,10 +102,10 @@ async def play(
     under_way: deque[Arena] = deque()
 
     def jobs() -> Iterator[tuple[RolloutTask, Model, ToolHost]]:
-        for arena, distractors in arenas:
+        for arena in arenas:
             for sample in range(samples):
                 under_way.append(arena)
-                host = ArenaHost(arena, distractors, sandbox, SandboxEpisode(seed=seed))
+                host = ArenaHost(arena, sandbox, SandboxEpisode(seed=seed))
                 task = RolloutTask(arena.id, arena_messages(arena), sample)
                 model = player(arena, sample)
                 yield task, model, enclose(model, host) if enclose else host
@@ -135,7 +133,7 @@ def score_episode(arena: Arena, trajectory: Trajectory, reward: Reward = "f1") -
 
 
 async def evaluate(
-    arenas: Iterable[PlayableArenaPair],
+    arenas: Iterable[Arena],
     player: ModelFactory,
     sandbox: Sandbox,
     limits: RolloutLimits,

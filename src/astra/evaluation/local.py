@@ -9,7 +9,7 @@ from itertools import islice
 from typing import Protocol, cast
 
 from astra.engines.episode import ClosingHost, EngineEpisode
-from astra.evaluation.arenas import PlayableArenaPair, PlayedEpisode, play
+from astra.evaluation.arenas import PlayedEpisode, play
 from astra.protocols import Model, Sandbox, ToolHost
 from astra.rewards import Reward
 from astra.rollouts.loop import RolloutLimits
@@ -23,7 +23,7 @@ class EpisodeEngine(Protocol):
 
 
 async def play_in_waves(
-    arenas: Iterable[PlayableArenaPair],
+    arenas: Iterable[Arena],
     engine: EpisodeEngine,
     sandbox: Sandbox,
     limits: RolloutLimits,
@@ -65,6 +65,6 @@ async def play_in_waves(
                 yield entry
 
 
-def _chunks(arenas: Iterator[PlayableArenaPair], size: int) -> Iterator[list[PlayableArenaPair]]:
+def _chunks(arenas: Iterator[Arena], size: int) -> Iterator[list[Arena]]:
     while chunk := list(islice(arenas, size)):
         yield chunk

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from astra.engines.loading import load_engine
 from astra.errors import StageError
-from astra.evaluation.arenas import EvaluationReport, PlayableArenaPair, tallied
+from astra.evaluation.arenas import EvaluationReport, tallied
 from astra.evaluation.local import play_in_waves
 from astra.protocols import Sandbox
 from astra.rollouts.loop import RolloutLimits
+from astra.types import Arena
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,7 @@ class EvaluationSetup:
 
 async def examine(
     model: Path,
-    shown: Sequence[PlayableArenaPair],
+    arenas: Iterable[Arena],
     sandbox: Sandbox,
     exam: EvaluationSetup,
     seed: int,
@@ -37,7 +38,7 @@ async def examine(
     """Play and report. Raises ConfigError for no model, StageError where nothing works."""
     engine = load_engine(str(model), max_length=exam.context)
     episodes = play_in_waves(
-        shown,
+        arenas,
         engine,
         sandbox,
         exam.limits,

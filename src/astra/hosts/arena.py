@@ -55,12 +55,11 @@ class ArenaHost:
     def __init__(
         self,
         arena: Arena,
-        distractors: Sequence[Tool],
         sandbox: Sandbox,
         episode: SandboxEpisode = SandboxEpisode(),
     ) -> None:
         self._arena = arena.id
-        self._tools = [*arena.tools, *distractors]
+        self._tools: list[Tool] = [*arena.tools, *arena.distractors]
         # The order must not tell the arena's own tools from the distractors.
         random.Random(arena.id).shuffle(self._tools)
         self._sandbox = sandbox

@@ -35,9 +35,10 @@ class TfidfEmbedder:
 
     async def embed(self, texts: Sequence[str]) -> np.ndarray:
         """Embeddings_ND, float32, rows of unit length, or of zeros for a text without terms."""
-        return await asyncio.to_thread(self._fitted, texts)
+        return await asyncio.to_thread(self.vectors, texts)
 
-    def _fitted(self, texts: Sequence[str]) -> np.ndarray:
+    def vectors(self, texts: Sequence[str]) -> np.ndarray:
+        """What `embed` gives, on the calling thread."""
         # Late: importing it takes longer than most commands that never embed.
         from sklearn.feature_extraction.text import TfidfVectorizer
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from astra.configs.base import OutputConfig, identity, runtime
 from astra.errors import ConfigError, StoreError
-from astra.runs.store import RunFolder
+from astra.runs.folder import RunFolder
 from astra.types import Json
 
 

@@ -18,7 +18,6 @@ from astra.types import (
     Target,
     Tool,
     ToolSchema,
-    arena_id,
 )
 
 COUNTRIES: dict[str, dict[str, Json]] = {
@@ -193,13 +192,13 @@ def inhabitants_goal(
 def seal(**fields: Any) -> Arena:
     """An arena with the id that its content has."""
     draft = Arena.model_validate({"id": "", "split": "train", **fields})
-    return draft.model_copy(update={"id": arena_id(draft.model_dump(mode="json"))})
+    return draft.with_content_id()
 
 
 def changed(arena: Arena, **updates: Any) -> Arena:
     """The arena with other fields, and the id that goes with them."""
     draft = arena.model_copy(update=updates)
-    return draft.model_copy(update={"id": arena_id(draft.model_dump(mode="json"))})
+    return draft.with_content_id()
 
 
 def with_goal(arena: Arena, name: str, **updates: Any) -> Arena:
@@ -215,9 +214,8 @@ def with_tool(arena: Arena, tool: Tool) -> Arena:
 
 
 def with_distractors(arena: Arena, *tools: Tool) -> Arena:
-    """The arena with these distractors declared."""
-    declared = [Distractor(name=tool.name, tool=tool.id, band="low") for tool in tools]
-    return changed(arena, distractors=tuple(declared))
+    """The arena with these distractors."""
+    return changed(arena, distractors=tuple(Distractor.of(tool, "low") for tool in tools))
 
 
 _COMMON: dict[str, Any] = {

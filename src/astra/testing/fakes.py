@@ -37,7 +37,6 @@ from astra.types import (
     Target,
     Tool,
     ToolSchema,
-    arena_id,
 )
 
 Speak = Callable[[Sequence[Message], Sequence[ToolSchema], Sampling], Reply | Message | Exception]
@@ -264,4 +263,4 @@ def toy_arena(hops: int = 3, **fields: Any) -> Arena:
         "provenance": {"source": "test", "key": "k", "seed": 0},
     } | fields
     draft = Arena(id="", **complete)
-    return draft.model_copy(update={"id": arena_id(draft.model_dump(mode="json"))})
+    return draft.with_content_id()

@@ -73,11 +73,8 @@ class GoalStep(NamedTuple):
 class ArenaUnderTest:
     """One arena under examination. Use it as a context: it closes its sandbox sessions."""
 
-    def __init__(
-        self, arena: Arena, distractors: Sequence[Tool], sandbox: Sandbox, seed: int
-    ) -> None:
+    def __init__(self, arena: Arena, sandbox: Sandbox, seed: int) -> None:
         self.arena = arena
-        self.distractors = tuple(distractors)
         self._sandbox = sandbox
         self._seed = seed
         self._stack = AsyncExitStack()
@@ -147,7 +144,8 @@ class ArenaUnderTest:
                 stateful=name in ("stateful", "reversed"),
                 limits=LIMITS,
             )
-            opening = await self._sandbox.open([*self.arena.tools, *self.distractors], episode)
+            tools = [*self.arena.tools, *self.arena.distractors]
+            opening = await self._sandbox.open(tools, episode)
             session = self._sessions[name] = await self._stack.enter_async_context(opening)
         outcomes: list[CallOutcome] = []
         for start in range(0, len(calls), BATCH_CALLS):

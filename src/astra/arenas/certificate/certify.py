@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import inspect
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 
 from astra.arenas.certificate.ablation import check_ablation
 from astra.arenas.certificate.arena_under_test import REPLAYS, ArenaUnderTest, CheckFinding
@@ -23,7 +23,7 @@ from astra.arenas.certificate.replay import check_replay
 from astra.arenas.certificate.robust import check_robust
 from astra.arenas.certificate.schema import check_schema
 from astra.protocols import Sandbox
-from astra.types import Arena, Certificate, CheckResult, Json, Tool, arena_id
+from astra.types import Arena, Certificate, CheckResult, Json
 
 VERSION = "2"
 """Raised whenever a check changes what it accepts."""
@@ -65,14 +65,13 @@ def _checks(under_test: ArenaUnderTest, own_mutants: Json) -> list[tuple[str, Ch
 
 async def certify(
     arena: Arena,
-    distractors: Sequence[Tool],
     sandbox: Sandbox,
     *,
     seed: int = 0,
     all_checks: bool = False,
     unmixed: Certificate | None = None,
 ) -> Certificate:
-    """Examine an arena together with the tools that its distractors name.
+    """Examine an arena with its distractors.
 
     Stops at the first failure unless `all_checks`; if `names` or `schema` fails, nothing else
     runs.
@@ -85,7 +84,7 @@ async def certify(
     results = _reusable_results(arena, unmixed, seed, sandbox.level)
     own_mutants = results.pop("mutants").evidence["mutants"] if "mutants" in results else None
     reused = frozenset(results)
-    async with ArenaUnderTest(arena, distractors, sandbox, seed) as under_test:
+    async with ArenaUnderTest(arena, sandbox, seed) as under_test:
         for name, check in _checks(under_test, own_mutants):
             if name in reused:
                 continue
@@ -121,9 +120,9 @@ def _reusable_results(
     """Results of an earlier certificate that distractors can't have changed, by check."""
     if unmixed is None:
         return {}
-    bare = arena.model_copy(update={"distractors": ()}).model_dump(mode="json")
+    bare = arena.model_copy(update={"distractors": ()})
     earlier = (unmixed.arena, unmixed.certified, unmixed.seeds[0], unmixed.sandbox, unmixed.version)
-    if earlier != (arena_id(bare), True, seed, level, VERSION):
+    if earlier != (bare.content_id, True, seed, level, VERSION):
         return {}
     return {
         result.check: result.model_copy(

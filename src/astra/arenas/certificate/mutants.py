@@ -136,7 +136,7 @@ async def _check_distractors(under_test: ArenaUnderTest) -> int:
     steps = under_test.steps
     probes = [
         (step, NamedCall(tool.name, arguments, f"a call to distractor {tool.name!r}"))
-        for tool in under_test.distractors
+        for tool in under_test.arena.distractors
         for step in steps
         for arguments in distractor_calls(tool, step)
     ]

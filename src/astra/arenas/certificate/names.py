@@ -10,7 +10,7 @@ import keyword
 import re
 
 from astra.arenas.certificate.arena_under_test import ArenaUnderTest, CheckFinding
-from astra.types import Json, arena_id
+from astra.types import Json
 
 IDENTIFIER = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]{0,63}", re.ASCII)
 
@@ -30,22 +30,14 @@ def check_names(under_test: ArenaUnderTest) -> dict[str, Json]:
     """Tool names are unique over tools and distractors, identifiers, and not reserved."""
     arena = under_test.arena
     try:
-        expected = arena_id(arena.model_dump(mode="json"))
-        supplied = sorted((tool.name, tool.id) for tool in under_test.distractors)
+        expected = arena.content_id
     except (ValueError, RecursionError) as error:
         raise CheckFinding(f"the arena can't be written as JSON: {error}") from error
     if arena.id != expected:
         raise CheckFinding(f"the arena's id is {arena.id!r}, its content hash is {expected!r}")
-    declared = sorted((entry.name, entry.tool) for entry in arena.distractors)
-    if declared != supplied:
-        odd = sorted(set(declared) ^ set(supplied))[:3]
-        raise CheckFinding(
-            f"the arena declares {len(declared)} distractors, {len(supplied)} were passed; they "
-            f"differ in {odd!r}: pass the tools that the arena's distractors name"
-        )
     # Case-folded: a model that writes Get_Rate for get_rate must not reach another tool.
     names: set[str] = set()
-    for tool in [*arena.tools, *under_test.distractors]:
+    for tool in [*arena.tools, *arena.distractors]:
         if problem := name_problem(tool.name):
             raise CheckFinding(problem)
         folded = tool.name.casefold()

@@ -54,8 +54,8 @@ class _DocumentDefect(ValueError):
 
 def check_schema(under_test: ArenaUnderTest) -> dict[str, Json]:
     """Documents are valid and described, agree with the functions, and fit the arena's calls."""
-    arena, distractors = under_test.arena, under_test.distractors
-    for tool in [*arena.tools, *distractors]:
+    arena = under_test.arena
+    for tool in [*arena.tools, *arena.distractors]:
         if problem := document_problem(tool):
             raise CheckFinding(f"tool {tool.name!r}: {problem}")
     for tool in arena.tools:
@@ -63,9 +63,9 @@ def check_schema(under_test: ArenaUnderTest) -> dict[str, Json]:
         if size > MAX_DATA:
             raise CheckFinding(f"data of tool {tool.name!r}: {size} characters, at most {MAX_DATA}")
     # Every later check takes time that grows with these.
-    if len(arena.goals) > MAX_GOALS or len(distractors) > MAX_DISTRACTORS:
+    if len(arena.goals) > MAX_GOALS or len(arena.distractors) > MAX_DISTRACTORS:
         raise CheckFinding(
-            f"{len(arena.goals)} goals and {len(distractors)} distractors: at most "
+            f"{len(arena.goals)} goals and {len(arena.distractors)} distractors: at most "
             f"{MAX_GOALS} and {MAX_DISTRACTORS}"
         )
     questions = {"the main question": arena.question}
@@ -105,7 +105,7 @@ def check_schema(under_test: ArenaUnderTest) -> dict[str, Json]:
         raise CheckFinding("no goal has a call: there is nothing to reward")
     if unused := sorted(set(under_test.tools) - used):
         raise CheckFinding(f"no goal uses the tools {unused!r}: an unused tool is a distractor")
-    return {"documents": len(arena.tools) + len(distractors)}
+    return {"documents": len(arena.tools) + len(arena.distractors)}
 
 
 # --- one document ----------------------------------------------------------------------------

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from operator import attrgetter, itemgetter
+from operator import itemgetter
 from pathlib import Path
 
 from rich.console import Console
 
 from astra.arenas.folder import ARENAS, CERTIFICATES, TOOLS, ToolRow
-from astra.arenas.formats.rows import ImportedRow, LoadedRow, read
+from astra.arenas.formats.rows import ImportedRow, read
 from astra.arenas.pipeline import CertifiedArena, certificates_file, require_certificate
 from astra.errors import Rejected
 from astra.protocols import Sandbox
 from astra.runs.folder import RunFolder
 from astra.runs.runner import StageRunner
 from astra.runs.stage import Stage, StageReport, copy_stage
+from astra.types import Arena
 
 
 async def import_rows(
@@ -37,9 +38,9 @@ async def import_rows(
 
 def _tools(rows: Iterable[ImportedRow]) -> Iterator[ToolRow]:
     for row in rows:
-        if isinstance(row.outcome, LoadedRow):
-            arena, distractors = row.outcome
-            for tool in distractors:
+        if isinstance(row.outcome, Arena):
+            arena = row.outcome
+            for tool in arena.distractors:
                 yield ToolRow(id=tool.id, tool=tool, arena=arena.id, split=arena.split)
 
 
@@ -47,14 +48,13 @@ def _arenas_stage(sandbox: Sandbox, seed: int) -> Stage[ImportedRow, CertifiedAr
     async def work(row: ImportedRow) -> CertifiedArena:
         if isinstance(row.outcome, Rejected):
             raise row.outcome
-        arena, distractors = row.outcome
-        certificate = await require_certificate(arena, list(distractors), sandbox, seed)
-        return CertifiedArena(arena, certificate)
+        certificate = await require_certificate(row.outcome, sandbox, seed)
+        return CertifiedArena(row.outcome, certificate)
 
     return Stage(
         ARENAS,
         work,
         stored_key=itemgetter("id"),
-        row=attrgetter("arena"),
+        row=lambda certified: certified.arena.row(),
         side_files=(certificates_file(CERTIFICATES),),
     )

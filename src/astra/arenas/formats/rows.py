@@ -4,7 +4,7 @@ A row is a JSON object of four columns: `prompt` (a list of one user message), a
 JSON text: `tool_schema` (list of OpenAI tools), `tool_dict` (tool name -> Python source) and
 `sub_qa_dict` (tool name -> answers that its calls must give). That is less than an arena: gold
 calls, dependencies, targets, decoys and the main answer are not in it. What we write has a fifth
-column, `astra`, with the whole arena and its distractors, so that nothing is lost on the way back.
+column, `astra`, with the whole arena, so that nothing is lost on the way back.
 
 Published rows have no gold calls, so nothing of them can be replayed: `read` says so. Rows in which
 two tools share a name are refused, for one of them would replace the other. Nothing that is read is
@@ -18,7 +18,6 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 from pydantic import ValidationError
 
@@ -28,7 +27,7 @@ from astra.types import Arena, Json, Record, Scalar, Tool, canonical_json, conte
 ROW_CHARACTERS = 32_000_000
 COLUMNS = ("prompt", "tool_schema", "tool_dict", "sub_qa_dict")
 OURS = "astra"
-VERSION = 1
+VERSION = 2
 
 
 class AstraColumn(Record):
@@ -36,14 +35,6 @@ class AstraColumn(Record):
 
     version: int
     arena: Arena
-    distractors: tuple[Tool, ...]
-
-
-class LoadedRow(NamedTuple):
-    """An arena from a row, with the tools that its distractors name."""
-
-    arena: Arena
-    distractors: tuple[Tool, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,22 +42,22 @@ class ImportedRow:
     """One row of a file: an arena that may be certified, or why it was refused."""
 
     key: str
-    outcome: LoadedRow | Rejected
+    outcome: Arena | Rejected
 
 
 # --- writing ----------------------------------------------------------------------------------
 
 
-def to_row(arena: Arena, distractors: Sequence[Tool]) -> dict[str, Json]:
+def to_row(arena: Arena) -> dict[str, Json]:
     """An arena as a row; `Rejected` when two of its tools share a name."""
     # By name, so that the order does not tell the arena's own tools from the others.
-    tools = sorted([*arena.tools, *distractors], key=lambda tool: tool.name)
+    tools = sorted([*arena.tools, *arena.distractors], key=lambda tool: tool.name)
     _check_unique([tool.name for tool in tools], "the arena")
     answers: dict[str, list[Json]] = defaultdict(list)
     for goal in arena.goals:
         if goal.call is not None:
             answers[goal.call.tool].append(_spelled(goal.answer))
-    whole = AstraColumn(version=VERSION, arena=arena, distractors=tuple(distractors))
+    whole = AstraColumn(version=VERSION, arena=arena)
     return {
         "prompt": [{"role": "user", "content": arena.question}],
         "tool_schema": _json([tool.document.openai() for tool in tools]),
@@ -125,10 +116,10 @@ def _imported(line: bytes, where: str, number: int) -> ImportedRow:
         reason = Rejected(rejected.check, f"{where}: {rejected.reason}")
         digest = content_hash(line.decode("utf-8", "replace"))
         return ImportedRow(f"row-{number:06d}-{digest}", reason)
-    return ImportedRow(loaded.arena.id, loaded)
+    return ImportedRow(loaded.id, loaded)
 
 
-def from_row(row: Json) -> LoadedRow:
+def from_row(row: Json) -> Arena:
     """The arena of a row; `Rejected` with what is wrong with the row."""
     if not isinstance(row, dict) or any(name not in row for name in COLUMNS):
         have = sorted(row)[:8] if isinstance(row, dict) else type(row).__name__
@@ -169,9 +160,9 @@ def _whole(text: Json) -> AstraColumn:
     return whole
 
 
-def _agreeing(whole: AstraColumn, given: dict[str, Json]) -> LoadedRow:
+def _agreeing(whole: AstraColumn, given: dict[str, Json]) -> Arena:
     """The arena, if the published columns say the same as ours."""
-    ours = to_row(whole.arena, whole.distractors)
+    ours = to_row(whole.arena)
     expected = {
         "prompt": whole.arena.question,
         "tool_schema": [_function(entry) for entry in json.loads(ours["tool_schema"])],
@@ -181,7 +172,7 @@ def _agreeing(whole: AstraColumn, given: dict[str, Json]) -> LoadedRow:
     for column in COLUMNS:
         if given[column] != expected[column]:
             raise Rejected("layout", f"the columns {column!r} and {OURS!r} disagree")
-    return LoadedRow(whole.arena, whole.distractors)
+    return whole.arena
 
 
 def _question(prompt: Json) -> str:

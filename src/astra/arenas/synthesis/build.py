@@ -27,7 +27,6 @@ from astra.types import (
     Scalar,
     Target,
     Tool,
-    arena_id,
     canonical_json,
     content_hash,
 )
@@ -209,7 +208,7 @@ def _arena(
         split=split_of(instance.domain, instance.question, test_share),
         provenance=provenance,
     )
-    return draft.model_copy(update={"id": arena_id(draft.model_dump(mode="json"))})
+    return draft.with_content_id()
 
 
 def split_of(domain: str, question: str, test_share: float) -> Literal["train", "test"]:
@@ -220,7 +219,7 @@ def split_of(domain: str, question: str, test_share: float) -> Literal["train", 
 
 async def failed_check(arena: Arena, sandbox: Sandbox, seed: int) -> CheckResult | None:
     """The first check that an arena without distractors fails; None when it is certified."""
-    certificate = await certify(arena, [], sandbox, seed=seed)
+    certificate = await certify(arena, sandbox, seed=seed)
     return next((check for check in certificate.checks if not check.passed), None)
 
 

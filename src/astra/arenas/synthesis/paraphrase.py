@@ -35,7 +35,7 @@ from astra.runs.runner import run
 from astra.runs.stage import Stage, StageReport
 from astra.teacher.prompt import Teacher
 from astra.teacher.prompts.arenas import PARAPHRASE, ParaphraseIn
-from astra.types import Arena, Record, arena_id
+from astra.types import Arena, Record
 
 PARAPHRASED = "paraphrased"
 PARAPHRASE_TRIES = 3
@@ -63,10 +63,7 @@ def paraphrased_stage(
             "paraphrase": {"teacher": teacher.name, "of": arena.question},
         }
         changed = arena.model_copy(update={"question": question, "provenance": provenance})
-        fields = changed.model_dump(mode="json")
-        return ParaphrasedArena(
-            key=candidate.key, outcome=changed.model_copy(update={"id": arena_id(fields)})
-        )
+        return ParaphrasedArena(key=candidate.key, outcome=changed.with_content_id())
 
     return Stage(
         name=PARAPHRASED,

@@ -22,7 +22,6 @@ from astra.types import (
     Scalar,
     Target,
     Tool,
-    arena_id,
 )
 
 # The fields of a result that say what was asked, per operation; the rest is the answer.
@@ -210,4 +209,4 @@ def _arena(
         split=plan.split,
         provenance=provenance,
     )
-    return draft.model_copy(update={"id": arena_id(draft.model_dump(mode="json"))})
+    return draft.with_content_id()

@@ -8,7 +8,7 @@ from functools import lru_cache
 from types import TracebackType
 from typing import Self
 
-from astra.arenas.showing import PlayableArenas
+from astra.arenas.sets import ArenaSet
 from astra.engines.episode import ClosingHost, EngineEpisode
 from astra.errors import StageError
 from astra.hosts.arena import ArenaHost, arena_messages
@@ -25,22 +25,21 @@ class ArenaRollouts:
 
     def __init__(
         self,
-        arenas: PlayableArenas,
+        arenas: ArenaSet,
         sandbox: Callable[[], AbstractAsyncContextManager[Sandbox]],
         limits: RolloutLimits,
         *,
         reward: Reward = "f1",
     ) -> None:
-        self._shown = arenas
         self._open_sandbox = sandbox
         self._limits = limits
         self._reward: Reward = reward
         self._context: AbstractAsyncContextManager[Sandbox] | None = None
         self._sandbox: Sandbox | None = None
         # A group plays its arena several times with the same distractors.
-        self._at = lru_cache(maxsize=256)(arenas.at)
+        self._in_epoch = lru_cache(maxsize=256)(arenas.in_epoch)
         self.arenas: Mapping[str, Arena] = {
-            arena_id: arena for arena_id, (arena, _) in arenas.arenas.items()
+            arena.id: arena for arena in arenas.with_distractors("stored")
         }
 
     async def __aenter__(self) -> Self:
@@ -72,8 +71,8 @@ class ArenaRollouts:
     ) -> RolloutOutcome:
         if self._sandbox is None:
             raise StageError("no sandbox is open: use `async with` on the environment")
-        arena, distractors = self._at(task, epoch)
-        host = ArenaHost(arena, distractors, self._sandbox, SandboxEpisode(seed=seed % 2**32))
+        arena = self._in_epoch(task, epoch)
+        host = ArenaHost(arena, self._sandbox, SandboxEpisode(seed=seed % 2**32))
         start = RolloutTask(task, arena_messages(arena))
         trajectory = await rollout(start, model, ClosingHost(host, model), self._limits)
         if trajectory.infrastructure_failure:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 from collections.abc import Sequence
 from contextlib import closing
@@ -10,11 +9,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-from astra.arenas.showing import DistractorSource, PlayableArenas
+from astra.arenas.sets import DistractorSource, load_arenas
 from astra.chat.template import ChatTemplate
 from astra.engines.engine import Engine
 from astra.errors import ConfigError
-from astra.models.embed_tfidf import TfidfEmbedder
 from astra.protocols import Sampling
 from astra.rewards import Reward
 from astra.rollouts.loop import RolloutLimits
@@ -96,19 +94,12 @@ def _environment(job: RLJob) -> RolloutEnvironment:
         return job.environment
     if job.arenas is None or job.environment is not None:
         raise ConfigError("give either a folder of arenas or an environment to train on")
-    show = asyncio.run(
-        PlayableArenas.of_folder(
-            job.arenas,
-            "train",
-            job.distractors,
-            TfidfEmbedder(),
-            seed=job.seed,
-            per_band=job.per_band,
-        )
+    arenas = load_arenas(job.arenas, "train").with_distractors(
+        job.distractors, per_band=job.per_band, seed=job.seed
     )
     # No time limit: the time that passes is our engine's, not the policy's.
     limits = RolloutLimits(turns=job.preset.turns, seconds=math.inf)
-    return ArenaRollouts(show, lambda: open_sandbox(job.sandbox), limits, reward=job.reward)
+    return ArenaRollouts(arenas, lambda: open_sandbox(job.sandbox), limits, reward=job.reward)
 
 
 _OWN: dict[str, Json] = {"vllm_importance_sampling_correction": False}

@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 
 from astra.arenas.folder import ToolRow
-from astra.arenas.showing import PlayableArenas
-from astra.models.embed_tfidf import TfidfEmbedder
+from astra.arenas.sets import ArenaSet, load_arenas
 from astra.runs.folder import RunFolder
 from astra.runs.jsonl import to_line
 from astra.testing.fakes import toy_arena, toy_tool
@@ -41,58 +40,55 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-async def show(world: Path, mode: Any, *, seed: int = 0, split: Any = "train") -> PlayableArenas:
-    return await PlayableArenas.of_folder(world, split, mode, TfidfEmbedder(), seed=seed)
+def show(world: Path, mode: Any, *, seed: int = 0, split: Any = "train") -> ArenaSet:
+    return load_arenas(world, split).with_distractors(mode, seed=seed)
 
 
-def names(shown: PlayableArenas, epoch: int) -> list[list[str]]:
-    return [[t.name for t in shown.at(arena, epoch)[1]] for arena in shown.arenas]
+def names(arenas: ArenaSet, epoch: int) -> list[list[str]]:
+    return [[t.name for t in arenas.in_epoch(one, epoch).distractors] for one in arenas.ids]
 
 
-async def test_every_epoch_draws_anew_and_a_seed_the_same(world: Path) -> None:
-    first = await show(world, "random")
-    assert names(first, 0) == names(await show(world, "random"), 0)
+def test_every_epoch_draws_anew_and_a_seed_the_same(world: Path) -> None:
+    first = show(world, "random")
+    assert names(first, 0) == names(show(world, "random"), 0)
     assert names(first, 0) != names(first, 1)
-    assert names(first, 0) != names(await show(world, "random", seed=1), 0)
+    assert names(first, 0) != names(show(world, "random", seed=1), 0)
     assert all(5 <= len(drawn) <= 9 for drawn in names(first, 0))
 
 
 @pytest.mark.parametrize("mode", ["random", "banded"])
-async def test_train_arenas_show_no_tool_of_a_test_arena(world: Path, mode: str) -> None:
-    trained = await show(world, mode)
+def test_train_arenas_show_no_tool_of_a_test_arena(world: Path, mode: str) -> None:
+    trained = show(world, mode)
     tested = {f"get_{i}" for i in range(14, 18)}
     for epoch in range(10):
-        for own, drawn in zip(trained.arenas.values(), names(trained, epoch), strict=True):
+        for own, drawn in zip(trained, names(trained, epoch), strict=True):
             assert drawn and not tested & set(drawn)
-            assert own[0].tools[0].name not in drawn
+            assert own.tools[0].name not in drawn
     seen = {
         name
         for epoch in range(5)
-        for d in names(await show(world, mode, split="test"), epoch)
+        for d in names(show(world, mode, split="test"), epoch)
         for name in d
     }
     assert seen & tested
 
 
-async def test_arenas_keep_their_ids_and_fixed_what_the_folder_has(world: Path) -> None:
-    for mode in ("fixed", "none", "random"):
-        shown = await show(world, mode)
-        for arena_id in shown.arenas:
-            arena, tools = shown.at(arena_id, 3)
+def test_arenas_keep_their_ids_and_fixed_what_the_folder_has(world: Path) -> None:
+    for mode in ("stored", "none", "random"):
+        shown = show(world, mode)
+        for arena_id in shown.ids:
+            arena = shown.in_epoch(arena_id, 3)
             assert arena.id == arena_id
-            assert [d.name for d in arena.distractors] == [t.name for t in tools]
-            assert bool(tools) == (mode == "random")
+            assert bool(arena.distractors) == (mode == "random")
 
 
-async def test_as_many_are_drawn_per_band_as_the_folder_was_made_with(
+def test_as_many_are_drawn_per_band_as_the_folder_was_made_with(
     world: Path, tmp_path: Path
 ) -> None:
     few = RunFolder.create(tmp_path / "few", {"distractors": {"mode": "banded", "per_band": 1}})
     for name in ("arenas.jsonl", "tools.jsonl"):
         (few.path / name).write_bytes((world / name).read_bytes())
-    drawn = names(await show(few.path, "random"), 0)
+    drawn = names(show(few.path, "random"), 0)
     assert {2, 3} == set(map(len, drawn))
-    asked = await PlayableArenas.of_folder(
-        few.path, "train", "random", TfidfEmbedder(), seed=0, per_band=3
-    )
-    assert max(map(len, names(asked, 0))) > 3
+    more = load_arenas(few.path, "train").with_distractors("random", per_band=3)
+    assert max(map(len, names(more, 0))) > 3

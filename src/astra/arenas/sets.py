@@ -1,0 +1,370 @@
+"""Arenas as a Python sequence: read from a run folder when they are asked for.
+
+Training arenas show tools of training arenas only, as the folder does. A drawn distractor has
+another name than the arena's own tools, and only a call to a goal's own tool can solve it, so that
+no reward depends on what was drawn.
+"""
+
+from __future__ import annotations
+
+import random
+import shutil
+import tempfile
+import weakref
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, overload
+
+from astra.arenas.distractors import DistractorMode, DistractorPool, with_distractors
+from astra.arenas.folder import ARENAS, CERTIFICATES, TOOLS, ToolPool, ToolRow, complete_arena
+from astra.errors import ConfigError, StoreError
+from astra.runs.folder import RunFolder
+from astra.runs.jsonl import to_line
+from astra.types import Arena, ArenaRow, Certificate, Json
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+DistractorSource = Literal["stored", "none", "random", "banded"]
+"""`stored`: the distractors that stand in the folder. Else drawn anew."""
+PER_BAND = 3
+"""Most distractors of a band where the folder does not say (ASTRA 3.2)."""
+Split = Literal["train", "test"]
+
+_CACHED_ARENAS = 256
+# Far apart, so that the epochs of one seed never meet those of the next.
+_SEED_STRIDE = 1_000_003
+
+
+class ArenaEntry(NamedTuple):
+    """Where an arena lies in `arenas.jsonl`, and what is known of it without reading it."""
+
+    id: str
+    split: Split
+    hops: int
+    offset: int
+
+
+class ArenaReader:
+    """Reads complete arenas of one run folder, and draws distractors from its tools."""
+
+    def __init__(self, path: Path, *, temporary: bool = False) -> None:
+        """`temporary`: the folder is deleted together with the reader."""
+        self.folder = RunFolder.open(path)
+        self.tools = ToolPool(self.folder)
+        self.read = lru_cache(_CACHED_ARENAS)(self._read)
+        self.pool = lru_cache(maxsize=None)(self._pool)
+        if temporary:
+            weakref.finalize(self, shutil.rmtree, path, ignore_errors=True)
+
+    @cached_property
+    def entries(self) -> tuple[ArenaEntry, ...]:
+        """Of all arenas, in the folder's order."""
+        return tuple(
+            ArenaEntry(str(row.get("id")), row.get("split"), len(row.get("goals", ())), offset)
+            for offset, row in self.folder.values(ARENAS)
+        )
+
+    @cached_property
+    def certificates(self) -> dict[str, int]:
+        """Offsets of the certificates by the id of the arena."""
+        rows = self.folder.values(CERTIFICATES)
+        return {str(row.get("arena")): offset for offset, row in rows}
+
+    @property
+    def per_band(self) -> int:
+        """Most distractors of a band that the folder was made with."""
+        config = self.folder.config()
+        nested = config.get("distractors")
+        number = config.get(
+            "distractors_per_band", nested.get("per_band") if isinstance(nested, dict) else None
+        )
+        return number if isinstance(number, int) else PER_BAND
+
+    def _read(self, offset: int) -> Arena:
+        return complete_arena(self.folder.row_at(ARENAS, offset, ArenaRow), self.tools)
+
+    def _pool(self, split: Split) -> DistractorPool:
+        """What arenas of a split may show: those of `train` only tools of train arenas."""
+        rows = (row for _, row in self.folder.values(TOOLS))
+        return DistractorPool.of_rows_tfidf(
+            row for row in rows if split == "test" or row["split"] == "train"
+        )
+
+
+class DistractorDraw(NamedTuple):
+    """How distractors are drawn anew."""
+
+    mode: DistractorMode
+    per_band: int
+    seed: int
+
+
+class ArenaSet(Sequence[Arena]):
+    """Arenas of a run folder, read when they are asked for. `len` and slices read no arenas."""
+
+    def __init__(
+        self,
+        path: Path | str,
+        *,
+        reader: ArenaReader | None = None,
+        entries: tuple[ArenaEntry, ...] | None = None,
+        draw: DistractorDraw | None = None,
+    ) -> None:
+        """Open a run folder. Raises StoreError if there is none.
+
+        `reader`, `entries` and `draw` are for sets that share a folder.
+        """
+        self.path = Path(path)
+        self._reader = ArenaReader(self.path) if reader is None else reader
+        self._entries = self._reader.entries if entries is None else entries
+        self._draw = draw
+
+    @classmethod
+    def of(cls, arenas: Iterable[Arena], out: Path | str | None = None) -> ArenaSet:
+        """Arenas in memory as a set, written to a new run folder. `None`: a temporary one."""
+        path = Path(tempfile.mkdtemp(prefix="astra-")) if out is None else Path(out)
+        _write(RunFolder.create(path, {}), arenas, {}, ())
+        return cls(path, reader=ArenaReader(path, temporary=out is None))
+
+    @property
+    def summary(self) -> dict[str, Json]:
+        """Counts per stage, rejected by check, and cost; `missing` if fewer than `count` exist."""
+        manifest = self._reader.folder.manifest()
+        counted = {name: counts.model_dump() for name, counts in manifest.stages.items()}
+        costs = {name: cost.model_dump() for name, cost in manifest.unit_costs.items()}
+        count = self._reader.folder.config().get("count")
+        missing = max(0, count - len(self._reader.entries)) if isinstance(count, int) else 0
+        return {"arenas": len(self), "missing": missing, "stages": counted, "unit_costs": costs}
+
+    @property
+    def ids(self) -> list[str]:
+        return [entry.id for entry in self._entries]
+
+    @property
+    def hops(self) -> dict[str, int]:
+        """Number of sub-questions by arena id."""
+        return {entry.id: entry.hops for entry in self._entries}
+
+    # --- reading -----------------------------------------------------------------------------
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    @overload
+    def __getitem__(self, key: int | str) -> Arena: ...
+    @overload
+    def __getitem__(self, key: slice) -> ArenaSet: ...
+    def __getitem__(self, key: int | str | slice) -> Arena | ArenaSet:
+        """An arena by position or id, or a part. Raises StoreError for a damaged row."""
+        if isinstance(key, slice):
+            return self._part(self._entries[key])
+        return self._arena(self._entries[key] if isinstance(key, int) else self._entry(key), 0)
+
+    def __iter__(self) -> Iterator[Arena]:
+        return (self._arena(entry, 0) for entry in self._entries)
+
+    def __contains__(self, value: object) -> bool:
+        return (value.id if isinstance(value, Arena) else value) in self._by_id
+
+    def __repr__(self) -> str:
+        return f"ArenaSet({str(self.path)!r}, {len(self)} arenas)"
+
+    def in_epoch(self, arena_id: str, epoch: int) -> Arena:
+        """An arena with the distractors that are drawn for an epoch; indexing gives epoch 0."""
+        return self._arena(self._entry(arena_id), epoch)
+
+    def find(self, id_prefix: str) -> Arena:
+        """The one arena whose id begins so. Raises StoreError for none and for several."""
+        if id_prefix in self._by_id:
+            return self[id_prefix]
+        matching = [entry for entry in self._entries if entry.id.startswith(id_prefix)]
+        if not matching:
+            first = f"ids look like {self._entries[0].id!r}" if self._entries else "it is empty"
+            raise StoreError(f"{str(self.path)!r} holds no arena {id_prefix!r}: {first}")
+        if len(matching) > 1:
+            some = ", ".join(repr(entry.id) for entry in matching[:3])
+            raise StoreError(
+                f"{len(matching)} arenas of {str(self.path)!r} begin with {id_prefix!r} ({some}, "
+                "…): give more of the id"
+            )
+        return self._arena(matching[0], 0)
+
+    @cached_property
+    def _by_id(self) -> dict[str, ArenaEntry]:
+        return {entry.id: entry for entry in self._entries}
+
+    def _entry(self, arena_id: str) -> ArenaEntry:
+        entry = self._by_id.get(arena_id)
+        if entry is None:
+            raise KeyError(f"{self!r} holds no arena {arena_id!r}")
+        return entry
+
+    def _arena(self, entry: ArenaEntry, epoch: int) -> Arena:
+        arena = self._reader.read(entry.offset)
+        if self._draw is None:
+            return arena
+        mode, per_band, seed = self._draw
+        if mode == "none":
+            return arena.model_copy(update={"distractors": ()})
+        references = self._reader.pool(arena.split).draw(
+            arena, mode, seed=seed * _SEED_STRIDE + epoch, per_band=per_band
+        )
+        drawn = self._reader.tools.distractors(references)
+        # The id stays that of the folder: it names the task, whatever is shown beside its tools.
+        return with_distractors(arena, drawn).model_copy(update={"id": arena.id})
+
+    # --- parts -------------------------------------------------------------------------------
+
+    def _part(self, entries: Iterable[ArenaEntry]) -> ArenaSet:
+        return ArenaSet(self.path, reader=self._reader, entries=tuple(entries), draw=self._draw)
+
+    def split(self, name: Split) -> ArenaSet:
+        """The arenas of one split. Reads no arenas."""
+        if name not in ("train", "test"):
+            raise ConfigError(f"split {name!r}: must be 'train' or 'test'")
+        return self._part(entry for entry in self._entries if entry.split == name)
+
+    def filter(self, keep: Callable[[Arena], bool]) -> ArenaSet:
+        """The arenas for which `keep` is true."""
+        return self._part(entry for entry in self._entries if keep(self._arena(entry, 0)))
+
+    def sample(self, count: int, *, seed: int) -> ArenaSet:
+        """`count` different arenas in random order; all of them if there are fewer."""
+        rng = random.Random(f"sample {seed}")
+        return self._part(rng.sample(self._entries, min(count, len(self))))
+
+    def with_distractors(
+        self, mode: DistractorSource, *, per_band: int | None = None, seed: int = 0
+    ) -> ArenaSet:
+        """The same arenas under the same ids, with other distractors from the folder's tools.
+
+        `banded` draws up to `per_band` tools of high, medium and low similarity each, `random` 5
+        to 9 of all (in proportion to `per_band`). `per_band` None: what the folder was made with.
+        """
+        most = self._reader.per_band if per_band is None else per_band
+        draw = None if mode == "stored" else DistractorDraw(mode, most, seed)
+        return ArenaSet(self.path, reader=self._reader, entries=self._entries, draw=draw)
+
+    # --- what else the folder says -------------------------------------------------------------
+
+    def certificate(self, arena: Arena | str) -> Certificate:
+        """The certificate of an arena as it is stored. Raises StoreError if there is none."""
+        arena_id = arena if isinstance(arena, str) else arena.id
+        offset = self._reader.certificates.get(arena_id)
+        if offset is None:
+            raise StoreError(
+                f"{str(self.path)!r} holds no certificate of arena {arena_id!r}: make one with "
+                "`astra arenas certify` or `astra.certify`"
+            )
+        return self._reader.folder.row_at(CERTIFICATES, offset, Certificate)
+
+    def failures(self) -> DataFrame:
+        """Items that were rejected or broke while the arenas were made, a row each."""
+        folder = self._reader.folder
+        files = sorted(path.name for path in folder.path.glob("*.failed.jsonl"))
+        rows = [row for file in files for _, row in folder.values(file.removesuffix(".jsonl"))]
+        columns = ["key", "stage", "kind", "check", "type", "message"]
+        return _pandas().DataFrame(rows, columns=columns)
+
+    def to_pandas(self) -> DataFrame:
+        """One row per arena: id, question, answer, hops, scenario, language, domain, split, …"""
+        return _pandas().DataFrame([_flat(arena) for arena in self])
+
+    def to_dataset(self) -> Any:
+        """A Hugging Face dataset: the columns of `to_pandas`, and `arena`, the whole as JSON."""
+        try:
+            from datasets import Dataset
+        except ImportError as error:
+            raise ConfigError("to_dataset needs the package datasets: pip install datasets") from (
+                error
+            )
+        return Dataset.from_list(
+            [
+                _flat(arena) | {"answer": str(arena.answer), "arena": arena.model_dump_json()}
+                for arena in self
+            ]
+        )
+
+    def save(self, out: Path | str) -> ArenaSet:
+        """Write these arenas to a run folder of their own, with their certificates and tools.
+
+        Arenas with drawn distractors get the ids of their content, and have no certificates.
+        """
+        config = self._reader.folder.config()
+        tools = {str(row["id"]): row for _, row in self._reader.folder.values(TOOLS)}
+        certificates = [
+            self.certificate(entry.id)
+            for entry in self._entries
+            if self._draw is None and entry.id in self._reader.certificates
+        ]
+        folder = RunFolder.create(Path(out), config | {"count": len(self)})
+        arenas = self if self._draw is None else (arena.with_content_id() for arena in self)
+        _write(folder, arenas, tools, certificates)
+        return ArenaSet(folder.path)
+
+
+def load_arenas(path: Path | str, split: Split | None = None) -> ArenaSet:
+    """Open a run folder of arenas, or one split of it.
+
+    Raises StoreError for a damaged folder, ConfigError for one without arenas.
+    """
+    arenas = ArenaSet(path)
+    arenas = arenas if split is None else arenas.split(split)
+    if not arenas:
+        which = "" if split is None else f"of split {split!r} "
+        raise ConfigError(
+            f"{str(path)!r} holds no arenas {which}: make some, or name another folder"
+        )
+    return arenas
+
+
+def _write(
+    folder: RunFolder,
+    arenas: Iterable[Arena],
+    tools: dict[str, Json],
+    certificates: Iterable[Certificate],
+) -> None:
+    """Write arenas and their certificates, and `tools`, with those that the arenas show, too."""
+    pool = {tool_id: ToolRow.model_validate(row) for tool_id, row in tools.items()}
+    with folder.lock():
+        with folder.append(ARENAS) as rows:
+            rows.cut(0)
+            for arena in arenas:
+                rows.append([to_line(arena.row())])
+                for tool in (*arena.tools, *arena.distractors):
+                    tool_id = tool.id
+                    if tool_id not in pool:
+                        pool[tool_id] = ToolRow(
+                            id=tool_id, tool=tool, arena=arena.id, split=arena.split
+                        )
+        with folder.append(TOOLS) as rows:
+            rows.cut(0)
+            rows.append([to_line(row) for row in pool.values()])
+        with folder.append(CERTIFICATES) as rows:
+            rows.cut(0)
+            rows.append([to_line(certificate) for certificate in certificates])
+
+
+def _flat(arena: Arena) -> dict[str, Json]:
+    return {
+        "id": arena.id,
+        "question": arena.question,
+        "answer": arena.answer,
+        "hops": arena.hops,
+        "scenario": arena.scenario.value,
+        "language": arena.language,
+        "domain": arena.domain,
+        "split": arena.split,
+        "tools": [tool.name for tool in arena.tools],
+        "distractors": [tool.name for tool in arena.distractors],
+    }
+
+
+def _pandas() -> Any:
+    try:
+        import pandas
+    except ImportError as error:
+        raise ConfigError("tables need the package pandas: pip install pandas") from error
+    return pandas
