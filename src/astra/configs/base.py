@@ -59,11 +59,13 @@ __all__ = [
     "DistractorConfig",
     "EpisodeConfig",
     "Identified",
+    "MakeDistractorsConfig",
     "ModelConfig",
     "OutputConfig",
     "Paths",
     "SandboxConfig",
     "SandboxLevel",
+    "TeacherConfig",
     "Weights",
     "above",
     "at_least",
@@ -178,7 +180,50 @@ class DistractorConfig(Config):
 
     distractors: Literal["stored", "none", "random", "banded"] = "stored"
     """Irrelevant tools shown beside the arena's own. stored: those of the run folder. Otherwise
-    drawn
-    anew."""
+    drawn anew."""
     distractors_per_band: Annotated[int | None, at_least(0), at_most(20)] = None
     """Maximum distractors per similarity band. None: as the arenas were made."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MakeDistractorsConfig(Config):
+    """Distractors."""
+
+    distractors: Literal["none", "random", "banded"] = "banded"
+    """Irrelevant tools shown beside the arena's own. banded: of high, medium and low similarity."""
+    distractors_per_band: Annotated[int, at_least(0), at_most(20)] = 3
+    """Maximum distractors per band of similarity."""
+    embedding_model: str | None = None
+    """Embedding model that measures similarity. None: TF-IDF, offline."""
+    embedding_url: Annotated[str | None, RUNTIME] = None
+    """OpenAI-compatible endpoint of the embedding model, up to /v1."""
+    embedding_key_env: Annotated[str | None, RUNTIME] = None
+    """Environment variable with the key of the embedding endpoint."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TeacherConfig(Config):
+    """Teacher."""
+
+    teacher: str | None = None
+    """Model that acts as teacher; rules: the built-in teacher for trying out."""
+    teacher_url: Annotated[str | None, RUNTIME] = None
+    """OpenAI-compatible endpoint of the teacher, up to /v1."""
+    teacher_key_env: Annotated[str | None, RUNTIME] = None
+    """Environment variable with the key of the teacher's endpoint."""
+    teacher_temperature: Annotated[float | None, at_least(0)] = None
+    """Sampling temperature of the teacher. None: the endpoint's."""
+    teacher_max_tokens: Annotated[int | None, at_least(1)] = None
+    """Maximum tokens of a reply of the teacher. None: the endpoint's."""
+    teacher_timeout: Annotated[float, above(0), RUNTIME] = 300.0
+    """Seconds to wait for a reply of the teacher."""
+    prompt_templates: Path | str | None = None
+    """Folder of templates that replace built-in ones of the same name."""
+    cache: Annotated[bool, RUNTIME] = True
+    """Record answers and reuse them, so that nothing is paid for twice."""
+    prices: Annotated[Path | str | None, RUNTIME] = None
+    """TOML file of model prices: [prices."NAME"] with input and output per million tokens."""
+    budget: Annotated[float | None, above(0), RUNTIME] = None
+    """Most money that the run may cost, in the currency of --prices."""
+    dry_run: Annotated[bool, RUNTIME] = False
+    """Estimate the cost of the teacher and ask nothing."""
