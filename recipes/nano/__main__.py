@@ -24,7 +24,7 @@ def nano_command(
     width: Annotated[int, typer.Option(min=16, help="Width of the layers.")] = 128,
     layers: Annotated[int, typer.Option(min=1, help="Number of layers.")] = 4,
     heads: Annotated[int, typer.Option(min=1, help="Attention heads.")] = 4,
-    context: Annotated[int, typer.Option(min=128, help="Longest sequence in tokens.")] = 4096,
+    max_length: Annotated[int, typer.Option(min=128, help="Longest sequence in tokens.")] = 4096,
     seed: Annotated[int, typer.Option(help="Seed of the weights.")] = 0,
     copying: Annotated[
         bool, typer.Option(help="Lay out copying in the first weights; --no-copying: all random.")
@@ -52,7 +52,7 @@ def nano_command(
             f"{str(out_folder)!r} holds a model: give another --out, or --force to replace it"
         )
     disable_progress_bar()
-    options = NanoOptions(vocabulary, width, layers, heads, context, seed, copying)
+    options = NanoOptions(vocabulary, width, layers, heads, max_length, seed, copying)
     report = make_nano(list(read_rows(rows)), out_folder, options)
     if as_json:
         print_json({"out": str(out_folder), **report.model_dump()})

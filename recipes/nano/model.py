@@ -1,12 +1,12 @@
 """A nano model from nothing but the rows that it will be trained on.
 
-Qwen3's architecture, untrained, a BPE tokenizer learned from the rows, and a compact chat
-template with tools: a normal HuggingFace folder, so that every command takes it. It is for seeing
-the whole loop work in minutes, not for use.
+Qwen3's architecture, untrained, with a BPE tokenizer learned from the rows and a compact chat
+template for tools: a normal Hugging Face folder, which every command takes. It shows the whole loop
+at work in minutes; it is not for use.
 
-What makes so small a model learn: names are split alike wherever they stand (a blank before a
-capital is a token of its own), digits stand alone, instructions that all rows share are one token
-each, and copying need not be learned from nothing (`induction`).
+Four things let so small a model learn. Names are split alike wherever they stand (a blank before a
+capital is a token of its own). Digits stand alone. Instructions that many rows share are one token
+each. And the first weights can copy (`induction`).
 """
 
 from __future__ import annotations
@@ -28,21 +28,20 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast, Qwen3ForCausalLM
 
 PAD, END = "<|pad|>", "<|end|>"
-MARKS = (
+SPECIAL_TOKENS = [
     *(PAD, END, "<|system|>", "<|user|>", "<|assistant|>"),
     *("<|tool|>", "<|arg|>", "<|call|>"),
-)
-"""The special tokens of the template."""
+]
+"""The special tokens of the chat template."""
 WORDS = (
     r"\p{Lu}[\p{Ll}\p{M}]*| ?[\p{Ll}\p{M}_]+|\p{N}|\p{Lo}+"
     r"|[^\s\p{L}\p{N}_]+(?: [^\s\p{L}\p{N}_]+)*|\s"
 )
-"""What a token never reaches beyond."""
-_SHARED = 0.05
-"""Share of the rows that must begin with an instruction for it to become a token."""
-
-_SPREAD = 0.06
-"""Standard deviation of the first weights; 0.02 suits wider layers."""
+"""Units of text that no token crosses."""
+_SHARED_INSTRUCTION = 0.05
+"""Share of rows that must begin with an instruction for it to become a token."""
+_INITIALIZER_RANGE = 0.06
+"""Standard deviation of the first weights. The usual 0.02 suits wider layers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +53,11 @@ class NanoOptions:
     width: int = 128
     layers: int = 4
     heads: int = 4
-    context: int = 4096
+    max_length: int = 4096
     """Longest sequence in tokens."""
     seed: int = 0
     copying: bool = True
-    """Whether copying is laid out in the first weights; False: all weights are random."""
+    """Start with weights that can copy, instead of all random ones."""
 
     def __post_init__(self) -> None:
         if self.width % (2 * self.heads):
@@ -66,29 +65,31 @@ class NanoOptions:
                 f"width {self.width!r} must be a multiple of twice the heads ({self.heads!r})"
             )
         if self.vocabulary < 300:
-            raise ConfigError(f"vocabulary {self.vocabulary!r}: at least 300, for bytes and marks")
+            raise ConfigError(
+                f"vocabulary {self.vocabulary!r} must be at least 300: bytes and special tokens"
+            )
 
 
 class NanoReport(Record):
-    """What was made."""
+    """Size of a model that was made."""
 
     parameters: int
     vocabulary: int
     rows: int
     tokens_per_row: float
-    """Mean over the rows."""
+    """Mean over a sample of the rows."""
 
 
 def make_nano(rows: Sequence[ConversationRow], out: Path, options: NanoOptions) -> NanoReport:
-    """Write a HuggingFace folder with model, tokenizer and chat template. Same rows, same bytes."""
+    """Write a Hugging Face folder: model, tokenizer, chat template. Same rows, same bytes."""
     tokenizer = make_tokenizer(rows, options.vocabulary)
     model = make_model(tokenizer, options)
     out.mkdir(parents=True, exist_ok=True)
     model.save_pretrained(out)
     tokenizer.save_pretrained(out)
     chat = ChatTemplate(tokenizer)
-    some = rows[:: max(1, len(rows) // 200)]
-    lengths = [len(chat.encode(chat.text(r.messages, r.tools, prompt=False))) for r in some]
+    sample = rows[:: max(1, len(rows) // 200)]
+    lengths = [len(chat.encode(chat.text(r.messages, r.tools, prompt=False))) for r in sample]
     return NanoReport(
         parameters=sum(parameter.numel() for parameter in model.parameters()),
         vocabulary=len(tokenizer),
@@ -97,61 +98,46 @@ def make_nano(rows: Sequence[ConversationRow], out: Path, options: NanoOptions) 
     )
 
 
-# --- tokenizer -------------------------------------------------------------------------------
-
-
 def make_tokenizer(rows: Sequence[ConversationRow], vocabulary: int) -> PreTrainedTokenizerFast:
     """A tokenizer with chat template, learned from the rows as the template renders them."""
-    from tokenizers import AddedToken, trainers
-    from tokenizers.pre_tokenizers import ByteLevel
+    from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
-    bare = _empty()
-    chat = ChatTemplate(_wrapped(bare))
-    whole = _instructions(rows)
-    border = re.compile("|".join(map(re.escape, [*whole, *MARKS])))
-    texts = (chat.text(row.messages, row.tools, prompt=False) for row in rows)
-    trainer = trainers.BpeTrainer(
-        vocab_size=vocabulary - len(whole),
-        special_tokens=list(MARKS),
-        initial_alphabet=ByteLevel.alphabet(),
-        show_progress=False,
-    )
-    bare.train_from_iterator((part for text in texts for part in border.split(text)), trainer)
-    bare.add_tokens([AddedToken(text, normalized=False) for text in whole])
-    return _wrapped(bare)
-
-
-def _empty() -> Tokenizer:
-    from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
-
-    made = Tokenizer(models.BPE())
-    made.pre_tokenizer = pre_tokenizers.Sequence(
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
             pre_tokenizers.Split(Regex(WORDS), behavior="isolated"),
             pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
         ]
     )
-    made.decoder = decoders.ByteLevel()
-    made.add_special_tokens(list(MARKS))
-    return made
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.add_special_tokens(SPECIAL_TOKENS)
+
+    first_messages = (message for row in rows for message in row.messages[:1])
+    counts = Counter(m.content for m in first_messages if m.role == "system")
+    least = _SHARED_INSTRUCTION * len(rows)
+    instructions = [text for text, n in counts.most_common(16) if text and n >= least]
+
+    # Rendering needs the template only, so the untrained tokenizer can do it.
+    chat = ChatTemplate(_with_template(tokenizer))
+    border = re.compile("|".join(map(re.escape, [*instructions, *SPECIAL_TOKENS])))
+    texts = (chat.text(row.messages, row.tools, prompt=False) for row in rows)
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocabulary - len(instructions),
+        special_tokens=SPECIAL_TOKENS,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator((part for text in texts for part in border.split(text)), trainer)
+    tokenizer.add_tokens([AddedToken(text, normalized=False) for text in instructions])
+    return _with_template(tokenizer)
 
 
-def _wrapped(inner: Tokenizer) -> PreTrainedTokenizerFast:
+def _with_template(tokenizer: Tokenizer) -> PreTrainedTokenizerFast:
     from transformers import PreTrainedTokenizerFast
 
-    outer = PreTrainedTokenizerFast(tokenizer_object=inner, eos_token=END, pad_token=PAD)
-    template = Path(__file__).with_name("chat.jinja").read_text("utf-8")
-    outer.chat_template = template
-    return outer
-
-
-def _instructions(rows: Sequence[ConversationRow]) -> list[str]:
-    """System messages that many rows share, the most frequent first."""
-    counts = Counter(m.content for row in rows for m in row.messages[:1] if m.role == "system")
-    return [text for text, n in counts.most_common(16) if text and n >= _SHARED * len(rows)]
-
-
-# --- model -----------------------------------------------------------------------------------
+    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token=END, pad_token=PAD)
+    fast.chat_template = Path(__file__).with_name("chat.jinja").read_text("utf-8")
+    return fast
 
 
 def make_model(tokenizer: PreTrainedTokenizerFast, options: NanoOptions) -> Qwen3ForCausalLM:
@@ -159,7 +145,7 @@ def make_model(tokenizer: PreTrainedTokenizerFast, options: NanoOptions) -> Qwen
     import torch
     from transformers import Qwen3Config, Qwen3ForCausalLM
 
-    from recipes.nano.induction import lay_out_copying
+    from recipes.nano.induction import set_induction_heads
 
     config = Qwen3Config(
         vocab_size=len(tokenizer),
@@ -169,9 +155,9 @@ def make_model(tokenizer: PreTrainedTokenizerFast, options: NanoOptions) -> Qwen
         num_attention_heads=options.heads,
         num_key_value_heads=options.heads,
         head_dim=options.width // options.heads,
-        max_position_embeddings=options.context,
+        max_position_embeddings=options.max_length,
         tie_word_embeddings=True,
-        initializer_range=_SPREAD,
+        initializer_range=_INITIALIZER_RANGE,
         bos_token_id=None,
         eos_token_id=cast(Any, tokenizer.eos_token_id),
         pad_token_id=cast(Any, tokenizer.pad_token_id),
@@ -182,5 +168,5 @@ def make_model(tokenizer: PreTrainedTokenizerFast, options: NanoOptions) -> Qwen
         torch.manual_seed(options.seed)
         model = Qwen3ForCausalLM(config)
         if options.copying:
-            lay_out_copying(model)
+            set_induction_heads(model)
     return model

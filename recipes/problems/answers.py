@@ -1,8 +1,7 @@
-"""The final answer of a response, and answers that are words or carry units. Pure functions.
+"""Extracts the final answer of a response; compares answers that are words or carry units.
 
-Which words of a response are its answer is a rule, not a guess: the last `\\boxed{…}`, else what
-follows the last "answer is" or `####`, else the whole of a response of one line. A response that
-gives several answers is judged by the last.
+The final answer follows a rule: the last `\\boxed{…}`, else the text after the last "answer is" or
+`####`, else the whole of a one-line response. Of several answers, the last counts.
 """
 
 from __future__ import annotations
@@ -12,10 +11,10 @@ from typing import NamedTuple
 
 from astra.core.text import normalise
 
-LONGEST = 500
-"""Characters of an answer. A longer one is no answer: it is wrong, whatever it says."""
-READ = 20_000
-"""Characters at the end of a response that are looked at."""
+MOST_CHARACTERS = 500
+"""A longer answer is wrong, whatever it says."""
+_RESPONSE_END = 20_000
+"""Characters at the end of a response that are searched."""
 
 _CUE = re.compile(
     r"(?:\banswer(?:\s+is)?\s*[:：=]|\banswer\s+is\b|####|答案(?:是|为)?\s*[:：]?)", re.IGNORECASE
@@ -27,7 +26,7 @@ _QUANTITY = re.compile(
     r"(?P<amount>.*[\d})])\s*(?P<unit>(?:[^\W\d_]|°)+(?:\s*\^?\s*\{?[23²³]\}?)?)", re.DOTALL
 )
 _SPACING = re.compile(r"\\[,;:! ]|~|\\(?:left|right|displaystyle)(?![a-zA-Z])")
-_UNITS = {
+_UNIT_SPELLINGS = {
     "mm": "mm millimeter millimetre",
     "cm": "cm centimeter centimetre",
     "m": "m meter metre",
@@ -51,55 +50,48 @@ _UNITS = {
     "euro": "euro eur",
     "degree": "degree deg °",
 }
-_CANONICAL = {word: unit for unit, words in _UNITS.items() for word in words.split()}
+_UNITS = {word: unit for unit, words in _UNIT_SPELLINGS.items() for word in words.split()}
 
 
 class Quantity(NamedTuple):
-    """An answer taken apart."""
+    """An answer split into amount and unit."""
 
     amount: str
-    """What is compared as mathematics."""
+    """Compared as mathematics."""
     unit: str
-    """Of the units that are known, in one spelling; "": none."""
+    """A known unit in one spelling. Empty if there is none."""
 
 
 def final_answer(response: str) -> str | None:
-    """The answer that a response ends with; None: it gives none."""
-    end = response[-READ:]
-    found = _last_boxed(end)
-    if found is None:
-        found = _after_cue(end)
-    if found is None and "\n" not in response.strip():
-        found = response if len(response) <= LONGEST else None
-    found = (found or "").strip().rstrip(".。").strip()
-    return found or None
+    """The answer that a response ends with. None if it has none."""
+    end = response[-_RESPONSE_END:]
+    answer = _last_boxed(end)
+    cues = list(_CUE.finditer(end))
+    if answer is None and cues:
+        rest = end[cues[-1].end() :].strip(" \t*")
+        stop = _SENTENCE_END.search(rest)
+        answer = _without_marks(rest[: stop.start()] if stop else rest)
+    if answer is None and "\n" not in response.strip() and len(response) <= MOST_CHARACTERS:
+        answer = response
+    return (answer or "").strip().rstrip(".。").strip() or None
 
 
 def _last_boxed(text: str) -> str | None:
-    """What the last box holds; "" when it was cut off, None when there is no box."""
+    """The content of the last box. Empty if the box is not closed, None if there is none."""
     start = max(text.rfind("\\boxed{"), text.rfind("\\fbox{"))
     if start < 0:
         return None
     start = text.index("{", start)
     depth = 0
-    for place in range(start, len(text)):
-        depth += {"{": 1, "}": -1}.get(text[place], 0)
+    for index in range(start, len(text)):
+        depth += {"{": 1, "}": -1}.get(text[index], 0)
         if not depth:
-            return text[start + 1 : place]
+            return text[start + 1 : index]
     return ""
 
 
-def _after_cue(text: str) -> str | None:
-    matches = list(_CUE.finditer(text))
-    if not matches:
-        return None
-    rest = text[matches[-1].end() :].strip(" \t*")
-    end = _SENTENCE_END.search(rest)
-    return _bare(rest[: end.start()] if end else rest)
-
-
-def _bare(text: str) -> str:
-    """Without dollar signs and emphasis around it."""
+def _without_marks(text: str) -> str:
+    """Without the dollar signs and the emphasis around it."""
     text = text.strip().strip("*").strip()
     for mark in ("$$", "$"):
         if len(text) > 2 * len(mark) and text.startswith(mark) and text.endswith(mark):
@@ -108,28 +100,25 @@ def _bare(text: str) -> str:
 
 
 def as_words(answer: str) -> str | None:
-    """The normalised words of an answer that is words, or a choice such as (B); else None.
+    """The normalised words of an answer in words or a choice such as (B). None for mathematics.
 
-    Mathematics takes the letters of a word for factors, so that "listen" would equal "silent".
+    Mathematics would take the letters of a word for factors: "listen" would equal "silent".
     """
-    plain = _SPACING.sub(" ", _TEXT.sub(r" \1 ", answer)).strip().strip(".$").strip()
-    if not _WORDS.fullmatch(plain):
-        return None
-    return normalise(plain).strip("()")
+    text = _SPACING.sub(" ", _TEXT.sub(r" \1 ", answer)).strip().strip(".$").strip()
+    return normalise(text).strip("()") if _WORDS.fullmatch(text) else None
 
 
-def quantity(answer: str) -> Quantity:
-    """An answer without its unit, and the unit in one spelling."""
-    plain = _SPACING.sub(" ", _TEXT.sub(r" \1 ", _bare(answer))).strip()
-    plain = re.sub(r"\^\s*\{?\s*\\circ\s*\}?", " degree", plain)
-    if plain.startswith(("\\$", "$")):
-        return Quantity(plain.lstrip("\\$").strip(), "dollar")
-    match = _QUANTITY.fullmatch(plain)
+def as_quantity(answer: str) -> Quantity:
+    """The amount of an answer, and its unit in one spelling."""
+    bare = _without_marks(answer)
+    text = _SPACING.sub(" ", _TEXT.sub(r" \1 ", bare)).strip()
+    text = re.sub(r"\^\s*\{?\s*\\circ\s*\}?", " degree", text)
+    if text.startswith(("\\$", "$")):
+        return Quantity(text.lstrip("\\$").strip(), "dollar")
+    match = _QUANTITY.fullmatch(text)
     if match is None:
-        return Quantity(_bare(answer), "")
+        return Quantity(bare, "")
     power = {"2": "2", "²": "2", "3": "3", "³": "3"}.get(match["unit"].rstrip("}")[-1], "")
     word = normalise(match["unit"].rstrip("23²³^{} "))
-    unit = _CANONICAL.get(word) or _CANONICAL.get(word.removesuffix("s"))
-    if unit is None:
-        return Quantity(_bare(answer), "")
-    return Quantity(match["amount"].strip(), unit + power)
+    unit = _UNITS.get(word) or _UNITS.get(word.removesuffix("s"))
+    return Quantity(bare, "") if unit is None else Quantity(match["amount"].strip(), unit + power)

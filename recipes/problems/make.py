@@ -15,7 +15,7 @@ from astra.errors import ConfigError
 from astra.types import Json, canonical_json
 from recipes.command_line import RecipeCommand
 from recipes.problems.arithmetic import LARGEST, SMALLEST_LARGEST, make_problems
-from recipes.problems.records import MathProblem, problem_messages, worked
+from recipes.problems.records import MathProblem, problem_messages, worked_response
 
 
 def make_command(
@@ -77,7 +77,7 @@ def _sft(problem: MathProblem) -> Json:
     messages: list[Json] = [
         {"role": message.role, "content": message.content} for message in problem_messages(problem)
     ]
-    messages.append({"role": "assistant", "content": worked(problem)})
+    messages.append({"role": "assistant", "content": worked_response(problem)})
     return {"id": problem.id, "messages": messages, "split": problem.split}
 
 

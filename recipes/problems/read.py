@@ -1,10 +1,10 @@
-"""Reads problems: JSONL or JSON, in our layout and those that are usual.
+"""Reads problems from JSONL or JSON, in the layout of `MathProblem` and other common ones.
 
-A row's question stands under `problem`, `prompt` or `question` (text, or chat messages whose last
-one of the user counts), its answer under `answer`, else inside `solution` (the last `\\boxed{…}`,
-or what follows `####`), else under `reward_model.ground_truth`. Names are read in any case. So
-MATH (a folder of one JSON object a file, or JSONL), MATH-500, AIME, AMC and GSM8K files are read
-as they come. A row that is none of this is an error that names file and line, never left out.
+The question is under `problem`, `prompt` or `question`: text, or chat messages whose last user
+message counts. The answer is under `answer`, or in `solution` (the last `\\boxed{…}`, or what
+follows `####`), or under `reward_model.ground_truth`. Keys are read in any case. This covers MATH
+(a folder with one JSON object per file, or JSONL), MATH-500, AIME, AMC and GSM8K. A row that fits
+none of it is an error that names file and line; it is never left out.
 """
 
 from __future__ import annotations
@@ -17,37 +17,34 @@ from typing import Any
 
 from astra.errors import TableError
 from astra.types import Json
-from recipes.problems.answers import LONGEST, final_answer
+from recipes.problems.answers import MOST_CHARACTERS, final_answer
 from recipes.problems.records import MathProblem, problem_id
 
 _QUESTIONS = ("problem", "prompt", "question")
 _SOURCES = ("source", "type", "subject", "competition", "url")
-_WHOLE = re.compile(r"(-?\d+)\.0+")
+_WHOLE_NUMBER = re.compile(r"(-?\d+)\.0+")
 
 
 def read_problems(path: Path) -> list[MathProblem]:
-    """All problems of a file, or of the .json and .jsonl files of a folder, each once.
+    """All problems of a file, or of the .json and .jsonl files of a folder, without duplicates.
 
-    Raises TableError for a row that can't be read, and for a path without any problem.
+    Raises TableError for a row that can't be read, and if there is no problem at all.
     """
-    found: dict[str, MathProblem] = {}
-    for file in _files(path):
+    files = [path]
+    if path.is_dir():
+        files = sorted(file for file in path.rglob("*") if file.suffix in (".json", ".jsonl"))
+    problems: dict[str, MathProblem] = {}
+    for file in files:
         for where, row in _rows(file):
             problem = _problem(row, where)
-            found.setdefault(problem.id, problem)
-    if not found:
+            problems.setdefault(problem.id, problem)
+    if not problems:
         raise TableError(f"{str(path)!r} holds no problems: give a .jsonl or .json file of them")
-    return list(found.values())
-
-
-def _files(path: Path) -> list[Path]:
-    if not path.is_dir():
-        return [path]
-    return sorted(file for file in path.rglob("*") if file.suffix in (".json", ".jsonl"))
+    return list(problems.values())
 
 
 def _rows(path: Path) -> Iterator[tuple[str, Json]]:
-    """The rows of a file, each with where it stands."""
+    """The rows of a file, each with its position for errors."""
     try:
         text = path.read_text("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
@@ -67,61 +64,57 @@ def _parsed(text: str, where: str) -> Json:
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise TableError(f"{where}: this is no JSON value: {error}") from error
+        raise TableError(f"{where}: not a JSON value: {error}") from error
 
 
 def _problem(row: Json, where: str) -> MathProblem:
     if not isinstance(row, Mapping):
-        raise TableError(f"{where}: a problem is a JSON object, not {str(row)[:80]!r}")
+        raise TableError(f"{where}: a problem must be a JSON object, not {str(row)[:80]!r}")
     fields = {str(name).lower(): value for name, value in row.items()}
-    question = next((q for name in _QUESTIONS if (q := _asked(fields.get(name)))), None)
+    question = next((q for name in _QUESTIONS if (q := _question(fields.get(name)))), None)
     if question is None:
         raise TableError(
-            f"{where}: no question: it is looked for under {', '.join(_QUESTIONS)}, and the row "
+            f"{where}: no question: one is expected under {', '.join(_QUESTIONS)}, and the row "
             f"has {', '.join(sorted(fields)) or 'nothing'}"
         )
     answer = _answer(fields)
     if answer is None:
         raise TableError(
-            f"{where}: no answer of at most {LONGEST} characters: it is looked for under `answer`, "
-            "or in `solution` as \\boxed{…} or after ####"
+            f"{where}: no answer of at most {MOST_CHARACTERS} characters: one is expected under "
+            "`answer`, or in `solution` as \\boxed{…} or after ####"
         )
-    steps = fields.get("steps")
+    level, steps = fields.get("level"), fields.get("steps")
+    digits = None
+    if isinstance(level, int | str) and not isinstance(level, bool):
+        digits = re.search(r"\d+", str(level))  # 5 and "Level 5"
     return MathProblem(
         id=problem_id(question, answer),
         question=question,
         answer=answer,
         steps=tuple(map(str, steps)) if isinstance(steps, list) else (),
         source=next((str(s) for name in _SOURCES if (s := fields.get(name))), ""),
-        level=_level(fields.get("level")),
+        level=int(digits.group()) if digits else None,
         split="test" if fields.get("split") == "test" else "train",
     )
 
 
-def _asked(value: Json) -> str | None:
-    """The text of a question; of chat messages the last that the user wrote."""
+def _question(value: Json) -> str | None:
     if isinstance(value, list):
-        said = [m for m in value if isinstance(m, Mapping) and m.get("role") == "user"]
-        value = said[-1].get("content") if said else None
+        users = [m for m in value if isinstance(m, Mapping) and m.get("role") == "user"]
+        value = users[-1].get("content") if users else None
     return value.strip() if isinstance(value, str) and value.strip() else None
 
 
 def _answer(fields: Mapping[str, Any]) -> str | None:
-    given = fields.get("answer")
-    if given is None and isinstance(fields.get("reward_model"), Mapping):
-        given = fields["reward_model"].get("ground_truth")
-    if isinstance(given, int | float) and not isinstance(given, bool):
-        given = str(given)
-    if isinstance(given, str) and given.strip():
-        text = given.rpartition("####")[2].strip()
-        text = _WHOLE.sub(r"\1", text) if _WHOLE.fullmatch(text) else text
-        return text if 0 < len(text) <= LONGEST else None
-    solution = fields.get("solution")
-    found = final_answer(solution) if isinstance(solution, str) else None
-    return found if found is not None and len(found) <= LONGEST else None
-
-
-def _level(value: Json) -> int | None:
-    """5 of 5 and of "Level 5"; None where there is no number."""
-    digits = re.search(r"\d+", str(value)) if isinstance(value, int | str) else None
-    return int(digits.group()) if digits and not isinstance(value, bool) else None
+    answer, solution = fields.get("answer"), fields.get("solution")
+    if answer is None and isinstance(fields.get("reward_model"), Mapping):
+        answer = fields["reward_model"].get("ground_truth")
+    if isinstance(answer, int | float) and not isinstance(answer, bool):
+        answer = str(answer)
+    if isinstance(answer, str) and answer.strip():
+        text = answer.rpartition("####")[2].strip()  # GSM8K puts the steps before it
+        if whole := _WHOLE_NUMBER.fullmatch(text):
+            text = whole[1]
+    else:
+        text = (final_answer(solution) if isinstance(solution, str) else None) or ""
+    return text if 0 < len(text) <= MOST_CHARACTERS else None

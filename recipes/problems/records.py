@@ -1,4 +1,4 @@
-"""The record of a problem, and how it is asked."""
+"""The record of a problem, and its prompt."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ INSTRUCTIONS = (
 
 
 class MathProblem(Record):
-    """A question in words and the answer that is right."""
+    """A question in words and its right answer."""
 
     id: str
     """Content hash of question and answer."""
     question: str
     answer: str
-    """In words or LaTeX, nothing around it."""
+    """Words or LaTeX, without anything around it."""
     steps: tuple[str, ...] = ()
-    """The worked steps, where they are known."""
+    """The worked steps. Empty if they are not known."""
     source: str = ""
-    """Where it comes from, as the file says: a subject, a competition, a template."""
+    """Origin, as the file states it: a subject, a competition, a template. Empty if unknown."""
     level: int | None = None
-    """Difficulty, the higher the harder; None: not told. Of made problems: number of steps."""
+    """Difficulty, higher is harder: the number of steps of a generated problem. None if unknown."""
     split: Literal["train", "test"] = "train"
 
 
@@ -35,13 +35,13 @@ def problem_id(question: str, answer: str) -> str:
 
 
 def problem_messages(problem: MathProblem) -> tuple[Message, ...]:
-    """What a response to a problem starts from."""
+    """The prompt of a problem."""
     return (
         Message(role="system", content=INSTRUCTIONS),
         Message(role="user", content=problem.question),
     )
 
 
-def worked(problem: MathProblem) -> str:
-    """The known steps as a response; ends with the answer as the instructions ask for it."""
+def worked_response(problem: MathProblem) -> str:
+    """The known steps as a response that ends as the instructions ask."""
     return " ".join([*problem.steps, f"The answer is {problem.answer}."])

@@ -1,16 +1,17 @@
-"""Whether a response to a problem is right.
+"""Verifies responses to problems.
 
 Words are compared as words, everything else by `math_verify` in worker processes with deadlines:
-model output is hostile (`9**9**9**9`, a megabyte of TeX), and its time limits need signals.
+model output is hostile (`9**9**9**9`, a megabyte of TeX), and the time limits of `math_verify` need
+signals.
 
-What this does not guarantee:
-- a verdict. A worker that runs out of time or memory, or dies, gives none: `correct` is None, and
-  the response must be left out, never scored 0. A policy gains nothing by it: what has no score
-  has no gradient.
-- that equal values are told equal in every notation, or that a unit other than those known is
-  compared. Known units must agree where both sides have one; no unit agrees with any.
-- confinement. Workers have no environment of ours, may not write files, and parse LaTeX by a
-  grammar without evaluating it; they are no sandbox.
+Not guaranteed:
+- A verdict. A worker that runs out of time or memory gives none: `correct` is None, and the
+  response must be left out, never scored 0. A policy gains nothing by this: no score means no
+  gradient.
+- That equal values are recognized in every notation, or that unknown units are compared. Known
+  units must agree where both sides have one; a missing unit agrees with any.
+- Confinement. Workers have an empty environment, may not write files, and parse LaTeX by a grammar
+  without evaluating it; they are not a sandbox.
 """
 
 from __future__ import annotations
@@ -24,92 +25,86 @@ from pathlib import Path
 from typing import NamedTuple, Self
 
 from astra.errors import ConfigError
-from recipes.problems.answers import LONGEST, as_words, final_answer, quantity
+from recipes.problems.answers import MOST_CHARACTERS, as_quantity, as_words, final_answer
 
 WORKER = Path(__file__).with_name("worker.py")
-_STARTING = 60.0
-"""Seconds that a new worker may take beside the deadline, to import what it needs."""
+_START_SECONDS = 60.0
+"""Extra time for a new worker to import what it needs."""
 
 
 class AnswerVerdict(NamedTuple):
-    """What is known of a response."""
+    """The verdict on a response."""
 
     correct: bool | None
-    """None: no verdict could be had."""
+    """None: there is no verdict."""
     answer: str | None
-    """What it gave as its answer; None: nothing."""
+    """The final answer of the response. None if it has none."""
     reason: str = ""
     """Why there is no verdict."""
 
 
 class MathVerifier:
-    """An async context of `workers` processes. `seconds`: deadline of one comparison.
-
-    Verdicts on equal pairs are remembered while it is open.
-    """
+    """An async context of worker processes that compare answers. Remembers verdicts while open."""
 
     def __init__(self, *, workers: int = 2, seconds: float = 5.0) -> None:
         if workers < 1 or seconds <= 0:
             raise ConfigError(f"workers={workers!r}, seconds={seconds!r}: both must be positive")
         self._seconds = seconds
-        self._all = [_Worker() for _ in range(workers)]
+        self._workers = [_Worker() for _ in range(workers)]
         self._idle: asyncio.Queue[_Worker] = asyncio.Queue()
-        self._known: dict[tuple[str, str], bool] = {}
+        self._verdicts: dict[tuple[str, str], bool] = {}
 
     async def __aenter__(self) -> Self:
-        for worker in self._all:
+        for worker in self._workers:
             self._idle.put_nowait(worker)
         return self
 
     async def __aexit__(self, *exc: object) -> None:
-        await asyncio.gather(*(worker.stop() for worker in self._all))
+        await asyncio.gather(*(worker.stop() for worker in self._workers))
         self._idle = asyncio.Queue()
 
     async def verify(self, response: str, gold: str) -> AnswerVerdict:
-        """Judge a response by its final answer."""
+        """Compare the final answer of a response with the right one."""
         answer = final_answer(response)
-        if answer is None or len(answer) > LONGEST:
-            return AnswerVerdict(False, answer and answer[:LONGEST])
+        if answer is None or len(answer) > MOST_CHARACTERS:
+            return AnswerVerdict(False, answer and answer[:MOST_CHARACTERS])
         return await self.compare(answer, gold)
 
     async def verify_many(self, pairs: Sequence[tuple[str, str]]) -> list[AnswerVerdict]:
-        """Judge (response, gold) pairs, in their order."""
+        """Verify (response, right answer) pairs, in their order."""
         return list(await asyncio.gather(*(self.verify(*pair) for pair in pairs)))
 
     async def compare(self, answer: str, gold: str) -> AnswerVerdict:
-        """Judge an answer that stands by itself."""
+        """Compare an answer that stands by itself with the right one."""
         words = as_words(gold)
         if words is not None:
             return AnswerVerdict(words == as_words(answer), answer)
-        wanted, found = quantity(gold), quantity(answer)
-        if wanted.unit and found.unit and wanted.unit != found.unit:
+        right, own = as_quantity(gold), as_quantity(answer)
+        if right.unit and own.unit and right.unit != own.unit:
             return AnswerVerdict(False, answer)
-        if as_words(found.amount) is not None:
+        if as_words(own.amount) is not None:
             return AnswerVerdict(False, answer)
-        pair = (wanted.amount, found.amount)
-        if pair not in self._known:
-            told = await self._ask(pair)
-            if isinstance(told, str):
-                return AnswerVerdict(None, answer, told)
-            self._known[pair] = told
-        return AnswerVerdict(self._known[pair], answer)
-
-    async def _ask(self, pair: tuple[str, str]) -> bool | str:
-        """The verdict of a worker, or why it has none."""
-        worker = await self._idle.get()
-        try:
-            return await worker.ask(pair, self._seconds)
-        finally:
-            self._idle.put_nowait(worker)
+        pair = (right.amount, own.amount)
+        if pair not in self._verdicts:
+            worker = await self._idle.get()
+            try:
+                verdict = await worker.compare(pair, self._seconds)
+            finally:
+                self._idle.put_nowait(worker)
+            if isinstance(verdict, str):
+                return AnswerVerdict(None, answer, verdict)
+            self._verdicts[pair] = verdict
+        return AnswerVerdict(self._verdicts[pair], answer)
 
 
 class _Worker:
-    """One process, started when it is asked and again after it was killed; it ends with us."""
+    """One worker process. Starts when it is first used, and again after it was killed."""
 
     def __init__(self) -> None:
         self._process: asyncio.subprocess.Process | None = None
 
-    async def ask(self, pair: tuple[str, str], seconds: float) -> bool | str:
+    async def compare(self, pair: tuple[str, str], seconds: float) -> bool | str:
+        """The verdict, or why there is none."""
         try:
             if self._process is None:
                 await self._start(seconds)
@@ -119,7 +114,8 @@ class _Worker:
             late = isinstance(error, TimeoutError)
             return f"no verdict within {seconds} s" if late else f"the worker died: {error!r}"
         except BaseException:
-            await self.stop()  # cancelled between question and answer: the next would get this one
+            # Cancelled between question and reply: the next question would get this reply.
+            await self.stop()
             raise
         return bool(reply["equal"]) if "equal" in reply else str(reply.get("error"))
 
@@ -129,17 +125,19 @@ class _Worker:
             "-I",
             str(WORKER),
             str(os.getpid()),
-            str(_STARTING + seconds),  # of one thread's work: never reached while we wait
+            # Processor time of one comparison. The deadlines here come first, unless this
+            # process was killed and nobody is left to keep them.
+            str(_START_SECONDS + seconds),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.DEVNULL,
             env={},
             cwd="/",
         )
-        warm = await asyncio.wait_for(self._exchange(("\\frac{1}{2}", "0.5")), _STARTING)
-        if warm != {"equal": True}:
+        reply = await asyncio.wait_for(self._exchange(("\\frac{1}{2}", "0.5")), _START_SECONDS)
+        if reply != {"equal": True}:
             raise ConfigError(
-                f"the worker that verifies answers says {warm!r}: install the extra, "
+                f"the worker that verifies answers replied {reply!r}: install the extra, "
                 "`pip install astra-arenas[train]` (math-verify, antlr4-python3-runtime 4.13.2)"
             )
 

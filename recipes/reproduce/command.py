@@ -7,7 +7,7 @@ import dataclasses
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -25,14 +25,11 @@ from astra.sandbox import open_sandbox
 from astra.types import Json
 
 if TYPE_CHECKING:
-    from astra.core.intervals import Interval
     from astra.training.rl.run import RLJob
     from recipes.reproduce.comparisons import ArmComparison
     from recipes.reproduce.rl_trial import Play
-    from recipes.reproduce.summary import Summary
     from recipes.reproduce.trials import TrialOutcome
 
-_WRITTEN = (".json", ".md", ".csv", ".png")
 ARENAS, MODEL = "runs/loop/arenas", "runs/loop/sft/final"
 """What `make demo` makes."""
 TRAINED = "trained/"
@@ -153,7 +150,7 @@ def reproduce_command(
     from recipes.problems.player import ProblemRollouts
     from recipes.reproduce.comparisons import COMPARISONS, of_problems
     from recipes.reproduce.rl_trial import RLTrial
-    from recipes.reproduce.trials import SideBySide, broken, run_trials
+    from recipes.reproduce.trials import ParallelTrials, plan, run_trials
 
     compared, of_size = COMPARISONS[comparison], SIZES[size]
     if problems is not None:
@@ -191,13 +188,19 @@ def reproduce_command(
     drawn = _seeds(seeds)
     for arm in chosen:
         trial.check(arm)
-    told = _told(len(chosen) * len(drawn))
+    trials = plan(chosen, drawn, out_path)
     first = compared.baseline if compared.equal_tokens else None
-    side = SideBySide(workers, partial(_share_cores, workers), first) if workers > 1 else None
-    outcomes = run_trials(chosen, drawn, out_path, trial, told, trial.tidy, side)
-    failed = list(broken(chosen, drawn, out_path))
-    _tell(compared, outcomes, out_path, failed, as_json=as_json)
-    if failed:
+    parallel = ParallelTrials(workers, partial(_share_cores, workers), first)
+    outcomes = run_trials(
+        trials,
+        trial,
+        report=_reporter(len(trials)),
+        clean_up=trial.tidy,
+        parallel=parallel if workers > 1 else None,
+    )
+    failures = [failure for planned in trials if (failure := planned.failure())]
+    _write_and_print(compared, outcomes, out_path, failures, as_json=as_json)
+    if failures:
         raise typer.Exit(1)
 
 
@@ -311,72 +314,57 @@ def _share_cores(workers: int) -> None:
     torch.set_num_threads(max(1, len(os.sched_getaffinity(0)) // workers))
 
 
-# --- telling ---------------------------------------------------------------------------------
+# --- results ---------------------------------------------------------------------------------
 
 
-def _told(total: int) -> Callable[[str], None]:
-    """Prints a line per trial on stderr, with the time since the beginning."""
-    started = time.monotonic()
-    err().print(f"{total} trials; those on record are not run again")
+def _reporter(total: int) -> Callable[[str], None]:
+    """Prints a line per trial on stderr, with the minutes since the start."""
+    start = time.monotonic()
+    err().print(f"{total} trials; those with an outcome are not run again")
 
-    def told(line: str) -> None:
-        minutes = (time.monotonic() - started) / 60
+    def report(line: str) -> None:
+        minutes = (time.monotonic() - start) / 60
         err().print(plain(f"{minutes:6.1f} min  {line}"), soft_wrap=True)
 
-    return told
+    return report
 
 
-def _tell(
+def _write_and_print(
     comparison: ArmComparison,
     outcomes: Sequence[TrialOutcome],
     folder: Path,
-    failed: Sequence[dict[str, Json]],
+    failures: Sequence[dict[str, Json]],
     *,
     as_json: bool,
 ) -> None:
-    """Write what was found, and print it."""
-    from recipes.reproduce.summary import write_summary
+    from recipes.reproduce.summary import table_cells, table_titles, write_summary
 
-    summary = write_summary(outcomes, comparison.baseline, folder, failed)
-    written = [folder]
-    parts = {arm.name for arm in comparison.ablations}
-    if any(outcome.arm in parts for outcome in outcomes):
-        written.append(folder / "ablations")
-        written[-1].mkdir(exist_ok=True)
-        among = [o for o in outcomes if o.arm in {*parts, comparison.whole}]
-        write_summary(among, comparison.whole, written[-1])
-    files = [str(path.relative_to(folder)) for place in written for path in _files(place)]
+    summary = write_summary(outcomes, comparison.baseline, folder, failures)
+    folders = [folder]
+    ablations = {arm.name for arm in comparison.ablations}
+    if any(outcome.arm in ablations for outcome in outcomes):
+        folders.append(folder / "ablations")
+        compared = [o for o in outcomes if o.arm in {*ablations, comparison.whole}]
+        write_summary(compared, comparison.whole, folders[-1])
+    files = [
+        str(path.relative_to(folder))
+        for each in folders
+        for path in sorted(each.iterdir())
+        if path.suffix in (".json", ".md", ".csv", ".png")
+    ]
     if as_json:
-        found = summary.model_dump(mode="json")
-        print_json({**found, "folder": str(folder), "files": files})
+        print_json({**summary.model_dump(mode="json"), "folder": str(folder), "files": files})
         return
-    console = out()
-    console.print(plain(f"{comparison.about} ({comparison.place})", "bold"))
-    console.print(_table(comparison, summary))
-    for failure in failed:
-        text = f"no outcome: {failure['arm']}, seed {failure['seed']}: {failure['message']}"
-        console.print(plain(text, "red"), soft_wrap=True)
-    console.print(plain(f"written to {folder}: {', '.join(files)}"), soft_wrap=True)
-
-
-def _files(folder: Path) -> Iterable[Path]:
-    return sorted(path for path in folder.iterdir() if path.suffix in _WRITTEN)
-
-
-def _table(comparison: ArmComparison, summary: Summary) -> Table:
-    table = Table("measure", "arm", "mean", f"against {summary.baseline}", "seeds")
+    table = Table(*table_titles(summary.baseline))
     for measure in (*comparison.headline, TRAINED + comparison.headline[0]):
         for row in summary.rows:
             if row.measure == measure:
-                against = "" if row.difference is None else _shown(row.difference, signed=True)
-                table.add_row(
-                    *(measure, row.arm, _shown(row.value), against, str(row.value.groups))
-                )
+                table.add_row(*table_cells(row))
         table.add_section()
-    return table
-
-
-def _shown(interval: Interval, *, signed: bool = False) -> str:
-    sign = "+" if signed else ""
-    mean, low, high = (f"{x:{sign}.3f}" for x in (interval.mean, interval.low, interval.high))
-    return f"{mean} ({low} to {high})" if interval.groups > 1 else mean
+    console = out()
+    console.print(plain(f"{comparison.about} ({comparison.place})", "bold"))
+    console.print(table)
+    for failure in failures:
+        text = f"no outcome: {failure['arm']}, seed {failure['seed']}: {failure['message']}"
+        console.print(plain(text, "red"), soft_wrap=True)
+    console.print(plain(f"written to {folder}: {', '.join(files)}"), soft_wrap=True)

@@ -1,8 +1,8 @@
-"""Runs every arm with every seed, once. What is done is on record and is not done again.
+"""Runs every arm of a comparison with every seed, each once.
 
-A trial is any function that trains and measures in a folder of its own; it resumes by itself. One
-that breaks is recorded with its reason and tried again by the next run of the same command; it
-never counts as a result. Trials may run side by side, each in a process of its own.
+A trial is a function that trains and measures in a folder of its own, and resumes by itself. A
+trial that raises is recorded with its reason, never counts as a result, and is run again by the
+next call. Trials run one after the other, or in parallel with a process for each.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import signal
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from multiprocessing import get_context, parent_process
 from multiprocessing.connection import wait
@@ -27,22 +27,23 @@ from astra.errors import AstraError, StoreError
 from astra.types import Json, Record, content_hash
 
 OUTCOME = "outcome.json"
-BROKEN = "broken.json"
+FAILURE = "failure.json"
 
 
 @dataclass(frozen=True, slots=True)
 class Arm:
-    """One way to train, and how it differs from the others."""
+    """One way to train."""
 
     name: str
     """Also the name of its folder."""
     options: Mapping[str, Json] = field(default_factory=dict[str, Json])
+    """The options that set this arm apart."""
     shared: Mapping[str, Json] = field(default_factory=dict[str, Json])
-    """What all arms of the comparison have in common, as far as it decides on the outcome."""
+    """Options of all arms, as far as the outcome depends on them."""
 
     @property
     def hash(self) -> str:
-        """Of everything that decides on the outcome, but the seed."""
+        """Hash of everything that the outcome depends on, except the seed."""
         shared = {"shared": dict(self.shared)} if self.shared else {}
         return content_hash({**self.options, **shared})
 
@@ -51,211 +52,220 @@ class MeasurementPoint(Record):
     """Measurements at one time of a run."""
 
     rollouts: int
-    """Sampled so far."""
+    """Rollouts sampled so far."""
     tokens: int
-    """Sampled so far."""
+    """Tokens sampled so far."""
     values: dict[str, float]
-
-
-class TrialOutcome(Record):
-    """What a trial came to."""
-
-    arm: str
-    seed: int
-    options: str
-    """`Arm.hash`: another arm of that name is another trial."""
-    points: tuple[MeasurementPoint, ...]
-    """In the order of time."""
-    final: dict[str, float]
-    """What is compared."""
-    seconds: float = 0.0
-    """Wall time, of the last attempt."""
-    threads: int | None = None
-    """That it was computed with; another number alters rounding."""
 
 
 class TrialResult(Record):
     """What a trial returns."""
 
     points: tuple[MeasurementPoint, ...]
+    """In the order of time."""
     final: dict[str, float]
+    """The measurements that arms are compared by."""
     threads: int | None = None
+    """Threads of the computation. Another number changes rounding."""
+
+
+class TrialOutcome(TrialResult):
+    """A result as it is stored."""
+
+    arm: str
+    seed: int
+    options: str
+    """`Arm.hash`: an arm of the same name with other options is another trial."""
+    seconds: float = 0.0
+    """Wall time of the last attempt."""
 
 
 Trial = Callable[[Arm, int, Path], TrialResult]
-
-
-def run_trials(
-    arms: Sequence[Arm],
-    seeds: Sequence[int],
-    folder: Path,
-    trial: Trial,
-    told: Callable[[str], None] = lambda _: None,
-    tidy: Callable[[Path], None] = lambda _: None,
-    side: SideBySide | None = None,
-) -> list[TrialOutcome]:
-    """The outcomes there are, by seed and then by arm; all of a seed's arms run before the next.
-
-    So that a run that is stopped has whole pairs. `told`: is handed a line per trial. `tidy`: is
-    handed the folder of a trial once its outcome is on record. Raises StoreError for an outcome of
-    other options. Whatever a trial raises is on record as its reason; KeyboardInterrupt ends all.
-    """
-    jobs = [_Job(arm, seed, folder / arm.name / f"seed-{seed}") for seed in seeds for arm in arms]
-    waiting = [job for job in jobs if _done(job.place, job.arm) is None]
-
-    def ended(job: _Job) -> None:
-        if _done(job.place, job.arm) is not None:
-            tidy(job.place)
-        elif (reason := _reason(job.place)) is not None:
-            told(f"{job} broke: {reason['message']}")
-
-    for job in jobs:
-        job.place.mkdir(parents=True, exist_ok=True)
-        if job not in waiting:
-            ended(job)
-    if side is None:
-        for job in waiting:
-            told(f"{job}")
-            _attempt(job, trial)
-            ended(job)
-    else:
-        side.run(waiting, trial, told, ended)
-    found = (_done(job.place, job.arm) for job in jobs)
-    return [outcome for outcome in found if outcome is not None]
+"""Called with the arm, the seed and the trial's folder."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Job:
+class PlannedTrial:
+    """An arm with a seed, and the folder of both."""
+
     arm: Arm
     seed: int
-    place: Path
+    folder: Path
 
     def __str__(self) -> str:
         return f"{self.arm.name}, seed {self.seed}"
 
+    def outcome(self) -> TrialOutcome | None:
+        """The stored outcome. Raises StoreError if it has other options or can't be read."""
+        path = self.folder / OUTCOME
+        if not path.exists():
+            return None
+        try:
+            outcome = TrialOutcome.model_validate_json(path.read_bytes())
+        except ValidationError as error:
+            raise StoreError(f"{str(path)!r} is not an outcome: {error}") from error
+        if outcome.options != self.arm.hash:
+            raise StoreError(
+                f"{str(path)!r} was measured with other options of arm {self.arm.name!r}: repeat "
+                "those, give another --out, or remove that folder"
+            )
+        return outcome
 
-def _attempt(job: _Job, trial: Trial) -> None:
-    """Leaves an outcome, or the reason why there is none."""
-    started = time.monotonic()
-    try:
-        measured = trial(job.arm, job.seed, job.place)
-    except Exception as error:  # noqa: BLE001 - one trial's, and on record
-        if not isinstance(error, AstraError):
-            traceback.print_exc()
-        _write(job.place / BROKEN, {"type": type(error).__name__, "message": str(error)})
-        return
-    outcome = TrialOutcome(
-        arm=job.arm.name,
-        seed=job.seed,
-        options=job.arm.hash,
-        points=measured.points,
-        final=measured.final,
-        seconds=round(time.monotonic() - started, 3),
-        threads=measured.threads,
-    )
-    _write(job.place / OUTCOME, outcome.model_dump(mode="json"))
-    (job.place / BROKEN).unlink(missing_ok=True)
+    def failure(self) -> dict[str, Json] | None:
+        """Why the trial has no outcome. None if it has one, or was not run."""
+        path = self.folder / FAILURE
+        # A kill between the two writes of `attempt` leaves a reason beside an outcome.
+        if (self.folder / OUTCOME).exists() or not path.exists():
+            return None
+        return {"arm": self.arm.name, "seed": self.seed, **json.loads(path.read_text("utf-8"))}
+
+    def fail(self, kind: str, message: str) -> None:
+        """Record why there is no outcome."""
+        _write(self.folder / FAILURE, {"type": kind, "message": message})
+
+    def attempt(self, trial: Trial) -> None:
+        """Run the trial and store its outcome, or why there is none."""
+        start = time.monotonic()
+        try:
+            result = trial(self.arm, self.seed, self.folder)
+        except Exception as error:  # noqa: BLE001 - recorded as the reason of this trial
+            if not isinstance(error, AstraError):
+                traceback.print_exc()
+            self.fail(type(error).__name__, str(error))
+            return
+        outcome = TrialOutcome(
+            arm=self.arm.name,
+            seed=self.seed,
+            options=self.arm.hash,
+            points=result.points,
+            final=result.final,
+            seconds=round(time.monotonic() - start, 3),
+            threads=result.threads,
+        )
+        _write(self.folder / OUTCOME, outcome.model_dump(mode="json"))
+        (self.folder / FAILURE).unlink(missing_ok=True)
 
 
-def _reason(place: Path) -> dict[str, Json] | None:
-    """Why a trial has no outcome, if it broke."""
-    path = place / BROKEN
-    if (place / OUTCOME).exists() or not path.exists():
-        return None
-    return json.loads(path.read_text("utf-8"))
+def plan(arms: Sequence[Arm], seeds: Sequence[int], folder: Path) -> list[PlannedTrial]:
+    """All arms of a seed before the next seed: a run that is stopped has complete pairs."""
+    return [
+        PlannedTrial(arm, seed, folder / arm.name / f"seed-{seed}")
+        for seed in seeds
+        for arm in arms
+    ]
+
+
+def run_trials(
+    trials: Sequence[PlannedTrial],
+    trial: Trial,
+    *,
+    report: Callable[[str], None] = lambda _: None,
+    clean_up: Callable[[Path], None] = lambda _: None,
+    parallel: ParallelTrials | None = None,
+) -> list[TrialOutcome]:
+    """Run the trials that have no outcome; returns the outcomes there are, in their order.
+
+    `report` gets a line per trial, `clean_up` the folder of a trial with an outcome. Raises
+    StoreError for an outcome of other options. What a trial raises is recorded as its reason, but
+    KeyboardInterrupt ends all.
+    """
+    pending = [planned for planned in trials if planned.outcome() is None]
+
+    def finish(planned: PlannedTrial) -> None:
+        if planned.outcome() is not None:
+            clean_up(planned.folder)
+        elif (failure := planned.failure()) is not None:
+            report(f"{planned} failed: {failure['message']}")
+
+    for planned in trials:
+        planned.folder.mkdir(parents=True, exist_ok=True)
+        if planned not in pending:
+            finish(planned)
+    if parallel is None:
+        for planned in pending:
+            report(str(planned))
+            planned.attempt(trial)
+            finish(planned)
+    else:
+        parallel.run(pending, trial, report, finish)
+    outcomes = (planned.outcome() for planned in trials)
+    return [outcome for outcome in outcomes if outcome is not None]
 
 
 @dataclass(frozen=True, slots=True)
-class SideBySide:
-    """Trials at once, each in a process of its own: several with a core each beat one with all."""
+class ParallelTrials:
+    """Runs trials in parallel processes: small models with a core each beat one with all cores."""
 
     workers: int
-    begin: Callable[[], None] | None = None
-    """Is called first in each process, which is sent it and the trial (both have to pickle)."""
-    first: str | None = None
-    """The arm without whose outcome no other arm of its seed can start."""
+    initialize: Callable[[], None] | None = None
+    """Called first in each process. It and the trial must pickle."""
+    first_arm: str | None = None
+    """The arm whose outcome the other arms of the same seed need."""
 
     def run(
         self,
-        jobs: Sequence[_Job],
+        trials: Sequence[PlannedTrial],
         trial: Trial,
-        told: Callable[[str], None],
-        ended: Callable[[_Job], None],
+        report: Callable[[str], None],
+        finish: Callable[[PlannedTrial], None],
     ) -> None:
-        """Run the jobs in their order, as far as they don't wait for one."""
-        waiting, running = list(jobs), dict[int, tuple[SpawnProcess, _Job]]()
+        """Run the trials in order, except that those that wait for an outcome are overtaken."""
+        pending = list(trials)
+        running: dict[int, tuple[SpawnProcess, PlannedTrial]] = {}
         context = get_context("spawn")
         try:
-            while waiting or running:
-                while len(running) < self.workers and (job := self._next(waiting, running)):
-                    waiting.remove(job)
-                    told(f"{job}")
-                    process = context.Process(target=_apart, args=(self.begin, job, trial))
+            while pending or running:
+                while len(running) < self.workers and (
+                    planned := self._next(pending, [job for _, job in running.values()])
+                ):
+                    pending.remove(planned)
+                    report(str(planned))
+                    arguments = (self.initialize, planned, trial)
+                    process = context.Process(target=_run_in_process, args=arguments)
                     process.start()
-                    running[process.sentinel] = process, job
+                    running[process.sentinel] = process, planned
                 for sentinel in cast("list[int]", wait(list(running))):
-                    process, job = running.pop(sentinel)
+                    process, planned = running.pop(sentinel)
                     process.join()
                     if process.exitcode:
-                        message = f"its process ended with status {process.exitcode}"
-                        _write(job.place / BROKEN, {"type": "StageError", "message": message})
-                    ended(job)
+                        planned.fail(
+                            "StageError", f"its process ended with status {process.exitcode}"
+                        )
+                    finish(planned)
         finally:
             for process, _ in running.values():
                 process.terminate()
                 process.join()
 
     def _next(
-        self, waiting: Sequence[_Job], running: Mapping[int, tuple[SpawnProcess, _Job]]
-    ) -> _Job | None:
-        unfinished = {(job.arm.name, job.seed) for job in waiting}
-        unfinished |= {(job.arm.name, job.seed) for _, job in running.values()}
-        for job in waiting:
-            if job.arm.name == self.first or (self.first, job.seed) not in unfinished:
-                return job
+        self, pending: Sequence[PlannedTrial], running: Sequence[PlannedTrial]
+    ) -> PlannedTrial | None:
+        unfinished = {(planned.arm.name, planned.seed) for planned in (*pending, *running)}
+        for planned in pending:
+            if planned.arm.name == self.first_arm:
+                return planned
+            if (self.first_arm, planned.seed) not in unfinished:
+                return planned
         return None
 
 
-def _apart(begin: Callable[[], None] | None, job: _Job, trial: Trial) -> None:
-    """The process of a trial. It ends with the command, also when that is killed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all; the command ends us
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    if begin is not None:
-        begin()
-    _attempt(job, trial)
+def _run_in_process(
+    initialize: Callable[[], None] | None, planned: PlannedTrial, trial: Trial
+) -> None:
+    # A terminal sends Ctrl-C to every process of the group; the parent ends its children.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_exit_with_parent, daemon=True).start()
+    if initialize is not None:
+        initialize()
+    planned.attempt(trial)
 
 
-def _end_with_parent() -> None:
+def _exit_with_parent() -> None:
+    """Wait for the parent to end, however it ends, and end this process."""
     parent = parent_process()
     assert parent is not None
     wait([parent.sentinel])
     os._exit(1)
-
-
-def _done(place: Path, arm: Arm) -> TrialOutcome | None:
-    """The outcome on record; StoreError when it is of other options, or can't be read."""
-    path = place / OUTCOME
-    if not path.exists():
-        return None
-    try:
-        outcome = TrialOutcome.model_validate_json(path.read_bytes())
-    except ValidationError as error:
-        raise StoreError(f"{str(path)!r} is no outcome: {error}") from error
-    if outcome.options != arm.hash:
-        raise StoreError(
-            f"{str(path)!r} was measured with other options of arm {arm.name!r}: type what was "
-            "typed then, give another --out, or remove that folder"
-        )
-    return outcome
-
-
-def broken(arms: Sequence[Arm], seeds: Sequence[int], folder: Path) -> Iterator[dict[str, Json]]:
-    """The trials that broke and have no outcome, each with its reason."""
-    for seed in seeds:
-        for arm in arms:
-            reason = _reason(folder / arm.name / f"seed-{seed}")
-            if reason is not None:
-                yield {"arm": arm.name, "seed": seed, **reason}
 
 
 def _write(path: Path, value: Json) -> None:

@@ -11,7 +11,7 @@ from tests.training.sft_made import write_rows
 
 from astra.errors import ConfigError
 from astra.training.sft.rows import read_rows
-from recipes.nano.induction import lay_out_copying
+from recipes.nano.induction import set_induction_heads
 from recipes.nano.model import NanoOptions, make_model, make_tokenizer
 
 
@@ -54,4 +54,4 @@ def test_models_without_room_for_it_are_refused(tmp_path: Path) -> None:
     for options in ({"layers": 1}, {"heads": 1}):
         with pytest.raises(ConfigError, match="two layers"):
             make_model(tokenizer, NanoOptions(vocabulary=400, **options))
-    lay_out_copying(make_model(tokenizer, NanoOptions(vocabulary=400, copying=False)))
+    set_induction_heads(make_model(tokenizer, NanoOptions(vocabulary=400, copying=False)))

@@ -14,7 +14,7 @@ from astra.types import Json
 from recipes.problems.arithmetic import LARGEST, MOST_STEPS, make_problems
 from recipes.problems.make import main as make_main
 from recipes.problems.read import read_problems
-from recipes.problems.records import MathProblem, problem_id, problem_messages, worked
+from recipes.problems.records import MathProblem, problem_id, problem_messages, worked_response
 
 
 def write(path: Path, *rows: Json) -> Path:
@@ -104,8 +104,8 @@ def test_equal_problems_count_once(tmp_path: Path):
         ('{"question": "p", "answer": "1"}\n{"answer": "1"}', "line 2.*no question"),
         ('{"prompt": [], "answer": "1"}', "no question"),
         ("[1]", "JSON object"),
-        ("{", "no JSON"),
-        ("[" * 100_000, "no JSON"),
+        ("{", "not a JSON"),
+        ("[" * 100_000, "not a JSON"),
         ("", "no problems"),
     ],
 )
@@ -189,7 +189,7 @@ def test_impossible_steps_are_refused(steps: tuple[int, int]):
 
 def test_a_problem_as_a_conversation():
     problem = MathProblem(id="x", question="1+1?", answer="2", steps=("1 + 1 = 2.",))
-    assert worked(problem) == "1 + 1 = 2. The answer is 2."
+    assert worked_response(problem) == "1 + 1 = 2. The answer is 2."
     assert [message.role for message in problem_messages(problem)] == ["system", "user"]
 
 
@@ -210,7 +210,7 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     kept = [json.loads(line) for line in rows.read_text().splitlines()]
     assert len(kept) == told["splits"]["train"] < 80
     assert [m["role"] for m in kept[0]["messages"]] == ["system", "user", "assistant"]
-    assert kept[0]["messages"][2]["content"] == worked(read[0])
+    assert kept[0]["messages"][2]["content"] == worked_response(read[0])
     assert make_main([*common, "--out", str(path)]) == 2
     assert "--force" in capsys.readouterr().err
     assert (

@@ -9,25 +9,31 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
 from astra.errors import ModelUnavailable, StoreError
-from recipes.reproduce.summary import markdown, summarise, write_summary
+from astra.types import Json
+from recipes.reproduce.summary import markdown, summarize, write_summary
 from recipes.reproduce.trials import (
-    BROKEN,
+    FAILURE,
     OUTCOME,
     Arm,
     MeasurementPoint,
-    SideBySide,
+    ParallelTrials,
+    PlannedTrial,
     TrialResult,
-    broken,
+    plan,
     run_trials,
 )
 
 ARMS = (Arm("grpo"), Arm("acpo", {"alpha": 0.5}))
+
+
+def failures(trials: Sequence[PlannedTrial]) -> list[dict[str, Json]]:
+    return [failure for trial in trials if (failure := trial.failure())]
 
 
 class Trials:
@@ -37,8 +43,8 @@ class Trials:
         self.run: list[tuple[str, int]] = []
         self.breaks: set[tuple[str, int]] = set()
 
-    def __call__(self, arm: Arm, seed: int, place: Path) -> TrialResult:
-        assert place.is_dir()
+    def __call__(self, arm: Arm, seed: int, folder: Path) -> TrialResult:
+        assert folder.is_dir()
         self.run.append((arm.name, seed))
         if (arm.name, seed) in self.breaks:
             raise ModelUnavailable("gone")
@@ -54,53 +60,53 @@ class Trials:
 
 def test_every_arm_runs_with_every_seed_once(tmp_path: Path):
     trials = Trials()
-    found = run_trials(ARMS, [0, 1], tmp_path, trials)
+    outcomes = run_trials(plan(ARMS, [0, 1], tmp_path), trials)
     assert trials.run == [("grpo", 0), ("acpo", 0), ("grpo", 1), ("acpo", 1)]
-    again = run_trials(ARMS, [0, 1], tmp_path, trials)
-    assert again == found
+    again = run_trials(plan(ARMS, [0, 1], tmp_path), trials)
+    assert again == outcomes
     assert len(trials.run) == 4
-    run_trials(ARMS, [0, 1, 2], tmp_path, trials)
+    run_trials(plan(ARMS, [0, 1, 2], tmp_path), trials)
     assert trials.run[4:] == [("grpo", 2), ("acpo", 2)]
 
 
 def test_what_breaks_is_told_and_tried_again(tmp_path: Path):
     trials, said = Trials(), []
     trials.breaks = {("acpo", 0)}
-    found = run_trials(ARMS, [0, 1], tmp_path, trials, said.append)
-    assert [(o.arm, o.seed) for o in found] == [("grpo", 0), ("grpo", 1), ("acpo", 1)]
-    (failure,) = broken(ARMS, [0, 1], tmp_path)
+    outcomes = run_trials(plan(ARMS, [0, 1], tmp_path), trials, report=said.append)
+    assert [(o.arm, o.seed) for o in outcomes] == [("grpo", 0), ("grpo", 1), ("acpo", 1)]
+    (failure,) = failures(plan(ARMS, [0, 1], tmp_path))
     assert failure == {"arm": "acpo", "seed": 0, "type": "ModelUnavailable", "message": "gone"}
-    assert any("broke: gone" in line for line in said)
-    shown = markdown(summarise(found, "grpo", [failure]))
+    assert any("failed: gone" in line for line in said)
+    shown = markdown(summarize(outcomes, "grpo", [failure]))
     assert "No outcome: acpo, seed 0" in shown
     trials.breaks = set()
-    assert len(run_trials(ARMS, [0, 1], tmp_path, trials)) == 4
-    assert not list(broken(ARMS, [0, 1], tmp_path))
+    assert len(run_trials(plan(ARMS, [0, 1], tmp_path), trials)) == 4
+    assert not failures(plan(ARMS, [0, 1], tmp_path))
 
 
 def test_other_options_are_another_trial(tmp_path: Path):
-    run_trials(ARMS, [0], tmp_path, Trials())
+    run_trials(plan(ARMS, [0], tmp_path), Trials())
     with pytest.raises(StoreError, match="other options"):
-        run_trials([Arm("acpo", {"alpha": 0.1})], [0], tmp_path, Trials())
+        run_trials(plan([Arm("acpo", {"alpha": 0.1})], [0], tmp_path), Trials())
     (tmp_path / "grpo" / "seed-0" / OUTCOME).write_text("{}")
-    with pytest.raises(StoreError, match="no outcome"):
-        run_trials(ARMS, [0], tmp_path, Trials())
+    with pytest.raises(StoreError, match="not an outcome"):
+        run_trials(plan(ARMS, [0], tmp_path), Trials())
 
 
-class Apart:
+class SeparateTrial:
     """A trial that can be sent to a process of its own, and leaves marks of when it ran."""
 
-    def __call__(self, arm: Arm, seed: int, place: Path) -> TrialResult:
+    def __call__(self, arm: Arm, seed: int, folder: Path) -> TrialResult:
         if arm.name == "broken":
             raise ModelUnavailable("gone")
         if arm.name == "killed":
             os.kill(os.getpid(), signal.SIGKILL)
-        (place / "pid").write_text(str(os.getpid()))
+        (folder / "pid").write_text(str(os.getpid()))
         if arm.name == "acpo":
-            assert (place.parent.parent / "grpo" / place.name / OUTCOME).exists()
+            assert (folder.parent.parent / "grpo" / folder.name / OUTCOME).exists()
         if arm.name == "meets":
             # Ends only when the trial of the other seed has begun.
-            other = place.parent / f"seed-{1 - seed}" / "pid"
+            other = folder.parent / f"seed-{1 - seed}" / "pid"
             deadline = time.monotonic() + 60
             while not other.exists():
                 assert time.monotonic() < deadline
@@ -113,28 +119,39 @@ class Apart:
 def test_side_by_side_each_in_a_process_of_its_own(tmp_path: Path):
     said: list[str] = []
     arms = [Arm("grpo"), Arm("acpo"), Arm("broken")]
-    side = SideBySide(2, first="grpo")
-    found = run_trials(arms, [0, 1], tmp_path, Apart(), said.append, side=side)
-    assert [(o.arm, o.seed) for o in found] == [("grpo", 0), ("acpo", 0), ("grpo", 1), ("acpo", 1)]
+    parallel = ParallelTrials(2, first_arm="grpo")
+    outcomes = run_trials(
+        plan(arms, [0, 1], tmp_path), SeparateTrial(), report=said.append, parallel=parallel
+    )
+    assert [(o.arm, o.seed) for o in outcomes] == [
+        ("grpo", 0),
+        ("acpo", 0),
+        ("grpo", 1),
+        ("acpo", 1),
+    ]
     pids = {path.read_text() for path in tmp_path.glob("*/*/pid")}
     assert len(pids) == 4
     assert str(os.getpid()) not in pids
-    assert said.count("broken, seed 0 broke: gone") == 1
-    assert len(list(broken(arms, [0, 1], tmp_path))) == 2
+    assert said.count("broken, seed 0 failed: gone") == 1
+    assert len(failures(plan(arms, [0, 1], tmp_path))) == 2
 
 
 def test_side_by_side_is_at_once(tmp_path: Path):
-    found = run_trials([Arm("meets")], [0, 1], tmp_path, Apart(), side=SideBySide(2))
-    assert [outcome.seed for outcome in found] == [0, 1]
+    outcomes = run_trials(
+        plan([Arm("meets")], [0, 1], tmp_path), SeparateTrial(), parallel=ParallelTrials(2)
+    )
+    assert [outcome.seed for outcome in outcomes] == [0, 1]
 
 
 def test_side_by_side_says_whose_process_ended(tmp_path: Path):
     said: list[str] = []
     arms = [Arm("killed"), Arm("grpo")]
-    found = run_trials(arms, [0], tmp_path, Apart(), said.append, side=SideBySide(2))
-    assert [outcome.arm for outcome in found] == ["grpo"]
-    assert "killed, seed 0 broke: its process ended with status -9" in said
-    assert [failure["arm"] for failure in broken(arms, [0], tmp_path)] == ["killed"]
+    outcomes = run_trials(
+        plan(arms, [0], tmp_path), SeparateTrial(), report=said.append, parallel=ParallelTrials(2)
+    )
+    assert [outcome.arm for outcome in outcomes] == ["grpo"]
+    assert "killed, seed 0 failed: its process ended with status -9" in said
+    assert [failure["arm"] for failure in failures(plan(arms, [0], tmp_path))] == ["killed"]
 
 
 def test_whatever_a_trial_raises_is_its_own(
@@ -142,30 +159,30 @@ def test_whatever_a_trial_raises_is_its_own(
 ) -> None:
     tidied: list[Path] = []
 
-    def trial(arm: Arm, seed: int, place: Path) -> TrialResult:
+    def trial(arm: Arm, seed: int, folder: Path) -> TrialResult:
         if seed == 0:
             raise ZeroDivisionError("by nought")
         assert len(tidied) == seed - 1
         return TrialResult(points=(), final={"f1": 1.0})
 
-    found = run_trials([Arm("grpo")], [0, 1, 2], tmp_path, trial, tidy=tidied.append)
-    assert [outcome.seed for outcome in found] == [1, 2]
-    (failure,) = broken([Arm("grpo")], [0, 1, 2], tmp_path)
+    outcomes = run_trials(plan([Arm("grpo")], [0, 1, 2], tmp_path), trial, clean_up=tidied.append)
+    assert [outcome.seed for outcome in outcomes] == [1, 2]
+    (failure,) = failures(plan([Arm("grpo")], [0, 1, 2], tmp_path))
     assert failure["type"] == "ZeroDivisionError"
     assert "by nought" in capsys.readouterr().err
     # A kill between the two writes leaves a reason beside an outcome.
-    (tmp_path / "grpo/seed-1" / BROKEN).write_text(json.dumps(failure))
-    assert len(list(broken([Arm("grpo")], [0, 1, 2], tmp_path))) == 1
+    (tmp_path / "grpo/seed-1" / FAILURE).write_text(json.dumps(failure))
+    assert len(failures(plan([Arm("grpo")], [0, 1, 2], tmp_path))) == 1
 
 
 def test_trials_end_when_the_command_is_killed(tmp_path: Path):
-    code = (
-        "from pathlib import Path\n"
-        "from tests.test_recipes.test_reproduce import Apart, Arm, SideBySide, run_trials\n"
-        "if __name__ == '__main__':\n"
-        f"    place = Path({str(tmp_path)!r})\n"
-        "    run_trials([Arm('sleeps')], [0], place, Apart(), side=SideBySide(2))\n"
-    )
+    code = f"""
+from pathlib import Path
+from tests.test_recipes.test_reproduce import Arm, ParallelTrials, SeparateTrial, plan, run_trials
+if __name__ == "__main__":
+    trials = plan([Arm("sleeps")], [0], Path({str(tmp_path)!r}))
+    run_trials(trials, SeparateTrial(), parallel=ParallelTrials(2))
+"""
     script = tmp_path / "script.py"
     script.write_text(code)
     root = Path(__file__).parents[2]
@@ -189,7 +206,7 @@ def _until(holds: Callable[[], bool]) -> None:
 def test_differences_are_paired_by_seed(tmp_path: Path):
     trials = Trials()
     trials.breaks = {("grpo", 2)}
-    summary = summarise(run_trials(ARMS, range(4), tmp_path, trials), "grpo")
+    summary = summarize(run_trials(plan(ARMS, range(4), tmp_path), trials), "grpo")
     grpo, acpo = summary.rows
     assert (grpo.arm, grpo.difference) == ("grpo", None)
     assert acpo.difference is not None
@@ -201,8 +218,8 @@ def test_differences_are_paired_by_seed(tmp_path: Path):
 
 
 def test_what_is_written(tmp_path: Path):
-    found = run_trials(ARMS, [0, 1], tmp_path, Trials())
-    write_summary(found, "grpo", tmp_path)
+    outcomes = run_trials(plan(ARMS, [0, 1], tmp_path), Trials())
+    write_summary(outcomes, "grpo", tmp_path)
     table = (tmp_path / "summary.md").read_text()
     assert "| f1 | acpo | 0.200 [0.100, 0.300] | +0.100 [+0.100, +0.100] | 2 |" in table
     assert json.loads((tmp_path / "summary.json").read_text())["baseline"] == "grpo"
@@ -219,5 +236,5 @@ def test_what_is_written(tmp_path: Path):
     }
     first = (tmp_path / "reward.png").read_bytes()
     assert first.startswith(b"\x89PNG")
-    write_summary(found, "grpo", tmp_path)
+    write_summary(outcomes, "grpo", tmp_path)
     assert (tmp_path / "reward.png").read_bytes() == first

@@ -25,7 +25,7 @@ from recipes.reproduce.budget import TokenBudget
 from recipes.reproduce.command import _material
 from recipes.reproduce.comparisons import COMPARISONS, ArmComparison, of_problems
 from recipes.reproduce.rl_trial import curve, of_arm
-from recipes.reproduce.trials import SideBySide
+from recipes.reproduce.trials import ParallelTrials
 
 CREDIT = COMPARISONS["credit"]
 
@@ -128,15 +128,19 @@ def test_trials_can_be_sent_to_processes_of_their_own(
 ) -> None:
     sent: list[Any] = []
 
-    def run_none(side: SideBySide, jobs: Any, trial: Any, *_: Any) -> None:
+    def run_none(side: ParallelTrials, jobs: Any, trial: Any, *_: Any) -> None:
         sent.append(pickle.loads(pickle.dumps((side, jobs, trial))))
 
-    monkeypatch.setattr(SideBySide, "run", run_none)
+    monkeypatch.setattr(ParallelTrials, "run", run_none)
     (tmp_path / "out").mkdir()
     where = ("--arenas", str(world), "--seeds", "0", "--workers", "3")
     assert reproduce("filling", model, tmp_path / "out", *where) == 0
     side, jobs, trial = sent[0]
-    assert (side.workers, side.first, [job.arm.name for job in jobs]) == (3, "off", ["off", "on"])
+    assert (side.workers, side.first_arm, [job.arm.name for job in jobs]) == (
+        3,
+        "off",
+        ["off", "on"],
+    )
     assert trial.comparison == COMPARISONS["filling"]
     assert json.loads(capsys.readouterr().out)["rows"] == []
 
@@ -156,7 +160,7 @@ def test_what_breaks_is_told_and_ends_in_status_1(
     assert reproduce("filling", model, tmp_path / "out", *where) == 1
     told = json.loads(capsys.readouterr().out)
     assert told["rows"] == []
-    off, on = told["broken"]
+    off, on = told["failures"]
     assert off["message"] == "no rollout worked"
     assert "has to work first" in on["message"]
 
@@ -208,7 +212,7 @@ def test_arenas_and_model_of_the_demo_are_taken(
     assert reproduce_words("reward", "--limit", "2", *batch) == 1
     said = capsys.readouterr()
     assert said.err.count("is on record") >= 3  # as far as training
-    assert (tmp_path / "runs/reward/f1/seed-0/broken.json").exists()
+    assert (tmp_path / "runs/reward/f1/seed-0/failure.json").exists()
 
 
 def test_a_model_of_the_hub_goes_with_arenas_of_the_demo(

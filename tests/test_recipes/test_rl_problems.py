@@ -26,7 +26,7 @@ from astra.training.rl.run import RLJob, train_rl
 from astra.types import Message
 from recipes.problems.arithmetic import make_problems
 from recipes.problems.player import ProblemRollouts
-from recipes.problems.records import MathProblem, problem_messages, worked
+from recipes.problems.records import MathProblem, problem_messages, worked_response
 from recipes.problems.verify import AnswerVerdict, MathVerifier
 
 PROBLEMS = {p.id: p for p in make_problems(6, (1, 1), 1) if p.split == "train"}
@@ -53,7 +53,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _row(chat: ChatTemplate, problem: MathProblem) -> tuple[list[int], list[int]]:
-    said = [*problem_messages(problem), Message(role="assistant", content=worked(problem))]
+    said = [*problem_messages(problem), Message(role="assistant", content=worked_response(problem))]
     ids: list[int] = []
     labels: list[int] = []
     for piece in chat.pieces(said, []):

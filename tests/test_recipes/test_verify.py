@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from astra.errors import ConfigError
-from recipes.problems.answers import LONGEST, as_words, final_answer, quantity
+from recipes.problems.answers import MOST_CHARACTERS, as_quantity, as_words, final_answer
 from recipes.problems.verify import WORKER, MathVerifier
 
 AIME = [
@@ -144,7 +144,7 @@ async def test_hostile_input_is_bounded():
     async with MathVerifier(workers=1, seconds=2) as verifier:
         for name, response in HOSTILE.items():
             assert (await verifier.verify("\\boxed{42}", "42")).correct is True
-            verifier._known.clear()
+            verifier._verdicts.clear()
             start = time.monotonic()
             verdict = await verifier.verify(response, "42")
             assert time.monotonic() - start < 12, name
@@ -187,7 +187,7 @@ from recipes.problems.verify import MathVerifier
 async def main():
     async with MathVerifier(workers=1, seconds=300) as verifier:
         await verifier.compare("1", "1.0")
-        print(verifier._all[0]._process.pid, flush=True)
+        print(verifier._workers[0]._process.pid, flush=True)
         await asyncio.sleep(300)
 
 asyncio.run(main())
@@ -274,7 +274,7 @@ def test_the_workers_pins_hold():
         ("12 apples.", "12 apples"),
         ("two\nlines", None),
         ("", None),
-        ("x" * (LONGEST + 1), None),
+        ("x" * (MOST_CHARACTERS + 1), None),
         ("He answered: nothing", "He answered: nothing"),
     ],
 )
@@ -288,9 +288,9 @@ def test_words_and_quantities():
     assert as_words("x") is None
     assert as_words("3 apples") is None
     assert as_words("\\pi") is None
-    assert quantity("5\\text{ cm}^2") == ("5", "cm2")
-    assert quantity("\\$5.50") == ("5.50", "dollar")
-    assert quantity("3.5 hours") == ("3.5", "h")
-    assert quantity("\\frac{1}{2}\\text{ feet}") == ("\\frac{1}{2}", "ft")
-    assert quantity("2x") == ("2x", "")
-    assert quantity("12 apples") == ("12 apples", "")
+    assert as_quantity("5\\text{ cm}^2") == ("5", "cm2")
+    assert as_quantity("\\$5.50") == ("5.50", "dollar")
+    assert as_quantity("3.5 hours") == ("3.5", "h")
+    assert as_quantity("\\frac{1}{2}\\text{ feet}") == ("\\frac{1}{2}", "ft")
+    assert as_quantity("2x") == ("2x", "")
+    assert as_quantity("12 apples") == ("12 apples", "")

@@ -11,7 +11,7 @@ from astra.training.sft.rows import read_rows
 from astra.training.sft.train import with_settings
 from recipes.nano.model import NanoOptions, make_nano
 
-TINY = NanoOptions(vocabulary=320, width=32, layers=2, heads=2, context=512)
+TINY = NanoOptions(vocabulary=320, width=32, layers=2, heads=2, max_length=512)
 CITIES = ("Oslo", "Lima", "Quito", "Dakar", "Perth", "Turin", "Lagos", "Hanoi")
 
 
