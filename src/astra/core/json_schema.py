@@ -1,44 +1,94 @@
-"""Validators for JSON Schemas that others wrote, of values that others wrote, in bounded time.
+"""JSON Schemas that others wrote, checked against values that others wrote, in bounded time.
 
-No reference is fetched. Python's regular expressions take exponential time for some pairs of a
-pattern and a text, and nothing can stop them: patterns of fixed length are safe with them, all
-others go to RE2, which DuckDB brings along.
-
-What this does not guarantee: RE2 knows no look-ahead, no look-behind and no references back.
-Patterns that it can't read are not checked.
+The only place that makes validators. No reference is fetched, patterns are matched in linear time
+(`astra.core.patterns`), and so are `uniqueItems`. Patterns that can't be are not checked.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple
 
-from jsonschema.exceptions import ValidationError
+from jsonschema.exceptions import SchemaError, ValidationError, best_match
 from jsonschema.protocols import Validator
 from jsonschema.validators import Draft202012Validator, extend, validator_for
 from referencing import Registry
+from referencing.exceptions import Unresolvable
 
+from astra.core.patterns import is_fixed, matches
 from astra.types import Json, canonical_json
-
-if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
 
 Keyword = Callable[[Any, Any, Any, Any], Iterator[ValidationError]]
 """Checks one keyword of a schema: validator, the keyword's value, the instance, the schema."""
-_FIXED = re.compile(r"(?:[^()*+?{}|\\]|\\[dwsDWS.\-/]|\{\d{1,3}\})*")
 _SHOWN = 300
+_BROKEN = (SchemaError, Unresolvable, RecursionError, re.error, ValueError, TypeError)
+"""What a schema that is not one raises, when it is read or later when a value is checked."""
+
+
+class UnusableSchema(ValueError):
+    """A schema that is not valid JSON Schema, or whose references lead nowhere."""
+
+
+class SchemaViolation(NamedTuple):
+    """What of a value does not fit a schema."""
+
+    path: str
+    """Where in the value, e.g. `items/0/price`. Empty for the whole value."""
+    message: str
+
+
+def fits(value: Json, schema: Mapping[str, Json]) -> bool:
+    """Whether a schema allows a value. `UnusableSchema` for a schema that can't say."""
+    try:
+        return validator(canonical_json(schema)).is_valid(value)
+    except _BROKEN as error:
+        raise _unusable(error) from error
+
+
+def violation(value: Json, schema: Mapping[str, Json]) -> SchemaViolation | None:
+    """The most telling violation of a schema. None if the value fits. Raises as `fits`."""
+    try:
+        error = best_match(validator(canonical_json(schema)).iter_errors(value))
+    except _BROKEN as broken:
+        raise _unusable(broken) from broken
+    if error is None:
+        return None
+    return SchemaViolation("/".join(map(str, error.absolute_path)), error.message)
+
+
+def check_schema(schema: Mapping[str, Json]) -> None:
+    """Raise `UnusableSchema` for what is not a JSON Schema."""
+    try:
+        validator(canonical_json(schema))
+    except _BROKEN as error:
+        raise _unusable(error) from error
+
+
+def has_json_type(value: Json, kind: str) -> bool:
+    """Whether a value is of a type as JSON Schema names it; 1.0 is an integer, True is not."""
+    return Draft202012Validator.TYPE_CHECKER.is_type(value, kind)
+
+
+def _unusable(error: Exception) -> UnusableSchema:
+    if isinstance(error, SchemaError):
+        where = "/".join(map(str, error.absolute_path))
+        return UnusableSchema(f"{where}: {error.message}" if where else error.message)
+    return UnusableSchema(str(error) or type(error).__name__)
 
 
 @lru_cache(maxsize=4096)
-def validator(schema: str) -> Validator:
-    """A compiled validator of a schema in JSON; raises `SchemaError`."""
+def validator(schema: str, *, checked: bool = False) -> Validator:
+    """The validator of a schema in canonical JSON; `SchemaError` for what is not one.
+
+    `checked`: the caller knows that it is one. Checking is slow, and many schemas share a form.
+    """
     loaded: dict[str, Any] = json.loads(schema)
     kind = validator_for(loaded, default=Draft202012Validator)
-    kind.check_schema(loaded)
+    if not checked:
+        kind.check_schema(loaded)
     keywords: dict[str, Keyword] = {
         "uniqueItems": _unique,
         "pattern": _pattern,
@@ -47,19 +97,15 @@ def validator(schema: str) -> Validator:
     for name in ("additionalProperties", "unevaluatedProperties"):
         if name in kind.VALIDATORS:
             keywords[name] = _unless_patterns(kind.VALIDATORS[name])
+    # An empty registry: the default one would fetch references over the network.
     return extend(kind, keywords)(loaded, registry=Registry())
-
-
-def is_fixed(pattern: str) -> bool:
-    """Whether all that a pattern matches has one length, so that any engine is quick with it."""
-    return _FIXED.fullmatch(pattern) is not None
 
 
 # --- keywords --------------------------------------------------------------------------------
 
 
 def _unique(_validator: Any, wanted: Json, value: Json, _schema: Json) -> Iterator[ValidationError]:
-    """`uniqueItems` in linear time; the library's own compares all pairs, for minutes."""
+    # The library compares all pairs, which takes minutes for long lists.
     if wanted is True and isinstance(value, list):
         seen = {canonical_json(_one_spelling(item)) for item in value}
         if len(seen) < len(value):
@@ -67,7 +113,7 @@ def _unique(_validator: Any, wanted: Json, value: Json, _schema: Json) -> Iterat
 
 
 def _one_spelling(value: Json) -> Json:
-    """1.0 as 1: JSON Schema knows numbers only."""
+    """1.0 as 1: JSON Schema has numbers only."""
     if isinstance(value, dict):
         return {name: _one_spelling(child) for name, child in value.items()}
     if isinstance(value, list):
@@ -78,7 +124,7 @@ def _one_spelling(value: Json) -> Json:
 def _pattern(
     _validator: Any, wanted: Json, value: Json, _schema: Json
 ) -> Iterator[ValidationError]:
-    if isinstance(value, str) and _stands_in(wanted, value) is False:
+    if isinstance(value, str) and matches(wanted, value) is False:
         yield ValidationError(f"{_short(value)} does not match {_short(wanted)}")
 
 
@@ -87,12 +133,12 @@ def _pattern_properties(
 ) -> Iterator[ValidationError]:
     for pattern, schema in wanted.items() if isinstance(value, dict) else ():
         for name, child in value.items():
-            if _stands_in(pattern, name):
+            if matches(pattern, name):
                 yield from validator.descend(child, schema, path=name, schema_path=pattern)
 
 
 def _unless_patterns(original: Keyword) -> Keyword:
-    """A keyword that looks itself which names match patterns; not checked beside risky ones."""
+    """A keyword that matches `patternProperties` with Python's engine: not run if that may hang."""
 
     def keyword(
         validator: Any, wanted: Json, value: Json, schema: Json
@@ -106,29 +152,3 @@ def _unless_patterns(original: Keyword) -> Keyword:
 def _short(value: Json) -> str:
     text = repr(value)
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
-
-
-# --- patterns --------------------------------------------------------------------------------
-
-
-def _stands_in(pattern: str, text: str) -> bool | None:
-    """Whether something in a text matches; None if that can't be told in linear time."""
-    if is_fixed(pattern):
-        return re.search(pattern, text) is not None
-    import duckdb  # late: few schemas need it
-
-    query = "SELECT regexp_matches(?, ?)"
-    try:
-        row = _engine(os.getpid()).cursor().execute(query, [text, pattern]).fetchone()
-    except duckdb.InvalidInputException:
-        re.compile(pattern)  # what is no pattern at all is the schema's fault
-        return None
-    return bool(row and row[0])
-
-
-@lru_cache(maxsize=1)
-def _engine(_process: int) -> DuckDBPyConnection:
-    """A connection of this process alone: none survives a fork."""
-    import duckdb
-
-    return duckdb.connect(":memory:", config={"enable_external_access": "false", "threads": 1})

@@ -17,18 +17,13 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-import re
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
-from jsonschema.exceptions import SchemaError, best_match
-from jsonschema.validators import Draft202012Validator, validator_for
-from referencing import Registry
-from referencing.exceptions import Unresolvable
-
+from astra.core.json_schema import UnusableSchema, violation
 from astra.errors import HostError, TeacherError
 from astra.hosts.consistency import FactLedger, may_change
 from astra.protocols import ToolResult
@@ -145,7 +140,7 @@ class EmulatorHost:
         finding = ""
         for attempt in range(self._attempts):
             result = await self._ask(tool, arguments, finding, attempt)
-            found = _misfit(tool, result)
+            found = result_problem(tool, result)
             if not found and not result.is_error:
                 said = self._facts.check(name, arguments, result.content, changes=changes)
                 found = "; ".join(str(each) for each in said[:5])
@@ -199,8 +194,11 @@ def _changes(tool: EmulatedTool) -> bool:
     return may_change(tool.document.name, tool.read_only)
 
 
-def _misfit(tool: EmulatedTool, result: ToolResult) -> str:
-    """What a result breaks in the output schema; "": nothing. HostError for a broken schema."""
+def result_problem(tool: EmulatedTool, result: ToolResult) -> str:
+    """What of a result does not fit the tool's output schema. Empty if it fits.
+
+    HostError for a schema that can't be used.
+    """
     content = result.content
     if result.is_error:
         error = content.get("error") if isinstance(content, dict) else None
@@ -209,16 +207,12 @@ def _misfit(tool: EmulatedTool, result: ToolResult) -> str:
     if tool.output_schema is None:
         return ""
     try:
-        kind = validator_for(tool.output_schema, default=Draft202012Validator)
-        kind.check_schema(tool.output_schema)
-        validator = kind(tool.output_schema, registry=Registry())
-        error = best_match(validator.iter_errors(content))
-    except (SchemaError, Unresolvable, RecursionError, re.error) as broken:
+        problem = violation(content, tool.output_schema)
+    except UnusableSchema as error:
         raise HostError(
-            f"the output schema of {tool.document.name!r} is no usable JSON Schema: "
-            f"{str(broken)[:300]}"
-        ) from broken
-    if error is None:
+            f"the output schema of {tool.document.name!r} can't be used: {str(error)[:300]}"
+        ) from error
+    if problem is None:
         return ""
-    where = "/".join(str(part) for part in error.absolute_path) or "the result"
-    return f"it does not fit the output schema: {where}: {error.message[:300]}"
+    where = problem.path or "the result"
+    return f"it does not fit the output schema: {where}: {problem.message[:300]}"

@@ -8,17 +8,13 @@ from __future__ import annotations
 
 import math
 import random
-import re
 import string
 from collections.abc import Mapping
 from datetime import date, timedelta
 from typing import Any
 
-from jsonschema.exceptions import SchemaError
-from jsonschema.validators import Draft202012Validator, validator_for
-from referencing import Registry
-from referencing.exceptions import Unresolvable
-
+from astra.core.json_schema import UnusableSchema, check_schema, fits
+from astra.core.references import resolve
 from astra.types import Json
 
 _DEPTH = 6
@@ -30,18 +26,16 @@ _CONTRADICTIONS = (ValueError, LookupError, TypeError, AttributeError, Recursion
 
 def random_arguments(schema: Mapping[str, Json], rng: random.Random) -> dict[str, Json] | None:
     """Arguments that the schema accepts; None when none were found in a few tries."""
-    kind = validator_for(schema, default=Draft202012Validator)
     try:
-        kind.check_schema(dict(schema))
-    except (SchemaError, re.error):
+        check_schema(schema)
+    except UnusableSchema:
         return None
-    validator = kind(schema, registry=Registry())
     for _ in range(_TRIES):
         try:
             value = _value(schema, rng, schema, 0)
-            if isinstance(value, dict) and validator.is_valid(value):
+            if isinstance(value, dict) and fits(value, schema):
                 return value
-        except (Unresolvable, re.error, *_CONTRADICTIONS):
+        except _CONTRADICTIONS:
             continue  # another branch of the schema may still do
     return None
 
@@ -53,7 +47,7 @@ def random_value(schema: Mapping[str, Json], rng: random.Random, root: Mapping[s
     """
     try:
         return _value(schema, rng, root, 0)
-    except (Unresolvable, re.error, *_CONTRADICTIONS) as error:
+    except _CONTRADICTIONS as error:
         raise ValueError(f"no value for {str(schema)[:200]!r}: {error}") from error
 
 
@@ -61,7 +55,7 @@ def _value(schema: Any, rng: random.Random, root: Mapping[str, Json], depth: int
     if not isinstance(schema, Mapping) or not schema:
         return _string({}, rng)
     if "$ref" in schema:
-        return _value(_resolve(schema["$ref"], root), rng, root, depth + 1)
+        return _value(resolve(root, schema["$ref"]), rng, root, depth + 1)
     if "const" in schema:
         return schema["const"]
     if "enum" in schema:
@@ -91,16 +85,6 @@ def _value(schema: Any, rng: random.Random, root: Mapping[str, Json], depth: int
             return None
         case _:
             return _string(schema, rng)
-
-
-def _resolve(reference: str, root: Mapping[str, Json]) -> Json:
-    if not reference.startswith("#"):
-        raise ValueError(f"{reference!r} is no reference inside the schema")
-    node: Any = root
-    for part in reference.lstrip("#").strip("/").split("/"):
-        if part:
-            node = node[part.replace("~1", "/").replace("~0", "~")]
-    return node
 
 
 def _object(

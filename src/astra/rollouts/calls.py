@@ -8,14 +8,10 @@ from __future__ import annotations
 
 import difflib
 import json
-import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from jsonschema.exceptions import SchemaError, best_match
-from referencing.exceptions import Unresolvable
-
-from astra.core.json_schema import validator
+from astra.core.json_schema import UnusableSchema, violation
 from astra.errors import HostError
 from astra.protocols import ToolHost
 from astra.types import CallRecord, CallStatus, Json, ToolCallRequest, ToolSchema, canonical_json
@@ -173,16 +169,16 @@ def _object(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
 def _violation(document: ToolSchema, arguments: dict[str, Json]) -> str | None:
     """What the arguments break in the document's schema; None: nothing."""
     try:
-        schema = validator(canonical_json(document.parameters))
-        error = best_match(schema.iter_errors(arguments))
-    except (SchemaError, Unresolvable, RecursionError, re.error) as broken:
+        problem = violation(arguments, document.parameters)
+    except UnusableSchema as error:
         raise HostError(
-            f"parameters of tool {document.name!r} are no usable JSON Schema: {_short(str(broken))}"
-        ) from broken
-    if error is None:
+            f"the parameters of tool {document.name!r} are not a usable JSON Schema: "
+            f"{_short(str(error))}"
+        ) from error
+    if problem is None:
         return None
-    where = "/".join(str(part) for part in error.absolute_path)
-    return f"{where}: {_short(error.message)}" if where else _short(error.message)
+    message = _short(problem.message)
+    return f"{problem.path}: {message}" if problem.path else message
 
 
 def _outline(document: ToolSchema) -> str:

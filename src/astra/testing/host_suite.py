@@ -15,8 +15,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from jsonschema.validators import Draft202012Validator
-
+from astra.core.json_schema import check_schema
 from astra.errors import HostError
 from astra.models.scripted import ScriptedModel, calling
 from astra.protocols import ToolHost
@@ -37,7 +36,7 @@ class HostSuite:
         assert names and len(set(names)) == len(names)
         for document in documents:
             assert document.parameters["type"] == "object"
-            Draft202012Validator.check_schema(document.parameters)
+            check_schema(document.parameters)
 
     async def test_a_call_gives_json(self, host: ToolHost, good_call: GoodCall) -> None:
         async with host:

@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import json
-from functools import lru_cache
-
-from jsonschema import Draft202012Validator
+from jsonschema.protocols import Validator
 
 from astra.arenas.certificate.function_signature import signature
+from astra.core.json_schema import has_json_type
+from astra.core.json_schema import validator as schema_validator
 from astra.types import Json, Tool, canonical_json
 
 _SIMPLE = frozenset({"type", "title", "description", "enum", "default", "examples", "format"})
-_TYPES = Draft202012Validator.TYPE_CHECKER
 
 
-def validator(tool: Tool) -> Draft202012Validator:
+def validator(tool: Tool) -> Validator:
     """The compiled validator of a tool's arguments."""
-    return _validator(canonical_json(tool.document.parameters))
-
-
-@lru_cache(maxsize=2048)
-def _validator(parameters: str) -> Draft202012Validator:
-    return Draft202012Validator(json.loads(parameters))
+    # `schema` has checked the document already, with most of the work shared between documents.
+    return schema_validator(canonical_json(tool.document.parameters), checked=True)
 
 
 def parameters_of(tool: Tool) -> dict[str, Json]:
@@ -43,7 +37,7 @@ def types_of(schema: dict[str, Json]) -> list[str]:
 
 def has_type(schema: dict[str, Json], value: Json) -> bool:
     """Whether a value is of a JSON type that the schema names."""
-    return any(_TYPES.is_type(value, kind) for kind in types_of(schema))
+    return any(has_json_type(value, kind) for kind in types_of(schema))
 
 
 def accepts(schema: dict[str, Json], value: Json) -> bool:
@@ -53,7 +47,7 @@ def accepts(schema: dict[str, Json], value: Json) -> bool:
     # Most parameters have a type and an enum only; a validator costs a hundred times as much.
     if _SIMPLE.issuperset(schema):
         return True
-    return _validator(canonical_json(schema)).is_valid(value)
+    return schema_validator(canonical_json(schema), checked=True).is_valid(value)
 
 
 def defaults_of(tool: Tool) -> dict[str, Json]:

@@ -7,18 +7,16 @@ Distractors' documents are held to the same. Not covered: whether a description 
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from functools import lru_cache
 
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import SchemaError
-
 from astra.arenas.certificate.arena_under_test import ArenaUnderTest, CheckFinding, shortened
 from astra.arenas.certificate.function_signature import BadSource, signature
 from astra.arenas.certificate.parameters import accepts, has_type, types_of, validator
-from astra.core.json_schema import is_fixed
+from astra.core import json_schema
+from astra.core.json_schema import UnusableSchema
+from astra.core.patterns import is_fixed
 from astra.types import Json, Tool, ToolSchema, canonical_json
 
 MAX_DECOYS = 32
@@ -156,18 +154,13 @@ def _check_form(document_json: str) -> ToolSchema:
     if len(schema.get("properties", {})) > MAX_PARAMETERS:
         raise _DocumentDefect(f"it has more than {MAX_PARAMETERS} parameters")
     try:
-        _check_metaschema(canonical_json(_skeleton(schema)))
-    except SchemaError as error:
+        json_schema.check_schema(_skeleton(schema))
+    except UnusableSchema as error:
         raise _DocumentDefect(
-            f"its parameters are not a valid JSON Schema: {error.message[:300]}"
+            f"its parameters are not a valid JSON Schema: {str(error)[:300]}"
         ) from error
     _check_values("parameters", schema)
     return document
-
-
-@lru_cache(maxsize=2048)
-def _check_metaschema(schema: str) -> None:
-    Draft202012Validator.check_schema(json.loads(schema))
 
 
 def _skeleton(schema: dict[str, Json]) -> dict[str, Json]:

@@ -9,16 +9,13 @@ What this does not guarantee: that a schema says what its service accepts.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterator, Mapping
-from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from jsonschema.exceptions import SchemaError
-from jsonschema.validators import Draft202012Validator
-from referencing import Registry
-
+from astra.core.json_schema import UnusableSchema, fits
+from astra.core.patterns import is_matchable
+from astra.core.references import resolve
 from astra.errors import Rejected
 from astra.types import Json, canonical_json, depth
 
@@ -51,7 +48,8 @@ _SCHEMA = (*_SCHEMAS, "else", "unevaluatedProperties", "unevaluatedItems")
 _LISTS = ("allOf", "anyOf", "oneOf", "prefixItems")
 _MAPS = ("properties", "patternProperties", "$defs", "definitions", "dependentSchemas")
 _IN_PLACE = ("allOf", "anyOf", "oneOf", "not", "if", "then", "else")
-# A repeated group with a repetition in it can take exponential time on a text that fails.
+# We match in linear time; who trains on an exported document may not. A repeated group with a
+# repetition in it is the usual way to exponential time in a backtracking engine.
 _SLOW = re.compile(r"\((?:[^()\\]|\\.)*[+*{](?:[^()\\]|\\.)*\)\s*[+*{]")
 _LONGEST_PATTERN = 300
 
@@ -88,29 +86,16 @@ def any_schema(schema: Json) -> ConvertedSchema:
     notes: list[str] = []
     made = _converted(schema, notes)
     _check_references(made)
-    if (problem := _problem(canonical_json(made))) is not None:
-        raise Rejected("schema", problem)
-    return ConvertedSchema(made, notes)
-
-
-@lru_cache(maxsize=4096)
-def _problem(schema: str) -> str | None:
-    """What a validator says of a schema; None: nothing. Many tools share theirs."""
-    made = json.loads(schema)
     try:
-        Draft202012Validator.check_schema(made)
-        Draft202012Validator(made, registry=Registry()).is_valid({})
-    except SchemaError as error:
-        where = "/".join(map(str, error.absolute_path))
-        return f"no JSON Schema: {where}: {error.message[:200]}"
-    except Exception as error:  # noqa: BLE001 - a schema leads validators to raise anything
-        return f"breaks a validator: {error!r:.200}"
-    return None
+        fits({}, made)  # some faults show only when a value is checked
+    except UnusableSchema as error:
+        raise Rejected("schema", f"not a JSON Schema: {error!s:.200}") from error
+    return ConvertedSchema(made, notes)
 
 
 def accepts(schema: Mapping[str, Json], value: Json) -> bool:
     """Whether a converted schema allows a value."""
-    return Draft202012Validator(schema, registry=Registry()).is_valid(value)
+    return fits(value, schema)
 
 
 def _check_size(schema: Json) -> None:
@@ -226,13 +211,8 @@ def _pattern(made: dict[str, Json], notes: list[str]) -> None:
 
 
 def _is_safe(pattern: str) -> bool:
-    if len(pattern) > _LONGEST_PATTERN or _SLOW.search(pattern):
-        return False
-    try:
-        re.compile(pattern)
-    except (re.error, RecursionError, OverflowError):
-        return False
-    return True
+    short = len(pattern) <= _LONGEST_PATTERN
+    return short and not _SLOW.search(pattern) and is_matchable(pattern)
 
 
 def _required(made: dict[str, Json], before: Mapping[str, Json]) -> None:
@@ -263,20 +243,10 @@ def _check_references(schema: dict[str, Json]) -> None:
 
 def target(schema: Mapping[str, Json], reference: Json) -> Json:
     """What a local reference leads to; Rejected for every other one."""
-    if not isinstance(reference, str):
-        raise Rejected("ref", f"$ref is {reference!r:.60}, no text")
-    if reference != "#" and not reference.startswith("#/"):
-        raise Rejected("ref", f"$ref {reference[:200]!r} leads elsewhere, and nothing is fetched")
-    node: Any = schema
-    for part in reference[2:].split("/") if len(reference) > 1 else []:
-        name = part.replace("~1", "/").replace("~0", "~")
-        if isinstance(node, list) and name.isdecimal() and int(name) < len(node):
-            node = node[int(name)]
-        elif isinstance(node, dict) and name in node:
-            node = node[name]
-        else:
-            raise Rejected("ref", f"$ref {reference[:200]!r} leads nowhere")
-    return node
+    try:
+        return resolve(schema, reference)
+    except ValueError as error:
+        raise Rejected("ref", str(error)) from error
 
 
 def _schemas(schema: Json) -> Iterator[dict[str, Json]]:

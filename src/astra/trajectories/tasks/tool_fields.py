@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from astra.core.references import resolve
 from astra.trajectories.records import CollectedTool
 from astra.trajectories.tasks.result_paths import DEEPEST, leaves
 from astra.types import Json
@@ -129,8 +131,10 @@ def resolved_schema(
     parts = merged.pop("allOf", None)
     if depth <= 0:
         return merged
-    inner: list[Any] = [_target(reference, root)] if isinstance(reference, str) else []
-    inner += parts if isinstance(parts, list) else []
+    inner: list[Any] = list(parts) if isinstance(parts, list) else []
+    if reference is not None:
+        with suppress(ValueError):
+            inner.insert(0, resolve(root, reference))
     for part in inner:
         if isinstance(part, Mapping):
             merged = _joined(resolved_schema(part, root, depth - 1), merged)
@@ -146,17 +150,6 @@ def _joined(low: dict[str, Json], high: dict[str, Json]) -> dict[str, Json]:
     if isinstance(low.get("required"), list) and isinstance(high.get("required"), list):
         joined["required"] = list(dict.fromkeys([*low["required"], *high["required"]]))
     return joined
-
-
-def _target(reference: str, root: Mapping[str, Json]) -> Json:
-    if not reference.startswith("#"):
-        return {}
-    node: Any = root
-    for part in reference.lstrip("#").strip("/").split("/"):
-        name = part.replace("~1", "/").replace("~0", "~")
-        if name:
-            node = node.get(name, {}) if isinstance(node, Mapping) else {}
-    return node
 
 
 def kind_of_schema(schema: Mapping[str, Json]) -> FieldKind:

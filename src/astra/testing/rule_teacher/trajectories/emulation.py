@@ -11,6 +11,7 @@ import random
 from collections.abc import Mapping
 from typing import Any
 
+from astra.core.references import resolve
 from astra.errors import TeacherError
 from astra.hosts.consistency import ResultEntity, entity_of, kind_of, may_change, singular
 from astra.models.arguments import random_value
@@ -149,10 +150,10 @@ class _Service:
         found: dict[str, Any] = dict(schema) if isinstance(schema, dict) else {}
         for _ in range(DEEPEST):
             if isinstance(reference := found.get("$ref"), str) and reference.startswith("#/"):
-                target: Any = self._root
-                for part in reference[2:].split("/"):
-                    target = target[part.replace("~1", "/").replace("~0", "~")]
-                found = {**target, **{k: v for k, v in found.items() if k != "$ref"}}
+                found = {
+                    **resolve(self._root, reference),
+                    **{k: v for k, v in found.items() if k != "$ref"},
+                }
             elif parts := found.pop("allOf", None):
                 for part in parts:
                     inner = self._plain(part)
