@@ -16,14 +16,29 @@ from __future__ import annotations
 import itertools
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from typing import Literal
+from typing import Any, Literal, cast, get_args
 
+from astra.core.plugins import load_object
 from astra.core.text import as_date, as_number, contains_text, dates_in, normalise, numbers_in
-from astra.types import CallRecord, CallStatus, Goal, Json, Matcher, Scalar, Score, Target
+from astra.errors import ConfigError, StageError
+from astra.types import (
+    Arena,
+    CallRecord,
+    CallStatus,
+    Goal,
+    Json,
+    Matcher,
+    Scalar,
+    Score,
+    Target,
+    Trajectory,
+)
 
-Reward = Literal["f1", "recall", "precision"]
+Reward = Literal["f1", "recall", "precision", "strict"]
+RewardFunction = Callable[[Arena, Trajectory], float]
+"""A reward of one's own. Pure, and finite."""
 
 EPSILON = 1e-20
 """ε of the precision n̂ / (c + ε): small enough that a perfect episode scores exactly 1."""
@@ -193,7 +208,49 @@ def f1(r: float, p: float) -> float:
 
 def _reward(kind: Reward, solved: int, goals: int, calls: int) -> float:
     r, p = recall(solved, goals), precision(solved, calls)
-    return {"f1": f1(r, p), "recall": r, "precision": p}[kind]
+    strict = float(0 < goals == solved)
+    return {"f1": f1(r, p), "recall": r, "precision": p, "strict": strict}[kind]
+
+
+def load_reward(reward: str | RewardFunction) -> Reward | RewardFunction:
+    """A reward by its name, as a function, or as `module:function`.
+
+    Raises ConfigError for an unknown name, and for what is not a function.
+    """
+    if isinstance(reward, str) and ":" not in reward:
+        for name in get_args(Reward):
+            if reward == name:
+                return name
+        raise ConfigError(
+            f"reward {reward!r}: choose among {', '.join(get_args(Reward))}, or give "
+            "module:function"
+        )
+    function: Any = load_object(reward, "reward") if isinstance(reward, str) else reward
+    if not callable(function):
+        raise ConfigError(f"reward {reward!r} is not a function of an arena and a trajectory")
+    return cast(RewardFunction, function)
+
+
+def score_trajectory(
+    arena: Arena, trajectory: Trajectory, reward: Reward | RewardFunction = "f1"
+) -> Score:
+    """Score a trajectory in an arena. Raises StageError for an own reward that is not finite."""
+    named: Reward = "f1" if callable(reward) else reward
+    result = score(
+        trajectory.calls,
+        arena.goals,
+        turns=trajectory.turns,
+        reward=named,
+        answer=trajectory.answer,
+        answer_target=arena.answer_target,
+    )
+    if not callable(reward):
+        return result
+    value = float(reward(arena, trajectory))
+    if not math.isfinite(value):
+        raise StageError(f"the reward of arena {arena.id!r} is {value!r}: it must be finite")
+    # Increments are those of a rule-based reward: an own one is known at the end only.
+    return result.model_copy(update={"reward": value, "increments": ()})
 
 
 def score(
