@@ -14,14 +14,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from astra.arenas.scenarios import MIN_HOPS, PAPER_SHARES, scenarios_within
 from astra.arenas.tables.build import TableArenaBuilder
 from astra.arenas.tables.load.tables import Tables
-from astra.arenas.tables.planner import FEWEST_HOPS, PAPER_SHARES, Planner, QuestionPlan
+from astra.arenas.tables.planner import Planner, QuestionPlan
 from astra.arenas.tables.questions.grammar import Grammar
 from astra.arenas.tables.schema import Schema
-from astra.arenas.tables.steps import Operation
 from astra.arenas.tables.tools import ToolWriter
-from astra.arenas.tables.world import ArenaSplit, World
+from astra.arenas.tables.views import ArenaSplit
+from astra.arenas.tables.world import World
 from astra.errors import ConfigError, Rejected
 from astra.types import Arena, Language, Scenario, canonical_json, content_hash
 
@@ -46,7 +47,7 @@ class TableSourceOptions:
     """Language -> share."""
     scenarios: Mapping[Scenario, float] = field(default_factory=lambda: dict(PAPER_SHARES))
     """Scenario -> share; those that the hops don't allow are left out."""
-    operations: frozenset[Operation] | None = None
+    operations: frozenset[str] | None = None
     """What a call may do; None: anything. Answer nodes, which call nothing, are free."""
     test_share: float = 0.2
     """Share of arenas, and of entities, that are kept for testing."""
@@ -68,7 +69,7 @@ class TableSource:
 
     def __init__(self, tables: Tables, schema: Schema, options: TableSourceOptions) -> None:
         self._options = options
-        self._scenarios = _allowed(options)
+        self._scenarios = scenarios_within(options.hops, options.scenarios)
         worlds: dict[Language, World] = {
             language: World(
                 tables,
@@ -115,7 +116,7 @@ class TableSource:
         language = rng.choices(*_choices(self._options.languages))[0]
         scenario = rng.choices(*_choices(self._scenarios))[0]
         low, high = self._options.hops
-        hops = rng.randint(max(low, FEWEST_HOPS[scenario]), high if high > 1 else 1)
+        hops = rng.randint(max(low, MIN_HOPS[scenario]), high if high > 1 else 1)
         hops = 1 if scenario is Scenario.single_hop else hops
         split: ArenaSplit = "test" if rng.random() < self._options.test_share else "train"
         # A draw that leads nowhere is drawn again, so that shares come out as asked.
@@ -183,20 +184,3 @@ def _digest(value: object) -> bytes:
 
 def _choices(shares: Mapping[T, float]) -> tuple[list[T], list[float]]:
     return list(shares), list(shares.values())
-
-
-def _allowed(options: TableSourceOptions) -> dict[Scenario, float]:
-    """Scenarios that fit into the hops, with their shares."""
-    low, high = options.hops
-    if not 1 <= low <= high <= 9:
-        raise ConfigError(f"hops {low}:{high} must be a range within 1:9")
-    allowed = {
-        scenario: share
-        for scenario, share in options.scenarios.items()
-        if share > 0
-        and FEWEST_HOPS[scenario] <= high
-        and (scenario is not Scenario.single_hop or low == 1)
-    }
-    if not allowed:
-        raise ConfigError(f"no scenario with a share above 0 fits {low}:{high} hops")
-    return allowed

@@ -1,0 +1,56 @@
+"""`count_where`: how many rows of a group are above or below a threshold."""
+
+from __future__ import annotations
+
+import random
+
+from astra.arenas.tables.operations.base import group_step
+from astra.arenas.tables.operations.count import Count
+from astra.arenas.tables.operations.parameters import (
+    ATTRIBUTE,
+    BY,
+    COMPARISON,
+    THRESHOLD,
+    VALUE,
+)
+from astra.arenas.tables.operations.thresholds import draw_threshold
+from astra.arenas.tables.sql import quoted
+from astra.arenas.tables.steps import SMALLEST_COUNT, PlanStep, StepInput
+from astra.arenas.tables.views import Attribute, RowGroup, TableView
+from astra.arenas.tables.world import World
+
+
+class CountWhere(Count):
+    name = "count_where"
+    tool_names = ("count_{p}_where", "tally_{p}")
+    description = {
+        "en": "Counts the {p} with a given value of one attribute and another above or below "
+        "a threshold.",
+        "zh": "统计某项属性为给定取值、且另一项数值高于或低于阈值的{p}数量。",
+    }
+    parameters = (BY, VALUE, ATTRIBUTE, COMPARISON, THRESHOLD)
+    filtered = True
+
+    def group_weight(self, view: TableView) -> int:
+        return 1 if view.numeric else 0
+
+    def of_group(
+        self, world: World, group: RowGroup, value: StepInput, rng: random.Random
+    ) -> PlanStep | None:
+        attribute = rng.choice(world.views[group.table].numeric)
+        threshold = draw_threshold(world, group, attribute, rng)
+        if threshold is None:
+            return None
+        ((number,),) = world.query(
+            f"SELECT count(*) FROM {world.quoted(group.table)} "
+            f"WHERE {quoted(group.attribute)} = ? AND {threshold.condition}",
+            [group.value, threshold.value],
+        )
+        if number < SMALLEST_COUNT:
+            return None
+        return group_step(
+            self, world, group, value, number, attribute=attribute, arguments=threshold.arguments
+        )
+
+    def fits(self, attribute: Attribute) -> bool:
+        return attribute.numeric

@@ -1,0 +1,172 @@
+"""Attributes, groups and entities: the parts of a table that questions and tools speak of."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+from astra.arenas.tables.naming import row_noun, row_parameter
+from astra.arenas.tables.schema import Column, ColumnKind, ForeignKey, Schema, Table
+from astra.types import Language
+
+ArenaSplit = Literal["train", "test"]
+
+_NOT_AVERAGEABLE = re.compile(
+    r"(?:^|[_ ])(?:year|offset|latitude|longitude|lat|lon|rank|index|id|code)(?:[_ ]|$)"
+    r"|年份|年度|编号|名次|排名|时差|纬度|经度"
+)
+_NOT_ADDITIVE = re.compile(
+    r"(?:^|[_ ])(?:rate|ratio|pct|percent|percentage|share|price|score|rating|age|temperature"
+    r"|elevation|altitude|height|depth|density|average|mean|median|min|max|maximum|minimum)"
+    r"(?:[_ ]|$)|海拔|高度|深度|温度|价格|单价|评分|年龄|密度|比例|百分|平均|最高|最低|最大|最小"
+    r"|率$"
+)
+_IDENTIFIER = re.compile(
+    r"(?:^|_)(?:id|ids|no|nr|code|key|zip|zipcode|postcode|phone|telephone|fax|isbn|ean|sku|uuid"
+    r"|serial|index|idx)$|_number$|编号|代码|编码|邮编|电话|手机|工号|学号|证号|号码|序号"
+)
+_DATE_WORD = re.compile(
+    r"\b(?:date|day|time|birthday|deadline|timestamp|since|until)\b|日|时|期", re.IGNORECASE
+)
+_KEY_SUFFIX = re.compile(r"_(code|id|key|no|name|iso2|iso3|iata|icao)$")
+
+
+@dataclass(frozen=True, slots=True)
+class Attribute:
+    """A column as tools and questions speak of it."""
+
+    name: str
+    """Identifier in tools: the column's name, without `_code`, `_id` … for foreign keys."""
+    column: str
+    kind: ColumnKind
+    label: str
+    unit: str | None
+    references: str | None
+    """Table that a foreign key points to."""
+    unique: bool
+    """Every value stands for one row, so rows can be looked up by it."""
+    groups: bool
+    """Several rows share a value, so rows can be grouped by it."""
+
+    @property
+    def numeric(self) -> bool:
+        return self.kind in (ColumnKind.integer, ColumnKind.number)
+
+    @property
+    def averageable(self) -> bool:
+        """Means are meaningful; those of years are not."""
+        return self.numeric and not _NOT_AVERAGEABLE.search(f"{self.column} {self.label}")
+
+    @property
+    def additive(self) -> bool:
+        """Sums are meaningful; those of elevations are not."""
+        return self.averageable and not _NOT_ADDITIVE.search(f"{self.column} {self.label}")
+
+
+@dataclass(frozen=True, slots=True)
+class RowGroup:
+    """All rows of a table with one value of one attribute."""
+
+    table: str
+    attribute: str
+    value: str
+    rows: tuple[int, ...]
+    """Row numbers, in file order."""
+    row: int | None
+    """Row of the referenced table, for a foreign key."""
+    subject: str
+    """Subject that the train/test split is decided on."""
+
+    @property
+    def size(self) -> int:
+        return len(self.rows)
+
+
+@dataclass(frozen=True, slots=True)
+class RowEntity:
+    """A row with a name that no other row of its table has."""
+
+    table: str
+    row: int
+    name: str
+
+
+class TableView:
+    """One table in one language."""
+
+    def __init__(self, table: Table, attributes: tuple[Attribute, ...], noun: str) -> None:
+        self.table = table
+        self.attributes = attributes
+        self.by_name = {attribute.name: attribute for attribute in attributes}
+        self.noun = noun
+        """ASCII identifier for one row, in the names of tools."""
+        self.parameter = row_parameter(noun, self.by_name)
+        """Parameter and result field that hold a row's name."""
+
+    @property
+    def named(self) -> bool:
+        return self.table.naming is not None
+
+    @cached_property
+    def numeric(self) -> tuple[Attribute, ...]:
+        return tuple(a for a in self.attributes if a.numeric)
+
+    @cached_property
+    def rankable(self) -> tuple[Attribute, ...]:
+        """Attributes with a highest and a lowest value."""
+        return tuple(a for a in self.attributes if a.numeric or a.kind is ColumnKind.date)
+
+
+def table_view(table: Table, schema: Schema, language: Language, long: frozenset[str]) -> TableView:
+    """The view of a table. `long`: text columns whose values are too long to ask about."""
+    attributes: list[Attribute] = []
+    keys = {key.column: key for key in table.foreign_keys}
+    for column in table.columns:
+        if column.variant_of or column.name == table.naming or column.distinct == 0:
+            continue
+        if column.kind in (ColumnKind.other, ColumnKind.boolean):
+            continue
+        key = keys.get(column.name)
+        references = None
+        if key is not None and schema.table(key.table).naming is not None:
+            references = key.table
+        if references is not None or column.name not in long:
+            attributes.append(_attribute(table, column, key, references, language, attributes))
+    return TableView(table, tuple(attributes), row_noun(schema, table))
+
+
+def _attribute(
+    table: Table,
+    column: Column,
+    key: ForeignKey | None,
+    references: str | None,
+    language: Language,
+    taken: Sequence[Attribute],
+) -> Attribute:
+    label = column.labels.get(language) or column.name
+    if column.kind is ColumnKind.date and not _DATE_WORD.search(label):
+        label += "日期" if language == "zh" else " date"
+    # Whole numbers that identify things are text: the highest of them means nothing.
+    identifies = column.kind is ColumnKind.integer and (
+        key is not None or _IDENTIFIER.search(column.name) is not None
+    )
+    kind = ColumnKind.text if references is not None or identifies else column.kind
+    filled = table.rows - column.nulls
+    name = _KEY_SUFFIX.sub("", column.name) if references else column.name
+    if any(other.name == name for other in taken) or (
+        name != column.name and any(other.name == name for other in table.columns)
+    ):
+        name = column.name
+    return Attribute(
+        name=name,
+        column=column.name,
+        kind=kind,
+        label=label,
+        unit=column.unit,
+        references=references,
+        unique=kind is ColumnKind.text and column.distinct == filled and filled > 1,
+        groups=kind is ColumnKind.text and 1 < column.distinct <= filled / 2,
+    )
