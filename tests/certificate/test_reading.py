@@ -7,7 +7,6 @@ import random
 import pytest
 from jsonschema import Draft202012Validator
 
-from astra.arenas.certificate.ablation import scenario_of
 from astra.arenas.certificate.arena_under_test import ArenaUnderTest
 from astra.arenas.certificate.containment import document_text, offered, stands_in
 from astra.arenas.certificate.distractor_calls import distractor_calls
@@ -21,6 +20,7 @@ from astra.arenas.certificate.wrong_calls import (
     other_values,
     wrong_calls,
 )
+from astra.arenas.scenarios import scenario_of
 from astra.protocols import Sandbox
 from astra.testing.arenas import (
     calories_tool,

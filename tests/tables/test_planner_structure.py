@@ -8,11 +8,10 @@ from collections import Counter, defaultdict
 
 import pytest
 
-from astra.arenas.certificate.ablation import scenario_of
+from astra.arenas.scenarios import MIN_HOPS, PAPER_SHARES, scenario_of, scenarios_within
 from astra.arenas.tables.load.tables import load
-from astra.arenas.tables.planner import FEWEST_HOPS, PAPER_SHARES
 from astra.arenas.tables.profile.profiler import profile
-from astra.arenas.tables.source import TableSourceOptions, _allowed
+from astra.arenas.tables.source import TableSourceOptions
 from astra.arenas.tables.world import World
 from astra.errors import ConfigError
 from astra.types import Arena, Goal, Scenario, canonical_json
@@ -70,7 +69,7 @@ def test_hops_lie_in_the_range_and_every_depth_is_there(many: list[Arena]) -> No
         hops[arena.scenario].add(arena.hops)
     for scenario, found in hops.items():
         highest = 1 if scenario is Scenario.single_hop else 5
-        assert found == set(range(FEWEST_HOPS[scenario], highest + 1)), scenario
+        assert found == set(range(MIN_HOPS[scenario], highest + 1)), scenario
 
 
 @pytest.mark.parametrize("hops", [(2, 3), (4, 4), (1, 1), (6, 7)])
@@ -113,7 +112,7 @@ def test_calls_do_only_what_was_asked_for(many: list[Arena]) -> None:
 )
 def test_impossible_options_are_refused(options: TableSourceOptions) -> None:
     with pytest.raises(ConfigError):
-        _allowed(options)
+        scenarios_within(options.hops, options.scenarios)
 
 
 def test_questions_are_in_the_language_of_the_arena(many: list[Arena]) -> None:

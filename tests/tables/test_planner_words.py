@@ -8,13 +8,15 @@ from collections import defaultdict
 
 import pytest
 
+from astra.arenas.scenarios import MIN_HOPS
 from astra.arenas.tables.load.tables import load
-from astra.arenas.tables.planner import FEWEST_HOPS, Planner, QuestionPlan
+from astra.arenas.tables.planner import Planner, QuestionPlan
 from astra.arenas.tables.profile.profiler import profile
 from astra.arenas.tables.questions.grammar import Grammar
 from astra.arenas.tables.questions.measures import is_year, measure_of
 from astra.arenas.tables.schema import ColumnKind
-from astra.arenas.tables.world import Attribute, World
+from astra.arenas.tables.views import Attribute
+from astra.arenas.tables.world import World
 from astra.types import Arena, Language, Scenario
 
 from .made import WORLD, arenas, world
@@ -33,7 +35,7 @@ def plans(request: pytest.FixtureRequest) -> tuple[Grammar, list[QuestionPlan]]:
         for number in range(2500):
             rng = random.Random(number)
             scenario = rng.choice(list(Scenario))
-            hops = FEWEST_HOPS[scenario] + (scenario is not Scenario.single_hop) * rng.randrange(2)
+            hops = MIN_HOPS[scenario] + (scenario is not Scenario.single_hop) * rng.randrange(2)
             plan = planner.plan(rng, scenario, hops, "train")
             if plan is not None:
                 found.setdefault(plan.joined or plan.ends[0].operation, plan)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from astra.arenas.certificate import certify
-from astra.arenas.certificate.ablation import scenario_of
+from astra.arenas.scenarios import scenario_of
 from astra.errors import ConfigError, TeacherError
 from astra.sandbox import open_sandbox
 from astra.teacher.prompts import arenas as prompts

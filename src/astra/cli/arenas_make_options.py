@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import cast, get_args
 
-from astra.arenas.tables.source import PAPER_LANGUAGES, PAPER_SHARES
-from astra.arenas.tables.steps import Operation
+from astra.arenas.scenarios import PAPER_SHARES
+from astra.arenas.tables.operations import OPERATIONS
+from astra.arenas.tables.source import PAPER_LANGUAGES
 from astra.cli.arenas_make_model import TeacherOptions
 from astra.cli.options import as_shares
 from astra.errors import ConfigError
@@ -97,16 +98,16 @@ def as_scenarios(text: str | None) -> dict[Scenario, float]:
     return {Scenario(name): share for name, share in shares.items()}
 
 
-def as_operations(text: str | None) -> frozenset[Operation] | None:
+def as_operations(text: str | None) -> frozenset[str] | None:
     """`lookup,find` as the operations that are asked for; None: all of them."""
     if text is None:
         return None
     names = [name.strip() for name in text.split(",") if name.strip()]
-    unknown = [name for name in names if name not in get_args(Operation)]
+    unknown = [name for name in names if name not in OPERATIONS]
     if unknown or not names:
-        known = ", ".join(get_args(Operation))
+        known = ", ".join(OPERATIONS)
         raise ConfigError(f"--operations {text!r}: {unknown or 'nothing'} is none of {known}")
-    return cast(frozenset[Operation], frozenset(names))
+    return frozenset(names)
 
 
 def open_embedder(model: str | None, base_url: str | None, key_env: str | None) -> Embedder:

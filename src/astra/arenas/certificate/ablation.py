@@ -9,13 +9,13 @@ Not covered: what a model knows by heart.
 from __future__ import annotations
 
 from graphlib import CycleError, TopologicalSorter
-from itertools import pairwise
 
 from astra.arenas.certificate.arena_under_test import ArenaUnderTest, CheckFinding, GoalStep
 from astra.arenas.certificate.containment import offered, scalars, stands_in
 from astra.arenas.certificate.parameters import parameters_of
+from astra.arenas.scenarios import scenario_of
 from astra.rewards import same_scalar
-from astra.types import Goal, Json, Scenario
+from astra.types import Goal, Json
 
 
 def check_ablation(under_test: ArenaUnderTest) -> dict[str, Json]:
@@ -74,17 +74,3 @@ def _needs(under_test: ArenaUnderTest, step: GoalStep, dependency: Goal) -> bool
             ):
                 return True
     return False
-
-
-def scenario_of(goals: tuple[Goal, ...]) -> Scenario:
-    """The shape of a graph of goals, as `Scenario` defines it. The graph must have no cycle."""
-    calls = {goal.id: goal for goal in goals if goal.call is not None}
-    edges = {name: [d for d in goal.depends_on if d in calls] for name, goal in calls.items()}
-    if len(calls) <= 1:
-        return Scenario.single_hop
-    if not any(edges.values()):
-        return Scenario.parallel_single_hop
-    chain = list(TopologicalSorter(edges).static_order())
-    if all(before in edges[after] for before, after in pairwise(chain)):
-        return Scenario.multi_hop
-    return Scenario.parallel_multi_hop

@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from astra.arenas.certificate import certify
-from astra.arenas.certificate.ablation import scenario_of
+from astra.arenas.rounding import FINAL_ROUNDING, TOOL_ROUNDING
+from astra.arenas.scenarios import scenario_of
 from astra.arenas.synthesis.documents import MAX_ARGUMENTS, tool_of
 from astra.arenas.synthesis.records import DecomposedItem, StepTool
 from astra.core.text import normalise
@@ -33,10 +34,6 @@ from astra.types import (
 
 MOST_DECOYS = 32
 FIELD_CHARACTERS = 64
-FINAL_ROUNDING = 5e-3
-"""Relative tolerance of a number in a final answer, where people round."""
-ROUNDING = 1e-6
-"""Relative tolerance of a goal's number."""
 
 Answer = Scalar | tuple[Scalar, ...]
 
@@ -55,7 +52,7 @@ def target(
     matcher = _MATCHERS[step.kind]
     if implementation.field is None:
         loose = Matcher.text if matcher is Matcher.exact else matcher
-        return Target(matcher=loose, value=step.answer, relative=ROUNDING)
+        return Target(matcher=loose, value=step.answer, relative=TOOL_ROUNDING)
     key = {
         name: value
         for name in implementation.key_fields
@@ -66,7 +63,7 @@ def target(
         value=step.answer,
         field=implementation.field,
         key=key,
-        relative=ROUNDING,
+        relative=TOOL_ROUNDING,
     )
 
 

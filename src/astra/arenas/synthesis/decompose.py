@@ -10,6 +10,7 @@ import random
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from astra.arenas.scenarios import MIN_HOPS, PAPER_SHARES, scenarios_within
 from astra.arenas.synthesis.records import DecomposedItem, SynthesisItem
 from astra.arenas.synthesis.rule_checks import (
     check_distinct,
@@ -18,8 +19,7 @@ from astra.arenas.synthesis.rule_checks import (
     shape,
     typed,
 )
-from astra.arenas.tables.planner import FEWEST_HOPS, PAPER_SHARES
-from astra.errors import ConfigError, Rejected
+from astra.errors import Rejected
 from astra.runs.cost import StageMeter
 from astra.runs.stage import Stage
 from astra.teacher.prompt import Teacher
@@ -48,19 +48,7 @@ class DecomposeOptions:
 
     def allowed(self) -> dict[Scenario, float]:
         """Shapes that the hops leave room for; ConfigError when there is none."""
-        low, high = self.hops
-        if not 1 <= low <= high <= 20:
-            raise ConfigError(f"hops {low}:{high} must be a range within 1:20")
-        found = {
-            scenario: share
-            for scenario, share in self.scenarios.items()
-            if share > 0
-            and FEWEST_HOPS[scenario] <= high
-            and (scenario is not Scenario.single_hop or low == 1)
-        }
-        if not found:
-            raise ConfigError(f"no scenario with a share above 0 fits {low}:{high} hops")
-        return found
+        return scenarios_within(self.hops, self.scenarios)
 
 
 def decompositions_stage(
@@ -86,7 +74,7 @@ def decompositions_stage(
         if scenario is Scenario.single_hop:
             source["most_hops"] = 1
         else:
-            source["least_hops"] = max(low, FEWEST_HOPS[scenario])
+            source["least_hops"] = max(low, MIN_HOPS[scenario])
         asked = ProposeIn.model_validate({**source, "scenario": scenario, "number": item.number})
         found = await teacher.ask(PROPOSE, asked)
         return checked(item, found, (asked.least_hops, asked.most_hops), scenario)

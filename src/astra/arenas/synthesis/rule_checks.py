@@ -10,8 +10,8 @@ import re
 from collections.abc import Sequence
 from graphlib import CycleError, TopologicalSorter
 
-from astra.arenas.certificate.ablation import scenario_of
 from astra.arenas.certificate.leak import CHOICES, leaks
+from astra.arenas.scenarios import scenario_of
 from astra.arenas.synthesis.language import in_language
 from astra.arenas.synthesis.records import DecomposedItem
 from astra.core.text import as_date, as_number, contains_text, normalise

@@ -13,7 +13,7 @@ from functools import cache
 from typing import Literal
 
 from astra.arenas.tables.operations import OPERATIONS
-from astra.arenas.tables.operations.base import GroupOperation, TableOperation
+from astra.arenas.tables.operations.base import GroupOperation, TableAttribute, TableOperation
 from astra.arenas.tables.operations.compare import COMPARE
 from astra.arenas.tables.operations.days_between import DAYS_BETWEEN
 from astra.arenas.tables.operations.difference import DIFFERENCE
@@ -83,9 +83,12 @@ class Planner:
         self._paths = cache(self._find_paths)
         self._group_attributes = cache(self._find_group_attributes)
         attributes = [(v.table.name, a) for v in self._named for a in v.attributes]
-        self.numeric = [(table, a) for table, a in attributes if a.numeric]
-        self.convertible = [(table, a) for table, a in self.numeric if a.unit in UNITS]
-        self.dated = [(table, a) for table, a in attributes if a.kind is ColumnKind.date]
+        numeric = [(table, a) for table, a in attributes if a.numeric]
+        self.numeric: Sequence[TableAttribute] = numeric
+        self.convertible: Sequence[TableAttribute] = [x for x in numeric if x[1].unit in UNITS]
+        self.dated: Sequence[TableAttribute] = [
+            (table, a) for table, a in attributes if a.kind is ColumnKind.date
+        ]
 
     def plan(
         self, rng: random.Random, scenario: Scenario, hops: int, split: ArenaSplit
@@ -169,9 +172,11 @@ class Planner:
         ends = [self.fact(rng, table, attribute, depth, split) for depth in depths[:-1]]
         joins: list[JoinKind] = []
         if not is_year(attribute):
-            joins += ["maximum", "minimum"]
-            joins += ["sum"] if attribute.additive else []
-        joins += ["difference"] if len(ends) == 2 else []
+            joins.extend(("maximum", "minimum"))
+            if attribute.additive:
+                joins.append("sum")
+        if len(ends) == 2:
+            joins.append("difference")
         return self._node(scenario, ends, rng.choice(joins), split) if joins else None
 
     def _node(
@@ -366,7 +371,9 @@ class Planner:
             entity = None
             if by.references is not None and group.row is not None:
                 entity = self.world.entity(by.references, group.row)
-            return group, QuestionValue(group.value) if entity is None else self._named_value(entity)
+            return group, QuestionValue(group.value) if entity is None else self._named_value(
+                entity
+            )
         if by.references is None:
             value = self.fact(rng, table, by, depth - 1, split)
         else:

@@ -39,8 +39,7 @@ class TableSlice:
         data: dict[str, Json] = {}
         if self.rows:
             data["rows"] = [
-                ({entity: row["__name"]} if entity else {})
-                | {a.name: row[a.name] for a in columns}
+                ({entity: row["__name"]} if entity else {}) | {a.name: row[a.name] for a in columns}
                 for row in self.rows
             ]
             data["units"] = {a.name: a.unit for a in columns if a.unit}

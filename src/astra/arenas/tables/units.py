@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from importlib.resources import files
+from pathlib import Path
 from typing import NamedTuple
 
 from astra.types import Language
@@ -30,7 +30,7 @@ UNITS: dict[str, Unit] = {
         tuple(row["partners"]),
     )
     for symbol, row in tomllib.loads(
-        files(__package__).joinpath("units.toml").read_text("utf-8")
+        Path(__file__).with_name("units.toml").read_text("utf-8")
     ).items()
 }
 

@@ -67,9 +67,7 @@ class Aggregate(GroupOperation):
         BY,
         VALUE,
         ATTRIBUTE,
-        OperationParameter(
-            "function", "What to compute.", "要计算的统计量。", choices=tuple(_SQL)
-        ),
+        OperationParameter("function", "What to compute.", "要计算的统计量。", choices=tuple(_SQL)),
     )
     options = (DECIMALS,)
     result_field = "result"

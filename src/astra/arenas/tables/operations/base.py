@@ -27,6 +27,9 @@ from astra.arenas.tables.views import ArenaSplit, Attribute, RowEntity, RowGroup
 from astra.arenas.tables.world import World
 from astra.types import Json, Language, Scalar
 
+TableAttribute = tuple[str, Attribute]
+"""A table with named rows, and one of its attributes."""
+
 
 class StepSource(Protocol):
     """What operations ask of the planner: rows, facts and attributes to build steps on.
@@ -35,11 +38,10 @@ class StepSource(Protocol):
     """
 
     world: World
-    numeric: Sequence[tuple[str, Attribute]]
-    """Tables with named rows, and their numeric attributes."""
-    convertible: Sequence[tuple[str, Attribute]]
+    numeric: Sequence[TableAttribute]
+    convertible: Sequence[TableAttribute]
     """Those whose unit has partners to convert to."""
-    dated: Sequence[tuple[str, Attribute]]
+    dated: Sequence[TableAttribute]
 
     def view(self, rng: random.Random) -> TableView:
         """A table with named rows."""
@@ -203,8 +205,13 @@ class GroupOperation(TableOperation):
         return [*flipped, *others, *attributes]
 
 
-_OPPOSITES = {"highest": "lowest", "above": "below", "sum": "mean", "minimum": "maximum"}
-_OPPOSITES |= {opposite: word for word, opposite in _OPPOSITES.items()}
+_OPPOSITE_PAIRS = (
+    ("highest", "lowest"),
+    ("above", "below"),
+    ("sum", "mean"),
+    ("minimum", "maximum"),
+)
+_OPPOSITES = dict(_OPPOSITE_PAIRS) | {second: first for first, second in _OPPOSITE_PAIRS}
 
 
 def other_groups(step: PlanStep, slice_: TableSlice) -> list[RowGroup]:

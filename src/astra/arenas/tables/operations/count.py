@@ -98,8 +98,7 @@ class Count(GroupOperation):
         self, world: World, group: RowGroup, value: StepInput, rng: random.Random
     ) -> PlanStep | None:
         ((number,),) = world.query(
-            f"SELECT count(*) FROM {world.quoted(group.table)} "
-            f"WHERE {quoted(group.attribute)} = ?",
+            f"SELECT count(*) FROM {world.quoted(group.table)} WHERE {quoted(group.attribute)} = ?",
             [group.value],
         )
         return None if number < SMALLEST_COUNT else group_step(self, world, group, value, number)

@@ -53,9 +53,7 @@ class DaysBetween(ArithmeticOperation):
         "zh": "计算从一个日期到另一个日期相隔的天数。",
     }
     parameters = (
-        OperationParameter(
-            "start", "First date, as YYYY-MM-DD.", "起始日期，格式为 YYYY-MM-DD。"
-        ),
+        OperationParameter("start", "First date, as YYYY-MM-DD.", "起始日期，格式为 YYYY-MM-DD。"),
         OperationParameter("end", "Last date, as YYYY-MM-DD.", "结束日期，格式为 YYYY-MM-DD。"),
     )
     options = (

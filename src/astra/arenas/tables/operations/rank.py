@@ -27,7 +27,8 @@ class RankEnglish(english.EnglishWords):
         if singular != phrase.plural:
             wordings.append(f"the {singular} that has the {word} {label} among the {members}")
         if direct := _direct(phrase, singular):
-            wordings += [f"the {direct} {place if english.in_place(phrase) else f'among the {members}'}"]
+            group = place if english.in_place(phrase) else f"among the {members}"
+            wordings.append(f"the {direct} {group}")
         stated = isinstance(phrase.step.arguments["value"], QuestionValue)
         if english.in_place(phrase) and stated:
             wordings += [f"the {singular} {place} with the {word} {label}"] * 2

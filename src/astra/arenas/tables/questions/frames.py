@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from dataclasses import dataclass
-from importlib.resources import files
+from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class Frames:
 
 def read_frames(language: str) -> Frames:
     """The frames in `<language>.toml`."""
-    content = tomllib.loads(files(__package__).joinpath(f"{language}.toml").read_text("utf-8"))
+    content = tomllib.loads(Path(__file__).with_name(f"{language}.toml").read_text("utf-8"))
     node = {name: tuple(frames) for name, frames in content.pop("node").items()}
     for ends in ("openings", "closings"):
         content[ends] = [""] * content.pop(f"plain_{ends}") + content[ends]

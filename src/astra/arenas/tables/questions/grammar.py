@@ -140,9 +140,7 @@ class Grammar:
 
     # --- phrases -------------------------------------------------------------------------------
 
-    def _ask(
-        self, step: PlanStep, noun_of: Callable[[PlanStep], str], rng: random.Random
-    ) -> str:
+    def _ask(self, step: PlanStep, noun_of: Callable[[PlanStep], str], rng: random.Random) -> str:
         """A question for the step's answer. `noun_of` gives phrases for earlier answers."""
         words = OPERATIONS[step.operation].words[self._language]
         return words.ask(self._step_phrase(step, noun_of, rng))

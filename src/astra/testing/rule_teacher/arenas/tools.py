@@ -8,17 +8,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from functools import cache
+from dataclasses import replace
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
-from astra.arenas.tables.tool_words import PARAMETERS
-from astra.arenas.tables.tools import ToolParameter
+from astra.arenas.tables.operations import OPERATIONS
+from astra.arenas.tables.operations.parameters import ToolParameter, ToolTexts
+from astra.arenas.tables.slices import TableSlice
+from astra.arenas.tables.tools import tool_source
 from astra.teacher.prompts.arenas import DocumentOut, Implementation
 from astra.types import Arena, Goal, GoldCall, Json, Language, Tool, ToolSchema, canonical_json
 
-_TEMPLATES = {"filter": "list", "count_where": "count"}
 _OPTIONS: dict[str, tuple[str, ...]] = {
     "lookup": ("format",),
     "find": ("match_case",),
@@ -210,21 +209,8 @@ def _row(row: dict[str, Json], call: dict[str, Json], entity: str) -> str | None
 def _source(arena: Arena, goals: Sequence[Goal], document: DocumentOut) -> str:
     operation, data = goals[0].operation, _data(arena, goals)
     parameters = _parameters(arena, goals, document)
-    rendered = (
-        _templates()
-        .get_template(f"{_TEMPLATES.get(operation, operation)}.py.j2")
-        .render(
-            name=document.name,
-            signature=", ".join(
-                p.name if p.required else f"{p.name}={p.default!r}" for p in parameters
-            ),
-            parameters=parameters,
-            options=[p.name for p in parameters if not p.required],
-            entity=next(iter(data["rows"][0])) if "rows" in data else "",
-            filtered=operation in ("filter", "count_where"),
-            language=arena.language,
-        )
-    )
+    entity = next(iter(data["rows"][0])) if "rows" in data else ""
+    rendered = tool_source(OPERATIONS[operation], document.name, parameters, entity, arena.language)
     if not data:
         return rendered
     return f"RECORDS = {_literal(data)}\n\n{rendered.replace('DATA[', 'RECORDS[')}"
@@ -253,22 +239,9 @@ def _parameters(arena: Arena, goals: Sequence[Goal], document: DocumentOut) -> l
 
 
 def _optional(name: str, operation: str, language: Language) -> ToolParameter:
-    text = PARAMETERS["list order" if name == "order" else name][language]
-    match name:
-        case "format":
-            other = "numbered" if operation == "list" else "detailed"
-            return ToolParameter(name, "string", text, ("plain", other), "plain", False)
-        case "order":
-            choices = ("given", "ascending", "descending")
-            return ToolParameter(name, "string", text, choices, "given", False)
-        case "limit":
-            return ToolParameter(name, "integer", text, None, 100, False)
-        case "decimals":
-            return ToolParameter(name, "integer", text, None, 6, False)
-        case "position":
-            return ToolParameter(name, "integer", text, None, 1, False)
-        case _:
-            return ToolParameter(name, "boolean", text, None, False, False)
+    option = next(p for p in OPERATIONS[operation].options if p.name == name)
+    parameter = option.of_tool(TableSlice(), ToolTexts(language, "", "", "", ""))
+    return replace(parameter, default=100) if name == "limit" else parameter
 
 
 def _literal(value: Json, depth: int = 1) -> str:
@@ -280,17 +253,3 @@ def _literal(value: Json, depth: int = 1) -> str:
     if isinstance(value, list) and depth == 2 and value:
         return "[\n" + "".join(f"{pad}{row!r},\n" for row in value) + "    ]"
     return repr(value)
-
-
-@cache
-def _templates() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("astra.arenas.tables", "templates"),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        autoescape=False,
-    )
-    environment.filters["py"] = repr
-    return environment
