@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from astra.cli.main import run
+from astra.configs.tools import CollectToolsConfig
 from astra.errors import HostError
 from astra.runs.folder import RunFolder
 from astra.runs.jsonl import FailureRow
@@ -17,11 +18,9 @@ from astra.testing import mcp_bookings
 from astra.testing.mcp_hostile import TOOLS
 from astra.testing.mcp_serving import http_server
 from astra.testing.rule_teacher.trajectories import TrajectoryRules
-from astra.trajectories.collect.normalize import ToolFilter
 from astra.trajectories.collect.stages import (
     COLLECTED,
     SERVERS,
-    CollectOptions,
     collect,
     read_notes,
     read_servers,
@@ -38,15 +37,21 @@ DATA = Path(__file__).parent / "data"
 async def collected(
     folder: Path,
     *files: Path,
-    keep: ToolFilter = ToolFilter(),
     quick: bool = False,
     rules: bool = False,
 ) -> tuple[list[CollectedToolServer], dict[str, FailureRow]]:
-    """The servers, and what was set aside, by key."""
-    chosen = CollectOptions(keep, QUICK if quick else SESSION)
-    made = RunFolder.create(folder, {})
-    await collect(files, made, chosen, teacher=TrajectoryRules() if rules else None)
-    failed = [f for s in (COLLECTED, SERVERS) for f in made.rows(f"{s}.failed", FailureRow)]
+    """The servers, and the failures by key."""
+    session = QUICK if quick else SESSION
+    config = CollectToolsConfig(
+        files,
+        out=folder,
+        start_timeout=session.connect_seconds,
+        tool_timeout=session.call_seconds,
+        confine_servers=session.confined,
+    )
+    run_folder = RunFolder.create(folder, {})
+    await collect(config, run_folder, TrajectoryRules() if rules else None)
+    failed = [f for s in (COLLECTED, SERVERS) for f in run_folder.rows(f"{s}.failed", FailureRow)]
     return read_servers(folder), {failure.key: failure for failure in failed}
 
 
@@ -280,8 +285,8 @@ def test_nothing_kept_is_status_1(tmp_path: Path, capsys: pytest.CaptureFixture[
     ("arguments", "said"),
     [
         (["nowhere.json"], "no file or folder"),
-        ([str(EXAMPLES / "tools.json"), "--teacher", "x"], "needs --base-url"),
-        ([str(EXAMPLES / "tools.json"), "--base-url", "http://x"], "name its --teacher"),
+        ([str(EXAMPLES / "tools.json"), "--teacher", "x"], "needs teacher_url"),
+        ([str(EXAMPLES / "tools.json"), "--teacher-url", "http://x"], "name the teacher"),
     ],
 )
 def test_wrong_commands(
@@ -295,7 +300,14 @@ def test_a_teacher_over_http_names_the_domain(tmp_path: Path) -> None:
     from astra.testing.teacher_server import TeacherServer
 
     with TeacherServer(TrajectoryRules()) as server:
-        arguments = ["--teacher", "rules", "--base-url", server.url, "--out", str(tmp_path / "run")]
+        arguments = [
+            "--teacher",
+            "rules",
+            "--teacher-url",
+            server.url,
+            "--out",
+            str(tmp_path / "run"),
+        ]
         assert run(["tools", "collect", str(DATA), *arguments]) == 0
         assert server.served().by_prompt == {"classify_domain": 2}
     assert [s.domain for s in read_servers(tmp_path / "run")] == ["health", "logistics"]

@@ -13,7 +13,6 @@ from astra.errors import Rejected
 from astra.trajectories.collect.drafts import RawServer, RawTool
 from astra.trajectories.collect.duplicates import ServerDeduplicator, ToolDeduplicator
 from astra.trajectories.collect.normalize import (
-    ToolFilter,
     clean,
     normalize_server,
     says_something,
@@ -36,7 +35,7 @@ THREE = (tool("open"), tool("close"), tool("turn"))
 
 def check(*tools: RawTool, **keep: Any) -> str:
     with pytest.raises(Rejected) as raised:
-        normalize_server(raw(*tools), ToolFilter(**keep))
+        normalize_server(raw(*tools), **keep)
     return raised.value.check
 
 
@@ -114,14 +113,13 @@ def test_descriptions_that_speak_to_the_model(text: str) -> None:
     hidden = {"type": "object", "properties": {"a": {"type": "string", "description": text}}}
     assert check(*THREE, tool("add", "Adds two numbers.", hidden)) == "injection"
     assert (
-        len(normalize_server(raw(*THREE, tool("add", text)), ToolFilter(partial=True)).server.tools)
-        == 3
+        len(normalize_server(raw(*THREE, tool("add", text)), skip_invalid=True).server.tools) == 3
     )
 
 
 def test_ordinary_descriptions_are_no_injections() -> None:
     for text in ("Ignores case.", "Shows the previous page.", "Sends a message to the user."):
-        normalize_server(raw(*THREE, tool("add", text)), ToolFilter())
+        normalize_server(raw(*THREE, tool("add", text)))
 
 
 # --- schemas ----------------------------------------------------------------------------------
@@ -219,33 +217,32 @@ def test_patterns_that_can_not_be_checked_are_told_in_words() -> None:
 def test_the_filter_is_that_of_the_paper() -> None:
     bad = tool("bad", schema={"type": "array"})
     assert check(tool("one"), tool("two")) == "min_tools"
-    assert len(normalize_server(raw(tool("one")), ToolFilter(min_tools=1)).server.tools) == 1
+    assert len(normalize_server(raw(tool("one")), min_tools=1).server.tools) == 1
     assert check(*THREE, bad) == "schema"
-    made = normalize_server(raw(*THREE, bad), ToolFilter(partial=True))
+    made = normalize_server(raw(*THREE, bad), skip_invalid=True)
     assert [t.document.name for t in made.server.tools] == ["open", "close", "turn"]
     (note,) = made.notes
     assert (note.tool, note.kept, note.check) == ("bad", False, "schema")
     assert note.server == made.server.id
-    assert check(tool("one"), tool("two"), bad, partial=True) == "min_tools"
+    assert check(tool("one"), tool("two"), bad, skip_invalid=True) == "min_tools"
 
 
 def test_the_id_is_the_content() -> None:
-    one, two = (normalize_server(raw(*THREE, domain=d), ToolFilter()).server for d in ("a", "b"))
+    one, two = (normalize_server(raw(*THREE, domain=d)).server for d in ("a", "b"))
     assert one.id != two.id
-    assert one.id == normalize_server(raw(*THREE, domain="a"), ToolFilter()).server.id
+    assert one.id == normalize_server(raw(*THREE, domain="a")).server.id
 
 
 def test_the_language_is_that_of_the_descriptions() -> None:
     chinese = [tool(n, f"按城市查询当天的{n}和气温") for n in ("天气", "空气", "湿度")]
-    assert normalize_server(raw(*chinese), ToolFilter()).server.language == "zh"
-    assert normalize_server(raw(*THREE), ToolFilter()).server.language == "en"
+    assert normalize_server(raw(*chinese)).server.language == "zh"
+    assert normalize_server(raw(*THREE)).server.language == "en"
 
 
 def test_examples_that_do_not_fit_are_left_out() -> None:
     schema = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
     made = normalize_server(
         raw(*THREE, tool("count", schema=schema, examples=({"n": 1}, {"n": "x"}, 3, {"n": 1}))),
-        ToolFilter(),
     )
     assert made.server.tools[-1].examples == ({"n": 1},)
     assert sum("an example is left out" in note.reason for note in made.notes) == 2
@@ -258,17 +255,15 @@ def test_what_is_no_json_is_the_fault_of_its_tool_alone() -> None:
     endless = {"type": "object", "properties": {"n": {"type": "number", "maximum": float("inf")}}}
     assert check(*THREE, tool("count", schema=endless)) == "schema"
     assert check(*THREE, tool("count", schema={"type": "object", "properties": deep})) == "size"
-    made = normalize_server(raw(*THREE, tool("count", schema=endless)), ToolFilter(partial=True))
+    made = normalize_server(raw(*THREE, tool("count", schema=endless)), skip_invalid=True)
     assert [(note.tool, note.check) for note in made.notes] == [("count", "schema")]
-    odd = normalize_server(
-        raw(*THREE, tool("count", examples=({"n": float("nan")}, deep))), ToolFilter()
-    )
+    odd = normalize_server(raw(*THREE, tool("count", examples=({"n": float("nan")}, deep))))
     assert odd.server.tools[-1].examples == ()
     assert sum("an example is left out" in note.reason for note in odd.notes) == 2
 
 
 def test_half_characters_do_no_harm() -> None:
-    made = normalize_server(raw(*THREE, tool("a", "Reads \ud800 a file of text.")), ToolFilter())
+    made = normalize_server(raw(*THREE, tool("a", "Reads \ud800 a file of text.")))
     made.server.model_dump_json()
     assert check(*THREE, RawTool("b\ud800", "Reads a file of text.")) == "name"
 
@@ -293,7 +288,7 @@ def test_tools_that_are_there_twice() -> None:
     assert (
         earlier.duplicate_of(document("unset_alarm", LONG.replace("Sets", "Unsets"), a={})) is None
     )
-    again = normalize_server(raw(*THREE, THREE[0]), ToolFilter())
+    again = normalize_server(raw(*THREE, THREE[0]))
     assert len(again.server.tools) == 3 and again.notes[0].check == "duplicate"
 
 
@@ -303,7 +298,7 @@ def test_servers_that_are_there_twice() -> None:
             tool(f"{w}_{i}", f"{LONG} Number {i} {w}{change}.")
             for i, w in enumerate("abcdefghijkl"[:count])
         ]
-        return normalize_server(raw(*tools, name=name), ToolFilter()).server
+        return normalize_server(raw(*tools, name=name)).server
 
     earlier = ServerDeduplicator()
     assert earlier.duplicate_of(server("one")) is None
@@ -315,4 +310,4 @@ def test_servers_that_are_there_twice() -> None:
     )
     changed = changed.model_copy(update={"tools": (near, *changed.tools[1:])})
     assert "of the text of 'one'" in str(earlier.duplicate_of(changed))
-    assert earlier.duplicate_of(normalize_server(raw(*THREE), ToolFilter()).server) is None
+    assert earlier.duplicate_of(normalize_server(raw(*THREE)).server) is None

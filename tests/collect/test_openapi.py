@@ -13,7 +13,7 @@ from jsonschema.validators import Draft202012Validator
 
 from astra.errors import ConfigError, Rejected
 from astra.trajectories.collect.drafts import BrokenTool, RawServer
-from astra.trajectories.collect.normalize import NormalizedServer, ToolFilter, normalize_server
+from astra.trajectories.collect.normalize import NormalizedServer, normalize_server
 from astra.trajectories.collect.openapi import openapi_server
 from astra.trajectories.collect.schemas import accepts
 from astra.trajectories.collect.sources import drafts
@@ -26,7 +26,7 @@ DATA = Path(__file__).parent / "data"
 def converted(file: str) -> NormalizedServer:
     (draft,) = drafts(DATA / file)
     assert isinstance(draft.content, RawServer), draft.content
-    return normalize_server(draft.content, ToolFilter())
+    return normalize_server(draft.content)
 
 
 def tool(file: str, name: str) -> CollectedTool:

@@ -11,9 +11,9 @@ from tests.trajectories.rollouts import folder_of, rollout
 from trl.trainer.sft_config import SFTConfig
 from trl.trainer.sft_trainer import SFTTrainer
 
+from astra.configs.trajectories import ExportTrajectoriesConfig
 from astra.training.sft.rows import read_rows
 from astra.trajectories.export.dataset import export_dataset
-from astra.trajectories.export.options import ExportOptions
 from recipes.nano.model import make_nano
 
 from .sft_made import TINY
@@ -25,8 +25,10 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::F
 def test_trl_trains_on_the_rows_as_they_are(tmp_path: Path, kind: str) -> None:
     arguments = ('{"city": "Oslo"}', '{"day": 4}')
     rows = [(rollout(i, arguments=arguments[i % 2]), 0.9) for i in range(4)]
-    options = ExportOptions(test_fraction=0, parquet=True)
-    export_dataset(folder_of(tmp_path / "run", rows), tmp_path / "out", options, None)
+    run = folder_of(tmp_path / "run", rows)
+    export_dataset(
+        ExportTrajectoriesConfig(run.path, out=tmp_path / "out", test_fraction=0, parquet=True)
+    )
     make_nano(list(read_rows(tmp_path / "out/train.jsonl")), tmp_path / "nano", TINY)
     file = tmp_path / f"out/train.{'jsonl' if kind == 'json' else kind}"
     dataset = load_dataset(

@@ -4,8 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from astra.configs.trajectories import MakeTrajectoriesConfig
 from astra.trajectories.records import CollectedTool, CollectedToolServer
 from astra.types import Json, Language, ToolSchema, content_hash
+
+
+def config(**fields: Any) -> MakeTrajectoriesConfig:
+    """Options of a run by rule, without a folder."""
+    return MakeTrajectoriesConfig(tools="tools", teacher="rules", model="scripted", **fields)
 
 
 def tool(

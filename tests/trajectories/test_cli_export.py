@@ -19,7 +19,7 @@ def folder(tmp_path: Path) -> Path:
 
 def test_export_says_what_it_wrote(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = folder.parent / "sft"
-    command = ["trajectories", "export", str(folder), "--out", str(out), "--test-share", "0.25"]
+    command = ["trajectories", "export", str(folder), "--out", str(out), "--test-fraction", "0.25"]
     assert run([*command, "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
     assert report["rows"] == {"train": 3, "test": 1} and report["excluded"] == {"not_judged": 1}
@@ -35,10 +35,10 @@ def test_a_share_that_can_not_be_met_is_told(
 ) -> None:
     rows = [(rollout(i, server=f"s{i % 2}", tools=(f"t{i % 2}",)), 0.9) for i in range(20)]
     command = ["trajectories", "export", str(folder_of(tmp_path / "run", rows).path)]
-    assert run([*command, "--out", str(tmp_path / "a"), "--test-share", "0.1"]) == 0
+    assert run([*command, "--out", str(tmp_path / "a"), "--test-fraction", "0.1"]) == 0
     said = capsys.readouterr().err
-    assert "--test-share 0.1 can't be met: 10 of 20 rows (50.0%)" in said and "2 groups" in said
-    assert run([*command, "--out", str(tmp_path / "b"), "--test-share", "0.5", "--json"]) == 0
+    assert "--test-fraction 0.1 can't be met: 10 of 20 rows (50.0%)" in said and "2 groups" in said
+    assert run([*command, "--out", str(tmp_path / "b"), "--test-fraction", "0.5", "--json"]) == 0
     captured = capsys.readouterr()
     assert captured.err == "" and json.loads(captured.out)["groups"] == 2
 

@@ -37,9 +37,18 @@ def tools(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def asked(tools: Path, out: Path, *more: str, teacher: str | None = None) -> list[str]:
-    base = ["trajectories", "make", "--tools", str(tools), "--out", str(out)]
-    base += ["--count", str(COUNT), "--model", "scripted", "--teacher", "rules", "--votes", "1"]
-    return [*base, *(["--teacher-url", teacher] if teacher else []), *more]
+    """A command line of `make`; `more` replaces the options of the same name."""
+    options = {
+        "--tools": str(tools),
+        "--out": str(out),
+        "--count": str(COUNT),
+        "--model": "scripted",
+        "--teacher": "rules",
+        "--chain-votes": "1",
+        **({"--teacher-url": teacher} if teacher else {}),
+    }
+    words = [word for name, value in options.items() if name not in more for word in (name, value)]
+    return ["trajectories", "make", *words, *more]
 
 
 def rows(path: Path, name: str) -> list[dict[str, Any]]:
@@ -75,10 +84,11 @@ def test_every_task_is_played_and_judged(made: Path):
 
 
 def test_it_resumes_and_reports(made: Path, tools: Path, capsys: pytest.CaptureFixture[str]):
+    before = (made / "rollouts.jsonl").read_bytes()
     assert run(asked(tools, made, "--json")) == 0
     report = json.loads(capsys.readouterr().out)
     assert report["judged"] == COUNT and 0 < report["reward"] <= 1
-    assert report["stages"]["rollouts"]["resumed"] == COUNT
+    assert (made / "rollouts.jsonl").read_bytes() == before
 
 
 def test_show(made: Path, capsys: pytest.CaptureFixture[str]):
@@ -126,13 +136,14 @@ def test_replay(made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
         folder.replace("rollouts.jsonl", [to_line(row) for row in changed])
     assert run(["trajectories", "replay", str(folder.path), "--json"]) == 1
     report = json.loads(capsys.readouterr().out)
-    assert report["same"] == COUNT - 1 and list(report["otherwise"]) == [bad.id]
+    assert report["same"] == COUNT - 1 and list(report["different"]) == [bad.id]
 
 
 def test_another_judge_stands_beside_the_first(made: Path, capsys: pytest.CaptureFixture[str]):
     before = (made / "judgements.jsonl").read_bytes()
-    arguments = ["trajectories", "judge", str(made), "--teacher", "rules", "--name", "Strict 1"]
-    assert run([*arguments, "--judges", "2", "--json"]) == 0
+    arguments = ["trajectories", "judge", str(made), "--teacher", "rules"]
+    arguments += ["--judgements", "Strict 1"]
+    assert run([*arguments, "--judge-votes", "2", "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
     assert report["file"] == "judgements-strict-1.jsonl" and report["judged"] == COUNT
     assert report["agreement"]["all"]["difference"] == 0
@@ -223,15 +234,15 @@ def _wait_for(path: Path, wanted: int, process: subprocess.Popen[bytes]) -> None
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        (["--teacher", "big"], "--teacher-url"),
-        (["--model", "big"], "--base-url"),
-        (["--system", "no-such-file"], "--system"),
+        (["--teacher", "big"], "teacher_url"),
+        (["--model", "big"], "base_url"),
+        (["--system-prompt", "no-such-file"], "system_prompt"),
         (["--tools", "nowhere"], "no run folder"),
-        (["--axes", "persona"], "original tasks a share"),
-        (["--axes", "voice=1"], "choose among"),
-        (["--chain-length", "5:2"], "the least first"),
+        (["--task-mix", "persona"], "needs original tasks"),
+        (["--task-mix", "voice=1"], "voice"),
+        (["--min-chain", "5", "--max-chain", "2"], "is above"),
         (["--personas", "no-such-file"], "no-such-file"),
-        (["--observed", "no-such-run"], "no run folder"),
+        (["--observations", "no-such-run"], "no run folder"),
     ],
 )
 def test_options_that_do_not_go_together(
@@ -260,8 +271,16 @@ def test_which_tasks_are_made_is_an_option(made: Path, tools: Path, tmp_path: Pa
     }
     personas = tmp_path / "personas.jsonl"
     personas.write_text(json.dumps(profile) + "\n", "utf-8")
-    more = ["--axes", "original=0.6,persona=0.4", "--chain-share", "1", "--chain-length", "2:3"]
-    more += ["--acyclic", "--verify", "both", "--personas", str(personas), "--observed", str(made)]
+    more = ["--task-mix", "original=0.6,persona=0.4", "--chain-fraction", "1", "--max-chain", "3"]
+    more += [
+        "--acyclic",
+        "--chain-check",
+        "both",
+        "--personas",
+        str(personas),
+        "--observations",
+        str(made),
+    ]
     assert run(asked(tools, tmp_path / "run", *more)) == 0
     tasks = rows(tmp_path / "run", "tasks.jsonl")
     assert [task["axis"] for task in tasks] == ["original"] * 3 + ["persona"] * 2

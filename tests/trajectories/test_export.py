@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 from tests.trajectories.rollouts import document, folder_of, rollout
 
+from astra.configs.trajectories import ExportTrajectoriesConfig, RowFormat
 from astra.errors import ConfigError
-from astra.trajectories.export.dataset import export_dataset
-from astra.trajectories.export.options import ExportOptions
-from astra.trajectories.export.rows import RowFormat
+from astra.runs.folder import RunFolder
+from astra.trajectories.export.dataset import ExportResult, export_dataset
 from astra.trajectories.export.split import hold_out
 from astra.types import Json
+
+
+def exported(run: RunFolder, out: Path, **options: Any) -> ExportResult:
+    return export_dataset(ExportTrajectoriesConfig(run.path, out=out, **options))
 
 
 def read(path: Path) -> list[Json]:
@@ -31,7 +36,7 @@ def many(servers: int = 10, each: int = 3) -> list[tuple[Json, float | None]]:
 
 def test_a_row_holds_the_conversation_and_its_tools(tmp_path: Path) -> None:
     run = folder_of(tmp_path / "run", [(rollout(), 0.9)])
-    done = export_dataset(run, tmp_path / "out", ExportOptions(test_fraction=0), None)
+    done = exported(run, tmp_path / "out", test_fraction=0)
     (row,) = read(tmp_path / "out/train.jsonl")
     assert [m["role"] for m in row["messages"]] == [
         "system",
@@ -69,7 +74,7 @@ def test_what_can_not_be_trained_on_is_left_out_with_its_reason(
     good = rollout(1)
     run = folder_of(tmp_path / "run", [(bad, reward), (good, 0.8)])
     done = export_dataset(
-        run, tmp_path / "out", ExportOptions(min_score=0.8, test_fraction=0), None
+        ExportTrajectoriesConfig(run.path, out=tmp_path / "out", min_score=0.8, test_fraction=0)
     )
     assert [row["id"] for row in read(tmp_path / "out/train.jsonl")] == [good.id]
     (failure,) = read(tmp_path / "out/excluded.jsonl")
@@ -80,15 +85,16 @@ def test_what_can_not_be_trained_on_is_left_out_with_its_reason(
 def test_nothing_left_is_an_error_that_says_why(tmp_path: Path) -> None:
     run = folder_of(tmp_path / "run", [(rollout(), 0.1)])
     with pytest.raises(ConfigError, match="low_score"):
-        export_dataset(run, tmp_path / "out", ExportOptions(min_score=0.8), None)
+        exported(run, tmp_path / "out", min_score=0.8)
     with pytest.raises(ConfigError, match="judge the rollouts first"):
-        options = ExportOptions(judgements="judgements-other")
-        export_dataset(run, tmp_path / "out", options, None)
+        exported(run, tmp_path / "out", judgements="judgements-other")
 
 
 def test_no_tool_of_a_test_row_is_seen_in_training(tmp_path: Path) -> None:
     run = folder_of(tmp_path / "run", many())
-    done = export_dataset(run, tmp_path / "out", ExportOptions(test_fraction=0.2, seed=3), None)
+    done = export_dataset(
+        ExportTrajectoriesConfig(run.path, out=tmp_path / "out", test_fraction=0.2, seed=3)
+    )
     assert done.rows == {"train": 24, "test": 6}
     shown = {
         split: {
@@ -118,7 +124,7 @@ def test_the_best_of_a_task_are_kept(tmp_path: Path) -> None:
     rows = [(rollout(0, sample=i), reward) for i, reward in enumerate((0.7, 0.9, 0.8))]
     run = folder_of(tmp_path / "run", rows)
     done = export_dataset(
-        run, tmp_path / "out", ExportOptions(max_per_task=2, test_fraction=0), None
+        ExportTrajectoriesConfig(run.path, out=tmp_path / "out", max_per_task=2, test_fraction=0)
     )
     assert [row["reward"] for row in read(tmp_path / "out/train.jsonl")] == [0.9, 0.8]
     assert done.excluded == {"per_task": 1}
@@ -128,14 +134,16 @@ def test_the_best_of_a_task_are_kept(tmp_path: Path) -> None:
 def test_the_same_run_gives_the_same_bytes(tmp_path: Path, layout: RowFormat) -> None:
     run = folder_of(tmp_path / "run", many(3))
     for name in ("a", "b"):
-        export_dataset(run, tmp_path / name, ExportOptions(format=layout), None)
+        exported(run, tmp_path / name, format=layout)
     for file in ("train.jsonl", "test.jsonl", "README.md", "excluded.jsonl"):
         assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
 
 
 def test_sharegpt_keeps_calls_and_results(tmp_path: Path) -> None:
     run = folder_of(tmp_path / "run", [(rollout(calls=("weather", "mayor")), 0.9)])
-    export_dataset(run, tmp_path / "out", ExportOptions(format="sharegpt", test_fraction=0), None)
+    export_dataset(
+        ExportTrajectoriesConfig(run.path, out=tmp_path / "out", format="sharegpt", test_fraction=0)
+    )
     (row,) = read(tmp_path / "out/train.jsonl")
     assert [t["from"] for t in row["conversations"]] == ["system", "human", "gpt", "tool", "gpt"]
     said, results = row["conversations"][2]["value"], row["conversations"][3]["value"]
@@ -146,7 +154,9 @@ def test_sharegpt_keeps_calls_and_results(tmp_path: Path) -> None:
 
 def test_astra_layout_has_arguments_as_text(tmp_path: Path) -> None:
     run = folder_of(tmp_path / "run", [(rollout(), 0.9)])
-    export_dataset(run, tmp_path / "out", ExportOptions(format="astra", test_fraction=0), None)
+    export_dataset(
+        ExportTrajectoriesConfig(run.path, out=tmp_path / "out", format="astra", test_fraction=0)
+    )
     (row,) = read(tmp_path / "out/train.jsonl")
     text = row["messages"][2]["tool_calls"][0]["function"]["arguments"]
     assert json.loads(text) == {"city": "Oslo"}
@@ -154,8 +164,8 @@ def test_astra_layout_has_arguments_as_text(tmp_path: Path) -> None:
 
 def test_the_card_is_one_that_the_hub_reads(tmp_path: Path) -> None:
     run = folder_of(tmp_path / "run", [*many(4), (rollout(99), 0.1)])
-    options = ExportOptions(min_score=0.5, test_fraction=0.3, license="cc-by-4.0")
-    export_dataset(run, tmp_path / "out", options, None)
+    options = {"min_score": 0.5, "test_fraction": 0.3, "license": "cc-by-4.0"}
+    exported(run, tmp_path / "out", **options)
     text = (tmp_path / "out/README.md").read_text("utf-8")
     front = yaml.safe_load(text.split("---\n")[1])
     assert front["license"] == "cc-by-4.0" and front["language"] == ["en"]
@@ -175,7 +185,9 @@ def test_parquet_gives_back_the_same_rows(tmp_path: Path) -> None:
 
     rows = [(rollout(0), 0.9), (rollout(1, arguments='{"city": "Oslo", "days": 3}'), 0.9)]
     run = folder_of(tmp_path / "run", rows)
-    done = export_dataset(run, tmp_path / "out", ExportOptions(parquet=True, test_fraction=0), None)
+    done = export_dataset(
+        ExportTrajectoriesConfig(run.path, out=tmp_path / "out", parquet=True, test_fraction=0)
+    )
     assert "train.parquet" in done.files
     loaded = datasets.load_dataset(
         "parquet",

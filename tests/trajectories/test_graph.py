@@ -85,22 +85,20 @@ def test_no_walk_breaks_its_bounds(acyclic: bool) -> None:
 
 
 def test_candidates_are_different_and_repeatable() -> None:
-    options = {"shortest": 2, "longest": 4, "acyclic": True}
-    first = candidate_walks(graph(), 50, seed="x", **options)  # pyright: ignore[reportArgumentType]
+    def walks(most: int, seed: str) -> list[tuple[str, ...]]:
+        return candidate_walks(graph(), most, seed=seed, lengths=(2, 4), acyclic=True)
+
+    first = walks(50, "x")
     assert len(first) == len(set(first)) == 8
-    assert first == candidate_walks(graph(), 50, seed="x", **options)  # pyright: ignore[reportArgumentType]
-    assert len(candidate_walks(graph(), 3, seed="y", **options)) == 3  # pyright: ignore[reportArgumentType]
+    assert first == walks(50, "x")
+    assert len(walks(3, "y")) == 3
 
 
 def test_a_graph_without_long_enough_walks_gives_none() -> None:
     short = transition_graph("ab", [("a", "b")])
-    assert candidate_walks(short, 5, seed="0", shortest=3, longest=5, acyclic=False) == []
-    assert (
-        candidate_walks(
-            transition_graph("a", []), 5, seed="0", shortest=2, longest=5, acyclic=False
-        )
-        == []
-    )
+    assert candidate_walks(short, 5, seed="0", lengths=(3, 5), acyclic=False) == []
+    alone = transition_graph("a", [])
+    assert candidate_walks(alone, 5, seed="0", lengths=(2, 5), acyclic=False) == []
     with pytest.raises(ConfigError):
         WeightedWalker(short, shortest=4, longest=3)
 

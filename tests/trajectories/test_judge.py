@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from astra.configs.trajectories import JudgeTrajectoriesConfig
 from astra.errors import Rejected, TeacherError
 from astra.models.scripted import calling
 from astra.runs.folder import RunFolder
@@ -31,7 +32,8 @@ from astra.trajectories.judge.rule_checks import (
     unknown_numbers,
     unknown_urls,
 )
-from astra.trajectories.judge.stage import JUDGEMENTS, judgements_name, judgements_stage
+from astra.trajectories.judge.stage import JUDGEMENTS, judgements_stage
+from astra.trajectories.make import judgements_name
 from astra.trajectories.records import Judgement, RecordedRollout, TrajectoryScore
 from astra.types import CallRecord, CallStatus
 
@@ -464,5 +466,13 @@ async def test_by_rule_an_answer_rests_on_calls_that_succeeded(
 
 
 def test_files_of_other_judges():
-    assert judgements_name("Qwen/Qwen3-32B") == "judgements-qwen-qwen3-32b"
-    assert judgements_name("规则") == "judgements-model"
+    def name(teacher: str, judgements: str | None = None) -> str:
+        return judgements_name(
+            JudgeTrajectoriesConfig(
+                "run", teacher=teacher, teacher_url="http://x", judgements=judgements
+            )
+        )
+
+    assert name("Qwen/Qwen3-32B") == "judgements-qwen-qwen3-32b"
+    assert name("规则") == "judgements-model"
+    assert name("rules", "Strict 1") == name("rules", "judgements-strict-1")

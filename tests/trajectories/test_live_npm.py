@@ -55,7 +55,16 @@ def test_a_hundred_trajectories_on_official_servers_replay_without_them(
     tools, out = str(tmp_path / "tools"), str(tmp_path / "run")
     assert run(["tools", "collect", str(config), "--teacher", "rules", "--out", tools]) == 0
     command = ["trajectories", "make", "--tools", tools, "--out", out, "--count", "100"]
-    command += ["--hosts", "live", "--teacher", "rules", "--model", "scripted", "--votes", "1"]
+    command += [
+        "--hosts",
+        "live",
+        "--teacher",
+        "rules",
+        "--model",
+        "scripted",
+        "--chain-votes",
+        "1",
+    ]
     assert run([*command, "--concurrency", "4"]) == 0
     config.unlink()
     made = list(RunFolder.open(Path(out)).rows("rollouts", RecordedRollout))

@@ -12,7 +12,6 @@ from astra.hosts.joined import JoinedHost
 from astra.models.scripted import calling
 from astra.protocols import Reply, ToolResult
 from astra.rollouts.loop import RolloutLimits
-from astra.runs.cost import StageMeter
 from astra.runs.folder import RunFolder
 from astra.runs.runner import run
 from astra.runs.stage import StageReport
@@ -29,7 +28,6 @@ from astra.trajectories.play.rollouts import (
     ROLLOUTS,
     SYSTEM_PROMPTS,
     EpisodeJob,
-    RolloutOptions,
     episode_jobs,
     rollouts_stage,
 )
@@ -45,7 +43,7 @@ from astra.trajectories.records import (
 from astra.types import CallStatus, FinishReason, Message, StopReason, Usage
 
 from .judged_rollouts import AGAIN, ANSWER, LIST, TOOLS, TRACK, played, raw
-from .services import calendar
+from .services import calendar, config
 
 CALENDAR = calendar()
 DAY = "2026-05-04"
@@ -90,17 +88,15 @@ async def rolled(
     model: Any = agent,
     host: Any = None,
     price: Price | None = None,
-    meter: StageMeter | None = None,
     **options: Any,
 ) -> tuple[list[RecordedRollout], StageReport]:
-    wanted = RolloutOptions(**options)
+    wanted = config(**options)
     servers = {CALENDAR.id: CALENDAR}
     stage = rollouts_stage(
         teacher or TrajectoryRules(),
         model,
-        host or EpisodeHosts(servers, failure_rate=wanted.failure_rate, seed=wanted.seed),
+        host or EpisodeHosts(servers, failure_rate=wanted.emulated_failure_rate, seed=wanted.seed),
         wanted,
-        meter or StageMeter(),
         price,
     )
     report = await run(
@@ -115,7 +111,7 @@ def folder(tmp_path: Path) -> RunFolder:
 
 
 async def test_a_plan_is_carried_out_on_emulated_tools(folder: RunFolder):
-    (one,), report = await rolled(folder, [task()], failure_rate=0.0)
+    (one,), report = await rolled(folder, [task()], emulated_failure_rate=0.0)
     assert report.accepted == 1
     assert [call.tool for call in one.trajectory.calls] == ["list_events", "get_event"]
     assert all(call.status is CallStatus.ok for call in one.trajectory.calls)
@@ -131,7 +127,7 @@ async def test_samples_are_independent_and_the_same_seed_gives_the_same_rows(tmp
     made = []
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
         folder = RunFolder.create(tmp_path / name, {})
-        rows, _ = await rolled(folder, [task()], samples=12, seed=seed, failure_rate=0.4)
+        rows, _ = await rolled(folder, [task()], samples=12, seed=seed, emulated_failure_rate=0.4)
         assert len({row.id for row in rows}) == 12
         made.append([[call.status for call in row.trajectory.calls] for row in rows])
     assert made[0] == made[1] != made[2]
@@ -139,7 +135,9 @@ async def test_samples_are_independent_and_the_same_seed_gives_the_same_rows(tmp
 
 
 async def test_the_system_message_is_an_option(folder: RunFolder):
-    (one,), _ = await rolled(folder, [task()], system={})
+    empty = folder.path / "empty.txt"
+    empty.write_text("")
+    (one,), _ = await rolled(folder, [task()], system_prompt=empty)
     assert one.trajectory.messages[0].role == "user"
 
 
@@ -147,7 +145,7 @@ def test_where_tools_run():
     live = CALENDAR.model_copy(update={"connection": Connection(file="/x.json", entry="x")})
 
     def host(task: TrajectoryTask, servers: dict[str, CollectedToolServer], hosts: Any) -> str:
-        (job,) = episode_jobs([task], servers, RolloutOptions(hosts=hosts), "scripted")
+        (job,) = episode_jobs([task], servers, config(hosts=hosts), "scripted")
         return job.host
 
     assert host(task(), {CALENDAR.id: CALENDAR}, "auto") == "emulator"
@@ -161,7 +159,7 @@ async def test_what_breaks_on_our_side_is_an_error_row_and_tried_again(folder: R
         async def ask(self, prompt: Any, task: Any, *, index: int = 0) -> Any:
             raise TeacherError("no answer")
 
-    rows, report = await rolled(folder, [task()], teacher=Broken(), failure_rate=0.0)
+    rows, report = await rolled(folder, [task()], teacher=Broken(), emulated_failure_rate=0.0)
     assert rows == [] and report.errors == {"HostError": 1}
     down = FakeModel(lambda *_: HostError("odd"))
     rows, report = await rolled(folder, [task()], model=lambda job: down)
@@ -178,7 +176,7 @@ async def test_a_spent_budget_ends_the_run(folder: RunFolder):
             raise BudgetExceeded("all spent")
 
     with pytest.raises(BudgetExceeded):
-        await rolled(folder, [task()], teacher=Poor(), failure_rate=0.0)
+        await rolled(folder, [task()], teacher=Poor(), emulated_failure_rate=0.0)
     assert list(folder.rows(ROLLOUTS, RecordedRollout)) == []
 
 
@@ -187,9 +185,10 @@ async def test_what_the_agent_costs_is_counted(folder: RunFolder):
     model = FakeModel(
         lambda *_: Reply(Message(role="assistant", content="done"), FinishReason.stop, spent)
     )
-    meter, price = StageMeter(), Price(input=2.0, output=4.0)
-    await rolled(folder, [task()], model=lambda job: model, meter=meter, price=price)
-    assert (meter.usage, meter.dollars) == (spent, 4.0)
+    price = Price(input=2.0, output=4.0)
+    await rolled(folder, [task()], model=lambda job: model, price=price)
+    counts = folder.manifest().stages[ROLLOUTS]
+    assert (counts.usage, counts.dollars) == (spent, 4.0)
 
 
 # --- users -------------------------------------------------------------------------------------
@@ -197,7 +196,7 @@ async def test_what_the_agent_costs_is_counted(folder: RunFolder):
 
 async def test_every_behaviour_makes_its_own_talk(folder: RunFolder):
     tasks = [task(f"t{number}") for number in range(30)]
-    rows, _ = await rolled(folder, tasks, simulate=True, failure_rate=0.0)
+    rows, _ = await rolled(folder, tasks, user="simulated", emulated_failure_rate=0.0)
     talks: dict[UserBehaviour, list[str]] = {}
     for row in rows:
         behaviour = SimulatedUser(row.task, TrajectoryRules(), sample=row.sample).behaviour

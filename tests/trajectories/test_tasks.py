@@ -12,6 +12,9 @@ from typing import Any
 
 import pytest
 
+from astra.configs.base import identity
+from astra.configs.tools import CollectToolsConfig
+from astra.configs.trajectories import MakeTrajectoriesConfig
 from astra.errors import BudgetExceeded, ConfigError, StoreError
 from astra.models.openai import OpenAIModel, Retries
 from astra.protocols import Sampling, ToolResult
@@ -31,24 +34,23 @@ from astra.testing.rule_teacher.trajectories.planning import in_order, plan_of
 from astra.testing.rule_teacher.trajectories.tasks import OTHER_LANGUAGE
 from astra.testing.teacher_faults import FaultPlan, TeacherServerFault
 from astra.testing.teacher_server import TeacherServer
-from astra.trajectories.collect.stages import CollectOptions, collect, read_servers
+from astra.trajectories.collect.stages import collect, read_servers
 from astra.trajectories.language import in_language
 from astra.trajectories.near_duplicates import NearDuplicates, character_shingles
 from astra.trajectories.records import ArgumentSource, PlannedCall, TaskOrigin, TrajectoryTask
-from astra.trajectories.tasks.chains import ChainOptions
+from astra.trajectories.tasks import scoring
 from astra.trajectories.tasks.personas import read_personas
-from astra.trajectories.tasks.pipeline import TaskOptions, make_tasks
 from astra.trajectories.tasks.plans import stands_in
 from astra.trajectories.tasks.records import VerifiedChain
-from astra.trajectories.tasks.scoring import TaskThresholds
+from astra.trajectories.tasks.task_maker import make_tasks, tasks_per_axis
 from astra.trajectories.tasks.variations import stated_values, variation_problem
 from astra.trajectories.toolset import ToolSet
 from astra.types import CallStatus, Json, Message, StopReason, ToolSchema
 
-from .services import calendar, notes, shop
+from .services import calendar, config, notes, shop
 
 SERVERS = {server.id: server for server in (calendar(), shop(), notes())}
-OPTIONS = TaskOptions(count=24)
+OPTIONS = config(count=24)
 
 
 def tools(path: Path) -> RunFolder:
@@ -58,9 +60,9 @@ def tools(path: Path) -> RunFolder:
 
 
 async def made(
-    path: Path, teacher: Any = None, options: TaskOptions = OPTIONS, name: str = "run"
+    path: Path, teacher: Any = None, options: MakeTrajectoriesConfig = OPTIONS, name: str = "run"
 ) -> RunFolder:
-    folder = RunFolder.create(path / name, options.config())
+    folder = RunFolder.create(path / name, identity(options))
     await make_tasks(tools(path), folder, teacher or TrajectoryRules(), options)
     return folder
 
@@ -80,7 +82,7 @@ def failures(folder: RunFolder, stage: str) -> Counter[str | None]:
 async def test_tasks_by_rule(tmp_path: Path) -> None:
     folder = await made(tmp_path)
     found = tasks(folder)
-    assert Counter(task.axis for task in found) == OPTIONS.per_axis()
+    assert Counter(task.axis for task in found) == tasks_per_axis(OPTIONS)
     assert {task.kind for task in found} == {"chain", "server"}
     assert {task.language for task in found} == {"en", "zh"}
     assert len({task.id for task in found}) == len(found)
@@ -118,9 +120,7 @@ async def test_same_bytes_whatever_the_order_of_answers_and_after_a_stop(tmp_pat
         with pytest.raises(BudgetExceeded):
             await made(tmp_path, Stops(), name="stopped")
     resumed = await made(tmp_path, name="stopped")
-    one_by_one = await made(
-        tmp_path, options=TaskOptions(count=24, concurrency=1), name="one-by-one"
-    )
+    one_by_one = await made(tmp_path, options=config(count=24, concurrency=1), name="one-by-one")
     for name in ("tasks", "chains", "scored"):
         assert content(whole, name) == content(resumed, name) == content(one_by_one, name)
 
@@ -161,7 +161,7 @@ async def test_same_bytes_after_kill_nine(tmp_path: Path) -> None:
 
 
 async def test_over_http_with_faults_the_same_tasks(tmp_path: Path) -> None:
-    options = TaskOptions(count=8, chains=ChainOptions(verify="both", rounds=1))
+    options = config(count=8, chain_check="both")
     direct = await made(tmp_path, options=options)
     plan = FaultPlan(
         0.2,
@@ -196,7 +196,7 @@ async def test_what_a_wrong_teacher_says_falls_out(
     tmp_path: Path, rates: dict[str, float], stage: str, check: str
 ) -> None:
     share = 0.0 if stage == "varied" else 1.0
-    options = TaskOptions(count=6, chain_share=share)
+    options = config(count=6, chain_fraction=share)
     teacher = TrajectoryRules(wrongness=TrajectoryFaultRates(rates))
     folder = await made(tmp_path, teacher, options)
     assert failures(folder, stage)[check] > 0
@@ -208,34 +208,36 @@ async def test_what_a_wrong_teacher_says_falls_out(
 
 async def test_invented_tools_in_proposals_change_no_edge(tmp_path: Path) -> None:
     teacher = TrajectoryRules(wrongness=TrajectoryFaultRates({"invented_tool": 1.0}))
-    folder = await made(tmp_path, teacher, TaskOptions(count=4))
+    folder = await made(tmp_path, teacher, config(count=4))
     assert b"tool_that_is_not_there" in content(folder, "proposals")
     assert b"tool_that_is_not_there" not in content(folder, "chains")
 
 
-async def test_thresholds_and_axes_can_be_set(tmp_path: Path) -> None:
-    shares = {TaskOrigin.original: 1.0, TaskOrigin.persona: 3.0}
-    options = TaskOptions(count=8, shares=shares, chain_share=0.0)
+async def test_thresholds_and_the_mix_of_tasks_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mix = {"original": 1.0, "persona": 3.0}
+    options = config(count=8, task_mix=mix, chain_fraction=0.0)
     found = tasks(await made(tmp_path, options=options))
     assert Counter(task.axis for task in found) == {TaskOrigin.original: 2, TaskOrigin.persona: 6}
     assert {task.kind for task in found} == {"server"}
-    strict = TaskOptions(count=4, thresholds=TaskThresholds(scenario_realism=1.01))
-    assert tasks(await made(tmp_path, options=strict, name="strict")) == []
+    monkeypatch.setattr(scoring, "THRESHOLDS", scoring.THRESHOLDS | {"scenario_realism": 1.01})
+    assert tasks(await made(tmp_path, options=config(count=4), name="strict")) == []
 
 
 @pytest.mark.parametrize(
     "options",
     [
         {"count": 0},
-        {"shares": {TaskOrigin.persona: 1.0}},
-        {"chain_share": 1.5},
-        {"fewest_tools": 3, "most_tools": 1},
-        {"chains": ChainOptions(votes=0)},
+        {"task_mix": {"persona": 1.0}},
+        {"chain_fraction": 1.5},
+        {"min_chain": 4, "max_chain": 3},
+        {"chain_votes": 0},
     ],
 )
 def test_impossible_options(options: dict[str, Any]) -> None:
     with pytest.raises(ConfigError):
-        TaskOptions(**options)
+        config(**options)
 
 
 async def test_a_folder_without_servers_is_named(tmp_path: Path) -> None:
@@ -334,7 +336,7 @@ def test_a_wrong_file_of_personas_is_named(tmp_path: Path, row: str) -> None:
 
 
 async def test_few_tasks_are_of_as_many_servers_as_they_can_be(tmp_path: Path) -> None:
-    found = tasks(await made(tmp_path, options=TaskOptions(count=8)))
+    found = tasks(await made(tmp_path, options=config(count=8)))
     originals = [task.servers for task in found if task.axis is TaskOrigin.original]
     assert len(originals) == 3 and len(set(originals)) == 3
 
@@ -360,18 +362,18 @@ def shown_tool(name: str, parameters: dict[str, Json]) -> ShownTool:
 async def test_chinese_tools_make_chinese_tasks(tmp_path: Path) -> None:
     example = Path(__file__).parents[2] / "examples/tools/library-zh.json"
     collected = RunFolder.create(tmp_path / "tools", {})
-    await collect([example], collected, CollectOptions())
+    await collect(CollectToolsConfig(example, out=collected.path), collected)
     (server,) = read_servers(collected.path)
     assert server.language == "zh" and len(server.tools) == 5
-    options = TaskOptions(count=10)
-    folder = RunFolder.create(tmp_path / "run", options.config())
+    options = config(count=10)
+    folder = RunFolder.create(tmp_path / "run", identity(options))
     await make_tasks(collected, folder, TrajectoryRules(), options)
     found = tasks(folder)
     assert len(found) == 10 and {task.axis for task in found} == set(TaskOrigin)
     for task in found:
         assert task.language == "zh" and in_language(task.request, "zh")
         assert not in_language(task.request, "en")
-    folder = RunFolder.create(tmp_path / "wrong", options.config())
+    folder = RunFolder.create(tmp_path / "wrong", identity(options))
     wrong = TrajectoryRules(wrongness=TrajectoryFaultRates({OTHER_LANGUAGE: 1.0}))
     await make_tasks(collected, folder, wrong, options)
     assert {task.axis for task in tasks(folder)} == {TaskOrigin.original}
@@ -428,7 +430,7 @@ def sampled(schema: Any, name: str) -> Json:
 
 
 async def test_plans_are_carried_out_alike_in_process_and_over_the_wire(tmp_path: Path) -> None:
-    found = tasks(await made(tmp_path, options=TaskOptions(count=12)))
+    found = tasks(await made(tmp_path, options=config(count=12)))
     with TeacherServer(TrajectoryRules(), agent=RuleAgent(), prompts=ALL) as server:
         async with OpenAIModel("rules", server.url) as model:
             for task in found:

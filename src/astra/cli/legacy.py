@@ -80,22 +80,11 @@ class TeacherGroup(LazyGroup):
 
 
 class ToolsGroup(LazyGroup):
-    verbs = {
-        "collect": Verb("astra.cli.tools_collect", "Collect tools of servers and documents."),
-        "show": Verb("astra.cli.tools_show", "Show servers and tools; what was left out."),
-        "graph": Verb("astra.cli.tools_graph", "Show which tool follows which; draw it."),
-    }
+    verbs = {}
 
 
 class TrajectoriesGroup(LazyGroup):
-    verbs = {
-        "make": Verb("astra.cli.trajectories_make", "Make tasks, roll them out, judge."),
-        "show": Verb("astra.cli.trajectories_show", "Show a conversation and its scores."),
-        "judge": Verb("astra.cli.trajectories_judge", "Judge again, from the files."),
-        "replay": Verb("astra.cli.trajectories_replay", "Replay recorded calls, offline."),
-        "export": Verb("astra.cli.trajectories_export", "Write a data set for training."),
-        "stats": Verb("astra.cli.trajectories_stats", "Count messages, calls, tools, scores."),
-    }
+    verbs = {}
 
 
 class CreditGroup(LazyGroup):
@@ -135,10 +124,6 @@ arenas = typer.Typer(cls=ArenasGroup, no_args_is_help=True, **_OPTIONS)
 app.add_typer(arenas, name="arenas")
 teacher = typer.Typer(cls=TeacherGroup, no_args_is_help=True, **_OPTIONS)
 app.add_typer(teacher, name="teacher")
-tools = typer.Typer(cls=ToolsGroup, no_args_is_help=True, **_OPTIONS)
-app.add_typer(tools, name="tools")
-trajectories = typer.Typer(cls=TrajectoriesGroup, no_args_is_help=True, **_OPTIONS)
-app.add_typer(trajectories, name="trajectories")
 credit = typer.Typer(cls=CreditGroup, no_args_is_help=True, **_OPTIONS)
 app.add_typer(credit, name="credit")
 train = typer.Typer(cls=TrainGroup, no_args_is_help=True, **_OPTIONS)
@@ -200,29 +185,6 @@ def teacher_root() -> None:
     \b
     Examples:
       astra teacher serve --port 8010
-    """
-
-
-@tools.callback()
-def tools_root() -> None:
-    """Tools: collected from MCP servers, OpenAPI documents and lists of functions.
-
-    \b
-    Examples:
-      astra tools collect mcp.json openapi.yaml --out runs/tools
-      astra tools show runs/tools
-      astra tools graph runs/traj calendar --out calendar.svg
-    """
-
-
-@trajectories.callback()
-def trajectories_root() -> None:
-    """Trajectories: conversations with tools, judged, for SFT.
-
-    \b
-    Examples:
-      astra trajectories stats runs/traj
-      astra trajectories export runs/traj --min-score 0.8 --out sft/
     """
 
 

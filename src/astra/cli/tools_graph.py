@@ -4,50 +4,46 @@ from __future__ import annotations
 
 import difflib
 from pathlib import Path
-from typing import Annotated
 
-import typer
 from rich.table import Table
 
+from astra.cli.command import command_from
 from astra.cli.console import out, plain, print_json
-from astra.cli.options import AsJson
+from astra.configs.tools import ToolGraphConfig
 from astra.errors import ConfigError
 from astra.runs.folder import RunFolder
-from astra.trajectories.tasks.chains import PROPOSALS
+from astra.trajectories.tasks.chain_proposals import PROPOSALS
 from astra.trajectories.tasks.graph_svg import svg
 from astra.trajectories.tasks.records import ChainProposal
-from astra.trajectories.tasks.transition_graph import Graph, transition_graph
+from astra.trajectories.tasks.transition_graph import transition_graph
 
 
-def graph_command(
-    run: Annotated[Path, typer.Argument(help="Run folder of `astra trajectories make`.")],
-    server: Annotated[str, typer.Argument(help="Name or id of the server.")],
-    file: Annotated[
-        Path | None, typer.Option("--out", help="SVG file to write; default: none.")
-    ] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Show a server's transition graph: how often one tool followed another in proposed chains.
+@command_from(
+    ToolGraphConfig,
+    examples=[
+        "astra tools graph runs/traj calendar",
+        "astra tools graph runs/traj calendar --out calendar.svg",
+    ],
+)
+def command(config: ToolGraphConfig, *, as_json: bool) -> None:
+    """Show which tools' outputs feed which inputs.
 
-    With --out it is drawn. The run folder holds it as GraphML, too.
-
-    \b
-    Examples:
-      astra tools graph runs/traj calendar
-      astra tools graph runs/traj calendar --out calendar.svg
+    Counts how often one tool followed another in the proposed chains of a server. The run folder
+    also holds the graph as GraphML.
     """
-    name, graph = _graph(RunFolder.open(run), server)
+    rows = list(RunFolder.open(config.run).rows(PROPOSALS, ChainProposal))
+    matching = {r.server: r.name for r in rows if config.server in (r.server, r.name)}
+    if len(matching) != 1:
+        raise ConfigError(_not_one_server(config.server, rows, list(matching)))
+    [(server, name)] = matching.items()
+    chains = [pair.chain for row in rows if row.server == server for pair in row.pairs]
+    graph = transition_graph((), chains)
     edges = sorted(graph.edges(data="weight"), key=lambda edge: (-edge[2], edge[0], edge[1]))
-    if file is not None:
-        file.write_text(svg(graph, name), encoding="utf-8")
+    if config.out is not None:
+        Path(config.out).write_text(svg(graph, name), encoding="utf-8")
     if as_json:
-        print_json(
-            {
-                "server": name,
-                "tools": len(graph),
-                "transitions": [{"from": a, "to": b, "weight": w} for a, b, w in edges],
-            }
-        )
+        transitions = [{"from": a, "to": b, "weight": weight} for a, b, weight in edges]
+        print_json({"server": name, "tools": len(graph), "transitions": transitions})
         return
     table = Table("tool", "next tool", "times", title=plain(name))
     for first, second, weight in edges:
@@ -55,19 +51,9 @@ def graph_command(
     out().print(table)
 
 
-def _graph(folder: RunFolder, server: str) -> tuple[str, Graph]:
-    rows = list(folder.rows(PROPOSALS, ChainProposal))
-    found = {row.server: row.name for row in rows if server in (row.server, row.name)}
-    if len(found) != 1:
-        raise ConfigError(_which(server, rows, found))
-    [(identity, name)] = found.items()
-    chains = [pair.chain for row in rows if row.server == identity for pair in row.pairs]
-    return name, transition_graph((), chains)
-
-
-def _which(server: str, rows: list[ChainProposal], found: dict[str, str]) -> str:
-    if found:
-        return f"several servers are named {server!r}: give one of the ids {', '.join(found)}"
+def _not_one_server(server: str, rows: list[ChainProposal], ids: list[str]) -> str:
+    if ids:
+        return f"several servers are named {server!r}: give one of the ids {', '.join(ids)}"
     if not rows:
         return "this run holds no proposals: give a folder that `astra trajectories make` wrote"
     names = sorted({row.name for row in rows})

@@ -1,131 +1,110 @@
-"""`astra tools show`: the servers and tools of a folder; what was left out, and why."""
+"""`astra tools show`: the servers and tools of a folder, and why others were rejected."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
-from typing import Annotated
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 
-import typer
 from rich.table import Column, Table
 from rich.text import Text
 
 from astra.cli.arenas_show import document_tree
+from astra.cli.command import command_from
 from astra.cli.console import out, plain, print_json
-from astra.cli.options import AsJson, Run
+from astra.configs.tools import ShowToolsConfig
 from astra.errors import ConfigError
 from astra.runs.folder import RunFolder
 from astra.runs.jsonl import FailureRow
 from astra.trajectories.collect.drafts import ToolNote
 from astra.trajectories.collect.stages import COLLECTED, NOTES, SERVERS, CollectedServer
-from astra.trajectories.records import CollectedTool, CollectedToolServer
-from astra.types import Json
+from astra.trajectories.records import CollectedToolServer
 
 _LONG = 300
 _MOST_NOTES = 30
 
 
-def show_command(
-    run: Run,
-    server: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="[SERVER]", help="A server's name or id, or its beginning.", show_default=False
-        ),
-    ] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Show collected servers with their domains, and what was left out; or one with its tools.
+@command_from(
+    ShowToolsConfig,
+    examples=[
+        "astra tools show runs/tools",
+        "astra tools show runs/tools weather",
+        "astra tools show runs/tools --json",
+    ],
+)
+def command(config: ShowToolsConfig, *, as_json: bool) -> None:
+    """Show collected servers and tools, and why others were rejected.
 
-    \b
-    Examples:
-      astra tools show runs/tools
-      astra tools show runs/tools weather
-      astra tools show runs/tools --json
+    With SERVER, show that server's tools.
     """
-    folder = RunFolder.open(run)
+    folder = RunFolder.open(config.run)
     servers = list(folder.rows(SERVERS, CollectedToolServer))
-    notes = _notes(folder)
-    if server is not None:
-        one = _find(servers, server)
-        mine = notes.get(_content(one), [])
+    contents = {r.server.id: _content(r.server) for r in folder.rows(COLLECTED, CollectedServer)}
+    notes: defaultdict[tuple[str, str], list[ToolNote]] = defaultdict(list)
+    for note in folder.rows(NOTES, ToolNote):
+        notes[contents.get(note.server, ("", ""))].append(note)
+    if config.server is not None:
+        server = _find(servers, config.server)
         if as_json:
-            said = [note.model_dump(mode="json") for note in mine]
-            print_json({"server": one.model_dump(mode="json"), "notes": said})
+            rows = [note.model_dump(mode="json") for note in notes[_content(server)]]
+            print_json({"server": server.model_dump(mode="json"), "notes": rows})
         else:
-            _print_one(one, mine)
+            _print_one(server, notes[_content(server)])
         return
     failures = [
         failure
         for stage in (COLLECTED, SERVERS)
         for failure in folder.rows(f"{stage}.failed", FailureRow)
     ]
-    if as_json:
-        print_json(_as_json(servers, notes, failures))
-    else:
+    if not as_json:
         _print_all(servers, notes, failures)
-
-
-def _find(servers: Sequence[CollectedToolServer], wanted: str) -> CollectedToolServer:
-    called = {one.id: (one.name, one.connection.entry if one.connection else "") for one in servers}
-    same = [one for one in servers if wanted in (one.id, *called[one.id])]
-    begins = [
-        one
+        return
+    rows = [
+        {
+            "id": one.id,
+            "name": one.name,
+            "source": one.source,
+            "domain": one.domain,
+            "language": one.language,
+            "live": one.connection is not None,
+            "tools": [tool.document.name for tool in one.tools],
+        }
         for one in servers
-        if one.id.startswith(wanted)
-        or any(name.casefold().startswith(wanted.casefold()) for name in called[one.id] if name)
     ]
-    found = same or begins
-    if len(found) == 1:
-        return found[0]
-    if found:
-        names = ", ".join(f"{one.name} ({one.id})" for one in found[:5])
-        raise ConfigError(f"{wanted!r} is the beginning of several servers: {names}: give an id")
-    names = ", ".join(one.name for one in servers[:10]) or "none"
-    raise ConfigError(f"there is no server {wanted!r}: there are {names}")
+    rejected = [note for several in notes.values() for note in several if not note.kept]
+    print_json(
+        {
+            "servers": rows,
+            "tools": sum(len(one.tools) for one in servers),
+            "domains": dict(Counter(one.domain for one in servers).most_common()),
+            "rejected_servers": [each.model_dump(exclude_none=True) for each in failures],
+            "rejected_tools": [note.model_dump(mode="json") for note in rejected],
+        }
+    )
 
 
 def _content(server: CollectedToolServer) -> tuple[str, str]:
-    """What a server is called in both stages; the domain of the second changes its id."""
+    """Identifies a server in both stages: the domain that the second adds changes its id."""
     return server.name, ",".join(tool.document.name for tool in server.tools)
 
 
-def _notes(folder: RunFolder) -> dict[tuple[str, str], list[ToolNote]]:
-    names = {row.server.id: _content(row.server) for row in folder.rows(COLLECTED, CollectedServer)}
-    notes: dict[tuple[str, str], list[ToolNote]] = {}
-    for note in folder.rows(NOTES, ToolNote):
-        notes.setdefault(names.get(note.server, ("", "")), []).append(note)
-    return notes
-
-
-def _as_json(
-    servers: Sequence[CollectedToolServer],
-    notes: dict[tuple[str, str], list[ToolNote]],
-    failures: Sequence[FailureRow],
-) -> Json:
-    return {
-        "servers": [
-            {
-                "id": one.id,
-                "name": one.name,
-                "source": one.source,
-                "domain": one.domain,
-                "language": one.language,
-                "live": one.connection is not None,
-                "tools": [tool.document.name for tool in one.tools],
-            }
-            for one in servers
-        ],
-        "tools": sum(len(one.tools) for one in servers),
-        "domains": dict(Counter(one.domain for one in servers).most_common()),
-        "set_aside": [failure.model_dump(exclude_none=True) for failure in failures],
-        "tools_left_out": [
-            note.model_dump(mode="json")
-            for listed in notes.values()
-            for note in listed
-            if not note.kept
-        ],
-    }
+def _find(servers: Sequence[CollectedToolServer], wanted: str) -> CollectedToolServer:
+    """The server of that name or id, or the only one that begins so. Raises ConfigError."""
+    names = {one.id: (one.name, one.connection.entry if one.connection else "") for one in servers}
+    exact = [one for one in servers if wanted in (one.id, *names[one.id])]
+    prefixed = [
+        one
+        for one in servers
+        if one.id.startswith(wanted)
+        or any(name.casefold().startswith(wanted.casefold()) for name in names[one.id] if name)
+    ]
+    matching = exact or prefixed
+    if len(matching) == 1:
+        return matching[0]
+    if matching:
+        several = ", ".join(f"{one.name} ({one.id})" for one in matching[:5])
+        raise ConfigError(f"several servers begin with {wanted!r}: {several}: give an id")
+    known = ", ".join(one.name for one in servers[:10]) or "none"
+    raise ConfigError(f"there is no server {wanted!r}: there are {known}")
 
 
 # --- printing ---------------------------------------------------------------------------------
@@ -133,16 +112,16 @@ def _as_json(
 
 def _print_all(
     servers: Sequence[CollectedToolServer],
-    notes: dict[tuple[str, str], list[ToolNote]],
+    notes: Mapping[tuple[str, str], list[ToolNote]],
     failures: Sequence[FailureRow],
 ) -> None:
     console = out()
     total = sum(len(one.tools) for one in servers)
     console.print(plain(f"{len(servers)} servers, {total} tools", "bold"))
     if servers:
-        table = Table("server", "id", "from", "domain", "tools", "left out")
+        table = Table("server", "id", "from", "domain", "tools", "rejected")
         for one in servers:
-            left = sum(not note.kept for note in notes.get(_content(one), []))
+            rejected = sum(not note.kept for note in notes.get(_content(one), []))
             source = f"{one.source}{', live' if one.connection else ''}"
             table.add_row(
                 plain(one.name, limit=50),
@@ -150,11 +129,11 @@ def _print_all(
                 source,
                 plain(one.domain or "–", limit=30),
                 str(len(one.tools)),
-                str(left or ""),
+                str(rejected or ""),
             )
         console.print(table)
     if failures:
-        table = Table(Column("set aside", overflow="fold"), "by", Column("reason", overflow="fold"))
+        table = Table(Column("rejected", overflow="fold"), "by", Column("reason", overflow="fold"))
         for failure in failures:
             table.add_row(
                 plain(failure.key, limit=60),
@@ -174,22 +153,18 @@ def _print_one(server: CollectedToolServer, notes: Sequence[ToolNote]) -> None:
         console.print(plain(server.description, limit=_LONG))
     for tool in server.tools:
         tree = document_tree(tool.document)
-        if facts := _facts(tool):
-            tree.add(Text(facts, style="dim"))
+        facts: list[str] = []
+        if tool.read_only is not None:
+            facts.append("only reads" if tool.read_only else "may change something")
+        if tool.output_schema is not None:
+            facts.append("result documented")
+        if tool.examples:
+            facts.append(f"{len(tool.examples)} examples")
+        if facts:
+            tree.add(Text("; ".join(facts), style="dim"))
         console.print(tree)
     for note in notes[:_MOST_NOTES]:
-        word = "changed" if note.kept else f"left out ({note.check})"
+        word = "changed" if note.kept else f"rejected ({note.check})"
         console.print(plain(f"{note.tool}: {word}: {note.reason}", "dim"))
     if len(notes) > _MOST_NOTES:
         console.print(plain(f"… {len(notes) - _MOST_NOTES} more notes: see notes.jsonl", "dim"))
-
-
-def _facts(tool: CollectedTool) -> str:
-    facts: list[str] = []
-    if tool.read_only is not None:
-        facts.append("only reads" if tool.read_only else "may change something")
-    if tool.output_schema is not None:
-        facts.append("result documented")
-    if tool.examples:
-        facts.append(f"{len(tool.examples)} examples")
-    return "; ".join(facts)

@@ -3,56 +3,45 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 
-import typer
-
+from astra.cli.command import command_from
 from astra.cli.console import out, plain, print_json
-from astra.cli.options import AsJson, Run
+from astra.configs.trajectories import ReplayTrajectoriesConfig
 from astra.errors import ConfigError
 from astra.runs.folder import RunFolder
 from astra.trajectories.play.replay import difference, replay
 from astra.trajectories.play.rollouts import ROLLOUTS
 from astra.trajectories.records import RecordedRollout
 
-_SHOWN = 20
+_MOST_PRINTED = 20
 
 
-def replay_command(run_folder: Run, as_json: AsJson = False) -> None:
-    """Play each rollout's recorded messages against its recorded calls; compare bit for bit.
+@command_from(ReplayTrajectoriesConfig, examples=["astra trajectories replay runs/traj"])
+def command(config: ReplayTrajectoriesConfig, *, as_json: bool) -> int:
+    """Replay recorded tool calls offline and compare.
 
-    No model, no server and no network is asked. Ends with status 1 if one comes out otherwise.
-
-    \b
-    Examples:
-      astra trajectories replay runs/traj
+    Plays each rollout's recorded messages against its recorded calls, without model, server or
+    network, and compares bit for bit. Exit status 1 if a rollout differs.
     """
-    folder = RunFolder.open(run_folder)
-    wrong, total = asyncio.run(_replayed(folder))
-    if not total:
-        raise ConfigError(f"{str(run_folder)!r} holds no rollouts: make some first")
+    folder = RunFolder.open(config.run)
+    differences = asyncio.run(_differences(folder))
+    if not differences:
+        raise ConfigError(f"{str(config.run)!r} holds no rollouts: make some first")
+    different = {rollout: where for rollout, where in differences.items() if where}
+    total, same = len(differences), len(differences) - len(different)
     if as_json:
-        print_json({"rollouts": total, "same": total - len(wrong), "otherwise": wrong})
+        print_json({"rollouts": total, "same": same, "different": different})
     else:
         console = out()
-        console.print(f"{total - len(wrong)} of {total} rollouts come out the same, bit for bit")
-        for name, where in list(wrong.items())[:_SHOWN]:
-            console.print(plain(f"  {name}: {where}", "red"), soft_wrap=True)
-    if wrong:
-        raise typer.Exit(1)
+        console.print(f"{same} of {total} rollouts come out the same, bit for bit")
+        for rollout, where in list(different.items())[:_MOST_PRINTED]:
+            console.print(plain(f"  {rollout}: {where}", "red"), soft_wrap=True)
+    return 1 if different else 0
 
 
-async def _replayed(folder: RunFolder) -> tuple[dict[str, str], int]:
-    """Rollout id -> where it differs, and how many there are."""
-    wrong: dict[str, str] = {}
-    total = 0
-    async for name, where in _compared(folder):
-        total += 1
-        if where:
-            wrong[name] = where
-    return wrong, total
-
-
-async def _compared(folder: RunFolder) -> AsyncIterator[tuple[str, str]]:
-    for recorded in folder.rows(ROLLOUTS, RecordedRollout):
-        yield recorded.id, difference(recorded.trajectory, await replay(recorded))
+async def _differences(folder: RunFolder) -> dict[str, str]:
+    """Rollout id -> where its replay first differs. Empty text: nowhere."""
+    return {
+        recorded.id: difference(recorded.trajectory, await replay(recorded))
+        for recorded in folder.rows(ROLLOUTS, RecordedRollout)
+    }

@@ -1,21 +1,19 @@
-"""`astra trajectories show`: a run's rollouts, or one conversation with its scores and reasons."""
+"""`astra trajectories show`: a run's rollouts, or one conversation with its scores."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import Annotated
 
-import typer
 from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
+from astra.cli.command import command_from
 from astra.cli.console import out, plain, print_json
-from astra.cli.options import AsJson, Run
+from astra.configs.trajectories import ShowTrajectoriesConfig
 from astra.errors import ConfigError
 from astra.runs.folder import RunFolder
-from astra.trajectories.judge.stage import JUDGEMENTS
 from astra.trajectories.play.rollouts import ROLLOUTS
 from astra.trajectories.records import Judgement, RecordedRollout
 from astra.types import CallRecord, CallStatus, Json, Message
@@ -24,62 +22,48 @@ _LONG = 1500
 _COLOURS = {"system": "dim", "user": "bold cyan", "assistant": "bold green", "tool": "bold yellow"}
 
 
-def show_command(
-    run_folder: Run,
-    rollout_id: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="[ID]",
-            help="Id of a rollout, or its beginning. Without one: a list.",
-            show_default=False,
-        ),
-    ] = None,
-    judgements: Annotated[
-        str, typer.Option(help="Which judgements to show, e.g. judgements-rules.")
-    ] = JUDGEMENTS,
-    limit: Annotated[int, typer.Option(min=1, help="Most rollouts that are listed.")] = 50,
-    as_json: AsJson = False,
-) -> None:
-    """Show a rollout: the conversation, its calls, and each score with its reasons.
+@command_from(
+    ShowTrajectoriesConfig,
+    examples=[
+        "astra trajectories show runs/traj",
+        "astra trajectories show runs/traj 3f2a",
+        "astra trajectories show runs/traj 3f2a --json",
+    ],
+)
+def command(config: ShowTrajectoriesConfig, *, as_json: bool) -> None:
+    """Show one conversation with its scores.
 
-    \b
-    Examples:
-      astra trajectories show runs/traj
-      astra trajectories show runs/traj 3f2a
-      astra trajectories show runs/traj 3f2a --json
+    The calls are listed with their outcome, each score with its reasons. Without ROLLOUT: a list of
+    the run's rollouts.
     """
-    folder = RunFolder.open(run_folder)
-    if rollout_id is None:
-        _list(folder, judgements, limit, as_json=as_json)
+    folder = RunFolder.open(config.run)
+    if config.rollout is None:
+        _print_list(folder, config.judgements, config.limit, as_json=as_json)
         return
-    rollout = _find(folder, rollout_id)
-    judged = next((j for j in folder.rows(judgements, Judgement) if j.rollout == rollout.id), None)
-    if as_json:
-        found = None if judged is None else judged.model_dump(mode="json")
-        print_json({"rollout": rollout.model_dump(mode="json"), "judgement": found})
-        return
-    console = out()
-    _print_head(console, rollout)
-    _print_talk(console, rollout)
-    _print_scores(console, judged)
-
-
-def _find(folder: RunFolder, wanted: str) -> RecordedRollout:
-    """The rollout whose id begins so; ConfigError for none or several."""
-    found = [row for row in folder.rows(ROLLOUTS, RecordedRollout) if row.id.startswith(wanted)]
-    if len(found) != 1:
-        number = "several rollouts" if found else "no rollout"
+    rollouts = folder.rows(ROLLOUTS, RecordedRollout)
+    matching = [row for row in rollouts if row.id.startswith(config.rollout)]
+    if len(matching) != 1:
+        number = "several rollouts" if matching else "no rollout"
         raise ConfigError(
-            f"{str(folder.path)!r} holds {number} with an id that begins {wanted!r}: "
+            f"{str(folder.path)!r} holds {number} with an id that begins {config.rollout!r}: "
             f"`astra trajectories show {folder.path}` lists them"
         )
-    return found[0]
+    rollout = matching[0]
+    judgements = folder.rows(config.judgements, Judgement)
+    judgement = next((j for j in judgements if j.rollout == rollout.id), None)
+    if as_json:
+        value = None if judgement is None else judgement.model_dump(mode="json")
+        print_json({"rollout": rollout.model_dump(mode="json"), "judgement": value})
+        return
+    console = out()
+    _print_conversation(console, rollout)
+    _print_scores(console, judgement)
 
 
 # --- the list ----------------------------------------------------------------------------------
 
 
-def _list(folder: RunFolder, judgements: str, limit: int, *, as_json: bool) -> None:
+def _print_list(folder: RunFolder, judgements: str, limit: int, *, as_json: bool) -> None:
     rewards = {row.rollout: row.reward for row in folder.rows(judgements, Judgement)}
     rows: list[dict[str, Json]] = [
         {
@@ -118,7 +102,7 @@ def _list(folder: RunFolder, judgements: str, limit: int, *, as_json: bool) -> N
 # --- one rollout -------------------------------------------------------------------------------
 
 
-def _print_head(console: Console, rollout: RecordedRollout) -> None:
+def _print_conversation(console: Console, rollout: RecordedRollout) -> None:
     task, trajectory = rollout.task, rollout.trajectory
     console.print(plain(f"rollout {rollout.id}", "bold"))
     facts = [
@@ -132,12 +116,9 @@ def _print_head(console: Console, rollout: RecordedRollout) -> None:
         f"{trajectory.turns} turns, {len(trajectory.calls)} calls",
     ]
     console.print(plain(" · ".join(facts), "dim"))
-
-
-def _print_talk(console: Console, rollout: RecordedRollout) -> None:
-    calls = {call.id: call for call in rollout.trajectory.calls}
+    calls = {call.id: call for call in trajectory.calls}
     number = 0
-    for message in rollout.trajectory.messages:
+    for message in trajectory.messages:
         number += message.role != "system"
         title = message.role if message.role == "system" else f"{message.role}, message {number}"
         console.print(plain(f"\n{title}", _COLOURS[message.role]))
@@ -153,28 +134,28 @@ def _lines(message: Message, calls: dict[str, CallRecord]) -> Iterator[Text]:
     for request in message.tool_calls:
         record = calls.get(request.id)
         arguments = request.arguments if record is None else record.arguments
-        spelled = (
+        shown = (
             ", ".join(f"{k}={json.dumps(v, ensure_ascii=False)}" for k, v in arguments.items())
             if isinstance(arguments, dict)
             else str(arguments)
         )
-        text = plain(f"→ {request.tool}({spelled})", "yellow", limit=_LONG)
+        text = plain(f"→ {request.tool}({shown})", "yellow", limit=_LONG)
         if record is not None and record.status is not CallStatus.ok:
             text.append_text(plain(f"  {record.status.value}", "red"))
         text.append_text(plain(f"  [{request.id}]", "dim"))
         yield text
 
 
-def _print_scores(console: Console, judged: Judgement | None) -> None:
-    if judged is None:
+def _print_scores(console: Console, judgement: Judgement | None) -> None:
+    if judgement is None:
         console.print(plain("\nnot judged", "bold red"))
         return
-    console.print(plain(f"\nreward {judged.reward:.3f}, judged by {judged.judge}", "bold"))
+    console.print(plain(f"\nreward {judgement.reward:.3f}, judged by {judgement.judge}", "bold"))
     table = Table("score", "", "value", "by", "place", Column("reason", overflow="fold"))
-    for measure, score in judged.scores.items():
+    for measure, score in judgement.scores.items():
         table.add_section()
         table.add_row(Text(measure.value, style="bold"), f"{score:.3f}", "", "", "", "")
-        for finding in judged.findings:
+        for finding in judgement.findings:
             if finding.measure is measure:
                 style = "green" if finding.value == 1 else "red" if finding.value == 0 else "yellow"
                 table.add_row(

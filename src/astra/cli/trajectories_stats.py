@@ -1,15 +1,15 @@
-"""`astra trajectories stats`: what the rollouts of a run look like, as tables and plots."""
+"""`astra trajectories stats`: counts and scores of a run's rollouts, as tables and plots."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-import typer
 from rich.table import Table
 
+from astra.cli.command import command_from
 from astra.cli.console import out, plain, print_json
-from astra.cli.options import AsJson, Run
+from astra.configs.trajectories import TrajectoryStatsConfig
 from astra.errors import ConfigError
 from astra.runs.folder import RunFolder
 from astra.trajectories.records import CollectedToolServer, Judgement, RecordedRollout
@@ -18,51 +18,40 @@ from astra.types import Json
 
 _GROUPS = ("languages", "domains", "axes", "hosts", "models", "stop_reasons")
 _HISTOGRAMS = (("messages_histogram", "messages"), ("calls_histogram", "calls"))
+_MOST_DOMAINS = 30
 
 
-def stats_command(
-    run: Run,
-    judgements: Annotated[
-        str, typer.Option(help="Which judgements count, e.g. judgements-strict.")
-    ] = "judgements",
-    plots: Annotated[
-        Path | None,
-        typer.Option(help="Folder for PNG and SVG plots.  [default: none]", show_default=False),
-    ] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Count messages, calls, tools, domains and scores of a run's rollouts.
-
-    \b
-    Examples:
-      astra trajectories stats runs/traj
-      astra trajectories stats runs/traj --plots plots/
-    """
-    folder = RunFolder.open(run)
-    report = _report(folder, judgements)
-    if not report["rows"]:
-        raise ConfigError(f"{str(run)!r} holds no rollouts: make some (astra trajectories make)")
-    if plots is not None:
-        _plot(report, plots)
-    if as_json:
-        print_json(report)
-    else:
-        _print(report)
-
-
-def _report(folder: RunFolder, judgements: str) -> dict[str, Json]:
-    scores = {row.rollout: row for row in folder.rows(judgements, Judgement)}
+@command_from(
+    TrajectoryStatsConfig,
+    examples=[
+        "astra trajectories stats runs/traj",
+        "astra trajectories stats runs/traj --plots plots/",
+    ],
+)
+def command(config: TrajectoryStatsConfig, *, as_json: bool) -> None:
+    """Count messages, calls, tools and scores."""
+    folder = RunFolder.open(config.run)
+    scores = {row.rollout: row for row in folder.rows(config.judgements, Judgement)}
     tools = folder.config().get("tools")
     domains: dict[str, str] = {}
     if tools is not None and Path(tools).is_dir():
-        domains = {
-            s.id: s.domain for s in RunFolder.open(tools).rows("servers", CollectedToolServer)
-        }
+        servers = RunFolder.open(tools).rows("servers", CollectedToolServer)
+        domains = {server.id: server.domain for server in servers}
     tally = TrajectoryTally()
     for rollout in folder.rows("rollouts", RecordedRollout):
         domain = domains.get(rollout.task.servers[0], "")
         tally.add(rollout, scores.get(rollout.id), domain)
-    return {**tally.report(), "judged": len(tally.rewards)}
+    if not tally.rows:
+        raise ConfigError(
+            f"{str(config.run)!r} holds no rollouts: make some (astra trajectories make)"
+        )
+    report = {**tally.report(), "judged": len(tally.rewards)}
+    if config.plots is not None:
+        _plot(report, Path(config.plots))
+    if as_json:
+        print_json(report)
+    else:
+        _print(report)
 
 
 def _print(report: dict[str, Json]) -> None:
@@ -99,7 +88,7 @@ def _plot(report: dict[str, Json], folder: Path) -> None:
     for field, title in _HISTOGRAMS:
         pairs = [(int(key), count) for key, count in report[field].items()]
         _bars(Figure, pairs, f"{title} per rollout", folder / title)
-    domains = list(report["domains"].items())[:30]
+    domains = list(report["domains"].items())[:_MOST_DOMAINS]
     _bars(Figure, [(name or "(none)", n) for name, n in domains], "domain", folder / "domains")
 
 

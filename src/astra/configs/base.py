@@ -52,6 +52,7 @@ from astra.configs.options import (
     build,
     options,
 )
+from astra.errors import ConfigError
 
 __all__ = [
     "RUNTIME",
@@ -205,7 +206,7 @@ class MakeDistractorsConfig(Config):
 class TeacherConfig(Config):
     """Teacher."""
 
-    teacher: str | None = None
+    teacher: str | None
     """Model that acts as teacher; rules: the built-in teacher for trying out."""
     teacher_url: Annotated[str | None, RUNTIME] = None
     """OpenAI-compatible endpoint of the teacher, up to /v1."""
@@ -227,3 +228,13 @@ class TeacherConfig(Config):
     """Most money that the run may cost, in the currency of --prices."""
     dry_run: Annotated[bool, RUNTIME] = False
     """Estimate the cost of the teacher and ask nothing."""
+
+    def check(self) -> None:
+        """A model as a teacher needs an endpoint, and an endpoint a model."""
+        super().check()
+        if self.teacher is None and self.teacher_url is not None:
+            raise ConfigError("teacher_url is the endpoint of a teacher: name the teacher, too")
+        if self.teacher not in (None, "rules") and self.teacher_url is None:
+            raise ConfigError(
+                f"teacher {self.teacher!r} needs teacher_url; only 'rules' needs no endpoint"
+            )

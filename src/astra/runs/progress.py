@@ -20,6 +20,13 @@ from rich.progress import (
 from astra.runs.ledger import Ledger
 
 
+def progress_console(progress: bool | None) -> Console | None:
+    """The console for progress bars. None as `progress`: on terminals and in notebooks only."""
+    if progress is False:
+        return None
+    return Console(stderr=True, highlight=False, force_terminal=progress)
+
+
 class ProgressBar:
     """Accepted, rejected and failed items, their rate and cost. Without a terminal: nothing."""
 

@@ -1,41 +1,40 @@
-"""The whole line: from a folder of tools to judged trajectories, resumable.
+"""From a folder of tools to judged trajectories, resumable.
 
-`tasks` (and what comes before it) → `rollouts` → `judgements`, one after the other in one run
+`tasks` (with the stages before it) → `rollouts` → `judgements`, one after the other in one run
 folder.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from rich.console import Console
 
+from astra.configs.trajectories import MakeTrajectoriesConfig
 from astra.protocols import Model
-from astra.runs.cost import StageMeter
 from astra.runs.folder import RunFolder
-from astra.runs.runner import run
+from astra.runs.runner import StageRunner
 from astra.runs.stage import StageReport
 from astra.teacher.cost import Price
 from astra.teacher.prompt import Teacher
-from astra.trajectories.judge.stage import JUDGEMENTS, judgements_stage
+from astra.trajectories.judge.stage import judgements_stage
 from astra.trajectories.play.rollouts import (
     ROLLOUTS,
     EpisodeJob,
     HostMaker,
-    RolloutOptions,
     episode_jobs,
     rollouts_stage,
 )
 from astra.trajectories.records import CollectedToolServer, RecordedRollout, TrajectoryTask
-from astra.trajectories.tasks.pipeline import TASKS, TaskOptions, make_tasks
+from astra.trajectories.tasks.task_maker import TASKS, make_tasks
 
 SERVERS = "servers"
 
 
 @dataclass(frozen=True, slots=True)
-class PlayingAgent:
-    """Who plays."""
+class TrajectoryAgent:
+    """The model that carries out the tasks."""
 
     name: str
     model: Callable[[EpisodeJob], Model]
@@ -44,71 +43,32 @@ class PlayingAgent:
 
 
 @dataclass(frozen=True, slots=True)
-class TrajectoryOptions:
-    """What is made, and how it is judged."""
-
-    tasks: TaskOptions
-    rollouts: RolloutOptions
-    judges: int = 1
-    """How often each question of a judge is put."""
-    concurrency: int = 8
-
-
-@dataclass(frozen=True, slots=True)
 class TrajectoryPipeline:
-    """The parts that the line needs."""
+    """Makes tasks, plays them, and judges the rollouts."""
 
     tools: RunFolder
     folder: RunFolder
     teacher: Teacher
-    agent: PlayingAgent
+    agent: TrajectoryAgent
     host: HostMaker
+    config: MakeTrajectoriesConfig
     console: Console | None = None
-    meter: Callable[[str], StageMeter] = lambda _stage: StageMeter()
-    """Stage name -> where what the teacher and the agent cost in it is counted."""
 
-    async def make(self, options: TrajectoryOptions) -> dict[str, StageReport]:
-        """Judged trajectories of as many tasks as can be made; the report of each stage."""
-        reports = await make_tasks(
-            self.tools, self.folder, self.teacher, options.tasks, self.console, self.meter
-        )
-        reports |= await self.play(options)
-        return reports | await self.judge(options)
-
-    async def play(self, options: TrajectoryOptions) -> dict[str, StageReport]:
-        """The rollouts of the tasks on record."""
+    async def run(self) -> dict[str, StageReport]:
+        """Judged trajectories of at most `count` tasks; the report of each stage."""
+        config = self.config
+        reports = await make_tasks(self.tools, self.folder, self.teacher, config, self.console)
+        runner = StageRunner(self.folder, config.concurrency, self.console, reports)
         servers = {server.id: server for server in self.tools.rows(SERVERS, CollectedToolServer)}
-        stage = rollouts_stage(
-            self.teacher,
-            self.agent.model,
-            self.host,
-            options.rollouts,
-            self.meter(ROLLOUTS),
-            self.agent.price,
+        jobs = episode_jobs(
+            self.folder.rows(TASKS, TrajectoryTask), servers, config, self.agent.name
         )
-        tasks = self.folder.rows(TASKS, TrajectoryTask)
-        number = sum(1 for _ in self.folder.values(TASKS)) * options.rollouts.samples
-        report = await run(
-            stage,
-            episode_jobs(tasks, servers, options.rollouts, self.agent.name),
-            self.folder,
-            concurrency=options.concurrency,
-            total=number,
-            console=self.console,
-        )
-        return {ROLLOUTS: report}
-
-    async def judge(self, options: TrajectoryOptions) -> dict[str, StageReport]:
-        """The judgements of the rollouts on record."""
-        stage = replace(
-            judgements_stage(self.teacher, options.judges), meter=self.meter(JUDGEMENTS)
-        )
-        report = await run(
-            stage,
+        stage = rollouts_stage(self.teacher, self.agent.model, self.host, config, self.agent.price)
+        tasks = sum(1 for _ in self.folder.values(TASKS))
+        await runner.run(stage, jobs, total=tasks * config.samples)
+        await runner.run(
+            judgements_stage(self.teacher, config.judge_votes),
             self.folder.rows(ROLLOUTS, RecordedRollout),
-            self.folder,
-            concurrency=options.concurrency,
             total=sum(1 for _ in self.folder.values(ROLLOUTS)),
-            console=self.console,
         )
-        return {JUDGEMENTS: report}
+        return runner.reports

@@ -10,7 +10,6 @@ import hashlib
 import re
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from astra.errors import Rejected
@@ -53,16 +52,6 @@ _INJECTION = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class ToolFilter:
-    """Which servers and tools are kept."""
-
-    min_tools: int = 3
-    partial: bool = False
-    """True: a server is kept with the tools that pass. False, as in the paper: one tool that fails
-    rejects its server."""
-
-
 class NormalizedServer(NamedTuple):
     """A normalized server, with notes on tools that were left out or changed."""
 
@@ -70,8 +59,14 @@ class NormalizedServer(NamedTuple):
     notes: tuple[ToolNote, ...]
 
 
-def normalize_server(raw: RawServer, keep: ToolFilter) -> NormalizedServer:
-    """Normalize a server. Raises Rejected with the check that it, or one of its tools, failed."""
+def normalize_server(
+    raw: RawServer, *, min_tools: int = 3, skip_invalid: bool = False
+) -> NormalizedServer:
+    """Normalize a server. Raises Rejected with the check that it, or one of its tools, failed.
+
+    `skip_invalid`: keep the server with the tools that pass. Otherwise, as in the paper, one tool
+    that fails rejects its server.
+    """
     tools: list[CollectedTool] = []
     notes: list[tuple[str, bool, str, str]] = []
     names: set[str] = set()
@@ -87,7 +82,7 @@ def normalize_server(raw: RawServer, keep: ToolFilter) -> NormalizedServer:
             if (other := earlier.duplicate_of(tool.document)) is not None:
                 raise Rejected("duplicate", f"says the same as {other!r}, of the same arguments")
         except Rejected as rejected:
-            if not keep.partial and rejected.check not in _HARMLESS:
+            if not skip_invalid and rejected.check not in _HARMLESS:
                 reason = f"tool {one.name[:80]!r}: {rejected.reason}"
                 raise Rejected(rejected.check, reason) from rejected
             notes.append((one.name, False, rejected.check, rejected.reason))
@@ -96,10 +91,10 @@ def normalize_server(raw: RawServer, keep: ToolFilter) -> NormalizedServer:
         names.add(tool.document.name)
         tools.append(tool)
         notes += [(one.name, True, "changed", change) for change in (*one.notes, *changes)]
-    if len(tools) < keep.min_tools:
+    if len(tools) < min_tools:
         left_out = len(raw.tools) - len(tools)
         suffix = f", {left_out} left out" if left_out else ""
-        raise Rejected("min_tools", f"{len(tools)} tools{suffix}; the least is {keep.min_tools}")
+        raise Rejected("min_tools", f"{len(tools)} tools{suffix}; the least is {min_tools}")
     server = with_id(
         CollectedToolServer(
             id="",

@@ -6,17 +6,18 @@ each with a domain; every later step reads this file.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
 
+from astra.configs.base import paths
+from astra.configs.tools import CollectToolsConfig
 from astra.errors import Rejected
 from astra.hosts.mcp_session import McpSessionOptions
-from astra.runs.cost import StageMeter
 from astra.runs.folder import RunFolder
-from astra.runs.runner import run
+from astra.runs.runner import StageRunner
 from astra.runs.stage import SideFile, Stage, StageReport
 from astra.teacher.prompt import Teacher
 from astra.teacher.prompts.tools import DOMAIN, DomainIn, ToolSummary
@@ -25,11 +26,10 @@ from astra.trajectories.collect.duplicates import ServerDeduplicator
 from astra.trajectories.collect.mcp_servers import mcp_server
 from astra.trajectories.collect.normalize import (
     NormalizedServer,
-    ToolFilter,
     normalize_server,
     with_id,
 )
-from astra.trajectories.collect.sources import all_drafts
+from astra.trajectories.collect.sources import all_drafts, source_files
 from astra.trajectories.records import CollectedToolServer, Connection
 from astra.types import Json, Record, content_hash
 
@@ -48,68 +48,53 @@ class CollectedServer(Record):
     server: CollectedToolServer
 
 
-@dataclass(frozen=True, slots=True)
-class CollectOptions:
-    """How servers are asked, and which tools are kept."""
-
-    keep: ToolFilter = ToolFilter()
-    session: McpSessionOptions = McpSessionOptions()
-    concurrency: int = 4
-
-
 async def collect(
-    files: Sequence[Path],
+    config: CollectToolsConfig,
     folder: RunFolder,
-    options: CollectOptions,
-    *,
     teacher: Teacher | None = None,
-    meter: Callable[[str], StageMeter] | None = None,
     console: Console | None = None,
 ) -> dict[str, StageReport]:
-    """Run both stages over the servers of all files; return the report of each.
+    """Run both stages over the servers of all sources; return the report of each.
 
-    `teacher`: names missing domains; None: they stay empty. `meter`: counts the teacher's tokens
-    for a stage.
+    `teacher`: names missing domains. None: they stay empty.
     """
-    collected = await run(
-        _collected_stage(options),
-        all_drafts(files),
-        folder,
-        concurrency=options.concurrency,
-        console=console,
-    )
-    servers = await run(
-        _servers_stage(teacher, meter(SERVERS) if meter else StageMeter()),
-        _candidates(row.server for row in folder.rows(COLLECTED, CollectedServer)),
-        folder,
-        concurrency=options.concurrency,
-        total=collected.accepted,
-        console=console,
-    )
-    return {COLLECTED: collected, SERVERS: servers}
+    runner = StageRunner(folder, config.concurrency, console)
+    files = source_files(paths(config.sources))
+    collected = await runner.run(_collected_stage(config), all_drafts(files))
+    candidates = _candidates(row.server for row in folder.rows(COLLECTED, CollectedServer))
+    await runner.run(_servers_stage(teacher), candidates, total=collected.accepted)
+    return runner.reports
 
 
 # --- collected --------------------------------------------------------------------------------
 
 
-def _collected_stage(options: CollectOptions) -> Stage[DraftServer, tuple[str, NormalizedServer]]:
+def _collected_stage(
+    config: CollectToolsConfig,
+) -> Stage[DraftServer, tuple[str, NormalizedServer]]:
+    session = McpSessionOptions(
+        connect_seconds=config.start_timeout,
+        call_seconds=config.tool_timeout,
+        confined=config.confine_servers,
+    )
+
     async def work(draft: DraftServer) -> tuple[str, NormalizedServer]:
         match draft.content:
             case Rejected() as rejected:
                 raise rejected
             case Connection() as connection:
-                raw = await mcp_server(connection, draft.overrides, options.session)
+                raw = await mcp_server(connection, draft.overrides, session)
             case raw:
                 pass
-        return draft.key, normalize_server(raw, options.keep)
+        return draft.key, normalize_server(
+            raw, min_tools=config.min_tools, skip_invalid=config.skip_invalid_tools
+        )
 
     return Stage(
-        name=COLLECTED,
-        work=work,
-        key=lambda draft: draft.key,
-        stored_key=lambda row: row["key"],
+        COLLECTED,
+        work,
         row=lambda result: CollectedServer(key=result[0], server=result[1].server),
-        side_files=(SideFile(name=NOTES, rows=lambda result: result[1].notes, owner="server"),),
+        side_files=(SideFile(NOTES, lambda result: result[1].notes, owner="server"),),
         stored_id=lambda row: row["server"]["id"],
     )
 
@@ -137,9 +122,7 @@ def _key(row: Mapping[str, Json]) -> str:
     return content_hash({**rest, "connection": row.get("connection")})
 
 
-def _servers_stage(
-    teacher: Teacher | None, meter: StageMeter
-) -> Stage[CandidateServer, CollectedToolServer]:
+def _servers_stage(teacher: Teacher | None) -> Stage[CandidateServer, CollectedToolServer]:
     async def work(candidate: CandidateServer) -> CollectedToolServer:
         server = candidate.server
         if candidate.duplicate_of is not None:
@@ -150,11 +133,10 @@ def _servers_stage(
         return with_id(server.model_copy(update={"domain": answer.domain.value}))
 
     return Stage(
-        name=SERVERS,
-        work=work,
+        SERVERS,
+        work,
         key=lambda candidate: _key(candidate.server.model_dump(mode="json")),
         stored_key=_key,
-        meter=meter,
     )
 
 

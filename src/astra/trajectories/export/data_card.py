@@ -10,8 +10,8 @@ import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from astra.chat import DIALECTS
+from astra.configs.trajectories import ExportTrajectoriesConfig
 from astra.runs.folder import RunFolder
-from astra.trajectories.export.options import ExportOptions
 from astra.trajectories.statistics import TrajectoryTally
 
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (10**6, "100K<n<1M"))
@@ -19,7 +19,7 @@ _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (10**6
 
 def data_card(
     run: RunFolder,
-    options: ExportOptions,
+    options: ExportTrajectoriesConfig,
     tallies: Mapping[str, TrajectoryTally],
     unrenderable: Mapping[str, int],
     *,

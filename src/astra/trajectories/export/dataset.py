@@ -14,16 +14,17 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from astra.chat import DIALECTS
+from astra.configs.base import identity
+from astra.configs.trajectories import ExportTrajectoriesConfig
 from astra.errors import ConfigError, Rejected
 from astra.runs.folder import RunFolder
 from astra.runs.jsonl import FailureRow, to_line
 from astra.trajectories.export.data_card import data_card
-from astra.trajectories.export.options import ExportOptions
 from astra.trajectories.export.parquet import write_parquet
 from astra.trajectories.export.rows import conversation, dataset_row
 from astra.trajectories.export.split import RowTools, hold_out
@@ -66,27 +67,38 @@ class _Selection:
 
 
 def export_dataset(
-    run: RunFolder, out: Path, options: ExportOptions, tools: Path | None
+    config: ExportTrajectoriesConfig, rollouts: Container[str] | None = None
 ) -> ExportResult:
     """Write the data set; one with the same options is written again.
 
-    `tools`: the folder of collected tools, for the domains of rows and card; None: no domains.
+    `rollouts`: ids of those that may become rows; None: all.
     Raises `ConfigError` when no row is left, `StoreError` for a damaged folder.
     """
-    judgements = {j.rollout: j for j in run.rows(options.judgements, Judgement)}
+    run = RunFolder.open(config.run)
+    tools = config.tools or run.config().get("tools")
+    if tools is not None and not Path(tools).is_dir():
+        raise ConfigError(
+            f"the run was made from the tools in {str(tools)!r}, which is not there: give --tools "
+            "FOLDER"
+        )
+    judgements = {
+        judgement.rollout: judgement
+        for judgement in run.rows(config.judgements, Judgement)
+        if rollouts is None or judgement.rollout in rollouts
+    }
     if not judgements:
         raise ConfigError(
-            f"{str(run.path)!r} holds no {options.judgements}.jsonl with rows: judge the rollouts "
+            f"{str(run.path)!r} holds no {config.judgements}.jsonl with rows: judge the rollouts "
             "first (astra trajectories judge)"
         )
-    selection = _select(run, judgements, options)
+    selection = _select(run, judgements, config)
     if not selection.tools:
         reasons = Counter(failure.check for failure in selection.excluded)
         raise ConfigError(
             f"no rollout of {str(run.path)!r} can be exported: {dict(reasons)}. Lower --min-score, "
             "or make more"
         )
-    held_out, groups = hold_out(selection.tools.values(), options.test_fraction, options.seed)
+    held_out, groups = hold_out(selection.tools.values(), config.test_fraction, config.seed)
     servers = RunFolder.open(tools).rows("servers", CollectedToolServer) if tools else ()
     domains = {server.id: server.domain for server in servers}
     tallies = {name: TrajectoryTally() for name in SPLITS}
@@ -99,22 +111,22 @@ def export_dataset(
                 continue
             judgement, domain = judgements[rollout.id], domains.get(server, "")
             tallies[split].add(rollout, judgement, domain)
-            row = dataset_row(rollout, judgement, options.format, domain)
+            row = dataset_row(rollout, judgement, config.format, domain)
             yield json.dumps(row, ensure_ascii=False, allow_nan=False).encode() + b"\n"
 
-    folder = RunFolder.create(out, {"from": run.path.name, **options.config()})
+    folder = RunFolder.create(config.out, {"from": run.path.name, **identity(config)})
     parquet_files: list[str] = []
     with folder.lock():
         for split in SPLITS:
             folder.replace(f"{split}.jsonl", lines(split))
         folder.replace(f"{EXCLUDED}.jsonl", map(to_line, selection.excluded))
         for split in SPLITS:
-            if options.parquet and tallies[split].rows:
+            if config.parquet and tallies[split].rows:
                 write_parquet(folder.path / f"{split}.jsonl", folder.path / f"{split}.parquet")
                 parquet_files.append(f"{split}.parquet")
         card = data_card(
             run,
-            options,
+            config,
             tallies,
             selection.unrenderable,
             excluded=len(selection.excluded),
@@ -132,7 +144,7 @@ def export_dataset(
 
 
 def _select(
-    run: RunFolder, judgements: Mapping[str, Judgement], options: ExportOptions
+    run: RunFolder, judgements: Mapping[str, Judgement], config: ExportTrajectoriesConfig
 ) -> _Selection:
     """The first reading: which rollouts become rows."""
     selection = _Selection()
@@ -142,8 +154,8 @@ def _select(
             judgement = judgements.get(rollout.id)
             if judgement is None:
                 raise Rejected("not_judged", "no judge gave it a score")
-            if judgement.reward < options.min_score:
-                reason = f"{judgement.reward:.3f} is below {options.min_score}"
+            if judgement.reward < config.min_score:
+                reason = f"{judgement.reward:.3f} is below {config.min_score}"
                 raise Rejected("low_score", reason)
             messages, tools = conversation(rollout)
             problems = {
@@ -159,7 +171,7 @@ def _select(
         selection.unrenderable.update(failed)
         selection.tools[rollout.id] = (rollout.task.servers, rollout.tools)
         ranks.setdefault(rollout.task.id, []).append((-judgement.reward, rollout.id))
-    if (most := options.max_per_task) is not None:
+    if (most := config.max_per_task) is not None:
         for ranked in ranks.values():
             for _, rollout_id in sorted(ranked)[most:]:
                 del selection.tools[rollout_id]

@@ -9,13 +9,12 @@ Hermes function-calling data. `astra`: the columns of the published ASTRA trajec
 from __future__ import annotations
 
 import json
-from typing import Literal
 
+from astra.configs.trajectories import RowFormat
 from astra.errors import Rejected
 from astra.trajectories.records import Judgement, RecordedRollout
 from astra.types import Json, content_hash
 
-RowFormat = Literal["trl", "sharegpt", "astra"]
 ID_CHARACTERS = 9
 """Length of a call's id: the only one that every family of models accepts."""
 _SHAREGPT_ROLES = {"system": "system", "user": "human", "assistant": "gpt", "tool": "tool"}

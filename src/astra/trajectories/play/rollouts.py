@@ -8,25 +8,33 @@ stop reason.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from operator import itemgetter
+from pathlib import Path
 from typing import Literal, Protocol
 
-from astra.errors import AstraError, BudgetExceeded, HostError, ModelUnavailable, Rejected
+from astra.configs.trajectories import MakeTrajectoriesConfig
+from astra.errors import (
+    AstraError,
+    BudgetExceeded,
+    ConfigError,
+    HostError,
+    ModelUnavailable,
+    Rejected,
+)
 from astra.hosts.recorded import RecordingHost
-from astra.protocols import Model, ToolHost
+from astra.protocols import Model, Sampling, ToolHost
 from astra.rollouts.loop import RolloutLimits, RolloutTask, rollout
-from astra.runs.cost import StageMeter
+from astra.runs.cost import bill
 from astra.runs.stage import Stage
 from astra.teacher.cost import Price
 from astra.teacher.prompt import In, Out, Prompt, Teacher
 from astra.trajectories.play.simulated_user import SimulatedUser
 from astra.trajectories.records import CollectedToolServer, RecordedRollout, TrajectoryTask
-from astra.types import Json, Language, Message, StopReason, content_hash
+from astra.types import Language, Message, StopReason, content_hash
 
 ROLLOUTS = "rollouts"
 HostKind = Literal["live", "emulator"]
-HostChoice = Literal["auto", "live", "emulator"]
-"""`auto`: live if all servers of a task have a connection, else emulated."""
 
 SYSTEM_PROMPTS: Mapping[Language, str] = {
     "en": (
@@ -59,40 +67,6 @@ class EpisodeJob:
         return content_hash([self.task.id, self.sample, self.model, self.host])
 
 
-@dataclass(frozen=True, slots=True)
-class RolloutOptions:
-    """How tasks are played."""
-
-    samples: int = 1
-    """Episodes per task."""
-    hosts: HostChoice = "auto"
-    system: Mapping[Language, str] = field(default_factory=lambda: dict(SYSTEM_PROMPTS))
-    """System prompt by language; a missing language gets none."""
-    limits: RolloutLimits = field(default_factory=RolloutLimits)
-    simulate: bool = False
-    """Whether a teacher plays the user, who says piece by piece what they want."""
-    failure_rate: float = 0.20
-    """Fraction of emulated calls that fail."""
-    seed: int = 0
-    """Decides which emulated calls fail and how simulated users behave."""
-
-    def config(self) -> dict[str, Json]:
-        """What decides the rollouts, for `config.toml`."""
-        limits = self.limits
-        return {
-            "samples": self.samples,
-            "hosts": self.hosts,
-            "system": dict(self.system),
-            "user": "simulate" if self.simulate else None,
-            "failure_rate": self.failure_rate,
-            "turns": limits.turns,
-            "episode_tokens": limits.episode_tokens,
-            "seconds": limits.seconds,
-            "temperature": limits.sampling.temperature,
-            "max_tokens": limits.sampling.max_tokens,
-        }
-
-
 class HostMaker(Protocol):
     """Makes the host of one episode. Raises HostError."""
 
@@ -102,17 +76,17 @@ class HostMaker(Protocol):
 def episode_jobs(
     tasks: Iterable[TrajectoryTask],
     servers: Mapping[str, CollectedToolServer],
-    options: RolloutOptions,
+    config: MakeTrajectoriesConfig,
     model: str,
 ) -> Iterator[EpisodeJob]:
     """All episodes of the tasks, in order."""
     for task in tasks:
-        kind = options.hosts
+        kind = config.hosts
         if kind == "auto":
             owners = [servers.get(server) for server in task.servers]
             live = all(server is not None and server.connection is not None for server in owners)
             kind = "live" if live else "emulator"
-        for sample in range(options.samples):
+        for sample in range(config.samples):
             yield EpisodeJob(task, sample, model, kind)
 
 
@@ -120,27 +94,39 @@ def rollouts_stage(
     teacher: Teacher,
     model: Callable[[EpisodeJob], Model],
     host: HostMaker,
-    options: RolloutOptions,
-    meter: StageMeter,
+    config: MakeTrajectoriesConfig,
     price: Price | None = None,
 ) -> Stage[EpisodeJob, RecordedRollout]:
-    """`teacher`: plays emulated services and simulated users. `price`: of the agent's model."""
+    """Tasks to recorded rollouts.
+
+    `teacher`: plays emulated services and simulated users. `price`: of the agent's model.
+    """
+    prompts = system_prompts(config.system_prompt)
+    sampling = Sampling(
+        temperature=config.temperature, max_tokens=config.max_tokens, seed=config.seed
+    )
+    limits = RolloutLimits(
+        turns=config.max_turns,
+        episode_tokens=config.max_agent_tokens,
+        seconds=config.episode_timeout,
+        sampling=sampling,
+    )
 
     async def work(job: EpisodeJob) -> RecordedRollout:
         task = job.task
         watched = _BudgetWatch(teacher)
         recording = RecordingHost(host(job, watched))
         user, opening = None, task.request
-        if options.simulate:
-            user = SimulatedUser(task, watched, sample=job.sample, seed=options.seed)
+        if config.user == "simulated":
+            user = SimulatedUser(task, watched, sample=job.sample, seed=config.seed)
             opening = await user.open()
         messages = [Message(role="user", content=opening)]
-        if system := options.system.get(task.language):
+        if system := prompts.get(task.language):
             messages.insert(0, Message(role="system", content=system))
         start = RolloutTask(task.id, tuple(messages), job.sample)
-        trajectory = await rollout(start, model(job), recording, options.limits, user)
+        trajectory = await rollout(start, model(job), recording, limits, user)
         usage = trajectory.usage
-        meter.add(usage, 0.0 if price is None else price.of(usage))
+        bill(usage, 0.0 if price is None else price.of(usage))
         if watched.exceeded is not None:
             raise watched.exceeded
         match trajectory.stop:
@@ -165,13 +151,18 @@ def rollouts_stage(
             recording=recording.recording,
         )
 
-    return Stage(
-        name=ROLLOUTS,
-        work=work,
-        key=lambda job: job.key,
-        stored_key=lambda row: row["id"],
-        meter=meter,
-    )
+    return Stage(ROLLOUTS, work, stored_key=itemgetter("id"))
+
+
+def system_prompts(file: Path | str | None) -> Mapping[Language, str]:
+    """The system prompt by language: the file's for all, none if it is empty, or the built-in."""
+    if file is None:
+        return SYSTEM_PROMPTS
+    try:
+        text = Path(file).read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"system_prompt: can't read {str(file)!r} ({error})") from error
+    return {"en": text, "zh": text} if text.strip() else {}
 
 
 class _BudgetWatch:

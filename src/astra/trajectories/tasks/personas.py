@@ -1,4 +1,4 @@
-"""Who a request may come from: a set of 200 written for this project, or a file of the user's."""
+"""User profiles that requests may come from: 200 built-in ones, or a file of the user's."""
 
 from __future__ import annotations
 
@@ -13,9 +13,8 @@ from astra.errors import ConfigError
 from astra.teacher.prompts.tasks import UserProfile
 from astra.types import Language, Record
 
-OURS = Path(__file__).parent / "personas.jsonl"
-_LARGEST = 16 * 2**20
-"""Bytes of a file of personas."""
+BUILT_IN = Path(__file__).parent / "personas.jsonl"
+_MOST_BYTES = 16 * 2**20
 
 
 class Persona(Record):
@@ -23,58 +22,52 @@ class Persona(Record):
 
     profile: UserProfile
     language: Language | None = None
-    """The language that it is written in and for; None: any."""
+    """The language of the profile, and of requests from it. None: any."""
 
     @property
     def text(self) -> str:
-        """In one line, as it stands in a task."""
+        """The profile in one line, as tasks store it."""
         profile = self.profile
         parts = [str(profile.age), profile.occupation, profile.education]
         return "; ".join([*parts, ", ".join(profile.skills), ", ".join(profile.hobbies)])
 
 
-def read_personas(path: Path | None = None) -> tuple[Persona, ...]:
-    """The personas of a JSONL file, ours by default. ConfigError names the line that is wrong.
-
-    A row holds age, occupation, education, skills and hobbies, and perhaps language.
-    """
-    return _read(OURS if path is None else path)
-
-
 @cache
-def _read(path: Path) -> tuple[Persona, ...]:
+def read_personas(path: Path = BUILT_IN) -> tuple[Persona, ...]:
+    """The personas of a JSONL file. Raises ConfigError, which names the wrong line.
+
+    A row holds age, occupation, education, skills and hobbies, and may hold language.
+    """
     try:
-        if path.stat().st_size > _LARGEST:
-            raise ConfigError(
-                f"{str(path)!r} is over {_LARGEST} bytes: this is no file of personas"
-            )
+        if path.stat().st_size > _MOST_BYTES:
+            raise ConfigError(f"{str(path)!r} is over {_MOST_BYTES} bytes: give a file of personas")
         text = path.read_text("utf-8")
     except OSError as error:
         raise ConfigError(f"can't read {str(path)!r}: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise ConfigError(f"{str(path)!r} is no UTF-8 text: save it as such") from error
-    lines = enumerate(text.splitlines(), start=1)
-    found = tuple(_persona(path, number, line) for number, line in lines if line.strip())
-    if not found:
+        raise ConfigError(f"{str(path)!r} is not UTF-8 text: save it as such") from error
+    personas: list[Persona] = []
+    for number, line in enumerate(text.splitlines(), start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+            language = row.pop("language", None) if isinstance(row, dict) else None
+            # Strict JSON mode: "38" is not an age, and a list may become a tuple.
+            value = json.dumps({"profile": row, "language": language})
+            personas.append(Persona.model_validate_json(value, strict=True))
+        except (ValueError, ValidationError, RecursionError) as error:
+            first = str(error).splitlines()
+            problem = " ".join(first[1:3]) or f"{first[0]:.200}"
+            raise ConfigError(
+                f"{str(path)!r}, line {number}: not a persona ({problem}): give age, occupation, "
+                "education, skills and hobbies"
+            ) from error
+    if not personas:
         raise ConfigError(f"{str(path)!r} holds no personas: write one JSON object per line")
-    return found
-
-
-def _persona(path: Path, number: int, line: str) -> Persona:
-    try:
-        row = json.loads(line)
-        language = row.pop("language", None) if isinstance(row, dict) else None
-        return Persona.model_validate_json(
-            json.dumps({"profile": row, "language": language}), strict=True
-        )
-    except (ValueError, ValidationError, RecursionError) as error:
-        first = str(error).splitlines()
-        raise ConfigError(
-            f"{str(path)!r}, line {number}: no persona ({' '.join(first[1:3]) or first[0]:.200}): "
-            "give age, occupation, education, skills and hobbies"
-        ) from error
+    return tuple(personas)
 
 
 def personas_for(personas: Sequence[Persona], language: Language) -> list[Persona]:
-    """Those that can ask in a language."""
+    """The personas that can ask in a language."""
     return [each for each in personas if each.language in (None, language)]

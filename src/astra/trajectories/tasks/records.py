@@ -17,11 +17,11 @@ class ChainProposal(Record):
     """Server id and round."""
     server: str
     name: str
-    """Of the server."""
+    """Name of the server."""
     pairs: tuple[ProposedChain, ...]
-    """Those of known tools and allowed lengths."""
+    """Pairs of known tools and allowed lengths."""
     dropped: tuple[str, ...] = ()
-    """Why the others fell out."""
+    """Why the others were dropped."""
 
 
 class VerifiedChain(Record):
@@ -31,15 +31,15 @@ class VerifiedChain(Record):
     """Content hash of servers and tools."""
     servers: tuple[str, ...]
     tools: tuple[str, ...]
-    """Names as they are shown."""
+    """Names as the agent sees them."""
     language: Language
     task: str
     request: str
     plan: tuple[PlannedCall, ...]
     votes: tuple[bool, ...] = ()
-    """Verdicts; empty: not asked for."""
+    """Verdicts. Empty if chains were not voted on."""
     agreements: tuple[bool, ...] = ()
-    """Whether each back-translation came back; empty: not asked for."""
+    """Whether each back-translation led back to the chain. Empty without back-translation."""
 
 
 class ServerTasks(Record):
@@ -51,7 +51,7 @@ class ServerTasks(Record):
 
 
 class TaskVariation(Record):
-    """A row of `varied.jsonl`: a task in other words, its intent judged to be the same."""
+    """A row of `varied.jsonl`: a task in other words, whose intent was judged to be the same."""
 
     key: str
     """Axis, parent and number."""
@@ -70,16 +70,16 @@ class DraftTask(Record):
     language: Language
     request: str
     steps: tuple[PlannedStep, ...] = ()
-    """What a teacher planned; unchecked."""
+    """A teacher's plan, unchecked."""
     plan: tuple[PlannedCall, ...] = ()
-    """Of a chain or a parent, whose plan was checked; empty: `steps` are to be."""
+    """The checked plan of a chain or a parent. Empty: `steps` have to be checked."""
     axis: TaskOrigin = TaskOrigin.original
     parent: str | None = None
     persona: str | None = None
 
 
 class ScoredTask(Record):
-    """A row of `scored.jsonl`: a task that reached the thresholds."""
+    """A row of `scored.jsonl`: a task whose scores reach the thresholds."""
 
     key: str
     task: TrajectoryTask

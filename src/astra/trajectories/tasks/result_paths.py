@@ -4,57 +4,49 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 
 from astra.types import Json
 
-DEEPEST = 6
-"""Levels of a value that are looked at."""
+MAX_DEPTH = 6
+"""Levels of a value that are searched."""
 
 
 class NoSuchField(LookupError):
-    """A result has nothing under that path."""
+    """A result has no such field."""
 
 
 def follow(value: Json, path: str | None) -> Json:
-    """What stands under a path; None as the path: the whole. Raises NoSuchField.
+    """The value under a path; None as the path: the whole. Raises NoSuchField.
 
-    Text that holds JSON is read as such. Where the path leads nowhere, the first field of its last
-    name is taken, since what a document calls `id` may lie a level deeper in a result.
+    Text that holds JSON is parsed. Where the path leads nowhere, the first field of its last name
+    counts: what a document calls `id` may be a level deeper in a result.
     """
-    value = _read(value)
+    if isinstance(value, str) and value[:1] in ("{", "["):
+        with suppress(ValueError, RecursionError):
+            value = json.loads(value)
     if path is None:
         return value
-    found = value
+    node = value
     for part in path.split("."):
-        if isinstance(found, dict) and part in found:
-            found = found[part]
-        elif isinstance(found, list) and part.isdecimal() and int(part) < len(found):
-            found = found[int(part)]
+        if isinstance(node, dict) and part in node:
+            node = node[part]
+        elif isinstance(node, list) and part.isdecimal() and int(part) < len(node):
+            node = node[int(part)]
         else:
-            return _named(value, path)
-    return found
-
-
-def _named(value: Json, path: str) -> Json:
+            break
+    else:
+        return node
     name = path.rpartition(".")[2]
     if not name.isdecimal():
-        for found, leaf in leaves(value):
-            if found.rpartition(".")[2] == name:
+        for leaf_path, leaf in leaves(value):
+            if leaf_path.rpartition(".")[2] == name:
                 return leaf
     raise NoSuchField(f"the result has no field {path!r}")
 
 
-def _read(value: Json) -> Json:
-    if isinstance(value, str) and value[:1] in ("{", "["):
-        try:
-            return json.loads(value)
-        except (ValueError, RecursionError):
-            return value
-    return value
-
-
-def leaves(value: Json, path: str = "", depth: int = DEEPEST) -> Iterator[tuple[str, Json]]:
-    """(path, scalar) of all that stands in a value, nearest first; of lists the first item."""
+def leaves(value: Json, path: str = "", depth: int = MAX_DEPTH) -> Iterator[tuple[str, Json]]:
+    """(path, scalar) of everything in a value, the shallowest first; of lists the first item."""
     level = [(path, value)]
     for _ in range(depth + 1):
         below: list[tuple[str, Json]] = []

@@ -1,8 +1,8 @@
-"""What a tool takes and what its result is known to have, from its schemas and from results seen.
+"""The parameters of a tool, and the fields that its result is known to have.
 
-A field is known when the output schema documents it, when a result was seen to have it, or,
-weakest, when the tool's description says that it returns it by name. Schemas are untrusted: they
-are read to a bounded depth, references outside of them are not followed, and nothing is fetched.
+A field is known if the output schema documents it, if an observed result has it, or, weakest, if
+the tool's description says that it returns something of that name. Schemas are untrusted: they are
+read to a bounded depth, and no reference leads out of them.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from typing import Any, Literal
 
 from astra.core.references import resolve
 from astra.trajectories.records import CollectedTool
-from astra.trajectories.tasks.result_paths import DEEPEST, leaves
+from astra.trajectories.tasks.result_paths import MAX_DEPTH, leaves
 from astra.types import Json
 
 MOST_FIELDS = 200
-"""Fields of one result that are looked at."""
+"""Fields of one result that are read."""
 
 FieldKind = Literal["string", "number", "boolean", "array", "object", "any"]
 KINDS: Mapping[str, FieldKind] = {
@@ -38,17 +38,17 @@ _RETURNS = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class ResultField:
-    """Something that stands in a tool's result."""
+    """A field of a tool's result."""
 
     path: str
-    """Dotted; of a list, the first item."""
+    """Dotted; a list is represented by its first item."""
     kind: FieldKind
     description: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class InputField:
-    """Something that a tool takes."""
+    """A parameter of a tool."""
 
     name: str
     kind: FieldKind
@@ -66,54 +66,51 @@ def parameters_of(schema: Mapping[str, Json]) -> tuple[InputField, ...]:
     properties = whole.get("properties")
     known = properties if isinstance(properties, Mapping) else {}
     required = whole.get("required")
-    needed = (
-        [name for name in required if isinstance(name, str)] if isinstance(required, list) else []
-    )
-    names = dict.fromkeys([*known, *needed])
-    return tuple(_parameter(name, known.get(name, {}), name in needed, schema) for name in names)
-
-
-def _parameter(name: str, value: Json, required: bool, root: Mapping[str, Json]) -> InputField:
-    schema = resolved_schema(value if isinstance(value, Mapping) else {}, root)
-    return InputField(str(name), kind_of_schema(schema), required, schema)
+    needed = [n for n in required if isinstance(n, str)] if isinstance(required, list) else []
+    fields: list[InputField] = []
+    for name in dict.fromkeys([*known, *needed]):
+        value = known.get(name, {})
+        own = resolved_schema(value if isinstance(value, Mapping) else {}, schema)
+        fields.append(InputField(str(name), kind_of_schema(own), name in needed, own))
+    return tuple(fields)
 
 
 def fields_of(tool: CollectedTool, observed: Sequence[Json] = ()) -> tuple[ResultField, ...]:
-    """The fields that are documented by schema or were seen in results, each path once."""
-    found: dict[str, ResultField] = {}
+    """The fields that the output schema documents or observed results have, each path once."""
+    fields: dict[str, ResultField] = {}
     schema = tool.output_schema
     if schema is not None:
-        for field in _documented(schema, "", schema, DEEPEST):
-            found.setdefault(field.path, field)
-            if len(found) >= MOST_FIELDS:
+        for field in _documented(schema, "", schema, MAX_DEPTH):
+            fields.setdefault(field.path, field)
+            if len(fields) >= MOST_FIELDS:
                 break
     for result in observed:
         for path, value in leaves(result):
-            if len(found) < MOST_FIELDS:
-                found.setdefault(path, ResultField(path, kind_of_value(value)))
-    return tuple(found.values())
+            if len(fields) < MOST_FIELDS:
+                fields.setdefault(path, ResultField(path, kind_of_value(value)))
+    return tuple(fields.values())
 
 
 def find_field(tool: CollectedTool, path: str, observed: Sequence[Json] = ()) -> ResultField | None:
-    """The field of a path; None when nothing says that the result has it."""
+    """The field of a path. None: nothing says that the result has it."""
     wanted = _general(path)
     for field in fields_of(tool, observed):
         if _general(field.path) == wanted:
             return field
-    told = " ".join(match[0] for match in _RETURNS.finditer(tool.document.description)).lower()
+    returned = " ".join(match[0] for match in _RETURNS.finditer(tool.document.description)).lower()
     last = words_of(path)[-1:] if tool.output_schema is None else []
-    if last and re.search(rf"(?<![a-z]){re.escape(last[0])}s?(?![a-z])", told):
+    if last and re.search(rf"(?<![a-z]){re.escape(last[0])}s?(?![a-z])", returned):
         return ResultField(path, "any")
     return None
 
 
 def _general(path: str) -> str:
-    """The path with every position in a list as the first."""
+    """The path with every list position replaced by the first."""
     return ".".join("0" if part.isdecimal() else part for part in path.split("."))
 
 
 def words_of(name: str) -> list[str]:
-    """The words of a name or a path, lower case, plurals cut: `eventIds` is event, id."""
+    """The words of a name or a path, in lower case and singular: `eventIds` is event, id."""
     spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name)
     words = re.findall(r"[^\W\d_]+", spaced.lower())
     return [w[:-1] if len(w) > 3 and w.endswith("s") and not w.endswith("ss") else w for w in words]
@@ -123,9 +120,9 @@ def words_of(name: str) -> list[str]:
 
 
 def resolved_schema(
-    schema: Mapping[str, Json], root: Mapping[str, Json], depth: int = DEEPEST
+    schema: Mapping[str, Json], root: Mapping[str, Json], depth: int = MAX_DEPTH
 ) -> dict[str, Json]:
-    """The schema with its own local `$ref` followed and its `allOf` merged in."""
+    """The schema with its local `$ref` followed and its `allOf` merged in; its own keys win."""
     merged = dict(schema)
     reference = merged.pop("$ref", None)
     parts = merged.pop("allOf", None)
@@ -136,33 +133,29 @@ def resolved_schema(
         with suppress(ValueError):
             inner.insert(0, resolve(root, reference))
     for part in inner:
-        if isinstance(part, Mapping):
-            merged = _joined(resolved_schema(part, root, depth - 1), merged)
+        if not isinstance(part, Mapping):
+            continue
+        low, high = resolved_schema(part, root, depth - 1), merged
+        merged = {**low, **high}
+        for key in ("properties", "$defs"):
+            if isinstance(low.get(key), dict) and isinstance(high.get(key), dict):
+                merged[key] = {**low[key], **high[key]}
+        if isinstance(low.get("required"), list) and isinstance(high.get("required"), list):
+            merged["required"] = list(dict.fromkeys([*low["required"], *high["required"]]))
     return merged
 
 
-def _joined(low: dict[str, Json], high: dict[str, Json]) -> dict[str, Json]:
-    """Two schemas that both hold; what `high` says goes first."""
-    joined = {**low, **high}
-    for key in ("properties", "$defs"):
-        if isinstance(low.get(key), dict) and isinstance(high.get(key), dict):
-            joined[key] = {**low[key], **high[key]}
-    if isinstance(low.get("required"), list) and isinstance(high.get("required"), list):
-        joined["required"] = list(dict.fromkeys([*low["required"], *high["required"]]))
-    return joined
-
-
 def kind_of_schema(schema: Mapping[str, Json]) -> FieldKind:
-    """The kind of value that a schema asks for; `any` where it allows several."""
+    """The kind of value that a schema allows; `any` if it allows several."""
     kinds = schema.get("type")
     named = kinds if isinstance(kinds, list) else [kinds]
-    found: set[FieldKind] = {KINDS.get(str(kind), "any") for kind in named if kind != "null"}
-    if len(found) == 1 and found != {"any"}:
-        return found.pop()
+    allowed: set[FieldKind] = {KINDS.get(str(kind), "any") for kind in named if kind != "null"}
+    if len(allowed) == 1 and allowed != {"any"}:
+        return allowed.pop()
     values = schema.get("enum")
     if kinds is None and isinstance(values, list) and values:
-        seen: set[FieldKind] = {kind_of_value(value) for value in values}
-        return seen.pop() if len(seen) == 1 else "any"
+        listed: set[FieldKind] = {kind_of_value(value) for value in values}
+        return listed.pop() if len(listed) == 1 else "any"
     return "object" if kinds is None and "properties" in schema else "any"
 
 

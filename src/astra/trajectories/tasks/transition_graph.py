@@ -1,8 +1,8 @@
 """The transition graph of a server's tools, and random walks on it (spec section 1.2).
 
-A node per tool, an edge for every consecutive pair of a proposed chain, its weight the count.
-Walks are drawn by weight from a seed: the first edge in proportion to its weight, each next one
-in proportion to the weights of the edges that leave the tool.
+Every tool is a node; every consecutive pair of a proposed chain is an edge, weighted by its count.
+Walks are drawn from a seed: the first edge in proportion to its weight, each next one in proportion
+to the weights of the edges that leave the tool.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ import networkx as nx
 from astra.errors import ConfigError
 
 Graph = Any
-"""An `nx.DiGraph`, whose type takes no parameters at run time."""
+"""An `nx.DiGraph`; its type takes parameters in the stubs only."""
 _TRIES = 20
-"""Walks that are begun, at most, for each that is wanted."""
+"""Walks that are begun for each that is wanted."""
 
 
 def transition_graph(tools: Iterable[str], chains: Iterable[Sequence[str]]) -> Graph:
-    """The graph of some chains. Tools that are in no chain are nodes, too."""
+    """The graph of some chains. Tools without a chain are nodes, too."""
     graph: Graph = nx.DiGraph()
     graph.add_nodes_from(tools)
     for chain in chains:
@@ -48,7 +48,7 @@ class WeightedWalker:
     def __init__(
         self, graph: Graph, *, shortest: int = 2, longest: int = 5, acyclic: bool = False
     ) -> None:
-        """`shortest` and `longest`: tools of a walk. `acyclic`: no tool twice."""
+        """`shortest` and `longest`: tools of a walk. `acyclic`: no tool occurs twice."""
         if not 2 <= shortest <= longest:
             raise ConfigError(
                 f"walks of {shortest!r} to {longest!r} tools: give at least 2, the shortest first"
@@ -64,30 +64,26 @@ class WeightedWalker:
         self._start_sums = list(accumulate(sums[-1] for sums in self._sums.values()))
 
     def walk(self, rng: random.Random) -> tuple[str, ...]:
-        """One walk; shorter than `shortest` where it ran into a dead end."""
+        """One walk; shorter than `shortest` if it ran into a dead end."""
         if not self._starts:
             return ()
-        walk = [self._starts[_drawn(self._start_sums, rng)]]
+        walk = [self._starts[_weighted_index(self._start_sums, rng)]]
         for _ in range(rng.randint(self._shortest, self._longest) - 1):
-            step = self._step(walk, rng)
-            if step is None:
+            if walk[-1] not in self._next:
                 break
-            walk.append(step)
+            names, weights = self._next[walk[-1]]
+            sums = self._sums[walk[-1]]
+            if self._acyclic:
+                free = [i for i, name in enumerate(names) if name not in walk]
+                if not free:
+                    break
+                names = [names[i] for i in free]
+                sums = list(accumulate(weights[i] for i in free))
+            walk.append(names[_weighted_index(sums, rng)])
         return tuple(walk)
 
-    def _step(self, walk: Sequence[str], rng: random.Random) -> str | None:
-        if walk[-1] not in self._next:
-            return None
-        names, weights = self._next[walk[-1]]
-        if self._acyclic:
-            free = [index for index, name in enumerate(names) if name not in walk]
-            if not free:
-                return None
-            return names[free[_drawn(list(accumulate(weights[i] for i in free)), rng)]]
-        return names[_drawn(self._sums[walk[-1]], rng)]
-
     def walks(self, rng: random.Random) -> Iterator[tuple[str, ...]]:
-        """Walks of allowed lengths without end, or until none are found any more."""
+        """Walks of allowed lengths, until too many attempts in a row give none."""
         missed = 0
         while missed < _TRIES * self._longest:
             walk = self.walk(rng)
@@ -98,24 +94,25 @@ class WeightedWalker:
                 missed += 1
 
 
-def _drawn(sums: Sequence[float], rng: random.Random) -> int:
-    """An index in proportion to the weights that the sums add up."""
+def _weighted_index(sums: Sequence[float], rng: random.Random) -> int:
+    """An index in proportion to the weights whose running sums are given."""
     return min(bisect(sums, rng.random() * sums[-1]), len(sums) - 1)
 
 
 def candidate_walks(
-    graph: Graph, most: int, *, seed: str, shortest: int, longest: int, acyclic: bool
+    graph: Graph, most: int, *, seed: str, lengths: tuple[int, int], acyclic: bool
 ) -> list[tuple[str, ...]]:
-    """At most so many different walks, in the order in which they were first drawn."""
-    walker = WeightedWalker(graph, shortest=shortest, longest=longest, acyclic=acyclic)
-    found: dict[tuple[str, ...], None] = {}
+    """At most `most` distinct walks, in the order in which they were first drawn."""
+    walker = WeightedWalker(graph, shortest=lengths[0], longest=lengths[1], acyclic=acyclic)
+    distinct: dict[tuple[str, ...], None] = {}
     repeated = 0
     for walk in walker.walks(random.Random(seed)):
-        if walk in found:
+        if walk in distinct:
             repeated += 1
         else:
-            found[walk] = None
+            distinct[walk] = None
             repeated = 0
-        if len(found) >= most or repeated > _TRIES * max(10, len(found)):
+        # A small graph has fewer walks than wanted: many repetitions mean that all are found.
+        if len(distinct) >= most or repeated > _TRIES * max(10, len(distinct)):
             break
-    return list(found)[:most]
+    return list(distinct)[:most]

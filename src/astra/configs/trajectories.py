@@ -1,0 +1,185 @@
+"""Options of the commands on trajectories."""
+
+from collections.abc import Sequence
+from dataclasses import KW_ONLY, dataclass, field
+from pathlib import Path
+from typing import Annotated, Literal
+
+from astra.configs.base import (
+    RUNTIME,
+    Config,
+    EpisodeConfig,
+    ModelConfig,
+    OutputConfig,
+    TeacherConfig,
+    Weights,
+    at_least,
+    at_most,
+)
+from astra.errors import ConfigError
+
+TaskAxis = Literal["original", "diversity", "complexity", "persona"]
+ChainCheck = Literal["vote", "back_translation", "both"]
+HostChoice = Literal["auto", "live", "emulator"]
+RowFormat = Literal["trl", "sharegpt", "astra"]
+
+TASK_MIX: dict[TaskAxis, float] = {
+    "original": 0.4,
+    "diversity": 0.2,
+    "complexity": 0.2,
+    "persona": 0.2,
+}
+
+
+@dataclass(frozen=True)
+class MakeTrajectoriesConfig(ModelConfig, TeacherConfig, EpisodeConfig, OutputConfig):
+    """Trajectories."""
+
+    _: KW_ONLY
+    tools: Path | str
+    """Folder of collected tools."""
+    out: Annotated[Path | str | None, RUNTIME] = None
+    """Run folder to write. In Python, None makes a temporary one."""
+    model: str
+    """Agent: the name of a model at --base-url, or `scripted`, which follows each task's plan."""
+    teacher: str
+    """Model that acts as teacher; rules: the built-in teacher for trying out."""
+    count: Annotated[int, at_least(1)] = 100
+    """Tasks to make."""
+    samples: Annotated[int, at_least(1)] = 1
+    """Episodes per task."""
+    task_mix: Weights[TaskAxis] = field(default_factory=lambda: dict(TASK_MIX))
+    """How tasks come about: from tools, or varied in wording, in difficulty or by persona."""
+    chain_fraction: Annotated[float, at_least(0), at_most(1)] = 0.7
+    """Fraction of the original tasks that come from verified chains of tools."""
+    min_chain: Annotated[int, at_least(2)] = 2
+    """Minimum tools of a chain."""
+    max_chain: Annotated[int, at_least(2)] = 5
+    """Maximum tools of a chain."""
+    acyclic: bool = False
+    """Use no tool twice in a chain."""
+    cross_server: bool = False
+    """Also make chains across servers whose fields fit."""
+    chain_check: ChainCheck = "vote"
+    """How chains are verified: by votes of the teacher, by back-translation, or by both."""
+    chain_votes: Annotated[int, at_least(1)] = 3
+    """Verdicts on each chain; a strict majority decides."""
+    judge_votes: Annotated[int, at_least(1)] = 1
+    """Times that each question of a judge is asked; the mean counts."""
+    personas: Path | str | None = None
+    """JSONL file of user profiles. None: 200 built-in ones."""
+    observations: Path | str | None = None
+    """Earlier run folder: the results of its calls show what tools return. None: documents only."""
+    hosts: HostChoice = "auto"
+    """Where tools run. auto: live if all servers of a task are live, else emulated."""
+    emulated_failure_rate: Annotated[float, at_least(0), at_most(1)] = 0.2
+    """Fraction of emulated calls that fail."""
+    user: Literal["none", "simulated"] = "none"
+    """simulated: the teacher plays a user who says piece by piece what they want."""
+    allowed_tools: Sequence[str] | None = None
+    """Names of the tools of live servers that the agent may use. None: all."""
+    read_only: bool = False
+    """Of live servers, use only tools that change nothing."""
+    confine_servers: Annotated[bool, RUNTIME] = True
+    """Keep live servers that we start from your files. See docs/tools.md."""
+    concurrency: Annotated[int, at_least(1), RUNTIME] = 8
+    """Items at the same time."""
+
+    def check(self) -> None:
+        """Raise ConfigError for contradicting fields."""
+        super().check()
+        if self.min_chain > self.max_chain:
+            raise ConfigError(f"min_chain {self.min_chain} is above max_chain {self.max_chain}")
+        if "original" not in self.task_mix:
+            raise ConfigError("task_mix needs original tasks: the others are made from them")
+        if self.model != "scripted" and self.base_url is None:
+            raise ConfigError(
+                f"model {self.model!r} needs base_url; only 'scripted' needs no endpoint"
+            )
+
+
+@dataclass(frozen=True)
+class JudgeTrajectoriesConfig(TeacherConfig):
+    """Trajectories."""
+
+    run: Path | str
+    """Run folder of trajectories."""
+    _: KW_ONLY
+    teacher: str
+    """Model that acts as teacher; rules: the built-in teacher for trying out."""
+    judgements: str | None = None
+    """Name of a file of judgements, e.g. judgements-strict. None: judgements-TEACHER."""
+    judge_votes: Annotated[int, at_least(1)] = 1
+    """Times that each question of a judge is asked; the mean counts."""
+    seed: int = 0
+    """Seed of every random choice. The same seed and inputs give the same bytes."""
+    concurrency: Annotated[int, at_least(1), RUNTIME] = 8
+    """Items at the same time."""
+    progress: Annotated[bool | None, RUNTIME] = None
+    """Show progress. None: on a terminal and in a notebook."""
+
+
+@dataclass(frozen=True)
+class ExportTrajectoriesConfig(Config):
+    """Data set."""
+
+    run: Annotated[Path | str, RUNTIME]
+    """Run folder of trajectories."""
+    _: KW_ONLY
+    out: Annotated[Path | str, RUNTIME]
+    """Folder of the data set to write."""
+    format: RowFormat = "trl"
+    """Format of the rows. trl: messages and tools, as SFTTrainer takes them. sharegpt: from/value
+    pairs. astra: as the published data."""
+    min_score: Annotated[float, at_least(0), at_most(1)] = 0.0
+    """Minimum reward of a row."""
+    max_per_task: Annotated[int | None, at_least(1)] = None
+    """Maximum rows per task, the best first. None: all."""
+    test_fraction: Annotated[float, at_least(0), at_most(0.9)] = 0.1
+    """Fraction of the rows that are held out, by server."""
+    judgements: str = "judgements"
+    """Name of a file of judgements, e.g. judgements-strict."""
+    tools: Annotated[Path | str | None, RUNTIME] = None
+    """Folder of collected tools, for the domains. None: the one that the run names."""
+    license: str = "other"
+    """License of the data, for the data card, e.g. cc-by-4.0."""
+    parquet: Annotated[bool, RUNTIME] = False
+    """Also write Parquet files."""
+    seed: int = 0
+    """Seed of every random choice. The same seed and inputs give the same bytes."""
+
+
+@dataclass(frozen=True)
+class ShowTrajectoriesConfig(Config):
+    """Trajectories."""
+
+    run: Path | str
+    """Run folder of trajectories."""
+    rollout: str | None = None
+    """Id of a rollout, or its beginning. None: a list."""
+    _: KW_ONLY
+    judgements: str = "judgements"
+    """Name of a file of judgements, e.g. judgements-strict."""
+    limit: Annotated[int, at_least(1)] = 50
+    """Maximum rollouts in the list."""
+
+
+@dataclass(frozen=True)
+class ReplayTrajectoriesConfig(Config):
+    """Trajectories."""
+
+    run: Path | str
+    """Run folder of trajectories."""
+
+
+@dataclass(frozen=True)
+class TrajectoryStatsConfig(Config):
+    """Trajectories."""
+
+    run: Path | str
+    """Run folder of trajectories."""
+    _: KW_ONLY
+    judgements: str = "judgements"
+    """Name of a file of judgements, e.g. judgements-strict."""
+    plots: Path | str | None = None
+    """Folder for PNG and SVG plots. None: none."""

@@ -1,0 +1,123 @@
+"""`astra.make_trajectories`, and judging and exporting what it made."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+from astra.configs.trajectories import (
+    ExportTrajectoriesConfig,
+    JudgeTrajectoriesConfig,
+    MakeTrajectoriesConfig,
+)
+from astra.errors import ConfigError
+from astra.hosts.live import LiveOptions
+from astra.hosts.mcp_session import McpSessionOptions
+from astra.models.keys import api_key
+from astra.models.openai import OpenAIModel
+from astra.runs.folder import RunFolder
+from astra.runs.opening import open_run
+from astra.runs.progress import progress_console
+from astra.runs.runner import StageRunner
+from astra.teacher.cache import AnswerCache
+from astra.teacher.opening import model_price
+from astra.trajectories.export.dataset import ExportResult, export_dataset
+from astra.trajectories.judge.stage import JUDGEMENTS, judgements_stage
+from astra.trajectories.pipeline import TrajectoryAgent, TrajectoryPipeline
+from astra.trajectories.play.hosts import EpisodeHosts
+from astra.trajectories.play.recording_model import AGENT, RecordingModel
+from astra.trajectories.play.rollouts import ROLLOUTS, system_prompts
+from astra.trajectories.records import RecordedRollout
+from astra.trajectories.sets import TrajectorySet
+from astra.trajectories.tasks.personas import read_personas
+from astra.trajectories.tasks.server_groups import require_servers
+from astra.trajectories.teachers import trajectory_teacher
+
+SCRIPTED = "scripted"
+"""Name of the agent that follows each task's plan, without a model."""
+
+
+async def make_trajectories(config: MakeTrajectoriesConfig) -> TrajectorySet:
+    """Make tasks for collected tools, let an agent carry them out, and judge the conversations.
+
+    Raises StoreError for a folder without tools, StageError if nothing works.
+    """
+    tools = RunFolder.open(config.tools)
+    servers = {server.id: server for server in require_servers(tools)}
+    # Wrong inputs are found before there is a run folder that names them.
+    prompts = system_prompts(config.system_prompt)
+    if config.personas is not None:
+        read_personas(Path(config.personas))
+    if config.observations is not None:
+        RunFolder.open(config.observations)
+    folder = open_run(config, config.out, inputs={"system_prompts": dict(prompts)})
+    live = LiveOptions(
+        read_only=config.read_only,
+        allow=None if config.allowed_tools is None else frozenset(config.allowed_tools),
+        session=McpSessionOptions(confined=config.confine_servers),
+    )
+    hosts = EpisodeHosts(servers, config.emulated_failure_rate, config.seed, live)
+    async with (
+        trajectory_teacher(config, folder, seed=config.seed) as teacher,
+        _open_agent(config, folder) as agent,
+    ):
+        console = progress_console(config.progress)
+        await TrajectoryPipeline(tools, folder, teacher, agent, hosts, config, console).run()
+    return TrajectorySet(folder.path, folder=folder)
+
+
+@asynccontextmanager
+async def _open_agent(
+    config: MakeTrajectoriesConfig, folder: RunFolder
+) -> AsyncGenerator[TrajectoryAgent]:
+    if config.base_url is None:
+        # Late: a fixture, which ships for trying out only.
+        from astra.testing.rule_teacher.scripted_agent import ScriptedAgent
+
+        yield TrajectoryAgent(
+            SCRIPTED, lambda job: ScriptedAgent(job.task.plan, job.task.language, SCRIPTED)
+        )
+        return
+    async with AsyncExitStack() as stack:
+        key = api_key(config.api_key_env)
+        endpoint = OpenAIModel(config.model, config.base_url, key, timeout=config.timeout)
+        model = await stack.enter_async_context(endpoint)
+        price = model_price(config.prices, config.model)
+        if not config.cache:
+            yield TrajectoryAgent(config.model, lambda job: model, price)
+            return
+        record = stack.enter_context(AnswerCache(folder, AGENT))
+        yield TrajectoryAgent(
+            config.model, lambda job: RecordingModel(model, record, job.key), price
+        )
+
+
+async def judge_trajectories(config: JudgeTrajectoriesConfig) -> TrajectorySet:
+    """Judge the rollouts of a run folder again, beside the judgements that it holds."""
+    folder = RunFolder.open(config.run)
+    if not folder.exists(f"{ROLLOUTS}.jsonl"):
+        raise ConfigError(
+            f"{str(config.run)!r} holds no rollouts: make some (astra trajectories make)"
+        )
+    name = judgements_name(config)
+    async with trajectory_teacher(config, folder, seed=config.seed) as teacher:
+        runner = StageRunner(folder, config.concurrency, progress_console(config.progress))
+        await runner.run(
+            judgements_stage(teacher, config.judge_votes, name),
+            folder.rows(ROLLOUTS, RecordedRollout),
+            total=sum(1 for _ in folder.values(ROLLOUTS)),
+        )
+    return TrajectorySet(config.run, judgements=name)
+
+
+def judgements_name(config: JudgeTrajectoriesConfig) -> str:
+    """Name of the file for the judgements: as asked for, or of the teacher."""
+    label = re.sub(r"[^a-z0-9]+", "-", (config.judgements or config.teacher).lower()).strip("-")
+    return label if label.startswith(JUDGEMENTS) else f"{JUDGEMENTS}-{label or 'model'}"
+
+
+async def export_trajectories(config: ExportTrajectoriesConfig) -> ExportResult:
+    """Write judged trajectories as a data set for SFT."""
+    return export_dataset(config)

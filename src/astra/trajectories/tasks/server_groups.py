@@ -1,0 +1,101 @@
+"""Servers whose tools an agent gets together, and how a teacher sees them."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from astra.errors import StoreError
+from astra.runs.folder import RunFolder
+from astra.teacher.prompts.chains import ShownTool
+from astra.trajectories.records import CollectedToolServer, RecordedRollout
+from astra.trajectories.tasks.dependencies import KnownFields, ObservedResults
+from astra.trajectories.toolset import ToolSet
+from astra.types import Json, Language
+
+SHOWN_TOOLS = 60
+"""Most tools that a teacher is shown at once."""
+_MOST_RESULTS = 20
+"""Observed results per tool."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServerGroup:
+    """One server, or several for chains across servers."""
+
+    servers: tuple[CollectedToolServer, ...]
+    tools: ToolSet
+    fields: KnownFields
+
+    @property
+    def language(self) -> Language:
+        return self.servers[0].language
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        return tuple(server.id for server in self.servers)
+
+    @property
+    def service(self) -> str:
+        """Names and descriptions of the servers, for a teacher."""
+        return "; ".join(": ".join(filter(None, (s.name, s.description))) for s in self.servers)
+
+    def shown_tools(self, names: Iterable[str]) -> tuple[ShownTool, ...]:
+        """The tools of these names, each once, as a teacher sees them."""
+        tools = [self.tools[name] for name in dict.fromkeys(names) if name in self.tools]
+        return tuple(
+            ShownTool(
+                name=each.document.name,
+                description=each.document.description,
+                parameters=each.document.parameters,
+                returns={field.path: field.kind for field in self.fields(each)},
+                examples=each.tool.examples,
+            )
+            for each in tools
+        )
+
+    def sample_tools(
+        self, rng: random.Random, required: Sequence[str] = ()
+    ) -> tuple[ShownTool, ...]:
+        """At most SHOWN_TOOLS tools, the required ones among them, in their order."""
+        names = list(self.tools)
+        if len(names) > SHOWN_TOOLS:
+            others = [name for name in names if name not in required]
+            sample = {*required, *rng.sample(others, max(0, SHOWN_TOOLS - len(required)))}
+            names = [name for name in names if name in sample]
+        return self.shown_tools(names)
+
+
+def group_of(
+    servers: Sequence[CollectedToolServer], observed: ObservedResults | None = None
+) -> ServerGroup:
+    """The servers as one group."""
+    return ServerGroup(tuple(servers), ToolSet(servers), KnownFields(observed))
+
+
+def observed_results(folder: RunFolder, servers: Sequence[CollectedToolServer]) -> ObservedResults:
+    """Results of calls that an earlier run recorded, some of each tool."""
+    by_id = {server.id: server for server in servers}
+    results: dict[tuple[str, str], list[Json]] = {}
+    for rollout in folder.rows("rollouts", RecordedRollout):
+        if not all(server in by_id for server in rollout.task.servers):
+            continue
+        tools = ToolSet([by_id[server] for server in rollout.task.servers])
+        for call in rollout.recording:
+            if call.is_error or (tool := tools.get(call.tool)) is None:
+                continue
+            of_tool = results.setdefault((tool.server.id, tool.tool.document.name), [])
+            if len(of_tool) < _MOST_RESULTS:
+                of_tool.append(call.content)
+    return results
+
+
+def require_servers(folder: RunFolder) -> list[CollectedToolServer]:
+    """The servers of a tools folder. Raises StoreError if there are none."""
+    servers = list(folder.rows("servers", CollectedToolServer))
+    if not servers:
+        raise StoreError(
+            f"{str(folder.path)!r} holds no servers: give a folder that `astra tools collect` wrote"
+        )
+    return servers
