@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from astra.arenas.tables.load.tables import LoadedTable
 from astra.arenas.tables.profile.statistics import ColumnStats
-from astra.arenas.tables.profile.words import english, has_han, singular
+from astra.arenas.tables.profile.words import english, has_han, singular_name
 from astra.arenas.tables.schema import ColumnKind, TableOptions
 from astra.errors import ConfigError
 from astra.types import Language
@@ -115,7 +115,7 @@ def choose_key(
             return table.key
         notes.append(f"declared key {table.key!r} holds nulls or repeated values; not used")
     fit = [s for s in stats.values() if s.key and s.kind in (ColumnKind.text, ColumnKind.integer)]
-    one = "_".join([*table.name.split("_")[:-1], singular(table.name.split("_")[-1])])
+    one = singular_name(table.name)
     return min(fit, key=lambda s: _key_rank(s.name, one)).name if fit else None
 
 
@@ -188,7 +188,7 @@ def choose_naming(
                 f"{stats[options.naming].kind.value!r}; name a text column"
             )
         return options.naming
-    one = "_".join([*table.name.split("_")[:-1], singular(table.name.split("_")[-1])])
+    one = singular_name(table.name)
     fit = [s for s in stats.values() if s.name not in not_names and _may_name(s)]
     called = [s for s in fit if _name_rank(s.name, one) < 9 and s.distinct >= s.filled / 2]
     if called:

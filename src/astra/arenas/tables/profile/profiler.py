@@ -1,7 +1,7 @@
 """Profiling loaded tables: keys, names, relations, units and labels, as a `Schema`.
 
 The user's options win everywhere. What is guessed is guessed from names and values alone, and
-`profile_describe.py` shows it, so that a wrong guess can be put right in `tables.toml`.
+``descriptions` shows it, so that a wrong guess can be put right in `tables.toml`.
 """
 
 from __future__ import annotations

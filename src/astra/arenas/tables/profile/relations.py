@@ -15,7 +15,7 @@ from astra.arenas.tables.load.names import quoted
 from astra.arenas.tables.load.tables import LoadedTable
 from astra.arenas.tables.profile.keys import LanguageVariant
 from astra.arenas.tables.profile.statistics import ColumnStats
-from astra.arenas.tables.profile.words import chinese, english, has_han, singular
+from astra.arenas.tables.profile.words import chinese, english, has_han, singular_name
 from astra.arenas.tables.schema import ColumnKind, ForeignKey, TableOptions
 from astra.errors import ConfigError
 
@@ -177,7 +177,7 @@ def split_suffix(column: str) -> tuple[str, str]:
 
 def _distance(base: str, table: str) -> int | None:
     """How far a column's name is from a table's: 0 the same, 1 at its end, None another."""
-    one, own = _singular(table), _singular(base)
+    one, own = singular_name(table), singular_name(base)
     own = _SYNONYMS.get(own, own)
     if own == one or base == table:
         return 0
@@ -186,11 +186,6 @@ def _distance(base: str, table: str) -> int | None:
     if has_han(base) != has_han(one):
         return 0 if (english(base) or chinese(base)) in (one, table) else None
     return 1 if has_han(one) and base.endswith(one) else None
-
-
-def _singular(name: str) -> str:
-    words = name.split("_")
-    return "_".join([*words[:-1], singular(words[-1])])
 
 
 def _missing(
