@@ -21,7 +21,7 @@ from astra.arenas.folder import ARENAS, CERTIFICATES, TOOLS, ToolPool, ToolRow, 
 from astra.errors import ConfigError, StoreError
 from astra.runs.folder import RunFolder
 from astra.runs.jsonl import to_line
-from astra.types import Arena, ArenaRow, Certificate, Json
+from astra.types import Arena, ArenaRow, Certificate, Json, content_hash
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -137,6 +137,13 @@ class ArenaSet(Sequence[Arena]):
         count = self._reader.folder.config().get("count")
         missing = max(0, count - len(self._reader.entries)) if isinstance(count, int) else 0
         return {"arenas": len(self), "missing": missing, "stages": counted, "unit_costs": costs}
+
+    def identity(self) -> Json:
+        """What stands for the set in the options of a run: the folder, and the choice from it."""
+        if self._entries == self._reader.entries and self._draw is None:
+            return str(self.path)
+        chosen: dict[str, Json] = {"path": str(self.path), "ids": content_hash(self.ids)}
+        return chosen if self._draw is None else chosen | self._draw._asdict()
 
     @property
     def ids(self) -> list[str]:

@@ -15,7 +15,8 @@ import asyncio
 import atexit
 import os
 import threading
-from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator
+from contextlib import suppress
 from contextvars import ContextVar
 from queue import SimpleQueue
 from typing import Any, Generic, ParamSpec, TypeVar
@@ -91,9 +92,22 @@ class _LoopThread:
     def __init__(self) -> None:
         self.loop = asyncio.new_event_loop()
         self.thread = threading.Thread(target=self.loop.run_forever, name="astra-loop", daemon=True)
+        self.closers: list[Callable[[], Awaitable[None]]] = []
         self.thread.start()
 
+    async def _close(self) -> None:
+        own = asyncio.current_task()
+        tasks = [task for task in asyncio.all_tasks() if task is not own]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for close in reversed(self.closers):
+            await close()
+
     def stop(self) -> None:
+        closing = asyncio.run_coroutine_threadsafe(self._close(), self.loop)
+        with suppress(Exception):
+            closing.result(timeout=5)
         self.loop.call_soon_threadsafe(self.loop.stop)
         self.thread.join(timeout=5)
         if not self.thread.is_alive():
@@ -114,7 +128,7 @@ def _running() -> _LoopThread:
 
 
 def _forget() -> None:
-    """In a forked child: it has no loop thread, and the lock may be held by a thread that is gone."""
+    """In a forked child: the loop thread is gone, and may have held the lock."""
     global _thread, _lock
     if _thread is not None:
         atexit.unregister(_thread.stop)
@@ -124,6 +138,16 @@ def _forget() -> None:
 os.register_at_fork(after_in_child=_forget)
 
 
+def on_loop_thread() -> bool:
+    """Whether the calling thread is the loop thread."""
+    return _thread is not None and threading.current_thread() is _thread.thread
+
+
+def at_loop_exit(close: Callable[[], Awaitable[None]]) -> None:
+    """Await a function on the loop before the process ends, the last one first."""
+    _running().closers.append(close)
+
+
 def run_sync(coroutine: Coroutine[Any, Any, T]) -> T:
     """The result of a coroutine, run on the loop thread while this thread waits.
 
@@ -131,7 +155,7 @@ def run_sync(coroutine: Coroutine[Any, Any, T]) -> T:
     waits until it has cleaned up, and passes on. Raises RuntimeError on the loop thread itself.
     """
     running = _running()
-    if threading.current_thread() is running.thread:
+    if on_loop_thread():
         coroutine.close()
         raise RuntimeError(
             "a synchronous function of astra was called from a coroutine that astra runs: "
@@ -203,6 +227,10 @@ async def on_caller(function: Callable[[], T]) -> T:
             result = function()
         except Exception as error:  # noqa: BLE001 - raised where it is awaited
             loop.call_soon_threadsafe(deliver, None, error)
+        except BaseException:
+            # Ctrl-C stops the caller; the coroutine that awaits must not wait for ever.
+            loop.call_soon_threadsafe(answer.cancel)
+            raise
         else:
             loop.call_soon_threadsafe(deliver, result, None)
 

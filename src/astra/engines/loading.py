@@ -9,15 +9,22 @@ from astra.engines.transformers import TransformersEngine
 from astra.errors import ConfigError
 
 
-def load_engine(name: str, *, max_length: int | None = None) -> TransformersEngine:
+def load_engine(
+    name: str,
+    *,
+    max_length: int | None = None,
+    device: str | None = None,
+    deterministic: bool = True,
+) -> TransformersEngine:
     """An engine for a model folder or Hugging Face id, on a GPU if there is one.
 
-    Raises ConfigError for a model that cannot be loaded or run.
+    `deterministic`: see `astra.engines.engine`. Raises ConfigError for a model that cannot be loaded or run.
     """
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    gpu = torch.cuda.is_available()
+    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    gpu = not device.startswith("cpu")
     try:
         tokenizer = AutoTokenizer.from_pretrained(name)
         model = AutoModelForCausalLM.from_pretrained(
@@ -29,5 +36,11 @@ def load_engine(name: str, *, max_length: int | None = None) -> TransformersEngi
             "folder or a Hugging Face id, or a base_url for an endpoint"
         ) from error
     untyped: Any = model  # its `to` has no types
-    untyped = untyped.to("cuda" if gpu else "cpu")
-    return TransformersEngine(untyped, ChatTemplate(tokenizer), name=name, max_length=max_length)
+    untyped = untyped.to(device)
+    return TransformersEngine(
+        untyped,
+        ChatTemplate(tokenizer),
+        name=name,
+        max_length=max_length,
+        deterministic=deterministic,
+    )

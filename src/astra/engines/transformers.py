@@ -11,6 +11,7 @@ import asyncio
 import inspect
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, cast
 
 import torch
@@ -18,6 +19,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from astra.chat.template import ChatTemplate
+from astra.core.loop import on_caller
 from astra.engines.cache import SlotCache
 from astra.engines.engine import BatchingEngine, finish
 from astra.engines.episode import EngineEpisode
@@ -67,6 +69,7 @@ class TransformersEngine(BatchingEngine):
 
     async def _serve(self, episodes: list[EngineEpisode]) -> None:
         with _inference_mode(self.model):
+            # Forward passes run on the calling thread: torch keeps the device per thread.
             while True:
                 # A caller may have been cancelled meanwhile.
                 episodes[:] = [episode for episode in episodes if episode.request is not None]
@@ -75,9 +78,9 @@ class TransformersEngine(BatchingEngine):
                         return
                     joining = self._take_waiting()
                     episodes.extend(joining)
-                    self._admit(joining)
+                    await on_caller(partial(self._admit, joining))
                 elif episodes:
-                    self._step(episodes)
+                    await on_caller(partial(self._step, episodes))
                 else:
                     return
                 self._retire(episodes)

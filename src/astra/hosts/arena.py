@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -21,9 +21,9 @@ from astra.protocols import (
     SandboxSession,
     ToolResult,
 )
-from astra.types import Arena, Json, Message, Tool, ToolSchema
+from astra.types import Arena, Json, Language, Message, Tool, ToolSchema
 
-_INSTRUCTIONS = {
+SYSTEM_PROMPTS: Mapping[Language, str] = {
     "en": (
         "Answer the user's question with the help of the tools. Calls that do not need each "
         "other's results can be made at once. Make no call that the question does not need. "
@@ -36,10 +36,14 @@ _INSTRUCTIONS = {
 }
 
 
-def arena_messages(arena: Arena) -> tuple[Message, ...]:
-    """What an episode of this arena starts with: instructions and question, in its language."""
+def arena_messages(arena: Arena, system_prompt: str | None = None) -> tuple[Message, ...]:
+    """The first messages of an episode: system prompt and question.
+
+    `system_prompt` None: the built-in one in the language of the question.
+    """
+    prompt = SYSTEM_PROMPTS[arena.language] if system_prompt is None else system_prompt
     return (
-        Message(role="system", content=_INSTRUCTIONS[arena.language]),
+        Message(role="system", content=prompt),
         Message(role="user", content=arena.question),
     )
 

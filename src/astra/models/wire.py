@@ -30,7 +30,10 @@ def as_request(
     model: str, messages: Sequence[Message], tools: Sequence[ToolSchema], sampling: Sampling
 ) -> dict[str, Json]:
     """The body of a chat-completions request; options that are None are left out."""
-    body: dict[str, Json] = {"model": model, "messages": [_message(m) for m in messages]}
+    body: dict[str, Json] = {
+        "model": model,
+        "messages": [message_to_openai(message) for message in messages],
+    }
     if tools:
         body["tools"] = [document.openai() for document in tools]
     options = {
@@ -44,7 +47,8 @@ def as_request(
     return body
 
 
-def _message(message: Message) -> dict[str, Json]:
+def message_to_openai(message: Message) -> dict[str, Json]:
+    """A message in the chat-completions form."""
     entry: dict[str, Json] = {"role": message.role, "content": message.content}
     if message.tool_calls:
         entry["tool_calls"] = [_call(call) for call in message.tool_calls]
@@ -99,14 +103,20 @@ def read_request(
         max_tokens=body.get("max_tokens"),
         seed=body.get("seed"),
     )
-    return tuple(map(_read_message, messages)), tuple(map(_read_tool, tools)), sampling
+    return tuple(map(message_from_openai, messages)), tuple(map(_read_tool, tools)), sampling
 
 
-def _read_message(value: Json) -> Message:
+def message_from_openai(value: Any) -> Message:
+    """A message of ours, a mapping, or an object of the openai package. Raises ValueError."""
+    if isinstance(value, Message):
+        return value
+    if not isinstance(value, Mapping) and hasattr(value, "model_dump"):
+        value = value.model_dump()
     message = _mapping(value, "a message")
     return Message(
         role=message.get("role"),  # pyright: ignore[reportArgumentType] - checked by the record
-        content=_text(message.get("content")),
+        content=_text(message.get("content")) or _text(message.get("refusal")),
+        reasoning=_text(message.get("reasoning_content") or message.get("reasoning")),
         tool_calls=tuple(_request(call) for call in message.get("tool_calls") or ()),
         tool_call_id=message.get("tool_call_id"),
     )

@@ -64,18 +64,47 @@ class RolloutLimits:
     """`max_tokens` bounds each message. The task's sample index is added to `seed`."""
 
 
+@dataclass(slots=True)
+class RolloutLog:
+    """An episode so far. What it holds counts, however the episode ends."""
+
+    messages: list[Message] = field(default_factory=list[Message])
+    calls: list[CallRecord] = field(default_factory=list[CallRecord])
+    turns: int = 0
+    usage: Usage = Usage()
+
+    def trajectory(
+        self, task: RolloutTask, stop: StopReason, error: str = "", seconds: float = 0.0
+    ) -> Trajectory:
+        """The record of the episode."""
+        return Trajectory(
+            task=task.id,
+            sample=task.sample,
+            messages=tuple(self.messages),
+            calls=tuple(self.calls),
+            stop=stop,
+            turns=self.turns,
+            usage=self.usage,
+            error=clean(error),
+            seconds=seconds,
+        )
+
+
 async def rollout(
     task: RolloutTask,
     model: Model,
     host: ToolHost,
     limits: RolloutLimits,
     user: UserPolicy | None = None,
+    log: RolloutLog | None = None,
 ) -> Trajectory:
     """Play one episode. Enters and leaves the host; raises only on cancellation.
 
-    `user`: may say more after each message without calls; None: the first such message ends it.
+    `user`: may say more after each message without calls. None: the first such message ends the
+    episode. `log`: filled while the episode runs, for a caller that looks on.
     """
-    log = _Log(messages=list(task.messages))
+    log = RolloutLog() if log is None else log
+    log.messages.extend(task.messages)
     start = time.perf_counter()
     stop, error = StopReason.internal_error, ""
     try:
@@ -83,17 +112,7 @@ async def rollout(
             stop = await _play(task, model, host, limits, log, user)
     except Exception as failure:  # noqa: BLE001 - recorded in the trajectory
         stop, error = _blame(failure), f"{type(failure).__name__}: {failure}"
-    return Trajectory(
-        task=task.id,
-        sample=task.sample,
-        messages=tuple(log.messages),
-        calls=tuple(log.calls),
-        stop=stop,
-        turns=log.turns,
-        usage=log.usage,
-        error=clean(error),
-        seconds=time.perf_counter() - start,
-    )
+    return log.trajectory(task, stop, error, time.perf_counter() - start)
 
 
 async def rollouts(
@@ -126,22 +145,12 @@ async def rollouts(
 # --- the loop --------------------------------------------------------------------------------
 
 
-@dataclass(slots=True)
-class _Log:
-    """What an episode has come to so far; kept whatever ends it."""
-
-    messages: list[Message]
-    calls: list[CallRecord] = field(default_factory=list[CallRecord])
-    turns: int = 0
-    usage: Usage = Usage()
-
-
 async def _play(
     task: RolloutTask,
     model: Model,
     host: ToolHost,
     limits: RolloutLimits,
-    log: _Log,
+    log: RolloutLog,
     user: UserPolicy | None,
 ) -> StopReason:
     deadline = asyncio.timeout(limits.seconds)
@@ -159,7 +168,7 @@ async def _take_turns(
     model: Model,
     host: ToolHost,
     limits: RolloutLimits,
-    log: _Log,
+    log: RolloutLog,
     user: UserPolicy | None,
 ) -> StopReason:
     documents = host.tools()
@@ -187,7 +196,7 @@ async def _take_turns(
     return StopReason.turn_limit
 
 
-async def _said_more(user: UserPolicy | None, log: _Log) -> bool:
+async def _said_more(user: UserPolicy | None, log: RolloutLog) -> bool:
     """Whether the user went on after an answer; what was said is logged."""
     said = None if user is None else await user.reply(tuple(log.messages))
     if said is None:
@@ -253,7 +262,7 @@ async def _act(
     host: ToolHost,
     documents: Mapping[str, ToolSchema],
     limits: RolloutLimits,
-    log: _Log,
+    log: RolloutLog,
 ) -> None:
     """Run the calls of one turn at once and log them, and their results, in their order."""
     first = len(log.calls)
