@@ -158,19 +158,3 @@ def test_a_crash_is_told_and_the_others_still_run(
     assert run.main([]) == 1
     assert json.loads(Path("bench.json").read_text()) == {**GOOD, **MISSED}
     assert "crashed: b" in capsys.readouterr().err
-
-
-def test_the_root_exports_a_short_list() -> None:
-    """What users may rely on; a change here is a change of the interface."""
-    import astra
-
-    assert dir(astra) == sorted(
-        [
-            *("Arena", "ArenaHost", "ArenaSet", "AstraError", "Certificate", "Goal"),
-            *("OpenAIModel", "Tool", "load_arenas"),
-            *("Trajectory", "certify", "evaluate", "open_sandbox", "score"),
-        ]
-    )
-    assert all(getattr(astra, name).__name__ == name for name in dir(astra))
-    with pytest.raises(AttributeError, match="no_such"):
-        astra.no_such  # noqa: B018

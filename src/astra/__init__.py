@@ -1,35 +1,113 @@
-"""Train tool-using agents on certified arenas. The names below are the public ones.
+"""Make tool-use environments from your own data, prove that each one works, train agents in them.
 
-They are imported when they are first asked for, so that `import astra` costs nothing.
+Use it as `import astra`: names such as `Message` and `evaluate` exist in other packages, too. The
+functions wait for their result, also inside a running event loop; `astra.aio` has them awaitable.
+Names are imported when they are first used, so that `import astra` costs nothing.
 """
 
 from __future__ import annotations
 
 import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from astra import aio
+    from astra.api import certify, rollout, rollout_groups
+    from astra.arenas.sets import ArenaSet, load_arenas
+    from astra.engines.local import LocalModel
+    from astra.errors import AstraError, ConfigError
+    from astra.hosts.functions import FunctionHost
+    from astra.models.openai import OpenAIModel
+    from astra.models.policies import policy as reference_policy
+    from astra.rewards import score_trajectory as score
+    from astra.rollouts.adapters import UserModel as Model
+    from astra.rollouts.adapters import UserToolHost as ToolHost
+    from astra.rollouts.environment import ArenaEnvironment, StepResult
+    from astra.types import (
+        Arena,
+        Certificate,
+        Episode,
+        Message,
+        Score,
+        Tool,
+        ToolSchema,
+        Trajectory,
+    )
+
+    __version__: str
 
 _HOME = {
     "Arena": "astra.types",
+    "ArenaEnvironment": "astra.rollouts.environment",
     "ArenaSet": "astra.arenas.sets",
-    "load_arenas": "astra.arenas.sets",
-    "Certificate": "astra.types",
-    "Goal": "astra.types",
-    "Tool": "astra.types",
-    "Trajectory": "astra.types",
     "AstraError": "astra.errors",
-    "ArenaHost": "astra.hosts.arena",
+    "Certificate": "astra.types",
+    "ConfigError": "astra.errors",
+    "Episode": "astra.types",
+    "FunctionHost": "astra.hosts.functions",
+    "LocalModel": "astra.engines.local",
+    "Message": "astra.types",
+    "Model": "astra.rollouts.adapters:UserModel",
     "OpenAIModel": "astra.models.openai",
-    "certify": "astra.arenas.certificate",
-    "evaluate": "astra.evaluation.arenas",
-    "open_sandbox": "astra.sandbox",
-    "score": "astra.rewards",
+    "Score": "astra.types",
+    "StepResult": "astra.rollouts.environment",
+    "Tool": "astra.types",
+    "ToolHost": "astra.rollouts.adapters:UserToolHost",
+    "ToolSchema": "astra.types",
+    "Trajectory": "astra.types",
+    "certify": "astra.api",
+    "load_arenas": "astra.arenas.sets",
+    "reference_policy": "astra.models.policies:policy",
+    "rollout": "astra.api",
+    "rollout_groups": "astra.api",
+    "score": "astra.rewards:score_trajectory",
 }
+"""Where each name comes from: a module, and its name there if that is another."""
+
+__all__ = [
+    "Arena",
+    "ArenaEnvironment",
+    "ArenaSet",
+    "AstraError",
+    "Certificate",
+    "ConfigError",
+    "Episode",
+    "FunctionHost",
+    "LocalModel",
+    "Message",
+    "Model",
+    "OpenAIModel",
+    "Score",
+    "StepResult",
+    "Tool",
+    "ToolHost",
+    "ToolSchema",
+    "Trajectory",
+    "__version__",
+    "aio",
+    "certify",
+    "load_arenas",
+    "reference_policy",
+    "rollout",
+    "rollout_groups",
+    "score",
+]
 
 
 def __getattr__(name: str) -> object:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("astra-arenas")
+    if name == "aio":
+        return importlib.import_module("astra.aio")
     if name in _HOME:
-        return getattr(importlib.import_module(_HOME[name]), name)
+        module, _, attribute = _HOME[name].partition(":")
+        value = getattr(importlib.import_module(module), attribute or name)
+        globals()[name] = value
+        return value
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted(_HOME)
+    return sorted(__all__)

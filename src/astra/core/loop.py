@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import functools
 import os
 import threading
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator
@@ -193,14 +194,23 @@ def iterate(items: AsyncGenerator[T]) -> Generator[T]:
         run_sync(items.aclose())
 
 
+def iterated(function: Callable[P, AsyncGenerator[T]]) -> Callable[P, Generator[T]]:
+    """An asynchronous generator function as a plain one."""
+
+    @functools.wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> Generator[T]:
+        return iterate(function(*args, **kwargs))
+
+    return call
+
+
 def synchronous(function: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, T]:
     """A coroutine function as a plain one that waits."""
 
+    @functools.wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> T:
         return run_sync(function(*args, **kwargs))
 
-    call.__name__, call.__doc__ = function.__name__, function.__doc__
-    call.__wrapped__ = function  # pyright: ignore[reportFunctionMemberAccess]
     return call
 
 

@@ -16,9 +16,10 @@ def load_engine(
     device: str | None = None,
     deterministic: bool = True,
 ) -> TransformersEngine:
-    """An engine for a model folder or Hugging Face id, on a GPU if there is one.
+    """An engine for a model folder or Hugging Face id.
 
-    `deterministic`: see `astra.engines.engine`. Raises ConfigError for a model that cannot be loaded or run.
+    `device` None: a GPU if there is one. `deterministic`: see `astra.engines.engine`. Raises
+    ConfigError for a model that cannot be loaded or run.
     """
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
