@@ -374,7 +374,7 @@ async def test_what_belongs_to_another_loop_is_named() -> None:
     assert "astra.aio" in error and "another event loop" in error
 
 
-# --- the loop thread --------------------------------------------------------------------------------
+# --- the loop thread -----------------------------------------------------------------------------
 
 
 def test_errors_pass_through_and_generators_are_closed() -> None:
