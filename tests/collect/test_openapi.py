@@ -120,7 +120,7 @@ def test_cycles_are_cut_with_a_reason() -> None:
         "description": "Again of the kind Ward; not described further.",
     }
     said = {(note.tool, note.reason) for note in made.notes if note.kept}
-    assert ("wards.tree", "'Ward' stands inside itself: cut where it comes again") in said
+    assert ("wards.tree", "'Ward' occurs inside itself: cut where it recurs") in said
 
 
 def test_words_of_openapi_3_0() -> None:
@@ -161,7 +161,7 @@ def test_references_without_end() -> None:
         document({"$ref": "#/components/schemas/A"}, components={"schemas": loop}), "x"
     ).tools
     assert not isinstance(one, BrokenTool) and any(
-        "stands inside itself" in note for note in one.notes
+        "occurs inside itself" in note for note in one.notes
     )
     item = {"paths": {"/a": {"$ref": "#/paths/~1a"}}, "openapi": "3.1.0"}
     assert rejected(item).check == "cycle"

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from astra.errors import Rejected
 from astra.trajectories.collect.drafts import BrokenTool, RawServer, RawTool
-from astra.trajectories.collect.references import SchemaExpander
+from astra.trajectories.collect.openapi_references import SchemaExpander
 from astra.types import Json, canonical_json
 
 METHODS = ("get", "put", "post", "delete", "head", "patch")

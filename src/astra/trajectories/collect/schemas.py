@@ -1,8 +1,8 @@
-"""From what sources call a schema to JSON Schema (2020-12) that a validator can use safely.
+"""Converts the schemas of sources to JSON Schema 2020-12 that a validator can use safely.
 
-Older drafts, OpenAPI 3.0 and Python-like type names are put into today's words. References stay
-inside the schema: one that leads elsewhere is refused, never fetched. Patterns that Python can't
-read, or that can take for ever, go from the schema into the description.
+Older drafts, OpenAPI 3.0 and Python-like type names are translated. References stay inside the
+schema: one that leads elsewhere is rejected, never fetched. Patterns that can't be read, or could
+take exponential time, move from the schema into the description.
 
 What this does not guarantee: that a schema says what its service accepts.
 """
@@ -10,7 +10,7 @@ What this does not guarantee: that a schema says what its service accepts.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from astra.core.json_schema import UnusableSchema, fits
@@ -22,9 +22,9 @@ from astra.types import Json, canonical_json, depth
 CHARACTERS = 100_000
 """Longest schema, as canonical JSON."""
 DEEPEST = 60
-"""Objects and lists inside each other."""
+"""Levels of nested objects and lists."""
 MOST_WAYS = 10_000
-"""Schemas that one value is checked against, through references and alternatives."""
+"""Schemas that one value may be checked against, through references and alternatives."""
 
 _TYPES = ("object", "array", "string", "number", "integer", "boolean", "null")
 _OTHER_TYPES = {
@@ -41,12 +41,15 @@ _OTHER_TYPES = {
     for other in others.split()
 }
 _ANYTHING = ("any", "unknown", "mixed")
+# Keywords without meaning once the dialect is fixed and all references are local.
 _DROPPED = ("$schema", "$id", "id", "$anchor", "$comment", "$vocabulary", "$dynamicAnchor", "xml")
+# Dropped after they were read.
 _DROPPED_TOO = ("discriminator", "externalDocs", "readOnly", "writeOnly", "deprecated", "nullable")
 _SCHEMAS = ("items", "additionalProperties", "contains", "propertyNames", "not", "if", "then")
 _SCHEMA = (*_SCHEMAS, "else", "unevaluatedProperties", "unevaluatedItems")
 _LISTS = ("allOf", "anyOf", "oneOf", "prefixItems")
 _MAPS = ("properties", "patternProperties", "$defs", "definitions", "dependentSchemas")
+# Keywords whose schemas check the same value, not a part of it.
 _IN_PLACE = ("allOf", "anyOf", "oneOf", "not", "if", "then", "else")
 # We match in linear time; who trains on an exported document may not. A repeated group with a
 # repetition in it is the usual way to exponential time in a backtracking engine.
@@ -55,42 +58,50 @@ _LONGEST_PATTERN = 300
 
 
 class ConvertedSchema(NamedTuple):
-    """A schema that can be used, and what was changed in it that matters."""
+    """A schema that a validator can use, and notes on changes that matter."""
 
     schema: dict[str, Json]
     notes: list[str]
 
 
 def parameters(schema: Json) -> ConvertedSchema:
-    """A schema of arguments: `type: object`, valid, self-contained. Rejected says why not."""
+    """A schema of arguments: `type: object`, valid, self-contained. Raises Rejected."""
     if schema is None or schema is True or schema == {}:
         return ConvertedSchema({"type": "object", "properties": {}}, [])
     converted = any_schema(schema)
-    made = converted.schema
-    kinds = made.get("type", "object")
+    kinds = converted.schema.get("type", "object")
     if "object" not in (kinds if isinstance(kinds, list) else [kinds]):
         raise Rejected("schema", f"arguments must be an object, and these are {kinds!r}")
-    ordered: dict[str, Json] = {"type": "object", "properties": made.get("properties", {})}
-    whole = {**ordered, **{k: v for k, v in made.items() if k not in ordered}}
-    missing = [name for name in whole.get("required", []) if name not in whole["properties"]]
+    # Type and properties first, as people write them: models read the schema as text.
+    properties = converted.schema.get("properties", {})
+    whole = {"type": "object", "properties": properties} | converted.schema | {"type": "object"}
+    missing = [name for name in whole.get("required", []) if name not in properties]
     if missing and not any(key in whole for key in (*_IN_PLACE, "$ref")):
-        raise Rejected("schema", f"requires {missing[0]!r}, which is none of its properties")
+        raise Rejected("schema", f"requires {missing[0]!r}, which is not one of its properties")
     return ConvertedSchema(whole, converted.notes)
 
 
 def any_schema(schema: Json) -> ConvertedSchema:
-    """A schema of any type, e.g. of a result; Rejected says why it is none."""
+    """A schema of any type, e.g. of a result. Raises Rejected."""
     if not isinstance(schema, dict):
         raise Rejected("schema", f"a schema is an object, not {schema!r:.60}")
-    _check_size(schema)
+    if (size := characters(schema)) > CHARACTERS:
+        raise Rejected("size", f"a schema of {size} characters; the most is {CHARACTERS}")
     notes: list[str] = []
-    made = _converted(schema, notes)
-    _check_references(made)
+    converted = _converted(schema, notes)
+    nodes = list(_schemas(converted))
+    for node in nodes:
+        for key in ("$ref", "$dynamicRef", "$recursiveRef"):
+            if key in node:
+                target(converted, node[key])
+    ways: dict[int, int] = {}
+    for node in nodes:
+        _count_ways(converted, node, ways)
     try:
-        fits({}, made)  # some faults show only when a value is checked
+        fits({}, converted)  # some faults show only when a value is checked
     except UnusableSchema as error:
         raise Rejected("schema", f"not a JSON Schema: {error!s:.200}") from error
-    return ConvertedSchema(made, notes)
+    return ConvertedSchema(converted, notes)
 
 
 def accepts(schema: Mapping[str, Json], value: Json) -> bool:
@@ -98,116 +109,107 @@ def accepts(schema: Mapping[str, Json], value: Json) -> bool:
     return fits(value, schema)
 
 
-def _check_size(schema: Json) -> None:
-    if (size := characters(schema)) > CHARACTERS:
-        raise Rejected("size", f"a schema of {size} characters; the most is {CHARACTERS}")
-
-
 def characters(value: Json) -> int:
-    """Of a value as JSON; Rejected for one that is nested too deep, or no JSON (NaN, Infinity)."""
+    """Length of a value as JSON. Raises Rejected if it nests too deep or is not JSON (NaN)."""
     if depth(value, DEEPEST) > DEEPEST:
         raise Rejected("size", f"a schema nested more than {DEEPEST} deep")
     try:
         return len(canonical_json(value))
     except (TypeError, ValueError, RecursionError) as error:
-        raise Rejected("schema", f"no JSON: {error!s:.200}") from error
+        raise Rejected("schema", f"not JSON: {error!s:.200}") from error
 
 
 # --- converting -------------------------------------------------------------------------------
 
 
 def _converted(schema: Json, notes: list[str]) -> Json:
-    """One schema in today's words."""
+    """One schema, and all schemas inside it, in JSON Schema 2020-12."""
     if isinstance(schema, bool):
         return schema
     if not isinstance(schema, dict):
         raise Rejected("schema", f"a schema is an object, not {schema!r:.60}")
-    made = {k: v for k, v in schema.items() if k not in _DROPPED and not k.startswith("x-")}
-    _types(made, schema.get("nullable") is True)
-    _limits(made)
-    _pattern(made, notes)
-    if isinstance(made.get("items"), list):
-        made["prefixItems"] = made.pop("items")
-    if "example" in made:
-        example = made.pop("example")
-        made.setdefault("examples", [example])
-    if not isinstance(made.get("examples", []), list):
-        made.pop("examples")
-    if isinstance(made.get("required"), bool):
-        made.pop("required")  # of draft 3; `_properties` of the schema around it reads it
-    for name in _DROPPED_TOO:
-        made.pop(name, None)
-    _below(made, lambda below: _converted(below, notes))
-    if isinstance(schema.get("properties"), dict):
-        _required(made, schema["properties"])
-    return made
-
-
-def _below(made: dict[str, Json], change: Callable[[Json], Json]) -> None:
-    """Apply a change to every schema inside a schema."""
-    for key in _SCHEMA:
-        if key in made:
-            made[key] = change(made[key])
-    for key in _LISTS:
-        if key in made:
-            if not isinstance(made[key], list):
-                raise Rejected("schema", f"{key} is no list")
-            made[key] = [change(item) for item in made[key]]
-    for key in _MAPS:
-        if key in made:
-            if not isinstance(made[key], dict):
-                raise Rejected("schema", f"{key} is no object")
-            made[key] = {name: change(item) for name, item in made[key].items()}
-
-
-def _types(made: dict[str, Json], nullable: bool) -> None:
-    kind = made.get("type")
-    if kind is None:
-        if "properties" in made:
-            made["type"] = "object"
-    else:
-        kinds = [_type(k) for k in (kind if isinstance(kind, list) else [kind])]
-        known = [k for k in dict.fromkeys(kinds) if k is not None]
-        made.pop("type")
-        if len(known) == len(set(kinds)) and known:
-            made["type"] = known[0] if len(known) == 1 else known
-    if nullable and isinstance(made.get("type"), str) and made["type"] != "null":
-        made["type"] = [made["type"], "null"]
-        if isinstance(made.get("enum"), list) and None not in made["enum"]:
-            made["enum"] = [*made["enum"], None]
-
-
-def _type(kind: Json) -> str | None:
-    """A type of JSON Schema; None: anything."""
-    word = kind.strip().casefold() if isinstance(kind, str) else ""
-    word = word.partition("[")[0]
-    if word in _TYPES:
-        return word
-    if word in _ANYTHING:
-        return None
-    if word in _OTHER_TYPES:
-        return _OTHER_TYPES[word]
-    raise Rejected("schema", f"{kind!r:.60} is no type of JSON Schema")
-
-
-def _limits(made: dict[str, Json]) -> None:
-    """`exclusiveMinimum: true` of draft 4 and OpenAPI 3.0."""
+    new = {k: v for k, v in schema.items() if k not in _DROPPED and not k.startswith("x-")}
+    _convert_type(new, schema.get("nullable") is True)
+    # `exclusiveMinimum: true` of draft 4 and OpenAPI 3.0.
     for exclusive, limit in (("exclusiveMinimum", "minimum"), ("exclusiveMaximum", "maximum")):
-        if isinstance(made.get(exclusive), bool) and made.pop(exclusive) and limit in made:
-            made[exclusive] = made.pop(limit)
-
-
-def _pattern(made: dict[str, Json], notes: list[str]) -> None:
-    pattern = made.get("pattern")
+        if isinstance(new.get(exclusive), bool) and new.pop(exclusive) and limit in new:
+            new[exclusive] = new.pop(limit)
+    pattern = new.get("pattern")
     if isinstance(pattern, str) and not _is_safe(pattern):
-        made.pop("pattern")
-        said = made.get("description") or ""
-        made["description"] = f"{said} (as the pattern {pattern[:200]})".strip()
+        new.pop("pattern")
+        description = new.get("description") or ""
+        new["description"] = f"{description} (as the pattern {pattern[:200]})".strip()
         notes.append(f"the pattern {pattern[:80]!r} is told in words: it can't be checked safely")
-    if isinstance(made.get("patternProperties"), dict):
-        unsafe = [key for key in made["patternProperties"] if not _is_safe(key)]
+    if isinstance(new.get("patternProperties"), dict):
+        unsafe = [key for key in new["patternProperties"] if not _is_safe(key)]
         if unsafe:
             raise Rejected("schema", f"patternProperties {unsafe[0]!r:.80} can't be checked safely")
+    if isinstance(new.get("items"), list):
+        new["prefixItems"] = new.pop("items")
+    if "example" in new:
+        example = new.pop("example")
+        new.setdefault("examples", [example])
+    if not isinstance(new.get("examples", []), list):
+        new.pop("examples")
+    if isinstance(new.get("required"), bool):
+        new.pop("required")  # of draft 3: the schema around this one reads it, below
+    for name in _DROPPED_TOO:
+        new.pop(name, None)
+    for key in _SCHEMA:
+        if key in new:
+            new[key] = _converted(new[key], notes)
+    for key in _LISTS:
+        if key in new:
+            if not isinstance(new[key], list):
+                raise Rejected("schema", f"{key} is not a list")
+            new[key] = [_converted(item, notes) for item in new[key]]
+    for key in _MAPS:
+        if key in new:
+            if not isinstance(new[key], dict):
+                raise Rejected("schema", f"{key} is not an object")
+            new[key] = {name: _converted(item, notes) for name, item in new[key].items()}
+    properties = schema.get("properties")
+    if isinstance(properties, dict):
+        required = new.pop("required", [])
+        if not isinstance(required, list):
+            raise Rejected("schema", f"required is {required!r:.60}, not a list of names")
+        # Draft 3 marks each required property instead of listing the names.
+        marked = [
+            name
+            for name, child in properties.items()
+            if isinstance(child, dict) and child.get("required") is True
+        ]
+        names = dict.fromkeys(n for n in (*required, *marked) if isinstance(n, str))
+        if names:
+            new["required"] = list(names)
+    return new
+
+
+def _convert_type(new: dict[str, Json], nullable: bool) -> None:
+    """Translate the names of types, and `nullable` of OpenAPI 3.0, in place."""
+    kind = new.get("type")
+    if kind is None:
+        if "properties" in new:
+            new["type"] = "object"
+    else:
+        names: set[str | None] = set()
+        known: list[str] = []
+        for each in kind if isinstance(kind, list) else [kind]:
+            word = each.strip().casefold().partition("[")[0] if isinstance(each, str) else ""
+            name = None if word in _ANYTHING else _OTHER_TYPES.get(word, word)
+            if name is not None and name not in _TYPES:
+                raise Rejected("schema", f"{each!r:.60} is not a type of JSON Schema")
+            names.add(name)
+            if name is not None and name not in known:
+                known.append(name)
+        new.pop("type")
+        # One type that means anything makes the whole list mean anything: no `type` at all.
+        if None not in names and known:
+            new["type"] = known[0] if len(known) == 1 else known
+    if nullable and isinstance(new.get("type"), str) and new["type"] != "null":
+        new["type"] = [new["type"], "null"]
+        if isinstance(new.get("enum"), list) and None not in new["enum"]:
+            new["enum"] = [*new["enum"], None]
 
 
 def _is_safe(pattern: str) -> bool:
@@ -215,34 +217,11 @@ def _is_safe(pattern: str) -> bool:
     return short and not _SLOW.search(pattern) and is_matchable(pattern)
 
 
-def _required(made: dict[str, Json], before: Mapping[str, Json]) -> None:
-    """Names that are required by the list, or one by one as in draft 3; each once."""
-    listed = made.get("required", [])
-    if not isinstance(listed, list):
-        raise Rejected("schema", f"required is {listed!r:.60}, no list of names")
-    marked = [n for n, p in before.items() if isinstance(p, dict) and p.get("required") is True]
-    names = list(dict.fromkeys(n for n in (*listed, *marked) if isinstance(n, str)))
-    made.pop("required", None)
-    if names:
-        made["required"] = names
-
-
 # --- references -------------------------------------------------------------------------------
 
 
-def _check_references(schema: dict[str, Json]) -> None:
-    """Every `$ref` leads to a schema inside, and none to itself without end."""
-    for node in _schemas(schema):
-        for key in ("$ref", "$dynamicRef", "$recursiveRef"):
-            if key in node:
-                target(schema, node[key])
-    ways: dict[int, int] = {}
-    for node in _schemas(schema):
-        _count_ways(schema, node, ways)
-
-
 def target(schema: Mapping[str, Json], reference: Json) -> Json:
-    """What a local reference leads to; Rejected for every other one."""
+    """The part that a local reference names. Raises Rejected for every other reference."""
     try:
         return resolve(schema, reference)
     except ValueError as error:
@@ -250,7 +229,7 @@ def target(schema: Mapping[str, Json], reference: Json) -> Json:
 
 
 def _schemas(schema: Json) -> Iterator[dict[str, Json]]:
-    """A schema and those inside it."""
+    """A schema and all schemas inside it."""
     if not isinstance(schema, dict):
         return
     yield schema
@@ -265,10 +244,10 @@ def _schemas(schema: Json) -> Iterator[dict[str, Json]]:
 
 
 def _count_ways(root: dict[str, Json], node: Json, ways: dict[int, int]) -> int:
-    """How many schemas one value is checked against, all references followed; 0 while counting.
+    """How many schemas one value is checked against, with all references followed.
 
-    References that lead back without going down into the value would never end, and ones that
-    double at every step would take as long.
+    Rejects references that lead back without descending into the value, which would never end, and
+    references that double at every step, which would take exponential time.
     """
     if not isinstance(node, dict):
         return 1
@@ -276,7 +255,7 @@ def _count_ways(root: dict[str, Json], node: Json, ways: dict[int, int]) -> int:
         if not ways[id(node)]:
             raise Rejected("cycle", "a schema that refers to itself without end")
         return ways[id(node)]
-    ways[id(node)] = 0
+    ways[id(node)] = 0  # being counted: meeting it again is a cycle
     count = 1
     if "$ref" in node:
         count += _count_ways(root, target(root, node["$ref"]), ways)

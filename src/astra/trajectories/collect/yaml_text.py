@@ -1,7 +1,7 @@
-"""YAML as JSON values, however hostile: bounded before anything is built.
+"""YAML as JSON values, bounded before anything is built, since documents may be hostile.
 
-Anchors let a short text stand for a giant one. What the text would become is counted on the graph
-of its nodes, where shared parts are counted as often as they are used.
+Anchors let a short text stand for a giant value. Its size is counted on the graph of YAML nodes,
+where shared parts count as often as they are used.
 """
 
 from __future__ import annotations
@@ -16,70 +16,67 @@ from astra.errors import Rejected
 from astra.types import Json
 
 NODES = 2_000_000
-"""Values that a document may stand for, aliases written out."""
-DEEPEST = 200
+"""Values that a document may stand for, with aliases written out."""
+MAX_DEPTH = 200
 
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def parse_yaml(text: str) -> Json:
-    """The one document of a text. Rejected for what is too large, too deep or no YAML."""
+    """The one document of a text. Raises Rejected for what is too large, too deep or not YAML."""
     try:
-        _check_events(text)
+        # Events first: the later steps of the parser recurse, and would overflow the stack.
+        depth = 0
+        for number, event in enumerate(yaml.parse(text, Loader=_Loader)):
+            if isinstance(event, yaml.CollectionStartEvent):
+                depth += 1
+            elif isinstance(event, yaml.CollectionEndEvent):
+                depth -= 1
+            if depth > MAX_DEPTH:
+                raise Rejected("size", f"YAML nested more than {MAX_DEPTH} deep")
+            if number > NODES:
+                raise Rejected("size", f"YAML of over {NODES} values")
         loader = _Loader(text)
         try:
             root = loader.get_single_node()
-            _check_nodes(root)
-            return _plain(loader.construct_document(root)) if root is not None else None
+            if root is None:
+                return None
+            _expanded_size(root, {})
+            return _plain(loader.construct_document(root))
         finally:
             loader.dispose()
     except yaml.YAMLError as error:
-        raise Rejected("layout", f"no YAML: {' '.join(str(error).split())[:300]}") from error
+        raise Rejected("layout", f"not YAML: {' '.join(str(error).split())[:300]}") from error
     except (ValueError, RecursionError, TypeError) as error:
-        raise Rejected("layout", f"no plain YAML: {error!s:.300}") from error
+        raise Rejected("layout", f"not plain YAML: {error!s:.300}") from error
 
 
-def _check_events(text: str) -> None:
-    """Depth and length, before the recursive parts of the parser see the text."""
-    depth = 0
-    for number, event in enumerate(yaml.parse(text, Loader=_Loader)):
-        if isinstance(event, yaml.CollectionStartEvent):
-            depth += 1
-        elif isinstance(event, yaml.CollectionEndEvent):
-            depth -= 1
-        if depth > DEEPEST:
-            raise Rejected("size", f"YAML nested more than {DEEPEST} deep")
-        if number > NODES:
-            raise Rejected("size", f"YAML of over {NODES} values")
-
-
-def _check_nodes(root: Any) -> None:
-    sizes: dict[int, int] = {}
-
-    def size(node: Any) -> int:
-        if id(node) in sizes:
-            if not sizes[id(node)]:
-                raise Rejected("cycle", "YAML with an anchor that stands inside itself")
-            return sizes[id(node)]
-        sizes[id(node)] = 0
-        total = 1
-        if isinstance(node, yaml.SequenceNode):
-            total += sum(map(size, node.value))
-        elif isinstance(node, yaml.MappingNode):
-            total += sum(size(key) + size(value) for key, value in node.value)
-        if total > NODES:
-            raise Rejected("size", f"YAML whose aliases stand for over {NODES} values")
-        sizes[id(node)] = total
-        return total
-
-    if root is not None:
-        size(root)
+def _expanded_size(node: Any, sizes: dict[int, int]) -> int:
+    """Values that a node stands for, with aliases written out. Raises Rejected."""
+    if id(node) in sizes:
+        if not sizes[id(node)]:
+            raise Rejected("cycle", "YAML with an anchor inside itself")
+        return sizes[id(node)]
+    sizes[id(node)] = 0  # being counted: meeting it again is a cycle
+    size = 1
+    if isinstance(node, yaml.SequenceNode):
+        size += sum(_expanded_size(child, sizes) for child in node.value)
+    elif isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            size += _expanded_size(key, sizes) + _expanded_size(value, sizes)
+    if size > NODES:
+        raise Rejected("size", f"YAML whose aliases stand for over {NODES} values")
+    sizes[id(node)] = size
+    return size
 
 
 def _plain(value: Any) -> Json:
-    """Names as texts, dates as texts; no other types than those of JSON."""
+    """A value with JSON's types only: dates and names become texts."""
     if isinstance(value, dict):
-        return {_name(name): _plain(child) for name, child in value.items()}
+        return {
+            str(name).lower() if isinstance(name, bool) else str(name): _plain(child)
+            for name, child in value.items()
+        }
     if isinstance(value, list):
         return [_plain(child) for child in value]
     if isinstance(value, datetime.date | datetime.datetime):
@@ -88,10 +85,4 @@ def _plain(value: Any) -> Json:
         return value
     if isinstance(value, float) and math.isfinite(value):
         return value
-    raise Rejected("layout", f"YAML holds {value!r:.60}, which JSON can't")
-
-
-def _name(name: Any) -> str:
-    if isinstance(name, bool):
-        return "true" if name else "false"
-    return str(name)
+    raise Rejected("layout", f"YAML holds {value!r:.60}, which JSON does not have")

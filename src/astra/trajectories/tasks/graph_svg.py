@@ -6,7 +6,6 @@ The names are untrusted and escaped. The same graph gives the same picture.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +17,10 @@ from astra.types import Json
 
 RADIUS = 14
 _MARGIN = 90
-_THICKEST = 6.0
+_MAX_WIDTH = 6.0
+_MIN_WIDTH = 0.8
 _LONGEST = 40
-"""Characters of a name that are shown; the whole stands in the tooltip."""
+"""Characters of a name that are shown; the tooltip has the whole name."""
 _environment = Environment(
     loader=FileSystemLoader(Path(__file__).parent),
     autoescape=True,
@@ -29,58 +29,49 @@ _environment = Environment(
 
 
 def svg(graph: Graph, title: str) -> str:
-    """The picture. Tools that are in no transition are left out."""
-    drawn = graph.subgraph([node for node in graph if graph.degree(node)])
-    size = int(260 * math.sqrt(max(1, len(drawn))))
-    places = _places(drawn, size)
-    most = max((weight for _, _, weight in drawn.edges(data="weight")), default=1)
+    """The picture. Tools without a transition are left out."""
+    connected = graph.subgraph([node for node in graph if graph.degree(node)])
+    size = int(260 * math.sqrt(max(1, len(connected))))
+    layout: Any = nx.spring_layout(nx.Graph(connected), weight=None, seed=0) if connected else {}
+    positions = {
+        name: (_MARGIN + (x + 1) / 2 * size, _MARGIN + (y + 1) / 2 * size)
+        for name, (x, y) in layout.items()
+    }
+    transitions = sorted(connected.edges(data="weight"))
+    most = max((weight for _, _, weight in transitions), default=1)
+    edges: list[dict[str, Json]] = [
+        {
+            "path": _arrow(positions[first], positions[second]),
+            "width": f"{max(_MIN_WIDTH, _MAX_WIDTH * weight / most):.1f}",
+            "title": f"{first} → {second}: {weight}",
+        }
+        for first, second, weight in transitions
+    ]
+    nodes: list[dict[str, Json]] = [
+        {
+            "name": name if len(name) <= _LONGEST else f"{name[:_LONGEST]}…",
+            "title": name,
+            "x": f"{x:.1f}",
+            "y": f"{y:.1f}",
+            "label": f"{y - RADIUS - 4:.1f}",
+        }
+        for name, (x, y) in sorted(positions.items())
+    ]
     return _environment.get_template("graph.svg.j2").render(
         width=size + 2 * _MARGIN,
         height=size + 2 * _MARGIN,
         radius=RADIUS,
         title=title,
-        edges=list(_edges(drawn, places, most)),
-        nodes=[_node(name, x, y) for name, (x, y) in sorted(places.items())],
+        edges=edges,
+        nodes=nodes,
     )
 
 
-def _places(graph: Graph, size: int) -> dict[str, tuple[float, float]]:
-    if not len(graph):
-        return {}
-    spread: Any = nx.spring_layout(nx.Graph(graph), weight=None, seed=0)
-    return {
-        name: (_MARGIN + (x + 1) / 2 * size, _MARGIN + (y + 1) / 2 * size)
-        for name, (x, y) in spread.items()
-    }
-
-
-def _node(name: str, x: float, y: float) -> dict[str, Json]:
-    short = name if len(name) <= _LONGEST else f"{name[:_LONGEST]}…"
-    return {
-        "name": short,
-        "title": name,
-        "x": f"{x:.1f}",
-        "y": f"{y:.1f}",
-        "label": f"{y - RADIUS - 4:.1f}",
-    }
-
-
-def _edges(
-    graph: Graph, places: dict[str, tuple[float, float]], most: int
-) -> Iterator[dict[str, Json]]:
-    for first, second, weight in sorted(graph.edges(data="weight")):
-        yield {
-            "path": _path(places[first], places[second]),
-            "width": f"{max(0.8, _THICKEST * weight / most):.1f}",
-            "title": f"{first} → {second}: {weight}",
-        }
-
-
-def _path(start: tuple[float, float], end: tuple[float, float]) -> str:
-    """A bow from rim to rim, so that both directions can be told apart; a loop above a circle."""
+def _arrow(start: tuple[float, float], end: tuple[float, float]) -> str:
+    """A path from rim to rim; bowed, so that the two directions do not overlap."""
     (x1, y1), (x2, y2) = start, end
     length = math.hypot(x2 - x1, y2 - y1)
-    if length < 2 * RADIUS:
+    if length < 2 * RADIUS:  # from a tool to itself: a loop above the circle
         low, high = y1 - RADIUS, y1 - 4 * RADIUS
         return (
             f"M{x1 - 6:.1f} {low:.1f}C{x1 - 40:.1f} {high:.1f} {x1 + 40:.1f} {high:.1f} "
