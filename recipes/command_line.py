@@ -1,39 +1,63 @@
-"""Runs one function as a command, with the errors and exit statuses of `astra`."""
+"""Runs a recipe as a program of its own, with the options, errors and exit statuses of `astra`."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import typer
+from cyclopts import App
 
-from astra.cli.console import print_error
+from astra.cli.console import out, print_error
+from astra.cli.help_layout import WIDTH, HelpLayout
+from astra.cli.main import parse_with, run
 from astra.errors import AstraError
 
 
-@dataclass(frozen=True, slots=True)
-class RecipeCommand:
-    """A recipe's `main`: reads options and calls the function with them."""
+class Recipe:
+    """`main` of a recipe, made from a command (`astra.cli.command.command_from`)."""
 
-    name: str
-    function: Callable[..., None]
+    def __init__(self, program: str, command: App) -> None:
+        command.usage = f"{program}{command.usage}"
+        command.help_format = "plaintext"
+        command.help_formatter = HelpLayout()
+        command.console = out(width=WIDTH)
+        command.version_flags = ()
+        command["--help"].show = False
+        self._app = command
 
-    def parser(self) -> Any:
-        """The click command."""
-        app = typer.Typer(
-            add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False
-        )
-        app.command()(self.function)
-        return typer.main.get_command(app)
+    def parse(self, words: Sequence[str]) -> Callable[[], int]:
+        """What a command line calls, with its options read and checked."""
+        return parse_with(self._app, words)
 
     def __call__(self, words: Sequence[str] | None = None) -> int:
         """Run with these words (None: the process's own). Returns the exit status."""
+        return run(sys.argv[1:] if words is None else words, self.parse)
+
+
+class RecipeCommand:
+    """`main` of a recipe whose options are a function's parameters."""
+
+    def __init__(self, name: str, function: Callable[..., None]) -> None:
+        app = typer.Typer(
+            add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False
+        )
+        app.command()(function)
+        self._name = name
+        self._parser: Any = typer.main.get_command(app)
+
+    def parse(self, words: Sequence[str]) -> Callable[[], int]:
+        """What a command line calls."""
+        self._parser.make_context(self._name, list(words))
+        return partial(self, words)
+
+    def __call__(self, words: Sequence[str] | None = None) -> int:
+        """Run with these words (None: the process's own). Returns the exit status."""
+        arguments = list(sys.argv[1:] if words is None else words)
         try:
-            self.parser().main(
-                args=list(sys.argv[1:] if words is None else words), prog_name=self.name
-            )
+            self._parser.main(args=arguments, prog_name=self._name)
         except SystemExit as end:
             return int(end.code or 0)
         except AstraError as error:

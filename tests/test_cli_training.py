@@ -85,7 +85,7 @@ def test_from_rows_to_a_model_and_its_curves(
     rows, nano, sft = tmp_path / "rows.jsonl", tmp_path / "nano", tmp_path / "sft"
     exported(world, rows, "--no-reasons")
     small = ["--vocabulary", "400", "--width", "32", "--layers", "2"]
-    command = ["--rows", str(rows), "--out", str(nano)]
+    command = ["--dataset", str(rows), "--out", str(nano)]
     assert nano_main([*command, *small]) == 0
     assert nano_main(command) == 2
     train = ["train", "sft", "--rows", str(rows), "--model", str(nano), "--preset", "nano"]

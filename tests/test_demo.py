@@ -37,7 +37,7 @@ def test_the_whole_demo_goes_on_where_it_stopped(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = tmp_path / "demo"
-    options = ["--tables", str(WORLD), "--count", "60", "--steps", "1", "--out", str(folder)]
+    options = [str(WORLD), "--count", "60", "--max-steps", "1", "--out", str(folder)]
     assert train_demo(options) == 0
     said = capsys.readouterr().out
     assert all(name in said for name in ("base", "SFT", "RL", "minutes in all"))

@@ -1,72 +1,65 @@
-"""Makes a small untrained model from the rows that it will be trained on."""
+"""Makes a nano model from the rows that it will be trained on."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
 
-import typer
-
+from astra.cli.command import command_from
 from astra.cli.console import out, print_json
-from astra.cli.options import AsJson, require_training
+from astra.cli.options import require_training
 from astra.errors import ConfigError
-from recipes.command_line import RecipeCommand
+from recipes.command_line import Recipe
+from recipes.nano.options import NanoOptions
 
 
-def nano_command(
-    rows: Annotated[
-        Path, typer.Option("--rows", help="JSONL of conversations.", show_default=False)
+@dataclass(frozen=True, kw_only=True)
+class MakeNanoConfig(NanoOptions):
+    """Rows."""
+
+    dataset: Path | str
+    """JSONL file of conversations."""
+    out: Path | str
+    """Model folder to write."""
+    overwrite: bool = False
+    """Replace the model that is in the folder."""
+
+
+@command_from(
+    MakeNanoConfig,
+    examples=[
+        "python -m recipes.nano --dataset sft/train.jsonl --out runs/nano",
+        "python -m recipes.nano --dataset sft/train.jsonl --width 192 --heads 6 --out runs/small",
     ],
-    out_folder: Annotated[
-        Path, typer.Option("--out", help="The model folder to write.", show_default=False)
-    ],
-    vocabulary: Annotated[int, typer.Option(min=300, help="Tokens of the tokenizer.")] = 768,
-    width: Annotated[int, typer.Option(min=16, help="Width of the layers.")] = 128,
-    layers: Annotated[int, typer.Option(min=1, help="Number of layers.")] = 4,
-    heads: Annotated[int, typer.Option(min=1, help="Attention heads.")] = 4,
-    max_length: Annotated[int, typer.Option(min=128, help="Longest sequence in tokens.")] = 4096,
-    seed: Annotated[int, typer.Option(help="Seed of the weights.")] = 0,
-    copying: Annotated[
-        bool, typer.Option(help="Lay out copying in the first weights; --no-copying: all random.")
-    ] = True,
-    force: Annotated[bool, typer.Option("--force", help="Replace the folder's model.")] = False,
-    as_json: AsJson = False,
-) -> None:
+)
+def command(config: MakeNanoConfig, *, as_json: bool) -> None:
     """Make a nano model: Qwen3's architecture, untrained, with a tokenizer learned from the rows.
 
-    It is a normal HuggingFace folder with a chat template for tools. Nothing is downloaded.
-
-    \b
-    Examples:
-      python -m recipes.nano --rows sft/train.jsonl --out runs/nano
-      python -m recipes.nano --rows sft/train.jsonl --width 192 --heads 6 --out runs/n
+    The result is a Hugging Face folder with a chat template for tools. Nothing is downloaded.
     """
     require_training()
     from transformers.utils.logging import disable_progress_bar
 
     from astra.training.sft.rows import read_rows
-    from recipes.nano.model import NanoOptions, make_nano
+    from recipes.nano.model import make_nano
 
-    if (out_folder / "config.json").exists() and not force:
-        raise ConfigError(
-            f"{str(out_folder)!r} holds a model: give another --out, or --force to replace it"
-        )
+    folder = Path(config.out)
+    if (folder / "config.json").exists() and not config.overwrite:
+        raise ConfigError(f"{str(folder)!r} holds a model: give another --out, or --overwrite")
     disable_progress_bar()
-    options = NanoOptions(vocabulary, width, layers, heads, max_length, seed, copying)
-    report = make_nano(list(read_rows(rows)), out_folder, options)
+    report = make_nano(list(read_rows(Path(config.dataset))), folder, config)
     if as_json:
-        print_json({"out": str(out_folder), **report.model_dump()})
+        print_json({"out": str(folder), **report.model_dump()})
         return
     out().print(
-        f"{report.parameters:,} parameters, {report.vocabulary} tokens in {out_folder}; "
-        f"{report.tokens_per_row:.0f} tokens a row\n"
-        f"next: astra train sft --rows {rows} --model {out_folder} --preset nano --out runs/sft",
+        f"{report.parameters:,} parameters, {report.vocabulary} tokens in {folder}; "
+        f"{report.tokens_per_row:.0f} tokens a row",
         markup=False,
         soft_wrap=True,
     )
 
 
-main = RecipeCommand("python -m recipes.nano", nano_command)
+main = Recipe("python -m recipes.nano", command)
 
 if __name__ == "__main__":
     raise SystemExit(main())

@@ -14,14 +14,13 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from astra.chat.template import ChatTemplate
-from astra.errors import ConfigError
 from astra.training.sft.rows import ConversationRow
 from astra.types import Record
+from recipes.nano.options import NanoOptions
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -42,32 +41,6 @@ _SHARED_INSTRUCTION = 0.05
 """Share of rows that must begin with an instruction for it to become a token."""
 _INITIALIZER_RANGE = 0.06
 """Standard deviation of the first weights. The usual 0.02 suits wider layers."""
-
-
-@dataclass(frozen=True, slots=True)
-class NanoOptions:
-    """Size of the model. The defaults make about a million parameters."""
-
-    vocabulary: int = 768
-    """Tokens, special ones and whole instructions included."""
-    width: int = 128
-    layers: int = 4
-    heads: int = 4
-    max_length: int = 4096
-    """Longest sequence in tokens."""
-    seed: int = 0
-    copying: bool = True
-    """Start with weights that can copy, instead of all random ones."""
-
-    def __post_init__(self) -> None:
-        if self.width % (2 * self.heads):
-            raise ConfigError(
-                f"width {self.width!r} must be a multiple of twice the heads ({self.heads!r})"
-            )
-        if self.vocabulary < 300:
-            raise ConfigError(
-                f"vocabulary {self.vocabulary!r} must be at least 300: bytes and special tokens"
-            )
 
 
 class NanoReport(Record):

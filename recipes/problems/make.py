@@ -2,96 +2,87 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable
+from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-import typer
-
+from astra.cli.command import command_from
 from astra.cli.console import out, print_json
-from astra.cli.options import AsJson
+from astra.configs.base import Config, at_least, at_most
+from astra.core.files import write_file
 from astra.errors import ConfigError
 from astra.types import Json, canonical_json
-from recipes.command_line import RecipeCommand
-from recipes.problems.arithmetic import LARGEST, SMALLEST_LARGEST, make_problems
+from recipes.command_line import Recipe
+from recipes.problems.arithmetic import LARGEST, MOST_STEPS, SMALLEST_LARGEST, make_problems
 from recipes.problems.records import MathProblem, problem_messages, worked_response
 
 
-def make_command(
-    out_file: Annotated[
-        Path, typer.Option("--out", help="The JSONL file to write.", show_default=False)
+@dataclass(frozen=True, kw_only=True)
+class MakeProblemsConfig(Config):
+    """Problems."""
+
+    out: Path | str
+    """JSONL file to write."""
+    count: Annotated[int, at_least(1)] = 2000
+    """Problems of both splits."""
+    min_steps: Annotated[int, at_least(1), at_most(MOST_STEPS)] = 1
+    """Fewest steps of a problem."""
+    max_steps: Annotated[int, at_least(1), at_most(MOST_STEPS)] = 5
+    """Most steps of a problem."""
+    largest: Annotated[int, at_least(SMALLEST_LARGEST)] = LARGEST
+    """No number is larger, except totals."""
+    seed: int = 0
+    """Seed of every random choice. The same seed and inputs give the same bytes."""
+    format: Literal["problems", "sft"] = "problems"
+    """problems: question, answer, steps. sft: conversations with the worked steps."""
+    split: Literal["train", "test"] | None = None
+    """Write only this split of the problems. None: both."""
+    overwrite: bool = False
+    """Replace the file."""
+
+
+@command_from(
+    MakeProblemsConfig,
+    examples=[
+        "python -m recipes.problems.make --count 2000 --max-steps 5 --seed 7 --out problems.jsonl",
+        "python -m recipes.problems.make --seed 7 --format sft --split train --out sft.jsonl",
     ],
-    count: Annotated[int, typer.Option(min=1, help="How many problems.")] = 2000,
-    steps: Annotated[
-        str, typer.Option(help="Least and most steps of a problem, e.g. 1:5, or one number.")
-    ] = "1:5",
-    largest: Annotated[
-        int, typer.Option(min=SMALLEST_LARGEST, help="No number is larger, but for total sums.")
-    ] = LARGEST,
-    seed: Annotated[int, typer.Option(help="The same seed makes the same file.")] = 0,
-    form: Annotated[
-        Literal["problems", "sft"],
-        typer.Option(
-            "--format",
-            help="problems: question, answer, steps. sft: conversations with the steps worked.",
-        ),
-    ] = "problems",
-    split: Annotated[
-        Literal["train", "test"] | None,
-        typer.Option(help="Write only this split; made are as many.  [default: both]"),
-    ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace the file if it exists.")] = False,
-    as_json: AsJson = False,
-) -> None:
-    """Make multi-step arithmetic problems. The same sum never stands in both splits.
-
-    \b
-    Examples:
-      python -m recipes.problems.make --count 2000 --steps 1:5 --seed 7 --out problems.jsonl
-      python -m recipes.problems.make --seed 7 --format sft --split train --out sft.jsonl
-    """
-    if out_file.exists() and not force:
-        raise ConfigError(f"{str(out_file)!r} exists: give another --out, or --force to replace it")
-    made = [
-        p for p in make_problems(count, _range(steps), seed, largest) if split in (None, p.split)
+)
+def command(config: MakeProblemsConfig, *, as_json: bool) -> None:
+    """Make multi-step arithmetic problems. The same sum never stands in both splits."""
+    path = Path(config.out)
+    if path.exists() and not config.overwrite:
+        raise ConfigError(f"{str(path)!r} exists: give another --out, or --overwrite")
+    steps = (config.min_steps, config.max_steps)
+    problems = [
+        problem
+        for problem in make_problems(config.count, steps, config.seed, config.largest)
+        if config.split in (None, problem.split)
     ]
-    _write(out_file, (_sft(p) if form == "sft" else p.model_dump(mode="json") for p in made))
-    by_split = {name: sum(p.split == name for p in made) for name in ("train", "test")}
+    form = _conversation if config.format == "sft" else _record
+    write_file(path, (f"{canonical_json(form(problem))}\n".encode() for problem in problems))
+    splits = {"train": 0, "test": 0, **Counter(problem.split for problem in problems)}
     if as_json:
-        print_json({"out": str(out_file), "problems": len(made), "splits": by_split})
+        print_json({"out": str(path), "problems": len(problems), "splits": splits})
     else:
-        parts = ", ".join(f"{number} {name}" for name, number in by_split.items())
-        out().print(f"{len(made)} problems ({parts}) in {out_file}", markup=False)
+        parts = ", ".join(f"{number} {name}" for name, number in splits.items())
+        out().print(f"{len(problems)} problems ({parts}) in {path}", markup=False)
 
 
-def _range(text: str) -> tuple[int, int]:
-    least, _, most = text.partition(":")
-    try:
-        return int(least), int(most or least)
-    except ValueError:
-        raise ConfigError(f"--steps {text!r}: give a number, or two as 1:5") from None
+def _record(problem: MathProblem) -> Json:
+    return problem.model_dump(mode="json")
 
 
-def _sft(problem: MathProblem) -> Json:
-    messages: list[Json] = [
+def _conversation(problem: MathProblem) -> Json:
+    messages = [
         {"role": message.role, "content": message.content} for message in problem_messages(problem)
     ]
-    messages.append({"role": "assistant", "content": worked_response(problem)})
-    return {"id": problem.id, "messages": messages, "split": problem.split}
+    reply = {"role": "assistant", "content": worked_response(problem)}
+    return {"id": problem.id, "messages": [*messages, reply], "split": problem.split}
 
 
-def _write(path: Path, rows: Iterable[Json]) -> None:
-    temporary = path.with_name(f".{path.name}.new")
-    try:
-        with temporary.open("w", encoding="utf-8") as file:
-            file.writelines(canonical_json(row) + "\n" for row in rows)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-main = RecipeCommand("python -m recipes.problems.make", make_command)
+main = Recipe("python -m recipes.problems.make", command)
 
 if __name__ == "__main__":
     raise SystemExit(main())

@@ -23,6 +23,7 @@ from typing import cast
 
 from pydantic import ValidationError
 
+from astra.core.files import write_file
 from astra.errors import AstraError, StoreError
 from astra.types import Json, Record, content_hash
 
@@ -269,6 +270,4 @@ def _exit_with_parent() -> None:
 
 
 def _write(path: Path, value: Json) -> None:
-    temporary = path.with_name(f".{path.name}.new")
-    temporary.write_text(json.dumps(value, indent=2, allow_nan=False) + "\n", "utf-8")
-    os.replace(temporary, path)
+    write_file(path, (json.dumps(value, indent=2, allow_nan=False) + "\n").encode())

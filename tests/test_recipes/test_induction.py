@@ -12,7 +12,8 @@ from tests.training.sft_made import write_rows
 from astra.errors import ConfigError
 from astra.training.sft.rows import read_rows
 from recipes.nano.induction import set_induction_heads
-from recipes.nano.model import NanoOptions, make_model, make_tokenizer
+from recipes.nano.model import make_model, make_tokenizer
+from recipes.nano.options import NanoOptions
 
 
 def copied(tmp_path: Path, **options: object) -> float:

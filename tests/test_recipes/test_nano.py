@@ -12,7 +12,8 @@ from astra.chat.template import ChatTemplate
 from astra.errors import ConfigError
 from astra.training.sft.rows import read_rows
 from astra.types import Message, ToolCallRequest
-from recipes.nano.model import NanoOptions, make_nano
+from recipes.nano.model import make_nano
+from recipes.nano.options import NanoOptions
 
 
 def test_the_same_rows_give_the_same_bytes(tmp_path: Path) -> None:

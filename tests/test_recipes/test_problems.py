@@ -195,7 +195,7 @@ def test_a_problem_as_a_conversation():
 
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     path, rows = tmp_path / "problems.jsonl", tmp_path / "sft.jsonl"
-    common = ["--count", "80", "--steps", "2", "--seed", "7"]
+    common = ["--count", "80", "--min-steps", "2", "--max-steps", "2", "--seed", "7"]
     assert make_main([*common, "--out", str(path), "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     read = read_problems(path)
@@ -212,10 +212,10 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     assert [m["role"] for m in kept[0]["messages"]] == ["system", "user", "assistant"]
     assert kept[0]["messages"][2]["content"] == worked_response(read[0])
     assert make_main([*common, "--out", str(path)]) == 2
-    assert "--force" in capsys.readouterr().err
+    assert "--overwrite" in capsys.readouterr().err
     assert (
         make_main(
-            [*common[:-3], "--steps", "two", "--out", str(path), "--force"],
+            [*common, "--max-steps", "two", "--out", str(path), "--overwrite"],
         )
         == 2
     )

@@ -9,7 +9,8 @@ from typing import Any
 from astra.training.sft.presets import PRESETS, SFTPreset
 from astra.training.sft.rows import read_rows
 from astra.training.sft.train import with_settings
-from recipes.nano.model import NanoOptions, make_nano
+from recipes.nano.model import make_nano
+from recipes.nano.options import NanoOptions
 
 TINY = NanoOptions(vocabulary=320, width=32, layers=2, heads=2, max_length=512)
 CITIES = ("Oslo", "Lima", "Quito", "Dakar", "Perth", "Turin", "Lagos", "Hanoi")

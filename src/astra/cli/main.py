@@ -137,13 +137,20 @@ Options of every command may stand in a TOML file: astra arenas make @arenas.tom
 tracebacks, --version the version."""
 
 
-def run(arguments: Sequence[str]) -> int:
-    """Run a command line and return its exit status. No exception leaves this function."""
+Parser = Callable[[Sequence[str]], Callable[[], int]]
+"""Reads and checks the options of a command line; returns the call that does it."""
+
+
+def run(arguments: Sequence[str], parser: Parser | None = None) -> int:
+    """Run a command line and return its exit status. No exception leaves this function.
+
+    `parser`: of a program of its own. None: of the commands of `astra`.
+    """
     end = arguments.index("--") if "--" in arguments else len(arguments)
     debug = "--debug" in arguments[:end]
     arguments = [a for i, a in enumerate(arguments) if a != "--debug" or i >= end]
     try:
-        status = parse(arguments)()
+        status = (parser or parse)(arguments)()
         sys.stdout.flush()
         return status
     except BrokenPipeError:
@@ -162,8 +169,12 @@ def parse(arguments: Sequence[str]) -> Callable[[], int]:
         from astra.cli.legacy import parse_legacy
 
         return parse_legacy(arguments)
+    return parse_with(_app(words), arguments)
+
+
+def parse_with(app: App, arguments: Sequence[str]) -> Callable[[], int]:
+    """What a command line of this app calls. ConfigError for a wrong one."""
     files, arguments = _files(arguments)
-    app = _app(words)
     try:
         function, bound, _ = app.parse_args(arguments, print_error=False, exit_on_error=False)
     except CycloptsError as error:
