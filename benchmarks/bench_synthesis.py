@@ -18,10 +18,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from astra.arenas.synthesis.validate import VALIDATED
+
 from astra.arenas.pipeline import ARENAS
 from astra.arenas.synthesis.pipeline import ArenaSynthesis, SynthesisOptions
 from astra.arenas.synthesis.sources import items, read_questions
-from astra.arenas.synthesis.validate import VALIDATED
 from astra.models.embed_tfidf import TfidfEmbedder
 from astra.protocols import Reply, Sampling
 from astra.runs.folder import RunFolder

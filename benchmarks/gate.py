@@ -22,6 +22,7 @@ from itertools import islice, zip_longest
 from pathlib import Path
 from typing import Any
 
+from astra.arenas.synthesis.validate import QualityThreshold
 from rich.console import Console
 from rich.table import Table
 
@@ -31,7 +32,6 @@ from astra.arenas.synthesis.asking import majority
 from astra.arenas.synthesis.pipeline import STAGES, ArenaSynthesis, SynthesisOptions
 from astra.arenas.synthesis.records import DecomposedItem, MergedItem, SynthesisItem
 from astra.arenas.synthesis.sources import SourceMaterial, items
-from astra.arenas.synthesis.validate import QualityThreshold
 from astra.core.text import normalise
 from astra.models.embed_tfidf import TfidfEmbedder
 from astra.runs.folder import RunFolder

@@ -6,11 +6,11 @@ import re
 from typing import Any
 
 import pytest
+from astra.arenas.synthesis.documents import call_problem, document_problem
+from astra.arenas.synthesis.screen import source_problem
 from tests.synthesis.conftest import Meddler
 
 from astra.arenas.synthesis.build import implementation_problem
-from astra.arenas.synthesis.documents import call_problem, document_problem
-from astra.arenas.synthesis.screen import source_problem
 from astra.arenas.synthesis.sources import SourceMaterial
 from astra.runs.jsonl import FailureRow
 from astra.teacher.prompts.arenas import DecompositionStep, DocumentOut, Implementation

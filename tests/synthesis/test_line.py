@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from astra.arenas.synthesis.validate import QualityThreshold
 from tests.synthesis.conftest import Meddler
 
 from astra.arenas.certificate import certify
@@ -15,7 +16,6 @@ from astra.arenas.sets import ArenaSet
 from astra.arenas.synthesis.pipeline import STAGES, ArenaSynthesis, SynthesisOptions
 from astra.arenas.synthesis.records import DecomposedItem, JudgedItem, MergedItem
 from astra.arenas.synthesis.sources import SourceMaterial, items
-from astra.arenas.synthesis.validate import QualityThreshold
 from astra.errors import BudgetExceeded, ConfigError, StageError, TeacherError
 from astra.models.embed_tfidf import TfidfEmbedder
 from astra.runs.folder import RunFolder

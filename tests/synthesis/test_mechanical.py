@@ -12,8 +12,8 @@ from astra.arenas.synthesis.rule_checks import (
     DuplicateQuestions,
     check_ends,
     check_leaks,
-    check_need,
-    typed,
+    check_tool_need,
+    typed_answer,
 )
 from astra.errors import Rejected
 from astra.teacher.prompts.arenas import Decomposition, DecompositionStep
@@ -45,7 +45,7 @@ def rejected(
     """The check that rejects it; "" when none does."""
     try:
         instance = checked(item, found, hops, None)
-        check_need(instance.steps)
+        check_tool_need(instance.steps)
         check_ends(instance.answer, instance.steps)
         check_leaks(instance)
     except Rejected as error:
@@ -144,9 +144,9 @@ def test_numbers_agree_up_to_rounding() -> None:
 
 
 def test_answers_take_their_type() -> None:
-    assert typed("1,234", "number", "it") == 1234
-    assert typed("3 May 2021", "date", "it") == "2021-05-03"
-    assert typed((" a", "b "), "list", "it") == ("a", "b")
+    assert typed_answer("1,234", "number", "it") == 1234
+    assert typed_answer("3 May 2021", "date", "it") == "2021-05-03"
+    assert typed_answer((" a", "b "), "list", "it") == ("a", "b")
 
 
 def test_a_given_question_stands_whatever_the_teacher_makes_of_it() -> None:

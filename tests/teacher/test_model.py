@@ -133,7 +133,7 @@ async def test_a_form_can_be_chosen():
         ("Certainly not JSON", "no JSON object"),
         ('{"reason": "x"}', "holds"),
         ('{"reason": "x", "holds": "maybe"}', "holds"),
-        (GOOD[:-4], "no valid JSON"),
+        (GOOD[:-4], "invalid JSON"),
         ('{"reason": "a", "reason": "b", "holds": true}', "twice"),
         ('{"reason": "x", "holds": NaN}', "NaN"),
         ('{"reason": "\\ud83d", "holds": true}', "surrogate"),

@@ -1,8 +1,8 @@
-"""The teacher that is a language model: it renders, asks, checks, asks again, and then gives up.
+"""A language model as teacher: render the prompt, ask, check the reply, ask again, give up.
 
-An answer comes from the model, whole, or not at all: nothing is defaulted. Structured output is
-asked for in the strongest form that the endpoint takes; what was learned of it is remembered.
-Retries of requests are the model client's; here only answers that can't be used are asked again.
+An answer comes whole from the model, or not at all: nothing is defaulted. Structured output is
+requested in the strongest form that the endpoint accepts, which is remembered per prompt. Failed
+requests are retried by the model client; here only unusable replies are asked for again.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ from astra.teacher.render import PromptTemplates, is_closed, reply_schema, schem
 from astra.types import Json, Message, Usage, content_hash
 
 ReplyForm = Literal["schema", "json", "text"]
-"""How structured output is asked for: a JSON Schema, "any JSON", or by the prompt alone."""
+"""How structured output is requested: by a JSON Schema, as "any JSON", or by the prompt alone."""
 FORMS: tuple[ReplyForm, ...] = ("schema", "json", "text")
 
-_NOT_TAKEN = frozenset({400, 404, 415, 422})
-"""Statuses by which endpoints refuse a form of output. 404: routers that find no such provider."""
-_TOO_MUCH = frozenset({400, 413, 422})
-"""Statuses that are about the one request; by others, no request would be answered."""
+_FORM_REFUSED = frozenset({400, 404, 415, 422})
+"""Statuses by which endpoints refuse a form of output. 404: a router without such a provider."""
+_REQUEST_REFUSED = frozenset({400, 413, 422})
+"""Statuses about one request alone. With any other, no request would be answered."""
 _ECHO = 4000
-"""Characters of an unusable reply that are shown to the model again."""
+"""Characters of an unusable reply that the model sees again."""
 _EXCERPT = 200
 
 
 class Completer(Protocol):
-    """What a teacher needs of a model client; `OpenAIModel` is one."""
+    """The part of a model client that a teacher uses; `OpenAIModel` has it."""
 
     @property
     def name(self) -> str: ...
@@ -52,8 +52,8 @@ class Completer(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked(Generic[Out]):
-    """An answer with what it took."""
+class _UsableReply(Generic[Out]):
+    """An answer with its cost."""
 
     value: Json
     record: Out
@@ -63,11 +63,11 @@ class _Asked(Generic[Out]):
 
 
 class ModelTeacher:
-    """Answers prompts by asking a model. Many may ask at once; like questions share one request.
+    """Answers prompts by asking a model. Concurrent equal questions share one request.
 
-    `cache`: where answers are put on record and found again; None: every ask is paid for.
-    `sampling`: a seed, where there is one, is raised by the index of the answer. `attempts`: how
-    often one answer is asked for. `form`: the strongest form of output to try.
+    `cache`: stores answers and finds them again; None: every question is paid for. `sampling`: its
+    seed, if any, is raised by the index of the answer. `attempts`: requests per answer, at most.
+    `form`: the strongest form of output to try.
     """
 
     def __init__(
@@ -91,7 +91,7 @@ class ModelTeacher:
         self._attempts = attempts
         self._form: ReplyForm = form
         self._forms: dict[str, ReplyForm] = {}
-        self._flights: dict[str, _Flight] = {}
+        self._requests: dict[str, _SharedRequest] = {}
 
     @property
     def name(self) -> str:
@@ -99,30 +99,36 @@ class ModelTeacher:
 
     @property
     def forms(self) -> Mapping[str, ReplyForm]:
-        """By prompt: the form of output that the endpoint was found to take."""
+        """By prompt: the form of output that the endpoint accepts."""
         return dict(self._forms)
 
     async def ask(self, prompt: Prompt[In, Out], task: In, *, index: int = 0) -> Out:
-        """The answer to one prompt. `index`: which of several independent answers is wanted.
+        """Answer one prompt. `index` numbers independent answers to the same prompt.
 
-        `TeacherError` when no usable answer comes; `ModelUnavailable` when the endpoint does not
-        answer at all; `BudgetExceeded` before a request that may not be paid for.
+        Raises `TeacherError` if no usable answer comes, `ModelUnavailable` if the endpoint does not
+        answer at all, and `BudgetExceeded` before a request that exceeds the budget.
         """
         messages = self._templates.messages(prompt, task)
         key = self._key(prompt, messages, index)
         recorded = None if self._cache is None else self._cache.find(key)
         if recorded is not None:
             self.costs.replayed(prompt.name)
-            return self._record(prompt, recorded.answer)
-        flight = self._flights.get(key)
-        if flight is None or flight.over:
-            flight = _Flight(self._answer(prompt, task, messages, key, index))
-            self._flights[key] = flight
+            try:
+                return as_record(recorded.answer, prompt.output_type)
+            except ValueError as error:
+                raise TeacherError(
+                    f"prompt {prompt.name!r}: the recorded answer does not fit ({error}): raise "
+                    "the prompt's version"
+                ) from error
+        request = self._requests.get(key)
+        if request is None or request.over:
+            request = _SharedRequest(self._answer(prompt, task, messages, key, index))
+            self._requests[key] = request
         try:
-            return await flight.result()
+            return await request.result()
         finally:
-            if flight.over and self._flights.get(key) is flight:
-                del self._flights[key]
+            if request.over and self._requests.get(key) is request:
+                del self._requests[key]
 
     def _key(self, prompt: Prompt[In, Out], messages: list[Message], index: int) -> str:
         sampling = self._sampling
@@ -143,24 +149,15 @@ class ModelTeacher:
             }
         )
 
-    def _record(self, prompt: Prompt[In, Out], value: Json) -> Out:
-        try:
-            return as_record(value, prompt.output_type)
-        except ValueError as error:
-            raise TeacherError(
-                f"prompt {prompt.name!r}: the answer on record does not fit ({error}): raise the "
-                "prompt's version"
-            ) from error
-
     async def _answer(
         self,
         prompt: Prompt[In, Out],
-        given: In,
+        task: In,
         messages: list[Message],
         key: str,
         index: int,
     ) -> Out:
-        asked = await self._asked(prompt, given, messages, index)
+        reply = await self._usable_reply(prompt, task, messages, index)
         self.costs.answered(prompt.name)
         if self._cache is not None:
             self._cache.add(
@@ -171,43 +168,51 @@ class ModelTeacher:
                     version=prompt.version,
                     model=self._model.name,
                     index=index,
-                    answer=asked.value,
-                    requests=asked.requests,
-                    usage=asked.usage,
-                    seconds=round(asked.seconds, 3),
+                    answer=reply.value,
+                    requests=reply.requests,
+                    usage=reply.usage,
+                    seconds=round(reply.seconds, 3),
                 )
             )
-        return asked.record
+        return reply.record
 
-    async def _asked(
-        self, prompt: Prompt[In, Out], given: In, messages: list[Message], index: int
-    ) -> _Asked[Out]:
-        """Ask until an answer can be used, at most `attempts` times."""
-        talk, usage, start = list(messages), Usage(), time.monotonic()
-        problem, said = "", ""
+    async def _usable_reply(
+        self, prompt: Prompt[In, Out], task: In, messages: list[Message], index: int
+    ) -> _UsableReply[Out]:
+        """Ask until a reply can be used, at most `attempts` times."""
+        conversation, usage, start = list(messages), Usage(), time.monotonic()
+        problem, text = "", ""
         for attempt in range(1, self._attempts + 1):
             self.costs.check()
-            reply = await self._reply(prompt, talk, index)
+            reply = await self._reply(prompt, conversation, index)
             usage += reply.usage
-            said = reply.message.content
+            text = reply.message.content.strip()
             try:
                 value, record = read_reply(reply, prompt.output_type)
             except ValueError as error:
                 problem = str(error)
-                # Only the last try is shown again: what counts is what is wrong with it.
-                talk = [*messages, _shown(reply.message), self._templates.again(given, problem)]
+                # Many endpoints refuse an empty assistant message.
+                echo = (f"{text[:_ECHO]} …" if len(text) > _ECHO else text) or "(empty)"
+                # Only the last reply is shown again: its problem is the one to solve.
+                conversation = [
+                    *messages,
+                    Message(role="assistant", content=echo),
+                    self._templates.again(task, problem),
+                ]
                 continue
-            return _Asked(value, record, attempt, usage, time.monotonic() - start)
+            return _UsableReply(value, record, attempt, usage, time.monotonic() - start)
         self.costs.failed(prompt.name)
         raise TeacherError(
             f"prompt {prompt.name!r} got no usable answer from {self.name!r} in {self._attempts} "
-            f"attempts; the last problem: {problem}; the last reply begins {said[:_EXCERPT]!r}"
+            f"attempts; the last problem: {problem}; the last reply begins {text[:_EXCERPT]!r}"
         )
 
     async def _reply(
         self, prompt: Prompt[In, Out], messages: Sequence[Message], index: int
     ) -> Reply:
-        """One reply, in the strongest form that the endpoint takes for this prompt."""
+        """One reply, in the strongest form that the endpoint accepts for this prompt."""
+        seed = self._sampling.seed
+        sampling = self._sampling if seed is None else replace(self._sampling, seed=seed + index)
         first = self._forms.get(prompt.name, self._form)
         refusals: list[ModelRejects] = []
         for form in FORMS[FORMS.index(first) :]:
@@ -216,13 +221,13 @@ class ModelTeacher:
                 reply = (
                     await self._model.complete(
                         messages,
-                        self._sampled(index),
+                        sampling,
                         response_format=response_format(form, prompt),
                     )
                 )[0]
             except ModelRejects as error:
                 refusals.append(error)
-                if error.status in _NOT_TAKEN:
+                if error.status in _FORM_REFUSED:
                     continue
                 break
             except ModelBadReply as error:
@@ -231,19 +236,15 @@ class ModelTeacher:
             self._forms[prompt.name] = form
             self.costs.request(prompt.name, reply.usage, time.monotonic() - start)
             return reply
-        # Whatever the form, it is refused; the first refusal is about what is wanted most.
+        # Every form is refused; the first refusal is about the form that is wanted most.
         self.costs.failed(prompt.name)
-        if refusals[0].status in _TOO_MUCH:
+        if refusals[0].status in _REQUEST_REFUSED:
             raise TeacherError(f"prompt {prompt.name!r} can't be asked: {refusals[0]}")
         raise refusals[0]
 
-    def _sampled(self, index: int) -> Sampling:
-        seed = self._sampling.seed
-        return self._sampling if seed is None else replace(self._sampling, seed=seed + index)
-
 
 def response_format(form: ReplyForm, prompt: Prompt[Any, Any]) -> dict[str, Json] | None:
-    """What is sent as `response_format`; None: nothing."""
+    """The request's `response_format`. None if none is sent."""
     match form:
         case "schema":
             schema: dict[str, Json] = {
@@ -258,17 +259,8 @@ def response_format(form: ReplyForm, prompt: Prompt[Any, Any]) -> dict[str, Json
             return None
 
 
-def _shown(message: Message) -> Message:
-    """An unusable reply as it is shown to the model again."""
-    text = message.content.strip()
-    if len(text) > _ECHO:
-        text = f"{text[:_ECHO]} …"
-    # Many endpoints refuse an empty assistant message.
-    return Message(role="assistant", content=text or "(empty)")
-
-
-class _Flight:
-    """A request that several may wait for. It is cancelled when nobody waits any more."""
+class _SharedRequest:
+    """A request that several callers may wait for; cancelled when the last of them gives up."""
 
     def __init__(self, work: Coroutine[Any, Any, Any]) -> None:
         self._task = asyncio.create_task(work)

@@ -1,10 +1,10 @@
-"""From a model's text to the record that was asked for, or to what is wrong with it.
+"""From a model's text to the requested record, or to what is wrong with the text.
 
-Tolerant of what stands around the answer (reasoning, fences, prose), strict in the answer itself:
-one JSON object, no key twice, every field given, no other, no value of another type. Nothing is
-defaulted, guessed or run. All problems are `ValueError`s whose text can be sent back to the model.
+Tolerant of text around the answer (reasoning, fences, prose), strict about the answer itself: one
+JSON object, no key twice, all fields and no others, no value of another type. Nothing is defaulted,
+guessed or run. All problems are `ValueError`s whose text can be sent back to the model.
 
-What this does not guarantee: that the answer is true, or in the language that was asked for.
+What this does not guarantee: that the answer is true, or in the requested language.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import Any, NoReturn, TypeVar
+from typing import NoReturn, TypeVar
 
 from pydantic import ValidationError
 
@@ -24,70 +24,61 @@ from astra.types import FinishReason, Json, Record, canonical_json, depth
 Out = TypeVar("Out", bound=Record)
 
 LONGEST_REPLY = 2**20
-"""Characters; an answer has no business being longer."""
+"""Characters. No answer needs more."""
 DEEPEST = 64
 """Levels of nesting."""
 
 _PROBLEMS = 5
 """Most problems that are named at once."""
 _OBJECT = re.compile(r'\{\s*"')
-"""How an object with keys begins; braces in prose seldom do."""
+"""Start of an object with keys. Braces in prose seldom look so."""
 _OPENING, _CLOSING = "<think>", "</think>"
 
 
-def read_reply(reply: Reply, wanted: type[Out]) -> tuple[Json, Out]:
-    """The JSON that a reply holds, and the record it makes; ValueError says what is wrong."""
+def read_reply(reply: Reply, output_type: type[Out]) -> tuple[Json, Out]:
+    """The JSON in a reply, and the record it makes. ValueError says what is wrong."""
     if reply.finish is FinishReason.filtered:
-        said = reply.message.content.strip()
-        raise ValueError(f"the reply was refused: {said[:200]!r}" if said else "it was refused")
+        text = reply.message.content.strip()
+        raise ValueError(f"the reply was refused: {text[:200]!r}" if text else "it was refused")
+    content, reasoning = reply.message.content, reply.message.reasoning.strip()
+    # Some servers put the whole answer under reasoning. A draft inside reasoning does not count.
+    whole_in_reasoning = reasoning.startswith("{") and reasoning.endswith("}")
     try:
-        value = find_object(_content(reply))
+        if not content.strip() and reply.message.tool_calls:
+            raise ValueError("the reply calls a tool; it must be the JSON object itself")
+        if not content.strip() and not whole_in_reasoning:
+            raise ValueError("the reply is empty")
+        value = find_object(content if content.strip() else reasoning)
     except ValueError as error:
         if reply.finish is FinishReason.length:
             raise ValueError(f"the reply was cut off at its token limit ({error})") from None
         raise
-    return value, as_record(value, wanted)
-
-
-def _content(reply: Reply) -> str:
-    content = reply.message.content
-    if content.strip():
-        return content
-    if reply.message.tool_calls:
-        raise ValueError("the reply calls a tool; it must be the JSON object itself")
-    reasoning = reply.message.reasoning.strip()
-    # Some servers file the whole answer under reasoning. A draft inside reasoning is no answer.
-    if reasoning.startswith("{") and reasoning.endswith("}"):
-        return reasoning
-    raise ValueError("the reply is empty")
+    return value, as_record(value, output_type)
 
 
 def find_object(text: str) -> dict[str, Json]:
-    """The first JSON object in a text, after its reasoning. One that is broken is not passed over,
-    since what comes next may be a part of it."""
+    """The first JSON object in a text, after its reasoning. ValueError if it is broken.
+
+    A broken object is not skipped: what follows may be a part of it.
+    """
     if len(text) > LONGEST_REPLY:
         raise ValueError(f"the reply has {len(text)} characters; at most {LONGEST_REPLY} are read")
     text = text.strip()
     if text.startswith("{") and _CLOSING in text:
-        with suppress(ValueError):  # a text that is all JSON may hold the mark in its strings
+        with suppress(ValueError):  # a text that is all JSON may contain the mark in its strings
             value, end = _decoded(text, 0)
             if end == len(text):
-                return _plain(value)
-    text = _spoken(text)
-    start = _OBJECT.search(text)
-    if start is None:
-        raise ValueError("the reply holds no JSON object")
-    return _plain(_decoded(text, start.start())[0])
-
-
-def _spoken(text: str) -> str:
-    """The text without the reasoning before it, whose opening mark may have been swallowed."""
+                return _storable(value)
+    # Reasoning ends at its last closing mark; its opening mark is sometimes missing.
     end = text.rfind(_CLOSING)
     if end >= 0:
-        return text[end + len(_CLOSING) :]
-    if text.startswith(_OPENING):
+        text = text[end + len(_CLOSING) :]
+    elif text.startswith(_OPENING):
         raise ValueError("the reply ends before its reasoning does; give the JSON object")
-    return text
+    start = _OBJECT.search(text)
+    if start is None:
+        raise ValueError("the reply contains no JSON object")
+    return _storable(_decoded(text, start.start())[0])
 
 
 def _decoded(text: str, at: int) -> tuple[Json, int]:
@@ -97,41 +88,40 @@ def _decoded(text: str, at: int) -> tuple[Json, int]:
         raise ValueError(f"the JSON is nested deeper than {DEEPEST} levels") from None
     except json.JSONDecodeError as error:
         near = text[max(at, error.pos - 30) : error.pos + 30]
-        raise ValueError(f"no valid JSON: {error.msg}, near {near!r}") from None
+        raise ValueError(f"invalid JSON: {error.msg}, near {near!r}") from None
 
 
-def _plain(value: Json) -> dict[str, Json]:
+def _storable(value: Json) -> dict[str, Json]:
     """The value, if it can be stored: bounded depth, finite numbers, whole characters."""
     if depth(value, DEEPEST) > DEEPEST:
         raise ValueError(f"the JSON is nested deeper than {DEEPEST} levels")
     try:
         canonical_json(value).encode()
     except UnicodeEncodeError:
-        raise ValueError("a text in the JSON holds half a surrogate pair") from None
+        raise ValueError("a text in the JSON contains half a surrogate pair") from None
     except ValueError:
         raise ValueError("a number in the JSON is too large") from None
     return value
 
 
-def as_record(value: dict[str, Json], wanted: type[Out]) -> Out:
+def as_record(value: dict[str, Json], output_type: type[Out]) -> Out:
     """The record with exactly these fields and types; ValueError for any other."""
     try:
-        # In JSON mode, where a list is a tuple; strict, so that "yes" is no boolean.
-        record = wanted.model_validate_json(canonical_json(value), strict=True)
+        # In JSON mode, where a list is a tuple; strict, so that "yes" does not pass for a boolean.
+        record = output_type.model_validate_json(canonical_json(value), strict=True)
     except ValidationError as error:
-        found = error.errors(include_url=False, include_input=False, include_context=False)
-        told = "; ".join(_told(item) for item in found[:_PROBLEMS])
-        more = f" (and {len(found) - _PROBLEMS} more)" if len(found) > _PROBLEMS else ""
-        raise ValueError(f"the JSON does not fit the schema: {told}{more}") from None
+        problems = error.errors(include_url=False, include_input=False, include_context=False)
+        texts: list[str] = []
+        for problem in problems[:_PROBLEMS]:
+            where = ".".join(str(part)[:80] for part in problem["loc"])
+            message = problem["msg"][:300]
+            texts.append(f"{where}: {message}" if where else message)
+        more = f" (and {len(problems) - _PROBLEMS} more)" if len(problems) > _PROBLEMS else ""
+        raise ValueError(f"the JSON does not fit the schema: {'; '.join(texts)}{more}") from None
     missing = list(_missing(record, ""))
     if missing:
         raise ValueError(f"the JSON lacks the field {', '.join(missing[:_PROBLEMS])}")
     return record
-
-
-def _told(problem: Any) -> str:
-    where = ".".join(str(part)[:80] for part in problem["loc"])
-    return f"{where}: {problem['msg'][:300]}" if where else str(problem["msg"])[:300]
 
 
 def _missing(value: object, where: str) -> Iterator[str]:
@@ -160,8 +150,8 @@ def _pairs(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
 
 
 def _constant(name: str) -> NoReturn:
-    raise ValueError(f"the JSON holds {name}, which is no JSON value")
+    raise ValueError(f"the JSON contains {name}, which is not a JSON value")
 
 
-# Line breaks inside texts are let pass: models write code so, and there is one way to read it.
+# Not strict: models write line breaks inside texts, and there is only one way to read them.
 _DECODER = json.JSONDecoder(object_pairs_hook=_pairs, parse_constant=_constant, strict=False)

@@ -1,4 +1,4 @@
-"""Small helpers around a teacher: independent verdicts, and many questions at once."""
+"""Independent verdicts of judges, and questions to a teacher that run together."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ async def together(questions: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
 
 
 async def votes(
-    teacher: Teacher, prompt: Prompt[In, JudgeVerdict], given: In, judges: int
+    teacher: Teacher, prompt: Prompt[In, JudgeVerdict], task: In, count: int
 ) -> tuple[bool, ...]:
-    """So many independent verdicts on one point. A verdict that can't be had raises."""
-    verdicts = await together(teacher.ask(prompt, given, index=index) for index in range(judges))
+    """`count` independent verdicts on one point. Raises if a verdict is missing."""
+    verdicts = await together(teacher.ask(prompt, task, index=index) for index in range(count))
     return tuple(verdict.holds for verdict in verdicts)
 
 

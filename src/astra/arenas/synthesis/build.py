@@ -1,13 +1,12 @@
-"""From steps with their tools to an arena, whole or of some steps only.
+"""From steps with their tools to an arena, of all steps or of some only.
 
-A trial arena holds one step, or one group, beside what must be known for it; the real certificate
-examines it, so that a teacher hears of a defect as the certificate words it.
+A trial arena contains one step, or one group, and what must be known for it. The real certificate
+examines it, so that a teacher is told a defect in the certificate's words.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
 
 from astra.arenas.certificate import certify
 from astra.arenas.rounding import FINAL_ROUNDING, TOOL_ROUNDING
@@ -27,7 +26,6 @@ from astra.types import (
     Matcher,
     Scalar,
     Target,
-    Tool,
     canonical_json,
     content_hash,
 )
@@ -45,36 +43,8 @@ _MATCHERS: dict[AnswerKind, Matcher] = {
 }
 
 
-def target(
-    step: DecompositionStep, implementation: Implementation, arguments: Mapping[str, Json]
-) -> Target:
-    """What a call must return: structured where the implementation names a field, else in text."""
-    matcher = _MATCHERS[step.kind]
-    if implementation.field is None:
-        loose = Matcher.text if matcher is Matcher.exact else matcher
-        return Target(matcher=loose, value=step.answer, relative=TOOL_ROUNDING)
-    key = {
-        name: value
-        for name in implementation.key_fields
-        if isinstance(value := arguments.get(name), str | int | float | bool)
-    }
-    return Target(
-        matcher=matcher,
-        value=step.answer,
-        field=implementation.field,
-        key=key,
-        relative=TOOL_ROUNDING,
-    )
-
-
-def answer_target(answer: Answer, kind: AnswerKind) -> Target:
-    """How a final answer in words is compared."""
-    matcher = Matcher.text if kind == "text" else _MATCHERS[kind]
-    return Target(matcher=matcher, value=answer, relative=FINAL_ROUNDING)
-
-
 def implementation_problem(implementation: Implementation, arguments: Mapping[str, Json]) -> str:
-    """Why an implementation's claims about itself can't be; "" if they can."""
+    """What is impossible in an implementation's claims about itself. Empty if nothing is."""
     if implementation.field is None and implementation.key_fields:
         return "key_fields are named, but no field: name the field of the answer, or no key_fields"
     for name in implementation.key_fields:
@@ -84,52 +54,54 @@ def implementation_problem(implementation: Implementation, arguments: Mapping[st
         return f"{len(implementation.decoys)} decoys; at most {MOST_DECOYS} are allowed"
     field = implementation.field or ""
     if len(field) > FIELD_CHARACTERS or odd_character(field):
-        return f"field {field!r:.80} is no name of at most {FIELD_CHARACTERS} plain characters"
+        return f"field {field!r:.80} must be a name of at most {FIELD_CHARACTERS} plain characters"
     for decoy in implementation.decoys:
         if problem := json_problem("a decoy", decoy, MAX_ARGUMENTS):
             return problem
     return ""
 
 
-def goal(step: DecompositionStep, made: StepTool, within: Sequence[DecompositionStep]) -> Goal:
-    """The goal of a step; dependencies on steps that are not `within` are left out."""
-    own = canonical_json(made.arguments)
+def _goal(step: DecompositionStep, tool: StepTool, within: Sequence[DecompositionStep]) -> Goal:
+    """The goal of a step; dependencies on steps outside `within` are left out."""
+    implementation = tool.implementation
+    matcher = _MATCHERS[step.kind]
+    if implementation.field is None:
+        # The result is plain text: the answer stands somewhere in it.
+        matcher = Matcher.text if matcher is Matcher.exact else matcher
+    key = {
+        name: value
+        for name in implementation.key_fields
+        if isinstance(value := tool.arguments.get(name), str | int | float | bool)
+    }
+    own_call = canonical_json(tool.arguments)
     names = {other.id for other in within}
     return Goal(
         id=step.id,
         question=step.question,
         answer=step.answer,
-        call=GoldCall(tool=made.document.name, arguments=made.arguments),
-        target=target(step, made.implementation, made.arguments),
+        call=GoldCall(tool=tool.document.name, arguments=tool.arguments),
+        target=Target(
+            matcher=matcher,
+            value=step.answer,
+            field=implementation.field,
+            key={} if implementation.field is None else key,
+            relative=TOOL_ROUNDING,
+        ),
         depends_on=tuple(name for name in step.depends_on if name in names),
-        decoys=tuple(d for d in made.implementation.decoys if canonical_json(d) != own),
+        decoys=tuple(d for d in implementation.decoys if canonical_json(d) != own_call),
     )
-
-
-def _tools(instance: DecomposedItem, made: Sequence[StepTool]) -> tuple[Tool, ...]:
-    """One tool per name, in the order of the steps."""
-    found = {
-        item.document.name: tool_of(
-            item.document,
-            item.implementation.source,
-            domain=instance.domain,
-            language=instance.language,
-        )
-        for item in made
-    }
-    return tuple(found.values())
 
 
 def whole_arena(
     instance: DecomposedItem,
-    made: Mapping[str, StepTool],
+    tools: Mapping[str, StepTool],
     *,
-    test_share: float,
+    test_fraction: float,
     provenance: dict[str, Json],
 ) -> Arena:
-    """The arena of an instance whose steps all have their tools. `made`: by step id."""
+    """The arena of an instance whose steps all have their tools. `tools`: by step id."""
     goals = tuple(
-        goal(step, made[step.id], instance.steps)
+        _goal(step, tools[step.id], instance.steps)
         if step.needs_tool
         else Goal(
             id=step.id,
@@ -144,83 +116,86 @@ def whole_arena(
     return _arena(
         instance,
         goals,
-        [made[step.id] for step in instance.steps if step.needs_tool],
+        [tools[step.id] for step in instance.steps if step.needs_tool],
         question=instance.question,
         answer=instance.answer,
         kind=instance.kind,
-        test_share=test_share,
+        test_fraction=test_fraction,
         provenance=provenance,
     )
 
 
 def trial_arena(
-    instance: DecomposedItem, steps: Sequence[DecompositionStep], made: Sequence[StepTool]
+    instance: DecomposedItem, steps: Sequence[DecompositionStep], tools: Sequence[StepTool]
 ) -> Arena:
-    """An arena of some steps alone. What other steps find out stands below the question."""
-    goals = tuple(goal(step, tool, steps) for step, tool in zip(steps, made, strict=True))
-    return _arena(
-        instance,
-        goals,
-        made,
-        question="\n".join([instance.question, *_known(instance, steps)]),
-        answer=steps[-1].answer,
-        kind=steps[-1].kind,
-        test_share=0.0,
-        provenance={"key": instance.key, "source": "trial"},
-    )
-
-
-def _known(instance: DecomposedItem, steps: Sequence[DecompositionStep]) -> list[str]:
-    """Answers of the steps that `steps` need and that are not among them."""
-    own = {step.id for step in steps}
-    outside = {name for step in steps for name in step.depends_on} - own
-    found: list[str] = []
+    """An arena of some steps alone. The answers of other steps they need follow the question."""
+    outside = {name for step in steps for name in step.depends_on} - {step.id for step in steps}
+    known: list[str] = []
     for name in sorted(outside):
         answer = instance.step(name).answer
-        found += map(str, answer if isinstance(answer, tuple) else (answer,))
-    return found
+        known += map(str, answer if isinstance(answer, tuple) else (answer,))
+    return _arena(
+        instance,
+        tuple(_goal(step, tool, steps) for step, tool in zip(steps, tools, strict=True)),
+        tools,
+        question="\n".join([instance.question, *known]),
+        answer=steps[-1].answer,
+        kind=steps[-1].kind,
+        test_fraction=0.0,
+        provenance={"key": instance.key, "source": "trial"},
+    )
 
 
 def _arena(
     instance: DecomposedItem,
     goals: tuple[Goal, ...],
-    made: Sequence[StepTool],
+    tools: Sequence[StepTool],
     *,
     question: str,
     answer: Answer,
     kind: AnswerKind,
-    test_share: float,
+    test_fraction: float,
     provenance: dict[str, Json],
 ) -> Arena:
+    # Steps that share a tool give it once, in the order of the steps.
+    by_name = {
+        tool.document.name: tool_of(
+            tool.document,
+            tool.implementation.source,
+            domain=instance.domain,
+            language=instance.language,
+        )
+        for tool in tools
+    }
+    # The split follows from the question alone, so that a question never changes sides.
+    digest = int(content_hash([normalise(instance.domain), normalise(instance.question)]), 16)
     draft = Arena(
         id="",
         question=question,
         answer=answer,
-        answer_target=answer_target(answer, kind),
+        answer_target=Target(
+            matcher=Matcher.text if kind == "text" else _MATCHERS[kind],
+            value=answer,
+            relative=FINAL_ROUNDING,
+        ),
         goals=goals,
-        tools=_tools(instance, made),
+        tools=tuple(by_name.values()),
         scenario=scenario_of(goals),
         language=instance.language,
         domain=instance.domain,
-        split=split_of(instance.domain, instance.question, test_share),
+        split="test" if digest < test_fraction * 2**64 else "train",
         provenance=provenance,
     )
     return draft.with_content_id()
 
 
-def split_of(domain: str, question: str, test_share: float) -> Literal["train", "test"]:
-    """`test` for that share of all (domain, question), by their hash alone."""
-    digest = int(content_hash([normalise(domain), normalise(question)]), 16)
-    return "test" if digest < test_share * 2**64 else "train"
-
-
-async def failed_check(arena: Arena, sandbox: Sandbox, seed: int) -> CheckResult | None:
-    """The first check that an arena without distractors fails; None when it is certified."""
+async def certificate_finding(arena: Arena, sandbox: Sandbox, seed: int) -> CheckResult | None:
+    """The first check that an arena without distractors fails. None if it is certified."""
     certificate = await certify(arena, sandbox, seed=seed)
     return next((check for check in certificate.checks if not check.passed), None)
 
 
-def said(check: CheckResult) -> str:
+def finding_text(check: CheckResult) -> str:
     """A finding in words for a teacher: which check, why, which call, which output."""
     parts = [f"check {check.check!r}: {check.reason}"]
     parts += [f"{name}: {value!r:.600}" for name, value in check.evidence.items()]

@@ -1,7 +1,7 @@
-"""What the line would cost, before it is spent: `--dry-run`.
+"""The expected cost of arena synthesis, before anything is spent: `--dry-run`.
 
-The first prompts are those that would be sent; what comes after them is made up of typical steps,
-for nobody knows a teacher's answers before. An estimate is right to a factor of two or three.
+The first prompts are those that would be sent. Later ones are made of typical steps, because a
+teacher's answers are not known in advance. An estimate is right to a factor of two or three.
 """
 
 from __future__ import annotations
@@ -55,15 +55,42 @@ _DOCUMENT = DocumentOut(
 )
 
 
-def add_line(
-    estimator: Estimator, items: Iterable[SynthesisItem], options: DecomposeOptions, judges: int
+def add_synthesis(
+    estimator: Estimator,
+    items: Iterable[SynthesisItem],
+    options: DecomposeOptions,
+    judge_votes: int,
 ) -> None:
-    """Add up what it takes to bring all items through the line, nothing falling out."""
-    hops = max(1, sum(options.hops) // 2)
+    """Add up what it takes to bring all items through all stages, with no failures."""
+    hops = max(1, (options.min_hops + options.max_hops) // 2)
     for item in items:
-        _add_decomposition(estimator, item, options)
-        steps = _steps(item.question or item.corpus[:200] or item.domain, hops)
-        _add_judges(estimator, item, steps, judges)
+        source = {
+            "domain": item.domain,
+            "corpus": item.corpus,
+            "language": item.language,
+            "least_hops": options.min_hops,
+            "most_hops": options.max_hops,
+        }
+        if item.mode == "question":
+            task = DecomposeIn.model_validate({**source, "question": item.question})
+            estimator.add(DECOMPOSE, task)
+        else:
+            # The shape changes a line of the prompt, not its cost.
+            scenario = max(options.allowed(), key=lambda name: name is Scenario.parallel_multi_hop)
+            proposal = {**source, "scenario": scenario, "number": item.number}
+            estimator.add(PROPOSE, ProposeIn.model_validate(proposal))
+        text = (item.question or item.corpus[:200] or item.domain)[:120]
+        steps = tuple(
+            DecompositionStep(
+                id=f"s{number}",
+                question=text,
+                answer="an answer",
+                kind="text",
+                depends_on=(f"s{number - 1}",) if number > 1 else (),
+            )
+            for number in range(1, hops + 1)
+        )
+        _add_judges(estimator, item, steps, judge_votes)
         for step in steps:
             _add_tool(estimator, item, step)
         if hops > 1:
@@ -71,47 +98,12 @@ def add_line(
             estimator.add(GROUP, GroupIn(language=item.language, steps=steps, documents=documents))
 
 
-def _add_decomposition(
-    estimator: Estimator, item: SynthesisItem, options: DecomposeOptions
-) -> None:
-    source = {
-        "domain": item.domain,
-        "corpus": item.corpus,
-        "language": item.language,
-        "least_hops": options.hops[0],
-        "most_hops": options.hops[1],
-    }
-    if item.mode == "question":
-        given = DecomposeIn.model_validate({**source, "question": item.question})
-        estimator.add(DECOMPOSE, given)
-        return
-    scenario = max(options.allowed(), key=lambda name: name is Scenario.parallel_multi_hop)
-    estimator.add(
-        PROPOSE,
-        ProposeIn.model_validate({**source, "scenario": scenario, "number": item.number}),
-    )
-
-
-def _steps(text: str, hops: int) -> tuple[DecompositionStep, ...]:
-    question = text[:120]
-    return tuple(
-        DecompositionStep(
-            id=f"s{number}",
-            question=question,
-            answer="an answer",
-            kind="text",
-            depends_on=(f"s{number - 1}",) if number > 1 else (),
-        )
-        for number in range(1, hops + 1)
-    )
-
-
 def _add_judges(
-    estimator: Estimator, item: SynthesisItem, steps: tuple[DecompositionStep, ...], judges: int
+    estimator: Estimator, item: SynthesisItem, steps: tuple[DecompositionStep, ...], votes: int
 ) -> None:
     question = item.question or steps[0].question
     for step in steps:
-        given = StepIn(
+        task = StepIn(
             domain=item.domain,
             language=item.language,
             question=question,
@@ -119,7 +111,7 @@ def _add_judges(
             step=step.id,
         )
         for prompt in (NECESSITY, DEPENDENCY, ATOMICITY, RATIONALITY):
-            estimator.add(prompt, given, times=judges, reply_tokens=VERDICT_TOKENS)
+            estimator.add(prompt, task, times=votes, reply_tokens=VERDICT_TOKENS)
     whole = InstanceIn(
         domain=item.domain,
         language=item.language,
@@ -127,44 +119,30 @@ def _add_judges(
         answer=steps[-1].answer,
         steps=steps,
     )
-    estimator.add(COMPLETENESS, whole, times=judges, reply_tokens=VERDICT_TOKENS)
+    estimator.add(COMPLETENESS, whole, times=votes, reply_tokens=VERDICT_TOKENS)
 
 
 def _add_tool(estimator: Estimator, item: SynthesisItem, step: DecompositionStep) -> None:
-    question = item.question or step.question
-    estimator.add(
-        DOCUMENT,
-        DocumentIn(
-            domain=item.domain,
-            language=item.language,
-            question=step.question,
-            main_question=question,
-        ),
+    language, question, main_question = item.language, step.question, item.question or step.question
+    document_task = DocumentIn(
+        domain=item.domain, language=language, question=question, main_question=main_question
     )
-    estimator.add(
-        SCALE, ScaleIn(language=item.language, question=step.question, document=_DOCUMENT)
+    estimator.add(DOCUMENT, document_task)
+    estimator.add(SCALE, ScaleIn(language=language, question=question, document=_DOCUMENT))
+    call_task = CallIn(
+        language=language,
+        main_question=main_question,
+        question=question,
+        document=_DOCUMENT,
+        known=(EarlierAnswer(question=question, answer=step.answer),),
     )
-    known = (EarlierAnswer(question=step.question, answer=step.answer),)
-    estimator.add(
-        CALL,
-        CallIn(
-            language=item.language,
-            main_question=question,
-            question=step.question,
-            document=_DOCUMENT,
-            known=known,
-        ),
-        reply_tokens=VERDICT_TOKENS,
+    estimator.add(CALL, call_task, reply_tokens=VERDICT_TOKENS)
+    tool_task = ToolIn(
+        language=language,
+        main_question=main_question,
+        question=question,
+        answer=step.answer,
+        document=_DOCUMENT,
+        arguments={"record": "a name", "field": "a field"},
     )
-    estimator.add(
-        TOOL,
-        ToolIn(
-            language=item.language,
-            main_question=question,
-            question=step.question,
-            answer=step.answer,
-            document=_DOCUMENT,
-            arguments={"record": "a name", "field": "a field"},
-        ),
-        reply_tokens=SOURCE_TOKENS,
-    )
+    estimator.add(TOOL, tool_task, reply_tokens=SOURCE_TOKENS)

@@ -1,8 +1,8 @@
-"""Stage `merged`: steps that ask the same kind of thing share one tool; the arena is put together.
+"""Stage `merged`: steps that ask the same kind of thing share one tool; the arena is assembled.
 
-A group's first tool is extended step by step; after each insertion the certificate examines all
-calls of the group again. Whatever goes wrong with a group leaves *all* its steps with their own
-tools: there are no half-merged groups. Why is in the row.
+A group's first tool is extended step by step; after each extension the certificate examines all
+calls of the group again. If anything goes wrong with a group, *all* its steps keep their own
+tools: there are no half-merged groups. The row says why.
 """
 
 from __future__ import annotations
@@ -10,8 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from astra.arenas.synthesis.build import whole_arena
-from astra.arenas.synthesis.documents import call_problem, document_problem
-from astra.arenas.synthesis.implement import ImplementationFault, tool_problem
+from astra.arenas.synthesis.implement import ImplementationFault, implementation_fault
 from astra.arenas.synthesis.records import (
     DecomposedItem,
     ImplementedItem,
@@ -19,189 +18,160 @@ from astra.arenas.synthesis.records import (
     MergedItem,
     StepTool,
 )
+from astra.arenas.synthesis.tool_documents import call_problem, document_problem
 from astra.protocols import Sandbox
-from astra.runs.cost import StageMeter
 from astra.runs.stage import Stage
 from astra.teacher.prompt import Teacher
 from astra.teacher.prompts.arenas import (
     EXTEND,
     GROUP,
-    DecompositionStep,
     ExtendIn,
     ExtendOut,
     GroupIn,
     ServedCall,
 )
-from astra.types import Json
 
 MERGED = "merged"
-EXTEND_TRIES = 3
+EXTEND_ATTEMPTS = 3
 
 
 def merged_stage(
-    teacher: Teacher, sandbox: Sandbox, meter: StageMeter, *, test_share: float, seed: int
+    teacher: Teacher, sandbox: Sandbox, *, test_fraction: float, seed: int
 ) -> Stage[ImplementedItem, MergedItem]:
     """Instances with tools to arenas."""
 
     async def work(row: ImplementedItem) -> MergedItem:
-        instance = row.judged.instance
+        instance, scores = row.judged.instance, row.judged.scores
         tools = {tool.step: tool for tool in row.tools}
         groups: list[MergedGroup] = []
         for names in await _groups(teacher, instance, tools, groups):
-            merged = await _Merging(teacher, sandbox, instance, tools, seed).group(names)
+            merged = await _merged(teacher, sandbox, instance, tools, names, seed)
             if isinstance(merged, str):
                 groups.append(MergedGroup(steps=names, merged=False, reason=merged[:1000]))
             else:
                 tools |= merged
                 groups.append(MergedGroup(steps=names, merged=True))
         arena = whole_arena(
-            instance, tools, test_share=test_share, provenance=_provenance(row, groups, teacher)
+            instance,
+            tools,
+            test_fraction=test_fraction,
+            provenance={
+                "source": "teacher",
+                "teacher": teacher.name,
+                "key": row.key,
+                "mode": instance.mode,
+                "origin": instance.origin,
+                "scores": {**scores.model_dump(), "quality": scores.quality},
+                "attempts": {tool.step: tool.attempts for tool in row.tools},
+                "merged": [list(group.steps) for group in groups if group.merged],
+            },
         )
         return MergedItem(key=row.key, arena=arena, groups=tuple(groups))
 
-    return Stage(
-        name=MERGED,
-        work=work,
-        key=lambda row: row.key,
-        stored_key=lambda row: row["key"],
-        stored_id=lambda row: row["key"],
-        meter=meter,
-    )
-
-
-def _provenance(
-    row: ImplementedItem, groups: Sequence[MergedGroup], teacher: Teacher
-) -> dict[str, Json]:
-    instance, scores = row.judged.instance, row.judged.scores
-    return {
-        "source": "teacher",
-        "teacher": teacher.name,
-        "key": row.key,
-        "mode": instance.mode,
-        "origin": instance.origin,
-        "scores": {**scores.model_dump(), "quality": scores.quality},
-        "tries": {tool.step: tool.tries for tool in row.tools},
-        "merged": [list(group.steps) for group in groups if group.merged],
-    }
+    return Stage(MERGED, work)
 
 
 async def _groups(
     teacher: Teacher,
     instance: DecomposedItem,
     tools: Mapping[str, StepTool],
-    refused: list[MergedGroup],
+    unusable: list[MergedGroup],
 ) -> list[tuple[str, ...]]:
-    """The groups that the teacher sees, those that can't be put into `refused`."""
+    """The groups that the teacher proposes; those that make no sense go into `unusable`."""
     steps = tuple(step for step in instance.steps if step.needs_tool)
     if len(steps) < 2:
         return []
-    given = GroupIn(
+    task = GroupIn(
         language=instance.language,
         steps=steps,
         documents={name: tool.document for name, tool in tools.items()},
     )
-    found: list[tuple[str, ...]] = []
+    groups: list[tuple[str, ...]] = []
     used: set[str] = set()
-    for names in (await teacher.ask(GROUP, given)).groups:
-        if problem := _group_problem(names, tools, used):
-            shown = tuple(name[:40] for name in names[:20])
-            refused.append(MergedGroup(steps=shown, merged=False, reason=problem))
+    for names in (await teacher.ask(GROUP, task)).groups:
+        problem = ""
+        if len(names) < 2 or len(set(names)) != len(names):
+            problem = "a group has at least two different steps"
+        elif unknown := [name for name in names if name not in tools]:
+            problem = f"{unknown[0]!r:.80} is not a step with a tool"
+        elif repeated := [name for name in names if name in used]:
+            problem = f"step {repeated[0]!r} is in two groups"
+        if problem:
+            cut = tuple(name[:40] for name in names[:20])
+            unusable.append(MergedGroup(steps=cut, merged=False, reason=problem))
             continue
         used |= set(names)
-        found.append(tuple(step.id for step in steps if step.id in names))
-    return found
+        groups.append(tuple(step.id for step in steps if step.id in names))
+    return groups
 
 
-def _group_problem(names: Sequence[str], tools: Mapping[str, StepTool], used: set[str]) -> str:
-    if len(names) < 2 or len(set(names)) != len(names):
-        return "a group has at least two different steps"
-    for name in names:
-        if name not in tools:
-            return f"{name!r:.80} is no step with a tool"
-        if name in used:
-            return f"step {name!r} is in two groups"
-    return ""
+async def _merged(
+    teacher: Teacher,
+    sandbox: Sandbox,
+    instance: DecomposedItem,
+    tools: Mapping[str, StepTool],
+    names: Sequence[str],
+    seed: int,
+) -> dict[str, StepTool] | str:
+    """The group's steps with one tool for all; or why they keep their own."""
 
-
-class _Merging:
-    """Extends the first tool of a group until it serves all its steps."""
-
-    def __init__(
-        self,
-        teacher: Teacher,
-        sandbox: Sandbox,
-        instance: DecomposedItem,
-        tools: Mapping[str, StepTool],
-        seed: int,
-    ) -> None:
-        self._teacher = teacher
-        self._sandbox = sandbox
-        self._instance = instance
-        self._tools = tools
-        self._seed = seed
-
-    async def group(self, names: Sequence[str]) -> dict[str, StepTool] | str:
-        """The group's tools by step, all of them one; or why they stay separate."""
-        served = [self._tools[names[0]]]
-        for name in names[1:]:
-            extended = await self._extended(served, self._tools[name])
-            if isinstance(extended, ImplementationFault):
-                return f"step {name!r}: {extended.finding}"
-            served = extended
-        return {tool.step: tool for tool in served}
-
-    async def _extended(
-        self, served: Sequence[StepTool], adds: StepTool
-    ) -> list[StepTool] | ImplementationFault:
-        problem = ImplementationFault("extend", "")
-        for attempt in range(EXTEND_TRIES):
-            given = ExtendIn(
-                language=self._instance.language,
-                document=served[0].document,
-                implementation=served[0].implementation,
-                serves=tuple(self._served(tool) for tool in served),
-                other_document=adds.document,
-                adds=self._served(adds),
-                finding=problem.finding,
-            )
-            extended = await self._teacher.ask(EXTEND, given, index=attempt)
-            made = [
-                tool.model_copy(
-                    update={
-                        "document": extended.document,
-                        "implementation": extended.implementation,
-                    }
-                )
-                for tool in [*served, adds.model_copy(update={"arguments": extended.arguments})]
-            ]
-            found = self._static(extended, made) or await tool_problem(
-                self._instance, [self._step(tool) for tool in made], made, self._sandbox, self._seed
-            )
-            if found is None:
-                return made
-            problem = found
-        return problem
-
-    def _step(self, tool: StepTool) -> DecompositionStep:
-        return self._instance.step(tool.step)
-
-    def _served(self, tool: StepTool) -> ServedCall:
-        step = self._step(tool)
+    def served_call(tool: StepTool) -> ServedCall:
+        step = instance.step(tool.step)
         return ServedCall(question=step.question, answer=step.answer, arguments=tool.arguments)
 
-    def _static(self, extended: ExtendOut, made: Sequence[StepTool]) -> ImplementationFault | None:
-        instance = self._instance
-        group = {tool.step for tool in made}
-        taken = [tool.document.name for name, tool in self._tools.items() if name not in group]
-        answers = [instance.answer, *(step.answer for step in instance.steps)]
-        refused = document_problem(extended.document, instance.language, answers, taken)
-        if refused:
-            return ImplementationFault("document", refused)
-        for tool in made:
-            needed = [instance.step(name) for name in self._step(tool).depends_on]
-            refused = call_problem(extended.document, tool.arguments, instance.question, needed)
-            if refused:
-                return ImplementationFault(
-                    "call", f"{refused}; the call was {tool.arguments!r:.500}"
+    served = [tools[names[0]]]
+    for name in names[1:]:
+        addition = tools[name]
+        fault: ImplementationFault | None = ImplementationFault("extend", "")
+        for attempt in range(EXTEND_ATTEMPTS):
+            task = ExtendIn(
+                language=instance.language,
+                document=served[0].document,
+                implementation=served[0].implementation,
+                serves=tuple(map(served_call, served)),
+                other_document=addition.document,
+                adds=served_call(addition),
+                finding=fault.finding,
+            )
+            extension = await teacher.ask(EXTEND, task, index=attempt)
+            candidates = [
+                tool.model_copy(
+                    update={
+                        "document": extension.document,
+                        "implementation": extension.implementation,
+                    }
                 )
-        return None
+                for tool in [
+                    *served,
+                    addition.model_copy(update={"arguments": extension.arguments}),
+                ]
+            ]
+            steps = [instance.step(tool.step) for tool in candidates]
+            fault = _document_fault(instance, tools, extension, candidates)
+            fault = fault or await implementation_fault(instance, steps, candidates, sandbox, seed)
+            if fault is None:
+                served = candidates
+                break
+        if fault is not None:
+            return f"step {name!r}: {fault.finding}"
+    return {tool.step: tool for tool in served}
+
+
+def _document_fault(
+    instance: DecomposedItem,
+    tools: Mapping[str, StepTool],
+    extension: ExtendOut,
+    candidates: Sequence[StepTool],
+) -> ImplementationFault | None:
+    """What is wrong with the extended document or its calls, before the code is run."""
+    group = {tool.step for tool in candidates}
+    other_names = [tool.document.name for step, tool in tools.items() if step not in group]
+    answers = [instance.answer, *(step.answer for step in instance.steps)]
+    document = extension.document
+    if problem := document_problem(document, instance.language, answers, other_names):
+        return ImplementationFault("document", problem)
+    for tool in candidates:
+        needed = [instance.step(name) for name in instance.step(tool.step).depends_on]
+        if problem := call_problem(document, tool.arguments, instance.question, needed):
+            return ImplementationFault("call", f"{problem}; the call was {tool.arguments!r:.500}")
+    return None

@@ -14,12 +14,12 @@ class SynthesisItem(Record):
     """What one instance is to be made from: a question, or a source to invent one about."""
 
     key: str
-    """Content hash of everything else but `origin`."""
+    """Content hash of all other fields except `origin`."""
     mode: SynthesisMode
     domain: str
     language: Language
     question: str = ""
-    """Given in the mode `question`, else ""."""
+    """Set in the mode `question`, else empty."""
     corpus: str = ""
     number: int = 0
     """Which of several questions about the same source."""
@@ -50,7 +50,7 @@ class DecomposedItem(Record):
 
 
 class DecompositionScores(Record):
-    """What the judges found (ASTRA paper, validation of decomposed QA). All in [0, 1]."""
+    """Scores by judges (ASTRA paper, validation of decomposed QA). All in [0, 1]."""
 
     dependency: float
     """DC: mean over steps of "every listed dependency is necessary"."""
@@ -72,7 +72,7 @@ class JudgedItem(Record):
 
     key: str
     instance: DecomposedItem
-    """`needs_tool` of its steps is what the judges found."""
+    """`needs_tool` of its steps is the judges' verdict."""
     scores: DecompositionScores
     votes: dict[str, tuple[bool, ...]]
     """Prompt name, and step after a colon, -> the single verdicts."""
@@ -85,7 +85,7 @@ class StepTool(Record):
     document: DocumentOut
     arguments: dict[str, Json]
     implementation: Implementation
-    tries: int
+    attempts: int
     """Calls written until one was verified."""
 
 
@@ -98,12 +98,12 @@ class ImplementedItem(Record):
 
 
 class MergedGroup(Record):
-    """What became of a group of steps that one tool was to serve."""
+    """The outcome of a group of steps that one tool was to serve."""
 
     steps: tuple[str, ...]
     merged: bool
     reason: str = ""
-    """Why the steps stay separate; "" when merged."""
+    """Why the steps stay separate. Empty if merged."""
 
 
 class MergedItem(Record):
@@ -112,3 +112,8 @@ class MergedItem(Record):
     key: str
     arena: Arena
     groups: tuple[MergedGroup, ...]
+
+    @property
+    def outcome(self) -> Arena:
+        """The arena as a candidate for certification (`CandidateArena`)."""
+        return self.arena

@@ -1,4 +1,4 @@
-"""What can be checked of a decomposition without a judge. Pure functions that raise `Rejected`.
+"""What can be checked of a decomposition by rule, without a judge. Raises `Rejected`.
 
 Not covered: whether an answer is true, whether a step's question asks what its answer says, and
 dependencies that only a call would show to be false (checked when calls are written).
@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 from graphlib import CycleError, TopologicalSorter
 
-from astra.arenas.certificate.leak import CHOICES, leaks
+from astra.arenas.certificate.leak import is_choice, leaks
 from astra.arenas.scenarios import scenario_of
 from astra.arenas.synthesis.language import in_language
 from astra.arenas.synthesis.records import DecomposedItem
@@ -35,54 +35,47 @@ Answer = Scalar | tuple[Scalar, ...]
 # --- answers ----------------------------------------------------------------------------------
 
 
-def typed(answer: Answer, kind: AnswerKind, what: str) -> Answer:
-    """The answer as its kind says: numbers as numbers, days in ISO 8601; else `Rejected`."""
+def typed_answer(answer: Answer, kind: AnswerKind, what: str) -> Answer:
+    """The answer as its kind says: numbers as numbers, days in ISO 8601. Else `Rejected`."""
     members = answer if isinstance(answer, tuple) else (answer,)
     if (kind == "list") != isinstance(answer, tuple):
-        raise Rejected("answer", f"{what} {answer!r:.200} is of kind {kind!r}, which it is not")
+        raise Rejected("answer", f"{what} {answer!r:.200} is of kind {kind!r}, but does not fit it")
     if not members or len(members) > MOST_MEMBERS:
-        raise Rejected("answer", f"{what} has {len(members)} members; 1 to {MOST_MEMBERS} may be")
+        raise Rejected(
+            "answer", f"{what} has {len(members)} members; 1 to {MOST_MEMBERS} are allowed"
+        )
     if problem := json_problem(what, members, MOST_MEMBERS * ANSWER_CHARACTERS):
         raise Rejected("text", problem)
     for member in members:
-        _check_specific(member, what)
+        if is_choice(member):
+            raise Rejected("answer", f"{what} is a mere yes or no: ask for something specific")
+        if isinstance(member, str):
+            if not any(character.isalnum() for character in member):
+                raise Rejected("answer", f"{what} is empty: {member!r:.80}")
+            if len(member) > ANSWER_CHARACTERS:
+                raise Rejected(
+                    "answer",
+                    f"{what} has {len(member)} characters; at most {ANSWER_CHARACTERS} are allowed",
+                )
+        elif as_number(member) is None:
+            raise Rejected("answer", f"{what} is not a finite number: {member!r:.80}")
     if kind == "number":
-        return _number(members[0], what)
+        number = as_number(members[0])
+        if number is None:
+            raise Rejected("answer", f"{what} {answer!r:.200} is of kind 'number', but is not one")
+        # A number stays as it was written: 5 does not become 5.0.
+        return members[0] if isinstance(members[0], int | float) else number
     if kind == "date":
         day = as_date(members[0])
         if day is None:
-            raise Rejected("answer", f"{what} {answer!r:.200} is no day: write YYYY-MM-DD")
+            raise Rejected("answer", f"{what} {answer!r:.200} is not a day: write YYYY-MM-DD")
         return day.isoformat()
     if kind == "text" and not isinstance(answer, str):
-        raise Rejected("answer", f"{what} {answer!r:.200} is of kind 'text', but is none")
+        raise Rejected("answer", f"{what} {answer!r:.200} is of kind 'text', but is not a text")
     if len({normalise(str(member)) for member in members}) != len(members):
         raise Rejected("answer", f"{what} names a member twice: {answer!r:.200}")
-    return tuple(map(_stripped, members)) if isinstance(answer, tuple) else _stripped(answer)
-
-
-def _stripped(value: Scalar) -> Scalar:
-    return value.strip() if isinstance(value, str) else value
-
-
-def _check_specific(member: Scalar, what: str) -> None:
-    if isinstance(member, bool) or (isinstance(member, str) and normalise(member) in CHOICES):
-        raise Rejected("answer", f"{what} is a mere yes or no: ask for something specific")
-    text = str(member) if isinstance(member, str) else ""
-    if isinstance(member, str) and not any(character.isalnum() for character in text):
-        raise Rejected("answer", f"{what} is empty: {member!r:.80}")
-    if len(text) > ANSWER_CHARACTERS:
-        raise Rejected(
-            "answer", f"{what} has {len(text)} characters; at most {ANSWER_CHARACTERS} may be"
-        )
-    if not isinstance(member, str) and as_number(member) is None:
-        raise Rejected("answer", f"{what} is no finite number: {member!r:.80}")
-
-
-def _number(value: Scalar, what: str) -> Scalar:
-    number = as_number(value)
-    if number is None:
-        raise Rejected("answer", f"{what} {value!r:.200} is of kind 'number', but is none")
-    return value if isinstance(value, int | float) else number
+    stripped = tuple(m.strip() if isinstance(m, str) else m for m in members)
+    return stripped if isinstance(answer, tuple) else stripped[0]
 
 
 def same_answer(a: Answer, b: Answer) -> bool:
@@ -91,20 +84,6 @@ def same_answer(a: Answer, b: Answer) -> bool:
         left, right = (v if isinstance(v, tuple) else (v,) for v in (a, b))
         return len(left) == len(right) and all(any(same_answer(x, y) for y in right) for x in left)
     return same_scalar(a, b) or same_number(a, b, absolute=0.0, relative=ROUNDING)
-
-
-def _holds(whole: Answer, part: Answer) -> bool:
-    """Whether an answer has another one as a member, or names it in its text."""
-    members = whole if isinstance(whole, tuple) else (whole,)
-    parts = part if isinstance(part, tuple) else (part,)
-    return all(
-        any(
-            same_answer(member, wanted)
-            or (isinstance(member, str) and contains_text(member, str(wanted)))
-            for member in members
-        )
-        for wanted in parts
-    )
 
 
 # --- graph ------------------------------------------------------------------------------------
@@ -122,15 +101,18 @@ def check_graph(steps: Sequence[DecompositionStep]) -> None:
             raise Rejected("graph", f"step {step.id!r} names a dependency twice")
         for name in step.depends_on:
             if name not in by_id:
-                raise Rejected("graph", f"step {step.id!r} depends on {name!r:.80}, no step")
+                raise Rejected(
+                    "graph", f"step {step.id!r} depends on {name!r:.80}, which is not a step"
+                )
     try:
         TopologicalSorter({step.id: step.depends_on for step in steps}).prepare()
     except CycleError as error:
         raise Rejected("graph", f"the dependencies form a cycle: {error.args[1]!r:.200}") from error
 
 
-def shape(steps: Sequence[DecompositionStep]) -> Scenario:
+def step_scenario(steps: Sequence[DecompositionStep]) -> Scenario:
     """The scenario of a graph of steps."""
+    # `scenario_of` reads ids, dependencies, and whether there is a call.
     call = GoldCall(tool="tool", arguments={})
     return scenario_of(
         tuple(
@@ -153,7 +135,7 @@ def leaves(steps: Sequence[DecompositionStep]) -> list[DecompositionStep]:
     return [step for step in steps if step.id not in inner]
 
 
-def check_need(steps: Sequence[DecompositionStep]) -> None:
+def check_tool_need(steps: Sequence[DecompositionStep]) -> None:
     """A step without a tool is a leaf that combines others; at least one step needs a tool."""
     if not any(step.needs_tool for step in steps):
         raise Rejected("necessity", "no step needs a tool")
@@ -166,7 +148,7 @@ def check_need(steps: Sequence[DecompositionStep]) -> None:
 
 
 def check_ends(answer: Answer, steps: Sequence[DecompositionStep]) -> None:
-    """The main answer is the last step's, or holds those of all leaves."""
+    """The main answer is the last step's, or contains those of all leaves."""
     ends = leaves(steps)
     if len(ends) == 1:
         if not same_answer(ends[0].answer, answer):
@@ -176,12 +158,23 @@ def check_ends(answer: Answer, steps: Sequence[DecompositionStep]) -> None:
                 f"answer is {answer!r:.200}: a step is missing",
             )
         return
+    members = answer if isinstance(answer, tuple) else (answer,)
     for end in ends:
-        if not _holds(answer, end.answer):
+        # A text may name a leaf's answer among other words.
+        missing = [
+            part
+            for part in (end.answer if isinstance(end.answer, tuple) else (end.answer,))
+            if not any(
+                same_answer(member, part)
+                or (isinstance(member, str) and contains_text(member, str(part)))
+                for member in members
+            )
+        ]
+        if missing:
             raise Rejected(
                 "ends",
                 f"step {end.id!r} ends in {end.answer!r:.200}, which the answer {answer!r:.200} "
-                "does not hold: padding, or a last step is missing",
+                "does not contain: the step is padding, or a last step is missing",
             )
 
 
@@ -190,10 +183,8 @@ def check_ends(answer: Answer, steps: Sequence[DecompositionStep]) -> None:
 
 def check_words(question: str, steps: Sequence[DecompositionStep], language: Language) -> None:
     """Texts are short, clean and in the language of the source."""
-    for what, text in [
-        ("the question", question),
-        *((f"step {s.id!r}", s.question) for s in steps),
-    ]:
+    texts = [("the question", question), *((f"step {s.id!r}", s.question) for s in steps)]
+    for what, text in texts:
         if problem := text_problem(what, text, QUESTION_CHARACTERS):
             raise Rejected("text", problem)
         if not in_language(text, language):
@@ -225,54 +216,3 @@ def check_leaks(instance: DecomposedItem) -> None:
                     f"the answer of step {step.id!r}, {step.answer!r:.200}, stands in the question "
                     f"of step {other.id!r}",
                 )
-
-
-# --- duplicates -------------------------------------------------------------------------------
-
-NEAR = 0.8
-"""Jaccard similarity of content words from which English questions count as nearly the same."""
-_FILLERS = frozenset(
-    """a an the is are was were be of in on at to for from by with and or do does did has have had
-    what which who whom whose where when how many much that this these those it its s there tell
-    me please can could you find out give name""".split()
-) | frozenset("的了是在吗呢请问什么哪些多少个为有和与及该这那其之一谁几位名座家")
-_TOKEN = re.compile("[a-z0-9]+|[^\\W\\d_a-z]|\\d+")
-
-
-class DuplicateQuestions:
-    """Finds questions that were there before: the same words, or nearly and the same answer.
-
-    Nearly: the same names and numbers, and nearly the same content words, whatever their order.
-    Questions that differ in one name are not the same, however alike they look. Not covered:
-    paraphrases in other words.
-    """
-
-    def __init__(self) -> None:
-        self._exact: dict[str, str] = {}
-        self._near: dict[str, list[tuple[str, frozenset[str]]]] = {}
-
-    def earlier(self, instance: DecomposedItem) -> str:
-        """Key of the earlier instance that this one repeats; "" if none. Remembers it."""
-        first = self._exact.setdefault(normalise(instance.question), instance.key)
-        if first != instance.key:
-            return first
-        members = instance.answer if isinstance(instance.answer, tuple) else (instance.answer,)
-        mine = _content(instance.question)
-        answer = sorted(normalise(str(member)) for member in members)
-        known = self._near.setdefault(f"{answer}:{sorted(_names(instance.question))}", [])
-        least = NEAR if instance.language == "en" else 1.0
-        for key, other in known:
-            if key != instance.key and len(mine & other) >= least * len(mine | other):
-                return key
-        known.append((instance.key, mine))
-        return ""
-
-
-def _content(question: str) -> frozenset[str]:
-    return frozenset(_TOKEN.findall(normalise(question))) - _FILLERS
-
-
-def _names(question: str) -> frozenset[str]:
-    """What tells two questions apart: words with a capital or a digit, in lower case."""
-    words = re.findall(r"\w+", question)
-    return frozenset(w.lower() for w in words if w != w.lower() or w.isdecimal()) - _FILLERS

@@ -1,17 +1,16 @@
-"""What arenas are made from: questions, a corpus, or domains. Read from files, as `SynthesisItem`s.
+"""Sources of synthesized arenas: questions, a corpus, or domains. Files become `SynthesisItem`s.
 
-The published formats: {question, domain} and {domain, knowledge_corpus}, one JSON object per line;
-`language` may stand beside them, other fields are ignored. A corpus may also be a folder of .txt
-and .md files. Whatever is wrong with a file is a `ConfigError` with file and line. Nothing in a
-file is an instruction to us; that a teacher may take it for one is contained by what checks the
-teacher's answers.
+The published formats: {question, domain} and {domain, knowledge_corpus}, one JSON object per line,
+optionally with `language`; other fields are ignored. A corpus may also be a folder of .txt and .md
+files. A defect of a file is a `ConfigError` with file and line. A teacher may take text in a file
+for an instruction; the checks of its answers contain that.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast, get_args
@@ -28,19 +27,19 @@ LINE_CHARACTERS = 1_000_000
 QUESTION_CHARACTERS = 4_000
 DOMAIN_CHARACTERS = 200
 PASSAGE_CHARACTERS = 8_000
-"""A longer corpus is cut into passages of at most so many, between paragraphs where it can be."""
+"""A longer corpus is cut into passages of at most this length, between paragraphs if possible."""
 _SUFFIXES = (".txt", ".md")
 
 
 @dataclass(frozen=True, slots=True)
 class SourceMaterial:
-    """One source, before it is known how many questions it is for."""
+    """One source, from which one or many questions are made."""
 
     mode: SynthesisMode
     domain: str
     language: Language
     text: str
-    """The question, the corpus, or ""."""
+    """The question or the corpus. Empty for a domain."""
     origin: str
 
     def item(self, number: int) -> SynthesisItem:
@@ -58,71 +57,82 @@ class SourceMaterial:
 
 
 def items(
-    materials: Sequence[SourceMaterial], languages: Sequence[Language] = get_args(Language)
+    materials: Sequence[SourceMaterial], languages: Collection[Language] = get_args(Language)
 ) -> Iterator[SynthesisItem]:
-    """Questions once each; other sources again and again, with rising numbers. Without end there.
+    """Questions once each; other sources endlessly, with rising numbers.
 
-    `languages`: sources in others are left out.
+    `languages`: sources in other languages are left out.
     """
-    wanted = [material for material in materials if material.language in languages]
-    if not wanted:
-        found = ", ".join(sorted({material.language for material in materials})) or "none"
+    remaining = [material for material in materials if material.language in languages]
+    if not remaining:
+        present = ", ".join(sorted({material.language for material in materials})) or "none"
         raise ConfigError(
-            f"no source is in {', '.join(languages)} (found: {found}): give other --languages"
+            f"no source is in {', '.join(languages)} (found: {present}): give other --languages"
         )
     number = 0
-    while wanted:
-        yield from (material.item(number) for material in wanted)
-        wanted = [material for material in wanted if material.mode != "question"]
+    while remaining:
+        yield from (material.item(number) for material in remaining)
+        remaining = [material for material in remaining if material.mode != "question"]
         number += 1
 
 
 def read_questions(path: Path) -> list[SourceMaterial]:
     """A JSONL file of {question, domain}."""
-    found = [
-        _material("question", row, row.text("question", QUESTION_CHARACTERS), language)
-        for row, language in _rows(path)
-    ]
-    return _some(path, found)
+    materials: list[SourceMaterial] = []
+    for row in _rows(path):
+        question = row.text("question", QUESTION_CHARACTERS)
+        materials.append(row.material("question", question))
+    return _not_empty(path, materials)
 
 
 def read_domains(path: Path) -> list[SourceMaterial]:
-    """A JSONL file of {domain, knowledge_corpus: ""}; a corpus that is given is used."""
-    return _some(path, list(_from_corpora(path)))
+    """A JSONL file of {domain, knowledge_corpus: ""}; a corpus that is not empty is used."""
+    materials: list[SourceMaterial] = []
+    for row in _rows(path):
+        corpus = row.text("knowledge_corpus", LINE_CHARACTERS, optional=True)
+        if corpus.strip():
+            materials += [row.material("corpus", passage) for passage in passages(corpus)]
+        else:
+            materials.append(row.material("domain", ""))
+    return _not_empty(path, materials)
 
 
 def read_corpus(path: Path) -> list[SourceMaterial]:
     """A folder of .txt and .md files, one such file, or JSONL of {domain, knowledge_corpus}."""
     if path.is_dir():
-        return _some(path, [m for file in _files(path) for m in _from_text(file, path)])
+        return _not_empty(path, [m for file in _files(path) for m in _from_text(file, path)])
     if path.suffix.lower() in _SUFFIXES:
-        return _some(path, _from_text(path, path.parent))
-    found = list(_from_corpora(path))
-    if empty := next((m for m in found if m.mode == "domain"), None):
+        return _not_empty(path, _from_text(path, path.parent))
+    materials = read_domains(path)
+    if empty := next((m for m in materials if m.mode == "domain"), None):
         raise ConfigError(
             f"{empty.origin}: knowledge_corpus is empty: give it a text, or use --domains"
         )
-    return _some(path, found)
+    return materials
 
 
-def _some(path: Path, found: list[SourceMaterial]) -> list[SourceMaterial]:
-    if not found:
-        raise ConfigError(f"{str(path)!r} holds nothing to make arenas from")
-    return found
+def _not_empty(path: Path, materials: list[SourceMaterial]) -> list[SourceMaterial]:
+    if not materials:
+        raise ConfigError(f"{str(path)!r} contains nothing to make arenas from")
+    return materials
 
 
 # --- JSONL ------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
-class _Row:
+class _SourceRow:
+    """A row of a JSONL source."""
+
     where: str
     value: dict[str, Json]
+    language: Language | None
+    """The language that the row declares."""
 
-    def text(self, name: str, most: int, *, may_be_empty: bool = False) -> str:
-        """A field that must be text; control characters and odd ones are refused."""
-        value = self.value.get(name, "" if may_be_empty else None)
-        if not isinstance(value, str) or not (may_be_empty or value.strip()):
+    def text(self, name: str, most: int, *, optional: bool = False) -> str:
+        """A text field without control characters and the like."""
+        value = self.value.get(name, "" if optional else None)
+        if not isinstance(value, str) or not (optional or value.strip()):
             raise ConfigError(f"{self.where}: {name!r} must be a text, it is {value!r:.80}")
         if len(value) > most:
             raise ConfigError(
@@ -130,10 +140,16 @@ class _Row:
             )
         return _clean(value, f"{self.where}: {name!r}")
 
+    def material(self, mode: SynthesisMode, text: str) -> SourceMaterial:
+        """The row, or a passage of it, as a source."""
+        domain = self.text("domain", DOMAIN_CHARACTERS)
+        language = self.language or _language(text or domain, self.where)
+        return SourceMaterial(mode, domain, language, text, self.where)
 
-def _rows(path: Path) -> Iterator[tuple[_Row, Language | None]]:
-    """The rows of a JSONL file with the language that each declares; blank lines are skipped."""
-    for number, line in enumerate(_text(path).split("\n"), start=1):
+
+def _rows(path: Path) -> Iterator[_SourceRow]:
+    """The rows of a JSONL file; blank lines are skipped."""
+    for number, line in enumerate(_read(path).split("\n"), start=1):
         where = f"{path.name}, line {number}"
         if not line.strip():
             continue
@@ -142,43 +158,24 @@ def _rows(path: Path) -> Iterator[tuple[_Row, Language | None]]:
         try:
             value = json.loads(line)
         except (ValueError, RecursionError) as error:
-            raise ConfigError(f"{where}: no JSON ({error}): write one object per line") from error
+            raise ConfigError(f"{where}: not JSON ({error}): write one object per line") from error
         if not isinstance(value, dict):
-            raise ConfigError(f"{where}: {value!r:.80} is no JSON object")
+            raise ConfigError(f"{where}: {value!r:.80} is not a JSON object")
         language = value.get("language")
         if language is not None and language not in get_args(Language):
             raise ConfigError(
                 f"{where}: language {language!r:.40}: write en or zh, or leave it out"
             )
-        yield _Row(where, value), cast(Language | None, language)
-
-
-def _from_corpora(path: Path) -> Iterator[SourceMaterial]:
-    for row, language in _rows(path):
-        corpus = row.text("knowledge_corpus", LINE_CHARACTERS, may_be_empty=True)
-        if not corpus.strip():
-            yield _material("domain", row, "", language)
-            continue
-        for passage in passages(corpus):
-            yield _material("corpus", row, passage, language)
-
-
-def _material(
-    mode: SynthesisMode, row: _Row, text: str, language: Language | None
-) -> SourceMaterial:
-    domain = row.text("domain", DOMAIN_CHARACTERS)
-    return SourceMaterial(
-        mode, domain, language or _language(text or domain, row.where), text, row.where
-    )
+        yield _SourceRow(where, value, cast(Language | None, language))
 
 
 def _language(text: str, where: str) -> Language:
-    found = language_of(text)
-    if found is None:
+    language = language_of(text)
+    if language is None:
         raise ConfigError(
             f'{where}: neither English nor Chinese: add "language": "en" or "zh" if it is'
         )
-    return found
+    return language
 
 
 # --- text files -------------------------------------------------------------------------------
@@ -186,46 +183,48 @@ def _language(text: str, where: str) -> Language:
 
 def _files(folder: Path) -> Iterator[Path]:
     """The texts of a folder in the order of their paths; links that lead out of it are refused."""
+
+    def fail(error: OSError) -> None:
+        # `os.walk` passes over unreadable folders unless its handler raises.
+        raise error
+
+    root = os.path.realpath(folder)
+    count = 0
     try:
-        yield from _walk(folder)
+        for directory, names, files in os.walk(folder, onerror=fail, followlinks=False):
+            names[:] = sorted(name for name in names if not name.startswith("."))
+            for name in [*names, *sorted(files)]:
+                path = Path(directory) / name
+                if path.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(root):
+                    raise ConfigError(
+                        f"{str(path)!r} is a link that leads out of the corpus: copy the file "
+                        "itself"
+                    )
+            for name in sorted(files):
+                path = Path(directory) / name
+                # A link inside the folder leads to a file that is read anyway.
+                if name.startswith(".") or path.is_symlink():
+                    continue
+                if path.suffix.lower() not in _SUFFIXES:
+                    continue
+                count += 1
+                if count > MOST_FILES:
+                    raise ConfigError(
+                        f"{str(folder)!r} contains more than {MOST_FILES} texts: split it"
+                    )
+                yield path
     except OSError as error:
-        place = f"{error.filename!s:.200}"
+        path_text = f"{error.filename!s:.200}"
         raise ConfigError(
-            f"can't read the corpus at {place!r}: {error.strerror}: take it out, or mend it"
+            f"can't read the corpus at {path_text!r}: {error.strerror}: make it readable, or "
+            "remove it"
         ) from error
 
 
-def _unreadable(error: OSError) -> None:
-    raise error
-
-
-def _walk(folder: Path) -> Iterator[Path]:
-    """As `_files`; what the system says is passed on."""
-    root = os.path.realpath(folder)
-    count = 0
-    for directory, names, files in os.walk(folder, onerror=_unreadable, followlinks=False):
-        names[:] = sorted(name for name in names if not name.startswith("."))
-        for name in [*names, *sorted(files)]:
-            path = Path(directory) / name
-            if path.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(root):
-                raise ConfigError(
-                    f"{str(path)!r} is a link that leads out of the corpus: copy the file itself"
-                )
-        for name in sorted(files):
-            path = Path(directory) / name
-            # A link inside the folder leads to a file that is read anyway.
-            if name.startswith(".") or path.is_symlink() or path.suffix.lower() not in _SUFFIXES:
-                continue
-            count += 1
-            if count > MOST_FILES:
-                raise ConfigError(f"{str(folder)!r} holds more than {MOST_FILES} texts: split it")
-            yield path
-
-
 def _from_text(path: Path, root: Path) -> list[SourceMaterial]:
-    """The passages of a text; its domain is its name."""
+    """The passages of a text file; its domain is its name."""
     where = path.relative_to(root).as_posix()
-    text = _clean(_text(path), where)
+    text = _clean(_read(path), where)
     if not text.strip():
         return []
     domain = path.stem.replace("_", " ").replace("-", " ").strip()[:DOMAIN_CHARACTERS] or "text"
@@ -237,11 +236,11 @@ def _from_text(path: Path, root: Path) -> list[SourceMaterial]:
     ]
 
 
-def _text(path: Path) -> str:
-    """A file's text, its line ends made plain."""
+def _read(path: Path) -> str:
+    """A file's text with plain line ends."""
     try:
         if not path.is_file():
-            raise ConfigError(f"{str(path)!r} is no file that can be read")
+            raise ConfigError(f"{str(path)!r} is not a readable file")
         with path.open("rb") as file:
             data = file.read(FILE_BYTES + 1)
     except OSError as error:
@@ -259,21 +258,21 @@ def _text(path: Path) -> str:
 
 
 def _clean(text: str, where: str) -> str:
-    """The text, form feeds made line ends; ConfigError for characters that have no place in it."""
+    """The text with form feeds as line ends; ConfigError for characters that no text needs."""
     text = text.replace("\f", "\n").replace("\v", "\n").replace("\ufeff", "")
     # Zero-width spaces come along with text that is copied from web pages.
     text = text.replace("\u200b", "").replace("\u2060", "")
     if odd := odd_character(text):
         line = text.count("\n", 0, text.index(chr(int(odd[2:], 16)))) + 1
-        raise ConfigError(f"{where}: line {line} holds the character {odd}: take it out")
+        raise ConfigError(f"{where}: line {line} contains the character {odd}: remove it")
     return text
 
 
 def passages(text: str) -> list[str]:
     """A text in pieces of at most `PASSAGE_CHARACTERS`, cut at blank lines, lines, or anywhere."""
-    found: list[str] = []
+    pieces: list[str] = []
     text, start = text.strip(), 0
-    # By position: what is left is not copied for each piece, for texts may be long.
+    # By position: copying the rest for each piece would be quadratic in a long text.
     while len(text) - start > PASSAGE_CHARACTERS:
         least, end = start + PASSAGE_CHARACTERS // 2, start + PASSAGE_CHARACTERS
         for mark in ("\n\n", "\n", "。", ". ", " "):
@@ -281,8 +280,8 @@ def passages(text: str) -> list[str]:
             if at > 0:
                 end = at + len(mark)
                 break
-        found.append(text[start:end].strip())
+        pieces.append(text[start:end].strip())
         start = end
-        while text[start].isspace():  # it ends with something else
+        while text[start].isspace():  # the stripped text ends with something else
             start += 1
-    return [piece for piece in [*found, text[start:]] if piece]
+    return [piece for piece in [*pieces, text[start:]] if piece]

@@ -1,14 +1,14 @@
 """Static screening of a teacher's source before it runs: early, clear rejections.
 
-The source is parsed, never executed here. This protects nothing: the sandbox is what protects, and
-whoever wants to get past an allow-list of imports can. It says at once what a tool may not need.
+The source is parsed, never executed. This is not a protection: an allow-list of imports can be
+circumvented, and only the sandbox confines code. It tells the teacher early what a tool may not
+use.
 """
 
 from __future__ import annotations
 
 import ast
 import warnings
-from collections.abc import Iterator
 
 from astra.arenas.certificate.function_signature import MAX_SOURCE, BadSource, signature
 from astra.core.untrusted import odd_character
@@ -30,11 +30,11 @@ _INNARDS = frozenset(
 
 
 def source_problem(source: str, name: str) -> str:
-    """Why a source is not even tried as the tool of that name; "" if it may be."""
+    """Why a source is not tried as the tool of that name. Empty if it may be."""
     if len(source) > MAX_SOURCE:
         return f"the source has {len(source)} characters; at most {MAX_SOURCE} are allowed"
     if odd := odd_character(source):
-        return f"the source holds the character {odd}: write plain text"
+        return f"the source contains the character {odd}: write plain text"
     try:
         signature(source, name)
         with warnings.catch_warnings():
@@ -42,27 +42,20 @@ def source_problem(source: str, name: str) -> str:
             tree = ast.parse(source)
     except BadSource as error:
         return f"the source {error}"
-    return next(_problems(tree), "")
-
-
-def _problems(tree: ast.Module) -> Iterator[str]:
     for node in ast.walk(tree):
+        modules: list[str] = []
         match node:
             case ast.Import(names=names):
-                yield from (_import(alias.name) for alias in names if not _allowed(alias.name))
-            case ast.ImportFrom(module=module) if not _allowed(module or "."):
-                yield _import(module or ".")
+                modules = [alias.name for alias in names]
+            case ast.ImportFrom(module=module):
+                modules = [module or "."]
             case ast.Name(id=name) if name in _FORBIDDEN:
-                yield f"the source uses {name!r}, which a pure function has no need of"
+                return f"the source uses {name!r}, which a pure function does not need"
             case ast.Attribute(attr=name) if name in _INNARDS:
-                yield f"the source reaches for {name!r}, which a pure function has no need of"
+                return f"the source accesses {name!r}, which a pure function does not need"
             case _:
                 pass
-
-
-def _allowed(module: str) -> bool:
-    return module.partition(".")[0] in ALLOWED
-
-
-def _import(module: str) -> str:
-    return f"the source imports {module!r}; allowed are {', '.join(sorted(ALLOWED))}"
+        for module in modules:
+            if module.partition(".")[0] not in ALLOWED:
+                return f"the source imports {module!r}; allowed are {', '.join(sorted(ALLOWED))}"
+    return ""

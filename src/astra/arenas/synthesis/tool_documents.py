@@ -1,6 +1,6 @@
-"""What can be checked of a tool document and of a call before there is code.
+"""Checks of a tool document and of a call before there is code.
 
-Not covered: whether a description is true, or tells what the code does.
+Not covered: whether a description is true, or says what the code does.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def tool_of(
 def document_problem(
     document: DocumentOut, language: Language, answers: Sequence[Answer], taken: Collection[str]
 ) -> str:
-    """Why a document can't be used in an arena with these answers; "" if it can."""
+    """Why a document can't be used in an arena with these answers. Empty if it can."""
     if problem := name_problem(document.name):
         return problem
     if document.name.casefold() in {name.casefold() for name in taken}:
@@ -46,13 +46,13 @@ def document_problem(
         return problem
     for name in document.parameters.get("properties", {}):
         if not IDENTIFIER.fullmatch(name):
-            return f"parameter {name!r:.80} is no identifier of ASCII characters"
+            return f"parameter {name!r:.80} is not an identifier of ASCII characters"
     if not in_language(document.description, language):
         return f"the description is not in {language!r}: {document.description[:200]!r}"
     text = document_text(tool_of(document))
     for answer in answers:
         if leaks(answer, text):
-            return f"the document says {answer!r:.100}, which is an answer"
+            return f"the document contains {answer!r:.100}, which is an answer"
     return ""
 
 
@@ -62,64 +62,46 @@ def call_problem(
     question: str,
     needed: Sequence[DecompositionStep],
 ) -> str:
-    """Why a call can't be the gold call of a step; "" if it can.
+    """Why a call can't be the gold call of a step. Empty if it can.
 
-    `needed`: the steps that the step declares to depend on; each must give an argument.
+    `needed`: the steps that the step declares to depend on; each must supply an argument.
     """
     tool = tool_of(document)
     if problem := json_problem("the call", arguments, MAX_ARGUMENTS):
         return problem
     for error in validator(tool).iter_errors(arguments):
         return f"the call does not fit the document of {tool.name!r}: {error.message[:300]}"
+    schemas = parameters_of(tool)
+    answers = {step.id: list(scalars(step.answer)) for step in needed}
+    used: set[str] = set()
     for name, argument in arguments.items():
-        schema = parameters_of(tool).get(name)
+        schema = schemas.get(name)
         if schema is None:
             return f"the call sets {name!r}, which the document does not have"
-        if problem := _ungrounded(name, schema, argument, question, needed):
-            return problem
+        element_schema = schema.get("items", schema)
+        for value in scalars(argument):
+            suppliers = [
+                step_id
+                for step_id, leaves in answers.items()
+                if any(same_scalar(value, leaf) for leaf in leaves)
+            ]
+            # A value that can be had otherwise proves no dependency.
+            if (
+                stands_in(value, question)
+                or offered(schema, value)
+                or offered(element_schema, value)
+            ):
+                continue
+            used.update(suppliers)
+            if not suppliers and not offered(schema, argument):
+                return (
+                    f"argument {name!r} = {value!r:.100} stands neither in the question nor among "
+                    "the known answers, and the document does not offer it"
+                )
     for step in needed:
-        if not _used(tool, step, arguments, question):
+        if step.id not in used:
             return (
                 f"the step depends on {step.id!r} ({step.question!r:.200}), but no argument is "
                 f"its answer {step.answer!r:.100}"
             )
     return ""
-
-
-def _ungrounded(
-    name: str,
-    schema: dict[str, Json],
-    argument: Json,
-    question: str,
-    needed: Sequence[DecompositionStep],
-) -> str:
-    if offered(schema, argument):
-        return ""
-    inner = schema.get("items", schema)
-    for value in scalars(argument):
-        known = stands_in(value, question) or any(
-            same_scalar(value, leaf) for step in needed for leaf in scalars(step.answer)
-        )
-        if not (known or offered(schema, value) or offered(inner, value)):
-            return (
-                f"argument {name!r} = {value!r:.100} stands neither in the question nor among the "
-                "answers known, and the document does not offer it"
-            )
-    return ""
-
-
-def _used(tool: Tool, step: DecompositionStep, arguments: dict[str, Json], question: str) -> bool:
-    """Whether an argument is the step's answer and could not be had without it."""
-    answers = list(scalars(step.answer))
-    for name, argument in arguments.items():
-        schema = parameters_of(tool)[name]
-        inner = schema.get("items", schema)
-        for value in scalars(argument):
-            if (
-                any(same_scalar(value, answer) for answer in answers)
-                and not stands_in(value, question)
-                and not offered(schema, value)
-                and not offered(inner, value)
-            ):
-                return True
-    return False
