@@ -18,9 +18,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from astra.arenas.synthesis.validate import VALIDATED
-
 from astra.arenas.pipeline import ARENAS
+from astra.arenas.synthesis.judge import VALIDATED
 from astra.arenas.synthesis.pipeline import ArenaSynthesis, SynthesisOptions
 from astra.arenas.synthesis.sources import items, read_questions
 from astra.models.embed_tfidf import TfidfEmbedder
@@ -116,7 +115,7 @@ async def line(count: int, folder: Path) -> dict[str, Any]:
             sampling = Sampling(seed=0)
             teacher = ModelTeacher(Invented(rules), cache=cache, sampling=sampling)
             wanted = items(read_questions(folder / "questions.jsonl"))
-            options = SynthesisOptions(count=count, judges=1, concurrency=64)
+            options = SynthesisOptions(count=count, judge_votes=1, concurrency=64)
             reports = await ArenaSynthesis(run, teacher, sandbox, TfidfEmbedder()).make(
                 wanted, options
             )

@@ -22,13 +22,13 @@ from itertools import islice, zip_longest
 from pathlib import Path
 from typing import Any
 
-from astra.arenas.synthesis.validate import QualityThreshold
 from rich.console import Console
 from rich.table import Table
 
 from astra.arenas.pipeline import ARENAS, CANDIDATES
 from astra.arenas.sets import ArenaSet
 from astra.arenas.synthesis.asking import majority
+from astra.arenas.synthesis.judge import QualityThreshold
 from astra.arenas.synthesis.pipeline import STAGES, ArenaSynthesis, SynthesisOptions
 from astra.arenas.synthesis.records import DecomposedItem, MergedItem, SynthesisItem
 from astra.arenas.synthesis.sources import SourceMaterial, items
@@ -155,7 +155,9 @@ async def gate(
         # As many as there are items: whatever gets through is certified, none is left over.
         await line.make(
             wanted,
-            SynthesisOptions(count=len(wanted), judges=3 if judges else 1, threshold=threshold),
+            SynthesisOptions(
+                count=len(wanted), judge_votes=3 if judges else 1, threshold=threshold
+            ),
         )
     return report(run, watched, wanted)
 

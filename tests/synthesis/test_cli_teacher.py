@@ -155,7 +155,9 @@ def test_cost_is_counted_per_stage_and_arena(
         assert stages[stage]["dollars"] > 0 and stages[stage]["usage"]["prompt_tokens"] > 0
     assert teacher["money"] == pytest.approx(sum(s["dollars"] for s in stages.values()))
     assert teacher["money_per_arena"] == pytest.approx(teacher["money"] / 3)
-    assert json.loads((out / "manifest.json").read_text("utf-8"))["each"]["arena"]["count"] == 3
+    assert (
+        json.loads((out / "manifest.json").read_text("utf-8"))["unit_costs"]["arena"]["count"] == 3
+    )
     assert run(["arenas", "stats", str(out)]) == 0
     assert f"money {teacher['money_per_arena']:.4f}\n" in capsys.readouterr().out
 

@@ -6,12 +6,12 @@ import re
 from typing import Any
 
 import pytest
-from astra.arenas.synthesis.documents import call_problem, document_problem
-from astra.arenas.synthesis.screen import source_problem
 from tests.synthesis.conftest import Meddler
 
 from astra.arenas.synthesis.build import implementation_problem
+from astra.arenas.synthesis.source_screen import source_problem
 from astra.arenas.synthesis.sources import SourceMaterial
+from astra.arenas.synthesis.tool_documents import call_problem, document_problem
 from astra.runs.jsonl import FailureRow
 from astra.teacher.prompts.arenas import DecompositionStep, DocumentOut, Implementation
 from astra.testing.rule_teacher.arenas import RuleTeacher
@@ -184,7 +184,7 @@ async def test_code_that_attacks_is_set_aside(
         return right.model_copy(update={"source": right.source + ATTACKS[attack]})
 
     folder, reports = await make(
-        Meddler(rules, {"write_tool": spoil}), questions[:1], count=1, tries=2
+        Meddler(rules, {"write_tool": spoil}), questions[:1], count=1, max_attempts=2
     )
     assert reports["implemented"].accepted == 0 and not reports["implemented"].errors
     (failure,) = folder.rows("implemented.failed", FailureRow)
@@ -217,7 +217,7 @@ async def test_what_is_wrong_has_its_reason(
     check: str,
 ) -> None:
     teacher = Meddler(rules, {prompt: lambda _, right, __: right.model_copy(update=changes)})
-    folder, _ = await make(teacher, questions[:1], count=1, tries=2)
+    folder, _ = await make(teacher, questions[:1], count=1, max_attempts=2)
     failures = list(folder.rows(f"{stage}.failed", FailureRow))
     assert [(failure.kind, failure.check) for failure in failures] == [("rejected", check)]
     assert failures[0].message

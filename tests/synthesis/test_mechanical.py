@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from astra.arenas.synthesis.decompose import checked
+from astra.arenas.synthesis.decompose import checked_decomposition
+from astra.arenas.synthesis.duplicates import DuplicateQuestions
 from astra.arenas.synthesis.records import DecomposedItem, SynthesisItem
 from astra.arenas.synthesis.rule_checks import (
-    DuplicateQuestions,
     check_ends,
     check_leaks,
     check_tool_need,
@@ -44,7 +44,7 @@ def rejected(
 ) -> str:
     """The check that rejects it; "" when none does."""
     try:
-        instance = checked(item, found, hops, None)
+        instance = checked_decomposition(item, found, hops, None)
         check_tool_need(instance.steps)
         check_ends(instance.answer, instance.steps)
         check_leaks(instance)
@@ -66,7 +66,7 @@ def with_step(number: int, **fields: Any) -> Decomposition:
 
 def test_a_good_one_passes() -> None:
     assert rejected(GOOD) == ""
-    assert checked(ITEM, GOOD, (1, 5), None).scenario is Scenario.multi_hop
+    assert checked_decomposition(ITEM, GOOD, (1, 5), None).scenario is Scenario.multi_hop
 
 
 @pytest.mark.parametrize(
@@ -151,12 +151,12 @@ def test_answers_take_their_type() -> None:
 
 def test_a_given_question_stands_whatever_the_teacher_makes_of_it() -> None:
     item = ITEM.model_copy(update={"mode": "question", "question": "Which money has Keio?"})
-    assert checked(item, GOOD, (1, 5), None).question == "Which money has Keio?"
+    assert checked_decomposition(item, GOOD, (1, 5), None).question == "Which money has Keio?"
 
 
 def test_another_shape_than_asked_for_is_refused() -> None:
     with pytest.raises(Rejected) as error:
-        checked(ITEM, GOOD, (1, 5), Scenario.parallel_multi_hop)
+        checked_decomposition(ITEM, GOOD, (1, 5), Scenario.parallel_multi_hop)
     assert error.value.check == "scenario"
 
 

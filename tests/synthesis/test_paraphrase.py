@@ -15,15 +15,15 @@ from astra.arenas.pipeline import CandidateArena, DistractorOptions, certify_can
 from astra.arenas.synthesis import paraphrase
 from astra.arenas.synthesis.paraphrase import (
     PARAPHRASED,
-    kept,
     make_paraphrased,
+    needed_values,
     wording_problem,
 )
 from astra.arenas.tables.load.tables import load
 from astra.arenas.tables.profile.profiler import profile
 from astra.arenas.tables.source import TableSource, TableSourceOptions
 from astra.models.embed_tfidf import TfidfEmbedder
-from astra.runs.cost import StageMeter
+from astra.runs.cost import bill
 from astra.runs.folder import RunFolder
 from astra.runs.jsonl import FailureRow
 from astra.runs.stage import StageReport
@@ -115,19 +115,14 @@ async def test_going_on_counts_no_cost_twice(
         return replace(calls[-1], accepted=1) if len(calls) == 1 else calls[-1]
 
     monkeypatch.setattr(paraphrase, "certify_candidates", refusing)
-    meters = [StageMeter()]
-
-    def meter(_stage: str) -> StageMeter:
-        meters.append(StageMeter())
-        return meters[-1]
 
     def paid(given: Any, right: Any, index: int) -> Any:
-        meters[-1].add(Usage(prompt_tokens=10))
+        bill(Usage(prompt_tokens=10))
         return rewording(given, right, index)
 
     folder = RunFolder.create(tmp_path / "run", {})
     teacher = Meddler(rules, {"paraphrase": paid})
-    await made(again, folder, teacher, sandbox, count=2, meter=meter)
+    await made(again, folder, teacher, sandbox, count=2)
     assert len(calls) == 2
     counted = folder.manifest().stages[PARAPHRASED].usage.prompt_tokens
     assert counted == 10 * teacher.count("paraphrase")
@@ -144,7 +139,7 @@ ARENA = multi_hop_arena()
         (lambda q: q + " " + "x" * 5000, "characters"),
         (lambda q: q + "\u202e", "U+202E"),
         (lambda q: "请问" * 50 + "答案是什么？", "not in 'en'"),
-        (lambda q: q.replace(kept(ARENA)[0], "it"), "lacks"),
+        (lambda q: q.replace(str(needed_values(ARENA)[0]), "it"), "lacks"),
         (lambda q: f"{q} Give 3 reasons.", "numbers"),
         (lambda q: f"{q} (It is not {ARENA.goals[0].answer}.)", "an answer"),
     ],

@@ -16,9 +16,9 @@ from astra.arenas.distractors import DistractorMode
 from astra.arenas.pipeline import DistractorOptions, make
 from astra.arenas.sets import ArenaSet
 from astra.arenas.synthesis.decompose import DecomposeOptions
+from astra.arenas.synthesis.judge import QualityThreshold
 from astra.arenas.synthesis.pipeline import SynthesisOptions
 from astra.arenas.synthesis.sources import SourceMaterial
-from astra.arenas.synthesis.validate import QualityThreshold
 from astra.arenas.tables.load.options import read_options
 from astra.arenas.tables.load.tables import load
 from astra.arenas.tables.profile.descriptions import describe
@@ -270,13 +270,17 @@ def make_command(
             )
         material = read_material(questions, corpus, domains)
         wanted = count or (len(material) if questions else 100)
+        low, high = as_range(hops, "--hops")
+        percentile = threshold.removeprefix("p") if threshold.startswith("p") else None
         line = SynthesisOptions(
             count=wanted,
-            decompose=DecomposeOptions(as_range(hops, "--hops"), as_scenarios(scenarios), seed),
-            judges=judges,
-            threshold=QualityThreshold.parse(threshold),
-            tries=tries,
-            test_share=test_share,
+            decompose=DecomposeOptions(low, high, as_scenarios(scenarios), seed),
+            judge_votes=judges,
+            threshold=QualityThreshold(percentile=float(percentile))
+            if percentile
+            else QualityThreshold(float(threshold)),
+            max_attempts=tries,
+            test_fraction=test_share,
             mix=mix,
             concurrency=concurrency,
         )
@@ -288,7 +292,15 @@ def make_command(
             "source": str(questions or corpus or domains),
             "fingerprint": material_fingerprint(material),
             "languages": spoken,
-            **line.config(embedder.name),
+            "count": wanted,
+            "hops": [low, high],
+            "scenarios": dict(line.decompose.scenarios),
+            "judge_votes": judges,
+            "threshold": threshold,
+            "max_attempts": tries,
+            "test_fraction": test_share,
+            "seed": seed,
+            "distractors": {"mode": mix.mode, "per_band": mix.per_band, "embedder": embedder.name},
             "teacher": teacher.config(),
         }
         made = asyncio.run(
@@ -345,7 +357,7 @@ async def _with_teacher(
     embedder: Embedder,
     level: Level,
 ) -> MakeArenasResult:
-    folder = RunFolder.create(out_folder, config, seeds={"seed": line.seed})
+    folder = RunFolder.create(out_folder, config, seeds={"seed": line.mix.seed})
     async with open_sandbox(level) as sandbox:
         reports = await make_with_teacher(
             folder,

@@ -11,12 +11,8 @@ from rich.console import Console
 
 from astra.arenas.folder import ARENAS
 from astra.arenas.pipeline import CandidateArena, DistractorOptions
-from astra.arenas.synthesis.decompose import DECOMPOSITIONS
-from astra.arenas.synthesis.estimate import add_line
-from astra.arenas.synthesis.implement import IMPLEMENTED
-from astra.arenas.synthesis.merge import MERGED
-from astra.arenas.synthesis.paraphrase import PARAPHRASED, make_paraphrased
-from astra.arenas.synthesis.paraphrase import asked as paraphrase_input
+from astra.arenas.synthesis.estimate import add_synthesis
+from astra.arenas.synthesis.paraphrase import make_paraphrased, paraphrase_task
 from astra.arenas.synthesis.pipeline import ArenaSynthesis, SynthesisOptions
 from astra.arenas.synthesis.sources import (
     SourceMaterial,
@@ -25,42 +21,20 @@ from astra.arenas.synthesis.sources import (
     read_domains,
     read_questions,
 )
-from astra.arenas.synthesis.validate import JUDGED
 from astra.cli.console import out, print_json
-from astra.cli.teacher_options import StageMeters, TeacherOptions, greet, open_teacher
+from astra.cli.teacher_options import TeacherOptions, greet, open_teacher
 from astra.errors import ConfigError
 from astra.protocols import Embedder, Sandbox
 from astra.runs.folder import RunFolder
 from astra.runs.stage import StageReport
 from astra.teacher.cost import Estimate, Estimator
 from astra.teacher.prompts.arenas import (
-    CALL,
-    DECOMPOSE,
-    DOCUMENT,
-    EXTEND,
-    GROUP,
     PARAPHRASE,
-    PROPOSE,
-    SCALE,
-    TOOL,
 )
 from astra.types import Arena, Json, Language, Usage, content_hash
 
 ARENA = "arena"
 """What the manifest calls one finished item."""
-
-
-_ASKED_IN: dict[str, str] = {
-    **dict.fromkeys((PROPOSE.name, DECOMPOSE.name), DECOMPOSITIONS),
-    **dict.fromkeys((DOCUMENT.name, SCALE.name, CALL.name, TOOL.name), IMPLEMENTED),
-    **dict.fromkeys((GROUP.name, EXTEND.name), MERGED),
-    PARAPHRASE.name: PARAPHRASED,
-}
-"""Prompt -> the stage that asks it; the others are asked by judges."""
-
-
-def _stage(prompt: str) -> str:
-    return _ASKED_IN.get(prompt, JUDGED)
 
 
 # --- sources ----------------------------------------------------------------------------------
@@ -91,7 +65,7 @@ def dry_run(
     """What the first wave would cost; asks nobody."""
     estimator = Estimator(teacher.templates(), teacher.price())
     wave = islice(items(material, languages), line.count)
-    add_line(estimator, wave, line.decompose, line.judges)
+    add_synthesis(estimator, wave, line.decompose, line.judge_votes)
     return estimator.result()
 
 
@@ -102,7 +76,7 @@ def dry_run_paraphrase(
     estimator = Estimator(teacher.templates(), teacher.price())
     arenas = (made.outcome for made in candidates if isinstance(made.outcome, Arena))
     for arena in islice(arenas, count):
-        estimator.add(PARAPHRASE, paraphrase_input(arena), reply_tokens=_WORDING_TOKENS)
+        estimator.add(PARAPHRASE, paraphrase_task(arena), reply_tokens=_WORDING_TOKENS)
     return estimator.result()
 
 
@@ -168,10 +142,9 @@ async def make_with_teacher(
     console: Console | None = None,
 ) -> dict[str, StageReport]:
     """The line over a source; the report of each stage."""
-    meters = StageMeters(_stage)
-    async with open_teacher(teacher, folder, meters) as asked:
+    async with open_teacher(teacher, folder) as asked:
         greet(console, asked, teacher)
-        reports = await ArenaSynthesis(folder, asked, sandbox, embedder, console, meters).make(
+        reports = await ArenaSynthesis(folder, asked, sandbox, embedder, console).make(
             items(material, languages), line
         )
     _record_cost(folder, reports)
@@ -191,8 +164,7 @@ async def make_tables_paraphrased(
     console: Console | None = None,
 ) -> dict[str, StageReport]:
     """Table arenas in other words. `candidates` gives the same ones each time it is called."""
-    meters = StageMeters(_stage)
-    async with open_teacher(teacher, folder, meters) as asked:
+    async with open_teacher(teacher, folder) as asked:
         greet(console, asked, teacher)
         reports = await make_paraphrased(
             candidates,
@@ -204,7 +176,6 @@ async def make_tables_paraphrased(
             mix=mix,
             concurrency=concurrency,
             console=console,
-            meter=meters,
         )
     _record_cost(folder, reports)
     return reports

@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from astra.arenas.certificate import certify
 from astra.arenas.rounding import FINAL_ROUNDING, TOOL_ROUNDING
 from astra.arenas.scenarios import scenario_of
-from astra.arenas.synthesis.documents import MAX_ARGUMENTS, tool_of
 from astra.arenas.synthesis.records import DecomposedItem, StepTool
+from astra.arenas.synthesis.tool_documents import MAX_ARGUMENTS, tool_of
 from astra.core.text import normalise
 from astra.core.untrusted import json_problem, odd_character
 from astra.protocols import Sandbox
