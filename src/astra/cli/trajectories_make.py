@@ -6,10 +6,11 @@ import asyncio
 
 from astra.cli.command import command_from
 from astra.cli.console import out, plain, print_json
-from astra.cli.trajectories_report import mean_reward, print_agreement, total_cost
+from astra.cli.trajectories_report import mean_reward, print_agreement, print_estimate, total_cost
 from astra.configs.trajectories import MakeTrajectoriesConfig
 from astra.runs.folder import RunFolder
 from astra.runs.manifest import StageCounts
+from astra.trajectories.estimate import estimate_trajectories
 from astra.trajectories.judge.agreement import agreements, ratings
 from astra.trajectories.judge.stage import JUDGEMENTS
 from astra.trajectories.make import make_trajectories
@@ -35,6 +36,9 @@ def command(config: MakeTrajectoriesConfig, *, as_json: bool) -> int:
     recordings, and gives no training data worth having. Run the same command again to resume:
     recorded answers are not paid for twice. Exit status 1 if nothing could be judged.
     """
+    if config.dry_run:
+        print_estimate(asyncio.run(estimate_trajectories(config)), as_json=as_json)
+        return 0
     folder = RunFolder.open(asyncio.run(make_trajectories(config)).path)
     stages = folder.manifest().stages
     tasks, rollouts, judged = (

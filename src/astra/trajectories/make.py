@@ -23,6 +23,7 @@ from astra.runs.progress import progress_console
 from astra.runs.runner import StageRunner
 from astra.teacher.cache import AnswerCache
 from astra.teacher.opening import model_price
+from astra.teacher.prompt import Teacher
 from astra.trajectories.export.dataset import ExportResult, export_dataset
 from astra.trajectories.judge.stage import JUDGEMENTS, judgements_stage
 from astra.trajectories.pipeline import TrajectoryAgent, TrajectoryPipeline
@@ -44,8 +45,9 @@ async def make_trajectories(config: MakeTrajectoriesConfig) -> TrajectorySet:
 
     Raises StoreError for a folder without tools, StageError if nothing works.
     """
-    tools = RunFolder.open(config.tools)
-    servers = {server.id: server for server in require_servers(tools)}
+    if config.dry_run:
+        raise ConfigError("dry_run: call astra.trajectories.estimate.estimate_trajectories")
+    require_servers(RunFolder.open(config.tools))
     # Wrong inputs are found before there is a run folder that names them.
     prompts = system_prompts(config.system_prompt)
     if config.personas is not None:
@@ -53,19 +55,24 @@ async def make_trajectories(config: MakeTrajectoriesConfig) -> TrajectorySet:
     if config.observations is not None:
         RunFolder.open(config.observations)
     folder = open_run(config, config.out, inputs={"system_prompts": dict(prompts)})
+    async with trajectory_teacher(config, folder, seed=config.seed) as teacher:
+        await run_pipeline(config, folder, teacher)
+    return TrajectorySet(folder.path, folder=folder)
+
+
+async def run_pipeline(config: MakeTrajectoriesConfig, folder: RunFolder, teacher: Teacher) -> None:
+    """Run all stages in a folder, with hosts and agent as the config says."""
+    tools = RunFolder.open(config.tools)
+    servers = {server.id: server for server in require_servers(tools)}
     live = LiveOptions(
         read_only=config.read_only,
         allow=None if config.allowed_tools is None else frozenset(config.allowed_tools),
         session=McpSessionOptions(confined=config.confine_servers),
     )
     hosts = EpisodeHosts(servers, config.emulated_failure_rate, config.seed, live)
-    async with (
-        trajectory_teacher(config, folder, seed=config.seed) as teacher,
-        _open_agent(config, folder) as agent,
-    ):
-        console = progress_console(config.progress)
+    console = progress_console(config.progress)
+    async with _open_agent(config, folder) as agent:
         await TrajectoryPipeline(tools, folder, teacher, agent, hosts, config, console).run()
-    return TrajectorySet(folder.path, folder=folder)
 
 
 @asynccontextmanager
