@@ -137,7 +137,7 @@ async def test_no_judge_sees_the_system_message():
 
 async def test_rounds_see_the_past_and_not_the_future():
     asked = {p.place: p for p in judge_points(await played(*GOOD)) if p.prompt is RESPONSE}
-    second, third = (shown(RESPONSE, asked[f"round {n}"].given) for n in (2, 3))
+    second, third = (shown(RESPONSE, asked[f"round {n}"].question) for n in (2, 3))
     assert "Too many requests" in second and "track.example" not in second
     assert "I try again" in third and "Order ord-9 of customer" not in third
 
@@ -259,7 +259,7 @@ async def test_a_judge_is_shown_what_it_needs(
     """`measure`: the score that the rule judges lower; None: it takes understanding."""
     rollout = await played(*script)
     asked = [p for p in judge_points(rollout) if p.prompt is prompt and place in ("", p.place)]
-    text = shown(prompt, asked[-1].given)
+    text = shown(prompt, asked[-1].question)
     assert all(part in text for part in needed)
     if measure is not None:
         good = await judge(await played(*GOOD), TrajectoryRules())
@@ -327,7 +327,7 @@ async def test_numbers_that_follow_are_shown_to_the_judge(answer: str, results: 
     computed, unfounded = unknown_numbers(rollout)
     assert len(computed) == 1 and not unfounded
     (asked,) = (p for p in judge_points(rollout) if p.prompt is FAITHFULNESS)
-    assert asked.given is not None and computed[0] in shown(FAITHFULNESS, asked.given)
+    assert asked.question is not None and computed[0] in shown(FAITHFULNESS, asked.question)
 
 
 @pytest.mark.parametrize(("answer", "results"), UNFOUNDED.values(), ids=UNFOUNDED)

@@ -1,7 +1,6 @@
-"""Whether a text is in the language that it should be in: by script, and by identification.
+"""Checks the language of a text: by script, and by language identification.
 
-What this does not guarantee: certainty for texts of a few words, which are let pass when their
-script is right.
+What this does not guarantee: certainty for texts of a few words, where only the script is checked.
 """
 
 from __future__ import annotations
@@ -17,16 +16,16 @@ _KANA_HANGUL = re.compile("[\u3040-\u30ff\uac00-\ud7af]")
 _WORD = re.compile(r"[^\W\d_]+")
 _QUOTED = re.compile(r"\"(?:[^\"\\]|\\.)*\"|“[^”]*”|`[^`]*`|\S+@\S+|\w+(?:[./_]\w+)+")
 _FEW = 8
-"""Words below which identification is not asked."""
+"""Words below which only the script is checked."""
 _SURE = 0.95
-"""Probability from which another language is believed."""
+"""Probability from which the identified language counts."""
 
 
 def in_language(text: str, language: Language) -> bool:
-    """Whether a text may pass for one in that language.
+    """Whether a text is in a language, as far as can be told.
 
-    What stands in quotation marks or is no word of any language (addresses, paths, names with
-    underscores) is left out.
+    Quotations, and tokens that belong to no language (addresses, paths, names with underscores),
+    are ignored.
     """
     plain = _QUOTED.sub(" ", text)
     words = [word for word in _WORD.findall(plain) if not _HAN.search(word)]
@@ -36,15 +35,12 @@ def in_language(text: str, language: Language) -> bool:
     if language == "zh":
         return han >= other
     latin = sum(word[0].lower() < "\u0250" for word in words)
-    return han * 5 <= other and latin * 5 >= other * 4 and not _foreign(plain, other)
-
-
-def _foreign(text: str, words: int) -> bool:
-    """Whether a text in Latin letters is surely not English."""
-    if words < _FEW:
+    if han * 5 > other or latin * 5 < other * 4:
         return False
-    found, probability = _identifier().classify(text)
-    return found != "en" and float(probability) >= _SURE
+    if other < _FEW:
+        return True
+    identified, probability = _identifier().classify(plain)
+    return identified == "en" or float(probability) < _SURE
 
 
 @cache

@@ -16,58 +16,58 @@ from astra.types import Json, Language, Record, RecordedCall, ToolSchema, Trajec
 
 
 class CollectedTool(Record):
-    """A tool of a server, normalised."""
+    """A normalized tool of a server."""
 
     document: ToolSchema
-    """Its name is a valid identifier and unique within the server."""
+    """The name is a valid identifier, unique within the server."""
     original_name: str
-    """The name at the source: what a live server is asked for."""
+    """Name at the source, by which a live server is called."""
     output_schema: dict[str, Json] | None = None
-    """JSON Schema of the result; None: not documented."""
+    """JSON Schema of the result. None: not documented."""
     read_only: bool | None = None
-    """Whether the source says that a call changes nothing; None: it does not say."""
+    """Whether a call changes nothing, according to the source. None: it does not say."""
     examples: tuple[dict[str, Json], ...] = ()
-    """Arguments that the source gives as examples."""
+    """Example arguments from the source."""
 
 
 class Connection(Record):
-    """Where the entry of a live server stands. Never the entry itself: entries hold keys."""
+    """File and name of a live server's entry. Never the entry itself: entries hold keys."""
 
     file: str
     """Absolute path of the `mcpServers` file."""
     entry: str
-    """Name of the entry in it."""
+    """Name of the entry in the file."""
 
 
 class CollectedToolServer(Record):
     """A service with its tools."""
 
     id: str
-    """Content hash of everything else but `connection`."""
+    """Hash of all other fields but `connection`."""
     name: str
     description: str = ""
     domain: str = ""
     language: Language = "en"
     source: Literal["mcp", "openapi", "functions", "astra"]
-    """What it was collected from: a live MCP server, an OpenAPI document, a list of OpenAI
-    functions, or the published layout."""
+    """Kind of source: a live MCP server, an OpenAPI document, a list of OpenAI functions, or a row
+    of the published layout."""
     tools: tuple[CollectedTool, ...]
     connection: Connection | None = None
-    """None: it is known from documents only and has to be emulated."""
+    """None: known from documents only, so that it has to be emulated."""
 
 
 # --- tasks -----------------------------------------------------------------------------------
 
 
 class ArgumentSource(Record):
-    """Where an argument of a planned call comes from: exactly one of `value` and `call`."""
+    """Origin of an argument of a planned call: either `value` or `call`."""
 
     value: Json = None
-    """What the request states; meaningful only when `call` is None."""
+    """The value that the request states. Meaningless unless `call` is None."""
     call: str | None = None
-    """Id of the earlier planned call whose result holds it."""
+    """Id of the earlier planned call whose result holds the argument."""
     field: str | None = None
-    """Dotted path in that call's result, e.g. `items.0.id`; None: the whole result."""
+    """Dotted path in that call's result, e.g. `items.0.id`. None: the whole result."""
 
 
 class PlannedCall(Record):
@@ -76,26 +76,26 @@ class PlannedCall(Record):
     id: str
     """c1, c2, … in the order of the chain."""
     tool: str
-    """Name as it is shown to the agent."""
+    """Name as the agent sees it."""
     arguments: dict[str, ArgumentSource] = {}
     depends_on: tuple[str, ...] = ()
-    """Ids of the calls that must come before this one."""
+    """Ids of the calls that have to come before this one."""
 
 
 class TaskOrigin(StrEnum):
-    """How a task came about (spec 1.3)."""
+    """How a task was made (spec 1.3)."""
 
     original = "original"
     diversity = "diversity"
-    """Paraphrase, another context, the same intent."""
+    """Paraphrased or in another context, with the same intent."""
     complexity = "complexity"
     """More constraints, the same goal."""
     persona = "persona"
-    """Rewritten for a user profile."""
+    """Rewritten as a user of a given profile would ask."""
 
 
 class TaskScores(Record):
-    """What a task is worth, each in [0, 1] (spec 1.3)."""
+    """Scores of a task, each in [0, 1] (spec 1.3)."""
 
     question_quality: float
     scenario_realism: float
@@ -103,22 +103,22 @@ class TaskScores(Record):
 
 
 class TrajectoryTask(Record):
-    """What a user asks of an agent that has the tools of some servers."""
+    """A user's request to an agent that has the tools of some servers."""
 
     id: str
-    """Content hash of servers, request, plan and axis."""
+    """Hash of servers, request, plan and axis."""
     servers: tuple[str, ...]
-    """Ids; several only for chains across servers."""
+    """Ids of the servers; several only for chains across servers."""
     kind: Literal["chain", "server"]
     """Made from a verified chain, or from the server's tools alone."""
     request: str
     """The user's words."""
     language: Language
     plan: tuple[PlannedCall, ...] = ()
-    """The verified chain; for `server` tasks what the proposer had in mind, or nothing."""
+    """The verified chain; for `server` tasks the proposer's plan, if it is valid."""
     axis: TaskOrigin = TaskOrigin.original
     parent: str | None = None
-    """Id of the task that this one was made from; None: an original."""
+    """Id of the original task. None: this is an original."""
     persona: str | None = None
     scores: TaskScores | None = None
 
@@ -127,16 +127,16 @@ class TrajectoryTask(Record):
 
 
 class RecordedRollout(Record):
-    """One episode of a task, with everything that is needed to serve it again."""
+    """One episode of a task, with everything that a replay needs."""
 
     id: str
-    """Content hash of task id, sample and the names of model and host."""
+    """Hash of task id, sample, and the names of model and host."""
     task: TrajectoryTask
     sample: int
     model: str
     host: Literal["live", "emulator", "recorded"]
     tools: tuple[ToolSchema, ...]
-    """What the agent was shown, in that order."""
+    """The tools that the agent saw, in their order."""
     trajectory: Trajectory
     recording: tuple[RecordedCall, ...]
 
@@ -164,26 +164,26 @@ class TrajectoryScore(StrEnum):
 
 
 class JudgeFinding(Record):
-    """One judgement behind a score."""
+    """One verdict behind a score."""
 
     measure: TrajectoryScore
     value: float
     reason: str
     place: str
-    """What it speaks of: `message 2`, `call call_0_1`, `round 3`, `answer`."""
+    """The judged part: `message 2`, `call call_0_1`, `round 3`, `answer`."""
     by: Literal["teacher", "record"] = "teacher"
-    """Judged by a teacher, or read off the record mechanically."""
+    """Judged by a teacher, or by rule from the record."""
 
 
 class Judgement(Record):
-    """The scores of one rollout. Written only when every score that exists could be had."""
+    """The scores of one rollout. Written only if no score is missing by an error."""
 
     rollout: str
-    """Id."""
+    """Id of the rollout."""
     judge: str
     """Name of the teacher that judged."""
     scores: dict[TrajectoryScore, float]
-    """Without those that do not exist for this rollout: TCU and TCP for J < 2."""
+    """Scores that exist for this rollout: TCU and TCP need two rounds, TCS and TC a call."""
     reward: float
     """Arithmetic mean of `scores`."""
     findings: tuple[JudgeFinding, ...]

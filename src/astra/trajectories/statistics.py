@@ -1,5 +1,4 @@
-"""What a set of rollouts looks like: messages, calls, tools, domains, scores (ASTRA paper, data
-statistics)."""
+"""Statistics of rollouts: messages, calls, tools, domains and scores (ASTRA paper)."""
 
 from __future__ import annotations
 
@@ -11,13 +10,13 @@ from astra.types import Json, content_hash
 
 
 class TrajectoryTally:
-    """Gathers rollouts into a report. Keeps counts only, so that any number of them fits."""
+    """Counts rollouts into a report. Holds counts only, so that any number of rollouts fits."""
 
     def __init__(self) -> None:
         self.rows = 0
         self.languages: Counter[str] = Counter()
         self.messages: Counter[int] = Counter()
-        """Messages of a conversation, the system message left out -> rollouts."""
+        """Messages of a conversation, without the system prompt -> rollouts."""
         self.calls: Counter[int] = Counter()
         """Calls of a conversation -> rollouts."""
         self.called: Counter[str] = Counter()
@@ -33,7 +32,7 @@ class TrajectoryTally:
         self.rewards: list[float] = []
 
     def add(self, rollout: RecordedRollout, judgement: Judgement | None, domain: str = "") -> None:
-        """Count one rollout; `judgement` None: it has no score."""
+        """Count one rollout."""
         trajectory = rollout.trajectory
         self.rows += 1
         self.languages[rollout.task.language] += 1
@@ -53,7 +52,7 @@ class TrajectoryTally:
                 self.scores[measure].append(value)
 
     def report(self) -> dict[str, Json]:
-        """The figures; means are None for no rows."""
+        """The statistics. Means are None if there are no rows."""
         return {
             "rows": self.rows,
             "messages": _mean_of(self.messages),

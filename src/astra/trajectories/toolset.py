@@ -60,6 +60,7 @@ class ToolSet(Mapping[str, AgentTool]):
 
 def _agent_names(servers: Sequence[CollectedToolServer]) -> dict[tuple[str, str], str]:
     """(server id, tool name) -> the agent's name."""
+    # By id, so that the names do not depend on the order of the servers.
     ordered = sorted({server.id: server for server in servers}.values(), key=lambda s: s.id)
     pairs = [(server, tool.document.name) for server in ordered for tool in server.tools]
     uses = Counter(name for _, name in pairs)

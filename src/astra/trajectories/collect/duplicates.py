@@ -65,6 +65,7 @@ class ToolDeduplicator:
         exact = (" ".join(tool.description.split()).casefold(), parameters)
         if exact in self._exact:
             return self._exact[exact]
+        # Only versions of one name are compared: `get_v1` and `get_v2`, `getUser` and `get_user`.
         versions = self._versions[_VERSION.sub("", tool.name).casefold(), parameters]
         if len(versions) < MOST_VERSIONS:
             hashed = minhash(word_shingles(tool.description))

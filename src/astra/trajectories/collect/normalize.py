@@ -202,6 +202,7 @@ def tool_name(original: str, taken: set[str]) -> str:
     """A valid identifier that is not taken: the original name if it is one."""
     name = re.sub(r"[^a-zA-Z0-9_-]+", "_", unicodedata.normalize("NFKD", original)).strip("_")
     name = re.sub(r"__+", "_", name) if name != original else name
+    # Distinguishes names that differ only in characters that are dropped.
     digest = hashlib.sha256(original.encode("utf-8", "replace")).hexdigest()[:8]
     if not re.search("[a-zA-Z]", name):
         name = f"tool_{name}_{digest}" if name else f"tool_{digest}"

@@ -118,6 +118,7 @@ def _candidates(servers: Iterable[CollectedToolServer]) -> Iterator[CandidateSer
 
 def _key(row: Mapping[str, Json]) -> str:
     """A server's key: its content without what this stage adds."""
+    # The id covers the domain, which a teacher may add.
     rest = {k: v for k, v in row.items() if k not in ("id", "domain", "connection")}
     return content_hash({**rest, "connection": row.get("connection")})
 

@@ -103,6 +103,7 @@ def export_dataset(
     domains = {server.id: server.domain for server in servers}
     tallies = {name: TrajectoryTally() for name in SPLITS}
 
+    # Two readings, since the rows of a large run do not fit into memory.
     def lines(split: str) -> Iterator[bytes]:
         """The second reading: the rows of one split."""
         for rollout in run.rows(ROLLOUTS, RecordedRollout):
@@ -173,6 +174,7 @@ def _select(
         ranks.setdefault(rollout.task.id, []).append((-judgement.reward, rollout.id))
     if (most := config.max_per_task) is not None:
         for ranked in ranks.values():
+            # By reward, ties by id, so that the same run gives the same rows.
             for _, rollout_id in sorted(ranked)[most:]:
                 del selection.tools[rollout_id]
                 selection.leave_out(rollout_id, "per_task", f"its task has {most} better ones")

@@ -45,6 +45,7 @@ def hold_out(rows: Iterable[RowTools], fraction: float, seed: int) -> TestSplit:
             owners[content_hash(tool.model_dump())].add(servers[0])
     for sharing in owners.values():
         nx.add_path(graph, sorted(sharing))
+    # Sorted before the shuffle: the order of components depends on that of the rows.
     groups = sorted((set(group) for group in nx.connected_components(graph)), key=min)
     random.Random(seed).shuffle(groups)
     sizes = [sum(row_counts[server] for server in group) for group in groups]

@@ -67,7 +67,8 @@ class JudgePoint:
     reason: str = ""
     """Why the record decides so. Empty when there is a prompt."""
     prompt: Prompt[Any, Any] | None = None
-    given: Record | None = None
+    question: Record | None = None
+    """Input of the prompt."""
 
 
 async def judge(rollout: RecordedRollout, teacher: Teacher, votes: int = 1) -> Judgement:
@@ -75,6 +76,7 @@ async def judge(rollout: RecordedRollout, teacher: Teacher, votes: int = 1) -> J
 
     Raises `Rejected` for a rollout without any assistant message, and what the teacher raises.
     """
+    # All at once, but read in order, so that the same answers give the same bytes.
     points = list(judge_points(rollout))
     per_point = await _together([_findings(point, teacher, votes) for point in points])
     scores: dict[TrajectoryScore, float] = {}
@@ -96,11 +98,11 @@ async def judge(rollout: RecordedRollout, teacher: Teacher, votes: int = 1) -> J
 
 
 async def _findings(point: JudgePoint, teacher: Teacher, votes: int) -> list[JudgeFinding]:
-    prompt, given = point.prompt, point.given
+    prompt, question = point.prompt, point.question
     if prompt is None:
         verdicts = [(point.value, point.reason)]
     else:
-        answers = await _together([teacher.ask(prompt, given, index=i) for i in range(votes)])
+        answers = await _together([teacher.ask(prompt, question, index=i) for i in range(votes)])
         verdicts = [
             (
                 float(answer.holds) if isinstance(answer, JudgeVerdict) else VALUES[answer.grade],
@@ -148,16 +150,16 @@ def judge_points(rollout: RecordedRollout) -> Iterator[JudgePoint]:
     opening = FirstMessageIn(
         language=language, tools=tools, request=conversation.requests[0], message=first
     )
-    yield JudgePoint(TrajectoryScore.QU, place, prompt=UNDERSTANDING, given=opening)
-    yield JudgePoint(TrajectoryScore.QP, place, prompt=PLANNING, given=opening)
+    yield JudgePoint(TrajectoryScore.QU, place, prompt=UNDERSTANDING, question=opening)
+    yield JudgePoint(TrajectoryScore.QP, place, prompt=PLANNING, question=opening)
     for number, each in enumerate(conversation.rounds[1:], start=2):
         # A judge of a round sees the past and not the future.
         past = conversation.messages[: each.end]
-        given = RoundIn(
+        step = RoundIn(
             language=language, tools=tools, messages=past, round=number, message=each.message
         )
-        yield JudgePoint(TrajectoryScore.TCU, f"round {number}", prompt=RESPONSE, given=given)
-        yield JudgePoint(TrajectoryScore.TCP, f"round {number}", prompt=NEXT_STEP, given=given)
+        yield JudgePoint(TrajectoryScore.TCU, f"round {number}", prompt=RESPONSE, question=step)
+        yield JudgePoint(TrajectoryScore.TCP, f"round {number}", prompt=NEXT_STEP, question=step)
     calls = rollout.trajectory.calls
     for call in calls:
         succeeded = call.status is CallStatus.ok
@@ -176,7 +178,7 @@ def judge_points(rollout: RecordedRollout) -> Iterator[JudgePoint]:
             messages=conversation.messages,
             call=ShownCall(id=call.id, tool=call.tool, arguments=call.arguments),
         )
-        yield JudgePoint(TrajectoryScore.TC, place, prompt=CALL_NEEDED, given=judged)
+        yield JudgePoint(TrajectoryScore.TC, place, prompt=CALL_NEEDED, question=judged)
     yield from _answer_points(rollout, conversation)
 
 
@@ -196,7 +198,7 @@ def _answer_points(
         yield JudgePoint(TrajectoryScore.FA, RELEVANCE_PLACE, 0.0, reason)
     else:
         relevance = AnswerIn(language=language, asked=conversation.requests, answer=answer)
-        yield JudgePoint(TrajectoryScore.FA, RELEVANCE_PLACE, prompt=RELEVANCE, given=relevance)
+        yield JudgePoint(TrajectoryScore.FA, RELEVANCE_PLACE, prompt=RELEVANCE, question=relevance)
     computed, unfounded = unknown_numbers(rollout)
     reasons: list[str] = []
     if urls := unknown_urls(rollout):
@@ -209,10 +211,10 @@ def _answer_points(
     if reasons:
         yield JudgePoint(TrajectoryScore.FA, FAITHFULNESS_PLACE, 0.0, "; ".join(reasons))
         return
-    given = FaithfulIn(
+    whole = FaithfulIn(
         language=language, messages=conversation.messages, answer=answer, computed=tuple(computed)
     )
-    yield JudgePoint(TrajectoryScore.FA, FAITHFULNESS_PLACE, prompt=FAITHFULNESS, given=given)
+    yield JudgePoint(TrajectoryScore.FA, FAITHFULNESS_PLACE, prompt=FAITHFULNESS, question=whole)
 
 
 def _quoted(items: Sequence[str]) -> str:

@@ -61,6 +61,7 @@ def repetitions(calls: Sequence[CallRecord]) -> dict[str, str]:
         changes = may_change(call.tool)
         if before is not None and (changes or before.result == call.result):
             repeated[call.id] = before.id
+        # A change may alter the result of every call before it.
         if changes:
             earlier = {key: before or call}
         elif before is None or before.result != call.result:
@@ -88,9 +89,11 @@ def unknown_numbers(rollout: RecordedRollout) -> tuple[list[str], list[str]]:
     contents = [m.content for m in trajectory.messages[:-1] if m.role in ("user", "tool")]
     texts = [*contents, *_arguments(trajectory.calls)]
     answer = trajectory.answer
+    # Numbers in URLs are checked with the URL.
     for url in _urls(answer):
         answer = answer.replace(url, " ")
     dates = set(dates_in("\n".join(texts)))
+    # A known date may be written in any way: its year, month and day are known numbers.
     date_parts = {float(part) for day in dates for part in (day.year, day.month, day.day)}
     tokens = [t for t in _numbers(_ORDINAL.sub("", answer)) if float(t) not in date_parts]
     known = {float(token) for text in texts for token in _numbers(text)}

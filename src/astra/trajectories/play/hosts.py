@@ -79,6 +79,7 @@ def live_host(
         for each in (tools or ToolSet([server])).values()
         if each.server.id == server.id
     ]
+    # A LiveHost refuses allowed names that are not its own.
     if options.allow is not None:
         allow = options.allow & {tool.document.name for tool in own}
         options = replace(options, allow=allow)

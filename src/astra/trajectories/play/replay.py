@@ -104,7 +104,7 @@ class _RecordedModel:
         self, messages: Sequence[Message], tools: Sequence[ToolSchema], sampling: Sampling
     ) -> Reply:
         if sum(message.role == "assistant" for message in messages) >= self._count:
-            await asyncio.Event().wait()
+            await asyncio.Event().wait()  # the episode ends by its time limit
         return await self._script.generate(messages, tools, sampling)
 
 

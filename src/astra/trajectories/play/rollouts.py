@@ -125,8 +125,10 @@ def rollouts_stage(
             messages.insert(0, Message(role="system", content=system))
         start = RolloutTask(task.id, tuple(messages), job.sample)
         trajectory = await rollout(start, model(job), recording, limits, user)
+        # The agent is billed also for an episode that fails: its tokens are spent.
         usage = trajectory.usage
         bill(usage, 0.0 if price is None else price.of(usage))
+        # Before the stop reason: it would only say that the host or the user failed.
         if watched.exceeded is not None:
             raise watched.exceeded
         match trajectory.stop:

@@ -101,6 +101,7 @@ class CandidateChain:
     key: str = field(init=False)
 
     def __post_init__(self) -> None:
+        # Computed once: candidates are compared and skipped by it on every resume.
         object.__setattr__(self, "key", content_hash([sorted(self.group.ids), self.tools]))
 
 

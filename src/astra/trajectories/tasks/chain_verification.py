@@ -51,6 +51,7 @@ def chains_stage(
 
     async def work(candidate: CandidateChain) -> VerifiedChain:
         group = candidate.group
+        # First, since it asks no teacher.
         supplies([group.tools[name] for name in candidate.tools], group.fields)
         return await verify_chain(candidate, teacher, config)
 
@@ -116,6 +117,7 @@ class _Verifier:
             votes.append(request is not None)
             first = first or request
             left = total - len(votes)
+            # Decided either way: further votes would be paid for nothing.
             if 2 * sum(votes) > total or 2 * (sum(votes) + left) <= total:
                 break
         if first is None or 2 * sum(votes) <= total:

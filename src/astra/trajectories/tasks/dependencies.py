@@ -89,7 +89,7 @@ def supplies(
                 )
             of_tool.append(ArgumentSupply(parameter, matching, stateable))
         all_supplies.append(tuple(of_tool))
-        earlier.insert(0, (position, tool))
+        earlier.insert(0, (position, tool))  # nearest first
     return all_supplies
 
 

@@ -125,6 +125,7 @@ class TaskChecker:
                 plan = planned_calls(draft.steps, draft.request, group.tools, group.fields)
             except ValueError as problem:
                 raise Rejected("plan", str(problem)) from problem
+        # Last: a rejected draft must not reject later ones that resemble it.
         if similar := self._requests.add(draft.key, draft.request):
             other, similarity = similar
             reason = f"{similarity:.2f} of its shingles are those of {other!r}"
@@ -136,6 +137,7 @@ def scored_stage(teacher: Teacher, seed: int) -> Stage[CheckedTask, ScoredTask]:
     """Drafts to tasks with scores."""
 
     async def work(checked: CheckedTask) -> ScoredTask:
+        # Rejected here, and not when it was checked, so that it becomes a row of this stage.
         if checked.problem is not None:
             raise checked.problem
         draft, group = checked.draft, checked.group

@@ -82,6 +82,7 @@ def observed_results(folder: RunFolder, servers: Sequence[CollectedToolServer]) 
         if not all(server in by_id for server in rollout.task.servers):
             continue
         tools = ToolSet([by_id[server] for server in rollout.task.servers])
+        # A call goes by the agent's name for the tool, which depends on the servers of its task.
         for call in rollout.recording:
             if call.is_error or (tool := tools.get(call.tool)) is None:
                 continue

@@ -182,6 +182,7 @@ class _TaskMaker:
         chains = round(count * self._config.chain_fraction)
         most = MIN_WAVE + _WALKS_PER_CHAIN * chains
         walks = candidate_chains(self._single_groups, self._proposals, most, self._config)
+        # What chains do not yield, server-only tasks replace.
         accepted = await self._accept(walks, chains, self._from_chains)
         await self._accept(self._rounds(MAX_ROUNDS), count - accepted, self._from_servers)
 
@@ -206,6 +207,7 @@ class _TaskMaker:
     ) -> int:
         """Work through a source in waves until `count` are accepted; how many were."""
         accepted = fruitless = 0
+        # As many items as are missing, not fewer: the items of a wave run at the same time.
         while accepted < count and fruitless < MAX_FRUITLESS:
             wave = list(islice(source, max(MIN_WAVE, count - accepted)))
             if not wave:

@@ -102,7 +102,7 @@ def varied_stage(teacher: Teacher, seed: int) -> Stage[VariationRequest, TaskVar
         axis = cast(Literal["diversity", "complexity", "persona"], item.axis.value)
         rng = random.Random(f"{seed}:{item.key}")
         tools = item.group.sample_tools(rng, required=[call.tool for call in parent.plan])
-        problem = ""
+        problem = ""  # told to the teacher in the next attempt
         for index in range(MAX_ATTEMPTS):
             question = VaryIn(
                 language=parent.language,
