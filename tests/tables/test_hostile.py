@@ -35,10 +35,10 @@ def rows(tables: Tables, name: str) -> list[tuple[Any, ...]]:
     return found.fetchall()
 
 
-def refused(path: Path, *says: str, bounds: LoadLimits | None = None) -> str:
+def refused(path: Path, *says: str, limits: LoadLimits | None = None) -> str:
     """The message of the TableError that loading a path raises; it must say all of `says`."""
     with pytest.raises(TableError) as caught:
-        load([path], bounds=bounds or LoadLimits()).close()
+        load([path], limits=limits or LoadLimits()).close()
     message = str(caught.value)
     for part in (path.name, *says):
         assert part in message, message
@@ -120,7 +120,7 @@ def test_cells_and_rows_that_are_too_long(tmp_path: Path) -> None:
 
 def test_more_rows_than_the_bound(tmp_path: Path) -> None:
     path = file(tmp_path, "long.csv", "a\n" + "1\n" * 11)
-    refused(path, "more than 10 rows", bounds=LoadLimits(rows=10))
+    refused(path, "more than 10 rows", limits=LoadLimits(rows=10))
 
 
 def test_paths_that_are_no_files(tmp_path: Path) -> None:
@@ -200,12 +200,12 @@ def test_parquet_bombs(tmp_path: Path) -> None:
     assert long.stat().st_size < 1_000_000
     refused(long, "400001 in one cell")
     total = write_parquet(tmp_path / "total.parquet", "SELECT repeat('x', 9000) t FROM range(500)")
-    refused(total, "bytes of text", bounds=LoadLimits(text_bytes=1_000_000))
+    refused(total, "bytes of text", limits=LoadLimits(text_bytes=1_000_000))
     wide = write_parquet(tmp_path / "wide.parquet", "SELECT range AS a FROM range(100_000)")
-    refused(wide, "bytes", bounds=LoadLimits(text_bytes=1_000))
+    refused(wide, "bytes", limits=LoadLimits(text_bytes=1_000))
     noise = "SELECT hash(range)::VARCHAR || hash(range + 1)::VARCHAR AS a FROM range(1_000_000)"
     large = write_parquet(tmp_path / "large.parquet", noise)
-    refused(large, "memory", bounds=LoadLimits(memory="10MB", temporary="1MB"))
+    refused(large, "memory", limits=LoadLimits(memory="10MB", temporary="1MB"))
 
 
 def test_damaged_files(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 
 from astra.arenas.tables.load.counts import SAMPLE
@@ -165,3 +166,32 @@ def test_the_users_kind_must_fit(
     with pytest.raises(TableError) as caught:
         read(tmp_path, values, kind=kind)
     assert says in str(caught.value) and "t.csv: column 'x'" in str(caught.value)
+
+
+def test_parquet_keeps_its_types(tmp_path: Path) -> None:
+    path = tmp_path / "typed.parquet"
+    duckdb.connect().execute(
+        "COPY (SELECT i AS id, 0.1::FLOAT AS weight, i % 2 = 0 AS sold, i::UTINYINT AS stars, "
+        "TIMESTAMP '2020-01-31 23:00:00' AS made, 1000 + i AS zip, "
+        "CASE WHEN i = 2 THEN 18446744073709551615 ELSE i END::UBIGINT AS far, "
+        "CASE WHEN i = 1 THEN DATE '0044-03-15 (BC)' ELSE DATE '2000-01-01' END AS ides, "
+        "CASE WHEN i = 0 THEN 'nan'::DOUBLE ELSE i END AS share FROM range(4) r(i)) "
+        f"TO '{path}'"
+    )
+    with load([path]) as tables:
+        (table,) = tables.tables
+        kinds = {column.name: column.kind for column in table.columns}
+        first = tables.connection.execute("SELECT * FROM typed WHERE __row = 0").fetchone()
+    assert kinds == {
+        "id": ColumnKind.integer,
+        "weight": ColumnKind.number,
+        "sold": ColumnKind.boolean,
+        "stars": ColumnKind.integer,
+        "made": ColumnKind.date,
+        # Digits that are no number, and values that fit into no type of ours.
+        "zip": ColumnKind.text,
+        "far": ColumnKind.text,
+        "ides": ColumnKind.text,
+        "share": ColumnKind.number,
+    }
+    assert first == (0, 0, 0.1, True, 0, date(2020, 1, 31), "1000", "0", "2000-01-01", None)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from astra.arenas.tables.load.names import literal
 from astra.arenas.tables.load.raw import LoadSession, RawTable
 from astra.errors import TableError
@@ -12,29 +14,37 @@ _CHUNK = 50
 """Columns that one query looks at."""
 
 
-def clean(raw: RawTable, workshop: LoadSession) -> list[str]:
-    """Put every text in normal form: NFC, one space for any run of white space and control
-    characters, no invisible ones, "" to null. Gives notes on control characters."""
-    connection, notes = workshop.connection, list[str]()
-    cells = [f"c{i}" for i in range(len(raw.columns))]
+def clean(raw: RawTable, cells: Sequence[str], session: LoadSession) -> list[str]:
+    """Put the texts of `cells`, columns of a raw table, into normal form.
+
+    That is NFC, one space for any run of white space and control characters, no invisible ones,
+    and null for "". Other columns stay as they are. Gives notes on control characters.
+    """
+    connection, notes = session.connection, list[str]()
+    if not cells:
+        return notes
     for start in range(0, len(cells), _CHUNK):
         part = cells[start : start + _CHUNK]
         asked = ", ".join(
-            f"max(length({c})), count_if(regexp_matches({c}, {literal(_STRAY)}))" for c in part
+            f"max(length({c}::VARCHAR)), count_if(regexp_matches({c}::VARCHAR, {literal(_STRAY)}))"
+            for c in part
         )
         found = connection.execute(f"SELECT {asked} FROM {raw.relation}").fetchone() or ()
         for offset, cell in enumerate(part):
-            column = raw.columns[start + offset].original
+            column = raw.columns[int(cell[1:])].original
             longest, stray = found[2 * offset] or 0, found[2 * offset + 1] or 0
-            if longest > workshop.bounds.cell:
-                _too_long(raw, cell, column, int(longest), workshop)
+            if longest > session.limits.cell:
+                _too_long(raw, cell, column, int(longest), session)
             if stray:
                 notes.append(
                     f"column {column!r}: line breaks or control characters in {stray} cells "
                     "became spaces"
                 )
-    selected = ", ".join(f"{_cleaned(cell)} AS {cell}" for cell in cells)
-    cleaned = workshop.fresh()
+    texts, every = frozenset(cells), [f"c{i}" for i in range(len(raw.columns))]
+    selected = ", ".join(
+        f"{_cleaned(f'{cell}::VARCHAR')} AS {cell}" if cell in texts else cell for cell in every
+    )
+    cleaned = session.fresh()
     connection.execute(f"CREATE TABLE {cleaned} AS SELECT {selected} FROM {raw.relation}")
     connection.execute(f"DROP TABLE {raw.relation}")
     connection.execute(f"ALTER TABLE {cleaned} RENAME TO {raw.relation}")
@@ -49,12 +59,12 @@ def _cleaned(cell: str) -> str:
     return f"CASE WHEN regexp_full_match({cell}, '[!-~]+( [!-~]+)*') THEN {cell} ELSE {tidy} END"
 
 
-def _too_long(raw: RawTable, cell: str, column: str, longest: int, workshop: LoadSession) -> None:
-    row = workshop.connection.execute(
-        f"SELECT min(rowid) FROM {raw.relation} WHERE length({cell}) = ?", [longest]
+def _too_long(raw: RawTable, cell: str, column: str, longest: int, session: LoadSession) -> None:
+    row = session.connection.execute(
+        f"SELECT min(rowid) FROM {raw.relation} WHERE length({cell}::VARCHAR) = ?", [longest]
     ).fetchone()
     number = int(row[0]) + raw.first_row if row else 0
     raise TableError(
         f"{raw.source}: row {number}, column {column[:80]!r}: {longest} characters, but at most "
-        f"{workshop.bounds.cell} are read; shorten the text or take the column out"
+        f"{session.limits.cell} are read; shorten the text or take the column out"
     )

@@ -1,4 +1,7 @@
-"""Parquet and DuckDB files, read by DuckDB itself; what they promise is checked before reading."""
+"""Parquet and DuckDB files, read by DuckDB itself: their columns keep their types.
+
+What the files promise in rows and bytes is checked before anything is read.
+"""
 
 from __future__ import annotations
 
@@ -26,52 +29,52 @@ _INTEGERS = re.compile(r"U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?")
 _ATTACHED = "attached_file"
 
 
-def read_parquet(file: SourceFile, workshop: LoadSession) -> RawTable:
+def read_parquet(file: SourceFile, session: LoadSession) -> RawTable:
     """Read a Parquet file into a raw table.
 
-    Raises TableError where its own metadata, or a first look at its cells, exceeds the bounds.
+    Raises TableError where its own metadata, or a first look at its cells, exceeds the limits.
     """
-    link = workshop.folder / f"{workshop.fresh()}.parquet"
+    link = session.folder / f"{session.fresh()}.parquet"
     # DuckDB takes *, ? and [ in a path for patterns; a link has none.
     link.symlink_to(file.path)
     try:
-        _check_parquet(link, file.shown, workshop)
+        _check_parquet(link, file.shown, session)
         origin = f"read_parquet({literal(str(link))}, hive_partitioning=false)"
-        return _copy(origin, file.path.stem, file, file.shown, workshop)
+        return _copy(origin, file.path.stem, file, file.shown, session)
     except duckdb.Error as error:
         raise _unreadable(file.shown, "Parquet", error) from error
     finally:
         link.unlink()
 
 
-def _check_parquet(path: Path, shown: str, workshop: LoadSession) -> None:
-    rows = workshop.connection.execute(
+def _check_parquet(path: Path, shown: str, session: LoadSession) -> None:
+    rows = session.connection.execute(
         "SELECT num_rows FROM parquet_file_metadata(?)", [str(path)]
     ).fetchone()
-    size = workshop.connection.execute(
+    size = session.connection.execute(
         "SELECT sum(total_uncompressed_size) FROM parquet_metadata(?)", [str(path)]
     ).fetchone()
-    _check_promise(shown, int(rows[0]) if rows else 0, workshop.bounds)
-    if size and size[0] is not None and int(size[0]) > workshop.bounds.text_bytes:
+    _check_promise(shown, int(rows[0]) if rows else 0, session.limits)
+    if size and size[0] is not None and int(size[0]) > session.limits.text_bytes:
         raise TableError(
-            f"{shown}: unpacks to {int(size[0])} bytes, more than {workshop.bounds.text_bytes}; "
+            f"{shown}: unpacks to {int(size[0])} bytes, more than {session.limits.text_bytes}; "
             "give a smaller table"
         )
 
 
-def _check_promise(shown: str, rows: int, bounds: LoadLimits) -> None:
-    if rows > bounds.rows:
+def _check_promise(shown: str, rows: int, limits: LoadLimits) -> None:
+    if rows > limits.rows:
         raise TableError(
-            f"{shown}: {rows} rows, but at most {bounds.rows} are read; give a smaller table"
+            f"{shown}: {rows} rows, but at most {limits.rows} are read; give a smaller table"
         )
 
 
-def read_duckdb(file: SourceFile, workshop: LoadSession) -> list[RawTable]:
+def read_duckdb(file: SourceFile, session: LoadSession) -> list[RawTable]:
     """Read every table of a DuckDB file into a raw table, with its declared keys.
 
     The file is attached read-only; its views and macros are never run.
     """
-    connection = workshop.connection
+    connection = session.connection
     try:
         connection.execute(
             f"ATTACH {literal(str(file.path))} AS {_ATTACHED} (READ_ONLY, TYPE duckdb)"
@@ -86,7 +89,7 @@ def read_duckdb(file: SourceFile, workshop: LoadSession) -> list[RawTable]:
         ).fetchall()
         if not tables:
             raise TableError(f"{file.shown}: holds no tables (views are not read); add some")
-        return [_duckdb_table(str(s), str(n), int(oid), file, workshop) for s, n, oid in tables]
+        return [_duckdb_table(str(s), str(n), int(oid), file, session) for s, n, oid in tables]
     except duckdb.Error as error:
         raise _unreadable(file.shown, "DuckDB", error) from error
     finally:
@@ -94,14 +97,14 @@ def read_duckdb(file: SourceFile, workshop: LoadSession) -> list[RawTable]:
 
 
 def _duckdb_table(
-    schema: str, name: str, oid: int, file: SourceFile, workshop: LoadSession
+    schema: str, name: str, oid: int, file: SourceFile, session: LoadSession
 ) -> RawTable:
     source = f"{file.shown} ({name})"
     origin = f"{_ATTACHED}.{quoted(schema)}.{quoted(name)}"
-    _check_promise(source, workshop.count(origin), workshop.bounds)
+    _check_promise(source, session.count(origin), session.limits)
     keys: list[str] = []
     foreign: list[RawForeignKey] = []
-    for kind, columns, table, references in workshop.connection.execute(
+    for kind, columns, table, references in session.connection.execute(
         "SELECT constraint_type, constraint_column_names, referenced_table, "
         "referenced_column_names FROM duckdb_constraints() "
         "WHERE database_name = ? AND table_oid = ? ORDER BY constraint_index",
@@ -114,7 +117,7 @@ def _duckdb_table(
         elif kind == "FOREIGN KEY":
             foreign.append(RawForeignKey(str(columns[0]), str(table), str(references[0])))
     return _copy(
-        origin, name, file, source, workshop, key=keys[0] if keys else None, foreign_keys=foreign
+        origin, name, file, source, session, key=keys[0] if keys else None, foreign_keys=foreign
     )
 
 
@@ -123,32 +126,35 @@ def _copy(
     name: str,
     file: SourceFile,
     source: str,
-    workshop: LoadSession,
+    session: LoadSession,
     *,
     key: str | None = None,
     foreign_keys: Sequence[RawForeignKey] = (),
 ) -> RawTable:
-    """Copy a relation of DuckDB's into a raw table of texts."""
-    connection = workshop.connection
+    """Copy a relation of DuckDB's into a raw table."""
+    connection = session.connection
     described = connection.execute(f"DESCRIBE SELECT * FROM {origin}").fetchall()
     names = [str(row[0]) for row in described]
-    check_width(source, len(names), workshop.bounds)
+    check_width(source, len(names), session.limits)
     check_repeated(source, names)
     types = [_holds(str(row[1])) for row in described]
-    _check_cells(origin, names, types, source, workshop)
+    _check_cells(origin, names, types, source, session)
+    columns = [
+        RawColumn(name, held, held in _NATIVE and _keeps_type(quoted(name), held, origin, session))
+        for name, held in zip(names, types, strict=True)
+    ]
     selected = ", ".join(
-        f"{_as_text(quoted(column), held)} AS c{i}"
-        for i, (column, held) in enumerate(zip(names, types, strict=True))
+        f"{_cell(quoted(column.original), column)} AS c{i}" for i, column in enumerate(columns)
     )
-    relation = workshop.fresh()
+    relation = session.fresh()
     connection.execute(f"CREATE TABLE {relation} AS SELECT {selected} FROM {origin}")
     return RawTable(
         relation=relation,
         name=name,
         path=file.path,
         source=source,
-        columns=tuple(RawColumn(n, held) for n, held in zip(names, types, strict=True)),
-        rows=workshop.count(relation),
+        columns=tuple(columns),
+        rows=session.count(relation),
         key=key,
         foreign_keys=tuple(foreign_keys),
     )
@@ -159,7 +165,7 @@ def _check_cells(
     names: Sequence[str],
     types: Sequence[ColumnContent],
     source: str,
-    workshop: LoadSession,
+    session: LoadSession,
 ) -> None:
     """Refuse texts that are too long or too many before they are copied: a small file may hold
     one long text a million times."""
@@ -169,10 +175,10 @@ def _check_cells(
     selected = ", ".join(
         f"max(strlen({quoted(n)}::VARCHAR)), sum(strlen({quoted(n)}::VARCHAR))" for n in texts
     )
-    row = workshop.connection.execute(f"SELECT {selected} FROM {origin}").fetchone() or ()
+    row = session.connection.execute(f"SELECT {selected} FROM {origin}").fetchone() or ()
     for position, name in enumerate(texts):
         longest, total = row[2 * position] or 0, row[2 * position + 1] or 0
-        if longest > 4 * workshop.bounds.cell or total > workshop.bounds.text_bytes:
+        if longest > 4 * session.limits.cell or total > session.limits.text_bytes:
             raise TableError(
                 f"{source}: column {name[:80]!r} holds {int(total)} bytes of text, "
                 f"{int(longest)} in one cell; shorten its texts or take it out"
@@ -195,8 +201,37 @@ def _holds(declared: str) -> ColumnContent:
     return ColumnContent.nested
 
 
-def _as_text(column: str, held: ColumnContent) -> str:
-    match held:
+# SQL of a typed cell; {0} is the column. Numbers of 32 bits go through their shortest decimal
+# form: widened as they are, 0.1 would become 0.10000000149011612.
+_NATIVE = {
+    ColumnContent.integer: "CAST({0} AS BIGINT)",
+    ColumnContent.number: "CASE WHEN isfinite(CAST({0} AS DOUBLE)) "
+    "THEN CAST(CAST({0} AS VARCHAR) AS DOUBLE) END",
+    ColumnContent.boolean: "{0}",
+    ColumnContent.date: "CASE WHEN isfinite({0}) THEN CAST({0} AS DATE) END",
+}
+_MISFITS = {
+    ColumnContent.integer: "TRY_CAST({0} AS BIGINT) IS NULL",
+    ColumnContent.date: "isfinite({0}) AND CAST({0} AS DATE) "
+    "NOT BETWEEN DATE '0001-01-01' AND DATE '9999-12-31'",
+}
+
+
+def _keeps_type(column: str, held: ColumnContent, origin: str, session: LoadSession) -> bool:
+    """Whether all values fit into the type that such columns get; otherwise they become text."""
+    if held not in _MISFITS:
+        return True
+    row = session.connection.execute(
+        f"SELECT count_if({column} IS NOT NULL AND {_MISFITS[held].format(column)}) FROM {origin}"
+    ).fetchone()
+    return row is not None and row[0] == 0
+
+
+def _cell(column: str, raw: RawColumn) -> str:
+    """SQL of a cell of the raw table."""
+    if raw.typed:
+        return _NATIVE[raw.holds].format(column)
+    match raw.holds:
         case ColumnContent.nested:
             return f"CASE WHEN {column} IS NOT NULL THEN 'nested' END"
         case ColumnContent.date:

@@ -43,8 +43,10 @@ class CandidateColumn:
     letters: int = 0
     """Values of two capital letters."""
     reading: Reading | None = None
-    """None: text."""
+    """None: text, or typed already."""
     kind: ColumnKind = ColumnKind.text
+    typed: bool = False
+    """The raw cells have the native type of what the column holds."""
 
     @property
     def keeps_na(self) -> bool:
@@ -55,6 +57,8 @@ class CandidateColumn:
 
     def expression(self) -> str:
         """SQL of the typed value."""
+        if self.typed:
+            return self.cell
         if self.kind is ColumnKind.other:
             return "CAST(NULL AS VARCHAR)" if self.holds is ColumnContent.nested else self.cell
         if self.reading is None:

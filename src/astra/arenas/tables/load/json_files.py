@@ -31,7 +31,7 @@ _SHAPES = (
 Rows = Sequence[Mapping[str, Json]]
 
 
-def read_json(file: SourceFile, workshop: LoadSession) -> list[RawTable]:
+def read_json(file: SourceFile, session: LoadSession) -> list[RawTable]:
     """Read a JSON or JSON-lines file into raw tables.
 
     Nested values stay as JSON text in columns that are never asked about.
@@ -41,13 +41,13 @@ def read_json(file: SourceFile, workshop: LoadSession) -> list[RawTable]:
         encoding, notes = text_encoding(file)
         encoding = "utf-8-sig" if encoding == "utf-8" else encoding
         if file.format is FileFormat.lines:
-            return [_lines_table(file, encoding, notes, workshop)]
-        found = _tables(_document(file, encoding, workshop.bounds), file)
+            return [_lines_table(file, encoding, notes, session)]
+        found = _tables(_document(file, encoding, session.limits), file)
     except OSError as error:
         raise TableError(f"{file.shown}: can't be read ({error}); check the file") from error
     alone = len(found) == 1
     return [
-        _table(file, "" if alone else name, lambda rows=rows: rows, notes, workshop)
+        _table(file, "" if alone else name, lambda rows=rows: rows, notes, session)
         for name, rows in found.items()
     ]
 
@@ -72,12 +72,12 @@ def _parse(text: str, shown: str, line: int = 1) -> Json:
         ) from error
 
 
-def _document(file: SourceFile, encoding: str, bounds: LoadLimits) -> Json:
+def _document(file: SourceFile, encoding: str, limits: LoadLimits) -> Json:
     size = file.path.stat().st_size
-    if size > bounds.json_bytes:
+    if size > limits.json_bytes:
         raise TableError(
             f"{file.shown}: {size} bytes, but a JSON document is read whole up to "
-            f"{bounds.json_bytes}; write one object per line into a .jsonl file"
+            f"{limits.json_bytes}; write one object per line into a .jsonl file"
         )
     try:
         text = file.path.read_text(encoding=encoding)
@@ -87,9 +87,9 @@ def _document(file: SourceFile, encoding: str, bounds: LoadLimits) -> Json:
 
 
 def _lines(
-    path: Path, shown: str, encoding: str, bounds: LoadLimits
+    path: Path, shown: str, encoding: str, limits: LoadLimits
 ) -> Iterator[Mapping[str, Json]]:
-    longest = 4 * bounds.row
+    longest = 4 * limits.row
     try:
         with path.open(encoding=encoding) as stream:
             number = 0
@@ -108,12 +108,12 @@ def _lines(
 
 
 def _lines_table(
-    file: SourceFile, encoding: str, notes: Sequence[str], workshop: LoadSession
+    file: SourceFile, encoding: str, notes: Sequence[str], session: LoadSession
 ) -> RawTable:
     def lines() -> Iterator[Mapping[str, Json]]:
-        return _lines(file.path, file.shown, encoding, workshop.bounds)
+        return _lines(file.path, file.shown, encoding, session.limits)
 
-    return _table(file, "", lines, notes, workshop)
+    return _table(file, "", lines, notes, session)
 
 
 # --- shapes ----------------------------------------------------------------------------------
@@ -167,7 +167,7 @@ def _table(
     name: str,
     rows: Callable[[], Iterable[Mapping[str, Json]]],
     notes: Sequence[str],
-    workshop: LoadSession,
+    session: LoadSession,
 ) -> RawTable:
     """Two passes: the columns with what they hold, then the rows."""
     source = f"{file.shown} ({name})" if name else file.shown
@@ -175,14 +175,14 @@ def _table(
     for row in rows():
         for key, value in row.items():
             kinds.setdefault(key, set()).add(value_kind(value))
-        check_width(source, len(kinds), workshop.bounds)
+        check_width(source, len(kinds), session.limits)
     if not kinds:
         raise TableError(f"{source}: holds no rows with columns; {_SHAPES}")
     names = list(kinds)
     check_repeated(source, names)
     texts = ([value_text(row.get(key)) for key in names] for row in rows())
-    relation, count = workshop.table_of_rows(
-        len(names), bounded_rows(source, texts, workshop.bounds)
+    relation, count = session.table_of_rows(
+        len(names), bounded_rows(source, texts, session.limits)
     )
     return RawTable(
         relation=relation,

@@ -1,7 +1,8 @@
-"""The common middle of all readers: a table of untyped text in DuckDB.
+"""What every reader ends in: a table in DuckDB whose columns have no names and kinds yet.
 
-Every reader ends in a `RawTable`: a DuckDB table with columns c0, c1, … of VARCHAR, in file
-order, and what the file itself says of each column. `load_types.py` makes typed columns of it.
+A `RawTable` has columns c0, c1, … in file order, and what the file itself says of each. Files
+without types give text, and so do types that a file does not keep to; Parquet and DuckDB files
+keep theirs. `types.py` makes the typed table of it.
 """
 
 from __future__ import annotations
@@ -64,6 +65,8 @@ class RawColumn:
 
     original: str
     holds: ColumnContent
+    typed: bool = False
+    """Its cells have the native type of what it holds; the cells of other columns are text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +81,7 @@ class RawForeignKey:
 
 @dataclass(frozen=True, slots=True)
 class RawTable:
-    """A table of text in DuckDB."""
+    """A table in DuckDB before its columns have names and kinds."""
 
     relation: str
     """Name of the DuckDB table; its columns are c0, c1, …"""
@@ -99,11 +102,11 @@ class RawTable:
 
 @dataclass(slots=True)
 class LoadSession:
-    """Where raw tables are made: the connection, a folder for temporary files, the bounds."""
+    """Where raw tables are made: the connection, a folder for temporary files, the limits."""
 
     connection: duckdb.DuckDBPyConnection
     folder: Path
-    bounds: LoadLimits
+    limits: LoadLimits
     numbers: Iterator[int] = field(default_factory=itertools.count)
 
     def fresh(self) -> str:
@@ -139,11 +142,11 @@ class LoadSession:
         return int(row[0]) if row else 0
 
 
-def check_width(source: str, width: int, bounds: LoadLimits) -> None:
+def check_width(source: str, width: int, limits: LoadLimits) -> None:
     """TableError where a table has more columns than the bound."""
-    if width > bounds.columns:
+    if width > limits.columns:
         raise TableError(
-            f"{source}: {width} columns, but at most {bounds.columns} are read; "
+            f"{source}: {width} columns, but at most {limits.columns} are read; "
             "keep the columns that questions should be about, or turn them into rows"
         )
 
@@ -162,18 +165,18 @@ def check_repeated(source: str, names: Sequence[str]) -> None:
 
 
 def bounded_rows(
-    source: str, rows: Iterable[Sequence[str | None]], bounds: LoadLimits
+    source: str, rows: Iterable[Sequence[str | None]], limits: LoadLimits
 ) -> Iterator[Sequence[str | None]]:
     """The rows as they are; TableError at one that is too long, or when there are too many."""
     for number, row in enumerate(rows, start=1):
-        if number > bounds.rows:
+        if number > limits.rows:
             raise TableError(
-                f"{source}: more than {bounds.rows} rows; give a smaller table, "
+                f"{source}: more than {limits.rows} rows; give a smaller table, "
                 "e.g. the rows that questions should be about"
             )
-        if sum(map(len, filter(None, row))) > bounds.row:
+        if sum(map(len, filter(None, row))) > limits.row:
             raise TableError(
-                f"{source}: data row {number} has more than {bounds.row} characters; "
+                f"{source}: data row {number} has more than {limits.row} characters; "
                 "shorten its texts or take the column out"
             )
         yield row

@@ -31,7 +31,7 @@ from astra.errors import TableError
 _STORED = {"integer": "integer", "real": "number", "text": "text", "blob": "nested"}
 
 
-def read_sqlite(file: SourceFile, workshop: LoadSession) -> list[RawTable]:
+def read_sqlite(file: SourceFile, session: LoadSession) -> list[RawTable]:
     """Read every plain table of an SQLite file into a raw table, with its declared keys."""
     for journal in ("-wal", "-journal"):
         beside = file.path.with_name(file.path.name + journal)
@@ -45,7 +45,7 @@ def read_sqlite(file: SourceFile, workshop: LoadSession) -> list[RawTable]:
         with contextlib.closing(sqlite3.connect(uri, uri=True)) as database:
             database.execute("PRAGMA trusted_schema=OFF")
             database.text_factory = lambda raw: raw.decode("utf-8", "replace")
-            return _read(database, file, workshop)
+            return _read(database, file, session)
     except sqlite3.Error as error:
         raise TableError(
             f"{file.shown}: can't be read as SQLite ({error}); "
@@ -53,7 +53,7 @@ def read_sqlite(file: SourceFile, workshop: LoadSession) -> list[RawTable]:
         ) from error
 
 
-def _read(database: sqlite3.Connection, file: SourceFile, workshop: LoadSession) -> list[RawTable]:
+def _read(database: sqlite3.Connection, file: SourceFile, session: LoadSession) -> list[RawTable]:
     entries = database.execute(
         "SELECT name, type, sql FROM sqlite_schema WHERE type IN ('table', 'view') "
         "AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY rootpage, name"
@@ -68,7 +68,7 @@ def _read(database: sqlite3.Connection, file: SourceFile, workshop: LoadSession)
     if not plain:
         raise TableError(f"{file.shown}: holds no tables (views are not read); add some")
     note = f"{file.shown}: not read, views or virtual tables: {', '.join(map(repr, left[:5]))}"
-    tables = [_table(database, name, file, workshop) for name in plain]
+    tables = [_table(database, name, file, session) for name in plain]
     return [_noted(tables[0], note), *tables[1:]] if left else tables
 
 
@@ -77,18 +77,18 @@ def _noted(table: RawTable, note: str) -> RawTable:
 
 
 def _table(
-    database: sqlite3.Connection, name: str, file: SourceFile, workshop: LoadSession
+    database: sqlite3.Connection, name: str, file: SourceFile, session: LoadSession
 ) -> RawTable:
     source = f"{file.shown} ({name})"
     info = database.execute(f"PRAGMA table_info({literal(name)})").fetchall()
     names = [str(row[1]) for row in info]
-    check_width(source, len(names), workshop.bounds)
+    check_width(source, len(names), session.limits)
     check_repeated(source, names)
     keys = [str(row[1]) for row in info if row[5]]
     selected = ", ".join(quoted(column) for column in names)
     texts = _texts(database.execute(f"SELECT {selected} FROM {quoted(name)}"))
-    relation, count = workshop.table_of_rows(
-        len(names), bounded_rows(source, texts, workshop.bounds)
+    relation, count = session.table_of_rows(
+        len(names), bounded_rows(source, texts, session.limits)
     )
     return RawTable(
         relation=relation,

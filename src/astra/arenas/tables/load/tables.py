@@ -111,7 +111,7 @@ def load(
     options: TablesOptions = TablesOptions(),  # noqa: B008  (a frozen record)
     *,
     temporary: Path | None = None,
-    bounds: LoadLimits = LoadLimits(),  # noqa: B008  (a frozen dataclass)
+    limits: LoadLimits = LoadLimits(),  # noqa: B008  (a frozen dataclass)
 ) -> Tables:
     """Load every table in the files and folders `paths`.
 
@@ -122,12 +122,12 @@ def load(
     for path in found.options:
         options = merge(read_options(path), options)
     folder = tempfile.TemporaryDirectory(prefix="astra-tables-", dir=temporary)
-    connection = _connect(Path(folder.name), bounds)
+    connection = _connect(Path(folder.name), limits)
     try:
-        workshop = LoadSession(connection, Path(folder.name), bounds)
+        session = LoadSession(connection, Path(folder.name), limits)
         notes = list(found.notes)
-        raws = [raw for file in found.files for raw in _read(file, workshop)]
-        tables, known = _typed(raws, options, workshop, notes)
+        raws = [raw for file in found.files for raw in _read(file, session)]
+        tables, known = _typed(raws, options, session, notes)
         resolved = resolve(options, known)
         _seal(connection)
     except BaseException:
@@ -140,7 +140,7 @@ def load(
 # --- the connection --------------------------------------------------------------------------
 
 
-def _connect(folder: Path, bounds: LoadLimits) -> duckdb.DuckDBPyConnection:
+def _connect(folder: Path, limits: LoadLimits) -> duckdb.DuckDBPyConnection:
     spill = folder / "spill"
     spill.mkdir()
     connection = duckdb.connect(
@@ -149,10 +149,10 @@ def _connect(folder: Path, bounds: LoadLimits) -> duckdb.DuckDBPyConnection:
             "autoinstall_known_extensions": "false",
             "autoload_known_extensions": "false",
             "python_enable_replacements": "false",
-            "memory_limit": bounds.memory,
-            "threads": str(bounds.threads),
+            "memory_limit": limits.memory,
+            "threads": str(limits.threads),
             "temp_directory": str(spill),
-            "max_temp_directory_size": bounds.temporary,
+            "max_temp_directory_size": limits.temporary,
         },
     )
     connection.execute("SET TimeZone = 'UTC'")
@@ -168,19 +168,19 @@ def _seal(connection: duckdb.DuckDBPyConnection) -> None:
 # --- tables ----------------------------------------------------------------------------------
 
 
-def _read(file: SourceFile, workshop: LoadSession) -> list[RawTable]:
+def _read(file: SourceFile, session: LoadSession) -> list[RawTable]:
     try:
         match file.format:
             case FileFormat.csv | FileFormat.tsv:
-                return [read_text(file, workshop)]
+                return [read_text(file, session)]
             case FileFormat.json | FileFormat.lines:
-                return read_json(file, workshop)
+                return read_json(file, session)
             case FileFormat.parquet:
-                return [read_parquet(file, workshop)]
+                return [read_parquet(file, session)]
             case FileFormat.sqlite:
-                return read_sqlite(file, workshop)
+                return read_sqlite(file, session)
             case FileFormat.duckdb:
-                return read_duckdb(file, workshop)
+                return read_duckdb(file, session)
     except duckdb.Error as error:
         raise _wrapped(file.shown, error) from error
 
@@ -194,7 +194,7 @@ def _wrapped(source: str, error: duckdb.Error) -> TableError:
 
 
 def _typed(
-    raws: Sequence[RawTable], options: TablesOptions, workshop: LoadSession, notes: list[str]
+    raws: Sequence[RawTable], options: TablesOptions, session: LoadSession, notes: list[str]
 ) -> tuple[list[LoadedTable], dict[str, list[str]]]:
     """The typed tables, and the columns of all tables, those without rows too."""
     names = _table_names(raws, notes)
@@ -206,9 +206,9 @@ def _typed(
     for name, raw in zip(names, raws, strict=True):
         if raw.rows == 0:
             notes.append(f"{raw.source}: no rows; left out")
-            workshop.connection.execute(f"DROP TABLE {raw.relation}")
+            session.connection.execute(f"DROP TABLE {raw.relation}")
             continue
-        tables.append(_table(name, known[name], raw, options, workshop))
+        tables.append(_table(name, known[name], raw, options, session))
     if not tables:
         raise TableError(
             f"no table has rows: {', '.join(raw.source for raw in raws)}; add rows below the header"
@@ -235,7 +235,7 @@ def _table(
     columns: Sequence[str],
     raw: RawTable,
     options: TablesOptions,
-    workshop: LoadSession,
+    session: LoadSession,
 ) -> LoadedTable:
     forced: dict[str, ColumnKind] = {}
     for written in options.tables:
@@ -243,7 +243,7 @@ def _table(
             for column, kind in kinds(options, written).items():
                 forced[column if column in columns else identifier(column, fallback="")] = kind
     try:
-        typed = make_typed(raw, name, columns, forced, workshop)
+        typed = make_typed(raw, name, columns, forced, session)
     except duckdb.Error as error:
         raise _wrapped(raw.source, error) from error
     renamed = [

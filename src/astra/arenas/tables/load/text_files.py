@@ -39,7 +39,7 @@ _NUMERIC = re.compile(r"[-+]?[0-9][0-9.,]*")
 _HIGH_BYTES = re.compile(rb"[\x80-\xff]+")
 
 
-def read_text(file: SourceFile, workshop: LoadSession) -> RawTable:
+def read_text(file: SourceFile, session: LoadSession) -> RawTable:
     """Read a CSV or TSV file into a raw table.
 
     Raises TableError naming file, line and column.
@@ -50,11 +50,11 @@ def read_text(file: SourceFile, workshop: LoadSession) -> RawTable:
             delimiter = "\t" if file.format is FileFormat.tsv else _delimiter(stream.read(_CHUNK))
             stream.seek(0)
             records = _records(stream, file.shown, delimiter)
-            header = _header(next(records, None), file.shown, workshop.bounds)
+            header = _header(next(records, None), file.shown, session.limits)
             empty: list[int] = []
             full = _rows(records, len(header), file.shown, delimiter, empty)
-            rows = bounded_rows(file.shown, full, workshop.bounds)
-            relation, count = workshop.table_of_rows(len(header), rows)
+            rows = bounded_rows(file.shown, full, session.limits)
+            relation, count = session.table_of_rows(len(header), rows)
             if empty:
                 notes.append(
                     f"{len(empty)} rows without any value left out, first: line {empty[0]}"
@@ -95,11 +95,11 @@ def _records(stream: Iterator[str], shown: str, delimiter: str) -> Iterator[tupl
         ) from error
 
 
-def _header(first: tuple[int, list[str]] | None, shown: str, bounds: LoadLimits) -> list[str]:
+def _header(first: tuple[int, list[str]] | None, shown: str, limits: LoadLimits) -> list[str]:
     """The column names, checked."""
     if first is None:
         raise TableError(f"{shown}: is empty; write the column names in line 1")
-    check_width(shown, len(first[1]), bounds)
+    check_width(shown, len(first[1]), limits)
     header = [" ".join(name.split()) for name in first[1]]
     check_repeated(shown, header)
     named = [name for name in header if name]

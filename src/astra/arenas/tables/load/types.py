@@ -14,7 +14,7 @@ import duckdb
 from astra.arenas.tables.load.clean import clean
 from astra.arenas.tables.load.counts import CandidateColumn, count, present
 from astra.arenas.tables.load.names import quoted
-from astra.arenas.tables.load.raw import ColumnContent, LoadSession, RawTable
+from astra.arenas.tables.load.raw import ColumnContent, LoadSession, RawColumn, RawTable
 from astra.arenas.tables.load.readings import ALLOWED, CODES, READINGS, STORED, Reading
 from astra.arenas.tables.schema import ColumnKind
 from astra.errors import TableError
@@ -30,6 +30,12 @@ _TYPES = {
     ColumnKind.boolean: "BOOLEAN",
     ColumnKind.other: "VARCHAR",
 }
+_NATIVE_KINDS = {
+    ColumnContent.integer: ColumnKind.integer,
+    ColumnContent.number: ColumnKind.number,
+    ColumnContent.boolean: ColumnKind.boolean,
+    ColumnContent.date: ColumnKind.date,
+}
 
 
 class TypedColumns(NamedTuple):
@@ -44,20 +50,21 @@ def make_typed(
     name: str,
     identifiers: Sequence[str],
     forced: Mapping[str, ColumnKind],
-    workshop: LoadSession,
+    session: LoadSession,
 ) -> TypedColumns:
     """Make the typed table `name` with columns `identifiers` and `__row` from a raw table.
 
     The raw table is dropped. Raises TableError for a cell that is too long, or that does not
     fit the type the user gave the column in `forced`.
     """
-    connection = workshop.connection
-    notes = clean(raw, workshop)
+    connection = session.connection
     columns = [
-        _column(f"c{i}", column.original, column.holds, identifiers[i], forced.get(identifiers[i]))
+        _column(f"c{i}", column, identifiers[i], forced.get(identifiers[i]))
         for i, column in enumerate(raw.columns)
     ]
-    count(columns, raw, connection)
+    texts = [column for column in columns if not column.typed]
+    notes = clean(raw, [column.cell for column in texts], session)
+    count(texts, raw, connection)
     for column in columns:
         notes += _decide(column, raw, connection)
     selected = ", ".join(
@@ -71,15 +78,17 @@ def make_typed(
     return TypedColumns([column.kind for column in columns], notes)
 
 
-def _column(
-    cell: str, original: str, holds: ColumnContent, made: str, forced: ColumnKind | None
-) -> CandidateColumn:
-    candidates = ALLOWED[holds]
+def _column(cell: str, column: RawColumn, name: str, forced: ColumnKind | None) -> CandidateColumn:
+    candidates = ALLOWED[column.holds]
     if forced is not None:
         every = (*STORED, *READINGS)
         candidates = tuple(reading for reading in every if reading.kind is forced)
-    code = not CODES.isdisjoint(made.split("_")) and forced is None
-    return CandidateColumn(cell, original, holds, forced, code, candidates)
+    code = not CODES.isdisjoint(name.split("_")) and forced is None
+    # A code, or what the user says is of another kind, is read from its text like any other.
+    typed = column.typed and not code and forced in (None, _NATIVE_KINDS[column.holds])
+    return CandidateColumn(
+        cell, column.original, column.holds, forced, code, candidates, typed=typed
+    )
 
 
 # --- deciding --------------------------------------------------------------------------------
@@ -89,6 +98,12 @@ def _decide(
     column: CandidateColumn, raw: RawTable, connection: duckdb.DuckDBPyConnection
 ) -> list[str]:
     """Choose the column's reading and kind; gives notes."""
+    if column.typed:
+        row = connection.execute(f"SELECT count({column.cell}) FROM {raw.relation}").fetchone()
+        if row is None or row[0] == 0:
+            return [f"column {column.original!r}: holds no values"]
+        column.kind = _NATIVE_KINDS[column.holds]
+        return []
     if column.holds is ColumnContent.nested or column.forced is ColumnKind.other:
         column.kind = ColumnKind.other
         return []
