@@ -17,7 +17,8 @@ from typing import TypeVar
 from astra.arenas.scenarios import MIN_HOPS, PAPER_SHARES, scenarios_within
 from astra.arenas.tables.build import TableArenaBuilder
 from astra.arenas.tables.load.tables import Tables
-from astra.arenas.tables.planner import Planner, QuestionPlan
+from astra.arenas.tables.operations import OPERATIONS
+from astra.arenas.tables.planner import Planner
 from astra.arenas.tables.questions.grammar import Grammar
 from astra.arenas.tables.schema import Schema
 from astra.arenas.tables.tools import ToolWriter
@@ -32,10 +33,10 @@ PAPER_LANGUAGES: dict[Language, float] = {"en": 0.712, "zh": 0.288}
 """Shares of English and Chinese in the paper."""
 
 
-DRAWS = 120
-"""Most draws for one candidate."""
-MOST_BARREN = 50
-"""Candidates in a row that no draw filled: then the tables are exhausted."""
+MAX_DRAWS = 120
+"""Draws for one candidate before it is given up."""
+MAX_FAILURES = 50
+"""Candidates in a row that no draw filled, after which the tables count as exhausted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,7 @@ class TableSourceOptions:
     scenarios: Mapping[Scenario, float] = field(default_factory=lambda: dict(PAPER_SHARES))
     """Scenario -> share; those that the hops don't allow are left out."""
     operations: frozenset[str] | None = None
-    """What a call may do; None: anything. Answer nodes, which call nothing, are free."""
+    """Operations that calls may be of. None: all. Answer nodes, which call nothing, are free."""
     test_share: float = 0.2
     """Share of arenas, and of entities, that are kept for testing."""
     seed: int = 0
@@ -69,6 +70,9 @@ class TableSource:
 
     def __init__(self, tables: Tables, schema: Schema, options: TableSourceOptions) -> None:
         self._options = options
+        unknown = sorted((options.operations or frozenset()) - set(OPERATIONS))
+        if unknown or options.operations == frozenset():
+            raise ConfigError(f"operations {unknown!r}: choose from {', '.join(OPERATIONS)}")
         self._scenarios = scenarios_within(options.hops, options.scenarios)
         worlds: dict[Language, World] = {
             language: World(
@@ -94,20 +98,20 @@ class TableSource:
         }
         self.draws: Counter[str] = Counter()
         """How the draws behind the candidates ended."""
-        self._seen: set[bytes] = set()
-        self._sides: dict[bytes, ArenaSplit] = {}
+        self._call_sets: set[bytes] = set()
+        self._splits: dict[bytes, ArenaSplit] = {}
 
     def candidates(self) -> Iterator[CandidateTableArena]:
-        """Candidates 0, 1, 2, …; ends when the tables give no more (`MOST_BARREN` in a row)."""
-        number = barren = 0
-        while barren < MOST_BARREN:
+        """Candidates 0, 1, 2, …; ends when the tables give no more (`MAX_FAILURES` in a row)."""
+        number = failures = 0
+        while failures < MAX_FAILURES:
             key = f"tables-{self._options.seed}-{number:06d}"
             try:
                 outcome = self._candidate(key, number)
-                barren = 0
+                failures = 0
             except Rejected as rejected:
                 outcome = rejected
-                barren += 1
+                failures += 1
             yield CandidateTableArena(key, outcome)
             number += 1
 
@@ -119,16 +123,17 @@ class TableSource:
         hops = rng.randint(max(low, MIN_HOPS[scenario]), high if high > 1 else 1)
         hops = 1 if scenario is Scenario.single_hop else hops
         split: ArenaSplit = "test" if rng.random() < self._options.test_share else "train"
-        # A draw that leads nowhere is drawn again, so that shares come out as asked.
-        for _ in range(DRAWS):
+        # Scenario, hops and split stay over the draws, so that the shares come out as asked for.
+        for _ in range(MAX_DRAWS):
             plan = self._planners[language].plan(rng, scenario, hops, split)
             if plan is None:
                 self.draws["no path in the tables"] += 1
                 continue
-            if not self._asked_for(plan):
+            steps, wanted = plan.steps(), self._options.operations
+            if wanted is not None and any(step.operation not in wanted for step in steps):
                 self.draws["operation not asked for"] += 1
                 continue
-            calls = [step.call_key() for step in plan.steps()]
+            calls = [step.call_key() for step in steps]
             try:
                 self._check_fresh(calls, split)
                 arena = self._builders[language].build(
@@ -137,41 +142,32 @@ class TableSource:
             except Rejected as rejected:
                 self.draws[rejected.check] += 1
                 continue
-            self._remember(calls, split)
+            self._call_sets.add(_digest(sorted(calls)))
+            self._splits |= {_digest(call): split for call in calls}
             self.draws["built"] += 1
             return arena
         raise Rejected(
             "plan",
-            f"no {scenario.value} question of {hops} hops in {language} found in {DRAWS} draws",
+            f"no {scenario.value} question of {hops} hops in {language} in {MAX_DRAWS} draws",
         )
 
-    def _asked_for(self, plan: QuestionPlan) -> bool:
-        wanted = self._options.operations
-        return wanted is None or all(step.operation in wanted for step in plan.steps())
-
     def _check_fresh(self, calls: list[str], split: ArenaSplit) -> None:
-        """Neither asked before, in whatever order or words, nor across the split."""
-        if _digest(sorted(calls)) in self._seen:
+        """Reject calls that were asked before, in whatever order, or in the other split."""
+        if _digest(sorted(calls)) in self._call_sets:
             raise Rejected("duplicate", "the same calls were asked before")
-        if any(self._sides.get(_digest(call), split) != split for call in calls):
+        if any(self._splits.get(_digest(call), split) != split for call in calls):
             raise Rejected("split", "a call stands on the other side of the train/test split")
-
-    def _remember(self, calls: list[str], split: ArenaSplit) -> None:
-        self._seen.add(_digest(sorted(calls)))
-        for call in calls:
-            self._sides[_digest(call)] = split
 
 
 def fingerprint(tables: Tables, schema: Schema) -> str:
-    """A hash of all cells and of what is known about them, so that a run resumes only on the
-    tables it was begun with."""
+    """A hash of all cells and of the schema: a run resumes only on the tables it began with."""
     cells = [
         tables.connection.execute(
             f'SELECT count(*), CAST(bit_xor(hash(t)) AS VARCHAR) FROM "{table.name}" t'
         ).fetchone()
         for table in schema.tables
     ]
-    # Notes tell of files beside the tables, among which the run folder itself may come to be.
+    # Notes list the folder's other files, and the run folder itself may be one of them.
     known = schema.model_dump(
         mode="json", exclude={"notes": True, "tables": {"__all__": {"notes"}}}
     )

@@ -181,9 +181,7 @@ def _table(
     names = list(kinds)
     check_repeated(source, names)
     texts = ([value_text(row.get(key)) for key in names] for row in rows())
-    relation, count = session.table_of_rows(
-        len(names), bounded_rows(source, texts, session.limits)
-    )
+    relation, count = session.table_of_rows(len(names), bounded_rows(source, texts, session.limits))
     return RawTable(
         relation=relation,
         name=name or file.path.stem,

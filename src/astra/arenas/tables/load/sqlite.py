@@ -87,9 +87,7 @@ def _table(
     keys = [str(row[1]) for row in info if row[5]]
     selected = ", ".join(quoted(column) for column in names)
     texts = _texts(database.execute(f"SELECT {selected} FROM {quoted(name)}"))
-    relation, count = session.table_of_rows(
-        len(names), bounded_rows(source, texts, session.limits)
-    )
+    relation, count = session.table_of_rows(len(names), bounded_rows(source, texts, session.limits))
     return RawTable(
         relation=relation,
         name=name,
