@@ -27,7 +27,7 @@ sys.exit(status)
 
 def make(count: int, folder: Path) -> tuple[dict[str, Any], float, int]:
     """The report of a run, its wall time in seconds and its peak memory in MiB."""
-    arguments = ["arenas", "make", "--tables", str(WORLD), "--languages", "en,zh", "--seed", "7"]
+    arguments = ["arenas", "make", str(WORLD), "--languages", "en,zh", "--seed", "7"]
     arguments += ["--count", str(count), "--out", str(folder / f"run-{count}"), "--json"]
     start = time.perf_counter()
     done = subprocess.run(

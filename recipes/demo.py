@@ -77,17 +77,17 @@ def command(config: DemoConfig) -> int:
     arenas = folder / "arenas"
     # Look-ups alone: what a million parameters can learn in minutes.
     steps.run(
-        *("arenas", "arenas", "make", "--tables", config.tables, "--out", arenas),
-        *("--count", config.count, "--operations", "lookup", "--hops", "1:3"),
+        *("arenas", "arenas", "make", config.tables, "--out", arenas),
+        *("--count", config.count, "--operations", "lookup", "--max-hops", 3),
         *("--scenarios", "single_hop=2,parallel_single_hop=1,multi_hop=2"),
-        *("--per-band", 1, "--test-share", 0.235, *seed, *sandbox),
+        *("--distractors-per-band", 1, "--test-fraction", 0.235, *seed, *sandbox),
     )
     rows = folder / "sft.jsonl"
     if not rows.exists():
         # Copies of each gold episode with other names teach the model to copy.
         steps.run(
-            *("rows", "arenas", "export", arenas, "--format", "sft", "--no-reasons"),
-            *("--renamed", 3, *seed, "--out", rows),
+            *("rows", "arenas", "export", arenas, "--format", "sft", "--no-reasoning"),
+            *("--renamed-copies", 3, *seed, "--out", rows),
         )
     base, sft, rl = folder / "nano", folder / "sft", folder / "rl"
     if not (base / "config.json").exists():
@@ -119,7 +119,7 @@ def command(config: DemoConfig) -> int:
         reports.append(json.loads(report.read_text("utf-8")))
         # The next model began as this one.
         against = ("--against", evaluation / f"episodes-{label(str(model))}-sampled.jsonl")
-    steps.run("plots", "runs", "plot", sft, rl, "--out", folder / "plots")
+    steps.run("plots", "plot", sft, rl, "--out", folder / "plots")
 
     gain = reports[-1]["comparison"]
     console = out()

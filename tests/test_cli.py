@@ -87,7 +87,7 @@ def test_what_is_typed_wins(tmp_path: Path) -> None:
 
 def test_sections_on_tables_are_passed_on_as_a_file(tmp_path: Path) -> None:
     path = tmp_path / "arenas.toml"
-    text = 'from = "data"\ncount = -1\n[tables.countries]\ndomain = "places"'
+    text = 'from = "data"\ncount = -1\n[table_options.countries]\ndomain = "places"'
     assert _expand(tmp_path, text) == ["--tables=data", "--count=-1", f"--tables-config={path}"]
     assert _expand(tmp_path, text, "--tables-config", "x") == [
         *("--tables=data", "--count=-1", "--tables-config", "x")

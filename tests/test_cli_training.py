@@ -23,7 +23,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run folder of a few arenas."""
     made = tmp_path_factory.mktemp("training") / "world"
     tables = str(ROOT / "examples/world")
-    arguments = ["--tables", tables, "--count", "14", "--hops", "1:3", "--out", str(made)]
+    arguments = ["--tables", tables, "--count", "14", "--max-hops", "3", "--out", str(made)]
     assert run(["arenas", "make", *arguments, "--seed", "3"]) == 0
     return made
 
@@ -56,7 +56,7 @@ def test_gold_episodes_are_of_the_train_split_with_reasons(world: Path, tmp_path
 
 
 def test_renamed_copies_agree_with_themselves(world: Path, tmp_path: Path) -> None:
-    options = ("--no-reasons", "--renamed", "2")
+    options = ("--no-reasoning", "--renamed-copies", "2")
     rows = exported(world, tmp_path / "a.jsonl", *options)
     count = len(rows) // 3
     assert exported(world, tmp_path / "b.jsonl", *options) == rows
@@ -83,7 +83,7 @@ def test_from_rows_to_a_model_and_its_curves(
     world: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     rows, nano, sft = tmp_path / "rows.jsonl", tmp_path / "nano", tmp_path / "sft"
-    exported(world, rows, "--no-reasons")
+    exported(world, rows, "--no-reasoning")
     small = ["--vocabulary", "400", "--width", "32", "--layers", "2"]
     command = ["--dataset", str(rows), "--out", str(nano)]
     assert nano_main([*command, *small]) == 0
@@ -101,13 +101,13 @@ def test_from_rows_to_a_model_and_its_curves(
     assert run([*train, "--out", str(sft)]) == 2
     assert "--resume" in capsys.readouterr().err
     plots = tmp_path / "plots"
-    assert run(["runs", "plot", str(sft), "--over", "num_tokens", "--out", str(plots)]) == 0
+    assert run(["plot", str(sft), "--x-axis", "num_tokens", "--out", str(plots)]) == 0
     with (plots / "loss.csv").open(encoding="utf-8") as file:
         points = list(csv.DictReader(file))
     assert len(points) == report["steps"]
     assert float(points[-1]["loss"]) == report["loss"]
     assert (plots / "loss.png").read_bytes().startswith(b"\x89PNG")
-    assert run(["runs", "plot", str(sft), "--metric", "nope", "--out", str(plots)]) == 2
+    assert run(["plot", str(sft), "--metric", "nope", "--out", str(plots)]) == 2
     assert "'nope'" in capsys.readouterr().err
 
 

@@ -29,7 +29,7 @@ def test_tables_that_are_not_there_are_named(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert run(["demo"]) == 2
-    assert "'examples/world' is not here" in capsys.readouterr().err
+    assert "'examples/world' does not exist" in capsys.readouterr().err
 
 
 @pytest.mark.slow

@@ -88,7 +88,7 @@ def test_same_seed_same_bytes_and_another_seed_others(made: Path, tmp_path: Path
 def test_going_on_with_other_options_is_refused(
     made: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(make(made, 24, "--hops", "1:2")) == 2
+    assert run(make(made, 24, "--max-hops", "2")) == 2
     assert "hops" in capsys.readouterr().err
 
 

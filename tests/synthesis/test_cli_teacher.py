@@ -1,4 +1,4 @@
-"""`astra arenas make` with a teacher over HTTP: faults, kills, cost, and impossible options."""
+"""`astra arenas synthesize` over HTTP: faults, kills, cost, and impossible options."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def server(rules: RuleTeacher) -> Iterator[TeacherServer]:
 
 def arguments(file: Path, out: Path, url: str, *more: str) -> list[str]:
     source = ["--questions", str(file), "--out", str(out)]
-    return ["arenas", "make", *source, "--model", "rules", "--base-url", url, *more]
+    return ["arenas", "synthesize", *source, "--model", "rules", "--base-url", url, *more]
 
 
 @pytest.fixture(scope="module")
@@ -211,10 +211,10 @@ def test_tables_in_other_words(
     with TeacherServer(rules) as server:
         asked = ["--tables", str(WORLD), "--count", "2", "--out", str(out), "--paraphrase"]
         asked += ["--model", "rules", "--base-url", server.url]
-        assert run(["arenas", "make", *asked, "--dry-run", "--json"]) == 0
+        assert run(["arenas", "synthesize", *asked, "--dry-run", "--json"]) == 0
         assert json.loads(capsys.readouterr().out)["requests"] == 2
         assert server.served().requests == 0 and not out.exists()
-        assert run(["arenas", "make", *asked]) == 0
+        assert run(["arenas", "synthesize", *asked]) == 0
     rows = [json.loads(line) for line in _lines(out / "arenas.jsonl")]
     assert len(rows) == 2
     assert all(row["question"] != row["provenance"]["paraphrase"]["of"] for row in rows)
@@ -240,7 +240,7 @@ def test_tables_in_other_words(
 def test_options_that_do_not_go_together(
     options: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(["arenas", "make", "--out", str(tmp_path / "run"), *options]) == 2
+    assert run(["arenas", "synthesize", "--out", str(tmp_path / "run"), *options]) == 2
     assert message in capsys.readouterr().err
 
 

@@ -49,7 +49,7 @@ def check(
     capfd: pytest.CaptureFixture[str], respond: Any, *options: str
 ) -> tuple[int, dict[str, Any], str]:
     with ModelServer(respond) as endpoint:
-        arguments = ["teacher", "check", "--model", "big", "--base-url", endpoint.url]
+        arguments = ["teacher", "check", "--teacher", "big", "--teacher-url", endpoint.url]
         status = run([*arguments, *options, "--json"])
     said, err = capfd.readouterr()
     return status, json.loads(said) if said else {}, err
@@ -85,8 +85,8 @@ def test_an_endpoint_that_cannot_teach(capfd: pytest.CaptureFixture[str], respon
 
 
 def test_an_endpoint_that_is_not_there(capfd: pytest.CaptureFixture[str]):
-    options = ["--base-url", "http://127.0.0.1:9/v1", "--timeout", "2"]
-    assert run(["teacher", "check", "--model", "big", *options]) == 2
+    options = ["--teacher-url", "http://127.0.0.1:9/v1", "--teacher-timeout", "2"]
+    assert run(["teacher", "check", "--teacher", "big", *options]) == 2
     assert "could not be asked" in capfd.readouterr().err
 
 
@@ -95,17 +95,17 @@ def test_a_wrong_key_is_told_and_not_shown(
 ):
     monkeypatch.setenv("MY_KEY", KEY)
     fault = ModelServerFault("status", status=401, text=f"wrong key {KEY}")
-    status, _, err = check(capfd, [fault], "--api-key-env", "MY_KEY")
+    status, _, err = check(capfd, [fault], "--teacher-key-env", "MY_KEY")
     assert status == 2
     assert "Check the API key" in err and KEY not in err
-    status, _, err = check(capfd, [fault], "--api-key-env", "NO_SUCH_KEY")
+    status, _, err = check(capfd, [fault], "--teacher-key-env", "NO_SUCH_KEY")
     assert status == 2 and "NO_SUCH_KEY" in err
 
 
 def test_the_table(capfd: pytest.CaptureFixture[str]):
     hostile = '{"question": "[red]\\u001b[31m"}'
     with ModelServer(server(*ALL_FORMS, good=hostile)) as endpoint:
-        assert run(["teacher", "check", "--model", "big", "--base-url", endpoint.url]) == 0
+        assert run(["teacher", "check", "--teacher", "big", "--teacher-url", endpoint.url]) == 0
     said = capfd.readouterr().out
     assert "JSON schema (used)" in said and "can be a teacher" in said
     assert "\x1b[31m" not in said
@@ -118,7 +118,7 @@ def test_the_list_of_prompts(capfd: pytest.CaptureFixture[str]):
     assert run(["teacher", "prompts", "--json"]) == 0
     entries = json.loads(capfd.readouterr().out)
     assert [entry["name"] for entry in entries] == [prompt.name for prompt in ALL]
-    assert all(entry["about"] for entry in entries)
+    assert all(entry["task"] for entry in entries)
 
 
 def test_one_prompt(capfd: pytest.CaptureFixture[str], tmp_path: Path):
@@ -126,13 +126,16 @@ def test_one_prompt(capfd: pytest.CaptureFixture[str], tmp_path: Path):
     said = capfd.readouterr().out
     assert "decoys" in said and "任务" in said
     (tmp_path / "write_tool.md").write_text("Mine.")
-    assert run(["teacher", "prompts", "write_tool", "--folder", str(tmp_path), "--json"]) == 0
+    assert (
+        run(["teacher", "prompts", "write_tool", "--prompt-templates", str(tmp_path), "--json"])
+        == 0
+    )
     entry = json.loads(capfd.readouterr().out)
     assert entry["text"]["en"] == "Mine." and entry["from"] == "yours"
-    assert entry["wanted_schema"]["required"][0] == "source"
+    assert entry["output_schema"]["required"][0] == "source"
 
 
 def test_a_prompt_that_is_none(capfd: pytest.CaptureFixture[str], tmp_path: Path):
     assert run(["teacher", "prompts", "write_tol"]) == 2
     assert "did you mean 'write_tool'" in capfd.readouterr().err
-    assert run(["teacher", "prompts", "--folder", str(tmp_path / "none")]) == 2
+    assert run(["teacher", "prompts", "--prompt-templates", str(tmp_path / "none")]) == 2

@@ -35,12 +35,12 @@ async def gold_rows(
     arenas: Iterable[Arena],
     sandbox: Sandbox,
     *,
-    reasons: bool,
+    reasoning: bool,
     concurrency: int = 16,
 ) -> AsyncGenerator[dict[str, Json]]:
     """Rows of `messages` and `tools` in the OpenAI form, in the order of the arenas.
 
-    `reasons`: say before each turn's calls which sub-questions they answer. Raises HostError when
+    `reasoning`: state before each turn's calls which sub-questions they answer. Raises HostError if
     a gold episode breaks or does not solve its arena.
     """
     played: deque[tuple[Arena, ArenaHost]] = deque()
@@ -56,7 +56,7 @@ async def gold_rows(
         async for trajectory in episodes:
             arena, host = played.popleft()
             _require_solved(arena, trajectory)
-            messages = _reasoned(arena, trajectory) if reasons else trajectory.messages
+            messages = _reasoned(arena, trajectory) if reasoning else trajectory.messages
             yield as_row(messages, host.tools()) | {
                 "arena": arena.id,
                 "split": arena.split,

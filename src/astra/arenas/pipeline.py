@@ -7,7 +7,7 @@ source of candidates goes through the same stages.
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Protocol
@@ -17,12 +17,13 @@ from rich.console import Console
 from astra.arenas.certificate import certify
 from astra.arenas.distractors import DistractorMode, DistractorPool, with_distractors
 from astra.arenas.folder import ARENAS, CERTIFICATES, TOOLS, ToolPool, ToolRow
+from astra.arenas.sets import ArenaSet
 from astra.errors import Rejected, StoreError
 from astra.protocols import Embedder, Sandbox
 from astra.runs.folder import RunFolder
 from astra.runs.runner import run
-from astra.runs.stage import SideFile, Stage, StageReport
-from astra.types import Arena, Certificate, Distractor
+from astra.runs.stage import SideFile, Stage, StageReport, copy_stage
+from astra.types import Arena, Certificate, Distractor, Json
 
 CANDIDATES = "candidates"
 CANDIDATE_CERTIFICATES = "candidate-certificates"
@@ -53,6 +54,19 @@ class CertifiedArena:
 
     arena: Arena
     certificate: Certificate
+
+
+@dataclass(frozen=True, slots=True)
+class ArenaProduction:
+    """What a run of a pipeline of arenas made."""
+
+    arenas: ArenaSet
+    reports: dict[str, StageReport]
+    """Stage -> its counts."""
+    draws: dict[str, int]
+    """How the planner's draws ended -> their number. Empty without a planner."""
+    sandbox: str
+    """Level of confinement."""
 
 
 async def make(
@@ -107,7 +121,7 @@ async def certify_candidates(
     `retry`: keys of the candidates, where they are only a part of all.
     """
     return await run(
-        _candidates_stage(sandbox, seed),
+        certification_stage(sandbox, seed, CANDIDATES, CANDIDATE_CERTIFICATES, _stored_number),
         candidates,
         folder,
         concurrency=concurrency,
@@ -128,7 +142,9 @@ async def mix_distractors(
 ) -> dict[str, StageReport]:
     """The stages after the candidates."""
     reports: dict[str, StageReport] = {}
-    reports[TOOLS] = await run(_tools_stage(), _pool_rows(folder), folder, concurrency=1)
+    reports[TOOLS] = await run(
+        copy_stage(TOOLS, ToolRow), _pool_rows(folder), folder, concurrency=1
+    )
     pools = {split: await _pool(folder, split, embedder, mix) for split in ("train", "test")}
     reports[ARENAS] = await run(
         _arenas_stage(pools, ToolPool(folder), sandbox, mix),
@@ -155,7 +171,11 @@ async def require_certificate(
     return certificate
 
 
-def _candidates_stage(sandbox: Sandbox, seed: int) -> Stage[CandidateArena, CertifiedArena]:
+def certification_stage(
+    sandbox: Sandbox, seed: int, name: str, certificates: str, stored_key: Callable[[Json], str]
+) -> Stage[CandidateArena, CertifiedArena]:
+    """Certify arenas as they are: candidates without distractors, or imported ones."""
+
     async def work(candidate: CandidateArena) -> CertifiedArena:
         if isinstance(candidate.outcome, Rejected):
             raise candidate.outcome
@@ -163,17 +183,20 @@ def _candidates_stage(sandbox: Sandbox, seed: int) -> Stage[CandidateArena, Cert
         return CertifiedArena(candidate.outcome, certificate)
 
     return Stage(
-        name=CANDIDATES,
-        work=work,
-        key=lambda candidate: candidate.key,
-        stored_key=lambda row: row["provenance"]["key"],
-        row=lambda certified: certified.arena,
-        side_files=(certificates_file(CANDIDATE_CERTIFICATES),),
+        name,
+        work,
+        stored_key=stored_key,
+        row=lambda certified: certified.arena.row(),
+        side_files=(_certificates_file(certificates),),
     )
 
 
-def certificates_file(name: str) -> SideFile[CertifiedArena]:
-    """The certificates of a stage's arenas."""
+def _stored_number(row: Json) -> str:
+    """Key of a stored arena: its candidate's, for distractors change the arena's id."""
+    return row["provenance"]["key"]
+
+
+def _certificates_file(name: str) -> SideFile[CertifiedArena]:
     return SideFile(name, lambda certified: (certified.certificate,), owner="arena")
 
 
@@ -194,13 +217,6 @@ def _certified_candidates(folder: RunFolder) -> Iterator[CertifiedArena]:
                 "together: a file was changed by hand. Restore it, or choose another --out"
             )
         yield CertifiedArena(arena, certificate)
-
-
-def _tools_stage() -> Stage[ToolRow, ToolRow]:
-    async def work(row: ToolRow) -> ToolRow:
-        return row
-
-    return Stage(name=TOOLS, work=work, key=lambda row: row.id, stored_key=lambda row: row["id"])
 
 
 def _pool_rows(folder: RunFolder) -> Iterator[ToolRow]:
@@ -258,10 +274,10 @@ def _arenas_stage(
             return await mixed(candidate, kept)
 
     return Stage(
-        name=ARENAS,
-        work=work,
+        ARENAS,
+        work,
         key=lambda candidate: candidate.arena.key,
-        stored_key=lambda row: row["provenance"]["key"],
+        stored_key=_stored_number,
         row=lambda certified: certified.arena.row(),
-        side_files=(certificates_file(CERTIFICATES),),
+        side_files=(_certificates_file(CERTIFICATES),),
     )

@@ -128,6 +128,13 @@ class ArenaSet(Sequence[Arena]):
         _write(RunFolder.create(path, {}), arenas, {}, ())
         return cls(path, reader=ArenaReader(path, temporary=out is None))
 
+    @classmethod
+    def of_run(cls, folder: RunFolder) -> ArenaSet:
+        """The arenas of an open run folder; a temporary one lives as long as the set."""
+        reader = ArenaReader(folder.path)
+        reader.folder = folder
+        return cls(folder.path, reader=reader)
+
     @property
     def summary(self) -> dict[str, Json]:
         """Counts per stage, rejected by check, and cost; `missing` if fewer than `count` exist."""

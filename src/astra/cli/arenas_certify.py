@@ -19,21 +19,21 @@ from astra.arenas.folder import ARENAS, CERTIFICATES, ToolPool, complete_arena
 from astra.cli.command import command_from
 from astra.cli.console import err, out, plain, print_json
 from astra.configs.arenas import CertifyArenasConfig
-from astra.configs.base import SandboxLevel
 from astra.errors import Rejected, SandboxRemote, SandboxUnavailable, StoreError
 from astra.protocols import Sandbox
 from astra.runs.folder import RunFolder
 from astra.runs.jsonl import to_line
-from astra.sandbox import open_sandbox
+from astra.sandbox import sandbox_from
 from astra.types import Arena, ArenaRow, Certificate, Json
 
 _SHOWN = 20
 _AHEAD = 2
+"""Arenas that run or wait to be reported, per worker."""
 
 
 @dataclass(frozen=True, slots=True)
 class CertifyOutcome:
-    """Outcome of one arena. `certificate` is None when it never got as far as the checks."""
+    """Outcome of one arena. `certificate` is None if it did not reach the checks."""
 
     arena: str
     certificate: Certificate | None
@@ -60,9 +60,7 @@ def command(config: CertifyArenasConfig, *, as_json: bool) -> int:
     total = sum(1 for _ in folder.lines(ARENAS))
     if not total:
         raise StoreError(f"{str(config.run)!r} holds no arenas: make some with `astra arenas make`")
-    workers = config.concurrency or os.cpu_count() or 1
-    certifier = _Certifier(folder, config.sandbox, config.seed, workers, config.all_checks)
-    report = asyncio.run(certifier.report(total, write=config.write))
+    report = asyncio.run(_certify(folder, config, total))
     if as_json:
         print_json(report)
     else:
@@ -70,94 +68,92 @@ def command(config: CertifyArenasConfig, *, as_json: bool) -> int:
     return 1 if report["failed"] else 0
 
 
-@dataclass(frozen=True, slots=True)
-class _Certifier:
-    """Certifies a folder's arenas, a few at once, in their order."""
+async def _certify(folder: RunFolder, config: CertifyArenasConfig, total: int) -> dict[str, Json]:
+    """What `--json` prints; certificates are replaced at the end, all or none."""
+    failed: list[Json] = []
+    arenas = 0
+    workers = config.concurrency or os.cpu_count() or 1
+    with ExitStack() as stack:
+        if config.write:
+            stack.enter_context(folder.lock())
+        spool = cast(BinaryIO, stack.enter_context(TemporaryFile()))
+        bar = stack.enter_context(_progress())
+        task = bar.add_task("certify", total=total, failed=0)
+        async with sandbox_from(config, workers=workers) as sandbox:
+            async for outcome in _outcomes(folder, config, sandbox, workers):
+                arenas += 1
+                if outcome.check:
+                    row = {"id": outcome.arena, "check": outcome.check}
+                    failed.append({**row, "reason": outcome.reason})
+                if config.write and outcome.certificate is not None:
+                    spool.write(to_line(outcome.certificate))
+                bar.update(task, advance=1, failed=len(failed))
+            level = sandbox.level
+        if config.write:
+            spool.seek(0)
+            folder.replace(f"{CERTIFICATES}.jsonl", spool)
+    certified = arenas - len(failed)
+    return {"arenas": arenas, "certified": certified, "failed": failed, "sandbox": level}
 
-    folder: RunFolder
-    level: SandboxLevel
-    seed: int
-    workers: int
-    all_checks: bool
 
-    async def report(self, total: int, *, write: bool) -> dict[str, Json]:
-        """What `--json` prints; certificates are replaced at the end, all or none."""
-        failed: list[Json] = []
-        arenas = 0
-        with ExitStack() as stack:
-            if write:
-                stack.enter_context(self.folder.lock())
-            spool = cast(BinaryIO, stack.enter_context(TemporaryFile()))
-            bar = stack.enter_context(_progress())
-            task = bar.add_task("certify", total=total, failed=0)
-            async with open_sandbox(self.level, workers=self.workers) as sandbox:
-                level = sandbox.level
-                async for verdict in self._verdicts(sandbox):
-                    arenas += 1
-                    if verdict.check:
-                        row = {"id": verdict.arena, "check": verdict.check}
-                        failed.append({**row, "reason": verdict.reason})
-                    if write and verdict.certificate is not None:
-                        spool.write(to_line(verdict.certificate))
-                    bar.update(task, advance=1, failed=len(failed))
-            if write:
-                spool.seek(0)
-                self.folder.replace(f"{CERTIFICATES}.jsonl", spool)
-        certified = arenas - len(failed)
-        return {"arenas": arenas, "certified": certified, "failed": failed, "sandbox": level}
+async def _outcomes(
+    folder: RunFolder, config: CertifyArenasConfig, sandbox: Sandbox, workers: int
+) -> AsyncGenerator[CertifyOutcome]:
+    """The outcomes in the folder's order; `workers` arenas run at the same time."""
+    slots = asyncio.Semaphore(workers)
+    window: deque[asyncio.Task[CertifyOutcome]] = deque()
 
-    async def _verdicts(self, sandbox: Sandbox) -> AsyncGenerator[CertifyOutcome]:
-        gate = asyncio.Semaphore(self.workers)
-        ahead: deque[asyncio.Task[CertifyOutcome]] = deque()
+    async def one(arena_id: str, arena: Arena | Rejected) -> CertifyOutcome:
+        async with slots:
+            return await _outcome(arena_id, arena, config, sandbox)
 
-        async def one(arena_id: str, arena: Arena | Rejected) -> CertifyOutcome:
-            async with gate:
-                return await self._verdict(arena_id, arena, sandbox)
+    try:
+        for arena_id, arena in _arenas(folder):
+            window.append(asyncio.create_task(one(arena_id, arena)))
+            # Bounded, so that memory does not grow with the folder.
+            if len(window) >= _AHEAD * workers:
+                yield await window.popleft()
+        while window:
+            yield await window.popleft()
+    finally:
+        for running in window:
+            running.cancel()
+        await asyncio.gather(*window, return_exceptions=True)
 
+
+def _arenas(folder: RunFolder) -> Iterator[tuple[str, Arena | Rejected]]:
+    """Ids and complete arenas; `Rejected` where the content does not match the id."""
+    pool = ToolPool(folder)
+    seen: set[str] = set()
+    for row in folder.rows(ARENAS, ArenaRow):
         try:
-            for arena_id, arena in self._arenas():
-                ahead.append(asyncio.create_task(one(arena_id, arena)))
-                if len(ahead) >= _AHEAD * self.workers:
-                    yield await ahead.popleft()
-            while ahead:
-                yield await ahead.popleft()
-        finally:
-            for running in ahead:
-                running.cancel()
-            await asyncio.gather(*ahead, return_exceptions=True)
+            if row.id in seen:
+                raise Rejected("hash", "another arena of the folder has the same id")
+            seen.add(row.id)
+            yield row.id, complete_arena(row, pool)
+        except StoreError as error:
+            yield row.id, Rejected("hash", str(error))
+        except Rejected as rejected:
+            yield row.id, rejected
 
-    def _arenas(self) -> Iterator[tuple[str, Arena | Rejected]]:
-        """Ids and complete arenas, or why these are not what they claim to be."""
-        pool = ToolPool(self.folder)
-        seen: set[str] = set()
-        for row in self.folder.rows(ARENAS, ArenaRow):
-            try:
-                if row.id in seen:
-                    raise Rejected("hash", "another arena of the folder has the same id")
-                seen.add(row.id)
-                yield row.id, complete_arena(row, pool)
-            except StoreError as error:
-                yield row.id, Rejected("hash", str(error))
-            except Rejected as rejected:
-                yield row.id, rejected
 
-    async def _verdict(
-        self, arena_id: str, arena: Arena | Rejected, sandbox: Sandbox
-    ) -> CertifyOutcome:
-        if isinstance(arena, Rejected):
-            return CertifyOutcome(arena_id, None, arena.check, arena.reason)
-        try:
-            certificate = await certify(arena, sandbox, seed=self.seed, all_checks=self.all_checks)
-        except (SandboxUnavailable, SandboxRemote):
-            raise
-        except Exception as error:  # noqa: BLE001 - one arena's, and in the report
-            return CertifyOutcome(arena.id, None, "error", f"{type(error).__name__}: {error}")
-        if certificate.certified:
-            return CertifyOutcome(arena.id, certificate)
-        first = next((check for check in certificate.checks if not check.passed), None)
-        if first is None:
-            return CertifyOutcome(arena.id, certificate, "incomplete", "not every check was run")
-        return CertifyOutcome(arena.id, certificate, first.check, first.reason)
+async def _outcome(
+    arena_id: str, arena: Arena | Rejected, config: CertifyArenasConfig, sandbox: Sandbox
+) -> CertifyOutcome:
+    if isinstance(arena, Rejected):
+        return CertifyOutcome(arena_id, None, arena.check, arena.reason)
+    try:
+        certificate = await certify(arena, sandbox, seed=config.seed, all_checks=config.all_checks)
+    except (SandboxUnavailable, SandboxRemote):
+        raise
+    except Exception as error:  # noqa: BLE001 - one arena's, and in the report
+        return CertifyOutcome(arena.id, None, "error", f"{type(error).__name__}: {error}")
+    if certificate.certified:
+        return CertifyOutcome(arena.id, certificate)
+    first = next((check for check in certificate.checks if not check.passed), None)
+    if first is None:
+        return CertifyOutcome(arena.id, certificate, "incomplete", "not every check was run")
+    return CertifyOutcome(arena.id, certificate, first.check, first.reason)
 
 
 def _progress() -> Progress:

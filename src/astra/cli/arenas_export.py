@@ -9,76 +9,44 @@ import random
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing
 from pathlib import Path
-from typing import Annotated, Literal
-
-import typer
 
 from astra.arenas.formats.rows import to_row
 from astra.arenas.gold import gold_rows
 from astra.arenas.rename import Renamer
-from astra.arenas.sets import load_arenas
+from astra.arenas.sets import Split, load_arenas
+from astra.cli.command import command_from
 from astra.cli.console import out, print_json
-from astra.cli.options import AsJson, Run, SandboxLevel
+from astra.configs.arenas import ExportArenasConfig
 from astra.errors import ConfigError
-from astra.sandbox import open_sandbox
+from astra.sandbox import sandbox_from
 from astra.types import Json
 
-Format = Annotated[
-    Literal["astra-rl", "sft"],
-    typer.Option(
-        "--format",
-        help="Layout of the rows. astra-rl: that of the published data; sft: gold episodes as "
-        "conversations with tools.",
-    ),
-]
 
-
-def export_command(
-    run: Run,
-    out_file: Annotated[
-        Path, typer.Option("--out", help="The JSONL file to write.", show_default=False)
+@command_from(
+    ExportArenasConfig,
+    examples=[
+        "astra arenas export runs/world --format astra-rl --out world.jsonl",
+        "astra arenas export runs/world --split test --out test.jsonl --if-exists overwrite",
+        "astra arenas export runs/world --format sft --out sft/train.jsonl",
+        "astra arenas export runs/world --format sft --renamed-copies 3 --out sft.jsonl",
     ],
-    form: Format = "astra-rl",
-    split: Annotated[
-        Literal["train", "test"] | None,
-        typer.Option(help="Only this split.  [default: both; of sft: train]"),
-    ] = None,
-    reasons: Annotated[
-        bool, typer.Option("--reasons/--no-reasons", help="sft: say why before the calls.")
-    ] = True,
-    renamed: Annotated[
-        int, typer.Option(min=0, help="sft: more copies of each episode, with other names.")
-    ] = 0,
-    seed: Annotated[int, typer.Option(help="sft: seed of those names.")] = 0,
-    sandbox: SandboxLevel = "auto",
-    force: Annotated[bool, typer.Option("--force", help="Replace the file if it exists.")] = False,
-    as_json: AsJson = False,
-) -> None:
-    """Write a run folder's arenas in another layout, one per line.
+)
+def command(config: ExportArenasConfig, *, as_json: bool) -> None:
+    """Write arenas in another format.
 
-    The results in gold episodes are those of really running the gold calls.
-
-    \b
-    Examples:
-      astra arenas export runs/world --format astra-rl --out world.jsonl
-      astra arenas export runs/world --split test --out test.jsonl --force
-      astra arenas export runs/world --format sft --out sft/train.jsonl
-      astra arenas export runs/world --format sft --no-reasons --renamed 3 --out sft/more.jsonl
+    One arena or episode a line. The results in gold episodes come from running the gold calls.
     """
-    if out_file.exists() and not force:
-        raise ConfigError(f"{str(out_file)!r} exists: give another --out, or --force to replace it")
-    arenas = 0
-
-    def published() -> Iterable[dict[str, Json]]:
-        for arena in load_arenas(run, split):
-            yield to_row(arena)
-
-    if form == "sft":
-        episodes = asyncio.run(_episodes(run, split or "train", sandbox, reasons=reasons))
+    out_file, split = Path(config.out), config.split
+    if out_file.exists() and config.if_exists == "fail":
+        raise ConfigError(
+            f"{str(out_file)!r} exists: choose another --out, or add --if-exists overwrite"
+        )
+    if config.format == "sft":
+        episodes = asyncio.run(_episodes(config, split or "train"))
         arenas = len(episodes)
-        rows = _write(out_file, _with_copies(episodes, renamed, seed))
+        rows = _write(out_file, _with_copies(episodes, config.renamed_copies, config.seed))
     else:
-        rows = arenas = _write(out_file, published())
+        rows = arenas = _write(out_file, map(to_row, load_arenas(config.run, split)))
     if as_json:
         print_json({"out": str(out_file), "arenas": arenas, "rows": rows})
     else:
@@ -86,12 +54,10 @@ def export_command(
         out().print(text, markup=False)
 
 
-async def _episodes(
-    run: Path, split: Literal["train", "test"], level: SandboxLevel, *, reasons: bool
-) -> list[dict[str, Json]]:
-    async with open_sandbox(level) as server:
+async def _episodes(config: ExportArenasConfig, split: Split) -> list[dict[str, Json]]:
+    async with sandbox_from(config) as sandbox:
         rows: AsyncGenerator[dict[str, Json]] = gold_rows(
-            load_arenas(run, split), server, reasons=reasons
+            load_arenas(config.run, split), sandbox, reasoning=config.reasoning
         )
         async with aclosing(rows):
             return [row async for row in rows]
@@ -107,7 +73,7 @@ def _with_copies(rows: list[dict[str, Json]], copies: int, seed: int) -> Iterabl
 
 
 def _write(path: Path, rows: Iterable[dict[str, Json]]) -> int:
-    """Write all rows or none; how many there are."""
+    """Write all rows or none, and return their number."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.new")
     count = 0

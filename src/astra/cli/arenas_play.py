@@ -15,23 +15,22 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AsyncExitStack
 from difflib import get_close_matches
-from typing import Annotated
 
-import typer
 from rich.console import Console
 from rich.text import Text
 
 from astra.arenas.sets import ArenaSet
 from astra.cli.arenas_show import document_tree
+from astra.cli.command import command_from
 from astra.cli.console import out, plain
-from astra.cli.options import ArenaId, Run, SandboxLevel
+from astra.configs.arenas import PlayArenaConfig
 from astra.errors import ConfigError, HostError
 from astra.hosts.arena import ArenaHost, arena_messages
 from astra.hosts.wrapped import WrappedHost
 from astra.protocols import Reply, Sampling, SandboxEpisode, ToolHost, ToolResult
 from astra.rewards import score
 from astra.rollouts.loop import RolloutLimits, RolloutTask, rollout
-from astra.sandbox import open_sandbox
+from astra.sandbox import sandbox_from
 from astra.types import (
     Arena,
     CallRecord,
@@ -49,8 +48,8 @@ _HELP = """\
   TOOL {"name": value, …}    call a tool with arguments as JSON
   TOOL name=value other="x"  the same, shorter; TOOL(name="value", …) does too
   tools                      what can be called, in full; tools NAME shows one
-  question                   what is asked
-  score                      how it stands
+  question                   the question again
+  score                      the score so far
   answer TEXT                answer the question and leave
   quit                       leave without an answer"""
 _NAME = re.compile(r"\s*([^\s=]+)=")
@@ -60,36 +59,34 @@ _COMMAND = re.compile(r"([^\s({]*)(.*)", re.DOTALL)
 _COMMANDS = ("help", "tools", "question", "score", "answer", "quit")
 
 
-def play_command(
-    run: Run,
-    arena_id: ArenaId,
-    sandbox: SandboxLevel = "auto",
-    seed: Annotated[int, typer.Option(help="Seed of the sandbox episode.")] = 0,
-) -> None:
-    """Play an arena yourself: read the question, call tools, answer, see the score.
+@command_from(
+    PlayArenaConfig,
+    examples=[
+        "astra arenas play runs/world 3f2a",
+        "echo 'tools' | astra arenas play runs/world 3f2a",
+    ],
+)
+def command(config: PlayArenaConfig) -> None:
+    """Play an arena yourself in the terminal.
 
-    Commands are read from the terminal or from a pipe; `help` lists them.
-
-    \b
-    Examples:
-      astra arenas play runs/world 3f2a
-      echo 'tools' | astra arenas play runs/world 3f2a
+    Read the question, call tools, answer, see the score. Commands are read from the terminal or
+    from a pipe; `help` lists them.
     """
-    arena = ArenaSet(run).find(arena_id)
+    arena = ArenaSet(config.run).find(config.arena)
     console = out()
     if isinstance(sys.stdin, io.TextIOWrapper):
         sys.stdin.reconfigure(errors="replace")
 
     async def play() -> Score:
         async with AsyncExitStack() as stack:
-            server = await stack.enter_async_context(open_sandbox(sandbox, workers=1))
-            host = _Watched(ArenaHost(arena, server, SandboxEpisode(seed=seed)))
+            server = await stack.enter_async_context(sandbox_from(config, workers=1))
+            host = _LastResultHost(ArenaHost(arena, server, SandboxEpisode(seed=config.seed)))
             person = Person(arena, console, host.take)
             task = RolloutTask(arena.id, arena_messages(arena))
             trajectory = await rollout(task, person, host, _LIMITS)
         if trajectory.infrastructure_failure:
-            raise HostError(f"the episode broke, and not by your doing: {trajectory.error}")
-        answer = trajectory.answer or None  # who quits gives none, not a wrong one
+            raise HostError(f"infrastructure failure, not scored: {trajectory.error}")
+        answer = trajectory.answer or None  # quitting is no answer, not a wrong one
         return score(
             trajectory.calls, arena.goals, answer=answer, answer_target=arena.answer_target
         )
@@ -97,7 +94,7 @@ def play_command(
     console.print(Text.assemble(("final: ", "bold"), _score_text(asyncio.run(play()))))
 
 
-class _Watched(WrappedHost):
+class _LastResultHost(WrappedHost):
     """A host that remembers its last result, so that the score can be shown as it changes."""
 
     def __init__(self, host: ToolHost) -> None:
@@ -139,7 +136,7 @@ class Person:
         else:
             self._show_result(messages[-1].content, self._pending)
         while True:
-            message = self._obey(_read_line(), tools)
+            message = self._run_command(_read_line(), tools)
             if message is not None:
                 return Reply(
                     message, FinishReason.tool_calls if message.tool_calls else FinishReason.stop
@@ -182,8 +179,8 @@ class Person:
     def _score(self) -> Score:
         return score(self._calls, self._arena.goals)
 
-    def _obey(self, line: str | None, tools: Sequence[ToolSchema]) -> Message | None:
-        """What the line says to the rollout; None when there is more to read."""
+    def _run_command(self, line: str | None, tools: Sequence[ToolSchema]) -> Message | None:
+        """The message that a line stands for; None if it only shows something."""
         read = _COMMAND.match("quit" if line is None else line.strip())
         assert read is not None
         word, rest = read[1], read[2].strip()

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
 
-import typer
 from rich.console import Console
 from rich.syntax import Syntax
 from rich.table import Column, Table
@@ -15,37 +13,37 @@ from rich.tree import Tree
 
 from astra.arenas.folder import CERTIFICATES
 from astra.arenas.sets import ArenaSet
+from astra.cli.command import command_from
 from astra.cli.console import clean, out, plain, print_json
-from astra.cli.options import ArenaId, AsJson, Run
+from astra.configs.arenas import ShowArenaConfig
 from astra.runs.folder import RunFolder
 from astra.types import Arena, Certificate, Goal, GoldCall, Json, Target, ToolSchema
 
 _LONG = 500
 
 
-def show_command(
-    run: Run,
-    arena_id: ArenaId,
-    source: Annotated[bool, typer.Option("--source", help="Also the tools' source.")] = False,
-    as_json: AsJson = False,
-) -> None:
-    """Show an arena: question, dependency graph, tools, gold calls, certificate, distractors.
+@command_from(
+    ShowArenaConfig,
+    examples=[
+        "astra arenas show runs/world 3f2a",
+        "astra arenas show runs/world 3f2a --source",
+        "astra arenas show runs/world 3f2a --json",
+    ],
+)
+def command(config: ShowArenaConfig, *, as_json: bool) -> None:
+    """Show one arena: question, sub-questions, tools, certificate.
 
-    \b
-    Examples:
-      astra arenas show runs/world 3f2a
-      astra arenas show runs/world 3f2a --source
-      astra arenas show runs/world 3f2a --json
+    With dependencies, gold calls and distractors.
     """
-    arena = ArenaSet(run).find(arena_id)
-    certificate = find_certificate(run, arena.id)
+    arena = ArenaSet(config.run).find(config.arena)
+    certificate = find_certificate(Path(config.run), arena.id)
     if as_json:
         print_json(_as_json(arena, certificate))
         return
     console = out()
     _print_question(console, arena)
     console.print(graph(arena))
-    _print_tools(console, arena, source=source)
+    _print_tools(console, arena, source=config.source)
     _print_certificate(console, certificate)
     _print_distractors(console, arena)
 

@@ -80,6 +80,8 @@ def _parsed(config: type[Config], typed: Mapping[str, Any]) -> dict[str, Any]:
         if text is None:
             continue
         texts: list[str] = text if isinstance(text, list) else [text]
+        if option.kind not in ("list", "paths", "weights", "mapping"):
+            texts = texts[-1:]
         try:
             value = text if option.kind == "flag" else option.parse(texts)
         except ValueError as error:
@@ -109,7 +111,8 @@ def _label(option: Option) -> str:
 
 def _parameter(option: Option, group: Group) -> inspect.Parameter:
     """The option as cyclopts reads it: as text, or as a flag."""
-    several = option.kind in ("list", "paths", "weights", "mapping")
+    # A list, so that an option may be repeated: the last one wins, or all of a list's.
+    several = option.kind in ("list", "paths", "weights", "mapping") or not option.positional
     kind: Any = bool if option.kind == "flag" else list[str] if several else str
     parameter = Parameter(
         name=f"--{option.name}",

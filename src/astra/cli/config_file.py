@@ -2,9 +2,8 @@
 
 The file's top-level keys are names of options, with dashes or underscores. Lists repeat the
 option, or are joined by commas where it takes one value; booleans switch flags. What is typed on
-the command line wins. `[tables.*]` and `[prices.*]` sections are no options: the file's path goes
-on to the command as `--tables-config` and `--prices`. TOML has no room for a key `tables` beside
-them, so `from` stands for it.
+the command line wins. Sections `[table_options.*]` and `[prices.*]` are not options: the file's
+path goes on to the command as `--tables-config` and `--prices`. `from` stands for `tables`.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from typing import Any, Protocol
 from astra.errors import ConfigError
 from astra.types import Json
 
-_SECTIONS = {"tables": "--tables-config", "prices": "--prices"}
+_SECTIONS = {"table_options": "--tables-config", "prices": "--prices"}
 """Sections that are no options, and the option by which the command gets the file itself."""
 _LONGEST = 2**20
 _OTHER_NAMES = {"from": "tables"}
@@ -92,8 +91,8 @@ def _unknown(
 ) -> ConfigError:
     if isinstance(value, Mapping):
         return ConfigError(
-            f"{str(path)!r}: section [{key}] means nothing to this command; only [tables.*] and "
-            "[prices.*] do, to commands that read tables or ask a model"
+            f"{str(path)!r}: section [{key}] means nothing to this command; only "
+            "[table_options.*] and [prices.*] do, to commands that read tables or ask a model"
         )
     names = [name[2:] for name in known if name.startswith("--")]
     near = difflib.get_close_matches(key.replace("_", "-"), names, n=1)

@@ -1,38 +1,122 @@
-"""`astra demo`: the example tables made into arenas and played by the reference policies."""
+"""`astra demo`: from tables to arenas to the scores of reference policies."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated
+import asyncio
+import time
+from typing import get_args
 
-import typer
+from rich.table import Table
 
-from astra.cli.demo_policies import demo_policies
-from astra.cli.options import SandboxLevel
+from astra.arenas.certificate import certify
+from astra.arenas.make import produce_arenas
+from astra.arenas.pipeline import ARENAS
+from astra.arenas.tables.schema import Schema
+from astra.cli.command import command_from
+from astra.cli.console import out, plain
+from astra.configs.arenas import DemoConfig, MakeArenasConfig
+from astra.configs.base import paths
 from astra.errors import ConfigError
+from astra.evaluation.arenas import EvaluationReport, evaluate
+from astra.models.policies import Policy, policy
+from astra.rollouts.loop import RolloutLimits
+from astra.sandbox import sandbox_from
 
-EXAMPLE = Path("examples/world")
+_CERTIFIED_AGAIN = 10
 
 
-def demo_command(
-    tables: Annotated[
-        Path, typer.Option(help="The tables to make arenas from.", show_default=True)
-    ] = EXAMPLE,
-    out_folder: Annotated[Path, typer.Option("--out", help="The run folder.")] = Path("runs/demo"),
-    count: Annotated[int, typer.Option(min=4, help="How many arenas.")] = 100,
-    seed: Annotated[int, typer.Option(help="Seed of everything that is drawn.")] = 7,
-    sandbox: SandboxLevel = "auto",
-) -> None:
-    """Tables to certified arenas to scores, with the reference policies as players.
+@command_from(DemoConfig, examples=["astra demo", "astra demo data/ --count 50 --out runs/mine"])
+def command(config: DemoConfig) -> None:
+    """Make, certify and play arenas in one go. No key, GPU or download is needed."""
+    for path in paths(config.tables):
+        if not path.exists():
+            raise ConfigError(
+                f"{str(path)!r} does not exist: run this in a clone of the repository, or name "
+                "your own tables"
+            )
+    asyncio.run(_demo(config))
 
-    \b
-    Examples:
-      astra demo
-      astra demo --tables data/ --count 50 --out runs/mine
-    """
-    if tables == EXAMPLE and not tables.exists():
+
+async def _demo(config: DemoConfig) -> None:
+    console, start = out(), time.perf_counter()
+    production = await produce_arenas(
+        MakeArenasConfig(
+            config.tables,
+            out=config.out,
+            count=config.count,
+            languages=["en", "zh"],
+            seed=config.seed,
+            sandbox=config.sandbox,
+            sandbox_url=config.sandbox_url,
+        ),
+        _print_size,
+    )
+    arenas, folder = production.arenas, production.arenas.path
+    if not arenas:
         raise ConfigError(
-            f"{str(EXAMPLE)!r} is not here: run this in a clone of the repository, or name tables "
-            "of your own with --tables"
+            f"no arena could be made of these tables: `astra arenas stats {folder}` says why"
         )
-    demo_policies(tables, out_folder, count, seed, sandbox)
+    resumed = production.reports[ARENAS].resumed
+    console.print(
+        f"made {len(arenas)} certified arenas in {time.perf_counter() - start:.1f} s, "
+        f"distractors mixed in (sandbox: {production.sandbox})"
+        + (f"; {resumed} of them were in {folder} before" if resumed else ""),
+        markup=False,
+        soft_wrap=True,
+    )
+    async with sandbox_from(config) as sandbox:
+        some = arenas[:_CERTIFIED_AGAIN]
+        certificates = [await certify(arena, sandbox, seed=1) for arena in some]
+        passed = sum(certificate.certified for certificate in certificates)
+        console.print(
+            f"certified again from the files with another seed: {passed} of {len(some)} pass"
+        )
+        reports = [
+            (
+                name,
+                await evaluate(
+                    arenas,
+                    lambda arena, sample, name=name: policy(name, arena, config.seed + sample),
+                    sandbox,
+                    RolloutLimits(),
+                    seed=config.seed,
+                ),
+            )
+            for name in get_args(Policy)
+        ]
+    console.print(_table(reports))
+    first = arenas[0]
+    console.print(plain(f"one of the questions: {first.question}", limit=300))
+    console.print(
+        f"{time.perf_counter() - start:.1f} s in all. Next:\n"
+        f"  astra arenas show {folder} {first.id}\n"
+        f"  astra arenas play {folder} {first.id}\n"
+        f"  astra arenas stats {folder}\n"
+        f"  astra evaluate arenas {folder} --model NAME --base-url http://localhost:8000/v1",
+        markup=False,
+        soft_wrap=True,
+    )
+
+
+def _print_size(schema: Schema) -> None:
+    rows = sum(table.rows for table in schema.tables)
+    out().print(f"tables: {len(schema.tables)}, rows: {rows}")
+
+
+def _table(reports: list[tuple[str, EvaluationReport]]) -> Table:
+    table = Table("policy", "episodes", "F1", "95 % interval", "recall", "precision", "calls")
+    for name, report in reports:
+        if report.f1 is None:
+            table.add_row(name, str(report.episodes), "no score")
+            continue
+        f1 = report.f1
+        table.add_row(
+            name,
+            str(report.episodes),
+            f"{f1.mean:.3f}",
+            f"{f1.low:.3f} to {f1.high:.3f}",
+            f"{report.recall:.3f}",
+            f"{report.precision:.3f}",
+            f"{report.calls:.2f}",
+        )
+    return table

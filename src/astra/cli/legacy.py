@@ -60,21 +60,13 @@ class LazyGroup(TyperGroup):
 
 class ArenasGroup(LazyGroup):
     verbs = {
-        "make": Verb(
-            "astra.cli.arenas_make", "Make certified arenas from tables or with a teacher."
-        ),
-        "show": Verb("astra.cli.arenas_show", "Show one arena with all its parts."),
-        "play": Verb("astra.cli.arenas_play", "Play an arena yourself."),
+        "synthesize": Verb("astra.cli.arenas_synthesize", "Make arenas with a teacher."),
         "evaluate": Verb("astra.cli.arenas_evaluate", "Let a policy or a model play; report."),
-        "import": Verb("astra.cli.arenas_import", "Read arenas of another layout; certify them."),
-        "export": Verb("astra.cli.arenas_export", "Write arenas in another layout."),
     }
 
 
 class TeacherGroup(LazyGroup):
     verbs = {
-        "check": Verb("astra.cli.teacher_check", "Does an endpoint do what is needed?"),
-        "prompts": Verb("astra.cli.teacher_prompts", "List and show the prompts."),
         "serve": Verb("astra.cli.teacher_serve", "Serve the rule teacher, for tests."),
     }
 
@@ -101,25 +93,13 @@ class TrainGroup(LazyGroup):
     }
 
 
-class RunsGroup(LazyGroup):
-    verbs = {
-        "plot": Verb("astra.cli.runs_plot", "Draw what training runs logged."),
-    }
-
-
 class EvaluateGroup(LazyGroup):
     verbs = {
         "arenas": Verb("astra.cli.evaluate_arenas", "What a model is worth on arenas."),
     }
 
 
-class RootGroup(LazyGroup):
-    verbs = {
-        "demo": Verb("astra.cli.demo", "Make, certify and play arenas in one go."),
-    }
-
-
-app = typer.Typer(cls=RootGroup, add_completion=False, no_args_is_help=True, **_OPTIONS)
+app = typer.Typer(cls=LazyGroup, add_completion=False, no_args_is_help=True, **_OPTIONS)
 arenas = typer.Typer(cls=ArenasGroup, no_args_is_help=True, **_OPTIONS)
 app.add_typer(arenas, name="arenas")
 teacher = typer.Typer(cls=TeacherGroup, no_args_is_help=True, **_OPTIONS)
@@ -128,8 +108,6 @@ credit = typer.Typer(cls=CreditGroup, no_args_is_help=True, **_OPTIONS)
 app.add_typer(credit, name="credit")
 train = typer.Typer(cls=TrainGroup, no_args_is_help=True, **_OPTIONS)
 app.add_typer(train, name="train")
-runs = typer.Typer(cls=RunsGroup, no_args_is_help=True, **_OPTIONS)
-app.add_typer(runs, name="runs")
 evaluate = typer.Typer(cls=EvaluateGroup, no_args_is_help=True, **_OPTIONS)
 app.add_typer(evaluate, name="evaluate")
 
@@ -206,16 +184,6 @@ def train_root() -> None:
     \b
     Examples:
       astra train sft --rows sft/train.jsonl --model Qwen/Qwen3-0.6B --out runs/sft
-    """
-
-
-@runs.callback()
-def runs_root() -> None:
-    """Training runs: what they logged.
-
-    \b
-    Examples:
-      astra runs plot runs/sft --out plots
     """
 
 

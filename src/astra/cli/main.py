@@ -46,6 +46,7 @@ GROUPS: dict[str, CommandGroup] = {
         "Arenas: questions with working tools and verifiable answers.",
         {
             "make": "Make certified arenas from your tables. No model is needed.",
+            "synthesize": "Make certified arenas from questions, a corpus or domains.",
             "certify": "Run the certificate's checks again, from the files alone.",
             "show": "Show one arena: question, sub-questions, tools, certificate.",
             "play": "Play an arena yourself in the terminal.",
@@ -99,29 +100,21 @@ GROUPS: dict[str, CommandGroup] = {
             "serve": "Serve the rule teacher, for tests.",
         },
     ),
-    "runs": CommandGroup("Training runs.", {"plot": "Plot the metrics of training runs."}),
 }
 COMMANDS = {
+    "plot": "Plot the metrics of training runs.",
     "demo": "Make, certify and play arenas in one go. No key, GPU or download is needed.",
 }
 """Commands of one word."""
 LEGACY = {
-    "arenas make",
-    "arenas show",
-    "arenas play",
+    "arenas synthesize",
     "arenas evaluate",
-    "arenas import",
-    "arenas export",
     "train sft",
     "train rl",
     "evaluate arenas",
     "credit show",
     "credit agreement",
-    "teacher check",
-    "teacher prompts",
     "teacher serve",
-    "runs plot",
-    "demo",
 }
 """Commands that `cli/legacy.py` still reads: take one out when it is made from an option class."""
 
@@ -174,7 +167,7 @@ def parse(arguments: Sequence[str]) -> Callable[[], int]:
 
 def parse_with(app: App, arguments: Sequence[str]) -> Callable[[], int]:
     """What a command line of this app calls. ConfigError for a wrong one."""
-    files, arguments = _files(arguments)
+    files, arguments = read_files(arguments)
     try:
         function, bound, _ = app.parse_args(arguments, print_error=False, exit_on_error=False)
     except CycloptsError as error:
@@ -185,7 +178,7 @@ def parse_with(app: App, arguments: Sequence[str]) -> Callable[[], int]:
     return (lambda: 0) if ready is None else ready  # None: help was printed
 
 
-def _files(arguments: Sequence[str]) -> tuple[list[Path], list[str]]:
+def read_files(arguments: Sequence[str]) -> tuple[list[Path], list[str]]:
     """The path of `@file.toml`, which may stand anywhere before `--`, and the other arguments."""
     end = arguments.index("--") if "--" in arguments else len(arguments)
     files = [argument for argument in arguments[:end] if argument.startswith("@")]

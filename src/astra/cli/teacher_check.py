@@ -1,17 +1,15 @@
-"""`astra teacher check`: does an endpoint do what is needed of a teacher?"""
+"""`astra teacher check`: whether an endpoint can serve as a teacher."""
 
 from __future__ import annotations
 
 import asyncio
-import os
-from typing import Annotated
 
-import typer
 from rich.table import Table
 
+from astra.cli.command import command_from
 from astra.cli.console import out, plain, print_json
-from astra.cli.options import AsJson, KeyEnv
-from astra.errors import ConfigError
+from astra.configs.teacher import CheckTeacherConfig
+from astra.models.keys import api_key
 from astra.models.openai import OpenAIModel, Retries
 from astra.teacher.check import EndpointFinding, EndpointReport, check_endpoint
 from astra.teacher.model import ReplyForm
@@ -21,73 +19,60 @@ _FORMS: dict[ReplyForm, str] = {
     "json": "JSON mode",
     "text": "JSON in plain text",
 }
-_LONGEST = 200
+_MAX_DETAIL = 200
 
 
-def check_command(
-    model: Annotated[str, typer.Option(help="Name of the model.")],
-    base_url: Annotated[
-        str, typer.Option(help="The OpenAI-compatible endpoint, e.g. http://host:8000/v1")
+@command_from(
+    CheckTeacherConfig,
+    examples=[
+        "astra teacher check --teacher NAME --teacher-url http://localhost:8000/v1",
+        "astra teacher check --teacher NAME --teacher-url URL --teacher-key-env MY_KEY --json",
     ],
-    api_key_env: KeyEnv = None,
-    timeout: Annotated[
-        float, typer.Option(min=0.1, help="Seconds to wait for one reply; all run at once.")
-    ] = 10.0,
-    as_json: AsJson = False,
-) -> None:
-    """Ask an endpoint a few short questions and tell what it can do, in about ten seconds.
+)
+def command(config: CheckTeacherConfig, *, as_json: bool) -> int:
+    """Check that an endpoint can serve as a teacher.
 
-    Exit status 1 when it can't be a teacher.
-
-    \b
-    Examples:
-      astra teacher check --model NAME --base-url http://localhost:8000/v1
-      astra teacher check --model NAME --base-url https://… --api-key-env MY_KEY --json
+    Asks a few short questions, in about ten seconds. Exit status 1 if the endpoint can't be a
+    teacher.
     """
-    found = asyncio.run(_check(model, base_url, _key(api_key_env), timeout))
+    report = asyncio.run(_check(config))
     if as_json:
-        print_json(found.model_dump(mode="json"))
+        print_json(report.model_dump(mode="json"))
     else:
-        _print(found)
-    if not found.usable:
-        raise typer.Exit(1)
+        _print(report)
+    return 0 if report.usable else 1
 
 
-async def _check(model: str, base_url: str, key: str | None, timeout: float) -> EndpointReport:
+async def _check(config: CheckTeacherConfig) -> EndpointReport:
+    # No variable is read unless named, so that no endpoint gets another's key.
+    key = api_key(config.teacher_key_env)
+    timeout = config.teacher_timeout
     retries = Retries(attempts=2, longest_wait=timeout)
-    async with OpenAIModel(model, base_url, key, timeout=timeout, retries=retries) as endpoint:
+    async with OpenAIModel(
+        config.teacher, config.teacher_url, key, timeout=timeout, retries=retries
+    ) as endpoint:
         return await check_endpoint(endpoint)
 
 
-def _key(variable: str | None) -> str | None:
-    """The key. No variable is read unless named, so that no endpoint gets another's key."""
-    if variable is None:
-        return None
-    key = os.environ.get(variable)
-    if not key:
-        raise ConfigError(f"the environment variable {variable!r} is not set: export the key in it")
-    return key
-
-
-def _print(found: EndpointReport) -> None:
+def _print(report: EndpointReport) -> None:
     console = out()
-    table = Table("what", "works", "seen")
-    for form, finding in found.forms.items():
-        used = " (used)" if form == found.form else ""
+    table = Table("capability", "works", "observed")
+    for form, finding in report.forms.items():
+        used = " (used)" if form == report.form else ""
         _row(table, _FORMS[form] + used, finding)
-    _row(table, "tools", found.tools)
-    _row(table, "several replies (n)", found.choices)
-    _row(table, "usage", found.usage)
-    shown = {"none": "none", "field": "in a field of its own", "inline": "before the text"}
-    table.add_row("reasoning", "–", shown[found.reasoning])
+    _row(table, "tools", report.tools)
+    _row(table, "several replies (n)", report.choices)
+    _row(table, "usage", report.usage)
+    words = {"none": "none", "field": "in a field of its own", "inline": "before the text"}
+    table.add_row("reasoning", "–", words[report.reasoning])
     console.print(table)
-    if found.usable and found.form is not None:
-        line = f"{found.model!r} can be a teacher, by {_FORMS[found.form]}"
-        console.print(plain(f"{line} ({found.seconds:.1f} s)", "bold green"))
+    if report.usable and report.form is not None:
+        line = f"{report.model!r} can be a teacher, by {_FORMS[report.form]}"
+        console.print(plain(f"{line} ({report.seconds:.1f} s)", "bold green"))
     else:
-        console.print(plain(f"{found.model!r} can't be a teacher: no usable answer", "bold red"))
+        console.print(plain(f"{report.model!r} can't be a teacher: no usable answer", "bold red"))
 
 
 def _row(table: Table, name: str, finding: EndpointFinding) -> None:
     works = plain("yes", "green") if finding.works else plain("no", "red")
-    table.add_row(name, works, plain(finding.detail, limit=_LONGEST))
+    table.add_row(name, works, plain(finding.detail, limit=_MAX_DETAIL))

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import difflib
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-import typer
 from rich.table import Column, Table
 
+from astra.cli.command import command_from
 from astra.cli.console import out, plain, print_json
-from astra.cli.options import AsJson
+from astra.configs.teacher import ShowPromptsConfig
 from astra.errors import ConfigError
 from astra.teacher.catalogue import ALL
 from astra.teacher.prompt import Prompt
@@ -18,31 +18,27 @@ from astra.teacher.render import BUILT_IN, LANGUAGES, PromptTemplates, reply_sch
 from astra.types import Json
 
 
-def prompts_command(
-    name: Annotated[
-        str | None, typer.Argument(metavar="[NAME]", help="Show this one.", show_default=False)
-    ] = None,
-    folder: Annotated[
-        Path | None, typer.Option(help="Folder of templates that go before ours.")
-    ] = None,
-    as_json: AsJson = False,
-) -> None:
-    """List the prompts, or show the templates of one with what goes in and comes out.
+@command_from(
+    ShowPromptsConfig,
+    examples=[
+        "astra teacher prompts",
+        "astra teacher prompts write_tool",
+        "astra teacher prompts paraphrase --prompt-templates my_prompts --json",
+    ],
+)
+def command(config: ShowPromptsConfig, *, as_json: bool) -> None:
+    """List and print the prompts.
 
-    Copy a template into a folder of your own and change it there; `--folder` shows what is used.
-
-    \b
-    Examples:
-      astra teacher prompts
-      astra teacher prompts write_tool
-      astra teacher prompts paraphrase --folder my_prompts --json
+    To change one, copy its template into a folder of your own and edit it there;
+    --prompt-templates shows what is used.
     """
+    folder = None if config.prompt_templates is None else Path(config.prompt_templates)
     templates = PromptTemplates(folder)
-    if name is None:
+    if config.name is None:
         entries = [_entry(prompt, templates) for prompt in ALL]
         print_json(entries) if as_json else _print_list(entries)
         return
-    entry = _whole(_find(name), templates)
+    entry = _whole(_find(config.name), templates)
     print_json(entry) if as_json else _print_one(entry)
 
 
@@ -58,20 +54,20 @@ def _find(name: str) -> Prompt[Any, Any]:
 
 def _entry(prompt: Prompt[Any, Any], templates: PromptTemplates) -> dict[str, Json]:
     paths = {language: templates.path(prompt.name, language) for language in LANGUAGES}
-    ours = all(BUILT_IN in path.parents for path in paths.values())
+    built_in = all(BUILT_IN in path.parents for path in paths.values())
     return {
         "name": prompt.name,
         "version": prompt.version,
-        "given": prompt.input_type.__name__,
-        "wanted": prompt.output_type.__name__,
-        "about": _about(templates.text(prompt.name, "en")),
-        "from": "ours" if ours else "yours",
+        "input": prompt.input_type.__name__,
+        "output": prompt.output_type.__name__,
+        "task": _task(templates.text(prompt.name, "en")),
+        "from": "built-in" if built_in else "yours",
         "templates": {language: str(path) for language, path in paths.items()},
     }
 
 
-def _about(text: str) -> str:
-    """What a template says that the task is; its first line of text that is no Jinja."""
+def _task(text: str) -> str:
+    """The task that a template names: its first line of text outside Jinja."""
     lines = (line.strip() for line in text.splitlines())
     first = next((line for line in lines if line and not line.startswith("{")), "")
     return first.removeprefix("Task: ")
@@ -82,16 +78,16 @@ def _whole(prompt: Prompt[Any, Any], templates: PromptTemplates) -> dict[str, Js
         **_entry(prompt, templates),
         "system": {language: templates.text("_system", language) for language in LANGUAGES},
         "text": {language: templates.text(prompt.name, language) for language in LANGUAGES},
-        "given_schema": prompt.input_type.model_json_schema(),
-        "wanted_schema": reply_schema(prompt.output_type),
+        "input_schema": prompt.input_type.model_json_schema(),
+        "output_schema": reply_schema(prompt.output_type),
     }
 
 
 def _print_list(entries: list[dict[str, Json]]) -> None:
-    table = Table(Column("prompt", no_wrap=True), "what goes in", "what comes out", "task")
+    table = Table(Column("prompt", no_wrap=True), "input", "output", "task")
     for entry in entries:
-        name = entry["name"] if entry["from"] == "ours" else f"{entry['name']} (yours)"
-        table.add_row(name, entry["given"], entry["wanted"], plain(entry["about"]))
+        name = entry["name"] if entry["from"] == "built-in" else f"{entry['name']} (yours)"
+        table.add_row(name, entry["input"], entry["output"], plain(entry["task"]))
     out().print(table)
 
 
@@ -103,6 +99,6 @@ def _print_one(entry: dict[str, Json]) -> None:
             path = entry["templates"][language] if part == "text" else "before every prompt"
             console.print(plain(f"\n── {part}, {language} ({path})", "bold"), soft_wrap=True)
             console.print(plain(text), soft_wrap=True)
-    for part, title in (("given_schema", "what goes in"), ("wanted_schema", "what comes out")):
+    for part, title in (("input_schema", "input"), ("output_schema", "output")):
         console.print(plain(f"\n── {title}", "bold"))
         console.print(plain(entry[part]), soft_wrap=True)

@@ -1,23 +1,66 @@
 """Options of the commands on arenas."""
 
-from dataclasses import KW_ONLY, dataclass
+from collections.abc import Sequence
+from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from astra.configs.base import (
     RUNTIME,
     Config,
+    MakeDistractorsConfig,
+    OutputConfig,
+    Paths,
     SandboxConfig,
+    Weights,
     at_least,
+    at_most,
 )
+from astra.errors import ConfigError
+
+QuestionLanguage = Literal["en", "zh"]
+ScenarioName = Literal["single_hop", "parallel_single_hop", "multi_hop", "parallel_multi_hop"]
+MAX_HOPS = 20
+"""Most sub-questions of an arena; that of `astra.arenas.scenarios`."""
 
 
 @dataclass(frozen=True)
-class ArenaStatsConfig(Config):
-    """Arenas."""
+class MakeArenasConfig(MakeDistractorsConfig, SandboxConfig, OutputConfig):
+    """Tables and questions."""
 
-    run: Path | str
-    """Run folder of arenas."""
+    tables: Paths
+    """Files or folders: CSV, TSV, JSON, JSONL, Parquet, SQLite, DuckDB."""
+    _: KW_ONLY
+    out: Annotated[Path | str | None, RUNTIME] = None
+    """Run folder to write. In Python, None makes a temporary one."""
+    count: Annotated[int, at_least(1)] = 100
+    """Number to make: certified arenas."""
+    min_hops: Annotated[int, at_least(1), at_most(MAX_HOPS)] = 1
+    """Minimum sub-questions per arena."""
+    max_hops: Annotated[int, at_least(1), at_most(MAX_HOPS)] = 5
+    """Maximum sub-questions per arena."""
+    languages: Weights[QuestionLanguage] = field(default_factory=lambda: {"en": 1.0})
+    """Languages of the questions, with optional weights: en=0.7,zh=0.3. Both without weights: those
+    of the ASTRA paper."""
+    scenarios: Weights[ScenarioName] | None = None
+    """Weights of the question shapes. None: those of the ASTRA paper."""
+    operations: Sequence[str] | None = None
+    """Operations that tools may perform, e.g. lookup, filter, count, rank, compare. None: all."""
+    max_group_rows: Annotated[int, at_least(6), at_most(200)] = 24
+    """Maximum rows of a group that a question is about."""
+    test_fraction: Annotated[float, at_least(0), at_most(0.9)] = 0.2
+    """Fraction held out for the test split, of arenas and of entities."""
+    table_options: Path | str | None = None
+    """TOML file whose [table_options.NAME] tables describe keys, units and descriptions."""
+    concurrency: Annotated[int, at_least(1), RUNTIME] = 8
+    """Items at the same time."""
+
+    def check(self) -> None:
+        super().check()
+        if self.min_hops > self.max_hops:
+            raise ConfigError(
+                f"min_hops={self.min_hops} is above max_hops={self.max_hops}: lower one of them"
+            )
 
 
 @dataclass(frozen=True)
@@ -34,4 +77,92 @@ class CertifyArenasConfig(SandboxConfig):
     seed: int = 0
     """Seed of every random choice. The same seed and inputs give the same bytes."""
     concurrency: Annotated[int | None, at_least(1), RUNTIME] = None
-    """Arenas at the same time. None: one per core."""
+    """Items at the same time. None: one per core."""
+
+
+@dataclass(frozen=True)
+class ShowArenaConfig(Config):
+    """Arena."""
+
+    run: Path | str
+    """Run folder of arenas."""
+    arena: str
+    """Id of an arena, or its beginning."""
+    _: KW_ONLY
+    source: bool = False
+    """Show the source of the tools, too."""
+
+
+@dataclass(frozen=True)
+class PlayArenaConfig(SandboxConfig):
+    """Arena."""
+
+    run: Path | str
+    """Run folder of arenas."""
+    arena: str
+    """Id of an arena, or its beginning."""
+    _: KW_ONLY
+    seed: int = 0
+    """Seed of every random choice. The same seed and inputs give the same bytes."""
+
+
+@dataclass(frozen=True)
+class ArenaStatsConfig(Config):
+    """Arenas."""
+
+    run: Path | str
+    """Run folder of arenas."""
+
+
+@dataclass(frozen=True)
+class ImportArenasConfig(SandboxConfig, OutputConfig):
+    """Rows."""
+
+    file: Path | str
+    """JSONL file of rows."""
+    _: KW_ONLY
+    out: Annotated[Path | str | None, RUNTIME] = None
+    """Run folder to write. In Python, None makes a temporary one."""
+    format: Literal["astra-rl"] = "astra-rl"
+    """Format of the rows. astra-rl: that of the published ASTRA data."""
+    concurrency: Annotated[int, at_least(1), RUNTIME] = 8
+    """Items at the same time."""
+
+
+@dataclass(frozen=True)
+class ExportArenasConfig(SandboxConfig):
+    """Rows."""
+
+    run: Path | str
+    """Run folder of arenas."""
+    _: KW_ONLY
+    out: Annotated[Path | str, RUNTIME]
+    """File to write."""
+    format: Literal["astra-rl", "sft"] = "astra-rl"
+    """Format of the rows. astra-rl: that of the published ASTRA data. sft: gold episodes as
+    conversations with tools."""
+    split: Literal["train", "test"] | None = None
+    """Arenas of one split only. None: both; for sft train."""
+    reasoning: bool = True
+    """sft: state before each turn's calls which sub-questions they answer."""
+    renamed_copies: Annotated[int, at_least(0)] = 0
+    """sft: further copies of each episode, with other names of tools and parameters."""
+    seed: int = 0
+    """Seed of every random choice. The same seed and inputs give the same bytes."""
+    if_exists: Annotated[Literal["fail", "overwrite"], RUNTIME] = "fail"
+    """What to do if --out exists. overwrite: replace it."""
+
+
+@dataclass(frozen=True)
+class DemoConfig(SandboxConfig):
+    """Demo."""
+
+    tables: Paths = "examples/world"
+    """Files or folders: CSV, TSV, JSON, JSONL, Parquet, SQLite, DuckDB."""
+    _: KW_ONLY
+    out: Annotated[Path | str, RUNTIME] = "runs/demo"
+    """Run folder to write."""
+    count: Annotated[int, at_least(4)] = 100
+    """Number to make: certified arenas."""
+    seed: int = 7
+    """Seed of every random choice. The same seed and inputs give the same bytes."""

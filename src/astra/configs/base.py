@@ -193,13 +193,18 @@ class MakeDistractorsConfig(Config):
     distractors: Literal["none", "random", "banded"] = "banded"
     """Irrelevant tools shown beside the arena's own. banded: of high, medium and low similarity."""
     distractors_per_band: Annotated[int, at_least(0), at_most(20)] = 3
-    """Maximum distractors per band of similarity."""
+    """Maximum distractors per similarity band."""
     embedding_model: str | None = None
     """Embedding model that measures similarity. None: TF-IDF, offline."""
     embedding_url: Annotated[str | None, RUNTIME] = None
     """OpenAI-compatible endpoint of the embedding model, up to /v1."""
     embedding_key_env: Annotated[str | None, RUNTIME] = None
     """Environment variable with the key of the embedding endpoint."""
+
+    def check(self) -> None:
+        super().check()
+        if (self.embedding_model is None) != (self.embedding_url is None):
+            raise ConfigError("embedding_model and embedding_url go together: give both or neither")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -193,7 +193,9 @@ class Option:
 
 def _spelled(value: Any) -> str:
     """A default as it would be typed. Empty for what needs no mention."""
-    if value is None or isinstance(value, bool) or value in ((), {}, "", []):
+    if value is True:
+        return "on"
+    if value is None or value is False or value in ((), {}, "", []):
         return ""
     if isinstance(value, Mapping):
         return ",".join(k if v == 1 else f"{k}={_spelled(v)}" for k, v in value.items())

@@ -39,7 +39,7 @@ class CollectToolsConfig(TeacherConfig, OutputConfig):
     """Model that acts as teacher; rules: the built-in teacher for trying out. None: no one names
     missing domains."""
     concurrency: Annotated[int, at_least(1), RUNTIME] = 4
-    """Servers at the same time."""
+    """Items at the same time: servers."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class ShowToolsConfig(Config):
     run: Path | str
     """Run folder of collected tools."""
     server: str | None = None
-    """Name or id of one server, or its beginning. None: all servers."""
+    """Name or id of the server, or its beginning. None: all servers."""
 
 
 @dataclass(frozen=True)
@@ -61,5 +61,5 @@ class ToolGraphConfig(Config):
     server: str
     """Name or id of the server."""
     _: KW_ONLY
-    out: Path | str | None = None
-    """SVG file to write. None: none."""
+    out: Annotated[Path | str | None, RUNTIME] = None
+    """File to write, an SVG. None: none."""

@@ -45,7 +45,7 @@ class MakeTrajectoriesConfig(ModelConfig, TeacherConfig, EpisodeConfig, OutputCo
     teacher: str
     """Model that acts as teacher; rules: the built-in teacher for trying out."""
     count: Annotated[int, at_least(1)] = 100
-    """Tasks to make."""
+    """Number to make: tasks."""
     samples: Annotated[int, at_least(1)] = 1
     """Episodes per task."""
     task_mix: Weights[TaskAxis] = field(default_factory=lambda: dict(TASK_MIX))
@@ -136,7 +136,7 @@ class ExportTrajectoriesConfig(Config):
     max_per_task: Annotated[int | None, at_least(1)] = None
     """Maximum rows per task, the best first. None: all."""
     test_fraction: Annotated[float, at_least(0), at_most(0.9)] = 0.1
-    """Fraction of the rows that are held out, by server."""
+    """Fraction held out for the test split, of the rows, by server."""
     judgements: str = "judgements"
     """Name of a file of judgements, e.g. judgements-strict."""
     tools: Annotated[Path | str | None, RUNTIME] = None

@@ -26,7 +26,8 @@ def open_run(
     and `if_exists` is "fail"; StoreError if it holds something else.
     """
     name = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", type(config).__name__.removesuffix("Config")).lower()
-    stored = {"command": name, **identity(config), "inputs": dict(inputs or {})}
+    stored: dict[str, Json] = {"command": name, **identity(config)}
+    stored |= {"inputs": dict(inputs)} if inputs else {}
     stored["runtime"] = runtime(config)
     seeds = {"seed": config.seed}
     if out is None:

@@ -1,60 +1,51 @@
-"""From rows of another layout to a run folder: every arena is certified again before it counts."""
+"""Arenas from rows of another layout: each is certified again before it counts."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+import hashlib
+from collections.abc import Iterable, Iterator
 from operator import itemgetter
 from pathlib import Path
 
-from rich.console import Console
-
 from astra.arenas.folder import ARENAS, CERTIFICATES, TOOLS, ToolRow
 from astra.arenas.formats.rows import ImportedRow, read
-from astra.arenas.pipeline import CertifiedArena, certificates_file, require_certificate
-from astra.errors import Rejected
-from astra.protocols import Sandbox
-from astra.runs.folder import RunFolder
+from astra.arenas.pipeline import ArenaProduction, certification_stage
+from astra.arenas.sets import ArenaSet
+from astra.configs.arenas import ImportArenasConfig
+from astra.errors import ConfigError
+from astra.runs.opening import open_run
+from astra.runs.progress import progress_console
 from astra.runs.runner import StageRunner
-from astra.runs.stage import Stage, StageReport, copy_stage
+from astra.runs.stage import copy_stage
+from astra.sandbox import sandbox_from
 from astra.types import Arena
 
 
-async def import_rows(
-    path: Path,
-    folder: RunFolder,
-    *,
-    sandbox: Sandbox,
-    seed: int = 0,
-    concurrency: int = 8,
-    console: Console | None = None,
-    read_file: Callable[[Path], Iterable[ImportedRow]] = read,
-) -> dict[str, StageReport]:
-    """Stages `tools` (distractors of the rows) and `arenas` (those that pass the certificate)."""
-    runner = StageRunner(folder, concurrency, console)
-    await runner.run(copy_stage(TOOLS, ToolRow), _tools(read_file(path)))
-    await runner.run(_arenas_stage(sandbox, seed), read_file(path))
-    return runner.reports
+async def import_arenas(config: ImportArenasConfig) -> ArenaProduction:
+    """Read rows, certify their arenas, and keep those that pass with their distractors.
+
+    Nothing in the file is trusted. Raises ConfigError for a file that does not hold rows.
+    """
+    path = Path(config.file)
+    folder = open_run(config, config.out, inputs={"sha256": _digest(path)})
+    async with sandbox_from(config) as sandbox:
+        runner = StageRunner(folder, config.concurrency, progress_console(config.progress))
+        await runner.run(copy_stage(TOOLS, ToolRow), _distractors(read(path)))
+        stage = certification_stage(sandbox, config.seed, ARENAS, CERTIFICATES, itemgetter("id"))
+        await runner.run(stage, read(path))
+        return ArenaProduction(ArenaSet.of_run(folder), runner.reports, {}, sandbox.level)
 
 
-def _tools(rows: Iterable[ImportedRow]) -> Iterator[ToolRow]:
+def _distractors(rows: Iterable[ImportedRow]) -> Iterator[ToolRow]:
     for row in rows:
-        if isinstance(row.outcome, Arena):
-            arena = row.outcome
+        if isinstance(arena := row.outcome, Arena):
             for tool in arena.distractors:
                 yield ToolRow(id=tool.id, tool=tool, arena=arena.id, split=arena.split)
 
 
-def _arenas_stage(sandbox: Sandbox, seed: int) -> Stage[ImportedRow, CertifiedArena]:
-    async def work(row: ImportedRow) -> CertifiedArena:
-        if isinstance(row.outcome, Rejected):
-            raise row.outcome
-        certificate = await require_certificate(row.outcome, sandbox, seed)
-        return CertifiedArena(row.outcome, certificate)
-
-    return Stage(
-        ARENAS,
-        work,
-        stored_key=itemgetter("id"),
-        row=lambda certified: certified.arena.row(),
-        side_files=(certificates_file(CERTIFICATES),),
-    )
+def _digest(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise ConfigError(f"can't read {str(path)!r}: {error.strerror}") from error

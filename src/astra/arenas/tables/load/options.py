@@ -17,8 +17,8 @@ from astra.errors import ConfigError
 _LONGEST_FILE = 1 << 20
 
 
-def read_options(path: Path, *, alone: bool = True) -> TablesOptions:
-    """The options in a `tables.toml`; with `alone=False`, other top-level keys are let be.
+def read_options(path: Path, *, section: str | None = None) -> TablesOptions:
+    """The options in a `tables.toml`, or those under `section` in a file with other keys, too.
 
     Raises ConfigError naming the file and the key.
     """
@@ -28,8 +28,10 @@ def read_options(path: Path, *, alone: bool = True) -> TablesOptions:
         content = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         raise ConfigError(f"{path}: can't be read as TOML ({error}); correct it there") from error
-    if not alone:
-        content = {"tables": content.get("tables", {})}
+    if section is not None:
+        if section not in content:
+            raise ConfigError(f"{path}: there is no [{section}.NAME] for a table: add one")
+        content = {"tables": content[section]}
     try:
         return TablesOptions.model_validate(content)
     except ValidationError as error:

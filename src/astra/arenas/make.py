@@ -1,0 +1,108 @@
+"""Certified arenas from tables: load, profile, plan, certify, mix distractors in."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from astra.arenas.pipeline import ArenaProduction, DistractorOptions, make
+from astra.arenas.sets import ArenaSet
+from astra.arenas.tables.load.options import read_options
+from astra.arenas.tables.load.tables import load
+from astra.arenas.tables.operations import OPERATIONS
+from astra.arenas.tables.profile.profiler import profile
+from astra.arenas.tables.schema import Schema, TablesOptions
+from astra.arenas.tables.source import (
+    PAPER_LANGUAGES,
+    TableSource,
+    TableSourceOptions,
+    fingerprint,
+)
+from astra.configs.arenas import MakeArenasConfig
+from astra.configs.base import MakeDistractorsConfig, paths, weights
+from astra.errors import ConfigError, StageError
+from astra.models.embed_tfidf import TfidfEmbedder
+from astra.models.keys import api_key
+from astra.protocols import Embedder
+from astra.runs.opening import open_run
+from astra.runs.progress import progress_console
+from astra.sandbox import sandbox_from
+from astra.types import Language, Scenario
+
+
+async def make_arenas(config: MakeArenasConfig) -> ArenaSet:
+    """Make certified arenas from tables. No model is needed.
+
+    Warns if fewer than `count` are certified (`summary["missing"]`). Raises StageError if none is,
+    TableError for a file that is not a table.
+    """
+    arenas = (await produce_arenas(config)).arenas
+    if not arenas:
+        raise StageError(
+            f"no arena could be made of {config.tables!r}: `astra arenas stats {arenas.path}` "
+            "lists what was rejected and why"
+        )
+    if missing := arenas.summary["missing"]:
+        warnings.warn(f"{missing} of {config.count} arenas are missing", stacklevel=2)
+    return arenas
+
+
+async def produce_arenas(
+    config: MakeArenasConfig, on_schema: Callable[[Schema], None] = lambda schema: None
+) -> ArenaProduction:
+    """As `make_arenas`, with a report. `on_schema` is called with what the tables were read as."""
+    options = TablesOptions()
+    if config.table_options is not None:
+        options = read_options(Path(config.table_options), section="table_options")
+    with load(paths(config.tables), options) as tables:
+        schema = profile(tables, options)
+        on_schema(schema)
+        source = TableSource(tables, schema, _source_options(config))
+        folder = open_run(config, config.out, inputs={"tables": fingerprint(tables, schema)})
+        async with sandbox_from(config) as sandbox:
+            reports = await make(
+                source.candidates(),
+                folder,
+                count=config.count,
+                sandbox=sandbox,
+                embedder=open_embedder(config),
+                mix=DistractorOptions(config.distractors, config.distractors_per_band, config.seed),
+                concurrency=config.concurrency,
+                console=progress_console(config.progress),
+            )
+        return ArenaProduction(ArenaSet.of_run(folder), reports, dict(source.draws), sandbox.level)
+
+
+def _source_options(config: MakeArenasConfig) -> TableSourceOptions:
+    if unknown := sorted(set(config.operations or ()) - set(OPERATIONS)):
+        raise ConfigError(
+            f"operations: {unknown[0]!r} is unknown: choose among {', '.join(OPERATIONS)}"
+        )
+    languages: dict[Language, float] = dict(weights(config.languages))
+    if languages == dict.fromkeys(PAPER_LANGUAGES, 1.0):
+        # "en,zh" asks for both and says nothing of how many; the paper's shares are the default.
+        languages = dict(PAPER_LANGUAGES)
+    options = TableSourceOptions(
+        hops=(config.min_hops, config.max_hops),
+        languages=languages,
+        operations=None if config.operations is None else frozenset(config.operations),
+        test_share=config.test_fraction,
+        seed=config.seed,
+        max_rows=config.max_group_rows,
+    )
+    if config.scenarios is None:
+        return options
+    scenarios = {Scenario(name): weight for name, weight in weights(config.scenarios).items()}
+    return replace(options, scenarios=scenarios)
+
+
+def open_embedder(config: MakeDistractorsConfig) -> Embedder:
+    """The embedder that measures the similarity of distractors."""
+    if config.embedding_model is None or config.embedding_url is None:
+        return TfidfEmbedder()
+    from astra.models.embed_openai import OpenAIEmbedder  # a second to import, for few users
+
+    key = api_key(config.embedding_key_env)
+    return OpenAIEmbedder(config.embedding_model, config.embedding_url, key)

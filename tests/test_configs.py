@@ -1,0 +1,346 @@
+"""Option classes: one declaration for keywords, TOML files, the command line, help and identity."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+import re
+import typing
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import pytest
+
+import astra.cli.main as cli
+import astra.configs
+from astra.arenas.scenarios import MAX_HOPS
+from astra.cli.command import command_from
+from astra.configs import arenas as arena_options
+from astra.configs.base import (
+    RUNTIME,
+    Config,
+    OutputConfig,
+    Paths,
+    Weights,
+    at_least,
+    at_most,
+    below,
+    configured,
+    identity,
+    options,
+    runtime,
+)
+from astra.configs.files import read_options
+from astra.configs.options import Option
+from astra.errors import ConfigError
+from astra.runs.opening import open_run
+from astra.types import Language, Scenario
+
+
+@dataclass(frozen=True, kw_only=True)
+class SectionConfig(Config):
+    """Section."""
+
+    alpha: Annotated[float, at_least(0), below(1)] = 0.5
+    """Weight. 0: none."""
+
+
+@dataclass(frozen=True)
+class SampleConfig(OutputConfig):
+    """Sample options."""
+
+    tables: Paths
+    """Files."""
+    _: KW_ONLY
+    out: Annotated[Path | str | None, RUNTIME] = None
+    """Run folder to write."""
+    count: Annotated[int, at_least(1), at_most(9)] = 3
+    """Number of things. In Python, any integer type is allowed."""
+    rate: float | None = None
+    """Learning rate. None: the preset's."""
+    languages: Weights[Literal["en", "zh"]] = field(default_factory=lambda: {"en": 1.0})
+    """Languages."""
+    names: Sequence[Literal["a", "b", "c", "d"]] = ()
+    """Names."""
+    rates: Mapping[str, float] = field(default_factory=dict)
+    """Rates by name."""
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    """Anything."""
+    preset: Literal["auto", "big"] | str = "auto"
+    """Values that go together."""
+    reward: str | Callable[..., float] = "f1"
+    """Reward."""
+    fast: bool | None = None
+    """Be fast. None: the preset's."""
+    strict: bool = False
+    """Be strict."""
+    concurrency: Annotated[int, at_least(1), RUNTIME] = 8
+    """Things at the same time."""
+    section: SectionConfig = SectionConfig()
+
+
+make = configured(SampleConfig)(lambda config: config)
+
+
+def typed(*arguments: str) -> SampleConfig:
+    """The options of a command line."""
+    configs: list[SampleConfig] = []
+
+    @command_from(SampleConfig, examples=[])
+    def command(config: SampleConfig) -> None:
+        configs.append(config)
+
+    files, rest = cli.read_files(arguments)
+    function, bound, _ = command.parse_args(rest, print_error=False, exit_on_error=False)
+    function(*bound.args, **bound.kwargs, **({"_file": files[0]} if files else {}))()
+    return configs[0]
+
+
+# --- one meaning in every layer -----------------------------------------------------------------
+
+
+def test_keywords_a_file_and_the_command_line_give_the_same(tmp_path: Path) -> None:
+    file = tmp_path / "sample.toml"
+    file.write_text(
+        'tables = ["a", "b"]\ncount = 4\nrate = 1\nlanguages = ["en", "zh"]\nnames = "a,b"\n'
+        'preset = "my.toml"\nfast = false\nrates = {"*norm*" = 0.03}\n'
+        "extra = {beta = 0.9, on = true}"
+        "\n[section]\nalpha = 0.25\n"
+    )
+    line = typed(
+        *("a", "b", "--count", "4", "--rate", "1", "--languages", "en,zh", "--names", "a,b"),
+        *("--preset", "my.toml", "--no-fast", "--rates", "*norm*=0.03"),
+        *("--extra", "beta=0.9,on=true", "--section-alpha", "0.25"),
+    )
+    python = make(
+        ["a", "b"],
+        count=4,
+        rate=1,
+        languages=["en", "zh"],
+        names=["a", "b"],
+        preset="my.toml",
+        fast=False,
+        rates={"*norm*": 0.03},
+        extra={"beta": 0.9, "on": True},
+        section=SectionConfig(alpha=0.25),
+    )
+    assert typed(f"@{file}") == line == python
+    assert python.tables == (Path("a"), Path("b")) and python.rate == 1.0
+
+
+def test_what_is_typed_wins_over_the_file_in_sections_too(tmp_path: Path) -> None:
+    file = tmp_path / "sample.toml"
+    file.write_text('tables = "a"\ncount = 4\nfast = true\n[section]\nalpha = 0.25')
+    config = typed(f"@{file}", "--count", "5", "--no-fast", "--section-alpha", "0.75")
+    assert (config.count, config.fast, config.section.alpha) == (5, False, 0.75)
+    assert typed("t", "--count", "5", "--count", "6").count == 6
+
+
+def test_a_section_may_stand_for_a_path(tmp_path: Path) -> None:
+    file = tmp_path / "arenas.toml"
+    file.write_text('tables = "a"\n[table_options.rivers]\ndomain = "nature"')
+    values = read_options(file, arena_options.MakeArenasConfig)
+    assert values["table_options"] == file
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["t", "--count", "0"], "--count '0': must be at least 1"),
+        (["t", "--count", "10"], "--count '10': must be at most 9"),
+        (["t", "--count", "1.5"], "--count '1.5': write a whole number"),
+        (["t", "--rate", "nan"], "--rate 'nan': write a finite number"),
+        (["t", "--section-alpha", "1"], "--section-alpha '1': must be below 1"),
+        (["t", "--languages", "en=x"], "the weight 'x' of 'en' is not a number"),
+        (["t", "--languages", "fr"], "'fr' is unknown: choose among en, zh"),
+        (["t", "--languages", "en=0"], "name at least one with a weight above 0"),
+        (["t", "--if-exists", "resum"], "did you mean 'resume'?"),
+        (["t", "--rates", "a"], "'a' has no value: write NAME=VALUE,..."),
+        (["--count", "2"], "TABLES... is needed"),
+    ],
+)
+def test_a_wrong_value_is_named_with_the_fix(arguments: list[str], message: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        typed(*arguments)
+    assert message in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("keywords", "message"),
+    [
+        ({"cuont": 1}, "'cuont' is not an option: did you mean 'count'?"),
+        ({"tables": "t", "count": 0}, "count=0: must be at least 1"),
+        ({"tables": "t", "count": True}, "count=True: write a whole number"),
+        ({"tables": "t", "strict": "yes"}, "strict='yes': write true or false"),
+        ({"tables": []}, "tables=[]: write at least one path"),
+        ({"tables": "t", "section": {"alpha": 2}}, "alpha=2: must be below 1"),
+        ({}, "'tables' is needed"),
+    ],
+)
+def test_a_wrong_keyword_is_named(keywords: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        make(**keywords)
+    assert message in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("cuont = 1", "'cuont' is not an option of this command: did you mean 'count'?"),
+        ("zzz = 1", "see --help"),
+        ("[section]\nalhpa = 1", "'section.alhpa' is not an option of this command"),
+        ("[section]\nalpha = 1", "section.alpha = 1: must be below 1"),
+        ('strict = "yes"', "strict = 'yes': write true or false"),
+        ("if-exists = 'fail'\nif_exists = 'fail'", "stands there twice"),
+        ("= what", "is not a TOML file"),
+    ],
+)
+def test_a_wrong_file_is_named(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "sample.toml"
+    path.write_text(text)
+    with pytest.raises(ConfigError) as error:
+        read_options(path, SampleConfig)
+    assert message in str(error.value) and repr(str(path)) in str(error.value)
+
+
+def test_files_that_cannot_be_read(tmp_path: Path) -> None:
+    for name, message in [(tmp_path / "none", "there is no file"), (tmp_path, "can't read")]:
+        with pytest.raises(ConfigError, match=message):
+            read_options(name, SampleConfig)
+    with pytest.raises(ConfigError, match="is larger than"):
+        read_options(Path("/dev/zero"), SampleConfig)
+    with pytest.raises(ConfigError, match="one @file, not 2"):
+        cli.read_files(["@a", "@b"])
+    assert cli.read_files(["run", "--", "@x"]) == ([], ["run", "--", "@x"])
+    (tmp_path / "bom.toml").write_bytes(b"\xef\xbb\xbfcount = 2")
+    assert read_options(tmp_path / "bom.toml", SampleConfig) == {"count": 2}
+
+
+# --- help ---------------------------------------------------------------------------------------
+
+
+def test_help_says_range_choices_and_default() -> None:
+    by_name = {option.name: option for option in options(SampleConfig)}
+    assert by_name["count"].help == "Number of things. [≤ 9; default: 3]"
+    assert by_name["rate"].help == "Learning rate. [default: the preset's]"
+    assert by_name["languages"].metavar == "en|zh[=WEIGHT],..."
+    assert by_name["names"].help.endswith("One or more of: a, b, c, d.")
+    assert by_name["preset"].metavar == "auto|big|FILE"
+    assert by_name["section-alpha"].help == "Weight. 0: none. [< 1; default: 0.5]"
+    assert by_name["tables"].help == "Files. [required]" and by_name["tables"].positional
+    # Own options first, then sections, then the bases.
+    names = list(by_name)
+    assert names.index("concurrency") < names.index("section-alpha") < names.index("seed")
+
+
+def test_a_help_page_shows_all_options(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["arenas", "make", "--help"]) == 0
+    page = capsys.readouterr().out
+    assert page.startswith("usage: astra arenas make TABLES... [@FILE.toml] [OPTIONS]\n")
+    for option in options(arena_options.MakeArenasConfig):
+        assert option.positional or f"--{option.name}" in page
+    assert page.index("Tables and questions:") < page.index("Distractors:") < page.index("Run:")
+    assert max(map(len, page.splitlines())) <= 100
+
+
+def test_the_first_line_of_a_command_is_its_line_in_the_list() -> None:
+    paths = [
+        ((group, verb), line)
+        for group, (_, verbs) in cli.GROUPS.items()
+        for verb, line in verbs.items()
+    ]
+    paths += [((name,), line) for name, line in cli.COMMANDS.items()]
+    for path, line in paths:
+        if " ".join(path) not in cli.LEGACY:
+            command = importlib.import_module(f"astra.cli.{'_'.join(path)}").command
+            assert command.help.splitlines()[0] == line, path
+
+
+# --- identity and resuming ----------------------------------------------------------------------
+
+
+def named_reward(arena: object, trajectory: object) -> float:
+    """A reward of one's own."""
+    return 1.0
+
+
+def test_identity_leaves_runtime_options_out() -> None:
+    config = make("t", out="x", concurrency=2, reward=named_reward)
+    stored = identity(config)
+    assert not {"out", "concurrency", "if_exists", "rate"} & set(stored)
+    assert stored["reward"].startswith(f"{__name__}:named_reward@")
+    assert stored["section"] == {"alpha": 0.5}
+    assert runtime(config)["concurrency"] == 2
+    with pytest.raises(ConfigError, match="lambda"):
+        identity(make("t", reward=lambda arena, trajectory: 1.0))
+
+
+def test_the_same_options_resume_and_others_are_refused(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    folder = open_run(make("t", out=out), out, inputs={"tables": "abc"})
+    (folder.path / "model").mkdir()
+    assert open_run(make("t", concurrency=1), out, inputs={"tables": "abc"}).path == out
+    with pytest.raises(ConfigError, match=r"count was 3 and is now 4\."):
+        open_run(make("t", count=4, seed=5), out, inputs={"tables": "abc"})
+    with pytest.raises(ConfigError, match=r"inputs\.tables was 'abc' and is now 'x'"):
+        open_run(make("t"), out, inputs={"tables": "x"})
+    with pytest.raises(ConfigError, match="exists"):
+        open_run(make("t", if_exists="fail"), out, inputs={"tables": "abc"})
+    fresh = open_run(make("t", count=4, if_exists="overwrite"), out)
+    assert fresh.config()["count"] == 4 and not (out / "model").exists()
+
+
+def test_a_temporary_folder_ends_with_its_run_folder() -> None:
+    folder = open_run(make("t"), None)
+    path = folder.path
+    assert folder.config()["command"] == "sample"
+    del folder
+    assert not path.exists()
+
+
+# --- the option classes of the package ----------------------------------------------------------
+
+
+def all_options() -> Iterator[tuple[type, Option]]:
+    """Every option of every option class."""
+    for module in pkgutil.iter_modules(astra.configs.__path__):
+        members = vars(importlib.import_module(f"astra.configs.{module.name}")).values()
+        for cls in members:
+            if inspect.isclass(cls) and issubclass(cls, Config) and cls is not Config:
+                for option in options(cls):
+                    yield cls, option
+
+
+def test_every_option_is_documented() -> None:
+    missing = [f"{cls.__name__}.{o.field}" for cls, o in all_options() if not o.documentation]
+    assert not missing
+
+
+def test_an_option_has_one_type_and_one_meaning() -> None:
+    """`| None`, narrower choices and another default may differ, and so what follows it."""
+    first: dict[str, tuple[type, Option]] = {}
+    for cls, option in all_options():
+        known_cls, known = first.setdefault(option.name, (cls, option))
+        where = f"--{option.name} of {known_cls.__name__} and {cls.__name__}"
+        assert option.kind == known.kind, where
+        # What is read decides by its content in some commands, by its path in others.
+        assert option.runtime == known.runtime or option.field in ("run", "tools"), where
+        assert _meaning(option) == _meaning(known), where
+
+
+def _meaning(option: Option) -> str:
+    """The first sentence; the thing that is written or read may be named as it is."""
+    first = " ".join(option.documentation.split())
+    first = re.split(r"[.:,]", first)[0]
+    if option.field in ("out", "run", "runs"):
+        return re.sub(r"^(Run folder|Folder|File)s?( of \w+( \w+)?)?", "Run folder", first)
+    return first
+
+
+def test_choices_are_those_of_the_records() -> None:
+    assert arena_options.MAX_HOPS == MAX_HOPS
+    assert typing.get_args(arena_options.QuestionLanguage) == typing.get_args(Language)
+    assert typing.get_args(arena_options.ScenarioName) == tuple(s.value for s in Scenario)
