@@ -13,9 +13,6 @@ from astra.configs.tools import CollectToolsConfig
 from astra.runs.folder import RunFolder
 from astra.runs.jsonl import FailureRow
 from astra.runs.manifest import StageCounts
-from astra.trajectories.collect.stages import COLLECTED, SERVERS
-from astra.trajectories.collect_tools import collect_tools
-from astra.trajectories.estimate import estimate_collection
 
 _MOST_REASONS = 5
 """Of a stage, printed at its end; `tools show` lists all."""
@@ -36,6 +33,11 @@ def command(config: CollectToolsConfig, *, as_json: bool) -> int:
     Asks live servers, reads documents, normalizes, filters and names domains. Run it again to
     resume, and to ask again servers that could not be reached. Exit status 1 if no server is kept.
     """
+    # Late: these take a second, and --help needs none of them.
+    from astra.trajectories.collect.stages import COLLECTED, SERVERS
+    from astra.trajectories.collect_tools import collect_tools
+    from astra.trajectories.estimate import estimate_collection
+
     if config.dry_run:
         print_estimate(asyncio.run(estimate_collection(config)), as_json=as_json)
         return 0

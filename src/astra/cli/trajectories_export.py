@@ -8,7 +8,6 @@ from dataclasses import asdict
 from astra.cli.command import command_from
 from astra.cli.console import err, out, plain, print_json
 from astra.configs.trajectories import ExportTrajectoriesConfig
-from astra.trajectories.make import export_trajectories
 
 _TOLERANCE = 0.02
 """Difference of fractions up to which one counts as met."""
@@ -28,6 +27,9 @@ def command(config: ExportTrajectoriesConfig, *, as_json: bool) -> None:
     excluded.jsonl, if it has no score or too low a one, does not end with an answer, or can't be
     expressed in any family's chat template.
     """
+    # Late: these take a second, and --help needs none of them.
+    from astra.trajectories.make import export_trajectories
+
     result = asyncio.run(export_trajectories(config))
     if as_json:
         print_json({"out": str(config.out), **asdict(result)})

@@ -9,10 +9,7 @@ from astra.cli.console import out, plain, print_json
 from astra.cli.trajectories_report import mean_reward, print_agreement, print_estimate
 from astra.configs.trajectories import JudgeTrajectoriesConfig
 from astra.runs.folder import RunFolder
-from astra.trajectories.estimate import estimate_judging
 from astra.trajectories.judge.agreement import agreements, ratings
-from astra.trajectories.judge.stage import JUDGEMENTS
-from astra.trajectories.make import judge_trajectories
 from astra.trajectories.records import Judgement
 
 
@@ -29,6 +26,11 @@ def command(config: JudgeTrajectoriesConfig, *, as_json: bool) -> int:
     The new judgements are kept beside the first ones, and the agreement of both is printed. Run it
     again to resume. Exit status 1 if nothing could be judged.
     """
+    # Late: these take a second, and --help needs none of them.
+    from astra.trajectories.estimate import estimate_judging
+    from astra.trajectories.judge.stage import JUDGEMENTS
+    from astra.trajectories.make import judge_trajectories
+
     if config.dry_run:
         print_estimate(asyncio.run(estimate_judging(config)), as_json=as_json)
         return 0

@@ -10,13 +10,8 @@ from astra.cli.trajectories_report import mean_reward, print_agreement, print_es
 from astra.configs.trajectories import MakeTrajectoriesConfig
 from astra.runs.folder import RunFolder
 from astra.runs.manifest import StageCounts
-from astra.trajectories.estimate import estimate_trajectories
 from astra.trajectories.judge.agreement import agreements, ratings
-from astra.trajectories.judge.stage import JUDGEMENTS
-from astra.trajectories.make import make_trajectories
-from astra.trajectories.play.rollouts import ROLLOUTS
 from astra.trajectories.records import Judgement
-from astra.trajectories.tasks.task_maker import TASKS
 
 
 @command_from(
@@ -36,6 +31,13 @@ def command(config: MakeTrajectoriesConfig, *, as_json: bool) -> int:
     recordings, and gives no training data worth having. Run the same command again to resume:
     recorded answers are not paid for twice. Exit status 1 if nothing could be judged.
     """
+    # Late: these take a second, and --help needs none of them.
+    from astra.trajectories.estimate import estimate_trajectories
+    from astra.trajectories.judge.stage import JUDGEMENTS
+    from astra.trajectories.make import make_trajectories
+    from astra.trajectories.play.rollouts import ROLLOUTS
+    from astra.trajectories.tasks.task_maker import TASKS
+
     if config.dry_run:
         print_estimate(asyncio.run(estimate_trajectories(config)), as_json=as_json)
         return 0

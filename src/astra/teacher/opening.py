@@ -9,7 +9,6 @@ from pathlib import Path
 from astra.configs.base import TeacherConfig
 from astra.errors import ConfigError
 from astra.models.keys import api_key
-from astra.models.openai import OpenAIModel
 from astra.protocols import Sampling
 from astra.runs.cost import bill
 from astra.runs.folder import RunFolder
@@ -31,6 +30,8 @@ async def open_teacher(
     `seed`: sent with each request, raised by the index of the answer, so that several verdicts on
     one point are independent even if the endpoint samples by seed alone.
     """
+    from astra.models.openai import OpenAIModel  # late: a second, which runs by rule can do without
+
     name, url = config.teacher, config.teacher_url
     assert name is not None and url is not None  # see `TeacherConfig.check`
     price = model_price(config.prices, name)

@@ -16,7 +16,6 @@ from astra.errors import ConfigError
 from astra.hosts.live import LiveOptions
 from astra.hosts.mcp_session import McpSessionOptions
 from astra.models.keys import api_key
-from astra.models.openai import OpenAIModel
 from astra.runs.folder import RunFolder
 from astra.runs.opening import open_run
 from astra.runs.progress import progress_console
@@ -87,6 +86,8 @@ async def _open_agent(
             SCRIPTED, lambda job: ScriptedAgent(job.task.plan, job.task.language, SCRIPTED)
         )
         return
+    from astra.models.openai import OpenAIModel  # late: a second, which runs by rule can do without
+
     async with AsyncExitStack() as stack:
         key = api_key(config.api_key_env)
         endpoint = OpenAIModel(config.model, config.base_url, key, timeout=config.timeout)
