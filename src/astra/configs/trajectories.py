@@ -92,6 +92,11 @@ class MakeTrajectoriesConfig(ModelConfig, TeacherConfig, EpisodeConfig, OutputCo
             raise ConfigError(f"min_chain {self.min_chain} is above max_chain {self.max_chain}")
         if "original" not in self.task_mix:
             raise ConfigError("task_mix needs original tasks: the others are made from them")
+        if self.max_length is not None:
+            raise ConfigError(
+                f"max_length {self.max_length}: an agent behind an endpoint has its own; bound it "
+                "with max_agent_tokens"
+            )
         if self.model != "scripted" and self.base_url is None:
             raise ConfigError(
                 f"model {self.model!r} needs base_url; only 'scripted' needs no endpoint"
