@@ -6,21 +6,21 @@ likelihood and by the arena's own verdicts. All figures are ratios within a run.
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import statistics
 import tempfile
 import warnings
 from itertools import pairwise
 from pathlib import Path
+from typing import Any, cast
 
 import torch
 
 from astra.arenas.folder import ToolRow
+from astra.configs.training import CreditConfig, TrainRLConfig
 from astra.runs.folder import RunFolder
 from astra.runs.jsonl import to_line
-from astra.training.rl.presets import PRESETS
-from astra.training.rl.run import RLJob, train_rl
+from astra.training.rl.train import train_rl
 from astra.types import Arena
 from benchmarks.bench_rl import HOPS, MESSAGE_TOKENS, taught_on, toy_arenas
 
@@ -78,29 +78,27 @@ def _write(arenas: list[Arena], path: Path) -> None:
 def _run(folder: Path, attribution: str) -> list[dict[str, float]]:
     """The metrics of a run, a row per step."""
     out = folder / attribution
-    preset = dataclasses.replace(
-        PRESETS["nano"],
-        prompts=PROMPTS,
-        group=GROUP,
-        rows_at_once=PROMPTS * GROUP,
-        turns=HOPS + 2,
-        message_tokens=MESSAGE_TOKENS,
-        context=CONTEXT,
-        steps=STEPS,
-        rounds=1,
-    )
-    # Replays for the sake of comparison are no part of the method.
-    credit = (f"attribution={attribution}", "agreement=false", "rows=0")
     train_rl(
-        RLJob(
-            folder / "arenas",
-            str(folder / "model"),
-            out,
-            preset,
+        TrainRLConfig(
+            arenas=folder / "arenas",
+            model=str(folder / "model"),
+            out=out,
+            preset="nano",
+            batch_size=PROMPTS,
+            group_size=GROUP,
+            micro_batch_size=PROMPTS * GROUP,
+            max_turns=HOPS + 2,
+            max_tokens=MESSAGE_TOKENS,
+            max_length=CONTEXT,
+            max_steps=STEPS,
+            max_sampling_rounds=1,
             algorithm="acpo",
-            credit=credit,
+            # Replays made for comparison only are not part of the method.
+            credit=CreditConfig(
+                attribution=cast(Any, attribution), options={"agreement": False, "log_rollouts": 0}
+            ),
             distractors="none",
-            quiet=True,
+            progress=False,
         )
     )
     rows: list[dict[str, float]] = [

@@ -93,13 +93,13 @@ def command(config: DemoConfig) -> int:
     if not (base / "config.json").exists():
         steps.run("nano", "recipes.nano", "--dataset", rows, "--out", base, *seed)
     steps.run(
-        *("SFT", "train", "sft", "--rows", rows, "--model", base, "--preset", "nano"),
-        *("--out", sft, *seed, *_resumed(sft)),
+        *("SFT", "train", "sft", "--dataset", rows, "--model", base, "--preset", "nano"),
+        *("--out", sft, *seed),
     )
     steps.run(
         *("RL", "train", "rl", "--arenas", arenas, "--model", sft / "final"),
-        *("--preset", "nano", "--steps", config.max_steps, "--out", rl),
-        *(*seed, *sandbox, *_resumed(rl)),
+        *("--preset", "nano", "--max-steps", config.max_steps, "--out", rl),
+        *(*seed, *sandbox),
     )
 
     reports: list[Json] = []
@@ -170,10 +170,6 @@ class _Steps:
     def times(self) -> str:
         """Minutes of each command."""
         return ", ".join(f"{title} {minutes:.1f}" for title, minutes in self._minutes.items())
-
-
-def _resumed(folder: Path) -> list[str]:
-    return ["--resume"] if (folder / "config.toml").exists() else []
 
 
 def _table(reports: Sequence[Json]) -> Table:

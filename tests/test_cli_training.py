@@ -5,14 +5,15 @@ from __future__ import annotations
 import csv
 import inspect
 import json
+import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import astra.training.presets
 from astra.cli.credit_agreement import agreement_command
 from astra.cli.main import run
-from astra.training.rl.presets import PRESETS
 from recipes.nano.__main__ import main as nano_main
 
 ROOT = Path(__file__).parents[1]
@@ -88,18 +89,18 @@ def test_from_rows_to_a_model_and_its_curves(
     command = ["--dataset", str(rows), "--out", str(nano)]
     assert nano_main([*command, *small]) == 0
     assert nano_main(command) == 2
-    train = ["train", "sft", "--rows", str(rows), "--model", str(nano), "--preset", "nano"]
-    train += ["--batch", "2", "--rows-at-once", "2", "--set", "logging_steps=1", "--json"]
+    train = ["train", "sft", "--dataset", str(rows), "--model", str(nano), "--preset", "nano"]
+    train += ["--batch-size", "2", "--trl", "logging_steps=1", "--json"]
     capsys.readouterr()
     assert run([*train, "--out", str(sft)]) == 0
     said = capsys.readouterr()
     report = json.loads(said.out)
     assert Path(report["model"]) == sft / "final"
     assert report["trained_tokens"] < report["tokens"]
-    for setting in ("learning_rate=0.003", "batch=2", "lr_scheduler_type=cosine"):
+    for setting in ("learning_rate=0.003", "batch_size=2", "lr_schedule=cosine"):
         assert setting in said.err
-    assert run([*train, "--out", str(sft)]) == 2
-    assert "--resume" in capsys.readouterr().err
+    assert run([*train, "--out", str(sft), "--if-exists", "fail"]) == 2
+    assert "--if-exists" in capsys.readouterr().err
     plots = tmp_path / "plots"
     assert run(["plot", str(sft), "--x-axis", "num_tokens", "--out", str(plots)]) == 0
     with (plots / "loss.csv").open(encoding="utf-8") as file:
@@ -114,19 +115,20 @@ def test_from_rows_to_a_model_and_its_curves(
 # --- what is said and refused before anything is trained or played ----------------------------
 
 
-@pytest.mark.parametrize("command", [["sft", "--rows"], ["rl", "--arenas"]], ids=["sft", "rl"])
+@pytest.mark.parametrize("command", [["sft", "--dataset"], ["rl", "--arenas"]], ids=["sft", "rl"])
 def test_secrets_are_not_printed_with_the_preset(
     command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     nowhere = str(tmp_path / "nowhere")
     where = [nowhere, "--model", nowhere, "--out", str(tmp_path / "out"), "--preset", "nano"]
-    nested = 'model_init_kwargs={"token": "hf_second", "revision": "main"}'
-    settings = ["--set", "hub_token=hf_first", "--set", nested]
-    assert run(["train", *command, *where, *settings]) == 2
+    file = tmp_path / "options.toml"
+    nested = 'model_init_kwargs = {token = "hf_second", revision = "main"}'
+    file.write_text(f'[trl]\nhub_token = "hf_first"\n{nested}\n')
+    assert run(["train", *command, *where, f"@{file}"]) == 2
     said = capsys.readouterr().err
-    assert "hub_token=***" in said and "'token': '***'" in said
+    assert "hub_token=***" in said and "model_init_kwargs.token=***" in said
     assert "hf_first" not in said and "hf_second" not in said
-    assert "'revision': 'main'" in said and "learning_rate=" in said
+    assert "revision=main" in said and "learning_rate=" in said
 
 
 def test_two_models_are_compared_with_each_other_and_nothing_else(
@@ -153,8 +155,9 @@ def test_two_models_whose_episodes_would_share_a_file_are_refused(
 
 def test_what_the_help_says_of_the_limits_of_agreement_is_so() -> None:
     limits = {n: p.default for n, p in inspect.signature(agreement_command).parameters.items()}
-    nano = PRESETS["nano"]
+    folder = Path(astra.training.presets.__file__).parent
+    nano = tomllib.loads((folder / "rl" / "nano.toml").read_text())
     said = " ".join((agreement_command.__doc__ or "").split())
     assert "--turns and --context are those of RL's nano preset" in said
-    assert (limits["turns"], limits["context"]) == (nano.turns, nano.context)
-    assert f"--max-tokens is {limits['max_tokens']} where it has {nano.message_tokens}" in said
+    assert (limits["turns"], limits["context"]) == (nano["max_turns"], nano["max_length"])
+    assert f"--max-tokens is {limits['max_tokens']} where it has {nano['max_tokens']}" in said

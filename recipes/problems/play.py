@@ -6,10 +6,10 @@ import asyncio
 from dataclasses import dataclass
 from pathlib import Path
 
+from astra.configs.training import TrainRLConfig
 from astra.engines.loading import load_engine
 from astra.errors import ConfigError, StageError
 from astra.protocols import Sampling
-from astra.training.rl.presets import RLPreset
 from astra.training.rl.prompts import PromptDraw
 from astra.training.rl.rollout_metrics import rollout_means
 from astra.training.rl.rollouts import GroupPlayer
@@ -23,12 +23,13 @@ class PlayProblems:
     """A `Play`: the share that is solved, over problems and samples."""
 
     problems: tuple[MathProblem, ...]
-    preset: RLPreset
+    config: TrainRLConfig
+    """Resolved options."""
     samples: int
 
     @classmethod
     def of_file(
-        cls, path: Path, preset: RLPreset, *, limit: int | None, samples: int
+        cls, path: Path, config: TrainRLConfig, *, limit: int | None, samples: int
     ) -> PlayProblems:
         """The first problems of split `test`. Raises ConfigError where there are none."""
         found = [problem for problem in read_problems(path) if problem.split == "test"]
@@ -37,14 +38,13 @@ class PlayProblems:
                 f"{str(path)!r} holds no problems of split 'test', which are played in the end: "
                 'give some rows "split": "test"'
             )
-        return cls(tuple(found[:limit]), preset, samples)
+        return cls(tuple(found[:limit]), config, samples)
 
     def __call__(self, model: Path, seed: int) -> dict[str, float]:
         """Raises what loading and playing raise; StageError where a problem could not be played."""
-        preset = self.preset
-        engine = load_engine(str(model), max_length=preset.context)
-        temperature = float(preset.trl.get("temperature", 1.0))
-        sampling = Sampling(temperature=temperature, max_tokens=preset.message_tokens)
+        config = self.config
+        engine = load_engine(str(model), max_length=config.max_length)
+        sampling = Sampling(temperature=config.temperature, max_tokens=config.max_tokens)
 
         async def main() -> dict[str, float]:
             environment = ProblemRollouts({problem.id: problem for problem in self.problems})
@@ -54,7 +54,7 @@ class PlayProblems:
                     engine,
                     group_size=self.samples,
                     seed=seed,
-                    concurrency=preset.concurrency,
+                    concurrency=config.concurrency or 64,
                     sampling=sampling,
                 )
                 draws = [PromptDraw(p.id, 0, number) for number, p in enumerate(self.problems)]

@@ -65,8 +65,8 @@ class ProblemRollouts:
         rollouts._source = str(path)
         return rollouts
 
-    def __str__(self) -> str:
-        """What a run folder records."""
+    def identity(self) -> str:
+        """What a run folder stores."""
         return self._source
 
     async def __aenter__(self) -> Self:

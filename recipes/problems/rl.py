@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -11,7 +9,9 @@ import typer
 
 from astra.cli.console import out
 from astra.cli.options import require_training
+from astra.configs.training import TrainRLConfig
 from recipes.command_line import RecipeCommand
+from recipes.credit_options import credit_config
 
 
 def rl_command(
@@ -38,26 +38,24 @@ def rl_command(
       python -m recipes.problems.rl --problems problems.jsonl --model runs/sft/final --out runs/rl
     """
     require_training()
-    from astra.training.rl.presets import PRESETS
-    from astra.training.rl.run import RLJob, train_rl
+    from astra.training.rl.train import train_rl
     from recipes.problems.player import ProblemRollouts
 
-    settings = PRESETS[preset]
-    job = RLJob(
-        arenas=None,
-        environment=ProblemRollouts.of_file(problems),
-        model=model,
-        out=out_folder,
-        preset=dataclasses.replace(settings, steps=steps or settings.steps),
-        algorithm=algorithm,
-        credit=tuple(credit or ()),
-        seed=seed,
-        resume=(out_folder / "config.toml").exists(),
-        quiet=not sys.stderr.isatty(),
+    result = train_rl(
+        TrainRLConfig(
+            arenas=ProblemRollouts.of_file(problems),
+            model=model,
+            out=out_folder,
+            preset=preset,
+            max_steps=steps,
+            algorithm=algorithm,
+            credit=credit_config(credit or (), attribution="likelihood"),
+            seed=seed,
+        )
     )
-    report = train_rl(job)
-    reward = "–" if report.reward is None else f"{report.reward:.3f}"
-    out().print(f"{report.steps} steps on {report.tasks} problems; reward at the end {reward}")
+    reward = result.metrics.get("reward", float("nan"))
+    tasks = int(result.metrics["tasks"])
+    out().print(f"{result.steps} steps on {tasks} problems; reward at the end {reward:.3f}")
 
 
 main = RecipeCommand("python -m recipes.problems.rl", rl_command)

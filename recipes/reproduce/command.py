@@ -18,14 +18,15 @@ from rich.table import Table
 from astra.arenas.sets import ArenaSet, load_arenas
 from astra.cli.console import err, out, plain, print_json
 from astra.cli.options import AsJson, Level, PerBand, SandboxLevel, require_training
+from astra.configs.training import CreditConfig, TrainRLConfig
 from astra.errors import ConfigError
 from astra.protocols import Sampling
 from astra.rollouts.loop import RolloutLimits
 from astra.sandbox import open_sandbox
 from astra.types import Json
+from recipes.credit_options import credit_config, read_pairs
 
 if TYPE_CHECKING:
-    from astra.training.rl.run import RLJob
     from recipes.reproduce.comparisons import ArmComparison
     from recipes.reproduce.rl_trial import Play
     from recipes.reproduce.trials import TrialOutcome
@@ -142,11 +143,7 @@ def reproduce_command(
     arenas, model = _material(arenas, model, problems, comparison)
     out_path = out_path or Path("runs") / comparison
     require_training()
-    from trl.trainer.grpo_config import GRPOConfig
-
-    from astra.training.rl.presets import OURS, PRESETS
-    from astra.training.rl.run import RLJob
-    from astra.training.sft.presets import parse_settings
+    from astra.training.presets.resolve import resolve, with_fitting_micro_batch
     from recipes.problems.player import ProblemRollouts
     from recipes.reproduce.comparisons import COMPARISONS, of_problems
     from recipes.reproduce.rl_trial import RLTrial
@@ -155,30 +152,32 @@ def reproduce_command(
     compared, of_size = COMPARISONS[comparison], SIZES[size]
     if problems is not None:
         compared = of_problems(compared)
-    preset = PRESETS[of_size.preset]
-    batch = {"prompts": prompts or preset.prompts, "group": group or preset.group}
-    preset = dataclasses.replace(
-        preset,
-        **batch,
-        steps=steps or of_size.steps,
-        message_tokens=message_tokens or preset.message_tokens,
-        rows_at_once=_divisor(batch["prompts"] * batch["group"], preset.rows_at_once),
-        trl={**preset.trl, **parse_settings(settings or [], GRPOConfig, OURS)},
+    config, _ = resolve(
+        TrainRLConfig(
+            arenas=ProblemRollouts.of_file(problems)
+            if arenas is None and problems
+            else arenas or "",
+            model=model,
+            out=out_path,
+            preset=of_size.preset,
+            batch_size=prompts,
+            group_size=group,
+            max_steps=steps or of_size.steps,
+            max_tokens=message_tokens,
+            trl=read_pairs(settings or ()),
+            # The credit of all arms with ACPO; `of_arm` leaves it out of the others.
+            algorithm="acpo",
+            credit=_credit(comparison, steps or of_size.steps, credit or ()),
+            distractors_per_band=per_band,
+            sandbox=sandbox,
+            # Bars of several trials would write over each other.
+            progress=not (as_json or workers > 1 or not sys.stderr.isatty()),
+        ),
+        "rl",
     )
-    job = RLJob(
-        arenas=arenas,
-        environment=problems and ProblemRollouts.of_file(problems),
-        model=model,
-        out=out_path,
-        preset=preset,
-        credit=_credit(comparison, preset.steps, credit or ()),
-        per_band=per_band,
-        sandbox=sandbox,
-        # Bars of several trials would write over each other.
-        quiet=as_json or workers > 1 or not sys.stderr.isatty(),
-    )
+    config = with_fitting_micro_batch(config, 1)
     how = _How(limit or of_size.limit, samples or of_size.samples, trained)
-    trial = RLTrial(compared, job, _play(job, problems, how), evaluate_every, tokens)
+    trial = RLTrial(compared, config, _play(config, problems, how), evaluate_every, tokens)
     names = None if arms is None else [name.strip() for name in arms.split(",")]
     shared = trial.shared(**dataclasses.asdict(how))
     chosen = [
@@ -229,11 +228,6 @@ def _material(
     return arenas or Path(ARENAS), model or MODEL
 
 
-def _divisor(rollouts: int, most: int) -> int:
-    """The most rows at once of which a batch can be made."""
-    return next(rows for rows in range(min(most, rollouts), 0, -1) if rollouts % rows == 0)
-
-
 def _seeds(text: str) -> list[int]:
     try:
         return list(dict.fromkeys(int(part) for part in text.split(",")))
@@ -241,13 +235,13 @@ def _seeds(text: str) -> list[int]:
         raise ConfigError(f"--seeds {text!r}: write numbers, as in 0,1,2") from None
 
 
-def _credit(comparison: Which, steps: int, typed: Sequence[str]) -> tuple[str, ...]:
-    """Settings of all arms with ACPO: both phases come about, however short a run is."""
+def _credit(comparison: Which, steps: int, typed: Sequence[str]) -> CreditConfig:
+    """Options of all arms with ACPO: both phases come about, however short a run is."""
     if comparison == "credit":
-        return (f"switch.after={max(1, steps * 5 // 6)}", *typed)
+        return credit_config(typed, explore_steps=max(1, steps * 5 // 6))
     if typed:
         raise ConfigError(f"--credit {typed[0]!r}: only the comparison 'credit' has settings")
-    return ()
+    return CreditConfig()
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -261,37 +255,39 @@ class _How:
     """Whether those that were trained on are played, too."""
 
 
-def _play(job: RLJob, problems: Path | None, how: _How) -> Play:
+def _play(config: TrainRLConfig, problems: Path | None, how: _How) -> Play:
     """Held-out problems, or arenas with banded distractors; sampled as in training."""
     if problems is not None:
         if how.trained:
             raise ConfigError("--trained is of arenas: leave it out with --problems")
         from recipes.problems.play import PlayProblems
 
-        return PlayProblems.of_file(problems, job.preset, limit=how.limit, samples=how.samples)
-    return _PlayArenas(job, how)
+        return PlayProblems.of_file(problems, config, limit=how.limit, samples=how.samples)
+    return _PlayArenas(config, how)
 
 
 class _PlayArenas:
     """Plays the same arenas, with the same distractors, for every model."""
 
-    def __init__(self, job: RLJob, how: _How) -> None:
+    def __init__(self, config: TrainRLConfig, how: _How) -> None:
         from astra.evaluation.models import EvaluationSetup
 
-        assert job.arenas is not None
-        preset = job.preset
-        temperature = float(preset.trl.get("temperature", 1.0))
-        sampling = Sampling(temperature=temperature, max_tokens=preset.message_tokens)
-        limits = RolloutLimits(turns=preset.turns, sampling=sampling)
-        self._exam = EvaluationSetup(limits, preset.context, how.samples, preset.concurrency)
-        self._level: Level = job.sandbox
+        assert isinstance(config.arenas, Path)
+        sampling = Sampling(temperature=config.temperature, max_tokens=config.max_tokens)
+        limits = RolloutLimits(turns=config.max_turns or 1, sampling=sampling)
+        self._exam = EvaluationSetup(
+            limits, config.max_length, how.samples, config.concurrency or 64
+        )
+        self._level: Level = config.sandbox
         self._shown: dict[str, ArenaSet] = {}
         splits: dict[Literal["test", "train"], str] = {"test": ""}
         if how.trained:
             splits["train"] = TRAINED
         for split, named in splits.items():
-            arenas = load_arenas(job.arenas, split)[: how.limit]
-            self._shown[named] = arenas.with_distractors("banded", per_band=job.per_band)
+            arenas = load_arenas(config.arenas, split)[: how.limit]
+            self._shown[named] = arenas.with_distractors(
+                "banded", per_band=config.distractors_per_band
+            )
 
     def __call__(self, model: Path, seed: int) -> dict[str, float]:
         from astra.evaluation.models import examine, figures

@@ -1,7 +1,7 @@
 """The comparisons by name: which arms there are, and what sets them apart.
 
-An option of an arm is a field of `RlJob` (`algorithm`, `credit`, `reward`, `distractors`) or, with
-`preset.` before it, one of `RlPreset`. Everything else is the same for all arms of a comparison.
+An option of an arm is a field of `TrainRLConfig`; `credit` holds those of `CreditConfig`.
+Everything else is the same for all arms of a comparison.
 """
 
 from __future__ import annotations
@@ -56,16 +56,16 @@ class ArmComparison:
         return [arm for arm in every if arm.name in kept]
 
 
-def _acpo(name: str, attribution: str, *more: str) -> Arm:
-    return Arm(name, {"algorithm": "acpo", "credit": [f"attribution={attribution}", *more]})
+def _acpo(name: str, attribution: str, **credit: Json) -> Arm:
+    return Arm(name, {"algorithm": "acpo", "credit": {"attribution": attribution, **credit}})
 
 
 _ABLATIONS = (
-    _acpo("acpo-no-credit", "verified", "alpha=0.0"),
-    _acpo("acpo-no-entropy", "verified", "entropy.largest=0.0"),
-    _acpo("acpo-no-phases", "verified", "switch.after=none", "switch.stalled=none"),
-    _acpo("acpo-no-curriculum", "verified", "curriculum.others=1.0"),
-    _acpo("acpo-no-confidence", "verified", "gamma=0.0"),
+    _acpo("acpo-no-credit", "verified", alpha=0.0),
+    _acpo("acpo-no-entropy", "verified", options={"entropy.largest": 0.0}),
+    _acpo("acpo-no-phases", "verified", explore_steps=None, stall_steps=None),
+    _acpo("acpo-no-curriculum", "verified", options={"curriculum.others": 1.0}),
+    _acpo("acpo-no-confidence", "verified", confidence_gamma=0.0),
 )
 
 COMPARISONS: dict[str, ArmComparison] = {
@@ -90,7 +90,7 @@ COMPARISONS: dict[str, ArmComparison] = {
         "adaptive batch filling off and on, at equal sampled tokens",
         "ASTRA, section 3.2",
         baseline="off",
-        arms=(Arm("off", {"preset.rounds": 1}), Arm("on", {"preset.rounds": 8})),
+        arms=(Arm("off", {"max_sampling_rounds": 1}), Arm("on", {"max_sampling_rounds": 8})),
         headline=("f1", "solved", "turns", "calls"),
         curves=(*CURVES, "filling/valid_share", "filling/rounds", "filling/zero_variance"),
         equal_tokens=True,
@@ -115,7 +115,7 @@ COMPARISONS: dict[str, ArmComparison] = {
             *("acpo/agreement/likelihood", "acpo/agreement/entropy", "acpo/agreement/verified"),
         ),
         # With filling, an arm with more flat groups would get more rollouts a step.
-        common={"preset.rounds": 1},
+        common={"max_sampling_rounds": 1},
         ablations=_ABLATIONS,
         whole="acpo-verified",
     ),
@@ -140,5 +140,5 @@ def of_problems(comparison: ArmComparison) -> ArmComparison:
 
 
 def _with_likelihood(arm: Arm) -> Arm:
-    credit = ["attribution=likelihood", *list(arm.options["credit"])[1:]]
+    credit = {**arm.options["credit"], "attribution": "likelihood"}
     return Arm(arm.name, {**arm.options, "credit": credit})

@@ -8,19 +8,22 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from pydantic import ValidationError
 
+from astra.configs.base import identity
+from astra.configs.training import CreditConfig, TrainRLConfig
 from astra.errors import StageError
 from astra.runs.folder import RunFolder
 from astra.training.checkpoints import checkpoints, step_of
+from astra.training.credit.options import acpo_settings
+from astra.training.final_model import CHECKPOINTS
 from astra.training.metrics import METRICS, STEP
-from astra.training.rl.run import RLJob, check_settings, train_rl
-from astra.training.sft.train import CHECKPOINTS
+from astra.training.rl.train import train_rl, trl_config
 from astra.types import Json
 from recipes.reproduce.budget import SAMPLED, TokenBudget
 from recipes.reproduce.comparisons import ArmComparison
@@ -50,29 +53,29 @@ class RLTrial:
     """A `Trial`: trains as the arm says and measures. Resumes what was stopped."""
 
     comparison: ArmComparison
-    job: RLJob
-    """What all arms share; folder, seed and the arm's options are put in."""
+    config: TrainRLConfig
+    """Resolved options that all arms share. Folder, seed and the arm's options are put in."""
     play: Play
     evaluate_every: int | None = None
     """Steps between checkpoints that are played, too; None: only the final model is."""
     tokens: int | None = None
-    """Sampled tokens at which every arm stops; None: at the steps of the job's preset, and with
+    """Sampled tokens at which every arm stops; None: at the steps of the options, and with
     `equal_tokens` all arms but the baseline at what the baseline has sampled."""
 
     def __call__(self, arm: Arm, seed: int, folder: Path) -> TrialResult:
         """Raises what training and playing raise; StageError for a budget that is not reached."""
         out = folder / RUN
         budget = self._budget(arm, folder)
-        job = self._job(arm, seed, out, budget)
-        report = train_rl(job)
+        config = self._trial_config(arm, seed, out, budget)
+        result = train_rl(config, callbacks=_callbacks(out, budget))
         rows = [row for _, row in RunFolder(out).values(METRICS)]
-        points = curve(rows, job.preset.group, self.comparison.curves)
+        points = curve(rows, config.group_size or 1, self.comparison.curves)
         last = next(reversed(points.values()), None)
         if last is None or (budget is not None and last.tokens < budget):
             raise StageError(
                 f"{arm.name!r} ended before it had sampled {budget} tokens: give more --steps"
             )
-        final = self.play(Path(report.model), seed)
+        final = self.play(result.model, seed)
         played = self._played(out, points, seed)
         return TrialResult(
             points=(*points.values(), *played, _held_out(last, final)),
@@ -82,7 +85,10 @@ class RLTrial:
 
     def check(self, arm: Arm) -> None:
         """Raise ConfigError for settings that no trial of this arm could begin with."""
-        check_settings(of_arm(self.job, {**self.comparison.common, **arm.options}))
+        config = of_arm(self.config, {**self.comparison.common, **arm.options})
+        trl_config(config, 1)
+        if config.algorithm == "acpo":
+            acpo_settings(config.credit)
 
     def tidy(self, folder: Path) -> None:
         """Remove the checkpoints of a trial whose outcome is on record; they are heavy."""
@@ -90,19 +96,14 @@ class RLTrial:
 
     def shared(self, **more: Json) -> dict[str, Json]:
         """What decides on the outcomes of all arms alike; `more`: how held-out tasks are played."""
-        job = self.job
-        preset: dict[str, Any] = asdict(job.preset)
-        del preset["about"], preset["concurrency"]
+        shared = identity(self.config)
+        for name in ("out", "seed", "algorithm", "reward", "distractors"):
+            del shared[name]
         return {
-            "arenas": job.arenas and str(job.arenas),
-            "environment": job.environment and str(job.environment),
-            "model": job.model,
-            "credit": list(job.credit),
-            "per_band": job.per_band,
+            **shared,
             "common": dict(self.comparison.common),
             "evaluate_every": self.evaluate_every,
             "tokens": self.tokens,
-            **preset,
             **more,
         }
 
@@ -122,21 +123,18 @@ class RLTrial:
                 f"sampled, which is where {arm.name!r} stops: that arm has to work first"
             ) from error
 
-    def _job(self, arm: Arm, seed: int, out: Path, budget: int | None) -> RLJob:
-        job = of_arm(self.job, {**self.comparison.common, **arm.options})
-        trl: dict[str, Json] = {**job.preset.trl, "logging_steps": 1}
-        if self.evaluate_every is not None:
-            trl["save_steps"] = self.evaluate_every
-        steps = job.preset.steps * (1 if budget is None else GENEROUS)
+    def _trial_config(self, arm: Arm, seed: int, out: Path, budget: int | None) -> TrainRLConfig:
+        config = of_arm(self.config, {**self.comparison.common, **arm.options})
+        steps = (config.max_steps or 1) * (1 if budget is None else GENEROUS)
         return replace(
-            job,
+            config,
             out=out,
             seed=seed,
-            preset=replace(job.preset, trl=trl, steps=steps),
-            resume=(out / "config.toml").exists(),
-            keep_states=1,
-            keep_weights=None if self.evaluate_every is not None else 1,
-            callbacks=_callbacks(out, budget),
+            max_steps=steps,
+            save_every=self.evaluate_every or config.save_every,
+            trl={**config.trl, "logging_steps": 1},
+            keep_resumable=1,
+            keep_checkpoints=None if self.evaluate_every is not None else 1,
         )
 
     def _played(
@@ -146,7 +144,7 @@ class RLTrial:
         if self.evaluate_every is None:
             return
         start = MeasurementPoint(rollouts=0, tokens=0, values={})
-        yield _held_out(start, self.play(Path(self.job.model), seed))
+        yield _held_out(start, self.play(Path(str(self.config.model)), seed))
         for checkpoint in checkpoints(out / CHECKPOINTS):
             step = step_of(checkpoint)
             if step in points and step != max(points):
@@ -157,18 +155,17 @@ def _held_out(at: MeasurementPoint, told: Mapping[str, float]) -> MeasurementPoi
     return at.model_copy(update={"values": {HELD_OUT + name: v for name, v in told.items()}})
 
 
-def of_arm(job: RLJob, options: Mapping[str, Json]) -> RLJob:
-    """The job with an arm's options in it."""
-    own: dict[str, Any] = {n: v for n, v in options.items() if not n.startswith("preset.")}
-    if "credit" in own:
-        # What was asked for all arms of ACPO comes first, for the arm's own wins.
-        own["credit"] = (*job.credit, *own["credit"])
-    else:
-        own["credit"] = ()
-    preset: dict[str, Any] = {
-        name.removeprefix("preset."): value for name, value in options.items() if name not in own
-    }
-    return replace(job, **own, preset=replace(job.preset, **preset))
+def of_arm(config: TrainRLConfig, options: Mapping[str, Json]) -> TrainRLConfig:
+    """The options with those of an arm in them."""
+    own: dict[str, Any] = dict(options)
+    # Options of ACPO that all arms share hold for its arms only; the arm's own win.
+    shared: dict[str, Any] = {f.name: getattr(config.credit, f.name) for f in fields(config.credit)}
+    nested: Any = own.pop("credit", None)
+    if nested is None:
+        return replace(config, **own, credit=CreditConfig())
+    merged = {**shared["options"], **nested.get("options", {})}
+    credit: dict[str, Any] = {**shared, **nested, "options": merged}
+    return replace(config, **own, credit=CreditConfig(**credit))
 
 
 def curve(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +14,14 @@ from tests.training import rl_given
 from transformers import PreTrainedTokenizerFast, Qwen3ForCausalLM
 
 from astra.chat.template import ChatTemplate
+from astra.configs.training import CreditConfig, TrainRLConfig
 from astra.engines.transformers import TransformersEngine
 from astra.errors import ConfigError, StageError
 from astra.protocols import Sampling
 from astra.training.credit.log import read_credit
-from astra.training.rl.presets import PRESETS
 from astra.training.rl.prompts import PromptDraw
 from astra.training.rl.rollouts import GroupPlayer, require_completed
-from astra.training.rl.run import RLJob, train_rl
+from astra.training.rl.train import train_rl
 from astra.types import Message
 from recipes.problems.arithmetic import make_problems
 from recipes.problems.player import ProblemRollouts
@@ -115,26 +114,19 @@ async def test_what_has_no_verdict_is_sampled_again_and_never_scored(model: Path
         require_completed([nothing])
 
 
-def job(model: Path, path: Path, out: Path, **options: Any) -> RLJob:
-    nano = PRESETS["nano"]
-    preset = replace(
-        nano,
-        prompts=2,
-        group=4,
-        rows_at_once=8,
-        steps=2,
-        message_tokens=48,
-        context=500,
-        rounds=2,
-        trl={**nano.trl, "save_steps": 1},
-    )
-    return RLJob(
-        arenas=None,
-        environment=ProblemRollouts.of_file(path),
-        model=str(model),
+def config(model: Path, path: Path, out: Path, **options: Any) -> TrainRLConfig:
+    return TrainRLConfig(
+        arenas=ProblemRollouts.of_file(path),
+        model=model,
         out=out,
-        preset=preset,
-        quiet=True,
+        preset="nano",
+        batch_size=2,
+        group_size=4,
+        max_steps=2,
+        max_length=500,
+        save_every=1,
+        progress=False,
+        algorithm="acpo",
         **options,
     )
 
@@ -147,10 +139,15 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_run_of_acpo_on_problems(model: Path, path: Path, tmp_path: Path):
-    settings = ("switch.after=1", "gamma=0.2", "segmentation.shortest=4")
-    report = train_rl(job(model, path, tmp_path / "run", algorithm="acpo", credit=settings))
-    assert report.tasks == len(PROBLEMS)
-    assert report.steps == 2
+    credit = CreditConfig(
+        attribution="likelihood",
+        explore_steps=1,
+        confidence_gamma=0.2,
+        options={"segmentation.shortest": 4},
+    )
+    result = train_rl(config(model, path, tmp_path / "run", credit=credit))
+    assert result.metrics["tasks"] == len(PROBLEMS)
+    assert result.steps == 2
     rows = list(read_credit(tmp_path / "run"))
     assert {row.attribution.value for row in rows} == {"likelihood"}
     assert next(row.phase.value for row in rows if row.step == 0) == "exploration"
@@ -164,17 +161,7 @@ def test_a_run_of_acpo_on_problems(model: Path, path: Path, tmp_path: Path):
     assert "acpo/difficulty/1_of_5" in logged[0]
 
 
-def test_either_arenas_or_problems(model: Path, path: Path, tmp_path: Path):
-    both = replace(job(model, path, tmp_path / "run"), arenas=tmp_path)
-    with pytest.raises(ConfigError, match="either"):
-        train_rl(both)
+def test_attribution_needs_no_goals(model: Path, path: Path, tmp_path: Path):
+    credit = CreditConfig(attribution="counterfactual")
     with pytest.raises(ConfigError, match="counterfactual"):
-        train_rl(
-            job(
-                model,
-                path,
-                tmp_path / "other",
-                algorithm="acpo",
-                credit=("attribution=counterfactual",),
-            )
-        )
+        train_rl(config(model, path, tmp_path / "other", credit=credit))

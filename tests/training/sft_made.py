@@ -6,9 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from astra.training.sft.presets import PRESETS, SFTPreset
+from astra.configs.training import TrainSFTConfig
 from astra.training.sft.rows import read_rows
-from astra.training.sft.train import with_settings
 from recipes.nano.model import make_nano
 from recipes.nano.options import NanoOptions
 
@@ -61,7 +60,16 @@ def tiny(folder: Path, count: int = 24) -> tuple[Path, Path]:
     return rows, folder / "nano"
 
 
-def preset(**settings: Any) -> SFTPreset:
-    """One step takes milliseconds; every step is logged."""
-    every = {"logging_steps": 1, "save_steps": 1, "num_train_epochs": 2}
-    return with_settings(PRESETS["nano"], {**every, **settings}, batch=4, rows_at_once=2)
+def sft_config(folder: Path, out: str = "sft", **options: Any) -> TrainSFTConfig:
+    """Options of a run on `tiny`. One step takes milliseconds; every step is logged."""
+    few: dict[str, Any] = {"batch_size": 4, "micro_batch_size": 2, "save_every": 1, "epochs": 2}
+    trl = {"logging_steps": 1, **options.pop("trl", {})}
+    return TrainSFTConfig(
+        model=str(folder / "nano"),
+        dataset=folder / "rows.jsonl",
+        out=folder / out,
+        preset="nano",
+        progress=False,
+        trl=trl,
+        **(few | options),
+    )

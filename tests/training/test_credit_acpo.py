@@ -82,7 +82,7 @@ def test_without_its_parts_it_is_the_group_relative_advantage(made):  # type: ig
     settings = ACPOSettings(
         attribution=Attribution.entropy,
         alpha=0.0,
-        gamma=0.0,
+        confidence_gamma=0.0,
         kl=0.0,
         entropy=EntropyTarget(largest=0.0),
     )
@@ -114,7 +114,7 @@ def test_in_an_arena_a_step_is_compared_with_others_from_its_state():
     assert kept[0].steps[1].z == pytest.approx(-kept[1].steps[1].z, abs=1e-5)
     assert kept[0].steps[1].z > 0
     kept.clear()
-    settings = ACPOSettings(beside=CreditBaseline.response)
+    settings = ACPOSettings(baseline=CreditBaseline.episode)
     ACPO(settings, keep=kept.append).credit(given, CountingPolicy())
     # Within its own response, finding a comes first and the answer last.
     assert [step.z > 0 for step in kept[0].steps] == [True, True, False]
@@ -168,7 +168,9 @@ def test_convergence_has_kl_and_weighs_confident_successes():
     given = dataclasses.replace(
         given, episodes=[dataclasses.replace(e, answer="C") for e in given.episodes]
     )
-    settings = ACPOSettings(alpha=0.0, switch=PhaseSwitch(after=0), kl=0.05, gamma=0.5, success=0.6)
+    settings = ACPOSettings(
+        alpha=0.0, switch=PhaseSwitch(after=0), kl=0.05, confidence_gamma=0.5, success=0.6
+    )
     credit = ACPO(settings).credit(given, CountingPolicy(0.05))
     assert credit.kl_coefficient == 0.05
     assert credit.entropy_bonus_BT is None
@@ -185,7 +187,7 @@ def test_confidence_makes_no_difference_where_all_succeed():
         given, episodes=[dataclasses.replace(e, answer="C") for e in given.episodes]
     )
     assert given.rewards_B.unique().numel() == 1
-    settings = ACPOSettings(switch=PhaseSwitch(after=0), gamma=0.5)
+    settings = ACPOSettings(switch=PhaseSwitch(after=0), confidence_gamma=0.5)
     credit = ACPO(settings).credit(given, CountingPolicy(0.05))
     assert not credit.advantages_BT.any()
 
@@ -206,7 +208,7 @@ def test_figures():
 def test_rows_tell_the_whole_assignment():
     kept: list[CreditRow] = []
     given = batch()
-    algorithm = ACPO(ACPOSettings(rows=2), replay=REPLAY, keep=kept.append)
+    algorithm = ACPO(ACPOSettings(log_rollouts=2), replay=REPLAY, keep=kept.append)
     credit = algorithm.credit(given, CountingPolicy())
     assert [row.task for row in kept] == ["arena", "arena"]
     assert kept[0].id != kept[1].id
@@ -226,7 +228,7 @@ def test_the_replay_needs_arenas():
         ACPO(ACPOSettings(attribution=Attribution.counterfactual))
 
 
-@pytest.mark.parametrize("options", [{"alpha": 1.0}, {"gamma": 1.0}, {"kl": -1.0}])
+@pytest.mark.parametrize("options", [{"alpha": 1.0}, {"confidence_gamma": 1.0}, {"kl": -1.0}])
 def test_impossible_settings_are_refused(options: dict[str, float]):
     with pytest.raises(ConfigError):
         ACPOSettings(**options)  # type: ignore[arg-type]

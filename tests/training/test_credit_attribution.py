@@ -31,7 +31,7 @@ from astra.training.credit.counterfactual import (
     made_again,
     without,
 )
-from astra.training.credit.measure import agreements, measured
+from astra.training.credit.measure import agreements, measure_contributions
 from astra.types import Arena, CallRecord, CallStatus, Matcher, Scenario, Target, Tool, ToolSchema
 
 
@@ -222,15 +222,21 @@ def test_rank_correlation_by_hand():
 def test_agreement_of_a_batch():
     batch = scored([played([["a"], ["z"], []]), played([["z"], ["a"], []])])
     replay = Counterfactual({"arena": arena()})
-    told = measured(batch, CountingPolicy(), Attribution.verified, "", replay, compare=True)
+    told = measure_contributions(
+        batch, CountingPolicy(), Attribution.verified, "", replay, compare=True
+    )
     found = agreements(batch, told, Attribution.verified)
     # Verified orders both as the replay does: a helps, z costs, silence is between them. But before
     # anything is solved a useless call costs nothing in it.
     assert found["verified"][1] == 2
     assert found["verified"][0] == pytest.approx((1 + math.sqrt(3) / 2) / 2)
-    alone = measured(batch, CountingPolicy(), Attribution.counterfactual, "", replay, compare=True)
+    alone = measure_contributions(
+        batch, CountingPolicy(), Attribution.counterfactual, "", replay, compare=True
+    )
     assert "counterfactual" not in agreements(batch, alone, Attribution.counterfactual)
-    unseen = measured(batch, CountingPolicy(), Attribution.verified, "", None, compare=True)
+    unseen = measure_contributions(
+        batch, CountingPolicy(), Attribution.verified, "", None, compare=True
+    )
     assert agreements(batch, unseen, Attribution.verified) == {}
 
 

@@ -10,7 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from astra.errors import ConfigError
-from astra.training.credit.factor import factorised, standardised_BK, unusual_BK
+from astra.training.credit.factor import (
+    factored_advantages,
+    standardized_BK,
+    standardized_by_state_BK,
+)
 from astra.training.credit.steps import tokens_BK
 
 torch.set_num_threads(1)
@@ -19,7 +23,7 @@ torch.set_num_threads(1)
 def test_standardised_by_hand():
     contribution_BK = torch.tensor([[1.0, 3.0, math.nan], [2.0, 2.0, 2.0], [1.0, math.nan, 0.0]])
     exists_BK = torch.tensor([[True, True, False], [True, True, True], [True, True, True]])
-    found = standardised_BK(contribution_BK, exists_BK)
+    found = standardized_BK(contribution_BK, exists_BK)
     assert found[0].tolist() == pytest.approx([-1.0, 1.0, 0.0], abs=1e-5)
     assert found[1].tolist() == [0.0, 0.0, 0.0]
     assert found[2].tolist() == [0.0, 0.0, 0.0]  # not known for a step that exists: credited evenly
@@ -29,7 +33,7 @@ def test_unusual_by_hand():
     nan = torch.nan
     contribution_BK = torch.tensor([[1.0, 0.5], [0.0, 0.5], [0.0, nan], [2.0, 3.0]])
     state_BK = torch.tensor([[0, 1], [0, 1], [0, 2], [3, -1]])
-    z_BK = unusual_BK(contribution_BK, state_BK)
+    z_BK = standardized_by_state_BK(contribution_BK, state_BK)
     # Of 1, 0, 0 in state 0: the mean is a third, the deviation (n - 1) the root of a third.
     assert z_BK[:3, 0].tolist() == pytest.approx([1.1547, -0.5774, -0.5774], abs=1e-3)
     # Equal in state 1; unknown in 2; alone in 3; none.
@@ -44,10 +48,10 @@ def test_factorised_by_hand():
     z_BK = torch.tensor([[1.0, -1.0]])
     high, low = 1 + math.tanh(1) / 2, 1 - math.tanh(1) / 2
     mean = (high + 3 * low) / 4
-    found = factorised(torch.tensor([2.0]), z_BK, step_BT, mask_BT, 0.5)
+    found = factored_advantages(torch.tensor([2.0]), z_BK, step_BT, mask_BT, 0.5)
     expected = [2 * high / mean, *[2 * low / mean] * 3, 0.0]
     assert found.advantages_BT[0].tolist() == pytest.approx(expected)
-    blamed = factorised(torch.tensor([-2.0]), z_BK, step_BT, mask_BT, 0.5).advantages_BT[0]
+    blamed = factored_advantages(torch.tensor([-2.0]), z_BK, step_BT, mask_BT, 0.5).advantages_BT[0]
     mean = (low + 3 * high) / 4
     assert blamed.tolist() == pytest.approx([-2 * low / mean, *[-2 * high / mean] * 3, 0.0])
     assert abs(blamed[0]) < abs(blamed[1])  # the helpful step is blamed less
@@ -57,7 +61,7 @@ def test_factorised_by_hand():
 def test_an_alpha_that_could_turn_a_sign_is_refused(alpha: float):
     one = torch.ones(1, 1)
     with pytest.raises(ConfigError, match="alpha"):
-        factorised(torch.ones(1), one, one.long() * 0, one.bool(), alpha)
+        factored_advantages(torch.ones(1), one, one.long() * 0, one.bool(), alpha)
 
 
 @st.composite
@@ -98,9 +102,9 @@ def batches(draw: st.DrawFn):
 @given(batches(), st.floats(-0.95, 0.95))
 def test_sum_sign_and_bounds(given_batch, alpha):  # type: ignore[no-untyped-def]
     advantages_B, contribution_BK, step_BT, mask_BT = given_batch
-    z_BK = standardised_BK(contribution_BK, tokens_BK(step_BT, mask_BT) > 0)
+    z_BK = standardized_BK(contribution_BK, tokens_BK(step_BT, mask_BT) > 0)
     assert z_BK.isfinite().all()
-    found_BT, weights_BK = factorised(advantages_B, z_BK, step_BT, mask_BT, alpha)
+    found_BT, weights_BK = factored_advantages(advantages_B, z_BK, step_BT, mask_BT, alpha)
     plain_BT = advantages_B.unsqueeze(1) * mask_BT
     size_B = plain_BT.abs().sum(1)
     assert ((found_BT.sum(1) - plain_BT.sum(1)).abs() <= 1e-5 * size_B + 1e-7).all()
@@ -116,8 +120,8 @@ def test_sum_sign_and_bounds(given_batch, alpha):  # type: ignore[no-untyped-def
 @given(batches())
 def test_without_alpha_it_is_the_plain_advantage(given_batch):  # type: ignore[no-untyped-def]
     advantages_B, contribution_BK, step_BT, mask_BT = given_batch
-    z_BK = standardised_BK(contribution_BK, tokens_BK(step_BT, mask_BT) > 0)
-    found = factorised(advantages_B, z_BK, step_BT, mask_BT, 0.0)
+    z_BK = standardized_BK(contribution_BK, tokens_BK(step_BT, mask_BT) > 0)
+    found = factored_advantages(advantages_B, z_BK, step_BT, mask_BT, 0.0)
     assert torch.equal(found.advantages_BT, advantages_B.unsqueeze(1) * mask_BT)
 
 
@@ -126,10 +130,10 @@ def test_without_alpha_it_is_the_plain_advantage(given_batch):  # type: ignore[n
 def test_more_contribution_is_never_worth_less(given_batch, alpha):  # type: ignore[no-untyped-def]
     _, contribution_BK, step_BT, mask_BT = given_batch
     exists_BK = tokens_BK(step_BT, mask_BT) > 0
-    z_BK = standardised_BK(contribution_BK, exists_BK)
+    z_BK = standardized_BK(contribution_BK, exists_BK)
     ones_B = torch.ones(len(step_BT))
-    rewarded_BK = factorised(ones_B, z_BK, step_BT, mask_BT, alpha).weights_BK
-    blamed_BK = factorised(-ones_B, z_BK, step_BT, mask_BT, alpha).weights_BK
+    rewarded_BK = factored_advantages(ones_B, z_BK, step_BT, mask_BT, alpha).weights_BK
+    blamed_BK = factored_advantages(-ones_B, z_BK, step_BT, mask_BT, alpha).weights_BK
     for z_K, up_K, down_K, exists_K in zip(z_BK, rewarded_BK, blamed_BK, exists_BK, strict=True):
         order = z_K[exists_K].argsort()
         assert (up_K[exists_K][order].diff() >= -1e-6).all()

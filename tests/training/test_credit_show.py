@@ -21,7 +21,7 @@ from astra.training.credit.log import NAME, CreditLog, find_credit, read_credit
 def folder(tmp_path: Path) -> Path:
     """A run of three steps that kept two rollouts of each."""
     replay = Counterfactual({"arena": arena()})
-    algorithm = ACPO(ACPOSettings(rows=2), replay=replay, keep=CreditLog(tmp_path))
+    algorithm = ACPO(ACPOSettings(log_rollouts=2), replay=replay, keep=CreditLog(tmp_path))
     for _ in range(3):
         algorithm.credit(batch(), CountingPolicy())
     return tmp_path
@@ -37,11 +37,11 @@ def test_a_resumed_run_writes_its_steps_anew(folder: Path):
     before = (folder / NAME).read_bytes()
     with (folder / NAME).open("ab") as file:
         file.write(b'{"half of a li')
-    resumed = ACPO(ACPOSettings(rows=2), keep=CreditLog(folder))
-    whole = ACPO(ACPOSettings(rows=2), replay=Counterfactual({"arena": arena()}))
+    resumed = ACPO(ACPOSettings(log_rollouts=2), keep=CreditLog(folder))
+    whole = ACPO(ACPOSettings(log_rollouts=2), replay=Counterfactual({"arena": arena()}))
     whole.credit(batch(), CountingPolicy())
     resumed = ACPO(
-        ACPOSettings(rows=2),
+        ACPOSettings(log_rollouts=2),
         replay=Counterfactual({"arena": arena()}),
         keep=CreditLog(folder),
     )

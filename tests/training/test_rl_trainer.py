@@ -14,17 +14,18 @@ from tests.training import rl_given
 from torch import Tensor
 
 from astra.chat.template import ChatTemplate
+from astra.configs.training import CreditConfig
 from astra.errors import ConfigError, SandboxDied, StageError
 from astra.testing.fakes import InProcessSandbox
 from astra.training.algorithm import ChoosesTasks, Credit, PolicyAccess, ScoredBatch
 from astra.training.environment import RolloutOutcome
+from astra.training.rl.algorithms import make_algorithm
 from astra.training.rl.arenas import ArenaRollouts
 from astra.training.rl.batch import from_json, scored_batch, to_json
 from astra.training.rl.filling import BatchFilling, reward_std
 from astra.training.rl.grpo import GRPO, group_advantages
 from astra.training.rl.loss import clipped_objective, kl_to_reference
 from astra.training.rl.prompts import AlgorithmChosenPrompts, ShuffledEpochs
-from astra.training.rl.run import make_algorithm
 
 CLOCKS = ("time/", "tokens/sampled_per_second", "step_time", "train_", "total_flos")
 
@@ -349,9 +350,11 @@ def test_algorithms_with_credit_per_step(
 def test_the_entropy_of_crucial_steps_is_held_up(model: Path, tmp_path: Path) -> None:
     arenas = {arena.id: arena for arena in rl_given.ARENAS}
 
-    def trained(*settings: str) -> dict[str, torch.Tensor]:
-        algorithm: Any = make_algorithm("acpo", seed=0, arenas=arenas, settings=settings)
-        folder = tmp_path / str(len(settings))
+    def trained(**options: float) -> dict[str, torch.Tensor]:
+        named = {f"entropy.{name}": value for name, value in options.items()}
+        credit = CreditConfig(options=named)
+        algorithm: Any = make_algorithm("acpo", credit, seed=0, arenas=arenas)
+        folder = tmp_path / str(len(options))
         prompts: Any = AlgorithmChosenPrompts(sorted(arenas), algorithm)
         trainer = rl_given.trainer(
             model, folder, algorithm=algorithm, prompts=prompts, args={"max_steps": 1}
@@ -360,8 +363,8 @@ def test_the_entropy_of_crucial_steps_is_held_up(model: Path, tmp_path: Path) ->
         return weights(trainer)
 
     # An entropy that can't be reached, at a rate that shows in a single step.
-    held = trained("entropy.target=9.0", "entropy.rate=1.0", "entropy.largest=1.0")
-    left = trained("entropy.largest=0.0")
+    held = trained(target=9.0, rate=1.0, largest=1.0)
+    left = trained(largest=0.0)
     assert any(not torch.equal(weight, left[name]) for name, weight in held.items())
 
 

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,34 +17,23 @@ import torch
 from transformers import AutoModelForCausalLM, TrainerCallback
 from trl.trainer.sft_config import SFTConfig
 
+import astra.training.presets
+from astra.configs.training import TrainSFTConfig
 from astra.errors import ConfigError
 from astra.training.checkpoints import checkpoints, to_resume
+from astra.training.presets.resolve import require_known, resolve, with_fitting_micro_batch
 from astra.training.sft.encode import EncodedRow
-from astra.training.sft.presets import PRESETS, parse_settings
 from astra.training.sft.train import (
-    SFTJob,
-    accumulation,
-    grouped,
-    some_whole,
+    accumulation_steps,
+    grouped_by_length,
     train_sft,
-    with_settings,
+    with_full_loss,
 )
 
-from .sft_made import preset, tiny
+from .sft_made import sft_config, tiny
 
+PRESET_FOLDER = Path(astra.training.presets.__file__).parent
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
-
-
-def job(folder: Path, out: str = "sft", **options: Any) -> SFTJob:
-    settings = options.pop("settings", {})
-    return SFTJob(
-        model=str(folder / "nano"),
-        rows=folder / "rows.jsonl",
-        out=folder / out,
-        preset=options.pop("preset", preset(**settings)),
-        quiet=True,
-        **options,
-    )
 
 
 def logged(out: Path) -> list[dict[str, Any]]:
@@ -63,8 +53,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_run_learns_and_leaves_weights_and_two_states(folder: Path) -> None:
-    report = train_sft(job(folder, settings={"learning_rate": 0.02}))
-    assert (report.rows, report.steps, report.cut, report.dropped) == (24, 12, 0, 0)
+    report = train_sft(sft_config(folder, learning_rate=0.02))
+    counts = [report.metrics[name] for name in ("rows", "cut", "dropped")]
+    assert (report.steps, counts) == (12, [24, 0, 0])
     losses = [row["loss"] for row in logged(folder / "sft") if "loss" in row]
     assert len(losses) == 12
     assert losses[-1] < 0.7 * losses[0]
@@ -88,22 +79,23 @@ def test_loss_is_that_of_the_masked_tokens(folder: Path) -> None:
     from astra.training.sft.encode import encode_rows
     from astra.training.sft.rows import read_rows
 
-    one = with_settings(preset(max_steps=1), {}, grouped=False, whole=0.0)
-    done = job(folder, "once", preset=one, limit=4)
+    done = sft_config(
+        folder, "once", limit=4, trl={"max_steps": 1}, group_by_length=False, full_loss_fraction=0
+    )
     train_sft(done)
     rows = encode_rows(
-        ChatTemplate(AutoTokenizer.from_pretrained(done.model)),
-        list(read_rows(done.rows))[:4],
+        ChatTemplate(AutoTokenizer.from_pretrained(str(done.model))),
+        list(read_rows(Path(done.dataset)))[:4],
         None,
     ).rows
-    model = AutoModelForCausalLM.from_pretrained(done.model)
+    model = AutoModelForCausalLM.from_pretrained(str(done.model))
     total = count = 0.0
     for row in rows:
         logits = model(torch.tensor([row.input_ids])).logits[0, :-1]
         labels = torch.tensor(row.labels[1:])
         loss = torch.nn.functional.cross_entropy(logits, labels, reduction="sum")
         total, count = total + loss.item(), count + (labels != -100).sum().item()
-    assert logged(done.out)[0]["loss"] == pytest.approx(total / count, rel=1e-4)
+    assert logged(Path(done.out))[0]["loss"] == pytest.approx(total / count, rel=1e-4)
 
 
 class Stop(TrainerCallback):
@@ -117,28 +109,30 @@ class Stop(TrainerCallback):
             raise KeyboardInterrupt
 
 
-def test_a_stopped_run_goes_on_where_it_was(folder: Path) -> None:
-    train_sft(job(folder, "whole"))
+def test_a_stopped_run_is_resumed_where_it_was(folder: Path) -> None:
+    train_sft(sft_config(folder, "whole"))
+    config = sft_config(folder, "parts", save_every=4)
     with pytest.raises(KeyboardInterrupt):
-        train_sft(job(folder, "parts", callbacks=(Stop(9),), settings={"save_steps": 4}))
+        train_sft(config, callbacks=(Stop(9),))
     (folder / "parts/checkpoints/checkpoint-9").mkdir()  # as a kill while saving leaves it
-    with pytest.raises(ConfigError, match="--resume"):
-        train_sft(job(folder, "parts", settings={"save_steps": 4}))
-    train_sft(job(folder, "parts", resume=True, settings={"save_steps": 4}))
+    result = train_sft(config)
     assert logged(folder / "parts") == logged(folder / "whole")
     one, other = weights(folder / "parts/final"), weights(folder / "whole/final")
     assert all(torch.equal(one[name], other[name]) for name in one)
-    again = train_sft(job(folder, "parts", resume=True, settings={"save_steps": 4}))
-    assert again.loss is None
+    # A finished run is returned as it is.
+    assert train_sft(config).steps == result.steps == 12
+    with pytest.raises(ConfigError, match="exists"):
+        train_sft(replace(config, if_exists="fail"))
 
 
 def test_a_killed_run_goes_on_with_the_same_curve(folder: Path) -> None:
     """kill -9 in the middle of a run of the command itself."""
     command = [
-        *(sys.executable, "-m", "astra", "train", "sft", "--rows", str(folder / "rows.jsonl")),
-        *("--model", str(folder / "nano"), "--preset", "nano", "--batch", "4"),
-        *("--rows-at-once", "2", "--set", "logging_steps=1", "--set", "save_steps=5"),
-        *("--set", "num_train_epochs=40", "--json", "--out", str(folder / "killed")),
+        *(sys.executable, "-m", "astra", "train", "sft"),
+        *("--dataset", str(folder / "rows.jsonl"), "--save-every", "5", "--epochs", "40"),
+        *("--model", str(folder / "nano"), "--preset", "nano", "--batch-size", "4"),
+        *("--micro-batch-size", "2", "--trl", "logging_steps=1"),
+        *("--json", "--out", str(folder / "killed")),
     ]
     metrics = folder / "killed/metrics.jsonl"
     with (folder / "killed.log").open("w") as log:
@@ -152,15 +146,13 @@ def test_a_killed_run_goes_on_with_the_same_curve(folder: Path) -> None:
         process.wait()
     found = to_resume(folder / "killed/checkpoints")
     assert found is not None
-    settings = {"save_steps": 5, "num_train_epochs": 40}
-    train_sft(job(folder, "killed", resume=True, settings=settings))
-    train_sft(job(folder, "unkilled", settings=settings))
+    train_sft(sft_config(folder, "killed", save_every=5, epochs=40))
+    train_sft(sft_config(folder, "unkilled", save_every=5, epochs=40))
     assert logged(folder / "killed") == logged(folder / "unkilled")
 
 
 def test_lora_trains_an_adapter_and_writes_a_whole_model(folder: Path) -> None:
-    lora = with_settings(preset(max_steps=2), {}, lora=2, vector_lr=0.0)
-    report = train_sft(job(folder, "lora", preset=lora))
+    report = train_sft(sft_config(folder, "lora", lora_rank=2, trl={"max_steps": 2}))
     assert (folder / "lora/adapter/adapter_config.json").exists()
     before, after = weights(folder / "nano"), weights(Path(report.model))
     assert before.keys() == after.keys()
@@ -170,91 +162,111 @@ def test_lora_trains_an_adapter_and_writes_a_whole_model(folder: Path) -> None:
 
 
 def test_what_stands_beside_the_matrices_can_have_a_rate_of_its_own(folder: Path) -> None:
-    still = {"max_steps": 2, "learning_rate": 0.0}
-    report = train_sft(job(folder, "vectors", settings=still))
+    report = train_sft(sft_config(folder, "vectors", learning_rate=0.0, trl={"max_steps": 2}))
     before, after = weights(folder / "nano"), weights(Path(report.model))
     changed = {name for name in before if not torch.equal(before[name], after[name])}
     assert changed == {name for name in before if before[name].ndim < 2 or "embed" in name}
     with pytest.raises(ConfigError, match="matches no trained parameter"):
-        train_sft(job(folder, "frozen", preset=with_settings(preset(max_steps=2), {}, lora=2)))
+        train_sft(sft_config(folder, "frozen", lora_rank=2, parameter_lrs={"*norm*": 0.1}))
 
 
 def test_a_run_shorter_than_its_log_tells_its_loss(folder: Path) -> None:
     short = {"max_steps": 2, "logging_steps": 10, "logging_first_step": False}
-    report = train_sft(job(folder, "short", settings=short))
+    report = train_sft(sft_config(folder, "short", trl=short))
     assert not any("loss" in row for row in logged(folder / "short"))
-    assert report.loss is not None
-    assert 0 < report.loss < 10
+    assert 0 < report.metrics["loss"] < 10
 
 
 def test_other_options_are_refused_on_going_on(folder: Path, tmp_path: Path) -> None:
     tiny(tmp_path, 8)
     with pytest.raises(KeyboardInterrupt):
-        train_sft(job(tmp_path, callbacks=(Stop(1),)))
-    with pytest.raises(Exception, match="learning_rate"):
-        train_sft(job(tmp_path, resume=True, settings={"learning_rate": 1.0}))
+        train_sft(sft_config(tmp_path), callbacks=(Stop(1),))
+    with pytest.raises(ConfigError, match="learning_rate"):
+        train_sft(sft_config(tmp_path, learning_rate=1.0))
 
 
 def test_weights_can_be_bounded_too(folder: Path) -> None:
-    train_sft(job(folder, "few", keep_states=1, keep_weights=3, settings={"max_steps": 6}))
+    few = {"keep_resumable": 1, "keep_checkpoints": 3, "trl": {"max_steps": 6}}
+    train_sft(sft_config(folder, "few", **few))
     saved = checkpoints(folder / "few/checkpoints")
     assert [path.name for path in saved] == ["checkpoint-4", "checkpoint-5", "checkpoint-6"]
     assert [(path / "optimizer.pt").exists() for path in saved] == [False, False, True]
 
 
-def test_paper_presets_say_what_the_paper_says() -> None:
-    small, large = PRESETS["paper-14b"], PRESETS["paper-32b"]
-    for made, rate, parallel in ((small, 5e-6, 2), (large, 2e-6, 4)):
-        assert (made.batch, made.context_parallel) == (32, parallel)
-        wanted = {
-            "learning_rate": rate,
-            "num_train_epochs": 2,
-            "max_length": 20_000,
-            "packing": False,
-            "lr_scheduler_type": "cosine",
-            "warmup_steps": 0.05,
-        }
-        assert {name: made.trl[name] for name in wanted} == wanted
-    for name, made in PRESETS.items():
-        SFTConfig(**{**made.trl, "bf16": False}, output_dir=name)  # TRL knows every option
+def resolved(preset: str, **options: Any) -> TrainSFTConfig:
+    empty = TrainSFTConfig(model="m", dataset="d", out="o", preset=preset, **options)
+    return resolve(empty, "sft")[0]
+
+
+def test_paper_presets_hold_the_papers_settings() -> None:
+    for name, rate, parallel in (("paper-14b", 5e-6, 2), ("paper-32b", 2e-6, 4)):
+        config = resolved(name)
+        assert (config.batch_size, config.context_parallel) == (32, parallel)
+        assert (config.learning_rate, config.epochs, config.max_length) == (rate, 2, 20_000)
+        assert (config.lr_schedule, config.warmup) == ("cosine", 0.05)
 
 
 def test_batches_are_made_of_processes_and_rows() -> None:
-    assert accumulation(PRESETS["paper-14b"], 8) == 8
-    assert accumulation(PRESETS["paper-32b"], 8) == 16
+    assert accumulation_steps(resolved("paper-14b"), 8) == 8
+    assert accumulation_steps(resolved("paper-32b"), 8) == 16
     with pytest.raises(ConfigError, match="accelerate launch"):
-        accumulation(PRESETS["paper-14b"], 1)
-    with pytest.raises(ConfigError, match="rows at once"):
-        accumulation(with_settings(PRESETS["nano"], {}, batch=17), 1)
+        accumulation_steps(resolved("paper-14b"), 1)
+    with pytest.raises(ConfigError, match="can't be made"):
+        accumulation_steps(resolved("nano", batch_size=17), 1)
+    fitting = with_fitting_micro_batch(resolved("nano", batch_size=18), 1)
+    assert (fitting.micro_batch_size, accumulation_steps(fitting, 1)) == (9, 2)
 
 
-def test_settings_are_read_and_misspelt_ones_refused() -> None:
-    given = parse_settings(["learning_rate=1e-5", "packing=true", "max-length=null"], SFTConfig)
-    assert given == {"learning_rate": 1e-5, "packing": True, "max_length": None}
-    for wrong, match in (
-        ("learningrate=1", "learning_rate"),
-        ("packing", "KEY=VALUE"),
-        ("output_dir=x", "--out"),
-        ("assistant_only_loss=false", "masked"),
-    ):
-        with pytest.raises(ConfigError, match=match):
-            parse_settings([wrong], SFTConfig)
+def test_what_is_typed_wins_over_the_preset(tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text((PRESET_FOLDER / "sft" / "nano.toml").read_text().replace("epochs = 1", ""))
+    assert resolved(str(file), epochs=3, learning_rate=0.5).learning_rate == 0.5
+    with pytest.raises(ConfigError, match="'epochs'"):
+        resolved(str(file))
+    with pytest.raises(ConfigError, match="nowhere"):
+        resolved("nowhere.toml")
+    file.write_text("epoch = 1")
+    with pytest.raises(ConfigError, match="did you mean 'epochs'"):
+        resolved(str(file))
+
+
+def test_auto_chooses_by_the_size_of_the_model(folder: Path) -> None:
+    config, title = resolve(TrainSFTConfig(model=folder / "nano", dataset="d", out="o"), "sft")
+    assert config.preset == "nano" and "by model and device" in title
+    assert "*.bias" in config.parameter_lrs  # the nano model has biases
+    with pytest.raises(ConfigError, match="cannot load the model"):
+        resolve(TrainSFTConfig(model=folder / "none", dataset="d", out="o"), "sft")
+
+
+@pytest.mark.parametrize(
+    ("name", "match"),
+    [
+        ("adam_beta", "adam_beta"),
+        ("output_dir", "use out"),
+        ("learning_rate", "use learning_rate"),
+        ("assistant_only_loss", "masked"),
+    ],
+)
+def test_options_of_trl_that_do_not_pass(name: str, match: str) -> None:
+    with pytest.raises(ConfigError, match=match):
+        require_known({name: 1}, SFTConfig)
+    require_known({"adam_beta2": 0.9}, SFTConfig)
 
 
 def test_a_share_of_the_rows_can_have_loss_on_every_token() -> None:
     rows = [EncodedRow([i, i, i], [-100, i, -100]) for i in range(10)]
-    some = some_whole(rows, 0.3, seed=1)
+    some = with_full_loss(rows, 0.3, seed=1)
     assert [r.input_ids for r in some] == [r.input_ids for r in rows]
     assert sum(r.labels == r.input_ids for r in some) == 3
-    assert some_whole(rows, 0.0, seed=1) == rows
+    assert with_full_loss(rows, 0.0, seed=1) == rows
 
 
 def test_grouped_rows_are_all_there_and_alike_in_length() -> None:
     rows = [EncodedRow([i] * (1 + i * 7 % 50), []) for i in range(203)]
-    order = grouped(rows, 8, seed=1)
+    order = grouped_by_length(rows, 8, seed=1)
     assert sorted(r.input_ids for r in order) == sorted(r.input_ids for r in rows)
-    assert order == grouped(rows, 8, seed=1)
-    assert order != grouped(rows, 8, seed=2)
+    assert order == grouped_by_length(rows, 8, seed=1)
+    assert order != grouped_by_length(rows, 8, seed=2)
 
     def padding(of: list[EncodedRow]) -> int:
         batches = [of[i : i + 8] for i in range(0, len(of), 8)]

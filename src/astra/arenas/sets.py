@@ -58,6 +58,10 @@ class ArenaReader:
         if temporary:
             weakref.finalize(self, shutil.rmtree, path, ignore_errors=True)
 
+    def __reduce__(self) -> tuple[type[ArenaReader], tuple[Path]]:
+        # Another process opens the folder itself: caches are not sent.
+        return type(self), (self.folder.path,)
+
     @cached_property
     def entries(self) -> tuple[ArenaEntry, ...]:
         """Of all arenas, in the folder's order."""

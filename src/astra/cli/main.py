@@ -109,8 +109,6 @@ COMMANDS = {
 LEGACY = {
     "arenas synthesize",
     "arenas evaluate",
-    "train sft",
-    "train rl",
     "evaluate arenas",
     "credit show",
     "credit agreement",

@@ -7,6 +7,8 @@ from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from pathlib import Path
 
+from astra.errors import ConfigError
+
 
 @contextmanager
 def replacing(path: Path) -> Generator[Path]:
@@ -34,3 +36,16 @@ def write_file(path: Path, content: bytes | Iterable[bytes]) -> None:
     """Write a whole file in one step. Pieces are written as they come."""
     with replacing(path) as temporary, temporary.open("xb") as file:
         file.writelines([content] if isinstance(content, bytes) else content)
+
+
+def read_text_option(path: Path | str | None, option: str) -> str | None:
+    """The text of a file that an option names. None for None.
+
+    Raises ConfigError, which names the option, for a file that can't be read.
+    """
+    if path is None:
+        return None
+    try:
+        return Path(path).read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{option} {str(path)!r}: can't read it: {error}") from error

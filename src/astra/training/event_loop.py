@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from asyncio import events
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Generator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -23,18 +24,25 @@ class CallerLoop:
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine to its end."""
-        outer = events._get_running_loop()  # pyright: ignore[reportPrivateUsage]
-        task = None if outer is None else asyncio.current_task(outer)
-        if outer is not None and task is not None:
-            # Python 3.14 keeps one current task a thread, not one a loop.
-            asyncio.tasks._leave_task(outer, task)  # pyright: ignore
-        events._set_running_loop(None)
-        try:
+        with _outer_loop_set_aside():
             return self._runner.run(coroutine)
-        finally:
-            events._set_running_loop(outer)
-            if outer is not None and task is not None:
-                asyncio.tasks._enter_task(outer, task)  # pyright: ignore
 
     def close(self) -> None:
-        self._runner.close()
+        with _outer_loop_set_aside():
+            self._runner.close()
+
+
+@contextmanager
+def _outer_loop_set_aside() -> Generator[None]:
+    outer = events._get_running_loop()  # pyright: ignore[reportPrivateUsage]
+    task = None if outer is None else asyncio.current_task(outer)
+    if outer is not None and task is not None:
+        # Python 3.14 keeps one current task a thread, not one a loop.
+        asyncio.tasks._leave_task(outer, task)  # pyright: ignore
+    events._set_running_loop(None)
+    try:
+        yield
+    finally:
+        events._set_running_loop(outer)
+        if outer is not None and task is not None:
+            asyncio.tasks._enter_task(outer, task)  # pyright: ignore

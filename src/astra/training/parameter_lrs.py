@@ -24,12 +24,14 @@ def set_parameter_lrs(
     matches a parameter decides. Raises ConfigError for a pattern that matches no trained parameter.
     """
     groups: dict[str, list[torch.nn.Parameter]] = {pattern: [] for pattern in learning_rates}
+    unmatched = set(learning_rates)
     for name, parameter in model.named_parameters():
-        pattern = next((p for p in learning_rates if fnmatchcase(name, p)), None)
-        if pattern is not None and parameter.requires_grad:
-            groups[pattern].append(parameter)
+        patterns = [p for p in learning_rates if parameter.requires_grad and fnmatchcase(name, p)]
+        unmatched -= set(patterns)
+        if patterns:
+            groups[patterns[0]].append(parameter)
     for pattern, parameters in groups.items():
-        if not parameters:
+        if pattern in unmatched:
             raise ConfigError(
                 f"parameter_lrs: {pattern!r} matches no trained parameter (LoRA freezes all but "
                 "its adapters): remove it, or name others"
@@ -40,5 +42,6 @@ def set_parameter_lrs(
     # A group left empty is removed: schedulers and checkpoints count groups.
     optimizer.param_groups[:] = [group for group in optimizer.param_groups if group["params"]]
     for pattern, parameters in groups.items():
-        rate = learning_rates[pattern]
-        optimizer.add_param_group({"params": parameters, "lr": rate, "weight_decay": 0.0})
+        if parameters:
+            rate = learning_rates[pattern]
+            optimizer.add_param_group({"params": parameters, "lr": rate, "weight_decay": 0.0})

@@ -3,30 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import Any
 
 import torch
 
 from astra.types import Json
 
-if TYPE_CHECKING:
-    from accelerate import PartialState
-
 
 def on_cpu(trl: Mapping[str, Json]) -> bool:
-    """Whether TRL is to train on the CPU: as its options say, or for want of anything else."""
+    """Whether TRL trains on the CPU: by option, or because there is nothing else."""
     return bool(trl.get("use_cpu")) or not torch.accelerator.is_available()
 
 
-def processes_of(trl: Mapping[str, Json]) -> PartialState:
-    """This process among those that torchrun or accelerate started for the run."""
+def processes_of(trl: Mapping[str, Json]) -> Any:
+    """This process (an `accelerate.PartialState`) among those that torchrun or accelerate
+    started."""
     from accelerate import PartialState
 
     return PartialState(cpu=on_cpu(trl))
 
 
+def is_first() -> bool:
+    """Whether this is the process that writes and prints."""
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        return torch.distributed.get_rank() == 0
+    return True
+
+
 def leave() -> None:
     """End the run's process group, if there is one: a process that exits within it can abort."""
     if torch.distributed.is_available() and torch.distributed.is_initialized():
-        torch.distributed.barrier()  # whoever still waits for another would wait for ever
+        torch.distributed.barrier()  # a process that still waits for another would wait for ever
         torch.distributed.destroy_process_group()

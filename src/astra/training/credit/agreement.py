@@ -1,6 +1,6 @@
-"""How right an attribution is: its rank correlation with the counterfactual, per trajectory.
+"""How accurate an attribution is: its rank correlation with the counterfactual, per trajectory.
 
-*Ours.* Only an arena, which can be replayed, has a contribution to compare with.
+*Ours.* Only arenas can be replayed, so that there is a contribution to compare with.
 """
 
 from __future__ import annotations
@@ -9,21 +9,21 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.stats import rankdata
 
 
-def spearman(told: Sequence[float], true: Sequence[float]) -> float | None:
-    """Spearman's ρ, ties at their mean rank; None when fewer than two steps or one side is flat.
+def spearman(measured: Sequence[float], true: Sequence[float]) -> float | None:
+    """Spearman's ρ with tied ranks averaged. None for fewer than two steps, or one side constant.
 
-    Steps that either side knows nothing of (NaN) are left out. Contributions are differences of
-    rewards: what lies within 1e-6 is taken as equal.
+    Steps that either side does not know (NaN) are left out. Values within 1e-6 count as equal.
     """
     pairs = [
-        (round(a, 6), round(b, 6)) for a, b in zip(told, true, strict=True) if math.isfinite(a + b)
+        (round(a, 6), round(b, 6))
+        for a, b in zip(measured, true, strict=True)
+        if math.isfinite(a + b)
     ]
     if len(pairs) < 2:
         return None
-    ranks_2K = np.array([rankdata(side) for side in zip(*pairs, strict=True)])
+    ranks_2K = np.array([_ranks(side) for side in zip(*pairs, strict=True)])
     centred_2K = ranks_2K - ranks_2K.mean(axis=1, keepdims=True)
     norms = np.linalg.norm(centred_2K, axis=1)
     if not norms.all():
@@ -31,10 +31,17 @@ def spearman(told: Sequence[float], true: Sequence[float]) -> float | None:
     return float(centred_2K[0] @ centred_2K[1] / norms.prod())
 
 
+def _ranks(values: Sequence[float]) -> np.ndarray:
+    """Ranks from 1. Equal values share their mean rank."""
+    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
+    last = counts.cumsum()
+    return (last - (counts - 1) / 2)[inverse]
+
+
 def mean_agreement(
-    told: Sequence[Sequence[float]], true: Sequence[Sequence[float]]
+    measured: Sequence[Sequence[float]], true: Sequence[Sequence[float]]
 ) -> tuple[float | None, int]:
-    """The mean over trajectories where there is a correlation, and their number."""
-    found = [spearman(a, b) for a, b in zip(told, true, strict=True)]
-    known = [value for value in found if value is not None]
+    """The mean over the trajectories that have a correlation, and their number."""
+    correlations = [spearman(a, b) for a, b in zip(measured, true, strict=True)]
+    known = [value for value in correlations if value is not None]
     return (math.fsum(known) / len(known) if known else None), len(known)

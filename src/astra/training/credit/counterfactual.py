@@ -61,10 +61,10 @@ class Counterfactual:
             self.replays += episode.trajectory.turns
             if len(self._known) > CACHED:
                 self._known.popitem(last=False)
-        found = self._known[key]
+        contributions = self._known[key]
         turns = episode.trajectory.turns
         self.seconds += time.perf_counter() - started
-        return (found + [0.0] * turns)[:turns]
+        return (contributions + [0.0] * turns)[:turns]
 
     def _replayed(self, trajectory: Trajectory, goals: Sequence[Goal]) -> list[float]:
         if self._rerun is None:

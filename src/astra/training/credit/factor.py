@@ -1,20 +1,21 @@
-"""The factorised advantage: outcome times the contribution of each step.
+"""The factored advantage: the outcome times the contribution of each step.
 
-*Given*: the reward is factorised into the outcome and a contribution of each step.
-*Ours*: how. Contributions are standardised, z_k, over the steps of the response or, in an arena,
-over the steps of the group that were taken from the same state. The first tells early steps from
-late ones: of the F1 an early call always earns more, and the final answer nothing. The second
-tells a step from what others did in its place.
+*Given*: the reward is factored into the outcome and a contribution of each step.
+*Ours*: how. Contributions are standardized, z_k, over the steps of the episode or, in an arena,
+over the steps of the group that were taken from the same state. The former compares early steps
+with late ones: an early call always gains more F1, and the final answer none. The latter compares
+a step with what other episodes did in the same state.
 
 A step's weight is w_k = 1 + α·tanh(z_k)·sign(A), divided by the mean of w over the policy's tokens
-of the response, and each token of step k gets A·w_k. So a helpful step earns more in a success and
-is blamed less in a failure, and
+of the response, and each token of step k gets A·w_k. A helpful step gains more in a success and
+loses less in a
+failure, and
 
-- the sum over the response's tokens is that of the plain advantage;
-- every w_k is positive, so that no token's sign is turned: before the division w_k lies within
-  1 ± |α|, and so does its mean; hence after it, within [(1 - |α|) / (1 + |α|), its inverse]
-  (a third to three times for α = 0.5; the bounds 1 ± α hold before the division only);
-- α = 0, equal z_k or a single step give the plain advantage, exactly.
+- the sum over the episode's tokens is that of the plain advantage;
+- every w_k is positive, so that no token's sign changes: before the division w_k lies within
+  1 ± |α|, and so does its mean; after it w_k lies within [(1 - |α|) / (1 + |α|), its inverse]
+  (a third to three times for α = 0.5);
+- α = 0, equal z_k or a single step give exactly the plain advantage.
 """
 
 from __future__ import annotations
@@ -33,28 +34,27 @@ EPSILON = 1e-6
 
 
 class CreditBaseline(StrEnum):
-    """What a step's contribution is standardised over."""
+    """What a step's contribution is standardized over."""
 
-    response = "response"
-    """The steps of the same response."""
+    episode = "episode"
+    """The steps of the same episode."""
     state = "state"
     """Steps of the group that were taken from the same state of the arena (GiGPO's anchors)."""
 
 
 class FactoredAdvantages(NamedTuple):
-    """Advantages of tokens, and the weights behind them."""
+    """Per-token advantages, and the step weights behind them."""
 
     advantages_BT: Tensor
     """Zero outside the policy's tokens."""
     weights_BK: Tensor
-    """After rescaling; tokens outside steps have that of a step of z = 0."""
+    """After rescaling. Tokens outside steps have the weight of a step with z = 0."""
 
 
-def standardised_BK(contribution_BK: Tensor, exists_BK: Tensor) -> Tensor:
-    """z over the steps that exist; all 0 for a response with one step, or a value not finite.
+def standardized_BK(contribution_BK: Tensor, exists_BK: Tensor) -> Tensor:
+    """z over the steps that exist. All 0 for an episode with one step, or with a value not finite.
 
-    The deviation is that of the steps themselves (n), with 1e-6 added, so that differences of
-    rounding errors do not become contributions.
+    The population deviation (n) plus 1e-6, so that rounding errors do not become contributions.
     """
     usable_B1 = (contribution_BK.isfinite() | ~exists_BK).all(1, keepdim=True)
     values_BK = torch.where(exists_BK & usable_B1, contribution_BK, 0.0).double()
@@ -64,27 +64,27 @@ def standardised_BK(contribution_BK: Tensor, exists_BK: Tensor) -> Tensor:
     return (centred_BK / (deviation_B1 + EPSILON)).to(contribution_BK.dtype)
 
 
-def unusual_BK(contribution_BK: Tensor, state_BK: Tensor) -> Tensor:
-    """z over the steps from the same state; 0 where there is one step, or a value not finite."""
+def standardized_by_state_BK(contribution_BK: Tensor, state_BK: Tensor) -> Tensor:
+    """z over the steps from the same state. 0 for a state with one step, or a value not finite."""
     known_BK = (state_BK >= 0) & contribution_BK.isfinite()
     z_BK = torch.zeros_like(contribution_BK)
     z_BK[known_BK] = group_advantages(contribution_BK[known_BK], state_BK[known_BK])
     return z_BK
 
 
-def factorised(
+def factored_advantages(
     advantages_B: Tensor, z_BK: Tensor, step_BT: Tensor, policy_mask_BT: Tensor, alpha: float
 ) -> FactoredAdvantages:
     """Per-token advantages A·w_k. Raises ConfigError unless |α| < 1."""
     if not abs(alpha) < 1:
-        raise ConfigError(f"alpha {alpha!r} must lie between -1 and 1, so that no sign is turned")
+        raise ConfigError(f"alpha {alpha!r} must lie between -1 and 1, so that no sign changes")
     sign_B1 = advantages_B.sign().unsqueeze(1)
     raw_BK = 1 + alpha * z_BK.tanh() * sign_B1
     outside_B = (policy_mask_BT & (step_BT < 0)).sum(1)
     count_BK = tokens_BK(step_BT, policy_mask_BT)
     total_B = (raw_BK * count_BK).sum(1) + outside_B
     mean_B = total_B / (count_BK.sum(1) + outside_B).clamp(min=1)
-    mean_B = torch.where(mean_B > 0, mean_B, 1.0)  # a response without any token of the policy's
+    mean_B = torch.where(mean_B > 0, mean_B, 1.0)  # an episode without any token of the policy
     raw_BT = spread_BT(raw_BK, step_BT, 1.0)
     scale_B1 = (advantages_B / mean_B).unsqueeze(1)
     return FactoredAdvantages(raw_BT * scale_B1 * policy_mask_BT, raw_BK / mean_B.unsqueeze(1))

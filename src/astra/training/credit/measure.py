@@ -1,4 +1,4 @@
-"""Measures the contributions of a batch's steps, by the attribution that is chosen."""
+"""Contributions of a batch's steps under the selected attribution."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from astra.training.credit.steps import pad_BK, step_count
 
 
 class StepContributions(NamedTuple):
-    """What the steps of a batch contributed, and what it took to know."""
+    """Contributions of the steps of a batch, and what measuring them took."""
 
     contribution_BK: Tensor
-    """NaN: not known."""
+    """NaN where it is not known."""
     confidence_B: Tensor | None
-    """Of the right answer; None: not measured on the way."""
+    """Of the right answer. None: not measured by this attribution."""
     counterfactual_BK: Tensor | None
-    """None: not replayed."""
+    """None if nothing was replayed."""
     seconds: float
-    """Of the attribution; replays for the sake of comparison are not in it."""
+    """Time of the attribution, without replays made only for comparison."""
 
 
-def measured(
+def measure_contributions(
     batch: ScoredBatch,
     policy: PolicyAccess,
     attribution: Attribution,
@@ -36,7 +36,7 @@ def measured(
     *,
     compare: bool,
 ) -> StepContributions:
-    """The contributions. `compare`: replay the episodes beside, if they can be.
+    """Measure contributions. `compare`: also replay the episodes, if that is possible.
 
     Raises what `likelihood` and `Counterfactual.contributions` raise.
     """
@@ -59,22 +59,23 @@ def measured(
 
 
 def replayed(batch: ScoredBatch, replay: Counterfactual) -> Tensor:
-    """Counterfactual contributions; NaN for steps of episodes that can't be replayed."""
+    """Counterfactual contributions. NaN for episodes that can't be replayed."""
     rows = [replay.contributions(episode) for episode in batch.episodes]
     return pad_BK(rows, step_count(batch.step_BT), batch.step_BT.device)
 
 
 def agreements(
-    batch: ScoredBatch, told: StepContributions, attribution: Attribution
+    batch: ScoredBatch, contributions: StepContributions, attribution: Attribution
 ) -> dict[str, tuple[float | None, int]]:
-    """By attribution: mean rank correlation with the counterfactual, and of how many trajectories.
+    """By attribution: mean rank correlation with the counterfactual, and the number of
+    trajectories.
 
-    The attribution in use and those that cost nothing; empty where nothing was replayed.
+    For the attribution in use and those that cost nothing. Empty if nothing was replayed.
     """
-    if told.counterfactual_BK is None:
+    if contributions.counterfactual_BK is None:
         return {}
     sides = {Attribution.entropy: entropy_BK(batch), Attribution.verified: verified_BK(batch)}
-    sides[attribution] = told.contribution_BK
+    sides[attribution] = contributions.contribution_BK
     sides.pop(Attribution.counterfactual, None)
-    true = told.counterfactual_BK.tolist()
+    true = contributions.counterfactual_BK.tolist()
     return {name.value: mean_agreement(side.tolist(), true) for name, side in sides.items()}

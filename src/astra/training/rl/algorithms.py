@@ -1,12 +1,14 @@
-"""The algorithms by name, wired for a run."""
+"""The algorithm of a run: by name, `module:Class`, or an object of the user's own."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Literal
+from collections.abc import Callable, Mapping
+from typing import Any
 
+from astra.configs.training import AlgorithmLike, CreditConfig
+from astra.core.plugins import load_object
 from astra.errors import ConfigError
-from astra.rewards import Reward
+from astra.rewards import Reward, RewardFunction
 from astra.training.algorithm import Algorithm
 from astra.training.credit.acpo import ACPO
 from astra.training.credit.counterfactual import Counterfactual
@@ -16,35 +18,67 @@ from astra.training.credit.records import CreditRow
 from astra.training.rl.grpo import GRPO
 from astra.types import Arena
 
-Algorithms = Literal["grpo", "gigpo", "acpo"]
-
 
 def make_algorithm(
-    name: Algorithms,
+    algorithm: str | AlgorithmLike,
+    credit: CreditConfig | None = None,
     *,
     seed: int,
     arenas: Mapping[str, Arena],
-    reward: Reward = "f1",
-    settings: Sequence[str] = (),
+    reward: Reward | RewardFunction = "f1",
     scale: bool = True,
     keep: Callable[[CreditRow], None] | None = None,
 ) -> Algorithm:
-    """An algorithm. `arenas`: that rollouts can be replayed in; empty for problems.
+    """The algorithm with its options.
 
-    `settings`: of ACPO, as `name=value`; the attribution is `verified` in arenas and `likelihood`
-    for problems unless one is set. `scale`: of grpo and gigpo, divide by the standard deviation of
-    the group's rewards; acpo always does. `keep`: is handed the rows of `credit.jsonl`.
+    `arenas`: those that rollouts can be replayed in, empty for other environments. `scale`: for
+    grpo and gigpo, divide by the standard deviation of the group's rewards (acpo always does).
+    `keep`: receives the rows of `credit.jsonl`. Raises ConfigError.
     """
-    if name != "acpo":
-        if settings:
-            raise ConfigError(f"{settings[0]!r}: only the algorithm acpo has settings, not {name}")
-        return GRPO(scale=scale) if name == "grpo" else GiGPO(GiGPOSettings(scale=scale))
+    credit = CreditConfig() if credit is None else credit
+    if not isinstance(algorithm, str):
+        return algorithm
+    match algorithm:
+        case "grpo":
+            return GRPO(scale=scale)
+        case "gigpo":
+            return GiGPO(GiGPOSettings(credit.step_weight, credit.discount, scale))
+        case "acpo":
+            return _acpo(credit, seed, arenas, reward, scale, keep)
+        case _:
+            own: Any = load_object(algorithm, "algorithm")
+            if isinstance(own, type):
+                own = own()
+            if not (hasattr(own, "name") and hasattr(own, "credit")):
+                raise ConfigError(
+                    f"algorithm {algorithm!r} lacks `name` or `credit`: see "
+                    "astra.training.Algorithm"
+                )
+            return own
+
+
+def _acpo(
+    credit: CreditConfig,
+    seed: int,
+    arenas: Mapping[str, Arena],
+    reward: Reward | RewardFunction,
+    scale: bool,
+    keep: Callable[[CreditRow], None] | None,
+) -> ACPO:
     if not scale:
         raise ConfigError("acpo has no scale_rewards='none': leave it at 'group', or take grpo")
-    attribution = "verified" if arenas else "likelihood"
+    needs_goals = credit.attribution in ("verified", "counterfactual")
+    if needs_goals and (not arenas or callable(reward)):
+        why = "an own reward" if arenas else "an environment without goals"
+        raise ConfigError(
+            f"attribution {credit.attribution!r} reads the goals of arenas, which {why} does not "
+            "follow: set credit.attribution to 'likelihood'"
+        )
+    # A rule-based reward can be computed again without some calls; an own one may read anything.
+    replay = Counterfactual(arenas, reward=reward) if arenas and not callable(reward) else None
     return ACPO(
-        acpo_settings(settings, attribution=attribution),
-        replay=Counterfactual(arenas, reward=reward) if arenas else None,
+        acpo_settings(credit),
+        replay=replay,
         keep=keep,
         seed=seed,
     )

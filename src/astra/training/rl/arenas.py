@@ -14,7 +14,7 @@ from astra.errors import StageError
 from astra.hosts.arena import ArenaHost, arena_messages
 from astra.models.policies import answer_text
 from astra.protocols import Sandbox, SandboxEpisode
-from astra.rewards import Reward, score
+from astra.rewards import Reward, RewardFunction, score_trajectory
 from astra.rollouts.loop import RolloutLimits, RolloutTask, rollout
 from astra.training.environment import RolloutOutcome
 from astra.types import Arena
@@ -29,11 +29,14 @@ class ArenaRollouts:
         sandbox: Callable[[], AbstractAsyncContextManager[Sandbox]],
         limits: RolloutLimits,
         *,
-        reward: Reward = "f1",
+        reward: Reward | RewardFunction = "f1",
+        system_prompt: str | None = None,
     ) -> None:
+        """`system_prompt`: None is the built-in one in the language of the question."""
         self._open_sandbox = sandbox
         self._limits = limits
-        self._reward: Reward = reward
+        self._reward: Reward | RewardFunction = reward
+        self._system_prompt = system_prompt
         self._context: AbstractAsyncContextManager[Sandbox] | None = None
         self._sandbox: Sandbox | None = None
         # A group plays its arena several times with the same distractors.
@@ -73,16 +76,9 @@ class ArenaRollouts:
             raise StageError("no sandbox is open: use `async with` on the environment")
         arena = self._in_epoch(task, epoch)
         host = ArenaHost(arena, self._sandbox, SandboxEpisode(seed=seed % 2**32))
-        start = RolloutTask(task, arena_messages(arena))
+        start = RolloutTask(task, arena_messages(arena, self._system_prompt))
         trajectory = await rollout(start, model, ClosingHost(host, model), self._limits)
         if trajectory.infrastructure_failure:
             return RolloutOutcome(0.0, trajectory)
-        result = score(
-            trajectory.calls,
-            arena.goals,
-            turns=trajectory.turns,
-            reward=self._reward,
-            answer=trajectory.answer,
-            answer_target=arena.answer_target,
-        )
+        result = score_trajectory(arena, trajectory, self._reward)
         return RolloutOutcome(result.reward, trajectory, result)

@@ -1,174 +1,122 @@
 """Supervised fine-tuning on conversations with tools, on TRL's SFTTrainer.
 
-What is ours: rows encoded with exact masks (training.encode), presets, checkpoints whose optimiser
-state is kept for the last two only, metrics in the run folder, and going on after a kill on the
-same curve. Everything else is TRL's, and every option of its SFTConfig can be set.
+Ours are the rows with exact loss masks (`training.sft.encode`), presets, checkpoints that keep the
+optimizer state for the last few only, metrics in the run folder, and a resumed run that continues
+the same curve. The rest is TRL's, and every option of its SFTConfig can be set.
 """
 
 from __future__ import annotations
 
-import os
 import random
-import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from astra.chat.template import ChatTemplate
+from astra.configs.training import TrainSFTConfig
 from astra.errors import ConfigError
 from astra.runs.folder import RunFolder
+from astra.runs.opening import open_run
+from astra.training.final_model import CHECKPOINTS, FINAL, lora_config, save_final
 from astra.training.parameter_lrs import set_parameter_lrs
-from astra.training.processes import on_cpu, processes_of
-from astra.training.sft.encode import EncodedRow, EncodedRows, encode_rows
-from astra.training.sft.presets import SFTPreset
+from astra.training.presets.resolve import (
+    announce,
+    require_known,
+    resolve,
+    settings_line,
+    with_fitting_micro_batch,
+)
+from astra.training.processes import processes_of
+from astra.training.progress import quiet
+from astra.training.result import TrainResult
+from astra.training.sft.encode import EncodedRow, encode_rows
 from astra.training.sft.rows import read_rows
-from astra.types import Json, Record
+from astra.training.trl_options import trl_options
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, TrainerCallback
-    from trl.trainer.grpo_trainer import GRPOTrainer
+    from transformers import TrainerCallback
     from trl.trainer.sft_config import SFTConfig
     from trl.trainer.sft_trainer import SFTTrainer
 
     from astra.training.metrics import MetricsLog
 
-FINAL = "final"
-CHECKPOINTS = "checkpoints"
 _TOKENS = "num_tokens"
 
 
-@dataclass(frozen=True, slots=True)
-class SFTJob:
-    """What to train, on what, and where to write."""
+def train_sft(config: TrainSFTConfig, *, callbacks: Sequence[TrainerCallback] = ()) -> TrainResult:
+    """Fine-tune a model on conversations, and write it to OUT/final.
 
-    model: str
-    """A HuggingFace id or folder."""
-    rows: Path
-    out: Path
-    preset: SFTPreset
-    """With what was typed already in it."""
-    seed: int = 0
-    limit: int | None = None
-    """Rows to train on; None: all."""
-    resume: bool = False
-    keep_states: int = 2
-    """Checkpoints that keep the optimiser's state."""
-    keep_weights: int | None = None
-    """Checkpoints in all; None: every one."""
-    report_to: tuple[str, ...] = ()
-    """Trackers beside the run folder: tensorboard, wandb, trackio, …"""
-    quiet: bool = False
-    """No progress bar."""
-    callbacks: Sequence[TrainerCallback] = field(default=())
-
-
-class SFTReport(Record):
-    """What a run has come to."""
-
-    model: str
-    """The folder of the final model."""
-    rows: int
-    cut: int
-    dropped: int
-    tokens: int
-    """Of all rows together, once."""
-    trained_tokens: int
-    """Those with loss."""
-    steps: int
-    loss: float | None
-    """The last that was logged, or the run's mean; None when the run had been finished before."""
-
-
-def train_sft(job: SFTJob) -> SFTReport:
-    """Train and write `final`. Raises ConfigError for what can't be trained so.
-
-    A run that was stopped goes on with `resume`; one that is finished is left as it is.
+    A stopped run is resumed; a finished one is returned as it is. Raises ConfigError for options
+    that contradict each other.
     """
     from transformers import AutoTokenizer
     from transformers.utils.logging import disable_progress_bar
+    from trl.trainer.sft_config import SFTConfig
 
     from astra.training.metrics import MetricsLog
 
-    state = processes_of(job.preset.trl)
-    if job.quiet:
+    require_known(config.trl, SFTConfig)
+    micro_batch_size = config.micro_batch_size
+    config, preset = resolve(config, "sft")
+    state = processes_of(config.trl)
+    if micro_batch_size is None:
+        config = with_fitting_micro_batch(config, state.num_processes)
+    if state.is_main_process:
+        announce(config, settings_line(config, preset))
+    if quiet(config):
         disable_progress_bar()
-    _require_fresh(job)
-    chat = ChatTemplate(AutoTokenizer.from_pretrained(job.model))
-    rows = read_rows(job.rows)
-    kept = [row for index, row in enumerate(rows) if job.limit is None or index < job.limit]
-    encoded = encode_rows(chat, kept, cast("int | None", job.preset.trl.get("max_length")))
+    out = Path(config.out)
+    args = _trl_config(config, state.num_processes)
     with state.main_process_first():
-        folder = _folder(job) if state.is_main_process else RunFolder(job.out)
-    if (job.out / FINAL).exists():
-        return _report(job, encoded, 0, None)
+        folder = open_run(config, out) if state.is_main_process else RunFolder(out)
+    chat = ChatTemplate(AutoTokenizer.from_pretrained(str(config.model)))
+    rows = read_rows(Path(config.dataset))
+    limited = [row for i, row in enumerate(rows) if config.limit is None or i < config.limit]
+    encoded = encode_rows(chat, limited, config.max_length)
+    counts = {
+        "rows": len(encoded.rows),
+        "cut": encoded.cut,
+        "dropped": encoded.dropped,
+        "tokens": encoded.tokens,
+        "trained_tokens": encoded.trained,
+    }
+    if (out / FINAL).exists():
+        return TrainResult.of_run(folder, out / FINAL, config, **counts)
+    if state.is_main_process:
+        cut = f"; {encoded.cut} cut at max_length, {encoded.dropped} left out" * bool(encoded.cut)
+        announce(
+            config,
+            f"{len(encoded.rows)} rows, {encoded.tokens} tokens, {encoded.trained} with loss{cut}",
+        )
     with closing(MetricsLog(folder)) as metrics:
-        trainer = _trainer(job, chat, encoded, metrics, state.num_processes)
-        done = trainer.train(resume_from_checkpoint=_checkpoint(job, trainer))
-        save_final(trainer, chat, job.out)
+        trainer = _trainer(config, args, chat, encoded.rows, [metrics, *callbacks])
+        done = trainer.train(resume_from_checkpoint=_checkpoint(out, trainer))
+        save_final(trainer, chat, out)
     losses = [row["loss"] for row in trainer.state.log_history if "loss" in row]
     # A run can be shorter than the interval of its log.
-    return _report(job, encoded, done.global_step, losses[-1] if losses else done.training_loss)
+    loss = losses[-1] if losses else done.training_loss
+    result = TrainResult.of_run(folder, out / FINAL, config, **counts, loss=loss)
+    return TrainResult(result.model, done.global_step, result.metrics, config)
 
 
-def _report(job: SFTJob, encoded: EncodedRows, steps: int, loss: float | None) -> SFTReport:
-    return SFTReport(
-        model=str(job.out / FINAL),
-        rows=len(encoded.rows),
-        cut=encoded.cut,
-        dropped=encoded.dropped,
-        tokens=encoded.tokens,
-        trained_tokens=encoded.trained,
-        steps=steps,
-        loss=loss,
-    )
-
-
-# --- the run folder --------------------------------------------------------------------------
-
-
-def _require_fresh(job: SFTJob) -> None:
-    if not job.resume and (job.out / "config.toml").exists():
-        raise ConfigError(
-            f"{str(job.out)!r} holds a run: go on with --resume, or give another --out"
-        )
-
-
-def _folder(job: SFTJob) -> RunFolder:
-    config: dict[str, Json] = {
-        "model": job.model,
-        "rows": str(job.rows),
-        "limit": job.limit,
-        "batch": job.preset.batch,
-        "rows_at_once": job.preset.rows_at_once,
-        "grouped": job.preset.grouped,
-        "context_parallel": job.preset.context_parallel,
-        "lora": job.preset.lora,
-        "whole": job.preset.whole,
-        "vector_lr": job.preset.vector_lr,
-        "seed": job.seed,
-        "trl": {name: value for name, value in job.preset.trl.items() if value is not None},
-    }
-    return RunFolder.create(job.out, config, seeds={"seed": job.seed})
-
-
-def _checkpoint(job: SFTJob, trainer: SFTTrainer) -> str | None:
-    """Where to go on from; None: from the beginning."""
+def _checkpoint(out: Path, trainer: SFTTrainer) -> str | None:
+    """The checkpoint to resume. None: begin anew."""
     from astra.training.checkpoints import note_of, to_resume
 
-    found = to_resume(job.out / CHECKPOINTS) if job.resume else None
-    if found is None:
+    checkpoint = to_resume(out / CHECKPOINTS)
+    if checkpoint is None:
         return None
-    trainer._total_train_tokens = note_of(found)[_TOKENS]  # pyright: ignore[reportPrivateUsage]
-    return str(found)
-
-
-# --- TRL -------------------------------------------------------------------------------------
+    trainer._total_train_tokens = note_of(checkpoint)[_TOKENS]  # pyright: ignore[reportPrivateUsage]
+    return str(checkpoint)
 
 
 def _trainer(
-    job: SFTJob, chat: ChatTemplate, encoded: EncodedRows, metrics: MetricsLog, processes: int
+    config: TrainSFTConfig,
+    args: SFTConfig,
+    chat: ChatTemplate,
+    encoded: Sequence[EncodedRow],
+    callbacks: Sequence[MetricsLog | TrainerCallback],
 ) -> SFTTrainer:
     from datasets import Dataset
     from transformers import PrinterCallback
@@ -176,157 +124,106 @@ def _trainer(
 
     from astra.training.checkpoints import CheckpointMarker
 
-    rows = some_whole(encoded.rows, job.preset.whole, job.seed)
-    if job.preset.grouped:
-        rows = grouped(rows, job.preset.batch, job.seed)
+    rows = with_full_loss(encoded, config.full_loss_fraction or 0.0, config.seed)
+    if config.group_by_length:
+        rows = grouped_by_length(rows, cast(int, config.batch_size), config.seed)
     dataset = Dataset.from_dict(
         {"input_ids": [r.input_ids for r in rows], "labels": [r.labels for r in rows]}
     )
-
-    decoupled = CheckpointMarker(job.keep_states, job.keep_weights)
+    marker = CheckpointMarker(config.keep_resumable, config.keep_checkpoints)
 
     class Trainer(SFTTrainer):
         def create_optimizer(self, model: Any = None) -> Any:
-            made = super().create_optimizer(model)
-            if job.preset.vector_lr:
-                lr = job.preset.vector_lr
-                rates = {"*norm*": lr, "*embed*": lr, "*.bias": lr}
-                set_parameter_lrs(made, self.model if model is None else model, rates)
-            return made
+            optimizer = super().create_optimizer(model)
+            set_parameter_lrs(
+                optimizer, self.model if model is None else model, config.parameter_lrs
+            )
+            return optimizer
 
     trainer = Trainer(
-        job.model,
-        args=_config(job, processes),
+        str(config.model),
+        args=args,
         train_dataset=dataset,
         processing_class=chat.tokenizer,
-        peft_config=lora_config(job.preset.lora),
-        callbacks=[
-            decoupled,
-            metrics,
-            *job.callbacks,
-        ],
+        peft_config=lora_config(config.lora_rank or 0),
+        callbacks=[marker, *callbacks],
     )
-    # TRL counts on from 0 after a stop.
-    decoupled.note = lambda: {_TOKENS: trainer._total_train_tokens}  # pyright: ignore[reportPrivateUsage]
+    # TRL counts from 0 after a stop.
+    marker.note = lambda: {_TOKENS: trainer._total_train_tokens}  # pyright: ignore[reportPrivateUsage]
     trainer.remove_callback(PrinterCallback)
     return trainer
 
 
-def some_whole(rows: Sequence[EncodedRow], share: float, seed: int) -> Sequence[EncodedRow]:
-    """Rows of which a share, drawn by seed, has loss on every token."""
-    if not share:
+def with_full_loss(rows: Sequence[EncodedRow], fraction: float, seed: int) -> Sequence[EncodedRow]:
+    """The rows, a fraction of which (drawn by the seed) has loss on every token."""
+    if not fraction:
         return rows
-    chosen = set(random.Random(f"whole:{seed}").sample(range(len(rows)), round(share * len(rows))))
+    rng = random.Random(f"whole:{seed}")
+    chosen = set(rng.sample(range(len(rows)), round(fraction * len(rows))))
     return [
         EncodedRow(row.input_ids, row.input_ids) if index in chosen else row
         for index, row in enumerate(rows)
     ]
 
 
-def grouped(rows: Sequence[EncodedRow], batch: int, seed: int) -> list[EncodedRow]:
-    """Rows in a random order in which those of a batch are of like length: little padding."""
+def grouped_by_length(rows: Sequence[EncodedRow], batch_size: int, seed: int) -> list[EncodedRow]:
+    """Rows in random order in which those of a batch have similar lengths: little padding."""
     rng = random.Random(f"rows:{seed}")
     order = rng.sample(range(len(rows)), len(rows))
-    window = 32 * batch
+    # Sorting within windows, not over all rows, keeps batches of one length from clustering.
+    window = 32 * batch_size
     batches: list[list[int]] = []
     for start in range(0, len(order), window):
-        some = sorted(order[start : start + window], key=lambda i: len(rows[i].input_ids))
-        batches += [some[i : i + batch] for i in range(0, len(some), batch)]
-    rest = batches.pop() if len(batches[-1]) < batch else []
+        part = sorted(order[start : start + window], key=lambda i: len(rows[i].input_ids))
+        batches += [part[i : i + batch_size] for i in range(0, len(part), batch_size)]
+    rest = batches.pop() if len(batches[-1]) < batch_size else []
     rng.shuffle(batches)
-    return [rows[i] for some in [*batches, rest] for i in some]
+    return [rows[i] for batch in [*batches, rest] for i in batch]
 
 
-def _config(job: SFTJob, processes: int) -> SFTConfig:
+def _trl_config(config: TrainSFTConfig, processes: int) -> SFTConfig:
     from trl.trainer.sft_config import SFTConfig
 
-    preset = job.preset
-    settings: dict[str, Any] = {**preset.trl, "use_cpu": on_cpu(preset.trl)}
-    if preset.grouped:
+    settings: dict[str, Any] = {
+        "packing": False,
+        "num_train_epochs": config.epochs,
+        **trl_options(config),
+    }
+    settings["max_length"] = config.max_length
+    if config.group_by_length:
         settings["train_sampling_strategy"] = "sequential"
-    if preset.context_parallel > 1:
-        settings |= _context_parallel(preset.context_parallel, processes)
+    size = config.context_parallel or 1
+    if size > 1:
+        # Several processes share a row; each takes an equal part, twice (ring attention).
+        from accelerate import ParallelismConfig
+
+        shards = max(1, processes // size)
+        settings["parallelism_config"] = ParallelismConfig(cp_size=size, dp_shard_size=shards)
+        settings["pad_to_multiple_of"] = 2 * size
     try:
         return SFTConfig(
             **settings,
-            output_dir=str(job.out / CHECKPOINTS),
-            per_device_train_batch_size=preset.rows_at_once,
-            gradient_accumulation_steps=accumulation(preset, processes),
-            seed=job.seed,
-            data_seed=job.seed,
-            report_to=list(job.report_to) or "none",
-            disable_tqdm=job.quiet,
+            gradient_accumulation_steps=accumulation_steps(config, processes),
             dataset_kwargs={"skip_prepare_dataset": True},  # the rows are cut and labelled
         )
     except (TypeError, ValueError) as error:
         raise ConfigError(f"TRL refuses these settings: {error}") from error
 
 
-def accumulation(preset: SFTPreset, processes: int) -> int:
-    """Forward passes per optimiser step; ConfigError when the batch can't be made so."""
-    replicas, left = divmod(processes, preset.context_parallel)
-    if left or not replicas:
+def accumulation_steps(config: TrainSFTConfig, processes: int) -> int:
+    """Forward passes per optimizer step. Raises ConfigError if the batch does not divide."""
+    context_parallel = config.context_parallel or 1
+    batch_size, micro_batch_size = cast(int, config.batch_size), cast(int, config.micro_batch_size)
+    replicas, rest = divmod(processes, context_parallel)
+    if rest or not replicas:
         raise ConfigError(
-            f"{processes} processes can't be split into groups of {preset.context_parallel}, which "
-            "share a row: start with `accelerate launch --num_processes N`, or set "
-            "--context-parallel 1"
+            f"{processes} processes can't be split into groups of {context_parallel}, which share "
+            "a row: start with `accelerate launch --num_processes N`, or set --context-parallel 1"
         )
-    steps, left = divmod(preset.batch, replicas * preset.rows_at_once)
-    if left or not steps:
+    steps, rest = divmod(batch_size, replicas * micro_batch_size)
+    if rest or not steps:
         raise ConfigError(
-            f"a batch of {preset.batch!r} can't be made of {replicas} × {preset.rows_at_once} rows "
-            "at once: change --batch or --rows-at-once"
+            f"a batch of {batch_size!r} can't be made of {replicas} × {micro_batch_size} rows: "
+            "change --batch-size or --micro-batch-size"
         )
     return steps
-
-
-def _context_parallel(size: int, processes: int) -> dict[str, Any]:
-    """Several processes share a row; each takes an equal part, twice (ring attention)."""
-    from accelerate import ParallelismConfig
-
-    shards = max(1, processes // size)
-    parallel = ParallelismConfig(cp_size=size, dp_shard_size=shards)
-    return {"parallelism_config": parallel, "pad_to_multiple_of": 2 * size}
-
-
-def lora_config(rank: int | None) -> Any:
-    """LoRA on all linear layers; None for None."""
-    if rank is None:
-        return None
-    from peft import LoraConfig
-
-    return LoraConfig(
-        r=rank, lora_alpha=2 * rank, target_modules="all-linear", task_type="CAUSAL_LM"
-    )
-
-
-def save_final(trainer: SFTTrainer | GRPOTrainer, chat: ChatTemplate, out: Path) -> None:
-    """The model as a normal folder: adapters merged, the tokenizer beside it, in one step."""
-    new = out / f".{FINAL}.new"
-    if trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled:
-        trainer.save_model(str(new))  # gathers the shards; every process takes part
-    elif trainer.accelerator.is_main_process:
-        _whole(trainer, out).save_pretrained(str(new))
-    if trainer.accelerator.is_main_process:
-        chat.tokenizer.save_pretrained(str(new))
-        shutil.rmtree(out / FINAL, ignore_errors=True)
-        os.replace(new, out / FINAL)
-    trainer.accelerator.wait_for_everyone()
-
-
-def _whole(trainer: SFTTrainer | GRPOTrainer, out: Path) -> PreTrainedModel:
-    from peft import PeftModel
-
-    model: Any = trainer.accelerator.unwrap_model(cast(Any, trainer.model))
-    if not isinstance(model, PeftModel):
-        return model
-    model.save_pretrained(str(out / "adapter"))
-    return cast(Any, model).merge_and_unload()
-
-
-def with_settings(preset: SFTPreset, settings: Mapping[str, Json], **ours: Any) -> SFTPreset:
-    """A preset with what was typed in its place; options of ours that are None leave it."""
-    import dataclasses
-
-    given = {name: value for name, value in ours.items() if value is not None}
-    return dataclasses.replace(preset, **given, trl={**preset.trl, **settings})
