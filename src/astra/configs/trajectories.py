@@ -132,7 +132,7 @@ class ExportTrajectoriesConfig(Config):
     """Run folder of trajectories."""
     _: KW_ONLY
     out: Annotated[Path | str, RUNTIME]
-    """Folder of the data set to write."""
+    """Folder to write: rows, splits and a data card."""
     format: RowFormat = "trl"
     """Format of the rows. trl: messages and tools, as SFTTrainer takes them. sharegpt: from/value
     pairs. astra: as the published data."""
