@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: install demo demo-fast test test-slow test-live check format bench bench-gate clean
+.PHONY: install demo demo-fast test test-slow test-live check format house bench bench-gate clean
 
 install: $(VENV)/.installed
 
@@ -33,6 +33,9 @@ check: install
 	$(BIN)/ruff check .
 	$(BIN)/basedpyright
 	$(BIN)/lint-imports
+
+house: install
+	$(BIN)/python tools/house.py
 
 format: install
 	$(BIN)/ruff format .

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from benchmarks import gate
 
-from astra.testing.rule_teacher.arenas import Catalogue, FaultRates, RuleTeacher
+from astra.testing.rule_teacher.arenas import Catalogue, RuleTeacher
+from astra.testing.rule_teacher.faults import FaultRates
 from astra.types import Arena
 
 

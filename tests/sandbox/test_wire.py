@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from astra.errors import SandboxBadResult
 from astra.sandbox import wire
 from astra.sandbox.child import seccomp
-from astra.sandbox.child.runner import plain_bind
+from astra.sandbox.child.runner import binds_plainly
 from astra.types import canonical_json
 
 JSON = st.recursive(
@@ -82,13 +82,13 @@ def test_the_quick_binding_agrees_with_inspect(function: Any, names: set[str]) -
     try:
         inspect.signature(function).bind(**arguments)
     except TypeError:
-        assert not plain_bind(function, arguments)
+        assert not binds_plainly(function, arguments)
     else:
         # It may be careful (positional-only parameters), never careless.
         careful = "a" in inspect.signature(function).parameters and "/" in str(
             inspect.signature(function)
         )
-        assert plain_bind(function, arguments) or careful
+        assert binds_plainly(function, arguments) or careful
 
 
 def run_filter(program: bytes, arch: int, number: int, arguments: tuple[int, ...]) -> int:

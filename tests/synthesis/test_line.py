@@ -22,7 +22,8 @@ from astra.runs.folder import RunFolder
 from astra.runs.jsonl import FailureRow
 from astra.teacher.prompts.arenas import JudgeVerdict
 from astra.testing.rule_teacher.arenas import RuleTeacher
-from astra.testing.rule_teacher.arenas.faults import ArenaDefect, FaultRates
+from astra.testing.rule_teacher.arenas.defects import ArenaDefect
+from astra.testing.rule_teacher.faults import FaultRates
 from astra.types import ArenaRow, Scenario
 
 FILES = (*(f"{stage}.jsonl" for stage in STAGES), "candidates.jsonl", "arenas.jsonl")

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from astra.arenas.synthesis.language import in_language, language_of
 from astra.arenas.synthesis.sources import (
     PASSAGE_CHARACTERS,
     SourceMaterial,
@@ -20,6 +19,7 @@ from astra.arenas.synthesis.sources import (
     read_domains,
     read_questions,
 )
+from astra.core.language import in_script, language_of
 from astra.errors import ConfigError
 
 
@@ -49,8 +49,8 @@ def test_language_by_script(text: str, language: str | None) -> None:
 
 
 def test_what_has_no_letters_is_in_any_language() -> None:
-    assert in_language("12 + 3?", "zh") and in_language("12 + 3?", "en")
-    assert not in_language("Что?", "en")
+    assert in_script("12 + 3?", "zh") and in_script("12 + 3?", "en")
+    assert not in_script("Что?", "en")
 
 
 # --- formats ----------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ import pytest
 
 from astra.core.text import contains_text
 from astra.errors import ConfigError
+from astra.teacher.chance import input_key
 from astra.teacher.prompts import arenas as prompts
 from astra.teacher.prompts.arenas import (
     CallIn,
@@ -23,8 +24,9 @@ from astra.teacher.prompts.arenas import (
     StepIn,
     ToolIn,
 )
-from astra.testing.rule_teacher.arenas import ArenaDefect, FaultRates, RuleTeacher, input_key
-from astra.testing.rule_teacher.arenas.faults import DEFECTS
+from astra.testing.rule_teacher.arenas import ArenaDefect, RuleTeacher
+from astra.testing.rule_teacher.arenas.defects import DEFECTS
+from astra.testing.rule_teacher.faults import FaultRates
 from astra.types import Arena, Scenario
 
 from .made import catalogue, decomposed
@@ -247,7 +249,9 @@ async def test_what_has_no_place_for_a_defect_stays_right() -> None:
         lambda: FaultRates({ArenaDefect.leak: 1.5}),
         lambda: FaultRates(overall=-0.1),
         lambda: FaultRates({ArenaDefect.leak: 0.1}, overall=0.1),
-        lambda: FaultRates({ArenaDefect.hard_coded_tool: 0.6, ArenaDefect.broken_code: 0.6}),
+        lambda: FaultRates({ArenaDefect.hard_coded_tool: 0.6, ArenaDefect.broken_code: 0.6}).check(
+            DEFECTS
+        ),
     ],
 )
 def test_impossible_rates_are_refused(made: Any) -> None:

@@ -20,7 +20,8 @@ from astra.teacher.model import ModelTeacher, response_format
 from astra.teacher.parse import as_record
 from astra.teacher.prompts import arenas as prompts
 from astra.teacher.render import PromptTemplates
-from astra.testing.rule_teacher.arenas import ArenaDefect, FaultRates, RuleTeacher
+from astra.testing.rule_teacher.arenas import ArenaDefect, RuleTeacher
+from astra.testing.rule_teacher.faults import FaultRates
 from astra.testing.teacher_faults import FaultPlan, TeacherServerFault
 from astra.testing.teacher_server import HUGE, TeacherServer
 from astra.types import Json
@@ -28,8 +29,8 @@ from astra.types import Json
 from .made import catalogue, chain_of, every_input
 
 
-def rules(wrongness: FaultRates | None = None) -> RuleTeacher:
-    return RuleTeacher(catalogue(), wrongness)
+def rules(faults: FaultRates | None = None) -> RuleTeacher:
+    return RuleTeacher(catalogue(), faults)
 
 
 def body_of(**fields: Any) -> dict[str, Json]:

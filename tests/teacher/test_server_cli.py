@@ -1,4 +1,4 @@
-"""`astra teacher serve` as a process: it says where it listens, answers, and stops when told."""
+"""The rule teacher's server as a process: it says where it listens, answers, stops on a signal."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from astra.cli.main import run
+from astra.testing.rule_teacher.__main__ import main
 
 from .made import WORLD
 
 
 def serve(port_file: Path, *options: str) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "astra", "teacher", "serve", "--port-file", str(port_file)]
+    command = [sys.executable, "-m", "astra.testing.rule_teacher", "--port-file", str(port_file)]
     tables = ["--tables", str(WORLD), "--size", "3", "--languages", "en"]
     return subprocess.Popen([*command, *tables, *options], stderr=subprocess.PIPE)
 
@@ -68,15 +68,15 @@ def test_serve_until_told_to_stop(tmp_path: Path) -> None:
 def test_impossible_options_are_named(
     option: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(["teacher", "serve", "--tables", str(WORLD), *option]) == 2
-    said = capsys.readouterr().err
-    assert "rror" in said
-    assert "--debug" not in said
+    with pytest.raises(SystemExit, match="2"):
+        main(["--tables", str(WORLD), *option])
+    assert "error: " in capsys.readouterr().err
 
 
 def test_without_tables_the_example_must_be_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert run(["teacher", "serve"]) == 2
+    with pytest.raises(SystemExit, match="2"):
+        main([])
     assert "--tables" in capsys.readouterr().err

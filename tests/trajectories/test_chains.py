@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from astra.core.language import in_language
 from astra.errors import Rejected
 from astra.runs.folder import RunFolder
 from astra.runs.jsonl import to_line
@@ -23,7 +24,6 @@ from astra.teacher.prompts.chains import (
     ToldChain,
 )
 from astra.testing.rule_teacher.trajectories import TrajectoryRules
-from astra.trajectories.language import in_language
 from astra.trajectories.records import RecordedCall, RecordedRollout, TrajectoryTask
 from astra.trajectories.tasks.chain_proposals import (
     CandidateChain,
@@ -34,7 +34,7 @@ from astra.trajectories.tasks.chain_proposals import (
 )
 from astra.trajectories.tasks.chain_verification import chains_stage, verify_chain
 from astra.trajectories.tasks.dependencies import KnownFields, bridges, supplies
-from astra.trajectories.tasks.plans import planned_calls, same_calls, stands_in
+from astra.trajectories.tasks.plans import is_stated, planned_calls, same_calls
 from astra.trajectories.tasks.server_groups import group_of, observed_results
 from astra.trajectories.tasks.task_maker import make_tasks
 from astra.trajectories.tasks.tool_fields import find_field
@@ -188,9 +188,9 @@ def test_what_a_request_states() -> None:
         ("北京", "去北京玩"),
         (True, "nothing at all"),
     ]:
-        assert stands_in(given, words)
+        assert is_stated(given, words)
     for given, words in [(3, "13 people"), ("cat", "catalogue"), ("2026-03-02", "in March 2026")]:
-        assert not stands_in(given, words)
+        assert not is_stated(given, words)
 
 
 def test_languages() -> None:

@@ -10,8 +10,8 @@ import pytest
 from astra.errors import ConfigError, TeacherError
 from astra.teacher.prompt import JudgeVerdict, Prompt
 from astra.teacher.several import SeveralTeachers
+from astra.testing.rule_teacher.faults import FLIPPED, FaultRates, flipped
 from astra.testing.rule_teacher.trajectories import TrajectoryRules
-from astra.testing.rule_teacher.trajectories.faults import FLIPPED, TrajectoryFaultRates, flipped
 from astra.types import Record
 
 
@@ -46,11 +46,11 @@ async def test_a_prompt_without_rule_is_refused() -> None:
 
 
 async def test_wrong_at_the_rate_and_on_record() -> None:
-    wrong = teacher(wrongness=TrajectoryFaultRates({FLIPPED: 0.3}, seed=5))
+    wrong = teacher(faults=FaultRates({FLIPPED: 0.3}, seed=5))
     holds = [(await wrong.ask(SHORT, Asked(text="a"), index=i)).holds for i in range(500)]
     assert 100 < holds.count(False) < 200
     assert len(wrong.planted) == holds.count(False)
-    again = teacher(wrongness=TrajectoryFaultRates({FLIPPED: 0.3}, seed=5))
+    again = teacher(faults=FaultRates({FLIPPED: 0.3}, seed=5))
     assert holds == [(await again.ask(SHORT, Asked(text="a"), index=i)).holds for i in range(500)]
 
 
@@ -59,7 +59,7 @@ async def test_wrong_at_the_rate_and_on_record() -> None:
 )
 def test_impossible_rates(rates: dict[str, float], overall: float) -> None:
     with pytest.raises(ConfigError):
-        TrajectoryFaultRates(rates, overall=overall)
+        FaultRates(rates, overall=overall)
 
 
 async def test_several_teachers_are_asked_what_they_know() -> None:

@@ -15,6 +15,7 @@ import pytest
 from astra.configs.base import identity
 from astra.configs.tools import CollectToolsConfig
 from astra.configs.trajectories import MakeTrajectoriesConfig
+from astra.core.language import in_language
 from astra.errors import BudgetExceeded, ConfigError, StoreError
 from astra.models.openai import OpenAIModel, Retries
 from astra.protocols import Sampling, ToolResult
@@ -26,21 +27,20 @@ from astra.teacher.catalogue import ALL
 from astra.teacher.model import ModelTeacher
 from astra.teacher.prompt import In, Out, Prompt
 from astra.teacher.prompts.chains import ShownTool
+from astra.testing.rule_teacher.faults import FaultRates
 from astra.testing.rule_teacher.scripted_agent import ScriptedAgent
 from astra.testing.rule_teacher.trajectories import TrajectoryRules
 from astra.testing.rule_teacher.trajectories.agent import RuleAgent, read_plan
-from astra.testing.rule_teacher.trajectories.faults import TrajectoryFaultRates
 from astra.testing.rule_teacher.trajectories.planning import in_order, plan_of
 from astra.testing.rule_teacher.trajectories.tasks import OTHER_LANGUAGE
 from astra.testing.teacher_faults import FaultPlan, TeacherServerFault
 from astra.testing.teacher_server import TeacherServer
 from astra.trajectories.collect.stages import collect, read_servers
-from astra.trajectories.language import in_language
 from astra.trajectories.near_duplicates import NearDuplicates, character_shingles
 from astra.trajectories.records import ArgumentSource, PlannedCall, TaskOrigin, TrajectoryTask
 from astra.trajectories.tasks import scoring
 from astra.trajectories.tasks.personas import read_personas
-from astra.trajectories.tasks.plans import stands_in
+from astra.trajectories.tasks.plans import is_stated
 from astra.trajectories.tasks.records import VerifiedChain
 from astra.trajectories.tasks.task_maker import make_tasks, tasks_per_axis
 from astra.trajectories.tasks.variations import stated_values, variation_problem
@@ -92,7 +92,7 @@ async def test_tasks_by_rule(tmp_path: Path) -> None:
         assert task.plan and all(call.tool in shown for call in task.plan)
         for call in task.plan:
             for source in call.arguments.values():
-                assert source.call or stands_in(source.value, task.request)
+                assert source.call or is_stated(source.value, task.request)
         if task.axis is not TaskOrigin.original:
             parent = originals[task.parent or ""]
             assert (task.plan, task.language) == (parent.plan, parent.language)
@@ -120,9 +120,9 @@ async def test_same_bytes_whatever_the_order_of_answers_and_after_a_stop(tmp_pat
         with pytest.raises(BudgetExceeded):
             await made(tmp_path, Stops(), name="stopped")
     resumed = await made(tmp_path, name="stopped")
-    one_by_one = await made(tmp_path, options=config(count=24, concurrency=1), name="one-by-one")
+    sequential = await made(tmp_path, options=config(count=24, concurrency=1), name="one-by-one")
     for name in ("tasks", "chains", "scored"):
-        assert content(whole, name) == content(resumed, name) == content(one_by_one, name)
+        assert content(whole, name) == content(resumed, name) == content(sequential, name)
 
 
 _SLOW = """
@@ -197,7 +197,7 @@ async def test_what_a_wrong_teacher_says_falls_out(
 ) -> None:
     share = 0.0 if stage == "varied" else 1.0
     options = config(count=6, chain_fraction=share)
-    teacher = TrajectoryRules(wrongness=TrajectoryFaultRates(rates))
+    teacher = TrajectoryRules(faults=FaultRates(rates))
     folder = await made(tmp_path, teacher, options)
     assert failures(folder, stage)[check] > 0
     if stage == "varied":
@@ -207,7 +207,7 @@ async def test_what_a_wrong_teacher_says_falls_out(
 
 
 async def test_invented_tools_in_proposals_change_no_edge(tmp_path: Path) -> None:
-    teacher = TrajectoryRules(wrongness=TrajectoryFaultRates({"invented_tool": 1.0}))
+    teacher = TrajectoryRules(faults=FaultRates({"invented_tool": 1.0}))
     folder = await made(tmp_path, teacher, config(count=4))
     assert b"tool_that_is_not_there" in content(folder, "proposals")
     assert b"tool_that_is_not_there" not in content(folder, "chains")
@@ -375,7 +375,7 @@ async def test_chinese_tools_make_chinese_tasks(tmp_path: Path) -> None:
         assert task.language == "zh" and in_language(task.request, "zh")
         assert not in_language(task.request, "en")
     folder = RunFolder.create(tmp_path / "wrong", identity(options))
-    wrong = TrajectoryRules(wrongness=TrajectoryFaultRates({OTHER_LANGUAGE: 1.0}))
+    wrong = TrajectoryRules(faults=FaultRates({OTHER_LANGUAGE: 1.0}))
     await make_tasks(collected, folder, wrong, options)
     assert {task.axis for task in tasks(folder)} == {TaskOrigin.original}
 

@@ -66,9 +66,7 @@ class ArenasGroup(LazyGroup):
 
 
 class TeacherGroup(LazyGroup):
-    verbs = {
-        "serve": Verb("astra.cli.teacher_serve", "Serve the rule teacher, for tests."),
-    }
+    verbs = {}
 
 
 class ToolsGroup(LazyGroup):
@@ -162,7 +160,7 @@ def teacher_root() -> None:
 
     \b
     Examples:
-      astra teacher serve --port 8010
+      astra teacher prompts
     """
 
 

@@ -97,7 +97,6 @@ GROUPS: dict[str, CommandGroup] = {
         {
             "check": "Check that an endpoint can serve as a teacher.",
             "prompts": "List and print the prompts.",
-            "serve": "Serve the rule teacher, for tests.",
         },
     ),
 }
@@ -112,7 +111,6 @@ LEGACY = {
     "evaluate arenas",
     "credit show",
     "credit agreement",
-    "teacher serve",
 }
 """Commands that `cli/legacy.py` still reads: take one out when it is made from an option class."""
 

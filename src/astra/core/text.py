@@ -13,8 +13,11 @@ from __future__ import annotations
 import math
 import re
 import unicodedata
+from collections.abc import Iterator, Mapping
 from datetime import date, datetime
 from functools import lru_cache
+
+from astra.types import Json, Scalar
 
 _LONGEST_KEPT = 1000
 """Characters of a text whose normal form is kept; the same few names are compared over and over."""
@@ -208,3 +211,15 @@ def _day(match: re.Match[str]) -> date | None:
         return date(int(found["y"]), month, int(found["d"]))
     except ValueError:  # 31 February
         return None
+
+
+def scalars(value: Json) -> Iterator[Scalar | None]:
+    """The texts, numbers, booleans and nulls in a JSON value, at any depth, in order."""
+    if isinstance(value, Mapping):
+        for child in value.values():
+            yield from scalars(child)
+    elif isinstance(value, list | tuple):
+        for child in value:
+            yield from scalars(child)
+    else:
+        yield value

@@ -20,7 +20,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple, TypeGuard
 
-from astra.core.text import normalise
+from astra.core.text import normalise, scalars
 from astra.types import Json, RecordedCall, canonical_json
 
 _READING = frozenset(
@@ -139,7 +139,7 @@ class FactLedger:
             if not _same(one, other):
                 found.append(Contradiction(number, f"the same {tool}", one, other, before.call))
         stated: dict[tuple[ResultEntity, str], Json] = {}
-        named = _scalars(arguments) if changes else frozenset[str]()
+        named = frozenset(map(str, scalars(arguments))) if changes else frozenset[str]()
         for entity, field, value in statements(tool, arguments, content):
             about = f"{field!r} of {entity}"
             if (entity, field) in stated and not _same(stated[entity, field], value):
@@ -160,7 +160,7 @@ class FactLedger:
             return
         if changes:
             self._changed = self._calls
-            self._free(_scalars(call.arguments))
+            self._free(frozenset(map(str, scalars(call.arguments))))
         elif self.repeated(call.tool, call.arguments) is None:
             key = _call_key(call.tool, call.arguments)
             self._reads[key] = StatedFact(call.content, self._calls)
@@ -298,21 +298,6 @@ def _echoes(arguments: Mapping[str, Json], content: Json) -> Iterator[tuple[str,
                 said = content.get(name)
                 if said is not None:
                     yield name, asked, said
-
-
-def _scalars(arguments: Mapping[str, Json]) -> frozenset[str]:
-    """All that arguments name, at any depth, as text."""
-    found: set[str] = set()
-    level: list[Json] = list(arguments.values())
-    while level:
-        value = level.pop()
-        if isinstance(value, dict):
-            level += value.values()
-        elif isinstance(value, list):
-            level += value
-        else:
-            found.add(str(value))
-    return frozenset(found)
 
 
 def _flat(value: Json) -> bool:

@@ -11,10 +11,10 @@ from astra.types import Json
 Call = Callable[[str, dict[str, Json]], Awaitable[CallOutcome]]
 
 
-async def one_by_one(
+async def call_each(
     call: Call, calls: Sequence[tuple[str, dict[str, Json]]]
 ) -> list[CallOutcome | SandboxError]:
-    """The outcomes of calls made one after the other; what tool code did wrong in its place."""
+    """The outcomes of calls made one after the other; failures of tool code in their place."""
     outcomes: list[CallOutcome | SandboxError] = []
     for name, arguments in calls:
         try:

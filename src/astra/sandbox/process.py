@@ -1,4 +1,4 @@
-"""Starts a zygote and speaks to it: fork, kill, learn of deaths. The owner's side.
+"""The owner's side of a zygote: starts it, forks and kills children, learns of their deaths.
 
 The zygote is executed by a bare interpreter with an empty environment, so nothing of this process
 (memory, keys, answers, descriptors) is in it or in what it forks.
@@ -105,7 +105,7 @@ class ZygoteProcess:
         return len(self._exits)
 
     def fork(self) -> tuple[int, socket.socket]:
-        """A new child and our end of its connection. It may still be on its way."""
+        """A new child and our end of its connection. It may not be forked yet."""
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
         ours.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
@@ -115,22 +115,22 @@ class ZygoteProcess:
         return self._next_id, ours
 
     def kill(self, child: int) -> None:
-        """End a child; harmless when it has ended."""
+        """End a child. Does nothing if it has ended."""
         exit_ = self._exits.get(child)
         if exit_ is not None and not exit_.done():
             self._send(b"K%d" % child, None)
 
-    def forget(self, child: int) -> None:
-        """End a child whose exit nobody will ask about."""
+    def discard(self, child: int) -> None:
+        """End a child whose exit status is not needed."""
         self.kill(child)
         self._exits.pop(child, None)
 
-    def look(self) -> bool:
-        """Whether it is alive, as of now rather than of the event loop's last turn."""
+    def inspect(self) -> bool:
+        """Whether it is alive now: messages that the event loop has not read yet count."""
         if self.alive:
             self._on_message()
         if self.alive and self._process.poll() is not None:
-            self._hang_up("it was killed")
+            self._disconnect("it was killed")
         return self.alive
 
     async def exit_status(self, child: int, seconds: float = 2.0) -> int | None:
@@ -143,7 +143,7 @@ class ZygoteProcess:
 
     async def close(self) -> None:
         """End the zygote and all its children, and wait for them to be gone."""
-        self._hang_up("closed")
+        self._disconnect("closed")
         waited = 0.0
         while self._process.poll() is None:
             if waited > _STOP_SECONDS:
@@ -168,7 +168,7 @@ class ZygoteProcess:
                 self._loop.add_writer(self._control, self._flush)
                 return
             except OSError as error:
-                self._hang_up(str(error))
+                self._disconnect(str(error))
                 return
             self._outgoing.popleft()
             if descriptor is not None:
@@ -185,24 +185,24 @@ class ZygoteProcess:
             except OSError:
                 message = b""
             if not message:
-                return self._hang_up("it ended without a word")
-            self._obey(message)
+                return self._disconnect("it ended without a message")
+            self._handle_message(message)
             if not self.alive:
                 return
 
-    def _obey(self, message: bytes) -> None:
+    def _handle_message(self, message: bytes) -> None:
         if message[:1] == b"X":
             child, status = message[1:].split()
             exit_ = self._exits.get(int(child))
             if exit_ is not None and not exit_.done():
                 exit_.set_result(int(status))
         elif message == b"R":
-            if not self._ready.done():  # nobody may wait for it any more
+            if not self._ready.done():  # the start may have been cancelled
                 self._ready.set_result(None)
         else:
-            self._hang_up(message[1:].decode(errors="replace").strip())
+            self._disconnect(message[1:].decode(errors="replace").strip())
 
-    def _hang_up(self, reason: str) -> None:
+    def _disconnect(self, reason: str) -> None:
         if not self.alive:
             return
         self.alive = False
@@ -220,4 +220,4 @@ class ZygoteProcess:
             self._ready.set_exception(
                 SandboxUnavailable(f"level {self.level!r} does not work here: {reason}")
             )
-            self._ready.exception()  # it may be that nobody waits any more
+            self._ready.exception()  # marks it as seen: the start may have been cancelled

@@ -1,7 +1,7 @@
-"""A sandbox on another machine: a client of the SandboxFusion `run_code` HTTP API.
+"""A remote sandbox: a client of the SandboxFusion `run_code` HTTP API.
 
 Every call sends the tools, the runner and the call as one Python program. Confinement is the
-server's affair: this client guarantees only that whatever comes back is a checked JSON value or a
+server's task: this client guarantees only that what comes back is a checked JSON value or a
 typed error. Seeds, hash seed and clock are kept as in the fork server; CPU time is the server's.
 """
 
@@ -21,7 +21,7 @@ from typing import Any, Self
 from astra.errors import SandboxBadResult, SandboxDied, SandboxError, SandboxLimit, SandboxRemote
 from astra.protocols import CallOutcome, SandboxEpisode
 from astra.sandbox import wire
-from astra.sandbox.batch import one_by_one
+from astra.sandbox.batch import call_each
 from astra.types import Json, Tool
 
 _MARK = "astra-reply:"
@@ -47,8 +47,8 @@ with open("/proc/self/statm") as file:
 sys.modules["astra_child.runner"].limit_memory(base, request["opening"])
 runner = sys.modules["astra_child.runner"].Runner(request["opening"])
 for call in request["calls"]:
-    reply = runner.answer(call)
-    runner.tidy()
+    reply = runner.run_request(call)
+    runner.clean_up()
 out.write("\\n" + request["mark"] + reply.decode() + "\\n")
 out.flush()
 os._exit(0)
@@ -171,7 +171,7 @@ class RemoteSession:
     async def call_many(
         self, calls: Sequence[tuple[str, dict[str, Json]]]
     ) -> list[CallOutcome | SandboxError]:
-        return await one_by_one(self.call, calls)
+        return await call_each(self.call, calls)
 
     async def close(self) -> None:
         """Nothing to end: the server keeps nothing of an episode."""

@@ -29,7 +29,7 @@ _CLOSED = "this sandbox is closed; open another"
 
 
 class ForkServer:
-    """A `Sandbox` on this machine. Use `open_sandbox`."""
+    """A local `Sandbox`. Use `open_sandbox`."""
 
     def __init__(self, level: ConfinementLevel, workers: int, spares: int) -> None:
         self._level: ConfinementLevel = level
@@ -38,7 +38,7 @@ class ForkServer:
         self._pools: OrderedDict[int, _Pool] = OrderedDict()
         self._sessions: set[ForkSession] = set()
         self._open = True
-        self._watch = asyncio.create_task(self._police())
+        self._watch = asyncio.create_task(self._reap_busy_children())
 
     @property
     def level(self) -> str:
@@ -76,11 +76,11 @@ class ForkServer:
         for pool in pools:
             await pool.close()
 
-    async def _police(self) -> None:
+    async def _reap_busy_children(self) -> None:
         while True:
             await asyncio.sleep(1)
             for session in tuple(self._sessions):
-                session.police()
+                session.reap_busy_child()
 
     async def _lease(self, hash_seed: int) -> ChildProcess:
         if not self._open:
@@ -92,9 +92,9 @@ class ForkServer:
             pool = _Pool(self._level, hash_seed, self._workers, self._spares)
             self._pools[hash_seed] = pool
         self._pools.move_to_end(hash_seed)
-        pool.waiting += 1  # before anything is awaited: nobody retires it meanwhile
+        pool.waiting += 1  # before the first await: keeps the pool from being closed meanwhile
         try:
-            await self._retire()
+            await self._close_surplus_pools()
             child = await pool.lease()
         finally:
             pool.waiting -= 1
@@ -103,7 +103,7 @@ class ForkServer:
             raise SandboxUnavailable(_CLOSED)
         return child
 
-    async def _retire(self) -> None:
+    async def _close_surplus_pools(self) -> None:
         surplus = [p for p in list(self._pools.values())[:-_HASH_SEEDS] if p.idle]
         for pool in surplus:
             self._pools.pop(pool.hash_seed, None)
@@ -112,7 +112,7 @@ class ForkServer:
 
 
 class _Pool:
-    """The zygotes of one hash seed, asked in turn, each with children forked in advance."""
+    """The zygotes of one hash seed, used in turn, each with children forked in advance."""
 
     def __init__(self, level: ConfinementLevel, hash_seed: int, workers: int, spares: int) -> None:
         self._level: ConfinementLevel = level
@@ -125,11 +125,11 @@ class _Pool:
         """Leases under way."""
 
     async def lease(self) -> ChildProcess:
-        """A child that nobody else has. Starts a zygote where there is none, or a dead one."""
+        """A child for one session. Starts a zygote if there is none, or it died."""
         self._turn = (self._turn + 1) % len(self._slots)
         slot = self._slots[self._turn]
         while True:
-            zygote = await self._zygote(slot)
+            zygote = await self._live_zygote(slot)
             child = slot.spares.popleft() if slot.spares else ChildProcess(zygote)
             while len(slot.spares) < self._spares:
                 slot.spares.append(ChildProcess(zygote))
@@ -137,11 +137,11 @@ class _Pool:
                 return child
             child.discard()
 
-    async def _zygote(self, slot: _Slot) -> ZygoteProcess:
+    async def _live_zygote(self, slot: _Slot) -> ZygoteProcess:
         async with slot.lock:
             if self._closed:
                 raise SandboxUnavailable(_CLOSED)
-            if slot.zygote is None or not slot.zygote.look():
+            if slot.zygote is None or not slot.zygote.inspect():
                 await slot.close()
                 slot.zygote = await ZygoteProcess.start(self._level, self.hash_seed)
             return slot.zygote
@@ -181,7 +181,7 @@ _PROBE = Tool(
 import os, socket
 
 def probe():
-    """Names of what ought to be denied and is not."""
+    """Names of what should be denied and is not."""
     open_ = []
     for name, attempt in {
         "files": lambda: os.listdir("/"),
@@ -199,7 +199,7 @@ def probe():
 
 
 async def _start(level: ConfinementLevel, workers: int, spares: int) -> ForkServer:
-    """A server whose level is proved by an episode that tries the bars. Else raises."""
+    """A server whose confinement was tested by a probe that tries to break out. Else raises."""
     server = ForkServer(level, workers, spares)
     try:
         (outcome,) = await server.run([_PROBE], [("probe", {})])

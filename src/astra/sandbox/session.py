@@ -64,7 +64,7 @@ class ChildProcess:
     def discard(self) -> None:
         """End the child and our connection to it."""
         self._socket.close()
-        self._zygote.forget(self._id)
+        self._zygote.discard(self._id)
 
     async def send(self, frame: bytes) -> None:
         try:
@@ -72,25 +72,25 @@ class ChildProcess:
         except BlockingIOError:
             sent = 0
         except OSError:
-            raise await self._death() from None
+            raise await self._exit_error() from None
         if sent < len(frame):
             try:
                 await self._loop.sock_sendall(self._socket, memoryview(frame)[sent:])
             except OSError:
-                raise await self._death() from None
+                raise await self._exit_error() from None
 
     async def receive(
         self, started: float, episode: SandboxEpisode, *, more: bool = False, spin: bool = True
     ) -> bytes:
         """The next frame. Raises `SandboxLimit` (wall, cpu, output) or `SandboxDied`.
 
-        `more`: another reply is due, and may have come already. `spin`: look for it for a while
-        before sleeping; quicker for one call, wasteful when there is other work.
+        `more`: another reply is due, and may have arrived already. `spin`: poll for a while before
+        sleeping; faster for one call, wasteful when there is other work.
         """
         if not self._pid:
-            await self._greet(started, episode)
+            await self._read_process_id(started, episode)
         most = episode.limits.output_bytes + wire.ENVELOPE_BYTES
-        payload = self._frame(most, more=more)
+        payload = self._take_frame(most, more=more)
         if payload is not None:
             return payload
         cpu_before = self.cpu_seconds()
@@ -107,13 +107,13 @@ class ChildProcess:
             except OSError:
                 part = b""
             if not part:
-                raise await self._death()
+                raise await self._exit_error()
             self._buffer += part
-            payload = self._frame(most, more=more)
+            payload = self._take_frame(most, more=more)
             if payload is not None:
                 return payload
 
-    def _frame(self, most: int, *, more: bool) -> bytes | None:
+    def _take_frame(self, most: int, *, more: bool) -> bytes | None:
         if len(self._buffer) < 4:
             return None
         (size,) = wire.LENGTH.unpack_from(self._buffer)
@@ -126,8 +126,8 @@ class ChildProcess:
             raise SandboxBadResult("the child sent more than one reply to one call")
         return payload
 
-    async def _greet(self, started: float, episode: SandboxEpisode) -> None:
-        """Read the first byte, with which the kernel tells the child's process id."""
+    async def _read_process_id(self, started: float, episode: SandboxEpisode) -> None:
+        """Read the first byte: with it the kernel sends the child's process id."""
         while True:
             try:
                 byte, control, _, _ = self._socket.recvmsg(1, socket.CMSG_SPACE(_CREDENTIALS.size))
@@ -135,9 +135,9 @@ class ChildProcess:
             except BlockingIOError:
                 await self._wait(started, episode, 0.0)
             except OSError:
-                raise await self._death() from None
+                raise await self._exit_error() from None
         if not byte:
-            raise await self._death()
+            raise await self._exit_error()
         self._pid = _CREDENTIALS.unpack(control[0][2])[0]
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 0)
 
@@ -162,7 +162,7 @@ class ChildProcess:
             if not waiter.done():
                 waiter.set_result(answer)
 
-        # By number: for a socket the loop would spell out, and throw away, its description.
+        # By number: for a socket the loop formats its description each time, and drops it.
         descriptor = self._socket.fileno()
         self._loop.add_reader(descriptor, wake, True)
         timer = self._loop.call_later(seconds, wake, False)
@@ -181,10 +181,10 @@ class ChildProcess:
         except OSError:
             return 0.0
 
-    async def _death(self) -> SandboxDied | SandboxLimit:
+    async def _exit_error(self) -> SandboxDied | SandboxLimit:
         status = await self._zygote.exit_status(self._id)
         if status is None:
-            return SandboxDied("the child is gone, and nobody knows why; call again")
+            return SandboxDied("the child is gone for an unknown reason; call again")
         if status == -1:
             return SandboxLimit("processes", "no process can be forked; close some sessions")
         if os.WIFSIGNALED(status):
@@ -208,7 +208,7 @@ class ForkSession:
         closed: Callable[[ForkSession], None],
     ) -> None:
         self._lease = lease
-        self._opening = wire.opening(tools, episode)
+        self._opening = wire.opening_frame(tools, episode)
         self._episode = episode
         self._closed = closed
         self._child: ChildProcess | None = None
@@ -217,7 +217,7 @@ class ForkSession:
         self._number = 0
         self._open = True
         self._last_yield = time.perf_counter()
-        self._seen: tuple[ChildProcess | None, int, float] = (None, 0, 0.0)
+        self._idle_sample: tuple[ChildProcess | None, int, float] = (None, 0, 0.0)
 
     async def call(self, name: str, arguments: dict[str, Json]) -> CallOutcome:
         if not self._open:
@@ -232,10 +232,10 @@ class ForkSession:
                 if child is None or not child.usable:
                     child = await self.start()
                     started = time.perf_counter()
-                outcome = await self._ask(child, name, arguments, started)
+                outcome = await self._request(child, name, arguments, started)
             except BaseException:
-                # A child that failed, or whose reply nobody awaits any more, is of no use.
-                self._drop()
+                # Also after a cancellation: the next reply would be that of this call.
+                self._discard_child()
                 raise
             if self._episode.stateful:
                 self._log.append((name, arguments))
@@ -254,16 +254,16 @@ class ForkSession:
                     child = self._child
                     if child is None or not child.usable:
                         child = await self.start()
-                    await self._ask_some(child, calls, outcomes)
+                    await self._request_batch(child, calls, outcomes)
                 except (SandboxDied, SandboxLimit, SandboxBadResult) as error:
-                    self._drop()
+                    self._discard_child()
                     outcomes.append(error)
                 except BaseException:
-                    self._drop()
+                    self._discard_child()
                     raise
         return outcomes
 
-    async def _ask_some(
+    async def _request_batch(
         self,
         child: ChildProcess,
         calls: Sequence[tuple[str, dict[str, Json]]],
@@ -277,7 +277,7 @@ class ForkSession:
         frames: list[bytes] = []
         size = 0
         for name, arguments in calls[len(outcomes) : len(outcomes) + _MOST_AT_ONCE]:
-            frame = wire.call(self._number + len(frames) + 1, name, arguments)
+            frame = wire.call_frame(self._number + len(frames) + 1, name, arguments)
             size += len(frame)
             if frames and size > _BYTES_AT_ONCE:
                 break
@@ -297,37 +297,37 @@ class ForkSession:
 
     async def start(self) -> ChildProcess:
         """Fork a child, hand it the tools and, when stateful, replay what had been answered."""
-        self._drop()
+        self._discard_child()
         child = self._child = await self._lease(self._episode.hash_seed)
         await child.send(self._opening)
         for name, arguments in self._log:
-            await self._ask(child, name, arguments, time.perf_counter())
+            await self._request(child, name, arguments, time.perf_counter())
         return child
 
-    async def _ask(
+    async def _request(
         self, child: ChildProcess, name: str, arguments: dict[str, Json], started: float
     ) -> CallOutcome:
         self._number += 1
-        await child.send(wire.call(self._number, name, arguments))
+        await child.send(wire.call_frame(self._number, name, arguments))
         payload = await child.receive(started, self._episode)
         reply = wire.read_reply(payload, self._number)
         seconds = time.perf_counter() - started
         return wire.outcome(name, reply, seconds, self._episode.limits)
 
-    def _drop(self) -> None:
+    def _discard_child(self) -> None:
         if self._child is not None:
             self._child.discard()
             self._child = None
 
-    def police(self) -> None:
-        """Asked every second: end a child that has used CPU time though nobody called it."""
+    def reap_busy_child(self) -> None:
+        """Called every second: end a child that uses CPU time without a call."""
         child, number = self._child, self._number
         used = child.cpu_seconds() if child else 0.0
-        if self._seen[:2] == (child, number) and not self._lock.locked():
-            idle_burn = used - self._seen[2]
+        if self._idle_sample[:2] == (child, number) and not self._lock.locked():
+            idle_burn = used - self._idle_sample[2]
             if child and idle_burn > _IDLE_CPU_SECONDS:
-                self._drop()
-        self._seen = (child, number, used)
+                self._discard_child()
+        self._idle_sample = (child, number, used)
 
     async def close(self) -> None:
         if not self._open:
@@ -336,7 +336,7 @@ class ForkSession:
         if self._child is not None:
             self._child.kill()  # wakes a call that is still waiting
         async with self._lock:
-            self._drop()
+            self._discard_child()
         self._closed(self)
 
     async def __aenter__(self) -> Self:

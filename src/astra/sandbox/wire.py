@@ -1,4 +1,4 @@
-"""The owner's half of the wire: frames, and the strict reading of what a child replies.
+"""The owner's side of the protocol: frames, and the strict reading of what a child replies.
 
 Everything that comes from a child is hostile: bounded in size before it is parsed, in depth after,
 and never a value that the rest of the program can't write back as JSON (NaN, infinities, lone
@@ -47,12 +47,12 @@ def opening_message(tools: Sequence[Tool], episode: SandboxEpisode) -> dict[str,
     }
 
 
-def opening(tools: Sequence[Tool], episode: SandboxEpisode) -> bytes:
+def opening_frame(tools: Sequence[Tool], episode: SandboxEpisode) -> bytes:
     """The first message, framed."""
     return frame(_encode(opening_message(tools, episode)).encode())
 
 
-def call(number: int, name: str, arguments: dict[str, Json]) -> bytes:
+def call_frame(number: int, name: str, arguments: dict[str, Json]) -> bytes:
     """A call, framed."""
     return frame(_encode({"i": number, "n": name, "a": arguments}).encode())
 
@@ -64,7 +64,7 @@ def frame(payload: bytes) -> bytes:
 def read_reply(payload: bytes, number: int) -> dict[str, Any]:
     """The reply to call `number` as a mapping with `i` and one of `v`, `f`, `limit`, `bad`.
 
-    Raises `SandboxBadResult` for whatever the protocol does not allow.
+    Raises `SandboxBadResult` for anything that the protocol does not allow.
     """
     try:
         reply = _decode(payload.decode())
@@ -91,20 +91,17 @@ def _check_values(reply: Json) -> None:
             elif isinstance(value, float) and not math.isfinite(value):
                 raise SandboxBadResult("the tool returned an infinite number; return null or text")
             elif isinstance(value, str) and not value.isascii():
-                _check_text(value)
+                try:
+                    value.encode()
+                except UnicodeEncodeError as error:
+                    raise SandboxBadResult(
+                        f"the result holds text that is not Unicode: {error.reason}; return valid "
+                        "text"
+                    ) from None
         if not deeper:
             return
         level = deeper
     raise SandboxBadResult(f"the result is nested deeper than {MAX_DEPTH}; return a flatter one")
-
-
-def _check_text(value: str) -> None:
-    try:
-        value.encode()
-    except UnicodeEncodeError as error:
-        raise SandboxBadResult(
-            f"the result holds text that is no Unicode: {error.reason}; return valid text"
-        ) from None
 
 
 def read_failure(fields: Json) -> CallFailure:

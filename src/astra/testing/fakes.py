@@ -24,7 +24,7 @@ from astra.protocols import (
     SandboxEpisode,
     ToolResult,
 )
-from astra.sandbox.batch import one_by_one
+from astra.sandbox.batch import call_each
 from astra.types import (
     Arena,
     FinishReason,
@@ -170,7 +170,7 @@ class InProcessSession:
     async def call_many(
         self, calls: Sequence[tuple[str, dict[str, Json]]]
     ) -> list[CallOutcome | SandboxError]:
-        return await one_by_one(self.call, calls)
+        return await call_each(self.call, calls)
 
     def _call(self, name: str, arguments: dict[str, Json]) -> CallOutcome:
         if name not in self._tools:

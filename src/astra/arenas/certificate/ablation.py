@@ -11,9 +11,10 @@ from __future__ import annotations
 from graphlib import CycleError, TopologicalSorter
 
 from astra.arenas.certificate.arena_under_test import ArenaUnderTest, CheckFinding, GoalStep
-from astra.arenas.certificate.containment import offered, scalars, stands_in
+from astra.arenas.certificate.containment import offered, stands_in
 from astra.arenas.certificate.parameters import parameters_of
 from astra.arenas.scenarios import scenario_of
+from astra.core.text import scalars
 from astra.rewards import same_scalar
 from astra.types import Goal, Json
 

@@ -53,18 +53,6 @@ def offered(schema: dict[str, Json], value: Json) -> bool:
     )
 
 
-def scalars(value: Json) -> Iterator[Scalar | None]:
-    """The leaves of an argument, an answer or an output."""
-    if isinstance(value, dict):
-        for child in value.values():
-            yield from scalars(child)
-    elif isinstance(value, list | tuple):
-        for child in value:
-            yield from scalars(child)
-    else:
-        yield value
-
-
 def document_text(tool: Tool) -> str:
     """All that a document says: names, descriptions, values, patterns, bounds, one per line."""
     document = tool.document

@@ -13,11 +13,10 @@ from astra.arenas.certificate.arena_under_test import (
     NamedCall,
     call_evidence,
 )
-from astra.arenas.certificate.containment import scalars
 from astra.arenas.certificate.leak import is_choice
 from astra.arenas.certificate.parameters import parameters_of, required_of, types_of
 from astra.arenas.certificate.wrong_calls import canonical_call
-from astra.core.text import as_number, normalise
+from astra.core.text import as_number, normalise, scalars
 from astra.rewards import matches, same_scalar, score, solves
 from astra.types import CallRecord, CallStatus, Json, Matcher, Scalar, Target
 

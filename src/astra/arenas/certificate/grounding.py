@@ -14,8 +14,9 @@ from astra.arenas.certificate.arena_under_test import (
     GoalStep,
     shortened,
 )
-from astra.arenas.certificate.containment import offered, scalars, stands_in
+from astra.arenas.certificate.containment import offered, stands_in
 from astra.arenas.certificate.parameters import parameters_of
+from astra.core.text import scalars
 from astra.rewards import same_scalar
 from astra.types import Json
 

@@ -16,10 +16,9 @@ from astra.arenas.certificate.arena_under_test import (
     call_evidence,
     is_answered,
 )
-from astra.arenas.certificate.containment import scalars
 from astra.arenas.certificate.distractor_calls import distractor_calls
 from astra.arenas.certificate.wrong_calls import WrongCall, is_made_up, shortcut_calls, wrong_calls
-from astra.core.text import as_number
+from astra.core.text import as_number, scalars
 from astra.protocols import CallOutcome
 from astra.rewards import same_scalar, solves
 from astra.types import Json, Matcher, Scalar, Target

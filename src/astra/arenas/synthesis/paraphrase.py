@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 
 from rich.console import Console
 
-from astra.arenas.certificate.containment import scalars, stands_in
+from astra.arenas.certificate.containment import stands_in
 from astra.arenas.certificate.leak import leaks
 from astra.arenas.pipeline import (
     CANDIDATES,
@@ -23,9 +23,9 @@ from astra.arenas.pipeline import (
     certify_candidates,
     mix_distractors,
 )
-from astra.arenas.synthesis.language import in_language
 from astra.arenas.synthesis.rule_checks import QUESTION_CHARACTERS
-from astra.core.text import normalise, numbers_in
+from astra.core.language import in_script
+from astra.core.text import normalise, numbers_in, scalars
 from astra.core.untrusted import text_problem
 from astra.errors import Rejected
 from astra.protocols import Embedder, Sandbox
@@ -105,7 +105,7 @@ def wording_problem(arena: Arena, question: str) -> str:
     """Why a new wording can't replace the arena's question. Empty if it can."""
     if problem := text_problem("the new wording", question, QUESTION_CHARACTERS):
         return problem
-    if not in_language(question, arena.language):
+    if not in_script(question, arena.language):
         return f"the new wording is not in {arena.language!r}"
     if normalise(question) == normalise(arena.question):
         return "the new wording is the old one"

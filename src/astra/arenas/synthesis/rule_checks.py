@@ -12,8 +12,8 @@ from graphlib import CycleError, TopologicalSorter
 
 from astra.arenas.certificate.leak import is_choice, leaks
 from astra.arenas.scenarios import scenario_of
-from astra.arenas.synthesis.language import in_language
 from astra.arenas.synthesis.records import DecomposedItem
+from astra.core.language import in_script
 from astra.core.text import as_date, as_number, contains_text, normalise
 from astra.core.untrusted import json_problem, text_problem
 from astra.errors import Rejected
@@ -187,7 +187,7 @@ def check_words(question: str, steps: Sequence[DecompositionStep], language: Lan
     for what, text in texts:
         if problem := text_problem(what, text, QUESTION_CHARACTERS):
             raise Rejected("text", problem)
-        if not in_language(text, language):
+        if not in_script(text, language):
             raise Rejected("language", f"{what} is not in {language!r}: {text[:200]!r}")
 
 

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast, get_args
 
-from astra.arenas.synthesis.language import language_of
 from astra.arenas.synthesis.records import SynthesisItem, SynthesisMode
+from astra.core.language import language_of
 from astra.core.untrusted import odd_character
 from astra.errors import ConfigError
 from astra.types import Json, Language, content_hash

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from astra.arenas.certificate.containment import document_text, offered, scalars, stands_in
+from astra.arenas.certificate.containment import document_text, offered, stands_in
 from astra.arenas.certificate.leak import leaks
 from astra.arenas.certificate.names import IDENTIFIER, name_problem
 from astra.arenas.certificate.parameters import parameters_of, validator
 from astra.arenas.certificate.schema import MAX_DOCUMENT, form_problem
-from astra.arenas.synthesis.language import in_language
+from astra.core.language import in_script
+from astra.core.text import scalars
 from astra.core.untrusted import json_problem
 from astra.rewards import same_scalar
 from astra.teacher.prompts.arenas import DecompositionStep, DocumentOut
@@ -47,7 +48,7 @@ def document_problem(
     for name in document.parameters.get("properties", {}):
         if not IDENTIFIER.fullmatch(name):
             return f"parameter {name!r:.80} is not an identifier of ASCII characters"
-    if not in_language(document.description, language):
+    if not in_script(document.description, language):
         return f"the description is not in {language!r}: {document.description[:200]!r}"
     text = document_text(tool_of(document))
     for answer in answers:

@@ -1,8 +1,8 @@
 """Runs tool code on behalf of one episode and puts every outcome into one JSON reply.
 
 It shares its process with the tool code, so nothing it says is beyond that code's reach: a hostile
-tool can forge the replies of its own episode. It guarantees only orderly answers for orderly code.
-The caller checks every reply again (`..wire`).
+tool can forge the replies of its own episode. It guarantees only well-formed replies for
+well-behaved code. The caller checks every reply again (`..wire`).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _seed = random.seed
 
 
 class Sink(io.TextIOBase):
-    """A standard stream that forgets what is written to it."""
+    """A standard stream that drops what is written to it."""
 
     encoding = "utf-8"
 
@@ -37,8 +37,8 @@ class Sink(io.TextIOBase):
         return len(text)
 
 
-def plain_bind(function: types.FunctionType, arguments: dict[str, Any]) -> bool:
-    """Whether the arguments surely fit. False: perhaps; ask `inspect`, ten times slower."""
+def binds_plainly(function: types.FunctionType, arguments: dict[str, Any]) -> bool:
+    """Whether the arguments surely fit. False: unknown; `inspect` decides, ten times slower."""
     code = function.__code__
     if (
         code.co_posonlyargcount
@@ -93,7 +93,7 @@ class _Module:
     def __init__(self, name: str, source: str, data: Any) -> None:
         self.name = name
         self._source = source
-        # JSON data only, made and read by this process alone; a fresh copy in half of json's time.
+        # Safe: JSON data that this process wrote itself. A fresh copy takes half of json's time.
         self._data = marshal.dumps(data)
         self._code: types.CodeType | None = None
 
@@ -130,7 +130,7 @@ class Runner:
             clock.freeze(opening["clock"])
         _seed(self._random_seed)
 
-    def answer(self, request: dict[str, Any]) -> bytes:
+    def run_request(self, request: dict[str, Any]) -> bytes:
         """The reply to one call: `i` and `v`, or `f` (failure), `limit`, `bad` instead of `v`."""
         head = f'{{"i":{request["i"]},'
         try:
@@ -142,7 +142,7 @@ class Runner:
             body = '"limit":"memory"'
         return (head + body + "}").encode()
 
-    def tidy(self) -> None:
+    def clean_up(self) -> None:
         """What can wait until the reply is out: drop the module, seed for the next call."""
         if self._used is not None:
             used, self._used = self._used, None
@@ -164,7 +164,7 @@ class Runner:
         function = self._module(name).__dict__.get(name)
         if not callable(function):
             raise _Failure("missing", "LookupError", f"the source defines no function {name!r}")
-        if type(function) is not types.FunctionType or not plain_bind(function, arguments):
+        if type(function) is not types.FunctionType or not binds_plainly(function, arguments):
             try:
                 inspect.signature(function).bind(**arguments)
             except (TypeError, ValueError) as error:

@@ -50,7 +50,7 @@ def main(control_descriptor: int, level: str, owner: int) -> None:
 
 
 def _become_first_process(control: socket.socket) -> None:
-    """Go on as process 1 of the new PID namespace: when it ends, the kernel ends all others."""
+    """Continue as process 1 of the new PID namespace: when it ends, the kernel ends all others."""
     pid = os.fork()
     if pid:
         control.close()
@@ -67,8 +67,8 @@ def _confine(level: str) -> tuple[int, confinement.SeccompFilter | None]:
     time.tzset()
     # Everything that runs once at a first call runs here, so that children find it warm.
     runner = Runner(_WARM_UP)
-    runner.answer({"i": 0, "n": "f", "a": {"x": 1}})
-    runner.tidy()
+    runner.run_request({"i": 0, "n": "f", "a": {"x": 1}})
+    runner.clean_up()
     sys.modules.pop("tool_f")
     with open("/proc/self/statm") as file:
         base = int(file.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
@@ -99,7 +99,7 @@ _WARM_UP: dict[str, Any] = {
 
 
 class Zygote:
-    """Forks, kills and reaps children; knows nothing of what they do."""
+    """Forks, kills and reaps children; does not read what they say."""
 
     def __init__(
         self, control: socket.socket, base: int, filter_: confinement.SeccompFilter | None
@@ -117,7 +117,7 @@ class Zygote:
 
     def serve(self) -> None:
         gc.collect()
-        gc.freeze()  # what lives now is shared with all children: keep the collector off it
+        gc.freeze()  # a collection in a child would copy every page that it shares
         poll = select.poll()
         poll.register(self._control, select.POLLIN)
         poll.register(self._wake, select.POLLIN)
@@ -126,10 +126,14 @@ class Zygote:
             if self._wake in ready:
                 os.read(self._wake, 4096)
                 self._reap()
-            if self._control.fileno() in ready and not self._obey():
-                self._end()
+            if self._control.fileno() in ready and not self._run_request():
+                for pid in self._id_of:
+                    os.kill(pid, signal.SIGKILL)
+                for pid in self._id_of:
+                    os.waitpid(pid, 0)
+                os._exit(0)
 
-    def _obey(self) -> bool:
+    def _run_request(self) -> bool:
         message, descriptors, _, _ = socket.recv_fds(self._control, 64, 1)
         if not message:
             return False
@@ -165,13 +169,6 @@ class Zygote:
             del self._pid_of[child]
             self._control.send(b"X%d %d" % (child, status))
 
-    def _end(self) -> None:
-        for pid in self._id_of:
-            os.kill(pid, signal.SIGKILL)
-        for pid in self._id_of:
-            os.waitpid(pid, 0)
-        os._exit(0)
-
     def _become_child(self, descriptor: int, parent: int) -> None:
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
@@ -196,9 +193,9 @@ def _serve_calls(connection: socket.socket, base: int) -> None:
         runner = Runner(opening)
         del opening
         for message in messages:
-            reply = runner.answer(json.loads(message))
+            reply = runner.run_request(json.loads(message))
             connection.sendall(_LENGTH.pack(len(reply)) + reply)
-            runner.tidy()
+            runner.clean_up()
     except MemoryError:
         os._exit(OUT_OF_MEMORY)
     os._exit(0)

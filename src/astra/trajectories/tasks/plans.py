@@ -10,12 +10,20 @@ a value in the request is meant for this argument.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
-from astra.core.text import as_date, as_number, contains_text, dates_in, normalise, numbers_in
+from astra.core.language import in_language
+from astra.core.text import (
+    as_date,
+    as_number,
+    contains_text,
+    dates_in,
+    normalise,
+    numbers_in,
+    scalars,
+)
 from astra.core.untrusted import json_problem, text_problem
 from astra.teacher.prompts.chains import PlannedArgument, PlannedStep
-from astra.trajectories.language import in_language
 from astra.trajectories.records import ArgumentSource, PlannedCall
 from astra.trajectories.schemas import value_problem
 from astra.trajectories.tasks.dependencies import KnownFields, kinds_fit
@@ -101,7 +109,7 @@ def _check_stated(
     if parameter is not None and parameter.schema.get("default", _NO_DEFAULT) == argument.value:
         return
     for value in scalars(argument.value):
-        if not stands_in(value, request):
+        if not is_stated(value, request):
             raise ValueError(f"{where}: the request does not state {value!r:.200}")
 
 
@@ -130,16 +138,7 @@ def _check_result(
         raise ValueError(f"{where} wants a {wanted}, and {argument.field!r:.100} is a {kind}")
 
 
-def scalars(value: Json) -> Iterator[Json]:
-    """The scalars of a value."""
-    if isinstance(value, dict | list):
-        for inner in value.values() if isinstance(value, dict) else value:
-            yield from scalars(inner)
-    else:
-        yield value
-
-
-def stands_in(value: Json, text: str) -> bool:
+def is_stated(value: Json, text: str) -> bool:
     """Whether a text states a scalar: a number or a date in any spelling, words as they are.
 
     True, false and null count as stated, since there are countless words for them.

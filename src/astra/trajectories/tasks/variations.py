@@ -14,14 +14,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, cast
 
-from astra.core.text import normalise
+from astra.core.text import normalise, scalars
 from astra.errors import ConfigError, Rejected
 from astra.runs.stage import Stage
 from astra.teacher.prompt import Teacher
 from astra.teacher.prompts.tasks import INTENT, VARY_TASK, IntentIn, VaryIn
 from astra.trajectories.records import TaskOrigin, TrajectoryTask
 from astra.trajectories.tasks.personas import Persona, personas_for
-from astra.trajectories.tasks.plans import request_problem, scalars, stands_in
+from astra.trajectories.tasks.plans import is_stated, request_problem
 from astra.trajectories.tasks.records import DraftTask, TaskVariation
 from astra.trajectories.tasks.server_groups import ServerGroup
 from astra.types import Json
@@ -79,7 +79,7 @@ def stated_values(task: TrajectoryTask) -> list[Json]:
             for value in scalars(source.value) if source.call is None else ():
                 if value is not None and not isinstance(value, bool):
                     values[str(value)] = value
-    return [value for value in values.values() if stands_in(value, task.request)]
+    return [value for value in values.values() if is_stated(value, task.request)]
 
 
 def variation_problem(task: TrajectoryTask, request: str) -> str:
@@ -89,7 +89,7 @@ def variation_problem(task: TrajectoryTask, request: str) -> str:
     if normalise(request) == normalise(task.request):
         return "the new request is the old one"
     for value in stated_values(task):
-        if not stands_in(value, request):
+        if not is_stated(value, request):
             return f"the new request lacks {value!r:.200}, which a call needs"
     return ""
 

@@ -4,17 +4,13 @@ It is for trying out and testing. It makes no better training data than `arenas 
 from whose arenas all its answers come.
 """
 
-from astra.teacher.chance import input_key
 from astra.testing.rule_teacher.arenas.catalogue import Catalogue, CatalogueOptions
-from astra.testing.rule_teacher.arenas.faults import ArenaDefect, FaultRates, PlantedDefect
+from astra.testing.rule_teacher.arenas.defects import ArenaDefect
 from astra.testing.rule_teacher.arenas.teacher import RuleTeacher
 
 __all__ = [
     "ArenaDefect",
     "Catalogue",
     "CatalogueOptions",
-    "FaultRates",
-    "PlantedDefect",
     "RuleTeacher",
-    "input_key",
 ]

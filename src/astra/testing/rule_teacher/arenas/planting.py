@@ -22,7 +22,7 @@ from astra.teacher.prompts.arenas import (
     ToolIn,
 )
 from astra.testing.rule_teacher.arenas.catalogue import Catalogue
-from astra.testing.rule_teacher.arenas.faults import ArenaDefect
+from astra.testing.rule_teacher.arenas.defects import ArenaDefect
 from astra.testing.rule_teacher.arenas.writing import known_step
 from astra.types import Json, Language, Record, Scalar
 

@@ -24,8 +24,9 @@ from astra.teacher.prompts.arenas import (
 )
 from astra.testing.rule_teacher.arenas import answers, writing
 from astra.testing.rule_teacher.arenas.catalogue import Catalogue, CatalogueOptions
-from astra.testing.rule_teacher.arenas.faults import FaultRates, PlantedDefect
+from astra.testing.rule_teacher.arenas.defects import DEFECTS, ArenaDefect
 from astra.testing.rule_teacher.arenas.planting import plant
+from astra.testing.rule_teacher.faults import FaultRates, PlantedDefect
 from astra.types import Language, Record
 
 
@@ -37,9 +38,10 @@ class RuleTeacher:
     what is not from its tables.
     """
 
-    def __init__(self, catalogue: Catalogue, wrongness: FaultRates | None = None) -> None:
+    def __init__(self, catalogue: Catalogue, faults: FaultRates | None = None) -> None:
         self.catalogue = catalogue
-        self.wrongness = wrongness or FaultRates()
+        self.faults = faults or FaultRates()
+        self.faults.check(DEFECTS)
         self.planted: dict[str, PlantedDefect] = {}
         """What was planted where, by `input_key`. Grows with the wrong answers."""
 
@@ -51,11 +53,11 @@ class RuleTeacher:
         seed: int = 0,
         size: int = 200,
         languages: Sequence[Language] = ("en", "zh"),
-        wrongness: FaultRates | None = None,
+        faults: FaultRates | None = None,
     ) -> RuleTeacher:
         """Draw what it knows: `size` candidate questions per language."""
         options = CatalogueOptions(size=size, languages=tuple(languages), seed=seed)
-        return cls(Catalogue.of_tables(paths, options), wrongness)
+        return cls(Catalogue.of_tables(paths, options), faults)
 
     @property
     def name(self) -> str:
@@ -64,9 +66,11 @@ class RuleTeacher:
     async def ask(self, prompt: Prompt[In, Out], task: In, *, index: int = 0) -> Out:
         """The answer to a prompt, with a defect if one is due."""
         right = self.right(prompt, task, index=index)
-        for defect in self.wrongness.due(prompt, task, index):
-            rng = drawn(self.wrongness.seed, prompt, task, index)
-            wrong = plant(defect, task, right, self.catalogue, rng)
+        rng = drawn(self.faults.seed, prompt, task, index)
+        for defect in self.faults.due(DEFECTS.get(prompt.name, ()), rng):
+            # Anew for each defect, so that a planted one does not depend on those tried before.
+            rng = drawn(self.faults.seed, prompt, task, index)
+            wrong = plant(ArenaDefect(defect), task, right, self.catalogue, rng)
             if wrong is not None:
                 self.planted[input_key(prompt, task, index)] = PlantedDefect(
                     defect=defect,

@@ -6,8 +6,8 @@ import random
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from astra.testing.rule_teacher.faults import Planter, Planters
 from astra.testing.rule_teacher.trajectories import chains, domain, emulation, judging, tasks
-from astra.testing.rule_teacher.trajectories.faults import Defects, Spoiler
 from astra.types import Record
 
 Rule = Callable[[Any, random.Random], Record]
@@ -22,7 +22,7 @@ RULES: Mapping[str, Rule] = {
     **judging.RULES,
 }
 """Prompt -> its rule. Each module adds one line here."""
-DEFECTS: Defects = {
+DEFECTS: Planters = {
     **domain.DEFECTS,
     **chains.DEFECTS,
     **tasks.DEFECTS,
@@ -30,7 +30,7 @@ DEFECTS: Defects = {
 }
 
 
-def defects_of(prompt: str) -> Mapping[str, Spoiler]:
+def defects_of(prompt: str) -> Mapping[str, Planter]:
     """The defects that answers to a prompt can have."""
     return DEFECTS.get(prompt, {})
 

@@ -23,7 +23,7 @@ from astra.teacher.prompts.chains import (
     ShownTool,
     ToldChain,
 )
-from astra.testing.rule_teacher.trajectories.faults import FLIPPED, Spoiler
+from astra.testing.rule_teacher.faults import FLIPPED, Planter
 from astra.testing.rule_teacher.trajectories.planning import NoPlan, in_order, links, plan_of
 from astra.testing.rule_teacher.trajectories.telling import DIALECTS, phrase, read_request, told
 from astra.types import Language
@@ -164,7 +164,7 @@ RULES = {
     TELL_CHAIN.name: tell_chain,
     RECOVER_CHAIN.name: recover_chain,
 }
-DEFECTS: Mapping[str, Mapping[str, Spoiler]] = {
+DEFECTS: Mapping[str, Mapping[str, Planter]] = {
     PROPOSE_CHAINS.name: {INVENTED_TOOL: _invented_tool},
     JUDGE_CHAIN.name: {FLIPPED: _flipped, INVENTED_VALUE: _invented_value},
     TELL_CHAIN.name: {INVENTED_VALUE: _invented_value},

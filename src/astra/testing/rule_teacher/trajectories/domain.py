@@ -7,7 +7,7 @@ import re
 from collections import Counter
 
 from astra.teacher.prompts.tools import DOMAIN, Domain, DomainIn, DomainOut
-from astra.testing.rule_teacher.trajectories.faults import Spoiler
+from astra.testing.rule_teacher.faults import Planter
 
 _WORDS: dict[Domain, str] = {
     Domain.software_development: "repository commit branch issue code build deploy git 代码 仓库",
@@ -83,4 +83,4 @@ def _elsewhere(given: DomainIn, right: DomainOut, rng: random.Random) -> DomainO
 
 
 RULES = {DOMAIN.name: classify_domain}
-DEFECTS: dict[str, dict[str, Spoiler]] = {DOMAIN.name: {"wrong_domain": _elsewhere}}
+DEFECTS: dict[str, dict[str, Planter]] = {DOMAIN.name: {"wrong_domain": _elsewhere}}

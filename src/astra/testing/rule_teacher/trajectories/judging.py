@@ -32,7 +32,7 @@ from astra.teacher.prompts.judging import (
     ShownCall,
     ShownMessage,
 )
-from astra.testing.rule_teacher.trajectories.faults import FLIPPED, Defects, flipped
+from astra.testing.rule_teacher.faults import FLIPPED, Planters, flipped
 from astra.types import Json, ToolSchema, canonical_json
 
 _WORD = re.compile(r"[^\W\d_]{4,}|\d+|[\u4e00-\u9fff]")
@@ -215,4 +215,4 @@ RULES = {
     RELEVANCE.name: judge_relevance,
     FAITHFULNESS.name: judge_faithfulness,
 }
-DEFECTS: Defects = {CALL_NEEDED.name: {FLIPPED: flipped}}
+DEFECTS: Planters = {CALL_NEEDED.name: {FLIPPED: flipped}}

@@ -24,7 +24,7 @@ from astra.teacher.prompts.tasks import (
     VaryIn,
     VaryOut,
 )
-from astra.testing.rule_teacher.trajectories.faults import FLIPPED, Spoiler, flipped
+from astra.testing.rule_teacher.faults import FLIPPED, Planter, flipped
 from astra.testing.rule_teacher.trajectories.planning import NoPlan, in_order, links, plan_of
 from astra.testing.rule_teacher.trajectories.telling import DIALECTS, read_request, told
 from astra.trajectories.tasks.tool_fields import parameters_of
@@ -212,7 +212,7 @@ RULES = {
     INTENT.name: judge_intent,
     SCORE_TASK.name: score_task,
 }
-DEFECTS: Mapping[str, Mapping[str, Spoiler]] = {
+DEFECTS: Mapping[str, Mapping[str, Planter]] = {
     VARY_TASK.name: {LOST_VALUE: _lost_value, OTHER_LANGUAGE: _other_language},
     INTENT.name: {FLIPPED: flipped},
     SCORE_TASK.name: {LOW_SCORE: _low},

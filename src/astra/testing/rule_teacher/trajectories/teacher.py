@@ -8,12 +8,12 @@ from typing import cast
 from astra.errors import TeacherError
 from astra.teacher.chance import drawn, input_key
 from astra.teacher.prompt import In, Out, Prompt
-from astra.testing.rule_teacher.trajectories.catalogue import DEFECTS, RULES, Rule
-from astra.testing.rule_teacher.trajectories.faults import (
-    Defects,
-    PlantedTrajectoryDefect,
-    TrajectoryFaultRates,
+from astra.testing.rule_teacher.faults import (
+    FaultRates,
+    PlantedDefect,
+    Planters,
 )
+from astra.testing.rule_teacher.trajectories.catalogue import DEFECTS, RULES, Rule
 
 
 class TrajectoryRules:
@@ -27,15 +27,16 @@ class TrajectoryRules:
         self,
         *,
         seed: int = 0,
-        wrongness: TrajectoryFaultRates | None = None,
+        faults: FaultRates | None = None,
         rules: Mapping[str, Rule] = RULES,
-        defects: Defects = DEFECTS,
+        defects: Planters = DEFECTS,
     ) -> None:
         self._seed = seed
-        self._wrongness = wrongness or TrajectoryFaultRates()
+        self._faults = faults or FaultRates()
+        self._faults.check(defects)
         self._rules = rules
         self._defects = defects
-        self.planted: dict[str, PlantedTrajectoryDefect] = {}
+        self.planted: dict[str, PlantedDefect] = {}
         """What was planted where, by `input_key`. Grows with the wrong answers."""
 
     @property
@@ -46,14 +47,12 @@ class TrajectoryRules:
         """The answer to a prompt, with a defect if one is due."""
         right = self.right(prompt, task, index=index)
         able = self._defects.get(prompt.name, {})
-        rng = drawn(self._wrongness.seed, prompt, task, index)
-        for defect in self._wrongness.due(able, rng):
+        rng = drawn(self._faults.seed, prompt, task, index)
+        for defect in self._faults.due(able, rng):
             wrong = able[defect](task, right, rng)
             if wrong is not None:
                 key = input_key(prompt, task, index)
-                self.planted[key] = PlantedTrajectoryDefect(
-                    defect=defect, prompt=prompt.name, index=index
-                )
+                self.planted[key] = PlantedDefect(defect=defect, prompt=prompt.name, index=index)
                 return cast(Out, wrong)
         return right
 
