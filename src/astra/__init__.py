@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from astra import aio
-    from astra.api import certify, rollout, rollout_groups
+    from astra.api import certify, collect_tools, make_trajectories, rollout, rollout_groups
     from astra.arenas.sets import ArenaSet, load_arenas
     from astra.engines.local import LocalModel
     from astra.errors import AstraError, ConfigError
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from astra.rollouts.adapters import UserModel as Model
     from astra.rollouts.adapters import UserToolHost as ToolHost
     from astra.rollouts.environment import ArenaEnvironment, StepResult
+    from astra.trajectories.sets import TrajectorySet, load_trajectories
     from astra.types import (
         Arena,
         Certificate,
@@ -55,8 +56,12 @@ _HOME = {
     "ToolHost": "astra.rollouts.adapters:UserToolHost",
     "ToolSchema": "astra.types",
     "Trajectory": "astra.types",
+    "TrajectorySet": "astra.trajectories.sets",
     "certify": "astra.api",
+    "collect_tools": "astra.api",
     "load_arenas": "astra.arenas.sets",
+    "load_trajectories": "astra.trajectories.sets",
+    "make_trajectories": "astra.api",
     "reference_policy": "astra.models.policies:policy",
     "rollout": "astra.api",
     "rollout_groups": "astra.api",
@@ -83,10 +88,14 @@ __all__ = [
     "ToolHost",
     "ToolSchema",
     "Trajectory",
+    "TrajectorySet",
     "__version__",
     "aio",
     "certify",
+    "collect_tools",
     "load_arenas",
+    "load_trajectories",
+    "make_trajectories",
     "reference_policy",
     "rollout",
     "rollout_groups",

@@ -6,19 +6,28 @@ that calls it.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from astra.arenas.certificate import certify as examine
 from astra.arenas.sets import load_arenas
+from astra.configs.base import configured
+from astra.configs.tools import CollectToolsConfig
+from astra.configs.trajectories import MakeTrajectoriesConfig
 from astra.models.policies import policy as reference_policy
 from astra.rewards import score_trajectory as score
 from astra.rollouts.environment import AsyncArenaEnvironment as ArenaEnvironment
 from astra.rollouts.episodes import rollout, rollout_groups
 from astra.rollouts.shared_sandbox import SandboxLevel, shared_sandbox
+from astra.trajectories.sets import TrajectorySet, load_trajectories
 from astra.types import Arena, Certificate
 
 __all__ = [
     "ArenaEnvironment",
     "certify",
+    "collect_tools",
     "load_arenas",
+    "load_trajectories",
+    "make_trajectories",
     "reference_policy",
     "rollout",
     "rollout_groups",
@@ -35,3 +44,22 @@ async def certify(
     """
     async with shared_sandbox(sandbox) as server:
         return await examine(arena, server, seed=seed, all_checks=all_checks)
+
+
+# The rooms are imported when they are used: together they take seconds.
+
+
+@configured(CollectToolsConfig)
+async def collect_tools(config: CollectToolsConfig) -> Path:
+    """Collect tools of MCP servers, OpenAPI documents and lists of functions into a run folder."""
+    from astra.trajectories.collect_tools import collect_tools
+
+    return await collect_tools(config)
+
+
+@configured(MakeTrajectoriesConfig)
+async def make_trajectories(config: MakeTrajectoriesConfig) -> TrajectorySet:
+    """Make tasks for collected tools, let an agent carry them out, and judge the conversations."""
+    from astra.trajectories.make import make_trajectories
+
+    return await make_trajectories(config)

@@ -14,11 +14,14 @@ import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, overload
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args, overload
 
 from astra.arenas.distractors import DistractorMode, DistractorPool, with_distractors
+from astra.arenas.export import ArenaFormat, export_gold, export_rows
 from astra.arenas.folder import ARENAS, CERTIFICATES, TOOLS, ToolPool, ToolRow, complete_arena
+from astra.core.loop import run_sync
 from astra.errors import ConfigError, StoreError
+from astra.rollouts.shared_sandbox import SandboxLevel, shared_sandbox
 from astra.runs.folder import RunFolder
 from astra.runs.jsonl import to_line
 from astra.types import Arena, ArenaRow, Certificate, Json, content_hash
@@ -304,6 +307,38 @@ class ArenaSet(Sequence[Arena]):
                 for arena in self
             ]
         )
+
+    def export(
+        self,
+        out: Path | str,
+        *,
+        format: ArenaFormat = "sft",
+        reasoning: bool = True,
+        renamed_copies: int = 0,
+        seed: int = 0,
+        sandbox: SandboxLevel = "auto",
+    ) -> Path:
+        """Write the arenas as rows of a file, replacing it, and return its path.
+
+        `sft`: gold episodes as conversations with tools; the other options are for it (see
+        `export_gold`). `astra-rl`: the layout of the published ASTRA data.
+        """
+        if format not in get_args(ArenaFormat):
+            raise ConfigError(f"format {format!r}: choose among {', '.join(get_args(ArenaFormat))}")
+        if format == "astra-rl":
+            return export_rows(self, Path(out)).path
+
+        async def export() -> Path:
+            async with shared_sandbox(sandbox) as server:
+                written = await export_gold(
+                    *(self, Path(out), server),
+                    reasoning=reasoning,
+                    renamed_copies=renamed_copies,
+                    seed=seed,
+                )
+            return written.path
+
+        return run_sync(export())
 
     def save(self, out: Path | str) -> ArenaSet:
         """Write these arenas to a run folder of their own, with their certificates and tools.

@@ -3,23 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import os
-import random
-from collections.abc import AsyncGenerator, Iterable
-from contextlib import aclosing
 from pathlib import Path
 
-from astra.arenas.formats.rows import to_row
-from astra.arenas.gold import gold_rows
-from astra.arenas.rename import Renamer
-from astra.arenas.sets import Split, load_arenas
+from astra.arenas.export import ExportedArenas, export_gold, export_rows
+from astra.arenas.sets import load_arenas
 from astra.cli.command import command_from
 from astra.cli.console import out, print_json
 from astra.configs.arenas import ExportArenasConfig
 from astra.errors import ConfigError
 from astra.sandbox import sandbox_from
-from astra.types import Json
 
 
 @command_from(
@@ -42,11 +34,10 @@ def command(config: ExportArenasConfig, *, as_json: bool) -> None:
             f"{str(out_file)!r} exists: choose another --out, or add --if-exists overwrite"
         )
     if config.format == "sft":
-        episodes = asyncio.run(_episodes(config, split or "train"))
-        arenas = len(episodes)
-        rows = _write(out_file, _with_copies(episodes, config.renamed_copies, config.seed))
+        written = asyncio.run(_export_gold(config, out_file))
     else:
-        rows = arenas = _write(out_file, map(to_row, load_arenas(config.run, split)))
+        written = export_rows(load_arenas(config.run, split), out_file)
+    arenas, rows = written.arenas, written.rows
     if as_json:
         print_json({"out": str(out_file), "arenas": arenas, "rows": rows})
     else:
@@ -54,35 +45,11 @@ def command(config: ExportArenasConfig, *, as_json: bool) -> None:
         out().print(text, markup=False)
 
 
-async def _episodes(config: ExportArenasConfig, split: Split) -> list[dict[str, Json]]:
+async def _export_gold(config: ExportArenasConfig, out_file: Path) -> ExportedArenas:
     async with sandbox_from(config) as sandbox:
-        rows: AsyncGenerator[dict[str, Json]] = gold_rows(
-            load_arenas(config.run, split), sandbox, reasoning=config.reasoning
+        return await export_gold(
+            *(load_arenas(config.run, config.split or "train"), out_file, sandbox),
+            reasoning=config.reasoning,
+            renamed_copies=config.renamed_copies,
+            seed=config.seed,
         )
-        async with aclosing(rows):
-            return [row async for row in rows]
-
-
-def _with_copies(rows: list[dict[str, Json]], copies: int, seed: int) -> Iterable[dict[str, Json]]:
-    yield from rows
-    rename = Renamer(rows if copies else ())
-    for copy in range(copies):
-        for index, row in enumerate(rows):
-            rng = random.Random(f"rename:{seed}:{copy}:{index}")
-            yield {**rename(row, rng), "copy": copy + 1}
-
-
-def _write(path: Path, rows: Iterable[dict[str, Json]]) -> int:
-    """Write all rows or none, and return their number."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.new")
-    count = 0
-    try:
-        with temporary.open("w", encoding="utf-8") as file:
-            for row in rows:
-                file.write(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n")
-                count += 1
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    return count
