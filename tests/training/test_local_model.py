@@ -1,0 +1,79 @@
+"""A local model in loops of one's own: token-exact, with gradient, on the caller's thread."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tests.training import rl_given
+
+import astra
+
+
+@pytest.fixture(scope="module")
+def local(model: Path) -> astra.LocalModel:
+    return astra.LocalModel(model, max_length=400, device="cpu")
+
+
+def groups(local: Any, **options: Any) -> list[list[astra.Episode]]:
+    fixed: dict[str, Any] = {"group_size": 4, "max_tokens": 24, "temperature": 1.0, "max_turns": 4}
+    return list(astra.rollout_groups(rl_given.ARENAS[:3], local, **(fixed | options)))
+
+
+def test_groups_are_token_exact_and_repeatable(local: astra.LocalModel) -> None:
+    first, again, other = groups(local), groups(local), groups(local, seed=1)
+    assert [[e.tokens for e in group] for group in first] == [
+        [e.tokens for e in group] for group in again
+    ]
+    assert [[e.tokens for e in group] for group in first] != [
+        [e.tokens for e in group] for group in other
+    ]
+    for episode in (episode for group in first for episode in group):
+        assert episode.tokens is not None and episode.score is not None
+        with torch.no_grad():
+            logprobs = local.logprobs(episode)
+        written = [
+            value
+            for value, own in zip(episode.tokens.logprobs, episode.tokens.policy_mask, strict=True)
+            if own
+        ]
+        assert logprobs.tolist() == pytest.approx(written, abs=1e-4)
+
+
+def test_a_bare_loop_learns_through_logprobs(local: astra.LocalModel) -> None:
+    (group, *_) = groups(local, group_size=2)
+    (-local.logprobs(group[0]).mean()).backward()
+    gradients = [p.grad for p in local.module.parameters() if p.grad is not None]
+    assert gradients and any(gradient.abs().sum() > 0 for gradient in gradients)
+    local.module.zero_grad()
+    arena = rl_given.ARENAS[0]
+    scripted = astra.rollout(arena, astra.reference_policy("gold", arena))
+    with pytest.raises(astra.ConfigError, match="no tokens of a local model"):
+        local.logprobs(scripted)
+
+
+def test_forward_passes_run_on_the_calling_thread(
+    local: astra.LocalModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: set[threading.Thread] = set()
+    forward = local.module.forward
+
+    def watched(*args: Any, **kwargs: Any) -> Any:
+        threads.add(threading.current_thread())
+        return forward(*args, **kwargs)
+
+    monkeypatch.setattr(local.module, "forward", watched)
+    astra.rollout(rl_given.ARENAS[0], local, max_tokens=8, max_turns=1)
+    assert threads == {threading.current_thread()}
+
+
+async def test_it_plays_inside_a_running_loop(local: astra.LocalModel) -> None:
+    arena = rl_given.ARENAS[0]
+    waiting = astra.rollout(arena, local, max_tokens=8, max_turns=1, seed=3)
+    awaited = await astra.aio.rollout(arena, local, max_tokens=8, max_turns=1, seed=3)
+    assert waiting.tokens == awaited.tokens is not None
+    await asyncio.sleep(0)
