@@ -1,4 +1,4 @@
-"""The uses that the README and docs/extend.md show, small, as a script and inside a running loop."""
+"""The uses that README and docs/extend.md show, as a script and inside a running loop."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ import pytest
 from openai import OpenAI
 
 import astra
+from astra.models.scripted import calling
 from astra.testing.arenas import good_arenas
-from astra.testing.model_server import ModelServer, completion
+from astra.testing.model_server import ModelServer
+from astra.types import GoldCall, Message
 
 
 def by_hand(tmp_path: Path) -> None:
@@ -19,8 +21,11 @@ def by_hand(tmp_path: Path) -> None:
     arena = _first()
     call = arena.goals[0].call
     assert call is not None
-    answers = [completion(calls=[(call.tool, call.arguments)]), completion("Done.")]
-    with ModelServer(answers) as server, astra.ArenaEnvironment(arena) as env:
+    answers = [calling(call), _said("Done.")]
+    with (
+        ModelServer(answers) as server,
+        astra.ArenaEnvironment(arena) as env,
+    ):
         client = OpenAI(base_url=server.url, api_key="none", max_retries=0)
         state = env.reset()
         while not state.done:
@@ -30,6 +35,10 @@ def by_hand(tmp_path: Path) -> None:
             state = env.step(reply.choices[0].message)
         client.close()
         assert env.score().f1 == 1 and state.stop == "answered"
+
+
+def _said(text: str) -> Message:
+    return Message(role="assistant", content=text)
 
 
 def _first() -> astra.Arena:
@@ -47,7 +56,8 @@ def own_tools(tmp_path: Path) -> None:
         """
         return ["Dentist"]
 
-    answers = [completion(calls=[("list_events", {"day": "2026-11-28"})]), completion("Dentist.")]
+    call = GoldCall(tool="list_events", arguments={"day": "2026-11-28"})
+    answers = [calling(call), _said("Dentist.")]
     with ModelServer(answers) as server:
         model = astra.OpenAIModel("gpt", server.url, api_key="none")
         episode = astra.rollout("What is on today?", model, astra.FunctionHost([list_events]))

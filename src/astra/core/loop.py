@@ -94,9 +94,12 @@ class _LoopThread:
         self.loop = asyncio.new_event_loop()
         self.thread = threading.Thread(target=self.loop.run_forever, name="astra-loop", daemon=True)
         self.closers: list[Callable[[], Awaitable[None]]] = []
+        # The loop itself holds tasks weakly.
+        self.background: set[asyncio.Task[None]] = set()
         self.thread.start()
 
     async def _close(self) -> None:
+        await asyncio.gather(*self.background, return_exceptions=True)
         own = asyncio.current_task()
         tasks = [task for task in asyncio.all_tasks() if task is not own]
         for task in tasks:
@@ -147,6 +150,18 @@ def on_loop_thread() -> bool:
 def at_loop_exit(close: Callable[[], Awaitable[None]]) -> None:
     """Await a function on the loop before the process ends, the last one first."""
     _running().closers.append(close)
+
+
+def run_later(function: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Await a function on the loop, and do not wait for it here."""
+    running = _running()
+
+    def begin() -> None:
+        task = running.loop.create_task(function())
+        running.background.add(task)
+        task.add_done_callback(running.background.discard)
+
+    running.loop.call_soon_threadsafe(begin)
 
 
 def run_sync(coroutine: Coroutine[Any, Any, T]) -> T:

@@ -11,6 +11,7 @@ import email.utils
 import json
 import random
 import time
+import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,7 @@ from urllib.parse import urlsplit
 
 import openai
 
+from astra.core.loop import on_loop_thread, run_later
 from astra.errors import (
     ConfigError,
     ModelBadReply,
@@ -105,6 +107,7 @@ class OpenAIModel:
         # The client takes these from the environment; they belong to another account's endpoint.
         self._client.organization = None
         self._client.project = None
+        self._closes_itself = False
 
     def __repr__(self) -> str:
         return f"OpenAIModel({self._name!r}, {self._base_url!r})"
@@ -131,6 +134,10 @@ class OpenAIModel:
         A conversation that outgrew the endpoint's context ends as a reply cut by length, since
         nothing of ours broke; a first message that does not fit is an error.
         """
+        if on_loop_thread() and not self._closes_itself:
+            # Whoever calls synchronously has no loop to close the connections in.
+            self._closes_itself = True
+            weakref.finalize(self, run_later, self._client.close)
         spoken = any(message.role == "assistant" for message in messages)
         body = as_request(self._name, messages, tools, sampling)
         return (await self._ask(body, cut_when_outgrown=spoken))[0]
