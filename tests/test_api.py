@@ -23,9 +23,9 @@ from astra.types import Distractor, StopReason
 
 NAMES = """
 Arena ArenaEnvironment ArenaSet AstraError Certificate ConfigError Episode FunctionHost LocalModel
-Message Model OpenAIModel Score StepResult Tool ToolHost ToolSchema Trajectory TrajectorySet
-__version__ aio certify collect_tools load_arenas load_trajectories make_trajectories
-reference_policy rollout rollout_groups score
+Message Model OpenAIModel Score StepResult Tool ToolHost ToolSchema TrainResult Trajectory
+TrajectorySet __version__ aio certify collect_tools load_arenas load_trajectories make_arenas
+make_trajectories reference_policy rollout rollout_groups score train_rl train_sft
 """.split()
 
 

@@ -12,7 +12,16 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from astra import aio
-    from astra.api import certify, collect_tools, make_trajectories, rollout, rollout_groups
+    from astra.api import (
+        certify,
+        collect_tools,
+        make_arenas,
+        make_trajectories,
+        rollout,
+        rollout_groups,
+        train_rl,
+        train_sft,
+    )
     from astra.arenas.sets import ArenaSet, load_arenas
     from astra.engines.local import LocalModel
     from astra.errors import AstraError, ConfigError
@@ -23,6 +32,7 @@ if TYPE_CHECKING:
     from astra.rollouts.adapters import UserModel as Model
     from astra.rollouts.adapters import UserToolHost as ToolHost
     from astra.rollouts.environment import ArenaEnvironment, StepResult
+    from astra.training.result import TrainResult
     from astra.trajectories.sets import TrajectorySet, load_trajectories
     from astra.types import (
         Arena,
@@ -55,17 +65,21 @@ _HOME = {
     "Tool": "astra.types",
     "ToolHost": "astra.rollouts.adapters:UserToolHost",
     "ToolSchema": "astra.types",
+    "TrainResult": "astra.training.result",
     "Trajectory": "astra.types",
     "TrajectorySet": "astra.trajectories.sets",
     "certify": "astra.api",
     "collect_tools": "astra.api",
     "load_arenas": "astra.arenas.sets",
     "load_trajectories": "astra.trajectories.sets",
+    "make_arenas": "astra.api",
     "make_trajectories": "astra.api",
     "reference_policy": "astra.models.policies:policy",
     "rollout": "astra.api",
     "rollout_groups": "astra.api",
     "score": "astra.rewards:score_trajectory",
+    "train_rl": "astra.api",
+    "train_sft": "astra.api",
 }
 """Where each name comes from: a module, and its name there if that is another."""
 
@@ -87,6 +101,7 @@ __all__ = [
     "Tool",
     "ToolHost",
     "ToolSchema",
+    "TrainResult",
     "Trajectory",
     "TrajectorySet",
     "__version__",
@@ -95,11 +110,14 @@ __all__ = [
     "collect_tools",
     "load_arenas",
     "load_trajectories",
+    "make_arenas",
     "make_trajectories",
     "reference_policy",
     "rollout",
     "rollout_groups",
     "score",
+    "train_rl",
+    "train_sft",
 ]
 
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from astra.arenas.certificate import certify as examine
-from astra.arenas.sets import load_arenas
+from astra.arenas.sets import ArenaSet, load_arenas
+from astra.configs.arenas import MakeArenasConfig
 from astra.configs.base import configured
 from astra.configs.tools import CollectToolsConfig
 from astra.configs.trajectories import MakeTrajectoriesConfig
@@ -27,6 +28,7 @@ __all__ = [
     "collect_tools",
     "load_arenas",
     "load_trajectories",
+    "make_arenas",
     "make_trajectories",
     "reference_policy",
     "rollout",
@@ -47,6 +49,18 @@ async def certify(
 
 
 # The rooms are imported when they are used: together they take seconds.
+
+
+@configured(MakeArenasConfig)
+async def make_arenas(config: MakeArenasConfig) -> ArenaSet:
+    """Make certified arenas from your tables. No model is needed.
+
+    Warns if fewer than `count` could be made, and says so in `summary["missing"]`. Raises
+    StageError if none could, TableError for a file that is not a table.
+    """
+    from astra.arenas.make import make_arenas
+
+    return await make_arenas(config)
 
 
 @configured(CollectToolsConfig)

@@ -48,9 +48,7 @@ async def export_gold(
     further copies of each episode with other names in them, which `seed` decides. Raises HostError
     if an episode does not solve its arena.
     """
-    stream: AsyncGenerator[dict[str, Json]] = gold_rows(
-        arenas, sandbox, reasoning=reasoning
-    )
+    stream: AsyncGenerator[dict[str, Json]] = gold_rows(arenas, sandbox, reasoning=reasoning)
     async with aclosing(stream):
         rows = [row async for row in stream]
     copies: list[dict[str, Json]] = []

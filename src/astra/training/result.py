@@ -7,7 +7,6 @@ from pathlib import Path
 
 from astra.configs.training import TrainRLConfig, TrainSFTConfig
 from astra.runs.folder import RunFolder
-from astra.training.metrics import METRICS, STEP
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +27,9 @@ class TrainResult:
         cls, folder: RunFolder, model: Path, config: TrainSFTConfig | TrainRLConfig, **counts: float
     ) -> TrainResult:
         """The result of a finished run, from its metrics."""
+        # Late: a result can be looked at without torch.
+        from astra.training.metrics import METRICS, STEP
+
         metrics: dict[str, float] = {}
         if folder.exists(f"{METRICS}.jsonl"):
             for _, row in folder.values(METRICS):
