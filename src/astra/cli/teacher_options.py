@@ -7,7 +7,7 @@ the rule teacher of trajectories, which needs no endpoint.
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,15 +17,13 @@ from rich.console import Console
 
 from astra.errors import ConfigError
 from astra.protocols import Sampling
-from astra.runs.cost import StageMeter, bill
 from astra.runs.folder import RunFolder
-from astra.runs.manifest import StageCounts
 from astra.teacher.cache import AnswerCache
 from astra.teacher.cost import Budget, CostTotals, Price, read_prices
 from astra.teacher.model import ModelTeacher
 from astra.teacher.prompt import Teacher
 from astra.teacher.render import PromptTemplates
-from astra.types import Json, Usage
+from astra.types import Json
 
 RULES = "rules"
 """Name of the teacher that needs no endpoint."""
@@ -89,53 +87,8 @@ class TeacherOptions:
         return PromptTemplates(self.prompts) if self.prompts else PromptTemplates()
 
 
-class StageMeters:
-    """Counts each reply of the teacher for the stage that runs. Stages run one after the other."""
-
-    def __init__(self, stage_of: Callable[[str], str]) -> None:
-        """`stage_of`: from the name of a prompt, the stage that asks it."""
-        self._stage_of = stage_of
-        self._current = StageMeter()
-        self._owed: dict[str, StageMeter] = {}
-
-    def __call__(self, stage: str) -> StageMeter:
-        self._current = self._owed.pop(stage, StageMeter())
-        return self._current
-
-    def catch_up(self, folder: RunFolder, record: AnswerCache, price: Price | None) -> float:
-        """Count what is on record but not in the manifest, which a killed run writes too late.
-
-        Gives the money that is made up for.
-        """
-        paid: dict[str, Usage] = {}
-        for prompt, usage in record.usage.items():
-            stage = self._stage_of(prompt)
-            paid[stage] = paid.get(stage, Usage()) + usage
-        counted = folder.manifest().stages
-        for stage, usage in paid.items():
-            lost = _beyond(usage, counted.get(stage, StageCounts()).usage)
-            meter = self._owed[stage] = StageMeter()
-            meter.add(lost, 0.0 if price is None else price.of(lost))
-        return sum(meter.dollars for meter in self._owed.values())
-
-    def add(self, usage: Usage, money: float) -> None:
-        """Count one reply."""
-        self._current.add(usage, money)
-
-
-def _beyond(whole: Usage, counted: Usage) -> Usage:
-    """The tokens of one that the other lacks."""
-    return Usage(
-        prompt_tokens=max(0, whole.prompt_tokens - counted.prompt_tokens),
-        completion_tokens=max(0, whole.completion_tokens - counted.completion_tokens),
-        cached_tokens=max(0, whole.cached_tokens - counted.cached_tokens),
-    )
-
-
 @asynccontextmanager
-async def open_teacher(
-    options: TeacherOptions, folder: RunFolder, meters: StageMeters | None = None
-) -> AsyncGenerator[ModelTeacher]:
+async def open_teacher(options: TeacherOptions, folder: RunFolder) -> AsyncGenerator[ModelTeacher]:
     """The model as a teacher whose answers stand on record in the run folder."""
     from astra.models.openai import OpenAIModel  # late: a second, for those who have no teacher
 
@@ -144,12 +97,10 @@ async def open_teacher(
     model = OpenAIModel(options.model, options.base_url, options.key(), timeout=options.timeout)
     async with model:
         with AnswerCache(folder) if options.cache else nullcontext() as cache:
-            if cache is not None and meters is not None:
-                spent += meters.catch_up(folder, cache, price)
-            elif cache is not None:
+            if cache is not None:
                 spent += folder.recover_costs(cache.stage_usage, price.of if price else None)
             budget = Budget(money=options.budget, spent=spent)
-            costs = CostTotals(price, budget, bill if meters is None else meters.add)
+            costs = CostTotals(price, budget)
             yield ModelTeacher(
                 model,
                 templates=options.templates(),
@@ -171,9 +122,7 @@ def greet(console: Console | None, teacher: Teacher, options: TeacherOptions) ->
 
 
 @asynccontextmanager
-async def any_teacher(
-    options: TeacherOptions, folder: RunFolder, meters: StageMeters | None = None
-) -> AsyncGenerator[Teacher]:
+async def any_teacher(options: TeacherOptions, folder: RunFolder) -> AsyncGenerator[Teacher]:
     """The rule teacher of trajectories for the model `rules` without an address; else as above."""
     if options.model == RULES and not options.base_url:
         from astra.testing.rule_teacher.trajectories import (
@@ -182,7 +131,7 @@ async def any_teacher(
 
         yield TrajectoryRules(seed=options.seed)
         return
-    async with open_teacher(options, folder, meters) as teacher:
+    async with open_teacher(options, folder) as teacher:
         yield teacher
 
 

@@ -84,7 +84,7 @@ async def run(
     Raises `StageError` when item after item fails, `StoreError` when rows can't be written, and
     `BudgetExceeded`, all earlier items committed, when an item may not be paid for.
     """
-    meter = stage.meter or StageMeter(stage.name)
+    meter = StageMeter(stage.name)
     with folder.lock(), ExitStack() as stack:
         ledger = stack.enter_context(Ledger(stage, folder, meter, until, retry))
         bar = stack.enter_context(ProgressBar.shown(stage.name, console, until=until, total=total))

@@ -20,7 +20,6 @@ from dataclasses import dataclass
 from operator import attrgetter, itemgetter
 from typing import Any, Generic, TypeVar, cast
 
-from astra.runs.cost import StageMeter
 from astra.types import Json, Record
 
 In = TypeVar("In")
@@ -60,8 +59,6 @@ class Stage(Generic[In, Out]):
     side_files: tuple[SideFile[Out], ...] = ()
     stored_id: Callable[[Json], str] = itemgetter("id")
     """Id of a stored main row, by which side rows name it."""
-    meter: StageMeter | None = None
-    """None: what the work bills (`astra.runs.cost.bill`)."""
 
 
 def copy_stage(name: str, kind: type[R]) -> Stage[R, R]:
