@@ -6,7 +6,7 @@ import asyncio
 import statistics
 import time
 
-from astra.evaluation.arenas import evaluate
+from astra.evaluation.arenas import evaluate_arenas
 from astra.models.policies import policy
 from astra.protocols import Sandbox
 from astra.rollouts.loop import RolloutLimits
@@ -42,7 +42,7 @@ async def _measure() -> tuple[float, float]:
 
 async def _seconds(arenas: list[Arena], sandbox: Sandbox) -> float:
     start = time.perf_counter()
-    report = await evaluate(
+    report = await evaluate_arenas(
         arenas, lambda arena, sample: policy("gold", arena), sandbox, RolloutLimits()
     )
     if report.f1 is None or report.f1.mean != 1.0:

@@ -9,7 +9,7 @@ import pytest
 
 from astra.core.intervals import Interval, bootstrap
 from astra.errors import ModelUnavailable, SandboxDied, StageError
-from astra.evaluation.arenas import PlayedEpisode, evaluate, play, score_episode
+from astra.evaluation.arenas import PlayedEpisode, evaluate_arenas, play, score_episode
 from astra.models.policies import policy
 from astra.models.scripted import ScriptedModel, calling
 from astra.protocols import Sampling
@@ -44,7 +44,7 @@ def shown(some: list[Arena]) -> Any:
 
 
 async def run(player: Any, some: list[Arena] | None = None, **options: Any) -> Any:
-    return await evaluate(shown(some or arenas()), player, InProcessSandbox(), LIMITS, **options)
+    return await evaluate_arenas(shown(some or arenas()), player, InProcessSandbox(), LIMITS, **options)
 
 
 def down(*_: Any) -> FakeModel:
@@ -98,7 +98,7 @@ async def test_a_failure_in_the_middle_is_no_partial_score():
         async def open(self, *args: Any, **options: Any) -> Any:
             raise SandboxDied("killed")
 
-    report = await evaluate(
+    report = await evaluate_arenas(
         shown(arenas(3)), lambda a, s: policy("gold", a), Dying(), LIMITS, concurrency=2
     )
     assert report.stop_reasons == {"host_error": 3}
@@ -129,14 +129,14 @@ async def test_what_never_works_is_not_tried_to_the_end():
 
 
 async def test_no_arenas_no_score():
-    report = await evaluate([], down, InProcessSandbox(), LIMITS)
+    report = await evaluate_arenas([], down, InProcessSandbox(), LIMITS)
     assert report.arenas == report.episodes == 0 and report.f1 is None
 
 
 async def test_a_limit_that_the_agent_ran_into_is_scored():
     some = [toy_arena(3)]
     once = calling(("look_0", {"key": "a"}))
-    report = await evaluate(
+    report = await evaluate_arenas(
         shown(some), lambda a, s: ScriptedModel([once]), InProcessSandbox(), RolloutLimits(turns=1)
     )
     assert report.stop_reasons == {StopReason.turn_limit: 1}

@@ -15,7 +15,7 @@ from astra.cli.console import err, plain, print_json
 from astra.cli.episodes import Episodes, api_key, label, print_report
 from astra.cli.options import AsJson, KeyEnv, Run, SandboxLevel
 from astra.errors import ConfigError
-from astra.evaluation.arenas import EvaluationReport, ModelFactory, evaluate
+from astra.evaluation.arenas import EvaluationSummary, ModelFactory, evaluate_arenas
 from astra.models.openai import OpenAIModel
 from astra.models.policies import Policy, policy
 from astra.protocols import Sampling
@@ -76,13 +76,13 @@ def evaluate_command(
         turns=turns, sampling=Sampling(temperature=temperature, max_tokens=max_tokens)
     )
 
-    async def main() -> EvaluationReport:
+    async def main() -> EvaluationSummary:
         async with (
             _player(policy_name, model, base_url, api_key(api_key_env), seed) as player,
             open_sandbox(sandbox) as server,
         ):
             with Episodes(path, total, quiet=as_json) as episodes:
-                return await evaluate(
+                return await evaluate_arenas(
                     arenas,
                     player,
                     server,

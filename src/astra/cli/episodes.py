@@ -21,7 +21,7 @@ from rich.table import Table
 
 from astra.cli.console import err, out, plain
 from astra.errors import ConfigError
-from astra.evaluation.arenas import EvaluationReport, PlayedEpisode
+from astra.evaluation.arenas import EvaluationSummary, PlayedEpisode
 from astra.runs.jsonl import to_line
 
 _GROUPS = (("scenario", "by_scenario"), ("hops", "by_hops"), ("language", "by_language"))
@@ -92,7 +92,7 @@ def _named(path: Path) -> Generator[None]:
         ) from error
 
 
-def print_report(report: EvaluationReport, path: Path) -> None:
+def print_report(report: EvaluationSummary, path: Path) -> None:
     """A report as tables and sentences, and where its episodes are."""
     console = out()
     if report.f1 is None:

@@ -16,7 +16,7 @@ from astra.cli.episodes import Episodes, api_key, figure, label, print_report
 from astra.cli.options import AsJson, KeyEnv, PerBand, Run, SandboxLevel
 from astra.errors import ConfigError
 from astra.evaluation.arenas import (
-    EvaluationReport,
+    EvaluationSummary,
     PlayedEpisode,
     play,
     tallied,
@@ -45,7 +45,7 @@ class SamplingPass(NamedTuple):
 class PlayedPass(NamedTuple):
     """What a model did in one pass."""
 
-    report: EvaluationReport
+    report: EvaluationSummary
     path: Path
 
 
@@ -215,7 +215,7 @@ async def _kept(
     total: int,
     quiet: bool,
     seed: int,
-) -> EvaluationReport:
+) -> EvaluationSummary:
     with Episodes(path, total, quiet=quiet) as file:
         return await tallied(episodes, seed, file.add)
 

@@ -1,7 +1,7 @@
-"""Plays arenas with a model and scores the episodes.
+"""Playing arenas with a model, scoring the episodes, and their statistics.
 
-Episodes that our own machinery broke are never scored: they are counted, and their rate stands
-in the report. When none could be scored there is no score at all, rather than a zero.
+Infrastructure failures are never scored: they are counted, and their rate is reported. If no
+episode could be scored there is no score at all, rather than a zero.
 """
 
 from __future__ import annotations
@@ -16,31 +16,31 @@ from astra.core.intervals import Interval, bootstrap
 from astra.errors import StageError
 from astra.hosts.arena import ArenaHost, arena_messages
 from astra.protocols import Model, Sandbox, SandboxEpisode, ToolHost
-from astra.rewards import Reward, score
+from astra.rewards import Reward, RewardFunction, score_trajectory
 from astra.rollouts.loop import RolloutLimits, RolloutTask, rollouts
 from astra.types import Arena, Record, Score, Trajectory
 
 ModelFactory = Callable[[Arena, int], Model]
-"""Who plays a sample of an arena: one model for all, or a policy that knows the arena."""
+"""The model for a sample of an arena: one for all, or a policy that knows the arena."""
 
 HostWrapper = Callable[[Model, ToolHost], ToolHost]
-"""What is put around the host of a model's episode."""
+"""Wraps the host of a model's episode."""
 
 HOPELESS = 20
-"""Episodes at the beginning of which one must work."""
+"""An evaluation stops if none of its first episodes could be scored."""
 _MESSAGES = 100
-"""Different error messages that are counted; they come from outside."""
+"""Maximum number of different error messages that are counted: they come from outside."""
 
 
 class PlayedEpisode(Record):
-    """An episode as it is stored. `score` is None exactly after a failure of ours."""
+    """An episode as it is stored. `score` is None exactly after an infrastructure failure."""
 
     trajectory: Trajectory
     score: Score | None
 
 
 class ReportGroup(Record):
-    """A part of the arenas. Means over scored episodes; None without any."""
+    """A group of arenas. Means over scored episodes, None without any."""
 
     episodes: int
     f1: float | None
@@ -48,8 +48,8 @@ class ReportGroup(Record):
     precision: float | None
 
 
-class EvaluationReport(Record):
-    """What an evaluation found. Means are over scored episodes; None when there are none."""
+class EvaluationSummary(Record):
+    """Statistics of an evaluation. Means are over scored episodes, None if there are none."""
 
     arenas: int
     episodes: int
@@ -64,15 +64,15 @@ class EvaluationReport(Record):
     failure_rate: float
     """Infrastructure failures per episode."""
     errors: dict[str, int]
-    """The most frequent messages of infrastructure failures, at most five, with their numbers."""
+    """The most frequent messages of infrastructure failures, at most five, with their counts."""
     reward: float | None
     """The selected reward."""
     answer_correct: float | None
-    """Share of final answers that are right; not part of the reward."""
+    """Fraction of final answers that are right. Not part of the reward."""
     turns: float | None
     pass_k: dict[str, float]
     """pass^k by k: the chance that k episodes of an arena all solve every goal, for each k up to
-    the samples that every arena has; empty when none could be scored."""
+    the samples that every arena has. Empty if none could be scored."""
     stop_reasons: dict[str, int]
     by_scenario: dict[str, ReportGroup]
     by_hops: dict[str, ReportGroup]
@@ -91,48 +91,44 @@ async def play(
     *,
     samples: int = 1,
     seed: int = 0,
-    reward: Reward = "f1",
+    reward: Reward | RewardFunction = "f1",
+    system_prompt: str | None = None,
     concurrency: int = 16,
     enclose: HostWrapper | None = None,
 ) -> AsyncGenerator[tuple[Arena, PlayedEpisode]]:
-    """Play every arena `samples` times; episodes come in the order of the arenas.
+    """Play every arena `samples` times. Episodes are yielded in the order of the arenas.
 
-    Arenas are read as they are needed. `seed` is the sandbox episodes' seed.
+    Arenas are read as they are needed. `seed` is that of the sandbox episodes.
     """
-    under_way: deque[Arena] = deque()
+    pending: deque[Arena] = deque()
 
     def jobs() -> Iterator[tuple[RolloutTask, Model, ToolHost]]:
         for arena in arenas:
             for sample in range(samples):
-                under_way.append(arena)
+                pending.append(arena)
                 host = ArenaHost(arena, sandbox, SandboxEpisode(seed=seed))
-                task = RolloutTask(arena.id, arena_messages(arena), sample)
+                task = RolloutTask(arena.id, arena_messages(arena, system_prompt), sample)
                 model = player(arena, sample)
                 yield task, model, enclose(model, host) if enclose else host
 
     async for trajectory in rollouts(jobs(), limits, concurrency=concurrency):
-        arena = under_way.popleft()
+        arena = pending.popleft()
         yield (
             arena,
             PlayedEpisode(trajectory=trajectory, score=score_episode(arena, trajectory, reward)),
         )
 
 
-def score_episode(arena: Arena, trajectory: Trajectory, reward: Reward = "f1") -> Score | None:
-    """The score of an arena's episode; None after a failure of ours."""
+def score_episode(
+    arena: Arena, trajectory: Trajectory, reward: Reward | RewardFunction = "f1"
+) -> Score | None:
+    """The score of an arena's episode. None after an infrastructure failure."""
     if trajectory.infrastructure_failure:
         return None
-    return score(
-        trajectory.calls,
-        arena.goals,
-        turns=trajectory.turns,
-        reward=reward,
-        answer=trajectory.answer,
-        answer_target=arena.answer_target,
-    )
+    return score_trajectory(arena, trajectory, reward)
 
 
-async def evaluate(
+async def evaluate_arenas(
     arenas: Iterable[Arena],
     player: ModelFactory,
     sandbox: Sandbox,
@@ -143,8 +139,8 @@ async def evaluate(
     reward: Reward = "f1",
     concurrency: int = 16,
     store: Callable[[PlayedEpisode], None] | None = None,
-) -> EvaluationReport:
-    """Play the arenas and report; `store` is given each episode as soon as it is its turn.
+) -> EvaluationSummary:
+    """Play arenas and report. `store` receives each episode in order.
 
     Raises what `tallied` raises.
     """
@@ -165,13 +161,17 @@ async def tallied(
     episodes: AsyncGenerator[tuple[Arena, PlayedEpisode]],
     seed: int,
     store: Callable[[PlayedEpisode], None] | None = None,
-) -> EvaluationReport:
-    """The report of episodes as they come, each handed to `store`; closes the generator.
+    *,
+    tally: EvaluationTally | None = None,
+) -> EvaluationSummary:
+    """The summary of episodes, each of which is passed to `store`. Closes the generator.
 
-    Raises StageError when none of the first 20 episodes could be scored and there are more: what
-    is not there at the beginning (an endpoint, a key) is not waited for a thousand times.
+    `tally`: holds episodes of an earlier part.
+
+    Raises StageError if none of the first 20 episodes could be scored and there are more: an
+    endpoint or a key that is missing at the beginning is not tried a thousand times.
     """
-    tally = EvaluationTally()
+    tally = EvaluationTally() if tally is None else tally
     async with aclosing(episodes):
         async for arena, episode in episodes:
             if tally.hopeless:
@@ -200,11 +200,11 @@ class _Row(NamedTuple):
 
 
 class EvaluationTally:
-    """Gathers episodes into a report. Keeps numbers only, so that any count of them fits."""
+    """Collects episodes into a summary. Keeps numbers only, so that memory does not grow fast."""
 
     def __init__(self) -> None:
         self._episodes: Counter[str] = Counter()
-        """Episodes by arena, the failed ones too."""
+        """Episodes by arena, failed ones included."""
         self._rows: defaultdict[str, list[_Row]] = defaultdict(list)
         """Scored episodes by arena."""
         self._members: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
@@ -216,12 +216,12 @@ class EvaluationTally:
 
     @property
     def hopeless(self) -> bool:
-        """Whether enough was played to say that nothing works."""
+        """Whether enough episodes failed to stop."""
         return self._failures >= HOPELESS and not self._rows
 
     @property
     def error(self) -> str:
-        """The most frequent message of failures; empty without any."""
+        """The most frequent message of failures. Empty without any."""
         return next((message for message, _ in self._errors.most_common(1)), "")
 
     def add(self, arena: Arena, episode: PlayedEpisode) -> None:
@@ -252,12 +252,12 @@ class EvaluationTally:
             )
         )
 
-    def report(self, seed: int = 0) -> EvaluationReport:
-        """The report of what was added; `seed` fixes the bootstrap."""
+    def report(self, seed: int = 0) -> EvaluationSummary:
+        """The summary of what was added. `seed` is that of the bootstrap."""
         rows = [row for scored in self._rows.values() for row in scored]
         means = _means(rows)
         episodes = self._episodes.total()
-        return EvaluationReport(
+        return EvaluationSummary(
             arenas=len(self._episodes),
             episodes=episodes,
             f1=bootstrap([[row.f1 for row in scored] for scored in self._rows.values()], seed),

@@ -1,4 +1,4 @@
-"""Arenas played by a model on this machine: all episodes of a wave share its forward passes."""
+"""Arenas played by a local model: all episodes of a wave share its forward passes."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from typing import Protocol, cast
 from astra.engines.episode import ClosingHost, EngineEpisode
 from astra.evaluation.arenas import PlayedEpisode, play
 from astra.protocols import Model, Sandbox, ToolHost
-from astra.rewards import Reward
+from astra.rewards import Reward, RewardFunction
 from astra.rollouts.loop import RolloutLimits
 from astra.types import Arena
 
 
 class EpisodeEngine(Protocol):
-    """An engine, as far as playing goes."""
+    """The part of an engine that playing needs."""
 
     def open(self, seed: int) -> EngineEpisode: ...
 
@@ -30,13 +30,14 @@ async def play_in_waves(
     *,
     samples: int = 1,
     seed: int = 0,
-    reward: Reward = "f1",
+    reward: Reward | RewardFunction = "f1",
+    system_prompt: str | None = None,
     wave: int = 64,
 ) -> AsyncGenerator[tuple[Arena, PlayedEpisode]]:
-    """Play every arena `samples` times, about `wave` episodes at once; in the arenas' order.
+    """Play every arena `samples` times, about `wave` episodes at once, in the order of the arenas.
 
-    An engine in lockstep gives the same episodes for the same seed: a wave's are all opened before
-    the first of them runs.
+    A deterministic engine gives the same episodes for the same seed: those of a wave are all opened
+    before the first runs.
     """
 
     def player(arena: Arena, sample: int) -> Model:
@@ -47,8 +48,8 @@ async def play_in_waves(
     def enclose(model: Model, host: ToolHost) -> ToolHost:
         return ClosingHost(host, cast(EngineEpisode, model))
 
-    several = max(1, wave // samples)
-    for chunk in _chunks(iter(arenas), several):
+    arenas_per_wave = max(1, wave // samples)
+    for chunk in _chunks(iter(arenas), arenas_per_wave):
         episodes = play(
             chunk,
             player,
@@ -57,7 +58,8 @@ async def play_in_waves(
             samples=samples,
             seed=seed,
             reward=reward,
-            concurrency=several * samples,
+            system_prompt=system_prompt,
+            concurrency=arenas_per_wave * samples,
             enclose=enclose,
         )
         async with aclosing(episodes):

@@ -1,4 +1,4 @@
-"""A model of this machine on a folder's arenas, in one call; nothing is kept but the report."""
+"""A local model on arenas, in one call. Only the summary is kept."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from astra.engines.loading import load_engine
 from astra.errors import StageError
-from astra.evaluation.arenas import EvaluationReport, tallied
+from astra.evaluation.arenas import EvaluationSummary, tallied
 from astra.evaluation.local import play_in_waves
 from astra.protocols import Sandbox
 from astra.rollouts.loop import RolloutLimits
@@ -34,7 +34,7 @@ async def examine(
     sandbox: Sandbox,
     exam: EvaluationSetup,
     seed: int,
-) -> EvaluationReport:
+) -> EvaluationSummary:
     """Play and report. Raises ConfigError for no model, StageError where nothing works."""
     engine = load_engine(str(model), max_length=exam.context)
     episodes = play_in_waves(
@@ -52,7 +52,7 @@ async def examine(
 MEASURES = ("recall", "precision", "solved", "answer_correct", "turns", "calls")
 
 
-def figures(report: EvaluationReport) -> dict[str, float]:
+def figures(report: EvaluationSummary) -> dict[str, float]:
     """The means of a report by name. Raises StageError when no episode could be scored."""
     if report.f1 is None:
         raise StageError(f"no episode could be scored: {next(iter(report.errors), 'none played')}")

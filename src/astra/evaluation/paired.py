@@ -1,7 +1,7 @@
-"""Two models on the same arenas: the difference per arena, and how sure it is.
+"""Two models on the same arenas: the difference per arena, with its uncertainty.
 
-Pairing takes out what makes arenas hard or easy, so that far fewer of them tell two models apart
-than intervals of each model alone suggest.
+Pairing removes the variation between hard and easy arenas, so that two models can be distinguished
+on far fewer arenas than intervals of each model alone suggest.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ MEASURES: tuple[ComparedMeasure, ...] = ("f1", "recall", "precision")
 
 
 class PairedComparison(Record):
-    """The first model less the second, over the arenas that both have scored episodes of."""
+    """The first model minus the second, over the arenas that both have scored episodes of."""
 
     arenas: int
     f1: Interval
@@ -31,7 +31,7 @@ class PairedComparison(Record):
     """Arenas on which the first model's mean F1 is higher."""
     worse: int
     only_first: int
-    """Arenas that only the first has; left out."""
+    """Arenas that only the first has, which are left out."""
     only_second: int
 
 

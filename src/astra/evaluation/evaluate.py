@@ -1,0 +1,227 @@
+"""Evaluation of a model, or of a reference policy, on a set of arenas."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from astra.arenas.sets import ArenaSet, load_arenas
+from astra.configs.evaluation import EvaluateConfig
+from astra.core.files import read_text_option
+from astra.core.intervals import Interval
+from astra.errors import ConfigError
+from astra.evaluation.arenas import EvaluationSummary, EvaluationTally, PlayedEpisode, play, tallied
+from astra.evaluation.paired import PairedComparison
+from astra.evaluation.paired import compare as compare_episodes
+from astra.models.keys import api_key
+from astra.models.openai import OpenAIModel
+from astra.models.policies import policy
+from astra.protocols import Model, Sampling
+from astra.rewards import load_reward
+from astra.rollouts.loop import RolloutLimits
+from astra.runs.folder import RunFolder
+from astra.runs.jsonl import to_line
+from astra.runs.opening import open_run
+from astra.sandbox import open_sandbox
+from astra.types import Arena
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+EPISODES = "episodes"
+_REPORT = "report.json"
+
+
+@dataclass(frozen=True)
+class EvaluationReport:
+    """Means with intervals, pass^k, groups, stop reasons, failures; and the episodes."""
+
+    folder: RunFolder
+    summary: EvaluationSummary
+
+    @classmethod
+    def open(cls, path: Path | str) -> EvaluationReport:
+        """The report in the run folder of an evaluation. Raises StoreError, ConfigError."""
+        folder = RunFolder.open(path)
+        if not folder.exists(_REPORT):
+            raise ConfigError(
+                f"{str(path)!r} holds no finished evaluation: make one with `astra evaluate arenas`"
+            )
+        text = (folder.path / _REPORT).read_bytes()
+        return cls(folder, EvaluationSummary.model_validate_json(text))
+
+    @property
+    def path(self) -> Path:
+        return self.folder.path
+
+    @property
+    def f1(self) -> Interval | None:
+        """Mean F1 with its 95 % interval. None if no episode could be scored."""
+        return self.summary.f1
+
+    @cached_property
+    def pass_k(self) -> dict[int, float]:
+        """pass^k by k: the chance that k episodes of an arena all solve every goal."""
+        return {int(k): value for k, value in self.summary.pass_k.items()}
+
+    @property
+    def infrastructure_failures(self) -> int:
+        return self.summary.infrastructure_failures
+
+    @property
+    def episodes(self) -> Iterator[PlayedEpisode]:
+        """The episodes, read as they are needed, in the order of the arenas."""
+        return self.folder.rows(EPISODES, PlayedEpisode)
+
+    def to_pandas(self) -> DataFrame:
+        """One row per episode: arena, sample, stop reason, turns, scores."""
+        import pandas
+
+        rows: list[dict[str, Any]] = []
+        for episode in self.episodes:
+            trajectory, score = episode.trajectory, episode.score
+            row = {"arena": trajectory.task, "sample": trajectory.sample}
+            row |= {"stop": trajectory.stop.value, "turns": trajectory.turns}
+            scores = None if score is None else score.model_dump(exclude={"increments", "solved_by"})
+            rows.append(row | (scores or {}))
+        return pandas.DataFrame(rows)
+
+
+async def evaluate(
+    config: EvaluateConfig, *, on_episode: Callable[[PlayedEpisode, int], None] | None = None
+) -> EvaluationReport:
+    """Play arenas and report. A stopped evaluation resumes at the first arena without all episodes.
+
+    `on_episode` receives each episode and the number of all. Raises StageError if none of the first
+    episodes could be scored.
+    """
+    arenas = config.arenas if isinstance(config.arenas, ArenaSet) else None
+    if arenas is None:
+        arenas = load_arenas(cast(Path, config.arenas))
+    if config.split != "all":
+        arenas = arenas.split(config.split)
+    if not arenas:
+        raise ConfigError(f"{arenas!r} holds no arenas of split {config.split!r}: make some")
+    arenas = arenas.with_distractors(
+        config.distractors, per_band=config.distractors_per_band, seed=config.seed
+    )[: config.limit]
+    prompt = read_text_option(config.system_prompt, "system_prompt")
+    inputs = {} if prompt is None else {"system_prompt": prompt}
+    folder = open_run(config, config.out, inputs=inputs)
+    if folder.exists(_REPORT):
+        return EvaluationReport.open(folder.path)
+    total = len(arenas) * config.samples
+    tally = EvaluationTally()
+    with folder.lock(), folder.append(EPISODES) as log:
+        done = 0
+        end: int | None = None
+        rows = folder.values(EPISODES)
+        for index, (offset, row) in enumerate(rows):
+            arena, sample = divmod(index, config.samples)
+            if sample == 0:
+                end = offset
+            if sample == config.samples - 1:
+                done, end = arena + 1, None
+            del row
+        if end is not None:
+            log.cut(end)  # episodes of an arena that was not finished
+        for arena, episode in zip(
+            (arena for arena in arenas[:done] for _ in range(config.samples)),
+            folder.rows(EPISODES, PlayedEpisode),
+            strict=True,
+        ):
+            tally.add(arena, episode)
+
+        def store(episode: PlayedEpisode) -> None:
+            log.append([to_line(episode)])
+            if on_episode is not None:
+                on_episode(episode, total)
+
+        async with AsyncExitStack() as stack:
+            sandbox = await stack.enter_async_context(open_sandbox(config.sandbox))
+            episodes = await _played(config, arenas[done:], sandbox, prompt, stack)
+            summary = await tallied(episodes, config.seed, store, tally=tally)
+    report = summary.model_dump_json(indent=2).encode()
+    folder.replace(_REPORT, [report, b"\n"])
+    return EvaluationReport(folder, summary)
+
+
+async def _played(
+    config: EvaluateConfig,
+    arenas: ArenaSet,
+    sandbox: Any,
+    prompt: str | None,
+    stack: AsyncExitStack,
+) -> AsyncGenerator[tuple[Arena, PlayedEpisode]]:
+    limits = RolloutLimits(
+        turns=config.max_turns,
+        episode_tokens=config.max_agent_tokens,
+        seconds=config.episode_timeout,
+        sampling=Sampling(temperature=config.temperature, max_tokens=config.max_tokens),
+    )
+    options: dict[str, Any] = {
+        "samples": config.samples,
+        "seed": config.seed,
+        "reward": load_reward(config.reward),
+        "system_prompt": prompt,
+    }
+    name = config.policy
+    if name is not None:
+        seed = config.seed
+        return play(
+            arenas,
+            lambda arena, sample: policy(name, arena, seed + sample),
+            sandbox,
+            limits,
+            concurrency=config.concurrency,
+            **options,
+        )
+    model: Model
+    if config.base_url is not None:
+        endpoint = OpenAIModel(
+            cast(str, config.model), config.base_url, api_key(config.api_key_env), timeout=config.timeout
+        )
+        model = await stack.enter_async_context(endpoint)
+    elif isinstance(config.model, str | Path):
+        from astra.engines.loading import load_engine
+        from astra.evaluation.local import play_in_waves
+
+        engine = load_engine(str(config.model), max_length=config.max_length)
+        return play_in_waves(arenas, engine, sandbox, limits, wave=config.concurrency, **options)
+    else:
+        model = cast(Model, config.model)
+    return play(
+        arenas,
+        lambda arena, sample: model,
+        sandbox,
+        limits,
+        concurrency=config.concurrency,
+        **options,
+    )
+
+
+def compare(
+    first: EvaluationReport | Path | str, second: EvaluationReport | Path | str, *, seed: int = 0
+) -> DataFrame:
+    """Differences of two evaluations, paired by arena, with 95 % intervals."""
+    import pandas
+
+    found = compare_reports(first, second, seed=seed)
+    rows = {name: getattr(found, name).model_dump() for name in ("f1", "recall", "precision")}
+    return pandas.DataFrame.from_dict(rows, orient="index")
+
+
+def compare_reports(
+    first: EvaluationReport | Path | str, second: EvaluationReport | Path | str, *, seed: int = 0
+) -> PairedComparison:
+    """The comparison as a record. Raises ConfigError if no arena is in both."""
+    one, other = (
+        report if isinstance(report, EvaluationReport) else EvaluationReport.open(report)
+        for report in (first, second)
+    )
+    return compare_episodes(one.episodes, other.episodes, seed=seed)
