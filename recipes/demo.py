@@ -21,7 +21,6 @@ from rich.table import Table
 from astra.cli import main as astra
 from astra.cli.command import command_from
 from astra.cli.console import err, out, plain
-from astra.cli.episodes import label
 from astra.cli.options import require_training
 from astra.configs.base import SandboxConfig, at_least
 from astra.errors import ConfigError
@@ -102,30 +101,28 @@ def command(config: DemoConfig) -> int:
         *(*seed, *sandbox),
     )
 
-    reports: list[Json] = []
-    against: tuple[object, ...] = ()
+    ways = {"greedy": (0, 1), "sampled": (1, config.samples)}
+    reports: list[dict[str, Json]] = []
     for name, model in zip(MODELS, (base, sft / "final", rl / "final"), strict=True):
-        evaluation = folder / "evaluation" / name.lower()
-        report = evaluation / "report.json"
-        if not report.exists():
+        reports.append({})
+        for way, (temperature, samples) in ways.items():
             text = steps.run(
-                *(f"evaluation of {name}", "evaluate", "arenas", arenas, "--model", model),
+                *(f"{name}, {way}", "evaluate", "arenas", arenas, "--model", model),
                 *("--split", "test", "--limit", config.limit, "--distractors", "banded"),
-                *("--samples", config.samples, "--turns", 6, "--max-tokens", 48),
-                *("--concurrency", 128, *seed, *sandbox, "--out", evaluation, "--json", *against),
+                *("--samples", samples, "--temperature", temperature, "--max-turns", 6),
+                *("--max-tokens", 48, "--concurrency", 128, *seed, *sandbox, "--json"),
+                *("--out", folder / "evaluation" / f"{name.lower()}-{way}"),
                 captured=True,
             )
-            report.write_text(text, "utf-8")
-        reports.append(json.loads(report.read_text("utf-8")))
-        # The next model began as this one.
-        against = ("--against", evaluation / f"episodes-{label(str(model))}-sampled.jsonl")
+            reports[-1][way] = json.loads(text)
+    both = (folder / "evaluation" / f"{name}-sampled" for name in ("rl", "sft"))
+    gain = json.loads(steps.run("gain", "evaluate", "compare", *both, "--json", captured=True))
     steps.run("plots", "plot", sft, rl, "--out", folder / "plots")
 
-    gain = reports[-1]["comparison"]
     console = out()
-    console.print(_table([report["models"][0] for report in reports]))
+    console.print(_table(reports))
     console.print(
-        f"RL less SFT, sampled, paired by arena: F1 {_interval(gain['f1'])}, higher on "
+        f"RL minus SFT, sampled, paired by arena: F1 {_interval(gain['f1'])}, higher on "
         f"{gain['better']} arenas, lower on {gain['worse']}"
     )
     console.print(
@@ -134,7 +131,8 @@ def command(config: DemoConfig) -> int:
         f"{(time.monotonic() - start) / 60:.1f} minutes in all ({steps.times()}). Next:\n"
         f"  curves: {folder / 'plots'}\n"
         f"  astra arenas stats {arenas}\n"
-        f"  astra evaluate arenas {arenas} --model {rl / 'final'} --model {sft / 'final'}\n"
+        f"  astra evaluate compare {folder / 'evaluation/rl-greedy'} "
+        f"{folder / 'evaluation/sft-greedy'}\n"
         f"  astra credit show --help",
         markup=False,
         soft_wrap=True,
@@ -172,7 +170,7 @@ class _Steps:
         return ", ".join(f"{title} {minutes:.1f}" for title, minutes in self._minutes.items())
 
 
-def _table(reports: Sequence[Json]) -> Table:
+def _table(reports: Sequence[dict[str, Json]]) -> Table:
     table = Table(
         *("model", "arenas", "F1, greedy", "F1, sampled", "recall", "precision", "solved"),
         *("calls", "turns"),

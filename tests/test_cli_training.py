@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import csv
-import inspect
 import json
-import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-import astra.training.presets
-from astra.cli.credit_agreement import agreement_command
 from astra.cli.main import run
 from recipes.nano.__main__ import main as nano_main
 
@@ -129,35 +125,3 @@ def test_secrets_are_not_printed_with_the_preset(
     assert "hub_token=***" in said and "model_init_kwargs.token=***" in said
     assert "hf_first" not in said and "hf_second" not in said
     assert "revision=main" in said and "learning_rate=" in said
-
-
-def test_two_models_are_compared_with_each_other_and_nothing_else(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    evaluate = ["evaluate", "arenas", str(tmp_path), "--model", "runs/a", "--model", "runs/b"]
-    assert run([*evaluate, "--against", "kept.jsonl"]) == 2
-    said = capsys.readouterr().err
-    for part in ("'runs/a'", "'runs/b'", "'kept.jsonl'", "leave --against or one --model out"):
-        assert part in said
-
-
-@pytest.mark.parametrize("second", ["runs/rl/final", "runs/rl-final", "runs/RL/final/"])
-def test_two_models_whose_episodes_would_share_a_file_are_refused(
-    second: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    models = ["--model", "runs/rl/final", "--model", second]
-    assert run(["evaluate", "arenas", str(tmp_path), *models]) == 2
-    said = capsys.readouterr().err
-    for part in ("'runs/rl/final'", repr(second), "episodes-runs-rl-final-", "--out"):
-        assert part in said
-    assert not list(tmp_path.iterdir())
-
-
-def test_what_the_help_says_of_the_limits_of_agreement_is_so() -> None:
-    limits = {n: p.default for n, p in inspect.signature(agreement_command).parameters.items()}
-    folder = Path(astra.training.presets.__file__).parent
-    nano = tomllib.loads((folder / "rl" / "nano.toml").read_text())
-    said = " ".join((agreement_command.__doc__ or "").split())
-    assert "--turns and --context are those of RL's nano preset" in said
-    assert (limits["turns"], limits["context"]) == (nano["max_turns"], nano["max_length"])
-    assert f"--max-tokens is {limits['max_tokens']} where it has {nano['max_tokens']}" in said

@@ -7,9 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from astra.cli.main import run as run_command
+from astra.configs.evaluation import EvaluateConfig
 from astra.core.intervals import Interval, bootstrap
-from astra.errors import ModelUnavailable, SandboxDied, StageError
+from astra.errors import ConfigError, ModelUnavailable, SandboxDied, StageError
 from astra.evaluation.arenas import PlayedEpisode, evaluate_arenas, play, score_episode
+from astra.evaluation.evaluate import EvaluationReport, compare, evaluate
 from astra.models.policies import policy
 from astra.models.scripted import ScriptedModel, calling
 from astra.protocols import Sampling
@@ -44,7 +47,9 @@ def shown(some: list[Arena]) -> Any:
 
 
 async def run(player: Any, some: list[Arena] | None = None, **options: Any) -> Any:
-    return await evaluate_arenas(shown(some or arenas()), player, InProcessSandbox(), LIMITS, **options)
+    return await evaluate_arenas(
+        shown(some or arenas()), player, InProcessSandbox(), LIMITS, **options
+    )
 
 
 def down(*_: Any) -> FakeModel:
@@ -219,80 +224,115 @@ def folder(tmp_path: Path) -> Path:
     return run.path
 
 
-def command(*arguments: Any) -> Any:
-    import typer
-    from typer.testing import CliRunner
-
-    from astra.cli.arenas_evaluate import evaluate_command
-
-    app = typer.Typer()
-    app.command()(evaluate_command)
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+def command(*arguments: Any) -> int:
+    return run_command(["evaluate", "arenas", *map(str, arguments), "--split", "all"])
 
 
-def test_the_command_prints_json_and_keeps_the_episodes(folder: Path):
-    result = command(folder, "--policy", "gold", "--json", "--limit", 4, "--samples", 2)
-    assert result.exit_code == 0, result.output
-    report = json.loads(result.stdout)
+def test_the_command_prints_json_and_keeps_the_episodes(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    out = tmp_path / "gold"
+    options = [folder, "--policy", "gold", "--json", "--limit", 4, "--samples", 2, "--out", out]
+    assert command(*options) == 0
+    report = json.loads(capsys.readouterr().out)
     assert report["f1"]["mean"] == 1.0 and report["episodes"] == 8
-    rows = list(RunFolder.open(folder).rows("episodes-gold", PlayedEpisode))
-    assert len(rows) == 8
+    opened = EvaluationReport.open(out)
+    assert len(list(opened.episodes)) == 8 and opened.pass_k == {1: 1.0, 2: 1.0}
+    assert command(*options) == 0  # finished: returned as it is
+    assert json.loads(capsys.readouterr().out) == report
+    assert command(*options, "--seed", 5) == 2
+    assert "seed" in capsys.readouterr().err
 
 
-def test_the_command_against_an_endpoint(folder: Path, monkeypatch: pytest.MonkeyPatch):
+async def test_a_stopped_evaluation_resumes_at_the_first_unfinished_arena(
+    folder: Path, tmp_path: Path
+):
+    def options(out: str) -> EvaluateConfig:
+        return EvaluateConfig(
+            folder, policy="random", split="all", samples=2, out=tmp_path / out, seed=3
+        )
+
+    whole = await evaluate(options("whole"))
+    played: list[PlayedEpisode] = []
+
+    def stop(episode: PlayedEpisode, total: int) -> None:
+        assert total == 12
+        played.append(episode)
+        if len(played) == 5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        await evaluate(options("parts"), on_episode=stop)
+    resumed = await evaluate(options("parts"), on_episode=lambda episode, _: played.append(episode))
+    assert len(played) == 5 + 8  # the third arena's first episode is played again
+
+    def plain(report: EvaluationReport) -> list[Any]:
+        return [e.trajectory.model_copy(update={"seconds": 0.0}).calls for e in report.episodes]
+
+    assert [(c.tool, c.arguments) for calls in plain(resumed) for c in calls] == [
+        (c.tool, c.arguments) for calls in plain(whole) for c in calls
+    ]
+    assert resumed.summary.f1 == whole.summary.f1
+
+
+async def test_two_evaluations_are_compared_arena_by_arena(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    for name in ("gold", "shuffled"):
+        await evaluate(EvaluateConfig(folder, policy=name, split="all", out=tmp_path / name))
+    table = compare(tmp_path / "gold", tmp_path / "shuffled")
+    assert table.loc["f1", "mean"] == pytest.approx(1 / 3)
+    assert (
+        run_command(["evaluate", "compare", str(tmp_path / "gold"), str(tmp_path / "shuffled")])
+        == 0
+    )
+    assert "F1 higher on 6 arenas, lower on 0" in capsys.readouterr().out
+    frame = EvaluationReport.open(tmp_path / "gold").to_pandas()
+    assert list(frame["f1"]) == [1.0] * 6
+    with pytest.raises(ConfigError, match="no finished evaluation"):
+        compare(folder, tmp_path / "gold")
+
+
+def test_the_command_against_an_endpoint(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
     from astra.testing.model_server import ModelServer
 
     monkeypatch.setenv("MY_KEY", "sk-0123456789")
     with ModelServer([Message(role="assistant", content="6")]) as server:
-        result = command(
-            folder, "--model", "Some/Model-1", "--base-url", server.url, "--api-key-env", "MY_KEY"
-        )
+        endpoint = ("--base-url", server.url, "--api-key-env", "MY_KEY")
+        assert command(folder, "--model", "Some/Model-1", *endpoint) == 0
         assert server.seen[0].headers["authorization"] == "Bearer sk-0123456789"
-    assert result.exit_code == 0, result.output
-    assert "F1 0.000" in result.stdout
-    assert (folder / "episodes-some-model-1.jsonl").read_text().count("\n") == 6
+    assert "F1 0.000" in capsys.readouterr().out
 
 
-def test_the_command_fails_when_nothing_could_be_scored(folder: Path, tmp_path: Path):
+def test_the_command_fails_when_nothing_could_be_scored(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+):
     from astra.testing.model_server import ModelServer, ModelServerFault
 
-    out = tmp_path / "elsewhere.jsonl"
     with ModelServer([ModelServerFault("status", status=404)]) as server:
-        result = command(
-            folder, "--model", "m", "--base-url", server.url, "--limit", 1, "--out", out, "--json"
-        )
-        shown = command(folder, "--model", "m", "--base-url", server.url, "--limit", 1)
-    assert "1 × ModelRejects" in shown.stdout and "404" in shown.stdout
-    assert result.exit_code == 1
-    assert json.loads(result.stdout)["f1"] is None
-    assert json.loads(out.read_text())["score"] is None
-
-
-def test_ctrl_c_does_not_promise_to_go_on(folder: Path, monkeypatch: pytest.MonkeyPatch):
-    import astra.cli.arenas_evaluate as module
-
-    async def stopped(*_: Any, **__: Any) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(module, "evaluate", stopped)
-    result = command(folder, "--policy", "gold")
-    assert result.exit_code == 130
-    assert "begins anew" in result.stderr
+        endpoint = (folder, "--model", "m", "--base-url", server.url, "--limit", 1)
+        assert command(*endpoint, "--json") == 1
+        assert json.loads(capsys.readouterr().out)["f1"] is None
+        assert command(*endpoint) == 1
+    said = capsys.readouterr().out
+    assert "1 × ModelRejects" in said and "404" in said
 
 
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        ([], "say who plays"),
-        (["--policy", "gold", "--model", "m"], "say who plays"),
-        (["--model", "m"], "--base-url"),
+        ([], "either --model"),
+        (["--policy", "gold", "--model", "m"], "either --model"),
+        (["--policy", "golden"], "did you mean 'gold'"),
         (["--model", "m", "--base-url", "http://h", "--api-key-env", "ABSENT_KEY"], "ABSENT_KEY"),
-        (["--policy", "gold", "--split", "train"], "no arenas"),
-        (["--policy", "gold", "--out", "/nowhere/x.jsonl"], "choose another --out"),
-        (["--policy", "gold", "--out", "/dev/full"], "can't write '/dev/full': no space left"),
+        (["--policy", "gold", "--reward", "f2"], "module:function"),
+        (["--policy", "gold", "--out", "/dev/full"], "/dev/full"),
     ],
 )
-def test_the_command_says_what_is_wrong(folder: Path, arguments: list[str], says: str):
-    result = command(folder, *arguments)
-    assert result.exit_code != 0
-    assert says.lower() in str(result.exception).lower()
+def test_the_command_says_what_is_wrong(
+    folder: Path, arguments: list[str], says: str, capsys: pytest.CaptureFixture[str]
+):
+    assert command(folder, *arguments) == 2
+    assert says.lower() in capsys.readouterr().err.lower()

@@ -310,8 +310,9 @@ def test_agreement_of_attributions_with_the_counterfactual(
     world: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "agreement.json"
-    options = ["--trajectories", "10", "--samples", "2", "--turns", "4", "--max-tokens", "24"]
-    where = [str(world), "--model", str(model), "--context", "400", "--out", str(path)]
+    options = ["--min-episodes", "10", "--group-size", "2", "--max-turns", "4"]
+    options += ["--max-tokens", "24"]
+    where = [str(world), "--model", str(model), "--max-length", "400", "--out", str(path)]
     assert run(["credit", "agreement", *where, *options, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found == json.loads(path.read_text())

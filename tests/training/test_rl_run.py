@@ -62,21 +62,23 @@ def test_a_run_that_is_resumed_and_evaluated(
     assert (out / "final" / "model.safetensors").read_bytes() == weights
     capsys.readouterr()
 
-    command = ["evaluate", "arenas", str(world), "--turns", "3", "--max-tokens", "20", "--json"]
-    models = ["--model", str(out / "final"), "--model", str(model)]
-    assert run([*command, *models, "--samples", "2"]) == 0
-    found = json.loads(capsys.readouterr().out)
-    first, second = found["models"]
-    assert first["greedy"]["episodes"] == 4 and first["sampled"]["episodes"] == 8
-    assert set(first["sampled"]["pass_k"]) == {"1", "2"}
-    difference = first["sampled"]["f1"]["mean"] - second["sampled"]["f1"]["mean"]
-    assert found["comparison"]["f1"]["mean"] == pytest.approx(difference)
-    assert found["comparison"]["arenas"] == 4
+    command = ["evaluate", "arenas", str(world), "--max-turns", "3", "--max-tokens", "20", "--json"]
+    folders: list[str] = []
+    reports: list[Any] = []
+    for name, path in (("after", out / "final"), ("before", model), ("again", out / "final")):
+        folders.append(str(tmp_path / name))
+        options = ["--model", str(path), "--samples", "2", "--out", folders[-1]]
+        assert run([*command, *options]) == 0
+        reports.append(json.loads(capsys.readouterr().out))
+    assert reports[0]["episodes"] == 8 and set(reports[0]["pass_k"]) == {"1", "2"}
+    assert run(["evaluate", "compare", *folders[:2], "--json"]) == 0
+    comparison = json.loads(capsys.readouterr().out)
+    difference = reports[0]["f1"]["mean"] - reports[1]["f1"]["mean"]
+    assert comparison["f1"]["mean"] == pytest.approx(difference) and comparison["arenas"] == 4
     # The same seed gives the same episodes, and a model does not differ from itself.
-    kept = next(world.glob(f"episodes-*{out.name}-final-sampled.jsonl"))
-    assert run([*command, *models[:2], "--samples", "2", "--against", str(kept)]) == 0
-    again = json.loads(capsys.readouterr().out)["comparison"]
-    assert again["f1"] == {"mean": 0, "low": 0, "high": 0, "groups": 4} and again["better"] == 0
+    assert run(["evaluate", "compare", folders[0], folders[2], "--json"]) == 0
+    same = json.loads(capsys.readouterr().out)
+    assert same["f1"] == {"mean": 0, "low": 0, "high": 0, "groups": 4} and same["better"] == 0
 
 
 def test_acpo_is_resumed_in_its_second_phase(

@@ -475,7 +475,7 @@ def _print(made: MakeArenasResult, out_folder: Path, count: int) -> None:
     for arena in ArenaSet(out_folder)[:1]:
         console.print(
             f"next: astra arenas show {out_folder} {arena.id}\n"
-            f"  or: astra arenas evaluate {out_folder} --policy gold",
+            f"  or: astra evaluate arenas {out_folder} --policy gold",
             markup=False,
             soft_wrap=True,
         )

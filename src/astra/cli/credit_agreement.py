@@ -6,14 +6,15 @@ import asyncio
 import json
 from itertools import cycle, islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING
 
-import typer
 from rich.table import Table
 
-from astra.arenas.sets import load_arenas
+from astra.arenas.sets import ArenaSet, load_arenas
+from astra.cli.command import command_from
 from astra.cli.console import err, out, plain, print_json
-from astra.cli.options import AsJson, PerBand, Run, SandboxLevel, require_training
+from astra.cli.options import require_training
+from astra.configs.evaluation import CreditAgreementConfig
 from astra.core.intervals import bootstrap
 from astra.protocols import Sampling
 from astra.rollouts.loop import RolloutLimits
@@ -24,35 +25,20 @@ if TYPE_CHECKING:
     from astra.training.credit.survey import AttributionSurvey
 
 
-def agreement_command(
-    run: Run,
-    model: Annotated[str, typer.Option(help="A model folder, or a HuggingFace id.")],
-    trajectories: Annotated[int, typer.Option(min=1, help="Rollouts to play, at least.")] = 500,
-    samples: Annotated[int, typer.Option(min=1, help="Rollouts of an arena at once.")] = 4,
-    split: Annotated[Literal["train", "test"], typer.Option(help="Arenas to play.")] = "test",
-    turns: Annotated[int, typer.Option(min=1, help="Most messages an episode.")] = 6,
-    max_tokens: Annotated[int, typer.Option(min=1, help="Most tokens of one message.")] = 64,
-    context: Annotated[int, typer.Option(min=2, help="Most tokens of an episode.")] = 768,
-    temperature: Annotated[float, typer.Option(min=0, help="Of the rollouts.")] = 1.0,
-    per_band: PerBand = None,
-    seed: Annotated[int, typer.Option(help="Seed of sampling, distractors and bootstrap.")] = 0,
-    out_path: Annotated[
-        Path | None, typer.Option("--out", help="A JSON file to write, too.")
-    ] = None,
-    sandbox: SandboxLevel = "auto",
-    as_json: AsJson = False,
-) -> None:
-    """Play arenas and compare likelihood, entropy and verified with the counterfactual.
+@command_from(
+    CreditAgreementConfig,
+    examples=[
+        "astra credit agreement runs/world --model runs/sft/final",
+        "astra credit agreement runs/world --model runs/sft/final --min-episodes 100 --json",
+    ],
+)
+def command(config: CreditAgreementConfig, *, as_json: bool) -> None:
+    """Measure how well each attribution finds the steps that mattered.
 
-    Spearman's rank correlation over the turns of each trajectory, then the mean; there is none
-    where a side is flat or an episode has one turn. 95 % intervals, arenas resampled. --turns and
-    --context are those of RL's nano preset, --max-tokens is 64 where it has 48: set them as in the
-    training of your model.
-
-    \b
-    Examples:
-      astra credit agreement runs/world --model runs/sft/final
-      astra credit agreement runs/world --model runs/sft/final --trajectories 100 --json
+    Plays arenas and compares likelihood, entropy and verified with the counterfactual: Spearman's
+    rank correlation over the turns of each episode, then the mean, with 95 % intervals (arenas
+    resampled). Episodes of one turn, or with a constant side, have no correlation. Set --max-turns,
+    --max-tokens and --max-length as in the training of the model.
     """
     require_training()
     from astra.engines.loading import load_engine
@@ -60,27 +46,44 @@ def agreement_command(
     from astra.training.rl.arenas import ArenaRollouts
     from astra.training.rl.rollouts import GroupPlayer
 
-    limits = RolloutLimits(
-        turns=turns, sampling=Sampling(temperature=temperature, max_tokens=max_tokens)
-    )
+    sampling = Sampling(temperature=config.temperature, max_tokens=config.max_tokens)
+    limits = RolloutLimits(turns=config.max_turns)
     console = err()
 
     async def main() -> AttributionSurvey:
-        arenas = load_arenas(run, split).with_distractors("banded", per_band=per_band, seed=seed)
-        engine = load_engine(model, max_length=context)
-        names = list(islice(cycle(arenas.ids), -(-trajectories // samples)))
-        environment = ArenaRollouts(arenas, lambda: open_sandbox(sandbox), limits)
+        split = None if config.split == "all" else config.split
+        arenas = (
+            config.arenas
+            if isinstance(config.arenas, ArenaSet)
+            else load_arenas(str(config.arenas))
+        )
+        arenas = arenas if split is None else arenas.split(split)
+        arenas = arenas.with_distractors(
+            config.distractors, per_band=config.distractors_per_band, seed=config.seed
+        )
+        engine = load_engine(str(config.model), max_length=config.max_length)
+        tasks = list(islice(cycle(arenas.ids), -(-config.min_episodes // config.group_size)))
+        level = config.sandbox
+        environment = ArenaRollouts(arenas, lambda: open_sandbox(level), limits)
         async with environment:
-            player = GroupPlayer(environment, engine, group_size=samples, seed=seed)
+            player = GroupPlayer(
+                environment,
+                engine,
+                group_size=config.group_size,
+                seed=config.seed,
+                sampling=sampling,
+            )
+            total = len(tasks) * config.group_size
             return await survey(
-                *(environment.arenas, player, engine, names),
-                lambda done: console.print(f"{done} of {len(names) * samples} trajectories"),
+                *(environment.arenas, player, engine, tasks),
+                lambda done: console.print(f"{done} of {total} episodes"),
             )
 
-    found = _report(asyncio.run(main()), model, seed)
-    if out_path is not None:
-        out_path.parent.mkdir(parents=True, exist_ok=True)
-        out_path.write_text(json.dumps(found, indent=2) + "\n", "utf-8")
+    found = _report(asyncio.run(main()), str(config.model), config.seed)
+    if config.out is not None:
+        path = Path(config.out)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(found, indent=2) + "\n", "utf-8")
     if as_json:
         print_json(found)
     else:
@@ -115,6 +118,8 @@ def _print(found: dict[str, Json]) -> None:
         table.add_row(name, shown, str(told["trajectories"]), str(told["arenas"]))
     console = out()
     console.print(table)
-    console.print(plain(f"{found['trajectories']} trajectories played by {found['model']}"))
+    console.print(plain(f"{found['trajectories']} episodes played by {found['model']}"))
     if found["failures"]:
-        console.print(f"{found['failures']} rollouts broke on our side; they were played again")
+        console.print(
+            f"{found['failures']} rollouts had infrastructure failures; they were played again"
+        )

@@ -3,44 +3,37 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import Annotated
+from pathlib import Path
 
-import typer
 from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from astra.cli.command import command_from
 from astra.cli.console import out, plain, print_json
-from astra.cli.options import AsJson, Run
+from astra.configs.evaluation import CreditShowConfig
 from astra.training.credit.log import find_credit, read_credit
 from astra.training.credit.records import CreditRow, CreditStep
 
 _LISTED = 20
 
 
-def show_command(
-    run: Run,
-    row_id: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="[ID]",
-            help="Id of a rollout, or its beginning; without it, the last ones are listed.",
-            show_default=False,
-        ),
-    ] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Show a rollout of an ACPO run: contribution, advantage and entropy of each step.
+@command_from(
+    CreditShowConfig,
+    examples=[
+        "astra credit show runs/acpo",
+        "astra credit show runs/acpo 3f2a",
+        "astra credit show runs/acpo 3f2a --json",
+    ],
+)
+def command(config: CreditShowConfig, *, as_json: bool) -> None:
+    """Show an episode with the credit of each step.
 
-    Green helped, red did harm. A crucial step is marked with *.
-
-    \b
-    Examples:
-      astra credit show runs/acpo
-      astra credit show runs/acpo 3f2a
-      astra credit show runs/acpo 3f2a --json
+    Contribution, advantage and entropy of each step of an ACPO run. Green helped, red did harm; a
+    crucial step is marked with *.
     """
+    run, row_id = Path(config.run), config.episode
     if row_id is None:
         rows = list(deque(read_credit(run), maxlen=_LISTED))
         if as_json:

@@ -17,7 +17,7 @@ from astra.cli.console import out, plain
 from astra.configs.arenas import DemoConfig, MakeArenasConfig
 from astra.configs.base import paths
 from astra.errors import ConfigError
-from astra.evaluation.arenas import EvaluationReport, evaluate
+from astra.evaluation.arenas import EvaluationSummary, evaluate_arenas
 from astra.models.policies import Policy, policy
 from astra.rollouts.loop import RolloutLimits
 from astra.sandbox import sandbox_from
@@ -74,7 +74,7 @@ async def _demo(config: DemoConfig) -> None:
         reports = [
             (
                 name,
-                await evaluate(
+                await evaluate_arenas(
                     arenas,
                     lambda arena, sample, name=name: policy(name, arena, config.seed + sample),
                     sandbox,
@@ -103,7 +103,7 @@ def _print_size(schema: Schema) -> None:
     out().print(f"tables: {len(schema.tables)}, rows: {rows}")
 
 
-def _table(reports: list[tuple[str, EvaluationReport]]) -> Table:
+def _table(reports: list[tuple[str, EvaluationSummary]]) -> Table:
     table = Table("policy", "episodes", "F1", "95 % interval", "recall", "precision", "calls")
     for name, report in reports:
         if report.f1 is None:

@@ -61,7 +61,6 @@ class LazyGroup(TyperGroup):
 class ArenasGroup(LazyGroup):
     verbs = {
         "synthesize": Verb("astra.cli.arenas_synthesize", "Make arenas with a teacher."),
-        "evaluate": Verb("astra.cli.arenas_evaluate", "Let a policy or a model play; report."),
     }
 
 
@@ -77,37 +76,11 @@ class TrajectoriesGroup(LazyGroup):
     verbs = {}
 
 
-class CreditGroup(LazyGroup):
-    verbs = {
-        "show": Verb("astra.cli.credit_show", "Show a rollout and what each step was given."),
-        "agreement": Verb("astra.cli.credit_agreement", "How right each attribution is."),
-    }
-
-
-class TrainGroup(LazyGroup):
-    verbs = {
-        "sft": Verb("astra.cli.train_sft", "Fine-tune a model on conversations with tools."),
-        "rl": Verb("astra.cli.train_rl", "Train a model by playing arenas."),
-    }
-
-
-class EvaluateGroup(LazyGroup):
-    verbs = {
-        "arenas": Verb("astra.cli.evaluate_arenas", "What a model is worth on arenas."),
-    }
-
-
 app = typer.Typer(cls=LazyGroup, add_completion=False, no_args_is_help=True, **_OPTIONS)
 arenas = typer.Typer(cls=ArenasGroup, no_args_is_help=True, **_OPTIONS)
 app.add_typer(arenas, name="arenas")
 teacher = typer.Typer(cls=TeacherGroup, no_args_is_help=True, **_OPTIONS)
 app.add_typer(teacher, name="teacher")
-credit = typer.Typer(cls=CreditGroup, no_args_is_help=True, **_OPTIONS)
-app.add_typer(credit, name="credit")
-train = typer.Typer(cls=TrainGroup, no_args_is_help=True, **_OPTIONS)
-app.add_typer(train, name="train")
-evaluate = typer.Typer(cls=EvaluateGroup, no_args_is_help=True, **_OPTIONS)
-app.add_typer(evaluate, name="evaluate")
 
 
 def print_version(asked: bool) -> None:
@@ -161,37 +134,6 @@ def teacher_root() -> None:
     \b
     Examples:
       astra teacher prompts
-    """
-
-
-@credit.callback()
-def credit_root() -> None:
-    """Credit: what each step of a rollout contributed, and how it was rewarded.
-
-    \b
-    Examples:
-      astra credit show runs/acpo
-      astra credit agreement runs/world --model runs/sft/final
-    """
-
-
-@train.callback()
-def train_root() -> None:
-    """Training: a model from rows, and from arenas.
-
-    \b
-    Examples:
-      astra train sft --rows sft/train.jsonl --model Qwen/Qwen3-0.6B --out runs/sft
-    """
-
-
-@evaluate.callback()
-def evaluate_root() -> None:
-    """Evaluation: models on benchmarks.
-
-    \b
-    Examples:
-      astra evaluate arenas runs/world --model runs/rl/final --samples 4
     """
 
 

@@ -50,7 +50,6 @@ GROUPS: dict[str, CommandGroup] = {
             "certify": "Run the certificate's checks again, from the files alone.",
             "show": "Show one arena: question, sub-questions, tools, certificate.",
             "play": "Play an arena yourself in the terminal.",
-            "evaluate": "Evaluate a model, or a reference policy, on arenas.",
             "stats": "Summarize a run folder of arenas.",
             "import": "Read arenas from another format and certify them.",
             "export": "Write arenas in another format.",
@@ -83,7 +82,11 @@ GROUPS: dict[str, CommandGroup] = {
         },
     ),
     "evaluate": CommandGroup(
-        "Evaluate a model.", {"arenas": "Evaluate a model, or a reference policy, on arenas."}
+        "Evaluate a model.",
+        {
+            "arenas": "Evaluate a model, or a reference policy, on arenas.",
+            "compare": "Compare two evaluations, paired by item, with intervals.",
+        },
     ),
     "credit": CommandGroup(
         "Credit assignment of an RL run.",
@@ -107,10 +110,6 @@ COMMANDS = {
 """Commands of one word."""
 LEGACY = {
     "arenas synthesize",
-    "arenas evaluate",
-    "evaluate arenas",
-    "credit show",
-    "credit agreement",
 }
 """Commands that `cli/legacy.py` still reads: take one out when it is made from an option class."""
 

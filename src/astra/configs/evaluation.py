@@ -40,21 +40,21 @@ class EvaluateConfig(ModelConfig, EpisodeConfig, DistractorConfig, SandboxConfig
     """Run folder of arenas. In Python also an ArenaSet."""
     _: KW_ONLY
     model: str | Path | ModelLike | None = None
-    """Model to play them: a folder, a Hugging Face id, or with --base-url the endpoint's name."""
+    """Model: a folder, a Hugging Face id, or with --base-url the endpoint's name."""
     policy: Literal["gold", "null", "random", "shuffled"] | None = None
     """Reference policy to play them instead of a model."""
-    out: Path | str | None = None
+    out: Annotated[Path | str | None, RUNTIME] = None
     """Run folder to write. None: a temporary one, the episodes are not kept."""
     split: Literal["train", "test", "all"] = "test"
-    """Arenas to use."""
+    """Arenas of one split only. all: of both."""
     limit: Annotated[int | None, at_least(1)] = None
     """Use only the first items. None: all."""
     samples: Annotated[int, at_least(1)] = 1
-    """Episodes per arena."""
+    """Number of episodes: per arena."""
     reward: RewardLike = "f1"
     """f1, recall, precision, strict, or module:function(arena, trajectory) -> float."""
     concurrency: Annotated[int, at_least(1), RUNTIME] = 64
-    """Episodes at the same time."""
+    """Items at the same time: episodes."""
 
     def check(self) -> None:
         if (self.model is None) == (self.policy is None):
@@ -72,5 +72,48 @@ class CompareConfig(Config):
     second: Path | str
     """Run folder of the evaluation that it is compared with."""
     _: KW_ONLY
+    seed: int = 0
+    """Seed of every random choice. The same seed and inputs give the same bytes."""
+
+
+@dataclass(frozen=True)
+class CreditShowConfig(Config):
+    """Credit."""
+
+    run: Path | str
+    """Run folder of training."""
+    episode: str | None = None
+    """Id of an episode, or its beginning. None: list the last ones."""
+
+
+@dataclass(frozen=True)
+class CreditAgreementConfig(DistractorConfig, SandboxConfig):
+    """Arenas and model."""
+
+    arenas: Path | str | Identified
+    """Run folder of arenas. In Python also an ArenaSet."""
+    _: KW_ONLY
+    model: str | Path
+    """Model: a folder or a Hugging Face id."""
+    out: Annotated[Path | str | None, RUNTIME] = None
+    """File to write, in JSON."""
+    split: Literal["train", "test", "all"] = "test"
+    """Arenas of one split only. all: of both."""
+    min_episodes: Annotated[int, at_least(1)] = 500
+    """Minimum number of episodes to play."""
+    group_size: Annotated[int, at_least(2)] = 4
+    """Episodes per arena and step (G)."""
+    max_turns: Annotated[int, at_least(1)] = 6
+    """Maximum assistant messages in an episode."""
+    max_tokens: Annotated[int, at_least(1)] = 64
+    """Maximum tokens of one assistant message."""
+    max_length: Annotated[int, at_least(2)] = 768
+    """Maximum tokens of a sequence: prompt, messages and tool results."""
+    temperature: Annotated[float, at_least(0)] = 1.0
+    """Sampling temperature."""
+    distractors: Literal["stored", "none", "random", "banded"] = "banded"
+    """Irrelevant tools shown beside the arena's own. stored: those of the run folder. Otherwise
+    drawn
+    anew."""
     seed: int = 0
     """Seed of every random choice. The same seed and inputs give the same bytes."""

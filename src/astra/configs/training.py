@@ -73,15 +73,15 @@ class TrainSFTConfig(TrainConfig, OutputConfig):
     """Model, data and optimization."""
 
     model: str | Path
-    """Model to train: a folder or a Hugging Face id."""
+    """Model: the folder or Hugging Face id of the one to train."""
     dataset: Path | str
     """JSONL file of conversations: rows of `messages` and `tools`."""
-    out: Path | str
+    out: Annotated[Path | str, RUNTIME]
     """Run folder to write. The model is OUT/final."""
     learning_rate: Annotated[float | None, at_least(0)] = None
     """Peak learning rate. None: preset."""
     batch_size: Annotated[int | None, at_least(1)] = None
-    """Rows per optimizer step, over all processes. None: preset."""
+    """Number per optimizer step: rows, over all processes. None: preset."""
     epochs: Annotated[float | None, above(0)] = None
     """Passes over the data. None: preset."""
     max_length: Annotated[int | None, at_least(2)] = None
@@ -141,16 +141,17 @@ class TrainRLConfig(DistractorConfig, SandboxConfig, TrainConfig, OutputConfig):
     """Model, data and optimization."""
 
     model: str | Path
-    """Model to train: a folder or a Hugging Face id."""
+    """Model: the folder or Hugging Face id of the one to train."""
     arenas: Path | str | Identified | EnvironmentLike
-    """Run folder of arenas; split train is used. In Python also an ArenaSet or a
+    """Run folder of arenas: split train is used. In Python also an ArenaSet or a
     RolloutEnvironment."""
-    out: Path | str
+    out: Annotated[Path | str, RUNTIME]
     """Run folder to write. The model is OUT/final."""
     learning_rate: Annotated[float | None, at_least(0)] = None
     """Peak learning rate. None: preset."""
     batch_size: Annotated[int | None, at_least(1)] = None
-    """Arenas per optimizer step, over all processes. Each is played --group-size times. None:
+    """Number per optimizer step: arenas, over all processes. Each is played --group-size times.
+    None:
     preset."""
     group_size: Annotated[int | None, at_least(2)] = None
     """Episodes per arena and step (G). None: preset."""
@@ -173,7 +174,7 @@ class TrainRLConfig(DistractorConfig, SandboxConfig, TrainConfig, OutputConfig):
     max_length: Annotated[int | None, at_least(2)] = None
     """Maximum tokens of a sequence: prompt, messages and tool results. None: preset."""
     temperature: Annotated[float, above(0)] = 1.0
-    """Sampling temperature of the policy."""
+    """Sampling temperature."""
     system_prompt: Path | str | None = None
     """File with the system prompt. None: the built-in one in the language of the question."""
     reward: RewardLike = "f1"
@@ -195,7 +196,7 @@ class TrainRLConfig(DistractorConfig, SandboxConfig, TrainConfig, OutputConfig):
     share_prefix: bool | None = None
     """Compute a group's common prompt once in the loss. For short episodes. None: preset."""
     concurrency: Annotated[int | None, at_least(1), RUNTIME] = None
-    """Episodes at the same time and process. None: preset."""
+    """Items at the same time: episodes, per process. None: preset."""
     credit: CreditConfig = field(default_factory=CreditConfig)
 
     def check(self) -> None:

@@ -41,13 +41,13 @@ class MakeTrajectoriesConfig(ModelConfig, TeacherConfig, EpisodeConfig, OutputCo
     out: Annotated[Path | str | None, RUNTIME] = None
     """Run folder to write. In Python, None makes a temporary one."""
     model: str
-    """Agent: the name of a model at --base-url, or `scripted`, which follows each task's plan."""
+    """Model: the name of one at --base-url, or `scripted`, which follows each task's plan."""
     teacher: str
     """Model that acts as teacher; rules: the built-in teacher for trying out."""
     count: Annotated[int, at_least(1)] = 100
     """Number to make: tasks."""
     samples: Annotated[int, at_least(1)] = 1
-    """Episodes per task."""
+    """Number of episodes: per task."""
     task_mix: Weights[TaskAxis] = field(default_factory=lambda: dict(TASK_MIX))
     """How tasks come about: from tools, or varied in wording, in difficulty or by persona."""
     chain_fraction: Annotated[float, at_least(0), at_most(1)] = 0.7
@@ -166,7 +166,7 @@ class ShowTrajectoriesConfig(Config):
     judgements: str = "judgements"
     """Name of a file of judgements, e.g. judgements-strict."""
     limit: Annotated[int, at_least(1)] = 50
-    """Maximum rollouts in the list."""
+    """Use only the first items: rollouts in the list."""
 
 
 @dataclass(frozen=True)

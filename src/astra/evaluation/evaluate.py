@@ -6,7 +6,6 @@ from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -23,6 +22,7 @@ from astra.models.openai import OpenAIModel
 from astra.models.policies import policy
 from astra.protocols import Model, Sampling
 from astra.rewards import load_reward
+from astra.rollouts.adapters import AdaptedModel, UserModel
 from astra.rollouts.loop import RolloutLimits
 from astra.runs.folder import RunFolder
 from astra.runs.jsonl import to_line
@@ -87,7 +87,9 @@ class EvaluationReport:
             trajectory, score = episode.trajectory, episode.score
             row = {"arena": trajectory.task, "sample": trajectory.sample}
             row |= {"stop": trajectory.stop.value, "turns": trajectory.turns}
-            scores = None if score is None else score.model_dump(exclude={"increments", "solved_by"})
+            scores = (
+                None if score is None else score.model_dump(exclude={"increments", "solved_by"})
+            )
             rows.append(row | (scores or {}))
         return pandas.DataFrame(rows)
 
@@ -184,7 +186,10 @@ async def _played(
     model: Model
     if config.base_url is not None:
         endpoint = OpenAIModel(
-            cast(str, config.model), config.base_url, api_key(config.api_key_env), timeout=config.timeout
+            cast(str, config.model),
+            config.base_url,
+            api_key(config.api_key_env),
+            timeout=config.timeout,
         )
         model = await stack.enter_async_context(endpoint)
     elif isinstance(config.model, str | Path):
@@ -194,7 +199,7 @@ async def _played(
         engine = load_engine(str(config.model), max_length=config.max_length)
         return play_in_waves(arenas, engine, sandbox, limits, wave=config.concurrency, **options)
     else:
-        model = cast(Model, config.model)
+        model = AdaptedModel(cast(UserModel, config.model))
     return play(
         arenas,
         lambda arena, sample: model,

@@ -1,0 +1,58 @@
+"""How the report of an evaluation is printed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.table import Table
+
+from astra.cli.console import out, plain
+from astra.evaluation.arenas import EvaluationSummary
+
+_GROUPS = (("scenario", "by_scenario"), ("hops", "by_hops"), ("language", "by_language"))
+
+
+def print_report(report: EvaluationSummary, path: Path | None) -> None:
+    """A report as tables and sentences. `path`: its run folder, if it is kept."""
+    console = out()
+    if report.f1 is None:
+        console.print("No episode could be scored.")
+    else:
+        f1 = report.f1
+        console.print(f"F1 {f1.mean:.3f}  (95 % interval {f1.low:.3f} to {f1.high:.3f})")
+        table = Table("", "episodes", "F1", "recall", "precision")
+        for title, field in _GROUPS:
+            for name, group in getattr(report, field).items():
+                table.add_row(
+                    f"{title} {name}",
+                    str(group.episodes),
+                    *(figure(v) for v in (group.f1, group.recall, group.precision)),
+                )
+        table.add_section()
+        means = (report.f1.mean, report.recall, report.precision)
+        table.add_row("all", str(report.episodes), *(figure(v) for v in means))
+        console.print(table)
+        if len(report.pass_k) > 1:
+            chances = ", ".join(f"k={k}: {figure(value)}" for k, value in report.pass_k.items())
+            console.print(f"pass^k (all goals solved in all of k episodes): {chances}")
+        console.print(
+            f"per episode: {figure(report.solved)} goals solved, {figure(report.calls)} calls, "
+            f"{figure(report.turns)} turns\n"
+            f"final answers right: {figure(report.answer_correct)} of the scored episodes"
+        )
+    stops = ", ".join(f"{count} {name}" for name, count in report.stop_reasons.items())
+    console.print(f"{report.arenas} arenas, {report.episodes} episodes; ended by: {stops}")
+    if report.infrastructure_failures:
+        console.print(
+            f"{report.infrastructure_failures} episodes ({report.failure_rate:.1%}) had "
+            "infrastructure failures; they are not scored:"
+        )
+        for message, count in report.errors.items():
+            console.print(plain(f"  {count} × {message}", "red", limit=600), soft_wrap=True)
+    if path is not None:
+        console.print(plain(f"episodes: {path / 'episodes.jsonl'}"), soft_wrap=True)
+
+
+def figure(value: float | None) -> str:
+    """A mean, or a dash if there is none."""
+    return "–" if value is None else f"{value:.3f}"
