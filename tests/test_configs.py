@@ -336,7 +336,7 @@ def _meaning(option: Option) -> str:
     first = " ".join(option.documentation.split())
     first = re.split(r"[.:,]", first)[0]
     if option.field in ("out", "run", "runs"):
-        return re.sub(r"^(Run folder|Folder|File)s?( of \w+( \w+)?)?", "Run folder", first)
+        return re.sub(r"^(Run folder|Folder|File)s?( set| of \w+( \w+)?)?", "Run folder", first)
     return first
 
 
