@@ -334,7 +334,10 @@ def test_an_option_has_one_type_and_one_meaning() -> None:
 def _meaning(option: Option) -> str:
     """The first sentence; the thing that is written or read may be named as it is."""
     first = " ".join(option.documentation.split())
-    first = re.split(r"[.:,]", first)[0]
+    first = re.split(r"[.:,;]", first)[0]
+    # "Arenas per step" and "Rows per step" mean the same of different items.
+    first = re.sub(r"^(Arenas|Episodes|Rows)(?= per| at)", "Items", first)
+    first = re.sub(r"per (arena|task)$", "per item", first)
     if option.field in ("out", "run", "runs"):
         return re.sub(r"^(Run folder|Folder|File)s?( set| of \w+( \w+)?)?", "Run folder", first)
     return first
