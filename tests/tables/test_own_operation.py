@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import random
-
 import pytest
 from tests.tables.made import BOTH, arenas, of_world
 
 from astra.arenas.certificate import certify
 from astra.arenas.tables.operations import OPERATIONS
-from astra.arenas.tables.operations.base import GroupOperation, group_step
+from astra.arenas.tables.operations.base import GroupOperation, StepSource
 from astra.arenas.tables.operations.parameters import ATTRIBUTE, BY, DECIMALS, VALUE
 from astra.arenas.tables.questions import chinese, english
 from astra.arenas.tables.questions.phrases import StepPhrase
 from astra.arenas.tables.source import TableSourceOptions
 from astra.arenas.tables.steps import PlanStep, StepInput, finite_number
 from astra.arenas.tables.views import Attribute, RowGroup, TableView
-from astra.arenas.tables.world import World
 from astra.sandbox import open_sandbox
 from astra.types import Scenario
 
@@ -65,17 +62,15 @@ class Median(GroupOperation):
     def group_weight(self, view: TableView) -> int:
         return 20 if view.numeric else 0
 
-    def of_group(
-        self, world: World, group: RowGroup, value: StepInput, rng: random.Random
-    ) -> PlanStep | None:
+    def of_group(self, source: StepSource, group: RowGroup, value: StepInput) -> PlanStep | None:
+        world, rng = source.world, source.rng
         attribute = rng.choice(world.views[group.table].numeric)
         values = [row[attribute.name] for row in world.members(group)]
         if len(values) < 3 or None in values or len(set(values)) == 1:
             return None
         median = finite_number(world.aggregate(group, attribute.name, "median"))
         assert median is not None
-        return group_step(
-            self,
+        return self.step(
             world,
             group,
             value,

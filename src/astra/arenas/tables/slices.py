@@ -65,50 +65,49 @@ class TableSlice:
 
 
 class TableSlicer:
-    """Draws slices of one world. `translated`: the same world in another language, if any."""
+    """Draws the slices of one arena's tools, all of one split.
 
-    def __init__(self, world: World, translated: World | None = None) -> None:
+    `translated`: the same world in another language, if any.
+    """
+
+    def __init__(
+        self, world: World, translated: World | None, split: ArenaSplit, rng: random.Random
+    ) -> None:
         self.world = world
+        self._split: ArenaSplit = split
+        self._rng = rng
         self._translated = translated
 
     def of_rows(
-        self,
-        table: str,
-        steps: Sequence[PlanStep],
-        fits: Callable[[Attribute], bool],
-        split: ArenaSplit,
-        rng: random.Random,
+        self, steps: Sequence[PlanStep], fits: Callable[[Attribute], bool]
     ) -> TableSlice | None:
         """The steps' rows among others. None if the split has too few others."""
+        table = steps[0].table
         needed = sorted({row for step in steps for row in step.rows})
-        pool = self.world.entities[table][split]
-        drawn = rng.sample(pool, k=min(len(pool), MAX_OTHER_ROWS + len(needed)))
+        pool = self.world.entities[table][self._split]
+        drawn = self._rng.sample(pool, k=min(len(pool), MAX_OTHER_ROWS + len(needed)))
         others = [row for row in drawn if row not in needed][:MAX_OTHER_ROWS]
         if len(others) < MIN_OTHER_ROWS:
             return None
         return TableSlice(
-            attributes=self._attributes(table, steps, fits, rng),
+            attributes=self._attributes(steps, fits),
             rows=[self.world.row(table, row) for row in sorted([*needed, *others])],
         )
 
     def of_groups(
-        self,
-        table: str,
-        steps: Sequence[PlanStep],
-        fits: Callable[[Attribute], bool],
-        split: ArenaSplit,
-        rng: random.Random,
+        self, steps: Sequence[PlanStep], fits: Callable[[Attribute], bool]
     ) -> TableSlice | None:
         """The steps' groups among others. None if the split has no others."""
+        table = steps[0].table
         view = self.world.views[table]
         groups: list[RowGroup] = []
         for step in steps:
             groups += [group for group in step.groups if group not in groups]
         held = sum(group.size for group in groups)
         for attribute in {group.attribute: None for group in groups}:
-            pool = self.world.groups[table, attribute][split]
+            pool = self.world.groups[table, attribute][self._split]
             added = 0
-            for group in rng.sample(pool, k=min(len(pool), 4 * MAX_OTHER_GROUPS)):
+            for group in self._rng.sample(pool, k=min(len(pool), 4 * MAX_OTHER_GROUPS)):
                 if added == MAX_OTHER_GROUPS or held + group.size > self.world.max_rows * 2:
                     continue
                 if group in groups or (view.named and self.world.member_names(group) is None):
@@ -120,24 +119,20 @@ class TableSlicer:
                 return None
         rows = {row["__row"]: row for group in groups for row in self.world.members(group)}
         return TableSlice(
-            attributes=self._attributes(table, steps, fits, rng),
+            attributes=self._attributes(steps, fits),
             by=tuple(a for a in view.attributes if any(g.attribute == a.name for g in groups)),
             rows=[rows[number] for number in sorted(rows)],
             groups=sorted(groups, key=lambda group: (group.attribute, group.value)),
         )
 
     def _attributes(
-        self,
-        table: str,
-        steps: Sequence[PlanStep],
-        fits: Callable[[Attribute], bool],
-        rng: random.Random,
+        self, steps: Sequence[PlanStep], fits: Callable[[Attribute], bool]
     ) -> tuple[Attribute, ...]:
         """The steps' attributes and some others that fit, in column order."""
-        attributes = self.world.views[table].attributes
+        attributes = self.world.views[steps[0].table].attributes
         needed = [step.attribute for step in steps if step.attribute is not None]
         others = [a for a in attributes if a not in needed and fits(a)]
-        chosen = needed + rng.sample(others, k=min(len(others), MAX_OTHER_ATTRIBUTES))
+        chosen = needed + self._rng.sample(others, k=min(len(others), MAX_OTHER_ATTRIBUTES))
         return tuple(a for a in attributes if a in chosen)
 
     def translate(self, slice_: TableSlice, table: str) -> None:

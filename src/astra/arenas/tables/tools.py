@@ -58,14 +58,15 @@ class ToolWriter:
     def __init__(self, world: World, worlds: dict[Language, World]) -> None:
         self.world = world
         others = (other for other in worlds.values() if other.language != world.language)
-        self._slicer = TableSlicer(world, next(others, None))
+        self._translated = next(others, None)
 
     def write(
         self, job: ToolJob, plan: QuestionPlan, rng: random.Random
     ) -> tuple[Tool, TableSlice] | None:
         """The tool of a job and the rows it holds. None if there are too few other rows."""
         operation = job.operation
-        slice_ = operation.slice(self._slicer, job.table, job.steps, plan.split, rng)
+        slicer = TableSlicer(self.world, self._translated, plan.split, rng)
+        slice_ = operation.slice(slicer, job.steps)
         if slice_ is None:
             return None
         texts = self._texts(job)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import random
-
-from astra.arenas.tables.operations.base import GroupOperation, group_step
+from astra.arenas.tables.operations.base import GroupOperation, StepSource
 from astra.arenas.tables.operations.parameters import (
     ATTRIBUTE,
     BY,
@@ -17,7 +15,6 @@ from astra.arenas.tables.questions.measures import is_year
 from astra.arenas.tables.questions.phrases import StepPhrase
 from astra.arenas.tables.steps import PlanStep, StepInput, finite_number
 from astra.arenas.tables.views import Attribute, RowGroup, TableView
-from astra.arenas.tables.world import World
 
 MIN_ROWS = 3
 
@@ -106,9 +103,8 @@ class Aggregate(GroupOperation):
     def group_weight(self, view: TableView) -> int:
         return 2 if view.numeric else 0
 
-    def of_group(
-        self, world: World, group: RowGroup, value: StepInput, rng: random.Random
-    ) -> PlanStep | None:
+    def of_group(self, source: StepSource, group: RowGroup, value: StepInput) -> PlanStep | None:
+        world, rng = source.world, source.rng
         attribute = rng.choice(world.views[group.table].numeric)
         functions = ["maximum", "minimum"]
         functions += ["mean"] * 2 if attribute.averageable else []
@@ -120,8 +116,7 @@ class Aggregate(GroupOperation):
         number = finite_number(world.aggregate(group, attribute.name, _SQL[function]))
         if number is None:
             return None
-        return group_step(
-            self,
+        return self.step(
             world,
             group,
             value,

@@ -23,7 +23,7 @@ from astra.arenas.tables.steps import (
     StepInput,
     argument_value,
 )
-from astra.arenas.tables.views import ArenaSplit, Attribute, RowEntity, RowGroup, TableView
+from astra.arenas.tables.views import Attribute, RowEntity, RowGroup, TableView
 from astra.arenas.tables.world import World
 from astra.types import Json, Language, Scalar
 
@@ -34,40 +34,29 @@ TableAttribute = tuple[str, Attribute]
 class StepSource(Protocol):
     """What operations ask of the planner: rows, facts and attributes to build steps on.
 
-    `depth` is the number of calls that lead to the answer.
+    All draws of one plan share its generator and its split. `depth` is the number of calls that
+    lead to the answer.
     """
 
     world: World
+    rng: random.Random
     numeric: Sequence[TableAttribute]
     convertible: Sequence[TableAttribute]
     """Those whose unit has partners to convert to."""
-    dated: Sequence[TableAttribute]
 
-    def view(self, rng: random.Random) -> TableView:
+    def view(self) -> TableView:
         """A table with named rows."""
         ...
 
-    def known_entity(
-        self, rng: random.Random, table: str, split: ArenaSplit
-    ) -> QuestionValue | None:
+    def known_entity(self, table: str) -> QuestionValue | None:
         """A row that the question names."""
         ...
 
-    def entity(
-        self, rng: random.Random, table: str, depth: int, split: ArenaSplit
-    ) -> StepInput | None:
-        """A row reached by exactly `depth` calls; 0: named in the question."""
-        ...
-
-    def row_by_value(
-        self, rng: random.Random, table: str, attribute: Attribute, depth: int, split: ArenaSplit
-    ) -> PlanStep | None:
+    def row_by_value(self, table: str, attribute: Attribute, depth: int) -> PlanStep | None:
         """The row with a given value of a unique attribute."""
         ...
 
-    def fact(
-        self, rng: random.Random, table: str, attribute: Attribute, depth: int, split: ArenaSplit
-    ) -> PlanStep | None:
+    def fact(self, table: str, attribute: Attribute, depth: int) -> PlanStep | None:
         """An attribute of a row of the table."""
         ...
 
@@ -106,9 +95,7 @@ class TableOperation(ABC):
         del depth
         return 0
 
-    def draw(
-        self, source: StepSource, rng: random.Random, depth: int, split: ArenaSplit
-    ) -> PlanStep | None:
+    def draw(self, source: StepSource, depth: int) -> PlanStep | None:
         """A step at the end of exactly `depth` calls. None if the draw led nowhere."""
         raise NotImplementedError(f"{self.name} has no weight, so it is never drawn")
 
@@ -122,14 +109,7 @@ class TableOperation(ABC):
         return True
 
     @abstractmethod
-    def slice(
-        self,
-        slicer: TableSlicer,
-        table: str,
-        steps: Sequence[PlanStep],
-        split: ArenaSplit,
-        rng: random.Random,
-    ) -> TableSlice | None:
+    def slice(self, slicer: TableSlicer, steps: Sequence[PlanStep]) -> TableSlice | None:
         """The data of a tool for the steps. None if there are too few other rows or groups."""
 
     @abstractmethod
@@ -140,29 +120,15 @@ class TableOperation(ABC):
 class ArithmeticOperation(TableOperation):
     """An operation on earlier answers, whose tool holds no table."""
 
-    def slice(
-        self,
-        slicer: TableSlicer,
-        table: str,
-        steps: Sequence[PlanStep],
-        split: ArenaSplit,
-        rng: random.Random,
-    ) -> TableSlice | None:
+    def slice(self, slicer: TableSlicer, steps: Sequence[PlanStep]) -> TableSlice | None:
         return TableSlice()
 
 
 class RowOperation(TableOperation):
     """An operation on single rows."""
 
-    def slice(
-        self,
-        slicer: TableSlicer,
-        table: str,
-        steps: Sequence[PlanStep],
-        split: ArenaSplit,
-        rng: random.Random,
-    ) -> TableSlice | None:
-        return slicer.of_rows(table, steps, self.fits, split, rng)
+    def slice(self, slicer: TableSlicer, steps: Sequence[PlanStep]) -> TableSlice | None:
+        return slicer.of_rows(steps, self.fits)
 
 
 class GroupOperation(TableOperation):
@@ -174,20 +140,42 @@ class GroupOperation(TableOperation):
         return 1
 
     @abstractmethod
-    def of_group(
-        self, world: World, group: RowGroup, value: StepInput, rng: random.Random
-    ) -> PlanStep | None:
+    def of_group(self, source: StepSource, group: RowGroup, value: StepInput) -> PlanStep | None:
         """A step over the group, whose value is known from `value`."""
 
-    def slice(
+    def step(
         self,
-        slicer: TableSlicer,
-        table: str,
-        steps: Sequence[PlanStep],
-        split: ArenaSplit,
-        rng: random.Random,
-    ) -> TableSlice | None:
-        return slicer.of_groups(table, steps, self.fits, split, rng)
+        world: World,
+        group: RowGroup,
+        value: StepInput,
+        answer: Scalar | tuple[Scalar, ...],
+        *,
+        attribute: Attribute | None = None,
+        unit: str | None = None,
+        entity: RowEntity | None = None,
+        arguments: Mapping[str, Scalar] = MappingProxyType({}),
+    ) -> PlanStep:
+        """A step over a group. `arguments` are those besides `by` and `value`."""
+        kind: AnswerKind = "number"
+        if entity is not None or isinstance(answer, tuple):
+            kind = "list" if entity is None else "entity"
+        return PlanStep(
+            self.name,
+            group.table,
+            {"by": group.attribute, "value": value, **arguments},
+            answer,
+            kind,
+            attribute=attribute,
+            by=world.views[group.table].by_name[group.attribute],
+            unit=unit,
+            entity=entity,
+            subjects=(group.subject,),
+            groups=(group,),
+            words={name: str(argument) for name, argument in arguments.items()},
+        )
+
+    def slice(self, slicer: TableSlicer, steps: Sequence[PlanStep]) -> TableSlice | None:
+        return slicer.of_groups(steps, self.fits)
 
     def decoys(self, step: PlanStep, slice_: TableSlice) -> list[dict[str, Json]]:
         gold = step.call_arguments()
@@ -218,35 +206,3 @@ def other_groups(step: PlanStep, slice_: TableSlice) -> list[RowGroup]:
     """Groups of the slice by the step's attribute, but for its own."""
     by, value = step.arguments["by"], argument_value(step.arguments["value"])
     return [group for group in slice_.groups if group.attribute == by and group.value != value]
-
-
-def group_step(
-    operation: GroupOperation,
-    world: World,
-    group: RowGroup,
-    value: StepInput,
-    answer: Scalar | tuple[Scalar, ...],
-    *,
-    attribute: Attribute | None = None,
-    unit: str | None = None,
-    entity: RowEntity | None = None,
-    arguments: Mapping[str, Scalar] = MappingProxyType({}),
-) -> PlanStep:
-    """A step over a group. `arguments` are those besides `by` and `value`."""
-    kind: AnswerKind = "number"
-    if entity is not None or isinstance(answer, tuple):
-        kind = "list" if entity is None else "entity"
-    return PlanStep(
-        operation.name,
-        group.table,
-        {"by": group.attribute, "value": value, **arguments},
-        answer,
-        kind,
-        attribute=attribute,
-        by=world.views[group.table].by_name[group.attribute],
-        unit=unit,
-        entity=entity,
-        subjects=(group.subject,),
-        groups=(group,),
-        words={name: str(argument) for name, argument in arguments.items()},
-    )

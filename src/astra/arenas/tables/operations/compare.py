@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import random
-
 from astra.arenas.tables.operations.base import RowOperation, StepSource
 from astra.arenas.tables.operations.parameters import ABSOLUTE, ATTRIBUTE, OperationParameter
 from astra.arenas.tables.questions import chinese, english
@@ -12,7 +10,7 @@ from astra.arenas.tables.questions.phrases import StepPhrase
 from astra.arenas.tables.slices import TableSlice
 from astra.arenas.tables.steps import PlanStep, StepInput, finite_number
 from astra.arenas.tables.units import unit_name
-from astra.arenas.tables.views import ArenaSplit, Attribute
+from astra.arenas.tables.views import Attribute
 from astra.arenas.tables.world import World
 from astra.types import Json
 
@@ -107,13 +105,11 @@ class Compare(RowOperation):
     def weight(self, depth: int) -> int:
         return 1 if depth == 1 else 0
 
-    def draw(
-        self, source: StepSource, rng: random.Random, depth: int, split: ArenaSplit
-    ) -> PlanStep | None:
+    def draw(self, source: StepSource, depth: int) -> PlanStep | None:
         if not source.numeric:
             return None
-        table, attribute = rng.choice(source.numeric)
-        first, second = (source.known_entity(rng, table, split) for _ in range(2))
+        table, attribute = source.rng.choice(source.numeric)
+        first, second = (source.known_entity(table) for _ in range(2))
         if first is None or second is None:
             return None
         return self.step(source.world, attribute, first, second)

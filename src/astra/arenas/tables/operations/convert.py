@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Sequence
 
 from astra.arenas.tables.operations.base import ArithmeticOperation, StepSource
@@ -12,7 +11,6 @@ from astra.arenas.tables.questions.phrases import StepPhrase
 from astra.arenas.tables.slices import TableSlice, TableSlicer
 from astra.arenas.tables.steps import PlanStep, StepInput, finite_number
 from astra.arenas.tables.units import UNITS, unit_name, units_like
-from astra.arenas.tables.views import ArenaSplit
 from astra.arenas.tables.world import World
 from astra.types import Json, Scalar
 
@@ -111,15 +109,13 @@ class Convert(ArithmeticOperation):
     def weight(self, depth: int) -> int:
         return 1 if depth > 1 else 0
 
-    def draw(
-        self, source: StepSource, rng: random.Random, depth: int, split: ArenaSplit
-    ) -> PlanStep | None:
+    def draw(self, source: StepSource, depth: int) -> PlanStep | None:
         if not source.convertible:
             return None
-        fact = source.fact(rng, *rng.choice(source.convertible), depth - 1, split)
+        fact = source.fact(*source.rng.choice(source.convertible), depth - 1)
         if fact is None or fact.unit is None:
             return None
-        return self.step(source.world, fact, rng.choice(UNITS[fact.unit].partners))
+        return self.step(source.world, fact, source.rng.choice(UNITS[fact.unit].partners))
 
     def step(self, world: World, value: PlanStep, unit: str) -> PlanStep | None:
         """An earlier answer in another unit. None if the result is too small to round."""
@@ -143,14 +139,7 @@ class Convert(ArithmeticOperation):
     def scope(self, step: PlanStep) -> str:
         return UNITS[str(step.arguments["from_unit"])].quantity
 
-    def slice(
-        self,
-        slicer: TableSlicer,
-        table: str,
-        steps: Sequence[PlanStep],
-        split: ArenaSplit,
-        rng: random.Random,
-    ) -> TableSlice | None:
+    def slice(self, slicer: TableSlicer, steps: Sequence[PlanStep]) -> TableSlice | None:
         return TableSlice(factors={**units_like(str(steps[0].arguments["from_unit"]))})
 
     def decoys(self, step: PlanStep, slice_: TableSlice) -> list[dict[str, Json]]:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import random
-
-from astra.arenas.tables.operations.base import GroupOperation, group_step, other_groups
+from astra.arenas.tables.operations.base import GroupOperation, StepSource, other_groups
 from astra.arenas.tables.operations.parameters import BY, DETAILED, VALUE
 from astra.arenas.tables.questions import chinese, english
 from astra.arenas.tables.questions.phrases import StepPhrase
@@ -12,7 +10,6 @@ from astra.arenas.tables.slices import TableSlice
 from astra.arenas.tables.sql import quoted
 from astra.arenas.tables.steps import SMALLEST_COUNT, PlanStep, StepInput
 from astra.arenas.tables.views import Attribute, RowGroup
-from astra.arenas.tables.world import World
 from astra.types import Json
 
 _ENGLISH = (
@@ -94,14 +91,13 @@ class Count(GroupOperation):
     return answer
 """
 
-    def of_group(
-        self, world: World, group: RowGroup, value: StepInput, rng: random.Random
-    ) -> PlanStep | None:
+    def of_group(self, source: StepSource, group: RowGroup, value: StepInput) -> PlanStep | None:
+        world = source.world
         ((number,),) = world.query(
             f"SELECT count(*) FROM {world.quoted(group.table)} WHERE {quoted(group.attribute)} = ?",
             [group.value],
         )
-        return None if number < SMALLEST_COUNT else group_step(self, world, group, value, number)
+        return None if number < SMALLEST_COUNT else self.step(world, group, value, number)
 
     def fits(self, attribute: Attribute) -> bool:
         return False

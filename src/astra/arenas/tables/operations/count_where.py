@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import random
-
-from astra.arenas.tables.operations.base import group_step
+from astra.arenas.tables.operations.base import StepSource
 from astra.arenas.tables.operations.count import Count
 from astra.arenas.tables.operations.parameters import (
     ATTRIBUTE,
@@ -17,7 +15,6 @@ from astra.arenas.tables.operations.thresholds import draw_threshold
 from astra.arenas.tables.sql import quoted
 from astra.arenas.tables.steps import SMALLEST_COUNT, PlanStep, StepInput
 from astra.arenas.tables.views import Attribute, RowGroup, TableView
-from astra.arenas.tables.world import World
 
 
 class CountWhere(Count):
@@ -34,9 +31,8 @@ class CountWhere(Count):
     def group_weight(self, view: TableView) -> int:
         return 1 if view.numeric else 0
 
-    def of_group(
-        self, world: World, group: RowGroup, value: StepInput, rng: random.Random
-    ) -> PlanStep | None:
+    def of_group(self, source: StepSource, group: RowGroup, value: StepInput) -> PlanStep | None:
+        world, rng = source.world, source.rng
         attribute = rng.choice(world.views[group.table].numeric)
         threshold = draw_threshold(world, group, attribute, rng)
         if threshold is None:
@@ -48,8 +44,8 @@ class CountWhere(Count):
         )
         if number < SMALLEST_COUNT:
             return None
-        return group_step(
-            self, world, group, value, number, attribute=attribute, arguments=threshold.arguments
+        return self.step(
+            world, group, value, number, attribute=attribute, arguments=threshold.arguments
         )
 
     def fits(self, attribute: Attribute) -> bool:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import random
-
-from astra.arenas.tables.operations.base import group_step
+from astra.arenas.tables.operations.base import StepSource
 from astra.arenas.tables.operations.list import LONGEST_LIST, ListRows
 from astra.arenas.tables.operations.parameters import (
     ATTRIBUTE,
@@ -17,7 +15,6 @@ from astra.arenas.tables.operations.thresholds import draw_threshold
 from astra.arenas.tables.sql import quoted
 from astra.arenas.tables.steps import PlanStep, StepInput
 from astra.arenas.tables.views import Attribute, RowGroup, TableView
-from astra.arenas.tables.world import World
 
 
 class FilterRows(ListRows):
@@ -34,9 +31,8 @@ class FilterRows(ListRows):
     def group_weight(self, view: TableView) -> int:
         return 2 if view.named and view.numeric else 0
 
-    def of_group(
-        self, world: World, group: RowGroup, value: StepInput, rng: random.Random
-    ) -> PlanStep | None:
+    def of_group(self, source: StepSource, group: RowGroup, value: StepInput) -> PlanStep | None:
+        world, rng = source.world, source.rng
         attribute = rng.choice(world.views[group.table].numeric)
         if world.member_names(group) is None:
             return None
@@ -51,8 +47,8 @@ class FilterRows(ListRows):
         names = tuple(str(name) for (name,) in rows)
         if not 2 <= len(names) <= LONGEST_LIST:
             return None
-        return group_step(
-            self, world, group, value, names, attribute=attribute, arguments=threshold.arguments
+        return self.step(
+            world, group, value, names, attribute=attribute, arguments=threshold.arguments
         )
 
     def fits(self, attribute: Attribute) -> bool:

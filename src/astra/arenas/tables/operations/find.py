@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import random
-
 from astra.arenas.tables.operations.base import RowOperation, StepSource
 from astra.arenas.tables.operations.parameters import ATTRIBUTE, OperationParameter
 from astra.arenas.tables.questions import chinese, english
 from astra.arenas.tables.questions.phrases import StepPhrase
 from astra.arenas.tables.slices import TableSlice
 from astra.arenas.tables.steps import PlanStep, StepInput, argument_value
-from astra.arenas.tables.views import ArenaSplit, Attribute, RowEntity
+from astra.arenas.tables.views import Attribute, RowEntity
 from astra.arenas.tables.world import World
 from astra.types import Json
 
@@ -100,14 +98,12 @@ class Find(RowOperation):
     def weight(self, depth: int) -> int:
         return 1 if depth == 1 else 0
 
-    def draw(
-        self, source: StepSource, rng: random.Random, depth: int, split: ArenaSplit
-    ) -> PlanStep | None:
-        view = source.view(rng)
+    def draw(self, source: StepSource, depth: int) -> PlanStep | None:
+        view = source.view()
         unique = [a for a in view.attributes if a.unique]
         if not unique:
             return None
-        return source.row_by_value(rng, view.table.name, rng.choice(unique), 1, split)
+        return source.row_by_value(view.table.name, source.rng.choice(unique), 1)
 
     def step(
         self, world: World, attribute: Attribute, entity: RowEntity, value: StepInput

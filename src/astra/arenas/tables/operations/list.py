@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import random
-
-from astra.arenas.tables.operations.base import GroupOperation, group_step
+from astra.arenas.tables.operations.base import GroupOperation, StepSource
 from astra.arenas.tables.operations.parameters import BY, NUMBERED, VALUE, OperationParameter
 from astra.arenas.tables.questions import chinese, english
 from astra.arenas.tables.questions.phrases import StepPhrase
 from astra.arenas.tables.steps import PlanStep, StepInput
 from astra.arenas.tables.views import Attribute, RowGroup, TableView
-from astra.arenas.tables.world import World
 
 LONGEST_LIST = 10
 """Most members of an answer that is a list."""
@@ -112,13 +109,12 @@ class ListRows(GroupOperation):
     def group_weight(self, view: TableView) -> int:
         return 1 if view.named else 0
 
-    def of_group(
-        self, world: World, group: RowGroup, value: StepInput, rng: random.Random
-    ) -> PlanStep | None:
+    def of_group(self, source: StepSource, group: RowGroup, value: StepInput) -> PlanStep | None:
+        world = source.world
         names = world.member_names(group)
         if names is None or not 2 <= len(names) <= LONGEST_LIST:
             return None
-        return group_step(self, world, group, value, names)
+        return self.step(world, group, value, names)
 
     def fits(self, attribute: Attribute) -> bool:
         return False

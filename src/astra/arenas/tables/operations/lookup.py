@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Sequence
 
 from astra.arenas.tables.operations.base import RowOperation, StepSource
@@ -21,7 +20,7 @@ from astra.arenas.tables.schema import ColumnKind
 from astra.arenas.tables.slices import TableSlice, TableSlicer
 from astra.arenas.tables.steps import AnswerKind, PlanStep, StepInput, finite_number
 from astra.arenas.tables.units import unit_name
-from astra.arenas.tables.views import ArenaSplit, Attribute
+from astra.arenas.tables.views import Attribute
 from astra.arenas.tables.world import World
 from astra.types import Json
 
@@ -138,13 +137,11 @@ class Lookup(RowOperation):
     def weight(self, depth: int) -> int:
         return 4
 
-    def draw(
-        self, source: StepSource, rng: random.Random, depth: int, split: ArenaSplit
-    ) -> PlanStep | None:
-        view = source.view(rng)
+    def draw(self, source: StepSource, depth: int) -> PlanStep | None:
+        view = source.view()
         if not view.attributes:
             return None
-        return source.fact(rng, view.table.name, rng.choice(view.attributes), depth, split)
+        return source.fact(view.table.name, source.rng.choice(view.attributes), depth)
 
     def step(self, world: World, attribute: Attribute, subject: StepInput) -> PlanStep | None:
         """The attribute of a row. None if it has no value that can be asked for."""
@@ -187,17 +184,10 @@ class Lookup(RowOperation):
             rows=(entity.row,),
         )
 
-    def slice(
-        self,
-        slicer: TableSlicer,
-        table: str,
-        steps: Sequence[PlanStep],
-        split: ArenaSplit,
-        rng: random.Random,
-    ) -> TableSlice | None:
-        slice_ = super().slice(slicer, table, steps, split, rng)
+    def slice(self, slicer: TableSlicer, steps: Sequence[PlanStep]) -> TableSlice | None:
+        slice_ = super().slice(slicer, steps)
         if slice_ is not None:
-            slicer.translate(slice_, table)
+            slicer.translate(slice_, steps[0].table)
         return slice_
 
     def decoys(self, step: PlanStep, slice_: TableSlice) -> list[dict[str, Json]]:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import random
 from typing import Literal
 
-from astra.arenas.tables.operations.base import GroupOperation, group_step
+from astra.arenas.tables.operations.base import GroupOperation, StepSource
 from astra.arenas.tables.operations.parameters import ATTRIBUTE, BY, VALUE, OperationParameter
 from astra.arenas.tables.questions import chinese, english
 from astra.arenas.tables.questions.measures import measure_of
@@ -13,7 +12,6 @@ from astra.arenas.tables.questions.phrases import StepPhrase
 from astra.arenas.tables.schema import ColumnKind
 from astra.arenas.tables.steps import PlanStep, QuestionValue, StepInput
 from astra.arenas.tables.views import Attribute, RowGroup, TableView
-from astra.arenas.tables.world import World
 
 
 class RankEnglish(english.EnglishWords):
@@ -160,17 +158,15 @@ class Rank(GroupOperation):
     def group_weight(self, view: TableView) -> int:
         return 3 if view.named and view.rankable else 0
 
-    def of_group(
-        self, world: World, group: RowGroup, value: StepInput, rng: random.Random
-    ) -> PlanStep | None:
+    def of_group(self, source: StepSource, group: RowGroup, value: StepInput) -> PlanStep | None:
+        world, rng = source.world, source.rng
         order: Literal["highest", "lowest"] = rng.choice(("highest", "lowest"))
         attribute = rng.choice(world.views[group.table].rankable)
         row = world.extreme(group, attribute.name, order)
         entity = None if row is None else world.entity(group.table, row)
         if entity is None or world.member_names(group) is None:
             return None
-        return group_step(
-            self,
+        return self.step(
             world,
             group,
             value,
