@@ -141,21 +141,21 @@ def test_paths_that_are_no_files(tmp_path: Path) -> None:
 def test_pipes_devices_and_sockets_never_wait(tmp_path: Path, suffix: str) -> None:
     pipe = tmp_path / f"pipe.{suffix}"
     os.mkfifo(pipe)
-    refused(pipe, "no regular file")
+    refused(pipe, "not a regular file")
     device = tmp_path / f"device.{suffix}"
     device.symlink_to("/dev/zero")
-    refused(device, "no regular file")
+    refused(device, "not a regular file")
     folder = tmp_path / "in"
     folder.mkdir()
     with socket.socket(socket.AF_UNIX) as unix:
         unix.bind(str(folder / f"s.{suffix}"))
-        refused(folder, "no regular file")
+        refused(folder, "not a regular file")
 
 
 def test_a_tables_toml_that_is_a_pipe(tmp_path: Path) -> None:
     file(tmp_path, "a.csv", "a,b\nx,1\n")
     os.mkfifo(tmp_path / "tables.toml")
-    refused(tmp_path, "no regular file")
+    refused(tmp_path, "not a regular file")
 
 
 def test_links_out_of_a_folder(tmp_path: Path) -> None:

@@ -142,7 +142,7 @@ COUNTRIES = columns(id=lambda i: i + 1, iso2=CODES, name=CITIES)
 
 def keys(found: Schema, name: str = "towns") -> list[str]:
     return [
-        f"{key.column} -> {key.table}.{key.references} {key.found}"
+        f"{key.column} -> {key.table}.{key.references} {key.origin}"
         for key in found.table(name).foreign_keys
     ]
 
@@ -199,7 +199,7 @@ def test_keys_given_and_switched_off(tmp_path: Path) -> None:
     towns = columns(name=[f"t{i}" for i in range(6)], country=CODES, at=CITIES)
     given = {"towns": {"foreign_keys": {"country": "", "at": "countries.name"}}}
     made = schema(tmp_path, given, countries=COUNTRIES, towns=towns)
-    assert keys(made) == ["at -> countries.name given"]
+    assert keys(made) == ["at -> countries.name options"]
     for wrong in ("countries.id", "towns.country"):
         bad = {"towns": {"foreign_keys": {"at": wrong}}, "countries": {}}
         towns_twice = columns(name=[f"t{i}" for i in range(6)], country=["DE"] * 6, at=CITIES)

@@ -279,7 +279,7 @@ class PlanDraw:
                     step = group_input and RANK.of_group(self, *group_input)
                 case "lookup":
                     step = self.fact(path.table, path.attribute, depth)
-            # A row on the way belongs to the plan's split, too, or test entities would be trained on.
+            # A row on the way is of the plan's split, too: test entities are never trained on.
             if step is not None and (
                 step.entity is None
                 or self.world.split_of(self.world.cluster(step.entity.table, step.entity.row))

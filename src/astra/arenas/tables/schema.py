@@ -1,11 +1,12 @@
-"""What is known about a user's tables: types, names, keys, relations, units, labels.
+"""The schema of a user's tables: types, names, keys, relations, units, labels.
 
-Made by the profiler, overridden by the user's TOML, read by the planner.
+The profiler makes it, the user's TOML overrides it, and the planner reads it.
 """
 
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Literal
 
 from astra.types import Language, Record
 
@@ -21,7 +22,7 @@ class ColumnKind(StrEnum):
     """Calendar days; timestamps are cut to days."""
     boolean = "boolean"
     other = "other"
-    """Nested, binary, … : never asked about."""
+    """Nested, binary, …; never asked about."""
 
 
 class Column(Record):
@@ -35,11 +36,11 @@ class Column(Record):
     unit: str | None = None
     """Unit symbol from the name or the user, e.g. "km", "km2", "m", "USD", "%"."""
     labels: dict[Language, str] = {}
-    """How the column is called in a sentence, e.g. {"en": "population", "zh": "人口"}."""
+    """What the column is called in a sentence, e.g. {"en": "population", "zh": "人口"}."""
     variants: dict[Language, str] = {}
     """Columns that hold the same in another language, e.g. {"zh": "name_zh"}."""
     variant_of: str | None = None
-    """Set on those columns; they are no attributes of their own."""
+    """Set on those columns; they are not attributes of their own."""
     ignored: bool = False
     """The user said not to ask about it; `kind` is then `other`."""
 
@@ -50,8 +51,8 @@ class ForeignKey(Record):
     column: str
     table: str
     references: str
-    found: str
-    """`declared`, `given` (in the TOML) or `inclusion`."""
+    origin: Literal["declared", "options", "inclusion"]
+    """Where the key comes from: the database file, the TOML, or values and names."""
 
 
 class Table(Record):
@@ -64,9 +65,9 @@ class Table(Record):
     rows: int
     columns: tuple[Column, ...]
     key: str | None
-    """A column without nulls or repetitions; None: none found."""
+    """A column without nulls or repetitions. None if there is none."""
     naming: str | None
-    """The text column that names an entity; None: the table is never asked by name."""
+    """The text column that names a row. None if rows are not asked about by name."""
     foreign_keys: tuple[ForeignKey, ...] = ()
     domain: str
     """Distractors are drawn from other domains. Default: the table's name."""
@@ -89,7 +90,7 @@ class Schema(Record):
 
     tables: tuple[Table, ...]
     notes: tuple[str, ...] = ()
-    """What concerns no single table: files left out, …"""
+    """Notes on files that were left out, and the like."""
 
     def table(self, name: str) -> Table:
         """The table of that name; KeyError if there is none."""
@@ -100,7 +101,7 @@ class Schema(Record):
 
 
 class ColumnOptions(Record):
-    """A user's word on one column (`[tables.NAME.columns.COLUMN]`)."""
+    """A user's options for one column (`[tables.NAME.columns.COLUMN]`)."""
 
     labels: dict[Language, str] = {}
     unit: str | None = None
@@ -108,7 +109,7 @@ class ColumnOptions(Record):
 
 
 class TableOptions(Record):
-    """A user's word on one table (`[tables.NAME]`). Everything is optional."""
+    """A user's options for one table (`[tables.NAME]`). Everything is optional."""
 
     domain: str | None = None
     key: str | None = None
@@ -116,7 +117,7 @@ class TableOptions(Record):
     singular: dict[Language, str] = {}
     plural: dict[Language, str] = {}
     foreign_keys: dict[str, str] = {}
-    """column -> "table.column"; "" switches a found one off."""
+    """Column -> "table.column"; "" switches off a key that was found."""
     ignore: tuple[str, ...] = ()
     """Columns that are not asked about."""
     columns: dict[str, ColumnOptions] = {}

@@ -1,4 +1,4 @@
-"""The form that all texts get before anything is made of them."""
+"""Normalises the texts of a raw table before their types are decided."""
 
 from __future__ import annotations
 
@@ -25,46 +25,41 @@ def clean(raw: RawTable, cells: Sequence[str], session: LoadSession) -> list[str
         return notes
     for start in range(0, len(cells), _CHUNK):
         part = cells[start : start + _CHUNK]
-        asked = ", ".join(
+        counts = ", ".join(
             f"max(length({c}::VARCHAR)), count_if(regexp_matches({c}::VARCHAR, {literal(_STRAY)}))"
             for c in part
         )
-        found = connection.execute(f"SELECT {asked} FROM {raw.relation}").fetchone() or ()
+        row = connection.execute(f"SELECT {counts} FROM {raw.relation}").fetchone() or ()
         for offset, cell in enumerate(part):
             column = raw.columns[int(cell[1:])].original
-            longest, stray = found[2 * offset] or 0, found[2 * offset + 1] or 0
+            longest, stray = row[2 * offset] or 0, row[2 * offset + 1] or 0
             if longest > session.limits.cell:
-                _too_long(raw, cell, column, int(longest), session)
+                position = connection.execute(
+                    f"SELECT min(rowid) FROM {raw.relation} WHERE length({cell}::VARCHAR) = ?",
+                    [longest],
+                ).fetchone()
+                number = int(position[0]) + raw.first_row if position else 0
+                raise TableError(
+                    f"{raw.source}: row {number}, column {column[:80]!r}: {longest} characters, "
+                    f"but at most {session.limits.cell} are read; shorten the text or take the "
+                    "column out"
+                )
             if stray:
                 notes.append(
                     f"column {column!r}: line breaks or control characters in {stray} cells "
                     "became spaces"
                 )
-    texts, every = frozenset(cells), [f"c{i}" for i in range(len(raw.columns))]
-    selected = ", ".join(
-        f"{_cleaned(f'{cell}::VARCHAR')} AS {cell}" if cell in texts else cell for cell in every
-    )
+    spaces, invisible = literal(r"[\s\p{Z}\p{Cc}]+"), literal(_INVISIBLE)
+    columns = [f"c{i}" for i in range(len(raw.columns))]
+    for index in (int(cell[1:]) for cell in cells):
+        text = f"c{index}::VARCHAR"
+        visible = f"regexp_replace(nfc_normalize({text}), {invisible}, '', 'g')"
+        tidy = f"nullif(trim(regexp_replace({visible}, {spaces}, ' ', 'g')), '')"
+        # Most cells are ASCII with single spaces and need none of it.
+        plain = f"regexp_full_match({text}, '[!-~]+( [!-~]+)*')"
+        columns[index] = f"CASE WHEN {plain} THEN {text} ELSE {tidy} END AS c{index}"
     cleaned = session.fresh()
-    connection.execute(f"CREATE TABLE {cleaned} AS SELECT {selected} FROM {raw.relation}")
+    connection.execute(f"CREATE TABLE {cleaned} AS SELECT {', '.join(columns)} FROM {raw.relation}")
     connection.execute(f"DROP TABLE {raw.relation}")
     connection.execute(f"ALTER TABLE {cleaned} RENAME TO {raw.relation}")
     return notes
-
-
-def _cleaned(cell: str) -> str:
-    spaces = literal(r"[\s\p{Z}\p{Cc}]+")
-    visible = f"regexp_replace(nfc_normalize({cell}), {literal(_INVISIBLE)}, '', 'g')"
-    tidy = f"nullif(trim(regexp_replace({visible}, {spaces}, ' ', 'g')), '')"
-    # Most cells are ASCII with single spaces and need none of it.
-    return f"CASE WHEN regexp_full_match({cell}, '[!-~]+( [!-~]+)*') THEN {cell} ELSE {tidy} END"
-
-
-def _too_long(raw: RawTable, cell: str, column: str, longest: int, session: LoadSession) -> None:
-    row = session.connection.execute(
-        f"SELECT min(rowid) FROM {raw.relation} WHERE length({cell}::VARCHAR) = ?", [longest]
-    ).fetchone()
-    number = int(row[0]) + raw.first_row if row else 0
-    raise TableError(
-        f"{raw.source}: row {number}, column {column[:80]!r}: {longest} characters, but at most "
-        f"{session.limits.cell} are read; shorten the text or take the column out"
-    )

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from pathlib import Path
 
 import duckdb
 
@@ -38,7 +37,18 @@ def read_parquet(file: SourceFile, session: LoadSession) -> RawTable:
     # DuckDB takes *, ? and [ in a path for patterns; a link has none.
     link.symlink_to(file.path)
     try:
-        _check_parquet(link, file.shown, session)
+        metadata = session.connection.execute(
+            "SELECT (SELECT num_rows FROM parquet_file_metadata($1)), "
+            "(SELECT sum(total_uncompressed_size) FROM parquet_metadata($1))",
+            [str(link)],
+        ).fetchone()
+        rows, size = (int(value or 0) for value in metadata or (0, 0))
+        _check_rows(file.shown, rows, session.limits)
+        if size > session.limits.text_bytes:
+            raise TableError(
+                f"{file.shown}: unpacks to {size} bytes, more than {session.limits.text_bytes}; "
+                "give a smaller table"
+            )
         origin = f"read_parquet({literal(str(link))}, hive_partitioning=false)"
         return _copy(origin, file.path.stem, file, file.shown, session)
     except duckdb.Error as error:
@@ -47,22 +57,7 @@ def read_parquet(file: SourceFile, session: LoadSession) -> RawTable:
         link.unlink()
 
 
-def _check_parquet(path: Path, shown: str, session: LoadSession) -> None:
-    rows = session.connection.execute(
-        "SELECT num_rows FROM parquet_file_metadata(?)", [str(path)]
-    ).fetchone()
-    size = session.connection.execute(
-        "SELECT sum(total_uncompressed_size) FROM parquet_metadata(?)", [str(path)]
-    ).fetchone()
-    _check_promise(shown, int(rows[0]) if rows else 0, session.limits)
-    if size and size[0] is not None and int(size[0]) > session.limits.text_bytes:
-        raise TableError(
-            f"{shown}: unpacks to {int(size[0])} bytes, more than {session.limits.text_bytes}; "
-            "give a smaller table"
-        )
-
-
-def _check_promise(shown: str, rows: int, limits: LoadLimits) -> None:
+def _check_rows(shown: str, rows: int, limits: LoadLimits) -> None:
     if rows > limits.rows:
         raise TableError(
             f"{shown}: {rows} rows, but at most {limits.rows} are read; give a smaller table"
@@ -101,7 +96,7 @@ def _duckdb_table(
 ) -> RawTable:
     source = f"{file.shown} ({name})"
     origin = f"{_ATTACHED}.{quoted(schema)}.{quoted(name)}"
-    _check_promise(source, session.count(origin), session.limits)
+    _check_rows(source, session.count(origin), session.limits)
     keys: list[str] = []
     foreign: list[RawForeignKey] = []
     for kind, columns, table, references in session.connection.execute(
@@ -137,12 +132,20 @@ def _copy(
     names = [str(row[0]) for row in described]
     check_width(source, len(names), session.limits)
     check_repeated(source, names)
-    types = [_holds(str(row[1])) for row in described]
+    types = [_content_of(str(row[1])) for row in described]
     _check_cells(origin, names, types, source, session)
-    columns = [
-        RawColumn(name, held, held in _NATIVE and _keeps_type(quoted(name), held, origin, session))
-        for name, held in zip(names, types, strict=True)
-    ]
+    columns: list[RawColumn] = []
+    for name, content in zip(names, types, strict=True):
+        typed = content in _NATIVE
+        if content in _MISFITS:
+            cell = quoted(name)
+            row = connection.execute(
+                f"SELECT count_if({cell} IS NOT NULL AND {_MISFITS[content].format(cell)}) "
+                f"FROM {origin}"
+            ).fetchone()
+            # A column with a value that its native type can't hold becomes text.
+            typed = row is not None and row[0] == 0
+        columns.append(RawColumn(name, content, typed))
     selected = ", ".join(
         f"{_cell(quoted(column.original), column)} AS c{i}" for i, column in enumerate(columns)
     )
@@ -169,7 +172,7 @@ def _check_cells(
 ) -> None:
     """Refuse texts that are too long or too many before they are copied: a small file may hold
     one long text a million times."""
-    texts = [name for name, held in zip(names, types, strict=True) if held is ColumnContent.text]
+    texts = [n for n, content in zip(names, types, strict=True) if content is ColumnContent.text]
     if not texts:
         return
     selected = ", ".join(
@@ -185,7 +188,7 @@ def _check_cells(
             )
 
 
-def _holds(declared: str) -> ColumnContent:
+def _content_of(declared: str) -> ColumnContent:
     """What a DuckDB type holds."""
     declared = declared.upper()
     if declared == "BOOLEAN":
@@ -215,16 +218,6 @@ _MISFITS = {
     ColumnContent.date: "isfinite({0}) AND CAST({0} AS DATE) "
     "NOT BETWEEN DATE '0001-01-01' AND DATE '9999-12-31'",
 }
-
-
-def _keeps_type(column: str, held: ColumnContent, origin: str, session: LoadSession) -> bool:
-    """Whether all values fit into the type that such columns get; otherwise they become text."""
-    if held not in _MISFITS:
-        return True
-    row = session.connection.execute(
-        f"SELECT count_if({column} IS NOT NULL AND {_MISFITS[held].format(column)}) FROM {origin}"
-    ).fetchone()
-    return row is not None and row[0] == 0
 
 
 def _cell(column: str, raw: RawColumn) -> str:

@@ -1,4 +1,4 @@
-"""Counting how many values of a column could be read in which way."""
+"""Counts how many values of a column each reading fits."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class CandidateColumn:
     holds: ColumnContent
     forced: ColumnKind | None
     code: bool
-    """Its name says that its digits are no number."""
+    """Its name says that its digits are not a number, e.g. a postcode."""
     candidates: tuple[Reading, ...]
     fitting: dict[str, int] = field(default_factory=dict[str, int])
     """Reading -> values that fit."""
@@ -118,33 +118,33 @@ def _first_rows(
     columns: Sequence[CandidateColumn], raw: RawTable, connection: duckdb.DuckDBPyConnection
 ) -> None:
     readings = (*STORED, *READINGS)
-    asked = ["count_if(p)", *(f"count_if({text.replace('{v}', 'v')})" for text in _TEXTS)]
-    asked += [f"count_if(p AND {reading.fits.replace('{v}', 'v')})" for reading in readings]
+    counts = ["count_if(p)", *(f"count_if({text.replace('{v}', 'v')})" for text in _TEXTS)]
+    counts += [f"count_if(p AND {reading.fits.replace('{v}', 'v')})" for reading in readings]
     cells = ", ".join(column.cell for column in columns)
-    found = connection.execute(
-        f"SELECT cell, {', '.join(asked)} FROM (SELECT cell, v, {present('v')} AS p FROM "
+    rows = connection.execute(
+        f"SELECT cell, {', '.join(counts)} FROM (SELECT cell, v, {present('v')} AS p FROM "
         f"(UNPIVOT (SELECT {cells} FROM {raw.relation} LIMIT {SAMPLE}) ON COLUMNS(*) "
         "INTO NAME cell VALUE v)) GROUP BY cell"
     ).fetchall()
-    by_cell = {str(row[0]): row[1:] for row in found}
+    by_cell = {str(row[0]): row[1:] for row in rows}
     for column in columns:
-        numbers = iter(int(value) for value in by_cell.get(column.cell, [0] * len(asked)))
+        numbers = iter(int(value) for value in by_cell.get(column.cell, [0] * len(counts)))
         _fill(column, numbers, readings)
 
 
 def _all_rows(
     columns: Sequence[CandidateColumn], raw: RawTable, connection: duckdb.DuckDBPyConnection
 ) -> None:
-    asked: list[str] = []
+    counts: list[str] = []
     for column in columns:
         cell = column.cell
-        asked.append(f"count_if({present(cell)})")
-        asked += [f"count_if({text.replace('{v}', cell)})" for text in _TEXTS]
-        asked += [
+        counts.append(f"count_if({present(cell)})")
+        counts += [f"count_if({text.replace('{v}', cell)})" for text in _TEXTS]
+        counts += [
             f"count_if({present(cell)} AND {reading.fits.replace('{v}', cell)})"
             for reading in column.candidates
         ]
-    row = connection.execute(f"SELECT {', '.join(asked)} FROM {raw.relation}").fetchone() or ()
+    row = connection.execute(f"SELECT {', '.join(counts)} FROM {raw.relation}").fetchone() or ()
     numbers = iter(int(value) for value in row)
     for column in columns:
         _fill(column, numbers, column.candidates)

@@ -1,4 +1,4 @@
-"""Which files a user's paths stand for, and whether they may be opened at all.
+"""Finds the table files under a user's paths, and refuses those that must not be opened.
 
 Folders are read one level deep. Only regular files are opened: devices, pipes and sockets are
 refused before anything could wait on them, and so is a link in a folder that leads out of it.
@@ -86,16 +86,12 @@ def find(paths: Sequence[Path]) -> SourceFiles:
             options += toml
             notes += skipped
         else:
-            files.append(_file(path, str(path)))
-    return SourceFiles(tuple(_once(files)), tuple(options), tuple(notes))
-
-
-def _once(files: Sequence[SourceFile]) -> list[SourceFile]:
-    """Each file once, even when it is given alone and with its folder."""
+            files.append(_file(path))
     by_path: dict[Path, SourceFile] = {}
     for file in files:
+        # A file may be named alone and with its folder; the first mention counts.
         by_path.setdefault(file.path, file)
-    return list(by_path.values())
+    return SourceFiles(tuple(by_path.values()), tuple(options), tuple(notes))
 
 
 def _mode(path: Path) -> int:
@@ -127,7 +123,7 @@ def _walk(folder: Path) -> tuple[list[SourceFile], list[Path], list[str]]:
             continue
         elif path.suffix.lower() in SUFFIXES:
             _inside(path, folder)
-            files.append(_file(path, str(path)))
+            files.append(_file(path))
         else:
             skipped.append(name)
     if not files:
@@ -149,7 +145,8 @@ def _inside(path: Path, folder: Path) -> None:
         )
 
 
-def _file(path: Path, shown: str) -> SourceFile:
+def _file(path: Path) -> SourceFile:
+    shown = str(path)
     form = SUFFIXES.get(path.suffix.lower())
     if form is None:
         raise TableError(
@@ -157,7 +154,23 @@ def _file(path: Path, shown: str) -> SourceFile:
         )
     regular(path)
     absolute = path.resolve()
-    return SourceFile(absolute, shown, _database(absolute, shown, form))
+    if form in (FileFormat.sqlite, FileFormat.duckdb):
+        # SQLite or DuckDB by what the file says: both are often called `.db`.
+        try:
+            with absolute.open("rb") as stream:
+                head = stream.read(16)
+        except OSError as error:
+            raise TableError(f"{shown!r} can't be read ({error})") from error
+        if head.startswith(b"SQLite format 3\0"):
+            form = FileFormat.sqlite
+        elif head[8:12] == b"DUCK":
+            form = FileFormat.duckdb
+        else:
+            raise TableError(
+                f"{shown!r} is neither an SQLite nor a DuckDB file (or a damaged one); "
+                "export its tables as CSV or Parquet"
+            )
+    return SourceFile(absolute, shown, form)
 
 
 def regular(path: Path) -> None:
@@ -167,29 +180,10 @@ def regular(path: Path) -> None:
         raise TableError(f"{str(path)!r} is a folder where a file is expected; rename it")
     if kind != stat.S_IFREG:
         raise TableError(
-            f"{str(path)!r} is no regular file (a pipe, device or socket); "
+            f"{str(path)!r} is not a regular file (a pipe, device or socket); "
             "write its content to a file first"
         )
     if not os.access(path, os.R_OK):
         raise TableError(f"{str(path)!r} can't be read; check its rights")
     if path.stat().st_size == 0:
         raise TableError(f"{str(path)!r} is empty; take it away or fill it")
-
-
-def _database(path: Path, shown: str, form: FileFormat) -> FileFormat:
-    """SQLite or DuckDB by what the file says: both are often called `.db`."""
-    if form not in (FileFormat.sqlite, FileFormat.duckdb):
-        return form
-    try:
-        with path.open("rb") as stream:
-            head = stream.read(16)
-    except OSError as error:
-        raise TableError(f"{shown!r} can't be read ({error})") from error
-    if head.startswith(b"SQLite format 3\0"):
-        return FileFormat.sqlite
-    if head[8:12] == b"DUCK":
-        return FileFormat.duckdb
-    raise TableError(
-        f"{shown!r} is neither an SQLite nor a DuckDB file (or a damaged one); "
-        "export its tables as CSV or Parquet"
-    )

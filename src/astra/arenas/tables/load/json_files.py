@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import cast
 
 from astra.arenas.tables.load.files import FileFormat, SourceFile
@@ -41,14 +40,14 @@ def read_json(file: SourceFile, session: LoadSession) -> list[RawTable]:
         encoding, notes = text_encoding(file)
         encoding = "utf-8-sig" if encoding == "utf-8" else encoding
         if file.format is FileFormat.lines:
-            return [_lines_table(file, encoding, notes, session)]
-        found = _tables(_document(file, encoding, session.limits), file)
+            return [_table(file, "", lambda: _lines(file, encoding, session), notes, session)]
+        tables = _tables(_document(file, encoding, session.limits), file)
     except OSError as error:
         raise TableError(f"{file.shown}: can't be read ({error}); check the file") from error
-    alone = len(found) == 1
+    alone = len(tables) == 1
     return [
         _table(file, "" if alone else name, lambda rows=rows: rows, notes, session)
-        for name, rows in found.items()
+        for name, rows in tables.items()
     ]
 
 
@@ -86,12 +85,10 @@ def _document(file: SourceFile, encoding: str, limits: LoadLimits) -> Json:
     return _parse(text, file.shown)
 
 
-def _lines(
-    path: Path, shown: str, encoding: str, limits: LoadLimits
-) -> Iterator[Mapping[str, Json]]:
-    longest = 4 * limits.row
+def _lines(file: SourceFile, encoding: str, session: LoadSession) -> Iterator[Mapping[str, Json]]:
+    shown, longest = file.shown, 4 * session.limits.row
     try:
-        with path.open(encoding=encoding) as stream:
+        with file.path.open(encoding=encoding) as stream:
             number = 0
             while line := stream.readline(longest):
                 number += 1
@@ -101,19 +98,10 @@ def _lines(
                     continue
                 value = _parse(line.strip(), shown, number)
                 if not isinstance(value, dict):
-                    raise TableError(f"{shown}: line {number} is no object; {_SHAPES}")
+                    raise TableError(f"{shown}: line {number} is not an object; {_SHAPES}")
                 yield value
     except UnicodeError as error:
         raise TableError(f"{shown}: not valid {encoding} ({error}); save as UTF-8") from error
-
-
-def _lines_table(
-    file: SourceFile, encoding: str, notes: Sequence[str], session: LoadSession
-) -> RawTable:
-    def lines() -> Iterator[Mapping[str, Json]]:
-        return _lines(file.path, file.shown, encoding, session.limits)
-
-    return _table(file, "", lines, notes, session)
 
 
 # --- shapes ----------------------------------------------------------------------------------
@@ -130,7 +118,13 @@ def _tables(value: Json, file: SourceFile) -> dict[str, Rows]:
     if all(isinstance(part, list) for part in parts):
         if all(_is_rows(part) for part in parts):
             return {name: _objects(part, file.shown) for name, part in entries.items()}
-        return {file.path.stem: _columnar(entries, file.shown)}
+        lengths = {len(part) for part in parts}
+        if len(lengths) != 1:
+            raise TableError(
+                f"{file.shown}: the columns' lists have different lengths {sorted(lengths)}"
+            )
+        rows = [dict(zip(entries, row, strict=True)) for row in zip(*parts, strict=True)]
+        return {file.path.stem: rows}
     if all(isinstance(part, dict) for part in parts):
         if any("key" in part for part in parts):
             raise TableError(f"{file.shown}: objects by key that hold a 'key' too; {_SHAPES}")
@@ -148,15 +142,8 @@ def _objects(values: Iterable[Json], shown: str) -> Rows:
     rows = list(values)
     for number, row in enumerate(rows, start=1):
         if not isinstance(row, dict):
-            raise TableError(f"{shown}: item {number} of the list is no object; {_SHAPES}")
+            raise TableError(f"{shown}: item {number} of the list is not an object; {_SHAPES}")
     return cast("Rows", rows)
-
-
-def _columnar(columns: Mapping[str, Sequence[Json]], shown: str) -> Rows:
-    lengths = {len(column) for column in columns.values()}
-    if len(lengths) != 1:
-        raise TableError(f"{shown}: the columns' lists have different lengths {sorted(lengths)}")
-    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
 # --- raw tables ------------------------------------------------------------------------------

@@ -28,8 +28,8 @@ def identifier(name: str, *, fallback: str, ascii_letters: bool = False) -> str:
         bare = "".join(c for c in decomposed if not unicodedata.combining(c))
         text = bare if bare.isascii() else text
     text = unicodedata.normalize("NFKC", text)
-    kept = "".join(c if f"a{c}".isidentifier() else "_" for c in text)
-    joined = "_".join(part for part in kept.split("_") if part)[:LONGEST].strip("_")
+    words = "".join(c if f"a{c}".isidentifier() else "_" for c in text)
+    joined = "_".join(part for part in words.split("_") if part)[:LONGEST].strip("_")
     if not joined:
         return fallback
     return joined if joined.isidentifier() else f"{fallback.split('_')[0]}_{joined}"
@@ -47,14 +47,11 @@ def unique(name: str, taken: Iterable[str]) -> str:
 
 def column_identifiers(names: Sequence[str]) -> list[str]:
     """One identifier per column name, all different, in order; empty names get their position."""
-    found: list[str] = []
-    taken: set[str] = set()
+    identifiers: list[str] = []
     for position, name in enumerate(names, start=1):
-        made = identifier(name, fallback=f"column_{position}")
-        made = unique(made, taken) if made in taken else made
-        taken.add(made)
-        found.append(made)
-    return found
+        column = identifier(name, fallback=f"column_{position}")
+        identifiers.append(unique(column, identifiers))
+    return identifiers
 
 
 def quoted(name: str) -> str:

@@ -1,4 +1,4 @@
-"""The user's word on tables: reading `tables.toml`, merging, and resolving names in it."""
+"""A user's options for tables: reads `tables.toml`, merges options, and resolves names in them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,9 @@ def read_options(path: Path, *, section: str | None = None) -> TablesOptions:
     """
     try:
         if path.stat().st_size > _LONGEST_FILE:
-            raise ConfigError(f"{path}: larger than {_LONGEST_FILE} bytes; this is no options file")
+            raise ConfigError(
+                f"{path}: larger than {_LONGEST_FILE} bytes; this is not an options file"
+            )
         content = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         raise ConfigError(f"{path}: can't be read as TOML ({error}); correct it there") from error
@@ -62,36 +64,38 @@ def _merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
 # --- names -----------------------------------------------------------------------------------
 
 
-def resolve(options: TablesOptions, known: Mapping[str, Sequence[str]]) -> TablesOptions:
+def resolve(options: TablesOptions, columns_of: Mapping[str, Sequence[str]]) -> TablesOptions:
     """The options with every table and column under its identifier.
 
-    `known` maps tables to their columns. Raises ConfigError for a name that is not there.
+    `columns_of` maps tables to their columns. Raises ConfigError for a name that is not there.
     """
     tables: dict[str, TableOptions] = {}
     for written, table in options.tables.items():
-        name = _known(written, known, "tables", "table")
-        tables[name] = _resolved(table, name, known)
+        name = _resolve_name(written, columns_of, "tables", "table")
+        tables[name] = _resolve_table(table, name, columns_of)
     return TablesOptions(tables=tables)
 
 
-def _known(written: str, names: Iterable[str], where: str, what: str) -> str:
+def _resolve_name(written: str, names: Iterable[str], where: str, what: str) -> str:
     """The identifier that a written name means; ConfigError if there is none."""
     names = list(names)
-    made = identifier(written, fallback="")
+    name = identifier(written, fallback="")
     plain = identifier(written, fallback="", ascii_letters=True)
-    for candidate in (written, made, plain):
+    for candidate in (written, name, plain):
         if candidate in names:
             return candidate
-    near = difflib.get_close_matches(made, names, n=1, cutoff=0.0)
+    near = difflib.get_close_matches(name, names, n=1, cutoff=0.0)
     fix = f"did you mean {near[0]!r}?" if near else "there are none"
     raise ConfigError(f"options, {where}: no {what} is called {written!r}; {fix}")
 
 
-def _resolved(table: TableOptions, name: str, known: Mapping[str, Sequence[str]]) -> TableOptions:
+def _resolve_table(
+    table: TableOptions, name: str, columns_of: Mapping[str, Sequence[str]]
+) -> TableOptions:
     where = f"tables.{name}"
 
     def column(written: str, key: str) -> str:
-        return _known(written, known[name], f"{where}.{key}", "column")
+        return _resolve_name(written, columns_of[name], f"{where}.{key}", "column")
 
     changes: dict[str, Any] = {}
     if table.key is not None:
@@ -99,15 +103,15 @@ def _resolved(table: TableOptions, name: str, known: Mapping[str, Sequence[str]]
     if table.naming is not None:
         changes["naming"] = column(table.naming, "naming")
     changes["ignore"] = tuple(column(written, "ignore") for written in table.ignore)
-    changes["columns"] = {column(w, "columns"): said for w, said in table.columns.items()}
+    changes["columns"] = {column(w, "columns"): c for w, c in table.columns.items()}
     changes["foreign_keys"] = {
-        column(written, "foreign_keys"): _target(to, f"{where}.foreign_keys.{written}", known)
+        column(written, "foreign_keys"): _target(to, f"{where}.foreign_keys.{written}", columns_of)
         for written, to in table.foreign_keys.items()
     }
     return table.model_copy(update=changes)
 
 
-def _target(written: str, where: str, known: Mapping[str, Sequence[str]]) -> str:
+def _target(written: str, where: str, columns_of: Mapping[str, Sequence[str]]) -> str:
     """`table.column` under identifiers; "" stays."""
     if not written:
         return ""
@@ -116,11 +120,11 @@ def _target(written: str, where: str, known: Mapping[str, Sequence[str]]) -> str
         raise ConfigError(
             f'options, {where}: {written!r} names no column; write "table.column", or "" for none'
         )
-    table = _known(table, known, where, "table")
-    return f"{table}.{_known(column, known[table], where, 'column')}"
+    table = _resolve_name(table, columns_of, where, "table")
+    return f"{table}.{_resolve_name(column, columns_of[table], where, 'column')}"
 
 
 def kinds(options: TablesOptions, table: str) -> dict[str, ColumnKind]:
     """The kinds that the user gave to columns of a table, by the names as written."""
-    said = options.tables.get(table)
-    return {} if said is None else {n: c.kind for n, c in said.columns.items() if c.kind}
+    columns = options.tables[table].columns if table in options.tables else {}
+    return {name: column.kind for name, column in columns.items() if column.kind}

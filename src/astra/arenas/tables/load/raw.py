@@ -219,11 +219,11 @@ def value_text(value: Json) -> str | None:
 
 def holds(kinds: AbstractSet[str]) -> ColumnContent:
     """What a column with values of these kinds holds."""
-    found = kinds - {"null"}
-    if found == {"integer", "number"}:
+    present = kinds - {"null"}
+    if present == {"integer", "number"}:
         return ColumnContent.number
-    if "nested" in found:
+    if "nested" in present:
         return ColumnContent.nested
-    if len(found) > 1:
+    if len(present) > 1:
         return ColumnContent.mixed
-    return ColumnContent(next(iter(found))) if found else ColumnContent.text
+    return ColumnContent(next(iter(present))) if present else ColumnContent.text

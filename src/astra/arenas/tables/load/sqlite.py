@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import sqlite3
-from collections.abc import Iterator, Sequence
 from urllib.parse import quote
 
 from astra.arenas.tables.load.files import SourceFile
@@ -34,10 +33,10 @@ _STORED = {"integer": "integer", "real": "number", "text": "text", "blob": "nest
 def read_sqlite(file: SourceFile, session: LoadSession) -> list[RawTable]:
     """Read every plain table of an SQLite file into a raw table, with its declared keys."""
     for journal in ("-wal", "-journal"):
-        beside = file.path.with_name(file.path.name + journal)
-        if beside.exists() and beside.stat().st_size:
+        journal_file = file.path.with_name(file.path.name + journal)
+        if journal_file.exists() and journal_file.stat().st_size:
             raise TableError(
-                f"{file.shown}: has changes in {beside.name!r} that are not in the file yet; "
+                f"{file.shown}: has changes in {journal_file.name!r} that are not in the file yet; "
                 "close the program that writes to it, then open and close it with sqlite3"
             )
     try:
@@ -67,13 +66,12 @@ def _read(database: sqlite3.Connection, file: SourceFile, session: LoadSession) 
     left = [name for name, _, _ in entries if name not in plain]
     if not plain:
         raise TableError(f"{file.shown}: holds no tables (views are not read); add some")
-    note = f"{file.shown}: not read, views or virtual tables: {', '.join(map(repr, left[:5]))}"
     tables = [_table(database, name, file, session) for name in plain]
-    return [_noted(tables[0], note), *tables[1:]] if left else tables
-
-
-def _noted(table: RawTable, note: str) -> RawTable:
-    return dataclasses.replace(table, notes=(*table.notes, note))
+    if left:
+        # Raw tables alone carry notes, so the first one speaks for the file.
+        note = f"{file.shown}: not read, views or virtual tables: {', '.join(map(repr, left[:5]))}"
+        tables[0] = dataclasses.replace(tables[0], notes=(*tables[0].notes, note))
+    return tables
 
 
 def _table(
@@ -86,7 +84,8 @@ def _table(
     check_repeated(source, names)
     keys = [str(row[1]) for row in info if row[5]]
     selected = ", ".join(quoted(column) for column in names)
-    texts = _texts(database.execute(f"SELECT {selected} FROM {quoted(name)}"))
+    values = database.execute(f"SELECT {selected} FROM {quoted(name)}")
+    texts = ([value_text(value) for value in row] for row in values)
     relation, count = session.table_of_rows(len(names), bounded_rows(source, texts, session.limits))
     return RawTable(
         relation=relation,
@@ -94,7 +93,7 @@ def _table(
         path=file.path,
         source=source,
         columns=tuple(
-            RawColumn(column, _holds(database, name, column, str(row[2])))
+            RawColumn(column, _content_of(database, name, column, str(row[2])))
             for column, row in zip(names, info, strict=True)
         ),
         rows=count,
@@ -103,12 +102,9 @@ def _table(
     )
 
 
-def _texts(rows: Iterator[Sequence[object]]) -> Iterator[list[str | None]]:
-    for row in rows:
-        yield [value_text(value) for value in row]
-
-
-def _holds(database: sqlite3.Connection, table: str, column: str, declared: str) -> ColumnContent:
+def _content_of(
+    database: sqlite3.Connection, table: str, column: str, declared: str
+) -> ColumnContent:
     """What a column's values are stored as; SQLite's declared types bind nothing."""
     stored = {
         str(row[0])
@@ -116,10 +112,10 @@ def _holds(database: sqlite3.Connection, table: str, column: str, declared: str)
             f"SELECT DISTINCT typeof({quoted(column)}) FROM {quoted(table)}"
         )
     }
-    found = holds({_STORED[kind] for kind in stored if kind in _STORED})
-    if found is ColumnContent.integer and declared.upper().startswith("BOOL"):
+    content = holds({_STORED[kind] for kind in stored if kind in _STORED})
+    if content is ColumnContent.integer and declared.upper().startswith("BOOL"):
         return ColumnContent.boolean
-    return found
+    return content
 
 
 def _foreign_keys(database: sqlite3.Connection, table: str) -> tuple[RawForeignKey, ...]:

@@ -1,4 +1,4 @@
-"""Loading a user's tables into one in-process DuckDB, typed, in file order, and then sealed.
+"""Loads a user's tables into one in-process DuckDB, typed, in file order, and then sealed.
 
 Accepts CSV, TSV, JSON, JSON lines, Parquet, SQLite and DuckDB files, or folders of them. What
 can't be read as a table raises a `TableError` that names file, row and column and says the fix.
@@ -78,7 +78,7 @@ class Tables:
     """Options of the folders and the caller's, merged, under identifiers."""
     notes: tuple[str, ...]
     """What concerns no table that was loaded: files and tables left out, links, …"""
-    known: Mapping[str, Sequence[str]]
+    columns_of: Mapping[str, Sequence[str]]
     """Column identifiers of every table in the files, those without rows too."""
     _folder: tempfile.TemporaryDirectory[str] = field(repr=False)
 
@@ -118,23 +118,25 @@ def load(
     A folder's `tables.toml` is read too; `options` win over it. `temporary` is where temporary
     files go (None: the system's place). Raises TableError, and ConfigError for options.
     """
-    found = find(paths)
-    for path in found.options:
+    files = find(paths)
+    for path in files.options:
         options = merge(read_options(path), options)
     folder = tempfile.TemporaryDirectory(prefix="astra-tables-", dir=temporary)
     connection = _connect(Path(folder.name), limits)
     try:
         session = LoadSession(connection, Path(folder.name), limits)
-        notes = list(found.notes)
-        raws = [raw for file in found.files for raw in _read(file, session)]
-        tables, known = _typed(raws, options, session, notes)
-        resolved = resolve(options, known)
-        _seal(connection)
+        notes = list(files.notes)
+        raws = [raw for file in files.files for raw in _read(file, session)]
+        tables, columns_of = _typed(raws, options, session, notes)
+        resolved = resolve(options, columns_of)
+        # No SQL from here on reaches files, the network or the settings.
+        connection.execute("SET enable_external_access = false")
+        connection.execute("SET lock_configuration = true")
     except BaseException:
         connection.close()
         folder.cleanup()
         raise
-    return Tables(connection, tuple(tables), resolved, tuple(notes), known, folder)
+    return Tables(connection, tuple(tables), resolved, tuple(notes), columns_of, folder)
 
 
 # --- the connection --------------------------------------------------------------------------
@@ -159,12 +161,6 @@ def _connect(folder: Path, limits: LoadLimits) -> duckdb.DuckDBPyConnection:
     return connection
 
 
-def _seal(connection: duckdb.DuckDBPyConnection) -> None:
-    """No SQL from here on reaches files, the network or the settings."""
-    connection.execute("SET enable_external_access = false")
-    connection.execute("SET lock_configuration = true")
-
-
 # --- tables ----------------------------------------------------------------------------------
 
 
@@ -182,10 +178,10 @@ def _read(file: SourceFile, session: LoadSession) -> list[RawTable]:
             case FileFormat.duckdb:
                 return read_duckdb(file, session)
     except duckdb.Error as error:
-        raise _wrapped(file.shown, error) from error
+        raise _table_error(file.shown, error) from error
 
 
-def _wrapped(source: str, error: duckdb.Error) -> TableError:
+def _table_error(source: str, error: duckdb.Error) -> TableError:
     """DuckDB's complaint as one of ours; its first line is the one that says something."""
     if isinstance(error, duckdb.OutOfMemoryException):
         return TableError(f"{source}: too large for the memory limit; give a smaller table")
@@ -197,8 +193,16 @@ def _typed(
     raws: Sequence[RawTable], options: TablesOptions, session: LoadSession, notes: list[str]
 ) -> tuple[list[LoadedTable], dict[str, list[str]]]:
     """The typed tables, and the columns of all tables, those without rows too."""
-    names = _table_names(raws, notes)
-    known = {
+    names: list[str] = []
+    for number, raw in enumerate(raws, start=1):
+        name = identifier(raw.name, fallback=f"table_{number}", ascii_letters=True)
+        if name in names:
+            suffix = raw.path.suffix.removeprefix(".").lower()
+            other = unique(f"{name}_{suffix}", names)
+            notes.append(f"{raw.source}: a table {name!r} is there already; called {other!r}")
+            name = other
+        names.append(name)
+    columns_of = {
         name: column_identifiers([column.original for column in raw.columns])
         for name, raw in zip(names, raws, strict=True)
     }
@@ -208,26 +212,21 @@ def _typed(
             notes.append(f"{raw.source}: no rows; left out")
             session.connection.execute(f"DROP TABLE {raw.relation}")
             continue
-        tables.append(_table(name, known[name], raw, options, session))
+        tables.append(_table(name, columns_of[name], raw, options, session))
     if not tables:
         raise TableError(
             f"no table has rows: {', '.join(raw.source for raw in raws)}; add rows below the header"
         )
-    return _with_keys(tables, dict(zip(names, raws, strict=True)), known), known
-
-
-def _table_names(raws: Sequence[RawTable], notes: list[str]) -> list[str]:
-    """An identifier for each table, all different."""
-    names: list[str] = []
-    for number, raw in enumerate(raws, start=1):
-        made = identifier(raw.name, fallback=f"table_{number}", ascii_letters=True)
-        if made in names:
-            suffix = raw.path.suffix.removeprefix(".").lower()
-            other = unique(f"{made}_{suffix}", names)
-            notes.append(f"{raw.source}: a table {made!r} is there already; called {other!r}")
-            made = other
-        names.append(made)
-    return names
+    # Declared keys come last: they may name tables and columns of any file read above.
+    by_name = dict(zip(names, raws, strict=True))
+    for position, table in enumerate(tables):
+        raw, columns = by_name[table.name], columns_of[table.name]
+        tables[position] = dataclasses.replace(
+            table,
+            key=_column(raw, raw.key, columns),
+            foreign_keys=tuple(_declared_keys(raw, columns, by_name, columns_of)),
+        )
+    return tables, columns_of
 
 
 def _table(
@@ -245,10 +244,10 @@ def _table(
     try:
         typed = make_typed(raw, name, columns, forced, session)
     except duckdb.Error as error:
-        raise _wrapped(raw.source, error) from error
+        raise _table_error(raw.source, error) from error
     renamed = [
-        f"column {position} has no name; called {made!r}"
-        for position, (made, column) in enumerate(zip(columns, raw.columns, strict=True), start=1)
+        f"column {position} has no name; called {name!r}"
+        for position, (name, column) in enumerate(zip(columns, raw.columns, strict=True), start=1)
         if not column.original.strip()
     ]
     return LoadedTable(
@@ -256,8 +255,8 @@ def _table(
         source=raw.source,
         rows=raw.rows,
         columns=tuple(
-            LoadedColumn(made, column.original, kind)
-            for made, column, kind in zip(columns, raw.columns, typed.kinds, strict=True)
+            LoadedColumn(name, column.original, kind)
+            for name, column, kind in zip(columns, raw.columns, typed.kinds, strict=True)
         ),
         key=None,
         foreign_keys=(),
@@ -265,39 +264,28 @@ def _table(
     )
 
 
-def _with_keys(
-    tables: Sequence[LoadedTable], raws: Mapping[str, RawTable], known: Mapping[str, list[str]]
-) -> list[LoadedTable]:
-    """The tables with the keys that their database file declares, under identifiers."""
-    return [
-        dataclasses.replace(
-            table,
-            key=_column(raws[table.name], raws[table.name].key, known[table.name]),
-            foreign_keys=tuple(_declared(raws[table.name], table.name, raws, known)),
-        )
-        for table in tables
-    ]
-
-
 def _column(raw: RawTable, original: str | None, columns: Sequence[str]) -> str | None:
     """The identifier of a column by its name in the file; databases don't mind capitals."""
     if original is None:
         return None
-    for made, column in zip(columns, raw.columns, strict=True):
+    for name, column in zip(columns, raw.columns, strict=True):
         if column.original.casefold() == original.casefold():
-            return made
+            return name
     return None
 
 
-def _declared(
-    raw: RawTable, name: str, raws: Mapping[str, RawTable], known: Mapping[str, list[str]]
+def _declared_keys(
+    raw: RawTable,
+    columns: Sequence[str],
+    raws: Mapping[str, RawTable],
+    columns_of: Mapping[str, Sequence[str]],
 ) -> Iterator[DeclaredKey]:
     """Declared foreign keys to tables of the same file."""
     for foreign in raw.foreign_keys:
         for other, target in raws.items():
             if target.path != raw.path or target.name.casefold() != foreign.table.casefold():
                 continue
-            column = _column(raw, foreign.column, known[name])
-            references = _column(target, foreign.references or target.key, known[other])
+            column = _column(raw, foreign.column, columns)
+            references = _column(target, foreign.references or target.key, columns_of[other])
             if column and references and target.rows:
                 yield DeclaredKey(column, other, references)

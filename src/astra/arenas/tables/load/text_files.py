@@ -80,7 +80,7 @@ def read_text(file: SourceFile, session: LoadSession) -> RawTable:
 
 
 def _records(stream: Iterator[str], shown: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
-    """The line on which a record starts, and the record; blank lines are no records."""
+    """The line on which a record starts, and the record; blank lines are skipped."""
     reader = csv.reader(stream, delimiter=delimiter, strict=True)
     line = 1
     try:
@@ -105,7 +105,7 @@ def _header(first: tuple[int, list[str]] | None, shown: str, limits: LoadLimits)
     named = [name for name in header if name]
     if all(_NUMERIC.fullmatch(name) for name in named):
         raise TableError(
-            f"{shown}: line 1 holds {', '.join(named[:3])!r}, no column names; "
+            f"{shown}: line 1 holds {', '.join(named[:3])!r}, not column names; "
             "write a header line above the data"
         )
     return header

@@ -1,4 +1,4 @@
-"""From a table of texts to typed columns.
+"""Turns a table of texts into typed columns.
 
 A column has a type only when *all* its values fit it; otherwise it stays text and a note says
 which value was in the way. What looks like a code (leading zeros, telephone numbers) is text.
@@ -68,8 +68,8 @@ def make_typed(
     for column in columns:
         notes += _decide(column, raw, connection)
     selected = ", ".join(
-        f"CAST({column.expression()} AS {_TYPES[column.kind]}) AS {quoted(made)}"
-        for column, made in zip(columns, identifiers, strict=True)
+        f"CAST({column.expression()} AS {_TYPES[column.kind]}) AS {quoted(column_name)}"
+        for column, column_name in zip(columns, identifiers, strict=True)
     )
     connection.execute(
         f"CREATE TABLE {quoted(name)} AS SELECT rowid AS __row, {selected} FROM {raw.relation}"
@@ -130,8 +130,14 @@ def _reading(
         name = reading.name
         if not column.fits(name):
             continue
-        if name in ("yes/no", "是/否") and not _several(column, raw, connection):
-            continue
+        if name in ("yes/no", "是/否"):
+            cell = column.cell
+            row = connection.execute(
+                f"SELECT count(DISTINCT lower({cell})) FROM {raw.relation} WHERE {present(cell)}"
+            ).fetchone()
+            # One "no" alone may be Norway.
+            if row is None or row[0] < 2:
+                continue
         if name.startswith("grouped"):
             if raw.decimal_comma:
                 continue
@@ -148,18 +154,9 @@ def _reading(
             if column.fits("grouped number"):
                 return None, "commas may group thousands or mark decimals; write plain numbers"
         if column.fits("31/12/2020") and column.fits("12/31/2020"):
-            return None, "days and months can't be told apart; write dates as 2020-12-31"
+            return None, "days and months can't be distinguished; write dates as 2020-12-31"
         return reading, ""
     return None, ""
-
-
-def _several(column: CandidateColumn, raw: RawTable, connection: duckdb.DuckDBPyConnection) -> bool:
-    """Whether a column holds more than one text: one "no" alone may be Norway."""
-    c = column.cell
-    found = connection.execute(
-        f"SELECT count(DISTINCT lower({c})) > 1 FROM {raw.relation} WHERE {present(c)}"
-    ).fetchone()
-    return bool(found and found[0])
 
 
 def _closest(column: CandidateColumn) -> Reading | None:
@@ -172,11 +169,11 @@ def _first_misfit(
 ) -> str:
     """The first value that does not fit, with its row."""
     c = column.cell
-    found = connection.execute(
+    row = connection.execute(
         f"SELECT rowid, {c} FROM {raw.relation} WHERE {present(c)} "
         f"AND NOT ({reading.fits.replace('{v}', c)}) ORDER BY rowid LIMIT 1"
     ).fetchone()
-    return f"row {found[0] + raw.first_row} holds {found[1][:60]!r}" if found else "no row"
+    return f"row {row[0] + raw.first_row} holds {row[1][:60]!r}" if row else "no row"
 
 
 def _mixed(

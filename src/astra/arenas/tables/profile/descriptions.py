@@ -1,14 +1,12 @@
-"""What was read and guessed, in lines for the user's terminal."""
+"""Describes a schema, read and guessed, in lines for the user's terminal."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from astra.arenas.tables.schema import ColumnKind, Schema
 
-from astra.arenas.tables.schema import Column, ColumnKind, Schema, Table
-
-_FOUND = {
+_ORIGINS = {
     "declared": "declared in the file",
-    "given": "given in the options",
+    "options": "given in the options",
     "inclusion": "found by values and names",
 }
 _NOTES = 8
@@ -19,36 +17,29 @@ def describe(schema: Schema) -> list[str]:
     """Lines of plain text: per table its key, names, relations, units, and what was doubtful."""
     lines: list[str] = []
     for table in schema.tables:
-        lines += _table(table)
+        one, many = table.singular, table.plural
+        lines += [
+            f"{table.name}: {table.rows} rows from {_plain(table.source)}",
+            "  called: " + "; ".join(f"{one[lang]} / {many[lang]}" for lang in one),
+            f"  key: {table.key or 'none'}; rows named by: {table.naming or 'none'}",
+        ]
+        for key in table.foreign_keys:
+            lines.append(f"  {key.column} -> {key.table}.{key.references} ({_ORIGINS[key.origin]})")
+        columns: list[str] = []
+        for column in table.columns:
+            if column.kind is not ColumnKind.other and column.variant_of is None:
+                facts = [column.kind.value, *([column.unit] if column.unit else [])]
+                facts += [f"{column.nulls} missing"] if column.nulls else []
+                facts += [f"{language}: {name}" for language, name in column.variants.items()]
+                columns.append(f"{column.name} ({', '.join(facts)})")
+        if columns:
+            lines.append("  columns: " + ", ".join(columns))
+        if excluded := [c.name for c in table.columns if c.kind is ColumnKind.other]:
+            lines.append(f"  not asked about: {', '.join(excluded)}")
+        lines += [f"  note: {_plain(note)}" for note in table.notes[:_NOTES]]
+        if len(table.notes) > _NOTES:
+            lines.append(f"  note: and {len(table.notes) - _NOTES} more")
     return lines + [f"note: {_plain(note)}" for note in schema.notes]
-
-
-def _table(table: Table) -> Iterator[str]:
-    one, many = table.singular, table.plural
-    yield f"{table.name}: {table.rows} rows from {_plain(table.source)}"
-    yield "  called: " + "; ".join(f"{one[lang]} / {many[lang]}" for lang in one)
-    yield f"  key: {table.key or 'none'}; rows named by: {table.naming or 'none'}"
-    for key in table.foreign_keys:
-        yield f"  {key.column} -> {key.table}.{key.references} ({_FOUND[key.found]})"
-    asked = [c for c in table.columns if c.kind is not ColumnKind.other and c.variant_of is None]
-    if asked:
-        yield "  columns: " + ", ".join(map(_column, asked))
-    if left := [c.name for c in table.columns if c.kind is ColumnKind.other]:
-        yield f"  not asked about: {', '.join(left)}"
-    for note in table.notes[:_NOTES]:
-        yield f"  note: {_plain(note)}"
-    if len(table.notes) > _NOTES:
-        yield f"  note: and {len(table.notes) - _NOTES} more"
-
-
-def _column(column: Column) -> str:
-    about = [column.kind.value]
-    if column.unit:
-        about.append(column.unit)
-    if column.nulls:
-        about.append(f"{column.nulls} missing")
-    about += [f"{language}: {name}" for language, name in column.variants.items()]
-    return f"{column.name} ({', '.join(about)})"
 
 
 def _plain(text: str) -> str:

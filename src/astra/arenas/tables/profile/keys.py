@@ -1,5 +1,4 @@
-"""Which column is a table's key, which one names its rows, and which say the same in another
-language."""
+"""Chooses a table's key, the column that names its rows, and its columns in other languages."""
 
 from __future__ import annotations
 
@@ -16,7 +15,7 @@ from astra.types import Language
 
 # --- variants --------------------------------------------------------------------------------
 
-# Longer marks first: `_zh_cn` is no `_cn`.
+# Longer marks first: `_zh_cn` must not be read as `_cn`.
 _LANGUAGES: dict[str, Language] = {
     "zh_hans": "zh",
     "zh_cn": "zh",
@@ -42,30 +41,29 @@ class LanguageVariant(NamedTuple):
 def variants(stats: Mapping[str, ColumnStats]) -> dict[str, LanguageVariant]:
     """Columns that are others in another language: name -> which, in which language.
 
-    `name_zh` beside `name`; `name_zh` beside `name_en` where there is no `name`.
+    `name_zh` of `name`, or of `name_en` where there is no `name`.
     """
     by_base: dict[str, dict[Language, str]] = {}
     for name, column in stats.items():
         marked = _marked(name, stats)
-        if (
-            marked is None
-            or column.kind is not ColumnKind.text
-            or not _speaks(column, marked.language)
-        ):
+        if marked is None or column.kind is not ColumnKind.text or not column.filled:
+            continue
+        # The letters must agree with the name: a column `zh` may be one of codes.
+        if (column.han >= column.filled / 2) != (marked.language == "zh"):
             continue
         by_base.setdefault(marked.base, {}).setdefault(marked.language, name)
-    found: dict[str, LanguageVariant] = {}
+    languages: dict[str, LanguageVariant] = {}
     for base, versions in by_base.items():
         if base in stats:
             if stats[base].kind is ColumnKind.text:
-                found |= {name: LanguageVariant(base, lang) for lang, name in versions.items()}
+                languages |= {name: LanguageVariant(base, lang) for lang, name in versions.items()}
         elif len(versions) == 2:
-            found[versions["zh"]] = LanguageVariant(versions["en"], "zh")
-    return found
+            languages[versions["zh"]] = LanguageVariant(versions["en"], "zh")
+    return languages
 
 
 def _marked(name: str, stats: Mapping[str, ColumnStats]) -> LanguageVariant | None:
-    """What a name says: `name_zh`, `zh_name`, `中文名称`, or `名称` beside `name`."""
+    """What a name says: `name_zh`, `zh_name`, `中文名称`, or `名称` where there is `name`."""
     for mark, language in _LANGUAGES.items():
         for pattern in (rf"(.+)_{mark}", rf"{mark}_(.+)"):
             if match := re.fullmatch(pattern, name):
@@ -86,12 +84,6 @@ def _existing(name: str, stats: Mapping[str, ColumnStats]) -> str | None:
         return name
     translated = english(name)
     return translated if translated in stats else None
-
-
-def _speaks(column: ColumnStats, language: Language) -> bool:
-    """Whether the texts are in the language, as far as their letters tell."""
-    han = column.han / max(column.filled, 1)
-    return column.filled > 0 and (han >= 0.5 if language == "zh" else han < 0.5)
 
 
 # --- key -------------------------------------------------------------------------------------
@@ -152,6 +144,7 @@ _NEVER = re.compile(
     r"homepage|email|mail|e_mail|address|image|photo|phone|path|file|描述|备注|网址|邮箱|地址)(_|$)"
 )
 _PARTS = re.compile(r"^(first|last|middle|given|family|sur|user|file|host)_?name$")
+_CODED = re.compile(r"(^|_)(id|code|key|uuid|hash|sku)$")
 _LONGEST_NAME = 60
 """Mean characters of a text that can still be a name."""
 
@@ -189,27 +182,19 @@ def choose_naming(
             )
         return options.naming
     one = singular_name(table.name)
-    fit = [s for s in stats.values() if s.name not in not_names and _may_name(s)]
+    fit = [
+        s
+        for s in stats.values()
+        if s.name not in not_names
+        and s.kind is ColumnKind.text
+        and s.filled > 0
+        and s.mean_length <= _LONGEST_NAME
+        and s.links < s.filled / 2
+        and not _NEVER.search(s.name)
+    ]
     called = [s for s in fit if _name_rank(s.name, one) < 9 and s.distinct >= s.filled / 2]
     if called:
         return min(called, key=lambda s: _name_rank(s.name, one)).name
     telling = [s for s in fit if s.distinct >= 0.9 * s.filled and s.filled > s.rows / 2]
-    worded = [s for s in telling if not _coded(s)]
+    worded = [s for s in telling if s.codes <= s.filled / 2 and not _CODED.search(s.name)]
     return max(worded or telling, key=lambda s: s.distinct).name if telling else None
-
-
-def _may_name(column: ColumnStats) -> bool:
-    return (
-        column.kind is ColumnKind.text
-        and column.filled > 0
-        and column.mean_length <= _LONGEST_NAME
-        and column.links < column.filled / 2
-        and not _NEVER.search(column.name)
-    )
-
-
-def _coded(column: ColumnStats) -> bool:
-    """Whether the texts are codes rather than words."""
-    return column.codes > column.filled / 2 or bool(
-        re.search(r"(^|_)(id|code|key|uuid|hash|sku)$", column.name)
-    )

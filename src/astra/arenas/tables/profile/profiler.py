@@ -1,7 +1,7 @@
-"""Profiling loaded tables: keys, names, relations, units and labels, as a `Schema`.
+"""Profiles loaded tables: keys, names, relations, units and labels, as a `Schema`.
 
 The user's options win everywhere. What is guessed is guessed from names and values alone, and
-``descriptions` shows it, so that a wrong guess can be put right in `tables.toml`.
+`descriptions` shows it, so that a wrong guess can be put right in `tables.toml`.
 """
 
 from __future__ import annotations
@@ -31,12 +31,17 @@ from astra.types import Language
 def profile(tables: Tables, options: TablesOptions | None = None) -> Schema:
     """The schema of loaded tables. `options` win over those the tables were loaded with.
 
-    Raises ConfigError for options that name what is not there or can't be.
+    Raises ConfigError for options that do not fit the tables.
     """
-    said = tables.options
+    merged = tables.options
     if options is not None:
-        said = merge(said, resolve(options, tables.known))
-    profiled = {table.name: _profiled(tables, table.name, said) for table in tables.tables}
+        merged = merge(merged, resolve(options, tables.columns_of))
+    profiled: dict[str, ProfiledTable] = {}
+    for table in tables.tables:
+        own = merged.tables.get(table.name, TableOptions())
+        stats, notes = measure(table, tables.connection), list(table.notes)
+        key = choose_key(table, stats, own, notes)
+        profiled[table.name] = ProfiledTable(table, stats, key, variants(stats), own, notes)
     keys = foreign_keys(profiled, tables.connection)
     return Schema(
         tables=tuple(_table(entry, keys[entry.name]) for entry in profiled.values()),
@@ -44,29 +49,24 @@ def profile(tables: Tables, options: TablesOptions | None = None) -> Schema:
     )
 
 
-def _profiled(tables: Tables, name: str, said: TablesOptions) -> ProfiledTable:
-    table = tables.table(name)
-    options = said.tables.get(name, TableOptions())
-    stats = measure(table, tables.connection)
-    notes = list(table.notes)
-    key = choose_key(table, stats, options, notes)
-    return ProfiledTable(table, stats, key, variants(stats), options, notes)
-
-
 def _table(profiled: ProfiledTable, keys: tuple[ForeignKey, ...]) -> Table:
     table, options = profiled.table, profiled.options
-    about_others = [key.column for key in keys]
+    pointing = {key.column for key in keys}
     naming = choose_naming(
-        table, profiled.stats, [*about_others, *profiled.variants, *options.ignore], options
+        table, profiled.stats, [*pointing, *profiled.variants, *options.ignore], options
     )
     if naming is None:
         profiled.notes.append("no column names its rows; they are not asked about by name")
     one, many = table_labels(table.name)
+    labels_taken: dict[Language, set[str]] = {"en": set(), "zh": set()}
     return Table(
         name=table.name,
         source=table.source,
         rows=table.rows,
-        columns=_columns(profiled, keys),
+        columns=tuple(
+            _column(profiled, column, column.name in pointing, labels_taken)
+            for column in profiled.stats.values()
+        ),
         key=profiled.key,
         naming=naming,
         foreign_keys=keys,
@@ -80,19 +80,11 @@ def _table(profiled: ProfiledTable, keys: tuple[ForeignKey, ...]) -> Table:
 # --- columns ---------------------------------------------------------------------------------
 
 
-def _columns(profiled: ProfiledTable, keys: tuple[ForeignKey, ...]) -> tuple[Column, ...]:
-    pointing = {key.column for key in keys}
-    taken: dict[Language, set[str]] = {"en": set(), "zh": set()}
-    return tuple(
-        _column(profiled, stats, stats.name in pointing, taken) for stats in profiled.stats.values()
-    )
-
-
 def _column(
     profiled: ProfiledTable, stats: ColumnStats, pointing: bool, taken: dict[Language, set[str]]
 ) -> Column:
     name = stats.name
-    said = profiled.options.columns.get(name, ColumnOptions())
+    options = profiled.options.columns.get(name, ColumnOptions())
     variant = profiled.variants.get(name)
     versions: dict[Language, str] = {
         v.language: other for other, v in profiled.variants.items() if v.base == name
@@ -103,18 +95,18 @@ def _column(
     elif pointing:
         base = split_suffix(name)[0]
     elif "zh" in versions:
-        # `name_en` beside `name_zh` is the name.
+        # Where there is `name_zh`, `name_en` is the name.
         base = re.sub(r"^(en|english)_|_(en|eng|english)$", "", name)
-    labels: dict[Language, str] = {**column_labels(base), **said.labels}
+    labels: dict[Language, str] = {**column_labels(base), **options.labels}
     if variant is None:
-        labels = _distinct(labels, said.labels, name, unit, taken)
+        labels = _distinct(labels, options.labels, name, unit, taken)
     ignored = name in profiled.options.ignore
     return Column(
         name=name,
         kind=ColumnKind.other if ignored else stats.kind,
         nulls=stats.nulls,
         distinct=stats.distinct,
-        unit=unit if said.unit is None else said.unit or None,
+        unit=unit if options.unit is None else options.unit or None,
         labels=labels,
         variants=versions,
         variant_of=variant.base if variant else None,
@@ -124,17 +116,17 @@ def _column(
 
 def _distinct(
     labels: Mapping[Language, str],
-    said: Mapping[Language, str],
+    chosen: Mapping[Language, str],
     name: str,
     unit: str | None,
     taken: dict[Language, set[str]],
 ) -> dict[Language, str]:
     """Labels that no other column of the table has: "the area" must mean one column."""
-    found: dict[Language, str] = {}
+    distinct: dict[Language, str] = {}
     for language, label in labels.items():
         choices = [label, f"{label} ({unit})" if unit else label, humanised(name)]
-        if language not in said:
+        if language not in chosen:
             label = next((c for c in choices if c not in taken[language]), f"{label} ({name})")
         taken[language].add(label)
-        found[language] = label
-    return found
+        distinct[language] = label
+    return distinct

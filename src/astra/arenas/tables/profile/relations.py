@@ -1,4 +1,4 @@
-"""Foreign keys: declared by a database, given by the user, or found by values and names.
+"""Foreign keys: declared by a database, set by the user, or found by values and names.
 
 What this does not guarantee: that a key found by inclusion was meant as one. It is shown to the
 user with how it was found, and one line of TOML switches it off.
@@ -66,11 +66,11 @@ def _foreign_key(
     profiled: Mapping[str, ProfiledTable],
     connection: duckdb.DuckDBPyConnection,
 ) -> ForeignKey | None:
-    given = table.options.foreign_keys.get(column)
-    if given == "":
+    target = table.options.foreign_keys.get(column)
+    if target == "":
         return None
-    if given is not None:
-        return _given(table, column, given, profiled)
+    if target is not None:
+        return _key_from_options(table, column, target, profiled)
     for declared in table.table.foreign_keys:
         if declared.column == column:
             if _joins(table, column, profiled[declared.table], declared.references):
@@ -78,13 +78,13 @@ def _foreign_key(
                     column=column,
                     table=declared.table,
                     references=declared.references,
-                    found="declared",
+                    origin="declared",
                 )
             table.notes.append(
                 f"declared foreign key {column!r}: {declared.table}.{declared.references} is not "
                 "unique or of another kind; not used"
             )
-    return _found(table, column, profiled, connection)
+    return _key_by_inclusion(table, column, profiled, connection)
 
 
 def _joins(table: ProfiledTable, column: str, other: ProfiledTable, references: str) -> bool:
@@ -93,7 +93,7 @@ def _joins(table: ProfiledTable, column: str, other: ProfiledTable, references: 
     return target.unique and target.kind is table.stats[column].kind
 
 
-def _given(
+def _key_from_options(
     table: ProfiledTable, column: str, written: str, profiled: Mapping[str, ProfiledTable]
 ) -> ForeignKey:
     where = f"options, tables.{table.name}.foreign_keys.{column}"
@@ -108,13 +108,13 @@ def _given(
             f"{column!r} of kind {own.kind.value!r}; "
             "name a unique column of the same kind"
         )
-    return ForeignKey(column=column, table=name, references=references, found="given")
+    return ForeignKey(column=column, table=name, references=references, origin="options")
 
 
 # --- by values and names ---------------------------------------------------------------------
 
 
-def _found(
+def _key_by_inclusion(
     table: ProfiledTable,
     column: str,
     profiled: Mapping[str, ProfiledTable],
@@ -136,12 +136,18 @@ def _found(
             continue
         if not _joins(table, column, other, references):
             continue
-        missing = _missing(table.name, column, name, references, connection)
+        row = connection.execute(
+            f"SELECT count(*) FROM {quoted(table.name)} t WHERE t.{quoted(column)} IS NOT NULL "
+            f"AND NOT EXISTS (SELECT 1 FROM {quoted(name)} o "
+            f"WHERE o.{quoted(references)} = t.{quoted(column)})"
+        ).fetchone()
+        missing = row[0] if row else 0
+        # Texts come with typing errors; numbers that are not in the other column rule it out.
         allowed = stats.filled * (1 - INCLUDED) if stats.kind is ColumnKind.text else 0
         if missing <= allowed:
             if missing:
                 table.notes.append(f"column {column!r}: {missing} values are not in {name!r}")
-            return ForeignKey(column=column, table=name, references=references, found="inclusion")
+            return ForeignKey(column=column, table=name, references=references, origin="inclusion")
     return None
 
 
@@ -186,15 +192,3 @@ def _distance(base: str, table: str) -> int | None:
     if has_han(base) != has_han(one):
         return 0 if (english(base) or chinese(base)) in (one, table) else None
     return 1 if has_han(one) and base.endswith(one) else None
-
-
-def _missing(
-    table: str, column: str, other: str, references: str, connection: duckdb.DuckDBPyConnection
-) -> int:
-    """Rows whose value is not in the other column."""
-    row = connection.execute(
-        f"SELECT count(*) FROM {quoted(table)} t WHERE t.{quoted(column)} IS NOT NULL "
-        f"AND NOT EXISTS (SELECT 1 FROM {quoted(other)} o "
-        f"WHERE o.{quoted(references)} = t.{quoted(column)})"
-    ).fetchone()
-    return int(row[0]) if row else 0

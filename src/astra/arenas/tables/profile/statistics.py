@@ -1,8 +1,7 @@
-"""What DuckDB counts in a column: nulls, distinct values, and what its texts look like."""
+"""Counts of columns by DuckDB: nulls, distinct values, and the look of texts."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import duckdb
@@ -60,39 +59,27 @@ class ColumnStats:
 
 def measure(table: LoadedTable, connection: duckdb.DuckDBPyConnection) -> dict[str, ColumnStats]:
     """Counts of every column of a table, by name."""
-    found: dict[str, ColumnStats] = {}
+    stats: dict[str, ColumnStats] = {}
     for start in range(0, len(table.columns), _CHUNK):
-        found |= _measure(table, table.columns[start : start + _CHUNK], connection)
-    return found
-
-
-def _measure(
-    table: LoadedTable, columns: Sequence[LoadedColumn], connection: duckdb.DuckDBPyConnection
-) -> dict[str, ColumnStats]:
-    asked: list[str] = []
-    for column in columns:
-        c = quoted(column.name)
-        asked += [f"count({c})", f"count(DISTINCT {c})"]
-        if column.kind is ColumnKind.text:
-            asked += [
-                f"avg(length({c}))",
-                f"max(length({c}))",
-                f"count_if(regexp_full_match({c}, {literal(_LINK)}))",
-                f"count_if(regexp_full_match({c}, {literal(_CODE)}))",
-                f"count_if(regexp_matches({c}, '\\p{{Han}}'))",
-            ]
-    row = connection.execute(f"SELECT {', '.join(asked)} FROM {quoted(table.name)}").fetchone()
-    values = iter(value or 0 for value in row or ())
-    found: dict[str, ColumnStats] = {}
-    for column in columns:
-        filled, distinct = int(next(values)), int(next(values))
-        nulls = table.rows - filled
-        if column.kind is not ColumnKind.text:
-            found[column.name] = ColumnStats(column, table.rows, nulls, distinct)
-            continue
-        mean, longest = float(next(values)), int(next(values))
-        links, codes, han = int(next(values)), int(next(values)), int(next(values))
-        found[column.name] = ColumnStats(
-            column, table.rows, nulls, distinct, mean, longest, links, codes, han
-        )
-    return found
+        columns = table.columns[start : start + _CHUNK]
+        counts: list[str] = []
+        for column in columns:
+            c = quoted(column.name)
+            counts += [f"count({c})", f"count(DISTINCT {c})"]
+            if column.kind is ColumnKind.text:
+                counts += [
+                    f"avg(length({c}))",
+                    f"max(length({c}))",
+                    f"count_if(regexp_full_match({c}, {literal(_LINK)}))",
+                    f"count_if(regexp_full_match({c}, {literal(_CODE)}))",
+                    f"count_if(regexp_matches({c}, '\\p{{Han}}'))",
+                ]
+        row = connection.execute(f"SELECT {', '.join(counts)} FROM {quoted(table.name)}").fetchone()
+        values = iter(value or 0 for value in row or ())
+        for column in columns:
+            filled, distinct = int(next(values)), int(next(values))
+            texts = [next(values) for _ in range(5 if column.kind is ColumnKind.text else 0)]
+            stats[column.name] = ColumnStats(
+                column, table.rows, table.rows - filled, distinct, *texts
+            )
+    return stats
