@@ -1,4 +1,4 @@
-"""Turns a plan into an arena: words, tools, goals with targets and decoys."""
+"""Builds the arena of a plan: its words, tools, and goals with targets and decoys."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from astra.arenas.certificate.containment import document_text
 from astra.arenas.certificate.leak import leaks
 from astra.arenas.rounding import FINAL_ROUNDING, TOOL_ROUNDING
 from astra.arenas.tables.planner import QuestionPlan
-from astra.arenas.tables.questions.grammar import Grammar, Phrasing
+from astra.arenas.tables.questions.grammar import Grammar
 from astra.arenas.tables.slices import TableSlice
 from astra.arenas.tables.steps import AnswerKind, PlanStep
 from astra.arenas.tables.tools import ToolJob, ToolWriter, jobs_of
@@ -57,9 +57,26 @@ class TableArenaBuilder:
                 question = phrasing.steps[number]
                 goals[number] = self._goal(step, steps, tool, slice_, job, question, rng)
         ordered = [goals[number] for number in range(len(steps))]
-        _check_leaks(ordered, tools)
-        if plan.has_answer_node:
-            ordered.append(_answer_node(plan, steps, phrasing))
+        # A document or another goal's question may give an answer away by chance.
+        documents = "\n".join(document_text(tool) for tool in tools)
+        for goal in ordered:
+            others = (other.question for other in ordered if other is not goal)
+            if leaks(goal.answer, "\n".join((documents, *others)), goal.target):
+                raise Rejected(
+                    "leak", f"the answer {goal.answer!r} stands in a document or question"
+                )
+        if phrasing.node is not None:
+            ordered.append(
+                Goal(
+                    id=f"g{len(steps) + 1}",
+                    question=phrasing.node,
+                    answer=plan.answer,
+                    call=None,
+                    target=None,
+                    depends_on=tuple(f"g{steps.index(end) + 1}" for end in plan.ends),
+                    operation=plan.joined or "",
+                )
+            )
         tables = [step.table for step in steps if step.table]
         # The domain is that of the table that the main answer comes from.
         schema = self._writer.world.schema
@@ -109,28 +126,6 @@ class TableArenaBuilder:
             decoys=decoys,
             operation=step.operation,
         )
-
-
-def _check_leaks(goals: Sequence[Goal], tools: Sequence[Tool]) -> None:
-    """Reject answers that a document or another goal's question gives away by chance."""
-    documents = "\n".join(document_text(tool) for tool in tools)
-    for goal in goals:
-        others = (other.question for other in goals if other is not goal)
-        if leaks(goal.answer, "\n".join((documents, *others)), goal.target):
-            raise Rejected("leak", f"the answer {goal.answer!r} stands in a document or question")
-
-
-def _answer_node(plan: QuestionPlan, steps: Sequence[PlanStep], phrasing: Phrasing) -> Goal:
-    assert phrasing.node is not None and plan.joined is not None
-    return Goal(
-        id=f"g{len(steps) + 1}",
-        question=phrasing.node,
-        answer=plan.answer,
-        call=None,
-        target=None,
-        depends_on=tuple(f"g{steps.index(end) + 1}" for end in plan.ends),
-        operation=plan.joined,
-    )
 
 
 def _final_target(plan: QuestionPlan) -> Target:

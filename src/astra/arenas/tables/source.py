@@ -1,4 +1,4 @@
-"""Arenas from tables, one numbered candidate after the other.
+"""Draws arenas from tables, one numbered candidate after the other.
 
 A candidate depends on the tables, the options and its number alone. What a candidate may not
 share with earlier ones (the same calls again, a call that stands on the other side of the
@@ -49,7 +49,7 @@ class TableSourceOptions:
     scenarios: Mapping[Scenario, float] = field(default_factory=lambda: dict(PAPER_SHARES))
     """Scenario -> share; those that the hops don't allow are left out."""
     operations: frozenset[str] | None = None
-    """Operations that calls may be of. None: all. Answer nodes, which call nothing, are free."""
+    """Allowed operations of calls. None: all. Answer nodes call nothing: always allowed."""
     test_share: float = 0.2
     """Share of arenas, and of entities, that are kept for testing."""
     seed: int = 0
@@ -59,7 +59,7 @@ class TableSourceOptions:
 
 @dataclass(frozen=True, slots=True)
 class CandidateTableArena:
-    """One numbered candidate: an arena that may be certified, or why it fell out."""
+    """One numbered candidate: an arena to certify, or the reason there is none."""
 
     key: str
     outcome: Arena | Rejected
@@ -97,12 +97,12 @@ class TableSource:
             for language, world in worlds.items()
         }
         self.draws: Counter[str] = Counter()
-        """How the draws behind the candidates ended."""
+        """Outcome -> number of draws that ended so."""
         self._call_sets: set[bytes] = set()
         self._splits: dict[bytes, ArenaSplit] = {}
 
     def candidates(self) -> Iterator[CandidateTableArena]:
-        """Candidates 0, 1, 2, …; ends when the tables give no more (`MAX_FAILURES` in a row)."""
+        """Candidates 0, 1, 2, …; ends after `MAX_FAILURES` failures in a row."""
         number = failures = 0
         while failures < MAX_FAILURES:
             key = f"tables-{self._options.seed}-{number:06d}"
@@ -129,34 +129,31 @@ class TableSource:
             if plan is None:
                 self.draws["no path in the tables"] += 1
                 continue
-            steps, wanted = plan.steps(), self._options.operations
-            if wanted is not None and any(step.operation not in wanted for step in steps):
+            steps, allowed = plan.steps(), self._options.operations
+            if allowed is not None and any(step.operation not in allowed for step in steps):
                 self.draws["operation not asked for"] += 1
                 continue
             calls = [step.call_key() for step in steps]
+            call_set, digests = _digest(sorted(calls)), [_digest(call) for call in calls]
             try:
-                self._check_fresh(calls, split)
+                if call_set in self._call_sets:
+                    raise Rejected("duplicate", "an earlier question needs the same calls")
+                if any(self._splits.get(digest, split) != split for digest in digests):
+                    raise Rejected("split", "the other side of the train/test split has the call")
                 arena = self._builders[language].build(
                     plan, rng, {"source": "tables", "key": key, "seed": self._options.seed}
                 )
             except Rejected as rejected:
                 self.draws[rejected.check] += 1
                 continue
-            self._call_sets.add(_digest(sorted(calls)))
-            self._splits |= {_digest(call): split for call in calls}
+            self._call_sets.add(call_set)
+            self._splits |= dict.fromkeys(digests, split)
             self.draws["built"] += 1
             return arena
         raise Rejected(
             "plan",
             f"no {scenario.value} question of {hops} hops in {language} in {MAX_DRAWS} draws",
         )
-
-    def _check_fresh(self, calls: list[str], split: ArenaSplit) -> None:
-        """Reject calls that were asked before, in whatever order, or in the other split."""
-        if _digest(sorted(calls)) in self._call_sets:
-            raise Rejected("duplicate", "the same calls were asked before")
-        if any(self._splits.get(_digest(call), split) != split for call in calls):
-            raise Rejected("split", "a call stands on the other side of the train/test split")
 
 
 def fingerprint(tables: Tables, schema: Schema) -> str:
@@ -168,10 +165,10 @@ def fingerprint(tables: Tables, schema: Schema) -> str:
         for table in schema.tables
     ]
     # Notes list the folder's other files, and the run folder itself may be one of them.
-    known = schema.model_dump(
+    content = schema.model_dump(
         mode="json", exclude={"notes": True, "tables": {"__all__": {"notes"}}}
     )
-    return content_hash([cells, known])
+    return content_hash([cells, content])
 
 
 def _digest(value: object) -> bytes:

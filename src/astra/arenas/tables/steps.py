@@ -63,11 +63,11 @@ class PlanStep:
 
     def walk(self) -> Iterator[PlanStep]:
         """Yield all ancestors before their descendants, each once, and this step last."""
-        seen: list[PlanStep] = []
+        earlier: list[PlanStep] = []
         for parent in self.parents:
             for step in parent.walk():
-                if step not in seen:
-                    seen.append(step)
+                if step not in earlier:
+                    earlier.append(step)
                     yield step
         yield self
 

@@ -1,4 +1,4 @@
-"""Writes the tools of a plan: documents, Python source and data.
+"""Writes the tools of a plan: documents, Python sources and data.
 
 Steps of one operation on one table share a tool over the union of the rows they need. A tool
 holds other rows, too, all of one train/test split, and answers group questions only for groups
@@ -69,14 +69,24 @@ class ToolWriter:
         slice_ = operation.slice(slicer, job.steps)
         if slice_ is None:
             return None
-        texts = self._texts(job)
+        language = self.world.language
+        singular = plural = ""
+        noun = plural_noun = job.scope
+        domain = "units" if job.scope else "arithmetic"
+        if job.table:
+            table, noun = self.world.schema.table(job.table), self.world.views[job.table].noun
+            singular = table.singular.get(language) or table.name
+            plural = table.plural.get(language) or table.name
+            plural_noun = ascii_identifier(table.plural.get("en", ""))[:LONGEST_NOUN].rstrip("_")
+            plural_noun = plural_noun or f"{noun}s"
+            domain = table.domain
+        texts = ToolTexts(language, self.entity_of(job), singular, plural, job.scope)
         options = [p for p in operation.options if p.served(slice_) and rng.random() < 0.5]
         if any(step.operation == "convert" for step in plan.steps()):
             # A tool that converts by itself would make that call needless.
             options = [option for option in options if option.name != "unit"]
         parameters = [p.of_tool(slice_, texts) for p in (*operation.parameters, *options)]
-        name = self._name(job, rng)
-        option_names = [option.name for option in options]
+        name = rng.choice(operation.tool_names).format(s=noun, p=plural_noun, q=job.scope)
         tool = Tool(
             document=ToolSchema(
                 name=name,
@@ -88,10 +98,10 @@ class ToolWriter:
                     "additionalProperties": False,
                 },
             ),
-            source=tool_source(operation, name, parameters, texts.entity, self.world.language),
-            data=slice_.data(texts.entity, option_names),
-            domain=self._domain(job),
-            language=self.world.language,
+            source=tool_source(operation, name, parameters, texts.entity, language),
+            data=slice_.data(texts.entity, [option.name for option in options]),
+            domain=domain,
+            language=language,
         )
         return tool, slice_
 
@@ -111,28 +121,6 @@ class ToolWriter:
     def entity_of(self, job: ToolJob) -> str:
         """Parameter and field that hold a row's name. Empty for arithmetic."""
         return self.world.views[job.table].parameter if job.table else ""
-
-    def _texts(self, job: ToolJob) -> ToolTexts:
-        language, singular, plural = self.world.language, "", ""
-        if job.table:
-            table = self.world.schema.table(job.table)
-            singular = table.singular.get(language) or table.name
-            plural = table.plural.get(language) or table.name
-        return ToolTexts(language, self.entity_of(job), singular, plural, job.scope)
-
-    def _name(self, job: ToolJob, rng: random.Random) -> str:
-        singular = plural = job.scope
-        if job.table:
-            singular = self.world.views[job.table].noun
-            table = self.world.schema.table(job.table)
-            plural = ascii_identifier(table.plural.get("en", ""))[:LONGEST_NOUN].rstrip("_")
-            plural = plural or f"{singular}s"
-        return rng.choice(job.operation.tool_names).format(s=singular, p=plural, q=job.scope)
-
-    def _domain(self, job: ToolJob) -> str:
-        if job.table:
-            return self.world.schema.table(job.table).domain
-        return "units" if job.scope else "arithmetic"
 
 
 def tool_source(
@@ -156,6 +144,15 @@ def tool_source(
     )
 
 
+_ENVIRONMENT = Environment(
+    loader=PackageLoader("astra.arenas.tables", "operations"),
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    keep_trailing_newline=True,
+    autoescape=False,
+)
+_ENVIRONMENT.filters["py"] = repr
 _HEAD = """\
 {{ shared.prelude() }}
 
@@ -171,18 +168,4 @@ def _template(operation: TableOperation) -> Template:
     imports = "".join(f"import {module}\n" for module in operation.imports)
     head = f"{imports}\n{_HEAD}" if imports else _HEAD
     start = '{% import "shared.py.j2" as shared %}\n'
-    return _environment().from_string(f"{start}{head}{operation.body}")
-
-
-@cache
-def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("astra.arenas.tables", "operations"),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        autoescape=False,
-    )
-    environment.filters["py"] = repr
-    return environment
+    return _ENVIRONMENT.from_string(f"{start}{head}{operation.body}")

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
 from astra.arenas.tables.naming import row_noun, row_parameter
-from astra.arenas.tables.schema import Column, ColumnKind, ForeignKey, Schema, Table
+from astra.arenas.tables.schema import ColumnKind, Schema, Table
 from astra.types import Language
 
 ArenaSplit = Literal["train", "test"]
@@ -133,40 +132,33 @@ def table_view(table: Table, schema: Schema, language: Language, long: frozenset
         references = None
         if key is not None and schema.table(key.table).naming is not None:
             references = key.table
-        if references is not None or column.name not in long:
-            attributes.append(_attribute(table, column, key, references, language, attributes))
+        if references is None and column.name in long:
+            continue
+        label = column.labels.get(language) or column.name
+        if column.kind is ColumnKind.date and not _DATE_WORD.search(label):
+            label += "日期" if language == "zh" else " date"
+        # Whole numbers that identify things are text: the highest of them means nothing.
+        identifies = column.kind is ColumnKind.integer and (
+            key is not None or _IDENTIFIER.search(column.name) is not None
+        )
+        kind = ColumnKind.text if references is not None or identifies else column.kind
+        filled = table.rows - column.nulls
+        name = _KEY_SUFFIX.sub("", column.name) if references else column.name
+        # `country_code` becomes `country` only where nothing else is called so.
+        if any(other.name == name for other in attributes) or (
+            name != column.name and any(other.name == name for other in table.columns)
+        ):
+            name = column.name
+        attributes.append(
+            Attribute(
+                name=name,
+                column=column.name,
+                kind=kind,
+                label=label,
+                unit=column.unit,
+                references=references,
+                unique=kind is ColumnKind.text and column.distinct == filled and filled > 1,
+                groups=kind is ColumnKind.text and 1 < column.distinct <= filled / 2,
+            )
+        )
     return TableView(table, tuple(attributes), row_noun(schema, table))
-
-
-def _attribute(
-    table: Table,
-    column: Column,
-    key: ForeignKey | None,
-    references: str | None,
-    language: Language,
-    taken: Sequence[Attribute],
-) -> Attribute:
-    label = column.labels.get(language) or column.name
-    if column.kind is ColumnKind.date and not _DATE_WORD.search(label):
-        label += "日期" if language == "zh" else " date"
-    # Whole numbers that identify things are text: the highest of them means nothing.
-    identifies = column.kind is ColumnKind.integer and (
-        key is not None or _IDENTIFIER.search(column.name) is not None
-    )
-    kind = ColumnKind.text if references is not None or identifies else column.kind
-    filled = table.rows - column.nulls
-    name = _KEY_SUFFIX.sub("", column.name) if references else column.name
-    if any(other.name == name for other in taken) or (
-        name != column.name and any(other.name == name for other in table.columns)
-    ):
-        name = column.name
-    return Attribute(
-        name=name,
-        column=column.name,
-        kind=kind,
-        label=label,
-        unit=column.unit,
-        references=references,
-        unique=kind is ColumnKind.text and column.distinct == filled and filled > 1,
-        groups=kind is ColumnKind.text and 1 < column.distinct <= filled / 2,
-    )

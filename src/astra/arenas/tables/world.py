@@ -1,4 +1,4 @@
-"""One language's view of a user's tables: what can be asked by name, by code and by group.
+"""One language's view of a user's tables: rows to ask about by name, by value and by group.
 
 Foreign keys show the name of the row they point to. Whatever could make a question ambiguous is
 left out: names that occur twice, values that differ only in case, groups too large for a tool.
@@ -79,7 +79,17 @@ class World:
             self._create_view(view)
         self._shared_names = self._read_shared_names()
         for view in self.views.values():
-            self._index(view)
+            table = view.table.name
+            rows = self._db.execute(
+                f"SELECT __row FROM {self.quoted(table)} WHERE __named ORDER BY __row "
+                f"LIMIT {MAX_ENTITIES}"
+            ).fetchall()
+            self.entities[table] = {"train": [], "test": []}
+            for (row,) in rows:
+                self.entities[table][self.split_of(self.cluster(table, row))].append(row)
+            for attribute in view.attributes:
+                if attribute.groups:
+                    self.groups[table, attribute.name] = self._read_groups(table, attribute)
 
     # --- building ----------------------------------------------------------------------------
 
@@ -144,21 +154,6 @@ class World:
             f"WHERE {name}.__row = ok.all_row"
         )
 
-    def _index(self, view: TableView) -> None:
-        """List the rows of entities and the groups of a table, by split."""
-        table = view.table.name
-        rows = self._db.execute(
-            f"SELECT __row FROM {self.quoted(table)} WHERE __named ORDER BY __row "
-            f"LIMIT {MAX_ENTITIES}"
-        ).fetchall()
-        by_split: dict[ArenaSplit, list[int]] = {"train": [], "test": []}
-        for (row,) in rows:
-            by_split[self.split_of(self.cluster(table, row))].append(row)
-        self.entities[table] = by_split
-        for attribute in view.attributes:
-            if attribute.groups:
-                self.groups[table, attribute.name] = self._read_groups(table, attribute)
-
     def _read_groups(self, table: str, attribute: Attribute) -> dict[ArenaSplit, list[RowGroup]]:
         column, name = quoted(attribute.name), self.quoted(table)
         same_value = folded(self._db, name, column)
@@ -198,16 +193,16 @@ class World:
     def _read_clusters(self, table: str) -> dict[int, str]:
         """Row -> root entity, for rows whose keys lead to one."""
         chain: list[tuple[str, str]] = []
-        at = table
-        while at in self._parents:
-            column, parent = self._parents[at]
+        root_table = table
+        while root_table in self._parents:
+            column, parent = self._parents[root_table]
             attribute = next(
-                (a.name for a in self.views[at].attributes if a.column == column), None
+                (a.name for a in self.views[root_table].attributes if a.column == column), None
             )
             if attribute is None:
                 break
-            chain.append((at, attribute))
-            at = parent
+            chain.append((root_table, attribute))
+            root_table = parent
         if not chain:
             return {}
         root, joins, alias = "", "", "t"
@@ -221,7 +216,7 @@ class World:
             f"SELECT t.__row, {root} FROM {self.quoted(table)} t {joins} ORDER BY t.__row "
             f"LIMIT {MAX_ENTITIES * 2}"
         ).fetchall()
-        return {row: f"{at}:{entity}" for row, entity in rows if entity is not None}
+        return {row: f"{root_table}:{entity}" for row, entity in rows if entity is not None}
 
     # --- rows and entities ---------------------------------------------------------------------
 
@@ -271,7 +266,7 @@ class World:
 
     def _read_shared_names(self) -> frozenset[str]:
         """Names, folded, that occur in more than one table."""
-        seen: set[str] = set()
+        earlier: set[str] = set()
         shared: set[str] = set()
         for view in self.views.values():
             records = self._db.execute(
@@ -279,8 +274,8 @@ class World:
                 f"LIMIT {MAX_ENTITIES}"
             ).fetchall()
             names = {fold(name) for (name,) in records}
-            shared |= names & seen
-            seen |= names
+            shared |= names & earlier
+            earlier |= names
         return frozenset(shared)
 
     # --- groups --------------------------------------------------------------------------------

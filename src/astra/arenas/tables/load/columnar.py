@@ -135,17 +135,17 @@ def _copy(
     types = [_content_of(str(row[1])) for row in described]
     _check_cells(origin, names, types, source, session)
     columns: list[RawColumn] = []
-    for name, content in zip(names, types, strict=True):
+    for original, content in zip(names, types, strict=True):
         typed = content in _NATIVE
         if content in _MISFITS:
-            cell = quoted(name)
+            cell = quoted(original)
             row = connection.execute(
                 f"SELECT count_if({cell} IS NOT NULL AND {_MISFITS[content].format(cell)}) "
                 f"FROM {origin}"
             ).fetchone()
             # A column with a value that its native type can't hold becomes text.
             typed = row is not None and row[0] == 0
-        columns.append(RawColumn(name, content, typed))
+        columns.append(RawColumn(original, content, typed))
     selected = ", ".join(
         f"{_cell(quoted(column.original), column)} AS c{i}" for i, column in enumerate(columns)
     )

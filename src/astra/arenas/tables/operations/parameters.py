@@ -9,7 +9,6 @@ from typing import Literal
 from astra.arenas.tables.schema import ColumnKind
 from astra.arenas.tables.slices import TableSlice
 from astra.arenas.tables.units import UNITS, unit_name
-from astra.arenas.tables.views import Attribute
 from astra.types import Json, Language
 
 _MINIMUM = {"limit": 1, "position": 1, "decimals": 0}
@@ -77,7 +76,15 @@ class OperationParameter:
         listed = ""
         if self.name in ("attribute", "by"):
             attributes = slice_.by if self.name == "by" else slice_.attributes
-            listed = ", ".join(_described(a, texts.language) for a in attributes)
+            descriptions: list[str] = []
+            for attribute in attributes:
+                words = [attribute.label] if attribute.label != attribute.name else []
+                if attribute.unit in UNITS:
+                    unit = unit_name(attribute.unit, texts.language)
+                    words.append(unit if texts.language == "zh" else f"in {unit}")
+                words = [f" ({', '.join(words)})"] if words else []
+                descriptions.append("".join((attribute.name, *words)))
+            listed = ", ".join(descriptions)
         default = self.default
         if self.name == "language":
             default = texts.language
@@ -90,15 +97,6 @@ class OperationParameter:
             default,
             default is None,
         )
-
-
-def _described(attribute: Attribute, language: Language) -> str:
-    """The attribute's identifier with its label and unit."""
-    words = [attribute.label] if attribute.label != attribute.name else []
-    if attribute.unit in UNITS:
-        unit = unit_name(attribute.unit, language)
-        words.append(unit if language == "zh" else f"in {unit}")
-    return f"{attribute.name} ({', '.join(words)})" if words else attribute.name
 
 
 ENTITY = OperationParameter("{entity}", "Name of the {s}.", "{s}的名称。")

@@ -41,7 +41,11 @@ class English:
         named = f"the {text}" if articled else text
         if value.shared and singular is not None:
             return f"the {singular} {text}"
-        if singular is None or articled or _says_kind(text, singular):
+        if singular is None or articled:
+            return named
+        # "Lake Inari" says by itself that it is a lake.
+        name, kind = text.casefold(), singular.casefold()
+        if kind in name or any(word[:6] in name for word in kind.split() if len(word) > 5):
             return named
         return rng.choice((named, named, f"the {singular} {text}"))
 
@@ -168,13 +172,6 @@ def _condition(phrase: StepPhrase) -> str:
     unit = f" {unit_name(attribute.unit, 'en')}" if attribute.unit else ""
     word = measure_of(attribute).en_beyond.of(phrase.step.words["comparison"])
     return f"{attribute.label} is {word} {number}{unit}"
-
-
-def _says_kind(text: str, singular: str) -> bool:
-    """Whether a name says what it is of: "Lake Inari"."""
-    return singular.casefold() in text.casefold() or any(
-        word[:6] in text.casefold() for word in singular.casefold().split() if len(word) > 5
-    )
 
 
 def _enumeration(parts: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""Puts a plan into words: the main question, and one sub-question per step.
+"""Phrases a plan: the main question, and one sub-question per step.
 
 A phrase is built along the plan, so it holds what the first calls need and speaks of everything
 later by description ("the longest river of that country"). A phrase that would nest too deep is
@@ -94,8 +94,11 @@ class Grammar:
     ) -> str:
         """Several answers: facts of one subject, a row of noun phrases, or items."""
         words = self._words
-        subject = _common_subject(ends)
-        if subject is not None:
+        subjects = {
+            end.parents[0] if end.operation == "lookup" and end.parents else end for end in ends
+        }
+        subject = subjects.pop()
+        if not subjects and len(ends) > 1 and subject not in ends:
             self._introduce(cuts if subject in cuts else [*cuts, subject], context, rng)
             labels = [words.labelled(end) for end in ends]
             facts = words.facts(labels, self._noun(subject, context, rng))
@@ -213,12 +216,3 @@ def _shared_steps(ends: Sequence[PlanStep]) -> list[PlanStep]:
     shared = [step for step, count in counts.items() if count > 1]
     inner = {parent for step in shared for parent in step.parents}
     return [step for step in shared if step not in inner]
-
-
-def _common_subject(ends: Sequence[PlanStep]) -> PlanStep | None:
-    """The step that all ends look up a fact of, if they do."""
-    subjects = {
-        end.parents[0] if end.operation == "lookup" and end.parents else end for end in ends
-    }
-    subject = subjects.pop()
-    return subject if not subjects and len(ends) > 1 and subject not in ends else None
