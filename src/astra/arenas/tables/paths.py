@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Literal
 
+from astra.arenas.tables.caching import cached_method
 from astra.arenas.tables.operations.base import TableAttribute
 from astra.arenas.tables.schema import ColumnKind
 from astra.arenas.tables.units import UNITS
@@ -30,11 +30,6 @@ class PathFinder:
         self.world = world
         self.views = [view for view in world.views.values() if view.table.rows > 0]
         self.named = [view for view in self.views if view.named]
-        # Per-instance caches: on the methods they would keep every finder alive.
-        self.row_paths = cache(self._find_row_paths)
-        """`(table, depth)`: paths that may lead to a row of the table in `depth` calls."""
-        self.group_attributes = cache(self._find_group_attributes)
-        """`(table, depth)`: attributes to group by whose value takes `depth` - 1 calls."""
         attributes = [(v.table.name, a) for v in self.named for a in v.attributes]
         numeric = [(table, a) for table, a in attributes if a.numeric]
         self.numeric: Sequence[TableAttribute] = numeric
@@ -43,7 +38,9 @@ class PathFinder:
             (table, a) for table, a in attributes if a.kind is ColumnKind.date
         ]
 
-    def _find_row_paths(self, table: str, depth: int) -> tuple[RowPath, ...]:
+    @cached_method()
+    def row_paths(self, table: str, depth: int) -> tuple[RowPath, ...]:
+        """Paths that may lead to a row of the table in `depth` calls."""
         view = self.world.views[table]
         by_value = [
             RowPath("find", table, a)
@@ -66,7 +63,9 @@ class PathFinder:
     def _reachable(self, table: str, depth: int) -> bool:
         return self.world.views[table].named and (depth == 0 or bool(self.row_paths(table, depth)))
 
-    def _find_group_attributes(self, table: str, depth: int) -> tuple[Attribute, ...]:
+    @cached_method()
+    def group_attributes(self, table: str, depth: int) -> tuple[Attribute, ...]:
+        """Attributes to group the table by whose value takes `depth` - 1 calls."""
         return tuple(
             a
             for a in self.world.views[table].attributes

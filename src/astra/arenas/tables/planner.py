@@ -200,7 +200,7 @@ class PlanDraw:
             "maximum": f"greatest({', '.join(marks)})",
             "minimum": f"least({', '.join(marks)})",
         }[joined]
-        ((answer,),) = self.world.query(f"SELECT {expression}", values)
+        ((answer,),) = self.world.query(f"SELECT {expression}", tuple(values))
         answer = answer if isinstance(answer, int) else round(float(answer), 6)
         return QuestionPlan(self._scenario, tuple(steps), joined, answer, self._split)
 

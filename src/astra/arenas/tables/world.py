@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Sequence
-from functools import cache, lru_cache
 
 import duckdb
 
+from astra.arenas.tables.caching import cached_method
 from astra.arenas.tables.load.tables import Tables
 from astra.arenas.tables.schema import ColumnKind, Schema, Table
 from astra.arenas.tables.sql import LONGEST_VALUE, askable, fold, folded, quoted
@@ -58,16 +57,6 @@ class World:
         self.max_rows = max_rows
         # Temporary tables belong to a cursor, so two worlds over the same tables don't meet.
         self._db: duckdb.DuckDBPyConnection = tables.connection.cursor()
-        # Per-instance caches: on the methods they would keep every world alive.
-        self._block = lru_cache(maxsize=256)(self._read_block)
-        self._extremes = lru_cache(maxsize=1024)(self._read_extremes)
-        self._aggregates = lru_cache(maxsize=1024)(self._read_aggregates)
-        self.split_of = lru_cache(maxsize=65_536)(self._hash_split)
-        self._cached_query = lru_cache(maxsize=16_384)(self._query)
-        self._unique_values = lru_cache(maxsize=256)(self._read_unique_values)
-        self._clusters = cache(self._read_clusters)
-        self._group_values = cache(self._index_group_values)
-        self.member_names = lru_cache(maxsize=16_384)(self._read_member_names)
         self._parents = _parents(schema)
         self.views = {
             table.name: table_view(table, schema, language, self._long_columns(table))
@@ -180,7 +169,8 @@ class World:
 
     # --- split -------------------------------------------------------------------------------
 
-    def _hash_split(self, subject: str) -> ArenaSplit:
+    @cached_method(65_536)
+    def split_of(self, subject: str) -> ArenaSplit:
         """train or test, decided by a hash of the seed and the subject alone."""
         digest = hashlib.sha256(f"{self.seed}\0{subject}".encode()).digest()
         share = int.from_bytes(digest[:8], "big") / 2**64
@@ -190,7 +180,8 @@ class World:
         """The entity at the root of the row's foreign keys: a country's cities share its split."""
         return self._clusters(table).get(row, f"{table}:{row}")
 
-    def _read_clusters(self, table: str) -> dict[int, str]:
+    @cached_method()
+    def _clusters(self, table: str) -> dict[int, str]:
         """Row -> root entity, for rows whose keys lead to one."""
         chain: list[tuple[str, str]] = []
         root_table = table
@@ -224,7 +215,8 @@ class World:
         """All fields of one row: `__row`, `__name`, `__named`, attributes, `__ref_*`."""
         return self._block(table, row // BLOCK_ROWS)[row % BLOCK_ROWS]
 
-    def _read_block(self, table: str, number: int) -> list[dict[str, Json]]:
+    @cached_method(256)
+    def _block(self, table: str, number: int) -> list[dict[str, Json]]:
         # Rows are read by the block: a query for each would cost more than everything else.
         start = number * BLOCK_ROWS
         cursor = self._db.execute(
@@ -241,7 +233,8 @@ class World:
         """The one row with that value. None if there is none, or more than one."""
         return self._unique_values(table, attribute).get(value)
 
-    def _read_unique_values(self, table: str, attribute: str) -> dict[str, int]:
+    @cached_method(256)
+    def _unique_values(self, table: str, attribute: str) -> dict[str, int]:
         name, column = self.quoted(table), quoted(attribute)
         cursor = self._db.execute(
             f"SELECT any_value({column}), min(__row) FROM {name} WHERE {column} IS NOT NULL "
@@ -284,9 +277,10 @@ class World:
         self, table: str, attribute: str, value: str, split: ArenaSplit
     ) -> RowGroup | None:
         """The group of that value. None if it can't be asked about in this split."""
-        return self._group_values(table, attribute, split).get(value)
+        return self._groups_by_value(table, attribute, split).get(value)
 
-    def _index_group_values(
+    @cached_method()
+    def _groups_by_value(
         self, table: str, attribute: str, split: ArenaSplit
     ) -> dict[str, RowGroup]:
         return {group.value: group for group in self.groups[table, attribute][split]}
@@ -295,7 +289,8 @@ class World:
         """All rows of a group, in file order."""
         return [self.row(group.table, row) for row in group.rows]
 
-    def _read_member_names(self, group: RowGroup) -> tuple[str, ...] | None:
+    @cached_method(16_384)
+    def member_names(self, group: RowGroup) -> tuple[str, ...] | None:
         """Names of a group's rows. None unless every row has a name and all names differ."""
         names = [row["__name"] for row in self.members(group)]
         if any(name is None for name in names):
@@ -318,7 +313,8 @@ class World:
         extremes = self._extremes(group.table, group.attribute, block)
         return extremes.get((group.value, attribute, order))
 
-    def _read_extremes(self, table: str, by: str, block: int) -> dict[tuple[str, str, str], int]:
+    @cached_method(1024)
+    def _extremes(self, table: str, by: str, block: int) -> dict[tuple[str, str, str], int]:
         # All groups and many attributes at once: nearly as quick as the query for one group.
         names = [a.name for a in self.views[table].rankable]
         names = names[block * BLOCK_COLUMNS : (block + 1) * BLOCK_COLUMNS]
@@ -342,9 +338,8 @@ class World:
         """The value of an SQL aggregate function, such as `sum` or `avg`, over a group."""
         return self._aggregates(group.table, group.attribute, attribute, function)[group.value]
 
-    def _read_aggregates(
-        self, table: str, by: str, attribute: str, function: str
-    ) -> dict[str, Json]:
+    @cached_method(1024)
+    def _aggregates(self, table: str, by: str, attribute: str, function: str) -> dict[str, Json]:
         if not function.isidentifier():
             raise ValueError(f"{function!r} is not the name of an SQL function")
         source, values = self._groups_by(table, by)
@@ -355,11 +350,9 @@ class World:
 
     # --- SQL -----------------------------------------------------------------------------------
 
-    def query(self, sql: str, parameters: Sequence[Scalar] = ()) -> list[tuple[Json, ...]]:
-        """The rows of a query over views, whose names `quoted` gives. Cached."""
-        return self._cached_query(sql, tuple(parameters))
-
-    def _query(self, sql: str, parameters: tuple[Scalar, ...]) -> list[tuple[Json, ...]]:
+    @cached_method(16_384)
+    def query(self, sql: str, parameters: tuple[Scalar, ...]) -> list[tuple[Json, ...]]:
+        """The rows of a query over views, whose names `quoted` gives."""
         records = self._db.execute(sql, list(parameters)).fetchall()
         return [tuple(_as_json(value) for value in row) for row in records]
 

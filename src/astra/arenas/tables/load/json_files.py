@@ -8,7 +8,6 @@ from typing import cast
 
 from astra.arenas.tables.load.files import FileFormat, SourceFile
 from astra.arenas.tables.load.raw import (
-    LoadLimits,
     LoadSession,
     RawColumn,
     RawTable,
@@ -41,7 +40,19 @@ def read_json(file: SourceFile, session: LoadSession) -> list[RawTable]:
         encoding = "utf-8-sig" if encoding == "utf-8" else encoding
         if file.format is FileFormat.lines:
             return [_table(file, "", lambda: _lines(file, encoding, session), notes, session)]
-        tables = _tables(_document(file, encoding, session.limits), file)
+        size = file.path.stat().st_size
+        if size > session.limits.json_bytes:
+            raise TableError(
+                f"{file.shown}: {size} bytes, but a JSON document is read whole up to "
+                f"{session.limits.json_bytes}; write one object per line into a .jsonl file"
+            )
+        try:
+            text = file.path.read_text(encoding=encoding)
+        except UnicodeError as error:
+            raise TableError(
+                f"{file.shown}: not valid {encoding} ({error}); save as UTF-8"
+            ) from error
+        tables = _tables(_parse(text, file.shown), file)
     except OSError as error:
         raise TableError(f"{file.shown}: can't be read ({error}); check the file") from error
     alone = len(tables) == 1
@@ -69,20 +80,6 @@ def _parse(text: str, shown: str, line: int = 1) -> Json:
         raise TableError(
             f"{shown}: line {line}: a number with too many digits; quote it"
         ) from error
-
-
-def _document(file: SourceFile, encoding: str, limits: LoadLimits) -> Json:
-    size = file.path.stat().st_size
-    if size > limits.json_bytes:
-        raise TableError(
-            f"{file.shown}: {size} bytes, but a JSON document is read whole up to "
-            f"{limits.json_bytes}; write one object per line into a .jsonl file"
-        )
-    try:
-        text = file.path.read_text(encoding=encoding)
-    except UnicodeError as error:
-        raise TableError(f"{file.shown}: not valid {encoding} ({error}); save as UTF-8") from error
-    return _parse(text, file.shown)
 
 
 def _lines(file: SourceFile, encoding: str, session: LoadSession) -> Iterator[Mapping[str, Json]]:

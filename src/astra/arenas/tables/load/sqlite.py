@@ -87,6 +87,7 @@ def _table(
     values = database.execute(f"SELECT {selected} FROM {quoted(name)}")
     texts = ([value_text(value) for value in row] for row in values)
     relation, count = session.table_of_rows(len(names), bounded_rows(source, texts, session.limits))
+    foreign = database.execute(f"PRAGMA foreign_key_list({literal(name)})").fetchall()
     return RawTable(
         relation=relation,
         name=name,
@@ -98,7 +99,12 @@ def _table(
         ),
         rows=count,
         key=keys[0] if len(keys) == 1 else None,
-        foreign_keys=_foreign_keys(database, name),
+        # A key of several columns has a row for each: a later one has a number above 0.
+        foreign_keys=tuple(
+            RawForeignKey(str(row[3]), str(row[2]), None if row[4] is None else str(row[4]))
+            for row in sorted(foreign)
+            if row[0] not in {other[0] for other in foreign if other[1] > 0}
+        ),
     )
 
 
@@ -116,14 +122,3 @@ def _content_of(
     if content is ColumnContent.integer and declared.upper().startswith("BOOL"):
         return ColumnContent.boolean
     return content
-
-
-def _foreign_keys(database: sqlite3.Connection, table: str) -> tuple[RawForeignKey, ...]:
-    """Declared foreign keys of one column."""
-    rows = database.execute(f"PRAGMA foreign_key_list({literal(table)})").fetchall()
-    several = {row[0] for row in rows if row[1] > 0}
-    return tuple(
-        RawForeignKey(str(row[3]), str(row[2]), None if row[4] is None else str(row[4]))
-        for row in sorted(rows)
-        if row[0] not in several
-    )

@@ -162,7 +162,12 @@ def text_encoding(file: SourceFile) -> tuple[str, list[str]]:
             return encoding, []
     if _decodes(file.path, "utf-8"):
         return "utf-8", []
-    guess = "gb18030" if _looks_chinese(file.path) else "cp1252"
+    with file.path.open("rb") as stream:
+        runs = [len(run) for run in _HIGH_BYTES.findall(stream.read(_CHUNK))]
+    # Bytes above 127 come in pairs in GB 18030; Western accents stand alone.
+    pairs = sum(1 for length in runs if length % 2 == 0)
+    chinese = bool(runs) and pairs >= 0.9 * len(runs) and _decodes(file.path, "gb18030")
+    guess = "gb18030" if chinese else "cp1252"
     if not _decodes(file.path, guess):
         guess = "latin-1"
     return guess, [f"{file.shown}: not UTF-8; read as {guess}. Save it as UTF-8 if names look odd"]
@@ -178,11 +183,3 @@ def _decodes(path: Path, encoding: str) -> bool:
     except UnicodeDecodeError:
         return False
     return True
-
-
-def _looks_chinese(path: Path) -> bool:
-    """Whether bytes above 127 come in pairs, as in GB 18030; Western accents stand alone."""
-    with path.open("rb") as stream:
-        runs = [len(run) for run in _HIGH_BYTES.findall(stream.read(_CHUNK))]
-    even = sum(1 for length in runs if length % 2 == 0)
-    return bool(runs) and even >= 0.9 * len(runs) and _decodes(path, "gb18030")

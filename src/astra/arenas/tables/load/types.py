@@ -14,7 +14,7 @@ import duckdb
 from astra.arenas.tables.load.clean import clean
 from astra.arenas.tables.load.counts import CandidateColumn, count, present
 from astra.arenas.tables.load.names import quoted
-from astra.arenas.tables.load.raw import ColumnContent, LoadSession, RawColumn, RawTable
+from astra.arenas.tables.load.raw import ColumnContent, LoadSession, RawTable
 from astra.arenas.tables.load.readings import ALLOWED, CODES, READINGS, STORED, Reading
 from astra.arenas.tables.schema import ColumnKind
 from astra.errors import TableError
@@ -58,10 +58,19 @@ def make_typed(
     fit the type the user gave the column in `forced`.
     """
     connection = session.connection
-    columns = [
-        _column(f"c{i}", column, identifiers[i], forced.get(identifiers[i]))
-        for i, column in enumerate(raw.columns)
-    ]
+    columns: list[CandidateColumn] = []
+    for number, (column, column_name) in enumerate(zip(raw.columns, identifiers, strict=True)):
+        kind, content, candidates = forced.get(column_name), column.holds, ALLOWED[column.holds]
+        if kind is not None:
+            candidates = tuple(r for r in (*STORED, *READINGS) if r.kind is kind)
+        code = not CODES.isdisjoint(column_name.split("_")) and kind is None
+        # A code, or what the user says is of another kind, is read from its text like any other.
+        typed = column.typed and not code and kind in (None, _NATIVE_KINDS[content])
+        columns.append(
+            CandidateColumn(
+                f"c{number}", column.original, content, kind, code, candidates, typed=typed
+            )
+        )
     texts = [column for column in columns if not column.typed]
     notes = clean(raw, [column.cell for column in texts], session)
     count(texts, raw, connection)
@@ -76,19 +85,6 @@ def make_typed(
     )
     connection.execute(f"DROP TABLE {raw.relation}")
     return TypedColumns([column.kind for column in columns], notes)
-
-
-def _column(cell: str, column: RawColumn, name: str, forced: ColumnKind | None) -> CandidateColumn:
-    candidates = ALLOWED[column.holds]
-    if forced is not None:
-        every = (*STORED, *READINGS)
-        candidates = tuple(reading for reading in every if reading.kind is forced)
-    code = not CODES.isdisjoint(name.split("_")) and forced is None
-    # A code, or what the user says is of another kind, is read from its text like any other.
-    typed = column.typed and not code and forced in (None, _NATIVE_KINDS[column.holds])
-    return CandidateColumn(
-        cell, column.original, column.holds, forced, code, candidates, typed=typed
-    )
 
 
 # --- deciding --------------------------------------------------------------------------------

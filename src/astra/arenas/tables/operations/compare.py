@@ -126,7 +126,7 @@ class Compare(RowOperation):
             return None
         if x < y:
             first, second, a, b, x, y = second, first, b, a, y, x
-        ((value,),) = world.query("SELECT ? - ?", [x, y])
+        ((value,),) = world.query("SELECT ? - ?", (x, y))
         number = finite_number(value)
         if number is None:
             return None

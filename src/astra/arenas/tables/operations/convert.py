@@ -124,7 +124,7 @@ class Convert(ArithmeticOperation):
             return None
         factors = units_like(value.unit)
         ((result,),) = world.query(
-            "SELECT CAST(? AS DOUBLE) * ? / ?", [number, factors[value.unit], factors[unit]]
+            "SELECT CAST(? AS DOUBLE) * ? / ?", (number, factors[value.unit], factors[unit])
         )
         answer = finite_number(result)
         if not answer or abs(answer) < SMALLEST_RESULT:

@@ -95,7 +95,7 @@ class Count(GroupOperation):
         world = source.world
         ((number,),) = world.query(
             f"SELECT count(*) FROM {world.quoted(group.table)} WHERE {quoted(group.attribute)} = ?",
-            [group.value],
+            (group.value,),
         )
         return None if number < SMALLEST_COUNT else self.step(world, group, value, number)
 

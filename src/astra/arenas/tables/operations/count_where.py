@@ -40,7 +40,7 @@ class CountWhere(Count):
         ((number,),) = world.query(
             f"SELECT count(*) FROM {world.quoted(group.table)} "
             f"WHERE {quoted(group.attribute)} = ? AND {threshold.condition}",
-            [group.value, threshold.value],
+            (group.value, threshold.value),
         )
         if number < SMALLEST_COUNT:
             return None

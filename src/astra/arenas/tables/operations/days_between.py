@@ -89,7 +89,7 @@ class DaysBetween(ArithmeticOperation):
         start, end = sorted((first, second), key=lambda step: str(step.answer))
         ((days,),) = world.query(
             "SELECT date_diff('day', CAST(? AS DATE), CAST(? AS DATE))",
-            [str(start.answer), str(end.answer)],
+            (str(start.answer), str(end.answer)),
         )
         if days < SMALLEST_COUNT:
             return None

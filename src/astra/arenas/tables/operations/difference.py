@@ -86,7 +86,7 @@ class Difference(ArithmeticOperation):
             return None
         if x < y:
             first, second, x, y = second, first, y, x
-        ((value,),) = world.query("SELECT ? - ?", [x, y])
+        ((value,),) = world.query("SELECT ? - ?", (x, y))
         number = finite_number(value)
         if number is None:
             return None

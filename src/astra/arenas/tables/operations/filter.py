@@ -42,7 +42,7 @@ class FilterRows(ListRows):
         rows = world.query(
             f"SELECT __name FROM {world.quoted(group.table)} "
             f"WHERE {quoted(group.attribute)} = ? AND {threshold.condition} ORDER BY __row",
-            [group.value, threshold.value],
+            (group.value, threshold.value),
         )
         names = tuple(str(name) for (name,) in rows)
         if not 2 <= len(names) <= LONGEST_LIST:

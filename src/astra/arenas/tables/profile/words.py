@@ -1,4 +1,4 @@
-"""Words for columns and tables: labels in two languages, singular and plural, units in names."""
+"""Words for columns and tables: labels in two languages, singulars, plurals, units in names."""
 
 from __future__ import annotations
 
@@ -126,16 +126,17 @@ def unit_in(original: str, name: str) -> ColumnName:
             return ColumnName("_".join(parts[: len(parts) - len(bracket)]) or name, unit)
     for count in (3, 2, 1):
         base, suffix = parts[:-count], "_".join(parts[-count:])
-        if base and suffix in units and _may_be_unit(suffix, base):
+        if not base or suffix not in units:
+            continue
+        # `m` may stand for months or millions: a short unit needs a name that fits it.
+        if suffix == "m":
+            fits = not set(_words()["not_lengths"]) & set(base)
+        else:
+            quantities = _words()["short_units"].get(suffix)
+            fits = quantities is None or bool(set(quantities.split()) & set(base))
+        if fits:
             return ColumnName("_".join(base), units[suffix])
     return ColumnName(name, None)
-
-
-def _may_be_unit(suffix: str, base: list[str]) -> bool:
-    if suffix == "m":
-        return not set(_words()["not_lengths"]) & set(base)
-    quantities = _words()["short_units"].get(suffix)
-    return quantities is None or bool(set(quantities.split()) & set(base))
 
 
 # --- labels ----------------------------------------------------------------------------------
