@@ -80,6 +80,7 @@ class TableArenaBuilder:
         tables = [step.table for step in steps if step.table]
         # The domain is that of the table that the main answer comes from.
         schema = self._writer.world.schema
+        # The id is a hash of the content, so it comes last.
         draft = Arena(
             id="",
             question=phrasing.question,

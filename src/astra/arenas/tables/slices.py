@@ -85,6 +85,7 @@ class TableSlicer:
         table = steps[0].table
         needed = sorted({row for step in steps for row in step.rows})
         pool = self.world.entities[table][self._split]
+        # Some draws may be needed rows, so as many more are drawn.
         drawn = self._rng.sample(pool, k=min(len(pool), MAX_OTHER_ROWS + len(needed)))
         others = [row for row in drawn if row not in needed][:MAX_OTHER_ROWS]
         if len(others) < MIN_OTHER_ROWS:

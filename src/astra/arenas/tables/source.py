@@ -134,6 +134,7 @@ class TableSource:
                 self.draws["operation not asked for"] += 1
                 continue
             calls = [step.call_key() for step in steps]
+            # Digests of 12 bytes: long runs hold millions of calls in memory.
             call_set, digests = _digest(sorted(calls)), [_digest(call) for call in calls]
             try:
                 if call_set in self._call_sets:

@@ -124,6 +124,7 @@ def table_view(table: Table, schema: Schema, language: Language, long: frozenset
     attributes: list[Attribute] = []
     keys = {key.column: key for key in table.foreign_keys}
     for column in table.columns:
+        # The naming column is the row itself, and a variant is another column's text.
         if column.variant_of or column.name == table.naming or column.distinct == 0:
             continue
         if column.kind in (ColumnKind.other, ColumnKind.boolean):

@@ -172,6 +172,7 @@ class World:
     @cached_method(65_536)
     def split_of(self, subject: str) -> ArenaSplit:
         """train or test, decided by a hash of the seed and the subject alone."""
+        # A hash, not a draw: an entity has one split in all languages and resumed runs.
         digest = hashlib.sha256(f"{self.seed}\0{subject}".encode()).digest()
         share = int.from_bytes(digest[:8], "big") / 2**64
         return "test" if share < self.test_share else "train"

@@ -42,7 +42,9 @@ def read_sqlite(file: SourceFile, session: LoadSession) -> list[RawTable]:
     try:
         uri = f"file:{quote(str(file.path))}?mode=ro&immutable=1"
         with contextlib.closing(sqlite3.connect(uri, uri=True)) as database:
+            # A view or a generated column could otherwise call functions with side effects.
             database.execute("PRAGMA trusted_schema=OFF")
+            # One broken text must not refuse the file: it shows as U+FFFD.
             database.text_factory = lambda raw: raw.decode("utf-8", "replace")
             return _read(database, file, session)
     except sqlite3.Error as error:

@@ -142,6 +142,7 @@ def _reading(
             if not raw.decimal_comma:
                 continue
             return reading, "points in its numbers were read as grouping thousands"
+        # 1.234 is a thousand or a bit more than one: the column must not be guessed.
         if name == "number" and raw.decimal_comma and column.fits("dotted integer"):
             return None, "points may group thousands or mark decimals; write plain numbers"
         if name == "decimal comma":

@@ -124,6 +124,7 @@ class Compare(RowOperation):
         x, y = (finite_number(world.row(e.table, e.row)[attribute.name]) for e in (a, b))
         if x is None or y is None or x == y:
             return None
+        # Asked as "by how much more", so the greater one comes first.
         if x < y:
             first, second, a, b, x, y = second, first, b, a, y, x
         ((value,),) = world.query("SELECT ? - ?", (x, y))

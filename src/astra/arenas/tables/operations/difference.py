@@ -84,6 +84,7 @@ class Difference(ArithmeticOperation):
         x, y = finite_number(first.answer), finite_number(second.answer)
         if x is None or y is None or x == y or first.unit != second.unit:
             return None
+        # Asked as "by how much more", so the greater one comes first.
         if x < y:
             first, second, x, y = second, first, y, x
         ((value,),) = world.query("SELECT ? - ?", (x, y))

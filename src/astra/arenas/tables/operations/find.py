@@ -100,6 +100,7 @@ class Find(RowOperation):
 
     def draw(self, source: StepSource, depth: int) -> PlanStep | None:
         view = source.view()
+        # Only a value of one row alone has one right answer.
         unique = [a for a in view.attributes if a.unique]
         if not unique:
             return None

@@ -195,6 +195,7 @@ def choose_naming(
     called = [s for s in fit if _name_rank(s.name, one) < 9 and s.distinct >= s.filled / 2]
     if called:
         return min(called, key=lambda s: _name_rank(s.name, one)).name
+    # Names may repeat now and then, but a category such as "city" or "river" repeats always.
     telling = [s for s in fit if s.distinct >= 0.9 * s.filled and s.filled > s.rows / 2]
     worded = [s for s in telling if s.codes <= s.filled / 2 and not _CODED.search(s.name)]
     return max(worded or telling, key=lambda s: s.distinct).name if telling else None
