@@ -21,7 +21,7 @@ from rich.table import Table
 from astra.cli import main as astra
 from astra.cli.command import command_from
 from astra.cli.console import err, out, plain
-from astra.cli.options import require_training
+from astra.cli.requirements import require_training
 from astra.configs.base import SandboxConfig, at_least
 from astra.errors import ConfigError
 from astra.types import Json

@@ -6,6 +6,8 @@ import importlib
 import inspect
 import pkgutil
 import re
+import subprocess
+import sys
 import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
@@ -244,6 +246,18 @@ def test_a_help_page_shows_all_options(capsys: pytest.CaptureFixture[str]) -> No
         assert option.positional or f"--{option.name}" in page
     assert page.index("Tables and questions:") < page.index("Distractors:") < page.index("Run:")
     assert max(map(len, page.splitlines())) <= 100
+
+
+def test_help_of_training_imports_nothing_heavy() -> None:
+    """A page of help is printed in a quarter of a second of CPU time only without these."""
+    code = """
+import sys
+from astra.cli.main import run
+run(["train", "rl", "--help"])
+print([name for name in ("pydantic", "torch", "numpy", "jinja2", "openai") if name in sys.modules])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
 
 
 def test_the_first_line_of_a_command_is_its_line_in_the_list() -> None:

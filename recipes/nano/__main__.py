@@ -7,7 +7,7 @@ from pathlib import Path
 
 from astra.cli.command import command_from
 from astra.cli.console import out, print_json
-from astra.cli.options import require_training
+from astra.cli.requirements import require_training
 from astra.errors import ConfigError
 from recipes.command_line import Recipe
 from recipes.nano.options import NanoOptions

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from astra.cli.console import out
-from astra.cli.options import require_training
+from astra.cli.requirements import require_training
 from astra.configs.training import TrainRLConfig
 from recipes.command_line import RecipeCommand
 from recipes.credit_options import credit_config

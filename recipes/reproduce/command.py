@@ -17,7 +17,8 @@ from rich.table import Table
 
 from astra.arenas.sets import ArenaSet, load_arenas
 from astra.cli.console import err, out, plain, print_json
-from astra.cli.options import AsJson, Level, PerBand, SandboxLevel, require_training
+from astra.cli.options import AsJson, Level, PerBand, SandboxLevel
+from astra.cli.requirements import require_training
 from astra.configs.training import CreditConfig, TrainRLConfig
 from astra.errors import ConfigError
 from astra.protocols import Sampling

@@ -10,12 +10,12 @@ import json
 import re
 import sys
 from collections.abc import Mapping
+from typing import Any
 
 from rich.console import Console
 from rich.text import Text
 
 from astra.runs.config_file import SECRET
-from astra.types import Json
 
 # Control characters but tab and newline, and those that turn the direction of writing.
 _UNSAFE = re.compile(
@@ -59,7 +59,7 @@ def plain(value: object, style: str = "", *, limit: int | None = None) -> Text:
     return Text(text, style=style)
 
 
-def print_json(value: Json) -> None:
+def print_json(value: Any) -> None:
     """The only thing on stdout under `--json`: one JSON value."""
     unicode = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
     text = json.dumps(value, ensure_ascii=not unicode, indent=2)
@@ -74,14 +74,14 @@ def print_error(message: str) -> None:
     err().print(Text.assemble(("error: ", "bold red"), (line, "red")), soft_wrap=True)
 
 
-def print_settings(title: str, settings: Mapping[str, Json]) -> None:
+def print_settings(title: str, settings: Mapping[str, Any]) -> None:
     """Settings on one line of stderr, where logs are kept: secrets are not shown."""
     shown = without_secrets(settings)
     listed = ", ".join(f"{key}={value}" for key, value in shown.items())
     err().print(plain(f"{title}: {listed}"), soft_wrap=True)
 
 
-def without_secrets(settings: Mapping[str, Json]) -> dict[str, Json]:
+def without_secrets(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Settings with the values masked that a run folder leaves out by their name."""
     return {
         key: "***" if SECRET.search(str(key)) else _without_secrets(value)
@@ -89,7 +89,7 @@ def without_secrets(settings: Mapping[str, Json]) -> dict[str, Json]:
     }
 
 
-def _without_secrets(value: Json) -> Json:
+def _without_secrets(value: Any) -> Any:
     if isinstance(value, Mapping):
         return without_secrets(value)
     return [_without_secrets(item) for item in value] if isinstance(value, list) else value

@@ -13,7 +13,7 @@ from rich.table import Table
 from astra.arenas.sets import ArenaSet, load_arenas
 from astra.cli.command import command_from
 from astra.cli.console import err, out, plain, print_json
-from astra.cli.options import require_training
+from astra.cli.requirements import require_training
 from astra.configs.evaluation import CreditAgreementConfig
 from astra.core.intervals import bootstrap
 from astra.protocols import Sampling

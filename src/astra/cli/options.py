@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -53,16 +52,6 @@ PerBand = Annotated[
         "[default: as the folder was made]",
     ),
 ]
-
-
-def require_training() -> None:
-    """ConfigError, with what to install, where the packages for training are missing."""
-    missing = [name for name in ("torch", "trl", "peft") if find_spec(name) is None]
-    if missing:
-        raise ConfigError(
-            f"training needs {missing[0]!r}, which is not installed: pip install "
-            "'astra-arenas[train]' (in a clone: make install)"
-        )
 
 
 def as_range(text: str, option: str) -> tuple[int, int]:

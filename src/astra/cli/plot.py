@@ -6,7 +6,7 @@ from pathlib import Path
 
 from astra.cli.command import command_from
 from astra.cli.console import out, print_json
-from astra.cli.options import require_training
+from astra.cli.requirements import require_training
 from astra.configs.base import paths
 from astra.configs.runs import PlotConfig
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from astra.cli.command import command_from
 from astra.cli.console import out, plain, print_json
-from astra.cli.options import require_training
+from astra.cli.requirements import require_training
 from astra.configs.training import TrainSFTConfig
 
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
-
-from astra.types import Json
+from typing import Any
 
 SECRET = re.compile(r"api_?key|secret|passw|credential|authorization|(^|[_-])token$", re.I)
 """Names of options whose values are neither stored nor printed."""
@@ -14,7 +13,7 @@ _USER_INFO = re.compile(r"(?<=://)[^/@\s]+@")
 _ABSENT = "not given"
 
 
-def storable(value: Json) -> Json:
+def storable(value: Any) -> Any:
     """A configuration as TOML can hold it: no None, no secrets, no passwords in addresses."""
     if isinstance(value, Mapping):
         return {
@@ -29,7 +28,7 @@ def storable(value: Json) -> Json:
     return _USER_INFO.sub("", value) if isinstance(value, str) else value
 
 
-def first_difference(stored: Mapping[str, Json], wanted: Mapping[str, Json]) -> str:
+def first_difference(stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
     """The first option that differs, with both values. Empty if none does.
 
     `runtime` is left out: how fast a run was made does not decide what it holds.
@@ -42,8 +41,8 @@ def first_difference(stored: Mapping[str, Json], wanted: Mapping[str, Json]) -> 
     return ""
 
 
-def _flat(config: Mapping[str, Json], prefix: str = "") -> dict[str, Json]:
-    flat: dict[str, Json] = {}
+def _flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
     for name, value in config.items():
         if isinstance(value, Mapping):
             flat.update(_flat(value, f"{prefix}{name}."))
