@@ -268,9 +268,8 @@ def test_the_first_line_of_a_command_is_its_line_in_the_list() -> None:
     ]
     paths += [((name,), line) for name, line in cli.COMMANDS.items()]
     for path, line in paths:
-        if " ".join(path) not in cli.LEGACY:
-            command = importlib.import_module(f"astra.cli.{'_'.join(path)}").command
-            assert command.help.splitlines()[0] == line, path
+        command = importlib.import_module(f"astra.cli.{'_'.join(path)}").command
+        assert command.help.splitlines()[0] == line, path
 
 
 # --- identity and resuming ----------------------------------------------------------------------

@@ -12,10 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import typer
 
-from astra.cli.legacy import app
-from astra.cli.main import LEGACY, parse, run
+from astra.cli.main import parse, run
 from astra.testing.model_server import ModelServer
 from astra.types import Message
 from recipes.command_line import Recipe, RecipeCommand
@@ -117,15 +115,7 @@ def test_a_wrong_command_is_an_error() -> None:
 def read(arguments: list[str]) -> None:
     """Parse a command line without running it or reading its @file; raises what is wrong."""
     arguments = [argument for argument in arguments if not argument.startswith("@")]
-    if " ".join(arguments[:2]) not in LEGACY:
-        parse(arguments)
-        return
-    command: Any = typer.main.get_command(app)
-    context = command.make_context("astra", arguments)
-    while hasattr(command, "resolve_command"):
-        rest = [*context._protected_args, *context.args]
-        name, command, rest = command.resolve_command(context, rest)
-        context = command.make_context(name, rest, parent=context)
+    parse(arguments)
 
 
 def test_links_lead_somewhere() -> None:

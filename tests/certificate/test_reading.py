@@ -220,7 +220,7 @@ def test_canonical_calls_fill_defaults_and_fold_case() -> None:
 
 def test_wrong_calls_are_many_and_differ_from_gold_in_what_is_required(sandbox: Sandbox) -> None:
     for arena in good_arenas().values():
-        case = ArenaUnderTest(arena, (), sandbox, 0)
+        case = ArenaUnderTest(arena, sandbox, 0)
         for step in case.steps:
             tool = case.tools[step.call.tool]
             mutants = wrong_calls(case, step, random.Random(0))
@@ -237,7 +237,7 @@ def test_a_decoy_that_is_the_gold_call_is_no_wrong_call(sandbox: Sandbox) -> Non
     goal = arena.goals[0].model_copy(
         update={"decoys": ({"country": "germany"}, {"country": "Germany", "style": "short"})}
     )
-    case = ArenaUnderTest(arena.model_copy(update={"goals": (goal,)}), (), sandbox, 0)
+    case = ArenaUnderTest(arena.model_copy(update={"goals": (goal,)}), sandbox, 0)
     kinds = {mutant.kind for mutant in wrong_calls(case, case.steps[0], random.Random(0))}
     assert kinds == {"unknown"}
 
@@ -268,7 +268,7 @@ def test_other_values_differ_and_fit(schema: dict[str, object], value: object) -
 
 
 def test_distractors_are_asked_with_the_goals_arguments(sandbox: Sandbox) -> None:
-    step = ArenaUnderTest(single_hop_arena(), (), sandbox, 0).steps[0]
+    step = ArenaUnderTest(single_hop_arena(), sandbox, 0).steps[0]
     assert distractor_calls(calories_tool(), step) == [{"dish": "Germany"}]
     assert distractor_calls(capital_tool(), step) == [{"country": "Germany"}]
 

@@ -1,4 +1,4 @@
-"""`astra arenas synthesize` over HTTP: faults, kills, cost, and impossible options."""
+"""`arenas synthesize` and `paraphrase` over HTTP: faults, kills, cost, impossible options."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def server(rules: RuleTeacher) -> Iterator[TeacherServer]:
 
 def arguments(file: Path, out: Path, url: str, *more: str) -> list[str]:
     source = ["--questions", str(file), "--out", str(out)]
-    return ["arenas", "synthesize", *source, "--model", "rules", "--base-url", url, *more]
+    return ["arenas", "synthesize", *source, "--teacher", "rules", "--teacher-url", url, *more]
 
 
 @pytest.fixture(scope="module")
@@ -204,37 +204,41 @@ def test_a_budget_of_nothing_asks_nobody(
     assert "budget is used up" in capsys.readouterr().err
 
 
-def test_tables_in_other_words(
+def test_arenas_in_other_words(
     rules: RuleTeacher, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    out = tmp_path / "run"
+    tables, out = tmp_path / "tables", tmp_path / "run"
+    source = ["--tables", str(WORLD), "--count", "2", "--out", str(tables)]
+    assert run(["arenas", "make", *source]) == 0
+    capsys.readouterr()
     with TeacherServer(rules) as server:
-        asked = ["--tables", str(WORLD), "--count", "2", "--out", str(out), "--paraphrase"]
-        asked += ["--model", "rules", "--base-url", server.url]
-        assert run(["arenas", "synthesize", *asked, "--dry-run", "--json"]) == 0
+        asked = [str(tables), "--out", str(out), "--teacher", "rules", "--teacher-url", server.url]
+        assert run(["arenas", "paraphrase", *asked, "--dry-run", "--json"]) == 0
         assert json.loads(capsys.readouterr().out)["requests"] == 2
         assert server.served().requests == 0 and not out.exists()
-        assert run(["arenas", "synthesize", *asked]) == 0
+        assert run(["arenas", "paraphrase", *asked]) == 0
     rows = [json.loads(line) for line in _lines(out / "arenas.jsonl")]
     assert len(rows) == 2
     assert all(row["question"] != row["provenance"]["paraphrase"]["of"] for row in rows)
 
 
+TEACHER = ["--teacher", "m", "--teacher-url", "u"]
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ([], "give --tables"),
-        (["--questions", "q"], "--model"),
-        (["--questions", "q", "--model", "m"], "go together"),
-        (["--tables", "t", "--model", "m", "--base-url", "u"], "--paraphrase"),
-        (["--tables", "t", "--paraphrase"], "needs a teacher"),
-        (["--tables", "t", "--questions", "q"], "give one of"),
-        (["--tables", "t", "--dry-run"], "tables alone cost nothing"),
-        (["--tables", "t", "--budget", "3"], "--model"),
-        (["--questions", "q", "--budget", "inf"], "--budget inf: write a finite number"),
-        (["--questions", "q", "--temperature", "inf"], "--temperature inf"),
-        (["--questions", "q", "--timeout", "inf"], "--timeout inf"),
-        (["--questions", "q", "--corpus", "c", "--model", "m", "--base-url", "u"], "give one of"),
+        (TEACHER, "give one of --questions, --corpus and --domains"),
+        (["--questions", "q", "--corpus", "c", *TEACHER], "give one of"),
+        (["--questions", "q"], "--teacher"),
+        (["--questions", "q", "--teacher", "m"], "needs teacher_url"),
+        (["--questions", "q", "--teacher-url", "u"], "--teacher is needed"),
+        (["--questions", "q", "--teacher", "rules"], "--teacher-url"),
+        (["--questions", "q", "--budget", "inf", *TEACHER], "--budget 'inf'"),
+        (["--questions", "q", "--teacher-timeout", "inf", *TEACHER], "--teacher-timeout 'inf'"),
+        (["--questions", "q", "--min-quality", "1.1", *TEACHER], "must be at most 1"),
+        (["--questions", "q", "--quality-percentile", "101", *TEACHER], "must be at most 100"),
+        (["--questions", "q", "--min-quality", "nan", *TEACHER], "finite"),
     ],
 )
 def test_options_that_do_not_go_together(
@@ -249,7 +253,7 @@ def test_the_endpoints_key_is_not_written(
 ) -> None:
     monkeypatch.setenv("MY_TEACHER_KEY", "sk-very-secret-key")
     out = tmp_path / "run"
-    more: list[Any] = ["--api-key-env", "MY_TEACHER_KEY", "--count", "1"]
+    more: list[Any] = ["--teacher-key-env", "MY_TEACHER_KEY", "--count", "1"]
     with TeacherServer(rules) as server:
         assert run(arguments(file, out, server.url, *more)) == 0
     for path in out.iterdir():

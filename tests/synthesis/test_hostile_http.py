@@ -136,17 +136,9 @@ async def test_nothing_gets_through(
     file.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
     spoiler = Spoiler(rules, seed)
     with ModelServer(spoiler) as server:
-        command = [
-            "arenas",
-            "synthesize",
-            "--questions",
-            str(file),
-            "--out",
-            str(out),
-            "--tries",
-            "3",
-        ]
-        command += ["--model", "rules", "--base-url", server.url, "--concurrency", "1"]
+        command = ["arenas", "synthesize", "--questions", str(file), "--out", str(out)]
+        command += ["--teacher", "rules", "--teacher-url", server.url]
+        command += ["--max-attempts", "3", "--concurrency", "1"]
         assert await asyncio.to_thread(run, command) in (0, 1)
     assert spoiler.spoilt > 20
     folder = RunFolder.open(out)

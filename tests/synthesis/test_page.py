@@ -63,13 +63,11 @@ def test_command_runs(
 ) -> None:
     arguments = shlex.split(command)[1:]
     for index, argument in enumerate(arguments[:-1]):
-        if argument == "--base-url":
+        if argument in ("--base-url", "--teacher-url"):
             arguments[index + 1] = server.url
-        elif argument == "--model":
+        elif argument in ("--model", "--teacher"):
             arguments[index + 1] = "rules"
         elif argument == "--count":
             arguments[index + 1] = "2"
-    if "--tables" in arguments:
-        arguments += ["--count", "2"]
     assert run(arguments) == 0, capsys.readouterr().err
     assert (here / "examples").is_dir()

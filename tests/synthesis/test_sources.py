@@ -148,9 +148,9 @@ def test_domains_and_corpora_of_the_published_format(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (b'{"question": "a", "domain": "b"}\nnot json\n', "line 2: no JSON"),
-        (b"[" * 100_000, "line 1: no JSON"),
-        (b"[1]\n", "line 1: .* is no JSON object"),
+        (b'{"question": "a", "domain": "b"}\nnot json\n', "line 2: not JSON"),
+        (b"[" * 100_000, "line 1: not JSON"),
+        (b"[1]\n", "line 1: .* is not a JSON object"),
         (b'{"question": "a"}\n', "line 1: 'domain' must be a text"),
         (b'{"question": 3, "domain": "b"}', "line 1: 'question' must be a text"),
         (b'{"question": "  ", "domain": "b"}', "line 1: 'question' must be a text"),
@@ -179,7 +179,7 @@ def test_bad_questions_are_refused_with_their_line(
 def test_files_that_are_none(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path / "missing.jsonl", tmp_path, tmp_path / "pipe"):
-        with pytest.raises(ConfigError, match="no file"):
+        with pytest.raises(ConfigError, match="not a readable file"):
             read_questions(path)
     with pytest.raises(ConfigError, match="nothing"):
         (tmp_path / "empty").mkdir()

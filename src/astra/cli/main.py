@@ -45,7 +45,9 @@ GROUPS: dict[str, CommandGroup] = {
         "Arenas: questions with working tools and verifiable answers.",
         {
             "make": "Make certified arenas from your tables. No model is needed.",
-            "synthesize": "Make certified arenas from questions, a corpus or domains.",
+            "synthesize": "Make certified arenas from questions, a corpus or domains, "
+            "with a teacher.",
+            "paraphrase": "Reword the questions of arenas with a teacher, and certify them again.",
             "certify": "Run the certificate's checks again, from the files alone.",
             "show": "Show one arena: question, sub-questions, tools, certificate.",
             "play": "Play an arena yourself in the terminal.",
@@ -107,10 +109,6 @@ COMMANDS = {
     "demo": "Make, certify and play arenas in one go. No key, GPU or download is needed.",
 }
 """Commands of one word."""
-LEGACY = {
-    "arenas synthesize",
-}
-"""Commands that `cli/legacy.py` still reads: take one out when it is made from an option class."""
 
 _TITLE = "Make certified tool-use environments from your own data, and train agents in them."
 _START = """\
@@ -152,10 +150,6 @@ def run(arguments: Sequence[str], parser: Parser | None = None) -> int:
 def parse(arguments: Sequence[str]) -> Callable[[], int]:
     """What a command line calls, with its options read and checked. ConfigError for a wrong one."""
     words = list(takewhile(lambda argument: not argument.startswith(("-", "@")), arguments))[:2]
-    if " ".join(words) in LEGACY or " ".join(words[:1]) in LEGACY:
-        from astra.cli.legacy import parse_legacy
-
-        return parse_legacy(arguments)
     return parse_with(_app(words), arguments)
 
 

@@ -12,6 +12,7 @@ from astra.configs.base import (
     OutputConfig,
     Paths,
     SandboxConfig,
+    TeacherConfig,
     Weights,
     at_least,
     at_most,
@@ -61,6 +62,76 @@ class MakeArenasConfig(MakeDistractorsConfig, SandboxConfig, OutputConfig):
             raise ConfigError(
                 f"min_hops={self.min_hops} is above max_hops={self.max_hops}: lower one of them"
             )
+
+
+@dataclass(frozen=True, kw_only=True)
+class SynthesizeArenasConfig(TeacherConfig, MakeDistractorsConfig, SandboxConfig, OutputConfig):
+    """Sources and questions."""
+
+    questions: Path | str | None = None
+    """JSONL of {question, domain}: each question is decomposed once."""
+    corpus: Path | str | None = None
+    """Folder of .txt and .md files, or JSONL of {domain, knowledge_corpus}."""
+    domains: Path | str | None = None
+    """JSONL of {domain, knowledge_corpus: ""}: questions are invented."""
+    out: Annotated[Path | str | None, RUNTIME] = None
+    """Run folder to write. In Python, None makes a temporary one."""
+    count: Annotated[int | None, at_least(1)] = None
+    """Number to make: certified arenas. None: one per question, else 100."""
+    min_hops: Annotated[int, at_least(1), at_most(MAX_HOPS)] = 1
+    """Minimum sub-questions per arena."""
+    max_hops: Annotated[int, at_least(1), at_most(MAX_HOPS)] = 5
+    """Maximum sub-questions per arena."""
+    languages: Weights[QuestionLanguage] | None = None
+    """Languages of the questions, with optional weights: en=0.7,zh=0.3. None: all."""
+    scenarios: Weights[ScenarioName] | None = None
+    """Weights of the question shapes. None: those of the ASTRA paper."""
+    test_fraction: Annotated[float, at_least(0), at_most(0.9)] = 0.2
+    """Fraction held out for the test split, of arenas and of entities."""
+    judge_votes: Annotated[int, at_least(1)] = 3
+    """Independent verdicts per judgement; the majority counts."""
+    min_quality: Annotated[float, at_least(0), at_most(1)] = 0.9
+    """Least quality score of a decomposition."""
+    quality_percentile: Annotated[float | None, at_least(0), at_most(100)] = None
+    """Percentile of a wave's quality scores, in place of --min-quality."""
+    max_attempts: Annotated[int, at_least(1)] = 4
+    """Attempts per tool, the first included."""
+    concurrency: Annotated[int, at_least(1), RUNTIME] = 8
+    """Items at the same time."""
+
+    def check(self) -> None:
+        super().check()
+        if sum(source is not None for source in (self.questions, self.corpus, self.domains)) != 1:
+            raise ConfigError("give one of --questions, --corpus and --domains")
+        _check_endpoint(self)
+
+
+@dataclass(frozen=True)
+class ParaphraseArenasConfig(TeacherConfig, MakeDistractorsConfig, SandboxConfig, OutputConfig):
+    """Arenas."""
+
+    run: Path | str
+    """Run folder of arenas."""
+    _: KW_ONLY
+    out: Annotated[Path | str | None, RUNTIME] = None
+    """Run folder to write. In Python, None makes a temporary one."""
+    count: Annotated[int | None, at_least(1)] = None
+    """Number to make: certified arenas. None: as many as there are."""
+    concurrency: Annotated[int, at_least(1), RUNTIME] = 8
+    """Items at the same time."""
+
+    def check(self) -> None:
+        super().check()
+        _check_endpoint(self)
+
+
+def _check_endpoint(config: TeacherConfig) -> None:
+    # The rule teacher of arenas answers from tables: it needs a server that has read them.
+    if config.teacher is None or config.teacher_url is None:
+        raise ConfigError(
+            "a teacher is needed: give --teacher and --teacher-url (for trying out, start one "
+            "with `python -m astra.testing.rule_teacher`)"
+        )
 
 
 @dataclass(frozen=True)

@@ -229,7 +229,7 @@ class TeacherConfig(Config):
     """Record answers and reuse them, so that nothing is paid for twice."""
     prices: Annotated[Path | str | None, RUNTIME] = None
     """TOML file of model prices: [prices."NAME"] with input and output per million tokens."""
-    budget: Annotated[float | None, above(0), RUNTIME] = None
+    budget: Annotated[float | None, at_least(0), RUNTIME] = None
     """Most money that the run may cost, in the currency of --prices."""
     dry_run: Annotated[bool, RUNTIME] = False
     """Estimate the cost of the teacher and ask nothing."""
