@@ -208,7 +208,7 @@ def test_arenas_in_other_words(
     rules: RuleTeacher, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     tables, out = tmp_path / "tables", tmp_path / "run"
-    source = ["--tables", str(WORLD), "--count", "2", "--out", str(tables)]
+    source = [str(WORLD), "--count", "2", "--out", str(tables)]
     assert run(["arenas", "make", *source]) == 0
     capsys.readouterr()
     with TeacherServer(rules) as server:

@@ -89,7 +89,7 @@ class SynthesizeArenasConfig(TeacherConfig, MakeDistractorsConfig, SandboxConfig
     test_fraction: Annotated[float, at_least(0), at_most(0.9)] = 0.2
     """Fraction held out for the test split, of arenas and of entities."""
     judge_votes: Annotated[int, at_least(1)] = 3
-    """Independent verdicts per judgement; the majority counts."""
+    """Independent verdicts of a judge on each point."""
     min_quality: Annotated[float, at_least(0), at_most(1)] = 0.9
     """Least quality score of a decomposition."""
     quality_percentile: Annotated[float | None, at_least(0), at_most(100)] = None

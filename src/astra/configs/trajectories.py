@@ -65,7 +65,7 @@ class MakeTrajectoriesConfig(ModelConfig, TeacherConfig, EpisodeConfig, OutputCo
     chain_votes: Annotated[int, at_least(1)] = 3
     """Verdicts on each chain; a strict majority decides."""
     judge_votes: Annotated[int, at_least(1)] = 1
-    """Times that each question of a judge is asked; the mean counts."""
+    """Independent verdicts of a judge on each point."""
     personas: Path | str | None = None
     """JSONL file of user profiles. None: 200 built-in ones."""
     observations: Path | str | None = None
@@ -115,7 +115,7 @@ class JudgeTrajectoriesConfig(TeacherConfig):
     judgements: str | None = None
     """Name of a file of judgements, e.g. judgements-strict. None: judgements-TEACHER."""
     judge_votes: Annotated[int, at_least(1)] = 1
-    """Times that each question of a judge is asked; the mean counts."""
+    """Independent verdicts of a judge on each point."""
     seed: int = 0
     """Seed of every random choice. The same seed and inputs give the same bytes."""
     concurrency: Annotated[int, at_least(1), RUNTIME] = 8
