@@ -22,10 +22,11 @@ from astra.testing.fakes import toy_arena, toy_tool
 from astra.types import Distractor, StopReason
 
 NAMES = """
-Arena ArenaEnvironment ArenaSet AstraError Certificate ConfigError Episode FunctionHost LocalModel
-Message Model OpenAIModel Score StepResult Tool ToolHost ToolSchema TrainResult Trajectory
-TrajectorySet __version__ aio certify collect_tools load_arenas load_trajectories make_arenas
-make_trajectories reference_policy rollout rollout_groups score train_rl train_sft
+Arena ArenaEnvironment ArenaSet AstraError Certificate ConfigError Episode EvaluationReport
+FunctionHost LocalModel Message Model OpenAIModel Score StepResult Tool ToolHost ToolSchema
+TrainResult Trajectory TrajectorySet __version__ aio certify collect_tools compare evaluate
+load_arenas load_trajectories make_arenas make_trajectories reference_policy rollout
+rollout_groups score train_rl train_sft
 """.split()
 
 

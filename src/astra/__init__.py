@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from astra.api import (
         certify,
         collect_tools,
+        evaluate,
         make_arenas,
         make_trajectories,
         rollout,
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from astra.arenas.sets import ArenaSet, load_arenas
     from astra.engines.local import LocalModel
     from astra.errors import AstraError, ConfigError
+    from astra.evaluation.evaluate import EvaluationReport, compare
     from astra.hosts.functions import FunctionHost
     from astra.models.openai import OpenAIModel
     from astra.models.policies import policy as reference_policy
@@ -55,6 +57,7 @@ _HOME = {
     "Certificate": "astra.types",
     "ConfigError": "astra.errors",
     "Episode": "astra.types",
+    "EvaluationReport": "astra.evaluation.evaluate",
     "FunctionHost": "astra.hosts.functions",
     "LocalModel": "astra.engines.local",
     "Message": "astra.types",
@@ -70,6 +73,8 @@ _HOME = {
     "TrajectorySet": "astra.trajectories.sets",
     "certify": "astra.api",
     "collect_tools": "astra.api",
+    "compare": "astra.evaluation.evaluate",
+    "evaluate": "astra.api",
     "load_arenas": "astra.arenas.sets",
     "load_trajectories": "astra.trajectories.sets",
     "make_arenas": "astra.api",
@@ -91,6 +96,7 @@ __all__ = [
     "Certificate",
     "ConfigError",
     "Episode",
+    "EvaluationReport",
     "FunctionHost",
     "LocalModel",
     "Message",
@@ -108,6 +114,8 @@ __all__ = [
     "aio",
     "certify",
     "collect_tools",
+    "compare",
+    "evaluate",
     "load_arenas",
     "load_trajectories",
     "make_arenas",

@@ -12,8 +12,10 @@ from astra.arenas.certificate import certify as examine
 from astra.arenas.sets import ArenaSet, load_arenas
 from astra.configs.arenas import MakeArenasConfig
 from astra.configs.base import configured
+from astra.configs.evaluation import EvaluateConfig
 from astra.configs.tools import CollectToolsConfig
 from astra.configs.trajectories import MakeTrajectoriesConfig
+from astra.evaluation.evaluate import EvaluationReport, compare
 from astra.models.policies import policy as reference_policy
 from astra.rewards import score_trajectory as score
 from astra.rollouts.environment import AsyncArenaEnvironment as ArenaEnvironment
@@ -26,6 +28,8 @@ __all__ = [
     "ArenaEnvironment",
     "certify",
     "collect_tools",
+    "compare",
+    "evaluate",
     "load_arenas",
     "load_trajectories",
     "make_arenas",
@@ -61,6 +65,18 @@ async def make_arenas(config: MakeArenasConfig) -> ArenaSet:
     from astra.arenas.make import make_arenas
 
     return await make_arenas(config)
+
+
+@configured(EvaluateConfig)
+async def evaluate(config: EvaluateConfig) -> EvaluationReport:
+    """Evaluate a model, or a reference policy, on arenas.
+
+    A stopped evaluation is resumed; a finished one is read. Raises StageError if none of the first
+    episodes could be scored.
+    """
+    from astra.evaluation.evaluate import evaluate
+
+    return await evaluate(config)
 
 
 @configured(CollectToolsConfig)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 certify = synchronous(aio.certify)
 collect_tools = synchronous(aio.collect_tools)
+evaluate = synchronous(aio.evaluate)
 make_arenas = synchronous(aio.make_arenas)
 make_trajectories = synchronous(aio.make_trajectories)
 rollout = synchronous(aio.rollout)

@@ -78,7 +78,12 @@ def whole_way(model: Path, folder: Path) -> None:
         assert state.reward == 1 and env.step("It is done.").done
 
     rows = arenas.split("train").export(folder / "sft.jsonl", format="sft")
-    fixed: dict[str, Any] = {"progress": False, "preset": "laptop", "max_length": 4096}
+    fixed: dict[str, Any] = {
+        "progress": False,
+        "preset": "laptop",
+        "max_length": 4096,
+        "lora_rank": 0,
+    }
     sft = astra.train_sft(
         model=model,
         dataset=rows,
