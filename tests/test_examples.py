@@ -1,4 +1,4 @@
-"""The scripts in examples/ run as they stand."""
+"""The scripts and the notebook in examples/ run as they stand."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import nbformat
+from nbclient import NotebookClient
 from tests.training import rl_given
 
 from astra.testing.model_server import ModelServer
@@ -54,3 +56,20 @@ def test_own_tools() -> None:
         printed = run("own_tools.py", server.url, "toy")
     assert "list_events({'day': '2026-11-28'}) = ['Dentist', 'Choir']" in printed
     assert "Today:" in printed and "Choir" in printed.splitlines()[-1]
+
+
+def test_own_tables(tmp_path: Path) -> None:
+    lines = run("own_tables.py", str(EXAMPLES / "world"), str(tmp_path / "run")).splitlines()
+    assert len(lines) == 12 + 1 + 3
+    assert lines[12].endswith("is certified")
+    assert lines[13].split() == ["gold", "1.00"] and lines[14].split() == ["null", "0.00"]
+    assert float(lines[15].split()[1]) < 1
+
+
+def test_the_notebook() -> None:
+    notebook = nbformat.read(EXAMPLES / "arenas.ipynb", as_version=4)
+    assert not any(cell.get("outputs") for cell in notebook.cells), "clear the outputs"
+    root = {"metadata": {"path": EXAMPLES.parent}}
+    NotebookClient(notebook, timeout=300, resources=root).execute()
+    outputs = [cell.outputs for cell in notebook.cells if cell.cell_type == "code"]
+    assert "'gold': 1.0" in outputs[-2][0].data["text/plain"]
