@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from functools import partial
-from typing import Any
 
-import typer
 from cyclopts import App
 
-from astra.cli.console import out, print_error
+from astra.cli.console import out
 from astra.cli.help_layout import WIDTH, HelpLayout
 from astra.cli.main import parse_with, run
-from astra.errors import AstraError
 
 
 class Recipe:
@@ -35,32 +31,3 @@ class Recipe:
     def __call__(self, words: Sequence[str] | None = None) -> int:
         """Run with these words (None: the process's own). Returns the exit status."""
         return run(sys.argv[1:] if words is None else words, self.parse)
-
-
-class RecipeCommand:
-    """`main` of a recipe whose options are a function's parameters."""
-
-    def __init__(self, name: str, function: Callable[..., None]) -> None:
-        app = typer.Typer(
-            add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False
-        )
-        app.command()(function)
-        self._name = name
-        self._parser: Any = typer.main.get_command(app)
-
-    def parse(self, words: Sequence[str]) -> Callable[[], int]:
-        """What a command line calls."""
-        self._parser.make_context(self._name, list(words))
-        return partial(self, words)
-
-    def __call__(self, words: Sequence[str] | None = None) -> int:
-        """Run with these words (None: the process's own). Returns the exit status."""
-        arguments = list(sys.argv[1:] if words is None else words)
-        try:
-            self._parser.main(args=arguments, prog_name=self._name)
-        except SystemExit as end:
-            return int(end.code or 0)
-        except AstraError as error:
-            print_error(str(error))
-            return 2
-        return 0

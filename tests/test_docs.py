@@ -16,7 +16,7 @@ import pytest
 from astra.cli.main import parse, run
 from astra.testing.model_server import ModelServer
 from astra.types import Message
-from recipes.command_line import Recipe, RecipeCommand
+from recipes.command_line import Recipe
 
 ROOT = Path(__file__).parents[1]
 # These come first, for what they make is used on other pages.
@@ -42,7 +42,7 @@ def commands() -> list[str]:
     return list(found)
 
 
-def split(command: str) -> tuple[Recipe | RecipeCommand | None, list[str]]:
+def split(command: str) -> tuple[Recipe | None, list[str]]:
     """The recipe (None: `astra`) and the words after it."""
     program, *words = shlex.split(command)
     if program == "astra":

@@ -1,9 +1,6 @@
 """`python -m recipes.reproduce`."""
 
-from recipes.command_line import RecipeCommand
-from recipes.reproduce.command import reproduce_command
-
-main = RecipeCommand("python -m recipes.reproduce", reproduce_command)
+from recipes.reproduce.command import main
 
 if __name__ == "__main__":
     raise SystemExit(main())

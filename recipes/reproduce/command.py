@@ -1,148 +1,123 @@
-"""The papers' comparisons, arms × seeds, from one arena folder and one model."""
+"""The command: arms × seeds of a comparison, from one arena folder and one model."""
 
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass, field, fields, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
-import typer
 from rich.table import Table
 
 from astra.arenas.sets import ArenaSet, load_arenas
+from astra.cli.command import command_from
 from astra.cli.console import err, out, plain, print_json
-from astra.cli.options import AsJson, Level, PerBand, SandboxLevel
 from astra.cli.requirements import require_training
+from astra.configs.base import SandboxConfig, SandboxLevel, at_least, at_most
 from astra.configs.training import CreditConfig, TrainRLConfig
 from astra.errors import ConfigError
 from astra.protocols import Sampling
 from astra.rollouts.loop import RolloutLimits
 from astra.sandbox import open_sandbox
 from astra.types import Json
-from recipes.credit_options import credit_config, read_pairs
+from recipes.command_line import Recipe
 
 if TYPE_CHECKING:
     from recipes.reproduce.comparisons import ArmComparison
     from recipes.reproduce.rl_trial import Play
     from recipes.reproduce.trials import TrialOutcome
 
-ARENAS, MODEL = "runs/loop/arenas", "runs/loop/sft/final"
-"""What `make demo` makes."""
+ARENAS, MODEL = Path("runs/loop/arenas"), Path("runs/loop/sft/final")
+"""Outputs of `make demo`."""
 TRAINED = "trained/"
-"""Before the names of measurements from the arenas that were trained on."""
-Which = Literal["reward", "distractors", "filling", "credit"]
-SizeName = Literal["nano", "gpu"]
+"""Prefix of measurements on arenas of split train."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class ReproductionSize:
-    """How much of everything, unless it is typed."""
+class ReproductionSize(NamedTuple):
+    """Values of options that are not given."""
 
     preset: str
-    """Of RL."""
-    steps: int
+    max_steps: int
     limit: int
-    """Held-out arenas, or problems, that are played."""
-    samples: int
 
 
-SIZES: dict[str, ReproductionSize] = {
-    "nano": ReproductionSize("nano", steps=60, limit=60, samples=4),
-    "gpu": ReproductionSize("h200", steps=200, limit=200, samples=4),
+SIZES = {
+    "nano": ReproductionSize("nano", max_steps=60, limit=60),
+    "gpu": ReproductionSize("h200", max_steps=200, limit=200),
 }
 
 
-def reproduce_command(
-    comparison: Annotated[
-        Which, typer.Argument(metavar="COMPARISON", help="What is compared.", show_default=False)
+@dataclass(frozen=True)
+class ReproduceConfig(SandboxConfig):
+    """Comparison."""
+
+    comparison: Literal["reward", "distractors", "filling", "credit"]
+    """What is compared."""
+    _: KW_ONLY
+    arenas: Path | str | None = None
+    """Run folder of arenas with both splits. None: runs/loop/arenas, of the demo."""
+    model: str | Path | None = None
+    """Model that all trials start from, after SFT. None: runs/loop/sft/final, of the demo."""
+    problems: Path | str | None = None
+    """File of problems instead of arenas, for the comparison credit."""
+    out: Path | str | None = None
+    """Folder to write. None: runs/COMPARISON."""
+    size: Literal["nano", "gpu"] = "nano"
+    """Values for options not given. gpu has not been tried."""
+    seeds: Sequence[str] = ("0", "1", "2")
+    """Seeds of each arm."""
+    arms: Sequence[str] | None = None
+    """Run only these arms and the baseline. None: all."""
+    ablations: bool = False
+    """Add ACPO without one of its parts each, for the comparison credit."""
+    max_steps: Annotated[int | None, at_least(1)] = None
+    """Optimizer steps. None: 60 (nano), 200 (gpu)."""
+    max_sampled_tokens: Annotated[int | None, at_least(1)] = None
+    """End every run at this many sampled tokens. None: at --max-steps."""
+    batch_size: Annotated[int | None, at_least(1)] = None
+    """Arenas per optimizer step. Each is played --group-size times. None: preset."""
+    group_size: Annotated[int | None, at_least(2)] = None
+    """Episodes per arena and step (G). None: preset."""
+    max_tokens: Annotated[int | None, at_least(1)] = None
+    """Maximum tokens of one assistant message. None: preset."""
+    limit: Annotated[int | None, at_least(1)] = None
+    """Evaluate on the first held-out arenas or problems. None: 60 (nano), 200 (gpu)."""
+    samples: Annotated[int | None, at_least(1)] = None
+    """Sampled episodes per held-out arena or problem. None: 4."""
+    trained: bool = False
+    """Evaluate on --limit arenas of split train, too."""
+    evaluate_every: Annotated[int | None, at_least(1)] = None
+    """Steps between checkpoints that are evaluated, too. None: only the final model is."""
+    distractors_per_band: Annotated[int | None, at_least(0), at_most(20)] = None
+    """Maximum distractors per similarity band. None: as the arenas were made."""
+    credit: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """Options of all arms with acpo: alpha=0.5."""
+    trl: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """Further options of TRL's trainer config: adam_beta2=0.95."""
+    workers: Annotated[int, at_least(1)] = 1
+    """Trials at the same time. They share the cores."""
+
+
+@command_from(
+    ReproduceConfig,
+    examples=[
+        "python -m recipes.reproduce reward --arenas runs/world --model runs/sft/final",
+        "python -m recipes.reproduce credit --problems problems.jsonl --model runs/sft/final",
+        "python -m recipes.reproduce filling --seeds 0,1 --out runs/filling",
     ],
-    out_path: Annotated[
-        Path | None,
-        typer.Option("--out", help="The folder to write.  [default: runs/COMPARISON]"),
-    ] = None,
-    arenas: Annotated[
-        Path | None,
-        typer.Option(help=f"A run folder of arenas, with both splits.  [default: {ARENAS}]"),
-    ] = None,
-    model: Annotated[
-        str | None,
-        typer.Option(
-            help=f"The model that all arms and seeds start from, after SFT.  [default: {MODEL}]"
-        ),
-    ] = None,
-    problems: Annotated[
-        Path | None, typer.Option(help="credit: a file of problems, instead of arenas.")
-    ] = None,
-    size: Annotated[
-        SizeName, typer.Option(help="Settings that go together; gpu has never been run by us.")
-    ] = "nano",
-    seeds: Annotated[str, typer.Option(help="Seeds, with commas between them.")] = "0,1,2",
-    arms: Annotated[
-        str | None, typer.Option(help="Only these arms, and the baseline; with commas.")
-    ] = None,
-    ablations: Annotated[
-        bool, typer.Option("--ablations", help="credit: also ACPO without one of its parts each.")
-    ] = False,
-    steps: Annotated[int | None, typer.Option(min=1, help="Optimiser steps of a run.")] = None,
-    tokens: Annotated[
-        int | None, typer.Option(min=1, help="Every run ends at so many sampled tokens.")
-    ] = None,
-    prompts: Annotated[int | None, typer.Option(min=1, help="Groups of a batch.")] = None,
-    group: Annotated[int | None, typer.Option(min=2, help="Rollouts of a prompt.")] = None,
-    message_tokens: Annotated[
-        int | None, typer.Option(min=1, help="Most tokens of one message of the policy.")
-    ] = None,
-    limit: Annotated[
-        int | None, typer.Option(min=1, help="Held-out arenas or problems that are played.")
-    ] = None,
-    samples: Annotated[
-        int | None, typer.Option(min=1, help="Sampled episodes of each of them.")
-    ] = None,
-    trained: Annotated[
-        bool,
-        typer.Option(
-            "--trained", help="Also play up to --limit of the arenas that are trained on."
-        ),
-    ] = False,
-    evaluate_every: Annotated[
-        int | None, typer.Option(min=1, help="Steps between checkpoints that are played, too.")
-    ] = None,
-    per_band: PerBand = None,
-    credit: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME=VALUE", help="A setting of all arms with acpo."),
-    ] = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="An option of TRL's GRPOConfig."),
-    ] = None,
-    workers: Annotated[
-        int, typer.Option(min=1, help="Trials at once; the cores are shared among them.")
-    ] = 1,
-    sandbox: SandboxLevel = "auto",
-    as_json: AsJson = False,
-) -> None:
-    """Run a comparison: every arm with every seed, then held-out tasks; intervals and curves.
+)
+def command(config: ReproduceConfig, *, as_json: bool) -> int:
+    """Train every arm of a comparison with every seed, and evaluate on held-out tasks.
 
-    reward, distractors and filling are ablations of the ASTRA paper, credit compares GRPO, GiGPO
-    and ACPO. What is done is on record: the same command goes on where it was stopped, also with
-    more seeds or arms. Exit status 1 when a trial broke; it is tried again by the same command.
-
-    \b
-    Examples:
-      python -m recipes.reproduce reward
-      python -m recipes.reproduce reward --arenas runs/world --model runs/sft/final
-      python -m recipes.reproduce credit --problems problems.jsonl --model runs/sft/final
-      python -m recipes.reproduce filling --seeds 0,1 --out runs/filling
+    reward, distractors and filling are ablations of the ASTRA paper; credit compares GRPO, GiGPO
+    and ACPO. Trials with an outcome are not run again: the same command resumes, also with more
+    seeds or arms. Exit status 1 if a trial failed; the same command tries it again.
     """
-    arenas, model = _material(arenas, model, problems, comparison)
-    out_path = out_path or Path("runs") / comparison
     require_training()
     from astra.training.presets.resolve import resolve, with_fitting_micro_batch
     from recipes.problems.player import ProblemRollouts
@@ -150,162 +125,166 @@ def reproduce_command(
     from recipes.reproduce.rl_trial import RLTrial
     from recipes.reproduce.trials import ParallelTrials, plan, run_trials
 
-    compared, of_size = COMPARISONS[comparison], SIZES[size]
+    arenas, model = arenas_and_model(config)
+    folder = Path(config.out or Path("runs") / config.comparison)
+    comparison, size = COMPARISONS[config.comparison], SIZES[config.size]
+    problems = None if config.problems is None else Path(config.problems)
     if problems is not None:
-        compared = of_problems(compared)
-    config, _ = resolve(
+        comparison = of_problems(comparison)
+    max_steps = config.max_steps or size.max_steps
+    training, _ = resolve(
         TrainRLConfig(
-            arenas=ProblemRollouts.of_file(problems)
-            if arenas is None and problems
-            else arenas or "",
+            arenas=ProblemRollouts.of_file(problems) if problems else arenas,
             model=model,
-            out=out_path,
-            preset=of_size.preset,
-            batch_size=prompts,
-            group_size=group,
-            max_steps=steps or of_size.steps,
-            max_tokens=message_tokens,
-            trl=read_pairs(settings or ()),
+            out=folder,
+            preset=size.preset,
+            batch_size=config.batch_size,
+            group_size=config.group_size,
+            max_steps=max_steps,
+            max_tokens=config.max_tokens,
+            trl=config.trl,
             # The credit of all arms with ACPO; `of_arm` leaves it out of the others.
             algorithm="acpo",
-            credit=_credit(comparison, steps or of_size.steps, credit or ()),
-            distractors_per_band=per_band,
-            sandbox=sandbox,
+            credit=_credit(config, max_steps),
+            distractors_per_band=config.distractors_per_band,
+            sandbox=config.sandbox,
             # Bars of several trials would write over each other.
-            progress=not (as_json or workers > 1 or not sys.stderr.isatty()),
+            progress=not (as_json or config.workers > 1 or not sys.stderr.isatty()),
         ),
         "rl",
     )
-    config = with_fitting_micro_batch(config, 1)
-    how = _How(limit or of_size.limit, samples or of_size.samples, trained)
-    trial = RLTrial(compared, config, _play(config, problems, how), evaluate_every, tokens)
-    names = None if arms is None else [name.strip() for name in arms.split(",")]
-    shared = trial.shared(**dataclasses.asdict(how))
-    chosen = [
-        dataclasses.replace(arm, shared=shared)
-        for arm in compared.chosen(names, ablations=ablations)
+    training = with_fitting_micro_batch(training, 1)
+    evaluation = _Evaluation(config.limit or size.limit, config.samples or 4, config.trained)
+    play: Play
+    if problems is None:
+        play = _ArenaEvaluation(training, evaluation)
+    elif evaluation.trained:
+        raise ConfigError("--trained is for arenas: leave it out with --problems")
+    else:
+        from recipes.problems.play import PlayProblems
+
+        play = PlayProblems.of_file(
+            problems, training, limit=evaluation.limit, samples=evaluation.samples
+        )
+    trial = RLTrial(comparison, training, play, config.evaluate_every, config.max_sampled_tokens)
+    shared = trial.shared(**evaluation._asdict())
+    arms = [
+        replace(arm, shared=shared)
+        for arm in comparison.chosen(config.arms, ablations=config.ablations)
     ]
-    drawn = _seeds(seeds)
-    for arm in chosen:
+    for arm in arms:
         trial.check(arm)
-    trials = plan(chosen, drawn, out_path)
-    first = compared.baseline if compared.equal_tokens else None
-    parallel = ParallelTrials(workers, partial(_share_cores, workers), first)
+    trials = plan(arms, _seeds(config.seeds), folder)
+    first_arm = comparison.baseline if comparison.equal_tokens else None
+    parallel = ParallelTrials(config.workers, partial(_share_cores, config.workers), first_arm)
     outcomes = run_trials(
         trials,
         trial,
         report=_reporter(len(trials)),
         clean_up=trial.tidy,
-        parallel=parallel if workers > 1 else None,
+        parallel=parallel if config.workers > 1 else None,
     )
     failures = [failure for planned in trials if (failure := planned.failure())]
-    _write_and_print(compared, outcomes, out_path, failures, as_json=as_json)
-    if failures:
-        raise typer.Exit(1)
+    _write_and_print(comparison, outcomes, folder, failures, as_json=as_json)
+    return 1 if failures else 0
 
 
-# --- what is asked for -----------------------------------------------------------------------
+main = Recipe("python -m recipes.reproduce", command)
 
 
-def _material(
-    arenas: Path | None, model: str | None, problems: Path | None, comparison: Which
-) -> tuple[Path | None, str]:
-    """Arenas and model, those of `make demo` where none are given. Raises ConfigError."""
-    if problems is not None:
-        if arenas is not None or comparison != "credit":
-            raise ConfigError(
-                "--problems stands in for --arenas, and only credit can be run on them"
-            )
-        if model is None:
+# --- options -----------------------------------------------------------------------------------
+
+
+def arenas_and_model(config: ReproduceConfig) -> tuple[Path, str]:
+    """Arenas and model, those of `make demo` by default. Raises ConfigError if they are missing."""
+    if config.problems is not None:
+        if config.arenas is not None or config.comparison != "credit":
+            raise ConfigError("--problems replaces --arenas, for the comparison 'credit' only")
+        if config.model is None:
             raise ConfigError("give --model: one that was taught on problems like these")
-        return None, model
-    taken = [ARENAS] * (arenas is None) + [MODEL] * (model is None)
-    if not all(Path(path).exists() for path in taken):
+        return Path(), str(config.model)
+    defaults = [ARENAS] * (config.arenas is None) + [MODEL] * (config.model is None)
+    if not all(path.exists() for path in defaults):
         raise ConfigError(
             "give --arenas and --model, which all arms and seeds start from: `astra arenas make` "
-            "and `astra train sft` make them. `make demo` makes both: "
-            f"{ARENAS} and {MODEL}"
+            f"and `astra train sft` make them, `make demo` makes both ({ARENAS}, {MODEL})"
         )
-    return arenas or Path(ARENAS), model or MODEL
+    return Path(config.arenas or ARENAS), str(config.model or MODEL)
 
 
-def _seeds(text: str) -> list[int]:
+def _seeds(texts: Sequence[str]) -> list[int]:
     try:
-        return list(dict.fromkeys(int(part) for part in text.split(",")))
+        return list(dict.fromkeys(map(int, texts)))
     except ValueError:
-        raise ConfigError(f"--seeds {text!r}: write numbers, as in 0,1,2") from None
+        raise ConfigError(f"--seeds {','.join(texts)!r}: write numbers, as in 0,1,2") from None
 
 
-def _credit(comparison: Which, steps: int, typed: Sequence[str]) -> CreditConfig:
-    """Options of all arms with ACPO: both phases come about, however short a run is."""
-    if comparison == "credit":
-        return credit_config(typed, explore_steps=max(1, steps * 5 // 6))
-    if typed:
-        raise ConfigError(f"--credit {typed[0]!r}: only the comparison 'credit' has settings")
-    return CreditConfig()
+def _credit(config: ReproduceConfig, max_steps: int) -> CreditConfig:
+    """Options of all arms with ACPO, which has both phases however short a run is."""
+    if config.comparison != "credit":
+        if config.credit:
+            name = next(iter(config.credit))
+            raise ConfigError(f"--credit {name!r}: only the comparison 'credit' has these options")
+        return CreditConfig()
+    names = {field.name for field in fields(CreditConfig)}
+    values: dict[str, Any] = {"explore_steps": max(1, max_steps * 5 // 6)}
+    options: dict[str, Any] = {}
+    for name, value in config.credit.items():
+        if name in names:
+            values[name] = None if value == "none" else value
+        else:
+            options[name] = value
+    return CreditConfig(**values, options=options)
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class _How:
-    """How models are played."""
+# --- evaluation --------------------------------------------------------------------------------
 
+
+class _Evaluation(NamedTuple):
     limit: int
-    """Most tasks of a split."""
     samples: int
     trained: bool
-    """Whether those that were trained on are played, too."""
 
 
-def _play(config: TrainRLConfig, problems: Path | None, how: _How) -> Play:
-    """Held-out problems, or arenas with banded distractors; sampled as in training."""
-    if problems is not None:
-        if how.trained:
-            raise ConfigError("--trained is of arenas: leave it out with --problems")
-        from recipes.problems.play import PlayProblems
+class _ArenaEvaluation:
+    """A `Play`: the same arenas, with the same distractors, for every model."""
 
-        return PlayProblems.of_file(problems, config, limit=how.limit, samples=how.samples)
-    return _PlayArenas(config, how)
-
-
-class _PlayArenas:
-    """Plays the same arenas, with the same distractors, for every model."""
-
-    def __init__(self, config: TrainRLConfig, how: _How) -> None:
+    def __init__(self, config: TrainRLConfig, evaluation: _Evaluation) -> None:
         from astra.evaluation.models import EvaluationSetup
 
         assert isinstance(config.arenas, Path)
         sampling = Sampling(temperature=config.temperature, max_tokens=config.max_tokens)
         limits = RolloutLimits(turns=config.max_turns or 1, sampling=sampling)
-        self._exam = EvaluationSetup(
-            limits, config.max_length, how.samples, config.concurrency or 64
+        self._setup = EvaluationSetup(
+            limits, config.max_length, evaluation.samples, config.concurrency or 64
         )
-        self._level: Level = config.sandbox
-        self._shown: dict[str, ArenaSet] = {}
-        splits: dict[Literal["test", "train"], str] = {"test": ""}
-        if how.trained:
-            splits["train"] = TRAINED
-        for split, named in splits.items():
-            arenas = load_arenas(config.arenas, split)[: how.limit]
-            self._shown[named] = arenas.with_distractors(
+        self._sandbox: SandboxLevel = config.sandbox
+        self._arenas: dict[str, ArenaSet] = {}
+        splits: dict[str, Literal["test", "train"]] = {"": "test"}
+        if evaluation.trained:
+            splits[TRAINED] = "train"
+        for prefix, split in splits.items():
+            arenas = load_arenas(config.arenas, split)[: evaluation.limit]
+            self._arenas[prefix] = arenas.with_distractors(
                 "banded", per_band=config.distractors_per_band
             )
 
     def __call__(self, model: Path, seed: int) -> dict[str, float]:
         from astra.evaluation.models import examine, figures
 
-        async def main() -> dict[str, float]:
-            async with open_sandbox(self._level) as sandbox:
-                found: dict[str, float] = {}
-                for named, shown in self._shown.items():
-                    told = figures(await examine(model, shown, sandbox, self._exam, seed))
-                    found |= {named + name: value for name, value in told.items()}
-                return found
+        async def evaluate() -> dict[str, float]:
+            means: dict[str, float] = {}
+            async with open_sandbox(self._sandbox) as sandbox:
+                for prefix, arenas in self._arenas.items():
+                    episodes = await examine(model, arenas, sandbox, self._setup, seed)
+                    means |= {prefix + name: mean for name, mean in figures(episodes).items()}
+            return means
 
-        return asyncio.run(main())
+        return asyncio.run(evaluate())
 
 
 def _share_cores(workers: int) -> None:
-    """In the process of a trial: its threads for sums on the CPU."""
+    """Set the threads of a trial's process."""
     import torch
 
     torch.set_num_threads(max(1, len(os.sched_getaffinity(0)) // workers))

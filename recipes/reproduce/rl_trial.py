@@ -97,7 +97,8 @@ class RLTrial:
     def shared(self, **more: Json) -> dict[str, Json]:
         """What decides on the outcomes of all arms alike; `more`: how held-out tasks are played."""
         shared = identity(self.config)
-        for name in ("out", "seed", "algorithm", "reward", "distractors"):
+        # The arms and the seed set these.
+        for name in ("seed", "algorithm", "reward", "distractors"):
             del shared[name]
         return {
             **shared,

@@ -1,4 +1,4 @@
-"""`astra reproduce` on toy arenas: arms and seeds, what is on record, equal tokens, what breaks."""
+"""`recipes.reproduce` on toy arenas: arms and seeds, stored outcomes, equal tokens, failures."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from astra.training.credit.options import acpo_settings
 from recipes.reproduce import rl_trial
 from recipes.reproduce.__main__ import main as reproduce_main
 from recipes.reproduce.budget import TokenBudget
-from recipes.reproduce.command import _material
+from recipes.reproduce.command import ReproduceConfig, arenas_and_model
 from recipes.reproduce.comparisons import COMPARISONS, ArmComparison, of_problems
 from recipes.reproduce.rl_trial import curve, of_arm
 from recipes.reproduce.trials import ParallelTrials
@@ -29,14 +29,10 @@ from recipes.reproduce.trials import ParallelTrials
 CREDIT = COMPARISONS["credit"]
 
 
-def reproduce_words(*words: str) -> int:
-    return reproduce_main(words)
-
-
 def reproduce(name: str, model: Path, out: Path, *more: str) -> int:
-    small = ["--prompts", "2", "--group", "4", "--limit", "2", "--samples", "1"]
+    small = ["--batch-size", "2", "--group-size", "4", "--limit", "2", "--samples", "1"]
     where = ["--model", str(model), "--out", str(out), "--json"]
-    return reproduce_words(name, *where, *small, *more)
+    return reproduce_main([name, *where, *small, *more])
 
 
 def test_arms_by_seeds_and_what_is_on_record_is_not_run_again(
@@ -56,7 +52,7 @@ def test_arms_by_seeds_and_what_is_on_record_is_not_run_again(
         return await examine(model, shown, *more)
 
     monkeypatch.setattr(models, "examine", watched)
-    assert reproduce(*command, "--steps", "2", *often) == 0
+    assert reproduce(*command, "--max-steps", "2", *often) == 0
     said = capsys.readouterr()
     found = json.loads(said.out)
     measures = {row["measure"]: row["value"]["mean"] for row in found["rows"]}
@@ -75,9 +71,9 @@ def test_arms_by_seeds_and_what_is_on_record_is_not_run_again(
     assert points[0]["rollouts"] % 8 == 0 and points[0]["values"].keys() >= {"turns", "calls"}
 
     monkeypatch.setattr(rl_trial, "train_rl", _must_not_run)
-    assert reproduce(*command, "--steps", "2", *often) == 0
+    assert reproduce(*command, "--max-steps", "2", *often) == 0
     assert json.loads(capsys.readouterr().out) == found
-    assert reproduce(*command, "--steps", "3", *often) == 2
+    assert reproduce(*command, "--max-steps", "3", *often) == 2
     assert "other options" in capsys.readouterr().err
 
 
@@ -89,7 +85,7 @@ def test_filling_is_compared_at_equal_tokens(
     world: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "filling"
-    where = ("--arenas", str(world), "--seeds", "0", "--steps", "2")
+    where = ("--arenas", str(world), "--seeds", "0", "--max-steps", "2")
     assert reproduce("filling", model, out, *where) == 0
     off, on = (
         json.loads((out / arm / "seed-0/outcome.json").read_text())["points"][:-1]
@@ -105,7 +101,7 @@ def test_filling_is_compared_at_equal_tokens(
 def test_trials_side_by_side_come_to_the_same(
     world: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    where = ("--arenas", str(world), "--seeds", "0", "--steps", "2")
+    where = ("--arenas", str(world), "--seeds", "0", "--max-steps", "2")
     cores = str(len(os.sched_getaffinity(0)))  # a thread for each, as in these tests
     assert reproduce("filling", model, tmp_path / "alone", *where) == 0
     assert reproduce("filling", model, tmp_path / "both", *where, "--workers", cores) == 0
@@ -173,7 +169,7 @@ def test_problems_stand_in_for_arenas(
     ]
     path = tmp_path / "problems.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    where = ("--problems", str(path), "--seeds", "0", "--steps", "1", "--arms", "grpo")
+    where = ("--problems", str(path), "--seeds", "0", "--max-steps", "1", "--arms", "grpo")
     assert reproduce("credit", model, tmp_path / "out", *where) == 0
     found = json.loads(capsys.readouterr().out)["rows"]
     assert [(row["arm"], row["measure"]) for row in found] == [
@@ -189,7 +185,7 @@ def test_what_is_missing_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert reproduce_words("reward") == 2
+    assert reproduce_main(["reward"]) == 2
     said = capsys.readouterr().err
     assert "astra arenas make" in said and "astra train sft" in said
 
@@ -207,8 +203,8 @@ def test_arenas_and_model_of_the_demo_are_taken(
     Path("runs/loop/sft/final").symlink_to(model)
     monkeypatch.setattr(rl_trial, "train_rl", _must_not_run)
     # 20 × 6 rollouts are no multiple of the preset's 64 rows at once.
-    batch = ("--prompts", "20", "--group", "6", "--seeds", "0")
-    assert reproduce_words("reward", "--limit", "2", *batch) == 1
+    batch = ("--batch-size", "20", "--group-size", "6", "--seeds", "0")
+    assert reproduce_main(["reward", "--limit", "2", *batch]) == 1
     said = capsys.readouterr()
     assert said.err.count("is on record") >= 3  # as far as training
     assert (tmp_path / "runs/reward/f1/seed-0/failure.json").exists()
@@ -218,11 +214,12 @@ def test_a_model_of_the_hub_goes_with_arenas_of_the_demo(
     world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    config = ReproduceConfig("reward", model="Qwen/Qwen3-0.6B")
     with pytest.raises(ConfigError, match="make demo"):
-        _material(None, "Qwen/Qwen3-0.6B", None, "reward")
+        arenas_and_model(config)
     Path("runs/loop").mkdir(parents=True)
     Path("runs/loop/arenas").symlink_to(world)
-    found = _material(None, "Qwen/Qwen3-0.6B", None, "reward")
+    found = arenas_and_model(config)
     assert found == (Path("runs/loop/arenas"), "Qwen/Qwen3-0.6B")
 
 
