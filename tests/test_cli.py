@@ -8,126 +8,19 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
 
 import pytest
-import typer
 
 import astra.cli.main as cli
 from astra.cli.command import command_from
-from astra.cli.config_file import expand
 from astra.cli.console import clean, print_error, print_json
 from astra.configs.base import Config
-from astra.errors import ConfigError, StoreError
+from astra.errors import StoreError
 
 VERBS = [
     *cli.COMMANDS,
     *(f"{name} {verb}" for name, group in cli.GROUPS.items() for verb in group.commands),
 ]
-
-
-def make_command(
-    tables: Annotated[list[str] | None, typer.Option("--tables", "-t")] = None,
-    count: Annotated[int, typer.Option("--count", "-n")] = 10,
-    hops: str = "1:5",
-    languages: str = "en",
-    share: Annotated[tuple[float, float], typer.Option()] = (0.5, 0.5),
-    unsafe: Annotated[bool, typer.Option("--unsafe")] = False,
-    mix: Annotated[bool, typer.Option("--mix/--no-mix")] = True,
-    tables_config: Path | None = None,
-) -> None:
-    """A stand-in with an option of each kind."""
-    print(  # noqa: T201
-        sorted(locals().items())
-    )
-
-
-def _parameters() -> list[Any]:
-    app = typer.Typer(add_completion=False)
-    app.command()(make_command)
-    return list(typer.main.get_command(app).params)
-
-
-def _expand(tmp_path: Path, text: str, *typed: str) -> list[str]:
-    path = tmp_path / "arenas.toml"
-    path.write_text(text)
-    return expand([f"@{path}", *typed], _parameters())
-
-
-# --- options from a TOML file -----------------------------------------------------------------
-
-
-def test_a_toml_file_stands_for_its_options(tmp_path: Path) -> None:
-    text = """
-        tables = ["a.csv", "b.csv"]
-        count = 7
-        languages = ["en", "zh"]
-        share = [0.25, 0.75]
-        unsafe = true
-        mix = false
-    """
-    assert _expand(tmp_path, text) == [
-        *("--tables=a.csv", "--tables=b.csv", "--count=7", "--languages=en,zh"),
-        *("--share", "0.25", "0.75", "--unsafe", "--no-mix"),
-    ]
-
-
-def test_false_flags_and_empty_lists_are_nothing(tmp_path: Path) -> None:
-    assert _expand(tmp_path, "unsafe = false\ntables = []\nlanguages = []") == []
-
-
-def test_what_is_typed_wins(tmp_path: Path) -> None:
-    text = 'count = 7\ntables = ["a"]\nmix = true\nhops = "2"'
-    assert _expand(tmp_path, text, "--count", "5") == [
-        *("--tables=a", "--mix", "--hops=2", "--count", "5")
-    ]
-    typed = ["-n5", "-t=b", "--no-mix", "--hops=3"]
-    assert _expand(tmp_path, text, *typed) == typed
-
-
-def test_sections_on_tables_are_passed_on_as_a_file(tmp_path: Path) -> None:
-    path = tmp_path / "arenas.toml"
-    text = 'from = "data"\ncount = -1\n[table_options.countries]\ndomain = "places"'
-    assert _expand(tmp_path, text) == ["--tables=data", "--count=-1", f"--tables-config={path}"]
-    assert _expand(tmp_path, text, "--tables-config", "x") == [
-        *("--tables=data", "--count=-1", "--tables-config", "x")
-    ]
-
-
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        ("cuont = 1", "'cuont' is no option of this command: did you mean 'count'?"),
-        ("zzz = 1", "see --help"),
-        ("[other]\nx = 1", "section \\[other\\] means nothing"),
-        ('unsafe = "yes"', "unsafe = 'yes': write true or false"),
-        ("count = true", "count = True: write a text, a number"),
-        ("hops = [[1]]", r"hops = \[1\]"),
-        ("from = 'x'\ntables = 'y'", "'tables' and 'from' are one option"),
-        ("tables-config = 'x'\ntables_config = 'y'", "are one option"),
-        ("= what", "is no TOML file"),
-    ],
-)
-def test_what_a_file_gets_wrong_is_named(tmp_path: Path, text: str, said: str) -> None:
-    with pytest.raises(ConfigError, match=said):
-        _expand(tmp_path, text)
-
-
-def test_files_that_are_none(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="there is no file"):
-        expand([f"@{tmp_path}/none.toml"], [])
-    with pytest.raises(ConfigError, match="can't read"):
-        expand([f"@{tmp_path}"], [])
-    with pytest.raises(ConfigError, match="one @file, not 2"):
-        expand(["@a", "@b"], [])
-    (tmp_path / "x").write_bytes(b"\xff\xfe")
-    with pytest.raises(ConfigError, match="no TOML file"):
-        expand([f"@{tmp_path}/x"], [])
-    with pytest.raises(ConfigError, match="is larger than"):
-        expand(["@/dev/zero"], [])
-    (tmp_path / "x").write_bytes(b"\xef\xbb\xbf# a byte order mark, as some editors write it")
-    assert expand([f"@{tmp_path}/x"], []) == []
-    assert expand(["run", "--", "@not-a-file"], []) == ["run", "--", "@not-a-file"]
 
 
 def test_a_file_is_expanded_in_a_real_command(

@@ -1,15 +1,12 @@
 """Prices, budgets and estimates; the record of answers as a file."""
 
-from collections.abc import Sequence
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from hypothesis import given as given_values
 from hypothesis import strategies as st
 
-from astra.cli.config_file import expand
 from astra.errors import BudgetExceeded, ConfigError, StoreError
 from astra.runs.folder import RunFolder
 from astra.teacher.cache import AnswerCache, RecordedAnswer
@@ -82,17 +79,6 @@ def test_wrong_prices_name_the_file(tmp_path: Path, text: str):
         read_prices(written(tmp_path, text))
     with pytest.raises(ConfigError, match="none"):
         read_prices(tmp_path / "none")
-
-
-def test_prices_in_the_file_of_options(tmp_path: Path):
-    file = written(tmp_path, 'count = 5\n[prices."a b"]\ninput = 1\noutput = 2')
-    options: Sequence[Any] = [
-        SimpleNamespace(opts=[name], secondary_opts=[], param_type_name="option", nargs=1)
-        for name in ("--count", "--prices")
-    ]
-    assert expand([f"@{file}"], options) == ["--count=5", f"--prices={file}"]
-    with pytest.raises(ConfigError, match="means nothing"):
-        expand([f"@{file}"], options[:1])
 
 
 @given_values(COUNTS, COUNTS, COUNTS)
