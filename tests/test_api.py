@@ -25,8 +25,8 @@ NAMES = """
 Arena ArenaEnvironment ArenaSet AstraError Certificate ConfigError Episode EvaluationReport
 FunctionHost LocalModel Message Model OpenAIModel Score StepResult Tool ToolHost ToolSchema
 TrainResult Trajectory TrajectorySet __version__ aio certify collect_tools compare evaluate
-load_arenas load_trajectories make_arenas make_trajectories reference_policy rollout
-rollout_groups score train_rl train_sft
+load_arenas load_trajectories make_arenas make_trajectories paraphrase_arenas reference_policy
+rollout rollout_groups score synthesize_arenas train_rl train_sft
 """.split()
 
 

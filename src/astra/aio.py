@@ -10,7 +10,11 @@ from pathlib import Path
 
 from astra.arenas.certificate import certify as examine
 from astra.arenas.sets import ArenaSet, load_arenas
-from astra.configs.arenas import MakeArenasConfig
+from astra.configs.arenas import (
+    MakeArenasConfig,
+    ParaphraseArenasConfig,
+    SynthesizeArenasConfig,
+)
 from astra.configs.base import configured
 from astra.configs.evaluation import EvaluateConfig
 from astra.configs.tools import CollectToolsConfig
@@ -34,10 +38,12 @@ __all__ = [
     "load_trajectories",
     "make_arenas",
     "make_trajectories",
+    "paraphrase_arenas",
     "reference_policy",
     "rollout",
     "rollout_groups",
     "score",
+    "synthesize_arenas",
 ]
 
 
@@ -65,6 +71,25 @@ async def make_arenas(config: MakeArenasConfig) -> ArenaSet:
     from astra.arenas.make import make_arenas
 
     return await make_arenas(config)
+
+
+@configured(SynthesizeArenasConfig)
+async def synthesize_arenas(config: SynthesizeArenasConfig) -> ArenaSet:
+    """Make certified arenas from questions, a corpus or domains, with a teacher.
+
+    Warns if fewer than `count` could be made, and says so in `summary["missing"]`.
+    """
+    from astra.arenas.synthesize import synthesize_arenas
+
+    return await synthesize_arenas(config)
+
+
+@configured(ParaphraseArenasConfig)
+async def paraphrase_arenas(config: ParaphraseArenasConfig) -> ArenaSet:
+    """Reword the questions of arenas with a teacher, and certify them again."""
+    from astra.arenas.paraphrase import paraphrase_arenas
+
+    return await paraphrase_arenas(config)
 
 
 @configured(EvaluateConfig)

@@ -17,8 +17,10 @@ collect_tools = synchronous(aio.collect_tools)
 evaluate = synchronous(aio.evaluate)
 make_arenas = synchronous(aio.make_arenas)
 make_trajectories = synchronous(aio.make_trajectories)
+paraphrase_arenas = synchronous(aio.paraphrase_arenas)
 rollout = synchronous(aio.rollout)
 rollout_groups = iterated(aio.rollout_groups)
+synthesize_arenas = synchronous(aio.synthesize_arenas)
 
 
 # Training runs on the calling thread, and needs torch.
