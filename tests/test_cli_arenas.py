@@ -114,7 +114,7 @@ def test_what_was_changed_by_hand_is_not_played(
     arenas = _arenas()
     arenas[1] = arenas[1].model_copy(update={"question": "What is the capital of Norway?"})
     folder.replace("arenas.jsonl", [to_line(arena.row()) for arena in arenas])
-    assert run(["arenas", "evaluate", str(folder.path), "--policy", "gold"]) == 2
+    assert run(["evaluate", "arenas", str(folder.path), "--split", "all", "--policy", "gold"]) == 2
     said = capsys.readouterr().err
     assert f"arena '{arenas[1].id}'" in said and "was changed by hand" in said
     assert load_arenas(folder.path)[0] == arenas[0]

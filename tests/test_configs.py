@@ -241,6 +241,8 @@ def test_help_says_range_choices_and_default() -> None:
 def test_a_help_page_shows_all_options(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.run(["arenas", "make", "--help"]) == 0
     page = capsys.readouterr().out
+    assert cli.run(["arenas", "make", "--help"]) == 0
+    assert capsys.readouterr().out == page, "a second page in the same process"
     assert page.startswith("usage: astra arenas make TABLES... [@FILE.toml] [OPTIONS]\n")
     for option in options(arena_options.MakeArenasConfig):
         assert option.positional or f"--{option.name}" in page

@@ -6,6 +6,7 @@ A command lives in a module of its own, `cli/<group>_<verb>.py`, as the variable
 
 from __future__ import annotations
 
+import copy
 import gc
 import importlib
 import os
@@ -215,7 +216,8 @@ def _register(above: App, path: list[str], words: Sequence[str], line: str, orde
     if list(words[: len(path)]) != path:
         above.command("builtins:print", name=path[-1], help=line, sort_key=order)
         return
-    app: App = importlib.import_module(f"astra.cli.{'_'.join(path)}").command
+    # A copy, for the module keeps its app, and a process may run many commands.
+    app: App = copy.copy(importlib.import_module(f"astra.cli.{'_'.join(path)}").command)
     app.usage = f"astra {' '.join(path)}{app.usage}"
     above.command(app, name=path[-1])
 
