@@ -6,7 +6,8 @@ import asyncio
 
 from astra.arenas.paraphrase import estimate_paraphrase, produce_paraphrase
 from astra.cli.command import command_from
-from astra.cli.synthesized import print_estimate, print_synthesized
+from astra.cli.estimate import print_estimate
+from astra.cli.synthesized import print_synthesized
 from astra.configs.arenas import ParaphraseArenasConfig
 from astra.errors import ConfigError
 

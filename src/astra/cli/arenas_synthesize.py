@@ -6,7 +6,8 @@ import asyncio
 
 from astra.arenas.synthesize import estimate_synthesis, produce_synthesis
 from astra.cli.command import command_from
-from astra.cli.synthesized import print_estimate, print_synthesized
+from astra.cli.estimate import print_estimate
+from astra.cli.synthesized import print_synthesized
 from astra.configs.arenas import SynthesizeArenasConfig
 from astra.errors import ConfigError
 

@@ -7,24 +7,7 @@ from astra.arenas.synthesize import ARENA
 from astra.cli.arenas_make import print_production, production_report
 from astra.cli.console import out, print_json
 from astra.runs.folder import RunFolder
-from astra.teacher.cost import Estimate
 from astra.types import Json, Usage
-
-
-def print_estimate(estimate: Estimate, *, as_json: bool) -> None:
-    """The result of a dry run."""
-    if as_json:
-        print_json(estimate.model_dump(mode="json"))
-        return
-    usage = estimate.usage
-    money = "unknown, give --prices" if estimate.money is None else f"{estimate.money:.2f}"
-    console = out()
-    console.print(
-        f"about {estimate.requests} requests, {usage.prompt_tokens} tokens in, "
-        f"{usage.completion_tokens} out, money: {money}",
-        markup=False,
-    )
-    console.print(f"  {estimate.note}", markup=False)
 
 
 def print_synthesized(production: ArenaProduction, count: int | None, *, as_json: bool) -> None:

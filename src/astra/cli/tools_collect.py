@@ -8,7 +8,7 @@ from pathlib import Path
 
 from astra.cli.command import command_from
 from astra.cli.console import out, plain, print_json
-from astra.cli.trajectories_report import print_estimate
+from astra.cli.estimate import print_estimate
 from astra.configs.tools import CollectToolsConfig
 from astra.runs.folder import RunFolder
 from astra.runs.jsonl import FailureRow

@@ -6,7 +6,8 @@ import asyncio
 
 from astra.cli.command import command_from
 from astra.cli.console import out, plain, print_json
-from astra.cli.trajectories_report import mean_reward, print_agreement, print_estimate, total_cost
+from astra.cli.estimate import print_estimate
+from astra.cli.trajectories_report import mean_reward, print_agreement, total_cost
 from astra.configs.trajectories import MakeTrajectoriesConfig
 from astra.runs.folder import RunFolder
 from astra.runs.manifest import StageCounts
