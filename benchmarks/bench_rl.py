@@ -31,14 +31,14 @@ from astra.models.policies import policy
 from astra.protocols import Sampling
 from astra.rollouts.loop import RolloutLimits, RolloutTask, rollout
 from astra.sandbox import open_sandbox
-from astra.testing.fakes import InProcessSandbox, toy_arena, toy_tool
-from astra.testing.tokenizers import tokenizer as bytes_of
 from astra.training.rl.arenas import ArenaRollouts
 from astra.training.rl.batch import RolloutGroup
 from astra.training.rl.filling import BatchFilling
 from astra.training.rl.prompts import PromptDraw
 from astra.training.rl.rollouts import GroupPlayer
 from astra.types import Arena, Tool, ToolSchema
+from tests.support.fakes import InProcessSandbox, toy_arena, toy_tool
+from tests.support.tokenizers import tokenizer as bytes_of
 
 HOPS = 6
 PROMPTS = GROUP = 8

@@ -11,8 +11,8 @@ from astra.models.policies import policy
 from astra.protocols import Sandbox
 from astra.rollouts.loop import RolloutLimits
 from astra.sandbox import open_sandbox
-from astra.testing.fakes import toy_arena, toy_tool
 from astra.types import Arena, Distractor
+from tests.support.fakes import toy_arena, toy_tool
 
 EPISODES = 200
 ROUNDS = 5

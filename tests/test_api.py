@@ -18,8 +18,8 @@ import astra
 from astra.core.loop import iterate, on_caller, run_sync
 from astra.errors import HostError, ModelBadReply, StoreError
 from astra.models.wire import message_from_openai
-from astra.testing.fakes import toy_arena, toy_tool
 from astra.types import Distractor, StopReason
+from tests.support.fakes import toy_arena, toy_tool
 
 NAMES = """
 Arena ArenaEnvironment ArenaSet AstraError Certificate ConfigError Episode EvaluationReport

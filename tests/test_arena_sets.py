@@ -11,8 +11,8 @@ from astra.arenas.folder import ToolRow
 from astra.arenas.sets import ArenaSet, load_arenas
 from astra.runs.folder import RunFolder
 from astra.runs.jsonl import to_line
-from astra.testing.fakes import toy_arena, toy_tool
 from astra.types import Arena, Tool
+from tests.support.fakes import toy_arena, toy_tool
 
 
 def tool(number: int) -> Tool:

@@ -23,7 +23,8 @@ from astra.errors import ConfigError, StoreError
 from astra.runs.folder import RunFolder
 from astra.runs.jsonl import FailureRow, to_line
 from astra.runs.manifest import StageCounts
-from astra.testing.arenas import (
+from astra.types import Arena, Record, Tool, Usage, arena_id
+from tests.support.arenas import (
     branching_arena,
     calories_tool,
     changed,
@@ -32,7 +33,6 @@ from astra.testing.arenas import (
     single_hop_arena,
     with_distractors,
 )
-from astra.types import Arena, Record, Tool, Usage, arena_id
 
 HOSTILE = "\x1b[31m[bold]owned[/bold]\x1b]0;title\x07\u202etxt\x9b2J"
 

@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 from astra.cli.main import parse, run
-from astra.testing.model_server import ModelServer
 from astra.types import Message
 from recipes.command_line import Recipe
+from tests.support.model_server import ModelServer
 
 ROOT = Path(__file__).parents[1]
 # These come first, for what they make is used on other pages.

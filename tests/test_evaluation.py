@@ -19,8 +19,8 @@ from astra.protocols import Sampling
 from astra.rollouts.loop import RolloutLimits
 from astra.runs.folder import RunFolder
 from astra.runs.jsonl import to_line
-from astra.testing.fakes import FakeModel, InProcessSandbox, document, toy_arena, toy_tool
 from astra.types import Arena, Distractor, Message, StopReason
+from tests.support.fakes import FakeModel, InProcessSandbox, document, toy_arena, toy_tool
 
 LIMITS = RolloutLimits()
 KEYS = [
@@ -296,7 +296,7 @@ async def test_two_evaluations_are_compared_arena_by_arena(
 def test_the_command_against_an_endpoint(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
-    from astra.testing.model_server import ModelServer
+    from tests.support.model_server import ModelServer
 
     monkeypatch.setenv("MY_KEY", "sk-0123456789")
     with ModelServer([Message(role="assistant", content="6")]) as server:
@@ -309,7 +309,7 @@ def test_the_command_against_an_endpoint(
 def test_the_command_fails_when_nothing_could_be_scored(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ):
-    from astra.testing.model_server import ModelServer, ModelServerFault
+    from tests.support.model_server import ModelServer, ModelServerFault
 
     with ModelServer([ModelServerFault("status", status=404)]) as server:
         endpoint = (folder, "--model", "m", "--base-url", server.url, "--limit", 1)

@@ -10,10 +10,10 @@ from typing import Any
 
 import nbformat
 from nbclient import NotebookClient
-from tests.training import rl_given
 
-from astra.testing.model_server import ModelServer
 from astra.types import Message, ToolCallRequest
+from tests.support.model_server import ModelServer
+from tests.training import rl_given
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 

@@ -11,10 +11,10 @@ from astra.models.scripted import ScriptedModel, calling
 from astra.protocols import CallFailure, CallOutcome, SandboxEpisode, SandboxLimits
 from astra.rollouts.loop import RolloutLimits, RolloutTask, rollout
 from astra.sandbox import open_sandbox
-from astra.testing.fakes import InProcessSandbox
-from astra.testing.fakes import toy_arena as arena
-from astra.testing.fakes import toy_tool as tool
 from astra.types import Arena, CallStatus, Distractor, StopReason, Tool
+from tests.support.fakes import InProcessSandbox
+from tests.support.fakes import toy_arena as arena
+from tests.support.fakes import toy_tool as tool
 
 
 def shown_beside(*tools: Tool) -> Arena:

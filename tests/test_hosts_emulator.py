@@ -16,9 +16,9 @@ from astra.protocols import ToolResult
 from astra.rollouts.loop import RolloutLimits, RolloutTask, rollout
 from astra.teacher.prompts.emulation import EMULATE_CALL, EmulateCallIn, EmulateCallOut
 from astra.teacher.render import PromptTemplates
-from astra.testing.fakes import document
 from astra.testing.rule_teacher.trajectories import TrajectoryRules
 from astra.types import Message, RecordedCall
+from tests.support.fakes import document
 
 TEXT, WHOLE = {"type": "string"}, {"type": "integer"}
 ORDER = {

@@ -10,8 +10,8 @@ from astra.hosts.recorded import RecordedHost, RecordingHost
 from astra.models.scripted import ScriptedModel, calling
 from astra.protocols import ToolResult
 from astra.rollouts.loop import RolloutLimits, RolloutTask, rollout
-from astra.testing.fakes import FakeHost, document
 from astra.types import CallStatus, Message, RecordedCall, StopReason
+from tests.support.fakes import FakeHost, document
 
 DOCUMENTS = [document("roll", {"sides": {"type": "integer"}}), document("fail")]
 

@@ -14,9 +14,9 @@ from astra.models.wire import as_reply, as_request
 from astra.protocols import Reply, Sampling
 from astra.rollouts.loop import RolloutLimits, RolloutTask, rollout
 from astra.runs.jsonl import to_line
-from astra.testing.fakes import FakeHost, document
-from astra.testing.model_server import ModelServer, ModelServerFault, ServerAnswer, completion
 from astra.types import CallStatus, FinishReason, Message, StopReason, ToolCallRequest, Usage
+from tests.support.fakes import FakeHost, document
+from tests.support.model_server import ModelServer, ModelServerFault, ServerAnswer, completion
 
 KEY = "sk-very-secret-0123456789"
 FAST = Retries(attempts=3, first_wait=0.01, longest_wait=1.0)

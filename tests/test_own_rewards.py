@@ -6,8 +6,8 @@ import pytest
 
 from astra.errors import ConfigError, StageError
 from astra.rewards import load_reward, score_trajectory
-from astra.testing.fakes import toy_arena
 from astra.types import Arena, CallRecord, CallStatus, StopReason, Trajectory
+from tests.support.fakes import toy_arena
 
 ARENA = toy_arena(2)
 

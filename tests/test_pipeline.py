@@ -25,8 +25,8 @@ from astra.errors import Rejected
 from astra.models.embed_tfidf import TfidfEmbedder
 from astra.runs.folder import RunFolder
 from astra.sandbox import open_sandbox
-from astra.testing.arenas import calories_tool, changed, column, lookup_tool, single_hop_arena
 from astra.types import Arena, GoldCall, Matcher, Target, Tool, arena_id
+from tests.support.arenas import calories_tool, changed, column, lookup_tool, single_hop_arena
 
 WORLD = Path(__file__).parents[1] / "examples" / "world"
 ARGUMENTS = ["arenas", "make", "--tables", str(WORLD), "--languages", "en,zh", "--seed", "11"]

@@ -14,9 +14,6 @@ from astra.models.scripted import ScriptedModel, calling
 from astra.protocols import Sampling
 from astra.rewards import score
 from astra.rollouts.loop import RolloutLimits, RolloutTask, rollout
-from astra.testing.fakes import InProcessSandbox
-from astra.testing.fakes import toy_arena as arena
-from astra.testing.fakes import toy_tool as tool
 from astra.types import (
     Arena,
     CallStatus,
@@ -28,6 +25,9 @@ from astra.types import (
     StopReason,
     Target,
 )
+from tests.support.fakes import InProcessSandbox
+from tests.support.fakes import toy_arena as arena
+from tests.support.fakes import toy_tool as tool
 
 
 async def play(name: Any, shown: Arena, seed: int = 0) -> Any:

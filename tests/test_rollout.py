@@ -12,8 +12,8 @@ from astra.models.scripted import ScriptedModel, calling
 from astra.protocols import Reply, Sampling, ToolResult
 from astra.rollouts.loop import RolloutLimits, RolloutTask, rollout, rollouts
 from astra.runs.jsonl import LINE_BYTES, to_line
-from astra.testing.fakes import FakeHost, FakeModel, document
 from astra.types import CallStatus, FinishReason, Message, StopReason, ToolCallRequest, Usage
+from tests.support.fakes import FakeHost, FakeModel, document
 
 LIMITS = RolloutLimits()
 TASK = RolloutTask("t", (Message(role="user", content="How high is it?"),))

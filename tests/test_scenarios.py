@@ -11,9 +11,9 @@ from openai import OpenAI
 
 import astra
 from astra.models.scripted import calling
-from astra.testing.arenas import good_arenas
-from astra.testing.model_server import ModelServer
 from astra.types import GoldCall, Message
+from tests.support.arenas import good_arenas
+from tests.support.model_server import ModelServer
 
 
 def by_hand(tmp_path: Path) -> None:

@@ -9,7 +9,8 @@ import pytest
 from astra.arenas.certificate import certify
 from astra.errors import SandboxRemote, SandboxUnavailable
 from astra.protocols import Sandbox, SandboxEpisode, SandboxSession
-from astra.testing.arenas import (
+from astra.types import Certificate, CheckResult, Tool
+from tests.support.arenas import (
     branching_arena,
     calories_tool,
     capital_tool,
@@ -21,7 +22,6 @@ from astra.testing.arenas import (
     with_distractors,
     with_goal,
 )
-from astra.types import Certificate, CheckResult, Tool
 
 
 class BrokenSandbox:

@@ -8,7 +8,8 @@ import pytest
 
 from astra.arenas.certificate import CHECKS, certify
 from astra.protocols import Sandbox
-from astra.testing.arenas import (
+from astra.types import Arena, GoldCall, Json, Matcher, Scenario, Target, Tool
+from tests.support.arenas import (
     COUNTRIES,
     branching_arena,
     calories_tool,
@@ -25,7 +26,6 @@ from astra.testing.arenas import (
     with_goal,
     with_tool,
 )
-from astra.types import Arena, GoldCall, Json, Matcher, Scenario, Target, Tool
 
 Plant = Callable[[], Arena]
 DEFECTS: dict[str, tuple[str, str, Plant]] = {}

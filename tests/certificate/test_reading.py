@@ -22,7 +22,7 @@ from astra.arenas.certificate.wrong_calls import (
 )
 from astra.arenas.scenarios import scenario_of
 from astra.protocols import Sandbox
-from astra.testing.arenas import (
+from tests.support.arenas import (
     calories_tool,
     capital_tool,
     good_arenas,

@@ -11,7 +11,8 @@ import pytest
 from astra.arenas.certificate import certify
 from astra.arenas.certificate.wrong_calls import other_values
 from astra.protocols import Sandbox
-from astra.testing.arenas import (
+from astra.types import Arena, Json, Matcher, Target, Tool
+from tests.support.arenas import (
     COUNTRIES,
     capital_tool,
     changed,
@@ -21,7 +22,6 @@ from astra.testing.arenas import (
     with_goal,
     with_tool,
 )
-from astra.types import Arena, Json, Matcher, Target, Tool
 
 KNOWN = 'if country not in DATA:\n        return _error("not_found", "no record of that name")\n'
 RESULT = 'return {"country": country, "capital": value, "style": style}'

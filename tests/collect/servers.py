@@ -1,4 +1,4 @@
-"""Entries of the servers in `astra.testing`, for tests."""
+"""Entries of the servers in `astra.testing` and of the hostile one, for tests."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from astra.hosts.live import LiveOptions, LiveTool
 from astra.hosts.mcp_entries import McpServerEntry, parse_entry
 from astra.hosts.mcp_session import McpSessionOptions
 from astra.types import ToolSchema
+from tests.support import mcp_hostile
 
 SOURCE = Path(__file__).parents[2] / "src"
 KEY = "sk-very-secret-0123456789"
@@ -21,9 +22,11 @@ QUICK = McpSessionOptions(connect_seconds=3, call_seconds=1, confined=available(
 def value(module: str, *args: str, **more: Any) -> dict[str, Any]:
     """An entry that starts one of our servers."""
     env = {"PYTHONPATH": str(SOURCE), "API_KEY": KEY}
+    hostile = Path(mcp_hostile.__file__)
+    start = [str(hostile)] if module == hostile.stem else ["-m", f"astra.testing.{module}"]
     return {
         "command": "python",
-        "args": ["-m", f"astra.testing.{module}", *args],
+        "args": [*start, *args],
         "env": env,
         **more,
     }

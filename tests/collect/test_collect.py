@@ -15,8 +15,6 @@ from astra.errors import HostError
 from astra.runs.folder import RunFolder
 from astra.runs.jsonl import FailureRow
 from astra.testing import mcp_bookings
-from astra.testing.mcp_hostile import TOOLS
-from astra.testing.mcp_serving import http_server
 from astra.testing.rule_teacher.trajectories import TrajectoryRules
 from astra.trajectories.collect.stages import (
     COLLECTED,
@@ -27,6 +25,8 @@ from astra.trajectories.collect.stages import (
 )
 from astra.trajectories.play.hosts import live_host
 from astra.trajectories.records import CollectedToolServer
+from tests.support.mcp_hostile import TOOLS
+from tests.support.mcp_serving import http_server
 
 from .servers import KEY, QUICK, SESSION, mcp_file, options, value
 

@@ -18,7 +18,7 @@ from astra.hosts.mcp_session import McpSession, McpSessionOptions
 from astra.protocols import ToolResult
 from astra.testing import mcp_bookings, mcp_notes
 from astra.testing.host_suite import GoodCall, HostSuite
-from astra.testing.mcp_serving import http_server
+from tests.support.mcp_serving import http_server
 
 from .servers import KEY, QUICK, SESSION, entry, live_tool, options
 

@@ -10,8 +10,8 @@ from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
 import recipes.nano
 from astra.chat.template import ChatTemplate
-from astra.testing.fakes import document
 from astra.types import Message
+from tests.support.fakes import document
 
 torch.set_num_threads(1)
 SPECIAL = ["<|end|>", "<|system|>", "<|user|>", "<|assistant|>", "<|tool|>", "<|arg|>", "<|call|>"]

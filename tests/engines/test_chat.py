@@ -11,8 +11,8 @@ import pytest
 from astra.chat.parsing import find_parser
 from astra.chat.template import ChatTemplate
 from astra.errors import ConfigError
-from astra.testing.tokenizers import FAMILIES, tokenizer
 from astra.types import Message, ToolCallRequest, ToolSchema
+from tests.support.tokenizers import FAMILIES, tokenizer
 
 TOOL = ToolSchema(
     name="get_city",

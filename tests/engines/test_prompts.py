@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 import torch
-from tests.engines import given
-from tests.engines.test_transformers import CHAT, talk_all
 
 from astra.engines.prompts import Continuation, ContinuationRequest, PromptEngine, vllm_continue
 from astra.engines.transformers import TransformersEngine
 from astra.errors import ConfigError, ModelUnavailable
 from astra.protocols import Sampling
 from astra.training.rl.vllm import trl_continue
+from tests.engines import given
+from tests.engines.test_transformers import CHAT, talk_all
 
 
 def plain(wanted: Sequence[ContinuationRequest]) -> list[Continuation]:

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 import torch
-from tests.engines import given
 
 from astra.chat.template import ChatTemplate
 from astra.engines.engine import BatchingEngine
@@ -18,6 +17,7 @@ from astra.engines.transformers import TransformersEngine
 from astra.errors import ConfigError, ModelBadReply, ModelUnavailable
 from astra.protocols import Sampling
 from astra.types import FinishReason, Message
+from tests.engines import given
 
 CHAT = given.chat()
 QUESTIONS = ["How warm is Oslo?", "Hi", "How warm is Oslo?", "Which river is the longest? " * 9]

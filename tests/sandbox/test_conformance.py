@@ -10,8 +10,8 @@ from sandbox_levels import WORKING
 
 from astra.protocols import Sandbox
 from astra.sandbox import RemoteSandbox, open_sandbox
-from astra.testing.sandbox_server import run_code_server
 from astra.testing.sandbox_suite import SandboxSuite
+from tests.support.sandbox_server import run_code_server
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

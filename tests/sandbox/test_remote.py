@@ -9,8 +9,8 @@ import pytest
 from astra.errors import SandboxBadResult, SandboxDied, SandboxLimit, SandboxRemote
 from astra.protocols import SandboxEpisode, SandboxLimits
 from astra.sandbox import RemoteSandbox
-from astra.testing.sandbox_server import SandboxServerFault, run_code_server
 from astra.testing.sandbox_suite import COUNTER, one, tool
+from tests.support.sandbox_server import SandboxServerFault, run_code_server
 
 ADD = tool("add", "def add(a, b=1):\n    return a + b")
 FAULTS: list[SandboxServerFault] = [

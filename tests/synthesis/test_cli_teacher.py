@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.synthesis.conftest import WORLD
 
 from astra.arenas.synthesis.sources import SourceMaterial
 from astra.cli.main import run
 from astra.testing.rule_teacher.arenas import RuleTeacher
 from astra.testing.teacher_faults import FaultPlan, TeacherServerFault
 from astra.testing.teacher_server import TeacherServer
+from tests.synthesis.conftest import WORLD
 
 QUICK = tuple(
     f

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.synthesis.conftest import WORLD
 
 from astra.arenas.formats.rows import COLUMNS, from_row, standalone, to_row
 from astra.arenas.sets import ArenaSet
@@ -16,8 +15,9 @@ from astra.cli.main import run
 from astra.errors import Rejected
 from astra.runs.folder import RunFolder
 from astra.runs.jsonl import FailureRow
-from astra.testing.arenas import capital_tool, multi_hop_arena, with_distractors
 from astra.types import Arena
+from tests.support.arenas import capital_tool, multi_hop_arena, with_distractors
+from tests.synthesis.conftest import WORLD
 
 
 @pytest.fixture(scope="module")

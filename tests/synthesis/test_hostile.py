@@ -6,7 +6,6 @@ import re
 from typing import Any
 
 import pytest
-from tests.synthesis.conftest import Meddler
 
 from astra.arenas.synthesis.build import implementation_problem
 from astra.arenas.synthesis.source_screen import source_problem
@@ -16,6 +15,7 @@ from astra.runs.jsonl import FailureRow
 from astra.teacher.prompts.arenas import DecompositionStep, DocumentOut, Implementation
 from astra.testing.rule_teacher.arenas import RuleTeacher
 from astra.types import ArenaRow
+from tests.synthesis.conftest import Meddler
 
 PARAMETERS: dict[str, Any] = {
     "type": "object",

@@ -24,10 +24,10 @@ from astra.errors import TeacherError
 from astra.runs.folder import RunFolder
 from astra.runs.jsonl import FailureRow
 from astra.teacher.prompts.arenas import ALL
-from astra.testing.model_server import ModelServer
 from astra.testing.rule_teacher.arenas import RuleTeacher
 from astra.testing.teacher_server import read_asked
 from astra.types import Json, Message
+from tests.support.model_server import ModelServer
 
 PROMPTS = {prompt.name: prompt for prompt in ALL}
 TEXTS = (

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.synthesis.conftest import Meddler
 
 from astra.arenas.certificate import certify
 from astra.arenas.sets import ArenaSet
@@ -25,6 +24,7 @@ from astra.testing.rule_teacher.arenas import RuleTeacher
 from astra.testing.rule_teacher.arenas.defects import ArenaDefect
 from astra.testing.rule_teacher.faults import FaultRates
 from astra.types import ArenaRow, Scenario
+from tests.synthesis.conftest import Meddler
 
 FILES = (*(f"{stage}.jsonl" for stage in STAGES), "candidates.jsonl", "arenas.jsonl")
 JUDGES = ("necessity", "dependency", "atomicity", "rationality", "completeness")

@@ -9,12 +9,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.synthesis.conftest import WORLD
 
 from astra.arenas.synthesis.sources import SourceMaterial
 from astra.cli.main import run
 from astra.testing.rule_teacher.arenas import RuleTeacher
 from astra.testing.teacher_server import TeacherServer
+from tests.synthesis.conftest import WORLD
 
 PAGE = Path(__file__).parents[2] / "docs" / "synthesis.md"
 _BLOCK = re.compile(r"^```sh\n(.*?)^```", re.MULTILINE | re.DOTALL)

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.synthesis.conftest import WORLD, Meddler
 
 from astra.arenas.pipeline import CandidateArena, DistractorOptions, certify_candidates
 from astra.arenas.synthesis import paraphrase
@@ -27,9 +26,10 @@ from astra.runs.cost import bill
 from astra.runs.folder import RunFolder
 from astra.runs.jsonl import FailureRow
 from astra.runs.stage import StageReport
-from astra.testing.arenas import multi_hop_arena
 from astra.testing.rule_teacher.arenas import RuleTeacher
 from astra.types import Arena, Usage
+from tests.support.arenas import multi_hop_arena
+from tests.synthesis.conftest import WORLD, Meddler
 
 Again = Callable[[], Iterable[CandidateArena]]
 

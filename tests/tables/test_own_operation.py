@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from tests.tables.made import BOTH, arenas, of_world
 
 from astra.arenas.certificate import certify
 from astra.arenas.tables.operations import OPERATIONS
@@ -16,6 +15,7 @@ from astra.arenas.tables.steps import PlanStep, StepInput, finite_number
 from astra.arenas.tables.views import Attribute, RowGroup, TableView
 from astra.sandbox import open_sandbox
 from astra.types import Scenario
+from tests.tables.made import BOTH, arenas, of_world
 
 
 class MedianEnglish(english.EnglishWords):

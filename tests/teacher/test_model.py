@@ -17,8 +17,8 @@ from astra.teacher.cost import Budget, CostTotals, Price
 from astra.teacher.model import ModelTeacher
 from astra.teacher.prompts import arenas
 from astra.teacher.render import PromptTemplates
-from astra.testing.model_server import ModelServer, ModelServerFault, ServerAnswer, completion
 from astra.types import Message, Usage
+from tests.support.model_server import ModelServer, ModelServerFault, ServerAnswer, completion
 
 from .model_given import INJECTION, given
 

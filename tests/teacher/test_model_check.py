@@ -9,8 +9,8 @@ import pytest
 
 from astra.cli.main import run
 from astra.teacher.catalogue import ALL
-from astra.testing.model_server import ModelServer, ModelServerFault, ServerAnswer, completion
 from astra.types import Message, ToolCallRequest, Usage
+from tests.support.model_server import ModelServer, ModelServerFault, ServerAnswer, completion
 
 KEY = "sk-very-secret-0123456789"
 GOOD = '{"question": "How high is Kilimanjaro?"}'

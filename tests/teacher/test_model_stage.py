@@ -15,8 +15,8 @@ from astra.teacher.cache import AnswerCache
 from astra.teacher.cost import Budget, CostTotals
 from astra.teacher.model import ModelTeacher
 from astra.teacher.prompts import arenas
-from astra.testing.model_server import ModelServer
 from astra.types import Message, Record
+from tests.support.model_server import ModelServer
 
 from .model_given import given
 

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from tests.training.sft_made import write_rows
 
 from astra.errors import ConfigError
 from astra.training.sft.rows import read_rows
 from recipes.nano.induction import set_induction_heads
 from recipes.nano.model import make_model, make_tokenizer
 from recipes.nano.options import NanoOptions
+from tests.training.sft_made import write_rows
 
 
 def copied(tmp_path: Path, **options: object) -> float:

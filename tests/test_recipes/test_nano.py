@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.training.sft_made import TINY, tiny, write_rows
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from astra.chat.template import ChatTemplate
@@ -14,6 +13,7 @@ from astra.training.sft.rows import read_rows
 from astra.types import Message, ToolCallRequest
 from recipes.nano.model import make_nano
 from recipes.nano.options import NanoOptions
+from tests.training.sft_made import TINY, tiny, write_rows
 
 
 def test_the_same_rows_give_the_same_bytes(tmp_path: Path) -> None:

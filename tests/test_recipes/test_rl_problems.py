@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 import torch
-from tests.training import rl_given
 from transformers import PreTrainedTokenizerFast, Qwen3ForCausalLM
 
 from astra.chat.template import ChatTemplate
@@ -27,6 +26,7 @@ from recipes.problems.arithmetic import make_problems
 from recipes.problems.player import ProblemRollouts
 from recipes.problems.records import MathProblem, problem_messages, worked_response
 from recipes.problems.verify import AnswerVerdict, MathVerifier
+from tests.training import rl_given
 
 PROBLEMS = {p.id: p for p in make_problems(6, (1, 1), 1) if p.split == "train"}
 SAMPLING = Sampling(temperature=1.0, max_tokens=48)

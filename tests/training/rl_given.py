@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from tests.engines.given import SPECIAL
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 from trl import GRPOConfig
@@ -25,13 +24,14 @@ from astra.protocols import Sampling
 from astra.rollouts.loop import RolloutLimits, RolloutTask, rollout
 from astra.runs.folder import RunFolder
 from astra.runs.jsonl import to_line
-from astra.testing.fakes import InProcessSandbox, toy_arena
 from astra.training.rl.arenas import ArenaRollouts
 from astra.training.rl.filling import BatchFilling
 from astra.training.rl.grpo import GRPO
 from astra.training.rl.prompts import ShuffledEpochs
 from astra.training.rl.trainer import RolloutTrainer
 from astra.types import Arena, Message, Trajectory
+from tests.engines.given import SPECIAL
+from tests.support.fakes import InProcessSandbox, toy_arena
 
 torch.set_num_threads(1)
 LIMITS = RolloutLimits(turns=4)

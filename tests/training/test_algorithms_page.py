@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 import torch
-from tests.training.made import CountingPolicy, played, scored
 
 from astra.training.algorithm import Algorithm
+from tests.training.made import CountingPolicy, played, scored
 
 PAGE = Path(__file__).parents[2] / "docs" / "algorithms.md"
 

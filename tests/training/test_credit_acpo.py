@@ -7,8 +7,6 @@ import json
 
 import pytest
 import torch
-from tests.training.made import CountingPolicy, played, scored, written
-from tests.training.test_credit_attribution import arena
 
 from astra.errors import ConfigError
 from astra.training.algorithm import Algorithm, ChoosesTasks, Credit, ScoredBatch
@@ -22,6 +20,8 @@ from astra.training.credit.phases import EntropyTarget, Phase, PhaseSwitch
 from astra.training.credit.records import CreditRow
 from astra.training.credit.segment import Segmentation
 from astra.training.rl.grpo import GRPO
+from tests.training.made import CountingPolicy, played, scored, written
+from tests.training.test_credit_attribution import arena
 
 REPLAY = Counterfactual({"arena": arena()})
 

@@ -7,14 +7,12 @@ import math
 
 import pytest
 import torch
-from tests.training.made import GOALS, CountingPolicy, played, scored, trajectory, written
 
 from astra.errors import StageError
 from astra.hosts.arena import ArenaHost
 from astra.protocols import SandboxEpisode
 from astra.rewards import score
 from astra.rollouts.loop import RolloutLimits
-from astra.testing.fakes import InProcessSandbox
 from astra.training.credit.agreement import mean_agreement, spearman
 from astra.training.credit.attribution import (
     Attribution,
@@ -33,6 +31,8 @@ from astra.training.credit.counterfactual import (
 )
 from astra.training.credit.measure import agreements, measure_contributions
 from astra.types import Arena, CallRecord, CallStatus, Matcher, Scenario, Target, Tool, ToolSchema
+from tests.support.fakes import InProcessSandbox
+from tests.training.made import GOALS, CountingPolicy, played, scored, trajectory, written
 
 
 def arena(**changes: object) -> Arena:

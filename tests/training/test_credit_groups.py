@@ -6,7 +6,6 @@ import math
 
 import pytest
 import torch
-from tests.training.made import CountingPolicy, played, scored, trajectory, written
 
 from astra.errors import ConfigError
 from astra.training.algorithm import group_mean_B
@@ -14,6 +13,7 @@ from astra.training.credit.anchors import anchor_states
 from astra.training.credit.gigpo import GiGPO, GiGPOSettings, discounted, step_advantages
 from astra.training.credit.steps import pad_BK, spread_BT, sum_BK, tokens_BK
 from astra.training.rl.grpo import group_advantages
+from tests.training.made import CountingPolicy, played, scored, trajectory, written
 
 
 def test_group_relative_by_hand():

@@ -6,15 +6,15 @@ import json
 from pathlib import Path
 
 import pytest
-from tests.training.made import CountingPolicy
-from tests.training.test_credit_acpo import batch, problems
-from tests.training.test_credit_attribution import arena
 
 from astra.cli.main import run
 from astra.errors import StoreError
 from astra.training.credit.acpo import ACPO, ACPOSettings
 from astra.training.credit.counterfactual import Counterfactual
 from astra.training.credit.log import NAME, CreditLog, find_credit, read_credit
+from tests.training.made import CountingPolicy
+from tests.training.test_credit_acpo import batch, problems
+from tests.training.test_credit_attribution import arena
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 from datasets import load_dataset
-from tests.trajectories.rollouts import folder_of, rollout
 from trl.trainer.sft_config import SFTConfig
 from trl.trainer.sft_trainer import SFTTrainer
 
@@ -15,6 +14,7 @@ from astra.configs.trajectories import ExportTrajectoriesConfig
 from astra.training.sft.rows import read_rows
 from astra.trajectories.export.dataset import export_dataset
 from recipes.nano.model import make_nano
+from tests.trajectories.rollouts import folder_of, rollout
 
 from .sft_made import TINY
 

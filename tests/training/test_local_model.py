@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 import torch
-from tests.training import rl_given
 
 import astra
+from tests.training import rl_given
 
 
 @pytest.fixture(scope="module")

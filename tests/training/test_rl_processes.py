@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.training import rl_given
 
 from astra.training.processes import leave
+from tests.training import rl_given
 
 STEPS = 3
 

@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
-from tests.training.test_rl_trainer import CLOCKS
 
 from astra.cli.main import run
 from astra.configs.training import TrainRLConfig
@@ -24,6 +23,7 @@ from astra.training.environment import RolloutOutcome
 from astra.training.presets.resolve import resolve
 from astra.training.rl.train import train_rl, trl_config
 from astra.types import Message
+from tests.training.test_rl_trainer import CLOCKS
 
 
 def train(world: Path, model: Path, out: Path, *more: str) -> int:

@@ -10,13 +10,11 @@ from typing import Any
 import pytest
 import torch
 from peft import LoraConfig
-from tests.training import rl_given
 from torch import Tensor
 
 from astra.chat.template import ChatTemplate
 from astra.configs.training import CreditConfig
 from astra.errors import ConfigError, SandboxDied, StageError
-from astra.testing.fakes import InProcessSandbox
 from astra.training.algorithm import ChoosesTasks, Credit, PolicyAccess, ScoredBatch
 from astra.training.environment import RolloutOutcome
 from astra.training.rl.algorithms import make_algorithm
@@ -26,6 +24,8 @@ from astra.training.rl.filling import BatchFilling, reward_std
 from astra.training.rl.grpo import GRPO, group_advantages
 from astra.training.rl.loss import clipped_objective, kl_to_reference
 from astra.training.rl.prompts import AlgorithmChosenPrompts, ShuffledEpochs
+from tests.support.fakes import InProcessSandbox
+from tests.training import rl_given
 
 CLOCKS = ("time/", "tokens/sampled_per_second", "step_time", "train_", "total_flos")
 

@@ -9,9 +9,9 @@ import pytest
 
 from astra.chat.template import ChatTemplate
 from astra.errors import ConfigError
-from astra.testing.tokenizers import tokenizer
 from astra.training.sft.encode import IGNORED, encode, encode_rows
 from astra.training.sft.rows import ConversationRow, read_rows
+from tests.support.tokenizers import tokenizer
 
 from .sft_made import row
 

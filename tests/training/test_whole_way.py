@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 import torch
-from tests.training import rl_given
 from transformers import Qwen3Config, Qwen3ForCausalLM
 
 import astra
+from tests.training import rl_given
 
 
 @pytest.fixture(scope="module")

@@ -12,9 +12,9 @@ from astra.rollouts.loop import RolloutLimits, rollout
 from astra.rollouts.loop import RolloutTask as Played
 from astra.teacher.prompt import JudgeVerdict
 from astra.teacher.prompts.judging import Grade
-from astra.testing.fakes import FakeHost, document
 from astra.trajectories.records import RecordedRollout, TrajectoryTask
 from astra.types import Language, Message, ToolCallRequest, content_hash
+from tests.support.fakes import FakeHost, document
 
 TEXT = {"type": "string"}
 TOOLS = [

@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 
 import pytest
-from tests.trajectories.rollouts import folder_of, rollout
 
 from astra.cli.main import run
+from tests.trajectories.rollouts import folder_of, rollout
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 import yaml
-from tests.trajectories.rollouts import document, folder_of, rollout
 
 from astra.configs.trajectories import ExportTrajectoriesConfig, RowFormat
 from astra.errors import ConfigError
@@ -16,6 +15,7 @@ from astra.runs.folder import RunFolder
 from astra.trajectories.export.dataset import ExportResult, export_dataset
 from astra.trajectories.export.split import hold_out
 from astra.types import Json
+from tests.trajectories.rollouts import document, folder_of, rollout
 
 
 def exported(run: RunFolder, out: Path, **options: Any) -> ExportResult:

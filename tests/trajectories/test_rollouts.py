@@ -18,7 +18,6 @@ from astra.runs.stage import StageReport
 from astra.teacher.cache import AnswerCache
 from astra.teacher.cost import Price
 from astra.teacher.prompts.emulation import UserBehaviour
-from astra.testing.fakes import FakeHost, FakeModel, document
 from astra.testing.rule_teacher.scripted_agent import ScriptedAgent
 from astra.testing.rule_teacher.trajectories import TrajectoryRules
 from astra.trajectories.play.hosts import EpisodeHosts
@@ -41,6 +40,7 @@ from astra.trajectories.records import (
     TrajectoryTask,
 )
 from astra.types import CallStatus, FinishReason, Message, StopReason, Usage
+from tests.support.fakes import FakeHost, FakeModel, document
 
 from .judged_rollouts import AGAIN, ANSWER, LIST, TOOLS, TRACK, played, raw
 from .services import calendar, config

@@ -130,7 +130,7 @@ import asyncio, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from astra.testing.rule_teacher.trajectories import TrajectoryRules
-from trajectories.test_tasks import made
+from tests.trajectories.test_tasks import made
 
 class Slow(TrajectoryRules):
     async def ask(self, prompt, given, *, index=0):
@@ -143,7 +143,7 @@ asyncio.run(made(Path(sys.argv[2]), Slow(), name="killed"))
 
 async def test_same_bytes_after_kill_nine(tmp_path: Path) -> None:
     whole = await made(tmp_path)
-    command = [sys.executable, "-c", _SLOW, str(Path(__file__).parents[1]), str(tmp_path)]
+    command = [sys.executable, "-c", _SLOW, str(Path(__file__).parents[2]), str(tmp_path)]
     for stage in ("chains", "scored"):
         process = subprocess.Popen(command)
         rows = tmp_path / "killed" / f"{stage}.jsonl"

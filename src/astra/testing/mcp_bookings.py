@@ -1,7 +1,6 @@
-"""An MCP server for tests: rooms, free times and bookings with structured results.
+"""An MCP server to try things on: rooms, free times and bookings with structured results.
 
-    python -m astra.testing.mcp_bookings            # over stdio
-    python -m astra.testing.mcp_bookings --port 0   # over streamable HTTP; prints the address
+    python -m astra.testing.mcp_bookings   # over stdio
 
 A booking needs the id of a room that `search_rooms` gave, and is cancelled by the id that
 `book_room` gave. State lives as long as the process does. The same calls give the same results.
@@ -15,8 +14,6 @@ from mcp.server.mcpserver import MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
 from mcp_types import ToolAnnotations
 from pydantic import BaseModel, Field
-
-from astra.testing.mcp_serving import main
 
 READS = ToolAnnotations(read_only_hint=True)
 WRITES = ToolAnnotations(read_only_hint=False, destructive_hint=True)
@@ -148,4 +145,4 @@ def server() -> MCPServer:
 
 
 if __name__ == "__main__":
-    main(server)
+    server().run("stdio")

@@ -1,7 +1,6 @@
-"""An MCP server for tests: notes and to-dos in memory, with ids that later calls need.
+"""An MCP server to try things on: notes and to-dos in memory, with ids that later calls need.
 
-    python -m astra.testing.mcp_notes            # over stdio
-    python -m astra.testing.mcp_notes --port 0   # over streamable HTTP; prints the address
+    python -m astra.testing.mcp_notes   # over stdio
 
 State lives as long as the process does. The same calls give the same results.
 """
@@ -14,8 +13,6 @@ from mcp.server.mcpserver import MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
 from mcp_types import ToolAnnotations
 from pydantic import BaseModel, Field
-
-from astra.testing.mcp_serving import main
 
 READS = ToolAnnotations(read_only_hint=True)
 WRITES = ToolAnnotations(read_only_hint=False)
@@ -119,4 +116,4 @@ def server() -> MCPServer:
 
 
 if __name__ == "__main__":
-    main(server)
+    server().run("stdio")

@@ -1,6 +1,6 @@
 """An MCP server for tests that does everything wrong, on demand: hand-written JSON-RPC on stdio.
 
-    python -m astra.testing.mcp_hostile FAULT...
+    python tests/support/mcp_hostile.py FAULT...
 
 Standard library only, so that it starts fast and shares no mistakes with the SDK.
 """

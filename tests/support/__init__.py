@@ -1,0 +1,1 @@
+"""Fakes, servers and arenas that several tests and benchmarks share."""
