@@ -44,6 +44,22 @@ def show(world: Path, mode: Any, *, seed: int = 0, split: Any = "train") -> Aren
     return load_arenas(world, split).with_distractors(mode, seed=seed)
 
 
+def test_a_set_becomes_a_hugging_face_dataset(world: Path) -> None:
+    arenas = show(world, "banded", split=None)
+    dataset = arenas.to_dataset()
+    assert dataset.column_names == [*arenas.to_pandas().columns, "arena"]
+    assert len(dataset) == len(arenas) == 18
+    for row, arena in zip(dataset, arenas, strict=True):
+        assert Arena.model_validate_json(row["arena"]) == arena
+        assert (row["id"], row["answer"], row["split"]) == (
+            arena.id,
+            str(arena.answer),
+            arena.split,
+        )
+        assert row["distractors"] == [tool.name for tool in arena.distractors] != []
+    assert dataset.filter(lambda row: row["split"] == "test").num_rows == 4
+
+
 def names(arenas: ArenaSet, epoch: int) -> list[list[str]]:
     return [[t.name for t in arenas.in_epoch(one, epoch).distractors] for one in arenas.ids]
 

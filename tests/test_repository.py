@@ -66,14 +66,35 @@ def test_no_shared_random_state():
     assert not {where for where, names in found.items() if names}
 
 
+def replaces_files(module: Path) -> list[str]:
+    """Calls that give a file another name, which is how a file is replaced in one step."""
+    names = [n for n in calls(module) if n in ("os.replace", "os.rename", "shutil.move")]
+    for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            # A path's methods take one argument; those of a string and of a data class take more.
+            alone = len(node.args) == 1 and not node.keywords
+            if alone and node.func.attr in ("replace", "rename"):
+                names.append(ast.unparse(node.func))
+    return names
+
+
+def test_files_are_replaced_in_one_place_only():
+    scripts = [path for part in ("recipes", "benchmarks") for path in (ROOT / part).rglob("*.py")]
+    modules = [module for module in MODULES if place(module) != "core/files.py"]
+    assert not {str(m): names for m in (*modules, *scripts) if (names := replaces_files(m))}
+    assert replaces_files(SOURCE / "core" / "files.py")
+
+
 def test_the_searches_find_what_they_look_for(tmp_path: Path):
     bad = tmp_path / "bad.py"
     bad.write_text(
         "import os, random, numpy as np\n"
         "os.environ['A']; os.getenv('A'); random.seed(0); np.random.rand(3)\n"
         "random.Random(0).random(); np.random.default_rng(0).random()\n"
+        "os.replace(a, b); p.rename(b); p.replace(b); 'a'.replace('b', 'c'); d.replace(x, y=1)\n"
     )
     assert sorted(reads_environment(bad)) == ["os.environ", "os.getenv"]
+    assert replaces_files(bad) == ["os.replace", "p.rename", "p.replace"]
     assert sorted(global_random(bad)) == ["np.random.rand", "random.seed"]
 
 

@@ -13,6 +13,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from astra.core.files import write_file
 from astra.core.intervals import Interval, bootstrap
 from astra.types import Json, Record
 from recipes.reproduce.trials import TrialOutcome
@@ -116,8 +117,8 @@ def write_summary(
     """Write summary.json, summary.md, curves.csv and a PNG per measurement."""
     folder.mkdir(parents=True, exist_ok=True)
     summary = summarize(outcomes, baseline, failures)
-    (folder / "summary.json").write_text(summary.model_dump_json(indent=2) + "\n", "utf-8")
-    (folder / "summary.md").write_text(markdown(summary), "utf-8")
+    write_file(folder / "summary.json", (summary.model_dump_json(indent=2) + "\n").encode())
+    write_file(folder / "summary.md", markdown(summary).encode())
     with (folder / "curves.csv").open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["arm", "seed", "rollouts", "tokens", "measure", "value"])

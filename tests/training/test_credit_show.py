@@ -3,27 +3,32 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from astra.cli.main import run
 from astra.errors import StoreError
+from astra.runs.folder import RunFolder
 from astra.training.credit.acpo import ACPO, ACPOSettings
 from astra.training.credit.counterfactual import Counterfactual
-from astra.training.credit.log import NAME, CreditLog, find_credit, read_credit
+from astra.training.credit.log import CreditLog, find_credit, read_credit
 from tests.training.made import CountingPolicy
 from tests.training.test_credit_acpo import batch, problems
 from tests.training.test_credit_attribution import arena
+
+CREDIT = "credit.jsonl"
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A run of three steps that kept two rollouts of each."""
     replay = Counterfactual({"arena": arena()})
-    algorithm = ACPO(ACPOSettings(log_rollouts=2), replay=replay, keep=CreditLog(tmp_path))
-    for _ in range(3):
-        algorithm.credit(batch(), CountingPolicy())
+    with closing(CreditLog(RunFolder(tmp_path))) as keep:
+        algorithm = ACPO(ACPOSettings(log_rollouts=2), replay=replay, keep=keep)
+        for _ in range(3):
+            algorithm.credit(batch(), CountingPolicy())
     return tmp_path
 
 
@@ -34,21 +39,19 @@ def test_rows_come_back(folder: Path):
 
 
 def test_a_resumed_run_writes_its_steps_anew(folder: Path):
-    before = (folder / NAME).read_bytes()
-    with (folder / NAME).open("ab") as file:
+    before = (folder / CREDIT).read_bytes()
+    with (folder / CREDIT).open("ab") as file:
         file.write(b'{"half of a li')
-    resumed = ACPO(ACPOSettings(log_rollouts=2), keep=CreditLog(folder))
     whole = ACPO(ACPOSettings(log_rollouts=2), replay=Counterfactual({"arena": arena()}))
     whole.credit(batch(), CountingPolicy())
-    resumed = ACPO(
-        ACPOSettings(log_rollouts=2),
-        replay=Counterfactual({"arena": arena()}),
-        keep=CreditLog(folder),
-    )
-    resumed.load_state_dict(whole.state_dict())
-    for _ in range(2):
-        resumed.credit(batch(), CountingPolicy())
-    assert (folder / NAME).read_bytes() == before
+    with closing(CreditLog(RunFolder(folder))) as keep:
+        resumed = ACPO(
+            ACPOSettings(log_rollouts=2), replay=Counterfactual({"arena": arena()}), keep=keep
+        )
+        resumed.load_state_dict(whole.state_dict())
+        for _ in range(2):
+            resumed.credit(batch(), CountingPolicy())
+    assert (folder / CREDIT).read_bytes() == before
 
 
 def test_what_is_not_there_is_told(tmp_path: Path, folder: Path):
@@ -58,7 +61,7 @@ def test_what_is_not_there_is_told(tmp_path: Path, folder: Path):
         find_credit(folder, "zzz")
     with pytest.raises(StoreError, match="give more"):
         find_credit(folder, "")
-    (folder / NAME).write_text("{}\n")
+    (folder / CREDIT).write_text("{}\n")
     with pytest.raises(StoreError, match="line 1"):
         list(read_credit(folder))
 
@@ -85,7 +88,8 @@ def test_texts_of_a_model_do_not_drive_the_terminal(
         def decode(self, ids):  # type: ignore[no-untyped-def]
             return "\x1b[31m[bold]red\ud800"
 
-    ACPO(keep=CreditLog(tmp_path)).credit(problems(), Hostile())
+    with closing(CreditLog(RunFolder(tmp_path))) as keep:
+        ACPO(keep=keep).credit(problems(), Hostile())
     (first, *_) = read_credit(tmp_path)
     assert run(["credit", "show", str(tmp_path), first.id]) == 0
     shown = capsys.readouterr().out

@@ -13,12 +13,13 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+import astra
 from astra.cli.main import run
 from astra.configs.training import TrainRLConfig
 from astra.errors import ConfigError
 from astra.protocols import Sampling
 from astra.rewards import score_trajectory
-from astra.training.algorithm import Credit, ScoredBatch
+from astra.training import Credit, ScoredBatch
 from astra.training.environment import RolloutOutcome
 from astra.training.presets.resolve import resolve
 from astra.training.rl.train import train_rl, trl_config
@@ -117,7 +118,6 @@ def test_half_precision_is_of_the_passes_alone(
     capsys.readouterr()
 
 
-@pytest.mark.filterwarnings("ignore:.*gradient_checkpointing:FutureWarning")  # by PEFT
 def test_an_adapter_is_trained_and_merged(world: Path, model: Path, tmp_path: Path) -> None:
     out = tmp_path / "rl"
     options = [
@@ -194,8 +194,19 @@ def small(world: Path, model: Path, out: Path, **more: Any) -> TrainRLConfig:
 
 
 def test_an_own_reward_and_an_own_algorithm(world: Path, model: Path, tmp_path: Path) -> None:
-    config = small(world, model, tmp_path, reward=concise, algorithm=LeaveOneOut())
-    result = train_rl(config)
+    result = astra.train_rl(
+        arenas=world,
+        model=model,
+        out=tmp_path,
+        reward=concise,
+        algorithm=LeaveOneOut(),
+        preset="nano",
+        batch_size=2,
+        max_turns=3,
+        max_tokens=20,
+        max_steps=1,
+        progress=False,
+    )
     assert result.steps == 1 and result.metrics["reward"] < result.metrics["f1"]
     stored = (tmp_path / "config.toml").read_text()
     assert f"{__name__}:concise@" in stored and f"{__name__}:LeaveOneOut@" in stored

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from astra.errors import BudgetExceeded, HostError, TeacherError
+from astra.errors import BudgetExceeded, HostError, ModelUnavailable, TeacherError
 from astra.hosts.joined import JoinedHost
 from astra.models.scripted import calling
 from astra.protocols import Reply, ToolResult
@@ -87,7 +87,6 @@ async def rolled(
     teacher: Any = None,
     model: Any = agent,
     host: Any = None,
-    price: Price | None = None,
     **options: Any,
 ) -> tuple[list[RecordedRollout], StageReport]:
     wanted = config(**options)
@@ -97,7 +96,6 @@ async def rolled(
         model,
         host or EpisodeHosts(servers, failure_rate=wanted.emulated_failure_rate, seed=wanted.seed),
         wanted,
-        price,
     )
     report = await run(
         stage, episode_jobs(tasks, servers, wanted, "scripted"), folder, concurrency=4
@@ -186,9 +184,40 @@ async def test_what_the_agent_costs_is_counted(folder: RunFolder):
         lambda *_: Reply(Message(role="assistant", content="done"), FinishReason.stop, spent)
     )
     price = Price(input=2.0, output=4.0)
-    await rolled(folder, [task()], model=lambda job: model, price=price)
+    await rolled(folder, [task()], model=lambda job: RecordingModel(model, None, job.key, price))
     counts = folder.manifest().stages[ROLLOUTS]
     assert (counts.usage, counts.dollars) == (spent, 4.0)
+
+
+async def test_a_resumed_run_costs_what_an_unbroken_one_does(tmp_path: Path):
+    """The endpoint fails in the middle of an episode; the next run replays what was paid for."""
+    price = Price(input=2.0, output=4.0)
+    costs = []
+    for name, failures in (("unbroken", 0), ("resumed", 1)):
+        folder = RunFolder.create(tmp_path / name, {})
+        asked = []
+
+        def model(job: EpisodeJob, asked: Any = asked, failures: int = failures) -> Any:
+            def reply(messages: Any, *_: Any) -> Any:
+                asked.append(messages)
+                if len(asked) == 2 and failures:
+                    return ModelUnavailable("down")
+                calls = LIST.tool_calls if messages[-1].role == "user" else ()
+                message = Message(
+                    role="assistant", content="" if calls else "Dr.", tool_calls=calls
+                )
+                return Reply(message, FinishReason.stop, Usage(prompt_tokens=len(messages) * 1000))
+
+            return RecordingModel(FakeModel(reply), record, job.key, price)
+
+        for attempt in range(1 + failures):
+            with AnswerCache(folder, AGENT) as record:
+                rows, _ = await rolled(folder, [task()], model=model)
+            assert len(rows) == attempt + 1 - failures
+        counts = folder.manifest().stages[ROLLOUTS]
+        costs.append((counts.usage, counts.dollars))
+        assert len(asked) == 2 + failures
+    assert costs[0] == costs[1] == (Usage(prompt_tokens=6000), 0.012)
 
 
 # --- users -------------------------------------------------------------------------------------

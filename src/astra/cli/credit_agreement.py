@@ -15,6 +15,7 @@ from astra.cli.command import command_from
 from astra.cli.console import err, out, plain, print_json
 from astra.cli.requirements import require_training
 from astra.configs.evaluation import CreditAgreementConfig
+from astra.core.files import write_file
 from astra.core.intervals import bootstrap
 from astra.protocols import Sampling
 from astra.rollouts.loop import RolloutLimits
@@ -83,7 +84,7 @@ def command(config: CreditAgreementConfig, *, as_json: bool) -> None:
     if config.out is not None:
         path = Path(config.out)
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(found, indent=2) + "\n", "utf-8")
+        write_file(path, (json.dumps(found, indent=2) + "\n").encode())
     if as_json:
         print_json(found)
     else:

@@ -10,6 +10,7 @@ from rich.table import Table
 from astra.cli.command import command_from
 from astra.cli.console import out, plain, print_json
 from astra.configs.tools import ToolGraphConfig
+from astra.core.files import write_file
 from astra.errors import ConfigError
 from astra.runs.folder import RunFolder
 from astra.trajectories.tasks.chain_proposals import PROPOSALS
@@ -40,7 +41,7 @@ def command(config: ToolGraphConfig, *, as_json: bool) -> None:
     graph = transition_graph((), chains)
     edges = sorted(graph.edges(data="weight"), key=lambda edge: (-edge[2], edge[0], edge[1]))
     if config.out is not None:
-        Path(config.out).write_text(svg(graph, name), encoding="utf-8")
+        write_file(Path(config.out), svg(graph, name).encode())
     if as_json:
         transitions = [{"from": a, "to": b, "weight": weight} for a, b, weight in edges]
         print_json({"server": name, "tools": len(graph), "transitions": transitions})

@@ -63,7 +63,8 @@ class TrainConfig(Config):
     activation_checkpointing: bool | None = None
     """Recompute activations in the backward pass to save memory. None: preset."""
     parameter_lrs: Mapping[str, float] = field(default_factory=dict[str, float])
-    """Learning rates of parameters whose name matches a pattern: *norm*=0.03."""
+    """Learning rates of parameters whose name matches a pattern: *norm*=0.03. A `?` at the end
+    of a pattern allows that nothing matches."""
     trl: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """Further options of TRL's trainer config: adam_beta2=0.95."""
 

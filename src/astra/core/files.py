@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from pathlib import Path
@@ -36,6 +37,15 @@ def write_file(path: Path, content: bytes | Iterable[bytes]) -> None:
     """Write a whole file in one step. Pieces are written as they come."""
     with replacing(path) as temporary, temporary.open("xb") as file:
         file.writelines([content] if isinstance(content, bytes) else content)
+
+
+def replace_folder(new: Path, path: Path) -> None:
+    """Give a finished folder its final name, in the place of an older folder.
+
+    Readers see the old folder, none for a moment, or the whole new one. Never a part.
+    """
+    shutil.rmtree(path, ignore_errors=True)
+    os.replace(new, path)
 
 
 def read_text_option(path: Path | str | None, option: str) -> str | None:

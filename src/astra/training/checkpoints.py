@@ -10,7 +10,6 @@ written leaves none, and `--resume` takes the one before.
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 from collections.abc import Callable, Iterable
@@ -19,6 +18,7 @@ from typing import Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from astra.core.files import write_file
 from astra.errors import StoreError
 from astra.types import Json
 
@@ -54,9 +54,7 @@ class CheckpointMarker(TrainerCallback):
             return
         folder = Path(args.output_dir)
         mark = folder / f"checkpoint-{state.global_step}" / MARK
-        new = mark.with_name(f".{MARK}.new")
-        new.write_text(json.dumps(self.note()), "utf-8")
-        os.replace(new, mark)
+        write_file(mark, json.dumps(self.note()).encode())
         saved = checkpoints(folder)
         for old in saved[: -self._states]:
             _forget_state(old)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import shutil
+import warnings
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from astra.chat.template import ChatTemplate
+from astra.core.files import replace_folder
 
 FINAL = "final"
 """Folder of the trained model in a run folder."""
@@ -23,6 +25,17 @@ def lora_config(rank: int) -> Any:
     return LoraConfig(
         r=rank, lora_alpha=2 * rank, target_modules="all-linear", task_type="CAUSAL_LM"
     )
+
+
+@contextmanager
+def adding_adapters() -> Generator[None]:
+    """Build a trainer with adapters inside this context: PEFT's use of an old name is silenced."""
+    with warnings.catch_warnings():
+        # PEFT reads the model's `is_gradient_checkpointing`, which transformers 5.24 renamed. The
+        # newest PEFT (0.21) still does, and nothing depends on it: the old name works until v6.
+        old_name = "`is_gradient_checkpointing` is deprecated"
+        warnings.filterwarnings("ignore", old_name, FutureWarning)
+        yield
 
 
 def save_final(trainer: Any, chat: ChatTemplate, out: Path) -> None:
@@ -41,7 +54,6 @@ def save_final(trainer: Any, chat: ChatTemplate, out: Path) -> None:
         model.save_pretrained(str(new))
     if trainer.accelerator.is_main_process:
         chat.tokenizer.save_pretrained(str(new))
-        shutil.rmtree(out / FINAL, ignore_errors=True)
         # `final` marks a finished run, so it appears at once and whole.
-        os.replace(new, out / FINAL)
+        replace_folder(new, out / FINAL)
     trainer.accelerator.wait_for_everyone()

@@ -21,12 +21,17 @@ def set_parameter_lrs(
     """Move parameters into groups with these learning rates and without weight decay.
 
     `learning_rates`: by pattern of the parameter's name, e.g. `*norm*`. The first pattern that
-    matches a parameter decides. Raises ConfigError for a pattern that matches no trained parameter.
+    matches a parameter decides. Raises ConfigError for a pattern that matches no trained parameter,
+    unless it is marked as optional by a `?` at its end, as `*.bias?`: not every model has biases.
     """
     groups: dict[str, list[torch.nn.Parameter]] = {pattern: [] for pattern in learning_rates}
-    unmatched = set(learning_rates)
+    unmatched = {pattern for pattern in learning_rates if not pattern.endswith("?")}
     for name, parameter in model.named_parameters():
-        patterns = [p for p in learning_rates if parameter.requires_grad and fnmatchcase(name, p)]
+        patterns = [
+            pattern
+            for pattern in learning_rates
+            if parameter.requires_grad and fnmatchcase(name, pattern.removesuffix("?"))
+        ]
         unmatched -= set(patterns)
         if patterns:
             groups[patterns[0]].append(parameter)
@@ -34,7 +39,8 @@ def set_parameter_lrs(
         if pattern in unmatched:
             raise ConfigError(
                 f"parameter_lrs: {pattern!r} matches no trained parameter (LoRA freezes all but "
-                "its adapters): remove it, or name others"
+                f"its adapters): remove it, name others, or write {pattern + '?'!r} if a model may "
+                "lack them"
             )
         moved = {id(parameter) for parameter in parameters}
         for group in optimizer.param_groups:

@@ -93,12 +93,12 @@ async def _open_agent(
         endpoint = OpenAIModel(config.model, config.base_url, key, timeout=config.timeout)
         model = await stack.enter_async_context(endpoint)
         price = model_price(config.prices, config.model)
-        if not config.cache:
-            yield TrajectoryAgent(config.model, lambda job: model, price)
-            return
-        record = stack.enter_context(AnswerCache(folder, AGENT))
+        record = stack.enter_context(AnswerCache(folder, AGENT)) if config.cache else None
+        if record is not None:
+            # A killed run may have recorded replies that its manifest does not count yet.
+            folder.recover_costs(record.stage_usage, None if price is None else price.of)
         yield TrajectoryAgent(
-            config.model, lambda job: RecordingModel(model, record, job.key), price
+            config.model, lambda job: RecordingModel(model, record, job.key, price)
         )
 
 

@@ -16,7 +16,6 @@ from astra.protocols import Model
 from astra.runs.folder import RunFolder
 from astra.runs.runner import StageRunner
 from astra.runs.stage import StageReport
-from astra.teacher.cost import Price
 from astra.teacher.prompt import Teacher
 from astra.trajectories.judge.stage import judgements_stage
 from astra.trajectories.play.rollouts import (
@@ -38,8 +37,7 @@ class TrajectoryAgent:
 
     name: str
     model: Callable[[EpisodeJob], Model]
-    """The model of one episode."""
-    price: Price | None = None
+    """The model of one episode. It bills its own replies."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +61,7 @@ class TrajectoryPipeline:
         jobs = episode_jobs(
             self.folder.rows(TASKS, TrajectoryTask), servers, config, self.agent.name
         )
-        stage = rollouts_stage(self.teacher, self.agent.model, self.host, config, self.agent.price)
+        stage = rollouts_stage(self.teacher, self.agent.model, self.host, config)
         tasks = sum(1 for _ in self.folder.values(TASKS))
         await runner.run(stage, jobs, total=tasks * config.samples)
         await runner.run(

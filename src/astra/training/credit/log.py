@@ -1,73 +1,62 @@
-"""`credit.jsonl` of a run: one row per kept rollout, in the order of the training steps."""
+"""`credit.jsonl` of a run folder: a row per kept rollout, in the order of the training steps."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from astra.errors import StoreError
-from astra.runs.jsonl import to_line
+from astra.runs.folder import RunFolder
+from astra.runs.jsonl import JsonlLog, to_line
 from astra.training.credit.records import CreditRow
 
-NAME = "credit.jsonl"
+NAME = "credit"
 
 
 class CreditLog:
-    """Appends rows. A run that goes on from a checkpoint writes its later steps anew."""
+    """Appends rows. A run that resumes from a checkpoint replaces the rows of later steps."""
 
-    def __init__(self, folder: Path) -> None:
-        self._path = folder / NAME
-        self._step: int | None = None
+    def __init__(self, folder: RunFolder) -> None:
+        self._folder = folder
+        self._files = ExitStack()
+        self._log: JsonlLog | None = None
 
     def __call__(self, row: CreditRow) -> None:
-        if self._step is None:
-            _cut(self._path, row.step)
-        self._step = row.step
-        with self._path.open("ab") as file:
-            file.write(to_line(row))
+        if self._log is None:
+            # On the first row: the algorithm's step is known once its checkpoint is loaded.
+            self._files.enter_context(self._folder.lock())
+            self._log = self._files.enter_context(self._folder.append(NAME))
+            rows = self._folder.values(NAME)
+            if (later := next((o for o, old in rows if old["step"] >= row.step), None)) is not None:
+                self._log.cut(later)
+        self._log.append([to_line(row)])
 
-
-def _cut(path: Path, step: int) -> None:
-    """Drop what a killed run had written of this step and later ones, or of half a line."""
-    if not path.exists():
-        return
-    end = 0
-    with path.open("rb+") as file:
-        for line in file:
-            if not line.endswith(b"\n") or json.loads(line)["step"] >= step:
-                break
-            end += len(line)
-        file.truncate(end)
+    def close(self) -> None:
+        """Close the file and give up the lock."""
+        self._log = None
+        self._files.close()
 
 
 def read_credit(folder: Path) -> Iterator[CreditRow]:
-    """The rows of a run; StoreError if there are none, or one can't be read."""
-    path = folder / NAME
-    if not path.exists():
+    """The rows of a run. Raises StoreError if there are none, or one is damaged."""
+    run = RunFolder(folder)
+    if not run.exists(f"{NAME}.jsonl"):
         raise StoreError(
-            f"{str(path)!r} is not there: it is written by `astra train rl --algorithm acpo`"
+            f"{str(folder)!r} holds no {NAME}.jsonl: `astra train rl --algorithm acpo` writes it"
         )
-    with path.open("rb") as file:
-        for number, line in enumerate(file, 1):
-            try:
-                yield CreditRow.model_validate_json(line)
-            except ValidationError as error:
-                if line.endswith(b"\n"):  # else a run is writing it, or was killed
-                    raise StoreError(f"{str(path)!r}, line {number}: {error}") from error
+    yield from run.rows(NAME, CreditRow)
 
 
 def find_credit(folder: Path, prefix: str) -> CreditRow:
-    """The row whose id begins so; StoreError if there is none, or more than one."""
-    found = {row.id: row for row in read_credit(folder) if row.id.startswith(prefix)}
-    if len(found) == 1:
-        return next(iter(found.values()))
-    some = ", ".join(map(repr, list(found)[:3]))
-    if found:
+    """The row whose id begins with `prefix`. Raises StoreError unless there is exactly one."""
+    rows = {row.id: row for row in read_credit(folder) if row.id.startswith(prefix)}
+    if len(rows) == 1:
+        return next(iter(rows.values()))
+    if rows:
+        some = ", ".join(map(repr, list(rows)[:3]))
         raise StoreError(
-            f"{len(found)} rollouts begin with {prefix!r} ({some}, …): give more of it"
+            f"the ids of {len(rows)} rollouts begin with {prefix!r} ({some}, …): give more of one"
         )
     raise StoreError(
         f"{str(folder)!r} holds no rollout {prefix!r}: `astra credit show RUN` lists them"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 import sys
 from collections.abc import Mapping
 from importlib.resources import files
@@ -87,13 +86,6 @@ def resolve(config: C, kind: Literal["sft", "rl"]) -> tuple[C, str]:
     if lora_rank:
         # LoRA freezes what the preset's own rates are for; those typed are checked later.
         values["parameter_lrs"] = config.parameter_lrs
-    elif chosen_by_model and "parameter_lrs" in preset:
-        names = _parameter_names(str(config.model))
-        values["parameter_lrs"] = {
-            pattern: rate
-            for pattern, rate in values["parameter_lrs"].items()
-            if pattern in config.parameter_lrs or any(map(re.compile(_regex(pattern)).match, names))
-        }
     resolved = dataclasses.replace(config, **values, preset=name)
     for option in declared.values():
         # A docstring that ends in "None: preset." marks what a preset must set.
@@ -154,36 +146,22 @@ def require_known(trl: Mapping[str, Any], known: type) -> None:
 def _choose(model: str, kind: str) -> str:
     """The preset for a model on this machine's device."""
     import torch
-
-    parameters = sum(_parameter_names(model).values())
-    memory = torch.cuda.get_device_properties(0).total_memory if torch.cuda.is_available() else 0
-    if parameters < _NANO_PARAMETERS and not memory:
-        return "nano"
-    fits = parameters * _BYTES_PER_PARAMETER <= memory * _ACTIVATION_SHARE
-    return "h200" if fits and parameters >= _NANO_PARAMETERS else "laptop"
-
-
-def _parameter_names(model: str) -> dict[str, int]:
-    """Sizes of a model's parameters by name, from its configuration alone."""
-    import torch
     from transformers import AutoConfig, AutoModelForCausalLM
 
     try:
-        config = AutoConfig.from_pretrained(model)
-        with torch.device("meta"):
-            skeleton = AutoModelForCausalLM.from_config(config)
+        with torch.device("meta"):  # from the configuration alone: no weights are read
+            skeleton = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(model))
     except (OSError, ValueError) as error:
         raise ConfigError(
             f"cannot load the model {model!r}: {' '.join(str(error).split())[:300]}. Give a model "
             "folder or a Hugging Face id"
         ) from error
-    return {name: parameter.numel() for name, parameter in skeleton.named_parameters()}
-
-
-def _regex(pattern: str) -> str:
-    from fnmatch import translate
-
-    return translate(pattern)
+    parameters = sum(parameter.numel() for parameter in skeleton.parameters())
+    memory = torch.cuda.get_device_properties(0).total_memory if torch.cuda.is_available() else 0
+    if parameters < _NANO_PARAMETERS and not memory:
+        return "nano"
+    fits = parameters * _BYTES_PER_PARAMETER <= memory * _ACTIVATION_SHARE
+    return "h200" if fits and parameters >= _NANO_PARAMETERS else "laptop"
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

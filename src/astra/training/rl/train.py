@@ -23,7 +23,7 @@ from astra.sandbox import open_sandbox
 from astra.training.algorithm import ChoosesTasks
 from astra.training.credit.log import CreditLog
 from astra.training.environment import HasDifficulty, RolloutEnvironment
-from astra.training.final_model import CHECKPOINTS, FINAL, lora_config, save_final
+from astra.training.final_model import CHECKPOINTS, FINAL, adding_adapters, lora_config, save_final
 from astra.training.presets.resolve import (
     announce,
     require_known,
@@ -93,8 +93,8 @@ def train_rl(config: TrainRLConfig, *, callbacks: Sequence[TrainerCallback] = ()
     if (out / FINAL).exists():
         return TrainResult.of_run(folder, out / FINAL, config, tasks=len(tasks))
     chat = ChatTemplate(AutoTokenizer.from_pretrained(str(config.model), padding_side="left"))
-    with closing(MetricsLog(folder)) as metrics:
-        keep = CreditLog(out) if state.is_main_process else None
+    with closing(MetricsLog(folder)) as metrics, closing(CreditLog(folder)) as credit:
+        keep = credit if state.is_main_process else None
         trainer = _trainer(config, args, environment, chat, keep, [metrics, *callbacks])
         with closing(trainer):
             from astra.training.checkpoints import to_resume
@@ -174,32 +174,33 @@ def _trainer(
         )
     rounds = cast(int, config.max_sampling_rounds)
     top_p = cast("float | None", config.trl.get("top_p"))
-    trainer = RolloutTrainer(
-        model,
-        args,
-        chat.tokenizer,
-        environment=environment,
-        open_engine=_engine(config, chat),
-        prompts=prompts,
-        filling=BatchFilling(
-            cast(int, config.batch_size),
-            min_reward_std=config.min_reward_std,
-            max_rounds=rounds,
-            active=rounds > 1,
-        ),
-        algorithm=algorithm,
-        sampling=Sampling(
-            temperature=config.temperature, top_p=top_p, max_tokens=config.max_tokens
-        ),
-        concurrency=cast(int, config.concurrency),
-        callbacks=[
-            CheckpointMarker(config.keep_resumable, config.keep_checkpoints),
-            *callbacks,
-        ],
-        peft_config=lora_config(config.lora_rank or 0),
-        share_prefix=bool(config.share_prefix),
-        parameter_lrs=dict(config.parameter_lrs),
-    )
+    with adding_adapters():
+        trainer = RolloutTrainer(
+            model,
+            args,
+            chat.tokenizer,
+            environment=environment,
+            open_engine=_engine(config, chat),
+            prompts=prompts,
+            filling=BatchFilling(
+                cast(int, config.batch_size),
+                min_reward_std=config.min_reward_std,
+                max_rounds=rounds,
+                active=rounds > 1,
+            ),
+            algorithm=algorithm,
+            sampling=Sampling(
+                temperature=config.temperature, top_p=top_p, max_tokens=config.max_tokens
+            ),
+            concurrency=cast(int, config.concurrency),
+            callbacks=[
+                CheckpointMarker(config.keep_resumable, config.keep_checkpoints),
+                *callbacks,
+            ],
+            peft_config=lora_config(config.lora_rank or 0),
+            share_prefix=bool(config.share_prefix),
+            parameter_lrs=dict(config.parameter_lrs),
+        )
     trainer.remove_callback(PrinterCallback)
     return trainer
 

@@ -22,6 +22,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallba
 from trl.trainer.grpo_config import GRPOConfig
 from trl.trainer.grpo_trainer import GRPOTrainer
 
+from astra.core.files import write_file
 from astra.engines.engine import Engine, EngineTimings
 from astra.errors import ConfigError
 from astra.protocols import Sampling
@@ -333,10 +334,7 @@ class RolloutTrainer(GRPOTrainer):
             "prompts": self.prompts.state_dict(),
             "algorithm": algorithm.state_dict() if isinstance(algorithm, HasState) else {},
         }
-        path = Path(output_dir) / STATE
-        temporary = path.with_suffix(".new")
-        temporary.write_text(json.dumps(state))
-        temporary.replace(path)
+        write_file(Path(output_dir) / STATE, json.dumps(state).encode())
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
         super()._load_optimizer_and_scheduler(checkpoint)

@@ -18,7 +18,7 @@ from astra.configs.training import TrainSFTConfig
 from astra.errors import ConfigError
 from astra.runs.folder import RunFolder
 from astra.runs.opening import open_run
-from astra.training.final_model import CHECKPOINTS, FINAL, lora_config, save_final
+from astra.training.final_model import CHECKPOINTS, FINAL, adding_adapters, lora_config, save_final
 from astra.training.parameter_lrs import set_parameter_lrs
 from astra.training.presets.resolve import (
     announce,
@@ -140,14 +140,15 @@ def _trainer(
             )
             return optimizer
 
-    trainer = Trainer(
-        str(config.model),
-        args=args,
-        train_dataset=dataset,
-        processing_class=chat.tokenizer,
-        peft_config=lora_config(config.lora_rank or 0),
-        callbacks=[marker, *callbacks],
-    )
+    with adding_adapters():
+        trainer = Trainer(
+            str(config.model),
+            args=args,
+            train_dataset=dataset,
+            processing_class=chat.tokenizer,
+            peft_config=lora_config(config.lora_rank or 0),
+            callbacks=[marker, *callbacks],
+        )
     # TRL counts from 0 after a stop.
     marker.note = lambda: {_TOKENS: trainer._total_train_tokens}  # pyright: ignore[reportPrivateUsage]
     trainer.remove_callback(PrinterCallback)

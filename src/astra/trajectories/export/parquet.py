@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from astra.core.files import replacing
 from astra.errors import ConfigError
 
 _JSON_LISTS = ("messages", "tools", "conversations")
@@ -32,7 +33,6 @@ def write_parquet(source: Path, target: Path) -> None:
             features[name] = datasets.List(datasets.Value("string"))
         else:
             features[name] = datasets.Value("float64" if isinstance(value, float) else "string")
-    temporary = target.with_name(f".{target.name}.new")
     dataset = datasets.Dataset.from_list(rows, features=datasets.Features(features))
-    dataset.to_parquet(temporary)
-    temporary.replace(target)
+    with replacing(target) as temporary:
+        dataset.to_parquet(temporary)

@@ -1,4 +1,4 @@
-"""The agent's replies on record, so that a resumed run pays for none twice.
+"""The agent's replies, billed when they arrive and recorded: a resumed run pays for none twice.
 
 The key covers the model, the conversation, the tools, the sampling and the episode, so that
 several episodes of one task stay independent of each other.
@@ -12,7 +12,9 @@ from collections.abc import Sequence
 from astra.errors import StoreError
 from astra.protocols import Model, Reply, Sampling
 from astra.rollouts.calls import clean
+from astra.runs.cost import bill, billed_stage
 from astra.teacher.cache import AnswerCache, RecordedAnswer
+from astra.teacher.cost import Price
 from astra.types import FinishReason, Message, ToolSchema, Usage, content_hash
 
 AGENT = "agent"
@@ -20,12 +22,18 @@ AGENT = "agent"
 
 
 class RecordingModel:
-    """A model whose replies are recorded, and replayed when the same is asked in the episode."""
+    """A model whose replies are recorded, and replayed when the same is asked in the episode.
 
-    def __init__(self, model: Model, record: AnswerCache, episode: str) -> None:
+    `record`: None bills the replies and records none. `price`: None counts tokens only.
+    """
+
+    def __init__(
+        self, model: Model, record: AnswerCache | None, episode: str, price: Price | None = None
+    ) -> None:
         self._model = model
         self._record = record
         self._episode = episode
+        self._price = price
 
     @property
     def name(self) -> str:
@@ -45,7 +53,7 @@ class RecordingModel:
                 ],
             }
         )
-        recorded = self._record.find(key)
+        recorded = None if self._record is None else self._record.find(key)
         if recorded is not None:
             value = recorded.answer
             try:
@@ -61,6 +69,11 @@ class RecordingModel:
                 ) from error
         start = time.monotonic()
         reply = await self._model.generate(messages, tools, sampling)
+        # Here, not at the end of the episode: an episode that fails has cost its tokens, and one
+        # that is tried again gets them from the record, for nothing.
+        bill(reply.usage, 0.0 if self._price is None else self._price.of(reply.usage))
+        if self._record is None:
+            return reply
         message = reply.message
         # `clean`: a model may write lone surrogates, which no file can hold.
         calls = [
@@ -81,6 +94,7 @@ class RecordingModel:
             RecordedAnswer(
                 key=key,
                 prompt=AGENT,
+                stage=billed_stage(),
                 version=1,
                 model=self._model.name,
                 index=0,

@@ -25,9 +25,7 @@ from astra.errors import (
 from astra.hosts.recorded import RecordingHost
 from astra.protocols import Model, Sampling, ToolHost
 from astra.rollouts.loop import RolloutLimits, RolloutTask, rollout
-from astra.runs.cost import bill
 from astra.runs.stage import Stage
-from astra.teacher.cost import Price
 from astra.teacher.prompt import In, Out, Prompt, Teacher
 from astra.trajectories.play.simulated_user import SimulatedUser
 from astra.trajectories.records import CollectedToolServer, RecordedRollout, TrajectoryTask
@@ -95,11 +93,11 @@ def rollouts_stage(
     model: Callable[[EpisodeJob], Model],
     host: HostMaker,
     config: MakeTrajectoriesConfig,
-    price: Price | None = None,
 ) -> Stage[EpisodeJob, RecordedRollout]:
     """Tasks to recorded rollouts.
 
-    `teacher`: plays emulated services and simulated users. `price`: of the agent's model.
+    `teacher`: plays emulated services and simulated users. `model`: bills its own replies (see
+    `RecordingModel`).
     """
     prompts = system_prompts(config.system_prompt)
     sampling = Sampling(
@@ -125,9 +123,6 @@ def rollouts_stage(
             messages.insert(0, Message(role="system", content=system))
         start = RolloutTask(task.id, tuple(messages), job.sample)
         trajectory = await rollout(start, model(job), recording, limits, user)
-        # The agent is billed also for an episode that fails: its tokens are spent.
-        usage = trajectory.usage
-        bill(usage, 0.0 if price is None else price.of(usage))
         # Before the stop reason: it would only say that the host or the user failed.
         if watched.exceeded is not None:
             raise watched.exceeded
