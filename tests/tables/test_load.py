@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 import duckdb
 import pytest
 
+from astra.arenas.tables.load import raw
 from astra.arenas.tables.load.names import column_identifiers, identifier
 from astra.arenas.tables.load.tables import DeclaredKey, Tables, load
 from astra.arenas.tables.schema import ColumnKind, ColumnOptions, TableOptions, TablesOptions
@@ -143,6 +145,38 @@ def test_sqlite_values_decide_not_declared_types(tmp_path: Path) -> None:
             "a": "text", "b": "number", "c": "number", "d": "boolean", "e": "other", "f": "text",
         }  # fmt: skip
         assert any("'a': values of several types" in note for note in tables.table("t").notes)
+
+
+def test_numbers_of_json_and_sqlite_are_kept_to_the_last_digit(tmp_path: Path) -> None:
+    largest = 2**63 - 1
+    values = [
+        {"i": largest, "wide": largest, "f": 0.1 + 0.2, "inf": 1.5},
+        {"i": -largest - 1, "wide": largest + 1, "f": 3, "inf": math.inf},
+    ]
+    text = json.dumps(values).replace("Infinity", "1e999")
+    stored = database(
+        tmp_path / "s.db",
+        ("CREATE TABLE t (i, f)", f"INSERT INTO t VALUES ({largest}, 0.1), (NULL, 9e999)"),
+    )
+    with load([write(tmp_path, "t.json", text), stored]) as tables:
+        assert kinds(tables, "t") == {
+            "i": "integer",
+            "wide": "text",
+            "f": "number",
+            "inf": "number",
+        }
+        assert rows(tables, "t") == [
+            (0, largest, str(largest), 0.1 + 0.2, 1.5),
+            (1, -largest - 1, str(largest + 1), 3.0, None),
+        ]
+        assert rows(tables, "t_db") == [(0, largest, 0.1), (1, None, None)]
+
+
+def test_rows_keep_their_order_over_chunks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(raw, "_CHUNK_CELLS", 14)
+    values = [{"i": n if n % 3 else None, "s": f"n{n}"} for n in range(100)]
+    with load([write(tmp_path, "t.json", json.dumps(values))]) as tables:
+        assert rows(tables, "t") == [(n, v["i"], v["s"]) for n, v in enumerate(values)]
 
 
 def test_parquet_and_duckdb_types(tmp_path: Path) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from astra.arenas.tables.load.names import literal
 from astra.arenas.tables.load.raw import LoadSession, RawTable
+from astra.arenas.tables.sql import literal
 from astra.errors import TableError
 
 _STRAY = r"[\p{Cc}\x{2028}\x{2029}]"

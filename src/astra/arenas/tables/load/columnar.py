@@ -8,10 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-import duckdb
-
 from astra.arenas.tables.load.files import SourceFile
-from astra.arenas.tables.load.names import literal, quoted
 from astra.arenas.tables.load.raw import (
     ColumnContent,
     LoadLimits,
@@ -22,14 +19,15 @@ from astra.arenas.tables.load.raw import (
     check_repeated,
     check_width,
 )
+from astra.arenas.tables.sql import literal, quoted
 from astra.errors import TableError
 
 _INTEGERS = re.compile(r"U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?")
 _ATTACHED = "attached_file"
 
 
-def read_parquet(file: SourceFile, session: LoadSession) -> RawTable:
-    """Read a Parquet file into a raw table.
+def read_parquet(file: SourceFile, session: LoadSession) -> list[RawTable]:
+    """Read a Parquet file into one raw table.
 
     Raises TableError where its own metadata, or a first look at its cells, exceeds the limits.
     """
@@ -50,9 +48,7 @@ def read_parquet(file: SourceFile, session: LoadSession) -> RawTable:
                 "give a smaller table"
             )
         origin = f"read_parquet({literal(str(link))}, hive_partitioning=false)"
-        return _copy(origin, file.path.stem, file, file.shown, session)
-    except duckdb.Error as error:
-        raise _unreadable(file.shown, "Parquet", error) from error
+        return [_copy(origin, file.path.stem, file, file.shown, session)]
     finally:
         link.unlink()
 
@@ -70,12 +66,7 @@ def read_duckdb(file: SourceFile, session: LoadSession) -> list[RawTable]:
     The file is attached read-only; its views and macros are never run.
     """
     connection = session.connection
-    try:
-        connection.execute(
-            f"ATTACH {literal(str(file.path))} AS {_ATTACHED} (READ_ONLY, TYPE duckdb)"
-        )
-    except duckdb.Error as error:
-        raise _unreadable(file.shown, "DuckDB", error) from error
+    connection.execute(f"ATTACH {literal(str(file.path))} AS {_ATTACHED} (READ_ONLY, TYPE duckdb)")
     try:
         tables = connection.execute(
             "SELECT schema_name, table_name, table_oid FROM duckdb_tables() "
@@ -85,8 +76,6 @@ def read_duckdb(file: SourceFile, session: LoadSession) -> list[RawTable]:
         if not tables:
             raise TableError(f"{file.shown}: holds no tables (views are not read); add some")
         return [_duckdb_table(str(s), str(n), int(oid), file, session) for s, n, oid in tables]
-    except duckdb.Error as error:
-        raise _unreadable(file.shown, "DuckDB", error) from error
     finally:
         connection.execute(f"DETACH {_ATTACHED}")
 
@@ -231,12 +220,3 @@ def _cell(column: str, raw: RawColumn) -> str:
             return f"CASE WHEN isfinite({column}) THEN CAST(CAST({column} AS DATE) AS VARCHAR) END"
         case _:
             return f"CAST({column} AS VARCHAR)"
-
-
-def _unreadable(shown: str, form: str, error: duckdb.Error) -> TableError:
-    if isinstance(error, duckdb.OutOfMemoryException):
-        return TableError(f"{shown}: too large for the memory limit; give a smaller table")
-    first = (str(error).strip().splitlines() or ["no reason given"])[0]
-    return TableError(
-        f"{shown}: can't be read as {form} ({first[:300]}); write it anew, or export it as CSV"
-    )

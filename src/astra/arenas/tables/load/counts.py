@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 
 import duckdb
 
-from astra.arenas.tables.load.names import literal
 from astra.arenas.tables.load.raw import ColumnContent, RawTable
 from astra.arenas.tables.load.readings import MISSING, MISSING_TYPED, READINGS, STORED, Reading
 from astra.arenas.tables.schema import ColumnKind
+from astra.arenas.tables.sql import literal
 
 SAMPLE = 10_000
 """Rows that decide which types a column is tried for; all rows decide which it gets."""

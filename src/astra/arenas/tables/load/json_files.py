@@ -1,4 +1,8 @@
-"""JSON files: a list of objects, columns as lists, objects by key, or one object per line."""
+"""JSON files: a list of objects, columns as lists, objects by key, or one object per line.
+
+Python's json reads them: DuckDB's reader turns integers beyond 64 bits into rounded numbers and
+texts that look like dates or UUIDs into those, and lets a comma before a bracket pass.
+"""
 
 from __future__ import annotations
 
@@ -6,19 +10,17 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import cast
 
+from astra.arenas.tables.load.encodings import text_encoding
 from astra.arenas.tables.load.files import FileFormat, SourceFile
 from astra.arenas.tables.load.raw import (
     LoadSession,
-    RawColumn,
     RawTable,
-    bounded_rows,
+    cells,
     check_repeated,
     check_width,
-    holds,
+    column_of,
     value_kind,
-    value_text,
 )
-from astra.arenas.tables.load.text_files import text_encoding
 from astra.errors import TableError
 from astra.types import Json
 
@@ -162,16 +164,16 @@ def _table(
         check_width(source, len(kinds), session.limits)
     if not kinds:
         raise TableError(f"{source}: holds no rows with columns; {_SHAPES}")
-    names = list(kinds)
-    check_repeated(source, names)
-    texts = ([value_text(row.get(key)) for key in names] for row in rows())
-    relation, count = session.table_of_rows(len(names), bounded_rows(source, texts, session.limits))
+    check_repeated(source, list(kinds))
+    columns = tuple(column_of(key, values) for key, values in kinds.items())
+    records = (cells(columns, map(row.get, kinds)) for row in rows())
+    relation, count = session.table_of_rows(source, columns, records)
     return RawTable(
         relation=relation,
         name=name or file.path.stem,
         path=file.path,
         source=source,
-        columns=tuple(RawColumn(key, holds(kinds[key])) for key in names),
+        columns=columns,
         rows=count,
         notes=tuple(notes),
     )

@@ -52,13 +52,3 @@ def column_identifiers(names: Sequence[str]) -> list[str]:
         column = identifier(name, fallback=f"column_{position}")
         identifiers.append(unique(column, identifiers))
     return identifiers
-
-
-def quoted(name: str) -> str:
-    """The name as a quoted SQL identifier."""
-    return '"' + name.replace('"', '""') + '"'
-
-
-def literal(text: str) -> str:
-    """The text as an SQL string literal, for the few statements that take no parameters."""
-    return "'" + text.replace("'", "''") + "'"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from astra.arenas.tables.load.names import literal
 from astra.arenas.tables.load.raw import ColumnContent
 from astra.arenas.tables.schema import ColumnKind
+from astra.arenas.tables.sql import literal
 
 MISSING: tuple[str, ...] = (
     "NA",

@@ -12,22 +12,22 @@ import sqlite3
 from urllib.parse import quote
 
 from astra.arenas.tables.load.files import SourceFile
-from astra.arenas.tables.load.names import literal, quoted
 from astra.arenas.tables.load.raw import (
     ColumnContent,
     LoadSession,
     RawColumn,
     RawForeignKey,
     RawTable,
-    bounded_rows,
+    cells,
     check_repeated,
     check_width,
-    holds,
-    value_text,
+    column_of,
 )
+from astra.arenas.tables.sql import literal, quoted
 from astra.errors import TableError
 
-_STORED = {"integer": "integer", "real": "number", "text": "text", "blob": "nested"}
+# SQLite's storage classes -> kinds of values.
+_STORED = {"integer": "integer", "real": "number", "text": "text", "blob": "nested", "null": "null"}
 
 
 def read_sqlite(file: SourceFile, session: LoadSession) -> list[RawTable]:
@@ -46,34 +46,32 @@ def read_sqlite(file: SourceFile, session: LoadSession) -> list[RawTable]:
             database.execute("PRAGMA trusted_schema=OFF")
             # One broken text must not refuse the file: it shows as U+FFFD.
             database.text_factory = lambda raw: raw.decode("utf-8", "replace")
-            return _read(database, file, session)
+            entries = database.execute(
+                "SELECT name, type, sql FROM sqlite_schema WHERE type IN ('table', 'view') "
+                "AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY rootpage, name"
+            ).fetchall()
+            virtual = [n for n, _, sql in entries if str(sql).upper().startswith("CREATE VIRTUAL")]
+            plain = [
+                name
+                for name, kind, _ in entries
+                if kind == "table"
+                and not any(name == v or name.startswith(f"{v}_") for v in virtual)
+            ]
+            left = [name for name, _, _ in entries if name not in plain]
+            if not plain:
+                raise TableError(f"{file.shown}: holds no tables (views are not read); add some")
+            tables = [_table(database, name, file, session) for name in plain]
+            if left:
+                # Raw tables alone carry notes, so the first one speaks for the file.
+                shown = ", ".join(map(repr, left[:5]))
+                note = f"{file.shown}: not read, views or virtual tables: {shown}"
+                tables[0] = dataclasses.replace(tables[0], notes=(*tables[0].notes, note))
+            return tables
     except sqlite3.Error as error:
         raise TableError(
             f"{file.shown}: can't be read as SQLite ({error}); "
             "check it with `PRAGMA integrity_check`, or export its tables as CSV"
         ) from error
-
-
-def _read(database: sqlite3.Connection, file: SourceFile, session: LoadSession) -> list[RawTable]:
-    entries = database.execute(
-        "SELECT name, type, sql FROM sqlite_schema WHERE type IN ('table', 'view') "
-        "AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY rootpage, name"
-    ).fetchall()
-    virtual = [n for n, _, sql in entries if str(sql).upper().startswith("CREATE VIRTUAL")]
-    plain = [
-        name
-        for name, kind, _ in entries
-        if kind == "table" and not any(name == v or name.startswith(f"{v}_") for v in virtual)
-    ]
-    left = [name for name, _, _ in entries if name not in plain]
-    if not plain:
-        raise TableError(f"{file.shown}: holds no tables (views are not read); add some")
-    tables = [_table(database, name, file, session) for name in plain]
-    if left:
-        # Raw tables alone carry notes, so the first one speaks for the file.
-        note = f"{file.shown}: not read, views or virtual tables: {', '.join(map(repr, left[:5]))}"
-        tables[0] = dataclasses.replace(tables[0], notes=(*tables[0].notes, note))
-    return tables
 
 
 def _table(
@@ -86,19 +84,18 @@ def _table(
     check_repeated(source, names)
     keys = [str(row[1]) for row in info if row[5]]
     selected = ", ".join(quoted(column) for column in names)
-    values = database.execute(f"SELECT {selected} FROM {quoted(name)}")
-    texts = ([value_text(value) for value in row] for row in values)
-    relation, count = session.table_of_rows(len(names), bounded_rows(source, texts, session.limits))
+    columns = tuple(_column(database, name, str(row[1]), str(row[2])) for row in info)
+    records = database.execute(f"SELECT {selected} FROM {quoted(name)}")
+    relation, count = session.table_of_rows(
+        source, columns, (cells(columns, row) for row in records)
+    )
     foreign = database.execute(f"PRAGMA foreign_key_list({literal(name)})").fetchall()
     return RawTable(
         relation=relation,
         name=name,
         path=file.path,
         source=source,
-        columns=tuple(
-            RawColumn(column, _content_of(database, name, column, str(row[2])))
-            for column, row in zip(names, info, strict=True)
-        ),
+        columns=columns,
         rows=count,
         key=keys[0] if len(keys) == 1 else None,
         # A key of several columns has a row for each: a later one has a number above 0.
@@ -110,17 +107,19 @@ def _table(
     )
 
 
-def _content_of(
-    database: sqlite3.Connection, table: str, column: str, declared: str
-) -> ColumnContent:
-    """What a column's values are stored as; SQLite's declared types bind nothing."""
-    stored = {
-        str(row[0])
-        for row in database.execute(
-            f"SELECT DISTINCT typeof({quoted(column)}) FROM {quoted(table)}"
+def _column(database: sqlite3.Connection, table: str, name: str, declared: str) -> RawColumn:
+    """A column by what its values are stored as; SQLite's declared types bind nothing."""
+    kinds = {
+        _STORED[str(stored)]
+        for (stored,) in database.execute(
+            f"SELECT DISTINCT typeof({quoted(name)}) FROM {quoted(table)}"
         )
     }
-    content = holds({_STORED[kind] for kind in stored if kind in _STORED})
-    if content is ColumnContent.integer and declared.upper().startswith("BOOL"):
-        return ColumnContent.boolean
-    return content
+    column = column_of(name, kinds)
+    if column.holds is ColumnContent.integer and declared.upper().startswith("BOOL"):
+        # SQLite has no booleans: 0 and 1 are, if the declaration says so and nothing else is there.
+        other = database.execute(
+            f"SELECT 1 FROM {quoted(table)} WHERE {quoted(name)} NOT IN (0, 1) LIMIT 1"
+        ).fetchone()
+        return RawColumn(name, ColumnContent.boolean, typed=other is None)
+    return column

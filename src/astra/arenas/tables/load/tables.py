@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -30,6 +30,17 @@ from astra.arenas.tables.load.text_files import read_text
 from astra.arenas.tables.load.types import make_typed
 from astra.arenas.tables.schema import ColumnKind, TablesOptions
 from astra.errors import TableError
+
+READERS: dict[FileFormat, Callable[[SourceFile, LoadSession], list[RawTable]]] = {
+    FileFormat.csv: read_text,
+    FileFormat.tsv: read_text,
+    FileFormat.json: read_json,
+    FileFormat.lines: read_json,
+    FileFormat.parquet: read_parquet,
+    FileFormat.sqlite: read_sqlite,
+    FileFormat.duckdb: read_duckdb,
+}
+"""Format -> what reads it. A reader may raise TableError or `duckdb.Error`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +137,12 @@ def load(
     try:
         session = LoadSession(connection, Path(folder.name), limits)
         notes = list(files.notes)
-        raws = [raw for file in files.files for raw in _read(file, session)]
+        raws: list[RawTable] = []
+        for file in files.files:
+            try:
+                raws += READERS[file.format](file, session)
+            except duckdb.Error as error:
+                raise _table_error(file.shown, error) from error
         tables, columns_of = _typed(raws, options, session, notes)
         resolved = resolve(options, columns_of)
         # No SQL from here on reaches files, the network or the settings.
@@ -164,29 +180,14 @@ def _connect(folder: Path, limits: LoadLimits) -> duckdb.DuckDBPyConnection:
 # --- tables ----------------------------------------------------------------------------------
 
 
-def _read(file: SourceFile, session: LoadSession) -> list[RawTable]:
-    try:
-        match file.format:
-            case FileFormat.csv | FileFormat.tsv:
-                return [read_text(file, session)]
-            case FileFormat.json | FileFormat.lines:
-                return read_json(file, session)
-            case FileFormat.parquet:
-                return [read_parquet(file, session)]
-            case FileFormat.sqlite:
-                return read_sqlite(file, session)
-            case FileFormat.duckdb:
-                return read_duckdb(file, session)
-    except duckdb.Error as error:
-        raise _table_error(file.shown, error) from error
-
-
 def _table_error(source: str, error: duckdb.Error) -> TableError:
     """DuckDB's complaint as one of ours; its first line is the one that says something."""
     if isinstance(error, duckdb.OutOfMemoryException):
         return TableError(f"{source}: too large for the memory limit; give a smaller table")
     first = (str(error).strip().splitlines() or ["no reason given"])[0]
-    return TableError(f"{source}: {first[:300]}; write the file anew, or export it as CSV")
+    return TableError(
+        f"{source}: can't be read ({first[:300]}); write the file anew, or export it as CSV"
+    )
 
 
 def _typed(

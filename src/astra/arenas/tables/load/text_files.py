@@ -1,19 +1,18 @@
 """CSV and TSV files: encoding, separator, and rows of equal length, or an error with its line.
 
-Python's csv module reads them, strictly; DuckDB's own reader names its errors less exactly and
-drops a trailing empty column in silence.
+Python's csv module reads them, strictly: DuckDB's own reader refuses files whose lines end in
+different ways, and takes a quote that is never closed for the rest of the file.
 """
 
 from __future__ import annotations
 
-import codecs
 import csv
 import io
 import itertools
 import re
 from collections.abc import Iterator
-from pathlib import Path
 
+from astra.arenas.tables.load.encodings import text_encoding
 from astra.arenas.tables.load.files import FileFormat, SourceFile
 from astra.arenas.tables.load.raw import (
     ColumnContent,
@@ -21,26 +20,17 @@ from astra.arenas.tables.load.raw import (
     LoadSession,
     RawColumn,
     RawTable,
-    bounded_rows,
     check_repeated,
     check_width,
 )
 from astra.errors import TableError
 
-_BOMS = (
-    (codecs.BOM_UTF8, "utf-8-sig"),
-    (codecs.BOM_UTF32_LE, "utf-32"),
-    (codecs.BOM_UTF32_BE, "utf-32"),
-    (codecs.BOM_UTF16_LE, "utf-16"),
-    (codecs.BOM_UTF16_BE, "utf-16"),
-)
 _CHUNK = 1 << 20
 _NUMERIC = re.compile(r"[-+]?[0-9][0-9.,]*")
-_HIGH_BYTES = re.compile(rb"[\x80-\xff]+")
 
 
-def read_text(file: SourceFile, session: LoadSession) -> RawTable:
-    """Read a CSV or TSV file into a raw table.
+def read_text(file: SourceFile, session: LoadSession) -> list[RawTable]:
+    """Read a CSV or TSV file into one raw table.
 
     Raises TableError naming file, line and column.
     """
@@ -51,10 +41,10 @@ def read_text(file: SourceFile, session: LoadSession) -> RawTable:
             stream.seek(0)
             records = _records(stream, file.shown, delimiter)
             header = _header(next(records, None), file.shown, session.limits)
+            columns = tuple(RawColumn(name, ColumnContent.anything) for name in header)
             empty: list[int] = []
             full = _rows(records, len(header), file.shown, delimiter, empty)
-            rows = bounded_rows(file.shown, full, session.limits)
-            relation, count = session.table_of_rows(len(header), rows)
+            relation, count = session.table_of_rows(file.shown, columns, full)
             if empty:
                 notes.append(
                     f"{len(empty)} rows without any value left out, first: line {empty[0]}"
@@ -63,17 +53,19 @@ def read_text(file: SourceFile, session: LoadSession) -> RawTable:
         raise TableError(f"{file.shown}: not valid {encoding} ({error}); save as UTF-8") from error
     except OSError as error:
         raise TableError(f"{file.shown}: can't be read ({error}); check the file") from error
-    return RawTable(
+    raw = RawTable(
         relation=relation,
         name=file.path.stem,
         path=file.path,
         source=file.shown,
-        columns=tuple(RawColumn(name, ColumnContent.anything) for name in header),
+        columns=columns,
         rows=count,
         first_row=2,
+        # Semicolons separate where commas mark decimals: spreadsheets set to German, French, …
         decimal_comma=delimiter == ";",
         notes=tuple(notes),
     )
+    return [raw]
 
 
 # --- records ---------------------------------------------------------------------------------
@@ -148,38 +140,3 @@ def _delimiter(sample: str) -> str:
             if score > most:
                 best, most = candidate, score
     return best
-
-
-# --- encoding --------------------------------------------------------------------------------
-
-
-def text_encoding(file: SourceFile) -> tuple[str, list[str]]:
-    """The encoding of a text file, and a note where it had to be guessed."""
-    with file.path.open("rb") as stream:
-        head = stream.read(4)
-    for bom, encoding in _BOMS:
-        if head.startswith(bom):
-            return encoding, []
-    if _decodes(file.path, "utf-8"):
-        return "utf-8", []
-    with file.path.open("rb") as stream:
-        runs = [len(run) for run in _HIGH_BYTES.findall(stream.read(_CHUNK))]
-    # Bytes above 127 come in pairs in GB 18030; Western accents stand alone.
-    pairs = sum(1 for length in runs if length % 2 == 0)
-    chinese = bool(runs) and pairs >= 0.9 * len(runs) and _decodes(file.path, "gb18030")
-    guess = "gb18030" if chinese else "cp1252"
-    if not _decodes(file.path, guess):
-        guess = "latin-1"
-    return guess, [f"{file.shown}: not UTF-8; read as {guess}. Save it as UTF-8 if names look odd"]
-
-
-def _decodes(path: Path, encoding: str) -> bool:
-    decoder = codecs.getincrementaldecoder(encoding)(errors="strict")
-    try:
-        with path.open("rb") as stream:
-            while chunk := stream.read(_CHUNK):
-                decoder.decode(chunk)
-            decoder.decode(b"", final=True)
-    except UnicodeDecodeError:
-        return False
-    return True

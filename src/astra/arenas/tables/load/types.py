@@ -13,10 +13,10 @@ import duckdb
 
 from astra.arenas.tables.load.clean import clean
 from astra.arenas.tables.load.counts import CandidateColumn, count, present
-from astra.arenas.tables.load.names import quoted
 from astra.arenas.tables.load.raw import ColumnContent, LoadSession, RawTable
 from astra.arenas.tables.load.readings import ALLOWED, CODES, READINGS, STORED, Reading
 from astra.arenas.tables.schema import ColumnKind
+from astra.arenas.tables.sql import quoted
 from astra.errors import TableError
 
 MOSTLY = 0.5

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 
 import duckdb
 
-from astra.arenas.tables.load.names import quoted
 from astra.arenas.tables.load.tables import LoadedTable
 from astra.arenas.tables.profile.keys import LanguageVariant
 from astra.arenas.tables.profile.statistics import ColumnStats
 from astra.arenas.tables.profile.words import chinese, english, has_han, singular_name
 from astra.arenas.tables.schema import ColumnKind, ForeignKey, TableOptions
+from astra.arenas.tables.sql import quoted
 from astra.errors import ConfigError
 
 INCLUDED = 0.99

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import duckdb
 
-from astra.arenas.tables.load.names import literal, quoted
 from astra.arenas.tables.load.tables import LoadedColumn, LoadedTable
 from astra.arenas.tables.schema import ColumnKind
+from astra.arenas.tables.sql import literal, quoted
 
 _CHUNK = 50
 """Columns that one query looks at."""
