@@ -16,8 +16,8 @@ import pytest
 
 import astra
 from astra.core.loop import iterate, on_caller, run_sync
+from astra.core.messages import message_from_openai
 from astra.errors import HostError, ModelBadReply, StoreError
-from astra.models.wire import message_from_openai
 from astra.types import Distractor, StopReason
 from tests.support.fakes import toy_arena, toy_tool
 

@@ -251,7 +251,9 @@ def test_other_spellings_are_understood():
     del answer["usage"]
     reply = as_reply(answer)
     assert reply.message.content == "ab?" and reply.message.reasoning == "hm"
-    assert reply.message.tool_calls == (ToolCallRequest(id="", tool="t", arguments='{"x": 1}'),)
+    assert reply.message.tool_calls == (
+        ToolCallRequest(id="call_0", tool="t", arguments='{"x": 1}'),
+    )
     assert reply.usage == Usage()
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from astra.chat.parsing import find_parser
+from astra.chat.families import find_family
 from astra.chat.template import ChatTemplate
 from astra.errors import ConfigError
 from astra.types import Message, ToolCallRequest, ToolSchema
@@ -189,4 +189,4 @@ def test_bare_strings_are_typed_by_the_schema() -> None:
 
 
 def test_an_unknown_family_is_an_error_and_not_text() -> None:
-    assert find_parser("{{ messages }}") is None
+    assert find_family("{{ messages }}") is None

@@ -6,26 +6,18 @@ evaluation, with the distractors that the arena shows. An episode that does not 
 
 from __future__ import annotations
 
-import json
 from collections import deque
-from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Iterator
 from contextlib import aclosing
 
+from astra.core.messages import conversation_to_openai
 from astra.errors import HostError
 from astra.hosts.arena import ArenaHost, arena_messages
 from astra.models.policies import policy
 from astra.protocols import Model, Sandbox
 from astra.rewards import score
 from astra.rollouts.loop import RolloutLimits, RolloutTask, rollouts
-from astra.types import (
-    Arena,
-    Json,
-    Message,
-    ToolCallRequest,
-    ToolSchema,
-    Trajectory,
-    canonical_json,
-)
+from astra.types import Arena, Json, Message, Trajectory, canonical_json
 
 _GOLD_TURNS = 1000
 """More than any arena has levels."""
@@ -57,7 +49,9 @@ async def gold_rows(
             arena, host = played.popleft()
             _require_solved(arena, trajectory)
             messages = _reasoned(arena, trajectory) if reasoning else trajectory.messages
-            yield as_row(messages, host.tools()) | {
+            yield {
+                "messages": conversation_to_openai(messages),
+                "tools": [document.openai() for document in host.tools()],
                 "arena": arena.id,
                 "split": arena.split,
                 "hops": arena.hops,
@@ -94,30 +88,3 @@ def _reasoned(arena: Arena, trajectory: Trajectory) -> list[Message]:
 
 def _spelled(tool: str, arguments: Json) -> tuple[str, str]:
     return tool, canonical_json(arguments)
-
-
-# --- rows ------------------------------------------------------------------------------------
-
-
-def as_row(messages: Sequence[Message], tools: Sequence[ToolSchema]) -> dict[str, Json]:
-    """A conversation in the form that TRL takes: arguments as objects."""
-    names = {call.id: call.tool for message in messages for call in message.tool_calls}
-    return {
-        "messages": [_as_dict(message, names) for message in messages],
-        "tools": [document.openai() for document in tools],
-    }
-
-
-def _as_dict(message: Message, names: Mapping[str, str]) -> dict[str, Json]:
-    entry: dict[str, Json] = {"role": message.role, "content": message.content}
-    if message.tool_calls:
-        entry["tool_calls"] = [_as_call(call) for call in message.tool_calls]
-    if message.tool_call_id is not None:
-        entry["tool_call_id"] = message.tool_call_id
-        entry["name"] = names[message.tool_call_id]
-    return entry
-
-
-def _as_call(call: ToolCallRequest) -> dict[str, Json]:
-    function = {"name": call.tool, "arguments": json.loads(call.arguments)}
-    return {"id": call.id, "type": "function", "function": function}

@@ -1,5 +1,5 @@
 """How families of models spell a conversation with tools: rendered to text, and read back."""
 
-from astra.chat.dialects import DIALECTS, AssistantTurn, ChatDialect
+from astra.chat.families import CHAT_FAMILIES, ChatFamily
 
-__all__ = ["DIALECTS", "AssistantTurn", "ChatDialect"]
+__all__ = ["CHAT_FAMILIES", "ChatFamily"]

@@ -10,7 +10,6 @@ template known to be so where the tokenizer's own is not.
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Sequence
 from itertools import zip_longest
@@ -18,9 +17,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from jinja2.exceptions import TemplateError
 
-from astra.chat.parsing import find_parser
+from astra.chat.families import find_family
+from astra.core.messages import conversation_to_openai
 from astra.errors import ConfigError
-from astra.types import Json, Message, ToolCallRequest, ToolSchema
+from astra.types import Message, ToolCallRequest, ToolSchema
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -54,7 +54,7 @@ class ChatTemplate:
             )
         self.tokenizer = tokenizer
         self.template = own
-        self._parser = find_parser(own)
+        self._family = find_family(own)
         if not self._preserves_prefixes():
             self.template = _training_template(tokenizer)
             if not self._preserves_prefixes():
@@ -81,7 +81,7 @@ class ChatTemplate:
         """Several with the same tools, which are prepared once."""
         try:
             rendered = self.tokenizer.apply_chat_template(
-                [_as_template_input(messages) for messages in conversations],
+                [conversation_to_openai(messages, _short_id) for messages in conversations],
                 tools=cast(Any, [document.openai() for document in tools] or None),
                 chat_template=self.template,
                 add_generation_prompt=prompt,
@@ -207,22 +207,12 @@ class ChatTemplate:
 
     def parse_text(self, text: str, tools: Sequence[ToolSchema] = ()) -> Message:
         """Like `parse`, of text without the end-of-turn token."""
-        if self._parser is None:
+        if self._family is None:
             raise ConfigError(
                 f"how {self.tokenizer.name_or_path!r} writes tool calls is not known here: its "
                 "chat template has none of the known marks (see docs/sft.md)"
             )
-        thought, closing, rest = text.partition("</think>")
-        reasoning = thought.split("<think>", 1)[-1].strip() if closing else ""
-        written = self._parser.parse(
-            rest if closing else text, {document.name: document for document in tools}
-        )
-        return Message(
-            role="assistant",
-            content=written.content,
-            reasoning=reasoning,
-            tool_calls=written.calls,
-        )
+        return self._family.read(text, tools)
 
 
 def _unfit(tokenizer: PreTrainedTokenizerBase) -> ConfigError:
@@ -243,43 +233,9 @@ def _training_template(tokenizer: PreTrainedTokenizerBase) -> str:
         raise _unfit(tokenizer) from error
 
 
-# --- messages as templates take them ---------------------------------------------------------
-
-
-def _as_template_input(messages: Sequence[Message]) -> list[dict[str, Any]]:
-    """Plain dictionaries; arguments as objects, and ids of nine characters, which some ask for."""
-    made: list[dict[str, Any]] = []
-    ids: dict[str, tuple[str, str]] = {}
-    for message in messages:
-        entry: dict[str, Any] = {"role": message.role, "content": message.content}
-        if message.reasoning:
-            entry["reasoning_content"] = message.reasoning
-        if message.tool_calls:
-            entry["tool_calls"] = []
-            for call in message.tool_calls:
-                ids[call.id] = (_short_id(call.id), call.tool)
-                function = {"name": call.tool, "arguments": _as_object(call.arguments)}
-                entry["tool_calls"].append(
-                    {"id": ids[call.id][0], "type": "function", "function": function}
-                )
-        if message.role == "tool":
-            given = message.tool_call_id or ""
-            entry["tool_call_id"], entry["name"] = ids.get(given, (_short_id(given), ""))
-        made.append(entry)
-    return made
-
-
 def _short_id(given: str) -> str:
     """The id itself where it has the form that Mistral's templates ask for."""
     return given if _SHORT.fullmatch(given) else hashlib.sha256(given.encode()).hexdigest()[:9]
-
-
-def _as_object(arguments: str) -> dict[str, Json]:
-    try:
-        value: Json = json.loads(arguments.strip() or "{}")
-    except (ValueError, RecursionError):
-        value = None
-    return value if isinstance(value, dict) else {"malformed": arguments}
 
 
 def _outline(calls: Sequence[ToolCallRequest]) -> Message:

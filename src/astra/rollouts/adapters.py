@@ -15,8 +15,8 @@ from typing import Any, Protocol, Self, runtime_checkable
 from pydantic import ValidationError
 
 from astra.core.loop import on_caller
+from astra.core.messages import message_from_openai
 from astra.errors import ConfigError, HostError, ModelBadReply
-from astra.models.wire import message_from_openai
 from astra.protocols import Reply, Sampling, ToolResult
 from astra.types import FinishReason, Json, Message, ToolSchema
 

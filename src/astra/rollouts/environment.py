@@ -15,9 +15,9 @@ from types import TracebackType
 from typing import Any, Self
 
 from astra.core.loop import run_sync
+from astra.core.messages import message_to_openai
 from astra.errors import ConfigError, HostError
 from astra.hosts.arena import ArenaHost, arena_messages
-from astra.models.wire import message_to_openai
 from astra.protocols import Reply, Sampling, SandboxEpisode
 from astra.rewards import Reward, RewardFunction, load_reward, score_trajectory
 from astra.rollouts.adapters import assistant_reply

@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
+from astra.core.messages import message_from_openai
 from astra.errors import ConfigError
 from astra.hosts.arena import ArenaHost, arena_messages
-from astra.models.wire import message_from_openai
 from astra.protocols import Model, Sampling, SandboxEpisode, ToolHost
 from astra.rewards import Reward, RewardFunction, load_reward, score_trajectory
 from astra.rollouts.adapters import AdaptedHost, AdaptedModel, UserModel, UserToolHost

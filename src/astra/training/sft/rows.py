@@ -13,8 +13,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from astra.core.messages import message_from_openai, tool_from_openai
 from astra.errors import ConfigError
-from astra.types import Json, Message, Record, ToolCallRequest, ToolSchema
+from astra.types import Message, Record, ToolSchema
 
 
 class ConversationRow(Record):
@@ -44,8 +45,10 @@ def _row(line: str, where: str) -> ConversationRow:
         value: Any = json.loads(line)
         tools: Any = value.get("tools") or []
         row = ConversationRow(
-            messages=tuple(_message(message) for message in value["messages"]),
-            tools=tuple(_tool(tool) for tool in (json.loads(tools) if _text(tools) else tools)),
+            messages=tuple(map(message_from_openai, value["messages"])),
+            tools=tuple(
+                map(tool_from_openai, json.loads(tools) if isinstance(tools, str) else tools)
+            ),
         )
     except (ValueError, KeyError, TypeError, AttributeError, ValidationError) as error:
         raise ConfigError(
@@ -54,37 +57,3 @@ def _row(line: str, where: str) -> ConversationRow:
     if not any(message.role == "assistant" for message in row.messages):
         raise ConfigError(f"{where}: a conversation without an assistant has nothing to learn from")
     return row
-
-
-def _text(value: Json) -> bool:
-    return isinstance(value, str)
-
-
-def _message(value: Any) -> Message:
-    calls = value.get("tool_calls") or []
-    return Message(
-        role=value["role"],
-        content=value.get("content") or "",
-        reasoning=value.get("reasoning_content") or value.get("reasoning") or "",
-        tool_calls=tuple(_call(call, index) for index, call in enumerate(calls)),
-        tool_call_id=value.get("tool_call_id"),
-    )
-
-
-def _call(value: Any, index: int) -> ToolCallRequest:
-    function = value.get("function", value)
-    arguments: Json = function["arguments"]
-    return ToolCallRequest(
-        id=value.get("id") or f"call_{index}",
-        tool=function["name"],
-        arguments=arguments if _text(arguments) else json.dumps(arguments, ensure_ascii=False),
-    )
-
-
-def _tool(value: Any) -> ToolSchema:
-    function = value.get("function", value)
-    return ToolSchema(
-        name=function["name"],
-        description=function.get("description") or "",
-        parameters=function.get("parameters") or {"type": "object", "properties": {}},
-    )

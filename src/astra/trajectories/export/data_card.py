@@ -9,7 +9,7 @@ from pathlib import Path
 import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from astra.chat import DIALECTS
+from astra.chat import CHAT_FAMILIES
 from astra.configs.trajectories import ExportTrajectoriesConfig
 from astra.runs.folder import RunFolder
 from astra.trajectories.statistics import TrajectoryTally
@@ -55,7 +55,7 @@ def data_card(
         splits={split: tally.report() for split, tally in filled.items()},
         manifest=manifest,
         money=sum(stage.dollars for stage in manifest.stages.values()),
-        unrenderable={family: unrenderable.get(family, 0) for family in DIALECTS},
+        unrenderable={family: unrenderable.get(family, 0) for family in CHAT_FAMILIES},
         excluded=excluded,
         config=run.config(),
     )

@@ -18,7 +18,7 @@ from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from astra.chat import DIALECTS
+from astra.chat import CHAT_FAMILIES
 from astra.configs.base import identity
 from astra.configs.trajectories import ExportTrajectoriesConfig
 from astra.errors import ConfigError, Rejected
@@ -139,7 +139,7 @@ def export_dataset(
         rows={split: tally.rows for split, tally in tallies.items()},
         groups=groups,
         excluded=dict(Counter(f.check or "" for f in selection.excluded).most_common()),
-        unrenderable={family: selection.unrenderable[family] for family in DIALECTS},
+        unrenderable={family: selection.unrenderable[family] for family in CHAT_FAMILIES},
         files=(*jsonl_files, *parquet_files, f"{EXCLUDED}.jsonl", "README.md"),
     )
 
@@ -158,9 +158,10 @@ def _select(
             if judgement.reward < config.min_score:
                 reason = f"{judgement.reward:.3f} is below {config.min_score}"
                 raise Rejected("low_score", reason)
-            messages, tools = conversation(rollout)
+            messages, _ = conversation(rollout)
             problems = {
-                name: dialect.problem(messages, tools) for name, dialect in DIALECTS.items()
+                name: family.problem(messages, rollout.tools)
+                for name, family in CHAT_FAMILIES.items()
             }
             failed = [name for name, problem in problems.items() if problem]
             if len(failed) == len(problems):

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 
 from astra.configs.trajectories import RowFormat
+from astra.core.messages import conversation_to_openai, read_arguments
 from astra.errors import Rejected
 from astra.trajectories.records import Judgement, RecordedRollout
 from astra.types import Json, content_hash
@@ -30,35 +31,17 @@ def conversation(rollout: RecordedRollout) -> tuple[list[Json], list[Json]]:
     last = trajectory.messages[-1] if trajectory.messages else None
     if last is None or last.role != "assistant" or last.tool_calls:
         raise Rejected("no_answer", f"ends with {trajectory.stop.value!r}, not an answer")
-    tools = {call.id: call.tool for message in trajectory.messages for call in message.tool_calls}
-    rows: list[Json] = []
     for message in trajectory.messages:
-        row: dict[str, Json] = {"role": message.role, "content": message.content}
-        if message.reasoning:
-            row["reasoning_content"] = message.reasoning
-        calls: list[Json] = []
         for call in message.tool_calls:
-            try:
-                arguments = json.loads(call.arguments.strip() or "{}")
-            except (ValueError, RecursionError):
-                arguments = None
-            if not isinstance(arguments, dict):
+            if read_arguments(call.arguments) is None:
                 reason = f"call {call.id!r} of {call.tool!r} has no object as arguments"
                 raise Rejected("malformed_arguments", reason)
-            function = {"name": call.tool, "arguments": arguments}
-            short = _short_id(rollout, call.id)
-            calls.append({"id": short, "type": "function", "function": function})
-        if calls:
-            row["tool_calls"] = calls
-        if message.tool_call_id is not None:
-            row["tool_call_id"] = _short_id(rollout, message.tool_call_id)
-            row["name"] = tools.get(message.tool_call_id, "")
-        rows.append(row)
-    return rows, [document.openai() for document in rollout.tools]
 
+    def short_id(call: str) -> str:
+        return content_hash([rollout.id, call])[:ID_CHARACTERS]
 
-def _short_id(rollout: RecordedRollout, call: str) -> str:
-    return content_hash([rollout.id, call])[:ID_CHARACTERS]
+    messages = conversation_to_openai(trajectory.messages, short_id)
+    return messages, [document.openai() for document in rollout.tools]
 
 
 def dataset_row(
