@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import inspect
 import pkgutil
@@ -15,12 +16,18 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import pytest
+import tomli_w
 
 import astra.cli.main as cli
 import astra.configs
 from astra.arenas.scenarios import MAX_HOPS
 from astra.cli.command import command_from
+from astra.cli.help_layout import help_text, metavar
 from astra.configs import arenas as arena_options
+from astra.configs import evaluation as evaluation_options
+from astra.configs import tools as tool_options
+from astra.configs import training as training_options
+from astra.configs import trajectories as trajectory_options
 from astra.configs.base import (
     RUNTIME,
     Config,
@@ -36,7 +43,7 @@ from astra.configs.base import (
     runtime,
 )
 from astra.configs.files import read_options
-from astra.configs.options import Option
+from astra.configs.options import Option, build
 from astra.errors import ConfigError
 from astra.runs.opening import open_run
 from astra.types import Language, Scenario
@@ -87,12 +94,12 @@ class SampleConfig(OutputConfig):
 make = configured(SampleConfig)(lambda config: config)
 
 
-def typed(*arguments: str) -> SampleConfig:
+def typed(*arguments: str, config: type[Config] = SampleConfig) -> Any:
     """The options of a command line."""
-    configs: list[SampleConfig] = []
+    configs: list[Config] = []
 
-    @command_from(SampleConfig, examples=[])
-    def command(config: SampleConfig) -> None:
+    @command_from(config, examples=[])
+    def command(config: Config) -> None:
         configs.append(config)
 
     files, rest = cli.read_files(arguments)
@@ -221,18 +228,141 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     assert read_options(tmp_path / "bom.toml", SampleConfig) == {"count": 2}
 
 
+# --- errors on several options -----------------------------------------------------------------
+
+_TEACHER = {"teacher": "big", "teacher_url": "http://x/v1"}
+_AGENT = {"tools": "t", "out": "r", "model": "scripted", "teacher": "rules"}
+CONFLICTS: list[tuple[type[Config], dict[str, Any], set[str]]] = [
+    (
+        arena_options.MakeArenasConfig,
+        {"tables": "t", "out": "r", "min_hops": 3, "max_hops": 2},
+        {"min_hops", "max_hops"},
+    ),
+    (
+        arena_options.MakeArenasConfig,
+        {"tables": "t", "out": "r", "embedding_model": "m"},
+        {"embedding_model", "embedding_url"},
+    ),
+    (
+        arena_options.SynthesizeArenasConfig,
+        {**_TEACHER, "out": "r", "questions": "q", "corpus": "c"},
+        {"questions", "corpus", "domains"},
+    ),
+    (
+        tool_options.CollectToolsConfig,
+        {"sources": "s", "out": "r", "teacher": "big"},
+        {"teacher", "teacher_url"},
+    ),
+    (
+        tool_options.CollectToolsConfig,
+        {"sources": "s", "out": "r", "teacher_url": "http://x/v1"},
+        {"teacher", "teacher_url"},
+    ),
+    (
+        trajectory_options.MakeTrajectoriesConfig,
+        {**_AGENT, "min_chain": 4, "max_chain": 3},
+        {"min_chain", "max_chain"},
+    ),
+    (trajectory_options.MakeTrajectoriesConfig, {**_AGENT, "task_mix": "persona"}, {"task_mix"}),
+    (
+        trajectory_options.MakeTrajectoriesConfig,
+        {**_AGENT, "model": "some"},
+        {"model", "base_url"},
+    ),
+    (evaluation_options.EvaluateConfig, {"arenas": "a"}, {"model", "policy"}),
+    (
+        evaluation_options.EvaluateConfig,
+        {"arenas": "a", "policy": "gold", "base_url": "http://x/v1"},
+        {"base_url", "model"},
+    ),
+    (
+        evaluation_options.EvaluateConfig,
+        {"arenas": "a", "model": "m", "base_url": "http://x/v1", "max_length": 9},
+        {"max_length", "max_agent_tokens"},
+    ),
+    (
+        training_options.TrainRLConfig,
+        {"model": "m", "arenas": "a", "out": "r", "algorithm": "none"},
+        {"algorithm"},
+    ),
+    (
+        training_options.TrainRLConfig,
+        {"model": "m", "arenas": "a", "out": "r", "credit": {"options": {"cue": 1}}},
+        {"credit.options"},
+    ),
+]
+
+
+def _on_a_line(config: type[Config], values: Mapping[str, Any]) -> list[str]:
+    line: list[str] = []
+    for option in options(config):
+        section = values.get(option.section, {}) if option.section else values
+        if (value := section.get(option.field)) is not None:
+            text = ",".join(f"{k}={v}" for k, v in value.items()) if value == {"cue": 1} else value
+            line += [str(text)] if option.positional else [f"--{option.name}", str(text)]
+    return line
+
+
+@pytest.mark.parametrize(("config", "values", "fields"), CONFLICTS)
+def test_an_error_names_options_as_they_were_given(
+    tmp_path: Path, config: type[Config], values: dict[str, Any], fields: set[str]
+) -> None:
+    file = tmp_path / "options.toml"
+    file.write_text(tomli_w.dumps(values))
+    labels = {o.path: f"--{o.name}" for o in options(config)}
+    in_file = {o.path for o in options(config) if o.section} | set(values)
+
+    def names(error: pytest.ExceptionInfo[ConfigError]) -> set[str]:
+        return set(re.findall(r"(?<![\w-])(?:--)?[a-z]+(?:[-_.][a-z]+)*", str(error.value)))
+
+    with pytest.raises(ConfigError) as python:
+        build(config, values)
+    assert fields <= names(python) and "--" not in str(python.value)
+    with pytest.raises(ConfigError) as line:
+        typed(*_on_a_line(config, values), config=config)
+    assert {labels[field] for field in fields} <= names(line)
+    assert not re.search(r"[a-z]_[a-z]", str(line.value))
+    with pytest.raises(ConfigError) as toml:
+        typed(f"@{file}", config=config)
+    assert {field if field in in_file else labels[field] for field in fields} <= names(toml)
+
+
+def test_every_check_of_several_options_has_a_case() -> None:
+    checked = {cls for cls, _ in all_options() if "check" in vars(cls)}
+    tried = {base for cls, _, _ in CONFLICTS for base in cls.__mro__}
+    assert not checked - tried
+
+
+def test_no_error_spells_an_option_by_hand() -> None:
+    """`option_name` knows whether the reader gave a keyword, a key or an option."""
+    source = Path(astra.configs.__path__[0]).parent
+    written: list[str] = []
+    for path in source.rglob("*.py"):
+        # The command line may name its own options; the servers of `testing` have others.
+        if path.parts[len(source.parts)] in ("cli", "testing"):
+            continue
+        for raised in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(raised, ast.Raise):
+                for part in ast.walk(raised):
+                    if isinstance(part, ast.Constant) and isinstance(part.value, str):
+                        text = re.sub(r"`[^`]*`", "", part.value)
+                        if re.search(r"(?<!\w)--(?!help\b)[a-z]", text):
+                            written.append(f"{path}:{part.lineno}: {part.value}")
+    assert not written
+
+
 # --- help ---------------------------------------------------------------------------------------
 
 
 def test_help_says_range_choices_and_default() -> None:
     by_name = {option.name: option for option in options(SampleConfig)}
-    assert by_name["count"].help == "Number of things. [≤ 9; default: 3]"
-    assert by_name["rate"].help == "Learning rate. [default: the preset's]"
-    assert by_name["languages"].metavar == "en|zh[=WEIGHT],..."
-    assert by_name["names"].help.endswith("One or more of: a, b, c, d.")
-    assert by_name["preset"].metavar == "auto|big|FILE"
-    assert by_name["section-alpha"].help == "Weight. 0: none. [< 1; default: 0.5]"
-    assert by_name["tables"].help == "Files. [required]" and by_name["tables"].positional
+    assert help_text(by_name["count"]) == "Number of things. [≤ 9; default: 3]"
+    assert help_text(by_name["rate"]) == "Learning rate. [default: the preset's]"
+    assert metavar(by_name["languages"]) == "en|zh[=WEIGHT],..."
+    assert help_text(by_name["names"]).endswith("One or more of: a, b, c, d.")
+    assert metavar(by_name["preset"]) == "auto|big|FILE"
+    assert help_text(by_name["section-alpha"]) == "Weight. 0: none. [< 1; default: 0.5]"
+    assert help_text(by_name["tables"]) == "Files. [required]" and by_name["tables"].positional
     # Own options first, then sections, then the bases.
     names = list(by_name)
     assert names.index("concurrency") < names.index("section-alpha") < names.index("seed")
@@ -348,8 +478,7 @@ def test_an_option_has_one_type_and_one_meaning() -> None:
 
 def _meaning(option: Option) -> str:
     """The first sentence; the thing that is written or read may be named as it is."""
-    first = " ".join(option.documentation.split())
-    first = re.split(r"[.:,;]", first)[0]
+    first = re.split(r"[.:,;]", option.documentation)[0]
     # "Arenas per step" and "Rows per step" mean the same of different items.
     first = re.sub(r"^(Arenas|Episodes|Rows)(?= per| at)", "Items", first)
     first = re.sub(r"per (arena|task)$", "per item", first)

@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Any, Literal, cast, get_args
 
+from astra.configs.spelling import option_name
 from astra.core.plugins import load_object
 from astra.core.text import as_date, as_number, contains_text, dates_in, normalise, numbers_in
 from astra.errors import ConfigError, StageError
@@ -222,12 +223,14 @@ def load_reward(reward: str | RewardFunction) -> Reward | RewardFunction:
             if reward == name:
                 return name
         raise ConfigError(
-            f"reward {reward!r}: choose among {', '.join(get_args(Reward))}, or give "
-            "module:function"
+            f"{option_name('reward')} {reward!r}: choose among {', '.join(get_args(Reward))}, or "
+            "give module:function"
         )
     function: Any = load_object(reward, "reward") if isinstance(reward, str) else reward
     if not callable(function):
-        raise ConfigError(f"reward {reward!r} is not a function of an arena and a trajectory")
+        raise ConfigError(
+            f"{option_name('reward')} {reward!r} is not a function of an arena and a trajectory"
+        )
     return cast(RewardFunction, function)
 
 

@@ -285,7 +285,7 @@ def test_nothing_kept_is_status_1(tmp_path: Path, capsys: pytest.CaptureFixture[
     ("arguments", "said"),
     [
         (["nowhere.json"], "no file or folder"),
-        ([str(EXAMPLES / "tools.json"), "--teacher", "x"], "needs teacher_url"),
+        ([str(EXAMPLES / "tools.json"), "--teacher", "x"], "needs --teacher-url"),
         ([str(EXAMPLES / "tools.json"), "--teacher-url", "http://x"], "name the teacher"),
     ],
 )

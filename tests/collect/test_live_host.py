@@ -264,6 +264,6 @@ async def test_what_the_entry_names_can_be_read(tmp_path: Path) -> None:
 async def test_without_landlock_nothing_is_started(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("astra.hosts.confine.available", lambda: False)
     confined = LiveOptions()
-    with pytest.raises(HostError, match="--unconfined"):
+    with pytest.raises(HostError, match="confine_servers"):
         async with LiveHost(entry("mcp_notes"), [], confined):
             pass

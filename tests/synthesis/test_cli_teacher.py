@@ -231,7 +231,7 @@ TEACHER = ["--teacher", "m", "--teacher-url", "u"]
         (TEACHER, "give one of --questions, --corpus and --domains"),
         (["--questions", "q", "--corpus", "c", *TEACHER], "give one of"),
         (["--questions", "q"], "--teacher"),
-        (["--questions", "q", "--teacher", "m"], "needs teacher_url"),
+        (["--questions", "q", "--teacher", "m"], "--teacher-url is needed"),
         (["--questions", "q", "--teacher-url", "u"], "--teacher is needed"),
         (["--questions", "q", "--teacher", "rules"], "--teacher-url"),
         (["--questions", "q", "--budget", "inf", *TEACHER], "--budget 'inf'"),

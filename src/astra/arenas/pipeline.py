@@ -18,6 +18,7 @@ from astra.arenas.certificate import certify
 from astra.arenas.distractors import DistractorMode, DistractorPool, with_distractors
 from astra.arenas.folder import ARENAS, CERTIFICATES, TOOLS, ToolPool, ToolRow
 from astra.arenas.sets import ArenaSet
+from astra.configs.spelling import option_name
 from astra.errors import Rejected, StoreError
 from astra.protocols import Embedder, Sandbox
 from astra.runs.folder import RunFolder
@@ -214,7 +215,8 @@ def _certified_candidates(folder: RunFolder) -> Iterator[CertifiedArena]:
             raise StoreError(
                 f"{str(folder.path)!r}: arena {arena and arena.id!r} of {CANDIDATES}.jsonl and the "
                 f"certificate of {certificate and certificate.arena!r} beside it do not go "
-                "together: a file was changed by hand. Restore it, or choose another --out"
+                "together: a file was changed by hand. Restore it, or choose another "
+                f"{option_name('out')}"
             )
         yield CertifiedArena(arena, certificate)
 

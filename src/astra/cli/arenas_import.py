@@ -10,7 +10,6 @@ from astra.cli.arenas_make import stage_lines
 from astra.cli.command import command_from
 from astra.cli.console import out, plain, print_json
 from astra.configs.arenas import ImportArenasConfig
-from astra.errors import ConfigError
 
 
 @command_from(
@@ -23,8 +22,6 @@ def command(config: ImportArenasConfig, *, as_json: bool) -> int:
     Nothing in the file is trusted. Rows whose tool names collide, or that hold no gold calls, are
     rejected with the reason. Exit status 1 if a row was rejected.
     """
-    if config.out is None:
-        raise ConfigError("--out is needed: name the run folder to write")
     production = asyncio.run(import_arenas(config))
     report = production.reports[ARENAS]
     if as_json:

@@ -13,7 +13,6 @@ from astra.arenas.tables.schema import Schema
 from astra.cli.command import command_from
 from astra.cli.console import err, out, plain, print_json
 from astra.configs.arenas import MakeArenasConfig
-from astra.errors import ConfigError
 from astra.runs.folder import RunFolder
 from astra.runs.jsonl import FailureRow
 from astra.runs.stage import StageReport
@@ -33,8 +32,6 @@ def command(config: MakeArenasConfig, *, as_json: bool) -> int:
 
     Run the same command again to resume. Exit status 1 if fewer than --count are certified.
     """
-    if config.out is None:
-        raise ConfigError("--out is needed: name the run folder to write")
     production = asyncio.run(produce_arenas(config, print_schema))
     if as_json:
         print_json(production_report(production))

@@ -9,7 +9,6 @@ from astra.cli.command import command_from
 from astra.cli.estimate import print_estimate
 from astra.cli.synthesized import print_synthesized
 from astra.configs.arenas import SynthesizeArenasConfig
-from astra.errors import ConfigError
 
 
 @command_from(
@@ -29,8 +28,6 @@ def command(config: SynthesizeArenasConfig, *, as_json: bool) -> int:
     if config.dry_run:
         print_estimate(estimate_synthesis(config), as_json=as_json)
         return 0
-    if config.out is None:
-        raise ConfigError("--out is needed: see --help")
     production = asyncio.run(produce_synthesis(config))
     print_synthesized(production, config.count, as_json=as_json)
     return 1 if len(production.arenas) < (config.count or 1) else 0

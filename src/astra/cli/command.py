@@ -8,14 +8,17 @@ or a choice is checked in one place and named in one way.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Concatenate, TypeVar
 
 from cyclopts import App, Group, Parameter
 
+from astra.cli.help_layout import help_text, metavar
 from astra.configs.files import read_options
 from astra.configs.options import Config, Option, options
+from astra.configs.spelling import spelled
+from astra.configs.values import SEVERAL
 from astra.errors import ConfigError
 
 C = TypeVar("C", bound=Config)
@@ -41,14 +44,37 @@ def command_from(
             typed |= dict(zip(names, positional, strict=False))
             extra = {"as_json": typed.pop("json", False)} if has_json else {}
             file: Path | None = typed.pop(FILE, None)
-            values = _parsed(config, typed)
-            if file is not None:
-                values = _merged(read_options(file, config), values)
+            values = {} if file is None else read_options(file, config)
+            in_file = {
+                option.path
+                for option in declared
+                if option.field in (values.get(option.section, {}) if option.section else values)
+            }
+            # What is typed wins over the file, in sections option by option.
             for option in declared:
-                if option.required and option.field not in values:
+                texts = typed.get(option.name.replace("-", "_"))
+                if texts is not None:
+                    target = values.setdefault(option.section, {}) if option.section else values
+                    target[option.field] = _value(option, texts)
+                    in_file.discard(option.path)
+            for option in declared:
+                # An estimate writes nothing.
+                needless = option.field == "out" and values.get("dry_run")
+                if option.cli_required and option.field not in values and not needless:
                     raise ConfigError(f"{_label(option)} is needed: see --help")
-            ready = config(**values)
-            return lambda: function(ready, **extra) or 0
+            labels = {o.path: _label(o) for o in declared if o.path not in in_file}
+
+            def spell(field: str) -> str:
+                return labels.get(field, field)
+
+            with spelled(spell):
+                ready = config(**values)
+
+            def call() -> int:
+                with spelled(spell):
+                    return function(ready, **extra) or 0
+
+            return call
 
         # cyclopts wants one Group object for a title, and sorts groups by their key.
         titles = list(dict.fromkeys(option.group for option in declared))
@@ -61,7 +87,11 @@ def command_from(
         signature.append(_other("debug", "Show the traceback of an error.", other))
         signature.sort(key=lambda parameter: parameter.kind)
         setattr(read, "__signature__", inspect.Signature(signature))  # noqa: B010 - not declared
-        positional = "".join(f" {_label(option)}" for option in declared if option.positional)
+        positional = "".join(
+            f" {_label(option)}" if option.required else f" [{_label(option)}]"
+            for option in declared
+            if option.positional
+        )
         return App(
             usage=f"{positional} [@FILE.toml] [OPTIONS]",
             help=inspect.cleandoc(function.__doc__ or ""),
@@ -72,35 +102,17 @@ def command_from(
     return decorate
 
 
-def _parsed(config: type[Config], typed: Mapping[str, Any]) -> dict[str, Any]:
-    """What was typed as values of the option class; ConfigError names the option as typed."""
-    values: dict[str, Any] = {}
-    for option in options(config):
-        text = typed.get(option.name.replace("-", "_"))
-        if text is None:
-            continue
-        texts: list[str] = text if isinstance(text, list) else [text]
-        if option.kind not in ("list", "paths", "weights", "mapping"):
-            texts = texts[-1:]
-        try:
-            value = text if option.kind == "flag" else option.parse(texts)
-        except ValueError as error:
-            raise ConfigError(f"{_label(option)} {','.join(texts)!r}: {error}") from None
-        if option.section:
-            values.setdefault(option.section, {})[option.field] = value
-        else:
-            values[option.field] = value
-    return values
-
-
-def _merged(file: dict[str, Any], typed: dict[str, Any]) -> dict[str, Any]:
-    """What was typed wins over the file, in sections option by option."""
-    sections = {
-        name: {**file[name], **value}
-        for name, value in typed.items()
-        if isinstance(value, dict) and isinstance(file.get(name), dict)
-    }
-    return {**file, **typed, **sections}
+def _value(option: Option, typed: str | list[str] | bool) -> Any:
+    """What was typed as a value of the option class; ConfigError names the option as typed."""
+    if isinstance(typed, bool):
+        return typed
+    texts = [typed] if isinstance(typed, str) else typed
+    try:
+        return option.parse(texts)
+    except ValueError as error:
+        # Of an option that is given twice, the last one counts.
+        shown = ",".join(texts if option.kind in SEVERAL else texts[-1:])
+        raise ConfigError(f"{_label(option)} {shown!r}: {error}") from None
 
 
 def _label(option: Option) -> str:
@@ -112,12 +124,12 @@ def _label(option: Option) -> str:
 def _parameter(option: Option, group: Group) -> inspect.Parameter:
     """The option as cyclopts reads it: as text, or as a flag."""
     # A list, so that an option may be repeated: the last one wins, or all of a list's.
-    several = option.kind in ("list", "paths", "weights", "mapping") or not option.positional
+    several = option.kind in SEVERAL or not option.positional
     kind: Any = bool if option.kind == "flag" else list[str] if several else str
     parameter = Parameter(
         name=f"--{option.name}",
-        help=option.help,
-        metavar=option.metavar or None,
+        help=help_text(option),
+        metavar=metavar(option) or None,
         group=group,
         # A flag that is off needs no `--no-`; `--flag=false` overrides a file.
         negative=f"--no-{option.name}"

@@ -19,7 +19,7 @@ from astra.core.files import write_file
 from astra.core.intervals import bootstrap
 from astra.protocols import Sampling
 from astra.rollouts.loop import RolloutLimits
-from astra.sandbox import open_sandbox
+from astra.sandbox import sandbox_from
 from astra.types import Json
 
 if TYPE_CHECKING:
@@ -64,8 +64,7 @@ def command(config: CreditAgreementConfig, *, as_json: bool) -> None:
         )
         engine = load_engine(str(config.model), max_length=config.max_length)
         tasks = list(islice(cycle(arenas.ids), -(-config.min_episodes // config.group_size)))
-        level = config.sandbox
-        environment = ArenaRollouts(arenas, lambda: open_sandbox(level), limits)
+        environment = ArenaRollouts(arenas, lambda: sandbox_from(config), limits)
         async with environment:
             player = GroupPlayer(
                 environment,

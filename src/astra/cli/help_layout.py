@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
+
+from astra.configs.options import Option
 
 if TYPE_CHECKING:
     from cyclopts.help import HelpEntry, HelpPanel
@@ -12,6 +16,70 @@ if TYPE_CHECKING:
 COLUMN = 30
 """Where the right column begins, for options; that of commands fits their names."""
 WIDTH = 100
+_CHOICES_IN_METAVAR = 3
+_TRIVIAL = {("≥", 0), (">", 0), ("≥", 1)}
+"""Limits that help leaves out: anyone expects them."""
+
+
+def metavar(option: Option) -> str:
+    """What stands for the value of an option. Empty for a flag."""
+    short = option.choices and len(option.choices) <= _CHOICES_IN_METAVAR
+    names = "|".join(option.choices) if short else "NAME"
+    match option.kind:
+        case "choice":
+            return "|".join((*option.choices, *(["FILE"] if option.open_choices else [])))
+        case "list":
+            return f"{names},..." if option.choices else "TEXT,..."
+        case "weights":
+            return f"{names}[=WEIGHT],..."
+        case "mapping":
+            return "NAME=VALUE,..."
+        case "paths" | "path":
+            return "PATH"
+        case "text":
+            return "TEXT"
+        case "flag":
+            return ""
+        case "integer":
+            return "INT"
+        case "number":
+            return "FLOAT"
+
+
+def help_text(option: Option) -> str:
+    """The text beside an option: its documentation, then range and default."""
+    sentences: list[str] = []
+    default = ""
+    for sentence in re.split(r"(?<=[.;]) (?=[A-Z])", option.documentation):
+        if sentence.startswith("None: "):
+            default = sentence.removeprefix("None: ").rstrip(".")
+        elif not sentence.startswith("In Python"):
+            sentences.append(sentence)
+    if option.kind in ("list", "weights") and len(option.choices) > _CHOICES_IN_METAVAR:
+        sentences.append(f"One or more of: {', '.join(option.choices)}.")
+    notes = [
+        f"{limit.sign} {limit.number:g}"
+        for limit in option.limits
+        if (limit.sign, limit.number) not in _TRIVIAL
+    ]
+    if option.cli_required:
+        notes.append("required")
+    elif default := default or _as_typed(option.default):
+        notes.append(f"default: {default}")
+    return " ".join(sentences) + (f" [{'; '.join(notes)}]" if notes else "")
+
+
+def _as_typed(value: Any) -> str:
+    """A default as it would be typed. Empty for what needs no mention."""
+    if value is True:
+        return "on"
+    if value is None or value is False or value in ((), {}, "", []):
+        return ""
+    if isinstance(value, Mapping):
+        return ",".join(k if v == 1 else f"{k}={_as_typed(v)}" for k, v in value.items())
+    if isinstance(value, tuple | list):
+        return ",".join(map(_as_typed, value))
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 class HelpLayout:

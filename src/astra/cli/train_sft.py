@@ -20,8 +20,7 @@ def command(config: TrainSFTConfig, *, as_json: bool) -> None:
     """Fine-tune a model on conversations with tools.
 
     Loss falls on what the model writes only. The run folder gets metrics.jsonl, checkpoints/ and,
-    at
-    the end, final/: a normal model folder.
+    at the end, final/: a normal model folder.
     """
     require_training()
     from astra.training.processes import is_first, leave

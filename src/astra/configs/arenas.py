@@ -9,6 +9,7 @@ from astra.configs.base import (
     RUNTIME,
     Config,
     MakeDistractorsConfig,
+    NewRunFolder,
     OutputConfig,
     Paths,
     SandboxConfig,
@@ -17,6 +18,7 @@ from astra.configs.base import (
     at_least,
     at_most,
 )
+from astra.configs.spelling import option_name
 from astra.errors import ConfigError
 
 QuestionLanguage = Literal["en", "zh"]
@@ -32,7 +34,7 @@ class MakeArenasConfig(MakeDistractorsConfig, SandboxConfig, OutputConfig):
     tables: Paths
     """Files or folders: CSV, TSV, JSON, JSONL, Parquet, SQLite, DuckDB."""
     _: KW_ONLY
-    out: Annotated[Path | str | None, RUNTIME] = None
+    out: NewRunFolder = None
     """Run folder to write. In Python, None makes a temporary one."""
     count: Annotated[int, at_least(1)] = 100
     """Number to make: certified arenas."""
@@ -60,12 +62,29 @@ class MakeArenasConfig(MakeDistractorsConfig, SandboxConfig, OutputConfig):
         super().check()
         if self.min_hops > self.max_hops:
             raise ConfigError(
-                f"min_hops={self.min_hops} is above max_hops={self.max_hops}: lower one of them"
+                f"{option_name('min_hops')} {self.min_hops} is above {option_name('max_hops')} "
+                f"{self.max_hops}: lower one of them"
             )
 
 
 @dataclass(frozen=True, kw_only=True)
-class SynthesizeArenasConfig(TeacherConfig, MakeDistractorsConfig, SandboxConfig, OutputConfig):
+class EndpointTeacherConfig(TeacherConfig):
+    """Teacher."""
+
+    # Unlike that of trajectories, the rule teacher of arenas answers from tables, so that it is a
+    # server which has read them.
+    teacher: str
+    """Model that acts as teacher."""
+    # `field()`: without it a dataclass takes the default of the class above.
+    teacher_url: Annotated[str, RUNTIME] = field()
+    """OpenAI-compatible endpoint of the teacher, up to /v1. For trying out, start one with `python
+    -m astra.testing.rule_teacher`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SynthesizeArenasConfig(
+    EndpointTeacherConfig, MakeDistractorsConfig, SandboxConfig, OutputConfig
+):
     """Sources and questions."""
 
     questions: Path | str | None = None
@@ -74,7 +93,7 @@ class SynthesizeArenasConfig(TeacherConfig, MakeDistractorsConfig, SandboxConfig
     """Folder of .txt and .md files, or JSONL of {domain, knowledge_corpus}."""
     domains: Path | str | None = None
     """JSONL of {domain, knowledge_corpus: ""}: questions are invented."""
-    out: Annotated[Path | str | None, RUNTIME] = None
+    out: NewRunFolder = None
     """Run folder to write. In Python, None makes a temporary one."""
     count: Annotated[int | None, at_least(1)] = None
     """Number to make: certified arenas. None: one per question, else 100."""
@@ -102,36 +121,27 @@ class SynthesizeArenasConfig(TeacherConfig, MakeDistractorsConfig, SandboxConfig
     def check(self) -> None:
         super().check()
         if sum(source is not None for source in (self.questions, self.corpus, self.domains)) != 1:
-            raise ConfigError("give one of --questions, --corpus and --domains")
-        _check_endpoint(self)
+            raise ConfigError(
+                f"give one of {option_name('questions')}, {option_name('corpus')} and "
+                f"{option_name('domains')}"
+            )
 
 
 @dataclass(frozen=True)
-class ParaphraseArenasConfig(TeacherConfig, MakeDistractorsConfig, SandboxConfig, OutputConfig):
+class ParaphraseArenasConfig(
+    EndpointTeacherConfig, MakeDistractorsConfig, SandboxConfig, OutputConfig
+):
     """Arenas."""
 
     run: Path | str
     """Run folder of arenas."""
     _: KW_ONLY
-    out: Annotated[Path | str | None, RUNTIME] = None
+    out: NewRunFolder = None
     """Run folder to write. In Python, None makes a temporary one."""
     count: Annotated[int | None, at_least(1)] = None
     """Number to make: certified arenas. None: as many as there are."""
     concurrency: Annotated[int, at_least(1), RUNTIME] = 8
     """Items at the same time."""
-
-    def check(self) -> None:
-        super().check()
-        _check_endpoint(self)
-
-
-def _check_endpoint(config: TeacherConfig) -> None:
-    # The rule teacher of arenas answers from tables: it needs a server that has read them.
-    if config.teacher is None or config.teacher_url is None:
-        raise ConfigError(
-            "a teacher is needed: give --teacher and --teacher-url (for trying out, start one "
-            "with `python -m astra.testing.rule_teacher`)"
-        )
 
 
 @dataclass(frozen=True)
@@ -192,7 +202,7 @@ class ImportArenasConfig(SandboxConfig, OutputConfig):
     file: Path | str
     """JSONL file of rows."""
     _: KW_ONLY
-    out: Annotated[Path | str | None, RUNTIME] = None
+    out: NewRunFolder = None
     """Run folder to write. In Python, None makes a temporary one."""
     format: Literal["astra-rl"] = "astra-rl"
     """Format of the rows. astra-rl: that of the published ASTRA data."""

@@ -18,9 +18,9 @@ The room's function takes the config and opens its folder with `runs.opening.ope
 `configured` turns it into a typed keyword function for Python:
 
     async def certify_arenas(config: CertifyArenasConfig) -> ArenaSet: ...
-    certify_arenas = configured(CertifyArenasConfig)(...)     # astra/__init__.py
+    certify_arenas = configured(CertifyArenasConfig)(...)     # astra/aio.py
 
-The command, in `cli/arenas_certify.py`, only calls and prints; `cli/app.py` lists it with its line
+The command, in `cli/arenas_certify.py`, only calls and prints; `cli/main.py` lists it with its line
 of help. What it returns is the exit status (None is 0). `--json` exists if it takes `as_json`:
 
     @command_from(CertifyArenasConfig, examples=["astra arenas certify runs/world"])
@@ -31,8 +31,8 @@ Types of fields: bool, int, float, str, `Literal` (choices), `Path | str` (a pat
 name that may be a path), `Sequence[str]` (a,b), `Weights[str]` (a=0.7,b), `Mapping[str, float]`
 (NAME=VALUE,...), `Paths` (several paths), another option class (a section: `--credit-alpha`,
 `[credit]`), each `| None`. A function or object may be allowed beside a text. Ranges and RUNTIME
-stand in `Annotated`. `None: …` in a docstring is shown as the default; a sentence that begins with
-"In Python" stays out of help.
+stand in `Annotated`; errors name options by `option_name`. `None: …` in a docstring is shown as the
+default; a sentence that begins with "In Python" stays out of help.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -42,16 +42,9 @@ from pathlib import Path
 from typing import Annotated, Literal, ParamSpec, TypeVar
 
 from astra.configs.identity import Identified, identity, runtime
-from astra.configs.options import (
-    RUNTIME,
-    Config,
-    above,
-    at_least,
-    at_most,
-    below,
-    build,
-    options,
-)
+from astra.configs.options import CLI_REQUIRED, RUNTIME, Config, build, options
+from astra.configs.spelling import option_name
+from astra.configs.values import above, at_least, at_most, below
 from astra.errors import ConfigError
 
 __all__ = [
@@ -62,6 +55,7 @@ __all__ = [
     "Identified",
     "MakeDistractorsConfig",
     "ModelConfig",
+    "NewRunFolder",
     "OutputConfig",
     "Paths",
     "SandboxConfig",
@@ -89,6 +83,8 @@ Weights = Name | Sequence[Name] | Mapping[Name, float]
 """Names with weights: `"en"`, `["en", "zh"]`, `{"en": 0.7, "zh": 0.3}` or `"en=0.7,zh=0.3"`."""
 Paths = Path | str | Sequence[Path | str]
 """One path or several."""
+NewRunFolder = Annotated[Path | str | None, RUNTIME, CLI_REQUIRED]
+"""A run folder to write. None: a temporary one, in Python only."""
 SandboxLevel = Literal["auto", "namespaces", "landlock", "unsafe"]
 IfExists = Literal["resume", "fail", "overwrite"]
 
@@ -148,7 +144,7 @@ class ModelConfig(Config):
     """Model."""
 
     base_url: Annotated[str | None, RUNTIME] = None
-    """OpenAI-compatible endpoint that has the model, up to /v1. None: the model runs locally."""
+    """OpenAI-compatible endpoint that has the model, up to /v1."""
     api_key_env: Annotated[str | None, RUNTIME] = None
     """Environment variable with the endpoint's key."""
     temperature: Annotated[float | None, at_least(0)] = None
@@ -165,14 +161,12 @@ class EpisodeConfig(Config):
     """Maximum assistant messages in an episode."""
     max_tokens: Annotated[int | None, at_least(1)] = None
     """Maximum tokens of one assistant message. None: no limit."""
-    max_length: Annotated[int | None, at_least(2)] = None
-    """Maximum tokens of a sequence: prompt, messages and tool results. None: the model's limit."""
     max_agent_tokens: Annotated[int | None, at_least(1)] = None
     """Maximum tokens that the agent writes in an episode. None: no limit."""
     episode_timeout: Annotated[float, above(0), RUNTIME] = 3600.0
     """Seconds for one episode, waiting for the model included."""
     system_prompt: Path | str | None = None
-    """File with the system prompt. None: the built-in one in the language of the question."""
+    """File with the system prompt. None: the built-in one in the language of the task."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -180,8 +174,8 @@ class DistractorConfig(Config):
     """Distractors."""
 
     distractors: Literal["stored", "none", "random", "banded"] = "stored"
-    """Irrelevant tools shown beside the arena's own. stored: those of the run folder. Otherwise
-    drawn anew."""
+    """Irrelevant tools shown beside the arena's own. stored: those of the run folder; others
+    are drawn anew."""
     distractors_per_band: Annotated[int | None, at_least(0), at_most(20)] = None
     """Maximum distractors per similarity band. None: as the arenas were made."""
 
@@ -204,7 +198,10 @@ class MakeDistractorsConfig(Config):
     def check(self) -> None:
         super().check()
         if (self.embedding_model is None) != (self.embedding_url is None):
-            raise ConfigError("embedding_model and embedding_url go together: give both or neither")
+            raise ConfigError(
+                f"{option_name('embedding_model')} and {option_name('embedding_url')} go "
+                "together: give both or neither"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -238,8 +235,12 @@ class TeacherConfig(Config):
         """A model as a teacher needs an endpoint, and an endpoint a model."""
         super().check()
         if self.teacher is None and self.teacher_url is not None:
-            raise ConfigError("teacher_url is the endpoint of a teacher: name the teacher, too")
+            raise ConfigError(
+                f"{option_name('teacher_url')} is the endpoint of a teacher: give "
+                f"{option_name('teacher')}, too"
+            )
         if self.teacher not in (None, "rules") and self.teacher_url is None:
             raise ConfigError(
-                f"teacher {self.teacher!r} needs teacher_url; only 'rules' needs no endpoint"
+                f"{option_name('teacher')} {self.teacher!r} needs {option_name('teacher_url')}; "
+                "only 'rules' needs no endpoint"
             )

@@ -16,6 +16,7 @@ from astra.configs.base import (
     SandboxConfig,
     at_least,
 )
+from astra.configs.spelling import option_name
 from astra.errors import ConfigError
 
 REWARDS = ("f1", "recall", "precision", "strict")
@@ -44,13 +45,16 @@ class EvaluateConfig(ModelConfig, EpisodeConfig, DistractorConfig, SandboxConfig
     policy: Literal["gold", "null", "random", "shuffled"] | None = None
     """Reference policy to play them instead of a model."""
     out: Annotated[Path | str | None, RUNTIME] = None
-    """Run folder to write. None: a temporary one, the episodes are not kept."""
+    """Run folder to write. None: a temporary one."""
     split: Literal["train", "test", "all"] = "test"
     """Arenas of one split only. all: of both."""
     limit: Annotated[int | None, at_least(1)] = None
     """Use only the first items. None: all."""
     samples: Annotated[int, at_least(1)] = 1
     """Number of episodes: per arena."""
+    max_length: Annotated[int | None, at_least(2)] = None
+    """Maximum tokens of a sequence: prompt, messages and tool results. Of local models only. None:
+    the model's limit."""
     reward: RewardLike = "f1"
     """f1, recall, precision, strict, or module:function(arena, trajectory) -> float."""
     concurrency: Annotated[int, at_least(1), RUNTIME] = 64
@@ -58,9 +62,16 @@ class EvaluateConfig(ModelConfig, EpisodeConfig, DistractorConfig, SandboxConfig
 
     def check(self) -> None:
         if (self.model is None) == (self.policy is None):
-            raise ConfigError("give either --model NAME (with --base-url URL) or --policy NAME")
+            raise ConfigError(f"give either {option_name('model')} or {option_name('policy')}")
         if self.base_url is not None and not isinstance(self.model, str):
-            raise ConfigError("base_url needs the name of a model: give --model NAME")
+            raise ConfigError(
+                f"{option_name('base_url')} needs the name of a model: give {option_name('model')}"
+            )
+        if self.base_url is not None and self.max_length is not None:
+            raise ConfigError(
+                f"{option_name('max_length')} {self.max_length}: a model behind an endpoint has "
+                f"its own; bound it with {option_name('max_agent_tokens')}"
+            )
 
 
 @dataclass(frozen=True)
@@ -112,8 +123,7 @@ class CreditAgreementConfig(DistractorConfig, SandboxConfig):
     temperature: Annotated[float, at_least(0)] = 1.0
     """Sampling temperature."""
     distractors: Literal["stored", "none", "random", "banded"] = "banded"
-    """Irrelevant tools shown beside the arena's own. stored: those of the run folder. Otherwise
-    drawn
-    anew."""
+    """Irrelevant tools shown beside the arena's own. stored: those of the run folder; others
+    are drawn anew."""
     seed: int = 0
     """Seed of every random choice. The same seed and inputs give the same bytes."""

@@ -12,7 +12,7 @@ class CheckTeacherConfig(Config):
     """Teacher."""
 
     teacher: str
-    """Model that acts as teacher; rules: the built-in teacher for trying out."""
+    """Model that acts as teacher."""
     teacher_url: Annotated[str, RUNTIME]
     """OpenAI-compatible endpoint of the teacher, up to /v1."""
     teacher_key_env: Annotated[str | None, RUNTIME] = None

@@ -18,6 +18,7 @@ from astra.configs.base import (
     below,
 )
 from astra.configs.evaluation import RewardLike
+from astra.configs.spelling import option_name
 from astra.errors import ConfigError
 
 ALGORITHMS = ("grpo", "gigpo", "acpo")
@@ -152,8 +153,7 @@ class TrainRLConfig(DistractorConfig, SandboxConfig, TrainConfig, OutputConfig):
     """Peak learning rate. None: preset."""
     batch_size: Annotated[int | None, at_least(1)] = None
     """Number per optimizer step: arenas, over all processes. Each is played --group-size times.
-    None:
-    preset."""
+    None: preset."""
     group_size: Annotated[int | None, at_least(2)] = None
     """Episodes per arena and step (G). None: preset."""
     max_steps: Annotated[int | None, at_least(1)] = None
@@ -177,7 +177,7 @@ class TrainRLConfig(DistractorConfig, SandboxConfig, TrainConfig, OutputConfig):
     temperature: Annotated[float, above(0)] = 1.0
     """Sampling temperature."""
     system_prompt: Path | str | None = None
-    """File with the system prompt. None: the built-in one in the language of the question."""
+    """File with the system prompt. None: the built-in one in the language of the task."""
     reward: RewardLike = "f1"
     """f1, recall, precision, strict, or module:function(arena, trajectory) -> float."""
     algorithm: str | AlgorithmLike = "grpo"
@@ -204,9 +204,11 @@ class TrainRLConfig(DistractorConfig, SandboxConfig, TrainConfig, OutputConfig):
         if isinstance(self.algorithm, str):
             if self.algorithm not in ALGORITHMS and ":" not in self.algorithm:
                 raise ConfigError(
-                    f"algorithm={self.algorithm!r}: choose among {', '.join(ALGORITHMS)}, or give "
-                    "module:Class"
+                    f"{option_name('algorithm')} {self.algorithm!r}: choose among "
+                    f"{', '.join(ALGORITHMS)}, or give module:Class"
                 )
             if self.algorithm != "acpo" and self.credit.options:
                 name = next(iter(self.credit.options))
-                raise ConfigError(f"credit.options {name!r}: only the algorithm acpo has them")
+                raise ConfigError(
+                    f"{option_name('credit.options')} {name!r}: only the algorithm acpo has them"
+                )

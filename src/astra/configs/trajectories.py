@@ -10,12 +10,14 @@ from astra.configs.base import (
     Config,
     EpisodeConfig,
     ModelConfig,
+    NewRunFolder,
     OutputConfig,
     TeacherConfig,
     Weights,
     at_least,
     at_most,
 )
+from astra.configs.spelling import option_name
 from astra.errors import ConfigError
 
 TaskAxis = Literal["original", "diversity", "complexity", "persona"]
@@ -38,7 +40,7 @@ class MakeTrajectoriesConfig(ModelConfig, TeacherConfig, EpisodeConfig, OutputCo
     _: KW_ONLY
     tools: Path | str
     """Folder of collected tools."""
-    out: Annotated[Path | str | None, RUNTIME] = None
+    out: NewRunFolder = None
     """Run folder to write. In Python, None makes a temporary one."""
     model: str
     """Model: the name of one at --base-url, or `scripted`, which follows each task's plan."""
@@ -89,17 +91,18 @@ class MakeTrajectoriesConfig(ModelConfig, TeacherConfig, EpisodeConfig, OutputCo
         """Raise ConfigError for contradicting fields."""
         super().check()
         if self.min_chain > self.max_chain:
-            raise ConfigError(f"min_chain {self.min_chain} is above max_chain {self.max_chain}")
-        if "original" not in self.task_mix:
-            raise ConfigError("task_mix needs original tasks: the others are made from them")
-        if self.max_length is not None:
             raise ConfigError(
-                f"max_length {self.max_length}: an agent behind an endpoint has its own; bound it "
-                "with max_agent_tokens"
+                f"{option_name('min_chain')} {self.min_chain} is above {option_name('max_chain')} "
+                f"{self.max_chain}: lower one of them"
+            )
+        if "original" not in self.task_mix:
+            raise ConfigError(
+                f"{option_name('task_mix')} needs original tasks: the others are made from them"
             )
         if self.model != "scripted" and self.base_url is None:
             raise ConfigError(
-                f"model {self.model!r} needs base_url; only 'scripted' needs no endpoint"
+                f"{option_name('model')} {self.model!r} needs {option_name('base_url')}; only "
+                "'scripted' needs no endpoint"
             )
 
 

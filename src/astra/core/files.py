@@ -8,6 +8,7 @@ from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from pathlib import Path
 
+from astra.configs.spelling import option_name
 from astra.errors import ConfigError
 
 
@@ -58,4 +59,4 @@ def read_text_option(path: Path | str | None, option: str) -> str | None:
     try:
         return Path(path).read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{option} {str(path)!r}: can't read it: {error}") from error
+        raise ConfigError(f"{option_name(option)} {str(path)!r}: can't read it: {error}") from error

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from astra.configs.spelling import option_name
 from astra.errors import ConfigError
 
 
@@ -17,7 +18,9 @@ def load_object(text: str, option: str) -> Any:
     """
     module, colon, name = text.partition(":")
     if not colon or not module or not name:
-        raise ConfigError(f"{option} {text!r}: write module:name, as in my_rewards:concise")
+        raise ConfigError(
+            f"{option_name(option)} {text!r}: write module:name, as in my_rewards:concise"
+        )
     folder = str(Path.cwd())
     # The console script leaves the working directory out of the path; `python -m` does not.
     sys.path.append(folder)
@@ -27,8 +30,8 @@ def load_object(text: str, option: str) -> Any:
             found = getattr(found, part)
     except (ImportError, AttributeError) as error:
         raise ConfigError(
-            f"{option} {text!r}: {type(error).__name__}: {error}. Give a module that can be "
-            "imported and a name in it"
+            f"{option_name(option)} {text!r}: {type(error).__name__}: {error}. Give a module that "
+            "can be imported and a name in it"
         ) from error
     finally:
         sys.path.remove(folder)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from astra.chat.template import ChatTemplate
+from astra.configs.spelling import option_name
 from astra.engines.transformers import TransformersEngine
 from astra.errors import ConfigError
 
@@ -34,7 +35,7 @@ def load_engine(
     except (OSError, ValueError) as error:
         raise ConfigError(
             f"cannot load the model {name!r}: {' '.join(str(error).split())[:300]}. Give a model "
-            "folder or a Hugging Face id, or a base_url for an endpoint"
+            f"folder or a Hugging Face id, or {option_name('base_url')} for an endpoint"
         ) from error
     untyped: Any = model  # its `to` has no types
     untyped = untyped.to(device)

@@ -27,7 +27,7 @@ from astra.rollouts.loop import RolloutLimits
 from astra.runs.folder import RunFolder
 from astra.runs.jsonl import to_line
 from astra.runs.opening import open_run
-from astra.sandbox import open_sandbox
+from astra.sandbox import sandbox_from
 from astra.types import Arena
 
 if TYPE_CHECKING:
@@ -145,7 +145,7 @@ async def evaluate(
                 on_episode(episode, total)
 
         async with AsyncExitStack() as stack:
-            sandbox = await stack.enter_async_context(open_sandbox(config.sandbox))
+            sandbox = await stack.enter_async_context(sandbox_from(config))
             episodes = await _played(config, arenas[done:], sandbox, prompt, stack)
             summary = await tallied(episodes, config.seed, store, tally=tally)
     report = summary.model_dump_json(indent=2).encode()

@@ -17,6 +17,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from astra.configs.spelling import option_name
 from astra.errors import HostError
 from astra.hosts import confine_child
 from astra.hosts.mcp_entries import McpServerEntry
@@ -58,7 +59,7 @@ def command_line(
     if not available():
         raise HostError(
             "this kernel has no Landlock, so a server would see your files: start it in a "
-            "container, or allow it with --unconfined"
+            f"container, or set {option_name('confine_servers')} to false"
         )
     named = sorted(set(_named(entry)))
     system = [*_SYSTEM, *(f"/etc/{n}" for n in _ETC), *(f"/proc/{n}" for n in _PROC)]

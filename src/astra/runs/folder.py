@@ -22,6 +22,7 @@ from typing import BinaryIO, Self, TypeVar
 import tomli_w
 from pydantic import ValidationError
 
+from astra.configs.spelling import option_name
 from astra.core.files import write_file
 from astra.errors import ConfigError, StoreError
 from astra.runs.config_file import first_difference, storable
@@ -72,13 +73,13 @@ class RunFolder:
         """
         folder = cls(path)
         if folder.path.exists() and not folder.path.is_dir():
-            raise StoreError(f"{str(path)!r} is a file: choose another --out")
+            raise StoreError(f"{str(path)!r} is a file: choose another {option_name('out')}")
         if folder.path.is_dir() and not folder.exists("config.toml"):
             names = sorted(p.name for p in folder.path.iterdir() if not p.name.startswith("."))
             if names:
                 raise StoreError(
                     f"{str(path)!r} is not empty and not a run folder (it has {names[0]!r}): "
-                    "choose another --out"
+                    f"choose another {option_name('out')}"
                 )
         wanted = storable(config)
         with folder.lock():
@@ -87,7 +88,8 @@ class RunFolder:
             elif difference := first_difference(folder.config(), wanted):
                 raise ConfigError(
                     f"{str(path)!r} was made with other options: {difference}. Give the same "
-                    "option to resume, choose another --out, or add --if-exists overwrite"
+                    f"option to resume, choose another {option_name('out')}, or add "
+                    f"{option_name('if_exists')} overwrite"
                 )
             if not folder.exists("manifest.json"):
                 folder._write_manifest(new_manifest(seeds or {}))
@@ -142,7 +144,7 @@ class RunFolder:
                 self._lock_file.close()
                 raise StoreError(
                     f"another process is writing {str(self.path)!r}: wait until it is done, or "
-                    "choose another --out"
+                    f"choose another {option_name('out')}"
                 ) from None
         self._lock_depth += 1
         try:

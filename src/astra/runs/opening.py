@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from astra.configs.base import OutputConfig, identity, runtime
+from astra.configs.spelling import option_name
 from astra.errors import ConfigError, StoreError
 from astra.runs.folder import RunFolder
 from astra.types import Json
@@ -39,7 +40,8 @@ def open_run(
     if folder.exists("config.toml"):
         if config.if_exists == "fail":
             raise ConfigError(
-                f"{str(out)!r} exists: choose another --out, or leave --if-exists out to resume"
+                f"{str(out)!r} exists: choose another {option_name('out')}, or leave "
+                f"{option_name('if_exists')} out to resume"
             )
         if config.if_exists == "overwrite":
             with folder.lock():

@@ -15,6 +15,7 @@ from typing import Any
 
 from pydantic import Field, ValidationError
 
+from astra.configs.spelling import option_name
 from astra.errors import BudgetExceeded, ConfigError
 from astra.runs.cost import bill
 from astra.teacher.prompt import Prompt
@@ -177,7 +178,7 @@ class CostTotals:
         if blind and self._budget.bounded:
             raise BudgetExceeded(
                 "no budget can be kept: the endpoint reports no tokens. Leave the budget out, and "
-                "limit --count instead"
+                f"limit {option_name('count')} instead"
             )
 
     def request(self, prompt: str, usage: Usage, seconds: float) -> None:

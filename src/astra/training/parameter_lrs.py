@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from astra.configs.spelling import option_name
 from astra.errors import ConfigError
 
 
@@ -38,9 +39,9 @@ def set_parameter_lrs(
     for pattern, parameters in groups.items():
         if pattern in unmatched:
             raise ConfigError(
-                f"parameter_lrs: {pattern!r} matches no trained parameter (LoRA freezes all but "
-                f"its adapters): remove it, name others, or write {pattern + '?'!r} if a model may "
-                "lack them"
+                f"{option_name('parameter_lrs')}: {pattern!r} matches no trained parameter (LoRA "
+                "freezes all but its adapters): remove it, name others, or write "
+                f"{pattern + '?'!r} if a model may lack them"
             )
         moved = {id(parameter) for parameter in parameters}
         for group in optimizer.param_groups:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import cast, get_args
 
 from astra.arenas.synthesis.records import SynthesisItem, SynthesisMode
+from astra.configs.spelling import option_name
 from astra.core.language import language_of
 from astra.core.untrusted import odd_character
 from astra.errors import ConfigError
@@ -67,7 +68,8 @@ def items(
     if not remaining:
         present = ", ".join(sorted({material.language for material in materials})) or "none"
         raise ConfigError(
-            f"no source is in {', '.join(languages)} (found: {present}): give other --languages"
+            f"no source is in {', '.join(languages)} (found: {present}): give other "
+            f"{option_name('languages')}"
         )
     number = 0
     while remaining:
@@ -106,7 +108,8 @@ def read_corpus(path: Path) -> list[SourceMaterial]:
     materials = read_domains(path)
     if empty := next((m for m in materials if m.mode == "domain"), None):
         raise ConfigError(
-            f"{empty.origin}: knowledge_corpus is empty: give it a text, or use --domains"
+            f"{empty.origin}: knowledge_corpus is empty: give it a text, or use "
+            f"{option_name('domains')}"
         )
     return materials
 

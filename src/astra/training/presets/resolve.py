@@ -89,9 +89,7 @@ def resolve(config: C, kind: Literal["sft", "rl"]) -> tuple[C, str]:
     resolved = dataclasses.replace(config, **values, preset=name)
     for option in declared.values():
         # A docstring that ends in "None: preset." marks what a preset must set.
-        if "None: preset." in " ".join(option.documentation.split()) and (
-            getattr(resolved, option.field) is None
-        ):
+        if "None: preset." in option.documentation and (getattr(resolved, option.field) is None):
             raise ConfigError(
                 f"the preset {name!r} does not set {option.field!r}: add it, or give "
                 f"--{option.name}"

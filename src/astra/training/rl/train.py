@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from astra.arenas.sets import ArenaSet, load_arenas
 from astra.chat.template import ChatTemplate
+from astra.configs.spelling import option_name
 from astra.configs.training import TrainRLConfig
 from astra.core.files import read_text_option
 from astra.engines.engine import Engine
@@ -19,7 +20,7 @@ from astra.rewards import load_reward
 from astra.rollouts.loop import RolloutLimits
 from astra.runs.folder import RunFolder
 from astra.runs.opening import open_run
-from astra.sandbox import open_sandbox
+from astra.sandbox import sandbox_from
 from astra.training.algorithm import ChoosesTasks
 from astra.training.credit.log import CreditLog
 from astra.training.environment import HasDifficulty, RolloutEnvironment
@@ -122,10 +123,9 @@ def open_environment(config: TrainRLConfig) -> RolloutEnvironment:
     )
     # No time limit: the time that passes is our engine's, not the policy's.
     limits = RolloutLimits(turns=cast(int, config.max_turns), seconds=math.inf)
-    level = config.sandbox
     return ArenaRollouts(
         arenas,
-        lambda: open_sandbox(level),
+        lambda: sandbox_from(config),
         limits,
         reward=load_reward(config.reward),
         system_prompt=read_text_option(config.system_prompt, "system_prompt"),
@@ -237,8 +237,8 @@ def trl_config(config: TrainRLConfig, processes: int) -> GRPOConfig:
     if rest or not steps:
         raise ConfigError(
             f"a batch of {batch_size} × {group_size} episodes can't be made of {processes} × "
-            f"{micro_batch_size} sequences: change --batch-size, --group-size or "
-            "--micro-batch-size"
+            f"{micro_batch_size} sequences: change {option_name('batch_size')}, "
+            f"{option_name('group_size')} or {option_name('micro_batch_size')}"
         )
     try:
         return GRPOConfig(

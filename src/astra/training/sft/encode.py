@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from astra.chat.template import ChatTemplate
+from astra.configs.spelling import option_name
 from astra.errors import ConfigError
 from astra.training.sft.rows import ConversationRow
 
@@ -72,6 +73,6 @@ def encode_rows(
     if not kept:
         raise ConfigError(
             f"all {dropped} rows are cut off at {max_length!r} tokens before the model's first "
-            "words: raise max_length"
+            f"words: raise {option_name('max_length')}"
         )
     return EncodedRows(kept, cut, dropped)

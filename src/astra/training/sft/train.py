@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from astra.chat.template import ChatTemplate
+from astra.configs.spelling import option_name
 from astra.configs.training import TrainSFTConfig
 from astra.errors import ConfigError
 from astra.runs.folder import RunFolder
@@ -219,12 +220,13 @@ def accumulation_steps(config: TrainSFTConfig, processes: int) -> int:
     if rest or not replicas:
         raise ConfigError(
             f"{processes} processes can't be split into groups of {context_parallel}, which share "
-            "a row: start with `accelerate launch --num_processes N`, or set --context-parallel 1"
+            "a row: start with `accelerate launch --num_processes N`, or set "
+            f"{option_name('context_parallel')} to 1"
         )
     steps, rest = divmod(batch_size, replicas * micro_batch_size)
     if rest or not steps:
         raise ConfigError(
             f"a batch of {batch_size!r} can't be made of {replicas} × {micro_batch_size} rows: "
-            "change --batch-size or --micro-batch-size"
+            f"change {option_name('batch_size')} or {option_name('micro_batch_size')}"
         )
     return steps

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from astra.chat import CHAT_FAMILIES
 from astra.configs.base import identity
+from astra.configs.spelling import option_name
 from astra.configs.trajectories import ExportTrajectoriesConfig
 from astra.errors import ConfigError, Rejected
 from astra.runs.folder import RunFolder
@@ -78,8 +79,8 @@ def export_dataset(
     tools = config.tools or run.config().get("tools")
     if tools is not None and not Path(tools).is_dir():
         raise ConfigError(
-            f"the run was made from the tools in {str(tools)!r}, which is not there: give --tools "
-            "FOLDER"
+            f"the run was made from the tools in {str(tools)!r}, which is not there: give "
+            f"{option_name('tools')} a folder"
         )
     judgements = {
         judgement.rollout: judgement
@@ -95,8 +96,8 @@ def export_dataset(
     if not selection.tools:
         reasons = Counter(failure.check for failure in selection.excluded)
         raise ConfigError(
-            f"no rollout of {str(run.path)!r} can be exported: {dict(reasons)}. Lower --min-score, "
-            "or make more"
+            f"no rollout of {str(run.path)!r} can be exported: {dict(reasons)}. Lower "
+            f"{option_name('min_score')}, or make more"
         )
     held_out, groups = hold_out(selection.tools.values(), config.test_fraction, config.seed)
     servers = RunFolder.open(tools).rows("servers", CollectedToolServer) if tools else ()

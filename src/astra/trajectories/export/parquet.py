@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from astra.configs.spelling import option_name
 from astra.core.files import replacing
 from astra.errors import ConfigError
 
@@ -18,7 +19,8 @@ def write_parquet(source: Path, target: Path) -> None:
         import datasets  # late: an optional package
     except ImportError as error:
         raise ConfigError(
-            "--parquet needs the package `datasets`: pip install 'astra-arenas[train]'"
+            f"{option_name('parquet')} needs the package `datasets`: pip install "
+            "'astra-arenas[train]'"
         ) from error
     rows = [json.loads(line) for line in source.read_text("utf-8").splitlines()]
     # Schemas and arguments differ from row to row. Arrow's structs would fill the gaps with nulls,

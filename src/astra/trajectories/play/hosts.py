@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from astra.configs.spelling import option_name
 from astra.errors import HostError
 from astra.hosts.emulator import EmulatedTool, EmulatorHost
 from astra.hosts.joined import JoinedHost
@@ -71,7 +72,8 @@ def live_host(
     """
     if server.connection is None:
         raise HostError(
-            f"server {server.name!r} is known from documents only: use the emulator (--hosts auto)"
+            f"server {server.name!r} is known from documents only: use the emulator "
+            f"({option_name('hosts')} auto)"
         )
     entry = read_entry(Path(server.connection.file), server.connection.entry)
     own = [

@@ -13,6 +13,7 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Literal, Protocol
 
+from astra.configs.spelling import option_name
 from astra.configs.trajectories import MakeTrajectoriesConfig
 from astra.errors import (
     AstraError,
@@ -158,7 +159,9 @@ def system_prompts(file: Path | str | None) -> Mapping[Language, str]:
     try:
         text = Path(file).read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"system_prompt: can't read {str(file)!r} ({error})") from error
+        raise ConfigError(
+            f"{option_name('system_prompt')}: can't read {str(file)!r} ({error})"
+        ) from error
     return {"en": text, "zh": text} if text.strip() else {}
 
 
