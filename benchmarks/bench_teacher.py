@@ -35,12 +35,12 @@ ROUNDS = 2
 
 _SERVE = """
 import sys, time
-from astra.teacher.prompts.arenas import Verdict
+from astra.teacher.prompts.arenas import JudgeVerdict
 from astra.testing.teacher_server import TeacherServer
 class Constant:
     name = "rules"
     async def ask(self, prompt, given, *, index=0):
-        return Verdict(reason="It must be looked up.", holds=True)
+        return JudgeVerdict(reason="It must be looked up.", holds=True)
 with TeacherServer(Constant(), latency=float(sys.argv[1])) as server:
     print(server.url, flush=True)
     sys.stdin.read()

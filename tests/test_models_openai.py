@@ -98,7 +98,7 @@ async def test_requests_run_at_once():
         ModelServerFault("status", status=503),
         ModelServerFault("status", status=408),
         ModelServerFault("reset"),
-        ModelServerFault("slow"),
+        ModelServerFault("silent"),
         ModelServerFault("trickle"),
         ModelServerFault("truncated"),
         ModelServerFault("not_json"),
@@ -112,7 +112,7 @@ async def test_requests_run_at_once():
     ids=lambda value: getattr(value, "kind", None),
 )
 async def test_recovers_or_gives_up_in_bounded_time(fault: ServerAnswer):
-    hangs = isinstance(fault, ModelServerFault) and fault.kind in ("slow", "trickle")
+    hangs = isinstance(fault, ModelServerFault) and fault.kind in ("silent", "trickle")
     timeout = 0.5 if hangs else 10.0
     with ModelServer([fault, fault, HELLO]) as server:
         assert (await ask(server, timeout=timeout)).message == HELLO
@@ -132,7 +132,7 @@ async def test_recovers_or_gives_up_in_bounded_time(fault: ServerAnswer):
         (ModelServerFault("rate_limited", seconds=0.01), ModelUnavailable, "429"),
         (ModelServerFault("status", status=500), ModelUnavailable, "500: injected"),
         (ModelServerFault("reset"), ModelUnavailable, "connection failed"),
-        (ModelServerFault("slow"), ModelUnavailable, "0.5 s"),
+        (ModelServerFault("silent"), ModelUnavailable, "0.5 s"),
         (ModelServerFault("trickle"), ModelUnavailable, "0.5 s"),
         (ModelServerFault("truncated"), ModelUnavailable, "connection failed"),
         (ModelServerFault("not_json"), ModelBadReply, "it begins"),
@@ -145,7 +145,7 @@ async def test_recovers_or_gives_up_in_bounded_time(fault: ServerAnswer):
 async def test_what_is_raised_says_what_was_wrong(
     fault: ModelServerFault, error: type[Exception], says: str
 ):
-    timeout = 0.5 if fault.kind in ("slow", "trickle") else 10.0
+    timeout = 0.5 if fault.kind in ("silent", "trickle") else 10.0
     with ModelServer([fault]) as server, pytest.raises(error, match=says):
         await ask(server, retries=Retries(attempts=1), timeout=timeout)
 

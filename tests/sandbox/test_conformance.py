@@ -11,7 +11,7 @@ from sandbox_levels import WORKING
 from astra.protocols import Sandbox
 from astra.sandbox import RemoteSandbox, open_sandbox
 from astra.testing.sandbox_suite import SandboxSuite
-from tests.support.sandbox_server import run_code_server
+from tests.support.sandbox_server import RunCodeServer
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -24,7 +24,7 @@ def asked(request: pytest.FixtureRequest) -> str:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def sandbox(asked: str) -> AsyncIterator[Sandbox]:
     if asked == "remote":
-        with run_code_server() as server:
+        with RunCodeServer() as server:
             async with RemoteSandbox(server.url) as remote:
                 yield remote
     else:

@@ -6,102 +6,53 @@ first, one per request.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections import deque
-from collections.abc import Generator, Iterable
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
 
+from astra.testing.http_server import HttpReply, HttpRequest, LoopbackServer
+
 SandboxServerFault = Literal[
-    "500", "garbage", "not_object", "sandbox_error", "no_result", "slow", "reset", "cut"
+    "500", "garbage", "not_object", "sandbox_error", "no_result", "silent", "reset", "truncated"
 ]
-"""How a request goes wrong: status 500; a body that is no JSON, or no object; the server's own
-`SandboxError`; a response without `run_result`; two seconds of silence; a connection that is
-closed; a body shorter than announced."""
+"""How a request goes wrong: status 500; a body that is not JSON, or not an object; the server's
+own `SandboxError`; a response without `run_result`; the rest as of `WireFault`."""
+_REPLIES: dict[SandboxServerFault, HttpReply] = {
+    "500": HttpReply(500, {"detail": "broken"}),
+    "garbage": HttpReply(200, b"<html>busy</html>"),
+    "not_object": HttpReply(200, [1, 2]),
+    "sandbox_error": HttpReply(
+        200, {"status": "SandboxError", "message": "no room", "run_result": None}
+    ),
+    "no_result": HttpReply(200, {"status": "Success", "message": ""}),
+    "silent": HttpReply(200, {}, fault="silent", seconds=30),
+    "reset": HttpReply(200, {}, fault="reset"),
+    "truncated": HttpReply(200, {"status": "Success"}, fault="truncated"),
+}
 
 
-class RunCodeServer(ThreadingHTTPServer):
-    """Serves on a free port of the loopback; `url` says which."""
-
-    daemon_threads = True
+class RunCodeServer(LoopbackServer):
+    """The server, as a context; `faults` may be added to while it runs."""
 
     def __init__(self, faults: Iterable[SandboxServerFault] = ()) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
+        super().__init__()
         self.faults: deque[SandboxServerFault] = deque(faults)
         self.requests = 0
 
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}"
-
-
-@contextmanager
-def run_code_server(faults: Iterable[SandboxServerFault] = ()) -> Generator[RunCodeServer]:
-    """The server, running in a thread until the end of the block."""
-    server = RunCodeServer(faults)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
-        yield server
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
-
-
-class _Handler(BaseHTTPRequestHandler):
-    server: RunCodeServer  # pyright: ignore[reportIncompatibleVariableOverride] - narrowed on purpose
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        self.server.requests += 1
-        if self.server.faults:
-            self._misbehave(self.server.faults.popleft())
-        elif self.path != "/run_code":
-            self._answer(404, b"{}")
-        else:
-            self._answer(200, json.dumps(_run(json.loads(body))).encode())
-
-    def _answer(self, status: int, body: bytes) -> None:
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def _misbehave(self, fault: SandboxServerFault) -> None:
-        match fault:
-            case "500":
-                self._answer(500, b'{"detail": "broken"}')
-            case "garbage":
-                self._answer(200, b"<html>busy</html>")
-            case "not_object":
-                self._answer(200, b"[1, 2]")
-            case "sandbox_error":
-                response = {"status": "SandboxError", "message": "no room", "run_result": None}
-                self._answer(200, json.dumps(response).encode())
-            case "no_result":
-                self._answer(200, b'{"status": "Success", "message": ""}')
-            case "slow":
-                time.sleep(2)
-                self.close_connection = True
-            case "reset":
-                self.close_connection = True
-            case "cut":
-                self.send_response(200)
-                self.send_header("Content-Length", "1000")
-                self.end_headers()
-                self.wfile.write(b'{"status": "Succ')
-
-    def log_message(self, format: str, *args: Any) -> None:
-        """Say nothing."""
+    async def respond(self, request: HttpRequest) -> HttpReply:
+        self.requests += 1
+        if self.faults:
+            return _REPLIES[self.faults.popleft()]
+        if request.path != "/run_code":
+            return HttpReply(404, {})
+        return HttpReply(200, await asyncio.to_thread(_run, json.loads(request.body)))
 
 
 def _run(request: dict[str, Any]) -> dict[str, Any]:

@@ -345,7 +345,7 @@ async def test_like_questions_at_once_share_one_request(folder: RunFolder):
 
 
 async def test_who_stops_waiting_does_not_stop_the_others():
-    with ModelServer([ModelServerFault("slow", seconds=0.3), says(GOOD)]) as server:
+    with ModelServer([ModelServerFault("silent", seconds=0.3), says(GOOD)]) as server:
         async with Asking(server) as teacher:
             tasks = [asyncio.create_task(teacher.ask(arenas.NECESSITY, ASKED)) for _ in range(3)]
             await asyncio.sleep(0.05)

@@ -10,17 +10,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
-import struct
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
-from http import HTTPStatus
-from types import TracebackType
-from typing import Any, Literal, NamedTuple, Self
+from typing import Any, Literal
 
 from pydantic import ValidationError
 
@@ -30,13 +25,18 @@ from astra.protocols import Model, Sampling
 from astra.teacher.catalogue import ALL
 from astra.teacher.prompt import Prompt, Teacher
 from astra.teacher.render import read_task
+from astra.testing.http_server import HttpReply, HttpRequest, LoopbackServer, WireFault
 from astra.testing.teacher_faults import FaultCounter, FaultPlan, TeacherServerFault
 from astra.types import Json, Message, Record, ToolSchema, content_hash
 
-LONGEST_REQUEST = 32 * 2**20
-"""Bytes of a request's body."""
 HUGE = 10 * 2**20
-_LONGEST_HEAD = 64 * 2**10
+"""Characters of a huge reply's content."""
+_WIRE: dict[TeacherServerFault, WireFault] = {
+    TeacherServerFault.reset: "reset",
+    TeacherServerFault.timeout: "silent",
+    TeacherServerFault.truncated: "truncated",
+    TeacherServerFault.slow: "slow",
+}
 
 ServedReasoning = Literal["none", "field", "inline"]
 """Whether replies reason: not, in `reasoning_content`, or in a `<think>` block before them."""
@@ -77,7 +77,7 @@ class ServedCounts:
         }
 
 
-class TeacherServer:
+class TeacherServer(LoopbackServer):
     """The server, as a context; it runs in a thread of its own. `url` is for clients.
 
     `latency`: seconds before each answer. `takes`: forms of `response_format` that are not
@@ -99,6 +99,7 @@ class TeacherServer:
         extra: Callable[[], dict[str, Json]] = dict,
         agent: Model | None = None,
     ) -> None:
+        super().__init__(port)
         plan = faults if isinstance(faults, FaultPlan) else FaultPlan(faults, seed=seed)
         self._teacher = teacher
         self._prompts = {prompt.name: prompt for prompt in prompts}
@@ -107,7 +108,6 @@ class TeacherServer:
         self._reasoning: ServedReasoning = reasoning
         self._extra = extra
         self._agent = agent
-        self._port = port
         self._plan = plan
         self._lock = threading.Lock()
         self._faults = FaultCounter(plan)
@@ -115,18 +115,11 @@ class TeacherServer:
         self._by_task: Counter[str] = Counter()
         self._answered: Counter[str] = Counter()
         self._refused = self._at_once = self._most_at_once = 0
-        self._ready = threading.Event()
-        self._failure: BaseException | None = None
-        self._thread = threading.Thread(target=self._run, name="teacher-server", daemon=True)
-
-    @property
-    def port(self) -> int:
-        return self._port
 
     @property
     def url(self) -> str:
         """The base URL, up to `/v1`."""
-        return f"http://127.0.0.1:{self._port}/v1"
+        return f"{super().url}/v1"
 
     def served(self) -> ServedCounts:
         """The counts so far; may be asked at any time."""
@@ -141,68 +134,9 @@ class TeacherServer:
                 most_at_once=self._most_at_once,
             )
 
-    # --- running -----------------------------------------------------------------------------
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        self._ready.wait()
-        if self._failure is not None:
-            raise self._failure
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._loop.call_soon_threadsafe(self._stopping.set)
-        self._thread.join()
-
-    def _run(self) -> None:
-        try:
-            asyncio.run(self._serve())
-        except OSError as error:  # the port is taken: told to who started the server
-            self._failure = error
-            self._ready.set()
-
-    async def _serve(self) -> None:
-        self._loop, self._stopping = asyncio.get_running_loop(), asyncio.Event()
-        self._connections: set[asyncio.Task[None]] = set()
-        server = await asyncio.start_server(
-            self._accepted, "127.0.0.1", self._port, backlog=1024, limit=_LONGEST_HEAD
-        )
-        self._port = server.sockets[0].getsockname()[1]
-        self._ready.set()
-        await self._stopping.wait()
-        server.close()
-        for task in self._connections:
-            task.cancel()
-        await asyncio.gather(*self._connections, return_exceptions=True)
-
-    def _accepted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.create_task(self._connection(reader, writer))
-        self._connections.add(task)
-        task.add_done_callback(self._connections.discard)
-
-    async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Requests of one connection, one after the other. Clients may go away at any time."""
-        try:
-            while (request := await _read(reader)) is not None:
-                reply = await self._answer(request)
-                if not await _send(reply, writer, self._plan):
-                    break
-        except _BadRequest as error:
-            with suppress(OSError):
-                await _send(_error(400, str(error)), writer, self._plan)
-        except (OSError, asyncio.IncompleteReadError):
-            pass
-        finally:
-            writer.close()
-
     # --- answering ---------------------------------------------------------------------------
 
-    async def _answer(self, request: _Request) -> _Reply:
+    async def respond(self, request: HttpRequest) -> HttpReply:
         match request.method, request.path:
             case "POST", "/v1/chat/completions":
                 with self._lock:
@@ -215,16 +149,16 @@ class TeacherServer:
                         self._at_once -= 1
             case "GET", "/v1/models":
                 entry = {"id": self._teacher.name, "object": "model", "owned_by": "astra"}
-                return _Reply(200, {"object": "list", "data": [entry]})
+                return HttpReply(200, {"object": "list", "data": [entry]})
             case "GET", "/stats":
-                return _Reply(200, self.served().as_json() | self._extra())
+                return HttpReply(200, self.served().as_json() | self._extra())
             case "GET", "/stats/tasks":
                 served = self.served()
-                return _Reply(200, {"asked": served.by_task, "answered": served.answered})
+                return HttpReply(200, {"asked": served.by_task, "answered": served.answered})
             case method, path:
                 return _error(404, f"there is no {method} {path}")
 
-    async def _chat(self, content: bytes) -> _Reply:
+    async def _chat(self, content: bytes) -> HttpReply:
         try:
             body = json.loads(content)
             if self._agent is not None and isinstance(body, dict) and body.get("tools"):
@@ -251,50 +185,40 @@ class TeacherServer:
             return _error(429, "slow down", {"retry-after": f"{self._plan.retry_after:g}"})
         if fault is TeacherServerFault.server_error:
             return _error(500, "injected")
-        if isinstance(asked, AgentQuestion):
-            return await self._turn(asked, fault)
-        return await self._reply(asked, fault, form)
-
-    async def _turn(self, asked: AgentQuestion, fault: TeacherServerFault | None) -> _Reply:
-        """The agent's next message."""
-        assert self._agent is not None
         try:
-            reply = await self._agent.generate(asked.messages, asked.tools, asked.sampling)
-        except ModelError as error:
+            choices = await self._choices(asked, fault, form)
+        except (ModelError, TeacherError) as error:
             if fault is None:
                 with self._lock:
                     self._refused += 1
-            return _Reply(200, self._completion(asked, [_choice(0, refusal=str(error))]), fault)
-        choice = as_completion(reply)
-        text = choice["message"]["content"] or json.dumps(choice["message"].get("tool_calls"))
-        choice = _spoilt(0, text, fault) or choice
+            return self._completion(asked, [_choice(0, refusal=str(error))], fault)
         if fault in (None, TeacherServerFault.slow):
             with self._lock:
                 self._answered[asked.task] += 1
-        return _Reply(200, self._completion(asked, [choice]), fault)
+        return self._completion(asked, choices, fault)
 
-    async def _reply(
-        self, asked: TeacherQuestion, fault: TeacherServerFault | None, form: str
-    ) -> _Reply:
-        try:
-            texts = [await self._text(asked, number) for number in range(asked.choices)]
-        except TeacherError as error:
-            if fault is None:
-                with self._lock:
-                    self._refused += 1
-            return _Reply(200, self._completion(asked, [_choice(0, refusal=str(error))]), fault)
-        choices = [
+    async def _choices(
+        self,
+        asked: TeacherQuestion | AgentQuestion,
+        fault: TeacherServerFault | None,
+        form: str,
+    ) -> list[dict[str, Json]]:
+        """The agent's next message, or the teacher's answers. Raises ModelError, TeacherError."""
+        if isinstance(asked, AgentQuestion):
+            assert self._agent is not None
+            reply = await self._agent.generate(asked.messages, asked.tools, asked.sampling)
+            choice = as_completion(reply)
+            text = choice["message"]["content"] or json.dumps(choice["message"].get("tool_calls"))
+            return [_spoilt(0, text, fault) or choice]
+        answers = [
+            await self._teacher.ask(asked.prompt, asked.given, index=asked.index + number)
+            for number in range(asked.choices)
+        ]
+        texts = [json.dumps(a.model_dump(mode="json"), ensure_ascii=False) for a in answers]
+        return [
             _spoilt(number, text, fault) or self._choice(number, text, form)
             for number, text in enumerate(texts)
         ]
-        if fault in (None, TeacherServerFault.slow):
-            with self._lock:
-                self._answered[asked.task] += 1
-        return _Reply(200, self._completion(asked, choices), fault)
-
-    async def _text(self, asked: TeacherQuestion, number: int) -> str:
-        answer = await self._teacher.ask(asked.prompt, asked.given, index=asked.index + number)
-        return json.dumps(answer.model_dump(mode="json"), ensure_ascii=False)
 
     def _choice(self, number: int, text: str, form: str) -> dict[str, Json]:
         if form == "text":
@@ -307,10 +231,13 @@ class TeacherServer:
         return choice
 
     def _completion(
-        self, asked: TeacherQuestion | AgentQuestion, choices: list[dict[str, Json]]
-    ) -> dict[str, Json]:
+        self,
+        asked: TeacherQuestion | AgentQuestion,
+        choices: list[dict[str, Json]],
+        fault: TeacherServerFault | None,
+    ) -> HttpReply:
         written = sum(_tokens(json.dumps(choice["message"])) for choice in choices)
-        return {
+        body = {
             "id": f"chatcmpl-{asked.task}",
             "object": "chat.completion",
             "created": 0,
@@ -323,6 +250,8 @@ class TeacherServer:
                 "prompt_tokens_details": {"cached_tokens": 0},
             },
         }
+        wire = None if fault is None else _WIRE.get(fault)
+        return HttpReply(200, body, fault=wire, seconds=self._plan.hold)
 
 
 # --- what is asked ---------------------------------------------------------------------------
@@ -436,16 +365,9 @@ def _nothing(schema: dict[str, Json], types: Mapping[str, Json]) -> Json:
 # --- replies ---------------------------------------------------------------------------------
 
 
-class _Reply(NamedTuple):
-    status: int
-    body: Json
-    fault: TeacherServerFault | None = None
-    headers: Mapping[str, str] = {}
-
-
-def _error(status: int, text: str, headers: Mapping[str, str] | None = None) -> _Reply:
+def _error(status: int, text: str, headers: Mapping[str, str] | None = None) -> HttpReply:
     error = {"message": text, "type": "invalid_request_error", "code": None}
-    return _Reply(status, {"error": error}, None, headers or {})
+    return HttpReply(status, {"error": error}, headers or {})
 
 
 def _choice(number: int, text: str = "", refusal: str | None = None) -> dict[str, Json]:
@@ -472,75 +394,3 @@ def _spoilt(number: int, text: str, fault: TeacherServerFault | None) -> dict[st
 
 def _tokens(text: str) -> int:
     return len(text.encode("utf-8", "replace")) // 4 + 1
-
-
-# --- HTTP ------------------------------------------------------------------------------------
-
-
-class _BadRequest(ValueError):
-    """Something that is no request of the kind that is understood here."""
-
-
-class _Request(NamedTuple):
-    method: str
-    path: str
-    body: bytes
-
-
-async def _read(reader: asyncio.StreamReader) -> _Request | None:
-    """The next request; None when the client has left."""
-    try:
-        head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
-    except asyncio.IncompleteReadError:
-        return None
-    except asyncio.LimitOverrunError:
-        raise _BadRequest("the head of the request is too long") from None
-    first, *lines = head.splitlines()
-    method, _, rest = first.partition(" ")
-    headers = {
-        name.strip().lower(): value.strip()
-        for name, _, value in (line.partition(":") for line in lines)
-    }
-    length = headers.get("content-length", "0")
-    if not length.isdecimal() or int(length) > LONGEST_REQUEST or "transfer-encoding" in headers:
-        raise _BadRequest(f"a body needs a content-length of at most {LONGEST_REQUEST}")
-    body = await reader.readexactly(int(length))
-    return _Request(method, rest.partition(" ")[0].partition("?")[0], body)
-
-
-async def _send(reply: _Reply, writer: asyncio.StreamWriter, plan: FaultPlan) -> bool:
-    """Write a reply, as wrong as it is meant to be; whether the connection can go on."""
-    content = json.dumps(reply.body).encode()
-    head = {"content-type": "application/json", "content-length": len(content), **reply.headers}
-    lines = "".join(f"{name}: {value}\r\n" for name, value in head.items())
-    phrase = HTTPStatus(reply.status).phrase
-    start = f"HTTP/1.1 {reply.status} {phrase}\r\n{lines}\r\n".encode("latin-1")
-    match reply.fault:
-        case TeacherServerFault.reset:
-            # Zero linger: the kernel sends a reset in place of an orderly end.
-            connection: socket.socket = writer.get_extra_info("socket")
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            writer.transport.abort()
-            return False
-        case TeacherServerFault.timeout:
-            await asyncio.sleep(plan.hold)
-            return False
-        case TeacherServerFault.truncated:
-            writer.write(start + content[: len(content) // 2])
-            await writer.drain()
-            return False
-        case TeacherServerFault.slow:
-            writer.write(start)
-            for number in range(_PIECES):
-                await asyncio.sleep(plan.hold / _PIECES)
-                a, b = (len(content) * n // _PIECES for n in (number, number + 1))
-                writer.write(content[a:b])
-                await writer.drain()
-        case _:
-            writer.write(start + content)
-            await writer.drain()
-    return True
-
-
-_PIECES = 20
-"""Parts in which a slow answer comes."""
