@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from astra.arenas.sets import ArenaSet
 from astra.cli.main import run as run_command
 from astra.configs.evaluation import EvaluateConfig
+from astra.configs.training import TrainRLConfig
 from astra.core.intervals import Interval, bootstrap
 from astra.errors import ConfigError, ModelUnavailable, SandboxDied, StageError
 from astra.evaluation.arenas import PlayedEpisode, evaluate_arenas, play, score_episode
@@ -19,8 +21,10 @@ from astra.protocols import Sampling
 from astra.rollouts.loop import RolloutLimits
 from astra.runs.folder import RunFolder
 from astra.runs.jsonl import to_line
+from astra.training.rl.train import open_environment
 from astra.types import Arena, Distractor, Message, StopReason
 from tests.support.fakes import FakeModel, InProcessSandbox, document, toy_arena, toy_tool
+from tests.support.sandbox_server import RunCodeServer
 
 LIMITS = RolloutLimits()
 KEYS = [
@@ -242,6 +246,34 @@ def test_the_command_prints_json_and_keeps_the_episodes(
     assert json.loads(capsys.readouterr().out) == report
     assert command(*options, "--seed", 5) == 2
     assert "seed" in capsys.readouterr().err
+
+
+async def test_a_remote_sandbox_serves_the_calls(folder: Path, tmp_path: Path):
+    with RunCodeServer() as server:
+        config = EvaluateConfig(
+            folder, policy="gold", split="all", limit=1, sandbox_url=server.url, out=tmp_path / "o"
+        )
+        report = await evaluate(config)
+        (episode,) = report.episodes
+        assert report.summary.f1.mean == 1.0
+        assert server.requests == len(episode.trajectory.calls) > 0
+        training = TrainRLConfig(
+            model="m",
+            arenas=ArenaSet.of([toy_arena(split="train")]),
+            out=tmp_path / "rl",
+            preset="nano",
+            max_turns=4,
+            sandbox_url=server.url,
+        )
+        async with open_environment(training) as environment:
+            (task,) = environment.tasks()
+            arena = environment.arenas[task]
+            goal = arena.goals[0]
+            (outcome,) = await environment._sandbox.run(
+                arena.tools, [(goal.call.tool, goal.call.arguments)]
+            )
+        assert outcome.failure is None and outcome.value["value"] == goal.answer
+        assert server.requests == len(episode.trajectory.calls) + 1
 
 
 async def test_a_stopped_evaluation_resumes_at_the_first_unfinished_arena(

@@ -159,18 +159,27 @@ if confinement._libc.unshare(0x10000000) == 0:
     assert said == wanted
 
 
+def confined_children(before: set[int]) -> list[dict[str, str]]:
+    """What the kernel says of the confined processes that were started since, and live."""
+    states: list[dict[str, str]] = []
+    for pid in processes() - before:
+        with suppress(FileNotFoundError, ProcessLookupError):  # ended meanwhile
+            lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+            states.append(dict(line.split(":\t", 1) for line in lines))
+    return [s for s in states if s["Seccomp"] == "2" and not s["State"].startswith("Z")]
+
+
 @pytest.mark.parametrize("level", WORKING)
 async def test_what_the_kernel_says_of_a_child(level: str) -> None:
     before = processes()
-    states: list[dict[str, str]] = []
     async with open_sandbox(level, workers=1, spares=0) as sandbox:
         session = await sandbox.open([ADD])
         await session.call("add", {"a": 1})
-        for pid in processes() - before:
-            lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-            states.append(dict(line.split(":\t", 1) for line in lines))
-    # A child that has ended, such as that of the level's own trial, may wait to be reaped.
-    (child,) = [s for s in states if s["Seccomp"] == "2" and not s["State"].startswith("Z")]
+        # The child of the level's own trial was killed, but may not have come to dying yet.
+        async with asyncio.timeout(10):
+            while len(confined := confined_children(before)) != 1:
+                await asyncio.sleep(0.02)
+        (child,) = confined
     assert child["NoNewPrivs"] == "1"
     assert child["Threads"] == "1"
     for kind in ("CapInh", "CapPrm", "CapEff", "CapAmb"):

@@ -15,7 +15,6 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
-from astra.errors import SandboxError
 from astra.protocols import (
     CallFailure,
     CallOutcome,
@@ -24,7 +23,7 @@ from astra.protocols import (
     SandboxEpisode,
     ToolResult,
 )
-from astra.sandbox.batch import call_each
+from astra.sandbox.base import BaseSandbox, BaseSession
 from astra.types import (
     Arena,
     FinishReason,
@@ -115,7 +114,7 @@ class FakeHost:
             self.running -= 1
 
 
-class InProcessSandbox:
+class InProcessSandbox(BaseSandbox):
     """Runs tool code right here, unconfined. Tests only, and only with code of your own."""
 
     def __init__(self) -> None:
@@ -131,20 +130,11 @@ class InProcessSandbox:
         self.opened += 1
         return InProcessSession(self, tools, episode)
 
-    async def run(
-        self,
-        tools: Sequence[Tool],
-        calls: Sequence[tuple[str, dict[str, Json]]],
-        episode: SandboxEpisode = SandboxEpisode(),
-    ) -> list[CallOutcome]:
-        async with await self.open(tools, episode) as session:
-            return [await session.call(name, arguments) for name, arguments in calls]
-
     async def close(self) -> None:
         return None
 
 
-class InProcessSession:
+class InProcessSession(BaseSession):
     """An episode of `InProcessSandbox`; calls that come at once are answered in turn."""
 
     def __init__(
@@ -166,11 +156,6 @@ class InProcessSession:
             finally:
                 random.setstate(before)
             return CallOutcome(outcome.value, outcome.failure, time.perf_counter() - start)
-
-    async def call_many(
-        self, calls: Sequence[tuple[str, dict[str, Json]]]
-    ) -> list[CallOutcome | SandboxError]:
-        return await call_each(self.call, calls)
 
     def _call(self, name: str, arguments: dict[str, Json]) -> CallOutcome:
         if name not in self._tools:
@@ -200,17 +185,6 @@ class InProcessSession:
 
     async def close(self) -> None:
         self._owner.closed += 1
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await self.close()
 
 
 # --- a toy arena -----------------------------------------------------------------------------

@@ -15,13 +15,12 @@ import urllib.request
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
-from astra.errors import SandboxBadResult, SandboxDied, SandboxError, SandboxLimit, SandboxRemote
+from astra.errors import SandboxBadResult, SandboxDied, SandboxLimit, SandboxRemote
 from astra.protocols import CallOutcome, SandboxEpisode
 from astra.sandbox import wire
-from astra.sandbox.batch import call_each
+from astra.sandbox.base import BaseSandbox, BaseSession
 from astra.types import Json, Tool
 
 _MARK = "astra-reply:"
@@ -55,7 +54,7 @@ os._exit(0)
 """
 
 
-class RemoteSandbox:
+class RemoteSandbox(BaseSandbox):
     """A `Sandbox` behind `POST <base_url>/run_code`; at most `concurrency` requests at once."""
 
     def __init__(self, base_url: str, *, concurrency: int = 16, http_seconds: float = 30.0) -> None:
@@ -75,28 +74,8 @@ class RemoteSandbox:
     ) -> RemoteSession:
         return RemoteSession(self, tools, episode)
 
-    async def run(
-        self,
-        tools: Sequence[Tool],
-        calls: Sequence[tuple[str, dict[str, Json]]],
-        episode: SandboxEpisode = SandboxEpisode(),
-    ) -> list[CallOutcome]:
-        async with await self.open(tools, episode) as session:
-            return [await session.call(name, arguments) for name, arguments in calls]
-
     async def close(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await self.close()
 
     async def post(self, code: str, episode: SandboxEpisode) -> dict[str, Any]:
         """The server's response to a program. Raises `SandboxRemote`."""
@@ -137,7 +116,7 @@ _INTERPRETER_MB = 64
 """Memory that Python itself takes, granted on top of the episode's limit."""
 
 
-class RemoteSession:
+class RemoteSession(BaseSession):
     """One episode in a `RemoteSandbox`: nothing lives there between calls, all is sent again."""
 
     def __init__(
@@ -168,24 +147,8 @@ class RemoteSession:
                 self._log.append(call)
             return outcome
 
-    async def call_many(
-        self, calls: Sequence[tuple[str, dict[str, Json]]]
-    ) -> list[CallOutcome | SandboxError]:
-        return await call_each(self.call, calls)
-
     async def close(self) -> None:
         """Nothing to end: the server keeps nothing of an episode."""
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await self.close()
 
 
 def _reply_in(response: dict[str, Any], episode: SandboxEpisode) -> bytes:

@@ -15,10 +15,11 @@ from contextlib import asynccontextmanager
 from typing import Literal
 
 from astra.errors import ConfigError, SandboxUnavailable
-from astra.protocols import CallOutcome, SandboxEpisode
+from astra.protocols import SandboxEpisode
+from astra.sandbox.base import BaseSandbox
 from astra.sandbox.process import ConfinementLevel, ZygoteProcess
 from astra.sandbox.session import ChildProcess, ForkSession
-from astra.types import Json, Tool, ToolSchema
+from astra.types import Tool, ToolSchema
 
 LEVELS: tuple[ConfinementLevel, ...] = ("namespaces", "landlock")
 """Confining levels, strongest first."""
@@ -28,7 +29,7 @@ _HASH_SEEDS = 8
 _CLOSED = "this sandbox is closed; open another"
 
 
-class ForkServer:
+class ForkServer(BaseSandbox):
     """A local `Sandbox`. Use `open_sandbox`."""
 
     def __init__(self, level: ConfinementLevel, workers: int, spares: int) -> None:
@@ -55,15 +56,6 @@ class ForkServer:
             raise
         self._sessions.add(session)
         return session
-
-    async def run(
-        self,
-        tools: Sequence[Tool],
-        calls: Sequence[tuple[str, dict[str, Json]]],
-        episode: SandboxEpisode = SandboxEpisode(),
-    ) -> list[CallOutcome]:
-        async with await self.open(tools, episode) as session:
-            return [await session.call(name, arguments) for name, arguments in calls]
 
     async def close(self) -> None:
         """End every session and every process of this sandbox."""

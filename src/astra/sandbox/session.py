@@ -14,8 +14,6 @@ import socket
 import struct
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from types import TracebackType
-from typing import Self
 
 from astra.errors import (
     SandboxBadResult,
@@ -26,6 +24,7 @@ from astra.errors import (
 )
 from astra.protocols import CallOutcome, SandboxEpisode
 from astra.sandbox import wire
+from astra.sandbox.base import BaseSession
 from astra.sandbox.child.zygote import OUT_OF_MEMORY
 from astra.sandbox.process import ZygoteProcess
 from astra.types import Json, Tool
@@ -197,7 +196,7 @@ class ChildProcess:
         return SandboxDied(f"the child ended by itself with exit status {code}")
 
 
-class ForkSession:
+class ForkSession(BaseSession):
     """One episode in a `ForkServer`; satisfies `SandboxSession`."""
 
     def __init__(
@@ -338,14 +337,3 @@ class ForkSession:
         async with self._lock:
             self._discard_child()
         self._closed(self)
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await self.close()
