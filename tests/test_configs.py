@@ -20,7 +20,7 @@ import tomli_w
 
 import astra.cli.main as cli
 import astra.configs
-from astra.arenas.scenarios import MAX_HOPS
+from astra.arenas.tables.operations import OPERATIONS
 from astra.cli.command import command_from
 from astra.cli.help_layout import help_text, metavar
 from astra.configs import arenas as arena_options
@@ -488,6 +488,14 @@ def _meaning(option: Option) -> str:
 
 
 def test_choices_are_those_of_the_records() -> None:
-    assert arena_options.MAX_HOPS == MAX_HOPS
     assert typing.get_args(arena_options.QuestionLanguage) == typing.get_args(Language)
     assert typing.get_args(arena_options.ScenarioName) == tuple(s.value for s in Scenario)
+
+
+def test_the_operations_in_the_help_are_those_of_the_registry() -> None:
+    option = next(o for o in options(arena_options.MakeArenasConfig) if o.field == "operations")
+    listed = " ".join(option.documentation.split()).partition(": ")[2].partition(". ")[0]
+    assert listed.split(", ") == list(OPERATIONS)
+    table = (Path(__file__).parents[1] / "docs" / "arenas.md").read_text(encoding="utf-8")
+    row = next(line for line in table.splitlines() if line.startswith("| `--operations"))
+    assert set(re.findall(r"`(\w+)`", row.partition(" | ")[2])) == set(OPERATIONS)

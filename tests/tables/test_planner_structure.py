@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import itertools
 import re
+import sqlite3
 from collections import Counter, defaultdict
+from contextlib import closing
+from pathlib import Path
+from string import ascii_lowercase
 
 import pytest
 
 from astra.arenas.scenarios import MIN_HOPS, PAPER_SHARES, scenario_of, scenarios_within
 from astra.arenas.tables.load.tables import load
 from astra.arenas.tables.profile.profiler import profile
+from astra.arenas.tables.questions import chinese, english
 from astra.arenas.tables.source import TableSourceOptions
 from astra.arenas.tables.world import World
+from astra.configs.arenas import MAX_HOPS
 from astra.errors import ConfigError
 from astra.types import Arena, Goal, Scenario, canonical_json
 
-from .made import BOTH, WORLD, arenas, of_world, world
+from .made import BOTH, WORLD, arenas, candidates, of_world, world
 
 MANY = 1000
 SEED = 7
@@ -210,3 +216,52 @@ def test_clusters_of_entities_keep_to_one_split() -> None:
         assert not train & test
         # The split is of rows, not of names: a language does not move it.
         assert not train & set(other.entities[table]["test"])
+
+
+@pytest.fixture(scope="module")
+def lines(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Tables of which each points to the next, as many as the longest chain has calls.
+
+    So many rows share a target, and no number ranks them, that there is no way back: with one,
+    hardly any long chain comes about that does not meet a row again.
+    """
+    path = tmp_path_factory.mktemp("lines") / "lines.sqlite"
+    tables = ascii_lowercase[: MAX_HOPS + 1]
+    with closing(sqlite3.connect(path)) as database:
+        for letter, following in zip(tables, [*tables[1:], None], strict=True):
+            last = f", stop_{following} TEXT REFERENCES stop_{following}" if following else ""
+            database.execute(
+                f"CREATE TABLE stop_{letter} (name TEXT PRIMARY KEY, motto TEXT{last})"
+            )
+            for number, row in enumerate(ascii_lowercase[:16]):
+                values = [f"{letter.upper()}{row}ville", f"{row * 3}{letter}{row}"]
+                values += [f"{following.upper()}{'ab'[number % 2]}ville"] if following else []
+                marks = ", ".join("?" * len(values))
+                database.execute(f"INSERT INTO stop_{letter} VALUES ({marks})", values)
+        database.commit()
+    return path
+
+
+@pytest.mark.parametrize("scenario", [s for s in Scenario if s is not Scenario.single_hop])
+def test_questions_may_have_as_many_hops_as_the_options_allow(
+    lines: Path, scenario: Scenario
+) -> None:
+    options = TableSourceOptions(
+        hops=(MAX_HOPS, MAX_HOPS),
+        scenarios={scenario: 1.0},
+        languages=BOTH,
+        test_share=0.0,
+        seed=SEED,
+        max_rows=6,
+    )
+    made = arenas(candidates([lines], 4, options))
+    assert {arena.language for arena in made} == {"en", "zh"}
+    for arena in made:
+        assert arena.scenario is scenario and len(arena.goals) == MAX_HOPS
+        questions = [goal.question for goal in arena.goals]
+        assert len(set(questions)) == MAX_HOPS
+
+
+def test_steps_are_counted_in_words_up_to_the_largest_number_of_hops() -> None:
+    for words in (english.ORDINALS, chinese.ORDINALS, chinese.STEMS):
+        assert len(set(words)) == len(words) == MAX_HOPS

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from graphlib import TopologicalSorter
 from itertools import pairwise
 
+from astra.configs.arenas import MAX_HOPS
 from astra.errors import ConfigError
 from astra.types import Goal, Scenario
 
@@ -23,7 +24,6 @@ MIN_HOPS: dict[Scenario, int] = {
     Scenario.multi_hop: 2,
     Scenario.parallel_multi_hop: 3,
 }
-MAX_HOPS = 20
 
 
 def scenario_of(goals: Sequence[Goal]) -> Scenario:

@@ -24,7 +24,7 @@ from astra.errors import ConfigError
 QuestionLanguage = Literal["en", "zh"]
 ScenarioName = Literal["single_hop", "parallel_single_hop", "multi_hop", "parallel_multi_hop"]
 MAX_HOPS = 20
-"""Most sub-questions of an arena; that of `astra.arenas.scenarios`."""
+"""Most sub-questions of an arena. The words that questions count their steps by end here."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,8 @@ class MakeArenasConfig(MakeDistractorsConfig, SandboxConfig, OutputConfig):
     scenarios: Weights[ScenarioName] | None = None
     """Weights of the question shapes. None: those of the ASTRA paper."""
     operations: Sequence[str] | None = None
-    """Operations that tools may perform, e.g. lookup, filter, count, rank, compare. None: all."""
+    """Operations that tools may perform: lookup, count, aggregate, count_where, list, rank, filter,
+    find, compare, convert, difference, days_between. None: all."""
     max_group_rows: Annotated[int, at_least(6), at_most(200)] = 24
     """Maximum rows of a group that a question is about."""
     test_fraction: Annotated[float, at_least(0), at_most(0.9)] = 0.2

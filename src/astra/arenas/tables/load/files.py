@@ -19,16 +19,16 @@ OPTIONS_FILE = "tables.toml"
 
 
 class FileFormat(StrEnum):
-    """How a file is read."""
+    """How a file is read; the values are for messages."""
 
-    csv = "csv"
-    tsv = "tsv"
-    json = "json"
-    lines = "lines"
-    """JSON, one object per line."""
-    parquet = "parquet"
-    sqlite = "sqlite"
-    duckdb = "duckdb"
+    csv = "CSV"
+    tsv = "TSV"
+    json = "JSON"
+    lines = "JSON lines"
+    """One object per line."""
+    parquet = "Parquet"
+    sqlite = "SQLite"
+    duckdb = "DuckDB"
 
 
 SUFFIXES: dict[str, FileFormat] = {

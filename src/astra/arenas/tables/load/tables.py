@@ -142,7 +142,8 @@ def load(
             try:
                 raws += READERS[file.format](file, session)
             except duckdb.Error as error:
-                raise _table_error(file.shown, error) from error
+                what = f"{file.shown}: can't be read as {file.format}"
+                raise _table_error(what, error) from error
         tables, columns_of = _typed(raws, options, session, notes)
         resolved = resolve(options, columns_of)
         # No SQL from here on reaches files, the network or the settings.
@@ -180,14 +181,12 @@ def _connect(folder: Path, limits: LoadLimits) -> duckdb.DuckDBPyConnection:
 # --- tables ----------------------------------------------------------------------------------
 
 
-def _table_error(source: str, error: duckdb.Error) -> TableError:
+def _table_error(what: str, error: duckdb.Error) -> TableError:
     """DuckDB's complaint as one of ours; its first line is the one that says something."""
     if isinstance(error, duckdb.OutOfMemoryException):
-        return TableError(f"{source}: too large for the memory limit; give a smaller table")
+        return TableError(f"{what}: too large for the memory limit; give a smaller table")
     first = (str(error).strip().splitlines() or ["no reason given"])[0]
-    return TableError(
-        f"{source}: can't be read ({first[:300]}); write the file anew, or export it as CSV"
-    )
+    return TableError(f"{what} ({first[:300]}); write the file anew, or export it as CSV")
 
 
 def _typed(
@@ -245,7 +244,7 @@ def _table(
     try:
         typed = make_typed(raw, name, columns, forced, session)
     except duckdb.Error as error:
-        raise _table_error(raw.source, error) from error
+        raise _table_error(f"{raw.source}: its columns can't be typed", error) from error
     renamed = [
         f"column {position} has no name; called {name!r}"
         for position, (name, column) in enumerate(zip(columns, raw.columns, strict=True), start=1)

@@ -14,8 +14,10 @@ from astra.arenas.tables.units import unit_name
 
 FRAMES = read_frames("chinese")
 
-_ORDINALS = "一二三四五六七八九"
-_STEMS = "甲乙丙丁戊己庚辛壬"
+# Up to `MAX_HOPS`, and in no digits: one in a question may look like a leaked answer.
+ORDINALS = (*"一二三四五六七八九十", *(f"十{ones}" for ones in "一二三四五六七八九"), "二十")
+# The ten heavenly stems, by which Chinese counts off, and ten of the earthly branches.
+STEMS = "甲乙丙丁戊己庚辛壬癸子丑寅卯辰巳午未申酉"
 _NEEDS_QUOTES = re.compile(r".*[^\w·\-—－/.（）() ].*|.*[a-z]+ [a-z]+.*", re.DOTALL)
 
 
@@ -36,12 +38,11 @@ class Chinese:
         noun = singular or {"number": "数值", "date": "日期", "list": "名单"}.get(
             step.kind, without_relation(step.attribute.label) if step.attribute else "结果"
         )
-        ordinal = f"第{_ORDINALS[number]}步" if number < len(_ORDINALS) else "上一步"
-        return f"{ordinal}得到的{noun}"
+        return f"第{ORDINALS[number]}步得到的{noun}"
 
     def handle(self, step: PlanStep, singular: str | None, letter: int | None) -> str:
         noun = singular or (without_relation(step.attribute.label) if step.attribute else "结果")
-        return f"该{noun}" if letter is None else f"{noun}{_STEMS[letter]}"
+        return f"该{noun}" if letter is None else f"{noun}{STEMS[letter]}"
 
     def introduce(
         self, noun: str, handle: str, letter: int | None, first: bool, rng: random.Random
@@ -62,7 +63,7 @@ class Chinese:
         return rng.choice(FRAMES.row).format(_enumeration(nouns))
 
     def ask_items(self, questions: Sequence[str], rng: random.Random) -> str:
-        items = "".join(f"（{_ORDINALS[n]}）{text}" for n, text in enumerate(questions))
+        items = "".join(f"（{ORDINALS[n]}）{text}" for n, text in enumerate(questions))
         return rng.choice(FRAMES.items) + items
 
     def ask_node(self, joined: str, nouns: Sequence[str], rng: random.Random) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Sequence
+from string import ascii_lowercase, ascii_uppercase
 
 from astra.arenas.tables.questions.frames import read_frames
 from astra.arenas.tables.questions.measures import is_year, measure_of
@@ -18,8 +19,12 @@ PLACE_LABELS = frozenset(
     "country city state province region district town county continent".split()
 )
 """Labels of attributes that a row lies in."""
-_ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth")
-_LETTERS = "ABCDEFGHI"
+# Words and letters up to `MAX_HOPS`: no digit in a question may look like a leaked answer.
+ORDINALS = (
+    *("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth"),
+    *("tenth", "eleventh", "twelfth", "thirteenth", "fourteenth", "fifteenth", "sixteenth"),
+    *("seventeenth", "eighteenth", "nineteenth", "twentieth"),
+)
 _PLURALS = frozenset(("Olympic Games", "series", "games"))
 _TAKES_ARTICLE = re.compile(
     r"(?:University of|United|Central African|Democratic|Republic of|Czech R)\b.*|"
@@ -53,13 +58,12 @@ class English:
         noun = singular or {"number": "number", "date": "date", "list": "list"}.get(
             step.kind, step.attribute.label if step.attribute else "value"
         )
-        ordinal = _ORDINALS[number] if number < len(_ORDINALS) else "last"
-        return f"the {noun} found in the {ordinal} step"
+        return f"the {noun} found in the {ORDINALS[number]} step"
 
     def handle(self, step: PlanStep, singular: str | None, letter: int | None) -> str:
         noun = singular or (step.attribute.label if step.attribute else "value")
         if letter is not None:
-            return f"{noun} {_LETTERS[letter]}"
+            return f"{noun} {ascii_uppercase[letter]}"
         return f"those {noun}" if noun in _PLURALS else f"that {noun}"
 
     def introduce(
@@ -83,7 +87,7 @@ class English:
         return rng.choice(FRAMES.row).format(_enumeration(nouns))
 
     def ask_items(self, questions: Sequence[str], rng: random.Random) -> str:
-        items = " ".join(f"({'abcdefghi'[n]}) {text}" for n, text in enumerate(questions))
+        items = " ".join(f"({ascii_lowercase[n]}) {text}" for n, text in enumerate(questions))
         several = {2: "two", 3: "three", 4: "four"}.get(len(questions), "several")
         return rng.choice(FRAMES.items).format(several) + items
 
