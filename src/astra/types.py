@@ -35,21 +35,6 @@ def canonical_json(value: Json) -> str:
     return _encode(value)
 
 
-def depth(value: Json, most: int) -> int:
-    """How deep lists and objects are nested, up to one more than `most`; without recursion."""
-    level, found = [value], 0
-    while level and found <= most:
-        level = [child for node in level for child in _children(node)]
-        found += 1
-    return found
-
-
-def _children(node: Json) -> Iterable[Json]:
-    if isinstance(node, dict):
-        return node.values()
-    return node if isinstance(node, list) else ()
-
-
 def content_hash(value: Json) -> str:
     """The first 16 hex digits of the SHA-256 of the canonical JSON of `value`."""
     return hashlib.sha256(canonical_json(value).encode()).hexdigest()[:16]

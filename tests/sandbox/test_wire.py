@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from astra.core.untrusted import JSON_DEPTH
 from astra.errors import SandboxBadResult
 from astra.sandbox import wire
 from astra.sandbox.child import seccomp
@@ -47,7 +48,7 @@ def test_whatever_is_accepted_can_be_stored(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("depth", "accepted"), [(1, True), (wire.MAX_DEPTH - 1, True), (wire.MAX_DEPTH + 1, False)]
+    ("depth", "accepted"), [(1, True), (JSON_DEPTH - 1, True), (JSON_DEPTH + 1, False)]
 )
 def test_depth(depth: int, accepted: bool) -> None:
     payload = b'{"i":1,"v":' + b"[" * depth + b"]" * depth + b"}"

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from astra.core.untrusted import REPLY_CHARACTERS
 from astra.protocols import Reply
-from astra.teacher.parse import LONGEST_REPLY, find_object, read_reply
+from astra.teacher.parse import find_object, read_reply
 from astra.teacher.prompts.arenas import CallOut, Decomposition, GroupOut, JudgeVerdict
 from astra.types import FinishReason, Message, Record, ToolCallRequest
 
@@ -85,7 +86,7 @@ def test_an_answer_that_was_filed_under_reasoning():
         ('{"reason": "x", "holds": null}', "holds"),
         ('{"reason": 5, "holds": true}', "reason"),
         ('{"reason": "x", "holds": true, "sure": 1}', "sure"),
-        ("x" * (LONGEST_REPLY + 1), "characters"),
+        ("x" * (REPLY_CHARACTERS + 1), "characters"),
         # A broken object is not passed over for a whole one inside of it.
         ('{"bad": oops, "inner": ' + GOOD + "}", "invalid JSON"),
         ('{"x": ' * 5000, "nested|invalid JSON"),
@@ -145,7 +146,7 @@ def test_types_are_kept():
     "piece", ["{", '{"', '{"a":', '{"a":"', "<think>", "</think>", "```json\n{", '{"a":1}', "\\"]
 )
 def test_hostile_texts_take_no_time(piece: str):
-    text = (piece * LONGEST_REPLY)[:LONGEST_REPLY]
+    text = (piece * REPLY_CHARACTERS)[:REPLY_CHARACTERS]
     start = time.perf_counter()
     problem(text)
     assert time.perf_counter() - start < 2

@@ -55,6 +55,10 @@ def text_problem(what: str, text: str, most: int) -> str:
 # --- JSON ------------------------------------------------------------------------------------
 
 
+class JsonTooDeep(ValueError):
+    """Lists and objects are nested beyond a bound."""
+
+
 def read_json(text: str, *, most: int | None = None, unique_keys: bool = False) -> Json:
     """The value of a JSON text of at most `most` characters, within the bounds of `check_json`.
 
@@ -105,7 +109,7 @@ def check_json(value: Json, depth: int = JSON_DEPTH) -> None:
             elif isinstance(node, int | float):
                 # Longer integers are valid JSON, but most readers make floats of all numbers.
                 if not -_LARGEST <= node <= _LARGEST:
-                    raise ValueError("a number is beyond 1.8e308, or not a number")
+                    raise ValueError("a number is too large (beyond 1.8e308), or not a number")
             elif node is not None:
                 raise ValueError(f"{node!r:.100} is not a JSON value")
         if not below:
@@ -136,15 +140,15 @@ def json_problem(what: str, value: Json, most: int) -> str:
     return ""
 
 
-def _too_deep(depth: int) -> ValueError:
-    return ValueError(f"lists and objects are nested more than {depth} deep")
+def _too_deep(depth: int) -> JsonTooDeep:
+    return JsonTooDeep(f"lists and objects are nested deeper than {depth} levels")
 
 
 def _unique(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
     value = dict(pairs)
     if len(value) < len(pairs):
         twice = Counter(name for name, _ in pairs).most_common(1)[0][0]
-        raise ValueError(f"the key {twice[:80]!r} stands twice in one object")
+        raise ValueError(f"the JSON has the key {twice[:80]!r} twice in one object")
     return value
 
 

@@ -8,7 +8,6 @@ guarantee: a server can send a key back in another spelling.
 from __future__ import annotations
 
 import itertools
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import parse_qsl, urlsplit
 
+from astra.core.untrusted import read_json
 from astra.errors import ConfigError
 from astra.types import Json
 
@@ -130,8 +130,8 @@ def read_entry(file: Path, name: str) -> McpServerEntry:
     if len(content) > LARGEST:
         raise ConfigError(f"{str(file)!r} is over {LARGEST} bytes: this is no mcpServers file")
     try:
-        entries = section(json.loads(content))
-    except (ValueError, RecursionError) as error:
+        entries = section(read_json(content.decode("utf-8-sig")))
+    except ValueError as error:
         raise ConfigError(f"{str(file)!r} is no JSON ({error}): mend it") from error
     if entries is None or name not in entries:
         raise ConfigError(f"{str(file)!r} has no mcpServers entry {name!r}: put it back")

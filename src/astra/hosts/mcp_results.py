@@ -9,20 +9,25 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-import json
+from contextlib import suppress
 
 import mcp_types as wire
 
+from astra.core.untrusted import check_json, read_json
 from astra.protocols import ToolResult
-from astra.types import Json, canonical_json, depth
-
-DEEPEST = 64
-"""Lists and objects inside each other; a deeper value is kept as text."""
+from astra.types import Json, canonical_json
 
 
 def as_result(result: wire.CallToolResult, *, most: int) -> ToolResult:
     """The result in at most some `most` characters; an error of the tool as {"error": {...}}."""
-    value = _value(result)
+    value = result.structured_content
+    try:
+        check_json(value)
+    except ValueError:
+        value = None
+    if value is None:
+        parts = [_part(block) for block in result.content]
+        value = parts[0] if len(parts) == 1 else parts
     if result.is_error and not (isinstance(value, dict) and isinstance(value.get("error"), dict)):
         value = {"error": {"code": "tool_error", "message": value}}
     return ToolResult(bounded(value, most), is_error=result.is_error)
@@ -47,18 +52,14 @@ def bounded(value: Json, most: int) -> Json:
     return f"{shown[:most]}… [cut: {most} of {len(shown)} characters shown]"
 
 
-def _value(result: wire.CallToolResult) -> Json:
-    value = result.structured_content
-    if value is not None and depth(value, DEEPEST) <= DEEPEST:
-        return value
-    parts = [_part(block) for block in result.content]
-    return parts[0] if len(parts) == 1 else parts
-
-
 def _part(block: wire.ContentBlock) -> Json:
     match block:
         case wire.TextContent():
-            return _parsed(block.text)
+            # Scalars stay text: "007" is not the number 7.
+            if block.text.lstrip()[:1] in ("{", "["):
+                with suppress(ValueError):
+                    return read_json(block.text)
+            return block.text
         case wire.ImageContent() | wire.AudioContent():
             return _reference(block.type, block.mime_type, block.data)
         case wire.EmbeddedResource(resource=wire.TextResourceContents() as resource):
@@ -79,14 +80,3 @@ def _reference(kind: str, mime_type: str | None, data: str) -> str:
         content = data.encode("utf-8", "replace")
     digest = hashlib.sha256(content).hexdigest()[:16]
     return f"[{kind}, {mime_type or 'of unknown kind'}, {len(content)} bytes, sha256 {digest}]"
-
-
-def _parsed(text: str) -> Json:
-    """JSON objects and lists as values; everything else is text."""
-    if text.lstrip()[:1] not in ("{", "["):
-        return text
-    try:
-        value = json.loads(text)
-        return value if depth(value, DEEPEST) <= DEEPEST and canonical_json(value) else text
-    except (ValueError, RecursionError):
-        return text

@@ -12,13 +12,10 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from astra.core.json_schema import UnusableSchema, violation
+from astra.core.untrusted import read_json
 from astra.errors import HostError
 from astra.protocols import ToolHost
 from astra.types import CallRecord, CallStatus, Json, ToolCallRequest, ToolSchema, canonical_json
-
-DEEPEST = 64
-"""Lists and objects inside each other, in arguments: far below where a parser, a validator or a
-host's own parser gives up, for that would look like a failure of ours."""
 
 
 class CallOutcomeStatus(NamedTuple):
@@ -64,8 +61,11 @@ async def carry_out(
     if document is None:
         return _unknown_tool(request.tool, documents)
     try:
-        arguments = _parse(request.arguments, longest)
-    except (ValueError, RecursionError) as error:
+        text = request.arguments.strip() or "{}"
+        arguments: Json = read_json(text, most=longest, unique_keys=True)
+        if not isinstance(arguments, dict):
+            raise ValueError(f"not an object but {type(arguments).__name__}")
+    except ValueError as error:
         return problem(
             CallStatus.malformed_arguments,
             f"the arguments can't be read: {_short(str(error))}",
@@ -117,50 +117,6 @@ def _unknown_tool(name: str, documents: Mapping[str, ToolSchema]) -> CallOutcome
         f"there is no tool {_short(name, 100)!r}",
         f"call one of the tools you were given, such as {', '.join(near) or '(none)'}",
     )
-
-
-def _parse(text: str, longest: int) -> dict[str, Json]:
-    """The arguments as a JSON object; ValueError or RecursionError says why not."""
-    if len(text) > longest:
-        raise ValueError(f"{len(text)} characters; at most {longest} are allowed")
-    value: Json = json.loads(text.strip() or "{}", object_pairs_hook=_object)
-    if not isinstance(value, dict):
-        raise ValueError(f"not an object but {type(value).__name__}")
-    canonical_json(value).encode()  # no NaN, no infinity, no lone surrogates
-    _require_plain(value)
-    return value
-
-
-def _require_plain(value: Json) -> None:
-    """ValueError for nesting and numbers that break what reads the arguments after us."""
-    level: list[Json] = [value]
-    for _ in range(DEEPEST):
-        below: list[Json] = []
-        for node in level:
-            if isinstance(node, dict):
-                below.extend(node.values())
-            elif isinstance(node, list):
-                below.extend(node)
-            elif isinstance(node, int):
-                _require_float(node)
-        if not below:
-            return
-        level = below
-    raise ValueError(f"lists and objects are nested more than {DEEPEST} deep")
-
-
-def _require_float(number: int) -> None:
-    try:
-        float(number)
-    except OverflowError:
-        raise ValueError("an integer is beyond 1.8e308") from None
-
-
-def _object(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
-    value = dict(pairs)
-    if len(value) < len(pairs):
-        raise ValueError("a key stands twice in one object")
-    return value
 
 
 # --- schemas ---------------------------------------------------------------------------------

@@ -8,12 +8,12 @@ surrogates).
 from __future__ import annotations
 
 import json
-import math
 import re
 import struct
 from collections.abc import Sequence
 from typing import Any
 
+from astra.core.untrusted import JSON_DEPTH, check_json
 from astra.errors import SandboxBadResult, SandboxLimit
 from astra.protocols import CallFailure, CallOutcome, SandboxEpisode, SandboxLimits
 from astra.types import Json, Tool
@@ -21,7 +21,6 @@ from astra.types import Json, Tool
 LENGTH = struct.Struct(">I")
 ENVELOPE_BYTES = 16_384
 """What a reply may hold beside its value: the frame, or a failure's message."""
-MAX_DEPTH = 64
 _MESSAGE = 2000
 # What can hide an infinity or a lone surrogate; only such replies are walked value by value.
 _SUSPICIOUS = re.compile(rb"\d{300}|[eE]\+?\d{3}|\\u[dD][89a-fA-F]")
@@ -73,35 +72,14 @@ def read_reply(payload: bytes, number: int) -> dict[str, Any]:
     if not isinstance(reply, dict) or len(reply) != 2 or reply.get("i") != number:
         raise SandboxBadResult(f"the reply is not one to call {number}: {payload[:80]!r}")
     brackets = payload.count(b"[") + payload.count(b"{")
-    if brackets > MAX_DEPTH or _SUSPICIOUS.search(payload):
-        _check_values(reply)
+    if brackets > JSON_DEPTH or _SUSPICIOUS.search(payload):
+        try:
+            check_json(reply, JSON_DEPTH + 1)  # with the envelope
+        except ValueError as error:
+            raise SandboxBadResult(
+                f"the result can't be used: {error}; return plain, flat JSON"
+            ) from None
     return reply
-
-
-def _check_values(reply: Json) -> None:
-    level: list[Any] = [reply]
-    for _ in range(MAX_DEPTH + 1):
-        deeper: list[Any] = []
-        for value in level:
-            if isinstance(value, dict):
-                deeper.extend(value.keys())
-                deeper.extend(value.values())
-            elif isinstance(value, list):
-                deeper.extend(value)
-            elif isinstance(value, float) and not math.isfinite(value):
-                raise SandboxBadResult("the tool returned an infinite number; return null or text")
-            elif isinstance(value, str) and not value.isascii():
-                try:
-                    value.encode()
-                except UnicodeEncodeError as error:
-                    raise SandboxBadResult(
-                        f"the result holds text that is not Unicode: {error.reason}; return valid "
-                        "text"
-                    ) from None
-        if not deeper:
-            return
-        level = deeper
-    raise SandboxBadResult(f"the result is nested deeper than {MAX_DEPTH}; return a flatter one")
 
 
 def read_failure(fields: Json) -> CallFailure:

@@ -11,22 +11,17 @@ from __future__ import annotations
 
 import json
 import re
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import NoReturn, TypeVar
+from typing import TypeVar
 
 from pydantic import ValidationError
 
+from astra.core.untrusted import REPLY_CHARACTERS, read_json_at
 from astra.protocols import Reply
-from astra.types import FinishReason, Json, Record, canonical_json, depth
+from astra.types import FinishReason, Json, Record, canonical_json
 
 Out = TypeVar("Out", bound=Record)
-
-LONGEST_REPLY = 2**20
-"""Characters. No answer needs more."""
-DEEPEST = 64
-"""Levels of nesting."""
 
 _PROBLEMS = 5
 """Most problems that are named at once."""
@@ -61,14 +56,16 @@ def find_object(text: str) -> dict[str, Json]:
 
     A broken object is not skipped: what follows may be a part of it.
     """
-    if len(text) > LONGEST_REPLY:
-        raise ValueError(f"the reply has {len(text)} characters; at most {LONGEST_REPLY} are read")
+    if len(text) > REPLY_CHARACTERS:
+        raise ValueError(
+            f"the reply has {len(text)} characters; at most {REPLY_CHARACTERS} are read"
+        )
     text = text.strip()
     if text.startswith("{") and _CLOSING in text:
         with suppress(ValueError):  # a text that is all JSON may contain the mark in its strings
-            value, end = _decoded(text, 0)
+            value, end = read_json_at(text, 0)
             if end == len(text):
-                return _storable(value)
+                return value
     # Reasoning ends at its last closing mark; its opening mark is sometimes missing.
     end = text.rfind(_CLOSING)
     if end >= 0:
@@ -78,30 +75,11 @@ def find_object(text: str) -> dict[str, Json]:
     start = _OBJECT.search(text)
     if start is None:
         raise ValueError("the reply contains no JSON object")
-    return _storable(_decoded(text, start.start())[0])
-
-
-def _decoded(text: str, at: int) -> tuple[Json, int]:
     try:
-        return _DECODER.raw_decode(text, at)
-    except RecursionError:
-        raise ValueError(f"the JSON is nested deeper than {DEEPEST} levels") from None
+        return read_json_at(text, start.start())[0]
     except json.JSONDecodeError as error:
-        near = text[max(at, error.pos - 30) : error.pos + 30]
+        near = text[max(start.start(), error.pos - 30) : error.pos + 30]
         raise ValueError(f"invalid JSON: {error.msg}, near {near!r}") from None
-
-
-def _storable(value: Json) -> dict[str, Json]:
-    """The value, if it can be stored: bounded depth, finite numbers, whole characters."""
-    if depth(value, DEEPEST) > DEEPEST:
-        raise ValueError(f"the JSON is nested deeper than {DEEPEST} levels")
-    try:
-        canonical_json(value).encode()
-    except UnicodeEncodeError:
-        raise ValueError("a text in the JSON contains half a surrogate pair") from None
-    except ValueError:
-        raise ValueError("a number in the JSON is too large") from None
-    return value
 
 
 def as_record(value: dict[str, Json], output_type: type[Out]) -> Out:
@@ -139,19 +117,3 @@ def _missing(value: object, where: str) -> Iterator[str]:
     elif isinstance(value, dict):
         for name, item in value.items():
             yield from _missing(item, f"{where}.{name}")
-
-
-def _pairs(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
-    value = dict(pairs)
-    if len(value) != len(pairs):
-        twice = Counter(name for name, _ in pairs).most_common(1)[0][0]
-        raise ValueError(f"the JSON has the key {twice[:80]!r} twice in one object")
-    return value
-
-
-def _constant(name: str) -> NoReturn:
-    raise ValueError(f"the JSON contains {name}, which is not a JSON value")
-
-
-# Not strict: models write line breaks inside texts, and there is only one way to read them.
-_DECODER = json.JSONDecoder(object_pairs_hook=_pairs, parse_constant=_constant, strict=False)

@@ -16,13 +16,14 @@ from typing import NamedTuple
 from astra.core.json_schema import UnusableSchema, fits
 from astra.core.patterns import is_matchable
 from astra.core.references import resolve
+from astra.core.untrusted import JSON_DEPTH, JsonTooDeep, check_json
 from astra.errors import Rejected
-from astra.types import Json, canonical_json, depth
+from astra.types import Json, canonical_json
 
 CHARACTERS = 100_000
 """Longest schema, as canonical JSON."""
-DEEPEST = 60
-"""Levels of nested objects and lists."""
+SCHEMA_DEPTH = JSON_DEPTH - 4
+"""Levels of nested objects and lists: room for the records in which a schema stands."""
 MOST_WAYS = 10_000
 """Schemas that one value may be checked against, through references and alternatives."""
 
@@ -111,11 +112,12 @@ def accepts(schema: Mapping[str, Json], value: Json) -> bool:
 
 def characters(value: Json) -> int:
     """Length of a value as JSON. Raises Rejected if it nests too deep or is not JSON (NaN)."""
-    if depth(value, DEEPEST) > DEEPEST:
-        raise Rejected("size", f"a schema nested more than {DEEPEST} deep")
     try:
+        check_json(value, SCHEMA_DEPTH)
         return len(canonical_json(value))
-    except (TypeError, ValueError, RecursionError) as error:
+    except JsonTooDeep as error:
+        raise Rejected("size", f"a schema of which {error}") from error
+    except (TypeError, ValueError) as error:
         raise Rejected("schema", f"not JSON: {error!s:.200}") from error
 
 

@@ -21,6 +21,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import combinations
 
 from astra.core.text import dates_in, normalise
+from astra.core.untrusted import read_json
 from astra.hosts.consistency import may_change
 from astra.trajectories.records import RecordedRollout
 from astra.types import CallRecord, CallStatus, Json, Language, canonical_json
@@ -107,8 +108,8 @@ def unknown_numbers(rollout: RecordedRollout) -> tuple[list[str], list[str]]:
     derived = list(_pair_results(known))
     for text in texts:
         try:
-            derived += _list_results(json.loads(text), 0)
-        except (ValueError, RecursionError):
+            derived += _list_results(read_json(text), 0)
+        except ValueError:
             continue
     computed = [token for token in missing if any(_rounds_to(n, token) for n in derived)]
     return computed, [token for token in missing if token not in computed]
