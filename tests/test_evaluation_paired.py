@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from astra.episodes import Score
 from astra.errors import ConfigError
 from astra.evaluation.arenas import PlayedEpisode, pass_hat
 from astra.evaluation.paired import compare
-from astra.types import Score, StopReason, Trajectory
+from astra.types import StopReason, Trajectory
 
 
 def episode(arena: str, f1: float | None, sample: int = 0) -> PlayedEpisode:

@@ -25,8 +25,10 @@ if TYPE_CHECKING:
         train_rl,
         train_sft,
     )
+    from astra.arenas.certificates import Certificate
     from astra.arenas.sets import ArenaSet, load_arenas
     from astra.engines.local import LocalModel
+    from astra.episodes import Episode, Score
     from astra.errors import AstraError, ConfigError
     from astra.evaluation.evaluate import EvaluationReport, compare
     from astra.hosts.functions import FunctionHost
@@ -38,16 +40,7 @@ if TYPE_CHECKING:
     from astra.rollouts.environment import ArenaEnvironment, StepResult
     from astra.training.result import TrainResult
     from astra.trajectories.sets import TrajectorySet, load_trajectories
-    from astra.types import (
-        Arena,
-        Certificate,
-        Episode,
-        Message,
-        Score,
-        Tool,
-        ToolSchema,
-        Trajectory,
-    )
+    from astra.types import Arena, Message, Tool, ToolSchema, Trajectory
 
     __version__: str
 
@@ -56,16 +49,16 @@ _HOME = {
     "ArenaEnvironment": "astra.rollouts.environment",
     "ArenaSet": "astra.arenas.sets",
     "AstraError": "astra.errors",
-    "Certificate": "astra.types",
+    "Certificate": "astra.arenas.certificates",
     "ConfigError": "astra.errors",
-    "Episode": "astra.types",
+    "Episode": "astra.episodes",
     "EvaluationReport": "astra.evaluation.evaluate",
     "FunctionHost": "astra.hosts.functions",
     "LocalModel": "astra.engines.local",
     "Message": "astra.types",
     "Model": "astra.rollouts.adapters:UserModel",
     "OpenAIModel": "astra.models.openai",
-    "Score": "astra.types",
+    "Score": "astra.episodes",
     "StepResult": "astra.rollouts.environment",
     "Tool": "astra.types",
     "ToolHost": "astra.rollouts.adapters:UserToolHost",

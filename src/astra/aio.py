@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from astra.arenas.certificate import certify as examine
+from astra.arenas.certificates import Certificate
 from astra.arenas.sets import ArenaSet, load_arenas
 from astra.configs.arenas import (
     MakeArenasConfig,
@@ -26,7 +27,7 @@ from astra.rollouts.environment import AsyncArenaEnvironment as ArenaEnvironment
 from astra.rollouts.episodes import rollout, rollout_groups
 from astra.rollouts.shared_sandbox import SandboxLevel, shared_sandbox
 from astra.trajectories.sets import TrajectorySet, load_trajectories
-from astra.types import Arena, Certificate
+from astra.types import Arena
 
 __all__ = [
     "ArenaEnvironment",

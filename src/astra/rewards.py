@@ -23,6 +23,7 @@ from typing import Any, Literal, cast, get_args
 from astra.configs.spelling import option_name
 from astra.core.plugins import load_object
 from astra.core.text import as_date, as_number, contains_text, dates_in, normalise, numbers_in
+from astra.episodes import Score
 from astra.errors import ConfigError, StageError
 from astra.types import (
     Arena,
@@ -32,7 +33,6 @@ from astra.types import (
     Json,
     Matcher,
     Scalar,
-    Score,
     Target,
     Trajectory,
 )

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 import pytest
 
 from astra.arenas.certificate import certify
+from astra.arenas.certificates import Certificate, CheckResult
 from astra.errors import SandboxRemote, SandboxUnavailable
 from astra.protocols import Sandbox, SandboxEpisode, SandboxSession
-from astra.types import Certificate, CheckResult, Tool
+from astra.types import Tool
 from tests.support.arenas import (
     branching_arena,
     calories_tool,

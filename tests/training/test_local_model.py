@@ -77,3 +77,35 @@ async def test_it_plays_inside_a_running_loop(local: astra.LocalModel) -> None:
     awaited = await astra.aio.rollout(arena, local, max_tokens=8, max_turns=1, seed=3)
     assert waiting.tokens == awaited.tokens is not None
     await asyncio.sleep(0)
+
+
+def test_an_evaluation_converses_token_exactly(
+    local: astra.LocalModel, model: Path, tmp_path: Path
+) -> None:
+    """As the model's folder does: no turn is encoded anew."""
+
+    def episodes(played: Any, out: str) -> list[astra.Trajectory]:
+        report = astra.evaluate(
+            astra.ArenaSet.of(rl_given.ARENAS[:3]),
+            split="all",
+            model=played,
+            max_length=400,
+            max_turns=4,
+            max_tokens=24,
+            temperature=1.0,
+            samples=2,
+            out=tmp_path / out,
+        )
+        blank = {"seconds": 0.0}
+        return [
+            e.trajectory.model_copy(
+                update=blank
+                | {"calls": tuple(c.model_copy(update=blank) for c in e.trajectory.calls)}
+            )
+            for e in report.episodes
+        ]
+
+    loaded = episodes(local, "loaded")
+    assert loaded == episodes(model, "folder")
+    longer = [trajectory for trajectory in loaded if trajectory.turns > 1]
+    assert longer and all(trajectory.usage.cached_tokens for trajectory in longer)

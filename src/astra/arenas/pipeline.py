@@ -15,6 +15,7 @@ from typing import Protocol
 from rich.console import Console
 
 from astra.arenas.certificate import certify
+from astra.arenas.certificates import Certificate
 from astra.arenas.distractors import DistractorMode, DistractorPool, with_distractors
 from astra.arenas.folder import ARENAS, CERTIFICATES, TOOLS, ToolPool, ToolRow
 from astra.arenas.sets import ArenaSet
@@ -24,7 +25,7 @@ from astra.protocols import Embedder, Sandbox
 from astra.runs.folder import RunFolder
 from astra.runs.runner import run
 from astra.runs.stage import SideFile, Stage, StageReport, copy_stage
-from astra.types import Arena, Certificate, Distractor, Json
+from astra.types import Arena, Distractor, Json
 
 CANDIDATES = "candidates"
 CANDIDATE_CERTIFICATES = "candidate-certificates"

@@ -16,6 +16,7 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args, overload
 
+from astra.arenas.certificates import Certificate
 from astra.arenas.distractors import DistractorMode, DistractorPool, with_distractors
 from astra.arenas.export import ArenaFormat, export_gold, export_rows
 from astra.arenas.folder import ARENAS, CERTIFICATES, TOOLS, ToolPool, ToolRow, complete_arena
@@ -24,7 +25,7 @@ from astra.errors import ConfigError, StoreError
 from astra.rollouts.shared_sandbox import SandboxLevel, shared_sandbox
 from astra.runs.folder import RunFolder
 from astra.runs.jsonl import to_line
-from astra.types import Arena, ArenaRow, Certificate, Json, content_hash
+from astra.types import Arena, ArenaRow, Json, content_hash
 
 if TYPE_CHECKING:
     from pandas import DataFrame

@@ -15,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Column, Table
 
 from astra.arenas.certificate import certify
+from astra.arenas.certificates import Certificate
 from astra.arenas.folder import ARENAS, CERTIFICATES, ToolPool, complete_arena
 from astra.cli.command import command_from
 from astra.cli.console import err, out, plain, print_json
@@ -24,7 +25,7 @@ from astra.protocols import Sandbox
 from astra.runs.folder import RunFolder
 from astra.runs.jsonl import to_line
 from astra.sandbox import sandbox_from
-from astra.types import Arena, ArenaRow, Certificate, Json
+from astra.types import Arena, ArenaRow, Json
 
 _SHOWN = 20
 _AHEAD = 2

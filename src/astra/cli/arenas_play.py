@@ -24,6 +24,7 @@ from astra.cli.arenas_show import document_tree
 from astra.cli.command import command_from
 from astra.cli.console import out, plain
 from astra.configs.arenas import PlayArenaConfig
+from astra.episodes import Score
 from astra.errors import ConfigError, HostError
 from astra.hosts.arena import ArenaHost, arena_messages
 from astra.hosts.wrapped import WrappedHost
@@ -38,7 +39,6 @@ from astra.types import (
     FinishReason,
     Json,
     Message,
-    Score,
     ToolCallRequest,
     ToolSchema,
 )

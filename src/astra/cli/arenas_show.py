@@ -11,13 +11,14 @@ from rich.table import Column, Table
 from rich.text import Text
 from rich.tree import Tree
 
+from astra.arenas.certificates import Certificate
 from astra.arenas.folder import CERTIFICATES
 from astra.arenas.sets import ArenaSet
 from astra.cli.command import command_from
 from astra.cli.console import clean, out, plain, print_json
 from astra.configs.arenas import ShowArenaConfig
 from astra.runs.folder import RunFolder
-from astra.types import Arena, Certificate, Goal, GoldCall, Json, Target, ToolSchema
+from astra.types import Arena, Goal, GoldCall, Json, Target, ToolSchema
 
 _LONG = 500
 

@@ -11,9 +11,10 @@ from torch import Tensor, nn
 
 from astra.engines.episode import ClosingHost, EngineEpisode
 from astra.engines.loading import load_engine
+from astra.episodes import Episode, Tokens
 from astra.errors import ConfigError
 from astra.protocols import Model, Reply, Sampling, ToolHost
-from astra.types import Episode, Message, Tokens, ToolSchema
+from astra.types import Message, ToolSchema
 
 
 class LocalConversation:

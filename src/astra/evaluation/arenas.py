@@ -13,18 +13,18 @@ from contextlib import aclosing
 from typing import NamedTuple
 
 from astra.core.intervals import Interval, bootstrap
+from astra.episodes import Score
 from astra.errors import StageError
 from astra.hosts.arena import ArenaHost, arena_messages
 from astra.protocols import Model, Sandbox, SandboxEpisode, ToolHost
 from astra.rewards import Reward, RewardFunction, score_trajectory
+from astra.rollouts.episodes import PlayedConversation
 from astra.rollouts.loop import RolloutLimits, RolloutTask, rollouts
-from astra.types import Arena, Record, Score, Trajectory
+from astra.types import Arena, Record, Trajectory
 
-ModelFactory = Callable[[Arena, int], Model]
-"""The model for a sample of an arena: one for all, or a policy that knows the arena."""
-
-HostWrapper = Callable[[Model, ToolHost], ToolHost]
-"""Wraps the host of a model's episode."""
+ModelFactory = Callable[[Arena, int], Model | PlayedConversation]
+"""The model for a sample of an arena: one for all, a policy that knows the arena, or a conversation
+of a local model."""
 
 HOPELESS = 20
 """An evaluation stops if none of its first episodes could be scored."""
@@ -94,7 +94,6 @@ async def play(
     reward: Reward | RewardFunction = "f1",
     system_prompt: str | None = None,
     concurrency: int = 16,
-    enclose: HostWrapper | None = None,
 ) -> AsyncGenerator[tuple[Arena, PlayedEpisode]]:
     """Play every arena `samples` times. Episodes are yielded in the order of the arenas.
 
@@ -109,7 +108,10 @@ async def play(
                 host = ArenaHost(arena, sandbox, SandboxEpisode(seed=seed))
                 task = RolloutTask(arena.id, arena_messages(arena, system_prompt), sample)
                 model = player(arena, sample)
-                yield task, model, enclose(model, host) if enclose else host
+                if isinstance(model, PlayedConversation):
+                    yield task, model.model(), model.enclosed(host)
+                else:
+                    yield task, model, host
 
     async for trajectory in rollouts(jobs(), limits, concurrency=concurrency):
         arena = pending.popleft()

@@ -15,6 +15,7 @@ from astra.core.files import read_text_option
 from astra.core.intervals import Interval
 from astra.errors import ConfigError
 from astra.evaluation.arenas import EvaluationSummary, EvaluationTally, PlayedEpisode, play, tallied
+from astra.evaluation.local import play_in_waves
 from astra.evaluation.paired import PairedComparison
 from astra.evaluation.paired import compare as compare_episodes
 from astra.models.keys import api_key
@@ -23,6 +24,7 @@ from astra.models.policies import policy
 from astra.protocols import Model, Sampling
 from astra.rewards import load_reward
 from astra.rollouts.adapters import AdaptedModel, UserModel
+from astra.rollouts.episodes import ConversingModel
 from astra.rollouts.loop import RolloutLimits
 from astra.runs.folder import RunFolder
 from astra.runs.jsonl import to_line
@@ -192,12 +194,13 @@ async def _played(
             timeout=config.timeout,
         )
         model = await stack.enter_async_context(endpoint)
-    elif isinstance(config.model, str | Path):
-        from astra.engines.loading import load_engine
-        from astra.evaluation.local import play_in_waves
+    elif isinstance(config.model, str | Path | ConversingModel):
+        local = config.model
+        if isinstance(local, str | Path):
+            from astra.engines.local import LocalModel
 
-        engine = load_engine(str(config.model), max_length=config.max_length)
-        return play_in_waves(arenas, engine, sandbox, limits, wave=config.concurrency, **options)
+            local = LocalModel(local, max_length=config.max_length)
+        return play_in_waves(arenas, local, sandbox, limits, wave=config.concurrency, **options)
     else:
         model = AdaptedModel(cast(UserModel, config.model))
     return play(

@@ -3,28 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncGenerator, Iterable, Iterator
+from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing
 from itertools import islice
-from typing import Protocol, cast
 
-from astra.engines.episode import ClosingHost, EngineEpisode
 from astra.evaluation.arenas import PlayedEpisode, play
-from astra.protocols import Model, Sandbox, ToolHost
+from astra.protocols import Sandbox
 from astra.rewards import Reward, RewardFunction
+from astra.rollouts.episodes import ConversingModel, PlayedConversation
 from astra.rollouts.loop import RolloutLimits
 from astra.types import Arena
 
 
-class EpisodeEngine(Protocol):
-    """The part of an engine that playing needs."""
-
-    def open(self, seed: int) -> EngineEpisode: ...
-
-
 async def play_in_waves(
     arenas: Iterable[Arena],
-    engine: EpisodeEngine,
+    model: ConversingModel,
     sandbox: Sandbox,
     limits: RolloutLimits,
     *,
@@ -36,23 +29,21 @@ async def play_in_waves(
 ) -> AsyncGenerator[tuple[Arena, PlayedEpisode]]:
     """Play every arena `samples` times, about `wave` episodes at once, in the order of the arenas.
 
-    A deterministic engine gives the same episodes for the same seed: those of a wave are all opened
+    A deterministic model gives the same episodes for the same seed: those of a wave are all opened
     before the first runs.
     """
 
-    def player(arena: Arena, sample: int) -> Model:
+    def conversation(arena: Arena, sample: int) -> PlayedConversation:
         text = f"{seed} {arena.id} {sample}"
         digest = hashlib.blake2b(text.encode(), digest_size=7).digest()
-        return engine.open(int.from_bytes(digest))
-
-    def enclose(model: Model, host: ToolHost) -> ToolHost:
-        return ClosingHost(host, cast(EngineEpisode, model))
+        return model.converse(int.from_bytes(digest))
 
     arenas_per_wave = max(1, wave // samples)
-    for chunk in _chunks(iter(arenas), arenas_per_wave):
+    remaining = iter(arenas)
+    while chunk := list(islice(remaining, arenas_per_wave)):
         episodes = play(
             chunk,
-            player,
+            conversation,
             sandbox,
             limits,
             samples=samples,
@@ -60,13 +51,7 @@ async def play_in_waves(
             reward=reward,
             system_prompt=system_prompt,
             concurrency=arenas_per_wave * samples,
-            enclose=enclose,
         )
         async with aclosing(episodes):
             async for entry in episodes:
                 yield entry
-
-
-def _chunks(arenas: Iterator[Arena], size: int) -> Iterator[list[Arena]]:
-    while chunk := list(islice(arenas, size)):
-        yield chunk

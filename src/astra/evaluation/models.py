@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from astra.engines.loading import load_engine
+from astra.engines.local import LocalModel
 from astra.errors import StageError
 from astra.evaluation.arenas import EvaluationSummary, tallied
 from astra.evaluation.local import play_in_waves
@@ -36,10 +36,9 @@ async def examine(
     seed: int,
 ) -> EvaluationSummary:
     """Play and report. Raises ConfigError for no model, StageError where nothing works."""
-    engine = load_engine(str(model), max_length=exam.context)
     episodes = play_in_waves(
         arenas,
-        engine,
+        LocalModel(model, max_length=exam.context),
         sandbox,
         exam.limits,
         samples=exam.samples,

@@ -16,6 +16,7 @@ from typing import Any, Self
 
 from astra.core.loop import run_sync
 from astra.core.messages import message_to_openai
+from astra.episodes import Episode, Score
 from astra.errors import ConfigError, HostError
 from astra.hosts.arena import ArenaHost, arena_messages
 from astra.protocols import Reply, Sampling, SandboxEpisode
@@ -23,7 +24,7 @@ from astra.rewards import Reward, RewardFunction, load_reward, score_trajectory
 from astra.rollouts.adapters import assistant_reply
 from astra.rollouts.loop import RolloutLimits, RolloutLog, RolloutTask, rollout
 from astra.rollouts.shared_sandbox import SandboxLevel, shared_sandbox
-from astra.types import Arena, Episode, Message, Score, StopReason, ToolSchema, Trajectory
+from astra.types import Arena, Message, StopReason, ToolSchema, Trajectory
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from itertools import islice
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from astra.core.messages import message_from_openai
+from astra.episodes import Episode, Tokens
 from astra.errors import ConfigError
 from astra.hosts.arena import ArenaHost, arena_messages
 from astra.protocols import Model, Sampling, SandboxEpisode, ToolHost
@@ -20,7 +21,7 @@ from astra.rollouts.adapters import AdaptedHost, AdaptedModel, UserModel, UserTo
 from astra.rollouts.loop import RolloutLimits, RolloutTask
 from astra.rollouts.loop import rollout as play_rollout
 from astra.rollouts.shared_sandbox import SandboxLevel, shared_sandbox
-from astra.types import Arena, Episode, Message, Tokens, Trajectory
+from astra.types import Arena, Message, Trajectory
 
 ATTEMPTS = 3
 """How often an episode with an infrastructure failure is played."""
@@ -28,6 +29,7 @@ ATTEMPTS = 3
 _log = logging.getLogger(__name__)
 
 
+@runtime_checkable
 class PlayedConversation(Protocol):
     """A model in one conversation, which records its tokens."""
 

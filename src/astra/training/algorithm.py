@@ -14,7 +14,8 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
-from astra.types import Score, Trajectory
+from astra.episodes import Score
+from astra.types import Trajectory
 
 _EPSILON = 1e-6
 

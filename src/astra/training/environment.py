@@ -6,7 +6,8 @@ from collections.abc import Awaitable, Sequence
 from typing import NamedTuple, Protocol, runtime_checkable
 
 from astra.engines.episode import EngineEpisode
-from astra.types import Score, Trajectory
+from astra.episodes import Score
+from astra.types import Trajectory
 
 
 class RolloutOutcome(NamedTuple):

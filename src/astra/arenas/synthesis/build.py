@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from astra.arenas.certificate import certify
+from astra.arenas.certificates import CheckResult
 from astra.arenas.rounding import FINAL_ROUNDING, TOOL_ROUNDING
 from astra.arenas.scenarios import scenario_of
 from astra.arenas.synthesis.records import DecomposedItem, StepTool
@@ -19,7 +20,6 @@ from astra.protocols import Sandbox
 from astra.teacher.prompts.arenas import AnswerKind, DecompositionStep, Implementation
 from astra.types import (
     Arena,
-    CheckResult,
     Goal,
     GoldCall,
     Json,

@@ -9,8 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from astra.episodes import Score
 from astra.training.algorithm import SampledEpisode, ScoredBatch
-from astra.types import Score, Trajectory
+from astra.types import Trajectory
 
 
 @dataclass(frozen=True, slots=True)
