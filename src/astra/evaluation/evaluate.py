@@ -194,15 +194,15 @@ async def _played(
             timeout=config.timeout,
         )
         model = await stack.enter_async_context(endpoint)
-    elif isinstance(config.model, str | Path | ConversingModel):
-        local = config.model
+    else:
+        local: object = config.model
         if isinstance(local, str | Path):
             from astra.engines.local import LocalModel
 
             local = LocalModel(local, max_length=config.max_length)
-        return play_in_waves(arenas, local, sandbox, limits, wave=config.concurrency, **options)
-    else:
-        model = AdaptedModel(cast(UserModel, config.model))
+        if isinstance(local, ConversingModel):
+            return play_in_waves(arenas, local, sandbox, limits, wave=config.concurrency, **options)
+        model = AdaptedModel(cast(UserModel, local))
     return play(
         arenas,
         lambda arena, sample: model,
