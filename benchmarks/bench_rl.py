@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import random
 import statistics
 import tempfile
 import time
@@ -19,25 +18,23 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
+from transformers import PreTrainedTokenizerFast, Qwen3ForCausalLM
 from transformers.utils import get_json_schema
 
 from astra.arenas.sets import ArenaSet
 from astra.chat.template import ChatTemplate
 from astra.engines.transformers import TransformersEngine
 from astra.hosts.arena import ArenaHost, arena_messages
-from astra.models.policies import policy
 from astra.protocols import Sampling
-from astra.rollouts.loop import RolloutLimits, RolloutTask, rollout
+from astra.rollouts.loop import RolloutLimits
 from astra.sandbox import open_sandbox
 from astra.training.rl.arenas import ArenaRollouts
-from astra.training.rl.batch import RolloutGroup
 from astra.training.rl.filling import BatchFilling
 from astra.training.rl.prompts import PromptDraw
 from astra.training.rl.rollouts import GroupPlayer
 from astra.types import Arena, Tool, ToolSchema
 from tests.support.fakes import InProcessSandbox, toy_arena, toy_tool
+from tests.support.nano_models import byte_pair_tokenizer, gold_episode, labelled, qwen3, teach
 from tests.support.tokenizers import tokenizer as bytes_of
 
 HOPS = 6
@@ -50,7 +47,7 @@ ROUNDS = 3
 DATA = {"a": 1, "b": 2, "c": 3}
 
 
-def _look(number: int) -> Callable[..., str]:
+def _function(number: int) -> Callable[..., str]:
     def look(key: str) -> str:
         """Look a key up.
 
@@ -65,21 +62,27 @@ def _look(number: int) -> Callable[..., str]:
     return look
 
 
-FUNCTIONS = [_look(number) for number in range(HOPS)]
-
-
-def _tool(function: Callable[..., str]) -> Tool:
-    told: dict[str, Any] = get_json_schema(function)["function"]
-    document = ToolSchema.model_validate(
-        {name: told[name] for name in ("name", "description", "parameters")}
-    )
-    return toy_tool(function.__name__).model_copy(update={"document": document})
+FUNCTIONS = [_function(number) for number in range(HOPS)]
 
 
 def toy_arenas() -> list[Arena]:
     """Arenas of `HOPS` calls, one after the other."""
-    tools = tuple(map(_tool, FUNCTIONS))
-    return [toy_arena(HOPS, question=f"Sum of row {i}?", tools=tools) for i in range(PROMPTS)]
+    tools: list[Tool] = []
+    for function in FUNCTIONS:
+        shown: dict[str, Any] = get_json_schema(function)["function"]
+        document = {name: shown[name] for name in ("name", "description", "parameters")}
+        tool = toy_tool(function.__name__)
+        tools.append(tool.model_copy(update={"document": ToolSchema.model_validate(document)}))
+    return [
+        toy_arena(HOPS, question=f"Sum of row {i}?", tools=tuple(tools)) for i in range(PROMPTS)
+    ]
+
+
+class _ValidGroup:
+    """Rewards with a variance."""
+
+    rewards = tuple(0.1 * i for i in range(GROUP))
+    step = 0
 
 
 def measure() -> dict[str, dict[str, object]]:
@@ -88,12 +91,18 @@ def measure() -> dict[str, dict[str, object]]:
     arenas = toy_arenas()
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        model, words = taught_on(arenas)
-        ours, turns, tools = asyncio.run(_ours(model, words, arenas))
+        model, tokenizer = taught_on(arenas)
+        ours, turns, tools = asyncio.run(_ours(model, tokenizer, arenas))
         if turns < HOPS:
             raise AssertionError(f"{turns:.1f} turns an episode; at least {HOPS} were to be played")
-        theirs = _theirs(model, words, arenas, Path(folder))
-    filling = _filling_seconds() / (PROMPTS * GROUP / ours)
+        theirs = _theirs(model, tokenizer, arenas, Path(folder))
+    # What filling a batch takes when every group is valid.
+    filling: BatchFilling[_ValidGroup] = BatchFilling(PROMPTS)
+    start = time.perf_counter()
+    for step in range(100):
+        filling.add([_ValidGroup()] * PROMPTS)
+        filling.take(step)
+    filling_share = (time.perf_counter() - start) / 100 / (PROMPTS * GROUP / ours)
     return {
         "RL rollouts of 6 calls": _figure(ours, None, "per second", None),
         "RL rollouts against TRL's tool loop": _figure(
@@ -102,7 +111,7 @@ def measure() -> dict[str, dict[str, object]]:
         "turns of these rollouts": _figure(turns, None, "", None),
         "waiting for the sandbox, share of rollout time": _figure(100 * tools, None, "%", None),
         "batch filling without flat groups, share of rollout time": _figure(
-            100 * filling, "<= 2", "%", filling <= 0.02
+            100 * filling_share, "<= 2", "%", filling_share <= 0.02
         ),
     }
 
@@ -114,98 +123,53 @@ def _figure(value: float, goal: str | None, unit: str, ok: bool | None) -> dict[
 # --- the policy -------------------------------------------------------------------------------
 
 
-def _gold(arena: Arena) -> Any:
-    host = ArenaHost(arena, InProcessSandbox())
-    task = RolloutTask(arena.id, arena_messages(arena))
-    return asyncio.run(rollout(task, policy("gold", arena), host, RolloutLimits())).messages
-
-
-def _words(texts: list[str]) -> PreTrainedTokenizerFast:
-    """Qwen3's special tokens and template over byte pairs learned from the episodes."""
-    family = bytes_of("qwen3-real")
-    special = [token.content for token in family.added_tokens_decoder.values()]
-    bare = Tokenizer(models.BPE())
-    bare.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    bare.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=800,
-        special_tokens=special,
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
-    )
-    bare.train_from_iterator(texts, trainer)
-    made = PreTrainedTokenizerFast(
-        tokenizer_object=bare,
-        eos_token=family.eos_token,
-        pad_token=family.pad_token,
-        padding_side="left",
-    )
-    made.chat_template = family.chat_template
-    return made
-
-
 def taught_on(arenas: list[Arena]) -> tuple[Qwen3ForCausalLM, PreTrainedTokenizerFast]:
-    """A model that plays these arenas, after some hundred steps on gold episodes."""
+    """A model that plays these arenas, after some hundred steps on gold episodes.
+
+    Its tokenizer has Qwen3's special tokens and template over byte pairs of the episodes.
+    """
     documents = {a.id: ArenaHost(a, InProcessSandbox()).tools() for a in arenas}
-    family = ChatTemplate(bytes_of("qwen3-real"))
-    talks = {arena.id: list(_gold(arena)) for arena in arenas}
-    texts = [family.text(talks[name], documents[name], prompt=False) for name in talks]
-    words = _words(texts)
-    chat = ChatTemplate(words)
-    rows: list[tuple[list[int], list[int]]] = []
+    family = bytes_of("qwen3-real")
+    chat = ChatTemplate(family)
+    episodes = {arena.id: gold_episode(arena).messages for arena in arenas}
+    tokenizer = byte_pair_tokenizer(
+        [chat.text(talk, documents[name], prompt=False) for name, talk in episodes.items()],
+        800,
+        special=[token.content for token in family.added_tokens_decoder.values()],
+        eos=str(family.eos_token),
+        pad=str(family.pad_token),
+        template=str(family.chat_template),
+    )
+    chat = ChatTemplate(tokenizer)
     # TRL shows the tools in their own order, arenas in one of theirs: both are taught.
     plain = [tool.document for tool in arenas[0].tools]
-    shown = [(talk, some) for name, talk in talks.items() for some in (documents[name], plain)]
-    for talk, some in shown:
-        ids: list[int] = []
-        labels: list[int] = []
-        for piece in chat.pieces(talk, some):
-            new = chat.encode(piece.text)
-            ids += new
-            labels += new if piece.policy else [-100] * len(new)
-        rows.append((ids, labels))
-    torch.manual_seed(0)
-    config = Qwen3Config(
-        vocab_size=len(words),
-        hidden_size=128,
-        intermediate_size=384,
-        num_hidden_layers=4,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        head_dim=32,
-        max_position_embeddings=4096,
-        tie_word_embeddings=True,
-        bos_token_id=None,
-        eos_token_id=words.eos_token_id,
-        pad_token_id=words.pad_token_id,
-    )
-    model = Qwen3ForCausalLM(config)
-    optimiser = torch.optim.AdamW(model.parameters(), lr=2e-3)
-    rng = random.Random(0)
-    for _ in range(LESSONS):
-        ids, labels = rng.choice(rows)
-        model(input_ids=torch.tensor([ids]), labels=torch.tensor([labels])).loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimiser.step()
-        optimiser.zero_grad()
-    return model.eval(), words
+    rows = [
+        labelled(chat, talk, tools)
+        for name, talk in episodes.items()
+        for tools in (documents[name], plain)
+    ]
+    shape = {"width": 128, "inner": 384, "layers": 4, "heads": 4, "key_value_heads": 2}
+    model = qwen3(tokenizer, length=4096, **shape)
+    teach(model, rows, steps=LESSONS, rate=2e-3, max_norm=1.0)
+    return model.eval(), tokenizer
 
 
 # --- the two loops ----------------------------------------------------------------------------
 
 
 async def _ours(
-    model: Qwen3ForCausalLM, words: PreTrainedTokenizerFast, arenas: list[Arena]
+    model: Qwen3ForCausalLM, tokenizer: PreTrainedTokenizerFast, arenas: list[Arena]
 ) -> tuple[float, float, float]:
     """Rollouts a second, turns of an episode, share of the time that waited for tools."""
     sampling = Sampling(temperature=TEMPERATURE, max_tokens=MESSAGE_TOKENS)
     limits = RolloutLimits(turns=HOPS + 2)
-    engine = TransformersEngine(model, ChatTemplate(words))
-    show = ArenaSet.of(arenas)
+    engine = TransformersEngine(model, ChatTemplate(tokenizer))
     rates: list[float] = []
     shares: list[float] = []
     turns = 0.0
-    async with ArenaRollouts(show, lambda: open_sandbox(workers=2), limits) as environment:
+    async with ArenaRollouts(
+        ArenaSet.of(arenas), lambda: open_sandbox(workers=2), limits
+    ) as environment:
         player = GroupPlayer(environment, engine, group_size=GROUP, seed=0, sampling=sampling)
         for number in range(ROUNDS + 1):
             draws = [
@@ -218,17 +182,13 @@ async def _ours(
             if number:
                 rates.append(PROMPTS * GROUP / seconds)
                 shares.append(engine.timings.tools / seconds)
-            turns = _turns(played.groups)
+            episodes = [episode for group in played.groups for episode in group.episodes]
+            turns = statistics.mean(e.trajectory.turns for e in episodes if e.trajectory)
     return statistics.median(rates), turns, statistics.median(shares)
 
 
-def _turns(groups: list[RolloutGroup]) -> float:
-    episodes = [episode for group in groups for episode in group.episodes]
-    return statistics.mean(e.trajectory.turns for e in episodes if e.trajectory)
-
-
 def _theirs(
-    model: Qwen3ForCausalLM, words: PreTrainedTokenizerFast, arenas: list[Arena], out: Path
+    model: Qwen3ForCausalLM, tokenizer: PreTrainedTokenizerFast, arenas: list[Arena], out: Path
 ) -> float:
     """Rollouts a second of TRL's GRPOTrainer with the same tools."""
     from datasets import Dataset
@@ -256,7 +216,7 @@ def _theirs(
             report_to="none",
         ),
         train_dataset=Dataset.from_dict({"prompt": prompts}),
-        processing_class=words,
+        processing_class=tokenizer,
         tools=FUNCTIONS,
     )
     inner: Any = trainer
@@ -273,22 +233,3 @@ def _theirs(
     if calls < HOPS - 1:
         raise AssertionError(f"TRL's loop made {calls:.1f} calls an episode, not {HOPS}")
     return statistics.median(rates)
-
-
-# --- filling ----------------------------------------------------------------------------------
-
-
-class _Valid:
-    rewards = tuple(0.1 * i for i in range(GROUP))
-    step = 0
-
-
-def _filling_seconds() -> float:
-    """What filling a batch takes when every group is valid."""
-    filling: BatchFilling[_Valid] = BatchFilling(PROMPTS)
-    groups = [_Valid() for _ in range(PROMPTS)]
-    start = time.perf_counter()
-    for step in range(100):
-        filling.add(groups)
-        filling.take(step)
-    return (time.perf_counter() - start) / 100

@@ -6,7 +6,7 @@ import asyncio
 import statistics
 import time
 
-from astra.evaluation.arenas import evaluate_arenas
+from astra.evaluation.arenas import play, tallied
 from astra.models.policies import policy
 from astra.protocols import Sandbox
 from astra.rollouts.loop import RolloutLimits
@@ -42,9 +42,8 @@ async def _measure() -> tuple[float, float]:
 
 async def _seconds(arenas: list[Arena], sandbox: Sandbox) -> float:
     start = time.perf_counter()
-    report = await evaluate_arenas(
-        arenas, lambda arena, sample: policy("gold", arena), sandbox, RolloutLimits()
-    )
+    episodes = play(arenas, lambda arena, _: policy("gold", arena), sandbox, RolloutLimits())
+    report = await tallied(episodes, seed=0)
     if report.f1 is None or report.f1.mean != 1.0:
         raise AssertionError(f"the gold policy must score 1, not {report.f1!r}")
     return time.perf_counter() - start

@@ -13,7 +13,7 @@ from astra.configs.evaluation import EvaluateConfig
 from astra.configs.training import TrainRLConfig
 from astra.core.intervals import Interval, bootstrap
 from astra.errors import ConfigError, ModelUnavailable, SandboxDied, StageError
-from astra.evaluation.arenas import PlayedEpisode, evaluate_arenas, play, score_episode
+from astra.evaluation.arenas import PlayedEpisode, play, score_episode, tallied
 from astra.evaluation.evaluate import EvaluationReport, compare, evaluate
 from astra.models.policies import policy
 from astra.models.scripted import ScriptedModel, calling
@@ -48,6 +48,10 @@ def arenas(count: int = 12) -> list[Arena]:
 def shown(some: list[Arena]) -> Any:
     far = Distractor.of(toy_tool("far"), "random")
     return (arena.model_copy(update={"distractors": (far,)}) for arena in some)
+
+
+async def evaluate_arenas(*args: Any, seed: int = 0, store: Any = None, **options: Any) -> Any:
+    return await tallied(play(*args, seed=seed, **options), seed, store)
 
 
 async def run(player: Any, some: list[Arena] | None = None, **options: Any) -> Any:

@@ -18,9 +18,10 @@ from astra.arenas.sets import ArenaSet, load_arenas
 from astra.cli.command import command_from
 from astra.cli.console import err, out, plain, print_json
 from astra.cli.requirements import require_training
-from astra.configs.base import SandboxConfig, SandboxLevel, at_least, at_most
+from astra.configs.base import SandboxConfig, at_least, at_most
 from astra.configs.training import CreditConfig, TrainRLConfig
-from astra.errors import ConfigError
+from astra.errors import ConfigError, StageError
+from astra.evaluation.arenas import EvaluationSummary, conversations, play, tallied
 from astra.protocols import Sampling
 from astra.rollouts.loop import RolloutLimits
 from astra.sandbox import open_sandbox
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 
 ARENAS, MODEL = Path("runs/loop/arenas"), Path("runs/loop/sft/final")
 """Outputs of `make demo`."""
+MEASURES = ("recall", "precision", "solved", "answer_correct", "turns", "calls", "failure_rate")
+"""Means of an evaluation that are measured beside F1."""
 TRAINED = "trained/"
 """Prefix of measurements on arenas of split train."""
 
@@ -247,18 +250,18 @@ class _Evaluation(NamedTuple):
 
 
 class _ArenaEvaluation:
-    """A `Play`: the same arenas, with the same distractors, for every model."""
+    """A `Play`: the same arenas, with the same distractors, for every model.
+
+    `astra.evaluate` has one seed for both; here the distractors stay while the episodes' seed
+    changes with the trial.
+    """
 
     def __init__(self, config: TrainRLConfig, evaluation: _Evaluation) -> None:
-        from astra.evaluation.models import EvaluationSetup
-
         assert isinstance(config.arenas, Path)
         sampling = Sampling(temperature=config.temperature, max_tokens=config.max_tokens)
-        limits = RolloutLimits(turns=config.max_turns or 1, sampling=sampling)
-        self._setup = EvaluationSetup(
-            limits, config.max_length, evaluation.samples, config.concurrency or 64
-        )
-        self._sandbox: SandboxLevel = config.sandbox
+        self._config = config
+        self._samples = evaluation.samples
+        self._limits = RolloutLimits(turns=config.max_turns or 1, sampling=sampling)
         self._arenas: dict[str, ArenaSet] = {}
         splits: dict[str, Literal["test", "train"]] = {"": "test"}
         if evaluation.trained:
@@ -270,17 +273,35 @@ class _ArenaEvaluation:
             )
 
     def __call__(self, model: Path, seed: int) -> dict[str, float]:
-        from astra.evaluation.models import examine, figures
+        from astra.engines.local import LocalModel
 
         async def evaluate() -> dict[str, float]:
             means: dict[str, float] = {}
-            async with open_sandbox(self._sandbox) as sandbox:
+            async with open_sandbox(self._config.sandbox) as sandbox:
                 for prefix, arenas in self._arenas.items():
-                    episodes = await examine(model, arenas, sandbox, self._setup, seed)
-                    means |= {prefix + name: mean for name, mean in figures(episodes).items()}
+                    local = LocalModel(model, max_length=self._config.max_length)
+                    episodes = play(
+                        arenas,
+                        conversations(local, seed),
+                        sandbox,
+                        self._limits,
+                        samples=self._samples,
+                        seed=seed,
+                        concurrency=self._config.concurrency or 64,
+                        in_waves=True,
+                    )
+                    summary = await tallied(episodes, seed)
+                    means |= {prefix + name: mean for name, mean in _means(summary).items()}
             return means
 
         return asyncio.run(evaluate())
+
+
+def _means(summary: EvaluationSummary) -> dict[str, float]:
+    """The means of an evaluation by name. Raises StageError if no episode could be scored."""
+    if summary.f1 is None:
+        raise StageError(f"no episode could be scored: {next(iter(summary.errors), 'none played')}")
+    return {"f1": summary.f1.mean, **{name: getattr(summary, name) for name in MEASURES}}
 
 
 def _share_cores(workers: int) -> None:

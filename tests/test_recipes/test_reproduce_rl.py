@@ -14,10 +14,10 @@ from transformers import TrainerControl, TrainerState, TrainingArguments
 from astra.cli.main import run
 from astra.configs.training import CreditConfig, TrainRLConfig
 from astra.errors import ConfigError, StageError
-from astra.evaluation import models
-from astra.evaluation.models import examine
+from astra.evaluation.arenas import play
 from astra.runs.folder import RunFolder
 from astra.training.credit.options import acpo_settings
+from recipes.reproduce import command as command_module
 from recipes.reproduce import rl_trial
 from recipes.reproduce.__main__ import main as reproduce_main
 from recipes.reproduce.budget import TokenBudget
@@ -47,11 +47,11 @@ def test_arms_by_seeds_and_what_is_on_record_is_not_run_again(
     often = ("--evaluate-every", "1", "--trained")
     seen: list[set[str]] = []
 
-    async def watched(model: Path, shown: Any, *more: Any) -> Any:
-        seen.append({arena.split for arena in shown})
-        return await examine(model, shown, *more)
+    def watched(arenas: Any, *args: Any, **options: Any) -> Any:
+        seen.append({arena.split for arena in arenas})
+        return play(arenas, *args, **options)
 
-    monkeypatch.setattr(models, "examine", watched)
+    monkeypatch.setattr(command_module, "play", watched)
     assert reproduce(*command, "--max-steps", "2", *often) == 0
     said = capsys.readouterr()
     found = json.loads(said.out)

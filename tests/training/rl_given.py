@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-import random
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
+from transformers import PreTrainedTokenizerFast, Qwen3ForCausalLM
 from trl import GRPOConfig
 
 import recipes.nano
@@ -19,9 +16,8 @@ from astra.arenas.sets import ArenaSet
 from astra.chat.template import ChatTemplate
 from astra.engines.transformers import TransformersEngine
 from astra.hosts.arena import ArenaHost, arena_messages
-from astra.models.policies import policy
 from astra.protocols import Sampling
-from astra.rollouts.loop import RolloutLimits, RolloutTask, rollout
+from astra.rollouts.loop import RolloutLimits
 from astra.runs.folder import RunFolder
 from astra.runs.jsonl import to_line
 from astra.training.rl.arenas import ArenaRollouts
@@ -29,9 +25,9 @@ from astra.training.rl.filling import BatchFilling
 from astra.training.rl.grpo import GRPO
 from astra.training.rl.prompts import ShuffledEpochs
 from astra.training.rl.trainer import RolloutTrainer
-from astra.types import Arena, Message, Trajectory
 from tests.engines.given import SPECIAL
 from tests.support.fakes import InProcessSandbox, toy_arena
+from tests.support.nano_models import byte_pair_tokenizer, gold_episode, labelled, qwen3, teach
 
 torch.set_num_threads(1)
 LIMITS = RolloutLimits(turns=4)
@@ -58,76 +54,28 @@ def world(path: Path) -> Path:
     return path
 
 
-def gold(arena: Arena) -> Trajectory:
-    host = ArenaHost(arena, InProcessSandbox())
-    task = RolloutTask(arena.id, arena_messages(arena))
-    return asyncio.run(rollout(task, policy("gold", arena), host, RolloutLimits()))
-
-
 def tokenizer() -> PreTrainedTokenizerFast:
     text = [message.content for arena in ARENAS for message in arena_messages(arena)]
     text += [str(tool.document.model_dump()) for arena in ARENAS for tool in arena.tools]
-    text += [m.content + str(m.tool_calls) for arena in ARENAS for m in gold(arena).messages]
-    bare = Tokenizer(models.BPE())
-    bare.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    bare.decoder = decoders.ByteLevel()
-    alphabet = pre_tokenizers.ByteLevel.alphabet()
-    trainer = trainers.BpeTrainer(
-        vocab_size=700, special_tokens=SPECIAL, initial_alphabet=alphabet, show_progress=False
-    )
-    bare.train_from_iterator(text, trainer)
-    made = PreTrainedTokenizerFast(
-        tokenizer_object=bare, eos_token="<|end|>", pad_token="<|end|>", padding_side="left"
-    )
-    folder = Path(recipes.nano.__file__).parent
-    made.chat_template = (folder / "chat.jinja").read_text()
-    return made
+    text += [m.content + str(m.tool_calls) for a in ARENAS for m in gold_episode(a).messages]
+    template = (Path(recipes.nano.__file__).parent / "chat.jinja").read_text()
+    end = "<|end|>"
+    return byte_pair_tokenizer(text, 700, special=SPECIAL, eos=end, pad=end, template=template)
 
 
 def taught(folder: Path, steps: int = 40) -> Path:
     """A model folder: tokenizer, and weights after a few steps on gold episodes."""
     words = tokenizer()
     chat = ChatTemplate(words)
-    torch.manual_seed(0)
-    config = Qwen3Config(
-        vocab_size=len(words),
-        hidden_size=64,
-        intermediate_size=128,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        num_key_value_heads=1,
-        head_dim=32,
-        max_position_embeddings=512,
-        tie_word_embeddings=True,
-        bos_token_id=None,
-        eos_token_id=words.eos_token_id,
-        pad_token_id=words.pad_token_id,
-    )
-    model = Qwen3ForCausalLM(config)
-    rows = [_row(chat, arena) for arena in ARENAS]
-    optimiser = torch.optim.AdamW(model.parameters(), lr=5e-3)
-    rng = random.Random(0)
-    for _ in range(steps):
-        ids, labels = rng.choice(rows)
-        loss = model(input_ids=torch.tensor([ids]), labels=torch.tensor([labels])).loss
-        loss.backward()
-        optimiser.step()
-        optimiser.zero_grad()
+    model = qwen3(words, width=64, layers=2, heads=2, length=512)
+    rows = [
+        labelled(chat, gold_episode(arena).messages, ArenaHost(arena, InProcessSandbox()).tools())
+        for arena in ARENAS
+    ]
+    teach(model, rows, steps=steps, rate=5e-3)
     model.save_pretrained(folder)
     words.save_pretrained(folder)
     return folder
-
-
-def _row(chat: ChatTemplate, arena: Arena) -> tuple[list[int], list[int]]:
-    messages: list[Message] = list(gold(arena).messages)
-    documents = ArenaHost(arena, InProcessSandbox()).tools()
-    ids: list[int] = []
-    labels: list[int] = []
-    for piece in chat.pieces(messages, documents):
-        new = chat.encode(piece.text)
-        ids += new
-        labels += new if piece.policy else [-100] * len(new)
-    return ids, labels
 
 
 def config(folder: Path, **options: Any) -> GRPOConfig:

@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
-from transformers import Qwen3Config, Qwen3ForCausalLM
 
 import astra
+from tests.support.nano_models import qwen3
 from tests.training import rl_given
 
 
@@ -21,23 +20,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model that knows nothing yet."""
     folder = tmp_path_factory.mktemp("model")
     words = rl_given.tokenizer()
-    torch.manual_seed(0)
-    Qwen3ForCausalLM(
-        Qwen3Config(
-            vocab_size=len(words),
-            hidden_size=32,
-            intermediate_size=64,
-            num_hidden_layers=1,
-            num_attention_heads=2,
-            num_key_value_heads=1,
-            head_dim=16,
-            max_position_embeddings=8192,
-            tie_word_embeddings=True,
-            bos_token_id=None,
-            eos_token_id=words.eos_token_id,
-            pad_token_id=words.pad_token_id,
-        )
-    ).save_pretrained(folder)
+    qwen3(words, width=32, layers=1, heads=2, length=8192).save_pretrained(folder)
     words.save_pretrained(folder)
     return folder
 

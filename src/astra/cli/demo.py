@@ -17,7 +17,7 @@ from astra.cli.console import out, plain
 from astra.configs.arenas import DemoConfig, MakeArenasConfig
 from astra.configs.base import paths
 from astra.errors import ConfigError
-from astra.evaluation.arenas import EvaluationSummary, evaluate_arenas
+from astra.evaluation.arenas import EvaluationSummary, play, tallied
 from astra.models.policies import Policy, policy
 from astra.rollouts.loop import RolloutLimits
 from astra.sandbox import sandbox_from
@@ -74,12 +74,15 @@ async def _demo(config: DemoConfig) -> None:
         reports = [
             (
                 name,
-                await evaluate_arenas(
-                    arenas,
-                    lambda arena, sample, name=name: policy(name, arena, config.seed + sample),
-                    sandbox,
-                    RolloutLimits(),
-                    seed=config.seed,
+                await tallied(
+                    play(
+                        arenas,
+                        lambda arena, sample, name=name: policy(name, arena, config.seed + sample),
+                        sandbox,
+                        RolloutLimits(),
+                        seed=config.seed,
+                    ),
+                    config.seed,
                 ),
             )
             for name in get_args(Policy)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from astra.cli.command import command_from
-from astra.cli.console import out, plain, print_json
 from astra.cli.requirements import require_training
+from astra.cli.training_result import print_result
 from astra.configs.training import TrainRLConfig
 
 
@@ -19,20 +19,10 @@ from astra.configs.training import TrainRLConfig
 def command(config: TrainRLConfig, *, as_json: bool) -> None:
     """Train a model by multi-turn reinforcement learning in arenas."""
     require_training()
-    from astra.training.processes import is_first, leave
     from astra.training.rl.train import train_rl
 
-    result = train_rl(config)
-    first = is_first()
-    leave()
-    if not first:
-        return
-    if as_json:
-        print_json({"model": str(result.model), "steps": result.steps, **result.metrics})
-        return
-    reward = result.metrics.get("reward")
-    out().print(
-        f"{result.steps} steps on {int(result.metrics['tasks'])} arenas; reward of the last step "
-        f"{'–' if reward is None else f'{reward:.3f}'}"
-    )
-    out().print(plain(f"model: {result.model}"), soft_wrap=True)
+    def summary(metrics: dict[str, float]) -> str:
+        reward = f"{metrics['reward']:.3f}" if "reward" in metrics else "–"
+        return f"{int(metrics['tasks'])} arenas; reward of the last step {reward}"
+
+    print_result(train_rl(config), summary, as_json=as_json)

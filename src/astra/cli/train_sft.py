@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from astra.cli.command import command_from
-from astra.cli.console import out, plain, print_json
 from astra.cli.requirements import require_training
+from astra.cli.training_result import print_result
 from astra.configs.training import TrainSFTConfig
 
 
@@ -23,22 +23,13 @@ def command(config: TrainSFTConfig, *, as_json: bool) -> None:
     at the end, final/: a normal model folder.
     """
     require_training()
-    from astra.training.processes import is_first, leave
     from astra.training.sft.train import train_sft
 
-    result = train_sft(config)
-    first = is_first()
-    leave()
-    if not first:
-        return
-    if as_json:
-        print_json({"model": str(result.model), "steps": result.steps, **result.metrics})
-        return
-    counts = {name: int(result.metrics[name]) for name in ("rows", "tokens", "trained_tokens")}
-    loss = result.metrics.get("loss")
-    out().print(
-        f"{result.steps} steps on {counts['rows']} rows, {counts['tokens']:,} tokens, "
-        f"{counts['trained_tokens']:,} of them with loss; "
-        f"last loss {'–' if loss is None else f'{loss:.3f}'}"
-    )
-    out().print(plain(f"model: {result.model}"), soft_wrap=True)
+    def summary(metrics: dict[str, float]) -> str:
+        loss = f"{metrics['loss']:.3f}" if "loss" in metrics else "–"
+        return (
+            f"{int(metrics['rows'])} rows, {int(metrics['tokens']):,} tokens, "
+            f"{int(metrics['trained_tokens']):,} of them with loss; last loss {loss}"
+        )
+
+    print_result(train_sft(config), summary, as_json=as_json)

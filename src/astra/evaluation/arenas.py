@@ -6,10 +6,12 @@ episode could be scored there is no score at all, rather than a zero.
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections import Counter, defaultdict, deque
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
 from contextlib import aclosing
+from itertools import islice
 from typing import NamedTuple
 
 from astra.core.intervals import Interval, bootstrap
@@ -18,7 +20,7 @@ from astra.errors import StageError
 from astra.hosts.arena import ArenaHost, arena_messages
 from astra.protocols import Model, Sandbox, SandboxEpisode, ToolHost
 from astra.rewards import Reward, RewardFunction, score_trajectory
-from astra.rollouts.episodes import PlayedConversation
+from astra.rollouts.episodes import ConversingModel, PlayedConversation
 from astra.rollouts.loop import RolloutLimits, RolloutTask, rollouts
 from astra.types import Arena, Record, Trajectory
 
@@ -94,31 +96,52 @@ async def play(
     reward: Reward | RewardFunction = "f1",
     system_prompt: str | None = None,
     concurrency: int = 16,
+    in_waves: bool = False,
 ) -> AsyncGenerator[tuple[Arena, PlayedEpisode]]:
     """Play every arena `samples` times. Episodes are yielded in the order of the arenas.
 
-    Arenas are read as they are needed. `seed` is that of the sandbox episodes.
+    Arenas are read as they are needed. `seed` is that of the sandbox episodes. `in_waves`: for
+    `conversations`; about `concurrency` episodes are opened before the first of them
+    runs, as an engine needs it that gives the same episodes for the same seed.
     """
     pending: deque[Arena] = deque()
 
-    def jobs() -> Iterator[tuple[RolloutTask, Model, ToolHost]]:
-        for arena in arenas:
+    def jobs(part: Iterable[Arena]) -> Iterator[tuple[RolloutTask, Model, ToolHost]]:
+        for arena in part:
             for sample in range(samples):
                 pending.append(arena)
-                host = ArenaHost(arena, sandbox, SandboxEpisode(seed=seed))
-                task = RolloutTask(arena.id, arena_messages(arena, system_prompt), sample)
+                host: ToolHost = ArenaHost(arena, sandbox, SandboxEpisode(seed=seed))
                 model = player(arena, sample)
                 if isinstance(model, PlayedConversation):
-                    yield task, model.model(), model.enclosed(host)
-                else:
-                    yield task, model, host
+                    host, model = model.enclosed(host), model.model()
+                yield (
+                    RolloutTask(arena.id, arena_messages(arena, system_prompt), sample),
+                    model,
+                    host,
+                )
 
-    async for trajectory in rollouts(jobs(), limits, concurrency=concurrency):
-        arena = pending.popleft()
-        yield (
-            arena,
-            PlayedEpisode(trajectory=trajectory, score=score_episode(arena, trajectory, reward)),
-        )
+    waves: Iterable[Iterable[Arena]] = [arenas]
+    if in_waves:
+        arenas, size = iter(arenas), max(1, concurrency // samples)
+        concurrency = size * samples  # whole arenas, and all of a wave at once
+        waves = iter(lambda: list(islice(arenas, size)), [])
+    for wave in waves:
+        async with aclosing(rollouts(jobs(wave), limits, concurrency=concurrency)) as trajectories:
+            async for trajectory in trajectories:
+                arena = pending.popleft()
+                score = score_episode(arena, trajectory, reward)
+                yield arena, PlayedEpisode(trajectory=trajectory, score=score)
+
+
+def conversations(model: ConversingModel, seed: int) -> ModelFactory:
+    """A conversation with a local model for each sample of an arena, with a seed of its own."""
+
+    def player(arena: Arena, sample: int) -> PlayedConversation:
+        text = f"{seed} {arena.id} {sample}"
+        digest = hashlib.blake2b(text.encode(), digest_size=7).digest()
+        return model.converse(int.from_bytes(digest))
+
+    return player
 
 
 def score_episode(
@@ -128,35 +151,6 @@ def score_episode(
     if trajectory.infrastructure_failure:
         return None
     return score_trajectory(arena, trajectory, reward)
-
-
-async def evaluate_arenas(
-    arenas: Iterable[Arena],
-    player: ModelFactory,
-    sandbox: Sandbox,
-    limits: RolloutLimits,
-    *,
-    samples: int = 1,
-    seed: int = 0,
-    reward: Reward = "f1",
-    concurrency: int = 16,
-    store: Callable[[PlayedEpisode], None] | None = None,
-) -> EvaluationSummary:
-    """Play arenas and report. `store` receives each episode in order.
-
-    Raises what `tallied` raises.
-    """
-    episodes = play(
-        arenas,
-        player,
-        sandbox,
-        limits,
-        samples=samples,
-        seed=seed,
-        reward=reward,
-        concurrency=concurrency,
-    )
-    return await tallied(episodes, seed, store)
 
 
 async def tallied(
@@ -284,20 +278,17 @@ class EvaluationTally:
         )
 
     def _groups(self, grouping: str) -> dict[str, ReportGroup]:
-        return {
-            name: self._group(arenas)
-            for (kind, name), arenas in sorted(self._members.items())
-            if kind == grouping
-        }
-
-    def _group(self, arenas: set[str]) -> ReportGroup:
-        means = _means([row for arena in arenas for row in self._rows.get(arena, [])])
-        return ReportGroup(
-            episodes=sum(self._episodes[arena] for arena in arenas),
-            f1=means and means.f1,
-            recall=means and means.recall,
-            precision=means and means.precision,
-        )
+        groups: dict[str, ReportGroup] = {}
+        for (kind, name), arenas in sorted(self._members.items()):
+            if kind == grouping:
+                means = _means([row for arena in arenas for row in self._rows.get(arena, [])])
+                groups[name] = ReportGroup(
+                    episodes=sum(self._episodes[arena] for arena in arenas),
+                    f1=means and means.f1,
+                    recall=means and means.recall,
+                    precision=means and means.precision,
+                )
+        return groups
 
 
 def _means(rows: Sequence[_Row]) -> _Row | None:

@@ -14,9 +14,16 @@ from astra.configs.evaluation import EvaluateConfig
 from astra.core.files import read_text_option
 from astra.core.intervals import Interval
 from astra.errors import ConfigError
-from astra.evaluation.arenas import EvaluationSummary, EvaluationTally, PlayedEpisode, play, tallied
-from astra.evaluation.local import play_in_waves
-from astra.evaluation.paired import PairedComparison
+from astra.evaluation.arenas import (
+    EvaluationSummary,
+    EvaluationTally,
+    ModelFactory,
+    PlayedEpisode,
+    conversations,
+    play,
+    tallied,
+)
+from astra.evaluation.paired import MEASURES, PairedComparison
 from astra.evaluation.paired import compare as compare_episodes
 from astra.models.keys import api_key
 from astra.models.openai import OpenAIModel
@@ -125,13 +132,12 @@ async def evaluate(
         done = 0
         end: int | None = None
         rows = folder.values(EPISODES)
-        for index, (offset, row) in enumerate(rows):
+        for index, (offset, _) in enumerate(rows):
             arena, sample = divmod(index, config.samples)
             if sample == 0:
                 end = offset
             if sample == config.samples - 1:
                 done, end = arena + 1, None
-            del row
         if end is not None:
             log.cut(end)  # episodes of an arena that was not finished
         for arena, episode in zip(
@@ -168,48 +174,45 @@ async def _played(
         seconds=config.episode_timeout,
         sampling=Sampling(temperature=config.temperature, max_tokens=config.max_tokens),
     )
-    options: dict[str, Any] = {
-        "samples": config.samples,
-        "seed": config.seed,
-        "reward": load_reward(config.reward),
-        "system_prompt": prompt,
-    }
-    name = config.policy
+    name, seed = config.policy, config.seed
+    model: object = config.model
+    player: ModelFactory | None = None
+    in_waves = False
     if name is not None:
-        seed = config.seed
-        return play(
-            arenas,
-            lambda arena, sample: policy(name, arena, seed + sample),
-            sandbox,
-            limits,
-            concurrency=config.concurrency,
-            **options,
-        )
-    model: Model
-    if config.base_url is not None:
-        endpoint = OpenAIModel(
-            cast(str, config.model),
-            config.base_url,
-            api_key(config.api_key_env),
-            timeout=config.timeout,
-        )
-        model = await stack.enter_async_context(endpoint)
-    else:
-        local: object = config.model
-        if isinstance(local, str | Path):
-            from astra.engines.local import LocalModel
 
-            local = LocalModel(local, max_length=config.max_length)
-        if isinstance(local, ConversingModel):
-            return play_in_waves(arenas, local, sandbox, limits, wave=config.concurrency, **options)
-        model = AdaptedModel(cast(UserModel, local))
+        def reference(arena: Arena, sample: int) -> Model:
+            return policy(name, arena, seed + sample)
+
+        player = reference
+    elif config.base_url is not None:
+        key, timeout = api_key(config.api_key_env), config.timeout
+        endpoint = OpenAIModel(cast(str, model), config.base_url, key, timeout=timeout)
+        model = await stack.enter_async_context(endpoint)
+    elif isinstance(model, str | Path):
+        from astra.engines.local import LocalModel  # late: torch
+
+        model = LocalModel(model, max_length=config.max_length)
+    if isinstance(model, ConversingModel):
+        in_waves = True
+        player = conversations(model, seed)
+    elif player is None:
+        shared = model if config.base_url is not None else AdaptedModel(cast(UserModel, model))
+
+        def same_model(arena: Arena, sample: int) -> Model:
+            return cast(Model, shared)
+
+        player = same_model
     return play(
         arenas,
-        lambda arena, sample: model,
+        player,
         sandbox,
         limits,
+        samples=config.samples,
+        seed=seed,
+        reward=load_reward(config.reward),
+        system_prompt=prompt,
         concurrency=config.concurrency,
-        **options,
+        in_waves=in_waves,
     )
 
 
@@ -219,8 +222,8 @@ def compare(
     """Differences of two evaluations, paired by arena, with 95 % intervals."""
     import pandas
 
-    found = compare_reports(first, second, seed=seed)
-    rows = {name: getattr(found, name).model_dump() for name in ("f1", "recall", "precision")}
+    comparison = compare_reports(first, second, seed=seed)
+    rows = {name: getattr(comparison, name).model_dump() for name in MEASURES}
     return pandas.DataFrame.from_dict(rows, orient="index")
 
 

@@ -1,10 +1,10 @@
-"""Decoupled checkpoints: weights often, the optimiser's state for the last saves only.
+"""Decoupled checkpoints: weights of every save, the optimizer's state of the last saves only.
 
-The state of AdamW is twice the weights in the same precision. To go on after a stop, the newest is
-enough; to compare models along the way, weights are (ASTRA paper, section on SFT).
+The state of AdamW is twice as large as the weights. To resume, the newest state is enough; to
+compare models along the way, the weights are (ASTRA paper, section on SFT).
 
-A checkpoint counts once its mark is written, after everything else: a kill while it is being
-written leaves none, and `--resume` takes the one before.
+A checkpoint counts once its mark is written, after everything else. A kill in the middle of a save
+leaves no mark, and the run resumes from the checkpoint before.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import TrainerCallback, TrainerState, TrainingArguments
 
 from astra.core.files import write_file
 from astra.errors import StoreError
@@ -29,26 +29,22 @@ _STATE = (
     *("scheduler.pt", "scaler.pt", "rng_state*.pth", "zero_to_fp32.py", "latest"),
     *("rl_state.json", "reference.safetensors"),
 )
-"""What only going on needs: of one process, of FSDP and of DeepSpeed."""
+"""Files that only a resumed run needs: of one process, of FSDP and of DeepSpeed."""
 
 
 class CheckpointMarker(TrainerCallback):
-    """Marks whole checkpoints, and takes the optimiser's state out of all but the newest."""
+    """Marks complete checkpoints, and removes the optimizer's state from all but the newest."""
 
     def __init__(self, states: int = 2, weights: int | None = None) -> None:
-        """`states`: checkpoints that can be gone on from. `weights`: checkpoints in all; None:
-        every one is kept."""
+        """`states`: checkpoints that keep the state. `weights`: checkpoints kept in all. None: all
+        of them."""
         self._states = max(1, states)
         self._weights = weights
         self.note: Callable[[], dict[str, Json]] = dict
-        """What the mark says: what the trainer itself does not keep in its state."""
+        """Content of the mark: values that the trainer's own state lacks."""
 
     def on_save(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        **kwargs: Any,
+        self, args: TrainingArguments, state: TrainerState, control: Any, **kwargs: Any
     ) -> None:
         if not state.is_world_process_zero or args.output_dir is None:
             return
@@ -57,20 +53,24 @@ class CheckpointMarker(TrainerCallback):
         write_file(mark, json.dumps(self.note()).encode())
         saved = checkpoints(folder)
         for old in saved[: -self._states]:
-            _forget_state(old)
+            for path in _files(old, _STATE):
+                if path.is_dir():  # as FSDP and DeepSpeed write it
+                    shutil.rmtree(path)
+                else:
+                    path.unlink()
         if self._weights is not None:
             for old in saved[: -max(self._weights, self._states)]:
                 shutil.rmtree(old)
 
 
 def checkpoints(folder: Path) -> list[Path]:
-    """The whole checkpoints of a folder, the oldest first."""
-    found = [p for p in folder.glob("checkpoint-*") if _NAME.fullmatch(p.name)]
-    return sorted((p for p in found if (p / MARK).exists()), key=step_of)
+    """The complete checkpoints of a folder, the oldest first."""
+    named = [p for p in folder.glob("checkpoint-*") if _NAME.fullmatch(p.name)]
+    return sorted((p for p in named if (p / MARK).exists()), key=step_of)
 
 
 def note_of(checkpoint: Path) -> dict[str, Json]:
-    """What the mark of a whole checkpoint says."""
+    """The content of a complete checkpoint's mark."""
     return json.loads((checkpoint / MARK).read_text("utf-8"))
 
 
@@ -80,24 +80,16 @@ def step_of(checkpoint: Path) -> int:
 
 
 def to_resume(folder: Path) -> Path | None:
-    """The newest whole checkpoint with its state; None: there is none, begin anew.
+    """The newest complete checkpoint with its state. None: begin anew.
 
-    What a kill left unfinished is removed, since the trainer would write into it.
+    Incomplete ones are removed: the trainer would write into what a kill left there.
     """
-    whole = checkpoints(folder)
-    for broken in set(folder.glob("checkpoint-*")) - set(whole):
+    complete = checkpoints(folder)
+    for broken in set(folder.glob("checkpoint-*")) - set(complete):
         if broken.is_symlink() or not broken.is_dir():
-            raise StoreError(f"{str(broken)!r} is no folder: remove it")
+            raise StoreError(f"{str(broken)!r} is not a folder: remove it")
         shutil.rmtree(broken)
-    return next((p for p in reversed(whole) if any(_files(p, ("scheduler.pt",)))), None)
-
-
-def _forget_state(checkpoint: Path) -> None:
-    for path in _files(checkpoint, _STATE):
-        if path.is_dir():
-            shutil.rmtree(path)
-        else:
-            path.unlink()
+    return next((p for p in reversed(complete) if any(_files(p, ("scheduler.pt",)))), None)
 
 
 def _files(checkpoint: Path, patterns: Iterable[str]) -> list[Path]:

@@ -1,7 +1,7 @@
-"""What a training run logs, as rows of `metrics.jsonl` in its run folder.
+"""`metrics.jsonl` of a training run: a row of numbers per logged step.
 
-The file only grows. After a kill, a run that goes on from an earlier step drops the rows that it
-is about to write again, so that the curve has one row per step.
+The file only grows. A run that resumes from an earlier step first drops the rows that it is about
+to write again, so that the curve has one row per step.
 """
 
 from __future__ import annotations
@@ -9,11 +9,10 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import Any
 
-from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import TrainerCallback, TrainerState
 
 from astra.runs.folder import RunFolder
 from astra.runs.jsonl import JsonlLog
@@ -24,9 +23,9 @@ STEP = "step"
 
 
 class MetricsLog(TrainerCallback):
-    """Writes what the trainer logs, a row each time. Close it.
+    """Writes a row each time the trainer logs. Close it.
 
-    The trainer's summary at the end is left out: after a stop it speaks of the last part only.
+    The trainer's summary at the end is left out: of a resumed run it covers only the last part.
     """
 
     def __init__(self, folder: RunFolder) -> None:
@@ -35,56 +34,33 @@ class MetricsLog(TrainerCallback):
         self._log: JsonlLog | None = None
         self._start = time.monotonic()
 
-    def on_train_begin(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        **kwargs: Any,
-    ) -> None:
+    def on_train_begin(self, args: Any, state: TrainerState, control: Any, **kwargs: Any) -> None:
         if state.is_world_process_zero:
             self._files.enter_context(self._folder.lock())
             self._log = self._files.enter_context(self._folder.append(METRICS))
-            if (offset := first_after(self._folder, state.global_step)) is not None:
-                self._log.cut(offset)
+            rows = self._folder.values(METRICS)
+            later = next((offset for offset, row in rows if row[STEP] > state.global_step), None)
+            if later is not None:
+                self._log.cut(later)
         self._start = time.monotonic()
 
     def on_log(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        logs: Mapping[str, Any] | None = None,
-        **kwargs: Any,
+        self, args: Any, state: TrainerState, control: Any, logs: Any = None, **kwargs: Any
     ) -> None:
-        if self._log is not None and "train_runtime" not in (logs or {}):
-            seconds = round(time.monotonic() - self._start, 3)
-            row = {STEP: state.global_step, "seconds": seconds, **_numbers(logs or {})}
-            self._log.append([json.dumps(row).encode() + b"\n"])
+        if self._log is None or "train_runtime" in (logs or {}):
+            return
+        row: dict[str, Json] = {STEP: state.global_step}
+        row["seconds"] = round(time.monotonic() - self._start, 3)
+        for name, value in (logs or {}).items():
+            # TRL logs numbers also as tensors and as text. JSON has no NaN and no infinity: such a
+            # point is missing.
+            with suppress(TypeError, ValueError):
+                number = value if isinstance(value, int | float) else float(value)
+                if math.isfinite(number):
+                    row[name] = number
+        self._log.append([json.dumps(row).encode() + b"\n"])
 
     def close(self) -> None:
-        """Close the file and give up the lock; also after a run that broke."""
+        """Close the file and give up the lock. Call it also after a run that failed."""
         self._log = None
         self._files.close()
-
-
-def first_after(folder: RunFolder, step: int) -> int | None:
-    """Offset of the first row of a later step; None: there is none."""
-    return next((o for o, row in folder.values(METRICS) if row[STEP] > step), None)
-
-
-def _numbers(logs: Mapping[str, Any]) -> dict[str, Json]:
-    """Finite numbers only: JSON knows no others, and a missing point says as much."""
-    kept: dict[str, Json] = {}
-    for name, value in logs.items():
-        number = value if isinstance(value, int | float) else _as_float(value)
-        if number is not None and math.isfinite(number):
-            kept[name] = number
-    return kept
-
-
-def _as_float(value: Any) -> float | None:
-    try:
-        return float(value)
-    except (TypeError, ValueError):
-        return None

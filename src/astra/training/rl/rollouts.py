@@ -11,7 +11,7 @@ import asyncio
 import hashlib
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import KW_ONLY, dataclass, field, replace
 
 from astra.engines.engine import Engine
 from astra.engines.episode import EngineEpisode
@@ -60,42 +60,34 @@ class PlannedRollout:
     seed: int
 
 
+@dataclass(frozen=True, slots=True)
 class GroupPlayer:
     """Plays draws, `group_size` rollouts each, at most `concurrency` at the same time."""
 
-    def __init__(
-        self,
-        environment: RolloutEnvironment,
-        engine: Engine,
-        *,
-        group_size: int,
-        seed: int,
-        concurrency: int = 64,
-        sampling: Sampling = Sampling(),
-    ) -> None:
-        self._environment = environment
-        self._engine = engine
-        self._group_size = group_size
-        self._seed = seed
-        self._concurrency = concurrency
-        self._sampling = sampling
+    environment: RolloutEnvironment
+    engine: Engine
+    _: KW_ONLY
+    group_size: int
+    seed: int
+    concurrency: int = 64
+    sampling: Sampling = Sampling()
 
     async def play(self, draws: Sequence[PromptDraw], step: int) -> PlayedRound:
         """Play a round. See `require_completed` for one in which every rollout failed."""
         pending = [
-            PlannedRollout(draw, sample, _seed(self._seed, draw.number, draw.tries, sample))
+            PlannedRollout(draw, sample, _seed(self.seed, draw.number, draw.tries, sample))
             for draw in draws
-            for sample in range(self._group_size)
+            for sample in range(self.group_size)
         ]
         completed: dict[tuple[int, int], SampledEpisode] = {}
         errors: Counter[str] = Counter()
         for attempt in range(ATTEMPTS):
             failed: list[PlannedRollout] = []
-            for start in range(0, len(pending), self._concurrency):
-                wave = pending[start : start + self._concurrency]
+            for start in range(0, len(pending), self.concurrency):
+                wave = pending[start : start + self.concurrency]
                 # All are opened before the first runs: a deterministic engine waits for all.
                 models = [
-                    self._engine.open(_seed(rollout.seed, attempt), self._sampling)
+                    self.engine.open(_seed(rollout.seed, attempt), self.sampling)
                     for rollout in wave
                 ]
                 results = await asyncio.gather(*map(self._play_one, wave, models))
@@ -109,9 +101,9 @@ class GroupPlayer:
         error = next((text for text, _ in errors.most_common(1)), "")
         result = PlayedRound(completed=len(completed), failures=errors.total(), error=error)
         for draw in draws:
-            samples = [completed.get((draw.number, i)) for i in range(self._group_size)]
+            samples = [completed.get((draw.number, i)) for i in range(self.group_size)]
             episodes = tuple(sample for sample in samples if sample is not None)
-            if len(episodes) == self._group_size:
+            if len(episodes) == self.group_size:
                 result.groups.append(RolloutGroup(episodes, step))
             else:
                 result.incomplete.append(replace(draw, tries=draw.tries + 1))
@@ -123,7 +115,7 @@ class GroupPlayer:
         """The episode, or the message of an infrastructure failure."""
         task = rollout.draw.task
         try:
-            outcome = await self._environment.play(
+            outcome = await self.environment.play(
                 task, model, seed=rollout.seed, epoch=rollout.draw.epoch
             )
         except AstraError as error:
@@ -138,7 +130,7 @@ class GroupPlayer:
         tokens = model.recorded()
         if not tokens.completion_ids:
             return f"the prompt of {task!r} leaves no room for a message: raise max_length"
-        environment = self._environment
+        environment = self.environment
         return SampledEpisode(
             task=task,
             **tokens._asdict(),
