@@ -79,21 +79,21 @@ def command(config: CreditAgreementConfig, *, as_json: bool) -> None:
                 lambda done: console.print(f"{done} of {total} episodes"),
             )
 
-    found = _report(asyncio.run(main()), str(config.model), config.seed)
+    report = _report(asyncio.run(main()), str(config.model), config.seed)
     if config.out is not None:
         path = Path(config.out)
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_file(path, (json.dumps(found, indent=2) + "\n").encode())
+        write_file(path, (json.dumps(report, indent=2) + "\n").encode())
     if as_json:
-        print_json(found)
+        print_json(report)
     else:
-        _print(found)
+        _print(report)
 
 
-def _report(found: AttributionSurvey, model: str, seed: int) -> dict[str, Json]:
-    """JSON of what was found; null where no trajectory has a correlation."""
+def _report(survey: AttributionSurvey, model: str, seed: int) -> dict[str, Json]:
+    """The result as JSON. Null where no trajectory has a correlation."""
     correlations: dict[str, Json] = {}
-    for name, by_arena in found.found.items():
+    for name, by_arena in survey.correlations.items():
         interval = bootstrap(list(by_arena.values()), seed)
         correlations[name.value] = {
             "correlation": interval and interval.model_dump(),
@@ -102,24 +102,24 @@ def _report(found: AttributionSurvey, model: str, seed: int) -> dict[str, Json]:
         }
     return {
         "model": model,
-        "trajectories": found.trajectories,
-        "failures": found.failures,
+        "trajectories": survey.trajectories,
+        "failures": survey.failures,
         "with_counterfactual": correlations,
     }
 
 
-def _print(found: dict[str, Json]) -> None:
+def _print(report: dict[str, Json]) -> None:
     table = Table("attribution", "rank correlation with counterfactual", "trajectories", "arenas")
-    for name, told in found["with_counterfactual"].items():
-        value = told["correlation"]
+    for name, entry in report["with_counterfactual"].items():
+        value = entry["correlation"]
         shown = "–" if value is None else f"{value['mean']:+.3f} "
         if value is not None:
             shown += f"({value['low']:+.3f} to {value['high']:+.3f})"
-        table.add_row(name, shown, str(told["trajectories"]), str(told["arenas"]))
+        table.add_row(name, shown, str(entry["trajectories"]), str(entry["arenas"]))
     console = out()
     console.print(table)
-    console.print(plain(f"{found['trajectories']} episodes played by {found['model']}"))
-    if found["failures"]:
+    console.print(plain(f"{report['trajectories']} episodes played by {report['model']}"))
+    if report["failures"]:
         console.print(
-            f"{found['failures']} rollouts had infrastructure failures; they were played again"
+            f"{report['failures']} rollouts had infrastructure failures; they were played again"
         )

@@ -17,12 +17,19 @@ Points = list[tuple[float, float]]
 
 
 def plot(runs: Sequence[Path], out: Path, metrics: Sequence[str] | None, over: str) -> list[Path]:
-    """Draw each metric over another; the files written, in order.
+    """Draw each metric over another. Returns the files written, in order.
 
-    `metrics`: which; None: every number that is logged more than once. Raises ConfigError for runs
+    `metrics`: None draws every number that is logged more than once. Raises ConfigError for runs
     without metrics and for names that no run has logged.
     """
-    logged = {_label(path, runs): _rows(path) for path in runs}
+    logged: dict[str, list[dict[str, Json]]] = {}
+    for path in runs:
+        # The folder's name, or its whole path where two runs have the same name.
+        unique = sum(other.name == path.name for other in runs) == 1
+        rows = [row for _, row in RunFolder.open(path).values(METRICS)]
+        if not rows:
+            raise ConfigError(f"{str(path)!r} has logged nothing: it holds no {METRICS}.jsonl")
+        logged[path.name if unique else str(path)] = rows
     names = {n: None for rows in logged.values() for row in rows for n in row if n != over}
     known = [name for name in names if name not in ("step", "epoch", "seconds")]
     for name in [*(metrics or ()), over]:
@@ -31,40 +38,20 @@ def plot(runs: Sequence[Path], out: Path, metrics: Sequence[str] | None, over: s
     out.mkdir(parents=True, exist_ok=True)
     files: list[Path] = []
     for name in metrics or known:
-        curves = {label: _points(rows, name, over) for label, rows in logged.items()}
+        curves = {
+            label: [(row[over], row[name]) for row in rows if name in row and over in row]
+            for label, rows in logged.items()
+        }
         if metrics or any(len(points) > 1 for points in curves.values()):
             stem = out / re.sub(r"[^A-Za-z0-9._-]+", "_", name)
-            files += [
-                _write_csv(stem.with_name(f"{stem.name}.csv"), curves, name, over),
-                _draw(stem.with_name(f"{stem.name}.png"), curves, name, over),
-            ]
+            table = stem.with_name(f"{stem.name}.csv")  # with_suffix would cut a dot in the name
+            with table.open("w", encoding="utf-8", newline="") as file:
+                writer = csv.writer(file)
+                writer.writerow(["run", over, name])
+                for label, points in curves.items():
+                    writer.writerows([label, x, y] for x, y in points)
+            files += [table, _draw(stem.with_name(f"{stem.name}.png"), curves, name, over)]
     return files
-
-
-def _label(path: Path, runs: Sequence[Path]) -> str:
-    """The folder's name, or its whole path where two runs share one."""
-    same = sum(other.name == path.name for other in runs)
-    return path.name if same == 1 else str(path)
-
-
-def _rows(path: Path) -> list[dict[str, Json]]:
-    rows = [row for _, row in RunFolder.open(path).values(METRICS)]
-    if not rows:
-        raise ConfigError(f"{str(path)!r} has logged nothing: it holds no {METRICS}.jsonl")
-    return rows
-
-
-def _points(rows: Sequence[dict[str, Json]], name: str, over: str) -> Points:
-    return [(row[over], row[name]) for row in rows if name in row and over in row]
-
-
-def _write_csv(path: Path, curves: dict[str, Points], name: str, over: str) -> Path:
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["run", over, name])
-        for label, points in curves.items():
-            writer.writerows([label, x, y] for x, y in points)
-    return path
 
 
 def _draw(path: Path, curves: dict[str, Points], name: str, over: str) -> Path:

@@ -1,9 +1,9 @@
-"""A causal language model as `PolicyAccess`: what algorithms may ask of the policy that sampled.
+"""A causal language model as `PolicyAccess`: queries of algorithms to the policy that sampled.
 
-Branches share what comes before them, and sequences of a group their prompt: all stand in one row,
-each token seeing what it would have seen, at the position it would have had. One forward pass then
-answers a group, and works through every token once. Attention kernels that take no such mask fall
-back to a row per branch.
+Branches of a sequence share its tokens, and sequences of a group share their prompt. A group is
+packed as one row: each token attends to what it would have seen in a row of its own, at the same
+position. One forward pass then computes every token of a group once. Attention kernels that take no
+such mask get a row per branch.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from astra.training.algorithm import Branch
 from astra.training.attention import packing
 
 TOKENS = 8_192
-"""Most tokens of one forward pass, padding included (a single longer row is passed alone)."""
+"""Maximum tokens of one forward pass, padding included. A longer row is passed alone."""
 _MASKED = ("sdpa", "eager")
 
 SequenceWithBranches = tuple[Sequence[int], Sequence[Branch]]
 
 
 class ModelPolicy:
-    """Answers with `model` and `tokenizer` as they are at the time; keeps no copy of either."""
+    """Queries `model` and `tokenizer` as they are at the time of the call."""
 
     def __init__(self, model: Any, tokenizer: Any, *, tokens: int = TOKENS) -> None:
         self._model = model
@@ -42,22 +42,23 @@ class ModelPolicy:
         rows: list[SequenceWithBranches] = [
             (ids[:1], [Branch(1, tuple(ids[1:]))]) for ids in input_ids if len(ids) > 1
         ]
-        found = iter(self.branches(rows))
-        return [[0.0, *next(found)[0]] if len(ids) > 1 else [0.0] * len(ids) for ids in input_ids]
+        tails = iter(self.branches(rows))
+        return [[0.0, *next(tails)[0]] if len(ids) > 1 else [0.0] * len(ids) for ids in input_ids]
 
     def branches(self, sequences: Sequence[SequenceWithBranches]) -> list[list[list[float]]]:
         if self._model.config._attn_implementation in _MASKED:
             return self._evaluated(sequences)
-        apart: list[SequenceWithBranches] = [
+        separate: list[SequenceWithBranches] = [
             (ids[: b.cut], [b]) for ids, bs in sequences for b in bs
         ]
-        found = iter(self._evaluated(apart))
-        return [[next(found)[0] for _ in branches] for _, branches in sequences]
+        results = iter(self._evaluated(separate))
+        return [[next(results)[0] for _ in branches] for _, branches in sequences]
 
     @torch.no_grad()
     def _evaluated(self, sequences: Sequence[SequenceWithBranches]) -> list[list[list[float]]]:
-        """The answers in the order asked; without dropout and gradients."""
-        if all(_plain(row) for row in sequences):
+        """The results in the order of the sequences, without dropout and gradients."""
+        # Ordinary sequences, with one branch at their end, need no mask of their own.
+        if all(len(bs) == 1 and bs[0].cut == len(ids) for ids, bs in sequences):
             batches, forward = _batches(sequences, self._tokens), self._padded
         else:
             batches, forward = _groups(sequences, self._tokens), self._grouped
@@ -66,30 +67,30 @@ class ModelPolicy:
         self._model.eval()
         try:
             for batch in batches:
-                found = forward([sequences[index] for index in batch])
-                answers.update(zip(batch, found, strict=True))
+                results = forward([sequences[index] for index in batch])
+                answers.update(zip(batch, results, strict=True))
         finally:
             self._model.train(training)
         return [answers[index] for index in range(len(sequences))]
 
     def _grouped(self, group: Sequence[SequenceWithBranches]) -> list[list[list[float]]]:
-        """Of sequences that are alike up to their first cut."""
+        """Of sequences with the same tokens up to their first cut."""
         device = next(self._model.parameters()).device
-        told = tree(group)
-        with packing(self._model, told.lengths, told.seen_SS.to(device)) as more:
+        packed = tree(group)
+        with packing(self._model, packed.lengths, packed.visible_SS.to(device)) as arguments:
             logits_1NV = self._model(
-                input_ids=told.ids_S[None].to(device),
-                position_ids=told.positions_S[None].to(device),
-                logits_to_keep=torch.tensor(told.places, device=device),
+                input_ids=packed.ids_S[None].to(device),
+                position_ids=packed.positions_S[None].to(device),
+                logits_to_keep=torch.tensor(packed.sources, device=device),
                 use_cache=False,
-                **more,
+                **arguments,
             ).logits
         own = [ids for _, branches in group for _, ids in branches]
-        flat = iter(_told(logits_1NV[0], [token for ids in own for token in ids]))
+        flat = iter(_logprobs(logits_1NV[0], [token for ids in own for token in ids]))
         return [[[next(flat) for _ in ids] for _, ids in branches] for _, branches in group]
 
     def _padded(self, rows: Sequence[SequenceWithBranches]) -> list[list[list[float]]]:
-        """Of sequences each with one branch at its end."""
+        """Of sequences that have one branch each, at their end."""
         device = next(self._model.parameters()).device
         whole = [torch.tensor([*ids, *branches[0].ids]) for ids, branches in rows]
         ids_BL = torch.nn.utils.rnn.pad_sequence(whole, batch_first=True).to(device)
@@ -105,68 +106,64 @@ class ModelPolicy:
             use_cache=False,
         ).logits
         return [
-            [_told(logits_LV[len(ids) - 1 - first :][: len(branches[0].ids)], branches[0].ids)]
+            [_logprobs(logits_LV[len(ids) - 1 - first :][: len(branches[0].ids)], branches[0].ids)]
             for (ids, branches), logits_LV in zip(rows, logits_BLV, strict=True)
         ]
 
 
 class PrefixTree(NamedTuple):
-    """Sequences that are alike up to their first cut, and their branches, as one of S tokens."""
+    """Sequences with the same tokens up to their first cut, and their branches, as S tokens."""
 
     ids_S: Tensor
     positions_S: Tensor
-    seen_SS: Tensor
-    """Whether the token of a row sees that of a column."""
+    visible_SS: Tensor
+    """Whether the token of a row attends to that of a column."""
     lengths: list[int]
-    """Tokens of what is alike, and of each sequence beyond it with its branches."""
-    places: list[int]
-    """Where the tokens of all branches are told, in their order."""
+    """Number of shared tokens, and of each sequence's own tokens with those of its branches."""
+    sources: list[int]
+    """Positions whose next tokens are those of all branches, in their order."""
 
 
 def tree(group: Sequence[SequenceWithBranches]) -> PrefixTree:
-    """What all share, then for each sequence the rest of it and its branches, one after another."""
-    alike = _first_cut(group[0])
-    ids, positions = list(group[0][0][:alike]), list(range(alike))
-    lengths, places = [alike], list[int]()
-    seen: list[tuple[slice, slice]] = []
-    """Rows and columns of what is seen besides: of a branch, its sequence up to the cut."""
-    stretches: list[slice] = []
-    """Tokens that follow each other; each sees those of its stretch before it, and itself."""
+    """Pack the shared tokens, then each sequence's rest and its branches, one after another."""
+    shared = _first_cut(group[0])
+    ids, positions = list(group[0][0][:shared]), list(range(shared))
+    lengths, sources = [shared], list[int]()
+    earlier: list[tuple[slice, slice]] = []
+    """Rows and columns that a branch attends to beside the shared tokens: its sequence's own."""
+    runs: list[slice] = []
+    """Consecutive tokens, causal among themselves."""
     for sequence, branches in group:
         start = len(ids)
-        ids += sequence[alike:]
-        positions += range(alike, len(sequence))
-        stretches.append(slice(start, len(ids)))
+        ids += sequence[shared:]
+        positions += range(shared, len(sequence))
+        runs.append(slice(start, len(ids)))
         for cut, own in branches:
-            stretch = slice(len(ids), len(ids) + len(own))
-            # The first token is told by the last one before the cut.
-            before = alike - 1 if cut == alike else start + cut - alike - 1
-            places += [before, *range(stretch.start, stretch.stop - 1)][: len(own)]
-            stretches.append(stretch)
-            seen.append((stretch, slice(start, start + cut - alike)))
+            run = slice(len(ids), len(ids) + len(own))
+            # A branch's first token is predicted at the last token before the cut.
+            before = shared - 1 if cut == shared else start + cut - shared - 1
+            sources += [before, *range(run.start, run.stop - 1)][: len(own)]
+            runs.append(run)
+            earlier.append((run, slice(start, start + cut - shared)))
             ids += own
             positions += range(cut, cut + len(own))
         lengths.append(len(ids) - start)
-    seen_SS = torch.zeros(len(ids), len(ids), dtype=torch.bool)
-    seen_SS[:, :alike] = True
-    seen_SS[:alike, :alike].tril_()
-    for rows, columns in seen:
-        seen_SS[rows, columns] = True
-    for stretch in stretches:
-        seen_SS[stretch, stretch] = True
-        seen_SS[stretch, stretch].tril_()
-    kept = [length for length in lengths[1:] if length]
-    return PrefixTree(torch.tensor(ids), torch.tensor(positions), seen_SS, [alike, *kept], places)
+    visible_SS = torch.zeros(len(ids), len(ids), dtype=torch.bool)
+    visible_SS[:, :shared] = True
+    visible_SS[:shared, :shared].tril_()
+    for rows, columns in earlier:
+        visible_SS[rows, columns] = True
+    for run in runs:
+        visible_SS[run, run] = True
+        visible_SS[run, run].tril_()
+    # Packed attention takes no empty parts: a sequence may end at the shared tokens.
+    parts = [shared, *(length for length in lengths[1:] if length)]
+    return PrefixTree(torch.tensor(ids), torch.tensor(positions), visible_SS, parts, sources)
 
 
-def _told(logits_NV: Tensor, ids: Sequence[int]) -> list[float]:
-    wanted_N1 = torch.tensor(ids, dtype=torch.long, device=logits_NV.device).unsqueeze(-1)
-    return logits_NV.float().log_softmax(-1).gather(-1, wanted_N1).squeeze(-1).tolist()
-
-
-def _plain(row: SequenceWithBranches) -> bool:
-    """Whether a row is an ordinary sequence: one branch, at its end."""
-    return len(row[1]) == 1 and row[1][0].cut == len(row[0])
+def _logprobs(logits_NV: Tensor, ids: Sequence[int]) -> list[float]:
+    target_N1 = torch.tensor(ids, dtype=torch.long, device=logits_NV.device).unsqueeze(-1)
+    return logits_NV.float().log_softmax(-1).gather(-1, target_N1).squeeze(-1).tolist()
 
 
 def _first_cut(row: SequenceWithBranches) -> int:
@@ -190,18 +187,18 @@ def _batches(sequences: Sequence[SequenceWithBranches], tokens: int) -> Iterator
 
 
 def _groups(sequences: Sequence[SequenceWithBranches], tokens: int) -> Iterator[list[int]]:
-    """Indices of rows that are alike up to their first cut and fit into one pass together."""
+    """Indices of rows with the same tokens up to their first cut, as many as fit into one pass."""
     groups: dict[tuple[int, ...], list[int]] = {}
     for index, row in enumerate(sequences):
         groups.setdefault(tuple(row[0][: _first_cut(row)]), []).append(index)
-    for alike, indices in groups.items():
+    for shared, indices in groups.items():
         batch: list[int] = []
-        size = len(alike)
+        size = len(shared)
         for index in indices:
-            own = _length(sequences[index]) - len(alike)
+            own = _length(sequences[index]) - len(shared)
             if batch and size + own > tokens:
                 yield batch
-                batch, size = [], len(alike)
+                batch, size = [], len(shared)
             batch.append(index)
             size += own
         yield batch

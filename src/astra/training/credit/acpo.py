@@ -132,7 +132,14 @@ class ACPO:
         )
         advantages_B = group_advantages(self._rewards(batch, contributions, policy), batch.group_B)
         exists_BK = tokens_BK(batch.step_BT, batch.policy_mask_BT) > 0
-        z_BK = self._z(batch, contributions, exists_BK)
+        contribution_BK = contributions.contribution_BK
+        z_BK = standardized_BK(contribution_BK, exists_BK)
+        if settings.baseline is CreditBaseline.state:
+            state_BK = numbered_states_BK(batch).where(exists_BK, -1)
+            # Free reasoning has no states: there the steps of the episode are compared.
+            stateful_B1 = (state_BK >= 0).any(1, keepdim=True)
+            by_state_BK = standardized_by_state_BK(contribution_BK, state_BK)
+            z_BK = torch.where(stateful_B1, by_state_BK, z_BK)
         factored = factored_advantages(
             advantages_B, z_BK, batch.step_BT, batch.policy_mask_BT, settings.alpha
         )
@@ -150,11 +157,26 @@ class ACPO:
             crucial_BK=crucial,
             crucial_BT=spread_BT(crucial, batch.step_BT, False) & batch.policy_mask_BT,
         )
+        bonus_BT: Tensor | None = None
+        if self.phase is Phase.exploration and settings.entropy.largest:
+            # NaN where the engine does not know the entropy, as vLLM.
+            known_BT = inputs.crucial_BT & batch.entropy_BT.isfinite()
+            if bool(known_BT.any()):
+                self._control.update(float(batch.entropy_BT[known_BT].mean()))
+            # Not a tensor of zeros: without a bonus, zero-advantage rows need no gradient.
+            if self._control.coefficient:
+                bonus_BT = inputs.crucial_BT.to(batch.entropy_BT.dtype) * self._control.coefficient
+        shares = self._curriculum.histogram()
         credit = Credit(
             advantages_BT=factored.advantages_BT,
-            entropy_bonus_BT=self._bonus(inputs),
+            entropy_bonus_BT=bonus_BT,
             kl_coefficient=settings.kl if self.phase is Phase.convergence else 0.0,
-            metrics={**credit_metrics(inputs), **self._state()},
+            metrics={
+                **credit_metrics(inputs),
+                "credit/phase": float(self.phase is Phase.convergence),
+                "credit/entropy_coefficient": self._control.coefficient,
+                **{f"difficulty/{i}_of_{len(shares)}": share for i, share in enumerate(shares, 1)},
+            },
         )
         if self._keep is not None:
             for row in credit_rows(inputs, policy, settings.log_rollouts):
@@ -182,18 +204,6 @@ class ACPO:
         self._control.load_state_dict(state["entropy"])
         self._curriculum.load_state_dict(state["curriculum"])
 
-    # --- parts -------------------------------------------------------------------------------
-
-    def _z(self, batch: ScoredBatch, contributions: StepContributions, exists_BK: Tensor) -> Tensor:
-        z_BK = standardized_BK(contributions.contribution_BK, exists_BK)
-        if self.settings.baseline is CreditBaseline.episode:
-            return z_BK
-        state_BK = numbered_states_BK(batch).where(exists_BK, -1)
-        stateful_B1 = (state_BK >= 0).any(1, keepdim=True)
-        return torch.where(
-            stateful_B1, standardized_by_state_BK(contributions.contribution_BK, state_BK), z_BK
-        )
-
     def _rewards(
         self, batch: ScoredBatch, contributions: StepContributions, policy: PolicyAccess
     ) -> Tensor:
@@ -214,26 +224,6 @@ class ACPO:
         distance_B = group_advantages(batch.rewards_B, batch.group_B, scale=False).abs()
         has_variance_B = batch.group_mean_B(distance_B) > 0
         return torch.where(has_variance_B, batch.rewards_B * weights_B, batch.rewards_B)
-
-    def _bonus(self, inputs: CreditInputs) -> Tensor | None:
-        """The coefficient of the entropy of crucial tokens. None if it is 0."""
-        if self.phase is Phase.convergence or not self.settings.entropy.largest:
-            return None
-        entropy_BT, crucial_BT = inputs.batch.entropy_BT, inputs.crucial_BT
-        known_BT = crucial_BT & entropy_BT.isfinite()  # NaN: the engine does not know
-        if bool(known_BT.any()):
-            self._control.update(float(entropy_BT[known_BT].mean()))
-        if not self._control.coefficient:
-            return None  # zero-advantage rows then need no gradient
-        return crucial_BT.to(entropy_BT.dtype) * self._control.coefficient
-
-    def _state(self) -> dict[str, float]:
-        shares = self._curriculum.histogram()
-        return {
-            "credit/phase": float(self.phase is Phase.convergence),
-            "credit/entropy_coefficient": self._control.coefficient,
-            **{f"difficulty/{i}_of_{len(shares)}": share for i, share in enumerate(shares, 1)},
-        }
 
 
 def _segmented(batch: ScoredBatch, policy: PolicyAccess, settings: Segmentation) -> ScoredBatch:

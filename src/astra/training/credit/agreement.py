@@ -1,6 +1,6 @@
-"""How accurate an attribution is: its rank correlation with the counterfactual, per trajectory.
+"""Accuracy of an attribution: its rank correlation with the counterfactual, per trajectory.
 
-*Ours.* Only arenas can be replayed, so that there is a contribution to compare with.
+*Ours.* For arenas only: other episodes can't be replayed.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ import numpy as np
 
 
 def spearman(measured: Sequence[float], true: Sequence[float]) -> float | None:
-    """Spearman's ρ with tied ranks averaged. None for fewer than two steps, or one side constant.
+    """Spearman's ρ with tied ranks averaged. None for fewer than two steps, or a constant side.
 
-    Steps that either side does not know (NaN) are left out. Values within 1e-6 count as equal.
+    Steps with a NaN on either side are left out. Values are rounded to 6 digits first.
     """
+    # Rounded: contributions that differ by float32's errors alone would be ranked at random.
     pairs = [
         (round(a, 6), round(b, 6))
         for a, b in zip(measured, true, strict=True)
@@ -23,19 +24,17 @@ def spearman(measured: Sequence[float], true: Sequence[float]) -> float | None:
     ]
     if len(pairs) < 2:
         return None
-    ranks_2K = np.array([_ranks(side) for side in zip(*pairs, strict=True)])
+    ranks: list[np.ndarray] = []
+    for side in zip(*pairs, strict=True):
+        _, inverse, counts = np.unique(side, return_inverse=True, return_counts=True)
+        # Equal values share the mean of their ranks.
+        ranks.append((counts.cumsum() - (counts - 1) / 2)[inverse])
+    ranks_2K = np.array(ranks)
     centred_2K = ranks_2K - ranks_2K.mean(axis=1, keepdims=True)
     norms = np.linalg.norm(centred_2K, axis=1)
     if not norms.all():
         return None
     return float(centred_2K[0] @ centred_2K[1] / norms.prod())
-
-
-def _ranks(values: Sequence[float]) -> np.ndarray:
-    """Ranks from 1. Equal values share their mean rank."""
-    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
-    last = counts.cumsum()
-    return (last - (counts - 1) / 2)[inverse]
 
 
 def mean_agreement(

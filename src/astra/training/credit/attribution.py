@@ -1,29 +1,29 @@
-"""What each step contributed to the outcome: surrogates that need no replay.
+"""Contribution of each step to the outcome: surrogates that need no replay.
 
 *Given*: attribution measures a step's contribution to the final answer, by a light-weight surrogate
 of the mutual information of step and answer.
-*Ours*: three ways to have one, and `counterfactual` for a fourth. A value is NaN where it can't be
-told (no right answer known, no score): such a response is credited evenly, never guessed at.
+*Ours*: three surrogates; `counterfactual` is a fourth. A value is NaN where it is not known (no
+right answer, no score): the steps of such a response share the credit evenly.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import itertools
 import math
 from collections.abc import Sequence
 from enum import StrEnum
+from itertools import pairwise
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from astra.errors import StageError
-from astra.training.algorithm import Branch, PolicyAccess, SampledEpisode, ScoredBatch
+from astra.training.algorithm import Branch, PolicyAccess, ScoredBatch
 from astra.training.credit.steps import pad_BK, step_count, sum_BK, tokens_BK
 
 CUE = "\nThe answer is"
-"""What the right answer is read after."""
+"""Text after which the likelihood of the right answer is measured."""
 
 
 class Attribution(StrEnum):
@@ -41,7 +41,7 @@ class Attribution(StrEnum):
 
 
 class AnswerLikelihood(NamedTuple):
-    """What the policy thinks of the right answer. NaN where none is known."""
+    """Likelihood of the right answer under the policy. NaN where no answer is known."""
 
     contribution_BK: Tensor
     confidence_B: Tensor
@@ -49,24 +49,36 @@ class AnswerLikelihood(NamedTuple):
 
 
 def likelihood(batch: ScoredBatch, policy: PolicyAccess, cue: str = CUE) -> AnswerLikelihood:
-    """Contributions by the likelihood of the right answer, every response read once.
+    """Contributions by the likelihood of the right answer. Every response is computed once.
 
-    The answer is told after everything that came before the next step's first token, results of
-    tools included. Raises StageError if the contributions do not telescope.
+    The answer stands after everything before the next step's first token, tool results included.
+    Raises StageError if the contributions do not telescope.
     """
-    asked = [index for index, episode in enumerate(batch.episodes) if episode.answer]
-    branched = [_branches(batch.episodes[index], policy, cue) for index in asked]
-    found = policy.branches(
-        [
-            ([*batch.episodes[index].prompt_ids, *batch.episodes[index].completion_ids], branches)
-            for index, (branches, _) in zip(asked, branched, strict=True)
-        ]
-    )
+    cue_ids = policy.encode(cue)
+    known = [index for index, episode in enumerate(batch.episodes) if episode.answer]
+    sequences: list[tuple[list[int], list[Branch]]] = []
+    for episode in (batch.episodes[index] for index in known):
+        answer = (*cue_ids, *policy.encode(f" {episode.answer}"))
+        starts, end = step_starts(episode.steps), len(episode.completion_ids)
+        # The last branch stands before the special tokens that close the completion: after its
+        # end of turn a model expects a user, and no answer.
+        while end and not policy.decode(episode.completion_ids[end - 1 : end]):
+            end -= 1
+        ends = [*starts, max(end, *starts[-1:])] if starts else [end]
+        branches = [Branch(len(episode.prompt_ids) + end, answer) for end in ends]
+        sequences.append(([*episode.prompt_ids, *episode.completion_ids], branches))
     contributions: list[list[float]] = [[] for _ in batch.episodes]
     confidence = [math.nan] * len(batch.episodes)
-    for index, (_, cue_length), told in zip(asked, branched, found, strict=True):
-        answers = [values[cue_length:] for values in told]
-        contributions[index] = _differences([math.fsum(values) for values in answers])
+    for index, logprobs in zip(known, policy.branches(sequences), strict=True):
+        answers = [values[len(cue_ids) :] for values in logprobs]
+        totals = [math.fsum(values) for values in answers]
+        steps = contributions[index] = [after - before for before, after in pairwise(totals)]
+        whole = totals[-1] - totals[0]
+        if not math.isclose(math.fsum(steps), whole, rel_tol=1e-6, abs_tol=1e-6):
+            raise StageError(
+                f"the contributions {steps!r} do not sum to {whole!r}: the policy's "
+                "log-probabilities of the answer are not finite"
+            )
         confidence[index] = math.exp(math.fsum(answers[-1]) / len(answers[-1]))
     device = batch.step_BT.device
     return AnswerLikelihood(
@@ -77,18 +89,18 @@ def likelihood(batch: ScoredBatch, policy: PolicyAccess, cue: str = CUE) -> Answ
 
 def confidence(batch: ScoredBatch, policy: PolicyAccess, cue: str = CUE) -> Tensor:
     """confidence_B alone: one branch per response."""
-    whole = dataclasses.replace(
-        batch,
-        episodes=[_one_step(episode) for episode in batch.episodes],
-        step_BT=batch.step_BT.clamp(max=0),
-    )
-    return likelihood(whole, policy, cue).confidence_B
+    episodes = [
+        dataclasses.replace(episode, steps=tuple(min(step, 0) for step in episode.steps))
+        for episode in batch.episodes
+    ]
+    one_step = dataclasses.replace(batch, episodes=episodes, step_BT=batch.step_BT.clamp(max=0))
+    return likelihood(one_step, policy, cue).confidence_B
 
 
 def entropy_BK(batch: ScoredBatch) -> Tensor:
     """Contributions by entropy: mean before the step minus mean after it, policy's tokens only.
 
-    Where nothing comes before or after a step, the response's mean stands in.
+    The response's mean replaces an empty side.
     """
     mask_BT = batch.policy_mask_BT
     total_BK = sum_BK(batch.entropy_BT, batch.step_BT, mask_BT)
@@ -100,7 +112,7 @@ def entropy_BK(batch: ScoredBatch) -> Tensor:
 
 
 def verified_BK(batch: ScoredBatch) -> Tensor:
-    """Contributions as the arena scored them, turn by turn; NaN without a score."""
+    """Increments of the arena's score, turn by turn. NaN without a score."""
     rows = [list(e.score.increments) if e.score is not None else [] for e in batch.episodes]
     return pad_BK(rows, step_count(batch.step_BT), batch.step_BT.device)
 
@@ -109,7 +121,7 @@ def verified_BK(batch: ScoredBatch) -> Tensor:
 
 
 def step_starts(steps: Sequence[int]) -> list[int]:
-    """Where each step's first token stands; a step without tokens starts where the next does."""
+    """Position of each step's first token. A step without tokens starts where the next one does."""
     starts = [-1] * (max(steps, default=-1) + 1)
     for place, step in enumerate(steps):
         if step >= 0 and starts[step] < 0:
@@ -118,38 +130,6 @@ def step_starts(steps: Sequence[int]) -> list[int]:
     for step in range(len(starts) - 1, -1, -1):
         following = starts[step] = following if starts[step] < 0 else starts[step]
     return starts
-
-
-def _branches(episode: SampledEpisode, policy: PolicyAccess, cue: str) -> tuple[list[Branch], int]:
-    """The answer after each step, before the first one too; and the number of the cue's tokens."""
-    cue_ids, answer_ids = policy.encode(cue), policy.encode(f" {episode.answer}")
-    own = (*cue_ids, *answer_ids)
-    ends = [*step_starts(episode.steps), _end(episode, policy)]
-    return [Branch(len(episode.prompt_ids) + end, own) for end in ends], len(cue_ids)
-
-
-def _end(episode: SampledEpisode, policy: PolicyAccess) -> int:
-    """Length of the completion without the special tokens that close it."""
-    ids = episode.completion_ids
-    end = len(ids)
-    while end and not policy.decode(ids[end - 1 : end]):
-        end -= 1
-    last = step_starts(episode.steps)[-1:]
-    return max(end, *last) if last else end
-
-
-def _differences(told: Sequence[float]) -> list[float]:
-    steps = [after - before for before, after in itertools.pairwise(told)]
-    if not math.isclose(math.fsum(steps), told[-1] - told[0], rel_tol=1e-6, abs_tol=1e-6):
-        raise StageError(
-            f"the contributions {steps!r} do not sum to {told[-1] - told[0]!r}: the policy's "
-            "log-probabilities of the answer are not finite"
-        )
-    return steps
-
-
-def _one_step(episode: SampledEpisode) -> SampledEpisode:
-    return dataclasses.replace(episode, steps=tuple(min(step, 0) for step in episode.steps))
 
 
 def _rest(values_BK: Tensor) -> Tensor:

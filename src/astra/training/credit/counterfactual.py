@@ -1,12 +1,12 @@
 """Contribution by replay: the reward of an episode without the calls of one turn.
 
-*Ours* (nobody else has it): c_k = reward - reward without the calls of turn k. It is exact, for an
-arena's rewards are computed by rule from calls and results. Tools of an arena keep no state between
-calls (the certificate replays them in other orders), so that the recorded results of the remaining
-calls still hold; where tools may keep state the remaining calls are made again in the sandbox.
+*Ours*: c_k = reward - reward without the calls of turn k. It is exact, because an arena's rewards
+are computed by rule from calls and results. Tools of an arena keep no state between calls (the
+certificate replays them in other orders), so the recorded results of the remaining calls still
+hold. Where tools may keep state, the remaining calls are made again in the sandbox.
 
-What it does not tell: what the agent would have done instead. Later calls stand as they were made,
-with arguments that it may have learned from the calls that are left out.
+It does not say what the agent would have done instead: later calls stay as they were, with
+arguments that may come from the calls that are left out.
 """
 
 from __future__ import annotations
@@ -27,13 +27,14 @@ Rerun = Callable[[str, Sequence[CallRecord]], Awaitable[list[CallRecord]]]
 """Makes calls of a task (an arena's id) again, from a fresh start."""
 _RAN = (CallStatus.ok, CallStatus.tool_error)
 CACHED = 65_536
+"""Maximum number of episodes whose contributions are kept."""
 
 
 class Counterfactual:
-    """Replays episodes; equal calls in the same arena are replayed once.
+    """Replays episodes. Equal calls in the same arena are replayed once.
 
-    `rerun`: makes the remaining calls again; None: their recorded results hold. With it, not to be
-    used inside a running event loop. `seconds` and `replays` tell what it has cost so far.
+    `rerun`: makes the remaining calls again (not inside a running event loop). None: their recorded
+    results hold. `seconds` and `replays` count the cost so far.
     """
 
     def __init__(
@@ -47,29 +48,29 @@ class Counterfactual:
         self.replays = 0
 
     def contributions(self, episode: SampledEpisode) -> list[float]:
-        """c_k per turn; empty when the episode is none of an arena's.
+        """c_k per turn. Empty for an episode without a trajectory.
 
-        KeyError: the arena is not among those given.
+        Raises KeyError if its arena is not one of `arenas`.
         """
         if episode.trajectory is None:
             return []
         started = time.perf_counter()
         goals = self._arenas[episode.task].goals
-        key = content_hash([episode.task, *map(_identity, episode.trajectory.calls)])
+        trajectory = episode.trajectory
+        calls = [[c.turn, c.tool, c.arguments, c.status, c.result] for c in trajectory.calls]
+        key = content_hash([episode.task, *calls])
         if key not in self._known:
-            self._known[key] = self._replayed(episode.trajectory, goals)
-            self.replays += episode.trajectory.turns
+            if self._rerun is None:
+                self._known[key] = leave_one_out(trajectory, goals, self._reward)
+            else:
+                again = leave_one_out_again(trajectory, goals, self._rerun, self._reward)
+                self._known[key] = asyncio.run(again)
+            self.replays += trajectory.turns
             if len(self._known) > CACHED:
                 self._known.popitem(last=False)
-        contributions = self._known[key]
-        turns = episode.trajectory.turns
         self.seconds += time.perf_counter() - started
-        return (contributions + [0.0] * turns)[:turns]
-
-    def _replayed(self, trajectory: Trajectory, goals: Sequence[Goal]) -> list[float]:
-        if self._rerun is None:
-            return leave_one_out(trajectory, goals, self._reward)
-        return asyncio.run(leave_one_out_again(trajectory, goals, self._rerun, self._reward))
+        # The key holds no number of turns: an answer after the last call is a turn without calls.
+        return (self._known[key] + [0.0] * trajectory.turns)[: trajectory.turns]
 
 
 def leave_one_out(
@@ -91,15 +92,15 @@ async def leave_one_out_again(
 ) -> list[float]:
     """c_k per turn with the remaining calls made again, for tools that may keep state."""
     whole = score(trajectory.calls, goals, reward=reward).reward
-    told: list[float] = []
+    contributions: list[float] = []
     for turn in range(trajectory.turns):
         rest = without(trajectory.calls, turn)
         if len(rest) < len(trajectory.calls):
             rest = await rerun(trajectory.task, rest)
-            told.append(whole - score(rest, goals, reward=reward).reward)
+            contributions.append(whole - score(rest, goals, reward=reward).reward)
         else:
-            told.append(0.0)
-    return told
+            contributions.append(0.0)
+    return contributions
 
 
 def without(calls: Sequence[CallRecord], turn: int) -> list[CallRecord]:
@@ -112,8 +113,8 @@ async def made_again(
 ) -> list[CallRecord]:
     """The calls with the results that a fresh host gives, in their order. Enters and leaves it.
 
-    Calls that never reached a tool (malformed, unknown, over a limit) stay as they are. Raises what
-    the host raises when our side breaks.
+    Calls that never reached a tool (malformed, unknown, over a limit) stay as they are. Raises the
+    host's errors, which are infrastructure failures.
     """
     made: list[CallRecord] = []
     async with host:
@@ -126,7 +127,3 @@ async def made_again(
             _, sent = as_sent(result.content, limits.result_characters)
             made.append(call.model_copy(update={"status": status, "result": sent}))
     return made
-
-
-def _identity(call: CallRecord) -> list[object]:
-    return [call.turn, call.tool, call.arguments, call.status, call.result]

@@ -2,8 +2,8 @@
 
 Source: "Group-in-Group Policy Optimization for LLM Agent Training" (arXiv 2505.10978), equations 3
 and 5 to 8: A = A^E + ω·A^S. A^E is the episode's group-relative advantage. A^S compares the
-discounted returns of all steps, of any episode of the group, that started from the same state; a
-state that was visited once says nothing. The state is exact here (`anchors`).
+discounted returns of all steps of the group that started from the same state. A state that was
+visited once has A^S = 0. States are exact here (`anchors`).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from astra.errors import ConfigError
-from astra.training.algorithm import Credit, PolicyAccess, SampledEpisode, ScoredBatch
+from astra.training.algorithm import Credit, PolicyAccess, ScoredBatch
 from astra.training.credit.anchors import numbered_states_BK
 from astra.training.credit.steps import pad_BK, spread_BT, step_count
 from astra.training.rl.grpo import group_advantages
@@ -31,7 +31,7 @@ class GiGPOSettings:
     discount: float = 0.95
     """γ of the returns, in [0, 1]."""
     scale: bool = True
-    """Divide by the deviation of the group (the paper's F_norm = std); False: F_norm = 1."""
+    """Divide by the deviation of the group (the paper's F_norm = std). False: F_norm = 1."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.discount <= 1:
@@ -39,7 +39,7 @@ class GiGPOSettings:
 
 
 class GiGPO:
-    """Without a trajectory (single-turn problems) there is no state: the episode's advantage."""
+    """Group-in-group policy optimization. For single-turn episodes it is GRPO."""
 
     name = "gigpo"
 
@@ -47,7 +47,7 @@ class GiGPO:
         self.settings = settings or GiGPOSettings()
 
     def credit(self, batch: ScoredBatch, policy: PolicyAccess) -> Credit:
-        """A^E + ω·A^S on the tokens of each step; A^E on the policy's tokens outside steps."""
+        """A^E + ω·A^S on the tokens of each step, A^E on the policy's tokens outside steps."""
         del policy
         settings = self.settings
         episode_B = group_advantages(batch.rewards_B, batch.group_B, scale=settings.scale)
@@ -56,13 +56,12 @@ class GiGPO:
         total_BT = episode_B.unsqueeze(1) + settings.step_weight * spread_BT(
             step_BK, batch.step_BT, 0.0
         )
-        return Credit(
-            advantages_BT=total_BT * batch.policy_mask_BT,
-            metrics={
-                "states": float(len(state_BK[state_BK >= 0].unique())),
-                "shared_steps": _shared(state_BK),
-            },
-        )
+        _, counts = state_BK[state_BK >= 0].unique(return_counts=True)
+        # The share of steps whose state another step started from too: of all others, the step
+        # says nothing, and GiGPO is GRPO.
+        shared = float(counts[counts > 1].sum() / counts.sum().clamp(min=1))
+        metrics = {"states": float(len(counts)), "shared_steps": shared}
+        return Credit(advantages_BT=total_BT * batch.policy_mask_BT, metrics=metrics)
 
     def state_dict(self) -> dict[str, Any]:
         return {}
@@ -82,38 +81,26 @@ def discounted(rewards: list[float], discount: float) -> list[float]:
 
 
 def step_returns(batch: ScoredBatch, discount: float) -> tuple[Tensor, Tensor]:
-    """returns_BK (NaN: no such step) and state_BK (number of the anchor state; -1: none).
+    """returns_BK (NaN: no such step) and state_BK (number of the anchor state, -1: none).
 
-    A step's reward is its increment of the score; without a score the last step has all of it.
+    A step's reward is its increment of the score. Without a score the last step gets the whole.
     """
-    state_BK = numbered_states_BK(batch)
-    returns = [
-        discounted(_rewards(episode, episode.trajectory.turns), discount)
-        if episode.trajectory is not None
-        else []
-        for episode in batch.episodes
-    ]
-    return pad_BK(returns, step_count(batch.step_BT), batch.step_BT.device), state_BK
-
-
-def _rewards(episode: SampledEpisode, turns: int) -> list[float]:
-    if episode.score is not None and len(episode.score.increments) == turns:
-        return list(episode.score.increments)
-    return [0.0] * (turns - 1) + [episode.reward] if turns else []
+    returns: list[list[float]] = []
+    for episode in batch.episodes:
+        turns = 0 if episode.trajectory is None else episode.trajectory.turns
+        rewards = [0.0] * (turns - 1) + [episode.reward] if turns else []
+        if episode.score is not None and len(episode.score.increments) == turns:
+            rewards = list(episode.score.increments)
+        returns.append(discounted(rewards, discount))
+    returns_BK = pad_BK(returns, step_count(batch.step_BT), batch.step_BT.device)
+    return returns_BK, numbered_states_BK(batch)
 
 
 def step_advantages(returns_BK: Tensor, state_BK: Tensor, *, scale: bool) -> Tensor:
-    """Each step's return against those of its state (equations 6 and 7); 0 where there is none."""
+    """Advantage of each step among those of its state (equations 6 and 7). 0 without a state."""
     exists_BK = state_BK >= 0
     advantages_BK = torch.zeros_like(returns_BK)
     advantages_BK[exists_BK] = group_advantages(
         returns_BK[exists_BK], state_BK[exists_BK], scale=scale
     )
     return advantages_BK
-
-
-def _shared(state_BK: Tensor) -> float:
-    """Share of steps whose state another step started from, too."""
-    _, counts = state_BK[state_BK >= 0].unique(return_counts=True)
-    total = int(counts.sum())
-    return float(counts[counts > 1].sum()) / total if total else 0.0

@@ -1,4 +1,4 @@
-"""What is kept of a credit assignment: `credit.jsonl` of a run folder."""
+"""Records of `credit.jsonl`, the log of a run's credit assignment."""
 
 from __future__ import annotations
 
@@ -8,26 +8,26 @@ from astra.types import Record
 
 
 class CreditStep(Record):
-    """One step of a trajectory and what it was given."""
+    """One step of a trajectory and its credit."""
 
     text: str
-    """What the policy wrote, cut."""
+    """Text of the policy, cut at 600 characters."""
     tokens: int
-    """Of the policy's."""
+    """Number of tokens that the policy wrote."""
     entropy: float | None
-    """Mean, in nats, as sampled; None: the engine could not tell."""
+    """Mean at sampling time, in nats. None: the engine does not report it."""
     contribution: float | None
-    """c_k; None: not known."""
+    """c_k. None: not known."""
     z: float
-    """c_k standardised: in arenas, unless `beside=response`, over the group's steps from the same
-    state; else over the response."""
+    """c_k standardized: with `baseline=state` over the group's steps from the same state, else over
+    the episode."""
     weight: float
     """w_k after rescaling."""
     advantage: float
     """Of each of the step's tokens."""
     crucial: bool
     counterfactual: float | None = None
-    """Reward minus the reward without the step's calls; None: not replayed."""
+    """Reward minus the reward without the step's calls. None: not replayed."""
 
 
 class CreditRow(Record):
@@ -36,13 +36,13 @@ class CreditRow(Record):
     id: str
     """Content hash of training step, task and tokens."""
     step: int
-    """Batches that the algorithm had seen before."""
+    """Number of batches before this one."""
     task: str
     reward: float
     advantage: float
-    """Of the outcome, before it is factorised."""
+    """Of the outcome, before it is factored."""
     phase: Phase
     attribution: Attribution
     steps: tuple[CreditStep, ...]
     agreement: float | None = None
-    """Rank correlation of the contributions with the counterfactual ones; None: there is none."""
+    """Rank correlation of the contributions with the counterfactual ones. None: there is none."""

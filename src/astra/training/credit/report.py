@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from astra.training.algorithm import PolicyAccess, SampledEpisode, ScoredBatch
+from astra.training.algorithm import PolicyAccess, ScoredBatch
 from astra.training.credit.agreement import spearman
 from astra.training.credit.attribution import Attribution
 from astra.training.credit.measure import StepContributions, agreements
@@ -25,7 +25,7 @@ CHARACTERS = 600
 
 @dataclass(frozen=True, slots=True)
 class CreditInputs:
-    """A batch with everything that its credit was computed from."""
+    """A batch with all values that its credit was computed from."""
 
     batch: ScoredBatch
     contributions: StepContributions
@@ -72,23 +72,31 @@ def credit_rows(inputs: CreditInputs, policy: PolicyAccess, count: int) -> Itera
     batch = inputs.batch
     tokens = tokens_BK(batch.step_BT, batch.policy_mask_BT)
     entropies = sum_BK(batch.entropy_BT, batch.step_BT, batch.policy_mask_BT) / tokens.clamp(min=1)
+    measured_BK = inputs.contributions.contribution_BK
     replayed_BK = inputs.contributions.counterfactual_BK
     for b, episode in enumerate(batch.episodes[:count]):
-        steps = tuple(
-            CreditStep(
-                text=_text(episode, k, policy),
-                tokens=int(tokens[b, k]),
-                entropy=_known(entropies[b, k]),
-                contribution=_known(inputs.contributions.contribution_BK[b, k]),
-                z=float(inputs.z_BK[b, k]),
-                weight=float(inputs.weights_BK[b, k]),
-                advantage=float(inputs.advantages_B[b] * inputs.weights_BK[b, k]),
-                crucial=bool(inputs.crucial_BK[b, k]),
-                counterfactual=None if replayed_BK is None else _known(replayed_BK[b, k]),
+        steps: list[CreditStep] = []
+        for k in inputs.exists_BK[b].nonzero().flatten().tolist():
+            own = zip(episode.completion_ids, episode.steps, episode.policy_mask, strict=True)
+            text = policy.decode([token for token, step, written in own if step == k and written])
+            # A model may write lone surrogates, which UTF-8 can't encode.
+            text = text.encode(errors="replace").decode()
+            steps.append(
+                CreditStep(
+                    text=text if len(text) <= CHARACTERS else f"{text[:CHARACTERS]}…",
+                    tokens=int(tokens[b, k]),
+                    entropy=_known(entropies[b, k]),
+                    contribution=_known(measured_BK[b, k]),
+                    z=float(inputs.z_BK[b, k]),
+                    weight=float(inputs.weights_BK[b, k]),
+                    advantage=float(inputs.advantages_B[b] * inputs.weights_BK[b, k]),
+                    crucial=bool(inputs.crucial_BK[b, k]),
+                    counterfactual=None if replayed_BK is None else _known(replayed_BK[b, k]),
+                )
             )
-            for k in range(inputs.exists_BK.shape[1])
-            if bool(inputs.exists_BK[b, k])
-        )
+        agreement = None
+        if replayed_BK is not None and replayed_BK is not measured_BK:
+            agreement = spearman(measured_BK[b].tolist(), replayed_BK[b].tolist())
         yield CreditRow(
             id=content_hash([inputs.step, b, episode.task, list(episode.completion_ids)]),
             step=inputs.step,
@@ -97,25 +105,10 @@ def credit_rows(inputs: CreditInputs, policy: PolicyAccess, count: int) -> Itera
             advantage=float(inputs.advantages_B[b]),
             phase=inputs.phase,
             attribution=inputs.attribution,
-            steps=steps,
-            agreement=_agreement(inputs.contributions, b),
+            steps=tuple(steps),
+            agreement=agreement,
         )
-
-
-def _text(episode: SampledEpisode, step: int, policy: PolicyAccess) -> str:
-    own = zip(episode.completion_ids, episode.steps, episode.policy_mask, strict=True)
-    text = policy.decode([token for token, at, written in own if at == step and written])
-    # A model may write lone surrogates, which UTF-8 cannot encode.
-    text = text.encode(errors="replace").decode()
-    return text if len(text) <= CHARACTERS else f"{text[:CHARACTERS]}…"
 
 
 def _known(value: Tensor) -> float | None:
     return float(value) if math.isfinite(float(value)) else None
-
-
-def _agreement(contributions: StepContributions, b: int) -> float | None:
-    measured_BK, replayed_BK = contributions.contribution_BK, contributions.counterfactual_BK
-    if replayed_BK is None or replayed_BK is measured_BK:
-        return None
-    return spearman(measured_BK[b].tolist(), replayed_BK[b].tolist())

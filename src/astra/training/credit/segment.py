@@ -1,14 +1,12 @@
-"""Cuts free reasoning into steps, where a sentence ends and the policy was unsure how to go on.
+"""Cuts free reasoning into steps, where a sentence ends and the policy is unsure how to continue.
 
 *Given*: segmentation is semantic, dynamic and guided by entropy.
 *Ours*: a boundary is the end of a sentence or paragraph whose next token lies in the top ρ of the
-response's token entropies; steps shorter than L_min tokens join their neighbour (the next one, the
-last the one before it); of more than K_max steps, the boundaries of highest entropy stay. A token
-that is as sure as the surest one marks no boundary: flat entropies say nothing.
+response's token entropies. A step shorter than L_min tokens joins the next one, the last step the
+one before it. Of more than K_max steps, the boundaries of highest entropy stay.
 
-It works on the very tokens that were sampled: their text is never encoded again, so that another
-tokenisation of it changes nothing. Where sentences end depends on the text alone; a token that
-holds the end of a sentence and more belongs to the sentence.
+It works on the sampled tokens: their text is never encoded again. Where sentences end depends on
+the text alone. A token that holds the end of a sentence and more belongs to that sentence.
 """
 
 from __future__ import annotations
@@ -26,7 +24,7 @@ from astra.errors import ConfigError
 Decode = Callable[[Sequence[int]], str]
 
 _LONGEST_CHARACTER = 4
-"""Bytes of a character, and so most tokens that one is spread over."""
+"""Maximum bytes of a UTF-8 character, and so the maximum tokens that one is spread over."""
 _BROKEN = "\ufffd"
 _END = re.compile(
     r"""
@@ -40,14 +38,14 @@ _END = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Segmentation:
-    """When free reasoning is cut."""
+    """Rules by which free reasoning is cut into steps."""
 
     quantile: float = 0.2
-    """ρ: share of the tokens that count as unsure, in (0, 1]."""
+    """ρ: share of tokens that count as unsure, in (0, 1]."""
     shortest: int = 8
-    """L_min, in tokens."""
+    """L_min: minimum tokens of a step."""
     most: int = 12
-    """K_max, in steps."""
+    """K_max: maximum number of steps."""
 
     def __post_init__(self) -> None:
         if not (0 < self.quantile <= 1 and self.shortest >= 1 and self.most >= 1):
@@ -61,57 +59,45 @@ def segment(
 ) -> list[int]:
     """The number of the step that each token belongs to, from 0.
 
-    `entropies`: in nats, as sampled; NaN where they are not known, which marks no boundary.
-    `decode` gives the text of tokens.
+    `entropies`: in nats, at sampling time. NaN, where the engine knows none, marks no boundary.
     """
     if not ids:
         return []
     values = np.nan_to_num(np.asarray(entropies))
     threshold = float(np.quantile(values, 1 - settings.quantile, method="higher"))
-    unsure = [
-        end
-        for end in sentence_ends(pieces(ids, decode))
-        if end < len(ids) and values[end] >= threshold and values[end] > values.min()
-    ]
-    kept = _most(_apart(unsure, len(ids), settings.shortest), values, settings.most)
-    return [bisect.bisect_right(kept, place) for place in range(len(ids))]
+    boundaries: list[int] = []
+    for end in sentence_ends(pieces(ids, decode)):
+        # Above the smallest entropy too: with equal entropies every token reaches the quantile.
+        unsure = end < len(ids) and values[end] >= threshold and values[end] > values.min()
+        if unsure and end - (boundaries[-1] if boundaries else 0) >= settings.shortest:
+            boundaries.append(end)
+    if boundaries and len(ids) - boundaries[-1] < settings.shortest:
+        boundaries.pop()
+    # Those before the least sure tokens stay, the earlier of equal ones.
+    ranked = sorted(boundaries, key=lambda index: (-values[index], index))
+    kept = sorted(ranked[: settings.most - 1])
+    return [bisect.bisect_right(kept, index) for index in range(len(ids))]
 
 
 def pieces(ids: Sequence[int], decode: Decode) -> list[str]:
-    """The text that each token adds; that of a character spread over several stands at the last."""
-    found: list[str] = []
+    """The text that each token adds. A character of several tokens stands at the last of them."""
+    texts: list[str] = []
     waiting: list[int] = []
     for token in ids:
         waiting.append(token)
         text = decode(waiting)
         if text.endswith(_BROKEN) and len(waiting) < _LONGEST_CHARACTER:
-            found.append("")
+            texts.append("")
             continue
-        found.append(text)
+        texts.append(text)
         waiting = []
     if waiting:
-        found[-1] = decode(waiting)
-    return found
+        texts[-1] = decode(waiting)
+    return texts
 
 
 def sentence_ends(texts: Sequence[str]) -> list[int]:
-    """How many tokens come before each end of a sentence or paragraph; increasing."""
+    """Number of tokens before each end of a sentence or paragraph, ascending."""
     ends = list(itertools.accumulate(map(len, texts)))
-    found = (bisect.bisect_left(ends, match.end()) + 1 for match in _END.finditer("".join(texts)))
-    return sorted(set(found))
-
-
-def _apart(boundaries: Sequence[int], length: int, shortest: int) -> list[int]:
-    """Without those that would leave a step too short."""
-    kept: list[int] = []
-    for boundary in boundaries:
-        if boundary - (kept[-1] if kept else 0) >= shortest:
-            kept.append(boundary)
-    if kept and length - kept[-1] < shortest:
-        kept.pop()
-    return kept
-
-
-def _most(boundaries: Sequence[int], entropies: np.ndarray, most: int) -> list[int]:
-    """The `most` - 1 boundaries before the least sure tokens, the earlier of equal ones."""
-    return sorted(sorted(boundaries, key=lambda place: (-entropies[place], place))[: most - 1])
+    matches = _END.finditer("".join(texts))
+    return sorted({bisect.bisect_left(ends, match.end()) + 1 for match in matches})

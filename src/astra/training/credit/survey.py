@@ -1,7 +1,7 @@
-"""How right the attributions are for one model: all of them on the same fresh rollouts.
+"""Accuracy of all attributions for one model, on the same fresh rollouts.
 
-*Ours.* What training logs of the attribution in use, measured for every surrogate at once on
-rollouts of a model that stands still.
+*Ours.* Training logs the accuracy of the attribution in use; this measures every surrogate at once,
+on rollouts of a model that is not trained.
 """
 
 from __future__ import annotations
@@ -32,26 +32,26 @@ class AttributionSurvey:
 
     trajectories: int = 0
     failures: int = 0
-    """Rollouts that broke on our side; played again, and left out when they broke again."""
-    found: dict[Attribution, dict[str, list[float]]] = field(
+    """Infrastructure failures. Such rollouts are played again, and left out if they fail again."""
+    correlations: dict[Attribution, dict[str, list[float]]] = field(
         default_factory=lambda: {name: defaultdict(list) for name in SURROGATES}
     )
-    """By attribution and arena: of trajectories where there is one (two steps that differ)."""
+    """By attribution and arena. Trajectories without two different steps have none."""
 
     def add(self, batch: ScoredBatch, engine: TransformersEngine, replay: Counterfactual) -> None:
         """Count a batch. Raises what `likelihood` raises."""
         true = replayed(batch, replay).tolist()
         policy = ModelPolicy(engine.model, engine.chat.tokenizer)
-        told = {
+        sides = {
             Attribution.likelihood: likelihood(batch, policy).contribution_BK,
             Attribution.entropy: entropy_BK(batch),
             Attribution.verified: verified_BK(batch),
         }
-        for name, side_BK in told.items():
+        for name, side_BK in sides.items():
             for episode, own, truth in zip(batch.episodes, side_BK.tolist(), true, strict=True):
                 value = spearman(own, truth)
                 if value is not None:
-                    self.found[name][episode.task].append(value)
+                    self.correlations[name][episode.task].append(value)
         self.trajectories += len(batch.episodes)
 
 
@@ -60,11 +60,11 @@ async def survey(
     player: GroupPlayer,
     engine: TransformersEngine,
     names: Sequence[str],
-    told: Callable[[int], None] = lambda _: None,
+    on_progress: Callable[[int], None] = lambda _: None,
 ) -> AttributionSurvey:
-    """Play a group in each of these arenas and correlate. `told`: trajectories so far.
+    """Play a group in each of these arenas and correlate. `on_progress`: trajectories so far.
 
-    Raises StageError when not one rollout worked.
+    Raises StageError if no rollout was completed.
     """
     done, replay = AttributionSurvey(), Counterfactual(arenas)
     draws = [PromptDraw(name, 0, number) for number, name in enumerate(names)]
@@ -72,7 +72,7 @@ async def survey(
         played = await player.play(draws[start : start + GROUPS_AT_ONCE], 0)
         require_completed([played])
         done.failures += played.failures
-        if played.groups:  # else rollouts of every one of them kept breaking
+        if played.groups:  # none if every group had a rollout that kept failing
             done.add(scored_batch(played.groups), engine, replay)
-        told(done.trajectories)
+        on_progress(done.trajectories)
     return done

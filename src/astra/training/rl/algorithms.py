@@ -44,7 +44,24 @@ def make_algorithm(
         case "gigpo":
             return GiGPO(GiGPOSettings(credit.step_weight, credit.discount, scale))
         case "acpo":
-            return _acpo(credit, seed, arenas, reward, scale, keep)
+            if not scale:
+                raise ConfigError(
+                    "acpo has no scale_rewards='none': leave it at 'group', or take grpo"
+                )
+            if credit.attribution in ("verified", "counterfactual") and (
+                not arenas or callable(reward)
+            ):
+                why = "an own reward" if arenas else "an environment without goals"
+                raise ConfigError(
+                    f"attribution {credit.attribution!r} reads the goals of arenas, which {why} "
+                    "does not follow: set credit.attribution to 'likelihood'"
+                )
+            # A rule-based reward can be computed again without some calls; an own one may read
+            # anything.
+            replay = None
+            if arenas and not callable(reward):
+                replay = Counterfactual(arenas, reward=reward)
+            return ACPO(acpo_settings(credit), replay=replay, keep=keep, seed=seed)
         case _:
             own: Any = load_object(algorithm, "algorithm")
             if isinstance(own, type):
@@ -55,30 +72,3 @@ def make_algorithm(
                     "astra.training.Algorithm"
                 )
             return own
-
-
-def _acpo(
-    credit: CreditConfig,
-    seed: int,
-    arenas: Mapping[str, Arena],
-    reward: Reward | RewardFunction,
-    scale: bool,
-    keep: Callable[[CreditRow], None] | None,
-) -> ACPO:
-    if not scale:
-        raise ConfigError("acpo has no scale_rewards='none': leave it at 'group', or take grpo")
-    needs_goals = credit.attribution in ("verified", "counterfactual")
-    if needs_goals and (not arenas or callable(reward)):
-        why = "an own reward" if arenas else "an environment without goals"
-        raise ConfigError(
-            f"attribution {credit.attribution!r} reads the goals of arenas, which {why} does not "
-            "follow: set credit.attribution to 'likelihood'"
-        )
-    # A rule-based reward can be computed again without some calls; an own one may read anything.
-    replay = Counterfactual(arenas, reward=reward) if arenas and not callable(reward) else None
-    return ACPO(
-        acpo_settings(credit),
-        replay=replay,
-        keep=keep,
-        seed=seed,
-    )

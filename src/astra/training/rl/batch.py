@@ -68,27 +68,28 @@ def _right(rows: Sequence[Sequence[Any]], padding: Any) -> Tensor:
 
 
 def to_json(group: RolloutGroup) -> dict[str, Any]:
-    """A group as JSON values; floats keep all their bits."""
-    return {"step": group.step, "episodes": [_plain(episode) for episode in group.episodes]}
+    """A group as JSON values. Floats keep all their bits."""
+    episodes: list[dict[str, Any]] = []
+    for episode in group.episodes:
+        # Apart: `asdict` would take the records for values and copy them.
+        records = {"trajectory": episode.trajectory, "score": episode.score}
+        dumped = {name: x and x.model_dump(mode="json") for name, x in records.items()}
+        episodes.append({**asdict(replace(episode, trajectory=None, score=None)), **dumped})
+    return {"step": group.step, "episodes": episodes}
 
 
 def from_json(value: dict[str, Any]) -> RolloutGroup:
-    """The group that `to_json` was given."""
-    return RolloutGroup(tuple(_episode(episode) for episode in value["episodes"]), value["step"])
-
-
-def _plain(episode: SampledEpisode) -> dict[str, Any]:
-    apart = {"trajectory": episode.trajectory, "score": episode.score}
-    plain = asdict(replace(episode, trajectory=None, score=None))
-    return {**plain, **{name: x and x.model_dump(mode="json") for name, x in apart.items()}}
-
-
-def _episode(value: dict[str, Any]) -> SampledEpisode:
+    """The inverse of `to_json`."""
     lists = ("prompt_ids", "completion_ids", "policy_mask", "logprobs", "entropies", "steps")
-    value = {name: tuple(x) if name in lists else x for name, x in value.items()}
-    trajectory, score = value.pop("trajectory"), value.pop("score")
-    return SampledEpisode(
-        **value,
-        trajectory=trajectory and Trajectory.model_validate(trajectory),
-        score=score and Score.model_validate(score),
-    )
+    episodes: list[SampledEpisode] = []
+    for row in value["episodes"]:
+        fields = {name: tuple(x) if name in lists else x for name, x in row.items()}
+        trajectory, score = fields.pop("trajectory"), fields.pop("score")
+        episodes.append(
+            SampledEpisode(
+                **fields,
+                trajectory=trajectory and Trajectory.model_validate(trajectory),
+                score=score and Score.model_validate(score),
+            )
+        )
+    return RolloutGroup(tuple(episodes), value["step"])

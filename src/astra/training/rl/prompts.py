@@ -72,26 +72,29 @@ class ShuffledEpochs:
 
     def take(self, count: int, step: int) -> list[PromptDraw]:
         """The next prompts, those given back first."""
-        return [
-            self._returned.popleft() if self._returned else self._next(step) for _ in range(count)
-        ]
-
-    def _next(self, step: int) -> PromptDraw:
         hardest = self._levels[-1]
         if step < self._curriculum_steps:
             hardest = self._levels[step * len(self._levels) // self._curriculum_steps]
-        while True:
-            for index, (task, epoch) in enumerate(self._queue):
-                if self._difficulty[task] <= hardest:
-                    del self._queue[index]
-                    self._number += 1
-                    return PromptDraw(task, epoch, self._number - 1)
-            # A new epoch. Tasks too hard so far are still queued, and not queued twice.
-            waiting = {task for task, _ in self._queue}
-            tasks = sorted(task for task in self._difficulty if task not in waiting)
-            random.Random(f"{self._seed} {self._epoch}").shuffle(tasks)
-            self._queue.extend((task, self._epoch) for task in tasks)
-            self._epoch += 1
+        draws: list[PromptDraw] = []
+        while len(draws) < count:
+            if self._returned:
+                draws.append(self._returned.popleft())
+                continue
+            levels = (self._difficulty[task] for task, _ in self._queue)
+            index = next((i for i, level in enumerate(levels) if level <= hardest), None)
+            if index is None:
+                # A new epoch. Tasks that are too hard so far are still queued, not queued twice.
+                waiting = {task for task, _ in self._queue}
+                tasks = sorted(task for task in self._difficulty if task not in waiting)
+                random.Random(f"{self._seed} {self._epoch}").shuffle(tasks)
+                self._queue.extend((task, self._epoch) for task in tasks)
+                self._epoch += 1
+                continue
+            task, epoch = self._queue[index]
+            del self._queue[index]
+            draws.append(PromptDraw(task, epoch, self._number))
+            self._number += 1
+        return draws
 
     def give_back(self, draws: Sequence[PromptDraw]) -> None:
         self._returned.extend(draws)

@@ -8,7 +8,6 @@ rounding. A group's mask is dense, so this is for sequences of a few thousand to
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,8 +21,6 @@ from astra.training.attention import packing
 class _PackedGroup:
     """A group as one sequence of S tokens."""
 
-    rows: list[int]
-    """Rows of the batch, ascending."""
     ids_S: Tensor
     positions_S: Tensor
     lengths: list[int]
@@ -54,12 +51,30 @@ def shared_logprobs(
     logprobs = torch.zeros(len(ids_BT), width, device=ids_BT.device)
     entropies = torch.zeros_like(logprobs)
     completions_BW = mask_BT[:, -width:].bool()
-    for group in _groups(ids_BT, mask_BT, width):
+    # By prompt, not by position: TRL shuffles the rows of a batch.
+    rows_of: dict[tuple[int, ...], list[int]] = {}
+    for row, (ids, mask) in enumerate(zip(ids_BT[:, :-width], mask_BT[:, :-width], strict=True)):
+        rows_of.setdefault(tuple(ids[mask.bool()].tolist()), []).append(row)
+    for prompt, rows in rows_of.items():
+        group = _pack(prompt, ids_BT, mask_BT, rows, width)
         members_BW = torch.zeros_like(completions_BW)
-        members_BW[group.rows] = completions_BW[group.rows]
-        skip = zero_advantage_rows_B is not None and bool(zero_advantage_rows_B[group.rows].all())
-        with torch.set_grad_enabled(torch.is_grad_enabled() and not skip):
-            logp_N, entropy_N = _of_group(model, group, temperature)
+        members_BW[rows] = completions_BW[rows]
+        visible_SS = (group.row_S[:, None] == group.row_S) | (group.row_S == -1)
+        skip = zero_advantage_rows_B is not None and bool(zero_advantage_rows_B[rows].all())
+        with (
+            torch.set_grad_enabled(torch.is_grad_enabled() and not skip),
+            packing(model, group.lengths, visible_SS.tril()) as arguments,
+        ):
+            logits_1NV = model(
+                input_ids=group.ids_S[None],
+                position_ids=group.positions_S[None],
+                logits_to_keep=group.source_N,
+                use_cache=False,
+                **arguments,
+            ).logits
+            logp_NV = (logits_1NV[0].float() / temperature).log_softmax(-1)
+            entropy_N = -(logp_NV.exp() * logp_NV).sum(-1)
+            logp_N = logp_NV.gather(1, group.target_N[:, None])[:, 0]
         logprobs = logprobs.masked_scatter(members_BW, logp_N)
         entropies = entropies.masked_scatter(members_BW, entropy_N)
     return logprobs, entropies
@@ -70,32 +85,6 @@ def zero_advantage_rows_B(advantages_BT: Tensor) -> Tensor | None:
     one."""
     rows_B = (advantages_BT == 0).flatten(1).all(1)
     return None if bool(rows_B.all()) else rows_B
-
-
-def _of_group(model: Any, group: _PackedGroup, temperature: float) -> tuple[Tensor, Tensor]:
-    same_SS = group.row_S[:, None] == group.row_S[None, :]
-    prompt_S = group.row_S == -1
-    visible_SS = (same_SS | prompt_S[None, :]).tril()
-    with packing(model, group.lengths, visible_SS) as arguments:
-        logits_1NV = model(
-            input_ids=group.ids_S[None],
-            position_ids=group.positions_S[None],
-            logits_to_keep=group.source_N,
-            use_cache=False,
-            **arguments,
-        ).logits
-    logp_NV = (logits_1NV[0].float() / temperature).log_softmax(-1)
-    entropy_N = -(logp_NV.exp() * logp_NV).sum(-1)
-    return logp_NV.gather(1, group.target_N[:, None])[:, 0], entropy_N
-
-
-def _groups(ids_BT: Tensor, mask_BT: Tensor, width: int) -> Iterator[_PackedGroup]:
-    # By prompt, not by position: TRL shuffles the rows of a batch.
-    rows_of: dict[tuple[int, ...], list[int]] = {}
-    for row, (ids, mask) in enumerate(zip(ids_BT[:, :-width], mask_BT[:, :-width], strict=True)):
-        rows_of.setdefault(tuple(ids[mask.bool()].tolist()), []).append(row)
-    for prompt, rows in rows_of.items():
-        yield _pack(prompt, ids_BT, mask_BT, rows, width)
 
 
 def _pack(
@@ -116,7 +105,6 @@ def _pack(
         for start, offset in zip(starts.tolist(), offsets, strict=True)
     ]
     return _PackedGroup(
-        rows=rows,
         ids_S=torch.cat([torch.tensor(prompt, device=device), *pieces]),
         positions_S=torch.cat([torch.arange(len(prompt)), *(len(prompt) + p for p in offsets)]).to(
             device

@@ -23,10 +23,10 @@ from trl.trainer.grpo_config import GRPOConfig
 from trl.trainer.grpo_trainer import GRPOTrainer
 
 from astra.core.files import write_file
-from astra.engines.engine import Engine, EngineTimings
+from astra.engines.engine import Engine
 from astra.errors import ConfigError
 from astra.protocols import Sampling
-from astra.training.algorithm import Algorithm, Credit, HasState
+from astra.training.algorithm import Algorithm, HasState
 from astra.training.environment import RolloutEnvironment
 from astra.training.event_loop import CallerLoop
 from astra.training.parameter_lrs import set_parameter_lrs
@@ -139,35 +139,34 @@ class RolloutTrainer(GRPOTrainer):
         failures = 0
         sampled: list[RolloutGroup] = []
         while not self.filling.enough:
-            groups, failed = self._full_round(player, step)
-            failures += failed
+            groups: list[RolloutGroup] = []
+            for attempt in range(TRIES + 1):
+                missing = self._group_count - len(groups)
+                # Failed prompts are drawn again, and others once their tries are used up. But not
+                # if most of a round failed: what remains would mostly be rollouts that called no
+                # tool, and training on them would teach that.
+                if not missing or (attempt and 2 * missing > self._group_count):
+                    break
+                new, failed = self._round(player, step, missing, first=not attempt)
+                groups += new
+                failures += failed
             sampled += groups
             self.filling.add(groups)
         seconds = time.perf_counter() - start
         filled = self.filling.take(step)
         self._log_rollouts(filled, sampled, failures)
-        self._log_timings(engine.timings, seconds)
+        timings = engine.timings
+        self._log_step("time/rollouts", seconds)
+        self._log_step("time/generation", timings.generation)
+        self._log_step("time/idle", timings.idle)
+        self._log_step("time/tools", timings.tools)
+        self._log_step("tokens/prompt", timings.prompt_tokens)
+        self._log_step("tokens/sampled", timings.sampled_tokens)
+        self._log_step("tokens/sampled_per_second", timings.sampled_tokens / max(seconds, 1e-9))
         free_cache = getattr(engine, "free_cache", None)
         if free_cache is not None and self.accelerator.device.type != "cpu":
             free_cache()
         return self._loss_batch(filled.groups)
-
-    def _full_round(self, player: GroupPlayer, step: int) -> tuple[list[RolloutGroup], int]:
-        """Groups of a round and its infrastructure failures.
-
-        Failed prompts are drawn again, and others in their place once their tries are used up. But
-        not if most of a round failed: what remains would mostly be rollouts that called no tool.
-        """
-        groups: list[RolloutGroup] = []
-        failures = 0
-        for attempt in range(TRIES + 1):
-            missing = self._group_count - len(groups)
-            if not missing or (attempt and 2 * missing > self._group_count):
-                break
-            new, failed = self._round(player, step, missing, first=not attempt)
-            groups += new
-            failures += failed
-        return groups, failures
 
     def _round(
         self, player: GroupPlayer, step: int, count: int, *, first: bool
@@ -214,10 +213,7 @@ class RolloutTrainer(GRPOTrainer):
             batch["entropy_bonus"] = credit.entropy_bonus_BT[local, :width]
         batch["num_items_in_batch"] = scored.policy_mask_BT.sum()
         batch = {name: tensor.to(self.accelerator.device) for name, tensor in batch.items()}
-        return self._with_reference(batch, credit)
-
-    def _with_reference(self, batch: dict[str, Tensor], credit: Credit) -> dict[str, Tensor]:
-        """Add log-probabilities of TRL's reference model (`beta`) and of the algorithm's."""
+        # Log-probabilities of TRL's reference model (`beta`) and of the algorithm's.
         arguments = (
             torch.cat([batch["prompt_ids"], batch["completion_ids"]], dim=1),
             torch.cat([batch["prompt_mask"], batch["completion_mask"]], dim=1),
@@ -310,15 +306,6 @@ class RolloutTrainer(GRPOTrainer):
         self._log_step("filling/age_mean", sum(filled.ages) / len(filled.ages))
         self._log_step("filling/age_max", max(filled.ages))
         self._log_step("infrastructure_failures", failures)
-
-    def _log_timings(self, timings: EngineTimings, seconds: float) -> None:
-        self._log_step("time/rollouts", seconds)
-        self._log_step("time/generation", timings.generation)
-        self._log_step("time/idle", timings.idle)
-        self._log_step("time/tools", timings.tools)
-        self._log_step("tokens/prompt", timings.prompt_tokens)
-        self._log_step("tokens/sampled", timings.sampled_tokens)
-        self._log_step("tokens/sampled_per_second", timings.sampled_tokens / max(seconds, 1e-9))
 
     # --- checkpoints -----------------------------------------------------------------------
 

@@ -28,25 +28,22 @@ def trl_continue(trainer: Any, stop_ids: Sequence[int]) -> ContinueFunction:
             "vllm_mode=colocate with vllm_tensor_parallel_size=1, or one process"
         )
 
-    def continue_(wanted: Sequence[ContinuationRequest]) -> list[Continuation]:
+    def continue_(requests: Sequence[ContinuationRequest]) -> list[Continuation]:
+        # TRL loads new weights only in its own generation, which these rollouts replace.
         if trainer.state.global_step != trainer._last_loaded_step:
             trainer.vllm_generation.sync_weights()
             trainer._last_loaded_step = trainer.state.global_step
         _, ids, logprobs, *_ = trainer.vllm_generation.generate(
-            prompts=[w.prompt_ids for w in wanted],
+            prompts=[request.prompt_ids for request in requests],
             images=None,
             num_generations=1,
             profiler=nullcontext(),
         )
-        rows = zip(ids, logprobs, wanted, strict=True)
-        return [_cut(row, told, asked.max_tokens, stop_ids) for row, told, asked in rows]
+        results: list[Continuation] = []
+        for row, of_tokens, request in zip(ids, logprobs, requests, strict=True):
+            end = next((i + 1 for i, token in enumerate(row) if token in stop_ids), len(row))
+            end = min(end, request.max_tokens)
+            results.append(Continuation(row[:end], [float(at[0]) for at in of_tokens[:end]]))
+        return results
 
     return continue_
-
-
-def _cut(
-    ids: Sequence[int], logprobs: Sequence[Any], most: int, stop_ids: Sequence[int]
-) -> Continuation:
-    ended = next((place + 1 for place, token in enumerate(ids) if token in stop_ids), most)
-    end = min(ended, most)
-    return Continuation(ids[:end], [float(at[0]) for at in logprobs[:end]])

@@ -1,7 +1,7 @@
-"""Rows as token ids with labels: loss where the model writes, and nowhere else.
+"""Rows as token ids with labels: loss on what the model writes, and nowhere else.
 
-The labels don't rest on `{% generation %}` marks, which most chat templates lack: the conversation
-is rendered step by step, and its pieces are encoded one by one, as a rollout would (engines.chat).
+The labels need no `{% generation %}` marks, which most chat templates lack: the conversation is
+rendered step by step, and its pieces are encoded one by one, as in a rollout.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ class EncodedRow(NamedTuple):
 
 
 class EncodedRows(NamedTuple):
-    """What there is to train on."""
+    """The encoded rows, and how many were cut or dropped."""
 
     rows: list[EncodedRow]
     cut: int
-    """Rows that were longer than allowed and lost their end."""
+    """Rows that were longer than `max_length` and lost their end."""
     dropped: int
-    """Rows of which nothing was left that the model writes."""
+    """Rows that were left without a token that the model writes."""
 
     @property
     def tokens(self) -> int:
@@ -45,7 +45,7 @@ class EncodedRows(NamedTuple):
 
 
 def encode(chat: ChatTemplate, row: ConversationRow) -> EncodedRow:
-    """One row; the labels are the ids where the model writes, end of turn included."""
+    """One row. The labels are the ids where the model writes, end of turn included."""
     ids: list[int] = []
     labels: list[int] = []
     for piece in chat.pieces(row.messages, row.tools):
@@ -58,7 +58,7 @@ def encode(chat: ChatTemplate, row: ConversationRow) -> EncodedRow:
 def encode_rows(
     chat: ChatTemplate, rows: Iterable[ConversationRow], max_length: int | None
 ) -> EncodedRows:
-    """All rows, cut to `max_length` tokens; ConfigError when nothing is left of them."""
+    """All rows, cut to `max_length` tokens. Raises ConfigError if all are dropped."""
     kept: list[EncodedRow] = []
     cut = dropped = 0
     for row in rows:

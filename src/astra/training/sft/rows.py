@@ -1,7 +1,7 @@
-"""Rows to train on: conversations with the tools that were shown, one a line of a JSONL file.
+"""Rows to train on: conversations with their tools, one per line of a JSONL file.
 
-`astra arenas export --format sft` and `astra trajectories export` write such rows; those of others
-in the OpenAI or TRL form (`messages` with `tool_calls`, `tools`) are taken as they are.
+`astra arenas export --format sft` and `astra trajectories export` write such rows. Rows from
+elsewhere in the OpenAI or TRL form (`messages` with `tool_calls`, `tools`) work as they are.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ class ConversationRow(Record):
 
 
 def read_rows(path: Path) -> Iterator[ConversationRow]:
-    """The rows of a JSONL file; ConfigError, naming the line, for one that can't be used."""
-    found = False
+    """The rows of a JSONL file. Raises ConfigError, which names the line, for an unusable row."""
+    empty = True
     try:
         with path.open(encoding="utf-8") as file:
             for number, line in enumerate(file, start=1):
                 if line.strip():
                     yield _row(line, f"{str(path)!r}, line {number}")
-                    found = True
+                    empty = False
     except UnicodeDecodeError as error:
         raise ConfigError(f"{str(path)!r} is not UTF-8: {error}") from error
-    if not found:
+    if empty:
         raise ConfigError(f"{str(path)!r} holds no rows: export some first")
 
 
@@ -44,15 +44,15 @@ def _row(line: str, where: str) -> ConversationRow:
     try:
         value: Any = json.loads(line)
         tools: Any = value.get("tools") or []
+        if isinstance(tools, str):  # as in data sets whose schemas differ from row to row
+            tools = json.loads(tools)
         row = ConversationRow(
             messages=tuple(map(message_from_openai, value["messages"])),
-            tools=tuple(
-                map(tool_from_openai, json.loads(tools) if isinstance(tools, str) else tools)
-            ),
+            tools=tuple(map(tool_from_openai, tools)),
         )
     except (ValueError, KeyError, TypeError, AttributeError, ValidationError) as error:
         raise ConfigError(
-            f"{where}: no row of `messages` and `tools` ({type(error).__name__}: {error!s:.300})"
+            f"{where}: not a row of `messages` and `tools` ({type(error).__name__}: {error!s:.300})"
         ) from error
     if not any(message.role == "assistant" for message in row.messages):
         raise ConfigError(f"{where}: a conversation without an assistant has nothing to learn from")

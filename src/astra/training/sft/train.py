@@ -55,6 +55,7 @@ def train_sft(config: TrainSFTConfig, *, callbacks: Sequence[TrainerCallback] = 
     from transformers.utils.logging import disable_progress_bar
     from trl.trainer.sft_config import SFTConfig
 
+    from astra.training.checkpoints import note_of, to_resume
     from astra.training.metrics import MetricsLog
 
     require_known(config.trl, SFTConfig)
@@ -92,24 +93,18 @@ def train_sft(config: TrainSFTConfig, *, callbacks: Sequence[TrainerCallback] = 
         )
     with closing(MetricsLog(folder)) as metrics:
         trainer = _trainer(config, args, chat, encoded.rows, [metrics, *callbacks])
-        done = trainer.train(resume_from_checkpoint=_checkpoint(out, trainer))
+        checkpoint = to_resume(out / CHECKPOINTS)
+        if checkpoint is not None:
+            # TRL counts from 0 after a stop.
+            tokens = note_of(checkpoint)[_TOKENS]
+            trainer._total_train_tokens = tokens  # pyright: ignore[reportPrivateUsage]
+        done = trainer.train(resume_from_checkpoint=checkpoint and str(checkpoint))
         save_final(trainer, chat, out)
     losses = [row["loss"] for row in trainer.state.log_history if "loss" in row]
     # A run can be shorter than the interval of its log.
     loss = losses[-1] if losses else done.training_loss
     result = TrainResult.of_run(folder, out / FINAL, config, **counts, loss=loss)
     return TrainResult(result.model, done.global_step, result.metrics, config)
-
-
-def _checkpoint(out: Path, trainer: SFTTrainer) -> str | None:
-    """The checkpoint to resume. None: begin anew."""
-    from astra.training.checkpoints import note_of, to_resume
-
-    checkpoint = to_resume(out / CHECKPOINTS)
-    if checkpoint is None:
-        return None
-    trainer._total_train_tokens = note_of(checkpoint)[_TOKENS]  # pyright: ignore[reportPrivateUsage]
-    return str(checkpoint)
 
 
 def _trainer(
@@ -150,7 +145,6 @@ def _trainer(
             peft_config=lora_config(config.lora_rank or 0),
             callbacks=[marker, *callbacks],
         )
-    # TRL counts from 0 after a stop.
     marker.note = lambda: {_TOKENS: trainer._total_train_tokens}  # pyright: ignore[reportPrivateUsage]
     trainer.remove_callback(PrinterCallback)
     return trainer
