@@ -1,4 +1,4 @@
-"""The comparisons by name: which arms there are, and what sets them apart.
+"""Comparisons by name: their arms, and the options in which the arms differ.
 
 An option of an arm is a field of `TrainRLConfig`; `credit` holds those of `CreditConfig`.
 Everything else is the same for all arms of a comparison.
@@ -14,33 +14,33 @@ from astra.types import Json
 from recipes.reproduce.trials import Arm
 
 CURVES = ("f1", "reward", "turns", "calls", "sampling_entropy", "entropy")
-"""What every comparison takes from a run's metrics, as far as it is there."""
+"""Metrics of a run that every comparison records, as far as they are logged."""
 
 
 @dataclass(frozen=True, slots=True)
 class ArmComparison:
-    """Arms that differ in one thing, and what to look at."""
+    """Arms that differ in one thing, and the measurements to compare."""
 
     name: str
     about: str
     place: str
-    """Where the claim stands."""
+    """Source of the claim: paper and section."""
     baseline: str
-    """The arm that the others are compared with; it runs first."""
+    """The arm that the others are compared with. It runs first."""
     arms: tuple[Arm, ...]
     headline: tuple[str, ...]
-    """Measurements of the end that the table in the terminal shows."""
+    """Final measurements that the table in the terminal shows."""
     curves: tuple[str, ...] = CURVES
     equal_tokens: bool = False
-    """Whether arms stop at the baseline's sampled tokens, rather than at its steps."""
+    """Whether arms stop at the baseline's number of sampled tokens instead of its steps."""
     common: Mapping[str, Json] = field(default_factory=dict[str, Json])
     """Options of all arms."""
     ablations: tuple[Arm, ...] = ()
     whole: str = ""
-    """The arm that the ablations leave a part out of."""
+    """Name of the arm that the ablations are compared with. Empty without ablations."""
 
     def chosen(self, names: Sequence[str] | None, *, ablations: bool) -> list[Arm]:
-        """The arms that are asked for (None: all) and the baseline, in their order.
+        """The baseline and the arms of these names (None: all), in their order.
 
         With ablations, also the arm that these are compared with. Raises ConfigError.
         """
@@ -50,8 +50,8 @@ class ArmComparison:
         known = [arm.name for arm in every]
         if names is None:
             return every
-        if strangers := sorted(set(names) - set(known)):
-            raise ConfigError(f"no arm {strangers[0]!r}: choose among {', '.join(known)}")
+        if unknown := sorted(set(names) - set(known)):
+            raise ConfigError(f"no arm {unknown[0]!r}: choose among {', '.join(known)}")
         kept = {*names, self.baseline, *([self.whole] if ablations else ())}
         return [arm for arm in every if arm.name in kept]
 
@@ -114,7 +114,7 @@ COMPARISONS: dict[str, ArmComparison] = {
             *("acpo/credit/attribution_seconds", "acpo/entropy/crucial", "acpo/credit/phase"),
             *("acpo/agreement/likelihood", "acpo/agreement/entropy", "acpo/agreement/verified"),
         ),
-        # With filling, an arm with more flat groups would get more rollouts a step.
+        # With filling, an arm with more zero-variance groups would get more rollouts a step.
         common={"max_sampling_rounds": 1},
         ablations=_ABLATIONS,
         whole="acpo-verified",
@@ -123,22 +123,20 @@ COMPARISONS: dict[str, ArmComparison] = {
 
 
 def of_problems(comparison: ArmComparison) -> ArmComparison:
-    """What of `credit` can be compared on single-turn problems.
+    """The comparison `credit` for single-turn problems.
 
-    These have no turns to anchor in, and can't be replayed. The ablations are those of the
-    attribution that is left.
+    They have no turns, so no anchor states and no replays. The ablations are those of ACPO by
+    likelihood.
     """
     kept = ("grpo", "acpo-likelihood", "acpo-entropy")
-    arms = tuple(arm for arm in comparison.arms if arm.name in kept)
+    by_likelihood = {"attribution": "likelihood"}
     return replace(
         comparison,
-        arms=arms,
-        ablations=tuple(_with_likelihood(arm) for arm in comparison.ablations),
+        arms=tuple(arm for arm in comparison.arms if arm.name in kept),
+        ablations=tuple(
+            Arm(arm.name, {**arm.options, "credit": {**arm.options["credit"], **by_likelihood}})
+            for arm in comparison.ablations
+        ),
         whole="acpo-likelihood",
         headline=("solved", "tokens"),
     )
-
-
-def _with_likelihood(arm: Arm) -> Arm:
-    credit = {**arm.options["credit"], "attribution": "likelihood"}
-    return Arm(arm.name, {**arm.options, "credit": credit})

@@ -136,12 +136,12 @@ def test_sequences_with_one_prompt_share_it(attention: str, tokens: int):
 
 
 def test_the_tree_hides_branches_from_each_other():
-    told = tree([([1, 2, 3], [Branch(2, (8, 9)), Branch(3, (7,))]), ([1, 2], [Branch(2, (6,))])])
-    assert told.ids_S.tolist() == [1, 2, 3, 8, 9, 7, 6]
-    assert told.positions_S.tolist() == [0, 1, 2, 2, 3, 3, 2]
-    assert told.lengths == [2, 4, 1]
-    assert told.places == [1, 3, 2, 1]
-    assert told.seen_SS.int().tolist() == [
+    packed = tree([([1, 2, 3], [Branch(2, (8, 9)), Branch(3, (7,))]), ([1, 2], [Branch(2, (6,))])])
+    assert packed.ids_S.tolist() == [1, 2, 3, 8, 9, 7, 6]
+    assert packed.positions_S.tolist() == [0, 1, 2, 2, 3, 3, 2]
+    assert packed.lengths == [2, 4, 1]
+    assert packed.sources == [1, 3, 2, 1]
+    assert packed.visible_SS.int().tolist() == [
         [1, 0, 0, 0, 0, 0, 0],
         [1, 1, 0, 0, 0, 0, 0],
         [1, 1, 1, 0, 0, 0, 0],

@@ -139,17 +139,8 @@ class RolloutTrainer(GRPOTrainer):
         failures = 0
         sampled: list[RolloutGroup] = []
         while not self.filling.enough:
-            groups: list[RolloutGroup] = []
-            for attempt in range(TRIES + 1):
-                missing = self._group_count - len(groups)
-                # Failed prompts are drawn again, and others once their tries are used up. But not
-                # if most of a round failed: what remains would mostly be rollouts that called no
-                # tool, and training on them would teach that.
-                if not missing or (attempt and 2 * missing > self._group_count):
-                    break
-                new, failed = self._round(player, step, missing, first=not attempt)
-                groups += new
-                failures += failed
+            groups, failed = self._full_round(player, step)
+            failures += failed
             sampled += groups
             self.filling.add(groups)
         seconds = time.perf_counter() - start
@@ -167,6 +158,24 @@ class RolloutTrainer(GRPOTrainer):
         if free_cache is not None and self.accelerator.device.type != "cpu":
             free_cache()
         return self._loss_batch(filled.groups)
+
+    def _full_round(self, player: GroupPlayer, step: int) -> tuple[list[RolloutGroup], int]:
+        """Groups of a round and its infrastructure failures.
+
+        Failed prompts are drawn again, and others in their place once their tries are used up.
+        """
+        groups: list[RolloutGroup] = []
+        failures = 0
+        for attempt in range(TRIES + 1):
+            missing = self._group_count - len(groups)
+            # Not if most of a round failed: what remains would mostly be rollouts that called no
+            # tool, and training on them would teach that.
+            if not missing or (attempt and 2 * missing > self._group_count):
+                break
+            new, failed = self._round(player, step, missing, first=not attempt)
+            groups += new
+            failures += failed
+        return groups, failures
 
     def _round(
         self, player: GroupPlayer, step: int, count: int, *, first: bool
