@@ -1,7 +1,7 @@
-"""What attribution and the sandbox cost: shares of a training step, from what RL itself logs.
+"""Costs of attribution and of the sandbox as shares of a training step, from RL's own metrics.
 
 Two short runs of ACPO from the same taught nano model on the same arenas of seven turns, by
-likelihood and by the arena's own verdicts. All figures are ratios within a run.
+likelihood and by the arena's scores. All figures are ratios within a run.
 """
 
 from __future__ import annotations
@@ -16,18 +16,15 @@ from typing import Any, cast
 
 import torch
 
-from astra.arenas.folder import ToolRow
 from astra.configs.training import CreditConfig, TrainRLConfig
-from astra.runs.folder import RunFolder
-from astra.runs.jsonl import to_line
 from astra.training.rl.train import train_rl
-from astra.types import Arena
 from benchmarks.bench_rl import HOPS, MESSAGE_TOKENS, taught_on, toy_arenas
+from tests.support.arenas import write_arena_run
 
 GOALS = {"likelihood": 25, "verified": 10}
-"""Most per cent of a step."""
+"""Maximum per cent of a step."""
 WAITING = 5
-"""Most per cent of a step that may be spent waiting for tools in the sandbox."""
+"""Maximum per cent of a step spent waiting for tools in the sandbox."""
 STEPS = 4
 PROMPTS = GROUP = 4
 CONTEXT = 2_048
@@ -40,10 +37,11 @@ def measure() -> dict[str, dict[str, object]]:
         warnings.simplefilter("ignore")
         folder = Path(temporary)
         arenas = toy_arenas()
-        _write(arenas, folder / "arenas")
-        model, words = taught_on(arenas)
+        trained = [arena.model_copy(update={"split": "train"}) for arena in arenas]
+        write_arena_run(folder / "arenas", trained)
+        model, tokenizer = taught_on(arenas)
         model.save_pretrained(folder / "model")
-        words.save_pretrained(folder / "model")
+        tokenizer.save_pretrained(folder / "model")
         runs = {name: _run(folder, name) for name in GOALS}
     return {
         **{
@@ -60,19 +58,6 @@ def measure() -> dict[str, dict[str, object]]:
 
 def _figure(share: float, goal: int) -> dict[str, object]:
     return {"value": 100 * share, "goal": f"<= {goal}", "unit": "%", "ok": 100 * share <= goal}
-
-
-def _write(arenas: list[Arena], path: Path) -> None:
-    folder = RunFolder.create(path, {"count": len(arenas)})
-    rows = [
-        ToolRow(id=tool.id, tool=tool, arena=arena.id, split="train")
-        for arena in arenas
-        for tool in arena.tools
-    ]
-    trained = [arena.model_copy(update={"split": "train"}) for arena in arenas]
-    with folder.lock(), folder.append("arenas") as file, folder.append("tools") as tools:
-        file.append([to_line(arena) for arena in trained])
-        tools.append([to_line(row) for row in rows])
 
 
 def _run(folder: Path, attribution: str) -> list[dict[str, float]]:

@@ -7,11 +7,10 @@ from typing import Any
 
 import pytest
 
-from astra.arenas.folder import ToolRow
 from astra.arenas.sets import ArenaSet, load_arenas
 from astra.runs.folder import RunFolder
-from astra.runs.jsonl import to_line
 from astra.types import Arena, Tool
+from tests.support.arenas import write_arena_run
 from tests.support.fakes import toy_arena, toy_tool
 
 
@@ -27,17 +26,7 @@ ARENAS: list[Arena] = [
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("world") / "run"
-    folder = RunFolder.create(path, {"count": len(ARENAS)})
-    rows = [
-        ToolRow(id=own.id, tool=own, arena=arena.id, split=arena.split)
-        for arena in ARENAS
-        for own in arena.tools
-    ]
-    with folder.lock(), folder.append("arenas") as arenas, folder.append("tools") as tools:
-        arenas.append([to_line(arena) for arena in ARENAS])
-        tools.append([to_line(row) for row in rows])
-    return path
+    return write_arena_run(tmp_path_factory.mktemp("world") / "run", ARENAS)
 
 
 def show(world: Path, mode: Any, *, seed: int = 0, split: Any = "train") -> ArenaSet:

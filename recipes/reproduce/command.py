@@ -177,7 +177,12 @@ def command(config: ReproduceConfig, *, as_json: bool) -> int:
     ]
     for arm in arms:
         trial.check(arm)
-    trials = plan(arms, _seeds(config.seeds), folder)
+    try:
+        seeds = list(dict.fromkeys(map(int, config.seeds)))
+    except ValueError:
+        texts = ",".join(config.seeds)
+        raise ConfigError(f"--seeds {texts!r}: write numbers, as in 0,1,2") from None
+    trials = plan(arms, seeds, folder)
     first_arm = comparison.baseline if comparison.equal_tokens else None
     parallel = ParallelTrials(config.workers, partial(_share_cores, config.workers), first_arm)
     outcomes = run_trials(
@@ -213,13 +218,6 @@ def arenas_and_model(config: ReproduceConfig) -> tuple[Path, str]:
             f"and `astra train sft` make them, `make demo` makes both ({ARENAS}, {MODEL})"
         )
     return Path(config.arenas or ARENAS), str(config.model or MODEL)
-
-
-def _seeds(texts: Sequence[str]) -> list[int]:
-    try:
-        return list(dict.fromkeys(map(int, texts)))
-    except ValueError:
-        raise ConfigError(f"--seeds {','.join(texts)!r}: write numbers, as in 0,1,2") from None
 
 
 def _credit(config: ReproduceConfig, max_steps: int) -> CreditConfig:

@@ -1,7 +1,8 @@
-"""A trial of RL: a run of its own from the model that all share, then held-out tasks played.
+"""A trial of RL: a run from the model that all trials share, then an evaluation on held-out tasks.
 
-Points come from the run's metrics, and from checkpoints if they are to be played; the final
-measurements from playing the final model. Sampled rollouts and tokens are counted, used or not.
+Points of the curve come from the run's metrics, and from checkpoints with `evaluate_every`. The
+final measurements come from the final model. All sampled rollouts and tokens are counted, also
+those that were not trained on.
 """
 
 from __future__ import annotations
@@ -36,38 +37,39 @@ from recipes.reproduce.trials import (
 )
 
 RUN = "run"
-"""The run folder, in that of the trial."""
+"""The run folder, in the trial's folder."""
 GROUPS = "filling/groups"
-"""The metric that says how many groups were sampled in a step."""
+"""Metric: number of groups sampled in a step."""
 HELD_OUT = "held_out/"
-"""Before the names of measurements from playing checkpoints."""
-GENEROUS = 4
-"""How many times the baseline's steps a run with a budget of tokens may take."""
+"""Prefix of measurements on held-out tasks."""
+BUDGET_STEPS = 4
+"""Steps that a run with a budget of tokens may take, in multiples of the baseline's."""
 
 Play = Callable[[Path, int], dict[str, float]]
-"""Plays held-out tasks with a model folder and a seed; what came of it, by name."""
+"""Evaluates a model folder on held-out tasks with a seed. Returns measurements by name."""
 
 
 @dataclass(frozen=True, slots=True)
 class RLTrial:
-    """A `Trial`: trains as the arm says and measures. Resumes what was stopped."""
+    """A `Trial` that trains an arm and measures it. Resumes a stopped run."""
 
     comparison: ArmComparison
     config: TrainRLConfig
-    """Resolved options that all arms share. Folder, seed and the arm's options are put in."""
+    """Resolved options that all arms share. Folder, seed and the arm's options are added."""
     play: Play
     evaluate_every: int | None = None
-    """Steps between checkpoints that are played, too; None: only the final model is."""
+    """Steps between checkpoints that are evaluated, too. None: only the final model is."""
     tokens: int | None = None
-    """Sampled tokens at which every arm stops; None: at the steps of the options, and with
-    `equal_tokens` all arms but the baseline at what the baseline has sampled."""
+    """Sampled tokens at which every arm stops. None: arms stop at `max_steps`, but with
+    `equal_tokens` all except the baseline stop at the baseline's sampled tokens."""
 
     def __call__(self, arm: Arm, seed: int, folder: Path) -> TrialResult:
-        """Raises what training and playing raise; StageError for a budget that is not reached."""
+        """Raises errors of training and evaluation, and StageError if the budget is not reached."""
         out = folder / RUN
         budget = self._budget(arm, folder)
         config = self._trial_config(arm, seed, out, budget)
-        result = train_rl(config, callbacks=_callbacks(out, budget))
+        limits = [] if budget is None else [TokenBudget(RunFolder(out), budget)]
+        result = train_rl(config, callbacks=limits)
         rows = [row for _, row in RunFolder(out).values(METRICS)]
         points = curve(rows, config.group_size or 1, self.comparison.curves)
         last = next(reversed(points.values()), None)
@@ -84,18 +86,18 @@ class RLTrial:
         )
 
     def check(self, arm: Arm) -> None:
-        """Raise ConfigError for settings that no trial of this arm could begin with."""
+        """Raise ConfigError if this arm's options can't be trained with."""
         config = of_arm(self.config, {**self.comparison.common, **arm.options})
         trl_config(config, 1)
         if config.algorithm == "acpo":
             acpo_settings(config.credit)
 
     def tidy(self, folder: Path) -> None:
-        """Remove the checkpoints of a trial whose outcome is on record; they are heavy."""
+        """Remove the checkpoints of a trial with an outcome, to save space."""
         shutil.rmtree(folder / RUN / CHECKPOINTS, ignore_errors=True)
 
     def shared(self, **more: Json) -> dict[str, Json]:
-        """What decides on the outcomes of all arms alike; `more`: how held-out tasks are played."""
+        """Options that the outcomes of all arms depend on. `more`: those of the evaluation."""
         shared = identity(self.config)
         # The arms and the seed set these.
         for name in ("seed", "algorithm", "reward", "distractors"):
@@ -120,13 +122,14 @@ class RLTrial:
             return TrialOutcome.model_validate_json(path.read_bytes()).points[-1].tokens
         except (OSError, ValidationError, IndexError) as error:
             raise StageError(
-                f"{str(path)!r} does not tell how many tokens {self.comparison.baseline!r} "
-                f"sampled, which is where {arm.name!r} stops: that arm has to work first"
+                f"{str(path)!r} does not hold the number of tokens that "
+                f"{self.comparison.baseline!r} sampled, at which {arm.name!r} stops: run that arm "
+                "first"
             ) from error
 
     def _trial_config(self, arm: Arm, seed: int, out: Path, budget: int | None) -> TrainRLConfig:
         config = of_arm(self.config, {**self.comparison.common, **arm.options})
-        steps = (config.max_steps or 1) * (1 if budget is None else GENEROUS)
+        steps = (config.max_steps or 1) * (1 if budget is None else BUDGET_STEPS)
         return replace(
             config,
             out=out,
@@ -141,7 +144,7 @@ class RLTrial:
     def _played(
         self, out: Path, points: Mapping[int, MeasurementPoint], seed: int
     ) -> Iterator[MeasurementPoint]:
-        """The model that all start from and the checkpoints, played; the final model is not."""
+        """Evaluations of the start model and of the checkpoints, without the final model."""
         if self.evaluate_every is None:
             return
         start = MeasurementPoint(rollouts=0, tokens=0, values={})
@@ -152,12 +155,12 @@ class RLTrial:
                 yield _held_out(points[step], self.play(checkpoint, seed))
 
 
-def _held_out(at: MeasurementPoint, told: Mapping[str, float]) -> MeasurementPoint:
-    return at.model_copy(update={"values": {HELD_OUT + name: v for name, v in told.items()}})
+def _held_out(at: MeasurementPoint, means: Mapping[str, float]) -> MeasurementPoint:
+    return at.model_copy(update={"values": {HELD_OUT + name: v for name, v in means.items()}})
 
 
 def of_arm(config: TrainRLConfig, options: Mapping[str, Json]) -> TrainRLConfig:
-    """The options with those of an arm in them."""
+    """The options of a run, with those of an arm."""
     own: dict[str, Any] = dict(options)
     # Options of ACPO that all arms share hold for its arms only; the arm's own win.
     shared: dict[str, Any] = {f.name: getattr(config.credit, f.name) for f in fields(config.credit)}
@@ -172,7 +175,7 @@ def of_arm(config: TrainRLConfig, options: Mapping[str, Json]) -> TrainRLConfig:
 def curve(
     rows: Sequence[Mapping[str, Any]], group: int, names: Sequence[str]
 ) -> dict[int, MeasurementPoint]:
-    """By step a point, from the rows of `metrics.jsonl`; `group`: rollouts of a prompt."""
+    """A point per step, from the rows of `metrics.jsonl`. `group`: rollouts per prompt."""
     points: dict[int, MeasurementPoint] = {}
     rollouts = tokens = 0.0
     for row in rows:
@@ -184,7 +187,3 @@ def curve(
                 rollouts=round(rollouts), tokens=round(tokens), values=values
             )
     return points
-
-
-def _callbacks(out: Path, budget: int | None) -> tuple[Any, ...]:
-    return () if budget is None else (TokenBudget(RunFolder(out), budget),)

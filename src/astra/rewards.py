@@ -16,7 +16,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Any, Literal, cast, get_args
 
@@ -106,9 +106,9 @@ def _same_set(wanted: Sequence[Scalar], found: Sequence[Json]) -> bool:
 
 
 def _member(value: Json, *, numeric: bool) -> tuple[str, Json] | None:
-    """What stands for a value in a set; None if it can't stand in one.
+    """The comparable form of a set's member. None for a value that no set can have.
 
-    `numeric`: the set is one of numbers, so that texts are read as such.
+    `numeric`: all wanted members are numbers, so texts are read as numbers.
     """
     if isinstance(value, bool):
         return ("bool", value)
@@ -125,15 +125,16 @@ def _is_number(value: Json) -> bool:
 def stands_in_text(target: Target, text: str) -> bool:
     """Whether the answer stands in a text: every member of a set, numbers and dates as such."""
     values = target.value if isinstance(target.value, tuple) else (target.value,)
-    return bool(values) and all(_scalar_stands_in(target, value, text) for value in values)
-
-
-def _scalar_stands_in(target: Target, value: Scalar, text: str) -> bool:
-    if target.matcher is Matcher.date:
-        return as_date(value) in dates_in(text)
-    if target.matcher is Matcher.number or _is_number(value):
-        return any(_same_number(target, value, other) for other in numbers_in(text))
-    return contains_text(text, str(value))
+    for value in values:
+        if target.matcher is Matcher.date:
+            found = as_date(value) in dates_in(text)
+        elif target.matcher is Matcher.number or _is_number(value):
+            found = any(_same_number(target, value, other) for other in numbers_in(text))
+        else:
+            found = contains_text(text, str(value))
+        if not found:
+            return False
+    return bool(values)  # an empty set is never an answer
 
 
 def solves(target: Target, result: Json) -> bool:
@@ -193,7 +194,7 @@ def _leaf(value: Scalar) -> str:
 
 
 def recall(solved: int, goals: int) -> float:
-    """r = n̂ / n; 0 for no goals."""
+    """r = n̂ / n. 0 without goals."""
     return solved / goals if goals else 0.0
 
 
@@ -203,7 +204,7 @@ def precision(solved: int, calls: int, epsilon: float = EPSILON) -> float:
 
 
 def f1(r: float, p: float) -> float:
-    """2pr / (p + r); 0 when both are 0."""
+    """2pr / (p + r). 0 if both are 0."""
     return 2 * p * r / (p + r) if p + r > 0 else 0.0
 
 
@@ -216,7 +217,7 @@ def _reward(kind: Reward, solved: int, goals: int, calls: int) -> float:
 def load_reward(reward: str | RewardFunction) -> Reward | RewardFunction:
     """A reward by its name, as a function, or as `module:function`.
 
-    Raises ConfigError for an unknown name, and for what is not a function.
+    Raises ConfigError for an unknown name, and for an object that is not a function.
     """
     if isinstance(reward, str) and ":" not in reward:
         for name in get_args(Reward):
@@ -252,7 +253,7 @@ def score_trajectory(
     value = float(reward(arena, trajectory))
     if not math.isfinite(value):
         raise StageError(f"the reward of arena {arena.id!r} is {value!r}: it must be finite")
-    # Increments are those of a rule-based reward: an own one is known at the end only.
+    # Increments belong to rule-based rewards. An own reward is known at the end only.
     return result.model_copy(update={"reward": value, "increments": ()})
 
 
@@ -267,9 +268,9 @@ def score(
 ) -> Score:
     """Score an episode's calls against its goals.
 
-    `turns`: number of assistant turns, for `increments`; None: up to the last call's turn.
-    `answer`: the final text, judged against `answer_target` apart from the reward.
-    Calls are taken in order; each solves the first unsolved goal that it answers.
+    `turns`: number of assistant turns, for `increments`. None: up to the last call's turn.
+    `answer`: the final text, compared with `answer_target`. It does not affect the reward.
+    Calls are matched in order. Each solves the first unsolved goal that it answers.
     """
     wanted = [goal for goal in goals if goal.call is not None and goal.target is not None]
     by_turn: dict[int, list[CallRecord]] = defaultdict(list)
@@ -281,9 +282,14 @@ def score(
     for turn in range(max(turns or 0, max(by_turn, default=-1) + 1)):
         for call in by_turn.get(turn, ()):
             made += 1
-            goal = _solved_by(call, (goal for goal in wanted if goal.id not in solved_by))
-            if goal is not None:
-                solved_by[goal.id] = call.id
+            # A failed call solves nothing, whatever its error text contains.
+            for goal in wanted if call.status is CallStatus.ok else ():
+                own = goal.call is not None and call.tool == goal.call.tool
+                if goal.id in solved_by or goal.target is None or not own:
+                    continue
+                if solves(goal.target, call.result):
+                    solved_by[goal.id] = call.id
+                    break  # one goal a call
         rewards.append(_reward(reward, len(solved_by), len(wanted), made))
     r, p = recall(len(solved_by), len(wanted)), precision(len(solved_by), len(calls))
     return Score(
@@ -302,15 +308,3 @@ def score(
             else stands_in_text(answer_target, answer)
         ),
     )
-
-
-def _solved_by(call: CallRecord, goals: Iterable[Goal]) -> Goal | None:
-    """The first of the goals that a call solves."""
-    if call.status is not CallStatus.ok:
-        return None
-    for goal in goals:
-        if goal.call is None or goal.target is None:
-            continue
-        if call.tool == goal.call.tool and solves(goal.target, call.result):
-            return goal
-    return None

@@ -5,8 +5,13 @@ They pass every check of the certificate, so that a test can plant one defect an
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
+from astra.arenas.folder import ToolRow
+from astra.runs.folder import RunFolder
+from astra.runs.jsonl import to_line
 from astra.types import (
     Arena,
     Distractor,
@@ -317,3 +322,19 @@ def good_arenas() -> dict[str, Arena]:
         "multi_hop": multi_hop_arena(),
         "branching": branching_arena(),
     }
+
+
+def write_arena_run(
+    path: Path, arenas: Sequence[Arena], *, tools_of: Sequence[Arena] | None = None
+) -> Path:
+    """A run folder of arenas. `tools_of`: arenas whose tools may be distractors. None: all."""
+    folder = RunFolder.create(path, {"count": len(arenas)})
+    rows = [
+        ToolRow(id=tool.id, tool=tool, arena=arena.id, split=arena.split)
+        for arena in (arenas if tools_of is None else tools_of)
+        for tool in arena.tools
+    ]
+    with folder.lock(), folder.append("arenas") as log, folder.append("tools") as tools:
+        log.append([to_line(arena) for arena in arenas])
+        tools.append([to_line(row) for row in rows])
+    return path

@@ -157,7 +157,7 @@ def test_what_breaks_is_told_and_ends_in_status_1(
     assert told["rows"] == []
     off, on = told["failures"]
     assert off["message"] == "no rollout worked"
-    assert "has to work first" in on["message"]
+    assert "run that arm first" in on["message"]
 
 
 def test_problems_stand_in_for_arenas(

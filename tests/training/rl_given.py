@@ -11,21 +11,19 @@ from transformers import PreTrainedTokenizerFast, Qwen3ForCausalLM
 from trl import GRPOConfig
 
 import recipes.nano
-from astra.arenas.folder import ToolRow
 from astra.arenas.sets import ArenaSet
 from astra.chat.template import ChatTemplate
 from astra.engines.transformers import TransformersEngine
 from astra.hosts.arena import ArenaHost, arena_messages
 from astra.protocols import Sampling
 from astra.rollouts.loop import RolloutLimits
-from astra.runs.folder import RunFolder
-from astra.runs.jsonl import to_line
 from astra.training.rl.arenas import ArenaRollouts
 from astra.training.rl.filling import BatchFilling
 from astra.training.rl.grpo import GRPO
 from astra.training.rl.prompts import ShuffledEpochs
 from astra.training.rl.trainer import RolloutTrainer
 from tests.engines.given import SPECIAL
+from tests.support.arenas import write_arena_run
 from tests.support.fakes import InProcessSandbox, toy_arena
 from tests.support.nano_models import byte_pair_tokenizer, gold_episode, labelled, qwen3, teach
 
@@ -41,17 +39,8 @@ SHOWN = ArenaSet.of(ARENAS)
 
 def world(path: Path) -> Path:
     """A run folder of four arenas to train in and as many to be tested in."""
-    folder = RunFolder.create(path, {"count": 8})
     tested = [arena.model_copy(update={"split": "test"}) for arena in ARENAS]
-    rows = [
-        ToolRow(id=tool.id, tool=tool, arena=arena.id, split="train")
-        for arena in ARENAS
-        for tool in arena.tools
-    ]
-    with folder.lock(), folder.append("arenas") as arenas, folder.append("tools") as tools:
-        arenas.append([to_line(arena) for arena in (*ARENAS, *tested)])
-        tools.append([to_line(row) for row in rows])
-    return path
+    return write_arena_run(path, [*ARENAS, *tested], tools_of=ARENAS)
 
 
 def tokenizer() -> PreTrainedTokenizerFast:

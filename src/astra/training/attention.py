@@ -47,6 +47,7 @@ def packed_attention(
         return sdpa_attention_forward(
             module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **kwargs
         )
+    # Grouped-query attention: a key head serves several query heads.
     repeats = query.shape[1] // key.shape[1]
     queries, keys, values = (
         x.split(list(packed), dim=2)

@@ -20,6 +20,7 @@ class CallerLoop:
     """
 
     def __init__(self) -> None:
+        # One loop for the run: the sandbox belongs to the loop that it was opened in.
         self._runner = asyncio.Runner()
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:

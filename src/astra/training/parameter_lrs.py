@@ -51,4 +51,5 @@ def set_parameter_lrs(
     for pattern, parameters in groups.items():
         if parameters:
             rate = learning_rates[pattern]
+            # No weight decay: it would pull norms and embeddings to zero, at these rates quickly.
             optimizer.add_param_group({"params": parameters, "lr": rate, "weight_decay": 0.0})

@@ -13,6 +13,7 @@ from astra.training.progress import quiet
 def trl_options(config: TrainSFTConfig | TrainRLConfig) -> dict[str, Any]:
     """What SFT and RL have in common, from resolved options; those of `trl` last."""
     schedule = config.lr_schedule
+    # transformers' `constant` ignores the warm-up without a word.
     if schedule == "constant" and config.warmup:
         schedule = "constant_with_warmup"
     return {

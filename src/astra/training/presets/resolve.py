@@ -158,6 +158,7 @@ def _choose(model: str, kind: str) -> str:
     memory = torch.cuda.get_device_properties(0).total_memory if torch.cuda.is_available() else 0
     if parameters < _NANO_PARAMETERS and not memory:
         return "nano"
+    # On a GPU that is too small for all weights, LoRA (`laptop`) is what fits.
     fits = parameters * _BYTES_PER_PARAMETER <= memory * _ACTIVATION_SHARE
     return "h200" if fits and parameters >= _NANO_PARAMETERS else "laptop"
 

@@ -47,6 +47,7 @@ def scored_batch(groups: Sequence[RolloutGroup]) -> ScoredBatch:
 
 def loss_inputs(episodes: Sequence[SampledEpisode], padding: int) -> dict[str, Tensor]:
     """What TRL's loss reads of the rollouts: prompts padded left, completions right."""
+    # Left padding by reversing twice: TRL takes the completion as the last columns of a row.
     prompts = [tuple(reversed(episode.prompt_ids)) for episode in episodes]
     return {
         "prompt_ids": _right(prompts, padding).flip(1),
@@ -71,7 +72,7 @@ def to_json(group: RolloutGroup) -> dict[str, Any]:
     """A group as JSON values. Floats keep all their bits."""
     episodes: list[dict[str, Any]] = []
     for episode in group.episodes:
-        # Apart: `asdict` would take the records for values and copy them.
+        # `asdict` knows no pydantic records: it would deep-copy them as they are.
         records = {"trajectory": episode.trajectory, "score": episode.score}
         dumped = {name: x and x.model_dump(mode="json") for name, x in records.items()}
         episodes.append({**asdict(replace(episode, trajectory=None, score=None)), **dumped})

@@ -115,6 +115,7 @@ class BatchFilling(Generic[G]):
                 "rounds: too many rollouts had infrastructure failures (see the metric "
                 "'infrastructure_failures')"
             )
+        # Not [-missing:], which is the whole list if none is missing.
         fillers = self._zero_variance[len(self._zero_variance) - missing :]
         rest = self._valid[self._size :] if self._active else []
         groups = (*batch, *fillers)

@@ -1,4 +1,4 @@
-"""The policy as it was when a KL term first asked for it, to be compared with later."""
+"""The reference policy: the weights at the time when a KL term was first computed."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ FILE = "reference.safetensors"
 
 
 class ReferenceWeights:
-    """Weights on the CPU that are put in the policy's place for the length of a `with`."""
+    """Weights on the CPU that replace the policy's inside a context."""
 
     def __init__(self) -> None:
         self._weights: dict[str, Tensor] | None = None
 
     @contextmanager
     def of(self, model: PreTrainedModel) -> Generator[None]:
-        """Let the model be the reference; the first time it becomes it."""
+        """Give the model the reference weights. The first time, its own become the reference."""
         if self._weights is None:
             self._weights = _copied(model)
         policy = _copied(model)
@@ -33,18 +33,19 @@ class ReferenceWeights:
             _put(model, policy)
 
     def save(self, folder: Path) -> None:
-        """Write the reference into a checkpoint, if there is one."""
+        """Write the reference, if there is one, into a checkpoint."""
         if self._weights is not None:
             save_file(self._weights, folder / FILE)
 
     def load(self, folder: Path) -> None:
-        """Read it back, if the checkpoint has one."""
+        """Read the reference, if there is one, from a checkpoint."""
         path = folder / FILE
         self._weights = load_file(path) if path.exists() else None
 
 
 def _copied(model: PreTrainedModel) -> dict[str, Tensor]:
-    """The parameters by name, on the CPU; tied ones once."""
+    """The parameters by name, on the CPU. Tied ones once."""
+    # `copy`: a model on the CPU would otherwise hand out the weights that training changes.
     return {name: p.detach().to("cpu", copy=True) for name, p in model.named_parameters()}
 
 

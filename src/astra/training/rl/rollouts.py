@@ -128,6 +128,7 @@ class GroupPlayer:
                 return trajectory.error
             trajectory = trajectory.model_copy(update={"sample": rollout.sample})
         tokens = model.recorded()
+        # Counted as a failure, not scored: an episode without tokens has no gradient to learn from.
         if not tokens.completion_ids:
             return f"the prompt of {task!r} leaves no room for a message: raise max_length"
         environment = self.environment
@@ -143,5 +144,6 @@ class GroupPlayer:
 
 def _seed(*parts: int) -> int:
     """A seed derived from all the parts."""
+    # 7 bytes stay positive in torch's 64-bit seeds.
     text = " ".join(map(str, parts))
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=7).digest())

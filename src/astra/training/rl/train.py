@@ -87,10 +87,12 @@ def train_rl(config: TrainRLConfig, *, callbacks: Sequence[TrainerCallback] = ()
     args = trl_config(config, state.num_processes)
     environment = open_environment(config)
     tasks = environment.tasks()
+    # The first process creates the folder; the others wait for it, as it may refuse the options.
     with state.main_process_first():
         prompt = read_text_option(config.system_prompt, "system_prompt")
         inputs = {} if prompt is None else {"system_prompt": prompt}
         folder = open_run(config, out, inputs=inputs) if state.is_main_process else RunFolder(out)
+    # Even a finished run has its options compared with the folder's before (`open_run`).
     if (out / FINAL).exists():
         return TrainResult.of_run(folder, out / FINAL, config, tasks=len(tasks))
     chat = ChatTemplate(AutoTokenizer.from_pretrained(str(config.model), padding_side="left"))
@@ -121,7 +123,7 @@ def open_environment(config: TrainRLConfig) -> RolloutEnvironment:
     arenas = arenas.with_distractors(
         config.distractors, per_band=config.distractors_per_band, seed=config.seed
     )
-    # No time limit: the time that passes is our engine's, not the policy's.
+    # No time limit: the time that passes is the engine's, not the policy's.
     limits = RolloutLimits(turns=cast(int, config.max_turns), seconds=math.inf)
     return ArenaRollouts(
         arenas,

@@ -75,6 +75,7 @@ class RolloutTrainer(GRPOTrainer):
         _require_supported(args)
         self._group_count = cast(int, args.generation_batch_size) // cast(int, args.num_generations)
         """Groups of a batch, over all processes."""
+        # As many rows as the run has prompts, so that for TRL it is one epoch.
         steps = self._group_count * max(1, args.max_steps)
         super().__init__(
             model=model,
@@ -154,6 +155,7 @@ class RolloutTrainer(GRPOTrainer):
         self._log_step("tokens/prompt", timings.prompt_tokens)
         self._log_step("tokens/sampled", timings.sampled_tokens)
         self._log_step("tokens/sampled_per_second", timings.sampled_tokens / max(seconds, 1e-9))
+        # Between rollouts and loss: on a GPU the key-value cache takes memory that the loss needs.
         free_cache = getattr(engine, "free_cache", None)
         if free_cache is not None and self.accelerator.device.type != "cpu":
             free_cache()

@@ -181,13 +181,13 @@ def _trl_config(config: TrainSFTConfig, processes: int) -> SFTConfig:
     from trl.trainer.sft_config import SFTConfig
 
     settings: dict[str, Any] = {
-        "packing": False,
+        "packing": False,  # as in the paper; TRL's needs flash attention to separate rows
         "num_train_epochs": config.epochs,
         **trl_options(config),
     }
     settings["max_length"] = config.max_length
     if config.group_by_length:
-        settings["train_sampling_strategy"] = "sequential"
+        settings["train_sampling_strategy"] = "sequential"  # the rows are in their final order
     size = config.context_parallel or 1
     if size > 1:
         # Several processes share a row; each takes an equal part, twice (ring attention).
