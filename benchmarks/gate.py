@@ -1,11 +1,11 @@
-"""The quality gate: what becomes of a teacher's wrong answers on the way to certified arenas.
+"""The quality gate: whether a teacher's wrong answers reach certified arenas.
 
     python -m benchmarks.gate [--count N] [--rate 0.3] [--seed S] [--json FILE]
 
-The rule teacher answers every prompt wrongly at that rate, judges included; each wrong answer is
-followed through the line. Whatever was certified is compared with the right teacher: four kinds of
-mistakes must not be there, else the exit status is 1. What this does not show: what a line lets
-pass whose teacher is wrong in other ways than these defects.
+The rule teacher answers every prompt wrongly at that rate, judges included, and each wrong answer
+is followed through the pipeline. Certified arenas are compared with the right answers: if one has a
+mistake of four kinds, the exit status is 1. This does not show what passes if a teacher is wrong in
+other ways than these defects.
 """
 
 from __future__ import annotations
@@ -51,22 +51,22 @@ from astra.types import Arena, ArenaRow, Goal, Record, Scalar, canonical_json
 
 WORLD = Path(__file__).parents[1] / "examples" / "world"
 FATES = ("undone", "duplicate", *STAGES, CANDIDATES, ARENAS, "certified")
-"""What can become of a wrong answer. `undone`: it was outvoted, refused and asked for again, or put
-aside, and its instance went on without it; a stage: its instance fell out there; `certified`: it
-stands in, or let pass, a certified arena."""
+"""Fates of a wrong answer. `undone`: it was outvoted, refused and asked for again, or set aside,
+and its instance continued without it. A stage: its instance was rejected there. `certified`: it is
+part of a certified arena, or let one pass."""
 MUST_BE_ZERO = ("wrong answer", "hard-coded tool", "visible false dependency", "missing step")
 LINE, UNJUDGED = "the line", "without its judges"
-"""The two parts. In the second no score is too low, to load the stages after the judges; what it
-lets pass is shown, and decides nothing."""
+"""The two parts. In the second the judges reject nothing, to test the stages after them. What it
+lets pass is shown, and does not fail the gate."""
 _EXAMPLES = 5
 _WIDTH = 150
-"""Characters; narrower, the table of fates could not be read where there is no terminal."""
+"""Minimum width in characters: without a terminal, a narrower table of fates is unreadable."""
 
 
 def rates(rate: float) -> dict[ArenaDefect, float]:
-    """Shares by which each prompt that can have a defect is wrong at `rate`.
+    """Rates by defect, with which each prompt that can have one is wrong at `rate`.
 
-    All but `write_document`, which shares the rate of `leak` with the decompositions.
+    Except `write_document`, which shares the rate of `leak` with the decompositions.
     """
     decomposed = (
         *(
@@ -86,22 +86,22 @@ def rates(rate: float) -> dict[ArenaDefect, float]:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """One answer of the teacher."""
+class WatchedReply:
+    """One answer of the teacher, with the defect that was planted in it."""
 
     prompt: str
-    given: Any
+    task: Any
     index: int
     answer: Any
     planted: PlantedDefect | None
 
 
-class Watched:
-    """A rule teacher whose answers are kept with what was planted in them."""
+class WatchedTeacher:
+    """A rule teacher that keeps its answers."""
 
     def __init__(self, teacher: RuleTeacher) -> None:
         self.teacher = teacher
-        self.asked: list[Asked] = []
+        self.replies: list[WatchedReply] = []
 
     @property
     def name(self) -> str:
@@ -110,7 +110,7 @@ class Watched:
     async def ask(self, prompt: Prompt[Any, Any], task: Record, *, index: int = 0) -> Any:
         answer = await self.teacher.ask(prompt, task, index=index)
         planted = self.teacher.planted.get(input_key(prompt, task, index))
-        self.asked.append(Asked(prompt.name, task, index, answer, planted))
+        self.replies.append(WatchedReply(prompt.name, task, index, answer, planted))
         return answer
 
 
@@ -118,7 +118,7 @@ class Watched:
 
 
 def items_of(catalogue: Catalogue, count: int) -> list[SynthesisItem]:
-    """Known questions and domains to propose questions about, in turns, in both languages."""
+    """Alternately known questions and domains to propose questions about, in both languages."""
     arenas = {normalise(arena.question): arena for arena in catalogue.arenas}.values()
     half = [arena for number, arena in enumerate(arenas) if number % 2]
     questions = [SourceMaterial("question", a.domain, a.language, a.question, "q") for a in half]
@@ -137,55 +137,57 @@ async def gate(
     seed: int = 1,
     judges: bool = True,
 ) -> dict[str, Any]:
-    """Run the line in a new folder; the counts by defect and what was found in the arenas.
+    """Run the pipeline in a new folder. Returns counts by defect, and the mistakes in arenas.
 
-    Without `judges` no score is too low: then the stages after them see what they would have
-    stopped. Their word on tools still counts, and is right.
+    Without `judges` no score is too low, so the stages after them get what judges would have
+    rejected. Verdicts on tools still count, and are right.
     """
-    wanted = items_of(catalogue, count)
+    chosen = items_of(catalogue, count)
     shares = {
         d: r for d, r in rates(rate).items() if judges or d is not ArenaDefect.verdict_flipped
     }
-    watched = Watched(RuleTeacher(catalogue, FaultRates(rates=shares, seed=seed)))
+    watched = WatchedTeacher(RuleTeacher(catalogue, FaultRates(rates=shares, seed=seed)))
     threshold = QualityThreshold() if judges else QualityThreshold(0.0)
     run = RunFolder.create(folder, {"count": count, "rate": rate, "seed": seed})
     async with open_sandbox(workers=2) as sandbox:
-        line = ArenaSynthesis(run, watched, sandbox, TfidfEmbedder())
-        # As many as there are items: whatever gets through is certified, none is left over.
-        await line.make(
-            wanted,
+        pipeline = ArenaSynthesis(run, watched, sandbox, TfidfEmbedder())
+        # `count` is that of the items, so that all that passes is certified.
+        await pipeline.make(
+            chosen,
             SynthesisOptions(
-                count=len(wanted), judge_votes=3 if judges else 1, threshold=threshold
+                count=len(chosen), judge_votes=3 if judges else 1, threshold=threshold
             ),
         )
-    return report(run, watched, wanted)
+    return report(run, watched, chosen)
 
 
-def report(run: RunFolder, watched: Watched, wanted: Sequence[SynthesisItem]) -> dict[str, Any]:
+def report(
+    run: RunFolder, watched: WatchedTeacher, chosen: Sequence[SynthesisItem]
+) -> dict[str, Any]:
     """The counts as JSON."""
-    found = _Fates(run, watched, wanted)
+    fates = _Fates(run, watched, chosen)
     defects = {defect.value: dict.fromkeys(("planted", *FATES), 0) for defect in ArenaDefect}
-    for defect, fate in found.all():
+    for defect, fate in fates.all():
         defects[defect]["planted"] += 1
         defects[defect][fate] += 1
     sources = {
         source
-        for asked in watched.asked
-        if asked.planted and asked.planted.defect is ArenaDefect.hard_coded_tool
-        for source in [_source(asked.answer)]
+        for reply in watched.replies
+        if reply.planted and reply.planted.defect is ArenaDefect.hard_coded_tool
+        for source in [_source(reply.answer)]
     }
-    seen: dict[str, list[str]] = {kind: [] for kind in MUST_BE_ZERO}
+    examples: dict[str, list[str]] = {kind: [] for kind in MUST_BE_ZERO}
     for arena in ArenaSet(run.path):
         for kind, what in mistakes(arena, watched.teacher, sources):
-            seen[kind].append(f"{arena.id} ({arena.question:.200}): {what}")
+            examples[kind].append(f"{arena.id} ({arena.question:.200}): {what}")
     return {
-        "items": len(wanted),
-        "answers": len(watched.asked),
-        "wrong_answers": sum(asked.planted is not None for asked in watched.asked),
-        "arenas": len(found.certified),
+        "items": len(chosen),
+        "answers": len(watched.replies),
+        "wrong_answers": sum(reply.planted is not None for reply in watched.replies),
+        "arenas": len(fates.certified),
         "defects": defects,
-        "must_be_zero": {kind: len(rows) for kind, rows in seen.items()},
-        "examples": {kind: rows[:_EXAMPLES] for kind, rows in seen.items() if rows},
+        "must_be_zero": {kind: len(rows) for kind, rows in examples.items()},
+        "examples": {kind: rows[:_EXAMPLES] for kind, rows in examples.items() if rows},
     }
 
 
@@ -193,19 +195,21 @@ def _source(answer: Any) -> str:
     return getattr(answer, "implementation", answer).source
 
 
-# --- what became of a wrong answer ------------------------------------------------------------
+# --- fates of wrong answers ------------------------------------------------------------------
 
 
 class _Fates:
     """Follows wrong answers through the rows of a run."""
 
-    def __init__(self, run: RunFolder, watched: Watched, wanted: Sequence[SynthesisItem]) -> None:
-        self._asked = watched.asked
+    def __init__(
+        self, run: RunFolder, watched: WatchedTeacher, chosen: Sequence[SynthesisItem]
+    ) -> None:
+        self._replies = watched.replies
         self._rows = {row.key: row for row in run.rows(STAGES[0], DecomposedItem)}
         self._by_question: dict[str, str] = {}
         for row in self._rows.values():
             self._by_question.setdefault(row.question, row.key)
-        self._items = {(i.domain, i.language, i.question, i.number): i.key for i in wanted}
+        self._items = {(i.domain, i.language, i.question, i.number): i.key for i in chosen}
         self._merged = {row.key: row.arena for row in run.rows(STAGES[-1], MergedItem)}
         self.certified = {row.key for row in run.rows(ARENAS, ArenaRow)}
         self._fell: dict[str, str] = {}
@@ -217,73 +221,69 @@ class _Fates:
         self._tries: Counter[tuple[str, str]] = Counter()
         self._documents: Counter[tuple[str, str]] = Counter()
         self._steps: dict[str, set[str]] = defaultdict(set)
-        for asked in self._asked:
-            self._learn(asked)
+        for reply in self._replies:
+            self._learn(reply)
 
-    def _learn(self, asked: Asked) -> None:
-        given = asked.given
-        if asked.prompt.startswith("judge_"):
-            self._verdicts[_point(asked)].append(asked.answer.holds)
-        elif asked.prompt == "write_document":
-            place = (given.main_question, given.question)
-            self._documents[place] = max(self._documents[place], asked.index)
-        elif asked.prompt in ("write_call", "write_tool"):
-            place = (given.main_question, given.question)
-            self._tries[place] = max(self._tries[place], asked.index)
-            if asked.prompt == "write_tool":
-                self._steps[given.question].add(given.main_question)
-                self._steps[_call(given.question, given.arguments)].add(given.main_question)
+    def _learn(self, reply: WatchedReply) -> None:
+        task = reply.task
+        if reply.prompt.startswith("judge_"):
+            self._verdicts[_point(reply)].append(reply.answer.holds)
+        elif reply.prompt == "write_document":
+            place = (task.main_question, task.question)
+            self._documents[place] = max(self._documents[place], reply.index)
+        elif reply.prompt in ("write_call", "write_tool"):
+            place = (task.main_question, task.question)
+            self._tries[place] = max(self._tries[place], reply.index)
+            if reply.prompt == "write_tool":
+                self._steps[task.question].add(task.main_question)
+                self._steps[_call(task.question, task.arguments)].add(task.main_question)
 
     def all(self) -> Iterator[tuple[str, str]]:
         """Defect and fate of every wrong answer, once for each instance that got it."""
-        for asked in self._asked:
-            if asked.planted is not None:
-                yield asked.planted.defect.value, self._fate(asked)
+        for reply in self._replies:
+            if reply.planted is not None:
+                key = self._key(reply)
+                fate = "certified" if key in self.certified else self._fell.get(key, "")
+                yield reply.planted.defect.value, "undone" if self._undone(reply, key) else fate
 
-    def _fate(self, asked: Asked) -> str:
-        key = self._key(asked)
-        if self._undone(asked, key):
-            return "undone"
-        return "certified" if key in self.certified else self._fell[key]
-
-    def _key(self, asked: Asked) -> str:
-        """Of the instance that the answer is for."""
-        given = asked.given
-        match asked.prompt:
+    def _key(self, reply: WatchedReply) -> str:
+        """Key of the instance that the answer is for."""
+        task = reply.task
+        match reply.prompt:
             case "propose" | "decompose":
-                question, number = getattr(given, "question", ""), getattr(given, "number", 0)
-                return self._items[given.domain, given.language, question, number]
+                question, number = getattr(task, "question", ""), getattr(task, "number", 0)
+                return self._items[task.domain, task.language, question, number]
             case "extend_tool":
-                # Its input names no main question: that of the steps which it joins.
-                mains = set(self._steps[_call(given.adds.question, given.adds.arguments)])
-                for served in given.serves:
+                # Its input names no main question. It is the one of the steps that it joins.
+                mains = set(self._steps[_call(task.adds.question, task.adds.arguments)])
+                for served in task.serves:
                     mains &= self._steps[served.question]
                 return self._by_question[min(mains)]
             case _:
-                return self._by_question[getattr(given, "main_question", "") or given.question]
+                return self._by_question[getattr(task, "main_question", "") or task.question]
 
-    def _undone(self, asked: Asked, key: str) -> bool:
-        given, row = asked.given, self._rows.get(key)
-        match asked.prompt:
+    def _undone(self, reply: WatchedReply, key: str) -> bool:
+        task, row = reply.task, self._rows.get(key)
+        match reply.prompt:
             case "propose" | "decompose":
-                # A question that is given stands as it was given.
-                leak = asked.planted is not None and asked.planted.defect is ArenaDefect.leak
-                return leak and row is not None and row.question != asked.answer.question
+                # A question of the input stays as it is.
+                leak = reply.planted is not None and reply.planted.defect is ArenaDefect.leak
+                return leak and row is not None and row.question != reply.answer.question
             case "write_document":
-                return self._documents[given.main_question, given.question] > asked.index
+                return self._documents[task.main_question, task.question] > reply.index
             case "write_call" | "write_tool":
-                return self._tries[given.main_question, given.question] > asked.index
+                return self._tries[task.main_question, task.question] > reply.index
             case "extend_tool":
                 merged = self._merged.get(key)
                 sources = {tool.source for tool in merged.tools} if merged else set[str]()
-                return merged is not None and _source(asked.answer) not in sources
+                return merged is not None and _source(reply.answer) not in sources
             case _:
-                votes = self._verdicts[_point(asked)]
-                return majority(tuple(votes)) != asked.answer.holds
+                votes = self._verdicts[_point(reply)]
+                return majority(tuple(votes)) != reply.answer.holds
 
 
-def _point(asked: Asked) -> tuple[str, str, str]:
-    return asked.prompt, asked.given.question, getattr(asked.given, "step", "")
+def _point(reply: WatchedReply) -> tuple[str, str, str]:
+    return reply.prompt, reply.task.question, getattr(reply.task, "step", "")
 
 
 def _call(question: str, arguments: dict[str, Any]) -> str:
@@ -294,22 +294,22 @@ def _call(question: str, arguments: dict[str, Any]) -> str:
 
 
 def mistakes(arena: Arena, teacher: RuleTeacher, hard_coded: Set[str]) -> Iterator[tuple[str, str]]:
-    """The kinds of `MUST_BE_ZERO` that are in an arena, each with what it is."""
+    """The mistakes of `MUST_BE_ZERO` in an arena: kind and description."""
     right = teacher.catalogue.find(arena.question)
     if right is None:
-        raise ValueError(f"the question {arena.question!r} is none of the catalogue's")
+        raise ValueError(f"the question {arena.question!r} is not in the catalogue")
     if not _same(arena.answer, right.answer):
         yield "wrong answer", f"{arena.answer!r}, not {right.answer!r}"
     asks = {goal.id: covered(right, goal.question) for goal in arena.goals}
     for goal in arena.goals:
-        wanted = asks[goal.id]
-        if wanted and not _same(goal.answer, wanted[-1].answer):
-            yield "wrong answer", f"{goal.id}: {goal.answer!r}, not {wanted[-1].answer!r}"
+        own = asks[goal.id]
+        if own and not _same(goal.answer, own[-1].answer):
+            yield "wrong answer", f"{goal.id}: {goal.answer!r}, not {own[-1].answer!r}"
         for parent in _unused(goal, arena, asks):
             yield "visible false dependency", f"{goal.id} lists {parent}"
-    found = {goal.id for wanted in asks.values() for goal in wanted}
+    asked_for = {goal.id for own in asks.values() for goal in own}
     for goal in right.goals:
-        if goal.id not in found:
+        if goal.id not in asked_for:
             yield "missing step", goal.question
     for tool in arena.tools:
         if tool.source in hard_coded:
@@ -317,10 +317,10 @@ def mistakes(arena: Arena, teacher: RuleTeacher, hard_coded: Set[str]) -> Iterat
 
 
 def _unused(goal: Goal, arena: Arena, asks: dict[str, list[Goal]]) -> Iterator[str]:
-    """Needless dependencies of a call none of whose arguments is what they found."""
+    """Needless dependencies of a call, whose answers none of its arguments uses."""
     if goal.call is None:
         return
-    needed = {name for wanted in asks[goal.id] for name in wanted.depends_on}
+    needed = {name for own in asks[goal.id] for name in own.depends_on}
     text = normalise(canonical_json(goal.call.arguments))
     answers = {other.id: other.answer for other in arena.goals}
     for parent in goal.depends_on:
@@ -338,11 +338,11 @@ def _same(a: Scalar | tuple[Scalar, ...], b: Scalar | tuple[Scalar, ...]) -> boo
     return left == right
 
 
-# --- showing ----------------------------------------------------------------------------------
+# --- output -----------------------------------------------------------------------------------
 
 
 def table(title: str, found: dict[str, Any]) -> Table:
-    """Per defect, what became of the wrong answers."""
+    """The fates of the wrong answers by defect."""
     title = f"{title}: {found['items']} items, {found['wrong_answers']} of {found['answers']} "
     shown = Table(title=f"{title}answers wrong, {found['arenas']} arenas")
     for name in ("defect", *_NAMES):
@@ -356,7 +356,7 @@ _NAMES = ("planted", *(name.replace("decompositions", "decomposed") for name in 
 
 
 def summary(parts: dict[str, Any]) -> Table:
-    """What must not be in certified arenas."""
+    """Number of mistakes in certified arenas."""
     shown = Table("in certified arenas", *parts)
     for kind in MUST_BE_ZERO:
         shown.add_row(kind, *(str(found["must_be_zero"][kind]) for found in parts.values()))
@@ -375,7 +375,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parts: dict[str, Any] = {}
     known = CatalogueOptions(size=max(options.count // 2, 20), seed=options.seed)
     catalogue = Catalogue.of_tables([WORLD], known)
-    # Much more gets through the second, so that fewer items do.
+    # Fewer items for the second part, in which many more pass.
     for title, judges, count in [
         (LINE, True, options.count),
         (UNJUDGED, False, max(options.count // 3, 4)),
