@@ -51,7 +51,7 @@ class ReportGroup(Record):
 
 
 class EvaluationSummary(Record):
-    """Statistics of an evaluation. Means are over scored episodes, None if there are none."""
+    """Statistics of an evaluation. Means are over scored episodes. None if there are none."""
 
     arenas: int
     episodes: int
@@ -128,7 +128,7 @@ async def play(
     for wave in waves:
         async with aclosing(rollouts(jobs(wave), limits, concurrency=concurrency)) as trajectories:
             async for trajectory in trajectories:
-                arena = pending.popleft()
+                arena = pending.popleft()  # trajectories come in the order of their jobs
                 score = score_episode(arena, trajectory, reward)
                 yield arena, PlayedEpisode(trajectory=trajectory, score=score)
 
@@ -170,6 +170,7 @@ async def tallied(
     tally = EvaluationTally() if tally is None else tally
     async with aclosing(episodes):
         async for arena, episode in episodes:
+            # Before this episode is counted: if there is none, the failures are the report.
             if tally.hopeless:
                 raise StageError(f"stopped: none of {HOPELESS} episodes worked; {tally.error}")
             tally.add(arena, episode)

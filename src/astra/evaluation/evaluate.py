@@ -121,6 +121,7 @@ async def evaluate(
     arenas = arenas.with_distractors(
         config.distractors, per_band=config.distractors_per_band, seed=config.seed
     )[: config.limit]
+    # Before there is a folder: a file that is missing must not leave one behind.
     prompt = read_text_option(config.system_prompt, "system_prompt")
     inputs = {} if prompt is None else {"system_prompt": prompt}
     folder = open_run(config, config.out, inputs=inputs)
@@ -132,6 +133,7 @@ async def evaluate(
         done = 0
         end: int | None = None
         rows = folder.values(EPISODES)
+        # They are stored in the order of arenas and samples: their number tells the next one.
         for index, (offset, _) in enumerate(rows):
             arena, sample = divmod(index, config.samples)
             if sample == 0:
