@@ -84,7 +84,7 @@ def from_json(value: dict[str, Any]) -> RolloutGroup:
     lists = ("prompt_ids", "completion_ids", "policy_mask", "logprobs", "entropies", "steps")
     episodes: list[SampledEpisode] = []
     for row in value["episodes"]:
-        fields = {name: tuple(x) if name in lists else x for name, x in row.items()}
+        fields: dict[str, Any] = {n: tuple(x) if n in lists else x for n, x in row.items()}
         trajectory, score = fields.pop("trajectory"), fields.pop("score")
         episodes.append(
             SampledEpisode(
