@@ -37,7 +37,6 @@ from astra.models.embed_tfidf import TfidfEmbedder
 from astra.runs.folder import RunFolder
 from astra.runs.jsonl import FailureRow
 from astra.sandbox import open_sandbox
-from astra.teacher.chance import input_key
 from astra.teacher.prompt import Prompt
 from astra.testing.rule_teacher.arenas import (
     ArenaDefect,
@@ -46,6 +45,7 @@ from astra.testing.rule_teacher.arenas import (
     RuleTeacher,
 )
 from astra.testing.rule_teacher.arenas.catalogue import covered
+from astra.testing.rule_teacher.chance import input_key
 from astra.testing.rule_teacher.faults import FaultRates, PlantedDefect
 from astra.types import Arena, ArenaRow, Goal, Record, Scalar, canonical_json
 

@@ -90,7 +90,7 @@ def test_arenas_keep_their_ids_and_fixed_what_the_folder_has(world: Path) -> Non
 def test_as_many_are_drawn_per_band_as_the_folder_was_made_with(
     world: Path, tmp_path: Path
 ) -> None:
-    few = RunFolder.create(tmp_path / "few", {"distractors": {"mode": "banded", "per_band": 1}})
+    few = RunFolder.create(tmp_path / "few", {"distractors_per_band": 1})
     for name in ("arenas.jsonl", "tools.jsonl"):
         (few.path / name).write_bytes((world / name).read_bytes())
     drawn = names(show(few.path, "random"), 0)

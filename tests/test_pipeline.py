@@ -17,13 +17,14 @@ from typing import Any
 
 import pytest
 
-from astra.arenas import pipeline
 from astra.arenas.certificate import certify
+from astra.arenas.pipeline import ArenaPipeline
 from astra.arenas.sets import ArenaSet
 from astra.cli.main import run
 from astra.errors import Rejected
 from astra.models.embed_tfidf import TfidfEmbedder
 from astra.runs.folder import RunFolder
+from astra.runs.runner import StageRunner
 from astra.sandbox import open_sandbox
 from astra.types import Arena, GoldCall, Matcher, Target, Tool, arena_id
 from tests.support.arenas import calories_tool, changed, column, lookup_tool, single_hop_arena
@@ -207,9 +208,8 @@ async def test_a_distractor_that_solves_a_goal_is_left_out_and_the_arena_stays(
     candidates = [_Candidate(arena.key, arena) for arena in arenas]
     folder = RunFolder.create(tmp_path / "run", {"kind": "test"})
     async with open_sandbox() as sandbox:
-        reports = await pipeline.make(
-            candidates, folder, count=3, sandbox=sandbox, embedder=TfidfEmbedder()
-        )
+        pipeline = ArenaPipeline(StageRunner(folder), sandbox, TfidfEmbedder())
+        reports = await pipeline.make(candidates, 3)
     assert reports["arenas"].accepted == 3 and not reports["arenas"].rejected
     shown = [{tool.name for tool in arena.distractors} for arena in ArenaSet(folder.path)]
     assert shown[0] == {"calories_of_dish"}, "the twin tells the capital, too"

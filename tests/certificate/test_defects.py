@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 
 from astra.arenas.certificate import CHECKS, certify
 from astra.protocols import Sandbox
 from astra.types import Arena, GoldCall, Json, Matcher, Scenario, Target, Tool
+from tests.certificate.planting import KNOWN, PlantedDefects, capital, edited
 from tests.support.arenas import (
     COUNTRIES,
     branching_arena,
@@ -27,28 +26,8 @@ from tests.support.arenas import (
     with_tool,
 )
 
-Plant = Callable[[], Arena]
-DEFECTS: dict[str, tuple[str, str, Plant]] = {}
-"""Name of the defect -> the check that must find it, words of its reason, how to plant it."""
-
-
-def defect(check: str, words: str) -> Callable[[Plant], Plant]:
-    """Register a planted defect; the function gives the arena."""
-
-    def register(plant: Plant) -> Plant:
-        DEFECTS[plant.__name__] = (check, words, plant)
-        return plant
-
-    return register
-
-
-def edited(tool: Tool, *replacements: tuple[str, str]) -> Tool:
-    """The tool with its source changed."""
-    source = tool.source
-    for old, new in replacements:
-        assert old in source
-        source = source.replace(old, new)
-    return tool.model_copy(update={"source": source})
+DEFECTS = PlantedDefects()
+defect = DEFECTS.add
 
 
 def documented(tool: Tool, **updates: Json) -> Tool:
@@ -65,14 +44,8 @@ def schema_of(tool: Tool, parameter: str, **updates: Json) -> Tool:
     return documented(tool, parameters={**parameters, "properties": properties})
 
 
-def capital(*replacements: tuple[str, str]) -> Arena:
-    """The single-hop arena with its tool's source changed."""
-    return with_tool(single_hop_arena(), edited(capital_tool(), *replacements))
-
-
 VALUE = "value = DATA[country]"
 CHECKED = "if not isinstance(country, str) or"
-KNOWN = 'if country not in DATA:\n        return _error("not_found", "no record of that name")\n'
 
 
 # --- names -----------------------------------------------------------------------------------
@@ -719,12 +692,7 @@ def wrong_scenario() -> Arena:
 
 @pytest.mark.parametrize("name", DEFECTS)
 async def test_planted_defect_is_found_by_its_check(name: str, sandbox: Sandbox) -> None:
-    check, words, plant = DEFECTS[name]
-    certificate = await certify(plant(), sandbox)
-    failed = [(result.check, result.reason) for result in certificate.checks if not result.passed]
-    assert not certificate.certified
-    assert [found for found, _ in failed] == [check], failed
-    assert words in failed[0][1]
+    await DEFECTS.require_found(name, sandbox)
 
 
 @pytest.mark.parametrize("name", good_arenas())

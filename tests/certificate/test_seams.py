@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable
 
 import pytest
 
@@ -12,6 +11,7 @@ from astra.arenas.certificate import certify
 from astra.arenas.certificate.wrong_calls import other_values
 from astra.protocols import Sandbox
 from astra.types import Arena, Json, Matcher, Target, Tool
+from tests.certificate.planting import KNOWN, Plant, PlantedDefects, capital, edited
 from tests.support.arenas import (
     COUNTRIES,
     capital_tool,
@@ -23,36 +23,11 @@ from tests.support.arenas import (
     with_tool,
 )
 
-KNOWN = 'if country not in DATA:\n        return _error("not_found", "no record of that name")\n'
 RESULT = 'return {"country": country, "capital": value, "style": style}'
 ROWS = '[{"country": c, "capital": v} for c, v in DATA.items()]'
 
-Plant = Callable[[], Arena]
-SEAMS: dict[str, tuple[str, str, Plant]] = {}
-
-
-def seam(check: str, words: str) -> Callable[[Plant], Plant]:
-    """Register an arena with the check that must find it, and words of its reason."""
-
-    def register(plant: Plant) -> Plant:
-        SEAMS[plant.__name__] = (check, words, plant)
-        return plant
-
-    return register
-
-
-def capital(*replacements: tuple[str, str], plain: bool = False) -> Arena:
-    """The single-hop arena with its tool's source changed."""
-    tool = capital_tool(plain=plain)
-    return with_tool(single_hop_arena(plain=plain), edited(tool, *replacements))
-
-
-def edited(tool: Tool, *replacements: tuple[str, str]) -> Tool:
-    source = tool.source
-    for old, new in replacements:
-        assert old in source
-        source = source.replace(old, new)
-    return tool.model_copy(update={"source": source})
+SEAMS = PlantedDefects()
+seam = SEAMS.add
 
 
 def with_parameter(tool: Tool, name: str, default: Json, **schema: Json) -> Tool:
@@ -213,11 +188,7 @@ def ten_thousand_goals() -> Arena:
 
 @pytest.mark.parametrize("name", SEAMS)
 async def test_a_way_around_is_seen(name: str, sandbox: Sandbox) -> None:
-    check, words, plant = SEAMS[name]
-    certificate = await certify(plant(), sandbox)
-    assert not certificate.certified
-    (failed,) = [result for result in certificate.checks if not result.passed]
-    assert (failed.check, words in failed.reason) == (check, True), failed
+    await SEAMS.require_found(name, sandbox)
 
 
 @pytest.mark.parametrize(

@@ -9,11 +9,13 @@ from typing import Any
 
 import pytest
 
+from astra.arenas.pipeline import ArenaPipeline
 from astra.arenas.synthesis.pipeline import ArenaSynthesis, SynthesisOptions
 from astra.arenas.synthesis.records import SynthesisItem
 from astra.arenas.synthesis.sources import SourceMaterial, items
 from astra.models.embed_tfidf import TfidfEmbedder
 from astra.runs.folder import RunFolder
+from astra.runs.runner import StageRunner
 from astra.runs.stage import StageReport
 from astra.sandbox import open_sandbox
 from astra.teacher.prompt import Prompt, Teacher
@@ -79,10 +81,12 @@ def make(tmp_path: Path, sandbox: Any) -> Callable[..., Any]:
         *,
         name: str = "run",
         count: int = 6,
+        concurrency: int = 8,
         **options: Any,
     ) -> tuple[RunFolder, dict[str, StageReport]]:
         folder = RunFolder.create(tmp_path / name, {"test": True})
-        line = ArenaSynthesis(folder, teacher, sandbox, TfidfEmbedder())
+        runner = StageRunner(folder, concurrency)
+        line = ArenaSynthesis(ArenaPipeline(runner, sandbox, TfidfEmbedder()), teacher)
         return folder, await line.make(items(material), SynthesisOptions(count=count, **options))
 
     return made

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+import astra
 from astra.arenas.synthesis.sources import SourceMaterial
 from astra.cli.main import run
 from astra.testing.rule_teacher.arenas import RuleTeacher
@@ -217,9 +218,23 @@ def test_arenas_in_other_words(
         assert json.loads(capsys.readouterr().out)["requests"] == 2
         assert server.served().requests == 0 and not out.exists()
         assert run(["arenas", "paraphrase", *asked]) == 0
+        # In Python, a part of a set and arenas in memory serve as well as a folder.
+        whole = astra.load_arenas(tables)
+        unkeyed = whole[0].model_copy(update={"provenance": {}, "distractors": ()})
+        in_memory = astra.ArenaSet.of([unkeyed.with_content_id()])
+        for arenas in (whole[:1], in_memory):
+            (reworded,) = astra.paraphrase_arenas(
+                arenas, teacher="rules", teacher_url=server.url, progress=False
+            )
+            assert reworded.provenance["paraphrase"]["of"] == whole[0].question
+            assert reworded.question != whole[0].question
     rows = [json.loads(line) for line in _lines(out / "arenas.jsonl")]
     assert len(rows) == 2
     assert all(row["question"] != row["provenance"]["paraphrase"]["of"] for row in rows)
+    with pytest.raises(astra.ConfigError, match=r"ArenaSet\.of"):
+        astra.paraphrase_arenas([whole[0]], teacher="rules", teacher_url="u")  # type: ignore[arg-type]
+    with pytest.raises(astra.ConfigError, match="no arenas"):
+        astra.paraphrase_arenas(whole[:0], teacher="rules", teacher_url="u")
 
 
 TEACHER = ["--teacher", "m", "--teacher-url", "u"]

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from astra.arenas.certificate import certify
+from astra.arenas.pipeline import ArenaPipeline
 from astra.arenas.sets import ArenaSet
 from astra.arenas.synthesis.judge import QualityThreshold
 from astra.arenas.synthesis.pipeline import STAGES, ArenaSynthesis, SynthesisOptions
@@ -19,6 +20,7 @@ from astra.errors import BudgetExceeded, ConfigError, StageError, TeacherError
 from astra.models.embed_tfidf import TfidfEmbedder
 from astra.runs.folder import RunFolder
 from astra.runs.jsonl import FailureRow
+from astra.runs.runner import StageRunner
 from astra.teacher.prompts.arenas import JudgeVerdict
 from astra.testing.rule_teacher.arenas import RuleTeacher
 from astra.testing.rule_teacher.arenas.defects import ArenaDefect
@@ -227,7 +229,8 @@ async def test_nothing_wrong_is_certified_though_the_teacher_is_wrong_in_a_third
     }
     wrong = RuleTeacher(rules.catalogue, FaultRates(rates=shares, seed=seed))
     folder = RunFolder.create(tmp_path / "run", {})
-    line = ArenaSynthesis(folder, wrong, sandbox, TfidfEmbedder())
+    pipeline = ArenaPipeline(StageRunner(folder), sandbox, TfidfEmbedder())
+    line = ArenaSynthesis(pipeline, wrong)
     reports = await line.make(items(questions), SynthesisOptions(count=len(questions)))
     assert wrong.planted
     assert reports["arenas"].accepted > 5

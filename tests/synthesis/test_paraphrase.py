@@ -10,8 +10,7 @@ from typing import Any
 
 import pytest
 
-from astra.arenas.pipeline import CandidateArena, DistractorOptions, certify_candidates
-from astra.arenas.synthesis import paraphrase
+from astra.arenas.pipeline import ArenaPipeline, CandidateArena
 from astra.arenas.synthesis.paraphrase import (
     PARAPHRASED,
     make_paraphrased,
@@ -25,6 +24,7 @@ from astra.models.embed_tfidf import TfidfEmbedder
 from astra.runs.cost import bill
 from astra.runs.folder import RunFolder
 from astra.runs.jsonl import FailureRow
+from astra.runs.runner import StageRunner
 from astra.runs.stage import StageReport
 from astra.testing.rule_teacher.arenas import RuleTeacher
 from astra.types import Arena, Usage
@@ -45,18 +45,10 @@ def again() -> Iterator[Again]:
 
 
 async def made(
-    again: Again, folder: RunFolder, teacher: Any, sandbox: Any, count: int = 3, **more: Any
-) -> Any:
-    return await make_paraphrased(
-        again,
-        folder,
-        teacher=teacher,
-        count=count,
-        sandbox=sandbox,
-        embedder=TfidfEmbedder(),
-        mix=DistractorOptions(),
-        **more,
-    )
+    again: Again, folder: RunFolder, teacher: Any, sandbox: Any, count: int = 3
+) -> dict[str, StageReport]:
+    pipeline = ArenaPipeline(StageRunner(folder), sandbox, TfidfEmbedder())
+    return await make_paraphrased(pipeline, teacher, again, count)
 
 
 def rewording(given: Any, right: Any, _index: int) -> Any:
@@ -110,11 +102,13 @@ async def test_going_on_counts_no_cost_twice(
     """As when the certificate refuses the first wordings, so that the stage runs again."""
     calls: list[StageReport] = []
 
+    certify = ArenaPipeline.certify
+
     async def refusing(*args: Any, **options: Any) -> StageReport:
-        calls.append(await certify_candidates(*args, **options))
+        calls.append(await certify(*args, **options))
         return replace(calls[-1], accepted=1) if len(calls) == 1 else calls[-1]
 
-    monkeypatch.setattr(paraphrase, "certify_candidates", refusing)
+    monkeypatch.setattr(ArenaPipeline, "certify", refusing)
 
     def paid(given: Any, right: Any, index: int) -> Any:
         bill(Usage(prompt_tokens=10))

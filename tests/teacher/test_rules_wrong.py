@@ -9,7 +9,6 @@ import pytest
 
 from astra.core.text import contains_text
 from astra.errors import ConfigError
-from astra.teacher.chance import input_key
 from astra.teacher.prompts import arenas as prompts
 from astra.teacher.prompts.arenas import (
     CallIn,
@@ -26,6 +25,7 @@ from astra.teacher.prompts.arenas import (
 )
 from astra.testing.rule_teacher.arenas import ArenaDefect, RuleTeacher
 from astra.testing.rule_teacher.arenas.defects import DEFECTS
+from astra.testing.rule_teacher.chance import input_key
 from astra.testing.rule_teacher.faults import FaultRates
 from astra.types import Arena, Scenario
 

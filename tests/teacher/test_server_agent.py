@@ -11,7 +11,7 @@ from astra.errors import ModelBadReply
 from astra.models.openai import OpenAIModel, Retries
 from astra.models.scripted import ScriptedModel, calling
 from astra.protocols import Sampling
-from astra.teacher.several import SeveralTeachers
+from astra.testing.rule_teacher.several import SeveralTeachers
 from astra.testing.teacher_faults import FaultPlan, TeacherServerFault
 from astra.testing.teacher_server import TeacherServer
 from astra.types import FinishReason, Message, ToolSchema

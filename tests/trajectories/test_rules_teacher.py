@@ -9,8 +9,8 @@ import pytest
 
 from astra.errors import ConfigError, TeacherError
 from astra.teacher.prompt import JudgeVerdict, Prompt
-from astra.teacher.several import SeveralTeachers
 from astra.testing.rule_teacher.faults import FLIPPED, FaultRates, flipped
+from astra.testing.rule_teacher.several import SeveralTeachers
 from astra.testing.rule_teacher.trajectories import TrajectoryRules
 from astra.types import Record
 

@@ -1,11 +1,12 @@
 """Irrelevant-tool mixing: working tools of other arenas, shown beside an arena's own (ASTRA 3.2).
 
 `DistractorPool` holds what a draw needs of each tool: id, name, domain, language and an embedding
-of its document. Bodies stay in the run folder's `tools.jsonl`, from whose rows the same pool can be
-built again, so that training can draw anew for every epoch. See docs/distractors.md.
+of its document. The tools themselves stay in the run folder's `tools.jsonl`. The same pool can be
+built from its rows again, so that training can draw new distractors in every epoch. See
+docs/distractors.md.
 
-What this does not guarantee: similarity is that of documents. That a distractor runs, and solves
-no goal, is for the certificate to say.
+What this does not guarantee: similarity compares documents only. Whether a distractor runs, and
+whether it solves a goal, is checked by the certificate.
 """
 
 from __future__ import annotations
@@ -34,14 +35,16 @@ from astra.types import (
 DistractorMode = Literal["none", "random", "banded"]
 DistractorBand = Literal["high", "medium", "low"]
 BANDS: tuple[DistractorBand, ...] = ("high", "medium", "low")
+PER_BAND = 3
+"""Most distractors of a band, unless the user says otherwise (ASTRA 3.2)."""
 RANDOM_COUNT = (5, 9)
-"""Least and most tools that the mode `random` draws, where a band has at most three."""
+"""Least and most tools that the mode `random` draws, in proportion if a band has not `PER_BAND`."""
 
 _CACHED_ROWS = 1024
 _DIGITS = 6
 """Similarities are rounded, so that the last bits of a BLAS sum decide no band."""
 _SAME = 1e-6
-"""A spread of cosines that float32 can't tell from none."""
+"""A spread of cosines below this is rounding error of float32."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +126,7 @@ class DistractorPool:
         return shelf.row(shelf.index[name])
 
     def draw(
-        self, arena: Arena, mode: DistractorMode, *, seed: int, per_band: int = 3
+        self, arena: Arena, mode: DistractorMode, *, seed: int, per_band: int = PER_BAND
     ) -> tuple[DistractorReference, ...]:
         """Distractors for an arena; the same pool, seed and arena always give the same.
 
@@ -131,49 +134,41 @@ class DistractorPool:
         each band, `random` 5 to 9 tools (in proportion when `per_band` is not 3; fewer if
         the pool has no more), `none` nothing.
         """
-        rng = random.Random(f"{seed} {_base_id(arena)}")
-        match mode:
-            case "none":
+        if mode == "none":
+            return ()
+        # By the id without distractors: a second draw must not depend on the first.
+        bare = with_distractors(arena, ()) if arena.distractors else arena
+        rng = random.Random(f"{seed} {bare.id}")
+        if mode == "random":
+            shelf = self._shelves.get(arena.language)
+            if shelf is None:
                 return ()
-            case "random":
-                return self._draw_random(arena, rng, per_band)
-            case "banded":
-                return self._draw_banded(arena, rng, per_band)
-
-    def _draw_random(
-        self, arena: Arena, rng: random.Random, per_band: int
-    ) -> tuple[DistractorReference, ...]:
-        shelf = self._shelves.get(arena.language)
-        if shelf is None:
+            candidates = np.flatnonzero(shelf.candidates(arena)).tolist()
+            least, most = (round(count * per_band / PER_BAND) for count in RANDOM_COUNT)
+            count = min(rng.randint(least, most), len(candidates))
+            drawn = (shelf.tools[i] for i in rng.sample(candidates, count))
+            return tuple(
+                DistractorReference(name=tool.name, tool=tool.id, band="random") for tool in drawn
+            )
+        if not arena.tools:
             return ()
-        candidates = np.flatnonzero(shelf.candidates(arena)).tolist()
-        least, most = (round(count * per_band / 3) for count in RANDOM_COUNT)
-        count = min(rng.randint(least, most), len(candidates))
-        drawn = (shelf.tools[i] for i in rng.sample(candidates, count))
-        return tuple(
-            DistractorReference(name=tool.name, tool=tool.id, band="random") for tool in drawn
+        # A tool is as close to an arena as to the nearest of the arena's tools.
+        nearest = np.fmax.reduce(
+            [self.similarities(arena.language, tool.name) for tool in arena.tools]
         )
-
-    def _draw_banded(
-        self, arena: Arena, rng: random.Random, per_band: int
-    ) -> tuple[DistractorReference, ...]:
-        rows = [self.similarities(arena.language, tool.name) for tool in arena.tools]
-        if not rows:
-            return ()
         shelf = self._shelves[arena.language]
-        nearest = np.fmax.reduce(rows)
         allowed = shelf.candidates(arena)
-        drawn: list[DistractorReference] = []
+        references: list[DistractorReference] = []
         for band in BANDS:
             pool = np.flatnonzero(allowed & in_band(nearest, band)).tolist()
             for i in rng.sample(pool, min(per_band, len(pool))):
                 tool, similarity = shelf.tools[i], round(float(nearest[i]), _DIGITS)
-                drawn.append(
+                references.append(
                     DistractorReference(
                         name=tool.name, tool=tool.id, band=band, similarity=similarity
                     )
                 )
-        return tuple(drawn)
+        return tuple(references)
 
 
 class _Shelf:
@@ -193,6 +188,7 @@ class _Shelf:
         """Mask_N of the tools of other domains and other names than the arena's own."""
         domains = {tool.domain for tool in arena.tools} | {arena.domain}
         own = [self._domains[domain] for domain in domains if domain in self._domains]
+        # A tool of the same domain may well answer a goal; one of the same name can't be called.
         mask = ~np.isin(self._domain_N, own)
         for tool in arena.tools:
             if tool.name in self.index:
@@ -202,17 +198,20 @@ class _Shelf:
     def _row(self, i: int) -> np.ndarray:
         row = self._vectors @ self._vectors[i]
         row[i] = np.nan
+        # Bands are of normalised similarity (ASTRA 3.2): raw cosines of documents in one language
+        # lie close together, and where depends on the embedder.
         if len(row) > 1:
             low, high = np.nanmin(row), np.nanmax(row)
             spread = high - low
             row = (row - low) / spread if spread > _SAME else row * 0
         row = row.round(_DIGITS)
-        row.setflags(write=False)
+        row.setflags(write=False)  # cached, and handed out
         return row
 
 
 def in_band(similarities: np.ndarray, band: DistractorBand) -> np.ndarray:
     """Which similarities are of a band: high above 0.85, low below 0.4, medium all between."""
+    # Limits of the rows' own type: as float64, 0.85 is not the float32 that was stored.
     high, low = similarities > np.float32(0.85), similarities < np.float32(0.4)
     return {"high": high, "medium": ~high & ~low, "low": low}[band]
 
@@ -246,11 +245,6 @@ def _parameter_lines(schema: Mapping[str, Json]) -> Iterator[str]:
         yield from _parameter_lines(items)
 
 
-def _base_id(arena: Arena) -> str:
-    """The arena's id without distractors, so that drawing again does not depend on the last."""
-    return with_distractors(arena, ()).id if arena.distractors else arena.id
-
-
 def _claims(rows: Iterable[Mapping[str, Json]]) -> Iterator[tuple[str, Tool]]:
     for row in rows:
         yield str(row["id"]), Tool.model_validate(row["tool"])
@@ -282,7 +276,7 @@ def _pooled(
 def _checked(vectors: np.ndarray, count: int, embedder: Embedder) -> np.ndarray:
     if vectors.ndim != 2 or len(vectors) != count or not np.isfinite(vectors).all():
         raise EmbedderError(
-            f"{embedder.name!r} gave an array of shape {vectors.shape!r} for {count} texts, "
-            "or one that is not finite; expected one finite row per text"
+            f"embedder {embedder.name!r} gave an array of shape {vectors.shape!r} for {count} "
+            "texts, or one that is not finite; expected one finite row per text"
         )
     return vectors

@@ -1,13 +1,13 @@
-"""How arenas lie in a run folder: `arenas.jsonl`, `tools.jsonl`, `certificates.jsonl`.
+"""Files of a run folder of arenas: `arenas.jsonl`, `tools.jsonl`, `certificates.jsonl`.
 
-A row of `arenas.jsonl` names its distractors by id. The tools stand once in `tools.jsonl`, the pool
-that distractors are drawn from, which is read through an index of offsets, so that memory does not
-grow with the run. `astra.arenas.sets.ArenaSet` reads all three.
+A row of `arenas.jsonl` names its distractors by id. Each tool is stored once, in `tools.jsonl`,
+which is also the pool that distractors are drawn from. It is read through an index of offsets, so
+that memory does not grow with the run. `astra.arenas.sets.ArenaSet` reads all three files.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import Literal
 
@@ -18,6 +18,7 @@ from astra.types import (
     ArenaRow,
     Distractor,
     DistractorReference,
+    Json,
     Record,
     Tool,
     arena_id,
@@ -75,27 +76,34 @@ class ToolPool:
 
     def distractors(self, references: Iterable[DistractorReference]) -> list[Distractor]:
         """The tools that an arena's references name, in their order. Raises StoreError."""
-        return [self._distractor(reference) for reference in references]
+        distractors: list[Distractor] = []
+        for reference in references:
+            tool = self[reference.tool]
+            # The name stands in the row as well, for readers of the file: both must agree.
+            if reference.name != tool.name:
+                raise StoreError(
+                    f"an arena calls tool {reference.tool!r} {reference.name!r}, but it is named "
+                    f"{tool.name!r}: restore the files, or make the arenas again"
+                )
+            distractors.append(Distractor.of(tool, reference.band, reference.similarity))
+        return distractors
 
-    def _distractor(self, reference: DistractorReference) -> Distractor:
-        tool = self[reference.tool]
-        if reference.name != tool.name:
-            raise StoreError(
-                f"an arena calls tool {reference.tool!r} {reference.name!r}, but it is named "
-                f"{tool.name!r}: restore the files, or make the arenas again"
-            )
-        return Distractor.of(tool, reference.band, reference.similarity)
+
+def pool_rows(folder: RunFolder, split: Literal["train", "test"]) -> Iterator[Json]:
+    """Rows of `tools.jsonl` that arenas of a split may show: those of `train` only its own."""
+    rows = (row for _, row in folder.values(TOOLS))
+    return rows if split == "test" else (row for row in rows if row["split"] == "train")
 
 
 def complete_arena(row: ArenaRow, pool: ToolPool) -> Arena:
     """The arena of a row, with its distractors.
 
-    Raises StoreError for a row that was changed after it got its id: no certificate speaks of it.
+    Raises StoreError for a row that was changed after it got its id: no certificate covers it.
     """
-    found = arena_id(row.model_dump(mode="json"))
-    if found != row.id:
+    actual = arena_id(row.model_dump(mode="json"))
+    if actual != row.id:
         raise StoreError(
-            f"arena {row.id!r} was changed by hand (its content has the hash {found!r}): restore "
+            f"arena {row.id!r} was changed by hand (its content has the hash {actual!r}): restore "
             "the files, or see `astra arenas certify`"
         )
     return row.arena(pool.distractors(row.distractors))

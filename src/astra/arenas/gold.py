@@ -1,7 +1,7 @@
 """Gold episodes of arenas as conversations to learn from.
 
 The gold calls are really made, in the sandbox and through the same rollout as in training and
-evaluation, with the distractors that the arena shows. An episode that does not score 1 is none.
+evaluation, with the distractors that the arena shows. An episode that does not score 1 is an error.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ async def gold_rows(
     reasoning: bool,
     concurrency: int = 16,
 ) -> AsyncGenerator[dict[str, Json]]:
-    """Rows of `messages` and `tools` in the OpenAI form, in the order of the arenas.
+    """Rows of `messages` and `tools` in the form that TRL takes, in the order of the arenas.
 
     `reasoning`: state before each turn's calls which sub-questions they answer. Raises HostError if
     a gold episode breaks or does not solve its arena.
@@ -47,8 +47,16 @@ async def gold_rows(
     async with aclosing(episodes):
         async for trajectory in episodes:
             arena, host = played.popleft()
-            _require_solved(arena, trajectory)
-            messages = _reasoned(arena, trajectory) if reasoning else trajectory.messages
+            if trajectory.error:
+                raise HostError(f"the gold episode of arena {arena.id!r} broke: {trajectory.error}")
+            # An arena may have been changed since it was certified: wrong examples are not written.
+            f1 = score(trajectory.calls, arena.goals, turns=trajectory.turns).f1
+            if f1 != 1:
+                raise HostError(
+                    f"the gold episode of arena {arena.id!r} scores {f1!r}: certify it again with "
+                    "`astra arenas certify`"
+                )
+            messages = _with_reasons(arena, trajectory) if reasoning else trajectory.messages
             yield {
                 "messages": conversation_to_openai(messages),
                 "tools": [document.openai() for document in host.tools()],
@@ -58,33 +66,22 @@ async def gold_rows(
             }
 
 
-def _require_solved(arena: Arena, trajectory: Trajectory) -> None:
-    if trajectory.error:
-        raise HostError(f"the gold episode of arena {arena.id!r} broke: {trajectory.error}")
-    found = score(trajectory.calls, arena.goals, turns=trajectory.turns)
-    if found.f1 != 1:
-        raise HostError(
-            f"the gold episode of arena {arena.id!r} scores {found.f1!r}: certify it again with "
-            "`astra arenas certify`"
-        )
+def _with_reasons(arena: Arena, trajectory: Trajectory) -> list[Message]:
+    """The messages; one with calls begins with the sub-questions that its calls answer."""
 
+    def spelled(tool: str, arguments: Json) -> tuple[str, str]:
+        return tool, canonical_json(arguments)
 
-def _reasoned(arena: Arena, trajectory: Trajectory) -> list[Message]:
-    """The messages, each with calls beginning with the sub-questions that its calls answer."""
-    asked: dict[tuple[str, str], list[str]] = {}
+    # Several goals may have the same call: each call takes the next of their questions.
+    questions: dict[tuple[str, str], list[str]] = {}
     for goal in arena.goals:
         if goal.call is not None:
-            asked.setdefault(_spelled(goal.call.tool, goal.call.arguments), []).append(
-                goal.question
-            )
-    made = {call.id: _spelled(call.tool, call.arguments) for call in trajectory.calls}
+            call_key = spelled(goal.call.tool, goal.call.arguments)
+            questions.setdefault(call_key, []).append(goal.question)
+    keys = {call.id: spelled(call.tool, call.arguments) for call in trajectory.calls}
     messages: list[Message] = []
     for message in trajectory.messages:
-        reasons = [asked[made[call.id]].pop(0) for call in message.tool_calls]
+        reasons = [questions[keys[call.id]].pop(0) for call in message.tool_calls]
         text = " ".join(reasons) or message.content
         messages.append(message.model_copy(update={"content": text}))
     return messages
-
-
-def _spelled(tool: str, arguments: Json) -> tuple[str, str]:
-    return tool, canonical_json(arguments)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from astra.arenas.pipeline import ArenaProduction, DistractorOptions, make
+from astra.arenas.opening import open_pipeline, require_arenas
+from astra.arenas.pipeline import ArenaProduction
 from astra.arenas.sets import ArenaSet
 from astra.arenas.tables.load.options import read_options
 from astra.arenas.tables.load.tables import load
@@ -21,14 +21,8 @@ from astra.arenas.tables.source import (
     fingerprint,
 )
 from astra.configs.arenas import MakeArenasConfig
-from astra.configs.base import MakeDistractorsConfig, paths, weights
-from astra.errors import ConfigError, StageError
-from astra.models.embed_tfidf import TfidfEmbedder
-from astra.models.keys import api_key
-from astra.protocols import Embedder
-from astra.runs.opening import open_run
-from astra.runs.progress import progress_console
-from astra.sandbox import sandbox_from
+from astra.configs.base import paths, weights
+from astra.errors import ConfigError
 from astra.types import Language, Scenario
 
 
@@ -38,15 +32,7 @@ async def make_arenas(config: MakeArenasConfig) -> ArenaSet:
     Warns if fewer than `count` are certified (`summary["missing"]`). Raises StageError if none is,
     TableError for a file that is not a table.
     """
-    arenas = (await produce_arenas(config)).arenas
-    if not arenas:
-        raise StageError(
-            f"no arena could be made of {config.tables!r}: `astra arenas stats {arenas.path}` "
-            "lists what was rejected and why"
-        )
-    if missing := arenas.summary["missing"]:
-        warnings.warn(f"{missing} of {config.count} arenas are missing", stacklevel=2)
-    return arenas
+    return require_arenas(await produce_arenas(config), config.count)
 
 
 async def produce_arenas(
@@ -60,19 +46,9 @@ async def produce_arenas(
         schema = profile(tables, options)
         on_schema(schema)
         source = TableSource(tables, schema, _source_options(config))
-        folder = open_run(config, config.out, inputs={"tables": fingerprint(tables, schema)})
-        async with sandbox_from(config) as sandbox:
-            reports = await make(
-                source.candidates(),
-                folder,
-                count=config.count,
-                sandbox=sandbox,
-                embedder=open_embedder(config),
-                mix=DistractorOptions(config.distractors, config.distractors_per_band, config.seed),
-                concurrency=config.concurrency,
-                console=progress_console(config.progress),
-            )
-        return ArenaProduction(ArenaSet.of_run(folder), reports, dict(source.draws), sandbox.level)
+        async with open_pipeline(config, {"tables": fingerprint(tables, schema)}) as pipeline:
+            await pipeline.make(source.candidates(), config.count)
+        return pipeline.production(dict(source.draws))
 
 
 def _source_options(config: MakeArenasConfig) -> TableSourceOptions:
@@ -96,13 +72,3 @@ def _source_options(config: MakeArenasConfig) -> TableSourceOptions:
         return options
     scenarios = {Scenario(name): weight for name, weight in weights(config.scenarios).items()}
     return replace(options, scenarios=scenarios)
-
-
-def open_embedder(config: MakeDistractorsConfig) -> Embedder:
-    """The embedder that measures the similarity of distractors."""
-    if config.embedding_model is None or config.embedding_url is None:
-        return TfidfEmbedder()
-    from astra.models.embed_openai import OpenAIEmbedder  # a second to import, for few users
-
-    key = api_key(config.embedding_key_env)
-    return OpenAIEmbedder(config.embedding_model, config.embedding_url, key)

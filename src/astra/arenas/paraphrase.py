@@ -5,18 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
 
-from astra.arenas.folder import ARENAS
-from astra.arenas.make import open_embedder
+from astra.arenas.opening import open_pipeline, require_arenas
 from astra.arenas.pipeline import ArenaProduction
 from astra.arenas.sets import ArenaSet, load_arenas
 from astra.arenas.synthesis.paraphrase import make_paraphrased, paraphrase_task
-from astra.arenas.synthesize import ARENA, distractor_options, new_estimator, require_arenas
+from astra.arenas.synthesize import ARENA, new_estimator
 from astra.configs.arenas import ParaphraseArenasConfig
 from astra.errors import ConfigError
-from astra.runs.opening import open_run
-from astra.runs.progress import progress_console
-from astra.sandbox import sandbox_from
 from astra.teacher.cost import Estimate
 from astra.teacher.opening import open_teacher
 from astra.teacher.prompts.arenas import PARAPHRASE
@@ -27,7 +24,7 @@ _WORDING_TOKENS = 60
 
 @dataclass(frozen=True, slots=True)
 class ArenaToReword:
-    """An arena of the run folder as a candidate, without the distractors that it has there."""
+    """An arena as a candidate, without its distractors."""
 
     key: str
     outcome: Arena
@@ -46,39 +43,43 @@ async def produce_paraphrase(config: ParaphraseArenasConfig) -> ArenaProduction:
     """As `paraphrase_arenas`, with a report."""
     if config.dry_run:
         raise ConfigError("dry_run makes no arenas: call `estimate_paraphrase`")
-    arenas = load_arenas(config.run)
-    embedder = open_embedder(config)
-    folder = open_run(config, config.out, inputs={"arenas": content_hash(arenas.ids)})
+    arenas = _arenas(config)
     async with (
-        sandbox_from(config) as sandbox,
-        open_teacher(config, folder, seed=config.seed) as teacher,
+        open_pipeline(config, {"arenas": content_hash(arenas.ids)}) as pipeline,
+        open_teacher(config, pipeline.folder, seed=config.seed) as teacher,
     ):
-        reports = await make_paraphrased(
-            lambda: _candidates(arenas),
-            folder,
-            teacher=teacher,
-            count=config.count or len(arenas),
-            sandbox=sandbox,
-            embedder=embedder,
-            mix=distractor_options(config, config.seed),
-            concurrency=config.concurrency,
-            console=progress_console(config.progress),
-        )
-    folder.record_unit_cost(ARENA, reports[ARENAS].accepted if ARENAS in reports else 0)
-    return ArenaProduction(ArenaSet.of_run(folder), reports, {}, sandbox.level)
+        count = config.count or len(arenas)
+        await make_paraphrased(pipeline, teacher, lambda: _candidates(arenas), count)
+    production = pipeline.production()
+    pipeline.folder.record_unit_cost(ARENA, len(production.arenas))
+    return production
 
 
 def estimate_paraphrase(config: ParaphraseArenasConfig) -> Estimate:
     """The expected cost of rewording the arenas. Asks the teacher nothing."""
     estimator = new_estimator(config)
-    arenas = load_arenas(config.run)
-    for candidate in islice(_candidates(arenas), config.count):
+    for candidate in islice(_candidates(_arenas(config)), config.count):
         task = paraphrase_task(candidate.outcome)
         estimator.add(PARAPHRASE, task, reply_tokens=_WORDING_TOKENS)
     return estimator.result()
 
 
+def _arenas(config: ParaphraseArenasConfig) -> ArenaSet:
+    arenas = config.arenas
+    if isinstance(arenas, str | Path):
+        return load_arenas(arenas)
+    if not isinstance(arenas, ArenaSet):
+        raise ConfigError(
+            f"arenas={arenas!r:.200} must be a run folder or an ArenaSet: `ArenaSet.of` makes one"
+        )
+    if not arenas:
+        raise ConfigError(f"{arenas!r} holds no arenas: choose others")
+    return arenas
+
+
 def _candidates(arenas: ArenaSet) -> Iterator[ArenaToReword]:
     for arena in arenas:
-        bare = arena.model_copy(update={"distractors": ()}).with_content_id()
-        yield ArenaToReword(str(arena.provenance["key"]), bare)
+        # An arena that was made in Python may not say which item it comes from.
+        provenance = {"key": arena.id, **arena.provenance}
+        bare = arena.model_copy(update={"distractors": (), "provenance": provenance})
+        yield ArenaToReword(bare.key, bare.with_content_id())

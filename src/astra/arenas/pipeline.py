@@ -7,23 +7,21 @@ source of candidates goes through the same stages.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Protocol
 
-from rich.console import Console
-
 from astra.arenas.certificate import certify
 from astra.arenas.certificates import Certificate
-from astra.arenas.distractors import DistractorMode, DistractorPool, with_distractors
-from astra.arenas.folder import ARENAS, CERTIFICATES, TOOLS, ToolPool, ToolRow
+from astra.arenas.distractors import PER_BAND, DistractorMode, DistractorPool, with_distractors
+from astra.arenas.folder import ARENAS, CERTIFICATES, TOOLS, ToolPool, ToolRow, pool_rows
 from astra.arenas.sets import ArenaSet
 from astra.configs.spelling import option_name
 from astra.errors import Rejected, StoreError
 from astra.protocols import Embedder, Sandbox
 from astra.runs.folder import RunFolder
-from astra.runs.runner import run
+from astra.runs.runner import StageRunner
 from astra.runs.stage import SideFile, Stage, StageReport, copy_stage
 from astra.types import Arena, Distractor, Json
 
@@ -46,7 +44,7 @@ class DistractorOptions:
     """How distractors are drawn."""
 
     mode: DistractorMode = "banded"
-    per_band: int = 3
+    per_band: int = PER_BAND
     seed: int = 0
 
 
@@ -71,92 +69,112 @@ class ArenaProduction:
     """Level of confinement."""
 
 
-async def make(
-    candidates: Iterable[CandidateArena],
-    folder: RunFolder,
-    *,
-    count: int,
-    sandbox: Sandbox,
-    embedder: Embedder,
-    mix: DistractorOptions = DistractorOptions(),
-    concurrency: int = 8,
-    console: Console | None = None,
-) -> dict[str, StageReport]:
-    """Take candidates until `count` are certified, mix distractors in, certify again.
+@dataclass(frozen=True, slots=True)
+class ArenaPipeline:
+    """Certifies candidates, mixes distractors in, certifies again: in the folder of `runner`.
 
-    Returns the report of each stage. Running it again on the same folder goes on where it
-    stopped, with the same bytes in the end.
+    Running it again on the same folder resumes, with the same bytes in the end.
     """
-    certified = await certify_candidates(
-        candidates,
-        folder,
-        count=count,
-        sandbox=sandbox,
-        seed=mix.seed,
-        concurrency=concurrency,
-        console=console,
-    )
-    mixed = await mix_distractors(
-        folder,
-        sandbox=sandbox,
-        embedder=embedder,
-        mix=mix,
-        concurrency=concurrency,
-        console=console,
-    )
-    return {CANDIDATES: certified, **mixed}
 
+    runner: StageRunner
+    sandbox: Sandbox
+    embedder: Embedder
+    distractors: DistractorOptions = DistractorOptions()
 
-async def certify_candidates(
-    candidates: Iterable[CandidateArena],
-    folder: RunFolder,
-    *,
-    count: int,
-    sandbox: Sandbox,
-    seed: int = 0,
-    concurrency: int = 8,
-    console: Console | None = None,
-    retry: Container[str] | None = None,
-) -> StageReport:
-    """The first stage alone. It may be run again with more candidates before the others.
+    @property
+    def folder(self) -> RunFolder:
+        return self.runner.folder
 
-    `retry`: keys of the candidates, where they are only a part of all.
-    """
-    return await run(
-        certification_stage(sandbox, seed, CANDIDATES, CANDIDATE_CERTIFICATES, _stored_number),
-        candidates,
-        folder,
-        concurrency=concurrency,
-        until=count,
-        console=console,
-        retry=retry,
-    )
+    async def make(
+        self, candidates: Iterable[CandidateArena], count: int
+    ) -> dict[str, StageReport]:
+        """Take candidates until `count` are certified, and mix distractors in."""
+        await self.certify(candidates, count)
+        return await self.mix()
 
+    async def certify(
+        self,
+        candidates: Iterable[CandidateArena],
+        count: int,
+        *,
+        retry: Container[str] | None = None,
+    ) -> StageReport:
+        """The first stage alone. It may be run again with more candidates before the others.
 
-async def mix_distractors(
-    folder: RunFolder,
-    *,
-    sandbox: Sandbox,
-    embedder: Embedder,
-    mix: DistractorOptions = DistractorOptions(),
-    concurrency: int = 8,
-    console: Console | None = None,
-) -> dict[str, StageReport]:
-    """The stages after the candidates."""
-    reports: dict[str, StageReport] = {}
-    reports[TOOLS] = await run(
-        copy_stage(TOOLS, ToolRow), _pool_rows(folder), folder, concurrency=1
-    )
-    pools = {split: await _pool(folder, split, embedder, mix) for split in ("train", "test")}
-    reports[ARENAS] = await run(
-        _arenas_stage(pools, ToolPool(folder), sandbox, mix),
-        _certified_candidates(folder),
-        folder,
-        concurrency=concurrency,
-        total=folder.manifest().stages[CANDIDATES].accepted,
-        console=console,
-    )
-    return reports
+        `retry`: keys of the candidates, where they are only a part of all.
+        """
+        stage = certification_stage(
+            self.sandbox,
+            self.distractors.seed,
+            CANDIDATES,
+            CANDIDATE_CERTIFICATES,
+            _stored_number,
+        )
+        return await self.runner.run(stage, candidates, until=count, retry=retry)
+
+    async def mix(self) -> dict[str, StageReport]:
+        """The stages after the candidates. Returns the report of every stage so far."""
+        await self.runner.run(copy_stage(TOOLS, ToolRow), _candidate_tools(self.folder))
+        accepted = self.folder.manifest().stages[CANDIDATES].accepted
+        stage = await self._mixing_stage()
+        await self.runner.run(stage, _certified_candidates(self.folder), total=accepted)
+        return self.runner.reports
+
+    def production(self, draws: dict[str, int] | None = None) -> ArenaProduction:
+        """What has been made. `draws`: how a planner's draws ended."""
+        arenas = ArenaSet.of_run(self.folder)
+        return ArenaProduction(arenas, self.runner.reports, draws or {}, self.sandbox.level)
+
+    async def _mixing_stage(self) -> Stage[CertifiedArena, CertifiedArena]:
+        mode, per_band, seed = (
+            self.distractors.mode,
+            self.distractors.per_band,
+            self.distractors.seed,
+        )
+        tools = ToolPool(self.folder)
+        pools = {
+            split: await DistractorPool.of_rows(
+                pool_rows(self.folder, split) if mode != "none" else (), self.embedder
+            )
+            for split in ("train", "test")
+        }
+
+        async def mixed(candidate: CertifiedArena, drawn: Sequence[Distractor]) -> CertifiedArena:
+            arena = with_distractors(candidate.arena, drawn)
+            certificate = await require_certificate(
+                arena, self.sandbox, seed, candidate.certificate
+            )
+            return CertifiedArena(arena, certificate)
+
+        async def fits(candidate: CertifiedArena, distractor: Distractor) -> bool:
+            try:
+                await mixed(candidate, [distractor])
+            except Rejected:
+                return False
+            return True
+
+        async def work(candidate: CertifiedArena) -> CertifiedArena:
+            arena = candidate.arena
+            references = pools[arena.split].draw(arena, mode, seed=seed, per_band=per_band)
+            drawn = tools.distractors(references)
+            try:
+                return await mixed(candidate, drawn)
+            except Rejected:
+                # Tables share facts: a tool of another arena may well solve a goal of this one.
+                # Such a distractor is left out, and the arena kept with the others.
+                kept = [each for each in drawn if await fits(candidate, each)]
+                if len(kept) == len(drawn):
+                    raise
+                return await mixed(candidate, kept)
+
+        return Stage(
+            ARENAS,
+            work,
+            key=lambda candidate: candidate.arena.key,
+            stored_key=_stored_number,
+            row=lambda certified: certified.arena.row(),
+            side_files=(_certificates_file(CERTIFICATES),),
+        )
 
 
 async def require_certificate(
@@ -203,10 +221,11 @@ def _certificates_file(name: str) -> SideFile[CertifiedArena]:
 
 
 def _certified_candidates(folder: RunFolder) -> Iterator[CertifiedArena]:
-    """The rows of both files, which go together; StoreError where somebody changed one."""
+    """The candidates with their certificates. Raises StoreError if they do not go together."""
     arenas = folder.rows(CANDIDATES, Arena)
     certificates = folder.rows(CANDIDATE_CERTIFICATES, Certificate)
     for arena, certificate in zip_longest(arenas, certificates):
+        # The second certification reuses results of the first: they must be this arena's.
         if (
             arena is None
             or certificate is None
@@ -222,7 +241,7 @@ def _certified_candidates(folder: RunFolder) -> Iterator[CertifiedArena]:
         yield CertifiedArena(arena, certificate)
 
 
-def _pool_rows(folder: RunFolder) -> Iterator[ToolRow]:
+def _candidate_tools(folder: RunFolder) -> Iterator[ToolRow]:
     """The first tool of each language and name in train arenas, then those of test arenas.
 
     A tool that both splits have (a converter, say) belongs to train.
@@ -238,49 +257,3 @@ def _pool_rows(folder: RunFolder) -> Iterator[ToolRow]:
                 if tool.id not in ids:
                     ids.add(tool.id)
                     yield ToolRow(id=tool.id, tool=tool, arena=arena.id, split=split)
-
-
-async def _pool(
-    folder: RunFolder, split: str, embedder: Embedder, mix: DistractorOptions
-) -> DistractorPool:
-    """What arenas of a split may show: train arenas only tools that no test arena has."""
-    rows = (row for _, row in folder.values(TOOLS) if split == "test" or row["split"] == "train")
-    return await DistractorPool.of_rows(rows if mix.mode != "none" else (), embedder)
-
-
-def _arenas_stage(
-    pools: Mapping[str, DistractorPool], tools: ToolPool, sandbox: Sandbox, mix: DistractorOptions
-) -> Stage[CertifiedArena, CertifiedArena]:
-    async def mixed(candidate: CertifiedArena, drawn: Sequence[Distractor]) -> CertifiedArena:
-        arena = with_distractors(candidate.arena, drawn)
-        certificate = await require_certificate(arena, sandbox, mix.seed, candidate.certificate)
-        return CertifiedArena(arena, certificate)
-
-    async def holds(candidate: CertifiedArena, distractor: Distractor) -> bool:
-        try:
-            await mixed(candidate, [distractor])
-        except Rejected:
-            return False
-        return True
-
-    async def work(candidate: CertifiedArena) -> CertifiedArena:
-        """The arena with what was drawn for it, but for distractors that solve one of its goals."""
-        arena = candidate.arena
-        references = pools[arena.split].draw(arena, mix.mode, seed=mix.seed, per_band=mix.per_band)
-        drawn = tools.distractors(references)
-        try:
-            return await mixed(candidate, drawn)
-        except Rejected:
-            kept = [each for each in drawn if await holds(candidate, each)]
-            if len(kept) == len(drawn):
-                raise
-            return await mixed(candidate, kept)
-
-    return Stage(
-        ARENAS,
-        work,
-        key=lambda candidate: candidate.arena.key,
-        stored_key=_stored_number,
-        row=lambda certified: certified.arena.row(),
-        side_files=(_certificates_file(CERTIFICATES),),
-    )

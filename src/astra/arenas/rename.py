@@ -1,9 +1,9 @@
-"""Copies of gold episodes with other names in them, for training on more than there is.
+"""Copies of gold episodes with other names in them, for more training rows than there are arenas.
 
-What a call's arguments name (Portugal, Oslo Airport, 2014) is replaced wherever it stands in the
-episode: question, calls and results agree. A model can then not learn the answers by heart; it has
-to read them. Words that many names share (University, Airport) stay, since they say what a thing
-is. Only for training rows: a renamed episode is none of the arena's any more, and has no arena.
+The names in a call's arguments (Portugal, Oslo Airport, 2014) are replaced everywhere in the
+episode, so that question, calls and results agree. A model then cannot learn the answers by heart;
+it has to read them. Words that many names share (University, Airport) stay, because they say what
+kind of thing a name is. For training rows only: a renamed episode belongs to no arena any more.
 """
 
 from __future__ import annotations
@@ -13,33 +13,41 @@ import re
 import string
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 from astra.types import Json
 
 _WORD = re.compile(r"[^\W_]+")
 _SHARED = 4
-"""Names that must hold a word for it to stay."""
+"""A word of at least this many names stays."""
 _ACRONYM = 4
 """Longest word of capitals that is taken for a code."""
+_FIXED_KEYS = ("role", "id", "type", "name", "tool_call_id")
+"""Keys of a message whose texts are not words: names of tools, ids of calls."""
 
 
 class Renamer:
-    """Replaces names in rows by made-up ones of the same look, built from pieces of real ones."""
+    """Replaces names in rows by invented ones of the same look, built from pieces of real ones."""
 
     def __init__(self, rows: Sequence[Json]) -> None:
         """`rows`: those to rename, for the words that their names share."""
-        known = {name for row in rows for name in _names(row)}
-        counts = Counter(word for name in known for word in set(_WORD.findall(name)))
+        names = {name for row in rows for name in _names(row)}
+        counts = Counter(word for name in names for word in set(_WORD.findall(name)))
         self._own = {w for w, n in counts.items() if n < _SHARED and not w.islower()}
+        # Sorted: a set has another order in each process, and pieces are drawn by their index.
         plain = (w for w in sorted(self._own) if w.isalpha() and w.istitle() and len(w) > 3)
         self._pieces = [piece for word in plain for piece in _pieces(word.lower())]
 
     def __call__(self, row: Json, rng: random.Random) -> Json:
         """The row with other names; the same row and generator give the same names."""
-        words = {w: self._other(w, rng) for n in _names(row) for w in _own_words(n, self._own)}
+        words = {
+            word: self._invented(word, rng)
+            for name in _names(row)
+            for word in _WORD.findall(name)
+            if word in self._own
+        }
         if not words:
             return row
+        # Longest first, so that a word that begins another does not cut it in two.
         longest_first = sorted(words, key=lambda word: (-len(word), word))
         pattern = re.compile(rf"(?<![^\W_])({'|'.join(map(re.escape, longest_first))})(?![^\W_])")
         messages = [
@@ -47,18 +55,16 @@ class Renamer:
         ]
         return {**row, "messages": messages}
 
-    def _other(self, word: str, rng: random.Random) -> str:
+    def _invented(self, word: str, rng: random.Random) -> str:
+        """A word in place of another: digits for digits, capitals for a code, else syllables."""
         if word.isdecimal():
+            # No leading zero: a year stays a number of four digits.
             return "".join(
                 rng.choice("123456789" if not i else string.digits) for i in range(len(word))
             )
         if (word.isupper() and len(word) <= _ACRONYM) or not self._pieces:
             return "".join(rng.choice(string.ascii_uppercase) for _ in word)
         return "".join(rng.choices(self._pieces, k=rng.choice((1, 2, 2, 3)))).capitalize()
-
-
-def _own_words(name: str, own: set[str]) -> list[str]:
-    return [word for word in _WORD.findall(name) if word in own]
 
 
 def _pieces(word: str) -> Iterator[str]:
@@ -72,19 +78,21 @@ def _pieces(word: str) -> Iterator[str]:
 
 def _names(row: Json) -> list[str]:
     """Text arguments of the row's calls that no tool lists among its choices, each once."""
-    choices = {choice for tool in row["tools"] for choice in _choices(tool["function"])}
-    found: dict[str, None] = {}
+    # A choice (metric, imperial) is fixed by the tool: renamed, the call would not fit it.
+    choices = {
+        choice
+        for tool in row["tools"]
+        for schema in tool["function"]["parameters"].get("properties", {}).values()
+        for choice in schema.get("enum", ())
+        if isinstance(choice, str)
+    }
+    # A dictionary keeps the order of the first occurrence, which decides what is drawn.
+    names: dict[str, None] = {}
     for message in row["messages"]:
         for call in message.get("tool_calls", ()):
-            for value in _texts(call["function"]["arguments"]):
-                if value not in choices:
-                    found[value] = None
-    return list(found)
-
-
-def _choices(function: Any) -> Iterator[Json]:
-    for schema in function["parameters"].get("properties", {}).values():
-        yield from (choice for choice in schema.get("enum", ()) if isinstance(choice, str))
+            texts = _texts(call["function"]["arguments"])
+            names.update((text, None) for text in texts if text not in choices)
+    return list(names)
 
 
 def _texts(value: Json) -> Iterator[str]:
@@ -101,13 +109,12 @@ def _texts(value: Json) -> Iterator[str]:
 def _replaced(value: Json, pattern: re.Pattern[str], words: dict[str, str]) -> Json:
     """The JSON value with the words replaced in its texts; keys and names of tools stay."""
     if isinstance(value, dict):
-        kept = ("role", "id", "type", "name", "tool_call_id")
         return {
-            k: v if k in kept and isinstance(v, str) else _replaced(v, pattern, words)
+            k: v if k in _FIXED_KEYS and isinstance(v, str) else _replaced(v, pattern, words)
             for k, v in value.items()
         }
     if isinstance(value, list):
         return [_replaced(inner, pattern, words) for inner in value]
     if isinstance(value, str):
-        return pattern.sub(lambda found: words[found.group(1)], value)
+        return pattern.sub(lambda match: words[match.group(1)], value)
     return value

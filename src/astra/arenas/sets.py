@@ -8,97 +8,31 @@ no reward depends on what was drawn.
 from __future__ import annotations
 
 import random
-import shutil
 import tempfile
-import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import cached_property, lru_cache
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args, overload
 
 from astra.arenas.certificates import Certificate
-from astra.arenas.distractors import DistractorMode, DistractorPool, with_distractors
+from astra.arenas.distractors import DistractorMode, with_distractors
 from astra.arenas.export import ArenaFormat, export_gold, export_rows
-from astra.arenas.folder import ARENAS, CERTIFICATES, TOOLS, ToolPool, ToolRow, complete_arena
+from astra.arenas.folder import ARENAS, CERTIFICATES, TOOLS, ToolRow
+from astra.arenas.reader import ArenaEntry, ArenaReader, Split
 from astra.core.loop import run_sync
 from astra.errors import ConfigError, StoreError
 from astra.rollouts.shared_sandbox import SandboxLevel, shared_sandbox
 from astra.runs.folder import RunFolder
 from astra.runs.jsonl import to_line
-from astra.types import Arena, ArenaRow, Json, content_hash
+from astra.types import Arena, Json, content_hash
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
 DistractorSource = Literal["stored", "none", "random", "banded"]
 """`stored`: the distractors that stand in the folder. Else drawn anew."""
-PER_BAND = 3
-"""Most distractors of a band where the folder does not say (ASTRA 3.2)."""
-Split = Literal["train", "test"]
-
-_CACHED_ARENAS = 256
 # Far apart, so that the epochs of one seed never meet those of the next.
 _SEED_STRIDE = 1_000_003
-
-
-class ArenaEntry(NamedTuple):
-    """Where an arena lies in `arenas.jsonl`, and what is known of it without reading it."""
-
-    id: str
-    split: Split
-    hops: int
-    offset: int
-
-
-class ArenaReader:
-    """Reads complete arenas of one run folder, and draws distractors from its tools."""
-
-    def __init__(self, path: Path, *, temporary: bool = False) -> None:
-        """`temporary`: the folder is deleted together with the reader."""
-        self.folder = RunFolder.open(path)
-        self.tools = ToolPool(self.folder)
-        self.read = lru_cache(_CACHED_ARENAS)(self._read)
-        self.pool = lru_cache(maxsize=None)(self._pool)
-        if temporary:
-            weakref.finalize(self, shutil.rmtree, path, ignore_errors=True)
-
-    def __reduce__(self) -> tuple[type[ArenaReader], tuple[Path]]:
-        # Another process opens the folder itself: caches are not sent.
-        return type(self), (self.folder.path,)
-
-    @cached_property
-    def entries(self) -> tuple[ArenaEntry, ...]:
-        """Of all arenas, in the folder's order."""
-        return tuple(
-            ArenaEntry(str(row.get("id")), row.get("split"), len(row.get("goals", ())), offset)
-            for offset, row in self.folder.values(ARENAS)
-        )
-
-    @cached_property
-    def certificates(self) -> dict[str, int]:
-        """Offsets of the certificates by the id of the arena."""
-        rows = self.folder.values(CERTIFICATES)
-        return {str(row.get("arena")): offset for offset, row in rows}
-
-    @property
-    def per_band(self) -> int:
-        """Most distractors of a band that the folder was made with."""
-        config = self.folder.config()
-        nested = config.get("distractors")
-        number = config.get(
-            "distractors_per_band", nested.get("per_band") if isinstance(nested, dict) else None
-        )
-        return number if isinstance(number, int) else PER_BAND
-
-    def _read(self, offset: int) -> Arena:
-        return complete_arena(self.folder.row_at(ARENAS, offset, ArenaRow), self.tools)
-
-    def _pool(self, split: Split) -> DistractorPool:
-        """What arenas of a split may show: those of `train` only tools of train arenas."""
-        rows = (row for _, row in self.folder.values(TOOLS))
-        return DistractorPool.of_rows_tfidf(
-            row for row in rows if split == "test" or row["split"] == "train"
-        )
 
 
 class DistractorDraw(NamedTuple):

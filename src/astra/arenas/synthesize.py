@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
 from itertools import islice
 from pathlib import Path
 
-from astra.arenas.folder import ARENAS
-from astra.arenas.make import open_embedder
-from astra.arenas.pipeline import ArenaProduction, DistractorOptions
+from astra.arenas.opening import open_pipeline, require_arenas
+from astra.arenas.pipeline import ArenaProduction
 from astra.arenas.scenarios import PAPER_SHARES
 from astra.arenas.sets import ArenaSet
 from astra.arenas.synthesis.decompose import DecomposeOptions
@@ -23,11 +21,8 @@ from astra.arenas.synthesis.sources import (
     read_questions,
 )
 from astra.configs.arenas import SynthesizeArenasConfig
-from astra.configs.base import MakeDistractorsConfig, TeacherConfig, weights
-from astra.errors import ConfigError, StageError
-from astra.runs.opening import open_run
-from astra.runs.progress import progress_console
-from astra.sandbox import sandbox_from
+from astra.configs.base import TeacherConfig, weights
+from astra.errors import ConfigError
 from astra.teacher.cost import Estimate, Estimator
 from astra.teacher.opening import model_price, open_teacher
 from astra.teacher.render import PromptTemplates
@@ -53,30 +48,15 @@ async def produce_synthesis(config: SynthesizeArenasConfig) -> ArenaProduction:
     material = _read_material(config)
     options = _options(config, material)
     fingerprint = content_hash([[m.mode, m.domain, m.language, m.text] for m in material])
-    embedder = open_embedder(config)
-    folder = open_run(config, config.out, inputs={"material": fingerprint})
     async with (
-        sandbox_from(config) as sandbox,
-        open_teacher(config, folder, seed=config.seed) as teacher,
+        open_pipeline(config, {"material": fingerprint}) as pipeline,
+        open_teacher(config, pipeline.folder, seed=config.seed) as teacher,
     ):
-        console = progress_console(config.progress)
-        synthesis = ArenaSynthesis(folder, teacher, sandbox, embedder, console)
-        reports = await synthesis.make(items(material, _languages(config)), options)
-    folder.record_unit_cost(ARENA, reports[ARENAS].accepted if ARENAS in reports else 0)
-    return ArenaProduction(ArenaSet.of_run(folder), reports, {}, sandbox.level)
-
-
-def require_arenas(production: ArenaProduction, count: int | None) -> ArenaSet:
-    """The arenas. Warns if fewer than `count` were made; StageError if none."""
-    arenas = production.arenas
-    if not arenas:
-        raise StageError(
-            f"no arena could be made: `astra arenas stats {arenas.path}` lists what was rejected "
-            "and why"
-        )
-    if count is not None and len(arenas) < count:
-        warnings.warn(f"{count - len(arenas)} of {count} arenas are missing", stacklevel=2)
-    return arenas
+        synthesis = ArenaSynthesis(pipeline, teacher)
+        await synthesis.make(items(material, _languages(config)), options)
+    production = pipeline.production()
+    pipeline.folder.record_unit_cost(ARENA, len(production.arenas))
+    return production
 
 
 def estimate_synthesis(config: SynthesizeArenasConfig) -> Estimate:
@@ -93,11 +73,6 @@ def new_estimator(config: TeacherConfig) -> Estimator:
     """An estimator with the teacher's templates and price."""
     folder = None if config.prompt_templates is None else Path(config.prompt_templates)
     return Estimator(PromptTemplates(folder), model_price(config.prices, config.teacher or ""))
-
-
-def distractor_options(config: MakeDistractorsConfig, seed: int) -> DistractorOptions:
-    """How distractors are drawn."""
-    return DistractorOptions(config.distractors, config.distractors_per_band, seed)
 
 
 def _read_material(config: SynthesizeArenasConfig) -> list[SourceMaterial]:
@@ -122,8 +97,6 @@ def _options(config: SynthesizeArenasConfig, material: list[SourceMaterial]) -> 
         threshold=QualityThreshold(config.min_quality, config.quality_percentile),
         max_attempts=config.max_attempts,
         test_fraction=config.test_fraction,
-        mix=distractor_options(config, config.seed),
-        concurrency=config.concurrency,
     )
     options.decompose.allowed()
     return options

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from astra.configs.base import (
     RUNTIME,
     Config,
+    Identified,
     MakeDistractorsConfig,
     NewRunFolder,
     OutputConfig,
@@ -134,8 +135,8 @@ class ParaphraseArenasConfig(
 ):
     """Arenas."""
 
-    run: Path | str
-    """Run folder of arenas."""
+    arenas: Path | str | Identified
+    """Run folder of arenas. In Python also an ArenaSet."""
     _: KW_ONLY
     out: NewRunFolder = None
     """Run folder to write. In Python, None makes a temporary one."""

@@ -12,7 +12,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Container, Iterable
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Generic
 
 from rich.console import Console
@@ -39,7 +39,7 @@ class StageRunner:
     concurrency: int = 8
     console: Console | None = None
     reports: dict[str, StageReport] = field(default_factory=dict[str, StageReport])
-    """Stage -> its latest report."""
+    """Stage -> its latest report, with the seconds of all its runs by this object."""
 
     async def run(
         self,
@@ -51,7 +51,7 @@ class StageRunner:
         retry: Container[str] | None = None,
     ) -> StageReport:
         """As the function `run`."""
-        report = self.reports[stage.name] = await run(
+        report = await run(
             stage,
             inputs,
             self.folder,
@@ -60,6 +60,13 @@ class StageRunner:
             until=until,
             total=total,
             retry=retry,
+        )
+        # A stage that is run wave after wave: counts are the folder's already, seconds are not.
+        first = self.reports.get(stage.name)
+        self.reports[stage.name] = (
+            report
+            if first is None
+            else replace(report, seconds=first.seconds + report.seconds, resumed=first.resumed)
         )
         return report
 

@@ -3,20 +3,21 @@
 Structure first: ids are unique and known, the graph has no cycle, answer nodes are leaves that
 depend on something, the scenario is the graph's. Then each declared dependency must supply an
 argument that can't be had otherwise: its answer, not in the question, not offered by the document.
-Not covered: what a model knows by heart.
+Without this check a "multi-hop" question may be solved in one call, and credit for the earlier
+calls is credit for nothing. Not covered: what a model knows by heart.
 """
 
 from __future__ import annotations
 
 from graphlib import CycleError, TopologicalSorter
 
-from astra.arenas.certificate.arena_under_test import ArenaUnderTest, CheckFinding, GoalStep
-from astra.arenas.certificate.containment import offered, stands_in
+from astra.arenas.certificate.arena_under_test import ArenaUnderTest, CheckFinding
+from astra.arenas.certificate.containment import offered_for, stands_in
 from astra.arenas.certificate.parameters import parameters_of
 from astra.arenas.scenarios import scenario_of
 from astra.core.text import scalars
 from astra.rewards import same_scalar
-from astra.types import Goal, Json
+from astra.types import Json
 
 
 def check_ablation(under_test: ArenaUnderTest) -> dict[str, Json]:
@@ -43,35 +44,28 @@ def check_ablation(under_test: ArenaUnderTest) -> dict[str, Json]:
         raise CheckFinding(f"the dependencies form a cycle: {error.args[1]!r}") from error
     edges = 0
     for step in under_test.steps:
+        tool = under_test.tools.get(step.call.tool)
+        schemas = parameters_of(tool) if tool else {}
         for name in step.goal.depends_on:
             edges += 1
-            if not _needs(under_test, step, goals[name]):
+            answers = list(scalars(goals[name].answer))
+            # A dependency is real if one argument can only come from its answer. A question that
+            # names the country beside its university, say, needs no call about the university.
+            is_needed = any(
+                any(same_scalar(value, answer) for answer in answers)
+                and not stands_in(value, arena.question)
+                and not offered_for(schemas.get(parameter, {}), value)
+                for parameter, argument in step.call.arguments.items()
+                for value in scalars(argument)
+            )
+            if not is_needed:
                 raise CheckFinding(
                     f"goal {step.goal.id!r} declares that it depends on {name!r}, but none of its "
                     "arguments needs that goal's answer: drop the dependency, or drop the argument "
                     "from the question",
                     goal=step.goal.id,
                 )
+    # Results are reported per scenario, so a wrong label would shift every table.
     if (shape := scenario_of(arena.goals)) is not arena.scenario:
         raise CheckFinding(f"scenario is {arena.scenario.value!r}, the graph is {shape.value!r}")
     return {"dependencies": edges}
-
-
-def _needs(under_test: ArenaUnderTest, step: GoalStep, dependency: Goal) -> bool:
-    """Whether an argument of the step's call can only come from the dependency's answer."""
-    tool = under_test.tools.get(step.call.tool)
-    schemas = parameters_of(tool) if tool else {}
-    answers = list(scalars(dependency.answer))
-    for name, argument in step.call.arguments.items():
-        schema = schemas.get(name, {})
-        # Of a list, the items' schema can offer the value, too.
-        element_schema = schema.get("items", schema)
-        for value in scalars(argument):
-            if (
-                any(same_scalar(value, answer) for answer in answers)
-                and not stands_in(value, under_test.arena.question)
-                and not offered(schema, value)
-                and not offered(element_schema, value)
-            ):
-                return True
-    return False

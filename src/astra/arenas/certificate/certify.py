@@ -42,28 +42,6 @@ Evidence = dict[str, Json]
 Check = Callable[[], Evidence | Awaitable[Evidence]]
 
 
-def _checks(under_test: ArenaUnderTest, own_mutants: Json) -> list[tuple[str, Check]]:
-    """The checks in the order in which they run: free ones first, then those that call tools.
-
-    `own_mutants`: evidence of `mutants` from before distractors were added; None if there is none.
-    """
-    # What each gold call returned, by goal id: `replay` fills it, later checks read it.
-    outputs: dict[str, Json] = {}
-    return [
-        ("names", lambda: check_names(under_test)),
-        ("schema", lambda: check_schema(under_test)),
-        ("ablation", lambda: check_ablation(under_test)),
-        ("gold", lambda: check_answers(under_test)),
-        ("leak", lambda: check_leak(under_test)),
-        ("replay", lambda: check_replay(under_test, outputs)),
-        ("grounding", lambda: check_grounding(under_test, outputs)),
-        ("order", lambda: check_order(under_test, outputs)),
-        ("gold", lambda: check_gold(under_test, outputs)),
-        ("mutants", lambda: check_mutants(under_test, own_mutants)),
-        ("robust", lambda: check_robust(under_test)),
-    ]
-
-
 async def certify(
     arena: Arena,
     sandbox: Sandbox,
@@ -85,8 +63,24 @@ async def certify(
     results = _reusable_results(arena, unmixed, seed, sandbox.level)
     own_mutants = results.pop("mutants").evidence["mutants"] if "mutants" in results else None
     reused = frozenset(results)
+    # What each gold call returned, by goal id: `replay` fills it, later checks read it.
+    outputs: dict[str, Json] = {}
     async with ArenaUnderTest(arena, sandbox, seed) as under_test:
-        for name, check in _checks(under_test, own_mutants):
+        # Free ones first: most defective arenas never reach the sandbox.
+        checks: list[tuple[str, Check]] = [
+            ("names", lambda: check_names(under_test)),
+            ("schema", lambda: check_schema(under_test)),
+            ("ablation", lambda: check_ablation(under_test)),
+            ("gold", lambda: check_answers(under_test)),
+            ("leak", lambda: check_leak(under_test)),
+            ("replay", lambda: check_replay(under_test, outputs)),
+            ("grounding", lambda: check_grounding(under_test, outputs)),
+            ("order", lambda: check_order(under_test, outputs)),
+            ("gold", lambda: check_gold(under_test, outputs)),
+            ("mutants", lambda: check_mutants(under_test, own_mutants)),
+            ("robust", lambda: check_robust(under_test)),
+        ]
+        for name, check in checks:
             if name in reused:
                 continue
             try:
@@ -101,13 +95,14 @@ async def certify(
             # `gold` runs in two parts: the second must not hide a failure of the first.
             if name not in results or results[name].passed:
                 results[name] = result
+            # Without sound names and documents the calls of later checks have no meaning.
             if not result.passed and (name in ("names", "schema") or not all_checks):
                 break
-    checks = tuple(results[name] for name in CHECKS if name in results)
+    ordered = tuple(results[name] for name in CHECKS if name in results)
     return Certificate(
         arena=arena.id,
-        certified=len(checks) == len(CHECKS) and all(check.passed for check in checks),
-        checks=checks,
+        certified=len(ordered) == len(CHECKS) and all(check.passed for check in ordered),
+        checks=ordered,
         seeds=(seed, *(seed + number for number in range(1, len(REPLAYS)))),
         sandbox=sandbox.level,
         version=VERSION,
@@ -123,8 +118,10 @@ def _reusable_results(
         return {}
     bare = arena.model_copy(update={"distractors": ()})
     earlier = (unmixed.arena, unmixed.certified, unmixed.seeds[0], unmixed.sandbox, unmixed.version)
+    # A certificate of another seed, sandbox or version examined something else.
     if earlier != (bare.content_id, True, seed, level, VERSION):
         return {}
+    # `mutants` runs again for the distractors; what it found for the arena's own tools still holds.
     return {
         result.check: result.model_copy(
             update={"evidence": {**result.evidence, "found_for": unmixed.arena}}

@@ -1,4 +1,4 @@
-"""Where values stand: in a text, in a document, in an output. Used by leak, grounding, ablation.
+"""Whether a value stands in a text or in a document. Used by `leak`, `grounding` and `ablation`.
 
 Text is found at word boundaries, numbers as numbers, dates also as people write them. Not
 covered: numbers in words ("two"), synonyms, translations.
@@ -28,6 +28,7 @@ def stands_in(value: Json, text: str, *, absolute: float = 0.0, relative: float 
     """Whether a scalar stands in a text. Booleans and null stand nowhere."""
     if isinstance(value, str):
         day = as_date(value)
+        # 2024-03-01 leaks as "1 March 2024", too.
         return contains_text(text, value) or (day is not None and day in _dates(text))
     if value is None or isinstance(value, bool) or as_number(value) is None:
         return False
@@ -53,6 +54,11 @@ def offered(schema: dict[str, Json], value: Json) -> bool:
     )
 
 
+def offered_for(schema: dict[str, Json], value: Json) -> bool:
+    """As `offered`, for a value that may be one element of a list: its items' schema counts."""
+    return offered(schema, value) or offered(schema.get("items", schema), value)
+
+
 def document_text(tool: Tool) -> str:
     """All that a document says: names, descriptions, values, patterns, bounds, one per line."""
     document = tool.document
@@ -62,6 +68,7 @@ def document_text(tool: Tool) -> str:
 
 def _schema_text(schema: dict[str, Json]) -> Iterator[str]:
     for keyword, value in schema.items():
+        # A maximum or a default can give the answer away as well as a description can.
         small = isinstance(value, int | float) and abs(value) < _LEAST_BOUND
         if keyword not in _STRUCTURE and not (small and keyword not in _VALUES):
             yield from map(str, _names_and_leaves(value))

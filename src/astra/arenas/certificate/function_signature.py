@@ -11,7 +11,6 @@ import re
 import sys
 import unicodedata
 import warnings
-from collections.abc import Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -43,11 +42,19 @@ def signature(source: str, name: str) -> tuple[FunctionParameter, ...]:
         raise BadSource(f"has {len(source)} characters; at most {MAX_SOURCE} are allowed")
     try:
         with warnings.catch_warnings():
+            # An invalid escape in a teacher's source would warn on our terminal.
             warnings.simplefilter("ignore")
             tree = ast.parse(source)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise BadSource(f"is not valid Python: {type(error).__name__}: {error}") from error
-    for node in _statements(tree):
+    # Not `ast.walk`: expressions hold no import, and they are the bulk of the tree.
+    pending: list[ast.AST] = [tree]
+    while pending:
+        node = pending.pop()
+        for field in ("body", "orelse", "finalbody", "handlers", "cases"):
+            children = getattr(node, field, None)
+            if isinstance(children, list):
+                pending.extend(children)
         modules: list[str] = []
         if isinstance(node, ast.Import):
             modules = [alias.name for alias in node.names]
@@ -64,6 +71,7 @@ def signature(source: str, name: str) -> tuple[FunctionParameter, ...]:
     ]
     if len(functions) != 1:
         raise BadSource(f"defines {len(functions)} plain top-level functions {name!r}, not one")
+    # A decorator may replace the function by one with other parameters.
     if functions[0].decorator_list:
         raise BadSource(f"{name!r} is decorated, so its signature can't be read: write it plain")
     arguments = functions[0].args
@@ -87,18 +95,6 @@ def signature(source: str, name: str) -> tuple[FunctionParameter, ...]:
                 literal = False
         parameters.append(FunctionParameter(argument.arg, default is None, value, literal))
     return tuple(parameters)
-
-
-def _statements(tree: ast.Module) -> Iterator[ast.AST]:
-    """Every statement at any depth. Not `ast.walk`: expressions hold none and are the bulk."""
-    pending: list[ast.AST] = [tree]
-    while pending:
-        node = pending.pop()
-        yield node
-        for name in ("body", "orelse", "finalbody", "handlers", "cases"):
-            children = getattr(node, name, None)
-            if isinstance(children, list):
-                pending.extend(children)
 
 
 def _check_bindings(source: str, tree: ast.Module, name: str) -> None:

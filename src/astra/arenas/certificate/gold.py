@@ -1,7 +1,9 @@
 """Check `gold` (with its part `null`): the gold episode scores 1, doing nothing scores 0.
 
-Not covered: whether the answers are true of the world, and whether the main answer follows from
-the goals' answers. Both rest on the source that computed them.
+It keeps the reward honest at both ends: a perfect episode gets all of it, and an agent that makes
+no call, or only empty ones, gets nothing. Not covered: whether the answers are true of the world,
+and whether the main answer follows from the goals' answers. Both rest on the source that computed
+them.
 """
 
 from __future__ import annotations
@@ -44,11 +46,13 @@ def check_answers(under_test: ArenaUnderTest) -> dict[str, Json]:
             raise CheckFinding(
                 f"the target of goal {goal.id!r} has a key but no field to find it by"
             )
+        # Random play would be right half of the time.
         if goal.target is not None and not goal.target.key and is_choice(goal.answer):
             raise CheckFinding(
                 f"goal {goal.id!r} has the answer {goal.answer!r} and no key beside it, so that "
                 "half of all other calls solve it: name the key of the entity that is asked about"
             )
+    # A main answer from nowhere can't be earned by calls: no step of the episode leads to it.
     goal_answers = [value for goal in arena.goals for value in scalars(goal.answer)]
     for value in scalars(arena.answer):
         if not any(same_scalar(value, other) for other in goal_answers):
@@ -63,7 +67,7 @@ def _check_answer(what: str, answer: Scalar | tuple[Scalar, ...], target: Target
             text = normalise(member)
             empty = text in EMPTY_WORDS or not any(character.isalnum() for character in text)
         else:
-            # NaN and infinity are no numbers here.
+            # NaN and infinity do not count as numbers.
             empty = not isinstance(member, bool) and as_number(member) is None
         if empty:
             raise CheckFinding(f"{what} is empty: {answer!r}")
@@ -79,6 +83,7 @@ def _check_answer(what: str, answer: Scalar | tuple[Scalar, ...], target: Target
         agrees = matches(target, answer)
     if not agrees:
         raise CheckFinding(f"{what} is {answer!r}, but its target wants {target.value!r}")
+    # A wide tolerance would make wrong answers right: a relative one of 0.9 takes nearly anything.
     number = as_number(target.value) or 0.0
     if not 0 <= target.relative <= 0.05 or not 0 <= target.absolute <= max(0.5, abs(number) / 20):
         raise CheckFinding(
@@ -109,6 +114,7 @@ async def check_gold(under_test: ArenaUnderTest, outputs: dict[str, Json]) -> di
     nothing = score([], under_test.arena.goals)
     if nothing.reward != 0.0:
         raise CheckFinding(f"an episode without calls scores {nothing.reward!r}, not 0")
+    # Else one call earns two goals, and the other goal asks for nothing.
     for step in steps:
         for other in steps:
             if (
@@ -119,6 +125,7 @@ async def check_gold(under_test: ArenaUnderTest, outputs: dict[str, Json]) -> di
                 raise CheckFinding(
                     f"{step.gold_call.description} also solves goal {other.goal.id!r}"
                 )
+    # Tools that fall back to their first row, or that search with an empty text, answer these.
     empty_calls = {
         f"{call.tool}:{canonical_call(under_test.tools[call.tool], call.arguments)}": call
         for step in steps

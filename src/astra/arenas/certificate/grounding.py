@@ -2,19 +2,14 @@
 
 It stands in the question, in the answer or the output of a goal that is declared as a dependency
 (also through others), or the document offers it (enum, default, boolean). Lists are checked
-element by element. Not covered: values that an agent would have to compute; the arena must not
-need them.
+element by element. An argument that an agent can only guess makes an arena unsolvable, and its
+reward noise. Not covered: values that an agent would have to compute; the arena must not need them.
 """
 
 from __future__ import annotations
 
-from astra.arenas.certificate.arena_under_test import (
-    ArenaUnderTest,
-    CheckFinding,
-    GoalStep,
-    shortened,
-)
-from astra.arenas.certificate.containment import offered, stands_in
+from astra.arenas.certificate.arena_under_test import ArenaUnderTest, CheckFinding, shortened
+from astra.arenas.certificate.containment import offered, offered_for, stands_in
 from astra.arenas.certificate.parameters import parameters_of
 from astra.core.text import scalars
 from astra.rewards import same_scalar
@@ -29,15 +24,23 @@ def check_grounding(under_test: ArenaUnderTest, outputs: dict[str, Json]) -> dic
     question = under_test.arena.question
     if not question.strip():
         raise CheckFinding("the question is empty")
+    goals = {goal.id: goal for goal in under_test.arena.goals}
     counts = {"question": 0, "dependency": 0, "document": 0}
     for step in under_test.steps:
         schemas = parameters_of(under_test.tools[step.call.tool])
-        known_leaves = [
-            leaf for value in _known_values(under_test, step, outputs) for leaf in scalars(value)
-        ]
+        # Answers and outputs of the goals that the step depends on, directly or through others.
+        known_leaves: list[Json] = []
+        visited: set[str] = set()
+        pending = list(step.goal.depends_on)
+        while pending:
+            name = pending.pop()
+            if name in visited or name not in goals:
+                continue
+            visited.add(name)
+            known_leaves += [*scalars(goals[name].answer), *scalars(outputs.get(name))]
+            pending.extend(goals[name].depends_on)
         for name, argument in step.call.arguments.items():
             schema = schemas[name]
-            element_schema = schema.get("items", schema)
             if offered(schema, argument):
                 counts["document"] += 1
                 continue
@@ -50,7 +53,7 @@ def check_grounding(under_test: ArenaUnderTest, outputs: dict[str, Json]) -> dic
                     for leaf in known_leaves
                 ):
                     counts["dependency"] += 1
-                elif offered(schema, value) or offered(element_schema, value):
+                elif offered_for(schema, value):
                     counts["document"] += 1
                 else:
                     raise CheckFinding(
@@ -59,21 +62,3 @@ def check_grounding(under_test: ArenaUnderTest, outputs: dict[str, Json]) -> dic
                         goal=step.goal.id,
                     )
     return {"sources": counts}
-
-
-def _known_values(
-    under_test: ArenaUnderTest, step: GoalStep, outputs: dict[str, Json]
-) -> list[Json]:
-    """Answers and outputs of the goals that `step` depends on, directly or through others."""
-    goals = {goal.id: goal for goal in under_test.arena.goals}
-    values: list[Json] = []
-    visited: set[str] = set()
-    pending = list(step.goal.depends_on)
-    while pending:
-        name = pending.pop()
-        if name in visited or name not in goals:
-            continue
-        visited.add(name)
-        values += [goals[name].answer, outputs.get(name)]
-        pending.extend(goals[name].depends_on)
-    return values

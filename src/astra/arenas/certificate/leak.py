@@ -1,7 +1,7 @@
 """Check `leak`: no answer stands where the agent can read it before it calls a tool.
 
-A list leaks when all its members stand in the text. Not covered: paraphrases, numbers in words,
-hints.
+An answer that can be read is earned without a call. A list leaks when all its members stand in the
+text. Not covered: paraphrases, numbers in words, hints.
 """
 
 from __future__ import annotations
@@ -57,13 +57,9 @@ def is_choice(value: Answer) -> bool:
 
 def leaks(answer: Answer, text: str, target: Target | None = None) -> bool:
     """Whether an answer stands in a text, every member of a list."""
+    # With the target's tolerances: what would be accepted as the answer is a leak.
     tolerances = (
-        {}
-        if target is None
-        else {
-            "absolute": target.absolute,
-            "relative": target.relative,
-        }
+        {} if target is None else {"absolute": target.absolute, "relative": target.relative}
     )
 
     def member_leaks(value: Scalar) -> bool:

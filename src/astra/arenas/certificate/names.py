@@ -1,6 +1,7 @@
 """Check `names`: the arena's id, its distractors, and the name of every tool.
 
-Not covered: names that differ but mean the same to a reader.
+A call names its tool and nothing else, so two tools of one name are one tool. Not covered: names
+that differ but mean the same to a reader.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ def check_names(under_test: ArenaUnderTest) -> dict[str, Json]:
         expected = arena.content_id
     except (ValueError, RecursionError) as error:
         raise CheckFinding(f"the arena can't be written as JSON: {error}") from error
+    # The certificate names the arena by this id: a changed arena must not inherit it.
     if arena.id != expected:
         raise CheckFinding(f"the arena's id is {arena.id!r}, its content hash is {expected!r}")
     # Case-folded: a model that writes Get_Rate for get_rate must not reach another tool.

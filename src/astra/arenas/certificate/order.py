@@ -1,6 +1,7 @@
 """Check `order`: no order, repetition or other call changes what a gold call returns.
 
-Not covered: state that shows only after calls or orders that were not tried.
+Otherwise an agent's reward depends on which goal it works on first. Not covered: state that shows
+only after calls or orders that were not tried.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ async def check_order(under_test: ArenaUnderTest, outputs: dict[str, Json]) -> d
             for decoy in step.goal.decoys[:1]
         ]
 
+    # The decoys: some tools remember their first answer, or wear out after so many calls.
     # A dependency order and its reverse put every call before and after every other.
     plans: dict[EpisodeName, list[NamedCall]] = {
         "reversed": [

@@ -1,7 +1,8 @@
 """Check `replay`: the gold calls give the same outputs whenever they are made.
 
-A tool is a pure function of its arguments and its data. Not covered: behaviour that shows only
-at clocks or seeds that were not tried, and randomness that shows too rarely.
+A tool is a pure function of its arguments and its data; otherwise the same episode is rewarded one
+day and not the next. Not covered: behaviour that shows only at clocks or seeds that were not tried,
+and randomness that shows too rarely.
 """
 
 from __future__ import annotations

@@ -2,7 +2,8 @@
 
 Wrong types in required arguments, missing and unknown arguments must be answered with an error.
 Odd values of the right type may be answered, or refused with an error. A structured error is
-`{"error": {...}}` with a message. Not covered: inputs that were not tried.
+`{"error": {...}}` with a message. A policy in training tries anything: a tool that hangs stalls a
+rollout, and one that answers nonsense can be exploited. Not covered: inputs that were not tried.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from astra.arenas.certificate.parameters import has_type, parameters_of, require
 from astra.types import Json, Tool
 
 _DEEP: Json = functools.reduce(lambda inner, _: [inner], range(40), [])
+# Deep nesting exhausts the stack of code that walks its arguments.
 _WRONG: tuple[Json, ...] = (12.5, "no number", True, None, {"a": 1}, _DEEP)
 _ODD: dict[str, tuple[Json, ...]] = {
     # An override of direction, NUL, an emoji, a combining mark, SQL, format directives, length.
@@ -99,6 +101,7 @@ def robustness_calls(tool: Tool, working: dict[str, Json]) -> list[RobustnessCal
         calls += [
             RobustnessCall(f"a wrong value for {name!r}", {**working, name: value}, allowed)
             for value in _WRONG
+            # True is an instance of int in Python, but not an integer in JSON.
             if not has_type(schema, value) or (listed and value not in listed)
         ]
         calls += [

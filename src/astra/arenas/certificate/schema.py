@@ -101,6 +101,7 @@ def check_schema(under_test: ArenaUnderTest) -> dict[str, Json]:
                 )
     if not used:
         raise CheckFinding("no goal has a call: there is nothing to reward")
+    # It would be shown as the arena's own, and take part in no check that a distractor passes.
     if unused := sorted(set(under_test.tools) - used):
         raise CheckFinding(f"no goal uses the tools {unused!r}: an unused tool is a distractor")
     return {"documents": len(arena.tools) + len(arena.distractors)}
@@ -194,6 +195,7 @@ def _check_schema(where: str, schema: Json, depth: int) -> None:
     kinds: list[Json] = types_of(schema) if isinstance(schema.get("type"), str | list) else []
     if not kinds or any(not isinstance(kind, str) or kind not in TYPES for kind in kinds):
         raise _DocumentDefect(f"schema of {where} has type {schema.get('type')!r}: name JSON types")
+    # `robust` expects an unknown argument to be refused; the document must say the same.
     if schema.get("additionalProperties", False) is not False:
         raise _DocumentDefect(
             f"schema of {where} allows additional properties: say false or nothing"
@@ -206,7 +208,7 @@ def _check_schema(where: str, schema: Json, depth: int) -> None:
     for child_where, child in _children(where, schema):
         description = child.get("description") if isinstance(child, dict) else None
         described = isinstance(description, str) and bool(description.strip())
-        # What the items of a list are, the list's own description says.
+        # The description of a list says what its items are.
         if not described and not child_where.endswith("[]"):
             raise _DocumentDefect(f"{child_where} has no description")
         _check_schema(child_where, child, depth + 1)
@@ -259,6 +261,7 @@ def _check_agreement(document: ToolSchema, source: str) -> None:
     required = document.parameters.get("required", [])
     for parameter in function:
         schema = documented[parameter.name]
+        # A call that fits the document must never fail on the function's signature.
         if parameter.required != (parameter.name in required):
             raise _DocumentDefect(
                 f"{parameter.name!r} is {'' if parameter.name in required else 'not '}required in "

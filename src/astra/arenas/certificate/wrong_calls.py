@@ -119,11 +119,14 @@ def shortcut_calls(under_test: ArenaUnderTest, step: GoalStep) -> list[WrongCall
     schemas = parameters_of(tool)
     names = significant_arguments(tool, gold)
     free = [n for n in names if isinstance(gold.get(n), str) and "enum" not in schemas[n]]
+    # Search tools often take a wildcard or a prefix, and then print every row, the answer among
+    # them: one call that solves any goal.
     changes = [dict.fromkeys(free, wildcard) for wildcard in WILDCARDS]
     if len(free) > 1:
         changes += [{name: wildcard} for name in free[:2] for wildcard in WILDCARDS]
     changes += [{name: gold[name][:1]} for name in free if len(gold[name]) >= _LEAST_INITIAL]
     calls = [WrongCall("everything", gold | change) for change in changes if change]
+    # An option such as `limit` or `all` may do the same for a call about another entity.
     if step.goal.decoys:
         base = step.goal.decoys[0]
         options = [
@@ -206,7 +209,21 @@ def other_values(
     if isinstance(value, int | float):
         return [("number", other) for other in _other_numbers(schema, value)]
     if isinstance(value, str):
-        return _other_strings(value, rng)
+        day = as_date(value)
+        if day is not None and len(value) == len("2000-01-01"):
+            # Years of four digits only: isoformat pads others, and tools parse them differently.
+            first, last = date(1000, 1, 1).toordinal(), date.max.toordinal()
+            days = (day.toordinal() + shift for shift in (1, -1, 31, -366, 3653, -40, 5000, -5000))
+            return [("date", date.fromordinal(d).isoformat()) for d in days if first <= d <= last]
+        if (number := as_number(value)) is not None and number == int(number):
+            numbers = _other_numbers({"type": "integer"}, int(number))
+            return [("number", str(other)) for other in numbers]
+        letters = [character for character in value if not character.isspace()]
+        rng.shuffle(letters)
+        nonce = "".join(rng.choice(_NONCE_LETTERS) for _ in range(6))
+        # Forwards, backwards, before and after: a fuzzy search may match a part of the real name.
+        mangled = [value[::-1] + nonce, nonce, nonce + "".join(letters), f"{nonce} {nonce[::-1]}"]
+        return [("unknown", text) for text in [*mangled, nonce[::-1] + value[::-1]]]
     replacements: list[tuple[str, Json]] = []
     if isinstance(value, list):
         # One element dropped, or one replaced.
@@ -228,18 +245,3 @@ def _other_numbers(schema: dict[str, Json], value: int | float) -> list[int | fl
     finite = [number for number in others if as_number(number) is not None]
     numbers = [round(number) for number in finite] if whole else finite
     return [number for number in numbers if number != value]
-
-
-def _other_strings(value: str, rng: random.Random) -> list[tuple[str, Json]]:
-    day = as_date(value)
-    if day is not None and len(value) == len("2000-01-01"):
-        first, last = date(1000, 1, 1).toordinal(), date.max.toordinal()
-        days = (day.toordinal() + shift for shift in (1, -1, 31, -366, 3653, -40, 5000, -5000))
-        return [("date", date.fromordinal(d).isoformat()) for d in days if first <= d <= last]
-    if (number := as_number(value)) is not None and number == int(number):
-        return [("number", str(int(n))) for n in _other_numbers({"type": "integer"}, int(number))]
-    letters = [character for character in value if not character.isspace()]
-    rng.shuffle(letters)
-    nonce = "".join(rng.choice(_NONCE_LETTERS) for _ in range(6))
-    mangled = [value[::-1] + nonce, nonce, nonce + "".join(letters), f"{nonce} {nonce[::-1]}"]
-    return [("unknown", text) for text in [*mangled, nonce[::-1] + value[::-1]]]

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
 from operator import itemgetter
 from pathlib import Path
 
 from astra.arenas.folder import ARENAS, CERTIFICATES, TOOLS, ToolRow
-from astra.arenas.formats.rows import ImportedRow, read
+from astra.arenas.formats.rows import read
 from astra.arenas.pipeline import ArenaProduction, certification_stage
 from astra.arenas.sets import ArenaSet
 from astra.configs.arenas import ImportArenasConfig
@@ -27,25 +26,21 @@ async def import_arenas(config: ImportArenasConfig) -> ArenaProduction:
     Nothing in the file is trusted. Raises ConfigError for a file that does not hold rows.
     """
     path = Path(config.file)
-    folder = open_run(config, config.out, inputs={"sha256": _digest(path)})
+    try:
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise ConfigError(f"can't read {str(path)!r}: {error.strerror}") from error
+    folder = open_run(config, config.out, inputs={"sha256": digest})
     async with sandbox_from(config) as sandbox:
         runner = StageRunner(folder, config.concurrency, progress_console(config.progress))
-        await runner.run(copy_stage(TOOLS, ToolRow), _distractors(read(path)))
+        arenas = (row.outcome for row in read(path) if isinstance(row.outcome, Arena))
+        tools = (
+            ToolRow(id=tool.id, tool=tool, arena=arena.id, split=arena.split)
+            for arena in arenas
+            for tool in arena.distractors
+        )
+        await runner.run(copy_stage(TOOLS, ToolRow), tools)
         stage = certification_stage(sandbox, config.seed, ARENAS, CERTIFICATES, itemgetter("id"))
         await runner.run(stage, read(path))
         return ArenaProduction(ArenaSet.of_run(folder), runner.reports, {}, sandbox.level)
-
-
-def _distractors(rows: Iterable[ImportedRow]) -> Iterator[ToolRow]:
-    for row in rows:
-        if isinstance(arena := row.outcome, Arena):
-            for tool in arena.distractors:
-                yield ToolRow(id=tool.id, tool=tool, arena=arena.id, split=arena.split)
-
-
-def _digest(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise ConfigError(f"can't read {str(path)!r}: {error.strerror}") from error

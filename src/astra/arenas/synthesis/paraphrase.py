@@ -12,25 +12,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from rich.console import Console
-
 from astra.arenas.certificate.containment import stands_in
 from astra.arenas.certificate.leak import leaks
-from astra.arenas.pipeline import (
-    CANDIDATES,
-    CandidateArena,
-    DistractorOptions,
-    certify_candidates,
-    mix_distractors,
-)
+from astra.arenas.pipeline import ArenaPipeline, CandidateArena
 from astra.arenas.synthesis.rule_checks import QUESTION_CHARACTERS
 from astra.core.language import in_script
 from astra.core.text import normalise, numbers_in, scalars
 from astra.core.untrusted import text_problem
 from astra.errors import Rejected
-from astra.protocols import Embedder, Sandbox
-from astra.runs.folder import RunFolder
-from astra.runs.runner import run
 from astra.runs.stage import Stage, StageReport
 from astra.teacher.prompt import Teacher
 from astra.teacher.prompts.arenas import PARAPHRASE, ParaphraseIn
@@ -126,51 +115,22 @@ def wording_problem(arena: Arena, question: str) -> str:
 
 
 async def make_paraphrased(
-    candidates: Callable[[], Iterable[CandidateArena]],
-    folder: RunFolder,
-    *,
+    pipeline: ArenaPipeline,
     teacher: Teacher,
+    candidates: Callable[[], Iterable[CandidateArena]],
     count: int,
-    sandbox: Sandbox,
-    embedder: Embedder,
-    mix: DistractorOptions,
-    concurrency: int = 8,
-    console: Console | None = None,
 ) -> dict[str, StageReport]:
-    """As `arenas.pipeline.make`, with paraphrasing before it.
+    """As `ArenaPipeline.make`, with paraphrasing before it.
 
     `candidates` gives the same candidates each time it is called: further ones replace wordings
     that fail the certificate.
     """
-    reports: dict[str, StageReport] = {}
+    stage = paraphrased_stage(teacher)
     goal = count
     while True:
-        reports[PARAPHRASED] = await run(
-            paraphrased_stage(teacher),
-            candidates(),
-            folder,
-            concurrency=concurrency,
-            until=goal,
-            console=console,
-        )
-        reports[CANDIDATES] = await certify_candidates(
-            folder.rows(PARAPHRASED, ParaphrasedArena),
-            folder,
-            count=count,
-            sandbox=sandbox,
-            seed=mix.seed,
-            concurrency=concurrency,
-            console=console,
-        )
-        missing = count - reports[CANDIDATES].accepted
-        if missing <= 0 or reports[PARAPHRASED].accepted < goal:
-            break
+        paraphrased = await pipeline.runner.run(stage, candidates(), until=goal)
+        rows = pipeline.folder.rows(PARAPHRASED, ParaphrasedArena)
+        missing = count - (await pipeline.certify(rows, count)).accepted
+        if missing <= 0 or paraphrased.accepted < goal:
+            return await pipeline.mix()
         goal += missing
-    return reports | await mix_distractors(
-        folder,
-        sandbox=sandbox,
-        embedder=embedder,
-        mix=mix,
-        concurrency=concurrency,
-        console=console,
-    )

@@ -10,12 +10,10 @@ same rows.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import islice
 
-from rich.console import Console
-
-from astra.arenas.pipeline import CANDIDATES, DistractorOptions, certify_candidates, mix_distractors
+from astra.arenas.pipeline import CANDIDATES, ArenaPipeline
 from astra.arenas.synthesis.decompose import DECOMPOSITIONS, DecomposeOptions, decompositions_stage
 from astra.arenas.synthesis.implement import IMPLEMENTED, implemented_stage
 from astra.arenas.synthesis.judge import (
@@ -29,9 +27,6 @@ from astra.arenas.synthesis.judge import (
 )
 from astra.arenas.synthesis.merge import MERGED, merged_stage
 from astra.arenas.synthesis.records import ImplementedItem, JudgedItem, MergedItem, SynthesisItem
-from astra.protocols import Embedder, Sandbox
-from astra.runs.folder import RunFolder
-from astra.runs.runner import StageRunner
 from astra.runs.stage import StageReport
 from astra.teacher.prompt import Teacher
 
@@ -46,7 +41,7 @@ MOST_FRUITLESS = 20
 
 @dataclass(frozen=True, slots=True)
 class SynthesisOptions:
-    """Options of arena synthesis, apart from the items and the teacher."""
+    """Options of arena synthesis, apart from the items, the teacher and the pipeline."""
 
     count: int
     """Number of certified arenas wanted."""
@@ -57,27 +52,20 @@ class SynthesisOptions:
     max_attempts: int = 4
     """Calls written per step until its tool is verified, at most."""
     test_fraction: float = 0.2
-    mix: DistractorOptions = field(default_factory=DistractorOptions)
-    concurrency: int = 8
-    """Instances worked on at the same time. The teacher limits its own requests."""
 
 
 @dataclass(frozen=True, slots=True)
 class ArenaSynthesis:
-    """The pipeline: stages of a wave, waves until there are enough arenas, then distractors."""
+    """Makes candidates in waves until enough are certified, then mixes distractors in."""
 
-    folder: RunFolder
+    pipeline: ArenaPipeline
     teacher: Teacher
-    sandbox: Sandbox
-    embedder: Embedder
-    console: Console | None = None
 
     async def make(
         self, items: Iterable[SynthesisItem], options: SynthesisOptions
     ) -> dict[str, StageReport]:
         """Make certified arenas, `options.count` if possible. Returns the report of each stage."""
         options.decompose.allowed()
-        reports: dict[str, StageReport] = {}
         remaining = iter(items)
         size, certified, fruitless = options.count, 0, 0
         keys: set[str] = set()
@@ -85,43 +73,26 @@ class ArenaSynthesis:
             wave = list(islice(remaining, max(size, LEAST_WAVE)))
             if not wave:
                 break
-            for name, report in (await self._run_wave(wave, options)).items():
-                # Counts are the folder's; seconds and resumed rows are this wave's.
-                first = reports.get(name)
-                reports[name] = (
-                    report
-                    if first is None
-                    else replace(
-                        report, seconds=first.seconds + report.seconds, resumed=first.resumed
-                    )
-                )
+            await self._run_wave(wave, options)
             keys.update(item.key for item in wave)
             # Not the report's number: after a kill it counts rows of later waves, too.
             before, certified = (
                 certified,
-                sum(row["provenance"]["key"] in keys for _, row in self.folder.values(CANDIDATES)),
+                sum(
+                    row["provenance"]["key"] in keys
+                    for _, row in self.pipeline.folder.values(CANDIDATES)
+                ),
             )
             fruitless = 0 if certified > before else fruitless + len(wave)
             if certified >= options.count or fruitless >= MOST_FRUITLESS:
                 break
             size = min(options.count, 2 * (options.count - certified))
-        if CANDIDATES not in reports:
-            return reports
-        return reports | await mix_distractors(
-            self.folder,
-            sandbox=self.sandbox,
-            embedder=self.embedder,
-            mix=options.mix,
-            concurrency=options.concurrency,
-            console=self.console,
-        )
+        return await self.pipeline.mix() if keys else {}
 
-    async def _run_wave(
-        self, wave: list[SynthesisItem], options: SynthesisOptions
-    ) -> dict[str, StageReport]:
-        folder, teacher, sandbox = self.folder, self.teacher, self.sandbox
+    async def _run_wave(self, wave: list[SynthesisItem], options: SynthesisOptions) -> None:
+        teacher, pipeline = self.teacher, self.pipeline
+        folder, runner, sandbox = pipeline.folder, pipeline.runner, pipeline.sandbox
         seed = options.decompose.seed
-        runner = StageRunner(folder, options.concurrency, self.console)
         # Failed rows of other waves are tried again by the next run, not by each wave.
         keys = {item.key for item in wave}
         decomposed = await runner.run(
@@ -153,14 +124,5 @@ class ArenaSynthesis:
             total=implemented.accepted,
             retry=keys,
         )
-        certified = await certify_candidates(
-            (row for row in folder.rows(MERGED, MergedItem) if row.key in keys),
-            folder,
-            count=options.count,
-            sandbox=sandbox,
-            seed=options.mix.seed,
-            concurrency=options.concurrency,
-            console=self.console,
-            retry=keys,
-        )
-        return {**runner.reports, CANDIDATES: certified}
+        merged = (row for row in folder.rows(MERGED, MergedItem) if row.key in keys)
+        await pipeline.certify(merged, options.count, retry=keys)

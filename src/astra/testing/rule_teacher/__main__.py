@@ -21,9 +21,9 @@ from astra.core.files import write_file
 from astra.errors import ConfigError
 from astra.teacher.catalogue import ALL
 from astra.teacher.prompts import arenas
-from astra.teacher.several import SeveralTeachers
 from astra.testing.rule_teacher.arenas import ArenaDefect, RuleTeacher
 from astra.testing.rule_teacher.faults import FaultRates
+from astra.testing.rule_teacher.several import SeveralTeachers
 from astra.testing.rule_teacher.trajectories import TrajectoryRules
 from astra.testing.rule_teacher.trajectories.agent import RuleAgent
 from astra.testing.rule_teacher.trajectories.catalogue import all_defects

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import cast
 
 from astra.errors import TeacherError
-from astra.teacher.chance import drawn, input_key
 from astra.teacher.prompt import In, Out, Prompt
 from astra.teacher.prompts.arenas import (
     CallIn,
@@ -26,6 +25,7 @@ from astra.testing.rule_teacher.arenas import answers, writing
 from astra.testing.rule_teacher.arenas.catalogue import Catalogue, CatalogueOptions
 from astra.testing.rule_teacher.arenas.defects import DEFECTS, ArenaDefect
 from astra.testing.rule_teacher.arenas.planting import plant
+from astra.testing.rule_teacher.chance import drawn, input_key
 from astra.testing.rule_teacher.faults import FaultRates, PlantedDefect
 from astra.types import Language, Record
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import cast
 
 from astra.errors import TeacherError
-from astra.teacher.chance import drawn, input_key
 from astra.teacher.prompt import In, Out, Prompt
+from astra.testing.rule_teacher.chance import drawn, input_key
 from astra.testing.rule_teacher.faults import (
     FaultRates,
     PlantedDefect,

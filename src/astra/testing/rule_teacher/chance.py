@@ -1,4 +1,4 @@
-"""What rule teachers draw by: the seed and what is asked, and nothing else.
+"""Deterministic randomness for rule teachers, derived from the seed and the prompt only.
 
 The same question gets the same answer again, also from a teacher that was started anew.
 """

@@ -1,0 +1,65 @@
+"""What the commands that make arenas share: opening a pipeline, and asking for a result."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+
+from astra.arenas.pipeline import ArenaPipeline, ArenaProduction, DistractorOptions
+from astra.arenas.sets import ArenaSet
+from astra.configs.arenas import MakeArenasConfig, ParaphraseArenasConfig, SynthesizeArenasConfig
+from astra.configs.base import MakeDistractorsConfig
+from astra.errors import StageError
+from astra.models.embed_tfidf import TfidfEmbedder
+from astra.models.keys import api_key
+from astra.protocols import Embedder
+from astra.runs.opening import open_run
+from astra.runs.progress import progress_console
+from astra.runs.runner import StageRunner
+from astra.sandbox import sandbox_from
+from astra.types import Json
+
+
+@asynccontextmanager
+async def open_pipeline(
+    config: MakeArenasConfig | SynthesizeArenasConfig | ParaphraseArenasConfig,
+    inputs: Mapping[str, Json],
+) -> AsyncIterator[ArenaPipeline]:
+    """The pipeline of a command, with its run folder and sandbox open.
+
+    `inputs`: hashes of what the options point to (see `open_run`).
+    """
+    # Before the folder: a key that is missing should leave no folder behind.
+    embedder = open_embedder(config)
+    folder = open_run(config, config.out, inputs=inputs)
+    async with sandbox_from(config) as sandbox:
+        yield ArenaPipeline(
+            StageRunner(folder, config.concurrency, progress_console(config.progress)),
+            sandbox,
+            embedder,
+            DistractorOptions(config.distractors, config.distractors_per_band, config.seed),
+        )
+
+
+def open_embedder(config: MakeDistractorsConfig) -> Embedder:
+    """The embedder that measures the similarity of distractors."""
+    if config.embedding_model is None or config.embedding_url is None:
+        return TfidfEmbedder()
+    from astra.models.embed_openai import OpenAIEmbedder  # a second to import, for few users
+
+    key = api_key(config.embedding_key_env)
+    return OpenAIEmbedder(config.embedding_model, config.embedding_url, key)
+
+
+def require_arenas(production: ArenaProduction, count: int | None) -> ArenaSet:
+    """The arenas. Warns if fewer than `count` were made; StageError if none."""
+    arenas = production.arenas
+    if not arenas:
+        raise StageError(
+            f"no arena could be made: `astra arenas stats {arenas.path}` lists what was rejected "
+            "and why"
+        )
+    if count is not None and len(arenas) < count:
+        warnings.warn(f"{count - len(arenas)} of {count} arenas are missing", stacklevel=2)
+    return arenas

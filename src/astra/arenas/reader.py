@@ -1,0 +1,70 @@
+"""Reads arenas of a run folder by their offsets; `astra.arenas.sets.ArenaSet` is the sequence."""
+
+from __future__ import annotations
+
+import shutil
+import weakref
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from astra.arenas.distractors import PER_BAND, DistractorPool
+from astra.arenas.folder import ARENAS, CERTIFICATES, ToolPool, complete_arena, pool_rows
+from astra.runs.folder import RunFolder
+from astra.types import Arena, ArenaRow
+
+Split = Literal["train", "test"]
+
+_CACHED_ARENAS = 256
+
+
+class ArenaEntry(NamedTuple):
+    """Where an arena lies in `arenas.jsonl`, and what is known of it without reading it."""
+
+    id: str
+    split: Split
+    hops: int
+    offset: int
+
+
+class ArenaReader:
+    """Reads complete arenas of one run folder, and draws distractors from its tools."""
+
+    def __init__(self, path: Path, *, temporary: bool = False) -> None:
+        """`temporary`: the folder is deleted together with the reader."""
+        self.folder = RunFolder.open(path)
+        self.tools = ToolPool(self.folder)
+        self.read = lru_cache(_CACHED_ARENAS)(self._read)
+        self.pool = lru_cache(maxsize=None)(self._pool)
+        if temporary:
+            weakref.finalize(self, shutil.rmtree, path, ignore_errors=True)
+
+    def __reduce__(self) -> tuple[type[ArenaReader], tuple[Path]]:
+        # Another process opens the folder itself: caches are not sent.
+        return type(self), (self.folder.path,)
+
+    @cached_property
+    def entries(self) -> tuple[ArenaEntry, ...]:
+        """Of all arenas, in the folder's order."""
+        return tuple(
+            ArenaEntry(str(row.get("id")), row.get("split"), len(row.get("goals", ())), offset)
+            for offset, row in self.folder.values(ARENAS)
+        )
+
+    @cached_property
+    def certificates(self) -> dict[str, int]:
+        """Offsets of the certificates by the id of the arena."""
+        rows = self.folder.values(CERTIFICATES)
+        return {str(row.get("arena")): offset for offset, row in rows}
+
+    @property
+    def per_band(self) -> int:
+        """Most distractors of a band that the folder was made with."""
+        number = self.folder.config().get("distractors_per_band")
+        return number if isinstance(number, int) else PER_BAND
+
+    def _read(self, offset: int) -> Arena:
+        return complete_arena(self.folder.row_at(ARENAS, offset, ArenaRow), self.tools)
+
+    def _pool(self, split: Split) -> DistractorPool:
+        return DistractorPool.of_rows_tfidf(pool_rows(self.folder, split))
