@@ -35,6 +35,7 @@ from astra.types import (
     Scalar,
     Target,
     Trajectory,
+    members_of,
 )
 
 Reward = Literal["f1", "recall", "precision", "strict"]
@@ -124,7 +125,7 @@ def _is_number(value: Json) -> bool:
 
 def stands_in_text(target: Target, text: str) -> bool:
     """Whether the answer stands in a text: every member of a set, numbers and dates as such."""
-    values = target.value if isinstance(target.value, tuple) else (target.value,)
+    values = members_of(target.value)
     for value in values:
         if target.matcher is Matcher.date:
             found = as_date(value) in dates_in(text)

@@ -16,7 +16,14 @@ from pydantic import BaseModel, ConfigDict
 Json = Any
 """A JSON value. Spelled `Any` because recursive JSON types cost more than they catch."""
 Scalar = str | int | float | bool
+Answer = Scalar | tuple[Scalar, ...]
+"""An answer: one value, or a list of them."""
 Language = Literal["en", "zh"]
+
+
+def members_of(answer: Answer) -> tuple[Scalar, ...]:
+    """The values of an answer that is a list, or the one value."""
+    return answer if isinstance(answer, tuple) else (answer,)
 
 
 class Record(BaseModel):
@@ -105,7 +112,7 @@ class Target(Record):
     """What a call must return to solve a goal."""
 
     matcher: Matcher
-    value: Scalar | tuple[Scalar, ...]
+    value: Answer
     field: str | None = None
     """Key under which the answer must stand in a structured result; None: anywhere in the text."""
     key: dict[str, Scalar] = {}
@@ -121,7 +128,7 @@ class Goal(Record):
     id: str
     question: str
     """Never names what an earlier goal has to find out."""
-    answer: Scalar | tuple[Scalar, ...]
+    answer: Answer
     call: GoldCall | None
     """The gold call; None: an answer node (a leaf that aggregates, not rewarded)."""
     target: Target | None
@@ -198,7 +205,7 @@ class ArenaRecord(Record, Generic[D]):
     id: str
     """Content hash of everything else but `split`, distractors by their references."""
     question: str
-    answer: Scalar | tuple[Scalar, ...]
+    answer: Answer
     answer_target: Target
     """How a final answer in words is compared; `field` is None."""
     goals: tuple[Goal, ...]

@@ -74,6 +74,7 @@ class ArenaSet(Sequence[Arena]):
     def of_run(cls, folder: RunFolder) -> ArenaSet:
         """The arenas of an open run folder; a temporary one lives as long as the set."""
         reader = ArenaReader(folder.path)
+        # The object itself, not one like it: a temporary folder is deleted with it.
         reader.folder = folder
         return cls(folder.path, reader=reader)
 
@@ -315,6 +316,7 @@ def _write(
     certificates: Iterable[Certificate],
 ) -> None:
     """Write arenas and their certificates, and `tools`, with those that the arenas show, too."""
+    # By id: many arenas share a tool, and the first that brings it is named in its row.
     pool = {tool_id: ToolRow.model_validate(row) for tool_id, row in tools.items()}
     with folder.lock():
         with folder.append(ARENAS) as rows:

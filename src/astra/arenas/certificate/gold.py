@@ -20,7 +20,7 @@ from astra.arenas.certificate.parameters import parameters_of, required_of, type
 from astra.arenas.certificate.wrong_calls import canonical_call
 from astra.core.text import as_number, normalise, scalars
 from astra.rewards import matches, same_scalar, score, solves
-from astra.types import CallRecord, CallStatus, Json, Matcher, Scalar, Target
+from astra.types import Answer, CallRecord, CallStatus, Json, Matcher, Target, members_of
 
 EMPTY_WORDS = frozenset({"none", "null", "n/a", "undefined"})
 _EMPTY_VALUES: dict[str, Json] = {
@@ -60,8 +60,8 @@ def check_answers(under_test: ArenaUnderTest) -> dict[str, Json]:
     return {}
 
 
-def _check_answer(what: str, answer: Scalar | tuple[Scalar, ...], target: Target | None) -> None:
-    members = answer if isinstance(answer, tuple) else (answer,)
+def _check_answer(what: str, answer: Answer, target: Target | None) -> None:
+    members = members_of(answer)
     for member in members:
         if isinstance(member, str):
             text = normalise(member)
@@ -77,7 +77,7 @@ def _check_answer(what: str, answer: Scalar | tuple[Scalar, ...], target: Target
         return
     if target.matcher is Matcher.text:
         # `matches` searches a text for the value; here the two must be equal.
-        values = target.value if isinstance(target.value, tuple) else (target.value,)
+        values = members_of(target.value)
         agrees = len(values) == len(members) and all(map(same_scalar, values, members))
     else:
         agrees = matches(target, answer)

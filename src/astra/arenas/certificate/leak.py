@@ -12,12 +12,10 @@ import unicodedata
 from astra.arenas.certificate.arena_under_test import ArenaUnderTest, CheckFinding
 from astra.arenas.certificate.containment import document_text, stands_in
 from astra.core.text import normalise
-from astra.types import Json, Scalar, Target
+from astra.types import Answer, Json, Scalar, Target, members_of
 
 CHOICES = frozenset({"true", "false", "yes", "no", "是", "否", "对", "错"})
 _CODE = re.compile(r"[A-Z]{1,3}")
-
-Answer = Scalar | tuple[Scalar, ...]
 
 
 def check_leak(under_test: ArenaUnderTest) -> dict[str, Json]:
@@ -72,5 +70,5 @@ def leaks(answer: Answer, text: str, target: Target | None = None) -> bool:
             return re.search(rf"(?<![^\W_]){value}(?![^\W_])", plain) is not None
         return stands_in(value, text, **tolerances)
 
-    members = answer if isinstance(answer, tuple) else (answer,)
+    members = members_of(answer)
     return bool(members) and all(map(member_leaks, members))

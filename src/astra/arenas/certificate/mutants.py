@@ -21,7 +21,7 @@ from astra.arenas.certificate.wrong_calls import WrongCall, is_made_up, shortcut
 from astra.core.text import as_number, scalars
 from astra.protocols import CallOutcome
 from astra.rewards import same_scalar, solves
-from astra.types import Json, Matcher, Scalar, Target
+from astra.types import Json, Matcher, Scalar, Target, members_of
 
 LEAST_MUTANTS = 5
 SHORTCUTS = frozenset({"everything", "option"})
@@ -167,7 +167,7 @@ def _loosened(step: GoalStep) -> list[Target]:
         return len(digits) >= 4 or (len(digits) >= 1 and abs(number) >= 10_000)
 
     target = step.target
-    members = target.value if isinstance(target.value, tuple) else (target.value,)
+    members = members_of(target.value)
     arguments = list(scalars(step.call.arguments))
     # A tool that repeats its arguments would give an answer that is one of them.
     if any(same_scalar(member, value) for member in members for value in arguments):

@@ -22,6 +22,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from astra.errors import ConfigError, Rejected
+from astra.models.policies import answer_text
 from astra.types import Arena, Json, Record, Tool, canonical_json, content_hash
 
 ROW_CHARACTERS = 32_000_000
@@ -57,8 +58,7 @@ def to_row(arena: Arena) -> dict[str, Json]:
     answers: dict[str, list[Json]] = defaultdict(list)
     for goal in arena.goals:
         if goal.call is not None:
-            members = goal.answer if isinstance(goal.answer, tuple) else (goal.answer,)
-            answers[goal.call.tool].append(", ".join(map(str, members)))
+            answers[goal.call.tool].append(answer_text(goal.answer))
     whole = AstraColumn(version=VERSION, arena=arena)
     return {
         "prompt": [{"role": "user", "content": arena.question}],

@@ -19,21 +19,20 @@ from astra.core.untrusted import json_problem, odd_character
 from astra.protocols import Sandbox
 from astra.teacher.prompts.arenas import AnswerKind, DecompositionStep, Implementation
 from astra.types import (
+    Answer,
     Arena,
     Goal,
     GoldCall,
     Json,
     Matcher,
-    Scalar,
     Target,
     canonical_json,
     content_hash,
+    members_of,
 )
 
 MOST_DECOYS = 32
 FIELD_CHARACTERS = 64
-
-Answer = Scalar | tuple[Scalar, ...]
 
 _MATCHERS: dict[AnswerKind, Matcher] = {
     "text": Matcher.exact,
@@ -129,11 +128,12 @@ def trial_arena(
     instance: DecomposedItem, steps: Sequence[DecompositionStep], tools: Sequence[StepTool]
 ) -> Arena:
     """An arena of some steps alone. The answers of other steps they need follow the question."""
+    # A trial has no calls for them, but `grounding` must find the arguments somewhere.
     outside = {name for step in steps for name in step.depends_on} - {step.id for step in steps}
     known: list[str] = []
     for name in sorted(outside):
         answer = instance.step(name).answer
-        known += map(str, answer if isinstance(answer, tuple) else (answer,))
+        known += map(str, members_of(answer))
     return _arena(
         instance,
         tuple(_goal(step, tool, steps) for step, tool in zip(steps, tools, strict=True)),
@@ -142,6 +142,7 @@ def trial_arena(
         answer=steps[-1].answer,
         kind=steps[-1].kind,
         test_fraction=0.0,
+        # Never written: the arena serves the certificate only.
         provenance={"key": instance.key, "source": "trial"},
     )
 
@@ -183,6 +184,7 @@ def _arena(
         scenario=scenario_of(goals),
         language=instance.language,
         domain=instance.domain,
+        # A content hash is 16 hex digits, 64 bits.
         split="test" if digest < test_fraction * 2**64 else "train",
         provenance=provenance,
     )

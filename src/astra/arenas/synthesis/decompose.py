@@ -69,8 +69,10 @@ def decompositions_stage(
             )
             decomposition = await teacher.ask(DECOMPOSE, question_task)
             return checked_decomposition(item, decomposition, (low, high), None)
+        # Drawn per item, not in turn: the shape must not depend on which items came before.
         rng = random.Random(f"{options.seed}:{item.key}")
         scenario = rng.choices(list(shares), list(shares.values()))[0]
+        # A single hop is one step, whatever range was requested for the others.
         single = scenario is Scenario.single_hop
         task = ProposeIn(
             domain=item.domain,

@@ -6,6 +6,7 @@ import re
 
 from astra.arenas.synthesis.records import DecomposedItem
 from astra.core.text import normalise
+from astra.types import members_of
 
 NEAR = 0.8
 """Jaccard similarity of content words from which English questions count as nearly the same."""
@@ -34,8 +35,7 @@ class DuplicateQuestions:
         first = self._exact.setdefault(normalise(instance.question), instance.key)
         if first != instance.key:
             return first
-        members = instance.answer if isinstance(instance.answer, tuple) else (instance.answer,)
-        answer = sorted(normalise(str(member)) for member in members)
+        answer = sorted(normalise(str(member)) for member in members_of(instance.answer))
         # Words with a capital or a digit distinguish questions: they must be the same.
         words = re.findall(r"\w+", instance.question)
         names = frozenset(w.lower() for w in words if w != w.lower() or w.isdecimal()) - _FILLERS

@@ -91,6 +91,8 @@ class _Judges:
         self._votes: dict[str, tuple[bool, ...]] = {}
 
     async def judged(self, instance: DecomposedItem) -> JudgedItem:
+        # First, because the verdict decides which steps have tools, and the other points ask
+        # about the steps as they then are.
         needs = await self._verdicts(NECESSITY, instance, instance.steps)
         for step in instance.steps:
             if needs[step.id] and not step.needs_tool:

@@ -97,10 +97,12 @@ async def _groups(
         elif repeated := [name for name in names if name in used]:
             problem = f"step {repeated[0]!r} is in two groups"
         if problem:
+            # The row must stay readable, whatever a teacher wrote for names.
             cut = tuple(name[:40] for name in names[:20])
             unusable.append(MergedGroup(steps=cut, merged=False, reason=problem))
             continue
         used |= set(names)
+        # In the steps' order: the first step's tool is the one that is extended.
         groups.append(tuple(step.id for step in steps if step.id in names))
     return groups
 

@@ -23,7 +23,7 @@ from astra.errors import Rejected
 from astra.runs.stage import Stage, StageReport
 from astra.teacher.prompt import Teacher
 from astra.teacher.prompts.arenas import PARAPHRASE, ParaphraseIn
-from astra.types import Arena, Record, Scalar
+from astra.types import Arena, Record, Scalar, members_of
 
 PARAPHRASED = "paraphrased"
 PARAPHRASE_ATTEMPTS = 3
@@ -56,6 +56,7 @@ def paraphrased_stage(teacher: Teacher) -> Stage[CandidateArena, ParaphrasedAren
             **arena.provenance,
             "paraphrase": {"teacher": teacher.name, "of": arena.question},
         }
+        # The key stays: the stages after this one recognise the arena by it.
         changed = arena.model_copy(update={"question": question, "provenance": provenance})
         return ParaphrasedArena(key=candidate.key, outcome=changed.with_content_id())
 
@@ -65,11 +66,7 @@ def paraphrased_stage(teacher: Teacher) -> Stage[CandidateArena, ParaphrasedAren
 def paraphrase_task(arena: Arena, finding: str = "") -> ParaphraseIn:
     """The teacher's task. `finding`: what was wrong with its last wording."""
     answers = [arena.answer, *(goal.answer for goal in arena.goals)]
-    avoid = [
-        str(member)
-        for answer in answers
-        for member in (answer if isinstance(answer, tuple) else (answer,))
-    ]
+    avoid = [str(member) for answer in answers for member in members_of(answer)]
     return ParaphraseIn(
         language=arena.language,
         question=arena.question,
@@ -101,6 +98,7 @@ def wording_problem(arena: Arena, question: str) -> str:
     for value in needed_values(arena):
         if not stands_in(value, question):
             return f"the new wording lacks {value!r}, which a call needs"
+    # A number too many ("the 3 largest") changes what is asked; one too few, what calls need.
     before, after = set(numbers_in(arena.question)), set(numbers_in(question))
     if before != after:
         odd = sorted(before ^ after)[:3]
@@ -130,6 +128,7 @@ async def make_paraphrased(
     while True:
         paraphrased = await pipeline.runner.run(stage, candidates(), until=goal)
         rows = pipeline.folder.rows(PARAPHRASED, ParaphrasedArena)
+        # The stage above counts wordings; the certificate may refuse some of them.
         missing = count - (await pipeline.certify(rows, count)).accepted
         if missing <= 0 or paraphrased.accepted < goal:
             return await pipeline.mix()

@@ -86,6 +86,7 @@ class ArenaSynthesis:
             fruitless = 0 if certified > before else fruitless + len(wave)
             if certified >= options.count or fruitless >= MOST_FRUITLESS:
                 break
+            # Twice, because some of these will fall out as well.
             size = min(options.count, 2 * (options.count - certified))
         return await self.pipeline.mix() if keys else {}
 

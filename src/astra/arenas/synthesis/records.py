@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from astra.teacher.prompts.arenas import AnswerKind, DecompositionStep, DocumentOut, Implementation
-from astra.types import Arena, Json, Language, Record, Scalar, Scenario
+from astra.types import Answer, Arena, Json, Language, Record, Scenario
 
 SynthesisMode = Literal["question", "corpus", "domain"]
 
@@ -36,7 +36,7 @@ class DecomposedItem(Record):
     domain: str
     language: Language
     question: str
-    answer: Scalar | tuple[Scalar, ...]
+    answer: Answer
     kind: AnswerKind
     steps: tuple[DecompositionStep, ...]
     scenario: Scenario

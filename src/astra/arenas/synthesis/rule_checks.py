@@ -19,7 +19,7 @@ from astra.core.untrusted import json_problem, text_problem
 from astra.errors import Rejected
 from astra.rewards import same_number, same_scalar
 from astra.teacher.prompts.arenas import AnswerKind, DecompositionStep
-from astra.types import Goal, GoldCall, Language, Scalar, Scenario
+from astra.types import Answer, Goal, GoldCall, Language, Scenario, members_of
 
 QUESTION_CHARACTERS = 4_000
 ANSWER_CHARACTERS = 300
@@ -29,15 +29,13 @@ ROUNDING = 5e-3
 """Relative tolerance between the main answer and the step that gives it."""
 _ID = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,15}", re.ASCII)
 
-Answer = Scalar | tuple[Scalar, ...]
-
 
 # --- answers ----------------------------------------------------------------------------------
 
 
 def typed_answer(answer: Answer, kind: AnswerKind, what: str) -> Answer:
     """The answer as its kind says: numbers as numbers, days in ISO 8601. Else `Rejected`."""
-    members = answer if isinstance(answer, tuple) else (answer,)
+    members = members_of(answer)
     if (kind == "list") != isinstance(answer, tuple):
         raise Rejected("answer", f"{what} {answer!r:.200} is of kind {kind!r}, but does not fit it")
     if not members or len(members) > MOST_MEMBERS:
@@ -47,6 +45,7 @@ def typed_answer(answer: Answer, kind: AnswerKind, what: str) -> Answer:
     if problem := json_problem(what, members, MOST_MEMBERS * ANSWER_CHARACTERS):
         raise Rejected("text", problem)
     for member in members:
+        # A guess would be right half of the time; `gold` refuses such goals as well.
         if is_choice(member):
             raise Rejected("answer", f"{what} is a mere yes or no: ask for something specific")
         if isinstance(member, str):
@@ -75,13 +74,14 @@ def typed_answer(answer: Answer, kind: AnswerKind, what: str) -> Answer:
     if len({normalise(str(member)) for member in members}) != len(members):
         raise Rejected("answer", f"{what} names a member twice: {answer!r:.200}")
     stripped = tuple(m.strip() if isinstance(m, str) else m for m in members)
+    # A list of one stays a list: its matcher compares sets.
     return stripped if isinstance(answer, tuple) else stripped[0]
 
 
 def same_answer(a: Answer, b: Answer) -> bool:
     """Equal as values, numbers up to rounding, lists as sets."""
     if isinstance(a, tuple) or isinstance(b, tuple):
-        left, right = (v if isinstance(v, tuple) else (v,) for v in (a, b))
+        left, right = members_of(a), members_of(b)
         return len(left) == len(right) and all(any(same_answer(x, y) for y in right) for x in left)
     return same_scalar(a, b) or same_number(a, b, absolute=0.0, relative=ROUNDING)
 
@@ -158,12 +158,13 @@ def check_ends(answer: Answer, steps: Sequence[DecompositionStep]) -> None:
                 f"answer is {answer!r:.200}: a step is missing",
             )
         return
-    members = answer if isinstance(answer, tuple) else (answer,)
+    members = members_of(answer)
+    # Several ends: every path must show in the answer, otherwise nothing asks for it.
     for end in ends:
         # A text may name a leaf's answer among other words.
         missing = [
             part
-            for part in (end.answer if isinstance(end.answer, tuple) else (end.answer,))
+            for part in members_of(end.answer)
             if not any(
                 same_answer(member, part)
                 or (isinstance(member, str) and contains_text(member, str(part)))

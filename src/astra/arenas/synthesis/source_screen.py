@@ -51,6 +51,7 @@ def source_problem(source: str, name: str) -> str:
                 modules = [module or "."]
             case ast.Name(id=name) if name in _FORBIDDEN:
                 return f"the source uses {name!r}, which a pure function does not need"
+            # The way from any object to every class and module of the process.
             case ast.Attribute(attr=name) if name in _INNARDS:
                 return f"the source accesses {name!r}, which a pure function does not need"
             case _:

@@ -74,6 +74,7 @@ def items(
     number = 0
     while remaining:
         yield from (material.item(number) for material in remaining)
+        # A question asked twice would be a duplicate; a text yields another question each time.
         remaining = [material for material in remaining if material.mode != "question"]
         number += 1
 

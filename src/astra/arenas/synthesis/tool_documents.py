@@ -17,12 +17,10 @@ from astra.core.text import scalars
 from astra.core.untrusted import json_problem
 from astra.rewards import same_scalar
 from astra.teacher.prompts.arenas import DecompositionStep, DocumentOut
-from astra.types import Json, Language, Scalar, Tool, ToolSchema
+from astra.types import Answer, Json, Language, Tool, ToolSchema
 
 MAX_ARGUMENTS = 8_000
 """Characters of one call's arguments as canonical JSON."""
-
-Answer = Scalar | tuple[Scalar, ...]
 
 
 def tool_of(
