@@ -15,7 +15,7 @@ import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -45,6 +45,14 @@ _DIGITS = 6
 """Similarities are rounded, so that the last bits of a BLAS sum decide no band."""
 _SAME = 1e-6
 """A spread of cosines below this is rounding error of float32."""
+
+
+class DistractorDraw(NamedTuple):
+    """How distractors are drawn."""
+
+    mode: DistractorMode = "banded"
+    per_band: int = PER_BAND
+    seed: int = 0
 
 
 @dataclass(frozen=True, slots=True)

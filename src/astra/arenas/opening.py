@@ -6,7 +6,8 @@ import warnings
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
-from astra.arenas.pipeline import ArenaPipeline, ArenaProduction, DistractorOptions
+from astra.arenas.distractors import DistractorDraw
+from astra.arenas.pipeline import ArenaPipeline, ArenaProduction
 from astra.arenas.sets import ArenaSet
 from astra.configs.arenas import MakeArenasConfig, ParaphraseArenasConfig, SynthesizeArenasConfig
 from astra.configs.base import MakeDistractorsConfig
@@ -38,7 +39,7 @@ async def open_pipeline(
             StageRunner(folder, config.concurrency, progress_console(config.progress)),
             sandbox,
             embedder,
-            DistractorOptions(config.distractors, config.distractors_per_band, config.seed),
+            DistractorDraw(config.distractors, config.distractors_per_band, config.seed),
         )
 
 

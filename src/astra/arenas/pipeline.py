@@ -8,13 +8,13 @@ source of candidates goes through the same stages.
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import zip_longest
 from typing import Protocol
 
 from astra.arenas.certificate import certify
 from astra.arenas.certificates import Certificate
-from astra.arenas.distractors import PER_BAND, DistractorMode, DistractorPool, with_distractors
+from astra.arenas.distractors import DistractorDraw, DistractorPool, with_distractors
 from astra.arenas.folder import ARENAS, CERTIFICATES, TOOLS, ToolPool, ToolRow, pool_rows
 from astra.arenas.sets import ArenaSet
 from astra.configs.spelling import option_name
@@ -37,15 +37,6 @@ class CandidateArena(Protocol):
 
     @property
     def outcome(self) -> Arena | Rejected: ...
-
-
-@dataclass(frozen=True, slots=True)
-class DistractorOptions:
-    """How distractors are drawn."""
-
-    mode: DistractorMode = "banded"
-    per_band: int = PER_BAND
-    seed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +70,7 @@ class ArenaPipeline:
     runner: StageRunner
     sandbox: Sandbox
     embedder: Embedder
-    distractors: DistractorOptions = DistractorOptions()
+    distractors: DistractorDraw = field(default_factory=DistractorDraw)
 
     @property
     def folder(self) -> RunFolder:
@@ -126,11 +117,7 @@ class ArenaPipeline:
         return ArenaProduction(arenas, self.runner.reports, draws or {}, self.sandbox.level)
 
     async def _mixing_stage(self) -> Stage[CertifiedArena, CertifiedArena]:
-        mode, per_band, seed = (
-            self.distractors.mode,
-            self.distractors.per_band,
-            self.distractors.seed,
-        )
+        mode, per_band, seed = self.distractors
         tools = ToolPool(self.folder)
         pools = {
             split: await DistractorPool.of_rows(

@@ -12,10 +12,10 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args, overload
+from typing import TYPE_CHECKING, Any, Literal, get_args, overload
 
 from astra.arenas.certificates import Certificate
-from astra.arenas.distractors import DistractorMode, with_distractors
+from astra.arenas.distractors import DistractorDraw, with_distractors
 from astra.arenas.export import ArenaFormat, export_gold, export_rows
 from astra.arenas.folder import ARENAS, CERTIFICATES, TOOLS, ToolRow
 from astra.arenas.reader import ArenaEntry, ArenaReader, Split
@@ -33,14 +33,6 @@ DistractorSource = Literal["stored", "none", "random", "banded"]
 """`stored`: the distractors that stand in the folder. Else drawn anew."""
 # Far apart, so that the epochs of one seed never meet those of the next.
 _SEED_STRIDE = 1_000_003
-
-
-class DistractorDraw(NamedTuple):
-    """How distractors are drawn anew."""
-
-    mode: DistractorMode
-    per_band: int
-    seed: int
 
 
 class ArenaSet(Sequence[Arena]):

@@ -1,4 +1,4 @@
-"""Files written whole or not at all."""
+"""Files written whole or not at all, and files of the user's read up to a limit."""
 
 from __future__ import annotations
 
@@ -47,6 +47,21 @@ def replace_folder(new: Path, path: Path) -> None:
     """
     shutil.rmtree(path, ignore_errors=True)
     os.replace(new, path)
+
+
+def read_bounded(path: Path, limit: int, advice: str) -> bytes:
+    """The content of a file of at most `limit` bytes, read no further.
+
+    Raises ConfigError for a file that can't be read or is longer; then `advice` says what to do.
+    """
+    try:
+        with path.open("rb") as file:
+            content = file.read(limit + 1)
+    except OSError as error:
+        raise ConfigError(f"can't read {str(path)!r}: {error.strerror}") from error
+    if len(content) > limit:
+        raise ConfigError(f"{str(path)!r} has more than {limit} bytes: {advice}")
+    return content
 
 
 def read_text_option(path: Path | str | None, option: str) -> str | None:

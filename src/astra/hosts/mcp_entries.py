@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import parse_qsl, urlsplit
 
+from astra.core.files import read_bounded
 from astra.core.untrusted import read_json
 from astra.errors import ConfigError
 from astra.types import Json
@@ -122,13 +123,7 @@ def _is_entry(value: Json) -> bool:
 
 def read_entry(file: Path, name: str) -> McpServerEntry:
     """One entry of a file; ConfigError when the file or the entry can't be used."""
-    try:
-        with file.open("rb") as opened:
-            content = opened.read(LARGEST + 1)
-    except OSError as error:
-        raise ConfigError(f"can't read {str(file)!r}: {error.strerror}") from error
-    if len(content) > LARGEST:
-        raise ConfigError(f"{str(file)!r} is over {LARGEST} bytes: this is no mcpServers file")
+    content = read_bounded(file, LARGEST, "give an mcpServers file")
     try:
         entries = section(read_json(content.decode("utf-8-sig")))
     except ValueError as error:

@@ -16,6 +16,7 @@ from typing import Any
 from pydantic import Field, ValidationError
 
 from astra.configs.spelling import option_name
+from astra.core.files import read_bounded
 from astra.errors import BudgetExceeded, ConfigError
 from astra.runs.cost import bill
 from astra.teacher.prompt import Prompt
@@ -44,13 +45,7 @@ class Price(Record):
 
 def read_prices(path: Path) -> dict[str, Price]:
     """The `[prices."model-name"]` sections of a TOML file; ConfigError says what is wrong."""
-    try:
-        with path.open("rb") as file:
-            content = file.read(_LARGEST + 1)
-    except OSError as error:
-        raise ConfigError(f"can't read {str(path)!r}: {error.strerror}") from error
-    if len(content) > _LARGEST:
-        raise ConfigError(f"{str(path)!r} is over {_LARGEST} bytes: give a TOML file")
+    content = read_bounded(path, _LARGEST, "give a TOML file of prices")
     try:
         table = tomllib.loads(content.decode("utf-8-sig")).get("prices", {})
     except (ValueError, RecursionError) as error:

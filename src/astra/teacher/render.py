@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 from jinja2 import FunctionLoader, StrictUndefined, TemplateError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from astra.core.files import read_bounded
 from astra.errors import ConfigError
 from astra.teacher.catalogue import ALL
 from astra.teacher.prompt import Prompt
@@ -164,14 +165,9 @@ class PromptTemplates:
 
 
 def _read(path: Path) -> str:
+    content = read_bounded(path, _LARGEST, "that is not a template")
     try:
-        with path.open("rb") as file:
-            content = file.read(_LARGEST + 1)
-        if len(content) > _LARGEST:
-            raise ConfigError(f"{str(path)!r} is over {_LARGEST} bytes: that is not a template")
         return content.decode("utf-8-sig")
-    except OSError as error:
-        raise ConfigError(f"can't read {str(path)!r}: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"{str(path)!r} is not UTF-8 text: save it as such") from error
 

@@ -17,6 +17,7 @@ from typing import cast, get_args
 
 from astra.arenas.synthesis.records import SynthesisItem, SynthesisMode
 from astra.configs.spelling import option_name
+from astra.core.files import read_bounded
 from astra.core.language import language_of
 from astra.core.untrusted import odd_character
 from astra.errors import ConfigError
@@ -242,15 +243,10 @@ def _from_text(path: Path, root: Path) -> list[SourceMaterial]:
 
 def _read(path: Path) -> str:
     """A file's text with plain line ends."""
-    try:
-        if not path.is_file():
-            raise ConfigError(f"{str(path)!r} is not a readable file")
-        with path.open("rb") as file:
-            data = file.read(FILE_BYTES + 1)
-    except OSError as error:
-        raise ConfigError(f"can't read {str(path)!r}: {error.strerror}") from error
-    if len(data) > FILE_BYTES:
-        raise ConfigError(f"{str(path)!r} has more than {FILE_BYTES} bytes: split it")
+    # Opening a pipe would wait for its writer.
+    if not os.path.isfile(path):
+        raise ConfigError(f"{str(path)!r} is not a readable file: name a text file")
+    data = read_bounded(path, FILE_BYTES, "split it")
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
