@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 
 from astra.arenas.distractors import DistractorDraw
@@ -26,7 +26,7 @@ from astra.types import Json
 async def open_pipeline(
     config: MakeArenasConfig | SynthesizeArenasConfig | ParaphraseArenasConfig,
     inputs: Mapping[str, Json],
-) -> AsyncIterator[ArenaPipeline]:
+) -> AsyncGenerator[ArenaPipeline]:
     """The pipeline of a command, with its run folder and sandbox open.
 
     `inputs`: hashes of what the options point to (see `open_run`).
