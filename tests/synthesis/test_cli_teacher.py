@@ -205,6 +205,13 @@ def test_a_budget_of_nothing_asks_nobody(
     assert "budget is used up" in capsys.readouterr().err
 
 
+class OtherSet:
+    """Has an identity, as sets of arenas and of trajectories have."""
+
+    def identity(self) -> str:
+        return "other"
+
+
 def test_arenas_in_other_words(
     rules: RuleTeacher, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -231,8 +238,11 @@ def test_arenas_in_other_words(
     rows = [json.loads(line) for line in _lines(out / "arenas.jsonl")]
     assert len(rows) == 2
     assert all(row["question"] != row["provenance"]["paraphrase"]["of"] for row in rows)
-    with pytest.raises(astra.ConfigError, match=r"ArenaSet\.of"):
+    with pytest.raises(astra.ConfigError, match="write a path") as refusal:
         astra.paraphrase_arenas([whole[0]], teacher="rules", teacher_url="u")  # type: ignore[arg-type]
+    assert len(str(refusal.value)) < 300
+    with pytest.raises(astra.ConfigError, match=r"ArenaSet\.of"):
+        astra.paraphrase_arenas(OtherSet(), teacher="rules", teacher_url="u")
     with pytest.raises(astra.ConfigError, match="no arenas"):
         astra.paraphrase_arenas(whole[:0], teacher="rules", teacher_url="u")
 

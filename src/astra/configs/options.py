@@ -87,7 +87,7 @@ class Config:
                 # Frozen for everyone else: a dataclass has no other way to normalize.
                 object.__setattr__(self, option.field, option.accept(value))
             except ValueError as error:
-                raise ConfigError(f"{option_name(option.field)}={value!r}: {error}") from None
+                raise ConfigError(f"{option_name(option.field)}={value!r:.200}: {error}") from None
         self.check()
 
     def check(self) -> None:
