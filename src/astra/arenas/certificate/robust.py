@@ -24,7 +24,6 @@ from astra.arenas.certificate.parameters import has_type, parameters_of, require
 from astra.types import Json, Tool
 
 _DEEP: Json = functools.reduce(lambda inner, _: [inner], range(40), [])
-# Deep nesting exhausts the stack of code that walks its arguments.
 _WRONG: tuple[Json, ...] = (12.5, "no number", True, None, {"a": 1}, _DEEP)
 _ODD: dict[str, tuple[Json, ...]] = {
     # An override of direction, NUL, an emoji, a combining mark, SQL, format directives, length.

@@ -101,7 +101,7 @@ def check_schema(under_test: ArenaUnderTest) -> dict[str, Json]:
                 )
     if not used:
         raise CheckFinding("no goal has a call: there is nothing to reward")
-    # It would be shown as the arena's own, and take part in no check that a distractor passes.
+    # It would be neither examined as a goal's tool nor called as a distractor.
     if unused := sorted(set(under_test.tools) - used):
         raise CheckFinding(f"no goal uses the tools {unused!r}: an unused tool is a distractor")
     return {"documents": len(arena.tools) + len(arena.distractors)}

@@ -211,7 +211,7 @@ def other_values(
     if isinstance(value, str):
         day = as_date(value)
         if day is not None and len(value) == len("2000-01-01"):
-            # Years of four digits only: isoformat pads others, and tools parse them differently.
+            # From the year 1000: not every tool takes 0001-01-01 for a date.
             first, last = date(1000, 1, 1).toordinal(), date.max.toordinal()
             days = (day.toordinal() + shift for shift in (1, -1, 31, -366, 3653, -40, 5000, -5000))
             return [("date", date.fromordinal(d).isoformat()) for d in days if first <= d <= last]

@@ -20,7 +20,7 @@ async def together(questions: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(question) for question in questions]
     except ExceptionGroup as errors:
-        # Stages tell `Rejected`, an outage and a spent budget apart by type, not in a group.
+        # Stages distinguish `Rejected`, an outage and a spent budget by type.
         raise errors.exceptions[0] from errors
     return [task.result() for task in tasks]
 
