@@ -21,9 +21,9 @@ from rich.table import Table
 from astra.cli import main as astra
 from astra.cli.command import command_from
 from astra.cli.console import err, out, plain
-from astra.cli.requirements import require_training
 from astra.configs.base import SandboxConfig, at_least
 from astra.errors import ConfigError
+from astra.training.requirements import require_training
 from astra.types import Json
 from recipes.command_line import Recipe
 from recipes.nano.__main__ import main as make_nano_model

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from astra.cli.command import command_from
 from astra.cli.console import out, print_json
-from astra.cli.requirements import require_training
 from astra.errors import ConfigError
+from astra.training.requirements import require_training
 from recipes.command_line import Recipe
 from recipes.nano.options import NanoOptions
 

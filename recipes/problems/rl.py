@@ -8,9 +8,9 @@ from typing import Annotated, Literal
 
 from astra.cli.command import command_from
 from astra.cli.console import out
-from astra.cli.requirements import require_training
 from astra.configs.base import OutputConfig, at_least
 from astra.configs.training import AttributionName, CreditConfig, TrainRLConfig
+from astra.training.requirements import require_training
 from recipes.command_line import Recipe
 
 

@@ -17,7 +17,6 @@ from rich.table import Table
 from astra.arenas.sets import ArenaSet, load_arenas
 from astra.cli.command import command_from
 from astra.cli.console import err, out, plain, print_json
-from astra.cli.requirements import require_training
 from astra.configs.base import SandboxConfig, at_least, at_most
 from astra.configs.training import CreditConfig, TrainRLConfig
 from astra.errors import ConfigError, StageError
@@ -25,6 +24,7 @@ from astra.evaluation.arenas import EvaluationSummary, conversations, play, tall
 from astra.protocols import Sampling
 from astra.rollouts.loop import RolloutLimits
 from astra.sandbox import open_sandbox
+from astra.training.requirements import require_training
 from astra.types import Json
 from recipes.command_line import Recipe
 

@@ -32,6 +32,9 @@ def train_sft(config: TrainSFTConfig) -> TrainResult:
 
     A stopped run is resumed; a finished one is returned as it is.
     """
+    from astra.training.requirements import require_training
+
+    require_training()
     from astra.training.sft.train import train_sft
 
     return train_sft(config)
@@ -43,6 +46,9 @@ def train_rl(config: TrainRLConfig) -> TrainResult:
 
     A stopped run is resumed; a finished one is returned as it is.
     """
+    from astra.training.requirements import require_training
+
+    require_training()
     from astra.training.rl.train import train_rl
 
     return train_rl(config)

@@ -16,14 +16,17 @@ from typing import TYPE_CHECKING, Any, Literal, get_args, overload
 
 from astra.arenas.certificates import Certificate
 from astra.arenas.distractors import DistractorDraw, with_distractors
-from astra.arenas.export import ArenaFormat, export_gold, export_rows
+from astra.arenas.export import ArenaFormat, ExportedArenas, export_gold, export_rows
 from astra.arenas.folder import ARENAS, CERTIFICATES, TOOLS, ToolRow
 from astra.arenas.reader import ArenaEntry, ArenaReader, Split
+from astra.configs.arenas import ExportArenasConfig
+from astra.configs.spelling import option_name
 from astra.core.loop import run_sync
 from astra.errors import ConfigError, StoreError
 from astra.rollouts.shared_sandbox import SandboxLevel, shared_sandbox
 from astra.runs.folder import RunFolder
 from astra.runs.jsonl import to_line
+from astra.sandbox import sandbox_from
 from astra.types import Arena, Json, content_hash
 
 if TYPE_CHECKING:
@@ -299,6 +302,26 @@ def load_arenas(path: Path | str, split: Split | None = None) -> ArenaSet:
             f"{str(path)!r} holds no arenas {which}: make some, or name another folder"
         )
     return arenas
+
+
+async def export_arenas(config: ExportArenasConfig) -> ExportedArenas:
+    """Write the arenas of a run folder as rows of a file. ConfigError if the file exists."""
+    out = Path(config.out)
+    if out.exists() and config.if_exists == "fail":
+        raise ConfigError(
+            f"{str(out)!r} exists: choose another {option_name('out')}, or add "
+            f"{option_name('if_exists')} overwrite"
+        )
+    if config.format == "astra-rl":
+        return export_rows(load_arenas(config.run, config.split), out)
+    arenas = load_arenas(config.run, config.split or "train")
+    async with sandbox_from(config) as sandbox:
+        return await export_gold(
+            *(arenas, out, sandbox),
+            reasoning=config.reasoning,
+            renamed_copies=config.renamed_copies,
+            seed=config.seed,
+        )
 
 
 def _write(

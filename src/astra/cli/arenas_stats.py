@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
 
 from rich.table import Table
 
-from astra.arenas.folder import ARENAS
+from astra.arenas.statistics import GROUPS, arena_statistics
 from astra.cli.command import command_from
-from astra.cli.console import out, plain, print_json
+from astra.cli.console import out, plain, print_json, shares
 from astra.configs.arenas import ArenaStatsConfig
 from astra.runs.folder import RunFolder
 from astra.runs.jsonl import FailureRow
-from astra.runs.manifest import StageCounts
-from astra.types import ArenaRow, Json
-
-_GROUPS = ("scenario", "hops", "language", "domain", "split")
-_FAILED = ".failed.jsonl"
 
 
 @command_from(
@@ -30,76 +24,15 @@ def command(config: ArenaStatsConfig, *, as_json: bool) -> None:
     Counts by shape, hops, language and split; what each stage accepted and rejected, its time and
     cost.
     """
-    folder = RunFolder.open(config.run)
-    manifest = folder.manifest()
-    counted = _count(folder.rows(ARENAS, ArenaRow))
-    each = manifest.unit_cost(counted["arenas"])
-    report: dict[str, Json] = {
-        **counted,
-        "stages": {
-            name: _stage(folder, name, manifest.stages.get(name, StageCounts()))
-            for name in dict.fromkeys((*manifest.stages, *sorted(_with_failures(folder))))
-        },
-        "each": None if each is None else each.model_dump(mode="json"),
-        "seeds": manifest.seeds,
-        "version": manifest.version,
-    }
+    report = arena_statistics(config.run)
     if as_json:
         print_json(report)
-    else:
-        _print(report)
-        for name in report["stages"]:
-            _print_failures(folder, name)
-
-
-def _count(arenas: Iterable[ArenaRow]) -> dict[str, Json]:
-    total = 0
-    groups: dict[str, Counter[str]] = {name: Counter() for name in _GROUPS}
-    for arena in arenas:
-        total += 1
-        for name, counts in groups.items():
-            counts[str(getattr(arena, name))] += 1
-    in_order = {name: dict(sorted(counts.items())) for name, counts in groups.items()}
-    return {"arenas": total, **in_order}
-
-
-def _with_failures(folder: RunFolder) -> Iterator[str]:
-    for path in folder.path.glob(f"*{_FAILED}"):
-        yield path.name.removesuffix(_FAILED)
-
-
-def _stage(folder: RunFolder, name: str, recorded: StageCounts) -> dict[str, Json]:
-    """Counts from the rows, which are right at any moment; time and cost from the manifest."""
-    rejected: Counter[str] = Counter()
-    errors: Counter[str] = Counter()
-    for failure in folder.rows(f"{name}.failed", FailureRow):
-        if failure.kind == "rejected":
-            rejected[failure.check or ""] += 1
-        else:
-            errors[failure.type or ""] += 1
-    accepted = sum(1 for _ in folder.lines(name))
-    seen = accepted + rejected.total() + errors.total()
-    return {
-        "accepted": accepted,
-        "rejected": dict(rejected.most_common()),
-        "errors": dict(errors.most_common()),
-        "yield": accepted / seen if seen else None,
-        "seconds": recorded.seconds,
-        "usage": recorded.usage.model_dump(),
-        "dollars": recorded.dollars,
-    }
-
-
-def _print(report: dict[str, Json]) -> None:
+        return
     console = out()
     console.print(f"{report['arenas']} arenas", style="bold")
-    for name in _GROUPS:
+    for name in GROUPS:
         if report[name]:
-            table = Table(name, "arenas", "share")
-            for value, count in report[name].items():
-                share = f"{count / report['arenas']:.1%}"
-                table.add_row(plain(value, limit=80), str(count), share)
-            console.print(table)
+            console.print(shares(name, "arenas", report[name], report["arenas"]))
     table = Table()
     for heading in ("stage", "accepted", "rejected", "errors", "yield", "time", "tokens", "cost"):
         table.add_column(heading, no_wrap=heading == "stage", overflow="fold")
@@ -117,28 +50,24 @@ def _print(report: dict[str, Json]) -> None:
         )
     if report["stages"]:
         console.print(table)
-    if report["each"]:
-        console.print(f"per certified arena: {_each(report['each'])}", markup=False, soft_wrap=True)
-
-
-def _each(cost: dict[str, Json]) -> str:
-    said = (
-        f"{cost['prompt_tokens']:,.0f} tokens in ({cost['cached_tokens']:,.0f} cached), "
-        f"{cost['completion_tokens']:,.0f} out, {cost['seconds']:.1f} s"
-    )
-    money = cost["dollars"]
-    return f"{said}, money {'unknown (no --prices)' if money is None else f'{money:.4f}'}"
-
-
-def _print_failures(folder: RunFolder, stage: str) -> None:
-    """Each reason with its number and the first message that gave it."""
-    counts: Counter[tuple[str, str]] = Counter()
-    messages: dict[tuple[str, str], str] = {}
-    for failure in folder.rows(f"{stage}.failed", FailureRow):
-        rejected = failure.kind == "rejected"
-        reason = ("rejected by", failure.check or "") if rejected else ("error", failure.type or "")
-        counts[reason] += 1
-        messages.setdefault(reason, failure.message)
-    for (kind, name), count in counts.most_common():
-        line = f"{stage}: {count} {kind} {name}, e.g. {messages[kind, name]}"
-        out().print(plain(line, limit=300))
+    if cost := report["each"]:
+        money = cost["dollars"]
+        console.print(
+            f"per certified arena: {cost['prompt_tokens']:,.0f} tokens in "
+            f"({cost['cached_tokens']:,.0f} cached), {cost['completion_tokens']:,.0f} out, "
+            f"{cost['seconds']:.1f} s, money "
+            f"{'unknown (no --prices)' if money is None else f'{money:.4f}'}",
+            markup=False,
+            soft_wrap=True,
+        )
+    folder = RunFolder.open(config.run)
+    for stage in report["stages"]:
+        counts: Counter[str] = Counter()
+        first: dict[str, str] = {}
+        for row in folder.rows(f"{stage}.failed", FailureRow):
+            rejected = row.kind == "rejected"
+            reason = f"rejected by {row.check or ''}" if rejected else f"error {row.type or ''}"
+            counts[reason] += 1
+            first.setdefault(reason, row.message)
+        for reason, count in counts.most_common():
+            console.print(plain(f"{stage}: {count} {reason}, e.g. {first[reason]}", limit=300))

@@ -9,10 +9,20 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
 from rich.text import Text
 
 from astra.runs.config_file import SECRET
@@ -44,6 +54,30 @@ def err() -> Console:
     return _Console(stderr=True, highlight=False)
 
 
+@contextmanager
+def counting(items: str, *, shown: bool = True) -> Generator[Callable[[int, int], None]]:
+    """A progress bar on a terminal: call what is yielded with (all, failed so far) per item."""
+    console = err()
+    with Progress(
+        TextColumn(items),
+        BarColumn(bar_width=None),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[failed]} failed"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+        disable=not (shown and console.is_terminal),
+    ) as progress:
+        bar = progress.add_task(items, total=None, failed=0)
+
+        def show(total: int, failed: int) -> None:
+            progress.update(bar, advance=1, total=total, failed=failed)
+
+        yield show
+
+
 def clean(text: str) -> str:
     """The text with what could drive a terminal spelled out, e.g. `\\x1b`."""
     text = _SURROGATES.sub("\ufffd", text)
@@ -57,6 +91,14 @@ def plain(value: object, style: str = "", *, limit: int | None = None) -> Text:
     if limit is not None and len(text) > limit:
         text = f"{text[:limit]}… ({len(text)} characters)"
     return Text(text, style=style)
+
+
+def shares(title: str, items: str, counts: Mapping[str, int], total: int) -> Table:
+    """A table of how often each value occurs among `total` items."""
+    table = Table(title, items, "share")
+    for value, count in counts.items():
+        table.add_row(plain(value or "(none)", limit=80), str(count), f"{count / total:.1%}")
+    return table
 
 
 def print_json(value: Any) -> None:

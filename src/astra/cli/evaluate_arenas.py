@@ -3,19 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import sys
-
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 
 from astra.cli.command import command_from
-from astra.cli.console import err, print_json
+from astra.cli.console import counting, print_json
 from astra.cli.evaluation_report import print_report
 from astra.configs.evaluation import EvaluateConfig
 from astra.evaluation.arenas import PlayedEpisode
@@ -35,28 +25,15 @@ def command(config: EvaluateConfig, *, as_json: bool) -> int:
 
     Exit status 1 if no episode could be scored.
     """
-    hidden = config.progress is False or not sys.stderr.isatty()
-    with Progress(
-        TextColumn("episodes"),
-        BarColumn(bar_width=None),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[failed]} failed"),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-        console=err(),
-        transient=True,
-        disable=hidden,
-    ) as progress:
-        bar = progress.add_task("episodes", total=None, failed=0)
-        failed = 0
+    failed = 0
+    with counting("episodes", shown=config.progress is not False) as show:
 
-        def show(episode: PlayedEpisode, total: int) -> None:
+        def count(episode: PlayedEpisode, total: int) -> None:
             nonlocal failed
             failed += episode.score is None
-            progress.update(bar, advance=1, total=total, failed=failed)
+            show(total, failed)
 
-        report = asyncio.run(evaluate(config, on_episode=show))
+        report = asyncio.run(evaluate(config, on_episode=count))
     if as_json:
         print_json(report.summary.model_dump(mode="json"))
     else:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from astra.cli.command import command_from
 from astra.cli.console import out, print_json
-from astra.cli.requirements import require_training
 from astra.configs.base import paths
 from astra.configs.runs import PlotConfig
+from astra.training.requirements import require_training
 
 
 @command_from(

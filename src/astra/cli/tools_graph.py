@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from pathlib import Path
 
 from rich.table import Table
@@ -11,12 +10,8 @@ from astra.cli.command import command_from
 from astra.cli.console import out, plain, print_json
 from astra.configs.tools import ToolGraphConfig
 from astra.core.files import write_file
-from astra.errors import ConfigError
-from astra.runs.folder import RunFolder
-from astra.trajectories.tasks.chain_proposals import PROPOSALS
+from astra.trajectories.tasks.chain_proposals import proposed_graph
 from astra.trajectories.tasks.graph_svg import svg
-from astra.trajectories.tasks.records import ChainProposal
-from astra.trajectories.tasks.transition_graph import transition_graph
 
 
 @command_from(
@@ -32,13 +27,7 @@ def command(config: ToolGraphConfig, *, as_json: bool) -> None:
     Counts how often one tool followed another in the proposed chains of a server. The run folder
     also holds the graph as GraphML.
     """
-    rows = list(RunFolder.open(config.run).rows(PROPOSALS, ChainProposal))
-    matching = {r.server: r.name for r in rows if config.server in (r.server, r.name)}
-    if len(matching) != 1:
-        raise ConfigError(_not_one_server(config.server, rows, list(matching)))
-    [(server, name)] = matching.items()
-    chains = [pair.chain for row in rows if row.server == server for pair in row.pairs]
-    graph = transition_graph((), chains)
+    name, graph = proposed_graph(config.run, config.server)
     edges = sorted(graph.edges(data="weight"), key=lambda edge: (-edge[2], edge[0], edge[1]))
     if config.out is not None:
         write_file(Path(config.out), svg(graph, name).encode())
@@ -50,14 +39,3 @@ def command(config: ToolGraphConfig, *, as_json: bool) -> None:
     for first, second, weight in edges:
         table.add_row(plain(first), plain(second), str(weight))
     out().print(table)
-
-
-def _not_one_server(server: str, rows: list[ChainProposal], ids: list[str]) -> str:
-    if ids:
-        return f"several servers are named {server!r}: give one of the ids {', '.join(ids)}"
-    if not rows:
-        return "this run holds no proposals: give a folder that `astra trajectories make` wrote"
-    names = sorted({row.name for row in rows})
-    near = difflib.get_close_matches(server, names, n=1)
-    hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(names[:20])}"
-    return f"there is no server {server!r} in this run: {hint}"

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from astra.cli.command import command_from
-from astra.cli.requirements import require_training
 from astra.cli.training_result import print_result
 from astra.configs.training import TrainSFTConfig
+from astra.training.requirements import require_training
 
 
 @command_from(

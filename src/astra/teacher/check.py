@@ -12,7 +12,10 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Literal, Protocol
 
+from astra.configs.teacher import CheckTeacherConfig
 from astra.errors import ModelError, TeacherError
+from astra.models.keys import api_key
+from astra.models.openai import OpenAIModel, Retries
 from astra.protocols import Reply, Sampling
 from astra.teacher.model import FORMS, ModelTeacher, ReplyForm
 from astra.teacher.prompts.arenas import PARAPHRASE, ParaphraseIn
@@ -204,3 +207,14 @@ def _reasoning(replies: Sequence[Reply]) -> ReasoningStyle:
     if any(reply.message.reasoning for reply in replies):
         return "field"
     return "inline" if any("</think>" in r.message.content for r in replies) else "none"
+
+
+async def check_teacher(config: CheckTeacherConfig) -> EndpointReport:
+    """Try the endpoint that the options name."""
+    # No variable is read unless named, so that no endpoint gets another's key.
+    key, timeout = api_key(config.teacher_key_env), config.teacher_timeout
+    retries = Retries(attempts=2, longest_wait=timeout)
+    async with OpenAIModel(
+        config.teacher, config.teacher_url, key, timeout=timeout, retries=retries
+    ) as endpoint:
+        return await check_endpoint(endpoint)

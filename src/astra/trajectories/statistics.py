@@ -4,8 +4,16 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
+from pathlib import Path
 
-from astra.trajectories.records import Judgement, RecordedRollout, TrajectoryScore
+from astra.errors import ConfigError
+from astra.runs.folder import RunFolder
+from astra.trajectories.records import (
+    CollectedToolServer,
+    Judgement,
+    RecordedRollout,
+    TrajectoryScore,
+)
 from astra.types import Json, content_hash
 
 
@@ -75,6 +83,28 @@ class TrajectoryTally:
             "messages_histogram": {str(k): self.messages[k] for k in sorted(self.messages)},
             "calls_histogram": {str(k): self.calls[k] for k in sorted(self.calls)},
         }
+
+
+def trajectory_statistics(run: Path | str, judgements: str = "judgements") -> dict[str, Json]:
+    """The report on all rollouts of a run folder, with `judged`, the number of scored ones.
+
+    `judgements`: name of the file of judgements. Raises ConfigError if there are no rollouts.
+    """
+    folder = RunFolder.open(run)
+    scores = {row.rollout: row for row in folder.rows(judgements, Judgement)}
+    tools = folder.config().get("tools")
+    domains: dict[str, str] = {}
+    # The folder of tools may be elsewhere by now: then rollouts have no domain.
+    if tools is not None and Path(tools).is_dir():
+        servers = RunFolder.open(tools).rows("servers", CollectedToolServer)
+        domains = {server.id: server.domain for server in servers}
+    tally = TrajectoryTally()
+    for rollout in folder.rows("rollouts", RecordedRollout):
+        domain = domains.get(rollout.task.servers[0], "")
+        tally.add(rollout, scores.get(rollout.id), domain)
+    if not tally.rows:
+        raise ConfigError(f"{str(run)!r} holds no rollouts: make some (astra trajectories make)")
+    return {**tally.report(), "judged": len(tally.rewards)}
 
 
 def _ordered(counts: Counter[str]) -> dict[str, int]:

@@ -9,18 +9,27 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import cycle, islice
 
+from astra.arenas.sets import ArenaSet, load_arenas
+from astra.configs.evaluation import CreditAgreementConfig
+from astra.core.intervals import bootstrap
+from astra.engines.loading import load_engine
 from astra.engines.transformers import TransformersEngine
+from astra.protocols import Sampling
+from astra.rollouts.loop import RolloutLimits
+from astra.sandbox import sandbox_from
 from astra.training.algorithm import ScoredBatch
 from astra.training.credit.agreement import spearman
 from astra.training.credit.attribution import Attribution, entropy_BK, likelihood, verified_BK
 from astra.training.credit.counterfactual import Counterfactual
 from astra.training.credit.measure import replayed
 from astra.training.policy import ModelPolicy
+from astra.training.rl.arenas import ArenaRollouts
 from astra.training.rl.batch import scored_batch
 from astra.training.rl.prompts import PromptDraw
 from astra.training.rl.rollouts import GroupPlayer, require_completed
-from astra.types import Arena
+from astra.types import Arena, Json
 
 SURROGATES = (Attribution.likelihood, Attribution.entropy, Attribution.verified)
 GROUPS_AT_ONCE = 8
@@ -76,3 +85,51 @@ async def survey(
             done.add(scored_batch(played.groups), engine, replay)
         on_progress(done.trajectories)
     return done
+
+
+async def survey_arenas(
+    config: CreditAgreementConfig,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
+) -> dict[str, Json]:
+    """The survey of a model on the arenas that the config names, as plain JSON.
+
+    Correlations have 95 % intervals, arenas resampled; None where no trajectory has a correlation.
+    `on_progress` receives the number of episodes so far and of all.
+    """
+    arenas = config.arenas
+    if not isinstance(arenas, ArenaSet):
+        arenas = load_arenas(str(arenas))
+    if config.split != "all":
+        arenas = arenas.split(config.split)
+    arenas = arenas.with_distractors(
+        config.distractors, per_band=config.distractors_per_band, seed=config.seed
+    )
+    engine = load_engine(str(config.model), max_length=config.max_length)
+    tasks = list(islice(cycle(arenas.ids), -(-config.min_episodes // config.group_size)))
+    limits = RolloutLimits(turns=config.max_turns)
+    async with ArenaRollouts(arenas, lambda: sandbox_from(config), limits) as environment:
+        player = GroupPlayer(
+            environment,
+            engine,
+            group_size=config.group_size,
+            seed=config.seed,
+            sampling=Sampling(temperature=config.temperature, max_tokens=config.max_tokens),
+        )
+        total = len(tasks) * config.group_size
+        found = await survey(
+            *(environment.arenas, player, engine, tasks), lambda done: on_progress(done, total)
+        )
+    correlations: dict[str, Json] = {}
+    for name, by_arena in found.correlations.items():
+        interval = bootstrap(list(by_arena.values()), config.seed)
+        correlations[name.value] = {
+            "correlation": interval and interval.model_dump(),
+            "trajectories": sum(map(len, by_arena.values())),
+            "arenas": len(by_arena),
+        }
+    return {
+        "model": str(config.model),
+        "trajectories": found.trajectories,
+        "failures": found.failures,
+        "with_counterfactual": correlations,
+    }

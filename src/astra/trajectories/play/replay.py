@@ -10,11 +10,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from pathlib import Path
 
+from astra.errors import ConfigError
 from astra.hosts.recorded import RecordedHost
 from astra.models.scripted import ScriptedModel
 from astra.protocols import Reply, Sampling
 from astra.rollouts.loop import RolloutLimits, RolloutTask, rollout
+from astra.runs.folder import RunFolder
+from astra.trajectories.play.rollouts import ROLLOUTS
 from astra.trajectories.records import RecordedRollout
 from astra.types import (
     FinishReason,
@@ -118,3 +122,17 @@ class _RecordedUser:
         if len(messages) < len(self._messages) and self._messages[len(messages)].role == "user":
             return self._messages[len(messages)].content
         return None
+
+
+async def replay_differences(run: Path | str) -> dict[str, str]:
+    """Rollout id -> where its replay first differs. Empty text: nowhere.
+
+    Raises ConfigError if the folder holds no rollouts.
+    """
+    differences = {
+        recorded.id: difference(recorded.trajectory, await replay(recorded))
+        for recorded in RunFolder.open(run).rows(ROLLOUTS, RecordedRollout)
+    }
+    if not differences:
+        raise ConfigError(f"{str(run)!r} holds no rollouts: make some first")
+    return differences

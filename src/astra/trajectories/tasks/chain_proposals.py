@@ -6,8 +6,12 @@ import random
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations, zip_longest
+from pathlib import Path
 
+from astra.configs.options import did_you_mean
 from astra.configs.trajectories import MakeTrajectoriesConfig
+from astra.errors import ConfigError
+from astra.runs.folder import RunFolder
 from astra.runs.stage import Stage
 from astra.teacher.prompt import Teacher
 from astra.teacher.prompts.chains import PROPOSE_CHAINS, ProposeChainsIn, ProposedChain
@@ -160,3 +164,27 @@ def _joined_servers(
             for source, target, weight in graphs[server].edges(data="weight"):
                 graph.add_edge(names[server, source], names[server, target], weight=weight)
         yield pair, graph
+
+
+def proposed_graph(run: Path | str, server: str) -> tuple[str, Graph]:
+    """A server's name, and which tool followed which how often in its proposed chains.
+
+    `server`: name or id. Raises ConfigError unless the run folder has one such server.
+    """
+    rows = list(RunFolder.open(run).rows(PROPOSALS, ChainProposal))
+    matching = {row.server: row.name for row in rows if server in (row.server, row.name)}
+    if len(matching) == 1:
+        [(server_id, name)] = matching.items()
+        chains = [pair.chain for row in rows if row.server == server_id for pair in row.pairs]
+        return name, transition_graph((), chains)
+    if matching:
+        raise ConfigError(
+            f"several servers are named {server!r}: give one of the ids {', '.join(matching)}"
+        )
+    if not rows:
+        raise ConfigError(
+            "this run holds no proposals: give a folder that `astra trajectories make` wrote"
+        )
+    names = sorted({row.name for row in rows})
+    hint = did_you_mean(server, names) or f": there are {', '.join(names[:20])}"
+    raise ConfigError(f"there is no server {server!r} in this run{hint}")

@@ -1,4 +1,4 @@
-"""Packages that only some commands need."""
+"""The packages that training needs and the rest does not."""
 
 from __future__ import annotations
 
