@@ -11,7 +11,7 @@ from astra.arenas.make import ArenaProduction, produce_arenas
 from astra.arenas.tables.profile.descriptions import describe
 from astra.arenas.tables.schema import Schema
 from astra.cli.command import command_from
-from astra.cli.console import err, out, plain, print_json
+from astra.cli.console import err, out, plain, print_json, reasons
 from astra.configs.arenas import MakeArenasConfig
 from astra.runs.folder import RunFolder
 from astra.runs.jsonl import FailureRow
@@ -96,8 +96,7 @@ def stage_lines(folder: Path, name: str, report: StageReport) -> list[str]:
     """What a stage rejected, with the last error if something broke."""
     if not (report.rejected or report.errors):
         return []
-    reasons = {**report.rejected, **report.errors}
-    listed = ", ".join(f"{number} by {reason}" for reason, number in sorted(reasons.items()))
+    listed = reasons(report.rejected, report.errors)
     lines = [f"  {name}: rejected {listed} (`astra arenas stats {folder}` says more)"]
     if report.errors:
         rows = RunFolder.open(folder).rows(f"{name}.failed", FailureRow)

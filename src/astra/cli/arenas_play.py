@@ -1,7 +1,7 @@
-"""`astra arenas play`: a person plays an arena by the rules that models play by.
+"""`astra arenas play`: a person plays an arena under the same rules as a model.
 
-The person is a `Model`: the rollout loop checks, runs and counts the calls just as it does for a
-model, and the score is the one that a model would get.
+The person is a `Model`: the rollout loop checks, runs and counts the calls as it does for models,
+and computes the same score.
 """
 
 from __future__ import annotations
@@ -43,13 +43,14 @@ from astra.types import (
     ToolSchema,
 )
 
+# A person may think for days; only models are held to limits.
 _LIMITS = RolloutLimits(turns=100_000, seconds=7 * 24 * 3600)
 _HELP = """\
   TOOL {"name": value, …}    call a tool with arguments as JSON
-  TOOL name=value other="x"  the same, shorter; TOOL(name="value", …) does too
-  tools                      what can be called, in full; tools NAME shows one
-  question                   the question again
-  score                      the score so far
+  TOOL name=value other="x"  the same, shorter; also TOOL(name="value", …)
+  tools                      list all tools in full; tools NAME shows one
+  question                   show the question again
+  score                      show the current score
   answer TEXT                answer the question and leave
   quit                       leave without an answer"""
 _NAME = re.compile(r"\s*([^\s=]+)=")
@@ -86,7 +87,7 @@ def command(config: PlayArenaConfig) -> None:
             trajectory = await rollout(task, person, host, _LIMITS)
         if trajectory.infrastructure_failure:
             raise HostError(f"infrastructure failure, not scored: {trajectory.error}")
-        answer = trajectory.answer or None  # quitting is no answer, not a wrong one
+        answer = trajectory.answer or None  # quitting is not a wrong answer
         return score(
             trajectory.calls, arena.goals, answer=answer, answer_target=arena.answer_target
         )
@@ -95,7 +96,7 @@ def command(config: PlayArenaConfig) -> None:
 
 
 class _LastResultHost(WrappedHost):
-    """A host that remembers its last result, so that the score can be shown as it changes."""
+    """Wraps a host and keeps its last result, from which the current score is computed."""
 
     def __init__(self, host: ToolHost) -> None:
         super().__init__(host)
@@ -106,13 +107,13 @@ class _LastResultHost(WrappedHost):
         return self._last
 
     def take(self) -> ToolResult | None:
-        """The result since the last time; None when a call did not get as far as the host."""
+        """The result since the last call of this; None if the rollout refused the tool call."""
         last, self._last = self._last, None
         return last
 
 
 class Person:
-    """A model whose messages are typed: one call a turn, or an answer."""
+    """A model whose messages a person types: one tool call a turn, or an answer."""
 
     def __init__(
         self, arena: Arena, console: Console, take_result: Callable[[], ToolResult | None]
@@ -132,7 +133,11 @@ class Person:
     ) -> Reply:
         del sampling
         if self._pending is None:
-            self._greet(tools)
+            self._console.print(f"{len(tools)} tools:", style="bold")
+            for document in tools:
+                self._console.print(_in_one_line(document), no_wrap=True, overflow="ellipsis")
+            self._print_question()
+            self._console.print("`help` lists the commands", style="dim")
         else:
             self._show_result(messages[-1].content, self._pending)
         while True:
@@ -141,13 +146,6 @@ class Person:
                 return Reply(
                     message, FinishReason.tool_calls if message.tool_calls else FinishReason.stop
                 )
-
-    def _greet(self, tools: Sequence[ToolSchema]) -> None:
-        self._console.print(f"{len(tools)} tools:", style="bold")
-        for document in tools:
-            self._console.print(_in_one_line(document), no_wrap=True, overflow="ellipsis")
-        self._print_question()
-        self._console.print("tools NAME shows one in full; help lists what you can do", style="dim")
 
     def _print_question(self) -> None:
         self._console.print(Text.assemble(("question: ", "bold"), plain(self._arena.question)))
@@ -186,7 +184,14 @@ class Person:
         word, rest = read[1], read[2].strip()
         by_name = {document.name: document for document in tools}
         if word in by_name:
-            return self._call(by_name[word], rest)
+            try:
+                arguments = spelled_arguments(rest, by_name[word])
+            except ConfigError as error:
+                self._console.print(plain(str(error), "red"))
+                return None
+            number = len(self._calls)
+            self._pending = ToolCallRequest(id=f"call_{number}", tool=word, arguments=arguments)
+            return Message(role="assistant", tool_calls=(self._pending,))
         match word:
             case "" if not rest:
                 pass
@@ -217,29 +222,20 @@ class Person:
         hint = f"did you mean {near[0]}?" if near else "type tools or help"
         self._console.print(plain(f"no tool or command {word[:100]!r}; {hint}", "red"))
 
-    def _call(self, document: ToolSchema, rest: str) -> Message | None:
-        try:
-            arguments = spelled_arguments(rest, document)
-        except ConfigError as error:
-            self._console.print(plain(str(error), "red"))
-            return None
-        request = ToolCallRequest(
-            id=f"call_{len(self._calls)}", tool=document.name, arguments=arguments
-        )
-        self._pending = request
-        return Message(role="assistant", tool_calls=(request,))
-
 
 def spelled_arguments(text: str, document: ToolSchema) -> str:
-    """Typed arguments as JSON text: JSON as it is, `name=value` pairs by the tool's types.
+    """Typed arguments as JSON text: JSON as it is, `name=value` pairs by the types of the tool.
 
-    Whether they fit is for the rollout to say. ConfigError for pairs that can't be told apart.
+    Does not check them against the schema: the rollout does. ConfigError for pairs that can't be
+    separated.
     """
     if not text or text.startswith("{"):
         return text or "{}"
     words = _WORD
     if text.startswith("(") and text.endswith(")"):
         text, words = text[1:-1], _WORD_IN_PARENTHESES
+    properties = document.parameters.get("properties")
+    schemas = properties if isinstance(properties, dict) else {}
     arguments: dict[str, Json] = {}
     position = 0
     while position < len(text):
@@ -249,7 +245,9 @@ def spelled_arguments(text: str, document: ToolSchema) -> str:
                 f"can't read {text[position:][:100]!r}: write name=value, quoted where it holds "
                 'spaces (city="New York"), or all arguments as one JSON object'
             )
-        arguments[name[1]], position = _value(text, name.end(), _type(document, name[1]), words)
+        schema = schemas.get(name[1])
+        kind = schema.get("type") if isinstance(schema, dict) else None
+        arguments[name[1]], position = _value(text, name.end(), kind, words)
         separators = " \t" if words is _WORD else " \t,"
         position = len(text) - len(text[position:].lstrip(separators))
     return json.dumps(arguments, ensure_ascii=False)
@@ -283,22 +281,16 @@ def _in_one_line(document: ToolSchema) -> Text:
     return Text.assemble(name, plain(f"({parameters})  "), plain(document.description, "dim"))
 
 
-def _type(document: ToolSchema, parameter: str) -> Json:
-    properties = document.parameters.get("properties")
-    about = properties.get(parameter) if isinstance(properties, dict) else None
-    return about.get("type") if isinstance(about, dict) else None
-
-
 def _read_line() -> str | None:
     """A line from the person; None at the end of the input."""
     interactive = sys.stdin.isatty()
-    # Else asyncio would take the first Ctrl-C, and the reading would go on.
+    # asyncio's own handler would swallow the first Ctrl-C, and `input` would keep waiting.
     previous = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         if interactive:
             return input("> ")
         line = sys.stdin.readline()
-        if line.strip():  # so that the output reads as in a terminal
+        if line.strip():  # echoed, so that the output of a pipe reads like a terminal's
             out().print(plain(f"> {line.strip()}", limit=1_000))
         return line if line else None
     except EOFError:

@@ -18,7 +18,7 @@ from astra.cli.command import command_from
 from astra.cli.console import clean, out, plain, print_json
 from astra.configs.arenas import ShowArenaConfig
 from astra.runs.folder import RunFolder
-from astra.types import Arena, Goal, GoldCall, Json, Target, ToolSchema
+from astra.types import Arena, Goal, GoldCall, Json, ToolSchema
 
 _LONG = 500
 
@@ -39,12 +39,25 @@ def command(config: ShowArenaConfig, *, as_json: bool) -> None:
     arena = ArenaSet(config.run).find(config.arena)
     certificate = find_certificate(Path(config.run), arena.id)
     if as_json:
-        print_json(_as_json(arena, certificate))
+        stored = None if certificate is None else certificate.model_dump(mode="json")
+        print_json({"arena": arena.model_dump(mode="json"), "certificate": stored})
         return
     console = out()
-    _print_question(console, arena)
+    console.print(plain(f"arena {arena.id}", "bold"))
+    hops = f"{arena.hops} hop" if arena.hops == 1 else f"{arena.hops} hops"
+    facts = (arena.scenario, hops, arena.language, arena.domain, arena.split)
+    console.print(plain(" · ".join(facts), "dim"))
+    # A grid, for Chinese has no spaces to wrap at: beside a label it would start a line late.
+    grid = Table.grid(Column(), Column(overflow="fold"), padding=(0, 2))
+    grid.add_row(Text("question", "bold"), plain(arena.question))
+    grid.add_row(Text("answer", "bold"), plain(arena.answer))
+    console.print(grid)
     console.print(graph(arena))
-    _print_tools(console, arena, source=config.source)
+    console.print(Text("tools", style="bold"))
+    for tool in arena.tools:
+        console.print(document_tree(tool.document))
+        if config.source:
+            console.print(Syntax(clean(tool.source), "python", word_wrap=True))
     _print_certificate(console, certificate)
     _print_distractors(console, arena)
 
@@ -57,25 +70,6 @@ def find_certificate(run: Path, arena_id: str) -> Certificate | None:
         if row.get("arena") == arena_id:
             found = offset
     return None if found is None else folder.row_at(CERTIFICATES, found, Certificate)
-
-
-def _as_json(arena: Arena, certificate: Certificate | None) -> Json:
-    return {
-        "arena": arena.model_dump(mode="json"),
-        "certificate": None if certificate is None else certificate.model_dump(mode="json"),
-    }
-
-
-def _print_question(console: Console, arena: Arena) -> None:
-    console.print(plain(f"arena {arena.id}", "bold"))
-    hops = f"{arena.hops} hop" if arena.hops == 1 else f"{arena.hops} hops"
-    facts = (arena.scenario, hops, arena.language, arena.domain, arena.split)
-    console.print(plain(" · ".join(facts), "dim"))
-    # A grid, for Chinese has no spaces to wrap at: beside a label it would start a line late.
-    grid = Table.grid(Column(), Column(overflow="fold"), padding=(0, 2))
-    grid.add_row(Text("question", "bold"), plain(arena.question))
-    grid.add_row(Text("answer", "bold"), plain(arena.answer))
-    console.print(grid)
 
 
 def graph(arena: Arena) -> Tree:
@@ -111,8 +105,10 @@ def _goal(goal: Goal) -> Text:
         text.append("\n")
         text.append_text(call_text(goal.call))
     text.append_text(Text.assemble(("\n= ", "bold"), plain(goal.answer, "green", limit=_LONG)))
-    if goal.target is not None:
-        text.append_text(plain(f"  ({_target(goal.target)})", "dim"))
+    if (target := goal.target) is not None:
+        place = f" in {target.field!r}" if target.field else " anywhere"
+        key = f" beside {_literal(target.key)}" if target.key else ""
+        text.append_text(plain(f"  ({target.matcher}{place}{key})", "dim"))
     return text
 
 
@@ -126,20 +122,6 @@ def _literal(value: Json) -> str:
     return json.dumps(value, ensure_ascii=False, default=str)
 
 
-def _target(target: Target) -> str:
-    place = f" in {target.field!r}" if target.field else " anywhere"
-    key = f" beside {_literal(target.key)}" if target.key else ""
-    return f"{target.matcher}{place}{key}"
-
-
-def _print_tools(console: Console, arena: Arena, *, source: bool) -> None:
-    console.print(Text("tools", style="bold"))
-    for tool in arena.tools:
-        console.print(document_tree(tool.document))
-        if source:
-            console.print(Syntax(clean(tool.source), "python", word_wrap=True))
-
-
 def document_tree(document: ToolSchema) -> Tree:
     """A tool's name, description and parameters; the required ones are marked with *."""
     description = plain(document.description, limit=_LONG)
@@ -148,19 +130,17 @@ def document_tree(document: ToolSchema) -> Tree:
     properties, required = schema.get("properties"), schema.get("required")
     for name, about in (properties if isinstance(properties, dict) else {}).items():
         mark = "*" if isinstance(required, list) and name in required else ""
-        about = plain(_about(about if isinstance(about, dict) else {}), "dim", limit=_LONG)
-        tree.add(Text.assemble(plain(f"{name}{mark}", "cyan"), "  ", about))
+        # Schemas of servers and files: anything may stand where an object should.
+        about = about if isinstance(about, dict) else {}
+        parts = [about["type"] if isinstance(about.get("type"), str) else ""]
+        if "enum" in about:
+            parts.append(f"one of {_literal(about['enum'])}")
+        if "default" in about:
+            parts.append(f"default {_literal(about['default'])}")
+        parts.append(str(about.get("description", "")))
+        facts = plain("; ".join(filter(None, parts)), "dim", limit=_LONG)
+        tree.add(Text.assemble(plain(f"{name}{mark}", "cyan"), "  ", facts))
     return tree
-
-
-def _about(schema: dict[str, Json]) -> str:
-    parts = [schema["type"] if isinstance(schema.get("type"), str) else ""]
-    if "enum" in schema:
-        parts.append(f"one of {_literal(schema['enum'])}")
-    if "default" in schema:
-        parts.append(f"default {_literal(schema['default'])}")
-    parts.append(str(schema.get("description", "")))
-    return "; ".join(part for part in parts if part)
 
 
 def _print_certificate(console: Console, certificate: Certificate | None) -> None:

@@ -101,6 +101,12 @@ def shares(title: str, items: str, counts: Mapping[str, int], total: int) -> Tab
     return table
 
 
+def reasons(*counts: Mapping[str, int]) -> str:
+    """Why items were set aside: `3 by leak, 1 by replay`."""
+    merged = {reason: number for each in counts for reason, number in each.items()}
+    return ", ".join(f"{number} by {reason}" for reason, number in sorted(merged.items()))
+
+
 def print_json(value: Any) -> None:
     """The only thing on stdout under `--json`: one JSON value."""
     unicode = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"

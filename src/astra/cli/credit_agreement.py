@@ -11,6 +11,7 @@ from rich.table import Table
 from astra.cli.command import command_from
 from astra.cli.console import err, out, plain, print_json
 from astra.configs.evaluation import CreditAgreementConfig
+from astra.core.files import write_file
 from astra.training.requirements import require_training
 
 

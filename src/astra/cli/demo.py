@@ -11,7 +11,6 @@ from rich.table import Table
 from astra.arenas.certificate import certify
 from astra.arenas.make import produce_arenas
 from astra.arenas.pipeline import ARENAS
-from astra.arenas.tables.schema import Schema
 from astra.cli.command import command_from
 from astra.cli.console import out, plain
 from astra.configs.arenas import DemoConfig, MakeArenasConfig
@@ -49,7 +48,9 @@ async def _demo(config: DemoConfig) -> None:
             sandbox=config.sandbox,
             sandbox_url=config.sandbox_url,
         ),
-        _print_size,
+        lambda schema: console.print(
+            f"tables: {len(schema.tables)}, rows: {sum(table.rows for table in schema.tables)}"
+        ),
     )
     arenas, folder = production.arenas, production.arenas.path
     if not arenas:
@@ -99,11 +100,6 @@ async def _demo(config: DemoConfig) -> None:
         markup=False,
         soft_wrap=True,
     )
-
-
-def _print_size(schema: Schema) -> None:
-    rows = sum(table.rows for table in schema.tables)
-    out().print(f"tables: {len(schema.tables)}, rows: {rows}")
 
 
 def _table(reports: list[tuple[str, EvaluationSummary]]) -> Table:

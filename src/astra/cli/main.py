@@ -140,7 +140,9 @@ def run(arguments: Sequence[str], parser: Parser | None = None) -> int:
         sys.stdout.flush()
         return status
     except BrokenPipeError:
-        return _closed_pipe()
+        # The reader left, e.g. `| head`: keep Python from complaining when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return CLOSED_PIPE
     except KeyboardInterrupt:
         err().print(_INTERRUPTED)
         return INTERRUPTED
@@ -220,12 +222,6 @@ def _register(above: App, path: list[str], words: Sequence[str], line: str, orde
     app: App = copy.copy(importlib.import_module(f"astra.cli.{'_'.join(path)}").command)
     app.usage = f"astra {' '.join(path)}{app.usage}"
     above.command(app, name=path[-1])
-
-
-def _closed_pipe() -> int:
-    """The reader left, e.g. `| head`: keep Python from complaining when it flushes at exit."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return CLOSED_PIPE
 
 
 def _report(error: Exception, *, debug: bool) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ from rich.table import Column, Table
 
 from astra.cli.command import command_from
 from astra.cli.console import out, plain, print_json
+from astra.configs.options import did_you_mean
 from astra.configs.teacher import ShowPromptsConfig
 from astra.errors import ConfigError
 from astra.teacher.catalogue import ALL
@@ -36,62 +36,30 @@ def command(config: ShowPromptsConfig, *, as_json: bool) -> None:
     templates = PromptTemplates(folder)
     if config.name is None:
         entries = [_entry(prompt, templates) for prompt in ALL]
-        print_json(entries) if as_json else _print_list(entries)
+        if as_json:
+            print_json(entries)
+            return
+        table = Table(Column("prompt", no_wrap=True), "input", "output", "task")
+        for entry in entries:
+            name = entry["name"] if entry["from"] == "built-in" else f"{entry['name']} (yours)"
+            table.add_row(name, entry["input"], entry["output"], plain(entry["task"]))
+        out().print(table)
         return
-    entry = _whole(_find(config.name), templates)
-    print_json(entry) if as_json else _print_one(entry)
-
-
-def _find(name: str) -> Prompt[Any, Any]:
-    for prompt in ALL:
-        if prompt.name == name:
-            return prompt
-    names = [prompt.name for prompt in ALL]
-    near = difflib.get_close_matches(name, names, n=1)
-    hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(names)}"
-    raise ConfigError(f"there is no prompt {name!r}: {hint}")
-
-
-def _entry(prompt: Prompt[Any, Any], templates: PromptTemplates) -> dict[str, Json]:
-    paths = {language: templates.path(prompt.name, language) for language in LANGUAGES}
-    built_in = all(BUILT_IN in path.parents for path in paths.values())
-    return {
-        "name": prompt.name,
-        "version": prompt.version,
-        "input": prompt.input_type.__name__,
-        "output": prompt.output_type.__name__,
-        "task": _task(templates.text(prompt.name, "en")),
-        "from": "built-in" if built_in else "yours",
-        "templates": {language: str(path) for language, path in paths.items()},
-    }
-
-
-def _task(text: str) -> str:
-    """The task that a template names: its first line of text outside Jinja."""
-    lines = (line.strip() for line in text.splitlines())
-    first = next((line for line in lines if line and not line.startswith("{")), "")
-    return first.removeprefix("Task: ")
-
-
-def _whole(prompt: Prompt[Any, Any], templates: PromptTemplates) -> dict[str, Json]:
-    return {
+    prompt = next((prompt for prompt in ALL if prompt.name == config.name), None)
+    if prompt is None:
+        names = [prompt.name for prompt in ALL]
+        hint = did_you_mean(config.name, names) or f": there are {', '.join(names)}"
+        raise ConfigError(f"there is no prompt {config.name!r}{hint}")
+    entry = {
         **_entry(prompt, templates),
         "system": {language: templates.text("_system", language) for language in LANGUAGES},
         "text": {language: templates.text(prompt.name, language) for language in LANGUAGES},
         "input_schema": prompt.input_type.model_json_schema(),
         "output_schema": reply_schema(prompt.output_type),
     }
-
-
-def _print_list(entries: list[dict[str, Json]]) -> None:
-    table = Table(Column("prompt", no_wrap=True), "input", "output", "task")
-    for entry in entries:
-        name = entry["name"] if entry["from"] == "built-in" else f"{entry['name']} (yours)"
-        table.add_row(name, entry["input"], entry["output"], plain(entry["task"]))
-    out().print(table)
-
-
-def _print_one(entry: dict[str, Json]) -> None:
+    if as_json:
+        print_json(entry)
+        return
     console = out()
     console.print(f"{entry['name']}, version {entry['version']}", style="bold")
     for part in ("system", "text"):
@@ -102,3 +70,20 @@ def _print_one(entry: dict[str, Json]) -> None:
     for part, title in (("input_schema", "input"), ("output_schema", "output")):
         console.print(plain(f"\n── {title}", "bold"))
         console.print(plain(entry[part]), soft_wrap=True)
+
+
+def _entry(prompt: Prompt[Any, Any], templates: PromptTemplates) -> dict[str, Json]:
+    paths = {language: templates.path(prompt.name, language) for language in LANGUAGES}
+    built_in = all(BUILT_IN in path.parents for path in paths.values())
+    # A template's task is its first line of text outside Jinja.
+    lines = (line.strip() for line in templates.text(prompt.name, "en").splitlines())
+    task = next((line for line in lines if line and not line.startswith("{")), "")
+    return {
+        "name": prompt.name,
+        "version": prompt.version,
+        "input": prompt.input_type.__name__,
+        "output": prompt.output_type.__name__,
+        "task": task.removeprefix("Task: "),
+        "from": "built-in" if built_in else "yours",
+        "templates": {language: str(path) for language, path in paths.items()},
+    }

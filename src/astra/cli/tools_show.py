@@ -12,12 +12,12 @@ from astra.cli.arenas_show import document_tree
 from astra.cli.command import command_from
 from astra.cli.console import out, plain, print_json
 from astra.configs.tools import ShowToolsConfig
-from astra.errors import ConfigError
 from astra.runs.folder import RunFolder
 from astra.runs.jsonl import FailureRow
 from astra.trajectories.collect.drafts import ToolNote
 from astra.trajectories.collect.stages import COLLECTED, NOTES, SERVERS, CollectedServer
 from astra.trajectories.records import CollectedToolServer
+from astra.trajectories.toolset import find_server
 
 _LONG = 300
 _MOST_NOTES = 30
@@ -43,7 +43,7 @@ def command(config: ShowToolsConfig, *, as_json: bool) -> None:
     for note in folder.rows(NOTES, ToolNote):
         notes[contents.get(note.server, ("", ""))].append(note)
     if config.server is not None:
-        server = _find(servers, config.server)
+        server = find_server(servers, config.server)
         if as_json:
             rows = [note.model_dump(mode="json") for note in notes[_content(server)]]
             print_json({"server": server.model_dump(mode="json"), "notes": rows})
@@ -85,26 +85,6 @@ def command(config: ShowToolsConfig, *, as_json: bool) -> None:
 def _content(server: CollectedToolServer) -> tuple[str, str]:
     """Identifies a server in both stages: the domain that the second adds changes its id."""
     return server.name, ",".join(tool.document.name for tool in server.tools)
-
-
-def _find(servers: Sequence[CollectedToolServer], wanted: str) -> CollectedToolServer:
-    """The server of that name or id, or the only one that begins so. Raises ConfigError."""
-    names = {one.id: (one.name, one.connection.entry if one.connection else "") for one in servers}
-    exact = [one for one in servers if wanted in (one.id, *names[one.id])]
-    prefixed = [
-        one
-        for one in servers
-        if one.id.startswith(wanted)
-        or any(name.casefold().startswith(wanted.casefold()) for name in names[one.id] if name)
-    ]
-    matching = exact or prefixed
-    if len(matching) == 1:
-        return matching[0]
-    if matching:
-        several = ", ".join(f"{one.name} ({one.id})" for one in matching[:5])
-        raise ConfigError(f"several servers begin with {wanted!r}: {several}: give an id")
-    known = ", ".join(one.name for one in servers[:10]) or "none"
-    raise ConfigError(f"there is no server {wanted!r}: there are {known}")
 
 
 # --- printing ---------------------------------------------------------------------------------

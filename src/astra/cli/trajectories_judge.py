@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from astra.cli.command import command_from
-from astra.cli.console import out, plain, print_json
+from astra.cli.console import out, plain, print_json, reasons
 from astra.cli.estimate import print_estimate
 from astra.cli.trajectories_report import mean_reward, print_agreement
 from astra.configs.trajectories import JudgeTrajectoriesConfig
@@ -55,8 +55,7 @@ def command(config: JudgeTrajectoriesConfig, *, as_json: bool) -> int:
         summary = f"{counts.accepted} rollouts judged, in {folder.path / file}.jsonl"
         summary += f", mean reward {reward:.3f}" if reward is not None else ""
         out().print(plain(summary), soft_wrap=True)
-        if reasons := {**counts.rejected, **counts.errors}:
-            listed = ", ".join(f"{number} by {why}" for why, number in sorted(reasons.items()))
-            out().print(plain(f"  rejected {listed}"))
+        if counts.rejected or counts.errors:
+            out().print(plain(f"  rejected {reasons(counts.rejected, counts.errors)}"))
         print_agreement(folder.rows(JUDGEMENTS, Judgement), folder.rows(file, Judgement))
     return 0 if counts.accepted else 1

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 
 from astra.cli.command import command_from
-from astra.cli.console import out, plain, print_json
+from astra.cli.console import out, plain, print_json, reasons
 from astra.cli.estimate import print_estimate
-from astra.cli.trajectories_report import mean_reward, print_agreement, total_cost
+from astra.cli.trajectories_report import mean_reward, print_agreement
 from astra.configs.trajectories import MakeTrajectoriesConfig
 from astra.runs.folder import RunFolder
 from astra.runs.manifest import StageCounts
@@ -43,11 +43,12 @@ def command(config: MakeTrajectoriesConfig, *, as_json: bool) -> int:
         print_estimate(asyncio.run(estimate_trajectories(config)), as_json=as_json)
         return 0
     folder = RunFolder.open(asyncio.run(make_trajectories(config)).path)
-    stages = folder.manifest().stages
+    manifest = folder.manifest()
+    stages, cost = manifest.stages, manifest.cost
     tasks, rollouts, judged = (
         stages.get(name, StageCounts()).accepted for name in (TASKS, ROLLOUTS, JUDGEMENTS)
     )
-    cost, reward = total_cost(folder), mean_reward(folder, JUDGEMENTS)
+    reward = mean_reward(folder, JUDGEMENTS)
     if as_json:
         agreed = agreements(ratings(folder.rows(JUDGEMENTS, Judgement)))
         fields = {"accepted", "rejected", "errors", "seconds"}
@@ -70,9 +71,8 @@ def command(config: MakeTrajectoriesConfig, *, as_json: bool) -> int:
     console.print(plain(summary), soft_wrap=True)
     for name, one in stages.items():
         if one.rejected or one.errors:
-            reasons = {**one.rejected, **one.errors}
-            listed = ", ".join(f"{number} by {why}" for why, number in sorted(reasons.items()))
-            console.print(plain(f"  {name}: rejected {listed}"), soft_wrap=True)
+            line = f"  {name}: rejected {reasons(one.rejected, one.errors)}"
+            console.print(plain(line), soft_wrap=True)
     print_agreement(folder.rows(JUDGEMENTS, Judgement))
     if cost.usage.prompt_tokens:
         tokens = f"{cost.usage.prompt_tokens} tokens in, {cost.usage.completion_tokens} out"

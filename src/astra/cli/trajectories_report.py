@@ -6,23 +6,14 @@ from collections.abc import Iterable
 
 from astra.cli.console import out
 from astra.runs.folder import RunFolder
-from astra.runs.manifest import StageCounts
 from astra.trajectories.judge.agreement import agreements, ratings
 from astra.trajectories.records import Judgement
-from astra.types import Usage
 
 
 def mean_reward(folder: RunFolder, name: str) -> float | None:
     """The mean reward of a file of judgements. None: it is empty."""
     rewards = [row.reward for row in folder.rows(name, Judgement)]
     return sum(rewards) / len(rewards) if rewards else None
-
-
-def total_cost(folder: RunFolder) -> StageCounts:
-    """Usage and dollars of all stages, over all runs of the folder."""
-    stages = folder.manifest().stages.values()
-    usage = sum((stage.usage for stage in stages), Usage())
-    return StageCounts(usage=usage, dollars=sum(stage.dollars for stage in stages))
 
 
 def print_agreement(*files: Iterable[Judgement]) -> None:

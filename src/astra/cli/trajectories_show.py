@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 
 from rich.console import Console
 from rich.table import Column, Table
@@ -16,7 +15,8 @@ from astra.errors import ConfigError
 from astra.runs.folder import RunFolder
 from astra.trajectories.play.rollouts import ROLLOUTS
 from astra.trajectories.records import Judgement, RecordedRollout
-from astra.types import CallRecord, CallStatus, Json, Message
+from astra.trajectories.sets import TrajectorySet
+from astra.types import CallStatus, Json
 
 _LONG = 1500
 _COLOURS = {"system": "dim", "user": "bold cyan", "assistant": "bold green", "tool": "bold yellow"}
@@ -40,17 +40,8 @@ def command(config: ShowTrajectoriesConfig, *, as_json: bool) -> None:
     if config.rollout is None:
         _print_list(folder, config.judgements, config.limit, as_json=as_json)
         return
-    rollouts = folder.rows(ROLLOUTS, RecordedRollout)
-    matching = [row for row in rollouts if row.id.startswith(config.rollout)]
-    if len(matching) != 1:
-        number = "several rollouts" if matching else "no rollout"
-        raise ConfigError(
-            f"{str(folder.path)!r} holds {number} with an id that begins {config.rollout!r}: "
-            f"`astra trajectories show {folder.path}` lists them"
-        )
-    rollout = matching[0]
-    judgements = folder.rows(config.judgements, Judgement)
-    judgement = next((j for j in judgements if j.rollout == rollout.id), None)
+    judged = TrajectorySet(config.run, judgements=config.judgements).find(config.rollout)
+    rollout, judgement = judged.rollout, judged.judgement
     if as_json:
         value = None if judgement is None else judgement.model_dump(mode="json")
         print_json({"rollout": rollout.model_dump(mode="json"), "judgement": value})
@@ -122,28 +113,22 @@ def _print_conversation(console: Console, rollout: RecordedRollout) -> None:
         number += message.role != "system"
         title = message.role if message.role == "system" else f"{message.role}, message {number}"
         console.print(plain(f"\n{title}", _COLOURS[message.role]))
-        for line in _lines(message, calls):
-            console.print(line)
-
-
-def _lines(message: Message, calls: dict[str, CallRecord]) -> Iterator[Text]:
-    if message.reasoning:
-        yield plain(message.reasoning, "dim italic", limit=_LONG)
-    if message.content:
-        yield plain(message.content, limit=_LONG)
-    for request in message.tool_calls:
-        record = calls.get(request.id)
-        arguments = request.arguments if record is None else record.arguments
-        shown = (
-            ", ".join(f"{k}={json.dumps(v, ensure_ascii=False)}" for k, v in arguments.items())
-            if isinstance(arguments, dict)
-            else str(arguments)
-        )
-        text = plain(f"→ {request.tool}({shown})", "yellow", limit=_LONG)
-        if record is not None and record.status is not CallStatus.ok:
-            text.append_text(plain(f"  {record.status.value}", "red"))
-        text.append_text(plain(f"  [{request.id}]", "dim"))
-        yield text
+        if message.reasoning:
+            console.print(plain(message.reasoning, "dim italic", limit=_LONG))
+        if message.content:
+            console.print(plain(message.content, limit=_LONG))
+        for request in message.tool_calls:
+            record = calls.get(request.id)
+            arguments = request.arguments if record is None else record.arguments
+            shown = (
+                ", ".join(f"{k}={json.dumps(v, ensure_ascii=False)}" for k, v in arguments.items())
+                if isinstance(arguments, dict)
+                else str(arguments)
+            )
+            text = plain(f"→ {request.tool}({shown})", "yellow", limit=_LONG)
+            if record is not None and record.status is not CallStatus.ok:
+                text.append_text(plain(f"  {record.status.value}", "red"))
+            console.print(text.append_text(plain(f"  [{request.id}]", "dim")))
 
 
 def _print_scores(console: Console, judgement: Judgement | None) -> None:

@@ -55,19 +55,28 @@ class Manifest(Record):
     unit_costs: dict[str, UnitCost] = {}
     """Product, e.g. `arena` -> cost of one."""
 
+    @property
+    def cost(self) -> StageCounts:
+        """Time, usage and money of all stages, over all runs of the folder."""
+        stages = self.stages.values()
+        return StageCounts(
+            seconds=sum(stage.seconds for stage in stages),
+            usage=sum((stage.usage for stage in stages), Usage()),
+            dollars=sum(stage.dollars for stage in stages),
+        )
+
     def unit_cost(self, count: int) -> UnitCost | None:
         """Cost of all stages divided by `count`. None if that is 0, or no tokens were used."""
-        stages = self.stages.values()
-        usage = sum((stage.usage for stage in stages), Usage())
+        cost = self.cost
+        usage, dollars = cost.usage, cost.dollars
         if count < 1 or usage == Usage():
             return None
-        dollars = sum(stage.dollars for stage in stages)
         return UnitCost(
             count=count,
             prompt_tokens=round(usage.prompt_tokens / count, 1),
             completion_tokens=round(usage.completion_tokens / count, 1),
             cached_tokens=round(usage.cached_tokens / count, 1),
-            seconds=round(sum(stage.seconds for stage in stages) / count, 3),
+            seconds=round(cost.seconds / count, 3),
             dollars=dollars / count if dollars else None,
         )
 

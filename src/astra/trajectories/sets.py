@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 from astra.configs.base import build
 from astra.configs.trajectories import ExportTrajectoriesConfig
-from astra.errors import StoreError
+from astra.errors import ConfigError, StoreError
 from astra.runs.folder import RunFolder
 from astra.trajectories.export.dataset import export_dataset
 from astra.trajectories.judge.stage import JUDGEMENTS
@@ -91,6 +91,17 @@ class TrajectorySet(Sequence[JudgedTrajectory]):
 
     def __iter__(self) -> Iterator[JudgedTrajectory]:
         return map(self._read, self._offsets)
+
+    def find(self, id_prefix: str) -> JudgedTrajectory:
+        """The one trajectory whose id begins so. Raises ConfigError for none and for several."""
+        matching = [key for key in self._offsets if key.startswith(id_prefix)]
+        if len(matching) != 1:
+            number = "several rollouts" if matching else "no rollout"
+            raise ConfigError(
+                f"{str(self.path)!r} holds {number} with an id that begins {id_prefix!r}: "
+                f"`astra trajectories show {self.path}` lists them"
+            )
+        return self._read(matching[0])
 
     def filter(self, keep: Callable[[JudgedTrajectory], bool]) -> TrajectorySet:
         """The trajectories for which `keep` is true."""

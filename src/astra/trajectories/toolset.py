@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from astra.errors import ConfigError
 from astra.trajectories.records import CollectedTool, CollectedToolServer
 from astra.types import ToolSchema
 
@@ -81,3 +82,23 @@ def _agent_names(servers: Sequence[CollectedToolServer]) -> dict[tuple[str, str]
         names[server.id, name] = unique
         taken.add(unique)
     return names
+
+
+def find_server(servers: Sequence[CollectedToolServer], wanted: str) -> CollectedToolServer:
+    """The server of that name or id, or the only one that begins so. Raises ConfigError."""
+    names = {one.id: (one.name, one.connection.entry if one.connection else "") for one in servers}
+    exact = [one for one in servers if wanted in (one.id, *names[one.id])]
+    prefixed = [
+        one
+        for one in servers
+        if one.id.startswith(wanted)
+        or any(name.casefold().startswith(wanted.casefold()) for name in names[one.id] if name)
+    ]
+    matching = exact or prefixed
+    if len(matching) == 1:
+        return matching[0]
+    if matching:
+        several = ", ".join(f"{one.name} ({one.id})" for one in matching[:5])
+        raise ConfigError(f"several servers begin with {wanted!r}: {several}: give an id")
+    known = ", ".join(one.name for one in servers[:10]) or "none"
+    raise ConfigError(f"there is no server {wanted!r}: there are {known}")
