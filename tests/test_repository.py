@@ -179,3 +179,18 @@ def test_a_crash_is_told_and_the_others_still_run(
     assert run.main([]) == 1
     assert json.loads(Path("bench.json").read_text()) == {**GOOD, **MISSED}
     assert "crashed: b" in capsys.readouterr().err
+
+
+def test_the_tree_of_the_readme_is_the_tree_of_the_package() -> None:
+    """Every room and root module stands there, and nothing that is not there."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    tree = readme.split("    src/astra/\n")[1].split("    recipes/")[0]
+    lines = [re.split(r"\s{2,}", line.strip())[0] for line in tree.splitlines()]
+    shown = {name.strip("/") for line in lines for name in line.split()}
+    present = {
+        path.name
+        for path in (ROOT / "src" / "astra").iterdir()
+        if (path.is_dir() and path.name != "__pycache__") or path.suffix == ".py"
+    } - {"__main__.py"}
+    below = {path.parent.name for path in (ROOT / "src" / "astra").glob("arenas/*/__init__.py")}
+    assert present <= shown <= present | below
