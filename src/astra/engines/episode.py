@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import NamedTuple, Protocol
 
@@ -125,7 +125,25 @@ class EngineEpisode:
         self._append(messages, tools)
         start = len(self.ids)
         room = self.engine.max_length - start
-        finished = room > 0 and await self._write(self._merged(sampling), room)
+        finished = False
+        if room > 0:
+            own = self.sampling
+            limit = own.max_tokens if sampling.max_tokens is None else sampling.max_tokens
+            sampling = replace(
+                sampling,
+                temperature=(
+                    own.temperature if sampling.temperature is None else sampling.temperature
+                ),
+                top_p=own.top_p if sampling.top_p is None else sampling.top_p,
+                max_tokens=limit,
+            )
+            future = asyncio.get_running_loop().create_future()
+            self.request = GenerationRequest(sampling, min(limit or room, room), future)
+            self.engine.submit(self)
+            try:
+                finished = await future
+            finally:
+                self.request = None  # a cancelled caller, too: the engine then drops the episode
         message = self.engine.chat.parse(self.ids[start:], tools)
         usage = Usage(
             prompt_tokens=start,
@@ -159,25 +177,6 @@ class EngineEpisode:
             self._steps += [-1] * len(ids)
         self._message_count = len(messages) + 1  # with the one that is written next
         self._turn += 1
-
-    def _merged(self, sampling: Sampling) -> Sampling:
-        """The request's sampling, with the episode's defaults where it leaves a value None."""
-        own = self.sampling
-        return Sampling(
-            temperature=own.temperature if sampling.temperature is None else sampling.temperature,
-            top_p=own.top_p if sampling.top_p is None else sampling.top_p,
-            max_tokens=own.max_tokens if sampling.max_tokens is None else sampling.max_tokens,
-            seed=sampling.seed,
-        )
-
-    async def _write(self, sampling: Sampling, room: int) -> bool:
-        future = asyncio.get_running_loop().create_future()
-        self.request = GenerationRequest(sampling, min(sampling.max_tokens or room, room), future)
-        self.engine.submit(self)
-        try:
-            return await future
-        finally:
-            self.request = None
 
     def uniform(self) -> float:
         """The next number of the episode's own generator, in [0, 1)."""

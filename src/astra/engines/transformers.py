@@ -190,7 +190,13 @@ class TransformersEngine(BatchingEngine):
         span = max(len(episode.ids) for episode in episodes)
         slots = [episode.slot for episode in episodes]
         self._cache.aim(slots, positions_BQ, span, fresh=fresh)
-        visible = _fresh_mask(positions_BQ) if fresh else _cache_mask(positions_BQ, span)
+        if fresh:
+            visible = _fresh_mask(positions_BQ)
+        else:
+            # B1QK: a token attends to its row up to itself. Padding attends to the first key, since
+            # a row without any key gives NaN.
+            keys_K = torch.arange(span, device=device)
+            visible = (keys_K <= positions_BQ.clamp(min=0)[..., None])[:, None]
         if _attention(self.model) != "sdpa":
             # Eager attention adds its mask to the scores.
             dtype = self.model.dtype
@@ -247,13 +253,6 @@ class TransformersEngine(BatchingEngine):
 
 def _uncached(episode: EngineEpisode) -> int:
     return len(episode.ids) - episode.cached
-
-
-def _cache_mask(positions_BQ: Tensor, span: int) -> Tensor:
-    """Bool, B1QK: a token attends to its row up to itself. Padding attends to the first key, since
-    a row without any key gives NaN."""
-    keys_K = torch.arange(span, device=positions_BQ.device)
-    return (keys_K <= positions_BQ.clamp(min=0)[..., None])[:, None]
 
 
 def _fresh_mask(positions_BQ: Tensor) -> Tensor:
