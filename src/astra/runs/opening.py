@@ -45,19 +45,16 @@ def open_run(
             )
         if config.if_exists == "overwrite":
             with folder.lock():
-                _empty(folder.path)
+                for entry in folder.path.iterdir():
+                    if entry.name == ".lock":  # we hold it
+                        continue
+                    try:
+                        if entry.is_dir() and not entry.is_symlink():
+                            shutil.rmtree(entry)
+                        else:
+                            entry.unlink()
+                    except OSError as error:
+                        raise StoreError(
+                            f"can't delete {str(entry)!r}: {error.strerror}"
+                        ) from error
     return RunFolder.create(out, stored, seeds=seeds)
-
-
-def _empty(path: Path) -> None:
-    """Delete everything in a run folder but its lock, which is held."""
-    for entry in path.iterdir():
-        if entry.name == ".lock":
-            continue
-        try:
-            if entry.is_dir() and not entry.is_symlink():
-                shutil.rmtree(entry)
-            else:
-                entry.unlink()
-        except OSError as error:
-            raise StoreError(f"can't delete {str(entry)!r}: {error.strerror}") from error

@@ -177,7 +177,7 @@ class ZygoteProcess:
             self._loop.remove_writer(self._control)
 
     def _on_message(self) -> None:
-        for _ in range(64):
+        for _ in range(64):  # then the event loop has its turn, however much a zygote sends
             try:
                 message = self._control.recv(8192)
             except BlockingIOError:
@@ -186,21 +186,16 @@ class ZygoteProcess:
                 message = b""
             if not message:
                 return self._disconnect("it ended without a message")
-            self._handle_message(message)
-            if not self.alive:
-                return
-
-    def _handle_message(self, message: bytes) -> None:
-        if message[:1] == b"X":
-            child, status = message[1:].split()
-            exit_ = self._exits.get(int(child))
-            if exit_ is not None and not exit_.done():
-                exit_.set_result(int(status))
-        elif message == b"R":
-            if not self._ready.done():  # the start may have been cancelled
-                self._ready.set_result(None)
-        else:
-            self._disconnect(message[1:].decode(errors="replace").strip())
+            if message[:1] == b"X":
+                child, status = message[1:].split()
+                exit_ = self._exits.get(int(child))
+                if exit_ is not None and not exit_.done():
+                    exit_.set_result(int(status))
+            elif message == b"R":
+                if not self._ready.done():  # the start may have been cancelled
+                    self._ready.set_result(None)
+            else:
+                return self._disconnect(message[1:].decode(errors="replace").strip())
 
     def _disconnect(self, reason: str) -> None:
         if not self.alive:

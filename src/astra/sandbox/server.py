@@ -86,7 +86,12 @@ class ForkServer(BaseSandbox):
         self._pools.move_to_end(hash_seed)
         pool.waiting += 1  # before the first await: keeps the pool from being closed meanwhile
         try:
-            await self._close_surplus_pools()
+            # Taken out before the first one is awaited: nobody may lease from a closing pool.
+            surplus = [p for p in list(self._pools.values())[:-_HASH_SEEDS] if p.idle]
+            for unused in surplus:
+                self._pools.pop(unused.hash_seed, None)
+            for unused in surplus:
+                await unused.close()
             child = await pool.lease()
         finally:
             pool.waiting -= 1
@@ -94,13 +99,6 @@ class ForkServer(BaseSandbox):
             child.discard()
             raise SandboxUnavailable(_CLOSED)
         return child
-
-    async def _close_surplus_pools(self) -> None:
-        surplus = [p for p in list(self._pools.values())[:-_HASH_SEEDS] if p.idle]
-        for pool in surplus:
-            self._pools.pop(pool.hash_seed, None)
-        for pool in surplus:
-            await pool.close()
 
 
 class _Pool:
@@ -121,22 +119,19 @@ class _Pool:
         self._turn = (self._turn + 1) % len(self._slots)
         slot = self._slots[self._turn]
         while True:
-            zygote = await self._live_zygote(slot)
+            async with slot.lock:
+                if self._closed:
+                    raise SandboxUnavailable(_CLOSED)
+                if slot.zygote is None or not slot.zygote.inspect():
+                    await slot.close()
+                    slot.zygote = await ZygoteProcess.start(self._level, self.hash_seed)
+                zygote = slot.zygote
             child = slot.spares.popleft() if slot.spares else ChildProcess(zygote)
             while len(slot.spares) < self._spares:
                 slot.spares.append(ChildProcess(zygote))
             if zygote.alive:  # it may have been found dead only now
                 return child
             child.discard()
-
-    async def _live_zygote(self, slot: _Slot) -> ZygoteProcess:
-        async with slot.lock:
-            if self._closed:
-                raise SandboxUnavailable(_CLOSED)
-            if slot.zygote is None or not slot.zygote.inspect():
-                await slot.close()
-                slot.zygote = await ZygoteProcess.start(self._level, self.hash_seed)
-            return slot.zygote
 
     @property
     def idle(self) -> bool:
@@ -190,19 +185,6 @@ def probe():
 )
 
 
-async def _start(level: ConfinementLevel, workers: int, spares: int) -> ForkServer:
-    """A server whose confinement was tested by a probe that tries to break out. Else raises."""
-    server = ForkServer(level, workers, spares)
-    try:
-        (outcome,) = await server.run([_PROBE], [("probe", {})])
-        if level != "unsafe" and outcome.value != []:
-            raise SandboxUnavailable(f"level {level!r} does not confine: {outcome!r}")
-    except BaseException:
-        await server.close()
-        raise
-    return server
-
-
 @asynccontextmanager
 async def open_sandbox(
     level: Literal["auto", "namespaces", "landlock", "unsafe"] = "auto",
@@ -219,14 +201,21 @@ async def open_sandbox(
     if workers < 1 or spares < 0:
         raise ConfigError(f"workers={workers!r}, spares={spares!r}; give at least 1 and 0")
     refused: list[str] = []
-    server: ForkServer | None = None
     for candidate in LEVELS if level == "auto" else (level,):
+        server = ForkServer(candidate, workers, spares)
         try:
-            server = await _start(candidate, workers, spares)
+            # That it starts proves little: the probe tries to break out.
+            (outcome,) = await server.run([_PROBE], [("probe", {})])
+            if candidate != "unsafe" and outcome.value != []:
+                raise SandboxUnavailable(f"level {candidate!r} does not confine: {outcome!r}")
             break
         except SandboxUnavailable as error:
             refused.append(str(error))
-    if server is None:
+            await server.close()
+        except BaseException:
+            await server.close()
+            raise
+    else:
         raise SandboxUnavailable(
             "; ".join(refused)
             + ". Allow user namespaces or Landlock (Linux 5.13 or newer) to this process, or use "

@@ -38,7 +38,7 @@ _MOST_AT_ONCE = 32
 _BYTES_AT_ONCE = 1 << 15
 """Calls that are sent together; the second bound does not hold for a single call."""
 _IDLE_CPU_SECONDS = 0.25
-"""CPU time within a second that a child may use while it has nothing to do."""
+"""CPU time that a child may use between two calls, while it has nothing to do."""
 _CREDENTIALS = struct.Struct("3i")
 
 
@@ -321,12 +321,13 @@ class ForkSession(BaseSession):
     def reap_busy_child(self) -> None:
         """Called every second: end a child that uses CPU time without a call."""
         child, number = self._child, self._number
-        used = child.cpu_seconds() if child else 0.0
-        if self._idle_sample[:2] == (child, number) and not self._lock.locked():
-            idle_burn = used - self._idle_sample[2]
-            if child and idle_burn > _IDLE_CPU_SECONDS:
-                self._discard_child()
-        self._idle_sample = (child, number, used)
+        if self._lock.locked():
+            self._idle_sample = (None, 0, 0.0)
+        elif self._idle_sample[:2] != (child, number):
+            self._idle_sample = (child, number, child.cpu_seconds() if child else 0.0)
+        # Summed over the seconds: on a busy machine a child gets little of each.
+        elif child and child.cpu_seconds() - self._idle_sample[2] > _IDLE_CPU_SECONDS:
+            self._discard_child()
 
     async def close(self) -> None:
         if not self._open:

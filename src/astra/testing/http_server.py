@@ -95,7 +95,7 @@ class LoopbackServer:
     def _run(self) -> None:
         try:
             asyncio.run(self._serve())
-        except OSError as error:
+        except OSError as error:  # the port is taken: raised where the server was entered
             self._failure = error
             self._ready.set()
 
@@ -105,9 +105,10 @@ class LoopbackServer:
 
         def accepted(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             task = asyncio.create_task(self._connection(reader, writer))
-            connections.add(task)
+            connections.add(task)  # the loop holds tasks weakly
             task.add_done_callback(connections.discard)
 
+        # The default backlog of 100 refuses some of the connections that clients open at once.
         server = await asyncio.start_server(
             accepted, "127.0.0.1", self._port, backlog=1024, limit=_LONGEST_HEAD
         )

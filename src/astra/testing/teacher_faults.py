@@ -65,6 +65,7 @@ class FaultPlan:
 
     def fault(self, task: str, attempt: int, behind: int) -> TeacherServerFault | None:
         """What goes wrong with the `attempt`-th request of a task, after `behind` faults."""
+        # By task and attempt, not by arrival: with many clients the order of arrival is chance.
         rng = random.Random(f"{self.seed}:{task}:{attempt}")
         if rng.random() >= self.rate or (behind >= self.in_a_row and self.rate < 1):
             return None

@@ -192,6 +192,7 @@ class TeacherServer(LoopbackServer):
                 with self._lock:
                     self._refused += 1
             return self._completion(asked, [_choice(0, refusal=str(error))], fault)
+        # A reply that is torn or spoilt is not counted: the client has to ask again.
         if fault in (None, TeacherServerFault.slow):
             with self._lock:
                 self._answered[asked.task] += 1

@@ -36,7 +36,14 @@ def freeze(seconds: float) -> None:
         setattr(time, f"{name}_ns", _constant(nanoseconds))
     time.clock_gettime = _constant(seconds)
     time.clock_gettime_ns = _constant(nanoseconds)
-    _freeze_conversions(seconds)
+    # These ask for the time themselves when they are called without one.
+    gmtime, localtime, ctime = time.gmtime, time.localtime, time.ctime
+    strftime, asctime = time.strftime, time.asctime
+    time.gmtime = lambda at=None: gmtime(seconds if at is None else at)
+    time.localtime = lambda at=None: localtime(seconds if at is None else at)
+    time.ctime = lambda at=None: ctime(seconds if at is None else at)
+    time.asctime = lambda *at: asctime(*(at or [localtime(seconds)]))
+    time.strftime = lambda form, *at: strftime(form, *(at or [localtime(seconds)]))
 
     utc = datetime.UTC
     moment = datetime.datetime.fromtimestamp(seconds, utc)
@@ -55,14 +62,3 @@ def freeze(seconds: float) -> None:
 
     _patch_class(datetime.datetime, {"now": now, "utcnow": utcnow, "today": lambda c: now(c)})
     _patch_class(datetime.date, {"today": today})
-
-
-def _freeze_conversions(seconds: float) -> None:
-    """`time.localtime()` and its kin ask for the time themselves when called without one."""
-    gmtime, localtime, ctime = time.gmtime, time.localtime, time.ctime
-    strftime, asctime = time.strftime, time.asctime
-    time.gmtime = lambda at=None: gmtime(seconds if at is None else at)
-    time.localtime = lambda at=None: localtime(seconds if at is None else at)
-    time.ctime = lambda at=None: ctime(seconds if at is None else at)
-    time.asctime = lambda *at: asctime(*(at or [localtime(seconds)]))
-    time.strftime = lambda form, *at: strftime(form, *(at or [localtime(seconds)]))

@@ -150,18 +150,16 @@ class Runner:
         if not self._stateful:
             _seed(self._random_seed)
 
-    def _module(self, name: str) -> types.ModuleType:
+    def _call(self, name: str, arguments: dict[str, Any]) -> Any:
         if name not in self._modules:
             raise _Failure("missing", "LookupError", f"no tool is named {name!r}")
         if not self._stateful:
-            self._used = self._modules[name].load()
-            return self._used
-        if name not in self._live:
-            self._live[name] = self._modules[name].load()
-        return self._live[name]
-
-    def _call(self, name: str, arguments: dict[str, Any]) -> Any:
-        function = self._module(name).__dict__.get(name)
+            module = self._used = self._modules[name].load()
+        else:
+            if name not in self._live:
+                self._live[name] = self._modules[name].load()
+            module = self._live[name]
+        function = module.__dict__.get(name)
         if not callable(function):
             raise _Failure("missing", "LookupError", f"the source defines no function {name!r}")
         if type(function) is not types.FunctionType or not binds_plainly(function, arguments):

@@ -37,7 +37,12 @@ def main(control_descriptor: int, level: str, owner: int) -> None:
         if level == "namespaces":
             confinement.enter_namespaces()
             confinement.die_with_parent(owner)
-            _become_first_process(control)
+            # Process 1 of the new PID namespace: when it ends, the kernel ends all others.
+            if pid := os.fork():
+                control.close()
+                _, status = os.waitpid(pid, 0)
+                os._exit(os.waitstatus_to_exitcode(status) & 0xFF)
+            confinement.die_with_parent(0)  # a parent outside of the namespace has no id in it
         base, filter_ = _confine(level)
     except OSError as error:
         control.send(b"E%s" % str(error).encode()[:4000])
@@ -47,16 +52,6 @@ def main(control_descriptor: int, level: str, owner: int) -> None:
         return
     control.send(b"R")
     Zygote(control, base, filter_).serve()
-
-
-def _become_first_process(control: socket.socket) -> None:
-    """Continue as process 1 of the new PID namespace: when it ends, the kernel ends all others."""
-    pid = os.fork()
-    if pid:
-        control.close()
-        _, status = os.waitpid(pid, 0)
-        os._exit(os.waitstatus_to_exitcode(status) & 0xFF)
-    confinement.die_with_parent(0)  # a parent outside of the namespace has no id in it
 
 
 def _confine(level: str) -> tuple[int, confinement.SeccompFilter | None]:
@@ -125,24 +120,26 @@ class Zygote:
             ready = [descriptor for descriptor, _ in poll.poll()]
             if self._wake in ready:
                 os.read(self._wake, 4096)
-                self._reap()
-            if self._control.fileno() in ready and not self._run_request():
-                for pid in self._id_of:
-                    os.kill(pid, signal.SIGKILL)
-                for pid in self._id_of:
-                    os.waitpid(pid, 0)
-                os._exit(0)
-
-    def _run_request(self) -> bool:
-        message, descriptors, _, _ = socket.recv_fds(self._control, 64, 1)
-        if not message:
-            return False
-        child = int(message[1:])
-        if message[:1] == b"F":
-            self._fork(child, descriptors[0])
-        elif child in self._pid_of:
-            os.kill(self._pid_of[child], signal.SIGKILL)
-        return True
+                while self._id_of:
+                    pid, status = os.waitpid(-1, os.WNOHANG)
+                    if pid == 0:
+                        break
+                    child = self._id_of.pop(pid)
+                    del self._pid_of[child]
+                    self._control.send(b"X%d %d" % (child, status))
+            if self._control.fileno() in ready:
+                message, descriptors, _, _ = socket.recv_fds(self._control, 64, 1)
+                if not message:  # the owner is gone
+                    for pid in self._id_of:
+                        os.kill(pid, signal.SIGKILL)
+                    for pid in self._id_of:
+                        os.waitpid(pid, 0)
+                    os._exit(0)
+                child = int(message[1:])
+                if message[:1] == b"F":
+                    self._fork(child, descriptors[0])
+                elif child in self._pid_of:
+                    os.kill(self._pid_of[child], signal.SIGKILL)
 
     def _fork(self, child: int, descriptor: int) -> None:
         parent = os.getpid()
@@ -160,15 +157,6 @@ class Zygote:
         os.close(descriptor)
         self._pid_of[child], self._id_of[pid] = pid, child
 
-    def _reap(self) -> None:
-        while self._id_of:
-            pid, status = os.waitpid(-1, os.WNOHANG)
-            if pid == 0:
-                return
-            child = self._id_of.pop(pid)
-            del self._pid_of[child]
-            self._control.send(b"X%d %d" % (child, status))
-
     def _become_child(self, descriptor: int, parent: int) -> None:
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
@@ -178,27 +166,23 @@ class Zygote:
         confinement.die_with_parent(parent)
         connection = socket.socket(fileno=_CHILD_SOCKET)
         base, filter_ = self._base, self._filter
-        self.__dict__.clear()
+        self.__dict__.clear()  # tool code will look through its frames
         if filter_ is not None:
             filter_.install()
         connection.send(b"\x00")  # tells the owner this process's id, by SCM_CREDENTIALS
-        _serve_calls(connection, base)
-
-
-def _serve_calls(connection: socket.socket, base: int) -> None:
-    messages = _messages(connection)
-    try:
-        opening = json.loads(next(messages))
-        limit_memory(base, opening)
-        runner = Runner(opening)
-        del opening
-        for message in messages:
-            reply = runner.run_request(json.loads(message))
-            connection.sendall(_LENGTH.pack(len(reply)) + reply)
-            runner.clean_up()
-    except MemoryError:
-        os._exit(OUT_OF_MEMORY)
-    os._exit(0)
+        messages = _messages(connection)
+        try:
+            opening = json.loads(next(messages))
+            limit_memory(base, opening)
+            runner = Runner(opening)
+            del opening
+            for message in messages:
+                reply = runner.run_request(json.loads(message))
+                connection.sendall(_LENGTH.pack(len(reply)) + reply)
+                runner.clean_up()
+        except MemoryError:
+            os._exit(OUT_OF_MEMORY)
+        os._exit(0)
 
 
 def _messages(connection: socket.socket) -> Iterator[bytes]:

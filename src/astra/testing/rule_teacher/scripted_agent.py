@@ -48,8 +48,16 @@ class _State:
     """Planned call -> the errors it met, the last one last."""
 
     def given_up(self, call: str) -> bool:
+        """Whether a call failed for good: what may pass is tried again, once."""
         errors = self.errors.get(call, [])
-        return call not in self.results and bool(errors) and not _again(errors)
+        if call in self.results or not errors:
+            return False
+        if len(errors) > 1:
+            return True
+        [error] = errors
+        if isinstance(error, dict) and isinstance(error.get("retryable"), bool):
+            return not error["retryable"]
+        return _TRANSIENT.search(_quoted(error)) is None
 
 
 class ScriptedAgent:
@@ -89,7 +97,8 @@ class ScriptedAgent:
                 continue
             needs = {*call.depends_on, *(s.call for s in call.arguments.values() if s.call)}
             if failed := [n for n in needs if n in lacking or state.given_up(n)]:
-                lacking[call.id] = self._words.needs.format(call=self._tool(min(failed)))
+                tool = next(p.tool for p in self._plan if p.id == min(failed))
+                lacking[call.id] = self._words.needs.format(call=tool)
             elif needs <= state.results.keys():
                 try:
                     arguments = resolved(call, state.results)
@@ -119,20 +128,19 @@ class ScriptedAgent:
     def _answer(self, state: _State, lacking: Mapping[str, str]) -> str:
         if not self._plan:
             return self._words.nothing
-        lines = [self._told(call, state, lacking.get(call.id, "")) for call in self._plan]
-        return "\n".join([self._words.done, *lines])
-
-    def _told(self, call: PlannedCall, state: _State, lacking: str) -> str:
-        if call.id in state.results:
-            quoted = _quoted(state.results[call.id])
-            template = self._words.returned if len(quoted) <= QUOTED else self._words.shortened
-            return template.format(tool=call.tool, result=quoted[:QUOTED])
-        if errors := state.errors.get(call.id):
-            return self._words.failed.format(tool=call.tool, error=_quoted(errors[-1])[:QUOTED])
-        return self._words.not_called.format(tool=call.tool, reason=lacking)
-
-    def _tool(self, call: str) -> str:
-        return next(planned.tool for planned in self._plan if planned.id == call)
+        words, lines = self._words, [self._words.done]
+        for call in self._plan:
+            if call.id in state.results:
+                quoted = _quoted(state.results[call.id])
+                template = words.returned if len(quoted) <= QUOTED else words.shortened
+                lines.append(template.format(tool=call.tool, result=quoted[:QUOTED]))
+            elif errors := state.errors.get(call.id):
+                error = _quoted(errors[-1])[:QUOTED]
+                lines.append(words.failed.format(tool=call.tool, error=error))
+            else:
+                reason = lacking.get(call.id, "")
+                lines.append(words.not_called.format(tool=call.tool, reason=reason))
+        return "\n".join(lines)
 
 
 def resolved(call: PlannedCall, results: Mapping[str, Json]) -> dict[str, Json]:
@@ -149,29 +157,16 @@ def _read(messages: Sequence[Message]) -> _State:
     for message in messages:
         if message.role == "tool" and message.tool_call_id is not None:
             call = message.tool_call_id.replace(_AGAIN, "")
-            value = _parsed(message.content)
+            value: Json
+            try:
+                value = json.loads(message.content)
+            except (ValueError, RecursionError):
+                value = message.content
             if isinstance(value, dict) and value.get("error"):
                 state.errors.setdefault(call, []).append(value["error"])
             else:
                 state.results[call] = value
     return state
-
-
-def _parsed(text: str) -> Json:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return text
-
-
-def _again(errors: Sequence[Json]) -> bool:
-    """Whether a call that failed is worth another try: once, and only for what may pass."""
-    if len(errors) != 1:
-        return False
-    [error] = errors
-    if isinstance(error, dict) and isinstance(error.get("retryable"), bool):
-        return error["retryable"]
-    return _TRANSIENT.search(_quoted(error)) is not None
 
 
 def _quoted(value: Json) -> str:

@@ -97,6 +97,7 @@ class Catalogue:
         text = normalise(question)
         if text in self._by_question:
             return self._by_question[text]
+        # A paraphrase puts sentences around a question; of several that fit, the longest says most.
         inside = [known for known in self._by_question if known in text]
         return self._by_question[max(inside, key=len)] if inside else None
 
@@ -142,12 +143,9 @@ def _teachable(arena: Arena) -> bool:
         return False
     if leaks(arena.answer, text, arena.answer_target):
         return False
-    if any(_readable(arena, goal) for goal in calls):
-        return False
+    for goal in calls:
+        # An answer that stands in what is found before would need no tool.
+        before = [other.answer for other in arena.goals if other.id in goal.depends_on]
+        if any(leaks(goal.answer, str(answer), goal.target) for answer in before):
+            return False
     return len({normalise(goal.question) for goal in arena.goals}) == len(arena.goals)
-
-
-def _readable(arena: Arena, goal: Goal) -> bool:
-    """Whether the answer stands in what is found before: then the step needs no tool."""
-    before = [other.answer for other in arena.goals if other.id in goal.depends_on]
-    return any(leaks(goal.answer, str(answer), goal.target) for answer in before)

@@ -47,7 +47,9 @@ def plant(
             found = catalogue.find(right.question)
             return _DECOMPOSITIONS[defect](right, rng, found.language if found else "en")
         case JudgeVerdict():
-            return _flipped(right)
+            reason = "This does not seem right." if right.holds else "Nothing speaks against it."
+            wrong = JudgeVerdict(reason=reason, holds=not right.holds)
+            return PlantedAnswer(wrong, f"says {not right.holds}")
         case DocumentOut() if isinstance(given, DocumentIn):
             _, goal = known_step(catalogue, given.main_question, given.question)
             text = f"{right.description} ({_said(goal.answer)})"
@@ -70,13 +72,6 @@ def plant(
             )
         case _:
             return None
-
-
-def _flipped(right: JudgeVerdict) -> PlantedAnswer:
-    reason = "Nothing speaks against it." if not right.holds else "This does not seem right."
-    return PlantedAnswer(
-        JudgeVerdict(reason=reason, holds=not right.holds), f"says {not right.holds}"
-    )
 
 
 # --- tools -----------------------------------------------------------------------------------
@@ -198,7 +193,10 @@ def _wrong_answer(
     right: Decomposition, rng: random.Random, language: Language
 ) -> PlantedAnswer | None:
     step = rng.choice([step for step in right.steps if step.needs_tool])
-    answer = _other(step.answer, rng)
+    if isinstance(step.answer, tuple):
+        answer = step.answer[1:] or tuple(_wrong_scalar(member, rng) for member in step.answer)
+    else:
+        answer = _wrong_scalar(step.answer, rng)
     changed = step.model_copy(update={"answer": answer})
     wrong = _with(right, {step.id: changed}, f"{step.id}: {answer!r}, not {step.answer!r}")
     if right.answer == step.answer:
@@ -241,14 +239,8 @@ def _said(answer: Answer) -> str:
     return ", ".join(map(str, answer)) if isinstance(answer, tuple) else str(answer)
 
 
-def _other(answer: Answer, rng: random.Random) -> Answer:
-    """Another answer of the same kind."""
-    if isinstance(answer, tuple):
-        return answer[1:] or tuple(_wrong_scalar(member, rng) for member in answer)
-    return _wrong_scalar(answer, rng)
-
-
 def _wrong_scalar(value: Scalar, rng: random.Random) -> Scalar:
+    """Another value of the same kind."""
     if isinstance(value, bool):
         return not value
     if isinstance(value, int):

@@ -72,11 +72,14 @@ class RuleTeacher:
             rng = drawn(self.faults.seed, prompt, task, index)
             wrong = plant(ArenaDefect(defect), task, right, self.catalogue, rng)
             if wrong is not None:
+                # The main question that the answer is about.
+                named = ((task, "main_question"), (wrong.answer, "question"), (task, "question"))
+                questions = (getattr(record, field, "") for record, field in named)
                 self.planted[input_key(prompt, task, index)] = PlantedDefect(
                     defect=defect,
                     prompt=prompt.name,
                     index=index,
-                    question=_question(task, wrong.answer),
+                    question=str(next(filter(None, questions), "")),
                     step=str(getattr(task, "step", "")),
                     detail=wrong.detail,
                 )
@@ -120,11 +123,3 @@ class RuleTeacher:
                 return answers.paraphrase(given, index)
             case _:
                 raise TeacherError(f"the rule teacher has no rule for the prompt {name!r}")
-
-
-def _question(given: Record, answer: Record) -> str:
-    """The main question that the answer is about."""
-    for record, field in ((given, "main_question"), (answer, "question"), (given, "question")):
-        if value := getattr(record, field, ""):
-            return str(value)
-    return ""

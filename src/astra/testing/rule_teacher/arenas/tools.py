@@ -45,7 +45,10 @@ def document_of(arena: Arena, goals: Sequence[Goal], name: str) -> DocumentOut:
     calls, others = _calls(arena, goals), _others(arena, goals)
     for key in ("attribute", "by"):
         if key in properties and "enum" in properties[key]:
-            kept = _kept(properties[key]["enum"], key, calls, others)
+            mine = {call[key] for call in calls}
+            theirs = {call.arguments[key] for call in others}
+            choices = properties[key]["enum"]
+            kept = [choice for choice in choices if choice in mine or choice not in theirs]
             properties[key] = _fewer(properties[key], kept)
     return DocumentOut(
         name=name,
@@ -57,8 +60,12 @@ def document_of(arena: Arena, goals: Sequence[Goal], name: str) -> DocumentOut:
 def scaled(document: DocumentOut, operation: str, language: Language) -> DocumentOut:
     """The document with all optional parameters that its operation knows."""
     properties = dict(document.parameters["properties"])
-    for option in _OPTIONS[operation]:
-        properties.setdefault(option, _optional(option, operation, language).schema())
+    for name in _OPTIONS[operation]:
+        option = next(p for p in OPERATIONS[operation].options if p.name == name)
+        parameter = option.of_tool(TableSlice(), ToolTexts(language, "", "", "", ""))
+        if name == "limit":
+            parameter = replace(parameter, default=100)
+        properties.setdefault(name, parameter.schema())
     return document.model_copy(
         update={"parameters": document.parameters | {"properties": properties}}
     )
@@ -73,8 +80,14 @@ def implementation_of(arena: Arena, goals: Sequence[Goal], document: DocumentOut
     assert first.call is not None and first.target is not None
     golds = [arguments_of(goal) for goal in goals]
     decoys = {canonical_json(decoy): decoy for decoy in decoys_of(arena, goals)}
+    operation, data = goals[0].operation, _data(arena, goals)
+    parameters = _parameters(arena, goals, document)
+    entity = next(iter(data["rows"][0])) if "rows" in data else ""
+    source = tool_source(OPERATIONS[operation], document.name, parameters, entity, arena.language)
+    if data:
+        source = f"RECORDS = {_literal(data)}\n\n{source.replace('DATA[', 'RECORDS[')}"
     return Implementation(
-        source=_source(arena, goals, document),
+        source=source,
         field=first.target.field,
         key_fields=tuple(key for key in first.target.key if key in first.call.arguments),
         decoys=tuple(decoy for decoy in decoys.values() if decoy not in golds),
@@ -143,14 +156,6 @@ def _calls(arena: Arena, goals: Sequence[Goal]) -> list[dict[str, Json]]:
     return [*map(arguments_of, goals), *decoys_of(arena, goals)]
 
 
-def _kept(
-    choices: list[str], key: str, calls: Sequence[dict[str, Json]], others: Sequence[GoldCall]
-) -> list[str]:
-    mine = {call[key] for call in calls}
-    theirs = {call.arguments[key] for call in others}
-    return [choice for choice in choices if choice in mine or choice not in theirs]
-
-
 def _fewer(schema: dict[str, Json], kept: list[str]) -> dict[str, Json]:
     """A parameter with fewer choices, also in its description, which lists them in order."""
     description, choices = schema["description"], schema["enum"]
@@ -206,16 +211,6 @@ def _row(row: dict[str, Json], call: dict[str, Json], entity: str) -> str | None
 # --- sources ---------------------------------------------------------------------------------
 
 
-def _source(arena: Arena, goals: Sequence[Goal], document: DocumentOut) -> str:
-    operation, data = goals[0].operation, _data(arena, goals)
-    parameters = _parameters(arena, goals, document)
-    entity = next(iter(data["rows"][0])) if "rows" in data else ""
-    rendered = tool_source(OPERATIONS[operation], document.name, parameters, entity, arena.language)
-    if not data:
-        return rendered
-    return f"RECORDS = {_literal(data)}\n\n{rendered.replace('DATA[', 'RECORDS[')}"
-
-
 def _parameters(arena: Arena, goals: Sequence[Goal], document: DocumentOut) -> list[ToolParameter]:
     wanted = document_of(arena, goals, document.name).parameters["properties"]
     given: dict[str, dict[str, Any]] = document.parameters["properties"]
@@ -236,12 +231,6 @@ def _parameters(arena: Arena, goals: Sequence[Goal], document: DocumentOut) -> l
         )
         for name, schema in sorted(given.items(), key=lambda item: item[0] not in wanted)
     ]
-
-
-def _optional(name: str, operation: str, language: Language) -> ToolParameter:
-    option = next(p for p in OPERATIONS[operation].options if p.name == name)
-    parameter = option.of_tool(TableSlice(), ToolTexts(language, "", "", "", ""))
-    return replace(parameter, default=100) if name == "limit" else parameter
 
 
 def _literal(value: Json, depth: int = 1) -> str:

@@ -25,7 +25,12 @@ from astra.teacher.prompts.chains import (
 )
 from astra.testing.rule_teacher.faults import FLIPPED, Planter
 from astra.testing.rule_teacher.trajectories.planning import NoPlan, in_order, links, plan_of
-from astra.testing.rule_teacher.trajectories.telling import DIALECTS, phrase, read_request, told
+from astra.testing.rule_teacher.trajectories.telling import (
+    DIALECTS,
+    phrase,
+    read_request,
+    request_of,
+)
 from astra.types import Language
 
 LINKED = 0.7
@@ -36,7 +41,14 @@ def propose_chains(given: ProposeChainsIn, rng: random.Random) -> ProposedChains
     """Chains of tools whose results and arguments fit; the rest by chance."""
     if not given.tools:
         raise TeacherError("there are no tools to propose chains of")
-    chains = [_chain(given, rng) for _ in range(given.wanted)]
+    chains: list[list[ShownTool]] = []
+    for _ in range(given.wanted):
+        chain = [rng.choice(given.tools)]
+        for _ in range(rng.randint(given.shortest, given.longest) - 1):
+            free = [tool for tool in given.tools if tool not in chain] or list(given.tools)
+            linked = [tool for tool in free if links(chain[-1], tool)]
+            chain.append(rng.choice(linked if linked and rng.random() < LINKED else free))
+        chains.append(in_order(chain))
     return ProposedChains(
         pairs=tuple(
             ProposedChain(
@@ -45,15 +57,6 @@ def propose_chains(given: ProposeChainsIn, rng: random.Random) -> ProposedChains
             for chain in chains
         )
     )
-
-
-def _chain(given: ProposeChainsIn, rng: random.Random) -> list[ShownTool]:
-    chain = [rng.choice(given.tools)]
-    for _ in range(rng.randint(given.shortest, given.longest) - 1):
-        free = [tool for tool in given.tools if tool not in chain] or list(given.tools)
-        linked = [tool for tool in free if links(chain[-1], tool)]
-        chain.append(rng.choice(linked if linked and rng.random() < LINKED else free))
-    return in_order(chain)
 
 
 def _summary(chain: Sequence[ShownTool], language: Language) -> str:
@@ -76,7 +79,7 @@ def tell_chain(given: ChainIn, rng: random.Random) -> ToldChain:
     dialect = rng.randrange(len(DIALECTS[given.language]))
     return ToldChain(
         task=_summary(chain, given.language),
-        request=told(plan, given.tools, given.language, dialect),
+        request=request_of(plan, given.tools, given.language, dialect),
         plan=plan,
     )
 

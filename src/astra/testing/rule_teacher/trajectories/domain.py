@@ -62,18 +62,16 @@ def classify_domain(given: DomainIn, rng: random.Random) -> DomainOut:
     counts = Counter(word for word in re.findall(r"[a-z]+", text.replace("_", " ")))
     best, hits, which = Domain.other, 1, ""
     for domain, words in _WORDS.items():
-        found = {word: _hits(word, text, counts) for word in words.split()}
+        found = {
+            # Chinese is written without spaces, so its words are looked for as parts of the text.
+            word: counts[word] + counts[f"{word}s"] if word.isascii() else text.count(word)
+            for word in words.split()
+        }
         score = sum(min(number, 5) for number in found.values())
         if score > hits:
             best, hits, which = domain, score, max(found, key=lambda word: found[word])
     about = f"the word {which!r} and {hits - 1} more hits speak for it" if which else "no word fits"
     return DomainOut(reason=f"{given.name}: {about}.", domain=best)
-
-
-def _hits(word: str, text: str, counts: Counter[str]) -> int:
-    if not word.isascii():
-        return text.count(word)
-    return counts[word] + counts[f"{word}s"]
 
 
 def _elsewhere(given: DomainIn, right: DomainOut, rng: random.Random) -> DomainOut:

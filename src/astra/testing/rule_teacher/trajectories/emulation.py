@@ -13,7 +13,7 @@ from typing import Any
 
 from astra.core.references import resolve
 from astra.errors import TeacherError
-from astra.hosts.consistency import ResultEntity, entity_of, kind_of, may_change, singular
+from astra.hosts.consistency import entity_of, kind_of, may_change, singular
 from astra.models.arguments import random_value
 from astra.teacher.prompts.emulation import (
     EMULATE_CALL,
@@ -79,7 +79,14 @@ class _Service:
         known: dict[str, Json] = {}
         own = next((n for n in ("id", "uuid", f"{kind}_id") if n in properties), None)
         if own is not None:
-            known[own] = self._own(own, properties[own], kind, where, depth)
+            # The identifier is what the call asks for, or one of the object's own.
+            asked = [own, f"{kind}_id", "id"] if depth == 0 else []
+            given = next((name for name in asked if name in self._arguments), None)
+            if given is not None:
+                known[own] = self._arguments[given]
+            else:
+                schema = self._plain(properties[own])
+                known[own] = self._leaf(schema, kind or own, where or self._call())
         elif depth == 0:
             known = {n: v for n, v in self._arguments.items() if n.endswith("_id")}
         entity = entity_of(known, kind, self._given.tool.name, self._arguments)
@@ -91,49 +98,37 @@ class _Service:
                 made[name] = known[name]
             elif name in said and not (self._changes and name in self._arguments):
                 made[name] = said[name]
-            elif name in self._arguments and self._echoes(inner, entity):
+            elif (
+                # Filters, and what is set, come back as they were given.
+                name in self._arguments
+                and (self._changes or entity is None)
+                and not self._plain(inner).keys() & {"enum", "properties"}
+            ):
                 made[name] = self._arguments[name]
             else:
                 made[name] = self.value(inner, name, singular(name), f"{place}.{name}", depth + 1)
         return made
 
-    def _own(self, own: str, schema: Json, kind: str, where: str, depth: int) -> Json:
-        """The identifier of an object: what the call asks for, or one of its own."""
-        asked = [own, f"{kind}_id", "id"] if depth == 0 else []
-        for name in asked:
-            if name in self._arguments:
-                return self._arguments[name]
-        return self._leaf(self._plain(schema), kind or own, where or self._call())
-
     def _list(
         self, schema: Mapping[str, Any], name: str, kind: str, where: str, depth: int
     ) -> Json:
         least = schema.get("minItems", 0)
-        most = min(schema.get("maxItems", ITEMS), self._limit())
+        limit = self._arguments.get("limit", ITEMS)
+        limit = max(0, limit) if isinstance(limit, int) else ITEMS
+        most = min(schema.get("maxItems", ITEMS), limit)
         number = max(least, most) if depth < DEEPEST else least
         # Other filters, other items.
         place = where or self._call()
         if depth <= 1:
             place = f"{place}:{self._call()}"
-        of = singular(name) if name not in ("", "items", "results", "data") else self._kind(kind)
+        if name not in ("", "items", "results", "data"):
+            of = singular(name)
+        else:
+            of = kind if kind not in ("item", "result", "data") else kind_of(self._given.tool.name)
         return [
             self.value(schema["items"], of, of, f"{place}:{index}", depth + 1)
             for index in range(number)
         ]
-
-    def _kind(self, kind: str) -> str:
-        return kind if kind not in ("item", "result", "data") else kind_of(self._given.tool.name)
-
-    def _limit(self) -> int:
-        limit = self._arguments.get("limit", ITEMS)
-        return max(0, limit) if isinstance(limit, int) else ITEMS
-
-    def _echoes(self, schema: Json, entity: ResultEntity | None) -> bool:
-        """Whether a field repeats the argument of its name: filters and what is set do."""
-        inner = self._plain(schema)
-        return (
-            "enum" not in inner and "properties" not in inner and (self._changes or entity is None)
-        )
 
     def _leaf(self, schema: Mapping[str, Any], name: str, where: str) -> Json:
         rng = random.Random(f"{self._given.service}:{where}:{name}")

@@ -54,8 +54,14 @@ def _argument(
     found = source_of(parameter, earlier)
     if found is not None:
         return PlannedArgument(step=found[0] + 1, field=found[1])
-    if (given := _given(tool, parameter, steps)) is not None:
-        return given
+    # What the nearest earlier step of another tool was given under the same name, if it fits: not
+    # switches and numbers, which are settings of a call, not names of what it is about.
+    for step in reversed(steps) if parameter.kind in ("string", "any", "array") else ():
+        argument = step.arguments.get(parameter.name)
+        if argument is None or argument.step is not None or step.tool == tool.name:
+            continue
+        if not value_problem(argument.value, parameter.schema):
+            return argument
     try:
         if is_handle(parameter):
             raise LookupError(f"no user can state {parameter.name!r} of {tool.name!r}")
@@ -64,24 +70,6 @@ def _argument(
         if parameter.required:
             raise NoPlan(str(error)) from None
         return None
-
-
-def _given(
-    tool: ShownTool, parameter: InputField, steps: Sequence[PlannedStep]
-) -> PlannedArgument | None:
-    """What the nearest earlier step of another tool was given under the same name, if it fits.
-
-    Switches and numbers are settings of a call, not names of what it is about.
-    """
-    if parameter.kind not in ("string", "any", "array"):
-        return None
-    for step in reversed(steps):
-        argument = step.arguments.get(parameter.name)
-        if argument is None or argument.step is not None or step.tool == tool.name:
-            continue
-        if not value_problem(argument.value, parameter.schema):
-            return argument
-    return None
 
 
 def source_of(parameter: InputField, earlier: Sequence[ShownTool]) -> tuple[int, str] | None:
@@ -101,13 +89,9 @@ def in_order(chain: Sequence[ShownTool]) -> list[ShownTool]:
     things before what reads them, what takes them away last. Other chains stay as they are."""
     if any(links(one, other) for one, other in pairwise(chain)):
         return list(chain)
-    return sorted(chain, key=lambda tool: _phase(tool.name))
-
-
-def _phase(name: str) -> int:
-    if _REMOVING & set(words_of(name)):
-        return 2
-    return 0 if may_change(name) else 1
+    removing = [tool for tool in chain if _REMOVING & set(words_of(tool.name))]
+    others = [tool for tool in chain if tool not in removing]
+    return [*sorted(others, key=lambda tool: not may_change(tool.name)), *removing]
 
 
 def links(first: ShownTool, second: ShownTool) -> bool:

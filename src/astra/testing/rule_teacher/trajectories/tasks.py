@@ -20,13 +20,12 @@ from astra.teacher.prompts.tasks import (
     ProposeTasksIn,
     ScoreIn,
     TaskMarks,
-    UserProfile,
     VaryIn,
     VaryOut,
 )
 from astra.testing.rule_teacher.faults import FLIPPED, Planter, flipped
 from astra.testing.rule_teacher.trajectories.planning import NoPlan, in_order, links, plan_of
-from astra.testing.rule_teacher.trajectories.telling import DIALECTS, read_request, told
+from astra.testing.rule_teacher.trajectories.telling import DIALECTS, read_request, request_of
 from astra.trajectories.tasks.tool_fields import parameters_of
 from astra.types import Language
 
@@ -80,7 +79,7 @@ def propose_tasks(given: ProposeTasksIn, rng: random.Random) -> ProposedTasks:
         except NoPlan:
             continue
         dialect = rng.randrange(len(DIALECTS[given.language]))
-        request = told(plan, given.tools, given.language, dialect)
+        request = request_of(plan, given.tools, given.language, dialect)
         tasks.append(ProposedTask(request=request, plan=plan))
         if len(tasks) == given.wanted:
             break
@@ -103,7 +102,15 @@ def vary_task(given: VaryIn, rng: random.Random) -> VaryOut:
         case "persona":
             if given.profile is None:
                 raise TeacherError("a variation by persona needs a profile")
-            lead = _introduced(given.profile, given.language)
+            profile, hobbies = given.profile, given.profile.hobbies[:2]
+            if given.language == "zh":
+                likes = "和".join(hobbies)
+                lead = f"我{profile.age}岁，职业是{profile.occupation}，平时喜欢{likes}。"
+            else:
+                likes = " and ".join(hobbies)
+                article = "an" if profile.occupation[:1].lower() in "aeiou" else "a"
+                lead = f"I am {profile.age}, work as {article} {profile.occupation}, "
+                lead += f"and enjoy {likes}."
             return VaryOut(request=lead + joint + _reworded(given, rng))
 
 
@@ -112,17 +119,8 @@ def _reworded(given: VaryIn, rng: random.Random) -> str:
     if plan is None:
         raise TeacherError("this is no request of the rule teacher: it rewords no others")
     dialects = range(len(DIALECTS[given.language]))
-    options = [told(plan, given.tools, given.language, dialect) for dialect in dialects]
+    options = [request_of(plan, given.tools, given.language, dialect) for dialect in dialects]
     return rng.choice([option for option in options if option not in given.request])
-
-
-def _introduced(profile: UserProfile, language: Language) -> str:
-    hobbies = profile.hobbies[:2]
-    if language == "zh":
-        return f"我{profile.age}岁，职业是{profile.occupation}，平时喜欢{'和'.join(hobbies)}。"
-    likes = " and ".join(hobbies)
-    article = "an" if profile.occupation[:1].lower() in "aeiou" else "a"
-    return f"I am {profile.age}, work as {article} {profile.occupation}, and enjoy {likes}."
 
 
 def judge_intent(given: IntentIn, rng: random.Random) -> JudgeVerdict:

@@ -10,17 +10,19 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from astra.core.untrusted import odd_character
 from astra.teacher.prompts.chains import PlannedArgument, PlannedStep, ShownTool
 from astra.testing.rule_teacher.trajectories.values import spelled
-from astra.trajectories.tasks.tool_fields import InputField, parameters_of
-from astra.types import Json, Language
+from astra.trajectories.tasks.tool_fields import parameters_of
+from astra.types import Language
 
 LONGEST_PHRASE = 100
 MOST_STEPS = 50
 """Steps of a request that is read."""
+_DECODER = json.JSONDecoder()
 _HAN = re.compile("[\u4e00-\u9fff]")
 _ODD = re.compile(r"[\"“”`;:；：()（）\[\]{}<>\n\t|\\]")
 
@@ -120,25 +122,22 @@ DIALECTS: Mapping[Language, tuple[Wording, ...]] = {
 # --- writing -------------------------------------------------------------------------------------
 
 
-def told(
+def request_of(
     steps: Sequence[PlannedStep], tools: Sequence[ShownTool], language: Language, dialect: int = 0
 ) -> str:
     """The plan as a request."""
     words = DIALECTS[language][dialect % len(DIALECTS[language])]
     known = {tool.name: tool for tool in tools}
-    parts = [
-        words.mark.format(n=number) + _step(step, known[step.tool], language, words)
-        for number, step in enumerate(steps, start=1)
-    ]
+    parts: list[str] = []
+    for number, step in enumerate(steps, start=1):
+        tool = known[step.tool]
+        labels = labels_of(tool, language)
+        part = words.mark.format(n=number) + phrase(tool, language)
+        if step.arguments:
+            stated = [labels[name] + _argument(a, words) for name, a in step.arguments.items()]
+            part += words.given + words.comma.join(stated)
+        parts.append(part)
     return words.opening + words.sep.join(parts) + words.end
-
-
-def _step(step: PlannedStep, tool: ShownTool, language: Language, words: Wording) -> str:
-    labels = labels_of(tool, language)
-    arguments = [
-        labels[name] + _argument(argument, words) for name, argument in step.arguments.items()
-    ]
-    return phrase(tool, language) + (words.given + words.comma.join(arguments) if arguments else "")
 
 
 def _argument(argument: PlannedArgument, words: Wording) -> str:
@@ -170,18 +169,18 @@ def labels_of(tool: ShownTool, language: Language) -> dict[str, str]:
     """Parameter -> what a request calls it, each label once."""
     labels: dict[str, str] = {}
     for parameter in parameters_of(tool.parameters):
-        label = _label(parameter, language)
-        labels[parameter.name] = label if label not in labels.values() else f"`{parameter.name}`"
+        said = parameter.description.strip(" .。")
+        if language == "zh":
+            label = said
+            plain = 0 < len(said) <= 12 and _HAN.search(said) and not re.search(r"[\W\d]", said)
+        else:
+            label = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", parameter.name)
+            label = label.replace("_", " ").strip()
+            plain = label.isascii() and not _ODD.search(label)
+        quoted = f"`{parameter.name}`"
+        label = label if plain else quoted
+        labels[parameter.name] = label if label not in labels.values() else quoted
     return labels
-
-
-def _label(parameter: InputField, language: Language) -> str:
-    said = parameter.description.strip(" .。")
-    if language == "zh":
-        short = 0 < len(said) <= 12 and _HAN.search(said) and not re.search(r"[\W\d]", said)
-        return said if short else f"`{parameter.name}`"
-    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", parameter.name).replace("_", " ").strip()
-    return words if words.isascii() and not _ODD.search(words) else f"`{parameter.name}`"
 
 
 # --- reading -------------------------------------------------------------------------------------
@@ -206,6 +205,7 @@ class _Reader:
     ) -> None:
         self._text = text
         self._words = words
+        # Longest first: one phrase may begin with another.
         self._tools = sorted(
             ((phrase(tool, language), tool) for tool in tools), key=lambda pair: -len(pair[0])
         )
@@ -223,6 +223,7 @@ class _Reader:
         if number > MOST_STEPS or not self._text.startswith(mark, at):
             return None
         for step, end in self._candidates(at + len(mark)):
+            # The rest decides: a value may hold words that look like the next separator.
             if self._text.startswith(self._words.sep, end):
                 rest = self._steps(end + len(self._words.sep), number + 1)
                 if rest is not None:
@@ -266,26 +267,14 @@ class _Reader:
 
     def _argument(self, at: int) -> tuple[PlannedArgument, int] | None:
         if self._text.startswith(self._words.is_, at):
-            value = self._value(at + len(self._words.is_))
-            if value is not None:
-                return PlannedArgument(value=value[0]), value[1]
+            with suppress(ValueError, RecursionError):
+                value, end = _DECODER.raw_decode(self._text, at + len(self._words.is_))
+                return PlannedArgument(value=value), end
         for template in (self._words.from_field, self._words.from_whole):
-            if (match := _pattern(template).match(self._text, at)) is not None:
+            pattern = re.escape(template).replace(r"\{n\}", r"(?P<n>\d{1,3})")
+            pattern = pattern.replace(r"\{path\}", r"(?P<path>\"[^\"\\]*\")")
+            if (match := re.compile(pattern).match(self._text, at)) is not None:
                 path = match.groupdict().get("path")
                 field = None if path is None else json.loads(path)
                 return PlannedArgument(step=int(match["n"]), field=field), match.end()
         return None
-
-    def _value(self, at: int) -> tuple[Json, int] | None:
-        try:
-            return _DECODER.raw_decode(self._text, at)
-        except (ValueError, RecursionError):
-            return None
-
-
-_DECODER = json.JSONDecoder()
-
-
-def _pattern(template: str) -> re.Pattern[str]:
-    escaped = re.escape(template).replace(r"\{n\}", r"(?P<n>\d{1,3})")
-    return re.compile(escaped.replace(r"\{path\}", r"(?P<path>\"[^\"\\]*\")"))

@@ -6,8 +6,8 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import date, timedelta
-from typing import Any
 
 from astra.core.untrusted import odd_character
 from astra.models.arguments import random_arguments
@@ -113,7 +113,12 @@ def _options(
         if key in schema:
             yield [schema[key]]
     if parameter.kind == "number":
-        yield _numbers(schema, rng)
+        low, high = schema.get("minimum", 1), schema.get("maximum", 100)
+        # Bounds are what the document says: they may be anything.
+        with suppress(TypeError, ValueError, OverflowError):
+            first, last = int(low), int(high)
+            within = [rng.randint(first, last) for _ in range(4)] if first <= last else [first]
+            yield [*within, first, last]
     if parameter.kind in ("string", "any"):
         yield from _strings(tool, parameter, rng, language)
     if parameter.kind == "array":
@@ -122,17 +127,6 @@ def _options(
         if isinstance(inner.schema.get("enum"), list):
             yield [[value] for value in inner.schema["enum"]]
         yield from ([[v] for v in group] for group in _strings(tool, inner, rng, language))
-
-
-def _numbers(schema: Mapping[str, Any], rng: random.Random) -> list[Json]:
-    """Round numbers first, then some within the bounds."""
-    low, high = schema.get("minimum", 1), schema.get("maximum", 100)
-    try:
-        first, last = int(low), int(high)
-        within = [rng.randint(first, last) for _ in range(4)] if first <= last else [first]
-    except (TypeError, ValueError, OverflowError):
-        return []
-    return [*within, first, last]
 
 
 def _strings(
