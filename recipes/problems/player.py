@@ -1,8 +1,7 @@
 """Problems with answers as an environment of RL: single-turn, rewarded by verification.
 
 A right answer is rewarded with 1, a wrong or missing one with 0. If the verifier fails, the
-response
-counts as an infrastructure failure: it is sampled again, and never rewarded.
+response counts as an infrastructure failure: it is sampled again, and never rewarded.
 """
 
 from __future__ import annotations
@@ -14,35 +13,13 @@ from types import TracebackType
 from typing import Self
 
 from astra.engines.episode import ClosingHost, EngineEpisode
-from astra.errors import ConfigError, HostError, StageError
-from astra.protocols import ToolResult
+from astra.errors import ConfigError, StageError
+from astra.hosts.joined import JoinedHost
 from astra.rollouts.loop import RolloutLimits, RolloutTask, rollout
 from astra.training.environment import RolloutOutcome
-from astra.types import Json, ToolSchema
 from recipes.problems.read import read_problems
 from recipes.problems.records import MathProblem, problem_messages
 from recipes.problems.verify import MathVerifier
-
-
-class NoTools:
-    """A host without tools. The agent loop answers calls that a model makes nevertheless."""
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        pass
-
-    def tools(self) -> Sequence[ToolSchema]:
-        return ()
-
-    async def call(self, name: str, arguments: dict[str, Json]) -> ToolResult:
-        raise HostError(f"{name!r} was called with {arguments!r}, and there are no tools")
 
 
 class ProblemRollouts:
@@ -97,7 +74,8 @@ class ProblemRollouts:
         del seed, epoch
         problem = self._problems[task]
         start = RolloutTask(problem.id, problem_messages(problem))
-        host = ClosingHost(NoTools(), model)
+        # No tools: the agent loop answers calls that a model makes nevertheless.
+        host = ClosingHost(JoinedHost(()), model)
         trajectory = await rollout(start, model, host, RolloutLimits(turns=1, seconds=math.inf))
         if trajectory.infrastructure_failure:
             return RolloutOutcome(0.0, trajectory)

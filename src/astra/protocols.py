@@ -83,7 +83,7 @@ class ToolHost(Protocol):
     async def call(self, name: str, arguments: dict[str, Json]) -> ToolResult:
         """Call a tool with arguments that fit its schema.
 
-        Raises `HostError` or `SandboxError` when our side broke.
+        Raises `HostError` or `SandboxError` after an infrastructure failure.
         """
         ...
 
@@ -97,7 +97,7 @@ class UserPolicy(Protocol):
     async def reply(self, messages: Sequence[Message]) -> str | None:
         """What is said after the agent's last message; None: nothing more, the episode ends.
 
-        Raises `TeacherError` or `ModelError` when our side broke.
+        Raises `TeacherError` or `ModelError` after an infrastructure failure.
         """
         ...
 

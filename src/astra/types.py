@@ -336,7 +336,7 @@ class CallStatus(StrEnum):
     over_limit = "over_limit"
     """One of more calls in a message than are run."""
     host_failure = "host_failure"
-    """Our side broke; the episode is marked as an infrastructure failure."""
+    """The host failed; the episode is marked as an infrastructure failure."""
 
 
 class CallRecord(Record):

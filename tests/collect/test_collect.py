@@ -153,7 +153,7 @@ def failed_key(failed: dict[str, FailureRow], check: str) -> str:
         ("injection", "injection", "addresses the model"),
         ("endless_reference", "cycle", "without end"),
         ("remote", "ref", "nothing is fetched"),
-        ("half_characters", "protocol", "no JSON-RPC message"),
+        ("half_characters", "protocol", "not a JSON-RPC message"),
         ("big_list", "protocol", "over 16777216 bytes"),
         ("dies_in_list", "", "status 3"),
         ("dies_at_start", "", "no key: [hidden]"),

@@ -154,7 +154,7 @@ async def test_a_server_that_does_not_come_up_is_ours(fault: str) -> None:
     if fault == "dies_at_start":
         assert f"no key: {HIDDEN}" in str(raised.value)
     if fault == "rubbish_only":
-        assert "no JSON-RPC messages" in str(raised.value)
+        assert "not JSON-RPC messages" in str(raised.value)
 
 
 async def test_a_greeting_may_take_longer_than_an_answer() -> None:

@@ -56,11 +56,27 @@ class ChatTemplate:
         self.template = own
         self._family = find_family(own)
         if not self._preserves_prefixes():
-            self.template = _training_template(tokenizer)
+            # A known template that is not (that of Qwen3, say) has a prefix-preserving twin.
+            from trl.chat_template_utils import get_training_chat_template
+
+            try:
+                self.template = get_training_chat_template(tokenizer) or own
+            except ValueError as error:
+                raise _unfit(tokenizer) from error
             if not self._preserves_prefixes():
                 raise _unfit(tokenizer)
-        self._end = self._end_of_turn()
-        self.stop_ids = self._stop_ids()
+        shown = self.text([_ASKED, Message(role="assistant", content=_SAID)], (), prompt=False)
+        ids = self.encode(shown[shown.rindex(_SAID) + len(_SAID) :])
+        special = self._special_ids()
+        # Empty for templates in which only the next turn's opening ends a turn.
+        self._end = next((self._token(i) for i in ids if i in special), "")
+        stops = set(self.encode(self._end))
+        if tokenizer.eos_token is not None:
+            stops.update(self.encode(cast(str, tokenizer.eos_token)))
+        if not self._end:
+            for message in (*_results(1), _ASKED):
+                stops.update(self.following(_dummy_call(), [message], -1)[:1])
+        self.stop_ids = tuple(sorted(stops))
         """Tokens after which the model has finished a message, ascending."""
 
     # --- rendering -------------------------------------------------------------------------
@@ -138,7 +154,10 @@ class ChatTemplate:
             found.append(RenderedPiece(whole[at:start], policy=False))
             at = self._written_until(after)
             if not self._end:
-                at = self._opening_of_next(whole, at)
+                # The token that opens the next turn is the model's stop token.
+                ids = self.encode(whole[at:])
+                if ids and ids[0] in self._special_ids():
+                    at += len(self._token(ids[0]))
             ended = whole[start:at]
             if not self._end and after is whole:
                 ended += str(self.tokenizer.eos_token)
@@ -161,30 +180,9 @@ class ChatTemplate:
 
     # --- ends of turns ---------------------------------------------------------------------
 
-    def _end_of_turn(self) -> str:
-        """The special token that ends an assistant's message; "" for templates without one."""
-        shown = self.text([_ASKED, Message(role="assistant", content=_SAID)], (), prompt=False)
-        ids = self.encode(shown[shown.rindex(_SAID) + len(_SAID) :])
-        special = self._special_ids()
-        return next((self._token(i) for i in ids if i in special), "")
-
     def _written_until(self, shown: str) -> int:
         """Length of the text that ends where the model stops writing."""
         return shown.rindex(self._end) + len(self._end) if self._end else len(shown.rstrip("\n"))
-
-    def _opening_of_next(self, whole: str, at: int) -> int:
-        """Where the token ends that opens the next turn: the model's stop token there."""
-        ids = self.encode(whole[at:])
-        return at + len(self._token(ids[0])) if ids and ids[0] in self._special_ids() else at
-
-    def _stop_ids(self) -> tuple[int, ...]:
-        stops = set(self.encode(self._end))
-        if self.tokenizer.eos_token is not None:
-            stops.update(self.encode(cast(str, self.tokenizer.eos_token)))
-        if not self._end:
-            for message in (*_results(1), _ASKED):
-                stops.update(self.following(_dummy_call(), [message], -1)[:1])
-        return tuple(sorted(stops))
 
     def _special_ids(self) -> frozenset[int]:
         return frozenset(
@@ -221,16 +219,6 @@ def _unfit(tokenizer: PreTrainedTokenizerBase) -> ConfigError:
         "later ones follow, so that no exact mask can be had: put a prefix-preserving "
         "chat_template.jinja into the model's folder"
     )
-
-
-def _training_template(tokenizer: PreTrainedTokenizerBase) -> str:
-    """A prefix-preserving template for a known one that is not, e.g. that of Qwen3."""
-    from trl.chat_template_utils import get_training_chat_template
-
-    try:
-        return get_training_chat_template(tokenizer) or cast(str, tokenizer.chat_template)
-    except ValueError as error:
-        raise _unfit(tokenizer) from error
 
 
 def _short_id(given: str) -> str:

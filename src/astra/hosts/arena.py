@@ -1,4 +1,4 @@
-"""Plays an arena: its tools and distractors, each call run in one sandbox episode.
+"""The tool host of an arena: tools and distractors, each call run in one sandbox episode.
 
 The question's goals and answers stay here: only sources, data and arguments enter the sandbox.
 """
@@ -9,12 +9,10 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from types import TracebackType
 from typing import Self
 
 from astra.errors import HostError, SandboxBadResult, SandboxDied, SandboxError, SandboxLimit
 from astra.protocols import (
-    CallFailure,
     CallOutcome,
     Sandbox,
     SandboxEpisode,
@@ -81,12 +79,7 @@ class ArenaHost:
             )
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         if self._session is not None:
             session, self._session = self._session, None
             await session.close()
@@ -97,26 +90,27 @@ class ArenaHost:
 
     async def call(self, name: str, arguments: dict[str, Json]) -> ToolResult:
         """Run a tool. Its own errors come back as results; a `SandboxError` is ours."""
-        outcome = await _call(await self._open(), name, arguments)
-        if isinstance(outcome, SandboxError):
-            return _error("tool_failed", f"the tool broke under these arguments: {outcome}")
-        if outcome.failure is not None:
-            return _failed(name, outcome.failure)
-        value = outcome.value
-        failed = isinstance(value, dict) and isinstance(value.get("error"), dict)
-        return ToolResult(value, is_error=failed)
-
-    async def _open(self) -> SandboxSession:
         async with self._opening:
             if self._session is None:
                 self._session = await self._sandbox.open(self._tools, self._episode)
-            return self._session
+        outcome = await _call(self._session, name, arguments)
+        if isinstance(outcome, SandboxError):
+            return _error("tool_failed", f"the tool broke under these arguments: {outcome}")
+        if outcome.failure is not None:
+            failure = outcome.failure
+            if failure.kind == "missing":
+                raise HostError(f"tool {name!r} has no function of that name: {failure.message}")
+            code = "invalid_arguments" if failure.kind == "arguments" else "tool_failed"
+            return _error(code, f"{failure.type}: {failure.message}")
+        value = outcome.value
+        failed = isinstance(value, dict) and isinstance(value.get("error"), dict)
+        return ToolResult(value, is_error=failed)
 
 
 async def _call(
     session: SandboxSession, name: str, arguments: dict[str, Json]
 ) -> CallOutcome | SandboxError:
-    """The outcome of a call, or how its arguments break the tool; raises when our side broke."""
+    """The outcome of a call, or how its arguments break the tool. Raises if the sandbox is down."""
     try:
         return await session.call(name, arguments)
     except (SandboxDied, SandboxLimit, SandboxBadResult):
@@ -126,13 +120,6 @@ async def _call(
     except (SandboxDied, SandboxLimit, SandboxBadResult) as broken:
         await session.call(name, {})  # a sandbox that is down fails here too
         return broken
-
-
-def _failed(name: str, failure: CallFailure) -> ToolResult:
-    if failure.kind == "missing":
-        raise HostError(f"tool {name!r} has no function of that name: {failure.message}")
-    code = "invalid_arguments" if failure.kind == "arguments" else "tool_failed"
-    return _error(code, f"{failure.type}: {failure.message}")
 
 
 def _error(code: str, message: str) -> ToolResult:

@@ -63,20 +63,14 @@ def command_line(
         )
     named = sorted(set(_named(entry)))
     system = [*_SYSTEM, *(f"/etc/{n}" for n in _ETC), *(f"/proc/{n}" for n in _PROC)]
-    read = [*system, *_interpreter(), *_program(found)]
+    interpreter = {sys.prefix, sys.base_prefix, str(_OURS), str(Path(sys.executable).parent)}
+    # Of a command that is installed under a `bin`, what lies beside that: its libraries.
+    real = Path(found).resolve()
+    program = [found, str(real.parent.parent if real.parent.name == "bin" else real)]
+    read = [*system, *sorted(interpreter), *program]
     write = [str(folder), *(f"/dev/{name}" for name in _DEVICES), *named]
     rights = json.dumps({"read": read, "write": write})
     return [sys.executable, "-I", "-S", _LAUNCHER, rights, found, *entry.args]
-
-
-def _interpreter() -> list[str]:
-    return sorted({sys.prefix, sys.base_prefix, str(_OURS), str(Path(sys.executable).parent)})
-
-
-def _program(found: str) -> list[str]:
-    """The command itself; of one that is installed under a `bin`, what lies beside that."""
-    real = Path(found).resolve()
-    return [found, str(real.parent.parent if real.parent.name == "bin" else real)]
 
 
 def _named(entry: McpServerEntry) -> Iterator[str]:

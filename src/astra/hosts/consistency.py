@@ -160,7 +160,12 @@ class FactLedger:
             return
         if changes:
             self._changed = self._calls
-            self._free(frozenset(map(str, scalars(call.arguments))))
+            # What the call names may be otherwise now; of a call that names nothing, everything.
+            named = frozenset(map(str, scalars(call.arguments)))
+            for entity, fields in self._facts.items():
+                if not named or str(entity.id) in named:
+                    for name, fact in fields.items():
+                        fields[name] = fact._replace(free=True)
         elif self.repeated(call.tool, call.arguments) is None:
             key = _call_key(call.tool, call.arguments)
             self._reads[key] = StatedFact(call.content, self._calls)
@@ -182,13 +187,6 @@ class FactLedger:
             for entity, fields in self._facts.items()
         }
         return {entity: fields for entity, fields in held.items() if fields}
-
-    def _free(self, named: frozenset[str]) -> None:
-        """What a changing call names may be otherwise now; one that names nothing, all."""
-        for entity, fields in self._facts.items():
-            if not named or str(entity.id) in named:
-                for name, fact in fields.items():
-                    fields[name] = fact._replace(free=True)
 
 
 # --- entities ----------------------------------------------------------------------------------

@@ -20,7 +20,6 @@ import random
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Self
 
 from astra.core.json_schema import UnusableSchema, violation
@@ -96,12 +95,7 @@ class EmulatorHost:
         self._begin()
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         return None
 
     def tools(self) -> Sequence[ToolSchema]:
@@ -119,18 +113,21 @@ class EmulatorHost:
         await asyncio.sleep(0)
         async with self._turn:
             self._waiting.popleft()
-            result = self._failure(number) or await self._result(tool, arguments)
-            self._note(tool, arguments, result)
+            # By number, so that the failures of a session do not depend on what is called.
+            rng = random.Random(f"{self._seed}:{self._session}:{number}")
+            if rng.random() < self._rate:
+                code = rng.choice(list(_FAILURES))
+                error = {"code": code, "message": rng.choice(_FAILURES[code]), "retryable": True}
+                result = ToolResult({"error": error}, is_error=True)
+            else:
+                result = await self._result(tool, arguments)
+            content, is_error = result.content, result.is_error
+            call = RecordedCall(tool=name, arguments=arguments, content=content, is_error=is_error)
+            self._facts.note(call, changes=_changes(tool))
+            self._history.append(
+                EmulatedExchange(tool=name, arguments=arguments, result=content, is_error=is_error)
+            )
             return result
-
-    def _failure(self, number: int) -> ToolResult | None:
-        """The failure that is due for a call; None: it goes through."""
-        rng = random.Random(f"{self._seed}:{self._session}:{number}")
-        if rng.random() >= self._rate:
-            return None
-        code = rng.choice(list(_FAILURES))
-        error = {"code": code, "message": rng.choice(_FAILURES[code]), "retryable": True}
-        return ToolResult({"error": error}, is_error=True)
 
     async def _result(self, tool: EmulatedTool, arguments: dict[str, Json]) -> ToolResult:
         name, changes = tool.document.name, _changes(tool)
@@ -171,23 +168,6 @@ class EmulatorHost:
             raise HostError(f"{tool.document.name!r} can't be emulated: {error}") from error
         # In one order of keys, whichever way the answer came.
         return ToolResult(json.loads(canonical_json(answer.result)), answer.is_error)
-
-    def _note(self, tool: EmulatedTool, arguments: dict[str, Json], result: ToolResult) -> None:
-        call = RecordedCall(
-            tool=tool.document.name,
-            arguments=arguments,
-            content=result.content,
-            is_error=result.is_error,
-        )
-        self._facts.note(call, changes=_changes(tool))
-        self._history.append(
-            EmulatedExchange(
-                tool=call.tool,
-                arguments=arguments,
-                result=result.content,
-                is_error=result.is_error,
-            )
-        )
 
 
 def _changes(tool: EmulatedTool) -> bool:

@@ -18,7 +18,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Self
 
 from astra.errors import HostError
@@ -56,7 +55,7 @@ class LiveHost:
     """One episode with a live server. Calls are answered one at a time, in the order asked.
 
     Raises HostError on entering when the server can't be started or reached, or when an allowed
-    name is none of its tools.
+    name is not one of its tools.
     """
 
     def __init__(
@@ -85,12 +84,7 @@ class LiveHost:
         await self._start()
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self._stop()
 
     def tools(self) -> Sequence[ToolSchema]:
@@ -101,9 +95,7 @@ class LiveHost:
         """Call a tool by the name that is shown. HostError for one that is not, and as above."""
         tool = self._tools.get(name)
         if tool is None:
-            raise HostError(
-                f"{name!r} is no tool of server {self._entry.name!r} that may be called"
-            )
+            raise HostError(f"server {self._entry.name!r} has no tool {name!r} that may be called")
         async with self._turn:
             self._changed = self._changed or not tool.read_only
             try:

@@ -57,31 +57,30 @@ class McpServerEntry:
 
     def hide(self, value: Json) -> Json:
         """The value with this entry's keys cut out of its texts, keys of objects included."""
-        secrets = self._secrets()
-        return _hidden(value, secrets) if secrets else value
-
-    def _secrets(self) -> list[str]:
-        """Longest first, so that no half of one is left over."""
-        named = [*self.env.items(), *self.headers.items(), *_named_arguments(self.args)]
+        named = [*self.env.items(), *self.headers.items()]
+        # `--name=value` and `--name value`.
+        named += [(a, b) for a, mark, b in (arg.partition("=") for arg in self.args) if mark]
+        named += [(a, b) for a, b in itertools.pairwise(self.args) if a.startswith("-")]
         parts = urlsplit(self.url)
         named += parse_qsl(parts.query)
-        found = {value for name, value in named if _is_secret(name, value)}
+        found: set[str] = set()
+        for name, text in named:
+            if _SECRET.search(name):
+                if len(text) >= _SHORTEST:
+                    found.add(text)
+            # A long run of letters and digits that is not a path is a key under any name.
+            elif (
+                len(text) >= 16
+                and not re.search(r"[\s/\\]", text)
+                and any(c.isdigit() for c in text)
+                and any(c.isalpha() for c in text)
+            ):
+                found.add(text)
         found |= {word for value in found for word in value.split() if len(word) >= 12}
         found |= {p for p in map(_password, [self.url, *self.env.values(), *self.args]) if p}
-        return sorted(found, key=len, reverse=True)
-
-
-def _is_secret(name: str, value: str) -> bool:
-    if _SECRET.search(name):
-        return len(value) >= _SHORTEST
-    mixed = any(c.isdigit() for c in value) and any(c.isalpha() for c in value)
-    return len(value) >= 16 and mixed and not re.search(r"[\s/\\]", value)
-
-
-def _named_arguments(args: tuple[str, ...]) -> list[tuple[str, str]]:
-    """`--name=value` and `--name value` as pairs."""
-    pairs = [(name, value) for name, mark, value in (a.partition("=") for a in args) if mark]
-    return pairs + [(a, b) for a, b in itertools.pairwise(args) if a.startswith("-")]
+        # Longest first, so that no half of one is left over.
+        secrets = sorted(found, key=len, reverse=True)
+        return _hidden(value, secrets) if secrets else value
 
 
 def _password(text: str) -> str | None:
@@ -107,18 +106,17 @@ def _hidden(value: Json, secrets: list[str]) -> Json:
 
 
 def section(value: Json) -> Mapping[str, Json] | None:
-    """The entries of a parsed file by name, unchecked; None: it is no `mcpServers` file."""
+    """The entries of a parsed file by name, unchecked. None if it is not an `mcpServers` file."""
     if not isinstance(value, dict):
         return None
     for name in _SECTIONS:
         entries = value.get(name)
-        if isinstance(entries, dict) and all(map(_is_entry, entries.values())):
+        if isinstance(entries, dict) and all(
+            isinstance(entry, dict) and ("command" in entry or "url" in entry)
+            for entry in entries.values()
+        ):
             return entries
     return None
-
-
-def _is_entry(value: Json) -> bool:
-    return isinstance(value, dict) and ("command" in value or "url" in value)
 
 
 def read_entry(file: Path, name: str) -> McpServerEntry:
@@ -127,7 +125,7 @@ def read_entry(file: Path, name: str) -> McpServerEntry:
     try:
         entries = section(read_json(content.decode("utf-8-sig")))
     except ValueError as error:
-        raise ConfigError(f"{str(file)!r} is no JSON ({error}): mend it") from error
+        raise ConfigError(f"{str(file)!r} is not JSON ({error}): correct it") from error
     if entries is None or name not in entries:
         raise ConfigError(f"{str(file)!r} has no mcpServers entry {name!r}: put it back")
     return parse_entry(name, entries[name])
@@ -136,15 +134,18 @@ def read_entry(file: Path, name: str) -> McpServerEntry:
 def parse_entry(name: str, value: Json) -> McpServerEntry:
     """An entry as it stands in a file. ConfigError says what is wrong, and shows no values."""
     if not isinstance(value, dict):
-        raise ConfigError(f"entry {name!r} is no object: give command and args, or url")
+        raise ConfigError(f"entry {name!r} is not an object: give command and args, or url")
     if value.get("disabled") is True:
         raise ConfigError(f"entry {name!r} is disabled: take `disabled` out")
     kind = _kind(name, value)
+    args = value.get("args", [])
+    if not isinstance(args, list):
+        raise ConfigError(f"entry {name!r}: args is not a list of texts")
     return McpServerEntry(
         name=name,
         kind=kind,
         command=_text(name, value, "command") if kind == "stdio" else "",
-        args=_list(name, value, "args"),
+        args=tuple(_text(name, {"args": item}, "args") for item in args),
         env=_texts(name, value, "env"),
         cwd=_text(name, value, "cwd") or None,
         url=_text(name, value, "url") if kind != "stdio" else "",
@@ -173,30 +174,19 @@ def _kind(name: str, value: Mapping[str, Json]) -> Literal["stdio", "http", "sse
 def _text(name: str, value: Mapping[str, Json], key: str) -> str:
     found = value.get(key, "")
     if not isinstance(found, str) or "\0" in found:
-        raise ConfigError(f"entry {name!r}: {key} is no text")
-    return _plain(name, key, found)
-
-
-def _plain(name: str, key: str, text: str) -> str:
-    if match := _VARIABLE.search(text):
+        raise ConfigError(f"entry {name!r}: {key} is not a text")
+    if match := _VARIABLE.search(found):
         raise ConfigError(
             f"entry {name!r}: {key} names the variable {match[0]!r}: write its value, "
             "for servers see nothing of our environment"
         )
-    return text
-
-
-def _list(name: str, value: Mapping[str, Json], key: str) -> tuple[str, ...]:
-    found = value.get(key, [])
-    if not isinstance(found, list):
-        raise ConfigError(f"entry {name!r}: {key} is no list of texts")
-    return tuple(_text(name, {key: item}, key) for item in found)
+    return found
 
 
 def _texts(name: str, value: Mapping[str, Json], key: str) -> dict[str, str]:
     found = value.get(key) or {}
     if not isinstance(found, dict):
-        raise ConfigError(f"entry {name!r}: {key} is no object of texts")
+        raise ConfigError(f"entry {name!r}: {key} is not an object of texts")
     return {
         k: _text(name, {key: str(v) if isinstance(v, int | float) else v}, key)
         for k, v in found.items()

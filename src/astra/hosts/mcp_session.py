@@ -15,7 +15,6 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import httpx2
@@ -62,7 +61,7 @@ class McpSessionOptions:
 
 
 class McpRefused(AstraError):
-    """The server answered with an error in place of a result, or with something that is none."""
+    """The server answered with an error, or with something that is not a result."""
 
 
 class McpServerGone(HostError):
@@ -101,12 +100,7 @@ class McpSession:
         self.alive = True
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self._end()
 
     async def _end(self) -> None:
@@ -123,7 +117,8 @@ class McpSession:
         try:
             async with self._transport() as streams:
                 client = Client(
-                    _given(streams),
+                    # The SDK wants a transport that it opens itself; ours is open already.
+                    contextlib.nullcontext(streams),
                     read_timeout_seconds=self._options.connect_seconds,
                     message_handler=self._on_message,
                     cache=None,
@@ -133,13 +128,30 @@ class McpSession:
                     await self._leave.wait()
         except Exception as error:  # noqa: BLE001 - told to whoever waits for the session
             if not ready.done():
-                ready.set_exception(self._gone(f"it can't be spoken to: {_first(error)}"))
+                cause: BaseException = error
+                while isinstance(cause, BaseExceptionGroup):
+                    cause = cause.exceptions[0]
+                text = f"it can't be spoken to: {type(cause).__name__}: {cause}"
+                ready.set_exception(self._gone(text))
         finally:
             self.alive = False
 
     @asynccontextmanager
     async def _transport(self) -> AsyncGenerator[TransportStreams]:
         entry, options = self.entry, self._options
+
+        def make_client(
+            headers: Any = None, timeout: Any = None, auth: Any = None
+        ) -> httpx2.AsyncClient:
+            return httpx2.AsyncClient(
+                headers=dict(headers or {}),
+                timeout=timeout,
+                auth=auth,
+                transport=_BoundedTransport(options.message_bytes),
+                # The proxy and the key files of our environment are none of the server's business.
+                trust_env=False,
+            )
+
         async with contextlib.AsyncExitStack() as stack:
             if entry.kind == "stdio":
                 # Servers leave files behind that can't be removed, e.g. of another user.
@@ -157,10 +169,11 @@ class McpSession:
                 transport = sse_client(
                     entry.url,
                     headers=dict(entry.headers),
-                    httpx_client_factory=_factory(options),
+                    httpx_client_factory=make_client,
                 )
             else:
-                http = await stack.enter_async_context(_http_client(entry, options))
+                timeout = httpx2.Timeout(options.connect_seconds, read=options.call_seconds)
+                http = await stack.enter_async_context(make_client(entry.headers, timeout))
                 transport = streamable_http_client(
                     entry.url, http_client=http, max_sse_event_size=options.message_bytes
                 )
@@ -220,25 +233,12 @@ class McpSession:
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False)[0]
             where = ".".join(map(str, first["loc"]))
-            raise McpRefused(f"its answer is none: {where}: {first['msg']}") from error
+            raise McpRefused(f"its answer is not a result: {where}: {first['msg']}") from error
 
     def _gone(self, what: str) -> McpServerGone:
         said = self._process.said()
         text = f"server {self.entry.name!r}: {what}" + (f" ({said})" if said else "")
         return McpServerGone(self.entry.hide(text))
-
-
-@asynccontextmanager
-async def _given(streams: TransportStreams) -> AsyncGenerator[TransportStreams]:
-    """Streams that are open already, as the SDK wants to be given a transport."""
-    yield streams
-
-
-def _first(error: BaseException) -> str:
-    """The first cause in a group of errors."""
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return f"{type(error).__name__}: {error}"
 
 
 # --- HTTP -------------------------------------------------------------------------------------
@@ -276,28 +276,3 @@ class _BoundedTransport(httpx2.AsyncHTTPTransport):
             assert isinstance(response.stream, httpx2.AsyncByteStream)
             response.stream = _Bounded(response.stream, self._most)
         return response
-
-
-def _http_client(entry: McpServerEntry, options: McpSessionOptions) -> httpx2.AsyncClient:
-    # The proxy and the key files of our environment are none of the server's business.
-    return httpx2.AsyncClient(
-        headers=dict(entry.headers),
-        timeout=httpx2.Timeout(options.connect_seconds, read=options.call_seconds),
-        transport=_BoundedTransport(options.message_bytes),
-        trust_env=False,
-    )
-
-
-def _factory(options: McpSessionOptions) -> Any:
-    """A maker of such clients for the SSE transport, which passes its own headers."""
-
-    def make(headers: Any = None, timeout: Any = None, auth: Any = None) -> httpx2.AsyncClient:
-        return httpx2.AsyncClient(
-            headers=headers,
-            timeout=timeout,
-            auth=auth,
-            transport=_BoundedTransport(options.message_bytes),
-            trust_env=False,
-        )
-
-    return make

@@ -2,8 +2,8 @@
 
 The child gets the environment of its entry, a `PATH`, a fresh `HOME` and `LANG`, and nothing of
 ours; it leads a process group of its own, which is killed at the end. What it writes is bounded:
-an overlong message becomes an error in answer to its request, lines that are no messages are
-passed over up to a number, and of stderr the end is kept.
+an overlong message becomes an error in answer to its request, lines that are not messages are
+ignored up to a number, and of stderr the end is kept.
 
 What this does not guarantee: a process that leaves its group (setsid) is not found again, and the
 server may use the network. What it can read of the file system is for `confine` to say.
@@ -16,7 +16,7 @@ import os
 import re
 import signal
 import sys
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,7 +33,7 @@ from astra.hosts.mcp_entries import McpServerEntry
 MESSAGE_BYTES = 16 * 2**20
 """Longest message of a server; 5,000 tools with long documents fit in."""
 RUBBISH_LINES = 1000
-"""Lines that are no messages, after which a server is given up."""
+"""Lines that are not messages, after which a server is given up."""
 STDERR_BYTES = 4096
 GRACE_SECONDS = 1.0
 """Time to leave after stdin is closed, before the group is killed."""
@@ -82,7 +82,16 @@ async def stdio_transport(
     """Start a server in `folder` and stop it at the end. HostError when it can't be started."""
     environ = environment(entry, folder)
     command = command_line(entry, folder, environ, confined=confined)
-    child = await _start(command, environ, entry.cwd or str(folder))
+    pipe = asyncio.subprocess.PIPE
+    child = await asyncio.create_subprocess_exec(
+        *command,
+        env=environ,
+        cwd=entry.cwd or str(folder),
+        stdin=pipe,
+        stdout=pipe,
+        stderr=pipe,
+        start_new_session=True,  # a group of its own, which can be killed as a whole
+    )
     to_session, from_server = anyio.create_memory_object_stream[SessionMessage | Exception](0)
     to_server, from_session = anyio.create_memory_object_stream[SessionMessage](0)
     pump = _Pump(child, process, message_bytes)
@@ -99,21 +108,6 @@ async def stdio_transport(
             group.cancel_scope.cancel()
     for stream in (to_session, from_server, to_server, from_session):
         stream.close()
-
-
-async def _start(
-    command: Sequence[str], environ: Mapping[str, str], folder: str
-) -> asyncio.subprocess.Process:
-    pipe = asyncio.subprocess.PIPE
-    return await asyncio.create_subprocess_exec(
-        *command,
-        env=dict(environ),
-        cwd=folder,
-        stdin=pipe,
-        stdout=pipe,
-        stderr=pipe,
-        start_new_session=True,
-    )
 
 
 async def _stop(child: asyncio.subprocess.Process) -> None:
@@ -155,7 +149,7 @@ class _Pump:
                         await out.send(message)
                     if self._rubbish > RUBBISH_LINES:
                         self._process.problem = (
-                            f"over {RUBBISH_LINES} lines of its stdout are no JSON-RPC messages"
+                            f"over {RUBBISH_LINES} lines of its stdout are not JSON-RPC messages"
                         )
                         break
             if not self._process.problem:
@@ -189,7 +183,7 @@ class _Pump:
         try:
             return SessionMessage(wire.jsonrpc_message_adapter.validate_json(line, by_name=False))
         except ValueError:
-            return self._unusable(line[:200], line[-200:], "the reply is no JSON-RPC message")
+            return self._unusable(line[:200], line[-200:], "the reply is not a JSON-RPC message")
 
     def _unusable(self, head: bytes, tail: bytes, problem: str) -> SessionMessage | None:
         """An error in place of a reply; nothing when it is unknown what the line answers."""

@@ -1,6 +1,6 @@
-"""Keeps what a host answered, and serves it again without the host.
+"""Recordings of a host's answers, and a host that replays them.
 
-`RecordingHost` stands before any host. `RecordedHost` answers from such a recording: a call is
+`RecordingHost` wraps any host. `RecordedHost` answers from such a recording: a call is
 found by its tool, its arguments and how often it was made before, so that calls which were made
 at once may come in any order.
 
@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from types import TracebackType
 from typing import Literal, Self
 
 from astra.errors import HostError
@@ -21,12 +20,12 @@ from astra.protocols import ToolHost, ToolResult
 from astra.types import Json, RecordedCall, ToolSchema, canonical_json
 
 Unrecorded = Literal["error", "raise", "wait"]
-"""What becomes of a call that is not on record: a structured error that the agent sees, a
+"""Outcome of a call that is not on record: a structured error that the agent sees, a
 `HostError`, or no answer ever (as of a call that a time limit cut off)."""
 
 
 class RecordingHost(WrappedHost):
-    """A host that keeps what another one answers. `recording` may be read at any time."""
+    """Records what the wrapped host answers. `recording` may be read at any time."""
 
     def __init__(self, host: ToolHost) -> None:
         super().__init__(host)
@@ -38,11 +37,11 @@ class RecordingHost(WrappedHost):
         return tuple(call for call in self._made if call is not None)
 
     async def call(self, name: str, arguments: dict[str, Json]) -> ToolResult:
-        place = len(self._made)
+        index = len(self._made)
         # Kept by when it was made: of like calls at once, each gets its own answer again.
         self._made.append(None)
         result = await self.host.call(name, arguments)
-        self._made[place] = RecordedCall(
+        self._made[index] = RecordedCall(
             tool=name, arguments=arguments, content=result.content, is_error=result.is_error
         )
         return result
@@ -69,12 +68,7 @@ class RecordedHost:
         self._served.clear()
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         return None
 
     def tools(self) -> Sequence[ToolSchema]:
@@ -87,10 +81,7 @@ class RecordedHost:
         answers = self._answers.get(key, [])
         if number < len(answers):
             return ToolResult(answers[number].content, answers[number].is_error)
-        return await self._missing(name, arguments, len(answers))
-
-    async def _missing(self, name: str, arguments: dict[str, Json], known: int) -> ToolResult:
-        times = f"only {known} such calls are" if known else "no such call is"
+        times = f"only {len(answers)} such calls are" if answers else "no such call is"
         message = f"{times} on record: {name}({canonical_json(arguments)[:200]})"
         if self._unrecorded == "wait":
             await asyncio.Event().wait()

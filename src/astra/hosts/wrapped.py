@@ -1,4 +1,4 @@
-"""A host that stands before another one and passes everything on: base of those that add to it."""
+"""The base class of hosts that wrap another host."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from astra.types import Json, ToolSchema
 
 
 class WrappedHost:
-    """Override what is to be otherwise; `self.host` is the host behind."""
+    """Passes everything on. Override what should differ; the wrapped host is `self.host`."""
 
     def __init__(self, host: ToolHost) -> None:
         self.host = host

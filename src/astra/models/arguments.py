@@ -72,9 +72,19 @@ def _value(schema: Any, rng: random.Random, root: Mapping[str, Json], depth: int
     kinds = schema.get("type", "object" if "properties" in schema else "string")
     match rng.choice(kinds) if isinstance(kinds, list) else kinds:
         case "object":
-            return _object(schema, rng, root, depth)
+            required = schema.get("required", [])
+            properties = {name: {} for name in required} | schema.get("properties", {})
+            return {
+                name: _value(inner, rng, root, depth + 1)
+                for name, inner in properties.items()
+                if name in required or (depth < _DEPTH and rng.random() < 0.5)
+            }
         case "array":
-            return _array(schema, rng, root, depth)
+            least = schema.get("minItems", 0)
+            # Schemas that contain themselves end here: at the depth only what is required is made.
+            most = min(schema.get("maxItems", least + 3), least + 10) if depth < _DEPTH else least
+            items = schema.get("items", {})
+            return [_value(items, rng, root, depth + 1) for _ in range(rng.randint(least, most))]
         case "integer":
             return _number(schema, rng, whole=True)
         case "number":
@@ -87,48 +97,24 @@ def _value(schema: Any, rng: random.Random, root: Mapping[str, Json], depth: int
             return _string(schema, rng)
 
 
-def _object(
-    schema: Mapping[str, Any], rng: random.Random, root: Mapping[str, Json], depth: int
-) -> Json:
-    required = schema.get("required", [])
-    properties = {name: {} for name in required} | schema.get("properties", {})
-    return {
-        name: _value(inner, rng, root, depth + 1)
-        for name, inner in properties.items()
-        if name in required or (depth < _DEPTH and rng.random() < 0.5)
-    }
-
-
-def _array(
-    schema: Mapping[str, Any], rng: random.Random, root: Mapping[str, Json], depth: int
-) -> Json:
-    least = schema.get("minItems", 0)
-    most = min(schema.get("maxItems", least + 3), least + 10) if depth < _DEPTH else least
-    items = schema.get("items", {})
-    return [_value(items, rng, root, depth + 1) for _ in range(rng.randint(least, most))]
-
-
 def _number(schema: Mapping[str, Any], rng: random.Random, *, whole: bool) -> int | float:
-    low, high = _bounds(schema, 1 if whole else 0)
+    low, high = schema.get("minimum"), schema.get("maximum")
+    margin = 1 if whole else 0
+    if "exclusiveMinimum" in schema:
+        low = schema["exclusiveMinimum"] + margin
+    if "exclusiveMaximum" in schema:
+        high = schema["exclusiveMaximum"] - margin
+    # An open side gets a bound a hundred away.
+    if low is None:
+        low = 0 if high is None or high >= 0 else high - 100
+    if high is None:
+        high = low + 100
     step = schema.get("multipleOf")
     if step:
         return rng.randint(math.ceil(low / step), math.floor(high / step)) * step
     if whole:
         return rng.randint(math.ceil(low), math.floor(high))
     return round(rng.uniform(low, high), 3)
-
-
-def _bounds(schema: Mapping[str, Any], margin: float) -> tuple[float, float]:
-    """Inclusive bounds; an open side gets one a hundred away."""
-    low = schema.get("minimum")
-    high = schema.get("maximum")
-    if "exclusiveMinimum" in schema:
-        low = schema["exclusiveMinimum"] + margin
-    if "exclusiveMaximum" in schema:
-        high = schema["exclusiveMaximum"] - margin
-    if low is None:
-        low = 0 if high is None or high >= 0 else high - 100
-    return low, low + 100 if high is None else high
 
 
 def _string(schema: Mapping[str, Any], rng: random.Random) -> str:

@@ -28,7 +28,7 @@ class _Usage(BaseModel):
 
 
 class _Reply(BaseModel):
-    """What is read of a reply; other fields are let be."""
+    """What is read of a reply; other fields are ignored."""
 
     data: list[_Row]
     usage: _Usage | None = None
@@ -72,20 +72,7 @@ class OpenAIEmbedder:
         """
         asked = [i for i, text in enumerate(texts) if text.strip()]
         vectors: list[np.ndarray] = []
-        async with self._client() as client:
-            for start in range(0, len(asked), self._batch):
-                part = [texts[i] for i in asked[start : start + self._batch]]
-                vectors.extend(await self._ask(client, part))
-        lengths = sorted({len(vector) for vector in vectors})
-        if len(lengths) > 1:
-            raise EmbedderError(f"{self._name!r} gave vectors of different lengths: {lengths!r}")
-        rows_ND = np.zeros((len(texts), lengths[0] if lengths else 1), dtype=np.float32)
-        for i, vector in zip(asked, vectors, strict=True):
-            rows_ND[i] = vector
-        return rows_ND
-
-    def _client(self) -> AsyncOpenAI:
-        """A client per call: it belongs to one event loop, and nothing is left open."""
+        # A client per call: it belongs to one event loop, and nothing is left open.
         client = AsyncOpenAI(
             # Local servers want no key, the client wants one.
             api_key=self._api_key or "none",
@@ -96,7 +83,17 @@ class OpenAIEmbedder:
         # The client takes these from the environment; they belong to another account's endpoint.
         client.organization = None
         client.project = None
-        return client
+        async with client:
+            for start in range(0, len(asked), self._batch):
+                part = [texts[i] for i in asked[start : start + self._batch]]
+                vectors.extend(await self._ask(client, part))
+        lengths = sorted({len(vector) for vector in vectors})
+        if len(lengths) > 1:
+            raise EmbedderError(f"{self._name!r} gave vectors of different lengths: {lengths!r}")
+        rows_ND = np.zeros((len(texts), lengths[0] if lengths else 1), dtype=np.float32)
+        for i, vector in zip(asked, vectors, strict=True):
+            rows_ND[i] = vector
+        return rows_ND
 
     def _shown(self, error: Exception) -> str:
         """The start of an error's text, which may quote the endpoint, without the key."""
@@ -126,13 +123,14 @@ class OpenAIEmbedder:
                 f"{self._name!r} gave {len(rows)} embeddings for {len(texts)} texts, or numbered "
                 "them wrongly; expected one for each"
             )
-        return [self._unit(row.embedding) for row in rows]
-
-    def _unit(self, values: list[float]) -> np.ndarray:
-        vector = np.array(values, dtype=np.float64)
-        length = np.linalg.norm(vector)
-        if not 0 < length < np.inf:
-            raise EmbedderError(
-                f"{self._name!r} gave a vector of length {float(length)!r}; expected a direction"
-            )
-        return vector / length
+        vectors: list[np.ndarray] = []
+        for row in rows:
+            vector = np.array(row.embedding, dtype=np.float64)
+            length = np.linalg.norm(vector)
+            if not 0 < length < np.inf:
+                raise EmbedderError(
+                    f"{self._name!r} gave a vector of length {float(length)!r}; expected a "
+                    "direction"
+                )
+            vectors.append(vector / length)
+        return vectors

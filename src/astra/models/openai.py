@@ -86,7 +86,9 @@ class OpenAIModel:
     ) -> None:
         parts = urlsplit(base_url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ConfigError(f"base URL {base_url!r} is no URL; give one like http://host:8000/v1")
+            raise ConfigError(
+                f"base URL {base_url!r} is not a URL; give one like http://host:8000/v1"
+            )
         if parts.username or parts.password:
             raise ConfigError("the base URL holds a user or password; give an API key instead")
         if retries.attempts < 1:
@@ -170,20 +172,15 @@ class OpenAIModel:
             outcome = await self._attempt(body, cut_when_outgrown)
             if not isinstance(outcome, _Again):
                 return outcome
-            wait = self._wait(attempt, outcome)
-            if wait is None:
+            longest, wait = self._retries.longest_wait, outcome.wait
+            # An endpoint that asks for more patience than ours is given up at once.
+            if attempt + 1 >= self._retries.attempts or (wait is not None and wait > longest):
                 raise outcome.error
+            if wait is None:
+                wait = min(self._retries.first_wait * 2**attempt, longest)
+                wait *= self._jitter.uniform(0.75, 1.0)
             await asyncio.sleep(wait)
         raise AssertionError("unreachable: the last attempt returns or raises")
-
-    def _wait(self, attempt: int, outcome: _Again) -> float | None:
-        """Seconds before the next attempt; None: there is none."""
-        if attempt + 1 >= self._retries.attempts:
-            return None
-        if outcome.wait is not None:
-            return outcome.wait if outcome.wait <= self._retries.longest_wait else None
-        wait = min(self._retries.first_wait * 2**attempt, self._retries.longest_wait)
-        return wait * self._jitter.uniform(0.75, 1.0)
 
     async def _attempt(
         self, body: dict[str, Json], cut_when_outgrown: bool
@@ -195,13 +192,26 @@ class OpenAIModel:
                     **body, extra_body=self._extra
                 ) as raw,
             ):
-                return self._read(await self._content(raw))
+                content = await self._content(raw)
+            if self._secret:  # an endpoint that echoes headers must not get it into a trajectory
+                content = content.replace(self._secret.encode(), b"***")
+            try:
+                return as_replies(json.loads(content))
+            except (ValueError, RecursionError) as error:
+                raise self._bad(f"{error}; it begins {content[:200]!r}") from None
         except (TimeoutError, openai.APITimeoutError):
             return _Again(self._unavailable(f"no whole answer within {self._timeout:g} s"))
         except openai.APIStatusError as error:
             if cut_when_outgrown and _outgrown(error):
                 return (Reply(Message(role="assistant"), FinishReason.length),)
-            return self._refused(error)
+            status, text = error.status_code, self._hidden(_detail(error))[:500]
+            # The same request may succeed later, but not on an account without credit.
+            passes = status in (408, 409) or status >= 500
+            if passes or (status == 429 and error.code != "insufficient_quota"):
+                failure = self._unavailable(f"status {status}: {text}")
+                return _Again(failure, _retry_after(error.response.headers))
+            what = self._about(f"status {status}: {text}. {_advice(status)}", "could not be asked")
+            raise ModelRejects(status, what) from None
         except openai.APIConnectionError as error:
             cause = error.__cause__ or error
             text = f"{type(cause).__name__}: {cause}" if str(cause) else type(cause).__name__
@@ -226,23 +236,6 @@ class OpenAIModel:
             )
         return bytes(content)
 
-    def _read(self, content: bytes) -> tuple[Reply, ...]:
-        if self._secret:  # an endpoint that echoes headers must not get it into a trajectory
-            content = content.replace(self._secret.encode(), b"***")
-        try:
-            return as_replies(json.loads(content))
-        except (ValueError, RecursionError) as error:
-            raise self._bad(f"{error}; it begins {content[:200]!r}") from None
-
-    def _refused(self, error: openai.APIStatusError) -> _Again:
-        """Whether a status is worth another attempt; raises when it is not."""
-        status, text = error.status_code, self._hidden(_detail(error))[:500]
-        if _passes(error):
-            failure = self._unavailable(f"status {status}: {text}")
-            return _Again(failure, _retry_after(error.response.headers))
-        what = self._about(f"status {status}: {text}. {_advice(status)}", "could not be asked")
-        raise ModelRejects(status, what) from None
-
     def _unavailable(self, what: str) -> ModelUnavailable:
         return ModelUnavailable(self._about(what, "could not be asked"))
 
@@ -257,13 +250,6 @@ class OpenAIModel:
 
 
 # --- statuses --------------------------------------------------------------------------------
-
-
-def _passes(error: openai.APIStatusError) -> bool:
-    """Whether the same request may succeed later."""
-    if error.status_code == 429:
-        return error.code != "insufficient_quota"
-    return error.status_code in (408, 409) or error.status_code >= 500
 
 
 def _outgrown(error: openai.APIStatusError) -> bool:

@@ -73,12 +73,12 @@ def answer_text(answer: Scalar | tuple[Scalar, ...]) -> str:
 
 
 def _script(name: str, turns: Sequence[Sequence[GoldCall]], answer: str) -> ScriptedModel:
-    messages = [calling(*chunk) for calls in turns for chunk in _chunks(calls)]
+    messages = [
+        calling(*calls[start : start + CALLS_PER_TURN])
+        for calls in turns
+        for start in range(0, len(calls), CALLS_PER_TURN)
+    ]
     return ScriptedModel([*messages, answer], name=name)
-
-
-def _chunks(calls: Sequence[GoldCall]) -> list[Sequence[GoldCall]]:
-    return [calls[i : i + CALLS_PER_TURN] for i in range(0, len(calls), CALLS_PER_TURN)]
 
 
 class RandomModel:
@@ -102,15 +102,13 @@ class RandomModel:
         if any(message.role == "assistant" for message in messages):
             return Reply(Message(role="assistant", content=self._answer), FinishReason.stop)
         rng = random.Random(self._seed)
-        calls = [call for _ in range(self._calls) if (call := _random_call(tools, rng))]
+        calls: list[GoldCall] = []
+        for _ in range(self._calls):
+            for document in rng.sample(tools, len(tools)):
+                arguments = random_arguments(document.parameters, rng)
+                if arguments is not None:
+                    calls.append(GoldCall(tool=document.name, arguments=arguments))
+                    break
         if not calls:
             return Reply(Message(role="assistant", content=self._answer), FinishReason.stop)
         return Reply(calling(*calls), FinishReason.tool_calls)
-
-
-def _random_call(tools: Sequence[ToolSchema], rng: random.Random) -> GoldCall | None:
-    for document in rng.sample(tools, len(tools)):
-        arguments = random_arguments(document.parameters, rng)
-        if arguments is not None:
-            return GoldCall(tool=document.name, arguments=arguments)
-    return None

@@ -25,7 +25,15 @@ class ScriptedModel:
     """
 
     def __init__(self, replies: Sequence[Reply | Message | str], name: str = "scripted") -> None:
-        self._replies = tuple(_as_reply(reply) for reply in replies)
+        made: list[Reply] = []
+        for reply in replies:
+            if isinstance(reply, str):
+                reply = Message(role="assistant", content=reply)
+            if isinstance(reply, Message):
+                finish = FinishReason.tool_calls if reply.tool_calls else FinishReason.stop
+                reply = Reply(reply, finish)
+            made.append(reply)
+        self._replies = tuple(made)
         self._name = name
 
     @property
@@ -55,11 +63,3 @@ def calling(*calls: GoldCall | tuple[str, dict[str, Json]], text: str = "") -> M
             for index, (tool, arguments) in enumerate(pairs)
         ),
     )
-
-
-def _as_reply(reply: Reply | Message | str) -> Reply:
-    if isinstance(reply, Reply):
-        return reply
-    if isinstance(reply, str):
-        reply = Message(role="assistant", content=reply)
-    return Reply(reply, FinishReason.tool_calls if reply.tool_calls else FinishReason.stop)

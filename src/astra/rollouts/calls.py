@@ -59,7 +59,13 @@ async def carry_out(
     """Check a call, with arguments of at most `longest` characters, and have the host run it."""
     document = documents.get(request.tool)
     if document is None:
-        return _unknown_tool(request.tool, documents)
+        near = difflib.get_close_matches(request.tool[:100], documents, n=3)
+        return problem(
+            CallStatus.unknown_tool,
+            f"there is no tool {_short(request.tool, 100)!r}",
+            "call one of the tools you were given, such as "
+            f"{', '.join(near or list(documents)[:10]) or '(none)'}",
+        )
     try:
         text = request.arguments.strip() or "{}"
         arguments: Json = read_json(text, most=longest, unique_keys=True)
@@ -73,27 +79,33 @@ async def carry_out(
         )
     try:
         if (broken := _violation(document, arguments)) is not None:
+            required = document.parameters.get("required", [])
+            parameters = [
+                f"{name} (required)" if name in required else name
+                for name in list(document.parameters.get("properties", {}))[:30]
+            ]
             return problem(
                 CallStatus.schema_violation,
                 broken,
-                f"follow the parameters of {document.name!r}: {_outline(document)}",
+                f"follow the parameters of {document.name!r}: "
+                f"{', '.join(parameters) or 'it takes none'}",
                 arguments=arguments,
             )
         result = await host.call(request.tool, arguments)
-        _require_json(result.content, request.tool)
+        try:
+            canonical_json(result.content)
+        except (TypeError, ValueError, RecursionError) as error:
+            raise HostError(
+                f"the host's result of {request.tool!r} is not a JSON value: {error}"
+            ) from error
     except Exception as error:  # noqa: BLE001 - recorded, and ends the episode
         text = f"{type(error).__name__}: {error}"
-        outcome = problem(CallStatus.host_failure, text, "none: our side broke")
+        outcome = problem(
+            CallStatus.host_failure, text, "none: an infrastructure failure, not yours"
+        )
         return outcome._replace(arguments=arguments, failure=error)
     status = CallStatus.tool_error if result.is_error else CallStatus.ok
     return CallOutcomeStatus(status, result.content, arguments)
-
-
-def _require_json(content: Json, tool: str) -> None:
-    try:
-        canonical_json(content)
-    except (TypeError, ValueError, RecursionError) as error:
-        raise HostError(f"the host's result of {tool!r} is no JSON value: {error}") from error
 
 
 def record(request: ToolCallRequest, turn: int, outcome: CallOutcomeStatus) -> CallRecord:
@@ -107,15 +119,6 @@ def record(request: ToolCallRequest, turn: int, outcome: CallOutcomeStatus) -> C
         ),
         status=outcome.status,
         result=outcome.result,
-    )
-
-
-def _unknown_tool(name: str, documents: Mapping[str, ToolSchema]) -> CallOutcomeStatus:
-    near = difflib.get_close_matches(name[:100], documents, n=3) or list(documents)[:10]
-    return problem(
-        CallStatus.unknown_tool,
-        f"there is no tool {_short(name, 100)!r}",
-        f"call one of the tools you were given, such as {', '.join(near) or '(none)'}",
     )
 
 
@@ -137,19 +140,16 @@ def _violation(document: ToolSchema, arguments: dict[str, Json]) -> str | None:
     return f"{problem.path}: {message}" if problem.path else message
 
 
-def _outline(document: ToolSchema) -> str:
-    """Names of the parameters, the required ones marked."""
-    required = document.parameters.get("required", [])
-    names = list(document.parameters.get("properties", {}))[:30]
-    return ", ".join(f"{n} (required)" if n in required else n for n in names) or "it takes none"
-
-
 # --- text ------------------------------------------------------------------------------------
 
 
 def as_sent(result: Json, longest: int) -> tuple[str, Json]:
     """A result as the text that goes to the model, and the same as a JSON value."""
-    text = result if isinstance(result, str) else _dump(result)
+    text = (
+        result
+        if isinstance(result, str)
+        else json.dumps(result, ensure_ascii=False, separators=(", ", ": "))
+    )
     sent = clean(text)
     if len(sent) > longest:
         sent = f"{sent[:longest]}… [cut: {longest} of {len(sent)} characters shown]"
@@ -157,10 +157,6 @@ def as_sent(result: Json, longest: int) -> tuple[str, Json]:
     if sent == text:
         return text, result
     return sent, sent if isinstance(result, str) else json.loads(sent)
-
-
-def _dump(value: Json) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(", ", ": "))
 
 
 def clean(text: str) -> str:

@@ -108,18 +108,13 @@ async def rollout(
             return await _play(_arena_start(task, 0, rules, server), model, rules)
     if host is None:
         raise ConfigError("a text needs a host with the tools: give FunctionHost([...])")
-    messages = _first_messages(task, system_prompt)
+    messages = () if system_prompt is None else (Message(role="system", content=system_prompt),)
+    if isinstance(task, str):
+        messages += (Message(role="user", content=task),)
+    else:
+        messages += tuple(message_from_openai(message) for message in task)
     start = _Start(RolloutTask("task", messages), AdaptedHost(host), None, _seed(seed, "task", 0))
     return await _play(start, model, rules)
-
-
-def _first_messages(
-    task: str | Sequence[Message | Mapping[str, Any]], system_prompt: str | None
-) -> tuple[Message, ...]:
-    system = () if system_prompt is None else (Message(role="system", content=system_prompt),)
-    if isinstance(task, str):
-        return (*system, Message(role="user", content=task))
-    return (*system, *(message_from_openai(message) for message in task))
 
 
 class _Start(NamedTuple):

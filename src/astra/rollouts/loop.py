@@ -15,7 +15,7 @@ from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from astra.errors import HostError, ModelError, SandboxError
-from astra.protocols import Model, Reply, Sampling, ToolHost, UserPolicy
+from astra.protocols import Model, Sampling, ToolHost, UserPolicy
 from astra.rollouts.calls import CUT_OFF, as_sent, carry_out, clean, problem, record
 from astra.types import (
     CallRecord,
@@ -111,7 +111,14 @@ async def rollout(
         async with host:
             stop = await _play(task, model, host, limits, log, user)
     except Exception as failure:  # noqa: BLE001 - recorded in the trajectory
-        stop, error = _blame(failure), f"{type(failure).__name__}: {failure}"
+        error = f"{type(failure).__name__}: {failure}"
+        if isinstance(failure, ModelError):
+            stop = StopReason.model_error
+        elif isinstance(failure, HostError | SandboxError):
+            stop = StopReason.host_error
+        else:
+            # The host may break while it is left, after a reason to stop was found.
+            stop = StopReason.internal_error
     return log.trajectory(task, stop, error, time.perf_counter() - start)
 
 
@@ -175,61 +182,42 @@ async def _take_turns(
     by_name = {document.name: document for document in documents}
     characters = 0
     for turn in range(limits.turns):
-        sampling = _sampling(limits, task.sample, log.usage.completion_tokens)
-        if sampling is None:
-            return StopReason.length_limit
+        sampling = limits.sampling
+        if sampling.seed is not None:
+            sampling = dataclasses.replace(sampling, seed=sampling.seed + task.sample)
+        if limits.episode_tokens is not None:
+            left = limits.episode_tokens - log.usage.completion_tokens
+            if left <= 0:
+                return StopReason.length_limit
+            sampling = dataclasses.replace(
+                sampling, max_tokens=min(left, sampling.max_tokens or left)
+            )
         reply = await model.generate(tuple(log.messages), documents, sampling)
         message = _as_kept(reply.message, turn, {call.id for call in log.calls})
         log.messages.append(message)
         log.usage += reply.usage
         log.turns += 1
         before = len(log.messages) - 1
-        if (stop := _stop_after(reply)) is not None:
+        stop = None if reply.message.tool_calls else StopReason.answered
+        # A message that was cut or filtered ends the episode even if it has calls.
+        if reply.finish is FinishReason.length:
+            stop = StopReason.length_limit
+        elif reply.finish is FinishReason.filtered:
+            stop = StopReason.refused
+        if stop is not None:
             if stop is not StopReason.answered or turn + 1 == limits.turns:
                 return stop
-            if not await _said_more(user, log):
+            more = None if user is None else await user.reply(tuple(log.messages))
+            if more is None:
                 return stop
+            log.messages.append(Message(role="user", content=clean(more)))
         await _act(message.tool_calls, turn, host, by_name, limits, log)
-        characters += sum(map(_length, log.messages[before:]))
+        for message in log.messages[before:]:
+            calls = sum(len(call.arguments) + len(call.tool) for call in message.tool_calls)
+            characters += len(message.content) + len(message.reasoning) + calls
         if characters > limits.episode_characters:
             return StopReason.length_limit
     return StopReason.turn_limit
-
-
-async def _said_more(user: UserPolicy | None, log: RolloutLog) -> bool:
-    """Whether the user went on after an answer; what was said is logged."""
-    said = None if user is None else await user.reply(tuple(log.messages))
-    if said is None:
-        return False
-    log.messages.append(Message(role="user", content=clean(said)))
-    return True
-
-
-def _length(message: Message) -> int:
-    calls = sum(len(call.arguments) + len(call.tool) for call in message.tool_calls)
-    return len(message.content) + len(message.reasoning) + calls
-
-
-def _sampling(limits: RolloutLimits, sample: int, used: int) -> Sampling | None:
-    """Sampling of the next message; None when the episode's tokens are used up."""
-    sampling = limits.sampling
-    if sampling.seed is not None:
-        sampling = dataclasses.replace(sampling, seed=sampling.seed + sample)
-    if limits.episode_tokens is None:
-        return sampling
-    left = limits.episode_tokens - used
-    if left <= 0:
-        return None
-    return dataclasses.replace(sampling, max_tokens=min(left, sampling.max_tokens or left))
-
-
-def _stop_after(reply: Reply) -> StopReason | None:
-    """Why the episode ends with this reply; None: it has calls to run."""
-    if reply.finish is FinishReason.length:
-        return StopReason.length_limit
-    if reply.finish is FinishReason.filtered:
-        return StopReason.refused
-    return None if reply.message.tool_calls else StopReason.answered
 
 
 def _as_kept(message: Message, turn: int, seen: set[str]) -> Message:
@@ -291,13 +279,3 @@ async def _act(
     for _, failure in done:
         if failure is not None:
             raise failure
-
-
-def _blame(failure: Exception) -> StopReason:
-    match failure:
-        case ModelError():
-            return StopReason.model_error
-        case HostError() | SandboxError():
-            return StopReason.host_error
-        case _:
-            return StopReason.internal_error
