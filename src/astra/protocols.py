@@ -74,6 +74,7 @@ class ToolHost(Protocol):
         kind: type[BaseException] | None,
         error: BaseException | None,
         trace: TracebackType | None,
+        /,
     ) -> None: ...
 
     def tools(self) -> Sequence[ToolSchema]:
@@ -188,6 +189,7 @@ class SandboxSession(Protocol):
         kind: type[BaseException] | None,
         error: BaseException | None,
         trace: TracebackType | None,
+        /,
     ) -> None: ...
 
 
