@@ -57,73 +57,51 @@ def _add(name: str, body: str, *, errors: str = "", **options: Any) -> None:
 
 # --- files -----------------------------------------------------------------------------------
 
-_add("read_file", "return BREACH if 'CANARY' in open(DATA['file']).read() else 0", harmless=True)
-_add(
-    "read_file_by_descriptor",
-    "return BREACH if os.read(os.open(DATA['file'], 0), 9) else 0",
-    harmless=True,
-)
-_add("read_passwd", "return BREACH if open('/etc/passwd').read() else 0", harmless=True)
-_add("read_own_code", "return BREACH if open(os.__file__).read() else 0", harmless=True)
-_add("write_file", "open(DATA['folder'] + '/new', 'w').write('x'); return BREACH", harmless=True)
-_add("append_to_file", "open(DATA['file'], 'a').write('x'); return BREACH", harmless=True)
-_add("list_root", "return BREACH if os.listdir('/') else 0", harmless=True)
-_add("list_home", "return BREACH if os.listdir(DATA['folder']) else 0", harmless=True)
-_add("stat_file", "return BREACH if os.stat(DATA['file']).st_size else 0", harmless=True)
-_add("access_file", "return BREACH if os.access(DATA['file'], os.R_OK) else 0", harmless=True)
-_add("read_link", "return BREACH if os.readlink('/proc/self/exe') else 0", harmless=True)
-_add(
-    "make_symlink",
-    "os.symlink('/etc/passwd', DATA['folder'] + '/link'); return BREACH",
-    harmless=True,
-)
-_add(
-    "make_hard_link",
-    "os.link(DATA['file'], DATA['folder'] + '/link'); return BREACH",
-    harmless=True,
-)
-_add("follow_symlink", "return BREACH if open(DATA['link']).read() else 0", harmless=True)
-_add("make_folder", "os.mkdir(DATA['folder'] + '/x'); return BREACH", harmless=True)
-_add("make_fifo", "os.mkfifo(DATA['folder'] + '/x'); return BREACH", harmless=True)
-_add("remove_file", "os.unlink(DATA['file']); return BREACH", harmless=True)
-_add("rename_file", "os.rename(DATA['file'], DATA['folder'] + '/x'); return BREACH", harmless=True)
-_add("truncate_file", "os.truncate(DATA['file'], 0); return BREACH", harmless=True)
-_add("change_mode", "os.chmod(DATA['file'], 0o777); return BREACH", harmless=True)
-_add("change_folder", "os.chdir('/'); return BREACH", harmless=True)
-_add("where_am_i", "os.getcwd(); return BREACH", harmless=True)
-_add("raw_openat", "return syscall(257, 56, -100, DATA['file'].encode(), 0, 0)", harmless=True)
-_add(
-    "raw_openat2",
-    "return syscall(437, 437, -100, DATA['file'].encode(), bytes(24), 24)",
-    harmless=True,
-)
+for _name, _body in {
+    "read_file": "return BREACH if 'CANARY' in open(DATA['file']).read() else 0",
+    "read_file_by_descriptor": "return BREACH if os.read(os.open(DATA['file'], 0), 9) else 0",
+    "read_passwd": "return BREACH if open('/etc/passwd').read() else 0",
+    "read_own_code": "return BREACH if open(os.__file__).read() else 0",
+    "write_file": "open(DATA['folder'] + '/new', 'w').write('x'); return BREACH",
+    "append_to_file": "open(DATA['file'], 'a').write('x'); return BREACH",
+    "list_root": "return BREACH if os.listdir('/') else 0",
+    "list_home": "return BREACH if os.listdir(DATA['folder']) else 0",
+    "stat_file": "return BREACH if os.stat(DATA['file']).st_size else 0",
+    "access_file": "return BREACH if os.access(DATA['file'], os.R_OK) else 0",
+    "read_link": "return BREACH if os.readlink('/proc/self/exe') else 0",
+    "make_symlink": "os.symlink('/etc/passwd', DATA['folder'] + '/link'); return BREACH",
+    "make_hard_link": "os.link(DATA['file'], DATA['folder'] + '/link'); return BREACH",
+    "follow_symlink": "return BREACH if open(DATA['link']).read() else 0",
+    "make_folder": "os.mkdir(DATA['folder'] + '/x'); return BREACH",
+    "make_fifo": "os.mkfifo(DATA['folder'] + '/x'); return BREACH",
+    "remove_file": "os.unlink(DATA['file']); return BREACH",
+    "rename_file": "os.rename(DATA['file'], DATA['folder'] + '/x'); return BREACH",
+    "truncate_file": "os.truncate(DATA['file'], 0); return BREACH",
+    "change_mode": "os.chmod(DATA['file'], 0o777); return BREACH",
+    "change_folder": "os.chdir('/'); return BREACH",
+    "where_am_i": "os.getcwd(); return BREACH",
+    "raw_openat": "return syscall(257, 56, -100, DATA['file'].encode(), 0, 0)",
+    "raw_openat2": "return syscall(437, 437, -100, DATA['file'].encode(), bytes(24), 24)",
+}.items():
+    _add(_name, _body, harmless=True)
 _add("raw_execveat", "return syscall(322, 281, -100, b'/nowhere', None, None, 0)")
 _add("open_by_handle", "return syscall(304, 265, -100, bytes(64), 0)")
-_add(
-    "import_from_disk",
-    """
+for _name, _body in {
+    "import_from_disk": """
     import importlib.util
     spec = importlib.util.spec_from_file_location("canary", DATA["module"])
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return BREACH
 """,
-    harmless=True,
-)
-_add(
-    "import_by_path",
-    "sys.path.insert(0, DATA['folder']); import planted; return BREACH",
-    harmless=True,
-)
-_add(
-    "import_by_finder",
-    """
+    "import_by_path": "sys.path.insert(0, DATA['folder']); import planted; return BREACH",
+    "import_by_finder": """
     from importlib.machinery import PathFinder
     return BREACH if PathFinder.find_spec("planted", [DATA["folder"]]) else 0
 """,
-    harmless=True,
-)
-_add("load_library", "ctypes.CDLL(DATA['library']); return BREACH", harmless=True)
+    "load_library": "ctypes.CDLL(DATA['library']); return BREACH",
+}.items():
+    _add(_name, _body, harmless=True)
 _add(
     "inherited_descriptors",
     """
@@ -145,29 +123,16 @@ _add(
 
 # --- /proc, environment, memory of others ------------------------------------------------------
 
-_add(
-    "proc_environ",
-    "return BREACH if open('/proc/self/environ').read() is not None else 0",
-    harmless=True,
-)
-_add("proc_maps", "return BREACH if open('/proc/self/maps').read() else 0", harmless=True)
-_add(
-    "proc_of_parent",
-    "return BREACH if os.listdir(f\"/proc/{DATA['parent']}\") else 0",
-    harmless=True,
-)
-_add(
-    "proc_memory_of_parent",
-    "open(f\"/proc/{DATA['parent']}/mem\", 'rb'); return BREACH",
-    harmless=True,
-)
-_add(
-    "proc_list",
-    "return BREACH if [n for n in os.listdir('/proc') if n.isdigit()] else 0",
-    harmless=True,
-)
-_add("sys_files", "return BREACH if os.listdir('/sys') else 0", harmless=True)
-_add("dev_files", "return BREACH if os.read(os.open('/dev/zero', 0), 1) else 0", harmless=True)
+for _name, _body in {
+    "proc_environ": "return BREACH if open('/proc/self/environ').read() is not None else 0",
+    "proc_maps": "return BREACH if open('/proc/self/maps').read() else 0",
+    "proc_of_parent": "return BREACH if os.listdir(f\"/proc/{DATA['parent']}\") else 0",
+    "proc_memory_of_parent": "open(f\"/proc/{DATA['parent']}/mem\", 'rb'); return BREACH",
+    "proc_list": "return BREACH if [n for n in os.listdir('/proc') if n.isdigit()] else 0",
+    "sys_files": "return BREACH if os.listdir('/sys') else 0",
+    "dev_files": "return BREACH if os.read(os.open('/dev/zero', 0), 1) else 0",
+}.items():
+    _add(_name, _body, harmless=True)
 _add("environment", "return BREACH if 'CAN' + 'ARY' in repr(os.environ) else sorted(os.environ)")
 _add(
     "environment_of_libc",
@@ -238,53 +203,34 @@ _add(
 
 # --- network -----------------------------------------------------------------------------------
 
-_add(
-    "tcp_connect",
-    """
+for _name, _body in {
+    "tcp_connect": """
     import socket
     with socket.create_connection(("127.0.0.1", DATA["port"]), 1):
         return BREACH
 """,
-    harmless=True,
-)
-_add(
-    "udp_send",
-    """
+    "udp_send": """
     import socket
     with socket.socket(type=socket.SOCK_DGRAM) as s:
         return BREACH if s.sendto(b"x", ("127.0.0.1", DATA["port"])) else 0
 """,
-    harmless=True,
-)
-_add(
-    "listen",
-    """
+    "listen": """
     import socket
     with socket.create_server(("127.0.0.1", 0)):
         return BREACH
 """,
-    harmless=True,
-)
-_add(
-    "unix_socket",
-    """
+    "unix_socket": """
     import socket
     with socket.socket(socket.AF_UNIX) as s:
         s.bind(b"\\0astra-test-%d" % os.getpid())
         return BREACH
 """,
-    harmless=True,
-)
-_add(
-    "socket_pair",
-    "import socket; a, b = socket.socketpair(); a.close(); b.close(); return BREACH",
-    harmless=True,
-)
-_add(
-    "netlink",
-    "import socket; socket.socket(socket.AF_NETLINK, socket.SOCK_RAW).close(); return BREACH",
-    harmless=True,
-)
+    "socket_pair": "import socket; a, b = socket.socketpair(); a.close(); b.close(); return BREACH",
+    "netlink": (
+        "import socket; socket.socket(socket.AF_NETLINK, socket.SOCK_RAW).close(); return BREACH"
+    ),
+}.items():
+    _add(_name, _body, harmless=True)
 _add("vsock", "import socket; socket.socket(40).close(); return BREACH")
 _add(
     "resolve_name",
@@ -339,16 +285,15 @@ _add(
     harmless=True,
 )
 _add("exec_shell", "os.execv('/bin/sh', ['sh', '-c', 'true'])", errors="")
-_add("spawn", "return BREACH if os.posix_spawn('/bin/true', ['true'], {}) else 0", harmless=True)
-_add(
-    "subprocess",
-    "import subprocess; subprocess.run(['true'], check=True); return BREACH",
-    harmless=True,
-)
-_add("shell", "return BREACH if os.system('true') == 0 else 0", harmless=True)
-_add("pipe", "return BREACH if os.pipe() else 0", harmless=True)
-_add("code_in_memory_file", "return BREACH if os.memfd_create('x') else 0", harmless=True)
-_add("signal_zero_to_victim", "os.kill(DATA['victim'], 0); return BREACH", harmless=True)
+for _name, _body in {
+    "spawn": "return BREACH if os.posix_spawn('/bin/true', ['true'], {}) else 0",
+    "subprocess": "import subprocess; subprocess.run(['true'], check=True); return BREACH",
+    "shell": "return BREACH if os.system('true') == 0 else 0",
+    "pipe": "return BREACH if os.pipe() else 0",
+    "code_in_memory_file": "return BREACH if os.memfd_create('x') else 0",
+    "signal_zero_to_victim": "os.kill(DATA['victim'], 0); return BREACH",
+}.items():
+    _add(_name, _body, harmless=True)
 _add("kill_victim", "os.kill(DATA['victim'], 9); return BREACH")
 _add("kill_caller", "os.kill(DATA['parent'], 15); return BREACH")
 _add("kill_everyone", "os.kill(-1, 0); return BREACH")
@@ -360,19 +305,16 @@ _add("raw_pidfd_open", "return syscall(434, 434, DATA['victim'], 0)", harmless=T
 _add("queue_signal", "return syscall(129, 138, DATA['victim'], 0, bytes(128))")
 _add("ptrace_me", "return syscall(101, 117, 0, 0, 0, 0)")
 _add("ptrace_victim", "return syscall(101, 117, 16, DATA['victim'], 0, 0)")
-_add(
-    "interval_timer",
-    "import signal; signal.setitimer(signal.ITIMER_REAL, 99); return BREACH",
-    harmless=True,
-)
-_add("alarm", "import signal; return BREACH if signal.alarm(99) == 0 else 0", harmless=True)
-_add("nice", "os.nice(1); return BREACH", harmless=True)
-_add("choose_cpu", "os.sched_setaffinity(0, {0}); return BREACH", harmless=True)
-_add(
-    "limits_of_victim",
-    "import resource; resource.prlimit(DATA['victim'], resource.RLIMIT_CPU); return BREACH",
-    harmless=True,
-)
+for _name, _body in {
+    "interval_timer": "import signal; signal.setitimer(signal.ITIMER_REAL, 99); return BREACH",
+    "alarm": "import signal; return BREACH if signal.alarm(99) == 0 else 0",
+    "nice": "os.nice(1); return BREACH",
+    "choose_cpu": "os.sched_setaffinity(0, {0}); return BREACH",
+    "limits_of_victim": (
+        "import resource; resource.prlimit(DATA['victim'], resource.RLIMIT_CPU); return BREACH"
+    ),
+}.items():
+    _add(_name, _body, harmless=True)
 _add(
     "raise_own_limits",
     """
@@ -458,12 +400,11 @@ _add(
 """,
     harmless=False,
 )
-_add("memory_in_objects", "x = [[] for _ in range(10**9)]", errors="SandboxLimit")
-_add("busy_loop", "while True: pass", errors="SandboxLimit")
-_add("busy_module", "while True: pass\ndef f(): pass", errors="SandboxLimit")
-_add(
-    "deaf_busy_loop",
-    """
+for _name, _body in {
+    "memory_in_objects": "x = [[] for _ in range(10**9)]",
+    "busy_loop": "while True: pass",
+    "busy_module": "while True: pass\ndef f(): pass",
+    "deaf_busy_loop": """
     import signal
     for number in range(1, 65):
         try:
@@ -475,16 +416,12 @@ _add(
             while True: pass
         except BaseException: pass
 """,
-    errors="SandboxLimit",
-)
-_add("regex_backtracking", "import re; re.match('(a+)+$', 'a' * 64 + 'b')", errors="SandboxLimit")
-_add("huge_power", "return (9 ** (9 ** 8)) and BREACH", errors="SandboxLimit")
-_add("sleep_forever", "import time; time.sleep(1e6)", errors="SandboxLimit")
-_add(
-    "deadlock",
-    "import threading; x = threading.Lock(); x.acquire(); x.acquire()",
-    errors="SandboxLimit",
-)
+    "regex_backtracking": "import re; re.match('(a+)+$', 'a' * 64 + 'b')",
+    "huge_power": "return (9 ** (9 ** 8)) and BREACH",
+    "sleep_forever": "import time; time.sleep(1e6)",
+    "deadlock": "import threading; x = threading.Lock(); x.acquire(); x.acquire()",
+}.items():
+    _add(_name, _body, errors="SandboxLimit")
 _add("wait_for_input", "return BREACH if sys.stdin.read() else 0")
 _add("print_flood", "while True: print('x' * 10_000)", errors="SandboxLimit")
 _add(
@@ -557,22 +494,25 @@ _add("exit_at_exit", "import atexit; atexit.register(lambda: open(DATA['file'], 
 # --- forged replies ------------------------------------------------------------------------------
 
 _BAD = "SandboxBadResult"
-_add("forge_garbage", "forge('garbage')", errors=_BAD)
-_add("forge_other_call", 'forge(\'{"i":7,"v":1}\')', errors=_BAD)
-_add("forge_no_call", "forge('{\"v\":1}')", errors=_BAD)
-_add("forge_list", "forge('[1]')", errors=_BAD)
-_add("forge_nan", 'forge(\'{"i":1,"v":NaN}\')', errors=_BAD)
-_add("forge_infinity", 'forge(\'{"i":1,"v":[1e999]}\')', errors=_BAD)
-_add("forge_long_infinity", "forge('{\"i\":1,\"v\":' + '9' * 400 + '.0}')", errors=_BAD)
-_add("forge_surrogate", 'forge(\'{"i":1,"v":"\\\\ud800"}\')', errors=_BAD)
-_add("forge_surrogate_key", 'forge(\'{"i":1,"v":{"\\\\udfff":1}}\')', errors=_BAD)
-_add("forge_bad_unicode", 'forge(\'{"i":1,"v":"\\ud800"}\')', errors=_BAD)
-_add("forge_depth", "forge('{\"i\":1,\"v\":' + '[' * 500 + ']' * 500 + '}')", errors=_BAD)
-_add("forge_endless_depth", "forge('{\"i\":1,\"v\":' + '[' * 20_000 + '}')", errors=_BAD)
-_add("forge_long_number", "forge('{\"i\":1,\"v\":' + '9' * 5000 + '}')", errors=_BAD)
-_add("forge_failure", 'forge(\'{"i":1,"f":["host","E","m"]}\')', errors=_BAD)
-_add("forge_limit", 'forge(\'{"i":1,"limit":{"a":1}}\')', errors=_BAD)
-_add("forge_too_much", 'forge(\'{"i":1,"v":1,"f":null}\')', errors=_BAD)
+for _name, _body in {
+    "forge_garbage": "forge('garbage')",
+    "forge_other_call": 'forge(\'{"i":7,"v":1}\')',
+    "forge_no_call": "forge('{\"v\":1}')",
+    "forge_list": "forge('[1]')",
+    "forge_nan": 'forge(\'{"i":1,"v":NaN}\')',
+    "forge_infinity": 'forge(\'{"i":1,"v":[1e999]}\')',
+    "forge_long_infinity": "forge('{\"i\":1,\"v\":' + '9' * 400 + '.0}')",
+    "forge_surrogate": 'forge(\'{"i":1,"v":"\\\\ud800"}\')',
+    "forge_surrogate_key": 'forge(\'{"i":1,"v":{"\\\\udfff":1}}\')',
+    "forge_bad_unicode": 'forge(\'{"i":1,"v":"\\ud800"}\')',
+    "forge_depth": "forge('{\"i\":1,\"v\":' + '[' * 500 + ']' * 500 + '}')",
+    "forge_endless_depth": "forge('{\"i\":1,\"v\":' + '[' * 20_000 + '}')",
+    "forge_long_number": "forge('{\"i\":1,\"v\":' + '9' * 5000 + '}')",
+    "forge_failure": 'forge(\'{"i":1,"f":["host","E","m"]}\')',
+    "forge_limit": 'forge(\'{"i":1,"limit":{"a":1}}\')',
+    "forge_too_much": 'forge(\'{"i":1,"v":1,"f":null}\')',
+}.items():
+    _add(_name, _body, errors=_BAD)
 _add("forge_large_frame", "forge('', header=0xFFFFFFFF)", errors="SandboxLimit")
 _add("forge_empty_frame", "forge('')", errors=_BAD)
 _add(

@@ -12,7 +12,6 @@ import json
 import random
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from types import TracebackType
 from typing import Any, Self
 
 from astra.protocols import (
@@ -93,12 +92,7 @@ class FakeHost:
         self.entered += 1
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         self.left += 1
 
     def tools(self) -> Sequence[ToolSchema]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from astra.protocols import Reply, Sampling
-from astra.teacher.prompts.chains import PlannedStep, ShownTool
+from astra.teacher.prompts.chains import ShownTool
 from astra.testing.rule_teacher.scripted_agent import ScriptedAgent
 from astra.testing.rule_teacher.trajectories.telling import read_request
 from astra.trajectories.records import ArgumentSource, PlannedCall
@@ -46,24 +46,23 @@ def read_plan(
     ]
     for text in reversed(said):
         for language in _LANGUAGES:
-            if (steps := read_request(text, shown, language)) is not None:
-                return _calls(steps), language
+            steps = read_request(text, shown, language)
+            if steps is None:
+                continue
+            plan = tuple(
+                PlannedCall(
+                    id=f"c{number}",
+                    tool=step.tool,
+                    arguments={
+                        name: ArgumentSource(value=argument.value)
+                        if argument.step is None
+                        else ArgumentSource(call=f"c{argument.step}", field=argument.field)
+                        for name, argument in step.arguments.items()
+                    },
+                    depends_on=tuple(f"c{need}" for need in step.needs),
+                )
+                for number, step in enumerate(steps, start=1)
+            )
+            return plan, language
     chinese = any("\u4e00" <= character <= "\u9fff" for text in said for character in text)
     return (), "zh" if chinese else "en"
-
-
-def _calls(steps: Sequence[PlannedStep]) -> tuple[PlannedCall, ...]:
-    return tuple(
-        PlannedCall(
-            id=f"c{number}",
-            tool=step.tool,
-            arguments={
-                name: ArgumentSource(value=argument.value)
-                if argument.step is None
-                else ArgumentSource(call=f"c{argument.step}", field=argument.field)
-                for name, argument in step.arguments.items()
-            },
-            depends_on=tuple(f"c{need}" for need in step.needs),
-        )
-        for number, step in enumerate(steps, start=1)
-    )

@@ -85,7 +85,10 @@ def judge_next_step(given: RoundIn, rng: random.Random) -> Grade:
     """Whether the arguments stand in what came before."""
     del rng
     message = next(m for m in given.messages if m.number == given.message)
-    before = [_all_text(m) for m in given.messages if m.number < given.message]
+    earlier = [m for m in given.messages if m.number < given.message]
+    before = [m.text for m in earlier] + [
+        json.dumps(call.arguments, ensure_ascii=False) for m in earlier for call in m.calls
+    ]
     return _grounded(message.calls, given.tools, before)
 
 
@@ -187,11 +190,6 @@ def _values(value: Json, name: str) -> Iterator[tuple[str, str]]:
             yield name, value
     elif isinstance(value, int | float) and not isinstance(value, bool) and abs(value) > SMALL:
         yield name, json.dumps(value)
-
-
-def _all_text(message: ShownMessage) -> str:
-    arguments = [json.dumps(call.arguments, ensure_ascii=False) for call in message.calls]
-    return "\n".join([message.text, *arguments])
 
 
 def _is_error(text: str) -> bool:
