@@ -40,6 +40,7 @@ def adding_adapters() -> Generator[None]:
 
 def save_final(trainer: Any, chat: ChatTemplate, out: Path) -> None:
     """Write the model as a normal folder with its tokenizer, adapters merged."""
+    # Hidden until it is complete: `final` marks a finished run.
     new = out / f".{FINAL}.new"
     if trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled:
         trainer.save_model(str(new))  # gathers the shards: every process takes part
@@ -54,6 +55,5 @@ def save_final(trainer: Any, chat: ChatTemplate, out: Path) -> None:
         model.save_pretrained(str(new))
     if trainer.accelerator.is_main_process:
         chat.tokenizer.save_pretrained(str(new))
-        # `final` marks a finished run, so it appears at once and whole.
         replace_folder(new, out / FINAL)
     trainer.accelerator.wait_for_everyone()

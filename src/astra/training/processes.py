@@ -1,4 +1,4 @@
-"""The processes of a run, which trains on GPUs or, where there are none, on CPUs (gloo)."""
+"""Processes of a training run: on GPUs or, without any, on CPUs (gloo)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from astra.types import Json
 
 
 def on_cpu(trl: Mapping[str, Json]) -> bool:
-    """Whether TRL trains on the CPU: by option, or because there is nothing else."""
+    """Whether TRL trains on the CPU: by option, or because there is no accelerator."""
     return bool(trl.get("use_cpu")) or not torch.accelerator.is_available()
 
 
@@ -31,7 +31,8 @@ def is_first() -> bool:
 
 
 def leave() -> None:
-    """End the run's process group, if there is one: a process that exits within it can abort."""
+    """End the run's process group, if there is one."""
+    # A process that exits inside the group can abort with an error, after all its work is done.
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         torch.distributed.barrier()  # a process that still waits for another would wait for ever
         torch.distributed.destroy_process_group()

@@ -1,6 +1,6 @@
-"""Credit: which token is pushed how much. GiGPO and ACPO on the port of algorithms.
+"""Step-level credit assignment: GiGPO and ACPO, as implementations of `Algorithm`.
 
-Every tensor's name ends in its axes: B rollouts, T completion tokens, K steps. What the ACPO paper
-(arXiv 2510.08899) is known to say is marked *given*, our own precise choices *ours*: the paper was
-read in abstract and public summaries only, and no code of it was published.
+Tensor names end in their axes: B rollouts, T completion tokens, K steps. Only the abstract and
+public summaries of the ACPO paper (arXiv 2510.08899) could be read, and no code was published. What
+these say is marked *given*, choices of this package *ours*.
 """

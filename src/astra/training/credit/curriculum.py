@@ -1,13 +1,13 @@
-"""Which prompts are sampled next: a pass rate per prompt, and the phase's preference for some.
+"""Curriculum: draws the next prompts by their pass rates and the phase's preference.
 
-*Given*: the curriculum over the phases looks at difficulty.
-*Ours*: the pass rate p is an exponential moving average; exploration samples 0.1 ≤ p ≤ 0.8 first
-and widens as it goes; convergence prefers 0 < p ≤ 0.5. What is not preferred keeps a small weight,
-so that its pass rate does not freeze, and what was never sampled counts as preferred.
+*Given*: the curriculum over the phases goes by difficulty.
+*Ours*: the pass rate p is an exponential moving average. Exploration prefers 0.1 ≤ p ≤ 0.8 and
+widens this band, convergence prefers 0 < p ≤ 0.5. Other prompts keep a small weight, so that their
+pass rates stay up to date. Prompts that were never sampled count as preferred.
 
-A rollout passes when its reward is as good as the best that was ever seen of the prompt. Of right
-or wrong that is what a pass rate means; of graded rewards a mean would not do: a prompt that earns
-0.5 every time teaches nothing, and one that earns 0.1 in the mean may teach much.
+A rollout passes if its reward equals the best one seen for the prompt. For rewards of 0 and 1 that
+is the usual pass rate. For graded rewards a mean would not do: a prompt that always earns 0.5
+teaches nothing, and one with a mean of 0.1 may teach much.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from astra.training.credit.phases import Phase
 CLOSE = 1e-9
 """Rewards that differ by less are equal."""
 BINS = 5
-"""Of the histogram of difficulty: p in [0, 0.2), …, [0.8, 1]."""
+"""Bins of the histogram of difficulty: p in [0, 0.2), …, [0.8, 1]."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class CurriculumSettings:
     converging: float = 0.5
     """Convergence prefers pass rates above 0 and up to this."""
     others: float = 0.3
-    """Weight of prompts that are not preferred, in (0, 1]; 1: no curriculum."""
+    """Weight of prompts that are not preferred, in (0, 1]. 1: no curriculum."""
 
     def __post_init__(self) -> None:
         if not (0 < self.smoothing <= 1 and 0 < self.others <= 1):
@@ -62,7 +62,7 @@ class Curriculum:
             return
         best = max(rewards)
         if task not in self._rates or best > self._best[task] + CLOSE:
-            # Rollouts before were all worse than this.
+            # A new best reward: by it, no earlier rollout passed.
             self._best[task] = best
             self._rates[task] = self._passed(task, rewards)
             return
@@ -74,11 +74,11 @@ class Curriculum:
         return sum(reward > best - CLOSE for reward in rewards) / len(rewards) if best > 0 else 0.0
 
     def rate(self, task: str) -> float | None:
-        """The pass rate, in [0, 1]; None: never sampled."""
+        """The pass rate, in [0, 1]. None: never sampled."""
         return self._rates.get(task)
 
     def weight(self, task: str, phase: Phase, progress: float) -> float:
-        """How gladly a prompt is sampled. `progress` of exploration, in [0, 1], widens its band."""
+        """Weight of a prompt in a draw. `progress` of exploration, in [0, 1], widens the band."""
         settings, rate = self._settings, self._rates.get(task)
         if rate is None:
             return 1.0
@@ -91,10 +91,10 @@ class Curriculum:
         return 1.0 if preferred else settings.others
 
     def choose(self, tasks: Sequence[str], count: int, phase: Phase, progress: float) -> list[str]:
-        """Draw `count` different prompts (all, in a drawn order, if there are fewer)."""
+        """Draw `count` different prompts, all of them if there are fewer. In random order."""
         rng = random.Random(f"{self._seed}:{self._draws}")
         self._draws += 1
-        # Exponential races: the same as drawing one after the other by weight.
+        # The same distribution as drawing one after the other by weight, without replacement.
         keys = {task: rng.expovariate(self.weight(task, phase, progress)) for task in tasks}
         return sorted(keys, key=keys.__getitem__)[:count]
 

@@ -8,13 +8,12 @@ a step with what other episodes did in the same state.
 
 A step's weight is w_k = 1 + α·tanh(z_k)·sign(A), divided by the mean of w over the policy's tokens
 of the response, and each token of step k gets A·w_k. A helpful step gains more in a success and
-loses less in a
-failure, and
+loses less in a failure, and
 
 - the sum over the episode's tokens is that of the plain advantage;
 - every w_k is positive, so that no token's sign changes: before the division w_k lies within
-  1 ± |α|, and so does its mean; after it w_k lies within [(1 - |α|) / (1 + |α|), its inverse]
-  (a third to three times for α = 0.5);
+  1 ± |α|, and so does its mean. After it w_k lies between (1 - |α|) / (1 + |α|) and the inverse
+  (from 1/3 to 3 for α = 0.5);
 - α = 0, equal z_k or a single step give exactly the plain advantage.
 """
 

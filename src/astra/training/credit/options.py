@@ -12,11 +12,11 @@ from astra.errors import ConfigError
 from astra.training.credit.acpo import ACPOSettings
 
 _OWN = {"attribution", "alpha", "baseline", "confidence_gamma", "kl"}
-"""Settings that are options of their own."""
+"""Settings that have an option of their own."""
 
 
 def acpo_settings(credit: CreditConfig) -> ACPOSettings:
-    """The settings. Raises ConfigError for unknown names in `options`, and impossible values."""
+    """The settings. Raises ConfigError for unknown names in `options` and for invalid values."""
     values: dict[str, Any] = {name: getattr(credit, name) for name in _OWN}
     values["switch"] = {"after": credit.explore_steps, "stalled": credit.stall_steps}
     defaults = ACPOSettings()

@@ -1,8 +1,8 @@
-"""Explore, then converge: which phase training is in, and what regulates it.
+"""The two phases of ACPO, exploration and convergence, and their regulation.
 
-*Given*: two phases; the first regulates the entropy dynamically by attribution and segmentation, so
-that it does not collapse; the second has a reference policy (KL) and confidence-weighted rewards.
-*Ours*: when the phase changes, how the entropy's coefficient follows a target on the tokens of
+*Given*: the first phase regulates the entropy dynamically by attribution and segmentation, so that
+it does not collapse. The second has a reference policy (KL) and confidence-weighted rewards.
+*Ours*: when the phase changes, how the entropy coefficient follows a target on the tokens of
 crucial steps, and the form of the confidence weights.
 """
 
@@ -21,26 +21,26 @@ from astra.training.algorithm import group_mean_B
 
 
 class Phase(StrEnum):
-    """Where in the curriculum training is."""
+    """Phase of training."""
 
     exploration = "exploration"
-    """No KL; an entropy bonus on crucial steps."""
+    """No KL. An entropy bonus on crucial steps."""
     convergence = "convergence"
-    """KL to the policy at the phase change; no bonus; confident successes weigh more."""
+    """KL to the policy at the phase change. No bonus. Confident successes weigh more."""
 
 
 @dataclass(frozen=True, slots=True)
 class PhaseSwitch:
-    """When exploration ends: whichever comes first."""
+    """Conditions that end exploration. The first one that holds decides."""
 
     after: int | None = 200
-    """Steps; None: not by number. 0: no exploration."""
+    """Number of steps. None: no limit. 0: no exploration."""
     stalled: int | None = 50
-    """Steps in which the moving reward has not improved; None: not looked at."""
+    """Steps without an improvement of the moving reward. None: no limit."""
     smoothing: float = 0.1
     """Weight of the newest batch in the moving reward, in (0, 1]."""
     gain: float = 1e-3
-    """Least improvement that counts."""
+    """Minimum improvement that counts."""
 
     def __post_init__(self) -> None:
         if not 0 < self.smoothing <= 1:
@@ -48,7 +48,7 @@ class PhaseSwitch:
 
 
 class PhaseClock:
-    """Counts steps and watches the reward. Convergence never ends."""
+    """Counts steps and follows the reward. Convergence never ends."""
 
     def __init__(self, switch: PhaseSwitch) -> None:
         self._switch = switch
@@ -65,7 +65,7 @@ class PhaseClock:
 
     @property
     def progress(self) -> float:
-        """How much of exploration is over by number of steps, in [0, 1]."""
+        """Share of exploration's steps that are done, in [0, 1]. 0 without a limit of steps."""
         if self._changed:
             return 1.0
         return self.steps / self._switch.after if self._switch.after else 0.0
@@ -99,17 +99,17 @@ class PhaseClock:
 
 @dataclass(frozen=True, slots=True)
 class EntropyTarget:
-    """How the entropy of crucial steps is held up."""
+    """Regulation of the entropy of crucial steps."""
 
     target: float | None = None
-    """In nats; None: a share of the first batch's."""
+    """In nats. None: `share` of the first batch's entropy."""
     share: float = 0.5
-    """Of the first batch's, where no target is given: entropy may fall as a policy becomes sure of
-    what it does, but not collapse."""
+    """Target as a share of the first batch's entropy. Below 1: a policy that becomes sure of its
+    choices is not a collapse."""
     rate: float = 0.002
-    """What the coefficient gains per step and nat below the target, and loses above it."""
+    """Change of the coefficient per step and nat below the target."""
     largest: float = 0.02
-    """Upper bound of the coefficient; 0: no bonus."""
+    """Maximum coefficient. 0: no bonus."""
 
 
 class EntropyControl:
@@ -118,7 +118,7 @@ class EntropyControl:
     def __init__(self, settings: EntropyTarget) -> None:
         self._settings = settings
         self.target = settings.target
-        """In nats; None before the first batch."""
+        """In nats. None before the first batch."""
         self.coefficient = 0.0
 
     def update(self, entropy: float) -> float:
@@ -137,13 +137,11 @@ class EntropyControl:
 
 
 def crucial_BK(z_BK: Tensor, exists_BK: Tensor) -> Tensor:
-    """The steps whose |z| is at least the median of the response's, and not 0.
-
-    At least, rather than above it: of two steps, whose |z| are equal, both are crucial.
-    """
+    """Steps whose |z| is at least the median of the response's, and not 0."""
     size_BK = z_BK.abs().masked_fill(~exists_BK, torch.nan)
     median_B1 = size_BK.nanquantile(0.5, dim=1, keepdim=True)
-    # Of two steps, one |z| may be larger by a rounding error.
+    # At least, not above: two steps have equal |z|, and neither would be crucial. The margin is for
+    # rounding errors, by which one of them may be larger.
     return exists_BK & (size_BK >= median_B1 - 1e-4) & (size_BK > 1e-4)
 
 
@@ -156,8 +154,8 @@ def confidence_weights_B(
     """
     if not 0 <= gamma < 1:
         raise ConfigError(f"gamma {gamma!r} must lie in [0, 1)")
-    told_B = success_B & confidence_B.isfinite()
+    weighted_B = success_B & confidence_B.isfinite()
     known_B = confidence_B.nan_to_num(nan=0.0)
-    mean_B = group_mean_B(known_B, group_B, told_B.to(known_B.dtype))
+    mean_B = group_mean_B(known_B, group_B, weighted_B.to(known_B.dtype))
     weights_B = (1 + gamma * (known_B - mean_B)).clamp(1 - gamma, 1 + gamma)
-    return torch.where(told_B, weights_B, 1.0)
+    return torch.where(weighted_B, weights_B, 1.0)

@@ -25,7 +25,7 @@ def further_loss(
     kl_coefficient: float,
     tokens: Tensor,
 ) -> Tensor:
-    """What is added to the policy loss: −Σ bonus · H / tokens + coefficient · Σ KL / tokens.
+    """Terms added to the policy loss: −Σ bonus · H / tokens + coefficient · Σ KL / tokens.
 
     `mask_BT`: the policy's tokens. `tokens`: the number of them that the step's mean is over.
     """
@@ -47,10 +47,10 @@ def clipped_objective(
     low: float = 0.2,
     high: float = 0.2,
 ) -> Tensor:
-    """The paper's objective, to be made large: the mean over all policy tokens of the batch of
+    """The paper's objective, to be maximized: the mean over all policy tokens of the batch of
     min(ρ·A, clip(ρ, 1 − low, 1 + high)·A), with ρ = π / π_old.
 
-    Training uses TRL's loss, which a test holds against this.
+    Training uses TRL's loss. A test compares the two.
     """
     ratio_BT = (logprobs_BT - old_BT).exp()
     clipped_BT = ratio_BT.clamp(1 - low, 1 + high)
