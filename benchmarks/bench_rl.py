@@ -110,7 +110,7 @@ def measure() -> dict[str, dict[str, object]]:
         ),
         "turns of these rollouts": _figure(turns, None, "", None),
         "waiting for the sandbox, share of rollout time": _figure(100 * tools, None, "%", None),
-        "batch filling without flat groups, share of rollout time": _figure(
+        "batch filling without zero-variance groups, share of rollout time": _figure(
             100 * filling_share, "<= 2", "%", filling_share <= 0.02
         ),
     }
