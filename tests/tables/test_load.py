@@ -286,11 +286,11 @@ def test_a_folders_options_and_the_callers(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("toml", "says"),
     [
-        ("[tables.a", "can't be read as TOML"),
+        ("[tables.a", "is not a TOML file"),
         ("[tables.a]\nkeys = 'x'", "tables.a.keys"),
         ("[tables.a]\nignore = 3", "tables.a.ignore"),
         ("[tables.a.columns.n]\nkind = 'float'", "tables.a.columns.n.kind"),
-        ("\x00", "can't be read as TOML"),
+        ("\x00", "is not a TOML file"),
     ],
 )
 def test_a_bad_options_file_is_named_with_its_key(tmp_path: Path, toml: str, says: str) -> None:

@@ -11,6 +11,7 @@ import pytest
 from astra.errors import BudgetExceeded, ConfigError, ModelUnavailable, TeacherError
 from astra.models.openai import OpenAIModel, Retries
 from astra.protocols import Sampling
+from astra.runs.cost import StageMeter, billing
 from astra.runs.folder import RunFolder
 from astra.teacher.cache import AnswerCache
 from astra.teacher.cost import Budget, CostTotals, Price
@@ -380,24 +381,22 @@ async def test_without_a_record_everything_is_asked():
 
 async def test_what_it_cost():
     spent = Usage(prompt_tokens=1000, completion_tokens=100, cached_tokens=400)
-    heard: list[tuple[Usage, float]] = []
-    costs = CostTotals(
-        Price(input=1.0, output=10.0, cached=0.5),
-        listener=lambda usage, money: heard.append((usage, money)),
-    )
+    costs, meter = CostTotals(Price(input=1.0, output=10.0, cached=0.5)), StageMeter()
     with ModelServer(
         [completion(says("bad"), usage=spent), completion(says(GOOD), usage=spent)]
     ) as server:
         async with Asking(server, costs=costs) as teacher:
-            await teacher.ask(arenas.NECESSITY, ASKED)
-            await teacher.ask(arenas.DEPENDENCY, given(arenas.DEPENDENCY, "en"))
+            with billing(meter):
+                await teacher.ask(arenas.NECESSITY, ASKED)
+                await teacher.ask(arenas.DEPENDENCY, given(arenas.DEPENDENCY, "en"))
     one = (600 * 1.0 + 400 * 0.5 + 100 * 10.0) / 1e6
     assert costs.total.money == pytest.approx(3 * one)
     assert costs.total.usage == spent + spent + spent
     assert (costs.total.requests, costs.total.answers, costs.total.unreported) == (3, 2, 0)
     assert list(costs.prompts) == ["judge_necessity", "judge_dependency"]
     assert costs.prompts["judge_necessity"].requests == 2
-    assert heard == [(spent, pytest.approx(one))] * 3
+    assert meter.usage == costs.total.usage
+    assert meter.dollars == pytest.approx(3 * one)
     assert costs.total.seconds > 0
 
 

@@ -221,14 +221,14 @@ def test_what_is_on_record_says_what_it_took(tmp_path: Path):
     odd = {"usage": {"prompt_tokens": 7, "completion_tokens": 7, "cached_tokens": 7}, "seconds": 1}
     answers: list[Any] = [odd, str(odd).replace("'", '"') + "}\n", "x" * 1000, "x"]
     with AnswerCache(folder) as cache:
-        assert cache.usage == {}
+        assert cache.stage_usage == {}
         for number, answer in enumerate(answers):
             usage = Usage(prompt_tokens=10, completion_tokens=number, cached_tokens=2)
-            prompt = "ask_a" if number % 2 else "ask_b"
-            changes = {"answer": answer, "usage": usage, "prompt": prompt}
+            stage = "a" if number % 2 else "b"
+            changes = {"answer": answer, "usage": usage, "stage": stage}
             cache.add(row(number).model_copy(update=changes))
     with AnswerCache(folder) as cache:
-        a, b = cache.usage["ask_a"], cache.usage["ask_b"]
+        a, b = cache.stage_usage["a"], cache.stage_usage["b"]
     assert a == Usage(prompt_tokens=20, completion_tokens=4, cached_tokens=4)
     assert b == Usage(prompt_tokens=20, completion_tokens=2, cached_tokens=4)
 

@@ -19,7 +19,7 @@ def read_options(path: Path, cls: type) -> dict[str, Any]:
     """
     nested = sections(cls)
     values: dict[str, Any] = {}
-    for written, value in _load(path).items():
+    for written, value in read_toml(path).items():
         key = written.replace("-", "_")
         if key in values:
             raise ConfigError(f"{str(path)!r}: {written!r} stands there twice: keep one")
@@ -51,7 +51,8 @@ def _accepted(path: Path, values: Mapping[str, Any], cls: type, section: str) ->
     return accepted
 
 
-def _load(path: Path) -> dict[str, Any]:
+def read_toml(path: Path) -> dict[str, Any]:
+    """The content of a TOML file. ConfigError for one that can't be read, or is too large."""
     try:
         with path.open("rb") as file:
             content = file.read(_MAX_BYTES + 1)
@@ -60,7 +61,7 @@ def _load(path: Path) -> dict[str, Any]:
         return tomllib.loads(content.decode("utf-8-sig"))
     except FileNotFoundError:
         raise ConfigError(
-            f"there is no file {str(path)!r}: give @ and a path to a TOML file"
+            f"there is no file {str(path)!r}: check the path of the TOML file"
         ) from None
     except OSError as error:
         raise ConfigError(f"can't read {str(path)!r}: {error.strerror}") from error

@@ -1,7 +1,7 @@
-"""Does an endpoint do what a teacher, and an agent that calls tools, need? A few short requests.
+"""Check of an endpoint: does it offer what teachers, and agents that call tools, need?
 
-It tells what the endpoint takes and whether one answer could be used. It does not tell how good
-the model's answers are.
+A few short requests find out which forms of output it accepts and whether an answer is usable. They
+say nothing about the quality of the model's answers.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from astra.teacher.render import PromptTemplates
 from astra.types import Json, Message, Record, ToolSchema, Usage
 
 ReasoningStyle = Literal["none", "field", "inline"]
-"""Seen in replies: no reasoning, in a field of its own, or in a `<think>` block before the text."""
+"""How replies carry reasoning: not at all, in a field of its own, or as a `<think>` block."""
 
 _ASKED = ParaphraseIn(
     language="en",
@@ -43,7 +43,7 @@ _CALL = "How high is Kilimanjaro? Call the tool get_mountain_height to find out.
 
 
 class CheckedClient(Protocol):
-    """What of a model client is checked; `OpenAIModel` has it."""
+    """The part of a model client that is checked; `OpenAIModel` has it."""
 
     @property
     def name(self) -> str: ...
@@ -60,34 +60,34 @@ class CheckedClient(Protocol):
 
 
 class EndpointFinding(Record):
-    """One thing that was tried."""
+    """Result of one attempt."""
 
     works: bool
     detail: str = ""
-    """What was seen instead; "": nothing worth telling."""
+    """What happened instead. Empty if there is nothing to tell."""
 
 
 class EndpointReport(Record):
-    """What was found out about an endpoint."""
+    """Abilities of an endpoint."""
 
     model: str
     usable: bool
-    """Whether it can be a teacher: an answer came in the form that will be used."""
+    """Whether it can be a teacher: a usable answer came in the form that will be used."""
     form: ReplyForm | None
-    """The form of output that will be used; None: none is taken."""
+    """The form of output that will be used. None if the endpoint accepts none."""
     forms: dict[ReplyForm, EndpointFinding]
     tools: EndpointFinding
-    """Needed of agents, not of teachers."""
+    """Tool calls. Agents need them, teachers don't."""
     choices: EndpointFinding
     """Several replies to one request (`n`)."""
     usage: EndpointFinding
-    """Whether tokens are counted; without, nothing can be said of cost."""
+    """Whether tokens are counted. If not, costs are unknown."""
     reasoning: ReasoningStyle
     seconds: float
 
 
-class _Heard:
-    """The model, with what it replied kept."""
+class _RecordingClient:
+    """A model client that keeps the first reply to each request."""
 
     def __init__(self, model: CheckedClient) -> None:
         self._model = model
@@ -116,25 +116,31 @@ class _Heard:
 async def check_endpoint(
     model: CheckedClient, templates: PromptTemplates | None = None
 ) -> EndpointReport:
-    """Try everything at once. `ModelError` when the endpoint can't be asked at all."""
-    templates, heard, start = templates or PromptTemplates(), _Heard(model), time.monotonic()
+    """Try everything concurrently. Raises `ModelError` if the endpoint can't be asked at all."""
+    templates, start = templates or PromptTemplates(), time.monotonic()
+    client = _RecordingClient(model)
     tried, tools, choices = await asyncio.gather(
-        asyncio.gather(*(_try_form(heard, form, templates) for form in FORMS)),
-        _try_tools(heard),
-        _try_choices(heard, templates),
+        asyncio.gather(*(_try_form(client, form, templates) for form in FORMS)),
+        _try_tools(client),
+        _try_choices(client, templates),
     )
     errors = [outcome for outcome in tried if isinstance(outcome, ModelError)]
     if len(errors) == len(FORMS):
         raise errors[0]
     forms: dict[ReplyForm, EndpointFinding] = {
-        form: EndpointFinding(works=False, detail=str(found))
-        if isinstance(found, ModelError)
-        else found
-        for form, found in zip(FORMS, tried, strict=True)
+        form: EndpointFinding(works=False, detail=str(outcome))
+        if isinstance(outcome, ModelError)
+        else outcome
+        for form, outcome in zip(FORMS, tried, strict=True)
     }
     taken: list[ReplyForm] = [form for form in FORMS if not forms[form].detail.startswith(_REFUSED)]
     form = taken[0] if taken else None
-    counted = any(reply.usage != Usage() for reply in heard.replies)
+    reasoning: ReasoningStyle = "none"
+    if any(reply.message.reasoning for reply in client.replies):
+        reasoning = "field"
+    elif any("</think>" in reply.message.content for reply in client.replies):
+        reasoning = "inline"
+    counted = any(reply.usage != Usage() for reply in client.replies)
     return EndpointReport(
         model=model.name,
         usable=form is not None and forms[form].works,
@@ -143,7 +149,7 @@ async def check_endpoint(
         tools=tools,
         choices=choices,
         usage=EndpointFinding(works=counted, detail="" if counted else "no tokens are counted"),
-        reasoning=_reasoning(heard.replies),
+        reasoning=reasoning,
         seconds=round(time.monotonic() - start, 2),
     )
 
@@ -152,9 +158,9 @@ _REFUSED = "the endpoint refuses it"
 
 
 async def _try_form(
-    heard: _Heard, form: ReplyForm, templates: PromptTemplates
+    client: _RecordingClient, form: ReplyForm, templates: PromptTemplates
 ) -> EndpointFinding | ModelError:
-    teacher = ModelTeacher(heard, templates=templates, form=form)
+    teacher = ModelTeacher(client, templates=templates, form=form)
     try:
         answer = await teacher.ask(PARAPHRASE, _ASKED)
     except TeacherError as error:
@@ -174,10 +180,10 @@ async def _try_form(
     return EndpointFinding(works=True, detail=f"after asking again {again} times" if again else "")
 
 
-async def _try_tools(heard: _Heard) -> EndpointFinding:
+async def _try_tools(client: _RecordingClient) -> EndpointFinding:
     messages = [Message(role="user", content=_CALL)]
     try:
-        (reply, *_) = await heard.complete(messages, Sampling(), tools=[_TOOL])
+        (reply, *_) = await client.complete(messages, Sampling(), tools=[_TOOL])
     except ModelError as error:
         return EndpointFinding(works=False, detail=str(error))
     for call in reply.message.tool_calls:
@@ -192,21 +198,15 @@ async def _try_tools(heard: _Heard) -> EndpointFinding:
     return EndpointFinding(works=False, detail="it wrote a text and called nothing")
 
 
-async def _try_choices(heard: _Heard, templates: PromptTemplates) -> EndpointFinding:
+async def _try_choices(client: _RecordingClient, templates: PromptTemplates) -> EndpointFinding:
     messages = templates.messages(PARAPHRASE, _ASKED)
     try:
-        replies = await heard.complete(messages, Sampling(), choices=2)
+        replies = await client.complete(messages, Sampling(), choices=2)
     except ModelError as error:
         return EndpointFinding(works=False, detail=str(error))
     if len(replies) != 2:
         return EndpointFinding(works=False, detail=f"2 were asked for, {len(replies)} came")
     return EndpointFinding(works=True)
-
-
-def _reasoning(replies: Sequence[Reply]) -> ReasoningStyle:
-    if any(reply.message.reasoning for reply in replies):
-        return "field"
-    return "inline" if any("</think>" in r.message.content for r in replies) else "none"
 
 
 async def check_teacher(config: CheckTeacherConfig) -> EndpointReport:

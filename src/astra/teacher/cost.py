@@ -1,30 +1,28 @@
-"""What a teacher costs: tokens, seconds and money, per prompt and together; a budget; an estimate.
+"""Costs of a teacher: tokens, seconds and money, per prompt and in total; a budget; an estimate.
 
-Tokens are the endpoint's own count; where it reports none, none are counted, and `unreported` says
-for how many requests. Money comes from the user's table of prices and nowhere else: without a price
-it is unknown, not nothing.
+Tokens are the endpoint's own count. Where it reports none, none are counted, and `unreported` says
+for how many requests. Money comes from the user's table of prices only: without a price it is
+unknown, not zero.
 """
 
 from __future__ import annotations
 
-import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pydantic import Field, ValidationError
 
+from astra.configs.files import read_toml
 from astra.configs.spelling import option_name
-from astra.core.files import read_bounded
 from astra.errors import BudgetExceeded, ConfigError
 from astra.runs.cost import bill
 from astra.teacher.prompt import Prompt
 from astra.teacher.render import PromptTemplates
-from astra.types import Json, Record, Usage
+from astra.types import Record, Usage
 
 _MILLION = 1_000_000
-_LARGEST = 2**20
 
 
 class Price(Record):
@@ -33,10 +31,11 @@ class Price(Record):
     input: float = Field(ge=0, allow_inf_nan=False)
     output: float = Field(ge=0, allow_inf_nan=False)
     cached: float | None = Field(default=None, ge=0, allow_inf_nan=False)
-    """Of input tokens that the endpoint had cached; None: as `input`."""
+    """Price of input tokens that the endpoint had cached. None: the same as `input`."""
 
     def of(self, usage: Usage) -> float:
-        """What these tokens cost. Cached tokens are part of the prompt's."""
+        """Money that these tokens cost."""
+        # Endpoints count cached tokens within the prompt's; some report more than the prompt has.
         cached = min(usage.cached_tokens, usage.prompt_tokens)
         rate = self.input if self.cached is None else self.cached
         fresh = (usage.prompt_tokens - cached) * self.input
@@ -45,46 +44,41 @@ class Price(Record):
 
 def read_prices(path: Path) -> dict[str, Price]:
     """The `[prices."model-name"]` sections of a TOML file; ConfigError says what is wrong."""
-    content = read_bounded(path, _LARGEST, "give a TOML file of prices")
-    try:
-        table = tomllib.loads(content.decode("utf-8-sig")).get("prices", {})
-    except (ValueError, RecursionError) as error:
-        raise ConfigError(f"{str(path)!r} is no TOML file: {error}") from error
+    table = read_toml(path).get("prices", {})
     if not isinstance(table, Mapping):
         raise ConfigError(f'{str(path)!r}: prices must be sections [prices."model-name"]')
-    return {str(name): _price(path, str(name), value) for name, value in table.items()}
-
-
-def _price(path: Path, name: str, value: Json) -> Price:
-    try:
-        return Price.model_validate(value)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise ConfigError(
-            f"{str(path)!r}: the price of {name!r} is wrong: {where}: {first['msg']}; write "
-            "input = 0.15, output = 0.60 and perhaps cached = 0.075, per million tokens"
-        ) from error
+    prices: dict[str, Price] = {}
+    for name, value in table.items():
+        try:
+            prices[str(name)] = Price.model_validate(value)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            where = ".".join(str(part) for part in first["loc"])
+            raise ConfigError(
+                f"{str(path)!r}: the price of {name!r} is wrong: {where}: {first['msg']}; write "
+                "input = 0.15, output = 0.60 and perhaps cached = 0.075, per million tokens"
+            ) from error
+    return prices
 
 
 class Cost(Record):
-    """What one prompt, or all, cost."""
+    """Cost of one prompt, or of all prompts."""
 
     answers: int = 0
-    """That were paid for."""
+    """Number of answers that were paid for."""
     replayed: int = 0
-    """Answers from the record, which cost nothing."""
+    """Number of answers from the record, which cost nothing."""
     failed: int = 0
-    """Times that a prompt could not be answered, after asking again."""
+    """Number of times that a prompt got no usable answer, retries included."""
     requests: int = 0
-    """Replies of the model, the unusable ones included."""
+    """Number of replies of the model, unusable ones included."""
     unreported: int = 0
-    """Of these, without a count of tokens."""
+    """Number of replies without a count of tokens."""
     usage: Usage = Usage()
     seconds: float = 0.0
-    """Waited for replies, summed over requests that ran at once."""
+    """Time spent waiting for replies, summed over concurrent requests."""
     money: float | None = None
-    """None: the model has no price."""
+    """None if the model has no price."""
 
     def __add__(self, other: Cost) -> Cost:
         return Cost(
@@ -101,7 +95,10 @@ class Cost(Record):
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """What may be spent; None: any amount. `spent` and `spent_tokens`: before this process."""
+    """Upper bounds of money and tokens. None: no bound.
+
+    `spent` and `spent_tokens` were used before this process started.
+    """
 
     money: float | None = None
     tokens: int | None = None
@@ -110,14 +107,12 @@ class Budget:
 
     @property
     def bounded(self) -> bool:
-        """Whether it bounds anything."""
+        """Whether there is any bound."""
         return self.money is not None or self.tokens is not None
 
     def check(self, cost: Cost) -> None:
-        """Raise `BudgetExceeded` when nothing is left.
-
-        Asked before each request, so that those in flight at the time may still go beyond it.
-        """
+        """Raise `BudgetExceeded` if nothing is left. Call it before each request."""
+        # Requests in flight are not counted yet: together they may exceed the budget.
         money = self.spent + (cost.money or 0.0)
         tokens = self.spent_tokens + cost.usage.prompt_tokens + cost.usage.completion_tokens
         if self.money is not None and money >= self.money:
@@ -132,19 +127,10 @@ class Budget:
         )
 
 
-CostListener = Callable[[Usage, float], None]
-"""Told of every reply: its tokens and money (0.0 where the price is unknown)."""
-
-
 class CostTotals:
-    """Adds up what a teacher costs. One per run; `listener`: called with each reply's cost."""
+    """Costs of one run's teacher, per prompt and in total. Each reply is billed to its stage."""
 
-    def __init__(
-        self,
-        price: Price | None = None,
-        budget: Budget | None = None,
-        listener: CostListener = bill,
-    ) -> None:
+    def __init__(self, price: Price | None = None, budget: Budget | None = None) -> None:
         if budget is not None and budget.money is not None and price is None:
             raise ConfigError(
                 'a budget of money needs the model\'s price: give [prices."model-name"] with '
@@ -152,7 +138,6 @@ class CostTotals:
             )
         self._price = price
         self._budget = budget or Budget()
-        self._listener = listener
         self._none = Cost(money=None if price is None else 0.0)
         self._total = self._none
         self._prompts: dict[str, Cost] = {}
@@ -167,7 +152,7 @@ class CostTotals:
         return dict(self._prompts)
 
     def check(self) -> None:
-        """Raise `BudgetExceeded` when nothing may be spent any more, or nobody knows."""
+        """Raise `BudgetExceeded` if the budget is used up, or can't be measured."""
         self._budget.check(self._total)
         blind = 0 < self._total.requests == self._total.unreported
         if blind and self._budget.bounded:
@@ -184,7 +169,7 @@ class CostTotals:
             prompt,
             Cost(requests=1, unreported=unreported, usage=usage, seconds=seconds, money=money),
         )
-        self._listener(usage, money or 0.0)
+        bill(usage, money or 0.0)
 
     def answered(self, prompt: str) -> None:
         """Count an answer that was paid for."""
@@ -206,11 +191,11 @@ class CostTotals:
 # --- before spending ---------------------------------------------------------------------------
 
 REPLY_TOKENS = 400
-"""What a reply is taken to be, where nothing better is known."""
+"""Assumed length of a reply, where nothing better is known."""
 
 
 class Estimate(Record):
-    """A guess at what prompts will cost, for `--dry-run`. It is an estimate, and says so."""
+    """Estimated cost of prompts, for `--dry-run`."""
 
     requests: int = 0
     usage: Usage = Usage()
@@ -238,19 +223,20 @@ class Estimator:
         times: int = 1,
         reply_tokens: int = REPLY_TOKENS,
     ) -> None:
-        """Count a prompt that is sent so many times."""
+        """Count a prompt that is sent `times` times."""
         messages = self._templates.messages(prompt, given)
         tokens = sum(estimated_tokens(message.content) for message in messages)
         self._requests += times
         self._usage += Usage(prompt_tokens=tokens * times, completion_tokens=reply_tokens * times)
 
     def result(self) -> Estimate:
-        """What has been added up."""
+        """The sum of what was added."""
         money = None if self._price is None else self._price.of(self._usage)
         return Estimate(requests=self._requests, usage=self._usage, money=money)
 
 
 def estimated_tokens(text: str) -> int:
-    """About how many tokens a text is."""
+    """Approximate number of tokens of a text."""
+    # Four characters a token in ASCII; Chinese takes about a token a character.
     plain = sum(map(str.isascii, text))
     return (plain + 3) // 4 + len(text) - plain

@@ -10,7 +10,6 @@ from astra.configs.base import TeacherConfig
 from astra.errors import ConfigError
 from astra.models.keys import api_key
 from astra.protocols import Sampling
-from astra.runs.cost import bill
 from astra.runs.folder import RunFolder
 from astra.teacher.cache import AnswerCache
 from astra.teacher.cost import Budget, CostTotals, Price, read_prices
@@ -48,7 +47,7 @@ async def open_teacher(
                 model,
                 templates=PromptTemplates(templates) if templates else PromptTemplates(),
                 cache=cache,
-                costs=CostTotals(price, Budget(money=config.budget, spent=spent), bill),
+                costs=CostTotals(price, Budget(money=config.budget, spent=spent)),
                 sampling=Sampling(
                     seed=seed,
                     temperature=config.teacher_temperature,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,9 +11,8 @@ from pydantic import ValidationError
 
 from astra.arenas.tables.load.names import identifier
 from astra.arenas.tables.schema import ColumnKind, TableOptions, TablesOptions
+from astra.configs.files import read_toml
 from astra.errors import ConfigError
-
-_LONGEST_FILE = 1 << 20
 
 
 def read_options(path: Path, *, section: str | None = None) -> TablesOptions:
@@ -22,14 +20,7 @@ def read_options(path: Path, *, section: str | None = None) -> TablesOptions:
 
     Raises ConfigError naming the file and the key.
     """
-    try:
-        if path.stat().st_size > _LONGEST_FILE:
-            raise ConfigError(
-                f"{path}: larger than {_LONGEST_FILE} bytes; this is not an options file"
-            )
-        content = tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, UnicodeError, tomllib.TOMLDecodeError, RecursionError) as error:
-        raise ConfigError(f"{path}: can't be read as TOML ({error}); correct it there") from error
+    content = read_toml(path)
     if section is not None:
         if section not in content:
             raise ConfigError(f"{path}: there is no [{section}.NAME] for a table: add one")
@@ -97,6 +88,17 @@ def _resolve_table(
     def column(written: str, key: str) -> str:
         return _resolve_name(written, columns_of[name], f"{where}.{key}", "column")
 
+    def target(written: str, key: str) -> str:
+        if not written:  # "" switches a found key off
+            return ""
+        other, dot, referenced = written.partition(".")
+        if not dot:
+            raise ConfigError(
+                f'options, {key}: {written!r} names no column; write "table.column", or "" for none'
+            )
+        other = _resolve_name(other, columns_of, key, "table")
+        return f"{other}.{_resolve_name(referenced, columns_of[other], key, 'column')}"
+
     changes: dict[str, Any] = {}
     if table.key is not None:
         changes["key"] = column(table.key, "key")
@@ -105,23 +107,10 @@ def _resolve_table(
     changes["ignore"] = tuple(column(written, "ignore") for written in table.ignore)
     changes["columns"] = {column(w, "columns"): c for w, c in table.columns.items()}
     changes["foreign_keys"] = {
-        column(written, "foreign_keys"): _target(to, f"{where}.foreign_keys.{written}", columns_of)
+        column(written, "foreign_keys"): target(to, f"{where}.foreign_keys.{written}")
         for written, to in table.foreign_keys.items()
     }
     return table.model_copy(update=changes)
-
-
-def _target(written: str, where: str, columns_of: Mapping[str, Sequence[str]]) -> str:
-    """`table.column` under identifiers; "" stays."""
-    if not written:
-        return ""
-    table, dot, column = written.partition(".")
-    if not dot:
-        raise ConfigError(
-            f'options, {where}: {written!r} names no column; write "table.column", or "" for none'
-        )
-    table = _resolve_name(table, columns_of, where, "table")
-    return f"{table}.{_resolve_name(column, columns_of[table], where, 'column')}"
 
 
 def kinds(options: TablesOptions, table: str) -> dict[str, ColumnKind]:

@@ -271,21 +271,16 @@ def column_of(name: str, kinds: AbstractSet[str]) -> RawColumn:
 
 def cells(columns: Sequence[RawColumn], values: Iterable[Json]) -> list[Scalar | None]:
     """A row's values as cells of the columns; bytes are not kept."""
-    return [
-        value if column.typed or value is None else _text(value)
-        for column, value in zip(columns, values, strict=True)
-    ]
-
-
-def _text(value: Json) -> str:
-    match value:
-        case str():
-            return value
-        case bool():
-            return "true" if value else "false"
-        case int() | float():
-            return repr(value)
-        case bytes():
-            return "bytes"
-        case _:
-            return json.dumps(value, ensure_ascii=False)
+    row: list[Scalar | None] = []
+    for column, value in zip(columns, values, strict=True):
+        if column.typed or value is None or isinstance(value, str):
+            row.append(value)
+        elif isinstance(value, bool):
+            row.append("true" if value else "false")
+        elif isinstance(value, int | float):
+            row.append(repr(value))
+        elif isinstance(value, bytes):
+            row.append("bytes")
+        else:
+            row.append(json.dumps(value, ensure_ascii=False))
+    return row

@@ -133,8 +133,25 @@ def load(
     for path in files.options:
         options = merge(read_options(path), options)
     folder = tempfile.TemporaryDirectory(prefix="astra-tables-", dir=temporary)
-    connection = _connect(Path(folder.name), limits)
+    spill = Path(folder.name) / "spill"
+    spill.mkdir()
+    connection = duckdb.connect(
+        ":memory:",
+        config={
+            # A missing extension would be downloaded at the first file that wants it.
+            "autoinstall_known_extensions": "false",
+            "autoload_known_extensions": "false",
+            # Else SQL could name Python variables of its caller as tables.
+            "python_enable_replacements": "false",
+            "memory_limit": limits.memory,
+            "threads": str(limits.threads),
+            "temp_directory": str(spill),
+            "max_temp_directory_size": limits.temporary,
+        },
+    )
     try:
+        # Times with a zone become dates; which day that is must not depend on the computer.
+        connection.execute("SET TimeZone = 'UTC'")
         session = LoadSession(connection, Path(folder.name), limits)
         notes = list(files.notes)
         raws: list[RawTable] = []
@@ -154,28 +171,6 @@ def load(
         folder.cleanup()
         raise
     return Tables(connection, tuple(tables), resolved, tuple(notes), columns_of, folder)
-
-
-# --- the connection --------------------------------------------------------------------------
-
-
-def _connect(folder: Path, limits: LoadLimits) -> duckdb.DuckDBPyConnection:
-    spill = folder / "spill"
-    spill.mkdir()
-    connection = duckdb.connect(
-        ":memory:",
-        config={
-            "autoinstall_known_extensions": "false",
-            "autoload_known_extensions": "false",
-            "python_enable_replacements": "false",
-            "memory_limit": limits.memory,
-            "threads": str(limits.threads),
-            "temp_directory": str(spill),
-            "max_temp_directory_size": limits.temporary,
-        },
-    )
-    connection.execute("SET TimeZone = 'UTC'")
-    return connection
 
 
 # --- tables ----------------------------------------------------------------------------------

@@ -4,20 +4,13 @@ from __future__ import annotations
 
 from astra.arenas.tables.operations.base import StepSource
 from astra.arenas.tables.operations.count import Count
-from astra.arenas.tables.operations.parameters import (
-    ATTRIBUTE,
-    BY,
-    COMPARISON,
-    THRESHOLD,
-    VALUE,
-)
-from astra.arenas.tables.operations.thresholds import draw_threshold
+from astra.arenas.tables.operations.thresholds import ThresholdOperation, draw_threshold
 from astra.arenas.tables.sql import quoted
 from astra.arenas.tables.steps import SMALLEST_COUNT, PlanStep, StepInput
-from astra.arenas.tables.views import Attribute, RowGroup, TableView
+from astra.arenas.tables.views import RowGroup, TableView
 
 
-class CountWhere(Count):
+class CountWhere(ThresholdOperation, Count):
     name = "count_where"
     tool_names = ("count_{p}_where", "tally_{p}")
     description = {
@@ -25,8 +18,6 @@ class CountWhere(Count):
         "a threshold.",
         "zh": "统计某项属性为给定取值、且另一项数值高于或低于阈值的{p}数量。",
     }
-    parameters = (BY, VALUE, ATTRIBUTE, COMPARISON, THRESHOLD)
-    filtered = True
 
     def group_weight(self, view: TableView) -> int:
         return 1 if view.numeric else 0
@@ -47,6 +38,3 @@ class CountWhere(Count):
         return self.step(
             world, group, value, number, attribute=attribute, arguments=threshold.arguments
         )
-
-    def fits(self, attribute: Attribute) -> bool:
-        return attribute.numeric

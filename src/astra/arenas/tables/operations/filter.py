@@ -4,20 +4,13 @@ from __future__ import annotations
 
 from astra.arenas.tables.operations.base import StepSource
 from astra.arenas.tables.operations.list import LONGEST_LIST, ListRows
-from astra.arenas.tables.operations.parameters import (
-    ATTRIBUTE,
-    BY,
-    COMPARISON,
-    THRESHOLD,
-    VALUE,
-)
-from astra.arenas.tables.operations.thresholds import draw_threshold
+from astra.arenas.tables.operations.thresholds import ThresholdOperation, draw_threshold
 from astra.arenas.tables.sql import quoted
 from astra.arenas.tables.steps import PlanStep, StepInput
-from astra.arenas.tables.views import Attribute, RowGroup, TableView
+from astra.arenas.tables.views import RowGroup, TableView
 
 
-class FilterRows(ListRows):
+class FilterRows(ThresholdOperation, ListRows):
     name = "filter"
     tool_names = ("filter_{p}", "select_{p}", "query_{p}")
     description = {
@@ -25,8 +18,6 @@ class FilterRows(ListRows):
         "a threshold.",
         "zh": "列出某项属性为给定取值、且另一项数值高于或低于阈值的{p}。",
     }
-    parameters = (BY, VALUE, ATTRIBUTE, COMPARISON, THRESHOLD)
-    filtered = True
 
     def group_weight(self, view: TableView) -> int:
         return 2 if view.named and view.numeric else 0
@@ -50,6 +41,3 @@ class FilterRows(ListRows):
         return self.step(
             world, group, value, names, attribute=attribute, arguments=threshold.arguments
         )
-
-    def fits(self, attribute: Attribute) -> bool:
-        return attribute.numeric

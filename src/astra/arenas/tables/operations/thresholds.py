@@ -1,4 +1,4 @@
-"""Thresholds for the operations that keep the rows of a group above or below one."""
+"""Operations that keep the rows of a group above or below a threshold, and how it is drawn."""
 
 from __future__ import annotations
 
@@ -6,6 +6,14 @@ import random
 from dataclasses import dataclass
 from typing import Literal
 
+from astra.arenas.tables.operations.base import GroupOperation
+from astra.arenas.tables.operations.parameters import (
+    ATTRIBUTE,
+    BY,
+    COMPARISON,
+    THRESHOLD,
+    VALUE,
+)
 from astra.arenas.tables.sql import quoted
 from astra.arenas.tables.steps import finite_number
 from astra.arenas.tables.views import Attribute, RowGroup
@@ -36,6 +44,16 @@ class Threshold:
             "comparison": self.comparison,
             "threshold": self.value,
         }
+
+
+class ThresholdOperation(GroupOperation):
+    """Base class of operations on the rows of a group above or below a threshold."""
+
+    parameters = (BY, VALUE, ATTRIBUTE, COMPARISON, THRESHOLD)
+    filtered = True
+
+    def fits(self, attribute: Attribute) -> bool:
+        return attribute.numeric
 
 
 def draw_threshold(

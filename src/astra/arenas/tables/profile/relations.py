@@ -70,7 +70,18 @@ def _foreign_key(
     if target == "":
         return None
     if target is not None:
-        return _key_from_options(table, column, target, profiled)
+        where = f"options, tables.{table.name}.foreign_keys.{column}"
+        name, _, references = target.partition(".")
+        if name not in profiled:
+            raise ConfigError(f"{where}: table {name!r} has no rows and was left out")
+        if not _joins(table, column, profiled[name], references):
+            own, other = table.stats[column], profiled[name].stats[references]
+            raise ConfigError(
+                f"{where}: {target!r} is of kind {other.kind.value!r} with {other.distinct} "
+                f"distinct values in {other.filled}, {column!r} of kind {own.kind.value!r}; "
+                "name a unique column of the same kind"
+            )
+        return ForeignKey(column=column, table=name, references=references, origin="options")
     for declared in table.table.foreign_keys:
         if declared.column == column:
             if _joins(table, column, profiled[declared.table], declared.references):
@@ -91,24 +102,6 @@ def _joins(table: ProfiledTable, column: str, other: ProfiledTable, references: 
     """Whether each value of the column can mean one row of the other table."""
     target = other.stats[references]
     return target.unique and target.kind is table.stats[column].kind
-
-
-def _key_from_options(
-    table: ProfiledTable, column: str, written: str, profiled: Mapping[str, ProfiledTable]
-) -> ForeignKey:
-    where = f"options, tables.{table.name}.foreign_keys.{column}"
-    name, _, references = written.partition(".")
-    if name not in profiled:
-        raise ConfigError(f"{where}: table {name!r} has no rows and was left out")
-    if not _joins(table, column, profiled[name], references):
-        own, target = table.stats[column], profiled[name].stats[references]
-        raise ConfigError(
-            f"{where}: {written!r} is of kind {target.kind.value!r} with "
-            f"{target.distinct} distinct values in {target.filled}, "
-            f"{column!r} of kind {own.kind.value!r}; "
-            "name a unique column of the same kind"
-        )
-    return ForeignKey(column=column, table=name, references=references, origin="options")
 
 
 # --- by values and names ---------------------------------------------------------------------

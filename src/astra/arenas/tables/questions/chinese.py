@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from astra.arenas.tables.questions.frames import read_frames
 from astra.arenas.tables.questions.measures import is_year, measure_of
-from astra.arenas.tables.questions.phrases import OperationWords, StepPhrase
+from astra.arenas.tables.questions.phrases import LanguageWords, OperationWords, StepPhrase
 from astra.arenas.tables.steps import PlanStep, QuestionValue
 from astra.arenas.tables.units import unit_name
 
@@ -21,8 +21,10 @@ STEMS = "甲乙丙丁戊己庚辛壬癸子丑寅卯辰巳午未申酉"
 _NEEDS_QUOTES = re.compile(r".*[^\w·\-—－/.（）() ].*|.*[a-z]+ [a-z]+.*", re.DOTALL)
 
 
-class Chinese:
-    """`LanguageWords` of Chinese."""
+class Chinese(LanguageWords):
+    """Sentences in Chinese."""
+
+    texts = FRAMES
 
     def value(self, value: QuestionValue, singular: str | None, rng: random.Random) -> str:
         text = value.text
@@ -44,23 +46,15 @@ class Chinese:
         noun = singular or (without_relation(step.attribute.label) if step.attribute else "结果")
         return f"该{noun}" if letter is None else f"{noun}{STEMS[letter]}"
 
-    def introduce(
-        self, noun: str, handle: str, letter: int | None, first: bool, rng: random.Random
-    ) -> str:
-        if letter is not None:
-            return rng.choice(FRAMES.lettered_introductions).format(h=handle, n=noun)
-        frames = FRAMES.first_introductions if first else FRAMES.next_introductions
-        return rng.choice(frames).format(noun)
-
     def labelled(self, step: PlanStep) -> str:
         label = step.attribute.label if step.attribute else ""
         return label + (f"（单位：{unit_name(step.unit, 'zh')}）" if step.unit else "")
 
     def facts(self, labels: Sequence[str], subject: str) -> str:
-        return of_subject(subject, _enumeration(labels))
+        return of_subject(subject, self.enumeration(labels))
 
-    def ask_row(self, nouns: Sequence[str], rng: random.Random) -> str:
-        return rng.choice(FRAMES.row).format(_enumeration(nouns))
+    def enumeration(self, parts: Sequence[str]) -> str:
+        return "、".join(parts[:-1]) + ("和" if len(parts) > 1 else "") + parts[-1]
 
     def ask_items(self, questions: Sequence[str], rng: random.Random) -> str:
         items = "".join(f"（{ORDINALS[n]}）{text}" for n, text in enumerate(questions))
@@ -71,7 +65,7 @@ class Chinese:
         word = ("较" if two else "最") + ("大" if joined == "maximum" else "小")
         both = "两者" if two else "它们"
         frame = rng.choice(FRAMES.of_node(joined))
-        return frame.format(_enumeration(nouns), word=word, both=both)
+        return frame.format(self.enumeration(nouns), word=word, both=both)
 
     def join(self, sentences: Sequence[str]) -> str:
         return "".join(sentences)
@@ -137,7 +131,3 @@ def members(phrase: StepPhrase) -> str:
         word = measure_of(attribute).zh_beyond.of(step.words["comparison"])
         group += f"{rng.choice(('且', '、'))}{attribute.label}{word}{step.words['threshold']}{unit}"
     return f"{group}的{phrase.plural}"
-
-
-def _enumeration(parts: Sequence[str]) -> str:
-    return "、".join(parts[:-1]) + ("和" if len(parts) > 1 else "") + parts[-1]

@@ -9,7 +9,7 @@ from string import ascii_lowercase, ascii_uppercase
 
 from astra.arenas.tables.questions.frames import read_frames
 from astra.arenas.tables.questions.measures import is_year, measure_of
-from astra.arenas.tables.questions.phrases import OperationWords, StepPhrase
+from astra.arenas.tables.questions.phrases import LanguageWords, OperationWords, StepPhrase
 from astra.arenas.tables.steps import PlanStep, QuestionValue
 from astra.arenas.tables.units import unit_name
 
@@ -35,8 +35,10 @@ _TAKES_ARTICLE = re.compile(
 _NEEDS_QUOTES = re.compile(r"[a-z]\S* .*|.*[^\w\s/.'&-].*", re.DOTALL)
 
 
-class English:
-    """`LanguageWords` of English."""
+class English(LanguageWords):
+    """Sentences in English."""
+
+    texts = FRAMES
 
     def value(self, value: QuestionValue, singular: str | None, rng: random.Random) -> str:
         text = value.text
@@ -66,14 +68,6 @@ class English:
             return f"{noun} {ascii_uppercase[letter]}"
         return f"those {noun}" if noun in _PLURALS else f"that {noun}"
 
-    def introduce(
-        self, noun: str, handle: str, letter: int | None, first: bool, rng: random.Random
-    ) -> str:
-        if letter is not None:
-            return rng.choice(FRAMES.lettered_introductions).format(h=handle, n=noun)
-        frames = FRAMES.first_introductions if first else FRAMES.next_introductions
-        return rng.choice(frames).format(noun)
-
     def labelled(self, step: PlanStep) -> str:
         label = step.attribute.label if step.attribute is not None else ""
         if step.attribute is None or step.attribute.unit is None or step.unit is None:
@@ -81,10 +75,12 @@ class English:
         return f"{label} (in {unit_name(step.unit, 'en')})"
 
     def facts(self, labels: Sequence[str], subject: str) -> str:
-        return f"{_enumeration([f'the {label}' for label in labels])} of {subject}"
+        return f"{self.enumeration([f'the {label}' for label in labels])} of {subject}"
 
-    def ask_row(self, nouns: Sequence[str], rng: random.Random) -> str:
-        return rng.choice(FRAMES.row).format(_enumeration(nouns))
+    def enumeration(self, parts: Sequence[str]) -> str:
+        if len(parts) < 3:
+            return " and ".join(parts)
+        return ", ".join(parts[:-1]) + f", and {parts[-1]}"
 
     def ask_items(self, questions: Sequence[str], rng: random.Random) -> str:
         items = " ".join(f"({ascii_lowercase[n]}) {text}" for n, text in enumerate(questions))
@@ -94,7 +90,7 @@ class English:
     def ask_node(self, joined: str, nouns: Sequence[str], rng: random.Random) -> str:
         words = ("larger", "smaller") if len(nouns) == 2 else ("largest", "smallest")
         word = words[0] if joined == "maximum" else words[1]
-        return rng.choice(FRAMES.of_node(joined)).format(_enumeration(nouns), word=word)
+        return rng.choice(FRAMES.of_node(joined)).format(self.enumeration(nouns), word=word)
 
     def join(self, sentences: Sequence[str]) -> str:
         return " ".join(sentences)
@@ -176,9 +172,3 @@ def _condition(phrase: StepPhrase) -> str:
     unit = f" {unit_name(attribute.unit, 'en')}" if attribute.unit else ""
     word = measure_of(attribute).en_beyond.of(phrase.step.words["comparison"])
     return f"{attribute.label} is {word} {number}{unit}"
-
-
-def _enumeration(parts: Sequence[str]) -> str:
-    if len(parts) < 3:
-        return " and ".join(parts)
-    return ", ".join(parts[:-1]) + f", and {parts[-1]}"

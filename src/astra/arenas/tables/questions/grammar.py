@@ -68,22 +68,21 @@ class Grammar:
         node = None
         if plan.has_answer_node and plan.joined is not None:
             node = self._words.ask_node(plan.joined, [result(end) for end in plan.ends], rng)
-        question = self._words.frame(self._question(plan, rng), rng)
-        return Phrasing(question, tuple(self._ask(step, result, rng) for step in numbers), node)
-
-    # --- the main question ---------------------------------------------------------------------
-
-    def _question(self, plan: QuestionPlan, rng: random.Random) -> str:
         cuts = _cuts(plan.ends, rng.choice(_LIMITS))
         context = PhrasingContext(lettered=self._alike(cuts))
         if plan.joined is None:
-            return self._item(plan.ends[0], context, cuts, rng)
-        if plan.joined == "list":
-            return self._list(plan.ends, context, cuts, rng)
-        self._introduce(cuts, context, rng)
-        nouns = [self._noun(end, context, rng, unit=True) for end in plan.ends]
-        question = self._words.ask_node(plan.joined, nouns, rng)
-        return self._words.join([*context.sentences, question])
+            question = self._item(plan.ends[0], context, cuts, rng)
+        elif plan.joined == "list":
+            question = self._list(plan.ends, context, cuts, rng)
+        else:
+            self._introduce(cuts, context, rng)
+            nouns = [self._noun(end, context, rng, unit=True) for end in plan.ends]
+            asked = self._words.ask_node(plan.joined, nouns, rng)
+            question = self._words.join([*context.sentences, asked])
+        question = self._words.frame(question, rng)
+        return Phrasing(question, tuple(self._ask(step, result, rng) for step in numbers), node)
+
+    # --- the main question ---------------------------------------------------------------------
 
     def _list(
         self,

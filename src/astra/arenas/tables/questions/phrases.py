@@ -10,8 +10,9 @@ import random
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar
 
+from astra.arenas.tables.questions.frames import Frames
 from astra.arenas.tables.steps import PlanStep, QuestionValue
 from astra.arenas.tables.views import Attribute
 
@@ -69,51 +70,60 @@ class OperationWords(ABC):
         return phrase.rng.choice([*questions, *self.frames(phrase, noun)])
 
 
-class LanguageWords(Protocol):
+class LanguageWords(ABC):
     """One language's sentences. `rng` chooses among wordings of the same meaning."""
 
+    texts: ClassVar[Frames]
+
+    @abstractmethod
     def value(self, value: QuestionValue, singular: str | None, rng: random.Random) -> str:
         """A value of the question. `singular`: what it names, or None to leave that unsaid."""
-        ...
 
+    @abstractmethod
     def result(self, step: PlanStep, number: int, singular: str | None) -> str:
         """A sub-question's phrase for an earlier step's answer; `number` counts from 0."""
-        ...
 
+    @abstractmethod
     def handle(self, step: PlanStep, singular: str | None, letter: int | None) -> str:
         """The phrase for a step that the question has introduced."""
-        ...
 
     def introduce(
         self, noun: str, handle: str, letter: int | None, first: bool, rng: random.Random
     ) -> str:
         """The sentence that introduces a step. `first`: nothing was introduced before."""
-        ...
+        if letter is not None:
+            return rng.choice(self.texts.lettered_introductions).format(h=handle, n=noun)
+        frames = self.texts.first_introductions if first else self.texts.next_introductions
+        return rng.choice(frames).format(noun)
 
+    @abstractmethod
     def labelled(self, step: PlanStep) -> str:
         """The step's attribute with its unit."""
-        ...
 
+    @abstractmethod
     def facts(self, labels: Sequence[str], subject: str) -> str:
         """Several attributes of one subject as a row of noun phrases."""
-        ...
+
+    @abstractmethod
+    def enumeration(self, parts: Sequence[str]) -> str:
+        """Several phrases in a row, with "and" or its like before the last."""
 
     def ask_row(self, nouns: Sequence[str], rng: random.Random) -> str:
         """One question for several answers, in order."""
-        ...
+        return rng.choice(self.texts.row).format(self.enumeration(nouns))
 
+    @abstractmethod
     def ask_items(self, questions: Sequence[str], rng: random.Random) -> str:
         """Several questions, to be answered in order."""
-        ...
 
+    @abstractmethod
     def ask_node(self, joined: str, nouns: Sequence[str], rng: random.Random) -> str:
         """A question for the sum, difference, maximum or minimum of several answers."""
-        ...
 
+    @abstractmethod
     def join(self, sentences: Sequence[str]) -> str:
         """The sentences as one text."""
-        ...
 
+    @abstractmethod
     def frame(self, question: str, rng: random.Random) -> str:
         """The question with an opening and a closing, or with neither."""
-        ...
