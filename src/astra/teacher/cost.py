@@ -164,6 +164,7 @@ class CostTotals:
     def request(self, prompt: str, usage: Usage, seconds: float) -> None:
         """Count one reply, usable or not."""
         money = None if self._price is None else self._price.of(usage)
+        # An endpoint without counts sends none, which the client reads as zeros.
         unreported = int(usage == Usage())
         self._add(
             prompt,

@@ -120,6 +120,8 @@ class ModelTeacher:
                     f"prompt {prompt.name!r}: the recorded answer does not fit ({error}): raise "
                     "the prompt's version"
                 ) from error
+        # Equal questions at once share a request. One that is over may still be listed: who waited
+        # for it removes it only when it runs again.
         request = self._requests.get(key)
         if request is None or request.over:
             request = _SharedRequest(self._answer(prompt, task, messages, key, index))

@@ -176,18 +176,19 @@ class PlanDraw:
         table, attribute = self.rng.choice(self.numeric)
         ends = [self.fact(table, attribute, depth) for depth in depths[:-1]]
         joins: list[JoinKind] = []
+        # The sum of two years means nothing, and "the larger year" is not how people ask.
         if not is_year(attribute):
             joins.extend(("maximum", "minimum"))
             if attribute.additive:
                 joins.append("sum")
         if len(ends) == 2:
             joins.append("difference")
-        return self._combined(ends, self.rng.choice(joins)) if joins else None
-
-    def _combined(self, ends: Sequence[PlanStep | None], joined: JoinKind) -> QuestionPlan | None:
-        """A plan whose answer node combines the numbers of its branches."""
+        if not joins:
+            return None
+        joined = self.rng.choice(joins)
         steps = [end for end in ends if end is not None]
         values = [step.answer for step in steps if isinstance(step.answer, int | float)]
+        # Of equal values none is the largest, and their difference would be nothing to ask for.
         if len(values) != len(ends) or len(set(values)) != len(values):
             return None
         if joined == "difference" and values[0] < values[1]:

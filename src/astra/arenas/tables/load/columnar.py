@@ -94,6 +94,7 @@ def _duckdb_table(
         "WHERE database_name = ? AND table_oid = ? ORDER BY constraint_index",
         [_ATTACHED, oid],
     ).fetchall():
+        # A key of several columns can't name one row to ask about.
         if len(columns) != 1:
             continue
         if kind == "PRIMARY KEY":
@@ -122,6 +123,7 @@ def _copy(
     check_width(source, len(names), session.limits)
     check_repeated(source, names)
     types = [_content_of(str(row[1])) for row in described]
+    # Before anything is copied: a small file may hold one long text a million times.
     _check_cells(origin, names, types, source, session)
     columns: list[RawColumn] = []
     for original, content in zip(names, types, strict=True):
@@ -135,11 +137,12 @@ def _copy(
             # A column with a value that its native type can't hold becomes text.
             typed = row is not None and row[0] == 0
         columns.append(RawColumn(original, content, typed))
-    selected = ", ".join(
-        f"{_cell(quoted(column.original), column)} AS c{i}" for i, column in enumerate(columns)
-    )
+    selected: list[str] = []
+    for number, column in enumerate(columns):
+        form = (_NATIVE if column.typed else _TEXT).get(column.holds, "CAST({0} AS VARCHAR)")
+        selected.append(f"{form.format(quoted(column.original))} AS c{number}")
     relation = session.fresh()
-    connection.execute(f"CREATE TABLE {relation} AS SELECT {selected} FROM {origin}")
+    connection.execute(f"CREATE TABLE {relation} AS SELECT {', '.join(selected)} FROM {origin}")
     return RawTable(
         relation=relation,
         name=name,
@@ -159,8 +162,7 @@ def _check_cells(
     source: str,
     session: LoadSession,
 ) -> None:
-    """Refuse texts that are too long or too many before they are copied: a small file may hold
-    one long text a million times."""
+    """Refuse texts that are too long or too many."""
     texts = [n for n, content in zip(names, types, strict=True) if content is ColumnContent.text]
     if not texts:
         return
@@ -170,6 +172,7 @@ def _check_cells(
     row = session.connection.execute(f"SELECT {selected} FROM {origin}").fetchone() or ()
     for position, name in enumerate(texts):
         longest, total = row[2 * position] or 0, row[2 * position + 1] or 0
+        # In bytes, of which a character has at most four.
         if longest > 4 * session.limits.cell or total > session.limits.text_bytes:
             raise TableError(
                 f"{source}: column {name[:80]!r} holds {int(total)} bytes of text, "
@@ -207,16 +210,8 @@ _MISFITS = {
     ColumnContent.date: "isfinite({0}) AND CAST({0} AS DATE) "
     "NOT BETWEEN DATE '0001-01-01' AND DATE '9999-12-31'",
 }
-
-
-def _cell(column: str, raw: RawColumn) -> str:
-    """SQL of a cell of the raw table."""
-    if raw.typed:
-        return _NATIVE[raw.holds].format(column)
-    match raw.holds:
-        case ColumnContent.nested:
-            return f"CASE WHEN {column} IS NOT NULL THEN 'nested' END"
-        case ColumnContent.date:
-            return f"CASE WHEN isfinite({column}) THEN CAST(CAST({column} AS DATE) AS VARCHAR) END"
-        case _:
-            return f"CAST({column} AS VARCHAR)"
+# SQL of a cell that becomes text; types that are not here are cast.
+_TEXT = {
+    ColumnContent.nested: "CASE WHEN {0} IS NOT NULL THEN 'nested' END",
+    ColumnContent.date: "CASE WHEN isfinite({0}) THEN CAST(CAST({0} AS DATE) AS VARCHAR) END",
+}

@@ -71,8 +71,9 @@ class CandidateColumn:
 
 
 def _none_of(texts: Iterable[str], cell: str) -> str:
-    """SQL: the cell is none of the texts. A pattern, because DuckDB holds a vector for every
-    member of an IN list, which adds up over a thousand columns."""
+    """SQL: the cell is none of the texts."""
+    # A pattern, because DuckDB holds a vector for every member of an IN list: over a thousand
+    # columns these add up.
     return f"NOT regexp_full_match({cell}, {literal('|'.join(map(re.escape, texts)))})"
 
 
@@ -87,12 +88,9 @@ def present(cell: str) -> str:
 def count(
     columns: Sequence[CandidateColumn], raw: RawTable, connection: duckdb.DuckDBPyConnection
 ) -> None:
-    """Fill in the counts of columns over all rows.
-
-    The first rows are stacked into one column and tried with every reading, because DuckDB
-    plans one long query much longer than it runs it; only what some of them fits is then tried
-    on all rows.
-    """
+    """Fill in the counts of columns over all rows."""
+    # The first rows are stacked into one column and tried with every reading, because DuckDB plans
+    # one long query much longer than it runs it. Only what some of them fits is tried on all rows.
     for start in range(0, len(columns), _CHUNK):
         part = columns[start : start + _CHUNK]
         _first_rows(part, raw, connection)

@@ -87,6 +87,7 @@ def find(paths: Sequence[Path]) -> SourceFiles:
             notes += skipped
         else:
             files.append(_file(path))
+    # Resolved paths: a link and its target are one file.
     by_path: dict[Path, SourceFile] = {}
     for file in files:
         # A file may be named alone and with its folder; the first mention counts.

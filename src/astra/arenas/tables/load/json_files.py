@@ -70,6 +70,7 @@ def read_json(file: SourceFile, session: LoadSession) -> list[RawTable]:
 def _parse(text: str, shown: str, line: int = 1) -> Json:
     """The JSON value of a text that starts on `line`. NaN and infinities become null."""
     try:
+        # Python writes NaN and Infinity, which JSON does not have: no value in a table.
         return json.loads(text, parse_constant=lambda _: None)
     except json.JSONDecodeError as error:
         raise TableError(
@@ -79,6 +80,7 @@ def _parse(text: str, shown: str, line: int = 1) -> Json:
     except RecursionError:
         raise TableError(f"{shown}: line {line}: nested too deeply; {_SHAPES}") from None
     except ValueError as error:
+        # Python refuses integers of more than 4300 digits, whose conversion takes quadratic time.
         raise TableError(
             f"{shown}: line {line}: a number with too many digits; quote it"
         ) from error

@@ -79,6 +79,7 @@ def _records(stream: Iterator[str], shown: str, delimiter: str) -> Iterator[tupl
         for record in reader:
             if record:
                 yield line, record
+            # After the record: one with line breaks in quotes ends further down than it begins.
             line = reader.line_num + 1
     except csv.Error as error:
         raise TableError(
