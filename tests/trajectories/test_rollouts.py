@@ -322,6 +322,7 @@ async def test_joined_hosts():
     with pytest.raises(HostError, match="two hosts"):
         async with JoinedHost([one, one]):
             pass
+    assert one.entered == one.left
 
 
 async def test_hosts_that_were_entered_are_left_when_another_breaks():

@@ -41,24 +41,23 @@ def restrict(read: list[str], write: list[str]) -> None:
     rules = _check(_libc.syscall(_CREATE, attributes, size, 0), "landlock_create_ruleset")
     for paths, rights in ((read, _EXECUTE | _READ_FILE | _READ_DIR), (write, every)):
         for path in paths:
-            _allow(rules, path, rights & every)
+            try:
+                descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
+            except OSError:
+                continue  # what is not there needs no right
+            try:
+                allowed = rights & every
+                # The kernel refuses a rule that gives a file the rights of folders.
+                if not stat.S_ISDIR(os.fstat(descriptor).st_mode):
+                    allowed &= _FILE_RIGHTS
+                rule = struct.pack("=Qi", allowed, descriptor)
+                _check(_libc.syscall(_ADD, rules, 1, rule, 0), "landlock_add_rule")
+            finally:
+                os.close(descriptor)
+    # Without this, only root may restrict itself.
     _check(_libc.prctl(_NO_NEW_PRIVS, 1, 0, 0, 0), "prctl")
     _check(_libc.syscall(_RESTRICT, rules, 0), "landlock_restrict_self")
     os.close(rules)
-
-
-def _allow(rules: int, path: str, rights: int) -> None:
-    try:
-        place = os.open(path, os.O_PATH | os.O_CLOEXEC)
-    except OSError:
-        return  # what is not there needs no right
-    try:
-        if not stat.S_ISDIR(os.fstat(place).st_mode):
-            rights &= _FILE_RIGHTS
-        rule = struct.pack("=Qi", rights, place)
-        _check(_libc.syscall(_ADD, rules, 1, rule, 0), "landlock_add_rule")
-    finally:
-        os.close(place)
 
 
 if __name__ == "__main__":

@@ -129,11 +129,13 @@ class FactLedger:
     ) -> list[Contradiction]:
         """What a result that the next call might have would contradict."""
         number = self._calls + 1
-        found = [
-            Contradiction(number, f"{tool}'s {name!r}", asked, said, 0)
-            for name, asked, said in _echoes(arguments, content)
-            if not _same(asked, said)
-        ]
+        found: list[Contradiction] = []
+        for name, asked in arguments.items() if isinstance(content, dict) else ():
+            # A result that repeats an identifier of the call at its top must repeat its value.
+            if (name in _OWN or name.endswith("_id")) and _identifies(asked):
+                said = content.get(name)
+                if said is not None and not _same(asked, said):
+                    found.append(Contradiction(number, f"{tool}'s {name!r}", asked, said, 0))
         if not changes and (before := self.repeated(tool, arguments)) is not None:
             one, other = _lasting(before.value), _lasting(content)
             if not _same(one, other):
@@ -286,16 +288,6 @@ def _identifies(value: Json) -> TypeGuard[str | int]:
 
 
 # --- values ------------------------------------------------------------------------------------
-
-
-def _echoes(arguments: Mapping[str, Json], content: Json) -> Iterator[tuple[str, Json, Json]]:
-    """Identifiers that a call gives and its result repeats at its top."""
-    if isinstance(content, dict):
-        for name, asked in arguments.items():
-            if (name in _OWN or name.endswith("_id")) and _identifies(asked):
-                said = content.get(name)
-                if said is not None:
-                    yield name, asked, said
 
 
 def _flat(value: Json) -> bool:

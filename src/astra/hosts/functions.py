@@ -90,9 +90,10 @@ def function_schema(function: Callable[..., Any]) -> ToolSchema:
         raise ConfigError(f"function {name!r} cannot be a tool: it takes positional arguments only")
     for parameter in documentation.params:
         own = parameters.get("properties", {}).get(parameter.arg_name)
+        # A description in the signature (`Annotated[int, Field(description=…)]`) goes first.
         if own is not None and parameter.description:
             own.setdefault("description", " ".join(parameter.description.split()))
     for own in parameters.get("properties", {}).values():
-        own.pop("title", None)
+        own.pop("title", None)  # pydantic's titles only repeat the names
     description = (documentation.description or "").strip()
     return ToolSchema(name=name, description=description, parameters=parameters)

@@ -25,8 +25,9 @@ class JoinedHost:
         async with AsyncExitStack() as stack:
             for host in self._hosts:
                 await stack.enter_async_context(host)
+            # Two hosts with one name fail here, while those that are open are still closed again.
+            self._owners()
             self._open = stack.pop_all()
-        self._owners()
         return self
 
     async def __aexit__(

@@ -97,6 +97,7 @@ class LiveHost:
         if tool is None:
             raise HostError(f"server {self._entry.name!r} has no tool {name!r} that may be called")
         async with self._turn:
+            # Before the call: one that breaks half-way may have changed something.
             self._changed = self._changed or not tool.read_only
             try:
                 result = await self._ask(tool, arguments)

@@ -90,6 +90,7 @@ class McpSession:
         self._task = asyncio.create_task(self._hold(self._ready))
         try:
             async with asyncio.timeout(self._options.connect_seconds):
+                # Shielded: a time-out must not cancel what `_hold` still has to resolve.
                 self._client = await asyncio.shield(self._ready)
         except TimeoutError:
             await self._end()

@@ -57,6 +57,7 @@ class UserToolHost(Protocol):
 async def _called(owner: object, function: Callable[[], Any]) -> Any:
     """The value of a plain or asynchronous method."""
     try:
+        # A `partial` of a bound coroutine method is not recognised as a coroutine function.
         if inspect.iscoroutinefunction(getattr(function, "func", function)):
             return await function()
         value = await on_caller(function)

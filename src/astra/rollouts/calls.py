@@ -59,6 +59,7 @@ async def carry_out(
     """Check a call, with arguments of at most `longest` characters, and have the host run it."""
     document = documents.get(request.tool)
     if document is None:
+        # Cut: matching takes quadratic time, and a model may write a name of any length.
         near = difflib.get_close_matches(request.tool[:100], documents, n=3)
         return problem(
             CallStatus.unknown_tool,

@@ -139,6 +139,7 @@ async def rollouts(
     try:
         for job in jobs:
             ahead.append(asyncio.create_task(play(*job)))
+            # So far ahead one slow episode leaves no slot idle, and memory stays bounded.
             if len(ahead) >= 4 * concurrency:
                 yield await ahead.popleft()
         while ahead:
@@ -273,6 +274,7 @@ async def _act(
         log.calls[first + index] = made.model_copy(update={"seconds": seconds})
         return text, outcome.failure
 
+    # All calls end before a failure is raised, so that none runs on in a host that is being left.
     done = await asyncio.gather(*(run(i, request) for i, request in enumerate(requests)))
     for request, (text, _) in zip(requests, done, strict=True):
         log.messages.append(Message(role="tool", content=text, tool_call_id=request.id))
