@@ -15,7 +15,15 @@ from astra.core.json_schema import UnusableSchema, violation
 from astra.core.untrusted import read_json
 from astra.errors import HostError
 from astra.protocols import ToolHost
-from astra.types import CallRecord, CallStatus, Json, ToolCallRequest, ToolSchema, canonical_json
+from astra.types import (
+    CallRecord,
+    CallStatus,
+    Json,
+    Message,
+    ToolCallRequest,
+    ToolSchema,
+    canonical_json,
+)
 
 
 class CallOutcomeStatus(NamedTuple):
@@ -163,6 +171,21 @@ def as_sent(result: Json, longest: int) -> tuple[str, Json]:
 def clean(text: str) -> str:
     """The text with lone surrogates replaced: they can't be stored or sent."""
     return text.encode("utf-8", "replace").decode()
+
+
+def cleaned(message: Message) -> Message:
+    """An assistant message with lone surrogates replaced in all its texts."""
+    return Message(
+        role="assistant",
+        content=clean(message.content),
+        reasoning=clean(message.reasoning),
+        tool_calls=tuple(
+            ToolCallRequest(
+                id=clean(call.id), tool=clean(call.tool), arguments=clean(call.arguments)
+            )
+            for call in message.tool_calls
+        ),
+    )
 
 
 def _short(text: str, longest: int = 300) -> str:

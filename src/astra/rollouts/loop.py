@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 
 from astra.errors import HostError, ModelError, SandboxError
 from astra.protocols import Model, Sampling, ToolHost, UserPolicy
-from astra.rollouts.calls import CUT_OFF, as_sent, carry_out, clean, problem, record
+from astra.rollouts.calls import CUT_OFF, as_sent, carry_out, clean, cleaned, problem, record
 from astra.types import (
     CallRecord,
     CallStatus,
@@ -226,23 +226,17 @@ def _as_kept(message: Message, turn: int, seen: set[str]) -> Message:
 
     Results are told apart by the ids, and models repeat, omit or invent them.
     """
+    message = cleaned(message)
     calls: list[ToolCallRequest] = []
     for index, call in enumerate(message.tool_calls):
-        name = clean(call.id)
+        name = call.id
         if not 0 < len(name) <= 128 or name in seen:
             name = f"call_{turn}_{index}"
             while name in seen:
                 name += "_"
         seen.add(name)
-        calls.append(
-            ToolCallRequest(id=name, tool=clean(call.tool), arguments=clean(call.arguments))
-        )
-    return Message(
-        role="assistant",
-        content=clean(message.content),
-        reasoning=clean(message.reasoning),
-        tool_calls=tuple(calls),
-    )
+        calls.append(call.model_copy(update={"id": name}))
+    return message.model_copy(update={"tool_calls": tuple(calls)})
 
 
 async def _act(

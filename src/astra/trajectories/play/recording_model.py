@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from astra.errors import StoreError
 from astra.protocols import Model, Reply, Sampling
-from astra.rollouts.calls import clean
+from astra.rollouts.calls import cleaned
 from astra.runs.cost import bill, billed_stage
 from astra.teacher.cache import AnswerCache, RecordedAnswer
 from astra.teacher.cost import Price
@@ -74,19 +74,10 @@ class RecordingModel:
         bill(reply.usage, 0.0 if self._price is None else self._price.of(reply.usage))
         if self._record is None:
             return reply
-        message = reply.message
-        # `clean`: a model may write lone surrogates, which no file can hold.
-        calls = [
-            {"id": clean(call.id), "tool": clean(call.tool), "arguments": clean(call.arguments)}
-            for call in message.tool_calls
-        ]
+        # Cleaned: a model may write lone surrogates, which no file can hold.
+        message = cleaned(reply.message).model_dump(mode="json", exclude={"tool_call_id"})
         stored = {
-            "message": {
-                "role": "assistant",
-                "content": clean(message.content),
-                "reasoning": clean(message.reasoning),
-                "tool_calls": calls,
-            },
+            "message": message,
             "finish": reply.finish.value,
             "usage": reply.usage.model_dump(),
         }
