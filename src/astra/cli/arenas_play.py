@@ -135,7 +135,19 @@ class Person:
         if self._pending is None:
             self._console.print(f"{len(tools)} tools:", style="bold")
             for document in tools:
-                self._console.print(_in_one_line(document), no_wrap=True, overflow="ellipsis")
+                # The tools' documents come with the arena: no key of a schema can be relied on.
+                properties, required = (
+                    document.parameters.get(key) for key in ("properties", "required")
+                )
+                needed = required if isinstance(required, list) else []
+                names = properties if isinstance(properties, dict) else {}
+                parameters = ", ".join(name if name in needed else f"[{name}]" for name in names)
+                line = Text.assemble(
+                    plain(f"  {document.name}", "bold yellow"),
+                    plain(f"({parameters})  "),
+                    plain(document.description, "dim"),
+                )
+                self._console.print(line, no_wrap=True, overflow="ellipsis")
             self._print_question()
             self._console.print("`help` lists the commands", style="dim")
         else:
@@ -270,15 +282,6 @@ def _value(text: str, start: int, kind: Json, words: re.Pattern[str]) -> tuple[J
         return json.loads(word[0]), word.end()
     except ValueError:
         return word[0], word.end()
-
-
-def _in_one_line(document: ToolSchema) -> Text:
-    properties, required = (document.parameters.get(key) for key in ("properties", "required"))
-    names = properties if isinstance(properties, dict) else {}
-    needed = required if isinstance(required, list) else []
-    parameters = ", ".join(name if name in needed else f"[{name}]" for name in names)
-    name = plain(f"  {document.name}", "bold yellow")
-    return Text.assemble(name, plain(f"({parameters})  "), plain(document.description, "dim"))
 
 
 def _read_line() -> str | None:

@@ -59,7 +59,15 @@ def command(config: ShowArenaConfig, *, as_json: bool) -> None:
         if config.source:
             console.print(Syntax(clean(tool.source), "python", word_wrap=True))
     _print_certificate(console, certificate)
-    _print_distractors(console, arena)
+    if not arena.distractors:
+        console.print(Text("no distractors", style="bold"))
+        return
+    table = Table("distractor", "band", "similarity", Column("description", overflow="fold"))
+    for tool in arena.distractors:
+        similarity = "" if tool.similarity is None else f"{tool.similarity:.3f}"
+        description = plain(tool.document.description, limit=120)
+        table.add_row(plain(tool.name), tool.band, similarity, description)
+    console.print(table)
 
 
 def find_certificate(run: Path, arena_id: str) -> Certificate | None:
@@ -154,16 +162,4 @@ def _print_certificate(console: Console, certificate: Certificate | None) -> Non
         evidence = plain(check.evidence, limit=200) if check.evidence else Text("")
         table.add_row(plain(check.check), mark, plain(check.reason, limit=_LONG), evidence)
     console.print(plain(f"{word} (sandbox: {certificate.sandbox})", f"bold {style}"))
-    console.print(table)
-
-
-def _print_distractors(console: Console, arena: Arena) -> None:
-    if not arena.distractors:
-        console.print(Text("no distractors", style="bold"))
-        return
-    table = Table("distractor", "band", "similarity", Column("description", overflow="fold"))
-    for tool in arena.distractors:
-        similarity = "" if tool.similarity is None else f"{tool.similarity:.3f}"
-        description = plain(tool.document.description, limit=120)
-        table.add_row(plain(tool.name), tool.band, similarity, description)
     console.print(table)

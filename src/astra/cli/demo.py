@@ -16,7 +16,7 @@ from astra.cli.console import out, plain
 from astra.configs.arenas import DemoConfig, MakeArenasConfig
 from astra.configs.base import paths
 from astra.errors import ConfigError
-from astra.evaluation.arenas import EvaluationSummary, play, tallied
+from astra.evaluation.arenas import play, tallied
 from astra.models.policies import Policy, policy
 from astra.rollouts.loop import RolloutLimits
 from astra.sandbox import sandbox_from
@@ -88,7 +88,21 @@ async def _demo(config: DemoConfig) -> None:
             )
             for name in get_args(Policy)
         ]
-    console.print(_table(reports))
+    table = Table("policy", "episodes", "F1", "95 % interval", "recall", "precision", "calls")
+    for name, report in reports:
+        if (f1 := report.f1) is None:
+            table.add_row(name, str(report.episodes), "no score")
+            continue
+        table.add_row(
+            name,
+            str(report.episodes),
+            f"{f1.mean:.3f}",
+            f"{f1.low:.3f} to {f1.high:.3f}",
+            f"{report.recall:.3f}",
+            f"{report.precision:.3f}",
+            f"{report.calls:.2f}",
+        )
+    console.print(table)
     first = arenas[0]
     console.print(plain(f"one of the questions: {first.question}", limit=300))
     console.print(
@@ -100,22 +114,3 @@ async def _demo(config: DemoConfig) -> None:
         markup=False,
         soft_wrap=True,
     )
-
-
-def _table(reports: list[tuple[str, EvaluationSummary]]) -> Table:
-    table = Table("policy", "episodes", "F1", "95 % interval", "recall", "precision", "calls")
-    for name, report in reports:
-        if report.f1 is None:
-            table.add_row(name, str(report.episodes), "no score")
-            continue
-        f1 = report.f1
-        table.add_row(
-            name,
-            str(report.episodes),
-            f"{f1.mean:.3f}",
-            f"{f1.low:.3f} to {f1.high:.3f}",
-            f"{report.recall:.3f}",
-            f"{report.precision:.3f}",
-            f"{report.calls:.2f}",
-        )
-    return table

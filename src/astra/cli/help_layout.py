@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from astra.configs.options import Option
 
 if TYPE_CHECKING:
-    from cyclopts.help import HelpEntry, HelpPanel
+    from cyclopts.help import HelpPanel
     from rich.console import Console, ConsoleOptions
 
 COLUMN = 30
@@ -92,7 +92,12 @@ class HelpLayout:
         """Print one group of options or commands."""
         if not panel.entries:
             return
-        entries = [(_label(entry), _plain(entry.description)) for entry in panel.entries]
+        entries: list[tuple[str, str]] = []
+        for entry in panel.entries:
+            names = [*entry.positive_names, *entry.positive_shorts, *entry.negative_names]
+            label = ", ".join(names) + (f" {entry.metavar}" if entry.metavar else "")
+            # A positional argument has names, too, by which nobody gives it.
+            entries.append((entry.positional_label or label, _plain(entry.description)))
         commands = panel.format == "command"
         column = max((len(label) for label, _ in entries), default=0) + 4 if commands else COLUMN
         lines = [f"{panel.title}:"]
@@ -122,10 +127,3 @@ def _plain(text: Any) -> str:
 
 def _print(console: Console, text: str) -> None:
     console.print(text, markup=False, highlight=False, soft_wrap=True)
-
-
-def _label(entry: HelpEntry) -> str:
-    if entry.positional_label:
-        return entry.positional_label
-    names = [*entry.positive_names, *entry.positive_shorts, *entry.negative_names]
-    return ", ".join(names) + (f" {entry.metavar}" if entry.metavar else "")

@@ -132,6 +132,7 @@ def run(arguments: Sequence[str], parser: Parser | None = None) -> int:
 
     `parser`: of a program of its own. None: of the commands of `astra`.
     """
+    # What follows `--` are values, even if they look like options.
     end = arguments.index("--") if "--" in arguments else len(arguments)
     debug = "--debug" in arguments[:end]
     arguments = [a for i, a in enumerate(arguments) if a != "--debug" or i >= end]
@@ -216,6 +217,7 @@ def _version() -> str:
 def _register(above: App, path: list[str], words: Sequence[str], line: str, order: int) -> None:
     """Add a command to its group: as its line of help, or whole if it is the one called."""
     if list(words[: len(path)]) != path:
+        # cyclopts imports what is given as text when it is called, which this never is.
         above.command("builtins:print", name=path[-1], help=line, sort_key=order)
         return
     # A copy, for the module keeps its app, and a process may run many commands.

@@ -78,6 +78,7 @@ def command(config: MakeTrajectoriesConfig, *, as_json: bool) -> int:
         tokens = f"{cost.usage.prompt_tokens} tokens in, {cost.usage.completion_tokens} out"
         money = f", money {cost.dollars:.4f}" if cost.dollars else ""
         console.print(plain(f"  cost: {tokens}{money}"))
+    # A run may have judged nothing and still hold rollouts worth a look.
     if (first := next(folder.values(ROLLOUTS), None)) is not None:
         console.print(
             plain(

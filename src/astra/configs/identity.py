@@ -53,11 +53,7 @@ def _plain(name: str, value: Any) -> Any:
         return value
     if isinstance(value, Identified) and not isinstance(value, type):
         return value.identity()
-    return _code(name, value)
-
-
-def _code(name: str, value: Any) -> str:
-    """A function, class or instance of a class: where its code stands, and a hash of it."""
+    # A function, class or instance of a class: where its code stands, and a hash of it.
     code = value if inspect.isroutine(value) or inspect.isclass(value) else type(value)
     qualified = getattr(code, "__qualname__", "<lambda>")
     if "<lambda>" in qualified:

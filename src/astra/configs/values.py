@@ -126,8 +126,10 @@ class ValueType:
                     value = {name: _toml_value(text) for name, text in pairs.items()}
                 if not isinstance(value, Mapping):
                     raise ValueError("write NAME=VALUE,...")
-                convert = _finite if self.item_is_number else _unchanged
-                return {str(name): convert(item) for name, item in value.items()}
+                return {
+                    str(name): _finite(item) if self.item_is_number else item
+                    for name, item in value.items()
+                }
 
     def parse(self, texts: Sequence[str]) -> Any:
         """The value of what was typed, once or repeatedly. ValueError as `accept`."""
@@ -199,10 +201,6 @@ def _finite(value: Any) -> float:
     if not math.isfinite(number := float(value)):
         raise ValueError("write a finite number")
     return number
-
-
-def _unchanged(value: Any) -> Any:
-    return value
 
 
 def _pairs(text: str) -> dict[str, str]:
