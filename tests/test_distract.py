@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from astra.arenas.distractors import (
     DistractorMode,
     DistractorPool,
-    document_text,
+    embedded_text,
     in_band,
     with_distractors,
 )
@@ -324,7 +324,7 @@ def test_a_name_is_never_overwritten(names: tuple[str, ...]):
 # --- documents ---------------------------------------------------------------------------------
 
 
-def test_the_document_text_holds_names_and_descriptions_of_all_parameters():
+def test_the_embedded_text_holds_names_and_descriptions_of_all_parameters():
     document = ToolSchema(
         name="get_river",
         description="A river.",
@@ -337,11 +337,11 @@ def test_the_document_text_holds_names_and_descriptions_of_all_parameters():
             },
         },
     )
-    text = document_text(document)
+    text = embedded_text(document)
     for part in ("get_river", "A river.", "name: Its name.", "country: Code.", "units", "unit"):
         assert part in text
     bare = ToolSchema(name="now", description="", parameters={"type": "object"})
-    assert document_text(bare) == "now"
+    assert embedded_text(bare) == "now"
 
 
 async def test_real_documents_are_banded_by_their_words():

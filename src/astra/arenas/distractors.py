@@ -236,7 +236,7 @@ def with_distractors(arena: Arena, distractors: Sequence[Distractor]) -> Arena:
     return arena.model_copy(update={"distractors": tuple(distractors)}).with_content_id()
 
 
-def document_text(document: ToolSchema) -> str:
+def embedded_text(document: ToolSchema) -> str:
     """What is embedded of a tool: name, description, and the parameters' names and descriptions."""
     lines = [document.name, document.description, *_parameter_lines(document.parameters)]
     return "\n".join(line for line in lines if line)
@@ -274,7 +274,7 @@ def _pooled(
                 f"{tool_id!r}; the tools file was changed by hand: make it again"
             )
         entry = PoolTool(tool_id, tool.name, tool.domain, tool.language)
-        by_name[tool.name] = entry, document_text(tool.document)
+        by_name[tool.name] = entry, embedded_text(tool.document)
     return {
         language: ([tool for tool, _ in by_name.values()], [text for _, text in by_name.values()])
         for language, by_name in pooled.items()

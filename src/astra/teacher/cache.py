@@ -58,8 +58,25 @@ class AnswerCache:
         self._lock = self._folder.lock()
         self._lock.__enter__()
         try:
+            # Opened first: it cuts off a row that a killed run left unfinished.
             self._log = self._folder.append(self._name)
-            self._load()
+            for offset, line in self._folder.lines(self._name):
+                start, end = _START.match(line), _END.search(line, max(0, len(line) - _END_BYTES))
+                if start is None or end is None:
+                    raise StoreError(
+                        f"{self._place!r} holds a row that is not an answer ({line[:40]!r}): "
+                        "restore the file, or delete it and pay for the answers again"
+                    )
+                self._offsets[int(start[1], 16)] = offset
+                self._end = offset + len(line)
+                prompt_tokens, completion_tokens, cached_tokens = map(int, end.groups())
+                usage = Usage(
+                    prompt_tokens=prompt_tokens,
+                    completion_tokens=completion_tokens,
+                    cached_tokens=cached_tokens,
+                )
+                stage = start[2].decode()
+                self._stage_usage[stage] = self._stage_usage.get(stage, Usage()) + usage
         except BaseException:
             self.__exit__(None, None, None)
             raise
@@ -107,25 +124,6 @@ class AnswerCache:
     @property
     def _place(self) -> str:
         return str(self._folder.path / f"{self._name}.jsonl")
-
-    def _load(self) -> None:
-        for offset, line in self._folder.lines(self._name):
-            start, end = _START.match(line), _END.search(line, max(0, len(line) - _END_BYTES))
-            if start is None or end is None:
-                raise StoreError(
-                    f"{self._place!r} holds a row that is not an answer ({line[:40]!r}): restore "
-                    "the file, or delete it and pay for the answers again"
-                )
-            self._offsets[int(start[1], 16)] = offset
-            self._end = offset + len(line)
-            prompt_tokens, completion_tokens, cached_tokens = map(int, end.groups())
-            usage = Usage(
-                prompt_tokens=prompt_tokens,
-                completion_tokens=completion_tokens,
-                cached_tokens=cached_tokens,
-            )
-            stage = start[2].decode()
-            self._stage_usage[stage] = self._stage_usage.get(stage, Usage()) + usage
 
 
 # Rows may be long and many: they are not parsed as a whole. An answer can't end as a row does,

@@ -46,10 +46,12 @@ def read_sqlite(file: SourceFile, session: LoadSession) -> list[RawTable]:
             database.execute("PRAGMA trusted_schema=OFF")
             # One broken text must not refuse the file: it shows as U+FFFD.
             database.text_factory = lambda raw: raw.decode("utf-8", "replace")
+            # By root page: in the order in which the tables were created.
             entries = database.execute(
                 "SELECT name, type, sql FROM sqlite_schema WHERE type IN ('table', 'view') "
                 "AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY rootpage, name"
             ).fetchall()
+            # A virtual table keeps its data in plain ones called NAME_…, which mean nothing alone.
             virtual = [n for n, _, sql in entries if str(sql).upper().startswith("CREATE VIRTUAL")]
             plain = [
                 name

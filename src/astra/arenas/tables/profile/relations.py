@@ -152,10 +152,12 @@ def _fitting(table: ProfiledTable, column: str, other: ProfiledTable) -> Iterato
         if not stats.unique or references in other.variants or references in other.options.ignore:
             continue
         if distance is not None:
+            # Ranks in bands: how near the table's name is, then which column, then its place.
             named = suffix and (references == suffix or references.endswith(f"_{suffix}"))
             order = 0 if named else 1 if references == other.key else 2
             yield 10_000 * distance + 1_000 * order + number, references
         elif (
+            # The same name in both tables says less than a column that names the table.
             references == column
             and column not in _GENERIC
             and stats.key
