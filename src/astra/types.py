@@ -383,11 +383,6 @@ class StopReason(StrEnum):
     """Anything else of ours."""
 
 
-INFRASTRUCTURE: frozenset[StopReason] = frozenset(
-    {StopReason.model_error, StopReason.host_error, StopReason.internal_error}
-)
-
-
 class Trajectory(Record):
     """One episode: what was said, called, returned, and why it ended."""
 
@@ -406,7 +401,9 @@ class Trajectory(Record):
 
     @property
     def infrastructure_failure(self) -> bool:
-        return self.stop in INFRASTRUCTURE
+        """Whether the episode ended by a failure of ours, so that it is never scored."""
+        broken = (StopReason.model_error, StopReason.host_error, StopReason.internal_error)
+        return self.stop in broken
 
     @property
     def answer(self) -> str:

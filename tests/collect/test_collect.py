@@ -147,7 +147,7 @@ def failed_key(failed: dict[str, FailureRow], check: str) -> str:
 @pytest.mark.parametrize(
     ("fault", "check", "reason"),
     [
-        ("invalid_list", "protocol", "its answer is none"),
+        ("invalid_list", "protocol", "its answer is not a result"),
         ("refuses_list", "protocol", "no key [hidden]"),
         ("endless", "protocol", "pages"),
         ("injection", "injection", "addresses the model"),
@@ -286,7 +286,7 @@ def test_nothing_kept_is_status_1(tmp_path: Path, capsys: pytest.CaptureFixture[
     [
         (["nowhere.json"], "no file or folder"),
         ([str(EXAMPLES / "tools.json"), "--teacher", "x"], "needs --teacher-url"),
-        ([str(EXAMPLES / "tools.json"), "--teacher-url", "http://x"], "name the teacher"),
+        ([str(EXAMPLES / "tools.json"), "--teacher-url", "http://x"], "give --teacher"),
     ],
 )
 def test_wrong_commands(
