@@ -18,13 +18,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from astra.arenas.pipeline import ARENAS
+from astra.arenas.pipeline import ARENAS, ArenaPipeline
 from astra.arenas.synthesis.judge import VALIDATED
 from astra.arenas.synthesis.pipeline import ArenaSynthesis, SynthesisOptions
 from astra.arenas.synthesis.sources import items, read_questions
 from astra.models.embed_tfidf import TfidfEmbedder
 from astra.protocols import Reply, Sampling
 from astra.runs.folder import RunFolder
+from astra.runs.runner import StageRunner
 from astra.sandbox import open_sandbox
 from astra.teacher.cache import AnswerCache
 from astra.teacher.model import ModelTeacher
@@ -101,7 +102,7 @@ def _made_up(prompt: str, asked: str) -> Record:
 
 
 async def line(count: int, folder: Path) -> dict[str, Any]:
-    """A run of the whole line over so many questions."""
+    """Run the whole pipeline on this many questions."""
     rules = RuleTeacher.of_tables([WORLD], seed=1, size=40)
     known = [(arena.question, arena.domain) for arena in rules.catalogue.arenas[:KNOWN]]
     made = ((question(number), "registers") for number in range(count - len(known)))
@@ -115,10 +116,9 @@ async def line(count: int, folder: Path) -> dict[str, Any]:
             sampling = Sampling(seed=0)
             teacher = ModelTeacher(Invented(rules), cache=cache, sampling=sampling)
             wanted = items(read_questions(folder / "questions.jsonl"))
-            options = SynthesisOptions(count=count, judge_votes=1, concurrency=64)
-            reports = await ArenaSynthesis(run, teacher, sandbox, TfidfEmbedder()).make(
-                wanted, options
-            )
+            options = SynthesisOptions(count=count, judge_votes=1)
+            pipeline = ArenaPipeline(StageRunner(run, concurrency=64), sandbox, TfidfEmbedder())
+            reports = await ArenaSynthesis(pipeline, teacher).make(wanted, options)
     ended = reports[VALIDATED]
     return {
         "ended": ended.accepted + sum(ended.rejected.values()),

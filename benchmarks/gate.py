@@ -25,7 +25,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from astra.arenas.pipeline import ARENAS, CANDIDATES
+from astra.arenas.pipeline import ARENAS, CANDIDATES, ArenaPipeline
 from astra.arenas.sets import ArenaSet
 from astra.arenas.synthesis.asking import majority
 from astra.arenas.synthesis.judge import QualityThreshold
@@ -36,6 +36,7 @@ from astra.core.text import normalise
 from astra.models.embed_tfidf import TfidfEmbedder
 from astra.runs.folder import RunFolder
 from astra.runs.jsonl import FailureRow
+from astra.runs.runner import StageRunner
 from astra.sandbox import open_sandbox
 from astra.teacher.prompt import Prompt
 from astra.testing.rule_teacher.arenas import (
@@ -150,9 +151,9 @@ async def gate(
     threshold = QualityThreshold() if judges else QualityThreshold(0.0)
     run = RunFolder.create(folder, {"count": count, "rate": rate, "seed": seed})
     async with open_sandbox(workers=2) as sandbox:
-        pipeline = ArenaSynthesis(run, watched, sandbox, TfidfEmbedder())
+        pipeline = ArenaPipeline(StageRunner(run), sandbox, TfidfEmbedder())
         # `count` is that of the items, so that all that passes is certified.
-        await pipeline.make(
+        await ArenaSynthesis(pipeline, watched).make(
             chosen,
             SynthesisOptions(
                 count=len(chosen), judge_votes=3 if judges else 1, threshold=threshold
