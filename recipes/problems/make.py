@@ -50,7 +50,7 @@ class MakeProblemsConfig(Config):
     ],
 )
 def command(config: MakeProblemsConfig, *, as_json: bool) -> None:
-    """Make multi-step arithmetic problems. The same sum never stands in both splits."""
+    """Make multi-step arithmetic problems. The same sum never appears in both splits."""
     path = Path(config.out)
     if path.exists() and not config.overwrite:
         raise ConfigError(f"{str(path)!r} exists: give another --out, or --overwrite")

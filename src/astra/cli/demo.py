@@ -26,7 +26,7 @@ _CERTIFIED_AGAIN = 10
 
 @command_from(DemoConfig, examples=["astra demo", "astra demo data/ --count 50 --out runs/mine"])
 def command(config: DemoConfig) -> None:
-    """Make, certify and play arenas in one go. No key, GPU or download is needed."""
+    """Make, certify and play arenas in one go. No API key, GPU or download is needed."""
     for path in paths(config.tables):
         if not path.exists():
             raise ConfigError(

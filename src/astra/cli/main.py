@@ -107,7 +107,7 @@ GROUPS: dict[str, CommandGroup] = {
 }
 COMMANDS = {
     "plot": "Plot the metrics of training runs.",
-    "demo": "Make, certify and play arenas in one go. No key, GPU or download is needed.",
+    "demo": "Make, certify and play arenas in one go. No API key, GPU or download is needed.",
 }
 """Commands of one word."""
 
@@ -118,7 +118,7 @@ Start here:
   astra arenas make DATA --count 100 --out runs/mine
   astra evaluate arenas runs/mine --policy gold
 
-Options of every command may stand in a TOML file: astra arenas make @arenas.toml
+Every option can be set in a TOML file: astra arenas make @arenas.toml
 `astra COMMAND --help` lists the options of a command. --json prints results as JSON, --debug shows
 tracebacks, --version the version."""
 

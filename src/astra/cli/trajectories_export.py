@@ -23,7 +23,7 @@ _TOLERANCE = 0.02
 def command(config: ExportTrajectoriesConfig, *, as_json: bool) -> None:
     """Write judged conversations as a dataset for SFT.
 
-    Writes rows, a train and test split, and a data card. A rollout is left out, with its reason in
+    Writes rows, a train and test split, and a data card. A rollout is excluded, with the reason in
     excluded.jsonl, if it has no score or too low a one, does not end with an answer, or can't be
     expressed in any family's chat template.
     """
@@ -38,7 +38,7 @@ def command(config: ExportTrajectoriesConfig, *, as_json: bool) -> None:
         counts = ", ".join(f"{count} {split}" for split, count in result.rows.items())
         console.print(plain(f"{counts} rows in {config.out}"), soft_wrap=True)
         for check, count in result.excluded.items():
-            console.print(plain(f"  {count} left out by {check}"))
+            console.print(plain(f"  {count} excluded by {check}"))
         for family, count in result.unrenderable.items():
             if count:
                 line = f"  {count} rows can't be expressed in the template of {family}"

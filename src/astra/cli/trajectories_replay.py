@@ -17,7 +17,7 @@ def command(config: ReplayTrajectoriesConfig, *, as_json: bool) -> int:
     """Replay recorded tool calls offline and compare.
 
     Plays each rollout's recorded messages against its recorded calls, without model, server or
-    network, and compares bit for bit. Exit status 1 if a rollout differs.
+    network, and compares exactly. Exit status 1 if a rollout differs.
     """
     differences = asyncio.run(replay_differences(config.run))
     different = {rollout: where for rollout, where in differences.items() if where}
@@ -26,7 +26,7 @@ def command(config: ReplayTrajectoriesConfig, *, as_json: bool) -> int:
         print_json({"rollouts": total, "same": same, "different": different})
     else:
         console = out()
-        console.print(f"{same} of {total} rollouts come out the same, bit for bit")
+        console.print(f"{same} of {total} rollouts give identical results")
         for rollout, where in list(different.items())[:_MOST_PRINTED]:
             console.print(plain(f"  {rollout}: {where}", "red"), soft_wrap=True)
     return 1 if different else 0

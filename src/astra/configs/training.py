@@ -192,8 +192,8 @@ class TrainRLConfig(DistractorConfig, SandboxConfig, TrainConfig, OutputConfig):
     engine: EngineName = "transformers"
     """What generates episodes."""
     deterministic: bool | None = None
-    """Same seed, same bits. Otherwise episodes join a running batch at any token: faster. None:
-    preset."""
+    """The same seed gives bit-identical results. Otherwise episodes join a running batch at any
+    token, which is faster. None: preset."""
     share_prefix: bool | None = None
     """Compute a group's common prompt once in the loss. For short episodes. None: preset."""
     concurrency: Annotated[int | None, at_least(1), RUNTIME] = None

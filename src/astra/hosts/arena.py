@@ -1,4 +1,5 @@
-"""The tool host of an arena: tools and distractors, each call run in one sandbox episode.
+"""The tool host of an arena (tools and distractors, each call run in one sandbox episode), and the
+first messages of an episode: `arena_messages`, with the system prompts of `SYSTEM_PROMPTS`.
 
 The question's goals and answers stay here: only sources, data and arguments enter the sandbox.
 """

@@ -19,6 +19,7 @@ from typing import Self
 
 import duckdb
 
+from astra.arenas.tables.load.column_types import make_typed
 from astra.arenas.tables.load.columnar import read_duckdb, read_parquet
 from astra.arenas.tables.load.files import FileFormat, SourceFile, find
 from astra.arenas.tables.load.json_files import read_json
@@ -27,7 +28,6 @@ from astra.arenas.tables.load.options import kinds, merge, read_options, resolve
 from astra.arenas.tables.load.raw import LoadLimits, LoadSession, RawTable
 from astra.arenas.tables.load.sqlite import read_sqlite
 from astra.arenas.tables.load.text_files import read_text
-from astra.arenas.tables.load.types import make_typed
 from astra.arenas.tables.schema import ColumnKind, TablesOptions
 from astra.errors import TableError
 

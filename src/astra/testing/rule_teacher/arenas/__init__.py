@@ -1,6 +1,6 @@
 """The rule teacher: answers every prompt of arena synthesis from tables, without a model.
 
-It is for trying out and testing. It makes no better training data than `arenas make --tables`,
+It is for trying out and testing. It makes no better training data than `astra arenas make`,
 from whose arenas all its answers come.
 """
 

@@ -33,7 +33,7 @@ from astra.types import Language, Record
 class RuleTeacher:
     """Answers every prompt of arena synthesis from tables, without a model.
 
-    For trying out and testing: it makes no better data than `arenas make --tables`. Its answers
+    For trying out and testing: it makes no better data than `astra arenas make`. Its answers
     depend on the tables, the options, the input and the index alone. Raises TeacherError for
     what is not from its tables.
     """
