@@ -6,8 +6,9 @@ A callable decides what each request is answered: a message, or a `ModelServerFa
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from inspect import isawaitable
 from typing import Literal
 
 from astra.testing.http_server import HttpReply, HttpRequest, LoopbackServer
@@ -55,7 +56,7 @@ class SeenRequest:
 
 ServerAnswer = Message | ModelServerFault | dict[str, Json]
 """A message, a fault, or the whole JSON of an answer."""
-Respond = Callable[[int, Json], ServerAnswer]
+Respond = Callable[[int, Json], ServerAnswer | Awaitable[ServerAnswer]]
 """From the request's index (from 0) and body to the answer."""
 
 
@@ -115,6 +116,8 @@ class ModelServer(LoopbackServer):
         body = json.loads(request.body)
         self.seen.append(SeenRequest(request.headers, body))
         answer = self._answer(len(self.seen) - 1, body)
+        if isawaitable(answer):
+            answer = await answer
         match answer:
             case ModelServerFault():
                 return _faulty(answer)

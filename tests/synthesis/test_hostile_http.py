@@ -112,10 +112,10 @@ class Spoiler:
         self._rng = random.Random(seed)
         self.spoilt = 0
 
-    def __call__(self, _index: int, body: Json) -> Message:
+    async def __call__(self, _index: int, body: Json) -> Message:
         asked = read_asked(body, PROMPTS)
         try:
-            answer = asyncio.run(self._rules.ask(asked.prompt, asked.given, index=asked.index))
+            answer = await self._rules.ask(asked.prompt, asked.given, index=asked.index)
             text = json.dumps(answer.model_dump(mode="json"), ensure_ascii=False)
         except TeacherError as error:
             return Message(role="assistant", content=f"I can't: {error}")

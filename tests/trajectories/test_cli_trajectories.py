@@ -234,9 +234,9 @@ def _wait_for(path: Path, wanted: int, process: subprocess.Popen[bytes]) -> None
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        (["--teacher", "big"], "teacher_url"),
-        (["--model", "big"], "base_url"),
-        (["--system-prompt", "no-such-file"], "system_prompt"),
+        (["--teacher", "big"], "--teacher-url"),
+        (["--model", "big"], "--base-url"),
+        (["--system-prompt", "no-such-file"], "--system-prompt"),
         (["--tools", "nowhere"], "no run folder"),
         (["--task-mix", "persona"], "needs original tasks"),
         (["--task-mix", "voice=1"], "voice"),

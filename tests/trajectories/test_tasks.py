@@ -233,7 +233,6 @@ async def test_thresholds_and_the_mix_of_tasks_count(
         {"chain_fraction": 1.5},
         {"min_chain": 4, "max_chain": 3},
         {"chain_votes": 0},
-        {"max_length": 4096},
     ],
 )
 def test_impossible_options(options: dict[str, Any]) -> None:

@@ -96,6 +96,8 @@ class TrajectorySet(Sequence[JudgedTrajectory]):
         """The one trajectory whose id begins so. Raises ConfigError for none and for several."""
         matching = [key for key in self._offsets if key.startswith(id_prefix)]
         if len(matching) != 1:
+            for key in matching:
+                self._read(key)  # a damaged row is told first: it may be why several match
             number = "several rollouts" if matching else "no rollout"
             raise ConfigError(
                 f"{str(self.path)!r} holds {number} with an id that begins {id_prefix!r}: "
