@@ -184,10 +184,15 @@ class RunFolder:
     def row_at(self, name: str, offset: int, kind: type[R]) -> R:
         """The row that begins at an offset from `lines` or `values`."""
         for _, line in self.lines(name, start=offset):
-            return self._parse(name, None, line, kind)
+            try:
+                return kind.model_validate_json(line)
+            except ValidationError:
+                # Lines are counted for the error alone: a large file is not read for one row.
+                number = 1 + sum(start < offset for start, _ in self.lines(name))
+                return self._parse(name, number, line, kind)
         raise StoreError(f"{str(self.path / _file(name))!r} changed while it was read: try again")
 
-    def _parse(self, name: str, number: int | None, line: bytes, kind: type[R]) -> R:
+    def _parse(self, name: str, number: int, line: bytes, kind: type[R]) -> R:
         try:
             return kind.model_validate_json(line)
         except ValidationError as error:
