@@ -94,7 +94,7 @@ class ModelRejects(ModelUnavailable):
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
         self.status = status
-        """HTTP status, a 4xx."""
+        """HTTP status: a 4xx, or a 3xx, since redirects are not followed."""
 
 
 class ModelBadReply(ModelError):

@@ -111,8 +111,8 @@ def _value(option: Option, typed: str | list[str] | bool) -> Any:
         return option.parse(texts)
     except ValueError as error:
         # Of an option that is given twice, the last one counts.
-        shown = ",".join(texts if option.kind in SEVERAL else texts[-1:])
-        raise ConfigError(f"{_label(option)} {shown!r}: {error}") from None
+        shown = option.shown(",".join(texts if option.kind in SEVERAL else texts[-1:]))
+        raise ConfigError(f"{_label(option)} {shown}: {error}") from None
 
 
 def _label(option: Option) -> str:

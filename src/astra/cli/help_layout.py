@@ -38,6 +38,10 @@ def metavar(option: Option) -> str:
             return "PATH"
         case "text":
             return "TEXT"
+        case "address":
+            return "URL"
+        case "variable":
+            return "NAME"
         case "flag":
             return ""
         case "integer":

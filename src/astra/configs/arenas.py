@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from astra.configs.base import (
+    ADDRESS,
     RUNTIME,
     Config,
     Identified,
@@ -78,7 +79,7 @@ class EndpointTeacherConfig(TeacherConfig):
     teacher: str
     """Model that acts as teacher."""
     # `field()`: without it a dataclass takes the default of the class above.
-    teacher_url: Annotated[str, RUNTIME] = field()
+    teacher_url: Annotated[str, ADDRESS, RUNTIME] = field()
     """OpenAI-compatible endpoint of the teacher, up to /v1. For trying out, start one with `python
     -m astra.testing.rule_teacher`."""
 

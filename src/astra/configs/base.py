@@ -42,13 +42,23 @@ from pathlib import Path
 from typing import Annotated, Literal, ParamSpec, TypeVar
 
 from astra.configs.identity import Identified, identity, runtime
-from astra.configs.options import CLI_REQUIRED, RUNTIME, Config, build, options
+from astra.configs.options import (
+    ADDRESS,
+    CLI_REQUIRED,
+    RUNTIME,
+    VARIABLE,
+    Config,
+    build,
+    options,
+)
 from astra.configs.spelling import option_name
 from astra.configs.values import above, at_least, at_most, below
 from astra.errors import ConfigError
 
 __all__ = [
+    "ADDRESS",
     "RUNTIME",
+    "VARIABLE",
     "Config",
     "DistractorConfig",
     "EpisodeConfig",
@@ -135,7 +145,7 @@ class SandboxConfig(Config):
 
     sandbox: Annotated[SandboxLevel, RUNTIME] = "auto"
     """How tool code is confined. auto: the strongest level available. unsafe: not at all."""
-    sandbox_url: Annotated[str | None, RUNTIME] = None
+    sandbox_url: Annotated[str | None, ADDRESS, RUNTIME] = None
     """Remote sandbox with the SandboxFusion API, used instead of a local one."""
 
 
@@ -143,9 +153,9 @@ class SandboxConfig(Config):
 class ModelConfig(Config):
     """Model."""
 
-    base_url: Annotated[str | None, RUNTIME] = None
+    base_url: Annotated[str | None, ADDRESS, RUNTIME] = None
     """OpenAI-compatible endpoint that has the model, up to /v1."""
-    api_key_env: Annotated[str | None, RUNTIME] = None
+    api_key_env: Annotated[str | None, VARIABLE, RUNTIME] = None
     """Environment variable with the endpoint's key."""
     temperature: Annotated[float | None, at_least(0)] = None
     """Sampling temperature. None: the model's own."""
@@ -190,9 +200,9 @@ class MakeDistractorsConfig(Config):
     """Maximum distractors per similarity band."""
     embedding_model: str | None = None
     """Embedding model that measures similarity. None: TF-IDF, offline."""
-    embedding_url: Annotated[str | None, RUNTIME] = None
+    embedding_url: Annotated[str | None, ADDRESS, RUNTIME] = None
     """OpenAI-compatible endpoint of the embedding model, up to /v1."""
-    embedding_key_env: Annotated[str | None, RUNTIME] = None
+    embedding_key_env: Annotated[str | None, VARIABLE, RUNTIME] = None
     """Environment variable with the key of the embedding endpoint."""
 
     def check(self) -> None:
@@ -210,9 +220,9 @@ class TeacherConfig(Config):
 
     teacher: str | None
     """Model that acts as teacher; rules: the built-in teacher for trying out."""
-    teacher_url: Annotated[str | None, RUNTIME] = None
+    teacher_url: Annotated[str | None, ADDRESS, RUNTIME] = None
     """OpenAI-compatible endpoint of the teacher, up to /v1."""
-    teacher_key_env: Annotated[str | None, RUNTIME] = None
+    teacher_key_env: Annotated[str | None, VARIABLE, RUNTIME] = None
     """Environment variable with the key of the teacher's endpoint."""
     teacher_temperature: Annotated[float | None, at_least(0)] = None
     """Sampling temperature of the teacher. None: the endpoint's."""

@@ -47,7 +47,8 @@ def _accepted(path: Path, values: Mapping[str, Any], cls: type, section: str) ->
         try:
             accepted[option.field] = option.accept(value)
         except ValueError as error:
-            raise ConfigError(f"{str(path)!r}: {where} = {value!r}: {error}") from None
+            shown = f"{where} = {option.shown(value)}"
+            raise ConfigError(f"{str(path)!r}: {shown}: {error}") from None
     return accepted
 
 

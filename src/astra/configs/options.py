@@ -21,13 +21,17 @@ from astra.errors import ConfigError
 
 
 class OptionMarker:
-    """Type of `RUNTIME` and `CLI_REQUIRED`."""
+    """Type of the marks below, which stand in a field's `Annotated`."""
 
 
 RUNTIME: Final = OptionMarker()
 """Marks a field that changes how fast or where a run works, not what it makes: not identity."""
 CLI_REQUIRED: Final = OptionMarker()
 """Marks a field that a command line must give, though it has a default in Python."""
+ADDRESS: Final = OptionMarker()
+"""Marks a field that holds the address of a service."""
+VARIABLE: Final = OptionMarker()
+"""Marks a field that names an environment variable with a key."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +91,8 @@ class Config:
                 # Frozen for everyone else: a dataclass has no other way to normalize.
                 object.__setattr__(self, option.field, option.accept(value))
             except ValueError as error:
-                raise ConfigError(f"{option_name(option.field)}={value!r:.200}: {error}") from None
+                shown = f"{option_name(option.field)}={option.shown(value)}"
+                raise ConfigError(f"{shown}: {error}") from None
         self.check()
 
     def check(self) -> None:
@@ -164,7 +169,11 @@ def _option(cls: type, section: str, field: Field[Any], hint: Any) -> Option:
         items = [m for m in _members(get_args(container)[0]) if get_origin(m) is Literal]
         choices = choices or tuple(str(c) for m in items for c in get_args(m))
     kind: Kind
-    if mapping and any(get_origin(m) is Sequence for m in containers):
+    if ADDRESS in metadata:
+        kind = "address"
+    elif VARIABLE in metadata:
+        kind = "variable"
+    elif mapping and any(get_origin(m) is Sequence for m in containers):
         kind = "weights"
     elif mapping:
         kind = "mapping"

@@ -4,7 +4,7 @@ from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import Annotated
 
-from astra.configs.base import RUNTIME, Config, above
+from astra.configs.base import ADDRESS, RUNTIME, VARIABLE, Config, above
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -13,9 +13,9 @@ class CheckTeacherConfig(Config):
 
     teacher: str
     """Model that acts as teacher."""
-    teacher_url: Annotated[str, RUNTIME]
+    teacher_url: Annotated[str, ADDRESS, RUNTIME]
     """OpenAI-compatible endpoint of the teacher, up to /v1."""
-    teacher_key_env: Annotated[str | None, RUNTIME] = None
+    teacher_key_env: Annotated[str | None, VARIABLE, RUNTIME] = None
     """Environment variable with the key of the teacher's endpoint."""
     teacher_timeout: Annotated[float, above(0), RUNTIME] = 10.0
     """Seconds to wait for a reply of the teacher."""

@@ -13,9 +13,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, SupportsIndex
 
+from astra.configs.endpoints import check_address, check_variable
+
 Kind = Literal[
-    "flag", "integer", "number", "choice", "text", "path", "list", "paths", "weights", "mapping"
+    "flag",
+    "integer",
+    "number",
+    "choice",
+    "text",
+    "address",
+    "variable",
+    "path",
+    "list",
+    "paths",
+    "weights",
+    "mapping",
 ]
+"""`address`: of a service. `variable`: the name of an environment variable, which holds a key."""
 SEVERAL: tuple[Kind, ...] = ("list", "paths", "weights", "mapping")
 """Kinds that hold several values, which may be given one by one."""
 _WORDS = {"≥": "at least", "≤": "at most", ">": "above", "<": "below"}
@@ -99,6 +113,11 @@ class ValueType:
                 if not isinstance(value, str | Path):
                     raise ValueError(f"write a {self.kind}")
                 return str(value) if self.kind == "text" else Path(value)
+            case "address" | "variable":
+                if not isinstance(value, str):
+                    raise ValueError("write a text")
+                (check_address if self.kind == "address" else check_variable)(value)
+                return value
             case "choice":
                 if value in self.choices or (self.open_choices and isinstance(value, str | Path)):
                     return str(value)
@@ -130,6 +149,13 @@ class ValueType:
                     str(name): _finite(item) if self.item_is_number else item
                     for name, item in value.items()
                 }
+
+    def shown(self, value: Any) -> str:
+        """A refused value in an error. Where a key may stand by mistake, it is not shown."""
+        hidden = self.kind == "variable" or (
+            self.kind == "address" and any(mark in str(value) for mark in "@?#")
+        )
+        return "***" if hidden else f"{value!r:.200}"
 
     def parse(self, texts: Sequence[str]) -> Any:
         """The value of what was typed, once or repeatedly. ValueError as `accept`."""

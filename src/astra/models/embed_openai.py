@@ -13,6 +13,7 @@ from openai import AsyncOpenAI, OpenAIError
 from pydantic import BaseModel, FiniteFloat, ValidationError
 
 from astra.errors import EmbedderError
+from astra.models.endpoint import endpoint_client, redirect_advice, redirect_target
 from astra.types import Usage
 
 _ERROR_CHARACTERS = 500
@@ -73,16 +74,9 @@ class OpenAIEmbedder:
         asked = [i for i, text in enumerate(texts) if text.strip()]
         vectors: list[np.ndarray] = []
         # A client per call: it belongs to one event loop, and nothing is left open.
-        client = AsyncOpenAI(
-            # Local servers want no key, the client wants one.
-            api_key=self._api_key or "none",
-            base_url=self._base_url,
-            max_retries=self._retries,
-            timeout=self._timeout_seconds,
+        client = endpoint_client(
+            self._base_url, self._api_key, timeout=self._timeout_seconds, retries=self._retries
         )
-        # The client takes these from the environment; they belong to another account's endpoint.
-        client.organization = None
-        client.project = None
         async with client:
             for start in range(0, len(asked), self._batch):
                 part = [texts[i] for i in asked[start : start + self._batch]]
@@ -95,7 +89,7 @@ class OpenAIEmbedder:
             rows_ND[i] = vector
         return rows_ND
 
-    def _shown(self, error: Exception) -> str:
+    def _shown(self, error: Exception | str) -> str:
         """The start of an error's text, which may quote the endpoint, without the key."""
         text = str(error).replace(self._api_key, "***") if self._api_key else str(error)
         return text[:_ERROR_CHARACTERS]
@@ -108,6 +102,10 @@ class OpenAIEmbedder:
             )
             reply = _Reply.model_validate_json(response.content)
         except OpenAIError as error:
+            if (target := redirect_target(error)) is not None:
+                raise EmbedderError(
+                    f"no embeddings from {self._name!r}: {self._shown(redirect_advice(target))}"
+                ) from None
             raise EmbedderError(
                 f"no embeddings from {self._name!r} after {self._retries} retries "
                 f"({self._shown(error)}): check that the endpoint is up, its model name and key"

@@ -15,7 +15,6 @@ import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
 import openai
 
@@ -27,6 +26,7 @@ from astra.errors import (
     ModelRejects,
     ModelUnavailable,
 )
+from astra.models.endpoint import endpoint_client, redirect_advice, redirect_target
 from astra.models.wire import as_replies, as_request
 from astra.protocols import Reply, Sampling
 from astra.types import FinishReason, Json, Message, ToolSchema
@@ -84,13 +84,6 @@ class OpenAIModel:
         max_reply_bytes: int = 8 * 2**20,
         extra: Mapping[str, Json] | None = None,
     ) -> None:
-        parts = urlsplit(base_url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ConfigError(
-                f"base URL {base_url!r} is not a URL; give one like http://host:8000/v1"
-            )
-        if parts.username or parts.password:
-            raise ConfigError("the base URL holds a user or password; give an API key instead")
         if retries.attempts < 1:
             raise ConfigError(f"attempts {retries.attempts!r} must be at least 1")
         self._name = name
@@ -102,13 +95,7 @@ class OpenAIModel:
         self._extra = dict(extra or {})
         # Unseeded: it spreads retries in time and reaches no result.
         self._jitter = random.Random()
-        # Local servers want no key, the client wants one.
-        self._client = openai.AsyncOpenAI(
-            api_key=api_key or "none", base_url=base_url, timeout=timeout, max_retries=0
-        )
-        # The client takes these from the environment; they belong to another account's endpoint.
-        self._client.organization = None
-        self._client.project = None
+        self._client = endpoint_client(base_url, api_key, timeout=timeout)
         self._closes_itself = False
 
     def __repr__(self) -> str:
@@ -210,7 +197,9 @@ class OpenAIModel:
             if passes or (status == 429 and error.code != "insufficient_quota"):
                 failure = self._unavailable(f"status {status}: {text}")
                 return _Again(failure, _retry_after(error.response.headers))
-            what = self._about(f"status {status}: {text}. {_advice(status)}", "could not be asked")
+            target = redirect_target(error)
+            advice = _advice(status) if target is None else self._hidden(redirect_advice(target))
+            what = self._about(f"status {status}: {text}. {advice}", "could not be asked")
             raise ModelRejects(status, what) from None
         except openai.APIConnectionError as error:
             cause = error.__cause__ or error

@@ -17,7 +17,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from astra.errors import SandboxBadResult, SandboxDied, SandboxLimit, SandboxRemote
+from astra.configs.endpoints import check_address
+from astra.errors import ConfigError, SandboxBadResult, SandboxDied, SandboxLimit, SandboxRemote
 from astra.protocols import CallOutcome, SandboxEpisode
 from astra.sandbox import wire
 from astra.sandbox.base import BaseSandbox, BaseSession
@@ -54,16 +55,32 @@ os._exit(0)
 """
 
 
+class _FollowNoRedirect(urllib.request.HTTPRedirectHandler):
+    """Leaves a redirect as the answer: programs go to the address that was given, or nowhere."""
+
+    def redirect_request(self, *args: Any, **kwargs: Any) -> None:
+        return None
+
+
 class RemoteSandbox(BaseSandbox):
     """A `Sandbox` behind `POST <base_url>/run_code`; at most `concurrency` requests at once."""
 
     def __init__(self, base_url: str, *, concurrency: int = 16, http_seconds: float = 30.0) -> None:
-        """`http_seconds`: what a request may take beyond the episode's wall limit."""
+        """`http_seconds`: what a request may take beyond the episode's wall limit.
+
+        Raises ConfigError for an address that can't be used.
+        """
+        try:
+            check_address(base_url)
+        except ValueError as error:
+            raise ConfigError(f"the URL of a remote sandbox can't be used: {error}") from None
         self._url = base_url.rstrip("/") + "/run_code"
         self._http_seconds = http_seconds
         self._threads = ThreadPoolExecutor(concurrency, "astra-remote-sandbox")
         # Proxies are not taken from the environment: the address says where to go.
-        self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        self._opener = urllib.request.build_opener(
+            urllib.request.ProxyHandler({}), _FollowNoRedirect()
+        )
 
     @property
     def level(self) -> str:
@@ -97,6 +114,17 @@ class RemoteSandbox(BaseSandbox):
         try:
             with self._opener.open(request, timeout=seconds) as response:
                 text = response.read(_MOST_BYTES + 1)
+        except urllib.error.HTTPError as error:
+            error.close()  # it holds the connection open
+            target = str(error.headers.get("Location", ""))[:200]
+            if not 300 <= error.code < 400:
+                raise SandboxRemote(
+                    f"{self._url} did not answer: {error!r}; is the address right?"
+                ) from None
+            raise SandboxRemote(
+                f"{self._url} redirects to {target!r}, and nothing was sent there: if that is the "
+                "sandbox, give its address"
+            ) from None
         except (OSError, http.client.HTTPException, urllib.error.URLError) as error:
             raise SandboxRemote(
                 f"{self._url} did not answer: {error!r}; is the server up and the address right?"
