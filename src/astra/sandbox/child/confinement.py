@@ -23,7 +23,7 @@ _SYSCALLS = {
     "x86_64": {"pivot_root": 155, "capset": 126},
     "aarch64": {"pivot_root": 41, "capset": 91},
 }
-_LANDLOCK_CREATE, _LANDLOCK_RESTRICT = 444, 446
+_LANDLOCK_CREATE, _LANDLOCK_RESTRICT, _CLOSE_RANGE = 444, 446, 436
 
 _NEWNS, _NEWCGROUP, _NEWUTS, _NEWIPC = 0x00020000, 0x02000000, 0x04000000, 0x08000000
 _NEWUSER, _NEWPID, _NEWNET = 0x10000000, 0x20000000, 0x40000000
@@ -51,6 +51,19 @@ def _mount(
     source: bytes | None, target: bytes, kind: bytes | None, flags: int, data: bytes | None
 ) -> None:
     _check(_libc.mount(source, target, kind, ctypes.c_ulong(flags), data), f"mount {target!r}")
+
+
+def close_descriptors_from(lowest: int) -> None:
+    """Close every descriptor from a number on, however large the highest is.
+
+    RLIMIT_NOFILE is not its bound: what was open before the limit was lowered stays open above it.
+    """
+    every = ctypes.c_uint(0xFFFFFFFF)
+    if _libc.syscall(_CLOSE_RANGE, ctypes.c_uint(lowest), every, ctypes.c_uint(0)) < 0:
+        # A kernel before 5.9. The zygote does this before it lowers the limit, and a child of it
+        # has only what the zygote opened since, which got the lowest free numbers.
+        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        os.closerange(lowest, min(most, 1 << 20) if most > 0 else 1 << 20)
 
 
 def die_with_parent(parent: int) -> None:
@@ -145,6 +158,62 @@ def limit_resources() -> None:
         resource.setrlimit(kind, (value, value))
 
 
+_BLOCK = 1 << 32
+_OPEN_BLOCKS = 2
+_STACK_ROOM = 64 << 20
+_MAP_PRIVATE_ANONYMOUS, _MAP_NORESERVE, _MAP_FIXED_NOREPLACE = 0x22, 0x4000, 0x100000
+_FAILED = (1 << 64) - 1
+_libc.mmap.restype = ctypes.c_size_t
+_libc.mmap.argtypes = [ctypes.c_size_t, ctypes.c_size_t, *[ctypes.c_int] * 3, ctypes.c_long]
+_libc.munmap.argtypes = [ctypes.c_size_t, ctypes.c_size_t]
+
+
+def _reserve(address: int, size: int) -> int:
+    """Map memory that can't be touched; at any address if 0. Raises OSError."""
+    flags = _MAP_PRIVATE_ANONYMOUS | _MAP_NORESERVE | (_MAP_FIXED_NOREPLACE if address else 0)
+    place = _libc.mmap(address, size, 0, flags, -1, 0)
+    if place == _FAILED or (address and place != address):
+        number = ctypes.get_errno()
+        raise OSError(number, f"reserve {size} bytes at {address:#x}: {os.strerror(number)}")
+    return place
+
+
+def bound_address_space() -> list[int] | None:
+    """Reserve the address space up to a few blocks of 4 GiB, so that page tables stay small.
+
+    RLIMIT_AS does not count page tables, and single pages far from each other need up to three
+    pages of tables each: thrice the limit. Within `n` blocks the tables take 8 MiB * n at most.
+    Returns the blocks that are open, for `SeccompFilter`, which keeps the rest reserved; None where
+    a limit of address space that we were started with leaves no room to reserve anything.
+    """
+    if resource.getrlimit(resource.RLIMIT_AS) != (resource.RLIM_INFINITY,) * 2:
+        return None
+    open_: set[int] = set()
+    with open("/proc/self/maps") as file:
+        for line in file:
+            start, end = (int(x, 16) for x in line.split(maxsplit=1)[0].split("-"))
+            if "[vsyscall]" in line:
+                continue  # the kernel's own, above all user memory
+            if "[stack]" in line:
+                start -= _STACK_ROOM  # where it grows to
+            open_.update(range(start // _BLOCK, (end - 1) // _BLOCK + 1))
+    # Room to allocate, where the kernel would look for it.
+    place = _reserve(0, (_OPEN_BLOCKS + 1) * _BLOCK)
+    _check(_libc.munmap(place, (_OPEN_BLOCKS + 1) * _BLOCK), "munmap")
+    first = -(-place // _BLOCK)
+    blocks = sorted(open_.union(range(first, first + _OPEN_BLOCKS)))
+    # The stack is near the end of what a process may use: a power of two, less a page.
+    most = (1 << (blocks[-1] * _BLOCK).bit_length()) - (1 << 16)
+    begin = 1 << 20  # the kernel keeps what is below
+    for block in blocks:
+        if block * _BLOCK > begin:
+            _reserve(begin, block * _BLOCK - begin)
+        begin = (block + 1) * _BLOCK
+    if most > begin:
+        _reserve(begin, most - begin)
+    return blocks
+
+
 class _Program(ctypes.Structure):
     _fields_ = (("length", ctypes.c_ushort), ("filter", ctypes.c_char_p))
 
@@ -152,8 +221,8 @@ class _Program(ctypes.Structure):
 class SeccompFilter:
     """The seccomp filter, built once in the zygote and installed in every child."""
 
-    def __init__(self) -> None:
-        self._code = seccomp.program(_MACHINE)
+    def __init__(self, blocks: list[int] | None) -> None:
+        self._code = seccomp.program(_MACHINE, blocks)
         self._program = _Program(len(self._code) // 8, self._code)
         self._address = ctypes.addressof(self._program)
 

@@ -8,6 +8,7 @@ kernel calls that are listed.
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 
 ALLOW = 0x7FFF0000
 EPERM = 0x00050000 | 1
@@ -42,8 +43,10 @@ NUMBERS: dict[str, dict[str, int]] = {
 AUDIT_ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 
 _LOAD, _JEQ, _JGE, _JSET, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
+_COPY_TO_X, _ADD_X, _JGE_X = 0x07, 0x0C, 0x3D
 _NUMBER, _ARCH, _ARGS = 0, 4, 16  # offsets in struct seccomp_data
-_PROT_EXEC = 4
+_PROT_EXEC, _MAP_FIXED, _MREMAP_MAYMOVE, _RLIMIT_AS = 4, 0x10, 1, 9
+_STATIC_CLOCKS = 16  # clock numbers from here on name the CPU clock of a process, or a device
 _X32 = 0x40000000
 
 
@@ -51,14 +54,95 @@ def _instruction(code: int, k: int, jump_true: int = 0, jump_false: int = 0) -> 
     return struct.pack("=HBBI", code, jump_true, jump_false, k)
 
 
-def _argument(index: int) -> bytes:
+def _low(index: int) -> bytes:
     """Load the low half of a call's argument (both architectures are little-endian)."""
     return _instruction(_LOAD, _ARGS + 8 * index)
 
 
-def program(machine: str) -> bytes:
-    """The filter for `platform.machine()`, as an array of `struct sock_filter`."""
-    allowed = dict(NUMBERS[machine])
+def _high(index: int) -> bytes:
+    return _instruction(_LOAD, _ARGS + 8 * index + 4)
+
+
+_REFUSE, _ALLOW = _instruction(_RETURN, EPERM), _instruction(_RETURN, ALLOW)
+_REFUSE_EXECUTABLE = [_low(2), _instruction(_JSET, _PROT_EXEC, 0, 1), _REFUSE]
+
+
+def _high_is_one_of(index: int, values: Sequence[int]) -> list[bytes]:
+    """Refuse the call unless the high half of an argument is one of the values."""
+    tests = [
+        _instruction(_JEQ, value, len(values) - at) for at, value in enumerate(sorted(values))
+    ]
+    return [_high(index), *tests, _REFUSE]
+
+
+def _inside_blocks(blocks: Sequence[int]) -> list[bytes]:
+    """Refuse the call unless arguments 0 (address) and 1 (length) lie in one block of 4 GiB."""
+    return [
+        *_high_is_one_of(0, blocks),
+        *_high_is_one_of(1, (0,)),
+        _low(1),
+        _instruction(_COPY_TO_X, 0),
+        _low(0),
+        _instruction(_ADD_X, 0),
+        _instruction(_JGE_X, 0, 1, 0),  # else the sum wrapped around
+        _REFUSE,
+    ]
+
+
+def _rules(blocks: Sequence[int] | None) -> dict[str, list[bytes]]:
+    """What calls must fulfil, by name; one that gets to the end is allowed."""
+    clock = [_low(0), _instruction(_JGE, _STATIC_CLOCKS, 0, 1), _REFUSE]
+    rules = {
+        # No new executable memory: code that is not already loaded can't be run natively.
+        "mmap": [*_REFUSE_EXECUTABLE],
+        "mprotect": [*_REFUSE_EXECUTABLE],
+        # Limits only of the process itself. It can't raise them, for soft and hard are equal, and
+        # sets none but that of memory: RLIMIT_CPU would let it end itself by SIGKILL, which the
+        # owner takes for a kill from outside.
+        "prlimit64": [
+            _low(0),
+            _instruction(_JEQ, 0, 1, 0),
+            _REFUSE,
+            _low(1),
+            _instruction(_JEQ, _RLIMIT_AS, 5, 0),
+            _low(2),
+            _instruction(_JEQ, 0, 0, 2),
+            _high(2),
+            _instruction(_JEQ, 0, 1, 0),
+            _REFUSE,
+        ],
+        # The clocks of other processes say which exist, and how busy they are.
+        "clock_gettime": clock,
+        "clock_getres": clock,
+        "clock_nanosleep": clock,
+    }
+    if blocks is not None:
+        # See `confinement.bound_address_space`: what is reserved stays reserved.
+        rules["mmap"] += [
+            _low(3),
+            _instruction(_JSET, _MAP_FIXED, 0, 1),
+            _REFUSE,
+            *_high_is_one_of(0, sorted({0, *blocks})),
+        ]
+        rules["mprotect"] += _inside_blocks(blocks)
+        rules["munmap"] = _inside_blocks(blocks)
+        rules["madvise"] = _inside_blocks(blocks)
+        rules["mremap"] = [
+            _low(3),
+            _instruction(_JSET, 0xFFFFFFFF & ~_MREMAP_MAYMOVE, 0, 1),
+            _REFUSE,
+            *_inside_blocks(blocks),
+        ]
+    return rules
+
+
+def program(machine: str, blocks: Sequence[int] | None = None) -> bytes:
+    """The filter for `platform.machine()`, as an array of `struct sock_filter`.
+
+    `blocks`: the only blocks of 4 GiB (address divided by 2**32) whose memory may be mapped,
+    unmapped and changed. None: all.
+    """
+    numbers, rules = NUMBERS[machine], _rules(blocks)
     out = [
         _instruction(_LOAD, _ARCH),
         _instruction(_JEQ, AUDIT_ARCH[machine], 1, 0),
@@ -67,23 +151,8 @@ def program(machine: str) -> bytes:
         _instruction(_JGE, _X32, 0, 1),
         _instruction(_RETURN, KILL),
     ]
-    # No new executable memory: code that is not already loaded can't be run natively.
-    for name in ("mmap", "mprotect"):
-        out += [
-            _instruction(_JEQ, allowed.pop(name), 0, 4),
-            _argument(2),
-            _instruction(_JSET, _PROT_EXEC, 0, 1),
-            _instruction(_RETURN, EPERM),
-            _instruction(_RETURN, ALLOW),
-        ]
-    # Limits only of the process itself; it can't raise them, for soft and hard are equal.
-    out += [
-        _instruction(_JEQ, allowed.pop("prlimit64"), 0, 4),
-        _argument(0),
-        _instruction(_JEQ, 0, 1, 0),
-        _instruction(_RETURN, EPERM),
-        _instruction(_RETURN, ALLOW),
-    ]
-    for number in allowed.values():
-        out += [_instruction(_JEQ, number, 0, 1), _instruction(_RETURN, ALLOW)]
-    return b"".join([*out, _instruction(_RETURN, EPERM)])
+    for name, rule in rules.items():
+        out += [_instruction(_JEQ, numbers[name], 0, len(rule) + 1), *rule, _ALLOW]
+    for name in [name for name in numbers if name not in rules]:
+        out += [_instruction(_JEQ, numbers[name], 0, 1), _ALLOW]
+    return b"".join([*out, _REFUSE])

@@ -1,8 +1,9 @@
 """The process that episodes are forked from. It reads only what its owner sends, never tool code.
 
 Messages on the control socket (one datagram each): `F<id>` with a descriptor forks a child that
-serves it; `K<id>` kills a child. Back come `R` (ready), `E<text>` (could not confine itself) and
-`X<id> <wait status>` (a child has ended; -1: it could not be forked). End of file ends everything.
+serves it; `K<id>` kills a child. Back come `R` (ready), `E<errno> <text>` (could not confine itself;
+errno 0 if no system call refused) and `X<id> <wait status>` (a child has ended; -1: it could not be
+forked). End of file ends everything.
 """
 
 from __future__ import annotations
@@ -23,7 +24,9 @@ from typing import Any
 from . import confinement, stdlib
 from .runner import Runner, limit_memory
 
+_CONTROL = 3
 _CHILD_SOCKET = 3
+"""Descriptors of the zygote and of a child, which has no other above the standard streams."""
 _LENGTH = struct.Struct(">I")
 OUT_OF_MEMORY = 71
 """Exit status of a child that ran out of memory where it could not say so."""
@@ -31,7 +34,10 @@ OUT_OF_MEMORY = 71
 
 def main(control_descriptor: int, level: str, owner: int) -> None:
     """Confine this process as `level` says, then fork on demand until the owner goes away."""
-    control = socket.socket(fileno=control_descriptor)
+    # The owner may hold thousands of descriptors, and this one has the number that it had there.
+    os.dup2(control_descriptor, _CONTROL, inheritable=False)
+    confinement.close_descriptors_from(_CONTROL + 1)
+    control = socket.socket(fileno=_CONTROL)
     try:
         confinement.die_with_parent(owner)
         if level == "namespaces":
@@ -45,10 +51,10 @@ def main(control_descriptor: int, level: str, owner: int) -> None:
             confinement.die_with_parent(0)  # a parent outside of the namespace has no id in it
         base, filter_ = _confine(level)
     except OSError as error:
-        control.send(b"E%s" % str(error).encode()[:4000])
+        control.send(b"E%d %s" % (error.errno or 0, str(error).encode()[:4000]))
         return
     except Exception:  # noqa: BLE001 - reported to the owner, who raises SandboxUnavailable
-        control.send(b"E" + traceback.format_exc(limit=-3).encode()[-4000:])
+        control.send(b"E0 " + traceback.format_exc(limit=-3).encode()[-4000:])
         return
     control.send(b"R")
     Zygote(control, base, filter_).serve()
@@ -65,12 +71,13 @@ def _confine(level: str) -> tuple[int, confinement.SeccompFilter | None]:
     runner.run_request({"i": 0, "n": "f", "a": {"x": 1}})
     runner.clean_up()
     sys.modules.pop("tool_f")
+    blocks = None if level == "unsafe" else confinement.bound_address_space()
     with open("/proc/self/statm") as file:
         base = int(file.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
     if level == "unsafe":
         return base, None
     stdlib.close()
-    filter_ = confinement.SeccompFilter()
+    filter_ = confinement.SeccompFilter(blocks)
     if level == "namespaces":
         confinement.leave_file_system()
     parent = os.getppid()
@@ -128,7 +135,9 @@ class Zygote:
                     del self._pid_of[child]
                     self._control.send(b"X%d %d" % (child, status))
             if self._control.fileno() in ready:
-                message, descriptors, _, _ = socket.recv_fds(self._control, 64, 1)
+                message, descriptors, _, _ = socket.recv_fds(
+                    self._control, 64, 1, socket.MSG_CMSG_CLOEXEC
+                )
                 if not message:  # the owner is gone
                     for pid in self._id_of:
                         os.kill(pid, signal.SIGKILL)
@@ -161,8 +170,8 @@ class Zygote:
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         self._control.detach()
-        os.dup2(descriptor, _CHILD_SOCKET)
-        os.closerange(_CHILD_SOCKET + 1, 64)
+        os.dup2(descriptor, _CHILD_SOCKET, inheritable=False)
+        confinement.close_descriptors_from(_CHILD_SOCKET + 1)
         confinement.die_with_parent(parent)
         connection = socket.socket(fileno=_CHILD_SOCKET)
         base, filter_ = self._base, self._filter
