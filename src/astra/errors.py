@@ -7,6 +7,7 @@
     ├── StageError             a stage stopped because item after item broke
     ├── SandboxError
     │   ├── SandboxUnavailable no confinement works here, or the asked level does not
+    │   │   └── SandboxInterrupted  its processes were ended from outside, after all retries
     │   ├── SandboxDied        the child was killed or left without an answer
     │   ├── SandboxLimit       a limit was hit; `.limit` says which
     │   ├── SandboxBadResult   the child's reply is not what the protocol allows
@@ -57,8 +58,15 @@ class SandboxUnavailable(SandboxError):
     """No confinement works on this machine, or the level that was asked for does not."""
 
 
+class SandboxInterrupted(SandboxUnavailable):
+    """Processes of the sandbox were ended from outside, or could not start, after all retries.
+
+    An infrastructure failure, as when memory runs out: it says nothing about the tool.
+    """
+
+
 class SandboxDied(SandboxError):
-    """The child process was killed or left without an answer."""
+    """The child process ended by its own doing, without an answer."""
 
 
 LimitName = Literal["cpu", "wall", "memory", "output", "processes"]

@@ -106,7 +106,7 @@ def forbid(*numbers):
         code.append(struct.pack("=HBBI", 0x15, 0, 1, number))
         code.append(struct.pack("=HBBI", 0x06, 0, 0, seccomp.EPERM))
     code.append(struct.pack("=HBBI", 0x06, 0, 0, seccomp.ALLOW))
-    seccomp.program = lambda machine: b"".join(code)
+    seccomp.program = lambda *_: b"".join(code)
     confinement._prctl(38, 1)
     confinement.SeccompFilter().install()
 
@@ -268,7 +268,7 @@ async def test_a_start_that_nobody_waits_for_any_more_is_no_error() -> None:
 
 
 @pytest.mark.parametrize("level", WORKING)
-async def test_a_killed_zygote_is_replaced(level: str) -> None:
+async def test_a_killed_zygote_is_replaced(level: str, caplog: pytest.LogCaptureFixture) -> None:
     before = processes()
     async with open_sandbox(level, workers=1, spares=1) as sandbox:
         async with await sandbox.open(
@@ -278,10 +278,8 @@ async def test_a_killed_zygote_is_replaced(level: str) -> None:
             for pid in processes() - before:
                 with suppress(ProcessLookupError):  # the first to go takes others with it
                     os.kill(pid, signal.SIGKILL)
-            with pytest.raises(SandboxDied):
-                await session.call("f", {})
-            await asyncio.sleep(0.2)
             assert (await session.call("f", {})).value == [6, [5, 6]]
+        assert "killed from outside" in caplog.text
         assert await one(sandbox, "def f():\n    return 1") == 1
     assert await gone(before)
 

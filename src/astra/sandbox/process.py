@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
+import logging
 import os
 import socket
 import subprocess
@@ -16,7 +18,7 @@ from collections import deque
 from pathlib import Path
 from typing import Literal
 
-from astra.errors import SandboxUnavailable
+from astra.errors import SandboxInterrupted, SandboxUnavailable
 
 ConfinementLevel = Literal["namespaces", "landlock", "unsafe"]
 
@@ -24,6 +26,11 @@ _CHILD_CODE = Path(__file__).parent / "child"
 _PYTHON = (sys.executable, "-S", "-s", "-P", "-B", "-X", "utf8", "-c")
 _START_SECONDS = 30.0
 _STOP_SECONDS = 5.0
+_START_PAUSES = (0.1, 0.5)
+"""Seconds before a start that came to nothing is tried again."""
+# A refusal with one of these is a matter of the moment, not of what this machine allows.
+_SCARCE = {errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.EINTR}
+_log = logging.getLogger(__name__)
 # The child code becomes a package of its own, so that `astra` and what it imports stay outside.
 # `random`, `threading` and `logging` would make themselves anew in every child, half of the cost of
 # a fork; only one thread forks here, it holds no locks, and every child seeds `random` itself.
@@ -59,7 +66,21 @@ class ZygoteProcess:
 
     @classmethod
     async def start(cls, level: ConfinementLevel, hash_seed: int) -> ZygoteProcess:
-        """Start one and wait until it is confined. Raises `SandboxUnavailable`."""
+        """Start one and wait until it is confined.
+
+        Tries again, and says so, when it is killed meanwhile or the machine is short of something.
+        Raises `SandboxUnavailable` where the level does not work, else `SandboxInterrupted`.
+        """
+        for pause in _START_PAUSES:
+            try:
+                return await cls._start_once(level, hash_seed)
+            except SandboxInterrupted as error:
+                _log.warning("%s; trying again", error)
+                await asyncio.sleep(pause)
+        return await cls._start_once(level, hash_seed)
+
+    @classmethod
+    async def _start_once(cls, level: ConfinementLevel, hash_seed: int) -> ZygoteProcess:
         if sys.platform != "linux":
             raise SandboxUnavailable(
                 f"the sandbox needs Linux, this is {sys.platform!r}; run in a Linux container "
@@ -67,24 +88,24 @@ class ZygoteProcess:
             )
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         ours.setblocking(False)
+        command = [*_PYTHON, _BOOTSTRAP, str(_CHILD_CODE), str(theirs.fileno()), level]
         with theirs:
-            process = subprocess.Popen(
-                [
-                    *_PYTHON,
-                    _BOOTSTRAP,
-                    str(_CHILD_CODE),
-                    str(theirs.fileno()),
-                    level,
-                    str(os.getpid()),
-                ],
-                env={"PYTHONHASHSEED": str(hash_seed)},
-                cwd="/",
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                pass_fds=[theirs.fileno()],
-                start_new_session=True,  # Ctrl-C is for us; we end it ourselves
-            )
+            try:
+                process = subprocess.Popen(
+                    [*command, str(os.getpid())],
+                    env={"PYTHONHASHSEED": str(hash_seed)},
+                    cwd="/",
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
+                    pass_fds=[theirs.fileno()],
+                    start_new_session=True,  # Ctrl-C is for us; we end it ourselves
+                )
+            except OSError as error:
+                ours.close()
+                if error.errno not in _SCARCE:
+                    raise
+                raise SandboxInterrupted(f"no sandbox process can be started: {error}") from None
         zygote = cls(process, ours, level)
         try:
             async with asyncio.timeout(_START_SECONDS):
@@ -92,7 +113,7 @@ class ZygoteProcess:
         except BaseException as error:
             await zygote.close()
             if isinstance(error, TimeoutError):
-                raise SandboxUnavailable(
+                raise SandboxInterrupted(
                     f"level {level!r} did not start within {_START_SECONDS:.0f} s; is the "
                     "machine overloaded?"
                 ) from None
@@ -195,9 +216,12 @@ class ZygoteProcess:
                 if not self._ready.done():  # the start may have been cancelled
                     self._ready.set_result(None)
             else:
-                return self._disconnect(message[1:].decode(errors="replace").strip())
+                number, _, reason = message[1:].decode(errors="replace").partition(" ")
+                scarce = number.isdecimal() and int(number) in _SCARCE
+                return self._disconnect(reason.strip(), refused=not scarce)
 
-    def _disconnect(self, reason: str) -> None:
+    def _disconnect(self, reason: str, *, refused: bool = False) -> None:
+        """Let go of it. `refused`: the kernel does not allow what its level needs."""
         if not self.alive:
             return
         self.alive = False
@@ -214,5 +238,7 @@ class ZygoteProcess:
         with contextlib.suppress(asyncio.InvalidStateError):
             self._ready.set_exception(
                 SandboxUnavailable(f"level {self.level!r} does not work here: {reason}")
+                if refused
+                else SandboxInterrupted(f"level {self.level!r} did not start: {reason}")
             )
             self._ready.exception()  # marks it as seen: the start may have been cancelled

@@ -9,12 +9,13 @@ not make a tool honest: docs/sandbox.md lists what stays open.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import OrderedDict, deque
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from typing import Literal
 
-from astra.errors import ConfigError, SandboxUnavailable
+from astra.errors import ConfigError, SandboxInterrupted, SandboxUnavailable
 from astra.protocols import SandboxEpisode
 from astra.sandbox.base import BaseSandbox
 from astra.sandbox.process import ConfinementLevel, ZygoteProcess
@@ -25,6 +26,10 @@ LEVELS: tuple[ConfinementLevel, ...] = ("namespaces", "landlock")
 """Confining levels, strongest first."""
 _HASH_SEEDS = 8
 """Zygotes of at most this many hash seeds are kept; the longest unused one goes."""
+
+_proven: set[str] = set()
+"""Levels that have passed the probe in this process."""
+_log = logging.getLogger(__name__)
 
 _CLOSED = "this sandbox is closed; open another"
 
@@ -195,8 +200,9 @@ async def open_sandbox(
     """A sandbox, closed with all its processes at the end of the block.
 
     `auto` takes the strongest confining level that works here, never `unsafe`, which confines
-    nothing. `workers`: zygotes per hash seed, about one per core. `spares`: children that each
-    keeps forked in advance. Raises `SandboxUnavailable` when the level does not work.
+    nothing; a level that has worked in this process is not left for a weaker one. `workers`:
+    zygotes per hash seed, about one per core. `spares`: children that each keeps forked in advance.
+    Raises `SandboxUnavailable` when the level does not work.
     """
     if workers < 1 or spares < 0:
         raise ConfigError(f"workers={workers!r}, spares={spares!r}; give at least 1 and 0")
@@ -208,10 +214,19 @@ async def open_sandbox(
             (outcome,) = await server.run([_PROBE], [("probe", {})])
             if candidate != "unsafe" and outcome.value != []:
                 raise SandboxUnavailable(f"level {candidate!r} does not confine: {outcome!r}")
+            _proven.add(candidate)
             break
         except SandboxUnavailable as error:
-            refused.append(str(error))
             await server.close()
+            if level == "auto" and candidate in _proven:
+                raise SandboxUnavailable(
+                    f"level {candidate!r} worked before in this process and does not now: {error}; "
+                    "a weaker one is not taken in its place. Try again, or ask for another level "
+                    "by name"
+                ) from error
+            if level == "auto" and isinstance(error, SandboxInterrupted):
+                _log.warning("level %r is left out, which may work here: %s", candidate, error)
+            refused.append(str(error))
         except BaseException:
             await server.close()
             raise

@@ -8,6 +8,7 @@ builtins changes them for the rest of its own episode, stateless or not.
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import signal
 import socket
@@ -19,10 +20,11 @@ from astra.errors import (
     SandboxBadResult,
     SandboxDied,
     SandboxError,
+    SandboxInterrupted,
     SandboxLimit,
     SandboxUnavailable,
 )
-from astra.protocols import CallOutcome, SandboxEpisode
+from astra.protocols import CallOutcome, SandboxEpisode, SandboxLimits
 from astra.sandbox import wire
 from astra.sandbox.base import BaseSession
 from astra.sandbox.child.zygote import OUT_OF_MEMORY
@@ -40,6 +42,17 @@ _BYTES_AT_ONCE = 1 << 15
 _IDLE_CPU_SECONDS = 0.25
 """CPU time that a child may use between two calls, while it has nothing to do."""
 _CREDENTIALS = struct.Struct("3i")
+_BIRTH = SandboxLimits(cpu_seconds=30.0, wall_seconds=30.0)
+"""For a child that has not run tool code yet: to be forked, and to read its tools."""
+_TRIES = 3
+"""How often a call is made in all, when processes of ours are killed from outside."""
+_PAUSE_SECONDS = 0.1
+# A child's own faults. It can send no signal, not even to itself: any other comes from outside.
+_FAULTS = {
+    *(signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGABRT),
+    *(signal.SIGTRAP, signal.SIGSYS, signal.SIGPIPE, signal.SIGXCPU, signal.SIGXFSZ),
+}
+_log = logging.getLogger(__name__)
 
 
 class ChildProcess:
@@ -65,18 +78,22 @@ class ChildProcess:
         self._socket.close()
         self._zygote.discard(self._id)
 
-    async def send(self, frame: bytes) -> None:
-        try:
-            sent = self._socket.send(frame)
-        except BlockingIOError:
-            sent = 0
-        except OSError:
-            raise await self._exit_error() from None
-        if sent < len(frame):
+    async def send(self, frame: bytes, started: float, limits: SandboxLimits) -> None:
+        """Send a frame. Raises `SandboxLimit` (wall, cpu) when the child does not read it."""
+        left = memoryview(frame)
+        cpu_before = None
+        while True:
             try:
-                await self._loop.sock_sendall(self._socket, memoryview(frame)[sent:])
+                left = left[self._socket.send(left) :]
+            except BlockingIOError:
+                pass
             except OSError:
                 raise await self._exit_error() from None
+            if not left:
+                return
+            if cpu_before is None:
+                cpu_before = self.cpu_seconds()
+            await self._wait(started, limits, cpu_before, to_write=True)
 
     async def receive(
         self, started: float, episode: SandboxEpisode, *, more: bool = False, spin: bool = True
@@ -87,7 +104,8 @@ class ChildProcess:
         sleeping; faster for one call, wasteful when there is other work.
         """
         if not self._pid:
-            await self._read_process_id(started, episode)
+            await self._read_process_id()
+            started = time.perf_counter()  # that it had to be forked is not the tool's doing
         most = episode.limits.output_bytes + wire.ENVELOPE_BYTES
         payload = self._take_frame(most, more=more)
         if payload is not None:
@@ -101,7 +119,7 @@ class ChildProcess:
                 if time.perf_counter() < spin_until:
                     os.sched_yield()  # the child may be waiting for this very core
                 else:
-                    await self._wait(started, episode, cpu_before)
+                    await self._wait(started, episode.limits, cpu_before)
                 continue
             except OSError:
                 part = b""
@@ -125,14 +143,15 @@ class ChildProcess:
             raise SandboxBadResult("the child sent more than one reply to one call")
         return payload
 
-    async def _read_process_id(self, started: float, episode: SandboxEpisode) -> None:
+    async def _read_process_id(self) -> None:
         """Read the first byte: with it the kernel sends the child's process id."""
+        started = time.perf_counter()
         while True:
             try:
                 byte, control, _, _ = self._socket.recvmsg(1, socket.CMSG_SPACE(_CREDENTIALS.size))
                 break
             except BlockingIOError:
-                await self._wait(started, episode, 0.0)
+                await self._wait(started, _BIRTH, 0.0)
             except OSError:
                 raise await self._exit_error() from None
         if not byte:
@@ -140,21 +159,27 @@ class ChildProcess:
         self._pid = _CREDENTIALS.unpack(control[0][2])[0]
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 0)
 
-    async def _wait(self, started: float, episode: SandboxEpisode, cpu_before: float) -> None:
-        """Sleep until something can be read, or a limit is passed."""
-        limits = episode.limits
+    async def _wait(
+        self, started: float, limits: SandboxLimits, cpu_before: float, *, to_write: bool = False
+    ) -> None:
+        """Sleep until something can be read, or written, or a limit is passed."""
         while True:
-            now = time.perf_counter()
-            left = started + limits.wall_seconds - now
+            left = started + limits.wall_seconds - time.perf_counter()
+            if left <= 0 and limits is _BIRTH:
+                raise SandboxInterrupted(
+                    f"a new sandbox process does nothing for {limits.wall_seconds} s; is the "
+                    "machine overloaded?"
+                )
             if left <= 0:
-                raise SandboxLimit("wall", f"no answer within {limits.wall_seconds} s")
+                what = "the arguments were not read" if to_write else "no answer"
+                raise SandboxLimit("wall", f"{what} within {limits.wall_seconds} s")
             cpu_left = cpu_before + limits.cpu_seconds - self.cpu_seconds()
             if cpu_left <= 0:
                 raise SandboxLimit("cpu", f"more than {limits.cpu_seconds} s of CPU time")
-            if await self._readable(min(left, max(cpu_left, 0.002))):
+            if await self._is_ready(min(left, max(cpu_left, 0.002)), to_write):
                 return
 
-    async def _readable(self, seconds: float) -> bool:
+    async def _is_ready(self, seconds: float, to_write: bool) -> bool:
         waiter: asyncio.Future[bool] = self._loop.create_future()
 
         def wake(answer: bool) -> None:
@@ -163,13 +188,19 @@ class ChildProcess:
 
         # By number: for a socket the loop formats its description each time, and drops it.
         descriptor = self._socket.fileno()
-        self._loop.add_reader(descriptor, wake, True)
+        if to_write:
+            self._loop.add_writer(descriptor, wake, True)
+        else:
+            self._loop.add_reader(descriptor, wake, True)
         timer = self._loop.call_later(seconds, wake, False)
         try:
             return await waiter
         finally:
             timer.cancel()
-            self._loop.remove_reader(descriptor)
+            if to_write:
+                self._loop.remove_writer(descriptor)
+            else:
+                self._loop.remove_reader(descriptor)
 
     def cpu_seconds(self) -> float:
         """CPU time the child has used so far, by the kernel's clock of that process."""
@@ -180,20 +211,35 @@ class ChildProcess:
         except OSError:
             return 0.0
 
-    async def _exit_error(self) -> SandboxDied | SandboxLimit:
+    async def _exit_error(self) -> SandboxError:
+        """Why it is gone: `SandboxInterrupted` when it was ended from outside."""
         status = await self._zygote.exit_status(self._id)
+        if status is None and not self._zygote.inspect():
+            return SandboxInterrupted("the sandbox process that forks was killed from outside")
         if status is None:
-            return SandboxDied("the child is gone for an unknown reason; call again")
+            return SandboxDied("the child closed its connection, and goes on")
         if status == -1:
             return SandboxLimit("processes", "no process can be forked; close some sessions")
         if os.WIFSIGNALED(status):
             number = os.WTERMSIG(status)
             name = signal.strsignal(number) or str(number)
-            return SandboxDied(f"the child was killed by signal {number} ({name})")
+            if number in _FAULTS:
+                return SandboxDied(f"the child was killed by signal {number} ({name})")
+            return SandboxInterrupted(
+                f"a sandbox process was killed from outside by signal {number} ({name}); "
+                "is the machine out of memory?"
+            )
         code = os.WEXITSTATUS(status)
         if code == OUT_OF_MEMORY:
             return SandboxLimit("memory", "the child ran out of memory outside of tool code")
         return SandboxDied(f"the child ended by itself with exit status {code}")
+
+
+def _is_infrastructure(error: SandboxError) -> bool:
+    """Whether an error says nothing about the tool: a kill from outside, or no room to fork."""
+    return isinstance(error, SandboxInterrupted) or (
+        isinstance(error, SandboxLimit) and error.limit == "processes"
+    )
 
 
 class ForkSession(BaseSession):
@@ -226,16 +272,23 @@ class ForkSession(BaseSession):
             if started - self._last_yield > _YIELD_SECONDS:
                 await asyncio.sleep(0)
                 started = self._last_yield = time.perf_counter()
-            try:
-                child = self._child
-                if child is None or not child.usable:
-                    child = await self.start()
-                    started = time.perf_counter()
-                outcome = await self._request(child, name, arguments, started)
-            except BaseException:
-                # Also after a cancellation: the next reply would be that of this call.
-                self._discard_child()
-                raise
+            kills = 0
+            while True:
+                try:
+                    child = self._child
+                    if child is None or not child.usable:
+                        child = await self.start()
+                        started = time.perf_counter()
+                    outcome = await self._request(child, name, arguments, started)
+                    break
+                except (SandboxInterrupted, SandboxLimit) as error:
+                    self._discard_child()
+                    kills += 1
+                    await self._before_retry(error, kills)
+                except BaseException:
+                    # Also after a cancellation: the next reply would be that of this call.
+                    self._discard_child()
+                    raise
             if self._episode.stateful:
                 self._log.append((name, arguments))
             return outcome
@@ -247,20 +300,38 @@ class ForkSession(BaseSession):
         if not self._open:
             raise SandboxUnavailable("this session is closed; open another")
         outcomes: list[CallOutcome | SandboxError] = []
+        kills = 0
         async with self._lock:
             while len(outcomes) < len(calls):
+                answered = len(outcomes)
                 try:
                     child = self._child
                     if child is None or not child.usable:
                         child = await self.start()
                     await self._request_batch(child, calls, outcomes)
-                except (SandboxDied, SandboxLimit, SandboxBadResult) as error:
+                except (SandboxDied, SandboxLimit, SandboxBadResult, SandboxInterrupted) as error:
                     self._discard_child()
-                    outcomes.append(error)
+                    if _is_infrastructure(error):
+                        kills = 1 if len(outcomes) > answered else kills + 1
+                        await self._before_retry(error, kills)
+                    else:
+                        outcomes.append(error)
                 except BaseException:
                     self._discard_child()
                     raise
         return outcomes
+
+    async def _before_retry(self, error: SandboxError, kills: int) -> None:
+        """Wait before a call is made again; raise the error if it must not be."""
+        if not _is_infrastructure(error):
+            raise error
+        if self._open and kills < _TRIES:
+            _log.warning("%s; the call is made again in a new process", error)
+            await asyncio.sleep(_PAUSE_SECONDS * kills)
+        elif self._open:
+            raise error
+        if not self._open:
+            raise SandboxDied("the session was closed during the call") from None
 
     async def _request_batch(
         self,
@@ -282,7 +353,7 @@ class ForkSession(BaseSession):
                 break
             frames.append(frame)
         started = time.perf_counter()
-        await child.send(b"".join(frames))
+        await child.send(b"".join(frames), started, self._episode.limits)
         for left in reversed(range(len(frames))):
             name, arguments = calls[len(outcomes)]
             self._number += 1
@@ -298,7 +369,7 @@ class ForkSession(BaseSession):
         """Fork a child, hand it the tools and, when stateful, replay what had been answered."""
         self._discard_child()
         child = self._child = await self._lease(self._episode.hash_seed)
-        await child.send(self._opening)
+        await child.send(self._opening, time.perf_counter(), _BIRTH)
         for name, arguments in self._log:
             await self._request(child, name, arguments, time.perf_counter())
         return child
@@ -307,7 +378,8 @@ class ForkSession(BaseSession):
         self, child: ChildProcess, name: str, arguments: dict[str, Json], started: float
     ) -> CallOutcome:
         self._number += 1
-        await child.send(wire.call_frame(self._number, name, arguments))
+        frame = wire.call_frame(self._number, name, arguments)
+        await child.send(frame, started, self._episode.limits)
         payload = await child.receive(started, self._episode)
         reply = wire.read_reply(payload, self._number)
         seconds = time.perf_counter() - started

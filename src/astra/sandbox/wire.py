@@ -8,6 +8,7 @@ surrogates).
 from __future__ import annotations
 
 import json
+import math
 import re
 import struct
 from collections.abc import Sequence
@@ -22,8 +23,9 @@ LENGTH = struct.Struct(">I")
 ENVELOPE_BYTES = 16_384
 """What a reply may hold beside its value: the frame, or a failure's message."""
 _MESSAGE = 2000
-# What can hide an infinity or a lone surrogate; only such replies are walked value by value.
-_SUSPICIOUS = re.compile(rb"\d{300}|[eE]\+?\d{3}|\\u[dD][89a-fA-F]")
+# What can hide an integer beyond a float or a lone surrogate; only such replies are walked value by
+# value. Numbers with a point or an exponent are checked one by one while they are parsed.
+_SUSPICIOUS = re.compile(rb"\d{300}|\\u[dD][89a-fA-F]")
 _encode = json.JSONEncoder(ensure_ascii=True).encode
 
 
@@ -31,7 +33,14 @@ def _refuse(constant: str) -> float:
     raise SandboxBadResult(f"the tool returned {constant}, which is not JSON; return null or text")
 
 
-_decode = json.JSONDecoder(parse_constant=_refuse).decode
+def _finite(text: str) -> float:
+    value = float(text)
+    if math.isinf(value):
+        raise SandboxBadResult(f"the number {text:.40} is beyond 1.8e308; return smaller numbers")
+    return value
+
+
+_decode = json.JSONDecoder(parse_constant=_refuse, parse_float=_finite).decode
 
 
 def opening_message(tools: Sequence[Tool], episode: SandboxEpisode) -> dict[str, Json]:

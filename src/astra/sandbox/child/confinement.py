@@ -221,7 +221,7 @@ class _Program(ctypes.Structure):
 class SeccompFilter:
     """The seccomp filter, built once in the zygote and installed in every child."""
 
-    def __init__(self, blocks: list[int] | None) -> None:
+    def __init__(self, blocks: list[int] | None = None) -> None:
         self._code = seccomp.program(_MACHINE, blocks)
         self._program = _Program(len(self._code) // 8, self._code)
         self._address = ctypes.addressof(self._program)
