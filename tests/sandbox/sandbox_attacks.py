@@ -44,6 +44,10 @@ class Attack:
     clock: float | None = None
     together: bool = False
     """The calls are sent with `call_many`."""
+    meant_when_stateful: bool = False
+    """A stateful episode is there to allow it."""
+    needs_end_of_module: bool = False
+    """Does nothing in a stateful episode, where modules live on."""
 
 
 ATTACKS: list[Attack] = []
@@ -105,15 +109,24 @@ for _name, _body in {
 _add(
     "inherited_descriptors",
     """
-    import socket
-    found = []
-    for number in range(256):
-        try:
-            os.fstat(number)
-        except OSError:
-            continue
-        found.append(number)
-    return BREACH + repr(found) if found not in ([0, 1, 2, 3], [0, 1, 3], []) else found
+    # Raw calls: what Python's own make of it is refused, whether a descriptor is there or not.
+    import select
+    room, found = ctypes.create_string_buffer(256), []
+    for number in range(4096):
+        poll = select.poll()
+        poll.register(number, 0)
+        there = [event & select.POLLNVAL == 0 for _, event in poll.poll(0)] != [False]
+        if syscall(5, 80, number, room) == BREACH or there:
+            found.append(number)
+    return found if found == [0, 1, 2, 3] else BREACH + repr(found)
+""",
+)
+_add(
+    "messages_to_other_sockets",
+    """
+    for number in range(4, 4096):
+        if _libc.send(number, b"Ehello", 6, 0) > 0 or _libc.recv(number, bytes(64), 64, 0x40) > 0:
+            return BREACH
 """,
 )
 _add(
@@ -325,6 +338,39 @@ _add(
 )
 _add("parent_id", "return BREACH if os.getppid() > 0 else 0", harmless=True)
 
+_CLOCK_OF = "clock = ((~DATA['{}']) << 3) | 2; moment = (ctypes.c_long * 2)()\n"
+for _whose in ("victim", "parent"):
+    for _name, _call in {
+        "clock": "syscall(228, 113, clock, moment)",
+        "clock_resolution": "syscall(229, 114, clock, moment)",
+        "sleep_by_clock": "syscall(230, 115, clock, 1, moment, None)",
+    }.items():
+        _add(f"{_name}_of_{_whose}", _CLOCK_OF.format(_whose) + f"return {_call}", harmless=True)
+_add(
+    "clocks_of_everyone",
+    """
+    moment = (ctypes.c_long * 2)()
+    for pid in range(1, 5000):
+        if syscall(228, 113, (~pid << 3) | 2, moment) == BREACH:
+            return BREACH
+""",
+    harmless=True,
+)
+_add(
+    "end_by_own_limit",
+    """
+    import resource
+    resource.setrlimit(resource.RLIMIT_CPU, (1, 1))
+    return BREACH
+""",
+    harmless=True,
+)
+_add(
+    "lower_descriptor_limit",
+    "import resource; resource.setrlimit(7, (0, 0)); return BREACH",
+    harmless=True,
+)
+
 # --- the kernel's rarer doors --------------------------------------------------------------------
 
 _add("become_root", "os.setuid(0); return BREACH")
@@ -400,6 +446,29 @@ _add(
 """,
     harmless=False,
 )
+_FAR = 5 << 40
+# Single pages far apart: page tables that no limit counts. Then: what would make room for them.
+for _name, _body in {
+    "page_far_away": f"return syscall(9, 222, {_FAR}, 4096, 3, 0x100022, -1, 0)",
+    "page_by_force": f"return syscall(9, 222, {_FAR}, 4096, 3, 0x32, -1, 0)",
+    "page_beyond_47_bits": "return syscall(9, 222, 1 << 50, 4096, 3, 0x22, -1, 0)",
+    "unmap_far_away": f"return syscall(11, 215, {_FAR}, 1 << 40)",
+    "unmap_beyond_own_block": """
+    import mmap
+    m = mmap.mmap(-1, 4096)
+    address = ctypes.addressof(ctypes.c_char.from_buffer(m))
+    return syscall(11, 215, (address | 0xFFFFFFFF) + 1 - 4096 - (1 << 41), 1 << 41)
+""",
+    "move_mapping_far_away": f"""
+    import mmap
+    m = mmap.mmap(-1, 4096)
+    address = ctypes.addressof(ctypes.c_char.from_buffer(m))
+    return syscall(25, 216, address, 4096, 4096, 3, {_FAR})
+""",
+}.items():
+    _add(_name, _body, harmless=_name not in ("page_beyond_47_bits", "unmap_beyond_own_block"))
+_add("open_far_memory", f"return syscall(10, 226, {_FAR}, 1 << 30, 3)")
+_add("guard_far_memory", f"return syscall(28, 233, {_FAR}, 1 << 40, 102)")
 for _name, _body in {
     "memory_in_objects": "x = [[] for _ in range(10**9)]",
     "busy_loop": "while True: pass",
@@ -502,6 +571,8 @@ for _name, _body in {
     "forge_nan": 'forge(\'{"i":1,"v":NaN}\')',
     "forge_infinity": 'forge(\'{"i":1,"v":[1e999]}\')',
     "forge_long_infinity": "forge('{\"i\":1,\"v\":' + '9' * 400 + '.0}')",
+    "forge_infinity_in_two_parts": "forge('{\"i\":1,\"v\":' + '9' * 250 + 'e99}')",
+    "forge_infinity_below": "forge('{\"i\":1,\"v\":{\"a\":[-' + '1' * 299 + 'E+11]}}')",
     "forge_surrogate": 'forge(\'{"i":1,"v":"\\\\ud800"}\')',
     "forge_surrogate_key": 'forge(\'{"i":1,"v":{"\\\\udfff":1}}\')',
     "forge_bad_unicode": 'forge(\'{"i":1,"v":"\\ud800"}\')',
@@ -581,6 +652,7 @@ _add(
         return BREACH if count > 1 or DATA["count"] > 1 else 0
 """,
     calls=3,
+    meant_when_stateful=True,
 )
 _add(
     "patch_json", "import json, json.encoder; json.dumps = json.JSONEncoder.encode = lambda *_: '7'"
@@ -609,6 +681,7 @@ _add(
 """,
     calls=2,
     errors="SandboxLimit",
+    needs_end_of_module=True,
 )
 _add(
     "raising_finalizer",

@@ -94,14 +94,16 @@ def victims(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Victims]:
         del os.environ["ASTRA_TEST_CANARY"]
 
 
-async def _strike(sandbox: ForkServer, attack: Attack, data: dict[str, Any]) -> Any:
+async def strike(
+    sandbox: ForkServer, attack: Attack, data: dict[str, Any], *, stateful: bool = False
+) -> Any:
     """What the attack got: the last outcome's value or failure, or the typed error."""
-    episode = SandboxEpisode(limits=LIMITS, clock=attack.clock)
+    episode = SandboxEpisode(limits=LIMITS, clock=attack.clock, stateful=stateful)
     async with await sandbox.open([tool("f", attack.source, data)], episode) as session:
         found: Any = None
         if attack.together:
             outcomes = await session.call_many([("f", {})] * attack.calls)
-            return next((o for o in outcomes if _breached(o)), outcomes[-1])
+            return next((o for o in outcomes if breached(o)), outcomes[-1])
         for _ in range(attack.calls):
             try:
                 found = await session.call("f", {})
@@ -110,7 +112,7 @@ async def _strike(sandbox: ForkServer, attack: Attack, data: dict[str, Any]) -> 
         return found
 
 
-def _breached(found: Any) -> bool:
+def breached(found: Any) -> bool:
     return isinstance(found, CallOutcome) and str(found.value).startswith("breach")
 
 
@@ -132,13 +134,19 @@ async def bystander(sandbox: ForkServer) -> AsyncIterator[SandboxSession]:
         yield session
 
 
+@pytest.mark.parametrize("stateful", [False, True], ids=["stateless", "stateful"])
 @pytest.mark.parametrize("attack", ATTACKS, ids=lambda a: a.name)
 async def test_attack(
-    attack: Attack, sandbox: ForkServer, bystander: SandboxSession, victims: Victims
+    attack: Attack,
+    stateful: bool,
+    sandbox: ForkServer,
+    bystander: SandboxSession,
+    victims: Victims,
 ) -> None:
-    found = await _strike(sandbox, attack, victims.data(unsafe=False))
-    assert _breached(found) == (attack.name in OPEN), found
-    if attack.errors:
+    found = await strike(sandbox, attack, victims.data(unsafe=False), stateful=stateful)
+    expected = attack.name in OPEN or (stateful and attack.meant_when_stateful)
+    assert breached(found) == expected, found
+    if attack.errors and not (stateful and attack.needs_end_of_module):
         assert type(found).__name__ in attack.errors, found
     assert (await bystander.call("f", {"x": "x"})).value == RIGHT
     (newcomer,) = await sandbox.run([INNOCENT], [("f", {"x": "x"})])
@@ -153,8 +161,8 @@ async def test_unconfined_it_succeeds(
     attack: Attack, unconfined: ForkServer, victims: Victims
 ) -> None:
     """Positive control: the attack is real, so that its failure above means something."""
-    found = await _strike(unconfined, attack, victims.data(unsafe=True))
-    assert _breached(found), found
+    found = await strike(unconfined, attack, victims.data(unsafe=True))
+    assert breached(found), found
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -166,4 +174,4 @@ async def unconfined(victims: Victims) -> AsyncIterator[ForkServer]:
 async def test_the_list_of_what_stays_open_names_attacks() -> None:
     assert OPEN
     assert OPEN.issubset(a.name for a in ATTACKS)
-    assert len({a.name for a in ATTACKS}) == len(ATTACKS) >= 55
+    assert len({a.name for a in ATTACKS}) == len(ATTACKS) >= 210

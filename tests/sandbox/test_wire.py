@@ -96,7 +96,7 @@ def run_filter(program: bytes, arch: int, number: int, arguments: tuple[int, ...
     """Interpret a classic BPF program on one system call, as the kernel does."""
     data = struct.pack("=IIQ6Q", number & 0xFFFFFFFF, arch, 0, *(*arguments, 0, 0, 0, 0, 0, 0)[:6])
     code = [struct.unpack_from("=HBBI", program, at) for at in range(0, len(program), 8)]
-    at, accumulator = 0, 0
+    at, accumulator, x = 0, 0, 0
     while True:
         operation, yes, no, k = code[at]
         at += 1
@@ -109,6 +109,12 @@ def run_filter(program: bytes, arch: int, number: int, arguments: tuple[int, ...
                 at += yes if accumulator >= k else no
             case 0x45:
                 at += yes if accumulator & k else no
+            case 0x07:
+                x = accumulator
+            case 0x0C:
+                accumulator = (accumulator + x) & 0xFFFFFFFF
+            case 0x3D:
+                at += yes if accumulator >= x else no
             case 0x06:
                 return k
             case _:
@@ -131,6 +137,58 @@ def test_the_filter_allows_its_list_and_nothing_else(machine: str) -> None:
     assert run_filter(program, arch, limits, (77,)) == seccomp.EPERM
     assert run_filter(program, arch, 0x40000001, ()) == seccomp.KILL
     assert run_filter(program, 0x40000003, 1, ()) == seccomp.KILL
+
+
+@pytest.mark.parametrize("machine", ["x86_64", "aarch64"])
+def test_what_the_filter_asks_of_arguments(machine: str) -> None:
+    block, end = 0x7F12, 1 << 32
+    program, arch = seccomp.program(machine, [0x55, block]), seccomp.AUDIT_ARCH[machine]
+
+    def allows(name: str, *arguments: int) -> bool:
+        number = seccomp.NUMBERS[machine][name]
+        return run_filter(program, arch, number, arguments) == seccomp.ALLOW
+
+    inside, outside = (block << 32) + 0x5000, (0x1234 << 32) + 0x5000
+    for name in ("munmap", "madvise", "mprotect", "mremap"):
+        assert allows(name, inside, 4096)
+        assert allows(name, (block << 32) + end - 4096, 4095)
+        assert not allows(name, outside, 4096)
+        assert not allows(name, (block << 32) + end - 4096, 8192), "beyond the block"
+        assert not allows(name, inside, end), "longer than a block"
+        assert not allows(name, 0x5000, 4096)
+    assert not allows("mprotect", inside, 4096, 4)
+    assert not allows("mremap", inside, 4096, 4096, 2, inside)
+    assert allows("mremap", inside, 4096, 8192, 1)
+    assert allows("mmap", 0, 1 << 40, 3, 0x22)
+    assert allows("mmap", inside, 4096, 3, 0x22)
+    assert not allows("mmap", inside, 4096, 3, 0x32), "MAP_FIXED"
+    assert not allows("mmap", outside, 4096, 3, 0x22)
+    for name in ("clock_gettime", "clock_getres", "clock_nanosleep"):
+        assert allows(name, 1)
+        assert not allows(name, ((~1234) << 3 | 2) & 0xFFFFFFFF)
+        assert not allows(name, 16)
+    assert allows("prlimit64", 0, 9, 0x7F0000000000)
+    assert allows("prlimit64", 0, 0, 0)
+    assert not allows("prlimit64", 0, 0, 0x7F0000000000)
+    assert not allows("prlimit64", 0, 0, 0x1000)
+    assert not allows("prlimit64", 5, 9, 0)
+
+
+@pytest.mark.parametrize(
+    "number",
+    ["9" * 250 + "e99", "-" + "1" * 299 + "E+11", "1e309", "1" * 310 + ".5", "1" * 400,
+     "0." + "1" * 300 + "e400"],
+)  # fmt: skip
+@pytest.mark.parametrize("place", ["%s", "[%s]", '{"a":{"b":[1,%s]}}'])
+def test_numbers_beyond_a_float(number: str, place: str) -> None:
+    with pytest.raises(SandboxBadResult, match=r"too large|beyond"):
+        wire.read_reply(b'{"i":1,"v":' + (place % number).encode() + b"}", 1)
+
+
+@pytest.mark.parametrize("number", ["1e308", "1" * 250 + "e50", "9" * 308, "1e-400", "-0.5E+10"])
+def test_numbers_within_a_float(number: str) -> None:
+    reply = wire.read_reply(b'{"i":1,"v":[' + number.encode() + b"]}", 1)
+    assert reply["v"] == [json.loads(number)]
 
 
 def test_neither_table_has_a_dangerous_call() -> None:

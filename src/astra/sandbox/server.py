@@ -18,8 +18,9 @@ from typing import Literal
 from astra.errors import ConfigError, SandboxInterrupted, SandboxUnavailable
 from astra.protocols import SandboxEpisode
 from astra.sandbox.base import BaseSandbox
+from astra.sandbox.connection import ChildProcess
 from astra.sandbox.process import ConfinementLevel, ZygoteProcess
-from astra.sandbox.session import ChildProcess, ForkSession
+from astra.sandbox.session import ForkSession
 from astra.types import Tool, ToolSchema
 
 LEVELS: tuple[ConfinementLevel, ...] = ("namespaces", "landlock")

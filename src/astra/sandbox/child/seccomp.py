@@ -69,9 +69,7 @@ _REFUSE_EXECUTABLE = [_low(2), _instruction(_JSET, _PROT_EXEC, 0, 1), _REFUSE]
 
 def _high_is_one_of(index: int, values: Sequence[int]) -> list[bytes]:
     """Refuse the call unless the high half of an argument is one of the values."""
-    tests = [
-        _instruction(_JEQ, value, len(values) - at) for at, value in enumerate(sorted(values))
-    ]
+    tests = [_instruction(_JEQ, value, len(values) - at) for at, value in enumerate(sorted(values))]
     return [_high(index), *tests, _REFUSE]
 
 

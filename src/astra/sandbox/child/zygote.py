@@ -1,9 +1,9 @@
 """The process that episodes are forked from. It reads only what its owner sends, never tool code.
 
 Messages on the control socket (one datagram each): `F<id>` with a descriptor forks a child that
-serves it; `K<id>` kills a child. Back come `R` (ready), `E<errno> <text>` (could not confine itself;
-errno 0 if no system call refused) and `X<id> <wait status>` (a child has ended; -1: it could not be
-forked). End of file ends everything.
+serves it; `K<id>` kills a child. Back come `R` (ready), `E<errno> <text>` (could not confine
+itself; errno 0 if no system call refused) and `X<id> <wait status>` (a child has ended; -1: it
+could not be forked). End of file ends everything.
 """
 
 from __future__ import annotations
