@@ -85,6 +85,17 @@ def test_unique_items_are_quick_and_know_numbers_only() -> None:
     assert not fits({"uniqueItems": True}, [1, 1.0]) and fits({"uniqueItems": True}, [1, True])
 
 
+def test_long_enums_are_quick_and_know_numbers_only() -> None:
+    count = 4_000
+    listed = {"items": {"enum": list(range(count))}}
+    start = time.process_time()
+    assert fits(listed, list(range(count))) and not fits(listed, [*range(count), count])
+    assert time.process_time() - start < 3
+    assert fits(listed, [7.0]) and not fits(listed, [True]) and not fits(listed, ["7"])
+    mixed = {"enum": [*map(str, range(count)), {"a": [1]}]}
+    assert fits(mixed, {"a": [1.0]}) and not fits(mixed, {"a": [True]}) and not fits(mixed, 7)
+
+
 def test_fixed_patterns_have_no_choice_of_length() -> None:
     assert is_fixed(r"^[A-Z]{2}\d\d$") and is_fixed("")
     assert not any(map(is_fixed, ["a+", "a*", "a?", "(a)", "a|b", "a{1,2}"]))

@@ -1,7 +1,8 @@
 """JSON Schemas that others wrote, checked against values that others wrote, in bounded time.
 
 The only place that makes validators. No reference is fetched, patterns are matched in linear time
-(`astra.core.patterns`), and so are `uniqueItems`. Patterns that can't be are not checked.
+(`astra.core.patterns`), and so are `uniqueItems` and long `enum`s. Patterns that can't be are not
+checked.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ from astra.types import Json, canonical_json
 Keyword = Callable[[Any, Any, Any, Any], Iterator[ValidationError]]
 """Checks one keyword of a schema: validator, the keyword's value, the instance, the schema."""
 _SHOWN = 300
+_LONG_ENUM = 32
+"""Values from which an enum is looked up and not searched."""
 _BROKEN = (SchemaError, Unresolvable, RecursionError, re.error, ValueError, TypeError)
 """What a schema that is not one raises, when it is read or later when a value is checked."""
 
@@ -91,6 +94,7 @@ def validator(schema: str, *, checked: bool = False) -> Validator:
         kind.check_schema(loaded)
     keywords: dict[str, Keyword] = {
         "uniqueItems": _unique,
+        "enum": _enum(kind.VALIDATORS["enum"]),
         "pattern": _pattern,
         "patternProperties": _pattern_properties,
     }
@@ -110,6 +114,25 @@ def _unique(_validator: Any, wanted: Json, value: Json, _schema: Json) -> Iterat
         seen = {canonical_json(_one_spelling(item)) for item in value}
         if len(seen) < len(value):
             yield ValidationError(f"{_short(value)} has non-unique elements")
+
+
+def _enum(original: Keyword) -> Keyword:
+    """`enum` that looks a value up. The library compares it with every entry of the list."""
+    # By identity, which holds as long as the validator does: it keeps its schema, and this.
+    spellings: dict[int, frozenset[str]] = {}
+
+    def keyword(
+        validator: Any, wanted: Json, value: Json, schema: Json
+    ) -> Iterator[ValidationError]:
+        if not isinstance(wanted, list) or len(wanted) < _LONG_ENUM:
+            yield from original(validator, wanted, value, schema) or ()
+            return
+        if id(wanted) not in spellings:
+            spellings[id(wanted)] = frozenset(canonical_json(_one_spelling(v)) for v in wanted)
+        if canonical_json(_one_spelling(value)) not in spellings[id(wanted)]:
+            yield ValidationError(f"{_short(value)} is not one of {_short(wanted)}")
+
+    return keyword
 
 
 def _one_spelling(value: Json) -> Json:

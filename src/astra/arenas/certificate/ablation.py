@@ -12,8 +12,9 @@ from __future__ import annotations
 from graphlib import CycleError, TopologicalSorter
 
 from astra.arenas.certificate.arena_under_test import ArenaUnderTest, CheckFinding
-from astra.arenas.certificate.containment import offered_for, stands_in
+from astra.arenas.certificate.containment import offered_for
 from astra.arenas.certificate.parameters import parameters_of
+from astra.arenas.certificate.readings import can_be_read
 from astra.arenas.scenarios import scenario_of
 from astra.core.text import scalars
 from astra.rewards import same_scalar
@@ -53,7 +54,7 @@ def check_ablation(under_test: ArenaUnderTest) -> dict[str, Json]:
             # names the country beside its university, say, needs no call about the university.
             is_needed = any(
                 any(same_scalar(value, answer) for answer in answers)
-                and not stands_in(value, arena.question)
+                and not can_be_read(value, arena.question)
                 and not offered_for(schemas.get(parameter, {}), value)
                 for parameter, argument in step.call.arguments.items()
                 for value in scalars(argument)

@@ -1,4 +1,4 @@
-"""Whether a value stands in a text or in a document. Used by `leak`, `grounding` and `ablation`.
+"""Whether a value stands in a text or in a document. Used by `grounding`, and by `readings`.
 
 Text is found at word boundaries, numbers as numbers, dates also as people write them. Not
 covered: numbers in words ("two"), synonyms, translations.

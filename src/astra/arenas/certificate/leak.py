@@ -1,16 +1,17 @@
 """Check `leak`: no answer stands where the agent can read it before it calls a tool.
 
 An answer that can be read is earned without a call. A list leaks when all its members stand in the
-text. Not covered: paraphrases, numbers in words, hints.
+text. What counts as standing there, and which disguises are seen through, says `readings`. Not
+covered: paraphrases, numbers in words, hints.
 """
 
 from __future__ import annotations
 
 import re
-import unicodedata
 
 from astra.arenas.certificate.arena_under_test import ArenaUnderTest, CheckFinding
-from astra.arenas.certificate.containment import document_text, stands_in
+from astra.arenas.certificate.containment import document_text
+from astra.arenas.certificate.readings import can_be_read, code_can_be_read
 from astra.core.text import normalise
 from astra.types import Answer, Json, Scalar, Target, members_of
 
@@ -66,9 +67,8 @@ def leaks(answer: Answer, text: str, target: Target | None = None) -> bool:
             return False
         # Short codes are compared with case, so that IS (Iceland) does not stand in "what is".
         if isinstance(value, str) and _CODE.fullmatch(value):
-            plain = unicodedata.normalize("NFKC", text)
-            return re.search(rf"(?<![^\W_]){value}(?![^\W_])", plain) is not None
-        return stands_in(value, text, **tolerances)
+            return code_can_be_read(value, text)
+        return can_be_read(value, text, **tolerances)
 
     members = members_of(answer)
     return bool(members) and all(map(member_leaks, members))
