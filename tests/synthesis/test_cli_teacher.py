@@ -239,15 +239,15 @@ def test_arenas_in_other_words(
     assert len(rows) == 2
     assert all(row["question"] != row["provenance"]["paraphrase"]["of"] for row in rows)
     with pytest.raises(astra.ConfigError, match="write a path") as refusal:
-        astra.paraphrase_arenas([whole[0]], teacher="rules", teacher_url="u")  # type: ignore[arg-type]
+        astra.paraphrase_arenas([whole[0]], teacher="rules", teacher_url="http://u/v1")  # type: ignore[arg-type]
     assert len(str(refusal.value)) < 300
     with pytest.raises(astra.ConfigError, match=r"ArenaSet\.of"):
-        astra.paraphrase_arenas(OtherSet(), teacher="rules", teacher_url="u")
+        astra.paraphrase_arenas(OtherSet(), teacher="rules", teacher_url="http://u/v1")
     with pytest.raises(astra.ConfigError, match="no arenas"):
-        astra.paraphrase_arenas(whole[:0], teacher="rules", teacher_url="u")
+        astra.paraphrase_arenas(whole[:0], teacher="rules", teacher_url="http://u/v1")
 
 
-TEACHER = ["--teacher", "m", "--teacher-url", "u"]
+TEACHER = ["--teacher", "m", "--teacher-url", "http://u/v1"]
 
 
 @pytest.mark.parametrize(
@@ -257,7 +257,7 @@ TEACHER = ["--teacher", "m", "--teacher-url", "u"]
         (["--questions", "q", "--corpus", "c", *TEACHER], "give one of"),
         (["--questions", "q"], "--teacher"),
         (["--questions", "q", "--teacher", "m"], "--teacher-url is needed"),
-        (["--questions", "q", "--teacher-url", "u"], "--teacher is needed"),
+        (["--questions", "q", "--teacher-url", "http://u/v1"], "--teacher is needed"),
         (["--questions", "q", "--teacher", "rules"], "--teacher-url"),
         (["--questions", "q", "--budget", "inf", *TEACHER], "--budget 'inf'"),
         (["--questions", "q", "--teacher-timeout", "inf", *TEACHER], "--teacher-timeout 'inf'"),
