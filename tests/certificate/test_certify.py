@@ -65,11 +65,11 @@ async def test_all_checks_report_every_failure(sandbox: Sandbox) -> None:
     arena = changed(arena, question="How many live in Poland, where Keio University is?")
     stopped = await certify(arena, sandbox)
     assert [check.check for check in failed(stopped)] == ["ablation"]
-    assert len(stopped.checks) < 10
+    assert len(stopped.checks) < 11
     full = await certify(arena, sandbox, all_checks=True)
     found = ["mutants", "leak", "grounding", "ablation"]
     assert [check.check for check in failed(full)] == found
-    assert len(full.checks) == 10
+    assert len(full.checks) == 11
 
 
 async def test_a_finding_shows_the_call(sandbox: Sandbox) -> None:

@@ -543,6 +543,14 @@ def distractor_that_never_ends() -> Arena:
     return with_distractors(single_hop_arena(), twin)
 
 
+# --- general ---------------------------------------------------------------------------------
+
+
+@defect("general", "has no effect")
+def optional_parameter_without_effect() -> Arena:
+    return capital((', "style": style', ""))
+
+
 # --- leak ------------------------------------------------------------------------------------
 
 

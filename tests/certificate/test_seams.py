@@ -53,23 +53,23 @@ def with_parameter(tool: Tool, name: str, default: Json, **schema: Json) -> Tool
 # --- ways to an answer without asking for it ---------------------------------------------------
 
 
-@seam("mutants", "(everything)")
+@seam("general", "(everything)")
 def wildcard_that_prints_every_row() -> Arena:
     return capital((KNOWN, f'if country in ("*", "%"):\n        return {ROWS}\n    {KNOWN}'))
 
 
-@seam("mutants", "(everything)")
+@seam("general", "(everything)")
 def first_letter_that_finds_the_row() -> Arena:
     find = "country = next((c for c in DATA if c.startswith(country)), country)\n"
     return capital((KNOWN, f"{find}    {KNOWN}"))
 
 
-@seam("mutants", "(option)")
+@seam("general", "(option)")
 def option_that_prints_every_row() -> Arena:
     return capital((RESULT, f'if style == "long":\n        return {ROWS}\n    {RESULT}'))
 
 
-@seam("mutants", "(option)")
+@seam("general", "(option)")
 def number_that_prints_every_row() -> Arena:
     tool = with_parameter(capital_tool(), "limit", 1, type="integer")
     tool = edited(tool, (RESULT, f"if limit > 100:\n        return {ROWS}\n    {RESULT}"))
@@ -82,7 +82,7 @@ def text_that_repeats_what_is_unknown() -> Arena:
     return capital((KNOWN, text), plain=True)
 
 
-@seam("mutants", "gives back an argument")
+@seam("general", "gives back an argument")
 def text_that_repeats_an_option() -> Arena:
     tool = with_parameter(capital_tool(plain=True), "title", "", type="string")
     tool = edited(tool, ('return f"{country}', 'return f"{title} {country}'))
@@ -196,11 +196,17 @@ async def test_a_way_around_is_seen(name: str, sandbox: Sandbox) -> None:
     [
         lambda: with_tool(
             single_hop_arena(),
-            with_parameter(capital_tool(), "limit", 1, type="integer", minimum=1),
+            edited(
+                with_parameter(capital_tool(), "limit", 1, type="integer", minimum=1),
+                (RESULT, RESULT.replace("style}", 'style, "limit": limit}')),
+            ),
         ),
         lambda: with_tool(
             single_hop_arena(plain=True),
-            with_parameter(capital_tool(plain=True), "title", "", type="string"),
+            edited(
+                with_parameter(capital_tool(plain=True), "title", "", type="string"),
+                ('return f"{country}', 'return "An entry. " * bool(title) + f"{country}'),
+            ),
         ),
     ],
     ids=["bounded option", "option that stays inside"],

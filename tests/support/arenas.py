@@ -81,7 +81,7 @@ def lookup_tool(
         extra="style='short'",
         option="style",
         choices=tuple(styles),
-        result=f'f"{{{parameter}}}: {{value}}"' if plain else record,
+        result=f'f"{{{parameter}}}: {{value}}" + "." * (style == "long")' if plain else record,
     )
     parameters: dict[str, Json] = {
         "type": "object",

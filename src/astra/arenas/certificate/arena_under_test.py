@@ -18,7 +18,7 @@ from astra.errors import SandboxBadResult, SandboxDied, SandboxLimit
 from astra.protocols import CallOutcome, Sandbox, SandboxEpisode, SandboxLimits, SandboxSession
 from astra.types import Arena, Goal, GoldCall, Json, Target, Tool, canonical_json
 
-LIMITS = SandboxLimits(cpu_seconds=1.0, wall_seconds=2.0)
+LIMITS = SandboxLimits(cpu_seconds=0.5, wall_seconds=2.0)
 """Limits of every call of the certificate. Tight, because a good tool answers in milliseconds."""
 BATCH_CALLS = 24
 """Calls sent to the sandbox together. It bounds what a hanging tool costs: the limits of so many
@@ -70,6 +70,10 @@ class GoalStep(NamedTuple):
         return NamedCall(self.call.tool, self.call.arguments, description)
 
 
+Trial = tuple[str, dict[str, Json], CallOutcome]
+"""A wrong call's kind and arguments, and its outcome."""
+
+
 class ArenaUnderTest:
     """One arena under examination. Use it as a context: it closes its sandbox sessions."""
 
@@ -77,6 +81,9 @@ class ArenaUnderTest:
         self.arena = arena
         self._sandbox = sandbox
         self._seed = seed
+        self.trials: dict[str, list[Trial]] = {}
+        """The wrong calls of each goal with their outcomes: `mutants` fills it, `general` reads
+        it."""
         self._stack = AsyncExitStack()
         self._sessions: dict[EpisodeName, SandboxSession] = {}
 

@@ -1,4 +1,4 @@
-"""The certificate of an arena: ten checks by execution and comparison, without a judge.
+"""The certificate of an arena: eleven checks by execution and comparison, without a judge.
 
 What it does not guarantee: that the answers are true of the world, that the question asks what
 the goals compute, or that behaviour never differs at inputs that were not tried. Each check's
@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable
 
 from astra.arenas.certificate.ablation import check_ablation
 from astra.arenas.certificate.arena_under_test import REPLAYS, ArenaUnderTest, CheckFinding
+from astra.arenas.certificate.general import check_general
 from astra.arenas.certificate.gold import check_answers, check_gold
 from astra.arenas.certificate.grounding import check_grounding
 from astra.arenas.certificate.leak import check_leak
@@ -26,12 +27,12 @@ from astra.arenas.certificates import Certificate, CheckResult
 from astra.protocols import Sandbox
 from astra.types import Arena, Json
 
-VERSION = "2"
+VERSION = "3"
 """Raised whenever a check changes what it accepts."""
 
 CHECKS = (
     *("names", "schema", "replay", "order", "gold"),
-    *("mutants", "leak", "grounding", "robust", "ablation"),
+    *("mutants", "leak", "grounding", "robust", "ablation", "general"),
 )
 """Every check's id, in the order of a certificate."""
 
@@ -78,6 +79,7 @@ async def certify(
             ("order", lambda: check_order(under_test, outputs)),
             ("gold", lambda: check_gold(under_test, outputs)),
             ("mutants", lambda: check_mutants(under_test, own_mutants)),
+            ("general", lambda: check_general(under_test, outputs)),
             ("robust", lambda: check_robust(under_test)),
         ]
         for name, check in checks:

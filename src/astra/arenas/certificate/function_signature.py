@@ -35,16 +35,22 @@ class FunctionParameter(NamedTuple):
     """Whether there is a default and it is a literal."""
 
 
+@lru_cache(maxsize=32)
+def syntax_tree(source: str) -> ast.Module:
+    """The parsed source; raises as `ast.parse` does."""
+    with warnings.catch_warnings():
+        # An invalid escape in a teacher's source would warn on our terminal.
+        warnings.simplefilter("ignore")
+        return ast.parse(source)
+
+
 @lru_cache(maxsize=2048)
 def signature(source: str, name: str) -> tuple[FunctionParameter, ...]:
     """Parameters of the top-level function `name`; raises `BadSource`."""
     if len(source) > MAX_SOURCE:
         raise BadSource(f"has {len(source)} characters; at most {MAX_SOURCE} are allowed")
     try:
-        with warnings.catch_warnings():
-            # An invalid escape in a teacher's source would warn on our terminal.
-            warnings.simplefilter("ignore")
-            tree = ast.parse(source)
+        tree = syntax_tree(source)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise BadSource(f"is not valid Python: {type(error).__name__}: {error}") from error
     # Not `ast.walk`: expressions hold no import, and they are the bulk of the tree.

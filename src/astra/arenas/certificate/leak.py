@@ -11,6 +11,7 @@ import re
 
 from astra.arenas.certificate.arena_under_test import ArenaUnderTest, CheckFinding
 from astra.arenas.certificate.containment import document_text
+from astra.arenas.certificate.question_forms import is_offered, without_numbering
 from astra.arenas.certificate.readings import can_be_read, code_can_be_read
 from astra.core.text import normalise
 from astra.types import Answer, Json, Scalar, Target, members_of
@@ -44,7 +45,10 @@ def check_leak(under_test: ArenaUnderTest) -> dict[str, Json]:
         ]
         for text_title, text in [*public, *other_questions]:
             comparisons += 1
-            if leaks(answer, text, target):
+            asked = not text_title.startswith("the document of")
+            if asked:
+                text = without_numbering(text)
+            if leaks(answer, text, target) and not (asked and is_offered(answer, text)):
                 raise CheckFinding(f"{title}, {answer!r}, stands in {text_title}", text=text[:500])
     return {"places": comparisons}
 

@@ -17,15 +17,16 @@ from astra.arenas.certificate.arena_under_test import (
     is_answered,
 )
 from astra.arenas.certificate.distractor_calls import distractor_calls
-from astra.arenas.certificate.wrong_calls import WrongCall, is_made_up, shortcut_calls, wrong_calls
-from astra.core.text import as_number, scalars
-from astra.protocols import CallOutcome
+from astra.arenas.certificate.results import is_distinct, values_shown, without_arguments
+from astra.arenas.certificate.wrong_calls import is_made_up, wrong_calls
+from astra.core.text import scalars
 from astra.rewards import same_scalar, solves
-from astra.types import Json, Matcher, Scalar, Target, members_of
+from astra.types import Json, Matcher, Target, members_of
 
 LEAST_MUTANTS = 5
-SHORTCUTS = frozenset({"everything", "option"})
-"""Kinds that only count when they are answered. They do not add to the least number."""
+NEAR = frozenset({"number", "date"})
+"""Changes that a step function may leave without effect: a weight of 101 instead of 100 g, or the
+same question a day later."""
 
 
 async def check_mutants(under_test: ArenaUnderTest, own_mutants: Json) -> dict[str, Json]:
@@ -37,10 +38,7 @@ async def check_mutants(under_test: ArenaUnderTest, own_mutants: Json) -> dict[s
     """
     if own_mutants is None:
         rng = under_test.rng("mutants")
-        mutants = [
-            (step, [*wrong_calls(under_test, step, rng), *shortcut_calls(under_test, step)])
-            for step in under_test.steps
-        ]
+        mutants = [(step, wrong_calls(under_test, step, rng)) for step in under_test.steps]
         calls = [
             NamedCall(
                 step.call.tool,
@@ -52,40 +50,36 @@ async def check_mutants(under_test: ArenaUnderTest, own_mutants: Json) -> dict[s
         ]
         # All goals' calls together: the sandbox answers a batch much faster than single calls.
         outcomes = iter(await under_test.run("plain", calls))
-        own_mutants = {
-            step.goal.id: _check_goal(step, [(mutant, next(outcomes)) for mutant in own])
+        under_test.trials = {
+            step.goal.id: [(mutant.kind, mutant.arguments, next(outcomes)) for mutant in own]
             for step, own in mutants
         }
+        own_mutants = {step.goal.id: _check_goal(under_test, step) for step in under_test.steps}
     return {"mutants": own_mutants, "distractor_calls": await _check_distractors(under_test)}
 
 
 # --- the arena's own tools -------------------------------------------------------------------
 
 
-def _check_goal(step: GoalStep, trials: list[tuple[WrongCall, CallOutcome]]) -> Json:
+def _check_goal(under_test: ArenaUnderTest, step: GoalStep) -> Json:
     goal, target = step.goal, step.target
-    wrong = sum(mutant.kind not in SHORTCUTS for mutant, _ in trials)
-    if wrong < LEAST_MUTANTS:
-        raise CheckFinding(
-            f"only {wrong} wrong calls can be made for goal {goal.id!r}, at least "
-            f"{LEAST_MUTANTS} are needed: give the tool parameters with more possible values"
-        )
+    trials = under_test.trials[goal.id]
     keyless = target.model_copy(update={"key": {}})
-    for mutant, outcome in trials:
-        call = call_evidence(NamedCall(step.call.tool, mutant.arguments, ""))
-        if mutant.kind in SHORTCUTS and not is_answered(outcome):
-            continue
+    unsolved = 0
+    for kind, arguments, outcome in trials:
+        call = call_evidence(NamedCall(step.call.tool, arguments, ""))
         if solves(target, outcome.value):
-            raise CheckFinding(
-                f"goal {goal.id!r} is solved by a wrong call ({mutant.kind})", call=call
-            )
+            if kind in NEAR:
+                continue
+            raise CheckFinding(f"goal {goal.id!r} is solved by a wrong call ({kind})", call=call)
+        unsolved += 1
         # With a key beside the answer guesses don't count: the tool names its entity with it.
         echo = (
             not target.key
-            and mutant.kind in ("unknown", "option")
+            and kind == "unknown"
             and any(
                 solves(Target(matcher=Matcher.text, value=value, field=target.field), outcome.value)
-                for value in mutant.arguments.values()
+                for value in arguments.values()
                 if is_made_up(value)
             )
         )
@@ -95,32 +89,58 @@ def _check_goal(step: GoalStep, trials: list[tuple[WrongCall, CallOutcome]]) -> 
                 "for, so that an agent that passes guesses solves it",
                 call=call,
             )
-        if mutant.kind == "unknown" and is_answered(outcome) and solves(keyless, outcome.value):
+        if kind == "unknown" and is_answered(outcome) and solves(keyless, outcome.value):
             raise CheckFinding(
                 f"the tool of goal {goal.id!r} gives its answer for an entity that does not exist",
                 call=call,
             )
+    if unsolved < LEAST_MUTANTS:
+        raise CheckFinding(
+            f"only {unsolved} wrong calls can be made for goal {goal.id!r} that do not solve it, "
+            f"at least {LEAST_MUTANTS} are needed: give the tool parameters with more possible "
+            "values"
+        )
+    near = [
+        solves(keyless, outcome.value)
+        for kind, _, outcome in trials
+        if kind in NEAR and values_shown(target, outcome)
+    ]
+    if len(near) > 2 and all(near):
+        raise CheckFinding(
+            f"constant: no other number or date that was tried changes the answer of {goal.id!r}"
+        )
     # A tool that knows its own entity only is a constant in disguise: asking it anything else
-    # fails, so that the call needs no argument.
+    # fails, so that the call needs no argument. What it says of an entity that does not exist is
+    # not an answer about a decoy either.
+    refusals = {
+        without_arguments(shown, arguments)
+        for kind, arguments, outcome in trials
+        if kind == "unknown" and (shown := values_shown(target, outcome))
+    }
+    refusal = refusals if len(refusals) == 1 else set[str]()
     decoys = [
-        outcome for mutant, outcome in trials if mutant.kind == "decoy" and is_answered(outcome)
+        outcome
+        for kind, arguments, outcome in trials
+        if kind == "decoy"
+        and (shown := values_shown(target, outcome))
+        and without_arguments(shown, arguments) not in refusal
     ]
     if not decoys:
         raise CheckFinding(
-            f"no decoy of goal {goal.id!r} is answered: its tool serves only its own entity"
+            f"no decoy of goal {goal.id!r} is answered with a value where the goal's answer is "
+            "looked for: its tool serves only its own entity"
         )
     # Without the key: a tool that returns one answer beside whatever key was asked is constant.
-    others = sum(not solves(keyless, outcome.value) for outcome in decoys)
+    others = sum(
+        not solves(keyless, outcome.value)
+        for kind, _, outcome in trials
+        if kind == "decoy" and values_shown(target, outcome)
+    )
     if not others:
         raise CheckFinding(
             f"constant: every decoy of goal {goal.id!r} has the same answer as the goal"
         )
-    return {
-        "wrong": wrong,
-        "short_cuts": len(trials) - wrong,
-        "decoys_answered": len(decoys),
-        "decoys_other_answer": others,
-    }
+    return {"wrong": unsolved, "decoys_answered": len(decoys), "decoys_other_answer": others}
 
 
 # --- distractors -----------------------------------------------------------------------------
@@ -157,15 +177,6 @@ async def _check_distractors(under_test: ArenaUnderTest) -> int:
 
 def _loosened(step: GoalStep) -> list[Target]:
     """The goal's target, then without its key, and without its field if the answer is distinct."""
-
-    def is_distinct(value: Scalar) -> bool:
-        """Text, or a number of at least four significant digits: no tool has it by chance."""
-        number = as_number(value)
-        if number is None:
-            return isinstance(value, str)
-        digits = f"{abs(number):.12g}".partition("e")[0].replace(".", "").strip("0")
-        return len(digits) >= 4 or (len(digits) >= 1 and abs(number) >= 10_000)
-
     target = step.target
     members = members_of(target.value)
     arguments = list(scalars(step.call.arguments))
@@ -173,6 +184,6 @@ def _loosened(step: GoalStep) -> list[Target]:
     if any(same_scalar(member, value) for member in members for value in arguments):
         return [target]
     loosened = [target, target.model_copy(update={"key": {}})]
-    if all(map(is_distinct, members)):
+    if all(isinstance(member, str) or is_distinct(member) for member in members):
         loosened.append(target.model_copy(update={"key": {}, "field": None}))
     return loosened

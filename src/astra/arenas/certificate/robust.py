@@ -1,9 +1,11 @@
 """Check `robust`: no arguments, however wrong, crash or hang a tool or make it answer nonsense.
 
 Wrong types in required arguments, missing and unknown arguments must be answered with an error.
-Odd values of the right type may be answered, or refused with an error. A structured error is
-`{"error": {...}}` with a message. A policy in training tries anything: a tool that hangs stalls a
-rollout, and one that answers nonsense can be exploited. Not covered: inputs that were not tried.
+Odd values of the right type may be answered, or refused with an error. An error is
+`{"error": {...}}` with a message, or a ValueError with one. A tool that reads numeric texts as
+numbers may also read 12.5 and True as whole ones. A policy in training tries anything: a tool that
+hangs stalls a rollout, and one that answers nonsense can be exploited. Not covered: inputs that
+were not tried.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from astra.arenas.certificate.arena_under_test import (
     NamedCall,
     call_evidence,
     canonical_result,
+    is_answered,
     is_error,
     shortened,
 )
@@ -41,6 +44,8 @@ class RobustnessCall(NamedTuple):
     description: str
     arguments: dict[str, Json]
     allowed: Literal["error", "answer or error"]
+    parameter: str = ""
+    """The parameter that gets a number or True of the wrong type. Empty for other calls."""
 
 
 async def check_robust(under_test: ArenaUnderTest) -> dict[str, Json]:
@@ -59,13 +64,28 @@ async def check_robust(under_test: ArenaUnderTest) -> dict[str, Json]:
             )
             for trial in robustness_calls(tool, working)
         ]
-    outcomes = await under_test.run("plain", [call for _, call in trials])
+    converting = _reading_calls(under_test)
+    calls = [
+        *(call for _, call in trials),
+        *(call for pair in converting.values() for call in pair),
+    ]
+    outcomes = await under_test.run("plain", calls)
+    read = iter(outcomes[len(trials) :])
+    # Tool and parameter, where a numeric text is answered as the number is.
+    reads = {
+        place
+        for place in converting
+        if is_answered(text := next(read)) & (text.value == next(read).value)
+    }
+    outcomes = outcomes[: len(trials)]
     for (trial, call), outcome in zip(trials, outcomes, strict=True):
         failure, value = outcome.failure, outcome.value
         problem = ""
         if failure is not None:
             # Arguments that do not fit the function's signature are refused before its code runs.
-            if failure.kind != "arguments":
+            # A ValueError says what is wrong, and reaches the agent as an error of the call.
+            refused = failure.kind == "raised" and failure.type == "ValueError"
+            if failure.kind != "arguments" and not (refused and failure.message.strip()):
                 problem = f"failed ({failure.kind}): {failure.type}: {failure.message[:300]}"
         else:
             canonical_result(call, value)
@@ -73,11 +93,26 @@ async def check_robust(under_test: ArenaUnderTest) -> dict[str, Json]:
                 message = value["error"].get("message")
                 if not isinstance(message, str) or not message.strip():
                     problem = f"returned an error without a message: {shortened(value)}"
-            elif trial.allowed == "error":
+            elif trial.allowed == "error" and (call.tool, trial.parameter) not in reads:
                 problem = f"was answered instead of refused: {shortened(value)}"
         if problem:
             raise CheckFinding(f"{call.description} {problem}", call=call_evidence(call))
     return {"calls": len(trials)}
+
+
+def _reading_calls(under_test: ArenaUnderTest) -> dict[tuple[str, str], list[NamedCall]]:
+    """By tool and integer parameter: a gold call with its number as a text, and as a number."""
+    calls: dict[tuple[str, str], list[NamedCall]] = {}
+    for step in under_test.steps:
+        for name, value in step.call.arguments.items():
+            if types_of(parameters_of(under_test.tools[step.call.tool])[name]) == ["integer"]:
+                described = f"{step.gold_call.description} with {name!r} as a text"
+                pair = [
+                    NamedCall(step.call.tool, step.call.arguments | {name: spelled}, described)
+                    for spelled in (str(value), value)
+                ]
+                calls.setdefault((step.call.tool, name), pair)
+    return calls
 
 
 def robustness_calls(tool: Tool, working: dict[str, Json]) -> list[RobustnessCall]:
@@ -98,7 +133,12 @@ def robustness_calls(tool: Tool, working: dict[str, Json]) -> list[RobustnessCal
         # A tool may well ignore a wrong value of an argument that it does not need.
         allowed = "error" if name in required else "answer or error"
         calls += [
-            RobustnessCall(f"a wrong value for {name!r}", {**working, name: value}, allowed)
+            RobustnessCall(
+                f"a wrong value for {name!r}",
+                {**working, name: value},
+                allowed,
+                name if isinstance(value, float | bool) else "",
+            )
             for value in _WRONG
             # True is an instance of int in Python, but not an integer in JSON.
             if not has_type(schema, value) or (listed and value not in listed)

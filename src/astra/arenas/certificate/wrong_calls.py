@@ -23,14 +23,20 @@ from astra.arenas.certificate.parameters import (
     required_of,
     types_of,
 )
+from astra.arenas.certificate.source_reading import compared_literals
 from astra.core.text import as_date, as_number, normalise
 from astra.types import Json, Tool, canonical_json
 
 MOST_MUTANTS = 8
 """Wrong calls tried per goal, more only if the source declares more."""
-WILDCARDS = ("*", "%", "all")
-MOST_OPTIONS = 8
+WILDCARDS = ("*", "%", ".*", "all")
+TEXTS = ("*", "all", "full")
+"""Texts that may unlock something in an option, beside those that the source compares with."""
+MOST_OPTIONS = 64
 """Changes of optional arguments tried per goal."""
+MOST_PAIRS = 24
+"""Changes of two optional arguments at once tried per goal."""
+MOST_LITERALS = 6
 NONCE = "qxzjkv vkjzxq"
 ODD_NUMBER = 7919
 _NONCE_LETTERS = "qxzjkv"
@@ -45,7 +51,8 @@ class WrongCall(NamedTuple):
 
     kind: str
     """`decoy`, `other_goal`, `enum`, `number`, `date`, `unknown`, `flip`, `swap` or `list`; of
-    `shortcut_calls` also `everything` and `option`."""
+    `shortcut_calls` also `everything`, `part`, `option`, `options` and `choice`; of the check
+    `general` also `earlier_input`."""
     arguments: dict[str, Json]
 
 
@@ -114,29 +121,65 @@ def wrong_calls(under_test: ArenaUnderTest, step: GoalStep, rng: random.Random) 
 
 
 def shortcut_calls(under_test: ArenaUnderTest, step: GoalStep) -> list[WrongCall]:
-    """Calls that ask for everything at once, or for another entity with other options."""
+    """Calls that ask for everything at once, for a part of a name, or for another entity with
+    other options."""
     tool, gold = under_test.tools[step.call.tool], step.call.arguments
     schemas = parameters_of(tool)
     names = significant_arguments(tool, gold)
     free = [n for n in names if isinstance(gold.get(n), str) and "enum" not in schemas[n]]
+    listed = [value for schema in schemas.values() for value in schema.get("enum", [])]
+    special = [v for v in compared_literals(tool.source, tool.name) if v not in listed]
+    words = [v for v in special if isinstance(v, str) and v and v not in gold.values()]
     # Search tools often take a wildcard or a prefix, and then print every row, the answer among
     # them: one call that solves any goal.
-    changes = [dict.fromkeys(free, wildcard) for wildcard in WILDCARDS]
+    everything = (*WILDCARDS, *words[:MOST_LITERALS])
+    changes = [dict.fromkeys(free, word) for word in everything]
     if len(free) > 1:
-        changes += [{name: wildcard} for name in free[:2] for wildcard in WILDCARDS]
-    changes += [{name: gold[name][:1]} for name in free if len(gold[name]) >= _LEAST_INITIAL]
+        changes += [{name: word} for name in free[:2] for word in everything]
     calls = [WrongCall("everything", gold | change) for change in changes if change]
+    for name in free:
+        text = gold[name]
+        # Cut inside a word, so that the part is not a name of something else.
+        if len(text) >= _LEAST_INITIAL and not as_number(text) and as_date(text) is None:
+            half = len(text) // 2
+            parts = (text[:1], text[: max(half, 3)], text[half:], text[1:-1])
+            kinds = ("everything", "part", "part", "part")
+            calls += [
+                WrongCall(kind, gold | {name: part})
+                for kind, part in zip(kinds, parts, strict=True)
+                if part.strip() == part and not _is_word_of(part, text)
+            ]
     # An option such as `limit` or `all` may do the same for a call about another entity.
     if step.goal.decoys:
         base = step.goal.decoys[0]
-        options = [
-            WrongCall("option", base | {name: value})
+        values = {
+            name: [
+                value
+                for value in _option_values(schema, special)
+                if _normalised(base.get(name, schema.get("default"))) != _normalised(value)
+            ]
             for name, schema in schemas.items()
             if name not in names
-            for value in _option_values(schema)
-            if base.get(name, schema.get("default")) != value
+        }
+        options = [
+            WrongCall("option", base | {name: value})
+            for name, choices in values.items()
+            for value in choices
         ]
-        calls += options[:MOST_OPTIONS]
+        pairs = [
+            WrongCall("options", base | {first: one, second: other})
+            for first, second in itertools.combinations(values, 2)
+            for one in values[first][:3]
+            for other in values[second][:3]
+        ]
+        # Only what `mutants` left out of a long list of choices.
+        choices = [
+            WrongCall("choice", base | {name: value})
+            for name in names
+            for value in schemas[name].get("enum", [])[MOST_MUTANTS:]
+            if base.get(name) != value
+        ]
+        calls += [*options[:MOST_OPTIONS], *pairs[:MOST_PAIRS], *choices[:MOST_OPTIONS]]
     gold_key = canonical_call(tool, gold)
     return [
         mutant
@@ -144,6 +187,10 @@ def shortcut_calls(under_test: ArenaUnderTest, step: GoalStep) -> list[WrongCall
         if canonical_call(tool, mutant.arguments) != gold_key
         and all(accepts(schemas[name], value) for name, value in mutant.arguments.items())
     ]
+
+
+def _is_word_of(part: str, text: str) -> bool:
+    return part in text.split()
 
 
 def is_made_up(value: Json) -> bool:
@@ -157,16 +204,24 @@ def _listed_values(schema: dict[str, Json]) -> list[Json]:
     return schema.get("enum") or ([True, False] if "boolean" in types_of(schema) else [])
 
 
-def _option_values(schema: dict[str, Json]) -> list[Json]:
-    """Values of an optional parameter that may change what is returned."""
+def _option_values(schema: dict[str, Json], special: list[Json]) -> list[Json]:
+    """Values of an optional parameter that may change what is returned.
+
+    `special`: what the tool's source compares with.
+    """
     kinds = types_of(schema)
     if listed := _listed_values(schema):
         return listed
     if "array" in kinds:
-        return [inner] if (inner := _option_values(schema["items"])) else []
+        return [inner] if (inner := _option_values(schema["items"], special)) else []
     if "string" in kinds:
-        return [NONCE]
-    return [ODD_NUMBER] if {"integer", "number"} & {*kinds} else []
+        words = [value for value in special if isinstance(value, str) and value]
+        return [NONCE, *TEXTS, *words[:MOST_LITERALS]]
+    if {"integer", "number"} & {*kinds}:
+        numbers = [v for v in special if isinstance(v, int) and not isinstance(v, bool)]
+        near = [number + step for number in numbers[:3] for step in (0, 1)]
+        return [ODD_NUMBER, 0, -1, 100, *near]
+    return []
 
 
 def _changed_calls(
@@ -211,9 +266,12 @@ def other_values(
     if isinstance(value, str):
         day = as_date(value)
         if day is not None and len(value) == len("2000-01-01"):
-            # From the year 1000: not every tool takes 0001-01-01 for a date.
+            # From the year 1000: not every tool takes 0001-01-01 for a date. Near days and far ones
+            # in turns: what is asked of a day often has the same answer a day later.
             first, last = date(1000, 1, 1).toordinal(), date.max.toordinal()
-            days = (day.toordinal() + shift for shift in (1, -1, 31, -366, 3653, -40, 5000, -5000))
+            days = (
+                day.toordinal() + shift for shift in (1, 36525, -40, -36525, 3653, -5000, 31, 5000)
+            )
             return [("date", date.fromordinal(d).isoformat()) for d in days if first <= d <= last]
         if (number := as_number(value)) is not None and number == int(number):
             numbers = _other_numbers({"type": "integer"}, int(number))
@@ -241,7 +299,9 @@ def _other_numbers(schema: dict[str, Json], value: int | float) -> list[int | fl
     whole = isinstance(value, int) or "number" not in types_of(schema)
     far = abs(value) // 20 if isinstance(value, int) else abs(value) / 20
     step = 1 if abs(value) < 1_000_000 and whole else far or 1
-    others = [value + step, value - step, value * 10, value + 7 * step, -value, value - 13 * step]
+    # Near ones and far ones in turns: a step function has one answer for all near ones.
+    others = [value + step, value * 10, value - step, value * 3, -value, value + 7 * step]
+    others += [value // 4 if whole else value / 4, value - 13 * step, value * 50]
     finite = [number for number in others if as_number(number) is not None]
     numbers = [round(number) for number in finite] if whole else finite
     return [number for number in numbers if number != value]

@@ -1,0 +1,293 @@
+"""Check `general`: the tool answers many questions, and nothing but what it is asked.
+
+The mistakes that language models make when they write a tool for one question: its answer is
+written into the code, and nonsense around it; an optional parameter changes nothing; a wildcard,
+a part of a name, an option or an error message shows the whole table; a later tool takes the
+first one's input, so that a step can be skipped. Not covered: nonsense that is as regular as an
+answer, and inputs that were not tried.
+"""
+
+from __future__ import annotations
+
+from astra.arenas.certificate.arena_under_test import (
+    ArenaUnderTest,
+    CheckFinding,
+    GoalStep,
+    NamedCall,
+    call_evidence,
+)
+from astra.arenas.certificate.parameters import accepts, parameters_of, required_of
+from astra.arenas.certificate.results import (
+    is_distinct,
+    is_served,
+    shows_answer,
+    values_shown,
+    without_arguments,
+)
+from astra.arenas.certificate.source_reading import constants, equated_literals, is_used
+from astra.arenas.certificate.wrong_calls import (
+    WrongCall,
+    canonical_call,
+    is_made_up,
+    shortcut_calls,
+)
+from astra.core.text import as_number, scalars
+from astra.protocols import CallOutcome
+from astra.rewards import same_scalar, solves
+from astra.types import Json, Matcher, Target, Tool
+
+MOST_CHARACTERS = 10_000
+"""Longest result of any call, as it is written out: about 2,500 tokens of a policy's context."""
+SMALL_COUNT = 10
+"""Whole numbers up to here are guessed too easily to stand without a key."""
+LEAST_TRIED = 4
+"""Answered calls from which one can say that a tool has only two answers."""
+
+
+async def check_general(under_test: ArenaUnderTest, outputs: dict[str, Json]) -> dict[str, Json]:
+    """No shortcut, option or error shows an answer; tools are not written around one question.
+
+    `outputs`: what the gold calls returned, by goal id.
+    """
+    trials: list[tuple[GoalStep, WrongCall]] = []
+    for step in under_test.steps:
+        trials += [(step, probe) for probe in shortcut_calls(under_test, step)]
+        trials += [(step, probe) for probe in _earlier_inputs(under_test, step)]
+    # Goals that share a tool share most probes.
+    calls = {
+        f"{step.call.tool}:{canonical_call(under_test.tools[step.call.tool], probe.arguments)}": (
+            NamedCall(step.call.tool, probe.arguments, f"a probe ({probe.kind})")
+        )
+        for step, probe in trials
+    }
+    made = await under_test.run("plain", list(calls.values()))
+    outcomes = dict(zip(calls, made, strict=True))
+    for call, outcome in zip(calls.values(), made, strict=True):
+        _check_length(call, outcome)
+    for step in under_test.steps:
+        _check_length(step.gold_call, CallOutcome(value=outputs.get(step.goal.id)))
+        tool = under_test.tools[step.call.tool]
+        probes = [
+            (probe, outcomes[f"{tool.name}:{canonical_call(tool, probe.arguments)}"])
+            for own, probe in trials
+            if own is step
+        ]
+        _check_probes(under_test, step, probes)
+        _check_trials(under_test, step, outputs)
+        _check_options(under_test, tool, step, probes)
+    return {"probes": len(calls)}
+
+
+def _check_length(call: NamedCall, outcome: CallOutcome) -> None:
+    length = len(str(outcome.value))
+    if length > MOST_CHARACTERS:
+        raise CheckFinding(
+            f"{call.description} returned {length} characters, at most {MOST_CHARACTERS}: return "
+            "what was asked for",
+            call=call_evidence(call),
+        )
+
+
+def _earlier_inputs(under_test: ArenaUnderTest, step: GoalStep) -> list[WrongCall]:
+    """The goal's call with what an earlier goal was asked in the place of what it found out."""
+    schemas = parameters_of(under_test.tools[step.call.tool])
+    by_id = {other.goal.id: other for other in under_test.steps}
+    probes: list[WrongCall] = []
+    pending, visited = list(step.goal.depends_on), set[str]()
+    while pending:
+        name = pending.pop()
+        if name in visited or name not in by_id:
+            continue
+        visited.add(name)
+        earlier = by_id[name]
+        pending += earlier.goal.depends_on
+        for parameter, argument in step.call.arguments.items():
+            if not any(same_scalar(argument, leaf) for leaf in scalars(earlier.goal.answer)):
+                continue
+            probes += [
+                WrongCall("earlier_input", step.call.arguments | {parameter: value})
+                for value in earlier.call.arguments.values()
+                if accepts(schemas[parameter], value) and not same_scalar(value, argument)
+            ]
+    return probes
+
+
+def _check_probes(
+    under_test: ArenaUnderTest, step: GoalStep, probes: list[tuple[WrongCall, CallOutcome]]
+) -> None:
+    goal, target = step.goal, step.target
+    keyless = target.model_copy(update={"key": {}})
+    trials = under_test.trials.get(goal.id, [])
+    plain = next(
+        (o for kind, arguments, o in trials if kind == "decoy" and arguments == _base(step)), None
+    )
+    plain_values = list(scalars(values_shown(target, plain))) if plain else []
+    for probe, outcome in probes:
+        call = call_evidence(NamedCall(step.call.tool, probe.arguments, ""))
+        if _error_shows(target, outcome, probe.arguments):
+            raise CheckFinding(
+                f"an error message of the tool of goal {goal.id!r} states its answer", call=call
+            )
+        if not is_served(outcome):
+            continue
+        if probe.kind == "earlier_input":
+            if solves(keyless, outcome.value):
+                raise CheckFinding(
+                    f"goal {goal.id!r} is solved with the input of an earlier goal, so that a step "
+                    "can be skipped",
+                    call=call,
+                )
+            continue
+        if solves(target, outcome.value):
+            raise CheckFinding(
+                f"goal {goal.id!r} is solved by a wrong call ({probe.kind})", call=call
+            )
+        # An option may ask for another entity, as the second place of a ranking does. A list
+        # shows the answer beside that of the entity which was asked about.
+        leaves = list(scalars(outcome.value))
+        listed = probe.kind not in ("option", "options", "choice") or (
+            all(any(same_scalar(v, leaf) for leaf in leaves) for v in plain_values)
+            and not (plain and shows_answer(target, plain.value, _base(step)))
+        )
+        if listed and shows_answer(target, outcome.value, probe.arguments):
+            raise CheckFinding(
+                f"a wrong call ({probe.kind}) shows the answer of goal {goal.id!r}", call=call
+            )
+        if probe.kind == "option":
+            echoes = any(
+                solves(Target(matcher=Matcher.text, value=value, field=target.field), outcome.value)
+                for value in probe.arguments.values()
+                if is_made_up(value)
+            )
+            if echoes and (not target.key or target.field is not None):
+                raise CheckFinding(
+                    f"the tool of goal {goal.id!r} gives back an argument where its answer is "
+                    "looked for, so that an agent that passes guesses solves it",
+                    call=call,
+                )
+    for _, arguments, outcome in trials:
+        call = NamedCall(step.call.tool, arguments, f"a wrong call for {goal.id!r}")
+        _check_length(call, outcome)
+        if _error_shows(target, outcome, arguments):
+            raise CheckFinding(
+                f"an error message of the tool of goal {goal.id!r} states its answer",
+                call=call_evidence(call),
+            )
+
+
+def _base(step: GoalStep) -> dict[str, Json]:
+    return step.goal.decoys[0] if step.goal.decoys else {}
+
+
+def _error_shows(target: Target, outcome: CallOutcome, arguments: dict[str, Json]) -> bool:
+    if is_served(outcome):
+        return False
+    text = outcome.failure.message if outcome.failure else outcome.value
+    return shows_answer(target, text, arguments)
+
+
+def _check_trials(under_test: ArenaUnderTest, step: GoalStep, outputs: dict[str, Json]) -> None:
+    """A tool whose code holds one answer, or that has only two."""
+    goal, target = step.goal, step.target
+    tool = under_test.tools[step.call.tool]
+    trials = under_test.trials.get(goal.id, [])
+    keyless = target.model_copy(update={"key": {}})
+    answered = [
+        (kind, arguments, shown, solves(keyless, outcome.value))
+        for kind, arguments, outcome in trials
+        if (shown := values_shown(target, outcome))
+    ]
+    answer = goal.answer
+    # Entities that do not exist, or numbers nobody listed, are answered each in another way, and
+    # the right answer is a special case of the code: the rest is nonsense around it.
+    if target.field is not None or isinstance(answer, str):
+        made_up = {
+            without_arguments([*shown], {})
+            for kind, _, shown, _ in answered
+            if kind in ("unknown", "number")
+        }
+        if len(made_up) > 1 and _holds_answer(
+            tool, step, unknown=any(kind == "unknown" for kind, *_ in answered)
+        ):
+            raise CheckFinding(
+                f"hard-coded: the tool of goal {goal.id!r} holds its answer, and makes up one for "
+                "whatever else it is asked"
+            )
+    decoys = [(shown, same) for kind, _, shown, same in answered if kind == "decoy"]
+    others = {str(shown) for shown, same in decoys if not same}
+    same = sum(same for _, same in decoys)
+    if same > 1 and same >= LEAST_TRIED - 1 and len(decoys) - same == 1 and _is_number(answer):
+        raise CheckFinding(
+            f"constant: all decoys of goal {goal.id!r} but one have the goal's answer"
+        )
+    if target.key:
+        return
+    required = required_of(tool)
+    texts = [name for name in required if isinstance(step.call.arguments.get(name), str)]
+    number = as_number(answer) if not isinstance(answer, bool | str) else None
+    if number is not None and number == int(number) and abs(number) <= SMALL_COUNT and texts:
+        raise CheckFinding(
+            f"goal {goal.id!r} has the small number {answer!r} as its answer and no key beside it, "
+            "so that other calls solve it by chance: name the key of what is asked about"
+        )
+    if len(answered) >= LEAST_TRIED and len(others) == 1 and target.field is not None:
+        values = {without_arguments(shown, {}) for _, _, shown, right in answered if not right}
+        if len(values) == 1:
+            raise CheckFinding(
+                f"the tool of goal {goal.id!r} has two answers and no key beside them, so that "
+                "half of all other calls solve it: name the key of what is asked about"
+            )
+
+
+def _holds_answer(tool: Tool, step: GoalStep, *, unknown: bool) -> bool:
+    """Whether the source or the data holds the goal's answer, and it is a special case there."""
+    answer = step.goal.answer
+    stored = [*constants(tool.source), *scalars(tool.data)]
+    if not any(same_scalar(answer, value) for value in stored):
+        return False
+    equated = equated_literals(tool.source, tool.name)
+    schemas = parameters_of(tool)
+    return (unknown and is_distinct(answer)) or any(
+        same_scalar(leaf, literal)
+        for name, value in step.call.arguments.items()
+        if "enum" not in schemas[name]
+        for leaf in scalars(value)
+        for literal in equated
+    )
+
+
+def _is_number(answer: object) -> bool:
+    return isinstance(answer, int | float) and not isinstance(answer, bool) and is_distinct(answer)
+
+
+def _check_options(
+    under_test: ArenaUnderTest,
+    tool: Tool,
+    step: GoalStep,
+    probes: list[tuple[WrongCall, CallOutcome]],
+) -> None:
+    base = _base(step)
+    plain = next(
+        (
+            outcome
+            for kind, arguments, outcome in under_test.trials.get(step.goal.id, [])
+            if kind == "decoy" and arguments == base
+        ),
+        None,
+    )
+    if plain is None or not is_served(plain):
+        return
+    required = required_of(tool)
+    for name in parameters_of(tool):
+        if name in required or is_used(tool.source, tool.name, name):
+            continue
+        changes = [
+            outcome
+            for probe, outcome in probes
+            if probe.kind == "option" and probe.arguments.get(name) != base.get(name)
+        ]
+        if not any(is_served(o) and str(o.value) != str(plain.value) for o in changes):
+            raise CheckFinding(
+                f"the optional parameter {name!r} of tool {tool.name!r} has no effect: use it, or "
+                "drop it"
+            )

@@ -1,0 +1,105 @@
+"""What a tool's result says where a goal's answer is looked for, and whether it says anything.
+
+Language models write "not found" in many ways that are not structured errors: null, an empty
+text, `{"error": "not found"}`, "unknown" in the answer's place. Not covered: such words in other
+languages, unless the tool says them of entities that do not exist, too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from astra.arenas.certificate.arena_under_test import is_answered
+from astra.core.text import as_number, contains_text, normalise, scalars
+from astra.protocols import CallOutcome
+from astra.rewards import same_scalar
+from astra.types import Json, Target, members_of
+
+_NOTHING_WORDS = frozenset(
+    (
+        *("", "none", "null", "n/a", "na", "nan", "undefined", "unknown", "missing", "error"),
+        *("not found", "not available", "no data", "no record", "no result", "no results"),
+    )
+)
+_LEAST_DIGITS = 4
+
+
+def says_nothing(value: Json) -> bool:
+    """Whether a value stands for "no answer": null, empty, or a word such as "unknown"."""
+    if isinstance(value, str):
+        text = normalise(value).strip(" .!-")
+        return text in _NOTHING_WORDS
+    return value is None or value == [] or value == {}
+
+
+def is_served(outcome: CallOutcome) -> bool:
+    """Whether a call returned something other than an error, in whatever form."""
+    value = outcome.value
+    if not is_answered(outcome) or says_nothing(value):
+        return False
+    return not (isinstance(value, dict) and not says_nothing(value.get("error")))
+
+
+def values_shown(target: Target, outcome: CallOutcome) -> list[Json]:
+    """The values where the target looks, beside a key of any entity. Empty if there are none."""
+    if not is_served(outcome):
+        return []
+    if target.field is None:
+        text = "\n".join(str(leaf) for leaf in scalars(outcome.value) if leaf is not None)
+        return [] if says_nothing(text) else [text]
+    return [value for value in _fields(outcome.value, target) if not says_nothing(value)]
+
+
+def _fields(value: Json, target: Target) -> Iterator[Json]:
+    # Without recursion: a result may be nested deeper than Python's stack.
+    pending: list[tuple[Json, frozenset[str]]] = [(value, frozenset())]
+    while pending:
+        node, above = pending.pop()
+        if isinstance(node, Mapping):
+            above |= {name for name in target.key if node.get(name) is not None}
+            if target.field in node and len(above) == len(target.key):
+                yield node[target.field]
+            pending.extend((child, above) for child in node.values())
+        elif isinstance(node, list | tuple):
+            pending.extend((child, above) for child in node)
+
+
+def without_arguments(values: Sequence[Json], arguments: Mapping[str, Json]) -> str:
+    """Shown values with the call's arguments cut out, so that one sentence about two entities is
+    the same."""
+    text = normalise(str(list(values)))
+    spellings = {normalise(str(leaf)) for leaf in scalars(dict(arguments)) if leaf is not None}
+    for spelling in sorted(spellings - {""}, key=len, reverse=True):
+        text = text.replace(spelling, "…")
+    return text
+
+
+def is_distinct(value: Json) -> bool:
+    """Whether no other result holds the value by chance: a text of at least three letters, or a
+    number of at least four significant digits."""
+    number = as_number(value)
+    if number is None:
+        return isinstance(value, str) and len(normalise(value)) > 2
+    digits = f"{abs(number):.12g}".partition("e")[0].replace(".", "").strip("0")
+    return len(digits) >= _LEAST_DIGITS or abs(number) >= 10 ** (_LEAST_DIGITS + 1)
+
+
+def shows_answer(target: Target, value: Json, arguments: Mapping[str, Json]) -> bool:
+    """Whether every member of a distinct answer stands somewhere in a value, and is not one of the
+    call's own arguments."""
+    given = [leaf for leaf in scalars(dict(arguments)) if leaf is not None]
+    leaves = [leaf for leaf in scalars(value) if leaf is not None]
+
+    def shown(member: Json) -> bool:
+        if not is_distinct(member) or isinstance(member, bool):
+            return False
+        if any(same_scalar(member, leaf) or _holds(leaf, member) for leaf in given):
+            return False
+        return any(same_scalar(member, leaf) or _holds(leaf, member) for leaf in leaves)
+
+    members = members_of(target.value)
+    return bool(members) and all(map(shown, members))
+
+
+def _holds(leaf: Json, member: Json) -> bool:
+    return isinstance(leaf, str) and contains_text(leaf, str(member))
