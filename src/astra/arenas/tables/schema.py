@@ -41,6 +41,12 @@ class Column(Record):
     """Columns that hold the same in another language, e.g. {"zh": "name_zh"}."""
     variant_of: str | None = None
     """Set on those columns; they are not attributes of their own."""
+    quantity: bool = True
+    """Whether its numbers count or measure. False for codes, keys, months, flags, …: there is no
+    arithmetic on them."""
+    within: tuple[str, ...] = ()
+    """Columns of wider places beside a place: a value that stands with several of theirs names
+    nothing alone (Springfield in Illinois and in Massachusetts)."""
     ignored: bool = False
     """The user said not to ask about it; `kind` is then `other`."""
 

@@ -24,6 +24,11 @@ def literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
+def count_where(condition: str) -> str:
+    """SQL aggregate: rows that meet a condition. `count_if` is null over rows without values."""
+    return f"count(*) FILTER (WHERE {condition})"
+
+
 def fold(text: str) -> str:
     """The text as tools look names up (NFKC, case folded, spaces collapsed) and rewards compare."""
     return normalise(" ".join(unicodedata.normalize("NFKC", text).casefold().split()))

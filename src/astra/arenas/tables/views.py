@@ -23,10 +23,6 @@ _NOT_ADDITIVE = re.compile(
     r"(?:[_ ]|$)|海拔|高度|深度|温度|价格|单价|评分|年龄|密度|比例|百分|平均|最高|最低|最大|最小"
     r"|率$"
 )
-_IDENTIFIER = re.compile(
-    r"(?:^|_)(?:id|ids|no|nr|code|key|zip|zipcode|postcode|phone|telephone|fax|isbn|ean|sku|uuid"
-    r"|serial|index|idx)$|_number$|编号|代码|编码|邮编|电话|手机|工号|学号|证号|号码|序号"
-)
 _DATE_WORD = re.compile(
     r"\b(?:date|day|time|birthday|deadline|timestamp|since|until)\b|日|时|期", re.IGNORECASE
 )
@@ -61,8 +57,12 @@ class Attribute:
 
     @property
     def additive(self) -> bool:
-        """Sums are meaningful; those of elevations are not."""
-        return self.averageable and not _NOT_ADDITIVE.search(f"{self.column} {self.label}")
+        """Sums are meaningful; those of elevations and percentages are not."""
+        return (
+            self.averageable
+            and self.unit != "%"
+            and not _NOT_ADDITIVE.search(f"{self.column} {self.label}")
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,10 +138,16 @@ def table_view(table: Table, schema: Schema, language: Language, long: frozenset
         label = column.labels.get(language) or column.name
         if column.kind is ColumnKind.date and not _DATE_WORD.search(label):
             label += "日期" if language == "zh" else " date"
+        numeric = column.kind in (ColumnKind.integer, ColumnKind.number)
         # Whole numbers that identify things are text: the highest of them means nothing.
-        identifies = column.kind is ColumnKind.integer and (
-            key is not None or _IDENTIFIER.search(column.name) is not None
-        )
+        identifies = numeric and not column.quantity
+        # A flag, or a code with decimals, answers no question.
+        if (
+            identifies
+            and references is None
+            and (column.distinct <= 2 or column.kind is ColumnKind.number)
+        ):
+            continue
         kind = ColumnKind.text if references is not None or identifies else column.kind
         filled = table.rows - column.nulls
         name = _KEY_SUFFIX.sub("", column.name) if references else column.name
@@ -159,7 +165,10 @@ def table_view(table: Table, schema: Schema, language: Language, long: frozenset
                 unit=column.unit,
                 references=references,
                 unique=kind is ColumnKind.text and column.distinct == filled and filled > 1,
-                groups=kind is ColumnKind.text and 1 < column.distinct <= filled / 2,
+                # Bare numbers are never asked for by value, so nothing is grouped by them.
+                groups=kind is ColumnKind.text
+                and 1 < column.distinct <= filled / 2
+                and (references is not None or not identifies),
             )
         )
     return TableView(table, tuple(attributes), row_noun(schema, table))

@@ -149,9 +149,10 @@ class World:
         reference = (
             f"min({quoted('__ref_' + attribute.name)})" if attribute.references else "NULL::BIGINT"
         )
+        homonyms = self._homonyms(table, attribute)
         records = self._db.execute(
             f"SELECT {column}, list(__row ORDER BY __row), {reference} FROM {name} "
-            f"WHERE {column} IS NOT NULL GROUP BY {same_value}, {column} "
+            f"WHERE {column} IS NOT NULL {homonyms} GROUP BY {same_value}, {column} "
             f"QUALIFY count(*) OVER (PARTITION BY {same_value}) = 1 "
             f"AND count(*) BETWEEN 2 AND {self.max_rows} AND {askable(column)} "
             f"ORDER BY min(__row) LIMIT {MAX_GROUPS}"
@@ -166,6 +167,23 @@ class World:
             group = RowGroup(table, attribute.name, value, tuple(rows), row, subject)
             groups[self.split_of(subject)].append(group)
         return groups
+
+    def _homonyms(self, table: str, attribute: Attribute) -> str:
+        """SQL condition that leaves out values which stand with several wider places."""
+        wider = self.schema.table(table).column(attribute.column).within
+        if not wider or attribute.references is not None:
+            return ""
+        # A place that is missing may be any: Paris beside Texas, and Paris beside nothing.
+        several = " OR ".join(
+            f"count(DISTINCT coalesce(lower(CAST(b.{quoted(place)} AS VARCHAR)), '')) > 1"
+            for place in wider
+        )
+        column = quoted(attribute.name)
+        return (
+            f"AND {column} NOT IN (SELECT v.{column} FROM {self.quoted(table)} v "
+            f"JOIN {quoted(table)} b USING (__row) WHERE v.{column} IS NOT NULL "
+            f"GROUP BY v.{column} HAVING {several})"
+        )
 
     # --- split -------------------------------------------------------------------------------
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from astra.arenas.tables.load.raw import LoadSession, RawTable
-from astra.arenas.tables.sql import literal
+from astra.arenas.tables.sql import count_where, literal
 from astra.errors import TableError
 
 _STRAY = r"[\p{Cc}\x{2028}\x{2029}]"
@@ -26,7 +26,8 @@ def clean(raw: RawTable, cells: Sequence[str], session: LoadSession) -> list[str
     for start in range(0, len(cells), _CHUNK):
         part = cells[start : start + _CHUNK]
         counts = ", ".join(
-            f"max(length({c}::VARCHAR)), count_if(regexp_matches({c}::VARCHAR, {literal(_STRAY)}))"
+            f"max(length({c}::VARCHAR)), "
+            + count_where(f"regexp_matches({c}::VARCHAR, {literal(_STRAY)})")
             for c in part
         )
         row = connection.execute(f"SELECT {counts} FROM {raw.relation}").fetchone() or ()

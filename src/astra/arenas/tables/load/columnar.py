@@ -19,7 +19,7 @@ from astra.arenas.tables.load.raw import (
     check_repeated,
     check_width,
 )
-from astra.arenas.tables.sql import literal, quoted
+from astra.arenas.tables.sql import count_where, literal, quoted
 from astra.errors import TableError
 
 _INTEGERS = re.compile(r"U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?")
@@ -131,7 +131,7 @@ def _copy(
         if content in _MISFITS:
             cell = quoted(original)
             row = connection.execute(
-                f"SELECT count_if({cell} IS NOT NULL AND {_MISFITS[content].format(cell)}) "
+                f"SELECT {count_where(f'{cell} IS NOT NULL AND {_MISFITS[content].format(cell)}')} "
                 f"FROM {origin}"
             ).fetchone()
             # A column with a value that its native type can't hold becomes text.

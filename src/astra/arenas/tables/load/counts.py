@@ -11,7 +11,7 @@ import duckdb
 from astra.arenas.tables.load.raw import ColumnContent, RawTable
 from astra.arenas.tables.load.readings import MISSING, MISSING_TYPED, READINGS, STORED, Reading
 from astra.arenas.tables.schema import ColumnKind
-from astra.arenas.tables.sql import literal
+from astra.arenas.tables.sql import count_where, literal
 
 SAMPLE = 10_000
 """Rows that decide which types a column is tried for; all rows decide which it gets."""
@@ -116,8 +116,8 @@ def _first_rows(
     columns: Sequence[CandidateColumn], raw: RawTable, connection: duckdb.DuckDBPyConnection
 ) -> None:
     readings = (*STORED, *READINGS)
-    counts = ["count_if(p)", *(f"count_if({text.replace('{v}', 'v')})" for text in _TEXTS)]
-    counts += [f"count_if(p AND {reading.fits.replace('{v}', 'v')})" for reading in readings]
+    counts = [count_where("p"), *(count_where(text.replace("{v}", "v")) for text in _TEXTS)]
+    counts += [count_where(f"p AND {reading.fits.replace('{v}', 'v')}") for reading in readings]
     cells = ", ".join(column.cell for column in columns)
     rows = connection.execute(
         f"SELECT cell, {', '.join(counts)} FROM (SELECT cell, v, {present('v')} AS p FROM "
@@ -136,10 +136,10 @@ def _all_rows(
     counts: list[str] = []
     for column in columns:
         cell = column.cell
-        counts.append(f"count_if({present(cell)})")
-        counts += [f"count_if({text.replace('{v}', cell)})" for text in _TEXTS]
+        counts.append(count_where(present(cell)))
+        counts += [count_where(text.replace("{v}", cell)) for text in _TEXTS]
         counts += [
-            f"count_if({present(cell)} AND {reading.fits.replace('{v}', cell)})"
+            count_where(f"{present(cell)} AND {reading.fits.replace('{v}', cell)}")
             for reading in column.candidates
         ]
     row = connection.execute(f"SELECT {', '.join(counts)} FROM {raw.relation}").fetchone() or ()

@@ -42,7 +42,7 @@ def text_encoding(file: SourceFile) -> tuple[str, list[str]]:
     guess = "gb18030" if chinese else "cp1252"
     if not _decodes(file.path, guess):
         guess = "latin-1"
-    return guess, [f"{file.shown}: not UTF-8; read as {guess}. Save it as UTF-8 if names look odd"]
+    return guess, [f"not UTF-8; read as {guess}. Save it as UTF-8 if names look odd"]
 
 
 def _decodes(path: Path, encoding: str) -> bool:

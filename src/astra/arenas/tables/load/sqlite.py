@@ -66,7 +66,7 @@ def read_sqlite(file: SourceFile, session: LoadSession) -> list[RawTable]:
             if left:
                 # Raw tables alone carry notes, so the first one speaks for the file.
                 shown = ", ".join(map(repr, left[:5]))
-                note = f"{file.shown}: not read, views or virtual tables: {shown}"
+                note = f"not read from this file, views or virtual tables: {shown}"
                 tables[0] = dataclasses.replace(tables[0], notes=(*tables[0].notes, note))
             return tables
     except sqlite3.Error as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from astra.arenas.tables.schema import ColumnKind, Schema
+from astra.arenas.tables.schema import Column, ColumnKind, Schema
 
 _ORIGINS = {
     "declared": "declared in the file",
@@ -29,6 +29,7 @@ def describe(schema: Schema) -> list[str]:
         for column in table.columns:
             if column.kind is not ColumnKind.other and column.variant_of is None:
                 facts = [column.kind.value, *([column.unit] if column.unit else [])]
+                facts += ["not a quantity"] if _coded(column) else []
                 facts += [f"{column.nulls} missing"] if column.nulls else []
                 facts += [f"{language}: {name}" for language, name in column.variants.items()]
                 columns.append(f"{column.name} ({', '.join(facts)})")
@@ -36,10 +37,17 @@ def describe(schema: Schema) -> list[str]:
             lines.append("  columns: " + ", ".join(columns))
         if excluded := [c.name for c in table.columns if c.kind is ColumnKind.other]:
             lines.append(f"  not asked about: {', '.join(excluded)}")
-        lines += [f"  note: {_plain(note)}" for note in table.notes[:_NOTES]]
+        # Without a terminal only the notes are shown, so each of them names its file and table.
+        place = _plain(table.source)
+        lines += [f"  note: {place}: {_plain(note)}" for note in table.notes[:_NOTES]]
         if len(table.notes) > _NOTES:
-            lines.append(f"  note: and {len(table.notes) - _NOTES} more")
+            lines.append(f"  note: {place}: and {len(table.notes) - _NOTES} more")
     return lines + [f"note: {_plain(note)}" for note in schema.notes]
+
+
+def _coded(column: Column) -> bool:
+    """Whether a column looks like a quantity and is not one."""
+    return column.kind in (ColumnKind.integer, ColumnKind.number) and not column.quantity
 
 
 def _plain(text: str) -> str:

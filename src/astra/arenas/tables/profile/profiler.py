@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 
 from astra.arenas.tables.load.options import merge, resolve
 from astra.arenas.tables.load.tables import Tables
 from astra.arenas.tables.profile.keys import choose_key, choose_naming, variants
+from astra.arenas.tables.profile.places import wider_places
+from astra.arenas.tables.profile.quantities import not_a_quantity
 from astra.arenas.tables.profile.relations import ProfiledTable, foreign_keys, split_suffix
 from astra.arenas.tables.profile.statistics import ColumnStats, measure
 from astra.arenas.tables.profile.words import column_labels, humanised, table_labels, unit_in
@@ -43,13 +46,21 @@ def profile(tables: Tables, options: TablesOptions | None = None) -> Schema:
         key = choose_key(table, stats, own, notes)
         profiled[table.name] = ProfiledTable(table, stats, key, variants(stats), own, notes)
     keys = foreign_keys(profiled, tables.connection)
+    identifying = {(key.table, key.references) for own in keys.values() for key in own}
+    identifying |= {(t.name, t.key) for t in tables.tables if t.key is not None}
     return Schema(
-        tables=tuple(_table(entry, keys[entry.name]) for entry in profiled.values()),
+        tables=tuple(
+            _table(entry, keys[entry.name], {c for name, c in identifying if name == entry.name})
+            for entry in profiled.values()
+        ),
         notes=tables.notes,
     )
 
 
-def _table(profiled: ProfiledTable, keys: tuple[ForeignKey, ...]) -> Table:
+def _table(
+    profiled: ProfiledTable, keys: tuple[ForeignKey, ...], identifying: AbstractSet[str]
+) -> Table:
+    """`identifying`: columns that are a declared key, or that foreign keys point to."""
     table, options = profiled.table, profiled.options
     pointing = {key.column for key in keys}
     naming = choose_naming(
@@ -58,14 +69,22 @@ def _table(profiled: ProfiledTable, keys: tuple[ForeignKey, ...]) -> Table:
     if naming is None:
         profiled.notes.append("no column names its rows; they are not asked about by name")
     one, many = table_labels(table.name)
+    wider = wider_places(profiled.stats)
     labels_taken: dict[Language, set[str]] = {"en": set(), "zh": set()}
     return Table(
         name=table.name,
         source=table.source,
         rows=table.rows,
         columns=tuple(
-            _column(profiled, column, column.name in pointing, labels_taken)
-            for column in profiled.stats.values()
+            _column(
+                profiled,
+                stats,
+                pointing=name in pointing,
+                identifies=name in identifying,
+                taken=labels_taken,
+                within=wider.get(name, ()),
+            )
+            for name, stats in profiled.stats.items()
         ),
         key=profiled.key,
         naming=naming,
@@ -81,7 +100,13 @@ def _table(profiled: ProfiledTable, keys: tuple[ForeignKey, ...]) -> Table:
 
 
 def _column(
-    profiled: ProfiledTable, stats: ColumnStats, pointing: bool, taken: dict[Language, set[str]]
+    profiled: ProfiledTable,
+    stats: ColumnStats,
+    *,
+    pointing: bool,
+    identifies: bool,
+    taken: dict[Language, set[str]],
+    within: tuple[str, ...],
 ) -> Column:
     name = stats.name
     options = profiled.options.columns.get(name, ColumnOptions())
@@ -101,15 +126,26 @@ def _column(
     if variant is None:
         labels = _distinct(labels, options.labels, name, unit, taken)
     ignored = name in profiled.options.ignore
+    unit = unit if options.unit is None else options.unit or None
+    # What the user calls a number is one.
+    other = None
+    if not pointing and options.kind is None:
+        other = not_a_quantity(stats, unit, identifies=identifies)
+    if other is not None and other.advice:
+        profiled.notes.append(
+            f"column {stats.column.original!r}: seems to hold {other.what}; {other.advice}"
+        )
     return Column(
         name=name,
         kind=ColumnKind.other if ignored else stats.kind,
         nulls=stats.nulls,
         distinct=stats.distinct,
-        unit=unit if options.unit is None else options.unit or None,
+        unit=unit,
         labels=labels,
         variants=versions,
         variant_of=variant.base if variant else None,
+        quantity=other is None and not pointing,
+        within=within,
         ignored=ignored,
     )
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import duckdb
 
 from astra.arenas.tables.load.tables import LoadedColumn, LoadedTable
 from astra.arenas.tables.schema import ColumnKind
-from astra.arenas.tables.sql import literal, quoted
+from astra.arenas.tables.sql import count_where, literal, quoted
 
 _CHUNK = 50
 """Columns that one query looks at."""
+NUMERIC = (ColumnKind.integer, ColumnKind.number)
 _LINK = r"(?i)\s*((https?|ftp)://|www\.)\S+\s*|[^@\s]+@[^@\s]+\.[^@\s]+"
 _CODE = r"[A-Z0-9][A-Z0-9_./:-]*|[0-9a-fA-F-]{8,}"
 
@@ -33,6 +34,11 @@ class ColumnStats:
     """Texts of capitals and digits alone."""
     han: int = 0
     """Texts with a Chinese character."""
+    least: float | None = None
+    """Smallest number. None if the column holds no numbers."""
+    most: float | None = None
+    beyond_minutes: int = 0
+    """Numbers whose last two digits are above 59, which times written as 517 never have."""
 
     @property
     def name(self) -> str:
@@ -70,16 +76,23 @@ def measure(table: LoadedTable, connection: duckdb.DuckDBPyConnection) -> dict[s
                 counts += [
                     f"avg(length({c}))",
                     f"max(length({c}))",
-                    f"count_if(regexp_full_match({c}, {literal(_LINK)}))",
-                    f"count_if(regexp_full_match({c}, {literal(_CODE)}))",
-                    f"count_if(regexp_matches({c}, '\\p{{Han}}'))",
+                    count_where(f"regexp_full_match({c}, {literal(_LINK)})"),
+                    count_where(f"regexp_full_match({c}, {literal(_CODE)})"),
+                    count_where(f"regexp_matches({c}, '\\p{{Han}}')"),
                 ]
+            elif column.kind in NUMERIC:
+                counts += [f"min({c})", f"max({c})", count_where(f"abs({c}) % 100 >= 60")]
         row = connection.execute(f"SELECT {', '.join(counts)} FROM {quoted(table.name)}").fetchone()
-        values = iter(value or 0 for value in row or ())
+        values = iter(row or ())
         for column in columns:
             filled, distinct = int(next(values)), int(next(values))
-            texts = [next(values) for _ in range(5 if column.kind is ColumnKind.text else 0)]
-            stats[column.name] = ColumnStats(
-                column, table.rows, table.rows - filled, distinct, *texts
-            )
+            found = ColumnStats(column, table.rows, table.rows - filled, distinct)
+            if column.kind is ColumnKind.text:
+                # The mean and the longest of no texts are null.
+                texts = [next(values) or 0 for _ in range(5)]
+                found = ColumnStats(column, table.rows, table.rows - filled, distinct, *texts)
+            elif column.kind in NUMERIC:
+                least, most, beyond = (next(values) for _ in range(3))
+                found = replace(found, least=least, most=most, beyond_minutes=beyond)
+            stats[column.name] = found
     return stats
