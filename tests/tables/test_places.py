@@ -70,7 +70,7 @@ def test_other_columns_beside_a_city_leave_it_alone(tmp_path: Path) -> None:
 
 def test_no_question_merges_homonyms(tmp_path: Path) -> None:
     states = {"Springfield": ("IL", "MA"), "Portland": ("OR", "ME")}
-    states |= {city: ("NY", "NY") for city in ("Troy", "Utica", "Rome", "Olean")}
+    states |= dict.fromkeys(("Troy", "Utica", "Rome", "Olean"), ("NY", "NY"))
     cities = list(states)
     rows: list[list[object]] = []
     for number in range(48):
