@@ -222,7 +222,7 @@ def test_arenas_in_other_words(
     with TeacherServer(rules) as server:
         asked = [str(tables), "--out", str(out), "--teacher", "rules", "--teacher-url", server.url]
         assert run(["arenas", "paraphrase", *asked, "--dry-run", "--json"]) == 0
-        assert json.loads(capsys.readouterr().out)["requests"] == 2
+        assert json.loads(capsys.readouterr().out)["requests"] == 4
         assert server.served().requests == 0 and not out.exists()
         assert run(["arenas", "paraphrase", *asked]) == 0
         # In Python, a part of a set and arenas in memory serve as well as a folder.

@@ -17,9 +17,11 @@ from astra.arenas.synthesis.paraphrase import (
     needed_values,
     wording_problem,
 )
+from astra.arenas.synthesis.wording import changed_meaning
 from astra.arenas.tables.load.tables import load
 from astra.arenas.tables.profile.profiler import profile
 from astra.arenas.tables.source import TableSource, TableSourceOptions
+from astra.errors import TeacherError
 from astra.models.embed_tfidf import TfidfEmbedder
 from astra.runs.cost import bill
 from astra.runs.folder import RunFolder
@@ -27,9 +29,10 @@ from astra.runs.jsonl import FailureRow
 from astra.runs.runner import StageRunner
 from astra.runs.stage import StageReport
 from astra.testing.rule_teacher.arenas import RuleTeacher
-from astra.types import Arena, Usage
+from astra.types import Arena, Language, Usage
 from tests.support.arenas import multi_hop_arena
 from tests.synthesis.conftest import WORLD, Meddler
+from tests.synthesis.wording_cases import RIGHT, WRONG, flat
 
 Again = Callable[[], Iterable[CandidateArena]]
 
@@ -141,3 +144,62 @@ ARENA = multi_hop_arena()
 def test_wordings_that_can_not_stand(change: Callable[[str], str], reason: str) -> None:
     assert wording_problem(ARENA, f"I wonder: {ARENA.question}") == ""
     assert reason in wording_problem(ARENA, change(ARENA.question))
+
+
+@pytest.mark.parametrize(("language", "old", "new"), flat(WRONG))
+def test_rules_refuse_wordings_that_ask_something_else(language: Language, old: str, new: str):
+    assert changed_meaning(old, new, language)
+
+
+@pytest.mark.parametrize(("language", "old", "new"), flat(RIGHT))
+def test_rules_pass_wordings_that_ask_the_same(language: Language, old: str, new: str):
+    assert changed_meaning(old, new, language) == ""
+
+
+def test_a_word_of_an_enum_may_be_said_otherwise_and_no_other_choice_be_named() -> None:
+    arena = multi_hop_arena()
+    goal = next(goal for goal in arena.goals if goal.call)
+    assert goal.call
+    tool = arena.tool(goal.call.tool)
+    extended = tool.document.parameters["properties"] | {
+        "attribute": {"type": "string", "enum": ["elevation", "visitor count"], "description": "d"}
+    }
+    document = tool.document.model_copy(
+        update={"parameters": tool.document.parameters | {"properties": extended}}
+    )
+    call = goal.call.model_copy(
+        update={"arguments": goal.call.arguments | {"attribute": "elevation"}}
+    )
+    question = f"{arena.question} I mean the elevation."
+    changed = arena.model_copy(
+        update={
+            "question": question,
+            "tools": (tool.model_copy(update={"document": document}),),
+            "goals": (goal.model_copy(update={"call": call}),),
+        }
+    )
+    assert "elevation" not in needed_values(changed)
+    assert wording_problem(changed, question.replace("the elevation", "how high it is")) == ""
+    other = question.replace("the elevation", "the visitor count")
+    assert "the call needs 'elevation'" in wording_problem(changed, other)
+
+
+async def test_without_the_judge_no_wording_passes(
+    again: Again, tmp_path: Path, rules: RuleTeacher, sandbox: Any
+) -> None:
+    def refuses(_given: Any, right: Any, _index: int) -> Any:
+        return right.model_copy(update={"holds": False, "reason": "It asks for names."})
+
+    teacher = Meddler(rules, {"judge_wording": refuses, "paraphrase": rewording})
+    folder = RunFolder.create(tmp_path / "run", {})
+    await made(lambda: islice(again(), 2), folder, teacher, sandbox, count=2)
+    failures = list(folder.rows(f"{PARAPHRASED}.failed", FailureRow))
+    assert {failure.check for failure in failures} == {"paraphrase"}
+    assert all("It asks for names" in failure.message for failure in failures)
+    silent = Meddler(
+        rules, {"judge_wording": lambda *_: TeacherError("no verdict"), "paraphrase": rewording}
+    )
+    folder = RunFolder.create(tmp_path / "silent", {})
+    reports = await made(lambda: islice(again(), 2), folder, silent, sandbox, count=2)
+    assert "arenas" not in reports or reports["arenas"].accepted == 0
+    assert not list(folder.rows("candidates", Arena))

@@ -24,6 +24,7 @@ from astra.teacher.prompts.arenas import (
     ServedCall,
     StepIn,
     ToolIn,
+    WordingIn,
 )
 from astra.testing.rule_teacher.arenas import Catalogue, CatalogueOptions, RuleTeacher
 from astra.types import (
@@ -245,4 +246,8 @@ async def every_input() -> list[tuple[Any, Any]]:
         ),
         (prompts.EXTEND, extend_in),
         (prompts.PARAPHRASE, ParaphraseIn(language="en", question=main, keep=())),
+        (
+            prompts.WORDING,
+            WordingIn(language="en", question=main, wording=f"Please: {main}", plan=(main,)),
+        ),
     ]

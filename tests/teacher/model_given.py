@@ -76,6 +76,7 @@ def given(prompt: a.Prompt[Any, Any], language: Language, text: str = "Which one
             "other_document": DOCUMENT,
             "adds": SERVED,
         },
+        a.WordingIn: {**common, "question": text, "wording": text, "plan": ("s",)},
         a.ParaphraseIn: {**common, "question": text, "keep": ("Tanzania",)},
     }
     made |= fields(language, text)

@@ -119,6 +119,7 @@ def test_nothing_is_defaulted():
     step = {"id": "s1", "question": "q", "answer": 1, "kind": "number"}
     whole = {
         "answerable": True,
+        "acts": False,
         "reason": "",
         "question": "q",
         "steps": [step | {"depends_on": [], "needs_tool": True}],
@@ -134,7 +135,7 @@ def test_nothing_is_defaulted():
 
 def test_types_are_kept():
     for answer in (1, 1.0, "1", True, ["a", 2]):
-        value = {"answerable": True, "reason": "", "question": "q", "steps": []}
+        value = {"answerable": True, "acts": False, "reason": "", "question": "q", "steps": []}
         value |= {"answer": answer, "kind": "text"}
         found = read_reply(reply(json.dumps(value)), Decomposition)[1].answer
         assert found == (tuple(answer) if isinstance(answer, list) else answer)

@@ -161,6 +161,7 @@ def test_strict_only_where_no_object_is_free():
     assert closed == {
         *("propose", "decompose", "judge_necessity", "judge_dependency", "judge_atomicity"),
         *("judge_rationality", "judge_completeness", "group_steps", "paraphrase"),
+        "judge_wording",
     }
 
 

@@ -16,7 +16,7 @@ from astra.configs.arenas import ParaphraseArenasConfig
 from astra.errors import ConfigError
 from astra.teacher.cost import Estimate
 from astra.teacher.opening import open_teacher
-from astra.teacher.prompts.arenas import PARAPHRASE
+from astra.teacher.prompts.arenas import PARAPHRASE, WORDING, WordingIn
 from astra.types import Arena, content_hash
 
 _WORDING_TOKENS = 60
@@ -61,6 +61,13 @@ def estimate_paraphrase(config: ParaphraseArenasConfig) -> Estimate:
     for candidate in islice(_candidates(_arenas(config)), config.count):
         task = paraphrase_task(candidate.outcome)
         estimator.add(PARAPHRASE, task, reply_tokens=_WORDING_TOKENS)
+        judged = WordingIn(
+            language=task.language,
+            question=task.question,
+            wording=task.question,
+            plan=tuple(goal.question for goal in candidate.outcome.goals),
+        )
+        estimator.add(WORDING, judged, reply_tokens=_WORDING_TOKENS)
     return estimator.result()
 
 

@@ -1,7 +1,8 @@
 """Stage `decompositions`: a teacher proposes or decomposes a question; the result is checked.
 
 What a row guarantees: ids, an acyclic graph, the requested hops and shape, typed answers, texts of
-reasonable length in the language of the source. Not that the answers are true.
+reasonable length in the language of the source, and a question that asks to find something out, not
+to do something. Not that the answers are true.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from astra.arenas.scenarios import MIN_HOPS, PAPER_SHARES, scenarios_within
+from astra.arenas.synthesis.actions import asks_to_act
 from astra.arenas.synthesis.records import DecomposedItem, SynthesisItem
 from astra.arenas.synthesis.rule_checks import (
     check_distinct,
@@ -29,9 +31,10 @@ from astra.teacher.prompts.arenas import (
     Decomposition,
     ProposeIn,
 )
-from astra.types import Scenario
+from astra.types import Language, Scenario
 
 DECOMPOSITIONS = "decompositions"
+_ACTION = "the question asks to do something, and arenas keep no state that it could change"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +62,7 @@ def decompositions_stage(
     async def work(item: SynthesisItem) -> DecomposedItem:
         low, high = options.min_hops, options.max_hops
         if item.mode == "question":
+            _check_no_action(item.question, item.language)
             question_task = DecomposeIn(
                 domain=item.domain,
                 corpus=item.corpus,
@@ -96,6 +100,8 @@ def checked_decomposition(
     scenario: Scenario | None,
 ) -> DecomposedItem:
     """The decomposition as a row. `Rejected` says what is wrong with it."""
+    if decomposition.acts:
+        raise Rejected("action", f"{_ACTION}: {decomposition.reason or 'the teacher says so'}")
     if not decomposition.answerable:
         raise Rejected("unanswerable", decomposition.reason or "the teacher gave no reason")
     if not hops[0] <= len(decomposition.steps) <= hops[1]:
@@ -104,6 +110,7 @@ def checked_decomposition(
         )
     # A given question stays as it was given, however the teacher words it.
     question = (item.question or decomposition.question).strip()
+    _check_no_action(question, item.language)
     check_graph(decomposition.steps)
     steps = tuple(
         step.model_copy(
@@ -132,3 +139,8 @@ def checked_decomposition(
         steps=steps,
         scenario=actual,
     )
+
+
+def _check_no_action(question: str, language: Language) -> None:
+    if asks_to_act(question, language):
+        raise Rejected("action", f"{_ACTION}: {question[:200]!r}")

@@ -1,32 +1,40 @@
 """Stage `paraphrased`: the questions of finished arenas in natural words, and nothing else changed.
 
 A wording must keep every name and number that the gold calls take from the question, add no
-other number, name no answer, and stay in its language. If the teacher finds none after some
-attempts, the arena is set aside: the old wording is not kept, because a run has one kind of wording
-only. Then the certificate examines the arena like any other.
+other number, name no answer, and stay in its language. Rules refuse another kind of question, unit,
+direction, negation or attribute (`wording`); then a judge reads both wordings beside the plan, and
+without its yes no wording passes. If the teacher finds none after some attempts, the arena is set
+aside: the old wording is not kept, because a run has one kind of wording only. Then the certificate
+examines the arena like any other.
 
-What this does not guarantee: that the new wording asks the same. That rests on the teacher.
+What this does not guarantee: that the new wording asks the same where the rules have no words for
+the difference. That rests on the judge, who may share the teacher's blind spots.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 
-from astra.arenas.certificate.containment import stands_in
+from astra.arenas.certificate.containment import offered_for, stands_in
 from astra.arenas.certificate.leak import leaks
+from astra.arenas.certificate.parameters import parameters_of
 from astra.arenas.pipeline import ArenaPipeline, CandidateArena
 from astra.arenas.synthesis.rule_checks import QUESTION_CHARACTERS
+from astra.arenas.synthesis.wording import changed_choice, changed_meaning
 from astra.core.language import in_script
 from astra.core.text import normalise, numbers_in, scalars
 from astra.core.untrusted import text_problem
 from astra.errors import Rejected
 from astra.runs.stage import Stage, StageReport
 from astra.teacher.prompt import Teacher
-from astra.teacher.prompts.arenas import PARAPHRASE, ParaphraseIn
-from astra.types import Arena, Record, Scalar, members_of
+from astra.teacher.prompts.arenas import PARAPHRASE, WORDING, ParaphraseIn, WordingIn
+from astra.types import Arena, GoldCall, Record, Scalar, members_of
 
 PARAPHRASED = "paraphrased"
 PARAPHRASE_ATTEMPTS = 3
+_LONGEST_WORD = 4
+"""Characters of a Chinese choice that is a word and no name, such as 人口 or 降水量."""
 
 
 class ParaphrasedArena(Record):
@@ -48,6 +56,7 @@ def paraphrased_stage(teacher: Teacher) -> Stage[CandidateArena, ParaphrasedAren
             task = paraphrase_task(arena, problem)
             question = (await teacher.ask(PARAPHRASE, task, index=index)).question.strip()
             problem = wording_problem(arena, question)
+            problem = problem or await _judged_problem(teacher, arena, question)
             if not problem:
                 break
         else:
@@ -61,6 +70,18 @@ def paraphrased_stage(teacher: Teacher) -> Stage[CandidateArena, ParaphrasedAren
         return ParaphrasedArena(key=candidate.key, outcome=changed.with_content_id())
 
     return Stage(PARAPHRASED, work)
+
+
+async def _judged_problem(teacher: Teacher, arena: Arena, question: str) -> str:
+    """Why the judge does not find that a wording asks the same; empty if it does."""
+    task = WordingIn(
+        language=arena.language,
+        question=arena.question,
+        wording=question,
+        plan=tuple(goal.question for goal in arena.goals),
+    )
+    verdict = await teacher.ask(WORDING, task)
+    return "" if verdict.holds else f"a judge finds that it asks something else: {verdict.reason}"
 
 
 def paraphrase_task(arena: Arena, finding: str = "") -> ParaphraseIn:
@@ -77,13 +98,34 @@ def paraphrase_task(arena: Arena, finding: str = "") -> ParaphraseIn:
 
 
 def needed_values(arena: Arena) -> list[Scalar]:
-    """Names and numbers that gold calls take from the question, in their order."""
+    """Names and numbers that gold calls take from the question, in their order.
+
+    A word of an enum, such as `height`, may be said otherwise: the document offers it. A name that
+    is one of the choices must stay, since nothing else says which is meant.
+    """
+    tools = {tool.name: tool for tool in arena.tools}
+
+    def is_word(call: GoldCall, name: str, value: Scalar | None) -> bool:
+        schema = parameters_of(tools[call.tool]).get(name, {}) if call.tool in tools else {}
+        return (
+            isinstance(value, str)
+            and offered_for(schema, value)
+            and value == value.lower()
+            and not any(map(str.isdigit, value))
+            # Chinese has no capitals: there a name is what is more than a word or two.
+            and (value.isascii() or len(value) <= _LONGEST_WORD)
+            and re.search(rf"\b{re.escape(value.capitalize())}\b", arena.question[1:]) is None
+        )
+
     return [
         value
         for goal in arena.goals
         if goal.call is not None
-        for value in scalars(goal.call.arguments)
-        if value is not None and stands_in(value, arena.question)
+        for name, argument in goal.call.arguments.items()
+        for value in scalars(argument)
+        if value is not None
+        and stands_in(value, arena.question)
+        and not is_word(goal.call, name, value)
     ]
 
 
@@ -109,7 +151,9 @@ def wording_problem(arena: Arena, question: str) -> str:
     ]:
         if leaks(answer, question, target):
             return f"the new wording contains {answer!r:.200}, which is an answer"
-    return ""
+    return changed_meaning(arena.question, question, arena.language) or changed_choice(
+        arena, question
+    )
 
 
 async def make_paraphrased(

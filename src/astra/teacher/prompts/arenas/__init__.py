@@ -62,8 +62,10 @@ class Decomposition(TeacherAnswer):
 
     answerable: bool
     """False when the question can't be answered by tools with a specific answer."""
+    acts: bool = False
+    """True when the question asks to do something: book, buy, send, cancel, change a setting."""
     reason: str = ""
-    """Why it is not answerable."""
+    """Why it is not answerable, or what it asks to do."""
     question: str = ""
     """The main question; "" when not answerable, as is the answer, and there are no steps."""
     steps: tuple[DecompositionStep, ...] = ()
@@ -238,8 +240,19 @@ class Paraphrase(TeacherAnswer):
     question: str
 
 
-PROPOSE = Prompt("propose", 1, ProposeIn, Decomposition)
-DECOMPOSE = Prompt("decompose", 1, DecomposeIn, Decomposition)
+class WordingIn(Record):
+    """Two wordings that must ask the same."""
+
+    language: Language
+    question: str
+    wording: str
+    """The new one."""
+    plan: tuple[str, ...]
+    """The sub-questions by which `question` is answered."""
+
+
+PROPOSE = Prompt("propose", 2, ProposeIn, Decomposition)
+DECOMPOSE = Prompt("decompose", 2, DecomposeIn, Decomposition)
 NECESSITY = Prompt("judge_necessity", 1, StepIn, JudgeVerdict)
 DEPENDENCY = Prompt("judge_dependency", 1, StepIn, JudgeVerdict)
 ATOMICITY = Prompt("judge_atomicity", 1, StepIn, JudgeVerdict)
@@ -251,9 +264,10 @@ CALL = Prompt("write_call", 1, CallIn, CallOut)
 TOOL = Prompt("write_tool", 1, ToolIn, Implementation)
 GROUP = Prompt("group_steps", 1, GroupIn, GroupOut)
 EXTEND = Prompt("extend_tool", 1, ExtendIn, ExtendOut)
-PARAPHRASE = Prompt("paraphrase", 1, ParaphraseIn, Paraphrase)
+PARAPHRASE = Prompt("paraphrase", 2, ParaphraseIn, Paraphrase)
+WORDING = Prompt("judge_wording", 1, WordingIn, JudgeVerdict)
 
 ALL: tuple[Prompt[Record, Record], ...] = (  # pyright: ignore[reportAssignmentType] - read only
     *(PROPOSE, DECOMPOSE, NECESSITY, DEPENDENCY, ATOMICITY, RATIONALITY, COMPLETENESS),
-    *(DOCUMENT, SCALE, CALL, TOOL, GROUP, EXTEND, PARAPHRASE),
+    *(DOCUMENT, SCALE, CALL, TOOL, GROUP, EXTEND, PARAPHRASE, WORDING),
 )

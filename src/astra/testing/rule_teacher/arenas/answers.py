@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 
-from astra.core.text import as_date
+from astra.core.text import as_date, normalise
 from astra.errors import TeacherError
 from astra.teacher.prompts.arenas import (
     AnswerKind,
@@ -22,6 +22,7 @@ from astra.teacher.prompts.arenas import (
     ParaphraseIn,
     ProposeIn,
     StepIn,
+    WordingIn,
 )
 from astra.testing.rule_teacher.arenas.catalogue import Catalogue, covered
 from astra.types import Arena, Goal, Language, Matcher, Scalar, canonical_json
@@ -231,3 +232,10 @@ def paraphrase(given: ParaphraseIn, index: int) -> Paraphrase:
         raise TeacherError(f"no wording is left without {list(given.avoid)!r}")
     frame = frames[(number_of(given.question) + index) % len(frames)]
     return Paraphrase(question=frame.replace("{q}", given.question))
+
+
+def judge_wording(given: WordingIn) -> JudgeVerdict:
+    """Whether the new wording is the old question with words around it, as `paraphrase` puts it."""
+    if normalise(given.question) not in normalise(given.wording):
+        return JudgeVerdict(reason="The old question does not stand in it.", holds=False)
+    return JudgeVerdict(reason="It is the same question with a sentence beside it.", holds=True)

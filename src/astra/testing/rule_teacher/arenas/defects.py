@@ -47,6 +47,7 @@ DEFECTS: Mapping[str, tuple[ArenaDefect, ...]] = {
     "judge_atomicity": (ArenaDefect.verdict_flipped,),
     "judge_rationality": (ArenaDefect.verdict_flipped,),
     "judge_completeness": (ArenaDefect.verdict_flipped,),
+    "judge_wording": (ArenaDefect.verdict_flipped,),
     "write_document": (ArenaDefect.leak,),
     "write_call": (ArenaDefect.wrong_call,),
     "write_tool": (ArenaDefect.hard_coded_tool, ArenaDefect.broken_code),

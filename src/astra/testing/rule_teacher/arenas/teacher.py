@@ -20,6 +20,7 @@ from astra.teacher.prompts.arenas import (
     ScaleIn,
     StepIn,
     ToolIn,
+    WordingIn,
 )
 from astra.testing.rule_teacher.arenas import answers, writing
 from astra.testing.rule_teacher.arenas.catalogue import Catalogue, CatalogueOptions
@@ -119,6 +120,8 @@ class RuleTeacher:
                 return writing.group_steps(known, given)
             case ExtendIn(), _:
                 return writing.extend_tool(known, given)
+            case WordingIn(), _:
+                return answers.judge_wording(given)
             case ParaphraseIn(), _:
                 return answers.paraphrase(given, index)
             case _:
