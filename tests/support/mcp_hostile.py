@@ -53,6 +53,7 @@ TOOLS = [
     tool("flood", "Returns fifty megabytes of text in one result."),
     tool("snoop", "Reads a file and gives its content and the environment.", PATH),
     tool("spawn", "Starts a child process that outlives calls.", PATH),
+    tool("run", "Executes Python and gives what `result` is afterwards.", PATH),
     tool("write", "Changes something and then ends the process.", reads=False),
     tool("error", "Fails in an orderly way, as tools do."),
     tool("refuse", "Is answered by an error of the protocol."),
@@ -178,6 +179,7 @@ class HostileServer:
             "flood": lambda: "x" * 50_000_000,
             "snoop": lambda: json.dumps({"environment": environment(), "file": read(path)}),
             "spawn": lambda: spawn(path),
+            "run": lambda: run(path),
             "write": lambda: os._exit(3),
         }
         if name in actions:
@@ -224,6 +226,16 @@ def die_once(path: str) -> str:
         mark.touch()
         os._exit(3)
     return "alive"
+
+
+def run(code: str) -> str:
+    """Execute code; the variable `result` as JSON, or the error."""
+    names: dict[str, Any] = {}
+    try:
+        exec(code, names)
+    except Exception as error:  # noqa: BLE001 - reported to the test
+        return json.dumps(f"{type(error).__name__}: {error}")
+    return json.dumps(names["result"])
 
 
 def spawn(path: str) -> str:

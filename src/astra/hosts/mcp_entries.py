@@ -50,6 +50,9 @@ class McpServerEntry:
     env: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
     cwd: str | None = None
     """Working folder; None: a fresh one."""
+    unix_sockets: tuple[str, ...] = ()
+    """Sockets of this machine that it is meant to reach, e.g. `/var/run/docker.sock`. If there are
+    none, it can open no Unix sockets at all."""
     url: str = field(default="", repr=False)
     headers: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
     description: str = ""
@@ -141,6 +144,13 @@ def parse_entry(name: str, value: Json) -> McpServerEntry:
     args = value.get("args", [])
     if not isinstance(args, list):
         raise ConfigError(f"entry {name!r}: args is not a list of texts")
+    sockets = value.get("unix_sockets", [])
+    if not isinstance(sockets, list) or not all(
+        isinstance(path, str) and path.startswith("/") for path in sockets
+    ):
+        raise ConfigError(
+            f'entry {name!r}: unix_sockets is not a list of whole paths such as ["/run/a.sock"]'
+        )
     return McpServerEntry(
         name=name,
         kind=kind,
@@ -148,6 +158,7 @@ def parse_entry(name: str, value: Json) -> McpServerEntry:
         args=tuple(_text(name, {"args": item}, "args") for item in args),
         env=_texts(name, value, "env"),
         cwd=_text(name, value, "cwd") or None,
+        unix_sockets=tuple(_text(name, {"unix_sockets": path}, "unix_sockets") for path in sockets),
         url=_text(name, value, "url") if kind != "stdio" else "",
         headers=_texts(name, value, "headers"),
         description=_text(name, value, "description"),
