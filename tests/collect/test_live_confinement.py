@@ -14,6 +14,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import textwrap
 from pathlib import Path
 from typing import Any
@@ -106,7 +107,8 @@ async def run_all(codes: dict[str, str], *args: str, **more: Any) -> dict[str, A
     host = LiveHost(entry("mcp_hostile", *args, **more), [live_tool("run")], options())
     async with host:
         return {
-            name: (await host.call("run", {"path": code})).content for name, code in codes.items()
+            name: (await host.call("run", {"path": code})).content["result"]
+            for name, code in codes.items()
         }
 
 
@@ -164,16 +166,19 @@ def test_attacks_from_a_server_of_an_ordinary_user() -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+@pytest.mark.skipif(not Path("/usr/bin/python3").exists(), reason="needs the system's Python")
 async def test_started_by_root_a_server_is_nobody_and_owns_its_folder() -> None:
-    if not confine._open_to_all(Path(sys.prefix), writing=False):
-        pytest.skip("this Python is for its owner alone")
-    own = "import os\nresult = [os.stat('.').st_uid, os.environ['HOME'] == os.getcwd()]"
-    results = await run_all({"status": STATUS, "own": own})
-    assert results["status"]["Uid"].split() == ["65534"] * 4
-    assert results["status"]["Gid"].split() == ["65534"] * 4
-    assert results["status"]["Groups"] == ""
-    assert int(results["status"]["CapBnd"], 16) == 0
-    assert results["own"] == [65534, True]
+    with tempfile.TemporaryDirectory() as folder:  # not below pytest's, which is its owner's alone
+        Path(folder).chmod(0o755)
+        script = shutil.copy(mcp_hostile.__file__, folder)
+        own = "import os\nresult = [os.stat('.').st_uid, os.environ['HOME'] == os.getcwd()]"
+        at = parse_entry("s", {"command": "/usr/bin/python3", "args": [script]})
+        async with LiveHost(at, [live_tool("run")], options()) as host:
+            status = (await host.call("run", {"path": STATUS})).content["result"]
+            assert (await host.call("run", {"path": own})).content["result"] == [65534, True]
+    assert status["Uid"].split() == status["Gid"].split() == ["65534"] * 4
+    assert status["Groups"] == ""
+    assert int(status["CapBnd"], 16) == int(status["CapEff"], 16) == 0
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
@@ -189,9 +194,10 @@ async def test_what_nobody_can_not_use_leaves_root_without_capabilities(
         "said = subprocess.run([sys.executable, '-c', text], capture_output=True, text=True)\n"
         "result = [line for line in said.stdout.splitlines() if 'Cap' in line]"
     )
+    confine._warn.cache_clear()
     with caplog.at_level("WARNING"):
         results = await run_all({"status": STATUS, "write": write, "again": again}, str(folder))
-        await run_all({}, str(folder))
+        await run_all({}, str(folder))  # not told again
     assert results["status"]["Uid"].split() == ["0"] * 4
     assert results["write"] == "written"
     # Executing a program as root gives nothing back.
@@ -271,7 +277,7 @@ async function usual() {
   const got = await new Promise(done =>
     net.connect(server.address().port, '127.0.0.1').on('data', done));
   server.close();
-  return [child.trim(), String(got), require('os').userInfo().uid >= 0];
+  return [child.trim(), String(got), require('os').userInfo().username.length > 0];
 }
 require('readline').createInterface({input: process.stdin}).on('line', async line => {
   const {id, method, params} = JSON.parse(line);
@@ -300,7 +306,7 @@ def test_the_hostile_server_would_tell_if_it_were_not_confined() -> None:
         [sys.executable, "-c", f"{code}\nprint(result)"], capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "allowed"
-    assert mcp_hostile.run("result = 6 * 7") == "42"
+    assert mcp_hostile.run("result = 6 * 7") == '{"result": 42}'
     assert asyncio.run(run_all({"a": "result = 1 / 0"})) == {
         "a": "ZeroDivisionError: division by zero"
     }

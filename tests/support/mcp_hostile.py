@@ -234,8 +234,8 @@ def run(code: str) -> str:
     try:
         exec(code, names)
     except Exception as error:  # noqa: BLE001 - reported to the test
-        return json.dumps(f"{type(error).__name__}: {error}")
-    return json.dumps(names["result"])
+        return json.dumps({"result": f"{type(error).__name__}: {error}"})
+    return json.dumps({"result": names["result"]})
 
 
 def spawn(path: str) -> str:

@@ -48,6 +48,8 @@ _OURS = Path(__file__).parents[2]
 _CODE_VARIABLES = ("NODE_PATH", "PYTHONPATH", "PATH")
 _CODE = {".py", ".pyz", ".js", ".cjs", ".mjs", ".ts", ".jar", ".rb", ".php", ".sh"}
 """What a server reads of what its entry names; anything else it may mean to write."""
+_STARTERS = {"sh", "bash", "dash", "zsh", "env", "uv", "uvx", "pipx"}
+"""Programs that start others, which may be this Python."""
 
 
 def available() -> bool:
@@ -75,9 +77,7 @@ def command_line(
             f"container, or set {option_name('confine_servers')} to false"
         )
     try:
-        code = confine_seccomp.program(
-            platform.machine(), unix_sockets=bool(entry.unix_sockets)
-        )
+        code = confine_seccomp.program(platform.machine(), unix_sockets=bool(entry.unix_sockets))
     except ValueError:
         raise HostError(
             f"system calls of {platform.machine()!r} are not known here, so a server could not be "
@@ -89,13 +89,18 @@ def command_line(
     # Of a command that is installed under a `bin`, what lies beside that: its libraries.
     real = Path(found).resolve()
     program = [found, str(real.parent.parent if real.parent.name == "bin" else real)]
-    programs = [*sorted(interpreter), *program]
     rights = {
-        "read": [*system, *programs],
+        "read": [*system, *sorted(interpreter), *program],
         "write": [str(folder), *(f"/dev/{name}" for name in _DEVICES), *named],
         "filter": base64.b64encode(code).decode(),
         "folder": str(folder),
-        "user": _user(entry, programs, named),
+        "user": _user(
+            entry,
+            [*sorted(interpreter), *program]
+            if Path(found).name in _STARTERS or any(map(real.is_relative_to, interpreter))
+            else program,
+            named,
+        ),
     }
     return [sys.executable, "-I", "-S", _LAUNCHER, json.dumps(rights), found, *entry.args]
 
@@ -109,11 +114,11 @@ def _user(entry: McpServerEntry, programs: Sequence[str], named: Sequence[str]) 
         for variable in _CODE_VARIABLES
         for path in entry.env.get(variable, "").split(os.pathsep)
     }
-    for path in [*programs, *named]:
+    for path in [*named, *programs]:
         reads = path in programs or path in code or Path(path).suffix in _CODE
         reads = reads or "node_modules" in Path(path).parts
         if not _open_to_all(Path(path), writing=not reads):
-            _warn(entry.name, f"nobody can't {'read' if reads else 'write'} {path!r}")
+            _warn(entry.name, f"the user `nobody` can't {'read' if reads else 'write'} {path!r}")
             return None
     return _NOBODY
 
@@ -121,7 +126,7 @@ def _user(entry: McpServerEntry, programs: Sequence[str], named: Sequence[str]) 
 @functools.cache  # once, not for every episode
 def _warn(name: str, why: str) -> None:
     _log.warning(
-        "server %r runs as root, though without capabilities, for %s: "
+        "server %r runs as root, though without capabilities, because %s: "
         "change the rights of that path, or start ASTRA as an ordinary user",
         name,
         why,

@@ -97,11 +97,7 @@ def _rules(*, unix_sockets: bool) -> dict[str, list[bytes]]:
         # Not AF_VSOCK, which leads to the host of a virtual machine, nor AF_ALG, nor raw packets.
         "socket": [
             _argument(0),
-            *[
-                part
-                for family in families
-                for part in (_instruction(_JEQ, family, 0, 1), _ALLOW)
-            ],
+            *[part for family in families for part in (_instruction(_JEQ, family, 0, 1), _ALLOW)],
             _instruction(_JEQ, _AF_NETLINK, 1, 0),
             _REFUSE,
             _argument(2),
