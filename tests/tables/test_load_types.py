@@ -21,7 +21,7 @@ def read(
     *,
     name: str = "x",
     kind: ColumnKind | None = None,
-    separator=",",
+    separator: str = ",",
 ) -> tuple[str, list[Any], tuple[str, ...]]:
     """Kind, values and notes of one CSV column."""
     path = folder / "t.csv"

@@ -46,9 +46,10 @@ def clean(raw: RawTable, cells: Sequence[str], session: LoadSession) -> list[str
                     "column out"
                 )
             if stray:
+                where = repr(column) if column else str(int(cell[1:]) + 1)
                 notes.append(
-                    f"column {column!r}: line breaks or control characters in {stray} cells "
-                    "became spaces"
+                    f"column {where}: line breaks or control characters in {stray} cells became "
+                    "spaces"
                 )
     spaces, invisible = literal(r"[\s\p{Z}\p{Cc}]+"), literal(_INVISIBLE)
     columns = [f"c{i}" for i in range(len(raw.columns))]

@@ -45,8 +45,16 @@ class CandidateColumn:
     reading: Reading | None = None
     """None: text, or typed already."""
     kind: ColumnKind = ColumnKind.text
+    unit: str | None = None
+    """Of all values, as they were written: "$", "%", "kg"."""
     typed: bool = False
     """The raw cells have the native type of what the column holds."""
+
+    @property
+    def place(self) -> str:
+        """For messages."""
+        number = self.cell.removeprefix("c").removesuffix("_plain")
+        return f"column {self.original!r}" if self.original else f"column {int(number) + 1}"
 
     @property
     def keeps_na(self) -> bool:

@@ -95,7 +95,8 @@ class RawTable:
     rows: int
     first_row: int = 1
     """What a message calls the first data row: 2 where the header is row 1."""
-    decimal_comma: bool = False
+    decimal_comma: bool | None = None
+    """Whether commas mark decimals (True) or group thousands. None: the file does not say."""
     key: str | None = None
     foreign_keys: tuple[RawForeignKey, ...] = ()
     notes: tuple[str, ...] = ()

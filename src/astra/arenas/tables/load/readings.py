@@ -64,6 +64,13 @@ def _guarded(pattern: str, parsed: str) -> str:
     return f"CASE WHEN {matched} THEN ({parsed}) IS NOT NULL ELSE false END"
 
 
+def _timed(day: str) -> tuple[str, ...]:
+    """The formats of a day, alone and with a time behind it."""
+    return (day, f"{day} %H:%M", f"{day} %H:%M:%S", f"{day} %I:%M %p", f"{day} %I:%M:%S %p")
+
+
+_HOURS = r"( \d{1,2}:\d{2}(:\d{2})?( [AP]M)?)?"
+_SLASHED = rf"(\d{{1,2}}/\d{{1,2}}/|\d{{1,2}}-\d{{1,2}}-)\d{{4}}{_HOURS}"
 _CLOCK = r"([T ]\d{2}:\d{2}(:\d{2}([.,]\d+)?)?( ?(Z|UTC|[+-]\d{2}(:?\d{2})?))?)?"
 _ISO = r"\d{4}-\d{2}-\d{2}" + _CLOCK
 _ISO_DAY = "TRY_CAST(left({v}, 10) AS DATE)"
@@ -75,6 +82,13 @@ READINGS: tuple[Reading, ...] = (
     _matched("是/否", ColumnKind.boolean, "是|否", "{v} = '是'"),
     _matched(
         "integer", ColumnKind.integer, r"[-−]?(0|[1-9]\d{0,17})", f"TRY_CAST({_SIGN} AS BIGINT)"
+    ),
+    # pandas writes integers so where one of the column is missing.
+    _matched(
+        "integer.0",
+        ColumnKind.integer,
+        r"[-−]?(0|[1-9]\d{0,14})(\.0)?",
+        f"TRY_CAST(replace({_SIGN}, '.0', '') AS BIGINT)",
     ),
     _matched(
         "number",
@@ -101,6 +115,12 @@ READINGS: tuple[Reading, ...] = (
         f"TRY_CAST(replace({_SIGN}, '.', '') AS BIGINT)",
     ),
     _matched(
+        "dotted number",
+        ColumnKind.number,
+        r"[-−]?(0|[1-9]\d{0,2}(\.\d{3}){0,4})(,\d+)?",
+        _FINITE.format(f"replace(replace({_SIGN}, '.', ''), ',', '.')"),
+    ),
+    _matched(
         "decimal comma",
         ColumnKind.number,
         r"[-−]?(0|[1-9]\d{0,14})(,\d+)?",
@@ -110,7 +130,7 @@ READINGS: tuple[Reading, ...] = (
     _day("2020/12/31", r"\d{4}/\d{1,2}/\d{1,2}", "%Y/%m/%d"),
     _day("2020.12.31", r"\d{4}\.\d{1,2}\.\d{1,2}", "%Y.%m.%d"),
     _day("2020年12月31日", r"\d{4}年\d{1,2}月\d{1,2}日", "%Y年%m月%d日"),
-    _day("31.12.2020", r"\d{1,2}\.\d{1,2}\.\d{4}", "%d.%m.%Y"),
+    _day("31.12.2020", rf"\d{{1,2}}\.\d{{1,2}}\.\d{{4}}{_HOURS}", *_timed("%d.%m.%Y")),
     _day(
         "31 December 2020",
         r"\d{1,2}[ -][A-Za-z]{3,9}[ -]\d{4}",
@@ -121,8 +141,8 @@ READINGS: tuple[Reading, ...] = (
         r"[A-Za-z]{3,9} \d{1,2},? \d{4}",
         *("%B %d, %Y", "%b %d, %Y", "%B %d %Y", "%b %d %Y"),
     ),
-    _day("31/12/2020", r"\d{1,2}/\d{1,2}/\d{4}", "%d/%m/%Y"),
-    _day("12/31/2020", r"\d{1,2}/\d{1,2}/\d{4}", "%m/%d/%Y"),
+    _day("31/12/2020", _SLASHED, *_timed("%d/%m/%Y"), *_timed("%d-%m-%Y")),
+    _day("12/31/2020", _SLASHED, *_timed("%m/%d/%Y"), *_timed("%m-%d-%Y")),
 )
 STORED: tuple[Reading, ...] = (
     Reading(
@@ -145,10 +165,11 @@ STORED: tuple[Reading, ...] = (
     ),
 )
 """Readings of what a typed file, or the user, says is of that type."""
+NUMBERS = tuple(r for r in READINGS if r.kind in (ColumnKind.integer, ColumnKind.number))
 _DATES = tuple(reading for reading in READINGS if reading.kind is ColumnKind.date)
 ALLOWED: dict[ColumnContent, tuple[Reading, ...]] = {
     ColumnContent.anything: READINGS,
-    ColumnContent.text: _DATES,
+    ColumnContent.text: (*NUMBERS, *_DATES),
     ColumnContent.integer: STORED[:1],
     ColumnContent.number: STORED[1:2],
     ColumnContent.boolean: STORED[2:],

@@ -52,6 +52,8 @@ class LoadedColumn:
     original: str
     """As the file names it."""
     kind: ColumnKind
+    unit: str | None = None
+    """Unit that every number has in the file, e.g. "$" or "%"."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,8 +252,10 @@ def _table(
         source=raw.source,
         rows=raw.rows,
         columns=tuple(
-            LoadedColumn(name, column.original, kind)
-            for name, column, kind in zip(columns, raw.columns, typed.kinds, strict=True)
+            LoadedColumn(name, column.original, kind, unit)
+            for name, column, kind, unit in zip(
+                columns, raw.columns, typed.kinds, typed.units, strict=True
+            )
         ),
         key=None,
         foreign_keys=(),

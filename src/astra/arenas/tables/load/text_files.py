@@ -62,7 +62,8 @@ def read_text(file: SourceFile, session: LoadSession) -> list[RawTable]:
         rows=count,
         first_row=2,
         # Semicolons separate where commas mark decimals: spreadsheets set to German, French, …
-        decimal_comma=delimiter == ";",
+        # Tabs say nothing.
+        decimal_comma={";": True, ",": False}.get(delimiter),
         notes=tuple(notes),
     )
     return [raw]

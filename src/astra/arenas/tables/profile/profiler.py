@@ -96,6 +96,9 @@ def _table(
     )
 
 
+_SHARED_SIGNS = ("$", "¥", "kr")
+"""Signs of several currencies."""
+
 # --- columns ---------------------------------------------------------------------------------
 
 
@@ -117,6 +120,16 @@ def _column(
     base, unit = name, None
     if stats.kind in (ColumnKind.integer, ColumnKind.number) and not pointing:
         base, unit = unit_in(stats.column.original, name)
+        written = stats.column.unit
+        # `price_cad` with "$" in its cells is in Canadian dollars.
+        if written is not None and (unit is None or written not in _SHARED_SIGNS):
+            if unit not in (None, written):
+                base = name
+                profiled.notes.append(
+                    f"column {stats.column.original!r}: its name says {unit}, its values "
+                    f"{written}; taken as {written}"
+                )
+            unit = written
     elif pointing:
         base = split_suffix(name)[0]
     elif "zh" in versions:

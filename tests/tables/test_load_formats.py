@@ -1,0 +1,246 @@
+"""Values written as people write them come back as they were, or stay text with a note."""
+
+from __future__ import annotations
+
+import csv
+import json
+import random
+import sqlite3
+from collections.abc import Callable
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from astra.arenas.tables.load.tables import load
+from astra.arenas.tables.profile.profiler import profile
+from astra.arenas.tables.schema import ColumnKind
+
+Write = Callable[[float], str]
+
+
+def grouped(number: float, decimals: int, group: str, mark: str) -> str:
+    text = f"{abs(number):,.{decimals}f}".replace(",", "\0").replace(".", mark)
+    return ("-" if number < 0 else "") + text.replace("\0", group)
+
+
+def bracketed(number: float, decimals: int) -> str:
+    text = grouped(abs(number), decimals, ",", ".")
+    return f"({text})" if number < 0 else text
+
+
+FORMS: dict[str, Write] = {
+    "plain": lambda x: f"{x:.2f}",
+    "english": lambda x: grouped(x, 2, ",", "."),
+    "english, whole": lambda x: grouped(x, 0, ",", "."),
+    "german": lambda x: grouped(x, 2, ".", ","),
+    "german, whole": lambda x: grouped(x, 0, ".", ","),
+    "german, no groups": lambda x: f"{x:.2f}".replace(".", ","),
+    "three decimals": lambda x: f"{x:.3f}",
+    "three decimals, comma": lambda x: f"{x:.3f}".replace(".", ","),
+    "french": lambda x: grouped(x, 2, " ", ","),
+    "french, no-break space": lambda x: grouped(x, 2, "\u202f", ","),
+    "swiss": lambda x: grouped(x, 2, "'", "."),
+    "swiss, curly": lambda x: grouped(x, 2, "’", "."),
+    "dollars": lambda x: "$" + grouped(x, 2, ",", "."),
+    "dollars, minus first": lambda x: ("-$" if x < 0 else "$") + grouped(abs(x), 2, ",", "."),
+    "dollars, brackets": lambda x: bracketed(x, 2).replace("(", "($") if x < 0 else f"${x:,.2f}",
+    "euro behind": lambda x: grouped(x, 2, ".", ",") + " €",
+    "euro before": lambda x: "€ " + grouped(x, 0, ",", "."),
+    "euro, whole, german": lambda x: grouped(x, 0, ".", ",") + " €",
+    "pounds": lambda x: "£" + grouped(x, 0, ",", "."),
+    "francs": lambda x: "CHF " + grouped(x, 2, "’", "."),
+    "yuan": lambda x: "¥" + grouped(x, 2, ",", "."),
+    "yuan behind": lambda x: grouped(x, 0, ",", ".") + "元",
+    "rupees": lambda x: "₹" + grouped(x, 0, ",", "."),
+    "code": lambda x: "USD " + grouped(x, 2, ",", "."),
+    "percent": lambda x: f"{x:.1f}%",
+    "percent, space": lambda x: f"{x:.2f} %",
+    "percent, german": lambda x: f"{x:.1f} %".replace(".", ","),
+    "kilometres": lambda x: f"{x:.1f} km",
+    "brackets": lambda x: bracketed(x, 2),
+    "brackets, whole": lambda x: bracketed(x, 0),
+    "minus behind": lambda x: grouped(abs(x), 2, ",", ".") + ("-" if x < 0 else ""),
+    "minus sign": lambda x: grouped(x, 2, ",", ".").replace("-", "−"),
+    "pandas": lambda x: f"{x:.0f}.0",
+}
+DECIMALS = {"whole": 0, "pounds": 0, "euro before": 0, "yuan behind": 0, "rupees": 0, "pandas": 0}
+RANGES = [(0, 1), (-9, 9), (1, 999), (1000, 999_999), (-99_999, 99_999), (10**6, 10**9)]
+SHAPES = [("t.csv", ","), ("t.csv", ";"), ("t.tsv", "\t"), ("t.csv", "|"), ("t.json", ""),
+          ("t.db", "")]  # fmt: skip
+UNITS = {"dollars": "$", "euro": "EUR", "pounds": "GBP", "francs": "CHF", "yuan": "¥",
+         "yuan behind": "CNY", "rupees": "INR", "code": "USD", "percent": "%",
+         "kilometres": "km"}  # fmt: skip
+
+
+def column(
+    folder: Path, shape: tuple[str, str], values: list[str], name: str = "amount"
+) -> tuple[ColumnKind, list[Any], str, str | None]:
+    """Kind, values, notes and unit of a column of a file of one format."""
+    path = folder / shape[0]
+    path.unlink(missing_ok=True)
+    rows = [[f"Name {chr(65 + n % 26)}{n}", value] for n, value in enumerate(values)]
+    if path.suffix == ".json":
+        path.write_text(json.dumps([{"name": n, name: v} for n, v in rows]), encoding="utf-8")
+    elif path.suffix == ".db":
+        with sqlite3.connect(path) as database:
+            database.execute(f'CREATE TABLE t (name TEXT, "{name}" TEXT)')
+            database.executemany("INSERT INTO t VALUES (?, ?)", rows)
+        database.close()
+    else:
+        with path.open("w", encoding="utf-8", newline="") as stream:
+            csv.writer(stream, delimiter=shape[1]).writerows([["name", name], *rows])
+    with load([path]) as tables:
+        found = tables.connection.execute(f'SELECT "{name}" FROM t ORDER BY __row').fetchall()
+        schema = profile(tables).tables[0]
+        amount = schema.column(name)
+        return amount.kind, [v for (v,) in found], "\n".join(schema.notes), amount.unit
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_numbers_come_back_or_stay_text_with_a_note(tmp_path: Path, form: str) -> None:
+    rng, read = random.Random(form), 0
+    for low, high in RANGES:
+        decimals = next((d for word, d in DECIMALS.items() if word in form), 3)
+        decimals = min(decimals, 1 if "percent" in form or "kilo" in form else 2)
+        decimals = 3 if "three" in form else decimals
+        numbers = [round(rng.uniform(low, high), decimals) for _ in range(8)]
+        texts = [FORMS[form](number) for number in numbers]
+        for shape in SHAPES:
+            kind, values, notes, unit = column(tmp_path, shape, texts)
+            if kind is ColumnKind.text:
+                assert "'amount'" in notes, (shape, texts)
+                continue
+            read += 1
+            assert values == pytest.approx(numbers), (shape, texts)
+            # The longest of the names that begin like the form's.
+            known = [name for name in UNITS if form.startswith(name)]
+            assert unit == (UNITS[max(known, key=len)] if known else None), texts
+    assert read >= len(RANGES)
+
+
+DATES: dict[str, str] = {
+    "iso": "%Y-%m-%d",
+    "german": "%d.%m.%Y",
+    "german, two digits": "%d.%m.%y",
+    "british": "%d/%m/%Y",
+    "american": "%m/%d/%Y",
+    "american, two digits": "%m/%d/%y",
+    "dashes": "%d-%m-%Y",
+    "dashes, american": "%m-%d-%Y",
+    "chinese": "%Y年%m月%d日",
+    "with a time": "%d.%m.%Y %H:%M",
+    "american, with a time": "%m/%d/%Y %I:%M:%S %p",
+    "words": "%d %B %Y",
+    "short words": "%d-%b-%Y",
+    "short words, two digits": "%d-%b-%y",
+}
+
+
+@pytest.mark.parametrize("form", DATES)
+def test_dates_come_back_or_stay_text_with_a_note(tmp_path: Path, form: str) -> None:
+    rng = random.Random(form)
+    for span in (10, 4000, 30_000):
+        days = [date(2001, 1, 1) + timedelta(days=rng.randrange(span)) for _ in range(9)]
+        for shape in SHAPES:
+            texts = [day.strftime(DATES[form]) for day in days]
+            kind, values, notes, _ = column(tmp_path, shape, texts, "since")
+            assert values == days if kind is ColumnKind.date else "'since'" in notes, texts
+
+
+@pytest.mark.parametrize(
+    ("values", "note"),
+    [
+        (["02:41:53", "03:10:00"], "times or durations"),
+        (["9:54", "10:43"], "times or durations"),
+        (["3:00 PM", "4:15 am"], "times or durations"),
+        (["1h 20m", "2h 5m"], "durations"),
+        (["31.12.21", "1.2.20"], "years of two digits"),
+        (["3 Dezember 2020", "4 März 2021"], "dates in a form that is not known"),
+        (["Q1 2020", "Q2 2021"], "quarters"),
+        (["$5", "€5"], "several units ('$', '€')"),
+        (["$5", "5"], "several units (none, '$')"),
+        (["(1)", "(2)"], "brackets"),
+        (["1.2M", "3M"], "numbers in a form that is not known"),
+        (["3万", "5万"], "numbers in a form that is not known"),
+        (["€1.000", "€2.000"], "points may group thousands or mark decimals"),
+        (["$1,200.50", "$3", "soon"], "row 4 holds 'soon'"),
+    ],
+)
+def test_what_is_not_read_is_told(tmp_path: Path, values: list[str], note: str) -> None:
+    kind, found, notes, _ = column(tmp_path, ("t.csv", ","), values)
+    assert (kind, found) == (ColumnKind.text, values)
+    assert "column 'amount'" in notes and note in notes
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        ["A12", "B7"],
+        ["192.168.1.1", "10.0.0.1"],
+        ["1.2.3", "1.2.4"],
+        ["1990-1995", "2001-2004"],
+        ["Route 66", "Route 1"],
+        ["12a", "14b"],
+        ["Main St. 5", "High St. 7"],
+    ],
+)
+def test_names_with_digits_are_texts(tmp_path: Path, values: list[str]) -> None:
+    kind, found, notes, _ = column(tmp_path, ("t.csv", ","), values)
+    assert (kind, found) == (ColumnKind.text, values) and "amount" not in notes
+
+
+def test_other_columns_of_a_file_say_what_commas_mean(tmp_path: Path) -> None:
+    path = tmp_path / "t.tsv"
+    for sure, values, kind in (
+        ("12.5", ["8,544", "1,200"], ColumnKind.integer),
+        ("12,5", ["8,544", "1,200"], ColumnKind.text),
+        ("12,5", ["8.544", "1.200"], ColumnKind.text),
+        ("12.5", ["8.544", "1.200"], ColumnKind.number),
+    ):
+        rows = "\n".join(f"Name\t{sure}\t{value}" for value in values)
+        path.write_text(f"name\tsure\tamount\n{rows}\n", encoding="utf-8")
+        with load([path]) as tables:
+            assert tables.tables[0].columns[2].kind is kind, (sure, values)
+
+
+def test_the_unit_in_the_cells_wins_over_that_in_the_name(tmp_path: Path) -> None:
+    shape, values = ("t.csv", ","), ["€5.50", "€6.25"]
+    assert column(tmp_path, shape, values, "price_eur")[3] == "EUR"
+    _, _, notes, unit = column(tmp_path, shape, values, "price_usd")
+    assert unit == "EUR" and "its name says USD" in notes
+    assert column(tmp_path, shape, ["$5.50", "$6.25"], "price_usd")[3] == "USD"
+
+
+def test_columns_without_a_name_are_told_by_their_place(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("name,n,\na,1,\nb,2,\n", encoding="utf-8")
+    with load([path]) as tables:
+        notes = tables.tables[0].notes
+    assert "column 3: holds no values" in notes and "''" not in str(notes)
+
+
+def test_integers_with_gaps_as_pandas_writes_them(tmp_path: Path) -> None:
+    kind, values, _, _ = column(tmp_path, ("t.csv", ","), ["5.0", "", "17.0"])
+    assert (kind, values) == (ColumnKind.integer, [5, None, 17])
+    path = tmp_path / "gaps.json"
+    path.write_text('[{"n": 5.0, "x": 1.5}, {"x": 2.0}, {"n": 17.0}]', encoding="utf-8")
+    with load([path]) as tables:
+        assert [c.kind.value for c in tables.tables[0].columns] == ["integer", "number"]
+
+
+def test_declared_keys_stay_as_they_are_stored(tmp_path: Path) -> None:
+    path = tmp_path / "keys.db"
+    with sqlite3.connect(path) as database:
+        database.executescript(
+            "CREATE TABLE a (code TEXT PRIMARY KEY, name TEXT);"
+            "CREATE TABLE b (name TEXT, a TEXT REFERENCES a(code), n TEXT);"
+            "INSERT INTO a VALUES ('1', 'one'), ('2b', 'two');"
+            "INSERT INTO b VALUES ('x', '1', '5'), ('y', '1', '6')"
+        )
+    database.close()
+    with load([path]) as tables:
+        kinds = {c.name: c.kind.value for c in tables.table("b").columns}
+        assert kinds == {"name": "text", "a": "text", "n": "integer"}
+        assert profile(tables).table("b").foreign_keys[0].origin == "declared"
