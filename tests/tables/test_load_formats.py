@@ -9,7 +9,7 @@ import sqlite3
 from collections.abc import Callable
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -65,59 +65,81 @@ FORMS: dict[str, Write] = {
     "minus sign": lambda x: grouped(x, 2, ",", ".").replace("-", "−"),
     "pandas": lambda x: f"{x:.0f}.0",
 }
-DECIMALS = {"whole": 0, "pounds": 0, "euro before": 0, "yuan behind": 0, "rupees": 0, "pandas": 0}
-RANGES = [(0, 1), (-9, 9), (1, 999), (1000, 999_999), (-99_999, 99_999), (10**6, 10**9)]
-SHAPES = [("t.csv", ","), ("t.csv", ";"), ("t.tsv", "\t"), ("t.csv", "|"), ("t.json", ""),
-          ("t.db", "")]  # fmt: skip
+DECIMALS = {"three": 3, "percent, space": 2, "percent": 1, "kilo": 1, "whole": 0, "pounds": 0,
+            "euro before": 0, "yuan behind": 0, "rupees": 0, "pandas": 0}  # fmt: skip
+RANGES = [(-9, 9), (1, 999), (1000, 999_999), (-(10**6), 10**9)]
+SHAPES = [(".csv", ","), (".csv", ";"), (".tsv", "\t"), (".csv", "|"), (".json", ""),
+          (".db", "")]  # fmt: skip
 UNITS = {"dollars": "$", "euro": "EUR", "pounds": "GBP", "francs": "CHF", "yuan": "¥",
          "yuan behind": "CNY", "rupees": "INR", "code": "USD", "percent": "%",
          "kilometres": "km"}  # fmt: skip
 
 
-def column(
-    folder: Path, shape: tuple[str, str], values: list[str], name: str = "amount"
-) -> tuple[ColumnKind, list[Any], str, str | None]:
-    """Kind, values, notes and unit of a column of a file of one format."""
-    path = folder / shape[0]
-    path.unlink(missing_ok=True)
+class Read(NamedTuple):
+    """What a column was read as."""
+
+    kind: ColumnKind
+    values: list[Any]
+    notes: str
+    unit: str | None
+
+
+def write(path: Path, separator: str, values: list[str], name: str) -> None:
+    """A table of one name and one value a row, in the format of its suffix."""
     rows = [[f"Name {chr(65 + n % 26)}{n}", value] for n, value in enumerate(values)]
     if path.suffix == ".json":
         path.write_text(json.dumps([{"name": n, name: v} for n, v in rows]), encoding="utf-8")
     elif path.suffix == ".db":
         with sqlite3.connect(path) as database:
-            database.execute(f'CREATE TABLE t (name TEXT, "{name}" TEXT)')
-            database.executemany("INSERT INTO t VALUES (?, ?)", rows)
+            database.execute(f'CREATE TABLE {path.stem} (name TEXT, "{name}" TEXT)')
+            database.executemany(f"INSERT INTO {path.stem} VALUES (?, ?)", rows)
         database.close()
     else:
         with path.open("w", encoding="utf-8", newline="") as stream:
-            csv.writer(stream, delimiter=shape[1]).writerows([["name", name], *rows])
-    with load([path]) as tables:
-        found = tables.connection.execute(f'SELECT "{name}" FROM t ORDER BY __row').fetchall()
-        schema = profile(tables).tables[0]
-        amount = schema.column(name)
-        return amount.kind, [v for (v,) in found], "\n".join(schema.notes), amount.unit
+            csv.writer(stream, delimiter=separator).writerows([["name", name], *rows])
+
+
+def columns(folder: Path, name: str) -> list[Read]:
+    """The column of every table of the folder, in the order of the files' names."""
+    found: list[Read] = []
+    with load([folder]) as tables:
+        for table in profile(tables).tables:
+            rows = tables.connection.execute(f'SELECT "{name}" FROM {table.name} ORDER BY __row')
+            values = [value for (value,) in rows.fetchall()]
+            column = table.column(name)
+            found.append(Read(column.kind, values, "\n".join(table.notes), column.unit))
+    return found
+
+
+def column(folder: Path, values: list[str], name: str = "amount") -> Read:
+    """The column of a CSV file."""
+    write(folder / "t.csv", ",", values, name)
+    return columns(folder, name)[0]
 
 
 @pytest.mark.parametrize("form", FORMS)
 def test_numbers_come_back_or_stay_text_with_a_note(tmp_path: Path, form: str) -> None:
-    rng, read = random.Random(form), 0
+    rng, written = random.Random(form), list[tuple[list[float], list[str]]]()
+    decimals = next((d for word, d in DECIMALS.items() if word in form), 2)
     for low, high in RANGES:
-        decimals = next((d for word, d in DECIMALS.items() if word in form), 3)
-        decimals = min(decimals, 1 if "percent" in form or "kilo" in form else 2)
-        decimals = 3 if "three" in form else decimals
         numbers = [round(rng.uniform(low, high), decimals) for _ in range(8)]
         texts = [FORMS[form](number) for number in numbers]
-        for shape in SHAPES:
-            kind, values, notes, unit = column(tmp_path, shape, texts)
-            if kind is ColumnKind.text:
-                assert "'amount'" in notes, (shape, texts)
-                continue
-            read += 1
-            assert values == pytest.approx(numbers), (shape, texts)
-            # The longest of the names that begin like the form's.
-            known = [name for name in UNITS if form.startswith(name)]
-            assert unit == (UNITS[max(known, key=len)] if known else None), texts
-    assert read >= len(RANGES)
+        for shape, (suffix, separator) in enumerate(SHAPES):
+            # A file that separates by commas says that they are no decimal marks.
+            if separator != "," or form not in ("german, whole", "three decimals, comma"):
+                path = tmp_path / f"t{len(written):02}_{shape}{suffix}"
+                write(path, separator, texts, "amount")
+                written.append((numbers, texts))
+    known = [name for name in UNITS if form.startswith(name)]
+    unit = UNITS[max(known, key=len)] if known else None
+    found = columns(tmp_path, "amount")
+    for read, (numbers, texts) in zip(found, written, strict=True):
+        if read.kind is ColumnKind.text:
+            assert "'amount'" in read.notes, texts
+        else:
+            assert read.values == pytest.approx(numbers), texts
+            assert read.unit == unit, texts
+    assert sum(read.kind is not ColumnKind.text for read in found) >= len(RANGES)
 
 
 DATES: dict[str, str] = {
@@ -140,13 +162,15 @@ DATES: dict[str, str] = {
 
 @pytest.mark.parametrize("form", DATES)
 def test_dates_come_back_or_stay_text_with_a_note(tmp_path: Path, form: str) -> None:
-    rng = random.Random(form)
-    for span in (10, 4000, 30_000):
+    rng, written = random.Random(form), list[list[date]]()
+    for span in (10, 30_000):
         days = [date(2001, 1, 1) + timedelta(days=rng.randrange(span)) for _ in range(9)]
-        for shape in SHAPES:
-            texts = [day.strftime(DATES[form]) for day in days]
-            kind, values, notes, _ = column(tmp_path, shape, texts, "since")
-            assert values == days if kind is ColumnKind.date else "'since'" in notes, texts
+        for shape, (suffix, separator) in enumerate(SHAPES):
+            path = tmp_path / f"t{len(written):02}_{shape}{suffix}"
+            write(path, separator, [day.strftime(DATES[form]) for day in days], "since")
+            written.append(days)
+    for read, days in zip(columns(tmp_path, "since"), written, strict=True):
+        assert read.values == days if read.kind is ColumnKind.date else "'since'" in read.notes
 
 
 @pytest.mark.parametrize(
@@ -169,7 +193,7 @@ def test_dates_come_back_or_stay_text_with_a_note(tmp_path: Path, form: str) -> 
     ],
 )
 def test_what_is_not_read_is_told(tmp_path: Path, values: list[str], note: str) -> None:
-    kind, found, notes, _ = column(tmp_path, ("t.csv", ","), values)
+    kind, found, notes, _ = column(tmp_path, values)
     assert (kind, found) == (ColumnKind.text, values)
     assert "column 'amount'" in notes and note in notes
 
@@ -187,7 +211,7 @@ def test_what_is_not_read_is_told(tmp_path: Path, values: list[str], note: str) 
     ],
 )
 def test_names_with_digits_are_texts(tmp_path: Path, values: list[str]) -> None:
-    kind, found, notes, _ = column(tmp_path, ("t.csv", ","), values)
+    kind, found, notes, _ = column(tmp_path, values)
     assert (kind, found) == (ColumnKind.text, values) and "amount" not in notes
 
 
@@ -206,11 +230,11 @@ def test_other_columns_of_a_file_say_what_commas_mean(tmp_path: Path) -> None:
 
 
 def test_the_unit_in_the_cells_wins_over_that_in_the_name(tmp_path: Path) -> None:
-    shape, values = ("t.csv", ","), ["€5.50", "€6.25"]
-    assert column(tmp_path, shape, values, "price_eur")[3] == "EUR"
-    _, _, notes, unit = column(tmp_path, shape, values, "price_usd")
+    values = ["€5.50", "€6.25"]
+    assert column(tmp_path, values, "price_eur").unit == "EUR"
+    _, _, notes, unit = column(tmp_path, values, "price_usd")
     assert unit == "EUR" and "its name says USD" in notes
-    assert column(tmp_path, shape, ["$5.50", "$6.25"], "price_usd")[3] == "USD"
+    assert column(tmp_path, ["$5.50", "$6.25"], "price_usd").unit == "USD"
 
 
 def test_columns_without_a_name_are_told_by_their_place(tmp_path: Path) -> None:
@@ -222,7 +246,7 @@ def test_columns_without_a_name_are_told_by_their_place(tmp_path: Path) -> None:
 
 
 def test_integers_with_gaps_as_pandas_writes_them(tmp_path: Path) -> None:
-    kind, values, _, _ = column(tmp_path, ("t.csv", ","), ["5.0", "", "17.0"])
+    kind, values, _, _ = column(tmp_path, ["5.0", "", "17.0"])
     assert (kind, values) == (ColumnKind.integer, [5, None, 17])
     path = tmp_path / "gaps.json"
     path.write_text('[{"n": 5.0, "x": 1.5}, {"x": 2.0}, {"n": 17.0}]', encoding="utf-8")

@@ -81,9 +81,8 @@ def make_typed(
         if kind is not None:
             readings = tuple(r for r in (*STORED, *READINGS) if r.kind is kind)
             candidates = (*readings, *NUMBERS) if kind in _NUMERIC else readings
-        elif content is ColumnContent.text and column.original in declared:
-            candidates = tuple(r for r in candidates if r.kind is ColumnKind.date)
-        code = not CODES.isdisjoint(column_name.split("_")) and kind is None
+        key = content is ColumnContent.text and column.original in declared
+        code = kind is None and (key or not CODES.isdisjoint(column_name.split("_")))
         # A code, or what the user says is of another kind, is read from its text like any other.
         typed = column.typed and not code and kind in (None, _NATIVE_KINDS[content])
         columns.append(
@@ -133,7 +132,7 @@ def _decide(
     if column.forced is ColumnKind.text or column.code:
         return []
     reading, note = _reading(column, raw, commas, connection)
-    if reading is None and not note:
+    if reading is None and not note and column.holds is not ColumnContent.mixed:
         reading, note = _formatted(column, raw, commas, connection)
     if reading is not None:
         column.reading, column.kind = reading, reading.kind

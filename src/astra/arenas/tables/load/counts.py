@@ -29,7 +29,7 @@ class CandidateColumn:
     holds: ColumnContent
     forced: ColumnKind | None
     code: bool
-    """Its name says that its digits are not a number, e.g. a postcode."""
+    """Its name, or its database, says that its digits are not a number, e.g. a postcode."""
     candidates: tuple[Reading, ...]
     fitting: dict[str, int] = field(default_factory=dict[str, int])
     """Reading -> values that fit."""
@@ -94,14 +94,17 @@ def present(cell: str) -> str:
 
 
 def count(
-    columns: Sequence[CandidateColumn], raw: RawTable, connection: duckdb.DuckDBPyConnection
+    columns: Sequence[CandidateColumn],
+    raw: RawTable,
+    connection: duckdb.DuckDBPyConnection,
+    readings: Sequence[Reading] = (*STORED, *READINGS),
 ) -> None:
     """Fill in the counts of columns over all rows."""
     # The first rows are stacked into one column and tried with every reading, because DuckDB plans
     # one long query much longer than it runs it. Only what some of them fits is tried on all rows.
     for start in range(0, len(columns), _CHUNK):
         part = columns[start : start + _CHUNK]
-        _first_rows(part, raw, connection)
+        _first_rows(part, raw, connection, readings)
         if raw.rows <= SAMPLE:
             continue
         for column in part:
@@ -121,9 +124,11 @@ _TEXTS = (
 
 
 def _first_rows(
-    columns: Sequence[CandidateColumn], raw: RawTable, connection: duckdb.DuckDBPyConnection
+    columns: Sequence[CandidateColumn],
+    raw: RawTable,
+    connection: duckdb.DuckDBPyConnection,
+    readings: Sequence[Reading],
 ) -> None:
-    readings = (*STORED, *READINGS)
     counts = [count_where("p"), *(count_where(text.replace("{v}", "v")) for text in _TEXTS)]
     counts += [count_where(f"p AND {reading.fits.replace('{v}', 'v')}") for reading in readings]
     cells = ", ".join(column.cell for column in columns)

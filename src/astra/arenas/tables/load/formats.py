@@ -67,7 +67,8 @@ def number_choice(
         )
     if points:
         if column.fits("number"):
-            return NumberChoice(_reading("number"))
+            note = "points in its numbers were read as decimal marks" if decimal_commas else ""
+            return NumberChoice(_reading("number"), note)
         name = "grouped integer" if column.fits("grouped integer") else "grouped number"
         return NumberChoice(_reading(name), "commas in its numbers were read as grouping thousands")
     if not decimal_commas:
@@ -177,7 +178,7 @@ def read_formatted(
         f"WHERE {raw.relation}.rowid = f.r"
     )
     copy = CandidateColumn(plain, column.original, column.holds, None, False, NUMBERS)
-    count([copy], raw, connection)
+    count([copy], raw, connection, NUMBERS)
     choice = number_choice(copy, commas, unit)
     if choice.reading is not None:
         column.cell, column.unit = plain, unit

@@ -48,7 +48,7 @@ _LOOKS = (
         "numbers in a form that is not known",
         re.compile(
             # Not `A12`, `4B`, `Firm 7`, 192.168.1.1 or telephone numbers, which are names.
-            r"(?![A-Z]{1,4}[-_ ]?\d+[A-Z]?$|\d+[A-Z]{1,3}$|.*[^\W\d] \d+$|\d+(\.\d+){2,}$"
+            r"(?![A-Z]{1,4}[-_ ]?\d+[A-Z]?$|\d+([A-Z]{1,3}|[a-z])$|.*[^\W\d] \d+$|\d+(\.\d+){2,}$"
             r"|\+[\d ]{7,}$)"
             r"[-+−±~≈<>(]*\s?\D{0,4}\s?\d[\d.,'’]*( \d{3})*([.,]\d+)?"
             r"\s?(%|[^\W\d]{1,10}\.?|\D{1,3})?\)?",
