@@ -121,7 +121,7 @@ async def test_the_normalisation_counts_tools_of_the_same_domain():
 
 async def test_equal_similarities_and_a_single_tool_are_no_neighbours():
     same = await DistractorPool.of_tools(
-        [OWN, *(tool(f"t{i}", "x", at=30) for i in range(9))], Angles()
+        [OWN, *(tool(f"t{i}", f"x{i}", at=30) for i in range(9))], Angles()
     )
     drawn = same.draw(arena(OWN), "banded", seed=1)
     assert [(d.band, d.similarity) for d in drawn] == [("low", 0.0)] * 3
@@ -183,6 +183,29 @@ async def test_a_tool_that_the_pool_lacks_is_an_error():
     with pytest.raises(ConfigError, match="'own'"):
         empty.draw(arena(OWN), "banded", seed=1)
     assert empty.draw(arena(OWN), "random", seed=1) == ()
+
+
+# --- what is never drawn ------------------------------------------------------------------------
+
+
+async def test_no_two_distractors_do_the_same_under_two_names():
+    # Three names for each of six descriptions in a domain; the same words elsewhere are another's.
+    tools = [OWN, *(tool(f"t{i}", "x", at=15.0 * (i // 3)) for i in range(18))]
+    pool = await DistractorPool.of_tools([*tools, tool("u", "y", at=15.0)], Angles())
+    modes: tuple[DistractorMode, ...] = ("random", "banded")
+    for mode in modes:
+        for seed in range(20):
+            drawn = [d.name for d in pool.draw(arena(OWN), mode, seed=seed, per_band=9)]
+            assert len(drawn) == 7 and "u" in drawn
+            assert len({int(name[1:]) // 3 for name in drawn if name != "u"}) == 6
+
+
+async def test_tools_that_calculate_with_answers_are_never_drawn():
+    tools = [OWN, tool("subtract", "arithmetic", at=40), tool("near", "x", at=40)]
+    pool = await DistractorPool.of_tools(tools, Angles())
+    modes: tuple[DistractorMode, ...] = ("random", "banded")
+    for mode in modes:
+        assert [d.name for d in pool.draw(arena(OWN), mode, seed=1)] == ["near"]
 
 
 # --- draws -------------------------------------------------------------------------------------

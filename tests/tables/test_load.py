@@ -237,10 +237,19 @@ def test_rows_without_a_value_are_left_out_with_a_note(tmp_path: Path) -> None:
         ("GDPPerCapita", "gdp_per_capita"),
         ("人口", "人口"), ("  a--b  ", "a_b"), ("2020", "x_2020"), ("", "x"), ("😀", "x"),
         ("user ID", "user_id"), ("ISO2", "iso2"), ("Größe", "grösse"),
+        ("teamIDwinner", "team_id_winner"), ("lgIDLoser", "lg_id_loser"), ("userIDs", "user_ids"),
     ],
 )  # fmt: skip
 def test_identifiers(name: str, made: str) -> None:
     assert identifier(name, fallback="x") == made
+
+
+def test_long_names_that_begin_alike_keep_their_ends() -> None:
+    asked = "Overall, how satisfied were you with the following aspects of your last purchase?"
+    made = column_identifiers(["Country", *(f"{asked} [{end}]" for end in ("Price", "Product"))])
+    assert made == [
+        "country", "overall_how_satisfied_price", "overall_how_satisfied_product"
+    ]  # fmt: skip
 
 
 def test_column_identifiers_are_unique() -> None:

@@ -239,6 +239,11 @@ def numbers(folder: Path, *names: str) -> tuple[Column, ...]:
         ("km", None, "km", "km"),
         ("discharge_m3_s", "m3/s", "discharge", "流量"),
         ("foundedYear", None, "founded year", "成立年份"),
+        ("nameFirst", None, "first name", "名字"),
+        ("teamIDwinner", None, "winner team ID", "winner team ID"),
+        ("reportsTo", None, "manager", "经理"),
+        ("shipVia", None, "shipper", "承运商"),
+        ("stored_in", None, "stored-in entry", "stored in"),
     ],
 )
 def test_units_and_labels(

@@ -19,6 +19,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
+from astra.core.text import normalise
 from astra.errors import ConfigError, EmbedderError, Rejected, StoreError
 from astra.models.embed_tfidf import TfidfEmbedder
 from astra.protocols import Embedder
@@ -40,6 +41,12 @@ PER_BAND = 3
 RANDOM_COUNT = (5, 9)
 """Least and most tools that the mode `random` draws, in proportion if a band has not `PER_BAND`."""
 
+ARITHMETIC = "arithmetic"
+"""Domain of tools that calculate with answers. They are never distractors: whether such a call is
+needed or wasted must not depend on what was drawn."""
+
+_TRIES = 8
+"""Candidates looked at for each distractor wanted, before all of them are."""
 _CACHED_ROWS = 1024
 _DIGITS = 6
 """Similarities are rounded, so that the last bits of a BLAS sum decide no band."""
@@ -63,6 +70,7 @@ class PoolTool:
     name: str
     domain: str
     language: Language
+    description: str
 
 
 class DistractorPool:
@@ -153,10 +161,10 @@ class DistractorPool:
                 return ()
             candidates = np.flatnonzero(shelf.candidates(arena)).tolist()
             least, most = (round(count * per_band / PER_BAND) for count in RANDOM_COUNT)
-            count = min(rng.randint(least, most), len(candidates))
-            drawn = (shelf.tools[i] for i in rng.sample(candidates, count))
+            drawn = shelf.different(rng, candidates, rng.randint(least, most), [])
             return tuple(
-                DistractorReference(name=tool.name, tool=tool.id, band="random") for tool in drawn
+                DistractorReference(name=tool.name, tool=tool.id, band="random")
+                for tool in map(shelf.tools.__getitem__, drawn)
             )
         if not arena.tools:
             return ()
@@ -167,9 +175,12 @@ class DistractorPool:
         shelf = self._shelves[arena.language]
         allowed = shelf.candidates(arena)
         references: list[DistractorReference] = []
+        taken: list[int] = []
         for band in BANDS:
             pool = np.flatnonzero(allowed & in_band(nearest, band)).tolist()
-            for i in rng.sample(pool, min(per_band, len(pool))):
+            drawn = shelf.different(rng, pool, per_band, taken)
+            taken += drawn
+            for i in drawn:
                 tool, similarity = shelf.tools[i], round(float(nearest[i]), _DIGITS)
                 references.append(
                     DistractorReference(
@@ -195,6 +206,7 @@ class _Shelf:
     def candidates(self, arena: Arena) -> np.ndarray:
         """Mask_N of the tools of other domains and other names than the arena's own."""
         domains = {tool.domain for tool in arena.tools} | {arena.domain}
+        domains.add(ARITHMETIC)
         own = [self._domains[domain] for domain in domains if domain in self._domains]
         # A tool of the same domain may well answer a goal; one of the same name can't be called.
         mask = ~np.isin(self._domain_N, own)
@@ -202,6 +214,24 @@ class _Shelf:
             if tool.name in self.index:
                 mask[self.index[tool.name]] = False
         return mask
+
+    def different(
+        self, rng: random.Random, pool: Sequence[int], count: int, taken: Sequence[int]
+    ) -> list[int]:
+        """Up to `count` of the pool, drawn uniformly, no two of them or of `taken` synonyms."""
+        chosen: list[int] = []
+        seen = {(self.tools[j].domain, self.tools[j].description) for j in taken}
+        # A large pool is not shuffled as a whole: that would cost more than all the rest.
+        sizes = sorted({min(len(pool), _TRIES * count), len(pool)})
+        for i in (i for size in sizes for i in rng.sample(pool, size)):
+            if len(chosen) == count:
+                break
+            # Tools of one domain that are described alike do the same under two names.
+            described = (self.tools[i].domain, self.tools[i].description)
+            if described not in seen:
+                seen.add(described)
+                chosen.append(i)
+        return chosen
 
     def _row(self, i: int) -> np.ndarray:
         row = self._vectors @ self._vectors[i]
@@ -273,7 +303,8 @@ def _pooled(
                 f"the row of tool {tool.name!r} says id {claimed_id!r}, but its content has id "
                 f"{tool_id!r}; the tools file was changed by hand: make it again"
             )
-        entry = PoolTool(tool_id, tool.name, tool.domain, tool.language)
+        description = normalise(tool.document.description)
+        entry = PoolTool(tool_id, tool.name, tool.domain, tool.language, description)
         by_name[tool.name] = entry, embedded_text(tool.document)
     return {
         language: ([tool for tool, _ in by_name.values()], [text for _, text in by_name.values()])

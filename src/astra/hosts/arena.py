@@ -26,11 +26,13 @@ SYSTEM_PROMPTS: Mapping[Language, str] = {
     "en": (
         "Answer the user's question with the help of the tools. Calls that do not need each "
         "other's results can be made at once. Make no call that the question does not need. "
+        "A calculation that one of the tools does is a call, too; do others in your head. "
         "When you know the answer, give it in one short sentence, without a call."
     ),
     "zh": (
         "请借助工具回答用户的问题。互不依赖的调用可以同时发出。"
-        "不要做与问题无关的调用。知道答案后，不再调用工具，用一句简短的话给出答案。"
+        "不要做与问题无关的调用。如有工具可做所需的计算，也要调用它；没有时请自行计算。"
+        "知道答案后，不再调用工具，用一句简短的话给出答案。"
     ),
 }
 

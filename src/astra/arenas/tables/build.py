@@ -120,7 +120,7 @@ class TableArenaBuilder:
                 matcher=_MATCHERS[step.kind],
                 value=step.answer,
                 field=job.operation.result_field.format(entity=self._writer.entity_of(job)),
-                key={**arguments, **job.operation.echoed},
+                key={**arguments, **job.operation.echoed, **job.operation.target_key(step)},
                 relative=TOOL_ROUNDING,
             ),
             depends_on=tuple(f"g{steps.index(parent) + 1}" for parent in step.parents),

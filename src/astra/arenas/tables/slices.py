@@ -6,6 +6,7 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from astra.arenas.tables.schema import ColumnKind
 from astra.arenas.tables.steps import PlanStep
 from astra.arenas.tables.units import UNITS, units_like
 from astra.arenas.tables.views import ArenaSplit, Attribute, RowGroup
@@ -33,8 +34,13 @@ class TableSlice:
     """Languages that `translations` leads to."""
     factors: dict[str, Json] = field(default_factory=dict[str, Json])
 
-    def data(self, entity: str, options: Sequence[str]) -> dict[str, Json]:
-        """The `DATA` of the tool's source. `entity`: field that holds a row's name."""
+    def data(
+        self, entity: str, options: Sequence[str], *, whole: bool = False
+    ) -> dict[str, Json]:
+        """The `DATA` of the tool's source. `entity`: field that holds a row's name.
+
+        `whole`: say which attributes are whole numbers.
+        """
         columns = [*self.attributes, *(a for a in self.by if a not in self.attributes)]
         data: dict[str, Json] = {}
         if self.rows:
@@ -43,6 +49,8 @@ class TableSlice:
                 for row in self.rows
             ]
             data["units"] = {a.name: a.unit for a in columns if a.unit}
+            if whole:
+                data["whole"] = [a.name for a in columns if a.kind is ColumnKind.integer]
             if "format" in options:
                 data["labels"] = {a.name: a.label for a in columns}
         if self.groups:

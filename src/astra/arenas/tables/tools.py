@@ -14,6 +14,7 @@ from functools import cache
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
+from astra.arenas.distractors import ARITHMETIC
 from astra.arenas.tables.naming import LONGEST_NOUN, ascii_identifier
 from astra.arenas.tables.operations import OPERATIONS
 from astra.arenas.tables.operations.base import TableOperation
@@ -72,7 +73,7 @@ class ToolWriter:
         language = self.world.language
         singular = plural = ""
         noun = plural_noun = job.scope
-        domain = "units" if job.scope else "arithmetic"
+        domain = "units" if job.scope else ARITHMETIC
         if job.table:
             table, noun = self.world.schema.table(job.table), self.world.views[job.table].noun
             singular = table.singular.get(language) or table.name
@@ -99,7 +100,9 @@ class ToolWriter:
                 },
             ),
             source=tool_source(operation, name, parameters, texts.entity, language),
-            data=slice_.data(texts.entity, [option.name for option in options]),
+            data=slice_.data(
+                texts.entity, [option.name for option in options], whole=operation.filtered
+            ),
             domain=domain,
             language=language,
         )

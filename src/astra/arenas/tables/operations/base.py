@@ -99,6 +99,11 @@ class TableOperation(ABC):
         """A step at the end of exactly `depth` calls. None if the draw led nowhere."""
         raise NotImplementedError(f"{self.name} has no weight, so it is never drawn")
 
+    def target_key(self, step: PlanStep) -> Mapping[str, Scalar]:
+        """Fields that the tool gives back in one spelling, whatever spelling a call uses."""
+        del step
+        return {}
+
     def scope(self, step: PlanStep) -> str:
         """Steps of one operation and one scope share a tool."""
         return step.table

@@ -32,7 +32,7 @@ class CompareEnglish(english.EnglishWords):
             return [
                 f"How many years later is the {label} of {a} than that of {b}?",
                 f"By how many years is the {label} of {a} later than that of {b}?",
-                f"How many years lie between the {label} of {b} and that of {a}?",
+                f"How many years lie between the {label} of {a} and that of {b}?",
             ] * 4
         if not unit:
             return [
@@ -88,8 +88,8 @@ class Compare(RowOperation):
         return _error("no_value", "attribute", "a record has no value for the attribute")
     difference = round(one[attribute] - two[attribute], 6)
     {% if "absolute" in options %}
-    if absolute:
-        difference = abs(difference)
+    if absolute and difference < 0:
+        one, two, difference = two, one, -difference
     {% endif %}
     answer = {
         "first": one[{{ entity | py }}],
@@ -148,11 +148,18 @@ class Compare(RowOperation):
 
     def decoys(self, step: PlanStep, slice_: TableSlice) -> list[dict[str, Json]]:
         gold = step.call_arguments()
-        names = [row["__name"] for row in slice_.rows if row[gold["attribute"]] is not None]
+        attribute, first, second = gold["attribute"], gold["first"], gold["second"]
+        rows = [row for row in slice_.rows if row[attribute] is not None]
+        compared = {row["__name"]: row[attribute] for row in rows}
+        others = [name for name in compared if name not in (first, second)]
+        # The swapped call is right with `absolute`, so it can't come first: others build on that.
+        others.sort(key=lambda name: compared[name] == compared[second])
+        if not others or compared[others[0]] == compared[second]:
+            return []
         return [
-            gold | {"first": gold["second"], "second": gold["first"]},
-            *(gold | {"second": name} for name in names if name != gold["first"]),
-            *(gold | {"first": name} for name in names if name != gold["second"]),
+            *(gold | {"second": name} for name in others),
+            gold | {"first": second, "second": first},
+            *(gold | {"first": name} for name in others),
         ]
 
 

@@ -73,8 +73,8 @@ class Difference(ArithmeticOperation):
     if isinstance(difference, float):
         difference = round(difference, 6)
     {% if "absolute" in options %}
-    if absolute:
-        difference = abs(difference)
+    if absolute and difference < 0:
+        minuend, subtrahend, difference = subtrahend, minuend, -difference
     {% endif %}
     return {"minuend": minuend, "subtrahend": subtrahend, "difference": difference}
 """

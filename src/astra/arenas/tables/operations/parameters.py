@@ -172,8 +172,8 @@ NUMBERED = OperationParameter(
 )
 ABSOLUTE = OperationParameter(
     "absolute",
-    "Whether to drop the sign of the result.",
-    "是否取结果的绝对值。",
+    "Whether to subtract the smaller from the larger, in whatever order they are given.",
+    "是否不论先后顺序，一律用较大的减去较小的。",
     "boolean",
     default=False,
 )

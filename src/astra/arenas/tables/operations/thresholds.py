@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import random
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,8 +16,9 @@ from astra.arenas.tables.operations.parameters import (
     THRESHOLD,
     VALUE,
 )
+from astra.arenas.tables.schema import ColumnKind
 from astra.arenas.tables.sql import quoted
-from astra.arenas.tables.steps import finite_number
+from astra.arenas.tables.steps import PlanStep, finite_number
 from astra.arenas.tables.views import Attribute, RowGroup
 from astra.arenas.tables.world import World
 from astra.types import Scalar
@@ -54,6 +57,15 @@ class ThresholdOperation(GroupOperation):
 
     def fits(self, attribute: Attribute) -> bool:
         return attribute.numeric
+
+    def target_key(self, step: PlanStep) -> Mapping[str, Scalar]:
+        # Above 28.5 means above 28 among whole numbers: the tool says which it took.
+        threshold = step.arguments["threshold"]
+        if step.attribute is None or step.attribute.kind is not ColumnKind.integer:
+            return {}
+        assert isinstance(threshold, int | float)
+        above = step.arguments["comparison"] == "above"
+        return {"threshold": math.floor(threshold) if above else math.ceil(threshold)}
 
 
 def draw_threshold(

@@ -62,7 +62,7 @@ def _table(
 ) -> Table:
     """`identifying`: columns that are a declared key, or that foreign keys point to."""
     table, options = profiled.table, profiled.options
-    pointing = {key.column for key in keys}
+    pointing = {key.column: key.table for key in keys}
     naming = choose_naming(
         table, profiled.stats, [*pointing, *profiled.variants, *options.ignore], options
     )
@@ -79,7 +79,7 @@ def _table(
             _column(
                 profiled,
                 stats,
-                pointing=name in pointing,
+                pointing=pointing.get(name),
                 identifies=name in identifying,
                 taken=labels_taken,
                 within=wider.get(name, ()),
@@ -106,11 +106,12 @@ def _column(
     profiled: ProfiledTable,
     stats: ColumnStats,
     *,
-    pointing: bool,
+    pointing: str | None,
     identifies: bool,
     taken: dict[Language, set[str]],
     within: tuple[str, ...],
 ) -> Column:
+    """One column. `pointing`: the table that it points to, if it does."""
     name = stats.name
     options = profiled.options.columns.get(name, ColumnOptions())
     variant = profiled.variants.get(name)
@@ -118,7 +119,7 @@ def _column(
         v.language: other for other, v in profiled.variants.items() if v.base == name
     }
     base, unit = name, None
-    if stats.kind in (ColumnKind.integer, ColumnKind.number) and not pointing:
+    if stats.kind in (ColumnKind.integer, ColumnKind.number) and pointing is None:
         base, unit = unit_in(stats.column.original, name)
         written = stats.column.unit
         # `price_cad` with "$" in its cells is in Canadian dollars.
@@ -135,7 +136,8 @@ def _column(
     elif "zh" in versions:
         # Where there is `name_zh`, `name_en` is the name.
         base = re.sub(r"^(en|english)_|_(en|eng|english)$", "", name)
-    labels: dict[Language, str] = {**column_labels(base), **options.labels}
+    one = table_labels(pointing)[0]["en"] if pointing else None
+    labels: dict[Language, str] = {**column_labels(base, one), **options.labels}
     if variant is None:
         labels = _distinct(labels, options.labels, name, unit, taken)
     ignored = name in profiled.options.ignore

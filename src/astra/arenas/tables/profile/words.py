@@ -64,11 +64,19 @@ def _plural(word: str) -> str:
     return word + ("es" if re.search(r"(s|sh|ch|x|z)$", word) else "s")
 
 
+_NAME_PART = re.compile(r"(name)_(first|last|middle|given|family|full|short|long)")
+_ID_OF = re.compile(r"([a-z]+_id)_([a-z]+)")
+"""`team_id_winner`: the winner's team ID."""
+
+
 def humanised(name: str) -> str:
     """An identifier as English words: `gdp_per_capita` -> "GDP per capita"."""
     abbreviations, acronyms = _words()["abbreviations"], _words()["acronyms"]
     if name in abbreviations:
         return abbreviations[name]
+    # "name first" is how files sort their columns, not how people speak.
+    if match := _NAME_PART.fullmatch(name) or _ID_OF.fullmatch(name):
+        name = "_".join(reversed(match.groups()))
     return " ".join(
         word.upper() if word in acronyms else abbreviations.get(word, word)
         for word in name.split("_")
@@ -142,12 +150,19 @@ def unit_in(original: str, name: str) -> ColumnName:
 # --- labels ----------------------------------------------------------------------------------
 
 
-def column_labels(base: str) -> dict[Language, str]:
-    """What a column is called in a sentence, from its identifier without the unit."""
+def column_labels(base: str, refers_to: str | None = None) -> dict[Language, str]:
+    """What a column is called in a sentence, from its identifier without the unit.
+
+    `refers_to`: what a row of the table is called that it points to, if it does.
+    """
     if has_han(base):
         translated = english(base)
         return {"en": humanised(translated) if translated else base, "zh": base}
-    return {"en": humanised(base), "zh": chinese(base) or humanised(base)}
+    label = humanised(base)
+    if label.rpartition(" ")[2] in _words()["prepositions"] and " " in label:
+        # "The created by of A" is no English: "the created-by user of A".
+        label = f"{label.replace(' ', '-')} {refers_to or 'entry'}"
+    return {"en": label, "zh": chinese(base) or humanised(base)}
 
 
 def table_labels(name: str) -> tuple[dict[Language, str], dict[Language, str]]:

@@ -10,6 +10,7 @@ step"). The words are those of `english`, `chinese` and the operations.
 from __future__ import annotations
 
 import random
+import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -80,7 +81,8 @@ class Grammar:
             asked = self._words.ask_node(plan.joined, nouns, rng)
             question = self._words.join([*context.sentences, asked])
         question = self._words.frame(question, rng)
-        return Phrasing(question, tuple(self._ask(step, result, rng) for step in numbers), node)
+        steps = [self._ask(step, result, rng) for step in numbers]
+        return Phrasing(_one_stop(question), tuple(map(_one_stop, steps)), node)
 
     # --- the main question ---------------------------------------------------------------------
 
@@ -180,6 +182,11 @@ class Grammar:
 
     def _answer_noun(self, step: PlanStep) -> str | None:
         return self._singular(step.entity.table) if step.entity is not None else None
+
+
+def _one_stop(text: str) -> str:
+    """The text with one full stop where a sentence ends in an abbreviation such as "Ltd."."""
+    return re.sub(r"(?<![.])[.][.](?=\s|$)", ".", text)
 
 
 def _cuts(ends: Sequence[PlanStep], limit: float) -> list[PlanStep]:
