@@ -22,7 +22,9 @@ PLACES = (
     ("Bergen", "", "Norway"), ("Kyoto", "", "Japan"), ("Cork", "", "Ireland"),
 )  # fmt: skip
 ADJECTIVES = "Amber Blue Crimson Dusty Electric Frozen Golden Hollow Ivory Jade".split()
-NOUNS = "River Lantern Mirror Harbor Garden Engine Shadow Winter Canyon Orchid Meadow Signal".split()
+NOUNS = (
+    "River Lantern Mirror Harbor Garden Engine Shadow Winter Canyon Orchid Meadow Signal".split()
+)
 
 
 def _people(rng: random.Random, count: int) -> list[tuple[str, str]]:
@@ -31,7 +33,9 @@ def _people(rng: random.Random, count: int) -> list[tuple[str, str]]:
 
 
 def _titles(rng: random.Random, count: int) -> list[str]:
-    return [" ".join(pair) for pair in rng.sample(list(itertools.product(ADJECTIVES, NOUNS)), count)]
+    return [
+        " ".join(pair) for pair in rng.sample(list(itertools.product(ADJECTIVES, NOUNS)), count)
+    ]
 
 
 def _day(rng: random.Random, year: int, years: int) -> str:
@@ -198,7 +202,9 @@ def flights(folder: Path, seed: int = 1) -> Path:
     carriers = [("9E", "Endeavor Air"), ("AA", "American Airways"), ("B6", "Jet Azul"),
                 ("DL", "Delta Lines"), ("UA", "United Wings"), ("WN", "Southern Winds")]  # fmt: skip
     _write(out / "airlines.csv", "carrier name", list(carriers))
-    codes = sorted({"".join(rng.choice("ABCDEFGHKLMNOPRSTUV") for _ in range(3)) for _ in range(60)})
+    codes = sorted(
+        {"".join(rng.choice("ABCDEFGHKLMNOPRSTUV") for _ in range(3)) for _ in range(60)}
+    )
     names = _titles(rng, len(codes))
     airports: Rows = [
         (code, f"{name} Field", round(rng.uniform(25, 48), 6), round(rng.uniform(-120, -70), 6),

@@ -178,7 +178,33 @@ def test_absolute(made: list[Arena]) -> None:
         one, two = (goal.call.arguments[key] for key in keys)
         swapped = {keys[0]: two, keys[1]: one}
         assert call(goal, tool, **swapped)["difference"] == -call(goal, tool)["difference"]
-        assert call(goal, tool, **swapped, absolute=True)["difference"] == goal.answer
+        assert goal.target is not None
+        assert not solves(goal.target, call(goal, tool, **swapped))
+        assert solves(goal.target, call(goal, tool, **swapped, absolute=True))
+
+
+def test_thresholds_between_whole_numbers(made: list[Arena]) -> None:
+    """Above 28.5 is above 28 among whole numbers; among others it is not."""
+    whole = set[bool]()
+    for arena in made:
+        for goal in arena.goals:
+            if goal.operation in ("filter", "count_where"):
+                assert goal.call is not None and goal.target is not None
+                tool, arguments = arena.tool(goal.call.tool), goal.call.arguments
+                bound, sign = (
+                    arguments["threshold"],
+                    1 if arguments["comparison"] == "above" else -1,
+                )
+                values = [row[arguments["attribute"]] for row in tool.data["rows"]]
+                among_whole = all(isinstance(value, int | None) for value in values)
+                near = bound + sign * 0.5
+                if among_whole:
+                    assert solves(goal.target, call(goal, tool, threshold=near))
+                    assert not solves(goal.target, call(goal, tool, threshold=bound - sign))
+                else:
+                    assert not solves(goal.target, call(goal, tool, threshold=near))
+                whole.add(among_whole)
+    assert whole == {True, False}
 
 
 def test_inclusive(made: list[Arena]) -> None:

@@ -34,9 +34,7 @@ class TableSlice:
     """Languages that `translations` leads to."""
     factors: dict[str, Json] = field(default_factory=dict[str, Json])
 
-    def data(
-        self, entity: str, options: Sequence[str], *, whole: bool = False
-    ) -> dict[str, Json]:
+    def data(self, entity: str, options: Sequence[str], *, whole: bool = False) -> dict[str, Json]:
         """The `DATA` of the tool's source. `entity`: field that holds a row's name.
 
         `whole`: say which attributes are whole numbers.
