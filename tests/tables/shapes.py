@@ -141,7 +141,7 @@ def trade(folder: Path, seed: int = 1) -> Path:
     _write(out / "categories.csv", "categoryID categoryName",
            [(n, name) for n, name in enumerate(categories, start=1)])  # fmt: skip
     _write(out / "shippers.csv", "shipperID companyName",
-           [(n, name) for n, name in enumerate(("Speedy", "United", "Federal"), start=1)])  # fmt: skip
+           list(enumerate(("Speedy", "United", "Federal"), start=1)))  # fmt: skip
     suppliers: Rows = []
     for number, (first, last) in enumerate(_people(rng, 29), start=1):
         city, _, country = rng.choice(PLACES)
@@ -200,7 +200,7 @@ def flights(folder: Path, seed: int = 1) -> Path:
     out = folder / "flights"
     out.mkdir()
     carriers = [("9E", "Endeavor Air"), ("AA", "American Airways"), ("B6", "Jet Azul"),
-                ("DL", "Delta Lines"), ("UA", "United Wings"), ("WN", "Southern Winds")]  # fmt: skip
+                ("DL", "Delta Lines"), ("UA", "United Wings"), ("WN", "South Winds")]  # fmt: skip
     _write(out / "airlines.csv", "carrier name", list(carriers))
     codes = sorted(
         {"".join(rng.choice("ABCDEFGHKLMNOPRSTUV") for _ in range(3)) for _ in range(60)}
@@ -216,7 +216,7 @@ def flights(folder: Path, seed: int = 1) -> Path:
     makers = ("BOEING", "AIRBUS", "EMBRAER", "BOMBARDIER")
     planes: Rows = [
         (f"N{10000 + 37 * n}AB"[:6], f"{rng.randint(1985, 2013)}.0" if rng.random() < 0.9 else "",
-         "Fixed wing multi engine", rng.choice(makers), f"{rng.choice('ABE')}{rng.randint(100, 130)}",
+         "Fixed wing multi engine", rng.choice(makers), f"A{rng.randint(100, 130)}",
          2, rng.randint(20, 300), "Turbo-fan")
         for n in range(80)
     ]  # fmt: skip

@@ -184,32 +184,21 @@ def test_absolute(made: list[Arena]) -> None:
 
 
 def test_thresholds_between_whole_numbers(made: list[Arena]) -> None:
-    """Above 28.5 is above 28 among whole numbers; among others it is not."""
-    whole = set[bool]()
+    """Above 28.5 is above 28 among whole numbers, and a call with it solves the goal, too."""
+    tried = 0
     for arena in made:
         for goal in arena.goals:
-            if goal.operation in ("filter", "count_where"):
-                assert goal.call is not None and goal.target is not None
-                tool, arguments = arena.tool(goal.call.tool), goal.call.arguments
-                bound, sign = (
-                    arguments["threshold"],
-                    1 if arguments["comparison"] == "above" else -1,
-                )
-                values = [row[arguments["attribute"]] for row in tool.data["rows"]]
-                among_whole = all(isinstance(value, int | None) for value in values)
-                near = bound + sign * 0.5
-                if among_whole:
-                    assert solves(goal.target, call(goal, tool, threshold=near))
-                    assert not solves(goal.target, call(goal, tool, threshold=bound - sign))
-                else:
-                    assert not solves(goal.target, call(goal, tool, threshold=near))
-                whole.add(among_whole)
-    assert whole == {True, False}
-
-
-def test_inclusive(made: list[Arena]) -> None:
-    for _, goal, tool in using(made, "inclusive", "days_between"):
-        assert call(goal, tool, inclusive=True)["days"] == call(goal, tool)["days"] + 1
+            if goal.operation not in ("filter", "count_where"):
+                continue
+            assert goal.call is not None and goal.target is not None
+            tool, arguments = arena.tool(goal.call.tool), goal.call.arguments
+            bound, sign = arguments["threshold"], 1 if arguments["comparison"] == "above" else -1
+            values = [row[arguments["attribute"]] for row in tool.data["rows"]]
+            if all(isinstance(value, int | None) for value in values):
+                tried += 1
+                assert solves(goal.target, call(goal, tool, threshold=bound + sign * 0.5))
+                assert not solves(goal.target, call(goal, tool, threshold=bound - sign))
+    assert tried > 10
 
 
 # --- errors ------------------------------------------------------------------------------------

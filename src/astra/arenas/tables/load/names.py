@@ -6,10 +6,10 @@ Letters of any script stay (`人口` is an identifier); names of files lose Lati
 
 from __future__ import annotations
 
-import os.path
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
+from itertools import takewhile
 
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z][a-z])|(?<=[A-Z])(?=[A-Z][a-z]{2})|(?<=[a-z])(?=[A-Z]+s?$)")
 
@@ -76,7 +76,10 @@ def column_identifiers(names: Sequence[str]) -> list[str]:
         alike = beginnings.get(_cut(name), ()) if len(name) > LONGEST else ()
         if len(set(alike)) > 1:
             # Whole words only: a common "pr" of "price" and "product" belongs to the end.
-            common = os.path.commonprefix(alike).rpartition("_")[0]
+            parts = zip(*(name.split("_") for name in alike), strict=False)
+            common = "_".join(
+                words[0] for words in takewhile(lambda words: len(set(words)) == 1, parts)
+            )
             start = common[:_LONGEST_START].rpartition("_")[0] or common[:_LONGEST_START]
             name = f"{start}_{name[len(common) :].strip('_')}".strip("_")
         identifiers.append(unique(_cut(name), identifiers))
