@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
 
 from astra.arenas.opening import open_pipeline, require_arenas
 from astra.arenas.pipeline import ArenaProduction
-from astra.arenas.sets import ArenaSet, load_arenas
+from astra.arenas.sets import ArenaSet, open_arenas
 from astra.arenas.synthesis.paraphrase import make_paraphrased, paraphrase_task
 from astra.arenas.synthesize import ARENA, new_estimator
 from astra.configs.arenas import ParaphraseArenasConfig
@@ -43,7 +42,7 @@ async def produce_paraphrase(config: ParaphraseArenasConfig) -> ArenaProduction:
     """As `paraphrase_arenas`, with a report."""
     if config.dry_run:
         raise ConfigError("dry_run makes no arenas: call `estimate_paraphrase`")
-    arenas = _arenas(config)
+    arenas = open_arenas(config.arenas, uncertified=config.uncertified)
     async with (
         open_pipeline(config, {"arenas": content_hash(arenas.ids)}) as pipeline,
         open_teacher(config, pipeline.folder, seed=config.seed) as teacher,
@@ -58,7 +57,8 @@ async def produce_paraphrase(config: ParaphraseArenasConfig) -> ArenaProduction:
 def estimate_paraphrase(config: ParaphraseArenasConfig) -> Estimate:
     """The expected cost of rewording the arenas. Asks the teacher nothing."""
     estimator = new_estimator(config)
-    for candidate in islice(_candidates(_arenas(config)), config.count):
+    arenas = open_arenas(config.arenas, uncertified=config.uncertified)
+    for candidate in islice(_candidates(arenas), config.count):
         task = paraphrase_task(candidate.outcome)
         estimator.add(PARAPHRASE, task, reply_tokens=_WORDING_TOKENS)
         judged = WordingIn(
@@ -69,19 +69,6 @@ def estimate_paraphrase(config: ParaphraseArenasConfig) -> Estimate:
         )
         estimator.add(WORDING, judged, reply_tokens=_WORDING_TOKENS)
     return estimator.result()
-
-
-def _arenas(config: ParaphraseArenasConfig) -> ArenaSet:
-    arenas = config.arenas
-    if isinstance(arenas, str | Path):
-        return load_arenas(arenas)
-    if not isinstance(arenas, ArenaSet):
-        raise ConfigError(
-            f"arenas={arenas!r:.200} must be a run folder or an ArenaSet: `ArenaSet.of` makes one"
-        )
-    if not arenas:
-        raise ConfigError(f"{arenas!r} holds no arenas: choose others")
-    return arenas
 
 
 def _candidates(arenas: ArenaSet) -> Iterator[ArenaToReword]:

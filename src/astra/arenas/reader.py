@@ -8,6 +8,7 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from astra.arenas.certificates import NO_CERTIFICATE, defect_of
 from astra.arenas.distractors import PER_BAND, DistractorPool
 from astra.arenas.folder import ARENAS, CERTIFICATES, ToolPool, complete_arena, pool_rows
 from astra.runs.folder import RunFolder
@@ -25,6 +26,14 @@ class ArenaEntry(NamedTuple):
     split: Split
     hops: int
     offset: int
+
+
+class StoredCertificate(NamedTuple):
+    """Where a certificate lies in `certificates.jsonl`, and what is wrong with it."""
+
+    offset: int
+    defect: str
+    """Empty if it certifies its arena."""
 
 
 class ArenaReader:
@@ -52,10 +61,17 @@ class ArenaReader:
         )
 
     @cached_property
-    def certificates(self) -> dict[str, int]:
-        """Offsets of the certificates by the id of the arena."""
-        rows = self.folder.values(CERTIFICATES)
-        return {str(row.get("arena")): offset for offset, row in rows}
+    def certificates(self) -> dict[str, StoredCertificate]:
+        """The certificates by the id of the arena. Of several for one arena the last counts."""
+        return {
+            str(row.get("arena")): StoredCertificate(offset, defect_of(row))
+            for offset, row in self.folder.values(CERTIFICATES)
+        }
+
+    def defect(self, arena_id: str) -> str:
+        """Why an arena is not certified, for a sentence. Empty if it is."""
+        certificate = self.certificates.get(arena_id)
+        return NO_CERTIFICATE if certificate is None else certificate.defect
 
     @property
     def per_band(self) -> int:

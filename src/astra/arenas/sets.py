@@ -8,7 +8,9 @@ no reward depends on what was drawn.
 from __future__ import annotations
 
 import random
+import shlex
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -48,22 +50,28 @@ class ArenaSet(Sequence[Arena]):
         reader: ArenaReader | None = None,
         entries: tuple[ArenaEntry, ...] | None = None,
         draw: DistractorDraw | None = None,
+        uncertified: bool = False,
     ) -> None:
         """Open a run folder. Raises StoreError if there is none.
 
+        `uncertified`: read arenas without a good certificate, too; else they raise StoreError.
         `reader`, `entries` and `draw` are for sets that share a folder.
         """
         self.path = Path(path)
         self._reader = ArenaReader(self.path) if reader is None else reader
         self._entries = self._reader.entries if entries is None else entries
         self._draw = draw
+        self._uncertified = uncertified
 
     @classmethod
     def of(cls, arenas: Iterable[Arena], out: Path | str | None = None) -> ArenaSet:
-        """Arenas in memory as a set, written to a new run folder. `None`: a temporary one."""
+        """Arenas in memory as a set, written to a new run folder. `None`: a temporary one.
+
+        The set reads them as they are; the folder holds no certificates for others who read it.
+        """
         path = Path(tempfile.mkdtemp(prefix="astra-")) if out is None else Path(out)
         _write(RunFolder.create(path, {}), arenas, {}, ())
-        return cls(path, reader=ArenaReader(path, temporary=out is None))
+        return cls(path, reader=ArenaReader(path, temporary=out is None), uncertified=True)
 
     @classmethod
     def of_run(cls, folder: RunFolder) -> ArenaSet:
@@ -109,7 +117,10 @@ class ArenaSet(Sequence[Arena]):
     @overload
     def __getitem__(self, key: slice) -> ArenaSet: ...
     def __getitem__(self, key: int | str | slice) -> Arena | ArenaSet:
-        """An arena by position or id, or a part. Raises StoreError for a damaged row."""
+        """An arena by position or id, or a part.
+
+        Raises StoreError for a damaged row and an uncertified arena.
+        """
         if isinstance(key, slice):
             return self._part(self._entries[key])
         return self._arena(self._entries[key] if isinstance(key, int) else self._entry(key), 0)
@@ -154,6 +165,8 @@ class ArenaSet(Sequence[Arena]):
         return entry
 
     def _arena(self, entry: ArenaEntry, epoch: int) -> Arena:
+        if not self._uncertified and self._reader.defect(entry.id):
+            raise self._not_certified([entry])
         arena = self._reader.read(entry.offset)
         if self._draw is None:
             return arena
@@ -170,7 +183,14 @@ class ArenaSet(Sequence[Arena]):
     # --- parts -------------------------------------------------------------------------------
 
     def _part(self, entries: Iterable[ArenaEntry]) -> ArenaSet:
-        return ArenaSet(self.path, reader=self._reader, entries=tuple(entries), draw=self._draw)
+        return self._shared(tuple(entries), self._draw, self._uncertified)
+
+    def _shared(
+        self, entries: tuple[ArenaEntry, ...], draw: DistractorDraw | None, uncertified: bool
+    ) -> ArenaSet:
+        return ArenaSet(
+            self.path, reader=self._reader, entries=entries, draw=draw, uncertified=uncertified
+        )
 
     def split(self, name: Split) -> ArenaSet:
         """The arenas of one split. Reads no arenas."""
@@ -197,20 +217,52 @@ class ArenaSet(Sequence[Arena]):
         """
         most = self._reader.per_band if per_band is None else per_band
         draw = None if mode == "stored" else DistractorDraw(mode, most, seed)
-        return ArenaSet(self.path, reader=self._reader, entries=self._entries, draw=draw)
+        return self._shared(self._entries, draw, self._uncertified)
+
+    # --- certificates --------------------------------------------------------------------------
+
+    def require_certificates(self) -> None:
+        """Raise StoreError unless each arena has a good certificate of the current version.
+
+        That the content of an arena has the hash that the certificate names is checked when it is
+        read. Sets made with `uncertified`, and those of `ArenaSet.of`, require nothing.
+        """
+        if self._uncertified:
+            return
+        refused = [entry for entry in self._entries if self._reader.defect(entry.id)]
+        if refused:
+            raise self._not_certified(refused)
+
+    def allowing_uncertified(self) -> ArenaSet:
+        """The same arenas, read also where a good certificate is missing."""
+        return self._shared(self._entries, self._draw, True)
+
+    def certified(self) -> ArenaSet:
+        """The arenas that have a good certificate of the current version. Reads no arenas."""
+        return self._part(entry for entry in self._entries if not self._reader.defect(entry.id))
+
+    def _not_certified(self, refused: Sequence[ArenaEntry]) -> StoreError:
+        counts = Counter(self._reader.defect(entry.id) for entry in refused)
+        listed = ", ".join(f"{count} {defect}" for defect, count in counts.most_common())
+        which = f"{len(refused)} of {len(self)} arenas" if len(self) > 1 else "an arena"
+        return StoreError(
+            f"{which} of {str(self.path)!r} can't be used: {listed}; the first is "
+            f"{refused[0].id!r}. Examine them with `astra arenas certify "
+            f"{shlex.quote(str(self.path))} --write`, or allow them: {option_name('uncertified')}"
+        )
 
     # --- what else the folder says -------------------------------------------------------------
 
     def certificate(self, arena: Arena | str) -> Certificate:
         """The certificate of an arena as it is stored. Raises StoreError if there is none."""
         arena_id = arena if isinstance(arena, str) else arena.id
-        offset = self._reader.certificates.get(arena_id)
-        if offset is None:
+        stored = self._reader.certificates.get(arena_id)
+        if stored is None:
             raise StoreError(
                 f"{str(self.path)!r} holds no certificate of arena {arena_id!r}: make one with "
                 "`astra arenas certify` or `astra.certify`"
             )
-        return self._reader.folder.row_at(CERTIFICATES, offset, Certificate)
+        return self._reader.folder.row_at(CERTIFICATES, stored.offset, Certificate)
 
     def failures(self) -> DataFrame:
         """Items that were rejected or broke while the arenas were made, a row each."""
@@ -286,21 +338,42 @@ class ArenaSet(Sequence[Arena]):
         folder = RunFolder.create(Path(out), config | {"count": len(self)})
         arenas = self if self._draw is None else (arena.with_content_id() for arena in self)
         _write(folder, arenas, tools, certificates)
-        return ArenaSet(folder.path)
+        return ArenaSet(folder.path, uncertified=self._uncertified or self._draw is not None)
 
 
-def load_arenas(path: Path | str, split: Split | None = None) -> ArenaSet:
+def load_arenas(
+    path: Path | str, split: Split | None = None, *, uncertified: bool = False
+) -> ArenaSet:
     """Open a run folder of arenas, or one split of it.
 
-    Raises StoreError for a damaged folder, ConfigError for one without arenas.
+    `uncertified`: use arenas without a good certificate, too. Raises StoreError for arenas without
+    one and for a damaged folder, ConfigError for a folder without arenas.
     """
-    arenas = ArenaSet(path)
-    arenas = arenas if split is None else arenas.split(split)
-    if not arenas:
-        which = "" if split is None else f"of split {split!r} "
+    return open_arenas(ArenaSet(path), split, uncertified=uncertified)
+
+
+def open_arenas(
+    arenas: object, split: Split | Literal["all"] | None = None, *, uncertified: bool
+) -> ArenaSet:
+    """The arenas of an option: a run folder or an `ArenaSet`, one split of it or all.
+
+    Raises as `load_arenas` does, and ConfigError for anything else.
+    """
+    if isinstance(arenas, str | Path):
+        arenas = ArenaSet(arenas)
+    if not isinstance(arenas, ArenaSet):
         raise ConfigError(
-            f"{str(path)!r} holds no arenas {which}: make some, or name another folder"
+            f"arenas={arenas!r:.200} must be a run folder or an ArenaSet: `ArenaSet.of` makes one"
         )
+    arenas = arenas if split in (None, "all") else arenas.split(split)
+    if not arenas:
+        which = "" if split in (None, "all") else f"of split {split!r} "
+        raise ConfigError(
+            f"{str(arenas.path)!r} holds no arenas {which}: make some, or name another folder"
+        )
+    if uncertified:
+        return arenas.allowing_uncertified()
+    arenas.require_certificates()
     return arenas
 
 
@@ -313,8 +386,10 @@ async def export_arenas(config: ExportArenasConfig) -> ExportedArenas:
             f"{option_name('if_exists')} overwrite"
         )
     if config.format == "astra-rl":
-        return export_rows(load_arenas(config.run, config.split), out)
-    arenas = load_arenas(config.run, config.split or "train")
+        arenas = load_arenas(config.run, config.split, uncertified=config.uncertified)
+        return export_rows(arenas, out)
+    split = config.split or "train"
+    arenas = load_arenas(config.run, split, uncertified=config.uncertified)
     async with sandbox_from(config) as sandbox:
         return await export_gold(
             *(arenas, out, sandbox),

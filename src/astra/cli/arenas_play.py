@@ -73,7 +73,7 @@ def command(config: PlayArenaConfig) -> None:
     Read the question, call tools, answer, see the score. Commands are read from the terminal or
     from a pipe; `help` lists them.
     """
-    arena = ArenaSet(config.run).find(config.arena)
+    arena = ArenaSet(config.run, uncertified=config.uncertified).find(config.arena)
     console = out()
     if isinstance(sys.stdin, io.TextIOWrapper):
         sys.stdin.reconfigure(errors="replace")

@@ -36,7 +36,8 @@ def command(config: ShowArenaConfig, *, as_json: bool) -> None:
 
     With dependencies, gold calls and distractors.
     """
-    arena = ArenaSet(config.run).find(config.arena)
+    # Uncertified ones, too: this is where one looks at what is wrong with them.
+    arena = ArenaSet(config.run, uncertified=True).find(config.arena)
     certificate = find_certificate(Path(config.run), arena.id)
     if as_json:
         stored = None if certificate is None else certificate.model_dump(mode="json")

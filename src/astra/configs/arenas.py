@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from astra.configs.base import (
     ADDRESS,
     RUNTIME,
+    CertifiedConfig,
     Config,
     Identified,
     MakeDistractorsConfig,
@@ -132,7 +133,7 @@ class SynthesizeArenasConfig(
 
 @dataclass(frozen=True)
 class ParaphraseArenasConfig(
-    EndpointTeacherConfig, MakeDistractorsConfig, SandboxConfig, OutputConfig
+    EndpointTeacherConfig, MakeDistractorsConfig, CertifiedConfig, SandboxConfig, OutputConfig
 ):
     """Arenas."""
 
@@ -178,7 +179,7 @@ class ShowArenaConfig(Config):
 
 
 @dataclass(frozen=True)
-class PlayArenaConfig(SandboxConfig):
+class PlayArenaConfig(CertifiedConfig, SandboxConfig):
     """Arena."""
 
     run: Path | str
@@ -214,7 +215,7 @@ class ImportArenasConfig(SandboxConfig, OutputConfig):
 
 
 @dataclass(frozen=True)
-class ExportArenasConfig(SandboxConfig):
+class ExportArenasConfig(CertifiedConfig, SandboxConfig):
     """Rows."""
 
     run: Path | str

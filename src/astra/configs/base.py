@@ -59,6 +59,7 @@ __all__ = [
     "ADDRESS",
     "RUNTIME",
     "VARIABLE",
+    "CertifiedConfig",
     "Config",
     "DistractorConfig",
     "EpisodeConfig",
@@ -188,6 +189,14 @@ class DistractorConfig(Config):
     are drawn anew."""
     distractors_per_band: Annotated[int | None, at_least(0), at_most(20)] = None
     """Maximum distractors per similarity band. None: as the arenas were made."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CertifiedConfig(Config):
+    """Certificates."""
+
+    uncertified: Annotated[bool, RUNTIME] = False
+    """Use arenas without a good certificate of the current version, too."""
 
 
 @dataclass(frozen=True, kw_only=True)

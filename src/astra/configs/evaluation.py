@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Protocol
 
 from astra.configs.base import (
     RUNTIME,
+    CertifiedConfig,
     Config,
     DistractorConfig,
     EpisodeConfig,
@@ -34,7 +35,9 @@ class ModelLike(Protocol):
 
 
 @dataclass(frozen=True)
-class EvaluateConfig(ModelConfig, EpisodeConfig, DistractorConfig, SandboxConfig, OutputConfig):
+class EvaluateConfig(
+    ModelConfig, EpisodeConfig, DistractorConfig, CertifiedConfig, SandboxConfig, OutputConfig
+):
     """Arenas and model."""
 
     arenas: Path | str | Identified
@@ -98,7 +101,7 @@ class CreditShowConfig(Config):
 
 
 @dataclass(frozen=True)
-class CreditAgreementConfig(DistractorConfig, SandboxConfig):
+class CreditAgreementConfig(DistractorConfig, CertifiedConfig, SandboxConfig):
     """Arenas and model."""
 
     arenas: Path | str | Identified

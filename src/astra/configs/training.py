@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Protocol
 
 from astra.configs.base import (
     RUNTIME,
+    CertifiedConfig,
     Config,
     DistractorConfig,
     Identified,
@@ -139,7 +140,7 @@ class CreditConfig(Config):
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainRLConfig(DistractorConfig, SandboxConfig, TrainConfig, OutputConfig):
+class TrainRLConfig(DistractorConfig, CertifiedConfig, SandboxConfig, TrainConfig, OutputConfig):
     """Model, data and optimization."""
 
     model: str | Path

@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from astra.arenas.sets import ArenaSet, load_arenas
+from astra.arenas.sets import ArenaSet, open_arenas
 from astra.configs.evaluation import EvaluateConfig
 from astra.core.files import read_text_option
 from astra.core.intervals import Interval
@@ -111,13 +111,7 @@ async def evaluate(
     `on_episode` receives each episode and the number of all. Raises StageError if none of the first
     episodes could be scored.
     """
-    arenas = config.arenas if isinstance(config.arenas, ArenaSet) else None
-    if arenas is None:
-        arenas = load_arenas(cast(Path, config.arenas))
-    if config.split != "all":
-        arenas = arenas.split(config.split)
-    if not arenas:
-        raise ConfigError(f"{arenas!r} holds no arenas of split {config.split!r}: make some")
+    arenas = open_arenas(config.arenas, config.split, uncertified=config.uncertified)
     arenas = arenas.with_distractors(
         config.distractors, per_band=config.distractors_per_band, seed=config.seed
     )[: config.limit]

@@ -1,5 +1,6 @@
 """Certificates: an arena is released only after eleven checks by execution and comparison."""
 
-from astra.arenas.certificate.certify import CHECKS, VERSION, certify
+from astra.arenas.certificate.certify import CHECKS, certify
+from astra.arenas.certificates import VERSION
 
 __all__ = ["CHECKS", "VERSION", "certify"]

@@ -23,12 +23,9 @@ from astra.arenas.certificate.order import check_order
 from astra.arenas.certificate.replay import check_replay
 from astra.arenas.certificate.robust import check_robust
 from astra.arenas.certificate.schema import check_schema
-from astra.arenas.certificates import Certificate, CheckResult
+from astra.arenas.certificates import VERSION, Certificate, CheckResult
 from astra.protocols import Sandbox
 from astra.types import Arena, Json
-
-VERSION = "3"
-"""Raised whenever a check changes what it accepts."""
 
 CHECKS = (
     *("names", "schema", "replay", "order", "gold"),

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import cycle, islice
 
-from astra.arenas.sets import ArenaSet, load_arenas
+from astra.arenas.sets import open_arenas
 from astra.configs.evaluation import CreditAgreementConfig
 from astra.core.intervals import bootstrap
 from astra.engines.loading import load_engine
@@ -96,11 +96,7 @@ async def survey_arenas(
     Correlations have 95 % intervals, arenas resampled; None where no trajectory has a correlation.
     `on_progress` receives the number of episodes so far and of all.
     """
-    arenas = config.arenas
-    if not isinstance(arenas, ArenaSet):
-        arenas = load_arenas(str(arenas))
-    if config.split != "all":
-        arenas = arenas.split(config.split)
+    arenas = open_arenas(config.arenas, config.split, uncertified=config.uncertified)
     arenas = arenas.with_distractors(
         config.distractors, per_band=config.distractors_per_band, seed=config.seed
     )

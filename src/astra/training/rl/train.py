@@ -8,7 +8,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from astra.arenas.sets import ArenaSet, load_arenas
+from astra.arenas.sets import ArenaSet, open_arenas
 from astra.chat.template import ChatTemplate
 from astra.configs.spelling import option_name
 from astra.configs.training import TrainRLConfig
@@ -111,15 +111,9 @@ def train_rl(config: TrainRLConfig, *, callbacks: Sequence[TrainerCallback] = ()
 
 def open_environment(config: TrainRLConfig) -> RolloutEnvironment:
     """The environment of a run: arenas of split `train`, or one of the user's own."""
-    arenas = config.arenas
-    if isinstance(arenas, str | Path):
-        arenas = load_arenas(arenas, "train")
-    elif isinstance(arenas, ArenaSet):
-        arenas = arenas.split("train")
-        if not arenas:
-            raise ConfigError(f"{arenas!r} holds no arenas of split 'train'")
-    else:
-        return cast(RolloutEnvironment, arenas)
+    if not isinstance(config.arenas, str | Path | ArenaSet):
+        return cast(RolloutEnvironment, config.arenas)
+    arenas = open_arenas(config.arenas, "train", uncertified=config.uncertified)
     arenas = arenas.with_distractors(
         config.distractors, per_band=config.distractors_per_band, seed=config.seed
     )
