@@ -91,7 +91,7 @@ def test_as_many_are_drawn_per_band_as_the_folder_was_made_with(
     world: Path, tmp_path: Path
 ) -> None:
     few = RunFolder.create(tmp_path / "few", {"distractors_per_band": 1})
-    for name in ("arenas.jsonl", "tools.jsonl"):
+    for name in ("arenas.jsonl", "tools.jsonl", "certificates.jsonl"):
         (few.path / name).write_bytes((world / name).read_bytes())
     drawn = names(show(few.path, "random"), 0)
     assert {2, 3} == set(map(len, drawn))

@@ -31,6 +31,7 @@ from tests.support.arenas import (
     good_arenas,
     inhabitants_tool,
     single_hop_arena,
+    stamped,
     with_distractors,
 )
 
@@ -50,6 +51,7 @@ def _folder(path: Path, arenas: list[Arena], tools: list[Tool]) -> RunFolder:
         "tools",
         [ToolRow(id=tool.id, tool=tool, arena="x", split="train") for tool in tools],
     )
+    _write(folder, "certificates", [stamped(arena) for arena in arenas])
     return folder
 
 
@@ -104,6 +106,7 @@ def test_a_renamed_distractor_is_refused(tmp_path: Path) -> None:
     row = arena.row().model_copy(update={"distractors": (renamed,)})
     row = row.model_copy(update={"id": arena_id(row.model_dump(mode="json"))})
     _write(folder, "arenas", [row])
+    _write(folder, "certificates", [stamped(arena.model_copy(update={"id": row.id}))])
     with pytest.raises(StoreError, match="'other', but it is named 'calories_of_dish'"):
         list(load_arenas(folder.path))
 
@@ -197,6 +200,7 @@ def test_certify_of_nothing_is_an_error(tmp_path: Path, capsys: pytest.CaptureFi
 
 def test_show_tells_all_of_an_arena(folder: RunFolder, capsys: pytest.CaptureFixture[str]) -> None:
     arena = _arenas()[-1]
+    (folder.path / "certificates.jsonl").unlink()
     assert run(["arenas", "show", str(folder.path), arena.id[:10], "--source"]) == 0
     shown = " ".join(capsys.readouterr().out.split())
     for part in (

@@ -23,6 +23,7 @@ from astra.runs.folder import RunFolder
 from astra.runs.jsonl import to_line
 from astra.training.rl.train import open_environment
 from astra.types import Arena, Distractor, Message, StopReason
+from tests.support.arenas import stamped
 from tests.support.fakes import FakeModel, InProcessSandbox, document, toy_arena, toy_tool
 from tests.support.sandbox_server import RunCodeServer
 
@@ -229,6 +230,8 @@ def folder(tmp_path: Path) -> Path:
     run = RunFolder.create(tmp_path / "run", {"kind": "test"})
     with run.lock(), run.append("arenas") as log:
         log.append([to_line(arena) for arena in arenas(6)])
+        with run.append("certificates") as certificates:
+            certificates.append([to_line(stamped(arena)) for arena in arenas(6)])
     return run.path
 
 

@@ -11,8 +11,10 @@ from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import Literal
 
+from astra.arenas.certificates import Certificate
 from astra.errors import StoreError
 from astra.runs.folder import RunFolder
+from astra.runs.jsonl import to_line
 from astra.types import (
     Arena,
     ArenaRow,
@@ -107,3 +109,31 @@ def complete_arena(row: ArenaRow, pool: ToolPool) -> Arena:
             "the files, or see `astra arenas certify`"
         )
     return row.arena(pool.distractors(row.distractors))
+
+
+def write_arenas(
+    folder: RunFolder,
+    arenas: Iterable[Arena],
+    tools: dict[str, Json],
+    certificates: Iterable[Certificate],
+) -> None:
+    """Write arenas and their certificates, and `tools`, with those that the arenas show, too."""
+    # By id: many arenas share a tool, and the first that brings it is named in its row.
+    pool = {tool_id: ToolRow.model_validate(row) for tool_id, row in tools.items()}
+    with folder.lock():
+        with folder.append(ARENAS) as rows:
+            rows.cut(0)
+            for arena in arenas:
+                rows.append([to_line(arena.row())])
+                for tool in (*arena.tools, *arena.distractors):
+                    tool_id = tool.id
+                    if tool_id not in pool:
+                        pool[tool_id] = ToolRow(
+                            id=tool_id, tool=tool, arena=arena.id, split=arena.split
+                        )
+        with folder.append(TOOLS) as rows:
+            rows.cut(0)
+            rows.append([to_line(row) for row in pool.values()])
+        with folder.append(CERTIFICATES) as rows:
+            rows.cut(0)
+            rows.append([to_line(certificate) for certificate in certificates])

@@ -18,17 +18,14 @@ from typing import TYPE_CHECKING, Any, Literal, get_args, overload
 
 from astra.arenas.certificates import Certificate
 from astra.arenas.distractors import DistractorDraw, with_distractors
-from astra.arenas.export import ArenaFormat, ExportedArenas, export_gold, export_rows
-from astra.arenas.folder import ARENAS, CERTIFICATES, TOOLS, ToolRow
+from astra.arenas.export import ArenaFormat, export_gold, export_rows
+from astra.arenas.folder import CERTIFICATES, TOOLS, write_arenas
 from astra.arenas.reader import ArenaEntry, ArenaReader, Split
-from astra.configs.arenas import ExportArenasConfig
 from astra.configs.spelling import option_name
 from astra.core.loop import run_sync
 from astra.errors import ConfigError, StoreError
 from astra.rollouts.shared_sandbox import SandboxLevel, shared_sandbox
 from astra.runs.folder import RunFolder
-from astra.runs.jsonl import to_line
-from astra.sandbox import sandbox_from
 from astra.types import Arena, Json, content_hash
 
 if TYPE_CHECKING:
@@ -70,7 +67,7 @@ class ArenaSet(Sequence[Arena]):
         The set reads them as they are; the folder holds no certificates for others who read it.
         """
         path = Path(tempfile.mkdtemp(prefix="astra-")) if out is None else Path(out)
-        _write(RunFolder.create(path, {}), arenas, {}, ())
+        write_arenas(RunFolder.create(path, {}), arenas, {}, ())
         return cls(path, reader=ArenaReader(path, temporary=out is None), uncertified=True)
 
     @classmethod
@@ -245,10 +242,11 @@ class ArenaSet(Sequence[Arena]):
         counts = Counter(self._reader.defect(entry.id) for entry in refused)
         listed = ", ".join(f"{count} {defect}" for defect, count in counts.most_common())
         which = f"{len(refused)} of {len(self)} arenas" if len(self) > 1 else "an arena"
+        fix = f"`astra arenas certify {shlex.quote(str(self.path))} --write`"
         return StoreError(
             f"{which} of {str(self.path)!r} can't be used: {listed}; the first is "
-            f"{refused[0].id!r}. Examine them with `astra arenas certify "
-            f"{shlex.quote(str(self.path))} --write`, or allow them: {option_name('uncertified')}"
+            f"{refused[0].id!r}. Examine them with {fix}, or allow them with "
+            f"{option_name('uncertified')}"
         )
 
     # --- what else the folder says -------------------------------------------------------------
@@ -337,7 +335,7 @@ class ArenaSet(Sequence[Arena]):
         ]
         folder = RunFolder.create(Path(out), config | {"count": len(self)})
         arenas = self if self._draw is None else (arena.with_content_id() for arena in self)
-        _write(folder, arenas, tools, certificates)
+        write_arenas(folder, arenas, tools, certificates)
         return ArenaSet(folder.path, uncertified=self._uncertified or self._draw is not None)
 
 
@@ -375,56 +373,6 @@ def open_arenas(
         return arenas.allowing_uncertified()
     arenas.require_certificates()
     return arenas
-
-
-async def export_arenas(config: ExportArenasConfig) -> ExportedArenas:
-    """Write the arenas of a run folder as rows of a file. ConfigError if the file exists."""
-    out = Path(config.out)
-    if out.exists() and config.if_exists == "fail":
-        raise ConfigError(
-            f"{str(out)!r} exists: choose another {option_name('out')}, or add "
-            f"{option_name('if_exists')} overwrite"
-        )
-    if config.format == "astra-rl":
-        arenas = load_arenas(config.run, config.split, uncertified=config.uncertified)
-        return export_rows(arenas, out)
-    split = config.split or "train"
-    arenas = load_arenas(config.run, split, uncertified=config.uncertified)
-    async with sandbox_from(config) as sandbox:
-        return await export_gold(
-            *(arenas, out, sandbox),
-            reasoning=config.reasoning,
-            renamed_copies=config.renamed_copies,
-            seed=config.seed,
-        )
-
-
-def _write(
-    folder: RunFolder,
-    arenas: Iterable[Arena],
-    tools: dict[str, Json],
-    certificates: Iterable[Certificate],
-) -> None:
-    """Write arenas and their certificates, and `tools`, with those that the arenas show, too."""
-    # By id: many arenas share a tool, and the first that brings it is named in its row.
-    pool = {tool_id: ToolRow.model_validate(row) for tool_id, row in tools.items()}
-    with folder.lock():
-        with folder.append(ARENAS) as rows:
-            rows.cut(0)
-            for arena in arenas:
-                rows.append([to_line(arena.row())])
-                for tool in (*arena.tools, *arena.distractors):
-                    tool_id = tool.id
-                    if tool_id not in pool:
-                        pool[tool_id] = ToolRow(
-                            id=tool_id, tool=tool, arena=arena.id, split=arena.split
-                        )
-        with folder.append(TOOLS) as rows:
-            rows.cut(0)
-            rows.append([to_line(row) for row in pool.values()])
-        with folder.append(CERTIFICATES) as rows:
-            rows.cut(0)
-            rows.append([to_line(certificate) for certificate in certificates])
 
 
 def _flat(arena: Arena) -> dict[str, Json]:

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
-from astra.arenas.sets import export_arenas
+from astra.arenas.export import ExportedArenas, export_gold, export_rows
+from astra.arenas.sets import load_arenas
 from astra.cli.command import command_from
 from astra.cli.console import out, print_json
 from astra.configs.arenas import ExportArenasConfig
+from astra.configs.spelling import option_name
+from astra.errors import ConfigError
+from astra.sandbox import sandbox_from
 
 
 @command_from(
@@ -31,3 +36,25 @@ def command(config: ExportArenasConfig, *, as_json: bool) -> None:
     else:
         text = f"{arenas} arenas in {written.path}" + (f", {rows} rows" if rows != arenas else "")
         out().print(text, markup=False)
+
+
+async def export_arenas(config: ExportArenasConfig) -> ExportedArenas:
+    """Write the arenas of a run folder as rows of a file. ConfigError if the file exists."""
+    out = Path(config.out)
+    if out.exists() and config.if_exists == "fail":
+        raise ConfigError(
+            f"{str(out)!r} exists: choose another {option_name('out')}, or add "
+            f"{option_name('if_exists')} overwrite"
+        )
+    if config.format == "astra-rl":
+        arenas = load_arenas(config.run, config.split, uncertified=config.uncertified)
+        return export_rows(arenas, out)
+    split = config.split or "train"
+    arenas = load_arenas(config.run, split, uncertified=config.uncertified)
+    async with sandbox_from(config) as sandbox:
+        return await export_gold(
+            *(arenas, out, sandbox),
+            reasoning=config.reasoning,
+            renamed_copies=config.renamed_copies,
+            seed=config.seed,
+        )
