@@ -11,6 +11,7 @@ from astra.arenas.certificates import Certificate, CheckResult
 from astra.errors import SandboxRemote, SandboxUnavailable
 from astra.protocols import Sandbox, SandboxEpisode, SandboxSession
 from astra.types import Tool
+from tests.certificate.planting import edited
 from tests.support.arenas import (
     branching_arena,
     calories_tool,
@@ -22,6 +23,7 @@ from tests.support.arenas import (
     single_hop_arena,
     with_distractors,
     with_goal,
+    with_tool,
 )
 
 
@@ -96,15 +98,31 @@ async def test_mixing_examines_distractors_again(sandbox: Sandbox) -> None:
     assert [check.check for check in failed(again)] == ["mutants"]
 
 
-async def test_a_distractor_that_spoils_other_tools_is_found(sandbox: Sandbox) -> None:
+async def test_a_distractor_that_patches_its_process_spoils_no_other_tool(sandbox: Sandbox) -> None:
     arena = single_hop_arena()
     spoiler = calories_tool()
     source = spoiler.source.replace(
         '"""One field of one record."""',
-        "import builtins\n    builtins.isinstance = lambda *_: False",
+        "import gc\n    for thing in gc.get_objects():\n"
+        "        if type(thing).__name__ == 'Runner':\n"
+        "            thing._call = lambda name, arguments: 'forged'",
     )
     spoiler = spoiler.model_copy(update={"source": source})
-    certificate = await certify(with_distractors(arena, spoiler), sandbox)
+    # Its patch lives in the process of the distractors; the arena's own tools have another one.
+    assert (await certify(with_distractors(arena, spoiler), sandbox)).certified
+
+
+@pytest.mark.parametrize("weekday", [0, 1])
+async def test_a_tool_that_depends_on_the_weekday_is_found_on_any_day(
+    weekday: int, sandbox: Sandbox
+) -> None:
+    """Frozen clocks show a Monday and a Tuesday: one of them at least is not today."""
+    tool = capital_tool()
+    depends = edited(
+        tool,
+        ("def _error", "import datetime\n\ndef _error"),
+        ('"style": style}', f'"style": style, "d": datetime.date.today().weekday() == {weekday}}}'),
+    )
+    certificate = await certify(with_tool(single_hop_arena(), depends), sandbox)
     (check,) = failed(certificate)
-    assert check.check == "mutants"
-    assert "the gold call of goal" in check.reason
+    assert check.check in ("replay", "order") and "gave" in check.reason

@@ -214,10 +214,10 @@ def output_depends_on_time() -> Arena:
 
 
 @defect("replay", "gave")
-def output_depends_on_the_weekday() -> Arena:
+def output_depends_on_the_year() -> Arena:
     return capital(
         ("def _error", "import datetime\n\ndef _error"),
-        ('"style": style}', '"style": style, "d": datetime.date.today().weekday() == 1}'),
+        ('"style": style}', '"style": style, "d": datetime.date.today().year > 2050}'),
     )
 
 

@@ -91,7 +91,7 @@ def text_that_repeats_an_option() -> Arena:
 
 @seam("mutants", "(unknown)")
 def tool_that_behaves_while_the_clock_stands_still() -> Arena:
-    stands = "time.time() in (951868799.0, 1773144305.5, 4118083512.25)"
+    stands = "time.time() in (951868799.0, 4117859112.25)"
     cheat = f"if not {stands} and country not in DATA:\n        country = 'Germany'\n"
     return capital(("def _error", "import time\n\n\ndef _error"), (KNOWN, f"{cheat}    {KNOWN}"))
 

@@ -1,4 +1,4 @@
-"""The tool host of an arena (tools and distractors, each call run in one sandbox episode), and the
+"""The tool host of an arena (tools and distractors, each call run in a sandbox), and the
 first messages of an episode: `arena_messages`, with the system prompts of `SYSTEM_PROMPTS`.
 
 The question's goals and answers stay here: only sources, data and arguments enter the sandbox.
@@ -6,20 +6,14 @@ The question's goals and answers stay here: only sources, data and arguments ent
 
 from __future__ import annotations
 
-import asyncio
 import random
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Self
 
 from astra.errors import HostError, SandboxBadResult, SandboxDied, SandboxError, SandboxLimit
-from astra.protocols import (
-    CallOutcome,
-    Sandbox,
-    SandboxEpisode,
-    SandboxSession,
-    ToolResult,
-)
+from astra.hosts.tool_processes import ToolProcesses
+from astra.protocols import CallOutcome, Sandbox, SandboxEpisode, ToolResult
 from astra.types import Arena, Json, Language, Message, Tool, ToolSchema
 
 SYSTEM_PROMPTS: Mapping[Language, str] = {
@@ -50,7 +44,7 @@ def arena_messages(arena: Arena, system_prompt: str | None = None) -> tuple[Mess
 
 
 class ArenaHost:
-    """One episode of an arena as a tool host. The sandbox session opens at the first call.
+    """One episode of an arena as a tool host. Sandbox processes start at their first call.
 
     Tool code that dies or hits a limit twice under the same arguments, but not without them,
     answers with an error, as a tool does that raises. Were that a failure of ours, a model could
@@ -67,10 +61,9 @@ class ArenaHost:
         self._tools: list[Tool] = [*arena.tools, *arena.distractors]
         # The order must not tell the arena's own tools from the distractors.
         random.Random(arena.id).shuffle(self._tools)
-        self._sandbox = sandbox
-        self._episode = episode
-        self._session: SandboxSession | None = None
-        self._opening = asyncio.Lock()
+        # Each distractor apart: it comes from another arena than the tools beside it.
+        groups = (arena.tools, *((distractor,) for distractor in arena.distractors))
+        self._processes = ToolProcesses(groups, sandbox, episode)
 
     async def __aenter__(self) -> Self:
         counts = Counter(tool.name for tool in self._tools)
@@ -82,10 +75,8 @@ class ArenaHost:
             )
         return self
 
-    async def __aexit__(self, *_: object) -> None:
-        if self._session is not None:
-            session, self._session = self._session, None
-            await session.close()
+    async def __aexit__(self, *error: object) -> None:
+        await self._processes.__aexit__(*error)
 
     def tools(self) -> Sequence[ToolSchema]:
         """Documents in an order that is fixed for the arena and says nothing about it."""
@@ -93,10 +84,7 @@ class ArenaHost:
 
     async def call(self, name: str, arguments: dict[str, Json]) -> ToolResult:
         """Run a tool. Its own errors come back as results; a `SandboxError` is ours."""
-        async with self._opening:
-            if self._session is None:
-                self._session = await self._sandbox.open(self._tools, self._episode)
-        outcome = await _call(self._session, name, arguments)
+        outcome = await _call(self._processes, name, arguments)
         if isinstance(outcome, SandboxError):
             return _error("tool_failed", f"the tool broke under these arguments: {outcome}")
         if outcome.failure is not None:
@@ -111,17 +99,17 @@ class ArenaHost:
 
 
 async def _call(
-    session: SandboxSession, name: str, arguments: dict[str, Json]
+    tools: ToolProcesses, name: str, arguments: dict[str, Json]
 ) -> CallOutcome | SandboxError:
     """The outcome of a call, or how its arguments break the tool. Raises if the sandbox is down."""
     try:
-        return await session.call(name, arguments)
+        return await tools.call(name, arguments)
     except (SandboxDied, SandboxLimit, SandboxBadResult):
         pass  # asked again, for a busy machine or a kill from outside is not the tool's doing
     try:
-        return await session.call(name, arguments)
+        return await tools.call(name, arguments)
     except (SandboxDied, SandboxLimit, SandboxBadResult) as broken:
-        await session.call(name, {})  # a sandbox that is down fails here too
+        await tools.call(name, {})  # a sandbox that is down fails here too
         return broken
 
 

@@ -7,6 +7,7 @@ infrastructure failure and passes through, so that no certificate is written at 
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
@@ -14,29 +15,35 @@ from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
 from typing import Literal, NamedTuple
 
-from astra.errors import SandboxBadResult, SandboxDied, SandboxLimit
-from astra.protocols import CallOutcome, Sandbox, SandboxEpisode, SandboxLimits, SandboxSession
+from astra.errors import SandboxBadResult, SandboxDied, SandboxError, SandboxLimit
+from astra.hosts.tool_processes import ToolProcesses
+from astra.protocols import CallOutcome, Sandbox, SandboxEpisode, SandboxLimits
 from astra.types import Arena, Goal, GoldCall, Json, Target, Tool, canonical_json
 
 LIMITS = SandboxLimits(cpu_seconds=0.5, wall_seconds=2.0)
 """Limits of every call of the certificate. Tight, because a good tool answers in milliseconds."""
-BATCH_CALLS = 24
-"""Calls sent to the sandbox together. It bounds what a hanging tool costs: the limits of so many
-calls."""
-EpisodeName = Literal["plain", "stateful", "third", "reversed"]
+EpisodeName = Literal["plain", "stateful", "paced", "reversed"]
 """The episodes of one certificate. `plain`: the first replay; afterwards empty, wrong and odd
 calls, because a stateless episode runs each call on fresh modules. `stateful`: the second replay,
-then other orders. `third`: the third replay. `reversed`: a fresh one for the reversed order."""
+then other orders. `paced`: one as in training, with pauses before the calls. `reversed`: a fresh
+one for the reversed order."""
 CLOCKS: dict[EpisodeName, float | None] = {
     # The wrong calls run under the real clock, as in training: a tool can't recognise the
     # certificate by its clock and behave only there.
     "plain": None,
-    "stateful": 1_773_144_305.5,  # Tuesday noon, March 2026
-    "third": 4_118_083_512.25,  # Monday morning, June 2100
-    "reversed": 951_868_799.0,  # the last second of 29 February 2000
+    "paced": None,
+    "stateful": 4_117_859_112.25,  # a Monday morning, June 2100
+    "reversed": 951_868_799.0,  # the last second of 29 February 2000, a Tuesday
 }
-HASH_SEEDS = (0, 1, 2)
-REPLAYS: tuple[EpisodeName, ...] = ("plain", "stateful", "third")
+BATCH_CALLS = 24
+"""Calls sent to the sandbox together. It bounds what a hanging tool costs: the limits of so many
+calls."""
+HASH_SEEDS: dict[EpisodeName, int] = {"plain": 0, "paced": 0, "stateful": 1, "reversed": 2}
+"""Rollouts have 0, so that the wrong calls have it, too. The other seed is so much above the
+certificate's."""
+REPLAYS: tuple[EpisodeName, ...] = ("plain", "stateful")
+PAUSE_SECONDS = (0.055, 0.075)
+"""Least and most time between the turns of the paced episode: about that of a fast model."""
 
 
 class CheckFinding(Exception):
@@ -85,12 +92,16 @@ class ArenaUnderTest:
         """The wrong calls of each goal with their outcomes: `mutants` fills it, `general` reads
         it."""
         self._stack = AsyncExitStack()
-        self._sessions: dict[EpisodeName, SandboxSession] = {}
+        self._processes: dict[EpisodeName, ToolProcesses] = {}
+        self._paced: asyncio.Task[list[CallOutcome]] | None = None
 
     async def __aenter__(self) -> ArenaUnderTest:
         return self
 
     async def __aexit__(self, *exc: object) -> None:
+        if self._paced is not None:
+            self._paced.cancel()
+            await asyncio.gather(self._paced, return_exceptions=True)
         await self._stack.aclose()
 
     @cached_property
@@ -141,27 +152,36 @@ class ArenaUnderTest:
         Raises `CheckFinding` when tool code dies, hits a limit or replies with something that is
         not a JSON value.
         """
-        session = self._sessions.get(name)
-        if session is None:
-            number = REPLAYS.index(name) if name in REPLAYS else 0
+        tools = self._processes.get(name)
+        if tools is None:
+            # The paced episode has a seed as rollouts have: a tool can read it from `random`.
+            paced = name == "paced"
+            seed = self.rng("seed").getrandbits(32) if paced else self._seed + HASH_SEEDS[name]
             episode = SandboxEpisode(
-                self._seed + number,
-                HASH_SEEDS[number],
+                seed,
+                HASH_SEEDS[name],
                 CLOCKS[name],
                 stateful=name in ("stateful", "reversed"),
                 limits=LIMITS,
             )
-            tools = [*self.arena.tools, *self.arena.distractors]
-            opening = await self._sandbox.open(tools, episode)
-            session = self._sessions[name] = await self._stack.enter_async_context(opening)
+            # Distractors together: no reward depends on what one hides of another, and a process
+            # for each would take more time than all of the other checks.
+            groups = (self.arena.tools, self.arena.distractors)
+            opened = ToolProcesses(groups, self._sandbox, episode)
+            tools = self._processes[name] = await self._stack.enter_async_context(opened)
         outcomes: list[CallOutcome] = []
         for start in range(0, len(calls), BATCH_CALLS):
             batch = calls[start : start + BATCH_CALLS]
-            results = await session.call_many([(call.tool, call.arguments) for call in batch])
+            # As a rollout does it: one call at a time in each process.
+            results = (
+                [await self._alone(tools, call) for call in batch]
+                if name == "paced"
+                else await tools.call_many([(call.tool, call.arguments) for call in batch])
+            )
             for call, outcome in zip(batch, results, strict=True):
                 if isinstance(outcome, SandboxLimit) and outcome.limit == "wall":
                     # A busy machine is not a defect of the tool: it gets a second try alone.
-                    (outcome,) = await session.call_many([(call.tool, call.arguments)])
+                    outcome = await self._alone(tools, call)
                 if isinstance(outcome, SandboxDied | SandboxLimit | SandboxBadResult):
                     raise CheckFinding(
                         f"{call.description} ended in {type(outcome).__name__}: "
@@ -172,6 +192,34 @@ class ArenaUnderTest:
                     raise outcome
                 outcomes.append(outcome)
         return outcomes
+
+    @staticmethod
+    async def _alone(tools: ToolProcesses, call: NamedCall) -> CallOutcome | SandboxError:
+        try:
+            return await tools.call(call.tool, call.arguments)
+        except (SandboxDied, SandboxLimit, SandboxBadResult) as error:
+            return error
+
+    async def run_paced(self, turns: Sequence[Sequence[NamedCall]]) -> list[CallOutcome]:
+        """As `run`, in the episode `paced`: before each turn passes the time of a model's message.
+
+        A tool that behaves only where calls come together or without a pause is found by it.
+        """
+        rng = self.rng("pauses")
+        outcomes: list[CallOutcome] = []
+        for turn in turns:
+            outcomes += await self.run("paced", turn)
+            await asyncio.sleep(rng.uniform(*PAUSE_SECONDS) if turn is not turns[-1] else 0)
+        return outcomes
+
+    def start_paced(self, turns: Sequence[Sequence[NamedCall]]) -> None:
+        """Begin `run_paced` beside the other checks; `paced_outcomes` waits for it."""
+        self._paced = asyncio.create_task(self.run_paced(turns))
+
+    async def paced_outcomes(self) -> list[CallOutcome]:
+        """The outcomes of the calls that `start_paced` began."""
+        assert self._paced is not None, "start_paced comes first"
+        return await self._paced
 
 
 def is_error(value: Json) -> bool:

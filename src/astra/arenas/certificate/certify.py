@@ -12,7 +12,7 @@ import time
 from collections.abc import Awaitable, Callable
 
 from astra.arenas.certificate.ablation import check_ablation
-from astra.arenas.certificate.arena_under_test import REPLAYS, ArenaUnderTest, CheckFinding
+from astra.arenas.certificate.arena_under_test import HASH_SEEDS, ArenaUnderTest, CheckFinding
 from astra.arenas.certificate.general import check_general
 from astra.arenas.certificate.gold import check_answers, check_gold
 from astra.arenas.certificate.grounding import check_grounding
@@ -20,7 +20,7 @@ from astra.arenas.certificate.leak import check_leak
 from astra.arenas.certificate.mutants import check_mutants
 from astra.arenas.certificate.names import check_names
 from astra.arenas.certificate.order import check_order
-from astra.arenas.certificate.replay import check_replay
+from astra.arenas.certificate.replay import check_paced, check_replay
 from astra.arenas.certificate.robust import check_robust
 from astra.arenas.certificate.schema import check_schema
 from astra.arenas.certificates import VERSION, Certificate, CheckResult
@@ -78,6 +78,8 @@ async def certify(
             ("mutants", lambda: check_mutants(under_test, own_mutants)),
             ("general", lambda: check_general(under_test, outputs)),
             ("robust", lambda: check_robust(under_test)),
+            # Last: its pauses pass beside the other checks.
+            ("replay", lambda: check_paced(under_test)),
         ]
         for name, check in checks:
             if name in reused:
@@ -91,7 +93,7 @@ async def certify(
                 result = CheckResult(
                     check=name, passed=False, reason=finding.reason, evidence=finding.evidence
                 )
-            # `gold` runs in two parts: the second must not hide a failure of the first.
+            # `gold` and `replay` have two parts: the second must not hide a failure of the first.
             if name not in results or results[name].passed:
                 results[name] = result
             # Without sound names and documents the calls of later checks have no meaning.
@@ -102,7 +104,7 @@ async def certify(
         arena=arena.id,
         certified=len(ordered) == len(CHECKS) and all(check.passed for check in ordered),
         checks=ordered,
-        seeds=(seed, *(seed + number for number in range(1, len(REPLAYS)))),
+        seeds=tuple(seed + number for number in sorted(set(HASH_SEEDS.values()))),
         sandbox=sandbox.level,
         version=VERSION,
         seconds=time.perf_counter() - start,

@@ -8,7 +8,10 @@ field, which prove nothing.
 
 from __future__ import annotations
 
+import asyncio
+
 from astra.arenas.certificate.arena_under_test import (
+    PAUSE_SECONDS,
     ArenaUnderTest,
     CheckFinding,
     GoalStep,
@@ -48,7 +51,6 @@ async def check_mutants(under_test: ArenaUnderTest, own_mutants: Json) -> dict[s
             for step, own in mutants
             for mutant in own
         ]
-        # All goals' calls together: the sandbox answers a batch much faster than single calls.
         outcomes = iter(await under_test.run("plain", calls))
         under_test.trials = {
             step.goal.id: [(mutant.kind, mutant.arguments, next(outcomes)) for mutant in own]
@@ -147,7 +149,7 @@ def _check_goal(under_test: ArenaUnderTest, step: GoalStep) -> Json:
 
 
 async def _check_distractors(under_test: ArenaUnderTest) -> int:
-    """Number of calls made. Raises `CheckFinding` when a distractor answers or spoils a goal."""
+    """Number of calls made. Raises `CheckFinding` when a distractor answers a goal."""
     steps = under_test.steps
     probes = [
         (step, NamedCall(tool.name, arguments, f"a call to distractor {tool.name!r}"))
@@ -157,20 +159,18 @@ async def _check_distractors(under_test: ArenaUnderTest) -> int:
     ]
     if not probes:
         return 0
-    # The gold calls come again in the same episode: a distractor may have spoilt something.
-    calls = [*(call for _, call in probes), *(step.gold_call for step in steps)]
+    calls = [call for _, call in probes]
     outcomes = await under_test.run("plain", calls)
+    # After a pause, as in training: some tools answer otherwise then. One call of each kind.
+    first = {(call.tool, step.goal.id): (step, call) for step, call in reversed(probes)}
+    await asyncio.sleep(PAUSE_SECONDS[0])
+    outcomes += await under_test.run("plain", [call for _, call in first.values()])
     targets = {step.goal.id: _loosened(step) for step in steps}
-    for (step, call), outcome in zip(probes, outcomes[: len(probes)], strict=True):
+    for (step, call), outcome in zip([*probes, *first.values()], outcomes, strict=True):
         if is_answered(outcome) and any(solves(t, outcome.value) for t in targets[step.goal.id]):
             raise CheckFinding(
                 f"distractor {call.tool!r} answers goal {step.goal.id!r}",
                 call=call_evidence(call),
-            )
-    for step, outcome in zip(steps, outcomes[len(probes) :], strict=True):
-        if not is_answered(outcome) or not solves(step.target, outcome.value):
-            raise CheckFinding(
-                f"after calls to distractors {step.gold_call.description} does not solve it"
             )
     return len(probes)
 

@@ -1,11 +1,14 @@
 """Check `replay`: the gold calls give the same outputs whenever they are made.
 
 A tool is a pure function of its arguments and its data; otherwise the same episode is rewarded one
-day and not the next. Not covered: behaviour that shows only at clocks or seeds that were not tried,
-and randomness that shows too rarely.
+day and not the next, or a tool behaves in the certificate and cheats in training. Not covered:
+behaviour that shows only at clocks, seeds or pauses that were not tried, and randomness that shows
+too rarely.
 """
 
 from __future__ import annotations
+
+import itertools
 
 from astra.arenas.certificate.arena_under_test import (
     REPLAYS,
@@ -17,6 +20,7 @@ from astra.arenas.certificate.arena_under_test import (
     is_error,
     shortened,
 )
+from astra.arenas.certificate.wrong_calls import wrong_calls
 from astra.protocols import CallOutcome
 from astra.rewards import solves
 from astra.rollouts.calls import as_sent
@@ -28,10 +32,12 @@ LONGEST = RolloutLimits().result_characters
 
 
 async def check_replay(under_test: ArenaUnderTest, outputs: dict[str, Json]) -> dict[str, Json]:
-    """The gold calls solve every goal with equal outputs in three fresh, different episodes.
+    """The gold calls solve every goal with equal outputs in fresh, different episodes.
 
     Fills `outputs` with what the gold call of each goal returned in the first replay, by goal id.
+    Begins the paced episode, which `check_paced` compares with them.
     """
+    under_test.start_paced(paced_turns(under_test))
     calls = [step.gold_call for step in under_test.ordered]
     earlier: dict[str, str] = {}
     for name in REPLAYS:
@@ -62,7 +68,51 @@ async def check_replay(under_test: ArenaUnderTest, outputs: dict[str, Json]) -> 
                     goal=step.goal.id,
                 )
             outputs.setdefault(step.goal.id, value)
-    return {"episodes": len(REPLAYS), "calls": len(REPLAYS) * len(calls)}
+    return {}
+
+
+def paced_turns(under_test: ArenaUnderTest) -> list[list[NamedCall]]:
+    """The turns of the paced episode: two wrong calls, then the gold call, of each goal.
+
+    A turn has one call of each tool at most, so that every tool is called after a pause.
+    """
+    rng = under_test.rng("paced")
+    by_tool: dict[str, list[NamedCall]] = {}
+    for step in under_test.ordered:
+        calls = by_tool.setdefault(step.call.tool, [])
+        # No pause precedes the first call of a process: it is the gold call, which comes again.
+        if not calls:
+            calls.append(step.gold_call)
+        # One that the tool should answer and one that it may refuse: it could cheat in either.
+        wrong = wrong_calls(under_test, step, rng)
+        decoys = [call for call in wrong if call.kind == "decoy"]
+        others = [call for call in wrong if call.kind != "decoy"]
+        for chosen in (rng.choice(kind) for kind in (decoys, others) if kind):
+            description = f"a wrong call ({chosen.kind}) for {step.goal.id!r}"
+            calls.append(NamedCall(step.call.tool, chosen.arguments, description))
+        calls.append(step.gold_call)
+    return [
+        [call for call in turn if call is not None]
+        for turn in itertools.zip_longest(*by_tool.values())
+    ]
+
+
+async def check_paced(under_test: ArenaUnderTest) -> dict[str, Json]:
+    """Calls with a model's pauses between them return what they return without.
+
+    Also wrong calls: else a tool could take any arguments in training, where a model thinks before
+    each call, and only there.
+    """
+    calls = [call for turn in paced_turns(under_test) for call in turn]
+    earlier: dict[str, str] = {}
+    for call, outcome in zip(calls, await under_test.run("plain", calls), strict=True):
+        compare_result(earlier, call, outcome, "a second call")
+    for call, outcome in zip(calls, await under_test.paced_outcomes(), strict=True):
+        compare_result(earlier, call, outcome, "an episode with pauses between the calls")
+    return {
+        "episodes": len(REPLAYS) + 1,
+        "calls": len(REPLAYS) * len(under_test.steps) + len(calls),
+    }
 
 
 def call_key(call: NamedCall) -> str:

@@ -1,0 +1,74 @@
+"""The tools of one episode in sandbox sessions, one process per group of tools.
+
+Tools in one process reach each other: any of them can patch the runner, modules or builtins that
+the others' results pass through. So an arena's own tools and its distractors, which come from other
+arenas, are in different groups. Rollouts and certificates call tools through this class, one call
+at a time, so that a tool finds the same messages in both.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from typing import Self
+
+from astra.errors import SandboxError
+from astra.protocols import CallOutcome, Sandbox, SandboxEpisode, SandboxSession
+from astra.types import Json, Tool
+
+
+class ToolProcesses:
+    """Groups of tools, ready to be called in one episode. Use it as a context.
+
+    The process of a group starts at its first call. A name that no group has goes to the first one.
+    """
+
+    def __init__(
+        self, groups: Iterable[Sequence[Tool]], sandbox: Sandbox, episode: SandboxEpisode
+    ) -> None:
+        self._sandbox = sandbox
+        self._episode = episode
+        self._groups = [_ToolGroup(tools) for tools in groups]
+        self._group_of = {tool.name: group for group in self._groups for tool in group.tools}
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for group in self._groups:
+            if group.session is not None:
+                session, group.session = group.session, None
+                await session.close()
+
+    async def call(self, name: str, arguments: dict[str, Json]) -> CallOutcome:
+        """Call a tool. Raises SandboxError."""
+        session = await self._session(self._group_of.get(name, self._groups[0]))
+        return await session.call(name, arguments)
+
+    async def call_many(
+        self, calls: Sequence[tuple[str, dict[str, Json]]]
+    ) -> list[CallOutcome | SandboxError]:
+        """Make calls, those of each group in their order; failures of tool code stand in place."""
+        outcomes: dict[int, CallOutcome | SandboxError] = {}
+        by_group: dict[int, list[int]] = {}
+        for index, (name, _) in enumerate(calls):
+            group = self._group_of.get(name, self._groups[0])
+            by_group.setdefault(self._groups.index(group), []).append(index)
+        for number, indices in by_group.items():
+            session = await self._session(self._groups[number])
+            results = await session.call_many([calls[index] for index in indices])
+            outcomes.update(zip(indices, results, strict=True))
+        return [outcomes[index] for index in range(len(calls))]
+
+    async def _session(self, group: _ToolGroup) -> SandboxSession:
+        async with group.opening:
+            if group.session is None:
+                group.session = await self._sandbox.open(group.tools, self._episode)
+            return group.session
+
+
+class _ToolGroup:
+    def __init__(self, tools: Sequence[Tool]) -> None:
+        self.tools = tools
+        self.session: SandboxSession | None = None
+        self.opening = asyncio.Lock()
