@@ -24,6 +24,15 @@ from astra.types import Json, canonical_json
 
 Keyword = Callable[[Any, Any, Any, Any], Iterator[ValidationError]]
 """Checks one keyword of a schema: validator, the keyword's value, the instance, the schema."""
+KEYWORDS = frozenset(
+    (
+        *Draft202012Validator.VALIDATORS,
+        *("title", "description", "default", "examples", "format", "deprecated", "readOnly"),
+        *("writeOnly", "definitions", "then", "else", "contentEncoding", "contentMediaType"),
+        *("nullable", "example", "discriminator", "xml", "externalDocs"),  # of OpenAPI 3.0
+    )
+)
+"""Names that mean something in a schema, today's and older drafts' and OpenAPI's."""
 _SHOWN = 300
 _LONG_ENUM = 32
 """Values from which an enum is looked up and not searched."""

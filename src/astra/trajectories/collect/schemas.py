@@ -18,6 +18,7 @@ from astra.core.patterns import is_matchable
 from astra.core.references import resolve
 from astra.core.untrusted import JSON_DEPTH, JsonTooDeep, check_json
 from astra.errors import Rejected
+from astra.trajectories.collect.type_names import named_type, union_of
 from astra.types import Json, canonical_json
 
 CHARACTERS = 100_000
@@ -27,21 +28,6 @@ SCHEMA_DEPTH = JSON_DEPTH - 4
 MOST_WAYS = 10_000
 """Schemas that one value may be checked against, through references and alternatives."""
 
-_TYPES = ("object", "array", "string", "number", "integer", "boolean", "null")
-_OTHER_TYPES = {
-    other: kind
-    for kind, others in (
-        ("string", "str text date datetime file"),
-        ("integer", "int long"),
-        ("number", "float double"),
-        ("boolean", "bool"),
-        ("object", "dict map hashmap"),
-        ("array", "list tuple set"),
-        ("null", "none"),
-    )
-    for other in others.split()
-}
-_ANYTHING = ("any", "unknown", "mixed")
 # Keywords without meaning once the dialect is fixed and all references are local.
 _DROPPED = ("$schema", "$id", "id", "$anchor", "$comment", "$vocabulary", "$dynamicAnchor", "xml")
 # Dropped after they were read.
@@ -194,20 +180,19 @@ def _convert_type(new: dict[str, Json], nullable: bool) -> None:
         if "properties" in new:
             new["type"] = "object"
     else:
-        names: set[str | None] = set()
-        known: list[str] = []
+        said: list[dict[str, Json]] = []
         for each in kind if isinstance(kind, list) else [kind]:
-            word = each.strip().casefold().partition("[")[0] if isinstance(each, str) else ""
-            name = None if word in _ANYTHING else _OTHER_TYPES.get(word, word)
-            if name is not None and name not in _TYPES:
+            if not isinstance(each, str):
                 raise Rejected("schema", f"{each!r:.60} is not a type of JSON Schema")
-            names.add(name)
-            if name is not None and name not in known:
-                known.append(name)
+            try:
+                said.append(named_type(each).schema)
+            except ValueError as error:
+                raise Rejected("schema", str(error)) from error
         new.pop("type")
         # One type that means anything makes the whole list mean anything: no `type` at all.
-        if None not in names and known:
-            new["type"] = known[0] if len(known) == 1 else known
+        if {} not in said and said:
+            for name, value in union_of(said).items():
+                new.setdefault(name, value)
     if nullable and isinstance(new.get("type"), str) and new["type"] != "null":
         new["type"] = [new["type"], "null"]
         if isinstance(new.get("enum"), list) and None not in new["enum"]:

@@ -16,8 +16,8 @@ from astra.trajectories.collect.function_lists import (
     function_server,
     functions_of,
     is_astra_row,
-    is_function,
 )
+from astra.trajectories.collect.function_shapes import is_function
 from astra.trajectories.collect.openapi import is_openapi, openapi_server
 from astra.trajectories.collect.yaml_text import parse_yaml
 from astra.trajectories.records import Connection
@@ -96,6 +96,10 @@ def drafts(path: Path) -> Iterator[DraftServer]:
         yield _draft(path, "row 1", partial(astra_server, value))
     elif functions_of(value) is not None:
         yield _draft(path, "", partial(function_server, value, path.stem))
+    elif isinstance(value, list) and any(functions_of(row) is not None for row in value):
+        # A data set: each row holds the functions of one task.
+        for number, row in enumerate(value, start=1):
+            yield _draft(path, f"row {number}", partial(function_server, row, path.stem))
     else:
         if isinstance(value, dict):
             content = f"the keys {sorted(map(str, value))[:6]!r}"
