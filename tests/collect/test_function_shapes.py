@@ -1,4 +1,4 @@
-"""Functions as libraries and data sets write them: no argument is lost, unknown forms are refused."""
+"""Functions as libraries and data sets write them: no argument is lost, odd forms are refused."""
 
 from __future__ import annotations
 

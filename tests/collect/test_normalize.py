@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from jsonschema.validators import Draft202012Validator
 
 from astra.errors import Rejected
+from astra.trajectories.collect.descriptions import says_something
 from astra.trajectories.collect.drafts import RawServer, RawTool
 from astra.trajectories.collect.duplicates import ServerDeduplicator, ToolDeduplicator
 from astra.trajectories.collect.normalize import (
     clean,
     normalize_server,
-    says_something,
     tool_name,
 )
 from astra.trajectories.collect.schemas import accepts, any_schema, parameters
@@ -92,10 +92,27 @@ def test_descriptions_are_cleaned() -> None:
         ("get_user", "get_user", False),
         ("查询", "按城市查询天气", True),
         ("查询", "查询", False),
+        ("查询", "暂无描述，测试", False),
+        ("ユーザー", "ユーザーを一人取得する", True),
+        ("createPreset", "Create a Preset\n\nCreate a new preset.", True),
+        ("deletePet", "Deletes a pet", True),
+        ("getFileMeta", "Get file metadata", True),
+        ("get_user", "user", False),
+        ("list_x", "TODO", False),
+        ("foo", "Some text that says nothing at all about it.", False),
+        ("get_report", "This endpoint returns data.", False),
+        ("send", "Sends.", False),
     ],
 )
 def test_descriptions_that_say_something(name: str, description: str, holds: bool) -> None:
     assert says_something(name, description) is holds
+
+
+def test_described_parameters_make_up_for_a_short_description() -> None:
+    query = {"type": "string", "description": "Words of the title"}
+    both = {"properties": {"query": query, "year": {"description": "Year of publication"}}}
+    assert says_something("search", "Searches.", both)
+    assert not says_something("search", "Searches.", {"properties": {"query": query}})
 
 
 @pytest.mark.parametrize(

@@ -13,15 +13,11 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from astra.errors import Rejected
+from astra.trajectories.collect.descriptions import says_something
 from astra.trajectories.collect.drafts import TASK_ONLY, BrokenTool, RawServer, RawTool, ToolNote
 from astra.trajectories.collect.duplicates import ToolDeduplicator
-from astra.trajectories.collect.schemas import (
-    ConvertedSchema,
-    accepts,
-    any_schema,
-    characters,
-    parameters,
-)
+from astra.trajectories.collect.result_schemas import result_schema
+from astra.trajectories.collect.schemas import accepts, characters, parameters
 from astra.trajectories.records import CollectedTool, CollectedToolServer
 from astra.types import Json, Language, ToolSchema, canonical_json, content_hash
 
@@ -38,7 +34,6 @@ _INVISIBLE = re.compile(
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 _ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 _CHINESE = re.compile("[\u3400-\u9fff]")
-_WORD = re.compile(r"\w+")
 _HARMLESS = ("duplicate", TASK_ONLY)
 """Checks that leave out only their tool, whatever the filter: its document is in order."""
 # Text that addresses the model that reads it, instead of describing the tool.
@@ -143,30 +138,26 @@ def _normalize_tool(raw: RawTool, taken: set[str]) -> tuple[CollectedTool, list[
     if len(raw.name) > LONGEST_ORIGINAL:
         reason = f"a name of {len(raw.name)} characters; the most is {LONGEST_ORIGINAL}"
         raise Rejected("name", reason)
-    for given in (raw.parameters, raw.output_schema):
-        characters(given)  # bounds the depth before anything recurses into it
+    characters(raw.parameters)  # bounds the depth before anything recurses into it
     description = clean(raw.description, LONGEST_DESCRIPTION)
     if len(raw.description) > LONGEST_DESCRIPTION:
         notes.append(f"the description was cut at {LONGEST_DESCRIPTION} characters")
-    if not says_something(raw.name, description):
-        raise Rejected("description", f"{description[:80]!r} does not say what the tool does")
     cleaned = _cleaned(raw.parameters)
+    if not says_something(raw.name, description, cleaned):
+        raise Rejected("description", f"{description[:80]!r} does not say what the tool does")
     if injection := _INJECTION.search(f"{description}\n{canonical_json(cleaned)}"):
         reason = f"addresses the model instead of describing the tool: {injection[0][:80]!r}"
         raise Rejected("injection", reason)
     schema, changes = parameters(cleaned)
     notes += changes
-    output: ConvertedSchema | None = None
-    if raw.output_schema not in (None, {}, True):
-        output = any_schema(_cleaned(raw.output_schema))
-        notes += output.notes
+    output = result_schema(raw.output_schema, notes)
     name = tool_name(raw.name, taken)
     if name != raw.name:
         notes.append(f"shown as {name!r}")
     tool = CollectedTool(
         document=ToolSchema(name=name, description=description, parameters=schema),
         original_name=raw.name,
-        output_schema=None if output is None else output.schema,
+        output_schema=None if output is None else _cleaned(output),
         read_only=raw.read_only,
         examples=_examples(raw, schema, notes),
     )
@@ -188,14 +179,6 @@ def _examples(raw: RawTool, schema: Json, notes: list[str]) -> tuple[dict[str, J
         elif example not in kept:
             kept.append(example)
     return tuple(kept)
-
-
-def says_something(name: str, description: str) -> bool:
-    """Whether a description says more than the name: two more words, or four Chinese characters."""
-    words = {word.casefold() for word in _WORD.findall(description)}
-    known = {word.casefold() for word in re.findall(r"[A-Za-z][a-z]*|\d+", name)}
-    new = {word for word in words - known - {name.casefold()} if len(word) > 1}
-    return len(new) >= 2 or len(_CHINESE.findall(description)) >= 4
 
 
 def tool_name(original: str, taken: set[str]) -> str:
