@@ -39,6 +39,7 @@ async def collected(
     *files: Path,
     quick: bool = False,
     rules: bool = False,
+    **options: Any,
 ) -> tuple[list[CollectedToolServer], dict[str, FailureRow]]:
     """The servers, and the failures by key."""
     session = QUICK if quick else SESSION
@@ -48,6 +49,7 @@ async def collected(
         start_timeout=session.connect_seconds,
         tool_timeout=session.call_seconds,
         confine_servers=session.confined,
+        **options,
     )
     run_folder = RunFolder.create(folder, {})
     await collect(config, run_folder, TrajectoryRules() if rules else None)
@@ -164,13 +166,24 @@ async def test_hostile_servers_are_set_aside_with_the_reason(
     tmp_path: Path, fault: str, check: str, reason: str
 ) -> None:
     file = mcp_file(tmp_path / "mcp.json", bad=value("mcp_hostile", fault))
-    servers, failed = await collected(tmp_path / "run", file, quick=fault == "silent")
+    servers, failed = await collected(
+        tmp_path / "run", file, quick=fault == "silent", strict=True
+    )
     assert not servers
     (failure,) = failed.values()
     assert failure.check == (check or None)
     assert failure.kind == ("rejected" if check else "error")
     assert reason in failure.message
     assert KEY not in failure.model_dump_json()
+
+
+@pytest.mark.parametrize("fault", ["injection", "endless_reference", "remote"])
+async def test_one_bad_tool_costs_itself_and_not_its_server(tmp_path: Path, fault: str) -> None:
+    file = mcp_file(tmp_path / "mcp.json", bad=value("mcp_hostile", fault))
+    (server,), failed = await collected(tmp_path / "run", file)
+    assert not failed and len(server.tools) == len(TOOLS)
+    (note,) = [note for note in read_notes(tmp_path / "run") if not note.kept]
+    assert note.server == server.id and note.reason
 
 
 @pytest.mark.parametrize(

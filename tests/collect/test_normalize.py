@@ -33,9 +33,9 @@ def tool(name: str, description: str = "", schema: Any = None, **more: Any) -> R
 THREE = (tool("open"), tool("close"), tool("turn"))
 
 
-def check(*tools: RawTool, **keep: Any) -> str:
+def check(*tools: RawTool, strict: bool = True, **keep: Any) -> str:
     with pytest.raises(Rejected) as raised:
-        normalize_server(raw(*tools), **keep)
+        normalize_server(raw(*tools), strict=strict, **keep)
     return raised.value.check
 
 
@@ -129,9 +129,7 @@ def test_descriptions_that_speak_to_the_model(text: str) -> None:
     assert check(*THREE, tool("add", text)) == "injection"
     hidden = {"type": "object", "properties": {"a": {"type": "string", "description": text}}}
     assert check(*THREE, tool("add", "Adds two numbers.", hidden)) == "injection"
-    assert (
-        len(normalize_server(raw(*THREE, tool("add", text)), skip_invalid=True).server.tools) == 3
-    )
+    assert len(normalize_server(raw(*THREE, tool("add", text)), strict=False).server.tools) == 3
 
 
 def test_ordinary_descriptions_are_no_injections() -> None:
@@ -236,12 +234,12 @@ def test_the_filter_is_that_of_the_paper() -> None:
     assert check(tool("one"), tool("two")) == "min_tools"
     assert len(normalize_server(raw(tool("one")), min_tools=1).server.tools) == 1
     assert check(*THREE, bad) == "schema"
-    made = normalize_server(raw(*THREE, bad), skip_invalid=True)
+    made = normalize_server(raw(*THREE, bad), strict=False)
     assert [t.document.name for t in made.server.tools] == ["open", "close", "turn"]
     (note,) = made.notes
     assert (note.tool, note.kept, note.check) == ("bad", False, "schema")
     assert note.server == made.server.id
-    assert check(tool("one"), tool("two"), bad, skip_invalid=True) == "min_tools"
+    assert check(tool("one"), tool("two"), bad, strict=False) == "min_tools"
 
 
 def test_the_id_is_the_content() -> None:
@@ -272,7 +270,7 @@ def test_what_is_no_json_is_the_fault_of_its_tool_alone() -> None:
     endless = {"type": "object", "properties": {"n": {"type": "number", "maximum": float("inf")}}}
     assert check(*THREE, tool("count", schema=endless)) == "schema"
     assert check(*THREE, tool("count", schema={"type": "object", "properties": deep})) == "size"
-    made = normalize_server(raw(*THREE, tool("count", schema=endless)), skip_invalid=True)
+    made = normalize_server(raw(*THREE, tool("count", schema=endless)), strict=False)
     assert [(note.tool, note.check) for note in made.notes] == [("count", "schema")]
     odd = normalize_server(raw(*THREE, tool("count", examples=({"n": float("nan")}, deep))))
     assert odd.server.tools[-1].examples == ()

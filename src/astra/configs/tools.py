@@ -1,5 +1,6 @@
 """Options of the commands on collected tools."""
 
+from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import Annotated
@@ -27,8 +28,19 @@ class CollectToolsConfig(TeacherConfig, OutputConfig):
     """Run folder to write."""
     min_tools: Annotated[int, at_least(1)] = 3
     """Minimum tools of a server."""
-    skip_invalid_tools: bool = False
-    """Leave out single tools that fail a check. Without it, such a tool rejects its server."""
+    strict: bool = False
+    """A tool that fails a check rejects its server, as in the paper. Without it, only the tool."""
+    tags: Sequence[str] = ()
+    """Tags of the OpenAPI operations to take. Empty: all."""
+    include: Sequence[str] = ()
+    """Patterns of the tools to take: of their names, or of "GET /pets/*". Empty: all."""
+    exclude: Sequence[str] = ()
+    """Patterns of the tools to leave out."""
+    max_tools: Annotated[int, at_least(1)] = 24
+    """Maximum tools of a server made of an OpenAPI document; a larger one is split by its tags, or
+    by its paths."""
+    max_document_mib: Annotated[int, at_least(1), RUNTIME] = 64
+    """Maximum size of a document, in MiB."""
     tool_timeout: Annotated[float, above(0), RUNTIME] = 60.0
     """Seconds to wait for one answer of a live server."""
     start_timeout: Annotated[float, above(0), RUNTIME] = 120.0

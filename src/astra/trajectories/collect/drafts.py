@@ -28,6 +28,9 @@ class RawTool:
     examples: tuple[Json, ...] = ()
     notes: tuple[str, ...] = ()
     """Changes that reading made, e.g. a cycle that was cut."""
+    tags: tuple[str, ...] = ()
+    operation: str = ""
+    """Of an OpenAPI operation, "get /pets/{id}"."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,8 @@ class BrokenTool:
 
     name: str
     rejected: Rejected
+    tags: tuple[str, ...] = ()
+    operation: str = ""
 
 
 @dataclass(frozen=True, slots=True)

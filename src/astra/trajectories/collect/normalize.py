@@ -55,12 +55,12 @@ class NormalizedServer(NamedTuple):
 
 
 def normalize_server(
-    raw: RawServer, *, min_tools: int = 3, skip_invalid: bool = False
+    raw: RawServer, *, min_tools: int = 3, strict: bool = False
 ) -> NormalizedServer:
     """Normalize a server. Raises Rejected with the check that it, or one of its tools, failed.
 
-    `skip_invalid`: keep the server with the tools that pass. Otherwise, as in the paper, one tool
-    that fails rejects its server.
+    `strict`: as in the paper, one tool that fails rejects its server. Otherwise, the server is kept
+    with the tools that pass.
     """
     tools: list[CollectedTool] = []
     notes: list[tuple[str, bool, str, str]] = []
@@ -77,7 +77,7 @@ def normalize_server(
             if (other := earlier.duplicate_of(tool.document)) is not None:
                 raise Rejected("duplicate", f"says the same as {other!r}, of the same arguments")
         except Rejected as rejected:
-            if not skip_invalid and rejected.check not in _HARMLESS:
+            if strict and rejected.check not in _HARMLESS:
                 reason = f"tool {one.name[:80]!r}: {rejected.reason}"
                 raise Rejected(rejected.check, reason) from rejected
             notes.append((one.name, False, rejected.check, rejected.reason))

@@ -1,4 +1,4 @@
-"""OpenAPI 3.x: every operation becomes a tool.
+"""OpenAPI 3.x, and Swagger 2.0 put into it: every operation becomes a tool.
 
 Parameters of path, query and header become arguments, and so do the fields of a JSON body; of two
 with the same name the later one is prefixed with its place. Headers and cookies that carry keys
@@ -8,11 +8,13 @@ are left out, since a model has no keys.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from astra.errors import Rejected
 from astra.trajectories.collect.drafts import BrokenTool, RawServer, RawTool
 from astra.trajectories.collect.openapi_references import SchemaExpander
+from astra.trajectories.collect.swagger2 import as_openapi3
 from astra.types import Json, canonical_json
 
 METHODS = ("get", "put", "post", "delete", "head", "patch")
@@ -37,7 +39,9 @@ def is_openapi(value: Json) -> bool:
 def openapi_server(document: Mapping[str, Json], name: str) -> RawServer:
     """The server of a document. Raises Rejected for other versions and without operations."""
     version = str(document.get("openapi") or document.get("swagger"))
-    if not version.startswith("3."):
+    if version.startswith("2."):
+        document = as_openapi3(document, SchemaExpander(document).resolve)
+    elif not version.startswith("3."):
         raise Rejected("version", f"OpenAPI {version}: convert it to version 3 first")
     paths = document.get("paths")
     tools: list[RawTool | BrokenTool] = []
@@ -49,11 +53,15 @@ def openapi_server(document: Mapping[str, Json], name: str) -> RawServer:
             continue
         for method in METHODS:
             if isinstance(item, dict) and isinstance(item.get(method), dict):
-                operation = str(item[method].get("operationId") or f"{method} {path}")
+                place = f"{method} {path}"
+                name = str(item[method].get("operationId") or place)
+                given = item[method].get("tags")
+                tags = tuple(map(str, given)) if isinstance(given, list) else ()
                 try:
-                    tools.append(_tool(document, operation, method, item))
+                    made = _tool(document, name, method, item)
+                    tools.append(replace(made, tags=tags, operation=place))
                 except Rejected as rejected:
-                    tools.append(BrokenTool(operation, rejected))
+                    tools.append(BrokenTool(name, rejected, tags, place))
     if not tools:
         raise Rejected("layout", "the document has no operations under `paths`")
     info = document.get("info")
@@ -117,7 +125,28 @@ def _result_schema(expander: SchemaExpander, operation: Mapping[str, Json]) -> J
             response = expander.resolve(responses[status])
             media = _media(response.get("content")) if isinstance(response, dict) else None
             if media and isinstance(media.get("schema"), dict):
-                return expander.schema(media["schema"])
+                return _expanded_result(expander, media["schema"])
+    return None
+
+
+def _expanded_result(expander: SchemaExpander, schema: Json) -> Json:
+    """The expanded schema of a result, with fewer levels of references if it is too large.
+
+    None: it can't be used, which is no reason to do without the tool.
+    """
+    reason = ""
+    for levels in (None, 4, 2, 1):
+        attempt = SchemaExpander(expander.document, "response", most_references=levels)
+        try:
+            expanded = attempt.schema(schema)
+        except Rejected as rejected:
+            reason = reason or rejected.reason
+            continue
+        if levels is not None:
+            expander.notes.append(f"its result is described to {levels} references deep: {reason}")
+        expander.notes += attempt.notes if levels is None else []
+        return expanded
+    expander.notes.append(f"the schema of its result is left out: {reason}")
     return None
 
 
@@ -169,6 +198,8 @@ class _Arguments:
         schema = dict(schema) if isinstance(schema, dict) else {}
         if isinstance(description := parameter.get("description"), str) and description:
             schema["description"] = description
+        if "example" in parameter and not _schema_examples(schema):
+            schema["examples"] = [parameter["example"]]
         examples = [*_examples(expander, media or parameter), *_schema_examples(schema)]
         required = place == "path" or parameter.get("required") is True
         self.add(name, place, schema, required, examples)

@@ -17,10 +17,8 @@ from astra.types import Json
 PARTS = 20_000
 """Values of one tool's schema, with references expanded."""
 
-_MERGEABLE = (
-    *("type", "properties", "required", "description", "title", "additionalProperties"),
-    *("example", "nullable"),
-)
+_WORDS = ("description", "title", "example", "examples")
+"""Keywords of which the later one is kept."""
 
 
 @dataclass(slots=True)
@@ -31,6 +29,8 @@ class SchemaExpander:
     direction: Literal["request", "response"] = "request"
     """Read-only properties are left out of requests, write-only ones of responses."""
     notes: list[str] = field(default_factory=list[str])
+    most_references: int | None = None
+    """References inside one another that are followed. None: all."""
     _parts: int = 0
 
     def resolve(self, value: Json) -> Json:
@@ -57,11 +57,13 @@ class SchemaExpander:
             return node
         if isinstance(reference := node.get("$ref"), str):
             part = target(self.document, reference)
-            if reference in path:
+            if reference in path or len(path) == self.most_references:
                 name = reference.rpartition("/")[2]
-                self.notes.append(f"{name!r} occurs inside itself: cut where it recurs")
+                description = f"Of the kind {name}; not described further."
+                if reference in path:
+                    self.notes.append(f"{name!r} occurs inside itself: cut where it recurs")
+                    description = f"Again of the kind {name}; not described further."
                 kind = part.get("type", "object") if isinstance(part, dict) else "object"
-                description = f"Again of the kind {name}; not described further."
                 return {"type": kind, "description": description}
             expanded = self._expanded(part, (*path, reference))
             own = {k: v for k, v in node.items() if k in ("description", "title", "default")}
@@ -91,7 +93,7 @@ class SchemaExpander:
 
 
 def merged(schema: dict[str, Json]) -> dict[str, Json]:
-    """The schema with its `allOf` merged into it, if all parts are plain objects; else itself."""
+    """The schema with its `allOf` merged into it, where the merged schema says the same."""
     parts = schema.get("allOf")
     if not isinstance(parts, list) or not all(isinstance(part, dict) for part in parts):
         return schema
@@ -99,27 +101,52 @@ def merged(schema: dict[str, Json]) -> dict[str, Json]:
     # A single part is a reference with a description: what OpenAPI 3.0 has instead of siblings.
     if len(parts) == 1 and not set(parts[0]) & (set(own) - {"description", "title"}):
         return {**parts[0], **own}
-    whole = [*parts, own]
-    if not all(
-        part.get("type", "object") == "object"
-        and all(key in _MERGEABLE or key.startswith("x-") for key in part)
-        and isinstance(part.get("properties", {}), dict)
-        and isinstance(part.get("required", []), list)
-        and isinstance(part.get("additionalProperties", True), bool)
-        and part.get("nullable") is not True
-        for part in whole
-    ):
-        return schema
-    new: dict[str, Any] = {"type": "object", "properties": {}, "required": []}
-    for part in whole:
-        for name, child in part.get("properties", {}).items():
-            earlier = new["properties"].get(name)
-            both = child if earlier in (None, child) else {"allOf": [earlier, child]}
-            new["properties"][name] = both
-        new["required"] += [n for n in part.get("required", []) if n not in new["required"]]
-        new |= {key: part[key] for key in ("description", "title") if key in part}
-        if part.get("additionalProperties") is False:
-            new["additionalProperties"] = False
-    if not new["required"]:
-        del new["required"]
+    whole: dict[str, Json] | None = {}
+    for part in (*parts, own):
+        whole = both(whole, part)
+        if whole is None:
+            return schema
+    if isinstance(whole.get("properties"), dict):
+        whole = {"type": "object", **whole}
+    return whole
+
+
+def both(first: Mapping[str, Json], second: Mapping[str, Json]) -> dict[str, Json] | None:
+    """What fits both schemas, as one. None: it can't be written without `allOf`."""
+    if not first or not second:
+        return dict(first or second)
+    kinds = {part["type"] for part in (first, second) if isinstance(part.get("type"), str)}
+    if any(not isinstance(part.get("type", ""), str) for part in (first, second)):
+        if first.get("type") != second.get("type"):
+            return None
+    elif len(kinds) > 1:
+        return None
+    new: dict[str, Any] = dict(first)
+    for key, value in second.items():
+        earlier = first.get(key)
+        if key not in first or earlier == value or key in _WORDS or key.startswith("x-"):
+            new[key] = value
+        elif key == "properties" and isinstance(earlier, dict) and isinstance(value, dict):
+            new[key] = dict(earlier)
+            for name, child in value.items():
+                new[key][name] = _joined(earlier[name], child) if name in earlier else child
+        elif key == "items":
+            new[key] = _joined(earlier, value)
+        elif key == "required" and isinstance(earlier, list) and isinstance(value, list):
+            new[key] = [*earlier, *(name for name in value if name not in earlier)]
+        elif key == "additionalProperties" and False in (earlier, value):
+            new[key] = False
+        else:
+            return None
+    # To the letter, `additionalProperties: false` in one part forbids the fields of the others.
+    # Whoever writes it means the whole, so it holds for the fields of all.
+    if not (first.get("nullable") and second.get("nullable")):
+        new.pop("nullable", None)  # null has to fit both
     return new
+
+
+def _joined(first: Json, second: Json) -> Json:
+    dicts = isinstance(first, dict) and isinstance(second, dict)
+    if dicts and (joined := both(first, second)) is not None:
+        return joined
+    return first if first == second else {"allOf": [first, second]}

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
+from astra.configs.spelling import option_name
 from astra.errors import ConfigError, Rejected
 from astra.hosts.mcp_entries import section
 from astra.trajectories.collect.drafts import DraftServer, RawServer
@@ -24,7 +25,7 @@ from astra.trajectories.records import Connection
 from astra.types import Json
 
 MOST_BYTES = 64 * 2**20
-"""Of a JSON or YAML document."""
+"""Of a JSON or YAML document, where nothing else is said."""
 MOST_LINE_BYTES = 32 * 2**20
 """Of a row of a JSONL file."""
 MOST_ENTRY_BYTES = 4 * 2**20
@@ -65,23 +66,23 @@ def source_digest(path: Path) -> str:
     return digest.hexdigest()[:16]
 
 
-def all_drafts(paths: Iterable[Path]) -> Iterator[DraftServer]:
+def all_drafts(paths: Iterable[Path], *, most_bytes: int = MOST_BYTES) -> Iterator[DraftServer]:
     """The servers of all files. A file that can't be read is one rejected draft, check `file`."""
     for path in paths:
         try:
-            yield from drafts(path)
+            yield from drafts(path, most_bytes=most_bytes)
         except ConfigError as error:
             yield DraftServer(f"{path.name}#{path.stem}", Rejected("file", str(error)))
 
 
-def drafts(path: Path) -> Iterator[DraftServer]:
+def drafts(path: Path, *, most_bytes: int = MOST_BYTES) -> Iterator[DraftServer]:
     """The servers of a file, in its order. Raises ConfigError for a file of no known kind."""
     with path.open("rb") as file:
         first, second = (file.readline(MOST_LINE_BYTES + 1) for _ in range(2))
     if _is_object(first) and (_is_object(second) or path.suffix == ".jsonl"):
         yield from _jsonl_drafts(path)
         return
-    value = _document(path)
+    value = _document(path, most_bytes)
     if (entries := section(value)) is not None:
         for name, entry in entries.items():
             overrides = {k: v for k in _OVERRIDES if isinstance(v := entry.get(k), str)}
@@ -107,7 +108,7 @@ def drafts(path: Path) -> Iterator[DraftServer]:
             content = type(value).__name__ if value else "nothing"
         raise ConfigError(
             f"{str(path)!r} is of no known kind (it holds {content}): give an mcpServers file, an "
-            "OpenAPI 3 document, a list of functions, or rows of mcp_servers.jsonl"
+            "OpenAPI document, a list of functions, or rows of mcp_servers.jsonl"
         )
 
 
@@ -162,10 +163,13 @@ def _is_object(line: bytes) -> bool:
         return False
 
 
-def _document(path: Path) -> Json:
+def _document(path: Path, most_bytes: int) -> Json:
     """The value of a JSON or YAML document. Raises ConfigError."""
-    if path.stat().st_size > MOST_BYTES:
-        raise ConfigError(f"{str(path)!r} is over {MOST_BYTES} bytes: split it, or give JSONL")
+    if (size := path.stat().st_size) > most_bytes:
+        raise ConfigError(
+            f"{str(path)!r} has {size / 2**20:.0f} MiB, over the {most_bytes // 2**20} of "
+            f"{option_name('max_document_mib')}: raise it"
+        )
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:

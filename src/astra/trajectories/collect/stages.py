@@ -21,7 +21,7 @@ from astra.runs.runner import StageRunner
 from astra.runs.stage import SideFile, Stage, StageReport
 from astra.teacher.prompt import Teacher
 from astra.teacher.prompts.tools import DOMAIN, DomainIn, ToolSummary
-from astra.trajectories.collect.drafts import DraftServer, ToolNote
+from astra.trajectories.collect.drafts import DraftServer, RawServer, ToolNote
 from astra.trajectories.collect.duplicates import ServerDeduplicator
 from astra.trajectories.collect.mcp_servers import mcp_server
 from astra.trajectories.collect.normalize import (
@@ -29,6 +29,7 @@ from astra.trajectories.collect.normalize import (
     normalize_server,
     with_id,
 )
+from astra.trajectories.collect.selection import ToolSelection
 from astra.trajectories.collect.sources import all_drafts, source_files
 from astra.trajectories.records import CollectedToolServer, Connection
 from astra.types import Json, Record, content_hash
@@ -60,13 +61,41 @@ async def collect(
     """
     runner = StageRunner(folder, config.concurrency, console)
     files = source_files(paths(config.sources))
-    collected = await runner.run(_collected_stage(config), all_drafts(files))
+    drafts = all_drafts(files, most_bytes=config.max_document_mib * 2**20)
+    parts = _selected_parts(drafts, _selection(config), config.min_tools)
+    collected = await runner.run(_collected_stage(config), parts)
     candidates = _candidates(row.server for row in folder.rows(COLLECTED, CollectedServer))
     await runner.run(_servers_stage(teacher), candidates, total=collected.accepted)
     return runner.reports
 
 
 # --- collected --------------------------------------------------------------------------------
+
+
+def _selection(config: CollectToolsConfig) -> ToolSelection:
+    return ToolSelection(config.tags, config.include, config.exclude, config.max_tools)
+
+
+def _selected_parts(
+    drafts: Iterable[DraftServer], selection: ToolSelection, min_tools: int
+) -> Iterator[DraftServer]:
+    """The drafts, with the wanted tools, and with large documents in parts."""
+    for draft in drafts:
+        server = draft.content
+        if not isinstance(server, RawServer):
+            yield draft  # a live server's tools are known once it was asked
+            continue
+        try:
+            server = selection.selected(server)
+        except Rejected as rejected:
+            yield DraftServer(draft.key, rejected)
+            continue
+        parts = [server]
+        if server.source == "openapi":
+            parts = selection.split(server, min_tools=min_tools)
+        for part in parts:
+            suffix = part.name.removeprefix(server.name)
+            yield DraftServer(f"{draft.key}{suffix}", part)
 
 
 def _collected_stage(
@@ -77,18 +106,18 @@ def _collected_stage(
         call_seconds=config.tool_timeout,
         confined=config.confine_servers,
     )
+    selection = _selection(config)
 
     async def work(draft: DraftServer) -> tuple[str, NormalizedServer]:
         match draft.content:
             case Rejected() as rejected:
                 raise rejected
             case Connection() as connection:
-                raw = await mcp_server(connection, draft.overrides, session)
+                asked = await mcp_server(connection, draft.overrides, session)
+                raw = selection.selected(asked)
             case raw:
                 pass
-        return draft.key, normalize_server(
-            raw, min_tools=config.min_tools, skip_invalid=config.skip_invalid_tools
-        )
+        return draft.key, normalize_server(raw, min_tools=config.min_tools, strict=config.strict)
 
     return Stage(
         COLLECTED,
