@@ -177,7 +177,7 @@ async def test_hostile_servers_are_set_aside_with_the_reason(
     assert KEY not in failure.model_dump_json()
 
 
-@pytest.mark.parametrize("fault", ["injection", "endless_reference", "remote"])
+@pytest.mark.parametrize("fault", ["injection", "endless_reference", "remote", "no_schema"])
 async def test_one_bad_tool_costs_itself_and_not_its_server(tmp_path: Path, fault: str) -> None:
     file = mcp_file(tmp_path / "mcp.json", bad=value("mcp_hostile", fault))
     (server,), failed = await collected(tmp_path / "run", file)
@@ -187,7 +187,7 @@ async def test_one_bad_tool_costs_itself_and_not_its_server(tmp_path: Path, faul
 
 
 @pytest.mark.parametrize(
-    "fault", ["rubbish", "stderr", "recursion", "bad_names", "slow_pattern", "task"]
+    "fault", ["rubbish", "stderr", "recursion", "bad_names", "slow_pattern", "task", "no_type"]
 )
 async def test_servers_that_are_only_odd_are_kept(tmp_path: Path, fault: str) -> None:
     file = mcp_file(tmp_path / "mcp.json", odd=value("mcp_hostile", fault))
@@ -207,6 +207,8 @@ async def test_servers_that_are_only_odd_are_kept(tmp_path: Path, fault: str) ->
         case "task":
             (note,) = read_notes(tmp_path / "run")
             assert not extra and (note.tool, note.check) == ("research", "task")
+        case "no_type":
+            assert extra[0].document.parameters["properties"] == {"path": {}}
         case _:
             assert not extra
 

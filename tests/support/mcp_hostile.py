@@ -20,7 +20,7 @@ FAULTS = (
     *("rubbish", "rubbish_only", "silent", "dies_at_start", "invalid_list", "refuses_list"),
     *("many", "endless", "changing", "injection", "recursion", "endless_reference", "remote"),
     *("dies_in_list", "stderr", "bad_names", "slow_pattern", "half_characters", "big_list"),
-    "task",
+    *("task", "no_schema", "no_type"),
 )
 """rubbish: lines that are no messages between the messages; rubbish_only: nothing else.
 changing: a tool list that changes while it is read. endless: a list of pages without end."""
@@ -157,6 +157,8 @@ class HostileServer:
                 "Takes a text of a certain form only.",
                 {"type": "object", "properties": {"a": {"type": "string", "pattern": "^(a+)+$"}}},
             ),
+            "no_type": tool("bare", "Takes what it gets.", {"properties": {"path": {}}}),
+            "no_schema": {"name": "bare", "description": "Has no schema.", "inputSchema": None},
             "half_characters": tool("half\ud800", "Is called by half a character of a pair."),
             "task": {
                 **tool("research", "Looks for all that is known of a topic."),

@@ -76,6 +76,8 @@ class McpSession:
     ) -> None:
         self.entry = entry
         self.list_changed = False
+        self.unreadable: dict[str, str] = {}
+        """Why entries of the tool list are no tools, by name."""
         self.alive = False
         self._options = options
         self._process = ServerProcess()
@@ -197,33 +199,61 @@ class McpSession:
         return self._client.instructions or ""
 
     async def list_tools(self, *, most: int) -> list[wire.Tool]:
-        """All pages of the tool list. Refused when there are more than `most`, or pages no end."""
+        """All pages of the tool list. Refused when there are more than `most`, or pages no end.
+
+        Entries that are no tools are left out, and told in `unreadable`, if there are others.
+        """
         tools: list[wire.Tool] = []
+        unreadable: dict[str, ValidationError] = {}
         cursor: str | None = None
         for _ in range(MOST_PAGES):
             request = wire.ListToolsRequest(params=wire.PaginatedRequestParams(cursor=cursor))
-            page = await self._ask(request, wire.ListToolsResult)
-            tools += page.tools
-            if len(tools) > most:
+            page = await self._ask(request, _ToolPage, unchecked=True)
+            for number, value in enumerate(page.tools, start=len(tools) + len(unreadable) + 1):
+                try:
+                    tools.append(wire.Tool.model_validate(value))
+                except ValidationError as error:
+                    name = value.get("name") if isinstance(value, dict) else None
+                    shown = name if isinstance(name, str) and name else f"number {number}"
+                    unreadable[shown] = error
+            if len(tools) + len(unreadable) > most:
                 raise McpRefused(f"over {most} tools")
             if not page.next_cursor or page.next_cursor == cursor:
-                return tools
+                break
             cursor = page.next_cursor
-        raise McpRefused(f"the tool list has over {MOST_PAGES} pages")
+        else:
+            raise McpRefused(f"the tool list has over {MOST_PAGES} pages")
+        if unreadable and not tools:
+            raise _no_result(next(iter(unreadable.values())))
+        self.unreadable = {
+            name: self.entry.hide(str(_no_result(error))) for name, error in unreadable.items()
+        }
+        return tools
 
     async def call_tool(self, name: str, arguments: dict[str, Json]) -> wire.CallToolResult:
         """One call. Raises TimeoutError, `McpServerGone` or `McpRefused`."""
         params = wire.CallToolRequestParams(name=name, arguments=arguments)
         return await self._ask(wire.CallToolRequest(params=params), wire.CallToolResult)
 
-    async def _ask(self, request: Any, wanted: type[_R]) -> _R:
-        """Ask past the client's own `call_tool`, which would compile the server's schemas."""
+    async def _ask(self, request: Any, wanted: type[_R], *, unchecked: bool = False) -> _R:
+        """Ask past the client's own `call_tool`, which would compile the server's schemas.
+
+        `unchecked`: `wanted` alone says what is a result, not the version of the protocol, by which
+        one wrong tool makes the whole list wrong.
+        """
         if not self.alive:
             raise self._gone("it is gone")
+        session = self._client.session
         try:
-            return await self._client.session.send_request(
-                request, wanted, self._options.call_seconds
-            )
+            if unchecked:
+                data = request.model_dump(by_alias=True, mode="json", exclude_none=True)
+                call: Any = {"timeout": self._options.call_seconds}
+                # The public way checks the answer; there is none without.
+                session._stamp(data, call)  # pyright: ignore[reportPrivateUsage]
+                dispatcher = session._dispatcher  # pyright: ignore[reportPrivateUsage]
+                answer = await dispatcher.send_raw_request(data["method"], data.get("params"), call)
+                return wanted.model_validate(answer, by_name=False)
+            return await session.send_request(request, wanted, self._options.call_seconds)
         except MCPError as error:
             if error.code == wire.REQUEST_TIMEOUT:
                 raise TimeoutError(f"no answer within {self._options.call_seconds:g} s") from error
@@ -232,14 +262,24 @@ class McpSession:
                 raise self._gone("it ended during the request") from error
             raise McpRefused(self.entry.hide(f"{error.message} (code {error.code})")) from error
         except ValidationError as error:
-            first = error.errors(include_url=False, include_input=False)[0]
-            where = ".".join(map(str, first["loc"]))
-            raise McpRefused(f"its answer is not a result: {where}: {first['msg']}") from error
+            raise _no_result(error) from error
 
     def _gone(self, what: str) -> McpServerGone:
         said = self._process.said()
         text = f"server {self.entry.name!r}: {what}" + (f" ({said})" if said else "")
         return McpServerGone(self.entry.hide(text))
+
+
+class _ToolPage(wire.PaginatedResult):
+    """A page of a tool list whose entries are validated one by one."""
+
+    tools: list[Any]
+
+
+def _no_result(error: ValidationError) -> McpRefused:
+    first = error.errors(include_url=False, include_input=False)[0]
+    where = ".".join(map(str, first["loc"]))
+    return McpRefused(f"its answer is not a result: {where}: {first['msg']}")
 
 
 # --- HTTP -------------------------------------------------------------------------------------

@@ -36,7 +36,10 @@ async def mcp_server(
                 listed = await session.list_tools(most=MOST_TOOLS)
             # Servers may echo what they were started with: `hide` removes the entry's keys. Names
             # are left alone, since calls need them.
-            tools: list[RawTool | BrokenTool] = []
+            tools: list[RawTool | BrokenTool] = [
+                BrokenTool(name, Rejected("protocol", reason))
+                for name, reason in session.unreadable.items()
+            ]
             for tool in listed:
                 if tool.execution is not None and tool.execution.task_support == "required":
                     reason = "it can only be called as a task"
