@@ -166,9 +166,7 @@ async def test_hostile_servers_are_set_aside_with_the_reason(
     tmp_path: Path, fault: str, check: str, reason: str
 ) -> None:
     file = mcp_file(tmp_path / "mcp.json", bad=value("mcp_hostile", fault))
-    servers, failed = await collected(
-        tmp_path / "run", file, quick=fault == "silent", strict=True
-    )
+    servers, failed = await collected(tmp_path / "run", file, quick=fault == "silent", strict=True)
     assert not servers
     (failure,) = failed.values()
     assert failure.check == (check or None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from itertools import islice
 from pathlib import Path
 
@@ -34,7 +35,7 @@ def command(config: CollectToolsConfig, *, as_json: bool) -> int:
     resume, and to ask again servers that could not be reached. Exit status 1 if no server is kept.
     """
     # Late: these take a second, and --help needs none of them.
-    from astra.trajectories.collect.stages import COLLECTED, SERVERS
+    from astra.trajectories.collect.stages import COLLECTED, SERVERS, read_notes, read_servers
     from astra.trajectories.collect_tools import collect_tools
     from astra.trajectories.estimate import estimate_collection
 
@@ -45,13 +46,26 @@ def command(config: CollectToolsConfig, *, as_json: bool) -> int:
     stages = folder.manifest().stages
     counts = {name: stages.get(name, StageCounts()) for name in (COLLECTED, SERVERS)}
     kept = counts[SERVERS].accepted
+    kept_tools = sum(len(server.tools) for server in read_servers(folder.path))
+    left_out = Counter(note.check for note in read_notes(folder.path) if not note.kept)
     if as_json:
         fields = {"accepted", "rejected", "errors"}
         listed = {name: one.model_dump(include=fields) for name, one in counts.items()}
-        print_json({"out": str(folder.path), "servers": kept, "stages": listed})
+        print_json(
+            {
+                "out": str(folder.path),
+                "servers": kept,
+                "tools": kept_tools,
+                "tools_left_out": dict(sorted(left_out.items())),
+                "stages": listed,
+            }
+        )
         return 0 if kept else 1
     console = out()
-    console.print(plain(f"{kept} servers in {folder.path}"))
+    console.print(plain(f"{kept} servers with {kept_tools} tools in {folder.path}"))
+    if left_out:
+        reasons = ", ".join(f"{check} {n}" for check, n in sorted(left_out.items()))
+        console.print(plain(f"  tools left out of kept servers: {reasons}"))
     for name, one in counts.items():
         if one.rejected:
             reasons = ", ".join(f"{check} {n}" for check, n in sorted(one.rejected.items()))

@@ -21,8 +21,8 @@ class CollectToolsConfig(TeacherConfig, OutputConfig):
     """Tools."""
 
     sources: Annotated[Paths, RUNTIME]
-    """MCP servers (mcpServers JSON), OpenAPI 3 documents, lists of functions, mcp_servers.jsonl, or
-    folders of such files. The kind of a file follows from its content."""
+    """MCP servers (mcpServers JSON), OpenAPI documents, lists of functions, rows of data sets,
+    mcp_servers.jsonl, or folders of such files. The kind of a file follows from its content."""
     _: KW_ONLY
     out: Annotated[Path | str, RUNTIME]
     """Run folder to write."""

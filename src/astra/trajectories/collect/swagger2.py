@@ -28,10 +28,12 @@ def as_openapi3(document: Mapping[str, Json], resolve: Resolve) -> dict[str, Jso
 
     `resolve`: follows the references of the document; what it raises is passed on.
     """
-    paths = document.get("paths")
+    paths, definitions = document.get("paths"), document.get("definitions")
+    named = definitions if isinstance(definitions, dict) else {}
     return {
         **{key: value for key, value in document.items() if key != "swagger"},
         "openapi": "3.0.3",
+        "definitions": {name: schema(value) for name, value in named.items()},
         "paths": {
             path: _path_item(resolve(item), document, resolve)
             for path, item in (paths if isinstance(paths, dict) else {}).items()
