@@ -126,6 +126,8 @@ class TableOptions(Record):
     """Column -> "table.column"; "" switches off a key that was found."""
     ignore: tuple[str, ...] = ()
     """Columns that are not asked about."""
+    keep_totals: bool = False
+    """Whether rows of totals are rows like others, e.g. of the company Total."""
     columns: dict[str, ColumnOptions] = {}
 
 

@@ -28,6 +28,7 @@ from astra.arenas.tables.load.options import kinds, merge, read_options, resolve
 from astra.arenas.tables.load.raw import LoadLimits, LoadSession, RawTable
 from astra.arenas.tables.load.sqlite import read_sqlite
 from astra.arenas.tables.load.text_files import read_text
+from astra.arenas.tables.load.totals import set_totals_aside
 from astra.arenas.tables.schema import ColumnKind, TablesOptions
 from astra.errors import TableError
 
@@ -234,14 +235,26 @@ def _table(
     session: LoadSession,
 ) -> LoadedTable:
     forced: dict[str, ColumnKind] = {}
+    keep_totals = False
     for written in options.tables:
         if written == name or identifier(written, fallback="", ascii_letters=True) == name:
+            keep_totals = keep_totals or options.tables[written].keep_totals
             for column, kind in kinds(options, written).items():
                 forced[column if column in columns else identifier(column, fallback="")] = kind
     try:
         typed = make_typed(raw, name, columns, forced, session)
     except duckdb.Error as error:
         raise _table_error(f"{raw.source}: its columns can't be typed", error) from error
+    by_kind = list(zip(columns, typed.kinds, strict=True))
+    set_aside, totals = 0, list[str]()
+    if not keep_totals:
+        set_aside, totals = set_totals_aside(
+            name,
+            [column for column, kind in by_kind if kind is ColumnKind.text],
+            [c for c, kind in by_kind if kind in (ColumnKind.integer, ColumnKind.number)],
+            raw.first_row,
+            session.connection,
+        )
     renamed = [
         f"column {position} has no name; called {name!r}"
         for position, (name, column) in enumerate(zip(columns, raw.columns, strict=True), start=1)
@@ -250,7 +263,7 @@ def _table(
     return LoadedTable(
         name=name,
         source=raw.source,
-        rows=raw.rows,
+        rows=raw.rows - set_aside,
         columns=tuple(
             LoadedColumn(name, column.original, kind, unit)
             for name, column, kind, unit in zip(
@@ -259,7 +272,7 @@ def _table(
         ),
         key=None,
         foreign_keys=(),
-        notes=(*raw.notes, *renamed, *typed.notes),
+        notes=(*raw.notes, *renamed, *typed.notes, *totals),
     )
 
 
