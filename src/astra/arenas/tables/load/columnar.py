@@ -5,6 +5,7 @@ What the files promise in rows and bytes is checked before anything is read.
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Sequence
 
@@ -88,6 +89,7 @@ def _duckdb_table(
     _check_rows(source, session.count(origin), session.limits)
     keys: list[str] = []
     foreign: list[RawForeignKey] = []
+    notes: list[str] = []
     for kind, columns, table, references in session.connection.execute(
         "SELECT constraint_type, constraint_column_names, referenced_table, "
         "referenced_column_names FROM duckdb_constraints() "
@@ -96,14 +98,19 @@ def _duckdb_table(
     ).fetchall():
         # A key of several columns can't name one row to ask about.
         if len(columns) != 1:
+            if kind == "PRIMARY KEY":
+                notes.append(f"key of several columns, not used: {', '.join(columns)}")
+            elif kind == "FOREIGN KEY":
+                notes.append(f"foreign key of several columns to {table!r}, not used")
             continue
         if kind == "PRIMARY KEY":
             keys.append(str(columns[0]))
         elif kind == "FOREIGN KEY":
             foreign.append(RawForeignKey(str(columns[0]), str(table), str(references[0])))
-    return _copy(
+    raw = _copy(
         origin, name, file, source, session, key=keys[0] if keys else None, foreign_keys=foreign
     )
+    return dataclasses.replace(raw, notes=(*raw.notes, *notes))
 
 
 def _copy(

@@ -92,6 +92,13 @@ def _table(
         source, columns, (cells(columns, row) for row in records)
     )
     foreign = database.execute(f"PRAGMA foreign_key_list({literal(name)})").fetchall()
+    # A key of several columns has a row for each: a later one has a number above 0.
+    composite = {row[0] for row in foreign if row[1] > 0}
+    notes = [f"key of several columns, not used: {', '.join(keys)}"] if len(keys) > 1 else []
+    notes += [
+        f"foreign key of several columns to {other!r}, not used"
+        for other in sorted({str(row[2]) for row in foreign if row[0] in composite})
+    ]
     return RawTable(
         relation=relation,
         name=name,
@@ -100,12 +107,12 @@ def _table(
         columns=columns,
         rows=count,
         key=keys[0] if len(keys) == 1 else None,
-        # A key of several columns has a row for each: a later one has a number above 0.
         foreign_keys=tuple(
             RawForeignKey(str(row[3]), str(row[2]), None if row[4] is None else str(row[4]))
             for row in sorted(foreign)
-            if row[0] not in {other[0] for other in foreign if other[1] > 0}
+            if row[0] not in composite
         ),
+        notes=tuple(notes),
     )
 
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
+from itertools import combinations
 from typing import NamedTuple
+
+import duckdb
 
 from astra.arenas.tables.load.tables import LoadedTable
 from astra.arenas.tables.profile.statistics import ColumnStats
 from astra.arenas.tables.profile.words import english, has_han, singular_name
 from astra.arenas.tables.schema import ColumnKind, TableOptions
+from astra.arenas.tables.sql import quoted
 from astra.errors import ConfigError
 from astra.types import Language
 
@@ -109,6 +114,33 @@ def choose_key(
     fit = [s for s in stats.values() if s.key and s.kind in (ColumnKind.text, ColumnKind.integer)]
     one = singular_name(table.name)
     return min(fit, key=lambda s: _key_rank(s.name, one)).name if fit else None
+
+
+_LEADING = 6
+"""Columns, the first ones without nulls, that are tried together."""
+
+
+def composite_key(
+    table: LoadedTable, stats: Mapping[str, ColumnStats], connection: duckdb.DuckDBPyConnection
+) -> tuple[str, ...] | None:
+    """Two or three columns that together identify a row. None if there are none."""
+    fit = [
+        s.name
+        for s in stats.values()
+        if s.nulls == 0 and s.distinct > 1 and s.kind not in (ColumnKind.number, ColumnKind.other)
+    ][:_LEADING]
+    for size in (2, 3):
+        for names in combinations(fit, size):
+            # Fewer combinations than rows can't tell all rows apart.
+            if math.prod(stats[name].distinct for name in names) < table.rows:
+                continue
+            columns = ", ".join(map(quoted, names))
+            row = connection.execute(
+                f"SELECT count(*) FROM (SELECT DISTINCT {columns} FROM {quoted(table.name)})"
+            ).fetchone()
+            if row is not None and row[0] == table.rows:
+                return names
+    return None
 
 
 def _key_rank(name: str, one: str) -> int:

@@ -12,7 +12,7 @@ from collections.abc import Set as AbstractSet
 
 from astra.arenas.tables.load.options import merge, resolve
 from astra.arenas.tables.load.tables import Tables
-from astra.arenas.tables.profile.keys import choose_key, choose_naming, variants
+from astra.arenas.tables.profile.keys import choose_key, choose_naming, composite_key, variants
 from astra.arenas.tables.profile.places import wider_places
 from astra.arenas.tables.profile.quantities import not_a_quantity
 from astra.arenas.tables.profile.relations import ProfiledTable, foreign_keys, split_suffix
@@ -44,6 +44,10 @@ def profile(tables: Tables, options: TablesOptions | None = None) -> Schema:
         own = merged.tables.get(table.name, TableOptions())
         stats, notes = measure(table, tables.connection), list(table.notes)
         key = choose_key(table, stats, own, notes)
+        if key is None and (columns := composite_key(table, stats, tables.connection)):
+            notes.append(
+                f"no column is a key; {', '.join(columns)} together are, and such keys are not used"
+            )
         profiled[table.name] = ProfiledTable(table, stats, key, variants(stats), own, notes)
     keys = foreign_keys(profiled, tables.connection)
     identifying = {(key.table, key.references) for own in keys.values() for key in own}

@@ -23,10 +23,24 @@ INCLUDED = 0.99
 """Share of a text column's rows whose values must be in the other column; of integers, all."""
 ENOUGH = {ColumnKind.text: 2, ColumnKind.integer: 3}
 """Distinct values from which inclusion says something (all of a smaller table's will do)."""
+CODED_INCLUDED = 0.8
+"""As `INCLUDED`, of codes: flights name aeroplanes that a register does not have."""
+TELLING = 8
+"""Distinct texts from which inclusion says enough without any name."""
 
 _SUFFIXES = ("id", "code", "key", "name", "no", "number", "ref", "iso", "iso2", "iso3", "iata",
              "icao", "uuid", "编号", "代码", "名称")  # fmt: skip
 _GENERIC = frozenset("id name code key title label number no rank year type status date".split())
+_STEM = 4
+"""Letters of a word that begins the name of a table."""
+_LINKS = frozenset("via by to of from for in at".split())
+"""Last words of columns that point somewhere: `ship_via`."""
+_OWN = frozenset(
+    "reports_to report_to manager boss supervisor superior parent mentor head chief lead leader "
+    "predecessor successor replaced_by replaces part_of belongs_to spouse partner father mother "
+    "vorgesetzter elternteil chef padre madre jefe superieur responsable 上级 经理 父级 主管".split()
+)
+"""What columns are called that point to rows of their own table."""
 _SYNONYMS = {"nation": "country", "capital": "city", "hometown": "city", "birthplace": "city"}
 
 
@@ -50,14 +64,18 @@ def foreign_keys(
     profiled: Mapping[str, ProfiledTable], connection: duckdb.DuckDBPyConnection
 ) -> dict[str, tuple[ForeignKey, ...]]:
     """The foreign keys of every table, in the order of its columns."""
-    return {
-        name: tuple(
-            key
+    keys: dict[str, tuple[ForeignKey, ...]] = {}
+    for name, table in profiled.items():
+        found = {
+            column: key
             for column in table.stats
             if (key := _foreign_key(table, column, profiled, connection)) is not None
+        }
+        by_values = _keys_by_values(table, found, profiled, connection)
+        keys[name] = tuple(
+            key for c in table.stats if (key := found.get(c) or by_values.get(c)) is not None
         )
-        for name, table in profiled.items()
-    }
+    return keys
 
 
 def _foreign_key(
@@ -120,8 +138,11 @@ def _key_by_inclusion(
     candidates = sorted(
         (rank, position, other.name, references)
         for position, other in enumerate(profiled.values())
-        if other.name != table.name
-        for rank, references in _fitting(table, column, other)
+        for rank, references in (
+            _fitting(table, column, other)
+            if other.name != table.name
+            else _fitting_own(table, column)
+        )
     )
     for _, _, name, references in candidates:
         other = profiled[name]
@@ -129,19 +150,117 @@ def _key_by_inclusion(
             continue
         if not _joins(table, column, other, references):
             continue
-        row = connection.execute(
-            f"SELECT count(*) FROM {quoted(table.name)} t WHERE t.{quoted(column)} IS NOT NULL "
-            f"AND NOT EXISTS (SELECT 1 FROM {quoted(name)} o "
-            f"WHERE o.{quoted(references)} = t.{quoted(column)})"
-        ).fetchone()
-        missing = row[0] if row else 0
-        # Texts come with typing errors; numbers that are not in the other column rule it out.
-        allowed = stats.filled * (1 - INCLUDED) if stats.kind is ColumnKind.text else 0
-        if missing <= allowed:
-            if missing:
-                table.notes.append(f"column {column!r}: {missing} values are not in {name!r}")
+        # Numbers that are not in the other column rule it out; texts come with typing errors.
+        included = 1.0
+        if stats.kind is ColumnKind.text:
+            included = CODED_INCLUDED if stats.codes >= 0.9 * stats.filled else INCLUDED
+        if _includes(table, column, other, references, included, connection):
             return ForeignKey(column=column, table=name, references=references, origin="inclusion")
     return None
+
+
+def _includes(
+    table: ProfiledTable,
+    column: str,
+    other: ProfiledTable,
+    references: str,
+    share: float,
+    connection: duckdb.DuckDBPyConnection,
+) -> bool:
+    """Whether so many of a column's rows have values of the other column; notes what is missing."""
+    row = connection.execute(
+        f"SELECT count(*) FROM {quoted(table.name)} t WHERE t.{quoted(column)} IS NOT NULL "
+        f"AND NOT EXISTS (SELECT 1 FROM {quoted(other.name)} o "
+        f"WHERE o.{quoted(references)} = t.{quoted(column)})"
+    ).fetchone()
+    missing = row[0] if row else 0
+    if missing > table.stats[column].filled * (1 - share):
+        return False
+    if missing:
+        table.notes.append(f"column {column!r}: {missing} values are not in {other.name!r}")
+    return True
+
+
+def _fitting_own(table: ProfiledTable, column: str) -> Iterator[tuple[int, str]]:
+    """The own key of a table, if the column's name says that it points to other rows of it."""
+    key = table.key
+    base, _ = split_suffix(column)
+    if key is None or key == column or table.stats[column].unique:
+        return
+    if base in _OWN or column in _OWN or _distance(base, table.name) == 1:
+        yield 40_000, key
+
+
+def _keys_by_values(
+    table: ProfiledTable,
+    named: Mapping[str, ForeignKey],
+    profiled: Mapping[str, ProfiledTable],
+    connection: duckdb.DuckDBPyConnection,
+) -> dict[str, ForeignKey]:
+    """Keys that no name tells: texts that are all values of one other table's only column."""
+    found: dict[str, ForeignKey] = {}
+    few: list[str] = []
+    for column, stats in table.stats.items():
+        if (
+            column in named
+            or column in table.variants
+            or column in table.options.ignore
+            or column in table.options.foreign_keys
+            or stats.kind is not ColumnKind.text
+            or stats.unique
+            or stats.distinct < ENOUGH[ColumnKind.text]
+            or stats.mean_length < 2
+        ):
+            continue
+        if stats.distinct < TELLING:
+            few.append(column)
+            continue
+        coded = stats.codes >= 0.9 * stats.filled
+        targets = [
+            (other, references)
+            for other in profiled.values()
+            if other.name != table.name
+            for references, target in other.stats.items()
+            if target.unique
+            and target.kind is ColumnKind.text
+            and references not in (*other.variants, *other.options.ignore)
+            and target.distinct >= stats.distinct * CODED_INCLUDED
+            and (target.codes >= 0.9 * target.filled) == coded
+            and _overlaps(table, column, other, references, connection)
+        ]
+        # Where two would do, nothing says which is meant.
+        if len(targets) == 1 and _includes(table, column, *targets[0], 0.95, connection):
+            other, references = targets[0]
+            found[column] = ForeignKey(
+                column=column, table=other.name, references=references, origin="inclusion"
+            )
+    # Few values say enough beside a column that points to the same: origin beside destination.
+    for column in few:
+        stats = table.stats[column]
+        for key in list(found.values()):
+            other, beside = profiled[key.table], table.stats[key.column]
+            alike = stats.codes == stats.filled and beside.codes >= 0.9 * beside.filled
+            if alike and _includes(table, column, other, key.references, 1.0, connection):
+                found[column] = key.model_copy(update={"column": column})
+                break
+    return found
+
+
+def _overlaps(
+    table: ProfiledTable,
+    column: str,
+    other: ProfiledTable,
+    references: str,
+    connection: duckdb.DuckDBPyConnection,
+) -> bool:
+    """Whether the first rows' values are in the other column: a look before all rows are read."""
+    row = connection.execute(
+        f"SELECT count(*), count(o.{quoted(references)}) FROM (SELECT DISTINCT {quoted(column)} v "
+        f"FROM (SELECT {quoted(column)} FROM {quoted(table.name)} LIMIT 1000) "
+        f"WHERE {quoted(column)} IS NOT NULL) "
+        f"LEFT JOIN {quoted(other.name)} o ON o.{quoted(references)} = v"
+    ).fetchone()
+    return row is not None and row[1] >= row[0] * CODED_INCLUDED
 
 
 def _fitting(table: ProfiledTable, column: str, other: ProfiledTable) -> Iterator[tuple[int, str]]:
@@ -165,6 +284,17 @@ def _fitting(table: ProfiledTable, column: str, other: ProfiledTable) -> Iterato
             and not table.stats[column].unique
         ):
             yield 50_000 + number, references
+        elif (
+            # `ship_via` and `shippers`.
+            stats.kind is ColumnKind.integer
+            and references == other.key
+            and column.split("_")[-1] in _LINKS
+            and any(
+                len(word) >= _STEM and singular_name(other.name).startswith(word)
+                for word in column.split("_")[:-1]
+            )
+        ):
+            yield 60_000 + number, references
 
 
 def split_suffix(column: str) -> tuple[str, str]:
