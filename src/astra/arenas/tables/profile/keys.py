@@ -129,17 +129,21 @@ def composite_key(
         for s in stats.values()
         if s.nulls == 0 and s.distinct > 1 and s.kind not in (ColumnKind.number, ColumnKind.other)
     ][:_LEADING]
-    for size in (2, 3):
-        for names in combinations(fit, size):
-            # Fewer combinations than rows can't tell all rows apart.
-            if math.prod(stats[name].distinct for name in names) < table.rows:
-                continue
-            columns = ", ".join(map(quoted, names))
-            row = connection.execute(
-                f"SELECT count(*) FROM (SELECT DISTINCT {columns} FROM {quoted(table.name)})"
-            ).fetchone()
-            if row is not None and row[0] == table.rows:
-                return names
+    # Keys come first in a table, and what they identify behind them.
+    tried = sorted(
+        (names for size in (2, 3) for names in combinations(fit, size)),
+        key=lambda names: (fit.index(names[-1]), len(names)),
+    )
+    for names in tried:
+        # Fewer combinations than rows can't tell all rows apart.
+        if math.prod(stats[name].distinct for name in names) < table.rows:
+            continue
+        columns = ", ".join(map(quoted, names))
+        row = connection.execute(
+            f"SELECT count(*) FROM (SELECT DISTINCT {columns} FROM {quoted(table.name)})"
+        ).fetchone()
+        if row is not None and row[0] == table.rows:
+            return names
     return None
 
 

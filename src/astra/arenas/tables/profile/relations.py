@@ -38,7 +38,7 @@ _LINKS = frozenset("via by to of from for in at".split())
 _OWN = frozenset(
     "reports_to report_to manager boss supervisor superior parent mentor head chief lead leader "
     "predecessor successor replaced_by replaces part_of belongs_to spouse partner father mother "
-    "vorgesetzter elternteil chef padre madre jefe superieur responsable 上级 经理 父级 主管".split()
+    "vorgesetzter elternteil chef padre madre jefe superieur responsable 上级 经理 父级".split()
 )
 """What columns are called that point to rows of their own table."""
 _SYNONYMS = {"nation": "country", "capital": "city", "hometown": "city", "birthplace": "city"}
