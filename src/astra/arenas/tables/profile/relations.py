@@ -153,7 +153,8 @@ def _key_by_inclusion(
         # Numbers that are not in the other column rule it out; texts come with typing errors.
         included = 1.0
         if stats.kind is ColumnKind.text:
-            included = CODED_INCLUDED if stats.codes >= 0.9 * stats.filled else INCLUDED
+            coded = stats.codes >= 0.9 * stats.filled and stats.distinct >= TELLING
+            included = CODED_INCLUDED if coded else INCLUDED
         if _includes(table, column, other, references, included, connection):
             return ForeignKey(column=column, table=name, references=references, origin="inclusion")
     return None
