@@ -14,6 +14,7 @@ from collections.abc import Iterator
 
 from astra.arenas.tables.load.encodings import text_encoding
 from astra.arenas.tables.load.files import FileFormat, SourceFile
+from astra.arenas.tables.load.headers import LOOKED_AT, find_header
 from astra.arenas.tables.load.raw import (
     ColumnContent,
     LoadLimits,
@@ -40,6 +41,10 @@ def read_text(file: SourceFile, session: LoadSession) -> list[RawTable]:
             delimiter = "\t" if file.format is FileFormat.tsv else _delimiter(stream.read(_CHUNK))
             stream.seek(0)
             records = _records(stream, file.shown, delimiter)
+            head = list(itertools.islice(records, LOOKED_AT))
+            place = find_header(head, file.shown)
+            notes += place.notes
+            records = itertools.chain(head[place.skip :], records)
             header = _header(next(records, None), file.shown, session.limits)
             columns = tuple(RawColumn(name, ColumnContent.anything) for name in header)
             empty: list[int] = []
@@ -60,7 +65,7 @@ def read_text(file: SourceFile, session: LoadSession) -> list[RawTable]:
         source=file.shown,
         columns=columns,
         rows=count,
-        first_row=2,
+        first_row=2 + place.skip,
         # Semicolons separate where commas mark decimals: spreadsheets set to German, French, …
         # Tabs say nothing.
         decimal_comma={";": True, ",": False}.get(delimiter),
@@ -134,9 +139,12 @@ def _delimiter(sample: str) -> str:
         widths: list[int] = []
         try:
             reader = csv.reader(io.StringIO(sample, newline=""), delimiter=candidate)
-            widths = [len(record) for record in itertools.islice(reader, 20) if record]
+            widths = [len(record) for record in itertools.islice(reader, LOOKED_AT) if record]
         except csv.Error:
             continue
+        # A preamble above the column names is narrower than they are.
+        while len(widths) > 2 and widths[0] < 3 and 2 * widths[0] <= max(widths):
+            del widths[0]
         if widths and widths[0] > 1:
             score = (len(set(widths)) == 1, widths[0])
             if score > most:

@@ -128,8 +128,8 @@ def _filled(
     row = connection.execute(
         f"SELECT {columns} FROM {quoted(table)} WHERE __row = {total.row}"
     ).fetchone()
-    cells = dict(zip(texts, row or (), strict=True))
-    return {c: v for c, v in cells.items() if isinstance(v, str) and v != total.name}
+    cells = zip(texts, row or (), strict=True)
+    return {c: str(v) for c, v in cells if v is not None and v != total.name}
 
 
 def _sums_up(
