@@ -71,7 +71,7 @@ async def test_all_checks_report_every_failure(sandbox: Sandbox) -> None:
     full = await certify(arena, sandbox, all_checks=True)
     found = ["mutants", "leak", "grounding", "ablation"]
     assert [check.check for check in failed(full)] == found
-    assert len(full.checks) == 11
+    assert len(full.checks) == 12
 
 
 async def test_a_finding_shows_the_call(sandbox: Sandbox) -> None:

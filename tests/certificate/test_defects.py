@@ -695,6 +695,14 @@ def wrong_scenario() -> Arena:
     return changed(multi_hop_arena(), scenario=Scenario.parallel_multi_hop)
 
 
+# --- spelling --------------------------------------------------------------------------------
+
+
+@defect("spelling", "spelling")
+def only_the_case_of_the_gold_call_is_known() -> Arena:
+    return changed(single_hop_arena(), question="what is the capital of germany?")
+
+
 # --- the tests -------------------------------------------------------------------------------
 
 

@@ -44,7 +44,7 @@ _INTEGER = re.compile(r"[-+]?\d+")
 _LONGEST_INTEGER = 400
 """Digits beyond which no integer is a finite float."""
 
-_MONTHS = {
+MONTHS = {
     name: number
     for number, names in enumerate(
         (
@@ -65,7 +65,7 @@ _MONTHS = {
     )
     for name in names.split()
 }
-_MONTH = "|".join(_MONTHS)
+_MONTH = "|".join(MONTHS)
 _DATES = re.compile(
     r"(?<!\d)(?P<y1>\d{4})(?:-(?P<m1>\d{2})-(?P<d1>\d{2})|/(?P<m2>\d{1,2})/(?P<d2>\d{1,2})"
     r"|\s?年\s?(?P<m3>\d{1,2})\s?月\s?(?P<d3>\d{1,2})\s?日)(?!\d)"
@@ -206,7 +206,7 @@ def dates_in(text: str) -> list[date]:
 
 def _day(match: re.Match[str]) -> date | None:
     found = {name[0]: part for name, part in match.groupdict().items() if part is not None}
-    month = _MONTHS.get(found["m"]) or int(found["m"])
+    month = MONTHS.get(found["m"]) or int(found["m"])
     try:
         return date(int(found["y"]), month, int(found["d"]))
     except ValueError:  # 31 February

@@ -1,4 +1,4 @@
-"""The certificate of an arena: eleven checks by execution and comparison, without a judge.
+"""The certificate of an arena: twelve checks by execution and comparison, without a judge.
 
 What it does not guarantee: that the answers are true of the world, that the question asks what
 the goals compute, or that behaviour never differs at inputs that were not tried. Each check's
@@ -23,13 +23,14 @@ from astra.arenas.certificate.order import check_order
 from astra.arenas.certificate.replay import check_paced, check_replay
 from astra.arenas.certificate.robust import check_robust
 from astra.arenas.certificate.schema import check_schema
+from astra.arenas.certificate.spelling import check_spelling
 from astra.arenas.certificates import VERSION, Certificate, CheckResult
 from astra.protocols import Sandbox
 from astra.types import Arena, Json
 
 CHECKS = (
     *("names", "schema", "replay", "order", "gold"),
-    *("mutants", "leak", "grounding", "robust", "ablation", "general"),
+    *("mutants", "leak", "grounding", "robust", "ablation", "general", "spelling"),
 )
 """Every check's id, in the order of a certificate."""
 
@@ -77,6 +78,7 @@ async def certify(
             ("gold", lambda: check_gold(under_test, outputs)),
             ("mutants", lambda: check_mutants(under_test, own_mutants)),
             ("general", lambda: check_general(under_test, outputs)),
+            ("spelling", lambda: check_spelling(under_test, outputs)),
             ("robust", lambda: check_robust(under_test)),
             # Last: its pauses pass beside the other checks.
             ("replay", lambda: check_paced(under_test)),

@@ -2,8 +2,9 @@
 
 It stands in the question, in the answer or the output of a goal that is declared as a dependency
 (also through others), or the document offers it (enum, default, boolean). Lists are checked
-element by element. An argument that an agent can only guess makes an arena unsolvable, and its
-reward noise. Not covered: values that an agent would have to compute; the arena must not need them.
+element by element, and in the spellings that people use (`spellings`). An argument that an agent
+can only guess makes an arena unsolvable, and its reward noise. Not covered: values that an agent
+would have to compute; the arena must not need them.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 from astra.arenas.certificate.arena_under_test import ArenaUnderTest, CheckFinding, shortened
 from astra.arenas.certificate.containment import offered, offered_for, stands_in
 from astra.arenas.certificate.parameters import parameters_of
+from astra.arenas.certificate.spellings import says
 from astra.core.text import scalars
 from astra.rewards import same_scalar
 from astra.types import Json
@@ -45,11 +47,16 @@ def check_grounding(under_test: ArenaUnderTest, outputs: dict[str, Json]) -> dic
                 counts["document"] += 1
                 continue
             for value in scalars(argument):
-                if stands_in(value, question):
+                described = str(schema.get("description", ""))
+                if stands_in(value, question) or says(value, question, described):
                     counts["question"] += 1
                 # A dependency's answer may stand inside a longer text, as in a description.
                 elif any(
-                    same_scalar(value, leaf) or (isinstance(leaf, str) and stands_in(value, leaf))
+                    same_scalar(value, leaf)
+                    or (
+                        isinstance(leaf, str)
+                        and (stands_in(value, leaf) or says(value, leaf, described))
+                    )
                     for leaf in known_leaves
                 ):
                     counts["dependency"] += 1

@@ -253,7 +253,7 @@ def _readings(text: str) -> _Readings:
         pending = [piece for whole in pending for piece in _decoded(whole)]
         decoded += pending
     plain = unicodedata.normalize("NFKC", text)
-    numbers = [*_scaled_numbers(plain), *_roman_numbers(plain)]
+    numbers = [*scaled_numbers(plain), *_roman_numbers(plain)]
     return _Readings(_letters(text), tuple(dict.fromkeys(decoded)), tuple(numbers))
 
 
@@ -318,7 +318,8 @@ _CODES: tuple[tuple[re.Pattern[str], Callable[[str], bytes]], ...] = (
 # --- numbers -----------------------------------------------------------------------------------
 
 
-def _scaled_numbers(text: str) -> Iterator[float]:
+def scaled_numbers(text: str) -> Iterator[float]:
+    """Numbers with a magnitude behind them, as 83.2 million, 300k, 5 万."""
     for match in _SCALED.finditer(text):
         digits, word, letter, sign, power = match.groups()
         # 5 m are metres.

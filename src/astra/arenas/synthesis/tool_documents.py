@@ -12,6 +12,7 @@ from astra.arenas.certificate.leak import leaks
 from astra.arenas.certificate.names import IDENTIFIER, name_problem
 from astra.arenas.certificate.parameters import parameters_of, validator
 from astra.arenas.certificate.schema import MAX_DOCUMENT, form_problem
+from astra.arenas.certificate.spellings import says
 from astra.core.language import in_script
 from astra.core.text import scalars
 from astra.core.untrusted import json_problem
@@ -87,6 +88,7 @@ def call_problem(
             # A value that can be had otherwise proves no dependency.
             if (
                 stands_in(value, question)
+                or says(value, question, str(schema.get("description", "")))
                 or offered(schema, value)
                 or offered(element_schema, value)
             ):
