@@ -52,7 +52,7 @@ def test_all_that_was_asked_for_is_certified(made: Path) -> None:
     arenas, certificates = rows(made / "arenas.jsonl"), rows(made / "certificates.jsonl")
     assert len(arenas) == 24
     assert [c["arena"] for c in certificates] == [a["id"] for a in arenas]
-    assert all(c["certified"] and len(c["checks"]) == 11 for c in certificates)
+    assert all(c["certified"] and len(c["checks"]) == 12 for c in certificates)
     assert all(a["id"] == arena_id(a) for a in arenas)
 
 
@@ -157,7 +157,9 @@ def test_mixing_runs_the_checks_again_that_see_distractors(made: Path) -> None:
     before = [row["arena"] for row in rows(made / "candidate-certificates.jsonl")]
     for certificate, bare in zip(rows(made / "certificates.jsonl"), before, strict=True):
         carried = {c["check"] for c in certificate["checks"] if "found_for" in c["evidence"]}
-        assert carried == {"replay", "order", "gold", "grounding", "robust", "ablation", "general"}
+        assert carried == {
+            *("replay", "order", "gold", "grounding", "robust", "ablation", "general", "spelling"),
+        }
         assert {c["evidence"].get("found_for", bare) for c in certificate["checks"]} == {bare}
 
 

@@ -1,4 +1,4 @@
-"""Certificates: an arena is released only after eleven checks by execution and comparison."""
+"""Certificates: an arena is released only after twelve checks by execution and comparison."""
 
 from astra.arenas.certificate.certify import CHECKS, certify
 from astra.arenas.certificates import VERSION
