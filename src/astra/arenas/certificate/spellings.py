@@ -54,8 +54,14 @@ _ENGLISH_NUMBERS = {
         for n, t in enumerate(_TENS, 2)
         for d, s in enumerate(_SMALL[1:10], 1)
     },
+    **dict(
+        zip(
+            ("single", "pair of", "half a dozen", "dozen", "hundred"),
+            (1, 2, 6, 12, 100),
+            strict=True,
+        )
+    ),
 }
-_ENGLISH_NUMBERS |= {"dozen": 12, "half a dozen": 6, "pair of": 2, "hundred": 100, "single": 1}
 # "Which one" and "one of them" count nothing.
 _ONE = (
     r"one(?= (?:person|adult|guest|child|night|way|room|week|day|hour|ticket|passenger|stop|bed)\b)"
