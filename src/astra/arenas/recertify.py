@@ -21,7 +21,7 @@ from astra.runs.jsonl import to_line
 from astra.sandbox import sandbox_from
 from astra.types import Arena, ArenaRow, Record
 
-_AHEAD = 2
+_AHEAD = 8
 """Arenas that run or wait to be reported, per worker."""
 
 
@@ -90,17 +90,23 @@ async def certify_arenas(
 async def _outcomes(
     folder: RunFolder, config: CertifyArenasConfig, sandbox: Sandbox, workers: int
 ) -> AsyncGenerator[_Outcome]:
-    """The outcomes in the folder's order; `workers` arenas run at the same time."""
+    """The outcomes in the folder's order; `workers` arenas run at the same time, others pause."""
     slots = asyncio.Semaphore(workers)
     window: deque[asyncio.Task[_Outcome]] = deque()
 
     async def one(arena_id: str, arena: Arena | Rejected) -> _Outcome:
         if isinstance(arena, Rejected):
             return _failed(arena_id, arena.check, arena.reason)
-        async with slots:
+        await slots.acquire()
+        with ExitStack() as slot:
+            slot.callback(slots.release)
             try:
                 certificate = await certify(
-                    arena, sandbox, seed=config.seed, all_checks=config.all_checks
+                    arena,
+                    sandbox,
+                    seed=config.seed,
+                    all_checks=config.all_checks,
+                    before_waiting=slot.close,
                 )
             except (SandboxUnavailable, SandboxRemote):
                 raise  # every arena would fail so

@@ -12,6 +12,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Container, Iterable
 from contextlib import ExitStack
+from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from typing import Any, Generic
 
@@ -29,6 +30,15 @@ LOOK_AHEAD = 4
 """Items that may run or wait to be committed, per unit of concurrency."""
 MESSAGE_CHARACTERS = 2000
 """Longest error text that is recorded."""
+_slot: ContextVar[ExitStack] = ContextVar("_slot")
+"""The place among the running items that the current one has. Closing it twice does nothing."""
+
+
+def release_slot() -> None:
+    """Let the next item of the stage begin, because the rest of this one is mostly waiting."""
+    slot = _slot.get(None)
+    if slot is not None:
+        slot.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,8 +129,8 @@ class _Window(Generic[In, Out]):
         self._inputs = _new_inputs(stage, inputs, ledger.known)
         self._inputs_ended = False
         self._ledger = ledger
+        self._concurrency = concurrency
         self._slots = asyncio.Semaphore(concurrency)
-        self._size = concurrency * LOOK_AHEAD
         self._until = until
         self._bar = bar
         self._items: deque[asyncio.Task[ItemOutcome]] = deque()
@@ -146,7 +156,11 @@ class _Window(Generic[In, Out]):
 
     async def _loop(self) -> None:
         while True:
-            full = len(self._items) >= self._size
+            size = self._concurrency * LOOK_AHEAD
+            if self._until is not None:
+                # Near the end: no more than are missing, beside what keeps all slots busy.
+                size = min(size, self._until - self._ledger.accepted + self._concurrency)
+            full = len(self._items) >= size
             if self._next_input is None and not self._inputs_ended and not full:
                 self._next_input = asyncio.ensure_future(anext(self._inputs, None))
             waiting = [
@@ -188,7 +202,10 @@ class _Window(Generic[In, Out]):
 
     async def _attempt(self, item: In) -> ItemOutcome:
         key, stage = self._stage.key(item), self._stage
-        async with self._slots:
+        await self._slots.acquire()
+        with ExitStack() as slot:
+            slot.callback(self._slots.release)
+            _slot.set(slot)
             try:
                 output = await stage.work(item)
                 # Here, not at the commit: a row that can't be written is this item's failure.

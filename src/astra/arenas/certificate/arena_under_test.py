@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
@@ -84,8 +84,16 @@ Trial = tuple[str, dict[str, Json], CallOutcome]
 class ArenaUnderTest:
     """One arena under examination. Use it as a context: it closes its sandbox sessions."""
 
-    def __init__(self, arena: Arena, sandbox: Sandbox, seed: int) -> None:
+    def __init__(
+        self,
+        arena: Arena,
+        sandbox: Sandbox,
+        seed: int,
+        before_waiting: Callable[[], object] = lambda: None,
+    ) -> None:
         self.arena = arena
+        self.before_waiting = before_waiting
+        """To be called before a pause after which little is left to do."""
         self._sandbox = sandbox
         self._seed = seed
         self.trials: dict[str, list[Trial]] = {}
@@ -195,10 +203,8 @@ class ArenaUnderTest:
 
     @staticmethod
     async def _alone(tools: ToolProcesses, call: NamedCall) -> CallOutcome | SandboxError:
-        try:
-            return await tools.call(call.tool, call.arguments)
-        except (SandboxDied, SandboxLimit, SandboxBadResult) as error:
-            return error
+        (outcome,) = await tools.call_many([(call.tool, call.arguments)])
+        return outcome
 
     async def run_paced(self, turns: Sequence[Sequence[NamedCall]]) -> list[CallOutcome]:
         """As `run`, in the episode `paced`: before each turn passes the time of a model's message.
@@ -219,6 +225,7 @@ class ArenaUnderTest:
     async def paced_outcomes(self) -> list[CallOutcome]:
         """The outcomes of the calls that `start_paced` began."""
         assert self._paced is not None, "start_paced comes first"
+        self.before_waiting()
         return await self._paced
 
 

@@ -48,6 +48,7 @@ async def certify(
     seed: int = 0,
     all_checks: bool = False,
     unmixed: Certificate | None = None,
+    before_waiting: Callable[[], object] = lambda: None,
 ) -> Certificate:
     """Examine an arena with its distractors.
 
@@ -55,6 +56,8 @@ async def certify(
     runs.
     `unmixed`: the certificate of the same arena without distractors, made with the same seed. Its
     results stand for the checks that see no distractors, and their evidence says so.
+    `before_waiting`: called when little but pauses is left, so that another arena can be examined
+    meanwhile.
     Raises `SandboxUnavailable` or `SandboxRemote` on an infrastructure failure: then there is no
     certificate, neither a good nor a bad one.
     """
@@ -64,7 +67,7 @@ async def certify(
     reused = frozenset(results)
     # What each gold call returned, by goal id: `replay` fills it, later checks read it.
     outputs: dict[str, Json] = {}
-    async with ArenaUnderTest(arena, sandbox, seed) as under_test:
+    async with ArenaUnderTest(arena, sandbox, seed, before_waiting) as under_test:
         # Free ones first: most defective arenas never reach the sandbox.
         checks: list[tuple[str, Check]] = [
             ("names", lambda: check_names(under_test)),

@@ -163,6 +163,7 @@ async def _check_distractors(under_test: ArenaUnderTest) -> int:
     outcomes = await under_test.run("plain", calls)
     # After a pause, as in training: some tools answer otherwise then. One call of each kind.
     first = {(call.tool, step.goal.id): (step, call) for step, call in reversed(probes)}
+    under_test.before_waiting()
     await asyncio.sleep(PAUSE_SECONDS[0])
     outcomes += await under_test.run("plain", [call for _, call in first.values()])
     targets = {step.goal.id: _loosened(step) for step in steps}
