@@ -35,7 +35,7 @@ from astra.runs.folder import RunFolder
 from astra.runs.jsonl import FailureRow
 from astra.runs.ledger import GIVE_UP_AFTER
 from astra.runs.manifest import StageCounts
-from astra.runs.runner import LOOK_AHEAD, StageRunner, run
+from astra.runs.runner import LOOK_AHEAD, StageRunner, release_slot, run
 from astra.runs.stage import SideFile, Stage, StageReport, copy_stage
 from astra.types import Record, Usage
 
@@ -317,6 +317,50 @@ def test_no_more_than_concurrency_run_at_once(tmp_path: Path) -> None:
 
     _run(RunFolder.create(tmp_path / "run", {}), 50, _stage(work), concurrency=3)
     assert most == 3
+
+
+@pytest.mark.parametrize("gives_away", [False, True])
+def test_an_item_that_gives_its_slot_away_holds_up_no_other(
+    tmp_path: Path, gives_away: bool
+) -> None:
+    running: set[int] = set()
+    most = 0
+
+    async def work(item: int) -> Thing:
+        nonlocal most
+        running.add(item)
+        if gives_away:
+            release_slot()
+            release_slot()  # the second time it has none
+        most = max(most, len(running))
+        await asyncio.sleep(0.005)
+        running.remove(item)
+        return _thing(item)
+
+    folder = RunFolder.create(tmp_path / "run", {})
+    report = asyncio.run(run(Stage("things", work, key=str), range(40), folder, concurrency=2))
+    assert report.accepted == 40
+    assert most == (2 * LOOK_AHEAD if gives_away else 2)
+    release_slot()  # outside of a stage: nothing to give away
+
+
+def test_near_the_end_no_more_inputs_are_pulled_than_can_be_needed(tmp_path: Path) -> None:
+    pulled: list[int] = []
+
+    def inputs() -> Iterator[int]:
+        for item in range(1000):
+            pulled.append(item)
+            yield item
+
+    async def work(item: int) -> Thing:
+        await asyncio.sleep(0.001)
+        return _thing(item)
+
+    folder = RunFolder.create(tmp_path / "run", {})
+    stage = Stage("things", work, key=str)
+    report = asyncio.run(run(stage, inputs(), folder, concurrency=10, until=30))
+    assert report.accepted == 30
+    assert len(pulled) <= 30 + 10
 
 
 def test_the_first_of_two_inputs_of_one_key_counts(tmp_path: Path) -> None:

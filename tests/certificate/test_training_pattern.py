@@ -5,12 +5,16 @@ from __future__ import annotations
 import pytest
 
 from astra.arenas.certificate import certify
+from astra.arenas.certificate.arena_under_test import ArenaUnderTest, NamedCall
+from astra.arenas.certificate.plain_source import is_plain
+from astra.hosts.arena import ArenaHost
 from astra.protocols import Sandbox
 from astra.types import Arena
 from tests.certificate.planting import edited
 from tests.support.arenas import (
     calories_tool,
     capital_tool,
+    inhabitants_tool,
     single_hop_arena,
     with_distractors,
     with_tool,
@@ -103,5 +107,112 @@ async def test_a_distractor_that_answers_after_a_pause_is_found(sandbox: Sandbox
     sly = sly.model_copy(update={"source": PAUSE + sly.source})
     assert (await certify(with_distractors(single_hop_arena(), tool), sandbox)).certified
     certificate = await certify(with_distractors(single_hop_arena(), sly), sandbox)
+    (failed,) = [result for result in certificate.checks if not result.passed]
+    assert failed.check == "mutants" and "answers goal" in failed.reason
+
+
+# What a tool can see of its process, its runner and its messages without a system call that is
+# refused. Left out: the seed, and what differs from one rollout to the next.
+SIGHTS = """
+import gc, os, resource, sys
+def _sights():
+    runner = next(thing for thing in gc.get_objects() if type(thing).__name__ == "Runner")
+    frames, frame = [], sys._getframe()
+    while frame is not None:
+        frames.append(frame.f_code.co_name)
+        frame = frame.f_back
+    open_ones = []
+    for number in range(64):
+        try:
+            os.fstat(number)
+            open_ones.append(number)
+        except OSError:
+            pass
+    pending = [
+        len(thing.gi_frame.f_locals["pending"]) for thing in gc.get_objects()
+        if type(thing).__name__ == "generator" and thing.gi_frame is not None
+        and "pending" in thing.gi_frame.f_locals
+    ]
+    return {
+        "tools": sorted(runner._modules), "stateful": runner._stateful, "frames": frames,
+        "output_bytes": runner._output_bytes,
+        "memory": resource.getrlimit(resource.RLIMIT_AS)[0] >> 24,
+        "modules": sorted(sys.modules), "argv": sys.argv, "environment": sorted(os.environ.items()),
+        "descriptors": open_ones, "pending": pending, "hash": hash("x"), "orig": sys.orig_argv[:-1],
+        "flags": repr(sys.flags), "user": os.getuid(), "types": repr(type(sys.stdout)),
+    }
+"""
+
+
+async def test_a_tool_sees_the_same_in_the_paced_episode_and_in_a_rollout(sandbox: Sandbox) -> None:
+    """Its process, runner, frames, modules, descriptors, environment and waiting messages."""
+    looking = edited(capital_tool(), ("    value = DATA[country]\n", "    value = _sights()\n"))
+    looking = looking.model_copy(update={"source": SIGHTS + looking.source})
+    arena = with_distractors(with_tool(single_hop_arena(), looking), calories_tool())
+    arguments = {"country": "Germany"}
+    async with ArenaUnderTest(arena, sandbox, 0) as under_test:
+        call = NamedCall(looking.name, arguments, "a look")
+        for number in range(2):
+            (outcome,) = await under_test.run("paced", [call])
+            async with ArenaHost(arena, sandbox) as host:
+                for _ in range(number + 1):
+                    result = await host.call(looking.name, arguments)
+            assert outcome.value["capital"]["tools"] == [looking.name]
+            assert outcome.value == result.content
+        # It would see a difference: here calls come together.
+        first, _ = await under_test.run("plain", [call, call])
+        assert first.value != result.content
+
+
+@pytest.mark.parametrize(
+    "look",
+    [
+        "import gc\nSEEN = len([t for t in gc.get_objects() if type(t).__name__ == '_Module'])",
+        "import sys\nSEEN = 1 + sum(name == 'tool_other' for name in sys.modules)",
+        "import re\nSEEN = 1 + ('tool_other' in re.enum.sys.modules)",
+        "SEEN = 1 + ('tool_other' in '{0.__globals__}'.format(lambda: 0))",
+    ],
+)
+def test_code_that_sees_more_than_its_data_is_not_plain(look: str) -> None:
+    assert is_plain(calories_tool().source)
+    assert not is_plain(f"{look}\n{calories_tool().source}")
+
+
+async def test_a_distractor_that_answers_when_it_is_alone_is_found(sandbox: Sandbox) -> None:
+    """It refuses where it has company, as in a process for all distractors, and answers alone."""
+    sly = edited(
+        inhabitants_tool(),
+        (
+            "    if country not",
+            "    runner = next(t for t in gc.get_objects() if type(t).__name__ == 'Runner')\n"
+            "    if len(runner._modules) == 1:\n        return {'capital': 'Berlin'}\n"
+            "    if country not",
+        ),
+    )
+    sly = sly.model_copy(update={"source": "import gc\n" + sly.source})
+    arena = with_distractors(single_hop_arena(), calories_tool(), sly)
+    async with ArenaHost(arena, sandbox) as host:
+        played = await host.call(sly.name, {"country": "Germany"})
+    assert played.content == {"capital": "Berlin"}
+    certificate = await certify(arena, sandbox)
+    (failed,) = [result for result in certificate.checks if not result.passed]
+    assert failed.check == "mutants" and "answers goal" in failed.reason
+
+
+async def test_a_distractor_can_not_hide_what_another_answers(sandbox: Sandbox) -> None:
+    """The first one patches its process so that all later answers are empty there."""
+    hiding = calories_tool()
+    source = hiding.source.replace(
+        '"""One field of one record."""',
+        "import gc\n    for thing in gc.get_objects():\n"
+        "        if type(thing).__name__ == 'Runner':\n"
+        "            thing._call = lambda name, arguments: {}",
+    )
+    hiding = hiding.model_copy(update={"source": source})
+    answering = edited(
+        inhabitants_tool(),
+        ("    if country not", "    return {'capital': 'Berlin'}\n    if country not"),
+    )
+    certificate = await certify(with_distractors(single_hop_arena(), hiding, answering), sandbox)
     (failed,) = [result for result in certificate.checks if not result.passed]
     assert failed.check == "mutants" and "answers goal" in failed.reason

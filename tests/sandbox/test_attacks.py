@@ -175,3 +175,9 @@ async def test_the_list_of_what_stays_open_names_attacks() -> None:
     assert OPEN
     assert OPEN.issubset(a.name for a in ATTACKS)
     assert len({a.name for a in ATTACKS}) == len(ATTACKS) >= 210
+
+
+async def test_the_documents_say_how_many_attacks_there_are() -> None:
+    text = " ".join(DOCS.read_text().split())
+    assert f"The suite has {len(ATTACKS)} attacks" in text
+    assert f"{sum(a.harmless for a in ATTACKS)} of them also run unconfined" in text

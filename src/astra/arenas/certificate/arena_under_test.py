@@ -15,6 +15,7 @@ from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
 from typing import Literal, NamedTuple
 
+from astra.arenas.certificate.plain_source import is_plain
 from astra.errors import SandboxBadResult, SandboxDied, SandboxError, SandboxLimit
 from astra.hosts.tool_processes import ToolProcesses
 from astra.protocols import CallOutcome, Sandbox, SandboxEpisode, SandboxLimits
@@ -172,9 +173,14 @@ class ArenaUnderTest:
                 stateful=name in ("stateful", "reversed"),
                 limits=LIMITS,
             )
-            # Distractors together: no reward depends on what one hides of another, and a process
-            # for each would take more time than all of the other checks.
-            groups = (self.arena.tools, self.arena.distractors)
+            # Distractors together where they can't notice it: a process for each would take more
+            # time than all of the other checks.
+            distractors = self.arena.distractors
+            groups = (
+                self.arena.tools,
+                [tool for tool in distractors if is_plain(tool.source)],
+                *([tool] for tool in distractors if not is_plain(tool.source)),
+            )
             opened = ToolProcesses(groups, self._sandbox, episode)
             tools = self._processes[name] = await self._stack.enter_async_context(opened)
         outcomes: list[CallOutcome] = []
