@@ -35,7 +35,7 @@ class MakeArenasConfig(MakeDistractorsConfig, SandboxConfig, OutputConfig):
     """Tables and questions."""
 
     tables: Paths
-    """Files or folders: CSV, TSV, JSON, JSONL, Parquet, SQLite, DuckDB."""
+    """Files or folders: CSV, TSV, JSON, JSONL, Parquet, Excel, SQLite, DuckDB."""
     _: KW_ONLY
     out: NewRunFolder = None
     """Run folder to write. In Python, None makes a temporary one."""
@@ -243,7 +243,7 @@ class DemoConfig(SandboxConfig):
     """Demo."""
 
     tables: Paths = "examples/world"
-    """Files or folders: CSV, TSV, JSON, JSONL, Parquet, SQLite, DuckDB."""
+    """Files or folders: CSV, TSV, JSON, JSONL, Parquet, Excel, SQLite, DuckDB."""
     _: KW_ONLY
     out: Annotated[Path | str, RUNTIME] = "runs/demo"
     """Run folder to write."""

@@ -1,7 +1,8 @@
 """Finds the table files under a user's paths, and refuses those that must not be opened.
 
-Folders are read one level deep. Only regular files are opened: devices, pipes and sockets are
-refused before anything could wait on them, and so is a link in a folder that leads out of it.
+Folders are read one level deep, but for tables in parts (`sales/year=2020/part.csv`). Only regular
+files are opened: devices, pipes and sockets are refused before anything could wait on them, and so
+is a link in a folder that leads out of it.
 """
 
 from __future__ import annotations
@@ -29,6 +30,9 @@ class FileFormat(StrEnum):
     parquet = "Parquet"
     sqlite = "SQLite"
     duckdb = "DuckDB"
+    excel = "Excel"
+    parts = "parts"
+    """A folder of folders called NAME=VALUE, which hold the parts of one table."""
 
 
 SUFFIXES: dict[str, FileFormat] = {
@@ -45,7 +49,13 @@ SUFFIXES: dict[str, FileFormat] = {
     ".sqlite3": FileFormat.sqlite,
     ".duckdb": FileFormat.duckdb,
     ".ddb": FileFormat.duckdb,
+    ".xlsx": FileFormat.excel,
+    ".xlsm": FileFormat.excel,
+    ".ods": FileFormat.excel,
 }
+_PACKABLE = (FileFormat.csv, FileFormat.tsv, FileFormat.json, FileFormat.lines)
+"""Formats that may be compressed: `.csv.gz`."""
+_DUMPS = (".sql", ".dump")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +67,8 @@ class SourceFile:
     shown: str
     """As the user gave it, for messages."""
     format: FileFormat
+    packed: bool = False
+    """Compressed by gzip."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +81,10 @@ class SourceFiles:
     notes: tuple[str, ...]
 
 
-def find(paths: Sequence[Path]) -> SourceFiles:
+def find(paths: Sequence[Path], *, within: Path | None = None) -> SourceFiles:
     """The files that `paths` stand for, in the given order, a folder's sorted by name.
+
+    `within`: a folder that links among the paths must not lead out of.
 
     Raises TableError for what can't be read as a table.
     """
@@ -80,7 +94,12 @@ def find(paths: Sequence[Path]) -> SourceFiles:
     options: list[Path] = []
     notes: list[str] = []
     for path in paths:
+        if within is not None:
+            _inside(path, within)
         if _mode(path) == stat.S_IFDIR:
+            if _in_parts(path):
+                files.append(SourceFile(path.resolve(), str(path), FileFormat.parts))
+                continue
             inside, toml, skipped = _walk(path)
             files += inside
             options += toml
@@ -122,7 +141,10 @@ def _walk(folder: Path) -> tuple[list[SourceFile], list[Path], list[str]]:
             options.append(path)
         elif name.startswith("."):
             continue
-        elif path.suffix.lower() in SUFFIXES:
+        elif path.is_dir() and _in_parts(path):
+            _inside(path, folder)
+            files.append(SourceFile(path.resolve(), str(path), FileFormat.parts))
+        elif _format(path) is not None:
             _inside(path, folder)
             files.append(_file(path))
         else:
@@ -134,7 +156,50 @@ def _walk(folder: Path) -> tuple[list[SourceFile], list[Path], list[str]]:
         )
     shown = ", ".join(repr(name[:60]) for name in skipped[:5])
     more = f" and {len(skipped) - 5} more" if len(skipped) > 5 else ""
-    return files, options, [f"{folder}: no tables: {shown}{more}"] if skipped else []
+    notes = [f"{folder}: no tables: {shown}{more}"] if skipped else []
+    dumps = [folder / name for name in skipped if Path(name).suffix.lower() in _DUMPS]
+    return files, options, notes + [_dump_advice(path) for path in dumps]
+
+
+def _in_parts(folder: Path) -> bool:
+    """Whether a folder holds folders called NAME=VALUE."""
+    try:
+        with os.scandir(folder) as entries:
+            return any("=" in entry.name and entry.is_dir() for entry in entries)
+    except OSError:
+        return False
+
+
+def _format(path: Path) -> FileFormat | None:
+    """The format that a file's name says, compressed or not."""
+    suffixes = [suffix.lower() for suffix in path.suffixes[-2:]]
+    if suffixes[-1:] == [".gz"]:
+        form = SUFFIXES.get(suffixes[0]) if len(suffixes) == 2 else None
+        return form if form in _PACKABLE else None
+    return SUFFIXES.get(suffixes[-1]) if suffixes else None
+
+
+def _dump_advice(path: Path) -> str:
+    """How to load a dump of a database, which is a program and not a table."""
+    try:
+        with path.open("rb") as stream:
+            head = stream.read(4096)
+    except OSError:
+        head = b""
+    database, load = "a database", "load it into its database"
+    if b"MySQL dump" in head or b"MariaDB dump" in head or b"ENGINE=" in head:
+        database = "MySQL"
+        load = f"load it with `mysql NAME < {path.name}`, and give mysql://USER@HOST/NAME"
+    elif head.startswith(b"PGDMP"):
+        database = "PostgreSQL"
+        load = f"load it with `pg_restore -d NAME {path.name}`, and give postgresql://HOST/NAME"
+    elif b"PostgreSQL database dump" in head or b"SET client_encoding" in head:
+        database = "PostgreSQL"
+        load = f"load it with `psql NAME < {path.name}`, and give postgresql://HOST/NAME"
+    elif b"PRAGMA foreign_keys" in head or b"BEGIN TRANSACTION" in head:
+        database = "SQLite"
+        load = f"load it with `sqlite3 tables.db < {path.name}`, and give tables.db"
+    return f"{path}: is a dump of {database}, not a table; {load}, or export its tables as CSV"
 
 
 def _inside(path: Path, folder: Path) -> None:
@@ -148,7 +213,11 @@ def _inside(path: Path, folder: Path) -> None:
 
 def _file(path: Path) -> SourceFile:
     shown = str(path)
-    form = SUFFIXES.get(path.suffix.lower())
+    form = _format(path)
+    if form is None and path.suffix.lower() in _DUMPS:
+        raise TableError(_dump_advice(path))
+    if form is None and path.suffix.lower() == ".xls":
+        raise TableError(f"{shown!r} is a workbook of before 2007; save it as .xlsx")
     if form is None:
         raise TableError(
             f"{shown!r} has a suffix that names no table format; use one of {', '.join(SUFFIXES)}"
@@ -171,7 +240,7 @@ def _file(path: Path) -> SourceFile:
                 f"{shown!r} is neither an SQLite nor a DuckDB file (or a damaged one); "
                 "export its tables as CSV or Parquet"
             )
-    return SourceFile(absolute, shown, form)
+    return SourceFile(absolute, shown, form, packed=path.suffix.lower() == ".gz")
 
 
 def regular(path: Path) -> None:

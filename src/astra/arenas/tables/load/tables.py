@@ -1,7 +1,7 @@
 """Loads a user's tables into one in-process DuckDB, typed, in file order, and then sealed.
 
-Accepts CSV, TSV, JSON, JSON lines, Parquet, SQLite and DuckDB files, or folders of them. What
-can't be read as a table raises a `TableError` that names file, row and column and says the fix.
+Accepts CSV, TSV, JSON, JSON lines, Parquet, Excel, SQLite and DuckDB files, and folders.
+What can't be read as a table raises a `TableError` that names file, row and column, and the fix.
 
 What this does not guarantee: that a column means what its name says. A file is read as it is,
 and `Tables.notes` says what was doubtful in it.
@@ -25,12 +25,27 @@ from astra.arenas.tables.load.files import FileFormat, SourceFile, find
 from astra.arenas.tables.load.json_files import read_json
 from astra.arenas.tables.load.names import column_identifiers, identifier, unique
 from astra.arenas.tables.load.options import kinds, merge, read_options, resolve
+from astra.arenas.tables.load.packed import read_parts, unpacked
 from astra.arenas.tables.load.raw import LoadLimits, LoadSession, RawTable
 from astra.arenas.tables.load.sqlite import read_sqlite
 from astra.arenas.tables.load.text_files import read_text
 from astra.arenas.tables.load.totals import set_totals_aside
 from astra.arenas.tables.schema import ColumnKind, TablesOptions
 from astra.errors import TableError
+
+
+def _read_excel(file: SourceFile, session: LoadSession) -> list[RawTable]:
+    # Its library is needed by nobody else.
+    from astra.arenas.tables.load.excel import read_excel
+
+    return read_excel(file, session)
+
+
+def _read(file: SourceFile, session: LoadSession) -> list[RawTable]:
+    if file.packed:
+        file = unpacked(file, session)
+    return READERS[file.format](file, session)
+
 
 READERS: dict[FileFormat, Callable[[SourceFile, LoadSession], list[RawTable]]] = {
     FileFormat.csv: read_text,
@@ -40,6 +55,8 @@ READERS: dict[FileFormat, Callable[[SourceFile, LoadSession], list[RawTable]]] =
     FileFormat.parquet: read_parquet,
     FileFormat.sqlite: read_sqlite,
     FileFormat.duckdb: read_duckdb,
+    FileFormat.excel: _read_excel,
+    FileFormat.parts: lambda file, session: read_parts(file, session, _read),
 }
 """Format -> what reads it. A reader may raise TableError or `duckdb.Error`."""
 
@@ -160,7 +177,7 @@ def load(
         raws: list[RawTable] = []
         for file in files.files:
             try:
-                raws += READERS[file.format](file, session)
+                raws += _read(file, session)
             except duckdb.Error as error:
                 what = f"{file.shown}: can't be read as {file.format}"
                 raise _table_error(what, error) from error
