@@ -6,8 +6,14 @@ import base64
 from collections.abc import Callable
 
 from astra.types import Arena
-from tests.certificate.volcanoes import COUNTRIES, HEIGHTS, HONEST_COUNTRY, HONEST_HEIGHT
-from tests.certificate.volcanoes import country, height
+from tests.certificate.volcanoes import (
+    COUNTRIES,
+    HEIGHTS,
+    HONEST_COUNTRY,
+    HONEST_HEIGHT,
+    country,
+    height,
+)
 from tests.support.arenas import changed, with_tool
 
 Plant = Callable[[], Arena]
@@ -89,7 +95,7 @@ DISGUISED: dict[str, Plant] = {
     "accents added": lambda: _described(_place("Ecuador"), "Écuadór."),
     "full-width letters": lambda: _asked(_place("Ecuador"), "Ｅｃｕａｄｏｒ"),
     "scientific notation": lambda: _described(_metres(5897), "About 5.897e3 metres."),
-    "hexadecimal": lambda: _asked(_place("Ecuador"), "Ecuador".encode().hex()),
+    "hexadecimal": lambda: _asked(_place("Ecuador"), b"Ecuador".hex()),
     "a hexadecimal number": lambda: _asked(_metres(5897), f"id {hex(5897)}"),
     "a binary number": lambda: _described(_metres(5897), f"mask {bin(5897)}"),
     "rot13": lambda: _asked(_place("Ecuador"), "rot13: Rphnqbe"),

@@ -12,13 +12,12 @@ from astra.types import Arena, Json
 from tests.certificate.volcanoes import (
     CHECKED,
     COUNTRIES,
-    HEIGHTS,
     KNOWN,
     OTHERS,
+    arena_of,
     country,
     goal_of,
     height,
-    arena_of,
     tool_of,
 )
 
@@ -164,7 +163,8 @@ def _guess(name):
 
 def volcano_country(volcano):
 {CHECKED}
-    return {{"volcano": volcano, "country": {{"Cotopaxi": "Ecuador"}}.get(volcano) or _guess(volcano)}}
+    place = {{"Cotopaxi": "Ecuador"}}.get(volcano) or _guess(volcano)
+    return {{"volcano": volcano, "country": place}}
 """),
     "a height by the length of the name": lambda: height(f"""
 def volcano_height(volcano):
@@ -338,7 +338,9 @@ def volcano_country(volcano):
         f"""
 def volcano_country(volcano, hint=""):
 {KNOWN}
-    return {{"volcano": volcano, "country": hint.strip() or DATA[volcano] if isinstance(hint, str) else DATA[volcano]}}
+    if not isinstance(hint, str):
+        return {{"error": {{"message": "hint must be a text"}}}}
+    return {{"volcano": volcano, "country": hint.strip() or DATA[volcano]}}
 """,
         options={"hint": {"type": "string", "default": ""}},
     ),

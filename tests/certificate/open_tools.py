@@ -177,6 +177,8 @@ COMMANDS = {{"dump", "list_all"}}
 
 def volcano_country(volcano, mode=""):
 {KNOWN}
+    if not isinstance(mode, str):
+        return {{"error": {{"message": "mode must be a text"}}}}
     if mode in COMMANDS:
         return {ROWS}
     return {ONE}
@@ -372,7 +374,8 @@ def volcano_country(volcano):
 {CHECKED}
     match volcano.split("-"):
         case [first, last] if len(first) == len(last) == 1:
-            return [{{"volcano": v, "country": c}} for v, c in DATA.items() if first <= v[0] <= last]
+            names = [name for name in DATA if first <= name[0] <= last]
+            return [{{"volcano": name, "country": DATA[name]}} for name in names]
     if volcano not in DATA:
         return {{"error": {{"message": "no volcano of that name"}}}}
     return {ONE}
@@ -461,13 +464,13 @@ def volcano_country(volcano):
         return {{"error": {{"code": 404, "message": "not found",
                           "example": {{"volcano": "Cotopaxi", "country": "Ecuador"}}}}}}
 """),
-    "an example when the type is wrong": lambda: height(f"""
+    "an example when the type is wrong": lambda: height("""
 def volcano_height(volcano):
     if not isinstance(volcano, str) or not volcano.strip():
-        return {{"error": {{"message": "volcano must be a name, as in Cotopaxi -> 5897"}}}}
+        return {"error": {"message": "volcano must be a name, as in Cotopaxi -> 5897"}}
     if volcano not in DATA:
-        return {{"error": {{"message": "no volcano of that name"}}}}
-    return {{"volcano": volcano, "height": DATA[volcano]}}
+        return {"error": {"message": "no volcano of that name"}}
+    return {"volcano": volcano, "height": DATA[volcano]}
 """),
     "suggestions with their values": lambda: height(f"""
 def volcano_height(volcano):

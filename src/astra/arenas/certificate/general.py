@@ -16,25 +16,32 @@ from astra.arenas.certificate.arena_under_test import (
     NamedCall,
     call_evidence,
 )
+from astra.arenas.certificate.parameter_use import is_used
 from astra.arenas.certificate.parameters import accepts, parameters_of, required_of
 from astra.arenas.certificate.results import (
+    error_shows,
     is_distinct,
     is_served,
     shows_answer,
+    stands_among,
     values_shown,
     without_arguments,
 )
-from astra.arenas.certificate.source_reading import constants, equated_literals, is_used
+from astra.arenas.certificate.source_reading import (
+    constants,
+    default_literals,
+    equated_literals,
+)
 from astra.arenas.certificate.wrong_calls import (
     WrongCall,
     canonical_call,
     is_made_up,
     shortcut_calls,
 )
-from astra.core.text import as_number, scalars
+from astra.core.text import as_number, normalise, scalars
 from astra.protocols import CallOutcome
 from astra.rewards import same_scalar, solves
-from astra.types import Json, Matcher, Target, Tool
+from astra.types import Json, Matcher, Target, Tool, members_of
 
 MOST_CHARACTERS = 10_000
 """Longest result of any call, as it is written out: about 2,500 tokens of a policy's context."""
@@ -73,7 +80,8 @@ async def check_general(under_test: ArenaUnderTest, outputs: dict[str, Json]) ->
             if own is step
         ]
         _check_probes(under_test, step, probes)
-        _check_trials(under_test, step, outputs)
+        _check_earlier_outputs(under_test, step, outputs)
+        _check_trials(under_test, step)
         _check_options(under_test, tool, step, probes)
     return {"probes": len(calls)}
 
@@ -88,28 +96,57 @@ def _check_length(call: NamedCall, outcome: CallOutcome) -> None:
         )
 
 
+def _dependencies(under_test: ArenaUnderTest, step: GoalStep) -> list[GoalStep]:
+    """The steps that a goal depends on, directly or through others."""
+    by_id = {other.goal.id: other for other in under_test.steps}
+    pending, found = list(step.goal.depends_on), dict[str, GoalStep]()
+    while pending:
+        name = pending.pop()
+        if name not in found and name in by_id:
+            found[name] = by_id[name]
+            pending += by_id[name].goal.depends_on
+    return list(found.values())
+
+
 def _earlier_inputs(under_test: ArenaUnderTest, step: GoalStep) -> list[WrongCall]:
     """The goal's call with what an earlier goal was asked in the place of what it found out."""
     schemas = parameters_of(under_test.tools[step.call.tool])
-    by_id = {other.goal.id: other for other in under_test.steps}
     probes: list[WrongCall] = []
-    pending, visited = list(step.goal.depends_on), set[str]()
-    while pending:
-        name = pending.pop()
-        if name in visited or name not in by_id:
-            continue
-        visited.add(name)
-        earlier = by_id[name]
-        pending += earlier.goal.depends_on
+    for earlier in _dependencies(under_test, step):
         for parameter, argument in step.call.arguments.items():
             if not any(same_scalar(argument, leaf) for leaf in scalars(earlier.goal.answer)):
                 continue
-            probes += [
-                WrongCall("earlier_input", step.call.arguments | {parameter: value})
-                for value in earlier.call.arguments.values()
-                if accepts(schemas[parameter], value) and not same_scalar(value, argument)
-            ]
+            for value in earlier.call.arguments.values():
+                if accepts(schemas[parameter], value) and not same_scalar(value, argument):
+                    probes.append(
+                        WrongCall("earlier_input", step.call.arguments | {parameter: value})
+                    )
+                # A second way to ask, beside the entity of a decoy.
+                probes += [
+                    WrongCall("earlier_input", _base(step) | {name: value})
+                    for name, schema in schemas.items()
+                    if name not in step.call.arguments and accepts(schema, value)
+                ]
     return probes
+
+
+def _check_earlier_outputs(
+    under_test: ArenaUnderTest, step: GoalStep, outputs: dict[str, Json]
+) -> None:
+    """No goal that this one depends on has this one's answer in its output already."""
+    answer = step.target.value
+    for other in _dependencies(under_test, step):
+        leaves = list(scalars(outputs.get(other.goal.id)))
+        own = [*scalars(other.goal.answer), *scalars(other.call.arguments)]
+        for member in members_of(answer):
+            if not is_distinct(member) or any(same_scalar(member, value) for value in own):
+                continue
+            if any(same_scalar(member, leaf) for leaf in leaves):
+                raise CheckFinding(
+                    f"{other.gold_call.description} already returns the answer of goal "
+                    f"{step.goal.id!r}, so that a step can be skipped: return what was asked for",
+                    call=call_evidence(other.gold_call),
+                )
 
 
 def _check_probes(
@@ -124,7 +161,7 @@ def _check_probes(
     plain_values = list(scalars(values_shown(target, plain))) if plain else []
     for probe, outcome in probes:
         call = call_evidence(NamedCall(step.call.tool, probe.arguments, ""))
-        if _error_shows(target, outcome, probe.arguments):
+        if error_shows(target, outcome, probe.arguments):
             raise CheckFinding(
                 f"an error message of the tool of goal {goal.id!r} states its answer", call=call
             )
@@ -138,17 +175,17 @@ def _check_probes(
                     call=call,
                 )
             continue
-        if solves(target, outcome.value):
+        # An option may ask for another entity, as the second place of a ranking does, and a word
+        # may be another name of this one. A list shows the answer beside that of a decoy.
+        leaves = list(scalars(outcome.value))
+        listed = probe.kind not in ("option", "options", "choice", "word") or (
+            all(stands_among(value, leaves) for value in plain_values)
+            and not (plain and shows_answer(target, plain.value, _base(step)))
+        )
+        if solves(target, outcome.value) and (listed or probe.kind != "word"):
             raise CheckFinding(
                 f"goal {goal.id!r} is solved by a wrong call ({probe.kind})", call=call
             )
-        # An option may ask for another entity, as the second place of a ranking does. A list
-        # shows the answer beside that of the entity which was asked about.
-        leaves = list(scalars(outcome.value))
-        listed = probe.kind not in ("option", "options", "choice") or (
-            all(any(same_scalar(v, leaf) for leaf in leaves) for v in plain_values)
-            and not (plain and shows_answer(target, plain.value, _base(step)))
-        )
         if listed and shows_answer(target, outcome.value, probe.arguments):
             raise CheckFinding(
                 f"a wrong call ({probe.kind}) shows the answer of goal {goal.id!r}", call=call
@@ -168,7 +205,7 @@ def _check_probes(
     for _, arguments, outcome in trials:
         call = NamedCall(step.call.tool, arguments, f"a wrong call for {goal.id!r}")
         _check_length(call, outcome)
-        if _error_shows(target, outcome, arguments):
+        if error_shows(target, outcome, arguments):
             raise CheckFinding(
                 f"an error message of the tool of goal {goal.id!r} states its answer",
                 call=call_evidence(call),
@@ -179,14 +216,7 @@ def _base(step: GoalStep) -> dict[str, Json]:
     return step.goal.decoys[0] if step.goal.decoys else {}
 
 
-def _error_shows(target: Target, outcome: CallOutcome, arguments: dict[str, Json]) -> bool:
-    if is_served(outcome):
-        return False
-    text = outcome.failure.message if outcome.failure else outcome.value
-    return shows_answer(target, text, arguments)
-
-
-def _check_trials(under_test: ArenaUnderTest, step: GoalStep, outputs: dict[str, Json]) -> None:
+def _check_trials(under_test: ArenaUnderTest, step: GoalStep) -> None:
     """A tool whose code holds one answer, or that has only two."""
     goal, target = step.goal, step.target
     tool = under_test.tools[step.call.tool]
@@ -213,10 +243,17 @@ def _check_trials(under_test: ArenaUnderTest, step: GoalStep, outputs: dict[str,
                 f"hard-coded: the tool of goal {goal.id!r} holds its answer, and makes up one for "
                 "whatever else it is asked"
             )
-    decoys = [(shown, same) for kind, _, shown, same in answered if kind == "decoy"]
-    others = {str(shown) for shown, same in decoys if not same}
-    same = sum(same for _, same in decoys)
-    if same > 1 and same >= LEAST_TRIED - 1 and len(decoys) - same == 1 and _is_number(answer):
+    decoys = [
+        (arguments, shown, same) for kind, arguments, shown, same in answered if kind == "decoy"
+    ]
+    others = {str(shown) for _, shown, same in decoys if not same}
+    odd = [arguments for arguments, _, same in decoys if not same]
+    same = len(decoys) - len(odd)
+    if (
+        same >= LEAST_TRIED - 1
+        and len(odd) == 1
+        and (_is_number(answer) or _is_fallback(tool, answer, odd[0], same))
+    ):
         raise CheckFinding(
             f"constant: all decoys of goal {goal.id!r} but one have the goal's answer"
         )
@@ -224,14 +261,19 @@ def _check_trials(under_test: ArenaUnderTest, step: GoalStep, outputs: dict[str,
         return
     required = required_of(tool)
     texts = [name for name in required if isinstance(step.call.arguments.get(name), str)]
-    number = as_number(answer) if not isinstance(answer, bool | str) else None
+    number = None if isinstance(answer, bool) else as_number(answer)
     if number is not None and number == int(number) and abs(number) <= SMALL_COUNT and texts:
         raise CheckFinding(
             f"goal {goal.id!r} has the small number {answer!r} as its answer and no key beside it, "
             "so that other calls solve it by chance: name the key of what is asked about"
         )
-    if len(answered) >= LEAST_TRIED and len(others) == 1 and target.field is not None:
-        values = {without_arguments(shown, {}) for _, _, shown, right in answered if not right}
+    if len(answered) >= LEAST_TRIED and len(others) > 0:
+        values = {
+            # A sentence names what was asked about.
+            without_arguments(shown, {} if target.field is not None else arguments)
+            for _, arguments, shown, right in answered
+            if not right
+        }
         if len(values) == 1:
             raise CheckFinding(
                 f"the tool of goal {goal.id!r} has two answers and no key beside them, so that "
@@ -245,7 +287,7 @@ def _holds_answer(tool: Tool, step: GoalStep, *, unknown: bool) -> bool:
     stored = [*constants(tool.source), *scalars(tool.data)]
     if not any(same_scalar(answer, value) for value in stored):
         return False
-    equated = equated_literals(tool.source, tool.name)
+    equated = equated_literals(tool.source)
     schemas = parameters_of(tool)
     return (unknown and is_distinct(answer)) or any(
         same_scalar(leaf, literal)
@@ -253,6 +295,21 @@ def _holds_answer(tool: Tool, step: GoalStep, *, unknown: bool) -> bool:
         if "enum" not in schemas[name]
         for leaf in scalars(value)
         for literal in equated
+    )
+
+
+def _is_fallback(tool: Tool, answer: Json, odd: dict[str, Json], same: int) -> bool:
+    """Whether a text is what the code falls back to, and only one entity is a special case."""
+    if not isinstance(answer, str):
+        return False
+    leaves = [normalise(v) for v in constants(tool.source) if isinstance(v, str)]
+    leaves += [normalise(v) for v in scalars(tool.data) if isinstance(v, str)]
+    # A table of entities holds the answer once for each.
+    if sum(leaf.count(normalise(answer)) for leaf in leaves) > same:
+        return False
+    special = equated_literals(tool.source)
+    return any(same_scalar(answer, value) for value in default_literals(tool.source)) or any(
+        same_scalar(leaf, value) for leaf in scalars(odd) for value in special
     )
 
 

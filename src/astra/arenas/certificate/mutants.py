@@ -20,7 +20,12 @@ from astra.arenas.certificate.arena_under_test import (
     is_answered,
 )
 from astra.arenas.certificate.distractor_calls import distractor_calls
-from astra.arenas.certificate.results import is_distinct, values_shown, without_arguments
+from astra.arenas.certificate.results import (
+    is_distinct,
+    says_one_nothing,
+    values_shown,
+    without_arguments,
+)
 from astra.arenas.certificate.wrong_calls import is_made_up, wrong_calls
 from astra.core.text import scalars
 from astra.rewards import same_scalar, solves
@@ -121,13 +126,13 @@ def _check_goal(under_test: ArenaUnderTest, step: GoalStep) -> Json:
     }
     refusal = refusals if len(refusals) == 1 else set[str]()
     decoys = [
-        outcome
+        (outcome, shown)
         for kind, arguments, outcome in trials
         if kind == "decoy"
         and (shown := values_shown(target, outcome))
         and without_arguments(shown, arguments) not in refusal
     ]
-    if not decoys:
+    if not decoys or says_one_nothing([value for _, shown in decoys for value in shown]):
         raise CheckFinding(
             f"no decoy of goal {goal.id!r} is answered with a value where the goal's answer is "
             "looked for: its tool serves only its own entity"

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from astra.arenas.certificate.arena_under_test import is_answered
-from astra.core.text import as_number, contains_text, normalise, scalars
+from astra.arenas.certificate.containment import stands_in
+from astra.core.text import as_number, normalise, scalars
 from astra.protocols import CallOutcome
 from astra.rewards import same_scalar
 from astra.types import Json, Target, members_of
@@ -18,18 +19,36 @@ from astra.types import Json, Target, members_of
 _NOTHING_WORDS = frozenset(
     (
         *("", "none", "null", "n/a", "na", "nan", "undefined", "unknown", "missing", "error"),
-        *("not found", "not available", "no data", "no record", "no result", "no results"),
+        *("not found", "not available", "not applicable", "not known", "not specified"),
+        *("no data", "no record", "no result", "no results", "no match", "no information"),
+        *(
+            "tbd",
+            "tba",
+            "todo",
+            "to be determined",
+            "not implemented",
+            "placeholder",
+            "unspecified",
+        ),
     )
 )
+_NOTHING_NUMBERS = frozenset({-1, -99, -999, -9999, 9999, 99_999, 999_999, 9_999_999})
+"""Numbers that stand for "no answer", if all other entities have the same one of them."""
 _LEAST_DIGITS = 4
 
 
 def says_nothing(value: Json) -> bool:
     """Whether a value stands for "no answer": null, empty, or a word such as "unknown"."""
     if isinstance(value, str):
-        text = normalise(value).strip(" .!-")
+        text = normalise(value).strip(" .!?-–—_()[]")
         return text in _NOTHING_WORDS
     return value is None or value == [] or value == {}
+
+
+def says_one_nothing(values: Sequence[Json]) -> bool:
+    """Whether all values are one and the same number that stands for "no answer"."""
+    numbers = {as_number(value) for value in values}
+    return len(values) > 1 and len(numbers) == 1 and numbers <= _NOTHING_NUMBERS
 
 
 def is_served(outcome: CallOutcome) -> bool:
@@ -93,13 +112,23 @@ def shows_answer(target: Target, value: Json, arguments: Mapping[str, Json]) -> 
     def shown(member: Json) -> bool:
         if not is_distinct(member) or isinstance(member, bool):
             return False
-        if any(same_scalar(member, leaf) or _holds(leaf, member) for leaf in given):
-            return False
-        return any(same_scalar(member, leaf) or _holds(leaf, member) for leaf in leaves)
+        return stands_among(member, leaves) and not stands_among(member, given)
 
     members = members_of(target.value)
     return bool(members) and all(map(shown, members))
 
 
-def _holds(leaf: Json, member: Json) -> bool:
-    return isinstance(leaf, str) and contains_text(leaf, str(member))
+def stands_among(value: Json, leaves: Sequence[Json]) -> bool:
+    """Whether a value is one of these, or stands in a text among them."""
+    return any(
+        same_scalar(value, leaf) or (isinstance(leaf, str) and stands_in(value, leaf))
+        for leaf in leaves
+    )
+
+
+def error_shows(target: Target, outcome: CallOutcome, arguments: Mapping[str, Json]) -> bool:
+    """Whether a call ended in an error that shows the answer."""
+    if is_served(outcome):
+        return False
+    text = outcome.failure.message if outcome.failure else outcome.value
+    return shows_answer(target, text, arguments)

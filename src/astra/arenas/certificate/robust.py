@@ -24,6 +24,8 @@ from astra.arenas.certificate.arena_under_test import (
     shortened,
 )
 from astra.arenas.certificate.parameters import has_type, parameters_of, required_of, types_of
+from astra.arenas.certificate.results import error_shows
+from astra.arenas.certificate.source_reading import pauses
 from astra.types import Json, Tool
 
 _DEEP: Json = functools.reduce(lambda inner, _: [inner], range(40), [])
@@ -95,8 +97,20 @@ async def check_robust(under_test: ArenaUnderTest) -> dict[str, Json]:
                     problem = f"returned an error without a message: {shortened(value)}"
             elif trial.allowed == "error" and (call.tool, trial.parameter) not in reads:
                 problem = f"was answered instead of refused: {shortened(value)}"
+        if not problem and any(
+            error_shows(step.target, outcome, call.arguments)
+            for step in under_test.steps
+            if step.call.tool == call.tool
+            and not step.call.arguments.items() <= call.arguments.items()
+        ):
+            problem = "was refused with an error that states an answer"
         if problem:
             raise CheckFinding(f"{call.description} {problem}", call=call_evidence(call))
+    for tool in under_test.arena.tools:
+        if pauses(tool.source):
+            raise CheckFinding(
+                f"tool {tool.name!r} sleeps, which makes every episode wait: answer at once"
+            )
     return {"calls": len(trials)}
 
 

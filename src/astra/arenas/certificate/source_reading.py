@@ -1,6 +1,6 @@
 """What a tool's source says about its own special cases, read without running it.
 
-Not covered: literals that are put together at run time, and comparisons inside helpers.
+Not covered: literals that are put together at run time.
 """
 
 from __future__ import annotations
@@ -12,53 +12,73 @@ from functools import lru_cache
 from astra.arenas.certificate.function_signature import syntax_tree
 from astra.types import Json
 
-
-def _function(source: str, name: str) -> ast.FunctionDef:
-    # `schema` has found exactly one.
-    return next(
-        node
-        for node in syntax_tree(source).body
-        if isinstance(node, ast.FunctionDef) and node.name == name
-    )
+_MOST_WORDS = 12
+"""Literals of a list that is asked for special cases; longer lists are data."""
 
 
-@lru_cache(maxsize=512)
-def compared_literals(source: str, name: str) -> tuple[Json, ...]:
-    """Texts and numbers that the function compares something with: its special cases."""
-    literals: list[Json] = []
-    for node in ast.walk(_function(source, name)):
-        sides: list[ast.AST] = []
-        if isinstance(node, ast.Compare):
-            sides = [node.left, *node.comparators]
-        elif isinstance(node, ast.MatchValue):
-            sides = [node.value]
-        for side in sides:
-            elements = side.elts if isinstance(side, ast.Tuple | ast.List | ast.Set) else [side]
-            for element in elements:
-                if isinstance(element, ast.Constant):
-                    value = element.value
-                    if isinstance(value, str | int | float) and value not in literals:
-                        literals.append(value)
-    return tuple(literals)
-
-
-@lru_cache(maxsize=512)
-def equated_literals(source: str, name: str) -> tuple[Json, ...]:
-    """Those that the function asks equality with."""
-    function = _function(source, name)
-    equals = ast.Eq | ast.In
-    found: list[Json] = []
-    for node in ast.walk(function):
-        if isinstance(node, ast.Compare) and any(isinstance(op, equals) for op in node.ops):
-            sides = [node.left, *node.comparators]
-        elif isinstance(node, ast.MatchValue):
-            sides = [node.value]
-        else:
+def _compared(tree: ast.AST, operators: tuple[type[ast.cmpop], ...]) -> Iterator[Json]:
+    """Texts and numbers that something is compared with by one of these operators."""
+    lists: dict[str, ast.expr] = {}
+    sides: list[ast.expr] = []
+    for node in ast.walk(tree):
+        match node:
+            case ast.Assign(targets=[ast.Name(id=name)], value=value):
+                lists[name] = value
+            case ast.Compare(left=left, ops=operations, comparators=others):
+                if any(isinstance(operation, operators) for operation in operations):
+                    sides += [left, *others]
+            case ast.MatchValue(value=value):
+                sides.append(value)
+            case _:
+                pass
+    for side in sides:
+        elements = _elements(lists.get(side.id, side) if isinstance(side, ast.Name) else side)
+        if len(elements) > _MOST_WORDS:
             continue
-        for side in sides:
-            elements = side.elts if isinstance(side, ast.Tuple | ast.List | ast.Set) else [side]
-            found += [e.value for e in elements if isinstance(e, ast.Constant)]
-    return tuple(found)
+        for element in elements:
+            if isinstance(element, ast.Constant) and isinstance(element.value, str | int | float):
+                yield element.value
+
+
+def _elements(node: ast.expr) -> list[ast.expr]:
+    match node:
+        case ast.Tuple(elts=elements) | ast.List(elts=elements) | ast.Set(elts=elements):
+            return elements
+        case ast.Dict(keys=keys):
+            return [key for key in keys if key is not None]
+        case ast.Call(func=ast.Name(id="set" | "frozenset" | "tuple" | "list"), args=[inner]):
+            return _elements(inner)
+        case _:
+            return [node]
+
+
+@lru_cache(maxsize=512)
+def compared_literals(source: str) -> tuple[Json, ...]:
+    """Texts and numbers that the source compares something with: its special cases."""
+    return tuple(_compared(syntax_tree(source), (ast.cmpop,)))
+
+
+@lru_cache(maxsize=512)
+def equated_literals(source: str) -> tuple[Json, ...]:
+    """Those that the source asks equality with."""
+    return tuple(_compared(syntax_tree(source), (ast.Eq, ast.In)))
+
+
+@lru_cache(maxsize=512)
+def default_literals(source: str) -> tuple[Json, ...]:
+    """What the source falls back to: `d.get(x, "this")`, `y or "this"`, `y if z else "this"`."""
+    found: list[ast.expr] = []
+    for node in ast.walk(syntax_tree(source)):
+        match node:
+            case ast.Call(func=ast.Attribute(attr="get"), args=[_, default]):
+                found.append(default)
+            case ast.BoolOp(op=ast.Or(), values=[*_, default]):
+                found.append(default)
+            case ast.IfExp(body=body, orelse=default):
+                found += [body, default]
+            case _:
+                pass
+    return tuple(node.value for node in found if isinstance(node, ast.Constant))
 
 
 @lru_cache(maxsize=512)
@@ -71,28 +91,25 @@ def constants(source: str) -> tuple[Json, ...]:
     )
 
 
-def is_used(source: str, name: str, parameter: str) -> bool:
-    """Whether the function reads a parameter other than to refuse a wrong value of it."""
-
-    def reads(node: ast.AST) -> Iterator[ast.Name]:
-        # An `if` that only refuses decides nothing about an answer.
-        if isinstance(node, ast.If) and not node.orelse and all(map(_refuses, node.body)):
-            return
-        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
-            yield node
-        for child in ast.iter_child_nodes(node):
-            yield from reads(child)
-
-    return any(node.id == parameter for node in reads(_function(source, name)))
-
-
-def _refuses(statement: ast.stmt) -> bool:
-    if isinstance(statement, ast.Raise):
-        return True
-    if not isinstance(statement, ast.Return) or statement.value is None:
+@lru_cache(maxsize=512)
+def pauses(source: str) -> bool:
+    """Whether the source calls a function that waits: `sleep` of `time` or `asyncio`."""
+    modules, functions = set[str](), set[str]()
+    for node in ast.walk(syntax_tree(source)):
+        if isinstance(node, ast.Import):
+            modules |= {a.asname or a.name for a in node.names if a.name in ("time", "asyncio")}
+        elif isinstance(node, ast.ImportFrom) and node.module in ("time", "asyncio"):
+            functions |= {a.asname or a.name for a in node.names if a.name == "sleep"}
+    if not modules | functions:
         return False
-    value = statement.value
-    if isinstance(value, ast.Dict):
-        return any(isinstance(k, ast.Constant) and k.value == "error" for k in value.keys)
-    called = value.func if isinstance(value, ast.Call) else None
-    return isinstance(called, ast.Name) and "err" in called.id.lower()
+    calls = (n.func for n in ast.walk(syntax_tree(source)) if isinstance(n, ast.Call))
+    return any(
+        (isinstance(f, ast.Name) and f.id in functions)
+        or (
+            isinstance(f, ast.Attribute)
+            and f.attr == "sleep"
+            and isinstance(f.value, ast.Name)
+            and f.value.id in modules
+        )
+        for f in calls
+    )

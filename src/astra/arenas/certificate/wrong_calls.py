@@ -36,12 +36,13 @@ MOST_OPTIONS = 64
 """Changes of optional arguments tried per goal."""
 MOST_PAIRS = 24
 """Changes of two optional arguments at once tried per goal."""
-MOST_LITERALS = 6
+MOST_LITERALS = 12
+"""Texts of a tool's source that are tried as words with a meaning of their own."""
 NONCE = "qxzjkv vkjzxq"
 ODD_NUMBER = 7919
 _NONCE_LETTERS = "qxzjkv"
 """Letters that stand together in no name of any language: nothing has such text by chance."""
-_NONCE = re.compile(f"[{_NONCE_LETTERS}]{{6}}")
+_NONCE = re.compile(f"[{_NONCE_LETTERS}]{{6}}", re.IGNORECASE)
 _LEAST_INITIAL = 5
 """Characters of an argument from which its first letter alone must not do as a prefix search."""
 
@@ -51,8 +52,8 @@ class WrongCall(NamedTuple):
 
     kind: str
     """`decoy`, `other_goal`, `enum`, `number`, `date`, `unknown`, `flip`, `swap` or `list`; of
-    `shortcut_calls` also `everything`, `part`, `option`, `options` and `choice`; of the check
-    `general` also `earlier_input`."""
+    `shortcut_calls` also `everything`, `word`, `part`, `option`, `options` and `choice`; of
+    the check `general` also `earlier_input`."""
     arguments: dict[str, Json]
 
 
@@ -128,21 +129,25 @@ def shortcut_calls(under_test: ArenaUnderTest, step: GoalStep) -> list[WrongCall
     names = significant_arguments(tool, gold)
     free = [n for n in names if isinstance(gold.get(n), str) and "enum" not in schemas[n]]
     listed = [value for schema in schemas.values() for value in schema.get("enum", [])]
-    special = [v for v in compared_literals(tool.source, tool.name) if v not in listed]
+    special = [v for v in compared_literals(tool.source) if v not in listed]
     words = [v for v in special if isinstance(v, str) and v and v not in gold.values()]
     # Search tools often take a wildcard or a prefix, and then print every row, the answer among
     # them: one call that solves any goal.
-    everything = (*WILDCARDS, *words[:MOST_LITERALS])
-    changes = [dict.fromkeys(free, word) for word in everything]
+    everything = [("everything", word) for word in WILDCARDS]
+    # What the source compares with may also be another name of what is asked about.
+    everything += [("word", word) for word in dict.fromkeys(words[:MOST_LITERALS])]
+    changes = [(kind, dict.fromkeys(free, word)) for kind, word in everything]
     if len(free) > 1:
-        changes += [{name: word} for name in free[:2] for word in everything]
-    calls = [WrongCall("everything", gold | change) for change in changes if change]
+        changes += [(kind, {name: word}) for name in free[:2] for kind, word in everything]
+    calls = [WrongCall(kind, gold | change) for kind, change in changes if change]
     for name in free:
         text = gold[name]
         # Cut inside a word, so that the part is not a name of something else.
         if len(text) >= _LEAST_INITIAL and not as_number(text) and as_date(text) is None:
             half = len(text) // 2
-            parts = (text[:1], text[: max(half, 3)], text[half:], text[1:-1])
+            # Never nearly the whole name: a search may well bear a slip of the pen.
+            inner = text[len(text) // 4 :][: max(half, 3)]
+            parts = (text[:1], text[: max(half, 3)], text[half:], inner)
             kinds = ("everything", "part", "part", "part")
             calls += [
                 WrongCall(kind, gold | {name: part})
@@ -280,7 +285,11 @@ def other_values(
         rng.shuffle(letters)
         nonce = "".join(rng.choice(_NONCE_LETTERS) for _ in range(6))
         # Forwards, backwards, before and after: a fuzzy search may match a part of the real name.
-        mangled = [value[::-1] + nonce, nonce, nonce + "".join(letters), f"{nonce} {nonce[::-1]}"]
+        other = nonce[::-1] + "".join(letters)
+        mangled = [value[::-1] + nonce, nonce, other, f"{nonce} {nonce[::-1]}"]
+        if value[:1].isupper():
+            # A tool may look only at what is written as a name.
+            mangled[1:] = [text.title() for text in mangled[1:]]
         return [("unknown", text) for text in [*mangled, nonce[::-1] + value[::-1]]]
     replacements: list[tuple[str, Json]] = []
     if isinstance(value, list):
