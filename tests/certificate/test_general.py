@@ -103,7 +103,7 @@ def pattern_that_lists_the_table() -> Arena:
     return capital(listing('country == ".*"'))
 
 
-@kind("general", "(everything)")
+@kind("general", "(word)")
 def word_of_its_own_that_lists_the_table() -> Arena:
     return capital(listing('country.lower() == "world"'))
 

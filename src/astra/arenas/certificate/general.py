@@ -177,7 +177,12 @@ def _check_probes(
             continue
         # An option may ask for another entity, as the second place of a ranking does, and a word
         # may be another name of this one. A list shows the answer beside that of a decoy.
-        leaves = list(scalars(outcome.value))
+        given = list(scalars(probe.arguments))
+        leaves = [
+            leaf
+            for leaf in scalars(outcome.value)
+            if not any(same_scalar(leaf, argument) for argument in given)
+        ]
         listed = probe.kind not in ("option", "options", "choice", "word") or (
             all(stands_among(value, leaves) for value in plain_values)
             and not (plain and shows_answer(target, plain.value, _base(step)))
