@@ -447,7 +447,7 @@ import time
 
 def volcano_height(volcano):
 {KNOWN}
-    time.sleep(0.7)
+    time.sleep(0.05)
     return {{"volcano": volcano, "height": DATA[volcano]}}
 """),
     "a pause under another name": lambda: height(f"""
@@ -456,7 +456,7 @@ from time import sleep as pause
 
 def volcano_height(volcano):
 {KNOWN}
-    pause(0.4)
+    pause(0.05)
     return {{"volcano": volcano, "height": DATA[volcano]}}
 """),
     "a text of 19,000 characters": lambda: height(f"""

@@ -12,7 +12,6 @@ from astra.types import Arena, Json
 from tests.certificate.volcanoes import (
     CHECKED,
     HEIGHTS,
-    HONEST_HEIGHT,
     KNOWN,
     STATIONS,
     chain,
@@ -369,7 +368,7 @@ def volcano_country(volcano):
         return {{"error": {{"message": "no volcano of that name"}}}}
     return {ONE}
 """),
-    "names with commas or a range": lambda: country(f"""
+    "a range of letters": lambda: country(f"""
 def volcano_country(volcano):
 {CHECKED}
     match volcano.split("-"):
@@ -487,16 +486,6 @@ def volcano_height(volcano):
         return {{"error": "not found", "known": [f"{{n}}: {{h:,}} m" for n, h in DATA.items()]}}
     return {{"volcano": volcano, "height": DATA[volcano]}}
 """),
-    "a wrong option tells": lambda: height(
-        f"""
-def volcano_height(volcano, unit="m"):
-{KNOWN}
-    if unit not in ("m", "ft"):
-        return {{"error": {{"message": f"unit of {{DATA[volcano]}} must be m or ft"}}}}
-    return {{"volcano": volcano, "height": DATA[volcano] * (1 if unit == "m" else 3.28084)}}
-""",
-        options={"unit": {"type": "string", "default": "m"}},
-    ),
 }
 
 # --- steps that can be skipped --------------------------------------------------------------------
@@ -576,4 +565,3 @@ OPEN_KINDS: dict[str, dict[str, Plant]] = {
     "error": ERROR,
     "skipped": SKIPPED,
 }
-HONEST = (lambda: chain(), lambda: height(HONEST_HEIGHT))

@@ -73,6 +73,10 @@ def base64_of(text: str) -> str:
         (1998, "MCMXCVIII"),
         (42, "xlii"),
         (6.02e23, "6.02×10^23"),
+        (5897, "0x1709"),
+        (5897, "0b1011100001001"),
+        ("Berlin", "66, 101, 114, 108, 105, 110"),
+        ("Berlin", "В\u0435rlin"),
     ],
 )
 def test_disguised_values_are_read(value: str | float, text: str) -> None:
@@ -98,6 +102,8 @@ def test_disguised_values_are_read(value: str | float, text: str) -> None:
         ("Berlin", "Berliner"),
         ("green", "terra"),
         (8, "Henry VIII"),
+        ("ABC", "in 65, 66 and 67"),
+        ("Сочи", "a Couu"),
         (40, "size XL"),
         (5_000_000, "5 m"),
         (314, "314.5"),

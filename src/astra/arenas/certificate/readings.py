@@ -2,13 +2,12 @@
 
 The one place that undoes disguises, for every check that asks what an agent can read (`leak` and
 `ablation`, and `leaks` wherever candidates are made). Undone are accents, letters and digits set
-apart, other groups of digits, magnitudes ("83.2 million"), Roman numerals, reversed text, rot13,
-base64, base32, hexadecimal, percent and backslash escapes, HTML entities, and text in tags or
-variation selectors.
+apart, other groups of digits, magnitudes ("83.2 million"), Roman numerals, numbers such as 0x1F,
+reversed text, rot13, base64, base32, hexadecimal, character codes, percent and backslash escapes,
+HTML entities, look-alike letters in a word of Latin ones, and text in tags or variation selectors.
 
 Short values are found plainly only, since a reversed "no" stands in most texts. Not covered:
-numbers in words, translations, look-alike letters of other scripts, other ciphers, a value in
-parts that stand apart.
+numbers in words, translations, other ciphers, a value in parts that stand apart.
 """
 
 from __future__ import annotations
@@ -64,6 +63,8 @@ _SCALED = re.compile(
     r"|(k|K|M)\b|\s?(万亿|百万|千万|百|千|万|萬|亿|億)|\s?[x×*·]\s?10(?:\^|\*\*)?(\d{1,2})(?!\d))",
     re.IGNORECASE,
 )
+_BASE_NUMBER = re.compile(r"(?<!\w)0(?:[xX][0-9a-fA-F]+|[bB][01]+|[oO][0-7]+)(?!\w)")
+_CHARACTER_CODES = re.compile(r"(?<![\d.])\d{2,3}(?:[ ,;:/-]{1,2}\d{2,3}){2,}(?![\d.])")
 _SEPARATORS = re.compile(r"[\W_]+")
 _ROMAN = re.compile(
     r"(?<!\w)(?=[IVXLCDM]{3}|[ivxlcdm]{4})"
@@ -157,6 +158,7 @@ def _letters(text: str) -> _Letters:
         text = unicodedata.normalize("NFKD", text)
         text = "".join(c for c in text if unicodedata.category(c) not in ("Mn", "Cf"))
         text = text.translate(_STROKES)
+        text = _MIXED_WORD.sub(lambda word: word[0].translate(_LOOK_ALIKES), text)
     return _Letters(text, _SEPARATORS.sub("", text).casefold())
 
 
@@ -173,6 +175,11 @@ def _positions(text: str) -> tuple[int, ...]:
 
 _STROKES = str.maketrans("øØłŁđĐðÐıħĦŧŦ", "oOlLdDdDihHtT")
 """Letters with a stroke: Unicode does not take them apart."""
+_LOOK_ALIKES = str.maketrans(
+    "АВЕКМНОРСТУХаеорсухіјѕ" + "ΑΒΕΖΗΙΚΜΝΟΡΤΥΧονι", "ABEKMHOPCTYXaeopcyxijs" + "ABEZHIKMNOPTYXovi"
+)
+"""Cyrillic and Greek letters that look like Latin ones: read as those in a word with such."""
+_MIXED_WORD = re.compile(r"\w*[A-Za-z]\w*")
 
 
 def _is_set_apart(wanted: _Letters, text: _Letters) -> bool:
@@ -254,6 +261,7 @@ def _readings(text: str) -> _Readings:
         decoded += pending
     plain = unicodedata.normalize("NFKC", text)
     numbers = [*scaled_numbers(plain), *_roman_numbers(plain)]
+    numbers += [int(match[0], 0) for match in _BASE_NUMBER.finditer(plain) if len(match[0]) < 64]
     return _Readings(_letters(text), tuple(dict.fromkeys(decoded)), tuple(numbers))
 
 
@@ -304,6 +312,10 @@ def _from_base32(token: str) -> bytes:
     return base64.b32decode(bare + "=" * (-len(bare) % 8))
 
 
+def _from_character_codes(token: str) -> bytes:
+    return bytes(map(int, re.findall(r"\d+", token)))
+
+
 def _from_hexadecimal(token: str) -> bytes:
     return bytes.fromhex(re.sub(r"0x|[^0-9a-fA-F]", "", token))
 
@@ -312,6 +324,7 @@ _CODES: tuple[tuple[re.Pattern[str], Callable[[str], bytes]], ...] = (
     (_BASE64, _from_base64),
     (_BASE32, _from_base32),
     (_HEXADECIMAL, _from_hexadecimal),
+    (_CHARACTER_CODES, _from_character_codes),
 )
 
 

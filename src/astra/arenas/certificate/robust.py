@@ -115,11 +115,12 @@ async def check_robust(under_test: ArenaUnderTest) -> dict[str, Json]:
 
 
 def _reading_calls(under_test: ArenaUnderTest) -> dict[tuple[str, str], list[NamedCall]]:
-    """By tool and integer parameter: a gold call with its number as a text, and as a number."""
+    """By tool and number parameter: a gold call with its number as a text, and as a number."""
     calls: dict[tuple[str, str], list[NamedCall]] = {}
     for step in under_test.steps:
         for name, value in step.call.arguments.items():
-            if types_of(parameters_of(under_test.tools[step.call.tool])[name]) == ["integer"]:
+            kinds = types_of(parameters_of(under_test.tools[step.call.tool])[name])
+            if kinds and {"integer", "number"}.issuperset(kinds):
                 described = f"{step.gold_call.description} with {name!r} as a text"
                 pair = [
                     NamedCall(step.call.tool, step.call.arguments | {name: spelled}, described)
