@@ -380,7 +380,7 @@ def volcano_height(volcano):
     ),
 }
 
-# --- tables in code, groups, chains ----------------------------------------------------------------
+# --- tables in code, groups, chains ---------------------------------------------------------------
 
 TABLES: dict[str, Plant] = {
     "a table in the code": lambda: country(f"""
