@@ -95,10 +95,11 @@ def test_naming(tmp_path: Path, values: dict[str, Any], naming: str | None) -> N
 
 
 def test_naming_by_the_user(tmp_path: Path) -> None:
-    rows = columns(name=CITIES, code=CODES, n=range(6))
+    rows = columns(name=CITIES, code=CODES, n=range(6), x=[n + 0.5 for n in range(6)])
     assert table(tmp_path, rows, naming="code").naming == "code"
-    with pytest.raises(ConfigError, match="name a text column"):
-        table(tmp_path, rows, naming="n")
+    assert table(tmp_path, rows, naming="n").numbered
+    with pytest.raises(ConfigError, match="whole numbers"):
+        table(tmp_path, rows, naming="x")
 
 
 # --- language variants -----------------------------------------------------------------------

@@ -10,11 +10,12 @@ from astra.arenas.certificate.leak import leaks
 from astra.arenas.rounding import FINAL_ROUNDING, TOOL_ROUNDING
 from astra.arenas.tables.planner import QuestionPlan
 from astra.arenas.tables.questions.grammar import Grammar
-from astra.arenas.tables.slices import TableSlice
+from astra.arenas.tables.slices import TableSlice, as_number
 from astra.arenas.tables.steps import AnswerKind, PlanStep
 from astra.arenas.tables.tools import ToolJob, ToolWriter, jobs_of
+from astra.arenas.tables.world import World
 from astra.errors import Rejected
-from astra.types import Arena, Goal, GoldCall, Json, Matcher, Target, Tool
+from astra.types import Arena, Goal, GoldCall, Json, Matcher, Scalar, Target, Tool
 
 _MATCHERS: dict[AnswerKind, Matcher] = {
     "entity": Matcher.exact,
@@ -41,6 +42,7 @@ class TableArenaBuilder:
         for step in steps:
             if leaks(step.answer, phrasing.question):
                 raise Rejected("leak", f"the answer {step.answer!r} stands in the question")
+        numbers = IdentifyingNumbers(self._writer.world)
         tools: list[Tool] = []
         goals: dict[int, Goal] = {}
         for job in jobs_of(steps):
@@ -80,12 +82,17 @@ class TableArenaBuilder:
         tables = [step.table for step in steps if step.table]
         # The domain is that of the table that the main answer comes from.
         schema = self._writer.world.schema
+        answer = plan.answer
+        if not plan.has_answer_node:
+            ends = [numbers.answer(end) for end in plan.ends]
+            flat = [end for end in ends if not isinstance(end, tuple)]
+            answer = tuple(flat) if plan.joined == "list" else ends[0]
         # The id is a hash of the content, so it comes last.
         draft = Arena(
             id="",
             question=phrasing.question,
-            answer=plan.answer,
-            answer_target=_final_target(plan),
+            answer=answer,
+            answer_target=_final_target(answer, plan),
             goals=tuple(ordered),
             tools=tuple(tools),
             scenario=plan.scenario,
@@ -110,33 +117,65 @@ class TableArenaBuilder:
         decoys = self._writer.decoys(step, slice_, rng)
         if decoys is None:
             raise Rejected("tool", f"no other call of {tool.name!r} has another answer")
-        arguments = step.call_arguments()
+        numbers = IdentifyingNumbers(self._writer.world)
+        arguments = numbers.arguments(step, step.call_arguments())
+        answer = numbers.answer(step)
         return Goal(
             id=f"g{steps.index(step) + 1}",
             question=question,
-            answer=step.answer,
+            answer=answer,
             call=GoldCall(tool=tool.name, arguments=arguments),
             target=Target(
                 matcher=_MATCHERS[step.kind],
-                value=step.answer,
+                value=answer,
                 field=job.operation.result_field.format(entity=self._writer.entity_of(job)),
                 key={**arguments, **job.operation.echoed, **job.operation.target_key(step)},
                 relative=TOOL_ROUNDING,
             ),
             depends_on=tuple(f"g{steps.index(parent) + 1}" for parent in step.parents),
-            decoys=decoys,
+            decoys=tuple(numbers.arguments(step, decoy) for decoy in decoys),
             operation=step.operation,
         )
 
 
-def _final_target(plan: QuestionPlan) -> Target:
-    answer = plan.answer
+class IdentifyingNumbers:
+    """Puts numbers that identify into calls and answers as numbers. Plans keep them as texts."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def arguments(self, step: PlanStep, arguments: dict[str, Json]) -> dict[str, Json]:
+        """The arguments of a call of the step's tool."""
+        names: set[str] = set()
+        if step.table and self._world.schema.table(step.table).numbered:
+            names |= {self._world.views[step.table].parameter, "first", "second"}
+        about = step.by or step.attribute
+        if step.table and about is not None and about.numbered:
+            names.add("value")
+        return {name: as_number(value, name in names) for name, value in arguments.items()}
+
+    def answer(self, step: PlanStep) -> Scalar | tuple[Scalar, ...]:
+        """The step's answer."""
+        schema, answer = self._world.schema, step.answer
+        if isinstance(answer, tuple):
+            numbered = schema.table(step.table).numbered
+            return tuple(int(v) if numbered else v for v in answer)
+        if step.entity is not None:
+            numbered = schema.table(step.entity.table).numbered
+        else:
+            numbered = step.operation == "lookup" and bool(
+                step.attribute and step.attribute.numbered
+            )
+        return int(answer) if numbered else answer
+
+
+def _final_target(answer: Scalar | tuple[Scalar, ...], plan: QuestionPlan) -> Target:
     values = answer if isinstance(answer, tuple) else (answer,)
     # People round measurements, but not counts and years.
     measured = any(isinstance(value, float) for value in values)
     relative = FINAL_ROUNDING if measured else TOOL_ROUNDING
     if isinstance(answer, tuple):
         return Target(matcher=Matcher.set, value=answer, relative=relative)
-    if isinstance(answer, int | float):
+    if isinstance(answer, int | float) and plan.ends[0].kind not in ("entity", "text"):
         return Target(matcher=Matcher.number, value=answer, relative=relative)
     return Target(matcher=Matcher.text, value=answer)

@@ -295,7 +295,12 @@ class PlanDraw:
         return entity and self._named_value(entity)
 
     def _named_value(self, entity: RowEntity) -> QuestionValue:
-        return QuestionValue(entity.name, entity, self.world.shares_name(entity))
+        table = self.world.schema.table(entity.table)
+        number = ""
+        if table.numbered and table.naming is not None:
+            number = table.column(table.naming).labels.get(self.world.language) or table.naming
+        shared = self.world.shares_name(entity)
+        return QuestionValue(entity.name, entity, number=number, shared=shared)
 
     def row_by_value(self, table: str, attribute: Attribute, depth: int) -> PlanStep | None:
         """The row with a given value of a unique attribute, at the end of `depth` calls."""

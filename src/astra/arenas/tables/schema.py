@@ -73,7 +73,10 @@ class Table(Record):
     key: str | None
     """A column without nulls or repetitions. None if there is none."""
     naming: str | None
-    """The text column that names a row. None if rows are not asked about by name."""
+    """The column that names a row: a text, or a whole number if there is nothing else. None if rows
+    are not asked about by name."""
+    given_name: str | None = None
+    """Column of first names: a row is then called by it and the naming column, its last name."""
     foreign_keys: tuple[ForeignKey, ...] = ()
     domain: str
     """Distractors are drawn from other domains. Default: the table's name."""
@@ -82,6 +85,11 @@ class Table(Record):
     plural: dict[Language, str]
     notes: tuple[str, ...] = ()
     """What the user should know: doubtful columns, keys that were not taken, …"""
+
+    @property
+    def numbered(self) -> bool:
+        """Whether rows are called by a number: "the order with order ID 17"."""
+        return self.naming is not None and self.column(self.naming).kind is ColumnKind.integer
 
     def column(self, name: str) -> Column:
         """The column of that name; KeyError if there is none."""

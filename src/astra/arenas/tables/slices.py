@@ -34,16 +34,24 @@ class TableSlice:
     """Languages that `translations` leads to."""
     factors: dict[str, Json] = field(default_factory=dict[str, Json])
 
-    def data(self, entity: str, options: Sequence[str], *, whole: bool = False) -> dict[str, Json]:
+    def data(
+        self,
+        entity: str,
+        options: Sequence[str],
+        *,
+        whole: bool = False,
+        numbered: bool = False,
+    ) -> dict[str, Json]:
         """The `DATA` of the tool's source. `entity`: field that holds a row's name.
 
-        `whole`: say which attributes are whole numbers.
+        `whole`: say which attributes are whole numbers. `numbered`: rows are called by a number.
         """
         columns = [*self.attributes, *(a for a in self.by if a not in self.attributes)]
         data: dict[str, Json] = {}
         if self.rows:
             data["rows"] = [
-                ({entity: row["__name"]} if entity else {}) | {a.name: row[a.name] for a in columns}
+                ({entity: as_number(row["__name"], numbered)} if entity else {})
+                | {a.name: as_number(row[a.name], a.numbered) for a in columns}
                 for row in self.rows
             ]
             data["units"] = {a.name: a.unit for a in columns if a.unit}
@@ -53,7 +61,10 @@ class TableSlice:
                 data["labels"] = {a.name: a.label for a in columns}
         if self.groups:
             data["groups"] = {
-                a.name: [g.value for g in self.groups if g.attribute == a.name] for a in self.by
+                a.name: [
+                    as_number(g.value, a.numbered) for g in self.groups if g.attribute == a.name
+                ]
+                for a in self.by
             }
         if "unit" in options:
             units = [UNITS[symbol] for symbol in self.convertible_units()]
@@ -68,6 +79,11 @@ class TableSlice:
         """Units that the attributes' values can be given in, sorted."""
         units = (units_like(a.unit) for a in self.attributes if a.unit in UNITS)
         return sorted({symbol for symbols in units for symbol in symbols})
+
+
+def as_number(value: Json, numbered: bool) -> Json:
+    """The value as tools and calls have it: identifying numbers are kept as texts here."""
+    return int(value) if numbered and isinstance(value, str) else value
 
 
 class TableSlicer:

@@ -22,6 +22,8 @@ class QuestionValue:
 
     text: str
     entity: RowEntity | None = None
+    number: str = ""
+    """What the number is called that rows are called by, e.g. "order ID". Empty for a name."""
     shared: bool = False
     """Rows of other tables have the same name, so the question says which one is meant."""
 

@@ -81,7 +81,13 @@ class ToolWriter:
             plural_noun = ascii_identifier(table.plural.get("en", ""))[:LONGEST_NOUN].rstrip("_")
             plural_noun = plural_noun or f"{noun}s"
             domain = table.domain
-        texts = ToolTexts(language, self.entity_of(job), singular, plural, job.scope)
+        numbered, number = False, ""
+        if job.table:
+            table = self.world.schema.table(job.table)
+            numbered = table.numbered
+            if numbered and table.naming is not None:
+                number = table.column(table.naming).labels.get(language) or table.naming
+        texts = ToolTexts(language, self.entity_of(job), singular, plural, job.scope, number)
         options = [p for p in operation.options if p.served(slice_) and rng.random() < 0.5]
         if any(step.operation == "convert" for step in plan.steps()):
             # A tool that converts by itself would make that call needless.
@@ -101,7 +107,10 @@ class ToolWriter:
             ),
             source=tool_source(operation, name, parameters, texts.entity, language),
             data=slice_.data(
-                texts.entity, [option.name for option in options], whole=operation.filtered
+                texts.entity,
+                [option.name for option in options],
+                whole=operation.filtered,
+                numbered=numbered,
             ),
             domain=domain,
             language=language,

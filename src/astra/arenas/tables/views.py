@@ -26,6 +26,7 @@ _NOT_ADDITIVE = re.compile(
 _DATE_WORD = re.compile(
     r"\b(?:date|day|time|birthday|deadline|timestamp|since|until)\b|日|时|期", re.IGNORECASE
 )
+_SURROGATE = re.compile(r"(?:^|_)(?:id|ids|key|uuid|guid|idx|index|rowid)$")
 _KEY_SUFFIX = re.compile(r"_(code|id|key|no|name|iso2|iso3|iata|icao)$")
 
 
@@ -45,6 +46,10 @@ class Attribute:
     """Every value stands for one row, so rows can be looked up by it."""
     groups: bool
     """Several rows share a value, so rows can be grouped by it."""
+    numbered: bool = False
+    """Its values are whole numbers that identify; only here they are kept as texts."""
+    surrogate: bool = False
+    """Its values mean something to the tables alone, so nobody asks for them."""
 
     @property
     def numeric(self) -> bool:
@@ -125,7 +130,8 @@ def table_view(table: Table, schema: Schema, language: Language, long: frozenset
     keys = {key.column: key for key in table.foreign_keys}
     for column in table.columns:
         # The naming column is the row itself, and a variant is another column's text.
-        if column.variant_of or column.name == table.naming or column.distinct == 0:
+        named = column.name in (table.naming, table.given_name)
+        if column.variant_of or named or column.distinct == 0:
             continue
         if column.kind in (ColumnKind.other, ColumnKind.boolean):
             continue
@@ -169,6 +175,13 @@ def table_view(table: Table, schema: Schema, language: Language, long: frozenset
                 groups=kind is ColumnKind.text
                 and 1 < column.distinct <= filled / 2
                 and (references is not None or not identifies),
+                numbered=schema.table(references).numbered if references else identifies,
+                surrogate=references is None
+                and (
+                    _SURROGATE.search(column.name) is not None
+                    or key is not None
+                    or (identifies and column.name == table.key)
+                ),
             )
         )
     return TableView(table, tuple(attributes), row_noun(schema, table))

@@ -103,12 +103,24 @@ class World:
         """The quoted column that holds a column's values in this language."""
         return quoted(table.column(column).variants.get(self.language, column))
 
+    def _name(self, table: Table, alias: str = "") -> str:
+        """SQL for the name of a row: one column, or first and last name."""
+        assert table.naming is not None
+        name = f"CAST({alias}{self._source(table, table.naming)} AS VARCHAR)"
+        if table.given_name is None:
+            return name
+        given = f"{alias}{self._source(table, table.given_name)}"
+        # Chinese family names come first, without a space. Where one is missing, so is the name.
+        return (
+            f"CASE WHEN regexp_matches({given} || {name}, '\\p{{Han}}') "
+            f"THEN {name} || {given} ELSE {given} || ' ' || {name} END"
+        )
+
     def _create_view(self, view: TableView) -> None:
         """Create the language's table: names, attributes and referenced rows."""
         table, name = view.table, self.quoted(view.table.name)
         keys = {key.column: key for key in table.foreign_keys}
-        naming = table.naming
-        own = "NULL::VARCHAR" if naming is None else f"t.{self._source(table, naming)}"
+        own = "NULL::VARCHAR" if table.naming is None else self._name(table, "t.")
         select, joins = ["t.__row", f"{own} AS __name"], list[str]()
         for number, attribute in enumerate(view.attributes):
             if attribute.references is None:
@@ -118,13 +130,12 @@ class World:
                 select.append(f"{source} AS {quoted(attribute.name)}")
                 continue
             key, other = keys[attribute.column], self.schema.table(attribute.references)
-            assert other.naming is not None
-            alias, source = f"r{number}", self._source(other, other.naming)
-            select.append(f"{alias}.{source} AS {quoted(attribute.name)}")
+            alias = f"r{number}"
+            select.append(f"{alias}.__called AS {quoted(attribute.name)}")
             select.append(f"{alias}.__row AS {quoted('__ref_' + attribute.name)}")
             joins.append(
                 f"LEFT JOIN (SELECT min(__row) AS __row, {quoted(key.references)} AS __key, "
-                f"any_value({source} ORDER BY __row) AS {source} "
+                f"any_value({self._name(other)} ORDER BY __row) AS __called "
                 f"FROM {quoted(other.name)} GROUP BY __key) {alias} "
                 f"ON t.{quoted(key.column)} = {alias}.__key"
             )
@@ -134,12 +145,13 @@ class World:
         )
         # `__named`: the name can be asked for and, as tools and rewards compare, is unique.
         same_name = folded(self._db, name, "__name")
+        fits = "true" if table.numbered else askable("any_value(__name)")
         self._db.execute(f"ALTER TABLE {name} ADD COLUMN __named BOOLEAN")
         self._db.execute(
             f"UPDATE {name} SET __named = ok.__row IS NOT NULL FROM "
             f"(SELECT t.__row AS all_row, u.__row FROM {name} t LEFT JOIN (SELECT min(__row) AS "
             f"__row FROM {name} WHERE __name IS NOT NULL GROUP BY {same_name} "
-            f"HAVING count(*) = 1 AND {askable('any_value(__name)')}) u ON t.__row = u.__row) ok "
+            f"HAVING count(*) = 1 AND {fits}) u ON t.__row = u.__row) ok "
             f"WHERE {name}.__row = ok.all_row"
         )
 

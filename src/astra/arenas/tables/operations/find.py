@@ -81,11 +81,12 @@ class Find(RowOperation):
     result_field = "{entity}"
     body = """\
     {% if "match_case" in options %}
-    fold = (lambda text: " ".join(text.split())) if match_case else _fold
+    fold = (lambda text: " ".join(str(text).split())) if match_case else _fold
     {% else %}
     fold = _fold
     {% endif %}
-    rows = [r for r in DATA["rows"] if r.get(attribute) and fold(r[attribute]) == fold(value)]
+    held = [r for r in DATA["rows"] if r.get(attribute) is not None]
+    rows = [r for r in held if fold(r[attribute]) == fold(value)]
     if len(rows) != 1:
         return _error("not_found", "value", "no single record has this value")
     return {

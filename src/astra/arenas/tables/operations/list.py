@@ -100,7 +100,7 @@ class ListRows(GroupOperation):
     {% if "format" in options %}
     if format == "numbered":
         answer["text"] = "; ".join(
-            str(i) + ". " + row[{{ entity | py }}] for i, row in enumerate(rows, start=1)
+            str(i) + ". " + str(row[{{ entity | py }}]) for i, row in enumerate(rows, start=1)
         )
     {% endif %}
     return answer

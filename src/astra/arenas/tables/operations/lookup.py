@@ -146,7 +146,7 @@ class Lookup(RowOperation):
     def step(self, world: World, attribute: Attribute, subject: StepInput) -> PlanStep | None:
         """The attribute of a row. None if it has no value that can be asked for."""
         entity = subject.entity
-        if entity is None:
+        if entity is None or attribute.surrogate:
             return None
         row = world.row(entity.table, entity.row)
         value = row[attribute.name]

@@ -20,7 +20,7 @@ class ToolParameter:
 
     name: str
     kind: str
-    """JSON Schema type."""
+    """JSON Schema type; `key` for a text or a whole number."""
     description: str
     choices: tuple[str, ...] | None = None
     default: Json = None
@@ -28,7 +28,8 @@ class ToolParameter:
 
     def schema(self) -> dict[str, Json]:
         """The parameter's JSON Schema."""
-        schema: dict[str, Json] = {"type": self.kind, "description": self.description}
+        kind: Json = ["string", "integer"] if self.kind == "key" else self.kind
+        schema: dict[str, Json] = {"type": kind, "description": self.description}
         if self.choices is not None:
             schema["enum"] = list(self.choices)
         if not self.required:
@@ -48,6 +49,8 @@ class ToolTexts:
     singular: str
     plural: str
     scope: str
+    number: str = ""
+    """What the number is called that rows are called by. Empty if they have names."""
 
     def fill(self, text: Mapping[Language, str], choices: str = "") -> str:
         """The text in the tool's language."""
@@ -89,14 +92,30 @@ class OperationParameter:
         if self.name == "language":
             default = texts.language
             choices = tuple(sorted({texts.language, *slice_.languages}))
+        kind, words = self.kind, {"en": self.en, "zh": self.zh}
+        if texts.number and self.name in ("{entity}", "first", "second"):
+            kind = "key"
+            words = {
+                language: text.replace("Name", _capitalised(texts.number)).replace(
+                    "名称", texts.number
+                )
+                for language, text in words.items()
+            }
+        about = slice_.by or slice_.attributes
+        if self.name == "value" and kind == "string" and any(a.numbered for a in about):
+            kind = "key"
         return ToolParameter(
             self.name.format(entity=texts.entity),
-            self.kind,
-            texts.fill({"en": self.en, "zh": self.zh}, listed),
+            kind,
+            texts.fill(words, listed),
             choices,
             default,
             default is None,
         )
+
+
+def _capitalised(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 ENTITY = OperationParameter("{entity}", "Name of the {s}.", "{s}的名称。")

@@ -18,10 +18,11 @@ def describe(schema: Schema) -> list[str]:
     lines: list[str] = []
     for table in schema.tables:
         one, many = table.singular, table.plural
+        naming = " and ".join(name for name in (table.given_name, table.naming) if name)
         lines += [
             f"{table.name}: {table.rows} rows from {_plain(table.source)}",
             "  called: " + "; ".join(f"{one[lang]} / {many[lang]}" for lang in one),
-            f"  key: {table.key or 'none'}; rows named by: {table.naming or 'none'}",
+            f"  key: {table.key or 'none'}; rows named by: {naming or 'none'}",
         ]
         for key in table.foreign_keys:
             lines.append(f"  {key.column} -> {key.table}.{key.references} ({_ORIGINS[key.origin]})")

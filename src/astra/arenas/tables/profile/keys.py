@@ -179,7 +179,19 @@ _NEVER = re.compile(
     r"(^|_)(description|desc|comment|comments|note|notes|text|summary|abstract|url|link|website|"
     r"homepage|email|mail|e_mail|address|image|photo|phone|path|file|描述|备注|网址|邮箱|地址)(_|$)"
 )
-_PARTS = re.compile(r"^(first|last|middle|given|family|sur|user|file|host)_?name$")
+_PARTS = re.compile(
+    r"^(first|last|middle|given|family|sur|fore|user|file|host|nick)_?name$"
+    r"|^name_(first|last|given|middle|family)$|^(vor|nach)name$|^(prenom|prénom|apellidos?|姓|名)$"
+)
+_GIVEN = (
+    "first_name", "given_name", "forename", "firstname", "givenname", "name_first", "name_given",
+    "vorname", "prenom", "prénom", "名", "first", "name",
+)  # fmt: skip
+_FAMILY = (
+    "last_name", "family_name", "surname", "lastname", "familyname", "name_last", "name_family",
+    "nachname", "nom", "apellido", "apellidos", "姓", "last",
+)  # fmt: skip
+_JOBS = re.compile(r"(^|_)(job|contact|position|role)_?title$|职称|职位|职务")
 _CODED = re.compile(r"(^|_)(id|code|key|uuid|hash|sku)$")
 _LONGEST_NAME = 60
 """Mean characters of a text that can still be a name."""
@@ -200,24 +212,35 @@ def _name_rank(name: str, one: str) -> int:
     return 9
 
 
+class NamingColumns(NamedTuple):
+    """The columns that name a table's rows."""
+
+    naming: str | None
+    given_name: str | None = None
+    """Column of first names, where `naming` holds last names."""
+
+
 def choose_naming(
     table: LoadedTable,
     stats: Mapping[str, ColumnStats],
     not_names: Sequence[str],
     options: TableOptions,
-) -> str | None:
-    """The user's, else a column called as names are, else the most telling short texts.
+    key: str | None,
+) -> NamingColumns:
+    """The user's, else a column called as names are, else the first and last names of people, else
+    the most telling short texts, else the number that is the table's key.
 
     `not_names`: columns that are about other rows (foreign keys, variants) or ignored.
     """
     if options.naming is not None:
-        if stats[options.naming].kind is not ColumnKind.text:
+        if stats[options.naming].kind not in (ColumnKind.text, ColumnKind.integer):
             raise ConfigError(
                 f"options, tables.{table.name}.naming: {options.naming!r} is of kind "
-                f"{stats[options.naming].kind.value!r}; name a text column"
+                f"{stats[options.naming].kind.value!r}; name a column of texts or whole numbers"
             )
-        return options.naming
+        return NamingColumns(options.naming)
     one = singular_name(table.name)
+    people = _first_and_last(stats, one)
     fit = [
         s
         for s in stats.values()
@@ -226,12 +249,48 @@ def choose_naming(
         and s.filled > 0
         and s.mean_length <= _LONGEST_NAME
         and s.links < s.filled / 2
+        and s.figures < s.filled / 2
+        and not _JOBS.search(s.name)
+        # Beside first and last names a title is a job, and a name is one of the two.
+        and not (people and s.name in (*people, "title", "label", "标题"))
         and not _NEVER.search(s.name)
     ]
     called = [s for s in fit if _name_rank(s.name, one) < 9 and s.distinct >= s.filled / 2]
     if called:
-        return min(called, key=lambda s: _name_rank(s.name, one)).name
+        return NamingColumns(min(called, key=lambda s: _name_rank(s.name, one)).name)
+    if people and not set(people) & set(not_names):
+        return NamingColumns(people.naming, people.given_name)
     # Names may repeat now and then, but a category such as "city" or "river" repeats always.
-    telling = [s for s in fit if s.distinct >= 0.9 * s.filled and s.filled > s.rows / 2]
+    telling = [
+        s
+        for s in fit
+        if s.distinct >= 0.9 * s.filled
+        and s.filled > s.rows / 2
+        # First names alone name nobody.
+        and _own(s.name, one) not in _GIVEN
+    ]
     worded = [s for s in telling if s.codes <= s.filled / 2 and not _CODED.search(s.name)]
-    return max(worded or telling, key=lambda s: s.distinct).name if telling else None
+    if telling:
+        return NamingColumns(max(worded or telling, key=lambda s: s.distinct).name)
+    # An order or an invoice has no other name than its number.
+    numbered = key is not None and key not in not_names and stats[key].kind is ColumnKind.integer
+    if key is not None and numbered and (key == table.key or _key_rank(key, one) < 30):
+        return NamingColumns(key)
+    return NamingColumns(None)
+
+
+def _own(name: str, one: str) -> str:
+    """A column's name without that of its table: `employee_first_name` is `first_name`."""
+    return name.removeprefix(f"{one}_")
+
+
+def _first_and_last(stats: Mapping[str, ColumnStats], one: str) -> NamingColumns | None:
+    """The columns of people's last and first names. None if one of them is missing."""
+    texts = {_own(n, one): n for n, s in stats.items() if s.kind is ColumnKind.text and s.filled}
+    family = next((texts[name] for name in _FAMILY if name in texts), None)
+    given = next((texts[name] for name in _GIVEN if name in texts), None)
+    if family is None or given is None:
+        return None
+    # `name` beside `last_name` is a first name only if it does not hold the last one, too.
+    whole = _own(given, one) == "name" and stats[given].mean_length > stats[family].mean_length + 4
+    return None if whole else NamingColumns(family, given)

@@ -68,9 +68,13 @@ def _table(
     table, options = profiled.table, profiled.options
     pointing = {key.column: key.table for key in keys}
     naming = choose_naming(
-        table, profiled.stats, [*pointing, *profiled.variants, *options.ignore], options
+        table,
+        profiled.stats,
+        [*pointing, *profiled.variants, *options.ignore],
+        options,
+        profiled.key,
     )
-    if naming is None:
+    if naming.naming is None:
         profiled.notes.append("no column names its rows; they are not asked about by name")
     one, many = table_labels(table.name)
     wider = wider_places(profiled.stats)
@@ -91,7 +95,8 @@ def _table(
             for name, stats in profiled.stats.items()
         ),
         key=profiled.key,
-        naming=naming,
+        naming=naming.naming,
+        given_name=naming.given_name,
         foreign_keys=keys,
         domain=options.domain or table.name,
         singular={**one, **options.singular},

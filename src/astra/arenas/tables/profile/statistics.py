@@ -14,6 +14,12 @@ _CHUNK = 50
 """Columns that one query looks at."""
 NUMERIC = (ColumnKind.integer, ColumnKind.number)
 _LINK = r"(?i)\s*((https?|ftp)://|www\.)\S+\s*|[^@\s]+@[^@\s]+\.[^@\s]+"
+_FIGURE = (
+    r"(?i)\s*(\p{Sc}|usd|eur|gbp|chf|cny|rmb|jpy|inr)?[\s\d.,:;/%()'+-]*\d[\s\d.,:;/%()'+-]*"
+    r"(\p{Sc}|usd|eur|gbp|chf|cny|rmb|jpy|inr|am|pm|kg|km|cm|mm|ml|min|h|元)?\s*"
+    r"|\d{4}-\d\d-\d\d[t ].*"
+)
+"""Amounts with a currency or a unit, times of day and timestamps."""
 _CODE = r"[A-Z0-9][A-Z0-9_./:-]*|[0-9a-fA-F-]{8,}"
 
 
@@ -32,6 +38,8 @@ class ColumnStats:
     """Texts that are a URL or an e-mail address."""
     codes: int = 0
     """Texts of capitals and digits alone."""
+    figures: int = 0
+    """Texts that are an amount, a time or a timestamp."""
     han: int = 0
     """Texts with a Chinese character."""
     least: float | None = None
@@ -78,6 +86,7 @@ def measure(table: LoadedTable, connection: duckdb.DuckDBPyConnection) -> dict[s
                     f"max(length({c}))",
                     count_where(f"regexp_full_match({c}, {literal(_LINK)})"),
                     count_where(f"regexp_full_match({c}, {literal(_CODE)})"),
+                    count_where(f"regexp_full_match({c}, {literal(_FIGURE)})"),
                     count_where(f"regexp_matches({c}, '\\p{{Han}}')"),
                 ]
             elif column.kind in NUMERIC:
@@ -89,7 +98,7 @@ def measure(table: LoadedTable, connection: duckdb.DuckDBPyConnection) -> dict[s
             found = ColumnStats(column, table.rows, table.rows - filled, distinct)
             if column.kind is ColumnKind.text:
                 # The mean and the longest of no texts are null.
-                texts = [next(values) or 0 for _ in range(5)]
+                texts = [next(values) or 0 for _ in range(6)]
                 found = ColumnStats(column, table.rows, table.rows - filled, distinct, *texts)
             elif column.kind in NUMERIC:
                 least, most, beyond = (next(values) for _ in range(3))

@@ -30,6 +30,8 @@ class Chinese(LanguageWords):
         text = value.text
         if value.entity is None:
             return f"“{text}”" if _NEEDS_QUOTES.fullmatch(text) and "”" not in text else text
+        if value.number and singular is not None:
+            return f"{value.number}为{text}的{singular}"
         if singular is None or singular in text:
             return text
         if value.shared:

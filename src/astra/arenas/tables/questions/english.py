@@ -44,6 +44,8 @@ class English(LanguageWords):
         text = value.text
         if value.entity is None:
             return f'"{text}"' if _NEEDS_QUOTES.fullmatch(text) and '"' not in text else text
+        if value.number and singular is not None:
+            return f"the {singular} with {value.number} {text}"
         articled = singular == "river" or _TAKES_ARTICLE.fullmatch(text)
         named = f"the {text}" if articled else text
         if value.shared and singular is not None:

@@ -167,7 +167,8 @@ class Grammar:
             elif isinstance(source, QuestionValue):
                 # Say what a name is of, unless the words around it already do.
                 kind = None
-                if source.entity is not None and OPERATIONS[step.operation].names_kind:
+                names_kind = OPERATIONS[step.operation].names_kind or bool(source.number)
+                if source.entity is not None and names_kind:
                     kind = self._singular(source.entity.table)
                 nouns[name] = self._words.value(source, kind, rng)
         singular = plural = ""
