@@ -22,8 +22,8 @@ class Ambiguous(AssertionError):
     """The files give no answer, or several."""
 
 
-def fold(text: str) -> str:
-    return " ".join(text.casefold().split())
+def fold(text: object) -> str:
+    return " ".join(str(text).casefold().split())
 
 
 class Oracle:

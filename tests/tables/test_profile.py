@@ -357,3 +357,32 @@ def test_the_example_tables() -> None:
     assert sum(len(table.foreign_keys) for table in found.tables) >= 6
     country = found.table("cities").column("country")
     assert country.kind is ColumnKind.text
+
+
+# --- names of people, and of rows that have only a number ------------------------------------
+
+
+def test_people_are_called_by_first_and_last_name(tmp_path: Path) -> None:
+    rows = columns(
+        employee_id=range(1, 7),
+        title=["Clerk", "Boss", "Clerk", "Cook", "Guard", "Smith"],
+        first_name=["Ada", "Bo", "Cy", "Dora", "Ed", "Flo"],
+        last_name=["Abbott", "Abbott", "Carver", "Dunn", "Ellis", "Foster"],
+        budget=[f"about ${n},000" for n in range(6)],
+    )
+    found = table(tmp_path, rows)
+    assert (found.given_name, found.naming) == ("first_name", "last_name")
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"first_name": ["Ada", "Bo", "Cy", "Dora", "Ed", "Flo"]},
+        {"job_title": ["Clerk", "Boss", "Baker", "Cook", "Guard", "Smith"]},
+        {"cost": [f"{n} € + {n}%" for n in range(6)]},
+        {"seen": [f"2024-01-0{n + 1}T05:00:00 approx" for n in range(6)]},
+    ],
+)
+def test_what_names_no_row_leaves_the_number(tmp_path: Path, values: dict[str, Any]) -> None:
+    found = table(tmp_path, columns(order_id=range(10, 16), **values))
+    assert found.naming == "order_id" and found.numbered

@@ -50,8 +50,10 @@ KEYS: dict[str, dict[str, str]] = {
         "playlisttrack.PlaylistId": "playlist.PlaylistId",
     },
     "trade": {
-        "employees.reportsTo": "employees.employeeID", "products.supplierID": "suppliers.supplierID",
-        "products.categoryID": "categories.categoryID", "orders.customerID": "customers.customerID",
+        "employees.reportsTo": "employees.employeeID",
+        "products.supplierID": "suppliers.supplierID",
+        "products.categoryID": "categories.categoryID",
+        "orders.customerID": "customers.customerID",
         "orders.employeeID": "employees.employeeID", "orders.shipVia": "shippers.shipperID",
         "orderdetails.orderID": "orders.orderID", "orderdetails.productID": "products.productID",
     },
@@ -110,6 +112,14 @@ class ShapeOracle(Oracle):
         return next(c for end in ("", "id", "code") if (c := name + end) in columns)
 
     def group(self, table: str, by: str, value: str) -> list[dict[str, Any]]:
+        points = self.tables[table]["foreign_keys"]
+        if self.column(table, by) in points and value in {
+            r[self.column(table, by)] for r in self._raw_cached(table)
+        }:
+            # A relation that was not found: the code stands for itself.
+            code = self.column(table, by)
+            numbers = [n for n, r in enumerate(self._raw_cached(table)) if r[code] == value]
+            return [self.rows(table)[n] for n in numbers]
         rows = super().group(table, by, value)
         wider = [c for c in rows[0] if c == plain(by).replace("city", "state")]
         if plain(by).endswith("city") and any(len({r[c] for r in rows}) > 1 for c in wider):
@@ -121,7 +131,7 @@ def original(path: Path) -> dict[str, list[dict[str, str]]]:
     """All rows as texts, by table."""
     if path.is_dir():
         return {
-            file.stem: list(csv.DictReader(file.open(encoding="utf-8", newline="")))
+            file.stem: list(csv.DictReader(file.read_text("utf-8").splitlines()))
             for file in sorted(path.glob("*.csv"))
         }
     found: dict[str, list[dict[str, str]]] = {}
