@@ -379,7 +379,7 @@ def test_people_are_called_by_first_and_last_name(tmp_path: Path) -> None:
     [
         {"first_name": ["Ada", "Bo", "Cy", "Dora", "Ed", "Flo"]},
         {"job_title": ["Clerk", "Boss", "Baker", "Cook", "Guard", "Smith"]},
-        {"cost": [f"{n} € + {n}%" for n in range(6)]},
+        {"cost": ["€ 1,200", "$5", "7.5%", "£ 3", "12 EUR", "$1,000.50"]},
         {"seen": [f"2024-01-0{n + 1}T05:00:00 approx" for n in range(6)]},
     ],
 )
