@@ -92,7 +92,8 @@ class OperationParameter:
         if self.name == "language":
             default = texts.language
             choices = tuple(sorted({texts.language, *slice_.languages}))
-        kind, words = self.kind, {"en": self.en, "zh": self.zh}
+        kind: str = self.kind
+        words: dict[Language, str] = {"en": self.en, "zh": self.zh}
         if texts.number and self.name in ("{entity}", "first", "second"):
             kind = "key"
             words = {
