@@ -93,14 +93,14 @@ class OperationParameter:
             default = texts.language
             choices = tuple(sorted({texts.language, *slice_.languages}))
         kind: str = self.kind
-        words: dict[Language, str] = {"en": self.en, "zh": self.zh}
+        described: dict[Language, str] = {"en": self.en, "zh": self.zh}
         if texts.number and self.name in ("{entity}", "first", "second"):
             kind = "key"
-            words = {
+            described = {
                 language: text.replace("Name", _capitalised(texts.number)).replace(
                     "名称", texts.number
                 )
-                for language, text in words.items()
+                for language, text in described.items()
             }
         about = slice_.by or slice_.attributes
         if self.name == "value" and kind == "string" and any(a.numbered for a in about):
@@ -108,7 +108,7 @@ class OperationParameter:
         return ToolParameter(
             self.name.format(entity=texts.entity),
             kind,
-            texts.fill(words, listed),
+            texts.fill(described, listed),
             choices,
             default,
             default is None,
