@@ -16,7 +16,7 @@ from astra.rewards import same_number
 from astra.types import Json, Scalar, Tool
 
 _STRUCTURE = frozenset({"properties", "items", "type", "required"})
-_VALUES = frozenset({"const", "default", "enum", "examples"})
+_VALUES = frozenset({"const", "enum", "examples"})
 _LEAST_BOUND = 1000
 """Smaller bounds and lengths of a parameter (from 1 to 100, say) give nothing away."""
 
@@ -68,8 +68,11 @@ def document_text(tool: Tool) -> str:
 
 def _schema_text(schema: dict[str, Json]) -> Iterator[str]:
     for keyword, value in schema.items():
-        # A maximum or a default can give the answer away as well as a description can.
+        # A maximum or a default can give the answer away as well as a description can; a small
+        # one, as `limit` 1 or `page` 10, can't.
         small = isinstance(value, int | float) and abs(value) < _LEAST_BOUND
+        if keyword == "description" and isinstance(value, str):
+            value = _without_default(value, schema.get("default"))
         if keyword not in _STRUCTURE and not (small and keyword not in _VALUES):
             yield from map(str, _names_and_leaves(value))
     for name, child in schema.get("properties", {}).items():
@@ -77,6 +80,15 @@ def _schema_text(schema: dict[str, Json]) -> Iterator[str]:
         yield from _schema_text(child)
     if "items" in schema:
         yield from _schema_text(schema["items"])
+
+
+def _without_default(description: str, default: Json) -> str:
+    """A description without the small number that it says to be the default."""
+    if isinstance(default, bool) or not isinstance(default, int) or abs(default) >= _LEAST_BOUND:
+        return description
+    number = rf"(?<![\d.]){default}(?![\d.]*\d)"
+    said = rf"(\bdefaults?(?: is|s? to|:|=)?\s*){number}|{number}(?=,? (?:by|is the) default)"
+    return re.sub(said + rf"|(默认(?:值)?(?:为|是|：)?\s*){number}", r"\1\2", description)
 
 
 def _names_and_leaves(value: Json) -> Iterator[Scalar | None]:

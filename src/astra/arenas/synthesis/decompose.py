@@ -134,6 +134,7 @@ def checked_decomposition(
         domain=item.domain,
         language=item.language,
         question=question,
+        corpus=item.corpus,
         answer=answer,
         kind=decomposition.kind,
         steps=steps,

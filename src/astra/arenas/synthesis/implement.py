@@ -1,8 +1,9 @@
 """Stage `implemented`: a verified tool for every step that needs one, or none for the instance.
 
 Per step: document, richer document, call, implementation; then the certificate examines a trial
-arena of that step alone, in the sandbox. Its finding goes back to the teacher, which tries again
-from the call, a bounded number of times. One failed step fails the instance.
+arena of that step alone, in the sandbox. A finding goes back to the prompt that can mend it (the
+document, the call or the code), a bounded number of times, and the others are not asked again. One
+failed step fails the instance.
 
 What a row guarantees: each tool passed the checks of the certificate on its own. Not that the steps
 work together (the certificate of the whole arena says that), nor that answers are true.
@@ -11,9 +12,11 @@ work together (the certificate of the whole arena says that), nor that answers a
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
 from astra.arenas.certificate.function_signature import MAX_SOURCE
+from astra.arenas.certificates import CheckResult
 from astra.arenas.synthesis.asking import together
 from astra.arenas.synthesis.build import (
     Answer,
@@ -39,9 +42,11 @@ from astra.teacher.prompts.arenas import (
     DocumentIn,
     DocumentOut,
     EarlierAnswer,
+    Implementation,
     ScaleIn,
     ToolIn,
 )
+from astra.types import Json
 
 IMPLEMENTED = "implemented"
 DOCUMENT_ATTEMPTS = 3
@@ -50,10 +55,12 @@ DOCUMENT_ATTEMPTS = 3
 
 @dataclass(frozen=True, slots=True)
 class ImplementationFault:
-    """Why an attempt failed: the check's id, and the finding that the teacher is told."""
+    """Why an attempt failed: the check's id, the finding that the teacher is told, and who is."""
 
     check: str
     finding: str
+    mend: Literal["document", "call", "code"] = "code"
+    """What must be written anew."""
 
 
 def implemented_stage(
@@ -71,8 +78,17 @@ def implemented_stage(
             names = tuple(document.name for document in documents)
             documents.append(await _document(teacher, instance, step, answers, names))
         tools = await together(
-            _step_tool(teacher, sandbox, instance, step, document, max_attempts, seed)
-            for step, document in zip(steps, documents, strict=True)
+            _step_tool(
+                teacher,
+                sandbox,
+                instance,
+                step,
+                documents[number],
+                max_attempts,
+                seed,
+                tuple(other.name for other in documents if other is not documents[number]),
+            )
+            for number, step in enumerate(steps)
         )
         return ImplementedItem(key=judged.key, judged=judged, tools=tuple(tools))
 
@@ -85,13 +101,19 @@ async def _document(
     step: DecompositionStep,
     answers: Sequence[Answer],
     names: tuple[str, ...],
+    finding: str = "",
 ) -> DocumentOut:
-    """A document for a step, then a richer one. `names`: names of other tools."""
+    """A document for a step, then a richer one.
 
-    async def sound(prompt: Prompt[In, DocumentOut], task: In, name: str = "") -> DocumentOut:
-        problem = ""
+    `names`: names of other tools. `finding`: why the last document can't serve.
+    """
+
+    async def sound(
+        prompt: Prompt[In, DocumentOut], task: In, name: str = "", problem: str = ""
+    ) -> DocumentOut:
         for index in range(DOCUMENT_ATTEMPTS):
-            document = await teacher.ask(prompt, task, index=index)
+            told = task.model_copy(update={"finding": problem})
+            document = await teacher.ask(prompt, told, index=index)
             problem = document_problem(document, instance.language, answers, names)
             if not problem and name and document.name != name:
                 problem = f"the richer document renames {name!r} to {document.name!r}"
@@ -106,7 +128,7 @@ async def _document(
         main_question=instance.question,
         taken=names,
     )
-    plain = await sound(DOCUMENT, task)
+    plain = await sound(DOCUMENT, task, problem=finding)
     richer = ScaleIn(language=instance.language, question=step.question, document=plain)
     return await sound(SCALE, richer, plain.name)
 
@@ -119,36 +141,57 @@ async def _step_tool(
     document: DocumentOut,
     max_attempts: int,
     seed: int,
+    other_names: tuple[str, ...],
 ) -> StepTool:
     """A call and an implementation for one step, tried until the certificate accepts them."""
     needed = [instance.step(name) for name in step.depends_on]
-    fault = ImplementationFault("call", "")
-    source = ""
+    answers = [instance.answer, *(other.answer for other in instance.steps)]
+    arguments: dict[str, Json] | None = None
+    implementation: Implementation | None = None
+    fault, before = ImplementationFault("call", "", "call"), ImplementationFault("", "")
     for attempt in range(max_attempts):
-        call_task = CallIn(
-            language=instance.language,
-            main_question=instance.question,
-            question=step.question,
-            document=document,
-            known=tuple(EarlierAnswer(question=s.question, answer=s.answer) for s in needed),
-            finding=fault.finding,
-        )
-        # The index: the same question with the same finding must not get the recorded answer again.
-        arguments = (await teacher.ask(CALL, call_task, index=attempt)).arguments
-        if problem := call_problem(document, arguments, instance.question, needed):
-            fault = ImplementationFault("call", f"{problem}; the call was {arguments!r:.500}")
-            continue
-        tool_task = ToolIn(
-            language=instance.language,
-            main_question=instance.question,
-            question=step.question,
-            answer=step.answer,
-            document=document,
-            arguments=arguments,
-            finding=fault.finding,
-            last_source=source,
-        )
-        implementation = await teacher.ask(TOOL, tool_task, index=attempt)
+        # A finding that the code did not mend twice may be about the call: it asks for another.
+        if fault.mend == "code" and fault.check == before.check == "replay":
+            fault = replace(fault, mend="call")
+        if fault.mend == "document":
+            document = await _document(teacher, instance, step, answers, other_names, fault.finding)
+            # What was found of the call and the code was about the old document.
+            arguments, implementation = None, None
+            fault = ImplementationFault("call", "", "call")
+        asked_anew = False
+        if fault.mend == "call":
+            call_task = CallIn(
+                language=instance.language,
+                main_question=instance.question,
+                question=step.question,
+                document=document,
+                known=tuple(EarlierAnswer(question=s.question, answer=s.answer) for s in needed),
+                finding=fault.finding,
+            )
+            # The index: the same question must not get the recorded answer again.
+            arguments = (await teacher.ask(CALL, call_task, index=attempt)).arguments
+            if problem := call_problem(document, arguments, instance.question, needed):
+                told = f"{problem}; the call was {arguments!r:.500}"
+                before, fault = fault, ImplementationFault("call", told, "call")
+                continue
+            asked_anew = True
+            before, fault = fault, ImplementationFault("code", "")
+        assert arguments is not None
+        # A new call may be all that was missing: the code is tried before it is written again.
+        if implementation is None or not asked_anew:
+            tool_task = ToolIn(
+                language=instance.language,
+                main_question=instance.question,
+                question=step.question,
+                answer=step.answer,
+                document=document,
+                arguments=arguments,
+                corpus=instance.corpus,
+                finding=fault.finding,
+                # A source that is too long to be used is too long to be sent back.
+                last_source="" if implementation is None else implementation.source[:MAX_SOURCE],
+            )
+            implementation = await teacher.ask(TOOL, tool_task, index=attempt)
         tool = StepTool(
             step=step.id,
             document=document,
@@ -159,9 +202,7 @@ async def _step_tool(
         finding = await implementation_fault(instance, [step], [tool], sandbox, seed)
         if finding is None:
             return tool
-        fault = finding
-        # A source that is too long to be used is too long to be sent back.
-        source = implementation.source[:MAX_SOURCE]
+        before, fault = fault, finding
     raise Rejected(fault.check, f"step {step.id!r}: {fault.finding}")
 
 
@@ -179,4 +220,14 @@ async def implementation_fault(
         if problem:
             return ImplementationFault("screen", problem)
     check = await certificate_finding(trial_arena(instance, steps, tools), sandbox, seed)
-    return None if check is None else ImplementationFault(check.check, finding_text(check))
+    if check is None:
+        return None
+    return ImplementationFault(check.check, finding_text(check), _mend(check))
+
+
+def _mend(check: CheckResult) -> Literal["document", "call", "code"]:
+    """What a finding of the certificate is about."""
+    if check.check in ("grounding", "ablation") or check.evidence.get("mend") == "call":
+        return "call"
+    # Nothing but other parameters gives a goal enough wrong calls.
+    return "document" if "give the tool parameters" in check.reason else "code"

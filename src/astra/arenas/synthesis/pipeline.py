@@ -2,7 +2,7 @@
 
 The work goes in waves. The first wave has as many items as arenas are wanted. Its stages run one
 after the other over all its rows, because a quality percentile needs all scores of a wave. If it
-ends with fewer arenas than wanted, the next wave has twice as many items as are missing. The items
+ends with fewer arenas than wanted, the next wave has as many items as are missing. The items
 of a wave depend only on the options and the waves before it, so that a killed run ends with the
 same rows.
 """
@@ -32,9 +32,8 @@ from astra.teacher.prompt import Teacher
 
 STAGES = (DECOMPOSITIONS, JUDGED, VALIDATED, IMPLEMENTED, MERGED)
 """The stages before `candidates`, in order."""
-MOST_WAVES = 10
+MOST_WAVES = 50
 """Stop after this many waves: the teacher cannot produce enough valid items."""
-LEAST_WAVE = 4
 MOST_FRUITLESS = 20
 """Stop after whole waves of this many items in a row without an arena."""
 
@@ -70,10 +69,10 @@ class ArenaSynthesis:
         size, certified, fruitless = options.count, 0, 0
         keys: set[str] = set()
         for _ in range(MOST_WAVES):
-            wave = list(islice(remaining, max(size, LEAST_WAVE)))
+            wave = list(islice(remaining, size))
             if not wave:
                 break
-            await self._run_wave(wave, options)
+            await self._run_wave(wave, options, keys)
             keys.update(item.key for item in wave)
             # Not the report's number: after a kill it counts rows of later waves, too.
             before, certified = (
@@ -86,11 +85,13 @@ class ArenaSynthesis:
             fruitless = 0 if certified > before else fruitless + len(wave)
             if certified >= options.count or fruitless >= MOST_FRUITLESS:
                 break
-            # Twice, because some of these will fall out as well.
-            size = min(options.count, 2 * (options.count - certified))
+            size = options.count - certified
         return await self.pipeline.mix() if keys else {}
 
-    async def _run_wave(self, wave: list[SynthesisItem], options: SynthesisOptions) -> None:
+    async def _run_wave(
+        self, wave: list[SynthesisItem], options: SynthesisOptions, earlier: set[str]
+    ) -> None:
+        """All stages over one wave. `earlier`: keys of the waves before it."""
         teacher, pipeline = self.teacher, self.pipeline
         folder, runner, sandbox = pipeline.folder, pipeline.runner, pipeline.sandbox
         seed = options.decompose.seed
@@ -106,10 +107,11 @@ class ArenaSynthesis:
             total=decomposed.accepted,
             retry=keys,
         )
-        thresholds = wave_thresholds(folder, keys, options.threshold)
+        # A percentile of two or three scores says little: those of earlier waves count, too.
+        thresholds = wave_thresholds(folder, keys | earlier, options.threshold)
         validated = await runner.run(
             validated_stage(thresholds),
-            (row for row in folder.rows(JUDGED, JudgedItem) if row.key in thresholds),
+            (row for row in folder.rows(JUDGED, JudgedItem) if row.key in keys),
             total=judged.accepted,
             retry=keys,
         )

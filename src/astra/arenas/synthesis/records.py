@@ -36,6 +36,8 @@ class DecomposedItem(Record):
     domain: str
     language: Language
     question: str
+    corpus: str = ""
+    """Background text of the source; "": none."""
     answer: Answer
     kind: AnswerKind
     steps: tuple[DecompositionStep, ...]

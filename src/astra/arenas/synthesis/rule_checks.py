@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from graphlib import CycleError, TopologicalSorter
 
 from astra.arenas.certificate.leak import is_choice, leaks
+from astra.arenas.certificate.question_forms import is_offered, without_numbering
 from astra.arenas.scenarios import scenario_of
 from astra.arenas.synthesis.records import DecomposedItem
 from astra.core.language import in_script
@@ -203,15 +204,18 @@ def check_distinct(steps: Sequence[DecompositionStep]) -> None:
 
 def check_leaks(instance: DecomposedItem) -> None:
     """No answer stands in the main question, nor a step's in another step's question."""
-    if leaks(instance.answer, instance.question):
+    main = without_numbering(instance.question)
+    if leaks(instance.answer, main) and not is_offered(instance.answer, main):
         raise Rejected("leak", f"the answer {instance.answer!r:.200} stands in the question")
     for step in instance.steps:
-        if leaks(step.answer, instance.question):
+        if leaks(step.answer, main) and not is_offered(step.answer, main):
             raise Rejected(
                 "leak", f"the answer of step {step.id!r}, {step.answer!r:.200}, is in the question"
             )
         for other in instance.steps:
-            if other.id != step.id and leaks(step.answer, other.question):
+            asked = without_numbering(other.question)
+            offered = is_offered(step.answer, asked)
+            if other.id != step.id and leaks(step.answer, asked) and not offered:
                 raise Rejected(
                     "leak",
                     f"the answer of step {step.id!r}, {step.answer!r:.200}, stands in the question "

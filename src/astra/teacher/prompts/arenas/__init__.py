@@ -107,6 +107,8 @@ class DocumentIn(Record):
     main_question: str
     taken: tuple[str, ...] = ()
     """Tool names that must not be used again."""
+    finding: str = ""
+    """Why the last document was refused; "": this is the first."""
 
 
 class DocumentOut(TeacherAnswer):
@@ -123,6 +125,7 @@ class ScaleIn(Record):
     language: Language
     question: str
     document: DocumentOut
+    finding: str = ""
 
 
 class EarlierAnswer(Record):
@@ -159,6 +162,8 @@ class ToolIn(Record):
     answer: Scalar | tuple[Scalar, ...]
     document: DocumentOut
     arguments: dict[str, Json]
+    corpus: str = ""
+    """Background text, whose facts the tool holds; "": none."""
     finding: str = ""
     """What the certificate found wrong with the last try: check, call and output."""
     last_source: str = ""
@@ -258,10 +263,10 @@ DEPENDENCY = Prompt("judge_dependency", 1, StepIn, JudgeVerdict)
 ATOMICITY = Prompt("judge_atomicity", 1, StepIn, JudgeVerdict)
 RATIONALITY = Prompt("judge_rationality", 1, StepIn, JudgeVerdict)
 COMPLETENESS = Prompt("judge_completeness", 1, InstanceIn, JudgeVerdict)
-DOCUMENT = Prompt("write_document", 1, DocumentIn, DocumentOut)
-SCALE = Prompt("scale_document", 1, ScaleIn, DocumentOut)
-CALL = Prompt("write_call", 1, CallIn, CallOut)
-TOOL = Prompt("write_tool", 1, ToolIn, Implementation)
+DOCUMENT = Prompt("write_document", 2, DocumentIn, DocumentOut)
+SCALE = Prompt("scale_document", 2, ScaleIn, DocumentOut)
+CALL = Prompt("write_call", 2, CallIn, CallOut)
+TOOL = Prompt("write_tool", 2, ToolIn, Implementation)
 GROUP = Prompt("group_steps", 1, GroupIn, GroupOut)
 EXTEND = Prompt("extend_tool", 1, ExtendIn, ExtendOut)
 PARAPHRASE = Prompt("paraphrase", 2, ParaphraseIn, Paraphrase)
