@@ -42,19 +42,20 @@ def read_parquet(file: SourceFile, session: LoadSession) -> list[RawTable]:
             [str(link)],
         ).fetchone()
         rows, size = (int(value or 0) for value in metadata or (0, 0))
-        _check_rows(file.shown, rows, session.limits)
+        check_rows(file.shown, rows, session.limits)
         if size > session.limits.text_bytes:
             raise TableError(
                 f"{file.shown}: unpacks to {size} bytes, more than {session.limits.text_bytes}; "
                 "give a smaller table"
             )
         origin = f"read_parquet({literal(str(link))}, hive_partitioning=false)"
-        return [_copy(origin, file.path.stem, file, file.shown, session)]
+        return [copy_relation(origin, file.path.stem, file, file.shown, session)]
     finally:
         link.unlink()
 
 
-def _check_rows(shown: str, rows: int, limits: LoadLimits) -> None:
+def check_rows(shown: str, rows: int, limits: LoadLimits) -> None:
+    """TableError where a table has more rows than the bound."""
     if rows > limits.rows:
         raise TableError(
             f"{shown}: {rows} rows, but at most {limits.rows} are read; give a smaller table"
@@ -86,7 +87,7 @@ def _duckdb_table(
 ) -> RawTable:
     source = f"{file.shown} ({name})"
     origin = f"{_ATTACHED}.{quoted(schema)}.{quoted(name)}"
-    _check_rows(source, session.count(origin), session.limits)
+    check_rows(source, session.count(origin), session.limits)
     keys: list[str] = []
     foreign: list[RawForeignKey] = []
     notes: list[str] = []
@@ -107,13 +108,13 @@ def _duckdb_table(
             keys.append(str(columns[0]))
         elif kind == "FOREIGN KEY":
             foreign.append(RawForeignKey(str(columns[0]), str(table), str(references[0])))
-    raw = _copy(
+    raw = copy_relation(
         origin, name, file, source, session, key=keys[0] if keys else None, foreign_keys=foreign
     )
     return dataclasses.replace(raw, notes=(*raw.notes, *notes))
 
 
-def _copy(
+def copy_relation(
     origin: str,
     name: str,
     file: SourceFile,

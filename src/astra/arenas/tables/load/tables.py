@@ -21,7 +21,8 @@ import duckdb
 
 from astra.arenas.tables.load.column_types import make_typed
 from astra.arenas.tables.load.columnar import read_duckdb, read_parquet
-from astra.arenas.tables.load.files import FileFormat, SourceFile, find
+from astra.arenas.tables.load.databases import is_address, read_database, sqlite_path
+from astra.arenas.tables.load.files import FileFormat, SourceFile, SourceFiles, find
 from astra.arenas.tables.load.json_files import read_json
 from astra.arenas.tables.load.names import column_identifiers, identifier, unique
 from astra.arenas.tables.load.options import kinds, merge, read_options, resolve
@@ -138,18 +139,21 @@ class Tables:
 
 
 def load(
-    paths: Sequence[Path],
+    paths: Sequence[Path | str],
     options: TablesOptions = TablesOptions(),  # noqa: B008  (a frozen record)
     *,
     temporary: Path | None = None,
     limits: LoadLimits = LoadLimits(),  # noqa: B008  (a frozen dataclass)
 ) -> Tables:
-    """Load every table in the files and folders `paths`.
+    """Load every table in `paths`: files, folders, and addresses of databases.
 
     A folder's `tables.toml` is read too; `options` win over it. `temporary` is where temporary
     files go (None: the system's place). Raises TableError, and ConfigError for options.
     """
-    files = find(paths)
+    sources = [sqlite_path(path) or path for path in paths]
+    addresses = [path for path in sources if is_address(path)]
+    others = [Path(path) for path in sources if path not in addresses]
+    files = find(others) if others or not addresses else SourceFiles((), (), ())
     for path in files.options:
         options = merge(read_options(path), options)
     folder = tempfile.TemporaryDirectory(prefix="astra-tables-", dir=temporary)
@@ -181,6 +185,8 @@ def load(
             except duckdb.Error as error:
                 what = f"{file.shown}: can't be read as {file.format}"
                 raise _table_error(what, error) from error
+        for address in addresses:
+            raws += read_database(address, session)
         tables, columns_of = _typed(raws, options, session, notes)
         resolved = resolve(options, columns_of)
         # No SQL from here on reaches files, the network or the settings.

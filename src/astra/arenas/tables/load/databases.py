@@ -1,0 +1,136 @@
+"""Live databases by their address, read through DuckDB's extensions: read-only, and bounded.
+
+Passwords come from the environment (`PGPASSWORD`, `MYSQL_PWD`) or from the client's own files: an
+address is stored in run folders and stands in messages, so one that holds a password is refused
+without being shown. Declared keys are not read: relations are found by names and values.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import unquote, urlsplit
+
+import duckdb
+
+from astra.arenas.tables.load.columnar import check_rows, copy_relation
+from astra.arenas.tables.load.files import FileFormat, SourceFile
+from astra.arenas.tables.load.raw import LoadSession, RawTable
+from astra.arenas.tables.sql import literal, quoted
+from astra.errors import TableError
+
+_ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+]+):/+(.*)", re.DOTALL)
+_PLAIN = re.compile(r"[\w.-]+")
+_ATTACHED = "attached_database"
+_MOST_TABLES = 1_000
+_SYSTEM = ("information_schema", "pg_catalog", "mysql", "performance_schema", "sys")
+
+
+class _Kind(NamedTuple):
+    extension: str
+    database: str
+    """Its parameter in the extension's connection texts."""
+    password: str
+    """Environment variable."""
+    more: str = ""
+
+
+_KINDS = {
+    "postgresql": _Kind("postgres", "dbname", "PGPASSWORD", " connect_timeout=10"),
+    "mysql": _Kind("mysql", "database", "MYSQL_PWD"),
+}
+_ALIASES = {"postgres": "postgresql", "mariadb": "mysql"}
+
+
+def is_address(path: Path | str) -> bool:
+    """Whether a source is the address of a database and not a path."""
+    # `Path` makes one slash of two; a drive of Windows has one letter.
+    return _ADDRESS.fullmatch(str(path)) is not None and not Path(path).exists()
+
+
+def sqlite_path(address: Path | str) -> Path | None:
+    """The file of `sqlite:///FILE`. None for other addresses."""
+    match = _ADDRESS.fullmatch(str(address))
+    if match is None or match.group(1).lower() != "sqlite":
+        return None
+    relative = Path(match.group(2))
+    return relative if relative.exists() else Path("/") / relative
+
+
+def read_database(address: Path | str, session: LoadSession) -> list[RawTable]:
+    """Read every table of a live database into a raw table.
+
+    Raises TableError, which quotes nothing of an address that may hold a secret.
+    """
+    match = _ADDRESS.fullmatch(str(address))
+    assert match is not None
+    scheme, rest = match.group(1).lower(), match.group(2)
+    scheme = _ALIASES.get(scheme, scheme)
+    kind = _KINDS.get(scheme)
+    if kind is None:
+        raise TableError(
+            f"{scheme}: is not a database that can be read; give postgresql://, mysql:// or "
+            "sqlite:///, or export its tables as CSV"
+        )
+    try:
+        parts = urlsplit(f"{scheme}://{rest}")
+        host, port = parts.hostname or "localhost", parts.port
+    except ValueError:
+        raise TableError(
+            f"{scheme}: not an address; write one like {scheme}://USER@HOST:PORT/DATABASE"
+        ) from None
+    if parts.password is not None or parts.query or parts.fragment:
+        raise TableError(
+            f"{scheme}: the address holds a password or options, which would be stored: leave "
+            f"them out, and put the password into the environment variable {kind.password}"
+        )
+    user, database = unquote(parts.username or ""), unquote(parts.path.strip("/"))
+    for name, value in (("host", host), ("user", user or "x"), ("database", database)):
+        if not _PLAIN.fullmatch(value):
+            raise TableError(
+                f"{scheme}: the address names no {name} of letters, digits, points and dashes; "
+                f"write one like {scheme}://USER@HOST:PORT/DATABASE"
+            )
+    shown = f"{scheme}://{host}{f':{port}' if port else ''}/{database}"
+    text = f"host={host} {kind.database}={database}{kind.more}"
+    text += (f" port={port}" if port else "") + (f" user={user}" if user else "")
+    connection = session.connection
+    try:
+        connection.execute(f"LOAD {kind.extension}")
+    except duckdb.Error as error:
+        raise TableError(
+            f"{shown}: DuckDB's extension {kind.extension!r} is not installed; install it with "
+            f"`python -c \"import duckdb; duckdb.sql('INSTALL {kind.extension}')\"`, "
+            "or export the tables as CSV or Parquet"
+        ) from error
+    try:
+        connection.execute(
+            f"ATTACH {literal(text)} AS {_ATTACHED} (TYPE {kind.extension}, READ_ONLY)"
+        )
+    except duckdb.Error as error:
+        first = (str(error).strip().splitlines() or ["no reason given"])[0]
+        raise TableError(
+            f"{shown}: can't be opened ({first[:200]}); check the address, and the password in "
+            f"{kind.password}"
+        ) from error
+    try:
+        tables = connection.execute(
+            "SELECT schema_name, table_name FROM duckdb_tables() WHERE database_name = ? "
+            "AND NOT internal ORDER BY ALL",
+            [_ATTACHED],
+        ).fetchall()
+        tables = [(str(s), str(n)) for s, n in tables if s not in _SYSTEM]
+        if not tables or len(tables) > _MOST_TABLES:
+            raise TableError(
+                f"{shown}: holds {len(tables)} tables; give a database with 1 to {_MOST_TABLES}"
+            )
+        file = SourceFile(Path(shown), shown, FileFormat.duckdb)
+        raws: list[RawTable] = []
+        for schema, name in tables:
+            source, origin = f"{shown} ({name})", f"{_ATTACHED}.{quoted(schema)}.{quoted(name)}"
+            check_rows(source, session.count(origin), session.limits)
+            raws.append(copy_relation(origin, name, file, source, session))
+        return raws
+    finally:
+        connection.execute(f"DETACH {_ATTACHED}")
