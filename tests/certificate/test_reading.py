@@ -9,7 +9,6 @@ from jsonschema import Draft202012Validator
 
 from astra.arenas.certificate.arena_under_test import ArenaUnderTest
 from astra.arenas.certificate.containment import document_text, offered, stands_in
-from astra.arenas.certificate.distractor_calls import distractor_calls
 from astra.arenas.certificate.function_signature import MAX_SOURCE, BadSource, signature
 from astra.arenas.certificate.leak import leaks
 from astra.arenas.certificate.parameters import accepts
@@ -23,7 +22,6 @@ from astra.arenas.certificate.wrong_calls import (
 from astra.arenas.scenarios import scenario_of
 from astra.protocols import Sandbox
 from tests.support.arenas import (
-    calories_tool,
     capital_tool,
     good_arenas,
     parallel_arena,
@@ -264,13 +262,7 @@ def test_other_values_differ_and_fit(schema: dict[str, object], value: object) -
     assert value not in fitting
 
 
-# --- distractors and shapes ------------------------------------------------------------------
-
-
-def test_distractors_are_asked_with_the_goals_arguments(sandbox: Sandbox) -> None:
-    step = ArenaUnderTest(single_hop_arena(), sandbox, 0).steps[0]
-    assert distractor_calls(calories_tool(), step) == [{"dish": "Germany"}]
-    assert distractor_calls(capital_tool(), step) == [{"country": "Germany"}]
+# --- shapes ------------------------------------------------------------------
 
 
 def test_shapes() -> None:

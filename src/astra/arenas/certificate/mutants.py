@@ -2,16 +2,12 @@
 
 Catches tools that return their answer whatever is asked, also those that echo the key beside it.
 Not covered: a tool that knows a decoy list and cheats on everything else; that decoys' answers are
-right (only that they differ); other calls to a distractor, and small numbers found under another
-field, which prove nothing.
+right (only that they differ). What is looked for in distractors says `distractors`.
 """
 
 from __future__ import annotations
 
-import asyncio
-
 from astra.arenas.certificate.arena_under_test import (
-    PAUSE_SECONDS,
     ArenaUnderTest,
     CheckFinding,
     GoalStep,
@@ -19,17 +15,15 @@ from astra.arenas.certificate.arena_under_test import (
     call_evidence,
     is_answered,
 )
-from astra.arenas.certificate.distractor_calls import distractor_calls
+from astra.arenas.certificate.distractors import check_distractors
 from astra.arenas.certificate.results import (
-    is_distinct,
     says_one_nothing,
     values_shown,
     without_arguments,
 )
 from astra.arenas.certificate.wrong_calls import is_made_up, wrong_calls
-from astra.core.text import scalars
-from astra.rewards import same_scalar, solves
-from astra.types import Json, Matcher, Target, members_of
+from astra.rewards import solves
+from astra.types import Json, Matcher, Target
 
 LEAST_MUTANTS = 5
 NEAR = frozenset({"number", "date"})
@@ -62,7 +56,7 @@ async def check_mutants(under_test: ArenaUnderTest, own_mutants: Json) -> dict[s
             for step, own in mutants
         }
         own_mutants = {step.goal.id: _check_goal(under_test, step) for step in under_test.steps}
-    return {"mutants": own_mutants, "distractor_calls": await _check_distractors(under_test)}
+    return {"mutants": own_mutants, "distractor_calls": await check_distractors(under_test)}
 
 
 # --- the arena's own tools -------------------------------------------------------------------
@@ -148,48 +142,3 @@ def _check_goal(under_test: ArenaUnderTest, step: GoalStep) -> Json:
             f"constant: every decoy of goal {goal.id!r} has the same answer as the goal"
         )
     return {"wrong": unsolved, "decoys_answered": len(decoys), "decoys_other_answer": others}
-
-
-# --- distractors -----------------------------------------------------------------------------
-
-
-async def _check_distractors(under_test: ArenaUnderTest) -> int:
-    """Number of calls made. Raises `CheckFinding` when a distractor answers a goal."""
-    steps = under_test.steps
-    probes = [
-        (step, NamedCall(tool.name, arguments, f"a call to distractor {tool.name!r}"))
-        for tool in under_test.arena.distractors
-        for step in steps
-        for arguments in distractor_calls(tool, step)
-    ]
-    if not probes:
-        return 0
-    calls = [call for _, call in probes]
-    outcomes = await under_test.run("plain", calls)
-    # After a pause, as in training: some tools answer otherwise then. One call of each kind.
-    first = {(call.tool, step.goal.id): (step, call) for step, call in reversed(probes)}
-    under_test.before_waiting()
-    await asyncio.sleep(PAUSE_SECONDS[0])
-    outcomes += await under_test.run("plain", [call for _, call in first.values()])
-    targets = {step.goal.id: _loosened(step) for step in steps}
-    for (step, call), outcome in zip([*probes, *first.values()], outcomes, strict=True):
-        if is_answered(outcome) and any(solves(t, outcome.value) for t in targets[step.goal.id]):
-            raise CheckFinding(
-                f"distractor {call.tool!r} answers goal {step.goal.id!r}",
-                call=call_evidence(call),
-            )
-    return len(probes)
-
-
-def _loosened(step: GoalStep) -> list[Target]:
-    """The goal's target, then without its key, and without its field if the answer is distinct."""
-    target = step.target
-    members = members_of(target.value)
-    arguments = list(scalars(step.call.arguments))
-    # A tool that repeats its arguments would give an answer that is one of them.
-    if any(same_scalar(member, value) for member in members for value in arguments):
-        return [target]
-    loosened = [target, target.model_copy(update={"key": {}})]
-    if all(isinstance(member, str) or is_distinct(member) for member in members):
-        loosened.append(target.model_copy(update={"key": {}, "field": None}))
-    return loosened
