@@ -46,6 +46,10 @@ class StoreError(AstraError):
     """A run folder is damaged, locked, or was written with other settings."""
 
 
+class StoreWarning(UserWarning):
+    """Something in a run folder is damaged, and what was done about it. The run goes on."""
+
+
 class StageError(AstraError):
     """A stage stopped early because item after item broke; its rows tell how."""
 

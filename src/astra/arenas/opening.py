@@ -34,13 +34,15 @@ async def open_pipeline(
     # Before the folder: a key that is missing should leave no folder behind.
     embedder = open_embedder(config)
     folder = open_run(config, config.out, inputs=inputs)
-    async with sandbox_from(config) as sandbox:
-        yield ArenaPipeline(
-            StageRunner(folder, config.concurrency, progress_console(config.progress)),
-            sandbox,
-            embedder,
-            DistractorDraw(config.distractors, config.distractors_per_band, config.seed),
-        )
+    # For the whole command, not stage by stage: another one must not come in between.
+    with folder.lock():
+        async with sandbox_from(config) as sandbox:
+            yield ArenaPipeline(
+                StageRunner(folder, config.concurrency, progress_console(config.progress)),
+                sandbox,
+                embedder,
+                DistractorDraw(config.distractors, config.distractors_per_band, config.seed),
+            )
 
 
 def open_embedder(config: MakeDistractorsConfig) -> Embedder:

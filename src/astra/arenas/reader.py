@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import warnings
 import weakref
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Literal, NamedTuple
 from astra.arenas.certificates import NO_CERTIFICATE, defect_of
 from astra.arenas.distractors import PER_BAND, DistractorPool
 from astra.arenas.folder import ARENAS, CERTIFICATES, ToolPool, complete_arena, pool_rows
+from astra.errors import StoreWarning
 from astra.runs.folder import RunFolder
 from astra.types import Arena, ArenaRow
 
@@ -54,11 +56,17 @@ class ArenaReader:
 
     @cached_property
     def entries(self) -> tuple[ArenaEntry, ...]:
-        """Of all arenas, in the folder's order."""
-        return tuple(
-            ArenaEntry(str(row.get("id")), row.get("split"), len(row.get("goals", ())), offset)
-            for offset, row in self.folder.values(ARENAS)
-        )
+        """Of all arenas, in the folder's order. An id that is repeated counts once."""
+        entries: dict[str, ArenaEntry] = {}
+        for number, (offset, row) in enumerate(self.folder.values(ARENAS), start=1):
+            arena_id, hops = str(row.get("id")), len(row.get("goals", ()))
+            if arena_id in entries:
+                path = str(self.folder.path / f"{ARENAS}.jsonl")
+                text = f"{path!r}, line {number}: arena {arena_id!r} is repeated, and left out"
+                warnings.warn(text, StoreWarning, stacklevel=2)
+                continue
+            entries[arena_id] = ArenaEntry(arena_id, row.get("split"), hops, offset)
+        return tuple(entries.values())
 
     @cached_property
     def certificates(self) -> dict[str, StoredCertificate]:

@@ -11,6 +11,7 @@ import gc
 import importlib
 import os
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from itertools import takewhile
 from pathlib import Path
@@ -20,9 +21,9 @@ from cyclopts import App
 from cyclopts.exceptions import CycloptsError
 
 from astra.cli.command import FILE
-from astra.cli.console import err, out, print_error
+from astra.cli.console import err, out, plain, print_error
 from astra.cli.help_layout import WIDTH, HelpLayout
-from astra.errors import AstraError, ConfigError
+from astra.errors import AstraError, ConfigError, StoreWarning
 
 FAILED = 2
 """Exit status after an error; 1 is left to commands whose result is not what was asked for."""
@@ -242,8 +243,19 @@ def _report(error: Exception, *, debug: bool) -> int:
     return BROKEN
 
 
+def _show_warning(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, *_: Any
+) -> None:
+    """A note about the user's files as one line of stderr; other warnings as Python shows them."""
+    if issubclass(category, StoreWarning):
+        err().print(plain(f"note: {message}"), soft_wrap=True)
+    else:
+        sys.stderr.write(warnings.formatwarning(message, category, filename, lineno))
+
+
 def main() -> NoReturn:
     """Entry point of the console script."""
     # Millions of short-lived JSON values: collecting less often saves a tenth of the time.
     gc.set_threshold(50_000, 20, 50)
+    warnings.showwarning = _show_warning
     sys.exit(run(sys.argv[1:]))

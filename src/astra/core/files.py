@@ -2,41 +2,74 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
+import stat
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from pathlib import Path
 
 from astra.configs.spelling import option_name
-from astra.errors import ConfigError
+from astra.errors import ConfigError, StoreError
 
 
 @contextmanager
 def replacing(path: Path) -> Generator[Path]:
     """A temporary path beside `path`, which takes its name when the block ends without an error.
 
-    Readers see the old file or the new one. The block must create the file. One writer at a time.
+    Readers see the old file or the new one. The block writes to the path, which is an empty file.
+    Raises StoreError if another process is writing `path`, or if it can't be written.
     """
     temporary = path.with_name(f".{path.name}.new")
-    temporary.unlink(missing_ok=True)  # of a killed run, or a link that somebody put there
     try:
-        yield temporary
-        descriptor = os.open(temporary, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        descriptor = _locked(temporary, path)
         try:
+            yield temporary
             # Else a power cut could leave the new name on an empty file.
             os.fsync(descriptor)
+            os.replace(temporary, path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
         finally:
             os.close(descriptor)
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    except OSError as error:
+        raise StoreError(f"can't write {str(path)!r}: {error.strerror or error}") from error
+
+
+def _locked(temporary: Path, path: Path) -> int:
+    """A descriptor of the temporary file, empty and locked for as long as it is open."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    while True:
+        if temporary.is_symlink():
+            temporary.unlink()
+        descriptor = os.open(temporary, flags, 0o666)
+        try:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise StoreError(
+                    f"another process is writing {str(path)!r}: wait until it is done, or choose "
+                    f"another {option_name('out')}"
+                ) from None
+            status = os.fstat(descriptor)
+            # The writer before may have given the file its final name since it was opened here.
+            if temporary.exists() and temporary.stat().st_ino == status.st_ino:
+                # A file with a second name is one that somebody else put there.
+                if stat.S_ISREG(status.st_mode) and status.st_nlink == 1:
+                    os.ftruncate(descriptor, 0)  # what a killed run left
+                    return descriptor
+                temporary.unlink()
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)
 
 
 def write_file(path: Path, content: bytes | Iterable[bytes]) -> None:
     """Write a whole file in one step. Pieces are written as they come."""
-    with replacing(path) as temporary, temporary.open("xb") as file:
+    with replacing(path) as temporary, temporary.open("wb") as file:
         file.writelines([content] if isinstance(content, bytes) else content)
 
 

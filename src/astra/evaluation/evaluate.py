@@ -34,7 +34,7 @@ from astra.rollouts.adapters import AdaptedModel, UserModel
 from astra.rollouts.episodes import ConversingModel
 from astra.rollouts.loop import RolloutLimits
 from astra.runs.folder import RunFolder
-from astra.runs.jsonl import to_line
+from astra.runs.jsonl import JsonlLog, to_line
 from astra.runs.opening import open_run
 from astra.sandbox import sandbox_from
 from astra.types import Arena
@@ -119,42 +119,55 @@ async def evaluate(
     prompt = read_text_option(config.system_prompt, "system_prompt")
     inputs = {} if prompt is None else {"system_prompt": prompt}
     folder = open_run(config, config.out, inputs=inputs)
-    if folder.exists(_REPORT):
-        return EvaluationReport.open(folder.path)
     total = len(arenas) * config.samples
     tally = EvaluationTally()
-    with folder.lock(), folder.append(EPISODES) as log:
-        done = 0
-        end: int | None = None
-        rows = folder.values(EPISODES)
-        # They are stored in the order of arenas and samples: their number tells the next one.
-        for index, (offset, _) in enumerate(rows):
-            arena, sample = divmod(index, config.samples)
-            if sample == 0:
-                end = offset
-            if sample == config.samples - 1:
-                done, end = arena + 1, None
-        if end is not None:
-            log.cut(end)  # episodes of an arena that was not finished
-        for arena, episode in zip(
-            (arena for arena in arenas[:done] for _ in range(config.samples)),
-            folder.rows(EPISODES, PlayedEpisode),
-            strict=True,
-        ):
-            tally.add(arena, episode)
+    # To the end: what another process finished in the meantime is read, and not played again.
+    with folder.lock():
+        if folder.exists(_REPORT):
+            return EvaluationReport.open(folder.path)
+        with folder.append(EPISODES) as log:
+            done = _keep_whole_arenas(folder, log, arenas, config.samples)
+            for arena, episode in zip(
+                (arena for arena in arenas[:done] for _ in range(config.samples)),
+                folder.rows(EPISODES, PlayedEpisode),
+                strict=True,
+            ):
+                tally.add(arena, episode)
 
-        def store(episode: PlayedEpisode) -> None:
-            log.append([to_line(episode)])
-            if on_episode is not None:
-                on_episode(episode, total)
+            def store(episode: PlayedEpisode) -> None:
+                log.append([to_line(episode)])
+                if on_episode is not None:
+                    on_episode(episode, total)
 
-        async with AsyncExitStack() as stack:
-            sandbox = await stack.enter_async_context(sandbox_from(config))
-            episodes = await _played(config, arenas[done:], sandbox, prompt, stack)
-            summary = await tallied(episodes, config.seed, store, tally=tally)
-    report = summary.model_dump_json(indent=2).encode()
-    folder.replace(_REPORT, [report, b"\n"])
+            async with AsyncExitStack() as stack:
+                sandbox = await stack.enter_async_context(sandbox_from(config))
+                episodes = await _played(config, arenas[done:], sandbox, prompt, stack)
+                summary = await tallied(episodes, config.seed, store, tally=tally)
+        report = summary.model_dump_json(indent=2).encode()
+        folder.replace(_REPORT, [report, b"\n"])
     return EvaluationReport(folder, summary)
+
+
+def _keep_whole_arenas(folder: RunFolder, log: JsonlLog, arenas: ArenaSet, samples: int) -> int:
+    """The number of arenas with all their episodes; those of one without are cut off.
+
+    Raises StoreError for an episode that is not the next one, in the order of arenas and samples.
+    """
+    places = [(arena_id, sample) for arena_id in arenas.ids for sample in range(samples)]
+    offsets: list[int] = []
+    for index, (offset, row) in enumerate(folder.values(EPISODES)):
+        trajectory = row.get("trajectory")
+        stored = trajectory if isinstance(trajectory, dict) else {}
+        place = (stored.get("task"), stored.get("sample"))
+        if index >= len(places) or place != places[index]:
+            problem = f"episode {place[1]!r} of arena {place[0]!r} "
+            problem += "is repeated" if place in places[:index] else "is not the next of this run"
+            raise folder.damaged(EPISODES, index + 1, problem)
+        offsets.append(offset)
+    done = len(offsets) // samples
+    if len(offsets) % samples:
+        log.cut(offsets[done * samples])
+    return done
 
 
 async def _played(

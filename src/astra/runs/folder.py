@@ -12,6 +12,7 @@ import fcntl
 import json
 import os
 import re
+import shutil
 import stat
 import tomllib
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
@@ -63,13 +64,19 @@ class RunFolder:
 
     @classmethod
     def create(
-        cls, path: Path | str, config: Mapping[str, Json], *, seeds: Mapping[str, int] | None = None
+        cls,
+        path: Path | str,
+        config: Mapping[str, Json],
+        *,
+        seeds: Mapping[str, int] | None = None,
+        overwrite: bool = False,
     ) -> Self:
         """A new run folder, or the existing one if it was made with the same options.
 
         `config`: the options that decide what is made; `[runtime]` in it is stored and not
         compared. Options of None and secrets are left out. ConfigError for an existing folder
-        with another option, StoreError for one of something else.
+        with another option, StoreError for one of something else. `overwrite`: delete what an
+        existing run folder holds.
         """
         folder = cls(path)
         if folder.path.exists() and not folder.path.is_dir():
@@ -83,6 +90,8 @@ class RunFolder:
                 )
         wanted = storable(config)
         with folder.lock():
+            if overwrite:
+                folder._clear()
             if not folder.exists("config.toml"):
                 folder.replace("config.toml", [tomli_w.dumps(wanted).encode()])
             elif difference := first_difference(folder.config(), wanted):
@@ -125,6 +134,19 @@ class RunFolder:
         if flags & os.O_RDWR:
             return open(fd, "r+b", buffering=0)
         return open(fd, "rb")
+
+    def _clear(self) -> None:
+        """Delete all that the folder holds."""
+        for entry in self.path.iterdir():
+            if entry.name == ".lock":  # we hold it
+                continue
+            try:
+                if entry.is_dir() and not entry.is_symlink():
+                    shutil.rmtree(entry)
+                else:
+                    entry.unlink()
+            except OSError as error:
+                raise StoreError(f"can't delete {str(entry)!r}: {error.strerror}") from error
 
     def replace(self, file: str, pieces: Iterable[bytes]) -> None:
         """Write a whole file in one step: readers see the old one or the new one."""
@@ -171,9 +193,9 @@ class RunFolder:
             try:
                 value = json.loads(line)
             except (ValueError, RecursionError) as error:
-                raise self._damaged(name, number, str(error)) from error
+                raise self.damaged(name, number, str(error)) from error
             if not isinstance(value, dict):
-                raise self._damaged(name, number, "not a JSON object")
+                raise self.damaged(name, number, "not a JSON object")
             yield offset, value
 
     def rows(self, name: str, kind: type[R]) -> Iterator[R]:
@@ -199,9 +221,10 @@ class RunFolder:
             first = error.errors(include_url=False, include_input=False)[0]
             where = ".".join(str(part) for part in first["loc"])
             problem = f"{where}: {first['msg']}" if where else first["msg"]
-            raise self._damaged(name, number, f"not a {kind.__name__} ({problem})") from error
+            raise self.damaged(name, number, f"not a {kind.__name__} ({problem})") from error
 
-    def _damaged(self, name: str, number: int | None, problem: str) -> StoreError:
+    def damaged(self, name: str, number: int | None, problem: str) -> StoreError:
+        """The error for a row of `<name>.jsonl`, by its number from 1, that can't be used."""
         path = self.path / _file(name)
         if number is None:
             return StoreError(f"{str(path)!r} has a damaged row: {problem}. Restore the file")

@@ -1,20 +1,22 @@
 """JSONL files: a record as a line, and appending of whole lines.
 
-After `kill -9` every line is whole or absent. Not guaranteed: that lines written moments before a
-power cut are on the disk.
+After `kill -9` every line is whole, or is the last one and is cut off: then it is left out, with a
+StoreWarning. Not guaranteed: that lines written moments before a power cut are on the disk.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+import warnings
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Literal, Self
 
 from pydantic_core import to_jsonable_python
 
-from astra.errors import StoreError
+from astra.errors import StoreError, StoreWarning
 from astra.types import Record
 
 LINE_BYTES = 64 * 2**20
@@ -54,7 +56,7 @@ def to_line(record: Record) -> bytes:
 
 
 def read_lines(file: BinaryIO, path: Path, *, start: int = 0) -> Iterator[tuple[int, bytes]]:
-    """(offset, line) from an offset on. An unfinished last line is left out."""
+    """(offset, line) from an offset on. A last line that is cut off is left out, with a warning."""
     file.seek(start)
     offset = start
     while line := file.readline(LINE_BYTES + 1):
@@ -64,49 +66,105 @@ def read_lines(file: BinaryIO, path: Path, *, start: int = 0) -> Iterator[tuple[
                 "not a file of a run"
             )
         if not line.endswith(b"\n"):
+            if _is_whole(line):  # an editor took the line end away, or a kill came before it
+                yield offset, line + b"\n"
+                return
+            warnings.warn(
+                f"{str(path)!r}, line {_line_number(file, offset)}: it is cut off after "
+                f"{len(line)} bytes, and left out (a run was stopped there, or is writing now)",
+                StoreWarning,
+                stacklevel=2,
+            )
             return
         yield offset, line
         offset += len(line)
 
 
 class JsonlLog:
-    """An append-only JSONL file that is open for writing. An unfinished last line is cut off."""
+    """An append-only JSONL file that is open for writing.
+
+    A last line that is cut off is removed, with a warning: its item will be made again.
+    """
 
     def __init__(self, file: BinaryIO, path: Path) -> None:
         self._file = file
         self._path = path
-        file.truncate(_end_of_last_line(file))
+        with self._reporting():
+            end = _end_of_last_line(file)
+            size = file.seek(0, os.SEEK_END)
+            if end == size:
+                return
+            file.seek(end)
+            rest = file.read(min(size - end, LINE_BYTES))
+            if _is_whole(rest):
+                file.write(b"\n")
+                return
+            number = _line_number(file, end)
+            file.truncate(end)
+        warnings.warn(
+            f"{str(path)!r}, line {number}: it was cut off after {len(rest)} bytes (a run was "
+            "stopped there), and is removed to be written again",
+            StoreWarning,
+            stacklevel=3,
+        )
 
     def append(self, lines: Sequence[bytes]) -> None:
         """Write whole lines in one piece. StoreError, and nothing written, when it can't."""
         if not lines:
             return
         data = memoryview(b"".join(lines))
-        start = self._file.seek(0, os.SEEK_END)
+        with self._reporting():
+            start = self._file.seek(0, os.SEEK_END)
+            try:
+                while data:
+                    data = data[self._file.write(data) :]
+            except OSError:
+                self._file.truncate(start)
+                raise
+
+    def cut(self, size: int) -> None:
+        """Drop everything after the first `size` bytes."""
+        with self._reporting():
+            self._file.truncate(size)
+
+    def close(self) -> None:
+        """Bring what was written to the disk and close."""
+        with self._file, self._reporting():
+            os.fsync(self._file.fileno())
+
+    @contextmanager
+    def _reporting(self) -> Generator[None]:
         try:
-            while data:
-                data = data[self._file.write(data) :]
+            yield
         except OSError as error:
-            self._file.truncate(start)
             raise StoreError(
                 f"can't write {str(self._path)!r}: {error.strerror}. Make room, then run the same "
                 "command again to resume"
             ) from error
-
-    def cut(self, size: int) -> None:
-        """Drop everything after the first `size` bytes."""
-        self._file.truncate(size)
-
-    def close(self) -> None:
-        """Bring what was written to the disk and close."""
-        os.fsync(self._file.fileno())
-        self._file.close()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exc: object) -> None:
         self.close()
+
+
+def _is_whole(line: bytes) -> bool:
+    """Whether a line without its end is a whole row: no part of a JSON object is an object."""
+    try:
+        return isinstance(json.loads(line), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
+def _line_number(file: BinaryIO, offset: int) -> int:
+    """Number of the line that begins at an offset. Moves the file's position."""
+    file.seek(0)
+    number = 1
+    while offset > 0 and (block := file.read(min(_BLOCK, offset))):
+        number += block.count(b"\n")
+        offset -= len(block)
+    return number
 
 
 def _end_of_last_line(file: BinaryIO) -> int:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections import Counter, deque
 from collections.abc import Container, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Generic
 
-from astra.errors import BudgetExceeded, StageError, StoreError
+from astra.errors import BudgetExceeded, StageError, StoreError, StoreWarning
 from astra.runs.cost import StageMeter
 from astra.runs.folder import RunFolder
 from astra.runs.jsonl import FailureRow, to_line
@@ -66,12 +67,14 @@ class Ledger(Generic[In, Out]):
 
     def __enter__(self) -> Ledger[In, Out]:
         with ExitStack() as files:
+            with self._folder.append(self._stage.name):
+                pass  # what a kill cut off is removed before the rows are read
+            ids = self._read_main()
             self._main = files.enter_context(self._folder.append(self._stage.name))
             self._side_logs = [
                 files.enter_context(self._folder.append(side.name))
                 for side in self._stage.side_files
             ]
-            ids = self._read_main()
             self._drop_orphans(ids)
             self._read_failed()
             self._failed = files.enter_context(self._folder.append(self._failed_name))
@@ -92,50 +95,81 @@ class Ledger(Generic[In, Out]):
     # --- what is on record ---------------------------------------------------------------------
 
     def _read_main(self) -> set[str]:
-        """Read the accepted keys; the ids of their rows, if there are side files."""
+        """Read the accepted keys; the ids of their rows, if there are side files.
+
+        A line that stands there twice is removed, with a warning. Raises StoreError for two
+        different rows of one key.
+        """
+        name, folder = self._stage.name, self._folder
         ids: set[str] = set()
-        for _, row in self._folder.values(self._stage.name):
+        offsets: dict[str, int] = {}
+        repeated: dict[int, int] = {}
+        for number, (offset, row) in enumerate(folder.values(name), start=1):
             try:
-                self.known.add(self._stage.stored_key(row))
+                key = self._stage.stored_key(row)
                 if self._stage.side_files:
                     ids.add(self._stage.stored_id(row))
             except (KeyError, TypeError) as error:
-                raise self._foreign(self._stage.name, error) from error
-            self.accepted += 1
+                raise self._foreign(name, number, error) from error
+            if offsets.setdefault(key, offset) == offset:
+                continue
+            first, again = (next(folder.lines(name, start=at)) for at in (offsets[key], offset))
+            if first[1] != again[1]:
+                problem = f"another row of item {key!r}, which has one already"
+                raise folder.damaged(name, number, problem)
+            repeated[offset] = number
+        if repeated:
+            self._tell_repeated(name, list(repeated.values()))
+            lines = (line for offset, line in folder.lines(name) if offset not in repeated)
+            folder.replace(f"{name}.jsonl", lines)
+        self.known.update(offsets)
+        self.accepted = len(offsets)
         return ids
+
+    def _tell_repeated(self, name: str, numbers: Sequence[int]) -> None:
+        path, first = str(self._folder.path / f"{name}.jsonl"), numbers[0]
+        others = f", and {len(numbers) - 1} more," if len(numbers) > 1 else ""
+        text = f"{path!r}, line {first}{others}: a repetition of an earlier line, removed"
+        warnings.warn(text, StoreWarning, stacklevel=2)
 
     def _drop_orphans(self, ids: set[str]) -> None:
         """Cut off side rows at the end whose main row was never written."""
         for side, log in zip(self._stage.side_files, self._side_logs, strict=True):
             cut: int | None = None
-            for offset, row in self._folder.values(side.name):
+            for number, (offset, row) in enumerate(self._folder.values(side.name), start=1):
                 try:
                     owned = row[side.owner] in ids
                 except (KeyError, TypeError) as error:
-                    raise self._foreign(side.name, error) from error
+                    raise self._foreign(side.name, number, error) from error
                 cut = None if owned else offset if cut is None else cut
             if cut is not None:
                 log.cut(cut)
 
-    def _foreign(self, name: str, error: Exception) -> StoreError:
-        path = str(self._folder.path / f"{name}.jsonl")
-        return StoreError(f"{path!r} has rows of something else ({error!r}): restore the file")
+    def _foreign(self, name: str, number: int, error: Exception) -> StoreError:
+        return self._folder.damaged(name, number, f"a row of something else ({error!r})")
 
     def _read_failed(self) -> None:
         """Read the failures, and take the errors that are tried again now off the record."""
-        retried = 0
-        for failure in self._folder.rows(self._failed_name, FailureRow):
+        kept: dict[FailureRow, None] = {}
+        repeated: list[int] = []
+        retried = False
+        for number, failure in enumerate(self._folder.rows(self._failed_name, FailureRow), 1):
             if self._is_retried(failure):
-                retried += 1
-            elif failure.kind == "error":
+                retried = True
+                continue
+            if failure in kept:
+                repeated.append(number)
+                continue
+            kept[failure] = None
+            if failure.kind == "error":
                 self.errors[failure.type or ""] += 1
             else:
                 self.known.add(failure.key)
                 self.rejected[failure.check or ""] += 1
-        if retried:
-            rows = self._folder.rows(self._failed_name, FailureRow)
-            lines = (to_line(row) for row in rows if not self._is_retried(row))
-            self._folder.replace(f"{self._failed_name}.jsonl", lines)
+        if repeated:
+            self._tell_repeated(self._failed_name, repeated)
+        if retried or repeated:
+            self._folder.replace(f"{self._failed_name}.jsonl", map(to_line, kept))
 
     def _is_retried(self, failure: FailureRow) -> bool:
         if failure.kind != "error" or self.complete:

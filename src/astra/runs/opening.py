@@ -11,7 +11,7 @@ from pathlib import Path
 
 from astra.configs.base import OutputConfig, identity, runtime
 from astra.configs.spelling import option_name
-from astra.errors import ConfigError, StoreError
+from astra.errors import ConfigError
 from astra.runs.folder import RunFolder
 from astra.types import Json
 
@@ -37,24 +37,10 @@ def open_run(
         weakref.finalize(folder, shutil.rmtree, path, ignore_errors=True)
         return folder
     folder = RunFolder(out)
-    if folder.exists("config.toml"):
-        if config.if_exists == "fail":
-            raise ConfigError(
-                f"{str(out)!r} exists: choose another {option_name('out')}, or leave "
-                f"{option_name('if_exists')} out to resume"
-            )
-        if config.if_exists == "overwrite":
-            with folder.lock():
-                for entry in folder.path.iterdir():
-                    if entry.name == ".lock":  # we hold it
-                        continue
-                    try:
-                        if entry.is_dir() and not entry.is_symlink():
-                            shutil.rmtree(entry)
-                        else:
-                            entry.unlink()
-                    except OSError as error:
-                        raise StoreError(
-                            f"can't delete {str(entry)!r}: {error.strerror}"
-                        ) from error
-    return RunFolder.create(out, stored, seeds=seeds)
+    if config.if_exists == "fail" and folder.exists("config.toml"):
+        raise ConfigError(
+            f"{str(out)!r} exists: choose another {option_name('out')}, or leave "
+            f"{option_name('if_exists')} out to resume"
+        )
+    overwrite = config.if_exists == "overwrite" and folder.exists("config.toml")
+    return RunFolder.create(out, stored, seeds=seeds, overwrite=overwrite)

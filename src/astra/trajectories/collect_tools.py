@@ -22,9 +22,10 @@ async def collect_tools(config: CollectToolsConfig) -> Path:
     digests = {file.name: source_digest(file) for file in source_files(paths(config.sources))}
     folder = open_run(config, config.out, inputs={"sources": digests})
     console = progress_console(config.progress)
-    if config.teacher is None:
-        await collect(config, folder, None, console)
-        return folder.path
-    async with trajectory_teacher(config, folder, seed=config.seed) as teacher:
-        await collect(config, folder, teacher, console)
+    with folder.lock():
+        if config.teacher is None:
+            await collect(config, folder, None, console)
+            return folder.path
+        async with trajectory_teacher(config, folder, seed=config.seed) as teacher:
+            await collect(config, folder, teacher, console)
     return folder.path

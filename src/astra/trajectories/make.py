@@ -54,8 +54,9 @@ async def make_trajectories(config: MakeTrajectoriesConfig) -> TrajectorySet:
     if config.observations is not None:
         RunFolder.open(config.observations)
     folder = open_run(config, config.out, inputs={"system_prompts": dict(prompts)})
-    async with trajectory_teacher(config, folder, seed=config.seed) as teacher:
-        await run_pipeline(config, folder, teacher)
+    with folder.lock():
+        async with trajectory_teacher(config, folder, seed=config.seed) as teacher:
+            await run_pipeline(config, folder, teacher)
     return TrajectorySet(folder.path, folder=folder)
 
 
@@ -110,13 +111,14 @@ async def judge_trajectories(config: JudgeTrajectoriesConfig) -> TrajectorySet:
             f"{str(config.run)!r} holds no rollouts: make some (astra trajectories make)"
         )
     name = judgements_name(config)
-    async with trajectory_teacher(config, folder, seed=config.seed) as teacher:
-        runner = StageRunner(folder, config.concurrency, progress_console(config.progress))
-        await runner.run(
-            judgements_stage(teacher, config.judge_votes, name),
-            folder.rows(ROLLOUTS, RecordedRollout),
-            total=sum(1 for _ in folder.values(ROLLOUTS)),
-        )
+    with folder.lock():
+        async with trajectory_teacher(config, folder, seed=config.seed) as teacher:
+            runner = StageRunner(folder, config.concurrency, progress_console(config.progress))
+            await runner.run(
+                judgements_stage(teacher, config.judge_votes, name),
+                folder.rows(ROLLOUTS, RecordedRollout),
+                total=sum(1 for _ in folder.values(ROLLOUTS)),
+            )
     return TrajectorySet(config.run, judgements=name)
 
 

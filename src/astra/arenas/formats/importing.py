@@ -32,15 +32,18 @@ async def import_arenas(config: ImportArenasConfig) -> ArenaProduction:
     except OSError as error:
         raise ConfigError(f"can't read {str(path)!r}: {error.strerror}") from error
     folder = open_run(config, config.out, inputs={"sha256": digest})
-    async with sandbox_from(config) as sandbox:
-        runner = StageRunner(folder, config.concurrency, progress_console(config.progress))
-        arenas = (row.outcome for row in read(path) if isinstance(row.outcome, Arena))
-        tools = (
-            ToolRow(id=tool.id, tool=tool, arena=arena.id, split=arena.split)
-            for arena in arenas
-            for tool in arena.distractors
-        )
-        await runner.run(copy_stage(TOOLS, ToolRow), tools)
-        stage = certification_stage(sandbox, config.seed, ARENAS, CERTIFICATES, itemgetter("id"))
-        await runner.run(stage, read(path))
-        return ArenaProduction(ArenaSet.of_run(folder), runner.reports, {}, sandbox.level)
+    with folder.lock():
+        async with sandbox_from(config) as sandbox:
+            runner = StageRunner(folder, config.concurrency, progress_console(config.progress))
+            arenas = (row.outcome for row in read(path) if isinstance(row.outcome, Arena))
+            tools = (
+                ToolRow(id=tool.id, tool=tool, arena=arena.id, split=arena.split)
+                for arena in arenas
+                for tool in arena.distractors
+            )
+            await runner.run(copy_stage(TOOLS, ToolRow), tools)
+            stage = certification_stage(
+                sandbox, config.seed, ARENAS, CERTIFICATES, itemgetter("id")
+            )
+            await runner.run(stage, read(path))
+            return ArenaProduction(ArenaSet.of_run(folder), runner.reports, {}, sandbox.level)
