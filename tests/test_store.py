@@ -6,13 +6,14 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from astra.errors import ConfigError, StoreError
+from astra.errors import ConfigError, StoreError, StoreWarning
 from astra.runs.folder import RunFolder
 from astra.runs.jsonl import FailureRow, to_line
 from astra.runs.manifest import Manifest, StageCounts
@@ -68,6 +69,11 @@ def test_rows_are_appended_and_read_in_order(tmp_path: Path) -> None:
     assert list(folder.rows("others", Row)) == []
 
 
+def _told(pattern: str, expected: bool) -> AbstractContextManager[object]:
+    """Within the block there is a warning of that form, or none: one that is not expected fails."""
+    return pytest.warns(StoreWarning, match=pattern) if expected else nullcontext()
+
+
 @given(st.integers(0, 100))
 def test_an_unfinished_line_is_not_read_and_is_cut_off(
     tmp_path_factory: pytest.TempPathFactory, cut: int
@@ -77,9 +83,15 @@ def test_an_unfinished_line_is_not_read_and_is_cut_off(
     path = folder.path / "things.jsonl"
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) - min(cut, len(whole))])
-    kept = path.read_bytes().count(b"\n")
-    assert [row.id for row in folder.rows("things", Row)] == list("abcd")[:kept]
-    _write(folder, "things", [Row(id=name) for name in "abcd"[kept:]])
+    rest = path.read_bytes().rpartition(b"\n")[2]
+    # A row that lacks its line end alone is whole.
+    kept = path.read_bytes().count(b"\n") + rest.endswith(b"}")
+    damaged = bool(rest) and not rest.endswith(b"}")
+    number = kept + 1
+    with _told(rf"things\.jsonl', line {number}: it is cut off after {len(rest)} bytes", damaged):
+        assert [row.id for row in folder.rows("things", Row)] == list("abcd")[:kept]
+    with _told(rf"things\.jsonl', line {number}: it was cut off .* removed", damaged):
+        _write(folder, "things", [Row(id=name) for name in "abcd"[kept:]])
     assert path.read_bytes() == whole
 
 
@@ -89,7 +101,8 @@ def test_a_long_unfinished_line_is_cut_off(tmp_path: Path) -> None:
     path = folder.path / "things.jsonl"
     whole = path.read_bytes()
     path.write_bytes(whole + b"x" * 200_000)
-    _write(folder, "things", [])
+    with _told(r"line 2: it was cut off after 200000 bytes", True):
+        _write(folder, "things", [])
     assert path.read_bytes() == whole
 
 

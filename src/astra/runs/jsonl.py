@@ -101,12 +101,16 @@ class JsonlLog:
                 return
             number = _line_number(file, end)
             file.truncate(end)
-        warnings.warn(
-            f"{str(path)!r}, line {number}: it was cut off after {len(rest)} bytes (a run was "
-            "stopped there), and is removed to be written again",
-            StoreWarning,
-            stacklevel=3,
-        )
+        try:
+            warnings.warn(
+                f"{str(path)!r}, line {number}: it was cut off after {len(rest)} bytes (a run was "
+                "stopped there), and is removed to be written again",
+                StoreWarning,
+                stacklevel=3,
+            )
+        except StoreWarning:  # where warnings are errors
+            file.close()
+            raise
 
     def append(self, lines: Sequence[bytes]) -> None:
         """Write whole lines in one piece. StoreError, and nothing written, when it can't."""
