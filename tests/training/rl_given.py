@@ -23,7 +23,7 @@ from astra.training.rl.grpo import GRPO
 from astra.training.rl.prompts import ShuffledEpochs
 from astra.training.rl.trainer import RolloutTrainer
 from tests.engines.given import SPECIAL
-from tests.support.arenas import write_arena_run
+from tests.support.arenas import changed, write_arena_run
 from tests.support.fakes import InProcessSandbox, toy_arena
 from tests.support.nano_models import byte_pair_tokenizer, gold_episode, labelled, qwen3, teach
 
@@ -39,7 +39,11 @@ SHOWN = ArenaSet.of(ARENAS)
 
 def world(path: Path) -> Path:
     """A run folder of four arenas to train in and as many to be tested in."""
-    tested = [arena.model_copy(update={"split": "test"}) for arena in ARENAS]
+    # Arenas of their own: one that stands in both splits would be left out of the second.
+    tested = [
+        changed(arena, split="test", provenance={**arena.provenance, "key": f"{number} tested"})
+        for number, arena in enumerate(ARENAS)
+    ]
     return write_arena_run(path, [*ARENAS, *tested], tools_of=ARENAS)
 
 
