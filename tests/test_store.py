@@ -6,8 +6,9 @@ import json
 import os
 import subprocess
 import sys
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from pathlib import Path
+from warnings import catch_warnings
 
 import pytest
 from hypothesis import given
@@ -71,7 +72,7 @@ def test_rows_are_appended_and_read_in_order(tmp_path: Path) -> None:
 
 def _told(pattern: str, expected: bool) -> AbstractContextManager[object]:
     """Within the block there is a warning of that form, or none: one that is not expected fails."""
-    return pytest.warns(StoreWarning, match=pattern) if expected else nullcontext()
+    return pytest.warns(StoreWarning, match=pattern) if expected else catch_warnings(action="error")
 
 
 @given(st.integers(0, 100))
