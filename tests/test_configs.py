@@ -234,6 +234,11 @@ _TEACHER = {"teacher": "big", "teacher_url": "http://x/v1"}
 _AGENT = {"tools": "t", "out": "r", "model": "scripted", "teacher": "rules"}
 CONFLICTS: list[tuple[type[Config], dict[str, Any], set[str]]] = [
     (
+        trajectory_options.ExportTrajectoriesConfig,
+        {"run": "r", "out": "o", "min_scores": {"FAX": 1.0}},
+        {"min_scores"},
+    ),
+    (
         arena_options.MakeArenasConfig,
         {"tables": "t", "out": "r", "min_hops": 3, "max_hops": 2},
         {"min_hops", "max_hops"},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -139,17 +140,87 @@ def test_the_same_run_gives_the_same_bytes(tmp_path: Path, layout: RowFormat) ->
         assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
 
 
-def test_sharegpt_keeps_calls_and_results(tmp_path: Path) -> None:
-    run = folder_of(tmp_path / "run", [(rollout(calls=("weather", "mayor")), 0.9)])
-    export_dataset(
-        ExportTrajectoriesConfig(run.path, out=tmp_path / "out", format="sharegpt", test_fraction=0)
+def test_sharegpt_is_what_llama_factory_converts(tmp_path: Path) -> None:
+    several = rollout(0, calls=("weather", "mayor"))
+    run = folder_of(tmp_path / "run", [(several, 0.9), (rollout(1, calls=("weather",)), 0.9)])
+    exported(run, tmp_path / "out", format="sharegpt", test_fraction=0)
+    rows = read(tmp_path / "out/train.jsonl")
+    for row in rows:
+        turns = row["conversations"]
+        # The rules of its SharegptDatasetConverter: turns alternate, and end with the model's.
+        assert len(turns) % 2 == 0
+        for number, turn in enumerate(turns):
+            asked, said = ("human", "observation"), ("gpt", "function_call")
+            assert turn["from"] in (said if number % 2 else asked)
+            assert "<tool_response>" not in turn["value"] and "<tool_call>" not in turn["value"]
+            if turn["from"] == "function_call":
+                # Its FunctionFormatter: thoughts, then one call as an object, or a list of them.
+                text = re.sub(r"^<think>.*?</think>\s*", "", turn["value"], flags=re.DOTALL)
+                calls = json.loads(text)
+                for call in calls if isinstance(calls, list) else [calls]:
+                    assert set(call) == {"name", "arguments"}
+                    assert isinstance(call["arguments"], dict)
+        assert [tool["name"] for tool in json.loads(row["tools"])] == ["weather", "mayor"]
+        assert row["system"]
+    roles = [turn["from"] for turn in rows[0]["conversations"]]
+    assert roles == ["human", "function_call", "observation", "gpt"]
+    assert len(json.loads(rows[0]["conversations"][2]["value"])) == 2
+
+
+def test_single_scores_have_thresholds(tmp_path: Path) -> None:
+    good, bad = rollout(0), rollout(1)
+    run = folder_of(tmp_path / "run", [(good, 0.9), (bad, 0.6)])
+    done = exported(run, tmp_path / "out", min_scores={"TCS": 0.7, "TCU": 1.0}, test_fraction=0)
+    assert [row["id"] for row in read(tmp_path / "out/train.jsonl")] == [good.id]
+    assert done.excluded == {"low_score": 1}
+    with pytest.raises(ConfigError, match=r"FAX=0\.5"):
+        ExportTrajectoriesConfig(run.path, out=tmp_path, min_scores={"FAX": 0.5})
+    with pytest.raises(ConfigError, match="0 to 1"):
+        ExportTrajectoriesConfig(run.path, out=tmp_path, min_scores={"FA": 2})
+
+
+@pytest.mark.parametrize("fault", ["a number from nowhere", "an outcome that was never reached"])
+def test_what_the_record_disproves_is_left_out(tmp_path: Path, fault: str) -> None:
+    good, bad = rollout(0), rollout(1)
+    run = folder_of(tmp_path / "run", [(good, 0.9), (bad, 0.9)])
+    file = run.path / "judgements.jsonl"
+    rows = read(file)
+    judged = next(row for row in rows if row["rollout"] == bad.id)
+    if fault == "a number from nowhere":
+        finding = {"measure": "FA", "value": 0.0, "reason": "the number '25' occurs nowhere"}
+        judged["findings"] = [{**finding, "place": "answer", "by": "record"}]
+    else:
+        judged["outcome"] = 0.0
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    done = exported(run, tmp_path / "out", min_score=0.85, test_fraction=0)
+    assert [row["id"] for row in read(tmp_path / "out/train.jsonl")] == [good.id]
+    assert done.excluded == {"disproved": 1}
+    kept = exported(run, tmp_path / "all", keep_disproved=True, test_fraction=0)
+    assert kept.rows["train"] == 2
+
+
+@pytest.mark.parametrize("layout", ["trl", "sharegpt", "astra"])
+def test_json_columns_are_read_as_they_are(tmp_path: Path, layout: RowFormat) -> None:
+    import datasets
+
+    rows = [(rollout(0), 0.9), (rollout(1, arguments='{"city": "Oslo", "days": 3}'), 0.9)]
+    run = folder_of(tmp_path / "run", rows)
+    exported(run, tmp_path / "out", format=layout, json_columns=True, test_fraction=0)
+    file = tmp_path / "out/train.jsonl"
+    loaded = datasets.load_dataset(
+        "json", data_files=str(file), split="train", cache_dir=str(tmp_path / "cache")
     )
-    (row,) = read(tmp_path / "out/train.jsonl")
-    assert [t["from"] for t in row["conversations"]] == ["system", "human", "gpt", "tool", "gpt"]
-    said, results = row["conversations"][2]["value"], row["conversations"][3]["value"]
-    assert said.count("<tool_call>") == 2 and '"name": "mayor"' in said
-    assert results.count("<tool_response>") == 2
-    assert [tool["name"] for tool in json.loads(row["tools"])] == ["weather", "mayor"]
+    for row, given in zip(loaded, read(file), strict=True):
+        assert isinstance(row["tools"], str) and json.loads(row["tools"])
+        assert row["tools"] == given["tools"]
+        for message, original in zip(
+            row.get("messages", ()), given.get("messages", ()), strict=True
+        ):
+            for call, one in zip(
+                message.get("tool_calls") or (), original.get("tool_calls", ()), strict=True
+            ):
+                assert call["function"]["arguments"] == one["function"]["arguments"]
+                assert isinstance(json.loads(call["function"]["arguments"]), dict)
 
 
 def test_astra_layout_has_arguments_as_text(tmp_path: Path) -> None:

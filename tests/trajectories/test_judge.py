@@ -34,10 +34,17 @@ from astra.trajectories.judge.rule_checks import (
 )
 from astra.trajectories.judge.stage import JUDGEMENTS, judgements_stage
 from astra.trajectories.make import judgements_name
-from astra.trajectories.records import Judgement, RecordedRollout, TrajectoryScore
+from astra.trajectories.records import (
+    Judgement,
+    PlannedCall,
+    RecordedRollout,
+    TrajectoryScore,
+)
 from astra.types import CallRecord, CallStatus
 
 from .judged_rollouts import AGAIN, ANSWER, GOOD, LIST, TRACK, Generous, played, raw
+
+CANCEL = calling(("cancel_order", {"order_id": "ord-7"}), text="I cancel ord-7 too.")
 
 # --- the equations -----------------------------------------------------------------------------
 
@@ -46,10 +53,9 @@ async def test_a_good_trajectory_and_its_seven_scores():
     good = await played(*GOOD)
     found = await judge(good, Generous())
     assert set(found.scores) == set(TrajectoryScore)
-    # One of three calls failed; everything else is found perfect.
-    assert found.scores[TrajectoryScore.TCS] == pytest.approx(2 / 3)
-    assert all(found.scores[m] == 1 for m in TrajectoryScore if m is not TrajectoryScore.TCS)
-    assert found.reward == pytest.approx((6 + 2 / 3) / 7)
+    # One call failed in passing and was made again, which is right.
+    assert all(found.scores[m] == 1 for m in TrajectoryScore)
+    assert found.reward == 1 and found.outcome is None
     assert (found.rollout, found.judge) == (good.id, "generous")
     assert (await judge(good, TrajectoryRules())).scores == found.scores
 
@@ -58,13 +64,14 @@ async def test_what_is_asked_and_where_it_stands():
     found = await judge(await played(*GOOD), Generous())
     places = [(f.measure.value, f.place, f.by) for f in found.findings]
     ids = [place for measure, place, _ in places if measure == "TCS"]
-    assert len(set(ids)) == 3
+    called = [place for measure, place, _ in places if measure == "TC"]
+    assert len(set(ids)) == 2 and len(set(called)) == 3 and set(ids) < set(called)
     assert places == [
         ("QU", "message 2", "teacher"),
         ("QP", "message 2", "teacher"),
         *((m, f"round {n}", "teacher") for n in (2, 3) for m in ("TCU", "TCP")),
         *(("TCS", place, "record") for place in ids),
-        *(("TC", place, "teacher") for place in ids),
+        *(("TC", place, "teacher") for place in called),
         ("FA", "answer, to the request", "teacher"),
         ("FA", "answer, to the conversation", "teacher"),
     ]
@@ -94,6 +101,25 @@ async def test_parallel_calls_are_one_round_and_one_round_has_no_tcu():
     assert [f.place for f in two.findings if f.measure is TrajectoryScore.TCU] == ["round 2"]
 
 
+async def test_a_failure_that_is_not_made_good_costs():
+    found = await judge(await played(LIST, TRACK, CANCEL, ANSWER), Generous())
+    assert found.scores[TrajectoryScore.TCS] == pytest.approx(2 / 3)
+
+
+@pytest.mark.parametrize(
+    ("script", "busy", "reached"),
+    [((LIST, CANCEL, ANSWER), (), 1.0), ((LIST, CANCEL, ANSWER), (1,), 0.0), ((ANSWER,), (), 0.0)],
+)
+async def test_whether_the_planned_change_was_made(
+    script: tuple[Any, ...], busy: tuple[int, ...], reached: float
+) -> None:
+    rollout = await played(*script, busy=busy)
+    plan = (PlannedCall(id="c1", tool="list_orders"), PlannedCall(id="c2", tool="cancel_order"))
+    task = rollout.task.model_copy(update={"plan": plan})
+    found = await judge(rollout.model_copy(update={"task": task}), Generous())
+    assert found.outcome == reached
+
+
 async def test_without_calls_there_is_no_score_of_calls():
     found = await judge(await played("I can't say."), Generous())
     assert set(found.scores) == {TrajectoryScore.QU, TrajectoryScore.QP, TrajectoryScore.FA}
@@ -114,7 +140,7 @@ async def test_several_judges_are_averaged():
     found = await judge(await played(*GOOD), teacher, votes=3)
     assert found.scores[TrajectoryScore.QU] == 0.5
     assert found.scores[TrajectoryScore.TC] == pytest.approx(1 / 3)
-    assert found.scores[TrajectoryScore.TCS] == pytest.approx(2 / 3)
+    assert found.scores[TrajectoryScore.TCS] == 1
     assert [f.value for f in found.findings if f.measure is TrajectoryScore.QU] == [1, 0, 0.5]
 
 
@@ -144,7 +170,6 @@ async def test_rounds_see_the_past_and_not_the_future():
 
 # --- planted faults that the record shows ------------------------------------------------------
 
-CANCEL = calling(("cancel_order", {"order_id": "ord-7"}), text="I cancel ord-7 too.")
 VISIBLE: dict[str, tuple[TrajectoryScore, tuple[Any, ...], dict[str, Any]]] = {
     "redundant call": (TrajectoryScore.TC, (LIST, LIST, TRACK, ANSWER), {"busy": ()}),
     "repeated change": (TrajectoryScore.TC, (LIST, TRACK, CANCEL, CANCEL, ANSWER), {"busy": ()}),

@@ -1,6 +1,6 @@
 """Options of the commands on trajectories."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
@@ -24,6 +24,8 @@ TaskAxis = Literal["original", "diversity", "complexity", "persona"]
 ChainCheck = Literal["vote", "back_translation", "both"]
 HostChoice = Literal["auto", "live", "emulator"]
 RowFormat = Literal["trl", "sharegpt", "astra"]
+
+SCORES = ("QU", "QP", "TCU", "TCP", "TCS", "TC", "FA")
 
 TASK_MIX: dict[TaskAxis, float] = {
     "original": 0.4,
@@ -137,10 +139,18 @@ class ExportTrajectoriesConfig(Config):
     out: Annotated[Path | str, RUNTIME]
     """Folder to write: rows, splits and a data card."""
     format: RowFormat = "trl"
-    """Format of the rows. trl: messages and tools, as SFTTrainer takes them. sharegpt: from/value
-    pairs. astra: as the published data."""
+    """Format of the rows. trl: messages and tools, as SFTTrainer takes them. sharegpt: turns as
+    LLaMA-Factory takes them. astra: as the published data."""
     min_score: Annotated[float, at_least(0), at_most(1)] = 0.0
     """Minimum reward of a row."""
+    min_scores: Mapping[str, float] = field(default_factory=dict[str, float])
+    """Minimum of single scores, e.g. FA=1,TCS=0.5. One that a rollout doesn't have is not asked."""
+    keep_disproved: bool = False
+    """Also take rollouts that the record disproves: answers with numbers, links or a language that
+    nothing supports, and planned changes that never succeeded."""
+    json_columns: bool = False
+    """Write tools and the arguments of calls as JSON text, which every version of `datasets` reads
+    as it is."""
     max_per_task: Annotated[int | None, at_least(1)] = None
     """Maximum rows per task, the best first. None: all."""
     test_fraction: Annotated[float, at_least(0), at_most(0.9)] = 0.1
@@ -155,6 +165,16 @@ class ExportTrajectoriesConfig(Config):
     """Also write Parquet files."""
     seed: int = 0
     """Seed of every random choice. The same seed and inputs give the same bytes."""
+
+    def check(self) -> None:
+        """Raise ConfigError for scores that don't exist."""
+        super().check()
+        for name, least in self.min_scores.items():
+            if name not in SCORES or not 0 <= least <= 1:
+                raise ConfigError(
+                    f"{option_name('min_scores')} {name}={least:g}: give scores among "
+                    f"{', '.join(SCORES)} and numbers from 0 to 1"
+                )
 
 
 @dataclass(frozen=True)

@@ -186,4 +186,7 @@ class Judgement(Record):
     """Scores that exist for this rollout: TCU and TCP need two rounds, TCS and TC a call."""
     reward: float
     """Arithmetic mean of `scores`."""
+    outcome: float | None = None
+    """Whether every planned call that changes something succeeded, 0 or 1; not part of the reward,
+    which is the paper's. None: the plan changes nothing, or there is none."""
     findings: tuple[JudgeFinding, ...]

@@ -29,7 +29,12 @@ from astra.trajectories.export.data_card import data_card
 from astra.trajectories.export.parquet import write_parquet
 from astra.trajectories.export.rows import conversation, dataset_row
 from astra.trajectories.export.split import RowTools, hold_out
-from astra.trajectories.records import CollectedToolServer, Judgement, RecordedRollout
+from astra.trajectories.records import (
+    CollectedToolServer,
+    Judgement,
+    RecordedRollout,
+    TrajectoryScore,
+)
 from astra.trajectories.statistics import TrajectoryTally
 
 ROLLOUTS = "rollouts"
@@ -113,7 +118,7 @@ def export_dataset(
                 continue
             judgement, domain = judgements[rollout.id], domains.get(server, "")
             tallies[split].add(rollout, judgement, domain)
-            row = dataset_row(rollout, judgement, config.format, domain)
+            row = dataset_row(rollout, judgement, config, domain)
             yield json.dumps(row, ensure_ascii=False, allow_nan=False).encode() + b"\n"
 
     folder = RunFolder.create(config.out, {"from": run.path.name, **identity(config)})
@@ -145,6 +150,22 @@ def export_dataset(
     )
 
 
+def disproof(judgement: Judgement) -> str:
+    """What the record says against a rollout, however a teacher judged it. Empty: nothing."""
+    if judgement.outcome == 0:
+        return "a planned call that changes something never succeeded"
+    return next(
+        (
+            finding.reason
+            for finding in judgement.findings
+            if finding.by == "record"
+            and finding.value == 0
+            and finding.measure is TrajectoryScore.FA
+        ),
+        "",
+    )
+
+
 def _select(
     run: RunFolder, judgements: Mapping[str, Judgement], config: ExportTrajectoriesConfig
 ) -> _Selection:
@@ -159,6 +180,12 @@ def _select(
             if judgement.reward < config.min_score:
                 reason = f"{judgement.reward:.3f} is below {config.min_score}"
                 raise Rejected("low_score", reason)
+            for name, least in config.min_scores.items():
+                score = judgement.scores.get(TrajectoryScore(name))
+                if score is not None and score < least:
+                    raise Rejected("low_score", f"{name} {score:.3f} is below {least}")
+            if not config.keep_disproved and (reason := disproof(judgement)):
+                raise Rejected("disproved", reason)
             messages, _ = conversation(rollout)
             problems = {
                 name: family.problem(messages, rollout.tools)

@@ -1,24 +1,23 @@
 """A rollout as one row of training data, in three formats.
 
 `trl`: conversational rows (`messages`, `tools`) as TRL's SFTTrainer takes them, arguments as
-objects. `sharegpt`: `conversations` of from/value pairs, calls and results in tags, as in the
-Hermes function-calling data. `astra`: the columns of the published ASTRA trajectories (`tools`,
-`messages` with arguments as JSON text).
+objects. `sharegpt`: `conversations` of from/value pairs with the roles human, gpt, function_call
+and observation, as LLaMA-Factory reads them. `astra`: the columns of the published ASTRA
+trajectories (`tools`, `messages` with arguments as JSON text).
 """
 
 from __future__ import annotations
 
 import json
 
-from astra.configs.trajectories import RowFormat
+from astra.configs.trajectories import ExportTrajectoriesConfig
 from astra.core.messages import conversation_to_openai, read_arguments
 from astra.errors import Rejected
-from astra.trajectories.records import Judgement, RecordedRollout
+from astra.trajectories.records import Judgement, RecordedRollout, TrajectoryScore
 from astra.types import Json, content_hash
 
 ID_CHARACTERS = 9
 """Length of a call's id: the only one that every family of models accepts."""
-_SHAREGPT_ROLES = {"system": "system", "user": "human", "assistant": "gpt", "tool": "tool"}
 
 
 def conversation(rollout: RecordedRollout) -> tuple[list[Json], list[Json]]:
@@ -45,7 +44,10 @@ def conversation(rollout: RecordedRollout) -> tuple[list[Json], list[Json]]:
 
 
 def dataset_row(
-    rollout: RecordedRollout, judgement: Judgement, format: RowFormat, domain: str
+    rollout: RecordedRollout,
+    judgement: Judgement,
+    config: ExportTrajectoriesConfig,
+    domain: str,
 ) -> dict[str, Json]:
     """One row: the conversation in the format, and its provenance."""
     about: dict[str, Json] = {
@@ -59,41 +61,64 @@ def dataset_row(
         "host": rollout.host,
         "judge": judgement.judge,
         "reward": judgement.reward,
-        "scores": {measure.value: value for measure, value in judgement.scores.items()},
+        # Every name in every row: readers that infer one type of a column fill what is missing.
+        "scores": {measure.value: judgement.scores.get(measure) for measure in TrajectoryScore},
     }
     messages, tools = conversation(rollout)
-    match format:
+    if config.format == "astra" or config.json_columns:
+        for message in messages:
+            for call in message.get("tool_calls", ()):
+                call["function"]["arguments"] = _dump(call["function"]["arguments"])
+    shown = _dump(tools) if config.json_columns else tools
+    match config.format:
         case "trl":
-            return {"messages": messages, "tools": tools, **about}
+            return {"messages": messages, "tools": shown, **about}
         case "astra":
-            for message in messages:
-                for call in message.get("tool_calls", ()):
-                    call["function"]["arguments"] = _dump(call["function"]["arguments"])
-            return {"tools": tools, "messages": messages, **about}
+            return {"tools": shown, "messages": messages, **about}
         case "sharegpt":
             functions = _dump([tool["function"] for tool in tools])
-            return {"conversations": _sharegpt_turns(messages), "tools": functions, **about}
+            system, turns = _sharegpt_turns(conversation(rollout)[0])
+            return {"conversations": turns, "system": system, "tools": functions, **about}
 
 
-def _sharegpt_turns(messages: list[Json]) -> list[Json]:
-    """Turns; all results of one turn's calls are one turn, like the calls."""
+def _sharegpt_turns(messages: list[Json]) -> tuple[str, list[Json]]:
+    """The system prompt, and the turns as LLaMA-Factory's converter takes them.
+
+    Turns of the user and of tools alternate with those of the agent; so all calls of a message are
+    one turn, and their results another. The templates there put in the tags of a model family.
+    """
+    system: list[str] = []
     turns: list[dict[str, Json]] = []
+    results: list[str] = []
+
+    def add(role: str, value: str) -> None:
+        turns.append({"from": role, "value": value})
+
     for message in messages:
         if message["role"] == "tool":
-            result = {"name": message["name"], "content": message["content"]}
-            value = f"<tool_response>\n{_dump(result)}\n</tool_response>"
+            results.append(message["content"])
+            continue
+        if results:
+            add("observation", results[0] if len(results) == 1 else _dump(results))
+            results = []
+        reasoning, content = message.get("reasoning_content") or "", message["content"] or ""
+        calls = [call["function"] for call in message.get("tool_calls", ())]
+        if message["role"] == "system":
+            system.append(content)
+        elif message["role"] == "user":
+            add("human", content)
+        elif calls:
+            # A turn of calls holds nothing but calls, and thoughts before them. What the agent says
+            # beside its calls has no place of its own there.
+            thought = "\n".join(filter(None, (reasoning, content)))
+            said = f"<think>\n{thought}\n</think>\n\n" if thought else ""
+            add("function_call", said + _dump(calls[0] if len(calls) == 1 else calls))
         else:
-            parts = [message["content"]] if message["content"] else []
-            if reasoning := message.get("reasoning_content"):
-                parts.insert(0, f"<think>\n{reasoning}\n</think>")
-            for call in message.get("tool_calls", ()):
-                parts.append(f"<tool_call>\n{_dump(call['function'])}\n</tool_call>")
-            value = "\n".join(parts)
-        if message["role"] == "tool" and turns and turns[-1]["from"] == "tool":
-            turns[-1]["value"] += f"\n{value}"
-        else:
-            turns.append({"from": _SHAREGPT_ROLES[message["role"]], "value": value})
-    return turns
+            said = f"<think>\n{reasoning}\n</think>\n\n" if reasoning else ""
+            add("gpt", said + content)
+    if results:
+        add("observation", results[0] if len(results) == 1 else _dump(results))
+    return "\n\n".join(system), turns
 
 
 def _dump(value: Json) -> str:

@@ -3,7 +3,8 @@
     reward = mean of the scores that exist
     QU, QP   the first assistant message: no 0, partly 1/2, yes 1
     TCU, TCP mean over rounds 2..J of the same grades; missing for J < 2
-    TCS      mean over all calls of: succeeded 1, failed 0; from the record
+    TCS      mean over all calls of: succeeded 1, failed 0; from the record. A failure that the same
+             call made good later is left out
     TC       mean over all calls of: needed 1, superfluous 0
     FA       (relevance + faithfulness) / 2, of the final answer
 
@@ -43,6 +44,8 @@ from astra.teacher.prompts.judging import (
 from astra.trajectories.judge.conversation import JudgedConversation, judged_conversation
 from astra.trajectories.judge.rule_checks import (
     other_language,
+    outcome,
+    recovered,
     repetitions,
     unknown_numbers,
     unknown_urls,
@@ -93,6 +96,7 @@ async def judge(rollout: RecordedRollout, teacher: Teacher, votes: int = 1) -> J
         judge=teacher.name,
         scores=scores,
         reward=fmean(scores.values()),
+        outcome=outcome(rollout),
         findings=tuple(finding for findings in per_point for finding in findings),
     )
 
@@ -161,7 +165,10 @@ def judge_points(rollout: RecordedRollout) -> Iterator[JudgePoint]:
         yield JudgePoint(TrajectoryScore.TCU, f"round {number}", prompt=RESPONSE, question=step)
         yield JudgePoint(TrajectoryScore.TCP, f"round {number}", prompt=NEXT_STEP, question=step)
     calls = rollout.trajectory.calls
+    made_good = recovered(calls)
     for call in calls:
+        if call.id in made_good:
+            continue
         succeeded = call.status is CallStatus.ok
         reason = "it succeeded" if succeeded else f"it ended as {call.status.value}"
         yield JudgePoint(TrajectoryScore.TCS, f"call {call.id}", float(succeeded), reason)

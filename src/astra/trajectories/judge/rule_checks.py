@@ -5,6 +5,7 @@
 - Numbers in the final answer that occur nowhere and follow from nothing simple: no rounding, change
   of scale, count, sum or mean of a list, no sum, difference, product, ratio or mean of two numbers.
 - An answer in another language than the request.
+- Planned calls that change something and never succeeded; failures that the same call made good.
 
 What this misses: numbers in words, whole numbers up to 10, a right number about the wrong thing,
 and languages that share a script. Conversions of units, and URLs that are put together from parts,
@@ -16,7 +17,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import combinations
 
@@ -68,6 +69,34 @@ def repetitions(calls: Sequence[CallRecord]) -> dict[str, str]:
         elif before is None or before.result != call.result:
             earlier[key] = call
     return repeated
+
+
+def recovered(calls: Sequence[CallRecord]) -> dict[str, str]:
+    """Id of a failed call -> id of the later, equal call that succeeded.
+
+    Tools fail for a moment, and emulated ones are made to: who tries again does the right thing.
+    """
+    made_good: dict[str, str] = {}
+    later: dict[str, str] = {}
+    for call in reversed(calls):
+        key = canonical_json([call.tool, call.arguments])
+        if call.status is CallStatus.ok:
+            later[key] = call.id
+        elif call.status is CallStatus.tool_error and key in later:
+            made_good[call.id] = later[key]
+    return made_good
+
+
+def outcome(rollout: RecordedRollout) -> float | None:
+    """1 if every planned call that changes something succeeded, else 0. None: there is none.
+
+    Arguments are not compared: a request may be met with other ones than the plan's.
+    """
+    changing = [call.tool for call in rollout.task.plan if may_change(call.tool)]
+    if not changing:
+        return None
+    done = Counter(call.tool for call in rollout.trajectory.calls if call.status is CallStatus.ok)
+    return float(all(done[tool] >= count for tool, count in Counter(changing).items()))
 
 
 # --- the final answer --------------------------------------------------------------------------
