@@ -9,7 +9,7 @@ from cyclopts import App
 
 from astra.cli.console import out
 from astra.cli.help_layout import WIDTH, HelpLayout
-from astra.cli.main import parse_with, run
+from astra.cli.main import parse_with, run, run_program
 
 
 class Recipe:
@@ -30,4 +30,6 @@ class Recipe:
 
     def __call__(self, words: Sequence[str] | None = None) -> int:
         """Run with these words (None: the process's own). Returns the exit status."""
-        return run(sys.argv[1:] if words is None else words, self.parse)
+        if words is None:
+            return run_program(sys.argv[1:], self.parse)
+        return run(words, self.parse)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
+from shlex import quote
 
 from astra.arenas.distractors import DistractorDraw
 from astra.arenas.pipeline import ArenaPipeline, ArenaProduction
@@ -60,8 +61,8 @@ def require_arenas(production: ArenaProduction, count: int | None) -> ArenaSet:
     arenas = production.arenas
     if not arenas:
         raise StageError(
-            f"no arena could be made: `astra arenas stats {arenas.path}` lists what was rejected "
-            "and why"
+            f"no arena could be made: `astra arenas stats {quote(str(arenas.path))}` lists what "
+            "was rejected and why"
         )
     if count is not None and len(arenas) < count:
         warnings.warn(f"{count - len(arenas)} of {count} arenas are missing", stacklevel=2)

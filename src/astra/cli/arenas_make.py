@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from shlex import quote
 
 from rich.padding import Padding
 
@@ -73,6 +74,7 @@ def print_production(production: ArenaProduction, count: int) -> None:
     """Print how many arenas there are, what was rejected, and what to do next."""
     console, arenas = out(), production.arenas
     folder = arenas.path
+    at = quote(str(folder))
     seconds = sum(report.seconds for report in production.reports.values())
     lines = [
         f"{len(arenas)} certified arenas in {folder} "
@@ -82,12 +84,12 @@ def print_production(production: ArenaProduction, count: int) -> None:
         lines += stage_lines(folder, name, report)
     if len(arenas) < count:
         lines.append(
-            f"  {count - len(arenas)} of {count} are missing: `astra arenas stats {folder}` lists "
+            f"  {count - len(arenas)} of {count} are missing: `astra arenas stats {at}` lists "
             "what was rejected and why"
         )
     for arena in arenas[:1]:
-        lines.append(f"next: astra arenas show {folder} {arena.id}")
-        lines.append(f"  or: astra evaluate arenas {folder} --policy gold")
+        lines.append(f"next: astra arenas show {at} {quote(arena.id)}")
+        lines.append(f"  or: astra evaluate arenas {at} --policy gold")
     for line in lines:
         console.print(plain(line, limit=400), soft_wrap=True)
 
@@ -97,7 +99,7 @@ def stage_lines(folder: Path, name: str, report: StageReport) -> list[str]:
     if not (report.rejected or report.errors):
         return []
     listed = reasons(report.rejected, report.errors)
-    lines = [f"  {name}: rejected {listed} (`astra arenas stats {folder}` says more)"]
+    lines = [f"  {name}: rejected {listed} (`astra arenas stats {quote(str(folder))}` says more)"]
     if report.errors:
         rows = RunFolder.open(folder).rows(f"{name}.failed", FailureRow)
         broken = [row for row in rows if row.kind == "error"][-1:]

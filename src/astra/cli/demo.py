@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from shlex import quote
 from typing import get_args
 
 from rich.table import Table
@@ -53,16 +54,18 @@ async def _demo(config: DemoConfig) -> None:
         ),
     )
     arenas, folder = production.arenas, production.arenas.path
+    at = quote(str(folder))
     if not arenas:
         raise ConfigError(
-            f"no arena could be made of these tables: `astra arenas stats {folder}` says why"
+            f"no arena could be made of these tables: `astra arenas stats {at}` says why"
         )
     resumed = production.reports[ARENAS].resumed
     console.print(
-        f"made {len(arenas)} certified arenas in {time.perf_counter() - start:.1f} s, "
-        f"distractors mixed in (sandbox: {production.sandbox})"
-        + (f"; {resumed} of them were in {folder} before" if resumed else ""),
-        markup=False,
+        plain(
+            f"made {len(arenas)} certified arenas in {time.perf_counter() - start:.1f} s, "
+            f"distractors mixed in (sandbox: {production.sandbox})"
+            + (f"; {resumed} of them were in {folder} before" if resumed else "")
+        ),
         soft_wrap=True,
     )
     async with sandbox_from(config) as sandbox:
@@ -106,11 +109,12 @@ async def _demo(config: DemoConfig) -> None:
     first = arenas[0]
     console.print(plain(f"one of the questions: {first.question}", limit=300))
     console.print(
-        f"{time.perf_counter() - start:.1f} s in all. Next:\n"
-        f"  astra arenas show {folder} {first.id}\n"
-        f"  astra arenas play {folder} {first.id}\n"
-        f"  astra arenas stats {folder}\n"
-        f"  astra evaluate arenas {folder} --model NAME --base-url http://localhost:8000/v1",
-        markup=False,
+        plain(
+            f"{time.perf_counter() - start:.1f} s in all. Next:\n"
+            f"  astra arenas show {at} {first.id}\n"
+            f"  astra arenas play {at} {first.id}\n"
+            f"  astra arenas stats {at}\n"
+            f"  astra evaluate arenas {at} --model NAME --base-url http://localhost:8000/v1"
+        ),
         soft_wrap=True,
     )

@@ -9,7 +9,10 @@ from __future__ import annotations
 import copy
 import gc
 import importlib
+import io
 import os
+import resource
+import signal
 import sys
 import warnings
 from collections.abc import Callable, Sequence
@@ -31,7 +34,10 @@ BROKEN = 70
 """Exit status after an error in this package (EX_SOFTWARE)."""
 INTERRUPTED = 130
 CLOSED_PIPE = 141
+_OPEN_FILES = 256
 _INTERRUPTED = "interrupted: resume with the same command"
+_DUCKDB_INTERRUPTED = "Query interrupted"
+"""What DuckDB raises in place of KeyboardInterrupt."""
 
 
 class CommandGroup(NamedTuple):
@@ -149,6 +155,9 @@ def run(arguments: Sequence[str], parser: Parser | None = None) -> int:
         err().print(_INTERRUPTED)
         return INTERRUPTED
     except Exception as error:  # noqa: BLE001 - the last boundary: it becomes a line and a status
+        if isinstance(error, RuntimeError) and str(error) == _DUCKDB_INTERRUPTED:
+            err().print(_INTERRUPTED)
+            return INTERRUPTED
         return _report(error, debug=debug)
 
 
@@ -258,4 +267,40 @@ def main() -> NoReturn:
     # Millions of short-lived JSON values: collecting less often saves a tenth of the time.
     gc.set_threshold(50_000, 20, 50)
     warnings.showwarning = _show_warning
-    sys.exit(run(sys.argv[1:]))
+    sys.exit(run_program(sys.argv[1:]))
+
+
+def run_program(arguments: Sequence[str], parser: Parser | None = None) -> int:
+    """Run a command line as a process of its own: `run`, for any terminal, ended by any signal.
+
+    SIGTERM and SIGHUP end it as Ctrl-C does, so that temporary folders and children go.
+    """
+    for stream in (sys.stdin, sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # else it is closed
+            # Questions and names are in all languages, terminals may know ASCII alone.
+            stream.reconfigure(errors="backslashreplace")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < _OPEN_FILES:
+        if hard != resource.RLIM_INFINITY and hard < _OPEN_FILES:
+            # Items would fail one by one for want of a descriptor, and look like bad ones.
+            print_error(
+                f"only {hard} files may be open at once, and {_OPEN_FILES} are needed: raise the "
+                f"limit (ulimit -n {_OPEN_FILES})"
+            )
+            return FAILED
+        resource.setrlimit(resource.RLIMIT_NOFILE, (_OPEN_FILES, hard))
+    ended_by: list[int] = []
+
+    def end(number: int, _: object) -> None:
+        ended_by.append(number)
+        # Whatever Ctrl-C does now: asyncio has a way of its own to end its tasks.
+        if callable(signal.getsignal(signal.SIGINT)):
+            signal.raise_signal(signal.SIGINT)
+        else:  # ignored, as in the background of a shell script
+            raise KeyboardInterrupt
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) == signal.SIG_DFL:  # `nohup` has SIGHUP ignored
+            signal.signal(number, end)
+    status = run(arguments, parser)
+    return 128 + ended_by[0] if status == INTERRUPTED and ended_by else status

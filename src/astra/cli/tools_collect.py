@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from itertools import islice
-from pathlib import Path
+from shlex import quote
 
 from astra.cli.command import command_from
 from astra.cli.console import out, plain, print_json
@@ -76,5 +76,5 @@ def command(config: CollectToolsConfig, *, as_json: bool) -> int:
         for failure in islice(folder.rows(f"{name}.failed", FailureRow), _MOST_REASONS):
             line = f"    {failure.key}: {failure.message}"
             console.print(plain(line, limit=_LONG), soft_wrap=True)
-    console.print(plain(f"  see: astra tools show {Path(config.out)}"))
+    console.print(plain(f"  see: astra tools show {quote(str(config.out))}"))
     return 0 if kept else 1

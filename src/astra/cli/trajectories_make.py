@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from shlex import quote
 
 from astra.cli.command import command_from
 from astra.cli.console import out, plain, print_json, reasons
@@ -80,10 +81,11 @@ def command(config: MakeTrajectoriesConfig, *, as_json: bool) -> int:
         console.print(plain(f"  cost: {tokens}{money}"))
     # A run may have judged nothing and still hold rollouts worth a look.
     if (first := next(folder.values(ROLLOUTS), None)) is not None:
+        at, identifier = quote(str(folder.path)), quote(str(first[1]["id"]))
         console.print(
             plain(
-                f"next: astra trajectories show {folder.path} {first[1]['id']}\n"
-                f"  or: astra trajectories replay {folder.path}"
+                f"next: astra trajectories show {at} {identifier}\n"
+                f"  or: astra trajectories replay {at}"
             ),
             soft_wrap=True,
         )

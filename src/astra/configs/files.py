@@ -1,5 +1,7 @@
 """Options in a TOML file: `@arenas.toml` on the command line."""
 
+import json
+import logging
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,7 +10,13 @@ from typing import Any
 from astra.configs.options import did_you_mean, options, sections
 from astra.errors import ConfigError
 
+_log = logging.getLogger(__name__)
 _MAX_BYTES = 2**20
+_UNSAFE: dict[str, tuple[object, str]] = {
+    "sandbox": ("unsafe", "tool code of this run may do whatever you may do"),
+    "confine_servers": (False, "servers of this run may do whatever you may do"),
+}
+"""Values that take protection away. On the command line they are plain to see, in a file not."""
 
 
 def read_options(path: Path, cls: type) -> dict[str, Any]:
@@ -27,6 +35,9 @@ def read_options(path: Path, cls: type) -> dict[str, Any]:
             values[key] = _accepted(path, value, cls, section=key)
         else:
             values.update(_accepted(path, {written: value}, cls, section=""))
+    for field, (unsafe, danger) in _UNSAFE.items():
+        if field in values and values[field] == unsafe:
+            _log.warning("%r sets %s = %s: %s", str(path), field, json.dumps(unsafe), danger)
     return values
 
 

@@ -1,13 +1,23 @@
-"""Loads local models by name."""
+"""Loads local models by name: the only place that reads model folders of others.
+
+A folder's own code is never run (`trust_remote_code`), and pickles are read only if they hold
+nothing but tensors. Whatever is wrong with a folder is a ConfigError.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+import pickle
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 from astra.chat.template import ChatTemplate
 from astra.configs.spelling import option_name
 from astra.engines.transformers import TransformersEngine
 from astra.errors import ConfigError
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 
 def load_engine(
@@ -23,20 +33,12 @@ def load_engine(
     ConfigError for a model that cannot be loaded or run.
     """
     import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
 
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     gpu = not device.startswith("cpu")
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(name)
-        model = AutoModelForCausalLM.from_pretrained(
-            name, dtype=torch.bfloat16 if gpu else torch.float32, attn_implementation="sdpa"
-        )
-    except (OSError, ValueError) as error:
-        raise ConfigError(
-            f"cannot load the model {name!r}: {' '.join(str(error).split())[:300]}. Give a model "
-            f"folder or a Hugging Face id, or {option_name('base_url')} for an endpoint"
-        ) from error
+    advice = f"a model folder or a Hugging Face id, or {option_name('base_url')} for an endpoint"
+    tokenizer = load_tokenizer(name, advice=advice)
+    model = load_model(name, dtype=torch.bfloat16 if gpu else torch.float32, advice=advice)
     untyped: Any = model  # its `to` has no types
     untyped = untyped.to(device)
     return TransformersEngine(
@@ -46,3 +48,71 @@ def load_engine(
         max_length=max_length,
         deterministic=deterministic,
     )
+
+
+_ADVICE = "a model folder or a Hugging Face id"
+
+
+def load_tokenizer(name: str, *, advice: str = _ADVICE, **options: Any) -> PreTrainedTokenizerBase:
+    """A model's tokenizer. ConfigError if it can't be loaded; `advice`: what to give instead."""
+    from transformers import AutoTokenizer
+
+    with _told(name, advice):
+        return AutoTokenizer.from_pretrained(name, trust_remote_code=False, **options)
+
+
+def load_model(name: str, *, dtype: Any, advice: str = _ADVICE) -> PreTrainedModel:
+    """A causal language model with its weights, on the CPU. ConfigError as above."""
+    from transformers import AutoModelForCausalLM
+
+    with _told(name, advice):
+        return AutoModelForCausalLM.from_pretrained(
+            name, dtype=dtype, attn_implementation="sdpa", trust_remote_code=False
+        )
+
+
+def load_skeleton(name: str) -> PreTrainedModel:
+    """The model of a configuration alone, without memory for weights. ConfigError as above."""
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    with _told(name, _ADVICE), torch.device("meta"):
+        config: PretrainedConfig = AutoConfig.from_pretrained(name, trust_remote_code=False)
+        return AutoModelForCausalLM.from_config(config, trust_remote_code=False)
+
+
+@contextmanager
+def reading_weights(name: str) -> Generator[None]:
+    """Tell of weights or states in `name` that can't be read safely as a ConfigError."""
+    from safetensors import SafetensorError
+
+    try:
+        yield
+    except pickle.UnpicklingError as error:
+        # PyTorch's own text advises to load it all the same.
+        raise ConfigError(
+            f"{name!r} holds a pickle that is damaged or holds more than tensors, so that it could "
+            "run code: use weights in safetensors, from a source that you trust"
+        ) from error
+    except SafetensorError as error:
+        raise ConfigError(f"weights in {name!r} are damaged ({error}): copy them again") from error
+
+
+@contextmanager
+def _told(name: str, advice: str) -> Generator[None]:
+    try:
+        with reading_weights(name):
+            yield
+    except ConfigError:
+        raise
+    # A folder can hold anything: wrong types, other shapes, JSON too deep, files cut off.
+    except Exception as error:
+        text = " ".join(str(error).split())
+        if "trust_remote_code" in text:
+            text = "it has code of its own, which is never run"
+        elif "weights_only" in text:
+            text = "its weights are a pickle that can't be read safely; use safetensors"
+        kind = "" if isinstance(error, OSError | ValueError) else f"{type(error).__name__}: "
+        raise ConfigError(
+            f"cannot load the model {name!r}: {kind}{text[:300]}. Give {advice}"
+        ) from error

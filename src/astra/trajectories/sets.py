@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any, overload
 
 from astra.configs.base import build
@@ -101,7 +102,7 @@ class TrajectorySet(Sequence[JudgedTrajectory]):
             number = "several rollouts" if matching else "no rollout"
             raise ConfigError(
                 f"{str(self.path)!r} holds {number} with an id that begins {id_prefix!r}: "
-                f"`astra trajectories show {self.path}` lists them"
+                f"`astra trajectories show {quote(str(self.path))}` lists them"
             )
         return self._read(matching[0])
 

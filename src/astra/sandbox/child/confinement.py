@@ -155,6 +155,9 @@ def limit_resources() -> None:
         (resource.RLIMIT_MSGQUEUE, 0),
         (resource.RLIMIT_NOFILE, 64),
     ):
+        _, most = resource.getrlimit(kind)
+        # A limit of the caller's own that is lower can't be raised, and need not be.
+        value = value if most == resource.RLIM_INFINITY else min(value, most)
         resource.setrlimit(kind, (value, value))
 
 

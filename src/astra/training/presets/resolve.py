@@ -50,12 +50,14 @@ _ELSEWHERE = {
     "activation_checkpointing": "use activation_checkpointing",
     "gradient_checkpointing": "use activation_checkpointing",
     "use_vllm": "use engine",
+    "trust_remote_code": "no code of a model folder is run, nor of its pickles",
     "vllm_importance_sampling_correction": "it stays off: see docs/rl.md",
     "dataset_kwargs": "the rows are encoded already",
     "assistant_only_loss": "the rows are masked already, exactly",
     "completion_only_loss": "the rows are masked already, exactly",
 }
 """Options of TRL that are set by options of ours, and how."""
+_UNSAFE_LOADING = ("trust_remote_code", "weights_only")
 
 
 def resolve(config: C, kind: Literal["sft", "rl"]) -> tuple[C, str]:
@@ -133,6 +135,10 @@ def announce(config: TrainSFTConfig | TrainRLConfig, *lines: str) -> None:
 def require_known(trl: Mapping[str, Any], known: type) -> None:
     """Raise ConfigError for options that TRL does not have, or that options of ours set."""
     names = [f.name for f in dataclasses.fields(known) if f.init]
+    loading = trl.get("model_init_kwargs")
+    for name in _UNSAFE_LOADING if isinstance(loading, Mapping) else ():
+        if name in loading:
+            raise ConfigError(f"trl 'model_init_kwargs.{name}': {_ELSEWHERE['trust_remote_code']}")
     for name in trl:
         if name in _ELSEWHERE and not (name == "max_length" and name not in names):
             raise ConfigError(f"trl {name!r}: {_ELSEWHERE[name]}")
@@ -144,16 +150,10 @@ def require_known(trl: Mapping[str, Any], known: type) -> None:
 def _choose(model: str, kind: str) -> str:
     """The preset for a model on this machine's device."""
     import torch
-    from transformers import AutoConfig, AutoModelForCausalLM
 
-    try:
-        with torch.device("meta"):  # from the configuration alone: no weights are read
-            skeleton = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(model))
-    except (OSError, ValueError) as error:
-        raise ConfigError(
-            f"cannot load the model {model!r}: {' '.join(str(error).split())[:300]}. Give a model "
-            "folder or a Hugging Face id"
-        ) from error
+    from astra.engines.loading import load_skeleton
+
+    skeleton = load_skeleton(model)
     parameters = sum(parameter.numel() for parameter in skeleton.parameters())
     memory = torch.cuda.get_device_properties(0).total_memory if torch.cuda.is_available() else 0
     if parameters < _NANO_PARAMETERS and not memory:

@@ -14,6 +14,7 @@ from astra.configs.spelling import option_name
 from astra.configs.training import TrainRLConfig
 from astra.core.files import read_text_option
 from astra.engines.engine import Engine
+from astra.engines.loading import load_model, load_tokenizer, reading_weights
 from astra.errors import ConfigError
 from astra.protocols import Sampling
 from astra.rewards import load_reward
@@ -67,7 +68,6 @@ def train_rl(config: TrainRLConfig, *, callbacks: Sequence[TrainerCallback] = ()
     A stopped run is resumed; a finished one is returned as it is. Raises ConfigError for options
     that contradict each other.
     """
-    from transformers import AutoTokenizer
     from transformers.utils.logging import disable_progress_bar
 
     from astra.training.metrics import MetricsLog
@@ -95,7 +95,7 @@ def train_rl(config: TrainRLConfig, *, callbacks: Sequence[TrainerCallback] = ()
     # Even a finished run has its options compared with the folder's before (`open_run`).
     if (out / FINAL).exists():
         return TrainResult.of_run(folder, out / FINAL, config, tasks=len(tasks))
-    chat = ChatTemplate(AutoTokenizer.from_pretrained(str(config.model), padding_side="left"))
+    chat = ChatTemplate(load_tokenizer(str(config.model), padding_side="left"))
     with closing(MetricsLog(folder)) as metrics, closing(CreditLog(folder)) as credit:
         keep = credit if state.is_main_process else None
         trainer = _trainer(config, args, environment, chat, keep, [metrics, *callbacks])
@@ -103,7 +103,8 @@ def train_rl(config: TrainRLConfig, *, callbacks: Sequence[TrainerCallback] = ()
             from astra.training.checkpoints import to_resume
 
             checkpoint = to_resume(out / CHECKPOINTS)
-            trainer.train(resume_from_checkpoint=checkpoint and str(checkpoint))
+            with reading_weights(str(checkpoint)):
+                trainer.train(resume_from_checkpoint=checkpoint and str(checkpoint))
         save_final(trainer, chat, out)
     result = TrainResult.of_run(folder, out / FINAL, config, tasks=len(tasks))
     return TrainResult(result.model, trainer.state.global_step, result.metrics, config)
@@ -139,16 +140,14 @@ def _trainer(
     keep: CreditLog | None,
     callbacks: Sequence[MetricsLog | TrainerCallback],
 ) -> RolloutTrainer:
-    from transformers import AutoModelForCausalLM, PrinterCallback
+    from transformers import PrinterCallback
 
     from astra.training.checkpoints import CheckpointMarker
     from astra.training.rl.trainer import RolloutTrainer
 
     # With bf16 only the passes are computed in bfloat16. The weights stay in float32: at small
     # learning rates, most updates would be lost to bfloat16's rounding.
-    model = AutoModelForCausalLM.from_pretrained(
-        str(config.model), dtype="float32", attn_implementation="sdpa"
-    )
+    model = load_model(str(config.model), dtype="float32")
     arenas = environment.arenas if isinstance(environment, ArenaRollouts) else {}
     algorithm = make_algorithm(
         config.algorithm,

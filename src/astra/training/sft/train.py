@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, cast
 from astra.chat.template import ChatTemplate
 from astra.configs.spelling import option_name
 from astra.configs.training import TrainSFTConfig
+from astra.engines.loading import load_tokenizer, reading_weights
 from astra.errors import ConfigError
 from astra.runs.folder import RunFolder
 from astra.runs.opening import open_run
@@ -51,7 +52,6 @@ def train_sft(config: TrainSFTConfig, *, callbacks: Sequence[TrainerCallback] = 
     A stopped run is resumed; a finished one is returned as it is. Raises ConfigError for options
     that contradict each other.
     """
-    from transformers import AutoTokenizer
     from transformers.utils.logging import disable_progress_bar
     from trl.trainer.sft_config import SFTConfig
 
@@ -72,7 +72,7 @@ def train_sft(config: TrainSFTConfig, *, callbacks: Sequence[TrainerCallback] = 
     args = _trl_config(config, state.num_processes)
     with state.main_process_first():
         folder = open_run(config, out) if state.is_main_process else RunFolder(out)
-    chat = ChatTemplate(AutoTokenizer.from_pretrained(str(config.model)))
+    chat = ChatTemplate(load_tokenizer(str(config.model)))
     rows = read_rows(Path(config.dataset))
     limited = [row for i, row in enumerate(rows) if config.limit is None or i < config.limit]
     encoded = encode_rows(chat, limited, config.max_length)
@@ -98,7 +98,8 @@ def train_sft(config: TrainSFTConfig, *, callbacks: Sequence[TrainerCallback] = 
             # TRL counts from 0 after a stop.
             tokens = note_of(checkpoint)[_TOKENS]
             trainer._total_train_tokens = tokens  # pyright: ignore[reportPrivateUsage]
-        done = trainer.train(resume_from_checkpoint=checkpoint and str(checkpoint))
+        with reading_weights(str(checkpoint)):
+            done = trainer.train(resume_from_checkpoint=checkpoint and str(checkpoint))
         save_final(trainer, chat, out)
     losses = [row["loss"] for row in trainer.state.log_history if "loss" in row]
     # A run can be shorter than the interval of its log.
@@ -136,7 +137,7 @@ def _trainer(
             )
             return optimizer
 
-    with adding_adapters():
+    with adding_adapters(), reading_weights(str(config.model)):
         trainer = Trainer(
             str(config.model),
             args=args,
