@@ -111,8 +111,8 @@ async def _demo(config: DemoConfig) -> None:
     console.print(
         plain(
             f"{time.perf_counter() - start:.1f} s in all. Next:\n"
-            f"  astra arenas show {at} {first.id}\n"
-            f"  astra arenas play {at} {first.id}\n"
+            f"  astra arenas show {at} {quote(first.id)}\n"
+            f"  astra arenas play {at} {quote(first.id)}\n"
             f"  astra arenas stats {at}\n"
             f"  astra evaluate arenas {at} --model NAME --base-url http://localhost:8000/v1"
         ),

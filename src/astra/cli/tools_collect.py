@@ -76,5 +76,6 @@ def command(config: CollectToolsConfig, *, as_json: bool) -> int:
         for failure in islice(folder.rows(f"{name}.failed", FailureRow), _MOST_REASONS):
             line = f"    {failure.key}: {failure.message}"
             console.print(plain(line, limit=_LONG), soft_wrap=True)
-    console.print(plain(f"  see: astra tools show {quote(str(config.out))}"))
+    see = f"  see: astra tools show {quote(str(config.out))}"
+    console.print(plain(see), soft_wrap=True)
     return 0 if kept else 1

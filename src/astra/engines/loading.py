@@ -7,6 +7,7 @@ nothing but tensors. Whatever is wrong with a folder is a ConfigError.
 from __future__ import annotations
 
 import pickle
+import warnings
 from collections.abc import Generator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -87,7 +88,10 @@ def reading_weights(name: str) -> Generator[None]:
     from safetensors import SafetensorError
 
     try:
-        yield
+        with warnings.catch_warnings():
+            # Of a pickle that is refused right after, in PyTorch's own terms.
+            warnings.filterwarnings("ignore", "Detected pickle protocol", UserWarning)
+            yield
     except pickle.UnpicklingError as error:
         # PyTorch's own text advises to load it all the same.
         raise ConfigError(

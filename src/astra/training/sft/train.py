@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, cast
 from astra.chat.template import ChatTemplate
 from astra.configs.spelling import option_name
 from astra.configs.training import TrainSFTConfig
-from astra.engines.loading import load_tokenizer, reading_weights
+from astra.engines.loading import load_skeleton, load_tokenizer, reading_weights
 from astra.errors import ConfigError
 from astra.runs.folder import RunFolder
 from astra.runs.opening import open_run
@@ -137,6 +137,8 @@ def _trainer(
             )
             return optimizer
 
+    # TRL loads the model itself, with errors that advise to let the model's own code run.
+    load_skeleton(str(config.model))
     with adding_adapters(), reading_weights(str(config.model)):
         trainer = Trainer(
             str(config.model),
