@@ -135,9 +135,9 @@ def announce(config: TrainSFTConfig | TrainRLConfig, *lines: str) -> None:
 def require_known(trl: Mapping[str, Any], known: type) -> None:
     """Raise ConfigError for options that TRL does not have, or that options of ours set."""
     names = [f.name for f in dataclasses.fields(known) if f.init]
-    loading = trl.get("model_init_kwargs")
-    for name in _UNSAFE_LOADING if isinstance(loading, Mapping) else ():
-        if name in loading:
+    loading: Any = trl.get("model_init_kwargs")
+    for name in _UNSAFE_LOADING:
+        if isinstance(loading, Mapping) and name in loading:
             raise ConfigError(f"trl 'model_init_kwargs.{name}': {_ELSEWHERE['trust_remote_code']}")
     for name in trl:
         if name in _ELSEWHERE and not (name == "max_length" and name not in names):
