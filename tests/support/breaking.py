@@ -16,9 +16,10 @@ from typing import NamedTuple
 
 import astra
 from astra.arenas.certificate import certify
+from astra.arenas.certificate.results import is_distinct
 from astra.protocols import Sandbox
 from astra.sandbox import open_sandbox
-from astra.types import Arena, Distractor, Goal, GoldCall, Json, Target
+from astra.types import Arena, Distractor, Goal, GoldCall, Target, members_of
 from tests.support.arenas import changed, with_goal, with_tool
 
 Breaking = Callable[[Arena], Arena | None]
@@ -54,7 +55,7 @@ def last_step(arena: Arena) -> tuple[Goal, GoldCall, Target]:
     return goal, goal.call, goal.target
 
 
-def wrapped(arena: Arena, body: str, *, data: Json = None) -> Arena:
+def wrapped(arena: Arena, body: str) -> Arena:
     """The arena with the last goal's tool behind a function with this body, in which `inner` is
     the tool, `given` its arguments, `GOLD` the gold arguments."""
     _, call, _ = last_step(arena)
@@ -75,12 +76,18 @@ def wrapped(arena: Arena, body: str, *, data: Json = None) -> Arena:
 
 @operator("mutants")
 def constant_tool(arena: Arena) -> Arena:
-    return wrapped(arena, "return inner(**GOLD)")
+    return wrapped(
+        arena, "found = inner(**given)\nreturn found if 'error' in found else inner(**GOLD)"
+    )
 
 
 @operator("mutants")
 def null_for_all_others(arena: Arena) -> Arena:
-    return wrapped(arena, "return inner(**given) if given == {**given, **GOLD} else None")
+    return wrapped(
+        arena,
+        "found = inner(**given)\n"
+        "return found if 'error' in found or given == {**given, **GOLD} else None",
+    )
 
 
 @operator("leak")
@@ -93,11 +100,13 @@ def answer_in_the_question(arena: Arena) -> Arena | None:
 
 @operator("replay")
 def wrong_gold_argument(arena: Arena) -> Arena | None:
-    goal, call, _ = last_step(arena)
-    decoys = [decoy for decoy in goal.decoys if decoy != call.arguments]
+    # Of a goal that depends on none: elsewhere the dependency would be missed first.
+    goal = next(goal for goal in arena.goals if goal.call is not None and not goal.depends_on)
+    assert goal.call is not None
+    decoys = [decoy for decoy in goal.decoys if decoy != goal.call.arguments]
     if not decoys:
         return None
-    wrong = GoldCall(tool=call.tool, arguments=decoys[0])
+    wrong = GoldCall(tool=goal.call.tool, arguments=decoys[0])
     return with_goal(arena, goal.id, call=wrong, decoys=tuple(decoys[1:]))
 
 
@@ -107,7 +116,7 @@ def wrong_answer(arena: Arena) -> Arena:
     return with_goal(arena, goal.id, answer="Qxzjkv")
 
 
-@operator("grounding")
+@operator("ablation")
 def dropped_dependency(arena: Arena) -> Arena | None:
     goal, _, _ = last_step(arena)
     return with_goal(arena, goal.id, depends_on=()) if goal.depends_on else None
@@ -148,6 +157,10 @@ def crash_on_odd_input(arena: Arena) -> Arena:
 
 @operator("general")
 def error_that_states_the_answer(arena: Arena) -> Arena | None:
+    goal, _, _ = last_step(arena)
+    # Short answers stand in any text by chance.
+    if not all(map(is_distinct, members_of(goal.answer))):
+        return None
     return wrapped(
         arena,
         "found = inner(**given)\nif 'error' in found:\n"
