@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: install demo demo-fast test test-slow test-live check format house bench bench-gate clean
+.PHONY: install demo demo-fast test test-slow test-live check format house mutants-table bench bench-gate clean
 
 install: $(VENV)/.installed
 
@@ -36,6 +36,9 @@ check: install
 
 house: install
 	$(BIN)/python tools/house.py
+
+mutants-table: install
+	$(BIN)/python -m tests.support.breaking
 
 format: install
 	$(BIN)/ruff format .

@@ -74,15 +74,25 @@ def wrapped(arena: Arena, body: str) -> Arena:
     return with_tool(arena, tool.model_copy(update={"source": source}))
 
 
+def serves_two_goals(arena: Arena) -> bool:
+    """Whether another goal asks the last goal's tool: its gold call would fail first."""
+    _, call, _ = last_step(arena)
+    return sum(goal.call is not None and goal.call.tool == call.tool for goal in arena.goals) > 1
+
+
 @operator("mutants")
-def constant_tool(arena: Arena) -> Arena:
+def constant_tool(arena: Arena) -> Arena | None:
+    if serves_two_goals(arena):
+        return None
     return wrapped(
         arena, "found = inner(**given)\nreturn found if 'error' in found else inner(**GOLD)"
     )
 
 
 @operator("mutants")
-def null_for_all_others(arena: Arena) -> Arena:
+def null_for_all_others(arena: Arena) -> Arena | None:
+    if serves_two_goals(arena):
+        return None
     return wrapped(
         arena,
         "found = inner(**given)\n"
