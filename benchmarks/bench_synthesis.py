@@ -32,9 +32,12 @@ from astra.teacher.model import ModelTeacher
 from astra.teacher.prompts.arenas import (
     ALL,
     ATOMICITY,
+    COMPLETENESS,
     Decomposition,
     DecompositionStep,
     JudgeVerdict,
+    StepVerdict,
+    StepVerdicts,
 )
 from astra.teacher.render import as_task, read_task
 from astra.testing.rule_teacher.arenas import RuleTeacher
@@ -83,9 +86,10 @@ def question(number: int) -> str:
 def _made_up(prompt: str, asked: str) -> Record:
     if prompt != "decompose":
         # What is not atomic scores 0.75, which is too low.
-        return JudgeVerdict(
-            reason="As one can see from the question.", holds=prompt != ATOMICITY.name
-        )
+        reason, holds = "As one can see from the question.", prompt != ATOMICITY.name
+        if prompt == COMPLETENESS.name:
+            return JudgeVerdict(reason=reason, holds=holds)
+        return StepVerdicts(verdicts=(StepVerdict(step="s1", reason=reason, holds=holds),))
     number = next(word for word in asked.split() if word.isdecimal())
     answer = f"Newtown {number}0"
     step = DecompositionStep(

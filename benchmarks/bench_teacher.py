@@ -25,7 +25,7 @@ from astra.runs.runner import run
 from astra.runs.stage import Stage
 from astra.teacher.cache import AnswerCache
 from astra.teacher.model import ModelTeacher, response_format
-from astra.teacher.prompts.arenas import NECESSITY, DecompositionStep, JudgeVerdict, StepIn
+from astra.teacher.prompts.arenas import NECESSITY, DecompositionStep, StepsIn, StepVerdicts
 from astra.teacher.render import PromptTemplates
 from astra.types import Json, Record
 
@@ -35,12 +35,13 @@ ROUNDS = 2
 
 _SERVE = """
 import sys, time
-from astra.teacher.prompts.arenas import JudgeVerdict
+from astra.teacher.prompts.arenas import StepVerdict, StepVerdicts
 from astra.testing.teacher_server import TeacherServer
 class Constant:
     name = "rules"
     async def ask(self, prompt, given, *, index=0):
-        return JudgeVerdict(reason="It must be looked up.", holds=True)
+        verdict = StepVerdict(step="s1", reason="It must be looked up.", holds=True)
+        return StepVerdicts(verdicts=(verdict,))
 with TeacherServer(Constant(), latency=float(sys.argv[1])) as server:
     print(server.url, flush=True)
     sys.stdin.read()
@@ -51,7 +52,7 @@ class Row(Record):
     """An item with its verdict."""
 
     id: str
-    verdict: JudgeVerdict
+    verdict: StepVerdicts
 
 
 @contextmanager
@@ -68,13 +69,13 @@ def served() -> Iterator[str]:
         process.communicate()
 
 
-def asked(number: int) -> StepIn:
+def asked(number: int) -> StepsIn:
     """The input of one call, unlike all others."""
     step = DecompositionStep(
         id="s1", question=f"Which river is number {number}?", answer="Elbe", kind="text"
     )
-    return StepIn(
-        domain="rivers", language="en", question=step.question, steps=(step,), step=step.id
+    return StepsIn(
+        domain="rivers", language="en", question=step.question, steps=(step,), judge=(step.id,)
     )
 
 

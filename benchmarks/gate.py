@@ -228,7 +228,8 @@ class _Fates:
     def _learn(self, reply: WatchedReply) -> None:
         task = reply.task
         if reply.prompt.startswith("judge_"):
-            self._verdicts[_point(reply)].append(reply.answer.holds)
+            for point, holds in _verdicts(reply).items():
+                self._verdicts[point].append(holds)
         elif reply.prompt == "write_document":
             place = (task.main_question, task.question)
             self._documents[place] = max(self._documents[place], reply.index)
@@ -279,12 +280,18 @@ class _Fates:
                 sources = {tool.source for tool in merged.tools} if merged else set[str]()
                 return merged is not None and _source(reply.answer) not in sources
             case _:
-                votes = self._verdicts[_point(reply)]
-                return majority(tuple(votes)) != reply.answer.holds
+                assert reply.planted is not None
+                point = reply.prompt, task.question, reply.planted.step
+                return majority(tuple(self._verdicts[point])) != _verdicts(reply)[point]
 
 
-def _point(reply: WatchedReply) -> tuple[str, str, str]:
-    return reply.prompt, reply.task.question, getattr(reply.task, "step", "")
+def _verdicts(reply: WatchedReply) -> dict[tuple[str, str, str], bool]:
+    """Prompt, main question and step -> what a judge says. A whole plan's step is empty."""
+    verdicts = getattr(reply.answer, "verdicts", [reply.answer])
+    return {
+        (reply.prompt, reply.task.question, getattr(verdict, "step", "")): verdict.holds
+        for verdict in verdicts
+    }
 
 
 def _call(question: str, arguments: dict[str, Any]) -> str:

@@ -21,7 +21,10 @@ from astra.models.embed_tfidf import TfidfEmbedder
 from astra.runs.folder import RunFolder
 from astra.runs.jsonl import FailureRow
 from astra.runs.runner import StageRunner
-from astra.teacher.prompts.arenas import JudgeVerdict
+from astra.teacher.prompts.arenas import (
+    JudgeVerdict,
+    StepVerdicts,
+)
 from astra.testing.rule_teacher.arenas import RuleTeacher
 from astra.testing.rule_teacher.arenas.defects import ArenaDefect
 from astra.testing.rule_teacher.faults import FaultRates
@@ -30,6 +33,14 @@ from tests.synthesis.conftest import Meddler
 
 FILES = (*(f"{stage}.jsonl" for stage in STAGES), "candidates.jsonl", "arenas.jsonl")
 JUDGES = ("necessity", "dependency", "atomicity", "rationality", "completeness")
+
+
+def flipped(answer: JudgeVerdict | StepVerdicts) -> JudgeVerdict | StepVerdicts:
+    """The opposite of every verdict."""
+    if isinstance(answer, JudgeVerdict):
+        return answer.model_copy(update={"holds": not answer.holds})
+    verdicts = (v.model_copy(update={"holds": not v.holds}) for v in answer.verdicts)
+    return StepVerdicts(verdicts=tuple(verdicts))
 
 
 def failures(folder: RunFolder, stage: str) -> list[FailureRow]:
@@ -109,7 +120,7 @@ async def test_judges_that_never_answer_let_nothing_pass(
 async def test_one_broken_judge_is_enough(
     make: Any, rules: RuleTeacher, questions: list[SourceMaterial], name: str
 ) -> None:
-    def at_last(_given: Any, right: JudgeVerdict, index: int) -> JudgeVerdict | TeacherError:
+    def at_last(_given: Any, right: Any, index: int) -> Any:
         return TeacherError("no verdict") if index == 2 else right
 
     broken = Meddler(rules, {f"judge_{name}": at_last})
@@ -127,7 +138,7 @@ async def test_what_broke_in_an_early_wave_stays_on_record(
 ) -> None:
     lost = {m.text for m in questions[:2]}
 
-    def some(given: Any, right: JudgeVerdict, _index: int) -> JudgeVerdict | TeacherError:
+    def some(given: Any, right: Any, _index: int) -> Any:
         return TeacherError("no verdict") if given.question in lost else right
 
     teacher = Meddler(rules, {"judge_necessity": some})
@@ -150,7 +161,7 @@ async def test_broken_judges_of_a_long_run_stop_it(
 async def test_a_spent_budget_stops_and_the_same_command_goes_on(
     make: Any, rules: RuleTeacher, questions: list[SourceMaterial]
 ) -> None:
-    left = [30]
+    left = [20]
 
     def paid(_given: Any, right: Any, _index: int) -> Any:
         left[0] -= 1
@@ -169,11 +180,11 @@ async def test_a_spent_budget_stops_and_the_same_command_goes_on(
 async def test_the_majority_decides(
     make: Any, rules: RuleTeacher, questions: list[SourceMaterial]
 ) -> None:
-    def minority(_given: Any, right: JudgeVerdict, index: int) -> JudgeVerdict:
-        return right.model_copy(update={"holds": not right.holds}) if index == 1 else right
+    def minority(_given: Any, right: Any, index: int) -> Any:
+        return flipped(right) if index == 1 else right
 
-    def most(_given: Any, right: JudgeVerdict, index: int) -> JudgeVerdict:
-        return right.model_copy(update={"holds": not right.holds}) if index != 1 else right
+    def most(_given: Any, right: Any, index: int) -> Any:
+        return flipped(right) if index != 1 else right
 
     kept = Meddler(rules, {f"judge_{name}": minority for name in JUDGES})
     _, reports = await make(kept, questions, name="minority", count=4)
@@ -184,13 +195,80 @@ async def test_the_majority_decides(
     assert reports["validated"].rejected["quality"] >= 4
 
 
+async def test_a_point_is_asked_once_for_all_steps_and_every_step_has_its_verdicts(
+    make: Any, rules: RuleTeacher, questions: list[SourceMaterial]
+) -> None:
+    asked = Meddler(rules)
+    folder, _ = await make(asked, questions, count=3)
+    judged = list(folder.rows("judged", JudgedItem))
+    assert any(len(row.instance.steps) > 2 for row in judged)
+    for point in ("necessity", "atomicity", "rationality", "completeness"):
+        assert asked.count(f"judge_{point}") == 3 * len(judged)
+    for row in judged:
+        steps = row.instance.steps
+        wanted = {f"judge_{p}:{s.id}" for p in ("necessity", *JUDGES[2:4]) for s in steps}
+        wanted |= {f"judge_dependency:{s.id}" for s in steps if s.depends_on}
+        assert row.votes.keys() == wanted | {"judge_completeness"}
+        assert {len(given) for given in row.votes.values()} == {3}
+
+
+async def test_a_verdict_is_on_the_step_that_it_names(
+    make: Any, rules: RuleTeacher, questions: list[SourceMaterial]
+) -> None:
+    def second_fails(_given: Any, right: StepVerdicts, _index: int) -> StepVerdicts:
+        """In another order than asked for, and only s2 does not hold."""
+        verdicts = [v.model_copy(update={"holds": v.step != "s2"}) for v in right.verdicts]
+        return StepVerdicts(verdicts=tuple(reversed(verdicts)))
+
+    teacher = Meddler(rules, {"judge_rationality": second_fails})
+    folder, _ = await make(teacher, questions[:8], count=8)
+    rows = [row for row in folder.rows("judged", JudgedItem) if len(row.instance.steps) > 1]
+    assert rows
+    for row in rows:
+        steps = [step.id for step in row.instance.steps]
+        assert row.votes["judge_rationality:s2"] == (False,) * 3
+        assert row.votes["judge_rationality:s1"] == (True,) * 3
+        assert row.scores.rationality == pytest.approx((len(steps) - 1) / len(steps))
+
+
+def _one_less(answer: StepVerdicts) -> StepVerdicts:
+    return StepVerdicts(verdicts=answer.verdicts[1:])
+
+
+def _one_twice(answer: StepVerdicts) -> StepVerdicts:
+    return StepVerdicts(verdicts=(*answer.verdicts, answer.verdicts[0]))
+
+
+def _another_step(answer: StepVerdicts) -> StepVerdicts:
+    first = answer.verdicts[0].model_copy(update={"step": "s99"})
+    return StepVerdicts(verdicts=(first, *answer.verdicts[1:]))
+
+
+@pytest.mark.parametrize("changed", [_one_less, _one_twice, _another_step])
+@pytest.mark.parametrize("point", JUDGES[:4])
+async def test_a_step_without_exactly_one_verdict_lets_nothing_pass(
+    make: Any, rules: RuleTeacher, questions: list[SourceMaterial], point: str, changed: Any
+) -> None:
+    def at_last(_given: Any, right: StepVerdicts, index: int) -> StepVerdicts:
+        return changed(right) if index == 2 else right
+
+    several = [m for m in questions if " and " in m.text or " of " in m.text][:3]
+    folder, reports = await make(Meddler(rules, {f"judge_{point}": at_last}), several, count=3)
+    judged = list(folder.rows("judged", JudgedItem))
+    assert all(not step.depends_on for row in judged for step in row.instance.steps)
+    assert point == "dependency" or not judged
+    assert reports["judged"].errors.get("TeacherError", 0) == 3 - len(judged) > 0
+    assert "verdict" in failures(folder, "judged")[0].message
+
+
 async def test_percentile_keeps_the_best_of_a_wave(
     make: Any, rules: RuleTeacher, questions: list[SourceMaterial]
 ) -> None:
     best = questions[0].text
 
-    def worse(given: Any, right: JudgeVerdict, _index: int) -> JudgeVerdict:
-        return right.model_copy(update={"holds": given.question == best})
+    def worse(given: Any, right: StepVerdicts, _index: int) -> StepVerdicts:
+        # All of them hold: the rule teacher's plans are right.
+        return right if given.question == best else flipped(right)  # type: ignore[return-value]
 
     teacher = Meddler(rules, {"judge_atomicity": worse})
     folder, reports = await make(

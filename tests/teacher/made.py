@@ -22,7 +22,7 @@ from astra.teacher.prompts.arenas import (
     ProposeIn,
     ScaleIn,
     ServedCall,
-    StepIn,
+    StepsIn,
     ToolIn,
     WordingIn,
 )
@@ -73,13 +73,13 @@ async def decomposed(arena: Arena) -> Decomposition:
     return await teacher().ask(prompts.DECOMPOSE, given)
 
 
-def step_in(arena: Arena, steps: Sequence[DecompositionStep], step: str) -> StepIn:
-    return StepIn(
+def step_in(arena: Arena, steps: Sequence[DecompositionStep], step: str) -> StepsIn:
+    return StepsIn(
         domain=arena.domain,
         language=arena.language,
         question=arena.question,
         steps=tuple(steps),
-        step=step,
+        judge=(step,),
     )
 
 

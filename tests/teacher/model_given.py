@@ -42,7 +42,7 @@ def given(prompt: a.Prompt[Any, Any], language: Language, text: str = "Which one
     made: dict[type[Record], dict[str, Any]] = {
         a.ProposeIn: {**source, "corpus": text, "scenario": Scenario.multi_hop, "number": 1},
         a.DecomposeIn: {**source, "question": text},
-        a.StepIn: {**common, "domain": "d", "question": text, "steps": STEPS, "step": "s2"},
+        a.StepsIn: {**common, "domain": "d", "question": text, "steps": STEPS, "judge": ("s2",)},
         a.InstanceIn: {
             **common,
             "domain": "d",

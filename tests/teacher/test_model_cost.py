@@ -150,12 +150,12 @@ def test_a_budget_that_can_not_be_kept_stops():
 
 def test_an_estimate_says_so():
     estimator = Estimator(PromptTemplates(), Price(input=1, output=1))
-    estimator.add(arenas.NECESSITY, given(arenas.NECESSITY, "en"), times=3, reply_tokens=50)
+    estimator.add(arenas.COMPLETENESS, given(arenas.COMPLETENESS, "en"), times=3, reply_tokens=50)
     one = estimator.result()
     assert one.requests == 3 and one.usage.completion_tokens == 150
     assert "estimate" in one.note
     assert one.money == pytest.approx((one.usage.prompt_tokens + 150) / 1e6)
-    estimator.add(arenas.NECESSITY, given(arenas.NECESSITY, "zh"))
+    estimator.add(arenas.COMPLETENESS, given(arenas.COMPLETENESS, "zh"))
     assert estimator.result().usage.prompt_tokens > one.usage.prompt_tokens
     assert Estimator(PromptTemplates()).result().money is None
 

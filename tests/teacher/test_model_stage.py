@@ -34,9 +34,9 @@ GOOD = Message(role="assistant", content='{"reason": "x", "holds": true}')
 
 async def judged(server: ModelServer, folder: RunFolder, budget: Budget, items: int) -> None:
     async def work(item: int) -> Row:
-        asked = given(arenas.NECESSITY, "en", f"Question {item}?")
-        first = await teacher.ask(arenas.NECESSITY, asked)
-        second = await teacher.ask(arenas.NECESSITY, asked, index=1)
+        asked = given(arenas.COMPLETENESS, "en", f"Question {item}?")
+        first = await teacher.ask(arenas.COMPLETENESS, asked)
+        second = await teacher.ask(arenas.COMPLETENESS, asked, index=1)
         return Row(id=str(item), first=first.holds, second=second.holds)
 
     stage = Stage("judged", work, key=str, stored_key=itemgetter("id"))

@@ -129,9 +129,10 @@ async def test_right_plans_are_judged_right() -> None:
         plan = await decomposed(arena)
         for step in plan.steps:
             for judge in JUDGES:
-                assert (await teacher().ask(judge, step_in(arena, plan.steps, step.id))).holds
+                judged = await teacher().ask(judge, step_in(arena, plan.steps, step.id))
+                assert judged.verdicts[0].holds
             needed = await teacher().ask(prompts.NECESSITY, step_in(arena, plan.steps, step.id))
-            assert needed.holds is step.needs_tool
+            assert needed.verdicts[0].holds is step.needs_tool
         given = InstanceIn(
             domain=arena.domain,
             language=arena.language,
@@ -147,7 +148,7 @@ async def test_judgements_follow_the_steps_that_are_given() -> None:
     first, second, third, *rest = (await decomposed(arena)).steps
 
     async def holds(judge: Any, *steps: DecompositionStep, of: str) -> bool:
-        return (await teacher().ask(judge, step_in(arena, steps, of))).holds
+        return (await teacher().ask(judge, step_in(arena, steps, of))).verdicts[0].holds
 
     needless = third.model_copy(update={"depends_on": (first.id, second.id)})
     assert not await holds(prompts.DEPENDENCY, first, second, needless, *rest, of="s3")

@@ -20,7 +20,7 @@ from astra.teacher.prompts.arenas import (
     InstanceIn,
     ParaphraseIn,
     ScaleIn,
-    StepIn,
+    StepsIn,
     ToolIn,
 )
 from astra.testing.rule_teacher.arenas import ArenaDefect, RuleTeacher
@@ -63,8 +63,10 @@ async def test_an_unnecessary_dependency_and_no_other() -> None:
     ]
     assert sum(map(len, more)) == 1
     (step,) = (s.id for s, extra in zip(bad.steps, more, strict=True) if extra)
-    judged = StepIn(domain="", language="en", question=bad.question, steps=bad.steps, step=step)
-    assert not (await wrong(ArenaDefect.leak, 0).ask(prompts.DEPENDENCY, judged)).holds
+    judged = StepsIn(
+        domain="", language="en", question=bad.question, steps=bad.steps, judge=(step,)
+    )
+    assert not (await wrong(ArenaDefect.leak, 0).ask(prompts.DEPENDENCY, judged)).verdicts[0].holds
 
 
 async def test_a_step_that_asks_two_things() -> None:
@@ -73,8 +75,10 @@ async def test_a_step_that_asks_two_things() -> None:
     names = {step.id for step in bad.steps}
     assert all(set(step.depends_on) <= names for step in bad.steps)
     (step,) = (s for s in bad.steps if s.question not in {a.question for a in right.steps})
-    judged = StepIn(domain="", language="en", question=bad.question, steps=bad.steps, step=step.id)
-    assert not (await wrong(ArenaDefect.leak, 0).ask(prompts.ATOMICITY, judged)).holds
+    judged = StepsIn(
+        domain="", language="en", question=bad.question, steps=bad.steps, judge=(step.id,)
+    )
+    assert not (await wrong(ArenaDefect.leak, 0).ask(prompts.ATOMICITY, judged)).verdicts[0].holds
 
 
 async def test_a_step_that_asks_two_things_gets_the_tool_of_the_second() -> None:
@@ -134,9 +138,11 @@ async def test_leaks_in_the_question_and_in_the_document() -> None:
 
 async def test_a_flipped_verdict() -> None:
     plan = await decomposed(chain())
-    given = StepIn(domain="", language="en", question=plan.question, steps=plan.steps, step="s1")
+    given = StepsIn(
+        domain="", language="en", question=plan.question, steps=plan.steps, judge=("s1",)
+    )
     for judge in (prompts.NECESSITY, prompts.DEPENDENCY, prompts.ATOMICITY, prompts.RATIONALITY):
-        assert not (await wrong(ArenaDefect.verdict_flipped).ask(judge, given)).holds
+        assert not (await wrong(ArenaDefect.verdict_flipped).ask(judge, given)).verdicts[0].holds
 
 
 async def tool_given(arena: Arena) -> ToolIn:
@@ -196,11 +202,13 @@ async def test_broken_code_never_answers(seed: int) -> None:
 
 async def test_rates_are_kept_and_chance_is_seeded() -> None:
     plan = await decomposed(chain())
-    given = StepIn(domain="", language="en", question=plan.question, steps=plan.steps, step="s1")
+    given = StepsIn(
+        domain="", language="en", question=plan.question, steps=plan.steps, judge=("s1",)
+    )
 
     async def holds(teacher: RuleTeacher) -> list[bool]:
         return [
-            (await teacher.ask(prompts.ATOMICITY, given, index=index)).holds
+            (await teacher.ask(prompts.ATOMICITY, given, index=index)).verdicts[0].holds
             for index in range(1000)
         ]
 

@@ -191,6 +191,8 @@ class ModelTeacher:
             text = reply.message.content.strip()
             try:
                 value, record = read_reply(reply, prompt.output_type)
+                if prompt.problem and (found := prompt.problem(task, record)):
+                    raise ValueError(found)
             except ValueError as error:
                 problem = str(error)
                 # Many endpoints refuse an empty assistant message.

@@ -6,6 +6,7 @@ A model teacher renders the template and checks the reply against `Out`; a rule 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
@@ -42,6 +43,9 @@ class Prompt(Generic[In, Out]):
     output_type: type[Out]
     system: str = ""
     """System message. Empty: the shared template `_system`."""
+    problem: Callable[[In, Out], str] | None = None
+    """What is wrong with an answer to this input, beyond what the schema says; "": nothing. A reply
+    with a problem is asked for again, and never recorded."""
 
 
 class Teacher(Protocol):

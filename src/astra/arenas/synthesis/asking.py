@@ -6,8 +6,14 @@ import asyncio
 from collections.abc import Coroutine, Iterable
 from typing import Any, TypeVar
 
+from astra.errors import TeacherError
 from astra.teacher.prompt import Prompt, Teacher
-from astra.teacher.prompts.arenas import JudgeVerdict
+from astra.teacher.prompts.arenas import (
+    JudgeVerdict,
+    StepsIn,
+    StepVerdicts,
+    verdicts_problem,
+)
 from astra.types import Record
 
 T = TypeVar("T")
@@ -31,6 +37,21 @@ async def votes(
     """`count` independent verdicts on one point. Raises if a verdict is missing."""
     verdicts = await together(teacher.ask(prompt, task, index=index) for index in range(count))
     return tuple(verdict.holds for verdict in verdicts)
+
+
+async def step_votes(
+    teacher: Teacher, prompt: Prompt[StepsIn, StepVerdicts], task: StepsIn, count: int
+) -> dict[str, tuple[bool, ...]]:
+    """Step id -> `count` independent verdicts on one point. Raises if a verdict is missing."""
+    if not task.judge:
+        return {}
+    answers = await together(teacher.ask(prompt, task, index=index) for index in range(count))
+    for answer in answers:
+        # Not every teacher checks its answers as a model teacher does.
+        if problem := verdicts_problem(task, answer):
+            raise TeacherError(f"prompt {prompt.name!r}: {problem}")
+    found = [{verdict.step: verdict.holds for verdict in answer.verdicts} for answer in answers]
+    return {step: tuple(holds[step] for holds in found) for step in task.judge}
 
 
 def majority(verdicts: tuple[bool, ...]) -> bool:

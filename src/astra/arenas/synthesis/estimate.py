@@ -34,7 +34,7 @@ from astra.teacher.prompts.arenas import (
     InstanceIn,
     ProposeIn,
     ScaleIn,
-    StepIn,
+    StepsIn,
     ToolIn,
 )
 from astra.types import Scenario
@@ -102,16 +102,18 @@ def _add_judges(
     estimator: Estimator, item: SynthesisItem, steps: tuple[DecompositionStep, ...], votes: int
 ) -> None:
     question = item.question or steps[0].question
-    for step in steps:
-        task = StepIn(
-            domain=item.domain,
-            language=item.language,
-            question=question,
-            steps=steps,
-            step=step.id,
-        )
-        for prompt in (NECESSITY, DEPENDENCY, ATOMICITY, RATIONALITY):
-            estimator.add(prompt, task, times=votes, reply_tokens=VERDICT_TOKENS)
+    for prompt in (NECESSITY, DEPENDENCY, ATOMICITY, RATIONALITY):
+        # A first step has no dependencies to judge.
+        judged = steps[1:] if prompt is DEPENDENCY else steps
+        if judged:
+            task = StepsIn(
+                domain=item.domain,
+                language=item.language,
+                question=question,
+                steps=steps,
+                judge=tuple(step.id for step in judged),
+            )
+            estimator.add(prompt, task, times=votes, reply_tokens=VERDICT_TOKENS * len(judged))
     whole = InstanceIn(
         domain=item.domain,
         language=item.language,

@@ -1,7 +1,8 @@
 """Stages `judged` and `validated`: checks by rule first, then judges, then a quality threshold.
 
 Tool necessity with the leaf rule, then DC, SA, SR, TC and their mean QS (ASTRA paper, validation
-of decomposed QA). Each point is judged several times; the majority counts, a tie does not hold.
+of decomposed QA). One request asks one point of all steps, so that the plan is sent once; each step
+gets a verdict of its own, several times; the majority counts, a tie does not hold.
 A missing judgement leaves the instance without scores: an error row, tried again on the next run,
 never a default.
 
@@ -15,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from astra.arenas.synthesis.asking import majority, together, votes
+from astra.arenas.synthesis.asking import majority, step_votes, together, votes
 from astra.arenas.synthesis.decompose import DECOMPOSITIONS
 from astra.arenas.synthesis.duplicates import DuplicateQuestions
 from astra.arenas.synthesis.records import DecomposedItem, DecompositionScores, JudgedItem
@@ -29,7 +30,7 @@ from astra.arenas.synthesis.rule_checks import (
 from astra.errors import ConfigError, Rejected
 from astra.runs.folder import RunFolder
 from astra.runs.stage import Stage
-from astra.teacher.prompt import JudgeVerdict, Prompt, Teacher
+from astra.teacher.prompt import Prompt, Teacher
 from astra.teacher.prompts.arenas import (
     ATOMICITY,
     COMPLETENESS,
@@ -38,7 +39,8 @@ from astra.teacher.prompts.arenas import (
     RATIONALITY,
     DecompositionStep,
     InstanceIn,
-    StepIn,
+    StepsIn,
+    StepVerdicts,
 )
 
 JUDGED = "judged"
@@ -138,25 +140,22 @@ class _Judges:
 
     async def _verdicts(
         self,
-        prompt: Prompt[StepIn, JudgeVerdict],
+        prompt: Prompt[StepsIn, StepVerdicts],
         instance: DecomposedItem,
         steps: Sequence[DecompositionStep],
     ) -> dict[str, bool]:
         """Step id -> whether the majority says that the point holds."""
-        tasks = [
-            StepIn(
-                domain=instance.domain,
-                language=instance.language,
-                question=instance.question,
-                steps=instance.steps,
-                step=step.id,
-            )
-            for step in steps
-        ]
-        verdicts = await together(votes(self._teacher, prompt, task, self._count) for task in tasks)
-        for step, step_votes in zip(steps, verdicts, strict=True):
-            self._votes[f"{prompt.name}:{step.id}"] = step_votes
-        return {step.id: majority(given) for step, given in zip(steps, verdicts, strict=True)}
+        task = StepsIn(
+            domain=instance.domain,
+            language=instance.language,
+            question=instance.question,
+            steps=instance.steps,
+            judge=tuple(step.id for step in steps),
+        )
+        verdicts = await step_votes(self._teacher, prompt, task, self._count)
+        for step, given in verdicts.items():
+            self._votes[f"{prompt.name}:{step}"] = given
+        return {step: majority(given) for step, given in verdicts.items()}
 
     async def _completeness(self, instance: DecomposedItem) -> dict[str, bool]:
         task = InstanceIn(

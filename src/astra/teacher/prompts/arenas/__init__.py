@@ -5,6 +5,7 @@ Field docstrings double as the descriptions in the JSON Schema that a model gets
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Literal
 
 from pydantic import Field
@@ -76,15 +77,44 @@ class Decomposition(TeacherAnswer):
     """What the main answer is."""
 
 
-class StepIn(Record):
-    """One step, seen in its decomposition; the judge sees no answers where they'd mislead."""
+class StepsIn(Record):
+    """Steps to judge on one point, seen in their decomposition; the judge sees no answers."""
 
     domain: str
     language: Language
     question: str
     steps: tuple[DecompositionStep, ...]
+    judge: tuple[str, ...]
+    """Ids of the steps in question."""
+
+
+class StepVerdict(TeacherAnswer):
+    """A judgement on one step."""
+
     step: str
-    """Id of the step in question."""
+    """Its id."""
+    reason: str
+    """One sentence, before the verdict."""
+    holds: bool
+
+
+class StepVerdicts(TeacherAnswer):
+    """Judgements on steps."""
+
+    verdicts: tuple[StepVerdict, ...]
+    """One for each id in `judge`, in that order."""
+
+
+def verdicts_problem(given: StepsIn, answer: StepVerdicts) -> str:
+    """Why an answer is not exactly one verdict for each step in question. Empty if it is."""
+    found = Counter(verdict.step for verdict in answer.verdicts)
+    problems = (
+        ("no verdict", [step for step in given.judge if step not in found]),
+        ("more than one verdict", [step for step, number in found.items() if number > 1]),
+        ("a verdict that was not asked for", [step for step in found if step not in given.judge]),
+    )
+    told = [f"{what} on {', '.join(map(repr, steps[:9]))}" for what, steps in problems if steps]
+    return f"there is {'; '.join(told)}: give one for each id in `judge`" if told else ""
 
 
 class InstanceIn(Record):
@@ -258,10 +288,10 @@ class WordingIn(Record):
 
 PROPOSE = Prompt("propose", 2, ProposeIn, Decomposition)
 DECOMPOSE = Prompt("decompose", 2, DecomposeIn, Decomposition)
-NECESSITY = Prompt("judge_necessity", 1, StepIn, JudgeVerdict)
-DEPENDENCY = Prompt("judge_dependency", 1, StepIn, JudgeVerdict)
-ATOMICITY = Prompt("judge_atomicity", 1, StepIn, JudgeVerdict)
-RATIONALITY = Prompt("judge_rationality", 1, StepIn, JudgeVerdict)
+NECESSITY = Prompt("judge_necessity", 2, StepsIn, StepVerdicts, problem=verdicts_problem)
+DEPENDENCY = Prompt("judge_dependency", 2, StepsIn, StepVerdicts, problem=verdicts_problem)
+ATOMICITY = Prompt("judge_atomicity", 2, StepsIn, StepVerdicts, problem=verdicts_problem)
+RATIONALITY = Prompt("judge_rationality", 2, StepsIn, StepVerdicts, problem=verdicts_problem)
 COMPLETENESS = Prompt("judge_completeness", 1, InstanceIn, JudgeVerdict)
 DOCUMENT = Prompt("write_document", 2, DocumentIn, DocumentOut)
 SCALE = Prompt("scale_document", 2, ScaleIn, DocumentOut)

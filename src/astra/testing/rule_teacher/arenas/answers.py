@@ -21,7 +21,9 @@ from astra.teacher.prompts.arenas import (
     Paraphrase,
     ParaphraseIn,
     ProposeIn,
-    StepIn,
+    StepsIn,
+    StepVerdict,
+    StepVerdicts,
     WordingIn,
 )
 from astra.testing.rule_teacher.arenas.catalogue import Catalogue, covered
@@ -124,48 +126,66 @@ def _kind(answer: Scalar | tuple[Scalar, ...]) -> AnswerKind:
 # --- judgements ------------------------------------------------------------------------------
 
 
-def judge_necessity(catalogue: Catalogue, given: StepIn) -> JudgeVerdict:
+def judge_steps(catalogue: Catalogue, given: StepsIn, point: str) -> StepVerdicts:
+    """The verdicts on one point: necessity, dependency, atomicity or rationality."""
+    plan = _plan(catalogue, given)
+    verdicts = {step: _POINTS[point](plan, step) for step in given.judge}
+    return StepVerdicts(
+        verdicts=tuple(
+            StepVerdict(step=step, reason=verdict.reason, holds=verdict.holds)
+            for step, verdict in verdicts.items()
+        )
+    )
+
+
+def _necessity(plan: _Plan, step: str) -> JudgeVerdict:
     """Whether the step asks for something that only a tool tells."""
-    for goal in _plan(catalogue, given).asked(given.step):
+    for goal in plan.asked(step):
         if goal.call is not None:
             return JudgeVerdict(reason=f"Records of {goal.operation!r} must be asked.", holds=True)
     return JudgeVerdict(reason="It needs nothing but what the other steps found.", holds=False)
 
 
-def judge_dependency(catalogue: Catalogue, given: StepIn) -> JudgeVerdict:
+def _dependency(plan: _Plan, step: str) -> JudgeVerdict:
     """Whether every listed dependency is needed."""
-    plan = _plan(catalogue, given)
-    needed = plan.needed(given.step)
-    for parent in plan.steps[given.step].depends_on:
+    needed = plan.needed(step)
+    for parent in plan.steps[step].depends_on:
         if not needed & {goal.id for goal in plan.asked(parent)}:
             return JudgeVerdict(reason=f"It can be answered without {parent!r}.", holds=False)
     return JudgeVerdict(reason="It can't do without any of the steps it lists.", holds=True)
 
 
-def judge_atomicity(catalogue: Catalogue, given: StepIn) -> JudgeVerdict:
+def _atomicity(plan: _Plan, step: str) -> JudgeVerdict:
     """Whether the step asks one thing."""
-    number = len(_plan(catalogue, given).asked(given.step))
+    number = len(plan.asked(step))
     if number > 1:
         return JudgeVerdict(reason=f"It asks {number} things, one after the other.", holds=False)
     return JudgeVerdict(reason="One call answers it.", holds=True)
 
 
-def judge_rationality(catalogue: Catalogue, given: StepIn) -> JudgeVerdict:
+def _rationality(plan: _Plan, step: str) -> JudgeVerdict:
     """Whether the step comes after what it needs, says so, and is no padding."""
-    plan = _plan(catalogue, given)
-    asked = {goal.id for goal in plan.asked(given.step)}
-    earlier = plan.before(given.step)
-    if not asked or any(asked <= {g.id for g in plan.asked(step)} for step in earlier):
+    asked = {goal.id for goal in plan.asked(step)}
+    earlier = plan.before(step)
+    if not asked or any(asked <= {g.id for g in plan.asked(other)} for other in earlier):
         return JudgeVerdict(reason="The question can be answered without this step.", holds=False)
-    listed = plan.steps[given.step].depends_on
-    found = {g.id for step in listed if step in earlier for g in plan.asked(step)}
-    if missing := plan.needed(given.step) - found:
+    listed = plan.steps[step].depends_on
+    found = {g.id for other in listed if other in earlier for g in plan.asked(other)}
+    if missing := plan.needed(step) - found:
         return JudgeVerdict(
             reason=f"What it needs is not found before: {len(missing)}.", holds=False
         )
     return JudgeVerdict(
         reason="It comes after what it needs, and the question needs it.", holds=True
     )
+
+
+_POINTS = {
+    "necessity": _necessity,
+    "dependency": _dependency,
+    "atomicity": _atomicity,
+    "rationality": _rationality,
+}
 
 
 def judge_completeness(catalogue: Catalogue, given: InstanceIn) -> JudgeVerdict:
@@ -199,9 +219,8 @@ class _Plan:
         return names[: names.index(step)]
 
 
-def _plan(catalogue: Catalogue, given: StepIn) -> _Plan:
+def _plan(catalogue: Catalogue, given: StepsIn) -> _Plan:
     plan = _Plan(_arena(catalogue, given.question), given.steps)
-    plan.asked(given.step)
     for step in given.steps:
         if unknown := set(step.depends_on) - set(plan.steps):
             raise TeacherError(f"step {step.id!r} depends on {sorted(unknown)!r}: no such steps")

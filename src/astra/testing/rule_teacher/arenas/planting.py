@@ -19,6 +19,7 @@ from astra.teacher.prompts.arenas import (
     ExtendOut,
     Implementation,
     JudgeVerdict,
+    StepVerdicts,
     ToolIn,
 )
 from astra.testing.rule_teacher.arenas.catalogue import Catalogue
@@ -34,6 +35,8 @@ class PlantedAnswer(NamedTuple):
 
     answer: Record
     detail: str
+    step: str = ""
+    """Id of the step whose verdict is wrong. Empty for other answers."""
 
 
 def plant(
@@ -50,6 +53,16 @@ def plant(
             reason = "This does not seem right." if right.holds else "Nothing speaks against it."
             wrong = JudgeVerdict(reason=reason, holds=not right.holds)
             return PlantedAnswer(wrong, f"says {not right.holds}")
+        case StepVerdicts():
+            number = rng.randrange(len(right.verdicts))
+            verdicts = list(right.verdicts)
+            verdict = verdicts[number]
+            reason = "This does not seem right." if verdict.holds else "Nothing speaks against it."
+            verdicts[number] = verdict.model_copy(
+                update={"reason": reason, "holds": not verdict.holds}
+            )
+            wrong = StepVerdicts(verdicts=tuple(verdicts))
+            return PlantedAnswer(wrong, f"says {not verdict.holds}", verdict.step)
         case DocumentOut() if isinstance(given, DocumentIn):
             _, goal = known_step(catalogue, given.main_question, given.question)
             text = f"{right.description} ({_said(goal.answer)})"

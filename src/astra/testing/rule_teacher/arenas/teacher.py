@@ -18,7 +18,7 @@ from astra.teacher.prompts.arenas import (
     ParaphraseIn,
     ProposeIn,
     ScaleIn,
-    StepIn,
+    StepsIn,
     ToolIn,
     WordingIn,
 )
@@ -81,7 +81,7 @@ class RuleTeacher:
                     prompt=prompt.name,
                     index=index,
                     question=str(next(filter(None, questions), "")),
-                    step=str(getattr(task, "step", "")),
+                    step=wrong.step,
                     detail=wrong.detail,
                 )
                 return cast(Out, wrong.answer)
@@ -98,14 +98,8 @@ class RuleTeacher:
                 return answers.propose(known, given, index)
             case DecomposeIn(), _:
                 return answers.decompose(known, given)
-            case StepIn(), "judge_necessity":
-                return answers.judge_necessity(known, given)
-            case StepIn(), "judge_dependency":
-                return answers.judge_dependency(known, given)
-            case StepIn(), "judge_atomicity":
-                return answers.judge_atomicity(known, given)
-            case StepIn(), "judge_rationality":
-                return answers.judge_rationality(known, given)
+            case StepsIn(), _:
+                return answers.judge_steps(known, given, name.removeprefix("judge_"))
             case InstanceIn(), _:
                 return answers.judge_completeness(known, given)
             case DocumentIn(), _:
