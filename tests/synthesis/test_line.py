@@ -12,7 +12,12 @@ import pytest
 from astra.arenas.certificate import certify
 from astra.arenas.pipeline import ArenaPipeline
 from astra.arenas.sets import ArenaSet
-from astra.arenas.synthesis.judge import QualityThreshold
+from astra.arenas.synthesis.decompose import DecomposeOptions, decompositions_stage
+from astra.arenas.synthesis.judge import (
+    DecompositionCandidate,
+    QualityThreshold,
+    judged_stage,
+)
 from astra.arenas.synthesis.pipeline import STAGES, ArenaSynthesis, SynthesisOptions
 from astra.arenas.synthesis.records import DecomposedItem, JudgedItem, MergedItem
 from astra.arenas.synthesis.sources import SourceMaterial, items
@@ -29,7 +34,7 @@ from astra.testing.rule_teacher.arenas import RuleTeacher
 from astra.testing.rule_teacher.arenas.defects import ArenaDefect
 from astra.testing.rule_teacher.faults import FaultRates
 from astra.types import ArenaRow, Scenario
-from tests.synthesis.conftest import Meddler
+from tests.synthesis.conftest import Meddler, item_of
 
 FILES = (*(f"{stage}.jsonl" for stage in STAGES), "candidates.jsonl", "arenas.jsonl")
 JUDGES = ("necessity", "dependency", "atomicity", "rationality", "completeness")
@@ -246,19 +251,20 @@ def _another_step(answer: StepVerdicts) -> StepVerdicts:
 
 @pytest.mark.parametrize("changed", [_one_less, _one_twice, _another_step])
 @pytest.mark.parametrize("point", JUDGES[:4])
-async def test_a_step_without_exactly_one_verdict_lets_nothing_pass(
-    make: Any, rules: RuleTeacher, questions: list[SourceMaterial], point: str, changed: Any
+async def test_a_step_without_exactly_one_verdict_leaves_no_scores(
+    rules: RuleTeacher, questions: list[SourceMaterial], point: str, changed: Any
 ) -> None:
     def at_last(_given: Any, right: StepVerdicts, index: int) -> StepVerdicts:
         return changed(right) if index == 2 else right
 
-    several = [m for m in questions if " and " in m.text or " of " in m.text][:3]
-    folder, reports = await make(Meddler(rules, {f"judge_{point}": at_last}), several, count=3)
-    judged = list(folder.rows("judged", JudgedItem))
-    assert all(not step.depends_on for row in judged for step in row.instance.steps)
-    assert point == "dependency" or not judged
-    assert reports["judged"].errors.get("TeacherError", 0) == 3 - len(judged) > 0
-    assert "verdict" in failures(folder, "judged")[0].message
+    several = next(m for m in questions if " and " in m.text or " of " in m.text)
+    decomposed = decompositions_stage(rules, DecomposeOptions())
+    instance = await decomposed.work(item_of(several))
+    assert any(step.depends_on for step in instance.steps)
+    candidate = DecompositionCandidate(instance, "")
+    assert await judged_stage(rules, 3).work(candidate)
+    with pytest.raises(TeacherError, match="verdict"):
+        await judged_stage(Meddler(rules, {f"judge_{point}": at_last}), 3).work(candidate)
 
 
 async def test_percentile_keeps_the_best_of_a_wave(
@@ -279,8 +285,6 @@ async def test_percentile_keeps_the_best_of_a_wave(
 
 
 async def test_impossible_hops_are_refused(make: Any, rules: RuleTeacher) -> None:
-    from astra.arenas.synthesis.decompose import DecomposeOptions
-
     material = [SourceMaterial("domain", "geography", "en", "", "d")]
     for hops, scenarios in [((3, 2), None), ((1, 1), {Scenario.multi_hop: 1.0})]:
         chosen = {} if scenarios is None else {"scenarios": scenarios}
