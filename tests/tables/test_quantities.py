@@ -147,9 +147,12 @@ def test_no_arithmetic_on_codes(tmp_path: Path) -> None:
         goal
         for arena in found
         for goal in arena.goals
-        if goal.call is not None and isinstance(goal.answer, int | float)
+        if goal.call is not None
+        and isinstance(goal.answer, int | float)
+        # To look a number up is no arithmetic: such a call names one row and one of its columns.
+        and not (len(goal.call.arguments) == 2 and "attribute" in goal.call.arguments)
     ]
-    assert numbers
+    assert len(numbers) > 20
     asked = {word for goal in numbers for word in codes if word in goal.question.split()}
     assert not asked
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from astra.chat.template import ChatTemplate
 from astra.configs.training import CreditConfig
-from astra.errors import ConfigError, SandboxDied, StageError
+from astra.errors import ConfigError, SandboxDied, SandboxInterrupted, StageError
 from astra.training.algorithm import ChoosesTasks, Credit, PolicyAccess, ScoredBatch
 from astra.training.environment import RolloutOutcome
 from astra.training.rl.algorithms import make_algorithm
@@ -419,7 +419,7 @@ def test_a_group_survives_a_checkpoint(watched: Any) -> None:
 
 
 class Breaking(InProcessSandbox):
-    """Every n-th call breaks on our side, or every one."""
+    """Every n-th process can't be started, or none."""
 
     def __init__(self, every: int) -> None:
         super().__init__()
@@ -429,7 +429,7 @@ class Breaking(InProcessSandbox):
     async def open(self, tools: Any, episode: Any = None) -> Any:
         self.count += 1
         if self.count % self.every == 0:
-            raise SandboxDied("killed")
+            raise SandboxInterrupted("killed from outside")
         return await super().open(tools)
 
 

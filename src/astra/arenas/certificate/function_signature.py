@@ -35,13 +35,20 @@ class FunctionParameter(NamedTuple):
     """Whether there is a default and it is a literal."""
 
 
-@lru_cache(maxsize=32)
+# As many as the arenas have tools that are examined at the same time.
+@lru_cache(maxsize=128)
 def syntax_tree(source: str) -> ast.Module:
     """The parsed source; raises as `ast.parse` does."""
     with warnings.catch_warnings():
         # An invalid escape in a teacher's source would warn on our terminal.
         warnings.simplefilter("ignore")
         return ast.parse(source)
+
+
+@lru_cache(maxsize=128)
+def syntax_nodes(source: str) -> tuple[ast.AST, ...]:
+    """All nodes of the parsed source, as `ast.walk` gives them. Several checks read them."""
+    return tuple(ast.walk(syntax_tree(source)))
 
 
 @lru_cache(maxsize=2048)

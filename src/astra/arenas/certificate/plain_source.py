@@ -12,7 +12,7 @@ import re
 import sys
 from functools import lru_cache
 
-from astra.arenas.certificate.function_signature import syntax_tree
+from astra.arenas.certificate.function_signature import syntax_nodes
 
 _MODULES = {"__future__", "datetime", "itertools", "math", "re", "unicodedata"}
 """Modules without a clock that moves, state that can be changed, or a way to other code."""
@@ -32,7 +32,7 @@ _OTHER_MODULES = sys.stdlib_module_names - {"datetime"}
 def is_plain(source: str) -> bool:
     """Whether the code reads and changes nothing but its arguments and its own data."""
     try:
-        return all(map(_is_plain, ast.walk(syntax_tree(source))))
+        return all(map(_is_plain, syntax_nodes(source)))
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return False
 

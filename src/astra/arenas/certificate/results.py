@@ -106,16 +106,14 @@ def is_distinct(value: Json) -> bool:
 def shows_answer(target: Target, value: Json, arguments: Mapping[str, Json]) -> bool:
     """Whether every member of a distinct answer stands somewhere in a value, and is not one of the
     call's own arguments."""
-    given = [leaf for leaf in scalars(dict(arguments)) if leaf is not None]
-    leaves = [leaf for leaf in scalars(value) if leaf is not None]
-
-    def shown(member: Json) -> bool:
-        if not is_distinct(member) or isinstance(member, bool):
-            return False
-        return stands_among(member, leaves) and not stands_among(member, given)
-
     members = members_of(target.value)
-    return bool(members) and all(map(shown, members))
+    if not members or any(isinstance(m, bool) or not is_distinct(m) for m in members):
+        return False
+    leaves = [leaf for leaf in scalars(value) if leaf is not None]
+    if not all(stands_among(member, leaves) for member in members):
+        return False
+    given = [leaf for leaf in scalars(dict(arguments)) if leaf is not None]
+    return not any(stands_among(member, given) for member in members)
 
 
 def stands_among(value: Json, leaves: Sequence[Json]) -> bool:

@@ -9,18 +9,18 @@ import ast
 from collections.abc import Iterator
 from functools import lru_cache
 
-from astra.arenas.certificate.function_signature import syntax_tree
+from astra.arenas.certificate.function_signature import syntax_nodes
 from astra.types import Json
 
 _MOST_WORDS = 12
 """Literals of a list that is asked for special cases; longer lists are data."""
 
 
-def _compared(tree: ast.AST, operators: tuple[type[ast.cmpop], ...]) -> Iterator[Json]:
+def _compared(source: str, operators: tuple[type[ast.cmpop], ...]) -> Iterator[Json]:
     """Texts and numbers that something is compared with by one of these operators."""
     lists: dict[str, ast.expr] = {}
     sides: list[ast.expr] = []
-    for node in ast.walk(tree):
+    for node in syntax_nodes(source):
         match node:
             case ast.Assign(targets=[ast.Name(id=name)], value=value):
                 lists[name] = value
@@ -55,20 +55,20 @@ def _elements(node: ast.expr) -> list[ast.expr]:
 @lru_cache(maxsize=512)
 def compared_literals(source: str) -> tuple[Json, ...]:
     """Texts and numbers that the source compares something with: its special cases."""
-    return tuple(_compared(syntax_tree(source), (ast.cmpop,)))
+    return tuple(_compared(source, (ast.cmpop,)))
 
 
 @lru_cache(maxsize=512)
 def equated_literals(source: str) -> tuple[Json, ...]:
     """Those that the source asks equality with."""
-    return tuple(_compared(syntax_tree(source), (ast.Eq, ast.In)))
+    return tuple(_compared(source, (ast.Eq, ast.In)))
 
 
 @lru_cache(maxsize=512)
 def default_literals(source: str) -> tuple[Json, ...]:
     """What the source falls back to: `d.get(x, "this")`, `y or "this"`, `y if z else "this"`."""
     found: list[ast.expr] = []
-    for node in ast.walk(syntax_tree(source)):
+    for node in syntax_nodes(source):
         match node:
             case ast.Call(func=ast.Attribute(attr="get"), args=[_, default]):
                 found.append(default)
@@ -86,7 +86,7 @@ def constants(source: str) -> tuple[Json, ...]:
     """Every literal text and number of the source."""
     return tuple(
         node.value
-        for node in ast.walk(syntax_tree(source))
+        for node in syntax_nodes(source)
         if isinstance(node, ast.Constant) and isinstance(node.value, str | int | float)
     )
 
@@ -94,15 +94,17 @@ def constants(source: str) -> tuple[Json, ...]:
 @lru_cache(maxsize=512)
 def pauses(source: str) -> bool:
     """Whether the source calls a function that waits: `sleep` of `time` or `asyncio`."""
+    if "sleep" not in source:
+        return False
     modules, functions = set[str](), set[str]()
-    for node in ast.walk(syntax_tree(source)):
+    for node in syntax_nodes(source):
         if isinstance(node, ast.Import):
             modules |= {a.asname or a.name for a in node.names if a.name in ("time", "asyncio")}
         elif isinstance(node, ast.ImportFrom) and node.module in ("time", "asyncio"):
             functions |= {a.asname or a.name for a in node.names if a.name == "sleep"}
     if not modules | functions:
         return False
-    calls = (n.func for n in ast.walk(syntax_tree(source)) if isinstance(n, ast.Call))
+    calls = (n.func for n in syntax_nodes(source) if isinstance(n, ast.Call))
     return any(
         (isinstance(f, ast.Name) and f.id in functions)
         or (

@@ -134,7 +134,7 @@ def _rows(
 
 def _delimiter(sample: str) -> str:
     """The separator that cuts the first records most often and equally; a comma in doubt."""
-    best, most = ",", (False, 1)
+    best, most = ",", (False, False, 1)
     for candidate in (",", ";", "\t", "|"):
         widths: list[int] = []
         try:
@@ -142,11 +142,13 @@ def _delimiter(sample: str) -> str:
             widths = [len(record) for record in itertools.islice(reader, LOOKED_AT) if record]
         except csv.Error:
             continue
-        # A preamble above the column names is narrower than they are.
+        # A preamble above the column names is narrower than they are. So is a header for another
+        # separator than its own, where the values hold that one: `amount`, then `1,200`.
+        all_lines = len(widths)
         while len(widths) > 2 and widths[0] < 3 and 2 * widths[0] <= max(widths):
             del widths[0]
         if widths and widths[0] > 1:
-            score = (len(set(widths)) == 1, widths[0])
+            score = (len(set(widths)) == 1, len(widths) == all_lines, widths[0])
             if score > most:
                 best, most = candidate, score
     return best
