@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from astra.core.files import read_bounded
 from astra.core.untrusted import read_json
@@ -26,7 +26,15 @@ HIDDEN = "[hidden]"
 
 _SECTIONS = ("mcpServers", "servers")
 _VARIABLE = re.compile(r"\$\{[^}]+\}")
-_SECRET = re.compile(r"key|token|secret|passw|credential|auth|cookie", re.I)
+_SECRET = re.compile(
+    r"key|token|secret|pass(?!iv|port|ag|eng)|\wpwd|credential|auth|cookie|bearer|jwt|signature"
+    r"|(?<![a-z])pat(?![a-z])",
+    re.I,
+)
+_BARE_KEY = re.compile(r"(?=\D*\d\D*\d)[\w+/=-]{16,}", re.ASCII)
+"""What a key looks like among arguments and in paths, where nothing says that it is one."""
+_HEADER_NAME = re.compile(r"[\w!#$%&'*+.^`|~-]+", re.ASCII)
+_HEADER_VALUE = re.compile(r"([!-~]([ -~]*[!-~])?)?")
 _SHORTEST = 4
 """Characters of the shortest value of a secret name that is hidden; shorter ones stand in words."""
 _TRANSPORTS: dict[str, Literal["http", "sse"]] = {
@@ -66,24 +74,33 @@ class McpServerEntry:
         named += [(a, b) for a, b in itertools.pairwise(self.args) if a.startswith("-")]
         parts = urlsplit(self.url)
         named += parse_qsl(parts.query)
+        bare = [*self.args, *parts.path.split("/"), parts.username or ""]
         found: set[str] = set()
         for name, text in named:
             if _SECRET.search(name):
                 if len(text) >= _SHORTEST:
                     found.add(text)
-            # A long run of letters and digits that is not a path is a key under any name.
-            elif (
-                len(text) >= 16
-                and not re.search(r"[\s/\\]", text)
-                and any(c.isdigit() for c in text)
-                and any(c.isalpha() for c in text)
-            ):
+            elif _like_key(text):
                 found.add(text)
         found |= {word for value in found for word in value.split() if len(word) >= 12}
+        found |= {text for text in bare if _BARE_KEY.fullmatch(text) and _like_key(text)}
         found |= {p for p in map(_password, [self.url, *self.env.values(), *self.args]) if p}
+        # As an address writes it, and as it is meant.
+        found |= {unquote(text) for text in found}
         # Longest first, so that no half of one is left over.
         secrets = sorted(found, key=len, reverse=True)
         return _hidden(value, secrets) if secrets else value
+
+
+def _like_key(text: str) -> bool:
+    """Whether this is a long run of letters and digits and not a path: a key under any name."""
+    return (
+        len(text) >= 16
+        and not re.search(r"[\s\\]", text)
+        and ("/" not in text or "+" in text or text.endswith("="))  # base64 has slashes, too
+        and any(c.isdigit() for c in text)
+        and any(c.isalpha() for c in text)
+    )
 
 
 def _password(text: str) -> str | None:
@@ -151,6 +168,13 @@ def parse_entry(name: str, value: Json) -> McpServerEntry:
         raise ConfigError(
             f'entry {name!r}: unix_sockets is not a list of whole paths such as ["/run/a.sock"]'
         )
+    headers = _texts(name, value, "headers")
+    for header, content in headers.items():
+        if not _HEADER_NAME.fullmatch(header) or not _HEADER_VALUE.fullmatch(content):
+            raise ConfigError(
+                f"entry {name!r}: a header can't be sent: write a name without spaces and colons, "
+                "and a value of one line without spaces at its ends or letters beyond ASCII"
+            )
     return McpServerEntry(
         name=name,
         kind=kind,
@@ -160,7 +184,7 @@ def parse_entry(name: str, value: Json) -> McpServerEntry:
         cwd=_text(name, value, "cwd") or None,
         unix_sockets=tuple(_text(name, {"unix_sockets": path}, "unix_sockets") for path in sockets),
         url=_text(name, value, "url") if kind != "stdio" else "",
-        headers=_texts(name, value, "headers"),
+        headers=headers,
         description=_text(name, value, "description"),
         domain=_text(name, value, "domain"),
     )
@@ -173,13 +197,23 @@ def _kind(name: str, value: Mapping[str, Json]) -> Literal["stdio", "http", "sse
             raise ConfigError(f"entry {name!r} has a command and the type {said!r}: keep one")
         return "stdio"
     url = value.get("url")
-    if not isinstance(url, str) or urlsplit(url).scheme not in ("http", "https"):
+    if not isinstance(url, str) or not _usable(url):
         raise ConfigError(f"entry {name!r} has neither a command nor an http(s) url: add one")
     if said is None:
         return "sse" if urlsplit(url).path.rstrip("/").endswith("/sse") else "http"
     if said not in _TRANSPORTS:
         raise ConfigError(f"entry {name!r} has the type {said!r}: write http or sse")
     return _TRANSPORTS[said]
+
+
+def _usable(url: str) -> bool:
+    """Whether a client can take this address: else it would quote its parts, a password's too."""
+    try:
+        parts = urlsplit(url)
+        _, host = parts.port, parts.hostname
+    except ValueError:
+        return False
+    return parts.scheme in ("http", "https") and bool(host) and url.isprintable()
 
 
 def _text(name: str, value: Mapping[str, Json], key: str) -> str:

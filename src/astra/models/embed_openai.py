@@ -13,7 +13,7 @@ from openai import AsyncOpenAI, OpenAIError
 from pydantic import BaseModel, FiniteFloat, ValidationError
 
 from astra.errors import EmbedderError
-from astra.models.endpoint import endpoint_client, redirect_advice, redirect_target
+from astra.models.endpoint import KeyMask, endpoint_client, redirect_advice, redirect_target
 from astra.types import Usage
 
 _ERROR_CHARACTERS = 500
@@ -54,6 +54,7 @@ class OpenAIEmbedder:
         self._name = name
         self._base_url = base_url
         self._api_key = api_key
+        self._mask = KeyMask(api_key)
         self._batch = batch
         self._retries = retries
         self._timeout_seconds = timeout_seconds
@@ -91,8 +92,7 @@ class OpenAIEmbedder:
 
     def _shown(self, error: Exception | str) -> str:
         """The start of an error's text, which may quote the endpoint, without the key."""
-        text = str(error).replace(self._api_key, "***") if self._api_key else str(error)
-        return text[:_ERROR_CHARACTERS]
+        return self._mask.text(str(error))[:_ERROR_CHARACTERS]
 
     async def _ask(self, client: AsyncOpenAI, texts: list[str]) -> Iterable[np.ndarray]:
         try:
@@ -104,7 +104,7 @@ class OpenAIEmbedder:
         except OpenAIError as error:
             if (target := redirect_target(error)) is not None:
                 raise EmbedderError(
-                    f"no embeddings from {self._name!r}: {self._shown(redirect_advice(target))}"
+                    f"no embeddings from {self._name!r}: {redirect_advice(self._mask.text(target))}"
                 ) from None
             raise EmbedderError(
                 f"no embeddings from {self._name!r} after {self._retries} retries "

@@ -11,10 +11,13 @@ from astra.errors import ConfigError
 
 
 def api_key(variable: str | None) -> str | None:
-    """The key in an environment variable; None as its name: no key is sent. Raises ConfigError."""
+    """The key in an environment variable, without the line break that files of variables leave on it.
+
+    None as its name: no key is sent. Raises ConfigError.
+    """
     if variable is None:
         return None
-    key = os.environ.get(variable)
+    key = os.environ.get(variable, "").strip()
     if not key:
         raise ConfigError(f"there is no environment variable {variable!r} with an API key: set it")
     return key

@@ -26,7 +26,7 @@ from astra.errors import (
     ModelRejects,
     ModelUnavailable,
 )
-from astra.models.endpoint import endpoint_client, redirect_advice, redirect_target
+from astra.models.endpoint import KeyMask, endpoint_client, redirect_advice, redirect_target
 from astra.models.wire import as_replies, as_request
 from astra.protocols import Reply, Sampling
 from astra.types import FinishReason, Json, Message, ToolSchema
@@ -88,7 +88,7 @@ class OpenAIModel:
             raise ConfigError(f"attempts {retries.attempts!r} must be at least 1")
         self._name = name
         self._base_url = base_url
-        self._secret = api_key if api_key and len(api_key) >= _SECRET_LENGTH else ""
+        self._mask = KeyMask(api_key, shortest=_SECRET_LENGTH)
         self._timeout = timeout
         self._retries = retries
         self._max_reply_bytes = max_reply_bytes
@@ -180,25 +180,29 @@ class OpenAIModel:
                 ) as raw,
             ):
                 content = await self._content(raw)
-            if self._secret:  # an endpoint that echoes headers must not get it into a trajectory
-                content = content.replace(self._secret.encode(), b"***")
             try:
-                return as_replies(json.loads(content))
+                # An endpoint that echoes headers must not get the key into a trajectory.
+                return as_replies(self._mask.value(json.loads(content)))
             except (ValueError, RecursionError) as error:
-                raise self._bad(f"{error}; it begins {content[:200]!r}") from None
+                begin = self._mask.text(content.decode("utf-8", "replace"))[:200]
+                raise self._bad(f"{error}; it begins {begin!r}") from None
         except (TimeoutError, openai.APITimeoutError):
             return _Again(self._unavailable(f"no whole answer within {self._timeout:g} s"))
         except openai.APIStatusError as error:
             if cut_when_outgrown and _outgrown(error):
                 return (Reply(Message(role="assistant"), FinishReason.length),)
-            status, text = error.status_code, self._hidden(_detail(error))[:500]
+            status, text = error.status_code, self._mask.text(_detail(error))[:500]
             # The same request may succeed later, but not on an account without credit.
             passes = status in (408, 409) or status >= 500
             if passes or (status == 429 and error.code != "insufficient_quota"):
                 failure = self._unavailable(f"status {status}: {text}")
                 return _Again(failure, _retry_after(error.response.headers))
             target = redirect_target(error)
-            advice = _advice(status) if target is None else self._hidden(redirect_advice(target))
+            advice = (
+                _advice(status)
+                if target is None
+                else redirect_advice(self._mask.text(target))
+            )
             what = self._about(f"status {status}: {text}. {advice}", "could not be asked")
             raise ModelRejects(status, what) from None
         except openai.APIConnectionError as error:
@@ -232,10 +236,7 @@ class OpenAIModel:
         return ModelBadReply(self._about(what, "gave an unusable reply"))
 
     def _about(self, what: str, verb: str) -> str:
-        return self._hidden(f"model {self._name!r} at {self._base_url!r} {verb}: {what}")
-
-    def _hidden(self, text: str) -> str:
-        return text.replace(self._secret, "***") if self._secret else text
+        return self._mask.text(f"model {self._name!r} at {self._base_url!r} {verb}: {what}")
 
 
 # --- statuses --------------------------------------------------------------------------------
