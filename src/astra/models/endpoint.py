@@ -76,7 +76,7 @@ def endpoint_client(
         )
     try:
         http_client = openai.DefaultAsyncHttpxClient(timeout=timeout, follow_redirects=False)
-    except Exception:  # the HTTP library's own, which is one of two; it may quote a password
+    except Exception:  # noqa: BLE001 - of the HTTP library, one of two; it may quote a password
         raise ConfigError(
             "a proxy of the environment (HTTP_PROXY, HTTPS_PROXY, ALL_PROXY) can't be used: write "
             "an address like http://user:password@host:8080, with %23 for # in a password; socks5 "
@@ -107,6 +107,6 @@ def redirect_target(error: openai.OpenAIError) -> str | None:
 def redirect_advice(target: str) -> str:
     """What to do about a redirect, which is never followed."""
     return (
-        f"The endpoint redirects to {target[:200]!r}, and nothing was sent there: if that is where the "
-        "requests and the key should go, give it as the endpoint's URL"
+        f"The endpoint redirects to {target[:200]!r}, and nothing was sent there: if that is "
+        "where the requests and the key should go, give it as the endpoint's URL"
     )

@@ -11,7 +11,7 @@ from astra.errors import ConfigError
 
 
 def api_key(variable: str | None) -> str | None:
-    """The key in an environment variable, without the line break that files of variables leave on it.
+    """The key in an environment variable, without the line break that some files leave on it.
 
     None as its name: no key is sent. Raises ConfigError.
     """

@@ -198,11 +198,7 @@ class OpenAIModel:
                 failure = self._unavailable(f"status {status}: {text}")
                 return _Again(failure, _retry_after(error.response.headers))
             target = redirect_target(error)
-            advice = (
-                _advice(status)
-                if target is None
-                else redirect_advice(self._mask.text(target))
-            )
+            advice = _advice(status) if target is None else redirect_advice(self._mask.text(target))
             what = self._about(f"status {status}: {text}. {advice}", "could not be asked")
             raise ModelRejects(status, what) from None
         except openai.APIConnectionError as error:

@@ -8,6 +8,7 @@ is a link in a folder that leads out of it.
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -56,6 +57,10 @@ SUFFIXES: dict[str, FileFormat] = {
 _PACKABLE = (FileFormat.csv, FileFormat.tsv, FileFormat.json, FileFormat.lines)
 """Formats that may be compressed: `.csv.gz`."""
 _DUMPS = (".sql", ".dump")
+
+
+_CREDENTIALS = re.compile(r":[^/]*@|passw|pwd", re.I)
+"""What stands in addresses and connection texts of databases that hold a password."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +124,12 @@ def _mode(path: Path) -> int:
     try:
         return stat.S_IFMT(path.stat().st_mode)
     except FileNotFoundError:
+        if _CREDENTIALS.search(str(path)):
+            raise TableError(
+                "a table is given as something that is no file and looks like an address with a "
+                "password, so it is not shown; databases are read from addresses like "
+                "postgresql://USER@HOST/DATABASE, with the password in PGPASSWORD"
+            ) from None
         raise TableError(f"{str(path)!r} does not exist; check the path") from None
     except (OSError, ValueError) as error:
         raise TableError(f"{str(path)!r} can't be looked at ({error}); check the path") from error
