@@ -6,6 +6,7 @@ import io
 import json
 import os
 import pty
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,7 +17,9 @@ from typing import Any
 import pytest
 
 from astra.arenas.folder import ToolRow
+from astra.arenas.pipeline import ArenaProduction
 from astra.arenas.sets import ArenaSet, load_arenas
+from astra.cli.arenas_make import print_production
 from astra.cli.arenas_play import spelled_arguments
 from astra.cli.main import run
 from astra.errors import ConfigError, StoreError
@@ -462,3 +465,15 @@ def test_ctrl_c_at_the_prompt_ends_the_play_at_once(folder: RunFolder) -> None:
         finally:
             process.kill()
             os.close(master)
+
+
+def test_a_command_to_copy_is_printed_whole(
+    folder: RunFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    deep = tmp_path.joinpath(*["a" * 200] * 3)
+    shutil.copytree(folder.path, deep)
+    arenas = load_arenas(deep, uncertified=True)
+    print_production(ArenaProduction(arenas, {}, {}, "namespaces"), len(arenas))
+    said = capsys.readouterr().out
+    assert f"next: astra arenas show {deep} {arenas[0].id}\n" in said
+    assert f"  or: astra evaluate arenas {deep} --policy gold\n" in said

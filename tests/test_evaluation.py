@@ -1,6 +1,7 @@
 """Evaluation: what is averaged, what is excluded, what is stored."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from astra.cli.main import run as run_command
 from astra.configs.evaluation import EvaluateConfig
 from astra.configs.training import TrainRLConfig
 from astra.core.intervals import Interval, bootstrap
-from astra.errors import ConfigError, ModelUnavailable, SandboxDied, StageError
+from astra.errors import ConfigError, ModelUnavailable, SandboxDied, StageError, StoreError
 from astra.evaluation.arenas import PlayedEpisode, play, score_episode, tallied
 from astra.evaluation.evaluate import EvaluationReport, compare, evaluate
 from astra.models.policies import policy
@@ -375,3 +376,22 @@ def test_the_command_says_what_is_wrong(
 ):
     assert command(folder, *arguments) == 2
     assert says.lower() in capsys.readouterr().err.lower()
+
+
+@pytest.mark.parametrize("kind", ["link", "pipe", "damaged"])
+def test_a_report_of_strangers_is_read_as_a_file_or_refused(kind: str, tmp_path: Path) -> None:
+    (tmp_path / "outside").write_text('{"outside": "the folder"}')
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "config.toml").write_text("")
+    match kind:
+        case "link":
+            (run / "report.json").symlink_to(tmp_path / "outside")
+        case "pipe":
+            os.mkfifo(run / "report.json")  # opening it as a file would wait for a writer
+        case _:
+            (run / "report.json").write_text('{"outside": "the folder"}')
+    says = {"link": "symbolic link", "pipe": "not a regular file", "damaged": "is damaged"}
+    with pytest.raises(StoreError, match=says[kind]) as raised:
+        EvaluationReport.open(run)
+    assert "outside" not in str(raised.value)

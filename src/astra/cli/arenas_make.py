@@ -87,11 +87,11 @@ def print_production(production: ArenaProduction, count: int) -> None:
             f"  {count - len(arenas)} of {count} are missing: `astra arenas stats {at}` lists "
             "what was rejected and why"
         )
-    for arena in arenas[:1]:
-        lines.append(f"next: astra arenas show {at} {quote(arena.id)}")
-        lines.append(f"  or: astra evaluate arenas {at} --policy gold")
     for line in lines:
         console.print(plain(line, limit=400), soft_wrap=True)
+    for arena in arenas[:1]:  # whole, however long the path: they are there to be copied
+        console.print(plain(f"next: astra arenas show {at} {quote(arena.id)}"), soft_wrap=True)
+        console.print(plain(f"  or: astra evaluate arenas {at} --policy gold"), soft_wrap=True)
 
 
 def stage_lines(folder: Path, name: str, report: StageReport) -> list[str]:

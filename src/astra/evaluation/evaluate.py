@@ -9,11 +9,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from pydantic import ValidationError
+
 from astra.arenas.sets import ArenaSet, open_arenas
 from astra.configs.evaluation import EvaluateConfig
 from astra.core.files import read_text_option
 from astra.core.intervals import Interval
-from astra.errors import ConfigError
+from astra.errors import ConfigError, StoreError
 from astra.evaluation.arenas import (
     EvaluationSummary,
     EvaluationTally,
@@ -61,8 +63,12 @@ class EvaluationReport:
             raise ConfigError(
                 f"{str(path)!r} holds no finished evaluation: make one with `astra evaluate arenas`"
             )
-        text = (folder.path / _REPORT).read_bytes()
-        return cls(folder, EvaluationSummary.model_validate_json(text))
+        try:
+            return cls(folder, EvaluationSummary.model_validate_json(folder.read(_REPORT)))
+        except ValidationError:
+            raise StoreError(
+                f"{str(folder.path / _REPORT)!r} is damaged: delete it and evaluate again"
+            ) from None
 
     @property
     def path(self) -> Path:

@@ -135,6 +135,14 @@ class RunFolder:
             return open(fd, "r+b", buffering=0)
         return open(fd, "rb")
 
+    def read(self, file: str) -> bytes:
+        """The content of a file other than those of rows. StoreError if there is none."""
+        try:
+            with self._open(file, os.O_RDONLY) as opened:
+                return opened.read()
+        except FileNotFoundError:
+            raise StoreError(f"{str(self.path)!r} holds no {file!r}: restore it") from None
+
     def _clear(self) -> None:
         """Delete all that the folder holds."""
         for entry in self.path.iterdir():
