@@ -26,7 +26,14 @@ class Chinese(LanguageWords):
 
     texts = FRAMES
 
-    def value(self, value: QuestionValue, singular: str | None, rng: random.Random) -> str:
+    def value(
+        self,
+        value: QuestionValue,
+        singular: str | None,
+        rng: random.Random,
+        *,
+        ambiguous: bool = False,
+    ) -> str:
         text = value.text
         if value.entity is None:
             return f"“{text}”" if _NEEDS_QUOTES.fullmatch(text) and "”" not in text else text
@@ -34,7 +41,7 @@ class Chinese(LanguageWords):
             return f"{value.number}为{text}的{singular}"
         if singular is None or singular in text:
             return text
-        if value.shared:
+        if value.shared or ambiguous:
             return f"{singular}“{text}”"
         return rng.choice((text, text, f"{singular}“{text}”"))
 

@@ -40,7 +40,14 @@ class English(LanguageWords):
 
     texts = FRAMES
 
-    def value(self, value: QuestionValue, singular: str | None, rng: random.Random) -> str:
+    def value(
+        self,
+        value: QuestionValue,
+        singular: str | None,
+        rng: random.Random,
+        *,
+        ambiguous: bool = False,
+    ) -> str:
         text = value.text
         if value.entity is None:
             return f'"{text}"' if _NEEDS_QUOTES.fullmatch(text) and '"' not in text else text
@@ -48,15 +55,18 @@ class English(LanguageWords):
             return f"the {singular} with {value.number} {text}"
         articled = singular == "river" or _TAKES_ARTICLE.fullmatch(text)
         named = f"the {text}" if articled else text
-        if value.shared and singular is not None:
-            return f"the {singular} {text}"
-        if singular is None or articled:
+        if singular is None:
             return named
+        stated = f"the {singular} {text}"
+        if value.shared:
+            return stated
         # "Lake Inari" says by itself that it is a lake.
         name, kind = text.casefold(), singular.casefold()
         if kind in name or any(word[:6] in name for word in kind.split() if len(word) > 5):
             return named
-        return rng.choice((named, named, f"the {singular} {text}"))
+        if ambiguous:
+            return stated
+        return named if articled else rng.choice((named, named, stated))
 
     def result(self, step: PlanStep, number: int, singular: str | None) -> str:
         noun = singular or {"number": "number", "date": "date", "list": "list"}.get(

@@ -58,6 +58,11 @@ class Grammar:
         self._schema = schema
         self._language: Language = language
         self._words: LanguageWords = {"en": English, "zh": Chinese}[language]()
+        labels = [
+            {column.labels.get(language) or column.name for column in table.columns}
+            for table in schema.tables
+        ]
+        self._tables_of_label = Counter(label for of_table in labels for label in of_table)
 
     def phrase(self, plan: QuestionPlan, rng: random.Random) -> Phrasing:
         """Main question and sub-questions."""
@@ -170,7 +175,12 @@ class Grammar:
                 names_kind = OPERATIONS[step.operation].names_kind or bool(source.number)
                 if source.entity is not None and names_kind:
                     kind = self._singular(source.entity.table)
-                nouns[name] = self._words.value(source, kind, rng)
+                # "The country of Teide": cities, lakes and mountains have one, and nobody can
+                # choose among their tools without knowing what Teide is.
+                ambiguous = step.attribute is not None and (
+                    self._tables_of_label[step.attribute.label] > 1
+                )
+                nouns[name] = self._words.value(source, kind, rng, ambiguous=ambiguous)
         singular = plural = ""
         if step.table:
             table = self._schema.table(step.table)

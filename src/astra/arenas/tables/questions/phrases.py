@@ -76,8 +76,18 @@ class LanguageWords(ABC):
     texts: ClassVar[Frames]
 
     @abstractmethod
-    def value(self, value: QuestionValue, singular: str | None, rng: random.Random) -> str:
-        """A value of the question. `singular`: what it names, or None to leave that unsaid."""
+    def value(
+        self,
+        value: QuestionValue,
+        singular: str | None,
+        rng: random.Random,
+        *,
+        ambiguous: bool = False,
+    ) -> str:
+        """A value of the question. `singular`: what it names, or None to leave that unsaid.
+
+        `ambiguous`: rows of other kinds are asked the same, so the kind is said or in the name.
+        """
 
     @abstractmethod
     def result(self, step: PlanStep, number: int, singular: str | None) -> str:
