@@ -32,6 +32,8 @@ _TAKES_ARTICLE = re.compile(
     r".*\b(?:Museum|Gallery|Mountains)\b.*|"
     r"\d{4} .*"
 )
+_TITLED = re.compile(r"album|track|song|film|movie|book|product|playlist|artist|game(?!s)", re.I)
+"""Tables whose rows have titles: a song called "Jade River" is no river."""
 _NEEDS_QUOTES = re.compile(r"[a-z]\S* .*|.*[^\w\s/.'&-].*", re.DOTALL)
 
 
@@ -53,7 +55,9 @@ class English(LanguageWords):
             return f'"{text}"' if _NEEDS_QUOTES.fullmatch(text) and '"' not in text else text
         if value.number and singular is not None:
             return f"the {singular} with {value.number} {text}"
-        articled = singular == "river" or _TAKES_ARTICLE.fullmatch(text)
+        articled = singular == "river" or (
+            _TAKES_ARTICLE.fullmatch(text) and not _TITLED.search(value.entity.table)
+        )
         named = f"the {text}" if articled else text
         if singular is None:
             return named
