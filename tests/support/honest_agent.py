@@ -71,11 +71,15 @@ class ReadDocument:
             for name, kind in (("order", "rank"), ("function", "aggregate")):
                 rows = kind if name in names else rows
             return rows + bounded
-        for name, kind in {"first": "compare", "minuend": "difference", "start": "days",
-                           "to_unit": "convert", "value": "find", "attribute": "lookup"}.items():  # fmt: skip
-            if name in names:
-                return kind
-        return ""
+        telling = {
+            "first": "compare",
+            "minuend": "difference",
+            "start": "days",
+            "to_unit": "convert",
+            "value": "find",
+            "attribute": "lookup",
+        }
+        return next((kind for name, kind in telling.items() if name in names), "")
 
     def fits(self, noun: str) -> int:
         """How well it speaks of a noun: the whole, its last word, a part of it."""

@@ -7,7 +7,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
-SHOWN = r"(?:earliest|latest|highest|lowest|largest|smallest|greatest|shortest|longest|deepest|shallowest)"
+SHOWN = (
+    r"(?:earliest|latest|highest|lowest|largest|smallest|greatest|shortest|longest|deepest|"
+    r"shallowest)"
+)
 LOW = ("earliest", "lowest", "smallest", "shortest", "shallowest")
 DIRECT = {"longest": "length", "shortest": "length", "deepest": "depth", "shallowest": "depth",
           "highest": "elevation", "lowest": "elevation", "largest": "area",
@@ -40,7 +43,8 @@ SAID_AS = (
     (r"how many days (?:lie|passed) (?:between|from) (.+)", r"number of days from \1"),
     (r"how many days after (.+) is (.+)", r"number of days from \1 to \2"),
     (r"count the days from (.+)", r"number of days from \1"),
-    (rf"(?:by )?how (?:much|many \w+(?: \w+)?)(?: {MORE})? (?:does|is) (.+?),? (?:exceed|{MORE} than|than) (.+)",
+    (rf"(?:by )?how (?:much|many \w+(?: \w+)?)(?: {MORE})? (?:does|is) (.+?),? "
+     rf"(?:exceed|{MORE} than|than) (.+)",
      r"difference between \1 and \2"),
     (rf"in {UNIT}, how much {MORE} is (.+) than (.+)", r"difference between \2 and \3"),
     (r"how many years (?:lie between|are there from) (.+) (?:and|to) (that of .+)",
@@ -57,7 +61,8 @@ SAID_AS = (
     (r"which (.+?) is (.+) (?:in|on)", r"\1 of \2"),
     (r"which (?!number)(?:day|\w+|\w+ \w+) is the (.+ of .+)", r"\1"),
     (r"what (.+?) does (.+) have", r"\1 of \2"),
-    (rf"(?:among|of|look at)(?: the)?(?: all)?(?: of)? (.+?)[,:] which(?: one)? has the ({SHOWN}) (.+)",
+    (rf"(?:among|of|look at)(?: the)?(?: all)?(?: of)? (.+?)[,:] which(?: one)? has the "
+     rf"({SHOWN}) (.+)",
      r"one with the \2 \3 among the \1"),
     (rf"which of the (.+) has the ({SHOWN}) (.+)", r"one with the \2 \3 among the \1"),
     (rf"which of the (.+) is the ({SHOWN})", r"\2 one among the \1"),
@@ -65,7 +70,8 @@ SAID_AS = (
     (rf"which (.+?) ((?:in|on) .+) has the ({SHOWN}) (.+)", r"\1 \2 with the \3 \4"),
     (r"which (.+?) has the (.+)", r"\1 with the \2"),
     (r"how many are the (.+)", r"number of \1"),
-    (r"(?:tell me |work out )?how many (.+?) (?:are there|are on record|there are)", r"number of \1"),
+    (r"(?:tell me |work out )?how many (.+?) (?:are there|are on record|there are)",
+     r"number of \1"),
     (r"(?:can you )?count the (.+)", r"number of \1"),
     (r"(?:what are|give me) the names of (?:all|the) (.+)", r"list of \1"),
     (r"(?:please )?(?:can you )?(?:list|name|enumerate) (?:all|the) (.+)", r"list of \1"),
@@ -85,7 +91,8 @@ SAID_AS = (
     (r"(?:how far apart are|by how much do) (.+?)(?: differ)?", r"difference between \1"),
     (r"(?:please find|how large is) the (?:gap|difference) between (.+)", r"difference between \1"),
     (r"(?:identify|determine|work out|what is|what are|tell me|look up|find|i need|"
-     r"i would like to know|(?:please )?give me|could you find|can you look up|state) (?!of )(.+)", r"\1"),
+     r"i would like to know|(?:please )?give me|could you find|can you look up|state) (?!of )(.+)",
+     r"\1"),
 )  # fmt: skip
 
 
@@ -224,7 +231,10 @@ class Reader:
         """Rows of a group: (…, rows, what groups them, attribute, comparison, threshold)."""
         text = re.sub(r"^(?:all |the )+", "", text)
         bound = ("", "", "")
-        condition = rf"(?:with an?|and an?|and whose) {self.label} (?:is )?{BEYOND} ([-\d.,]*\d)(?: {UNIT})?"
+        condition = (
+            rf"(?:with an?|and an?|and whose) {self.label} (?:is )?{BEYOND} "
+            rf"([-\d.,]*\d)(?: {UNIT})?"
+        )
         if match := _fit(rf"(.+) {condition}", text):
             text, bound = match[1], (match[2], match[3], match[4])
         if match := _fit(rf"{NOUN} whose {self.label} is (.+)", text):
@@ -253,11 +263,13 @@ class Reader:
     def name(self, text: str) -> Phrase | None:
         quoted = _fit(r'(?:((?-i:[a-z])[\w ]*) )?"(.+)"', text)
         named = quoted or _fit(
-            r"(?:((?-i:[a-z])[\w ]*?|Olympic Games) )?(?:the )?((?-i:[A-Z\d.]).*|[a-z]+\d+|[a-z]{1,3})",
+            r"(?:((?-i:[a-z])[\w ]*?|Olympic Games) )?(?:the )?"
+            r"((?-i:[A-Z\d.]).*|[a-z]+\d+|[a-z]{1,3})",
             text,
         )
         if not named or _fit(
-            rf".*(?:,? and the |, the |[.?] {OPENERS}| whose | with the | exceeds ).*|.*\b{SHOWN}\b.*",
+            rf".*(?:,? and the |, the |[.?] {OPENERS}| whose | with the | exceeds ).*|"
+            rf".*\b{SHOWN}\b.*",
             text,
         ):
             return None

@@ -12,10 +12,13 @@ from astra.arenas.scenarios import MIN_HOPS
 from astra.arenas.tables.load.tables import load
 from astra.arenas.tables.planner import Planner, QuestionPlan
 from astra.arenas.tables.profile.profiler import profile
+from astra.arenas.tables.questions.chinese import Chinese
+from astra.arenas.tables.questions.english import English
 from astra.arenas.tables.questions.grammar import Grammar
 from astra.arenas.tables.questions.measures import is_year, measure_of
 from astra.arenas.tables.schema import ColumnKind
-from astra.arenas.tables.views import Attribute
+from astra.arenas.tables.steps import QuestionValue
+from astra.arenas.tables.views import Attribute, RowEntity
 from astra.arenas.tables.world import World
 from astra.types import Arena, Language, Scenario
 
@@ -152,3 +155,53 @@ def test_sums_and_means_are_asked_of_what_has_them() -> None:
         "founding year": [False, False, True],
         "id": [False, False, False],
     }
+
+
+# --- what a name is of -------------------------------------------------------------------------
+
+
+def named(name: str, table: str, singular: str, *, ambiguous: bool = False) -> set[str]:
+    """All phrases for a row."""
+    value = QuestionValue(name, RowEntity(table, 0, name))
+    return {
+        English().value(value, singular, random.Random(seed), ambiguous=ambiguous)
+        for seed in range(20)
+    }
+
+
+def test_the_kind_is_said_where_other_kinds_are_asked_the_same():
+    assert named("Teide", "mountains", "mountain", ambiguous=True) == {"the mountain Teide"}
+    assert named("Prado", "museums", "museum", ambiguous=True) == {"the museum Prado"}
+    assert named("Lake Inari", "lakes", "lake", ambiguous=True) == {"Lake Inari"}
+    assert named("Teide", "mountains", "mountain") == {"Teide", "the mountain Teide"}
+    teide = QuestionValue("特德峰", RowEntity("mountains", 0, "特德峰"))
+    phrases = {Chinese().value(teide, "山", random.Random(n), ambiguous=True) for n in range(20)}
+    assert phrases == {"山“特德峰”"}
+
+
+def test_arenas_say_the_kind_of_a_name_whose_attribute_several_tables_have():
+    asked = [arena for arena in arenas(world(300, 7)) if arena.language == "en"]
+    countries = [
+        (goal.call.arguments, arena.question)
+        for arena in asked
+        for goal in arena.goals
+        if goal.call is not None
+        and goal.operation == "lookup"
+        and goal.call.arguments["attribute"] == "country"
+    ]
+    assert len(countries) > 20
+    for arguments, question in countries:
+        (kind, name), *_ = arguments.items()
+        if str(name) in question:
+            kind = kind.replace("_", " ")
+            words = [kind, *(word[:6] for word in kind.split() if len(word) > 5)]
+            said = any(word in str(name).casefold() for word in words)
+            assert said or f"the {kind} {name}" in question, question
+
+
+def test_a_title_has_no_article():
+    assert named("Song Jade River", "Track", "track") == {
+        "Song Jade River",
+        "the track Song Jade River",
+    }
+    assert named("Kura River", "rivers", "river") == {"the Kura River"}
