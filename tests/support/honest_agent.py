@@ -67,7 +67,7 @@ class ReadDocument:
         names = self.required()
         bounded = " bounded" if "threshold" in names else ""
         if {"by", "value"} <= names:
-            rows = "count" if "count" in self.about else "list"
+            rows = "count" if re.search(r"\bcounts?\b", self.about) else "list"
             for name, kind in (("order", "rank"), ("function", "aggregate")):
                 rows = kind if name in names else rows
             return rows + bounded
@@ -86,9 +86,11 @@ class ReadDocument:
         words = noun.casefold().split()
         if not words:
             return 0
-        return 2 * self.speaks_of(noun) + any(
-            self.speaks_of(word) for word in words if len(word) > 3
-        )
+        about = [word for word in re.findall(r"\w+", self.about) if len(word) > 5]
+        # "1960 Summer Olympics" and "Rijksmuseum" hold "olympic" and "museum".
+        held = any(word in noun.casefold() for word in about)
+        named = any(self.speaks_of(word) for word in words if len(word) > 3)
+        return 2 * self.speaks_of(noun) + (named or held)
 
     def speaks_of(self, noun: str) -> bool:
         return re.search(rf"\b{re.escape(noun.casefold())}\b", self.about) is not None
@@ -196,6 +198,8 @@ class HonestAgent:
                 (entity,) = looking.required() - {"attribute"}
                 row = noun if noun.islower() else entity.replace("_", " ")
                 fitting = [document for document in fitting if document.fits(row)]
+            # The best alone: all of them may compare by "elevation".
+            fitting = sorted(fitting, key=lambda document: -document.fits(noun))
             if fitting:
                 choice = fitting[0].labels["attribute"][first.words[0].casefold()]
                 self.units[phrase] = fitting[0].units[choice]
