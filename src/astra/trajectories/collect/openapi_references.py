@@ -135,11 +135,11 @@ def both(first: Mapping[str, Json], second: Mapping[str, Json]) -> dict[str, Jso
         elif key == "required" and isinstance(earlier, list) and isinstance(value, list):
             new[key] = [*earlier, *(name for name in value if name not in earlier)]
         elif key == "additionalProperties" and False in (earlier, value):
+            # To the letter, this in one part forbids the fields of the others. Whoever writes it
+            # means the whole, so it holds for the fields of all.
             new[key] = False
         else:
             return None
-    # To the letter, `additionalProperties: false` in one part forbids the fields of the others.
-    # Whoever writes it means the whole, so it holds for the fields of all.
     if not (first.get("nullable") and second.get("nullable")):
         new.pop("nullable", None)  # null has to fit both
     return new
