@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
-from astra.arenas.certificate import certify
+from astra.arenas.certificate import CHECKS, certify
 from astra.arenas.certificates import Certificate, CheckResult
 from astra.errors import SandboxRemote, SandboxUnavailable
 from astra.protocols import Sandbox, SandboxEpisode, SandboxSession
@@ -126,3 +128,8 @@ async def test_a_tool_that_depends_on_the_weekday_is_found_on_any_day(
     certificate = await certify(with_tool(single_hop_arena(), depends), sandbox)
     (check,) = failed(certificate)
     assert check.check in ("replay", "order") and "gave" in check.reason
+
+
+def test_the_page_numbers_the_checks_in_the_order_of_a_certificate() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "certificate.md").read_text()
+    assert tuple(re.findall(r"^\d+\. \*\*`(\w+)`\*\*", page, re.M)) == CHECKS

@@ -10,6 +10,8 @@ from __future__ import annotations
 import inspect
 import time
 from collections.abc import Awaitable, Callable
+from operator import attrgetter
+from typing import NamedTuple
 
 from astra.arenas.certificate.ablation import check_ablation
 from astra.arenas.certificate.arena_under_test import HASH_SEEDS, ArenaUnderTest, CheckFinding
@@ -28,17 +30,52 @@ from astra.arenas.certificates import VERSION, Certificate, CheckResult
 from astra.protocols import Sandbox
 from astra.types import Arena, Json
 
-CHECKS = (
-    *("names", "schema", "replay", "order", "gold"),
-    *("mutants", "leak", "grounding", "robust", "ablation", "general", "spelling"),
+Evidence = dict[str, Json]
+
+
+class CheckInputs(NamedTuple):
+    """What the checks of one certificate share."""
+
+    under_test: ArenaUnderTest
+    outputs: dict[str, Json]
+    """What each gold call returned, by goal id: `replay` fills it, later checks read it."""
+    own_mutants: Json
+    """Evidence of `mutants` from before distractors were added. None if there is none."""
+
+
+class CheckStep(NamedTuple):
+    """A check, or one of its parts."""
+
+    check: str
+    turn: int
+    """When it runs: free ones first, as most defective arenas then never reach the sandbox, and
+    last the one whose pauses pass beside the other checks."""
+    run: Callable[[CheckInputs], Evidence | Awaitable[Evidence]]
+
+
+_STEPS = (
+    CheckStep("names", 1, lambda inputs: check_names(inputs.under_test)),
+    CheckStep("schema", 2, lambda inputs: check_schema(inputs.under_test)),
+    CheckStep("replay", 6, lambda inputs: check_replay(inputs.under_test, inputs.outputs)),
+    CheckStep("replay", 14, lambda inputs: check_paced(inputs.under_test)),
+    CheckStep("order", 8, lambda inputs: check_order(inputs.under_test, inputs.outputs)),
+    CheckStep("gold", 4, lambda inputs: check_answers(inputs.under_test)),
+    CheckStep("gold", 9, lambda inputs: check_gold(inputs.under_test, inputs.outputs)),
+    CheckStep("mutants", 10, lambda inputs: check_mutants(inputs.under_test, inputs.own_mutants)),
+    CheckStep("leak", 5, lambda inputs: check_leak(inputs.under_test)),
+    CheckStep("grounding", 7, lambda inputs: check_grounding(inputs.under_test, inputs.outputs)),
+    CheckStep("robust", 13, lambda inputs: check_robust(inputs.under_test)),
+    CheckStep("ablation", 3, lambda inputs: check_ablation(inputs.under_test)),
+    CheckStep("general", 11, lambda inputs: check_general(inputs.under_test, inputs.outputs)),
+    CheckStep("spelling", 12, lambda inputs: check_spelling(inputs.under_test, inputs.outputs)),
 )
+"""In the order of a certificate."""
+
+CHECKS = tuple(dict.fromkeys(step.check for step in _STEPS))
 """Every check's id, in the order of a certificate."""
 
 SEES_DISTRACTORS = frozenset({"names", "schema", "mutants", "leak"})
 """Checks whose outcome can depend on distractors."""
-
-Evidence = dict[str, Json]
-Check = Callable[[], Evidence | Awaitable[Evidence]]
 
 
 async def certify(
@@ -65,32 +102,13 @@ async def certify(
     results = _reusable_results(arena, unmixed, seed, sandbox.level)
     own_mutants = results.pop("mutants").evidence["mutants"] if "mutants" in results else None
     reused = frozenset(results)
-    # What each gold call returned, by goal id: `replay` fills it, later checks read it.
-    outputs: dict[str, Json] = {}
     async with ArenaUnderTest(arena, sandbox, seed, before_waiting) as under_test:
-        # Free ones first: most defective arenas never reach the sandbox.
-        checks: list[tuple[str, Check]] = [
-            ("names", lambda: check_names(under_test)),
-            ("schema", lambda: check_schema(under_test)),
-            ("ablation", lambda: check_ablation(under_test)),
-            ("gold", lambda: check_answers(under_test)),
-            ("leak", lambda: check_leak(under_test)),
-            ("replay", lambda: check_replay(under_test, outputs)),
-            ("grounding", lambda: check_grounding(under_test, outputs)),
-            ("order", lambda: check_order(under_test, outputs)),
-            ("gold", lambda: check_gold(under_test, outputs)),
-            ("mutants", lambda: check_mutants(under_test, own_mutants)),
-            ("general", lambda: check_general(under_test, outputs)),
-            ("spelling", lambda: check_spelling(under_test, outputs)),
-            ("robust", lambda: check_robust(under_test)),
-            # Last: its pauses pass beside the other checks.
-            ("replay", lambda: check_paced(under_test)),
-        ]
-        for name, check in checks:
+        inputs = CheckInputs(under_test, {}, own_mutants)
+        for name, _, check in sorted(_STEPS, key=attrgetter("turn")):
             if name in reused:
                 continue
             try:
-                evidence = check()
+                evidence = check(inputs)
                 if inspect.isawaitable(evidence):
                     evidence = await evidence
                 result = CheckResult(check=name, passed=True, evidence=evidence)
