@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from astra.arenas.certificate import certify
 from astra.protocols import Sandbox
-from astra.types import Arena, Tool
+from astra.types import Arena, Json, Tool
 from tests.support.arenas import capital_tool, single_hop_arena, with_tool
 
 Plant = Callable[[], Arena]
@@ -48,3 +48,17 @@ def capital(*replacements: tuple[str, str], plain: bool = False) -> Arena:
     """The single-hop arena with its tool's source changed."""
     tool = capital_tool(plain=plain)
     return with_tool(single_hop_arena(plain=plain), edited(tool, *replacements))
+
+
+def documented(tool: Tool, **updates: Json) -> Tool:
+    """The tool with its document changed."""
+    return tool.model_copy(update={"document": tool.document.model_copy(update=updates)})
+
+
+def schema_of(tool: Tool, parameter: str, **updates: Json) -> Tool:
+    """The tool with the schema of one parameter changed; None drops a keyword."""
+    parameters = tool.document.parameters
+    schema = {**parameters["properties"][parameter], **updates}
+    schema = {key: value for key, value in schema.items() if value is not None}
+    properties = {**parameters["properties"], parameter: schema}
+    return documented(tool, parameters={**parameters, "properties": properties})

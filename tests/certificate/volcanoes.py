@@ -51,6 +51,10 @@ KNOWN = f"""{CHECKED}
         return {{"error": {{"code": "not_found", "message": "no volcano of that name"}}}}
 """
 
+ROWS = '[{"volcano": v, "country": c} for v, c in DATA.items()]'
+ONE = '{"volcano": volcano, "country": DATA[volcano]}'
+"""What a tool of countries returns: every record, or that of the volcano it was asked for."""
+
 Keyed = Literal["key", "no key", "text"]
 
 
