@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import gc
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from astra.arenas.sets import ArenaSet, load_arenas
+from astra.configs.evaluation import EvaluateConfig
+from astra.errors import StoreError
 from astra.runs.folder import RunFolder
+from astra.runs.opening import open_run
 from astra.types import Arena, Tool
 from tests.support.arenas import write_arena_run
 from tests.support.fakes import toy_arena, toy_tool
@@ -97,3 +103,45 @@ def test_as_many_are_drawn_per_band_as_the_folder_was_made_with(
     assert {2, 3} == set(map(len, drawn))
     more = load_arenas(few.path, "train").with_distractors("random", per_band=3)
     assert max(map(len, names(more, 0))) > 3
+
+
+# --- temporary folders ------------------------------------------------------------------------
+
+
+@pytest.fixture
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where temporary folders are made."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    return tmp_path
+
+
+def test_a_set_in_memory_leaves_no_folder_when_its_arenas_fail(temporary: Path) -> None:
+    def failing() -> Iterator[Arena]:
+        yield ARENAS[0]
+        raise KeyError("the next arena")
+
+    with pytest.raises(KeyError):
+        ArenaSet.of(failing())
+    assert [*temporary.iterdir()] == []
+
+
+def test_a_set_in_memory_leaves_no_folder_when_it_can_not_be_written(
+    temporary: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise StoreError("no space left on the device")
+
+    monkeypatch.setattr(RunFolder, "replace", full)
+    with pytest.raises(StoreError):
+        ArenaSet.of(ARENAS[:2])
+    with pytest.raises(StoreError):
+        open_run(EvaluateConfig(arenas="a", model="m"), None)
+    assert [*temporary.iterdir()] == []
+
+
+def test_a_set_in_memory_keeps_its_folder_as_long_as_it_lives(temporary: Path) -> None:
+    arenas = ArenaSet.of(ARENAS[:2])
+    assert [arena.id for arena in arenas] == [arena.id for arena in ARENAS[:2]]
+    del arenas
+    gc.collect()
+    assert [*temporary.iterdir()] == []

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import random
 import shlex
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args, overload
@@ -22,6 +22,7 @@ from astra.arenas.export import ArenaFormat, export_gold, export_rows
 from astra.arenas.folder import CERTIFICATES, TOOLS, write_arenas
 from astra.arenas.reader import ArenaEntry, ArenaReader, Split
 from astra.configs.spelling import option_name
+from astra.core.files import temporary_folder
 from astra.core.loop import run_sync
 from astra.errors import ConfigError, StoreError
 from astra.rollouts.shared_sandbox import SandboxLevel, shared_sandbox
@@ -66,9 +67,10 @@ class ArenaSet(Sequence[Arena]):
 
         The set reads them as they are; the folder holds no certificates for others who read it.
         """
-        path = Path(tempfile.mkdtemp(prefix="astra-")) if out is None else Path(out)
-        write_arenas(RunFolder.create(path, {}), arenas, {}, ())
-        return cls(path, reader=ArenaReader(path, temporary=out is None), uncertified=True)
+        with temporary_folder() if out is None else nullcontext(Path(out)) as path:
+            write_arenas(RunFolder.create(path, {}), arenas, {}, ())
+            reader = ArenaReader(path, temporary=out is None)
+        return cls(path, reader=reader, uncertified=True)
 
     @classmethod
     def of_run(cls, folder: RunFolder) -> ArenaSet:

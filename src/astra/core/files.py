@@ -6,6 +6,7 @@ import fcntl
 import os
 import shutil
 import stat
+import tempfile
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from pathlib import Path
@@ -71,6 +72,17 @@ def write_file(path: Path, content: bytes | Iterable[bytes]) -> None:
     """Write a whole file in one step. Pieces are written as they come."""
     with replacing(path) as temporary, temporary.open("wb") as file:
         file.writelines([content] if isinstance(content, bytes) else content)
+
+
+@contextmanager
+def temporary_folder() -> Generator[Path]:
+    """A new temporary folder, deleted if the block ends with an error; else it is the caller's."""
+    path = Path(tempfile.mkdtemp(prefix="astra-"))
+    try:
+        yield path
+    except BaseException:
+        shutil.rmtree(path, ignore_errors=True)
+        raise
 
 
 def replace_folder(new: Path, path: Path) -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 import shutil
-import tempfile
 import weakref
 from collections.abc import Mapping
 from pathlib import Path
 
 from astra.configs.base import OutputConfig, identity, runtime
 from astra.configs.spelling import option_name
+from astra.core.files import temporary_folder
 from astra.errors import ConfigError
 from astra.runs.folder import RunFolder
 from astra.types import Json
@@ -32,8 +32,8 @@ def open_run(
     stored["runtime"] = runtime(config)
     seeds = {"seed": config.seed}
     if out is None:
-        path = Path(tempfile.mkdtemp(prefix="astra-"))
-        folder = RunFolder.create(path, stored, seeds=seeds)
+        with temporary_folder() as path:
+            folder = RunFolder.create(path, stored, seeds=seeds)
         weakref.finalize(folder, shutil.rmtree, path, ignore_errors=True)
         return folder
     folder = RunFolder(out)
