@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from astra.arenas.certificate import certify
-from astra.arenas.certificate.spellings import says
+from astra.core.spellings import says
 from astra.protocols import Sandbox
 from astra.types import Arena, Goal, GoldCall, Json, Matcher, Scenario, Target, Tool, ToolSchema
 from tests.support.arenas import seal

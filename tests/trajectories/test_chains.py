@@ -34,8 +34,9 @@ from astra.trajectories.tasks.chain_proposals import (
 )
 from astra.trajectories.tasks.chain_verification import chains_stage, verify_chain
 from astra.trajectories.tasks.dependencies import KnownFields, bridges, supplies
-from astra.trajectories.tasks.plans import is_stated, planned_calls, same_calls
+from astra.trajectories.tasks.plans import planned_calls, same_calls
 from astra.trajectories.tasks.server_groups import group_of, observed_results
+from astra.trajectories.tasks.stated import statement
 from astra.trajectories.tasks.task_maker import make_tasks
 from astra.trajectories.tasks.tool_fields import find_field
 from astra.trajectories.toolset import ToolSet
@@ -160,7 +161,8 @@ def test_a_sound_plan() -> None:
         ([step("list_events", calendar=value("home"), day=value("2026-03-02"))], "does not state"),
         ([step("list_events", calendar=value("work"), day=value("2026-03-03"))], "does not state"),
         ([step("list_events", calendar=value("event"), day=value("2026-03-02"))], "one of"),
-        ([step("find_room", people=value("2"))], "not of type"),
+        ([step("find_room", people=value("2 or so"))], "not state"),
+        ([step("find_room", people=value(True))], "not of type"),
         ([GET], "not before it"),
         (
             [LIST, step("get_event", event_id=PlannedArgument(step=1, field="events.0.key"))],
@@ -188,9 +190,9 @@ def test_what_a_request_states() -> None:
         ("北京", "去北京玩"),
         (True, "nothing at all"),
     ]:
-        assert is_stated(given, words)
+        assert statement(given, words).known == "stated"
     for given, words in [(3, "13 people"), ("cat", "catalogue"), ("2026-03-02", "in March 2026")]:
-        assert not is_stated(given, words)
+        assert statement(given, words).known != "stated"
 
 
 def test_languages() -> None:

@@ -40,10 +40,10 @@ from astra.trajectories.near_duplicates import NearDuplicates, character_shingle
 from astra.trajectories.records import ArgumentSource, PlannedCall, TaskOrigin, TrajectoryTask
 from astra.trajectories.tasks import scoring
 from astra.trajectories.tasks.personas import read_personas
-from astra.trajectories.tasks.plans import is_stated
 from astra.trajectories.tasks.records import VerifiedChain
+from astra.trajectories.tasks.stated import statement
 from astra.trajectories.tasks.task_maker import make_tasks, tasks_per_axis
-from astra.trajectories.tasks.variations import stated_values, variation_problem
+from astra.trajectories.tasks.variations import kept_words, variation_problem
 from astra.trajectories.toolset import ToolSet
 from astra.types import CallStatus, Json, Message, StopReason, ToolSchema
 
@@ -92,7 +92,7 @@ async def test_tasks_by_rule(tmp_path: Path) -> None:
         assert task.plan and all(call.tool in shown for call in task.plan)
         for call in task.plan:
             for source in call.arguments.values():
-                assert source.call or is_stated(source.value, task.request)
+                assert source.call or statement(source.value, task.request).known == "stated"
         if task.axis is not TaskOrigin.original:
             parent = originals[task.parent or ""]
             assert (task.plan, task.language) == (parent.plan, parent.language)
@@ -261,6 +261,10 @@ def test_near_duplicates() -> None:
     assert seen.add("g", "列出成都的全部门店，再告诉我哪一家最大。") is None
 
 
+NONE = ToolSet([])
+"""Tools whose documents are not known."""
+
+
 def test_variations_that_must_be_rejected() -> None:
     task = TrajectoryTask(
         id="t",
@@ -279,14 +283,14 @@ def test_variations_that_must_be_rejected() -> None:
             ),
         ),
     )
-    assert variation_problem(task, f"Kindly: {task.request}") == ""
-    assert "the old one" in variation_problem(task, task.request.upper())
+    assert variation_problem(task, f"Kindly: {task.request}", NONE) == ""
+    assert "the old one" in variation_problem(task, task.request.upper(), NONE)
     for value in ("Field notes", "3"):
-        assert "lacks" in variation_problem(task, task.request.replace(value, "some"))
+        assert "lacks" in variation_problem(task, task.request.replace(value, "some"), NONE)
     assert "not in 'en'" in variation_problem(
-        task, "请把标题为 Field notes 的笔记读给我听，最多3行。"
+        task, "请把标题为 Field notes 的笔记读给我听，最多3行。", NONE
     )
-    assert "U+200B" in variation_problem(task, task.request + "\u200b")
+    assert "U+200B" in variation_problem(task, task.request + "\u200b", NONE)
 
 
 def test_the_order_of_arguments_changes_no_prompt() -> None:
@@ -296,7 +300,7 @@ def test_the_order_of_arguments_changes_no_prompt() -> None:
         "after": ArgumentSource(value="2026-03-13"),
     }
     told = [
-        stated_values(
+        kept_words(
             TrajectoryTask(
                 id="t",
                 servers=("s",),
@@ -304,11 +308,12 @@ def test_the_order_of_arguments_changes_no_prompt() -> None:
                 request='3 lines of "Field notes" of 2026-03-13, please.',
                 language="en",
                 plan=(PlannedCall(id="c1", tool="read_note", arguments=arguments),),
-            )
+            ),
+            NONE,
         )
         for arguments in (given, dict(reversed(given.items())))
     ]
-    assert told[0] == told[1] == ["2026-03-13", 3, "Field notes"]
+    assert told[0] == told[1] == ["2026-03-13", "3", "Field notes"]
 
 
 # --- personas ------------------------------------------------------------------------------------

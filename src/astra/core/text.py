@@ -66,7 +66,7 @@ MONTHS = {
     for name in names.split()
 }
 _MONTH = "|".join(MONTHS)
-_DATES = re.compile(
+DATES = re.compile(
     r"(?<!\d)(?P<y1>\d{4})(?:-(?P<m1>\d{2})-(?P<d1>\d{2})|/(?P<m2>\d{1,2})/(?P<d2>\d{1,2})"
     r"|\s?年\s?(?P<m3>\d{1,2})\s?月\s?(?P<d3>\d{1,2})\s?日)(?!\d)"
     rf"|(?<!\d)(?P<d4>\d{{1,2}}) (?P<m4>{_MONTH})\.?,? (?P<y4>\d{{4}})(?!\d)"
@@ -194,13 +194,13 @@ def as_date(value: object) -> date | None:
         # Case folding made a lower-case t and z of the ISO letters.
         return datetime.fromisoformat(text.upper()).date()
     except ValueError:
-        match = _DATES.fullmatch(text)
+        match = DATES.fullmatch(text)
         return _day(match) if match else None
 
 
 def dates_in(text: str) -> list[date]:
     """All calendar days that stand in a text, in order: written out, or YYYY-MM-DD."""
-    days = (_day(match) for match in _DATES.finditer(normalise(text)))
+    days = (_day(match) for match in DATES.finditer(normalise(text)))
     return [day for day in days if day is not None]
 
 

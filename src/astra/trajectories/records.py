@@ -68,6 +68,9 @@ class ArgumentSource(Record):
     """Id of the earlier planned call whose result holds the argument."""
     field: str | None = None
     """Dotted path in that call's result, e.g. `items.0.id`. None: the whole result."""
+    part_of: str | None = None
+    """Parameter of whose value this is a part; the key is then a dotted path into it, as in
+    `recipient.id`. None: the key is the parameter."""
 
 
 class PlannedCall(Record):

@@ -12,7 +12,7 @@ from __future__ import annotations
 from astra.arenas.certificate.arena_under_test import ArenaUnderTest, CheckFinding, shortened
 from astra.arenas.certificate.containment import offered, offered_for, stands_in
 from astra.arenas.certificate.parameters import parameters_of
-from astra.arenas.certificate.spellings import says
+from astra.core.spellings import says
 from astra.core.text import scalars
 from astra.rewards import same_scalar
 from astra.types import Json

@@ -20,12 +20,12 @@ import re
 import unicodedata
 import urllib.parse
 from collections.abc import Callable, Iterator
-from decimal import Decimal, InvalidOperation
 from functools import lru_cache
 from itertools import pairwise
 from typing import NamedTuple
 
 from astra.arenas.certificate.containment import stands_in
+from astra.core.spellings import scaled_numbers
 from astra.core.text import as_number, normalise
 from astra.rewards import same_number
 from astra.types import Scalar
@@ -51,17 +51,6 @@ _HEXADECIMAL = re.compile(r"(?:\b0x)?[0-9a-fA-F]{2}(?:[ :,]{0,2}(?:0x)?[0-9a-fA-
 _ESCAPE = re.compile(
     r"\\u([0-9a-fA-F]{4})|\\[ux]\{([0-9a-fA-F]{1,6})\}|\\x([0-9a-fA-F]{2})"
     r"|U\+([0-9A-F]{4,6})\s?"
-)
-_MAGNITUDES = (
-    {"hundred": 2, "thousand": 3, "k": 3, "million": 6, "mn": 6, "mio": 6, "m": 6}
-    | {"billion": 9, "bn": 9, "trillion": 12, "百": 2, "千": 3, "万": 4, "萬": 4}
-    | {"百万": 6, "千万": 7, "亿": 8, "億": 8, "万亿": 12}
-)
-"""Power of ten by word. One letter counts only directly at its number, and M only as a capital."""
-_SCALED = re.compile(
-    r"(?<![\w.])(\d[\d.,'’\u202f]*)(?:[\s-]?(hundred|thousand|million|billion|trillion|mn|mio|bn)s?\b"
-    r"|(k|K|M)\b|\s?(万亿|百万|千万|百|千|万|萬|亿|億)|\s?[x×*·]\s?10(?:\^|\*\*)?(\d{1,2})(?!\d))",
-    re.IGNORECASE,
 )
 _BASE_NUMBER = re.compile(r"(?<!\w)0(?:[xX][0-9a-fA-F]+|[bB][01]+|[oO][0-7]+)(?!\w)")
 _CHARACTER_CODES = re.compile(r"(?<![\d.])\d{2,3}(?:[ ,;:/-]{1,2}\d{2,3}){2,}(?![\d.])")
@@ -329,20 +318,6 @@ _CODES: tuple[tuple[re.Pattern[str], Callable[[str], bytes]], ...] = (
 
 
 # --- numbers -----------------------------------------------------------------------------------
-
-
-def scaled_numbers(text: str) -> Iterator[float]:
-    """Numbers with a magnitude behind them, as 83.2 million, 300k, 5 万."""
-    for match in _SCALED.finditer(text):
-        digits, word, letter, sign, power = match.groups()
-        # 5 m are metres.
-        if letter == "m":
-            continue
-        exponent = int(power) if power else _MAGNITUDES[(word or letter or sign).lower()]
-        try:
-            yield float(Decimal(normalise(digits)).scaleb(exponent))
-        except (InvalidOperation, OverflowError):
-            continue
 
 
 def _roman_numbers(text: str) -> Iterator[float]:

@@ -23,7 +23,7 @@ from astra.arenas.certificate.arena_under_test import (
     shortened,
 )
 from astra.arenas.certificate.parameters import accepts, parameters_of
-from astra.arenas.certificate.spellings import said_as
+from astra.core.spellings import said_as
 from astra.core.text import as_date, scalars
 from astra.rewards import solves
 from astra.types import Json

@@ -12,8 +12,8 @@ from astra.arenas.certificate.leak import leaks
 from astra.arenas.certificate.names import IDENTIFIER, name_problem
 from astra.arenas.certificate.parameters import parameters_of, validator
 from astra.arenas.certificate.schema import MAX_DOCUMENT, form_problem
-from astra.arenas.certificate.spellings import says
 from astra.core.language import in_script
+from astra.core.spellings import says
 from astra.core.text import scalars
 from astra.core.untrusted import json_problem
 from astra.rewards import same_scalar

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from astra.protocols import Reply, Sampling
 from astra.testing.rule_teacher.scripted_words import WORDS
 from astra.trajectories.records import ArgumentSource, PlannedCall
+from astra.trajectories.tasks.arguments import assembled
 from astra.trajectories.tasks.result_paths import NoSuchField, follow
 from astra.types import (
     FinishReason,
@@ -149,7 +150,8 @@ def resolved(call: PlannedCall, results: Mapping[str, Json]) -> dict[str, Json]:
     def value(source: ArgumentSource) -> Json:
         return source.value if source.call is None else follow(results[source.call], source.field)
 
-    return {name: value(source) for name, source in call.arguments.items()}
+    values = {name: value(source) for name, source in call.arguments.items()}
+    return assembled(values, call.arguments)
 
 
 def _read(messages: Sequence[Message]) -> _State:

@@ -21,6 +21,7 @@ from astra.trajectories.tasks.tool_fields import (
     InputField,
     ResultField,
     fields_of,
+    kind_of_schema,
     parameters_of,
     words_of,
 )
@@ -105,7 +106,11 @@ def is_handle(parameter: InputField) -> bool:
 
 def fits(parameter: InputField, field: ResultField, source: AgentTool) -> bool:
     """Whether a parameter may mean a field of a tool's result: by kind, and name or description."""
-    if not kinds_fit(parameter.kind, field.kind):
+    # A list of one can be made of a single value.
+    single = parameter.kind == "array" and field.kind in ("string", "number", "boolean")
+    items = parameter.schema.get("items")
+    wanted = kind_of_schema(items) if single and isinstance(items, Mapping) else parameter.kind
+    if not kinds_fit(wanted, field.kind):
         return False
     if names_fit(parameter.name, field.path, source.tool.document.name):
         return True

@@ -1,32 +1,33 @@
 """From a teacher's plan to planned calls, or to what is wrong with it; no model is asked.
 
-Every value must occur in the request, every field of an earlier step must be known to be in its
-result, and the values must fit the tool's schema.
+No value may be surely missing in the request (see `stated`), every field of an earlier step must be
+known to be in its result, and the values must fit the tool's schema. An argument may be a part of
+an object or a list: `recipient.id`. Where a list is wanted, one value is a list of one.
 
 What this does not guarantee: that the request asks for a switch (true or false) in words, nor that
-a value in the request is meant for this argument.
+a value in the request is meant for this argument. Values that only the meaning of the request can
+state are left to the teacher (`open_arguments`).
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 from astra.core.language import in_language
-from astra.core.text import (
-    as_date,
-    as_number,
-    contains_text,
-    dates_in,
-    normalise,
-    numbers_in,
-    scalars,
-)
 from astra.core.untrusted import json_problem, text_problem
 from astra.teacher.prompts.chains import PlannedArgument, PlannedStep
 from astra.trajectories.records import ArgumentSource, PlannedCall
 from astra.trajectories.schemas import value_problem
+from astra.trajectories.tasks.arguments import (
+    ArgumentPlace,
+    find_place,
+    fitted,
+    item_kind,
+    values_with_schemas,
+)
 from astra.trajectories.tasks.dependencies import KnownFields, kinds_fit
+from astra.trajectories.tasks.stated import statement
 from astra.trajectories.tasks.tool_fields import (
     InputField,
     find_field,
@@ -39,7 +40,6 @@ from astra.types import Json, Language
 
 REQUEST_CHARACTERS = 4000
 _VALUE_CHARACTERS = 4000
-_NO_DEFAULT = object()
 
 
 def request_problem(request: str, language: Language) -> str:
@@ -59,31 +59,27 @@ def planned_calls(
         if tool is None:
             raise ValueError(f"step {number} calls {step.tool!r:.100}, which is not a tool")
         schema = tool.document.parameters
-        parameters = {p.name: p for p in parameters_of(schema)}
-        unknown = [name for name in step.arguments if name not in parameters]
-        if unknown and not schema.get("additionalProperties"):
-            raise ValueError(f"step {number}: {step.tool!r} has no parameter {unknown[0]!r:.100}")
-        for parameter in parameters.values():
-            if parameter.required and parameter.name not in step.arguments:
-                raise ValueError(f"step {number}: {step.tool!r} lacks {parameter.name!r}")
         sources: dict[str, ArgumentSource] = {}
-        stated: dict[str, Json] = {}
-        for name, argument in step.arguments.items():
-            where = f"step {number}, {name!r:.100}"
+        for key, argument in step.arguments.items():
+            where = f"step {number}, {key!r:.100}"
+            place = find_place(schema, key)
+            if place is None:
+                raise ValueError(f"step {number}: {step.tool!r} has no parameter {key!r:.100}")
             if argument.step is None:
-                _check_stated(where, argument, request, parameters.get(name))
-                sources[name] = ArgumentSource(value=argument.value)
-                stated[name] = argument.value
-            else:
-                if not 1 <= argument.step < number:
-                    raise ValueError(f"{where} comes from step {argument.step!r}, not before it")
-                source = steps[argument.step - 1].tool
-                _check_result(where, argument, parameters.get(name), source, tools, fields)
-                call = f"c{argument.step}"
-                sources[name] = ArgumentSource(call=call, field=argument.field)
-        # Arguments from earlier results are still unknown: only the stated ones are required here.
-        if problem := value_problem(stated, {**schema, "required": list(stated)}):
-            raise ValueError(f"step {number}: {problem}")
+                sources[key] = _stated(where, argument, request, place)
+                continue
+            if not 1 <= argument.step < number:
+                raise ValueError(f"{where} comes from step {argument.step!r}, not before it")
+            source = steps[argument.step - 1].tool
+            in_list = _check_result(where, argument, place.field, source, tools, fields)
+            call = f"c{argument.step}"
+            sources[f"{key}.0" if in_list else key] = ArgumentSource(
+                call=call,
+                field=argument.field,
+                part_of=place.parameter if in_list or place.part else None,
+            )
+        if problem := _arguments_problem(sources, schema):
+            raise ValueError(f"step {number}: {problem.format(tool=repr(step.tool))}")
         needs = {*step.needs, *(a.step for a in step.arguments.values() if a.step is not None)}
         if wrong := [n for n in needs if not 1 <= n < number]:
             raise ValueError(f"step {number} needs step {wrong[0]!r}, which is not before it")
@@ -98,62 +94,124 @@ def planned_calls(
     return tuple(calls)
 
 
-def _check_stated(
-    where: str, argument: PlannedArgument, request: str, parameter: InputField | None
-) -> None:
-    """Raise ValueError unless the request states the argument, or it is the default."""
+def _stated(
+    where: str, argument: PlannedArgument, request: str, place: ArgumentPlace
+) -> ArgumentSource:
+    """Raise ValueError if the request surely does not state the argument."""
     if argument.field is not None:
         raise ValueError(f"{where} names the field {argument.field!r:.100} of no step")
     if problem := json_problem(where, argument.value, _VALUE_CHARACTERS):
         raise ValueError(problem)
-    if parameter is not None and parameter.schema.get("default", _NO_DEFAULT) == argument.value:
-        return
-    for value in scalars(argument.value):
-        if not is_stated(value, request):
-            raise ValueError(f"{where}: the request does not state {value!r:.200}")
+    value = fitted(argument.value, place.field)
+    for scalar, schema in values_with_schemas(value, place.field.schema):
+        if statement(scalar, request, schema).known == "missing":
+            raise ValueError(f"{where}: the request does not state {scalar!r:.200}")
+    return ArgumentSource(value=value, part_of=place.parameter if place.part else None)
+
+
+def _arguments_problem(sources: Mapping[str, ArgumentSource], schema: Mapping[str, Json]) -> str:
+    """What is wrong with the arguments of a step. Those from earlier results are still unknown."""
+    parts = {source.part_of for source in sources.values()} - {None}
+    for parameter in parameters_of(schema):
+        given = parameter.name in sources or parameter.name in parts
+        if parameter.required and not given:
+            return f"{{tool}} lacks {parameter.name!r}"
+        if parameter.name in sources and parameter.name in parts:
+            return f"{parameter.name!r} is given as a whole and in parts"
+    whole = {k: s.value for k, s in sources.items() if s.call is None and s.part_of is None}
+    if problem := value_problem(whole, {**schema, "required": list(whole)}):
+        return problem.replace("{", "{{").replace("}", "}}")
+    for key, source in sources.items():
+        place = find_place(schema, key)
+        if source.part_of is None or place is None:
+            continue
+        # Its references lead to the definitions of the whole.
+        own = {**{k: schema[k] for k in ("$defs", "definitions") if k in schema}}
+        own |= place.field.schema
+        if source.call is None and (problem := value_problem(source.value, own)):
+            return f"{key!r}: {problem}".replace("{", "{{").replace("}", "}}")
+        for name in place.siblings:
+            inner = f"{key.rpartition('.')[0]}.{name}"
+            if not any(k == inner or k.startswith(f"{inner}.") for k in sources):
+                return f"{{tool}} lacks {inner!r}"
+    return ""
 
 
 def _check_result(
     where: str,
     argument: PlannedArgument,
-    parameter: InputField | None,
+    parameter: InputField,
     source: str,
     tools: ToolSet,
     fields: KnownFields,
-) -> None:
-    """Raise ValueError unless the tool `source` is known to return a fitting value."""
+) -> bool:
+    """Raise ValueError unless the tool `source` is known to return a fitting value.
+
+    Returns whether the value has to become a list of one element.
+    """
     if argument.value is not None:
         raise ValueError(f"{where} has both a value and a step")
     tool = tools[source]
-    if argument.field is None:
+    field = argument.field
+    if field is None:
         schema = tool.tool.output_schema
         kind = None if schema is None else kind_of_schema(resolved_schema(schema, schema))
     else:
-        field = find_field(tool.tool, argument.field, fields.observed(tool))
-        kind = None if field is None else field.kind
+        known = find_field(tool.tool, field, fields.observed(tool))
+        kind = None if known is None else known.kind
     if kind is None:
-        raise ValueError(f"{where}: {source!r} is not known to return {argument.field!r:.100}")
-    wanted = "any" if parameter is None else parameter.kind
-    if not kinds_fit(wanted, kind):
-        raise ValueError(f"{where} wants a {wanted}, and {argument.field!r:.100} is a {kind}")
+        raise ValueError(f"{where}: {source!r} is not known to return {field!r:.100}")
+    items = item_kind(parameter)
+    if parameter.kind == "array" and kind in ("string", "number", "boolean"):
+        if not kinds_fit(items, kind):
+            raise ValueError(f"{where} wants a list of {items}s, and {field!r:.100} is a {kind}")
+        return True
+    if not kinds_fit(parameter.kind, kind):
+        raise ValueError(f"{where} wants a {parameter.kind}, and {field!r:.100} is a {kind}")
+    if parameter.kind == "array" == kind:
+        inner = f"{field}.0" if field else "0"
+        item = find_field(tool.tool, inner, fields.observed(tool))
+        if item is not None and not kinds_fit(items, item.kind):
+            raise ValueError(
+                f"{where} wants a list of {items}s, and {field!r:.100} is one of {item.kind}s"
+            )
+    return False
 
 
-def is_stated(value: Json, text: str) -> bool:
-    """Whether a text states a scalar: a number or a date in any spelling, words as they are.
+class OpenArgument(NamedTuple):
+    """A stated value that only the meaning of a request can state."""
 
-    True, false and null count as stated, since there are countless words for them.
+    tool: str
+    parameter: str
+    value: Json
+
+
+def stated_arguments(
+    plan: Sequence[PlannedCall], tools: ToolSet
+) -> Iterator[tuple[OpenArgument, Mapping[str, Json]]]:
+    """The values that calls take from the request, each with the schema of its place.
+
+    Sorted by argument, since plans that differ only in the order of arguments are the same task.
     """
-    if value is None or isinstance(value, bool):
-        return True
-    if isinstance(value, int | float):
-        return as_number(value) in numbers_in(text)
-    spaced = re.sub(r"[_-]+", " ", value)
-    if not value.strip() or contains_text(text, value) or contains_text(text, spaced):
-        return True
-    if (day := as_date(value)) is not None and re.fullmatch(r"\d{4}-\d\d-\d\d", value):
-        return day in dates_in(text)
-    # A value that begins with a quotation mark or sign has no word boundary there.
-    return not value[0].isalnum() and normalise(value) in normalise(text)
+    for call in plan:
+        tool = tools.get(call.tool)
+        schema = {} if tool is None else tool.document.parameters
+        for key, source in sorted(call.arguments.items()):
+            if source.call is not None:
+                continue
+            place = find_place(schema, key)
+            own = {} if place is None else place.field.schema
+            for value, inner in values_with_schemas(source.value, own):
+                yield OpenArgument(call.tool, key, value), inner
+
+
+def open_arguments(plan: Sequence[PlannedCall], request: str, tools: ToolSet) -> list[OpenArgument]:
+    """The values about which no rule decides whether the request states them."""
+    return [
+        argument
+        for argument, schema in stated_arguments(plan, tools)
+        if statement(argument.value, request, schema).known == "open"
+    ]
 
 
 def same_calls(

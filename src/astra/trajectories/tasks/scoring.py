@@ -1,7 +1,8 @@
 """Stages `server-tasks` and `scored`: tasks of a server's tools alone, and scores of all tasks.
 
 A draft is rejected by `request` (empty, too long, another language), `plan` (see `plans`),
-`near_duplicate`, or `scores` (below a threshold). Only the last asks a teacher.
+`near_duplicate`, `values` (the teacher finds a value in no words of the request) or `scores`
+(below a threshold). Only the last two ask a teacher, with one question.
 """
 
 from __future__ import annotations
@@ -15,11 +16,17 @@ from types import MappingProxyType
 from astra.errors import Rejected
 from astra.runs.stage import Stage
 from astra.teacher.prompt import Teacher
-from astra.teacher.prompts.tasks import PROPOSE_TASKS, SCORE_TASK, ProposeTasksIn, ScoreIn
+from astra.teacher.prompts.tasks import (
+    PROPOSE_TASKS,
+    SCORE_TASK,
+    MeantValue,
+    ProposeTasksIn,
+    ScoreIn,
+)
 from astra.trajectories.near_duplicates import NearDuplicates, character_shingles
 from astra.trajectories.records import PlannedCall, TaskScores, TrajectoryTask
 from astra.trajectories.tasks.chain_proposals import ProposalRound
-from astra.trajectories.tasks.plans import planned_calls, request_problem
+from astra.trajectories.tasks.plans import open_arguments, planned_calls, request_problem
 from astra.trajectories.tasks.records import DraftTask, ScoredTask, ServerTasks, VerifiedChain
 from astra.trajectories.tasks.server_groups import ServerGroup
 from astra.types import content_hash
@@ -149,8 +156,17 @@ def scored_stage(teacher: Teacher, seed: int) -> Stage[CheckedTask, ScoredTask]:
                 required=[call.tool for call in checked.plan],
             ),
             request=draft.request,
+            values=tuple(
+                MeantValue(tool=each.tool, parameter=each.parameter, value=each.value)
+                for each in open_arguments(checked.plan, draft.request, group.tools)
+            ),
         )
         marks = await teacher.ask(SCORE_TASK, question)
+        # Only of what was asked: rules have found the other values in the request.
+        asked = {f"{each.tool}.{each.parameter}": each.value for each in question.values}
+        if unfounded := [name for name in marks.unfounded if name in asked]:
+            reason = f"the request does not say {asked[unfounded[0]]!r:.200} ({unfounded[0]})"
+            raise Rejected("values", reason)
         scores = {name: attrgetter(name)(marks) for name in THRESHOLDS}
         for name, threshold in THRESHOLDS.items():
             if scores[name] < threshold:

@@ -14,17 +14,18 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, cast
 
-from astra.core.text import normalise, scalars
+from astra.core.text import normalise
 from astra.errors import ConfigError, Rejected
 from astra.runs.stage import Stage
 from astra.teacher.prompt import Teacher
 from astra.teacher.prompts.tasks import INTENT, VARY_TASK, IntentIn, VaryIn
 from astra.trajectories.records import TaskOrigin, TrajectoryTask
 from astra.trajectories.tasks.personas import Persona, personas_for
-from astra.trajectories.tasks.plans import is_stated, request_problem
+from astra.trajectories.tasks.plans import request_problem, stated_arguments
 from astra.trajectories.tasks.records import DraftTask, TaskVariation
 from astra.trajectories.tasks.server_groups import ServerGroup
-from astra.types import Json
+from astra.trajectories.tasks.stated import statement
+from astra.trajectories.toolset import ToolSet
 
 VARIED = "varied"
 MAX_ATTEMPTS = 3
@@ -68,29 +69,29 @@ def variation_requests(
             yield VariationRequest(parent, group, axis, number, persona)
 
 
-def stated_values(task: TrajectoryTask) -> list[Json]:
-    """Values that calls take from the request, each once.
-
-    Sorted by argument, since plans that differ only in the order of arguments are the same task.
-    """
-    values: dict[str, Json] = {}
-    for call in task.plan:
-        for _, source in sorted(call.arguments.items()):
-            for value in scalars(source.value) if source.call is None else ():
-                if value is not None and not isinstance(value, bool):
-                    values[str(value)] = value
-    return [value for value in values.values() if is_stated(value, task.request)]
+def kept_words(task: TrajectoryTask, tools: ToolSet) -> list[str]:
+    """The request's own words for the values that calls take from it, each once."""
+    words: dict[str, None] = {}
+    for argument, schema in stated_arguments(task.plan, tools):
+        known = statement(argument.value, task.request, schema)
+        words.update(dict.fromkeys(known.pieces))
+    return list(words)
 
 
-def variation_problem(task: TrajectoryTask, request: str) -> str:
+def variation_problem(task: TrajectoryTask, request: str, tools: ToolSet) -> str:
     """Why a wording can't replace a task's request. Empty if it can."""
     if problem := request_problem(request, task.language):
         return problem
     if normalise(request) == normalise(task.request):
         return "the new request is the old one"
-    for value in stated_values(task):
-        if not is_stated(value, request):
-            return f"the new request lacks {value!r:.200}, which a call needs"
+    for argument, schema in stated_arguments(task.plan, tools):
+        before, after = (
+            statement(argument.value, text, schema) for text in (task.request, request)
+        )
+        # What only the meaning states is left to the teacher, who scores the new request.
+        if after.known == "missing" or (before.known == "stated" != after.known):
+            said = " and ".join(before.pieces) or str(argument.value)
+            return f"the new request lacks {said!r:.200}, which a call needs"
     return ""
 
 
@@ -110,14 +111,14 @@ def varied_stage(teacher: Teacher, seed: int) -> Stage[VariationRequest, TaskVar
                 tools=tools,
                 axis=axis,
                 request=parent.request,
-                keep=tuple(str(value) for value in stated_values(parent)),
+                keep=tuple(kept_words(parent, item.group.tools)),
                 profile=item.persona.profile if item.persona else None,
                 number=item.number,
                 finding=problem,
             )
             answer = await teacher.ask(VARY_TASK, question, index=index)
             request = answer.request.strip()
-            if not (problem := variation_problem(parent, request)):
+            if not (problem := variation_problem(parent, request, item.group.tools)):
                 break
         else:
             raise Rejected("variation", problem)

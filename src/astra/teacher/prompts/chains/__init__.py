@@ -86,7 +86,7 @@ class PlannedStep(TeacherAnswer):
 
     tool: str
     arguments: dict[str, PlannedArgument]
-    """One entry per argument that is given."""
+    """One entry per argument that is given, or per part of one: recipient.id, attendees.0."""
     needs: tuple[int, ...]
     """Numbers of the earlier steps, from 1, that must have been made before this one, for their
     results or for what they do."""
@@ -136,8 +136,8 @@ class RecoveredChain(TeacherAnswer):
 
 
 PROPOSE_CHAINS = Prompt("propose_chains", 1, ProposeChainsIn, ProposedChains)
-JUDGE_CHAIN = Prompt("judge_chain", 1, ChainIn, ChainVerdict)
-TELL_CHAIN = Prompt("tell_chain", 1, ChainIn, ToldChain)
+JUDGE_CHAIN = Prompt("judge_chain", 2, ChainIn, ChainVerdict)
+TELL_CHAIN = Prompt("tell_chain", 2, ChainIn, ToldChain)
 RECOVER_CHAIN = Prompt("recover_chain", 1, RecoverIn, RecoveredChain)
 
 ALL: tuple[Prompt[Any, Any], ...] = (PROPOSE_CHAINS, JUDGE_CHAIN, TELL_CHAIN, RECOVER_CHAIN)

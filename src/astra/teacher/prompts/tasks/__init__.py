@@ -12,7 +12,7 @@ from pydantic import Field
 
 from astra.teacher.prompt import JudgeVerdict, Prompt, TeacherAnswer
 from astra.teacher.prompts.chains import PlannedStep, ToolsIn
-from astra.types import Language, Record
+from astra.types import Json, Language, Record
 
 UnitInterval = Annotated[float, Field(ge=0, le=1)]
 
@@ -61,7 +61,7 @@ class VaryIn(ToolsIn):
     axis: Literal["diversity", "complexity", "persona"]
     request: str
     keep: tuple[str, ...]
-    """Values that must stand in the new request, since calls need them."""
+    """The request's words for what calls need; they must stand in the new request."""
     profile: UserProfile | None = None
     """Who asks; only for the axis persona."""
     number: int
@@ -85,10 +85,20 @@ class IntentIn(Record):
     varied: str
 
 
+class MeantValue(Record):
+    """An argument that a request says in other words, if at all."""
+
+    tool: str
+    parameter: str
+    value: Json
+
+
 class ScoreIn(ToolsIn):
     """A request to be scored."""
 
     request: str
+    values: tuple[MeantValue, ...] = ()
+    """Arguments of which no rule can say whether the request states them."""
 
 
 class TaskMarks(TeacherAnswer):
@@ -102,11 +112,13 @@ class TaskMarks(TeacherAnswer):
     """From 0 to 1: a person could well ask this, in such words."""
     tool_necessity: UnitInterval
     """From 0 to 1: it can't be answered well without calling these tools."""
+    unfounded: tuple[str, ...]
+    """Those of `values`, as tool.parameter, that the request does not say in any words."""
 
 
-PROPOSE_TASKS = Prompt("propose_tasks", 1, ProposeTasksIn, ProposedTasks)
-VARY_TASK = Prompt("vary_task", 1, VaryIn, VaryOut)
+PROPOSE_TASKS = Prompt("propose_tasks", 2, ProposeTasksIn, ProposedTasks)
+VARY_TASK = Prompt("vary_task", 2, VaryIn, VaryOut)
 INTENT = Prompt("judge_intent", 1, IntentIn, JudgeVerdict)
-SCORE_TASK = Prompt("score_task", 1, ScoreIn, TaskMarks)
+SCORE_TASK = Prompt("score_task", 2, ScoreIn, TaskMarks)
 
 ALL: tuple[Prompt[Any, Any], ...] = (PROPOSE_TASKS, VARY_TASK, INTENT, SCORE_TASK)

@@ -162,6 +162,7 @@ def score_task(given: ScoreIn, rng: random.Random) -> TaskMarks:
             question_quality=0.2,
             scenario_realism=0.2,
             tool_necessity=0.2,
+            unfounded=tuple(f"{each.tool}.{each.parameter}" for each in given.values),
         )
     known = {tool.name: tool for tool in given.tools}
     complete = all(
@@ -175,6 +176,8 @@ def score_task(given: ScoreIn, rng: random.Random) -> TaskMarks:
         question_quality=round(rng.uniform(0.75, 1.0), 2) if complete else 0.3,
         scenario_realism=round(rng.uniform(0.7, 1.0), 2),
         tool_necessity=round(rng.uniform(0.8, 1.0), 2),
+        # Its own requests state all values letter for letter; it understands no other words.
+        unfounded=tuple(f"{each.tool}.{each.parameter}" for each in given.values),
     )
 
 

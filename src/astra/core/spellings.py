@@ -3,22 +3,32 @@
 Understood are days without a year, with the month in figures or with ordinals ("February 9",
 "12/2", "the 3rd of May"), times of day ("3:00 PM", "noon", 下午3点半), numbers in words up to a
 hundred ("party of four"), with k, m, million, 万 or per cent, names with other dashes, apostrophes
-and accents, and abbreviations that the document explains ("CA (California)"). Used by `grounding`
-and `spelling`. Not covered: days of the week, "tomorrow", abbreviations that nobody explains.
+and accents, and abbreviations that the document explains ("CA (California)"). Used by the checks
+`grounding` and `spelling` of arenas, and for the plans of trajectories. Not covered: days of the
+week, "tomorrow", abbreviations that nobody explains.
 """
 
 from __future__ import annotations
 
+import math
 import re
 import unicodedata
 from collections.abc import Iterator
 from datetime import date
+from decimal import Decimal, InvalidOperation
 from functools import lru_cache
 from typing import NamedTuple
 
-from astra.arenas.certificate.readings import scaled_numbers
-from astra.core.text import MONTHS, as_date, as_number, contains_text, normalise
-from astra.rewards import same_number
+from astra.core.text import (
+    DATES,
+    MONTHS,
+    as_date,
+    as_number,
+    contains_text,
+    dates_in,
+    normalise,
+    numbers_in,
+)
 from astra.types import Json
 
 _MONTH = "|".join(sorted(MONTHS, key=len, reverse=True))
@@ -41,6 +51,10 @@ _TIMES = re.compile(
     r"|(?P<part>上午|早上|凌晨|中午|下午|晚上)?(?P<h2>\d{1,2})[点點时](?:(?P<m2>\d{1,2})分?|(?P<halfway>半))?"
 )
 _CLOCK = re.compile(r"(\d{1,2}):(\d{2})(?::\d{2})?\s?(a\.?m\.?|p\.?m\.?)?", re.IGNORECASE)
+_TIME = re.compile(
+    r"([01]?\d|2[0-3]):([0-5]\d)(?::[0-5]\d(?:\.\d+)?)?(?:Z|[+-]\d\d:?\d\d)?", re.IGNORECASE
+)
+_MOMENT = re.compile(rf"(\d{{4}}-\d\d-\d\d)[T ]{_TIME.pattern}", re.IGNORECASE)
 _SMALL = (
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen "
     "sixteen seventeen eighteen nineteen"
@@ -76,6 +90,17 @@ _CHINESE_NUMBER = re.compile(
 )
 _CHINESE_DIGITS = {sign: number for number, sign in enumerate("零一二三四五六七八九")} | {"两": 2}
 _PERCENT = re.compile(r"(\d+(?:\.\d+)?)\s?(?:%|per ?cent\b|percent\b)|百分之(\d+(?:\.\d+)?)")
+_MAGNITUDES = (
+    {"hundred": 2, "thousand": 3, "k": 3, "million": 6, "mn": 6, "mio": 6, "m": 6}
+    | {"billion": 9, "bn": 9, "trillion": 12, "百": 2, "千": 3, "万": 4, "萬": 4}
+    | {"百万": 6, "千万": 7, "亿": 8, "億": 8, "万亿": 12}
+)
+"""Power of ten by word. One letter counts only directly at its number, and M only as a capital."""
+_SCALED = re.compile(
+    r"(?<![\w.])(\d[\d.,'’\u202f]*)(?:[\s-]?(hundred|thousand|million|billion|trillion|mn|mio|bn)s?\b"
+    r"|(k|K|M)\b|\s?(万亿|百万|千万|百|千|万|萬|亿|億)|\s?[x×*·]\s?10(?:\^|\*\*)?(\d{1,2})(?!\d))",
+    re.IGNORECASE,
+)
 _SIGNS = str.maketrans({**dict.fromkeys("‐‑‒–—―−", "-"), **dict.fromkeys("‘’ʼ´`", "'")})
 
 
@@ -113,6 +138,33 @@ def said_as(value: Json, text: str, description: str = "") -> list[SaidAs]:
 def says(value: Json, text: str, description: str = "") -> bool:
     """Whether a text says a value in any of these spellings."""
     return bool(said_as(value, text, description))
+
+
+def said_moment(value: str, text: str) -> list[str]:
+    """The pieces of a text that say a day with a time, as 2026-03-05T15:00:00Z. Empty if one of
+    the two is not said; the first and the last minute of a day are said with the day. The time
+    zone is not looked for: people say the time of where they are."""
+    match = _MOMENT.fullmatch(value.strip())
+    day = None if match is None else as_date(match[1])
+    if match is None or day is None:
+        return []
+    plain = normalise(text)
+    days = [said.piece for said in _days(day, plain)]
+    if not days and day in dates_in(plain):
+        days = [found[0] for found in DATES.finditer(plain) if as_date(found[0]) == day]
+    minutes = _minutes(match[2], match[3], None)
+    times = [said.piece for said in _times(minutes, plain)]
+    if not days or not (times or minutes in (0, 24 * 60 - 1)):
+        return []
+    return [days[0], *times[:1]]
+
+
+def says_time(value: str, text: str) -> list[str]:
+    """The pieces of a text that say a time of day, as 15:00, 15:00:00Z."""
+    match = _TIME.fullmatch(value.strip())
+    if match is None:
+        return []
+    return [said.piece for said in _times(_minutes(match[1], match[2], None), normalise(text))]
 
 
 # --- days and times --------------------------------------------------------------------------
@@ -180,21 +232,43 @@ def _times(minutes: int, text: str) -> Iterator[SaidAs]:
 # --- numbers ---------------------------------------------------------------------------------
 
 
+def numbers_said(text: str) -> list[float]:
+    """All numbers that a text says, in figures or in words."""
+    return [*numbers_in(text), *(number for _, number in _number_pieces(text))]
+
+
 def _numbers(number: float, text: str) -> Iterator[SaidAs]:
+    for piece, said in _number_pieces(text):
+        if math.isclose(number, said, rel_tol=1e-9):
+            yield SaidAs(piece)
+
+
+def _number_pieces(text: str) -> Iterator[tuple[str, float]]:
+    """The pieces of a text that say numbers in words, with magnitudes or per cent."""
     plain = normalise(text)
     for match in _WORDS.finditer(plain):
-        if same_number(number, _ENGLISH_NUMBERS[match[0]], absolute=0.0, relative=1e-9):
-            yield SaidAs(match[0])
+        yield match[0], _ENGLISH_NUMBERS[match[0]]
     for match in _CHINESE_NUMBER.finditer(text):
-        if same_number(number, _chinese(match[0]), absolute=0.0, relative=1e-9):
-            yield SaidAs(match[0])
+        yield match[0], _chinese(match[0])
     for match in _PERCENT.finditer(plain):
         share = float(match[1] or match[2])
-        if any(same_number(number, n, absolute=0.0, relative=1e-9) for n in (share, share / 100)):
-            yield SaidAs(match[0])
+        yield from ((match[0], share), (match[0], share / 100))
     for scaled in scaled_numbers(unicodedata.normalize("NFKC", text)):
-        if same_number(number, scaled, absolute=0.0, relative=1e-9):
-            yield SaidAs(str(scaled))
+        yield str(scaled), scaled
+
+
+def scaled_numbers(text: str) -> Iterator[float]:
+    """Numbers with a magnitude behind them, as 83.2 million, 300k, 5 万."""
+    for match in _SCALED.finditer(text):
+        digits, word, letter, sign, power = match.groups()
+        # 5 m are metres.
+        if letter == "m":
+            continue
+        exponent = int(power) if power else _MAGNITUDES[(word or letter or sign).lower()]
+        try:
+            yield float(Decimal(normalise(digits)).scaleb(exponent))
+        except (InvalidOperation, OverflowError):
+            continue
 
 
 def _chinese(text: str) -> int:
