@@ -221,7 +221,6 @@ class _Fates:
         self._verdicts: dict[tuple[str, str, str], list[bool]] = defaultdict(list)
         self._tries: Counter[tuple[str, str]] = Counter()
         self._documents: Counter[tuple[str, str]] = Counter()
-        self._steps: dict[str, set[str]] = defaultdict(set)
         for reply in self._replies:
             self._learn(reply)
 
@@ -236,9 +235,6 @@ class _Fates:
         elif reply.prompt in ("write_call", "write_tool"):
             place = (task.main_question, task.question)
             self._tries[place] = max(self._tries[place], reply.index)
-            if reply.prompt == "write_tool":
-                self._steps[task.question].add(task.main_question)
-                self._steps[_call(task.question, task.arguments)].add(task.main_question)
 
     def all(self) -> Iterator[tuple[str, str]]:
         """Defect and fate of every wrong answer, once for each instance that got it."""
@@ -255,12 +251,6 @@ class _Fates:
             case "propose" | "decompose":
                 question, number = getattr(task, "question", ""), getattr(task, "number", 0)
                 return self._items[task.domain, task.language, question, number]
-            case "extend_tool":
-                # Its input names no main question. It is the one of the steps that it joins.
-                mains = set(self._steps[_call(task.adds.question, task.adds.arguments)])
-                for served in task.serves:
-                    mains &= self._steps[served.question]
-                return self._by_question[min(mains)]
             case _:
                 return self._by_question[getattr(task, "main_question", "") or task.question]
 
@@ -292,10 +282,6 @@ def _verdicts(reply: WatchedReply) -> dict[tuple[str, str, str], bool]:
         (reply.prompt, reply.task.question, getattr(verdict, "step", "")): verdict.holds
         for verdict in verdicts
     }
-
-
-def _call(question: str, arguments: dict[str, Any]) -> str:
-    return f"{question}\n{canonical_json(arguments)}"
 
 
 # --- what must not be in a certified arena ----------------------------------------------------

@@ -377,6 +377,35 @@ async def test_homogeneous_steps_share_a_tool(
     assert reports["candidates"].accepted == len(rows)
 
 
+async def test_no_tool_is_written_for_a_step_that_shares_one(
+    make: Any, rules: RuleTeacher, questions: list[SourceMaterial]
+) -> None:
+    teacher = Meddler(rules)
+    rows, _ = await merged_rows(make, teacher, questions[:12])
+    groups = [(row, group.steps) for row in rows for group in row.groups if group.merged]
+    assert groups
+    for row, (first, *others) in groups:
+        goals = {goal.id: goal for goal in row.arena.goals}
+
+        def asked(name: str, step: str, row: MergedItem = row) -> list[Any]:
+            return [
+                given
+                for prompt, given, _ in teacher.asked
+                if prompt == name
+                and (given.main_question, given.question)
+                == (row.arena.question, goals[step].question)  # noqa: B023 - called at once
+            ]
+
+        for prompt in ("write_document", "write_call", "write_tool"):
+            assert asked(prompt, first)
+            assert not any(asked(prompt, step) for step in others), prompt
+        # The document is written for all of them.
+        told = asked("write_document", first)[0].also
+        assert told == tuple(goals[step].question for step in others)
+    every = [given for name, given, _ in teacher.asked if name == "write_tool"]
+    assert len(every) == sum(len(row.arena.tools) for row in rows)
+
+
 @pytest.mark.parametrize("what", ["source", "arguments", "rename"])
 async def test_groups_that_fail_stay_separate_as_a_whole(
     make: Any, rules: RuleTeacher, questions: list[SourceMaterial], what: str

@@ -9,6 +9,7 @@ from typing import Any
 
 from astra.teacher.prompts import arenas as prompts
 from astra.teacher.prompts.arenas import (
+    AddedStep,
     CallIn,
     DecomposeIn,
     Decomposition,
@@ -187,28 +188,22 @@ async def every_input() -> list[tuple[Any, Any]]:
     document = await asked.ask(prompts.DOCUMENT, document_in)
     scale_in = ScaleIn(document=document, **common)
     call_in = CallIn(main_question=main, document=document, known=(), **common)
-    arguments = [dict(arena.goals[n].call.arguments) for n in pair]  # type: ignore[union-attr]
+    arguments = dict(arena.goals[pair[0]].call.arguments)  # type: ignore[union-attr]
     tool_in = ToolIn(
         main_question=main,
         answer=first.answer,
         document=document,
-        arguments=arguments[0],
+        arguments=arguments,
         **common,
     )
-    other = await asked.ask(
-        prompts.DOCUMENT, document_in.model_copy(update={"question": second.question})
-    )
-    serves = [
-        ServedCall(question=step.question, answer=step.answer, arguments=call)
-        for step, call in zip((first, second), arguments, strict=True)
-    ]
+    served = ServedCall(question=first.question, answer=first.answer, arguments=arguments)
     extend_in = ExtendIn(
         language="en",
         document=document,
         implementation=await asked.ask(prompts.TOOL, tool_in),
-        serves=(serves[0],),
-        other_document=other,
-        adds=serves[1],
+        serves=(served,),
+        main_question=main,
+        adds=AddedStep(question=second.question, answer=second.answer, known=()),
     )
     step = step_in(arena, plan.steps, second.id)
     return [
@@ -240,9 +235,7 @@ async def every_input() -> list[tuple[Any, Any]]:
         (prompts.TOOL, tool_in),
         (
             prompts.GROUP,
-            GroupIn(
-                language="en", steps=plan.steps, documents={first.id: document, second.id: other}
-            ),
+            GroupIn(language="en", question=main, steps=plan.steps),
         ),
         (prompts.EXTEND, extend_in),
         (prompts.PARAPHRASE, ParaphraseIn(language="en", question=main, keep=())),

@@ -13,6 +13,7 @@ from astra.errors import ConfigError, TeacherError
 from astra.sandbox import open_sandbox
 from astra.teacher.prompts import arenas as prompts
 from astra.teacher.prompts.arenas import (
+    AddedStep,
     DecomposeIn,
     Decomposition,
     DecompositionStep,
@@ -239,7 +240,7 @@ async def test_steps_of_one_tool_are_grouped_and_merged() -> None:
     plan = await decomposed(arena)
     tools = {goal.id: single.tool(goal.call.tool) for goal in single.goals if goal.call}
     documents = {name: DocumentOut(**tool.document.model_dump()) for name, tool in tools.items()}
-    given = GroupIn(language="en", steps=plan.steps, documents=documents)
+    given = GroupIn(language="en", question=arena.question, steps=plan.steps)
     groups = (await teacher().ask(prompts.GROUP, given)).groups
     shared = {g.call.tool for g in arena.goals if g.call}
     assert len(groups) == sum(
@@ -271,8 +272,8 @@ async def test_steps_of_one_tool_are_grouped_and_merged() -> None:
             document=documents[base],
             implementation=first,
             serves=(served(base),),
-            other_document=documents[other],
-            adds=served(other),
+            main_question=arena.question,
+            adds=AddedStep(question=goals[other].question, answer=goals[other].answer, known=()),
         ),
     )
     space: dict[str, Any] = {}

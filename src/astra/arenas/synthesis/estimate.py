@@ -91,11 +91,11 @@ def add_synthesis(
             for number in range(1, hops + 1)
         )
         _add_judges(estimator, item, steps, judge_votes)
+        if hops > 1:
+            estimator.add(GROUP, GroupIn(language=item.language, question=text, steps=steps))
+        # Which steps will share a tool is not known: each is taken to need one of its own.
         for step in steps:
             _add_tool(estimator, item, step)
-        if hops > 1:
-            documents = {step.id: _DOCUMENT for step in steps}
-            estimator.add(GROUP, GroupIn(language=item.language, steps=steps, documents=documents))
 
 
 def _add_judges(

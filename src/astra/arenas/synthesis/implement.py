@@ -1,9 +1,10 @@
-"""Stage `implemented`: a verified tool for every step that needs one, or none for the instance.
+"""Stage `implemented`: verified tools for an instance, one per kind of step, or none at all.
 
-Per step: document, richer document, call, implementation; then the certificate examines a trial
-arena of that step alone, in the sandbox. A finding goes back to the prompt that can mend it (the
-document, the call or the code), a bounded number of times, and the others are not asked again. One
-failed step fails the instance.
+First the steps that one tool can serve are grouped; of a group only the first step gets a tool
+here, which the stage `merged` extends. Per step: document, richer document, call, implementation;
+then the certificate examines a trial arena of that step alone, in the sandbox. A finding goes back
+to the prompt that can mend it (the document, the call or the code), a bounded number of times, and
+the others are not asked again. One failed step fails the instance.
 
 What a row guarantees: each tool passed the checks of the certificate on its own. Not that the steps
 work together (the certificate of the whole arena says that), nor that answers are true.
@@ -11,20 +12,20 @@ work together (the certificate of the whole arena says that), nor that answers a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from astra.arenas.certificate.function_signature import MAX_SOURCE
 from astra.arenas.certificates import CheckResult
 from astra.arenas.synthesis.asking import together
 from astra.arenas.synthesis.build import (
-    Answer,
     certificate_finding,
     finding_text,
     implementation_problem,
     trial_arena,
 )
+from astra.arenas.synthesis.group import step_groups
 from astra.arenas.synthesis.records import DecomposedItem, ImplementedItem, JudgedItem, StepTool
 from astra.arenas.synthesis.source_screen import source_problem
 from astra.arenas.synthesis.tool_documents import call_problem, document_problem
@@ -70,140 +71,155 @@ def implemented_stage(
 
     async def work(judged: JudgedItem) -> ImplementedItem:
         instance = judged.instance
-        answers = [instance.answer, *(step.answer for step in instance.steps)]
-        steps = [step for step in instance.steps if step.needs_tool]
-        # Documents come one after the other, so that their names differ; tools come together.
-        documents: list[DocumentOut] = []
-        for step in steps:
-            names = tuple(document.name for document in documents)
-            documents.append(await _document(teacher, instance, step, answers, names))
-        tools = await together(
-            _step_tool(
-                teacher,
-                sandbox,
-                instance,
-                step,
-                documents[number],
-                max_attempts,
-                seed,
-                tuple(other.name for other in documents if other is not documents[number]),
-            )
-            for number, step in enumerate(steps)
-        )
-        return ImplementedItem(key=judged.key, judged=judged, tools=tuple(tools))
+        groups = await step_groups(teacher, instance)
+        others = {group.steps[0]: group.steps[1:] for group in groups if not group.problem}
+        shared = {name for names in others.values() for name in names}
+        writer = ToolWriter(teacher, sandbox, instance, max_attempts, seed, others)
+        names = [step.id for step in instance.steps if step.needs_tool and step.id not in shared]
+        tools = await writer.tools(names)
+        return ImplementedItem(key=judged.key, judged=judged, tools=tools, groups=groups)
 
     return Stage(IMPLEMENTED, work)
 
 
-async def _document(
-    teacher: Teacher,
-    instance: DecomposedItem,
-    step: DecompositionStep,
-    answers: Sequence[Answer],
-    names: tuple[str, ...],
-    finding: str = "",
-) -> DocumentOut:
-    """A document for a step, then a richer one.
+@dataclass(frozen=True, slots=True)
+class ToolWriter:
+    """Writes verified tools for single steps of one instance."""
 
-    `names`: names of other tools. `finding`: why the last document can't serve.
-    """
+    teacher: Teacher
+    sandbox: Sandbox
+    instance: DecomposedItem
+    max_attempts: int
+    """Calls written per step."""
+    seed: int
+    others: Mapping[str, Sequence[str]] = field(default_factory=dict[str, Sequence[str]])
+    """Step -> steps of the same kind that its tool will serve, too."""
 
-    async def sound(
-        prompt: Prompt[In, DocumentOut], task: In, name: str = "", problem: str = ""
-    ) -> DocumentOut:
-        for index in range(DOCUMENT_ATTEMPTS):
-            told = task.model_copy(update={"finding": problem})
-            document = await teacher.ask(prompt, told, index=index)
-            problem = document_problem(document, instance.language, answers, names)
-            if not problem and name and document.name != name:
-                problem = f"the richer document renames {name!r} to {document.name!r}"
-            if not problem:
-                return document
-        raise Rejected("document", f"step {step.id!r}: {problem}")
-
-    task = DocumentIn(
-        domain=instance.domain,
-        language=instance.language,
-        question=step.question,
-        main_question=instance.question,
-        taken=names,
-    )
-    plain = await sound(DOCUMENT, task, problem=finding)
-    richer = ScaleIn(language=instance.language, question=step.question, document=plain)
-    return await sound(SCALE, richer, plain.name)
-
-
-async def _step_tool(
-    teacher: Teacher,
-    sandbox: Sandbox,
-    instance: DecomposedItem,
-    step: DecompositionStep,
-    document: DocumentOut,
-    max_attempts: int,
-    seed: int,
-    other_names: tuple[str, ...],
-) -> StepTool:
-    """A call and an implementation for one step, tried until the certificate accepts them."""
-    needed = [instance.step(name) for name in step.depends_on]
-    answers = [instance.answer, *(other.answer for other in instance.steps)]
-    arguments: dict[str, Json] | None = None
-    implementation: Implementation | None = None
-    fault, before = ImplementationFault("call", "", "call"), ImplementationFault("", "")
-    for attempt in range(max_attempts):
-        # A finding that the code did not mend twice may be about the call: it asks for another.
-        if fault.mend == "code" and fault.check == before.check == "replay":
-            fault = replace(fault, mend="call")
-        if fault.mend == "document":
-            document = await _document(teacher, instance, step, answers, other_names, fault.finding)
-            # What was found of the call and the code was about the old document.
-            arguments, implementation = None, None
-            fault = ImplementationFault("call", "", "call")
-        asked_anew = False
-        if fault.mend == "call":
-            call_task = CallIn(
-                language=instance.language,
-                main_question=instance.question,
-                question=step.question,
-                document=document,
-                known=tuple(EarlierAnswer(question=s.question, answer=s.answer) for s in needed),
-                finding=fault.finding,
+    async def tools(self, names: Sequence[str], taken: Sequence[str] = ()) -> tuple[StepTool, ...]:
+        """One tool for each of these steps. `taken`: names of tools that there are already."""
+        documents: list[DocumentOut] = []
+        # Documents come one after the other, so that their names differ; tools come together.
+        for name in names:
+            used = (*taken, *(document.name for document in documents))
+            documents.append(await self._document(self.instance.step(name), used))
+        return tuple(
+            await together(
+                self._tool(
+                    self.instance.step(name),
+                    document,
+                    (*taken, *(other.name for other in documents if other is not document)),
+                )
+                for name, document in zip(names, documents, strict=True)
             )
-            # The index: the same question must not get the recorded answer again.
-            arguments = (await teacher.ask(CALL, call_task, index=attempt)).arguments
-            if problem := call_problem(document, arguments, instance.question, needed):
-                told = f"{problem}; the call was {arguments!r:.500}"
-                before, fault = fault, ImplementationFault("call", told, "call")
-                continue
-            asked_anew = True
-            before, fault = fault, ImplementationFault("code", "")
-        assert arguments is not None
-        # A new call may be all that was missing: the code is tried before it is written again.
-        if implementation is None or not asked_anew:
-            tool_task = ToolIn(
-                language=instance.language,
-                main_question=instance.question,
-                question=step.question,
-                answer=step.answer,
+        )
+
+    async def _document(
+        self, step: DecompositionStep, names: tuple[str, ...], finding: str = ""
+    ) -> DocumentOut:
+        """A document for a step, then a richer one.
+
+        `names`: names of other tools. `finding`: why the last document can't serve.
+        """
+        instance = self.instance
+        answers = [instance.answer, *(other.answer for other in instance.steps)]
+
+        async def sound(
+            prompt: Prompt[In, DocumentOut], task: In, name: str = "", problem: str = ""
+        ) -> DocumentOut:
+            for index in range(DOCUMENT_ATTEMPTS):
+                told = task.model_copy(update={"finding": problem})
+                document = await self.teacher.ask(prompt, told, index=index)
+                problem = document_problem(document, instance.language, answers, names)
+                if not problem and name and document.name != name:
+                    problem = f"the richer document renames {name!r} to {document.name!r}"
+                if not problem:
+                    return document
+            raise Rejected("document", f"step {step.id!r}: {problem}")
+
+        others = (instance.step(name) for name in self.others.get(step.id, ()))
+        task = DocumentIn(
+            domain=instance.domain,
+            language=instance.language,
+            question=step.question,
+            main_question=instance.question,
+            also=tuple(other.question for other in others),
+            taken=names,
+        )
+        plain = await sound(DOCUMENT, task, problem=finding)
+        richer = ScaleIn(language=instance.language, question=step.question, document=plain)
+        return await sound(SCALE, richer, plain.name)
+
+    async def _tool(
+        self, step: DecompositionStep, document: DocumentOut, other_names: tuple[str, ...]
+    ) -> StepTool:
+        """A call and an implementation for one step, tried until the certificate accepts them."""
+        instance = self.instance
+        needed = [instance.step(name) for name in step.depends_on]
+        arguments: dict[str, Json] | None = None
+        implementation: Implementation | None = None
+        fault, before = ImplementationFault("call", "", "call"), ImplementationFault("", "")
+        for attempt in range(self.max_attempts):
+            # A finding that the code did not mend twice may be about the call: it asks for another.
+            if fault.mend == "code" and fault.check == before.check == "replay":
+                fault = replace(fault, mend="call")
+            if fault.mend == "document":
+                document = await self._document(step, other_names, fault.finding)
+                # What was found of the call and the code was about the old document.
+                arguments, implementation = None, None
+                fault = ImplementationFault("call", "", "call")
+            asked_anew = False
+            if fault.mend == "call":
+                call_task = CallIn(
+                    language=instance.language,
+                    main_question=instance.question,
+                    question=step.question,
+                    document=document,
+                    known=earlier_answers(needed),
+                    finding=fault.finding,
+                )
+                # The index: the same question must not get the recorded answer again.
+                arguments = (await self.teacher.ask(CALL, call_task, index=attempt)).arguments
+                if problem := call_problem(document, arguments, instance.question, needed):
+                    told = f"{problem}; the call was {arguments!r:.500}"
+                    before, fault = fault, ImplementationFault("call", told, "call")
+                    continue
+                asked_anew = True
+                before, fault = fault, ImplementationFault("code", "")
+            assert arguments is not None
+            # A new call may be all that was missing: the code is tried before it is written again.
+            if implementation is None or not asked_anew:
+                tool_task = ToolIn(
+                    language=instance.language,
+                    main_question=instance.question,
+                    question=step.question,
+                    answer=step.answer,
+                    document=document,
+                    arguments=arguments,
+                    corpus=instance.corpus,
+                    finding=fault.finding,
+                    # A source that is too long to be used is too long to be sent back.
+                    last_source=(
+                        "" if implementation is None else implementation.source[:MAX_SOURCE]
+                    ),
+                )
+                implementation = await self.teacher.ask(TOOL, tool_task, index=attempt)
+            tool = StepTool(
+                step=step.id,
                 document=document,
                 arguments=arguments,
-                corpus=instance.corpus,
-                finding=fault.finding,
-                # A source that is too long to be used is too long to be sent back.
-                last_source="" if implementation is None else implementation.source[:MAX_SOURCE],
+                implementation=implementation,
+                attempts=attempt + 1,
             )
-            implementation = await teacher.ask(TOOL, tool_task, index=attempt)
-        tool = StepTool(
-            step=step.id,
-            document=document,
-            arguments=arguments,
-            implementation=implementation,
-            attempts=attempt + 1,
-        )
-        finding = await implementation_fault(instance, [step], [tool], sandbox, seed)
-        if finding is None:
-            return tool
-        before, fault = fault, finding
-    raise Rejected(fault.check, f"step {step.id!r}: {fault.finding}")
+            finding = await implementation_fault(instance, [step], [tool], self.sandbox, self.seed)
+            if finding is None:
+                return tool
+            before, fault = fault, finding
+        raise Rejected(fault.check, f"step {step.id!r}: {fault.finding}")
+
+
+def earlier_answers(steps: Iterable[DecompositionStep]) -> tuple[EarlierAnswer, ...]:
+    """What these steps found, as prompts give it."""
+    return tuple(EarlierAnswer(question=step.question, answer=step.answer) for step in steps)
 
 
 async def implementation_fault(

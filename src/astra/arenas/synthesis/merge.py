@@ -1,8 +1,9 @@
 """Stage `merged`: steps that ask the same kind of thing share one tool; the arena is assembled.
 
-A group's first tool is extended step by step; after each extension the certificate examines all
-calls of the group again. If anything goes wrong with a group, *all* its steps keep their own
-tools: there are no half-merged groups. The row says why.
+A group's tool serves its first step, and is extended step by step; after each extension the
+certificate examines all calls of the group again. If anything goes wrong with a group, its first
+step keeps its tool and *all* others get tools of their own: there are no half-merged groups. The
+row says why.
 """
 
 from __future__ import annotations
@@ -10,7 +11,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from astra.arenas.synthesis.build import whole_arena
-from astra.arenas.synthesis.implement import ImplementationFault, implementation_fault
+from astra.arenas.synthesis.implement import (
+    ImplementationFault,
+    ToolWriter,
+    earlier_answers,
+    implementation_fault,
+)
 from astra.arenas.synthesis.records import (
     DecomposedItem,
     ImplementedItem,
@@ -22,35 +28,38 @@ from astra.arenas.synthesis.tool_documents import call_problem, document_problem
 from astra.protocols import Sandbox
 from astra.runs.stage import Stage
 from astra.teacher.prompt import Teacher
-from astra.teacher.prompts.arenas import (
-    EXTEND,
-    GROUP,
-    ExtendIn,
-    ExtendOut,
-    GroupIn,
-    ServedCall,
-)
+from astra.teacher.prompts.arenas import EXTEND, AddedStep, ExtendIn, ExtendOut, ServedCall
 
 MERGED = "merged"
 EXTEND_ATTEMPTS = 3
 
 
 def merged_stage(
-    teacher: Teacher, sandbox: Sandbox, *, test_fraction: float, seed: int
+    teacher: Teacher,
+    sandbox: Sandbox,
+    *,
+    test_fraction: float,
+    max_attempts: int = 4,
+    seed: int = 0,
 ) -> Stage[ImplementedItem, MergedItem]:
-    """Instances with tools to arenas."""
+    """Instances with tools to arenas. `max_attempts`: as of the stage `implemented`."""
 
     async def work(row: ImplementedItem) -> MergedItem:
         instance, scores = row.judged.instance, row.judged.scores
         tools = {tool.step: tool for tool in row.tools}
+        writer = ToolWriter(teacher, sandbox, instance, max_attempts, seed)
         groups: list[MergedGroup] = []
-        for names in await _groups(teacher, instance, tools, groups):
-            merged = await _merged(teacher, sandbox, instance, tools, names, seed)
-            if isinstance(merged, str):
-                groups.append(MergedGroup(steps=names, merged=False, reason=merged[:1000]))
-            else:
+        for group in row.groups:
+            names, reason = group.steps, group.problem
+            if not reason:
+                merged = await _merged(teacher, sandbox, instance, tools, names, seed)
+                if isinstance(merged, str):
+                    reason = merged[:1000]
+                    taken = [tool.document.name for tool in tools.values()]
+                    own = await writer.tools(names[1:], taken)
+                    merged = {tool.step: tool for tool in own}
                 tools |= merged
-                groups.append(MergedGroup(steps=names, merged=True))
+            groups.append(MergedGroup(steps=names, merged=not reason, reason=reason))
         arena = whole_arena(
             instance,
             tools,
@@ -62,49 +71,15 @@ def merged_stage(
                 "mode": instance.mode,
                 "origin": instance.origin,
                 "scores": {**scores.model_dump(), "quality": scores.quality},
-                "attempts": {tool.step: tool.attempts for tool in row.tools},
+                "attempts": {
+                    step.id: tools[step.id].attempts for step in instance.steps if step.needs_tool
+                },
                 "merged": [list(group.steps) for group in groups if group.merged],
             },
         )
         return MergedItem(key=row.key, arena=arena, groups=tuple(groups))
 
     return Stage(MERGED, work)
-
-
-async def _groups(
-    teacher: Teacher,
-    instance: DecomposedItem,
-    tools: Mapping[str, StepTool],
-    unusable: list[MergedGroup],
-) -> list[tuple[str, ...]]:
-    """The groups that the teacher proposes; those that make no sense go into `unusable`."""
-    steps = tuple(step for step in instance.steps if step.needs_tool)
-    if len(steps) < 2:
-        return []
-    task = GroupIn(
-        language=instance.language,
-        steps=steps,
-        documents={name: tool.document for name, tool in tools.items()},
-    )
-    groups: list[tuple[str, ...]] = []
-    used: set[str] = set()
-    for names in (await teacher.ask(GROUP, task)).groups:
-        problem = ""
-        if len(names) < 2 or len(set(names)) != len(names):
-            problem = "a group has at least two different steps"
-        elif unknown := [name for name in names if name not in tools]:
-            problem = f"{unknown[0]!r:.80} is not a step with a tool"
-        elif repeated := [name for name in names if name in used]:
-            problem = f"step {repeated[0]!r} is in two groups"
-        if problem:
-            # The row must stay readable, whatever a teacher wrote for names.
-            cut = tuple(name[:40] for name in names[:20])
-            unusable.append(MergedGroup(steps=cut, merged=False, reason=problem))
-            continue
-        used |= set(names)
-        # In the steps' order: the first step's tool is the one that is extended.
-        groups.append(tuple(step.id for step in steps if step.id in names))
-    return groups
 
 
 async def _merged(
@@ -115,39 +90,42 @@ async def _merged(
     names: Sequence[str],
     seed: int,
 ) -> dict[str, StepTool] | str:
-    """The group's steps with one tool for all; or why they keep their own."""
-
-    def served_call(tool: StepTool) -> ServedCall:
-        step = instance.step(tool.step)
-        return ServedCall(question=step.question, answer=step.answer, arguments=tool.arguments)
-
+    """The group's steps with one tool for all; or why the tool of the first can't serve them."""
     served = [tools[names[0]]]
     for name in names[1:]:
-        addition = tools[name]
+        step = instance.step(name)
+        needed = [instance.step(earlier) for earlier in step.depends_on]
         fault: ImplementationFault | None = ImplementationFault("extend", "")
         for attempt in range(EXTEND_ATTEMPTS):
             task = ExtendIn(
                 language=instance.language,
+                main_question=instance.question,
                 document=served[0].document,
                 implementation=served[0].implementation,
-                serves=tuple(map(served_call, served)),
-                other_document=addition.document,
-                adds=served_call(addition),
+                serves=tuple(
+                    ServedCall(
+                        question=instance.step(tool.step).question,
+                        answer=instance.step(tool.step).answer,
+                        arguments=tool.arguments,
+                    )
+                    for tool in served
+                ),
+                adds=AddedStep(
+                    question=step.question, answer=step.answer, known=earlier_answers(needed)
+                ),
                 finding=fault.finding,
             )
             extension = await teacher.ask(EXTEND, task, index=attempt)
-            candidates = [
-                tool.model_copy(
-                    update={
-                        "document": extension.document,
-                        "implementation": extension.implementation,
-                    }
-                )
-                for tool in [
-                    *served,
-                    addition.model_copy(update={"arguments": extension.arguments}),
-                ]
-            ]
+            document, implementation = extension.document, extension.implementation
+            addition = StepTool(
+                step=name,
+                document=document,
+                arguments=extension.arguments,
+                implementation=implementation,
+                attempts=attempt + 1,
+            )
+            changes = {"document": document, "implementation": implementation}
+            candidates = [*(tool.model_copy(update=changes) for tool in served), addition]
             steps = [instance.step(tool.step) for tool in candidates]
             fault = _document_fault(instance, tools, extension, candidates)
             fault = fault or await implementation_fault(instance, steps, candidates, sandbox, seed)

@@ -122,7 +122,13 @@ class ArenaSynthesis:
             retry=keys,
         )
         await runner.run(
-            merged_stage(teacher, sandbox, test_fraction=options.test_fraction, seed=seed),
+            merged_stage(
+                teacher,
+                sandbox,
+                test_fraction=options.test_fraction,
+                max_attempts=options.max_attempts,
+                seed=seed,
+            ),
             (row for row in folder.rows(IMPLEMENTED, ImplementedItem) if row.key in keys),
             total=implemented.accepted,
             retry=keys,

@@ -91,12 +91,22 @@ class StepTool(Record):
     """Calls written until one was verified."""
 
 
+class StepGroup(Record):
+    """Steps that ask the same kind of thing, so that one tool is to serve them."""
+
+    steps: tuple[str, ...]
+    problem: str = ""
+    """Why the group can't be used. Empty if it can."""
+
+
 class ImplementedItem(Record):
-    """A row of `implemented.jsonl`: every step that needs a tool has a verified one."""
+    """A row of `implemented.jsonl`: every group, and every step in none, has a verified tool."""
 
     key: str
     judged: JudgedItem
     tools: tuple[StepTool, ...]
+    """A group's tool serves its first step; the others' are extensions of it."""
+    groups: tuple[StepGroup, ...] = ()
 
 
 class MergedGroup(Record):

@@ -135,6 +135,8 @@ class DocumentIn(Record):
     question: str
     """The sub-question."""
     main_question: str
+    also: tuple[str, ...] = ()
+    """Other sub-questions of that kind, which the same tool will answer, too."""
     taken: tuple[str, ...] = ()
     """Tool names that must not be used again."""
     finding: str = ""
@@ -214,12 +216,12 @@ class Implementation(TeacherAnswer):
 
 
 class GroupIn(Record):
-    """Steps with their tools, to be grouped by the kind of thing they ask."""
+    """Steps that need tools, to be grouped by the kind of thing they ask."""
 
     language: Language
+    question: str
+    """The main question."""
     steps: tuple[DecompositionStep, ...]
-    documents: dict[str, DocumentOut]
-    """Step id -> document."""
 
 
 class GroupOut(TeacherAnswer):
@@ -236,16 +238,24 @@ class ServedCall(Record):
     arguments: dict[str, Json]
 
 
+class AddedStep(Record):
+    """A step that a tool is to answer, too."""
+
+    question: str
+    answer: Scalar | tuple[Scalar, ...]
+    known: tuple[EarlierAnswer, ...]
+    """What the steps found that it depends on."""
+
+
 class ExtendIn(Record):
     """A tool to be extended by what another step asks."""
 
     language: Language
+    main_question: str
     document: DocumentOut
     implementation: Implementation
     serves: tuple[ServedCall, ...]
-    other_document: DocumentOut
-    adds: ServedCall
-    """Its arguments are those for the other document."""
+    adds: AddedStep
     finding: str = ""
 
 
@@ -293,12 +303,12 @@ DEPENDENCY = Prompt("judge_dependency", 2, StepsIn, StepVerdicts, problem=verdic
 ATOMICITY = Prompt("judge_atomicity", 2, StepsIn, StepVerdicts, problem=verdicts_problem)
 RATIONALITY = Prompt("judge_rationality", 2, StepsIn, StepVerdicts, problem=verdicts_problem)
 COMPLETENESS = Prompt("judge_completeness", 1, InstanceIn, JudgeVerdict)
-DOCUMENT = Prompt("write_document", 2, DocumentIn, DocumentOut)
+DOCUMENT = Prompt("write_document", 3, DocumentIn, DocumentOut)
 SCALE = Prompt("scale_document", 2, ScaleIn, DocumentOut)
 CALL = Prompt("write_call", 2, CallIn, CallOut)
 TOOL = Prompt("write_tool", 2, ToolIn, Implementation)
-GROUP = Prompt("group_steps", 1, GroupIn, GroupOut)
-EXTEND = Prompt("extend_tool", 1, ExtendIn, ExtendOut)
+GROUP = Prompt("group_steps", 2, GroupIn, GroupOut)
+EXTEND = Prompt("extend_tool", 2, ExtendIn, ExtendOut)
 PARAPHRASE = Prompt("paraphrase", 2, ParaphraseIn, Paraphrase)
 WORDING = Prompt("judge_wording", 1, WordingIn, JudgeVerdict)
 
