@@ -74,7 +74,7 @@ def implemented_stage(
         groups = await step_groups(teacher, instance)
         others = {group.steps[0]: group.steps[1:] for group in groups if not group.problem}
         shared = {name for names in others.values() for name in names}
-        writer = ToolWriter(teacher, sandbox, instance, max_attempts, seed, others)
+        writer = StepToolWriter(teacher, sandbox, instance, max_attempts, seed, others)
         names = [step.id for step in instance.steps if step.needs_tool and step.id not in shared]
         tools = await writer.tools(names)
         return ImplementedItem(key=judged.key, judged=judged, tools=tools, groups=groups)
@@ -83,7 +83,7 @@ def implemented_stage(
 
 
 @dataclass(frozen=True, slots=True)
-class ToolWriter:
+class StepToolWriter:
     """Writes verified tools for single steps of one instance."""
 
     teacher: Teacher

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from astra.arenas.synthesis.build import whole_arena
 from astra.arenas.synthesis.implement import (
     ImplementationFault,
-    ToolWriter,
+    StepToolWriter,
     earlier_answers,
     implementation_fault,
 )
@@ -47,7 +47,7 @@ def merged_stage(
     async def work(row: ImplementedItem) -> MergedItem:
         instance, scores = row.judged.instance, row.judged.scores
         tools = {tool.step: tool for tool in row.tools}
-        writer = ToolWriter(teacher, sandbox, instance, max_attempts, seed)
+        writer = StepToolWriter(teacher, sandbox, instance, max_attempts, seed)
         groups: list[MergedGroup] = []
         for group in row.groups:
             names, reason = group.steps, group.problem
