@@ -32,7 +32,7 @@ from astra.errors import (
     StoreError,
     StoreWarning,
 )
-from astra.runs.cost import bill, billed_stage
+from astra.runs.cost import StageMeter, bill, billed_stage, billing
 from astra.runs.folder import RunFolder
 from astra.runs.jsonl import FailureRow
 from astra.runs.ledger import GIVE_UP_AFTER
@@ -445,10 +445,39 @@ def test_costs_that_a_killed_run_wrote_too_late_are_recovered(tmp_path: Path) ->
     counted = StageCounts(accepted=3, usage=Usage(prompt_tokens=70), dollars=7.0)
     folder.record_stage("judged", counted)
     paid = {"judged": Usage(prompt_tokens=100), "": Usage(prompt_tokens=5), "new": Usage()}
-    assert folder.recover_costs(paid, lambda usage: usage.prompt_tokens / 10) == 3.0
-    assert folder.recover_costs(paid, lambda usage: usage.prompt_tokens / 10) == 0.0
+    assert folder.recover_costs("m", paid, lambda usage: usage.prompt_tokens / 10) == 3.0
+    assert folder.recover_costs("m", paid, lambda usage: usage.prompt_tokens / 10) == 0.0
     changes = {"usage": Usage(prompt_tokens=100), "dollars": 10.0}
     assert folder.manifest().stages == {"judged": counted.model_copy(update=changes)}
+
+
+def test_tokens_without_a_price_are_kept_by_model_until_there_is_one(tmp_path: Path) -> None:
+    def dime(usage: Usage) -> float:
+        return usage.prompt_tokens / 10
+
+    folder = RunFolder.create(tmp_path / "run", {})
+    meter = StageMeter("things")
+    with billing(meter):
+        bill(Usage(prompt_tokens=50), model="agent")
+        bill(Usage(prompt_tokens=30), model="teacher")
+        bill(Usage(prompt_tokens=20), 2.0, model="teacher")
+    assert (meter.usage.prompt_tokens, meter.dollars) == (100, 2.0)
+    folder.record_stage(
+        "things",
+        StageCounts(accepted=3, usage=meter.usage, dollars=2.0, unpriced=meter.unpriced),
+    )
+    assert folder.recover_costs("teacher", {}, None) == 0.0
+    assert folder.recover_costs("teacher", {}, dime) == 3.0
+    assert folder.recover_costs("teacher", {}, dime) == 0.0
+    counts = folder.manifest().stages["things"]
+    assert counts.dollars == 5.0
+    assert counts.unpriced == {"agent": Usage(prompt_tokens=50)}
+
+
+def test_tokens_of_a_folder_from_before_count_as_unpriced(tmp_path: Path) -> None:
+    folder = RunFolder.create(tmp_path / "run", {})
+    folder.record_stage("judged", StageCounts(accepted=3, usage=Usage(prompt_tokens=70)))
+    assert folder.recover_costs("m", {}, lambda usage: usage.prompt_tokens / 10) == 7.0
 
 
 async def test_a_runner_keeps_the_reports_of_its_stages(tmp_path: Path) -> None:

@@ -188,6 +188,36 @@ def test_a_budget_holds_though_a_kill_kept_the_cost_from_the_manifest(
         assert again == pytest.approx(money)
 
 
+def test_a_price_that_is_given_later_counts_what_was_used_before(
+    rules: RuleTeacher, file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    prices = tmp_path / "prices.toml"
+    prices.write_text("[prices.rules]\ninput = 1.0\noutput = 2.0\n", "utf-8")
+    out = tmp_path / "run"
+    with TeacherServer(rules) as server:
+        asked = arguments(file, out, server.url, "--json")
+        assert run(asked) == 0
+        teacher = json.loads(capsys.readouterr().out)["teacher"]
+        assert teacher["money"] == 0
+        used = teacher["usage"]
+        cost = (used["prompt_tokens"] + 2 * used["completion_tokens"]) / 1_000_000
+        # Something is left to ask for.
+        (out / "judged.jsonl").write_bytes(b"")
+        lines = [line for line in _lines(out / "teacher.jsonl") if b'"prompt":"judge_' not in line]
+        (out / "teacher.jsonl").write_bytes(b"".join(line + b"\n" for line in lines))
+        before = server.served().requests
+        priced = [*asked, "--prices", str(prices)]
+        assert run([*priced, "--budget", f"{cost * 0.99}"]) == 2
+        assert f"{cost:.4f} of the" in capsys.readouterr().err
+        assert server.served().requests == before
+        assert run([*priced, "--budget", f"{cost * 2}"]) == 0
+        after = json.loads(capsys.readouterr().out)["teacher"]
+        assert cost < after["money"] < 2 * cost
+        # Once priced, always priced: nothing is counted a second time.
+        assert run(priced) == 0
+        assert json.loads(capsys.readouterr().out)["teacher"] == after
+
+
 @pytest.mark.parametrize("budget", ["0", "0.0"])
 def test_a_budget_of_nothing_asks_nobody(
     rules: RuleTeacher,

@@ -20,20 +20,27 @@ class StageMeter:
         self.stage = stage
         self.usage = Usage()
         self.dollars = 0.0
+        self.unpriced: dict[str, Usage] = {}
 
-    def add(self, usage: Usage, dollars: float = 0.0) -> None:
+    def add(self, usage: Usage, dollars: float | None, model: str) -> None:
         """Count one reply of a model."""
         self.usage += usage
-        self.dollars += dollars
+        if dollars is not None:
+            self.dollars += dollars
+        elif usage != Usage():
+            self.unpriced[model] = self.unpriced.get(model, Usage()) + usage
 
 
 _METER: ContextVar[StageMeter | None] = ContextVar("stage_meter", default=None)
 
 
-def bill(usage: Usage, dollars: float = 0.0) -> None:
-    """Count one reply of a model for the current stage. Outside of a stage nothing is counted."""
+def bill(usage: Usage, dollars: float | None = None, *, model: str = "") -> None:
+    """Count one reply of a model for the current stage. Outside of a stage nothing is counted.
+
+    `dollars`: None if the model has no price; a later run of the folder may know it.
+    """
     if (meter := _METER.get()) is not None:
-        meter.add(usage, dollars)
+        meter.add(usage, dollars, model)
 
 
 def billed_stage() -> str:

@@ -286,25 +286,41 @@ class RunFolder:
         self._write_manifest(old.model_copy(update={"stages": {**old.stages, stage: counts}}))
 
     def recover_costs(
-        self, paid: Mapping[str, Usage], price: Callable[[Usage], float] | None
+        self,
+        model: str,
+        paid: Mapping[str, Usage],
+        price: Callable[[Usage], float] | None,
     ) -> float:
-        """Raise the stages' tokens to what is on record as paid; the dollars that this adds.
+        """Bring the stages' cost up to date: tokens on record and a price. The dollars this adds.
 
-        A killed run writes its last costs too late for the manifest. `paid`: stage -> tokens.
+        A killed run writes its last costs too late for the manifest; tokens of a run without
+        prices cost something all the same. `paid`: stage -> tokens on record of `model`.
         """
         added = 0.0
-        for stage, usage in paid.items():
-            counts = self.manifest().stages.get(stage, StageCounts())
+        stages = self.manifest().stages
+        for stage in filter(None, dict.fromkeys((*stages, *paid))):
+            counts = stages.get(stage, StageCounts())
+            usage = paid.get(stage, Usage())
             lost = Usage(
                 prompt_tokens=max(0, usage.prompt_tokens - counts.usage.prompt_tokens),
                 completion_tokens=max(0, usage.completion_tokens - counts.usage.completion_tokens),
                 cached_tokens=max(0, usage.cached_tokens - counts.usage.cached_tokens),
             )
-            if not stage or lost == Usage():
-                continue
-            dollars = 0.0 if price is None else price(lost)
-            changes = {"usage": counts.usage + lost, "dollars": counts.dollars + dollars}
-            self.record_stage(stage, counts.model_copy(update=changes))
+            unpriced = dict(counts.unpriced)
+            if not unpriced and not counts.dollars:
+                # As folders have it that were made before models were told apart.
+                unpriced = {model: counts.usage}
+            unpriced[model] = unpriced.get(model, Usage()) + lost
+            dollars = 0.0 if price is None else price(unpriced.pop(model))
+            changed = counts.model_copy(
+                update={
+                    "usage": counts.usage + lost,
+                    "dollars": counts.dollars + dollars,
+                    "unpriced": {name: each for name, each in unpriced.items() if each != Usage()},
+                }
+            )
+            if changed != counts:
+                self.record_stage(stage, changed)
             added += dollars
         return added
 

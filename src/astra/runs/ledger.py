@@ -16,6 +16,7 @@ from astra.runs.folder import RunFolder
 from astra.runs.jsonl import FailureRow, to_line
 from astra.runs.manifest import StageCounts
 from astra.runs.stage import In, Out, Stage, StageReport
+from astra.types import Usage
 
 GIVE_UP_AFTER = 20
 """Errors in a row, with nothing else between, before a stage stops."""
@@ -215,6 +216,9 @@ class Ledger(Generic[In, Out]):
 
     def counts(self) -> StageCounts:
         """The counts and the cost so far, earlier runs included."""
+        unpriced = dict(self._before.unpriced)
+        for model, usage in self._meter.unpriced.items():
+            unpriced[model] = unpriced.get(model, Usage()) + usage
         return StageCounts(
             accepted=self.accepted,
             rejected=dict(self.rejected),
@@ -222,6 +226,7 @@ class Ledger(Generic[In, Out]):
             seconds=round(self._before.seconds + time.monotonic() - self._started, 3),
             usage=self._before.usage + self._meter.usage,
             dollars=self._before.dollars + self._meter.dollars,
+            unpriced=unpriced,
         )
 
     def _record(self) -> None:

@@ -24,6 +24,8 @@ class StageCounts(Record):
     """Wall time, summed over resumes."""
     usage: Usage = Usage()
     dollars: float = 0.0
+    unpriced: dict[str, Usage] = {}
+    """Model -> part of `usage` that `dollars` leaves out, because no price was given."""
 
 
 class UnitCost(Record):

@@ -130,13 +130,16 @@ class Budget:
 class CostTotals:
     """Costs of one run's teacher, per prompt and in total. Each reply is billed to its stage."""
 
-    def __init__(self, price: Price | None = None, budget: Budget | None = None) -> None:
+    def __init__(
+        self, price: Price | None = None, budget: Budget | None = None, *, model: str = ""
+    ) -> None:
         if budget is not None and budget.money is not None and price is None:
             raise ConfigError(
                 'a budget of money needs the model\'s price: give [prices."model-name"] with '
                 "input and output per million tokens, or a budget of tokens"
             )
         self._price = price
+        self._model = model
         self._budget = budget or Budget()
         self._none = Cost(money=None if price is None else 0.0)
         self._total = self._none
@@ -170,7 +173,7 @@ class CostTotals:
             prompt,
             Cost(requests=1, unreported=unreported, usage=usage, seconds=seconds, money=money),
         )
-        bill(usage, money or 0.0)
+        bill(usage, money, model=self._model)
 
     def answered(self, prompt: str) -> None:
         """Count an answer that was paid for."""

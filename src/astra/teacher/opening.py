@@ -40,14 +40,14 @@ async def open_teacher(
     templates = Path(config.prompt_templates) if config.prompt_templates else None
     async with model:
         with AnswerCache(folder) if config.cache else nullcontext() as cache:
-            if cache is not None:
-                # A killed run may have recorded answers that its manifest does not count yet.
-                spent += folder.recover_costs(cache.stage_usage, price.of if price else None)
+            # A killed run may have recorded answers that its manifest does not count yet.
+            paid = {} if cache is None else cache.stage_usage
+            spent += folder.recover_costs(name, paid, price.of if price else None)
             yield ModelTeacher(
                 model,
                 templates=PromptTemplates(templates) if templates else PromptTemplates(),
                 cache=cache,
-                costs=CostTotals(price, Budget(money=config.budget, spent=spent)),
+                costs=CostTotals(price, Budget(money=config.budget, spent=spent), model=name),
                 sampling=Sampling(
                     seed=seed,
                     temperature=config.teacher_temperature,

@@ -95,9 +95,9 @@ async def _open_agent(
         model = await stack.enter_async_context(endpoint)
         price = model_price(config.prices, config.model)
         record = stack.enter_context(AnswerCache(folder, AGENT)) if config.cache else None
-        if record is not None:
-            # A killed run may have recorded replies that its manifest does not count yet.
-            folder.recover_costs(record.stage_usage, None if price is None else price.of)
+        # A killed run may have recorded replies that its manifest does not count yet.
+        paid = {} if record is None else record.stage_usage
+        folder.recover_costs(config.model, paid, None if price is None else price.of)
         yield TrajectoryAgent(
             config.model, lambda job: RecordingModel(model, record, job.key, price)
         )

@@ -71,7 +71,8 @@ class RecordingModel:
         reply = await self._model.generate(messages, tools, sampling)
         # Here, not at the end of the episode: an episode that fails has cost its tokens, and one
         # that is tried again gets them from the record, for nothing.
-        bill(reply.usage, 0.0 if self._price is None else self._price.of(reply.usage))
+        money = None if self._price is None else self._price.of(reply.usage)
+        bill(reply.usage, money, model=self._model.name)
         if self._record is None:
             return reply
         # Cleaned: a model may write lone surrogates, which no file can hold.
