@@ -11,7 +11,7 @@ import tomllib
 from collections.abc import Iterator
 from datetime import date, timedelta
 from decimal import Decimal
-from itertools import count, islice, product
+from itertools import count, cycle, islice, product
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -146,11 +146,11 @@ def make_returns(rng: Random, orders: list[Row]) -> Iterator[Row]:
 
 
 def make_staff(rng: Random, names: Iterator[tuple[str, str]]) -> Iterator[Row]:
-    teams = list(WORDS["subjects"])
+    teams = cycle(WORDS["subjects"])
     for number, (name, name_zh) in enumerate(islice(names, 20), 1):
         email = name.lower().replace(" ", ".") + "@shop.example"
         hired = day_between(rng, date(2018, 1, 8), date(2024, 12, 16))
-        yield row("staff", f"S-{number:02}", name, name_zh, teams[number % len(teams)], email, hired)
+        yield row("staff", f"S-{number:02}", name, name_zh, next(teams), email, hired)
 
 
 def make_tickets(rng: Random, customers: list[Row], staff: list[Row]) -> Iterator[Row]:
