@@ -364,6 +364,22 @@ class RecordedCall(Record):
     is_error: bool = False
 
 
+class ServerStart(Record):
+    """What a live server began an episode with."""
+
+    server: str
+    """Name of its `mcpServers` entry."""
+    state: Literal["fresh", "kept"]
+    """fresh: started for this episode, on its own copies of files. kept: it may remember earlier
+    episodes, since it was reached and not started, or by the paths in `shared`."""
+    files: str | None = None
+    """SHA-256 of the files that were copied for it. None: it had none."""
+    shared: tuple[str, ...] = ()
+    """Paths that it shared with other episodes."""
+    calls: tuple[RecordedCall, ...] = ()
+    """Calls that its entry says for the start, by the server's names for the tools."""
+
+
 class StopReason(StrEnum):
     """Why an episode ended. The last three are failures of ours: never scored."""
 

@@ -185,7 +185,7 @@ async def test_started_by_root_a_server_is_nobody_and_owns_its_folder() -> None:
 async def test_what_nobody_can_not_use_leaves_root_without_capabilities(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Such a server can still write what its entry names."""
+    """Such a server can still write what its entry shares with it."""
     folder = tmp_path / "kept"
     folder.mkdir(mode=0o700)
     write = f"open({str(folder / 'a.txt')!r}, 'w').write('x')\nresult = 'written'"
@@ -196,8 +196,9 @@ async def test_what_nobody_can_not_use_leaves_root_without_capabilities(
     )
     confine._warn.cache_clear()
     with caplog.at_level("WARNING"):
-        results = await run_all({"status": STATUS, "write": write, "again": again}, str(folder))
-        await run_all({}, str(folder))  # not told again
+        codes = {"status": STATUS, "write": write, "again": again}
+        results = await run_all(codes, astra={"shared": [str(folder)]})
+        await run_all({}, astra={"shared": [str(folder)]})  # not told again
     assert results["status"]["Uid"].split() == ["0"] * 4
     assert results["write"] == "written"
     # Executing a program as root gives nothing back.
@@ -226,14 +227,14 @@ async def test_unix_sockets_only_where_they_are_declared(tmp_path: Path) -> None
         daemon.listen()
         # Named as an argument is not declared.
         assert "Operation not permitted" in (await run_all({"c": code}, path))["c"]
-        declared = await run_all({"c": code}, unix_sockets=[path])
+        declared = await run_all({"c": code}, astra={"unix_sockets": [path]})
     assert declared["c"] == "connected"
 
 
 @pytest.mark.parametrize("value", ["/run/a.sock", ["a.sock"], [7], {"a": 1}])
 def test_sockets_are_declared_as_a_list_of_paths(value: Any) -> None:
     with pytest.raises(ConfigError, match="unix_sockets"):
-        parse_entry("docker", {"command": "docker", "unix_sockets": value})
+        parse_entry("docker", {"command": "docker", "astra": {"unix_sockets": value}})
 
 
 async def test_on_a_machine_that_is_not_known_nothing_is_started(

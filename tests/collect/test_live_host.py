@@ -133,7 +133,7 @@ async def test_silence_is_the_tools_when_it_repeats() -> None:
 
 async def test_one_death_is_not_held_against_the_call(tmp_path: Path) -> None:
     mark = tmp_path / "mark"
-    at = entry("mcp_hostile", str(tmp_path))  # named by the entry: the server may write there
+    at = entry("mcp_hostile", astra={"shared": [str(tmp_path)]})  # two sessions find it
     async with LiveHost(at, [live_tool("die_once")], options()) as host:
         result = await host.call("die_once", {"path": str(mark)})
     assert result == ToolResult("alive")
@@ -203,7 +203,7 @@ async def test_a_host_that_is_not_open_calls_nothing() -> None:
 
 async def test_children_go_with_the_server(tmp_path: Path) -> None:
     file = tmp_path / "pid"
-    at = entry("mcp_hostile", str(tmp_path))
+    at = entry("mcp_hostile", astra={"shared": [str(tmp_path)]})
     async with LiveHost(at, [live_tool("spawn")], options()) as host:
         result = await host.call("spawn", {"path": str(file)})
         pid = int(result.content)

@@ -1,14 +1,14 @@
 """What a server's process may do: the files it sees, its user, its system calls.
 
 It may read programs and libraries of the system, this interpreter with its packages, and what its
-entry names; it may write its own folder and what its entry names (Landlock). Of `/proc` it may read
-its own process, so that the environment and the memory of ours stay closed. It has no capabilities
-and can gain none. When we are root it is `nobody`, where `nobody` can use what it needs; else it
-stays root without capabilities, and a warning says why. `confine_seccomp` says which system calls
-fail.
+entry names; it may write its own folder and what its entry declares (Landlock). Of `/proc` it may
+read its own process, so that the environment and the memory of ours stay closed. It has no
+capabilities and can gain none. When we are root it is `nobody`, where `nobody` can use what it
+needs; else it stays root without capabilities, and a warning says why. `confine_seccomp` says which
+system calls fail.
 
-What this does not guarantee: the network stays open, what an entry names is at the server's mercy,
-and so is what lies readable under `/usr`, `/opt` and `/sys`.
+What this does not guarantee: the network stays open, and so does for reading what an entry names
+and what lies readable under `/usr`, `/opt` and `/sys`.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ import shutil
 import stat
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from astra.configs.spelling import option_name
@@ -45,9 +46,6 @@ _ETC = (
 _DEVICES = ("null", "zero", "full", "random", "urandom")
 _OURS = Path(__file__).parents[2]
 """Where this package lies: servers that come with it are started like any other."""
-_CODE_VARIABLES = ("NODE_PATH", "PYTHONPATH", "PATH")
-_CODE = {".py", ".pyz", ".js", ".cjs", ".mjs", ".ts", ".jar", ".rb", ".php", ".sh"}
-"""What a server reads of what its entry names; anything else it may mean to write."""
 _STARTERS = {"sh", "bash", "dash", "zsh", "env", "uv", "uvx", "pipx"}
 """Programs that start others, which may be this Python."""
 
@@ -57,10 +55,23 @@ def available() -> bool:
     return confine_child.abi() > 0
 
 
-def command_line(
+@dataclass(frozen=True, slots=True)
+class ConfinedCommand:
+    """How a server is started, and which paths it may then use."""
+
+    command: tuple[str, ...]
+    read: tuple[str, ...] = ()
+    write: tuple[str, ...] = ()
+    confined: bool = True
+
+
+def confined_command(
     entry: McpServerEntry, folder: Path, environ: Mapping[str, str], *, confined: bool = True
-) -> list[str]:
-    """How a server is started. HostError where there is no such command, or no Landlock."""
+) -> ConfinedCommand:
+    """How a server is started. HostError where there is no such command, or no Landlock.
+
+    `folder`: what is the server's own.
+    """
     found = shutil.which(entry.command, path=environ["PATH"])
     if found is None and entry.cwd and "/" in entry.command:
         found = shutil.which(str(Path(entry.cwd, entry.command)), path="")
@@ -70,55 +81,80 @@ def command_line(
             "install it, or give its whole path"
         )
     if not confined:
-        return [found, *entry.args]
+        return ConfinedCommand((found, *entry.args), confined=False)
     if not available():
         raise HostError(
             "this kernel has no Landlock, so a server would see your files: start it in a "
             f"container, or set {option_name('confine_servers')} to false"
         )
+    state = entry.state
     try:
-        code = confine_seccomp.program(platform.machine(), unix_sockets=bool(entry.unix_sockets))
+        code = confine_seccomp.program(platform.machine(), unix_sockets=bool(state.unix_sockets))
     except ValueError:
         raise HostError(
             f"system calls of {platform.machine()!r} are not known here, so a server could not be "
             f"confined: start it in a container, or set {option_name('confine_servers')} to false"
         ) from None
-    named = sorted(set(_named(entry)))
+    named = sorted({*_named(entry), *map(str, state.readable)})
+    shared = sorted(map(str, (*state.shared, *state.unix_sockets)))
+    for path in state.shared:
+        if not path.exists():
+            raise HostError(
+                f'entry {entry.name!r}: "astra": shared names {str(path)!r}, and there is no such '
+                "file or folder: make it"
+            )
     system = [*_SYSTEM, *(f"/etc/{n}" for n in _ETC), *(f"/proc/{n}" for n in _PROC)]
     interpreter = {sys.prefix, sys.base_prefix, str(_OURS), str(Path(sys.executable).parent)}
-    # Of a command that is installed under a `bin`, what lies beside that: its libraries.
+    program = _program(found)
+    packages = sorted({folder for path in (*named, *program) for folder in _node_modules(path)})
+    read = [*system, *sorted(interpreter), *program, *packages, *named]
+    write = [str(folder), *(f"/dev/{name}" for name in _DEVICES), *shared]
     real = Path(found).resolve()
-    program = [found, str(real.parent.parent if real.parent.name == "bin" else real)]
+    ours = Path(found).name in _STARTERS or any(map(real.is_relative_to, interpreter))
+    reads = [*named, *packages, *program, *(sorted(interpreter) if ours else ())]
+    # What lies in the server's own folder will be its user's.
+    reads = [path for path in reads if not Path(path).is_relative_to(folder)]
     rights = {
-        "read": [*system, *sorted(interpreter), *program],
-        "write": [str(folder), *(f"/dev/{name}" for name in _DEVICES), *named],
+        "read": read,
+        "write": write,
         "filter": base64.b64encode(code).decode(),
         "folder": str(folder),
-        "user": _user(
-            entry,
-            [*sorted(interpreter), *program]
-            if Path(found).name in _STARTERS or any(map(real.is_relative_to, interpreter))
-            else program,
-            named,
-        ),
+        "user": _user(entry.name, reads, shared),
     }
-    return [sys.executable, "-I", "-S", _LAUNCHER, json.dumps(rights), found, *entry.args]
+    start = (sys.executable, "-I", "-S", _LAUNCHER, json.dumps(rights), found, *entry.args)
+    return ConfinedCommand(start, tuple(read), tuple(write))
 
 
-def _user(entry: McpServerEntry, programs: Sequence[str], named: Sequence[str]) -> int | None:
+def _program(found: str) -> list[str]:
+    """What a command consists of: its file, and what is installed with it."""
+    real = Path(found).resolve()
+    # Of a command that is installed under a `bin`, what lies beside that: its libraries.
+    parts = [found, str(real.parent.parent if real.parent.name == "bin" else real)]
+    # Of a virtual environment its packages, and the Python that it was made with.
+    settings = Path(found).parent.parent / "pyvenv.cfg"
+    if settings.is_file():
+        parts.append(str(settings.parent))
+        lines = (line.partition("=") for line in settings.read_text("utf-8").splitlines())
+        homes = [Path(value.strip()) for key, _, value in lines if key.strip() == "home"]
+        parts += [str(home.parent if home.name == "bin" else home) for home in homes]
+    return parts
+
+
+def _node_modules(path: str) -> Iterator[str]:
+    """The folder of packages in which a program of Node lies, and where it leads to."""
+    for each in (Path(path), Path(path).resolve()):
+        if "node_modules" in each.parts:
+            yield str(Path(*each.parts[: each.parts.index("node_modules") + 1]))
+
+
+def _user(name: str, reads: Sequence[str], writes: Sequence[str]) -> int | None:
     """Who a server becomes; None: it stays what we are."""
     if os.geteuid() != 0:
         return None
-    code = {
-        path
-        for variable in _CODE_VARIABLES
-        for path in entry.env.get(variable, "").split(os.pathsep)
-    }
-    for path in [*named, *programs]:
-        reads = path in programs or path in code or Path(path).suffix in _CODE
-        reads = reads or "node_modules" in Path(path).parts
-        if not _open_to_all(Path(path), writing=not reads):
-            _warn(entry.name, f"the user `nobody` can't {'read' if reads else 'write'} {path!r}")
+    for path in (*writes, *reads):
+        writing = path in writes
+        if not _open_to_all(Path(path), writing=writing):
+            _warn(name, f"the user `nobody` can't {'write' if writing else 'read'} {path!r}")
             return None
     return _NOBODY
 
@@ -148,10 +184,8 @@ def _open_to_all(path: Path, *, writing: bool) -> bool:
 
 def _named(entry: McpServerEntry) -> Iterator[str]:
     """Absolute paths in the arguments, the environment and the working folder of an entry."""
-    texts = [*entry.args, *(arg.partition("=")[2] for arg in entry.args)]
-    for value in entry.env.values():
-        texts += [value, *value.split(os.pathsep)]
-    texts += [entry.cwd or "", *entry.unix_sockets]
+    texts = [*entry.texts(), *(arg.partition("=")[2] for arg in entry.args)]
+    texts += [part for value in entry.env.values() for part in value.split(os.pathsep)]
     for text in texts:
         # The root would be everything.
         if os.path.isabs(text) and os.path.normpath(text) != "/":

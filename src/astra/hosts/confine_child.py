@@ -88,16 +88,25 @@ def drop_privileges(folder: str, user: int | None) -> None:
     if user is not None:
         owner = os.stat(folder)
         try:
-            os.chown(folder, user, user)
+            for path in _everything_in(folder):
+                os.chown(path, user, user, follow_symlinks=False)
             os.setgroups([])
             os.setresgid(user, user, user)
             os.setresuid(user, user, user)
         except OSError:  # this root may not become another user: it stays, without capabilities
             with contextlib.suppress(OSError):
-                os.chown(folder, owner.st_uid, owner.st_gid)
+                for path in _everything_in(folder):
+                    os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)
     _libc.prctl(_AMBIENT, _CLEAR_ALL, 0, 0, 0)
     header, nothing = struct.pack("=Ii", 0x20080522, 0), bytes(24)
     _check(_libc.syscall(_CAPSET[platform.machine()], header, nothing), "capset")
+
+
+def _everything_in(folder: str) -> list[str]:
+    inside = [
+        os.path.join(at, n) for at, folders, files in os.walk(folder) for n in folders + files
+    ]
+    return [folder, *inside]
 
 
 def install_filter(code: bytes) -> None:

@@ -1,7 +1,8 @@
 """A live MCP server as a tool host: a session per episode, in a fresh working folder.
 
-Nothing of an episode is left to the next one: a server that we start is started anew. One that we
-reach over HTTP is not ours to restart; what it remembers, it remembers.
+Nothing of an episode is left to the next one: a server that we start is started anew, on fresh
+copies of its files, and brought to where it begins by the calls of its entry (`mcp_state`). One
+that we reach over HTTP is not ours to restart; what it remembers, it remembers.
 
 Whose failure is whose: an error that a tool reports is a result. A server that dies or stays
 silent under a call is asked again, by a new session, when nothing that has been called so far may
@@ -9,6 +10,9 @@ have changed anything (its source says that these tools only read). If it fails 
 yet starts again, the call is the tool's to answer for, and comes back as an error: were that a
 failure of ours, a model could choose such arguments to have a bad episode left out of its scores.
 Where a tool may have changed something, no call is made twice: the episode ends with `HostError`.
+
+A server that can't write what it keeps, because its entry does not declare it, is not the agent's
+failure: `HostError` says what to declare.
 
 What this does not guarantee: a server that lies about which tools only read is believed.
 """
@@ -21,11 +25,13 @@ from dataclasses import dataclass
 from typing import Self
 
 from astra.errors import HostError
+from astra.hosts.joined import JoinedHost
 from astra.hosts.mcp_entries import McpServerEntry
 from astra.hosts.mcp_results import as_result, problem
 from astra.hosts.mcp_session import McpRefused, McpServerGone, McpSession, McpSessionOptions
-from astra.protocols import ToolResult
-from astra.types import Json, ToolSchema
+from astra.hosts.wrapped import WrappedHost
+from astra.protocols import ToolHost, ToolResult
+from astra.types import Json, RecordedCall, ServerStart, ToolSchema
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +77,7 @@ class LiveHost:
         }
         self._unknown = (options.allow or set()) - {tool.document.name for tool in tools}
         self._session: McpSession | None = None
+        self._began: ServerStart | None = None
         self._turn = asyncio.Lock()
         self._changed = False
 
@@ -86,6 +93,13 @@ class LiveHost:
 
     async def __aexit__(self, *_: object) -> None:
         await self._stop()
+
+    @property
+    def start(self) -> ServerStart:
+        """What the episode began with. HostError before the host is entered."""
+        if self._began is None:
+            raise HostError("the host was never open: use it as an async context")
+        return self._began
 
     def tools(self) -> Sequence[ToolSchema]:
         """Documents of the allowed tools, as they were collected."""
@@ -103,6 +117,7 @@ class LiveHost:
                 result = await self._ask(tool, arguments)
             except (McpServerGone, TimeoutError) as broken:
                 result = await self._ask_again(tool, arguments, broken)
+            self._check_writes(name, arguments, result)
         return ToolResult(self._entry.hide(result.content), is_error=result.is_error)
 
     async def _ask(self, tool: LiveTool, arguments: dict[str, Json]) -> ToolResult:
@@ -133,9 +148,48 @@ class LiveHost:
     # --- the session -----------------------------------------------------------------------
 
     async def _start(self) -> None:
-        session = McpSession(self._entry, self._options.session)
+        entry = self._entry
+        session = McpSession(entry, self._options.session)
         await session.__aenter__()
         self._session = session
+        try:
+            calls = [
+                await self._start_call(session, number) for number in range(len(entry.state.calls))
+            ]
+        except BaseException:
+            await self._stop()
+            raise
+        kept = entry.kind != "stdio" or bool(entry.state.shared)
+        self._began = ServerStart(
+            server=entry.name,
+            state="kept" if kept else "fresh",
+            files=session.files.digest if session.files else None,
+            shared=tuple(map(str, entry.state.shared)),
+            calls=tuple(calls),
+        )
+
+    async def _start_call(self, session: McpSession, number: int) -> RecordedCall:
+        call = self._entry.state.calls[number]
+        where = f"server {self._entry.name!r}, call {number + 1} of its start ({call.tool})"
+        arguments = dict(call.arguments)
+        try:
+            answer = await session.call_tool(call.tool, arguments)
+        except (McpRefused, TimeoutError) as error:
+            raise HostError(f"{where}: {error}: correct it in the entry") from error
+        result = as_result(answer, most=self._options.result_characters)
+        content = self._entry.hide(result.content)
+        self._check_writes(call.tool, arguments, result)
+        if result.is_error:
+            raise HostError(f"{where} failed: {content!r:.500}: correct it in the entry")
+        return RecordedCall(tool=call.tool, arguments=self._entry.hide(arguments), content=content)
+
+    def _check_writes(self, name: str, arguments: dict[str, Json], result: ToolResult) -> None:
+        """HostError when a result says that the server can't write files of its own."""
+        if self._session is None:
+            return
+        if advice := self._session.refused_write(result, arguments):
+            advice = self._entry.hide(advice)
+            raise HostError(f"server {self._entry.name!r} under {name!r}: {advice}")
 
     async def _stop(self) -> None:
         if self._session is not None:
@@ -145,3 +199,16 @@ class LiveHost:
     async def _restart(self) -> None:
         await self._stop()
         await self._start()
+
+
+def server_starts(host: ToolHost) -> tuple[ServerStart, ...]:
+    """What the live servers of an entered host began with."""
+    match host:
+        case LiveHost():
+            return (host.start,)
+        case WrappedHost():
+            return server_starts(host.host)
+        case JoinedHost():
+            return tuple(start for each in host.hosts for start in server_starts(each))
+        case _:
+            return ()

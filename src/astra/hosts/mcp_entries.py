@@ -18,6 +18,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from astra.core.files import read_bounded
 from astra.core.untrusted import read_json
 from astra.errors import ConfigError
+from astra.hosts.mcp_state import WORKSPACE_VARIABLE, DeclaredState, names_path, parse_state
 from astra.types import Json
 
 LARGEST = 2**22
@@ -26,6 +27,8 @@ HIDDEN = "[hidden]"
 
 _SECTIONS = ("mcpServers", "servers")
 _VARIABLE = re.compile(r"\$\{[^}]+\}")
+_PLACED = ("args", "env", "cwd")
+"""Where an entry may name the working folder of the episode."""
 _SECRET = re.compile(
     r"key|token|secret|pass(?!iv|port|ag|eng)|\wpwd|credential|auth|cookie|bearer|jwt|signature"
     r"|(?<![a-z])pat(?![a-z])",
@@ -58,13 +61,16 @@ class McpServerEntry:
     env: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
     cwd: str | None = None
     """Working folder; None: a fresh one."""
-    unix_sockets: tuple[str, ...] = ()
-    """Sockets of this machine that it is meant to reach, e.g. `/var/run/docker.sock`. If there are
-    none, it can open no Unix sockets at all."""
+    state: DeclaredState = field(default_factory=DeclaredState)
+    """What its `astra` object says: files and calls that an episode starts from, paths."""
     url: str = field(default="", repr=False)
     headers: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
     description: str = ""
     domain: str = ""
+
+    def texts(self) -> list[str]:
+        """Arguments, environment and working folder, where paths may stand."""
+        return [*self.args, *self.env.values(), self.cwd or ""]
 
     def hide(self, value: Json) -> Json:
         """The value with this entry's keys cut out of its texts, keys of objects included."""
@@ -148,11 +154,14 @@ def read_entry(file: Path, name: str) -> McpServerEntry:
         raise ConfigError(f"{str(file)!r} is not JSON ({error}): correct it") from error
     if entries is None or name not in entries:
         raise ConfigError(f"{str(file)!r} has no mcpServers entry {name!r}: put it back")
-    return parse_entry(name, entries[name])
+    return parse_entry(name, entries[name], file.parent)
 
 
-def parse_entry(name: str, value: Json) -> McpServerEntry:
-    """An entry as it stands in a file. ConfigError says what is wrong, and shows no values."""
+def parse_entry(name: str, value: Json, folder: Path | None = None) -> McpServerEntry:
+    """An entry as it stands in a file. ConfigError says what is wrong, and shows no values.
+
+    `folder`: the file's, from which the paths of `astra` are read; None: the current one.
+    """
     if not isinstance(value, dict):
         raise ConfigError(f"entry {name!r} is not an object: give command and args, or url")
     if value.get("disabled") is True:
@@ -161,12 +170,10 @@ def parse_entry(name: str, value: Json) -> McpServerEntry:
     args = value.get("args", [])
     if not isinstance(args, list):
         raise ConfigError(f"entry {name!r}: args is not a list of texts")
-    sockets = value.get("unix_sockets", [])
-    if not isinstance(sockets, list) or not all(
-        isinstance(path, str) and path.startswith("/") for path in sockets
-    ):
+    if "unix_sockets" in value:
         raise ConfigError(
-            f'entry {name!r}: unix_sockets is not a list of whole paths such as ["/run/a.sock"]'
+            f'entry {name!r}: move unix_sockets into its "astra" object: '
+            '"astra": {"unix_sockets": [...]}'
         )
     headers = _texts(name, value, "headers")
     for header, content in headers.items():
@@ -175,19 +182,27 @@ def parse_entry(name: str, value: Json) -> McpServerEntry:
                 f"entry {name!r}: a header can't be sent: write a name without spaces and colons, "
                 "and a value of one line without spaces at its ends or letters beyond ASCII"
             )
-    return McpServerEntry(
+    entry = McpServerEntry(
         name=name,
         kind=kind,
         command=_text(name, value, "command") if kind == "stdio" else "",
         args=tuple(_text(name, {"args": item}, "args") for item in args),
         env=_texts(name, value, "env"),
         cwd=_text(name, value, "cwd") or None,
-        unix_sockets=tuple(_text(name, {"unix_sockets": path}, "unix_sockets") for path in sockets),
+        state=parse_state(name, value.get("astra"), folder or Path(), started=kind == "stdio"),
         url=_text(name, value, "url") if kind != "stdio" else "",
         headers=headers,
         description=_text(name, value, "description"),
         domain=_text(name, value, "domain"),
     )
+    for path in entry.state.writable:
+        # The server is told of its copy by these, and in no other way.
+        if not any(names_path(text, path) for text in entry.texts()):
+            raise ConfigError(
+                f'entry {name!r}: "astra": writable holds {str(path)!r}, which none of args, env '
+                "and cwd names: let one of them tell the server this whole path"
+            )
+    return entry
 
 
 def _kind(name: str, value: Mapping[str, Json]) -> Literal["stdio", "http", "sse"]:
@@ -220,10 +235,12 @@ def _text(name: str, value: Mapping[str, Json], key: str) -> str:
     found = value.get(key, "")
     if not isinstance(found, str) or "\0" in found:
         raise ConfigError(f"entry {name!r}: {key} is not a text")
-    if match := _VARIABLE.search(found):
+    placed = found.replace(WORKSPACE_VARIABLE, "") if key in _PLACED else found
+    if match := _VARIABLE.search(placed):
         raise ConfigError(
             f"entry {name!r}: {key} names the variable {match[0]!r}: write its value, "
-            "for servers see nothing of our environment"
+            f"for servers see nothing of our environment; args, env and cwd may name "
+            f"{WORKSPACE_VARIABLE}, the fresh folder of an episode"
         )
     return found
 

@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import logging
 import tempfile
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +28,9 @@ from pydantic import BaseModel, ValidationError
 
 from astra.errors import AstraError, HostError
 from astra.hosts.mcp_entries import McpServerEntry
+from astra.hosts.mcp_state import EpisodeFiles, episode_files
 from astra.hosts.mcp_stdio import MESSAGE_BYTES, ServerProcess, stdio_transport
+from astra.protocols import ToolResult
 from astra.types import Json
 
 MOST_PAGES = 1000
@@ -79,6 +81,8 @@ class McpSession:
         self.unreadable: dict[str, str] = {}
         """Why entries of the tool list are no tools, by name."""
         self.alive = False
+        self.files: EpisodeFiles | None = None
+        """Of a server that we started."""
         self._options = options
         self._process = ServerProcess()
         self._ready: asyncio.Future[Client] | None = None
@@ -135,6 +139,8 @@ class McpSession:
                 while isinstance(cause, BaseExceptionGroup):
                     cause = cause.exceptions[0]
                 text = f"it can't be spoken to: {type(cause).__name__}: {cause}"
+                if isinstance(cause, AstraError):  # ours, and complete
+                    text = str(cause)
                 ready.set_exception(self._gone(text))
         finally:
             self.alive = False
@@ -161,9 +167,11 @@ class McpSession:
                 folder = stack.enter_context(
                     tempfile.TemporaryDirectory(prefix="astra-mcp-", ignore_cleanup_errors=True)
                 )
+                root = Path(folder).resolve()
+                self.files = await asyncio.to_thread(episode_files, entry.state, root)
                 transport = stdio_transport(
                     entry,
-                    Path(folder),
+                    self.files,
                     self._process,
                     message_bytes=options.message_bytes,
                     confined=options.confined,
@@ -263,6 +271,11 @@ class McpSession:
             raise McpRefused(self.entry.hide(f"{error.message} (code {error.code})")) from error
         except ValidationError as error:
             raise _no_result(error) from error
+
+    def refused_write(self, result: ToolResult, arguments: Mapping[str, Json]) -> str:
+        """What to declare, when a result says that the server may not write what it keeps."""
+        access = self._process.access
+        return "" if access is None else access.refused_write(result, arguments)
 
     def _gone(self, what: str) -> McpServerGone:
         said = self._process.said()

@@ -18,7 +18,7 @@ import signal
 import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import anyio
@@ -27,8 +27,10 @@ from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStre
 from mcp.client._transport import TransportStreams
 from mcp.shared.message import SessionMessage
 
-from astra.hosts.confine import command_line
+from astra.hosts.confine import confined_command
 from astra.hosts.mcp_entries import McpServerEntry
+from astra.hosts.mcp_refusals import ServerAccess
+from astra.hosts.mcp_state import EpisodeFiles
 
 MESSAGE_BYTES = 16 * 2**20
 """Longest message of a server; 5,000 tools with long documents fit in."""
@@ -53,15 +55,32 @@ class ServerProcess:
     problem: str = ""
     """Why we gave the server up; "": we did not."""
     returncode: int | None = None
+    files: EpisodeFiles | None = None
+    access: ServerAccess | None = None
+    """None: it is not confined, or not started yet."""
 
     def said(self) -> str:
         """How the process ended, as far as it is known."""
         parts = [self.problem] if self.problem else []
         if self.returncode is not None:
             parts.append(f"it ended with status {self.returncode}")
-        if text := self.stderr.decode("utf-8", "replace").strip():
+        written = bytes(self.stderr) if self.files is None else self.files.shown(bytes(self.stderr))
+        if text := written.decode("utf-8", "replace").strip():
             parts.append(f"stderr: {text[-500:]}")
+            # Before the rest, which may be long.
+            if self.access is not None and (advice := self.access.refusal(text)):
+                parts.insert(0, advice)
         return "; ".join(parts)
+
+
+def placed_entry(entry: McpServerEntry, files: EpisodeFiles) -> McpServerEntry:
+    """The entry with the paths of an episode."""
+    return replace(
+        entry,
+        args=tuple(map(files.placed, entry.args)),
+        env={name: files.placed(value) for name, value in entry.env.items()},
+        cwd=files.placed(entry.cwd) if entry.cwd else None,
+    )
 
 
 def environment(entry: McpServerEntry, home: Path) -> dict[str, str]:
@@ -73,20 +92,24 @@ def environment(entry: McpServerEntry, home: Path) -> dict[str, str]:
 @asynccontextmanager
 async def stdio_transport(
     entry: McpServerEntry,
-    folder: Path,
+    files: EpisodeFiles,
     process: ServerProcess,
     *,
     message_bytes: int = MESSAGE_BYTES,
     confined: bool = True,
 ) -> AsyncGenerator[TransportStreams]:
-    """Start a server in `folder` and stop it at the end. HostError when it can't be started."""
-    environ = environment(entry, folder)
-    command = command_line(entry, folder, environ, confined=confined)
+    """Start a server on its files and stop it at the end. HostError when it can't be started."""
+    placed = placed_entry(entry, files)
+    environ = environment(placed, files.workspace)
+    started = confined_command(placed, files.root, environ, confined=confined)
+    process.files = files
+    if started.confined:
+        process.access = ServerAccess(entry, started.read, started.write)
     pipe = asyncio.subprocess.PIPE
     child = await asyncio.create_subprocess_exec(
-        *command,
+        *started.command,
         env=environ,
-        cwd=entry.cwd or str(folder),
+        cwd=placed.cwd or str(files.workspace),
         stdin=pipe,
         stdout=pipe,
         stderr=pipe,
@@ -94,7 +117,7 @@ async def stdio_transport(
     )
     to_session, from_server = anyio.create_memory_object_stream[SessionMessage | Exception](0)
     to_server, from_session = anyio.create_memory_object_stream[SessionMessage](0)
-    pump = _Pump(child, process, message_bytes)
+    pump = _Pump(child, process, files, message_bytes)
     async with anyio.create_task_group() as group:
         group.start_soon(pump.read, to_session)
         group.start_soon(pump.write, from_session)
@@ -131,12 +154,17 @@ class _Pump:
     """Carries messages between the pipes and the session's streams."""
 
     def __init__(
-        self, child: asyncio.subprocess.Process, process: ServerProcess, message_bytes: int
+        self,
+        child: asyncio.subprocess.Process,
+        process: ServerProcess,
+        files: EpisodeFiles,
+        message_bytes: int,
     ) -> None:
         assert child.stdin and child.stdout and child.stderr
         self._stdin, self._stdout, self._stderr = child.stdin, child.stdout, child.stderr
         self._child = child
         self._process = process
+        self._files = files
         self._most = message_bytes
         self._rubbish = 0
 
@@ -180,6 +208,7 @@ class _Pump:
             return self._unusable(head, tail, f"the reply is over {self._most} bytes")
         if not line.strip():
             return None
+        line = self._files.shown(line)
         try:
             return SessionMessage(wire.jsonrpc_message_adapter.validate_json(line, by_name=False))
         except ValueError:
@@ -200,7 +229,7 @@ class _Pump:
             async with messages:
                 async for message in messages:
                     text = message.message.model_dump_json(by_alias=True, exclude_unset=True)
-                    self._stdin.write(text.encode() + b"\n")
+                    self._stdin.write(self._files.real(text.encode()) + b"\n")
                     await self._stdin.drain()
 
     async def read_errors(self) -> None:

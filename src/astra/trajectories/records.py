@@ -10,7 +10,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Literal
 
-from astra.types import Json, Language, Record, RecordedCall, ToolSchema, Trajectory
+from astra.types import Json, Language, Record, RecordedCall, ServerStart, ToolSchema, Trajectory
 
 # --- tools -----------------------------------------------------------------------------------
 
@@ -142,6 +142,8 @@ class RecordedRollout(Record):
     """The tools that the agent saw, in their order."""
     trajectory: Trajectory
     recording: tuple[RecordedCall, ...]
+    starts: tuple[ServerStart, ...] = ()
+    """What each live server began with."""
 
 
 # --- judgements ------------------------------------------------------------------------------

@@ -23,6 +23,7 @@ from astra.errors import (
     ModelUnavailable,
     Rejected,
 )
+from astra.hosts.live import server_starts
 from astra.hosts.recorded import RecordingHost
 from astra.protocols import Model, Sampling, ToolHost
 from astra.rollouts.loop import RolloutLimits, RolloutTask, rollout
@@ -147,6 +148,7 @@ def rollouts_stage(
             tools=tuple(recording.tools()),
             trajectory=trajectory,
             recording=recording.recording,
+            starts=server_starts(recording),
         )
 
     return Stage(ROLLOUTS, work, stored_key=itemgetter("id"))
