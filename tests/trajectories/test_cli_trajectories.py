@@ -300,7 +300,16 @@ def test_live_servers_are_played_and_replay_without_them(
 ):
     source = Path(__file__).parents[2] / "src"
     module = "astra.testing.mcp_bookings"
-    entry = {"command": sys.executable, "args": ["-m", module], "env": {"PYTHONPATH": str(source)}}
+    start = [
+        {"tool": "book_room", "arguments": {"room_id": "lyo-8", "day": "2026-05-04", "hour": 9}}
+    ]
+    (tmp_path / "seed").mkdir()
+    entry = {
+        "command": sys.executable,
+        "args": ["-m", module],
+        "env": {"PYTHONPATH": str(source)},
+        "astra": {"seed": "seed", "calls": start},
+    }
     config = tmp_path / "mcp.json"
     config.write_text(json.dumps({"mcpServers": {"bookings": entry}}), "utf-8")
     tools, out = tmp_path / "tools", tmp_path / "run"
@@ -309,6 +318,15 @@ def test_live_servers_are_played_and_replay_without_them(
     config.unlink()
     made = list(RunFolder.open(out).rows("rollouts", RecordedRollout))
     assert made and all(row.host == "live" for row in made)
+    # Every episode began with the same, and the record says with what.
+    began = made[0].starts
+    assert all(row.starts == began for row in made)
+    assert [(one.server, one.state, one.calls[0].tool) for one in began] == [
+        ("bookings", "fresh", "book_room")
+    ]
+    assert not any(
+        call.arguments == start[0]["arguments"] for row in made for call in row.recording[:1]
+    )
     assert any(row.recording for row in made)
     capsys.readouterr()
     assert run(["trajectories", "replay", str(out)]) == 0
