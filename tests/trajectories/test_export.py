@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 from typing import Any
 
@@ -138,33 +137,6 @@ def test_the_same_run_gives_the_same_bytes(tmp_path: Path, layout: RowFormat) ->
         exported(run, tmp_path / name, format=layout)
     for file in ("train.jsonl", "test.jsonl", "README.md", "excluded.jsonl"):
         assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
-
-
-def test_sharegpt_is_what_llama_factory_converts(tmp_path: Path) -> None:
-    several = rollout(0, calls=("weather", "mayor"))
-    run = folder_of(tmp_path / "run", [(several, 0.9), (rollout(1, calls=("weather",)), 0.9)])
-    exported(run, tmp_path / "out", format="sharegpt", test_fraction=0)
-    rows = read(tmp_path / "out/train.jsonl")
-    for row in rows:
-        turns = row["conversations"]
-        # The rules of its SharegptDatasetConverter: turns alternate, and end with the model's.
-        assert len(turns) % 2 == 0
-        for number, turn in enumerate(turns):
-            asked, said = ("human", "observation"), ("gpt", "function_call")
-            assert turn["from"] in (said if number % 2 else asked)
-            assert "<tool_response>" not in turn["value"] and "<tool_call>" not in turn["value"]
-            if turn["from"] == "function_call":
-                # Its FunctionFormatter: thoughts, then one call as an object, or a list of them.
-                text = re.sub(r"^<think>.*?</think>\s*", "", turn["value"], flags=re.DOTALL)
-                calls = json.loads(text)
-                for call in calls if isinstance(calls, list) else [calls]:
-                    assert set(call) == {"name", "arguments"}
-                    assert isinstance(call["arguments"], dict)
-        assert [tool["name"] for tool in json.loads(row["tools"])] == ["weather", "mayor"]
-        assert row["system"]
-    roles = [turn["from"] for turn in rows[0]["conversations"]]
-    assert roles == ["human", "function_call", "observation", "gpt"]
-    assert len(json.loads(rows[0]["conversations"][2]["value"])) == 2
 
 
 def test_single_scores_have_thresholds(tmp_path: Path) -> None:

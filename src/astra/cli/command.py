@@ -52,7 +52,7 @@ def command_from(
             }
             # What is typed wins over the file, in sections option by option.
             for option in declared:
-                texts = typed.get(option.name.replace("-", "_"))
+                texts = typed.get(option.path.replace(".", "_"))
                 if texts is not None:
                     target = values.setdefault(option.section, {}) if option.section else values
                     target[option.field] = _value(option, texts)
@@ -139,7 +139,7 @@ def _parameter(option: Option, group: Group) -> inspect.Parameter:
         show_default=False,
     )
     return inspect.Parameter(
-        option.name.replace("-", "_"),
+        option.path.replace(".", "_"),
         inspect.Parameter.POSITIONAL_OR_KEYWORD
         if option.positional
         else inspect.Parameter.KEYWORD_ONLY,

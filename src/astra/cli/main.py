@@ -79,6 +79,7 @@ GROUPS: dict[str, CommandGroup] = {
             "judge": "Judge recorded conversations again.",
             "show": "Show one conversation with its scores.",
             "replay": "Replay recorded tool calls offline and compare.",
+            "import": "Read conversations from another format.",
             "export": "Write judged conversations as a dataset for SFT.",
             "stats": "Count messages, calls, tools and scores.",
         },

@@ -39,8 +39,9 @@ def command(config: JudgeTrajectoriesConfig, *, as_json: bool) -> int:
     folder = RunFolder.open(config.run)
     counts = folder.manifest().stages[file]
     reward = mean_reward(folder, file)
+    files = [folder.rows(name, Judgement) for name in dict.fromkeys((JUDGEMENTS, file))]
     if as_json:
-        both = ratings(folder.rows(JUDGEMENTS, Judgement), folder.rows(file, Judgement))
+        both = ratings(*files)
         print_json(
             {
                 "file": f"{file}.jsonl",
@@ -57,5 +58,5 @@ def command(config: JudgeTrajectoriesConfig, *, as_json: bool) -> int:
         out().print(plain(summary), soft_wrap=True)
         if counts.rejected or counts.errors:
             out().print(plain(f"  rejected {reasons(counts.rejected, counts.errors)}"))
-        print_agreement(folder.rows(JUDGEMENTS, Judgement), folder.rows(file, Judgement))
+        print_agreement(*files)
     return 0 if counts.accepted else 1

@@ -204,7 +204,7 @@ class ImportArenasConfig(SandboxConfig, OutputConfig):
     """Rows."""
 
     file: Path | str
-    """JSONL file of rows."""
+    """File of rows: JSONL."""
     _: KW_ONLY
     out: NewRunFolder = None
     """Run folder to write. In Python, None makes a temporary one."""

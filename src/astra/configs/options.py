@@ -34,6 +34,13 @@ VARIABLE: Final = OptionMarker()
 """Marks a field that names an environment variable with a key."""
 
 
+@dataclass(frozen=True)
+class CommandLineName(OptionMarker):
+    """Gives a field another name on the command line, e.g. one that is a keyword in Python."""
+
+    name: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class Option(ValueType):
     """One option: a field of an option class, or of a class that is nested in it."""
@@ -50,6 +57,8 @@ class Option(ValueType):
     positional: bool
     runtime: bool
     default: Any
+    command_line_name: str = ""
+    """Empty: as the path."""
 
     @property
     def path(self) -> str:
@@ -59,7 +68,7 @@ class Option(ValueType):
     @property
     def name(self) -> str:
         """Name on the command line, without dashes in front: `credit-alpha`."""
-        return self.path.replace(".", "-").replace("_", "-")
+        return self.command_line_name or self.path.replace(".", "-").replace("_", "-")
 
     @property
     def group(self) -> str:
@@ -211,6 +220,7 @@ def _option(cls: type, section: str, field: Field[Any], hint: Any) -> Option:
         runtime=RUNTIME in metadata,
         accepts_objects=any(m not in known and get_origin(m) not in shaped for m in members),
         default=None if default is MISSING else default,
+        command_line_name=next((m.name for m in metadata if isinstance(m, CommandLineName)), ""),
     )
 
 

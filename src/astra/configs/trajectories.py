@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from astra.configs.base import (
     RUNTIME,
+    CommandLineName,
     Config,
     EpisodeConfig,
     ModelConfig,
@@ -24,6 +25,7 @@ TaskAxis = Literal["original", "diversity", "complexity", "persona"]
 ChainCheck = Literal["vote", "back_translation", "both"]
 HostChoice = Literal["auto", "live", "emulator"]
 RowFormat = Literal["trl", "sharegpt", "astra"]
+ConversationFormat = Literal["auto", "openai", "trl", "sharegpt", "inspect", "atif"]
 
 SCORES = ("QU", "QP", "TCU", "TCP", "TCS", "TC", "FA")
 
@@ -118,7 +120,8 @@ class JudgeTrajectoriesConfig(TeacherConfig):
     teacher: str
     """Model that acts as teacher; rules: the built-in teacher for trying out."""
     judgements: str | None = None
-    """Name of a file of judgements, e.g. judgements-strict. None: judgements-TEACHER."""
+    """Name of a file of judgements, e.g. judgements-strict. None: judgements-TEACHER; of an
+    imported run first judgements."""
     judge_votes: Annotated[int, at_least(1)] = 1
     """Independent verdicts of a judge on each point."""
     seed: int = 0
@@ -175,6 +178,27 @@ class ExportTrajectoriesConfig(Config):
                     f"{option_name('min_scores')} {name}={least:g}: give scores among "
                     f"{', '.join(SCORES)} and numbers from 0 to 1"
                 )
+
+
+@dataclass(frozen=True)
+class ImportTrajectoriesConfig(OutputConfig):
+    """Conversations."""
+
+    file: Path | str
+    """File of rows: JSONL, a JSON list, an eval log or a trajectory."""
+    _: KW_ONLY
+    out: NewRunFolder = None
+    """Run folder to write. In Python, None makes a temporary one."""
+    format: Annotated[ConversationFormat, CommandLineName("from")] = "auto"
+    """Format of the conversations. openai, trl: rows of messages and tools. sharegpt: rows of
+    conversations. inspect: a log of Inspect AI. atif: a trajectory of Harbor. auto: the one that a
+    row has the marks of."""
+    tools: Path | str | None = None
+    """Folder of collected tools, for conversations that bring none. None: no tools are added."""
+    max_document_mib: Annotated[int, at_least(1), RUNTIME] = 64
+    """Maximum size of a document, in MiB. Files of lines may be larger."""
+    concurrency: Annotated[int, at_least(1), RUNTIME] = 8
+    """Items at the same time."""
 
 
 @dataclass(frozen=True)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
+from itertools import chain
 from pathlib import Path
 
 from astra.configs.trajectories import (
     ExportTrajectoriesConfig,
+    ImportTrajectoriesConfig,
     JudgeTrajectoriesConfig,
     MakeTrajectoriesConfig,
 )
@@ -24,12 +27,13 @@ from astra.teacher.cache import AnswerCache
 from astra.teacher.opening import model_price
 from astra.teacher.prompt import Teacher
 from astra.trajectories.export.dataset import ExportResult, export_dataset
+from astra.trajectories.importing.stage import import_stage, imported_rollouts
 from astra.trajectories.judge.stage import JUDGEMENTS, judgements_stage
 from astra.trajectories.pipeline import TrajectoryAgent, TrajectoryPipeline
 from astra.trajectories.play.hosts import EpisodeHosts
 from astra.trajectories.play.recording_model import AGENT, RecordingModel
 from astra.trajectories.play.rollouts import ROLLOUTS, system_prompts
-from astra.trajectories.records import RecordedRollout
+from astra.trajectories.records import Judgement, RecordedRollout
 from astra.trajectories.sets import TrajectorySet
 from astra.trajectories.tasks.personas import read_personas
 from astra.trajectories.tasks.server_groups import require_servers
@@ -103,6 +107,30 @@ async def _open_agent(
         )
 
 
+async def import_trajectories(config: ImportTrajectoriesConfig) -> TrajectorySet:
+    """Read the conversations of another program into a run folder, to judge and export them.
+
+    Nothing in the file is trusted; what is refused is a row with its place and the reason. Raises
+    ConfigError for a file that does not hold conversations.
+    """
+    path = Path(config.file)
+    try:
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise ConfigError(f"can't read {str(path)!r}: {error.strerror}") from error
+    rollouts = imported_rollouts(config)
+    # A file that holds no conversations is found before there is a run folder of it.
+    first = next(rollouts, None)
+    if first is None:
+        raise ConfigError(f"{str(path)!r} holds no conversations: give a file with some")
+    folder = open_run(config, config.out, inputs={"sha256": digest})
+    with folder.lock():
+        runner = StageRunner(folder, config.concurrency, progress_console(config.progress))
+        await runner.run(import_stage(), chain([first], rollouts))
+    return TrajectorySet(folder.path, folder=folder)
+
+
 async def judge_trajectories(config: JudgeTrajectoriesConfig) -> TrajectorySet:
     """Judge the rollouts of a run folder again, beside the judgements that it holds."""
     folder = RunFolder.open(config.run)
@@ -111,6 +139,11 @@ async def judge_trajectories(config: JudgeTrajectoriesConfig) -> TrajectorySet:
             f"{str(config.run)!r} holds no rollouts: make some (astra trajectories make)"
         )
     name = judgements_name(config)
+    if config.judgements is None and folder.config().get("command") == "import_trajectories":
+        # Imported conversations come unjudged: who judges them first fills the file that `show`,
+        # `stats` and `export` read.
+        first = next(folder.rows(JUDGEMENTS, Judgement), None)
+        name = JUDGEMENTS if first is None or first.judge == config.teacher else name
     with folder.lock():
         async with trajectory_teacher(config, folder, seed=config.seed) as teacher:
             runner = StageRunner(folder, config.concurrency, progress_console(config.progress))

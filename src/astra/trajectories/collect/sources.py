@@ -79,7 +79,7 @@ def drafts(path: Path, *, most_bytes: int = MOST_BYTES) -> Iterator[DraftServer]
     """The servers of a file, in its order. Raises ConfigError for a file of no known kind."""
     with path.open("rb") as file:
         first, second = (file.readline(MOST_LINE_BYTES + 1) for _ in range(2))
-    if _is_object(first) and (_is_object(second) or path.suffix == ".jsonl"):
+    if is_object_line(first) and (is_object_line(second) or path.suffix == ".jsonl"):
         yield from _jsonl_drafts(path)
         return
     value = _document(path, most_bytes)
@@ -156,7 +156,8 @@ def _jsonl_drafts(path: Path) -> Iterator[DraftServer]:
         yield _draft(path, "", partial(function_server, functions, path.stem))
 
 
-def _is_object(line: bytes) -> bool:
+def is_object_line(line: bytes) -> bool:
+    """Whether a line holds a whole JSON object, as every line of a JSONL file does."""
     try:
         return isinstance(json.loads(line), dict)
     except (ValueError, RecursionError):

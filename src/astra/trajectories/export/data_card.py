@@ -57,7 +57,8 @@ def data_card(
         money=sum(stage.dollars for stage in manifest.stages.values()),
         unrenderable={family: unrenderable.get(family, 0) for family in CHAT_FAMILIES},
         excluded=excluded,
-        config=run.config(),
+        # Where and how fast it was made is nobody's business: paths, addresses.
+        config={name: value for name, value in run.config().items() if name != "runtime"},
     )
 
 

@@ -27,7 +27,12 @@ from astra.runs.folder import RunFolder
 from astra.runs.jsonl import FailureRow, to_line
 from astra.trajectories.export.data_card import data_card
 from astra.trajectories.export.parquet import write_parquet
-from astra.trajectories.export.rows import conversation, dataset_row
+from astra.trajectories.export.rows import (
+    conversation,
+    dataset_row,
+    sharegpt_problem,
+    sharegpt_turns,
+)
 from astra.trajectories.export.split import RowTools, hold_out
 from astra.trajectories.records import (
     CollectedToolServer,
@@ -195,6 +200,10 @@ def _select(
             if len(failed) == len(problems):
                 reason = f"no chat template can express it: {problems[failed[0]]}"
                 raise Rejected("unrenderable", reason)
+            if config.format == "sharegpt":
+                _, turns = sharegpt_turns(messages)
+                if problem := sharegpt_problem(turns):
+                    raise Rejected("unrenderable", f"as ShareGPT: {problem}")
         except Rejected as rejected:
             selection.leave_out(rollout.id, rejected.check, rejected.reason)
             continue

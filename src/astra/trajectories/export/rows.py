@@ -2,8 +2,9 @@
 
 `trl`: conversational rows (`messages`, `tools`) as TRL's SFTTrainer takes them, arguments as
 objects. `sharegpt`: `conversations` of from/value pairs with the roles human, gpt, function_call
-and observation, as LLaMA-Factory reads them. `astra`: the columns of the published ASTRA
-trajectories (`tools`, `messages` with arguments as JSON text).
+and observation, as LLaMA-Factory reads them, and the same as `messages`, which axolotl reads.
+`astra`: the columns of the published ASTRA trajectories (`tools`, `messages` with arguments as JSON
+text).
 """
 
 from __future__ import annotations
@@ -65,7 +66,7 @@ def dataset_row(
         "scores": {measure.value: judgement.scores.get(measure) for measure in TrajectoryScore},
     }
     messages, tools = conversation(rollout)
-    if config.format == "astra" or config.json_columns:
+    if config.format != "trl" or config.json_columns:
         for message in messages:
             for call in message.get("tool_calls", ()):
                 call["function"]["arguments"] = _dump(call["function"]["arguments"])
@@ -76,12 +77,18 @@ def dataset_row(
         case "astra":
             return {"tools": shown, "messages": messages, **about}
         case "sharegpt":
-            functions = _dump([tool["function"] for tool in tools])
-            system, turns = _sharegpt_turns(conversation(rollout)[0])
-            return {"conversations": turns, "system": system, "tools": functions, **about}
+            system, turns = sharegpt_turns(conversation(rollout)[0])
+            return {
+                "conversations": turns,
+                # An empty text would be a system turn of its own in axolotl.
+                "system": system or None,
+                "tools": _dump(tools),
+                "messages": messages,
+                **about,
+            }
 
 
-def _sharegpt_turns(messages: list[Json]) -> tuple[str, list[Json]]:
+def sharegpt_turns(messages: list[Json]) -> tuple[str, list[Json]]:
     """The system prompt, and the turns as LLaMA-Factory's converter takes them.
 
     Turns of the user and of tools alternate with those of the agent; so all calls of a message are
@@ -119,6 +126,21 @@ def _sharegpt_turns(messages: list[Json]) -> tuple[str, list[Json]]:
     if results:
         add("observation", results[0] if len(results) == 1 else _dump(results))
     return "\n\n".join(system), turns
+
+
+def sharegpt_problem(turns: list[Json]) -> str:
+    """Why LLaMA-Factory's converter would leave a conversation out or misread it. Empty: it won't.
+
+    Its turns alternate, from a user's to an agent's. In a turn of calls it looks for tags, before
+    it takes the rest as JSON.
+    """
+    for number, turn in enumerate(turns):
+        role, value = turn["from"], turn["value"]
+        if role not in (("gpt", "function_call") if number % 2 else ("human", "observation")):
+            return f"turn {number + 1} is by {role}, and turns have to alternate"
+        if role == "function_call" and ("<tool_call>" in value or value.count("</think>") > 1):
+            return f"turn {number + 1} has tags of calls or thoughts in its texts"
+    return "" if len(turns) % 2 == 0 else "the last turn is not the agent's"
 
 
 def _dump(value: Json) -> str:

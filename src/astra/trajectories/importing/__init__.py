@@ -1,0 +1,1 @@
+"""Conversations of other programs as rollouts of a run folder, to be judged and exported."""
