@@ -36,6 +36,8 @@ KEYWORDS = frozenset(
 _SHOWN = 300
 _LONG_ENUM = 32
 """Values from which an enum is looked up and not searched."""
+_MOST_ENUMS = 1024
+"""Long enums whose spellings are kept."""
 _BROKEN = (SchemaError, Unresolvable, RecursionError, re.error, ValueError, TypeError)
 """What a schema that is not one raises, when it is read or later when a value is checked."""
 
@@ -101,6 +103,13 @@ def validator(schema: str, *, checked: bool = False) -> Validator:
     kind = validator_for(loaded, default=Draft202012Validator)
     if not checked:
         kind.check_schema(loaded)
+    # An empty registry: the default one would fetch references over the network.
+    return _bounded(kind)(loaded, registry=Registry())
+
+
+@lru_cache(maxsize=32)
+def _bounded(kind: type[Validator]) -> type[Validator]:
+    """A draft's class of validators with this module's keywords. Making one takes a while."""
     keywords: dict[str, Keyword] = {
         "uniqueItems": _unique,
         "enum": _enum(kind.VALIDATORS["enum"]),
@@ -110,8 +119,7 @@ def validator(schema: str, *, checked: bool = False) -> Validator:
     for name in ("additionalProperties", "unevaluatedProperties"):
         if name in kind.VALIDATORS:
             keywords[name] = _unless_patterns(kind.VALIDATORS[name])
-    # An empty registry: the default one would fetch references over the network.
-    return extend(kind, keywords)(loaded, registry=Registry())
+    return extend(kind, keywords)
 
 
 # --- keywords --------------------------------------------------------------------------------
@@ -127,8 +135,8 @@ def _unique(_validator: Any, wanted: Json, value: Json, _schema: Json) -> Iterat
 
 def _enum(original: Keyword) -> Keyword:
     """`enum` that looks a value up. The library compares it with every entry of the list."""
-    # By identity, which holds as long as the validator does: it keeps its schema, and this.
-    spellings: dict[int, frozenset[str]] = {}
+    # By identity. The list is kept with its spellings, so that no other one can get its identity.
+    spellings: dict[int, tuple[list[Json], frozenset[str]]] = {}
 
     def keyword(
         validator: Any, wanted: Json, value: Json, schema: Json
@@ -137,8 +145,11 @@ def _enum(original: Keyword) -> Keyword:
             yield from original(validator, wanted, value, schema) or ()
             return
         if id(wanted) not in spellings:
-            spellings[id(wanted)] = frozenset(canonical_json(_one_spelling(v)) for v in wanted)
-        if canonical_json(_one_spelling(value)) not in spellings[id(wanted)]:
+            if len(spellings) >= _MOST_ENUMS:
+                spellings.clear()
+            values = frozenset(canonical_json(_one_spelling(v)) for v in wanted)
+            spellings[id(wanted)] = (wanted, values)
+        if canonical_json(_one_spelling(value)) not in spellings[id(wanted)][1]:
             yield ValidationError(f"{_short(value)} is not one of {_short(wanted)}")
 
     return keyword

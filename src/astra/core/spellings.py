@@ -307,6 +307,8 @@ def folded_name(text: str) -> str:
 
 def explained(value: str, description: str) -> list[str]:
     """What a description says that a value stands for: "CA (California)", "CA for California"."""
+    if value not in description:
+        return []
     word, apart = re.escape(value), r"['\"“”‘’`]?"
     patterns = (
         rf"(?<!\w){apart}{word}{apart}\s*"

@@ -189,6 +189,10 @@ def as_date(value: object) -> date | None:
     """
     if not isinstance(value, str):
         return None
+    return _kept_day(value) if len(value) <= _LONGEST_KEPT else _read_day(value)
+
+
+def _read_day(value: str) -> date | None:
     text = normalise(value)
     try:
         # Case folding made a lower-case t and z of the ISO letters.
@@ -196,6 +200,9 @@ def as_date(value: object) -> date | None:
     except ValueError:
         match = DATES.fullmatch(text)
         return _day(match) if match else None
+
+
+_kept_day = lru_cache(maxsize=4096)(_read_day)
 
 
 def dates_in(text: str) -> list[date]:

@@ -78,6 +78,16 @@ class GoalStep(NamedTuple):
         return NamedCall(self.call.tool, self.call.arguments, description)
 
 
+class WrongCall(NamedTuple):
+    """A wrong call to a goal's tool."""
+
+    kind: str
+    """`decoy`, `other_goal`, `enum`, `number`, `date`, `unknown`, `flip`, `swap` or `list`; of
+    `shortcut_calls` also `everything`, `word`, `part`, `option`, `options` and `choice`; of
+    the check `general` also `earlier_input`."""
+    arguments: dict[str, Json]
+
+
 Trial = tuple[str, dict[str, Json], CallOutcome]
 """A wrong call's kind and arguments, and its outcome."""
 
@@ -100,6 +110,8 @@ class ArenaUnderTest:
         self.trials: dict[str, list[Trial]] = {}
         """The wrong calls of each goal with their outcomes: `mutants` fills it, `general` reads
         it."""
+        self.wrong_calls: dict[str, list[WrongCall]] = {}
+        """The wrong calls of each goal, once they are drawn."""
         self._stack = AsyncExitStack()
         self._processes: dict[EpisodeName, ToolProcesses] = {}
         self._paced: asyncio.Task[list[CallOutcome]] | None = None

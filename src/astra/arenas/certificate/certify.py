@@ -57,7 +57,7 @@ _STEPS = (
     CheckStep("names", 1, lambda inputs: check_names(inputs.under_test)),
     CheckStep("schema", 2, lambda inputs: check_schema(inputs.under_test)),
     CheckStep("replay", 6, lambda inputs: check_replay(inputs.under_test, inputs.outputs)),
-    CheckStep("replay", 14, lambda inputs: check_paced(inputs.under_test)),
+    CheckStep("replay", 14, lambda inputs: check_paced(inputs.under_test, inputs.outputs)),
     CheckStep("order", 8, lambda inputs: check_order(inputs.under_test, inputs.outputs)),
     CheckStep("gold", 4, lambda inputs: check_answers(inputs.under_test)),
     CheckStep("gold", 9, lambda inputs: check_gold(inputs.under_test, inputs.outputs)),

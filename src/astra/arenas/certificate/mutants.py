@@ -21,7 +21,7 @@ from astra.arenas.certificate.results import (
     values_shown,
     without_arguments,
 )
-from astra.arenas.certificate.wrong_calls import is_made_up, wrong_calls
+from astra.arenas.certificate.wrong_calls import is_made_up, planned_wrong_calls
 from astra.rewards import solves
 from astra.types import Json, Matcher, Target
 
@@ -39,8 +39,8 @@ async def check_mutants(under_test: ArenaUnderTest, own_mutants: Json) -> dict[s
     can't have changed. None if there is none.
     """
     if own_mutants is None:
-        rng = under_test.rng("mutants")
-        mutants = [(step, wrong_calls(under_test, step, rng)) for step in under_test.steps]
+        wrong = planned_wrong_calls(under_test)
+        mutants = [(step, wrong[step.goal.id]) for step in under_test.steps]
         calls = [
             NamedCall(
                 step.call.tool,

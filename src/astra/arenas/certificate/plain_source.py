@@ -1,8 +1,9 @@
 """Whether a tool's code can see anything of the process that it runs in, read without running it.
 
 A distractor that can runs in a process of its own in certificates, as all do in rollouts: beside
-others it could hide what they answer, or notice that it is not alone. Strict, because a wrong "no"
-costs a few milliseconds. It is a rule about speed: no confinement depends on it.
+others it could hide what they answer, or notice that it is not alone. It is also asked again after
+a pause, which plain code can't notice. Strict, because a wrong "no" costs a few milliseconds. It is
+a rule about speed: no confinement depends on it.
 """
 
 from __future__ import annotations

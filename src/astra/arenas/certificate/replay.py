@@ -20,7 +20,7 @@ from astra.arenas.certificate.arena_under_test import (
     is_error,
     shortened,
 )
-from astra.arenas.certificate.wrong_calls import wrong_calls
+from astra.arenas.certificate.wrong_calls import planned_wrong_calls
 from astra.protocols import CallOutcome
 from astra.rewards import solves
 from astra.rollouts.calls import as_sent
@@ -77,6 +77,7 @@ def paced_turns(under_test: ArenaUnderTest) -> list[list[NamedCall]]:
     A turn has one call of each tool at most, so that every tool is called after a pause.
     """
     rng = under_test.rng("paced")
+    wrong_calls = planned_wrong_calls(under_test)
     by_tool: dict[str, list[NamedCall]] = {}
     for step in under_test.ordered:
         calls = by_tool.setdefault(step.call.tool, [])
@@ -84,7 +85,7 @@ def paced_turns(under_test: ArenaUnderTest) -> list[list[NamedCall]]:
         if not calls:
             calls.append(step.gold_call)
         # One that the tool should answer and one that it may refuse: it could cheat in either.
-        wrong = wrong_calls(under_test, step, rng)
+        wrong = wrong_calls[step.goal.id]
         decoys = [call for call in wrong if call.kind == "decoy"]
         others = [call for call in wrong if call.kind != "decoy"]
         for chosen in (rng.choice(kind) for kind in (decoys, others) if kind):
@@ -97,16 +98,29 @@ def paced_turns(under_test: ArenaUnderTest) -> list[list[NamedCall]]:
     ]
 
 
-async def check_paced(under_test: ArenaUnderTest) -> dict[str, Json]:
+async def check_paced(under_test: ArenaUnderTest, outputs: dict[str, Json]) -> dict[str, Json]:
     """Calls with a model's pauses between them return what they return without.
 
     Also wrong calls: else a tool could take any arguments in training, where a model thinks before
     each call, and only there.
+    `outputs`: what the gold calls returned, by goal id.
     """
     calls = [call for turn in paced_turns(under_test) for call in turn]
+    # Without a pause `replay` and `mutants` have made these calls already.
+    made = {
+        call_key(step.gold_call): CallOutcome(value=outputs[step.goal.id])
+        for step in under_test.steps
+        if step.goal.id in outputs
+    }
+    for step in under_test.steps:
+        for kind, arguments, outcome in under_test.trials.get(step.goal.id, []):
+            made.setdefault(call_key(NamedCall(step.call.tool, arguments, kind)), outcome)
+    by_key = {call_key(call): call for call in calls}
+    left = [call for key, call in by_key.items() if key not in made]
+    made.update(zip(map(call_key, left), await under_test.run("plain", left), strict=True))
     earlier: dict[str, str] = {}
-    for call, outcome in zip(calls, await under_test.run("plain", calls), strict=True):
-        compare_result(earlier, call, outcome, "a second call")
+    for key, call in by_key.items():
+        compare_result(earlier, call, made[key], "a call without a pause")
     for call, outcome in zip(calls, await under_test.paced_outcomes(), strict=True):
         compare_result(earlier, call, outcome, "an episode with pauses between the calls")
     return {

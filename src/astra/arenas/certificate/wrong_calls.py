@@ -13,9 +13,8 @@ import random
 import re
 from collections.abc import Iterator
 from datetime import date
-from typing import NamedTuple
 
-from astra.arenas.certificate.arena_under_test import ArenaUnderTest, GoalStep
+from astra.arenas.certificate.arena_under_test import ArenaUnderTest, GoalStep, WrongCall
 from astra.arenas.certificate.parameters import (
     accepts,
     defaults_of,
@@ -45,16 +44,6 @@ _NONCE_LETTERS = "qxzjkv"
 _NONCE = re.compile(f"[{_NONCE_LETTERS}]{{6}}", re.IGNORECASE)
 _LEAST_INITIAL = 5
 """Characters of an argument from which its first letter alone must not do as a prefix search."""
-
-
-class WrongCall(NamedTuple):
-    """A wrong call to a goal's tool."""
-
-    kind: str
-    """`decoy`, `other_goal`, `enum`, `number`, `date`, `unknown`, `flip`, `swap` or `list`; of
-    `shortcut_calls` also `everything`, `word`, `part`, `option`, `options` and `choice`; of
-    the check `general` also `earlier_input`."""
-    arguments: dict[str, Json]
 
 
 # --- comparing calls -------------------------------------------------------------------------
@@ -119,6 +108,16 @@ def wrong_calls(under_test: ArenaUnderTest, step: GoalStep, rng: random.Random) 
         if not right:
             calls.setdefault(key, mutant)
     return list(calls.values())
+
+
+def planned_wrong_calls(under_test: ArenaUnderTest) -> dict[str, list[WrongCall]]:
+    """The wrong calls of every goal, by its id. Drawn once, for all checks."""
+    if not under_test.wrong_calls:
+        rng = under_test.rng("mutants")
+        under_test.wrong_calls = {
+            step.goal.id: wrong_calls(under_test, step, rng) for step in under_test.steps
+        }
+    return under_test.wrong_calls
 
 
 def shortcut_calls(under_test: ArenaUnderTest, step: GoalStep) -> list[WrongCall]:
