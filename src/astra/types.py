@@ -9,6 +9,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
+from functools import cached_property
 from typing import Any, Generic, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict
@@ -30,6 +31,13 @@ class Record(BaseModel):
     """Base of all stored records: frozen and closed."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """A copy with other values. What was computed from the old ones is not copied."""
+        copied = super().model_copy(update=update, deep=deep)
+        for name in vars(copied).keys() - type(self).model_fields.keys():
+            del vars(copied)[name]
+        return copied
 
 
 _encode = json.JSONEncoder(
@@ -78,7 +86,7 @@ class Tool(Record):
     def name(self) -> str:
         return self.document.name
 
-    @property
+    @cached_property
     def id(self) -> str:
         return content_hash(self.model_dump())
 
@@ -178,7 +186,7 @@ class Distractor(Tool):
     similarity: float | None = None
     """Largest per-tool min-max normalised cosine to a tool of the arena; None for random."""
 
-    @property
+    @cached_property
     def id(self) -> str:
         """The id of the tool alone: it does not depend on the arena that shows it."""
         return content_hash(self.model_dump(exclude={"band", "similarity"}))
@@ -187,7 +195,10 @@ class Distractor(Tool):
     def of(cls, tool: Tool, band: DistractorOrigin, similarity: float | None = None) -> Distractor:
         """A tool as a distractor."""
         fields = {name: getattr(tool, name) for name in Tool.model_fields}
-        return cls(**fields, band=band, similarity=similarity)
+        distractor = cls(**fields, band=band, similarity=similarity)
+        # The same for all arenas that show the tool: computed once.
+        vars(distractor)["id"] = tool.id
+        return distractor
 
     def reference(self) -> DistractorReference:
         """The stored form."""
@@ -248,14 +259,17 @@ class Arena(ArenaRecord[Distractor]):
         references = tuple(distractor.reference() for distractor in self.distractors)
         return ArenaRow.model_construct(None, **fields | {"distractors": references})
 
-    @property
+    @cached_property
     def content_id(self) -> str:
         """The id that the content has. Equal to `id` unless somebody changed one of them."""
         return arena_id(self.row().model_dump(mode="json"))
 
     def with_content_id(self) -> Self:
         """The arena under the id that its content has."""
-        return self.model_copy(update={"id": self.content_id})
+        arena = self.model_copy(update={"id": self.content_id})
+        # It does not depend on `id`, so it need not be computed again.
+        vars(arena)["content_id"] = self.content_id
+        return arena
 
 
 class ArenaRow(ArenaRecord[DistractorReference]):

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
 from astra.arenas.certificate import certify
-from astra.arenas.certificate.arena_under_test import ArenaUnderTest, NamedCall
+from astra.arenas.certificate.arena_under_test import ArenaUnderTest, EpisodeName, NamedCall
 from astra.arenas.certificate.plain_source import is_plain
+from astra.arenas.certificate.replay import call_key
 from astra.hosts.arena import ArenaHost
-from astra.protocols import Sandbox
+from astra.protocols import CallOutcome, Sandbox
 from astra.types import Arena
 from tests.certificate.planting import edited
 from tests.support.arenas import (
@@ -109,6 +112,32 @@ async def test_a_distractor_that_answers_after_a_pause_is_found(sandbox: Sandbox
     certificate = await certify(with_distractors(single_hop_arena(), sly), sandbox)
     (failed,) = [result for result in certificate.checks if not result.passed]
     assert failed.check == "mutants" and "answers goal" in failed.reason
+
+
+async def test_only_what_could_notice_a_pause_is_asked_again_after_one(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And no other call is made twice in the plain episode but by different checks."""
+    made: list[str] = []
+    run = ArenaUnderTest.run
+
+    async def counting(
+        self: ArenaUnderTest, name: EpisodeName, calls: Sequence[NamedCall]
+    ) -> list[CallOutcome]:
+        made.extend(call_key(call) for call in calls if name == "plain")
+        return await run(self, name, calls)
+
+    monkeypatch.setattr(ArenaUnderTest, "run", counting)
+    arena = single_hop_arena()
+    looking = calories_tool().model_copy(update={"source": PAUSE + calories_tool().source})
+    for tool, again in [(calories_tool(), False), (looking, True)]:
+        made.clear()
+        assert is_plain(tool.source) is not again
+        assert (await certify(with_distractors(arena, tool), sandbox)).certified
+        asked = [key for key in made if key.startswith(tool.name)]
+        assert asked and (len(asked) > len(set(asked))) is again
+        gold = [key for key in made if key == f'{arena.tools[0].name}:{{"country":"Germany"}}']
+        assert len(gold) == 1
 
 
 # What a tool can see of its process, its runner and its messages without a system call that is

@@ -11,9 +11,10 @@ from collections.abc import Iterator
 from functools import lru_cache
 
 from astra.arenas.certificate.parameters import types_of
+from astra.core.kept import kept_by_identity
 from astra.core.text import as_date, as_number, contains_text, dates_in, numbers_in
 from astra.rewards import same_number
-from astra.types import Json, Scalar, Tool
+from astra.types import Json, Scalar, Tool, ToolSchema
 
 _STRUCTURE = frozenset({"properties", "items", "type", "required"})
 _VALUES = frozenset({"const", "enum", "examples"})
@@ -61,7 +62,11 @@ def offered_for(schema: dict[str, Json], value: Json) -> bool:
 
 def document_text(tool: Tool) -> str:
     """All that a document says: names, descriptions, values, patterns, bounds, one per line."""
-    document = tool.document
+    return _text_of(tool.document)
+
+
+@kept_by_identity(512)
+def _text_of(document: ToolSchema) -> str:
     parts = [_words(document.name), document.description, *_schema_text(document.parameters)]
     return "\n".join(parts)
 

@@ -16,8 +16,9 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from astra.arenas.certificate.parameters import accepts, types_of
+from astra.core.kept import kept_by_identity
 from astra.core.text import scalars
-from astra.types import Arena, Json, Tool
+from astra.types import Arena, Json, Tool, ToolSchema
 
 
 class Effort(NamedTuple):
@@ -59,7 +60,8 @@ class Slot(NamedTuple):
     required: bool
 
 
-def slots_of(tool: Tool) -> list[Slot]:
+@kept_by_identity(512)
+def slots_of(document: ToolSchema) -> tuple[Slot, ...]:
     """The leaves of a tool's parameters, in the document's order."""
 
     def leaves(schema: dict[str, Json], path: tuple[str, ...], required: bool) -> Iterator[Slot]:
@@ -73,7 +75,7 @@ def slots_of(tool: Tool) -> list[Slot]:
         elif path:
             yield Slot(path, schema, required)
 
-    return list(leaves(tool.document.parameters, (), required=True))
+    return tuple(leaves(document.parameters, (), required=True))
 
 
 def distractor_calls(tool: Tool, arena: Arena, held: Collection[str] = ()) -> list[dict[str, Json]]:
@@ -85,7 +87,7 @@ def distractor_calls(tool: Tool, arena: Arena, held: Collection[str] = ()) -> li
     type, in their order and in reverse. Texts of the question go to every slot that takes a text.
     What is left is filled: enums by all pairs of choices, numbers by pages.
     """
-    slots = slots_of(tool)
+    slots = slots_of(tool.document)
     calls: dict[str, dict[str, Json]] = {}
 
     def make(placings: Iterable[Filled], most: int, effort: Effort) -> None:

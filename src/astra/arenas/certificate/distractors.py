@@ -26,6 +26,7 @@ from astra.arenas.certificate.distractor_calls import (
 from astra.arenas.certificate.parameters import parameters_of
 from astra.arenas.certificate.plain_source import is_plain
 from astra.arenas.certificate.results import is_distinct, is_served
+from astra.core.kept import kept_by_identity
 from astra.core.text import as_number, contains_text, normalise, numbers_in, scalars
 from astra.protocols import CallOutcome
 from astra.rewards import same_scalar, solves
@@ -88,8 +89,13 @@ def _probes(arena: Arena, wanted: Sequence[WantedAnswer]) -> list[NamedCall]:
 
 def _held(tool: Tool, wanted: Sequence[WantedAnswer]) -> set[str]:
     """Goals whose answers the source or the data hold, with the goals before them."""
-    text = (tool.source + canonical_json(tool.data)).casefold()
-    return {name for answer in wanted if answer.is_held(text) for name in answer.chain}
+    texts = (tool.source.casefold(), _folded_json(tool.data))
+    return {name for answer in wanted if answer.is_held(texts) for name in answer.chain}
+
+
+@kept_by_identity(64)
+def _folded_json(data: Json) -> str:
+    return canonical_json(data).casefold()
 
 
 class WantedAnswer:
@@ -147,7 +153,7 @@ class WantedAnswer:
         calls = [goal.call.arguments for goal in self._arena.goals if goal.call is not None]
         return [*scalars(calls), *numbers_in(self._arena.question)]
 
-    @property
+    @cached_property
     def _is_distinct(self) -> bool:
         return bool(self._members) and all(
             is_distinct(member) and not isinstance(member, bool) for member in self._members
@@ -161,13 +167,16 @@ class WantedAnswer:
             for number in numbers
         )
 
-    def is_held(self, text: str) -> bool:
-        """Whether a case-folded text holds the answer and something that the question names."""
-        spellings = [str(member).casefold() for member in self._members]
+    def is_held(self, texts: Sequence[str]) -> bool:
+        """Whether case-folded texts hold the answer and something that the question names."""
+
+        def holds(value: Json) -> bool:
+            return any(str(value).casefold() in text for text in texts)
+
         return (
             self._is_distinct
-            and all(spelling in text for spelling in spellings)
-            and (self._is_unique or any(str(e).casefold() in text for e in self.entities))
+            and all(map(holds, self._members))
+            and (self._is_unique or any(map(holds, self.entities)))
         )
 
     def is_told(self, lines: Sequence[str]) -> bool:

@@ -47,8 +47,19 @@ def syntax_tree(source: str) -> ast.Module:
 
 @lru_cache(maxsize=128)
 def syntax_nodes(source: str) -> tuple[ast.AST, ...]:
-    """All nodes of the parsed source, as `ast.walk` gives them. Several checks read them."""
-    return tuple(ast.walk(syntax_tree(source)))
+    """All nodes of the parsed source but contexts (load, store), in the order of `ast.walk`.
+
+    Several checks read them.
+    """
+    nodes: list[ast.AST] = [syntax_tree(source)]
+    for node in nodes:  # which grows meanwhile
+        for name in node._fields:
+            child = getattr(node, name, None)
+            if isinstance(child, list):
+                nodes += [each for each in child if isinstance(each, ast.AST)]
+            elif isinstance(child, ast.AST) and not isinstance(child, ast.expr_context):
+                nodes.append(child)
+    return tuple(nodes)
 
 
 @lru_cache(maxsize=2048)

@@ -61,11 +61,13 @@ async def check_general(under_test: ArenaUnderTest, outputs: dict[str, Json]) ->
         trials += [(step, probe) for probe in shortcut_calls(under_test, step)]
         trials += [(step, probe) for probe in _earlier_inputs(under_test, step)]
     # Goals that share a tool share most probes.
-    calls = {
-        f"{step.call.tool}:{canonical_call(under_test.tools[step.call.tool], probe.arguments)}": (
-            NamedCall(step.call.tool, probe.arguments, f"a probe ({probe.kind})")
-        )
+    keys = [
+        f"{step.call.tool}:{canonical_call(under_test.tools[step.call.tool], probe.arguments)}"
         for step, probe in trials
+    ]
+    calls = {
+        key: NamedCall(step.call.tool, probe.arguments, f"a probe ({probe.kind})")
+        for key, (step, probe) in zip(keys, trials, strict=True)
     }
     made = await under_test.run("plain", list(calls.values()))
     outcomes = dict(zip(calls, made, strict=True))
@@ -75,8 +77,8 @@ async def check_general(under_test: ArenaUnderTest, outputs: dict[str, Json]) ->
         _check_length(step.gold_call, CallOutcome(value=outputs.get(step.goal.id)))
         tool = under_test.tools[step.call.tool]
         probes = [
-            (probe, outcomes[f"{tool.name}:{canonical_call(tool, probe.arguments)}"])
-            for own, probe in trials
+            (probe, outcomes[key])
+            for key, (own, probe) in zip(keys, trials, strict=True)
             if own is step
         ]
         _check_probes(under_test, step, probes)

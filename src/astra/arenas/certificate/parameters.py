@@ -7,15 +7,21 @@ from jsonschema.protocols import Validator
 from astra.arenas.certificate.function_signature import signature
 from astra.core.json_schema import has_json_type
 from astra.core.json_schema import validator as schema_validator
-from astra.types import Json, Tool, canonical_json
+from astra.core.kept import kept_by_identity
+from astra.types import Json, Tool, ToolSchema, canonical_json
 
 _SIMPLE = frozenset({"type", "title", "description", "enum", "default", "examples", "format"})
 
 
 def validator(tool: Tool) -> Validator:
     """The compiled validator of a tool's arguments."""
+    return _validator(tool.document)
+
+
+@kept_by_identity(512)
+def _validator(document: ToolSchema) -> Validator:
     # `schema` has checked the document already, with most of the work shared between documents.
-    return schema_validator(canonical_json(tool.document.parameters), checked=True)
+    return schema_validator(canonical_json(document.parameters), checked=True)
 
 
 def parameters_of(tool: Tool) -> dict[str, Json]:
@@ -50,6 +56,7 @@ def accepts(schema: dict[str, Json], value: Json) -> bool:
     return schema_validator(canonical_json(schema), checked=True).is_valid(value)
 
 
+@kept_by_identity(512)
 def defaults_of(tool: Tool) -> dict[str, Json]:
     """Defaults of the optional parameters: the document's, else literal ones of the function."""
     defaults = {p.name: p.default for p in signature(tool.source, tool.name) if p.literal}

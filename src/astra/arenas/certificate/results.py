@@ -8,6 +8,7 @@ languages, unless the tool says them of entities that do not exist, too.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 
 from astra.arenas.certificate.arena_under_test import is_answered
 from astra.arenas.certificate.containment import stands_in
@@ -93,6 +94,7 @@ def without_arguments(values: Sequence[Json], arguments: Mapping[str, Json]) -> 
     return text
 
 
+@lru_cache(maxsize=4096, typed=True)
 def is_distinct(value: Json) -> bool:
     """Whether no other result holds the value by chance: a text of at least three letters, or a
     number of at least four significant digits."""

@@ -16,6 +16,7 @@ from astra.arenas.certificate.function_signature import BadSource, signature
 from astra.arenas.certificate.parameters import accepts, has_type, types_of, validator
 from astra.core import json_schema
 from astra.core.json_schema import UnusableSchema
+from astra.core.kept import kept_by_identity
 from astra.core.patterns import is_fixed
 from astra.types import Json, Tool, ToolSchema, canonical_json
 
@@ -113,7 +114,12 @@ def check_schema(under_test: ArenaUnderTest) -> dict[str, Json]:
 def document_problem(tool: Tool) -> str:
     """What is wrong with a tool's document, or with its agreement with the source. Empty if nothing
     is."""
-    return _document_problem(canonical_json(tool.document.model_dump()), tool.source)
+    return _document_problem(_document_json(tool.document), tool.source)
+
+
+@kept_by_identity(512)
+def _document_json(document: ToolSchema) -> str:
+    return canonical_json(document.model_dump())
 
 
 def form_problem(document: ToolSchema) -> str:

@@ -122,7 +122,7 @@ def planned_wrong_calls(under_test: ArenaUnderTest) -> dict[str, list[WrongCall]
 
 def shortcut_calls(under_test: ArenaUnderTest, step: GoalStep) -> list[WrongCall]:
     """Calls that ask for everything at once, for a part of a name, or for another entity with
-    other options."""
+    other options. None is the gold call in another spelling."""
     tool, gold = under_test.tools[step.call.tool], step.call.arguments
     schemas = parameters_of(tool)
     names = significant_arguments(tool, gold)
