@@ -3,7 +3,6 @@ baseball. Columns are called as there; names and figures are invented."""
 
 from __future__ import annotations
 
-import csv
 import itertools
 import random
 import sqlite3
@@ -12,41 +11,12 @@ from contextlib import closing
 from datetime import date, timedelta
 from pathlib import Path
 
-Rows = list[Sequence[object]]
-
-FIRST = "Ada Bo Cy Dora Ed Flo Gus Hal Ida Jon Kay Leo Mia Ned Ora Pia".split()
-LAST = "Abbott Brooks Carver Dunn Ellis Foster Grant Hayes Irwin Jones Keller Lowe".split()
-PLACES = (
-    ("Springfield", "IL", "USA"), ("Springfield", "MA", "USA"), ("Portland", "OR", "USA"),
-    ("Portland", "ME", "USA"), ("Lyon", "", "France"), ("Graz", "", "Austria"),
-    ("Bergen", "", "Norway"), ("Kyoto", "", "Japan"), ("Cork", "", "Ireland"),
-)  # fmt: skip
-ADJECTIVES = "Amber Blue Crimson Dusty Electric Frozen Golden Hollow Ivory Jade".split()
-NOUNS = (
-    "River Lantern Mirror Harbor Garden Engine Shadow Winter Canyon Orchid Meadow Signal".split()
-)
-
-
-def _people(rng: random.Random, count: int) -> list[tuple[str, str]]:
-    """First and last names; first names repeat, whole names do not."""
-    return rng.sample(list(itertools.product(FIRST, LAST)), count)
-
-
-def _titles(rng: random.Random, count: int) -> list[str]:
-    return [
-        " ".join(pair) for pair in rng.sample(list(itertools.product(ADJECTIVES, NOUNS)), count)
-    ]
+from .invented import ADJECTIVES, FIRST, LAST, NOUNS, PLACES, Rows, people_names, titles, write
+from .league import league
 
 
 def _day(rng: random.Random, year: int, years: int) -> str:
     return (date(year, 1, 1) + timedelta(days=rng.randrange(365 * years))).isoformat()
-
-
-def _write(path: Path, header: str, rows: Rows) -> None:
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(header.split())
-        writer.writerows(rows)
 
 
 def music(folder: Path, seed: int = 1) -> Path:
@@ -54,18 +24,18 @@ def music(folder: Path, seed: int = 1) -> Path:
     rng = random.Random(seed)
     jobs = ["General Manager", "Sales Manager", "Sales Support Agent", "IT Staff"]
     employees: Rows = []
-    for number, (first, last) in enumerate(_people(rng, 24), start=1):
+    for number, (first, last) in enumerate(people_names(rng, 24), start=1):
         city, state, country = PLACES[number % len(PLACES)]
         boss = None if number == 1 else rng.randint(1, min(number - 1, 8))
         row = (number, last, first, jobs[min(3, number // 3)], boss, _day(rng, 1950, 40))
         employees.append((*row, _day(rng, 2002, 5), city, state or None, country))
     customers: Rows = []
-    for number, (first, last) in enumerate(_people(rng, 59), start=1):
+    for number, (first, last) in enumerate(people_names(rng, 59), start=1):
         city, state, country = rng.choice(PLACES)
         phone, mail = f"+1 555 {number:04}", f"{first}.{last}{number}@example.org".lower()
         row = (number, first, last, city, state or None, country, phone, mail)
         customers.append((*row, rng.randint(3, 8)))
-    names = _titles(rng, 100)
+    names = titles(rng, 100)
     artists = [(n, f"The {name}s") for n, name in enumerate(names[:25], start=1)]
     albums = [(n, name, rng.randint(1, 25)) for n, name in enumerate(names[25:75], start=1)]
     genres = list(enumerate("Rock Jazz Metal Latin Blues Soul Reggae".split(), start=1))
@@ -136,36 +106,36 @@ def trade(folder: Path, seed: int = 1) -> Path:
     rng = random.Random(seed)
     out = folder / "trade"
     out.mkdir()
-    names = _titles(rng, 110)
+    names = titles(rng, 110)
     categories = "Beverages Condiments Confections Dairy Grains Meat Produce Seafood".split()
-    _write(out / "categories.csv", "categoryID categoryName",
+    write(out / "categories.csv", "categoryID categoryName",
            [(n, name) for n, name in enumerate(categories, start=1)])  # fmt: skip
-    _write(out / "shippers.csv", "shipperID companyName",
+    write(out / "shippers.csv", "shipperID companyName",
            list(enumerate(("Speedy", "United", "Federal"), start=1)))  # fmt: skip
     suppliers: Rows = []
-    for number, (first, last) in enumerate(_people(rng, 29), start=1):
+    for number, (first, last) in enumerate(people_names(rng, 29), start=1):
         city, _, country = rng.choice(PLACES)
         title = rng.choice(("Sales Agent", "Owner", "Buyer"))
         suppliers.append((number, f"{names[number]} Ltd.", f"{first} {last}", title, city, country))
     header = "supplierID companyName contactName contactTitle city country"
-    _write(out / "suppliers.csv", header, suppliers)
+    write(out / "suppliers.csv", header, suppliers)
     customers: Rows = []
-    for number, (first, last) in enumerate(_people(rng, 60)):
+    for number, (first, last) in enumerate(people_names(rng, 60)):
         city, _, country = rng.choice(PLACES)
         name = names[number + 40]
         code = (name.replace(" ", "")[:4] + chr(65 + number // 26) + chr(65 + number % 26)).upper()
         title = rng.choice(("Sales Agent", "Owner", "Accountant"))
         customers.append((code, f"{name} Trading", f"{first} {last}", title, city, country))
-    _write(out / "customers.csv", header.replace("supplier", "customer"), customers)
+    write(out / "customers.csv", header.replace("supplier", "customer"), customers)
     employees: Rows = []
-    for number, (first, last) in enumerate(_people(rng, 12), start=1):
+    for number, (first, last) in enumerate(people_names(rng, 12), start=1):
         city, _, country = rng.choice(PLACES)
         title = "Vice President, Sales" if number == 2 else "Sales Representative"
         boss = "" if number == 2 else 2 if number < 6 else 5
         birth, hired = _day(rng, 1950, 30), _day(rng, 1992, 3)
         employees.append((number, last, first, title, birth, hired, city, country, boss))
     header = "employeeID lastName firstName title birthDate hireDate city country reportsTo"
-    _write(out / "employees.csv", header, employees)
+    write(out / "employees.csv", header, employees)
     products: Rows = [
         (n, f"{rng.choice(ADJECTIVES)} {noun} {kind}", rng.randint(1, 29), rng.randint(1, 8),
          f"{rng.randint(5, 40)} boxes", round(rng.uniform(2, 120), 2), rng.randint(0, 120),
@@ -173,7 +143,7 @@ def trade(folder: Path, seed: int = 1) -> Path:
         for n, (noun, kind) in enumerate(itertools.product(NOUNS, ("Tea", "Jam", "Oil", "Rice")), 1)
     ]  # fmt: skip
     header = "productID productName supplierID categoryID quantityPerUnit unitPrice unitsInStock"
-    _write(out / "products.csv", f"{header} discontinued", products)
+    write(out / "products.csv", f"{header} discontinued", products)
     orders: Rows = []
     for number in range(10248, 10398):
         buyer = rng.choice(customers)
@@ -183,14 +153,14 @@ def trade(folder: Path, seed: int = 1) -> Path:
         row = (number, buyer[0], rng.randint(1, 12), ordered, shipped, rng.randint(1, 3))
         orders.append((*row, round(rng.uniform(1, 300), 2), buyer[4], buyer[5]))
     header = "orderID customerID employeeID orderDate shippedDate shipVia freight shipCity"
-    _write(out / "orders.csv", f"{header} shipCountry", orders)
+    write(out / "orders.csv", f"{header} shipCountry", orders)
     pairs = sorted({(rng.randint(10248, 10397), rng.randint(1, 48)) for _ in range(400)})
     details: Rows = [
         (order, product, round(rng.uniform(2, 120), 2), rng.randint(1, 60),
          rng.choice((0, 0, 0.05, 0.1)))
         for order, product in pairs
     ]  # fmt: skip
-    _write(out / "order_details.csv", "orderID productID unitPrice quantity discount", details)
+    write(out / "order_details.csv", "orderID productID unitPrice quantity discount", details)
     return out
 
 
@@ -201,18 +171,18 @@ def flights(folder: Path, seed: int = 1) -> Path:
     out.mkdir()
     carriers = [("9E", "Endeavor Air"), ("AA", "American Airways"), ("B6", "Jet Azul"),
                 ("DL", "Delta Lines"), ("UA", "United Wings"), ("WN", "South Winds")]  # fmt: skip
-    _write(out / "airlines.csv", "carrier name", list(carriers))
+    write(out / "airlines.csv", "carrier name", list(carriers))
     codes = sorted(
         {"".join(rng.choice("ABCDEFGHKLMNOPRSTUV") for _ in range(3)) for _ in range(60)}
     )
-    names = _titles(rng, len(codes))
+    names = titles(rng, len(codes))
     airports: Rows = [
         (code, f"{name} Field", round(rng.uniform(25, 48), 6), round(rng.uniform(-120, -70), 6),
          rng.randint(3, 6000), -rng.randint(5, 8), "A",
          rng.choice(("America/New_York", "America/Chicago", "America/Denver")))
         for code, name in zip(codes, names, strict=True)
     ]  # fmt: skip
-    _write(out / "airports.csv", "faa name lat lon alt tz dst tzone", airports)
+    write(out / "airports.csv", "faa name lat lon alt tz dst tzone", airports)
     makers = ("BOEING", "AIRBUS", "EMBRAER", "BOMBARDIER")
     planes: Rows = [
         (f"N{10000 + 37 * n}AB"[:6], f"{rng.randint(1985, 2013)}.0" if rng.random() < 0.9 else "",
@@ -220,7 +190,7 @@ def flights(folder: Path, seed: int = 1) -> Path:
          2, rng.randint(20, 300), "Turbo-fan")
         for n in range(80)
     ]  # fmt: skip
-    _write(out / "planes.csv", "tailnum year type manufacturer model engines seats engine", planes)
+    write(out / "planes.csv", "tailnum year type manufacturer model engines seats engine", planes)
     rows: Rows = []
     for _ in range(700):
         month, day, minutes = rng.randint(1, 12), rng.randint(1, 28), rng.randint(300, 1300)
@@ -235,12 +205,12 @@ def flights(folder: Path, seed: int = 1) -> Path:
              f"2013-{month:02}-{day:02}T{sched // 60:02}:00:00Z")
         )  # fmt: skip
     header = "year month day dep_time sched_dep_time dep_delay carrier flight tailnum origin dest"
-    _write(out / "flights.csv", f"{header} air_time distance hour minute time_hour", rows)
+    write(out / "flights.csv", f"{header} air_time distance hour minute time_hour", rows)
     weather: Rows = [
         (code, 2013, month, day, 12, round(rng.uniform(10, 95), 2), round(rng.uniform(0, 30), 2))
         for code in codes[:3] for month in range(1, 13) for day in (1, 11, 21)
     ]  # fmt: skip
-    _write(out / "weather.csv", "origin year month day hour temp wind_speed", weather)
+    write(out / "weather.csv", "origin year month day hour temp wind_speed", weather)
     return out
 
 
@@ -250,7 +220,7 @@ def baseball(folder: Path, seed: int = 1) -> Path:
     out = folder / "baseball"
     out.mkdir()
     people: Rows = []
-    for number, (first, last) in enumerate(_people(rng, 150)):
+    for number, (first, last) in enumerate(people_names(rng, 150)):
         city, state, country = rng.choice(PLACES)
         born = rng.randint(1900, 1995)
         debut = f"{born + rng.randint(19, 25)}-0{rng.randint(4, 9)}-{rng.randint(10, 28)}"
@@ -260,19 +230,19 @@ def baseball(folder: Path, seed: int = 1) -> Path:
              rng.randint(64, 82), rng.choice("LRB"), rng.choice("LR"), debut)
         )  # fmt: skip
     header = "playerID birthYear birthMonth birthDay birthCountry birthState birthCity nameFirst"
-    _write(out / "People.csv", f"{header} nameLast weight height bats throws debut", people)
+    write(out / "People.csv", f"{header} nameLast weight height bats throws debut", people)
     nicknames = [f"{a} {b}s" for a, b in zip(ADJECTIVES + FIRST, NOUNS * 3, strict=False)][:20]
     franchises = [(name.replace(" ", "")[:3].upper(), name, "NY"[n % 2])
                   for n, name in enumerate(nicknames)]  # fmt: skip
     franchises = list({row[0]: row for row in franchises}.values())
-    _write(out / "TeamsFranchises.csv", "franchID franchName active", list(franchises))
+    write(out / "TeamsFranchises.csv", "franchID franchName active", list(franchises))
     teams: Rows = [
         (year, rng.choice(("AL", "NL")), f"{code}T", code, n + 1, 162, wins := rng.randint(50, 110),
          162 - wins, "N", name, f"{name.split()[0]} Park", rng.randint(400_000, 4_000_000))
         for year in range(2000, 2012) for n, (code, name, _) in enumerate(franchises)
     ]  # fmt: skip
     header = "yearID lgID teamID franchID Rank G W L DivWin name park attendance"
-    _write(out / "Teams.csv", header, teams)
+    write(out / "Teams.csv", header, teams)
     batting: Rows = [
         (player[0], year, 1, rng.choice(teams)[2], rng.choice(("AL", "NL")),
          games := rng.randint(20, 162), games * 4, rng.randint(0, 120), rng.randint(0, 200),
@@ -280,7 +250,7 @@ def baseball(folder: Path, seed: int = 1) -> Path:
         for player in people for year in rng.sample(range(2000, 2012), 4)
     ]  # fmt: skip
     header = "playerID yearID stint teamID lgID G AB R H HR RBI"
-    _write(out / "Batting.csv", header, batting)
+    write(out / "Batting.csv", header, batting)
     series: Rows = []
     for year in range(2000, 2012):
         for name in ("WS", "ALCS", "NLCS", "ALDS1"):
@@ -288,7 +258,7 @@ def baseball(folder: Path, seed: int = 1) -> Path:
             wins, losses = rng.randint(3, 4), rng.randint(0, 3)
             series.append((year, name, f"{winner[0]}T", "AL", f"{loser[0]}T", "NL", wins, losses))
     header = "yearID round teamIDwinner lgIDwinner teamIDloser lgIDloser wins losses"
-    _write(out / "SeriesPost.csv", header, series)
+    write(out / "SeriesPost.csv", header, series)
     return out
 
 
@@ -297,4 +267,5 @@ SHAPES: dict[str, Callable[[Path], Path]] = {
     "trade": trade,
     "flights": flights,
     "baseball": baseball,
+    "league": league,
 }

@@ -60,6 +60,13 @@ def test_key(tmp_path: Path, named: tuple[str, ...], key: str) -> None:
     assert table(tmp_path, rows).key == key
 
 
+def test_quantities_that_happen_to_differ_are_no_key(tmp_path: Path) -> None:
+    rows = columns(12, stadium=lambda i: "AB"[i % 2], attendance=lambda i: 900 + 37 * i)
+    assert table(tmp_path, rows).key is None
+    numbered = columns(12, stadium=lambda i: "AB"[i % 2], ticket_no=lambda i: 900 + 37 * i)
+    assert table(tmp_path, numbered).key == "ticket_no"
+
+
 def test_key_has_no_nulls_and_no_repetitions(tmp_path: Path) -> None:
     rows = columns(id=[1, 1, 2, 3, 4, 5], code=[None, *"abcde"], f=lambda i: i + 0.5)
     assert table(tmp_path, rows).key is None

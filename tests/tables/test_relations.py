@@ -141,3 +141,30 @@ def test_declared_keys_of_several_columns_are_told(tmp_path: Path) -> None:
         with load([tmp_path / name]) as tables:
             assert any("several columns, not used: x, y" in n for n in tables.table("a").notes)
             assert any("several columns to 'a'" in n for n in tables.table("b").notes)
+
+
+def test_a_table_with_each_player_once_points_to_the_players(tmp_path: Path) -> None:
+    players: Rows = [[f"p{n:02}x", f"Player {chr(65 + n)}"] for n in range(20)]
+    awards: Rows = [[f"p{n:02}x", "Best", 10 + n % 3] for n in range(0, 20, 2)]
+    fame: Rows = [[f"p{n:02}x", 2000 + year] for n in range(0, 12, 4) for year in (1, 2)]
+    schema = schema_of(
+        tmp_path,
+        # The first table by name, and each of its players once: it is not that of the players.
+        awards=("player_id,award,votes", awards),
+        fame=("player_id,year", fame),
+        people=("player_id,name", players),
+    )
+    for table in ("awards", "fame"):
+        assert keys(schema, table) == {"player_id": "people.player_id"}
+    # Its rows are no players, and have no name.
+    assert schema.table("awards").naming is None
+
+
+def test_tables_of_the_same_rows_do_not_point_to_one_another(tmp_path: Path) -> None:
+    rows: Rows = [[f"C{n:02}", f"Place {chr(65 + n)}", n * n] for n in range(20)]
+    schema = schema_of(
+        tmp_path,
+        areas=("geo_code,name,area", rows),
+        people=("geo_code,name,number_of_people", rows),
+    )
+    assert keys(schema, "areas") == keys(schema, "people") == {}

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import duckdb
 
 from astra.arenas.tables.load.tables import LoadedTable
+from astra.arenas.tables.profile.quantities import not_a_quantity
 from astra.arenas.tables.profile.statistics import ColumnStats
 from astra.arenas.tables.profile.words import english, has_han, singular_name
 from astra.arenas.tables.schema import ColumnKind, TableOptions
@@ -96,6 +97,10 @@ def _existing(name: str, stats: Mapping[str, ColumnStats]) -> str | None:
 _KEYS = ("id", "code", "key", "iso2", "iso", "iso3", "iata", "icao", "uuid", "isbn", "编号", "代码")
 
 
+_NO_KEY = 40
+"""Rank of names that don't sound like a key at all."""
+
+
 def choose_key(
     table: LoadedTable, stats: Mapping[str, ColumnStats], options: TableOptions, notes: list[str]
 ) -> str | None:
@@ -111,8 +116,19 @@ def choose_key(
         if stats[table.key].key:
             return table.key
         notes.append(f"declared key {table.key!r} holds nulls or repeated values; not used")
-    fit = [s for s in stats.values() if s.key and s.kind in (ColumnKind.text, ColumnKind.integer)]
     one = singular_name(table.name)
+    fit = [
+        s
+        for s in stats.values()
+        if s.key
+        and s.kind in (ColumnKind.text, ColumnKind.integer)
+        # Attendances that happen to differ identify no game.
+        and not (
+            _key_rank(s.name, one) == _NO_KEY
+            and not_a_quantity(s, None) is None
+            and s.kind is ColumnKind.integer
+        )
+    ]
     return min(fit, key=lambda s: _key_rank(s.name, one)).name if fit else None
 
 
@@ -157,7 +173,7 @@ def _key_rank(name: str, one: str) -> int:
         return 20
     if _name_rank(name, one) < 9:
         return 30
-    return 40
+    return _NO_KEY
 
 
 # --- naming ----------------------------------------------------------------------------------

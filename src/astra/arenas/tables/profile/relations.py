@@ -136,7 +136,9 @@ def _key_by_inclusion(
     if stats.kind not in ENOUGH or column in table.variants or column in table.options.ignore:
         return None
     candidates = sorted(
-        (rank, position, other.name, references)
+        # Of several tables that have `player_id` once in each row, the one with most players is
+        # that of the players.
+        (rank, -other.stats[references].distinct, position, other.name, references)
         for position, other in enumerate(profiled.values())
         for rank, references in (
             _fitting(table, column, other)
@@ -144,7 +146,7 @@ def _key_by_inclusion(
             else _fitting_own(table, column)
         )
     )
-    for _, _, name, references in candidates:
+    for *_, name, references in candidates:
         other = profiled[name]
         if stats.distinct < min(ENOUGH[stats.kind], other.stats[references].distinct):
             continue
@@ -282,9 +284,13 @@ def _fitting(table: ProfiledTable, column: str, other: ProfiledTable) -> Iterato
             and column not in _GENERIC
             and stats.key
             and (stats.kind is ColumnKind.text or column == other.key)
-            and not table.stats[column].unique
+            # Awards that nobody got twice have each player once, too, but not all of them.
+            and (
+                not table.stats[column].unique
+                or (suffix and stats.distinct > table.stats[column].distinct)
+            )
         ):
-            yield 50_000 + number, references
+            yield 50_000, references
         elif (
             # `ship_via` and `shippers`.
             stats.kind is ColumnKind.integer
