@@ -9,6 +9,7 @@ import asyncio
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -478,6 +479,39 @@ def test_tokens_of_a_folder_from_before_count_as_unpriced(tmp_path: Path) -> Non
     folder = RunFolder.create(tmp_path / "run", {})
     folder.record_stage("judged", StageCounts(accepted=3, usage=Usage(prompt_tokens=70)))
     assert folder.recover_costs("m", {}, lambda usage: usage.prompt_tokens / 10) == 7.0
+
+
+async def test_progress_is_logged_in_the_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("astra.runs.runner.LOG_SECONDS", 0.02)
+    monkeypatch.setattr("astra.runs.progress.LOG_SECONDS", 0.02)
+    folder = RunFolder.create(tmp_path / "run", {})
+
+    async def work(number: int) -> Thing:
+        bill(Usage(prompt_tokens=1000), 0.5)
+        # Nothing is committed until the first item is done.
+        await asyncio.sleep(0.2 if number == 0 else 0)
+        if number == 2:
+            raise Rejected("odd", "no")
+        return _thing(number)
+
+    stage = Stage("things", work, key=str)
+    await run(stage, range(4), folder, concurrency=4, total=4)
+    lines = (folder.path / "progress.log").read_text("utf-8").splitlines()
+    assert all(re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ things \d/4, ", line) for line in lines)
+    assert "things 0/4" in lines[0] and lines[0].endswith("begins")
+    assert any("things 0/4" in line and "4.0k tokens, cost 2.0000" in line for line in lines[1:])
+    assert "things 4/4, 3 accepted, 1 rejected" in lines[-1] and lines[-1].endswith("ends")
+
+    async def spent(number: int) -> Thing:
+        raise BudgetExceeded(f"nothing is left\nfor {number}")
+
+    with pytest.raises(BudgetExceeded):
+        await run(Stage("more", spent, key=str), range(4), folder, concurrency=1)
+    again = (folder.path / "progress.log").read_text("utf-8").splitlines()
+    assert again[: len(lines)] == lines
+    assert "stopped: BudgetExceeded" in again[-1] and "nothing is left" in again[-1]
 
 
 async def test_a_runner_keeps_the_reports_of_its_stages(tmp_path: Path) -> None:

@@ -31,6 +31,7 @@ from astra.runs.jsonl import JsonlLog, read_lines
 from astra.runs.manifest import FORMAT, Manifest, StageCounts, new_manifest
 from astra.types import Json, Record, Usage
 
+LOG = "progress.log"
 _NAME = re.compile(r"[a-z][a-z0-9_-]*(\.failed)?")
 
 R = TypeVar("R", bound=Record)
@@ -246,6 +247,12 @@ class RunFolder:
         if not self._lock_depth:
             raise StoreError(f"take the lock of {str(self.path)!r} before writing {name!r}")
         return JsonlLog(self._open(_file(name), os.O_RDWR | os.O_CREAT), self.path / _file(name))
+
+    def append_log(self, line: str) -> None:
+        """Append a line to `progress.log`, which is for people and never read here."""
+        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND
+        with _reporting(self.path / LOG), self._open(LOG, flags) as file:
+            file.write(line.encode("utf-8", "backslashreplace") + b"\n")
 
     # --- config and manifest -----------------------------------------------------------------
 

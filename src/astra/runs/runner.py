@@ -23,7 +23,7 @@ from astra.runs.cost import StageMeter, billing
 from astra.runs.folder import RunFolder
 from astra.runs.jsonl import FailureRow, to_line
 from astra.runs.ledger import ItemOutcome, Ledger
-from astra.runs.progress import ProgressBar
+from astra.runs.progress import LOG_SECONDS, StageProgress
 from astra.runs.stage import In, Out, Stage, StageReport
 
 LOOK_AHEAD = 4
@@ -104,12 +104,20 @@ async def run(
     meter = StageMeter(stage.name)
     with folder.lock(), ExitStack() as stack:
         ledger = stack.enter_context(Ledger(stage, folder, meter, until, retry))
-        bar = stack.enter_context(ProgressBar.shown(stage.name, console, until=until, total=total))
-        bar.show(ledger)
-        if not ledger.complete:
-            # Tasks copy the context when they are created: all of the stage's bill to its meter.
-            with billing(meter):
-                await _Window(stage, inputs, ledger, concurrency, until, bar).run()
+        progress = stack.enter_context(
+            StageProgress.opened(folder, stage.name, console, until=until, total=total)
+        )
+        progress.show(ledger, event="begins")
+        try:
+            if not ledger.complete:
+                # Tasks copy the context when they are created: all of the stage's bill to its
+                # meter.
+                with billing(meter):
+                    await _Window(stage, inputs, ledger, concurrency, until, progress).run()
+        except BaseException as error:
+            progress.show(ledger, event=f"stopped: {error!r:.300}")
+            raise
+        progress.show(ledger, event="ends")
         return ledger.report()
 
 
@@ -123,7 +131,7 @@ class _Window(Generic[In, Out]):
         ledger: Ledger[In, Out],
         concurrency: int,
         until: int | None,
-        bar: ProgressBar,
+        progress: StageProgress,
     ) -> None:
         self._stage = stage
         self._inputs = _new_inputs(stage, inputs, ledger.known)
@@ -132,7 +140,7 @@ class _Window(Generic[In, Out]):
         self._concurrency = concurrency
         self._slots = asyncio.Semaphore(concurrency)
         self._until = until
-        self._bar = bar
+        self._progress = progress
         self._items: deque[asyncio.Task[ItemOutcome]] = deque()
         self._next_input: asyncio.Future[In | None] | None = None
 
@@ -169,7 +177,7 @@ class _Window(Generic[In, Out]):
             ]
             if not waiting:
                 return
-            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(waiting, timeout=LOG_SECONDS, return_when=asyncio.FIRST_COMPLETED)
             if self._next_input is not None and self._next_input.done():
                 item, self._next_input = self._next_input.result(), None
                 if item is None:
@@ -177,6 +185,8 @@ class _Window(Generic[In, Out]):
                 else:
                     self._items.append(asyncio.create_task(self._attempt(item)))
             self._commit()
+            # Also without a commit: while all wait for the first item, others are paid for.
+            self._progress.show(self._ledger)
             if self._ledger.complete:
                 return
 
@@ -194,7 +204,6 @@ class _Window(Generic[In, Out]):
                 missing -= 1
         if batch:
             self._ledger.commit(batch)
-            self._bar.show(self._ledger)
         if stop is not None:
             raise stop
         if batch:
