@@ -128,6 +128,23 @@ def test_a_damaged_line_is_named_with_the_way_out(tmp_path: Path, line: bytes) -
         list(folder.rows("things", Row))
 
 
+def test_a_number_may_be_lowered_where_that_is_allowed(tmp_path: Path) -> None:
+    def opened(**options: int) -> RunFolder:
+        return RunFolder.create(tmp_path / "run", options, lowerable=("count",))
+
+    folder = opened(count=12, seed=1)
+    with pytest.raises(ConfigError, match="seed was 1"):
+        opened(count=6, seed=2)
+    assert folder.config()["count"] == 12
+    with pytest.warns(StoreWarning, match="count is lowered from 12 to 6. All that is there stays"):
+        opened(count=6, seed=1)
+    assert folder.config() == {"count": 6, "seed": 1}
+    with pytest.raises(ConfigError, match="count was 6 and is now 12"):
+        opened(count=12, seed=1)
+    with pytest.raises(ConfigError, match="count was 6 and is now 5"):
+        RunFolder.create(tmp_path / "run", {"count": 5, "seed": 1})
+
+
 def test_an_endless_line_is_refused_without_reading_it_all(tmp_path: Path) -> None:
     folder = RunFolder.create(tmp_path / "run", {})
     with (folder.path / "things.jsonl").open("wb") as file:

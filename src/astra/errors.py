@@ -47,7 +47,7 @@ class StoreError(AstraError):
 
 
 class StoreWarning(UserWarning):
-    """Something in a run folder is damaged, and what was done about it. The run goes on."""
+    """What a user should know of a run folder, e.g. damage, and what was done. The run goes on."""
 
 
 class StageError(AstraError):

@@ -16,6 +16,7 @@ import pytest
 import astra
 from astra.arenas.synthesis.sources import SourceMaterial
 from astra.cli.main import run
+from astra.errors import StoreWarning
 from astra.testing.rule_teacher.arenas import RuleTeacher
 from astra.testing.teacher_faults import FaultPlan, TeacherServerFault
 from astra.testing.teacher_server import TeacherServer
@@ -186,6 +187,39 @@ def test_a_budget_holds_though_a_kill_kept_the_cost_from_the_manifest(
         assert run(asked) == 0
         again = json.loads(capsys.readouterr().out)["teacher"]["money"]
         assert again == pytest.approx(money)
+
+
+def test_fewer_arenas_than_at_first_and_none_is_lost(
+    rules: RuleTeacher,
+    questions: list[SourceMaterial],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    file, out = tmp_path / "questions.jsonl", tmp_path / "run"
+    rows = [{"question": m.text, "domain": m.domain} for m in questions[:6]]
+    file.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), "utf-8")
+    prices = tmp_path / "prices.toml"
+    prices.write_text("[prices.rules]\ninput = 1.0\noutput = 2.0\n", "utf-8")
+    with TeacherServer(rules) as server:
+        asked = [*arguments(file, out, server.url), "--concurrency", "1"]
+        # Stopped in the first wave, when it has taken all six questions apart.
+        assert run([*asked, "--prices", str(prices), "--budget", "0.2"]) == 2
+        before = {path.name: path.read_bytes() for path in out.glob("*.jsonl")}
+        assert before["decompositions.jsonl"].count(b"\n") == 6
+        assert "arenas.jsonl" not in before
+        capsys.readouterr()
+        with pytest.warns(StoreWarning, match="--count is lowered from 6 to 2"):
+            assert run([*asked, "--count", "2"]) == 0
+        told = capsys.readouterr()
+        assert "2 certified arenas" in told.out.replace("\n", " ")
+        for name, data in before.items():
+            assert (out / name).read_bytes().startswith(data), name
+        # The whole number is stored, though the command left it out.
+        assert run(asked) == 2
+        assert "count was 2 and is now 6" in capsys.readouterr().err
+        with pytest.warns(StoreWarning, match="--count is lowered from 2 to 1"):
+            assert run([*asked, "--count", "1"]) == 0
+    assert "2 certified arenas" in capsys.readouterr().out.replace("\n", " ")
 
 
 def test_a_price_that_is_given_later_counts_what_was_used_before(

@@ -34,7 +34,7 @@ async def open_pipeline(
     """
     # Before the folder: a key that is missing should leave no folder behind.
     embedder = open_embedder(config)
-    folder = open_run(config, config.out, inputs=inputs)
+    folder = open_run(config, config.out, inputs=inputs, lowerable=("count",))
     # For the whole command, not stage by stage: another one must not come in between.
     with folder.lock():
         async with sandbox_from(config) as sandbox:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
 from astra.arenas.opening import open_pipeline, require_arenas
@@ -43,11 +43,13 @@ async def produce_paraphrase(config: ParaphraseArenasConfig) -> ArenaProduction:
     if config.dry_run:
         raise ConfigError("dry_run makes no arenas: call `estimate_paraphrase`")
     arenas = open_arenas(config.arenas, uncertified=config.uncertified)
+    count = config.count or len(arenas)
     async with (
-        open_pipeline(config, {"arenas": content_hash(arenas.ids)}) as pipeline,
+        open_pipeline(
+            replace(config, count=count), {"arenas": content_hash(arenas.ids)}
+        ) as pipeline,
         open_teacher(config, pipeline.folder, seed=config.seed) as teacher,
     ):
-        count = config.count or len(arenas)
         await make_paraphrased(pipeline, teacher, lambda: _candidates(arenas), count)
     production = pipeline.production()
     pipeline.folder.record_unit_cost(ARENA, len(production.arenas))

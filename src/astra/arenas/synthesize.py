@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -48,6 +49,8 @@ async def produce_synthesis(config: SynthesizeArenasConfig) -> ArenaProduction:
     material = _read_material(config)
     options = _options(config, material)
     fingerprint = content_hash([[m.mode, m.domain, m.language, m.text] for m in material])
+    # The number itself, not "as many as there are": it may be lowered later.
+    config = replace(config, count=options.count)
     async with (
         open_pipeline(config, {"material": fingerprint}) as pipeline,
         open_teacher(config, pipeline.folder, seed=config.seed) as teacher,

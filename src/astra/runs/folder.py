@@ -10,12 +10,14 @@ from __future__ import annotations
 import errno
 import fcntl
 import json
+import math
 import os
 import re
 import shutil
 import stat
 import tomllib
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+import warnings
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Self, TypeVar
@@ -25,7 +27,7 @@ from pydantic import ValidationError
 
 from astra.configs.spelling import option_name
 from astra.core.files import write_file
-from astra.errors import ConfigError, StoreError
+from astra.errors import ConfigError, StoreError, StoreWarning
 from astra.runs.config_file import first_difference, storable
 from astra.runs.jsonl import JsonlLog, read_lines
 from astra.runs.manifest import FORMAT, Manifest, StageCounts, new_manifest
@@ -71,13 +73,15 @@ class RunFolder:
         *,
         seeds: Mapping[str, int] | None = None,
         overwrite: bool = False,
+        lowerable: Collection[str] = (),
     ) -> Self:
         """A new run folder, or the existing one if it was made with the same options.
 
         `config`: the options that decide what is made; `[runtime]` in it is stored and not
         compared. Options of None and secrets are left out. ConfigError for an existing folder
         with another option, StoreError for one of something else. `overwrite`: delete what an
-        existing run folder holds.
+        existing run folder holds. `lowerable`: numbers that may be smaller than at first; a warning
+        says so, and the smaller one is stored.
         """
         folder = cls(path)
         if folder.path.exists() and not folder.path.is_dir():
@@ -93,14 +97,31 @@ class RunFolder:
         with folder.lock():
             if overwrite:
                 folder._clear()
+            stored = folder.config()
+            lowered = {
+                name: wanted[name]
+                for name in lowerable
+                # Folders that do not say how many are wanted hold what they hold.
+                if name in wanted and stored.get(name, math.inf) > wanted[name]
+            }
             if not folder.exists("config.toml"):
                 folder.replace("config.toml", [tomli_w.dumps(wanted).encode()])
-            elif difference := first_difference(folder.config(), wanted):
+            elif difference := first_difference(stored | lowered, wanted):
                 raise ConfigError(
                     f"{str(path)!r} was made with other options: {difference}. Give the same "
                     f"option to resume, choose another {option_name('out')}, or add "
                     f"{option_name('if_exists')} overwrite"
                 )
+            elif lowered:
+                folder.replace("config.toml", [tomli_w.dumps(stored | lowered).encode()])
+                for name in lowered.keys() & stored.keys():
+                    warnings.warn(
+                        f"{str(path)!r}: {option_name(name)} is lowered from {stored[name]} to "
+                        f"{lowered[name]}. All that is there stays, also what is beyond it, but it "
+                        "can't be raised again",
+                        StoreWarning,
+                        stacklevel=2,
+                    )
             if not folder.exists("manifest.json"):
                 folder._write_manifest(new_manifest(seeds or {}))
         folder.manifest()

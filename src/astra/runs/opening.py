@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import weakref
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from astra.configs.base import OutputConfig, identity, runtime
@@ -17,12 +17,17 @@ from astra.types import Json
 
 
 def open_run(
-    config: OutputConfig, out: Path | str | None, *, inputs: Mapping[str, Json] | None = None
+    config: OutputConfig,
+    out: Path | str | None,
+    *,
+    inputs: Mapping[str, Json] | None = None,
+    lowerable: Collection[str] = (),
 ) -> RunFolder:
     """The run folder of a command's options.
 
     `out`: None makes a temporary folder that lives as long as the `RunFolder`. `inputs`: hashes of
-    what the options point to, e.g. of the tables; part of the identity.
+    what the options point to, e.g. of the tables; part of the identity. `lowerable`: fields whose
+    number may be smaller than when the folder was made.
     Raises ConfigError if the folder was made with other options (it names the first), or exists
     and `if_exists` is "fail"; StoreError if it holds something else.
     """
@@ -43,4 +48,4 @@ def open_run(
             f"{option_name('if_exists')} out to resume"
         )
     overwrite = config.if_exists == "overwrite" and folder.exists("config.toml")
-    return RunFolder.create(out, stored, seeds=seeds, overwrite=overwrite)
+    return RunFolder.create(out, stored, seeds=seeds, overwrite=overwrite, lowerable=lowerable)
