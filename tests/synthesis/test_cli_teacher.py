@@ -95,19 +95,37 @@ def test_an_endpoint_that_only_fails_gives_nothing(
     assert sum(said["stages"]["decompositions"]["errors"].values()) == 3
 
 
+@pytest.mark.parametrize(
+    "kills",
+    [
+        [(signal.SIGKILL, "teacher", 4), (signal.SIGKILL, "teacher", 30)],
+        [(signal.SIGTERM, "implemented", 1)],
+    ],
+    ids=["KILL", "TERM"],
+)
 def test_killed_and_resumed_no_answer_is_paid_for_twice(
-    made: Path, rules: RuleTeacher, file: Path, tmp_path: Path
+    made: Path,
+    rules: RuleTeacher,
+    file: Path,
+    tmp_path: Path,
+    kills: list[tuple[signal.Signals, str, int]],
 ) -> None:
     out = tmp_path / "run"
     with TeacherServer(rules, latency=0.02) as server:
         command = [sys.executable, "-m", "astra", *arguments(file, out, server.url)]
-        for wanted in (4, 30):
+        for number, rows_of, wanted in kills:
             process = subprocess.Popen(
-                command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+                [*command, "--concurrency", "1"], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
             )
-            _wait_for(out / "teacher.jsonl", wanted, process)
-            process.send_signal(signal.SIGKILL)
-            process.wait(timeout=30)
+            _wait_for(out / f"{rows_of}.jsonl", wanted, process)
+            process.send_signal(number)
+            _, said = process.communicate(timeout=30)
+            if number == signal.SIGTERM:
+                assert process.returncode == 128 + signal.SIGTERM, said
+                assert said.strip().endswith(b"interrupted: resume with the same command"), said
+                assert "stopped: CancelledError" in (out / "progress.log").read_text("utf-8")
+        kept = {path.name: _lines(path) for path in out.glob("*.jsonl")}
+        assert len(kept[f"{rows_of}.jsonl"]) >= wanted
         time.sleep(0.5)  # what was in flight at the kill is still counted
         sent, recorded = server.served().requests, len(_lines(out / "teacher.jsonl"))
         assert subprocess.run(command, capture_output=True, timeout=300).returncode == 0
@@ -117,6 +135,8 @@ def test_killed_and_resumed_no_answer_is_paid_for_twice(
         assert subprocess.run(command, capture_output=True, timeout=300).returncode == 0
         assert server.served().requests - sent == len(rows) - recorded
     same(made, out)
+    for name, lines in kept.items():
+        assert _lines(out / name)[: len(lines)] == lines, name
     assert len({row["key"] for row in rows}) == len(rows)
     # What a kill kept from the manifest has been made up for.
     stages = json.loads((out / "manifest.json").read_text("utf-8"))["stages"]
