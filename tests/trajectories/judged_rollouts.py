@@ -10,8 +10,17 @@ from astra.models.scripted import ScriptedModel, calling
 from astra.protocols import ToolResult
 from astra.rollouts.loop import RolloutLimits, rollout
 from astra.rollouts.loop import RolloutTask as Played
-from astra.teacher.prompt import JudgeVerdict
-from astra.teacher.prompts.judging import Grade
+from astra.teacher.prompts.judging import (
+    CALLS,
+    OPENING,
+    ROUND,
+    AnswerGrades,
+    CallVerdict,
+    CallVerdicts,
+    Grade,
+    OpeningGrades,
+    RoundGrades,
+)
 from astra.trajectories.records import RecordedRollout, TrajectoryTask
 from astra.types import Language, Message, ToolCallRequest, content_hash
 from tests.support.fakes import FakeHost, document
@@ -98,6 +107,19 @@ class Generous:
     async def ask(self, prompt: Any, task: Any, *, index: int = 0) -> Any:
         self.asked.append((prompt, task))
         grade = self._grades[index % len(self._grades)]
-        if prompt.output_type is JudgeVerdict:
-            return JudgeVerdict(reason="fine", holds=grade == "yes")
-        return Grade.model_validate({"reason": "fine", "grade": grade})
+        given = Grade.model_validate({"reason": "fine", "grade": grade})
+        if prompt is OPENING:
+            return OpeningGrades(understanding=given, planning=given)
+        if prompt is ROUND:
+            return RoundGrades(understanding=given, next_step=given)
+        if prompt is CALLS:
+            holds = grade == "yes"
+            return CallVerdicts(
+                verdicts=tuple(
+                    CallVerdict(call=call, reason="fine", holds=holds) for call in task.calls
+                )
+            )
+        return AnswerGrades(
+            relevance=given if "relevance" in task.judge else None,
+            faithfulness=given if "faithfulness" in task.judge else None,
+        )

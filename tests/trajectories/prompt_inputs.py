@@ -70,17 +70,17 @@ def judging(language: Language, text: str) -> dict[type[Record], dict[str, Any]]
         j.ShownMessage(number=3, by="tool", text="{}", answers="c1"),
     )
     common: dict[str, Any] = {"language": language, "tools": tools, "messages": messages}
+    shown = {**common, "other_tools": ("list_cities",)}
     return {
-        j.FirstMessageIn: {
+        j.OpeningIn: {**shown, "messages": (), "request": text, "message": messages[1]},
+        j.RoundIn: {**shown, "round": 1, "message": 2},
+        j.JudgedCallsIn: {**common, "calls": ("c1",)},
+        j.AnswerIn: {
             "language": language,
-            "tools": tools,
-            "request": text,
-            "message": messages[1],
+            "messages": (*messages, j.ShownMessage(number=4, by="assistant", text=text)),
+            "message": 4,
+            "judge": ("relevance", "faithfulness"),
         },
-        j.RoundIn: {**common, "round": 1, "message": 2},
-        j.JudgedCallIn: {**common, "call": call},
-        j.AnswerIn: {"language": language, "asked": (text,), "answer": text},
-        j.FaithfulIn: {"language": language, "messages": messages, "answer": text},
     }
 
 
@@ -109,5 +109,10 @@ def chains(language: Language, text: str) -> dict[type[Record], dict[str, Any]]:
             "number": 1,
         },
         t.IntentIn: {"language": language, "axis": "diversity", "original": text, "varied": "It?"},
-        t.ScoreIn: {**common, "request": text},
+        t.ScoreIn: {
+            **common,
+            "other_tools": ("list_cities",),
+            "request": text,
+            "values": (t.MeantValue(tool="get_city", parameter="id", value="c1"),),
+        },
     }

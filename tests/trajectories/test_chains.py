@@ -319,7 +319,7 @@ async def test_hostile_proposals_fall_out_with_a_reason() -> None:
     )
     teacher = Teacher(propose_chains=lambda _: answer)
     stage = proposals_stage(teacher, config(acyclic=True))
-    proposal = await stage.work(ProposalRound(group_of([calendar()]), 1))
+    proposal = await stage.work(ProposalRound(group_of([calendar()]), 1, 10))
     assert [pair.chain for pair in proposal.pairs] == [pairs[0]]
     assert len(proposal.dropped) == 4
     graph = server_graph(calendar(), [proposal])
@@ -336,7 +336,7 @@ async def test_chains_across_servers_where_fields_fit() -> None:
     ]
     groups = [group_of([each]) for each in (calendar(), stock, shop())]
     stage = proposals_stage(TrajectoryRules(), config())
-    proposals = [await stage.work(ProposalRound(group, 1)) for group in groups]
+    proposals = [await stage.work(ProposalRound(group, 1, 10)) for group in groups]
     alone = list(candidate_chains(groups, proposals, 20, config()))
     assert all(len(each.group.servers) == 1 for each in alone)
     across = [
@@ -388,7 +388,7 @@ async def test_a_server_of_five_thousand_tools(tmp_path: Path) -> None:
             for n in range(5000)
         ),
     )
-    asked = ProposalRound(group_of([many]), 1)
+    asked = ProposalRound(group_of([many]), 1, 10)
     teacher = Teacher(propose_chains=lambda _: ProposedChains(pairs=()))
     await proposals_stage(teacher, config()).work(asked)
     assert len(teacher.asked[0].tools) == 60

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,16 @@ from astra.runs.folder import RunFolder
 from astra.runs.runner import run
 from astra.teacher.prompt import Prompt
 from astra.teacher.prompts.judging import (
-    CALL_NEEDED,
-    FAITHFULNESS,
-    NEXT_STEP,
-    PLANNING,
-    RELEVANCE,
-    RESPONSE,
+    ANSWER as ANSWERED,
+)
+from astra.teacher.prompts.judging import (
+    CALLS,
+    OPENING,
+    ROUND,
+    CallVerdict,
+    CallVerdicts,
+    Grade,
+    JudgedCallsIn,
 )
 from astra.teacher.render import PromptTemplates
 from astra.testing.rule_teacher.trajectories import TrajectoryRules
@@ -80,8 +85,10 @@ async def test_what_is_asked_and_where_it_stands():
 async def test_half_grades_and_the_two_halves_of_the_final_answer():
     class Torn(Generous):
         async def ask(self, prompt: Any, task: Any, *, index: int = 0) -> Any:
-            self._grades = ("partly",) if prompt in (PLANNING, RELEVANCE) else ("yes",)
-            return await super().ask(prompt, task, index=index)
+            given = await super().ask(prompt, task, index=index)
+            half = Grade(reason="half", grade="partly")
+            changes = {OPENING: {"planning": half}, ANSWERED: {"relevance": half}}
+            return given.model_copy(update=changes.get(prompt, {}))
 
     found = await judge(await played(*GOOD), Torn())
     assert found.scores[TrajectoryScore.QP] == 0.5
@@ -147,6 +154,15 @@ async def test_several_judges_are_averaged():
 # --- what judges see ---------------------------------------------------------------------------
 
 
+def questions(rollout: RecordedRollout, prompt: Prompt[Any, Any]) -> list[tuple[str, Any]]:
+    """(place, input) of all points that a prompt is asked about."""
+    return [
+        (point.place, point.question.input)
+        for point in judge_points(rollout)
+        if point.question is not None and point.question.prompt is prompt
+    ]
+
+
 def shown(prompt: Prompt[Any, Any], given: Any) -> str:
     return "\n".join(message.content for message in PromptTemplates().messages(prompt, given))
 
@@ -156,16 +172,143 @@ async def test_no_judge_sees_the_system_message():
     rollout = await played(*GOOD)
     assert "SECRET-SYSTEM" in rollout.trajectory.messages[0].content
     await judge(rollout, teacher)
-    assert len(teacher.asked) == 2 + 4 + 3 + 2
+    # One request for both scores of the opening, a later round, or the answer; one for all calls.
+    assert [prompt for prompt, _ in teacher.asked] == [OPENING, ROUND, ROUND, CALLS, ANSWERED]
     for prompt, given in teacher.asked:
         assert "SECRET" not in shown(prompt, given)
 
 
 async def test_rounds_see_the_past_and_not_the_future():
-    asked = {p.place: p for p in judge_points(await played(*GOOD)) if p.prompt is RESPONSE}
-    second, third = (shown(RESPONSE, asked[f"round {n}"].question) for n in (2, 3))
+    asked = dict(questions(await played(*GOOD), ROUND))
+    second, third = (shown(ROUND, asked[f"round {n}"]) for n in (2, 3))
     assert "Too many requests" in second and "track.example" not in second
     assert "I try again" in third and "Order ord-9 of customer" not in third
+
+
+async def test_judges_see_the_tools_that_matter_and_the_names_of_the_others():
+    rollout = await played(LIST, TRACK, AGAIN, CANCEL, ANSWER)
+    plan = (PlannedCall(id="c1", tool="list_orders"),)
+    rollout = rollout.model_copy(update={"task": rollout.task.model_copy(update={"plan": plan})})
+    [(_, opening), *_] = questions(rollout, OPENING)
+    assert [tool.name for tool in opening.tools] == ["list_orders"]
+    assert opening.other_tools == ("get_tracking", "cancel_order")
+    rounds = dict(questions(rollout, ROUND))
+    # What is called later would tell the future.
+    assert [tool.name for tool in rounds["round 2"].tools] == ["list_orders", "get_tracking"]
+    assert rounds["round 4"].other_tools == ()
+    [(_, calls), *_] = questions(rollout, CALLS)
+    assert len(calls.tools) == 3
+
+
+async def test_long_results_are_cut_where_they_are_not_judged():
+    rollout = await played(*GOOD)
+    long = json.dumps({"orders": ["x" * 50_000]})
+    messages = [
+        m.model_copy(update={"content": long}) if m.role == "tool" and "ord-7" in m.content else m
+        for m in rollout.trajectory.messages
+    ]
+    trajectory = rollout.trajectory.model_copy(update={"messages": tuple(messages)})
+    rollout = rollout.model_copy(update={"trajectory": trajectory})
+    rounds = dict(questions(rollout, ROUND))
+    # Round 2 has to understand it, round 3 another one; the answer rests on all of them.
+    assert len(shown(ROUND, rounds["round 2"])) > 50_000 > len(shown(ROUND, rounds["round 3"]))
+    assert "characters left out" in shown(ROUND, rounds["round 3"])
+    [(_, calls), *_] = questions(rollout, CALLS)
+    assert len(shown(CALLS, calls)) < 50_000
+    [(_, answer), *_] = questions(rollout, ANSWERED)
+    assert len(shown(ANSWERED, answer)) > 50_000
+
+
+async def test_calls_that_a_teacher_cannot_judge_together_are_asked_about_in_halves():
+    class OneAtATime(Generous):
+        async def ask(self, prompt: Any, task: Any, *, index: int = 0) -> Any:
+            if prompt is CALLS and len(task.calls) > 1:
+                raise TeacherError("too much at once")
+            return await super().ask(prompt, task, index=index)
+
+    teacher = OneAtATime()
+    rollout = await played(*GOOD)
+    assert (await judge(rollout, teacher)) == (await judge(rollout, Generous()))
+    assert sum(prompt is CALLS for prompt, _ in teacher.asked) == 3
+
+
+@pytest.mark.parametrize("verdicts", [[], ["c1"], ["c2", "c1"], ["c1", "c2", "c2"], ["c1", "c3"]])
+def test_verdicts_must_be_of_the_calls_that_were_asked_about(verdicts: list[str]):
+    given = JudgedCallsIn(language="en", tools=(), messages=(), calls=("c1", "c2"))
+
+    def answer(calls: list[str]) -> CallVerdicts:
+        return CallVerdicts(
+            verdicts=tuple(CallVerdict(call=call, reason="x", holds=True) for call in calls)
+        )
+
+    assert CALLS.problem is not None
+    assert CALLS.problem(given, answer(verdicts)) and not CALLS.problem(given, answer(["c1", "c2"]))
+
+
+# --- several user turns ------------------------------------------------------------------------
+
+
+class Says:
+    """A user with more to say."""
+
+    def __init__(self, *messages: str) -> None:
+        self._messages = messages
+
+    async def reply(self, messages: Any) -> str | None:
+        said = sum(message.role == "user" for message in messages) - 1
+        return self._messages[said] if said < len(self._messages) else None
+
+
+MORE = "Then cancel order ord-7, please."
+TALK = (*GOOD, CANCEL, "Order ord-7 is cancelled.")
+
+
+async def test_every_user_turn_has_scores_of_its_own():
+    rollout = await played(*TALK, user=Says(MORE))
+    found = await judge(rollout, Generous())
+    places = [(f.measure.value, f.place, f.turn) for f in found.findings]
+    assert [place for place in places if place[0] in ("QU", "FA")] == [
+        ("QU", "message 2", 1),
+        ("QU", "message 10", 2),
+        ("FA", "answer 1, to the request", 1),
+        ("FA", "answer 1, to the conversation", 1),
+        ("FA", "answer 2, to the request", 2),
+        ("FA", "answer 2, to the conversation", 2),
+    ]
+    # The first round of the second turn opens it, and is judged as such.
+    assert [place for place in places if place[0] == "TCU"] == [
+        ("TCU", "round 2", 1),
+        ("TCU", "round 3", 1),
+    ]
+    assert [turn for measure, _, turn in places if measure == "TC"] == [1, 1, 1, 2]
+    (_, (_, second), *_) = [q for i, q in enumerate(questions(rollout, OPENING)) if not i % 2]
+    assert second.request == MORE and len(second.messages) == 8
+
+
+async def test_a_fault_in_a_later_turn_costs_as_one_in_the_first_does():
+    good = await judge(await played(*TALK, user=Says(MORE)), Generous())
+    assert good.reward == 1
+
+    class SecondTurnMisread(Generous):
+        async def ask(self, prompt: Any, task: Any, *, index: int = 0) -> Any:
+            given = await super().ask(prompt, task, index=index)
+            if prompt is OPENING and task.request == MORE:
+                no = Grade(reason="misread", grade="no")
+                return given.model_copy(update={"understanding": no, "planning": no})
+            return given
+
+    misread = await judge(await played(*TALK, user=Says(MORE)), SecondTurnMisread())
+    assert misread.scores[TrajectoryScore.QU] == misread.scores[TrajectoryScore.QP] == 0.5
+    # What an earlier answer made up is found, too, though the last one is right.
+    invented = (*GOOD[:3], ANSWER.replace("310.25", "340.75"), *TALK[4:])
+    found = await judge(await played(*invented, user=Says(MORE)), Generous())
+    assert found.scores[TrajectoryScore.FA] == 0.75
+    (wrong,) = [f for f in found.findings if f.value == 0]
+    assert (wrong.by, wrong.turn, wrong.place) == ("record", 1, "answer 1, to the conversation")
+    # What a later result says supports no earlier answer.
+    early = (LIST, "Order ord-9 comes on 17 July 2031.", TRACK, "It comes on 4 May 2026.")
+    late = await judge(await played(*early, busy=(), user=Says("Look it up.")), Generous())
+    assert [f.turn for f in late.findings if f.value == 0] == [1]
 
 
 # --- planted faults that the record shows ------------------------------------------------------
@@ -216,28 +359,28 @@ HIDDEN: dict[
     str, tuple[Prompt[Any, Any], str, tuple[Any, ...], list[str], TrajectoryScore | None]
 ] = {
     "ignored tool error": (
-        RESPONSE,
+        ROUND,
         "round 3",
         (LIST, TRACK, IGNORING, ANSWER),
         ["Too many requests (429).", "The tracking is known now."],
         TrajectoryScore.TCU,
     ),
     "invented argument, at first": (
-        PLANNING,
+        OPENING,
         "message 2",
         (INVENTED, TRACK, AGAIN, ANSWER),
         ["cust-777", "customer cust-1"],
         TrajectoryScore.QP,
     ),
     "invented argument, later": (
-        NEXT_STEP,
+        ROUND,
         "round 2",
         (LIST, AIMLESS, TRACK, ANSWER),
         ["ord-555", "ord-7", "ord-9"],
         TrajectoryScore.TCP,
     ),
     "plan never carried out": (
-        FAITHFULNESS,
+        ANSWERED,
         "answer, to the conversation",
         (
             calling(("list_orders", {"customer_id": "cust-1"}), text="I list, and cancel ord-7."),
@@ -248,21 +391,21 @@ HIDDEN: dict[
         None,
     ),
     "failure told as success": (
-        FAITHFULNESS,
+        ANSWERED,
         "answer, to the conversation",
         (LIST, TRACK, "Order ord-9 cost most, 310.25; its parcel has arrived."),
         ["Too many requests (429).", "its parcel has arrived"],
         None,
     ),
     "answer to something else": (
-        RELEVANCE,
+        ANSWERED,
         "answer, to the request",
         (*GOOD[:3], "Berlin enjoys mild summers."),
         ["Which order of customer cust-1 cost most", "mild summers"],
         TrajectoryScore.FA,
     ),
     "call that nobody needs": (
-        CALL_NEEDED,
+        CALLS,
         "",
         (LIST, TRACK, AGAIN, CANCEL, ANSWER),
         ["cancel_order", "Which order of customer cust-1 cost most", "cost most, 310.25"],
@@ -283,8 +426,8 @@ async def test_a_judge_is_shown_what_it_needs(
 ):
     """`measure`: the score that the rule judges lower; None: it takes understanding."""
     rollout = await played(*script)
-    asked = [p for p in judge_points(rollout) if p.prompt is prompt and place in ("", p.place)]
-    text = shown(prompt, asked[-1].question)
+    asked = [given for where, given in questions(rollout, prompt) if place in ("", where)]
+    text = shown(prompt, asked[-1])
     assert all(part in text for part in needed)
     if measure is not None:
         good = await judge(await played(*GOOD), TrajectoryRules())
@@ -351,8 +494,8 @@ async def test_numbers_that_follow_are_shown_to_the_judge(answer: str, results: 
     rollout = await answering(answer, *results)
     computed, unfounded = unknown_numbers(rollout)
     assert len(computed) == 1 and not unfounded
-    (asked,) = (p for p in judge_points(rollout) if p.prompt is FAITHFULNESS)
-    assert asked.question is not None and computed[0] in shown(FAITHFULNESS, asked.question)
+    (*_, (_, asked)) = questions(rollout, ANSWERED)
+    assert computed[0] in shown(ANSWERED, asked)
 
 
 @pytest.mark.parametrize(("answer", "results"), UNFOUNDED.values(), ids=UNFOUNDED)
@@ -461,9 +604,7 @@ class Broken(Generous):
         return await super().ask(prompt, task, index=index)
 
 
-@pytest.mark.parametrize(
-    "prompt", [None, PLANNING, RESPONSE, NEXT_STEP, CALL_NEEDED, RELEVANCE, FAITHFULNESS]
-)
+@pytest.mark.parametrize("prompt", [None, OPENING, ROUND, CALLS, ANSWERED])
 async def test_a_judge_that_breaks_scores_nothing(prompt: Any, tmp_path: Path):
     rollouts = [await played(*GOOD, busy=busy) for busy in ((1,), ())]
     folder = RunFolder.create(tmp_path / "run", {})

@@ -153,9 +153,9 @@ class TrajectoryScore(StrEnum):
     """The seven scores of a trajectory (spec 1.5)."""
 
     QU = "QU"
-    """Query understanding, of the first assistant message."""
+    """Query understanding, of the first assistant message of each user turn."""
     QP = "QP"
-    """Query planning, of the same message."""
+    """Query planning, of the same messages."""
     TCU = "TCU"
     """Tool-response understanding, mean over rounds 2..J."""
     TCP = "TCP"
@@ -165,7 +165,7 @@ class TrajectoryScore(StrEnum):
     TC = "TC"
     """Tool conciseness, mean over all calls."""
     FA = "FA"
-    """Final answer: relevant to the request, and faithful to the trajectory."""
+    """The answer to each user turn: relevant to the request, and faithful to the trajectory."""
 
 
 class JudgeFinding(Record):
@@ -178,6 +178,8 @@ class JudgeFinding(Record):
     """The judged part: `message 2`, `call call_0_1`, `round 3`, `answer`."""
     by: Literal["teacher", "record"] = "teacher"
     """Judged by a teacher, or by rule from the record."""
+    turn: int = 1
+    """User turn, from 1."""
 
 
 class Judgement(Record):

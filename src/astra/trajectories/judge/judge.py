@@ -1,16 +1,17 @@
 """The seven scores of a rollout (ASTRA paper, trajectory reward; spec 1.5).
 
     reward = mean of the scores that exist
-    QU, QP   the first assistant message: no 0, partly 1/2, yes 1
-    TCU, TCP mean over rounds 2..J of the same grades; missing for J < 2
+    QU, QP   mean over user turns: their first assistant message: no 0, partly 1/2, yes 1
+    TCU, TCP mean over the further rounds of each turn, same grades; missing if there are none
     TCS      mean over all calls of: succeeded 1, failed 0; from the record. A failure that the same
              call made good later is left out
     TC       mean over all calls of: needed 1, superfluous 0
-    FA       (relevance + faithfulness) / 2, of the final answer
+    FA       mean over user turns: (relevance + faithfulness) / 2, of their answer
 
-TCS and TC are missing without calls. No score has a default: when the teacher can't answer, that is
-an error, and the rollout has no scores. Rules are applied first, and the teacher is not asked about
-what they decide.
+With one user turn these are the paper's. TCS and TC are missing without calls. No score has a
+default: when the teacher can't answer, that is an error, and the rollout has no scores. Rules are
+applied first, and the teacher is not asked about what they decide. Points that read the same part
+of a conversation share a request.
 
 What this does not guarantee: that the teacher is right.
 """
@@ -21,27 +22,29 @@ import asyncio
 from collections.abc import Awaitable, Iterator, Sequence
 from dataclasses import dataclass
 from statistics import fmean
-from typing import Any
+from typing import Any, NamedTuple
 
-from astra.errors import Rejected
-from astra.teacher.prompt import JudgeVerdict, Prompt, Teacher
+from astra.errors import Rejected, TeacherError
+from astra.teacher.prompt import Prompt, Teacher
 from astra.teacher.prompts.judging import (
-    CALL_NEEDED,
-    FAITHFULNESS,
-    NEXT_STEP,
-    PLANNING,
-    RELEVANCE,
-    RESPONSE,
-    UNDERSTANDING,
+    ANSWER,
+    CALLS,
+    OPENING,
+    ROUND,
     VALUES,
     AnswerIn,
-    FaithfulIn,
-    FirstMessageIn,
-    JudgedCallIn,
+    AnswerPart,
+    CallVerdicts,
+    JudgedCallsIn,
+    OpeningIn,
     RoundIn,
-    ShownCall,
 )
-from astra.trajectories.judge.conversation import JudgedConversation, judged_conversation
+from astra.trajectories.judge.conversation import (
+    JudgedConversation,
+    UserTurn,
+    cut,
+    judged_conversation,
+)
 from astra.trajectories.judge.rule_checks import (
     other_language,
     outcome,
@@ -51,27 +54,39 @@ from astra.trajectories.judge.rule_checks import (
     unknown_urls,
 )
 from astra.trajectories.records import JudgeFinding, Judgement, RecordedRollout, TrajectoryScore
-from astra.types import CallStatus, Record, StopReason
+from astra.types import CallStatus, Record, StopReason, ToolSchema
 
 RELEVANCE_PLACE = "answer, to the request"
 FAITHFULNESS_PLACE = "answer, to the conversation"
+CALLS_PER_REQUEST = 12
+"""Calls that are judged in one request."""
 _MOST_NAMED = 5
 """URLs or numbers that a reason quotes."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class JudgeQuestion:
+    """A request to the teacher. Compared by identity: several points may share one."""
+
+    prompt: Prompt[Any, Any]
+    input: Record
+
+
 @dataclass(frozen=True, slots=True)
 class JudgePoint:
-    """One thing to judge: decided by the record, or a question to the teacher."""
+    """One thing to judge: decided by the record, or part of a question to the teacher."""
 
     measure: TrajectoryScore
     place: str
+    turn: int = 1
+    """User turn, from 1."""
     value: float = 0.0
-    """The record's verdict. Ignored when there is a prompt."""
+    """The record's verdict. Ignored when there is a question."""
     reason: str = ""
-    """Why the record decides so. Empty when there is a prompt."""
-    prompt: Prompt[Any, Any] | None = None
-    question: Record | None = None
-    """Input of the prompt."""
+    """Why the record decides so. Empty when there is a question."""
+    question: JudgeQuestion | None = None
+    part: str = ""
+    """What of the answer is about this point: a field, or the id of a call."""
 
 
 async def judge(rollout: RecordedRollout, teacher: Teacher, votes: int = 1) -> Judgement:
@@ -79,55 +94,91 @@ async def judge(rollout: RecordedRollout, teacher: Teacher, votes: int = 1) -> J
 
     Raises `Rejected` for a rollout without any assistant message, and what the teacher raises.
     """
-    # All at once, but read in order, so that the same answers give the same bytes.
     points = list(judge_points(rollout))
-    per_point = await _together([_findings(point, teacher, votes) for point in points])
-    scores: dict[TrajectoryScore, float] = {}
-    for measure in TrajectoryScore:
-        values = [
-            fmean(finding.value for finding in findings)
-            for point, findings in zip(points, per_point, strict=True)
-            if point.measure is measure
-        ]
-        if values:
-            scores[measure] = fmean(values)
+    questions = list(dict.fromkeys(p.question for p in points if p.question is not None))
+    # All at once, but read in order, so that the same answers give the same bytes.
+    asked = [_ask(teacher, question, index) for question in questions for index in range(votes)]
+    replies = await _together(asked)
+    of_question = {q: replies[i * votes : (i + 1) * votes] for i, q in enumerate(questions)}
+    per_point = [
+        _findings(point, of_question[point.question] if point.question else []) for point in points
+    ]
     return Judgement(
         rollout=rollout.id,
         judge=teacher.name,
-        scores=scores,
+        scores=(scores := scores_of(per_point)),
         reward=fmean(scores.values()),
         outcome=outcome(rollout),
         findings=tuple(finding for findings in per_point for finding in findings),
     )
 
 
-async def _findings(point: JudgePoint, teacher: Teacher, votes: int) -> list[JudgeFinding]:
-    prompt, question = point.prompt, point.question
-    if prompt is None:
-        verdicts = [(point.value, point.reason)]
-    else:
-        answers = await _together([teacher.ask(prompt, question, index=i) for i in range(votes)])
-        verdicts = [
-            (
-                float(answer.holds) if isinstance(answer, JudgeVerdict) else VALUES[answer.grade],
-                answer.reason,
-            )
-            for answer in answers
+def scores_of(per_point: Sequence[Sequence[JudgeFinding]]) -> dict[TrajectoryScore, float]:
+    """The scores from the findings of each point: means over votes, then parts, then turns.
+
+    Calls and rounds count alike in whatever turn; the two halves of an answer count once per turn.
+    """
+    scores: dict[TrajectoryScore, float] = {}
+    for measure in TrajectoryScore:
+        values = [
+            fmean(finding.value for finding in findings)
+            for findings in per_point
+            if findings[0].measure is measure
         ]
+        if values:
+            scores[measure] = fmean(values)
+    return scores
+
+
+class _Verdict(NamedTuple):
+    value: float
+    reason: str
+
+
+def _findings(point: JudgePoint, replies: Sequence[Any]) -> list[JudgeFinding]:
+    verdicts = [_verdict(reply, point.part) for reply in replies]
+    if point.question is None:
+        verdicts = [_Verdict(point.value, point.reason)]
     return [
         JudgeFinding(
             measure=point.measure,
-            value=value,
-            reason=reason,
+            value=verdict.value,
+            reason=verdict.reason,
             place=point.place,
-            by="record" if prompt is None else "teacher",
+            by="record" if point.question is None else "teacher",
+            turn=point.turn,
         )
-        for value, reason in verdicts
+        for verdict in verdicts
     ]
 
 
+def _verdict(reply: Any, part: str) -> _Verdict:
+    if isinstance(reply, CallVerdicts):
+        verdict = next(each for each in reply.verdicts if each.call == part)
+        return _Verdict(float(verdict.holds), verdict.reason)
+    grade = getattr(reply, part)
+    return _Verdict(VALUES[grade.grade], grade.reason)
+
+
+async def _ask(teacher: Teacher, question: JudgeQuestion, index: int) -> Any:
+    """The answer. Calls that a teacher can't judge together are asked about in halves."""
+    try:
+        return await teacher.ask(question.prompt, question.input, index=index)
+    except TeacherError:
+        given = question.input
+        if not isinstance(given, JudgedCallsIn) or len(given.calls) == 1:
+            raise
+        middle = len(given.calls) // 2
+        halves = [
+            JudgeQuestion(CALLS, given.model_copy(update={"calls": calls}))
+            for calls in (given.calls[:middle], given.calls[middle:])
+        ]
+        replies = await _together([_ask(teacher, half, index) for half in halves])
+        return CallVerdicts(verdicts=tuple(v for reply in replies for v in reply.verdicts))
+
+
 async def _together(pending: Sequence[Awaitable[Any]]) -> list[Any]:
-    """All results in order; the first error cancels the rest and is raised as itself."""
+    """The results of all, in their order; the first error ends the others and is raised itself."""
 
     async def result(one: Awaitable[Any]) -> Any:
         return await one
@@ -146,82 +197,211 @@ async def _together(pending: Sequence[Awaitable[Any]]) -> list[Any]:
 def judge_points(rollout: RecordedRollout) -> Iterator[JudgePoint]:
     """Everything of a rollout that is judged, in the order of the measures."""
     conversation = judged_conversation(rollout)
-    language, tools = rollout.task.language, rollout.tools
-    first = conversation.first
-    if first is None or not conversation.requests:
+    if not any(turn.first for turn in conversation.turns):
         raise Rejected("no_message", "the assistant wrote no message: there is nothing to judge")
-    place = f"message {first.number}"
-    opening = FirstMessageIn(
-        language=language, tools=tools, request=conversation.requests[0], message=first
-    )
-    yield JudgePoint(TrajectoryScore.QU, place, prompt=UNDERSTANDING, question=opening)
-    yield JudgePoint(TrajectoryScore.QP, place, prompt=PLANNING, question=opening)
-    for number, each in enumerate(conversation.rounds[1:], start=2):
-        # A judge of a round sees the past and not the future.
-        past = conversation.messages[: each.end]
-        step = RoundIn(
-            language=language, tools=tools, messages=past, round=number, message=each.message
+    yield from _opening_points(rollout, conversation)
+    yield from _round_points(rollout, conversation)
+    yield from _call_points(rollout, conversation)
+    for number in range(1, len(conversation.turns) + 1):
+        yield from _answer_points(rollout, conversation, number)
+
+
+def _opening_points(
+    rollout: RecordedRollout, conversation: JudgedConversation
+) -> Iterator[JudgePoint]:
+    """Understanding and planning of what opens each user turn."""
+    for number, turn in enumerate(conversation.turns, start=1):
+        if turn.first is None:
+            continue
+        past = conversation.messages[: turn.request - 1]
+        tools, others = _tools(rollout, conversation, turn.first)
+        opening = OpeningIn(
+            language=rollout.task.language,
+            tools=tools,
+            other_tools=others,
+            messages=cut(past),
+            request=conversation.messages[turn.request - 1].text,
+            message=conversation.messages[turn.first - 1],
         )
-        yield JudgePoint(TrajectoryScore.TCU, f"round {number}", prompt=RESPONSE, question=step)
-        yield JudgePoint(TrajectoryScore.TCP, f"round {number}", prompt=NEXT_STEP, question=step)
+        question = JudgeQuestion(OPENING, opening)
+        place = f"message {turn.first}"
+        for measure, part in (
+            (TrajectoryScore.QU, "understanding"),
+            (TrajectoryScore.QP, "planning"),
+        ):
+            yield JudgePoint(measure, place, number, question=question, part=part)
+
+
+def _round_points(
+    rollout: RecordedRollout, conversation: JudgedConversation
+) -> Iterator[JudgePoint]:
+    """Understanding and next step of each round that follows another one of its turn."""
+    rounds = conversation.rounds
+    openings = {turn.first for turn in conversation.turns}
+    for index, each in enumerate(rounds):
+        # What opens a later turn is judged as an opening. The paper's rounds are 2..J.
+        if index == 0 or each.message in openings:
+            continue
+        tools, others = _tools(rollout, conversation, each.message)
+        before = range(rounds[index - 1].message, each.message)
+        step = RoundIn(
+            language=rollout.task.language,
+            tools=tools,
+            other_tools=others,
+            # A judge of a round sees the past and not the future.
+            messages=cut(conversation.messages[: each.end], before),
+            round=index + 1,
+            message=each.message,
+        )
+        question = JudgeQuestion(ROUND, step)
+        for measure, part in (
+            (TrajectoryScore.TCU, "understanding"),
+            (TrajectoryScore.TCP, "next_step"),
+        ):
+            yield JudgePoint(measure, f"round {index + 1}", each.turn, question=question, part=part)
+
+
+def _call_points(
+    rollout: RecordedRollout, conversation: JudgedConversation
+) -> Iterator[JudgePoint]:
+    """Status and necessity of each call."""
     calls = rollout.trajectory.calls
+    turns = {
+        call.id: conversation.turn_of(message.number)
+        for message in conversation.messages
+        for call in message.calls
+    }
     made_good = recovered(calls)
     for call in calls:
         if call.id in made_good:
             continue
         succeeded = call.status is CallStatus.ok
         reason = "it succeeded" if succeeded else f"it ended as {call.status.value}"
-        yield JudgePoint(TrajectoryScore.TCS, f"call {call.id}", float(succeeded), reason)
+        yield JudgePoint(
+            TrajectoryScore.TCS, f"call {call.id}", turns[call.id], float(succeeded), reason
+        )
     repeated = repetitions(calls)
+    open_calls = [call.id for call in calls if call.id not in repeated]
+    tools, _ = _tools(rollout, conversation, len(conversation.messages), planned=False)
+    messages = cut(conversation.messages)
+    batches = [
+        JudgeQuestion(
+            CALLS,
+            JudgedCallsIn(
+                language=rollout.task.language,
+                tools=tools,
+                messages=messages,
+                calls=tuple(open_calls[start : start + CALLS_PER_REQUEST]),
+            ),
+        )
+        for start in range(0, len(open_calls), CALLS_PER_REQUEST)
+    ]
     for call in calls:
-        place = f"call {call.id}"
+        place, turn = f"call {call.id}", turns[call.id]
         if call.id in repeated:
             reason = f"it repeats the successful call {repeated[call.id]}"
-            yield JudgePoint(TrajectoryScore.TC, place, 0.0, reason)
-            continue
-        judged = JudgedCallIn(
-            language=language,
-            tools=tools,
-            messages=conversation.messages,
-            call=ShownCall(id=call.id, tool=call.tool, arguments=call.arguments),
-        )
-        yield JudgePoint(TrajectoryScore.TC, place, prompt=CALL_NEEDED, question=judged)
-    yield from _answer_points(rollout, conversation)
+            yield JudgePoint(TrajectoryScore.TC, place, turn, 0.0, reason)
+        else:
+            batch = batches[open_calls.index(call.id) // CALLS_PER_REQUEST]
+            yield JudgePoint(TrajectoryScore.TC, place, turn, question=batch, part=call.id)
 
 
 def _answer_points(
-    rollout: RecordedRollout, conversation: JudgedConversation
+    rollout: RecordedRollout, conversation: JudgedConversation, number: int
 ) -> Iterator[JudgePoint]:
-    """Relevance and faithfulness of the final answer."""
-    trajectory, language = rollout.trajectory, rollout.task.language
+    """Relevance and faithfulness of the answer that ends a user turn."""
+    turns, language = conversation.turns, rollout.task.language
+    turn = turns[number - 1]
+    part = rollout if number == len(turns) else _until(rollout, turn)
+    trajectory = part.trajectory
     answer = trajectory.answer
+    named = "" if len(turns) == 1 else f" {number}"
+    relevance_place, faithfulness_place = (
+        place.replace("answer", f"answer{named}", 1)
+        for place in (RELEVANCE_PLACE, FAITHFULNESS_PLACE)
+    )
+
+    def by_record(place: str, reason: str) -> JudgePoint:
+        return JudgePoint(TrajectoryScore.FA, place, number, 0.0, reason)
+
     if trajectory.stop is not StopReason.answered or not answer.strip():
         reason = f"there is no final answer: the episode ended by {trajectory.stop.value}"
-        yield JudgePoint(TrajectoryScore.FA, RELEVANCE_PLACE, 0.0, reason)
-        yield JudgePoint(TrajectoryScore.FA, FAITHFULNESS_PLACE, 0.0, reason)
+        yield by_record(relevance_place, reason)
+        yield by_record(faithfulness_place, reason)
         return
-    if other_language(answer, language):
-        reason = f"it is not in the language of the request ({language})"
-        yield JudgePoint(TrajectoryScore.FA, RELEVANCE_PLACE, 0.0, reason)
-    else:
-        relevance = AnswerIn(language=language, asked=conversation.requests, answer=answer)
-        yield JudgePoint(TrajectoryScore.FA, RELEVANCE_PLACE, prompt=RELEVANCE, question=relevance)
-    computed, unfounded = unknown_numbers(rollout)
+    foreign = other_language(answer, language)
+    computed, unfounded = unknown_numbers(part)
     reasons: list[str] = []
-    if urls := unknown_urls(rollout):
+    if urls := unknown_urls(part):
         reasons.append(f"the URL {_quoted(urls)} occurs nowhere in the conversation")
     if unfounded:
         reasons.append(
             f"the number {_quoted(unfounded)} occurs nowhere in the conversation and follows from "
             "nothing in it"
         )
-    if reasons:
-        yield JudgePoint(TrajectoryScore.FA, FAITHFULNESS_PLACE, 0.0, "; ".join(reasons))
-        return
-    whole = FaithfulIn(
-        language=language, messages=conversation.messages, answer=answer, computed=tuple(computed)
+    wanted: list[AnswerPart] = []
+    if not foreign:
+        wanted.append("relevance")
+    if not reasons:
+        wanted.append("faithfulness")
+    messages = conversation.messages[: turn.end]
+    question = JudgeQuestion(
+        ANSWER,
+        AnswerIn(
+            language=language,
+            # Results of earlier turns were judged with their answers.
+            messages=cut(messages, range(turn.request, turn.end + 1)),
+            message=turn.end,
+            judge=tuple(wanted),
+            computed=tuple(computed),
+        ),
     )
-    yield JudgePoint(TrajectoryScore.FA, FAITHFULNESS_PLACE, prompt=FAITHFULNESS, question=whole)
+    if foreign:
+        reason = f"it is not in the language of the request ({language})"
+        yield by_record(relevance_place, reason)
+    else:
+        yield JudgePoint(
+            TrajectoryScore.FA, relevance_place, number, question=question, part="relevance"
+        )
+    if reasons:
+        yield by_record(faithfulness_place, "; ".join(reasons))
+    else:
+        yield JudgePoint(
+            TrajectoryScore.FA, faithfulness_place, number, question=question, part="faithfulness"
+        )
+
+
+def _until(rollout: RecordedRollout, turn: UserTurn) -> RecordedRollout:
+    """The rollout as it was when a user turn ended: with an answer, since the user spoke again."""
+    trajectory = rollout.trajectory
+    system = sum(message.role == "system" for message in trajectory.messages)
+    messages = trajectory.messages[: turn.end + system]
+    made = {call.id for message in messages for call in message.tool_calls}
+    past = trajectory.model_copy(
+        update={
+            "messages": messages,
+            "calls": tuple(call for call in trajectory.calls if call.id in made),
+            "stop": StopReason.answered,
+        }
+    )
+    return rollout.model_copy(update={"trajectory": past})
+
+
+def _tools(
+    rollout: RecordedRollout,
+    conversation: JudgedConversation,
+    last: int,
+    *,
+    planned: bool = True,
+) -> tuple[tuple[ToolSchema, ...], tuple[str, ...]]:
+    """The tools that were called up to a message or are planned, and the names of the others."""
+    names = {call.tool for m in conversation.messages[:last] for call in m.calls}
+    if planned:
+        names |= {call.tool for call in rollout.task.plan}
+    return (
+        tuple(tool for tool in rollout.tools if tool.name in names),
+        tuple(tool.name for tool in rollout.tools if tool.name not in names),
+    )
 
 
 def _quoted(items: Sequence[str]) -> str:

@@ -40,6 +40,8 @@ class ProposalRound:
 
     group: ServerGroup
     number: int
+    wanted: int
+    """Number of proposals to ask for."""
 
     @property
     def key(self) -> str:
@@ -57,7 +59,7 @@ def proposals_stage(
             language=group.language,
             service=group.service,
             tools=group.sample_tools(random.Random(f"{config.seed}:{round.key}")),
-            wanted=PAIRS,
+            wanted=round.wanted,
             shortest=config.min_chain,
             longest=config.max_chain,
             number=round.number,

@@ -53,7 +53,7 @@ def server_tasks_stage(teacher: Teacher, seed: int) -> Stage[ProposalRound, Serv
             language=group.language,
             service=group.service,
             tools=group.sample_tools(random.Random(f"{seed}:tasks:{round.key}")),
-            wanted=TASKS_PER_ROUND,
+            wanted=round.wanted,
             fewest=MIN_CALLS,
             most=MAX_CALLS,
             number=round.number,
@@ -140,7 +140,7 @@ class TaskChecker:
         return plan
 
 
-def scored_stage(teacher: Teacher, seed: int) -> Stage[CheckedTask, ScoredTask]:
+def scored_stage(teacher: Teacher) -> Stage[CheckedTask, ScoredTask]:
     """Drafts to tasks with scores."""
 
     async def work(checked: CheckedTask) -> ScoredTask:
@@ -151,10 +151,8 @@ def scored_stage(teacher: Teacher, seed: int) -> Stage[CheckedTask, ScoredTask]:
         question = ScoreIn(
             language=draft.language,
             service=group.service,
-            tools=group.sample_tools(
-                random.Random(f"{seed}:score:{draft.key}"),
-                required=[call.tool for call in checked.plan],
-            ),
+            tools=group.shown_tools(call.tool for call in checked.plan),
+            other_tools=group.other_names(call.tool for call in checked.plan),
             request=draft.request,
             values=tuple(
                 MeantValue(tool=each.tool, parameter=each.parameter, value=each.value)

@@ -55,6 +55,11 @@ class ServerGroup:
             for each in tools
         )
 
+    def other_names(self, names: Iterable[str]) -> tuple[str, ...]:
+        """The names of the tools that are not among these."""
+        known = set(names)
+        return tuple(name for name in self.tools if name not in known)
+
     def sample_tools(
         self, rng: random.Random, required: Sequence[str] = ()
     ) -> tuple[ShownTool, ...]:

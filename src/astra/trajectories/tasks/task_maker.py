@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from functools import cached_property
-from itertools import islice
+from itertools import count as count_from
+from itertools import islice, zip_longest
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -24,6 +25,7 @@ from astra.runs.stage import StageReport, copy_stage
 from astra.teacher.prompt import Teacher
 from astra.trajectories.records import TaskOrigin, TrajectoryTask
 from astra.trajectories.tasks.chain_proposals import (
+    PAIRS,
     PROPOSALS,
     ROUNDS,
     CandidateChain,
@@ -45,6 +47,7 @@ from astra.trajectories.tasks.records import (
 from astra.trajectories.tasks.scoring import (
     SCORED,
     SERVER_TASKS,
+    TASKS_PER_ROUND,
     TaskChecker,
     chain_draft,
     scored_stage,
@@ -67,7 +70,8 @@ from astra.trajectories.tasks.variations import (
 )
 
 TASKS = "tasks"
-MIN_WAVE = 8
+MORE_WALKS = 8
+"""Walks of a server beyond those that its chains need."""
 MAX_FRUITLESS = 100
 """Items in a row of which none is accepted, after which a source is given up."""
 MAX_ROUNDS = 50
@@ -163,7 +167,11 @@ class _TaskMaker:
 
     async def propose(self) -> None:
         """Ask for chains of every server, and write the transition graphs."""
-        rounds = list(self._rounds(ROUNDS))
+        rounds = [
+            ProposalRound(group, number, PAIRS)
+            for number in range(1, ROUNDS + 1)
+            for group in self._single_groups
+        ]
         await self.runner.run(
             proposals_stage(self._teacher, self._config), rounds, total=len(rounds)
         )
@@ -172,19 +180,15 @@ class _TaskMaker:
             graph = server_graph(server, self._proposals)
             self._folder.replace(f"graph-{server.id}.graphml", [graphml(graph)])
 
-    def _rounds(self, most: int) -> Iterator[ProposalRound]:
-        for number in range(1, most + 1):
-            yield from (ProposalRound(group, number) for group in self._single_groups)
-
     async def make_originals(self) -> None:
         """Make tasks from chains, then tasks for single servers."""
         count = self._counts[TaskOrigin.original]
         chains = round(count * self._config.chain_fraction)
-        most = MIN_WAVE + _WALKS_PER_CHAIN * chains
+        most = MORE_WALKS + _WALKS_PER_CHAIN * chains
         walks = candidate_chains(self._single_groups, self._proposals, most, self._config)
         # What chains do not yield, server-only tasks replace.
         accepted = await self._accept(walks, chains, self._from_chains)
-        await self._accept(self._rounds(MAX_ROUNDS), count - accepted, self._from_servers)
+        await self._accept_server_tasks(count - accepted)
 
     async def make_variations(self, axis: TaskOrigin) -> None:
         """Vary the chosen original tasks on one axis."""
@@ -207,14 +211,32 @@ class _TaskMaker:
     ) -> int:
         """Work through a source in waves until `count` are accepted; how many were."""
         accepted = fruitless = 0
-        # As many items as are missing, not fewer: the items of a wave run at the same time.
+        # As many items as are missing: more would be paid for and thrown away.
         while accepted < count and fruitless < MAX_FRUITLESS:
-            wave = list(islice(source, max(MIN_WAVE, count - accepted)))
+            wave = list(islice(source, count - accepted))
             if not wave:
                 break
             more = await work(wave)
             accepted, fruitless = accepted + more, 0 if more else fruitless + len(wave)
         return min(accepted, count)
+
+    async def _accept_server_tasks(self, count: int) -> None:
+        """Ask for tasks of single servers, round by round, until `count` are accepted."""
+        numbers = count_from(1)
+        accepted = fruitless = 0
+        while accepted < count and fruitless < MAX_FRUITLESS:
+            number, missing = next(numbers), count - accepted
+            if number > MAX_ROUNDS or not self._single_groups:
+                break
+            # A few of every server, those with the fewest tasks first: few tasks are of many servers.
+            taken = Counter(task.servers for task in self._scored(TaskOrigin.original))
+            groups = sorted(self._single_groups, key=lambda group: taken[group.ids])
+            wanted = min(TASKS_PER_ROUND, -(-missing // len(groups)))
+            groups = groups[: -(-missing // wanted)]
+            more = await self._from_servers(
+                [ProposalRound(group, number, wanted) for group in groups], missing
+            )
+            accepted, fruitless = accepted + more, 0 if more else fruitless + len(groups)
 
     async def _from_chains(self, wave: Sequence[CandidateChain]) -> int:
         await self.runner.run(chains_stage(self._teacher, self._config), wave, total=len(wave))
@@ -222,16 +244,19 @@ class _TaskMaker:
         rows = (row for row in self._folder.rows(CHAINS, VerifiedChain) if row.id in keys)
         return await self._score([chain_draft(row) for row in rows])
 
-    async def _from_servers(self, wave: Sequence[ProposalRound]) -> int:
+    async def _from_servers(self, rounds: Sequence[ProposalRound], missing: int) -> int:
+        """Score the proposed tasks, one of each server in turn, until `missing` are accepted."""
         stage = server_tasks_stage(self._teacher, self._config.seed)
-        await self.runner.run(stage, wave, total=len(wave))
-        keys = {round.key for round in wave}
+        await self.runner.run(stage, rounds, total=len(rounds))
+        keys = {round.key for round in rounds}
         rows = [row for row in self._folder.rows(SERVER_TASKS, ServerTasks) if row.key in keys]
-        drafts = [d for row in rows for d in server_drafts(row, self._group((row.server,)))]
-        return await self._score(drafts)
+        by_server = [list(server_drafts(row, self._group((row.server,)))) for row in rows]
+        in_turn = zip_longest(*by_server)
+        drafts = iter([draft for turn in in_turn for draft in turn if draft is not None])
+        return await self._accept(drafts, missing, self._score)
 
     async def _from_variations(self, wave: Sequence[VariationRequest]) -> int:
-        stage = varied_stage(self._teacher, self._config.seed)
+        stage = varied_stage(self._teacher)
         await self.runner.run(stage, wave, total=len(wave))
         parents = {request.key: request.parent for request in wave}
         rows = (row for row in self._folder.rows(VARIED, TaskVariation) if row.key in parents)
@@ -240,7 +265,7 @@ class _TaskMaker:
     async def _score(self, drafts: Sequence[DraftTask]) -> int:
         """Check and score drafts; how many of them are accepted."""
         checked = self._checker.check(drafts)
-        stage = scored_stage(self._teacher, self._config.seed)
+        stage = scored_stage(self._teacher)
         await self.runner.run(stage, checked, total=len(checked))
         keys = {draft.key for draft in drafts}
         return sum(row["key"] in keys for _, row in self._folder.values(SCORED))

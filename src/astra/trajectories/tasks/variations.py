@@ -95,14 +95,13 @@ def variation_problem(task: TrajectoryTask, request: str, tools: ToolSet) -> str
     return ""
 
 
-def varied_stage(teacher: Teacher, seed: int) -> Stage[VariationRequest, TaskVariation]:
+def varied_stage(teacher: Teacher) -> Stage[VariationRequest, TaskVariation]:
     """Requested variations to those whose intent is judged to be the same."""
 
     async def work(item: VariationRequest) -> TaskVariation:
         parent = item.parent
         axis = cast(Literal["diversity", "complexity", "persona"], item.axis.value)
-        rng = random.Random(f"{seed}:{item.key}")
-        tools = item.group.sample_tools(rng, required=[call.tool for call in parent.plan])
+        tools = item.group.shown_tools(call.tool for call in parent.plan)
         problem = ""  # told to the teacher in the next attempt
         for index in range(MAX_ATTEMPTS):
             question = VaryIn(

@@ -1,14 +1,15 @@
-"""The prompts that judge a trajectory, one per score (ASTRA paper, trajectory reward; spec 1.5).
+"""The prompts that judge a trajectory (ASTRA paper, trajectory reward; spec 1.5).
 
-No input holds the system message: what a trajectory is worth must not depend on how it was asked
-for. Whether a call succeeded is read off the record and never asked.
+Scores that read the same part of a conversation share a request, so that it is sent once. No input
+holds the system message: what a trajectory is worth must not depend on how it was asked for.
+Whether a call succeeded is read off the record and never asked.
 """
 
 from __future__ import annotations
 
 from typing import Any, Literal
 
-from astra.teacher.prompt import JudgeVerdict, Prompt, TeacherAnswer
+from astra.teacher.prompt import Prompt, TeacherAnswer
 from astra.types import Json, Language, Record, ToolSchema
 
 
@@ -35,11 +36,16 @@ class ShownMessage(Record):
     """Id of the call whose result this is."""
 
 
-class FirstMessageIn(Record):
-    """A request and what the assistant first said and called."""
+class OpeningIn(Record):
+    """A request, and what the assistant first said and called to meet it."""
 
     language: Language
     tools: tuple[ToolSchema, ...]
+    """Those that are planned or called here."""
+    other_tools: tuple[str, ...]
+    """Names of the others that the assistant has."""
+    messages: tuple[ShownMessage, ...]
+    """The conversation before the request. Empty for the first one."""
     request: str
     message: ShownMessage
 
@@ -49,6 +55,7 @@ class RoundIn(Record):
 
     language: Language
     tools: tuple[ToolSchema, ...]
+    other_tools: tuple[str, ...]
     messages: tuple[ShownMessage, ...]
     round: int
     """From 1; calls that were made at once are one round."""
@@ -56,30 +63,28 @@ class RoundIn(Record):
     """Number of the assistant's message of that round: what is judged."""
 
 
-class JudgedCallIn(Record):
-    """One call in the whole conversation."""
+class JudgedCallsIn(Record):
+    """Calls in the whole conversation."""
 
     language: Language
     tools: tuple[ToolSchema, ...]
     messages: tuple[ShownMessage, ...]
-    call: ShownCall
+    calls: tuple[str, ...]
+    """Ids of the calls to judge."""
+
+
+AnswerPart = Literal["relevance", "faithfulness"]
 
 
 class AnswerIn(Record):
-    """What was asked, and the final answer."""
-
-    language: Language
-    asked: tuple[str, ...]
-    """The user's messages."""
-    answer: str
-
-
-class FaithfulIn(Record):
-    """The whole conversation, and its final answer."""
+    """The conversation up to an answer."""
 
     language: Language
     messages: tuple[ShownMessage, ...]
-    answer: str
+    message: int
+    """Number of the answer."""
+    judge: tuple[AnswerPart, ...]
+    """What is to be judged; the rest was decided by rule."""
     computed: tuple[str, ...] = ()
     """Numbers of the answer that stand nowhere as they are, but may follow from others."""
 
@@ -95,14 +100,58 @@ class Grade(TeacherAnswer):
 VALUES = {"no": 0.0, "partly": 0.5, "yes": 1.0}
 """What a grade is worth."""
 
-UNDERSTANDING = Prompt("judge_understanding", 1, FirstMessageIn, Grade)
-PLANNING = Prompt("judge_planning", 1, FirstMessageIn, Grade)
-RESPONSE = Prompt("judge_response", 1, RoundIn, Grade)
-NEXT_STEP = Prompt("judge_next_step", 1, RoundIn, Grade)
-CALL_NEEDED = Prompt("judge_call", 1, JudgedCallIn, JudgeVerdict)
-RELEVANCE = Prompt("judge_relevance", 1, AnswerIn, Grade)
-FAITHFULNESS = Prompt("judge_faithfulness", 1, FaithfulIn, Grade)
 
-ALL: tuple[Prompt[Any, Any], ...] = (
-    *(UNDERSTANDING, PLANNING, RESPONSE, NEXT_STEP, CALL_NEEDED, RELEVANCE, FAITHFULNESS),
-)
+class OpeningGrades(TeacherAnswer):
+    """Judgements on the first message that meets a request."""
+
+    understanding: Grade
+    planning: Grade
+
+
+class RoundGrades(TeacherAnswer):
+    """Judgements on one round."""
+
+    understanding: Grade
+    next_step: Grade
+
+
+class CallVerdict(TeacherAnswer):
+    """Whether one call was needed."""
+
+    call: str
+    reason: str
+    """One sentence, before the verdict."""
+    holds: bool
+
+
+class CallVerdicts(TeacherAnswer):
+    """One verdict per call that is judged, in their order."""
+
+    verdicts: tuple[CallVerdict, ...]
+
+
+class AnswerGrades(TeacherAnswer):
+    """Judgements on an answer; null where none is wanted."""
+
+    relevance: Grade | None
+    faithfulness: Grade | None
+
+
+def _lacking_verdicts(task: JudgedCallsIn, answer: CallVerdicts) -> str:
+    judged = tuple(verdict.call for verdict in answer.verdicts)
+    if judged == task.calls:
+        return ""
+    return f"verdicts are wanted for the calls {', '.join(task.calls)}, in this order, each once"
+
+
+def _lacking_grades(task: AnswerIn, answer: AnswerGrades) -> str:
+    lacking = [part for part in task.judge if getattr(answer, part) is None]
+    return f"the grade {lacking[0]!r} is wanted and is null" if lacking else ""
+
+
+OPENING = Prompt("judge_opening", 1, OpeningIn, OpeningGrades)
+ROUND = Prompt("judge_round", 1, RoundIn, RoundGrades)
+CALLS = Prompt("judge_calls", 1, JudgedCallsIn, CallVerdicts, problem=_lacking_verdicts)
+ANSWER = Prompt("judge_answer", 1, AnswerIn, AnswerGrades, problem=_lacking_grades)
+
+ALL: tuple[Prompt[Any, Any], ...] = (OPENING, ROUND, CALLS, ANSWER)

@@ -96,6 +96,8 @@ class MeantValue(Record):
 class ScoreIn(ToolsIn):
     """A request to be scored."""
 
+    other_tools: tuple[str, ...]
+    """Names of the tools that the assistant has besides `tools`."""
     request: str
     values: tuple[MeantValue, ...] = ()
     """Arguments of which no rule can say whether the request states them."""

@@ -14,25 +14,25 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 
 from astra.core.text import contains_text, normalise
-from astra.teacher.prompt import JudgeVerdict
 from astra.teacher.prompts.judging import (
-    CALL_NEEDED,
-    FAITHFULNESS,
-    NEXT_STEP,
-    PLANNING,
-    RELEVANCE,
-    RESPONSE,
-    UNDERSTANDING,
+    ANSWER,
+    CALLS,
+    OPENING,
+    ROUND,
+    AnswerGrades,
     AnswerIn,
-    FaithfulIn,
-    FirstMessageIn,
+    CallVerdict,
+    CallVerdicts,
     Grade,
-    JudgedCallIn,
+    JudgedCallsIn,
+    OpeningGrades,
+    OpeningIn,
+    RoundGrades,
     RoundIn,
     ShownCall,
     ShownMessage,
 )
-from astra.testing.rule_teacher.faults import FLIPPED, Planters, flipped
+from astra.testing.rule_teacher.faults import FLIPPED, Planters
 from astra.types import Json, ToolSchema, canonical_json
 
 _WORD = re.compile(r"[^\W\d_]{4,}|\d+|[\u4e00-\u9fff]")
@@ -46,31 +46,38 @@ SMALL = 10
 """Numbers up to which none is looked for."""
 
 
-def judge_understanding(given: FirstMessageIn, rng: random.Random) -> Grade:
-    """Whether the message says or calls anything."""
+def judge_opening(given: OpeningIn, rng: random.Random) -> OpeningGrades:
+    """Whether the message says or calls anything; whether its calls are of tools that exist, with
+    arguments that stand in the conversation."""
     del rng
     message = given.message
     if message.calls:
-        return Grade(reason=f"It calls {message.calls[0].tool}.", grade="yes")
-    if message.text.strip():
-        return Grade(reason="It speaks of the request, and calls nothing.", grade="partly")
-    return Grade(reason="It says nothing and calls nothing.", grade="no")
+        understanding = Grade(reason=f"It calls {message.calls[0].tool}.", grade="yes")
+        told = [*_told(given.messages), given.request]
+        planning = _grounded(message.calls, given.tools, told)
+    elif message.text.strip():
+        reason = "It speaks of the request, and calls nothing."
+        understanding = Grade(reason=reason, grade="partly")
+        planning = Grade(reason="No call is made.", grade="partly")
+    else:
+        understanding = Grade(reason="It says nothing and calls nothing.", grade="no")
+        planning = Grade(reason="No call is made.", grade="no")
+    return OpeningGrades(understanding=understanding, planning=planning)
 
 
-def judge_planning(given: FirstMessageIn, rng: random.Random) -> Grade:
-    """Whether the calls are of tools that exist, with arguments that stand in the request."""
-    del rng
-    calls = given.message.calls
-    if not calls:
-        return Grade(reason="No call is made.", grade="partly" if given.message.text else "no")
-    return _grounded(calls, given.tools, [given.request])
-
-
-def judge_response(given: RoundIn, rng: random.Random) -> Grade:
-    """Whether an error of the round before is met with another try, or told of."""
+def judge_round(given: RoundIn, rng: random.Random) -> RoundGrades:
+    """Whether an error of the round before is met with another try, or told of; whether the
+    arguments stand in what came before."""
     del rng
     message = next(m for m in given.messages if m.number == given.message)
     before = [m for m in given.messages if m.number < given.message]
+    return RoundGrades(
+        understanding=_errors_met(message, before),
+        next_step=_grounded(message.calls, given.tools, _told(before)),
+    )
+
+
+def _errors_met(message: ShownMessage, before: Sequence[ShownMessage]) -> Grade:
     last = max((m.number for m in before if m.calls), default=0)
     calls = {c.id: c for m in before if m.number == last for c in m.calls}
     errors = {m.answers for m in before if m.number > last and m.by == "tool" and _is_error(m.text)}
@@ -81,62 +88,69 @@ def judge_response(given: RoundIn, rng: random.Random) -> Grade:
     return Grade(reason="Nothing that came back is passed over.", grade="yes")
 
 
-def judge_next_step(given: RoundIn, rng: random.Random) -> Grade:
-    """Whether the arguments stand in what came before."""
-    del rng
-    message = next(m for m in given.messages if m.number == given.message)
-    earlier = [m for m in given.messages if m.number < given.message]
-    before = [m.text for m in earlier] + [
-        json.dumps(call.arguments, ensure_ascii=False) for m in earlier for call in m.calls
-    ]
-    return _grounded(message.calls, given.tools, before)
-
-
-def judge_call(given: JudgedCallIn, rng: random.Random) -> JudgeVerdict:
+def judge_calls(given: JudgedCallsIn, rng: random.Random) -> CallVerdicts:
     """Whether no earlier call with the same arguments returned the same."""
     del rng
-    results = {m.answers: m.text for m in given.messages if m.answers is not None}
-    wanted = _key(given.call)
-    for message in given.messages:
-        for call in message.calls:
-            if call.id == given.call.id:
-                return JudgeVerdict(reason="No earlier call returned this.", holds=True)
-            same = results.get(call.id) == results.get(given.call.id)
-            if _key(call) == wanted and same and not _is_error(results.get(call.id, "")):
-                return JudgeVerdict(reason=f"Call {call.id} returned the same.", holds=False)
-    return JudgeVerdict(reason="No earlier call returned this.", holds=True)
+    return CallVerdicts(verdicts=tuple(_needed(given.messages, call) for call in given.calls))
 
 
-def judge_relevance(given: AnswerIn, rng: random.Random) -> Grade:
-    """Whether the answer shares a word, a number or a character with what was asked."""
+def _needed(messages: Sequence[ShownMessage], judged: str) -> CallVerdict:
+    results = {m.answers: m.text for m in messages if m.answers is not None}
+    calls = [call for message in messages for call in message.calls]
+    wanted = next((_key(call) for call in calls if call.id == judged), "")
+    for call in calls:
+        if call.id == judged:
+            break
+        same = results.get(call.id) == results.get(judged)
+        if _key(call) == wanted and same and not _is_error(results.get(call.id, "")):
+            return CallVerdict(
+                call=judged, reason=f"Call {call.id} returned the same.", holds=False
+            )
+    return CallVerdict(call=judged, reason="No earlier call returned this.", holds=True)
+
+
+def judge_answer(given: AnswerIn, rng: random.Random) -> AnswerGrades:
+    """Whether the answer shares a word with what was asked; whether its numbers stand in the
+    conversation, or may follow from it, and whether it rests on calls that succeeded."""
     del rng
-    if not given.answer.strip():
+    *before, answer = given.messages
+    return AnswerGrades(
+        relevance=_relevance(before, answer.text) if "relevance" in given.judge else None,
+        faithfulness=_faithfulness(before, answer.text, given.computed)
+        if "faithfulness" in given.judge
+        else None,
+    )
+
+
+def _relevance(before: Sequence[ShownMessage], answer: str) -> Grade:
+    if not answer.strip():
         return Grade(reason="The answer is empty.", grade="no")
-    asked = set(_WORD.findall(normalise(" ".join(given.asked))))
-    shared = sorted(asked & set(_WORD.findall(normalise(given.answer))))
-    if asked and not shared:
+    requests = " ".join(m.text for m in before if m.by == "user")
+    asked = set(_WORD.findall(normalise(requests)))
+    if asked and not asked & set(_WORD.findall(normalise(answer))):
         return Grade(reason="The answer shares no word with the request.", grade="partly")
     return Grade(reason="The answer speaks of what was asked.", grade="yes")
 
 
-def judge_faithfulness(given: FaithfulIn, rng: random.Random) -> Grade:
-    """Whether the numbers of the answer stand in the conversation, or may follow from it, and
-    whether it rests on calls that succeeded."""
-    del rng
-    failed, calls = _failed_for_good(given.messages)
+def _faithfulness(before: Sequence[ShownMessage], answer: str, computed: Sequence[str]) -> Grade:
+    failed, calls = _failed_for_good(before)
     if failed and failed == calls:
         return Grade(reason="No call succeeded: nothing was found out.", grade="no")
-    told = [m.text for m in given.messages[:-1]] + [
-        json.dumps(c.arguments, ensure_ascii=False) for m in given.messages for c in m.calls
-    ]
-    known = {number for text in told for number in _NUMBER.findall(normalise(text))}
-    known |= set(given.computed)
-    for number in _NUMBER.findall(normalise(given.answer)):
+    known = {number for text in _told(before) for number in _NUMBER.findall(normalise(text))}
+    known |= set(computed)
+    for number in _NUMBER.findall(normalise(answer)):
         if number not in known and float(number) > SMALL:
             return Grade(reason=f"The number {number} stands nowhere.", grade="partly")
     if failed:
         return Grade(reason=f"{failed} of {calls} calls failed for good.", grade="partly")
     return Grade(reason="Its numbers come from the conversation.", grade="yes")
+
+
+def _told(messages: Sequence[ShownMessage]) -> list[str]:
+    """What was said and called in a conversation."""
+    return [m.text for m in messages] + [
+        json.dumps(call.arguments, ensure_ascii=False) for m in messages for call in m.calls
+    ]
 
 
 def _failed_for_good(messages: Sequence[ShownMessage]) -> tuple[int, int]:
@@ -204,13 +218,24 @@ def _key(call: ShownCall) -> str:
     return canonical_json([call.tool, call.arguments])
 
 
+def _one_flipped(
+    given: JudgedCallsIn, right: CallVerdicts, rng: random.Random
+) -> CallVerdicts | None:
+    """One of the verdicts says the opposite."""
+    if not right.verdicts:
+        return None
+    verdicts = list(right.verdicts)
+    index = rng.randrange(len(verdicts))
+    holds = not verdicts[index].holds
+    reason = "It holds." if holds else "It does not hold."
+    verdicts[index] = verdicts[index].model_copy(update={"holds": holds, "reason": reason})
+    return right.model_copy(update={"verdicts": tuple(verdicts)})
+
+
 RULES = {
-    UNDERSTANDING.name: judge_understanding,
-    PLANNING.name: judge_planning,
-    RESPONSE.name: judge_response,
-    NEXT_STEP.name: judge_next_step,
-    CALL_NEEDED.name: judge_call,
-    RELEVANCE.name: judge_relevance,
-    FAITHFULNESS.name: judge_faithfulness,
+    OPENING.name: judge_opening,
+    ROUND.name: judge_round,
+    CALLS.name: judge_calls,
+    ANSWER.name: judge_answer,
 }
-DEFECTS: Planters = {CALL_NEEDED.name: {FLIPPED: flipped}}
+DEFECTS: Planters = {CALLS.name: {FLIPPED: _one_flipped}}
