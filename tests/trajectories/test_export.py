@@ -12,9 +12,12 @@ import yaml
 from astra.configs.trajectories import ExportTrajectoriesConfig, RowFormat
 from astra.errors import ConfigError
 from astra.runs.folder import RunFolder
+from astra.runs.jsonl import to_line
 from astra.trajectories.export.dataset import ExportResult, export_dataset
 from astra.trajectories.export.split import hold_out
-from astra.types import Json
+from astra.trajectories.records import JudgeFinding, Judgement, TrajectoryScore
+from astra.trajectories.statistics import trajectory_statistics
+from astra.types import Json, Message
 from tests.trajectories.rollouts import document, folder_of, rollout
 
 
@@ -221,6 +224,72 @@ def test_the_card_is_one_that_the_hub_reads(tmp_path: Path) -> None:
     assert "1 rollouts were left out" in text
     assert "| TCS | 0.900, 9 | 0.900, 3 |" in text
     assert "| TCU | – | – |" in text
+
+
+def two_turns(number: int) -> Json:
+    """A rollout in which the user speaks twice."""
+    one = rollout(number)
+    more = (
+        Message(role="user", content="And in Fahrenheit?"),
+        Message(role="assistant", content="53.6 degrees."),
+    )
+    trajectory = one.trajectory.model_copy(update={"messages": (*one.trajectory.messages, *more)})
+    return one.model_copy(update={"trajectory": trajectory})
+
+
+@pytest.mark.parametrize(
+    ("rows", "told"),
+    [
+        ([rollout(1), rollout(2)], "Tool-calling conversations with one user turn each,"),
+        ([two_turns(1), two_turns(2)], "Multi-turn tool-calling conversations,"),
+        (
+            [rollout(1), two_turns(2), rollout(3)],
+            "Multi-turn tool-calling conversations (1 of 3 have several user turns),",
+        ),
+    ],
+)
+def test_the_card_says_multi_turn_of_several_user_turns_only(
+    tmp_path: Path, rows: list[Any], told: str
+) -> None:
+    run = folder_of(tmp_path / "run", [(row, 0.9) for row in rows])
+    exported(run, tmp_path / "out", test_fraction=0)
+    text = (tmp_path / "out/README.md").read_text("utf-8")
+    assert told in text
+    assert ("ulti-turn" in text) == (told[0] == "M")
+    report = trajectory_statistics(run.path)
+    assert report["multi_turn"] == sum(len(row.trajectory.messages) > 5 for row in rows)
+
+
+def test_marks_of_rules_are_said_to_be_such(tmp_path: Path) -> None:
+    run = folder_of(tmp_path / "run", [(rollout(1), 0.9), (rollout(2), 0.9)])
+    exported(run, tmp_path / "out", test_fraction=0)
+    assert "2 of these rows were judged by rules" in (tmp_path / "out/README.md").read_text("utf-8")
+    rows = [row.model_copy(update={"judge": "qwen"}) for row in run.rows("judgements", Judgement)]
+    with run.lock():
+        run.replace("judgements.jsonl", map(to_line, rows))
+    exported(run, tmp_path / "other", test_fraction=0)
+    assert "by rules" not in (tmp_path / "other/README.md").read_text("utf-8")
+
+
+def test_scores_are_counted_by_user_turn(tmp_path: Path) -> None:
+    run = folder_of(tmp_path / "run", [(two_turns(1), 0.9), (rollout(2), 0.9)])
+    first, second = run.rows("judgements", Judgement)
+    later = [
+        JudgeFinding(measure=TrajectoryScore.QU, value=value, reason="x", place="message 5", turn=2)
+        for value in (0.0, 1.0)  # two votes on one point
+    ]
+    findings = (*first.findings, *later)
+    with run.lock():
+        run.replace(
+            "judgements.jsonl",
+            map(to_line, [first.model_copy(update={"findings": findings}), second]),
+        )
+    report = trajectory_statistics(run.path)
+    assert report["turn_scores"] == {
+        "1": {"QU": {"mean": 0.9, "count": 2}},
+        "2": {"QU": {"mean": 0.5, "count": 1}},
+    }
+    assert report["user_turns"] == 1.5 and report["judges"] == {"rules": 2}
 
 
 def test_parquet_gives_back_the_same_rows(tmp_path: Path) -> None:

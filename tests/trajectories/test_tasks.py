@@ -346,6 +346,21 @@ async def test_few_tasks_are_of_as_many_servers_as_they_can_be(tmp_path: Path) -
     assert len(originals) == 3 and len(set(originals)) == 3
 
 
+async def test_no_more_is_paid_for_than_is_missing(tmp_path: Path) -> None:
+    asked: Counter[str] = Counter()
+
+    class Counting(TrajectoryRules):
+        async def ask(self, prompt: Prompt[In, Out], task: In, *, index: int = 0) -> Out:
+            asked[prompt.name] += 1
+            return await super().ask(prompt, task, index=index)
+
+    folder = await made(tmp_path, Counting(), config(count=8))
+    set_aside = failures(folder, "scored").total()
+    assert len(tasks(folder)) == 8
+    assert asked["score_task"] <= 8 + set_aside
+    assert asked["vary_task"] <= 8 + failures(folder, "varied").total() + set_aside
+
+
 def test_what_is_read_was_written_before() -> None:
     text = {"type": "string"}
     write = shown_tool("write_file", {"path": text, "content": text})

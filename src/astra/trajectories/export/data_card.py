@@ -12,6 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from astra.chat import CHAT_FAMILIES
 from astra.configs.trajectories import ExportTrajectoriesConfig
 from astra.runs.folder import RunFolder
+from astra.teacher.opening import RULES
 from astra.trajectories.statistics import TrajectoryTally
 
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (10**6, "100K<n<1M"))
@@ -30,6 +31,11 @@ def data_card(
     filled = {split: tally for split, tally in tallies.items() if tally.rows}
     languages = sum((tally.languages for tally in filled.values()), Counter[str]())
     rows = sum(tally.rows for tally in filled.values())
+    several = sum(tally.multi_turn for tally in filled.values())
+    kind = "Tool-calling conversations with one user turn each"
+    if several:
+        kind = "Multi-turn tool-calling conversations"
+        kind += "" if several == rows else f" ({several} of {rows} have several user turns)"
     files = [{"split": split, "path": f"{split}.{ending}"} for split in filled]
     front = {
         "license": options.license,
@@ -51,6 +57,8 @@ def data_card(
     return environment.get_template("card.md.j2").render(
         front=yaml.safe_dump(front, sort_keys=False, allow_unicode=True),
         name=run.path.name,
+        kind=kind,
+        by_rule=sum(tally.judges[RULES] for tally in filled.values()),
         options=options,
         splits={split: tally.report() for split, tally in filled.items()},
         manifest=manifest,

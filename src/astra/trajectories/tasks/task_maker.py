@@ -228,7 +228,7 @@ class _TaskMaker:
             number, missing = next(numbers), count - accepted
             if number > MAX_ROUNDS or not self._single_groups:
                 break
-            # A few of every server, those with the fewest tasks first: few tasks are of many servers.
+            # A few of every server, beginning with those of which there are the fewest tasks.
             taken = Counter(task.servers for task in self._scored(TaskOrigin.original))
             groups = sorted(self._single_groups, key=lambda group: taken[group.ids])
             wanted = min(TASKS_PER_ROUND, -(-missing // len(groups)))
