@@ -203,7 +203,7 @@ def test_killed_twice_it_ends_in_the_same_rows_and_pays_for_none_twice(
     out = tmp_path / "run"
     with TeacherServer(TrajectoryRules(), latency=0.01) as server:
         command = [sys.executable, "-m", "astra", *asked(tools, out, teacher=server.url)]
-        for wanted in (10, 60):
+        for wanted in (10, 30):
             process = subprocess.Popen(
                 command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
             )
@@ -215,7 +215,7 @@ def test_killed_twice_it_ends_in_the_same_rows_and_pays_for_none_twice(
         assert subprocess.run(command, capture_output=True, timeout=300).returncode == 0
         keys = [json.loads(line)["key"] for line in _lines(out / "teacher.jsonl")]
         assert server.served().requests - sent == len(keys) - recorded
-    assert recorded >= 60 and len(set(keys)) == len(keys)
+    assert recorded >= 30 and len(set(keys)) == len(keys)
     same(made, out)
 
 
