@@ -29,7 +29,7 @@ class ConversationRound:
 
 
 @dataclass(frozen=True, slots=True)
-class UserTurn:
+class JudgedTurn:
     """Numbers of the messages of a user turn."""
 
     request: int
@@ -46,7 +46,7 @@ class JudgedConversation:
 
     messages: tuple[ShownMessage, ...]
     rounds: tuple[ConversationRound, ...]
-    turns: tuple[UserTurn, ...]
+    turns: tuple[JudgedTurn, ...]
 
     def turn_of(self, number: int) -> int:
         """The user turn, from 1, of a message."""
@@ -58,7 +58,7 @@ def judged_conversation(rollout: RecordedRollout) -> JudgedConversation:
     calls = {call.id: call for call in rollout.trajectory.calls}
     messages: list[ShownMessage] = []
     rounds: list[ConversationRound] = []
-    turns: list[UserTurn] = []
+    turns: list[JudgedTurn] = []
     for message in rollout.trajectory.messages:
         if message.role == "system":
             continue
@@ -72,11 +72,11 @@ def judged_conversation(rollout: RecordedRollout) -> JudgedConversation:
             for request in message.tool_calls
         )
         if message.role == "user":
-            turns.append(UserTurn(number, None, number))
+            turns.append(JudgedTurn(number, None, number))
         elif turns:
             turn = turns[-1]
             opens = turn.first is None and message.role == "assistant"
-            turns[-1] = UserTurn(turn.request, number if opens else turn.first, number)
+            turns[-1] = JudgedTurn(turn.request, number if opens else turn.first, number)
         messages.append(
             ShownMessage(
                 number=number,

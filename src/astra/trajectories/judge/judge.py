@@ -41,7 +41,7 @@ from astra.teacher.prompts.judging import (
 )
 from astra.trajectories.judge.conversation import (
     JudgedConversation,
-    UserTurn,
+    JudgedTurn,
     cut,
     judged_conversation,
 )
@@ -371,7 +371,7 @@ def _answer_points(
         )
 
 
-def _until(rollout: RecordedRollout, turn: UserTurn) -> RecordedRollout:
+def _until(rollout: RecordedRollout, turn: JudgedTurn) -> RecordedRollout:
     """The rollout as it was when a user turn ended: with an answer, since the user spoke again."""
     trajectory = rollout.trajectory
     system = sum(message.role == "system" for message in trajectory.messages)
