@@ -17,6 +17,7 @@ from tests.support.arenas import (
     COUNTRIES,
     capital_tool,
     changed,
+    choice_arena,
     multi_hop_arena,
     parallel_arena,
     seal,
@@ -359,7 +360,14 @@ def numbered() -> Arena:
     return changed(arena, question="1. Take Germany. 2. How many capitals did it have?")
 
 
-GOOD = (postage, a_day_later, raises_value_error, numeric_text, one_of_two, numbered)
+def one_of_two_compared() -> Arena:
+    return choice_arena("Compare Japan and Kenya: which has more people?")
+
+
+GOOD = (
+    *(postage, a_day_later, raises_value_error, numeric_text, one_of_two, one_of_two_compared),
+    numbered,
+)
 
 
 @pytest.mark.parametrize("arena", GOOD, ids=lambda arena: arena.__name__)
@@ -369,6 +377,12 @@ async def test_a_good_arena_that_looks_odd_is_certified(
     certificate = await certify(arena(), sandbox)
     assert [check for check in certificate.checks if not check.passed] == []
     assert certificate.certified
+
+
+async def test_an_answer_that_is_named_but_not_to_choose_from_leaks(sandbox: Sandbox) -> None:
+    certificate = await certify(choice_arena("How many more people has Japan than Kenya?"), sandbox)
+    (failed,) = (check for check in certificate.checks if not check.passed)
+    assert failed.check == "leak" and "Japan" in failed.reason
 
 
 @pytest.mark.parametrize(
@@ -394,7 +408,29 @@ def test_only_numbering_is_left_out(question: str, plain: str) -> None:
         ("It is Lima. Is it Lima or Oslo?", False),
         ("Is it Lima or so?", False),
         ("It is Lima or Oslo.", False),
+        ("Is it lima or oslo?", True),
+        ("Tell me whether Lima or Oslo is higher.", True),
+        ("Compare the rents in Lima and Oslo; which one is cheaper?", True),
+        ("Compare the rents at both lima and oslo. Which city has the lower one?", True),
+        ("In Lima vs in Oslo, which costs less?", True),
+        ("Which country do Lima and Oslo lie in?", False),
+        ("Compare the rents in Lima and Oslo.", False),
+        ("Lima is cheap. Lima and Oslo: which one is cheaper?", False),
+        ("How much cheaper is Lima than Oslo?", False),
     ],
 )
 def test_an_offer_is_not_a_leak(question: str, offered: bool) -> None:
     assert is_offered("Lima", question) is offered
+
+
+@pytest.mark.parametrize(
+    ("question", "offered"),
+    [
+        ("利马还是奥斯陆更古老？", True),
+        ("比较利马和奥斯陆，哪个更古老？", True),
+        ("利马和奥斯陆在哪个国家？", False),
+        ("利马有多少人？", False),
+    ],
+)
+def test_an_offer_in_chinese_is_not_a_leak(question: str, offered: bool) -> None:
+    assert is_offered("利马", question) is offered

@@ -272,6 +272,14 @@ def parallel_arena() -> Arena:
     )
 
 
+def choice_arena(question: str) -> Arena:
+    """Two calls of one tool and an answer node that says which of the two has more."""
+    which = {"question": "Which of the two numbers is larger?", "answer": "Japan"}
+    arena = with_goal(parallel_arena(), "g3", **which)
+    target = Target(matcher=Matcher.text, value="Japan")
+    return changed(arena, question=question, answer="Japan", answer_target=target)
+
+
 def multi_hop_arena() -> Arena:
     """Two calls, the second of which needs what the first finds out."""
     university = "Jagiellonian University"

@@ -118,14 +118,25 @@ def comparison(question: str) -> DecomposedItem:
     )
 
 
-def test_offered_alternatives_are_no_leak() -> None:
-    step = comparison("Which city is older, Bern or Basel?")
-    plain = step.steps[0].model_copy(update={"question": "How many years are on file for s0?"})
-    other = step.steps[1].model_copy(update={"question": "How many years are on file for s9?"})
-    offered = step.model_copy(update={"steps": (plain, other, step.steps[2])})
-    check_leaks(offered)
+@pytest.mark.parametrize(
+    "question",
+    [
+        "Which city is older, Bern or Basel?",
+        "Compare the ages of both Bern and Basel. Which one is older?",
+        "How old are bern and basel, and which is older?",
+    ],
+)
+def test_offered_alternatives_are_no_leak(question: str) -> None:
+    """Neither in the question nor in those of the steps, which name them, too."""
+    check_leaks(comparison(question))
+
+
+@pytest.mark.parametrize(
+    "question", ["How much older is Basel than Bern?", "Where do Bern and Basel lie?"]
+)
+def test_an_answer_that_is_no_alternative_leaks(question: str) -> None:
     with pytest.raises(Rejected, match="Basel"):
-        check_leaks(offered.model_copy(update={"question": "How much older is Basel than Bern?"}))
+        check_leaks(comparison(question))
 
 
 def tool_with(**schema: Json) -> Tool:

@@ -15,6 +15,7 @@ from astra.arenas.synthesis.paraphrase import (
     PARAPHRASED,
     make_paraphrased,
     needed_values,
+    paraphrase_task,
     wording_problem,
 )
 from astra.arenas.synthesis.wording import changed_meaning
@@ -30,7 +31,7 @@ from astra.runs.runner import StageRunner
 from astra.runs.stage import StageReport
 from astra.testing.rule_teacher.arenas import RuleTeacher
 from astra.types import Arena, Language, Usage
-from tests.support.arenas import multi_hop_arena
+from tests.support.arenas import choice_arena, multi_hop_arena
 from tests.synthesis.conftest import WORLD, Meddler
 from tests.synthesis.wording_cases import RIGHT, WRONG, flat
 
@@ -93,6 +94,15 @@ async def test_bad_wordings_are_told_why_and_then_set_aside_and_made_up_for(
     assert [failure.check for failure in failures] == ["paraphrase"]
     findings = [given.finding for _, given, _ in teacher.asked if given.question == first[0]]
     assert findings[0] == "" and "lacks" in findings[1]
+
+
+def test_a_question_that_lets_choose_may_name_its_answer() -> None:
+    arena = choice_arena("Which has more people, Japan or Kenya?")
+    task = paraphrase_task(arena)
+    assert set(task.keep) == {"Japan", "Kenya"} and "Japan" not in task.avoid
+    assert not wording_problem(arena, "Between Japan and Kenya, which one has more people?")
+    given_away = "Japan has more people than Kenya: which one has more people?"
+    assert "'Japan'" in wording_problem(arena, given_away)
 
 
 async def test_going_on_counts_no_cost_twice(

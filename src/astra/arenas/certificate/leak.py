@@ -43,6 +43,9 @@ def check_leak(under_test: ArenaUnderTest) -> dict[str, Json]:
             for goal in arena.goals
             if goal_id is not None and goal.id != goal_id
         ]
+        # What the main question lets choose from stands in the questions about each of them.
+        if is_offered(answer, without_numbering(arena.question)):
+            other_questions = []
         for text_title, text in [*public, *other_questions]:
             comparisons += 1
             asked = not text_title.startswith("the document of")

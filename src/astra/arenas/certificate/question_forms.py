@@ -1,7 +1,8 @@
 """Two forms of questions in which an answer stands without being given away.
 
-"Is it Lima or Oslo?" offers the answer beside another one, and "2. How many …" only numbers its
-parts. Not covered: offers of other forms, such as tables or lists on lines of their own.
+"Is it Lima or Oslo?" and "Of Lima and Oslo, which is larger?" offer the answer beside another one,
+and "2. How many …" only numbers its parts. Not covered: offers of
+other forms, such as tables or lists on lines of their own.
 """
 
 from __future__ import annotations
@@ -18,7 +19,18 @@ _LABEL = re.compile(
 _ITEM = re.compile(
     r"(?:^|(?<=[\s.;:?!。？；]))(?:\((\d{1,2})\)|（(\d{1,2})）|(\d{1,2})[.)、])(?=\s|\D)"
 )
-_SENTENCE = re.compile(r"[^?？.!。！]*[?？]")
+_ASKS = re.compile(r"\bwhether\b|[?？]$", re.IGNORECASE)
+_CHINESE = re.compile(r"[\u4e00-\u9fff]")
+_SENTENCE = re.compile(r"[^?？.!。！]*[?？.!。！]?")
+_COMPARES = re.compile(
+    r"\bwh(?:ich|o|at)\b(?: [\w-]+){0,5}? "
+    r"(?:is|are|was|were|has|have|had|does|did|offers?|costs?|sells?|charges?|gives?|takes?|took"
+    r"|lasts?|comes?|came) (?:it |the |a |much |far )*(?:[\w-]+ )?"
+    r"(?:[\w-]+er|[\w-]+est|more|less|fewer|better|worse|most|least|fewest|best|worst|first|last)\b"
+    r"|[哪谁].{0,40}?[更较最]",
+    re.IGNORECASE,
+)
+"""A question which of several is more or less of something."""
 
 
 def without_numbering(question: str) -> str:
@@ -34,25 +46,40 @@ def without_numbering(question: str) -> str:
 
 
 def is_offered(answer: Answer, question: str) -> bool:
-    """Whether a question asks to choose: the answer stands beside an "or" with another one of its
-    kind, and nowhere else."""
+    """Whether a question asks to choose, and the answer is one of what it names to choose from.
+
+    The answer stands beside an "or" with another one of its kind, or beside an "and" where the
+    question asks which of them is more, and nowhere else.
+    """
     members = members_of(answer)
     if len(members) != 1 or isinstance(members[0], bool):
         return False
     text = str(members[0])
-    word = re.escape(text)
+    # Chinese has no spaces between words.
+    start, end = ("", "") if _CHINESE.search(text) else (r"(?<!\w)", r"(?!\w)")
+    word = f"{start}{re.escape(text)}{end}"
+    pattern = re.compile(word, re.IGNORECASE)
     # Another name for a name, another number for a number.
-    other = r"\d[\d,.]*\d|\d" if not isinstance(members[0], str) else rf"(?!{word}\b)\w[\w'’-]*"
-    if text[:1].isupper():
-        other = r"(?-i:[^\W\d_a-z])[\w'’-]*(?: [^\W\d_a-z][\w'’-]*)*"
+    other = r"\d[\d,.]*\d|\d" if not isinstance(members[0], str) else rf"(?!{word})\w[\w'’-]*"
+    # As the question writes it: many people write no capitals.
+    if any(match.group()[:1].isupper() for match in pattern.finditer(question)):
+        capital = r"(?=[\w'’-]*(?-i:[^\W\d_a-z]))[^\W\d_][\w'’-]*"
+        other = rf"{capital}(?: {capital})*"
+    # Where an "and" may do, no verb shows that a sentence asks.
+    joined = bool(_COMPARES.search(question))
+    joint, joint_zh = ("or", "还是")
+    if joined:
+        joint, joint_zh = (r"(?:or|and|vs\.?|versus|&)", "(?:还是|和|与|跟)")
+    beside = rf"['’s]{{0,2}},? {joint} (?:the |in |on |at |from )*"
     either = re.compile(
-        rf"(?<!\w){word},? or (?:the |in |on )?(?:{other})"
-        rf"|(?<!\w)(?:{other}),? or (?:the |in |on )?{word}(?!\w)|{word}还是\w+|\w+还是{word}",
+        rf"{word}{beside}(?:{other})|(?<!\w)(?:{other}){beside}{word}"
+        rf"|{word}{joint_zh}\w|\w{joint_zh}{word}",
         re.IGNORECASE,
     )
-    pattern = re.compile(rf"(?<!\w){word}(?!\w)", re.IGNORECASE)
     sentences = _SENTENCE.findall(question)
     offers = sum(
-        len(pattern.findall(sentence)) for sentence in sentences if either.search(sentence)
+        len(pattern.findall(sentence))
+        for sentence in sentences
+        if (joined or _ASKS.search(sentence)) and either.search(sentence)
     )
     return offers > 0 and offers == len(pattern.findall(question))

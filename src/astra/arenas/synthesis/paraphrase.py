@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable
 from astra.arenas.certificate.containment import offered_for, stands_in
 from astra.arenas.certificate.leak import leaks
 from astra.arenas.certificate.parameters import parameters_of
+from astra.arenas.certificate.question_forms import is_offered
 from astra.arenas.pipeline import ArenaPipeline, CandidateArena
 from astra.arenas.synthesis.rule_checks import QUESTION_CHARACTERS
 from astra.arenas.synthesis.wording import changed_choice, changed_meaning
@@ -87,7 +88,12 @@ async def _judged_problem(teacher: Teacher, arena: Arena, question: str) -> str:
 def paraphrase_task(arena: Arena, finding: str = "") -> ParaphraseIn:
     """The teacher's task. `finding`: what was wrong with its last wording."""
     answers = [arena.answer, *(goal.answer for goal in arena.goals)]
-    avoid = [str(member) for answer in answers for member in members_of(answer)]
+    avoid = [
+        str(member)
+        for answer in answers
+        if not is_offered(answer, arena.question)
+        for member in members_of(answer)
+    ]
     return ParaphraseIn(
         language=arena.language,
         question=arena.question,
@@ -149,7 +155,7 @@ def wording_problem(arena: Arena, question: str) -> str:
         (arena.answer, arena.answer_target),
         *((goal.answer, goal.target) for goal in arena.goals),
     ]:
-        if leaks(answer, question, target):
+        if leaks(answer, question, target) and not is_offered(answer, question):
             return f"the new wording contains {answer!r:.200}, which is an answer"
     return changed_meaning(arena.question, question, arena.language) or changed_choice(
         arena, question

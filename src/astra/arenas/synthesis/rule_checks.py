@@ -212,6 +212,9 @@ def check_leaks(instance: DecomposedItem) -> None:
             raise Rejected(
                 "leak", f"the answer of step {step.id!r}, {step.answer!r:.200}, is in the question"
             )
+        if is_offered(step.answer, main):
+            # The questions about each of what there is to choose from name it, too.
+            continue
         for other in instance.steps:
             asked = without_numbering(other.question)
             offered = is_offered(step.answer, asked)

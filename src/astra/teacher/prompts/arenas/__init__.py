@@ -297,7 +297,7 @@ class WordingIn(Record):
 
 
 PROPOSE = Prompt("propose", 2, ProposeIn, Decomposition)
-DECOMPOSE = Prompt("decompose", 2, DecomposeIn, Decomposition)
+DECOMPOSE = Prompt("decompose", 3, DecomposeIn, Decomposition)
 NECESSITY = Prompt("judge_necessity", 2, StepsIn, StepVerdicts, problem=verdicts_problem)
 DEPENDENCY = Prompt("judge_dependency", 2, StepsIn, StepVerdicts, problem=verdicts_problem)
 ATOMICITY = Prompt("judge_atomicity", 2, StepsIn, StepVerdicts, problem=verdicts_problem)
