@@ -144,6 +144,21 @@ def test_calls_that_can_not_be_gold(arguments: Any, reason: str) -> None:
     assert reason in call_problem(DOCUMENT, arguments, QUESTION, [])
 
 
+def test_a_call_has_the_forms_that_the_document_asks_for() -> None:
+    day = {"type": "string", "description": "Day of departure, YYYY-MM-DD."}
+    document = with_parameter("day", day)
+    question = f"{QUESTION} And on 12/18/2025?"
+
+    def problem(day: str) -> str:
+        return call_problem(document, {"country": "Norway", "day": day}, question, [])
+
+    assert problem("2025-12-18") == ""
+    assert (
+        problem("12/18/2025")
+        == "argument 'day' = '12/18/2025', but the document asks for YYYY-MM-DD"
+    )
+
+
 def test_a_dependency_must_give_an_argument() -> None:
     assert call_problem(DOCUMENT, {"country": "Bergen Town"}, QUESTION, [EARLIER]) == ""
     assert "'s1'" in call_problem(DOCUMENT, {"country": "Norway"}, QUESTION, [EARLIER])

@@ -64,7 +64,7 @@ def is_offered(answer: Answer, question: str) -> bool:
     # As the question writes it: many people write no capitals.
     if any(match.group()[:1].isupper() for match in pattern.finditer(question)):
         capital = r"(?=[\w'’-]*(?-i:[^\W\d_a-z]))[^\W\d_][\w'’-]*"
-        other = rf"{capital}(?: {capital})*"
+        other = rf"{capital}(?: {capital}){{0,5}}"
     # Where an "and" may do, no verb shows that a sentence asks.
     joined = bool(_COMPARES.search(question))
     joint, joint_zh = ("or", "还是")

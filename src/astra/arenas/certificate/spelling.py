@@ -64,7 +64,7 @@ async def check_spelling(under_test: ArenaUnderTest, outputs: dict[str, Json]) -
             value = step.call.arguments.get(name)
             if not isinstance(value, str) or "enum" in schema:
                 continue
-            if form := _missed_form(schema, value):
+            if form := missed_form(schema, value):
                 raise CheckFinding(
                     f"{step.gold_call.description} has {name!r} = {shortened(value)}, but the "
                     f"document asks for {form}: an agent that follows it makes another call",
@@ -100,7 +100,7 @@ async def check_spelling(under_test: ArenaUnderTest, outputs: dict[str, Json]) -
     return {"spellings": len(trials)}
 
 
-def _missed_form(schema: dict[str, Json], value: str) -> str:
+def missed_form(schema: dict[str, Json], value: str) -> str:
     """The form that a parameter asks for and a value does not have. Empty if there is none."""
     description = str(schema.get("description", ""))
     asked = [

@@ -12,6 +12,7 @@ from astra.arenas.certificate.leak import leaks
 from astra.arenas.certificate.names import IDENTIFIER, name_problem
 from astra.arenas.certificate.parameters import parameters_of, validator
 from astra.arenas.certificate.schema import MAX_DOCUMENT, form_problem
+from astra.arenas.certificate.spelling import missed_form
 from astra.core.language import in_script
 from astra.core.spellings import says
 from astra.core.text import scalars
@@ -78,6 +79,10 @@ def call_problem(
         schema = schemas.get(name)
         if schema is None:
             return f"the call sets {name!r}, which the document does not have"
+        # The certificate finds this, too, but only after the code was blamed for it.
+        free = isinstance(argument, str) and "enum" not in schema
+        if free and (form := missed_form(schema, argument)):
+            return f"argument {name!r} = {argument!r:.100}, but the document asks for {form}"
         element_schema = schema.get("items", schema)
         for value in scalars(argument):
             suppliers = [
