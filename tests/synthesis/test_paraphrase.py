@@ -30,8 +30,8 @@ from astra.runs.jsonl import FailureRow
 from astra.runs.runner import StageRunner
 from astra.runs.stage import StageReport
 from astra.testing.rule_teacher.arenas import RuleTeacher
-from astra.types import Arena, Language, Usage
-from tests.support.arenas import choice_arena, multi_hop_arena
+from astra.types import Arena, GoldCall, Language, Usage
+from tests.support.arenas import changed, choice_arena, multi_hop_arena, single_hop_arena, with_goal
 from tests.synthesis.conftest import WORLD, Meddler
 from tests.synthesis.wording_cases import RIGHT, WRONG, flat
 
@@ -103,6 +103,20 @@ def test_a_question_that_lets_choose_may_name_its_answer() -> None:
     assert not wording_problem(arena, "Between Japan and Kenya, which one has more people?")
     given_away = "Japan has more people than Kenya: which one has more people?"
     assert "'Japan'" in wording_problem(arena, given_away)
+
+
+@pytest.mark.parametrize("day", ["March 5, 2025", "March 5", "03/05/2025"])
+def test_a_day_that_calls_need_is_kept_as_the_question_has_it(day: str) -> None:
+    arguments = {"country": "Germany", "day": "2025-03-05"}
+    call = GoldCall(tool="capital_of_country", arguments=arguments)
+    question = f"What was the capital of Germany on {day}?"
+    arena = changed(with_goal(single_hop_arena(), "g1", call=call), question=question)
+    assert paraphrase_task(arena).keep == ("Germany", day.lower())
+    assert not wording_problem(arena, f"Which city was the capital of Germany on {day}?")
+    # Another month with the same numbers.
+    other = day.replace("March", "May").replace("03/05", "05/03")
+    told = wording_problem(arena, f"Which city was the capital of Germany on {other}?")
+    assert "lacks" in told, told
 
 
 async def test_going_on_counts_no_cost_twice(

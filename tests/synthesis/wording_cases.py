@@ -114,6 +114,14 @@ RIGHT: dict[Language, list[tuple[str, str]]] = {
             "What is the capital of Peru?",
             "I could not say what the capital of Peru is. Do you know it?",
         ),
+        (
+            "What does a flight to Lima cost? If there are no flights, say so.",
+            "What is the price of a flight to Lima? Say so if nothing flies.",
+        ),
+        (
+            "What does a room cost? If the hotel doesn't take guests, say so.",
+            "What is the price of a room? Tell me if rooms are unavailable.",
+        ),
         ("Which cities are not served by rail?", "Which are the cities without a railway?"),
         ("What is the opening date of the Tate Modern?", "On what date did the Tate Modern open?"),
         (

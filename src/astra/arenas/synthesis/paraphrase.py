@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
+from typing import NamedTuple
 
 from astra.arenas.certificate.containment import offered_for, stands_in
 from astra.arenas.certificate.leak import leaks
@@ -24,7 +25,8 @@ from astra.arenas.pipeline import ArenaPipeline, CandidateArena
 from astra.arenas.synthesis.rule_checks import QUESTION_CHARACTERS
 from astra.arenas.synthesis.wording import changed_choice, changed_meaning
 from astra.core.language import in_script
-from astra.core.text import normalise, numbers_in, scalars
+from astra.core.spellings import said_as, says
+from astra.core.text import contains_text, normalise, numbers_in, scalars
 from astra.core.untrusted import text_problem
 from astra.errors import Rejected
 from astra.runs.stage import Stage, StageReport
@@ -97,7 +99,14 @@ def paraphrase_task(arena: Arena, finding: str = "") -> ParaphraseIn:
     return ParaphraseIn(
         language=arena.language,
         question=arena.question,
-        keep=tuple(dict.fromkeys(map(str, needed_values(arena)))),
+        keep=tuple(
+            dict.fromkeys(
+                (
+                    *(_as_written(value, arena.question) for value in needed_values(arena)),
+                    *(said.piece for said in _said_otherwise(arena)),
+                )
+            )
+        ),
         avoid=tuple(dict.fromkeys(avoid)),
         finding=finding,
     )
@@ -135,6 +144,43 @@ def needed_values(arena: Arena) -> list[Scalar]:
     ]
 
 
+def _as_written(value: Scalar, question: str) -> str:
+    """A value that stands in the question, in the question's own form: 5 March for 2025-03-05."""
+    said = [] if contains_text(question, str(value)) else said_as(value, question)
+    return said[0].piece if said else str(value)
+
+
+class _SaidOtherwise(NamedTuple):
+    """A gold argument that the question says in a form of its own, as 12/18/2025."""
+
+    value: Scalar
+    description: str
+    """Of the parameter."""
+    piece: str
+    """As the question says it."""
+
+
+def _said_otherwise(arena: Arena) -> list[_SaidOtherwise]:
+    tools = {tool.name: tool for tool in arena.tools}
+    found: list[_SaidOtherwise] = []
+    for goal in arena.goals:
+        if goal.call is None or goal.call.tool not in tools:
+            continue
+        schemas = parameters_of(tools[goal.call.tool])
+        for name, argument in goal.call.arguments.items():
+            schema = schemas.get(name, {})
+            description = str(schema.get("description", ""))
+            for value in scalars(argument):
+                if value is None or stands_in(value, arena.question):
+                    continue
+                # A choice may be said in any words: the document offers it.
+                if offered_for(schema, value):
+                    continue
+                if said := said_as(value, arena.question, description):
+                    found.append(_SaidOtherwise(value, description, said[0].piece))
+    return found
+
+
 def wording_problem(arena: Arena, question: str) -> str:
     """Why a new wording can't replace the arena's question. Empty if it can."""
     if problem := text_problem("the new wording", question, QUESTION_CHARACTERS):
@@ -146,6 +192,9 @@ def wording_problem(arena: Arena, question: str) -> str:
     for value in needed_values(arena):
         if not stands_in(value, question):
             return f"the new wording lacks {value!r}, which a call needs"
+    for said in _said_otherwise(arena):
+        if not says(said.value, question, said.description):
+            return f"the new wording lacks {said.piece!r}, which a call needs"
     # A number too many ("the 3 largest") changes what is asked; one too few, what calls need.
     before, after = set(numbers_in(arena.question)), set(numbers_in(question))
     if before != after:
