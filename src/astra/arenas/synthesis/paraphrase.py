@@ -93,8 +93,9 @@ def paraphrase_task(arena: Arena, finding: str = "") -> ParaphraseIn:
     avoid = [
         str(member)
         for answer in answers
-        if not is_offered(answer, arena.question)
         for member in members_of(answer)
+        # "Longer or shorter" can't be asked without saying the answer.
+        if not stands_in(member, arena.question)
     ]
     return ParaphraseIn(
         language=arena.language,
