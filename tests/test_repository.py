@@ -85,6 +85,33 @@ def test_files_are_replaced_in_one_place_only():
     assert replaces_files(SOURCE / "core" / "files.py")
 
 
+def whole_reads(module: Path) -> list[str]:
+    """Calls that read a file as a whole, however large it is, and wait for the writer of a pipe.
+
+    Files of the package itself, which are found by `__file__`, may be read so.
+    """
+    names: list[str] = []
+    for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            name = ast.unparse(node.func)
+            if node.func.attr in ("read_text", "read_bytes") and "__file__" not in name:
+                names.append(name)
+            if name in ("json.load", "tomllib.load", "pickle.load"):
+                names.append(name)
+    return names
+
+
+def test_files_are_read_up_to_a_bound():
+    bounded_before = {
+        "arenas/tables/load/json_files.py",  # by `LoadLimits.text_bytes`
+        "trajectories/collect/sources.py",  # by `max_document_mib`
+        "trajectories/export/parquet.py",  # the file that the export has just written
+        "sandbox/remote.py",  # modules of the package
+    }
+    found = {place(module) for module in MODULES if whole_reads(module)}
+    assert found == bounded_before
+
+
 def test_the_searches_find_what_they_look_for(tmp_path: Path):
     bad = tmp_path / "bad.py"
     bad.write_text(
@@ -92,8 +119,10 @@ def test_the_searches_find_what_they_look_for(tmp_path: Path):
         "os.environ['A']; os.getenv('A'); random.seed(0); np.random.rand(3)\n"
         "random.Random(0).random(); np.random.default_rng(0).random()\n"
         "os.replace(a, b); p.rename(b); p.replace(b); 'a'.replace('b', 'c'); d.replace(x, y=1)\n"
+        "p.read_text('utf-8'); (p / 'x').read_bytes(); json.load(f); Path(__file__).read_text()\n"
     )
     assert sorted(reads_environment(bad)) == ["os.environ", "os.getenv"]
+    assert whole_reads(bad) == ["p.read_text", "(p / 'x').read_bytes", "json.load"]
     assert replaces_files(bad) == ["os.replace", "p.rename", "p.replace"]
     assert sorted(global_random(bad)) == ["np.random.rand", "random.seed"]
 

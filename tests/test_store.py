@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 from warnings import catch_warnings
@@ -19,6 +21,7 @@ from astra.runs.folder import RunFolder
 from astra.runs.jsonl import FailureRow, to_line
 from astra.runs.manifest import Manifest, StageCounts
 from astra.types import Json, Record, Usage
+from tests.support.spoiled_files import huge, pipe
 
 
 class Row(Record):
@@ -292,6 +295,37 @@ def test_a_damaged_config_is_named(tmp_path: Path) -> None:
     (folder.path / "config.toml").write_text("= what")
     with pytest.raises(StoreError, match=r"config\.toml' is damaged"):
         RunFolder.create(folder.path, {})
+
+
+@pytest.mark.parametrize("spoil", [huge, pipe])
+@pytest.mark.parametrize("file", ["manifest.json", "config.toml", "report.json", "rows.jsonl"])
+def test_files_of_a_stranger_neither_hang_a_reader_nor_fill_the_memory(
+    file: str, spoil: Callable[[Path], None], tmp_path: Path
+) -> None:
+    folder = RunFolder.create(tmp_path / "run", {})
+    folder.replace("report.json", [b"{}"])
+    spoil(folder.path / file)
+    with pytest.raises(StoreError, match=re.escape(repr(str(folder.path / file)))):
+        RunFolder.open(folder.path).config()
+        folder.read_json("report.json")
+        list(folder.values("rows"))
+
+
+@pytest.mark.parametrize("content", [b"[1]", b"{", b"[" * 100_000, b'"\xff"', b""])
+def test_a_file_that_is_not_an_object_is_named(content: bytes, tmp_path: Path) -> None:
+    folder = RunFolder.create(tmp_path / "run", {})
+    folder.replace("state.json", [b'{"a": 1}'])
+    assert folder.read_json("state.json") == {"a": 1}
+    folder.replace("state.json", [content])
+    with pytest.raises(StoreError, match=r"state\.json' is (damaged|not a JSON object)"):
+        folder.read_json("state.json")
+
+
+def test_a_config_nested_beyond_the_stack_is_named(tmp_path: Path) -> None:
+    folder = RunFolder.create(tmp_path / "run", {})
+    (folder.path / "config.toml").write_text("a = " + "[" * 100_000)
+    with pytest.raises(StoreError, match=r"config\.toml' is damaged"):
+        folder.config()
 
 
 def test_a_full_disk_leaves_whole_lines(tmp_path: Path) -> None:

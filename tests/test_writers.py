@@ -17,15 +17,17 @@ from astra.arenas.sets import load_arenas
 from astra.cli.main import run
 from astra.configs.arenas import MakeArenasConfig
 from astra.configs.evaluation import EvaluateConfig
-from astra.core.files import replacing, write_file
-from astra.errors import StoreError, StoreWarning
+from astra.core.files import read_text_option, replacing, write_file
+from astra.errors import ConfigError, StoreError, StoreWarning
 from astra.evaluation.evaluate import evaluate
 from astra.runs.folder import RunFolder
 from astra.runs.jsonl import FailureRow, to_line
 from astra.runs.runner import StageRunner
 from astra.runs.stage import copy_stage
+from astra.trajectories.play.rollouts import system_prompts
 from astra.types import ArenaRow
 from tests.support.arenas import good_arenas, write_arena_run
+from tests.support.spoiled_files import huge
 
 ARENAS = list(good_arenas().values())
 
@@ -278,3 +280,25 @@ def test_a_row_that_stands_twice_is_removed_and_told(tmp_path: Path) -> None:
         report = asyncio.run(runner.run(stage, rows))
     assert report.rejected == {"leak": 1}
     assert list(folder.rows("things.failed", FailureRow)) == [failure]
+
+
+# --- texts that options name -------------------------------------------------------------------
+
+
+def test_the_text_of_an_option_is_read_up_to_a_bound(tmp_path: Path) -> None:
+    path = tmp_path / "prompt.txt"
+    path.write_bytes("Call tools.\r\nThen answer: é\n".encode())
+    assert read_text_option(path, "system_prompt") == "Call tools.\nThen answer: é\n"
+    assert read_text_option(None, "system_prompt") is None
+    assert system_prompts(None).keys() == {"en", "zh"}
+    assert system_prompts(path)["zh"] == "Call tools.\nThen answer: é\n"
+    for endless in ("/dev/zero", path):
+        huge(path)
+        for read in (lambda p: read_text_option(p, "system_prompt"), system_prompts):
+            with pytest.raises(ConfigError, match=r"system.prompt: '.*' has more than 1048576 by"):
+                read(endless)
+    path.write_bytes(b"\xff")
+    with pytest.raises(ConfigError, match=r"system.prompt: '.*prompt.txt' is not UTF-8 text"):
+        read_text_option(path, "system_prompt")
+    with pytest.raises(ConfigError, match=r"system.prompt: can't read '.*none': No such file"):
+        read_text_option(tmp_path / "none", "system_prompt")

@@ -8,7 +8,7 @@ import os
 import pickle
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +18,16 @@ from trl.trainer.sft_config import SFTConfig
 
 import astra.engines
 from astra.cli.main import FAILED, run
+from astra.configs.training import TrainSFTConfig
 from astra.engines.loading import load_engine
-from astra.errors import ConfigError
-from astra.training.checkpoints import to_resume
+from astra.errors import ConfigError, StoreError
+from astra.training.checkpoints import MARK, to_resume
 from astra.training.presets.resolve import require_known
+from astra.training.rl.trainer import STATE
 from astra.training.sft.train import train_sft
+from tests.support.spoiled_files import huge, pipe
 
+from . import rl_given
 from .sft_made import sft_config, tiny
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -177,6 +181,108 @@ def test_a_checkpoint_of_a_stranger_runs_no_code(name: str, folder: Path, tmp_pa
         train_sft(config)
     assert "weights_only" not in str(caught.value)
     assert not (tmp_path / "ran").exists()
+
+
+@pytest.fixture(scope="module")
+def trained(made: Path) -> tuple[TrainSFTConfig, Path]:
+    """Options of a run that stopped, and the checkpoint that it resumes from."""
+    config = sft_config(made, "stopped", limit=8, epochs=1)
+    report = train_sft(config)
+    shutil.rmtree(report.model)
+    checkpoint = to_resume(report.model.parent / "checkpoints")
+    assert checkpoint is not None
+    return config, checkpoint
+
+
+@pytest.fixture
+def stopped(
+    trained: tuple[TrainSFTConfig, Path], tmp_path: Path
+) -> Iterator[tuple[TrainSFTConfig, Path]]:
+    """The same, for a test to spoil."""
+    run = trained[1].parent.parent
+    shutil.copytree(run, tmp_path / "run")
+    yield trained
+    shutil.rmtree(run)
+    shutil.move(tmp_path / "run", run)
+
+
+@pytest.mark.parametrize("spoil", [huge, pipe])
+@pytest.mark.parametrize("name", ["whole.json", "trainer_state.json"])
+def test_a_checkpoint_of_a_stranger_neither_hangs_nor_fills_the_memory(
+    name: str, spoil: Callable[[Path], None], stopped: tuple[TrainSFTConfig, Path]
+) -> None:
+    config, checkpoint = stopped
+    spoil(checkpoint / name)
+    with pytest.raises((ConfigError, StoreError), match=re.escape(repr(str(checkpoint / name)))):
+        train_sft(config)
+
+
+@pytest.mark.parametrize("content", ["{}", "[]", '{"num_tokens": "7"}', "{"])
+def test_a_mark_of_something_else_is_named(
+    content: str, stopped: tuple[TrainSFTConfig, Path]
+) -> None:
+    config, checkpoint = stopped
+    (checkpoint / MARK).write_text(content)
+    with pytest.raises(StoreError, match=re.escape(str(checkpoint))):
+        train_sft(config)
+
+
+def test_a_checkpoint_that_is_a_link_is_refused(
+    stopped: tuple[TrainSFTConfig, Path], tmp_path: Path
+) -> None:
+    """Removing the states of old checkpoints would remove those of the folder it leads to."""
+    config, checkpoint = stopped
+    checkpoint.rename(tmp_path / "another run")
+    checkpoint.symlink_to(tmp_path / "another run")
+    with pytest.raises(StoreError, match="is not a folder: remove it"):
+        train_sft(config)
+
+
+def test_a_state_of_another_run_of_rl_is_refused(model: Path, tmp_path: Path) -> None:
+    trainer = rl_given.trainer(model, tmp_path)
+    state = tmp_path / STATE
+    for spoil in (huge, pipe):
+        spoil(state)
+        with pytest.raises(StoreError, match=re.escape(repr(str(state)))):
+            trainer._load_optimizer_and_scheduler(str(tmp_path))
+        state.unlink()
+    prompts = trainer.prompts.state_dict()
+    spoiled = [
+        *("[]", "{", "{}", '{"waiting": 1}', '{"waiting": [{}]}'),
+        json.dumps({"waiting": [], "prompts": {"queue": [1]}, "algorithm": {}}),
+        json.dumps({"waiting": [{"step": 1, "episodes": [{}]}], "prompts": prompts}),
+    ]
+    for content in spoiled:
+        state.write_text(content)
+        with pytest.raises(StoreError, match=re.escape(repr(str(state)))):
+            trainer._load_optimizer_and_scheduler(str(tmp_path))
+    state.write_text(json.dumps({"waiting": [], "prompts": prompts, "algorithm": {}}))
+    trainer._load_optimizer_and_scheduler(str(tmp_path))
+    trainer.close()
+
+
+@pytest.mark.parametrize("spoil", [huge, pipe])
+@pytest.mark.parametrize("name", ["config.json", "tokenizer.json", "model/shard.json"])
+def test_a_model_folder_neither_hangs_nor_fills_the_memory(
+    name: str, spoil: Callable[[Path], None], folder: Path
+) -> None:
+    path = folder / "nano" / name
+    path.parent.mkdir(exist_ok=True)
+    spoil(path)
+    with pytest.raises(ConfigError, match=re.escape(repr(str(path)))):
+        load_engine(str(folder / "nano"), device="cpu")
+
+
+def test_a_model_folder_of_links_is_loaded(folder: Path, tmp_path: Path) -> None:
+    """As the cache of Hugging Face keeps models. Links to devices are refused."""
+    linked = tmp_path / "linked"
+    linked.mkdir()
+    for path in (folder / "nano").iterdir():
+        (linked / path.name).symlink_to(path)
+    assert load_engine(str(linked), device="cpu").name == str(linked)
+    (linked / "added_tokens.json").symlink_to("/dev/zero")
+    with pytest.raises(ConfigError, match="a pipe, a socket or a device"):
+        load_engine(str(linked), device="cpu")
 
 
 @pytest.mark.parametrize(

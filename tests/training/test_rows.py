@@ -11,6 +11,7 @@ from astra.chat.template import ChatTemplate
 from astra.errors import ConfigError
 from astra.training.sft.encode import IGNORED, encode, encode_rows
 from astra.training.sft.rows import ConversationRow, read_rows
+from tests.support.spoiled_files import huge
 from tests.support.tokenizers import tokenizer
 
 from .sft_made import row
@@ -53,6 +54,21 @@ def test_a_broken_row_is_named(tmp_path: Path, line: object, match: str) -> None
 def test_a_file_without_rows_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="holds no rows"):
         read(tmp_path, "")
+
+
+def test_a_file_without_line_ends_is_not_read_as_one_line(tmp_path: Path) -> None:
+    huge(tmp_path / "rows.jsonl")
+    with pytest.raises(ConfigError, match=r"rows\.jsonl', line 1: over 67108864 bytes"):
+        list(read_rows(tmp_path / "rows.jsonl"))
+
+
+def test_what_is_no_utf8_and_no_file_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    with pytest.raises(ConfigError, match=r"can't read '.*rows\.jsonl': No such file"):
+        list(read_rows(path))
+    path.write_bytes(json.dumps(row("Oslo", "Norway")).encode() + b'\n{"a": "\xff"}\n')
+    with pytest.raises(ConfigError, match=r"line 2: not UTF-8"):
+        list(read_rows(path))
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -46,6 +46,7 @@ from astra.trajectories.tasks.task_maker import make_tasks, tasks_per_axis
 from astra.trajectories.tasks.variations import kept_words, variation_problem
 from astra.trajectories.toolset import ToolSet
 from astra.types import CallStatus, Json, Message, StopReason, ToolSchema
+from tests.support.spoiled_files import huge
 
 from .services import calendar, config, notes, shop
 
@@ -338,6 +339,13 @@ def test_a_wrong_file_of_personas_is_named(tmp_path: Path, row: str) -> None:
         read_personas(path)
     with pytest.raises(ConfigError):
         read_personas(tmp_path / "none.jsonl")
+
+
+def test_a_file_of_personas_is_read_up_to_a_bound(tmp_path: Path) -> None:
+    huge(tmp_path / "personas.jsonl")
+    for endless in (Path("/dev/zero"), tmp_path / "personas.jsonl"):
+        with pytest.raises(ConfigError, match="more than 16777216 bytes: give a file of personas"):
+            read_personas(endless)
 
 
 async def test_few_tasks_are_of_as_many_servers_as_they_can_be(tmp_path: Path) -> None:

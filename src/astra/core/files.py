@@ -14,6 +14,9 @@ from pathlib import Path
 from astra.configs.spelling import option_name
 from astra.errors import ConfigError, StoreError
 
+_TEXT_BYTES = 2**20
+"""Longest text that an option's file may hold: more than any model reads."""
+
 
 @contextmanager
 def replacing(path: Path) -> Generator[Path]:
@@ -112,11 +115,16 @@ def read_bounded(path: Path, limit: int, advice: str) -> bytes:
 def read_text_option(path: Path | str | None, option: str) -> str | None:
     """The text of a file that an option names. None for None.
 
-    Raises ConfigError, which names the option, for a file that can't be read.
+    Raises ConfigError, which names the option, for a file that can't be read or is too long.
     """
     if path is None:
         return None
     try:
-        return Path(path).read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{option_name(option)} {str(path)!r}: can't read it: {error}") from error
+        text = read_bounded(Path(path), _TEXT_BYTES, "give a shorter text").decode()
+    except ConfigError as error:
+        raise ConfigError(f"{option_name(option)}: {error}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(
+            f"{option_name(option)}: {str(path)!r} is not UTF-8 text ({error}): save it as such"
+        ) from error
+    return text.replace("\r\n", "\n").replace("\r", "\n")

@@ -7,9 +7,11 @@ nothing but tensors. Whatever is wrong with a folder is a ConfigError.
 from __future__ import annotations
 
 import pickle
+import stat
 import warnings
 from collections.abc import Generator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from astra.chat.template import ChatTemplate
@@ -51,6 +53,9 @@ def load_engine(
     )
 
 
+_TEXTS = (".json", ".jinja", ".txt", ".model")
+_TEXT_BYTES = 2**30
+"""Largest text of a model folder or checkpoint: the log in the state of a very long run."""
 _ADVICE = "a model folder or a Hugging Face id"
 
 
@@ -87,6 +92,7 @@ def reading_weights(name: str) -> Generator[None]:
     """Tell of weights or states in `name` that can't be read safely as a ConfigError."""
     from safetensors import SafetensorError
 
+    _require_plain_files(Path(name))
     try:
         with warnings.catch_warnings():
             # Of a pickle that is refused right after, in PyTorch's own terms.
@@ -100,6 +106,28 @@ def reading_weights(name: str) -> Generator[None]:
         ) from error
     except SafetensorError as error:
         raise ConfigError(f"weights in {name!r} are damaged ({error}): copy them again") from error
+
+
+def _require_plain_files(folder: Path) -> None:
+    """Raise ConfigError for files of a local folder that would hang a reader or fill the memory.
+
+    Of weights only the kind is checked: their readers map them, or refuse what is not theirs.
+    """
+    inside = [*folder.iterdir()] if folder.is_dir() else []
+    # One level down as well: templates, and states that DeepSpeed and FSDP write.
+    for path in [*inside, *(p for sub in inside if sub.is_dir() for p in sub.iterdir())]:
+        try:
+            status = path.stat()
+        except OSError:  # a link to nothing, which whoever needs it misses
+            continue
+        kind = stat.S_IFMT(status.st_mode)
+        if kind not in (stat.S_IFREG, stat.S_IFDIR):
+            raise ConfigError(f"{str(path)!r} is a pipe, a socket or a device: remove it")
+        if path.suffix in _TEXTS and status.st_size > _TEXT_BYTES:
+            raise ConfigError(
+                f"{str(path)!r} has more than {_TEXT_BYTES} bytes: this is not a file of a model; "
+                "copy the folder again"
+            )
 
 
 @contextmanager

@@ -34,6 +34,8 @@ from astra.runs.manifest import FORMAT, Manifest, StageCounts, new_manifest
 from astra.types import Json, Record, Usage
 
 LOG = "progress.log"
+FILE_BYTES = 64 * 2**20
+"""Largest file that is read as a whole, unless its reader says otherwise."""
 _NAME = re.compile(r"[a-z][a-z0-9_-]*(\.failed)?")
 
 R = TypeVar("R", bound=Record)
@@ -157,13 +159,34 @@ class RunFolder:
             return open(fd, "r+b", buffering=0)
         return open(fd, "rb")
 
-    def read(self, file: str) -> bytes:
-        """The content of a file other than those of rows. StoreError if there is none."""
+    def read(self, file: str, *, limit: int = FILE_BYTES) -> bytes:
+        """The content of a file other than those of rows.
+
+        StoreError if there is none, or one of more than `limit` bytes.
+        """
         try:
             with self._open(file, os.O_RDONLY) as opened:
-                return opened.read()
+                content = opened.read(limit + 1)
         except FileNotFoundError:
             raise StoreError(f"{str(self.path)!r} holds no {file!r}: restore it") from None
+        if len(content) > limit:
+            raise StoreError(
+                f"{str(self.path / file)!r} has more than {limit} bytes: this is not a file of a "
+                "run; restore it"
+            )
+        return content
+
+    def read_json(self, file: str, *, limit: int = FILE_BYTES) -> dict[str, Json]:
+        """The JSON object of a file. StoreError if it holds anything else, or is as above."""
+        try:
+            value = json.loads(self.read(file, limit=limit))
+        except (ValueError, RecursionError) as error:
+            raise StoreError(f"{str(self.path / file)!r} is damaged ({error}): restore it") from (
+                error
+            )
+        if not isinstance(value, dict):
+            raise StoreError(f"{str(self.path / file)!r} is not a JSON object: restore it")
+        return value
 
     def _clear(self) -> None:
         """Delete all that the folder holds."""
@@ -279,12 +302,11 @@ class RunFolder:
 
     def config(self) -> dict[str, Json]:
         """The run's options, from `config.toml`. Empty if there is none."""
-        try:
-            with self._open("config.toml", os.O_RDONLY) as file:
-                return tomllib.load(file)
-        except FileNotFoundError:
+        if not self.exists("config.toml"):
             return {}
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        try:
+            return tomllib.loads(self.read("config.toml").decode())
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
             raise StoreError(
                 f"{str(self.path / 'config.toml')!r} is damaged ({error}): restore it"
             ) from error
@@ -292,17 +314,17 @@ class RunFolder:
     def manifest(self) -> Manifest:
         """The manifest; a new one (not written) if there is none."""
         path = self.path / "manifest.json"
+        if not self.exists("manifest.json"):
+            return new_manifest({})
+        content = self.read("manifest.json")
         try:
-            with self._open("manifest.json", os.O_RDONLY) as file:
-                value = json.load(file)
+            value = json.loads(content)
             if isinstance(value, dict) and value.get("format", 0) > FORMAT:
                 raise StoreError(
                     f"{str(path)!r} has format {value['format']!r}, made by a later version of "
                     f"this package ({value.get('version')!r}): upgrade to read it"
                 )
             return Manifest.model_validate(value)
-        except FileNotFoundError:
-            return new_manifest({})
         except (ValueError, TypeError, RecursionError) as error:
             raise StoreError(
                 f"{str(path)!r} is damaged: delete it (a new one is written on the next run)"

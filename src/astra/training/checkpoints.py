@@ -20,6 +20,7 @@ from transformers import TrainerCallback, TrainerState, TrainingArguments
 
 from astra.core.files import write_file
 from astra.errors import StoreError
+from astra.runs.folder import RunFolder
 from astra.types import Json
 
 MARK = "whole.json"
@@ -54,7 +55,7 @@ class CheckpointMarker(TrainerCallback):
         saved = checkpoints(folder)
         for old in saved[: -self._states]:
             for path in _files(old, _STATE):
-                if path.is_dir():  # as FSDP and DeepSpeed write it
+                if path.is_dir() and not path.is_symlink():  # as FSDP and DeepSpeed write it
                     shutil.rmtree(path)
                 else:
                     path.unlink()
@@ -66,12 +67,14 @@ class CheckpointMarker(TrainerCallback):
 def checkpoints(folder: Path) -> list[Path]:
     """The complete checkpoints of a folder, the oldest first."""
     named = [p for p in folder.glob("checkpoint-*") if _NAME.fullmatch(p.name)]
-    return sorted((p for p in named if (p / MARK).exists()), key=step_of)
+    # A link would lead the removal of old states into a folder elsewhere.
+    whole = (p for p in named if not p.is_symlink() and (p / MARK).exists())
+    return sorted(whole, key=step_of)
 
 
 def note_of(checkpoint: Path) -> dict[str, Json]:
     """The content of a complete checkpoint's mark."""
-    return json.loads((checkpoint / MARK).read_text("utf-8"))
+    return RunFolder(checkpoint).read_json(MARK)
 
 
 def step_of(checkpoint: Path) -> int:

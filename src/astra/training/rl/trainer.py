@@ -24,8 +24,9 @@ from trl.trainer.grpo_trainer import GRPOTrainer
 
 from astra.core.files import write_file
 from astra.engines.engine import Engine
-from astra.errors import ConfigError
+from astra.errors import ConfigError, StoreError
 from astra.protocols import Sampling
+from astra.runs.folder import RunFolder
 from astra.training.algorithm import Algorithm, HasState
 from astra.training.environment import RolloutEnvironment
 from astra.training.event_loop import CallerLoop
@@ -42,6 +43,8 @@ from astra.training.rl.shared import shared_logprobs, zero_advantage_rows_B
 
 STATE = "rl_state.json"
 """File of each checkpoint: waiting groups, prompts, the algorithm's state."""
+STATE_BYTES = 2**31
+"""Largest state that is read: some hundred waiting groups of long rollouts."""
 TRIES = 3
 """How often a prompt is drawn whose rollouts end in infrastructure failures, before it is
 skipped."""
@@ -338,11 +341,18 @@ class RolloutTrainer(GRPOTrainer):
         super()._load_optimizer_and_scheduler(checkpoint)
         if checkpoint is None:
             return
-        state = json.loads((Path(checkpoint) / STATE).read_text())
-        self.filling.restore(from_json(group) for group in state["waiting"])
-        self.prompts.load_state_dict(state["prompts"])
-        if isinstance(self.algorithm, HasState):
-            self.algorithm.load_state_dict(state["algorithm"])
+        state: Any = RunFolder(checkpoint).read_json(STATE, limit=STATE_BYTES)
+        try:
+            self.filling.restore(from_json(group) for group in state["waiting"])
+            self.prompts.load_state_dict(state["prompts"])
+            if isinstance(self.algorithm, HasState):
+                self.algorithm.load_state_dict(state["algorithm"])
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise StoreError(
+                f"{str(Path(checkpoint) / STATE)!r} is not the state of such a run "
+                f"({error!r:.200}): restore it, or remove the checkpoint to resume from the one "
+                "before"
+            ) from error
         self.reference.load(Path(checkpoint))
 
 

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from astra.core.messages import message_from_openai, tool_from_openai
 from astra.errors import ConfigError
+from astra.runs.jsonl import LINE_BYTES
 from astra.types import Message, Record, ToolSchema
 
 
@@ -28,21 +29,29 @@ class ConversationRow(Record):
 def read_rows(path: Path) -> Iterator[ConversationRow]:
     """The rows of a JSONL file. Raises ConfigError, which names the line, for an unusable row."""
     empty = True
+    number = 0
     try:
-        with path.open(encoding="utf-8") as file:
-            for number, line in enumerate(file, start=1):
+        with path.open("rb") as file:
+            # Bounded: a file without line ends must not be read into memory as one line.
+            while line := file.readline(LINE_BYTES + 1):
+                number += 1
+                where = f"{str(path)!r}, line {number}"
+                if len(line) > LINE_BYTES:
+                    raise ConfigError(
+                        f"{where}: over {LINE_BYTES} bytes: give a JSONL file of rows"
+                    )
                 if line.strip():
-                    yield _row(line, f"{str(path)!r}, line {number}")
+                    yield _row(line, where)
                     empty = False
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{str(path)!r} is not UTF-8: {error}") from error
+    except OSError as error:
+        raise ConfigError(f"can't read {str(path)!r}: {error.strerror}") from error
     if empty:
         raise ConfigError(f"{str(path)!r} holds no rows: export some first")
 
 
-def _row(line: str, where: str) -> ConversationRow:
+def _row(line: bytes, where: str) -> ConversationRow:
     try:
-        value: Any = json.loads(line)
+        value: Any = json.loads(line.decode())
         tools: Any = value.get("tools") or []
         if isinstance(tools, str):  # as in data sets whose schemas differ from row to row
             tools = json.loads(tools)
@@ -50,7 +59,11 @@ def _row(line: str, where: str) -> ConversationRow:
             messages=tuple(map(message_from_openai, value["messages"])),
             tools=tuple(map(tool_from_openai, tools)),
         )
-    except (ValueError, KeyError, TypeError, AttributeError, ValidationError) as error:
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{where}: not UTF-8 ({error}): save the file as such") from error
+    except (
+        *(ValueError, KeyError, TypeError, AttributeError, ValidationError, RecursionError),
+    ) as error:
         raise ConfigError(
             f"{where}: not a row of `messages` and `tools` ({type(error).__name__}: {error!s:.300})"
         ) from error

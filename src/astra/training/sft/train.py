@@ -17,7 +17,7 @@ from astra.chat.template import ChatTemplate
 from astra.configs.spelling import option_name
 from astra.configs.training import TrainSFTConfig
 from astra.engines.loading import load_skeleton, load_tokenizer, reading_weights
-from astra.errors import ConfigError
+from astra.errors import ConfigError, StoreError
 from astra.runs.folder import RunFolder
 from astra.runs.opening import open_run
 from astra.training.final_model import CHECKPOINTS, FINAL, adding_adapters, lora_config, save_final
@@ -96,7 +96,12 @@ def train_sft(config: TrainSFTConfig, *, callbacks: Sequence[TrainerCallback] = 
         checkpoint = to_resume(out / CHECKPOINTS)
         if checkpoint is not None:
             # TRL counts from 0 after a stop.
-            tokens = note_of(checkpoint)[_TOKENS]
+            tokens = note_of(checkpoint).get(_TOKENS)
+            if not isinstance(tokens, int):
+                raise StoreError(
+                    f"{str(checkpoint)!r} is not a checkpoint of such a run (its mark says "
+                    f"{_TOKENS} = {tokens!r:.100}): remove it to resume from the one before"
+                )
             trainer._total_train_tokens = tokens  # pyright: ignore[reportPrivateUsage]
         with reading_weights(str(checkpoint)):
             done = trainer.train(resume_from_checkpoint=checkpoint and str(checkpoint))

@@ -13,12 +13,11 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Literal, Protocol
 
-from astra.configs.spelling import option_name
 from astra.configs.trajectories import MakeTrajectoriesConfig
+from astra.core.files import read_text_option
 from astra.errors import (
     AstraError,
     BudgetExceeded,
-    ConfigError,
     HostError,
     ModelUnavailable,
     Rejected,
@@ -156,14 +155,9 @@ def rollouts_stage(
 
 def system_prompts(file: Path | str | None) -> Mapping[Language, str]:
     """The system prompt by language: the file's for all, none if it is empty, or the built-in."""
-    if file is None:
+    text = read_text_option(file, "system_prompt")
+    if text is None:
         return SYSTEM_PROMPTS
-    try:
-        text = Path(file).read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(
-            f"{option_name('system_prompt')}: can't read {str(file)!r} ({error})"
-        ) from error
     return {"en": text, "zh": text} if text.strip() else {}
 
 

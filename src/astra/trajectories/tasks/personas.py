@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from astra.core.files import read_bounded
 from astra.errors import ConfigError
 from astra.teacher.prompts.tasks import UserProfile
 from astra.types import Language, Record
@@ -39,11 +40,7 @@ def read_personas(path: Path = BUILT_IN) -> tuple[Persona, ...]:
     A row holds age, occupation, education, skills and hobbies, and may hold language.
     """
     try:
-        if path.stat().st_size > _MOST_BYTES:
-            raise ConfigError(f"{str(path)!r} is over {_MOST_BYTES} bytes: give a file of personas")
-        text = path.read_text("utf-8")
-    except OSError as error:
-        raise ConfigError(f"can't read {str(path)!r}: {error.strerror}") from error
+        text = read_bounded(path, _MOST_BYTES, "give a file of personas").decode()
     except UnicodeDecodeError as error:
         raise ConfigError(f"{str(path)!r} is not UTF-8 text: save it as such") from error
     personas: list[Persona] = []
