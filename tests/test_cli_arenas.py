@@ -26,6 +26,7 @@ from astra.errors import ConfigError, StoreError
 from astra.runs.folder import RunFolder
 from astra.runs.jsonl import FailureRow, to_line
 from astra.runs.manifest import StageCounts
+from astra.runs.stage import StageReport
 from astra.types import Arena, Record, Tool, Usage, arena_id
 from tests.support.arenas import (
     branching_arena,
@@ -473,7 +474,15 @@ def test_a_command_to_copy_is_printed_whole(
     deep = tmp_path.joinpath(*["a" * 200] * 3)
     shutil.copytree(folder.path, deep)
     arenas = load_arenas(deep, uncertified=True)
-    print_production(ArenaProduction(arenas, {}, {}, "namespaces"), len(arenas))
+    failure = FailureRow(key="k", stage="arenas", kind="error", type="OSError", message="x" * 900)
+    (deep / "arenas.failed.jsonl").write_bytes(to_line(failure))
+    reports = {"arenas": StageReport(len(arenas), {"leak": 1}, {"OSError": 1}, 1.0, 0)}
+    print_production(ArenaProduction(arenas, reports, {}, "namespaces"), len(arenas) + 1)
     said = capsys.readouterr().out
+    assert f"{len(arenas)} certified arenas in {deep} (sandbox: namespaces;" in said
+    assert f"1 by OSError, 1 by leak (`astra arenas stats {deep}` says more)\n" in said
+    assert f"1 of {len(arenas) + 1} are missing: `astra arenas stats {deep}` lists what" in said
+    # What others wrote is cut, and says so.
+    assert f"    e.g. OSError: {'x' * 382}… (918 characters)\n" in said
     assert f"next: astra arenas show {deep} {arenas[0].id}\n" in said
     assert f"  or: astra evaluate arenas {deep} --policy gold\n" in said

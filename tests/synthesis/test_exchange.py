@@ -152,6 +152,16 @@ def test_refused_rows_and_forged_arenas_are_set_aside(
     assert "line 2" in failures[0].message
 
 
+def test_long_paths_are_printed_whole(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file, out = tmp_path / "rows.jsonl", tmp_path.joinpath(*["a" * 200] * 3, "imported")
+    file.write_text(json.dumps({"prompt": "no row of arenas"}) + "\n")
+    assert run(["arenas", "import", str(file), "--out", str(out)]) == 1
+    assert capsys.readouterr().out.splitlines() == [
+        f"0 certified arenas in {out}",
+        f"  arenas: rejected 1 by layout (`astra arenas stats {out}` says more)",
+    ]
+
+
 @pytest.mark.parametrize("data", [b"no json\n", b"\xff\n"])
 def test_files_that_are_none(tmp_path: Path, data: bytes) -> None:
     file = tmp_path / "rows.jsonl"

@@ -28,7 +28,7 @@ def command(config: ImportArenasConfig, *, as_json: bool) -> int:
         counts = {"rejected": report.rejected, "errors": report.errors}
         print_json({"out": str(config.out), "arenas": report.accepted, **counts})
     else:
-        lines = [f"{report.accepted} certified arenas in {config.out}"]
-        for line in [*lines, *stage_lines(production.arenas.path, ARENAS, report)]:
-            out().print(plain(line, limit=400), soft_wrap=True)
+        first = plain(f"{report.accepted} certified arenas in {config.out}")
+        for line in [first, *stage_lines(production.arenas.path, ARENAS, report)]:
+            out().print(line, soft_wrap=True)
     return 1 if report.rejected or report.errors else 0

@@ -7,6 +7,7 @@ from pathlib import Path
 from shlex import quote
 
 from rich.padding import Padding
+from rich.text import Text
 
 from astra.arenas.make import ArenaProduction, produce_arenas
 from astra.arenas.tables.profile.descriptions import describe
@@ -77,32 +78,40 @@ def print_production(production: ArenaProduction, count: int) -> None:
     at = quote(str(folder))
     seconds = sum(report.seconds for report in production.reports.values())
     lines = [
-        f"{len(arenas)} certified arenas in {folder} "
-        f"(sandbox: {production.sandbox}; {seconds:.1f} s this time)"
+        plain(
+            f"{len(arenas)} certified arenas in {folder} "
+            f"(sandbox: {production.sandbox}; {seconds:.1f} s this time)"
+        )
     ]
     for name, report in production.reports.items():
         lines += stage_lines(folder, name, report)
     if len(arenas) < count:
         lines.append(
-            f"  {count - len(arenas)} of {count} are missing: `astra arenas stats {at}` lists "
-            "what was rejected and why"
+            plain(
+                f"  {count - len(arenas)} of {count} are missing: `astra arenas stats {at}` lists "
+                "what was rejected and why"
+            )
         )
+    for arena in arenas[:1]:
+        lines.append(plain(f"next: astra arenas show {at} {quote(arena.id)}"))
+        lines.append(plain(f"  or: astra evaluate arenas {at} --policy gold"))
     for line in lines:
-        console.print(plain(line, limit=400), soft_wrap=True)
-    for arena in arenas[:1]:  # whole, however long the path: they are there to be copied
-        console.print(plain(f"next: astra arenas show {at} {quote(arena.id)}"), soft_wrap=True)
-        console.print(plain(f"  or: astra evaluate arenas {at} --policy gold"), soft_wrap=True)
+        console.print(line, soft_wrap=True)
 
 
-def stage_lines(folder: Path, name: str, report: StageReport) -> list[str]:
-    """What a stage rejected, with the last error if something broke."""
+def stage_lines(folder: Path, name: str, report: StageReport) -> list[Text]:
+    """What a stage rejected, with the last error if something broke.
+
+    Only the error is cut: paths and commands are there to be copied, however long they are.
+    """
     if not (report.rejected or report.errors):
         return []
     listed = reasons(report.rejected, report.errors)
-    lines = [f"  {name}: rejected {listed} (`astra arenas stats {quote(str(folder))}` says more)"]
+    see = f"`astra arenas stats {quote(str(folder))}` says more"
+    lines = [plain(f"  {name}: rejected {listed} ({see})")]
     if report.errors:
         rows = RunFolder.open(folder).rows(f"{name}.failed", FailureRow)
         broken = [row for row in rows if row.kind == "error"][-1:]
         error = f"e.g. {broken[0].type}: {broken[0].message}" if broken else "retried since"
-        lines.append(f"    {error}")
+        lines.append(plain(f"    {error}", limit=400))
     return lines
