@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from astra.errors import HostError, SandboxDied, SandboxLimit
-from astra.hosts.arena import ArenaHost, arena_messages
+from astra.hosts.arena import ArenaHost, arena_messages, sandbox_seed
 from astra.models.scripted import ScriptedModel, calling
 from astra.protocols import CallFailure, CallOutcome, SandboxEpisode, SandboxLimits
 from astra.rollouts.loop import RolloutLimits, RolloutTask, rollout
@@ -89,10 +89,10 @@ async def test_nothing_of_goals_and_answers_enters_the_sandbox():
 
     sandbox = Spy()
     shown = arena()
-    async with ArenaHost(shown, sandbox, SandboxEpisode(seed=5)) as host:
+    async with ArenaHost(shown, sandbox, seed=5) as host:
         await host.call("look_0", {"key": "a"})
     tools, episode = sandbox.given
-    assert all(isinstance(t, Tool) for t in tools) and episode.seed == 5
+    assert all(isinstance(t, Tool) for t in tools) and episode.seed == sandbox_seed(5, shown.id, 0)
     assert sorted(t.id for t in tools) == sorted(t.id for t in shown.tools)
     text = " ".join(message.content for message in arena_messages(shown))
     assert shown.question in text
@@ -156,7 +156,7 @@ async def test_arguments_that_break_a_tool_do_not_take_the_episode_out_of_the_sc
     model = ScriptedModel([calling(*(("look_0", {"key": key}) for key in keys)), "done"])
     limits = SandboxLimits(cpu_seconds=0.3, wall_seconds=3.0)
     async with open_sandbox(workers=1, spares=1) as sandbox:
-        host = ArenaHost(shown, sandbox, SandboxEpisode(limits=limits))
+        host = ArenaHost(shown, sandbox, limits=limits)
         task = RolloutTask(shown.id, arena_messages(shown))
         result = await rollout(task, model, host, RolloutLimits())
     assert result.stop is StopReason.answered

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
+from itertools import product
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -10,11 +14,19 @@ from astra.arenas.certificate import certify
 from astra.arenas.certificate.arena_under_test import ArenaUnderTest, EpisodeName, NamedCall
 from astra.arenas.certificate.plain_source import is_plain
 from astra.arenas.certificate.replay import call_key
-from astra.hosts.arena import ArenaHost
-from astra.protocols import CallOutcome, Sandbox
-from astra.types import Arena
+from astra.arenas.gold import gold_rows
+from astra.arenas.sets import ArenaSet
+from astra.engines.engine import EngineTimings
+from astra.evaluation.arenas import play
+from astra.hosts.arena import ArenaHost, sandbox_seed
+from astra.models.policies import policy
+from astra.protocols import CallOutcome, Model, Sandbox, SandboxEpisode, SandboxSession
+from astra.rollouts.loop import RolloutLimits
+from astra.training.rl.arenas import ArenaRollouts
+from astra.types import Arena, Json, Tool
 from tests.certificate.planting import edited
 from tests.support.arenas import (
+    branching_arena,
     calories_tool,
     capital_tool,
     inhabitants_tool,
@@ -54,7 +66,7 @@ def _is_training():
     json.calls = getattr(json, "calls", 0) + 1
     return 1 < json.calls < 4
 """
-# The certificate's seeds are small; rollouts have any of 32 bits.
+# Small seeds are somebody's choice; training has any of 32 bits.
 SEED = """
 import random
 def _is_training():
@@ -81,13 +93,24 @@ def cheating(tell: str, cheat: str) -> Arena:
     return with_tool(single_hop_arena(), tool.model_copy(update={"source": tell + tool.source}))
 
 
-@pytest.mark.parametrize("tell", TELLS)
-@pytest.mark.parametrize("cheat", CHEATS)
+@pytest.mark.parametrize(
+    ("tell", "cheat"), [pair for pair in product(TELLS, CHEATS) if pair != ("seed", "changed")]
+)
 async def test_a_tool_that_behaves_only_in_the_certificate_is_found(
     tell: str, cheat: str, sandbox: Sandbox
 ) -> None:
     certificate = await certify(cheating(TELLS[tell], CHEATS[cheat]), sandbox)
     assert not certificate.certified
+
+
+async def test_a_tool_that_goes_by_small_seeds_is_the_same_everywhere(sandbox: Sandbox) -> None:
+    """No episode has one, so its change of the style is what every episode sees."""
+    arena = cheating(SEED, CHEATS["changed"])
+    assert (await certify(arena, sandbox)).certified
+    for sample in range(3):
+        async with ArenaHost(arena, sandbox, sample=sample) as host:
+            result = await host.call(arena.tools[0].name, {"country": "Germany"})
+        assert result.content["style"].endswith(".")
 
 
 @pytest.mark.parametrize("tell", [PAUSE, ALONE, SEED], ids=["pause", "alone", "seed"])
@@ -138,6 +161,68 @@ async def test_only_what_could_notice_a_pause_is_asked_again_after_one(
         assert asked and (len(asked) > len(set(asked))) is again
         gold = [key for key in made if key == f'{arena.tools[0].name}:{{"country":"Germany"}}']
         assert len(gold) == 1
+
+
+class SeedSpy:
+    """A sandbox that notes the seeds of its episodes."""
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        self._sandbox = sandbox
+        self.level = sandbox.level
+        self.seeds: list[int] = []
+
+    async def open(
+        self, tools: Sequence[Tool], episode: SandboxEpisode = SandboxEpisode()
+    ) -> SandboxSession:
+        self.seeds.append(episode.seed)
+        return await self._sandbox.open(tools, episode)
+
+    async def run(
+        self,
+        tools: Sequence[Tool],
+        calls: Sequence[tuple[str, dict[str, Json]]],
+        episode: SandboxEpisode = SandboxEpisode(),
+    ) -> list[CallOutcome]:
+        self.seeds.append(episode.seed)
+        return await self._sandbox.run(tools, calls, episode)
+
+    async def close(self) -> None:
+        pass
+
+
+class PolicyEpisode:
+    """A policy as an engine's episode."""
+
+    def __init__(self, model: Model) -> None:
+        self.generate = model.generate
+        self.engine = SimpleNamespace(timings=EngineTimings())
+
+    def close(self) -> None:
+        pass
+
+
+async def test_no_seed_tells_training_from_anything_else(sandbox: Sandbox) -> None:
+    """All are derived from the seed of the run, the arena and the sample, and have 32 bits."""
+    arena, limits = branching_arena(), RolloutLimits(turns=6)
+    spies = {name: SeedSpy(sandbox) for name in ("certify", "evaluate", "export", "train")}
+    await certify(arena, spies["certify"])
+    players = play(
+        [arena], lambda arena, _: policy("gold", arena), spies["evaluate"], limits, samples=3
+    )
+    assert [episode.score and episode.score.f1 async for _, episode in players] == [1, 1, 1]
+    assert [row async for row in gold_rows([arena], spies["export"], reasoning=False)]
+    rollouts = ArenaRollouts(ArenaSet.of([arena]), lambda: nullcontext(spies["train"]), limits)
+    async with rollouts:
+        for seed in (0, 1, 2**50):
+            model: Any = PolicyEpisode(policy("gold", arena))
+            assert (await rollouts.play(arena.id, model, seed=seed, epoch=0)).reward == 1
+    for name, spy in spies.items():
+        assert spy.seeds and all(2**16 < seed < 2**32 for seed in spy.seeds), name
+    derived = [sandbox_seed(0, arena.id, sample) for sample in range(3)]
+    assert spies["evaluate"].seeds == derived
+    assert set(spies["export"].seeds) == {derived[0]}
+    assert set(derived[:2]) < set(spies["certify"].seeds)
+    assert len(set(spies["train"].seeds)) == 3
 
 
 # What a tool can see of its process, its runner and its messages without a system call that is

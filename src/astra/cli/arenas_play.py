@@ -28,7 +28,7 @@ from astra.episodes import Score
 from astra.errors import ConfigError, HostError
 from astra.hosts.arena import ArenaHost, arena_messages
 from astra.hosts.wrapped import WrappedHost
-from astra.protocols import Reply, Sampling, SandboxEpisode, ToolHost, ToolResult
+from astra.protocols import Reply, Sampling, ToolHost, ToolResult
 from astra.rewards import score
 from astra.rollouts.loop import RolloutLimits, RolloutTask, rollout
 from astra.sandbox import sandbox_from
@@ -81,7 +81,7 @@ def command(config: PlayArenaConfig) -> None:
     async def play() -> Score:
         async with AsyncExitStack() as stack:
             server = await stack.enter_async_context(sandbox_from(config, workers=1))
-            host = _LastResultHost(ArenaHost(arena, server, SandboxEpisode(seed=config.seed)))
+            host = _LastResultHost(ArenaHost(arena, server, seed=config.seed))
             person = Person(arena, console, host.take)
             task = RolloutTask(arena.id, arena_messages(arena))
             trajectory = await rollout(task, person, host, _LIMITS)

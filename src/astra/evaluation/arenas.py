@@ -18,7 +18,7 @@ from astra.core.intervals import Interval, bootstrap
 from astra.episodes import Score
 from astra.errors import StageError
 from astra.hosts.arena import ArenaHost, arena_messages
-from astra.protocols import Model, Sandbox, SandboxEpisode, ToolHost
+from astra.protocols import Model, Sandbox, ToolHost
 from astra.rewards import Reward, RewardFunction, score_trajectory
 from astra.rollouts.episodes import ConversingModel, PlayedConversation
 from astra.rollouts.loop import RolloutLimits, RolloutTask, rollouts
@@ -100,9 +100,9 @@ async def play(
 ) -> AsyncGenerator[tuple[Arena, PlayedEpisode]]:
     """Play every arena `samples` times. Episodes are yielded in the order of the arenas.
 
-    Arenas are read as they are needed. `seed` is that of the sandbox episodes. `in_waves`: for
-    `conversations`; about `concurrency` episodes are opened before the first of them
-    runs, as an engine needs it that gives the same episodes for the same seed.
+    Arenas are read as they are needed. `seed`: those of the sandbox episodes derive from it.
+    `in_waves`: for `conversations`; about `concurrency` episodes are opened before the first of
+    them runs, as an engine needs it that gives the same episodes for the same seed.
     """
     pending: deque[Arena] = deque()
 
@@ -110,7 +110,7 @@ async def play(
         for arena in part:
             for sample in range(samples):
                 pending.append(arena)
-                host: ToolHost = ArenaHost(arena, sandbox, SandboxEpisode(seed=seed))
+                host: ToolHost = ArenaHost(arena, sandbox, seed=seed, sample=sample)
                 model = player(arena, sample)
                 if isinstance(model, PlayedConversation):
                     host, model = model.enclosed(host), model.model()

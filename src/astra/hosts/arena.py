@@ -6,6 +6,7 @@ The question's goals and answers stay here: only sources, data and arguments ent
 
 from __future__ import annotations
 
+import hashlib
 import random
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -13,7 +14,7 @@ from typing import Self
 
 from astra.errors import HostError, SandboxBadResult, SandboxDied, SandboxError, SandboxLimit
 from astra.hosts.tool_processes import ToolProcesses
-from astra.protocols import CallOutcome, Sandbox, SandboxEpisode, ToolResult
+from astra.protocols import CallOutcome, Sandbox, SandboxEpisode, SandboxLimits, ToolResult
 from astra.types import Arena, Json, Language, Message, Tool, ToolSchema
 
 SYSTEM_PROMPTS: Mapping[Language, str] = {
@@ -43,6 +44,16 @@ def arena_messages(arena: Arena, system_prompt: str | None = None) -> tuple[Mess
     )
 
 
+def sandbox_seed(seed: int, arena_id: str, sample: int) -> int:
+    """The seed of a sandbox episode.
+
+    A tool can read it from `random`. It is derived everywhere in the same way, so that none can
+    tell a certificate, an evaluation or a person at the prompt from training by it.
+    """
+    digest = hashlib.blake2b(f"sandbox {seed} {arena_id} {sample}".encode(), digest_size=4)
+    return int.from_bytes(digest.digest())
+
+
 class ArenaHost:
     """One episode of an arena as a tool host. Sandbox processes start at their first call.
 
@@ -55,14 +66,19 @@ class ArenaHost:
         self,
         arena: Arena,
         sandbox: Sandbox,
-        episode: SandboxEpisode = SandboxEpisode(),
+        *,
+        seed: int = 0,
+        sample: int = 0,
+        limits: SandboxLimits = SandboxLimits(),
     ) -> None:
+        """`seed` and `sample`: of the run, and the number of the episode; see `sandbox_seed`."""
         self._arena = arena.id
         self._tools: list[Tool] = [*arena.tools, *arena.distractors]
         # The order must not tell the arena's own tools from the distractors.
         random.Random(arena.id).shuffle(self._tools)
         # Each distractor apart: it comes from another arena than the tools beside it.
         groups = (arena.tools, *((distractor,) for distractor in arena.distractors))
+        episode = SandboxEpisode(sandbox_seed(seed, arena.id, sample), limits=limits)
         self._processes = ToolProcesses(groups, sandbox, episode)
 
     async def __aenter__(self) -> Self:

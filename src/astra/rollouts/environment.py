@@ -18,7 +18,7 @@ from astra.core.messages import message_to_openai
 from astra.episodes import Episode, Score
 from astra.errors import ConfigError, HostError
 from astra.hosts.arena import ArenaHost, arena_messages
-from astra.protocols import Reply, Sampling, SandboxEpisode
+from astra.protocols import Reply, Sampling
 from astra.rewards import Reward, RewardFunction, load_reward, score_trajectory
 from astra.rollouts.adapters import assistant_reply
 from astra.rollouts.loop import RolloutLimits, RolloutLog, RolloutTask, rollout
@@ -104,7 +104,7 @@ class AsyncArenaEnvironment:
         """Begin an episode from the start."""
         await self.close()
         server = await self._stack.enter_async_context(shared_sandbox(self._level))
-        host = ArenaHost(self.arena, server, SandboxEpisode(seed=self._seed % 2**32))
+        host = ArenaHost(self.arena, server, seed=self._seed)
         self._tools = [schema.openai() for schema in host.tools()]
         self._log, self._total, self._player = RolloutLog(), 0.0, _Player()
         self._running = asyncio.create_task(

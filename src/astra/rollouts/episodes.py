@@ -15,7 +15,7 @@ from astra.core.messages import message_from_openai
 from astra.episodes import Episode, Tokens
 from astra.errors import ConfigError
 from astra.hosts.arena import ArenaHost, arena_messages
-from astra.protocols import Model, Sampling, SandboxEpisode, ToolHost
+from astra.protocols import Model, Sampling, ToolHost
 from astra.rewards import Reward, RewardFunction, load_reward, score_trajectory
 from astra.rollouts.adapters import AdaptedHost, AdaptedModel, UserModel, UserToolHost
 from astra.rollouts.loop import RolloutLimits, RolloutTask
@@ -127,7 +127,7 @@ class _Start(NamedTuple):
 def _arena_start(arena: Arena, sample: int, rules: _Rules, server: Any, attempt: int = 0) -> _Start:
     seed = _seed(rules.seed, arena.id, sample, attempt)
     task = RolloutTask(arena.id, arena_messages(arena, rules.system_prompt), sample)
-    host = ArenaHost(arena, server, SandboxEpisode(seed=seed))
+    host = ArenaHost(arena, server, seed=rules.seed, sample=sample)
     return _Start(task, host, arena, seed)
 
 

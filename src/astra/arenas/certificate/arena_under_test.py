@@ -17,6 +17,7 @@ from typing import Literal, NamedTuple
 
 from astra.arenas.certificate.plain_source import is_plain
 from astra.errors import SandboxBadResult, SandboxDied, SandboxError, SandboxLimit
+from astra.hosts.arena import sandbox_seed
 from astra.hosts.tool_processes import ToolProcesses
 from astra.protocols import CallOutcome, Sandbox, SandboxEpisode, SandboxLimits
 from astra.types import Arena, Goal, GoldCall, Json, Target, Tool, canonical_json
@@ -40,8 +41,8 @@ BATCH_CALLS = 24
 """Calls sent to the sandbox together. It bounds what a hanging tool costs: the limits of so many
 calls."""
 HASH_SEEDS: dict[EpisodeName, int] = {"plain": 0, "paced": 0, "stateful": 1, "reversed": 2}
-"""Rollouts have 0, so that the wrong calls have it, too. The other seed is so much above the
-certificate's."""
+"""Rollouts have 0, so that the wrong calls have it, too. The other seed derives from one that is so
+much above the certificate's."""
 REPLAYS: tuple[EpisodeName, ...] = ("plain", "stateful")
 PAUSE_SECONDS = (0.055, 0.075)
 """Least and most time between the turns of the paced episode: about that of a fast model."""
@@ -175,11 +176,9 @@ class ArenaUnderTest:
         """
         tools = self._processes.get(name)
         if tools is None:
-            # The paced episode has a seed as rollouts have: a tool can read it from `random`.
-            paced = name == "paced"
-            seed = self.rng("seed").getrandbits(32) if paced else self._seed + HASH_SEEDS[name]
+            number = [*HASH_SEEDS].index(name)
             episode = SandboxEpisode(
-                seed,
+                sandbox_seed(self._seed + HASH_SEEDS[name], self.arena.id, number),
                 HASH_SEEDS[name],
                 CLOCKS[name],
                 stateful=name in ("stateful", "reversed"),

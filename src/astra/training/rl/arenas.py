@@ -13,7 +13,7 @@ from astra.engines.episode import ClosingHost, EngineEpisode
 from astra.errors import StageError
 from astra.hosts.arena import ArenaHost, arena_messages
 from astra.models.policies import answer_text
-from astra.protocols import Sandbox, SandboxEpisode
+from astra.protocols import Sandbox
 from astra.rewards import Reward, RewardFunction, score_trajectory
 from astra.rollouts.loop import RolloutLimits, RolloutTask, rollout
 from astra.training.environment import RolloutOutcome
@@ -75,7 +75,7 @@ class ArenaRollouts:
         if self._sandbox is None:
             raise StageError("no sandbox is open: use `async with` on the environment")
         arena = self._in_epoch(task, epoch)
-        host = ArenaHost(arena, self._sandbox, SandboxEpisode(seed=seed % 2**32))
+        host = ArenaHost(arena, self._sandbox, seed=seed)
         start = RolloutTask(task, arena_messages(arena, self._system_prompt))
         trajectory = await rollout(start, model, ClosingHost(host, model), self._limits)
         if trajectory.infrastructure_failure:
