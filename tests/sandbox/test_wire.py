@@ -5,6 +5,8 @@ from __future__ import annotations
 import inspect
 import json
 import struct
+import sys
+import warnings
 from typing import Any
 
 import pytest
@@ -13,10 +15,11 @@ from hypothesis import strategies as st
 
 from astra.core.untrusted import JSON_DEPTH
 from astra.errors import SandboxBadResult
+from astra.protocols import SandboxEpisode
 from astra.sandbox import wire
 from astra.sandbox.child import seccomp
-from astra.sandbox.child.runner import binds_plainly
-from astra.types import canonical_json
+from astra.sandbox.child.runner import Runner, binds_plainly
+from astra.types import Tool, ToolSchema, canonical_json
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
@@ -30,6 +33,53 @@ JSON = st.recursive(
 def test_every_json_value_arrives(value: Any) -> None:
     payload = json.dumps({"i": 3, "v": value}, ensure_ascii=False).encode()
     assert wire.read_reply(payload, 3)["v"] == value
+
+
+def opened(*tools: Tool) -> dict[str, Any]:
+    """The opening message that a child gets."""
+    frame = wire.opening_frame(tools, SandboxEpisode(seed=4))
+    (size,) = wire.LENGTH.unpack_from(frame)
+    assert size == len(frame) - wire.LENGTH.size
+    return json.loads(frame[wire.LENGTH.size :])
+
+
+def replies(opening: dict[str, Any], name: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    """What a runner with that opening replies, in this process: only for code of ours."""
+    streams, modules = (sys.stdout, sys.stderr), set(sys.modules)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a child has nobody to warn
+            reply = Runner(opening).run_request({"i": 1, "n": name, "a": arguments})
+    finally:
+        sys.stdout, sys.stderr = streams
+        for module in set(sys.modules) - modules:
+            del sys.modules[module]
+    return json.loads(reply)
+
+
+@pytest.mark.parametrize(
+    ("source", "compiled"),
+    [
+        ("def f(x):\n    return {'x': x, 'data': DATA}\n", True),
+        ("def f(x):\n    return '\\d'\n", True),  # warns of its escape
+        ("VALUE = 1 / 0\ndef f(x):\n    return x\n", True),
+        ("def f(:\n", False),
+        ("def f(x):\n    return '\ud800'\n", False),
+        ("def f(x):\n    return " + "-" * 60_000 + "x\n", False),
+        ("def f(x):\n    return x\n" + "#" * 64_000, False),
+    ],
+    ids=["plain", "warning", "raises", "syntax", "surrogate", "deep", "long"],
+)
+def test_a_child_gets_compiled_code_and_answers_as_with_the_source(
+    source: str, compiled: bool
+) -> None:
+    document = ToolSchema(name="f", description="Says it.", parameters={"type": "object"})
+    tool = Tool(document=document, source=source, data=[1, None])
+    own, others = opened(tool), wire.opening_message([tool], SandboxEpisode(seed=4))
+    assert ("code" in own["tools"][0], "source" in own["tools"][0]) == (compiled, not compiled)
+    assert {**own, "tools": 0} == {**others, "tools": 0}
+    arguments = {"x": 3}
+    assert replies(own, "f", arguments) == replies(others, "f", arguments)
 
 
 @given(st.binary(max_size=200) | JSON.map(lambda v: json.dumps(v).encode()))

@@ -78,6 +78,10 @@ class ChildProcess:
                 cpu_before = self.cpu_seconds()
             await self._wait(started, limits, cpu_before, to_write=True)
 
+    def received(self, episode: SandboxEpisode, *, more: bool = False) -> bytes | None:
+        """The next frame if it is here already. Raises `SandboxLimit` (output)."""
+        return self._take_frame(episode.limits.output_bytes + wire.ENVELOPE_BYTES, more=more)
+
     async def receive(
         self, started: float, episode: SandboxEpisode, *, more: bool = False, spin: bool = True
     ) -> bytes:
@@ -89,8 +93,7 @@ class ChildProcess:
         if not self._pid:
             await self._read_process_id()
             started = time.perf_counter()  # that it had to be forked is not the tool's doing
-        most = episode.limits.output_bytes + wire.ENVELOPE_BYTES
-        payload = self._take_frame(most, more=more)
+        payload = self.received(episode, more=more)
         if payload is not None:
             return payload
         cpu_before = self.cpu_seconds()
@@ -109,7 +112,7 @@ class ChildProcess:
             if not part:
                 raise await self._exit_error()
             self._buffer += part
-            payload = self._take_frame(most, more=more)
+            payload = self.received(episode, more=more)
             if payload is not None:
                 return payload
 

@@ -204,6 +204,9 @@ class ArenaUnderTest:
                 else await tools.call_many([(call.tool, call.arguments) for call in batch])
             )
             for call, outcome in zip(batch, results, strict=True):
+                if isinstance(outcome, CallOutcome):
+                    outcomes.append(outcome)
+                    continue
                 if isinstance(outcome, SandboxLimit) and outcome.limit == "wall":
                     # A busy machine is not a defect of the tool: it gets a second try alone.
                     outcome = await self._alone(tools, call)

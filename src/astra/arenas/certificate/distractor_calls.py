@@ -169,8 +169,11 @@ def _fillings(slots: Sequence[Slot], placed: Filled, most: int, effort: Effort) 
     ]
     choices = [_choices(slots[i], list(placed.values()), effort.pages) for i in indices]
     for row in _covering(tuple(map(len, choices)), most):
-        chosen = {i: own[k] for i, own, k in zip(indices, choices, row, strict=True)}
-        yield placed | {i: value for i, value in chosen.items() if value is not _OMITTED}
+        filled = dict(placed)
+        for i, own, k in zip(indices, choices, row, strict=True):
+            if own[k] is not _OMITTED:
+                filled[i] = own[k]
+        yield filled
 
 
 def _choices(slot: Slot, values: list[Json], pages: int) -> list[Any]:
@@ -214,14 +217,14 @@ def _covering(sizes: tuple[int, ...], most: int) -> tuple[tuple[int, ...], ...]:
 
 def _arguments(tool: Tool, slots: Sequence[Slot], filled: Filled) -> dict[str, Json]:
     """The call's arguments: objects and lists are built around the values of their slots."""
-    parameters = tool.document.parameters
-    arguments: dict[str, Json] = {}
-    for name in parameters.get("required", []):
-        kinds = types_of(parameters["properties"][name])
-        if "object" in kinds or "array" in kinds:
-            arguments[name] = {} if "object" in kinds else []
+    arguments: dict[str, Json] = {
+        name: [] if is_list else {} for name, is_list in _required_containers(tool.document)
+    }
     for index, value in filled.items():
         *above, last = slots[index].path
+        if not above:
+            arguments[last] = value
+            continue
         node: Any = arguments
         for name, child in itertools.pairwise([*above, last]):
             empty: Json = [] if child == "[]" else {}
@@ -235,3 +238,11 @@ def _arguments(tool: Tool, slots: Sequence[Slot], filled: Filled) -> dict[str, J
         else:
             node[last] = value
     return arguments
+
+
+@kept_by_identity(512)
+def _required_containers(document: ToolSchema) -> list[tuple[str, bool]]:
+    """Names of required parameters that are objects or lists, and whether they are lists."""
+    parameters = document.parameters
+    kinds = {n: types_of(parameters["properties"][n]) for n in parameters.get("required", [])}
+    return [(n, "object" not in kind) for n, kind in kinds.items() if {"object", "array"} & {*kind}]

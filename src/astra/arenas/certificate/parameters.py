@@ -10,7 +10,9 @@ from astra.core.json_schema import validator as schema_validator
 from astra.core.kept import kept_by_identity
 from astra.types import Json, Tool, ToolSchema, canonical_json
 
-_SIMPLE = frozenset({"type", "title", "description", "enum", "default", "examples", "format"})
+_NOTES = {"title", "description", "default", "examples", "format"}
+_SIMPLE = frozenset({"type", "enum", *_NOTES})
+_PLAIN_OBJECT = frozenset({"type", "properties", "required", "additionalProperties", *_NOTES})
 
 
 def validator(tool: Tool) -> Validator:
@@ -43,7 +45,26 @@ def types_of(schema: dict[str, Json]) -> list[str]:
 
 def has_type(schema: dict[str, Json], value: Json) -> bool:
     """Whether a value is of a JSON type that the schema names."""
-    return any(has_json_type(value, kind) for kind in types_of(schema))
+    kind = schema.get("type", [])
+    if isinstance(kind, str):
+        return has_json_type(value, kind)
+    return any(has_json_type(value, each) for each in kind)
+
+
+def misfit(tool: Tool, arguments: dict[str, Json]) -> str:
+    """What of a call's arguments does not fit the tool's document. Empty if they fit."""
+    parameters = tool.document.parameters
+    schemas = parameters_of(tool)
+    # Nearly every call is checked this way: the library takes twenty times as long.
+    if (
+        _PLAIN_OBJECT.issuperset(parameters)
+        and all(name in arguments for name in parameters.get("required", []))
+        and all(name in schemas and accepts(schemas[name], v) for name, v in arguments.items())
+        # For `accepts` True is among the values of an enum if 1 is.
+        and all(isinstance(v, str) or "enum" not in schemas[n] for n, v in arguments.items())
+    ):
+        return ""
+    return next((error.message for error in validator(tool).iter_errors(arguments)), "")
 
 
 def accepts(schema: dict[str, Json], value: Json) -> bool:

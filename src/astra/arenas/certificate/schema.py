@@ -13,7 +13,7 @@ from functools import lru_cache
 
 from astra.arenas.certificate.arena_under_test import ArenaUnderTest, CheckFinding, shortened
 from astra.arenas.certificate.function_signature import BadSource, signature
-from astra.arenas.certificate.parameters import accepts, has_type, types_of, validator
+from astra.arenas.certificate.parameters import accepts, has_type, misfit, types_of
 from astra.core import json_schema
 from astra.core.json_schema import UnusableSchema
 from astra.core.kept import kept_by_identity
@@ -94,10 +94,10 @@ def check_schema(under_test: ArenaUnderTest) -> dict[str, Json]:
             )
         calls = [("gold call", goal.call.arguments), *(("decoy", d) for d in goal.decoys)]
         for kind, arguments in calls:
-            for error in validator(tool).iter_errors(arguments):
+            if problem := misfit(tool, arguments):
                 raise CheckFinding(
                     f"a {kind} of goal {goal.id!r} does not fit the document of {tool.name!r}: "
-                    f"{error.message[:300]}",
+                    f"{problem[:300]}",
                     arguments=shortened(arguments),
                 )
     if not used:
@@ -160,33 +160,35 @@ def _check_form(document_json: str) -> ToolSchema:
     _check_schema("parameters", schema, 0)
     if len(schema.get("properties", {})) > MAX_PARAMETERS:
         raise _DocumentDefect(f"it has more than {MAX_PARAMETERS} parameters")
-    try:
-        json_schema.check_schema(_skeleton(schema))
-    except UnusableSchema as error:
-        raise _DocumentDefect(
-            f"its parameters are not a valid JSON Schema: {str(error)[:300]}"
-        ) from error
+    for where, part in _parts("parameters", schema):
+        try:
+            json_schema.check_schema(part)
+        except UnusableSchema as error:
+            raise _DocumentDefect(
+                f"schema of {where} is not a valid JSON Schema: {str(error)[:300]}"
+            ) from error
     _check_values("parameters", schema)
     return document
 
 
-def _skeleton(schema: dict[str, Json]) -> dict[str, Json]:
-    """The schema without the parts that any draft allows to be anything.
+def _parts(where: str, schema: dict[str, Json]) -> Iterator[tuple[str, dict[str, Json]]]:
+    """The schema taken apart: each object, list and leaf on its own, with its place in words.
 
-    The metaschema check is slow, and one skeleton serves many documents.
+    The check against the metaschema is slow, and nearly every part is one of other documents, too:
+    what any draft allows to be anything is left out, and names are numbered.
     """
-    skeleton = {k: v for k, v in schema.items() if k not in ("default", "const")}
+    part = {k: v for k, v in schema.items() if k not in ("default", "const", "properties", "items")}
     for name in ("enum", "examples"):
-        if isinstance(skeleton.get(name), list):
-            skeleton[name] = []
+        if isinstance(part.get(name), list):
+            part[name] = []
     for name in ("title", "description"):
-        if isinstance(skeleton.get(name), str):
-            skeleton[name] = ""
-    if "items" in skeleton:
-        skeleton["items"] = _skeleton(skeleton["items"])
-    if "properties" in skeleton:
-        skeleton["properties"] = {k: _skeleton(v) for k, v in skeleton["properties"].items()}
-    return skeleton
+        if isinstance(part.get(name), str):
+            part[name] = ""
+    if "required" in part:
+        part["required"] = [str(part["required"].index(name)) for name in schema["required"]]
+    yield where, part
+    for child_where, child in _children(where, schema):
+        yield from _parts(child_where, child)
 
 
 def _check_schema(where: str, schema: Json, depth: int) -> None:
