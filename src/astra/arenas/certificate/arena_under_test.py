@@ -132,6 +132,13 @@ class ArenaUnderTest:
         return {tool.name: tool for tool in self.arena.tools}
 
     @cached_property
+    def plain_tools(self) -> frozenset[str]:
+        """Names of the tools whose code is plain (`plain_source`)."""
+        # Own tools, too: their syntax trees are at hand, and they are the next arenas' distractors.
+        tools = (*self.arena.tools, *self.arena.distractors)
+        return frozenset(tool.name for tool in tools if is_plain(tool.source))
+
+    @cached_property
     def steps(self) -> list[GoalStep]:
         """Goals with a call, in the arena's order."""
         return [
@@ -189,8 +196,8 @@ class ArenaUnderTest:
             distractors = self.arena.distractors
             groups = (
                 self.arena.tools,
-                [tool for tool in distractors if is_plain(tool.source)],
-                *([tool] for tool in distractors if not is_plain(tool.source)),
+                [tool for tool in distractors if tool.name in self.plain_tools],
+                *([tool] for tool in distractors if tool.name not in self.plain_tools),
             )
             opened = ToolProcesses(groups, self._sandbox, episode)
             tools = self._processes[name] = await self._stack.enter_async_context(opened)

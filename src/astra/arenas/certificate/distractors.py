@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 from astra.arenas.certificate.arena_under_test import (
     PAUSE_SECONDS,
@@ -24,7 +24,6 @@ from astra.arenas.certificate.distractor_calls import (
     question_texts,
 )
 from astra.arenas.certificate.parameters import parameters_of
-from astra.arenas.certificate.plain_source import is_plain
 from astra.arenas.certificate.results import is_distinct, is_served
 from astra.core.kept import kept_by_identity
 from astra.core.text import as_number, contains_text, normalise, numbers_in, scalars
@@ -46,7 +45,7 @@ async def check_distractors(under_test: ArenaUnderTest) -> int:
     wanted = [WantedAnswer(arena, goal) for goal in arena.goals]
     for tool in arena.distractors:
         for answer in wanted:
-            if answer.is_told(document_text(tool).splitlines()):
+            if answer.is_told(document_text(tool)):
                 raise CheckFinding(
                     f"the document of distractor {tool.name!r} states the answer of goal "
                     f"{answer.goal.id!r}"
@@ -55,12 +54,11 @@ async def check_distractors(under_test: ArenaUnderTest) -> int:
     outcomes = await under_test.run("plain", probes)
     # After a pause, as in training: some tools answer otherwise then. One call of each kind. Plain
     # code can't: it sees no clock, and runs on fresh modules in each call.
-    plain = {tool.name for tool in arena.distractors if is_plain(tool.source)}
     gold = {repr(v) for step in under_test.steps for v in scalars(step.call.arguments)}
     kinds = {
         (call.tool, *sorted(gold.intersection(map(repr, scalars(call.arguments))))): call
         for call in reversed(probes)
-        if call.tool not in plain
+        if call.tool not in under_test.plain_tools
     }
     again = list(kinds.values())
     if again:
@@ -93,7 +91,10 @@ def _held(tool: Tool, wanted: Sequence[WantedAnswer]) -> set[str]:
     return {name for answer in wanted if answer.is_held(texts) for name in answer.chain}
 
 
-@kept_by_identity(64)
+_normalised = lru_cache(maxsize=512)(normalise)
+
+
+@kept_by_identity(256)
 def _folded_json(data: Json) -> str:
     return canonical_json(data).casefold()
 
@@ -179,12 +180,16 @@ class WantedAnswer:
             and (self._is_unique or any(map(holds, self.entities)))
         )
 
-    def is_told(self, lines: Sequence[str]) -> bool:
+    def is_told(self, document: str) -> bool:
         """Whether one line of a document states the answer beside what it is the answer for."""
-        return self._is_distinct and any(
+        if not self._is_distinct:
+            return False
+        # What stands in a line stands in the whole, which is looked through in one go.
+        whole = _normalised(document)
+        return all(normalise(str(member)) in whole for member in self._members) and any(
             all(contains_text(line, str(member)) for member in self._members)
             and (self._is_unique or any(contains_text(line, str(e)) for e in self.entities))
-            for line in lines
+            for line in document.splitlines()
         )
 
     def is_given(self, call: NamedCall, outcome: CallOutcome) -> bool:
