@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: install demo demo-fast test test-slow test-live check format house mutants-table bench bench-gate clean
+.PHONY: install demo demo-fast test test-slow test-live test-integrations check format house mutants-table bench bench-gate clean
 
 install: $(VENV)/.installed
 
@@ -27,6 +27,9 @@ test-slow: install
 
 test-live: install
 	$(BIN)/python -m pytest -m live
+
+test-integrations: install
+	$(BIN)/python -m pytest -m integrations
 
 check: install
 	$(BIN)/ruff format --check .

@@ -134,7 +134,11 @@ def export_dataset(
         folder.replace(f"{EXCLUDED}.jsonl", map(to_line, selection.excluded))
         for split in SPLITS:
             if config.parquet and tallies[split].rows:
-                write_parquet(folder.path / f"{split}.jsonl", folder.path / f"{split}.parquet")
+                write_parquet(
+                    folder.path / f"{split}.jsonl",
+                    folder.path / f"{split}.parquet",
+                    json_columns=config.json_columns,
+                )
                 parquet_files.append(f"{split}.parquet")
         card = data_card(
             run,

@@ -13,8 +13,12 @@ _JSON_LISTS = ("messages", "tools", "conversations")
 _JSON_OBJECTS = ("scores",)
 
 
-def write_parquet(source: Path, target: Path) -> None:
-    """Write a JSONL file's rows as Parquet, which `load_dataset` reads back as they were."""
+def write_parquet(source: Path, target: Path, *, json_columns: bool) -> None:
+    """Write a JSONL file's rows as Parquet, which `load_dataset` reads back as they were.
+
+    `json_columns`: what differs from row to row is JSON text already. Then the file needs no type
+    of the library's own, and every version reads it, with null for keys that a message lacks.
+    """
     try:
         import datasets  # late: an optional package
     except ImportError as error:
@@ -23,6 +27,13 @@ def write_parquet(source: Path, target: Path) -> None:
             "'astra-arenas[train]'"
         ) from error
     rows = [json.loads(line) for line in source.read_text("utf-8").splitlines()]
+    if json_columns:
+        import pyarrow  # with `datasets`, and as late
+        from pyarrow import parquet
+
+        with replacing(target) as temporary:
+            parquet.write_table(pyarrow.Table.from_pylist(rows), temporary)
+        return
     # Schemas and arguments differ from row to row. Arrow's structs would fill the gaps with nulls,
     # so such columns are `Json`, as TRL's documentation asks for.
     features: dict[str, object] = {}
