@@ -196,6 +196,25 @@ def test_odd_yaml(text: str, check: str) -> None:
     assert raised.value.check in (check, "cycle")
 
 
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("[NO, yes, on, Off, y, n]", ["NO", "yes", "on", "Off", "y", "n"]),
+        ("[true, False, null, ~, NULL]", [True, False, None, None, None]),
+        ("a:", {"a": None}),
+        ("[12:30, 12:30:45, 190:20:30]", ["12:30", "12:30:45", "190:20:30"]),
+        ("[2026-05-09, 2026-05-09 10:00:00]", ["2026-05-09", "2026-05-09 10:00:00"]),
+        ("[007, 0777, 0o17, 1_000, +49]", ["007", "0777", "0o17", "1_000", 49]),
+        ("[0, -3, 0x1F, 1.50, 1e3, .5, -1.5E-2]", [0, -3, 31, 1.5, 1000.0, 0.5, -0.015]),
+        ("{on: 1, 200: 2, 1.5: 3, true: 4}", {"on": 1, "200": 2, "1.5": 3, "true": 4}),
+        ("{a: &x {b: 1}, c: {<<: *x, d: 2}}", {"a": {"b": 1}, "c": {"b": 1, "d": 2}}),
+    ],
+)
+def test_plain_words_of_yaml_1_2(text: str, value: Any) -> None:
+    read = parse_yaml(text)
+    assert read == value and json.dumps(read) == json.dumps(value)
+
+
 @pytest.mark.parametrize("merge", [False, True])
 def test_a_yaml_bomb(merge: bool) -> None:
     lines = ["a0: &a0 {k: v}" if merge else "a0: &a0 [x, x, x, x, x, x, x, x, x]"]

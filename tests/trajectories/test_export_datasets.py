@@ -156,7 +156,7 @@ import json, sys, datasets
 for kind, file, target in json.loads(sys.stdin.read()):
     rows = datasets.load_dataset(kind, data_files=file, split="train", cache_dir=file + ".cache")
     with open(target, "w") as out:
-        json.dump(list(rows), out)
+        json.dump(list(rows), out, default=str)  # it makes dates of texts, too
 print(datasets.__version__)
 """
 

@@ -58,7 +58,7 @@ def openapi_server(document: Mapping[str, Json], name: str) -> RawServer:
                 given = item[method].get("tags")
                 tags = tuple(map(str, given)) if isinstance(given, list) else ()
                 try:
-                    made = _tool(document, name, method, item)
+                    made = _tool(document, name, place, item)
                     tools.append(replace(made, tags=tags, operation=place))
                 except Rejected as rejected:
                     tools.append(BrokenTool(name, rejected, tags, place))
@@ -76,9 +76,8 @@ def openapi_server(document: Mapping[str, Json], name: str) -> RawServer:
     )
 
 
-def _tool(
-    document: Mapping[str, Json], name: str, method: str, item: Mapping[str, Json]
-) -> RawTool:
+def _tool(document: Mapping[str, Json], name: str, place: str, item: Mapping[str, Json]) -> RawTool:
+    method, _, path = place.partition(" ")
     operation = item[method]
     request, response = SchemaExpander(document), SchemaExpander(document, "response")
     arguments = _Arguments()
@@ -88,6 +87,10 @@ def _tool(
     summary, description = (str(operation.get(k) or "") for k in ("summary", "description"))
     if summary not in description:
         description = f"{summary}\n\n{description}".strip()
+    if not description:
+        # Generators often write names and paths alone, which say what is done to what.
+        description = f"{method.upper()} {path}"
+        request.notes.append(f"nothing but its method and path describes it: {description!r:.200}")
     return RawTool(
         name=name,
         description=description,
@@ -211,7 +214,8 @@ class _Arguments:
             return
         media = _media(body.get("content"))
         if media is None:
-            reason = f"neither JSON nor a form in the body, but {list(body.get('content', {}))}"
+            kinds = list(body.get("content", {}))
+            reason = f"neither JSON, a form nor text in the body, but {kinds}"
             raise Rejected("body", reason)
         schema = expander.schema(media.get("schema", {}))
         required = body.get("required") is True
@@ -264,7 +268,7 @@ class _Arguments:
 
 
 def _media(content: Json) -> Mapping[str, Json] | None:
-    """The JSON of a content, else a form. None: neither."""
+    """The JSON of a content, else a form, else a text. None: none of them."""
     if not isinstance(content, dict):
         return None
     plain = {kind: kind.partition(";")[0].strip() for kind in content}
@@ -274,8 +278,11 @@ def _media(content: Json) -> Mapping[str, Json] | None:
         if name.casefold() in ("application/json", "*/*") or name.casefold().endswith("+json")
     ]
     kinds = [*json_kinds, *(kind for kind, name in plain.items() if name in _FORMS)]
-    media = content[kinds[0]] if kinds else None
-    return media if isinstance(media, dict) else None
+    texts = [kind for kind, name in plain.items() if name.casefold().startswith("text/")]
+    media = next((content[kind] for kind in (*kinds, *texts)), None)
+    if not isinstance(media, dict):
+        return None
+    return media if kinds else {"schema": {"type": "string"}, **media}
 
 
 def _examples(expander: SchemaExpander, owner: Mapping[str, Json]) -> list[Json]:

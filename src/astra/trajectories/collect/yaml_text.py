@@ -1,13 +1,15 @@
 """YAML as JSON values, bounded before anything is built, since documents may be hostile.
 
 Anchors let a short text stand for a giant value. Its size is counted on the graph of YAML nodes,
-where shared parts count as often as they are used.
+where shared parts count as often as they are used. Plain words mean what they mean in YAML 1.2 and
+in JSON: the country `NO` is a text, and so are dates, times of day and codes such as `007`.
 """
 
 from __future__ import annotations
 
 import datetime
 import math
+import re
 from typing import Any
 
 import yaml
@@ -19,7 +21,32 @@ NODES = 2_000_000
 """Values that a document may stand for, with aliases written out."""
 MAX_DEPTH = 200
 
-_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class _Loader(_Base):
+    """Reads plain words as YAML 1.2 does. The library alone reads them as 1.1, in which `NO` is
+    false and `12:30` a number."""
+
+    yaml_implicit_resolvers: dict[str, Any] = {}
+
+
+_NUMBER = list("-+.0123456789")
+for _tag, _pattern, _first in (
+    ("bool", r"true|True|TRUE|false|False|FALSE", list("tTfF")),
+    ("int", r"[-+]?(?:0|[1-9][0-9]*)|0x[0-9a-fA-F]+", _NUMBER),
+    (
+        "float",
+        r"[-+]?(?:\.[0-9]+|(?:0|[1-9][0-9]*)(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?"
+        r"|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)",
+        _NUMBER,
+    ),
+    ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
+    ("merge", r"<<", ["<"]),
+):
+    _Loader.add_implicit_resolver(
+        f"tag:yaml.org,2002:{_tag}", re.compile(rf"(?:{_pattern})$"), _first
+    )
 
 
 def parse_yaml(text: str) -> Json:
