@@ -81,7 +81,7 @@ GROUPS: dict[str, CommandGroup] = {
             "replay": "Replay recorded tool calls offline and compare.",
             "import": "Read conversations from another format.",
             "export": "Write judged conversations as a dataset for SFT.",
-            "stats": "Count messages, calls, tools and scores.",
+            "stats": "Count messages, calls, user turns, tools, scores and tokens.",
         },
     ),
     "train": CommandGroup(
