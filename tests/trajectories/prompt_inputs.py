@@ -52,10 +52,26 @@ def emulation(language: Language, text: str) -> dict[type[Record], dict[str, Any
         },
         e.SimulateUserIn: {
             "language": language,
-            "behaviour": e.UserBehaviour.changed_mind,
             "request": text,
-            "values": ("42",),
+            "behaviour": e.UserBehaviour.changed_mind,
+            "wish": text,
             "talk": (e.TalkMessage(by="user", text=text),),
+        },
+        e.PlanTalkIn: {
+            "language": language,
+            "service": text,
+            "tools": (
+                c.ShownTool(
+                    name="get_city",
+                    description=text,
+                    parameters={"type": "object", "properties": {"id": {"type": "string"}}},
+                    returns={},
+                ),
+            ),
+            "request": text,
+            "steps": (),
+            "withheld": "",
+            "behaviours": (e.UserBehaviour.changed_mind, e.UserBehaviour.follow_up),
         },
     }
 

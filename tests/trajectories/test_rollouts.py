@@ -17,7 +17,6 @@ from astra.runs.runner import run
 from astra.runs.stage import StageReport
 from astra.teacher.cache import AnswerCache
 from astra.teacher.cost import Price
-from astra.teacher.prompts.emulation import UserBehaviour
 from astra.testing.rule_teacher.scripted_agent import ScriptedAgent
 from astra.testing.rule_teacher.trajectories import TrajectoryRules
 from astra.trajectories.play.hosts import EpisodeHosts
@@ -30,7 +29,6 @@ from astra.trajectories.play.rollouts import (
     episode_jobs,
     rollouts_stage,
 )
-from astra.trajectories.play.simulated_user import SimulatedUser
 from astra.trajectories.records import (
     ArgumentSource,
     CollectedToolServer,
@@ -77,7 +75,7 @@ def task(name: str = "t1", **more: Any) -> TrajectoryTask:
 
 
 def agent(job: EpisodeJob) -> Any:
-    return ScriptedAgent(job.task.plan, job.task.language, "scripted")
+    return ScriptedAgent(job.task.plan, job.task.language, "scripted", job.script)
 
 
 async def rolled(
@@ -87,6 +85,7 @@ async def rolled(
     teacher: Any = None,
     model: Any = agent,
     host: Any = None,
+    scripts: Any = None,
     **options: Any,
 ) -> tuple[list[RecordedRollout], StageReport]:
     wanted = config(**options)
@@ -98,7 +97,7 @@ async def rolled(
         wanted,
     )
     report = await run(
-        stage, episode_jobs(tasks, servers, wanted, "scripted"), folder, concurrency=4
+        stage, episode_jobs(tasks, servers, wanted, "scripted", scripts), folder, concurrency=4
     )
     return list(folder.rows(ROLLOUTS, RecordedRollout)), report
 
@@ -218,43 +217,6 @@ async def test_a_resumed_run_costs_what_an_unbroken_one_does(tmp_path: Path):
         costs.append((counts.usage, counts.dollars))
         assert len(asked) == 2 + failures
     assert costs[0] == costs[1] == (Usage(prompt_tokens=6000), 0.012)
-
-
-# --- users -------------------------------------------------------------------------------------
-
-
-async def test_every_behaviour_makes_its_own_talk(folder: RunFolder):
-    tasks = [task(f"t{number}") for number in range(30)]
-    rows, _ = await rolled(folder, tasks, user="simulated", emulated_failure_rate=0.0)
-    talks: dict[UserBehaviour, list[str]] = {}
-    for row in rows:
-        behaviour = SimulatedUser(row.task, TrajectoryRules(), sample=row.sample).behaviour
-        talks[behaviour] = [m.content for m in row.trajectory.messages if m.role == "user"]
-    assert set(talks) == set(UserBehaviour)
-    missing = talks[UserBehaviour.missing_parameter]
-    assert len(missing) == 2 and DAY not in missing[0] and DAY in missing[1]
-    assert len(talks[UserBehaviour.changed_mind]) == 2
-    assert talks[UserBehaviour.refusal] == [task().request]
-    for row in rows:
-        assert difference(row.trajectory, await replay(row)) == ""
-
-
-async def test_a_user_never_sees_calls_and_stops_talking():
-    class Chatty(TrajectoryRules):
-        def __init__(self) -> None:
-            super().__init__()
-            self.asked: list[Any] = []
-
-        async def ask(self, prompt: Any, task: Any, *, index: int = 0) -> Any:
-            self.asked.append(task)
-            return prompt.output_type(done=False, message="and more?")
-
-    chatty = Chatty()
-    user = SimulatedUser(task(), chatty, max_turns=3)
-    assert await user.open() == "and more?"
-    row = await played(LIST, "Listed.", TRACK, "Tracked.", "Again.", user=user)
-    assert [m.role for m in row.trajectory.messages].count("user") == 3
-    assert "ord-9" not in str([given.talk[:2] for given in chatty.asked])
 
 
 # --- replay ------------------------------------------------------------------------------------

@@ -81,7 +81,12 @@ class MakeTrajectoriesConfig(ModelConfig, TeacherConfig, EpisodeConfig, OutputCo
     emulated_failure_rate: Annotated[float, at_least(0), at_most(1)] = 0.2
     """Fraction of emulated calls that fail."""
     user: Literal["none", "simulated"] = "none"
-    """simulated: the teacher plays a user who says piece by piece what they want."""
+    """simulated: the teacher plays a user who speaks several times: tells what is missing when
+    asked, has further wishes, changes their mind."""
+    min_user_turns: Annotated[int, at_least(1)] = 1
+    """Minimum messages of a simulated user."""
+    max_user_turns: Annotated[int, at_least(1)] = 4
+    """Maximum messages of a simulated user; how many there are is drawn for each episode."""
     allowed_tools: Sequence[str] | None = None
     """Names of the tools of live servers that the agent may use. None: all."""
     read_only: bool = False
@@ -98,6 +103,16 @@ class MakeTrajectoriesConfig(ModelConfig, TeacherConfig, EpisodeConfig, OutputCo
             raise ConfigError(
                 f"{option_name('min_chain')} {self.min_chain} is above {option_name('max_chain')} "
                 f"{self.max_chain}: lower one of them"
+            )
+        if self.min_user_turns > self.max_user_turns:
+            raise ConfigError(
+                f"{option_name('min_user_turns')} {self.min_user_turns} is above "
+                f"{option_name('max_user_turns')} {self.max_user_turns}: lower one of them"
+            )
+        if self.user == "none" and self.min_user_turns > 1:
+            raise ConfigError(
+                f"{option_name('min_user_turns')} {self.min_user_turns} needs "
+                f"{option_name('user')} simulated"
             )
         if "original" not in self.task_mix:
             raise ConfigError(

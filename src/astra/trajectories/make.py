@@ -88,7 +88,8 @@ async def _open_agent(
         from astra.testing.rule_teacher.scripted_agent import ScriptedAgent
 
         yield TrajectoryAgent(
-            SCRIPTED, lambda job: ScriptedAgent(job.task.plan, job.task.language, SCRIPTED)
+            SCRIPTED,
+            lambda job: ScriptedAgent(job.task.plan, job.task.language, SCRIPTED, job.script),
         )
         return
     from astra.models.openai import OpenAIModel  # late: a second, which runs by rule can do without

@@ -1,12 +1,13 @@
 """From a folder of tools to judged trajectories, resumable.
 
-`tasks` (with the stages before it) → `rollouts` → `judgements`, one after the other in one run
+`tasks` (with the stages before it) → `talks` (with simulated users) → `rollouts` → `judgements`,
+one after the other in one run
 folder.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from rich.console import Console
@@ -25,7 +26,20 @@ from astra.trajectories.play.rollouts import (
     episode_jobs,
     rollouts_stage,
 )
-from astra.trajectories.records import CollectedToolServer, RecordedRollout, TrajectoryTask
+from astra.trajectories.play.user_scripts import (
+    TALKS,
+    PlannedUserScript,
+    TalkRequest,
+    talks_stage,
+    user_turns,
+)
+from astra.trajectories.records import (
+    CollectedToolServer,
+    RecordedRollout,
+    TrajectoryTask,
+    UserScript,
+)
+from astra.trajectories.tasks.server_groups import ServerGroup, group_of
 from astra.trajectories.tasks.task_maker import TASKS, make_tasks
 
 SERVERS = "servers"
@@ -58,8 +72,9 @@ class TrajectoryPipeline:
         reports = await make_tasks(self.tools, self.folder, self.teacher, config, self.console)
         runner = StageRunner(self.folder, config.concurrency, self.console, reports)
         servers = {server.id: server for server in self.tools.rows(SERVERS, CollectedToolServer)}
+        scripts = await self._scripts(runner, servers) if config.user == "simulated" else {}
         jobs = episode_jobs(
-            self.folder.rows(TASKS, TrajectoryTask), servers, config, self.agent.name
+            self.folder.rows(TASKS, TrajectoryTask), servers, config, self.agent.name, scripts
         )
         stage = rollouts_stage(self.teacher, self.agent.model, self.host, config)
         tasks = sum(1 for _ in self.folder.values(TASKS))
@@ -70,3 +85,20 @@ class TrajectoryPipeline:
             total=sum(1 for _ in self.folder.values(ROLLOUTS)),
         )
         return runner.reports
+
+    async def _scripts(
+        self, runner: StageRunner, servers: Mapping[str, CollectedToolServer]
+    ) -> dict[str, UserScript]:
+        """What the simulated users say who speak more than once, by key of the talk."""
+        groups: dict[tuple[str, ...], ServerGroup] = {}
+        requests: list[TalkRequest] = []
+        for task in self.folder.rows(TASKS, TrajectoryTask):
+            if task.servers not in groups:
+                groups[task.servers] = group_of([servers[one] for one in task.servers])
+            for sample in range(self.config.samples):
+                turns = user_turns(task, sample, self.config)
+                if turns > 1:
+                    requests.append(TalkRequest(task, sample, groups[task.servers], turns))
+        stage = talks_stage(self.teacher, self.config.seed)
+        await runner.run(stage, requests, total=len(requests))
+        return {row.key: row.script for row in self.folder.rows(TALKS, PlannedUserScript)}

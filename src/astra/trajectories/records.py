@@ -10,6 +10,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Literal
 
+from astra.teacher.prompts.emulation import UserBehaviour
 from astra.types import Json, Language, Record, RecordedCall, ServerStart, ToolSchema, Trajectory
 
 # --- tools -----------------------------------------------------------------------------------
@@ -126,6 +127,24 @@ class TrajectoryTask(Record):
     scores: TaskScores | None = None
 
 
+class UserWish(Record):
+    """A further message of a simulated user."""
+
+    behaviour: UserBehaviour
+    message: str
+    """What the user wants to say."""
+    plan: tuple[PlannedCall, ...] = ()
+    """The calls that it needs; their ids continue those of the task's plan."""
+
+
+class UserScript(Record):
+    """What a simulated user says in one episode."""
+
+    opening: str
+    wishes: tuple[UserWish, ...] = ()
+    """In their order. Empty: the user speaks once."""
+
+
 # --- rollouts --------------------------------------------------------------------------------
 
 
@@ -142,6 +161,8 @@ class RecordedRollout(Record):
     """The tools that the agent saw, in their order."""
     trajectory: Trajectory
     recording: tuple[RecordedCall, ...]
+    script: UserScript | None = None
+    """What the simulated user wanted to say. None: the request is all that was said."""
     starts: tuple[ServerStart, ...] = ()
     """What each live server began with."""
 

@@ -1,6 +1,7 @@
 """An agent that carries out a plan, word for word: for trying out, tests and recordings.
 
-It calls what is ready at once, takes arguments from earlier results, tries again once what failed
+Where a user has a script, it asks for what the opening leaves out, and carries out each wish once it
+is said. It calls what is ready at once, takes arguments from earlier results, tries again once what failed
 in passing, and then says faithfully what came back. It holds no state: everything is read from
 the conversation, so that one agent can hold many at once.
 
@@ -12,11 +13,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field
 
 from astra.protocols import Reply, Sampling
+from astra.teacher.prompts.emulation import UserBehaviour
 from astra.testing.rule_teacher.scripted_words import WORDS
-from astra.trajectories.records import ArgumentSource, PlannedCall
+from astra.trajectories.records import ArgumentSource, PlannedCall, UserScript
 from astra.trajectories.tasks.arguments import assembled
 from astra.trajectories.tasks.result_paths import NoSuchField, follow
 from astra.types import (
@@ -65,9 +68,17 @@ class ScriptedAgent:
     """Carries out a plan. Asked without one, it says that it has nothing to call."""
 
     def __init__(
-        self, plan: Sequence[PlannedCall], language: Language = "en", name: str = "scripted"
+        self,
+        plan: Sequence[PlannedCall],
+        language: Language = "en",
+        name: str = "scripted",
+        script: UserScript | None = None,
     ) -> None:
+        """`script`: what the user will say; each message adds its calls, or what was missing."""
         self._plan = tuple(plan)
+        self._told = self._plan
+        """The calls that an answer tells of."""
+        self._script = script
         self._words = WORDS[language]
         self._name = name
 
@@ -80,6 +91,21 @@ class ScriptedAgent:
     ) -> Reply:
         """The calls that are ready, or the answer when there are none."""
         del tools, sampling
+        if self._script is None:
+            return self._carry_on(messages)
+        said = sum(message.role == "user" for message in messages)
+        heard = self._script.wishes[: said - 1]
+        waits = self._script.wishes[:1]
+        if waits and waits[0].behaviour is UserBehaviour.missing_parameter and not heard:
+            return Reply(Message(role="assistant", content=self._words.ask), FinishReason.stop)
+        turn = copy(self)
+        turn._plan = (*self._plan, *(call for wish in heard for call in wish.plan))
+        # Of what was asked last; all of it again, if that takes no call.
+        turn._told = (heard[-1].plan if heard else ()) or turn._plan
+        return turn._carry_on(messages)
+
+    def _carry_on(self, messages: Sequence[Message]) -> Reply:
+        """The next message for the plan as it is."""
         state = _read(messages)
         requests, lacking = self._ready(state)
         if not requests:
@@ -130,7 +156,7 @@ class ScriptedAgent:
         if not self._plan:
             return self._words.nothing
         words, lines = self._words, [self._words.done]
-        for call in self._plan:
+        for call in self._told:
             if call.id in state.results:
                 quoted = _quoted(state.results[call.id])
                 template = words.returned if len(quoted) <= QUOTED else words.shortened

@@ -23,6 +23,7 @@ class ScriptedWords:
     not_called: str
     needs: str
     nothing: str
+    ask: str
     comma: str
     last: str
 
@@ -47,6 +48,7 @@ WORDS: Mapping[Language, ScriptedWords] = {
         not_called="- `{tool}` could not be called: {reason}",
         needs="it needs what {call} did not return",
         nothing="I find nothing in this request that my tools could do.",
+        ask="One thing is missing for that: which one do you mean?",
         comma=", ",
         last=" and ",
     ),
@@ -62,6 +64,7 @@ WORDS: Mapping[Language, ScriptedWords] = {
         not_called="- 无法调用 `{tool}`：{reason}",
         needs="缺少 {call} 的结果",
         nothing="这个请求里没有我的工具能做的事。",
+        ask="要做这件事还缺一项信息：您指的是哪一个？",
         comma="、",
         last=" 和 ",
     ),

@@ -398,6 +398,9 @@ def _tools(
     names = {call.tool for m in conversation.messages[:last] for call in m.calls}
     if planned:
         names |= {call.tool for call in rollout.task.plan}
+        turn = conversation.turn_of(last)
+        wishes = () if rollout.script is None else rollout.script.wishes[: turn - 1]
+        names |= {call.tool for wish in wishes for call in wish.plan}
     return (
         tuple(tool for tool in rollout.tools if tool.name in names),
         tuple(tool.name for tool in rollout.tools if tool.name not in names),

@@ -24,6 +24,7 @@ from itertools import combinations
 from astra.core.text import dates_in, normalise
 from astra.core.untrusted import read_json
 from astra.hosts.consistency import may_change
+from astra.teacher.prompts.emulation import UserBehaviour
 from astra.trajectories.records import RecordedRollout
 from astra.types import CallRecord, CallStatus, Json, Language, canonical_json
 
@@ -88,12 +89,17 @@ def recovered(calls: Sequence[CallRecord]) -> dict[str, str]:
 
 
 def outcome(rollout: RecordedRollout) -> float | None:
-    """1 if every planned call that changes something succeeded, else 0. None: there is none.
+    """1 if every planned call that changes something succeeded, else 0. None: there is none, or
+    the user refuses to confirm.
 
     Arguments are not compared: a request may be met with other ones than the plan's.
     """
-    changing = [call.tool for call in rollout.task.plan if may_change(call.tool)]
-    if not changing:
+    wishes = () if rollout.script is None else rollout.script.wishes
+    planned = [*rollout.task.plan, *(call for wish in wishes for call in wish.plan)]
+    changing = [call.tool for call in planned if may_change(call.tool)]
+    # Who refuses to confirm a change does not want it any more.
+    refused = any(wish.behaviour is UserBehaviour.refusal for wish in wishes)
+    if not changing or refused:
         return None
     done = Counter(call.tool for call in rollout.trajectory.calls if call.status is CallStatus.ok)
     return float(all(done[tool] >= count for tool, count in Counter(changing).items()))

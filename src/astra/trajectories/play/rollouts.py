@@ -29,7 +29,13 @@ from astra.rollouts.loop import RolloutLimits, RolloutTask, rollout
 from astra.runs.stage import Stage
 from astra.teacher.prompt import In, Out, Prompt, Teacher
 from astra.trajectories.play.simulated_user import SimulatedUser
-from astra.trajectories.records import CollectedToolServer, RecordedRollout, TrajectoryTask
+from astra.trajectories.play.user_scripts import talk_key
+from astra.trajectories.records import (
+    CollectedToolServer,
+    RecordedRollout,
+    TrajectoryTask,
+    UserScript,
+)
 from astra.types import Language, Message, StopReason, content_hash
 
 ROLLOUTS = "rollouts"
@@ -59,6 +65,8 @@ class EpisodeJob:
     sample: int
     model: str
     host: HostKind
+    script: UserScript | None = None
+    """What the simulated user says. None: the request is all that is said."""
 
     @property
     def key(self) -> str:
@@ -77,8 +85,13 @@ def episode_jobs(
     servers: Mapping[str, CollectedToolServer],
     config: MakeTrajectoriesConfig,
     model: str,
+    scripts: Mapping[str, UserScript] | None = None,
 ) -> Iterator[EpisodeJob]:
-    """All episodes of the tasks, in order."""
+    """All episodes of the tasks, in order.
+
+    `scripts`: what simulated users say, by key of the talk. An episode whose user must speak more
+    than once and has no script is left out.
+    """
     for task in tasks:
         kind = config.hosts
         if kind == "auto":
@@ -86,7 +99,9 @@ def episode_jobs(
             live = all(server is not None and server.connection is not None for server in owners)
             kind = "live" if live else "emulator"
         for sample in range(config.samples):
-            yield EpisodeJob(task, sample, model, kind)
+            script = (scripts or {}).get(talk_key(task, sample))
+            if script is not None or config.min_user_turns == 1:
+                yield EpisodeJob(task, sample, model, kind, script)
 
 
 def rollouts_stage(
@@ -116,9 +131,9 @@ def rollouts_stage(
         watched = _BudgetWatch(teacher)
         recording = RecordingHost(host(job, watched))
         user, opening = None, task.request
-        if config.user == "simulated":
-            user = SimulatedUser(task, watched, sample=job.sample, seed=config.seed)
-            opening = await user.open()
+        if job.script is not None:
+            user = SimulatedUser(task, job.script, watched, max_turns=config.max_user_turns)
+            opening = job.script.opening
         messages = [Message(role="user", content=opening)]
         if system := prompts.get(task.language):
             messages.insert(0, Message(role="system", content=system))
@@ -147,6 +162,7 @@ def rollouts_stage(
             tools=tuple(recording.tools()),
             trajectory=trajectory,
             recording=recording.recording,
+            script=job.script,
             starts=server_starts(recording),
         )
 

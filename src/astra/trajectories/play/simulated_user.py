@@ -1,61 +1,35 @@
-"""A user, played by a teacher, who says piece by piece what they want.
+"""A user with a script: says its messages one after the other, and answers what they are asked.
 
-They see the words of both sides, like a user does: no calls and no results.
+They see the words of both sides, like a user does: no calls and no results. A teacher speaks for
+them only where the assistant asks something; else the script's own words are said.
 """
 
 from __future__ import annotations
 
-import random
+import re
 from collections.abc import Sequence
 
-from astra.errors import TeacherError
 from astra.teacher.prompt import Teacher
-from astra.teacher.prompts.emulation import (
-    SIMULATE_USER,
-    SimulateUserIn,
-    TalkMessage,
-    UserBehaviour,
-)
-from astra.trajectories.records import TrajectoryTask
+from astra.teacher.prompts.emulation import SIMULATE_USER, SimulateUserIn, TalkMessage
+from astra.trajectories.records import TrajectoryTask, UserScript
 from astra.types import Message
 
-MOST_TURNS = 4
-"""Messages of a simulated user, the opening included."""
+_QUESTION = re.compile(r"[?？]")
 
 
 class SimulatedUser:
-    """The user of one episode. Seed, task and sample decide the behaviour."""
+    """The user of one episode."""
 
     def __init__(
-        self,
-        task: TrajectoryTask,
-        teacher: Teacher,
-        *,
-        sample: int = 0,
-        seed: int = 0,
-        max_turns: int = MOST_TURNS,
+        self, task: TrajectoryTask, script: UserScript, teacher: Teacher, *, max_turns: int
     ) -> None:
+        """`max_turns`: messages of the user, the opening and answers to questions included."""
         self._task = task
+        self._script = script
         self._teacher = teacher
         self._max_turns = max_turns
-        rng = random.Random(f"user:{seed}:{task.id}:{sample}")
-        self.behaviour = rng.choice(list(UserBehaviour))
-        stated = [
-            str(source.value)
-            for call in task.plan
-            for source in call.arguments.values()
-            if source.call is None and isinstance(source.value, str | int | float)
-        ]
-        self._values = tuple(
-            value for value in dict.fromkeys(stated) if value and value in task.request
-        )
-
-    async def open(self) -> str:
-        """The first message. Raises TeacherError if there is none."""
-        message = await self._say(())
-        if message is None:
-            raise TeacherError(f"the user of task {self._task.id!r} has nothing to open with")
-        return message
+        self._said = 0
+        """Wishes that were said."""
 
     async def reply(self, messages: Sequence[Message]) -> str | None:
         """The next message. None: the user is satisfied, or out of turns."""
@@ -66,15 +40,24 @@ class SimulatedUser:
         )
         if sum(each.by == "user" for each in talk) >= self._max_turns:
             return None
-        return await self._say(talk)
-
-    async def _say(self, talk: tuple[TalkMessage, ...]) -> str | None:
+        left = self._script.wishes[self._said :]
+        wish = left[0] if left else None
+        asked = bool(talk) and talk[-1].by == "assistant" and _QUESTION.search(talk[-1].text)
+        if not asked:
+            # A refusal answers a question; where none is asked, there is nothing to refuse.
+            if wish is None or wish.behaviour == "refusal":
+                return None
+            self._said += 1
+            return wish.message
         prompt = SimulateUserIn(
             language=self._task.language,
-            behaviour=self.behaviour,
             request=self._task.request,
-            values=self._values,
+            behaviour=None if wish is None else wish.behaviour,
+            wish="" if wish is None else wish.message,
             talk=talk,
         )
         turn = await self._teacher.ask(SIMULATE_USER, prompt)
-        return None if turn.done or not turn.message.strip() else turn.message
+        if turn.done or not turn.message.strip():
+            return None
+        self._said += turn.wish_said and wish is not None
+        return turn.message

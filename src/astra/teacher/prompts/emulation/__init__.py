@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import Field
 
 from astra.teacher.prompt import Prompt, TeacherAnswer
+from astra.teacher.prompts.chains import PlannedStep, ToolsIn
 from astra.types import Json, Language, Record, ToolSchema
 
 
@@ -63,14 +64,49 @@ class EmulateCallOut(TeacherAnswer):
 
 
 class UserBehaviour(StrEnum):
-    """How a simulated user goes about getting what they want."""
+    """Why a user speaks again."""
 
     missing_parameter = "missing_parameter"
-    """Leaves something needed out, and gives it when asked."""
+    """Left something needed out, and gives it when asked."""
+    follow_up = "follow_up"
+    """Wants one thing more, which the same tools can do."""
     changed_mind = "changed_mind"
-    """Wants one thing otherwise after the first answer."""
+    """Wants one thing otherwise after an answer."""
     refusal = "refusal"
     """Says no when asked to confirm something, and settles for what can be had without it."""
+
+
+class PlanTalkIn(ToolsIn):
+    """A request that is to become a talk in several turns."""
+
+    request: str
+    """All that the user wants at first, in one piece."""
+    steps: tuple[PlannedStep, ...]
+    """The calls that the request needs."""
+    withheld: str
+    """The words of the request that its first message leaves out. Empty: it says everything."""
+    behaviours: tuple[UserBehaviour, ...]
+    """What the user does in the further messages, one after the other."""
+    finding: str = ""
+    """What was wrong with the last try. Empty: this is the first."""
+
+
+class PlannedWish(TeacherAnswer):
+    """A further message of the user."""
+
+    message: str
+    """The user's words."""
+    plan: tuple[PlannedStep, ...]
+    """The calls that it needs; their numbers continue those of `steps` and of earlier wishes."""
+
+
+class PlannedTalk(TeacherAnswer):
+    """What a user says, one message after the other."""
+
+    opening: str
+    """The first message."""
+    wishes: tuple[PlannedWish, ...]
+    """One per behaviour, in their order."""
 
 
 class TalkMessage(Record):
@@ -82,28 +118,37 @@ class TalkMessage(Record):
 
 
 class SimulateUserIn(Record):
-    """What a user wants, and the talk so far."""
+    """What a user wants, and the talk so far, in which the assistant asks something."""
 
     language: Language
-    behaviour: UserBehaviour
     request: str
-    """All that the user wants, in one piece."""
-    values: tuple[str, ...]
-    """Values in the request that something has to be done with."""
+    """All that the user wanted at first, in one piece."""
+    behaviour: UserBehaviour | None
+    """Why the user speaks again. None: only because they are asked something."""
+    wish: str
+    """What they want to say next. Empty: nothing of their own."""
     talk: tuple[TalkMessage, ...]
-    """Empty: the user opens it."""
 
 
 class UserTurn(TeacherAnswer):
     """What the user says next."""
 
     done: bool
-    """Whether the user has what can be had; then nothing is said."""
+    """Whether the user has nothing to say: nothing is asked that they could answer."""
     message: str
-    """The user's words; "" when done."""
+    """The user's words. Empty when done."""
+    wish_said: bool
+    """Whether the message says the wish; false when it only answers a question."""
+
+
+def _other_number(task: PlanTalkIn, answer: PlannedTalk) -> str:
+    if len(answer.wishes) == len(task.behaviours):
+        return ""
+    return f"{len(task.behaviours)} wishes are wanted, one per behaviour, not {len(answer.wishes)}"
 
 
 EMULATE_CALL = Prompt("emulate_call", 1, EmulateCallIn, EmulateCallOut)
-SIMULATE_USER = Prompt("simulate_user", 1, SimulateUserIn, UserTurn)
+PLAN_TALK = Prompt("plan_talk", 1, PlanTalkIn, PlannedTalk, problem=_other_number)
+SIMULATE_USER = Prompt("simulate_user", 2, SimulateUserIn, UserTurn)
 
-ALL: tuple[Prompt[Any, Any], ...] = (EMULATE_CALL, SIMULATE_USER)
+ALL: tuple[Prompt[Any, Any], ...] = (EMULATE_CALL, PLAN_TALK, SIMULATE_USER)

@@ -2,7 +2,8 @@
 
 A service's values follow from the service, the entity and the field, so that they are the same
 wherever they stand; what the session has said goes before them. They fit the schema and mean
-nothing. A user says what their behaviour asks for, in fixed words.
+nothing. A user says what their behaviour asks for, in fixed words, and
+wants calls of single tools.
 """
 
 from __future__ import annotations
@@ -17,13 +18,19 @@ from astra.hosts.consistency import entity_of, kind_of, may_change, singular
 from astra.models.arguments import random_value
 from astra.teacher.prompts.emulation import (
     EMULATE_CALL,
+    PLAN_TALK,
     SIMULATE_USER,
     EmulateCallIn,
     EmulateCallOut,
+    PlannedTalk,
+    PlannedWish,
+    PlanTalkIn,
     SimulateUserIn,
     UserBehaviour,
     UserTurn,
 )
+from astra.testing.rule_teacher.trajectories.planning import NoPlan, plan_of
+from astra.testing.rule_teacher.trajectories.telling import DIALECTS, request_of
 from astra.types import Json, canonical_json
 
 DEEPEST = 6
@@ -172,37 +179,61 @@ _WORDS = {
         "It is {value}.",
         "On second thought, one sentence is enough for me.",
         "No, please don't. What can you tell me without it?",
+        "I don't know that.",
     ),
     "zh": (
         "那个",
         "是{value}。",
         "我改主意了，用一句话告诉我就够了。",
         "不，请不要这样做。不做的话你能告诉我什么？",
+        "这个我不知道。",
     ),
 }
 
 
-def simulate_user(given: SimulateUserIn, rng: random.Random) -> UserTurn:
-    """The opening, at most one thing more, and the end."""
-    del rng
-    gap, given_value, changed, refused = _WORDS[given.language]
-    left_out = next((v for v in reversed(given.values) if v and v in given.request), None)
-    said = sum(each.by == "user" for each in given.talk)
-    if not said:
-        if given.behaviour is UserBehaviour.missing_parameter and left_out is not None:
-            return UserTurn(done=False, message=given.request.replace(left_out, gap))
-        return UserTurn(done=False, message=given.request)
-    if said == 1:
-        match given.behaviour:
-            case UserBehaviour.missing_parameter if left_out is not None:
-                return UserTurn(done=False, message=given_value.format(value=left_out))
+def plan_talk(given: PlanTalkIn, rng: random.Random) -> PlannedTalk:
+    """The request with a gap, and wishes: a call of one tool, or fixed words."""
+    gap, value, changed, refused, _ = _WORDS[given.language]
+    opening = given.request.replace(given.withheld, gap) if given.withheld else given.request
+    wishes: list[PlannedWish] = []
+    for behaviour in given.behaviours:
+        match behaviour:
+            case UserBehaviour.missing_parameter:
+                wishes.append(PlannedWish(message=value.format(value=given.withheld), plan=()))
             case UserBehaviour.changed_mind:
-                return UserTurn(done=False, message=changed)
-            case UserBehaviour.refusal if given.talk[-1].text.rstrip().endswith(("?", "？")):
-                return UserTurn(done=False, message=refused)
-            case _:
-                pass
-    return UserTurn(done=True, message="")
+                wishes.append(PlannedWish(message=changed, plan=()))
+            case UserBehaviour.refusal:
+                wishes.append(PlannedWish(message=refused, plan=()))
+            case UserBehaviour.follow_up:
+                wishes.append(_follow_up(given, rng))
+    return PlannedTalk(opening=opening, wishes=tuple(wishes))
 
 
-RULES = {EMULATE_CALL.name: emulate_call, SIMULATE_USER.name: simulate_user}
+def _follow_up(given: PlanTalkIn, rng: random.Random) -> PlannedWish:
+    for tool in rng.sample(given.tools, len(given.tools)):
+        try:
+            plan = plan_of([tool], rng, given.language)
+        except NoPlan:
+            continue
+        dialect = rng.randrange(len(DIALECTS[given.language]))
+        message = request_of(plan, given.tools, given.language, dialect)
+        return PlannedWish(message=message, plan=plan)
+    raise TeacherError("no tool of these can be asked for")
+
+
+def simulate_user(given: SimulateUserIn, rng: random.Random) -> UserTurn:
+    """The wish, if there is one; else that the user does not know."""
+    del rng
+    if given.wish:
+        return UserTurn(done=False, message=given.wish, wish_said=True)
+    unknown = _WORDS[given.language][-1]
+    if any(each.by == "user" and each.text == unknown for each in given.talk):
+        return UserTurn(done=True, message="", wish_said=False)
+    return UserTurn(done=False, message=unknown, wish_said=False)
+
+
+RULES = {
+    EMULATE_CALL.name: emulate_call,
+    PLAN_TALK.name: plan_talk,
+    SIMULATE_USER.name: simulate_user,
+}

@@ -1,0 +1,240 @@
+"""Simulated users: what they say in several turns, and that agents, judges and replays follow."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from astra.runs.folder import RunFolder
+from astra.runs.runner import run
+from astra.runs.stage import StageReport
+from astra.teacher.prompts.chains import PlannedArgument, PlannedStep
+from astra.teacher.prompts.emulation import PLAN_TALK, PlannedTalk, PlannedWish, UserBehaviour
+from astra.testing.rule_teacher.trajectories import TrajectoryRules
+from astra.trajectories.judge.judge import judge
+from astra.trajectories.play.replay import difference, replay
+from astra.trajectories.play.rollouts import episode_jobs
+from astra.trajectories.play.simulated_user import SimulatedUser
+from astra.trajectories.play.user_scripts import (
+    TALKS,
+    PlannedUserScript,
+    TalkRequest,
+    checked_script,
+    drawn_behaviours,
+    talks_stage,
+)
+from astra.trajectories.records import ArgumentSource, PlannedCall, UserScript, UserWish
+from astra.trajectories.tasks.server_groups import group_of
+from astra.types import Message
+
+from .judged_rollouts import LIST, TRACK, played
+from .services import config
+from .test_rollouts import CALENDAR, DAY, rolled, task
+
+GROUP = group_of([CALENDAR])
+
+
+def asked(turns: int, name: str = "t1", **more: Any) -> TalkRequest:
+    return TalkRequest(task(name, **more), 0, GROUP, turns)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> RunFolder:
+    return RunFolder.create(tmp_path / "run", {})
+
+
+async def scripts(
+    folder: RunFolder, items: list[TalkRequest], teacher: Any = None
+) -> tuple[dict[str, UserScript], StageReport]:
+    report = await run(talks_stage(teacher or TrajectoryRules(), 0), items, folder, concurrency=4)
+    return {row.key: row.script for row in folder.rows(TALKS, PlannedUserScript)}, report
+
+
+async def test_users_speak_as_often_as_drawn_and_every_wish_is_carried_out(folder: RunFolder):
+    found, _ = await scripts(folder, [asked(2 + n % 3, f"t{n}") for n in range(24)])
+    rows, _ = await rolled(
+        folder,
+        [task(f"t{n}") for n in range(24)],
+        scripts=found,
+        emulated_failure_rate=0.0,
+        user="simulated",
+    )
+    assert {b for s in found.values() for b in (w.behaviour for w in s.wishes)} == {
+        UserBehaviour.missing_parameter,
+        UserBehaviour.follow_up,
+        UserBehaviour.changed_mind,
+    }
+    for number, row in enumerate(rows):
+        assert row.script is not None and len(row.script.wishes) == 1 + number % 3
+        said = [m.content for m in row.trajectory.messages if m.role == "user"]
+        assert said == [row.script.opening, *(wish.message for wish in row.script.wishes)]
+        planned = [*row.task.plan, *(call for wish in row.script.wishes for call in wish.plan)]
+        assert [call.id for call in planned] == [f"c{n}" for n in range(1, len(planned) + 1)]
+        assert [call.id for call in row.trajectory.calls] == [call.id for call in planned]
+        if row.script.wishes[0].behaviour is UserBehaviour.missing_parameter:
+            # Nothing is called before the missing value was asked for and told.
+            first = next(m for m in row.trajectory.messages if m.role == "assistant")
+            assert not first.tool_calls and "?" in first.content
+            assert DAY not in said[0] or "work" not in said[0]
+        assert difference(row.trajectory, await replay(row)) == ""
+        judged = await judge(row, TrajectoryRules())
+        assert {f.turn for f in judged.findings} == set(range(1, len(said) + 1))
+
+
+async def test_a_refusal_is_of_tasks_that_change_something():
+    change = PlannedCall(
+        id="c1",
+        tool="send_message",
+        arguments={
+            "email": ArgumentSource(value="ada@example.org"),
+            "subject": ArgumentSource(value="Lunch"),
+        },
+    )
+    request = "Write to ada@example.org about Lunch, please."
+    drawn = {
+        behaviour: item
+        for n in range(60)
+        for item in [asked(2, f"t{n}", plan=(change,), request=request)]
+        for behaviour in drawn_behaviours(item, random.Random(n))[0]
+    }
+    assert set(drawn) == set(UserBehaviour)
+    for n in range(60):
+        assert UserBehaviour.refusal not in drawn_behaviours(asked(4, f"t{n}"), random.Random(n))[0]
+
+
+def told(**changes: Any) -> tuple[PlannedTalk, list[UserBehaviour]]:
+    """A good talk in which the day is told when it is asked for."""
+    more = PlannedStep(tool="find_room", arguments={"people": PlannedArgument(value=4)}, needs=(1,))
+    talk = PlannedTalk(
+        opening="Who comes to the first event of my work calendar on that day?",
+        wishes=(
+            PlannedWish(message=f"On {DAY}.", plan=()),
+            PlannedWish(message="And find a room for the four of us.", plan=(more,)),
+        ),
+    )
+    return talk.model_copy(update=changes), [
+        UserBehaviour.missing_parameter,
+        UserBehaviour.follow_up,
+    ]
+
+
+def test_a_sound_talk():
+    talk, behaviours = told()
+    script = checked_script(talk, asked(3), behaviours, DAY)
+    assert [call.tool for call in script.wishes[1].plan] == ["find_room"]
+    assert script.wishes[1].plan[0].id == "c3"
+
+
+GUESSED = PlannedStep(tool="find_room", arguments={"people": PlannedArgument(value=17)}, needs=())
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"opening": f"Who comes on {DAY} to the first event of my work calendar?"}, "leave out"),
+        ({"opening": "Who comes to my first work event on 4 May 2026?"}, "in other words"),
+        ({"opening": "Who comes to the first event of my calendar?"}, "lacks 'work'"),
+        ({"opening": "谁来参加我工作日历上的第一个活动？"}, "not in 'en'"),
+        (
+            {
+                "wishes": (
+                    PlannedWish(message="On the day I mean.", plan=()),
+                    told()[0].wishes[1],
+                )
+            },
+            "does not say",
+        ),
+        (
+            {"wishes": (told()[0].wishes[0], PlannedWish(message="And a room for us?", plan=()))},
+            "needs no call",
+        ),
+        (
+            {
+                "wishes": (
+                    told()[0].wishes[0],
+                    PlannedWish(message="And a room for the four of us?", plan=(GUESSED,)),
+                )
+            },
+            "does not state 17",
+        ),
+        (
+            {"wishes": (told()[0].wishes[0].model_copy(update={"plan": (GUESSED,)}),) * 2},
+            "asks for nothing new",
+        ),
+    ],
+)
+def test_talks_that_do_not_hold(changes: dict[str, Any], problem: str):
+    talk, behaviours = told(**changes)
+    with pytest.raises(ValueError, match=problem):
+        checked_script(talk, asked(3), behaviours, DAY)
+
+
+async def test_a_talk_that_can_not_be_planned_is_told_in_one_turn_or_left_out(folder: RunFolder):
+    class Blunt(TrajectoryRules):
+        async def ask(self, prompt: Any, task: Any, *, index: int = 0) -> Any:
+            given = await super().ask(prompt, task, index=index)
+            return given.model_copy(update={"opening": "?"}) if prompt is PLAN_TALK else given
+
+    items = [asked(3, f"t{n}") for n in range(12)]
+    found, report = await scripts(folder, items, Blunt())
+    # Where nothing is withheld, the opening is the request as it is.
+    assert 0 < len(found) < 12 and report.rejected == {"talk": 12 - len(found)}
+    tasks = [task(f"t{n}") for n in range(12)]
+    for least, played in ((1, 12), (2, len(found))):
+        options = config(user="simulated", min_user_turns=least)
+        jobs = list(episode_jobs(tasks, {CALENDAR.id: CALENDAR}, options, "m", found))
+        assert len(jobs) == played
+
+
+class Asked(TrajectoryRules):
+    """Speaks for a user, and keeps what it was asked."""
+
+    def __init__(self, **answer: Any) -> None:
+        super().__init__()
+        self.asked: list[Any] = []
+        self._answer = {"done": False, "message": "As you like.", "wish_said": False} | answer
+
+    async def ask(self, prompt: Any, task: Any, *, index: int = 0) -> Any:
+        self.asked.append(task)
+        return prompt.output_type(**self._answer)
+
+
+SCRIPT = UserScript(
+    opening="Which order of customer cust-1 cost most?",
+    wishes=(UserWish(behaviour=UserBehaviour.follow_up, message="And where is it?"),),
+)
+
+
+def spoken(*texts: str) -> list[Message]:
+    return [
+        Message(role="assistant" if n % 2 else "user", content=text) for n, text in enumerate(texts)
+    ]
+
+
+async def test_a_user_answers_questions_and_keeps_their_wish_for_later():
+    teacher = Asked()
+    user = SimulatedUser(task(), SCRIPT, teacher, max_turns=4)
+    # No question: the script's own words, and no request to the teacher.
+    quiet = SimulatedUser(task(), SCRIPT, teacher, max_turns=4)
+    assert await quiet.reply(spoken("Which?", "Order 9.")) == "And where is it?"
+    assert await quiet.reply(spoken("Which?", "Order 9.", "And?", "There.")) is None
+    assert teacher.asked == []
+    talk = spoken("Which?", "Of which year?")
+    assert await user.reply(talk) == "As you like."
+    talk += spoken("As you like.", "Order 9.")
+    assert await user.reply(talk) == "And where is it?"
+    assert [given.wish for given in teacher.asked] == ["And where is it?"]
+    assert (
+        await SimulatedUser(task(), SCRIPT, Asked(done=True), max_turns=4).reply(talk[:2]) is None
+    )
+
+
+async def test_a_user_never_sees_calls_and_stops_talking():
+    chatty = Asked(message="and more?")
+    user = SimulatedUser(task(), SCRIPT, chatty, max_turns=3)
+    row = await played(LIST, "Listed. More?", TRACK, "Tracked. More?", "Again?", user=user)
+    assert [m.role for m in row.trajectory.messages].count("user") == 3
+    assert len(chatty.asked) == 2 and "ord-9" not in str([given.talk for given in chatty.asked])
