@@ -268,6 +268,16 @@ CONFLICTS: list[tuple[type[Config], dict[str, Any], set[str]]] = [
         {**_AGENT, "min_chain": 4, "max_chain": 3},
         {"min_chain", "max_chain"},
     ),
+    (
+        trajectory_options.MakeTrajectoriesConfig,
+        {**_AGENT, "user": "simulated", "min_user_turns": 3, "max_user_turns": 2},
+        {"min_user_turns", "max_user_turns"},
+    ),
+    (
+        trajectory_options.MakeTrajectoriesConfig,
+        {**_AGENT, "min_user_turns": 2},
+        {"min_user_turns", "user"},
+    ),
     (trajectory_options.MakeTrajectoriesConfig, {**_AGENT, "task_mix": "persona"}, {"task_mix"}),
     (
         trajectory_options.MakeTrajectoriesConfig,

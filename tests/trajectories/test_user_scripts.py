@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import random
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from astra.cli.main import run as astra
 from astra.runs.folder import RunFolder
+from astra.runs.jsonl import to_line
 from astra.runs.runner import run
 from astra.runs.stage import StageReport
 from astra.teacher.prompts.chains import PlannedArgument, PlannedStep
@@ -18,6 +21,7 @@ from astra.trajectories.judge.judge import judge
 from astra.trajectories.play.replay import difference, replay
 from astra.trajectories.play.rollouts import episode_jobs
 from astra.trajectories.play.simulated_user import SimulatedUser
+from astra.trajectories.play.user_probes import probe_user, user_probes
 from astra.trajectories.play.user_scripts import (
     TALKS,
     PlannedUserScript,
@@ -183,10 +187,10 @@ async def test_a_talk_that_can_not_be_planned_is_told_in_one_turn_or_left_out(fo
     # Where nothing is withheld, the opening is the request as it is.
     assert 0 < len(found) < 12 and report.rejected == {"talk": 12 - len(found)}
     tasks = [task(f"t{n}") for n in range(12)]
-    for least, played in ((1, 12), (2, len(found))):
+    for least, number in ((1, 12), (2, len(found))):
         options = config(user="simulated", min_user_turns=least)
         jobs = list(episode_jobs(tasks, {CALENDAR.id: CALENDAR}, options, "m", found))
-        assert len(jobs) == played
+        assert len(jobs) == number
 
 
 class Asked(TrajectoryRules):
@@ -237,4 +241,75 @@ async def test_a_user_never_sees_calls_and_stops_talking():
     user = SimulatedUser(task(), SCRIPT, chatty, max_turns=3)
     row = await played(LIST, "Listed. More?", TRACK, "Tracked. More?", "Again?", user=user)
     assert [m.role for m in row.trajectory.messages].count("user") == 3
-    assert len(chatty.asked) == 2 and "ord-9" not in str([given.talk for given in chatty.asked])
+    seen = str([given.talk for given in chatty.asked])
+    assert len(chatty.asked) == 2 and "More?" in seen
+    assert "list_orders" not in seen and "310.25" not in seen
+
+
+# --- probes ------------------------------------------------------------------------------------
+
+
+class Faultless:
+    """Answers each probe rightly, or with one fault."""
+
+    name = "faultless"
+
+    def __init__(self, fault: str = "") -> None:
+        self._fault = fault
+
+    async def ask(self, prompt: Any, task: Any, *, index: int = 0) -> Any:
+        probe = next(each for each in user_probes() if each.question == task)
+        scene = probe.scene
+        right = {
+            "invents": ("I don't know.", False),
+            "reveals_early": ("Yes, fine.", False),
+            "contradicts": (f"{scene.stated}.", False),
+            "withholds": (scene.telling, True),
+        }
+        wrong = {
+            "invents": ("It is K-4711.", False),
+            "reveals_early": (f"Yes. {scene.later}", False),
+            "contradicts": (f"{scene.other}.", False),
+            "withholds": ("As you like.", False),
+        }
+        message, said = (wrong if self._fault == probe.kind else right)[probe.kind]
+        return prompt.output_type(done=False, message=message, wish_said=said)
+
+
+@pytest.mark.parametrize("fault", ["", "invents", "reveals_early", "contradicts", "withholds"])
+async def test_probes_find_planted_faults_and_no_others(fault: str):
+    rates = await probe_user(Faultless(fault), repeats=2)
+    assert all(rate.probes >= 10 for rate in rates.values())
+    assert {kind for kind, rate in rates.items() if rate.wrong} == ({fault} - {""})
+    if fault:
+        rate = rates[fault]
+        assert rate.wrong == rate.probes and rate.examples
+
+
+def test_the_command_says_whose_figures_they_are(capsys: pytest.CaptureFixture[str]):
+    assert astra(["trajectories", "probe", "--teacher", "rules"]) == 0
+    assert "figures of a rule" in capsys.readouterr().out
+    assert astra(["trajectories", "probe", "--teacher", "rules", "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["by_rule"] and report["faults"]["invents"]["wrong"] == 0
+    assert astra(["trajectories", "probe", "--teacher", "rules", "--dry-run", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["requests"] == report["probes"]
+
+
+def test_the_whole_line_with_several_user_turns(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    """From the command: talks, rollouts, judgements by turn, statistics, replay, data card."""
+    tools = RunFolder.create(tmp_path / "tools", {})
+    tools.replace("servers.jsonl", [to_line(CALENDAR)])
+    made = ["trajectories", "make", "--tools", str(tools.path), "--count", "5", "--no-progress"]
+    made += ["--teacher", "rules", "--model", "scripted", "--user", "simulated"]
+    made += ["--min-user-turns", "2", "--max-user-turns", "3", "--out", str(tmp_path / "run")]
+    assert astra(made) == 0
+    assert astra(["trajectories", "replay", str(tmp_path / "run")]) == 0
+    capsys.readouterr()
+    assert astra(["trajectories", "stats", str(tmp_path / "run"), "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["multi_turn"] == report["rows"] >= 3
+    assert set(report["user_turns_histogram"]) <= {"2", "3", "4"}
+    assert {"1", "2"} <= set(report["turn_scores"])
+    assert astra(["trajectories", "stats", str(tmp_path / "run")]) == 0
+    assert "user turn 2" in capsys.readouterr().out

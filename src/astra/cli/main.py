@@ -82,6 +82,7 @@ GROUPS: dict[str, CommandGroup] = {
             "import": "Read conversations from another format.",
             "export": "Write judged conversations as a dataset for SFT.",
             "stats": "Count messages, calls, user turns, tools, scores and tokens.",
+            "probe": "Measure how often a simulated user makes mistakes.",
         },
     ),
     "train": CommandGroup(

@@ -250,3 +250,16 @@ class TrajectoryStatsConfig(Config):
     """Name of a file of judgements, e.g. judgements-strict."""
     plots: Path | str | None = None
     """Folder for PNG and SVG plots. None: none."""
+
+
+@dataclass(frozen=True)
+class ProbeUserConfig(TeacherConfig):
+    """Simulated user."""
+
+    _: KW_ONLY
+    teacher: str
+    """Model that acts as teacher; rules: the built-in teacher for trying out."""
+    repeats: Annotated[int, at_least(1)] = 1
+    """Number of times that each probe is asked."""
+    seed: int = 0
+    """Seed of every random choice. The same seed and inputs give the same bytes."""

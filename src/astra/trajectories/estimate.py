@@ -14,7 +14,11 @@ from pathlib import Path
 
 from astra.configs.base import TeacherConfig
 from astra.configs.tools import CollectToolsConfig
-from astra.configs.trajectories import JudgeTrajectoriesConfig, MakeTrajectoriesConfig
+from astra.configs.trajectories import (
+    JudgeTrajectoriesConfig,
+    MakeTrajectoriesConfig,
+    ProbeUserConfig,
+)
 from astra.runs.folder import RunFolder
 from astra.teacher.cost import Estimate, Estimator
 from astra.teacher.opening import RULES, model_price
@@ -25,6 +29,7 @@ from astra.trajectories.collect.stages import collect
 from astra.trajectories.judge.judge import judge
 from astra.trajectories.make import SCRIPTED, run_pipeline
 from astra.trajectories.play.rollouts import ROLLOUTS
+from astra.trajectories.play.user_probes import probe_user
 from astra.trajectories.records import RecordedRollout
 from astra.trajectories.teachers import trajectory_teacher
 
@@ -94,6 +99,15 @@ async def estimate_judging(config: JudgeTrajectoriesConfig) -> Estimate:
         for rollout in folder.rows(ROLLOUTS, RecordedRollout):
             await judge(rollout, teacher, config.judge_votes)
         return teacher.estimate()
+
+
+async def estimate_probes(config: ProbeUserConfig) -> Estimate:
+    """The cost of probing a simulated user."""
+    with tempfile.TemporaryDirectory(prefix="astra-") as path:
+        folder = RunFolder.create(path, {})
+        async with _counting(config, folder, config.seed) as teacher:
+            await probe_user(teacher, config.repeats)
+            return teacher.estimate()
 
 
 async def estimate_trajectories(config: MakeTrajectoriesConfig) -> Estimate:

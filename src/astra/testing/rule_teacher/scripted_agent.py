@@ -1,9 +1,9 @@
 """An agent that carries out a plan, word for word: for trying out, tests and recordings.
 
-Where a user has a script, it asks for what the opening leaves out, and carries out each wish once it
-is said. It calls what is ready at once, takes arguments from earlier results, tries again once what failed
-in passing, and then says faithfully what came back. It holds no state: everything is read from
-the conversation, so that one agent can hold many at once.
+It calls what is ready at once, takes arguments from earlier results, tries again once what failed
+in passing, and then says faithfully what came back. Where a user has a script, it asks for what the
+opening leaves out, and carries out each wish once it is said. It holds no state: everything is read
+from the conversation, so that one agent can hold many at once.
 
 What it does not do: find out anything that is not in the plan, or judge what comes back.
 """

@@ -210,7 +210,10 @@ def plan_talk(given: PlanTalkIn, rng: random.Random) -> PlannedTalk:
 
 
 def _follow_up(given: PlanTalkIn, rng: random.Random) -> PlannedWish:
-    for tool in rng.sample(given.tools, len(given.tools)):
+    used = {step.tool for step in given.steps}
+    drawn = rng.sample(given.tools, len(given.tools))
+    # One that was not called yet, if there is one: the same call again would find out nothing.
+    for tool in sorted(drawn, key=lambda tool: tool.name in used):
         try:
             plan = plan_of([tool], rng, given.language)
         except NoPlan:
