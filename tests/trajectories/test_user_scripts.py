@@ -18,6 +18,7 @@ from astra.teacher.prompts.chains import PlannedArgument, PlannedStep
 from astra.teacher.prompts.emulation import PLAN_TALK, PlannedTalk, PlannedWish, UserBehaviour
 from astra.testing.rule_teacher.trajectories import TrajectoryRules
 from astra.trajectories.judge.judge import judge
+from astra.trajectories.judge.rule_checks import outcome
 from astra.trajectories.play.replay import difference, replay
 from astra.trajectories.play.rollouts import episode_jobs
 from astra.trajectories.play.simulated_user import SimulatedUser
@@ -98,15 +99,50 @@ async def test_a_refusal_is_of_tasks_that_change_something():
         },
     )
     request = "Write to ada@example.org about Lunch, please."
-    drawn = {
-        behaviour: item
+    drawn = [
+        drawn_behaviours(asked(3, f"t{n}", plan=(change,), request=request), random.Random(n))[0]
         for n in range(60)
-        for item in [asked(2, f"t{n}", plan=(change,), request=request)]
-        for behaviour in drawn_behaviours(item, random.Random(n))[0]
-    }
-    assert set(drawn) == set(UserBehaviour)
+    ]
+    assert {behaviour for each in drawn for behaviour in each} == set(UserBehaviour)
+    # It comes on top, since it is said only if the assistant asks.
+    assert all(len(each) == 2 + (UserBehaviour.refusal in each) for each in drawn)
     for n in range(60):
         assert UserBehaviour.refusal not in drawn_behaviours(asked(4, f"t{n}"), random.Random(n))[0]
+
+
+async def test_a_refusal_is_said_only_where_something_is_asked():
+    no = UserWish(behaviour=UserBehaviour.refusal, message="No, don't.")
+    script = SCRIPT.model_copy(update={"wishes": (no, *SCRIPT.wishes)})
+    user = SimulatedUser(task(), script, Asked(), max_turns=4)
+    assert await user.reply(spoken("Cancel it.", "Cancelled.")) == "And where is it?"
+    teacher = Asked(message="No, leave it.", wish_said=True)
+    user = SimulatedUser(task(), script, teacher, max_turns=4)
+    talk = spoken("Cancel it.", "Shall I cancel it?", "No, leave it.", "It stays.")
+    assert await user.reply(talk[:2]) == "No, leave it."
+    assert teacher.asked[0].wish == "No, don't."
+    assert await user.reply(talk) == "And where is it?"
+
+
+@pytest.mark.parametrize(
+    ("answers", "reached"),
+    [
+        (("It is done.", "Fine."), 0.0),  # nothing was asked, so that nothing was refused
+        (("Shall I cancel it?", "It stays."), None),
+    ],
+)
+async def test_a_change_that_was_refused_is_not_wanted(answers: Any, reached: float | None):
+    no = UserWish(behaviour=UserBehaviour.refusal, message="No, don't.")
+    script = UserScript(
+        opening="Cancel ord-7.",
+        wishes=(no, UserWish(behaviour=UserBehaviour.changed_mind, message="Be brief.")),
+    )
+    teacher = Asked(message="No, leave it.", wish_said=True)
+    user = SimulatedUser(task(), script, teacher, max_turns=3)
+    row = await played(*answers, "All right.", request="Cancel ord-7.", user=user)
+    plan = (PlannedCall(id="c1", tool="cancel_order"),)
+    planned = row.task.model_copy(update={"plan": plan})
+    row = row.model_copy(update={"task": planned, "script": script})
+    assert outcome(row) == reached
 
 
 def told(**changes: Any) -> tuple[PlannedTalk, list[UserBehaviour]]:

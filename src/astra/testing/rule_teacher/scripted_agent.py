@@ -93,8 +93,8 @@ class ScriptedAgent:
         del tools, sampling
         if self._script is None:
             return self._carry_on(messages)
-        said = sum(message.role == "user" for message in messages)
-        heard = self._script.wishes[: said - 1]
+        said = {message.content for message in messages if message.role == "user"}
+        heard = [wish for wish in self._script.wishes if wish.message in said]
         waits = self._script.wishes[:1]
         if waits and waits[0].behaviour is UserBehaviour.missing_parameter and not heard:
             return Reply(Message(role="assistant", content=self._words.ask), FinishReason.stop)

@@ -398,8 +398,9 @@ def _tools(
     names = {call.tool for m in conversation.messages[:last] for call in m.calls}
     if planned:
         names |= {call.tool for call in rollout.task.plan}
+        # One wish more than turns before: a refusal may have been passed over.
         turn = conversation.turn_of(last)
-        wishes = () if rollout.script is None else rollout.script.wishes[: turn - 1]
+        wishes = () if rollout.script is None or turn == 1 else rollout.script.wishes[:turn]
         names |= {call.tool for wish in wishes for call in wish.plan}
     return (
         tuple(tool for tool in rollout.tools if tool.name in names),

@@ -97,12 +97,22 @@ def outcome(rollout: RecordedRollout) -> float | None:
     wishes = () if rollout.script is None else rollout.script.wishes
     planned = [*rollout.task.plan, *(call for wish in wishes for call in wish.plan)]
     changing = [call.tool for call in planned if may_change(call.tool)]
-    # Who refuses to confirm a change does not want it any more.
-    refused = any(wish.behaviour is UserBehaviour.refusal for wish in wishes)
-    if not changing or refused:
+    if not changing or _may_have_refused(rollout):
         return None
     done = Counter(call.tool for call in rollout.trajectory.calls if call.status is CallStatus.ok)
     return float(all(done[tool] >= count for tool, count in Counter(changing).items()))
+
+
+def _may_have_refused(rollout: RecordedRollout) -> bool:
+    """Whether the user may have said that they do not want a planned change."""
+    script = rollout.script
+    if script is None:
+        return False
+    refusals = [wish for wish in script.wishes if wish.behaviour is UserBehaviour.refusal]
+    # What stands in the script otherwise refuses nothing; other words may.
+    others = {script.opening, *(w.message for w in script.wishes if w not in refusals)}
+    said = {m.content for m in rollout.trajectory.messages if m.role == "user"}
+    return bool(refusals) and not said <= others
 
 
 # --- the final answer --------------------------------------------------------------------------

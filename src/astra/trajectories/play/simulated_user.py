@@ -10,7 +10,12 @@ import re
 from collections.abc import Sequence
 
 from astra.teacher.prompt import Teacher
-from astra.teacher.prompts.emulation import SIMULATE_USER, SimulateUserIn, TalkMessage
+from astra.teacher.prompts.emulation import (
+    SIMULATE_USER,
+    SimulateUserIn,
+    TalkMessage,
+    UserBehaviour,
+)
 from astra.trajectories.records import TrajectoryTask, UserScript
 from astra.types import Message
 
@@ -29,7 +34,7 @@ class SimulatedUser:
         self._teacher = teacher
         self._max_turns = max_turns
         self._said = 0
-        """Wishes that were said."""
+        """Wishes that were said, or passed over."""
 
     async def reply(self, messages: Sequence[Message]) -> str | None:
         """The next message. None: the user is satisfied, or out of turns."""
@@ -40,15 +45,16 @@ class SimulatedUser:
         )
         if sum(each.by == "user" for each in talk) >= self._max_turns:
             return None
-        left = self._script.wishes[self._said :]
-        wish = left[0] if left else None
+        left = list(self._script.wishes[self._said :])
         asked = bool(talk) and talk[-1].by == "assistant" and _QUESTION.search(talk[-1].text)
-        if not asked:
-            # A refusal answers a question; where none is asked, there is nothing to refuse.
-            if wish is None or wish.behaviour == "refusal":
-                return None
+        # A refusal answers a question; where none is asked, there is nothing to refuse.
+        while left and not asked and left[0].behaviour is UserBehaviour.refusal:
+            del left[0]
             self._said += 1
-            return wish.message
+        wish = left[0] if left else None
+        if not asked:
+            self._said += wish is not None
+            return None if wish is None else wish.message
         prompt = SimulateUserIn(
             language=self._task.language,
             request=self._task.request,

@@ -94,10 +94,10 @@ def drawn_behaviours(
     while len(behaviours) < item.turns - 1:
         behaviours.append(rng.choice([UserBehaviour.follow_up, UserBehaviour.changed_mind]))
     changing = any(may_change(call.tool) for call in item.task.plan)
-    # Last: what comes after a refusal would have to know what was left undone.
-    free = behaviours[-1] is not UserBehaviour.missing_parameter
-    if changing and free and rng.random() < REFUSING:
-        behaviours[-1] = UserBehaviour.refusal
+    if changing and rng.random() < REFUSING:
+        # In addition: it is said only if the assistant asks. Before further wishes, since it is
+        # about the first request.
+        behaviours.insert(1 if withheld else 0, UserBehaviour.refusal)
     return tuple(behaviours), withheld
 
 
