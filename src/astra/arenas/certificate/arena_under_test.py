@@ -193,11 +193,11 @@ class ArenaUnderTest:
             )
             # Distractors together where they can't notice it: a process for each would take more
             # time than all of the other checks.
-            distractors = self.arena.distractors
+            distractors, plain = self.arena.distractors, self.plain_tools
             groups = (
                 self.arena.tools,
-                [tool for tool in distractors if tool.name in self.plain_tools],
-                *([tool] for tool in distractors if tool.name not in self.plain_tools),
+                [tool for tool in distractors if tool.name in plain],
+                *([tool] for tool in distractors if tool.name not in plain),
             )
             opened = ToolProcesses(groups, self._sandbox, episode)
             tools = self._processes[name] = await self._stack.enter_async_context(opened)
