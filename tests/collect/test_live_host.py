@@ -232,6 +232,7 @@ async def test_a_server_sees_nothing_of_our_environment(monkeypatch: pytest.Monk
         seen = (await host.call("snoop", {"path": "/proc/PARENT/environ"})).content
     assert set(seen["environment"]) <= {
         *("PATH", "HOME", "LANG", "TMPDIR", "PYTHONPATH", "API_KEY", "LC_CTYPE", "PWD"),
+        "GIT_CONFIG_NOSYSTEM",
     }
     assert seen["environment"]["HOME"] != os.environ.get("HOME")
     assert seen["environment"]["API_KEY"] == HIDDEN

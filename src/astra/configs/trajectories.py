@@ -76,6 +76,9 @@ class MakeTrajectoriesConfig(ModelConfig, TeacherConfig, EpisodeConfig, OutputCo
     """JSONL file of user profiles. None: 200 built-in ones."""
     observations: Path | str | None = None
     """Earlier run folder: the results of its calls show what tools return. None: documents only."""
+    failing_fraction: Annotated[float, at_least(0), at_most(1)] = 0.0
+    """Maximum fraction of the tasks whose calls fail on live servers, e.g. since what they ask for
+    is not there. Each plan is tried before its task is accepted."""
     hosts: HostChoice = "auto"
     """Where tools run. auto: live if all servers of a task are live, else emulated."""
     emulated_failure_rate: Annotated[float, at_least(0), at_most(1)] = 0.2

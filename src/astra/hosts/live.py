@@ -20,6 +20,8 @@ What this does not guarantee: a server that lies about which tools only read is 
 from __future__ import annotations
 
 import asyncio
+import functools
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
@@ -32,6 +34,13 @@ from astra.hosts.mcp_session import McpRefused, McpServerGone, McpSession, McpSe
 from astra.hosts.wrapped import WrappedHost
 from astra.protocols import ToolHost, ToolResult
 from astra.types import Json, RecordedCall, ServerStart, ToolSchema
+
+_log = logging.getLogger(__name__)
+
+
+@functools.cache  # once, not for every call
+def _warn(name: str, advice: str) -> None:
+    _log.warning("server %r was kept from a file: %s", name, advice)
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +196,8 @@ class LiveHost:
         """HostError when a result says that the server can't write files of its own."""
         if self._session is None:
             return
+        if advice := self._session.refused_read(result, arguments):
+            _warn(self._entry.name, self._entry.hide(advice))
         if advice := self._session.refused_write(result, arguments):
             advice = self._entry.hide(advice)
             raise HostError(f"server {self._entry.name!r} under {name!r}: {advice}")

@@ -54,10 +54,7 @@ class ServerAccess:
     def refusal(self, text: str) -> str:
         """What to declare, if a server's last words say that it was kept from a file, or empty."""
         for path in self._unreadable(text):
-            return (
-                f"the server may not read {str(path)!r}, which its entry does not name: add "
-                f'"astra": {{"readable": [{_json(path)}]}} to the entry'
-            )
+            return _unreadable(path)
         denied = [line for line in text.splitlines() if _DENIED.search(line)]
         for path in _paths("\n".join(denied)):
             if self._covers(self.read, path) and not self._writes(path):
@@ -73,20 +70,20 @@ class ServerAccess:
         Else empty: a path that the arguments lead to is the agent's choice, and the refusal is what
         the tool has to say to it.
         """
-        text = "\n".join(_texts(result.content))
-        # Some servers report their errors as results: "Database error: ...".
-        if len(text) > _LONGEST or not (result.is_error or _ERROR_FIRST.match(text)):
-            return ""
-        denied = "\n".join(line for line in text.splitlines() if _DENIED.search(line))
-        said = "\n".join(_texts(arguments))
-        given = _paths(said)
-        for path in _paths(denied):
-            chosen = path.name in said or any(map(path.is_relative_to, given))
-            if not chosen and self._covers(self.read, path) and not self._writes(path):
+        for path in _refused(result, arguments):
+            if self._covers(self.read, path) and not self._writes(path):
                 return self._unwritable(path)
-        if re.search("database", denied, re.IGNORECASE):
+        if re.search("database", _denied(result), re.IGNORECASE):
             for path in self._databases():
                 return self._unwritable(path)
+        return ""
+
+    def refused_read(self, result: ToolResult, arguments: Mapping[str, Json]) -> str:
+        """What to declare, if an error says that the server may not read a file, and no argument
+        leads to that file; else empty."""
+        for path in _refused(result, arguments) if result.is_error else ():
+            if self._kept_from(path):
+                return _unreadable(_with_its_neighbours(path))
         return ""
 
     def _unwritable(self, path: Path) -> str:
@@ -159,6 +156,31 @@ class ServerAccess:
         for line in text.splitlines():
             if _DENIED.search(line):
                 yield from map(_with_its_neighbours, filter(self._kept_from, _paths(line)))
+
+
+def _unreadable(path: Path) -> str:
+    return (
+        f"the server may not read {str(path)!r}, which its entry does not name: add "
+        f'"astra": {{"readable": [{_json(path)}]}} to the entry'
+    )
+
+
+def _denied(result: ToolResult) -> str:
+    """The lines of an error that speak of a refusal."""
+    text = "\n".join(_texts(result.content))
+    # Some servers report their errors as results: "Database error: ...".
+    if len(text) > _LONGEST or not (result.is_error or _ERROR_FIRST.match(text)):
+        return ""
+    return "\n".join(line for line in text.splitlines() if _DENIED.search(line))
+
+
+def _refused(result: ToolResult, arguments: Mapping[str, Json]) -> Iterator[Path]:
+    """The paths of a refusal that no argument of the call leads to."""
+    said = "\n".join(_texts(arguments))
+    given = _paths(said)
+    for path in _paths(_denied(result)):
+        if path.name not in said and not any(map(path.is_relative_to, given)):
+            yield path
 
 
 def _with_its_neighbours(path: Path) -> Path:

@@ -277,6 +277,11 @@ class McpSession:
         access = self._process.access
         return "" if access is None else access.refused_write(result, arguments)
 
+    def refused_read(self, result: ToolResult, arguments: Mapping[str, Json]) -> str:
+        """What to declare, when an error says that the server may not read a file that it needs."""
+        access = self._process.access
+        return "" if access is None else access.refused_read(result, arguments)
+
     def _gone(self, what: str) -> McpServerGone:
         said = self._process.said()
         text = f"server {self.entry.name!r}: {what}" + (f" ({said})" if said else "")

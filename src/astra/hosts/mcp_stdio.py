@@ -86,6 +86,8 @@ def placed_entry(entry: McpServerEntry, files: EpisodeFiles) -> McpServerEntry:
 def environment(entry: McpServerEntry, home: Path) -> dict[str, str]:
     """All that a server's process sees of environment variables."""
     ours = {"PATH": _PATH, "HOME": str(home), "LANG": "C.UTF-8", "TMPDIR": str(home)}
+    # Git ends when it may not read /etc/gitconfig, which is ours and not the server's.
+    ours["GIT_CONFIG_NOSYSTEM"] = "1"
     return {**ours, **entry.env}
 
 

@@ -43,6 +43,8 @@ from astra.trajectories.tasks.server_groups import ServerGroup, group_of
 from astra.trajectories.tasks.task_maker import TASKS, make_tasks
 
 SERVERS = "servers"
+TRIAL = "trial"
+"""Stands for the model in episodes in which servers are probed and plans are tried."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,14 @@ class TrajectoryPipeline:
     async def run(self) -> dict[str, StageReport]:
         """Judged trajectories of at most `count` tasks; the report of each stage."""
         config = self.config
-        reports = await make_tasks(self.tools, self.folder, self.teacher, config, self.console)
+        reports = await make_tasks(
+            self.tools,
+            self.folder,
+            self.teacher,
+            config,
+            self.console,
+            host=lambda task: self.host(EpisodeJob(task, 0, TRIAL, "live"), self.teacher),
+        )
         runner = StageRunner(self.folder, config.concurrency, self.console, reports)
         servers = {server.id: server for server in self.tools.rows(SERVERS, CollectedToolServer)}
         scripts = await self._scripts(runner, servers) if config.user == "simulated" else {}

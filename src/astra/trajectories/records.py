@@ -125,6 +125,9 @@ class TrajectoryTask(Record):
     """Id of the original task. None: this is an original."""
     persona: str | None = None
     scores: TaskScores | None = None
+    failure: str = ""
+    """The error that its plan met when it was tried on live servers: such tasks are kept only as
+    far as `failing_fraction` allows. Empty: every call succeeded, or it was not tried."""
 
 
 class UserWish(Record):

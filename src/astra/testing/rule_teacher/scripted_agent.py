@@ -19,9 +19,9 @@ from dataclasses import dataclass, field
 from astra.protocols import Reply, Sampling
 from astra.teacher.prompts.emulation import UserBehaviour
 from astra.testing.rule_teacher.scripted_words import WORDS
-from astra.trajectories.records import ArgumentSource, PlannedCall, UserScript
-from astra.trajectories.tasks.arguments import assembled
-from astra.trajectories.tasks.result_paths import NoSuchField, follow
+from astra.trajectories.records import PlannedCall, UserScript
+from astra.trajectories.tasks.arguments import resolved
+from astra.trajectories.tasks.result_paths import NoSuchField
 from astra.types import (
     FinishReason,
     Json,
@@ -168,16 +168,6 @@ class ScriptedAgent:
                 reason = lacking.get(call.id, "")
                 lines.append(words.not_called.format(tool=call.tool, reason=reason))
         return "\n".join(lines)
-
-
-def resolved(call: PlannedCall, results: Mapping[str, Json]) -> dict[str, Json]:
-    """The arguments of a planned call; NoSuchField when a result lacks what it needs."""
-
-    def value(source: ArgumentSource) -> Json:
-        return source.value if source.call is None else follow(results[source.call], source.field)
-
-    values = {name: value(source) for name, source in call.arguments.items()}
-    return assembled(values, call.arguments)
 
 
 def _read(messages: Sequence[Message]) -> _State:

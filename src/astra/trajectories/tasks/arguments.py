@@ -11,8 +11,9 @@ from contextlib import suppress
 from typing import Any, NamedTuple
 
 from astra.core.text import as_number
-from astra.trajectories.records import ArgumentSource
+from astra.trajectories.records import ArgumentSource, PlannedCall
 from astra.trajectories.schemas import value_problem
+from astra.trajectories.tasks.result_paths import follow
 from astra.trajectories.tasks.tool_fields import (
     FieldKind,
     InputField,
@@ -147,3 +148,13 @@ def _with_lists(node: Json) -> Json:
 
 def _schema(value: Json) -> Mapping[str, Json]:
     return value if isinstance(value, Mapping) else {}
+
+
+def resolved(call: PlannedCall, results: Mapping[str, Json]) -> dict[str, Json]:
+    """The arguments of a planned call; NoSuchField when a result lacks what it needs."""
+
+    def value(source: ArgumentSource) -> Json:
+        return source.value if source.call is None else follow(results[source.call], source.field)
+
+    values = {name: value(source) for name, source in call.arguments.items()}
+    return assembled(values, call.arguments)

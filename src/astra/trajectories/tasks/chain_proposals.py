@@ -63,6 +63,7 @@ def proposals_stage(
             shortest=config.min_chain,
             longest=config.max_chain,
             number=round.number,
+            state=group.state,
         )
         answer = await teacher.ask(PROPOSE_CHAINS, question)
         problems = [(pair, _problem(pair, group, config)) for pair in answer.pairs]
@@ -156,7 +157,7 @@ def _joined_servers(
             return
         examined += 1
         servers = (*first.servers, *second.servers)
-        pair = ServerGroup(servers, ToolSet(servers), first.fields)
+        pair = ServerGroup(servers, ToolSet(servers), first.fields, first.probes)
         if not (edges := bridges(pair.tools, pair.fields)):
             continue
         joined += 1

@@ -103,6 +103,7 @@ class _Verifier:
             service=candidate.group.service,
             tools=candidate.group.shown_tools(candidate.tools),
             chain=candidate.tools,
+            state=candidate.group.state,
         )
 
     async def majority(

@@ -57,6 +57,7 @@ def server_tasks_stage(teacher: Teacher, seed: int) -> Stage[ProposalRound, Serv
             fewest=MIN_CALLS,
             most=MAX_CALLS,
             number=round.number,
+            state=group.state,
         )
         answer = await teacher.ask(PROPOSE_TASKS, question)
         return ServerTasks(key=round.key, server=group.servers[0].id, tasks=answer.tasks)
@@ -97,6 +98,8 @@ class CheckedTask:
     group: ServerGroup
     plan: tuple[PlannedCall, ...] = ()
     problem: Rejected | None = None
+    failure: str = ""
+    """Why the plan fails on live servers, if the task is to be kept all the same."""
 
     @property
     def key(self) -> str:
@@ -182,6 +185,7 @@ def scored_stage(teacher: Teacher) -> Stage[CheckedTask, ScoredTask]:
             parent=draft.parent,
             persona=draft.persona,
             scores=TaskScores(**scores),
+            failure=checked.failure,
         )
         return ScoredTask(key=draft.key, task=task)
 

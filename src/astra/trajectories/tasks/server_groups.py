@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from astra.errors import StoreError
 from astra.runs.folder import RunFolder
-from astra.teacher.prompts.chains import ShownTool
+from astra.teacher.prompts.chains import ShownResult, ShownTool
 from astra.trajectories.records import CollectedToolServer, RecordedRollout
 from astra.trajectories.tasks.dependencies import KnownFields, ObservedResults
 from astra.trajectories.toolset import ToolSet
-from astra.types import Json, Language
+from astra.types import Json, Language, RecordedCall, canonical_json
 
 SHOWN_TOOLS = 60
 """Most tools that a teacher is shown at once."""
+STATE_CHARACTERS = 4_000
+"""Characters of results that show a teacher what servers hold."""
+RESULT_CHARACTERS = 800
 _MOST_RESULTS = 20
 """Observed results per tool."""
 
@@ -27,6 +30,29 @@ class ServerGroup:
     servers: tuple[CollectedToolServer, ...]
     tools: ToolSet
     fields: KnownFields
+    probes: Mapping[str, Sequence[RecordedCall]] = field(
+        default_factory=dict[str, Sequence[RecordedCall]]
+    )
+    """Server id -> what its reading tools returned at the start, by their collected names."""
+
+    @property
+    def state(self) -> tuple[ShownResult, ...]:
+        """What the servers hold at the start, for a teacher: bounded, of each server as much."""
+        names = {(t.server.id, t.tool.document.name): name for name, t in self.tools.items()}
+        results: list[ShownResult] = []
+        for server in self.servers:
+            left = STATE_CHARACTERS // len(self.servers)
+            for call in self.probes.get(server.id, ()):
+                text = (
+                    call.content if isinstance(call.content, str) else canonical_json(call.content)
+                )
+                text = text if len(text) <= RESULT_CHARACTERS else f"{text[:RESULT_CHARACTERS]}…"
+                name = names.get((server.id, call.tool))
+                if call.is_error or name is None or len(text) > left:
+                    continue
+                left -= len(text)
+                results.append(ShownResult(tool=name, arguments=call.arguments, result=text))
+        return tuple(results)
 
     @property
     def language(self) -> Language:
@@ -73,10 +99,12 @@ class ServerGroup:
 
 
 def group_of(
-    servers: Sequence[CollectedToolServer], observed: ObservedResults | None = None
+    servers: Sequence[CollectedToolServer],
+    observed: ObservedResults | None = None,
+    probes: Mapping[str, Sequence[RecordedCall]] | None = None,
 ) -> ServerGroup:
     """The servers as one group."""
-    return ServerGroup(tuple(servers), ToolSet(servers), KnownFields(observed))
+    return ServerGroup(tuple(servers), ToolSet(servers), KnownFields(observed), probes or {})
 
 
 def observed_results(folder: RunFolder, servers: Sequence[CollectedToolServer]) -> ObservedResults:

@@ -1,6 +1,7 @@
 """From a folder of tools to `chains.jsonl` and `tasks.jsonl`: the first stages of a run.
 
-`proposals` → graphs → `chains` → `server-tasks`, `varied` → `scored` → `tasks`, each resumable.
+`probes` → `proposals` → graphs → `chains` → `server-tasks`, `varied` → `tried` → `scored` →
+`tasks`, each resumable; `probes` and `tried` are of live servers.
 Drafts are made in waves until enough are accepted. A wave depends only on the options and on the
 outcome of earlier waves, so that a killed run ends in the same bytes.
 """
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import cached_property
 from itertools import count as count_from
 from itertools import islice, zip_longest
@@ -19,6 +21,7 @@ from rich.console import Console
 
 from astra.configs.base import weights
 from astra.configs.trajectories import MakeTrajectoriesConfig
+from astra.errors import Rejected
 from astra.runs.folder import RunFolder
 from astra.runs.runner import StageRunner
 from astra.runs.stage import StageReport, copy_stage
@@ -36,6 +39,15 @@ from astra.trajectories.tasks.chain_proposals import (
 )
 from astra.trajectories.tasks.chain_verification import CHAINS, chains_stage
 from astra.trajectories.tasks.personas import BUILT_IN, read_personas
+from astra.trajectories.tasks.plan_trials import (
+    TRIED,
+    LiveHosts,
+    PlanTrial,
+    TriedPlan,
+    live_task,
+    trials_stage,
+)
+from astra.trajectories.tasks.probing import PROBES, ServerProbe, probes_stage
 from astra.trajectories.tasks.records import (
     ChainProposal,
     DraftTask,
@@ -48,6 +60,7 @@ from astra.trajectories.tasks.scoring import (
     SCORED,
     SERVER_TASKS,
     TASKS_PER_ROUND,
+    CheckedTask,
     TaskChecker,
     chain_draft,
     scored_stage,
@@ -68,6 +81,7 @@ from astra.trajectories.tasks.variations import (
     varied_draft,
     varied_stage,
 )
+from astra.types import Json, RecordedCall
 
 TASKS = "tasks"
 MORE_WALKS = 8
@@ -113,12 +127,17 @@ async def make_tasks(
     teacher: Teacher,
     config: MakeTrajectoriesConfig,
     console: Console | None = None,
+    *,
+    host: LiveHosts | None = None,
 ) -> dict[str, StageReport]:
     """Write `tasks.jsonl` into `folder` for the servers in `tools`; the report of each stage.
 
     Writes fewer tasks than `count` if no more can be made.
+
+    `host`: makes the live host of a task. None: no server is asked.
     """
-    maker = _TaskMaker(tools, folder, teacher, config, console)
+    maker = _TaskMaker(tools, folder, teacher, config, console, host)
+    await maker.probe()
     await maker.propose()
     await maker.make_originals()
     for axis in _VARIED_AXES:
@@ -137,14 +156,19 @@ class _TaskMaker:
         teacher: Teacher,
         config: MakeTrajectoriesConfig,
         console: Console | None,
+        host: LiveHosts | None,
     ) -> None:
         self.runner = StageRunner(folder, config.concurrency, console)
         self._folder = folder
         self._teacher = teacher
         self._config = config
+        self._host = None if config.hosts == "emulator" else host
+        self._probes: dict[str, Sequence[RecordedCall]] = {}
+        self._failing = 0
+        """Tasks that were let through although their plans fail."""
         self._counts = tasks_per_axis(config)
         self._servers = {server.id: server for server in require_servers(tools)}
-        self._observed = (
+        self._observed: dict[tuple[str, str], Sequence[Json]] = dict(
             observed_results(RunFolder.open(config.observations), list(self._servers.values()))
             if config.observations
             else {}
@@ -157,13 +181,32 @@ class _TaskMaker:
         """The servers of these ids as one group, made once."""
         key = tuple(ids)
         if key not in self._groups:
-            self._groups[key] = group_of([self._servers[one] for one in key], self._observed)
+            servers = [self._servers[one] for one in key]
+            self._groups[key] = group_of(servers, self._observed, self._probes)
         return self._groups[key]
 
     @cached_property
     def _single_groups(self) -> list[ServerGroup]:
         """Each server with tools as a group of its own."""
         return [self._group((one,)) for one, server in self._servers.items() if server.tools]
+
+    def _live(self, ids: Iterable[str]) -> LiveHosts | None:
+        """What makes the host of these servers, if all of them are live."""
+        live = all(self._servers[one].connection is not None for one in ids)
+        return self._host if live else None
+
+    async def probe(self) -> None:
+        """Ask live servers what they hold."""
+        live = [one for one in self._servers.values() if one.tools and self._live([one.id])]
+        if self._host is None or not live:
+            return
+        await self.runner.run(probes_stage(self._host, self._config.seed), live, total=len(live))
+        for row in self._folder.rows(PROBES, ServerProbe):
+            self._probes[row.server] = row.calls
+            for call in row.calls:
+                key = (row.server, call.tool)
+                if not call.is_error:
+                    self._observed[key] = (*self._observed.get(key, ()), call.content)
 
     async def propose(self) -> None:
         """Ask for chains of every server, and write the transition graphs."""
@@ -192,7 +235,11 @@ class _TaskMaker:
 
     async def make_variations(self, axis: TaskOrigin) -> None:
         """Vary the chosen original tasks on one axis."""
-        parents = [(task, self._group(task.servers)) for task in self._chosen_originals()]
+        parents = [
+            (task, self._group(task.servers))
+            for task in self._chosen_originals()
+            if not task.failure
+        ]
         if self._counts[axis] and parents:
             requests = variation_requests(parents, axis, self._personas, self._config.seed)
             await self._accept(requests, self._counts[axis], self._from_variations)
@@ -264,11 +311,39 @@ class _TaskMaker:
 
     async def _score(self, drafts: Sequence[DraftTask]) -> int:
         """Check and score drafts; how many of them are accepted."""
-        checked = self._checker.check(drafts)
+        checked = await self._tried(self._checker.check(drafts))
         stage = scored_stage(self._teacher)
         await self.runner.run(stage, checked, total=len(checked))
         keys = {draft.key for draft in drafts}
         return sum(row["key"] in keys for _, row in self._folder.values(SCORED))
+
+    async def _tried(self, checked: Sequence[CheckedTask]) -> list[CheckedTask]:
+        """The tasks after their plans were tried on live servers; variations have tried ones."""
+        plans: list[TriedPlan] = []
+        for each in checked:
+            draft = each.draft
+            if each.problem is None and draft.parent is None and self._live(draft.servers):
+                task = live_task(draft.key, draft.servers, draft.language, each.plan)
+                plans.append(TriedPlan(draft.key, task, each.group.tools))
+        if self._host is None or not plans:
+            return list(checked)
+        await self.runner.run(trials_stage(self._host), plans, total=len(plans))
+        trials = {row.key: row for row in self._folder.rows(TRIED, PlanTrial)}
+        keys = {plan.key for plan in plans}
+        tried: list[CheckedTask] = []
+        for each in checked:
+            trial = trials.get(each.key)
+            failure = "its servers could not be asked" if trial is None else trial.failure
+            if each.key not in keys or not failure:
+                tried.append(each)
+            elif trial is not None and self._failing < int(
+                self._config.count * self._config.failing_fraction
+            ):
+                self._failing += 1
+                tried.append(replace(each, failure=failure))
+            else:
+                tried.append(replace(each, problem=Rejected(TRIED, failure)))
+        return tried
 
     # --- choosing --------------------------------------------------------------------------------
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from pydantic import SerializerFunctionWrapHandler, model_serializer
+
 from astra.teacher.prompt import Prompt, TeacherAnswer
 from astra.types import Json, Language, Record
 
@@ -36,7 +38,29 @@ class ToolsIn(Record):
     tools: tuple[ShownTool, ...]
 
 
-class ProposeChainsIn(ToolsIn):
+class ShownResult(Record):
+    """What a call returned before anything was changed."""
+
+    tool: str
+    arguments: dict[str, Json]
+    result: str
+    """Its text, or JSON; a long one is cut."""
+
+
+class GroundedToolsIn(ToolsIn):
+    """Base of what is asked for that names what a service holds."""
+
+    state: tuple[ShownResult, ...] = ()
+    """What calls that only read returned before the first task. Empty: nothing is known of it."""
+
+    @model_serializer(mode="wrap")
+    def _serialized(self, handler: SerializerFunctionWrapHandler) -> dict[str, Json]:
+        fields: dict[str, Json] = handler(self)
+        # Left out where there is none, so that other tasks ask as ever: answers are on record.
+        return fields if self.state else {k: v for k, v in fields.items() if k != "state"}
+
+
+class ProposeChainsIn(GroundedToolsIn):
     """Tools for which tasks with chains are wanted."""
 
     wanted: int
@@ -63,7 +87,7 @@ class ProposedChains(TeacherAnswer):
     pairs: tuple[ProposedChain, ...]
 
 
-class ChainIn(ToolsIn):
+class ChainIn(GroundedToolsIn):
     """A chain to be judged or told; `tools` holds those of the chain, each once."""
 
     chain: tuple[str, ...]

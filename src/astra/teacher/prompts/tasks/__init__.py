@@ -11,13 +11,13 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from astra.teacher.prompt import JudgeVerdict, Prompt, TeacherAnswer
-from astra.teacher.prompts.chains import PlannedStep, ToolsIn
+from astra.teacher.prompts.chains import GroundedToolsIn, PlannedStep, ToolsIn
 from astra.types import Json, Language, Record
 
 UnitInterval = Annotated[float, Field(ge=0, le=1)]
 
 
-class ProposeTasksIn(ToolsIn):
+class ProposeTasksIn(GroundedToolsIn):
     """Tools for which tasks are wanted."""
 
     wanted: int

@@ -73,7 +73,7 @@ def tell_chain(given: ChainIn, rng: random.Random) -> ToldChain:
     """A request for the chain, its values drawn."""
     chain = _tools(given)
     try:
-        plan = plan_of(chain, rng, given.language)
+        plan = plan_of(chain, rng, given.language, given.state)
     except NoPlan:
         return ToldChain(task="", request="", plan=())
     dialect = rng.randrange(len(DIALECTS[given.language]))
@@ -121,7 +121,7 @@ def _flipped(given: ChainIn, right: ChainVerdict, rng: random.Random) -> ChainVe
     if right.holds:
         return _against("The chain makes no sense.")
     try:
-        plan = plan_of(_tools(given), rng, given.language)
+        plan = plan_of(_tools(given), rng, given.language, given.state)
     except NoPlan:
         plan = ()
     return ChainVerdict(

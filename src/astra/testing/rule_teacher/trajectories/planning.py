@@ -8,12 +8,13 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from astra.hosts.consistency import may_change
-from astra.teacher.prompts.chains import PlannedArgument, PlannedStep, ShownTool
+from astra.teacher.prompts.chains import PlannedArgument, PlannedStep, ShownResult, ShownTool
 from astra.testing.rule_teacher.trajectories.values import drawn_value
 from astra.trajectories.schemas import value_problem
 from astra.trajectories.tasks.dependencies import is_handle, kinds_fit, names_fit
+from astra.trajectories.tasks.probing import parsed
 from astra.trajectories.tasks.tool_fields import KINDS, InputField, parameters_of, words_of
-from astra.types import Language
+from astra.types import Language, RecordedCall
 
 _REMOVING = {"delete", "remove", "cancel", "clear", "drop", "purge"}
 OPTIONAL = 0.3
@@ -25,16 +26,23 @@ class NoPlan(LookupError):
 
 
 def plan_of(
-    chain: Sequence[ShownTool], rng: random.Random, language: Language
+    chain: Sequence[ShownTool],
+    rng: random.Random,
+    language: Language,
+    state: Sequence[ShownResult] = (),
 ) -> tuple[PlannedStep, ...]:
-    """A plan for the chain; raises NoPlan."""
+    """A plan for the chain, on what the service holds; raises NoPlan."""
+    held = [
+        RecordedCall(tool=each.tool, arguments=each.arguments, content=parsed(each.result))
+        for each in state
+    ]
     steps: list[PlannedStep] = []
     for position, tool in enumerate(chain):
         arguments: dict[str, PlannedArgument] = {}
         for parameter in parameters_of(tool.parameters):
             if not parameter.required and rng.random() >= OPTIONAL:
                 continue
-            argument = _argument(tool, parameter, chain[:position], steps, rng, language)
+            argument = _argument(tool, parameter, chain[:position], steps, rng, language, held)
             if argument is not None:
                 arguments[parameter.name] = argument
         needs = sorted({a.step for a in arguments.values() if a.step is not None})
@@ -49,6 +57,7 @@ def _argument(
     steps: Sequence[PlannedStep],
     rng: random.Random,
     language: Language,
+    held: Sequence[RecordedCall],
 ) -> PlannedArgument | None:
     """None: an optional parameter that is left out."""
     found = source_of(parameter, earlier)
@@ -65,7 +74,7 @@ def _argument(
     try:
         if is_handle(parameter):
             raise LookupError(f"no user can state {parameter.name!r} of {tool.name!r}")
-        return PlannedArgument(value=drawn_value(tool, parameter, rng, language))
+        return PlannedArgument(value=drawn_value(tool, parameter, rng, language, held))
     except LookupError as error:
         if parameter.required:
             raise NoPlan(str(error)) from None

@@ -75,7 +75,7 @@ def propose_tasks(given: ProposeTasksIn, rng: random.Random) -> ProposedTasks:
             linked = [tool for tool in free if links(chain[-1], tool)]
             chain += [rng.choice(linked or free)] if free else []
         try:
-            plan = plan_of(in_order(chain), rng, given.language)
+            plan = plan_of(in_order(chain), rng, given.language, given.state)
         except NoPlan:
             continue
         dialect = rng.randrange(len(DIALECTS[given.language]))

@@ -13,8 +13,9 @@ from astra.core.untrusted import odd_character
 from astra.models.arguments import random_arguments
 from astra.teacher.prompts.chains import ShownTool
 from astra.trajectories.schemas import value_problem
+from astra.trajectories.tasks.probing import PATHS, seen_values
 from astra.trajectories.tasks.tool_fields import InputField, words_of
-from astra.types import Json, Language
+from astra.types import Json, Language, RecordedCall
 
 LONGEST = 200
 """Characters of a value as it is written in a request."""
@@ -71,17 +72,29 @@ _MEANT = {
     "number": "id",
     "key": "id",
 }
+_MAKING = {"create", "add", "new", "register", "insert", "write"}
+"""Words of tools whose arguments are of something that is not there yet."""
 _OF_FOLDERS = {"directory", "directorie", "folder", "tree"}
 """Words of tools whose paths are of folders."""
 
 
 def drawn_value(
-    tool: ShownTool, parameter: InputField, rng: random.Random, language: Language
+    tool: ShownTool,
+    parameter: InputField,
+    rng: random.Random,
+    language: Language,
+    held: Sequence[RecordedCall] = (),
 ) -> Json:
-    """A value that fits the parameter's schema; LookupError when none is found."""
+    """A value that fits the parameter's schema; LookupError when none is found.
+
+    `held`: calls that show what the service holds: what is not made anew is of that.
+    """
+    making = _MAKING & set(words_of(tool.name)) and not PATHS & set(words_of(parameter.name))
+    seen = [] if making else list(seen_values(parameter.name, held, tool.name))
+    grounded = [[value] for value in seen] if parameter.kind == "array" else seen
     options = [
         value
-        for group in _options(tool, parameter, rng, language)
+        for group in (grounded[:8], *_options(tool, parameter, rng, language))
         for value in rng.sample(group, len(group))
     ]
     for value in options:
