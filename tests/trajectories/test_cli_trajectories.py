@@ -329,6 +329,8 @@ def test_live_servers_are_played_and_replay_without_them(
     )
     assert any(row.recording for row in made)
     capsys.readouterr()
+    assert run(["trajectories", "show", str(out), made[0].id]) == 0
+    assert "bookings began fresh" in capsys.readouterr().out
     assert run(["trajectories", "replay", str(out)]) == 0
     assert f"{len(made)} of {len(made)}" in capsys.readouterr().out
 

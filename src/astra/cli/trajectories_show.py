@@ -107,6 +107,10 @@ def _print_conversation(console: Console, rollout: RecordedRollout) -> None:
         f"{trajectory.turns} turns, {len(trajectory.calls)} calls",
     ]
     console.print(plain(" · ".join(facts), "dim"))
+    for start in rollout.starts:
+        files = f"files {start.files[:12]}" if start.files else "no files"
+        began = f"{start.server} began {start.state}, with {files} and {len(start.calls)} calls"
+        console.print(plain(began, "dim"))
     calls = {call.id: call for call in trajectory.calls}
     number = 0
     for message in trajectory.messages:
