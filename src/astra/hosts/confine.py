@@ -27,6 +27,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from astra.configs.spelling import option_name
+from astra.core.files import read_bounded
 from astra.errors import HostError
 from astra.hosts import confine_child, confine_seccomp
 from astra.hosts.mcp_entries import McpServerEntry
@@ -134,7 +135,8 @@ def _program(found: str) -> list[str]:
     settings = Path(found).parent.parent / "pyvenv.cfg"
     if settings.is_file():
         parts.append(str(settings.parent))
-        lines = (line.partition("=") for line in settings.read_text("utf-8").splitlines())
+        content = read_bounded(settings, 2**16, "make the virtual environment anew")
+        lines = (line.partition("=") for line in content.decode("utf-8", "replace").splitlines())
         homes = [Path(value.strip()) for key, _, value in lines if key.strip() == "home"]
         parts += [str(home.parent if home.name == "bin" else home) for home in homes]
     return parts

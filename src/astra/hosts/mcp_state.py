@@ -248,5 +248,6 @@ def _content(path: Path) -> bytes:
             digest.update(b"folder\0")
         else:
             executable = b"program\0" if each.stat().st_mode & 0o100 else b"file\0"
-            digest.update(executable + hashlib.sha256(each.read_bytes()).digest())
+            with each.open("rb") as file:
+                digest.update(executable + hashlib.file_digest(file, "sha256").digest())
     return digest.digest()
