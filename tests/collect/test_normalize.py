@@ -101,6 +101,10 @@ def test_descriptions_are_cleaned() -> None:
         ("list_x", "TODO", False),
         ("foo", "Some text that says nothing at all about it.", False),
         ("get_report", "This endpoint returns data.", False),
+        ("bar", "Some words that say nothing about it at all.", False),
+        ("op", "Put the description here.", False),
+        ("op", "The behaviour is to be documented.", False),
+        ("find_gaps", "Find products that have no description.", True),
         ("send", "Sends.", False),
     ],
 )

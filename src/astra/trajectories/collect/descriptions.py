@@ -25,6 +25,12 @@ _SAYS_NOTHING = frozenset(
     "result results response responses returns return value values call calls called calling "
     "used use uses".split()
 )
+# Sentences about a description in place of one.
+_ABOUT_ITSELF = re.compile(
+    r"\bsay(?:s|ing)? nothing\b|\bdescription (?:goes |comes )?here\b"
+    r"|\bto be (?:written|documented|described|filled in)\b",
+    re.IGNORECASE,
+)
 _SAYS_NOTHING_UNSPACED = re.compile(
     "暂无|没有|说明|描述|测试|工具|函数|方法|接口|占位|无|説明|テスト"
 )
@@ -47,7 +53,7 @@ def says_something(name: str, description: str, parameters: Json = None) -> bool
     content = {word for word in words - _GRAMMAR - _SAYS_NOTHING if len(word) > 1}
     if len(_UNSPACED.findall(_SAYS_NOTHING_UNSPACED.sub("", description))) >= _LEAST_UNSPACED:
         return True
-    if not content or not words - known:
+    if not content or not words - known or _ABOUT_ITSELF.search(description):
         return False
     if len(content) >= 2 or not any(_akin(word, other) for word in content for other in known):
         return True
