@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -378,6 +380,49 @@ async def test_hostile_rows_are_refused_alone(tmp_path: Path, text: str) -> None
     (tmp_path / "rows.jsonl").write_text(f"{text}\n{json.dumps(openai_row())}\n")
     assert len(await imported(tmp_path / "rows.jsonl")) == 1
     assert len(refused(tmp_path / "run")) == 1
+
+
+@pytest.mark.parametrize("marks", ["</tool_call>{0}<tool_call>{0}", "<tool_response>{0}"])
+async def test_marks_without_end_take_no_time(tmp_path: Path, marks: str) -> None:
+    for role in ("gpt", "tool"):
+        value = "".join(part * 200_000 for part in marks.split("{0}"))
+        row = {"conversations": [{"from": "human", "value": "x"}, {"from": role, "value": value}]}
+        started = time.process_time()
+        file = file_of(tmp_path / f"{role}.jsonl", row)
+        await imported(file, out=tmp_path / role, format="sharegpt")
+        assert time.process_time() - started < 10
+
+
+MUTATIONS: tuple[Json, ...] = (
+    *(None, True, -1, 10**400, "", "x", "\ud800", [], {}, [[]], {"a": None}, "<tool_call>"),
+    *("attachment://d1", "null", '{"a":', "Error: x", "<think></think>"),
+)
+
+
+def mutated(value: Json, random: Random, share: float) -> Json:
+    """The value with parts replaced, left out and doubled."""
+    if random.random() < share:
+        return random.choice(MUTATIONS)
+    if isinstance(value, dict):
+        kept = {name: child for name, child in value.items() if random.random() > share / 2}
+        return {name: mutated(child, random, share) for name, child in kept.items()}
+    if isinstance(value, list):
+        items = [mutated(child, random, share) for child in value if random.random() > share / 2]
+        return items * 2 if random.random() < share / 4 else items
+    return value
+
+
+@pytest.mark.parametrize("form", FORMATS)
+async def test_a_changed_row_is_read_or_refused(tmp_path: Path, form: ConversationFormat) -> None:
+    random = Random(form)
+    row = FORMATS[form][1]()
+    row = row["samples"][0] if form == "inspect" else row
+    rows = [mutated(row, random, random.choice((0.005, 0.02, 0.08))) for _ in range(150)]
+    file = file_of(tmp_path / "rows.jsonl", *rows)
+    taken = len(await imported(file, format=form))
+    failures = refused(tmp_path / "run")
+    assert taken + len(failures) == 150 and taken and failures
+    assert {failure.kind for failure in failures} == {"rejected"}
 
 
 @pytest.mark.parametrize(

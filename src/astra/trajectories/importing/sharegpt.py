@@ -35,8 +35,6 @@ _ROLES = {
     "system": "system",
 }
 _THOUGHT = re.compile(r"\s*<think>(.*?)</think>\s*", re.DOTALL)
-_CALL = re.compile(r"<tool_call>(.*?)</tool_call>", re.DOTALL)
-_RESPONSE = re.compile(r"<tool_response>(.*?)</tool_response>", re.DOTALL)
 _UNREAD = ("<functioncall>", "<function=", "[TOOL_CALLS]", "<|python_tag|>")
 """Marks of calls in texts of other dialects. Read as words, they would teach nothing to call."""
 
@@ -94,8 +92,8 @@ def _calls(value: str, where: str, *, alone: bool) -> dict[str, Json]:
     """A message with calls. `alone`: the turn holds nothing but them, and thoughts before them."""
     thought = _THOUGHT.match(value)
     text = value[thought.end() :] if thought else value
-    blocks = _CALL.findall(text)
-    spoken = _CALL.sub("", text).strip() if blocks else ""
+    beside, blocks = _tagged(text, "tool_call", where)
+    spoken = beside.strip() if blocks else ""
     calls: list[Json] = []
     for block in blocks or ([text] if alone else []):
         try:
@@ -110,7 +108,7 @@ def _calls(value: str, where: str, *, alone: bool) -> dict[str, Json]:
         arguments = call.get("arguments", call.get("parameters", {}))
         functions.append({"function": {"name": call["name"], "arguments": arguments}})
     if not functions:
-        raise Rejected("layout", f"{where}: a <tool_call> that is not closed, or no call at all")
+        raise Rejected("layout", f"{where}: no call in a turn of calls")
     return {
         "role": "assistant",
         "content": spoken,
@@ -121,8 +119,9 @@ def _calls(value: str, where: str, *, alone: bool) -> dict[str, Json]:
 
 def _results(value: str, open_calls: int, where: str) -> list[str]:
     """The results of one turn: one, or those of all open calls."""
-    if blocks := _RESPONSE.findall(value):
-        if _RESPONSE.sub("", value).strip():
+    beside, blocks = _tagged(value, "tool_response", where)
+    if blocks:
+        if beside.strip():
             raise Rejected("layout", f"{where}: text beside its <tool_response>")
         return [block.strip("\n") for block in blocks]
     if open_calls > 1:
@@ -133,6 +132,20 @@ def _results(value: str, open_calls: int, where: str) -> list[str]:
         if isinstance(several, list) and len(several) == open_calls:
             return [one if isinstance(one, str) else _dump(one) for one in several]
     return [value]
+
+
+def _tagged(text: str, tag: str, where: str) -> tuple[str, list[str]]:
+    """The text beside the blocks of a tag, and the blocks."""
+    # Not by an expression, which would look for the end anew at every beginning.
+    beside, *rest = text.split(f"<{tag}>")
+    blocks: list[str] = []
+    for part in rest:
+        block, closing, after = part.partition(f"</{tag}>")
+        if not closing:
+            raise Rejected("layout", f"{where}: a <{tag}> that is not closed")
+        blocks.append(block)
+        beside += after
+    return beside, blocks
 
 
 def _dump(value: Json) -> str:
