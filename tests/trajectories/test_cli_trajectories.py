@@ -219,6 +219,26 @@ def test_killed_twice_it_ends_in_the_same_rows_and_pays_for_none_twice(
     same(made, out)
 
 
+def test_changed_options_use_the_answers_on_record(
+    tools: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    first, second = tmp_path / "first", tmp_path / "second"
+    with TeacherServer(TrajectoryRules()) as server:
+        assert run(asked(tools, first, teacher=server.url)) == 0
+        paid = server.served().requests
+        # Another judge's count of votes changes the options, and not what was asked before.
+        more = ["--judge-votes", "2", "--answers-from", str(first)]
+        assert run(asked(tools, second, *more, teacher=server.url)) == 0
+        again = server.served().requests - paid
+    votes = [row for row in rows(first, "teacher.jsonl") if row["stage"] == "judgements"]
+    assert again == len(votes) > 0
+    assert len(rows(second, "teacher.jsonl")) == again
+    assert (second / "rollouts.jsonl").exists()
+    capsys.readouterr()
+    assert run(asked(tools, second, "--answers-from", str(second), teacher="http://x/v1")) == 2
+    assert "the folder to write" in capsys.readouterr().err
+
+
 def _lines(path: Path) -> list[bytes]:
     data = path.read_bytes() if path.exists() else b""
     return data[: data.rfind(b"\n") + 1].splitlines()

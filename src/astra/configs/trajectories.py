@@ -90,6 +90,9 @@ class MakeTrajectoriesConfig(ModelConfig, TeacherConfig, EpisodeConfig, OutputCo
     """Minimum messages of a simulated user."""
     max_user_turns: Annotated[int, at_least(1)] = 4
     """Maximum messages of a simulated user; how many there are is drawn for each episode."""
+    answers_from: Annotated[Path | str | None, RUNTIME] = None
+    """Earlier run folder, made with other options: its recorded answers, of the teacher and of the
+    agent, are used where the same is asked. None: only those of --out."""
     allowed_tools: Sequence[str] | None = None
     """Names of the tools of live servers that the agent may use. None: all."""
     read_only: bool = False

@@ -46,8 +46,12 @@ class AnswerCache:
     Memory: some 120 bytes per answer, whatever the size of the answers.
     """
 
-    def __init__(self, folder: RunFolder, name: str = NAME) -> None:
+    def __init__(
+        self, folder: RunFolder, name: str = NAME, *, earlier: AnswerCache | None = None
+    ) -> None:
+        """`earlier`: an open record of another run, in which answers are found and not added."""
         self._folder = folder
+        self._earlier = earlier
         self._name = name
         self._offsets: dict[int, int] = {}
         self._stage_usage: dict[str, Usage] = {}
@@ -105,7 +109,7 @@ class AnswerCache:
         """The recorded answer. None if there is none."""
         offset = self._offsets.get(int(key, 16))
         if offset is None:
-            return None
+            return None if self._earlier is None else self._earlier.find(key)
         recorded = self._folder.row_at(self._name, offset, RecordedAnswer)
         # The index holds 64 bits of the key; the row itself must agree.
         if recorded.key != key:

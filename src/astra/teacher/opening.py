@@ -22,12 +22,13 @@ RULES = "rules"
 
 @asynccontextmanager
 async def open_teacher(
-    config: TeacherConfig, folder: RunFolder, *, seed: int
+    config: TeacherConfig, folder: RunFolder, *, seed: int, earlier: RunFolder | None = None
 ) -> AsyncGenerator[ModelTeacher]:
     """A model as the teacher, its answers recorded unless `cache` is off.
 
     `seed`: sent with each request, raised by the index of the answer, so that several verdicts on
-    one point are independent even if the endpoint samples by seed alone.
+    one point are independent even if the endpoint samples by seed alone. `earlier`: another run,
+    whose recorded answers are used where the same is asked.
     """
     from astra.models.openai import OpenAIModel  # late: a second, which runs by rule can do without
 
@@ -39,7 +40,11 @@ async def open_teacher(
     model = OpenAIModel(name, url, key, timeout=config.teacher_timeout)
     templates = Path(config.prompt_templates) if config.prompt_templates else None
     async with model:
-        with AnswerCache(folder) if config.cache else nullcontext() as cache:
+        before = nullcontext() if earlier is None else AnswerCache(earlier)
+        with (
+            before as known,
+            AnswerCache(folder, earlier=known) if config.cache else nullcontext() as cache,
+        ):
             # A killed run may have recorded answers that its manifest does not count yet.
             paid = {} if cache is None else cache.stage_usage
             spent += folder.recover_costs(name, paid, price.of if price else None)

@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from itertools import chain
 from pathlib import Path
 
+from astra.configs.spelling import option_name
 from astra.configs.trajectories import (
     ExportTrajectoriesConfig,
     ImportTrajectoriesConfig,
@@ -57,11 +58,24 @@ async def make_trajectories(config: MakeTrajectoriesConfig) -> TrajectorySet:
         read_personas(Path(config.personas))
     if config.observations is not None:
         RunFolder.open(config.observations)
+    earlier = _earlier_run(config)
     folder = open_run(config, config.out, inputs={"system_prompts": dict(prompts)})
     with folder.lock():
-        async with trajectory_teacher(config, folder, seed=config.seed) as teacher:
+        async with trajectory_teacher(config, folder, seed=config.seed, earlier=earlier) as teacher:
             await run_pipeline(config, folder, teacher)
     return TrajectorySet(folder.path, folder=folder)
+
+
+def _earlier_run(config: MakeTrajectoriesConfig) -> RunFolder | None:
+    """The run whose recorded answers are used. Raises ConfigError if it is the one to write."""
+    if config.answers_from is None:
+        return None
+    if config.out is not None and Path(config.answers_from).resolve() == Path(config.out).resolve():
+        raise ConfigError(
+            f"{option_name('answers_from')} {str(config.answers_from)!r} is the folder to write: "
+            "its own answers are used anyway, leave the option out"
+        )
+    return RunFolder.open(config.answers_from)
 
 
 async def run_pipeline(config: MakeTrajectoriesConfig, folder: RunFolder, teacher: Teacher) -> None:
@@ -99,7 +113,11 @@ async def _open_agent(
         endpoint = OpenAIModel(config.model, config.base_url, key, timeout=config.timeout)
         model = await stack.enter_async_context(endpoint)
         price = model_price(config.prices, config.model)
-        record = stack.enter_context(AnswerCache(folder, AGENT)) if config.cache else None
+        earlier = _earlier_run(config)
+        known = stack.enter_context(AnswerCache(earlier, AGENT)) if earlier else None
+        record = (
+            stack.enter_context(AnswerCache(folder, AGENT, earlier=known)) if config.cache else None
+        )
         # A killed run may have recorded replies that its manifest does not count yet.
         paid = {} if record is None else record.stage_usage
         folder.recover_costs(config.model, paid, None if price is None else price.of)
