@@ -55,10 +55,16 @@ def is_offered(answer: Answer, question: str) -> bool:
     if len(members) != 1 or isinstance(members[0], bool):
         return False
     text = str(members[0])
+    # Most answers stand nowhere, and a pattern of each takes longer than all else here. Only in
+    # ASCII: without case, i is also the letters İ and ı to `re`.
+    if (text + question).isascii() and text.lower() not in question.lower():
+        return False
     # Chinese has no spaces between words.
     start, end = ("", "") if _CHINESE.search(text) else (r"(?<!\w)", r"(?!\w)")
     word = f"{start}{re.escape(text)}{end}"
     pattern = re.compile(word, re.IGNORECASE)
+    if not pattern.search(question):
+        return False
     # Another name for a name, another number for a number.
     other = r"\d[\d,.]*\d|\d" if not isinstance(members[0], str) else rf"(?!{word})\w[\w'’-]*"
     # As the question writes it: many people write no capitals.
