@@ -10,6 +10,9 @@ from typing import Any
 import pytest
 
 from astra.cli.main import run
+from astra.configs.training import TrainSFTConfig
+from astra.runs.folder import RunFolder
+from astra.training.presets.resolve import require_known, settings_line
 from recipes.nano.__main__ import main as nano_main
 
 ROOT = Path(__file__).parents[1]
@@ -106,22 +109,47 @@ def test_from_rows_to_a_model_and_its_curves(
     assert (plots / "loss.png").read_bytes().startswith(b"\x89PNG")
     assert run(["plot", str(sft), "--metric", "nope", "--out", str(plots)]) == 2
     assert "'nope'" in capsys.readouterr().err
+    with RunFolder(plots).lock():
+        before = (plots / "loss.csv").stat()
+        assert run(["plot", str(sft), "--out", str(plots)]) == 2
+        assert "another process is writing" in capsys.readouterr().err
+        assert (plots / "loss.csv").stat() == before
+    # A finished run is still its writer's, too.
+    with RunFolder(sft).lock():
+        assert run([*train, "--out", str(sft)]) == 2
 
 
 # --- what is said and refused before anything is trained or played ----------------------------
 
 
 @pytest.mark.parametrize("command", [["sft", "--dataset"], ["rl", "--arenas"]], ids=["sft", "rl"])
-def test_secrets_are_not_printed_with_the_preset(
+def test_keys_among_the_options_of_trl_are_refused_unshown(
     command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     nowhere = str(tmp_path / "nowhere")
     where = [nowhere, "--model", nowhere, "--out", str(tmp_path / "out"), "--preset", "nano"]
     file = tmp_path / "options.toml"
-    nested = 'model_init_kwargs = {token = "hf_second", revision = "main"}'
-    file.write_text(f'[trl]\nhub_token = "hf_first"\n{nested}\n')
-    assert run(["train", *command, *where, f"@{file}"]) == 2
-    said = capsys.readouterr().err
-    assert "hub_token=***" in said and "model_init_kwargs.token=***" in said
-    assert "hf_first" not in said and "hf_second" not in said
-    assert "revision=main" in said and "learning_rate=" in said
+    for name, option in (
+        ("hub_token", 'hub_token = "hf_first"'),
+        ("model_init_kwargs.token", 'model_init_kwargs = {token = "hf_first"}'),
+    ):
+        file.write_text(f"[trl]\n{option}\n")
+        assert run(["train", *command, *where, f"@{file}"]) == 2
+        said = capsys.readouterr().err
+        assert f"trl {name!r}: a key is not an option" in said and "HF_TOKEN" in said
+        assert "hf_first" not in said
+
+
+def test_secrets_are_not_printed_with_the_preset() -> None:
+    nested = {"token": "hf_second", "revision": "main"}
+    trl = {"hub_token": "hf_first", "model_init_kwargs": nested}
+    shown = settings_line(TrainSFTConfig(model="m", dataset="d", out="o", trl=trl), "preset")
+    assert "hub_token=***" in shown and "model_init_kwargs.token=***" in shown
+    assert "hf_first" not in shown and "hf_second" not in shown
+    assert "revision=main" in shown and "learning_rate=" in shown
+
+
+def test_tokens_of_text_are_options_of_trl() -> None:
+    from trl.trainer.sft_config import SFTConfig
+
+    require_known({"eos_token": "<|end|>", "pad_token": "<|end|>"}, SFTConfig)

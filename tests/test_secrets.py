@@ -26,6 +26,8 @@ from astra.testing.http_server import HttpReply, HttpRequest, LoopbackServer
 from astra.types import Message
 from tests.collect.servers import mcp_file, value
 from tests.support.model_server import completion
+from tests.training.rl_given import taught, world
+from tests.training.sft_made import tiny
 from tests.trajectories.services import calendar
 
 ROOT = Path(__file__).parents[1]
@@ -164,6 +166,39 @@ def test_what_an_endpoint_of_embeddings_echoes_is_not_told(reply: str) -> None:
         asyncio.run(OpenAIEmbedder("m", f"{server.url}/v1", EMBEDDER).embed(["x"]))
     assert server.heard == {EMBEDDER}
     nothing_in({"error": str(raised.value)})
+
+
+@pytest.mark.parametrize("kind", ["sft", "rl"])
+def test_training_and_its_plots_keep_no_key(
+    kind: str,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Neither what the environment holds, nor a token that is meant for the trainer."""
+    caplog.set_level(logging.INFO)
+    monkeypatch.setenv("HF_TOKEN", AGENT)
+    inputs, out = tmp_path / "inputs", tmp_path / "out"
+    inputs.mkdir()
+    if kind == "sft":
+        rows, model = tiny(inputs, 4)
+        words = ["--dataset", str(rows), "--epochs", "1"]
+    else:
+        model = taught(inputs / "model", steps=1)
+        words = ["--arenas", str(world(inputs / "arenas")), "--max-sampling-rounds", "1"]
+        words += ["--max-turns", "2", "--max-tokens", "8", "--max-steps", "2"]
+    words += ["--model", str(model), "--preset", "nano", "--batch-size", "2", "--save-every", "1"]
+    words += ["--trl", "logging_steps=1", "--out", str(out), "--debug"]
+    # The trainer would write it into each checkpoint.
+    assert run(["train", kind, *words, "--trl", f"hub_token={AGENT}"]) == 2
+    assert run(["train", kind, *words]) == 0
+    assert run(["plot", str(out), "--out", str(tmp_path / "plots"), "--debug"]) == 0
+    said = capfd.readouterr()
+    written = files(tmp_path)
+    assert any("checkpoint-1/" in name for name in written)
+    assert (tmp_path / "plots" / "loss.png").exists()
+    nothing_in({"stdout": said.out, "stderr": said.err, "log": caplog.text, **written})
 
 
 # --- keys, proxies and headers that can't be used ---------------------------------------------

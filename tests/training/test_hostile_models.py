@@ -18,11 +18,13 @@ from trl.trainer.sft_config import SFTConfig
 
 import astra.engines
 from astra.cli.main import FAILED, run
-from astra.configs.training import TrainSFTConfig
+from astra.configs.training import TrainRLConfig, TrainSFTConfig
 from astra.engines.loading import load_engine
 from astra.errors import ConfigError, StoreError
+from astra.training import rl, sft
 from astra.training.checkpoints import MARK, to_resume
 from astra.training.presets.resolve import require_known
+from astra.training.rl.train import train_rl
 from astra.training.rl.trainer import STATE
 from astra.training.sft.train import train_sft
 from tests.support.spoiled_files import huge, pipe
@@ -259,6 +261,28 @@ def test_a_state_of_another_run_of_rl_is_refused(model: Path, tmp_path: Path) ->
     state.write_text(json.dumps({"waiting": [], "prompts": prompts, "algorithm": {}}))
     trainer._load_optimizer_and_scheduler(str(tmp_path))
     trainer.close()
+
+
+def test_a_training_has_the_lock_before_it_loads_anything(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Loading(Exception):
+        pass
+
+    def load(*_: Any, **__: Any) -> None:
+        with pytest.raises(StoreError, match="another process is writing"):
+            train_sft(sft_config(folder))
+        raise Loading
+
+    for module in (sft.train, rl.train):
+        monkeypatch.setattr(module, "load_tokenizer", load)
+    arenas = rl_given.world(tmp_path / "arenas")
+    out = sft_config(folder).out
+    options = TrainRLConfig(arenas=arenas, model="m", out=out, preset="nano")
+    for train in (lambda: train_sft(sft_config(folder)), lambda: train_rl(options)):
+        with pytest.raises(Loading):
+            train()
+        shutil.rmtree(out)
 
 
 @pytest.mark.parametrize("spoil", [huge, pipe])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,7 +21,8 @@ def plot(runs: Sequence[Path], out: Path, metrics: Sequence[str] | None, over: s
     """Draw each metric over another. Returns the files written, in order.
 
     `metrics`: None draws every number that is logged more than once. Raises ConfigError for runs
-    without metrics and for names that no run has logged.
+    without metrics and for names that no run has logged, StoreError if another process is writing
+    `out`.
     """
     logged: dict[str, list[dict[str, Json]]] = {}
     for path in runs:
@@ -35,26 +37,29 @@ def plot(runs: Sequence[Path], out: Path, metrics: Sequence[str] | None, over: s
     for name in [*(metrics or ()), over]:
         if not any(name in row for rows in logged.values() for row in rows):
             raise ConfigError(f"no run has logged {name!r}: there are {', '.join(known)}")
-    out.mkdir(parents=True, exist_ok=True)
-    files: list[Path] = []
+    contents: dict[str, bytes] = {}
     for name in metrics or known:
         curves = {
             label: [(row[over], row[name]) for row in rows if name in row and over in row]
             for label, rows in logged.items()
         }
         if metrics or any(len(points) > 1 for points in curves.values()):
-            stem = out / re.sub(r"[^A-Za-z0-9._-]+", "_", name)
-            table = stem.with_name(f"{stem.name}.csv")  # with_suffix would cut a dot in the name
-            with table.open("w", encoding="utf-8", newline="") as file:
-                writer = csv.writer(file)
-                writer.writerow(["run", over, name])
-                for label, points in curves.items():
-                    writer.writerows([label, x, y] for x, y in points)
-            files += [table, _draw(stem.with_name(f"{stem.name}.png"), curves, name, over)]
-    return files
+            stem = re.sub(r"[^A-Za-z0-9._-]+", "_", name)
+            table = io.StringIO(newline="")
+            writer = csv.writer(table)
+            writer.writerow(["run", over, name])
+            for label, points in curves.items():
+                writer.writerows([label, x, y] for x, y in points)
+            contents[f"{stem}.csv"] = table.getvalue().encode()
+            contents[f"{stem}.png"] = _png(curves, name, over)
+    folder = RunFolder(out)
+    with folder.lock():
+        for file, content in contents.items():
+            folder.replace(file, [content])
+    return [out / file for file in contents]
 
 
-def _draw(path: Path, curves: dict[str, Points], name: str, over: str) -> Path:
+def _png(curves: dict[str, Points], name: str, over: str) -> bytes:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -68,5 +73,6 @@ def _draw(path: Path, curves: dict[str, Points], name: str, over: str) -> Path:
     axes.grid(visible=True, alpha=0.3)
     if len(curves) > 1:
         axes.legend()
-    figure.savefig(path, dpi=120, metadata={"Software": None})
-    return path
+    content = io.BytesIO()
+    figure.savefig(content, format="png", dpi=120, metadata={"Software": None})
+    return content.getvalue()

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any
 
 import torch
 
+from astra.configs.training import TrainRLConfig, TrainSFTConfig
+from astra.runs.folder import RunFolder
+from astra.runs.opening import open_run
 from astra.types import Json
 
 
@@ -21,6 +26,25 @@ def processes_of(trl: Mapping[str, Json]) -> Any:
     from accelerate import PartialState
 
     return PartialState(cpu=on_cpu(trl))
+
+
+@contextmanager
+def training_run(
+    config: TrainSFTConfig | TrainRLConfig, state: Any, inputs: Mapping[str, Json]
+) -> Generator[RunFolder]:
+    """The run folder of a training in this process (`state`).
+
+    The first process creates it, and has its lock from now on: a second training of the folder is
+    refused before it loads anything. The others wait for the first, as it may refuse the options.
+    """
+    with ExitStack() as stack:
+        with state.main_process_first():
+            if state.is_main_process:
+                folder = open_run(config, config.out, inputs=inputs)
+                stack.enter_context(folder.lock())
+            else:
+                folder = RunFolder(Path(config.out))
+        yield folder
 
 
 def is_first() -> bool:

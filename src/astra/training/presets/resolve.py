@@ -57,6 +57,7 @@ _ELSEWHERE = {
     "completion_only_loss": "the rows are masked already, exactly",
 }
 """Options of TRL that are set by options of ours, and how."""
+_TOKENS_OF_TEXT = ("eos_token", "pad_token")
 _UNSAFE_LOADING = ("trust_remote_code", "weights_only")
 
 
@@ -133,8 +134,14 @@ def announce(config: TrainSFTConfig | TrainRLConfig, *lines: str) -> None:
 
 
 def require_known(trl: Mapping[str, Any], known: type) -> None:
-    """Raise ConfigError for options that TRL does not have, or that options of ours set."""
+    """Raise ConfigError for options that TRL does not have, that options of ours set, and keys."""
     names = [f.name for f in dataclasses.fields(known) if f.init]
+    for name in _flat(trl):
+        if SECRET.search(name.rpartition(".")[2]) and name not in _TOKENS_OF_TEXT:
+            raise ConfigError(
+                f"trl {name!r}: a key is not an option, as each checkpoint would hold it: set the "
+                "environment variable HF_TOKEN instead"
+            )
     loading: Any = trl.get("model_init_kwargs")
     for name in _UNSAFE_LOADING:
         if isinstance(loading, Mapping) and name in loading:

@@ -19,8 +19,6 @@ from astra.errors import ConfigError
 from astra.protocols import Sampling
 from astra.rewards import load_reward
 from astra.rollouts.loop import RolloutLimits
-from astra.runs.folder import RunFolder
-from astra.runs.opening import open_run
 from astra.sandbox import sandbox_from
 from astra.training.algorithm import ChoosesTasks
 from astra.training.credit.log import CreditLog
@@ -33,7 +31,7 @@ from astra.training.presets.resolve import (
     settings_line,
     with_fitting_micro_batch,
 )
-from astra.training.processes import processes_of
+from astra.training.processes import processes_of, training_run
 from astra.training.progress import quiet
 from astra.training.result import TrainResult
 from astra.training.rl.algorithms import make_algorithm
@@ -87,27 +85,25 @@ def train_rl(config: TrainRLConfig, *, callbacks: Sequence[TrainerCallback] = ()
     args = trl_config(config, state.num_processes)
     environment = open_environment(config)
     tasks = environment.tasks()
-    # The first process creates the folder; the others wait for it, as it may refuse the options.
-    with state.main_process_first():
-        prompt = read_text_option(config.system_prompt, "system_prompt")
-        inputs = {} if prompt is None else {"system_prompt": prompt}
-        folder = open_run(config, out, inputs=inputs) if state.is_main_process else RunFolder(out)
-    # Even a finished run has its options compared with the folder's before (`open_run`).
-    if (out / FINAL).exists():
-        return TrainResult.of_run(folder, out / FINAL, config, tasks=len(tasks))
-    chat = ChatTemplate(load_tokenizer(str(config.model), padding_side="left"))
-    with closing(MetricsLog(folder)) as metrics, closing(CreditLog(folder)) as credit:
-        keep = credit if state.is_main_process else None
-        trainer = _trainer(config, args, environment, chat, keep, [metrics, *callbacks])
-        with closing(trainer):
-            from astra.training.checkpoints import to_resume
+    prompt = read_text_option(config.system_prompt, "system_prompt")
+    inputs = {} if prompt is None else {"system_prompt": prompt}
+    with training_run(config, state, inputs) as folder:
+        # Even a finished run has its options compared with the folder's before (`training_run`).
+        if (out / FINAL).exists():
+            return TrainResult.of_run(folder, out / FINAL, config, tasks=len(tasks))
+        chat = ChatTemplate(load_tokenizer(str(config.model), padding_side="left"))
+        with closing(MetricsLog(folder)) as metrics, closing(CreditLog(folder)) as credit:
+            keep = credit if state.is_main_process else None
+            trainer = _trainer(config, args, environment, chat, keep, [metrics, *callbacks])
+            with closing(trainer):
+                from astra.training.checkpoints import to_resume
 
-            checkpoint = to_resume(out / CHECKPOINTS)
-            with reading_weights(str(checkpoint)):
-                trainer.train(resume_from_checkpoint=checkpoint and str(checkpoint))
-        save_final(trainer, chat, out)
-    result = TrainResult.of_run(folder, out / FINAL, config, tasks=len(tasks))
-    return TrainResult(result.model, trainer.state.global_step, result.metrics, config)
+                checkpoint = to_resume(out / CHECKPOINTS)
+                with reading_weights(str(checkpoint)):
+                    trainer.train(resume_from_checkpoint=checkpoint and str(checkpoint))
+            save_final(trainer, chat, out)
+        result = TrainResult.of_run(folder, out / FINAL, config, tasks=len(tasks))
+        return TrainResult(result.model, trainer.state.global_step, result.metrics, config)
 
 
 def open_environment(config: TrainRLConfig) -> RolloutEnvironment:

@@ -18,8 +18,6 @@ from astra.configs.spelling import option_name
 from astra.configs.training import TrainSFTConfig
 from astra.engines.loading import load_skeleton, load_tokenizer, reading_weights
 from astra.errors import ConfigError, StoreError
-from astra.runs.folder import RunFolder
-from astra.runs.opening import open_run
 from astra.training.final_model import CHECKPOINTS, FINAL, adding_adapters, lora_config, save_final
 from astra.training.parameter_lrs import set_parameter_lrs
 from astra.training.presets.resolve import (
@@ -29,7 +27,7 @@ from astra.training.presets.resolve import (
     settings_line,
     with_fitting_micro_batch,
 )
-from astra.training.processes import processes_of
+from astra.training.processes import processes_of, training_run
 from astra.training.progress import quiet
 from astra.training.result import TrainResult
 from astra.training.sft.encode import EncodedRow, encode_rows
@@ -70,47 +68,45 @@ def train_sft(config: TrainSFTConfig, *, callbacks: Sequence[TrainerCallback] = 
         disable_progress_bar()
     out = Path(config.out)
     args = _trl_config(config, state.num_processes)
-    with state.main_process_first():
-        folder = open_run(config, out) if state.is_main_process else RunFolder(out)
-    chat = ChatTemplate(load_tokenizer(str(config.model)))
-    rows = read_rows(Path(config.dataset))
-    limited = [row for i, row in enumerate(rows) if config.limit is None or i < config.limit]
-    encoded = encode_rows(chat, limited, config.max_length)
-    counts = {
-        "rows": len(encoded.rows),
-        "cut": encoded.cut,
-        "dropped": encoded.dropped,
-        "tokens": encoded.tokens,
-        "trained_tokens": encoded.trained,
-    }
-    if (out / FINAL).exists():
-        return TrainResult.of_run(folder, out / FINAL, config, **counts)
-    if state.is_main_process:
-        cut = f"; {encoded.cut} cut at max_length, {encoded.dropped} left out" * bool(encoded.cut)
-        announce(
-            config,
-            f"{len(encoded.rows)} rows, {encoded.tokens} tokens, {encoded.trained} with loss{cut}",
-        )
-    with closing(MetricsLog(folder)) as metrics:
-        trainer = _trainer(config, args, chat, encoded.rows, [metrics, *callbacks])
-        checkpoint = to_resume(out / CHECKPOINTS)
-        if checkpoint is not None:
-            # TRL counts from 0 after a stop.
-            tokens = note_of(checkpoint).get(_TOKENS)
-            if not isinstance(tokens, int):
-                raise StoreError(
-                    f"{str(checkpoint)!r} is not a checkpoint of such a run (its mark says "
-                    f"{_TOKENS} = {tokens!r:.100}): remove it to resume from the one before"
-                )
-            trainer._total_train_tokens = tokens  # pyright: ignore[reportPrivateUsage]
-        with reading_weights(str(checkpoint)):
-            done = trainer.train(resume_from_checkpoint=checkpoint and str(checkpoint))
-        save_final(trainer, chat, out)
-    losses = [row["loss"] for row in trainer.state.log_history if "loss" in row]
-    # A run can be shorter than the interval of its log.
-    loss = losses[-1] if losses else done.training_loss
-    result = TrainResult.of_run(folder, out / FINAL, config, **counts, loss=loss)
-    return TrainResult(result.model, done.global_step, result.metrics, config)
+    with training_run(config, state, {}) as folder:
+        chat = ChatTemplate(load_tokenizer(str(config.model)))
+        rows = read_rows(Path(config.dataset))
+        limited = [row for i, row in enumerate(rows) if config.limit is None or i < config.limit]
+        encoded = encode_rows(chat, limited, config.max_length)
+        counts = {
+            "rows": len(encoded.rows),
+            "cut": encoded.cut,
+            "dropped": encoded.dropped,
+            "tokens": encoded.tokens,
+            "trained_tokens": encoded.trained,
+        }
+        if (out / FINAL).exists():
+            return TrainResult.of_run(folder, out / FINAL, config, **counts)
+        if state.is_main_process:
+            line = f"{len(encoded.rows)} rows, {encoded.tokens} tokens, {encoded.trained} with loss"
+            if encoded.cut:
+                line += f"; {encoded.cut} cut at max_length, {encoded.dropped} left out"
+            announce(config, line)
+        with closing(MetricsLog(folder)) as metrics:
+            trainer = _trainer(config, args, chat, encoded.rows, [metrics, *callbacks])
+            checkpoint = to_resume(out / CHECKPOINTS)
+            if checkpoint is not None:
+                # TRL counts from 0 after a stop.
+                tokens = note_of(checkpoint).get(_TOKENS)
+                if not isinstance(tokens, int):
+                    raise StoreError(
+                        f"{str(checkpoint)!r} is not a checkpoint of such a run (its mark says "
+                        f"{_TOKENS} = {tokens!r:.100}): remove it to resume from the one before"
+                    )
+                trainer._total_train_tokens = tokens  # pyright: ignore[reportPrivateUsage]
+            with reading_weights(str(checkpoint)):
+                done = trainer.train(resume_from_checkpoint=checkpoint and str(checkpoint))
+            save_final(trainer, chat, out)
+        losses = [row["loss"] for row in trainer.state.log_history if "loss" in row]
+        # A run can be shorter than the interval of its log.
+        loss = losses[-1] if losses else done.training_loss
+        result = TrainResult.of_run(folder, out / FINAL, config, **counts, loss=loss)
+        return TrainResult(result.model, done.global_step, result.metrics, config)
 
 
 def _trainer(
