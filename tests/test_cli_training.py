@@ -143,10 +143,11 @@ def test_keys_among_the_options_of_trl_are_refused_unshown(
 def test_secrets_are_not_printed_with_the_preset() -> None:
     nested = {"token": "hf_second", "revision": "main"}
     trl = {"hub_token": "hf_first", "model_init_kwargs": nested}
-    shown = settings_line(TrainSFTConfig(model="m", dataset="d", out="o", trl=trl), "preset")
+    config = TrainSFTConfig(model="m", dataset="d", out="o", learning_rate=0.01, trl=trl)
+    shown = settings_line(config, "preset")
     assert "hub_token=***" in shown and "model_init_kwargs.token=***" in shown
     assert "hf_first" not in shown and "hf_second" not in shown
-    assert "revision=main" in shown and "learning_rate=" in shown
+    assert "revision=main" in shown and "learning_rate=0.01" in shown
 
 
 def test_tokens_of_text_are_options_of_trl() -> None:

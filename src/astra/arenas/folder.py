@@ -15,6 +15,7 @@ from astra.arenas.certificates import Certificate
 from astra.errors import StoreError
 from astra.runs.folder import RunFolder
 from astra.runs.jsonl import to_line
+from astra.runs.repetitions import unique_values
 from astra.types import (
     Arena,
     ArenaRow,
@@ -24,6 +25,7 @@ from astra.types import (
     Record,
     Tool,
     arena_id,
+    canonical_json,
 )
 
 ARENAS = "arenas"
@@ -93,7 +95,9 @@ class ToolPool:
 
 def pool_rows(folder: RunFolder, split: Literal["train", "test"]) -> Iterator[Json]:
     """Rows of `tools.jsonl` that arenas of a split may show: those of `train` only its own."""
-    rows = (row for _, row in folder.values(TOOLS))
+    # Else a tool of a line that stands twice would be drawn twice as often.
+    unique = unique_values(folder, TOOLS, lambda row: hash(canonical_json(row)))
+    rows = (row for _, row in unique)
     return rows if split == "test" else (row for row in rows if row["split"] == "train")
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from operator import attrgetter
 from pathlib import Path
 
 from astra.arenas.folder import ARENAS
 from astra.runs.folder import RunFolder
 from astra.runs.jsonl import FailureRow
 from astra.runs.manifest import StageCounts
+from astra.runs.repetitions import unique_rows
 from astra.types import ArenaRow, Json
 
 GROUPS = ("scenario", "hops", "language", "domain", "split")
@@ -25,7 +27,7 @@ def arena_statistics(run: Path | str) -> dict[str, Json]:
     manifest = folder.manifest()
     total = 0
     groups: dict[str, Counter[str]] = {name: Counter() for name in GROUPS}
-    for arena in folder.rows(ARENAS, ArenaRow):
+    for arena in unique_rows(folder, ARENAS, ArenaRow, attrgetter("id")):
         total += 1
         for name, counts in groups.items():
             counts[str(getattr(arena, name))] += 1
@@ -35,12 +37,12 @@ def arena_statistics(run: Path | str) -> dict[str, Json]:
         recorded = manifest.stages.get(name, StageCounts())
         rejected: Counter[str] = Counter()
         errors: Counter[str] = Counter()
-        for failure in folder.rows(f"{name}.failed", FailureRow):
+        for failure in unique_rows(folder, f"{name}.failed", FailureRow, lambda row: row):
             if failure.kind == "rejected":
                 rejected[failure.check or ""] += 1
             else:
                 errors[failure.type or ""] += 1
-        accepted = sum(1 for _ in folder.lines(name))
+        accepted = len({hash(line) for _, line in folder.lines(name)})
         seen = accepted + rejected.total() + errors.total()
         stages[name] = {
             "accepted": accepted,

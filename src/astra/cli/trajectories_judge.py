@@ -11,7 +11,7 @@ from astra.cli.trajectories_report import mean_reward, print_agreement
 from astra.configs.trajectories import JudgeTrajectoriesConfig
 from astra.runs.folder import RunFolder
 from astra.trajectories.judge.agreement import agreements, ratings
-from astra.trajectories.records import Judgement
+from astra.trajectories.reading import read_judgements
 
 
 @command_from(
@@ -39,7 +39,7 @@ def command(config: JudgeTrajectoriesConfig, *, as_json: bool) -> int:
     folder = RunFolder.open(config.run)
     counts = folder.manifest().stages[file]
     reward = mean_reward(folder, file)
-    files = [folder.rows(name, Judgement) for name in dict.fromkeys((JUDGEMENTS, file))]
+    files = [read_judgements(folder, name) for name in dict.fromkeys((JUDGEMENTS, file))]
     if as_json:
         both = ratings(*files)
         print_json(

@@ -13,7 +13,7 @@ from astra.configs.trajectories import MakeTrajectoriesConfig
 from astra.runs.folder import RunFolder
 from astra.runs.manifest import StageCounts
 from astra.trajectories.judge.agreement import agreements, ratings
-from astra.trajectories.records import Judgement
+from astra.trajectories.reading import read_judgements
 
 
 @command_from(
@@ -51,7 +51,7 @@ def command(config: MakeTrajectoriesConfig, *, as_json: bool) -> int:
     )
     reward = mean_reward(folder, JUDGEMENTS)
     if as_json:
-        agreed = agreements(ratings(folder.rows(JUDGEMENTS, Judgement)))
+        agreed = agreements(ratings(read_judgements(folder)))
         fields = {"accepted", "rejected", "errors", "seconds"}
         print_json(
             {
@@ -74,7 +74,7 @@ def command(config: MakeTrajectoriesConfig, *, as_json: bool) -> int:
         if one.rejected or one.errors:
             line = f"  {name}: rejected {reasons(one.rejected, one.errors)}"
             console.print(plain(line), soft_wrap=True)
-    print_agreement(folder.rows(JUDGEMENTS, Judgement))
+    print_agreement(read_judgements(folder))
     if cost.usage.prompt_tokens:
         tokens = f"{cost.usage.prompt_tokens} tokens in, {cost.usage.completion_tokens} out"
         money = f", money {cost.dollars:.4f}" if cost.dollars else ""

@@ -7,12 +7,13 @@ from collections.abc import Iterable
 from astra.cli.console import out
 from astra.runs.folder import RunFolder
 from astra.trajectories.judge.agreement import agreements, ratings
+from astra.trajectories.reading import read_judgements
 from astra.trajectories.records import Judgement
 
 
 def mean_reward(folder: RunFolder, name: str) -> float | None:
     """The mean reward of a file of judgements. None: it is empty."""
-    rewards = [row.reward for row in folder.rows(name, Judgement)]
+    rewards = [row.reward for row in read_judgements(folder, name)]
     return sum(rewards) / len(rewards) if rewards else None
 
 

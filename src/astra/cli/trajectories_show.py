@@ -13,7 +13,7 @@ from astra.cli.console import out, plain, print_json
 from astra.configs.trajectories import ShowTrajectoriesConfig
 from astra.errors import ConfigError
 from astra.runs.folder import RunFolder
-from astra.trajectories.play.rollouts import ROLLOUTS
+from astra.trajectories.reading import read_judgements, read_rollouts
 from astra.trajectories.records import Judgement, RecordedRollout
 from astra.trajectories.sets import TrajectorySet
 from astra.types import CallStatus, Json
@@ -55,7 +55,7 @@ def command(config: ShowTrajectoriesConfig, *, as_json: bool) -> None:
 
 
 def _print_list(folder: RunFolder, judgements: str, limit: int, *, as_json: bool) -> None:
-    rewards = {row.rollout: row.reward for row in folder.rows(judgements, Judgement)}
+    rewards = {row.rollout: row.reward for row in read_judgements(folder, judgements)}
     rows: list[dict[str, Json]] = [
         {
             "id": row.id,
@@ -65,7 +65,7 @@ def _print_list(folder: RunFolder, judgements: str, limit: int, *, as_json: bool
             "host": row.host,
             "request": row.task.request,
         }
-        for row in folder.rows(ROLLOUTS, RecordedRollout)
+        for row in read_rollouts(folder)
     ]
     if not rows:
         raise ConfigError(f"{str(folder.path)!r} holds no rollouts: make some first")

@@ -38,6 +38,7 @@ from astra.rollouts.loop import RolloutLimits
 from astra.runs.folder import RunFolder
 from astra.runs.jsonl import JsonlLog, to_line
 from astra.runs.opening import open_run
+from astra.runs.repetitions import unique_rows
 from astra.sandbox import sandbox_from
 from astra.types import Arena
 
@@ -91,7 +92,12 @@ class EvaluationReport:
     @property
     def episodes(self) -> Iterator[PlayedEpisode]:
         """The episodes, read as they are needed, in the order of the arenas."""
-        return self.folder.rows(EPISODES, PlayedEpisode)
+        return unique_rows(
+            self.folder,
+            EPISODES,
+            PlayedEpisode,
+            lambda episode: (episode.trajectory.task, episode.trajectory.sample),
+        )
 
     def to_pandas(self) -> DataFrame:
         """One row per episode: arena, sample, stop reason, turns, scores."""

@@ -8,11 +8,12 @@ sampling and the index. Neither the input nor the endpoint's address or key is s
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Self
 
-from astra.errors import StoreError
+from astra.errors import StoreError, StoreWarning
 from astra.runs.folder import RunFolder
 from astra.runs.jsonl import JsonlLog, to_line
 from astra.types import Json, Record, Usage
@@ -64,6 +65,7 @@ class AnswerCache:
         try:
             # Opened first: it cuts off a row that a killed run left unfinished.
             self._log = self._folder.append(self._name)
+            repeated = 0
             for offset, line in self._folder.lines(self._name):
                 start, end = _START.match(line), _END.search(line, max(0, len(line) - _END_BYTES))
                 if start is None or end is None:
@@ -71,8 +73,12 @@ class AnswerCache:
                         f"{self._place!r} holds a row that is not an answer ({line[:40]!r}): "
                         "restore the file, or delete it and pay for the answers again"
                     )
-                self._offsets[int(start[1], 16)] = offset
                 self._end = offset + len(line)
+                first = self._offsets.setdefault(int(start[1], 16), offset)
+                # Two answers to one question were both paid, and differ in their seconds.
+                if first != offset and next(self._folder.lines(self._name, start=first))[1] == line:
+                    repeated += 1
+                    continue
                 prompt_tokens, completion_tokens, cached_tokens = map(int, end.groups())
                 usage = Usage(
                     prompt_tokens=prompt_tokens,
@@ -81,6 +87,13 @@ class AnswerCache:
                 )
                 stage = start[2].decode()
                 self._stage_usage[stage] = self._stage_usage.get(stage, Usage()) + usage
+            if repeated:
+                warnings.warn(
+                    f"{self._place!r}: {repeated} lines repeat an earlier one, and are not counted "
+                    "as paid again",
+                    StoreWarning,
+                    stacklevel=2,
+                )
         except BaseException:
             self.__exit__(None, None, None)
             raise

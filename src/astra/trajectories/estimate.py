@@ -28,9 +28,8 @@ from astra.teacher.render import PromptTemplates
 from astra.trajectories.collect.stages import collect
 from astra.trajectories.judge.judge import judge
 from astra.trajectories.make import SCRIPTED, run_pipeline
-from astra.trajectories.play.rollouts import ROLLOUTS
 from astra.trajectories.play.user_probes import probe_user
-from astra.trajectories.records import RecordedRollout
+from astra.trajectories.reading import read_rollouts
 from astra.trajectories.teachers import trajectory_teacher
 
 SAMPLE = 10
@@ -96,7 +95,7 @@ async def estimate_judging(config: JudgeTrajectoriesConfig) -> Estimate:
     """The cost of judging all rollouts of a run folder."""
     folder = RunFolder.open(config.run)
     async with _counting(config, folder, config.seed) as teacher:
-        for rollout in folder.rows(ROLLOUTS, RecordedRollout):
+        for rollout in read_rollouts(folder):
             await judge(rollout, teacher, config.judge_votes)
         return teacher.estimate()
 

@@ -34,7 +34,8 @@ from astra.trajectories.pipeline import TrajectoryAgent, TrajectoryPipeline
 from astra.trajectories.play.hosts import EpisodeHosts
 from astra.trajectories.play.recording_model import AGENT, RecordingModel
 from astra.trajectories.play.rollouts import ROLLOUTS, system_prompts
-from astra.trajectories.records import Judgement, RecordedRollout
+from astra.trajectories.reading import read_rollouts
+from astra.trajectories.records import Judgement
 from astra.trajectories.sets import TrajectorySet
 from astra.trajectories.tasks.personas import read_personas
 from astra.trajectories.tasks.server_groups import require_servers
@@ -168,7 +169,7 @@ async def judge_trajectories(config: JudgeTrajectoriesConfig) -> TrajectorySet:
             runner = StageRunner(folder, config.concurrency, progress_console(config.progress))
             await runner.run(
                 judgements_stage(teacher, config.judge_votes, name),
-                folder.rows(ROLLOUTS, RecordedRollout),
+                read_rollouts(folder),
                 total=sum(1 for _ in folder.values(ROLLOUTS)),
             )
     return TrajectorySet(config.run, judgements=name)

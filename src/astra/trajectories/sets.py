@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Any, overload
@@ -13,6 +14,7 @@ from astra.configs.base import build
 from astra.configs.trajectories import ExportTrajectoriesConfig
 from astra.errors import ConfigError, StoreError
 from astra.runs.folder import RunFolder
+from astra.runs.repetitions import unique_values
 from astra.trajectories.export.dataset import export_dataset
 from astra.trajectories.judge.stage import JUDGEMENTS
 from astra.trajectories.play.rollouts import ROLLOUTS
@@ -59,7 +61,8 @@ class TrajectorySet(Sequence[JudgedTrajectory]):
         self.path = Path(path)
         self.judgements = judgements
         self._folder = RunFolder.open(path) if folder is None else folder
-        rollouts, judged = self._folder.values(ROLLOUTS), self._folder.values(judgements)
+        rollouts = unique_values(self._folder, ROLLOUTS, itemgetter("id"))
+        judged = unique_values(self._folder, judgements, itemgetter("rollout"))
         self._offsets = {str(row["id"]): offset for offset, row in rollouts}
         self._judged = {str(row["rollout"]): offset for offset, row in judged}
 

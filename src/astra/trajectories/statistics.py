@@ -8,6 +8,7 @@ from pathlib import Path
 
 from astra.errors import ConfigError
 from astra.runs.folder import RunFolder
+from astra.trajectories.reading import read_judgements, read_rollouts
 from astra.trajectories.records import (
     CollectedToolServer,
     Judgement,
@@ -132,7 +133,7 @@ def trajectory_statistics(run: Path | str, judgements: str = "judgements") -> di
     `judgements`: name of the file of judgements. Raises ConfigError if there are no rollouts.
     """
     folder = RunFolder.open(run)
-    scores = {row.rollout: row for row in folder.rows(judgements, Judgement)}
+    scores = {row.rollout: row for row in read_judgements(folder, judgements)}
     tools = folder.config().get("tools")
     domains: dict[str, str] = {}
     # The folder of tools may be elsewhere by now: then rollouts have no domain.
@@ -140,7 +141,7 @@ def trajectory_statistics(run: Path | str, judgements: str = "judgements") -> di
         servers = RunFolder.open(tools).rows("servers", CollectedToolServer)
         domains = {server.id: server.domain for server in servers}
     tally = TrajectoryTally()
-    for rollout in folder.rows("rollouts", RecordedRollout):
+    for rollout in read_rollouts(folder):
         domain = domains.get(rollout.task.servers[0], "")
         tally.add(rollout, scores.get(rollout.id), domain)
     if not tally.rows:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 
 from rich.console import Console
@@ -17,6 +18,7 @@ from astra.configs.tools import CollectToolsConfig
 from astra.errors import Rejected
 from astra.hosts.mcp_session import McpSessionOptions
 from astra.runs.folder import RunFolder
+from astra.runs.repetitions import unique_rows
 from astra.runs.runner import StageRunner
 from astra.runs.stage import SideFile, Stage, StageReport
 from astra.teacher.prompt import Teacher
@@ -186,7 +188,8 @@ def domain_input(server: CollectedToolServer) -> DomainIn:
 
 def read_servers(folder: Path) -> list[CollectedToolServer]:
     """The servers of a tools folder, in its order."""
-    return list(RunFolder.open(folder).rows(SERVERS, CollectedToolServer))
+    run = RunFolder.open(folder)
+    return list(unique_rows(run, SERVERS, CollectedToolServer, attrgetter("id")))
 
 
 def read_notes(folder: Path) -> list[ToolNote]:

@@ -34,6 +34,7 @@ from astra.trajectories.export.rows import (
     sharegpt_turns,
 )
 from astra.trajectories.export.split import RowTools, hold_out
+from astra.trajectories.reading import ROLLOUTS, read_judgements, read_rollouts
 from astra.trajectories.records import (
     CollectedToolServer,
     Judgement,
@@ -42,7 +43,6 @@ from astra.trajectories.records import (
 )
 from astra.trajectories.statistics import TrajectoryTally
 
-ROLLOUTS = "rollouts"
 EXCLUDED = "excluded"
 SPLITS = ("train", "test")
 
@@ -94,7 +94,7 @@ def export_dataset(
         )
     judgements = {
         judgement.rollout: judgement
-        for judgement in run.rows(config.judgements, Judgement)
+        for judgement in read_judgements(run, config.judgements)
         if rollouts is None or judgement.rollout in rollouts
     }
     if not judgements:
@@ -117,10 +117,14 @@ def export_dataset(
     # Two readings, since the rows of a large run do not fit into memory.
     def lines(split: str) -> Iterator[bytes]:
         """The second reading: the rows of one split."""
+        written: set[str] = set()
         for rollout in run.rows(ROLLOUTS, RecordedRollout):
             server = rollout.task.servers[0]
             if rollout.id not in selection.tools or (server in held_out) != (split == "test"):
                 continue
+            if rollout.id in written:  # told in the first reading
+                continue
+            written.add(rollout.id)
             judgement, domain = judgements[rollout.id], domains.get(server, "")
             tallies[split].add(rollout, judgement, domain)
             row = dataset_row(rollout, judgement, config, domain)
@@ -181,7 +185,7 @@ def _select(
     """The first reading: which rollouts become rows."""
     selection = _Selection()
     ranks: dict[str, list[tuple[float, str]]] = {}
-    for rollout in run.rows(ROLLOUTS, RecordedRollout):
+    for rollout in read_rollouts(run):
         try:
             judgement = judgements.get(rollout.id)
             if judgement is None:

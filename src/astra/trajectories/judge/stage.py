@@ -10,9 +10,8 @@ from operator import attrgetter, itemgetter
 from astra.runs.stage import Stage
 from astra.teacher.prompt import Teacher
 from astra.trajectories.judge.judge import judge
+from astra.trajectories.reading import JUDGEMENTS
 from astra.trajectories.records import Judgement, RecordedRollout
-
-JUDGEMENTS = "judgements"
 
 
 def judgements_stage(

@@ -18,7 +18,7 @@ from astra.models.scripted import ScriptedModel
 from astra.protocols import Reply, Sampling
 from astra.rollouts.loop import RolloutLimits, RolloutTask, rollout
 from astra.runs.folder import RunFolder
-from astra.trajectories.play.rollouts import ROLLOUTS
+from astra.trajectories.reading import read_rollouts
 from astra.trajectories.records import RecordedRollout
 from astra.types import (
     FinishReason,
@@ -131,7 +131,7 @@ async def replay_differences(run: Path | str) -> dict[str, str]:
     """
     differences = {
         recorded.id: difference(recorded.trajectory, await replay(recorded))
-        for recorded in RunFolder.open(run).rows(ROLLOUTS, RecordedRollout)
+        for recorded in read_rollouts(RunFolder.open(run))
     }
     if not differences:
         raise ConfigError(f"{str(run)!r} holds no rollouts: make some first")

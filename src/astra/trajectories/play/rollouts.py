@@ -30,6 +30,7 @@ from astra.runs.stage import Stage
 from astra.teacher.prompt import In, Out, Prompt, Teacher
 from astra.trajectories.play.simulated_user import SimulatedUser
 from astra.trajectories.play.user_scripts import talk_key
+from astra.trajectories.reading import ROLLOUTS
 from astra.trajectories.records import (
     CollectedToolServer,
     RecordedRollout,
@@ -38,7 +39,6 @@ from astra.trajectories.records import (
 )
 from astra.types import Language, Message, StopReason, content_hash
 
-ROLLOUTS = "rollouts"
 HostKind = Literal["live", "emulator"]
 
 SYSTEM_PROMPTS: Mapping[Language, str] = {

@@ -5,11 +5,14 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 
 from astra.errors import StoreError
 from astra.runs.folder import RunFolder
+from astra.runs.repetitions import unique_rows
 from astra.teacher.prompts.chains import ShownResult, ShownTool
-from astra.trajectories.records import CollectedToolServer, RecordedRollout
+from astra.trajectories.reading import read_rollouts
+from astra.trajectories.records import CollectedToolServer
 from astra.trajectories.tasks.dependencies import KnownFields, ObservedResults
 from astra.trajectories.toolset import ToolSet
 from astra.types import Json, Language, RecordedCall, canonical_json
@@ -111,7 +114,7 @@ def observed_results(folder: RunFolder, servers: Sequence[CollectedToolServer]) 
     """Results of calls that an earlier run recorded, some of each tool."""
     by_id = {server.id: server for server in servers}
     results: dict[tuple[str, str], list[Json]] = {}
-    for rollout in folder.rows("rollouts", RecordedRollout):
+    for rollout in read_rollouts(folder):
         if not all(server in by_id for server in rollout.task.servers):
             continue
         tools = ToolSet([by_id[server] for server in rollout.task.servers])
@@ -127,7 +130,7 @@ def observed_results(folder: RunFolder, servers: Sequence[CollectedToolServer]) 
 
 def require_servers(folder: RunFolder) -> list[CollectedToolServer]:
     """The servers of a tools folder. Raises StoreError if there are none."""
-    servers = list(folder.rows("servers", CollectedToolServer))
+    servers = list(unique_rows(folder, "servers", CollectedToolServer, attrgetter("id")))
     if not servers:
         raise StoreError(
             f"{str(folder.path)!r} holds no servers: give a folder that `astra tools collect` wrote"
