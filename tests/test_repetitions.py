@@ -147,7 +147,7 @@ def test_a_repeated_answer_is_not_counted_as_paid_again(tmp_path: Path) -> None:
     with AnswerCache(folder) as cache:
         paid = cache.stage_usage["tasks"]
         assert paid == Usage(prompt_tokens=30, completion_tokens=3)
-    folder.replace("teacher.jsonl", [*map(to_line, rows), to_line(rows[0]), to_line(rows[1])])
+    folder.replace("teacher.jsonl", [*map(to_line, rows), to_line(rows[0]), to_line(rows[2])])
     with (
         pytest.warns(StoreWarning, match=r"teacher\.jsonl': 2 lines repeat an earlier one"),
         AnswerCache(folder) as cache,

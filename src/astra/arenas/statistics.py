@@ -8,7 +8,7 @@ from pathlib import Path
 
 from astra.arenas.folder import ARENAS
 from astra.runs.folder import RunFolder
-from astra.runs.jsonl import FailureRow
+from astra.runs.jsonl import FailureRow, to_line
 from astra.runs.manifest import StageCounts
 from astra.runs.repetitions import unique_rows
 from astra.types import ArenaRow, Json
@@ -37,7 +37,7 @@ def arena_statistics(run: Path | str) -> dict[str, Json]:
         recorded = manifest.stages.get(name, StageCounts())
         rejected: Counter[str] = Counter()
         errors: Counter[str] = Counter()
-        for failure in unique_rows(folder, f"{name}.failed", FailureRow, lambda row: row):
+        for failure in unique_rows(folder, f"{name}.failed", FailureRow, to_line):
             if failure.kind == "rejected":
                 rejected[failure.check or ""] += 1
             else:

@@ -11,7 +11,7 @@ from astra.cli.command import command_from
 from astra.cli.console import out, plain, print_json, shares
 from astra.configs.arenas import ArenaStatsConfig
 from astra.runs.folder import RunFolder
-from astra.runs.jsonl import FailureRow
+from astra.runs.jsonl import FailureRow, to_line
 from astra.runs.repetitions import unique_rows
 
 
@@ -65,7 +65,7 @@ def command(config: ArenaStatsConfig, *, as_json: bool) -> None:
     for stage in report["stages"]:
         counts: Counter[str] = Counter()
         first: dict[str, str] = {}
-        for row in unique_rows(folder, f"{stage}.failed", FailureRow, lambda row: row):
+        for row in unique_rows(folder, f"{stage}.failed", FailureRow, to_line):
             rejected = row.kind == "rejected"
             reason = f"rejected by {row.check or ''}" if rejected else f"error {row.type or ''}"
             counts[reason] += 1

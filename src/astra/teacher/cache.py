@@ -74,11 +74,15 @@ class AnswerCache:
                         "restore the file, or delete it and pay for the answers again"
                     )
                 self._end = offset + len(line)
-                first = self._offsets.setdefault(int(start[1], 16), offset)
+                key = int(start[1], 16)
+                before = self._offsets.get(key)
                 # Two answers to one question were both paid, and differ in their seconds.
-                if first != offset and next(self._folder.lines(self._name, start=first))[1] == line:
-                    repeated += 1
-                    continue
+                if before is not None:
+                    earlier = next(self._folder.lines(self._name, start=before))[1]
+                    if earlier == line:
+                        repeated += 1
+                        continue
+                self._offsets[key] = offset
                 prompt_tokens, completion_tokens, cached_tokens = map(int, end.groups())
                 usage = Usage(
                     prompt_tokens=prompt_tokens,
