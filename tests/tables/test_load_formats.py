@@ -179,7 +179,7 @@ def test_dates_come_back_or_stay_text_with_a_note(tmp_path: Path, form: str) -> 
         (["02:41:53", "03:10:00"], "times or durations"),
         (["9:54", "10:43"], "times or durations"),
         (["3:00 PM", "4:15 am"], "times or durations"),
-        (["1h 20m", "2h 5m"], "durations"),
+        (["90 m", "45 m"], "numbers in a form that is not known"),
         (["31.12.21", "1.2.20"], "years of two digits"),
         (["3 Dezember 2020", "4 März 2021"], "dates in a form that is not known"),
         (["Q1 2020", "Q2 2021"], "quarters"),
@@ -187,7 +187,11 @@ def test_dates_come_back_or_stay_text_with_a_note(tmp_path: Path, form: str) -> 
         (["$5", "5"], "several units (none, '$')"),
         (["(1)", "(2)"], "brackets"),
         (["1.2M", "3M"], "numbers in a form that is not known"),
-        (["3万", "5万"], "numbers in a form that is not known"),
+        (["1.2M kg", "3M kg"], "numbers in a form that is not known"),
+        (["1.234 Mio", "2.500 Mio"], "numbers in a form that is not known"),
+        (["1.5 million", "2,5 million"], "numbers in a form that is not known"),
+        (["$1.2M", "€3M"], "several units ('$', '€')"),
+        (["1,23,456", "12,34"], "numbers in a form that is not known"),
         (["€1.000", "€2.000"], "points may group thousands or mark decimals"),
         (["$1,200.50", "$3", "soon"], "row 4 holds 'soon'"),
     ],
@@ -199,8 +203,43 @@ def test_what_is_not_read_is_told(tmp_path: Path, values: list[str], note: str) 
 
 
 @pytest.mark.parametrize(
+    ("values", "read", "unit"),
+    [
+        (["1,23,456", "12,34,567", "1,234", "-999"], [123456, 1234567, 1234, -999], None),
+        (["₹1,23,456.50", "₹2,000"], [123456.5, 2000], "INR"),
+        (["1.2M", "340K", "7B", "950"], [1_200_000, 340_000, 7_000_000_000, 950], None),
+        (["$1.2M", "($3M)", "$0"], [1_200_000, -3_000_000, 0], "$"),
+        (["1,2 Mio. €", "0,5 Mrd. €"], [1_200_000, 500_000_000], "EUR"),
+        (["1.5 million", "750 thousand", "2.25 billion"], [1_500_000, 750_000, 2.25e9], None),
+        (["1.5 lakh", "2 crore"], [150_000, 20_000_000], None),
+        (["3万", "1.5万", "2亿", "8000"], [30_000, 15_000, 200_000_000, 8000], None),
+        (["1.15万元", "0.07万元"], [11_500, 700], "CNY"),
+        (["1h 20m", "2h 5m", "45 min"], [4800, 7500, 2700], "s"),
+        (["PT1H30M", "P1DT2H", "PT0.5S", ""], [5400, 93_600, 0.5, None], "s"),
+        (["30:00:05", "02:41:53"], [108_005, 9713], "s"),
+    ],
+)
+def test_magnitudes_lakhs_and_durations(
+    tmp_path: Path, values: list[str], read: list[float], unit: str | None
+) -> None:
+    found = column(tmp_path, values)
+    assert found.values == read and found.unit == unit and "column 'amount'" in found.notes
+
+
+def test_what_is_called_a_duration_is_none_of_the_day(tmp_path: Path) -> None:
+    values = ["02:41:53", "03:10:00"]
+    assert column(tmp_path, values, "duration").values == [9713, 11_400]
+    assert column(tmp_path, values, "start").values == values
+    # These may be minutes or hours.
+    assert column(tmp_path, ["9:54", "10:43"], "duration").values == ["9:54", "10:43"]
+
+
+@pytest.mark.parametrize(
     "values",
     [
+        ["12M", "14M"],
+        ["5B", "7A", "2K"],
+        ["3K", "4K"],
         ["A12", "B7"],
         ["192.168.1.1", "10.0.0.1"],
         ["1.2.3", "1.2.4"],

@@ -170,7 +170,11 @@ def table_view(table: Table, schema: Schema, language: Language, long: frozenset
                 label=label,
                 unit=column.unit,
                 references=references,
-                unique=kind is ColumnKind.text and column.distinct == filled and filled > 1,
+                unique=kind is ColumnKind.text
+                and column.distinct == filled
+                and filled > 1
+                # Nobody asks which customer has the customer ID 17.
+                and not (identifies and references is None and _SURROGATE.search(column.name)),
                 # Bare numbers are never asked for by value, so nothing is grouped by them.
                 groups=kind is ColumnKind.text
                 and 1 < column.distinct <= filled / 2

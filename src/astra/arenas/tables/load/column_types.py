@@ -14,6 +14,7 @@ import duckdb
 
 from astra.arenas.tables.load.clean import clean
 from astra.arenas.tables.load.counts import CandidateColumn, count, present
+from astra.arenas.tables.load.durations import read_duration
 from astra.arenas.tables.load.formats import (
     formatted_pattern,
     marks_of,
@@ -208,7 +209,12 @@ def _formatted(
         f"SELECT {cell} FROM {raw.relation} WHERE {present(cell)} LIMIT {_HINTS}"
     ).fetchall()
     values = [str(value) for (value,) in rows]
-    pattern = formatted_pattern()
+    duration = read_duration(column, values, raw, connection)
+    if duration.reading is not None:
+        return duration
+    # `5B`, `7A` and `2K` are rooms.
+    lettered = all(re.fullmatch(formatted_pattern(), value, re.ASCII) for value in values)
+    pattern = formatted_pattern(letters=lettered)
     fitting = sum(1 for value in values if re.fullmatch(pattern, value, re.ASCII))
     closest = _closest(column)
     mixed = closest is not None and column.fitting[closest.name] >= MOSTLY * column.values

@@ -1,4 +1,5 @@
-"""Numbers as spreadsheets show them: `$1,200.50`, `12,5 %`, `(7,405)`, `1 234,50 €`, `1'200.00`.
+"""Numbers as people and spreadsheets write them: `$1,200.50`, `12,5 %`, `(7,405)`, `1 234,50 €`,
+`1'200.00`, `1,23,456`, `3.4 million`, `3万`.
 
 A column is read so only if all its values are, in one unit. What this does not guarantee: that a
 number's look is known. What is not read stays text, with a note.
@@ -22,6 +23,11 @@ from astra.arenas.tables.sql import count_where, literal
 _MINUS = "[-−]"
 _DIGITS = r"\d(?:[\d.,'’ ]*\d)?"
 _GROUPED_BY_SPACES = r"\d{1,3}(?:[ '’]\d{3})+(?:[.,]\d+)?"
+_LAKHS = r"\d{1,2}(?:,\d{2})+,\d{3}(?:\.\d+)?"
+"""Groups as in India: 1,23,456 is 123456."""
+_WITH_LAKHS = rf"\d{{1,3}}(?:,\d{{3}})?(?:\.\d+)?|{_LAKHS}"
+_SCALED = r"\d{1,9}(?:[.,]\d{1,2})?"
+"""Digits before a magnitude. With three behind the mark, that may group thousands."""
 
 
 class NumberChoice(NamedTuple):
@@ -89,7 +95,7 @@ def _reading(name: str) -> Reading:
 
 @cache
 def _words() -> dict[str, dict[str, str]]:
-    """Side of a number -> unit -> spellings."""
+    """Side of a number -> unit -> spellings. Magnitudes and letters: power of ten -> spellings."""
     return tomllib.loads(Path(__file__).with_name("formats.toml").read_text("utf-8"))
 
 
@@ -98,15 +104,29 @@ def _units() -> dict[str, str]:
     """Spelling -> unit."""
     return {
         spelling: unit
-        for side in _words().values()
-        for unit, spellings in side.items()
+        for side in ("before", "behind")
+        for unit, spellings in _words()[side].items()
         for spelling in spellings.split()
     }
 
 
 @cache
-def formatted_pattern() -> str:
-    """A regular expression of numbers with signs and units, with a group for each part."""
+def _powers() -> dict[str, int]:
+    """Spelling of a magnitude -> power of ten."""
+    return {
+        spelling: int(power)
+        for kind in ("magnitudes", "letters")
+        for power, spellings in _words()[kind].items()
+        for spelling in spellings.split()
+    }
+
+
+@cache
+def formatted_pattern(*, letters: bool = True) -> str:
+    """A regular expression of numbers with signs and units, with a group for each part.
+
+    `letters`: K, M and B may stand behind numbers for thousands, millions and billions.
+    """
 
     def any_of(*sides: str) -> str:
         texts = [w for side in sides for ws in _words()[side].values() for w in ws.split()]
@@ -115,12 +135,15 @@ def formatted_pattern() -> str:
     # Currencies stand on both sides of a number, other units behind it.
     return (
         rf"(\()?({_MINUS})?(?: ?({any_of('before')}) ?({_MINUS})?)? ?({_DIGITS})"
+        rf"(?: ?({any_of('magnitudes', *(['letters'] if letters else []))}))?"
         rf"(?: ?({any_of('before', 'behind')}))?({_MINUS})?(\))?"
     )
 
 
-_PARTS = ("opened", "sign", "unit_before", "inner_sign", "digits", "unit_behind", "end_sign",
-          "closed")  # fmt: skip
+_PARTS = (
+    "opened", "sign", "unit_before", "inner_sign", "digits", "magnitude", "unit_behind", "end_sign",
+    "closed",
+)  # fmt: skip
 
 
 def read_formatted(
@@ -143,20 +166,19 @@ def read_formatted(
         f"(opened != '') = (closed != '') AND {signs} <= 1 "
         "AND (unit_before = '' OR unit_behind = '')"
     )
-    spaced = literal(_GROUPED_BY_SPACES)
-    digits = (
-        f"CASE WHEN regexp_full_match(digits, {spaced}) "
-        "THEN regexp_replace(digits, '[ ''’]', '', 'g') ELSE digits END"
-    )
     split = (
         f"SELECT rowid AS r, {cell} AS v, {present(cell)} AS p, "
         f"unnest(regexp_extract({cell}, {pattern}, {parts})) FROM {raw.relation}"
     )
+    connection.execute(f"CREATE OR REPLACE TEMP TABLE __parts AS {split}")
+    digits, note = _plain_digits(connection)
+    if digits is None:
+        return NumberChoice(None, note)
     connection.execute(
         "CREATE OR REPLACE TEMP TABLE __formatted AS SELECT r, v, p, "
         f"CASE WHEN NOT p OR digits = '' OR NOT ({fits}) THEN v "
         f"WHEN {signs} = 1 THEN '-' || {digits} ELSE {digits} END AS plain, "
-        f"unit_before || unit_behind AS unit, opened != '' AS bracketed FROM ({split})"
+        "unit_before || unit_behind AS unit, opened != '' AS bracketed FROM __parts"
     )
     zero = count_where("regexp_full_match(plain, '-?0([.,]0+)?')")
     units = connection.execute(
@@ -182,4 +204,51 @@ def read_formatted(
     choice = number_choice(copy, commas, unit)
     if choice.reading is not None:
         column.cell, column.unit = plain, unit
-    return choice
+    return NumberChoice(choice.reading, note or choice.note) if choice.reading else choice
+
+
+def _plain_digits(connection: duckdb.DuckDBPyConnection) -> tuple[str | None, str]:
+    """SQL of the digits of `__parts` in a form that readings know, and a note.
+
+    None where a magnitude may mean two things.
+    """
+    signs = [w for words in _words()["before"].values() for w in words.split()]
+    money = f"[{', '.join(map(literal, signs))}]"
+    columns = {
+        "lakhs": f"regexp_full_match(digits, {literal(_LAKHS)})",
+        "no lakhs": f"NOT regexp_full_match(digits, {literal(_WITH_LAKHS)})",
+        "scaled": "magnitude != ''",
+        "not scalable": f"NOT regexp_full_match(digits, {literal(_SCALED)})",
+        "points": "contains(digits, '.')",
+        "commas": "contains(digits, ',')",
+        "no money": f"magnitude != '' AND NOT list_contains({money}, unit_before || unit_behind)",
+    }
+    counts = connection.execute(
+        f"SELECT {', '.join(count_where(c) for c in columns.values())}, "
+        "list(DISTINCT magnitude ORDER BY magnitude) FROM __parts WHERE p"
+    ).fetchone()
+    assert counts is not None
+    number = dict(zip(columns, counts, strict=False))
+    if not number["scaled"]:
+        if number["lakhs"] and not number["no lakhs"]:
+            return "replace(digits, ',', '')", "commas in its numbers were read as grouping lakhs"
+        spaced = literal(_GROUPED_BY_SPACES)
+        return (
+            f"CASE WHEN regexp_full_match(digits, {spaced}) "
+            "THEN regexp_replace(digits, '[ ''’]', '', 'g') ELSE digits END"
+        ), ""
+    found = {str(magnitude) for magnitude in counts[-1] if magnitude}
+    letters = {w for words in _words()["letters"].values() for w in words.split()}
+    # Thousands beside millions, or money: then K and M are nothing else.
+    sure = len({_powers()[magnitude] for magnitude in found}) > 1 or not number["no money"]
+    if (found & letters and not sure) or number["not scalable"]:
+        return None, ""
+    if number["points"] and number["commas"]:
+        return None, ""
+    cases = " ".join(f"WHEN {literal(m)} THEN 1e{_powers()[m]}" for m in sorted(found))
+    value = (
+        "CAST(replace(digits, ',', '.') AS DECIMAL(28, 2)) "
+        f"* CAST(CASE magnitude {cases} ELSE 1 END AS DECIMAL(10, 0))"
+    )
+    text = f"regexp_replace(CAST({value} AS VARCHAR), '\\.?0+$', '')"
+    return text, f"{', '.join(map(repr, sorted(found)))} in its numbers was multiplied out"

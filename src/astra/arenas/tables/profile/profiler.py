@@ -7,17 +7,25 @@ The user's options win everywhere. What is guessed is guessed from names and val
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 
 from astra.arenas.tables.load.options import merge, resolve
 from astra.arenas.tables.load.tables import Tables
 from astra.arenas.tables.profile.keys import choose_key, choose_naming, composite_key, variants
+from astra.arenas.tables.profile.labels import (
+    column_labels,
+    is_german,
+    row_labels,
+    spoken_labels,
+    table_labels,
+)
 from astra.arenas.tables.profile.places import wider_places
 from astra.arenas.tables.profile.quantities import not_a_quantity
 from astra.arenas.tables.profile.relations import ProfiledTable, foreign_keys, split_suffix
 from astra.arenas.tables.profile.statistics import ColumnStats, measure
-from astra.arenas.tables.profile.words import column_labels, humanised, table_labels, unit_in
+from astra.arenas.tables.profile.words import humanised, unit_in
 from astra.arenas.tables.schema import (
     Column,
     ColumnKind,
@@ -28,6 +36,7 @@ from astra.arenas.tables.schema import (
     TableOptions,
     TablesOptions,
 )
+from astra.arenas.tables.units import unit_name
 from astra.types import Language
 
 
@@ -52,13 +61,36 @@ def profile(tables: Tables, options: TablesOptions | None = None) -> Schema:
     keys = foreign_keys(profiled, tables.connection)
     identifying = {(key.table, key.references) for own in keys.values() for key in own}
     identifying |= {(t.name, t.key) for t in tables.tables if t.key is not None}
-    return Schema(
-        tables=tuple(
-            _table(entry, keys[entry.name], {c for name, c in identifying if name == entry.name})
-            for entry in profiled.values()
-        ),
-        notes=tables.notes,
-    )
+    described = [
+        _table(entry, keys[entry.name], {c for name, c in identifying if name == entry.name})
+        for entry in profiled.values()
+    ]
+    return Schema(tables=tuple(_called_after_names(described, merged)), notes=tables.notes)
+
+
+def _called_after_names(tables: list[Table], options: TablesOptions) -> list[Table]:
+    """The tables, with rows called after the columns that name them where that says more."""
+    nouns = Counter(table.singular["en"] for table in tables)
+    labels = {
+        table.name: row_labels(
+            table.name,
+            None if table.given_name else table.naming,
+            german=is_german((table.name, *(column.name for column in table.columns))),
+        )
+        for table in tables
+        if not options.tables.get(table.name, TableOptions()).singular
+    }
+    nouns.update(called[0]["en"] for called in labels.values() if called)
+    renamed: list[Table] = []
+    for table in tables:
+        called = labels.get(table.name)
+        # Two tables of companies must not be called the same.
+        if called is not None and nouns[called[0]["en"]] == 1:
+            one, many = called
+            own = options.tables.get(table.name, TableOptions())
+            table = table.model_copy(update={"singular": one, "plural": {**many, **own.plural}})
+        renamed.append(table)
+    return renamed
 
 
 def _table(
@@ -76,7 +108,8 @@ def _table(
     )
     if naming.naming is None:
         profiled.notes.append("no column names its rows; they are not asked about by name")
-    one, many = table_labels(table.name)
+    german = is_german((table.name, *profiled.stats))
+    one, many = table_labels(table.name, german=german)
     wider = wider_places(profiled.stats)
     labels_taken: dict[Language, set[str]] = {"en": set(), "zh": set()}
     return Table(
@@ -91,6 +124,7 @@ def _table(
                 identifies=name in identifying,
                 taken=labels_taken,
                 within=wider.get(name, ()),
+                german=german,
             )
             for name, stats in profiled.stats.items()
         ),
@@ -119,6 +153,7 @@ def _column(
     identifies: bool,
     taken: dict[Language, set[str]],
     within: tuple[str, ...],
+    german: bool,
 ) -> Column:
     """One column. `pointing`: the table that it points to, if it does."""
     name = stats.name
@@ -127,8 +162,11 @@ def _column(
     versions: dict[Language, str] = {
         v.language: other for other, v in profiled.variants.items() if v.base == name
     }
-    base, unit = name, None
-    if stats.kind in (ColumnKind.integer, ColumnKind.number) and pointing is None:
+    base, unit, said_unit = name, None, None
+    if stats.kind is ColumnKind.text and pointing is None and 0 < stats.filled < 2 * stats.figures:
+        # Numbers that are not read, because they may mean two things, have their unit all the same.
+        base, said_unit = unit_in(stats.column.original, name)
+    elif stats.kind in (ColumnKind.integer, ColumnKind.number) and pointing is None:
         base, unit = unit_in(stats.column.original, name)
         written = stats.column.unit
         # `price_cad` with "$" in its cells is in Canadian dollars.
@@ -145,16 +183,28 @@ def _column(
     elif "zh" in versions:
         # Where there is `name_zh`, `name_en` is the name.
         base = re.sub(r"^(en|english)_|_(en|eng|english)$", "", name)
-    one = table_labels(pointing)[0]["en"] if pointing else None
-    labels: dict[Language, str] = {**column_labels(base, one), **options.labels}
-    if variant is None:
-        labels = _distinct(labels, options.labels, name, unit, taken)
-    ignored = name in profiled.options.ignore
-    unit = unit if options.unit is None else options.unit or None
+    named_unit, unit = unit, unit if options.unit is None else options.unit or None
     # What the user calls a number is one.
     other = None
     if not pointing and options.kind is None:
         other = not_a_quantity(stats, unit, identifies=identifies)
+    one = table_labels(pointing)[0]["en"] if pointing else None
+    labels = column_labels(base, one, german=german)
+    if said_unit is not None:
+        labels["en"] += f" in {unit_name(said_unit, 'en')}"
+        labels["zh"] += f"（{unit_name(said_unit, 'zh')}）"
+    elif pointing is None and variant is None:
+        labels = spoken_labels(
+            labels,
+            stats.column.original,
+            quantity=stats.kind in (ColumnKind.integer, ColumnKind.number) and other is None,
+            whole=stats.kind is ColumnKind.integer,
+            unit=unit,
+        )
+    labels |= options.labels
+    if variant is None:
+        labels = _distinct(labels, options.labels, name, named_unit, taken)
+    ignored = name in profiled.options.ignore
     if other is not None and other.advice:
         profiled.notes.append(
             f"column {stats.column.original!r}: seems to hold {other.what}; {other.advice}"

@@ -1,4 +1,4 @@
-"""Words for columns and tables: labels in two languages, singulars, plurals, units in names."""
+"""Words in the names of columns and tables: singulars, plurals, translations, units."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ import tomllib
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
-
-from astra.types import Language
 
 
 @cache
@@ -27,6 +25,11 @@ def _words() -> dict[str, Any]:
     return words
 
 
+def words_of(name: str) -> frozenset[str]:
+    """One of the word lists of `words.toml`."""
+    return frozenset(_words()[name])
+
+
 # --- English ---------------------------------------------------------------------------------
 
 
@@ -37,7 +40,7 @@ def singular(word: str) -> str:
         return words["irregular_singulars"][word]
     if word in words["uncountable"] or word in words["irregular_plurals"]:
         return word
-    if re.search(r"(ss|us|is)$", word):
+    if re.search(r"(ss|us|is|ics)$", word):
         return word
     if re.search(r"[^aeiou]ies$", word):
         return word[:-3] + "y"
@@ -52,7 +55,7 @@ def singular_name(name: str) -> str:
     return "_".join([*words, singular(last)])
 
 
-def _plural(word: str) -> str:
+def plural(word: str) -> str:
     """The plural of an English noun in lower case."""
     words = _words()
     if word in words["irregular_plurals"]:
@@ -145,29 +148,3 @@ def unit_in(original: str, name: str) -> ColumnName:
         if fits:
             return ColumnName("_".join(base), units[suffix])
     return ColumnName(name, None)
-
-
-# --- labels ----------------------------------------------------------------------------------
-
-
-def column_labels(base: str, refers_to: str | None = None) -> dict[Language, str]:
-    """What a column is called in a sentence, from its identifier without the unit.
-
-    `refers_to`: what a row of the table is called that it points to, if it does.
-    """
-    if has_han(base):
-        translated = english(base)
-        return {"en": humanised(translated) if translated else base, "zh": base}
-    label = humanised(base)
-    if label.rpartition(" ")[2] in _words()["prepositions"] and " " in label:
-        # "The created by of A" is no English: "the created-by user of A".
-        label = f"{label.replace(' ', '-')} {refers_to or 'entry'}"
-    return {"en": label, "zh": chinese(base) or humanised(base)}
-
-
-def table_labels(name: str) -> tuple[dict[Language, str], dict[Language, str]]:
-    """What one row of a table is called, and several."""
-    labels = column_labels(singular_name(name))
-    *words, last = labels["en"].split(" ")
-    many = " ".join([*words, _plural(last)]) if labels["en"].isascii() else labels["en"]
-    return labels, {"en": many, "zh": labels["zh"]}
