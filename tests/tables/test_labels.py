@@ -10,6 +10,7 @@ import pytest
 from astra.arenas.tables.load.tables import load
 from astra.arenas.tables.profile.profiler import profile
 from astra.arenas.tables.schema import Schema, TablesOptions
+from astra.arenas.tables.views import table_view
 
 Rows = dict[str, list[object]]
 
@@ -83,6 +84,50 @@ def test_the_label_of_a_relation_is_one_thing(tmp_path: Path) -> None:
         firms={"name": [f"Firm {c}" for c in "ABCDEFGH"], "countries": codes * 2},
     )
     assert schema.table("firms").column("countries").labels["en"] == "country"
+
+
+def test_a_relation_by_a_code_is_called_after_the_thing(tmp_path: Path) -> None:
+    codes: list[object] = ["ALA01", "BCH02", "CDE03", "DST04"]
+    schema = schema_of(
+        tmp_path,
+        products={"sku": codes, "title": ["Lamp", "Chair", "Desk", "Stool"]},
+        orders={"order": [f"Order {c}" for c in "ABCDEFGH"], "sku": codes * 2},
+    )
+    assert schema.table("orders").column("sku").labels["en"] == "product"
+
+
+@pytest.mark.parametrize(
+    ("header", "expected"),
+    [
+        ("since", "since date"),
+        ("member_since", "member-since date"),
+        ("shipped_at", "shipped-at date"),
+        ("founded", "founded date"),
+        ("birthday", "birthday"),
+    ],
+)
+def test_labels_of_dates(tmp_path: Path, header: str, expected: str) -> None:
+    days: list[object] = ["2020-01-01", "2020-01-02", "2021-05-05", "2022-07-08"]
+    names: list[object] = ["Ada", "Bo", "Cy", "Di"]
+    schema = schema_of(tmp_path, firms={"name": names, header: days})
+    view = table_view(schema.tables[0], schema, "en", frozenset())
+    assert view.attributes[0].label == expected
+
+
+def test_nobody_asks_which_row_has_a_numeric_id(tmp_path: Path) -> None:
+    names: list[object] = ["Ada", "Bo", "Cy", "Di"]
+    numbers: list[object] = [71, 18, 34, 25]
+    schema = schema_of(
+        tmp_path,
+        firms={
+            "firm_id": numbers,
+            "name": names,
+            "customer_number": numbers,
+            "plate": list("wxyz"),
+        },
+    )
+    view = table_view(schema.tables[0], schema, "en", frozenset())
+    assert [a.name for a in view.attributes if a.unique] == ["customer_number", "plate"]
 
 
 def test_what_the_options_say_is_left_as_it_is(tmp_path: Path) -> None:

@@ -124,6 +124,17 @@ class TableView:
         return tuple(a for a in self.attributes if a.numeric or a.kind is ColumnKind.date)
 
 
+def _date_label(label: str, language: Language) -> str:
+    """A date's label that says that it is one."""
+    if language == "zh":
+        return label if _DATE_WORD.search(label) else f"{label}日期"
+    # "The since of A" and "the shipped-at entry of A" are no English.
+    label = label.removesuffix(" entry")
+    if label.endswith(("since", "until")):
+        return f"{label.replace(' ', '-')} date"
+    return label if _DATE_WORD.search(label) else f"{label} date"
+
+
 def table_view(table: Table, schema: Schema, language: Language, long: frozenset[str]) -> TableView:
     """The view of a table. `long`: text columns whose values are too long to ask about."""
     attributes: list[Attribute] = []
@@ -142,8 +153,8 @@ def table_view(table: Table, schema: Schema, language: Language, long: frozenset
         if references is None and column.name in long:
             continue
         label = column.labels.get(language) or column.name
-        if column.kind is ColumnKind.date and not _DATE_WORD.search(label):
-            label += "日期" if language == "zh" else " date"
+        if column.kind is ColumnKind.date:
+            label = _date_label(label, language)
         numeric = column.kind in (ColumnKind.integer, ColumnKind.number)
         # Whole numbers that identify things are text: the highest of them means nothing.
         identifies = numeric and not column.quantity

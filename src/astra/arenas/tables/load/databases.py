@@ -110,8 +110,10 @@ def read_database(address: Path | str, session: LoadSession) -> list[RawTable]:
         )
     except duckdb.Error as error:
         first = (str(error).strip().splitlines() or ["no reason given"])[0]
+        # The reason stands behind the address, as DuckDB writes it.
+        first = first.rpartition('": ')[2] or first
         raise TableError(
-            f"{shown}: can't be opened ({first[:200]}); check the address, and the password in "
+            f"{shown}: can't be opened ({first[:300]}); check the address, and the password in "
             f"{kind.password}"
         ) from error
     try:

@@ -221,6 +221,7 @@ def _plain_digits(connection: duckdb.DuckDBPyConnection) -> tuple[str | None, st
         "not scalable": f"NOT regexp_full_match(digits, {literal(_SCALED)})",
         "points": "contains(digits, '.')",
         "commas": "contains(digits, ',')",
+        "units": "unit_before || unit_behind != ''",
         "no money": f"magnitude != '' AND NOT list_contains({money}, unit_before || unit_behind)",
     }
     counts = connection.execute(
@@ -241,10 +242,13 @@ def _plain_digits(connection: duckdb.DuckDBPyConnection) -> tuple[str | None, st
     letters = {w for words in _words()["letters"].values() for w in words.split()}
     # Thousands beside millions, or money: then K and M are nothing else.
     sure = len({_powers()[magnitude] for magnitude in found}) > 1 or not number["no money"]
-    if (found & letters and not sure) or number["not scalable"]:
-        return None, ""
-    if number["points"] and number["commas"]:
-        return None, ""
+    if found & letters and not sure:
+        # `12M` may be no number at all; what it looks like decides whether that is told.
+        shown = ", ".join(map(repr, sorted(found & letters)))
+        note = f"{shown} behind its numbers may mean several things; write plain numbers"
+        return None, note if number["units"] else ""
+    if number["not scalable"] or (number["points"] and number["commas"]):
+        return None, "points or commas in its numbers may mean two things; write plain numbers"
     cases = " ".join(f"WHEN {literal(m)} THEN 1e{_powers()[m]}" for m in sorted(found))
     value = (
         "CAST(replace(digits, ',', '.') AS DECIMAL(28, 2)) "

@@ -25,7 +25,7 @@ from astra.arenas.tables.profile.places import wider_places
 from astra.arenas.tables.profile.quantities import not_a_quantity
 from astra.arenas.tables.profile.relations import ProfiledTable, foreign_keys, split_suffix
 from astra.arenas.tables.profile.statistics import ColumnStats, measure
-from astra.arenas.tables.profile.words import humanised, unit_in
+from astra.arenas.tables.profile.words import humanised, unit_in, words_of
 from astra.arenas.tables.schema import (
     Column,
     ColumnKind,
@@ -189,7 +189,9 @@ def _column(
     if not pointing and options.kind is None:
         other = not_a_quantity(stats, unit, identifies=identifies)
     one = table_labels(pointing)[0]["en"] if pointing else None
-    labels = column_labels(base, one, german=german)
+    # The product of an order is its product, also where the column is called after its code.
+    coded = one is not None and base in words_of("codes")
+    labels = column_labels(one.replace(" ", "_") if coded and one else base, one, german=german)
     if said_unit is not None:
         labels["en"] += f" in {unit_name(said_unit, 'en')}"
         labels["zh"] += f"（{unit_name(said_unit, 'zh')}）"
