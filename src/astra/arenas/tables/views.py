@@ -19,7 +19,7 @@ _NOT_AVERAGEABLE = re.compile(
 )
 _NOT_ADDITIVE = re.compile(
     r"(?:^|[_ ])(?:rate|ratio|pct|percent|percentage|share|price|score|rating|age|temperature"
-    r"|elevation|altitude|height|depth|density|average|mean|median|min|max|maximum|minimum)"
+    r"|elevation|altitude|height|depth|density|answer|average|mean|median|min|max|maximum|minimum)"
     r"(?:[_ ]|$)|海拔|高度|深度|温度|价格|单价|评分|年龄|密度|比例|百分|平均|最高|最低|最大|最小"
     r"|率$"
 )

@@ -128,6 +128,9 @@ def column_labels(
     elif refers_to is not None:
         *words, last = label.split(" ")
         label = " ".join([*words, singular(last)])
+    counted = chinese(singular_name(base.removeprefix("number_of_")))
+    if base.startswith("number_of_") and counted:
+        return {"en": label, "zh": chinese(base) or f"{counted}数量"}
     return {"en": label, "zh": chinese(base) or humanised(name)}
 
 
