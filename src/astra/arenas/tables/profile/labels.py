@@ -21,6 +21,7 @@ from astra.arenas.tables.profile.words import (
     plural,
     singular,
     singular_name,
+    unit_in,
     words_of,
 )
 from astra.types import Language
@@ -156,7 +157,8 @@ def spoken_labels(
     if _SHORT.fullmatch(last) and last not in (*words_of("acronyms"), *words_of("prepositions")):
         if words == ["column"]:
             words = []  # of a header that begins with a digit
-        short = " ".join([*words, last.upper()])
+        # `km` is a unit, and no abbreviation.
+        short = " ".join([*words, last if unit_in("", f"x_{last}").unit else last.upper()])
         chinese_too = labels["zh"].casefold() == label.casefold()
         return {
             **labels,
