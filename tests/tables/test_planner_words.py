@@ -127,6 +127,7 @@ def attribute(label: str, kind: ColumnKind = ColumnKind.integer) -> Attribute:
         ("surface elevation", "highest", "lowest"),
         ("maximum depth", "greatest", "smallest"),
         ("number of events", "largest", "smallest"),
+        ("duration", "longest", "shortest"),
         ("score", "highest", "lowest"),
     ],
 )
@@ -144,7 +145,8 @@ def test_superlatives_in_chinese(label: str, high: str) -> None:
 
 def test_sums_and_means_are_asked_of_what_has_them() -> None:
     sums: defaultdict[str, list[bool]] = defaultdict(list)
-    for label in ("population", "area", "number of events", "elevation", "founding year", "id"):
+    labels = ("population", "area", "number of events", "elevation", "founding year", "id")
+    for label in (*labels, "answer on price"):
         a = attribute(label)
         sums[label] = [a.additive, a.averageable, is_year(a)]
     assert sums == {
@@ -152,6 +154,7 @@ def test_sums_and_means_are_asked_of_what_has_them() -> None:
         "area": [True, True, False],
         "number of events": [True, True, False],
         "elevation": [False, True, False],
+        "answer on price": [False, True, False],
         "founding year": [False, False, True],
         "id": [False, False, False],
     }
