@@ -144,7 +144,8 @@ def spoken_labels(
     `whole` ones.
     """
     label = labels["en"]
-    asked = _QUESTION.fullmatch(header.strip())
+    header = " ".join(header.split())
+    asked = _QUESTION.fullmatch(header) if header.isprintable() else None
     if asked and " " in asked["question"].strip() and len(label.split()) > 2:
         item, question = asked["item"], asked["question"].strip().removesuffix("?")
         if item:
