@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Sequence
 
 import pytest
 import torch
 
 from astra.errors import StageError
 from astra.hosts.arena import ArenaHost
-from astra.protocols import SandboxEpisode
+from astra.protocols import SandboxEpisode, SandboxSession
 from astra.rewards import score
 from astra.rollouts.loop import RolloutLimits
 from astra.training.credit.agreement import mean_agreement, spearman
@@ -168,13 +169,22 @@ COUNTER = Tool(
 )
 
 
+class RememberingSandbox(InProcessSandbox):
+    """Keeps modules over the calls of an episode, whatever is asked for."""
+
+    async def open(
+        self, tools: Sequence[Tool], episode: SandboxEpisode = SandboxEpisode()
+    ) -> SandboxSession:
+        return await super().open(tools, dataclasses.replace(episode, stateful=True))
+
+
 async def test_calls_are_made_again_where_tools_keep_state():
     made = trajectory("arena", [["a"], ["b"], []])
     place = arena(tools=(COUNTER,))
 
     async def rerun(task: str, calls: list[CallRecord]) -> list[CallRecord]:
         assert task == "arena"
-        host = ArenaHost(place, InProcessSandbox(), SandboxEpisode(stateful=True))
+        host = ArenaHost(place, RememberingSandbox())
         return await made_again(calls, host, RolloutLimits())
 
     # Without "a" the tool is locked, so that the call for b solves nothing either.
