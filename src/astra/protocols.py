@@ -13,7 +13,16 @@ from typing import Literal, Protocol, Self
 import numpy as np
 
 from astra.errors import SandboxError
-from astra.types import FinishReason, Json, Message, Tool, ToolSchema, Usage
+from astra.types import (
+    DatabaseEpisode,
+    Effect,
+    FinishReason,
+    Json,
+    Message,
+    Tool,
+    ToolSchema,
+    Usage,
+)
 
 # --- models ----------------------------------------------------------------------------------
 
@@ -62,6 +71,8 @@ class ToolResult:
     content: Json
     """A JSON value; for errors of the tool a structured one: {"error": {...}}."""
     is_error: bool = False
+    effect: Effect | None = None
+    """What the call changed in the episode's database. None: nothing, or there is none."""
 
 
 class ToolHost(Protocol):
@@ -133,6 +144,17 @@ class SandboxEpisode:
     stateful: bool = False
     """False: every call sees freshly executed sources. True: module state lives on."""
     limits: SandboxLimits = SandboxLimits()
+    database: DatabaseEpisode | None = None
+    """What the tools find as `DATABASE`. None: nothing."""
+
+    @property
+    def remembers(self) -> bool:
+        """Whether a call may depend on those before it."""
+        return self.stateful or self.database is not None
+
+
+RESTORE: tuple[str, dict[str, Json]] = ("", {})
+"""Made as a call, brings an episode back to its first moment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +180,8 @@ class CallOutcome:
     failure: CallFailure | None = None
     seconds: float = 0.0
     """Wall time seen by the caller."""
+    effect: Effect | None = None
+    """What the call changed in the episode's database. None: nothing."""
 
 
 class SandboxSession(Protocol):

@@ -5,54 +5,25 @@ Whatever is stored or crosses a process border is a `Record` (pydantic). Ids are
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from functools import cached_property
 from typing import Any, Generic, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict
-
-Json = Any
-"""A JSON value. Spelled `Any` because recursive JSON types cost more than they catch."""
-Scalar = str | int | float | bool
-Answer = Scalar | tuple[Scalar, ...]
-"""An answer: one value, or a list of them."""
-Language = Literal["en", "zh"]
+from astra.databases import DatabaseEpisode as DatabaseEpisode
+from astra.databases import Effect as Effect
+from astra.records import Answer as Answer
+from astra.records import Json as Json
+from astra.records import Language as Language
+from astra.records import Record as Record
+from astra.records import Scalar as Scalar
+from astra.records import canonical_json as canonical_json
+from astra.records import content_hash as content_hash
 
 
 def members_of(answer: Answer) -> tuple[Scalar, ...]:
     """The values of an answer that is a list, or the one value."""
     return answer if isinstance(answer, tuple) else (answer,)
-
-
-class Record(BaseModel):
-    """Base of all stored records: frozen and closed."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
-        """A copy with other values. What was computed from the old ones is not copied."""
-        copied = super().model_copy(update=update, deep=deep)
-        for name in vars(copied).keys() - type(self).model_fields.keys():
-            del vars(copied)[name]
-        return copied
-
-
-_encode = json.JSONEncoder(
-    sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False
-).encode
-
-
-def canonical_json(value: Json) -> str:
-    """One spelling per value: sorted keys, no spaces, UTF-8, no NaN (raises ValueError)."""
-    return _encode(value)
-
-
-def content_hash(value: Json) -> str:
-    """The first 16 hex digits of the SHA-256 of the canonical JSON of `value`."""
-    return hashlib.sha256(canonical_json(value).encode()).hexdigest()[:16]
 
 
 # --- tools -----------------------------------------------------------------------------------
@@ -366,6 +337,8 @@ class CallRecord(Record):
     result: Json = None
     """What went back to the model, as a JSON value."""
     seconds: float = 0.0
+    effect: Effect | None = None
+    """What the call changed in the arena's database. None: nothing, or there is none."""
 
 
 class RecordedCall(Record):

@@ -19,12 +19,14 @@ from typing import Any
 
 from astra.configs.endpoints import check_address
 from astra.errors import ConfigError, SandboxBadResult, SandboxDied, SandboxLimit, SandboxRemote
-from astra.protocols import CallOutcome, SandboxEpisode
+from astra.protocols import RESTORE, CallOutcome, SandboxEpisode
 from astra.sandbox import wire
 from astra.sandbox.base import BaseSandbox, BaseSession
 from astra.types import Json, Tool
 
 _MARK = "astra-reply:"
+_MODULES = ("clock", "database", "runner")
+"""Of the child's code, in the order in which they import each other."""
 _CHILD_CODE = Path(__file__).parent / "child"
 _MOST_BYTES = 64 * 2**20
 # Names the runner's modules as the fork server does; then one reply on a line of its own.
@@ -36,7 +38,7 @@ if os.environ.get("PYTHONHASHSEED") != request["hash_seed"]:
     os.execv(sys.executable, [sys.executable, *sys.argv])
 package = sys.modules["astra_child"] = types.ModuleType("astra_child")
 package.__path__ = []
-for name in ("clock", "runner"):
+for name in request["modules"]:
     module = sys.modules["astra_child." + name] = types.ModuleType("astra_child." + name)
     module.__package__ = "astra_child"
     exec(compile(request["modules"][name], name, "exec"), module.__dict__)
@@ -155,7 +157,7 @@ class RemoteSession(BaseSession):
         self._request: dict[str, Any] = {
             "opening": wire.opening_message(tools, episode),
             "hash_seed": str(episode.hash_seed),
-            "modules": {n: (_CHILD_CODE / f"{n}.py").read_text() for n in ("clock", "runner")},
+            "modules": {n: (_CHILD_CODE / f"{n}.py").read_text() for n in _MODULES},
             "mark": _MARK,
         }
         self._log: list[dict[str, Json]] = []
@@ -164,6 +166,9 @@ class RemoteSession(BaseSession):
     async def call(self, name: str, arguments: dict[str, Json]) -> CallOutcome:
         loop = asyncio.get_running_loop()
         async with self._lock:
+            if (name, arguments) == RESTORE:
+                self._log.clear()  # every program begins at the first moment
+                return CallOutcome()
             started = loop.time()
             call = {"i": len(self._log) + 1, "n": name, "a": arguments}
             request = json.dumps({**self._request, "calls": [*self._log, call]})
@@ -171,7 +176,7 @@ class RemoteSession(BaseSession):
             payload = _reply_in(response, self._episode)
             reply = wire.read_reply(payload, len(self._log) + 1)
             outcome = wire.outcome(name, reply, loop.time() - started, self._episode.limits)
-            if self._episode.stateful:
+            if self._episode.remembers:
                 self._log.append(call)
             return outcome
 

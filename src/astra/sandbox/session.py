@@ -20,7 +20,7 @@ from astra.errors import (
     SandboxLimit,
     SandboxUnavailable,
 )
-from astra.protocols import CallOutcome, SandboxEpisode
+from astra.protocols import RESTORE, CallOutcome, SandboxEpisode
 from astra.sandbox import wire
 from astra.sandbox.base import BaseSession
 from astra.sandbox.connection import BIRTH, ChildProcess
@@ -93,8 +93,7 @@ class ForkSession(BaseSession):
                     # Also after a cancellation: the next reply would be that of this call.
                     self._discard_child()
                     raise
-            if self._episode.stateful:
-                self._log.append((name, arguments))
+            self._remember(name, arguments)
             return outcome
 
     async def call_many(
@@ -124,6 +123,12 @@ class ForkSession(BaseSession):
                     self._discard_child()
                     raise
         return outcomes
+
+    def _remember(self, name: str, arguments: dict[str, Json]) -> None:
+        if (name, arguments) == RESTORE:
+            self._log.clear()
+        elif self._episode.remembers:
+            self._log.append((name, arguments))
 
     async def _before_retry(self, error: SandboxError, kills: int) -> None:
         """Wait before a call is made again; raise the error if it must not be."""
@@ -168,8 +173,7 @@ class ForkSession(BaseSession):
             now = time.perf_counter()
             outcomes.append(wire.outcome(name, reply, now - started, self._episode.limits))
             started = now
-            if self._episode.stateful:
-                self._log.append((name, arguments))
+            self._remember(name, arguments)
 
     async def start(self) -> ChildProcess:
         """Fork a child, hand it the tools and, when stateful, replay what had been answered."""

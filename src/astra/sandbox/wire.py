@@ -22,7 +22,8 @@ from astra.core.kept import kept_by_identity
 from astra.core.untrusted import JSON_DEPTH, check_json
 from astra.errors import SandboxBadResult, SandboxLimit
 from astra.protocols import CallFailure, CallOutcome, SandboxEpisode, SandboxLimits
-from astra.types import Json, Tool
+from astra.sandbox.database_image import opening_fields
+from astra.types import Effect, Json, Tool
 
 LENGTH = struct.Struct(">I")
 ENVELOPE_BYTES = 16_384
@@ -58,13 +59,16 @@ def opening_message(tools: Sequence[Tool], episode: SandboxEpisode) -> dict[str,
 
 
 def _options(episode: SandboxEpisode) -> dict[str, Json]:
-    return {
+    options: dict[str, Json] = {
         "seed": episode.seed,
         "clock": episode.clock,
         "stateful": episode.stateful,
         "memory_bytes": episode.limits.memory_bytes,
         "output_bytes": episode.limits.output_bytes,
     }
+    if episode.database is not None:
+        options["database"] = opening_fields(episode.database)
+    return options
 
 
 def opening_frame(tools: Sequence[Tool], episode: SandboxEpisode) -> bytes:
@@ -114,6 +118,8 @@ def frame(payload: bytes) -> bytes:
 def read_reply(payload: bytes, number: int) -> dict[str, Any]:
     """The reply to call `number` as a mapping with `i` and one of `v`, `f`, `limit`, `bad`.
 
+    Beside `v` may stand `e`, an effect.
+
     Raises `SandboxBadResult` for anything that the protocol does not allow.
     """
     try:
@@ -121,10 +127,11 @@ def read_reply(payload: bytes, number: int) -> dict[str, Any]:
         reply, end = _decode(text)
     except (ValueError, RecursionError) as error:
         raise SandboxBadResult(f"the reply is not JSON: {error}; return plain JSON") from None
+    fields = 3 if isinstance(reply, dict) and "e" in reply and "v" in reply else 2
     if (
         end != len(text)
         or not isinstance(reply, dict)
-        or len(reply) != 2
+        or len(reply) != fields
         or reply.get("i") != number
     ):
         raise SandboxBadResult(f"the reply is not one to call {number}: {payload[:80]!r}")
@@ -150,10 +157,19 @@ def read_failure(fields: Json) -> CallFailure:
             raise SandboxBadResult(f"the reply reports no known failure: {str(fields)[:80]!r}")
 
 
+def read_effect(fields: Json) -> Effect:
+    """The `e` of a reply; `SandboxBadResult` when it is not of that form."""
+    try:
+        return Effect(changes=fields["c"], state=fields["s"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise SandboxBadResult(f"the reply describes no change: {str(error)[:200]}") from None
+
+
 def outcome(name: str, reply: dict[str, Any], seconds: float, limits: SandboxLimits) -> CallOutcome:
     """What a reply of `read_reply` means: a value or an orderly failure, else the typed error."""
     if "v" in reply:
-        return CallOutcome(reply["v"], None, seconds)
+        effect = read_effect(reply["e"]) if "e" in reply else None
+        return CallOutcome(reply["v"], None, seconds, effect)
     if "f" in reply:
         return CallOutcome(None, read_failure(reply["f"]), seconds)
     match reply.get("limit"):

@@ -19,6 +19,7 @@ import types
 from typing import Any
 
 from . import clock
+from .database import EpisodeDatabase
 
 _MESSAGE = 2000
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
@@ -91,8 +92,11 @@ class _Failure(Exception):
 class _Module:
     """One tool: its code, or its source, which is compiled at the first call, and its data."""
 
-    def __init__(self, name: str, source: str, code: str, data: Any) -> None:
+    def __init__(
+        self, name: str, source: str, code: str, data: Any, given: dict[str, Any]
+    ) -> None:
         self.name = name
+        self._given = given
         self._source = source
         self._marshalled = code
         # Safe: JSON data that this process wrote itself. A fresh copy takes half of json's time.
@@ -103,6 +107,7 @@ class _Module:
         """A fresh module: source executed, `DATA` never seen by anyone before."""
         module = types.ModuleType("tool_" + self.name)
         module.__dict__["DATA"] = marshal.loads(self._data)
+        module.__dict__.update(self._given)
         sys.modules[module.__name__] = module
         try:
             if self._code is None:
@@ -125,26 +130,46 @@ class Runner:
     """The tools of one episode. `opening` is the caller's first message."""
 
     def __init__(self, opening: dict[str, Any]) -> None:
+        database = opening.get("database")
+        self._database = None if database is None else EpisodeDatabase(database)
+        self._given: dict[str, Any] = {} if self._database is None else self._database.names()
         self._modules = {
-            t["name"]: _Module(t["name"], t.get("source", ""), t.get("code", ""), t["data"])
+            t["name"]: _Module(
+                t["name"], t.get("source", ""), t.get("code", ""), t["data"], self._given
+            )
             for t in opening["tools"]
         }
+        self._live: dict[str, types.ModuleType] = {}
         self._stateful: bool = opening["stateful"]
         self._random_seed: int = opening["seed"]
         self._output_bytes: int = opening["output_bytes"]
-        self._live: dict[str, types.ModuleType] = {}
         self._used: types.ModuleType | None = None
         sys.stdout = sys.stderr = Sink()
         if opening["clock"] is not None:
             clock.freeze(opening["clock"])
         _seed(self._random_seed)
 
+    def _restore(self) -> None:
+        """Back to the episode's first moment, which costs less than another process."""
+        if self._database is not None:
+            self._database.restore()
+            self._given.update(self._database.names())
+        self._live.clear()
+        _seed(self._random_seed)
+
     def run_request(self, request: dict[str, Any]) -> bytes:
-        """The reply to one call: `i` and `v`, or `f` (failure), `limit`, `bad` instead of `v`."""
+        """The reply to one call: `i` and `v`, or `f` (failure), `limit`, `bad` instead of `v`.
+
+        With a database also `e`, where the call changed it. No tool has the name "": a call of it
+        asks for the first state.
+        """
         head = f'{{"i":{request["i"]},'
         try:
-            result = self._call(request["n"], request["a"])
-            body = self._encode(result)
+            if request["n"]:
+                result, effect = self._call(request["n"], request["a"])
+            else:
+                result = effect = self._restore()
+            body = self._encode(result, effect)
         except _Failure as failure:
             body = '"f":' + _ascii(failure.args)
         except MemoryError:
@@ -159,7 +184,10 @@ class Runner:
         if not self._stateful:
             _seed(self._random_seed)
 
-    def _call(self, name: str, arguments: dict[str, Any]) -> Any:
+    def _call(
+        self, name: str, arguments: dict[str, Any]
+    ) -> tuple[Any, dict[str, Any] | None]:
+        """The result, and what it changed in the database."""
         if name not in self._modules:
             raise _Failure("missing", "LookupError", f"no tool is named {name!r}")
         if not self._stateful:
@@ -177,17 +205,21 @@ class Runner:
             except (TypeError, ValueError) as error:
                 raise _Failure("arguments", type(error).__name__, _text_of(error)) from None
         try:
-            return function(**arguments)
+            if self._database is not None:
+                return self._database.call(name, function, arguments)
+            return function(**arguments), None
         except MemoryError:
             raise
         except BaseException as error:  # noqa: BLE001 - goes into the reply
             raise _Failure("raised", type(error).__name__[:200], _text_of(error)) from None
 
-    def _encode(self, result: Any) -> str:
+    def _encode(self, result: Any, effect: dict[str, Any] | None) -> str:
         try:
             text = _encode(result)
             if not _keys_are_text(result):
                 return '"bad":"a key of a mapping is not a text"'
+            if effect is not None:
+                text += ',"e":' + _encode(effect)
             size = len(text) if text.isascii() else len(text.encode())
         except MemoryError:
             raise

@@ -17,7 +17,7 @@ MODULES = (
     "fractions", "functools", "gc", "graphlib", "hashlib", "heapq", "hmac", "html", "html.parser",
     "inspect", "io", "ipaddress", "itertools", "json", "keyword", "locale", "logging", "math",
     "numbers", "operator", "os", "os.path", "pathlib", "pprint", "queue", "random", "re",
-    "resource", "sched", "secrets", "shlex", "signal", "socket", "statistics", "string",
+    "resource", "sched", "secrets", "shlex", "signal", "socket", "sqlite3", "statistics", "string",
     "stringprep", "struct", "sys", "textwrap", "threading", "time", "timeit", "tomllib",
     "traceback", "types", "typing", "unicodedata", "urllib.parse", "uuid", "warnings", "weakref",
     "xml.etree.ElementTree", "zlib", "zoneinfo",

@@ -1,0 +1,191 @@
+"""The database of one episode: tools read and write it, and each call is one transaction.
+
+A call that raises, or returns a structured error, leaves no trace. What the others change is noted
+by triggers, read back before the transaction is committed, and becomes part of the reply. The
+tool's part of this process could forge all that; it would forge its own episode only.
+"""
+
+from __future__ import annotations
+
+import base64
+import datetime
+import hashlib
+import json
+import os
+import sqlite3
+from collections.abc import Callable
+from typing import Any
+
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+HASH_RANGE = 1 << 256
+ENDED_TRANSACTION = 72
+"""Exit status of a child whose tool ended the transaction of its call."""
+OWN = "__"
+"""Names of the tables that hold what this module keeps beside the user's begin so."""
+# Their results depend on chance or on the real clock, or they reach out of the database.
+_DENIED_FUNCTIONS = frozenset({
+    "random", "randomblob", "date", "time", "datetime", "julianday", "unixepoch", "strftime",
+    "timediff", "current_date", "current_time", "current_timestamp", "load_extension", "changes",
+    "total_changes", "last_insert_rowid", "sqlite_log", "fts3_tokenizer", "readfile", "writefile",
+})  # fmt: skip
+_READS = frozenset({sqlite3.SQLITE_SELECT, sqlite3.SQLITE_RECURSIVE})
+_WRITES = frozenset({sqlite3.SQLITE_INSERT, sqlite3.SQLITE_UPDATE, sqlite3.SQLITE_DELETE})
+
+
+def row_hash(table: str, row: list[Any]) -> int:
+    """The share of one row in the hash of a state, which is the sum over all rows."""
+    return int.from_bytes(hashlib.sha256(_encode([table, row]).encode()).digest(), "big")
+
+
+class EpisodeDatabase:
+    """What tools find as `DATABASE`, `new_key` and `now`, with the log of what they change."""
+
+    def __init__(self, opening: dict[str, Any]) -> None:
+        self._image = base64.b64decode(opening["image"])
+        self._columns: dict[str, list[str]] = opening["columns"]
+        self._keys: dict[str, str] = opening["keys"]
+        self._writes: dict[str, list[str]] = opening["writes"]
+        self._first_hash, self._first_now = int(opening["hash"], 16), opening["now"]
+        self.restore()
+
+    def restore(self) -> None:
+        """Back to the first state."""
+        # No statement is cached: a cached one would run without asking the authorizer again.
+        connection = sqlite3.connect(":memory:", isolation_level=None, cached_statements=0)
+        connection.deserialize(self._image)
+        connection.row_factory = _as_dict
+        for setting in ("foreign_keys=1", "recursive_triggers=1", "temp_store=2", "query_only=1"):
+            connection.execute(f"PRAGMA {setting}")
+        self._writable: frozenset[str] | None = frozenset()
+        self._query_only = True
+        connection.set_authorizer(self._authorize)
+        self._connection = connection
+        self._hash = self._first_hash
+        self._now = datetime.datetime.fromisoformat(self._first_now)
+
+    def names(self) -> dict[str, Any]:
+        """The globals that every tool of the episode finds."""
+        return {"DATABASE": self._connection, "new_key": self._new_key, "now": self._time}
+
+    def call(
+        self, tool: str, function: Callable[..., Any], arguments: dict[str, Any]
+    ) -> tuple[Any, dict[str, Any] | None]:
+        """The tool's result, and what it changed: `c` changes, `s` hash; None: nothing."""
+        tables = self._writes.get(tool)
+        if tables is None:
+            self._enter(frozenset(), query_only=True)
+            return function(**arguments), None
+        self._enter(frozenset(tables), query_only=False)
+        self._own("BEGIN IMMEDIATE")
+        kept = False
+        try:
+            result = function(**arguments)
+            self._writable = frozenset()
+            failed = isinstance(result, dict) and isinstance(result.get("error"), dict)
+            changes, state = ([], self._hash) if failed else self._changes()
+            if changes:
+                self._own("DELETE FROM __changes")
+                self._own("COMMIT")
+                kept = True
+        finally:
+            self._writable = frozenset()
+            # "INSERT OR ROLLBACK" ends the transaction, and later statements are kept one by one.
+            # The owner makes a new process then, from the calls that were answered.
+            if not kept and not self._connection.in_transaction:
+                os._exit(ENDED_TRANSACTION)
+            if not kept:
+                self._own("ROLLBACK")
+        if not changes:
+            return result, None
+        self._hash = state
+        self._now += datetime.timedelta(minutes=1)
+        return result, {"c": changes, "s": f"{state:064x}"}
+
+    # --- for tools ---------------------------------------------------------------------------
+
+    def _new_key(self, table: str) -> Any:
+        """The key of a table's next row. It is given back when the call is undone."""
+        found = self._own(
+            "UPDATE __keys SET next = next + 1 WHERE name = ? RETURNING prefix, width, next - 1 AS "
+            "number",
+            [table],
+        )
+        if not found:
+            raise LookupError(f"no table is named {table!r}")
+        prefix, width, number = found[0].values()
+        return number if prefix is None else f"{prefix}{number:0{width}d}"
+
+    def _time(self) -> str:
+        """The time of the episode: ISO 8601 to the minute."""
+        return self._now.isoformat(" ", "minutes")
+
+    # --- access ------------------------------------------------------------------------------
+
+    def _enter(self, writable: frozenset[str], *, query_only: bool) -> None:
+        if query_only != self._query_only:
+            self._own(f"PRAGMA query_only={int(query_only)}")
+            self._query_only = query_only
+        self._writable = writable
+
+    def _own(self, sql: str, parameters: list[Any] = []) -> list[dict[str, Any]]:  # noqa: B006
+        """Run a statement of this module, to which nothing is denied."""
+        writable, self._writable = self._writable, None
+        try:
+            return self._connection.execute(sql, parameters).fetchall()
+        finally:
+            self._writable = writable
+
+    def _authorize(
+        self, action: int, first: str | None, second: str | None, _: str | None, trigger: str | None
+    ) -> int:
+        writable = self._writable
+        if writable is None or trigger is not None or action in _READS:
+            allowed = True
+        elif action == sqlite3.SQLITE_READ:
+            allowed = not str(first).startswith((OWN, "sqlite_"))
+        elif action in _WRITES:
+            allowed = first in writable
+        else:
+            name = str(second).lower()
+            allowed = action == sqlite3.SQLITE_FUNCTION and name not in _DENIED_FUNCTIONS
+        return sqlite3.SQLITE_OK if allowed else sqlite3.SQLITE_DENY
+
+    # --- changes -----------------------------------------------------------------------------
+
+    def _changes(self) -> tuple[list[dict[str, Any]], int]:
+        """What the transaction has changed so far, row by row, and the hash of the new state."""
+        state = self._hash
+        first: dict[tuple[str, Any], list[Any] | None] = {}
+        for logged in self._own('SELECT "table", key, before FROM __changes ORDER BY number'):
+            before = logged["before"]
+            row = None if before is None else json.loads(before)
+            first.setdefault((logged["table"], logged["key"]), row)
+        changes: list[dict[str, Any]] = []
+        for (table, key), before in first.items():
+            names = self._columns[table]
+            quoted = ", ".join(_quoted(name) for name in names)
+            found = self._own(
+                f"SELECT {quoted} FROM {_quoted(table)} WHERE {_quoted(self._keys[table])} = ?",
+                [key],
+            )
+            after = list(found[0].values()) if found else None
+            if before == after:
+                continue
+            state -= row_hash(table, before) if before is not None else 0
+            state += row_hash(table, after) if after is not None else 0
+            old = None if before is None else dict(zip(names, before, strict=True))
+            new = None if after is None else dict(zip(names, after, strict=True))
+            if old is not None and new is not None:
+                changed = [name for name in names if old[name] != new[name]]
+                old = {name: old[name] for name in changed}
+                new = {name: new[name] for name in changed}
+            changes.append({"table": table, "key": key, "before": old, "after": new})
+        return changes, state % HASH_RANGE
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _as_dict(cursor: sqlite3.Cursor, row: tuple[Any, ...]) -> dict[str, Any]:
+    return {column[0]: value for column, value in zip(cursor.description, row, strict=True)}
