@@ -25,6 +25,10 @@ class Score(Record):
     """Goal id -> id of the call that solved it."""
     answer_correct: bool | None = None
     """The final answer under the arena's answer target; None: not asked. Not in the reward."""
+    waste: int = 0
+    """w: calls that helped nothing, in an arena with a state."""
+    damage: int = 0
+    """Rows changed beyond what was asked for, in an arena with a state."""
 
 
 class Tokens(Record):

@@ -76,7 +76,11 @@ class ToolResult:
 
 
 class ToolHost(Protocol):
-    """Where tools run: an async context. One rollout loop serves every host."""
+    """Where tools run: an async context. One rollout loop serves every host.
+
+    A host with an attribute `ordered` that is true gets the calls of one message one after the
+    other: the later ones may depend on what the earlier ones change.
+    """
 
     async def __aenter__(self) -> Self: ...
 

@@ -10,6 +10,7 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Any, Generic, Literal, Self, TypeVar
 
+from astra.databases import Database as Database
 from astra.databases import DatabaseEpisode as DatabaseEpisode
 from astra.databases import Effect as Effect
 from astra.records import Answer as Answer
@@ -19,11 +20,11 @@ from astra.records import Record as Record
 from astra.records import Scalar as Scalar
 from astra.records import canonical_json as canonical_json
 from astra.records import content_hash as content_hash
-
-
-def members_of(answer: Answer) -> tuple[Scalar, ...]:
-    """The values of an answer that is a list, or the one value."""
-    return answer if isinstance(answer, tuple) else (answer,)
+from astra.states import ArenaState as ArenaState
+from astra.states import StateGoal as StateGoal
+from astra.targets import Matcher as Matcher
+from astra.targets import Target as Target
+from astra.targets import members_of as members_of
 
 
 # --- tools -----------------------------------------------------------------------------------
@@ -70,35 +71,6 @@ class GoldCall(Record):
 
 
 # --- arenas ----------------------------------------------------------------------------------
-
-
-class Matcher(StrEnum):
-    """How an answer is compared with what a call returned."""
-
-    exact = "exact"
-    """Equal as JSON scalars after text normalisation of strings."""
-    number = "number"
-    """Equal as numbers within the target's tolerances; numeric strings count as numbers."""
-    date = "date"
-    """The same calendar day (ISO 8601; times are cut off)."""
-    set = "set"
-    """The same set of normalised scalars, order and repetition ignored."""
-    text = "text"
-    """The normalised answer stands in the normalised text, at word boundaries. The weakest."""
-
-
-class Target(Record):
-    """What a call must return to solve a goal."""
-
-    matcher: Matcher
-    value: Answer
-    field: str | None = None
-    """Key under which the answer must stand in a structured result; None: anywhere in the text."""
-    key: dict[str, Scalar] = {}
-    """Fields that must stand beside the answer or above it, e.g. {"country": "Germany"}, so that
-    the same value found for another entity does not count. Empty: not checked."""
-    absolute: float = 0.0
-    relative: float = 1e-9
 
 
 class Goal(Record):
@@ -197,6 +169,8 @@ class ArenaRecord(Record, Generic[D]):
     language: Language
     domain: str
     split: Literal["train", "test"]
+    state: ArenaState | None = None
+    """Of an arena whose tools change a database. None: its tools only read."""
     provenance: dict[str, Json]
     """Where it comes from: `source`, `key` (of the item in its stage), `seed`, tables, …"""
 
@@ -228,7 +202,10 @@ class Arena(ArenaRecord[Distractor]):
         """The stored form, in which distractors are references."""
         fields: dict[str, Any] = {name: getattr(self, name) for name in Arena.model_fields}
         references = tuple(distractor.reference() for distractor in self.distractors)
-        return ArenaRow.model_construct(None, **fields | {"distractors": references})
+        state = None if self.state is None else self.state.reference()
+        return ArenaRow.model_construct(
+            None, **fields | {"distractors": references, "state": state}
+        )
 
     @cached_property
     def content_id(self) -> str:
@@ -246,15 +223,27 @@ class Arena(ArenaRecord[Distractor]):
 class ArenaRow(ArenaRecord[DistractorReference]):
     """A row of `arenas.jsonl`."""
 
-    def arena(self, distractors: Iterable[Distractor]) -> Arena:
-        """The complete arena; `distractors` are the tools of the references, in their order."""
+    def arena(
+        self, distractors: Iterable[Distractor], database: Database | None = None
+    ) -> Arena:
+        """The complete arena; `distractors` are the tools of the references, in their order.
+
+        `database`: the one that the row names. None if it names none.
+        """
         fields: dict[str, Any] = {name: getattr(self, name) for name in ArenaRow.model_fields}
-        return Arena.model_construct(None, **fields | {"distractors": tuple(distractors)})
+        fields["distractors"] = tuple(distractors)
+        if self.state is not None:
+            fields["state"] = self.state.model_copy(update={"database": database})
+        return Arena.model_construct(None, **fields)
 
 
 def arena_id(fields: Mapping[str, Json]) -> str:
     """Content hash of the fields of an `ArenaRow` in JSON form, `id` and `split` left out."""
-    return content_hash({k: v for k, v in fields.items() if k not in ("id", "split")})
+    content = {name: value for name, value in fields.items() if name not in ("id", "split")}
+    # Arenas without a state have had their ids since before there was one.
+    if content.get("state") is None:
+        content.pop("state", None)
+    return content_hash(content)
 
 
 # --- conversations ---------------------------------------------------------------------------

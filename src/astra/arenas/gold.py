@@ -15,7 +15,7 @@ from astra.errors import HostError
 from astra.hosts.arena import ArenaHost, arena_messages
 from astra.models.policies import policy
 from astra.protocols import Model, Sandbox
-from astra.rewards import score
+from astra.rewards import score_calls
 from astra.rollouts.loop import RolloutLimits, RolloutTask, rollouts
 from astra.types import Arena, Json, Message, Trajectory, canonical_json
 
@@ -50,7 +50,7 @@ async def gold_rows(
             if trajectory.error:
                 raise HostError(f"the gold episode of arena {arena.id!r} broke: {trajectory.error}")
             # An arena may have been changed since it was certified: wrong examples are not written.
-            f1 = score(trajectory.calls, arena.goals, turns=trajectory.turns).f1
+            f1 = score_calls(arena, trajectory.calls, turns=trajectory.turns, messages=trajectory.messages).f1
             if f1 != 1:
                 raise HostError(
                     f"the gold episode of arena {arena.id!r} scores {f1!r}: certify it again with "

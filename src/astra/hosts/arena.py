@@ -79,7 +79,9 @@ class ArenaHost:
         # Each distractor apart: it comes from another arena than the tools beside it.
         groups = (arena.tools, *((distractor,) for distractor in arena.distractors))
         episode = SandboxEpisode(sandbox_seed(seed, arena.id, sample), limits=limits)
-        self._processes = ToolProcesses(groups, sandbox, episode)
+        database = None if arena.state is None else arena.state.episode()
+        self._processes = ToolProcesses(groups, sandbox, episode, database)
+        self.ordered = database is not None
 
     async def __aenter__(self) -> Self:
         counts = Counter(tool.name for tool in self._tools)
@@ -111,7 +113,7 @@ class ArenaHost:
             return _error(code, f"{failure.type}: {failure.message}")
         value = outcome.value
         failed = isinstance(value, dict) and isinstance(value.get("error"), dict)
-        return ToolResult(value, is_error=failed)
+        return ToolResult(value, is_error=failed, effect=outcome.effect)
 
 
 async def _call(

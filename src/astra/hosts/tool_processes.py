@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Self
 
 from astra.errors import SandboxError
 from astra.protocols import CallOutcome, Sandbox, SandboxEpisode, SandboxSession
-from astra.types import Json, Tool
+from astra.types import DatabaseEpisode, Json, Tool
 
 
 class ToolProcesses:
@@ -24,11 +25,19 @@ class ToolProcesses:
     """
 
     def __init__(
-        self, groups: Iterable[Sequence[Tool]], sandbox: Sandbox, episode: SandboxEpisode
+        self,
+        groups: Iterable[Sequence[Tool]],
+        sandbox: Sandbox,
+        episode: SandboxEpisode,
+        database: DatabaseEpisode | None = None,
     ) -> None:
+        """`database`: of the first group."""
         self._sandbox = sandbox
-        self._episode = episode
-        self._groups = [_ToolGroup(tools) for tools in groups]
+        own = replace(episode, database=database)
+        self._groups = [
+            _ToolGroup(tools, own if number == 0 else episode)
+            for number, tools in enumerate(groups)
+        ]
         self._group_of = {tool.name: group for group in self._groups for tool in group.tools}
 
     async def __aenter__(self) -> Self:
@@ -63,12 +72,13 @@ class ToolProcesses:
     async def _session(self, group: _ToolGroup) -> SandboxSession:
         async with group.opening:
             if group.session is None:
-                group.session = await self._sandbox.open(group.tools, self._episode)
+                group.session = await self._sandbox.open(group.tools, group.episode)
             return group.session
 
 
 class _ToolGroup:
-    def __init__(self, tools: Sequence[Tool]) -> None:
+    def __init__(self, tools: Sequence[Tool], episode: SandboxEpisode) -> None:
         self.tools = tools
+        self.episode = episode
         self.session: SandboxSession | None = None
         self.opening = asyncio.Lock()

@@ -18,6 +18,7 @@ from astra.protocols import ToolHost
 from astra.types import (
     CallRecord,
     CallStatus,
+    Effect,
     Json,
     Message,
     ToolCallRequest,
@@ -35,6 +36,7 @@ class CallOutcomeStatus(NamedTuple):
     """None: they could not be parsed."""
     failure: Exception | None = None
     """An error of ours, to end the episode with."""
+    effect: Effect | None = None
 
 
 def problem(
@@ -114,7 +116,7 @@ async def carry_out(
         )
         return outcome._replace(arguments=arguments, failure=error)
     status = CallStatus.tool_error if result.is_error else CallStatus.ok
-    return CallOutcomeStatus(status, result.content, arguments)
+    return CallOutcomeStatus(status, result.content, arguments, effect=result.effect)
 
 
 def record(request: ToolCallRequest, turn: int, outcome: CallOutcomeStatus) -> CallRecord:
@@ -128,6 +130,7 @@ def record(request: ToolCallRequest, turn: int, outcome: CallOutcomeStatus) -> C
         ),
         status=outcome.status,
         result=outcome.result,
+        effect=outcome.effect,
     )
 
 

@@ -268,8 +268,12 @@ async def _act(
         log.calls[first + index] = made.model_copy(update={"seconds": seconds})
         return text, outcome.failure
 
+    jobs = [run(index, request) for index, request in enumerate(requests)]
     # All calls end before a failure is raised, so that none runs on in a host that is being left.
-    done = await asyncio.gather(*(run(i, request) for i, request in enumerate(requests)))
+    if getattr(host, "ordered", False):
+        done = [await job for job in jobs]
+    else:
+        done = await asyncio.gather(*jobs)
     for request, (text, _) in zip(requests, done, strict=True):
         log.messages.append(Message(role="tool", content=text, tool_call_id=request.id))
     for _, failure in done:

@@ -1,0 +1,302 @@
+"""The score of an episode that changes a database: a pure function of its calls and their effects.
+
+A goal is solved by an event, not by a state: a call after which its rows are as they must be, when
+they were not before. It has to hold to the end. So doing nothing solves nothing. What else was
+changed at the end, anywhere, is damage, and an episode with damage is worth nothing. Calls that
+help nothing are waste w, and take the place of the calls beyond the solved goals in F1:
+
+    F1 = 0 if damage else 2n̂ / (n + n̂ + w)        strict = all solved, no damage
+
+What this does not guarantee: effects are what the sandbox reports, and hostile tool code could
+forge those of its own episode.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+
+from astra.core.text import numbers_in
+from astra.databases import Cell, Database, RowChange
+from astra.episodes import Score
+from astra.rewards.matching import solves, stands_in_text
+from astra.rewards.parts import Reward, f1, precision, recall
+from astra.types import (
+    Arena,
+    ArenaState,
+    CallRecord,
+    CallStatus,
+    Message,
+    StateGoal,
+    canonical_json,
+)
+
+READS_PER_GOLD_READ = 2
+READS_PER_TURN = 2
+"""Reads that cost nothing: so many for each that is needed, and for each turn of the user; and one
+for each write, to verify it."""
+MOST_VALUES = 13
+"""Most values in a message that tells a fact: whoever lists everything has told nothing."""
+_BROKEN = {
+    CallStatus.unknown_tool,
+    CallStatus.malformed_arguments,
+    CallStatus.schema_violation,
+    CallStatus.over_limit,
+}
+_SEPARATORS = re.compile(r"[,;\n，；、]")
+Row = Mapping[str, Cell]
+
+
+class _Rows:
+    """The rows of a database that calls have touched, as they are now."""
+
+    def __init__(self, database: Database) -> None:
+        self._first = {table.name: table.rows_by_key for table in database.tables}
+        self._now: dict[str, dict[Cell, Row | None]] = defaultdict(dict)
+
+    def at_start(self, table: str, key: Cell) -> Row | None:
+        return self._first.get(table, {}).get(key)
+
+    def now(self, table: str, key: Cell) -> Row | None:
+        touched = self._now[table]
+        return touched[key] if key in touched else self.at_start(table, key)
+
+    def apply(self, change: RowChange) -> None:
+        row = None if change.before is None else self.now(change.table, change.key)
+        new = change.after
+        self._now[change.table][change.key] = None if new is None else {**(row or {}), **new}
+
+    def created(self, table: str) -> Iterator[tuple[Cell, Row]]:
+        """Rows that did not exist at the start."""
+        for key, row in self._now[table].items():
+            if row is not None and self.at_start(table, key) is None:
+                yield key, row
+
+    def touched(self) -> Iterator[tuple[str, Cell, Row | None, Row | None]]:
+        """Table, key, first and present row, of all that calls have touched."""
+        for table, rows in self._now.items():
+            for key, row in rows.items():
+                yield table, key, self.at_start(table, key), row
+
+
+class _Episode:
+    """What an episode has brought about so far."""
+
+    def __init__(self, arena: Arena, state: ArenaState) -> None:
+        self.state = state
+        self._database = state.tables()
+        self._rows = _Rows(self._database)
+        self._seen: set[str] = set()
+        self._reads = 0
+        calls = [goal.call for goal in arena.goals if goal.call is not None]
+        writes = sum(call.tool in state.writes for call in calls)
+        self._free_reads = (
+            READS_PER_GOLD_READ * (len(calls) - writes)
+            + writes
+            + READS_PER_TURN * (1 + len(state.turns))
+        )
+        self.solved_by: dict[str, str] = {}
+        self._told: set[str] = set()
+        self._returned: dict[str, str] = {}
+        self.waste = 0
+
+    def take(self, call: CallRecord) -> None:
+        """Count one call."""
+        if call.status in _BROKEN:
+            self.waste += 1
+        elif call.tool not in self.state.writes:
+            self._take_read(call)
+        elif call.status is not CallStatus.ok or call.effect is None:
+            self.waste += 1
+        else:
+            self._take_write(call)
+
+    def _take_read(self, call: CallRecord) -> None:
+        key = canonical_json([call.tool, call.arguments])
+        self._reads += 1
+        if key in self._seen or self._reads > self._free_reads:
+            self.waste += 1
+        self._seen.add(key)
+        for goal in self.state.goals if call.status is CallStatus.ok else ():
+            if goal.says is not None and solves(goal.says, call.result):
+                self._returned.setdefault(goal.id, call.id)
+
+    def _take_write(self, call: CallRecord) -> None:
+        assert call.effect is not None
+        self._seen.clear()  # a read may have another result now
+        open_ = [goal for goal in self._changing() if not self._holds(goal)]
+        for change in call.effect.changes:
+            self._rows.apply(change)
+        useful = False
+        for goal in open_:
+            if self._holds(goal):
+                self.solved_by.setdefault(goal.id, call.id)
+                useful = True
+        # One of several writes that a goal may need.
+        if not useful and not all(self._wanted(change) for change in call.effect.changes):
+            self.waste += 1
+
+    def tell(self, text: str) -> None:
+        """Take note of a message without calls."""
+        values = max(len(set(numbers_in(text))), len(_SEPARATORS.split(text.strip())))
+        for goal in self.state.goals:
+            said = goal.says is not None and stands_in_text(goal.says, text)
+            if said and goal.id in self._returned and values <= MOST_VALUES:
+                self._told.add(goal.id)
+
+    def solved(self) -> dict[str, str]:
+        """Goal id -> call, of the goals that are solved now."""
+        held = {
+            goal.id: self.solved_by[goal.id]
+            for goal in self._changing()
+            if goal.id in self.solved_by and self._holds(goal)
+        }
+        told = {goal.id: self._returned[goal.id] for goal in self.state.goals if goal.id in self._told}
+        return held | told
+
+    # --- rows --------------------------------------------------------------------------------
+
+    def _changing(self) -> Iterator[StateGoal]:
+        return (goal for goal in self.state.goals if goal.kind == "change")
+
+    def _compared(self, table: str, row: Row) -> dict[str, Cell]:
+        free = self.state.free.get(table, ())
+        return {name: value for name, value in row.items() if name not in free}
+
+    def _holds(self, goal: StateGoal) -> bool:
+        """Whether the rows of a goal are as they must be."""
+        used: set[tuple[str, Cell]] = set()
+        return all(self._change_holds(change, used) for change in goal.changes)
+
+    def _change_holds(self, change: RowChange, used: set[tuple[str, Cell]]) -> bool:
+        if change.before is None and change.after is not None:
+            wanted = self._new_row(change.table, change.after)
+            for key, row in self._rows.created(change.table):
+                if (change.table, key) not in used and wanted == self._new_row(change.table, row):
+                    used.add((change.table, key))
+                    return True
+            return False
+        row = self._rows.now(change.table, change.key)
+        if change.after is None or row is None:
+            return change.after is row
+        return all(
+            row.get(name) == value
+            for name, value in self._compared(change.table, change.after).items()
+        )
+
+    def _new_row(self, table: str, row: Row) -> dict[str, Cell]:
+        """A new row without its key, which the tool chose."""
+        compared = self._compared(table, row)
+        compared.pop(self._database.table(table).key, None)
+        return compared
+
+    def _wanted(self, change: RowChange) -> bool:
+        """Whether some goal wants exactly this of the row."""
+        for goal in self._changing():
+            for wanted in goal.changes:
+                if (wanted.table, wanted.key) != (change.table, change.key):
+                    continue
+                if change.after is None or wanted.after is None:
+                    if change.after is wanted.after:
+                        return True
+                elif self._compared(change.table, change.after).items() <= wanted.after.items():
+                    return True
+        return False
+
+    def damage(self) -> int:
+        """Rows that differ from the start beyond what goals are about."""
+        updates: dict[tuple[str, Cell], set[str]] = defaultdict(set)
+        deletes: set[tuple[str, Cell]] = set()
+        creations: list[tuple[str, dict[str, Cell]]] = []
+        for goal in self._changing():
+            for change in goal.changes:
+                if change.after is None:
+                    deletes.add((change.table, change.key))
+                elif change.before is None:
+                    creations.append((change.table, self._parents(change.table, change.after)))
+                else:
+                    updates[change.table, change.key] |= change.after.keys()
+        damaged = 0
+        for table, key, first, row in self._rows.touched():
+            if first is None:
+                # A new row under the right parents is an attempt: wrong values cost the goal only.
+                attempt = None if row is None else (table, self._parents(table, row))
+                if attempt in creations:
+                    creations.remove(attempt)
+                else:
+                    damaged += row is not None
+            elif row is None:
+                damaged += (table, key) not in deletes
+            else:
+                changed = {name for name, value in row.items() if first.get(name) != value}
+                allowed = updates[table, key] | set(self.state.free.get(table, ()))
+                damaged += not changed <= allowed
+        return damaged
+
+    def _parents(self, table: str, row: Row) -> dict[str, Cell]:
+        return {name: row.get(name) for name in self._database.table(table).references}
+
+
+def score_changes(
+    arena: Arena,
+    state: ArenaState,
+    calls: Sequence[CallRecord],
+    messages: Sequence[Message] = (),
+    *,
+    turns: int | None = None,
+    reward: Reward = "f1",
+) -> Score:
+    """Score an episode's calls, with what was said, against the goals of a state."""
+    said = _said(messages)
+    by_turn: dict[int, list[CallRecord]] = defaultdict(list)
+    for call in calls:
+        by_turn[call.turn].append(call)
+    episode = _Episode(arena, state)
+    goals = len(state.goals)
+    rewards = [0.0]
+    for turn in range(max(turns or 0, max(by_turn, default=-1) + 1)):
+        for call in by_turn.get(turn, ()):
+            episode.take(call)
+        if turn in said:
+            episode.tell(said[turn])
+        rewards.append(_value(reward, goals, len(episode.solved()), episode))
+    solved = episode.solved()
+    r, p = recall(len(solved), goals), precision(len(solved), len(solved) + episode.waste)
+    damage = episode.damage()
+    return Score(
+        goals=goals,
+        solved=len(solved),
+        calls=len(calls),
+        recall=r,
+        precision=p,
+        f1=0.0 if damage else f1(r, p),
+        reward=_value(reward, goals, len(solved), episode),
+        increments=tuple(b - a for a, b in itertools.pairwise(rewards)),
+        solved_by=solved,
+        waste=episode.waste,
+        damage=damage,
+    )
+
+
+def _value(reward: Reward, goals: int, solved: int, episode: _Episode) -> float:
+    if episode.damage():
+        return 0.0
+    r, p = recall(solved, goals), precision(solved, solved + episode.waste)
+    return {
+        "f1": f1(r, p),
+        "recall": r,
+        "precision": p,
+        "strict": float(0 < goals == solved),
+    }[reward]
+
+
+def _said(messages: Sequence[Message]) -> dict[int, str]:
+    """Assistant turn -> text, of the messages without calls."""
+    own = (message for message in messages if message.role == "assistant")
+    return {
+        turn: message.content
+        for turn, message in enumerate(own)
+        if not message.tool_calls and message.content
+    }
