@@ -109,4 +109,9 @@ class DatabaseEpisode(Record):
 
 def written(change: RowChange) -> Json:
     """A change as a line for people and tools: the row, with old and new values."""
-    return {"table": change.table, "key": change.key, "before": change.before, "after": change.after}
+    return {
+        "table": change.table,
+        "key": change.key,
+        "before": change.before,
+        "after": change.after,
+    }

@@ -1,4 +1,4 @@
-"""What every stored record is built from: the base class, JSON values, canonical spelling, hashes."""
+"""What stored records are built from: the base class, JSON values, canonical spelling, hashes."""
 
 from __future__ import annotations
 

@@ -26,7 +26,6 @@ from astra.targets import Matcher as Matcher
 from astra.targets import Target as Target
 from astra.targets import members_of as members_of
 
-
 # --- tools -----------------------------------------------------------------------------------
 
 
@@ -223,9 +222,7 @@ class Arena(ArenaRecord[Distractor]):
 class ArenaRow(ArenaRecord[DistractorReference]):
     """A row of `arenas.jsonl`."""
 
-    def arena(
-        self, distractors: Iterable[Distractor], database: Database | None = None
-    ) -> Arena:
+    def arena(self, distractors: Iterable[Distractor], database: Database | None = None) -> Arena:
         """The complete arena; `distractors` are the tools of the references, in their order.
 
         `database`: the one that the row names. None if it names none.

@@ -50,7 +50,9 @@ async def gold_rows(
             if trajectory.error:
                 raise HostError(f"the gold episode of arena {arena.id!r} broke: {trajectory.error}")
             # An arena may have been changed since it was certified: wrong examples are not written.
-            f1 = score_calls(arena, trajectory.calls, turns=trajectory.turns, messages=trajectory.messages).f1
+            f1 = score_calls(
+                arena, trajectory.calls, turns=trajectory.turns, messages=trajectory.messages
+            ).f1
             if f1 != 1:
                 raise HostError(
                     f"the gold episode of arena {arena.id!r} scores {f1!r}: certify it again with "

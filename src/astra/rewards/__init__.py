@@ -17,7 +17,7 @@ import itertools
 import math
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, cast, get_args
+from typing import Any, cast, get_args
 
 from astra.configs.spelling import option_name
 from astra.core.plugins import load_object
@@ -39,6 +39,7 @@ from astra.types import Arena, CallRecord, CallStatus, Goal, Message, Target, Tr
 
 RewardFunction = Callable[[Arena, Trajectory], float]
 """A reward of one's own. Pure, and finite."""
+
 
 def load_reward(reward: str | RewardFunction) -> Reward | RewardFunction:
     """A reward by its name, as a function, or as `module:function`.

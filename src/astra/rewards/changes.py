@@ -153,7 +153,9 @@ class _Episode:
             for goal in self._changing()
             if goal.id in self.solved_by and self._holds(goal)
         }
-        told = {goal.id: self._returned[goal.id] for goal in self.state.goals if goal.id in self._told}
+        told = {
+            goal.id: self._returned[goal.id] for goal in self.state.goals if goal.id in self._told
+        }
         return held | told
 
     # --- rows --------------------------------------------------------------------------------

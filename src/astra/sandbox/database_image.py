@@ -83,7 +83,9 @@ def _make(database: Database) -> DatabaseImage:
             connection.execute(_create(table))
         for table in database.tables:
             places = ", ".join("?" for _ in table.columns)
-            connection.executemany(f"INSERT INTO {_quoted(table.name)} VALUES ({places})", table.rows)
+            connection.executemany(
+                f"INSERT INTO {_quoted(table.name)} VALUES ({places})", table.rows
+            )
             connection.execute("INSERT INTO __keys VALUES (?, ?, ?, ?)", _next_key(table))
             for trigger in _triggers(table):
                 connection.execute(trigger)

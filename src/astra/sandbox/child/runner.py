@@ -184,9 +184,7 @@ class Runner:
         if not self._stateful:
             _seed(self._random_seed)
 
-    def _call(
-        self, name: str, arguments: dict[str, Any]
-    ) -> tuple[Any, dict[str, Any] | None]:
+    def _call(self, name: str, arguments: dict[str, Any]) -> tuple[Any, dict[str, Any] | None]:
         """The result, and what it changed in the database."""
         if name not in self._modules:
             raise _Failure("missing", "LookupError", f"no tool is named {name!r}")
