@@ -10,6 +10,7 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Any, Generic, Literal, Self, TypeVar
 
+from astra.databases import Cell as Cell
 from astra.databases import Database as Database
 from astra.databases import DatabaseEpisode as DatabaseEpisode
 from astra.databases import Effect as Effect

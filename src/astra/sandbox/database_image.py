@@ -86,7 +86,7 @@ def _make(database: Database) -> DatabaseImage:
             connection.executemany(
                 f"INSERT INTO {_quoted(table.name)} VALUES ({places})", table.rows
             )
-            connection.execute("INSERT INTO __keys VALUES (?, ?, ?, ?)", _next_key(table))
+            connection.execute("INSERT INTO __keys VALUES (?, ?, ?, ?)", _numbering(table))
             for trigger in _triggers(table):
                 connection.execute(trigger)
         if broken := connection.execute("PRAGMA foreign_key_check").fetchone():
@@ -139,7 +139,13 @@ def _definition(table: DatabaseTable, column: DatabaseColumn) -> str:
     return " ".join(parts)
 
 
-def _next_key(table: DatabaseTable) -> tuple[str, str | None, int | None, int]:
+def next_key(table: DatabaseTable) -> str | int:
+    """The key that the first new row gets."""
+    _, prefix, width, number = _numbering(table)
+    return number if prefix is None else f"{prefix}{number:0{width}d}"
+
+
+def _numbering(table: DatabaseTable) -> tuple[str, str | None, int | None, int]:
     """Table, and how its next key is written: prefix, digits, number."""
     keys = list(table.rows_by_key)
     numbers = [key for key in keys if isinstance(key, int)]

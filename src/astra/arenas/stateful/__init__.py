@@ -1,0 +1,1 @@
+"""Arenas whose tools change a database, made from tables."""

@@ -1,0 +1,294 @@
+"""Draws arenas that change a database, one numbered candidate after the other.
+
+Some candidates share a database, which is cut for them from the user's tables. A candidate depends
+on the tables, the options and its number alone.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from astra.arenas.rounding import TOOL_ROUNDING
+from astra.arenas.stateful.cut import Cut, TableRows
+from astra.arenas.stateful.expected import ExpectedChanges
+from astra.arenas.stateful.roles import writable_tables
+from astra.arenas.stateful.tasks import Task, TaskCall, TaskDraw
+from astra.arenas.stateful.tools import DatabaseTool, DatabaseToolWriter
+from astra.arenas.stateful.words import WORDS, request_text
+from astra.arenas.tables.load.tables import Tables
+from astra.arenas.tables.schema import Schema
+from astra.arenas.tables.source import MAX_FAILURES, CandidateTableArena
+from astra.errors import ConfigError, Rejected
+from astra.types import (
+    Arena,
+    ArenaState,
+    Goal,
+    GoldCall,
+    Json,
+    Language,
+    Matcher,
+    Scenario,
+    StateGoal,
+    Target,
+    canonical_json,
+    content_hash,
+)
+
+PER_DATABASE = 25
+"""Candidates that share a database."""
+MAX_DRAWS = 60
+MAX_TASKS = 3
+TOOLS = (12, 20)
+"""Fewest and most tools of an arena, where the tables have so many."""
+
+
+@dataclass(frozen=True, slots=True)
+class StateSourceOptions:
+    """What to draw."""
+
+    hops: tuple[int, int] = (1, 5)
+    languages: Mapping[Language, float] = field(default_factory=lambda: {"en": 1.0})
+    test_share: float = 0.2
+    seed: int = 0
+    kinds: frozenset[str] | None = None
+    """Kinds of tasks. None: all."""
+
+
+class StateSource:
+    """Draws candidates over a set of tables."""
+
+    def __init__(self, tables: Tables, schema: Schema, options: StateSourceOptions) -> None:
+        self._options = options
+        self._schema = schema
+        db = tables.connection
+        writable = {
+            language: writable_tables(db, schema, language) for language in options.languages
+        }
+        self._rows = {
+            language: TableRows(db, found, language) for language, found in writable.items()
+        }
+        self._writers = {
+            language: DatabaseToolWriter(schema, found, language)
+            for language, found in writable.items()
+        }
+        self._tools = {language: writer.all() for language, writer in self._writers.items()}
+        if not any(tool.writes for tools in self._tools.values() for tool in tools):
+            raise ConfigError(
+                "nothing in these tables can be changed: a table needs a key (a column of different "
+                "values without gaps) and a column such as a status, an address, a price or a stock"
+            )
+        self.draws: Counter[str] = Counter()
+        """Outcome -> number of draws that ended so."""
+        self._requests: set[str] = set()
+        self._databases: dict[int, _Database] = {}
+
+    def candidates(self) -> Iterator[CandidateTableArena]:
+        """Candidates 0, 1, 2, …; ends after `MAX_FAILURES` failures in a row."""
+        number = failures = 0
+        while failures < MAX_FAILURES:
+            key = f"state-{self._options.seed}-{number:06d}"
+            try:
+                outcome = self._candidate(key, number)
+                failures = 0
+            except Rejected as rejected:
+                outcome = rejected
+                failures += 1
+            yield CandidateTableArena(key, outcome)
+            number += 1
+
+    def _database(self, number: int) -> _Database:
+        found = self._databases.get(number)
+        if found is None:
+            for old in self._databases.values():
+                old.expected.close()
+            self._databases.clear()
+            rng = random.Random(f"{self._options.seed}:database:{number}")
+            languages = self._options.languages
+            language = rng.choices(list(languages), list(languages.values()))[0]
+            test = rng.random() < self._options.test_share
+            cut = self._rows[language].cut(
+                rng, "test" if test else "train", self._options.seed, self._options.test_share
+            )
+            tools = self._tools[language]
+            found = self._databases[number] = _Database(
+                language,
+                cut,
+                TaskDraw(cut, self._writers[language], tools),
+                ExpectedChanges(cut.database),
+                tools,
+            )
+        return found
+
+    def _candidate(self, key: str, number: int) -> Arena:
+        rng = random.Random(f"{self._options.seed}:{number}")
+        database = self._database(number // PER_DATABASE)
+        kinds = [
+            kind
+            for kind in database.tasks.kinds
+            if self._options.kinds is None or kind in self._options.kinds
+        ]
+        low, high = self._options.hops
+        for _ in range(MAX_DRAWS):
+            tasks = self._draw(database, kinds, rng, high)
+            if not tasks or not low <= sum(len(task.calls) for task in tasks) <= high:
+                self.draws["no task of that size"] += 1
+                continue
+            try:
+                arena = self._arena(key, database, tasks, rng)
+            except Rejected as rejected:
+                self.draws[rejected.check] += 1
+                continue
+            asked = canonical_json(
+                [goal.model_dump(mode="json")["changes"] for goal in arena.state.goals]
+                if arena.state
+                else []
+            )
+            if asked in self._requests:
+                self.draws["duplicate"] += 1
+                continue
+            self._requests.add(asked)
+            self.draws["built"] += 1
+            return arena
+        raise Rejected("plan", f"no request of {low} to {high} calls in {MAX_DRAWS} draws")
+
+    def _draw(
+        self, database: _Database, kinds: Sequence[str], rng: random.Random, high: int
+    ) -> list[Task]:
+        """Tasks for one request, about different rows."""
+        tasks: list[Task] = []
+        wanted = rng.choices((1, 2, 3), (6, 3, 1))[0]
+        for _ in range(wanted):
+            task = database.tasks.draw(rng.choice(kinds), rng)
+            if task is None:
+                continue
+            size = sum(len(each.calls) for each in (*tasks, task))
+            if size <= high and all(task.apart_from(other) for other in tasks):
+                tasks.append(task)
+        return tasks
+
+    def _arena(
+        self, key: str, database: _Database, tasks: Sequence[Task], rng: random.Random
+    ) -> Arena:
+        cut, language = database.cut, database.language
+        goals: list[StateGoal] = []
+        for task in tasks:
+            for question, statements in task.goals:
+                changes = database.expected.of(statements)
+                if not changes:
+                    raise Rejected("already", "the rows are as they are asked for")
+                goals.append(StateGoal(id=f"s{len(goals) + 1}", question=question, changes=changes))
+        every = [s for task in tasks for _, statements in task.goals for s in statements]
+        together = {
+            canonical_json(change.model_dump(mode="json")) for change in database.expected.of(every)
+        }
+        apart = [
+            canonical_json(change.model_dump(mode="json")) for g in goals for change in g.changes
+        ]
+        if len(apart) != len(together) or set(apart) != together:
+            raise Rejected("unique", "the parts of the request meet in one row")
+        calls: list[TaskCall] = []
+        for task in tasks:
+            # A row that was looked up for one task is known for the next.
+            calls += [call for call in task.calls if call.tool.writes or call not in calls]
+        shown = self._shown(database, calls, rng)
+        steps = _steps(calls)
+        words = WORDS[language]
+        answer = str(calls[-1].answer)
+        draft = Arena(
+            id="",
+            question=request_text(words, [task.text for task in tasks], rng),
+            answer=answer,
+            answer_target=Target(matcher=Matcher.text, value=answer),
+            goals=tuple(steps),
+            tools=tuple(tool.tool for tool in shown),
+            scenario=Scenario.single_hop if len(steps) == 1 else Scenario.multi_hop,
+            language=language,
+            domain=shown[0].tool.domain,
+            split=cut.split,
+            state=ArenaState(
+                database=cut.database,
+                now=cut.now,
+                writes={tool.tool.name: tool.writes for tool in shown if tool.writes},
+                free={
+                    table.name: tuple(c.name for c in table.columns if c.system_date)
+                    for table in self._writers[language].tables.values()
+                    if any(c.system_date for c in table.columns)
+                },
+                goals=tuple(goals),
+            ),
+            provenance={
+                "source": "tables",
+                "key": key,
+                "seed": self._options.seed,
+                "kinds": [task.kind for task in tasks],
+            },
+        )
+        return draft.with_content_id()
+
+    def _shown(
+        self, database: _Database, calls: Sequence[TaskCall], rng: random.Random
+    ) -> list[DatabaseTool]:
+        """The tools that are needed, among others over the same database."""
+        needed = {call.tool.tool.name for call in calls}
+        others = [tool for tool in database.tools if tool.tool.name not in needed]
+        size = rng.randint(*TOOLS) - len(needed)
+        extra = rng.sample(others, max(0, min(size, len(others))))
+        names = needed | {tool.tool.name for tool in extra}
+        shown = [tool for tool in database.tools if tool.tool.name in names]
+        rng.shuffle(shown)
+        return shown
+
+
+@dataclass(frozen=True, slots=True)
+class _Database:
+    """A cut with what is drawn over it."""
+
+    language: Language
+    cut: Cut
+    tasks: TaskDraw
+    expected: ExpectedChanges
+    tools: list[DatabaseTool]
+
+
+def _steps(calls: Sequence[TaskCall]) -> list[Goal]:
+    """The gold calls as goals: a call depends on those that found what it is about."""
+    goals: list[Goal] = []
+    found: dict[str, str] = {}
+    for number, call in enumerate(calls, start=1):
+        identity = f"g{number}"
+        depends_on = {
+            found[content_hash(value)]
+            for value in call.arguments.values()
+            if content_hash(value) in found
+        }
+        if call.tool.writes:
+            # Writes keep the order of the request.
+            depends_on |= {goal.id for goal in goals[-1:]}
+        goals.append(
+            Goal(
+                id=identity,
+                question=call.question,
+                answer=call.answer,
+                call=GoldCall(tool=call.tool.tool.name, arguments=call.arguments),
+                target=Target(
+                    matcher=_matcher(call.answer),
+                    value=call.answer,
+                    field=call.field,
+                    key=call.key,
+                    relative=TOOL_ROUNDING,
+                ),
+                depends_on=tuple(sorted(depends_on, key=lambda name: int(name[1:]))),
+                operation=call.tool.operation,
+            )
+        )
+        if not call.tool.writes:
+            found.setdefault(content_hash(call.answer), identity)
+    return goals
+
+
+def _matcher(answer: Json) -> Matcher:
+    number = isinstance(answer, int | float) and not isinstance(answer, bool)
+    return Matcher.number if number else Matcher.exact

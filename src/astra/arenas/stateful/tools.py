@@ -1,0 +1,461 @@
+"""Writes the tools over a database: to find and read rows, and to change them.
+
+Every tool checks what it is given, changes nothing where that is wrong, and says what it changed.
+Values that the database stores as whole numbers (decimals, truth values) go in and out as people
+write them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+
+from astra.arenas.stateful.roles import WritableColumn, WritableTable, is_final
+from astra.arenas.tables.naming import ascii_identifier, row_noun
+from astra.arenas.tables.schema import ColumnKind, Schema
+from astra.types import Cell, Json, Language, Tool, ToolSchema
+
+MAX_FOUND = 20
+"""Rows that a search returns at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseTool:
+    """A tool with what it may change."""
+
+    tool: Tool
+    table: str
+    operation: str
+    """find, get, set, create, transfer or add."""
+    column: str = ""
+    """Of `set`: the column."""
+    writes: tuple[str, ...] = ()
+    """Tables that it may write."""
+    changes: frozenset[tuple[str, str]] = field(default_factory=frozenset[tuple[str, str]])
+    """Table and column of what it may change. A new row: the table and ""."""
+
+
+class DatabaseToolWriter:
+    """Writes tools in one language for all tables of a schema."""
+
+    def __init__(self, schema: Schema, tables: Iterable[WritableTable], language: Language) -> None:
+        self._schema = schema
+        self.tables = {table.name: table for table in tables}
+        self.language: Language = language
+
+    # --- words -------------------------------------------------------------------------------
+
+    def noun(self, table: WritableTable) -> str:
+        """One row in names of tools."""
+        return row_noun(self._schema, table.table)
+
+    def nouns(self, table: WritableTable) -> str:
+        """Several rows in names of tools and results."""
+        plural = ascii_identifier(table.table.plural.get("en", ""))
+        return plural if plural and plural != self.noun(table) else f"{self.noun(table)}_list"
+
+    def singular(self, table: WritableTable) -> str:
+        return table.table.singular.get(self.language) or table.name
+
+    def plural(self, table: WritableTable) -> str:
+        return table.table.plural.get(self.language) or table.name
+
+    def label(self, column: WritableColumn) -> str:
+        """What a column is called beside the name of its table: the status of an order."""
+        label = column.column.labels.get(self.language) or column.name.replace("_", " ")
+        for table in self.tables.values():
+            if column in table.columns:
+                singular = self.singular(table)
+                shorter = label.removeprefix(singular).strip()
+                return shorter or label
+        return label
+
+    def _say(self, english: str, chinese: str, **words: str) -> str:
+        return (english if self.language == "en" else chinese).format(**words)
+
+    # --- tools -------------------------------------------------------------------------------
+
+    def all(self) -> list[DatabaseTool]:
+        """Every tool that the tables allow. No two change the same column of the same table."""
+        tools: list[DatabaseTool] = []
+        for table in self.tables.values():
+            tools += [self.find(table), self.get(table)]
+            for column in table.columns:
+                if column.writable and column.name != table.stock:
+                    tools.append(self.set(table, column))
+            if can_create(table):
+                tools.append(self.create(table))
+            if (pair := stock_pair(table)) is not None:
+                tools.append(self.transfer(table, *pair))
+        return tools
+
+    def find(self, table: WritableTable) -> DatabaseTool:
+        """Finds rows by name, by what they refer to, by choices."""
+        filters = [
+            column
+            for column in table.columns
+            if column.role in ("name", "reference", "choice")
+            and (column.role != "name" or column.name == table.naming)
+        ]
+        name = f"find_{self.nouns(table)}"
+        description = self._say(
+            "Finds {plural}: all that match every given filter, at most {most} at once. Texts are "
+            "compared as a whole, upper and lower case ignored.",
+            "查找{plural}：返回符合所有给定条件的记录，每次最多{most}条。文本须完整匹配，不区分大小写。",
+            plural=self.plural(table),
+            most=str(MAX_FOUND),
+        )
+        properties: dict[str, Json] = {}
+        for column in filters:
+            properties[column.name] = self._parameter(table, column)
+        properties["skip"] = {
+            "type": "integer",
+            "minimum": 0,
+            "description": self._say(
+                "How many of the matches to leave out at the beginning.", "从第几条之后开始返回。"
+            ),
+        }
+        source = _template("find").render(
+            name=name,
+            table=table,
+            parameters=[column.name for column in filters],
+            nouns=self.nouns(table),
+            most=MAX_FOUND,
+            shown=_shown(table),
+        )
+        return self._tool(table, "find", name, description, properties, [], source)
+
+    def get(self, table: WritableTable) -> DatabaseTool:
+        """One row by its key."""
+        name = f"get_{self.noun(table)}"
+        description = self._say(
+            "Returns one {singular} with all that is stored of it.",
+            "返回一条{singular}记录的全部内容。",
+            singular=self.singular(table),
+        )
+        source = _template("get").render(
+            name=name, table=table, noun=self.noun(table), shown=_shown(table)
+        )
+        key = table.column(table.key)
+        properties = {table.key: self._parameter(table, key)}
+        return self._tool(table, "get", name, description, properties, [table.key], source)
+
+    def set(self, table: WritableTable, column: WritableColumn) -> DatabaseTool:
+        """Sets one column of one row."""
+        name = f"set_{self.noun(table)}_{ascii_identifier(column.name) or 'value'}"
+        follow = [
+            other
+            for other in table.columns
+            if other.set_with is not None
+            and other.set_with[0] == column.name
+            and other.column.kind is ColumnKind.date
+        ]
+        finals = [choice for choice in column.choices if is_final(choice)]
+        description = self._say(
+            "Sets the {label} of one {singular}.",
+            "修改一条{singular}记录的{label}。",
+            label=self.label(column),
+            singular=self.singular(table),
+        )
+        for other in follow:
+            assert other.set_with is not None
+            description += self._say(
+                " The {label} becomes today's date with {values}, and is empty otherwise.",
+                "状态为{values}时，{label}记为当天日期，否则为空。",
+                label=self.label(other),
+                values=", ".join(sorted(other.set_with[1])),
+            )
+        source = _template("set").render(
+            name=name,
+            table=table,
+            column=column,
+            choices=settable(table, column),
+            stays=[choice for choice in column.choices if choice not in settable(table, column)],
+            kind=_kind(column),
+            noun=self.noun(table),
+            follow=[(other.name, sorted(other.set_with[1])) for other in follow if other.set_with],
+            finals=finals if column == table.status else [],
+        )
+        properties = {
+            table.key: self._parameter(table, table.column(table.key)),
+            column.name: self._value(column),
+        }
+        if column.role == "choice":
+            properties[column.name]["enum"] = list(settable(table, column))
+        required = [table.key, column.name]
+        changes = {(table.name, c.name) for c in (column, *follow)}
+        return self._tool(
+            table, "set", name, description, properties, required, source, column.name, changes
+        )
+
+    def create(self, table: WritableTable) -> DatabaseTool:
+        """A new row."""
+        name = f"create_{self.noun(table)}"
+        given, fixed = creation(table)
+        description = self._say(
+            "Creates a {singular}.", "新建一条{singular}记录。", singular=self.singular(table)
+        )
+        for column, value in fixed.items():
+            if isinstance(value, str) and value != TODAY:
+                description += self._say(
+                    " Its {label} is {value} at first.",
+                    "初始{label}为{value}。",
+                    label=self.label(table.column(column)),
+                    value=value,
+                )
+        source = _template("create").render(
+            name=name,
+            table=table,
+            noun=self.noun(table),
+            given=[(column, _kind(column)) for column in given],
+            fixed=fixed,
+            today=TODAY,
+            keys={name: other.key for name, other in self.tables.items()},
+        )
+        properties = {column.name: self._value(column, table) for column in given}
+        changes = {(table.name, "")}
+        return self._tool(
+            table, "create", name, description, properties, list(properties), source, "", changes
+        )
+
+    def transfer(self, table: WritableTable, kept: str, moved: str) -> DatabaseTool:
+        """Moves a quantity from one row to another: of one thing, between two places."""
+        assert table.stock is not None
+        name = f"transfer_{self.noun(table)}"
+        place = self.tables[table.references[moved]]
+        thing = self.tables[table.references[kept]]
+        description = self._say(
+            "Moves a quantity of one {thing} from one {place} to another.",
+            "把某一{thing}的一定数量从一个{place}调拨到另一个{place}。",
+            thing=self.singular(thing),
+            place=self.singular(place),
+        )
+        start, end = f"from_{moved}", f"to_{moved}"
+        source = _template("transfer").render(
+            name=name, table=table, kept=kept, moved=moved, start=start, end=end, stock=table.stock
+        )
+        by_key = self._parameter(table, table.column(moved))
+        properties = {
+            kept: self._parameter(table, table.column(kept)),
+            start: by_key,
+            end: by_key,
+            "quantity": {
+                "type": "integer",
+                "minimum": 1,
+                "description": self._say("How many to move.", "调拨数量。"),
+            },
+        }
+        changes = {(table.name, table.stock)}
+        return self._tool(
+            table, "transfer", name, description, properties, list(properties), source, "", changes
+        )
+
+    # --- parts -------------------------------------------------------------------------------
+
+    def _tool(
+        self,
+        table: WritableTable,
+        operation: str,
+        name: str,
+        description: str,
+        properties: Mapping[str, Json],
+        required: list[str],
+        source: str,
+        column: str = "",
+        changes: set[tuple[str, str]] | None = None,
+    ) -> DatabaseTool:
+        document = ToolSchema(
+            name=name,
+            description=description,
+            parameters={
+                "type": "object",
+                "properties": dict(properties),
+                "required": required,
+                "additionalProperties": False,
+            },
+        )
+        tool = Tool(
+            document=document,
+            source=source,
+            domain=table.table.domain,
+            language=self.language,
+        )
+        writes = (table.name,) if changes else ()
+        return DatabaseTool(
+            tool, table.name, operation, column, writes, frozenset(changes or set())
+        )
+
+    def _parameter(self, table: WritableTable, column: WritableColumn) -> dict[str, Json]:
+        """The document of a parameter that chooses rows."""
+        if column.role == "choice":
+            return self._value(column)
+        other = self.tables.get(table.references.get(column.name, ""), table)
+        if column.role in ("reference", "key"):
+            text = self._say(
+                "{label} of the {singular}, as the tools return it.",
+                "{singular}的{label}，以工具返回的为准。",
+                label=_id_label(self.label(other.column(other.key)), self.language),
+                singular=self.singular(other),
+            )
+        else:
+            text = self._say("Its {label}.", "{label}。", label=self.label(column))
+        integer = column.column.kind is ColumnKind.integer
+        return {"type": "integer" if integer else "string", "description": text}
+
+    def _value(self, column: WritableColumn, table: WritableTable | None = None) -> dict[str, Json]:
+        """The document of a parameter that is written."""
+        if table is not None and column.role == "reference":
+            return self._parameter(table, column)
+        label = self.label(column)
+        schema: dict[str, Json] = {"description": self._say("The {l}.", "{l}。", l=label)}
+        match _kind(column):
+            case "choice":
+                return {"type": "string", "enum": list(column.choices), **schema}
+            case "date":
+                text = self._say("The {l}, as YYYY-MM-DD.", "{l}，格式为YYYY-MM-DD。", l=label)
+                return {"type": "string", "description": text}
+            case "flag":
+                return {"type": "boolean", **schema}
+            case "number":
+                unit = f" ({column.column.unit})" if column.column.unit else ""
+                kind = "number" if column.scale else "integer"
+                text = self._say("The {l}{u}.", "{l}{u}。", l=label, u=unit)
+                return {"type": kind, "minimum": 0, "description": text}
+            case _:
+                return {"type": "string", **schema}
+
+
+TODAY = "\0today"
+"""Marks a column that a tool sets to the day of the call."""
+
+
+def settable(table: WritableTable, column: WritableColumn) -> tuple[str, ...]:
+    """The choices that a tool may set: not those that come with a value which no tool knows."""
+    unknown = {
+        value
+        for other in table.columns
+        if other.set_with is not None
+        and other.set_with[0] == column.name
+        and other.column.kind is not ColumnKind.date
+        for value in other.set_with[1]
+    }
+    return tuple(choice for choice in column.choices if choice not in unknown)
+
+
+def can_create(table: WritableTable) -> bool:
+    """Whether rows may come, and what they need is known."""
+    if table.locked or not table.numbered or table.stock is not None or not table.references:
+        return False
+    given, fixed = creation(table)
+    known = {table.key, *fixed, *(column.name for column in given)}
+    return all(c.name in known or c.column.nulls for c in table.columns) and bool(given)
+
+
+def creation(table: WritableTable) -> tuple[list[WritableColumn], dict[str, Cell]]:
+    """Columns that whoever creates a row gives, and the values that others get."""
+    given: list[WritableColumn] = []
+    fixed: dict[str, Cell] = {}
+    for column in table.columns:
+        if column == table.status:
+            first = first_status(table)
+            if first is not None:
+                fixed[column.name] = first
+        elif column.system_date:
+            fixed[column.name] = TODAY
+        elif column.column.nulls or column.role == "key":
+            continue
+        elif column.role in ("reference", "choice") or column.writable:
+            given.append(column)
+    return given, fixed
+
+
+def first_status(table: WritableTable) -> str | None:
+    """The status that new rows have: one with which nothing is set. None if that is not plain."""
+    status = table.status
+    if status is None:
+        return None
+    taken = {
+        value
+        for column in table.columns
+        if column.set_with is not None and column.set_with[0] == status.name
+        for value in column.set_with[1]
+    }
+    begin = ("open", "new", "pending", "requested", "created", "draft", "submitted", "reported")
+    for value in (*begin, "待处理", "新建", "待付款", "已提交"):
+        if value in status.choices and value not in taken:
+            return value
+    return None
+
+
+def stock_pair(table: WritableTable) -> tuple[str, str] | None:
+    """Of a stock that lies in places: the column of the thing, and that of the place."""
+    if table.stock is None or len(table.references) != 2:
+        return None
+    kept, moved = table.references
+    return kept, moved
+
+
+def _kind(column: WritableColumn) -> str:
+    """How the tools check a value."""
+    if column.column.kind is ColumnKind.date:
+        return "date"
+    if column.role in ("choice", "flag", "reference"):
+        return column.role
+    return "number" if column.role == "number" else "text"
+
+
+def _shown(table: WritableTable) -> list[tuple[str, str, int]]:
+    """Name, kind and scale of the columns whose cells are not shown as they are stored."""
+    shown: list[tuple[str, str, int]] = []
+    for column in table.columns:
+        if column.column.kind is ColumnKind.boolean:
+            shown.append((column.name, "flag", 0))
+        elif column.scale:
+            shown.append((column.name, "decimal", column.scale))
+    return shown
+
+
+def shown_row(table: WritableTable, row: Mapping[str, Cell]) -> dict[str, Json]:
+    """A row as the tools show it."""
+    kinds = {name: (kind, scale) for name, kind, scale in _shown(table)}
+    return {name: shown_value(value, *kinds.get(name, ("", 0))) for name, value in row.items()}
+
+
+def shown_value(value: Cell, kind: str, scale: int) -> Json:
+    """A cell as the tools show it."""
+    if value is None or isinstance(value, str):
+        return value
+    if kind == "flag":
+        return bool(value)
+    return value / 10**scale if kind == "decimal" else value
+
+
+def _id_label(label: str, language: Language) -> str:
+    return label if language == "zh" else label[:1].upper() + label[1:]
+
+
+_ENVIRONMENT = Environment(
+    loader=PackageLoader("astra.arenas.stateful", "templates"),
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    keep_trailing_newline=True,
+    autoescape=False,
+)
+
+
+def _py(value: Any) -> str:
+    return repr(value)
+
+
+_ENVIRONMENT.filters["py"] = _py
+_ENVIRONMENT.filters["sql"] = lambda name: '"' + str(name).replace('"', '""') + '"'
+
+
+@cache
+def _template(name: str) -> Template:
+    return _ENVIRONMENT.get_template(f"{name}.py.j2")

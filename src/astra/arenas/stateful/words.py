@@ -1,0 +1,131 @@
+"""The sentences of requests, in English and Chinese."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from astra.types import Language
+
+
+STATEMENT = "~"
+"""Begins a frame that is no order, so that no "please" can stand before it."""
+
+
+@dataclass(frozen=True, slots=True)
+class RequestWords:
+    """Frames of one language. What is listed several times over is drawn at random."""
+
+    by_name: str
+    by_key: str
+    by_parent: str
+    by_parent_and: str
+    set: tuple[str, ...]
+    clause: str
+    """A change of the row that the sentence is about already."""
+    on: tuple[str, ...]
+    off: tuple[str, ...]
+    bulk: tuple[str, ...]
+    create: tuple[str, ...]
+    field: str
+    between_fields: str
+    transfer: tuple[str, ...]
+    is_choice: str
+    above: str
+    conditional: tuple[str, ...]
+    openings: tuple[str, ...]
+    also: tuple[str, ...]
+    quoted: str
+    stop: str
+    find: str
+    read: str
+    change: str
+    true: str
+    false: str
+
+
+WORDS: dict[Language, RequestWords] = {
+    "en": RequestWords(
+        by_name="the {singular} {value}",
+        by_key="{singular} {value}",
+        by_parent="the {singular} of {parent}",
+        by_parent_and="the {singular} of {parent} whose {label} is {value}",
+        set=(
+            "change the {label} of {row} to {value}",
+            "set the {label} of {row} to {value}",
+            "~the {label} of {row} is {value} from now on, so please change it",
+        ),
+        clause="set its {label} to {value}",
+        on=("set the {label} of {row} to true",),
+        off=("set the {label} of {row} to false",),
+        bulk=(
+            "set the {label} of every {singular} of {parent} whose {filter} is {old} to {value}",
+            "~for every {singular} of {parent} whose {filter} is {old}, set the {label} to {value}",
+        ),
+        create=("create a new {singular} with {fields}", "add a {singular} with {fields}"),
+        field="{label} {value}",
+        between_fields=", ",
+        transfer=(
+            "move {quantity} of {thing} from {start} to {end}",
+            "transfer {quantity} of {thing} from {start} to {end}",
+        ),
+        is_choice="the {label} of {row} is {value}",
+        above="the {label} of {row} is above {value}",
+        conditional=(
+            "~if {condition}, {first}; otherwise {second}",
+            "check whether {condition}. If so, {first}; if not, {second}",
+        ),
+        openings=("", "", "please ", "I need you to "),
+        also=(" Also, {next}.", " Besides, {next}.", " And {next}."),
+        quoted='"{text}"',
+        stop=".",
+        find="Find {row}.",
+        read="Look at {row}.",
+        change="{request}.",
+        true="true",
+        false="false",
+    ),
+    "zh": RequestWords(
+        by_name="{singular}{value}",
+        by_key="{singular}{value}",
+        by_parent="{parent}的{singular}",
+        by_parent_and="{parent}名下{label}为{value}的{singular}",
+        set=(
+            "把{row}的{label}改为{value}",
+            "将{row}的{label}设为{value}",
+            "~{row}的{label}今后是{value}，请修改",
+        ),
+        clause="把它的{label}设为{value}",
+        on=("把{row}的{label}设为true",),
+        off=("把{row}的{label}设为false",),
+        bulk=("把{parent}名下所有{filter}为{old}的{singular}的{label}都改为{value}",),
+        create=("新建一条{singular}记录：{fields}", "添加一条{singular}记录：{fields}"),
+        field="{label}为{value}",
+        between_fields="，",
+        transfer=("从{start}调拨{quantity}件{thing}到{end}",),
+        is_choice="{row}的{label}是{value}",
+        above="{row}的{label}高于{value}",
+        conditional=("~如果{condition}，就{first}；否则{second}",),
+        openings=("", "请", "麻烦你"),
+        also=("另外，{next}。", "还有，{next}。"),
+        quoted="“{text}”",
+        stop="。",
+        find="查找{row}。",
+        read="查看{row}。",
+        change="{request}。",
+        true="true",
+        false="false",
+    ),
+}
+
+
+def request_text(words: RequestWords, parts: Sequence[str], rng: random.Random) -> str:
+    """One message that asks for everything."""
+    opening = rng.choice(words.openings)
+    first = parts[0].removeprefix(STATEMENT)
+    text = (opening if first == parts[0] else "") + first + words.stop
+    text = text[:1].upper() + text[1:]
+    return text + "".join(
+        rng.choice(words.also).format(next=part.removeprefix(STATEMENT)) for part in parts[1:]
+    )
