@@ -58,7 +58,7 @@ class ExpectedChanges:
         changes: list[RowChange] = []
         for key in sorted({*rows, *first}, key=str):
             before, after = first.get(key), rows.get(key)
-            if before == after:
+            if before == after or key is None:
                 continue
             if before is not None and after is not None:
                 changed = [column for column in names if before[column] != after[column]]

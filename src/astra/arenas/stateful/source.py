@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from astra.arenas.rounding import TOOL_ROUNDING
 from astra.arenas.stateful.cut import Cut, TableRows
 from astra.arenas.stateful.expected import ExpectedChanges
-from astra.arenas.stateful.roles import writable_tables
+from astra.arenas.stateful.roles import WritableTable, writable_tables
 from astra.arenas.stateful.tasks import Task, TaskCall, TaskDraw
 from astra.arenas.stateful.tools import DatabaseTool, DatabaseToolWriter
 from astra.arenas.stateful.words import WORDS, request_text
@@ -64,7 +64,7 @@ class StateSource:
         self._options = options
         self._schema = schema
         db = tables.connection
-        writable = {
+        writable: dict[Language, tuple[WritableTable, ...]] = {
             language: writable_tables(db, schema, language) for language in options.languages
         }
         self._rows = {
@@ -77,8 +77,9 @@ class StateSource:
         self._tools = {language: writer.all() for language, writer in self._writers.items()}
         if not any(tool.writes for tools in self._tools.values() for tool in tools):
             raise ConfigError(
-                "nothing in these tables can be changed: a table needs a key (a column of different "
-                "values without gaps) and a column such as a status, an address, a price or a stock"
+                "nothing in these tables can be changed: a table needs a key (a column of "
+                "different values without gaps) and a column such as a status, an address, a price "
+                "or a stock"
             )
         self.draws: Counter[str] = Counter()
         """Outcome -> number of draws that ended so."""
@@ -276,7 +277,7 @@ def _steps(calls: Sequence[TaskCall]) -> list[Goal]:
                 target=Target(
                     matcher=_matcher(call.answer),
                     value=call.answer,
-                    field=call.field,
+                    field=call.result_field,
                     key=call.key,
                     relative=TOOL_ROUNDING,
                 ),

@@ -44,7 +44,7 @@ class TaskCall:
     tool: DatabaseTool
     arguments: dict[str, Json]
     question: str
-    field: str
+    result_field: str
     answer: Json
     key: dict[str, Json] = field(default_factory=dict[str, Json])
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from astra.types import Language
 
-
 STATEMENT = "~"
 """Begins a frame that is no order, so that no "please" can stand before it."""
 
