@@ -1,4 +1,5 @@
-"""Files of a run folder of arenas: `arenas.jsonl`, `tools.jsonl`, `certificates.jsonl`.
+"""Files of a run folder of arenas: `arenas.jsonl`, `tools.jsonl`, `certificates.jsonl`, and
+`databases.jsonl` where arenas have a state.
 
 A row of `arenas.jsonl` names its distractors by id. Each tool is stored once, in `tools.jsonl`,
 which is also the pool that distractors are drawn from. It is read through an index of offsets, so
@@ -12,6 +13,7 @@ from functools import lru_cache
 from typing import Literal
 
 from astra.arenas.certificates import Certificate
+from astra.arenas.database_file import DATABASES, DatabasePool, DatabaseRow, databases_of
 from astra.errors import StoreError
 from astra.runs.folder import RunFolder
 from astra.runs.jsonl import to_line
@@ -19,6 +21,7 @@ from astra.runs.repetitions import unique_values
 from astra.types import (
     Arena,
     ArenaRow,
+    Database,
     Distractor,
     DistractorReference,
     Json,
@@ -101,8 +104,8 @@ def pool_rows(folder: RunFolder, split: Literal["train", "test"]) -> Iterator[Js
     return rows if split == "test" else (row for row in rows if row["split"] == "train")
 
 
-def complete_arena(row: ArenaRow, pool: ToolPool) -> Arena:
-    """The arena of a row, with its distractors.
+def complete_arena(row: ArenaRow, pool: ToolPool, databases: DatabasePool) -> Arena:
+    """The arena of a row, with its distractors and its database.
 
     Raises StoreError for a row that was changed after it got its id: no certificate covers it.
     """
@@ -112,7 +115,7 @@ def complete_arena(row: ArenaRow, pool: ToolPool) -> Arena:
             f"arena {row.id!r} was changed by hand (its content has the hash {actual!r}): restore "
             "the files, or see `astra arenas certify`"
         )
-    return row.arena(pool.distractors(row.distractors))
+    return row.arena(pool.distractors(row.distractors), databases.of(row))
 
 
 def write_arenas(
@@ -124,11 +127,13 @@ def write_arenas(
     """Write arenas and their certificates, and `tools`, with those that the arenas show, too."""
     # By id: many arenas share a tool, and the first that brings it is named in its row.
     pool = {tool_id: ToolRow.model_validate(row) for tool_id, row in tools.items()}
+    databases: dict[str, Database] = {}
     with folder.lock():
         with folder.append(ARENAS) as rows:
             rows.cut(0)
             for arena in arenas:
                 rows.append([to_line(arena.row())])
+                databases |= {database.id: database for database in databases_of([arena])}
                 for tool in (*arena.tools, *arena.distractors):
                     tool_id = tool.id
                     if tool_id not in pool:
@@ -138,6 +143,12 @@ def write_arenas(
         with folder.append(TOOLS) as rows:
             rows.cut(0)
             rows.append([to_line(row) for row in pool.values()])
+        if databases:
+            with folder.append(DATABASES) as rows:
+                rows.cut(0)
+                rows.append(
+                    [to_line(DatabaseRow(id=key, database=d)) for key, d in databases.items()]
+                )
         with folder.append(CERTIFICATES) as rows:
             rows.cut(0)
             rows.append([to_line(certificate) for certificate in certificates])

@@ -9,6 +9,7 @@ from pathlib import Path
 from astra.arenas.opening import open_pipeline, require_arenas
 from astra.arenas.pipeline import ArenaProduction
 from astra.arenas.sets import ArenaSet
+from astra.arenas.stateful.source import StateSource, StateSourceOptions
 from astra.arenas.tables.load.options import read_options
 from astra.arenas.tables.load.tables import load
 from astra.arenas.tables.operations import OPERATIONS
@@ -45,10 +46,23 @@ async def produce_arenas(
     with load(paths(config.tables), options) as tables:
         schema = profile(tables, options)
         on_schema(schema)
-        source = TableSource(tables, schema, _source_options(config))
+        source = (
+            StateSource(tables, schema, _state_options(config))
+            if config.actions
+            else TableSource(tables, schema, _source_options(config))
+        )
         async with open_pipeline(config, {"tables": fingerprint(tables, schema)}) as pipeline:
             await pipeline.make(source.candidates(), config.count)
         return pipeline.production(dict(source.draws))
+
+
+def _state_options(config: MakeArenasConfig) -> StateSourceOptions:
+    return StateSourceOptions(
+        hops=(config.min_hops, config.max_hops),
+        languages=dict(weights(config.languages)),
+        test_share=config.test_fraction,
+        seed=config.seed,
+    )
 
 
 def _source_options(config: MakeArenasConfig) -> TableSourceOptions:

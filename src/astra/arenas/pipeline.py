@@ -14,6 +14,7 @@ from typing import Protocol
 
 from astra.arenas.certificate import certify
 from astra.arenas.certificates import Certificate
+from astra.arenas.database_file import DATABASES, DatabasePool, DatabaseRow, databases_of
 from astra.arenas.distractors import DistractorDraw, DistractorPool, with_distractors
 from astra.arenas.folder import ARENAS, CERTIFICATES, TOOLS, ToolPool, ToolRow, pool_rows
 from astra.arenas.sets import ArenaSet
@@ -23,7 +24,7 @@ from astra.protocols import Embedder, Sandbox
 from astra.runs.folder import RunFolder
 from astra.runs.runner import StageRunner, release_slot
 from astra.runs.stage import SideFile, Stage, StageReport, copy_stage
-from astra.types import Arena, Distractor, Json
+from astra.types import Arena, Database, Distractor, Json
 
 CANDIDATES = "candidates"
 CANDIDATE_CERTIFICATES = "candidate-certificates"
@@ -80,8 +81,28 @@ class ArenaPipeline:
         self, candidates: Iterable[CandidateArena], count: int
     ) -> dict[str, StageReport]:
         """Take candidates until `count` are certified, and mix distractors in."""
-        await self.certify(candidates, count)
+        found: dict[str, Database] = {}
+        seen = _noting_databases(candidates, found)
+        await self.certify(seen, count)
+        await self._store_databases(seen, found)
         return await self.mix()
+
+    async def _store_databases(
+        self, candidates: Iterator[CandidateArena], found: dict[str, Database]
+    ) -> None:
+        """Write the databases of the accepted candidates. `found`: those of all seen so far."""
+        ids = dict.fromkeys(
+            arena.state.database
+            for arena in self.folder.rows(CANDIDATES, Arena)
+            if arena.state is not None and isinstance(arena.state.database, str)
+        )
+        if not ids:
+            return
+        # A run that resumes with all candidates on record has not looked at them.
+        while not ids.keys() <= found.keys() and next(candidates, None) is not None:
+            pass
+        rows = (DatabaseRow(id=each, database=found[each]) for each in ids)
+        await self.runner.run(copy_stage(DATABASES, DatabaseRow), rows)
 
     async def certify(
         self,
@@ -142,6 +163,9 @@ class ArenaPipeline:
 
         async def work(candidate: CertifiedArena) -> CertifiedArena:
             arena = candidate.arena
+            if arena.state is not None:
+                # Its tools are over a database of their own, among others over the same one.
+                return await mixed(candidate, ())
             references = pools[arena.split].draw(arena, mode, seed=seed, per_band=per_band)
             drawn = tools.distractors(references)
             try:
@@ -209,10 +233,20 @@ def _certificates_file(name: str) -> SideFile[CertifiedArena]:
     return SideFile(name, lambda certified: (certified.certificate,), owner="arena")
 
 
+def _noting_databases(
+    candidates: Iterable[CandidateArena], found: dict[str, Database]
+) -> Iterator[CandidateArena]:
+    for candidate in candidates:
+        if not isinstance(candidate.outcome, Rejected):
+            found |= {database.id: database for database in databases_of([candidate.outcome])}
+        yield candidate
+
+
 def _certified_candidates(folder: RunFolder) -> Iterator[CertifiedArena]:
     """The candidates with their certificates. Raises StoreError if they do not go together."""
     arenas = folder.rows(CANDIDATES, Arena)
     certificates = folder.rows(CANDIDATE_CERTIFICATES, Certificate)
+    databases = DatabasePool(folder)
     for arena, certificate in zip_longest(arenas, certificates):
         # The second certification reuses results of the first: they must be this arena's.
         if (
@@ -227,7 +261,7 @@ def _certified_candidates(folder: RunFolder) -> Iterator[CertifiedArena]:
                 "together: a file was changed by hand. Restore it, or choose another "
                 f"{option_name('out')}"
             )
-        yield CertifiedArena(arena, certificate)
+        yield CertifiedArena(databases.completed(arena), certificate)
 
 
 def _candidate_tools(folder: RunFolder) -> Iterator[ToolRow]:
@@ -239,7 +273,8 @@ def _candidate_tools(folder: RunFolder) -> Iterator[ToolRow]:
     for split in ("train", "test"):
         names: set[tuple[str, str]] = set()
         for arena in folder.rows(CANDIDATES, Arena):
-            for tool in arena.tools if arena.split == split else ():
+            # A tool over a database means nothing without it.
+            for tool in arena.tools if arena.split == split and arena.state is None else ():
                 if (tool.language, tool.name) in names:
                     continue
                 names.add((tool.language, tool.name))

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from astra.arenas.certificates import NO_CERTIFICATE, defect_of
+from astra.arenas.database_file import DatabasePool
 from astra.arenas.distractors import PER_BAND, DistractorPool
 from astra.arenas.folder import ARENAS, CERTIFICATES, ToolPool, complete_arena, pool_rows
 from astra.errors import StoreWarning
@@ -45,6 +46,7 @@ class ArenaReader:
         """`temporary`: the folder is deleted together with the reader."""
         self.folder = RunFolder.open(path)
         self.tools = ToolPool(self.folder)
+        self.databases = DatabasePool(self.folder)
         self.read = lru_cache(_CACHED_ARENAS)(self._read)
         self.pool = lru_cache(maxsize=None)(self._pool)
         if temporary:
@@ -88,7 +90,8 @@ class ArenaReader:
         return number if isinstance(number, int) else PER_BAND
 
     def _read(self, offset: int) -> Arena:
-        return complete_arena(self.folder.row_at(ARENAS, offset, ArenaRow), self.tools)
+        row = self.folder.row_at(ARENAS, offset, ArenaRow)
+        return complete_arena(row, self.tools, self.databases)
 
     def _pool(self, split: Split) -> DistractorPool:
         return DistractorPool.of_rows_tfidf(pool_rows(self.folder, split))

@@ -12,6 +12,7 @@ from typing import BinaryIO, NamedTuple, cast
 
 from astra.arenas.certificate import certify
 from astra.arenas.certificates import Certificate
+from astra.arenas.database_file import DatabasePool
 from astra.arenas.folder import ARENAS, CERTIFICATES, ToolPool, complete_arena
 from astra.configs.arenas import CertifyArenasConfig
 from astra.errors import Rejected, SandboxRemote, SandboxUnavailable, StoreError
@@ -141,14 +142,14 @@ def _failed(
 
 def _arenas(folder: RunFolder) -> Iterator[tuple[str, Arena | Rejected]]:
     """Ids and complete arenas; `Rejected` where the content does not match the id."""
-    pool = ToolPool(folder)
+    pool, databases = ToolPool(folder), DatabasePool(folder)
     seen: set[str] = set()
     for row in folder.rows(ARENAS, ArenaRow):
         try:
             if row.id in seen:
                 raise Rejected("hash", "another arena of the folder has the same id")
             seen.add(row.id)
-            yield row.id, complete_arena(row, pool)
+            yield row.id, complete_arena(row, pool, databases)
         except StoreError as error:
             yield row.id, Rejected("hash", str(error))
         except Rejected as rejected:

@@ -53,6 +53,8 @@ class MakeArenasConfig(MakeDistractorsConfig, SandboxConfig, OutputConfig):
     operations: Sequence[str] | None = None
     """Operations that tools may perform: lookup, count, aggregate, count_where, list, rank, filter,
     find, compare, convert, difference, days_between. None: all."""
+    actions: bool = False
+    """Ask for changes: tools read and write a database that is cut from the tables."""
     max_group_rows: Annotated[int, at_least(6), at_most(200)] = 24
     """Maximum rows of a group that a question is about."""
     test_fraction: Annotated[float, at_least(0), at_most(0.9)] = 0.2
