@@ -26,11 +26,27 @@ from astra.arenas.certificate.replay import check_paced, check_replay
 from astra.arenas.certificate.robust import check_robust
 from astra.arenas.certificate.schema import check_schema
 from astra.arenas.certificate.spelling import check_spelling
+from astra.arenas.certificate.state.collateral import check_collateral, check_undo
+from astra.arenas.certificate.state.outcome import (
+    check_already,
+    check_necessary,
+    check_null,
+    check_state,
+)
+from astra.arenas.certificate.state.tools import check_constraints, check_effects, check_unique
+from astra.arenas.certificate.state.trials import StateTrials
 from astra.arenas.certificates import VERSION, Certificate, CheckResult
 from astra.protocols import Sandbox
-from astra.types import Arena, Json
+from astra.types import Arena, ArenaState, Json
 
 Evidence = dict[str, Json]
+
+
+class StateInputs(NamedTuple):
+    """What the checks of a certificate of an arena with a state share."""
+
+    under_test: ArenaUnderTest
+    trials: StateTrials
 
 
 class CheckInputs(NamedTuple):
@@ -71,6 +87,24 @@ _STEPS = (
 )
 """In the order of a certificate."""
 
+_STATE_STEPS = (
+    ("names", lambda inputs: check_names(inputs.under_test)),
+    ("schema", lambda inputs: check_schema(inputs.under_test)),
+    ("already", lambda inputs: check_already(inputs.trials)),
+    ("state", lambda inputs: check_state(inputs.trials)),
+    ("null", lambda inputs: check_null(inputs.trials)),
+    ("necessary", lambda inputs: check_necessary(inputs.trials)),
+    ("unique", lambda inputs: check_unique(inputs.trials)),
+    ("effects", lambda inputs: check_effects(inputs.trials, inputs.under_test.rng("effects"))),
+    (
+        "collateral",
+        lambda inputs: check_collateral(inputs.trials, inputs.under_test.rng("collateral")),
+    ),
+    ("undo", lambda inputs: check_undo(inputs.trials)),
+    ("constraints", lambda inputs: check_constraints(inputs.trials)),
+)
+"""Checks of an arena with a state, in the order in which they run and stand in a certificate."""
+
 CHECKS = tuple(dict.fromkeys(step.check for step in _STEPS))
 """Every check's id, in the order of a certificate."""
 
@@ -98,6 +132,8 @@ async def certify(
     Raises `SandboxUnavailable` or `SandboxRemote` on an infrastructure failure: then there is no
     certificate, neither a good nor a bad one.
     """
+    if arena.state is not None:
+        return await _certify_state(arena, arena.state, sandbox, seed, all_checks=all_checks)
     start = time.perf_counter()
     results = _reusable_results(arena, unmixed, seed, sandbox.level)
     own_mutants = results.pop("mutants").evidence["mutants"] if "mutants" in results else None
@@ -107,15 +143,7 @@ async def certify(
         for name, _, check in sorted(_STEPS, key=attrgetter("turn")):
             if name in reused:
                 continue
-            try:
-                evidence = check(inputs)
-                if inspect.isawaitable(evidence):
-                    evidence = await evidence
-                result = CheckResult(check=name, passed=True, evidence=evidence)
-            except CheckFinding as finding:
-                result = CheckResult(
-                    check=name, passed=False, reason=finding.reason, evidence=finding.evidence
-                )
+            result = await _result(name, lambda check=check: check(inputs))
             # `gold` and `replay` have two parts: the second must not hide a failure of the first.
             if name not in results or results[name].passed:
                 results[name] = result
@@ -132,6 +160,44 @@ async def certify(
         version=VERSION,
         seconds=time.perf_counter() - start,
     )
+
+
+async def _certify_state(
+    arena: Arena, state: ArenaState, sandbox: Sandbox, seed: int, *, all_checks: bool
+) -> Certificate:
+    start = time.perf_counter()
+    results: list[CheckResult] = []
+    async with (
+        ArenaUnderTest(arena, sandbox, seed) as under_test,
+        StateTrials(arena, state, sandbox, seed) as trials,
+    ):
+        inputs = StateInputs(under_test, trials)
+        for name, check in _STATE_STEPS:
+            result = await _result(name, lambda check=check: check(inputs))
+            results.append(result)
+            if not result.passed and (name in ("names", "schema") or not all_checks):
+                break
+    return Certificate(
+        arena=arena.id,
+        certified=len(results) == len(_STATE_STEPS) and all(check.passed for check in results),
+        checks=tuple(results),
+        seeds=tuple(seed + number for number in sorted(set(HASH_SEEDS.values()))),
+        sandbox=sandbox.level,
+        version=VERSION,
+        seconds=time.perf_counter() - start,
+    )
+
+
+async def _result(name: str, check: Callable[[], Evidence | Awaitable[Evidence]]) -> CheckResult:
+    try:
+        evidence = check()
+        if inspect.isawaitable(evidence):
+            evidence = await evidence
+    except CheckFinding as finding:
+        return CheckResult(
+            check=name, passed=False, reason=finding.reason, evidence=finding.evidence
+        )
+    return CheckResult(check=name, passed=True, evidence=evidence)
 
 
 def _reusable_results(

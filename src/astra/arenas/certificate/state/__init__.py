@@ -1,0 +1,1 @@
+"""Checks of arenas whose tools change a database."""

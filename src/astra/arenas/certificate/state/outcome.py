@@ -1,0 +1,138 @@
+"""Checks `state`, `null`, `already`, `necessary`: what the right calls bring about, and what less
+does.
+
+Not covered: that the request in words asks for what the goals declare. Whoever draws the request
+computes both from one intent, and in another engine than the tools use.
+"""
+
+from __future__ import annotations
+
+from astra.arenas.certificate.arena_under_test import CheckFinding, call_evidence, is_answered
+from astra.arenas.certificate.state.trials import DUMP, Rows, StateTrials, apply_changes
+from astra.protocols import CallOutcome, SandboxEpisode
+from astra.rewards import solves
+from astra.sandbox.database_image import state_hash
+from astra.types import Json
+
+_EPISODES = ((1, 4_117_859_112.25), (2, 951_868_799.0))
+"""Hash seeds and clocks of further episodes: nothing may depend on them."""
+
+
+async def check_state(trials: StateTrials) -> dict[str, Json]:
+    """The gold calls bring about exactly what the goals declare, in every episode and order."""
+    gold = trials.gold
+    writes = [call for call in gold if trials.writes(call)]
+    reads = [call for call in gold if not trials.writes(call)]
+    orders = [gold, [*reads, *reversed(writes)]]
+    for played in await trials.play(orders):
+        for call, outcome in zip(played.calls, played.outcomes, strict=True):
+            if not is_answered(outcome):
+                what = outcome.failure or outcome.value
+                raise CheckFinding(
+                    f"{call.description} failed: {str(what)[:300]}", call=call_evidence(call)
+                )
+        if played.score.f1 != 1 or not played.strict:
+            raise CheckFinding(
+                f"the gold calls score {played.score.f1!r}, with waste {played.score.waste} and "
+                f"damage {played.score.damage}",
+                solved=played.score.solved,
+            )
+    (first, _) = await trials.play(orders)
+    for goal, outcome in zip(trials.arena.goals, first.outcomes, strict=True):
+        if goal.target is None or not solves(goal.target, outcome.value):
+            raise CheckFinding(f"the gold call of goal {goal.id!r} does not return its answer")
+    wanted = trials.first_rows()
+    for goal in trials.state.goals:
+        apply_changes(wanted, goal.changes)
+    calls = [(call.tool, call.arguments) for call in gold]
+    for hash_seed, clock in _EPISODES:
+        episode = SandboxEpisode(hash_seed, hash_seed, clock, stateful=True)
+        session = await trials.session(episode)
+        *outcomes, dumped = await session.call_many([*calls, (DUMP, {})])
+        for outcome, before in zip(outcomes, first.outcomes, strict=True):
+            if not isinstance(outcome, CallOutcome) or (outcome.value, outcome.effect) != (
+                before.value,
+                before.effect,
+            ):
+                raise CheckFinding(
+                    "a gold call did or returned something else in another episode: "
+                    f"{str(outcome)[:200]}, before that {str(before)[:200]}"
+                )
+        if not isinstance(dumped, CallOutcome) or not isinstance(dumped.value, dict):
+            raise CheckFinding(f"the rows can't be read after the gold calls: {str(dumped)[:200]}")
+        _compare(trials, dumped.value, wanted)
+        if first.state is not None and state_hash(dumped.value) != first.state:
+            raise CheckFinding("the rows after the gold calls are not those that calls reported")
+    return {"episodes": 1 + len(_EPISODES), "orders": len(orders), "writes": len(writes)}
+
+
+def _compare(trials: StateTrials, dumped: dict[str, list[list[Json]]], wanted: Rows) -> None:
+    """Raise CheckFinding if the rows are not the wanted ones, but for what is free."""
+    for table in trials.database.tables:
+        names = [column.name for column in table.columns]
+        rows = {
+            row[names.index(table.key)]: dict(zip(names, row, strict=True))
+            for row in dumped[table.name]
+        }
+        for key in {*rows, *wanted[table.name]}:
+            found = trials.compared(table.name, rows.get(key))
+            declared = trials.compared(table.name, wanted[table.name].get(key))
+            if found != declared:
+                raise CheckFinding(
+                    f"row {key!r} of {table.name!r} is {str(found)[:200]} after the gold calls, "
+                    f"but the goals declare {str(declared)[:200]}",
+                    table=table.name,
+                )
+
+
+async def check_null(trials: StateTrials) -> dict[str, Json]:
+    """Doing nothing is worth nothing, and neither is reading all there is to read."""
+    reads = [call for call in trials.gold if not trials.writes(call)]
+    for played in await trials.play([[], reads]):
+        if played.score.f1 != 0 or played.score.solved:
+            raise CheckFinding(
+                f"an episode of {len(played.calls)} calls that change nothing scores "
+                f"{played.score.f1!r}, not 0"
+            )
+    return {}
+
+
+def check_already(trials: StateTrials) -> dict[str, Json]:
+    """No row is as it is asked for at the start, and every goal says how its rows were."""
+    rows = trials.first_rows()
+    for goal in trials.state.goals:
+        if goal.kind == "change" and not goal.changes:
+            raise CheckFinding(f"goal {goal.id!r} declares no change")
+        for change in goal.changes:
+            now = rows.get(change.table, {}).get(change.key)
+            before, after = change.before, change.after
+            if before is None:
+                fits = now is None and after is not None
+            else:
+                fits = now is not None and before.items() <= now.items() and before != after
+            if not fits:
+                raise CheckFinding(
+                    f"goal {goal.id!r}: row {change.key!r} of {change.table!r} is not at first "
+                    f"what the goal says, or is already as it is asked for: {str(now)[:200]}"
+                )
+    return {"goals": len(trials.state.goals)}
+
+
+async def check_necessary(trials: StateTrials) -> dict[str, Json]:
+    """Without any one of the writing gold calls a goal stays open."""
+    gold = trials.gold
+    without = [
+        [*gold[:index], *gold[index + 1 :]]
+        for index, call in enumerate(gold)
+        if trials.writes(call)
+    ]
+    if not without:
+        raise CheckFinding("no gold call changes anything")
+    dropped = [call for call in gold if trials.writes(call)]
+    for call, played in zip(dropped, await trials.play(without), strict=True):
+        if played.strict or played.score.solved == played.score.goals:
+            raise CheckFinding(
+                f"{call.description} is not needed: without it all goals are solved",
+                call=call_evidence(call),
+            )
+    return {"writes": len(without)}

@@ -1,0 +1,161 @@
+"""Checks `constraints`, `effects`, `reach`, `unique`: what tools do with calls nobody asked for.
+
+Not covered: arguments that were not tried.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import defaultdict
+
+from astra.arenas.certificate.arena_under_test import (
+    CheckFinding,
+    NamedCall,
+    call_evidence,
+    is_answered,
+)
+from astra.arenas.certificate.state.trials import StateTrials
+from astra.core.json_schema import violation
+from astra.models.arguments import random_arguments
+from astra.types import Json
+
+HOSTILE = (
+    "'; DROP TABLE x; --",
+    '" OR 1=1 --',
+    "%",
+    "x' OR 'x'='x",
+    "",
+    "  ",
+    "\u0000",
+    "a" * 5_000,
+    "../../etc/passwd",
+)
+_RANDOM_CALLS = 6
+_WRONG: tuple[Json, ...] = (None, -1, 10**30, 1.5, True, [], {}, "no such thing")
+
+
+async def check_constraints(trials: StateTrials) -> dict[str, Json]:
+    """Unknown keys, wrong types, negative numbers and hostile texts change nothing but their row.
+
+    They are answered: by an error, or by taking the text as the text that it is.
+    """
+    gold = {call.tool: call for call in reversed(trials.gold)}
+    calls: list[NamedCall] = []
+    for name in trials.tools:
+        base = gold[name].arguments if name in gold else {}
+        for parameter in trials.tools[name].document.parameters["properties"]:
+            for value in (*HOSTILE, *_WRONG):
+                arguments = {**base, parameter: value}
+                # A rollout refuses what the document does not allow.
+                if violation(arguments, trials.tools[name].document.parameters) is not None:
+                    continue
+                text = f"a call of {name!r} with {parameter} {str(value)[:40]!r}"
+                calls.append(NamedCall(name, arguments, text))
+    answered = 0
+    for played in await trials.play([[call] for call in calls]):
+        (call,), (outcome,) = played.calls, played.outcomes
+        if outcome.failure is not None and outcome.failure.kind == "raised":
+            raise CheckFinding(
+                f"{call.description} raised {outcome.failure.type}: "
+                f"{outcome.failure.message[:200]}: return a structured error",
+                call=call_evidence(call),
+            )
+        if outcome.effect is None:
+            continue
+        answered += 1
+        if len(outcome.effect.changes) > 2:
+            raise CheckFinding(
+                f"{call.description} changed {len(outcome.effect.changes)} rows",
+                call=call_evidence(call),
+            )
+    return {"calls": len(calls), "taken": answered}
+
+
+async def check_effects(trials: StateTrials, rng: random.Random) -> dict[str, Json]:
+    """Tools change only what is declared; each change of a goal can be made by one tool alone."""
+    calls: list[NamedCall] = []
+    for tool in trials.arena.tools:
+        for _ in range(_RANDOM_CALLS):
+            arguments = random_arguments(_with_keys(trials, tool.document.parameters, rng), rng)
+            if arguments is not None:
+                text = f"a random call of {tool.name!r}"
+                calls.append(NamedCall(tool.name, arguments, text))
+    makers: dict[tuple[str, str], set[str]] = defaultdict(set)
+    plans = [[call] for call in calls] + [[call] for call in trials.gold if trials.writes(call)]
+    for played in await trials.play(plans):
+        (call,), (outcome,) = played.calls, played.outcomes
+        for change in outcome.effect.changes if outcome.effect is not None else ():
+            declared = trials.state.writes.get(call.tool, ())
+            if change.table not in declared:
+                raise CheckFinding(
+                    f"{call.description} changed table {change.table!r}, which it does not declare",
+                    call=call_evidence(call),
+                )
+            for column in change.after if change.before and change.after else ("",):
+                makers[change.table, column].add(call.tool)
+    wanted = {
+        (change.table, column)
+        for goal in trials.state.goals
+        for change in goal.changes
+        for column in (change.after if change.before and change.after else ("",))
+    }
+    for table, column in sorted(wanted):
+        if len(makers[table, column]) > 1:
+            raise CheckFinding(
+                f"several tools change {column or 'the rows'!r} of {table!r}: "
+                f"{', '.join(sorted(makers[table, column]))}",
+            )
+    return {"calls": len(plans)}
+
+
+def _with_keys(
+    trials: StateTrials, parameters: dict[str, Json], rng: random.Random
+) -> dict[str, Json]:
+    """The schema with real keys to choose from: random texts would be keys of nothing."""
+    properties = dict(parameters["properties"])
+    for table in trials.database.tables:
+        keys = list(table.rows_by_key)
+        for name in properties:
+            if name.removeprefix("from_").removeprefix("to_") == table.key and keys:
+                chosen = rng.sample(keys, min(3, len(keys)))
+                properties[name] = {**properties[name], "enum": chosen}
+    return {**parameters, "properties": properties}
+
+
+async def check_unique(trials: StateTrials) -> dict[str, Json]:
+    """What a gold read finds is the row that is meant, or each of the rows that are."""
+    reads = [call for call in trials.gold if not trials.writes(call)]
+    written = {
+        value
+        for call in trials.gold
+        if trials.writes(call)
+        for value in call.arguments.values()
+        if isinstance(value, str | int)
+    }
+    used = written | {
+        value for call in reads for value in call.arguments.values() if isinstance(value, str | int)
+    }
+    for played in await trials.play([[call] for call in reads]):
+        (call,), (outcome,) = played.calls, played.outcomes
+        if not is_answered(outcome):
+            continue
+        keys = _keys_in(trials, outcome.value)
+        unused = [key for key in keys if key not in used]
+        if len(keys) > 1 and unused:
+            raise CheckFinding(
+                f"{call.description} finds {len(keys)} rows, of which {unused[0]!r} is not meant",
+                call=call_evidence(call),
+            )
+    return {"reads": len(reads)}
+
+
+def _keys_in(trials: StateTrials, result: Json) -> list[Json]:
+    """The keys of the rows in a result that lists rows of one table."""
+    if not isinstance(result, dict):
+        return []
+    for value in result.values():
+        if isinstance(value, list) and value and all(isinstance(row, dict) for row in value):
+            for table in trials.database.tables:
+                if all(table.key in row and len(row) == len(table.columns) for row in value):
+                    return [row[table.key] for row in value]
+    return []

@@ -1,0 +1,189 @@
+"""Episodes of an arena with a state, played call by call as a rollout would, many in one process.
+
+Each trial begins at the first state: going back to it costs less than a process of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, replace
+from typing import Self
+
+from astra.arenas.certificate.arena_under_test import (
+    LIMITS,
+    CheckFinding,
+    NamedCall,
+    call_evidence,
+    is_error,
+)
+from astra.databases import Cell, RowChange
+from astra.episodes import Score
+from astra.errors import SandboxBadResult, SandboxDied, SandboxLimit
+from astra.protocols import RESTORE, CallOutcome, Sandbox, SandboxEpisode, SandboxSession
+from astra.rewards import score_calls
+from astra.types import (
+    Arena,
+    ArenaState,
+    CallRecord,
+    CallStatus,
+    GoldCall,
+    Json,
+    Tool,
+    ToolSchema,
+)
+
+DUMP = "certificate_rows_of_all_tables"
+_DUMP_SOURCE = """\
+def {name}():
+    return {{
+        table: [list(row.values()) for row in DATABASE.execute(sql).fetchall()]
+        for table, sql in {tables!r}.items()
+    }}
+"""
+Rows = dict[str, dict[Cell, dict[str, Cell]]]
+"""Table -> key -> row."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What an episode did."""
+
+    calls: tuple[NamedCall, ...]
+    outcomes: tuple[CallOutcome, ...]
+    score: Score
+    strict: bool
+
+    @property
+    def state(self) -> str | None:
+        """Hash of the last state. None if nothing changed."""
+        effects = [outcome.effect for outcome in self.outcomes if outcome.effect is not None]
+        return effects[-1].state if effects else None
+
+
+class StateTrials:
+    """The trials of one certificate. A context: it closes its sandbox session."""
+
+    def __init__(self, arena: Arena, state: ArenaState, sandbox: Sandbox, seed: int) -> None:
+        self.arena = arena
+        self.state = state
+        self.tools = {tool.name: tool for tool in arena.tools}
+        self.database = state.tables()
+        self._sandbox = sandbox
+        self._seed = seed
+        self._stack = AsyncExitStack()
+        self._session: SandboxSession | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._stack.aclose()
+
+    @property
+    def gold(self) -> list[NamedCall]:
+        """The gold calls, in order."""
+        return [
+            NamedCall(goal.call.tool, goal.call.arguments, f"the gold call of goal {goal.id!r}")
+            for goal in self.arena.goals
+            if goal.call is not None
+        ]
+
+    def writes(self, call: NamedCall | GoldCall) -> bool:
+        """Whether a call is of a tool that may change something."""
+        return call.tool in self.state.writes
+
+    async def play(self, trials: Sequence[Sequence[NamedCall]]) -> list[Trial]:
+        """Play episodes, each from the first state. Raises CheckFinding where a tool breaks."""
+        if self._session is None:
+            self._session = await self.session(SandboxEpisode(self._seed))
+        requests = [
+            request
+            for trial in trials
+            for request in (RESTORE, *((call.tool, call.arguments) for call in trial))
+        ]
+        outcomes = iter(await self._session.call_many(requests))
+        played: list[Trial] = []
+        for calls in trials:
+            next(outcomes)
+            found = [self._outcome(call, next(outcomes)) for call in calls]
+            records = [
+                record(call, outcome, turn)
+                for turn, (call, outcome) in enumerate(zip(calls, found, strict=True))
+            ]
+            score = score_calls(self.arena, records)
+            strict = score_calls(self.arena, records, reward="strict").reward == 1
+            played.append(Trial(tuple(calls), tuple(found), score, strict))
+        return played
+
+    async def session(self, episode: SandboxEpisode) -> SandboxSession:
+        """A session of its own, with a tool that returns all rows."""
+        options = replace(episode, database=self.state.episode(), limits=LIMITS)
+        session = await self._sandbox.open([*self.arena.tools, self._dump()], options)
+        return await self._stack.enter_async_context(session)
+
+    def _outcome(self, call: NamedCall, outcome: object) -> CallOutcome:
+        if isinstance(outcome, SandboxDied | SandboxLimit | SandboxBadResult):
+            raise CheckFinding(
+                f"{call.description} ended in {type(outcome).__name__}: {str(outcome)[:300]}",
+                call=call_evidence(call),
+            ) from outcome
+        if isinstance(outcome, BaseException):
+            raise outcome
+        assert isinstance(outcome, CallOutcome)
+        return outcome
+
+    def _dump(self) -> Tool:
+        tables = {
+            table.name: 'SELECT * FROM "{}" ORDER BY "{}"'.format(
+                table.name.replace('"', '""'), table.key.replace('"', '""')
+            )
+            for table in self.database.tables
+        }
+        document = ToolSchema(
+            name=DUMP, description="", parameters={"type": "object", "properties": {}}
+        )
+        return Tool(document=document, source=_DUMP_SOURCE.format(name=DUMP, tables=tables))
+
+    def first_rows(self) -> Rows:
+        """All rows as an episode begins."""
+        return {table.name: dict(table.rows_by_key) for table in self.database.tables}
+
+    def compared(self, table: str, row: dict[str, Cell] | None) -> dict[str, Cell] | None:
+        """A row without what tools choose."""
+        free = self.state.free.get(table, ())
+        return None if row is None else {n: v for n, v in row.items() if n not in free}
+
+
+def record(call: NamedCall, outcome: CallOutcome, turn: int) -> CallRecord:
+    """A call as a rollout records it."""
+    failed = outcome.failure is not None or is_error(outcome.value)
+    return CallRecord(
+        id=str(turn),
+        turn=turn,
+        tool=call.tool,
+        arguments=call.arguments,
+        status=CallStatus.tool_error if failed else CallStatus.ok,
+        result=outcome.value,
+        effect=outcome.effect,
+    )
+
+
+def apply_changes(rows: Rows, changes: Sequence[RowChange]) -> None:
+    """Make changes in rows, apart from any tool."""
+    for change in changes:
+        table = rows[change.table]
+        if change.after is None:
+            del table[change.key]
+        else:
+            table[change.key] = {**table.get(change.key, {}), **change.after}
+
+
+def changed_rows(first: Rows, last: Rows) -> list[tuple[str, Cell, Json, Json]]:
+    """Table, key, row before and after, where they differ."""
+    return [
+        (table, key, rows.get(key), last[table].get(key))
+        for table, rows in first.items()
+        for key in sorted({*rows, *last[table]}, key=str)
+        if rows.get(key) != last[table].get(key)
+    ]
