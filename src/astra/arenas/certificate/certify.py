@@ -101,7 +101,10 @@ _STATE_STEPS = (
         lambda inputs: check_collateral(inputs.trials, inputs.under_test.rng("collateral")),
     ),
     ("undo", lambda inputs: check_undo(inputs.trials)),
-    ("constraints", lambda inputs: check_constraints(inputs.trials)),
+    (
+        "constraints",
+        lambda inputs: check_constraints(inputs.trials, inputs.under_test.rng("constraints")),
+    ),
 )
 """Checks of an arena with a state, in the order in which they run and stand in a certificate."""
 

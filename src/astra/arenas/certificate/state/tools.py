@@ -30,11 +30,13 @@ HOSTILE = (
     "a" * 5_000,
     "../../etc/passwd",
 )
-_RANDOM_CALLS = 6
+_RANDOM_CALLS = 3
+_VALUES_TRIED = 5
+"""Of each parameter. The tools stand in many arenas, each of which draws other values."""
 _WRONG: tuple[Json, ...] = (None, -1, 10**30, 1.5, True, [], {}, "no such thing")
 
 
-async def check_constraints(trials: StateTrials) -> dict[str, Json]:
+async def check_constraints(trials: StateTrials, rng: random.Random) -> dict[str, Json]:
     """Unknown keys, wrong types, negative numbers and hostile texts change nothing but their row.
 
     They are answered: by an error, or by taking the text as the text that it is.
@@ -44,7 +46,7 @@ async def check_constraints(trials: StateTrials) -> dict[str, Json]:
     for name in trials.tools:
         base = gold[name].arguments if name in gold else {}
         for parameter in trials.tools[name].document.parameters["properties"]:
-            for value in (*HOSTILE, *_WRONG):
+            for value in rng.sample((*HOSTILE, *_WRONG), _VALUES_TRIED):
                 arguments = {**base, parameter: value}
                 # A rollout refuses what the document does not allow.
                 if violation(arguments, trials.tools[name].document.parameters) is not None:
@@ -76,8 +78,9 @@ async def check_effects(trials: StateTrials, rng: random.Random) -> dict[str, Js
     calls: list[NamedCall] = []
     for tool in trials.arena.tools:
         for _ in range(_RANDOM_CALLS):
-            arguments = random_arguments(_with_keys(trials, tool.document.parameters, rng), rng)
+            arguments = random_arguments(tool.document.parameters, rng)
             if arguments is not None:
+                arguments = _with_keys(trials, arguments, rng)
                 text = f"a random call of {tool.name!r}"
                 calls.append(NamedCall(tool.name, arguments, text))
     makers: dict[tuple[str, str], set[str]] = defaultdict(set)
@@ -109,17 +112,16 @@ async def check_effects(trials: StateTrials, rng: random.Random) -> dict[str, Js
 
 
 def _with_keys(
-    trials: StateTrials, parameters: dict[str, Json], rng: random.Random
+    trials: StateTrials, arguments: dict[str, Json], rng: random.Random
 ) -> dict[str, Json]:
-    """The schema with real keys to choose from: random texts would be keys of nothing."""
-    properties = dict(parameters["properties"])
+    """The arguments with real keys: random texts would be keys of nothing."""
+    keyed = dict(arguments)
     for table in trials.database.tables:
         keys = list(table.rows_by_key)
-        for name in properties:
+        for name in arguments:
             if name.removeprefix("from_").removeprefix("to_") == table.key and keys:
-                chosen = rng.sample(keys, min(3, len(keys)))
-                properties[name] = {**properties[name], "enum": chosen}
-    return {**parameters, "properties": properties}
+                keyed[name] = rng.choice(keys)
+    return keyed
 
 
 async def check_unique(trials: StateTrials) -> dict[str, Json]:

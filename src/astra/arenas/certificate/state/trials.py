@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Self
 
 from astra.arenas.certificate.arena_under_test import (
@@ -45,14 +46,28 @@ Rows = dict[str, dict[Cell, dict[str, Cell]]]
 """Table -> key -> row."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Trial:
     """What an episode did."""
 
+    arena: Arena
     calls: tuple[NamedCall, ...]
     outcomes: tuple[CallOutcome, ...]
-    score: Score
-    strict: bool
+
+    @cached_property
+    def _records(self) -> list[CallRecord]:
+        made = enumerate(zip(self.calls, self.outcomes, strict=True))
+        return [record(call, outcome, turn) for turn, (call, outcome) in made]
+
+    @cached_property
+    def score(self) -> Score:
+        """As a rollout with these calls is scored."""
+        return score_calls(self.arena, self._records)
+
+    @property
+    def strict(self) -> bool:
+        """Whether every goal is solved, without damage."""
+        return self.score.solved == self.score.goals and not self.score.damage
 
     @property
     def state(self) -> str | None:
@@ -107,13 +122,7 @@ class StateTrials:
         for calls in trials:
             next(outcomes)
             found = [self._outcome(call, next(outcomes)) for call in calls]
-            records = [
-                record(call, outcome, turn)
-                for turn, (call, outcome) in enumerate(zip(calls, found, strict=True))
-            ]
-            score = score_calls(self.arena, records)
-            strict = score_calls(self.arena, records, reward="strict").reward == 1
-            played.append(Trial(tuple(calls), tuple(found), score, strict))
+            played.append(Trial(self.arena, tuple(calls), tuple(found)))
         return played
 
     async def session(self, episode: SandboxEpisode) -> SandboxSession:
