@@ -14,8 +14,10 @@ from dataclasses import dataclass, field
 from astra.arenas.rounding import TOOL_ROUNDING
 from astra.arenas.stateful.cut import Cut, TableRows
 from astra.arenas.stateful.expected import ExpectedChanges
+from astra.arenas.stateful.mentions import Mentions, TaskCall
+from astra.arenas.stateful.operations import TASK_KINDS
+from astra.arenas.stateful.operations.base import Task, TaskParts
 from astra.arenas.stateful.roles import WritableTable, writable_tables
-from astra.arenas.stateful.tasks import Task, TaskCall, TaskDraw
 from astra.arenas.stateful.tools import DatabaseTool, DatabaseToolWriter
 from astra.arenas.stateful.words import WORDS, request_text
 from astra.arenas.tables.load.tables import Tables
@@ -40,7 +42,8 @@ from astra.types import (
 PER_DATABASE = 25
 """Candidates that share a database."""
 MAX_DRAWS = 60
-MAX_TASKS = 3
+_TRIES = 30
+"""Draws of one task of a kind before it is given up."""
 TOOLS = (12, 20)
 """Fewest and most tools of an arena, where the tables have so many."""
 
@@ -117,7 +120,7 @@ class StateSource:
             found = self._databases[number] = _Database(
                 language,
                 cut,
-                TaskDraw(cut, self._writers[language], tools),
+                TaskParts(Mentions(cut, self._writers[language], tools)),
                 ExpectedChanges(cut.database),
                 tools,
             )
@@ -128,7 +131,7 @@ class StateSource:
         database = self._database(number // PER_DATABASE)
         kinds = [
             kind
-            for kind in database.tasks.kinds
+            for kind in TASK_KINDS
             if self._options.kinds is None or kind in self._options.kinds
         ]
         low, high = self._options.hops
@@ -162,7 +165,7 @@ class StateSource:
         tasks: list[Task] = []
         wanted = rng.choices((1, 2, 3), (6, 3, 1))[0]
         for _ in range(wanted):
-            task = database.tasks.draw(rng.choice(kinds), rng)
+            task = _task(rng.choice(kinds), database.parts, rng)
             if task is None:
                 continue
             size = sum(len(each.calls) for each in (*tasks, task))
@@ -249,9 +252,17 @@ class _Database:
 
     language: Language
     cut: Cut
-    tasks: TaskDraw
+    parts: TaskParts
     expected: ExpectedChanges
     tools: list[DatabaseTool]
+
+
+def _task(kind: str, parts: TaskParts, rng: random.Random) -> Task | None:
+    """A task of a kind. None if the database has none to offer in some tries."""
+    for _ in range(_TRIES):
+        if (task := TASK_KINDS[kind](parts, rng)) is not None:
+            return task
+    return None
 
 
 def _steps(calls: Sequence[TaskCall]) -> list[Goal]:

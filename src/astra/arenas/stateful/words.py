@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -117,6 +118,14 @@ WORDS: dict[Language, RequestWords] = {
         false="false",
     ),
 }
+
+
+_CODE = re.compile(r"[\w./@:+-]+", re.ASCII)
+
+
+def quote(words: RequestWords, text: str) -> str:
+    """A value in a sentence: in quotation marks, unless it is one plain word or code."""
+    return text if _CODE.fullmatch(text) else words.quoted.format(text=text)
 
 
 def request_text(words: RequestWords, parts: Sequence[str], rng: random.Random) -> str:

@@ -1,0 +1,73 @@
+"""What a kind of task is, and what all kinds need to draw one."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from astra.arenas.stateful.expected import Statement
+from astra.arenas.stateful.mentions import Mentions, TaskCall
+from astra.arenas.stateful.roles import WritableTable
+from astra.arenas.stateful.values import NewValues
+from astra.databases import Cell
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One thing that a request asks for."""
+
+    kind: str
+    text: str
+    calls: tuple[TaskCall, ...]
+    goals: tuple[tuple[str, tuple[Statement, ...]], ...]
+    """What is asked for in words, and the statements that bring it about: one a goal."""
+    rows: frozenset[tuple[str, Cell]]
+    """Rows that it changes."""
+    relies_on: frozenset[tuple[str, str]]
+    """As of a mention: what its words and conditions are true by."""
+
+    @property
+    def changes(self) -> frozenset[tuple[str, str]]:
+        """Table and column of what it changes; "" for rows that come."""
+        return frozenset(change for call in self.calls for change in call.tool.changes)
+
+    def apart_from(self, other: Task) -> bool:
+        """Whether both can be done in either order, and the words of each stay true."""
+        return not (
+            self.rows & other.rows
+            or self.changes & other.relies_on
+            or self.relies_on & other.changes
+            or self.kind == other.kind == "create"
+        )
+
+
+class TaskParts:
+    """The parts that tasks over one database are put together from."""
+
+    def __init__(self, mentions: Mentions) -> None:
+        self.mentions = mentions
+        self.cut = mentions.cut
+        self.tables = mentions.tables
+        self.words = mentions.words
+        self.tools = mentions.tools
+        self.values = NewValues(mentions)
+
+    def target(
+        self, rng: random.Random, fits: Callable[[WritableTable], bool]
+    ) -> tuple[WritableTable, Cell] | None:
+        """A row that may be changed, of a table that fits."""
+        tables = [t for t in self.tables.values() if fits(t) and self.cut.targets[t.name]]
+        if not tables:
+            return None
+        table = rng.choice(tables)
+        return table, rng.choice(self.cut.targets[table.name])
+
+
+class TaskKind(Protocol):
+    """A kind of task."""
+
+    def __call__(self, parts: TaskParts, rng: random.Random) -> Task | None:
+        """A task. None if this draw led to none."""
+        ...

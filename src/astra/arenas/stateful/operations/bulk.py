@@ -1,0 +1,75 @@
+"""The same change for every row of a group."""
+
+from __future__ import annotations
+
+import random
+
+from astra.arenas.stateful.cut import rows_of
+from astra.arenas.stateful.expected import Statement
+from astra.arenas.stateful.operations.base import Task, TaskParts
+from astra.arenas.stateful.roles import is_final
+from astra.arenas.stateful.tools import settable
+from astra.arenas.stateful.words import quote
+from astra.types import Json
+
+_MAX_ROWS = 6
+
+
+def bulk(parts: TaskParts, rng: random.Random) -> Task | None:
+    found = parts.target(
+        rng,
+        lambda t: bool(t.references) and any(c.role == "choice" for c in parts.values.columns(t)),
+    )
+    if found is None:
+        return None
+    table, key = found
+    row = parts.mentions.row(table.name, key)
+    columns = [c for c in parts.values.columns(table) if c.role == "choice"]
+    column = rng.choice(columns)
+    references = parts.mentions.owners(table, row)
+    filters = [c for c in table.columns if c.role == "choice" and not c.column.nulls]
+    if not references or not filters:
+        return None
+    reference, filter_ = rng.choice(references), rng.choice(filters)
+    own = set(parts.cut.targets[table.name])
+    group = [
+        other
+        for other in rows_of(parts.cut.database, table.name)
+        if other[reference] == row[reference] and other[filter_.name] == row[filter_.name]
+    ]
+    change = parts.values.draw(table, key, column, rng)
+    parent_table = parts.tables[table.references[reference]]
+    parent = parts.mentions.of(parent_table, row[reference], rng, 0)
+    if change is None or parent is None or not 2 <= len(group) <= _MAX_ROWS:
+        return None
+    possible = settable(table, column)
+    for other in group:
+        old = other[column.name]
+        final = column == table.status and is_final(str(old))
+        unfit = other[table.key] not in own or old not in possible or final
+        if unfit or old == change.stored:
+            return None
+    label, singular = parts.mentions.writer.label(column), parts.mentions.writer.singular(table)
+    text = rng.choice(parts.words.bulk).format(
+        label=label,
+        singular=singular,
+        plural=parts.mentions.writer.plural(table),
+        parent=parent.text,
+        filter=parts.mentions.writer.label(filter_),
+        old=quote(parts.words, str(row[filter_.name])),
+        value=change.text,
+    )
+    find: dict[str, Json] = {
+        reference: row[reference],
+        filter_.name: row[filter_.name],
+    }
+    calls = [*parent.calls, parts.mentions.find(table, find, key, text)]
+    goals: list[tuple[str, tuple[Statement, ...]]] = []
+    for other in group:
+        one = f"{text} ({other[table.key]})"
+        call, statements = parts.values.write(table, other[table.key], change, one)
+        calls.append(call)
+        goals.append((one, statements))
+    rows = frozenset((table.name, other[table.key]) for other in group)
+    relies_on = parent.relies_on | {(table.name, name) for name in ("", *find)}
+    return Task("bulk", text, tuple(calls), tuple(goals), rows, relies_on)

@@ -1,0 +1,71 @@
+"""A new row, whose references have to be looked up."""
+
+from __future__ import annotations
+
+import random
+
+from astra.arenas.stateful.expected import Statement
+from astra.arenas.stateful.mentions import TaskCall
+from astra.arenas.stateful.operations.base import Task, TaskParts
+from astra.arenas.stateful.tools import TODAY, can_create, creation
+from astra.arenas.stateful.words import quote
+from astra.arenas.tables.sql import quoted
+from astra.databases import Cell
+from astra.sandbox.database_image import next_key
+from astra.types import Json
+
+
+def create(parts: TaskParts, rng: random.Random) -> Task | None:
+    found = parts.target(rng, can_create)
+    if found is None:
+        return None
+    table, pattern = found
+    given, fixed = creation(table)
+    # Rows that stand together in some row already: an order and one of its products.
+    row, values = dict(parts.mentions.row(table.name, pattern)), dict[str, Cell]()
+    calls: list[TaskCall] = []
+    relies_on: set[tuple[str, str]] = set()
+    fields: list[str] = []
+    arguments: dict[str, Json] = {}
+    for column in given:
+        if column.role == "reference":
+            parent = parts.tables[table.references[column.name]]
+            mention = parts.mentions.of(parent, row[column.name], rng, 0)
+            if mention is None:
+                return None
+            calls += [call for call in mention.calls if call not in calls]
+            relies_on |= mention.relies_on
+            values[column.name] = row[column.name]
+            arguments[column.name] = row[column.name]
+            fields.append(mention.text)
+            continue
+        label = parts.mentions.writer.label(column)
+        if column.role == "choice":
+            value: Cell = rng.choice(column.choices)
+            shown, text = value, quote(parts.words, str(value))
+        else:
+            change = parts.values.draw(table, pattern, column, rng)
+            if change is None:
+                return None
+            value, shown, text = change.stored, change.shown, change.text
+        values[column.name], arguments[column.name] = value, shown
+        fields.append(parts.words.field.format(label=label, value=text))
+    text = rng.choice(parts.words.create).format(
+        singular=parts.mentions.writer.singular(table),
+        fields=parts.words.between_fields.join(fields),
+    )
+    for column_name, value in fixed.items():
+        values[column_name] = parts.cut.now[:10] if value == TODAY else value
+    key = next_key(parts.cut.database.table(table.name))
+    values[table.key] = key
+    names = ", ".join(quoted(name) for name in values)
+    places = ", ".join("?" for _ in values)
+    statement: Statement = (
+        f"INSERT INTO {quoted(table.name)} ({names}) VALUES ({places})",
+        list(values.values()),
+    )
+    tool = parts.tools["create", table.name, ""]
+    calls.append(TaskCall(tool, arguments, text, table.key, key))
+    rows = frozenset({(table.name, key)})
+    goals = ((text, (statement,)),)
+    return Task("create", text, tuple(calls), goals, rows, frozenset(relies_on))

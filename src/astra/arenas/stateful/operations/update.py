@@ -1,0 +1,41 @@
+"""One column of one row gets a new value."""
+
+from __future__ import annotations
+
+import random
+
+from astra.arenas.stateful.mentions import Mention
+from astra.arenas.stateful.operations.base import Task, TaskParts
+from astra.arenas.stateful.values import NewValue
+
+
+def update(parts: TaskParts, rng: random.Random) -> Task | None:
+    found = parts.target(rng, lambda table: bool(parts.values.columns(table)))
+    if found is None:
+        return None
+    table, key = found
+    mention = parts.mentions.of(table, key, rng)
+    change = parts.values.draw(table, key, rng.choice(parts.values.columns(table)), rng)
+    if mention is None or change is None or _gives_away(parts, mention, change):
+        return None
+    frames = parts.words.set
+    if change.column.role == "flag":
+        frames = parts.words.on if change.stored else parts.words.off
+    text = rng.choice(frames).format(
+        label=parts.mentions.writer.label(change.column), row=mention.text, value=change.text
+    )
+    call, statements = parts.values.write(table, key, change, text)
+    return Task(
+        "update",
+        text,
+        (*mention.calls, call),
+        ((text, statements),),
+        frozenset({(table.name, key)}),
+        mention.relies_on,
+    )
+
+
+def _gives_away(parts: TaskParts, mention: Mention, change: NewValue) -> bool:
+    """Whether the words for the row use the column that is to change."""
+    label = parts.mentions.writer.label(change.column)
+    return f"whose {label} is" in mention.text or f"名下{label}为" in mention.text

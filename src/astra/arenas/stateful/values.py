@@ -1,0 +1,121 @@
+"""New values for columns, and the calls and statements that write them."""
+
+from __future__ import annotations
+
+import datetime
+import random
+import re
+from dataclasses import dataclass
+
+from astra.arenas.stateful.cut import Row, rows_of
+from astra.arenas.stateful.expected import Statement
+from astra.arenas.stateful.mentions import Mentions, TaskCall
+from astra.arenas.stateful.roles import WritableColumn, WritableTable, is_final
+from astra.arenas.stateful.tools import settable, shown_row
+from astra.arenas.stateful.words import quote
+from astra.arenas.tables.schema import ColumnKind
+from astra.arenas.tables.sql import LONGEST_VALUE, quoted
+from astra.databases import Cell
+from astra.types import Json
+
+
+@dataclass(frozen=True, slots=True)
+class NewValue:
+    """A value for a column of a row."""
+
+    column: WritableColumn
+    stored: Cell
+    shown: Json
+    text: str
+
+
+class NewValues:
+    """Values that requests ask for, over one database."""
+
+    def __init__(self, mentions: Mentions) -> None:
+        self._mentions = mentions
+        self._cut = mentions.cut
+        self._words = mentions.words
+        self._day = datetime.date.fromisoformat(mentions.cut.now[:10])
+
+    def columns(self, table: WritableTable) -> list[WritableColumn]:
+        """The columns that a tool sets."""
+        return [c for c in table.columns if ("set", table.name, c.name) in self._mentions.tools]
+
+    def draw(
+        self, table: WritableTable, key: Cell, column: WritableColumn, rng: random.Random
+    ) -> NewValue | None:
+        """A new value for a column of a row. None if there is none to be had."""
+        row = self._mentions.row(table.name, key)
+        old, kind = row[column.name], column.column.kind
+        if column.role == "choice":
+            options = settable(table, column)
+            if old not in options or (column == table.status and is_final(str(old))):
+                return None
+            others = [choice for choice in options if choice != old]
+            if not others:
+                return None
+            value = rng.choice(others)
+            return NewValue(column, value, value, quote(self._words, value))
+        if column.role == "flag":
+            new = not old
+            text = self._words.true if new else self._words.false
+            return NewValue(column, int(new), new, text)
+        if kind is ColumnKind.date:
+            day = (self._day + datetime.timedelta(days=rng.randint(3, 90))).isoformat()
+            return None if day == old else NewValue(column, day, day, day)
+        spare = [v for v in self._cut.spare.get((table.name, column.name), ()) if v != old]
+        if column.role == "number":
+            assert isinstance(old, int)
+            step = 10**column.scale
+            stored = rng.choice(spare) if spare else old + step * rng.randint(1, 12)
+            assert isinstance(stored, int)
+            shown = shown_row(table, {column.name: stored})[column.name]
+            unit = column.column.unit
+            text = f"{shown:.{column.scale}f}" if column.scale else str(shown)
+            return NewValue(column, stored, shown, f"{text} {unit}" if unit else text)
+        texts = [v for v in spare if isinstance(v, str) and len(v) <= LONGEST_VALUE]
+        if not texts:
+            return None
+        text = rng.choice(texts)
+        if "@" in text:
+            address = self._address(table, row, text)
+            if address is None:
+                return None
+            text = address
+        return NewValue(column, text, text, quote(self._words, text))
+
+    def _address(self, table: WritableTable, row: Row, other: str) -> str | None:
+        """An e-mail address that the named row could have, at the host of another's."""
+        if table.naming is None:
+            return None
+        words = re.findall(r"[a-z]+", str(row[table.naming]).lower())
+        host = other.partition("@")[2]
+        address = f"{'.'.join(words[::-1])}@{host}"
+        taken = any(address in held.values() for held in rows_of(self._cut.database, table.name))
+        return None if not words or not host or taken else address
+
+    def write(
+        self, table: WritableTable, key: Cell, change: NewValue, question: str
+    ) -> tuple[TaskCall, tuple[Statement, ...]]:
+        """The call that makes a change, and its statements."""
+        column, name = change.column, quoted(table.name)
+        tool = self._mentions.tools["set", table.name, column.name]
+        arguments: dict[str, Json] = {table.key: key, column.name: change.shown}
+        call = TaskCall(tool, arguments, question, column.name, change.shown, {table.key: key})
+        where = f"WHERE {quoted(table.key)} = ?"
+        statements: list[Statement] = [
+            (f"UPDATE {name} SET {quoted(column.name)} = ? {where}", [change.stored, key])
+        ]
+        for other in table.columns:
+            if other.set_with is None or other.set_with[0] != column.name:
+                continue
+            if other.column.kind is not ColumnKind.date:
+                continue
+            old = self._mentions.row(table.name, key)[column.name]
+            values = other.set_with[1]
+            if change.stored in values and old in values:
+                continue
+            day = self._cut.now[:10] if change.stored in values else None
+            statements.append((f"UPDATE {name} SET {quoted(other.name)} = ? {where}", [day, key]))
+        return call, tuple(statements)
