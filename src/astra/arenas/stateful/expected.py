@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import duckdb
 
 from astra.arenas.tables.sql import quoted
 from astra.databases import Cell, Database, RowChange
 
-Statement = tuple[str, list[Cell]]
-"""SQL with its parameters."""
+
+class Statement(NamedTuple):
+    """SQL that changes one table, with its parameters."""
+
+    table: str
+    sql: str
+    parameters: list[Cell]
 
 
 class ExpectedChanges:
@@ -18,29 +24,31 @@ class ExpectedChanges:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._db = duckdb.connect(":memory:")
+        self._db = duckdb.connect(":memory:", config={"threads": 1})
         for table in database.tables:
             columns = ", ".join(
                 f"{quoted(c.name)} {'VARCHAR' if c.type in ('text', 'date') else 'BIGINT'}"
                 for c in table.columns
             )
             self._db.execute(f"CREATE TABLE {quoted(table.name)} ({columns})")
-            places = ", ".join("?" for _ in table.columns)
             if table.rows:
-                self._db.executemany(
-                    f"INSERT INTO {quoted(table.name)} VALUES ({places})",
-                    [list(row) for row in table.rows],
-                )
+                # One statement: DuckDB takes long over each.
+                places = ", ".join("?" for _ in table.columns)
+                rows = ", ".join(f"({places})" for _ in table.rows)
+                cells = [cell for row in table.rows for cell in row]
+                self._db.execute(f"INSERT INTO {quoted(table.name)} VALUES {rows}", cells)
 
     def of(self, statements: Sequence[Statement]) -> tuple[RowChange, ...]:
         """The rows that differ after the statements, by table and key."""
         self._db.execute("BEGIN")
         try:
-            for sql, parameters in statements:
+            for _, sql, parameters in statements:
                 self._db.execute(sql, parameters)
+            written = {statement.table for statement in statements}
             return tuple(
                 change
                 for table in self._database.tables
+                if table.name in written
                 for change in self._differences(table.name)
             )
         finally:

@@ -10,6 +10,7 @@ import random
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from astra.arenas.rounding import TOOL_ROUNDING
 from astra.arenas.stateful.cut import Cut, TableRows
@@ -39,7 +40,9 @@ from astra.types import (
     content_hash,
 )
 
-PER_DATABASE = 25
+T = TypeVar("T")
+
+PER_DATABASE = 10
 """Candidates that share a database."""
 MAX_DRAWS = 60
 _TRIES = 30
@@ -110,9 +113,9 @@ class StateSource:
                 old.expected.close()
             self._databases.clear()
             rng = random.Random(f"{self._options.seed}:database:{number}")
-            languages = self._options.languages
-            language = rng.choices(list(languages), list(languages.values()))[0]
-            test = rng.random() < self._options.test_share
+            language = _share(list(self._options.languages.items()), number)
+            share = self._options.test_share
+            test = int((number + 1) * share + 1e-9) > int(number * share + 1e-9)
             cut = self._rows[language].cut(
                 rng, "test" if test else "train", self._options.seed, self._options.test_share
             )
@@ -255,6 +258,19 @@ class _Database:
     parts: TaskParts
     expected: ExpectedChanges
     tools: list[DatabaseTool]
+
+
+def _share(weights: Sequence[tuple[T, float]], number: int) -> T:
+    """The choice of a number in a sequence that keeps to the weights from the start."""
+    total = sum(weight for _, weight in weights)
+    made, chosen = [0] * len(weights), 0
+    for step in range(number + 1):
+        missing = [
+            weight / total * (step + 1) - n for (_, weight), n in zip(weights, made, strict=True)
+        ]
+        chosen = missing.index(max(missing))
+        made[chosen] += 1
+    return weights[chosen][0]
 
 
 def _task(kind: str, parts: TaskParts, rng: random.Random) -> Task | None:

@@ -104,9 +104,8 @@ class NewValues:
         arguments: dict[str, Json] = {table.key: key, column.name: change.shown}
         call = TaskCall(tool, arguments, question, column.name, change.shown, {table.key: key})
         where = f"WHERE {quoted(table.key)} = ?"
-        statements: list[Statement] = [
-            (f"UPDATE {name} SET {quoted(column.name)} = ? {where}", [change.stored, key])
-        ]
+        sql = f"UPDATE {name} SET {quoted(column.name)} = ? {where}"
+        statements = [Statement(table.name, sql, [change.stored, key])]
         for other in table.columns:
             if other.set_with is None or other.set_with[0] != column.name:
                 continue
@@ -117,5 +116,6 @@ class NewValues:
             if change.stored in values and old in values:
                 continue
             day = self._cut.now[:10] if change.stored in values else None
-            statements.append((f"UPDATE {name} SET {quoted(other.name)} = ? {where}", [day, key]))
+            sql = f"UPDATE {name} SET {quoted(other.name)} = ? {where}"
+            statements.append(Statement(table.name, sql, [day, key]))
         return call, tuple(statements)

@@ -60,7 +60,8 @@ def create(parts: TaskParts, rng: random.Random) -> Task | None:
     values[table.key] = key
     names = ", ".join(quoted(name) for name in values)
     places = ", ".join("?" for _ in values)
-    statement: Statement = (
+    statement = Statement(
+        table.name,
         f"INSERT INTO {quoted(table.name)} ({names}) VALUES ({places})",
         list(values.values()),
     )

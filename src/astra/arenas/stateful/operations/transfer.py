@@ -61,8 +61,9 @@ def transfer(parts: TaskParts, rng: random.Random) -> Task | None:
     calls = (*thing.calls, *start.calls, *end.calls)
     call = TaskCall(tool, arguments, text, "quantity", quantity)
     name, column = quoted(table.name), quoted(table.stock)
-    moves: tuple[Statement, ...] = tuple(
-        (
+    moves = tuple(
+        Statement(
+            table.name,
             f"UPDATE {name} SET {column} = {column} + ? WHERE {quoted(kept)} = ? "
             f"AND {quoted(moved)} = ?",
             [amount, row[kept], place],
