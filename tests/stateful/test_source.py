@@ -65,7 +65,7 @@ def test_arenas_are_certified(arenas: list[Arena]) -> None:
 
 def test_databases_are_shared_and_small(arenas: list[Arena]) -> None:
     databases = {arena.state.tables().id: arena.state.tables() for arena in arenas if arena.state}
-    assert len(databases) <= 7
+    assert len(databases) <= 13
     for database in databases.values():
         assert sum(len(table.rows) for table in database.tables) <= 260
         for table in database.tables:

@@ -71,6 +71,12 @@ class MakeArenasConfig(MakeDistractorsConfig, SandboxConfig, OutputConfig):
                 f"{option_name('min_hops')} {self.min_hops} is above {option_name('max_hops')} "
                 f"{self.max_hops}: lower one of them"
             )
+        for name in ("scenarios", "operations") if self.actions else ():
+            if getattr(self, name) is not None:
+                raise ConfigError(
+                    f"{option_name(name)} is for questions and has no effect with "
+                    f"{option_name('actions')}: leave one of them out"
+                )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -42,7 +42,7 @@ from astra.types import (
 
 T = TypeVar("T")
 
-PER_DATABASE = 10
+PER_DATABASE = 5
 """Candidates that share a database."""
 MAX_DRAWS = 60
 _TRIES = 30
@@ -115,7 +115,7 @@ class StateSource:
             rng = random.Random(f"{self._options.seed}:database:{number}")
             language = _share(list(self._options.languages.items()), number)
             share = self._options.test_share
-            test = int((number + 1) * share + 1e-9) > int(number * share + 1e-9)
+            test = int((number + 1) * share + 0.5) > int(number * share + 0.5)
             cut = self._rows[language].cut(
                 rng, "test" if test else "train", self._options.seed, self._options.test_share
             )
