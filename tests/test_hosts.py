@@ -12,6 +12,7 @@ from astra.protocols import CallFailure, CallOutcome, SandboxEpisode, SandboxLim
 from astra.rollouts.loop import RolloutLimits, RolloutTask, rollout
 from astra.sandbox import open_sandbox
 from astra.types import Arena, CallStatus, Distractor, StopReason, Tool
+from tests.support.desk import TOOLS, desk_arena
 from tests.support.fakes import InProcessSandbox
 from tests.support.fakes import toy_arena as arena
 from tests.support.fakes import toy_tool as tool
@@ -210,3 +211,36 @@ def test_messages_are_in_the_arenas_language(language: str):
     system, user = arena_messages(arena(language=language))
     assert (system.role, user.role) == ("system", "user")
     assert system.content.isascii() == (language == "en")
+
+
+@pytest.mark.parametrize(
+    ("language", "now"),
+    [("en", "It is Monday, 2026-03-02 09:00."), ("zh", "现在是2026-03-02 09:00（星期一）。")],
+)
+def test_where_tools_change_a_database_the_prompt_says_so_and_what_time_it_is(
+    language: str, now: str
+):
+    shown = desk_arena().model_copy(update={"language": language})
+    system, user = arena_messages(shown)
+    assert system.content.startswith(now)
+    assert "{" not in system.content and user.content == shown.question
+    assert system.content != arena_messages(shown.model_copy(update={"state": None}))[0].content
+    assert arena_messages(shown, "Be brief.")[0].content == "Be brief."
+
+
+async def test_a_tool_that_may_write_is_not_called_to_see_whether_the_sandbox_is_up():
+    """A call without arguments would be carried out."""
+    source = """def cancel_order(order_id="O-2001"):
+    if order_id == "die":
+        import os
+        os._exit(5)
+    DATABASE.execute("UPDATE orders SET status = 'cancelled' WHERE order_id = ?", [order_id])
+    return "cancelled"
+"""
+    find, listed, address, cancel = TOOLS
+    shown = desk_arena((find, listed, address, cancel.model_copy(update={"source": source})))
+    async with open_sandbox(workers=1, spares=0) as sandbox, ArenaHost(shown, sandbox) as host:
+        failed = await host.call("cancel_order", {"order_id": "die"})
+        assert failed.is_error and failed.content["error"]["code"] == "tool_failed"
+        orders = (await host.call("list_orders", {"customer_id": "C-1001"})).content["orders"]
+        assert [order["status"] for order in orders] == ["pending", "shipped"]

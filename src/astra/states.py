@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import datetime
 from typing import Literal, Self
+
+from pydantic import field_validator
 
 from astra.databases import Database, DatabaseEpisode, RowChange
 from astra.records import Record
@@ -42,6 +45,12 @@ class ArenaState(Record):
     goals: tuple[StateGoal, ...]
     turns: tuple[str, ...] = ()
     """What the user says after the question, one message a turn."""
+
+    @field_validator("now")
+    @classmethod
+    def _is_a_time(cls, now: str) -> str:
+        datetime.datetime.fromisoformat(now)  # raises ValueError
+        return now
 
     def reference(self) -> Self:
         """The stored form."""

@@ -20,10 +20,12 @@ import pytest_asyncio
 from sandbox_attacks import ATTACKS, Attack
 from sandbox_levels import WORKING
 
+from astra.databases import DatabaseEpisode
 from astra.errors import SandboxError
 from astra.protocols import CallOutcome, SandboxEpisode, SandboxLimits, SandboxSession
 from astra.sandbox import ForkServer, open_sandbox
 from astra.testing.sandbox_suite import tool
+from tests.support import desk
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -94,11 +96,22 @@ def victims(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Victims]:
         del os.environ["ASTRA_TEST_CANARY"]
 
 
+# Here the attacking tool writes, so that it is called inside a transaction.
+WORLD = DatabaseEpisode(
+    database=desk.DATABASE, now="2026-03-02 09:00", writes={"f": ("customers", "orders")}
+)
+
+
 async def strike(
-    sandbox: ForkServer, attack: Attack, data: dict[str, Any], *, stateful: bool = False
+    sandbox: ForkServer, attack: Attack, data: dict[str, Any], *, kind: str = "stateless"
 ) -> Any:
     """What the attack got: the last outcome's value or failure, or the typed error."""
-    episode = SandboxEpisode(limits=LIMITS, clock=attack.clock, stateful=stateful)
+    episode = SandboxEpisode(
+        limits=LIMITS,
+        clock=attack.clock,
+        stateful=kind == "stateful",
+        database=WORLD if kind == "database" else None,
+    )
     async with await sandbox.open([tool("f", attack.source, data)], episode) as session:
         found: Any = None
         if attack.together:
@@ -134,16 +147,19 @@ async def bystander(sandbox: ForkServer) -> AsyncIterator[SandboxSession]:
         yield session
 
 
-@pytest.mark.parametrize("stateful", [False, True], ids=["stateless", "stateful"])
+@pytest.mark.parametrize(
+    "kind", ["stateless", "stateful", pytest.param("database", marks=pytest.mark.slow)]
+)
 @pytest.mark.parametrize("attack", ATTACKS, ids=lambda a: a.name)
 async def test_attack(
     attack: Attack,
-    stateful: bool,
+    kind: str,
     sandbox: ForkServer,
     bystander: SandboxSession,
     victims: Victims,
 ) -> None:
-    found = await strike(sandbox, attack, victims.data(unsafe=False), stateful=stateful)
+    found = await strike(sandbox, attack, victims.data(unsafe=False), kind=kind)
+    stateful = kind == "stateful"
     expected = attack.name in OPEN or (stateful and attack.meant_when_stateful)
     assert breached(found) == expected, found
     if attack.errors and not (stateful and attack.needs_end_of_module):

@@ -1,11 +1,13 @@
 """The tool host of an arena (tools and distractors, each call run in a sandbox), and the
-first messages of an episode: `arena_messages`, with the system prompts of `SYSTEM_PROMPTS`.
+first messages of an episode: `arena_messages`, with the system prompts of `SYSTEM_PROMPTS`, or of
+`STATE_SYSTEM_PROMPTS` where tools change a database.
 
 The question's goals and answers stay here: only sources, data and arguments enter the sandbox.
 """
 
 from __future__ import annotations
 
+import datetime
 import hashlib
 import random
 from collections import Counter
@@ -30,14 +32,44 @@ SYSTEM_PROMPTS: Mapping[Language, str] = {
         "知道答案后，不再调用工具，用一句简短的话给出答案。"
     ),
 }
+_WEEKDAYS: Mapping[Language, Sequence[str]] = {
+    "en": ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"),
+    "zh": ("星期一", "星期二", "星期三", "星期四", "星期五", "星期六", "星期日"),
+}
+STATE_SYSTEM_PROMPTS: Mapping[Language, str] = {
+    "en": (
+        "It is {day}, {now}. Do what the user asks with the help of the tools. They change a live system: "
+        "change what was asked for and nothing else, each change once. Look up what you need to "
+        "know before you change anything, and do not guess. Calls that do not need each other's "
+        "results can be made at once; those of one message are carried out in their order. When "
+        "all is done, say in one short sentence what was done, without a call."
+    ),
+    "zh": (
+        "现在是{now}（{day}）。请借助工具完成用户交办的事。这些工具会改动正在运行的系统："
+        "只改用户要求改的内容，每处只改一次，其他一概不动。改动之前先查清所需的信息，不要猜测。"
+        "互不依赖的调用可以同时发出，同一条消息中的调用按先后顺序执行。"
+        "全部办完后，不再调用工具，用一句简短的话说明做了什么。"
+    ),
+}
+"""Of arenas with a state. `{day}` and `{now}`: weekday, date and time of the first call."""
+
+
+def system_prompt_of(arena: Arena) -> str:
+    """The built-in system prompt of an arena, in the language of its question."""
+    if arena.state is None:
+        return SYSTEM_PROMPTS[arena.language]
+    now = datetime.datetime.fromisoformat(arena.state.now)
+    return STATE_SYSTEM_PROMPTS[arena.language].format(
+        day=_WEEKDAYS[arena.language][now.weekday()], now=now.isoformat(" ", "minutes")
+    )
 
 
 def arena_messages(arena: Arena, system_prompt: str | None = None) -> tuple[Message, ...]:
     """The first messages of an episode: system prompt and question.
 
-    `system_prompt` None: the built-in one in the language of the question.
+    `system_prompt` None: the built-in one (`system_prompt_of`).
     """
-    prompt = SYSTEM_PROMPTS[arena.language] if system_prompt is None else system_prompt
+    prompt = system_prompt_of(arena) if system_prompt is None else system_prompt
     return (
         Message(role="system", content=prompt),
         Message(role="user", content=arena.question),
@@ -127,7 +159,7 @@ async def _call(
     try:
         return await tools.call(name, arguments)
     except (SandboxDied, SandboxLimit, SandboxBadResult) as broken:
-        await tools.call(name, {})  # a sandbox that is down fails here too
+        await tools.ping(name)  # a sandbox that is down fails here too
         return broken
 
 

@@ -17,6 +17,9 @@ from astra.errors import SandboxError
 from astra.protocols import CallOutcome, Sandbox, SandboxEpisode, SandboxSession
 from astra.types import DatabaseEpisode, Json, Tool
 
+_NO_TOOL = "no tool"
+"""A name that no tool has: a sandbox that is up answers that it is missing."""
+
 
 class ToolProcesses:
     """Groups of tools, ready to be called in one episode. Use it as a context.
@@ -53,6 +56,14 @@ class ToolProcesses:
         """Call a tool. Raises SandboxError."""
         session = await self._session(self._group_of.get(name, self._groups[0]))
         return await session.call(name, arguments)
+
+    async def ping(self, name: str) -> None:
+        """Call a tool without arguments, or nothing at all if that could write. Raises
+        SandboxError."""
+        group = self._group_of.get(name, self._groups[0])
+        database = group.episode.database
+        writes = database is not None and name in database.writes
+        await (await self._session(group)).call(_NO_TOOL if writes else name, {})
 
     async def call_many(
         self, calls: Sequence[tuple[str, dict[str, Json]]]

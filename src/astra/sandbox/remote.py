@@ -175,7 +175,7 @@ class RemoteSession(BaseSession):
             response = await self._sandbox.post(_PROGRAM.format(request=request), self._episode)
             payload = _reply_in(response, self._episode)
             reply = wire.read_reply(payload, len(self._log) + 1)
-            outcome = wire.outcome(name, reply, loop.time() - started, self._episode.limits)
+            outcome = wire.outcome(name, reply, loop.time() - started, self._episode)
             if self._episode.remembers:
                 self._log.append(call)
             return outcome

@@ -171,7 +171,7 @@ class ForkSession(BaseSession):
                 payload = await child.receive(started, self._episode, more=left > 0, spin=False)
             reply = wire.read_reply(payload, self._number)
             now = time.perf_counter()
-            outcomes.append(wire.outcome(name, reply, now - started, self._episode.limits))
+            outcomes.append(wire.outcome(name, reply, now - started, self._episode))
             started = now
             self._remember(name, arguments)
 
@@ -193,7 +193,7 @@ class ForkSession(BaseSession):
         payload = await child.receive(started, self._episode)
         reply = wire.read_reply(payload, self._number)
         seconds = time.perf_counter() - started
-        return wire.outcome(name, reply, seconds, self._episode.limits)
+        return wire.outcome(name, reply, seconds, self._episode)
 
     def _discard_child(self) -> None:
         if self._child is not None:

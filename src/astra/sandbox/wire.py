@@ -21,9 +21,10 @@ from typing import Any
 from astra.core.kept import kept_by_identity
 from astra.core.untrusted import JSON_DEPTH, check_json
 from astra.errors import SandboxBadResult, SandboxLimit
-from astra.protocols import CallFailure, CallOutcome, SandboxEpisode, SandboxLimits
+from astra.databases import DatabaseEpisode, DatabaseTable, Effect, RowChange
+from astra.protocols import CallFailure, CallOutcome, SandboxEpisode
 from astra.sandbox.database_image import opening_fields
-from astra.types import Effect, Json, Tool
+from astra.types import Json, Tool
 
 LENGTH = struct.Struct(">I")
 ENVELOPE_BYTES = 16_384
@@ -33,6 +34,7 @@ _MESSAGE = 2000
 # value. Numbers with a point or an exponent are checked one by one while they are parsed.
 _LONG_INTEGER = 300
 _SUSPICIOUS = re.compile(rb"\d{%d}|\\u[dD][89a-fA-F]" % _LONG_INTEGER)
+_STATE = re.compile(r"[0-9a-f]{64}")
 _encode = json.JSONEncoder(ensure_ascii=True).encode
 _LONGEST_COMPILED = 64_000
 """Characters of a source from which it is left to the child, with its limits, to compile it."""
@@ -157,18 +159,44 @@ def read_failure(fields: Json) -> CallFailure:
             raise SandboxBadResult(f"the reply reports no known failure: {str(fields)[:80]!r}")
 
 
-def read_effect(fields: Json) -> Effect:
-    """The `e` of a reply; `SandboxBadResult` when it is not of that form."""
+def read_effect(tool: str, fields: Json, database: DatabaseEpisode | None) -> Effect:
+    """The `e` of a reply; `SandboxBadResult` when no call of the tool can have changed that.
+
+    What is accepted can be false, but never breaks who reads it: tables, columns and keys exist.
+    """
     try:
-        return Effect(changes=fields["c"], state=fields["s"])
+        if database is None or tool not in database.writes:
+            raise ValueError("this tool writes nothing")
+        effect = Effect(changes=fields["c"], state=fields["s"])
+        if not effect.changes or not _STATE.fullmatch(effect.state):
+            raise ValueError("no change, or no hash of a state")
+        for change in effect.changes:
+            _check_change(change, database.database.table(change.table))
     except (KeyError, TypeError, ValueError) as error:
-        raise SandboxBadResult(f"the reply describes no change: {str(error)[:200]}") from None
+        text = _text(str(error))[:200]
+        raise SandboxBadResult(f"{tool!r} reports a change that can't be: {text}") from None
+    return effect
 
 
-def outcome(name: str, reply: dict[str, Any], seconds: float, limits: SandboxLimits) -> CallOutcome:
+def _check_change(change: RowChange, table: DatabaseTable) -> None:
+    """Raise ValueError unless it is one of a row of the table."""
+    names = {column.name for column in table.columns}
+    whole = [row for row in (change.before, change.after) if row is not None]
+    updated = change.before is not None and change.after is not None
+    fits = bool(whole) and (
+        whole[0].keys() == whole[1].keys() <= names if updated else whole[0].keys() == names
+    )
+    if not fits or (not updated and whole[0][table.key] != change.key):
+        raise ValueError(f"a row of {table.name!r} has other columns, or another key")
+
+
+def outcome(
+    name: str, reply: dict[str, Any], seconds: float, episode: SandboxEpisode
+) -> CallOutcome:
     """What a reply of `read_reply` means: a value or an orderly failure, else the typed error."""
+    limits = episode.limits
     if "v" in reply:
-        effect = read_effect(reply["e"]) if "e" in reply else None
+        effect = read_effect(name, reply["e"], episode.database) if "e" in reply else None
         return CallOutcome(reply["v"], None, seconds, effect)
     if "f" in reply:
         return CallOutcome(None, read_failure(reply["f"]), seconds)

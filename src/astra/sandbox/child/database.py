@@ -22,11 +22,13 @@ ENDED_TRANSACTION = 72
 """Exit status of a child whose tool ended the transaction of its call."""
 OWN = "__"
 """Names of the tables that hold what this module keeps beside the user's begin so."""
-# Their results depend on chance or on the real clock, or they reach out of the database.
+# Their results depend on chance, on the real clock or on what is installed, or they reach out of the
+# database.
 _DENIED_FUNCTIONS = frozenset({
     "random", "randomblob", "date", "time", "datetime", "julianday", "unixepoch", "strftime",
     "timediff", "current_date", "current_time", "current_timestamp", "load_extension", "changes",
     "total_changes", "last_insert_rowid", "sqlite_log", "fts3_tokenizer", "readfile", "writefile",
+    "sqlite_version", "sqlite_source_id", "sqlite_compileoption_get", "sqlite_compileoption_used",
 })  # fmt: skip
 _READS = frozenset({sqlite3.SQLITE_SELECT, sqlite3.SQLITE_RECURSIVE})
 _WRITES = frozenset({sqlite3.SQLITE_INSERT, sqlite3.SQLITE_UPDATE, sqlite3.SQLITE_DELETE})
@@ -35,6 +37,15 @@ _WRITES = frozenset({sqlite3.SQLITE_INSERT, sqlite3.SQLITE_UPDATE, sqlite3.SQLIT
 def row_hash(table: str, row: list[Any]) -> int:
     """The share of one row in the hash of a state, which is the sum over all rows."""
     return int.from_bytes(hashlib.sha256(_encode([table, row]).encode()).digest(), "big")
+
+
+class _Connection(sqlite3.Connection):
+    """Without what would end it, replace it, or write past the triggers."""
+
+    def _refuse(self, *_: Any, **__: Any) -> Any:
+        raise sqlite3.ProgrammingError("DATABASE is for statements; this is not allowed on it")
+
+    close = deserialize = blobopen = set_authorizer = _refuse
 
 
 class EpisodeDatabase:
@@ -51,15 +62,15 @@ class EpisodeDatabase:
     def restore(self) -> None:
         """Back to the first state."""
         # No statement is cached: a cached one would run without asking the authorizer again.
-        connection = sqlite3.connect(":memory:", isolation_level=None, cached_statements=0)
-        connection.deserialize(self._image)
-        connection.row_factory = _as_dict
+        connection = _Connection(":memory:", isolation_level=None, cached_statements=0)
+        sqlite3.Connection.deserialize(connection, self._image)
         for setting in ("foreign_keys=1", "recursive_triggers=1", "temp_store=2", "query_only=1"):
             connection.execute(f"PRAGMA {setting}")
         self._writable: frozenset[str] | None = frozenset()
         self._query_only = True
-        connection.set_authorizer(self._authorize)
+        sqlite3.Connection.set_authorizer(connection, self._authorize)
         self._connection = connection
+        self._present_rows()
         self._hash = self._first_hash
         self._now = datetime.datetime.fromisoformat(self._first_now)
 
@@ -81,6 +92,7 @@ class EpisodeDatabase:
         try:
             result = function(**arguments)
             self._writable = frozenset()
+            self._present_rows()
             failed = isinstance(result, dict) and isinstance(result.get("error"), dict)
             changes, state = ([], self._hash) if failed else self._changes()
             if changes:
@@ -105,13 +117,13 @@ class EpisodeDatabase:
 
     def _new_key(self, table: str) -> Any:
         """The key of a table's next row. It is given back when the call is undone."""
+        if table not in (self._writable or ()):
+            raise LookupError(f"{table!r} is no table that this call may write")
         found = self._own(
             "UPDATE __keys SET next = next + 1 WHERE name = ? RETURNING prefix, width, next - 1 AS "
             "number",
             [table],
         )
-        if not found:
-            raise LookupError(f"no table is named {table!r}")
         prefix, width, number = found[0].values()
         return number if prefix is None else f"{prefix}{number:0{width}d}"
 
@@ -125,7 +137,13 @@ class EpisodeDatabase:
         if query_only != self._query_only:
             self._own(f"PRAGMA query_only={int(query_only)}")
             self._query_only = query_only
+        self._present_rows()
         self._writable = writable
+
+    def _present_rows(self) -> None:
+        """Rows are mappings and texts are texts, whatever an earlier call has set."""
+        self._connection.row_factory = _as_dict
+        self._connection.text_factory = str
 
     def _own(self, sql: str, parameters: list[Any] = []) -> list[dict[str, Any]]:  # noqa: B006
         """Run a statement of this module, to which nothing is denied."""
