@@ -6,6 +6,7 @@ one that has: decimals as whole numbers of 10^-scale, days as ISO 8601 texts, tr
 
 from __future__ import annotations
 
+import decimal
 from functools import cached_property
 from typing import Literal
 
@@ -105,6 +106,17 @@ class DatabaseEpisode(Record):
     later."""
     writes: dict[str, tuple[str, ...]]
     """Tool -> tables that it may write. A tool that is not named only reads."""
+
+
+def shown_cell(column: DatabaseColumn, value: Cell) -> str:
+    """A cell as people read it: decimals with their point, truth values as words."""
+    if value is None:
+        return "–"
+    if column.type == "decimal":
+        return f"{decimal.Decimal(value).scaleb(-column.scale):f}"
+    if column.type == "boolean":
+        return "true" if value else "false"
+    return str(value)
 
 
 def written(change: RowChange) -> Json:

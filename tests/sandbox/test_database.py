@@ -423,7 +423,7 @@ HANDLED = {
     "undeclared key": "return new_key('owners')",
     "no table": "return new_key('x')",
     "rows": "import sqlite3\nDATABASE.row_factory = sqlite3.Row\nDATABASE.text_factory = bytes",
-    "rows at a failure": "DATABASE.row_factory = None\nDATABASE.text_factory = bytes\nraise OSError",
+    "rows at a failure": "DATABASE.row_factory = None\nraise OSError",
     "open cursor": f'global c\nc = DATABASE.execute("{RENAME} RETURNING 1")\nraise ValueError',
 }
 

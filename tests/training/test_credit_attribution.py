@@ -139,9 +139,9 @@ def test_verified_is_what_the_arena_scored():
 def test_leaving_a_turn_out_by_hand():
     # F1 of {a, b, b again}: 2·(2/3)·(2/3)/(4/3) = 2/3. Without a: {b, b}: 2·(1/3)(1/2)/(5/6) = 0.4.
     # Without either b: {a, b}: 4/5. The last turn made no call.
-    found = leave_one_out(trajectory("t", [["a"], ["b"], ["b"], []]), GOALS)
+    found = leave_one_out(trajectory("t", [["a"], ["b"], ["b"], []]), arena())
     assert found == pytest.approx([2 / 3 - 0.4, 2 / 3 - 0.8, 2 / 3 - 0.8, 0.0])
-    recalled = leave_one_out(trajectory("t", [["a"], ["b"], ["b"], []]), GOALS, "recall")
+    recalled = leave_one_out(trajectory("t", [["a"], ["b"], ["b"], []]), arena(), "recall")
     assert recalled == pytest.approx([1 / 3, 0.0, 0.0, 0.0])
 
 
@@ -188,9 +188,9 @@ async def test_calls_are_made_again_where_tools_keep_state():
         return await made_again(calls, host, RolloutLimits())
 
     # Without "a" the tool is locked, so that the call for b solves nothing either.
-    found = await leave_one_out_again(made, GOALS, rerun)  # type: ignore[arg-type]
+    found = await leave_one_out_again(made, place, rerun)  # type: ignore[arg-type]
     assert found == pytest.approx([0.8, 0.3, 0.0])
-    assert leave_one_out(made, GOALS) == pytest.approx([0.3, 0.3, 0.0])
+    assert leave_one_out(made, place) == pytest.approx([0.3, 0.3, 0.0])
 
 
 def test_making_again_serves_the_cache_too():

@@ -134,7 +134,9 @@ def write_arenas(
             for arena in arenas:
                 rows.append([to_line(arena.row())])
                 databases |= {database.id: database for database in databases_of([arena])}
-                for tool in (*arena.tools, *arena.distractors):
+                # Tools over a database can't be shown elsewhere: they would find none.
+                own = arena.tools if arena.state is None else ()
+                for tool in (*own, *arena.distractors):
                     tool_id = tool.id
                     if tool_id not in pool:
                         pool[tool_id] = ToolRow(

@@ -42,7 +42,7 @@ async def produce_paraphrase(config: ParaphraseArenasConfig) -> ArenaProduction:
     """As `paraphrase_arenas`, with a report."""
     if config.dry_run:
         raise ConfigError("dry_run makes no arenas: call `estimate_paraphrase`")
-    arenas = open_arenas(config.arenas, uncertified=config.uncertified)
+    arenas = _rewordable(config)
     count = config.count or len(arenas)
     async with (
         open_pipeline(
@@ -59,7 +59,7 @@ async def produce_paraphrase(config: ParaphraseArenasConfig) -> ArenaProduction:
 def estimate_paraphrase(config: ParaphraseArenasConfig) -> Estimate:
     """The expected cost of rewording the arenas. Asks the teacher nothing."""
     estimator = new_estimator(config)
-    arenas = open_arenas(config.arenas, uncertified=config.uncertified)
+    arenas = _rewordable(config)
     for candidate in islice(_candidates(arenas), config.count):
         task = paraphrase_task(candidate.outcome)
         estimator.add(PARAPHRASE, task, reply_tokens=_WORDING_TOKENS)
@@ -71,6 +71,19 @@ def estimate_paraphrase(config: ParaphraseArenasConfig) -> Estimate:
         )
         estimator.add(WORDING, judged, reply_tokens=_WORDING_TOKENS)
     return estimator.result()
+
+
+def _rewordable(config: ParaphraseArenasConfig) -> ArenaSet:
+    """The arenas to reword. Raises ConfigError for those whose words are part of what is proven."""
+    arenas = open_arenas(config.arenas, uncertified=config.uncertified)
+    for arena in arenas:
+        if arena.state is not None:
+            raise ConfigError(
+                f"arena {arena.id!r} asks for changes of a database: that its request has one "
+                "right outcome is proven for these words only, and others would not be checked. "
+                "Paraphrase a folder of arenas without a state"
+            )
+    return arenas
 
 
 def _candidates(arenas: ArenaSet) -> Iterator[ArenaToReword]:

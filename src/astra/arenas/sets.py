@@ -167,7 +167,8 @@ class ArenaSet(Sequence[Arena]):
         if not self._uncertified and self._reader.defect(entry.id):
             raise self._not_certified([entry])
         arena = self._reader.read(entry.offset)
-        if self._draw is None:
+        # Tools of other arenas find no database in their processes, or should not find this one.
+        if self._draw is None or arena.state is not None:
             return arena
         mode, per_band, seed = self._draw
         if mode == "none":
@@ -213,6 +214,7 @@ class ArenaSet(Sequence[Arena]):
 
         `banded` draws up to `per_band` tools of high, medium and low similarity each, `random` 5
         to 9 of all (in proportion to `per_band`). `per_band` None: what the folder was made with.
+        Arenas with a state stay as they are.
         """
         most = self._reader.per_band if per_band is None else per_band
         draw = None if mode == "stored" else DistractorDraw(mode, most, seed)

@@ -13,12 +13,13 @@ from astra.runs.manifest import StageCounts
 from astra.runs.repetitions import unique_rows
 from astra.types import ArenaRow, Json
 
-GROUPS = ("scenario", "hops", "language", "domain", "split")
+GROUPS = ("scenario", "tasks", "hops", "language", "domain", "split")
 _FAILED = ".failed.jsonl"
 
 
 def arena_statistics(run: Path | str) -> dict[str, Json]:
-    """Arenas by each of `GROUPS`; per stage what was accepted and rejected, its time and cost.
+    """Arenas by each of `GROUPS` (`tasks`: kinds of changes that are asked for, several of one
+    arena); per stage what was accepted and rejected, its time and cost.
 
     Right at any moment of a run: counts come from the rows, time and cost from the manifest, which
     is written at the end of a stage.
@@ -30,7 +31,11 @@ def arena_statistics(run: Path | str) -> dict[str, Json]:
     for arena in unique_rows(folder, ARENAS, ArenaRow, attrgetter("id")):
         total += 1
         for name, counts in groups.items():
-            counts[str(getattr(arena, name))] += 1
+            if name != "tasks":
+                counts[str(getattr(arena, name))] += 1
+            elif arena.state is not None:
+                kinds = arena.provenance.get("kinds")
+                counts.update(map(str, kinds if isinstance(kinds, list) else ["unknown"]))
     failing = sorted(path.name.removesuffix(_FAILED) for path in folder.path.glob(f"*{_FAILED}"))
     stages: dict[str, Json] = {}
     for name in dict.fromkeys((*manifest.stages, *failing)):

@@ -21,6 +21,7 @@ from rich.text import Text
 
 from astra.arenas.sets import ArenaSet
 from astra.cli.arenas_show import document_tree
+from astra.cli.changes import change_lines
 from astra.cli.command import command_from
 from astra.cli.console import out, plain
 from astra.configs.arenas import PlayArenaConfig
@@ -29,7 +30,7 @@ from astra.errors import ConfigError, HostError
 from astra.hosts.arena import ArenaHost, arena_messages
 from astra.hosts.wrapped import WrappedHost
 from astra.protocols import Reply, Sampling, ToolHost, ToolResult
-from astra.rewards import score
+from astra.rewards import score_calls, score_trajectory
 from astra.rollouts.loop import RolloutLimits, RolloutTask, rollout
 from astra.sandbox import sandbox_from
 from astra.types import (
@@ -87,10 +88,9 @@ def command(config: PlayArenaConfig) -> None:
             trajectory = await rollout(task, person, host, _LIMITS)
         if trajectory.infrastructure_failure:
             raise HostError(f"infrastructure failure, not scored: {trajectory.error}")
-        answer = trajectory.answer or None  # quitting is not a wrong answer
-        return score(
-            trajectory.calls, arena.goals, answer=answer, answer_target=arena.answer_target
-        )
+        if not trajectory.answer:  # quitting is not a wrong answer
+            return score_calls(arena, trajectory.calls)
+        return score_trajectory(arena, trajectory)
 
     console.print(Text.assemble(("final: ", "bold"), _score_text(asyncio.run(play()))))
 
@@ -178,16 +178,21 @@ class Person:
                 arguments=request.arguments,
                 status=CallStatus.ok if good else CallStatus.tool_error,
                 result=result.content if result is not None else None,
+                effect=result.effect if result is not None else None,
             )
         )
         self._console.print(plain(content, "" if good else "red", limit=20_000))
+        state = self._arena.state
+        if state is not None and result is not None and result.effect is not None:
+            for line in change_lines(state.tables(), result.effect.changes):
+                self._console.print(Text.assemble(("changed: ", "bold"), line))
         now = self._score()
         if now.solved > before:
             self._console.print("a goal is solved", style="bold green")
         self._console.print(_score_text(now))
 
     def _score(self) -> Score:
-        return score(self._calls, self._arena.goals)
+        return score_calls(self._arena, self._calls)
 
     def _run_command(self, line: str | None, tools: Sequence[ToolSchema]) -> Message | None:
         """The message that a line stands for; None if it only shows something."""
@@ -307,6 +312,10 @@ def _score_text(score: Score) -> Text:
         ("score ", "bold"),
         f"F1 {score.f1:.3f}, {score.solved} of {score.goals} goals solved in {score.calls} calls",
     )
+    if score.waste:
+        text.append(f"; {score.waste} of them helped nothing", "yellow")
+    if score.damage:
+        text.append(f"; {score.damage} rows changed that nobody asked for", "red")
     if score.answer_correct is not None:
         right = score.answer_correct
         text.append("; answer right" if right else "; answer wrong", "green" if right else "red")

@@ -14,11 +14,12 @@ from rich.tree import Tree
 from astra.arenas.certificates import Certificate
 from astra.arenas.folder import CERTIFICATES
 from astra.arenas.sets import ArenaSet
+from astra.cli.changes import change_lines
 from astra.cli.command import command_from
 from astra.cli.console import clean, out, plain, print_json
 from astra.configs.arenas import ShowArenaConfig
 from astra.runs.folder import RunFolder
-from astra.types import Arena, Goal, GoldCall, Json, ToolSchema
+from astra.types import Arena, ArenaState, Goal, GoldCall, Json, ToolSchema
 
 _LONG = 500
 
@@ -54,9 +55,16 @@ def command(config: ShowArenaConfig, *, as_json: bool) -> None:
     grid.add_row(Text("answer", "bold"), plain(arena.answer))
     console.print(grid)
     console.print(graph(arena))
+    if arena.state is not None:
+        console.print(state_tree(arena.state))
     console.print(Text("tools", style="bold"))
     for tool in arena.tools:
-        console.print(document_tree(tool.document))
+        tree = document_tree(tool.document)
+        if arena.state is not None:
+            tables = arena.state.writes.get(tool.name)
+            mark = "reads" if tables is None else f"writes {', '.join(tables)}"
+            tree.label = Text.assemble((f"{mark}  ", "magenta"), document_label(tool.document))
+        console.print(tree)
         if config.source:
             console.print(Syntax(clean(tool.source), "python", word_wrap=True))
     _print_certificate(console, certificate)
@@ -104,6 +112,20 @@ def graph(arena: Arena) -> Tree:
     return tree
 
 
+def state_tree(state: ArenaState) -> Tree:
+    """What has to be brought about, with the rows that must change: this is what is rewarded."""
+    tree = Tree(plain(f"state at {state.now}: what must be brought about", "bold"))
+    for goal in state.goals:
+        branch = tree.add(Text.assemble(plain(goal.id, "bold cyan"), "  ", plain(goal.question)))
+        for line in change_lines(state.tables(), goal.changes):
+            branch.add(line)
+        if (said := goal.says) is not None:
+            branch.add(Text.assemble("tell ", plain(_literal(said.value), "green", limit=_LONG)))
+    for number, text in enumerate(state.turns, 1):
+        tree.add(Text.assemble(plain(f"turn {number}", "bold"), "  ", plain(text)))
+    return tree
+
+
 def _goal(goal: Goal) -> Text:
     text = Text.assemble(plain(goal.id, "bold cyan"), "  ", plain(goal.question, limit=_LONG))
     if goal.depends_on:
@@ -131,10 +153,15 @@ def _literal(value: Json) -> str:
     return json.dumps(value, ensure_ascii=False, default=str)
 
 
+def document_label(document: ToolSchema) -> Text:
+    """A tool's name and description."""
+    description = plain(document.description, limit=_LONG)
+    return Text.assemble(plain(document.name, "bold yellow"), "  ", description)
+
+
 def document_tree(document: ToolSchema) -> Tree:
     """A tool's name, description and parameters; the required ones are marked with *."""
-    description = plain(document.description, limit=_LONG)
-    tree = Tree(Text.assemble(plain(document.name, "bold yellow"), "  ", description))
+    tree = Tree(document_label(document))
     schema = document.parameters
     properties, required = schema.get("properties"), schema.get("required")
     for name, about in (properties if isinstance(properties, dict) else {}).items():

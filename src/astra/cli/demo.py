@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from shlex import quote
-from typing import get_args
 
 from rich.table import Table
 
@@ -23,6 +22,7 @@ from astra.rollouts.loop import RolloutLimits
 from astra.sandbox import sandbox_from
 
 _CERTIFIED_AGAIN = 10
+_POLICIES: tuple[Policy, ...] = ("gold", "null", "random", "shuffled")
 
 
 @command_from(DemoConfig, examples=["astra demo", "astra demo data/ --count 50 --out runs/mine"])
@@ -89,7 +89,7 @@ async def _demo(config: DemoConfig) -> None:
                     config.seed,
                 ),
             )
-            for name in get_args(Policy)
+            for name in _POLICIES
         ]
     table = Table("policy", "episodes", "F1", "95 % interval", "recall", "precision", "calls")
     for name, report in reports:

@@ -37,9 +37,17 @@ def print_report(report: EvaluationSummary, path: Path | None) -> None:
             console.print(f"pass^k (all goals solved in all of k episodes): {chances}")
         console.print(
             f"per episode: {figure(report.solved)} goals solved, {figure(report.calls)} calls, "
-            f"{figure(report.turns)} turns\n"
-            f"final answers right: {figure(report.answer_correct)} of the scored episodes"
+            f"{figure(report.turns)} turns"
         )
+        if report.answer_correct is not None:
+            console.print(
+                f"final answers right: {figure(report.answer_correct)} of the scored episodes"
+            )
+        if report.waste is not None:
+            console.print(
+                f"where tools change a database, per episode: {figure(report.waste)} calls that "
+                f"helped nothing, {figure(report.damage)} rows changed that nobody asked for"
+            )
     stops = ", ".join(f"{count} {name}" for name, count in report.stop_reasons.items())
     console.print(f"{report.arenas} arenas, {report.episodes} episodes; ended by: {stops}")
     if report.infrastructure_failures:

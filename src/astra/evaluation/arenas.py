@@ -70,7 +70,12 @@ class EvaluationSummary(Record):
     reward: float | None
     """The selected reward."""
     answer_correct: float | None
-    """Fraction of final answers that are right. Not part of the reward."""
+    """Fraction of final answers that are right. Not part of the reward. Arenas whose tools change
+    a database are not counted."""
+    waste: float | None = None
+    """Calls that helped nothing per episode of arenas with a state. None if there are none."""
+    damage: float | None = None
+    """Rows changed beyond what was asked for, per episode of arenas with a state."""
     turns: float | None
     pass_k: dict[str, float]
     """pass^k by k: the chance that k episodes of an arena all solve every goal, for each k up to
@@ -194,6 +199,9 @@ class _Row(NamedTuple):
     answer_correct: float
     turns: float
     solved_all: float
+    has_state: float
+    waste: float
+    damage: float
 
 
 class EvaluationTally:
@@ -245,7 +253,10 @@ class EvaluationTally:
                 reward=scored.reward,
                 answer_correct=float(scored.answer_correct or False),
                 turns=trajectory.turns,
-                solved_all=float(scored.solved == scored.goals),
+                solved_all=float(scored.solved == scored.goals and not scored.damage),
+                has_state=float(arena.state is not None),
+                waste=scored.waste,
+                damage=scored.damage,
             )
         )
 
@@ -254,6 +265,9 @@ class EvaluationTally:
         rows = [row for scored in self._rows.values() for row in scored]
         means = _means(rows)
         episodes = self._episodes.total()
+        # Rows of the other kind hold zeros there, so that a sum is that of the kind.
+        acting = means.has_state if means else 0.0
+        answering = 1 - acting
         return EvaluationSummary(
             arenas=len(self._episodes),
             episodes=episodes,
@@ -266,7 +280,9 @@ class EvaluationTally:
             failure_rate=self._failures / episodes if episodes else 0.0,
             errors=dict(self._errors.most_common(5)),
             reward=means and means.reward,
-            answer_correct=means and means.answer_correct,
+            answer_correct=means.answer_correct / answering if means and answering else None,
+            waste=means.waste / acting if means and acting else None,
+            damage=means.damage / acting if means and acting else None,
             turns=means and means.turns,
             pass_k=pass_hat([[row.solved_all for row in r] for r in self._rows.values()]),
             stop_reasons=dict(sorted(self._stops.items())),

@@ -5,18 +5,26 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncGenerator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Literal
 
+from astra.configs.base import SandboxConfig
 from astra.core.loop import at_loop_exit, on_loop_thread
 from astra.protocols import Sandbox
-from astra.sandbox import open_sandbox
+from astra.sandbox import open_sandbox, sandbox_from
 
 SandboxLevel = Literal["auto", "namespaces", "landlock", "unsafe"]
 
 _opening = asyncio.Lock()
 _open: dict[tuple[int, SandboxLevel], Sandbox] = {}
 """By process, for a forked child has none, and level."""
+
+
+def kept_sandbox(config: SandboxConfig) -> AbstractAsyncContextManager[Sandbox]:
+    """The sandbox that options name; a local one is shared."""
+    if config.sandbox_url is not None:
+        return sandbox_from(config)
+    return shared_sandbox(config.sandbox)
 
 
 @asynccontextmanager

@@ -20,8 +20,8 @@ from typing import Any
 
 from astra.core.kept import kept_by_identity
 from astra.core.untrusted import JSON_DEPTH, check_json
-from astra.errors import SandboxBadResult, SandboxLimit
 from astra.databases import DatabaseEpisode, DatabaseTable, Effect, RowChange
+from astra.errors import SandboxBadResult, SandboxLimit
 from astra.protocols import CallFailure, CallOutcome, SandboxEpisode
 from astra.sandbox.database_image import opening_fields
 from astra.types import Json, Tool

@@ -22,8 +22,8 @@ ENDED_TRANSACTION = 72
 """Exit status of a child whose tool ended the transaction of its call."""
 OWN = "__"
 """Names of the tables that hold what this module keeps beside the user's begin so."""
-# Their results depend on chance, on the real clock or on what is installed, or they reach out of the
-# database.
+# Their results depend on chance, on the real clock or on what is installed, or they reach out of
+# the database.
 _DENIED_FUNCTIONS = frozenset({
     "random", "randomblob", "date", "time", "datetime", "julianday", "unixepoch", "strftime",
     "timediff", "current_date", "current_time", "current_timestamp", "load_extension", "changes",

@@ -1,9 +1,10 @@
 """Contribution by replay: the reward of an episode without the calls of one turn.
 
 *Ours*: c_k = reward - reward without the calls of turn k. It is exact, because an arena's rewards
-are computed by rule from calls and results. Tools of an arena keep no state between calls (the
+are computed by rule from calls and results. Tools of most arenas keep no state between calls (the
 certificate replays them in other orders), so the recorded results of the remaining calls still
-hold. Where tools may keep state, the remaining calls are made again in the sandbox.
+hold. Where tools change a database, or may keep state otherwise, the remaining calls are made again
+in the sandbox.
 
 It does not say what the agent would have done instead: later calls stay as they were, with
 arguments that may come from the calls that are left out.
@@ -11,17 +12,20 @@ arguments that may come from the calls that are left out.
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 
-from astra.protocols import ToolHost
-from astra.rewards import Reward, score
+from astra.core.loop import run_sync
+from astra.hosts.arena import ArenaHost
+from astra.protocols import Sandbox, ToolHost
+from astra.rewards import Reward, score_calls
 from astra.rollouts.calls import as_sent
 from astra.rollouts.loop import RolloutLimits
+from astra.rollouts.shared_sandbox import shared_sandbox
 from astra.training.algorithm import SampledEpisode
-from astra.types import Arena, CallRecord, CallStatus, Goal, Trajectory, content_hash
+from astra.types import Arena, CallRecord, CallStatus, Trajectory, content_hash
 
 Rerun = Callable[[str, Sequence[CallRecord]], Awaitable[list[CallRecord]]]
 """Makes calls of a task (an arena's id) again, from a fresh start."""
@@ -33,16 +37,23 @@ CACHED = 65_536
 class Counterfactual:
     """Replays episodes. Equal calls in the same arena are replayed once.
 
-    `rerun`: makes the remaining calls again (not inside a running event loop). None: their recorded
-    results hold. `seconds` and `replays` count the cost so far.
+    `rerun`: makes the remaining calls again. None: their recorded results hold, and in arenas with
+    a state the calls are made again in what `sandbox` opens. `seconds` and `replays` count the
+    cost so far.
     """
 
     def __init__(
-        self, arenas: Mapping[str, Arena], *, reward: Reward = "f1", rerun: Rerun | None = None
+        self,
+        arenas: Mapping[str, Arena],
+        *,
+        reward: Reward = "f1",
+        rerun: Rerun | None = None,
+        sandbox: Callable[[], AbstractAsyncContextManager[Sandbox]] | None = None,
     ) -> None:
         self._arenas = arenas
         self._reward: Reward = reward
         self._rerun = rerun
+        self._open_sandbox = sandbox or (lambda: shared_sandbox("auto"))
         self._known: OrderedDict[str, list[float]] = OrderedDict()
         self.seconds = 0.0
         self.replays = 0
@@ -55,16 +66,19 @@ class Counterfactual:
         if episode.trajectory is None:
             return []
         started = time.perf_counter()
-        goals = self._arenas[episode.task].goals
+        arena = self._arenas[episode.task]
         trajectory = episode.trajectory
         calls = [[c.turn, c.tool, c.arguments, c.status, c.result] for c in trajectory.calls]
-        key = content_hash([episode.task, *calls])
+        # What was said is part of the score where facts have to be told.
+        said = [] if arena.state is None else [m.content for m in trajectory.messages]
+        key = content_hash([episode.task, said, *calls])
         if key not in self._known:
-            if self._rerun is None:
-                self._known[key] = leave_one_out(trajectory, goals, self._reward)
+            if self._rerun is None and arena.state is None:
+                self._known[key] = leave_one_out(trajectory, arena, self._reward)
             else:
-                again = leave_one_out_again(trajectory, goals, self._rerun, self._reward)
-                self._known[key] = asyncio.run(again)
+                rerun = self._rerun or self._made_again
+                again = leave_one_out_again(trajectory, arena, rerun, self._reward)
+                self._known[key] = run_sync(again)
             self.replays += trajectory.turns
             if len(self._known) > CACHED:
                 self._known.popitem(last=False)
@@ -72,15 +86,20 @@ class Counterfactual:
         # The key holds no number of turns: an answer after the last call is a turn without calls.
         return (self._known[key] + [0.0] * trajectory.turns)[: trajectory.turns]
 
+    async def _made_again(self, task: str, calls: Sequence[CallRecord]) -> list[CallRecord]:
+        # Distractors may be others in each epoch, and change nothing of the state.
+        arena = self._arenas[task].model_copy(update={"distractors": ()})
+        own = {tool.name for tool in arena.tools}
+        async with self._open_sandbox() as sandbox:
+            return await made_again(calls, ArenaHost(arena, sandbox), RolloutLimits(), own)
 
-def leave_one_out(
-    trajectory: Trajectory, goals: Sequence[Goal], reward: Reward = "f1"
-) -> list[float]:
+
+def leave_one_out(trajectory: Trajectory, arena: Arena, reward: Reward = "f1") -> list[float]:
     """c_k per turn, from the recorded calls. A turn without calls contributes 0."""
-    whole = score(trajectory.calls, goals, reward=reward).reward
+    whole = _worth(arena, trajectory, trajectory.calls, reward)
     acting = {call.turn for call in trajectory.calls}
     return [
-        whole - score(without(trajectory.calls, turn), goals, reward=reward).reward
+        whole - _worth(arena, trajectory, without(trajectory.calls, turn), reward)
         if turn in acting
         else 0.0
         for turn in range(trajectory.turns)
@@ -88,19 +107,27 @@ def leave_one_out(
 
 
 async def leave_one_out_again(
-    trajectory: Trajectory, goals: Sequence[Goal], rerun: Rerun, reward: Reward = "f1"
+    trajectory: Trajectory, arena: Arena, rerun: Rerun, reward: Reward = "f1"
 ) -> list[float]:
-    """c_k per turn with the remaining calls made again, for tools that may keep state."""
-    whole = score(trajectory.calls, goals, reward=reward).reward
+    """c_k per turn with the remaining calls made again, for tools that keep state."""
+    whole = _worth(arena, trajectory, trajectory.calls, reward)
     contributions: list[float] = []
     for turn in range(trajectory.turns):
         rest = without(trajectory.calls, turn)
         if len(rest) < len(trajectory.calls):
             rest = await rerun(trajectory.task, rest)
-            contributions.append(whole - score(rest, goals, reward=reward).reward)
+            contributions.append(whole - _worth(arena, trajectory, rest, reward))
         else:
             contributions.append(0.0)
     return contributions
+
+
+def _worth(
+    arena: Arena, trajectory: Trajectory, calls: Sequence[CallRecord], reward: Reward
+) -> float:
+    """The reward of an episode with these calls in place of its own."""
+    turns, messages = trajectory.turns, trajectory.messages
+    return score_calls(arena, calls, turns=turns, reward=reward, messages=messages).reward
 
 
 def without(calls: Sequence[CallRecord], turn: int) -> list[CallRecord]:
@@ -109,21 +136,26 @@ def without(calls: Sequence[CallRecord], turn: int) -> list[CallRecord]:
 
 
 async def made_again(
-    calls: Sequence[CallRecord], host: ToolHost, limits: RolloutLimits
+    calls: Sequence[CallRecord],
+    host: ToolHost,
+    limits: RolloutLimits,
+    tools: Collection[str] | None = None,
 ) -> list[CallRecord]:
     """The calls with the results that a fresh host gives, in their order. Enters and leaves it.
 
-    Calls that never reached a tool (malformed, unknown, over a limit) stay as they are. Raises the
-    host's errors, which are infrastructure failures.
+    Calls that never reached a tool (malformed, unknown, over a limit) stay as they are, and so do
+    those of other tools than `tools`. Raises the host's errors, which are infrastructure failures.
     """
     made: list[CallRecord] = []
     async with host:
         for call in calls:
-            if call.status not in _RAN or not isinstance(call.arguments, dict):
+            other = tools is not None and call.tool not in tools
+            if other or call.status not in _RAN or not isinstance(call.arguments, dict):
                 made.append(call)
                 continue
             result = await host.call(call.tool, call.arguments)
             status = CallStatus.tool_error if result.is_error else CallStatus.ok
             _, sent = as_sent(result.content, limits.result_characters)
-            made.append(call.model_copy(update={"status": status, "result": sent}))
+            update = {"status": status, "result": sent, "effect": result.effect}
+            made.append(call.model_copy(update=update))
     return made

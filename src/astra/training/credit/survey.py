@@ -8,16 +8,20 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import cycle, islice
 
 from astra.arenas.sets import open_arenas
 from astra.configs.evaluation import CreditAgreementConfig
 from astra.core.intervals import bootstrap
+from astra.core.loop import on_caller
 from astra.engines.loading import load_engine
 from astra.engines.transformers import TransformersEngine
-from astra.protocols import Sampling
+from astra.protocols import Sampling, Sandbox
 from astra.rollouts.loop import RolloutLimits
+from astra.rollouts.shared_sandbox import kept_sandbox
 from astra.sandbox import sandbox_from
 from astra.training.algorithm import ScoredBatch
 from astra.training.credit.agreement import spearman
@@ -70,19 +74,24 @@ async def survey(
     engine: TransformersEngine,
     names: Sequence[str],
     on_progress: Callable[[int], None] = lambda _: None,
+    sandbox: Callable[[], AbstractAsyncContextManager[Sandbox]] | None = None,
 ) -> AttributionSurvey:
     """Play a group in each of these arenas and correlate. `on_progress`: trajectories so far.
 
+    `sandbox`: where calls are made again in arenas with a state.
+
     Raises StageError if no rollout was completed.
     """
-    done, replay = AttributionSurvey(), Counterfactual(arenas)
+    done, replay = AttributionSurvey(), Counterfactual(arenas, sandbox=sandbox)
     draws = [PromptDraw(name, 0, number) for number, name in enumerate(names)]
     for start in range(0, len(draws), GROUPS_AT_ONCE):
         played = await player.play(draws[start : start + GROUPS_AT_ONCE], 0)
         require_completed([played])
         done.failures += played.failures
         if played.groups:  # none if every group had a rollout that kept failing
-            done.add(scored_batch(played.groups), engine, replay)
+            # Not on the loop: calls that are made again run there.
+            batch = scored_batch(played.groups)
+            await on_caller(partial(done.add, batch, engine, replay))
         on_progress(done.trajectories)
     return done
 
@@ -113,7 +122,9 @@ async def survey_arenas(
         )
         total = len(tasks) * config.group_size
         found = await survey(
-            *(environment.arenas, player, engine, tasks), lambda done: on_progress(done, total)
+            *(environment.arenas, player, engine, tasks),
+            lambda done: on_progress(done, total),
+            lambda: kept_sandbox(config),
         )
     correlations: dict[str, Json] = {}
     for name, by_arena in found.correlations.items():

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 from astra.configs.training import AlgorithmLike, CreditConfig
 from astra.core.plugins import load_object
 from astra.errors import ConfigError
+from astra.protocols import Sandbox
 from astra.rewards import Reward, RewardFunction
 from astra.training.algorithm import Algorithm
 from astra.training.credit.acpo import ACPO
@@ -28,12 +30,14 @@ def make_algorithm(
     reward: Reward | RewardFunction = "f1",
     scale: bool = True,
     keep: Callable[[CreditRow], None] | None = None,
+    sandbox: Callable[[], AbstractAsyncContextManager[Sandbox]] | None = None,
 ) -> Algorithm:
     """The algorithm with its options.
 
     `arenas`: those that rollouts can be replayed in, empty for other environments. `scale`: for
     grpo and gigpo, divide by the standard deviation of the group's rewards (acpo always does).
-    `keep`: receives the rows of `credit.jsonl`. Raises ConfigError.
+    `keep`: receives the rows of `credit.jsonl`. `sandbox`: for replays that make calls
+    again. Raises ConfigError.
     """
     credit = CreditConfig() if credit is None else credit
     if not isinstance(algorithm, str):
@@ -60,7 +64,7 @@ def make_algorithm(
             # anything.
             replay = None
             if arenas and not callable(reward):
-                replay = Counterfactual(arenas, reward=reward)
+                replay = Counterfactual(arenas, reward=reward, sandbox=sandbox)
             return ACPO(acpo_settings(credit), replay=replay, keep=keep, seed=seed)
         case _:
             own: Any = load_object(algorithm, "algorithm")

@@ -19,6 +19,7 @@ from astra.errors import ConfigError
 from astra.protocols import Sampling
 from astra.rewards import load_reward
 from astra.rollouts.loop import RolloutLimits
+from astra.rollouts.shared_sandbox import kept_sandbox
 from astra.sandbox import sandbox_from
 from astra.training.algorithm import ChoosesTasks
 from astra.training.credit.log import CreditLog
@@ -153,6 +154,7 @@ def _trainer(
         reward=load_reward(config.reward),
         scale=args.scale_rewards != "none",  # TRL spells True and False as words
         keep=keep,
+        sandbox=lambda: kept_sandbox(config),
     )
     prompts: PromptSource
     if isinstance(algorithm, ChoosesTasks):
