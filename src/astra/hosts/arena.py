@@ -39,10 +39,10 @@ _WEEKDAYS: Mapping[Language, Sequence[str]] = {
 STATE_SYSTEM_PROMPTS: Mapping[Language, str] = {
     "en": (
         "It is {day}, {now}. Do what the user asks with the help of the tools. They change a live "
-        "system: change what was asked for and nothing else, each change once. Look up what you need to "
-        "know before you change anything, and do not guess. Calls that do not need each other's "
-        "results can be made at once; those of one message are carried out in their order. When "
-        "all is done, say in one short sentence what was done, without a call."
+        "system: change what was asked for and nothing else, each change once. Look up what you "
+        "need to know before you change anything, and do not guess. Calls that do not need each "
+        "other's results can be made at once; those of one message are carried out in their "
+        "order. When all is done, say in one short sentence what was done, without a call."
     ),
     "zh": (
         "现在是{now}（{day}）。请借助工具完成用户交办的事。这些工具会改动正在运行的系统："
