@@ -1,14 +1,17 @@
 """What the sandbox costs, against a bare call in this process and against `python -I` per call.
 
 Medians of interleaved runs, so that a busy machine slows all sides alike. The tool is a typical
-one: a look-up with options in a table of 24 rows and 10 columns.
+one: a look-up with options in a table of 24 rows and 10 columns. Tools over a database of 12 tables
+of 200 rows are measured against the same statements on a connection in this process.
 """
 
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import os
+import sqlite3
 import statistics
 import subprocess
 import sys
@@ -17,8 +20,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from astra.protocols import Sandbox
+from astra.databases import Database, DatabaseColumn, DatabaseEpisode, DatabaseTable
+from astra.protocols import RESTORE, Sandbox, SandboxEpisode
 from astra.sandbox import open_sandbox
+from astra.sandbox.database_image import database_image
 from astra.types import Tool, ToolSchema
 
 ROUNDS = 30
@@ -95,6 +100,89 @@ def _bare() -> Callable[[], str]:
         return json.dumps(space["country"](**ARGUMENTS))
 
     return call
+
+
+DATABASE = Database(
+    tables=tuple(
+        DatabaseTable(
+            name=f"table{number}",
+            key="id",
+            columns=(
+                DatabaseColumn(name="id", type="integer"),
+                DatabaseColumn(name="name", type="text", required=True),
+                DatabaseColumn(name="amount", type="integer", minimum=0),
+                DatabaseColumn(name="status", type="text", choices=("open", "closed")),
+            ),
+            rows=tuple((row, f"Name {row}", row * 7, "open") for row in range(200)),
+        )
+        for number in range(12)
+    )
+)
+READING = """
+def read(key):
+    row = DATABASE.execute("SELECT * FROM table5 WHERE id = ?", [key]).fetchone()
+    if row is None:
+        return {"error": {"code": "not_found", "message": f"no row {key!r}"}}
+    return row
+"""
+WRITING = """
+def write(key, amount):
+    row = DATABASE.execute("SELECT * FROM table5 WHERE id = ?", [key]).fetchone()
+    if row is None:
+        return {"error": {"code": "not_found", "message": f"no row {key!r}"}}
+    DATABASE.execute("UPDATE table5 SET amount = ? WHERE id = ?", [amount, key])
+    return {"id": key, "amount": amount, "previous": row["amount"]}
+"""
+WORLD = DatabaseEpisode(database=DATABASE, now="2026-03-02 09:00", writes={"write": ("table5",)})
+
+
+def _tool(name: str, source: str) -> Tool:
+    document = ToolSchema(name=name, description="", parameters={})
+    return Tool(document=document, source=source)
+
+
+def _bare_database() -> Callable[[str, dict[str, Any]], str]:
+    """The least that a call on a database can cost: the statements, a fresh module, JSON."""
+    connection = sqlite3.connect(":memory:", isolation_level=None)
+    connection.row_factory = lambda cursor, row: {
+        column[0]: value for column, value in zip(cursor.description, row, strict=True)
+    }
+    connection.deserialize(base64.b64decode(database_image(DATABASE).base64))
+    codes = {
+        "read": compile(READING, "read", "exec"),
+        "write": compile(WRITING, "write", "exec"),
+    }
+
+    def call(name: str, arguments: dict[str, Any]) -> str:
+        space: dict[str, Any] = {"DATABASE": connection}
+        exec(codes[name], space)
+        return json.dumps(space[name](**arguments))
+
+    return call
+
+
+async def _time_database(sandbox: Sandbox) -> dict[str, float]:
+    """Median seconds of calls on a database of 12 tables of 200 rows, and of going back."""
+    times: dict[str, list[float]] = {}
+    bare = _bare_database()
+    tools = [_tool("read", READING), _tool("write", WRITING)]
+    async with await sandbox.open(tools, SandboxEpisode(database=WORLD)) as session:
+        for number in range(ROUNDS * CALLS // 6):
+            for name, arguments in (
+                ("read", {"key": number % 200}),
+                ("write", {"key": number % 200, "amount": number + 10_000}),
+            ):
+                started = time.perf_counter()
+                outcome = await session.call(name, arguments)
+                times.setdefault(name, []).append(time.perf_counter() - started)
+                started = time.perf_counter()
+                bare(name, arguments)
+                times.setdefault(f"bare_{name}", []).append(time.perf_counter() - started)
+                assert (outcome.effect is not None) == (name == "write")
+            started = time.perf_counter()
+            await session.call(*RESTORE)
+            times.setdefault("restore", []).append(time.perf_counter() - started)
+    return {name: statistics.median(values) for name, values in times.items()}
 
 
 def _fresh_python() -> str:
@@ -195,6 +283,7 @@ async def _bytes_per_episode() -> float:
 async def _measure() -> dict[str, dict[str, Any]]:
     async with open_sandbox() as sandbox:
         median = await _time_calls(sandbox)
+        database = await _time_database(sandbox)
         rate = await _episodes_per_second(sandbox)
     figures: dict[str, tuple[float, float | None, str, bool]] = {}
 
@@ -205,6 +294,13 @@ async def _measure() -> dict[str, dict[str, Any]]:
         figures[name] = (value, goal, unit, value >= goal)
 
     most("sandbox_call_over_bare_call", median["call"] / median["bare"], 2.5, "× bare call")
+    most(
+        "sandbox_read_over_bare_read", database["read"] / database["bare_read"], 2.5, "× bare read"
+    )
+    most(
+        "sandbox_write_over_bare_read", database["write"] / database["bare_read"], 5, "× bare read"
+    )
+    most("sandbox_restore", database["restore"] * 1e3, 1, "ms")
     least("sandbox_call_speedup_over_python", median["python"] / median["call"], 100, "times")
     least(
         "sandbox_episode_speedup_over_python",

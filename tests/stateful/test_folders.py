@@ -108,7 +108,9 @@ def test_gold_rows_are_played(folder: Path, tmp_path: Path) -> None:
 
 
 def test_paraphrase_refuses_them_with_the_reason(folder: Path) -> None:
-    config = ParaphraseArenasConfig(folder, teacher="rule", uncertified=True, dry_run=True)
+    config = ParaphraseArenasConfig(
+        folder, teacher="x", teacher_url="http://127.0.0.1:1", uncertified=True
+    )
     with pytest.raises(ConfigError, match="changes of a database"):
         estimate_paraphrase(config)
 
