@@ -92,9 +92,7 @@ class _Failure(Exception):
 class _Module:
     """One tool: its code, or its source, which is compiled at the first call, and its data."""
 
-    def __init__(
-        self, name: str, source: str, code: str, data: Any, given: dict[str, Any]
-    ) -> None:
+    def __init__(self, name: str, source: str, code: str, data: Any, given: dict[str, Any]) -> None:
         self.name = name
         self._given = given
         self._source = source
