@@ -97,6 +97,13 @@ def test_no_row_is_changed_in_both_splits(shop: tuple[Tables, Schema]) -> None:
     assert not train & test
 
 
+def test_no_text_holds_a_mark_of_its_frame(arenas: list[Arena]) -> None:
+    for arena in arenas:
+        assert arena.state is not None
+        texts = [arena.question, *(g.question for g in (*arena.goals, *arena.state.goals))]
+        assert not any("~" in text for text in texts)
+
+
 def test_requests_hold_every_new_value(arenas: list[Arena]) -> None:
     """Whoever reads the request and the tables knows what has to come out."""
     for arena in arenas:

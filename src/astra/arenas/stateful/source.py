@@ -20,7 +20,7 @@ from astra.arenas.stateful.operations import TASK_KINDS
 from astra.arenas.stateful.operations.base import Task, TaskParts
 from astra.arenas.stateful.roles import WritableTable, writable_tables
 from astra.arenas.stateful.tools import DatabaseTool, DatabaseToolWriter
-from astra.arenas.stateful.words import WORDS, request_text
+from astra.arenas.stateful.words import STATEMENT, WORDS, request_text
 from astra.arenas.tables.load.tables import Tables
 from astra.arenas.tables.schema import Schema
 from astra.arenas.tables.source import MAX_FAILURES, CandidateTableArena
@@ -186,7 +186,13 @@ class StateSource:
                 changes = database.expected.of(statements)
                 if not changes:
                     raise Rejected("already", "the rows are as they are asked for")
-                goals.append(StateGoal(id=f"s{len(goals) + 1}", question=question, changes=changes))
+                goals.append(
+                    StateGoal(
+                        id=f"s{len(goals) + 1}",
+                        question=question.removeprefix(STATEMENT),
+                        changes=changes,
+                    )
+                )
         every = [s for task in tasks for _, statements in task.goals for s in statements]
         together = {
             canonical_json(change.model_dump(mode="json")) for change in database.expected.of(every)
@@ -298,7 +304,7 @@ def _steps(calls: Sequence[TaskCall]) -> list[Goal]:
         goals.append(
             Goal(
                 id=identity,
-                question=call.question,
+                question=call.question.removeprefix(STATEMENT),
                 answer=call.answer,
                 call=GoldCall(tool=call.tool.tool.name, arguments=call.arguments),
                 target=Target(
