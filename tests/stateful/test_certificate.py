@@ -1,0 +1,209 @@
+"""The certificate of arenas with a state: the desk passes, and each check rejects its defects."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from astra.arenas.certificate import certify
+from astra.arenas.certificate.state import trials as trials_module
+from astra.arenas.certificates import Certificate, CheckResult
+from astra.databases import RowChange
+from astra.episodes import Score
+from astra.sandbox.server import open_sandbox
+from astra.types import Arena, GoldCall, StateGoal, Tool
+from tests.support import desk
+from tests.support.desk import desk_arena
+
+CHECKS = (
+    *("names", "schema", "already", "state", "null", "necessary", "unique", "effects"),
+    *("collateral", "undo", "constraints"),
+)
+
+
+def examine(arena: Arena) -> Certificate:
+    async def run() -> Certificate:
+        async with open_sandbox(workers=1, spares=1) as sandbox:
+            return await certify(arena, sandbox, all_checks=True)
+
+    return asyncio.run(run())
+
+
+def failed(arena: Arena) -> dict[str, CheckResult]:
+    certificate = examine(arena)
+    assert not certificate.certified
+    return {check.check: check for check in certificate.checks if not check.passed}
+
+
+def with_tool(old: Tool, **changes: Any) -> Arena:
+    tools = [tool.model_copy(update=changes) if tool is old else tool for tool in desk.TOOLS]
+    return desk_arena(tuple(tools))
+
+
+def changed(arena: Arena, **state: Any) -> Arena:
+    assert arena.state is not None
+    update = {"state": arena.state.model_copy(update=state)}
+    return arena.model_copy(update=update).with_content_id()
+
+
+def replaced(tool: Tool, *pairs: tuple[str, str]) -> Arena:
+    source = tool.source
+    for old, new in pairs:
+        assert old in source
+        source = source.replace(old, new)
+    return with_tool(tool, source=source)
+
+
+def test_the_desk_is_certified() -> None:
+    certificate = examine(desk_arena())
+    assert certificate.certified, [check for check in certificate.checks if not check.passed]
+    assert tuple(check.check for check in certificate.checks) == CHECKS
+
+
+def test_success_without_a_change() -> None:
+    arena = replaced(desk.ADDRESS, ("    DATABASE.execute(statement", "    (statement"))
+    assert "state" in failed(arena)
+
+
+def test_more_is_changed_than_the_goals_say() -> None:
+    more = "    DATABASE.execute(\"UPDATE orders SET address = 'x' WHERE order_id = 'O-2003'\")\n"
+    found = failed(replaced(desk.CANCEL, ("    statement =", more + "    statement =")))
+    assert "damage" in found["state"].reason
+
+
+def test_goals_that_declare_another_value() -> None:
+    arena = desk_arena()
+    assert arena.state is not None
+    first, *others = arena.state.goals
+    (change,) = first.changes
+    other = change.model_copy(update={"after": {"address": "1 Elm Yard"}})
+    goal = first.model_copy(update={"changes": (other,)})
+    assert "state" in failed(changed(arena, goals=(goal, *others)))
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["__import__('time').time()", "__import__('random').random()", "hash('a')"],
+)
+def test_what_differs_from_episode_to_episode(value: str) -> None:
+    arena = replaced(desk.CANCEL, ('return {"order_id"', f'return {{"at": {value}, "order_id"'))
+    assert "another episode" in failed(arena)["state"].reason
+
+
+def test_a_row_that_is_as_it_is_asked_for() -> None:
+    arena = desk_arena()
+    assert arena.state is not None
+    row = RowChange(
+        table="orders", key="O-2004", before={"status": "cancelled"}, after={"status": "cancelled"}
+    )
+    goal = StateGoal(id="s3", question="Cancel O-2004.", changes=(row,))
+    assert "already" in failed(changed(arena, goals=(*arena.state.goals, goal)))
+
+
+def test_a_goal_whose_row_was_never_so() -> None:
+    arena = desk_arena()
+    assert arena.state is not None
+    first, *others = arena.state.goals
+    (change,) = first.changes
+    other = change.model_copy(update={"before": {"address": "somewhere"}})
+    goal = first.model_copy(update={"changes": (other,)})
+    assert "already" in failed(changed(arena, goals=(goal, *others)))
+
+
+def test_a_write_that_is_not_needed() -> None:
+    arena = desk_arena()
+    again = arena.goals[3].model_copy(update={"id": "g5", "call": arena.goals[2].call})
+    target = arena.goals[2].target
+    again = again.model_copy(update={"target": target, "depends_on": ("g4",)})
+    arena = arena.model_copy(update={"goals": (*arena.goals, again)}).with_content_id()
+    assert "necessary" in failed(arena)
+
+
+def test_a_search_that_finds_a_namesake() -> None:
+    arena = replaced(desk.FIND, ("lower(name) = lower(?)", "lower(name) LIKE lower(?) || '%'"))
+    assert "C-1002" in failed(arena)["unique"].reason
+
+
+def test_two_tools_for_one_change() -> None:
+    document = desk.CANCEL.document.model_copy(update={"name": "void_order"})
+    source = desk.CANCEL.source.replace("def cancel_order", "def void_order")
+    second = desk.CANCEL.model_copy(update={"document": document, "source": source})
+    arena = desk_arena((*desk.TOOLS, second))
+    arena = changed(arena, writes={**desk.WRITES, "void_order": ("orders",)})
+    assert "cancel_order, void_order" in failed(arena)["effects"].reason
+
+
+def test_a_reading_tool_that_writes() -> None:
+    arena = replaced(desk.LIST, ("rows =", "DATABASE.execute('DELETE FROM orders'); rows ="))
+    assert "state" in failed(arena)
+
+
+def test_sql_that_is_put_together_from_texts() -> None:
+    source = """def change_order_address(order_id, address):
+    row = DATABASE.execute("SELECT * FROM orders WHERE order_id = ?", [order_id]).fetchone()
+    if row is None:
+        return {"error": {"code": "not_found", "message": "no such order"}}
+    sql = f"UPDATE orders SET address = '{address}' WHERE order_id = '{order_id}'"
+    DATABASE.execute(sql)
+    return {"order_id": order_id, "address": address, "previous": row["address"]}
+"""
+    # Each arena tries some of the hostile texts: over some seeds every one has its turn.
+    found = [failed_with(with_tool(desk.ADDRESS, source=source), seed) for seed in range(6)]
+    assert "constraints" in {check for checks in found for check in checks}
+
+
+def failed_with(arena: Arena, seed: int) -> set[str]:
+    async def run() -> Certificate:
+        async with open_sandbox(workers=1, spares=1) as sandbox:
+            return await certify(arena, sandbox, seed=seed, all_checks=True)
+
+    return {check.check for check in asyncio.run(run()).checks if not check.passed}
+
+
+def test_a_tool_that_raises_on_a_text() -> None:
+    arena = replaced(desk.FIND, ("    rows =", "    assert len(name) < 100\n    rows ="))
+    checks = {check for seed in range(6) for check in failed_with(arena, seed)}
+    assert "constraints" in checks
+
+
+def test_half_of_a_change_is_not_kept() -> None:
+    """A tool that writes and then reports an error changes nothing, so the goal stays open."""
+    arena = replaced(desk.CANCEL, ('    return {"order_id"', '    return {"error": {}, "order_id"'))
+    assert "state" in failed(arena)
+
+
+@pytest.mark.parametrize("check", ["null", "necessary", "collateral", "undo"])
+def test_a_reward_that_is_too_kind(check: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """These checks look at what the reward says: one that likes everything does not pass."""
+
+    def kind(*_: object, **__: object) -> Score:
+        return Score(goals=2, solved=2, calls=4, recall=1, precision=1, f1=1, reward=1)
+
+    monkeypatch.setattr(trials_module, "score_calls", kind)
+    assert check in failed(desk_arena())
+
+
+def test_gold_calls_in_another_order() -> None:
+    """Writes that need each other's order are no two independent requests."""
+    arena = replaced(
+        desk.CANCEL,
+        (
+            "    statement =",
+            "    moved = DATABASE.execute(\"SELECT 1 FROM orders WHERE address = '9 Pier Walk'\")\n"
+            "    if moved.fetchone() is None:\n"
+            '        return {"error": {"code": "not_yet"}}\n'
+            "    statement =",
+        ),
+    )
+    assert "state" in failed(arena)
+
+
+def test_calls_that_no_goal_needs_are_refused() -> None:
+    arena = desk_arena()
+    extra = arena.goals[0].model_copy(
+        update={"id": "g0", "call": GoldCall(tool="list_orders", arguments={"customer_id": "C"})}
+    )
+    arena = arena.model_copy(update={"goals": (extra, *arena.goals)}).with_content_id()
+    assert "state" in failed(arena)
