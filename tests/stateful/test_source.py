@@ -134,6 +134,46 @@ def test_a_kind_alone(shop: tuple[Tables, Schema], kind: str) -> None:
         assert set(arena.provenance["kinds"]) == {kind}
 
 
+def test_tools_do_not_tell_whether_a_condition_holds(shop: tuple[Tables, Schema]) -> None:
+    """What is asked for under a condition can be done, whether it holds or not."""
+    options = StateSourceOptions(hops=(1, 3), seed=4, kinds=frozenset({"conditional"}))
+    for arena in draw(shop, options, 20):
+        names = {tool.name for tool in arena.tools}
+        call = arena.goals[-1].call
+        assert call is not None
+        key, _ = call.arguments
+        noun = key.removesuffix("_id")
+        columns = [name for name in names if name.startswith("set_") and noun in name]
+        assert len(columns) >= 2, (arena.question, names)
+
+
+def test_lines_of_a_total_stay_together(arenas: list[Arena]) -> None:
+    for arena in arenas:
+        assert arena.state is not None
+        database = arena.state.tables()
+        lines = database.table("order_lines").rows_by_key.values()
+        for key, order in database.table("orders").rows_by_key.items():
+            amounts = [line["amount"] for line in lines if line["order_id"] == key]
+            assert order["total"] == sum(n for n in amounts if isinstance(n, int))
+
+
+def test_returns_are_of_what_was_ordered_and_not_yet_returned(shop: tuple[Tables, Schema]) -> None:
+    options = StateSourceOptions(hops=(1, 4), seed=8, kinds=frozenset({"create"}))
+    seen = 0
+    for arena in draw(shop, options, 20):
+        assert arena.state is not None
+        (change,) = arena.state.goals[0].changes
+        if change.table != "returns" or change.after is None:
+            continue
+        seen += 1
+        pair = (change.after["order_id"], change.after["product_id"])
+        for name, expected in (("order_lines", True), ("returns", False)):
+            rows = arena.state.tables().table(name).rows_by_key.values()
+            held = {(row["order_id"], row["product_id"]) for row in rows}
+            assert (pair in held) is expected
+    assert seen
+
+
 def test_conditions_hold_half_of_the_time(shop: tuple[Tables, Schema]) -> None:
     """Whoever takes the first branch without a look is right as often as not."""
     options = StateSourceOptions(hops=(1, 3), seed=4, kinds=frozenset({"conditional"}))

@@ -124,7 +124,10 @@ class TableRows:
         for column, parent in table.references.items():
             if row[column] is not None:
                 self._add(kept, parent, row[column], parts=False)
-        for child, column in self.children[name] if parts else ():
+        for child, column in self.children[name]:
+            # Lines that add up to a total of their order stay with it.
+            if not parts and not (child.locked and table.locked):
+                continue
             found = self.of_parent(child.name, column, key)
             if len(found) <= _MAX_PARTS:
                 for part in found:

@@ -81,7 +81,10 @@ class Mentions:
         alike = [row for row in rows if fold(str(row[table.naming])) == fold(str(name))]
         if not isinstance(name, str) or len(name) > LONGEST_VALUE or len(alike) != 1:
             return None
-        text = self.words.by_name.format(singular=self.writer.singular(table), value=name)
+        singular = self.writer.singular(table)
+        # "North Quay Depot" is a name that says by itself what it names; so does 北码头仓库.
+        frame = "{value}" if fold(singular) in fold(name) else self.words.by_name
+        text = frame.format(singular=singular, value=name)
         call = self.find(table, {table.naming: name}, key, text)
         relies_on = frozenset({(table.name, table.naming), (table.name, "")})
         return Mention(text, (call,), True, relies_on)

@@ -206,7 +206,7 @@ class StateSource:
         for task in tasks:
             # A row that was looked up for one task is known for the next.
             calls += [call for call in task.calls if call.tool.writes or call not in calls]
-        shown = self._shown(database, calls, rng)
+        shown = self._shown(database, tasks, rng)
         steps = _steps(calls)
         words = WORDS[language]
         answer = str(calls[-1].answer)
@@ -242,10 +242,21 @@ class StateSource:
         return draft.with_content_id()
 
     def _shown(
-        self, database: _Database, calls: Sequence[TaskCall], rng: random.Random
+        self, database: _Database, tasks: Sequence[Task], rng: random.Random
     ) -> list[DatabaseTool]:
-        """The tools that are needed, among others over the same database."""
-        needed = {call.tool.tool.name for call in calls}
+        """The tools that are needed or asked for, those that look things up around them, others."""
+        asked = [
+            *(c.tool for task in tasks for c in task.calls),
+            *(t for k in tasks for t in k.also),
+        ]
+        tables = {tool.table for tool in asked}
+        for name in tuple(tables):
+            tables |= set(database.parts.tables[name].references.values())
+        needed = {tool.tool.name for tool in asked} | {
+            tool.tool.name
+            for tool in database.tools
+            if tool.operation in ("find", "get") and tool.table in tables
+        }
         others = [tool for tool in database.tools if tool.tool.name not in needed]
         size = rng.randint(*TOOLS) - len(needed)
         extra = rng.sample(others, max(0, min(size, len(others))))

@@ -133,8 +133,8 @@ class DatabaseToolWriter:
         """One row by its key."""
         name = f"get_{self.noun(table)}"
         description = self._say(
-            "Returns one {singular} with all that is stored of it.",
-            "返回一条{singular}记录的全部内容。",
+            "Returns one {singular} with everything that is stored about it.",
+            "返回一条{singular}的全部内容。",
             singular=self.singular(table),
         )
         source = _template("get").render(
@@ -157,17 +157,17 @@ class DatabaseToolWriter:
         finals = [choice for choice in column.choices if is_final(choice)]
         description = self._say(
             "Sets the {label} of one {singular}.",
-            "修改一条{singular}记录的{label}。",
+            "修改一条{singular}的{label}。",
             label=self.label(column),
             singular=self.singular(table),
         )
         for other in follow:
             assert other.set_with is not None
             description += self._say(
-                " The {label} becomes today's date with {values}, and is empty otherwise.",
-                "状态为{values}时，{label}记为当天日期，否则为空。",
+                " With {values} the {label} becomes today's date, otherwise it is emptied.",
+                "当其为{values}时，{label}记为当天日期，否则清空。",
                 label=self.label(other),
-                values=", ".join(sorted(other.set_with[1])),
+                values=(" or " if self.language == "en" else "或").join(sorted(other.set_with[1])),
             )
         source = _template("set").render(
             name=name,
@@ -197,12 +197,12 @@ class DatabaseToolWriter:
         name = f"create_{self.noun(table)}"
         given, fixed = creation(table)
         description = self._say(
-            "Creates a {singular}.", "新建一条{singular}记录。", singular=self.singular(table)
+            "Creates a {singular}.", "新建一条{singular}。", singular=self.singular(table)
         )
         for column, value in fixed.items():
             if isinstance(value, str) and value != TODAY:
                 description += self._say(
-                    " Its {label} is {value} at first.",
+                    " It starts with the {label} {value}.",
                     "初始{label}为{value}。",
                     label=self.label(table.column(column)),
                     value=value,

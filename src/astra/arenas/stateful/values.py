@@ -67,9 +67,10 @@ class NewValues:
         spare = [v for v in self._cut.spare.get((table.name, column.name), ()) if v != old]
         if column.role == "number":
             assert isinstance(old, int)
-            step = 10**column.scale
-            stored = rng.choice(spare) if spare else old + step * rng.randint(1, 12)
-            assert isinstance(stored, int)
+            # Near the old one: nobody asks for a lamp at the price of a wardrobe.
+            stored = round(old * rng.uniform(0.7, 1.3)) if old >= 10 else old + rng.randint(1, 3)
+            if stored == old:
+                return None
             shown = shown_row(table, {column.name: stored})[column.name]
             unit = column.column.unit
             text = f"{shown:.{column.scale}f}" if column.scale else str(shown)

@@ -28,6 +28,9 @@ class RequestWords:
     off: tuple[str, ...]
     bulk: tuple[str, ...]
     create: tuple[str, ...]
+    with_fields: str
+    between: str
+    """Between the rows that a new one is about."""
     field: str
     between_fields: str
     transfer: tuple[str, ...]
@@ -54,16 +57,21 @@ WORDS: dict[Language, RequestWords] = {
         set=(
             "change the {label} of {row} to {value}",
             "set the {label} of {row} to {value}",
-            "~the {label} of {row} is {value} from now on, so please change it",
+            "update the {label} of {row} to {value}",
         ),
-        clause="set its {label} to {value}",
-        on=("set the {label} of {row} to true",),
-        off=("set the {label} of {row} to false",),
+        clause="set the {label} to {value}",
+        on=("turn the {label} of {row} on",),
+        off=("turn the {label} of {row} off",),
         bulk=(
             "set the {label} of every {singular} of {parent} whose {filter} is {old} to {value}",
             "~for every {singular} of {parent} whose {filter} is {old}, set the {label} to {value}",
         ),
-        create=("create a new {singular} with {fields}", "add a {singular} with {fields}"),
+        create=(
+            "create a new {singular} for {about}{fields}",
+            "add a {singular} for {about}{fields}",
+        ),
+        with_fields=", with {fields}",
+        between=" and ",
         field="{label} {value}",
         between_fields=", ",
         transfer=(
@@ -77,7 +85,7 @@ WORDS: dict[Language, RequestWords] = {
             "check whether {condition}. If so, {first}; if not, {second}",
         ),
         openings=("", "", "please ", "I need you to "),
-        also=(" Also, {next}.", " Besides, {next}.", " And {next}."),
+        also=(" Also, {next}.", " In addition, {next}.", " And {next}."),
         quoted='"{text}"',
         stop=".",
         find="Find {row}.",
@@ -94,13 +102,15 @@ WORDS: dict[Language, RequestWords] = {
         set=(
             "把{row}的{label}改为{value}",
             "将{row}的{label}设为{value}",
-            "~{row}的{label}今后是{value}，请修改",
+            "将{row}的{label}更新为{value}",
         ),
-        clause="把它的{label}设为{value}",
-        on=("把{row}的{label}设为true",),
-        off=("把{row}的{label}设为false",),
+        clause="把{label}设为{value}",
+        on=("开启{row}的{label}",),
+        off=("关闭{row}的{label}",),
         bulk=("把{parent}名下所有{filter}为{old}的{singular}的{label}都改为{value}",),
-        create=("新建一条{singular}记录：{fields}", "添加一条{singular}记录：{fields}"),
+        create=("为{about}新建{singular}{fields}", "为{about}添加{singular}{fields}"),
+        with_fields="，{fields}",
+        between="和",
         field="{label}为{value}",
         between_fields="，",
         transfer=("从{start}调拨{quantity}件{thing}到{end}",),

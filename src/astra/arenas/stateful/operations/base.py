@@ -7,9 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from astra.arenas.stateful.cut import Row
 from astra.arenas.stateful.expected import Statement
 from astra.arenas.stateful.mentions import Mentions, TaskCall
-from astra.arenas.stateful.roles import WritableTable
+from astra.arenas.stateful.roles import WritableTable, is_final
+from astra.arenas.stateful.tools import DatabaseTool
 from astra.arenas.stateful.values import NewValues
 from astra.databases import Cell
 
@@ -27,6 +29,10 @@ class Task:
     """Rows that it changes."""
     relies_on: frozenset[tuple[str, str]]
     """As of a mention: what its words and conditions are true by."""
+
+    also: tuple[DatabaseTool, ...] = ()
+    """Tools of what is asked for and not done, as under a condition that does not hold. Were they
+    not shown, the tools would tell the condition."""
 
     @property
     def changes(self) -> frozenset[tuple[str, str]]:
@@ -62,7 +68,12 @@ class TaskParts:
         if not tables:
             return None
         table = rng.choice(tables)
-        return table, rng.choice(self.cut.targets[table.name])
+        key = rng.choice(self.cut.targets[table.name])
+        return None if self.is_over(table, self.mentions.row(table.name, key)) else (table, key)
+
+    def is_over(self, table: WritableTable, row: Row) -> bool:
+        """Whether a row is in a status for good: nobody asks for changes of a closed ticket."""
+        return table.status is not None and is_final(str(row[table.status.name]))
 
 
 class TaskKind(Protocol):

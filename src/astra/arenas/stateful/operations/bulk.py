@@ -7,7 +7,6 @@ import random
 from astra.arenas.stateful.cut import rows_of
 from astra.arenas.stateful.expected import Statement
 from astra.arenas.stateful.operations.base import Task, TaskParts
-from astra.arenas.stateful.roles import is_final
 from astra.arenas.stateful.tools import settable
 from astra.arenas.stateful.words import quote
 from astra.types import Json
@@ -45,9 +44,8 @@ def bulk(parts: TaskParts, rng: random.Random) -> Task | None:
     possible = settable(table, column)
     for other in group:
         old = other[column.name]
-        final = column == table.status and is_final(str(old))
-        unfit = other[table.key] not in own or old not in possible or final
-        if unfit or old == change.stored:
+        unfit = other[table.key] not in own or old not in possible or old == change.stored
+        if unfit or parts.is_over(table, other):
             return None
     label, singular = parts.mentions.writer.label(column), parts.mentions.writer.singular(table)
     text = rng.choice(parts.words.bulk).format(
@@ -63,7 +61,13 @@ def bulk(parts: TaskParts, rng: random.Random) -> Task | None:
         reference: row[reference],
         filter_.name: row[filter_.name],
     }
-    calls = [*parent.calls, parts.mentions.find(table, find, key, text)]
+    group_text = parts.words.by_parent_and.format(
+        singular=parts.mentions.writer.plural(table),
+        parent=parent.text,
+        label=parts.mentions.writer.label(filter_),
+        value=quote(parts.words, str(row[filter_.name])),
+    )
+    calls = [*parent.calls, parts.mentions.find(table, find, key, group_text)]
     goals: list[tuple[str, tuple[Statement, ...]]] = []
     for other in group:
         one = f"{text} ({other[table.key]})"

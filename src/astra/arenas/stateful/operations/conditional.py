@@ -23,7 +23,7 @@ def conditional(parts: TaskParts, rng: random.Random) -> Task | None:
     if mention is None or not tested:
         return None
     column = rng.choice(tested)
-    if f"whose {parts.mentions.writer.label(column)} is" in mention.text:
+    if (table.name, column.name) in mention.relies_on:
         return None
     condition = _condition(parts, table, key, column, mention, rng)
     columns = [c for c in parts.values.columns(table) if c.name != column.name]
@@ -50,6 +50,7 @@ def conditional(parts: TaskParts, rng: random.Random) -> Task | None:
         ((request, statements),),
         frozenset({(table.name, key)}),
         mention.relies_on | {(table.name, column.name)},
+        tuple(parts.tools["set", table.name, c.column.name] for c in (first, second)),
     )
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import random
 
+from astra.arenas.stateful.cut import Row, rows_of
 from astra.arenas.stateful.expected import Statement
 from astra.arenas.stateful.mentions import TaskCall
 from astra.arenas.stateful.operations.base import Task, TaskParts
+from astra.arenas.stateful.roles import WritableTable
 from astra.arenas.stateful.tools import TODAY, can_create, creation
 from astra.arenas.stateful.words import quote
 from astra.arenas.tables.sql import quoted
@@ -21,10 +23,13 @@ def create(parts: TaskParts, rng: random.Random) -> Task | None:
         return None
     table, pattern = found
     given, fixed = creation(table)
-    # Rows that stand together in some row already: an order and one of its products.
-    row, values = dict(parts.mentions.row(table.name, pattern)), dict[str, Cell]()
+    row = _related(parts, table, pattern, rng)
+    if row is None:
+        return None
+    values: dict[str, Cell] = {}
     calls: list[TaskCall] = []
     relies_on: set[tuple[str, str]] = set()
+    about: list[str] = []
     fields: list[str] = []
     arguments: dict[str, Json] = {}
     for column in given:
@@ -37,7 +42,7 @@ def create(parts: TaskParts, rng: random.Random) -> Task | None:
             relies_on |= mention.relies_on
             values[column.name] = row[column.name]
             arguments[column.name] = row[column.name]
-            fields.append(mention.text)
+            about.append(mention.text)
             continue
         label = parts.mentions.writer.label(column)
         if column.role == "choice":
@@ -52,7 +57,10 @@ def create(parts: TaskParts, rng: random.Random) -> Task | None:
         fields.append(parts.words.field.format(label=label, value=text))
     text = rng.choice(parts.words.create).format(
         singular=parts.mentions.writer.singular(table),
-        fields=parts.words.between_fields.join(fields),
+        about=parts.words.between.join(about),
+        fields=parts.words.with_fields.format(fields=parts.words.between_fields.join(fields))
+        if fields
+        else "",
     )
     for column_name, value in fixed.items():
         values[column_name] = parts.cut.now[:10] if value == TODAY else value
@@ -70,3 +78,29 @@ def create(parts: TaskParts, rng: random.Random) -> Task | None:
     rows = frozenset({(table.name, key)})
     goals = ((text, (statement,)),)
     return Task("create", text, tuple(calls), goals, rows, frozenset(relies_on))
+
+
+def _related(parts: TaskParts, table: WritableTable, key: Cell, rng: random.Random) -> Row | None:
+    """A row whose references go together: as in a table that holds the same ones, such as an order
+    and one of its products, but not yet here. Without such a table, as in an existing row."""
+    own = parts.mentions.row(table.name, key)
+    names = list(table.references)
+    held = [
+        other
+        for other in parts.tables.values()
+        if other.name != table.name
+        and all(other.references.get(name) == table.references[name] for name in names)
+    ]
+    if len(names) < 2 or not held:
+        return own
+    taken = {tuple(row[name] for name in names) for row in rows_of(parts.cut.database, table.name)}
+    source = rng.choice(held)
+    rows = [
+        row
+        for row in rows_of(parts.cut.database, source.name)
+        if tuple(row[name] for name in names) not in taken
+    ]
+    if not rows:
+        return None
+    chosen = rng.choice(rows)
+    return {**own, **{name: chosen[name] for name in names}}

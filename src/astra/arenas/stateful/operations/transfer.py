@@ -34,7 +34,7 @@ def transfer(parts: TaskParts, rng: random.Random) -> Task | None:
     other = rng.choice(others)
     left = other[table.stock]
     assert isinstance(left, int)
-    quantity = rng.randint(1, stock)
+    quantity = rng.randint(min(2, stock // 2), stock)
     # Otherwise moving them the other way round would come to the same.
     if stock - quantity == left:
         return None

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import random
 
-from astra.arenas.stateful.mentions import Mention
 from astra.arenas.stateful.operations.base import Task, TaskParts
-from astra.arenas.stateful.values import NewValue
 
 
 def update(parts: TaskParts, rng: random.Random) -> Task | None:
@@ -16,7 +14,9 @@ def update(parts: TaskParts, rng: random.Random) -> Task | None:
     table, key = found
     mention = parts.mentions.of(table, key, rng)
     change = parts.values.draw(table, key, rng.choice(parts.values.columns(table)), rng)
-    if mention is None or change is None or _gives_away(parts, mention, change):
+    if mention is None or change is None:
+        return None
+    if (table.name, change.column.name) in mention.relies_on:
         return None
     frames = parts.words.set
     if change.column.role == "flag":
@@ -33,9 +33,3 @@ def update(parts: TaskParts, rng: random.Random) -> Task | None:
         frozenset({(table.name, key)}),
         mention.relies_on,
     )
-
-
-def _gives_away(parts: TaskParts, mention: Mention, change: NewValue) -> bool:
-    """Whether the words for the row use the column that is to change."""
-    label = parts.mentions.writer.label(change.column)
-    return f"whose {label} is" in mention.text or f"名下{label}为" in mention.text
