@@ -48,7 +48,7 @@ def test_stats_count_and_draw(folder: Path, capsys: pytest.CaptureFixture[str]) 
     assert run(["trajectories", "stats", str(folder), "--plots", str(plots), "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
     assert (report["rows"], report["judged"], report["calls"]) == (5, 4, 1.0)
-    drawn = {path.name: path.stat().st_size for path in plots.iterdir()}
+    drawn = {p.name: p.stat().st_size for p in plots.iterdir() if p.name != ".lock"}
     assert set(drawn) == {
         f"{name}.{kind}" for name in ("messages", "calls", "domains") for kind in ("png", "svg")
     }

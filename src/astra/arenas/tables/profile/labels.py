@@ -159,7 +159,9 @@ def spoken_labels(
         if words == ["column"]:
             words = []  # of a header that begins with a digit
         # `km` is a unit, and no abbreviation.
-        short = " ".join([*words, last if unit_in("", f"x_{last}").unit else last.upper()])
+        short = " ".join(
+            [*words, last if words and unit_in("", f"x_{last}").unit else last.upper()]
+        )
         chinese_too = labels["zh"].casefold() == label.casefold()
         return {
             **labels,
