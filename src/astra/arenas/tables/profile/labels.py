@@ -159,9 +159,8 @@ def spoken_labels(
         if words == ["column"]:
             words = []  # of a header that begins with a digit
         # `km` is a unit, and no abbreviation.
-        short = " ".join(
-            [*words, last if words and unit_in("", f"x_{last}").unit else last.upper()]
-        )
+        spelled = last if unit_in("", f"x_{last}").unit == last else last.upper()
+        short = " ".join([*words, spelled])
         chinese_too = labels["zh"].casefold() == label.casefold()
         return {
             **labels,
