@@ -11,7 +11,7 @@ from astra.arenas.tables.sql import quoted
 from astra.databases import Cell, Database, RowChange
 
 
-class Statement(NamedTuple):
+class SqlStatement(NamedTuple):
     """SQL that changes one table, with its parameters."""
 
     table: str
@@ -38,7 +38,7 @@ class ExpectedChanges:
                 cells = [cell for row in table.rows for cell in row]
                 self._db.execute(f"INSERT INTO {quoted(table.name)} VALUES {rows}", cells)
 
-    def of(self, statements: Sequence[Statement]) -> tuple[RowChange, ...]:
+    def of(self, statements: Sequence[SqlStatement]) -> tuple[RowChange, ...]:
         """The rows that differ after the statements, by table and key."""
         self._db.execute("BEGIN")
         try:

@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 
 from astra.arenas.stateful.cut import Row, rows_of
-from astra.arenas.stateful.expected import Statement
+from astra.arenas.stateful.expected import SqlStatement
 from astra.arenas.stateful.mentions import Mentions, TaskCall
 from astra.arenas.stateful.roles import WritableColumn, WritableTable, is_final
 from astra.arenas.stateful.tools import settable, shown_row
@@ -98,7 +98,7 @@ class NewValues:
 
     def write(
         self, table: WritableTable, key: Cell, change: NewValue, question: str
-    ) -> tuple[TaskCall, tuple[Statement, ...]]:
+    ) -> tuple[TaskCall, tuple[SqlStatement, ...]]:
         """The call that makes a change, and its statements."""
         column, name = change.column, quoted(table.name)
         tool = self._mentions.tools["set", table.name, column.name]
@@ -106,7 +106,7 @@ class NewValues:
         call = TaskCall(tool, arguments, question, column.name, change.shown, {table.key: key})
         where = f"WHERE {quoted(table.key)} = ?"
         sql = f"UPDATE {name} SET {quoted(column.name)} = ? {where}"
-        statements = [Statement(table.name, sql, [change.stored, key])]
+        statements = [SqlStatement(table.name, sql, [change.stored, key])]
         for other in table.columns:
             if other.set_with is None or other.set_with[0] != column.name:
                 continue
@@ -118,5 +118,5 @@ class NewValues:
                 continue
             day = self._cut.now[:10] if change.stored in values else None
             sql = f"UPDATE {name} SET {quoted(other.name)} = ? {where}"
-            statements.append(Statement(table.name, sql, [day, key]))
+            statements.append(SqlStatement(table.name, sql, [day, key]))
         return call, tuple(statements)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from astra.arenas.stateful.cut import Row
-from astra.arenas.stateful.expected import Statement
+from astra.arenas.stateful.expected import SqlStatement
 from astra.arenas.stateful.mentions import Mentions, TaskCall
 from astra.arenas.stateful.roles import WritableTable, is_final
 from astra.arenas.stateful.tools import DatabaseTool
@@ -23,7 +23,7 @@ class Task:
     kind: str
     text: str
     calls: tuple[TaskCall, ...]
-    goals: tuple[tuple[str, tuple[Statement, ...]], ...]
+    goals: tuple[tuple[str, tuple[SqlStatement, ...]], ...]
     """What is asked for in words, and the statements that bring it about: one a goal."""
     rows: frozenset[tuple[str, Cell]]
     """Rows that it changes."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 from astra.arenas.stateful.cut import rows_of
-from astra.arenas.stateful.expected import Statement
+from astra.arenas.stateful.expected import SqlStatement
 from astra.arenas.stateful.operations.base import Task, TaskParts
 from astra.arenas.stateful.tools import settable
 from astra.arenas.stateful.words import quote
@@ -68,7 +68,7 @@ def bulk(parts: TaskParts, rng: random.Random) -> Task | None:
         value=quote(parts.words, str(row[filter_.name])),
     )
     calls = [*parent.calls, parts.mentions.find(table, find, key, group_text)]
-    goals: list[tuple[str, tuple[Statement, ...]]] = []
+    goals: list[tuple[str, tuple[SqlStatement, ...]]] = []
     for other in group:
         one = f"{text} ({other[table.key]})"
         call, statements = parts.values.write(table, other[table.key], change, one)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 from astra.arenas.stateful.cut import Row, rows_of
-from astra.arenas.stateful.expected import Statement
+from astra.arenas.stateful.expected import SqlStatement
 from astra.arenas.stateful.mentions import TaskCall
 from astra.arenas.stateful.operations.base import Task, TaskParts
 from astra.arenas.stateful.roles import WritableTable
@@ -68,7 +68,7 @@ def create(parts: TaskParts, rng: random.Random) -> Task | None:
     values[table.key] = key
     names = ", ".join(quoted(name) for name in values)
     places = ", ".join("?" for _ in values)
-    statement = Statement(
+    statement = SqlStatement(
         table.name,
         f"INSERT INTO {quoted(table.name)} ({names}) VALUES ({places})",
         list(values.values()),

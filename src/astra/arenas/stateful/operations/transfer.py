@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 from astra.arenas.stateful.cut import rows_of
-from astra.arenas.stateful.expected import Statement
+from astra.arenas.stateful.expected import SqlStatement
 from astra.arenas.stateful.mentions import TaskCall
 from astra.arenas.stateful.operations.base import Task, TaskParts
 from astra.arenas.stateful.tools import stock_pair
@@ -62,7 +62,7 @@ def transfer(parts: TaskParts, rng: random.Random) -> Task | None:
     call = TaskCall(tool, arguments, text, "quantity", quantity)
     name, column = quoted(table.name), quoted(table.stock)
     moves = tuple(
-        Statement(
+        SqlStatement(
             table.name,
             f"UPDATE {name} SET {column} = {column} + ? WHERE {quoted(kept)} = ? "
             f"AND {quoted(moved)} = ?",
