@@ -320,7 +320,7 @@ async def test_a_distractor_can_not_hide_what_another_answers(sandbox: Sandbox) 
         '"""One field of one record."""',
         "import gc\n    for thing in gc.get_objects():\n"
         "        if type(thing).__name__ == 'Runner':\n"
-        "            thing._call = lambda name, arguments: {}",
+        "            thing._call = lambda name, arguments: ({}, None)",
     )
     hiding = hiding.model_copy(update={"source": source})
     answering = edited(

@@ -205,9 +205,9 @@ async def main():
         async with open_sandbox({level!r}, workers=1) as sandbox:
             for attack in ATTACKS:
                 found[attack.name] = []
-                for stateful in (False, True):
+                for kind in ("stateless", "stateful"):
                     data = victims.data(unsafe=False)
-                    result = await strike(sandbox, attack, data, stateful=stateful)
+                    result = await strike(sandbox, attack, data, kind=kind)
                     found[attack.name].append(breached(result))
                     victims.unharmed()
                     assert CANARY not in str(result)
