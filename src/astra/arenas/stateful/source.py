@@ -23,7 +23,7 @@ from astra.arenas.stateful.tools import DatabaseTool, DatabaseToolWriter
 from astra.arenas.stateful.words import STATEMENT, WORDS, request_text
 from astra.arenas.tables.load.tables import Tables
 from astra.arenas.tables.schema import Schema
-from astra.arenas.tables.source import MAX_FAILURES, CandidateTableArena
+from astra.arenas.tables.source import CandidateTableArena, numbered_candidates
 from astra.errors import ConfigError, Rejected
 from astra.types import (
     Arena,
@@ -94,17 +94,7 @@ class StateSource:
 
     def candidates(self) -> Iterator[CandidateTableArena]:
         """Candidates 0, 1, 2, …; ends after `MAX_FAILURES` failures in a row."""
-        number = failures = 0
-        while failures < MAX_FAILURES:
-            key = f"state-{self._options.seed}-{number:06d}"
-            try:
-                outcome = self._candidate(key, number)
-                failures = 0
-            except Rejected as rejected:
-                outcome = rejected
-                failures += 1
-            yield CandidateTableArena(key, outcome)
-            number += 1
+        return numbered_candidates(f"state-{self._options.seed}", self._candidate)
 
     def _database(self, number: int) -> _Database:
         found = self._databases.get(number)

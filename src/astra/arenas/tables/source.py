@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import random
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -65,6 +65,26 @@ class CandidateTableArena:
     outcome: Arena | Rejected
 
 
+def numbered_candidates(
+    prefix: str, draw: Callable[[str, int], Arena]
+) -> Iterator[CandidateTableArena]:
+    """Candidates 0, 1, 2, …; ends after `MAX_FAILURES` failures in a row.
+
+    `draw`: the arena of a key and a number; raises `Rejected` if there is none.
+    """
+    number = failures = 0
+    while failures < MAX_FAILURES:
+        key = f"{prefix}-{number:06d}"
+        try:
+            outcome = draw(key, number)
+            failures = 0
+        except Rejected as rejected:
+            outcome = rejected
+            failures += 1
+        yield CandidateTableArena(key, outcome)
+        number += 1
+
+
 class TableSource:
     """Draws candidates over a set of tables."""
 
@@ -103,17 +123,7 @@ class TableSource:
 
     def candidates(self) -> Iterator[CandidateTableArena]:
         """Candidates 0, 1, 2, …; ends after `MAX_FAILURES` failures in a row."""
-        number = failures = 0
-        while failures < MAX_FAILURES:
-            key = f"tables-{self._options.seed}-{number:06d}"
-            try:
-                outcome = self._candidate(key, number)
-                failures = 0
-            except Rejected as rejected:
-                outcome = rejected
-                failures += 1
-            yield CandidateTableArena(key, outcome)
-            number += 1
+        return numbered_candidates(f"tables-{self._options.seed}", self._candidate)
 
     def _candidate(self, key: str, number: int) -> Arena:
         rng = random.Random(f"{self._options.seed}:{number}")
