@@ -15,6 +15,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from astra.arenas.stateful.roles import WritableColumn, WritableTable, is_final
+from astra.arenas.stateful.writes import TODAY, can_create, creation, settable, stock_pair
 from astra.arenas.tables.naming import ascii_identifier, row_noun
 from astra.arenas.tables.schema import ColumnKind, Schema
 from astra.types import Cell, Json, Language, Tool, ToolSchema
@@ -327,76 +328,6 @@ class DatabaseToolWriter:
                 return {"type": kind, "minimum": 0, "description": text}
             case _:
                 return {"type": "string", **schema}
-
-
-TODAY = "\0today"
-"""Marks a column that a tool sets to the day of the call."""
-
-
-def settable(table: WritableTable, column: WritableColumn) -> tuple[str, ...]:
-    """The choices that a tool may set: not those that come with a value which no tool knows."""
-    unknown = {
-        value
-        for other in table.columns
-        if other.set_with is not None
-        and other.set_with[0] == column.name
-        and other.column.kind is not ColumnKind.date
-        for value in other.set_with[1]
-    }
-    return tuple(choice for choice in column.choices if choice not in unknown)
-
-
-def can_create(table: WritableTable) -> bool:
-    """Whether rows may come, and what they need is known."""
-    if table.locked or not table.numbered or table.stock is not None or not table.references:
-        return False
-    given, fixed = creation(table)
-    known = {table.key, *fixed, *(column.name for column in given)}
-    return all(c.name in known or c.column.nulls for c in table.columns) and bool(given)
-
-
-def creation(table: WritableTable) -> tuple[list[WritableColumn], dict[str, Cell]]:
-    """Columns that whoever creates a row gives, and the values that others get."""
-    given: list[WritableColumn] = []
-    fixed: dict[str, Cell] = {}
-    for column in table.columns:
-        if column == table.status:
-            first = first_status(table)
-            if first is not None:
-                fixed[column.name] = first
-        elif column.system_date:
-            fixed[column.name] = TODAY
-        elif column.column.nulls or column.role == "key":
-            continue
-        elif column.role in ("reference", "choice") or column.writable:
-            given.append(column)
-    return given, fixed
-
-
-def first_status(table: WritableTable) -> str | None:
-    """The status that new rows have: one with which nothing is set. None if that is not plain."""
-    status = table.status
-    if status is None:
-        return None
-    taken = {
-        value
-        for column in table.columns
-        if column.set_with is not None and column.set_with[0] == status.name
-        for value in column.set_with[1]
-    }
-    begin = ("open", "new", "pending", "requested", "created", "draft", "submitted", "reported")
-    for value in (*begin, "待处理", "新建", "待付款", "已提交"):
-        if value in status.choices and value not in taken:
-            return value
-    return None
-
-
-def stock_pair(table: WritableTable) -> tuple[str, str] | None:
-    """Of a stock that lies in places: the column of the thing, and that of the place."""
-    if table.stock is None or len(table.references) != 2:
-        return None
-    kept, moved = table.references
-    return kept, moved
 
 
 def _kind(column: WritableColumn) -> str:

@@ -7,8 +7,8 @@ import random
 from astra.arenas.stateful.cut import rows_of
 from astra.arenas.stateful.expected import SqlStatement
 from astra.arenas.stateful.operations.base import Task, TaskParts
-from astra.arenas.stateful.tools import settable
 from astra.arenas.stateful.words import quote
+from astra.arenas.stateful.writes import settable
 from astra.types import Json
 
 _MAX_ROWS = 6

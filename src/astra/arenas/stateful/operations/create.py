@@ -9,8 +9,8 @@ from astra.arenas.stateful.expected import SqlStatement
 from astra.arenas.stateful.mentions import TaskCall
 from astra.arenas.stateful.operations.base import Task, TaskParts
 from astra.arenas.stateful.roles import WritableTable
-from astra.arenas.stateful.tools import TODAY, can_create, creation
 from astra.arenas.stateful.words import quote
+from astra.arenas.stateful.writes import TODAY, can_create, creation
 from astra.arenas.tables.sql import quoted
 from astra.databases import Cell
 from astra.sandbox.database_image import next_key

@@ -8,7 +8,7 @@ from astra.arenas.stateful.cut import rows_of
 from astra.arenas.stateful.expected import SqlStatement
 from astra.arenas.stateful.mentions import TaskCall
 from astra.arenas.stateful.operations.base import Task, TaskParts
-from astra.arenas.stateful.tools import stock_pair
+from astra.arenas.stateful.writes import stock_pair
 from astra.arenas.tables.sql import quoted
 from astra.types import Json
 
