@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 from jsonschema.validators import Draft202012Validator
 
+from astra.core.openapi.expansion import merged
+from astra.core.yaml_text import parse_yaml
 from astra.errors import ConfigError, Rejected
 from astra.trajectories.collect.drafts import BrokenTool, RawServer
 from astra.trajectories.collect.normalize import NormalizedServer, normalize_server
 from astra.trajectories.collect.openapi import openapi_server
-from astra.trajectories.collect.openapi_references import merged
 from astra.trajectories.collect.schemas import accepts
 from astra.trajectories.collect.sources import drafts
-from astra.trajectories.collect.yaml_text import parse_yaml
 from astra.trajectories.records import CollectedTool
 
 DATA = Path(__file__).parent / "data"

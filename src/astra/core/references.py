@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from astra.errors import Rejected
 from astra.types import Json
 
 
@@ -27,3 +28,11 @@ def resolve(document: Mapping[str, Json], reference: Json) -> Json:
         else:
             raise ValueError(f"$ref {reference[:200]!r} leads nowhere")
     return node
+
+
+def target(document: Mapping[str, Json], reference: Json) -> Json:
+    """The part that a local reference names. Raises Rejected for every other reference."""
+    try:
+        return resolve(document, reference)
+    except ValueError as error:
+        raise Rejected("ref", str(error)) from error

@@ -11,57 +11,43 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
+from astra.core.openapi.expansion import SchemaExpander
+from astra.core.openapi.operations import (
+    ApiOperation,
+    BrokenPath,
+    as_version3,
+    media,
+    operations,
+    parameters,
+    success_schema,
+)
 from astra.errors import Rejected
 from astra.trajectories.collect.drafts import BrokenTool, RawServer, RawTool
-from astra.trajectories.collect.openapi_references import SchemaExpander
-from astra.trajectories.collect.swagger2 import as_openapi3
 from astra.types import Json, canonical_json
 
-METHODS = ("get", "put", "post", "delete", "head", "patch")
-PLACES = ("path", "query", "header", "cookie")
-"""Where a parameter can be, in the order in which arguments are listed."""
 MOST_EXAMPLES = 5
 
 _IGNORED_HEADERS = ("accept", "content-type", "authorization")
 _KEY_WORDS = ("api-key", "apikey", "api_key", "token", "secret")
-_FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 _PLAIN_KEYS = (
     *("type", "properties", "required", "description", "title"),
     *("example", "examples", "additionalProperties"),
 )
 
 
-def is_openapi(value: Json) -> bool:
-    """Whether a parsed file is an OpenAPI document, of whatever version."""
-    return isinstance(value, dict) and ("openapi" in value or "swagger" in value)
-
-
 def openapi_server(document: Mapping[str, Json], name: str) -> RawServer:
     """The server of a document. Raises Rejected for other versions and without operations."""
-    version = str(document.get("openapi") or document.get("swagger"))
-    if version.startswith("2."):
-        document = as_openapi3(document, SchemaExpander(document).resolve)
-    elif not version.startswith("3."):
-        raise Rejected("version", f"OpenAPI {version}: convert it to version 3 first")
-    paths = document.get("paths")
+    document = as_version3(document)
     tools: list[RawTool | BrokenTool] = []
-    for path, item in (paths if isinstance(paths, dict) else {}).items():
-        try:
-            item = SchemaExpander(document).resolve(item)
-        except Rejected as rejected:
-            tools.append(BrokenTool(path, rejected))
+    for operation in operations(document):
+        if isinstance(operation, BrokenPath):
+            tools.append(BrokenTool(operation.path, operation.reason))
             continue
-        for method in METHODS:
-            if isinstance(item, dict) and isinstance(item.get(method), dict):
-                place = f"{method} {path}"
-                name = str(item[method].get("operationId") or place)
-                given = item[method].get("tags")
-                tags = tuple(map(str, given)) if isinstance(given, list) else ()
-                try:
-                    made = _tool(document, name, place, item)
-                    tools.append(replace(made, tags=tags, operation=place))
-                except Rejected as rejected:
-                    tools.append(BrokenTool(name, rejected, tags, place))
+        tags, place = operation.tags, operation.place
+        try:
+            tools.append(replace(_tool(document, operation), tags=tags, operation=place))
+        except Rejected as rejected:
+            tools.append(BrokenTool(operation.name, rejected, tags, place))
     if not tools:
         raise Rejected("layout", "the document has no operations under `paths`")
     info = document.get("info")
@@ -76,60 +62,32 @@ def openapi_server(document: Mapping[str, Json], name: str) -> RawServer:
     )
 
 
-def _tool(document: Mapping[str, Json], name: str, place: str, item: Mapping[str, Json]) -> RawTool:
-    method, _, path = place.partition(" ")
-    operation = item[method]
+def _tool(document: Mapping[str, Json], operation: ApiOperation) -> RawTool:
     request, response = SchemaExpander(document), SchemaExpander(document, "response")
     arguments = _Arguments()
-    for place, parameter in _parameters(request, item, operation):
+    for place, parameter in parameters(request, operation):
         arguments.add_parameter(request, place, parameter)
     arguments.add_body(request, operation)
-    summary, description = (str(operation.get(k) or "") for k in ("summary", "description"))
-    if summary not in description:
-        description = f"{summary}\n\n{description}".strip()
+    description = operation.description
     if not description:
         # Generators often write names and paths alone, which say what is done to what.
-        description = f"{method.upper()} {path}"
+        description = f"{operation.method.upper()} {operation.path}"
         request.notes.append(f"nothing but its method and path describes it: {description!r:.200}")
     return RawTool(
-        name=name,
+        name=operation.name,
         description=description,
         parameters=arguments.schema(),
         output_schema=_result_schema(response, operation),
-        read_only=method in ("get", "head"),
+        read_only=operation.method in ("get", "head"),
         examples=tuple(arguments.examples()),
         notes=tuple(dict.fromkeys([*arguments.notes, *request.notes, *response.notes])),
     )
 
 
-def _parameters(
-    expander: SchemaExpander, item: Mapping[str, Json], operation: Mapping[str, Json]
-) -> list[tuple[str, Mapping[str, Json]]]:
-    """(place, parameter) of the path and the operation, whose own win; in the order of PLACES."""
-    parameters: dict[tuple[str, str], Mapping[str, Json]] = {}
-    for owner in (item, operation):
-        values = owner.get("parameters") or []
-        for value in values if isinstance(values, list) else []:
-            parameter = expander.resolve(value)
-            if not isinstance(parameter, dict) or parameter.get("in") not in PLACES:
-                reason = f"not a parameter of path, query or header: {value!r:.100}"
-                raise Rejected("layout", reason)
-            parameters[str(parameter["in"]), str(parameter.get("name"))] = parameter
-    ordered = sorted(parameters.items(), key=lambda entry: PLACES.index(entry[0][0]))
-    return [(place, parameter) for (place, _), parameter in ordered]
-
-
-def _result_schema(expander: SchemaExpander, operation: Mapping[str, Json]) -> Json:
+def _result_schema(expander: SchemaExpander, operation: ApiOperation) -> Json:
     """Schema of the first success that has one. None: not documented."""
-    value = operation.get("responses")
-    responses = value if isinstance(value, dict) else {}
-    for status in sorted(responses):
-        if status.startswith("2") or status == "default":
-            response = expander.resolve(responses[status])
-            media = _media(response.get("content")) if isinstance(response, dict) else None
-            if media and isinstance(media.get("schema"), dict):
-                return _expanded_result(expander, media["schema"])
-    return None
+    schema = success_schema(expander, operation)
+    return None if schema is None else _expanded_result(expander, schema)
 
 
 def _expanded_result(expander: SchemaExpander, schema: Json) -> Json:
@@ -196,30 +154,30 @@ class _Arguments:
             if place == "cookie" or any(word in name.casefold() for word in _KEY_WORDS):
                 self.notes.append(f"the {place} {name!r} is left out: it carries a key")
                 return
-        media = _media(parameter.get("content"))
-        schema = expander.schema(media.get("schema") if media else parameter.get("schema", {}))
+        held = media(parameter.get("content"))
+        schema = expander.schema(held.get("schema") if held else parameter.get("schema", {}))
         schema = dict(schema) if isinstance(schema, dict) else {}
         if isinstance(description := parameter.get("description"), str) and description:
             schema["description"] = description
         if "example" in parameter and not _schema_examples(schema):
             schema["examples"] = [parameter["example"]]
-        examples = [*_examples(expander, media or parameter), *_schema_examples(schema)]
+        examples = [*_examples(expander, held or parameter), *_schema_examples(schema)]
         required = place == "path" or parameter.get("required") is True
         self.add(name, place, schema, required, examples)
 
-    def add_body(self, expander: SchemaExpander, operation: Mapping[str, Json]) -> None:
+    def add_body(self, expander: SchemaExpander, operation: ApiOperation) -> None:
         """Add the fields of a flat JSON body, or the whole body as one argument."""
-        body = expander.resolve(operation.get("requestBody"))
+        body = expander.resolve(operation.values.get("requestBody"))
         if not isinstance(body, dict):
             return
-        media = _media(body.get("content"))
-        if media is None:
+        held = media(body.get("content"))
+        if held is None:
             kinds = list(body.get("content", {}))
             reason = f"neither JSON, a form nor text in the body, but {kinds}"
             raise Rejected("body", reason)
-        schema = expander.schema(media.get("schema", {}))
+        schema = expander.schema(held.get("schema", {}))
         required = body.get("required") is True
-        examples = [*_examples(expander, media), *_schema_examples(schema)]
+        examples = [*_examples(expander, held), *_schema_examples(schema)]
         if not (
             isinstance(schema, dict)
             and schema.get("type", "object") == "object"
@@ -265,24 +223,6 @@ class _Arguments:
             if call and whole and key not in earlier:
                 earlier.add(key)
                 yield call
-
-
-def _media(content: Json) -> Mapping[str, Json] | None:
-    """The JSON of a content, else a form, else a text. None: none of them."""
-    if not isinstance(content, dict):
-        return None
-    plain = {kind: kind.partition(";")[0].strip() for kind in content}
-    json_kinds = [
-        kind
-        for kind, name in plain.items()
-        if name.casefold() in ("application/json", "*/*") or name.casefold().endswith("+json")
-    ]
-    kinds = [*json_kinds, *(kind for kind, name in plain.items() if name in _FORMS)]
-    texts = [kind for kind, name in plain.items() if name.casefold().startswith("text/")]
-    media = next((content[kind] for kind in (*kinds, *texts)), None)
-    if not isinstance(media, dict):
-        return None
-    return media if kinds else {"schema": {"type": "string"}, **media}
 
 
 def _examples(expander: SchemaExpander, owner: Mapping[str, Json]) -> list[Json]:

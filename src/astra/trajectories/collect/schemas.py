@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from astra.core.json_schema import UnusableSchema, fits
 from astra.core.patterns import is_matchable
-from astra.core.references import resolve
+from astra.core.references import target
 from astra.core.untrusted import JSON_DEPTH, JsonTooDeep, check_json
 from astra.errors import Rejected
 from astra.trajectories.collect.type_names import named_type, union_of
@@ -205,14 +205,6 @@ def _is_safe(pattern: str) -> bool:
 
 
 # --- references -------------------------------------------------------------------------------
-
-
-def target(schema: Mapping[str, Json], reference: Json) -> Json:
-    """The part that a local reference names. Raises Rejected for every other reference."""
-    try:
-        return resolve(schema, reference)
-    except ValueError as error:
-        raise Rejected("ref", str(error)) from error
 
 
 def _schemas(schema: Json) -> Iterator[dict[str, Json]]:

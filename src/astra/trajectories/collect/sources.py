@@ -9,6 +9,8 @@ from functools import partial
 from pathlib import Path
 
 from astra.configs.spelling import option_name
+from astra.core.documents import read_document
+from astra.core.openapi.operations import is_openapi
 from astra.errors import ConfigError, Rejected
 from astra.hosts.mcp_entries import section
 from astra.trajectories.collect.drafts import DraftServer, RawServer
@@ -19,8 +21,7 @@ from astra.trajectories.collect.function_lists import (
     is_astra_row,
 )
 from astra.trajectories.collect.function_shapes import is_function
-from astra.trajectories.collect.openapi import is_openapi, openapi_server
-from astra.trajectories.collect.yaml_text import parse_yaml
+from astra.trajectories.collect.openapi import openapi_server
 from astra.trajectories.records import Connection
 from astra.types import Json
 
@@ -82,7 +83,8 @@ def drafts(path: Path, *, most_bytes: int = MOST_BYTES) -> Iterator[DraftServer]
     if is_object_line(first) and (is_object_line(second) or path.suffix == ".jsonl"):
         yield from _jsonl_drafts(path)
         return
-    value = _document(path, most_bytes)
+    remedy = f"the {most_bytes // 2**20} of {option_name('max_document_mib')}: raise it"
+    value = read_document(path, most_bytes, remedy=remedy)
     if (entries := section(value)) is not None:
         for name, entry in entries.items():
             overrides = {k: v for k in _OVERRIDES if isinstance(v := entry.get(k), str)}
@@ -162,27 +164,3 @@ def is_object_line(line: bytes) -> bool:
         return isinstance(json.loads(line), dict)
     except (ValueError, RecursionError):
         return False
-
-
-def _document(path: Path, most_bytes: int) -> Json:
-    """The value of a JSON or YAML document. Raises ConfigError."""
-    if (size := path.stat().st_size) > most_bytes:
-        raise ConfigError(
-            f"{str(path)!r} has {size / 2**20:.0f} MiB, over the {most_bytes // 2**20} of "
-            f"{option_name('max_document_mib')}: raise it"
-        )
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{str(path)!r} is not UTF-8 text: save it as such") from error
-    if text.lstrip()[:1] in ("{", "["):
-        try:
-            return json.loads(text)
-        except (ValueError, RecursionError) as error:
-            # Flow-style YAML also begins with a bracket.
-            if path.suffix in (".json", ".jsonl"):
-                raise ConfigError(f"{str(path)!r} is not JSON ({error}): correct it") from error
-    try:
-        return parse_yaml(text)
-    except Rejected as rejected:
-        raise ConfigError(f"{str(path)!r}: {rejected.reason}") from rejected

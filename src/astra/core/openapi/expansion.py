@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from astra.core.references import target
 from astra.errors import Rejected
-from astra.trajectories.collect.schemas import target
 from astra.types import Json
 
 PARTS = 20_000

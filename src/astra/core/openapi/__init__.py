@@ -1,0 +1,1 @@
+"""OpenAPI documents of all versions: operations, and schemas that stand by themselves."""
