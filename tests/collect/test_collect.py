@@ -336,6 +336,7 @@ def test_servers_from_the_npm_registry(tmp_path: Path) -> None:
             "command": "npx",
             "args": ["-y", f"@modelcontextprotocol/{name}", *args],
             "env": env,
+            "astra": {"shared": [env["npm_config_cache"]]},
         }
 
     (tmp_path / "npm").mkdir()

@@ -539,6 +539,31 @@ async def test_a_write_at_the_start_is_told(tmp_path: Path) -> None:
     assert f'"writable": ["{tmp_path}"]' in said
 
 
+async def test_a_refusal_that_is_told_in_several_lines_is_told(tmp_path: Path) -> None:
+    """As npm does, which adds advice of its own that helps nobody here."""
+    cache, script = tmp_path / "packages", tmp_path / "server.py"
+    cache.mkdir()
+    script.write_text(
+        "import os, sys\n"
+        f"try: os.mkdir({str(cache / '_cacache')!r})\n"
+        "except PermissionError as error:\n"
+        "    print('npm error code EACCES\\nnpm error syscall mkdir', file=sys.stderr)\n"
+        "    print('npm error path', error.filename, file=sys.stderr)\n"
+        "    print('npm error Your cache folder contains root-owned files', file=sys.stderr)\n"
+        "else: print('ready', file=sys.stderr)\n"
+    )
+    declared: dict[str, Any] = {
+        "command": "python",
+        "args": [str(script)],
+        "env": {"npm_config_cache": str(cache)},
+    }
+    said = await start_error(parse_entry("s", declared))
+    assert f"may not write {str(cache / '_cacache')!r}" in said
+    assert f'"shared": ["{cache}"]' in said
+    declared["astra"] = {"shared": [str(cache)]}
+    assert "ready" in await start_error(parse_entry("s", declared))
+
+
 async def test_a_virtual_environment_is_the_program_it_belongs_to(tmp_path: Path) -> None:
     """Its packages need not be named."""
     subprocess.run(

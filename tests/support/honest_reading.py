@@ -41,6 +41,7 @@ SAID_AS = (
     (rf"how much is (.+) in {UNIT}", r"\1 (converted to \2)"),
     (rf"(.+), (?:converted to|expressed in) {UNIT}", r"\1 (converted to \2)"),
     (r"how many days (?:lie|passed) (?:between|from) (.+)", r"number of days from \1"),
+    (r"how many days after (.+?) is (the .+)", r"number of days from \1 to \2"),
     (r"how many days after (.+) is (.+)", r"number of days from \1 to \2"),
     (r"count the days from (.+)", r"number of days from \1"),
     (rf"(?:by )?how (?:much|many \w+(?: \w+)?)(?: {MORE})? (?:does|is) (.+?),? "
@@ -87,7 +88,7 @@ SAID_AS = (
     (r"compare (.+)", r"\1"),
     (r"(?:what do|how much are) (.+?) (?:add up to|together)", r"\1"),
     (r"(?:please )?add (?:up )?(.+?)(?: and give me the total)?", r"\1"),
-    (r"(?:what is|work out|i need) the (?:sum|total) of (the .+)", r"\1"),
+    (r"(?:what is|work out|i need) the (?:sum|total) of (the (?!(?:(?! of ).)+ of all ).+)", r"\1"),
     (r"(?:how far apart are|by how much do) (.+?)(?: differ)?", r"difference between \1"),
     (r"(?:please find|how large is) the (?:gap|difference) between (.+)", r"difference between \1"),
     (r"(?:identify|determine|work out|what is|what are|tell me|look up|find|i need|"
@@ -161,8 +162,10 @@ class Reader:
         """The introduced phrase that is spoken of as "that city": the last that may be one."""
         said = [p for p in self.introduced if p.words and noun in " ".join(p.words[:3]).casefold()]
         fresh = [p for p in self.introduced if p not in self.nouns]
+        # The next part of a question begins anew: "(b) Take the country of B. … that country".
+        anew = [p for p in fresh if p.kind in ("find", "lookup") and p.words[0].casefold() == noun]
         known = [p for p, called in self.nouns.items() if called == noun]
-        found = (known or said or fresh or self.introduced or [None])[-1]
+        found = (anew or known or said or fresh or self.introduced or [None])[-1]
         if found is not None:
             self.nouns.setdefault(found, noun)
         return found
@@ -264,7 +267,7 @@ class Reader:
         quoted = _fit(r'(?:((?-i:[a-z])[\w ]*) )?"(.+)"', text)
         named = quoted or _fit(
             r"(?:((?-i:[a-z])[\w ]*?|Olympic Games) )?(?:the )?"
-            r"((?-i:[A-Z\d.]).*|[a-z]+\d+|[a-z]{1,3})",
+            r"((?-i:[A-Z\d.]).*|[a-z]+\d\w*|[a-z]{1,3})",
             text,
         )
         if not named or _fit(

@@ -55,11 +55,11 @@ class ServerAccess:
         """What to declare, if a server's last words say that it was kept from a file, or empty."""
         for path in self._unreadable(text):
             return _unreadable(path)
-        denied = [line for line in text.splitlines() if _DENIED.search(line)]
-        for path in _paths("\n".join(denied)):
+        denied = "\n".join(_denied_lines(text))
+        for path in _paths(denied):
             if self._covers(self.read, path) and not self._writes(path):
                 return self._unwritable(path)
-        if re.search("database", "\n".join(denied), re.IGNORECASE):
+        if re.search("database", denied, re.IGNORECASE):
             for path in self._databases():
                 return self._unwritable(path)
         return ""
@@ -92,10 +92,12 @@ class ServerAccess:
         first = (
             "" if named else "let a setting of its arguments or environment name this path, and "
         )
+        how = f'"astra": {{"writable": [{_json(place)}]}} in the entry'
+        if "cache" in str(path).casefold():
+            how = f'"astra": {{"shared": [{_json(place)}]}}, which all write; or as "writable"'
         return (
-            f"the server may not write {str(path)!r}: {first}declare it by "
-            f'"astra": {{"writable": [{_json(place)}]}} in the entry, by which every episode gets '
-            f"a fresh copy, or give the server a path below {WORKSPACE_VARIABLE}"
+            f"the server may not write {str(path)!r}: {first}declare it by {how}, by which every "
+            f"episode gets a fresh copy, or give the server a path below {WORKSPACE_VARIABLE}"
         )
 
     # --- paths ---------------------------------------------------------------------------------
@@ -153,9 +155,8 @@ class ServerAccess:
                 for path in (folder / first, folder / f"{first}.py"):
                     if self._kept_from(path):
                         yield folder
-        for line in text.splitlines():
-            if _DENIED.search(line):
-                yield from map(_with_its_neighbours, filter(self._kept_from, _paths(line)))
+        for line in _denied_lines(text):
+            yield from map(_with_its_neighbours, filter(self._kept_from, _paths(line)))
 
 
 def _unreadable(path: Path) -> str:
@@ -165,13 +166,23 @@ def _unreadable(path: Path) -> str:
     )
 
 
+def _denied_lines(text: str) -> Iterator[str]:
+    """The lines that speak of a refusal, each with the path that it is about where one follows."""
+    lines = text.splitlines()
+    for number, line in enumerate(lines):
+        if _DENIED.search(line):
+            # npm tells one error in lines: its code, the system call, the path.
+            below = lines[number + 1 : number + 4] if not _paths(line) else []
+            yield " ".join([line, *(each for each in below if _paths(each))][:2])
+
+
 def _denied(result: ToolResult) -> str:
     """The lines of an error that speak of a refusal."""
     text = "\n".join(_texts(result.content))
     # Some servers report their errors as results: "Database error: ...".
     if len(text) > _LONGEST or not (result.is_error or _ERROR_FIRST.match(text)):
         return ""
-    return "\n".join(line for line in text.splitlines() if _DENIED.search(line))
+    return "\n".join(_denied_lines(text))
 
 
 def _refused(result: ToolResult, arguments: Mapping[str, Json]) -> Iterator[Path]:
