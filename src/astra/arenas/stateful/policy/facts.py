@@ -1,0 +1,149 @@
+"""What a rule makes an agent look up: the reads that show whether its conditions hold."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from astra.arenas.stateful.mentions import Mentions, TaskCall
+from astra.arenas.stateful.policy.verdicts import PythonVerdicts, ServiceRequest
+from astra.arenas.stateful.roles import WritableTable
+from astra.arenas.stateful.tools import shown_row, stock_pair
+from astra.databases import Cell
+from astra.service_policies import Condition, CountCondition, ServiceOperation
+from astra.targets import Matcher, Target
+from astra.types import Json
+
+
+class RuleFact(NamedTuple):
+    """A condition's fact: the read that shows it, and what that read returns."""
+
+    call: TaskCall
+    shown: Target
+    relies_on: frozenset[tuple[str, str]]
+    """Table and column of what the fact is true by; "" for the rows there are."""
+
+
+def request_of(mentions: Mentions, call: TaskCall) -> ServiceRequest:
+    """A writing call as what rules are about."""
+    table = mentions.tables[call.tool.table]
+    operation = operation_of(call)
+    if operation.kind == "create":
+        references = {name: _cell(call.arguments[name]) for name in table.references}
+        return ServiceRequest(operation, references)
+    if operation.kind == "transfer":
+        pair = stock_pair(table)
+        assert pair is not None
+        kept, moved = pair
+        thing, start = call.arguments[kept], call.arguments[f"from_{moved}"]
+        rows = mentions.cut.database.table(table.name).rows_by_key.values()
+        (row,) = (row for row in rows if (row[kept], row[moved]) == (thing, start))
+        return ServiceRequest(operation, row)
+    return ServiceRequest(operation, mentions.row(table.name, _cell(call.arguments[table.key])))
+
+
+def operation_of(call: TaskCall) -> ServiceOperation:
+    """What a writing call does."""
+    tool = call.tool
+    return ServiceOperation.model_validate(
+        {"kind": tool.operation, "table": tool.table, "column": tool.column}
+    )
+
+
+def _cell(value: Json) -> Cell:
+    assert isinstance(value, str | int)
+    return value
+
+
+def fact_of(
+    mentions: Mentions, request: ServiceRequest, condition: Condition, known: Sequence[TaskCall]
+) -> RuleFact | None:
+    """The read of a condition, not made anew where a known call shows the row. None if the system
+    prompt tells it already, or nothing can be read."""
+    match condition.kind:
+        case "role" | "weekday" | "hour":
+            return None
+        case "not_owner":
+            *path, column = condition.path
+        case "count":
+            return _count(mentions, request, condition)
+        case _:
+            path, column = list(condition.path), condition.column
+    row = PythonVerdicts(mentions.cut.database).row_at(request, path)
+    if row is None or column not in row:
+        return None
+    table = mentions.tables[request.operation.table]
+    walked: set[tuple[str, str]] = {(table.name, reference) for reference in path[:1]}
+    for reference in path:
+        table = mentions.tables[table.references[reference]]
+    walked.add((table.name, column))
+    shown = shown_row(table, {column: row[column]})[column]
+    key = row[table.key]
+    target = Target(
+        matcher=Matcher.number if isinstance(shown, float) else Matcher.exact,
+        value=shown if not isinstance(shown, dict | list) else None,
+        field=column,
+        key={table.key: key},
+    )
+    for call in known:
+        if _shows(call, table, key):
+            return RuleFact(call, target, frozenset(walked))
+    text = mentions.words.read.format(
+        row=mentions.words.by_key.format(singular=mentions.writer.singular(table), value=key)
+    )
+    call = TaskCall(
+        mentions.tools["get", table.name, ""], {table.key: key}, text, column, shown,
+        {table.key: key},
+    )  # fmt: skip
+    return RuleFact(call, target, frozenset(walked))
+
+
+def _shows(call: TaskCall, table: WritableTable, key: Cell) -> bool:
+    """Whether a read returns a row."""
+    if call.tool.table != table.name:
+        return False
+    if call.tool.operation == "get":
+        return call.arguments[table.key] == key
+    return call.tool.operation == "find" and call.answer == key
+
+
+def _count(
+    mentions: Mentions, request: ServiceRequest, condition: CountCondition
+) -> RuleFact | None:
+    verdicts = PythonVerdicts(mentions.cut.database)
+    row = verdicts.row_at(request, condition.path)
+    if row is None:
+        return None
+    parent = mentions.tables[request.operation.table]
+    for reference in condition.path:
+        parent = mentions.tables[parent.references[reference]]
+    table, key = mentions.tables[condition.table], row[parent.key]
+    filters: dict[str, Json] = {condition.reference: key}
+    if condition.column:
+        (filters[condition.column],) = condition.values
+    children = [
+        child
+        for child in mentions.cut.database.table(table.name).rows_by_key.values()
+        if all(child[name] == value for name, value in filters.items())
+    ]
+    words = mentions.words
+    owner = words.by_key.format(singular=mentions.writer.singular(parent), value=key)
+    text = words.find.format(
+        row=words.by_parent.format(singular=mentions.writer.plural(table), parent=owner)
+    )
+    call = TaskCall(
+        mentions.tools["find", table.name, ""], filters, text, "total", len(children)
+    )
+    # One of those that count was returned: nobody learns the number without seeing them.
+    shown = (
+        Target(
+            matcher=Matcher.exact,
+            value=key,
+            field=condition.reference,
+            key={table.key: children[0][table.key]},
+        )
+        if children
+        else Target(matcher=Matcher.exact, value=0, field="total")
+    )
+    names = ("", condition.reference, condition.column) if condition.column else ("", condition.reference)
+    return RuleFact(call, shown, frozenset((table.name, name) for name in names))
