@@ -54,6 +54,11 @@ class ExpectedChanges:
         finally:
             self._db.execute("ROLLBACK")
 
+    @property
+    def connection(self) -> duckdb.DuckDBPyConnection:
+        """For questions about the rows as they are at first."""
+        return self._db
+
     def close(self) -> None:
         self._db.close()
 

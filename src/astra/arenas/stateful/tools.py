@@ -71,8 +71,10 @@ class DatabaseToolWriter:
         for table in self.tables.values():
             if column in table.columns:
                 singular = self.singular(table)
-                shorter = label.removeprefix(singular).strip()
-                return shorter or label
+                shorter = label.removeprefix(singular)
+                # "returned product" does not begin with the noun "return".
+                whole = self.language == "zh" or not shorter[:1].isalnum()
+                return (shorter.strip() if whole else "") or label
         return label
 
     def _say(self, english: str, chinese: str, **words: str) -> str:

@@ -8,7 +8,8 @@ from typing import NamedTuple
 from astra.arenas.stateful.mentions import Mentions, TaskCall
 from astra.arenas.stateful.policy.verdicts import PythonVerdicts, ServiceRequest
 from astra.arenas.stateful.roles import WritableTable
-from astra.arenas.stateful.tools import shown_row, stock_pair
+from astra.arenas.stateful.tools import shown_row
+from astra.arenas.stateful.writes import stock_pair
 from astra.databases import Cell
 from astra.service_policies import Condition, CountCondition, ServiceOperation
 from astra.targets import Matcher, Target
@@ -131,9 +132,7 @@ def _count(
     text = words.find.format(
         row=words.by_parent.format(singular=mentions.writer.plural(table), parent=owner)
     )
-    call = TaskCall(
-        mentions.tools["find", table.name, ""], filters, text, "total", len(children)
-    )
+    call = TaskCall(mentions.tools["find", table.name, ""], filters, text, "total", len(children))
     # One of those that count was returned: nobody learns the number without seeing them.
     shown = (
         Target(
@@ -145,5 +144,9 @@ def _count(
         if children
         else Target(matcher=Matcher.exact, value=0, field="total")
     )
-    names = ("", condition.reference, condition.column) if condition.column else ("", condition.reference)
+    names = (
+        ("", condition.reference, condition.column)
+        if condition.column
+        else ("", condition.reference)
+    )
     return RuleFact(call, shown, frozenset((table.name, name) for name in names))

@@ -173,9 +173,7 @@ _Held = set[tuple[int, int]]
 """Numbers of a setting and a request."""
 
 
-def _without(
-    rule: ServiceRule, at: int, condition: Condition
-) -> Iterator[tuple[str, ServiceRule]]:
+def _without(rule: ServiceRule, at: int, condition: Condition) -> Iterator[tuple[str, ServiceRule]]:
     """The rule without one condition, and without one value of it."""
 
     def put(*conditions: Condition) -> ServiceRule:

@@ -108,7 +108,9 @@ class SqlVerdicts:
                 only = ""
                 if condition.column:
                     parameters += condition.values
-                    only = f" AND counted.{quoted(condition.column)} IN ({_places(condition.values)})"
+                    only = (
+                        f" AND counted.{quoted(condition.column)} IN ({_places(condition.values)})"
+                    )
                 count = (
                     f"(SELECT count(*) FROM {quoted(condition.table)} AS counted "
                     f"WHERE counted.{quoted(condition.reference)} = {key}{only})"

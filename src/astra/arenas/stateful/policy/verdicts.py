@@ -112,9 +112,7 @@ class PythonVerdicts:
                 count = self.count(condition, row[self._keys(request, condition.path)])
                 return _compares(count, condition.comparison, condition.count)
 
-    def row_at(
-        self, request: ServiceRequest, path: Sequence[str]
-    ) -> Mapping[str, Cell] | None:
+    def row_at(self, request: ServiceRequest, path: Sequence[str]) -> Mapping[str, Cell] | None:
         """The row at the end of references. None where one leads nowhere."""
         row, table = request.row, self._database.table(request.operation.table)
         for reference in path:
