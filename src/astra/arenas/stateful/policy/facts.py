@@ -30,7 +30,7 @@ def request_of(mentions: Mentions, call: TaskCall) -> ServiceRequest:
     table = mentions.tables[call.tool.table]
     operation = operation_of(call)
     if operation.kind == "create":
-        references = {name: _cell(call.arguments[name]) for name in table.references}
+        references = {name: _known(call.arguments[name]) for name in table.references}
         return ServiceRequest(operation, references)
     if operation.kind == "transfer":
         pair = stock_pair(table)
@@ -40,7 +40,7 @@ def request_of(mentions: Mentions, call: TaskCall) -> ServiceRequest:
         rows = mentions.cut.database.table(table.name).rows_by_key.values()
         (row,) = (row for row in rows if (row[kept], row[moved]) == (thing, start))
         return ServiceRequest(operation, row)
-    return ServiceRequest(operation, mentions.row(table.name, _cell(call.arguments[table.key])))
+    return ServiceRequest(operation, mentions.row(table.name, _known(call.arguments[table.key])))
 
 
 def operation_of(call: TaskCall) -> ServiceOperation:
@@ -51,7 +51,8 @@ def operation_of(call: TaskCall) -> ServiceOperation:
     )
 
 
-def _cell(value: Json) -> Cell:
+def _known(value: Json) -> str | int:
+    """A value that is neither null nor a list: keys and tested columns hold no other."""
     assert isinstance(value, str | int)
     return value
 
@@ -79,10 +80,11 @@ def fact_of(
         table = mentions.tables[table.references[reference]]
     walked.add((table.name, column))
     shown = shown_row(table, {column: row[column]})[column]
-    key = row[table.key]
+    key = _known(row[table.key])
+    assert isinstance(shown, str | int | float)
     target = Target(
         matcher=Matcher.number if isinstance(shown, float) else Matcher.exact,
-        value=shown if not isinstance(shown, dict | list) else None,
+        value=shown,
         field=column,
         key={table.key: key},
     )
@@ -118,7 +120,7 @@ def _count(
     parent = mentions.tables[request.operation.table]
     for reference in condition.path:
         parent = mentions.tables[parent.references[reference]]
-    table, key = mentions.tables[condition.table], row[parent.key]
+    table, key = mentions.tables[condition.table], _known(row[parent.key])
     filters: dict[str, Json] = {condition.reference: key}
     if condition.column:
         (filters[condition.column],) = condition.values
@@ -139,7 +141,7 @@ def _count(
             matcher=Matcher.exact,
             value=key,
             field=condition.reference,
-            key={table.key: children[0][table.key]},
+            key={table.key: _known(children[0][table.key])},
         )
         if children
         else Target(matcher=Matcher.exact, value=0, field="total")
