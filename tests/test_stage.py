@@ -269,6 +269,38 @@ def test_a_stage_stops_when_what_it_needs_goes_away(tmp_path: Path) -> None:
     assert _keys(folder) == list(range(5))
 
 
+async def _rejects(item: int) -> Thing:
+    await asyncio.sleep(0.001 * (item % 3))
+    raise Rejected("state", f"{item} does not do")
+
+
+@pytest.mark.parametrize("concurrency", [1, 8])
+def test_endless_inputs_that_are_all_rejected_end_with_the_reason(
+    tmp_path: Path, concurrency: int
+) -> None:
+    folder = RunFolder.create(tmp_path / "run", {})
+    stage = _stage(_rejects, max_rejected=30)
+    for _ in range(2):  # the second run finds all that on record
+        with pytest.raises(StageError, match=r"first 30 items .* 30 of them by 'state'.* 29 does"):
+            _run(folder, 10_000, stage, until=5, concurrency=concurrency)
+        assert len(list(folder.rows("things.failed", FailureRow))) == 30
+    assert _run(RunFolder.create(tmp_path / "all", {}), 50, stage).rejected == {"state": 50}
+
+
+@pytest.mark.parametrize("first", [5, 9])
+def test_a_stage_that_accepts_too_few_ends_with_those(tmp_path: Path, first: int) -> None:
+    async def few(item: int) -> Thing:
+        return _thing(item) if item in (3, 7) else await _rejects(item)
+
+    once, twice = (RunFolder.create(tmp_path / name, {}) for name in "ab")
+    stage = _stage(few, max_rejected=10)
+    report = _run(once, 10_000, stage, until=5)
+    assert (report.accepted, report.rejected) == (2, {"state": 30})
+    _run(twice, first, stage, until=5)  # as one that was killed
+    _run(twice, 10_000, stage, until=5, concurrency=1)
+    assert _bytes(once.path) == _bytes(twice.path)
+
+
 # --- inputs -----------------------------------------------------------------------------------
 
 

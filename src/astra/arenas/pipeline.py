@@ -28,6 +28,8 @@ from astra.types import Arena, Database, Distractor, Json
 
 CANDIDATES = "candidates"
 CANDIDATE_CERTIFICATES = "candidate-certificates"
+MAX_REJECTED = 200
+"""Candidates that may be rejected for each that is certified: sources may be endless."""
 
 
 class CandidateArena(Protocol):
@@ -121,6 +123,7 @@ class ArenaPipeline:
             CANDIDATES,
             CANDIDATE_CERTIFICATES,
             _stored_number,
+            max_rejected=MAX_REJECTED,
         )
         return await self.runner.run(stage, candidates, until=count, retry=retry)
 
@@ -205,7 +208,13 @@ async def require_certificate(
 
 
 def certification_stage(
-    sandbox: Sandbox, seed: int, name: str, certificates: str, stored_key: Callable[[Json], str]
+    sandbox: Sandbox,
+    seed: int,
+    name: str,
+    certificates: str,
+    stored_key: Callable[[Json], str],
+    *,
+    max_rejected: int | None = None,
 ) -> Stage[CandidateArena, CertifiedArena]:
     """Certify arenas as they are: candidates without distractors, or imported ones."""
 
@@ -221,6 +230,7 @@ def certification_stage(
         stored_key=stored_key,
         row=lambda certified: certified.arena.row(),
         side_files=(_certificates_file(certificates),),
+        max_rejected=max_rejected,
     )
 
 

@@ -93,6 +93,17 @@ class Ledger(Generic[In, Out]):
         """Whether the wanted number of items is accepted."""
         return self._until is not None and self.accepted >= self._until
 
+    def hopeless(self, outcomes: Sequence[ItemOutcome] = ()) -> bool:
+        """Whether too few are accepted to go on, `outcomes` counted with those on record."""
+        if self._until is None or self._stage.max_rejected is None:
+            return False
+        accepted = self.accepted + sum(outcome.main is not None for outcome in outcomes)
+        rejected = self.rejected.total() + sum(
+            outcome.failure is not None and outcome.failure.kind == "rejected"
+            for outcome in outcomes
+        )
+        return rejected >= self._stage.max_rejected * (accepted + 1)
+
     # --- what is on record ---------------------------------------------------------------------
 
     def _read_main(self) -> set[str]:
@@ -202,7 +213,15 @@ class Ledger(Generic[In, Out]):
             self._record()
 
     def give_up(self) -> None:
-        """Raise `StageError` when every item fails, or what all items need is unavailable."""
+        """Raise `StageError` when all items fail or are rejected, or what all need is missing."""
+        if self.hopeless() and not self.accepted:
+            (check, number), *_ = self.rejected.most_common(1)
+            raise StageError(
+                f"stage {self._stage.name!r} stopped: the first {self.rejected.total()} items were "
+                f"all rejected, {number} of them by {check!r}{self._last_reason(check)}. "
+                f"{self._failed_name}.jsonl lists them: change the inputs or the options, then "
+                "choose another folder"
+            )
         if len(self._error_streak) < GIVE_UP_AFTER:
             return
         last = self._error_streak[-1]
@@ -213,6 +232,14 @@ class Ledger(Generic[In, Out]):
                 f"failed, the last with {last.failure.type}: {last.failure.message}. Fix that, "
                 "then run the same command again to resume"
             )
+
+    def _last_reason(self, check: str) -> str:
+        failures = [
+            failure.message
+            for failure in self._folder.rows(self._failed_name, FailureRow)
+            if failure.check == check
+        ]
+        return f", the last because {failures[-1][:300]}" if failures else ""
 
     def counts(self) -> StageCounts:
         """The counts and the cost so far, earlier runs included."""

@@ -98,8 +98,9 @@ async def run(
     `total`: number of inputs, for the progress bar on `console`. `retry`: keys whose recorded
     errors are tried again, for callers that pass a part of all inputs; None: all. Of two inputs
     with one key the first counts.
-    Raises `StageError` when item after item fails, `StoreError` when rows can't be written, and
-    `BudgetExceeded`, all earlier items committed, when an item may not be paid for.
+    Raises `StageError` when item after item fails or is rejected (see `Stage.max_rejected`),
+    `StoreError` when rows can't be written, and `BudgetExceeded`, all earlier items committed, when
+    an item may not be paid for.
     """
     meter = StageMeter(stage.name)
     with folder.lock(), ExitStack() as stack:
@@ -109,7 +110,8 @@ async def run(
         )
         progress.show(ledger, event="begins")
         try:
-            if not ledger.complete:
+            ledger.give_up()
+            if not (ledger.complete or ledger.hopeless()):
                 # Tasks copy the context when they are created: all of the stage's bill to its
                 # meter.
                 with billing(meter):
@@ -187,7 +189,7 @@ class _Window(Generic[In, Out]):
             self._commit()
             # Also without a commit: while all wait for the first item, others are paid for.
             self._progress.show(self._ledger)
-            if self._ledger.complete:
+            if self._ledger.complete or self._ledger.hopeless():
                 return
 
     def _commit(self) -> None:
@@ -196,6 +198,8 @@ class _Window(Generic[In, Out]):
         stop: BudgetExceeded | None = None
         missing = None if self._until is None else self._until - self._ledger.accepted
         while self._items and self._items[0].done() and missing != 0:
+            if self._ledger.hopeless(batch):
+                break
             outcome = self._items.popleft().result()
             if (stop := outcome.stop) is not None:
                 break

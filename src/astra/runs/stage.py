@@ -59,6 +59,9 @@ class Stage(Generic[In, Out]):
     side_files: tuple[SideFile[Out], ...] = ()
     stored_id: Callable[[Json], str] = itemgetter("id")
     """Id of a stored main row, by which side rows name it."""
+    max_rejected: int | None = None
+    """Rejected items for the first accepted one, and for each further one, after which a stage of
+    endless inputs ends. None: it never ends for that."""
 
 
 def copy_stage(name: str, kind: type[R]) -> Stage[R, R]:

@@ -196,7 +196,7 @@ def _read(
     db: duckdb.DuckDBPyConnection, table: WritableTable, language: Language
 ) -> dict[Cell, Row]:
     selected = [
-        f"{quoted(c.column.variants.get(language, c.name))} AS {quoted(c.name)}"
+        f"{quoted(c.column.variants.get(language, c.source))} AS {quoted(c.name)}"
         for c in table.columns
     ]
     records = db.execute(

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from astra.arenas.stateful.cut import Cut, Row, rows_of
 from astra.arenas.stateful.roles import WritableTable
 from astra.arenas.stateful.tools import DatabaseTool, DatabaseToolWriter
-from astra.arenas.stateful.words import WORDS, quote
+from astra.arenas.stateful.words import WORDS, named, quote
 from astra.arenas.tables.sql import LONGEST_VALUE, fold
 from astra.databases import Cell
 from astra.types import Json
@@ -71,8 +71,7 @@ class Mentions:
         return None
 
     def _by_key(self, table: WritableTable, key: Cell) -> Mention:
-        text = self.words.by_key.format(singular=self.writer.singular(table), value=key)
-        return Mention(text)
+        return Mention(named(self.words.by_key, self.writer.singular(table), str(key)))
 
     def _by_name(self, table: WritableTable, key: Cell) -> Mention | None:
         assert table.naming is not None
@@ -84,7 +83,7 @@ class Mentions:
         singular = self.writer.singular(table)
         # "North Quay Depot" is a name that says by itself what it names; so does 北码头仓库.
         frame = "{value}" if fold(singular) in fold(name) else self.words.by_name
-        text = frame.format(singular=singular, value=name)
+        text = named(frame, singular, name)
         call = self.find(table, {table.naming: name}, key, text)
         relies_on = frozenset({(table.name, table.naming), (table.name, "")})
         return Mention(text, (call,), True, relies_on)

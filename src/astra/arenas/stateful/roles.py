@@ -6,13 +6,14 @@ what is wrongly let in would make arenas that contradict their own tables.
 
 from __future__ import annotations
 
-import keyword
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import duckdb
 
+from astra.arenas.stateful.derived import derived_columns
+from astra.arenas.stateful.names import tool_parameters
 from astra.arenas.tables.schema import Column, ColumnKind, Schema, Table
 from astra.arenas.tables.sql import quoted
 from astra.types import Language
@@ -56,7 +57,7 @@ _STATUS = re.compile(r"(?:^|_)(?:status|stage|phase)(?:_|$)|状态|阶段")
 _UNIQUE = re.compile(r"(?:^|_)(?:email|mail|phone|code|sku|isbn|username|login)(?:_|$)|邮箱|编码")
 _FINAL = re.compile(
     r"cancell?ed|closed|delivered|refunded|rejected|returned|archived|deleted|expired|done|completed"
-    r"|已取消|已关闭|已退款|已拒绝|已完成|已删除|已送达|已签收"
+    r"|void(?:ed)?|withdrawn|discharged|terminated|已作废|作废|已撤销|已取消|已关闭|已退款|已拒绝|已完成|已删除|已送达|已签收"
 )
 
 
@@ -65,6 +66,7 @@ class WritableColumn:
     """A column and what may be done with it."""
 
     column: Column
+    """Its `name` is what the database and the tools call it."""
     role: ColumnRole
     scale: int = 0
     """Of decimals."""
@@ -76,6 +78,8 @@ class WritableColumn:
     """The day on which the row came to be: tools set it, requests do not."""
     set_with: tuple[str, frozenset[str]] | None = None
     """Column of a status, and the statuses with which this column is set; it is null otherwise."""
+    source: str = ""
+    """Its name in the user's table."""
 
     @property
     def name(self) -> str:
@@ -133,7 +137,7 @@ class WritableTable:
     def status(self) -> WritableColumn | None:
         """The column of a status that rows go through."""
         for column in self.columns:
-            if column.role == "choice" and is_status(column.name):
+            if column.role == "choice" and is_status(column.source):
                 return column
         return None
 
@@ -153,7 +157,7 @@ def writable_tables(
 ) -> tuple[WritableTable, ...]:
     """The tables that a database can hold. Choices are in the language, where columns have it."""
     keyed = {table.name: table for table in schema.tables if _usable_key(table)}
-    locked_columns, locked_tables = _derived(db, list(keyed.values()))
+    locked_columns, locked_tables = derived_columns(db, schema.tables)
     found: list[WritableTable] = []
     for table in keyed.values():
         references = {
@@ -171,16 +175,48 @@ def writable_tables(
         kept = [column for column in columns if column is not None]
         kept = [_with_status(db, table, column, kept) for column in kept]
         found.append(
-            WritableTable(
-                table,
-                tuple(kept),
-                references,
-                _stock(table, kept, references),
-                _numbered_keys(db, table),
-                table.name in locked_tables,
+            _renamed(
+                WritableTable(
+                    table,
+                    tuple(kept),
+                    references,
+                    _stock(table, kept, references),
+                    _numbered_keys(db, table),
+                    table.name in locked_tables,
+                )
             )
         )
     return tuple(found)
+
+
+def _renamed(table: WritableTable) -> WritableTable:
+    """The table with its columns called as the parameters of tools can be called."""
+    names = tool_parameters(table.table)
+    schema = table.table
+    return replace(
+        table,
+        table=schema.model_copy(
+            update={
+                "key": names[table.key],
+                "naming": schema.naming and names[schema.naming],
+                "columns": tuple(
+                    column.model_copy(update={"name": names[column.name]})
+                    for column in schema.columns
+                ),
+            }
+        ),
+        columns=tuple(
+            replace(
+                column,
+                column=column.column.model_copy(update={"name": names[column.name]}),
+                set_with=column.set_with and (names[column.set_with[0]], column.set_with[1]),
+                source=column.name,
+            )
+            for column in table.columns
+        ),
+        references={names[column]: other for column, other in table.references.items()},
+        stock=table.stock and names[table.stock],
+    )
 
 
 def _usable_key(table: Table) -> bool:
@@ -215,8 +251,6 @@ def _column(
     language: Language,
 ) -> WritableColumn | None:
     """The column's role. None for one that no database of ours can hold."""
-    if keyword.iskeyword(column.name):
-        return None  # it could not be a parameter
     name, lower = column.name, column.name.lower()
     source, cells = quoted(table.name), quoted(name)
     if column.kind is ColumnKind.text:
@@ -314,58 +348,3 @@ def _stock(table: Table, columns: list[WritableColumn], references: dict[str, st
         if named and references:
             return column.name
     return None
-
-
-def _derived(
-    db: duckdb.DuckDBPyConnection, tables: list[Table]
-) -> tuple[set[tuple[str, str]], set[str]]:
-    """Columns that follow from others, with those they follow from; tables whose rows do."""
-    columns: set[tuple[str, str]] = set()
-    rows: set[str] = set()
-    numeric = {
-        table.name: [
-            c.name
-            for c in table.columns
-            if c.kind in (ColumnKind.integer, ColumnKind.number)
-            and c.name != table.key
-            and not any(key.column == c.name for key in table.foreign_keys)
-        ]
-        for table in tables
-    }
-    for table in tables:
-        names, source = numeric[table.name], quoted(table.name)
-        for first_at, first in enumerate(names):
-            for second in names[first_at + 1 :]:
-                for product in names:
-                    if product in (first, second):
-                        continue
-                    if _mostly(
-                        db,
-                        f"abs({quoted(first)} * {quoted(second)} - {quoted(product)}) < 0.005",
-                        source,
-                        f"{quoted(first)} NOT IN (0, 1) AND {quoted(second)} NOT IN (0, 1)",
-                    ):
-                        columns |= {(table.name, name) for name in (first, second, product)}
-        for key in table.foreign_keys:
-            parent = next((t for t in tables if t.name == key.table), None)
-            for column in names if parent is not None else ():
-                for total in numeric[key.table]:
-                    sums = (
-                        f"(SELECT any_value(p.{quoted(total)}) AS total, sum(c.{quoted(column)}) "
-                        f"AS parts, count(*) AS lines FROM {source} c JOIN {quoted(key.table)} p "
-                        f"ON c.{quoted(key.column)} = p.{quoted(key.references)} GROUP BY "
-                        f"p.{quoted(key.references)})"
-                    )
-                    if _mostly(db, "abs(total - parts) < 0.005", sums, "parts <> 0 AND lines > 0"):
-                        columns |= {(table.name, column), (key.table, total)}
-                        rows |= {table.name, key.table}
-    return columns, rows
-
-
-def _mostly(db: duckdb.DuckDBPyConnection, condition: str, source: str, where: str) -> bool:
-    right, total = _one(
-        db,
-        f"SELECT count(*) FILTER (WHERE {condition}), count(*) FROM {source} WHERE {where}",
-    )
-    assert isinstance(right, int) and isinstance(total, int)
-    return total >= _MIN_EVIDENCE and right >= _SHARE * total

@@ -14,8 +14,10 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
+from astra.arenas.stateful.names import LONGEST_TOOL
 from astra.arenas.stateful.roles import WritableColumn, WritableTable, is_final
 from astra.arenas.stateful.writes import TODAY, can_create, creation, settable, stock_pair
+from astra.arenas.tables.load.names import unique
 from astra.arenas.tables.naming import ascii_identifier, row_noun
 from astra.arenas.tables.schema import ColumnKind, Schema
 from astra.types import Cell, Json, Language, Tool, ToolSchema
@@ -44,20 +46,40 @@ class DatabaseToolWriter:
     """Writes tools in one language for all tables of a schema."""
 
     def __init__(self, schema: Schema, tables: Iterable[WritableTable], language: Language) -> None:
-        self._schema = schema
         self.tables = {table.name: table for table in tables}
         self.language: Language = language
+        self._nouns: dict[str, str] = {}
+        for table in self.tables.values():
+            noun = row_noun(schema, schema.table(table.name))
+            # An order of `order` and one of `orders`.
+            noun = noun if noun not in self._nouns.values() else ascii_identifier(table.name)
+            self._nouns[table.name] = unique(noun or "record", self._nouns.values())
+        self._names: dict[tuple[str, str, str], str] = {}
 
     # --- words -------------------------------------------------------------------------------
 
     def noun(self, table: WritableTable) -> str:
         """One row in names of tools."""
-        return row_noun(self._schema, table.table)
+        return self._nouns[table.name]
 
     def nouns(self, table: WritableTable) -> str:
         """Several rows in names of tools and results."""
         plural = ascii_identifier(table.table.plural.get("en", ""))
-        return plural if plural and plural != self.noun(table) else f"{self.noun(table)}_list"
+        fits = plural and plural not in (*self._nouns.values(), "total")
+        return plural if fits else f"{self.noun(table)}_list"
+
+    def _name(self, operation: str, table: WritableTable, column: str = "") -> str:
+        """The name of a tool, which no other has: the status of an order line is not the line
+        status of an order."""
+        what = self.nouns(table) if operation == "find" else self.noun(table)
+        key = (operation, table.name, column)
+        if key not in self._names:
+            whole = "_".join(part for part in (operation, what, column) if part)
+            name = whole[:LONGEST_TOOL].rstrip("_")
+            if name in self._names.values():
+                name = unique(name[: LONGEST_TOOL - 3], self._names.values())
+            self._names[key] = name
+        return self._names[key]
 
     def singular(self, table: WritableTable) -> str:
         return table.table.singular.get(self.language) or table.name
@@ -104,7 +126,7 @@ class DatabaseToolWriter:
             if column.role in ("name", "reference", "choice")
             and (column.role != "name" or column.name == table.naming)
         ]
-        name = f"find_{self.nouns(table)}"
+        name = self._name("find", table)
         description = self._say(
             "Finds {plural}: all that match every given filter, at most {most} at once. Texts are "
             "compared as a whole, upper and lower case ignored.",
@@ -134,7 +156,7 @@ class DatabaseToolWriter:
 
     def get(self, table: WritableTable) -> DatabaseTool:
         """One row by its key."""
-        name = f"get_{self.noun(table)}"
+        name = self._name("get", table)
         description = self._say(
             "Returns one {singular} with everything that is stored about it.",
             "返回一条{singular}的全部内容。",
@@ -149,7 +171,7 @@ class DatabaseToolWriter:
 
     def set(self, table: WritableTable, column: WritableColumn) -> DatabaseTool:
         """Sets one column of one row."""
-        name = f"set_{self.noun(table)}_{ascii_identifier(column.name) or 'value'}"
+        name = self._name("set", table, column.name)
         follow = [
             other
             for other in table.columns
@@ -197,10 +219,10 @@ class DatabaseToolWriter:
 
     def create(self, table: WritableTable) -> DatabaseTool:
         """A new row."""
-        name = f"create_{self.noun(table)}"
+        name = self._name("create", table)
         given, fixed = creation(table)
         description = self._say(
-            "Creates a {singular}.", "新建一条{singular}。", singular=self.singular(table)
+            "Creates a new {singular}.", "新建一条{singular}。", singular=self.singular(table)
         )
         for column, value in fixed.items():
             if isinstance(value, str) and value != TODAY:
@@ -228,7 +250,7 @@ class DatabaseToolWriter:
     def transfer(self, table: WritableTable, kept: str, moved: str) -> DatabaseTool:
         """Moves a quantity from one row to another: of one thing, between two places."""
         assert table.stock is not None
-        name = f"transfer_{self.noun(table)}"
+        name = self._name("transfer", table)
         place = self.tables[table.references[moved]]
         thing = self.tables[table.references[kept]]
         description = self._say(

@@ -14,6 +14,7 @@ from astra.arenas.stateful.roles import WritableColumn, WritableTable, is_final
 from astra.arenas.stateful.tools import shown_row
 from astra.arenas.stateful.words import quote
 from astra.arenas.stateful.writes import settable
+from astra.arenas.tables.load.names import identifier
 from astra.arenas.tables.schema import ColumnKind
 from astra.arenas.tables.sql import LONGEST_VALUE, quoted
 from astra.databases import Cell
@@ -28,6 +29,13 @@ class NewValue:
     stored: Cell
     shown: Json
     text: str
+
+
+def address_words(name: str) -> list[str]:
+    """The words of a name as they stand in an address: Jörg O'Brien is jorg, obrien."""
+    spoken = name.casefold().replace("'", "").replace("’", "")
+    bare = identifier(spoken, fallback="", ascii_letters=True)
+    return re.findall(r"[a-z]+", bare) if bare.isascii() else []
 
 
 class NewValues:
@@ -91,7 +99,7 @@ class NewValues:
         """An e-mail address that the named row could have, at the host of another's."""
         if table.naming is None:
             return None
-        words = re.findall(r"[a-z]+", str(row[table.naming]).lower())
+        words = address_words(str(row[table.naming]))
         host = other.partition("@")[2]
         address = f"{'.'.join(words[::-1])}@{host}"
         taken = any(address in held.values() for held in rows_of(self._cut.database, table.name))

@@ -68,7 +68,7 @@ WORDS: dict[Language, RequestWords] = {
         ),
         create=(
             "create a new {singular} for {about}{fields}",
-            "add a {singular} for {about}{fields}",
+            "add a new {singular} for {about}{fields}",
         ),
         with_fields=", with {fields}",
         between=" and ",
@@ -136,6 +136,13 @@ _CODE = re.compile(r"[\w./@:+-]+", re.ASCII)
 def quote(words: RequestWords, text: str) -> str:
     """A value in a sentence: in quotation marks, unless it is one plain word or code."""
     return text if _CODE.fullmatch(text) else words.quoted.format(text=text)
+
+
+def named(frame: str, singular: str, value: str) -> str:
+    """What a row is called: with a space where both parts are in Latin letters."""
+    if singular[-1:].isascii() and value[:1].isascii():
+        frame = frame.replace("{singular}{value}", "{singular} {value}")
+    return frame.format(singular=singular, value=value)
 
 
 def request_text(words: RequestWords, parts: Sequence[str], rng: random.Random) -> str:

@@ -61,8 +61,9 @@ def first_status(table: WritableTable) -> str | None:
         if column.set_with is not None and column.set_with[0] == status.name
         for value in column.set_with[1]
     }
-    begin = ("open", "new", "pending", "requested", "created", "draft", "submitted", "reported")
-    for value in (*begin, "待处理", "新建", "待付款", "已提交"):
+    begin = ("open", "new", "pending", "requested", "created", "draft", "submitted", "reported",
+             "planned", "scheduled", "booked", "received", "registered")  # fmt: skip
+    for value in (*begin, "待处理", "新建", "待付款", "已提交", "待审核", "已预约", "已登记"):
         if value in status.choices and value not in taken:
             return value
     return None
@@ -73,4 +74,6 @@ def stock_pair(table: WritableTable) -> tuple[str, str] | None:
     if table.stock is None or len(table.references) != 2:
         return None
     kept, moved = table.references
-    return kept, moved
+    # The parameters of the tool: the thing, where from, where to.
+    names = {kept, f"from_{moved}", f"to_{moved}", "quantity"}
+    return (kept, moved) if len(names) == 4 else None

@@ -6,7 +6,7 @@ import random
 
 from astra.arenas.stateful.mentions import Mention, TaskCall
 from astra.arenas.stateful.operations.base import Task, TaskParts
-from astra.arenas.stateful.roles import WritableColumn, WritableTable
+from astra.arenas.stateful.roles import WritableColumn, WritableTable, is_final
 from astra.arenas.stateful.tools import shown_row
 from astra.arenas.stateful.words import quote
 from astra.databases import Cell
@@ -79,7 +79,14 @@ def _condition(
     value = parts.mentions.row(table.name, key)[column.name]
     label, holds = parts.mentions.writer.label(column), rng.random() < 0.5
     if column.role == "choice":
-        others = [choice for choice in column.choices if choice != value]
+        # Rows in a status for good are left alone, so that such a condition never holds.
+        others = [
+            choice
+            for choice in column.choices
+            if choice != value and not (column == table.status and is_final(choice))
+        ]
+        if not others:
+            return None
         said = str(value if holds else rng.choice(others))
         text = parts.words.is_choice.format(
             label=label, row=mention.text, value=quote(parts.words, said)

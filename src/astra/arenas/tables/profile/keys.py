@@ -97,6 +97,10 @@ def _existing(name: str, stats: Mapping[str, ColumnStats]) -> str | None:
 _KEYS = ("id", "code", "key", "iso2", "iso", "iso3", "iata", "icao", "uuid", "isbn", "编号", "代码")
 
 
+_OWN_KEYS = frozenset(
+    ("_id", "_code", "_key", "_no", "_nr", "_number", "编号", "代码", "编码", "号", "号码", "单号")
+)
+"""What follows a table's name in its key: `order_number`, `订单号`."""
 _NO_KEY = 40
 """Rank of names that don't sound like a key at all."""
 
@@ -167,9 +171,9 @@ def _key_rank(name: str, one: str) -> int:
     """How little a name sounds like a key; ties go to the first column."""
     if name in _KEYS:
         return _KEYS.index(name)
-    if name in (f"{one}_id", f"{one}_code", f"{one}_key"):
+    if name.startswith(one) and name.removeprefix(one) in _OWN_KEYS:
         return 0
-    if re.search(r"_(id|code|key|iso2|iso3|iata|icao)$", name):
+    if re.search(r"_(id|code|key|iso2|iso3|iata|icao)$|(编号|代码|单号)$", name):
         return 20
     if _name_rank(name, one) < 9:
         return 30

@@ -122,6 +122,7 @@ def column_labels(
         translated = english(name)
         return {"en": humanised(translated) if translated else name, "zh": name}
     base = (_from_german(name) if german else None) or name
+    base = re.sub(r"_(no|nr)$", "_number", base)
     label = humanised(base)
     if label.rpartition(" ")[2] in words_of("prepositions") and " " in label:
         # "The created by of A" is no English: "the created-by user of A".

@@ -75,7 +75,7 @@ def _called_after_names(tables: list[Table], options: TablesOptions) -> list[Tab
         table.name: row_labels(
             table.name,
             None if table.given_name else table.naming,
-            german=is_german((table.name, *(column.name for column in table.columns))),
+            german=is_german((table.name, *_own_columns(table))),
         )
         for table in tables
         if not options.tables.get(table.name, TableOptions()).singular
@@ -91,6 +91,11 @@ def _called_after_names(tables: list[Table], options: TablesOptions) -> list[Tab
             table = table.model_copy(update={"singular": one, "plural": {**many, **own.plural}})
         renamed.append(table)
     return renamed
+
+
+def _own_columns(table: Table) -> list[str]:
+    pointing = {key.column for key in table.foreign_keys}
+    return [column.name for column in table.columns if column.name not in pointing]
 
 
 def _table(
@@ -109,7 +114,9 @@ def _table(
     if naming.naming is None:
         profiled.notes.append("no column names its rows; they are not asked about by name")
     german = is_german((table.name, *profiled.stats))
-    one, many = table_labels(table.name, german=german)
+    # A column that is called after a German table does not make German words of the others.
+    itself_german = is_german((table.name, *(c for c in profiled.stats if c not in pointing)))
+    one, many = table_labels(table.name, german=itself_german)
     wider = wider_places(profiled.stats)
     labels_taken: dict[Language, set[str]] = {"en": set(), "zh": set()}
     return Table(
@@ -124,7 +131,7 @@ def _table(
                 identifies=name in identifying,
                 taken=labels_taken,
                 within=wider.get(name, ()),
-                german=german,
+                german=german if name in pointing else itself_german,
             )
             for name, stats in profiled.stats.items()
         ),

@@ -107,8 +107,16 @@ def chinese(name: str) -> str | None:
 
 
 def english(name: str) -> str | None:
-    """The English identifier for a Chinese name. None if unknown."""
-    return _words()["english"].get(name)
+    """The English identifier for a Chinese name: as a whole, else of two words. None if unknown."""
+    known: dict[str, str] = _words()["english"]
+    if name in known:
+        return known[name]
+    # Words of one character mean too many things within others.
+    for cut in range(len(name) - 2, 1, -1):
+        first, last = known.get(name[:cut]), known.get(name[cut:])
+        if first and last:
+            return f"{first}_{last}"
+    return None
 
 
 # --- units -----------------------------------------------------------------------------------
