@@ -14,8 +14,8 @@ from astra.arenas.tables.profile.words import english
 from astra.arenas.tables.schema import Table
 
 _TAKEN = frozenset(
-    "abs all bool datetime dict error float int isinstance len list math new_key now previous round "
-    "skip str unicodedata".split()
+    "abs all bool datetime dict error float int isinstance len list math new_key now previous "
+    "round skip str unicodedata".split()
 )
 """Names that tools use beside their parameters, or fields of their results."""
 LONGEST_TOOL = 64
