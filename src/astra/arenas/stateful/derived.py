@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import duckdb
 
 from astra.arenas.tables.schema import ColumnKind, Table
@@ -12,7 +14,7 @@ _SHARE = 0.99
 
 
 def derived_columns(
-    db: duckdb.DuckDBPyConnection, tables: list[Table]
+    db: duckdb.DuckDBPyConnection, tables: Sequence[Table]
 ) -> tuple[set[tuple[str, str]], set[str]]:
     """Columns that follow from others, with those they follow from; tables whose rows do."""
     columns: set[tuple[str, str]] = set()
