@@ -10,7 +10,7 @@ import pytest
 from astra.errors import HostError, ModelBadReply, SandboxDied, TeacherError
 from astra.models.scripted import ScriptedModel, calling
 from astra.protocols import Reply, Sampling, ToolResult
-from astra.rollouts.loop import RolloutLimits, RolloutTask, rollout, rollouts
+from astra.rollouts.loop import RolloutJob, RolloutLimits, RolloutTask, rollout, rollouts
 from astra.runs.jsonl import LINE_BYTES, to_line
 from astra.types import CallStatus, FinishReason, Message, StopReason, ToolCallRequest, Usage
 from tests.support.fakes import FakeHost, FakeModel, document
@@ -427,7 +427,7 @@ async def test_rollouts_are_concurrent_bounded_lazy_and_in_order():
         for i in range(60):
             taken += 1
             model = ScriptedModel([calling(("wait", {"seconds": 0.02 if i % 7 else 0.08})), "a"])
-            yield RolloutTask(str(i), TASK.messages), model, host(one)
+            yield RolloutJob(RolloutTask(str(i), TASK.messages), model, host(one))
 
     stream = rollouts(jobs(), LIMITS, concurrency=5)
     first = await anext(stream)
@@ -440,7 +440,9 @@ async def test_rollouts_are_concurrent_bounded_lazy_and_in_order():
 async def test_leaving_rollouts_early_cancels_the_rest():
     hosts = [host() for _ in range(8)]
     jobs = [
-        (TASK, ScriptedModel([calling(("wait", {"seconds": 30 * bool(i)})), "a"]), hosts[i])
+        RolloutJob(
+            TASK, ScriptedModel([calling(("wait", {"seconds": 30 * bool(i)})), "a"]), hosts[i]
+        )
         for i in range(8)
     ]
     stream = rollouts(jobs, LIMITS, concurrency=2)
@@ -451,7 +453,7 @@ async def test_leaving_rollouts_early_cancels_the_rest():
 
 async def test_one_broken_episode_does_not_touch_the_others():
     bad = FakeModel(lambda m, t, s: ModelBadReply("nonsense"))
-    jobs = [(TASK, bad if i == 1 else ScriptedModel(["a"]), host()) for i in range(3)]
+    jobs = [RolloutJob(TASK, bad if i == 1 else ScriptedModel(["a"]), host()) for i in range(3)]
     stops = [r.stop async for r in rollouts(jobs, LIMITS, concurrency=3)]
     assert stops == [StopReason.answered, StopReason.model_error, StopReason.answered]
 

@@ -50,7 +50,8 @@ class Model(Protocol):
     """Writes the next assistant message.
 
     Raises `ModelUnavailable` or `ModelBadReply` after its own bounded retries; nothing above
-    this layer retries.
+    this layer retries. A model with an attribute `keeps_prompt` that is true is shown the tools of
+    the beginning to the end, for its prompt can't change; others see those that a user brings.
     """
 
     @property

@@ -11,21 +11,60 @@ from astra.databases import Database, DatabaseEpisode, RowChange
 from astra.records import Record
 from astra.targets import Target
 
+GoalKind = Literal["change", "say", "ask", "cannot"]
+"""change: rows. say: a fact is told. ask: the user is asked for a value that they held back, before
+anything is written. cannot: the agent says that no tool does what is asked for."""
+
 
 class StateGoal(Record):
-    """What an episode has to bring about: rows that change, or a fact that is told."""
+    """What an episode has to bring about: rows that change, or something that is said."""
 
     id: str
     question: str
     """The part of the request."""
-    kind: Literal["change", "say"] = "change"
+    kind: GoalKind = "change"
     turn: int = 0
-    """User turn in which it is asked for."""
+    """User turn in which it is asked for. It has to be solved before that turn ends."""
+    until: int | None = None
+    """User turn from which it need not hold any more: a later wish overrides it."""
+    of: str = ""
+    """Of `ask` and `cannot`: the change that it leads to. It counts only if that is solved."""
     changes: tuple[RowChange, ...] = ()
     """Of a change: the rows as they were and as they must be. Columns that are free (see
     `ArenaState`) are not compared, nor are the keys of new rows."""
     says: Target | None = None
     """Of a fact: what a call must have returned and a message must hold."""
+
+
+class Slot(Record):
+    """A value that the user tells when they are asked for it, and not before."""
+
+    goal: str
+    """The `ask` goal."""
+    labels: tuple[str, ...]
+    """What the value is called in a question: any of these."""
+    choices: tuple[str, ...] = ()
+    """Values that there are to choose from: whoever names two of them asks for it, too."""
+    told: str
+    """What the user says then."""
+
+
+class UserTurn(Record):
+    """What the user says at one turn of a conversation."""
+
+    text: str
+    """Of the first turn: the question of the arena."""
+    slots: tuple[Slot, ...] = ()
+    brings: tuple[str, ...] = ()
+    """Tools that can be called from here on. Before that they are not shown."""
+
+
+class GoldStep(Record):
+    """One message of the agent in the gold episode: calls, or a text without calls."""
+
+    goals: tuple[str, ...] = ()
+    """Ids of the arena's goals whose calls are made, in their order."""
+    text: str = ""
 
 
 class ArenaState(Record):
@@ -43,8 +82,11 @@ class ArenaState(Record):
     free: dict[str, tuple[str, ...]] = {}
     """Table -> columns that are not compared: keys and times that tools choose."""
     goals: tuple[StateGoal, ...]
-    turns: tuple[str, ...] = ()
-    """What the user says after the question, one message a turn."""
+    turns: tuple[UserTurn, ...] = ()
+    """What the user says, the question first. Empty: the question is all, and nobody answers."""
+    plan: tuple[GoldStep, ...] = ()
+    """The gold episode of a conversation, one step for each message of the agent. Empty without
+    `turns`: the gold calls in order, then a text."""
 
     @field_validator("now")
     @classmethod
@@ -57,6 +99,11 @@ class ArenaState(Record):
         if isinstance(self.database, Database):
             return self.model_copy(update={"database": self.database.id})
         return self
+
+    @property
+    def withheld(self) -> frozenset[str]:
+        """Tools that the user brings in the course of the conversation."""
+        return frozenset(name for turn in self.turns for name in turn.brings)
 
     def tables(self) -> Database:
         """The database itself. Raises ValueError for the stored form, which only names it."""

@@ -75,7 +75,8 @@ def test_policies_at_the_desk() -> None:
     means = {name: summary.f1.mean for name, (summary, _) in found.items() if summary.f1}
     assert means.pop("random") < 1
     # Shuffled: two goals, two reads made twice.
-    assert means == {"gold": 1, "null": 0, "reader": 0, "careless": 0, "shuffled": 4 / 6}
+    nothing = dict.fromkeys(("null", "reader", "careless", "asker", "refuser"), 0)
+    assert means == {"gold": 1, "shuffled": 4 / 6, **nothing}
     summary = found["careless"][0]
     assert (summary.waste, summary.damage, summary.answer_correct) == (3, 1, None)
     assert summary.pass_k == {"1": 0}  # all goals are solved, but for the damage

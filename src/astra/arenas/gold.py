@@ -13,10 +13,11 @@ from contextlib import aclosing
 from astra.core.messages import conversation_to_openai
 from astra.errors import HostError
 from astra.hosts.arena import ArenaHost, arena_messages
+from astra.hosts.arena_user import arena_user
 from astra.models.policies import policy
-from astra.protocols import Model, Sandbox
+from astra.protocols import Sandbox
 from astra.rewards import score_calls
-from astra.rollouts.loop import RolloutLimits, RolloutTask, rollouts
+from astra.rollouts.loop import RolloutJob, RolloutLimits, RolloutTask, rollouts
 from astra.types import Arena, Json, Message, Trajectory, canonical_json
 
 _GOLD_TURNS = 1000
@@ -37,11 +38,12 @@ async def gold_rows(
     """
     played: deque[tuple[Arena, ArenaHost]] = deque()
 
-    def jobs() -> Iterator[tuple[RolloutTask, Model, ArenaHost]]:
+    def jobs() -> Iterator[RolloutJob]:
         for arena in arenas:
             host = ArenaHost(arena, sandbox)
             played.append((arena, host))
-            yield RolloutTask(arena.id, arena_messages(arena)), policy("gold", arena), host
+            task = RolloutTask(arena.id, arena_messages(arena))
+            yield RolloutJob(task, policy("gold", arena), host, arena_user(arena, host))
 
     episodes = rollouts(jobs(), RolloutLimits(turns=_GOLD_TURNS), concurrency=concurrency)
     async with aclosing(episodes):

@@ -62,6 +62,8 @@ def _state_options(config: MakeArenasConfig) -> StateSourceOptions:
         languages=dict(weights(config.languages)),
         test_share=config.test_fraction,
         seed=config.seed,
+        user_turns=(config.min_user_turns, config.max_user_turns),
+        conversations=tuple(dict.fromkeys(config.conversations)),
     )
 
 

@@ -28,6 +28,7 @@ from astra.configs.arenas import PlayArenaConfig
 from astra.episodes import Score
 from astra.errors import ConfigError, HostError
 from astra.hosts.arena import ArenaHost, arena_messages
+from astra.hosts.arena_user import arena_user
 from astra.hosts.wrapped import WrappedHost
 from astra.protocols import Reply, Sampling, ToolHost, ToolResult
 from astra.rewards import score_calls, score_trajectory
@@ -52,7 +53,7 @@ _HELP = """\
   tools                      list all tools in full; tools NAME shows one
   question                   show the question again
   score                      show the current score
-  answer TEXT                answer the question and leave
+  answer TEXT                answer the question, or the user of a conversation
   quit                       leave without an answer"""
 _NAME = re.compile(r"\s*([^\s=]+)=")
 _WORD = re.compile(r"\S*")
@@ -82,14 +83,15 @@ def command(config: PlayArenaConfig) -> None:
     async def play() -> Score:
         async with AsyncExitStack() as stack:
             server = await stack.enter_async_context(sandbox_from(config, workers=1))
-            host = _LastResultHost(ArenaHost(arena, server, seed=config.seed))
+            own = ArenaHost(arena, server, seed=config.seed)
+            host = _LastResultHost(own)
             person = Person(arena, console, host.take)
             task = RolloutTask(arena.id, arena_messages(arena))
-            trajectory = await rollout(task, person, host, _LIMITS)
+            trajectory = await rollout(task, person, host, _LIMITS, arena_user(arena, own))
         if trajectory.infrastructure_failure:
             raise HostError(f"infrastructure failure, not scored: {trajectory.error}")
         if not trajectory.answer:  # quitting is not a wrong answer
-            return score_calls(arena, trajectory.calls)
+            return score_calls(arena, trajectory.calls, messages=trajectory.messages)
         return score_trajectory(arena, trajectory)
 
     console.print(Text.assemble(("final: ", "bold"), _score_text(asyncio.run(play()))))
@@ -123,6 +125,8 @@ class Person:
         self._take_result = take_result
         self._pending: ToolCallRequest | None = None
         self._calls: list[CallRecord] = []
+        self._messages: Sequence[Message] = ()
+        self._quit = False
 
     @property
     def name(self) -> str:
@@ -132,7 +136,12 @@ class Person:
         self, messages: Sequence[Message], tools: Sequence[ToolSchema], sampling: Sampling
     ) -> Reply:
         del sampling
-        if self._pending is None:
+        self._messages = messages
+        if self._quit:  # the user of a conversation still answers a few times
+            return Reply(Message(role="assistant"), FinishReason.stop)
+        if messages[-1].role == "user" and self._said_before(messages):
+            self._console.print(Text.assemble(("user: ", "bold"), plain(messages[-1].content)))
+        elif self._pending is None:
             self._console.print(f"{len(tools)} tools:", style="bold")
             for document in tools:
                 # The tools' documents come with the arena: no key of a schema can be relied on.
@@ -159,6 +168,10 @@ class Person:
                     message, FinishReason.tool_calls if message.tool_calls else FinishReason.stop
                 )
 
+    @staticmethod
+    def _said_before(messages: Sequence[Message]) -> bool:
+        return any(message.role == "assistant" for message in messages)
+
     def _print_question(self) -> None:
         self._console.print(Text.assemble(("question: ", "bold"), plain(self._arena.question)))
 
@@ -173,7 +186,7 @@ class Person:
         self._calls.append(
             CallRecord(
                 id=request.id,
-                turn=len(self._calls),
+                turn=sum(message.role == "assistant" for message in self._messages) - 1,
                 tool=request.tool,
                 arguments=request.arguments,
                 status=CallStatus.ok if good else CallStatus.tool_error,
@@ -192,7 +205,7 @@ class Person:
         self._console.print(_score_text(now))
 
     def _score(self) -> Score:
-        return score_calls(self._arena, self._calls)
+        return score_calls(self._arena, self._calls, messages=self._messages)
 
     def _run_command(self, line: str | None, tools: Sequence[ToolSchema]) -> Message | None:
         """The message that a line stands for; None if it only shows something."""
@@ -229,6 +242,7 @@ class Person:
             case "answer":
                 self._console.print("answer what? e.g.  answer 42", style="red")
             case "quit" | "exit":
+                self._quit = True
                 return Message(role="assistant")
             case _:
                 self._unknown(word or rest, [*by_name, *_COMMANDS])

@@ -119,10 +119,16 @@ def state_tree(state: ArenaState) -> Tree:
         branch = tree.add(Text.assemble(plain(goal.id, "bold cyan"), "  ", plain(goal.question)))
         for line in change_lines(state.tables(), goal.changes):
             branch.add(line)
+        if goal.kind in ("ask", "cannot"):
+            branch.add(plain(f"{goal.kind}, at turn {goal.turn + 1}; counts only with {goal.of}"))
         if (said := goal.says) is not None:
             branch.add(Text.assemble("tell ", plain(_literal(said.value), "green", limit=_LONG)))
-    for number, text in enumerate(state.turns, 1):
-        tree.add(Text.assemble(plain(f"turn {number}", "bold"), "  ", plain(text)))
+    for number, turn in enumerate(state.turns, 1):
+        branch = tree.add(Text.assemble(plain(f"turn {number}", "bold"), "  ", plain(turn.text)))
+        for slot in turn.slots:
+            branch.add(Text.assemble("when asked: ", plain(slot.told)))
+        if turn.brings:
+            branch.add(Text.assemble("brings ", plain(", ".join(turn.brings), "yellow")))
     return tree
 
 

@@ -28,6 +28,10 @@ QuestionLanguage = Literal["en", "zh"]
 ScenarioName = Literal["single_hop", "parallel_single_hop", "multi_hop", "parallel_multi_hop"]
 MAX_HOPS = 20
 """Most sub-questions of an arena. The words that questions count their steps by end here."""
+MAX_USER_TURNS = 8
+"""Most turns of the user in an arena."""
+ConversationKind = Literal["missing_parameter", "missing_tool", "revision"]
+"""What may happen in a conversation, in the words of BFCL v3 where it has one."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,13 @@ class MakeArenasConfig(MakeDistractorsConfig, SandboxConfig, OutputConfig):
     find, compare, convert, difference, days_between. None: all."""
     actions: bool = False
     """Ask for changes: tools read and write a database that is cut from the tables."""
+    min_user_turns: Annotated[int, at_least(1), at_most(MAX_USER_TURNS)] = 1
+    """actions: minimum turns of the user."""
+    max_user_turns: Annotated[int, at_least(1), at_most(MAX_USER_TURNS)] = 1
+    """actions: maximum turns of the user. With more than one the user answers questions, too."""
+    conversations: Sequence[ConversationKind] = ()
+    """actions: what happens in conversations. missing_parameter: a value is told when it is asked
+    for. missing_tool: the user brings a tool later. revision: the user wants something else."""
     max_group_rows: Annotated[int, at_least(6), at_most(200)] = 24
     """Maximum rows of a group that a question is about."""
     test_fraction: Annotated[float, at_least(0), at_most(0.9)] = 0.2
@@ -70,6 +81,18 @@ class MakeArenasConfig(MakeDistractorsConfig, SandboxConfig, OutputConfig):
             raise ConfigError(
                 f"{option_name('min_hops')} {self.min_hops} is above {option_name('max_hops')} "
                 f"{self.max_hops}: lower one of them"
+            )
+        if self.min_user_turns > self.max_user_turns:
+            raise ConfigError(
+                f"{option_name('min_user_turns')} {self.min_user_turns} is above "
+                f"{option_name('max_user_turns')} {self.max_user_turns}: lower one of them"
+            )
+        talks = self.max_user_turns > 1 or self.conversations
+        if talks and not self.actions:
+            name = "conversations" if self.conversations else "max_user_turns"
+            raise ConfigError(
+                f"{option_name(name)} is for arenas whose tools change something: add "
+                f"{option_name('actions')}"
             )
         for name in ("scenarios", "operations") if self.actions else ():
             if getattr(self, name) is not None:

@@ -45,7 +45,10 @@ class EvaluateConfig(
     _: KW_ONLY
     model: str | Path | ModelLike | None = None
     """Model: a folder, a Hugging Face id, or with --base-url the endpoint's name."""
-    policy: Literal["gold", "null", "random", "shuffled", "reader", "careless"] | None = None
+    policy: (
+        Literal["gold", "null", "random", "shuffled", "reader", "careless", "asker", "refuser"]
+        | None
+    ) = None
     """Reference policy to play them instead of a model."""
     out: Annotated[Path | str | None, RUNTIME] = None
     """Run folder to write. None: a temporary one."""

@@ -11,7 +11,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from types import TracebackType
-from typing import NamedTuple, Protocol
+from typing import ClassVar, NamedTuple, Protocol
 
 from astra.chat.template import ChatTemplate
 from astra.errors import ModelBadReply, ModelUnavailable
@@ -83,6 +83,7 @@ class EngineEpisode:
     messages that it was given, in order.
     """
 
+    keeps_prompt: ClassVar[bool] = True
     engine: EngineProtocol
     seed: int
     sampling: Sampling = Sampling()

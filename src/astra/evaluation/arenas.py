@@ -18,10 +18,11 @@ from astra.core.intervals import Interval, bootstrap
 from astra.episodes import Score
 from astra.errors import StageError
 from astra.hosts.arena import ArenaHost, arena_messages
+from astra.hosts.arena_user import arena_user
 from astra.protocols import Model, Sandbox, ToolHost
 from astra.rewards import Reward, RewardFunction, score_trajectory
 from astra.rollouts.episodes import ConversingModel, PlayedConversation
-from astra.rollouts.loop import RolloutLimits, RolloutTask, rollouts
+from astra.rollouts.loop import RolloutJob, RolloutLimits, RolloutTask, rollouts
 from astra.types import Arena, Record, Trajectory
 
 ModelFactory = Callable[[Arena, int], Model | PlayedConversation]
@@ -111,19 +112,17 @@ async def play(
     """
     pending: deque[Arena] = deque()
 
-    def jobs(part: Iterable[Arena]) -> Iterator[tuple[RolloutTask, Model, ToolHost]]:
+    def jobs(part: Iterable[Arena]) -> Iterator[RolloutJob]:
         for arena in part:
             for sample in range(samples):
                 pending.append(arena)
-                host: ToolHost = ArenaHost(arena, sandbox, seed=seed, sample=sample)
+                own = ArenaHost(arena, sandbox, seed=seed, sample=sample)
+                host: ToolHost = own
                 model = player(arena, sample)
                 if isinstance(model, PlayedConversation):
                     host, model = model.enclosed(host), model.model()
-                yield (
-                    RolloutTask(arena.id, arena_messages(arena, system_prompt), sample),
-                    model,
-                    host,
-                )
+                task = RolloutTask(arena.id, arena_messages(arena, system_prompt), sample)
+                yield RolloutJob(task, model, host, arena_user(arena, own))
 
     waves: Iterable[Iterable[Arena]] = [arenas]
     if in_waves:

@@ -11,7 +11,7 @@ import datetime
 import hashlib
 import random
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Self
 
 from astra.errors import HostError, SandboxBadResult, SandboxDied, SandboxError, SandboxLimit
@@ -52,6 +52,17 @@ STATE_SYSTEM_PROMPTS: Mapping[Language, str] = {
     ),
 }
 """Of arenas with a state. `{day}` and `{now}`: weekday, date and time of the first call."""
+CONVERSATION_PROMPTS: Mapping[Language, str] = {
+    "en": (
+        " If the user has to tell you something first that you can't look up, ask for it before "
+        "you change anything. If no tool does what is asked for, say that you can't do it."
+    ),
+    "zh": (
+        "如果有些信息查不到、只能由用户告知，请在改动之前先询问。"
+        "如果没有工具能办到用户的要求，请说明无法办理。"
+    ),
+}
+"""What is added where the user of an arena answers."""
 
 
 def system_prompt_of(arena: Arena) -> str:
@@ -59,9 +70,10 @@ def system_prompt_of(arena: Arena) -> str:
     if arena.state is None:
         return SYSTEM_PROMPTS[arena.language]
     now = datetime.datetime.fromisoformat(arena.state.now)
-    return STATE_SYSTEM_PROMPTS[arena.language].format(
+    prompt = STATE_SYSTEM_PROMPTS[arena.language].format(
         day=_WEEKDAYS[arena.language][now.weekday()], now=now.isoformat(" ", "minutes")
     )
+    return prompt + CONVERSATION_PROMPTS[arena.language] if arena.state.turns else prompt
 
 
 def arena_messages(arena: Arena, system_prompt: str | None = None) -> tuple[Message, ...]:
@@ -114,6 +126,7 @@ class ArenaHost:
         database = None if arena.state is None else arena.state.episode()
         self._processes = ToolProcesses(groups, sandbox, episode, database)
         self.ordered = database is not None
+        self._withheld = set[str]() if arena.state is None else set(arena.state.withheld)
 
     async def __aenter__(self) -> Self:
         counts = Counter(tool.name for tool in self._tools)
@@ -129,8 +142,15 @@ class ArenaHost:
         await self._processes.__aexit__(*error)
 
     def tools(self) -> Sequence[ToolSchema]:
-        """Documents in an order that is fixed for the arena and says nothing about it."""
-        return [tool.document for tool in self._tools]
+        """Documents in an order that is fixed for the arena and says nothing about it.
+
+        Tools that the user has yet to bring are not among them.
+        """
+        return [tool.document for tool in self._tools if tool.name not in self._withheld]
+
+    def bring(self, names: Iterable[str]) -> None:
+        """Show tools from now on that were not shown before."""
+        self._withheld.difference_update(names)
 
     async def call(self, name: str, arguments: dict[str, Json]) -> ToolResult:
         """Run a tool. Its own errors come back as results; a `SandboxError` is ours."""

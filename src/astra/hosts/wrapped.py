@@ -28,6 +28,11 @@ class WrappedHost:
     ) -> None:
         await self.host.__aexit__(kind, error, trace)
 
+    @property
+    def ordered(self) -> bool:
+        """As of `ToolHost`."""
+        return bool(getattr(self.host, "ordered", False))
+
     def tools(self) -> Sequence[ToolSchema]:
         return self.host.tools()
 

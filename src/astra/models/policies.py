@@ -12,18 +12,24 @@ Of arenas whose tools change a database other things are known:
 `careless` makes each gold write twice, and one more on another row: next to 0.
 `shuffled` makes the gold reads twice, in random order, then the gold writes: recall 1, and each
 repeated read is waste.
+`asker` reads, and then asks for leave and for whatever a user may know, without end: 0.
+`refuser` says to everything that it can't be done: 0.
 
-Where there is no state, `reader` is `gold`, for all calls read, and `careless` makes each twice.
+In a conversation `careless` guesses what it should ask for, and writes before it is told.
+
+Where there is no state, `asker` and `refuser` are `null`, `reader` is `gold`, for all calls read,
+and `careless` makes each twice.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
-from typing import Literal
+from types import MappingProxyType
+from typing import Literal, NamedTuple
 
-from astra.databases import shown_cell
+from astra.databases import Database, shown_cell
 from astra.errors import ConfigError
 from astra.models.arguments import random_arguments
 from astra.models.scripted import ScriptedModel, calling
@@ -32,13 +38,17 @@ from astra.types import (
     Arena,
     ArenaState,
     FinishReason,
+    Goal,
     GoldCall,
+    Language,
     Message,
     Scalar,
+    StateGoal,
     ToolSchema,
 )
+from astra.users.script import UserScript
 
-Policy = Literal["gold", "null", "random", "shuffled", "reader", "careless"]
+Policy = Literal["gold", "null", "random", "shuffled", "reader", "careless", "asker", "refuser"]
 CALLS_PER_TURN = 8
 """Most calls a reference policy makes in one message."""
 _NO_ANSWER = {"en": "I do not know.", "zh": "我不知道。"}
@@ -55,7 +65,7 @@ def policy(name: Policy, arena: Arena, seed: int = 0) -> Model:
         case "careless":
             levels = [[call for call in level for _ in range(2)] for level in gold_levels(arena)]
             return _script(name, levels, answer_text(arena.answer))
-        case "null":
+        case "null" | "asker" | "refuser":
             return _script(name, [], _NO_ANSWER[arena.language])
         case "shuffled":
             calls = [call for level in gold_levels(arena) for call in level] * 2
@@ -66,28 +76,148 @@ def policy(name: Policy, arena: Arena, seed: int = 0) -> Model:
 
 
 def _acting_policy(name: Policy, arena: Arena, state: ArenaState, rng: random.Random) -> Model:
-    turns = gold_turns(arena)
-    reads = [call for turn in turns for call in turn if call.tool not in state.writes]
-    writes = [call for turn in turns for call in turn if call.tool in state.writes]
-    done = done_text(arena, state)
+    words = _ACTING_WORDS[arena.language]
+    steps = gold_steps(arena)
+    reads = [call for step in steps for call in step.calls if call.tool not in state.writes]
+    writes = [call for step in steps for call in step.calls if call.tool in state.writes]
     match name:
         case "gold":
-            return _script(name, turns, done)
+            return _played(name, steps)
         case "null":
-            return _script(name, [], _NO_ANSWER[arena.language])
+            return _played(name, [], _NO_ANSWER[arena.language])
         case "random":
             return _guessing(arena, rng)
-        case "reader":
-            return _script(name, [[call] for call in reads], done)
+        case "reader" | "asker":
+            steps = [ActingStep((call,)) for call in reads]
+            return _played(name, steps, policy_text(name, arena))
+        case "refuser":
+            return _played(name, [], policy_text(name, arena))
         case "shuffled":
-            twice = reads * 2
-            rng.shuffle(twice)
-            return _script(name, [twice, *([call] for call in writes)], done)
+            return _played(name, _shuffled(steps, reads, state, rng))
         case "careless":
-            careless = [
-                [call for call in turn for _ in range(1 + (call in writes))] for turn in turns
-            ]
-            return _script(name, [*careless, *_write_elsewhere(state, writes, rng)], done)
+            last = [ActingStep(tuple(calls)) for calls in _write_elsewhere(state, writes, rng)]
+            careless = _without_asking(steps, arena, state)
+            return _played(name, [*careless[:-1], *last, *careless[-1:]], words.done)
+
+
+class ActingStep(NamedTuple):
+    """One message of a policy: calls, or a text."""
+
+    calls: tuple[GoldCall, ...] = ()
+    text: str = ""
+
+
+def gold_steps(arena: Arena) -> list[ActingStep]:
+    """The gold episode of an arena with a state, message by message.
+
+    Raises ConfigError for goals that depend on each other, or a plan that names unknown ones.
+    """
+    state = arena.state
+    if state is None or not state.plan:
+        steps = [ActingStep(tuple(calls)) for calls in gold_turns(arena)]
+        return steps if state is None else [*steps, ActingStep(text=done_text(arena, state))]
+    gold_levels(arena)
+    calls = {goal.id: goal.call for goal in arena.goals}
+    if unknown := [name for s in state.plan for name in s.goals if calls.get(name) is None]:
+        raise ConfigError(f"the plan of arena {arena.id!r} names {unknown[0]!r}, which has no call")
+    return [
+        ActingStep(tuple(c for name in step.goals if (c := calls[name]) is not None), step.text)
+        for step in state.plan
+    ]
+
+
+def policy_text(name: Policy, arena: Arena) -> str:
+    """What a policy that changes nothing says at each message, beside its reads."""
+    words = _ACTING_WORDS[arena.language]
+    if name == "asker" and arena.state is not None:
+        labels = [s.labels[0] for turn in arena.state.turns for s in turn.slots]
+        return " ".join([words.may_i, *map(words.which.format, labels)])
+    return words.cannot if name == "refuser" else words.done
+
+
+def _played(name: str, steps: Sequence[ActingStep], afterwards: str | None = None) -> ScriptedModel:
+    messages = [
+        calling(*step.calls[start : start + CALLS_PER_TURN]) if step.calls else step.text
+        for step in steps
+        for start in range(0, max(1, len(step.calls)), CALLS_PER_TURN)
+    ]
+    return ScriptedModel(messages, name=name, afterwards=afterwards)
+
+
+def _shuffled(
+    steps: Sequence[ActingStep], reads: Sequence[GoldCall], state: ArenaState, rng: random.Random
+) -> list[ActingStep]:
+    """Every read twice: all at first in random order, or in a conversation where it stands."""
+    if state.turns:
+        return [
+            ActingStep(
+                tuple(c for call in step.calls for c in [call] * (1 + (call in reads))), step.text
+            )
+            for step in steps
+        ]
+    twice = [*reads, *reads]
+    rng.shuffle(twice)
+    writes = [ActingStep((c,)) for step in steps for c in step.calls if c.tool in state.writes]
+    return [ActingStep(tuple(twice)), *writes, *steps[-1:]]
+
+
+def _without_asking(
+    steps: Sequence[ActingStep], arena: Arena, state: ArenaState
+) -> list[ActingStep]:
+    """The steps with each write made twice. What is to be asked for is guessed in its place."""
+    script = UserScript(state, arena.language) if state.turns else None
+    guessing, careless = False, list[ActingStep]()
+    for step in steps:
+        if step.text:
+            move = None if script is None else script.reply(step.text)
+            guessing = move is not None and bool(move.asked)
+            if not guessing:
+                careless.append(step)
+            continue
+        calls = [
+            _guessed(call, state) if guessing and call.tool in state.writes else call
+            for call in step.calls
+            for _ in range(1 + (call.tool in state.writes))
+        ]
+        careless.append(ActingStep(tuple(calls)))
+        if guessing:  # it says that it has done it, and is told what it should have asked for
+            careless.append(ActingStep(text=_ACTING_WORDS[arena.language].done))
+    return careless
+
+
+def _guessed(call: GoldCall, state: ArenaState) -> GoldCall:
+    """A call with another value for what it sets."""
+    for goal in state.goals:
+        for change in goal.changes:
+            for name, value in (change.after or {}).items():
+                if name in call.arguments and value != (change.before or {}).get(name):
+                    column = state.tables().table(change.table).column(name)
+                    shown = call.arguments[name]
+                    others = [choice for choice in column.choices if choice != shown]
+                    guess = others[0] if others else f"{shown} 1"
+                    if isinstance(shown, int | float):
+                        guess = shown + 1
+                    return GoldCall(tool=call.tool, arguments={**call.arguments, name: guess})
+    return call
+
+
+class ActingWords(NamedTuple):
+    """What policies say in one language."""
+
+    done: str
+    may_i: str
+    which: str
+    cannot: str
+
+
+_ACTING_WORDS: Mapping[Language, ActingWords] = MappingProxyType(
+    {
+        "en": ActingWords(
+            "All is done.", "Shall I go ahead?", "What should the {} be?", "I can't do that."
+        ),
+        "zh": ActingWords("全部办好了。", "可以办理吗？", "{}应该是什么？", "我无法办理。"),
+    }
+)
 
 
 def _write_elsewhere(
@@ -123,11 +253,17 @@ def gold_turns(arena: Arena) -> list[list[GoldCall]]:
     """
     gold_levels(arena)
     state = arena.state
-    writes = {} if state is None else state.writes
-    turns: list[list[GoldCall]] = []
+    calls = {goal.id: goal.call for goal in arena.goals}
+    turns = goal_turns(arena.goals, {} if state is None else state.writes)
+    return [[c for name in turn if (c := calls[name]) is not None] for turn in turns]
+
+
+def goal_turns(goals: Iterable[Goal], writes: Container[str]) -> list[list[str]]:
+    """Ids of goals with calls, in their order, by the assistant turn in which they can be made."""
+    turns: list[list[str]] = []
     held: set[str] = set()
     last: bool | None = None
-    for goal in arena.goals:
+    for goal in goals:
         if goal.call is None:
             if held.intersection(goal.depends_on):
                 held.add(goal.id)
@@ -136,7 +272,7 @@ def gold_turns(arena: Arena) -> list[list[GoldCall]]:
         if writing is not last or held.intersection(goal.depends_on):
             turns.append([])
             held = set()
-        turns[-1].append(goal.call)
+        turns[-1].append(goal.id)
         held.add(goal.id)
         last = writing
     return turns
@@ -144,9 +280,14 @@ def gold_turns(arena: Arena) -> list[list[GoldCall]]:
 
 def done_text(arena: Arena, state: ArenaState) -> str:
     """What was done, and what was asked to be told, as the text of a final message."""
-    tables, chinese = state.tables(), arena.language == "zh"
+    return goals_text(state.goals, state.tables(), arena.language)
+
+
+def goals_text(goals: Iterable[StateGoal], tables: Database, language: Language) -> str:
+    """What goals bring about and tell, as a message that says that it is done."""
+    chinese = language == "zh"
     parts: list[str] = []
-    for goal in state.goals:
+    for goal in goals:
         if goal.says is not None:
             parts.append(answer_text(goal.says.value))
         for change in goal.changes:

@@ -21,10 +21,15 @@ class ScriptedModel:
     """Gives the k-th reply to a conversation that holds k assistant messages.
 
     It keeps no state, so one instance can hold many conversations at once. Asked for more than
-    it has, it raises `ModelBadReply`.
+    it has, it says `afterwards`, or raises `ModelBadReply` if that is None.
     """
 
-    def __init__(self, replies: Sequence[Reply | Message | str], name: str = "scripted") -> None:
+    def __init__(
+        self,
+        replies: Sequence[Reply | Message | str],
+        name: str = "scripted",
+        afterwards: str | None = None,
+    ) -> None:
         made: list[Reply] = []
         for reply in replies:
             if isinstance(reply, str):
@@ -35,6 +40,7 @@ class ScriptedModel:
             made.append(reply)
         self._replies = tuple(made)
         self._name = name
+        self._afterwards = afterwards
 
     @property
     def name(self) -> str:
@@ -45,6 +51,9 @@ class ScriptedModel:
     ) -> Reply:
         turn = sum(message.role == "assistant" for message in messages)
         if turn >= len(self._replies):
+            if self._afterwards is not None:
+                said = Message(role="assistant", content=self._afterwards)
+                return Reply(said, FinishReason.stop)
             raise ModelBadReply(
                 f"the script of {self._name!r} has {len(self._replies)} replies and was asked "
                 f"for number {turn + 1}; end it with a message without calls"

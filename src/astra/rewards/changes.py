@@ -1,11 +1,16 @@
 """The score of an episode that changes a database: a pure function of its calls and their effects.
 
 A goal is solved by an event, not by a state: a call after which its rows are as they must be, when
-they were not before. It has to hold to the end. So doing nothing solves nothing. What else was
-changed at the end, anywhere, is damage, and an episode with damage is worth nothing. Calls that
-help nothing are waste w, and take the place of the calls beyond the solved goals in F1:
+they were not before. It has to hold to the end, or until the user wants something else in its
+place. So doing nothing solves nothing. What else was changed at the end, anywhere, is damage, and
+an episode with damage is worth nothing. Calls that help nothing are waste w, and take the place of
+the calls beyond the solved goals in F1:
 
     F1 = 0 if damage else 2n̂ / (n + n̂ + w)        strict = all solved, no damage
+
+In a conversation a goal belongs to a turn of the user and has to be solved before that turn ends.
+When turns end, and what the user has told, follows from the agent's messages alone: the user's
+script (`astra.users`) is run over them again.
 
 What this does not guarantee: effects are what the sandbox reports, and hostile tool code could
 forge those of its own episode.
@@ -32,6 +37,8 @@ from astra.types import (
     StateGoal,
     canonical_json,
 )
+from astra.users.cues import says_cannot
+from astra.users.script import UserMove, UserScript
 
 READS_PER_GOLD_READ = 2
 READS_PER_TURN = 2
@@ -95,10 +102,18 @@ class _Episode:
         self._free_reads = (
             READS_PER_GOLD_READ * (len(calls) - writes)
             + writes
-            + READS_PER_TURN * (1 + len(state.turns))
+            + READS_PER_TURN * max(1, len(state.turns))
         )
-        self.solved_by: dict[str, str] = {}
-        self._told: set[str] = set()
+        self._turn = 0
+        self._kept: set[str] = set()
+        """Goals that were solved when their turn ended."""
+        self._awaited = {goal.of for goal in state.goals if goal.kind == "ask"}
+        """Changes of which the user holds a value back."""
+        self._early: set[str] = set()
+        """Changes of which something was written before they could be made."""
+        self._spoken: dict[str, str] = {}
+        """Goals that were solved by a message, with what `Score.solved_by` says of them."""
+        self._solved_by: dict[str, str] = {}
         self._returned: dict[str, str] = {}
         self.waste = 0
 
@@ -126,37 +141,69 @@ class _Episode:
     def _take_write(self, call: CallRecord) -> None:
         assert call.effect is not None
         self._seen.clear()  # a read may have another result now
-        open_ = [goal for goal in self._changing() if not self._holds(goal)]
+        possible = [goal for goal in self._changing() if self._possible(goal)]
+        open_ = [goal for goal in possible if not self._holds(goal)]
         for change in call.effect.changes:
             self._rows.apply(change)
+            self._early |= {g.id for g in self._changing() if _concerns(g, change)} - {
+                goal.id for goal in possible
+            }
         useful = False
         for goal in open_:
             if self._holds(goal):
-                self.solved_by.setdefault(goal.id, call.id)
+                self._solved_by.setdefault(goal.id, call.id)
                 useful = True
         # One of several writes that a goal may need.
         if not useful and not all(self._wanted(change) for change in call.effect.changes):
             self.waste += 1
 
-    def tell(self, text: str) -> None:
-        """Take note of a message without calls."""
+    def tell(self, text: str, turn: int, move: UserMove | None) -> None:
+        """Take note of a message without calls, and of what the user did then.
+
+        `turn`: the agent's. `move`: None where there is no conversation.
+        """
         values = max(len(set(numbers_in(text))), len(_SEPARATORS.split(text.strip())))
         for goal in self.state.goals:
-            said = goal.says is not None and stands_in_text(goal.says, text)
-            if said and goal.id in self._returned and values <= MOST_VALUES:
-                self._told.add(goal.id)
+            if goal.turn != self._turn:
+                continue
+            if goal.says is not None:
+                told = stands_in_text(goal.says, text) and values <= MOST_VALUES
+                if told and goal.id in self._returned:
+                    self._spoken[goal.id] = self._returned[goal.id]
+            elif goal.of not in self._early:
+                asked = goal.kind == "ask" and move is not None and goal.id in move.asked
+                if asked or (goal.kind == "cannot" and says_cannot(text)):
+                    self._spoken[goal.id] = f"message {turn}"
+        if move is None:
+            return
+        self.waste += move.waste
+        self._awaited -= {goal.of for goal in self.state.goals if goal.id in move.told}
+        if move.turn != self._turn:
+            self._kept |= {goal.id for goal in self.state.goals if self._by(goal) is not None}
+            self._turn = move.turn
 
     def solved(self) -> dict[str, str]:
-        """Goal id -> call, of the goals that are solved now."""
-        held = {
-            goal.id: self.solved_by[goal.id]
-            for goal in self._changing()
-            if goal.id in self.solved_by and self._holds(goal)
+        """Goal id -> what solved it, of the goals that are solved now."""
+        found = {
+            goal.id: by
+            for goal in self.state.goals
+            if (goal.turn == self._turn or goal.id in self._kept)
+            and (by := self._by(goal)) is not None
         }
-        told = {
-            goal.id: self._returned[goal.id] for goal in self.state.goals if goal.id in self._told
-        }
-        return held | told
+        # To ask, or to say what can't be done, is worth something only if it leads to the change.
+        leading = {goal.id for goal in self.state.goals if goal.of and goal.of not in found}
+        return {name: by for name, by in found.items() if name not in leading}
+
+    def _by(self, goal: StateGoal) -> str | None:
+        """What solved a goal. None if it is open."""
+        if goal.kind != "change":
+            return self._spoken.get(goal.id)
+        overridden = goal.until is not None and goal.until <= self._turn
+        return self._solved_by.get(goal.id) if overridden or self._holds(goal) else None
+
+    def _possible(self, goal: StateGoal) -> bool:
+        """Whether a change is asked for now, and all that it needs was told."""
+        return goal.turn == self._turn and goal.id not in self._awaited
 
     # --- rows --------------------------------------------------------------------------------
 
@@ -197,7 +244,7 @@ class _Episode:
     def _wanted(self, change: RowChange) -> bool:
         """Whether some goal wants exactly this of the row."""
         for goal in self._changing():
-            for wanted in goal.changes:
+            for wanted in goal.changes if self._possible(goal) else ():
                 if (wanted.table, wanted.key) != (change.table, change.key):
                     continue
                 if change.after is None or wanted.after is None:
@@ -252,6 +299,7 @@ def score_changes(
 ) -> Score:
     """Score an episode's calls, with what was said, against the goals of a state."""
     said = _said(messages)
+    script = UserScript(state, arena.language) if state.turns else None
     by_turn: dict[int, list[CallRecord]] = defaultdict(list)
     for call in calls:
         by_turn[call.turn].append(call)
@@ -262,7 +310,8 @@ def score_changes(
         for call in by_turn.get(turn, ()):
             episode.take(call)
         if turn in said:
-            episode.tell(said[turn])
+            move = None if script is None else script.reply(said[turn])
+            episode.tell(said[turn], turn, move)
         rewards.append(_value(reward, goals, len(episode.solved()), episode))
     solved = episode.solved()
     r, p = recall(len(solved), goals), precision(len(solved), len(solved) + episode.waste)
@@ -297,8 +346,19 @@ def _value(reward: Reward, goals: int, solved: int, episode: _Episode) -> float:
 def _said(messages: Sequence[Message]) -> dict[int, str]:
     """Assistant turn -> text, of the messages without calls."""
     own = (message for message in messages if message.role == "assistant")
-    return {
-        turn: message.content
-        for turn, message in enumerate(own)
-        if not message.tool_calls and message.content
-    }
+    return {turn: message.content for turn, message in enumerate(own) if not message.tool_calls}
+
+
+def _concerns(goal: StateGoal, change: RowChange) -> bool:
+    """Whether a change is of what a goal changes, to whatever value."""
+    for wanted in goal.changes:
+        if wanted.table != change.table:
+            continue
+        if wanted.before is None or change.before is None:
+            if wanted.before is change.before:
+                return True
+        elif wanted.key == change.key:
+            columns = set(wanted.after or wanted.before) & set(change.after or change.before)
+            if columns:
+                return True
+    return False

@@ -18,6 +18,7 @@ from astra.core.messages import message_to_openai
 from astra.episodes import Episode, Score
 from astra.errors import ConfigError, HostError
 from astra.hosts.arena import ArenaHost, arena_messages
+from astra.hosts.arena_user import arena_user
 from astra.protocols import Reply, Sampling
 from astra.rewards import Reward, RewardFunction, load_reward, score_trajectory
 from astra.rollouts.adapters import assistant_reply
@@ -108,7 +109,11 @@ class AsyncArenaEnvironment:
         self._tools = [schema.openai() for schema in host.tools()]
         self._log, self._total, self._player = RolloutLog(), 0.0, _Player()
         self._running = asyncio.create_task(
-            rollout(self._task, self._player, host, self._limits, log=self._log)
+            rollout(
+                *(self._task, self._player, host, self._limits),
+                user=arena_user(self.arena, host),
+                log=self._log,
+            )
         )
         return await self._state()
 

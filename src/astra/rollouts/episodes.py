@@ -15,7 +15,8 @@ from astra.core.messages import message_from_openai
 from astra.episodes import Episode, Tokens
 from astra.errors import ConfigError
 from astra.hosts.arena import ArenaHost, arena_messages
-from astra.protocols import Model, Sampling, ToolHost
+from astra.hosts.arena_user import arena_user
+from astra.protocols import Model, Sampling, ToolHost, UserPolicy
 from astra.rewards import Reward, RewardFunction, load_reward, score_trajectory
 from astra.rollouts.adapters import AdaptedHost, AdaptedModel, UserModel, UserToolHost
 from astra.rollouts.loop import RolloutLimits, RolloutTask
@@ -113,7 +114,8 @@ async def rollout(
         messages += (Message(role="user", content=task),)
     else:
         messages += tuple(message_from_openai(message) for message in task)
-    start = _Start(RolloutTask("task", messages), AdaptedHost(host), None, _seed(seed, "task", 0))
+    seed = _seed(seed, "task", 0)
+    start = _Start(RolloutTask("task", messages), AdaptedHost(host), None, seed, None)
     return await _play(start, model, rules)
 
 
@@ -122,13 +124,14 @@ class _Start(NamedTuple):
     host: ToolHost
     arena: Arena | None
     seed: int
+    user: UserPolicy | None
 
 
 def _arena_start(arena: Arena, sample: int, rules: _Rules, server: Any, attempt: int = 0) -> _Start:
     seed = _seed(rules.seed, arena.id, sample, attempt)
     task = RolloutTask(arena.id, arena_messages(arena, rules.system_prompt), sample)
     host = ArenaHost(arena, server, seed=rules.seed, sample=sample)
-    return _Start(task, host, arena, seed)
+    return _Start(task, host, arena, seed, arena_user(arena, host))
 
 
 async def _play(start: _Start, model: UserModel, rules: _Rules) -> Episode:
@@ -137,14 +140,15 @@ async def _play(start: _Start, model: UserModel, rules: _Rules) -> Episode:
     # The seed of the request: the loop adds the sample's number to it.
     sampling = replace(rules.limits.sampling, seed=start.seed - start.task.sample)
     limits = replace(rules.limits, sampling=sampling)
-    trajectory = await play_rollout(start.task, AdaptedModel(model), start.host, limits)
+    trajectory = await play_rollout(start.task, AdaptedModel(model), start.host, limits, start.user)
     return _scored(start, trajectory, rules, None)
 
 
 async def _converse(start: _Start, conversation: PlayedConversation, rules: _Rules) -> Episode:
     try:
         trajectory = await play_rollout(
-            *(start.task, conversation.model(), conversation.enclosed(start.host), rules.limits)
+            *(start.task, conversation.model(), conversation.enclosed(start.host), rules.limits),
+            user=start.user,
         )
     finally:
         conversation.close()

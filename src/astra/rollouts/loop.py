@@ -13,6 +13,7 @@ import time
 from collections import deque
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from astra.errors import HostError, ModelError, SandboxError
 from astra.protocols import Model, Sampling, ToolHost, UserPolicy
@@ -38,6 +39,15 @@ class RolloutTask:
     messages: tuple[Message, ...]
     sample: int = 0
     """Which of several episodes of the same task this is."""
+
+
+class RolloutJob(NamedTuple):
+    """One of many episodes."""
+
+    task: RolloutTask
+    model: Model
+    host: ToolHost
+    user: UserPolicy | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +133,7 @@ async def rollout(
 
 
 async def rollouts(
-    jobs: Iterable[tuple[RolloutTask, Model, ToolHost]], limits: RolloutLimits, *, concurrency: int
+    jobs: Iterable[RolloutJob], limits: RolloutLimits, *, concurrency: int
 ) -> AsyncGenerator[Trajectory]:
     """Play many episodes, `concurrency` at once, and yield them in the order of the jobs.
 
@@ -132,13 +142,13 @@ async def rollouts(
     gate = asyncio.Semaphore(concurrency)
     ahead: deque[asyncio.Task[Trajectory]] = deque()
 
-    async def play(task: RolloutTask, model: Model, host: ToolHost) -> Trajectory:
+    async def play(job: RolloutJob) -> Trajectory:
         async with gate:
-            return await rollout(task, model, host, limits)
+            return await rollout(job.task, job.model, job.host, limits, job.user)
 
     try:
         for job in jobs:
-            ahead.append(asyncio.create_task(play(*job)))
+            ahead.append(asyncio.create_task(play(job)))
             # So far ahead one slow episode leaves no slot idle, and memory stays bounded.
             if len(ahead) >= 4 * concurrency:
                 yield await ahead.popleft()
@@ -212,6 +222,10 @@ async def _take_turns(
             if more is None:
                 return stop
             log.messages.append(Message(role="user", content=clean(more)))
+            # The user may have brought tools.
+            now = host.tools()
+            by_name = {document.name: document for document in now}
+            documents = documents if getattr(model, "keeps_prompt", False) else now
         await _act(message.tool_calls, turn, host, by_name, limits, log)
         for message in log.messages[before:]:
             calls = sum(len(call.arguments) + len(call.tool) for call in message.tool_calls)

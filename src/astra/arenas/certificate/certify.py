@@ -27,6 +27,7 @@ from astra.arenas.certificate.robust import check_robust
 from astra.arenas.certificate.schema import check_schema
 from astra.arenas.certificate.spelling import check_spelling
 from astra.arenas.certificate.state.collateral import check_collateral, check_undo
+from astra.arenas.certificate.state.conversation import check_ask, check_cannot, check_script
 from astra.arenas.certificate.state.outcome import (
     check_already,
     check_necessary,
@@ -90,6 +91,7 @@ _STEPS = (
 _STATE_STEPS = (
     ("names", lambda inputs: check_names(inputs.under_test)),
     ("schema", lambda inputs: check_schema(inputs.under_test)),
+    ("script", lambda inputs: check_script(inputs.trials)),
     ("already", lambda inputs: check_already(inputs.trials)),
     ("state", lambda inputs: check_state(inputs.trials)),
     ("null", lambda inputs: check_null(inputs.trials)),
@@ -101,6 +103,8 @@ _STATE_STEPS = (
         lambda inputs: check_collateral(inputs.trials, inputs.under_test.rng("collateral")),
     ),
     ("undo", lambda inputs: check_undo(inputs.trials)),
+    ("ask", lambda inputs: check_ask(inputs.trials)),
+    ("cannot", lambda inputs: check_cannot(inputs.trials)),
     (
         "constraints",
         lambda inputs: check_constraints(inputs.trials, inputs.under_test.rng("constraints")),

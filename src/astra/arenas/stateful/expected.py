@@ -38,18 +38,25 @@ class ExpectedChanges:
                 cells = [cell for row in table.rows for cell in row]
                 self._db.execute(f"INSERT INTO {quoted(table.name)} VALUES {rows}", cells)
 
-    def of(self, statements: Sequence[SqlStatement]) -> tuple[RowChange, ...]:
-        """The rows that differ after the statements, by table and key."""
+    def of(
+        self, statements: Sequence[SqlStatement], after: Sequence[SqlStatement] = ()
+    ) -> tuple[RowChange, ...]:
+        """The rows that differ by the statements, made `after` others, by table and key."""
+        written = {statement.table for statement in statements}
+        tables = [table.name for table in self._database.tables if table.name in written]
         self._db.execute("BEGIN")
         try:
+            for _, sql, parameters in after:
+                self._db.execute(sql, parameters)
+            first = {name: self._rows(name) for name in tables} if after else None
             for _, sql, parameters in statements:
                 self._db.execute(sql, parameters)
-            written = {statement.table for statement in statements}
             return tuple(
                 change
-                for table in self._database.tables
-                if table.name in written
-                for change in self._differences(table.name)
+                for name in tables
+                for change in self._differences(
+                    name, self._database.table(name).rows_by_key if first is None else first[name]
+                )
             )
         finally:
             self._db.execute("ROLLBACK")
@@ -62,12 +69,16 @@ class ExpectedChanges:
     def close(self) -> None:
         self._db.close()
 
-    def _differences(self, name: str) -> list[RowChange]:
+    def _rows(self, name: str) -> dict[Cell, dict[str, Cell]]:
         table = self._database.table(name)
         names = [column.name for column in table.columns]
         records = self._db.execute(f"SELECT * FROM {quoted(name)}").fetchall()
-        rows = {row[names.index(table.key)]: dict(zip(names, row, strict=True)) for row in records}
-        first = table.rows_by_key
+        at = names.index(table.key)
+        return {row[at]: dict(zip(names, row, strict=True)) for row in records}
+
+    def _differences(self, name: str, first: dict[Cell, dict[str, Cell]]) -> list[RowChange]:
+        names = [column.name for column in self._database.table(name).columns]
+        rows = self._rows(name)
         changes: list[RowChange] = []
         for key in sorted({*rows, *first}, key=str):
             before, after = first.get(key), rows.get(key)

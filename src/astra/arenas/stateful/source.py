@@ -13,6 +13,13 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from astra.arenas.rounding import TOOL_ROUNDING
+from astra.arenas.stateful.conversations import (
+    PlannedTurn,
+    asked_tools,
+    calls_of,
+    request,
+    with_conversation,
+)
 from astra.arenas.stateful.cut import Cut, TableRows
 from astra.arenas.stateful.expected import ExpectedChanges
 from astra.arenas.stateful.mentions import Mentions, TaskCall
@@ -20,10 +27,12 @@ from astra.arenas.stateful.operations import TASK_KINDS
 from astra.arenas.stateful.operations.base import Task, TaskParts
 from astra.arenas.stateful.roles import WritableTable, writable_tables
 from astra.arenas.stateful.tools import DatabaseTool, DatabaseToolWriter
-from astra.arenas.stateful.words import STATEMENT, WORDS, request_text
+from astra.arenas.stateful.turns import gold_plan, state_goals, user_turns
+from astra.arenas.stateful.words import STATEMENT, WORDS
 from astra.arenas.tables.load.tables import Tables
 from astra.arenas.tables.schema import Schema
 from astra.arenas.tables.source import CandidateTableArena, numbered_candidates
+from astra.configs.arenas import ConversationKind
 from astra.errors import ConfigError, Rejected
 from astra.types import (
     Arena,
@@ -34,7 +43,6 @@ from astra.types import (
     Language,
     Matcher,
     Scenario,
-    StateGoal,
     Target,
     canonical_json,
     content_hash,
@@ -61,6 +69,15 @@ class StateSourceOptions:
     seed: int = 0
     kinds: frozenset[str] | None = None
     """Kinds of tasks. None: all."""
+    user_turns: tuple[int, int] = (1, 1)
+    """Fewest and most turns of the user. A missing tool or a revision adds one."""
+    conversations: tuple[ConversationKind, ...] = ()
+    """What happens in conversations. As many arenas as of each have none of it."""
+
+    @property
+    def talks(self) -> bool:
+        """Whether arenas have a user who answers."""
+        return self.user_turns[1] > 1 or bool(self.conversations)
 
 
 class StateSource:
@@ -128,13 +145,20 @@ class StateSource:
             if self._options.kinds is None or kind in self._options.kinds
         ]
         low, high = self._options.hops
+        count = rng.randint(*self._options.user_turns)
+        conversation = rng.choice((None, *self._options.conversations))
         for _ in range(MAX_DRAWS):
-            tasks = self._draw(database, kinds, rng, high)
-            if not tasks or not low <= sum(len(task.calls) for task in tasks) <= high:
+            turns = self._turns(database, kinds, rng, count)
+            if not turns or not all(low <= len(calls) <= high for calls in calls_of(turns)):
                 self.draws["no task of that size"] += 1
                 continue
+            if conversation is not None:
+                turns = with_conversation(conversation, database.parts, turns, rng)
+                if turns is None:
+                    self.draws[f"no {conversation}"] += 1
+                    continue
             try:
-                arena = self._arena(key, database, tasks, rng)
+                arena = self._arena(key, database, turns, conversation, rng)
             except Rejected as rejected:
                 self.draws[rejected.check] += 1
                 continue
@@ -151,10 +175,25 @@ class StateSource:
             return arena
         raise Rejected("plan", f"no request of {low} to {high} calls in {MAX_DRAWS} draws")
 
+    def _turns(
+        self, database: _Database, kinds: Sequence[str], rng: random.Random, count: int
+    ) -> list[PlannedTurn] | None:
+        """So many turns about different rows. None if one of them asks for nothing."""
+        turns: list[PlannedTurn] = []
+        before: list[Task] = []
+        for number in range(count):
+            tasks = self._draw(database, kinds, rng, before)
+            if not any(task.goals for task in tasks):
+                return None
+            before += tasks
+            text = request(database.parts, tasks, number, rng)
+            turns.append(PlannedTurn(text, tuple(tasks)))
+        return turns
+
     def _draw(
-        self, database: _Database, kinds: Sequence[str], rng: random.Random, high: int
+        self, database: _Database, kinds: Sequence[str], rng: random.Random, before: Sequence[Task]
     ) -> list[Task]:
-        """Tasks for one request, about different rows."""
+        """Tasks for one request, about other rows than each other and those before."""
         tasks: list[Task] = []
         wanted = rng.choices((1, 2, 3), (6, 3, 1))[0]
         for _ in range(wanted):
@@ -162,47 +201,30 @@ class StateSource:
             if task is None:
                 continue
             size = sum(len(each.calls) for each in (*tasks, task))
-            if size <= high and all(task.apart_from(other) for other in tasks):
+            apart = all(task.apart_from(other) for other in (*before, *tasks))
+            if size <= self._options.hops[1] and apart:
                 tasks.append(task)
         return tasks
 
     def _arena(
-        self, key: str, database: _Database, tasks: Sequence[Task], rng: random.Random
+        self,
+        key: str,
+        database: _Database,
+        turns: Sequence[PlannedTurn],
+        conversation: ConversationKind | None,
+        rng: random.Random,
     ) -> Arena:
         cut, language = database.cut, database.language
-        goals: list[StateGoal] = []
-        for task in tasks:
-            for question, statements in task.goals:
-                changes = database.expected.of(statements)
-                if not changes:
-                    raise Rejected("already", "the rows are as they are asked for")
-                goals.append(
-                    StateGoal(
-                        id=f"s{len(goals) + 1}",
-                        question=question.removeprefix(STATEMENT),
-                        changes=changes,
-                    )
-                )
-        every = [s for task in tasks for _, statements in task.goals for s in statements]
-        together = {
-            canonical_json(change.model_dump(mode="json")) for change in database.expected.of(every)
-        }
-        apart = [
-            canonical_json(change.model_dump(mode="json")) for g in goals for change in g.changes
-        ]
-        if len(apart) != len(together) or set(apart) != together:
-            raise Rejected("unique", "the parts of the request meet in one row")
-        calls: list[TaskCall] = []
-        for task in tasks:
-            # A row that was looked up for one task is known for the next.
-            calls += [call for call in task.calls if call.tool.writes or call not in calls]
-        shown = self._shown(database, tasks, rng)
-        steps = _steps(calls)
-        words = WORDS[language]
-        answer = str(calls[-1].answer)
+        goals = state_goals(turns, database.expected, WORDS[language])
+        calls = calls_of(turns)
+        steps = _steps([call for of_turn in calls for call in of_turn])
+        shown = self._shown(database, turns, rng)
+        writes = {tool.tool.name: tool.writes for tool in shown if tool.writes}
+        answer = str(steps[-1].answer)
+        talks = self._options.talks
         draft = Arena(
             id="",
-            question=request_text(words, [task.text for task in tasks], rng),
+            question=turns[0].text,
             answer=answer,
             answer_target=Target(matcher=Matcher.text, value=answer),
             goals=tuple(steps),
@@ -214,31 +236,33 @@ class StateSource:
             state=ArenaState(
                 database=cut.database,
                 now=cut.now,
-                writes={tool.tool.name: tool.writes for tool in shown if tool.writes},
+                writes=writes,
                 free={
                     table.name: tuple(c.name for c in table.columns if c.system_date)
                     for table in self._writers[language].tables.values()
                     if any(c.system_date for c in table.columns)
                 },
                 goals=tuple(goals),
+                turns=user_turns(turns, goals) if talks else (),
+                plan=gold_plan(turns, goals, steps, calls, writes, cut.database, language)
+                if talks
+                else (),
             ),
             provenance={
                 "source": "tables",
                 "key": key,
                 "seed": self._options.seed,
-                "kinds": [task.kind for task in tasks],
-            },
+                "kinds": [task.kind for turn in turns for task in turn.tasks],
+            }
+            | ({"conversation": conversation or "plain"} if talks else {}),
         )
         return draft.with_content_id()
 
     def _shown(
-        self, database: _Database, tasks: Sequence[Task], rng: random.Random
+        self, database: _Database, turns: Sequence[PlannedTurn], rng: random.Random
     ) -> list[DatabaseTool]:
         """The tools that are needed or asked for, those that look things up around them, others."""
-        asked = [
-            *(c.tool for task in tasks for c in task.calls),
-            *(t for k in tasks for t in k.also),
-        ]
+        asked = asked_tools(turns)
         tables = {tool.table for tool in asked}
         for name in tuple(tables):
             tables |= set(database.parts.tables[name].references.values())

@@ -95,6 +95,14 @@ class NewValues:
             text = address
         return NewValue(column, text, text, quote(self._words, text))
 
+    def now(self, table: WritableTable, key: Cell, column: WritableColumn) -> NewValue | None:
+        """The value that a column of a row has, as one that could be written again."""
+        stored = self._mentions.row(table.name, key)[column.name]
+        if stored is None:
+            return None
+        shown = shown_row(table, {column.name: stored})[column.name]
+        return NewValue(column, stored, shown, quote(self._words, str(shown)))
+
     def _address(self, table: WritableTable, row: Row, other: str) -> str | None:
         """An e-mail address that the named row could have, at the host of another's."""
         if table.naming is None:

@@ -38,6 +38,17 @@ class RequestWords:
     above: str
     conditional: tuple[str, ...]
     openings: tuple[str, ...]
+    next: tuple[str, ...]
+    """Of a later turn."""
+    set_open: tuple[str, ...]
+    """A change to a value that is not said."""
+    ask: str
+    told: str
+    cannot: str
+    brings: str
+    revise: tuple[str, ...]
+    undo: tuple[str, ...]
+    tell: tuple[str, ...]
     also: tuple[str, ...]
     quoted: str
     stop: str
@@ -85,6 +96,21 @@ WORDS: dict[Language, RequestWords] = {
             "check whether {condition}. If so, {first}; if not, {second}",
         ),
         openings=("", "", "please ", "I need you to "),
+        next=("One more thing: {next}.", "Next: {next}.", "Thanks. Now this: {next}."),
+        set_open=("change the {label} of {row}", "~I want the {label} of {row} changed"),
+        ask="What should the {label} of {row} be?",
+        told="Make the {label} {value}.",
+        cannot="I can't do that now: I have no tool for it. ({what})",
+        brings="You can call this tool from now on: {document}\nPlease go ahead with it.",
+        revise=(
+            "Sorry, I changed my mind: make the {label} {value} instead.",
+            "On second thought, the {label} should be {value}.",
+        ),
+        undo=(
+            "Sorry, that was a mistake: put the {label} back to what it was before.",
+            "Please undo that: the {label} should be what it was before.",
+        ),
+        tell=("tell me the {label} of {row}", "look up the {label} of {row} for me"),
         also=(" Also, {next}.", " In addition, {next}.", " And {next}."),
         quoted='"{text}"',
         stop=".",
@@ -118,6 +144,15 @@ WORDS: dict[Language, RequestWords] = {
         above="{row}的{label}高于{value}",
         conditional=("~如果{condition}，就{first}；否则{second}",),
         openings=("", "请", "麻烦你"),
+        next=("还有一件事：{next}。", "接下来：{next}。", "谢谢。再办一件：{next}。"),
+        set_open=("修改{row}的{label}", "~{row}的{label}要改一下"),
+        ask="{row}的{label}应改为什么？",
+        told="{label}改为{value}。",
+        cannot="我现在无法办理：没有相应的工具。（{what}）",
+        brings="从现在起你可以调用这个工具：{document}\n请继续办理。",
+        revise=("抱歉，我改主意了：{label}改为{value}。", "还是把{label}设为{value}吧。"),
+        undo=("抱歉，弄错了，请把{label}恢复成原来的值。", "请撤销刚才的修改，{label}恢复原状。"),
+        tell=("告诉我{row}的{label}",),
         also=("另外，{next}。", "还有，{next}。"),
         quoted="“{text}”",
         stop="。",

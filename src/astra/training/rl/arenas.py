@@ -12,6 +12,7 @@ from astra.arenas.sets import ArenaSet
 from astra.engines.episode import ClosingHost, EngineEpisode
 from astra.errors import StageError
 from astra.hosts.arena import ArenaHost, arena_messages
+from astra.hosts.arena_user import arena_user
 from astra.models.policies import answer_text
 from astra.protocols import Sandbox
 from astra.rewards import Reward, RewardFunction, score_trajectory
@@ -77,7 +78,9 @@ class ArenaRollouts:
         arena = self._in_epoch(task, epoch)
         host = ArenaHost(arena, self._sandbox, seed=seed)
         start = RolloutTask(task, arena_messages(arena, self._system_prompt))
-        trajectory = await rollout(start, model, ClosingHost(host, model), self._limits)
+        trajectory = await rollout(
+            start, model, ClosingHost(host, model), self._limits, arena_user(arena, host)
+        )
         if trajectory.infrastructure_failure:
             return RolloutOutcome(0.0, trajectory)
         result = score_trajectory(arena, trajectory, self._reward)

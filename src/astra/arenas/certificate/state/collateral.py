@@ -14,7 +14,7 @@ from astra.arenas.certificate.arena_under_test import (
     call_evidence,
     is_answered,
 )
-from astra.arenas.certificate.state.trials import StateTrials, Trial
+from astra.arenas.certificate.state.trials import StateTrials, Trial, TrialStep
 from astra.types import Json
 
 _ROWS_TRIED = 4
@@ -27,14 +27,14 @@ async def check_collateral(trials: StateTrials, rng: random.Random) -> dict[str,
     What changes another row is damage, and worth nothing.
     """
     gold = trials.gold
-    plans: list[tuple[str, NamedCall, list[NamedCall]]] = []
-    for index, call in enumerate(gold):
-        if not trials.writes(call):
-            continue
+    # Before the last text: after it the episode is over.
+    *start, end = gold
+    plans: list[tuple[str, NamedCall, list[TrialStep]]] = []
+    for place, call in trials.gold_writes:
         for other in _other_calls(trials, call, rng):
-            plans.append(("beside", other, [*gold, other]))
-            plans.append(("instead", other, [*gold[:index], other, *gold[index + 1 :]]))
-        plans.append(("twice", call, [*gold, call]))
+            plans.append(("beside", other, [*start, other, end]))
+            plans.append(("instead", other, [*gold[:place], other, *gold[place + 1 :]]))
+        plans.append(("twice", call, [*start, call, end]))
     tried = 0
     played = await trials.play([calls for _, _, calls in plans])
     for (kind, call, _), trial in zip(plans, played, strict=True):
@@ -70,7 +70,7 @@ def _extra_effect(trial: Trial, call: NamedCall, kind: str) -> object:
 
 def _other_calls(trials: StateTrials, call: NamedCall, rng: random.Random) -> list[NamedCall]:
     """The call with another row, and with other values."""
-    gold = [(other.tool, other.arguments) for other in trials.gold]
+    gold = [(other.tool, other.arguments) for other in trials.gold_calls]
     found: list[NamedCall] = []
     properties = trials.tools[call.tool].document.parameters["properties"]
     for name, value in call.arguments.items():
@@ -117,14 +117,12 @@ def _values_like(
 async def check_undo(trials: StateTrials) -> dict[str, Json]:
     """A wrong value that is put right counts as solved, and costs one call."""
     gold = trials.gold
-    plans: list[list[NamedCall]] = []
-    for index, call in enumerate(gold):
-        if not trials.writes(call):
-            continue
+    plans: list[list[TrialStep]] = []
+    for place, call in trials.gold_writes:
         for other in _other_calls(trials, call, random.Random(call.tool)):
             (name,) = (n for n, value in call.arguments.items() if value != other.arguments[n])
             if not _keys_like(trials, name, call.arguments[name]):
-                plans.append([*gold[:index], other, *gold[index:]])
+                plans.append([*gold[:place], other, *gold[place:]])
                 break
     tried = 0
     for played in await trials.play(plans):

@@ -7,12 +7,26 @@ computes both from one intent, and in another engine than the tools use.
 
 from __future__ import annotations
 
-from astra.arenas.certificate.arena_under_test import CheckFinding, call_evidence, is_answered
-from astra.arenas.certificate.state.trials import DUMP, Rows, StateTrials, apply_changes
+from astra.arenas.certificate.arena_under_test import (
+    CheckFinding,
+    NamedCall,
+    call_evidence,
+    is_answered,
+)
+from astra.arenas.certificate.state.trials import (
+    DUMP,
+    Rows,
+    Said,
+    StateTrials,
+    TrialStep,
+    apply_changes,
+)
+from astra.models.policies import policy_text
 from astra.protocols import CallOutcome, SandboxEpisode
 from astra.rewards import solves
 from astra.sandbox.database_image import state_hash
-from astra.types import Json
+from astra.types import Json, StateGoal
+from astra.users.script import MAX_EXTRA
 
 _EPISODES = ((1, 4_117_859_112.25), (2, 951_868_799.0))
 """Hash seeds and clocks of further episodes: nothing may depend on them."""
@@ -21,9 +35,7 @@ _EPISODES = ((1, 4_117_859_112.25), (2, 951_868_799.0))
 async def check_state(trials: StateTrials) -> dict[str, Json]:
     """The gold calls bring about exactly what the goals declare, in every episode and order."""
     gold = trials.gold
-    writes = [call for call in gold if trials.writes(call)]
-    reads = [call for call in gold if not trials.writes(call)]
-    orders = [gold, [*reads, *reversed(writes)]]
+    orders = [gold, _writes_reversed(trials)]
     for played in await trials.play(orders):
         for call, outcome in zip(played.calls, played.outcomes, strict=True):
             if not is_answered(outcome):
@@ -44,7 +56,7 @@ async def check_state(trials: StateTrials) -> dict[str, Json]:
     wanted = trials.first_rows()
     for goal in trials.state.goals:
         apply_changes(wanted, goal.changes)
-    calls = [(call.tool, call.arguments) for call in gold]
+    calls = [(call.tool, call.arguments) for call in trials.gold_calls]
     for hash_seed, clock in _EPISODES:
         episode = SandboxEpisode(hash_seed, hash_seed, clock, stateful=True)
         session = await trials.session(episode)
@@ -63,7 +75,22 @@ async def check_state(trials: StateTrials) -> dict[str, Json]:
         _compare(trials, dumped.value, wanted)
         if first.state is not None and state_hash(dumped.value) != first.state:
             raise CheckFinding("the rows after the gold calls are not those that calls reported")
-    return {"episodes": 1 + len(_EPISODES), "orders": len(orders), "writes": len(writes)}
+    writes = len(trials.gold_writes)
+    return {"episodes": 1 + len(_EPISODES), "orders": len(orders), "writes": writes}
+
+
+def _writes_reversed(trials: StateTrials) -> list[TrialStep]:
+    """The gold episode with the writes between two texts in the other order, after the reads."""
+    steps: list[TrialStep] = []
+    reads: list[TrialStep] = []
+    writes: list[TrialStep] = []
+    for step in trials.gold:
+        if isinstance(step, NamedCall):
+            (writes if trials.writes(step) else reads).append(step)
+        else:
+            steps += [*reads, *reversed(writes), step]
+            reads, writes = [], []
+    return [*steps, *reads, *reversed(writes)]
 
 
 def _compare(trials: StateTrials, dumped: dict[str, list[list[Json]]], wanted: Rows) -> None:
@@ -87,8 +114,11 @@ def _compare(trials: StateTrials, dumped: dict[str, list[list[Json]]], wanted: R
 
 async def check_null(trials: StateTrials) -> dict[str, Json]:
     """Doing nothing is worth nothing, and neither is reading all there is to read."""
-    reads = [call for call in trials.gold if not trials.writes(call)]
-    for played in await trials.play([[], reads]):
+    reads = [call for call in trials.gold_calls if not trials.writes(call)]
+    said = [policy_text(name, trials.arena) for name in ("reader", "asker", "refuser")]
+    rounds = (MAX_EXTRA + 1) * max(1, len(trials.state.turns))
+    plans = [[], reads, *([*reads, *[Said(text)] * rounds] for text in said)]
+    for played in await trials.play(plans):
         if played.score.f1 != 0 or played.score.solved:
             raise CheckFinding(
                 f"an episode of {len(played.calls)} calls that change nothing scores "
@@ -98,9 +128,15 @@ async def check_null(trials: StateTrials) -> dict[str, Json]:
 
 
 def check_already(trials: StateTrials) -> dict[str, Json]:
-    """No row is as it is asked for at the start, and every goal says how its rows were."""
+    """No row is as it is asked for when its turn begins, and every goal says how its rows were."""
     rows = trials.first_rows()
-    for goal in trials.state.goals:
+    of_turn: list[StateGoal] = []
+    for goal in sorted(trials.state.goals, key=lambda goal: goal.turn):
+        if of_turn and of_turn[-1].turn != goal.turn:
+            for earlier in of_turn:
+                apply_changes(rows, earlier.changes)
+            of_turn.clear()
+        of_turn.append(goal)
         if goal.kind == "change" and not goal.changes:
             raise CheckFinding(f"goal {goal.id!r} declares no change")
         for change in goal.changes:
@@ -121,15 +157,10 @@ def check_already(trials: StateTrials) -> dict[str, Json]:
 async def check_necessary(trials: StateTrials) -> dict[str, Json]:
     """Without any one of the writing gold calls a goal stays open."""
     gold = trials.gold
-    without = [
-        [*gold[:index], *gold[index + 1 :]]
-        for index, call in enumerate(gold)
-        if trials.writes(call)
-    ]
+    without = [[*gold[:place], *gold[place + 1 :]] for place, _ in trials.gold_writes]
     if not without:
         raise CheckFinding("no gold call changes anything")
-    dropped = [call for call in gold if trials.writes(call)]
-    for call, played in zip(dropped, await trials.play(without), strict=True):
+    for (_, call), played in zip(trials.gold_writes, await trials.play(without), strict=True):
         if played.strict or played.score.solved == played.score.goals:
             raise CheckFinding(
                 f"{call.description} is not needed: without it all goals are solved",

@@ -41,7 +41,7 @@ async def check_constraints(trials: StateTrials, rng: random.Random) -> dict[str
 
     They are answered: by an error, or by taking the text as the text that it is.
     """
-    gold = {call.tool: call for call in reversed(trials.gold)}
+    gold = {call.tool: call for call in reversed(trials.gold_calls)}
     calls: list[NamedCall] = []
     for name in trials.tools:
         base = gold[name].arguments if name in gold else {}
@@ -84,7 +84,9 @@ async def check_effects(trials: StateTrials, rng: random.Random) -> dict[str, Js
                 text = f"a random call of {tool.name!r}"
                 calls.append(NamedCall(tool.name, arguments, text))
     makers: dict[tuple[str, str], set[str]] = defaultdict(set)
-    plans = [[call] for call in calls] + [[call] for call in trials.gold if trials.writes(call)]
+    plans = [[call] for call in calls] + [
+        [call] for call in trials.gold_calls if trials.writes(call)
+    ]
     for played in await trials.play(plans):
         (call,), (outcome,) = played.calls, played.outcomes
         for change in outcome.effect.changes if outcome.effect is not None else ():
@@ -126,10 +128,10 @@ def _with_keys(
 
 async def check_unique(trials: StateTrials) -> dict[str, Json]:
     """What a gold read finds is the row that is meant, or each of the rows that are."""
-    reads = [call for call in trials.gold if not trials.writes(call)]
+    reads = [call for call in trials.gold_calls if not trials.writes(call)]
     written = {
         value
-        for call in trials.gold
+        for call in trials.gold_calls
         if trials.writes(call)
         for value in call.arguments.values()
         if isinstance(value, str | int)

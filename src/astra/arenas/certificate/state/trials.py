@@ -20,7 +20,8 @@ from astra.arenas.certificate.arena_under_test import (
 )
 from astra.databases import Cell, RowChange
 from astra.episodes import Score
-from astra.errors import SandboxBadResult, SandboxDied, SandboxLimit
+from astra.errors import ConfigError, SandboxBadResult, SandboxDied, SandboxLimit
+from astra.models.policies import gold_steps
 from astra.protocols import RESTORE, CallOutcome, Sandbox, SandboxEpisode, SandboxSession
 from astra.rewards import score_calls
 from astra.types import (
@@ -30,7 +31,9 @@ from astra.types import (
     CallStatus,
     GoldCall,
     Json,
+    Message,
     Tool,
+    ToolCallRequest,
     ToolSchema,
 )
 
@@ -46,23 +49,44 @@ Rows = dict[str, dict[Cell, dict[str, Cell]]]
 """Table -> key -> row."""
 
 
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A message without calls, in a trial."""
+
+    text: str
+
+
+TrialStep = NamedCall | Said
+"""One message of the agent."""
+
+
 @dataclass(frozen=True)
 class Trial:
     """What an episode did."""
 
     arena: Arena
-    calls: tuple[NamedCall, ...]
+    steps: tuple[TrialStep, ...]
     outcomes: tuple[CallOutcome, ...]
+    """Of its calls."""
 
-    @cached_property
-    def _records(self) -> list[CallRecord]:
-        made = enumerate(zip(self.calls, self.outcomes, strict=True))
-        return [record(call, outcome, turn) for turn, (call, outcome) in made]
+    @property
+    def calls(self) -> list[NamedCall]:
+        """What was called, in order."""
+        return calls_in(self.steps)
 
     @cached_property
     def score(self) -> Score:
-        """As a rollout with these calls is scored."""
-        return score_calls(self.arena, self._records)
+        """As a rollout with these messages is scored."""
+        outcomes = iter(self.outcomes)
+        records: list[CallRecord] = []
+        messages: list[Message] = []
+        for turn, step in enumerate(self.steps):
+            if isinstance(step, Said):
+                messages.append(Message(role="assistant", content=step.text))
+                continue
+            records.append(record(step, next(outcomes), turn))
+            messages.append(_CALLING)
+        return score_calls(self.arena, records, messages=messages, turns=len(self.steps))
 
     @property
     def strict(self) -> bool:
@@ -95,34 +119,53 @@ class StateTrials:
     async def __aexit__(self, *_: object) -> None:
         await self._stack.aclose()
 
+    @cached_property
+    def gold(self) -> list[TrialStep]:
+        """The gold episode, one call a message. It ends with a text."""
+        steps: list[TrialStep] = []
+        try:
+            planned = gold_steps(self.arena)
+        except ConfigError as error:
+            raise CheckFinding(str(error)) from error
+        for step in planned:
+            steps += [NamedCall(c.tool, c.arguments, f"gold call {c.tool!r}") for c in step.calls]
+            if not step.calls:
+                steps.append(Said(step.text))
+        return steps
+
     @property
-    def gold(self) -> list[NamedCall]:
-        """The gold calls, in order."""
+    def gold_calls(self) -> list[NamedCall]:
+        """The calls of the gold episode."""
+        return calls_in(self.gold)
+
+    @property
+    def gold_writes(self) -> list[tuple[int, NamedCall]]:
+        """Those of them that may change something, with their places in the gold episode."""
         return [
-            NamedCall(goal.call.tool, goal.call.arguments, f"the gold call of goal {goal.id!r}")
-            for goal in self.arena.goals
-            if goal.call is not None
+            (place, step)
+            for place, step in enumerate(self.gold)
+            if isinstance(step, NamedCall) and self.writes(step)
         ]
 
     def writes(self, call: NamedCall | GoldCall) -> bool:
         """Whether a call is of a tool that may change something."""
         return call.tool in self.state.writes
 
-    async def play(self, trials: Sequence[Sequence[NamedCall]]) -> list[Trial]:
+    async def play(self, trials: Sequence[Sequence[TrialStep]]) -> list[Trial]:
         """Play episodes, each from the first state. Raises CheckFinding where a tool breaks."""
         if self._session is None:
             self._session = await self.session(SandboxEpisode(self._seed))
         requests = [
             request
             for trial in trials
-            for request in (RESTORE, *((call.tool, call.arguments) for call in trial))
+            for request in (RESTORE, *((call.tool, call.arguments) for call in calls_in(trial)))
         ]
         outcomes = iter(await self._session.call_many(requests))
         played: list[Trial] = []
-        for calls in trials:
+        for steps in trials:
             next(outcomes)
-            found = [self._outcome(call, next(outcomes)) for call in calls]
-            played.append(Trial(self.arena, tuple(calls), tuple(found)))
+            found = [self._outcome(call, next(outcomes)) for call in calls_in(steps)]
+            played.append(Trial(self.arena, tuple(steps), tuple(found)))
         return played
 
     async def session(self, episode: SandboxEpisode) -> SandboxSession:
@@ -162,6 +205,15 @@ class StateTrials:
         """A row without what tools choose."""
         free = self.state.free.get(table, ())
         return None if row is None else {n: v for n, v in row.items() if n not in free}
+
+
+_CALLING = Message(role="assistant", tool_calls=(ToolCallRequest(id="0", tool="", arguments="{}"),))
+"""In the place of a message with a call: only that it has one counts for what is said."""
+
+
+def calls_in(steps: Sequence[TrialStep]) -> list[NamedCall]:
+    """The calls among the messages of a trial."""
+    return [step for step in steps if isinstance(step, NamedCall)]
 
 
 def record(call: NamedCall, outcome: CallOutcome, turn: int) -> CallRecord:

@@ -9,6 +9,7 @@ from astra.arenas.stateful.operations.base import TaskKind
 from astra.arenas.stateful.operations.bulk import bulk
 from astra.arenas.stateful.operations.conditional import conditional
 from astra.arenas.stateful.operations.create import create
+from astra.arenas.stateful.operations.tell import tell
 from astra.arenas.stateful.operations.transfer import transfer
 from astra.arenas.stateful.operations.update import update
 
@@ -19,6 +20,7 @@ TASK_KINDS: Mapping[str, TaskKind] = MappingProxyType(
         "create": create,
         "transfer": transfer,
         "bulk": bulk,
+        "tell": tell,
     }
 )
 """Name -> what draws a task of the kind."""

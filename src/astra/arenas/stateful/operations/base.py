@@ -9,11 +9,20 @@ from typing import Protocol
 
 from astra.arenas.stateful.cut import Row
 from astra.arenas.stateful.expected import SqlStatement
-from astra.arenas.stateful.mentions import Mentions, TaskCall
+from astra.arenas.stateful.mentions import Mention, Mentions, TaskCall
 from astra.arenas.stateful.roles import WritableTable, is_final
 from astra.arenas.stateful.tools import DatabaseTool
-from astra.arenas.stateful.values import NewValues
+from astra.arenas.stateful.values import NewValue, NewValues
 from astra.databases import Cell
+from astra.types import Target
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateParts:
+    """What a request to change one column of one row is put together from."""
+
+    mention: Mention
+    value: NewValue
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +39,10 @@ class Task:
     relies_on: frozenset[tuple[str, str]]
     """As of a mention: what its words and conditions are true by."""
 
+    update: UpdateParts | None = None
+    """Of a change of one column of one row."""
+    says: tuple[str, Target] | None = None
+    """What is to be told, in words and as a value. Then there are no `goals`."""
     also: tuple[DatabaseTool, ...] = ()
     """Tools of what is asked for and not done, as under a condition that does not hold. Were they
     not shown, the tools would tell the condition."""

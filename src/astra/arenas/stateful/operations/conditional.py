@@ -50,7 +50,7 @@ def conditional(parts: TaskParts, rng: random.Random) -> Task | None:
         ((request, statements),),
         frozenset({(table.name, key)}),
         mention.relies_on | {(table.name, column.name)},
-        tuple(parts.tools["set", table.name, c.column.name] for c in (first, second)),
+        also=tuple(parts.tools["set", table.name, c.column.name] for c in (first, second)),
     )
 
 

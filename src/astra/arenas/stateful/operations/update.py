@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from astra.arenas.stateful.operations.base import Task, TaskParts
+from astra.arenas.stateful.operations.base import Task, TaskParts, UpdateParts
 
 
 def update(parts: TaskParts, rng: random.Random) -> Task | None:
@@ -32,4 +32,5 @@ def update(parts: TaskParts, rng: random.Random) -> Task | None:
         ((text, statements),),
         frozenset({(table.name, key)}),
         mention.relies_on,
+        UpdateParts(mention, change),
     )

@@ -1,0 +1,61 @@
+"""A fact that is to be looked up and told, beside what is to be changed."""
+
+from __future__ import annotations
+
+import random
+
+from astra.arenas.rounding import TOOL_ROUNDING
+from astra.arenas.stateful.mentions import TaskCall
+from astra.arenas.stateful.operations.base import Task, TaskParts
+from astra.arenas.stateful.tools import shown_row
+from astra.types import Json, Matcher, Target
+
+_FEWEST_DIGITS = 10
+"""Smaller numbers stand in too many messages by chance."""
+
+
+def tell(parts: TaskParts, rng: random.Random) -> Task | None:
+    found = parts.target(rng, lambda table: True)
+    if found is None:
+        return None
+    table, key = found
+    mention = parts.mentions.of(table, key, rng)
+    row = parts.mentions.row(table.name, key)
+    columns = [
+        column
+        for column in table.columns
+        if column.role in ("choice", "text", "number", "date")
+        and row[column.name] is not None
+        and not (column.role == "number" and abs(int(row[column.name] or 0)) < _FEWEST_DIGITS)
+    ]
+    if mention is None or not columns:
+        return None
+    column = rng.choice(columns)
+    shown = shown_row(table, {column.name: row[column.name]})[column.name]
+    if (table.name, column.name) in mention.relies_on or str(shown) in mention.text:
+        return None
+    calls = list(mention.calls)
+    label = parts.mentions.writer.label(column)
+    text = rng.choice(parts.words.tell).format(label=label, row=mention.text)
+    if not mention.read:
+        arguments: dict[str, Json] = {table.key: key}
+        tool = parts.tools["get", table.name, ""]
+        question = parts.words.read.format(row=mention.text)
+        calls.append(TaskCall(tool, arguments, question, column.name, shown, {table.key: key}))
+    number = isinstance(shown, int | float) and not isinstance(shown, bool)
+    target = Target(
+        matcher=Matcher.number if number else Matcher.exact,
+        value=shown,
+        field=column.name,
+        key={} if key is None else {table.key: key},
+        relative=TOOL_ROUNDING,
+    )
+    return Task(
+        "tell",
+        text,
+        tuple(calls),
+        (),
+        frozenset(),
+        mention.relies_on | {(table.name, column.name)},
+        says=(text, target),
+    )

@@ -1,0 +1,114 @@
+"""The goals, the user's script and the gold episode of turns that were planned."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Sequence
+from typing import Literal
+
+from astra.arenas.stateful.conversations import PlannedTurn
+from astra.arenas.stateful.expected import ExpectedChanges, SqlStatement
+from astra.arenas.stateful.mentions import TaskCall
+from astra.arenas.stateful.words import STATEMENT, RequestWords
+from astra.databases import Database, RowChange
+from astra.errors import Rejected
+from astra.models.policies import goal_turns, goals_text
+from astra.states import GoldStep, StateGoal, UserTurn
+from astra.types import Goal, Language, canonical_json
+
+
+def state_goals(
+    turns: Sequence[PlannedTurn], expected: ExpectedChanges, words: RequestWords
+) -> list[StateGoal]:
+    """What each turn has to bring about, as it stands when the turns before are done.
+
+    Raises Rejected if a part changes nothing, or if parts of a turn meet in one row.
+    """
+    goals: list[StateGoal] = []
+    before: list[SqlStatement] = []
+    for number, turn in enumerate(turns):
+        until = number + 1 if number + 1 < len(turns) and turns[number + 1].overrides else None
+        apart: list[RowChange] = []
+        made: list[SqlStatement] = []
+        for task in turn.tasks:
+            for question, statements in task.goals:
+                changes = expected.of(statements, before)
+                if not changes:
+                    raise Rejected("already", "the rows are as they are asked for")
+                apart += changes
+                made += statements
+                goals.append(
+                    StateGoal(
+                        id=f"s{len(goals) + 1}",
+                        question=question.removeprefix(STATEMENT),
+                        turn=number,
+                        until=until,
+                        changes=changes,
+                    )
+                )
+                of = goals[-1].id
+                if turn.slot is not None:
+                    goals.append(_spoken("ask", f"s{len(goals) + 1}", turn.ask, number, of))
+                elif turn.brings:
+                    said = turns[number - 1].cannot
+                    goals.append(_spoken("cannot", f"s{len(goals) + 1}", said, number - 1, of))
+            if task.says is not None:
+                text, target = task.says
+                name = f"s{len(goals) + 1}"
+                goals.append(
+                    StateGoal(id=name, question=text, kind="say", turn=number, says=target)
+                )
+        if _rows(apart) != _rows(expected.of(made, before)):
+            raise Rejected("unique", "the parts of the request meet in one row")
+        before += made
+    return goals
+
+
+def _spoken(kind: Literal["ask", "cannot"], name: str, text: str, turn: int, of: str) -> StateGoal:
+    return StateGoal(id=name, question=text, kind=kind, turn=turn, of=of)
+
+
+def _rows(changes: Sequence[RowChange]) -> list[str]:
+    return sorted(canonical_json(change.model_dump(mode="json")) for change in changes)
+
+
+def user_turns(turns: Sequence[PlannedTurn], goals: Sequence[StateGoal]) -> tuple[UserTurn, ...]:
+    """The user's script."""
+    asks = {goal.turn: goal.id for goal in goals if goal.kind == "ask"}
+    return tuple(
+        UserTurn(
+            text=turn.text,
+            slots=()
+            if turn.slot is None
+            else (turn.slot.model_copy(update={"goal": asks[number]}),),
+            brings=turn.brings,
+        )
+        for number, turn in enumerate(turns)
+    )
+
+
+def gold_plan(
+    turns: Sequence[PlannedTurn],
+    goals: Sequence[StateGoal],
+    steps: Sequence[Goal],
+    calls: Sequence[Sequence[TaskCall]],
+    writes: Container[str],
+    database: Database,
+    language: Language,
+) -> tuple[GoldStep, ...]:
+    """The gold episode: at each turn what is to be read, asked, written and said."""
+    plan: list[GoldStep] = []
+    at = 0
+    for number, (turn, made) in enumerate(zip(turns, calls, strict=True)):
+        own = steps[at : at + len(made)]
+        at += len(made)
+        by_id = {goal.id: goal for goal in own}
+        asked = not turn.ask
+        for together in goal_turns(own, writes):
+            call = by_id[together[0]].call
+            if not asked and call is not None and call.tool in writes:
+                plan.append(GoldStep(text=turn.ask))
+                asked = True
+            plan.append(GoldStep(goals=tuple(together)))
+        done = [goal for goal in goals if goal.turn == number]
+        plan.append(GoldStep(text=turn.cannot or goals_text(done, database, language)))
+    return tuple(plan)

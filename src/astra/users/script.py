@@ -1,0 +1,165 @@
+"""What the user of a conversation says, decided by what the agent said and nothing else.
+
+At each message without calls the first rule that fits decides:
+
+1. it says that something can't be done, at a turn whose tool is missing: the user goes on;
+2. it asks for a value that is held back: the user tells it;
+3. it asks for leave: "Yes", with the request as it was. It asks again: the same, as waste;
+4. it asks something else: the user knows no more. The second time is waste;
+5. it says that it can't do what can be done: "It should be possible", once, as waste;
+6. a value is still held back: the user complains with the value if something was said to be done,
+   and asks what is missing otherwise, once;
+7. otherwise the next turn begins; after the last one the conversation ends.
+
+A turn has at most `MAX_EXTRA` replies beyond its text, so that every conversation ends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Literal
+
+from astra.states import ArenaState, Slot
+from astra.types import Arena, Language, Message
+from astra.users.cues import asks_for, asks_to_go_ahead, questions, says_cannot, says_done
+
+MAX_EXTRA = 4
+"""Replies to one turn beyond what it says by itself."""
+MoveKind = Literal["tells", "agrees", "unsure", "insists", "complains", "wonders", "next", "end"]
+
+
+@dataclass(frozen=True, slots=True)
+class UserMove:
+    """What the user does after a message of the agent."""
+
+    kind: MoveKind
+    turn: int
+    """The user turn that the conversation is in after it."""
+    text: str | None
+    """None: nothing, the conversation is over."""
+    told: tuple[str, ...] = ()
+    """Ids of the `ask` goals whose values are told."""
+    asked: tuple[str, ...] = ()
+    """Those of them that the agent asked for."""
+    waste: bool = False
+    """Whether the agent's message cost a call's worth."""
+
+
+@dataclass(frozen=True, slots=True)
+class UserWords:
+    """The fixed sentences of a user in one language."""
+
+    agrees: str
+    unsure: str
+    insists: str
+    wonders: str
+    complains: str
+
+
+WORDS: Mapping[Language, UserWords] = MappingProxyType(
+    {
+        "en": UserWords(
+            agrees="Yes, please do it just as I said: {request}",
+            unsure="I don't know any more than what I told you.",
+            insists="It should be possible. Please try.",
+            wonders="What do you still need to know from me?",
+            complains="You didn't have all you needed for that. {told}",
+        ),
+        "zh": UserWords(
+            agrees="是的，请按我说的办：{request}",
+            unsure="我知道的都告诉你了。",
+            insists="应该可以办到，请再试试。",
+            wonders="你还需要我告诉你什么？",
+            complains="这件事你还缺信息。{told}",
+        ),
+    }
+)
+
+
+@dataclass(slots=True)
+class UserScript:
+    """The user of one conversation, message by message."""
+
+    state: ArenaState
+    language: Language
+    turn: int = 0
+    _told: set[str] = field(default_factory=set[str])
+    _extra: int = 0
+    """Replies to this turn so far."""
+    _given: set[str] = field(default_factory=set[str])
+    """Kinds of replies to this turn so far."""
+
+    @property
+    def open_slots(self) -> tuple[Slot, ...]:
+        """Values of this turn that are still held back."""
+        return tuple(s for s in self.state.turns[self.turn].slots if s.goal not in self._told)
+
+    def reply(self, message: str) -> UserMove:
+        """The user's answer to the agent's next message without calls."""
+        move = self._move(message)
+        self._extra += 1
+        self._given.add(move.kind)
+        self._told.update(move.told)
+        if move.turn != self.turn:
+            self.turn, self._extra = move.turn, 0
+            self._given.clear()
+        return move
+
+    def _move(self, message: str) -> UserMove:
+        words, cannot = WORDS[self.language], says_cannot(message)
+        if self._extra >= MAX_EXTRA:
+            return self._next()
+        if cannot and self._tool_is_missing:
+            return self._next()
+        asked = [s for s in self.open_slots if asks_for(message, s.labels, s.choices)]
+        if asked:
+            text = " ".join(slot.told for slot in asked)
+            goals = tuple(slot.goal for slot in asked)
+            return UserMove("tells", self.turn, text, told=goals, asked=goals)
+        request = self.state.turns[self.turn].text
+        if asks_to_go_ahead(message):
+            text = words.agrees.format(request=request)
+            return self._stays("agrees", text, waste="agrees" in self._given)
+        if questions(message):
+            return self._stays("unsure", words.unsure, waste="unsure" in self._given)
+        if cannot and "insists" not in self._given:
+            return self._stays("insists", words.insists, waste=True)
+        if self.open_slots and (says_done(message) or "wonders" in self._given):
+            told = " ".join(slot.told for slot in self.open_slots)
+            goals = tuple(slot.goal for slot in self.open_slots)
+            text = words.complains.format(told=told)
+            return UserMove("complains", self.turn, text, told=goals)
+        if self.open_slots:
+            return self._stays("wonders", words.wonders)
+        return self._next()
+
+    @property
+    def _tool_is_missing(self) -> bool:
+        return any(g.kind == "cannot" and g.turn == self.turn for g in self.state.goals)
+
+    def _stays(self, kind: MoveKind, text: str, *, waste: bool = False) -> UserMove:
+        return UserMove(kind, self.turn, text, waste=waste)
+
+    def _next(self) -> UserMove:
+        following = self.turn + 1
+        if following == len(self.state.turns):
+            return UserMove("end", self.turn, None)
+        return UserMove("next", following, self.state.turns[following].text)
+
+
+def user_moves(arena: Arena, messages: Iterable[Message]) -> list[UserMove]:
+    """What the user did after each of the agent's messages without calls, in their order.
+
+    Raises ValueError for an arena without a conversation.
+    """
+    if arena.state is None or not arena.state.turns:
+        raise ValueError(f"arena {arena.id!r} has no conversation")
+    script = UserScript(arena.state, arena.language)
+    return [script.reply(text) for text in said_texts(messages)]
+
+
+def said_texts(messages: Iterable[Message]) -> Sequence[str]:
+    """The texts of the agent's messages without calls."""
+    return [m.content for m in messages if m.role == "assistant" and not m.tool_calls]

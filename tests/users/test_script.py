@@ -1,0 +1,71 @@
+"""The user's script: one rule after the other, and always an end."""
+
+from __future__ import annotations
+
+import pytest
+
+from astra.types import Message
+from astra.users.script import MAX_EXTRA, UserScript, user_moves
+from tests.support.desk import desk_arena
+from tests.support.talking_desk import talking_desk
+
+ARENA = talking_desk()
+
+
+def script(turn: int = 0) -> UserScript:
+    assert ARENA.state is not None
+    return UserScript(ARENA.state, "en", turn=turn)
+
+
+@pytest.mark.parametrize(
+    ("message", "kind", "told"),
+    [
+        ("Which address should it be?", "tells", "9 Pier Walk"),
+        ("I found the order. Please give me the new address.", "tells", "9 Pier Walk"),
+        ("要改成哪个地址？", "tells", "9 Pier Walk"),
+        ("Shall I go ahead?", "agrees", "Please change the address"),
+        ("Who are you?", "unsure", ""),
+        ("I can't do that.", "insists", ""),
+        ("The address has been changed.", "complains", "9 Pier Walk"),
+        ("I see order O-2002.", "wonders", ""),
+    ],
+)
+def test_what_the_user_does_while_a_value_is_held_back(message: str, kind: str, told: str) -> None:
+    move = script().reply(message)
+    assert move.kind == kind and move.text is not None and told in move.text
+    assert bool(move.told) == (kind in ("tells", "complains"))
+    assert bool(move.asked) == (kind == "tells")
+
+
+@pytest.mark.parametrize("message", ["Done.", "I can't do that.", "", "All set. Anything else?"])
+def test_what_follows_when_nothing_is_open(message: str) -> None:
+    talk = script(turn=1)
+    assert talk.reply(message).kind == "next" and talk.turn == 2
+
+
+def test_the_last_turn_ends() -> None:
+    move = script(turn=3).reply("Done.")
+    assert move.kind == "end" and move.text is None
+
+
+@pytest.mark.parametrize(
+    "message", ["What?", "", "Shall I?", "I can't.", "Which address?", "Done."]
+)
+def test_every_conversation_ends(message: str) -> None:
+    talk = script()
+    moves = [talk.reply(message) for _ in range(4 * (MAX_EXTRA + 1))]
+    assert any(move.kind == "end" for move in moves)
+
+
+def test_repeating_oneself_is_waste() -> None:
+    talk = script()
+    assert [talk.reply("Shall I go ahead?").waste for _ in range(2)] == [False, True]
+    assert [talk.reply("Why is that?").waste for _ in range(2)] == [False, True]
+
+
+def test_moves_follow_from_messages_alone() -> None:
+    said = [Message(role="assistant", content=text) for text in ("Which address?", "Done.")]
+    kinds = [move.kind for move in user_moves(ARENA, said)]
+    assert kinds == ["tells", "next"]
+    with pytest.raises(ValueError, match="no conversation"):
+        user_moves(desk_arena(), said)
