@@ -36,7 +36,7 @@ class StateGoal(Record):
     """Of a fact: what a call must have returned and a message must hold."""
 
 
-class Slot(Record):
+class HeldValue(Record):
     """A value that the user tells when they are asked for it, and not before."""
 
     goal: str
@@ -49,12 +49,12 @@ class Slot(Record):
     """What the user says then."""
 
 
-class UserTurn(Record):
+class ScriptTurn(Record):
     """What the user says at one turn of a conversation."""
 
     text: str
     """Of the first turn: the question of the arena."""
-    slots: tuple[Slot, ...] = ()
+    held: tuple[HeldValue, ...] = ()
     brings: tuple[str, ...] = ()
     """Tools that can be called from here on. Before that they are not shown."""
 
@@ -82,7 +82,7 @@ class ArenaState(Record):
     free: dict[str, tuple[str, ...]] = {}
     """Table -> columns that are not compared: keys and times that tools choose."""
     goals: tuple[StateGoal, ...]
-    turns: tuple[UserTurn, ...] = ()
+    turns: tuple[ScriptTurn, ...] = ()
     """What the user says, the question first. Empty: the question is all, and nobody answers."""
     plan: tuple[GoldStep, ...] = ()
     """The gold episode of a conversation, one step for each message of the agent. Empty without

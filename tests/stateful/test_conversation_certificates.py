@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from astra.states import ArenaState, GoldStep, Slot, UserTurn
+from astra.states import ArenaState, GoldStep, HeldValue, ScriptTurn
 from astra.types import Arena
 from tests.stateful.test_certificate import changed, examine, failed
 from tests.support import desk
@@ -26,8 +26,8 @@ def with_turn(number: int, **changes: Any) -> Arena:
 
 
 def with_slot(**changes: Any) -> Arena:
-    (slot,) = state_of(talking_desk()).turns[0].slots
-    return with_turn(0, slots=(slot.model_copy(update=changes),))
+    (slot,) = state_of(talking_desk()).turns[0].held
+    return with_turn(0, held=(slot.model_copy(update=changes),))
 
 
 def test_the_talking_desk_is_certified() -> None:
@@ -35,7 +35,7 @@ def test_the_talking_desk_is_certified() -> None:
     assert certificate.certified, [check for check in certificate.checks if not check.passed]
     evidence = {check.check: check.evidence for check in certificate.checks}
     assert evidence["ask"] == {"guesses": 1} and evidence["cannot"] == {"missing": 1}
-    assert evidence["script"] == {"turns": 4, "slots": 1}
+    assert evidence["script"] == {"turns": 4, "held_back": 1}
 
 
 def test_a_user_who_tells_a_value_early() -> None:
@@ -116,9 +116,9 @@ def test_a_conversation_without_its_half(field: str) -> None:
 def test_turns_of_a_request_that_is_one_message() -> None:
     arena = desk.desk_arena()
     plan = (GoldStep(goals=("g1", "g2", "g3", "g4")), GoldStep(text="Done."))
-    one = changed(arena, turns=(UserTurn(text=arena.question),), plan=plan)
+    one = changed(arena, turns=(ScriptTurn(text=arena.question),), plan=plan)
     certificate = examine(one)
     assert certificate.certified, [check for check in certificate.checks if not check.passed]
-    slot = Slot(goal="s9", labels=("date",), told="Today.")
-    turn = UserTurn(text=arena.question, slots=(slot,))
+    slot = HeldValue(goal="s9", labels=("date",), told="Today.")
+    turn = ScriptTurn(text=arena.question, held=(slot,))
     assert "asks for nothing" in failed(changed(one, turns=(turn,)))["script"].reason

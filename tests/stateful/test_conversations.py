@@ -62,7 +62,7 @@ def test_a_missing_parameter_is_not_in_the_request(talks: list[Arena]) -> None:
         state = state_of(arena)
         (ask,) = (goal for goal in state.goals if goal.kind == "ask")
         (change,) = (goal for goal in state.goals if goal.id == ask.of)
-        (slot,) = state.turns[ask.turn].slots
+        (slot,) = state.turns[ask.turn].held
         (call,) = (
             goal.call
             for goal in arena.goals

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from astra.databases import RowChange
-from astra.states import GoldStep, Slot, StateGoal, UserTurn
+from astra.states import GoldStep, HeldValue, ScriptTurn, StateGoal
 from astra.types import Arena, Goal, GoldCall, Matcher, Target
 from tests.support.desk import desk_arena
 
@@ -49,15 +49,15 @@ def talking_desk() -> Arena:
             changes=_moved("9 Pier Walk", "5 Reed Court"),
         ),
     )
-    slot = Slot(goal="s2", labels=("address", "地址"), told="Send it to 9 Pier Walk.")
+    slot = HeldValue(goal="s2", labels=("address", "地址"), told="Send it to 9 Pier Walk.")
     state = arena.state.model_copy(
         update={
             "goals": goals,
             "turns": (
-                UserTurn(text=question, slots=(slot,)),
-                UserTurn(text="Also, cancel her pending order."),
-                UserTurn(text="You can call cancel_order now.", brings=("cancel_order",)),
-                UserTurn(text="On second thought, send the first one to 5 Reed Court."),
+                ScriptTurn(text=question, held=(slot,)),
+                ScriptTurn(text="Also, cancel her pending order."),
+                ScriptTurn(text="You can call cancel_order now.", brings=("cancel_order",)),
+                ScriptTurn(text="On second thought, send the first one to 5 Reed Court."),
             ),
             "plan": (
                 GoldStep(goals=("g1",)),

@@ -5,16 +5,16 @@ from __future__ import annotations
 import pytest
 
 from astra.types import Message
-from astra.users.script import MAX_EXTRA, UserScript, user_moves
+from astra.users.script import MAX_EXTRA, ScriptedUser, user_moves
 from tests.support.desk import desk_arena
 from tests.support.talking_desk import talking_desk
 
 ARENA = talking_desk()
 
 
-def script(turn: int = 0) -> UserScript:
+def script(turn: int = 0) -> ScriptedUser:
     assert ARENA.state is not None
-    return UserScript(ARENA.state, "en", turn=turn)
+    return ScriptedUser(ARENA.state, "en", turn=turn)
 
 
 @pytest.mark.parametrize(

@@ -125,7 +125,7 @@ def state_tree(state: ArenaState) -> Tree:
             branch.add(Text.assemble("tell ", plain(_literal(said.value), "green", limit=_LONG)))
     for number, turn in enumerate(state.turns, 1):
         branch = tree.add(Text.assemble(plain(f"turn {number}", "bold"), "  ", plain(turn.text)))
-        for slot in turn.slots:
+        for slot in turn.held:
             branch.add(Text.assemble("when asked: ", plain(slot.told)))
         if turn.brings:
             branch.add(Text.assemble("brings ", plain(", ".join(turn.brings), "yellow")))

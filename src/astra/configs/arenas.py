@@ -60,9 +60,10 @@ class MakeArenasConfig(MakeDistractorsConfig, SandboxConfig, OutputConfig):
     actions: bool = False
     """Ask for changes: tools read and write a database that is cut from the tables."""
     min_user_turns: Annotated[int, at_least(1), at_most(MAX_USER_TURNS)] = 1
-    """actions: minimum turns of the user."""
+    """Minimum messages of a simulated user: with --actions, requests, one a message."""
     max_user_turns: Annotated[int, at_least(1), at_most(MAX_USER_TURNS)] = 1
-    """actions: maximum turns of the user. With more than one the user answers questions, too."""
+    """Maximum messages of a simulated user: with --actions, requests. Above 1 questions are
+    answered, too."""
     conversations: Sequence[ConversationKind] = ()
     """actions: what happens in conversations. missing_parameter: a value is told when it is asked
     for. missing_tool: the user brings a tool later. revision: the user wants something else."""

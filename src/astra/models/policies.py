@@ -46,7 +46,7 @@ from astra.types import (
     StateGoal,
     ToolSchema,
 )
-from astra.users.script import UserScript
+from astra.users.script import ScriptedUser
 
 Policy = Literal["gold", "null", "random", "shuffled", "reader", "careless", "asker", "refuser"]
 CALLS_PER_TURN = 8
@@ -130,7 +130,7 @@ def policy_text(name: Policy, arena: Arena) -> str:
     """What a policy that changes nothing says at each message, beside its reads."""
     words = _ACTING_WORDS[arena.language]
     if name == "asker" and arena.state is not None:
-        labels = [s.labels[0] for turn in arena.state.turns for s in turn.slots]
+        labels = [s.labels[0] for turn in arena.state.turns for s in turn.held]
         return " ".join([words.may_i, *map(words.which.format, labels)])
     return words.cannot if name == "refuser" else words.done
 
@@ -165,7 +165,7 @@ def _without_asking(
     steps: Sequence[ActingStep], arena: Arena, state: ArenaState
 ) -> list[ActingStep]:
     """The steps with each write made twice. What is to be asked for is guessed in its place."""
-    script = UserScript(state, arena.language) if state.turns else None
+    script = ScriptedUser(state, arena.language) if state.turns else None
     guessing, careless = False, list[ActingStep]()
     for step in steps:
         if step.text:

@@ -38,7 +38,7 @@ from astra.types import (
     canonical_json,
 )
 from astra.users.cues import says_cannot
-from astra.users.script import UserMove, UserScript
+from astra.users.script import ScriptedUser, UserMove
 
 READS_PER_GOLD_READ = 2
 READS_PER_TURN = 2
@@ -299,7 +299,7 @@ def score_changes(
 ) -> Score:
     """Score an episode's calls, with what was said, against the goals of a state."""
     said = _said(messages)
-    script = UserScript(state, arena.language) if state.turns else None
+    script = ScriptedUser(state, arena.language) if state.turns else None
     by_turn: dict[int, list[CallRecord]] = defaultdict(list)
     for call in calls:
         by_turn[call.turn].append(call)

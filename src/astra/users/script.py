@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Literal
 
-from astra.states import ArenaState, Slot
+from astra.states import ArenaState, HeldValue
 from astra.types import Arena, Language, Message
 from astra.users.cues import asks_for, asks_to_go_ahead, questions, says_cannot, says_done
 
@@ -79,7 +79,7 @@ WORDS: Mapping[Language, UserWords] = MappingProxyType(
 
 
 @dataclass(slots=True)
-class UserScript:
+class ScriptedUser:
     """The user of one conversation, message by message."""
 
     state: ArenaState
@@ -92,9 +92,9 @@ class UserScript:
     """Kinds of replies to this turn so far."""
 
     @property
-    def open_slots(self) -> tuple[Slot, ...]:
+    def open_values(self) -> tuple[HeldValue, ...]:
         """Values of this turn that are still held back."""
-        return tuple(s for s in self.state.turns[self.turn].slots if s.goal not in self._told)
+        return tuple(s for s in self.state.turns[self.turn].held if s.goal not in self._told)
 
     def reply(self, message: str) -> UserMove:
         """The user's answer to the agent's next message without calls."""
@@ -113,10 +113,10 @@ class UserScript:
             return self._next()
         if cannot and self._tool_is_missing:
             return self._next()
-        asked = [s for s in self.open_slots if asks_for(message, s.labels, s.choices)]
+        asked = [s for s in self.open_values if asks_for(message, s.labels, s.choices)]
         if asked:
-            text = " ".join(slot.told for slot in asked)
-            goals = tuple(slot.goal for slot in asked)
+            text = " ".join(value.told for value in asked)
+            goals = tuple(value.goal for value in asked)
             return UserMove("tells", self.turn, text, told=goals, asked=goals)
         request = self.state.turns[self.turn].text
         if asks_to_go_ahead(message):
@@ -126,12 +126,12 @@ class UserScript:
             return self._stays("unsure", words.unsure, waste="unsure" in self._given)
         if cannot and "insists" not in self._given:
             return self._stays("insists", words.insists, waste=True)
-        if self.open_slots and (says_done(message) or "wonders" in self._given):
-            told = " ".join(slot.told for slot in self.open_slots)
-            goals = tuple(slot.goal for slot in self.open_slots)
+        if self.open_values and (says_done(message) or "wonders" in self._given):
+            told = " ".join(value.told for value in self.open_values)
+            goals = tuple(value.goal for value in self.open_values)
             text = words.complains.format(told=told)
             return UserMove("complains", self.turn, text, told=goals)
-        if self.open_slots:
+        if self.open_values:
             return self._stays("wonders", words.wonders)
         return self._next()
 
@@ -156,7 +156,7 @@ def user_moves(arena: Arena, messages: Iterable[Message]) -> list[UserMove]:
     """
     if arena.state is None or not arena.state.turns:
         raise ValueError(f"arena {arena.id!r} has no conversation")
-    script = UserScript(arena.state, arena.language)
+    script = ScriptedUser(arena.state, arena.language)
     return [script.reply(text) for text in said_texts(messages)]
 
 

@@ -17,7 +17,7 @@ from astra.arenas.stateful.values import NewValue
 from astra.arenas.stateful.words import STATEMENT, request_text
 from astra.arenas.stateful.writes import settable
 from astra.configs.arenas import ConversationKind
-from astra.states import Slot
+from astra.states import HeldValue
 from astra.types import Language
 
 _FEWEST_CHOICES = 4
@@ -30,7 +30,7 @@ class PlannedTurn:
 
     text: str
     tasks: tuple[Task, ...] = ()
-    slot: Slot | None = None
+    held: HeldValue | None = None
     """What is held back. Its `goal` is not set yet."""
     ask: str = ""
     """How the agent asks for it."""
@@ -79,14 +79,14 @@ def _missing_parameter(
     label, words = writer.label(column), parts.words
     text = rng.choice(words.set_open).format(label=label, row=found.mention.text)
     texts = request(parts, (replace(task, text=text),), number, rng)
-    slot = Slot(
+    held = HeldValue(
         goal="",
         labels=_labels(writer.language, label, column.column.labels, column.name),
         choices=column.choices,
         told=words.told.format(label=label, value=found.value.text),
     )
     ask = words.ask.format(label=label, row=found.mention.text)
-    return [replace(turn, text=texts, slot=slot, ask=ask)]
+    return [replace(turn, text=texts, held=held, ask=ask)]
 
 
 def _is_open(parts: TaskParts, value: NewValue, task: Task) -> bool:

@@ -12,7 +12,7 @@ from astra.arenas.stateful.words import STATEMENT, RequestWords
 from astra.databases import Database, RowChange
 from astra.errors import Rejected
 from astra.models.policies import goal_turns, goals_text
-from astra.states import GoldStep, StateGoal, UserTurn
+from astra.states import GoldStep, ScriptTurn, StateGoal
 from astra.types import Goal, Language, canonical_json
 
 
@@ -46,7 +46,7 @@ def state_goals(
                     )
                 )
                 of = goals[-1].id
-                if turn.slot is not None:
+                if turn.held is not None:
                     goals.append(_spoken("ask", f"s{len(goals) + 1}", turn.ask, number, of))
                 elif turn.brings:
                     said = turns[number - 1].cannot
@@ -71,15 +71,15 @@ def _rows(changes: Sequence[RowChange]) -> list[str]:
     return sorted(canonical_json(change.model_dump(mode="json")) for change in changes)
 
 
-def user_turns(turns: Sequence[PlannedTurn], goals: Sequence[StateGoal]) -> tuple[UserTurn, ...]:
+def user_turns(turns: Sequence[PlannedTurn], goals: Sequence[StateGoal]) -> tuple[ScriptTurn, ...]:
     """The user's script."""
     asks = {goal.turn: goal.id for goal in goals if goal.kind == "ask"}
     return tuple(
-        UserTurn(
+        ScriptTurn(
             text=turn.text,
-            slots=()
-            if turn.slot is None
-            else (turn.slot.model_copy(update={"goal": asks[number]}),),
+            held=()
+            if turn.held is None
+            else (turn.held.model_copy(update={"goal": asks[number]}),),
             brings=turn.brings,
         )
         for number, turn in enumerate(turns)

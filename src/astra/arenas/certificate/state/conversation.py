@@ -14,9 +14,9 @@ from astra.arenas.certificate.state.trials import Said, StateTrials, TrialStep
 from astra.core.text import scalars
 from astra.models.policies import policy_text
 from astra.rewards import same_scalar
-from astra.states import Slot, StateGoal
+from astra.states import HeldValue, StateGoal
 from astra.types import Json, Language
-from astra.users.script import MAX_EXTRA, UserScript
+from astra.users.script import MAX_EXTRA, ScriptedUser
 
 _ASKING: Mapping[Language, tuple[str, ...]] = MappingProxyType(
     {
@@ -86,33 +86,33 @@ def check_script(trials: StateTrials) -> dict[str, Json]:
     if missing := sorted(state.withheld - trials.tools.keys()):
         raise CheckFinding(f"the user brings {missing[0]!r}, which is not a tool of the arena")
     for number, turn in enumerate(state.turns):
-        for slot in turn.slots:
+        for held in turn.held:
             before = " ".join(earlier.text for earlier in state.turns[: number + 1])
-            for value in _values(trials, _goal(trials, slot.goal)):
+            for value in _values(trials, _goal(trials, held.goal)):
                 if value in before:
                     raise CheckFinding(f"the user says {value!r} before being asked for it")
     most = (MAX_EXTRA + 1) * len(state.turns)
     for message in (*_NOT_ASKING[language], *(text.format("x") for text in _ASKING[language])):
-        script = UserScript(state, language)
+        script = ScriptedUser(state, language)
         if all(script.reply(message).kind != "end" for _ in range(most)):
             raise CheckFinding(f"the user does not come to an end if {message!r} is said again")
-    script = UserScript(state, language)
+    script = ScriptedUser(state, language)
     moves = [script.reply(step.text) for step in trials.gold if isinstance(step, Said)]
     if not moves or moves[-1].kind != "end" or any(move.kind == "end" for move in moves[:-1]):
         raise CheckFinding("the gold episode does not end when the conversation does")
-    return {"turns": len(state.turns), "slots": sum(len(turn.slots) for turn in state.turns)}
+    return {"turns": len(state.turns), "held_back": sum(len(turn.held) for turn in state.turns)}
 
 
 async def check_ask(trials: StateTrials) -> dict[str, Json]:
     """What is held back has to be asked for: no guess is right, and questions are understood."""
     guessed = 0
     for turn in trials.state.turns:
-        for slot in turn.slots:
-            _check_questions(trials, slot)
-            goal = _goal(trials, slot.goal)
+        for held in turn.held:
+            _check_questions(trials, held)
+            goal = _goal(trials, held.goal)
             place = _place_of_question(trials, goal)
             await _check_hidden(trials, goal, place)
-            plans = _guesses(trials, slot, place)
+            plans = _guesses(trials, held, place)
             for played in await trials.play(plans):
                 if played.strict or goal.id in played.score.solved_by:
                     raise CheckFinding(
@@ -151,19 +151,19 @@ def _write_after(trials: StateTrials, place: int) -> NamedCall:
     raise CheckFinding("nothing is written after the question of the gold episode")
 
 
-def _check_questions(trials: StateTrials, slot: Slot) -> None:
-    language, number = trials.arena.language, _goal(trials, slot.goal).turn
-    for text in (form.format(slot.labels[0]) for form in _ASKING[language]):
-        script = UserScript(trials.state, language, turn=number)
-        if slot.goal not in script.reply(text).asked:
+def _check_questions(trials: StateTrials, held: HeldValue) -> None:
+    language, number = trials.arena.language, _goal(trials, held.goal).turn
+    for text in (form.format(held.labels[0]) for form in _ASKING[language]):
+        script = ScriptedUser(trials.state, language, turn=number)
+        if held.goal not in script.reply(text).asked:
             raise CheckFinding(f"the user does not understand {text!r}")
     for text in _NOT_ASKING[language]:
-        script = UserScript(trials.state, language, turn=number)
+        script = ScriptedUser(trials.state, language, turn=number)
         if script.reply(text).asked:
-            raise CheckFinding(f"the user takes {text!r} for a question for {slot.labels[0]!r}")
+            raise CheckFinding(f"the user takes {text!r} for a question for {held.labels[0]!r}")
 
 
-def _guesses(trials: StateTrials, slot: Slot, place: int) -> list[list[TrialStep]]:
+def _guesses(trials: StateTrials, held: HeldValue, place: int) -> list[list[TrialStep]]:
     """The gold episode without the question, with every value that could be guessed."""
     gold, done = trials.gold, Said(policy_text("reader", trials.arena))
     write = _write_after(trials, place)
@@ -178,7 +178,7 @@ def _guesses(trials: StateTrials, slot: Slot, place: int) -> list[list[TrialStep
 
 def _place_of_question(trials: StateTrials, goal: StateGoal) -> int:
     """Where in the gold episode the value is asked for."""
-    script = UserScript(trials.state, trials.arena.language)
+    script = ScriptedUser(trials.state, trials.arena.language)
     for place, step in enumerate(trials.gold):
         if isinstance(step, Said) and goal.id in script.reply(step.text).asked:
             return place
@@ -192,7 +192,7 @@ async def check_cannot(trials: StateTrials) -> dict[str, Json]:
     for goal in missing:
         if goal.turn + 1 >= len(state.turns) or not state.turns[goal.turn + 1].brings:
             raise CheckFinding(f"goal {goal.id!r}: the user brings no tool at the next turn")
-        script = UserScript(state, trials.arena.language)
+        script = ScriptedUser(state, trials.arena.language)
         for place, step in enumerate(trials.gold):
             if not isinstance(step, Said):
                 continue
