@@ -12,8 +12,11 @@ CANNOT = "I can't cancel it: there is no tool for that."
 
 
 def _moved(before: str, after: str) -> tuple[RowChange, ...]:
-    columns = {"address": before}, {"address": after}
-    return (RowChange(table="orders", key="O-2002", before=columns[0], after=columns[1]),)
+    return (
+        RowChange(
+            table="orders", key="O-2002", before={"address": before}, after={"address": after}
+        ),
+    )
 
 
 def talking_desk() -> Arena:
