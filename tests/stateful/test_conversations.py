@@ -110,6 +110,14 @@ def test_policies_play_conversations(talks: list[Arena]) -> None:
     assert 0.4 < means["shuffled"] < 1
 
 
+def test_a_report_tells_tasks_and_conversations_apart(talks: list[Arena]) -> None:
+    summary, _ = reports(talks[:20], ("gold",))["gold"]
+    assert summary.by_conversation.keys() == {"plain", *KINDS}
+    assert sum(group.episodes for group in summary.by_conversation.values()) == 20
+    assert {"update", "revision"} <= summary.by_task.keys()
+    assert all(group.f1 == 1 for group in summary.by_task.values())
+
+
 def test_conversations_are_certified(talks: list[Arena]) -> None:
     async def run() -> list[str]:
         async with open_sandbox(workers=1, spares=1) as sandbox:

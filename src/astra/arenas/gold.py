@@ -18,7 +18,7 @@ from astra.models.policies import policy
 from astra.protocols import Sandbox
 from astra.rewards import score_calls
 from astra.rollouts.loop import RolloutJob, RolloutLimits, RolloutTask, rollouts
-from astra.types import Arena, Json, Message, Trajectory, canonical_json
+from astra.types import Arena, Json, Message, ToolSchema, Trajectory, canonical_json
 
 _GOLD_TURNS = 1000
 """More than any arena has levels."""
@@ -36,19 +36,20 @@ async def gold_rows(
     `reasoning`: state before each turn's calls which sub-questions they answer. Raises HostError if
     a gold episode breaks or does not solve its arena.
     """
-    played: deque[tuple[Arena, ArenaHost]] = deque()
+    played: deque[tuple[Arena, list[ToolSchema]]] = deque()
 
     def jobs() -> Iterator[RolloutJob]:
         for arena in arenas:
             host = ArenaHost(arena, sandbox)
-            played.append((arena, host))
+            # Before the first message: what a user brings later stands in their message.
+            played.append((arena, list(host.tools())))
             task = RolloutTask(arena.id, arena_messages(arena))
             yield RolloutJob(task, policy("gold", arena), host, arena_user(arena, host))
 
     episodes = rollouts(jobs(), RolloutLimits(turns=_GOLD_TURNS), concurrency=concurrency)
     async with aclosing(episodes):
         async for trajectory in episodes:
-            arena, host = played.popleft()
+            arena, documents = played.popleft()
             if trajectory.error:
                 raise HostError(f"the gold episode of arena {arena.id!r} broke: {trajectory.error}")
             # An arena may have been changed since it was certified: wrong examples are not written.
@@ -63,7 +64,7 @@ async def gold_rows(
             messages = _with_reasons(arena, trajectory) if reasoning else trajectory.messages
             yield {
                 "messages": conversation_to_openai(messages),
-                "tools": [document.openai() for document in host.tools()],
+                "tools": [document.openai() for document in documents],
                 "arena": arena.id,
                 "split": arena.split,
                 "hops": arena.hops,

@@ -9,7 +9,13 @@ from rich.table import Table
 from astra.cli.console import out, plain
 from astra.evaluation.arenas import EvaluationSummary
 
-_GROUPS = (("scenario", "by_scenario"), ("hops", "by_hops"), ("language", "by_language"))
+_GROUPS = (
+    ("scenario", "by_scenario"),
+    ("hops", "by_hops"),
+    ("language", "by_language"),
+    ("task", "by_task"),
+    ("conversation", "by_conversation"),
+)
 
 
 def print_report(report: EvaluationSummary, path: Path | None) -> None:

@@ -85,6 +85,10 @@ class EvaluationSummary(Record):
     by_scenario: dict[str, ReportGroup]
     by_hops: dict[str, ReportGroup]
     by_language: dict[str, ReportGroup]
+    by_task: dict[str, ReportGroup] = {}
+    """By what is asked for, of arenas with a state. An arena counts for each of its tasks."""
+    by_conversation: dict[str, ReportGroup] = {}
+    """By what happens in the conversation. Empty if there are none."""
     prompt_tokens: int
     completion_tokens: int
     cached_tokens: int
@@ -235,6 +239,10 @@ class EvaluationTally:
         self._members["scenario", arena.scenario.value].add(arena.id)
         self._members["hops", str(arena.hops)].add(arena.id)
         self._members["language", arena.language].add(arena.id)
+        for task in arena.provenance.get("kinds", ()) if arena.state is not None else ():
+            self._members["task", str(task)].add(arena.id)
+        if "conversation" in arena.provenance:
+            self._members["conversation", str(arena.provenance["conversation"])].add(arena.id)
         self._stops[trajectory.stop.value] += 1
         self._tokens.update(trajectory.usage.model_dump())
         if scored is None:
@@ -288,6 +296,8 @@ class EvaluationTally:
             by_scenario=self._groups("scenario"),
             by_hops=self._groups("hops"),
             by_language=self._groups("language"),
+            by_task=self._groups("task"),
+            by_conversation=self._groups("conversation"),
             prompt_tokens=self._tokens["prompt_tokens"],
             completion_tokens=self._tokens["completion_tokens"],
             cached_tokens=self._tokens["cached_tokens"],
