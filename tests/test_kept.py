@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from astra.arenas import distractors
 from astra.core.kept import kept_by_identity
-from astra.types import Distractor
+from astra.types import Arena, Distractor
 from tests.support.arenas import calories_tool, capital_tool, single_hop_arena, with_distractors
+
+
+def mix(drawn: Sequence[Distractor], arena: Arena) -> Arena:
+    return distractors.with_distractors(arena, drawn)
 
 
 def test_an_id_is_that_of_the_content_after_a_copy_with_changes() -> None:
@@ -18,6 +25,16 @@ def test_an_id_is_that_of_the_content_after_a_copy_with_changes() -> None:
     assert asked.content_id != arena.content_id == asked.id
     assert asked.with_content_id().content_id == asked.content_id
     assert type(arena).model_validate(arena.model_dump()).content_id == arena.content_id
+
+
+def test_the_id_without_distractors_is_that_of_the_arena_before_they_were_mixed_in() -> None:
+    bare = single_hop_arena().with_content_id()
+    mixed = mix([Distractor.of(calories_tool(), "low", 0.25)], bare)
+    assert mixed.bare_id == bare.bare_id == bare.id != mixed.id
+    assert mix([], mixed).bare_id == bare.id
+    assert type(mixed).model_validate(mixed.model_dump()).bare_id == bare.id
+    # Not kept where something else was changed, too.
+    assert mixed.model_copy(update={"question": "Which one?"}).bare_id != bare.id
 
 
 def test_a_distractor_has_the_id_of_its_tool() -> None:

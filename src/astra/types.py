@@ -212,6 +212,11 @@ class Arena(ArenaRecord[Distractor]):
         """The id that the content has. Equal to `id` unless somebody changed one of them."""
         return arena_id(self.row().model_dump(mode="json"))
 
+    @cached_property
+    def bare_id(self) -> str:
+        """The id that the content has without its distractors."""
+        return self.model_copy(update={"distractors": ()}).content_id
+
     def with_content_id(self) -> Self:
         """The arena under the id that its content has."""
         arena = self.model_copy(update={"id": self.content_id})

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from astra.arenas.tables.load.tables import load
+from astra.arenas.tables.profile import statistics
 from astra.arenas.tables.profile.descriptions import describe
 from astra.arenas.tables.profile.profiler import profile
 from astra.arenas.tables.schema import Column, ColumnKind, Schema, Table, TablesOptions
@@ -393,3 +394,29 @@ def test_people_are_called_by_first_and_last_name(tmp_path: Path) -> None:
 def test_what_names_no_row_leaves_the_number(tmp_path: Path, values: dict[str, Any]) -> None:
     found = table(tmp_path, columns(order_id=range(10, 16), **values))
     assert found.naming == "order_id" and found.numbered
+
+
+def test_texts_are_counted_alike_in_one_stack_and_column_by_column(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`cell` and `v` are names in the query for the stack."""
+    rows = columns(
+        40,
+        cell=lambda i: f"Town {i % 7}",
+        v=lambda i: f"AB-{i}",
+        fee=lambda i: "€ 12.50" if i % 2 else "plain",
+        name_zh=lambda i: f"城市{i}",
+        link=lambda i: f"https://example.org/{i}" if i % 3 else None,
+        empty=lambda _: None,
+        size=lambda i: i * 2.5,
+    )
+    (tmp_path / "towns.json").write_text(json.dumps(rows), encoding="utf-8")
+    with load([tmp_path]) as loaded:
+        (towns,) = loaded.tables
+        stacked = statistics.measure(towns, loaded.connection)
+        monkeypatch.setattr(statistics, "_STACKED", 0)
+        assert statistics.measure(towns, loaded.connection) == stacked
+    assert stacked["cell"].distinct == 7 and stacked["cell"].mean_length == 6
+    assert stacked["v"].codes == 40 and stacked["name_zh"].han == 40
+    assert stacked["link"].nulls == 14 and stacked["link"].links == 26
+    assert list(stacked) == [column.name for column in towns.columns]

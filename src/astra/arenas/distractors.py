@@ -263,7 +263,10 @@ def with_distractors(arena: Arena, distractors: Sequence[Distractor]) -> Arena:
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise Rejected("names", f"tools and distractors share the names {twice!r}; draw again")
-    return arena.model_copy(update={"distractors": tuple(distractors)}).with_content_id()
+    mixed = arena.model_copy(update={"distractors": tuple(distractors)}).with_content_id()
+    # All draws of one arena have this in common: it is hashed once.
+    vars(mixed)["bare_id"] = arena.bare_id if arena.distractors else arena.content_id
+    return mixed
 
 
 def embedded_text(document: ToolSchema) -> str:

@@ -115,8 +115,11 @@ _STATE_STEPS = (
 CHECKS = tuple(dict.fromkeys(step.check for step in _STEPS))
 """Every check's id, in the order of a certificate."""
 
-SEES_DISTRACTORS = frozenset({"names", "schema", "mutants", "leak"})
+SEES_DISTRACTORS = frozenset({"names", "schema", "mutants"})
 """Checks whose outcome can depend on distractors."""
+
+_READS_OWN_PARTS = frozenset({"leak"})
+"""Checks that read an arena's own texts and run nothing: they can't find anything else anew."""
 
 
 async def certify(
@@ -213,16 +216,15 @@ def _reusable_results(
     """Results of an earlier certificate that distractors can't have changed, by check."""
     if unmixed is None:
         return {}
-    bare = arena.model_copy(update={"distractors": ()})
     earlier = (unmixed.arena, unmixed.certified, unmixed.seeds[0], unmixed.sandbox, unmixed.version)
     # A certificate of another seed, sandbox or version examined something else.
-    if earlier != (bare.content_id, True, seed, level, VERSION):
+    if earlier != (arena.bare_id, True, seed, level, VERSION):
         return {}
     # `mutants` runs again for the distractors; what it found for the arena's own tools still holds.
     return {
-        result.check: result.model_copy(
-            update={"evidence": {**result.evidence, "found_for": unmixed.arena}}
-        )
+        result.check: result
+        if result.check in _READS_OWN_PARTS
+        else result.model_copy(update={"evidence": {**result.evidence, "found_for": unmixed.arena}})
         for result in unmixed.checks
         if result.check not in SEES_DISTRACTORS or result.check == "mutants"
     }

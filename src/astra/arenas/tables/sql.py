@@ -44,6 +44,8 @@ def folded(connection: duckdb.DuckDBPyConnection, relation: str, column: str) ->
             f"WHERE {column} IS NOT NULL AND NOT regexp_full_match({column}, '{_UNCHANGED}')"
         ).fetchall()
     ]
+    if not special:
+        return f"lower({column})"
     connection.execute(
         "CREATE OR REPLACE TEMP TABLE __folds AS "
         "SELECT unnest(?::VARCHAR[]) AS value, unnest(?::VARCHAR[]) AS folded",

@@ -84,15 +84,23 @@ class World:
 
     def _long_columns(self, table: Table) -> frozenset[str]:
         """Columns of free text: their values can't be asked for exactly."""
+        texts = [
+            column.name
+            for column in table.columns
+            if column.kind is ColumnKind.text and column.distinct and column.name != table.naming
+        ]
         long: list[str] = []
-        for column in table.columns:
-            if column.kind is ColumnKind.text and column.distinct and column.name != table.naming:
-                source = column.variants.get(self.language, column.name)
-                row = self._db.execute(
-                    f"SELECT quantile_cont(length({quoted(source)}), 0.9) FROM {quoted(table.name)}"
-                ).fetchone()
-                if row is None or row[0] is None or row[0] > LONGEST_VALUE:
-                    long.append(column.name)
+        for start in range(0, len(texts), BLOCK_COLUMNS):
+            names = texts[start : start + BLOCK_COLUMNS]
+            lengths = ", ".join(
+                f"quantile_cont(length({self._source(table, name)}), 0.9)" for name in names
+            )
+            row = self._db.execute(f"SELECT {lengths} FROM {quoted(table.name)}").fetchone() or ()
+            long += [
+                name
+                for name, length in zip(names, row, strict=True)
+                if length is None or length > LONGEST_VALUE
+            ]
         return frozenset(long)
 
     def quoted(self, table: str) -> str:

@@ -104,12 +104,13 @@ def _called_totals(
     words = _words()
     latin = "|".join(sorted(map(re.escape, words.alone), key=len, reverse=True))
     behind = "|".join(words.behind)
-    pattern = literal(rf"(?i)(^|[\s:*(\[=,–])({latin})($|[\s:*)\]=,–])|({behind})$")
+    # One pattern over the row's texts, one a line: texts have no line breaks of their own.
+    pattern = literal(rf"(?im)(^|[\s:*(\[=,–])({latin})($|[\s:*)\]=,–])|({behind})$")
     columns = ", ".join(quoted(c) for c in texts)
     found = connection.execute(
-        f"SELECT __row, {columns} FROM {quoted(table)} WHERE "
-        + " OR ".join(f"regexp_matches({quoted(c)}, {pattern})" for c in texts)
-        + f" ORDER BY __row LIMIT {_MOST + 1}"
+        f"SELECT __row, {columns} FROM {quoted(table)} "
+        f"WHERE regexp_matches(concat_ws(chr(10), {columns}), {pattern}) "
+        f"ORDER BY __row LIMIT {_MOST + 1}"
     ).fetchall()
     called: list[_TotalRow] = []
     for row, *cells in found:

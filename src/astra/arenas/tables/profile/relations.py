@@ -6,7 +6,7 @@ user with how it was found, and one line of TOML switches it off.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import duckdb
@@ -28,6 +28,8 @@ CODED_INCLUDED = 0.8
 TELLING = 8
 """Distinct texts from which inclusion says enough without any name."""
 
+_CHUNK = 50
+"""Columns that one query looks at."""
 _SUFFIXES = ("id", "code", "key", "name", "no", "number", "ref", "iso", "iso2", "iso3", "iata",
              "icao", "uuid", "编号", "代码", "名称")  # fmt: skip
 _GENERIC = frozenset("id name code key title label number no rank year type status date".split())
@@ -229,8 +231,8 @@ def _keys_by_values(
             and references not in (*other.variants, *other.options.ignore)
             and target.distinct >= stats.distinct * CODED_INCLUDED
             and (target.codes >= 0.9 * target.filled) == coded
-            and _overlaps(table, column, other, references, connection)
         ]
+        targets = _overlapping(table, column, targets, connection)
         # Where two would do, nothing says which is meant.
         if len(targets) == 1 and _includes(table, column, *targets[0], 0.95, connection):
             other, references = targets[0]
@@ -249,21 +251,35 @@ def _keys_by_values(
     return found
 
 
-def _overlaps(
+def _overlapping(
     table: ProfiledTable,
     column: str,
-    other: ProfiledTable,
-    references: str,
+    targets: Sequence[tuple[ProfiledTable, str]],
     connection: duckdb.DuckDBPyConnection,
-) -> bool:
-    """Whether the first rows' values are in the other column: a look before all rows are read."""
-    row = connection.execute(
-        f"SELECT count(*), count(o.{quoted(references)}) FROM (SELECT DISTINCT {quoted(column)} v "
-        f"FROM (SELECT {quoted(column)} FROM {quoted(table.name)} LIMIT 1000) "
-        f"WHERE {quoted(column)} IS NOT NULL) "
-        f"LEFT JOIN {quoted(other.name)} o ON o.{quoted(references)} = v"
-    ).fetchone()
-    return row is not None and row[1] >= row[0] * CODED_INCLUDED
+) -> list[tuple[ProfiledTable, str]]:
+    """The unique columns that hold the first rows' values: a look before all rows are read."""
+    overlapping: list[tuple[ProfiledTable, str]] = []
+    first = (
+        f"(SELECT DISTINCT {quoted(column)} AS v FROM (SELECT {quoted(column)} FROM "
+        f"{quoted(table.name)} LIMIT 1000) WHERE {quoted(column)} IS NOT NULL)"
+    )
+    for start in range(0, len(targets), _CHUNK):
+        part = targets[start : start + _CHUNK]
+        held = " UNION ALL ".join(
+            f"SELECT {number} AS target, {quoted(references)} AS v FROM {quoted(other.name)}"
+            for number, (other, references) in enumerate(part)
+        )
+        rows = connection.execute(
+            f"WITH first AS MATERIALIZED {first} SELECT -1, count(*) FROM first UNION ALL "
+            f"SELECT target, count(*) FROM ({held}) JOIN first USING (v) GROUP BY target"
+        ).fetchall()
+        found = dict(rows)
+        overlapping += [
+            target
+            for number, target in enumerate(part)
+            if found.get(number, 0) >= found[-1] * CODED_INCLUDED
+        ]
+    return overlapping
 
 
 def _fitting(table: ProfiledTable, column: str, other: ProfiledTable) -> Iterator[tuple[int, str]]:

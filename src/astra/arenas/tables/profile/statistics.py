@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import duckdb
 
@@ -12,6 +14,9 @@ from astra.arenas.tables.sql import count_where, literal, quoted
 
 _CHUNK = 50
 """Columns that one query looks at."""
+_STACKED = 10_000
+"""Rows up to which texts are counted in one stack: DuckDB plans a query about many columns much
+longer than it runs it over few rows."""
 NUMERIC = (ColumnKind.integer, ColumnKind.number)
 _LINK = r"(?i)\s*((https?|ftp)://|www\.)\S+\s*|[^@\s]+@[^@\s]+\.[^@\s]+"
 _FIGURE = (
@@ -21,6 +26,24 @@ _FIGURE = (
 )
 """Amounts with a currency or a unit, times of day and timestamps."""
 _CODE = r"[A-Z0-9][A-Z0-9_./:-]*|[0-9a-fA-F-]{8,}"
+_OF_TEXTS = (
+    "count({v})",
+    "count(DISTINCT {v})",
+    "avg(length({v}))",
+    "max(length({v}))",
+    count_where(f"regexp_full_match({{v}}, {literal(_LINK)})"),
+    count_where(f"regexp_full_match({{v}}, {literal(_CODE)})"),
+    count_where(f"regexp_full_match({{v}}, {literal(_FIGURE)})"),
+    count_where(r"regexp_matches({v}, '\p{Han}')"),
+)
+"""What is counted of a column of texts; {v} is the column."""
+_OF_NUMBERS = (
+    "count({v})",
+    "count(DISTINCT {v})",
+    "min({v})",
+    "max({v})",
+    count_where("abs({v}) % 100 >= 60"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,35 +96,55 @@ class ColumnStats:
 
 def measure(table: LoadedTable, connection: duckdb.DuckDBPyConnection) -> dict[str, ColumnStats]:
     """Counts of every column of a table, by name."""
-    stats: dict[str, ColumnStats] = {}
-    for start in range(0, len(table.columns), _CHUNK):
-        columns = table.columns[start : start + _CHUNK]
-        counts: list[str] = []
-        for column in columns:
-            c = quoted(column.name)
-            counts += [f"count({c})", f"count(DISTINCT {c})"]
-            if column.kind is ColumnKind.text:
-                counts += [
-                    f"avg(length({c}))",
-                    f"max(length({c}))",
-                    count_where(f"regexp_full_match({c}, {literal(_LINK)})"),
-                    count_where(f"regexp_full_match({c}, {literal(_CODE)})"),
-                    count_where(f"regexp_full_match({c}, {literal(_FIGURE)})"),
-                    count_where(f"regexp_matches({c}, '\\p{{Han}}')"),
-                ]
-            elif column.kind in NUMERIC:
-                counts += [f"min({c})", f"max({c})", count_where(f"abs({c}) % 100 >= 60")]
-        row = connection.execute(f"SELECT {', '.join(counts)} FROM {quoted(table.name)}").fetchone()
+    texts = [column.name for column in table.columns if column.kind is ColumnKind.text]
+    stacked = texts if table.rows <= _STACKED else []
+    counts = _stacked_texts(table, stacked, connection)
+    alone = [column for column in table.columns if column.name not in counts]
+    for start in range(0, len(alone), _CHUNK):
+        columns = alone[start : start + _CHUNK]
+        asked = [
+            count.replace("{v}", quoted(column.name))
+            for column in columns
+            for count in _counts_of(column)
+        ]
+        row = connection.execute(f"SELECT {', '.join(asked)} FROM {quoted(table.name)}").fetchone()
         values = iter(row or ())
         for column in columns:
-            filled, distinct = int(next(values)), int(next(values))
-            found = ColumnStats(column, table.rows, table.rows - filled, distinct)
-            if column.kind is ColumnKind.text:
-                # The mean and the longest of no texts are null.
-                texts = [next(values) or 0 for _ in range(6)]
-                found = ColumnStats(column, table.rows, table.rows - filled, distinct, *texts)
-            elif column.kind in NUMERIC:
-                least, most, beyond = (next(values) for _ in range(3))
-                found = replace(found, least=least, most=most, beyond_minutes=beyond)
-            stats[column.name] = found
+            counts[column.name] = tuple(next(values) for _ in _counts_of(column))
+    stats: dict[str, ColumnStats] = {}
+    for column in table.columns:
+        filled, distinct, *rest = counts[column.name]
+        found = ColumnStats(column, table.rows, table.rows - filled, distinct)
+        if column.kind is ColumnKind.text:
+            # The mean and the longest of no texts are null.
+            texts_of = [value or 0 for value in rest]
+            found = ColumnStats(column, table.rows, table.rows - filled, distinct, *texts_of)
+        elif column.kind in NUMERIC:
+            least, most, beyond = rest
+            found = replace(found, least=least, most=most, beyond_minutes=beyond)
+        stats[column.name] = found
     return stats
+
+
+def _counts_of(column: LoadedColumn) -> tuple[str, ...]:
+    if column.kind is ColumnKind.text:
+        return _OF_TEXTS
+    return _OF_NUMBERS if column.kind in NUMERIC else _OF_TEXTS[:2]
+
+
+def _stacked_texts(
+    table: LoadedTable, names: Sequence[str], connection: duckdb.DuckDBPyConnection
+) -> dict[str, tuple[Any, ...]]:
+    """What is counted of columns of texts, by name, all of them in one column."""
+    if not names:
+        return {}
+    cells = ", ".join(f"{quoted(name)} AS c{number}" for number, name in enumerate(names))
+    rows = connection.execute(
+        f"SELECT cell, {', '.join(count.replace('{v}', 'v') for count in _OF_TEXTS)} FROM "
+        f"(UNPIVOT (SELECT {cells} FROM {quoted(table.name)}) ON COLUMNS(*) "
+        "INTO NAME cell VALUE v) GROUP BY cell"
+    ).fetchall()
+    found = {str(cell): tuple(counts) for cell, *counts in rows}
+    # A column without values has no cells.
+    nothing = (0, 0, None, None, 0, 0, 0, 0)
+    return {name: found.get(f"c{number}", nothing) for number, name in enumerate(names)}
