@@ -49,6 +49,13 @@ class RequestWords:
     revise: tuple[str, ...]
     undo: tuple[str, ...]
     tell: tuple[str, ...]
+    raise_percent: str
+    lower_percent: str
+    raise_by: str
+    lower_by: str
+    later: str
+    earlier: str
+    same_as: str
     also: tuple[str, ...]
     quoted: str
     stop: str
@@ -111,6 +118,13 @@ WORDS: dict[Language, RequestWords] = {
             "Please undo that: the {label} should be what it was before.",
         ),
         tell=("tell me the {label} of {row}", "look up the {label} of {row} for me"),
+        raise_percent="raise the {label} of {row} by {percent} percent",
+        lower_percent="lower the {label} of {row} by {percent} percent",
+        raise_by="increase the {label} of {row} by {amount}",
+        lower_by="reduce the {label} of {row} by {amount}",
+        later="move the {label} of {row} back by {days} days, to a later day",
+        earlier="bring the {label} of {row} forward by {days} days, to an earlier day",
+        same_as="set the {label} of {row} to that of {other}",
         also=(" Also, {next}.", " In addition, {next}.", " And {next}."),
         quoted='"{text}"',
         stop=".",
@@ -153,6 +167,13 @@ WORDS: dict[Language, RequestWords] = {
         revise=("抱歉，我改主意了：{label}改为{value}。", "还是把{label}设为{value}吧。"),
         undo=("抱歉，弄错了，请把{label}恢复成原来的值。", "请撤销刚才的修改，{label}恢复原状。"),
         tell=("告诉我{row}的{label}",),
+        raise_percent="把{row}的{label}上调{percent}%",
+        lower_percent="把{row}的{label}下调{percent}%",
+        raise_by="把{row}的{label}增加{amount}",
+        lower_by="把{row}的{label}减少{amount}",
+        later="把{row}的{label}推迟{days}天",
+        earlier="把{row}的{label}提前{days}天",
+        same_as="把{row}的{label}设为与{other}的{label}相同",
         also=("另外，{next}。", "还有，{next}。"),
         quoted="“{text}”",
         stop="。",

@@ -7,6 +7,7 @@ from types import MappingProxyType
 
 from astra.arenas.stateful.operations.base import TaskKind
 from astra.arenas.stateful.operations.bulk import bulk
+from astra.arenas.stateful.operations.compute import compute
 from astra.arenas.stateful.operations.conditional import conditional
 from astra.arenas.stateful.operations.create import create
 from astra.arenas.stateful.operations.tell import tell
@@ -20,6 +21,7 @@ TASK_KINDS: Mapping[str, TaskKind] = MappingProxyType(
         "create": create,
         "transfer": transfer,
         "bulk": bulk,
+        "compute": compute,
         "tell": tell,
     }
 )
