@@ -104,8 +104,9 @@ class Scenario(StrEnum):
     """A DAG that is neither: branches, at least one of which has depth."""
 
 
-DistractorOrigin = Literal["high", "medium", "low", "random"]
-"""The similarity band that a distractor was drawn from; `random`: from all of them."""
+DistractorOrigin = Literal["high", "medium", "low", "random", "near"]
+"""The similarity band that a distractor was drawn from; `random`: from all of them; `near`: written
+for the arena, called like one of its tools and about the same table, for other attributes."""
 
 
 class DistractorReference(Record):

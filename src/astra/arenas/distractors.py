@@ -19,6 +19,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
+from astra.arenas.difficulty import dial_of, level_of
 from astra.core.text import normalise
 from astra.errors import ConfigError, EmbedderError, Rejected, StoreError
 from astra.models.embed_tfidf import TfidfEmbedder
@@ -202,6 +203,7 @@ class _Shelf:
         self._domain_N = np.array(
             [self._domains.setdefault(tool.domain, len(self._domains)) for tool in tools]
         )
+        self._terse_N = np.array([is_terse(tool.description) for tool in tools], dtype=bool)
 
     def candidates(self, arena: Arena) -> np.ndarray:
         """Mask_N of the tools of other domains and other names than the arena's own."""
@@ -210,7 +212,10 @@ class _Shelf:
         own = [self._domains[domain] for domain in domains if domain in self._domains]
         # A tool of the same domain may well answer a goal; one of the same name can't be called.
         mask = ~np.isin(self._domain_N, own)
-        for tool in arena.tools:
+        if dial_of(arena.provenance, "terse_documents") is not None or level_of(arena.provenance):
+            # Else the style of a document would tell whose tool it is.
+            mask &= self._terse_N == is_terse(arena.tools[0].document.description)
+        for tool in (*arena.tools, *near_tools_of(arena)):
             if tool.name in self.index:
                 mask[self.index[tool.name]] = False
         return mask
@@ -245,6 +250,16 @@ class _Shelf:
         row = row.round(_DIGITS)
         row.setflags(write=False)  # cached, and handed out
         return row
+
+
+def near_tools_of(arena: Arena) -> list[Distractor]:
+    """The distractors that were written for the arena, and stay when others are drawn."""
+    return [distractor for distractor in arena.distractors if distractor.band == "near"]
+
+
+def is_terse(description: str) -> bool:
+    """Whether a tool's description is no sentence (`astra.arenas.tables.terse`)."""
+    return not description.rstrip().endswith((".", "!", "?", "。", "！", "？"))
 
 
 def in_band(similarities: np.ndarray, band: DistractorBand) -> np.ndarray:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+from astra.arenas.difficulty import SETTINGS, DialSettings
 from astra.arenas.opening import open_pipeline, require_arenas
 from astra.arenas.pipeline import ArenaProduction
 from astra.arenas.sets import ArenaSet
@@ -76,7 +78,14 @@ def _source_options(config: MakeArenasConfig) -> TableSourceOptions:
     if languages == dict.fromkeys(PAPER_LANGUAGES, 1.0):
         # "en,zh" asks for both and says nothing of how many; the paper's shares are the default.
         languages = dict(PAPER_LANGUAGES)
+    own: dict[str, Any] = {}
+    if config.near_tools is not None:
+        own["near_tools"] = config.near_tools
+    if config.terse_documents is not None:
+        own["terse_documents"] = config.terse_documents
     options = TableSourceOptions(
+        dials=DialSettings(**own),
+        levels={level: replace(SETTINGS[level], **own) for level in config.levels()},
         hops=(config.min_hops, config.max_hops),
         languages=languages,
         operations=None if config.operations is None else frozenset(config.operations),

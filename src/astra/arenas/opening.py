@@ -43,6 +43,8 @@ async def open_pipeline(
                 sandbox,
                 embedder,
                 DistractorDraw(config.distractors, config.distractors_per_band, config.seed),
+                near_tools=isinstance(config, MakeArenasConfig)
+                and (config.difficulty is not None or bool(config.near_tools)),
             )
 
 

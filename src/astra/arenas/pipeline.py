@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import zip_longest
+from itertools import groupby, zip_longest
+from operator import attrgetter
 from typing import Protocol
 
 from astra.arenas.certificate import certify
 from astra.arenas.certificates import Certificate
 from astra.arenas.database_file import DATABASES, DatabasePool, DatabaseRow, databases_of
+from astra.arenas.difficulty import dial_of
 from astra.arenas.distractors import DistractorDraw, DistractorPool, with_distractors
 from astra.arenas.folder import ARENAS, CERTIFICATES, TOOLS, ToolPool, ToolRow, pool_rows
 from astra.arenas.sets import ArenaSet
@@ -30,6 +32,7 @@ CANDIDATES = "candidates"
 CANDIDATE_CERTIFICATES = "candidate-certificates"
 MAX_REJECTED = 200
 """Candidates that may be rejected for each that is certified: sources may be endless."""
+NEAR_TOOLS = "near-tools"
 
 
 class CandidateArena(Protocol):
@@ -48,6 +51,8 @@ class CertifiedArena:
 
     arena: Arena
     certificate: Certificate
+    near: tuple[Distractor, ...] = ()
+    """Tools that were written for the arena to be shown beside its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +79,8 @@ class ArenaPipeline:
     sandbox: Sandbox
     embedder: Embedder
     distractors: DistractorDraw = field(default_factory=DistractorDraw)
+    near_tools: bool = False
+    """Whether candidates bring distractors of their own."""
 
     @property
     def folder(self) -> RunFolder:
@@ -124,15 +131,16 @@ class ArenaPipeline:
             CANDIDATE_CERTIFICATES,
             _stored_number,
             max_rejected=MAX_REJECTED,
+            near_tools=self.near_tools,
         )
         return await self.runner.run(stage, candidates, until=count, retry=retry)
 
     async def mix(self) -> dict[str, StageReport]:
         """The stages after the candidates. Returns the report of every stage so far."""
-        await self.runner.run(copy_stage(TOOLS, ToolRow), _candidate_tools(self.folder))
+        await self.runner.run(copy_stage(TOOLS, ToolRow), _candidate_tools(self.folder, near=self.near_tools))
         accepted = self.folder.manifest().stages[CANDIDATES].accepted
         stage = await self._mixing_stage()
-        await self.runner.run(stage, _certified_candidates(self.folder), total=accepted)
+        await self.runner.run(stage, _certified_candidates(self.folder, near=self.near_tools), total=accepted)
         return self.runner.reports
 
     def production(self, draws: dict[str, int] | None = None) -> ArenaProduction:
@@ -169,8 +177,14 @@ class ArenaPipeline:
             if arena.state is not None:
                 # Its tools are over a database of their own, among others over the same one.
                 return await mixed(candidate, ())
-            references = pools[arena.split].draw(arena, mode, seed=seed, per_band=per_band)
-            drawn = tools.distractors(references)
+            near = candidate.near
+            references = pools[arena.split].draw(
+                with_distractors(arena, near) if near else arena,
+                mode,
+                seed=seed,
+                per_band=dial_of(arena.provenance, "distractors_per_band") or per_band,
+            )
+            drawn = [*near, *tools.distractors(references)]
             try:
                 return await mixed(candidate, drawn)
             except Rejected:
@@ -215,22 +229,31 @@ def certification_stage(
     stored_key: Callable[[Json], str],
     *,
     max_rejected: int | None = None,
+    near_tools: bool = False,
 ) -> Stage[CandidateArena, CertifiedArena]:
-    """Certify arenas as they are: candidates without distractors, or imported ones."""
+    """Certify arenas as they are: candidates without distractors, or imported ones.
+
+    `near_tools`: candidates bring distractors, which are stored beside them for later.
+    """
 
     async def work(candidate: CandidateArena) -> CertifiedArena:
         if isinstance(candidate.outcome, Rejected):
             raise candidate.outcome
-        certificate = await require_certificate(candidate.outcome, sandbox, seed)
-        return CertifiedArena(candidate.outcome, certificate)
+        arena, near = candidate.outcome, candidate.outcome.distractors if near_tools else ()
+        if near:
+            arena = with_distractors(arena, ())
+        return CertifiedArena(arena, await require_certificate(arena, sandbox, seed), near)
 
+    side_files = [_certificates_file(certificates)]
+    if near_tools:
+        side_files.append(SideFile(NEAR_TOOLS, _near_rows, owner="arena"))
     return Stage(
         name,
         work,
         stored_key=stored_key,
         row=lambda certified: certified.arena.row(),
-        side_files=(_certificates_file(certificates),),
         max_rejected=max_rejected,
+        side_files=tuple(side_files),
     )
 
 
@@ -243,6 +266,14 @@ def _certificates_file(name: str) -> SideFile[CertifiedArena]:
     return SideFile(name, lambda certified: (certified.certificate,), owner="arena")
 
 
+def _near_rows(certified: CertifiedArena) -> list[ToolRow]:
+    arena = certified.arena
+    return [
+        ToolRow(id=each.id, tool=each, arena=arena.id, split=arena.split)
+        for each in certified.near
+    ]
+
+
 def _noting_databases(
     candidates: Iterable[CandidateArena], found: dict[str, Database]
 ) -> Iterator[CandidateArena]:
@@ -252,8 +283,15 @@ def _noting_databases(
         yield candidate
 
 
-def _certified_candidates(folder: RunFolder) -> Iterator[CertifiedArena]:
-    """The candidates with their certificates. Raises StoreError if they do not go together."""
+def _certified_candidates(folder: RunFolder, *, near: bool) -> Iterator[CertifiedArena]:
+    """The candidates with their certificates, and with their near tools where there are some.
+
+    Raises StoreError if they do not go together.
+    """
+    near_rows = folder.rows(NEAR_TOOLS, ToolRow) if near else iter(())
+    # In the order of the candidates, as a stage writes them.
+    near_of = groupby(near_rows, key=attrgetter("arena"))
+    waiting = next(near_of, None)
     arenas = folder.rows(CANDIDATES, Arena)
     certificates = folder.rows(CANDIDATE_CERTIFICATES, Certificate)
     databases = DatabasePool(folder)
@@ -271,11 +309,16 @@ def _certified_candidates(folder: RunFolder) -> Iterator[CertifiedArena]:
                 "together: a file was changed by hand. Restore it, or choose another "
                 f"{option_name('out')}"
             )
-        yield CertifiedArena(databases.completed(arena), certificate)
+        own: tuple[Distractor, ...] = ()
+        if waiting is not None and waiting[0] == arena.id:
+            own = tuple(Distractor.of(row.tool, "near") for row in waiting[1])
+            waiting = next(near_of, None)
+        yield CertifiedArena(databases.completed(arena), certificate, own)
 
 
-def _candidate_tools(folder: RunFolder) -> Iterator[ToolRow]:
-    """The first tool of each language and name in train arenas, then those of test arenas.
+def _candidate_tools(folder: RunFolder, *, near: bool) -> Iterator[ToolRow]:
+    """The first tool of each language and name in train arenas, then those of test arenas, then
+    all near tools.
 
     A tool that both splits have (a converter, say) belongs to train.
     """
@@ -291,3 +334,7 @@ def _candidate_tools(folder: RunFolder) -> Iterator[ToolRow]:
                 if tool.id not in ids:
                     ids.add(tool.id)
                     yield ToolRow(id=tool.id, tool=tool, arena=arena.id, split=split)
+    for row in folder.rows(NEAR_TOOLS, ToolRow) if near else ():
+        if row.id not in ids:
+            ids.add(row.id)
+            yield row

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args, overload
 
 from astra.arenas.certificates import Certificate
-from astra.arenas.distractors import DistractorDraw, with_distractors
+from astra.arenas.distractors import DistractorDraw, near_tools_of, with_distractors
 from astra.arenas.export import ArenaFormat, export_gold, export_rows
 from astra.arenas.folder import CERTIFICATES, TOOLS, write_arenas
 from astra.arenas.reader import ArenaEntry, ArenaReader, Split
@@ -178,7 +178,8 @@ class ArenaSet(Sequence[Arena]):
         )
         drawn = self._reader.tools.distractors(references)
         # The id stays that of the folder: it names the task, whatever is shown beside its tools.
-        return with_distractors(arena, drawn).model_copy(update={"id": arena.id})
+        shown = [*near_tools_of(arena), *drawn]
+        return with_distractors(arena, shown).model_copy(update={"id": arena.id})
 
     # --- parts -------------------------------------------------------------------------------
 

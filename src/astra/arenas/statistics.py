@@ -6,6 +6,7 @@ from collections import Counter
 from operator import attrgetter
 from pathlib import Path
 
+from astra.arenas.difficulty import level_of
 from astra.arenas.folder import ARENAS
 from astra.runs.folder import RunFolder
 from astra.runs.jsonl import FailureRow, to_line
@@ -13,7 +14,7 @@ from astra.runs.manifest import StageCounts
 from astra.runs.repetitions import unique_rows
 from astra.types import ArenaRow, Json
 
-GROUPS = ("scenario", "tasks", "hops", "language", "domain", "split")
+GROUPS = ("scenario", "tasks", "level", "hops", "language", "domain", "split")
 _FAILED = ".failed.jsonl"
 
 
@@ -31,7 +32,10 @@ def arena_statistics(run: Path | str) -> dict[str, Json]:
     for arena in unique_rows(folder, ARENAS, ArenaRow, attrgetter("id")):
         total += 1
         for name, counts in groups.items():
-            if name != "tasks":
+            if name == "level":
+                if (level := level_of(arena.provenance)) is not None:
+                    counts[str(level)] += 1
+            elif name != "tasks":
                 counts[str(getattr(arena, name))] += 1
             elif arena.state is not None:
                 kinds = arena.provenance.get("kinds")

@@ -11,6 +11,7 @@ from astra.evaluation.arenas import EvaluationSummary
 
 _GROUPS = (
     ("scenario", "by_scenario"),
+    ("level", "by_level"),
     ("hops", "by_hops"),
     ("language", "by_language"),
     ("task", "by_task"),

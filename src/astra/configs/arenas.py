@@ -21,6 +21,7 @@ from astra.configs.base import (
     at_least,
     at_most,
 )
+from astra.configs.difficulty import DifficultyConfig
 from astra.configs.spelling import option_name
 from astra.errors import ConfigError
 
@@ -35,7 +36,7 @@ ConversationKind = Literal["missing_parameter", "missing_tool", "revision"]
 
 
 @dataclass(frozen=True)
-class MakeArenasConfig(MakeDistractorsConfig, SandboxConfig, OutputConfig):
+class MakeArenasConfig(DifficultyConfig, MakeDistractorsConfig, SandboxConfig, OutputConfig):
     """Tables and questions."""
 
     tables: Paths
@@ -95,7 +96,14 @@ class MakeArenasConfig(MakeDistractorsConfig, SandboxConfig, OutputConfig):
                 f"{option_name(name)} is for arenas whose tools change something: add "
                 f"{option_name('actions')}"
             )
-        for name in ("scenarios", "operations") if self.actions else ():
+        for name in ("min_hops", "max_hops", "distractors_per_band") if self.levels() else ():
+            if getattr(self, name) != getattr(MakeArenasConfig, name):
+                raise ConfigError(
+                    f"{option_name(name)} {getattr(self, name)}: {option_name('difficulty')} sets "
+                    "it for each level: leave one of them out"
+                )
+        of_questions = ("scenarios", "operations", "difficulty", "near_tools", "terse_documents")
+        for name in of_questions if self.actions else ():
             if getattr(self, name) is not None:
                 raise ConfigError(
                     f"{option_name(name)} is for questions and has no effect with "

@@ -14,6 +14,7 @@ from contextlib import aclosing
 from itertools import islice
 from typing import NamedTuple
 
+from astra.arenas.difficulty import level_of
 from astra.core.intervals import Interval, bootstrap
 from astra.episodes import Score
 from astra.errors import StageError
@@ -89,6 +90,8 @@ class EvaluationSummary(Record):
     """By what is asked for, of arenas with a state. An arena counts for each of its tasks."""
     by_conversation: dict[str, ReportGroup] = {}
     """By what happens in the conversation. Empty if there are none."""
+    by_level: dict[str, ReportGroup] = {}
+    """By level of difficulty. Empty if the arenas were made without levels."""
     prompt_tokens: int
     completion_tokens: int
     cached_tokens: int
@@ -243,6 +246,8 @@ class EvaluationTally:
             self._members["task", str(task)].add(arena.id)
         if "conversation" in arena.provenance:
             self._members["conversation", str(arena.provenance["conversation"])].add(arena.id)
+        if (level := level_of(arena.provenance)) is not None:
+            self._members["level", str(level)].add(arena.id)
         self._stops[trajectory.stop.value] += 1
         self._tokens.update(trajectory.usage.model_dump())
         if scored is None:
@@ -298,6 +303,7 @@ class EvaluationTally:
             by_language=self._groups("language"),
             by_task=self._groups("task"),
             by_conversation=self._groups("conversation"),
+            by_level=self._groups("level"),
             prompt_tokens=self._tokens["prompt_tokens"],
             completion_tokens=self._tokens["completion_tokens"],
             cached_tokens=self._tokens["cached_tokens"],

@@ -7,7 +7,10 @@ from collections.abc import Sequence
 
 from astra.arenas.certificate.containment import document_text
 from astra.arenas.certificate.leak import leaks
+from astra.arenas.difficulty import DialSettings
+from astra.arenas.distractors import with_distractors
 from astra.arenas.rounding import FINAL_ROUNDING, TOOL_ROUNDING
+from astra.arenas.tables.near_tools import near_tools
 from astra.arenas.tables.planner import QuestionPlan
 from astra.arenas.tables.questions.grammar import Grammar
 from astra.arenas.tables.slices import TableSlice, as_number
@@ -15,7 +18,7 @@ from astra.arenas.tables.steps import AnswerKind, PlanStep
 from astra.arenas.tables.tools import ToolJob, ToolWriter, jobs_of
 from astra.arenas.tables.world import World
 from astra.errors import Rejected
-from astra.types import Arena, Goal, GoldCall, Json, Matcher, Scalar, Target, Tool
+from astra.types import Arena, Distractor, Goal, GoldCall, Json, Matcher, Scalar, Target, Tool
 
 _MATCHERS: dict[AnswerKind, Matcher] = {
     "entity": Matcher.exact,
@@ -33,8 +36,17 @@ class TableArenaBuilder:
         self._grammar = grammar
         self._writer = writer
 
-    def build(self, plan: QuestionPlan, rng: random.Random, provenance: dict[str, Json]) -> Arena:
-        """The arena of a plan. Raises `Rejected` if the plan can't be served."""
+    def build(
+        self,
+        plan: QuestionPlan,
+        rng: random.Random,
+        provenance: dict[str, Json],
+        dials: DialSettings = DialSettings(),
+    ) -> Arena:
+        """The arena of a plan, with the near tools of its dials as distractors.
+
+        Raises `Rejected` if the plan can't be served.
+        """
         steps = plan.steps()
         if len({step.call_key() for step in steps}) != len(steps):
             raise Rejected("plan", "two steps ask the same")
@@ -44,9 +56,10 @@ class TableArenaBuilder:
                 raise Rejected("leak", f"the answer {step.answer!r} stands in the question")
         numbers = IdentifyingNumbers(self._writer.world)
         tools: list[Tool] = []
+        served: list[tuple[ToolJob, TableSlice]] = []
         goals: dict[int, Goal] = {}
         for job in jobs_of(steps):
-            written = self._writer.write(job, plan, rng)
+            written = self._writer.write(job, plan, rng, dials=dials)
             if written is None:
                 operation = job.operation.name
                 raise Rejected("tool", f"too few other rows for {operation} on {job.table!r}")
@@ -54,6 +67,7 @@ class TableArenaBuilder:
             if any(other.name == tool.name for other in tools):
                 raise Rejected("names", f"two tools would be called {tool.name!r}")
             tools.append(tool)
+            served.append((job, slice_))
             for step in job.steps:
                 number = steps.index(step)
                 question = phrasing.steps[number]
@@ -102,7 +116,21 @@ class TableArenaBuilder:
             provenance=provenance
             | {"tables": {f"g{n}": step.table for n, step in enumerate(steps, 1) if step.table}},
         )
-        return draft.with_content_id()
+        near: list[Distractor] = []
+        # Of their own: the same plan has the same question and tools with and without them.
+        near_rng = random.Random(f"{provenance.get('key')} near tools")
+        for job, slice_ in served if dials.near_tools else ():
+            near += near_tools(
+                self._writer,
+                job,
+                slice_,
+                plan,
+                dials.near_tools,
+                near_rng,
+                taken={tool.name for tool in (*tools, *near)},
+                terse=dials.terse_documents,
+            )
+        return with_distractors(draft, near)
 
     def _goal(
         self,

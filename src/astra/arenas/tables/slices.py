@@ -93,9 +93,16 @@ class TableSlicer:
     """
 
     def __init__(
-        self, world: World, translated: World | None, split: ArenaSplit, rng: random.Random
+        self,
+        world: World,
+        translated: World | None,
+        split: ArenaSplit,
+        rng: random.Random,
+        other_attributes: int = MAX_OTHER_ATTRIBUTES,
     ) -> None:
+        """`other_attributes`: most attributes of a slice beside those that are asked for."""
         self.world = world
+        self._other_attributes = other_attributes
         self._split: ArenaSplit = split
         self._rng = rng
         self._translated = translated
@@ -155,7 +162,7 @@ class TableSlicer:
         attributes = self.world.views[steps[0].table].attributes
         needed = [step.attribute for step in steps if step.attribute is not None]
         others = [a for a in attributes if a not in needed and fits(a)]
-        chosen = needed + self._rng.sample(others, k=min(len(others), MAX_OTHER_ATTRIBUTES))
+        chosen = needed + self._rng.sample(others, k=min(len(others), self._other_attributes))
         return tuple(a for a in attributes if a in chosen)
 
     def translate(self, slice_: TableSlice, table: str) -> None:

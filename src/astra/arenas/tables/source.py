@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from astra.arenas.difficulty import DialSettings
 from astra.arenas.scenarios import MIN_HOPS, PAPER_SHARES, scenarios_within
 from astra.arenas.tables.build import TableArenaBuilder
 from astra.arenas.tables.load.tables import Tables
@@ -55,6 +56,10 @@ class TableSourceOptions:
     seed: int = 0
     max_rows: int = 24
     """Rows of the largest group that is asked about; a tool holds at most twice as many."""
+    dials: DialSettings = DialSettings()
+    """Of all arenas, where there are no levels."""
+    levels: Mapping[int, DialSettings] = field(default_factory=dict[int, DialSettings])
+    """Level -> its dials. Levels are drawn evenly. Empty: no levels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +90,40 @@ def numbered_candidates(
         number += 1
 
 
+class LevelDraw:
+    """Chooses the level of each candidate so that as many arenas are built of each."""
+
+    def __init__(self, options: TableSourceOptions) -> None:
+        self._options = options
+        levels: list[int | None] = [*options.levels] or [None]
+        self.scenarios = {
+            level: scenarios_within(self.dials(level).hops or options.hops, options.scenarios)
+            for level in levels
+        }
+        """Level -> the scenarios that fit its hops, with their shares."""
+        self._built: Counter[int | None] = Counter(dict.fromkeys(levels, 0))
+        self._failures: Counter[int | None] = Counter()
+
+    def dials(self, level: int | None) -> DialSettings:
+        return self._options.dials if level is None else self._options.levels[level]
+
+    def next(self) -> int | None:
+        """The level of which fewest arenas are built: harder plans are found less often."""
+        return min(self._built, key=lambda level: (self._built[level], level))
+
+    def built(self, level: int | None) -> None:
+        self._built[level] += 1
+        self._failures[level] = 0
+
+    def failed(self, level: int | None) -> bool:
+        """Whether the level is left out from here on, for the tables hold no more of it."""
+        self._failures[level] += 1
+        if self._failures[level] < MAX_FAILURES // 2 or len(self._built) == 1:
+            return False
+        del self._built[level]
+        return True
+
+
 class TableSource:
     """Draws candidates over a set of tables."""
 
@@ -93,7 +132,7 @@ class TableSource:
         unknown = sorted((options.operations or frozenset()) - set(OPERATIONS))
         if unknown or options.operations == frozenset():
             raise ConfigError(f"operations {unknown!r}: choose from {', '.join(OPERATIONS)}")
-        self._scenarios = scenarios_within(options.hops, options.scenarios)
+        self._levels = LevelDraw(options)
         worlds: dict[Language, World] = {
             language: World(
                 tables,
@@ -127,9 +166,30 @@ class TableSource:
 
     def _candidate(self, key: str, number: int) -> Arena:
         rng = random.Random(f"{self._options.seed}:{number}")
+        level = self._levels.next()
+        try:
+            arena = self._drawn(key, rng, level)
+        except Rejected:
+            if self._levels.failed(level):
+                self.draws[f"level {level} given up"] += 1
+            raise
+        self._levels.built(level)
+        return arena
+
+    def _drawn(self, key: str, rng: random.Random, level: int | None) -> Arena:
+        dials, scenarios = self._levels.dials(level), self._levels.scenarios[level]
+        provenance: dict[str, Json] = {
+            "source": "tables",
+            "key": key,
+            "seed": self._options.seed,
+        }
+        if level is not None:
+            provenance["level"] = level
+        if settings := dials.provenance():
+            provenance["dials"] = settings
         language = rng.choices(*_choices(self._options.languages))[0]
-        scenario = rng.choices(*_choices(self._scenarios))[0]
-        low, high = self._options.hops
+        scenario = rng.choices(*_choices(scenarios))[0]
+        low, high = dials.hops or self._options.hops
         hops = rng.randint(max(low, MIN_HOPS[scenario]), high if high > 1 else 1)
         hops = 1 if scenario is Scenario.single_hop else hops
         split: ArenaSplit = "test" if rng.random() < self._options.test_share else "train"
@@ -151,9 +211,7 @@ class TableSource:
                     raise Rejected("duplicate", "an earlier question needs the same calls")
                 if any(self._splits.get(digest, split) != split for digest in digests):
                     raise Rejected("split", "the other side of the train/test split has the call")
-                arena = self._builders[language].build(
-                    plan, rng, {"source": "tables", "key": key, "seed": self._options.seed}
-                )
+                arena = self._builders[language].build(plan, rng, provenance, dials)
             except Rejected as rejected:
                 self.draws[rejected.check] += 1
                 continue

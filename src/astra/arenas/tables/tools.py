@@ -14,14 +14,20 @@ from functools import cache
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
+from astra.arenas.difficulty import DialSettings
 from astra.arenas.distractors import ARITHMETIC
 from astra.arenas.tables.naming import LONGEST_NOUN, ascii_identifier
 from astra.arenas.tables.operations import OPERATIONS
 from astra.arenas.tables.operations.base import TableOperation
-from astra.arenas.tables.operations.parameters import ToolParameter, ToolTexts
+from astra.arenas.tables.operations.parameters import (
+    OperationParameter,
+    ToolParameter,
+    ToolTexts,
+)
 from astra.arenas.tables.planner import QuestionPlan
-from astra.arenas.tables.slices import TableSlice, TableSlicer
+from astra.arenas.tables.slices import MAX_OTHER_ATTRIBUTES, TableSlice, TableSlicer
 from astra.arenas.tables.steps import PlanStep
+from astra.arenas.tables.terse import TERSE_DESCRIPTIONS
 from astra.arenas.tables.world import World
 from astra.types import Json, Language, Tool, ToolSchema
 
@@ -62,42 +68,81 @@ class ToolWriter:
         self._translated = next(others, None)
 
     def write(
-        self, job: ToolJob, plan: QuestionPlan, rng: random.Random
+        self,
+        job: ToolJob,
+        plan: QuestionPlan,
+        rng: random.Random,
+        *,
+        dials: DialSettings = DialSettings(),
     ) -> tuple[Tool, TableSlice] | None:
         """The tool of a job and the rows it holds. None if there are too few other rows."""
-        operation = job.operation
-        slicer = TableSlicer(self.world, self._translated, plan.split, rng)
-        slice_ = operation.slice(slicer, job.steps)
+        # Attributes that the tool does not have are left for the tools that are called alike.
+        most = MAX_OTHER_ATTRIBUTES if not dials.near_tools else 1
+        slicer = TableSlicer(self.world, self._translated, plan.split, rng, most)
+        slice_ = job.operation.slice(slicer, job.steps)
         if slice_ is None:
             return None
-        language = self.world.language
-        singular = plural = ""
-        noun = plural_noun = job.scope
-        domain = "units" if job.scope else ARITHMETIC
-        if job.table:
-            table, noun = self.world.schema.table(job.table), self.world.views[job.table].noun
-            singular = table.singular.get(language) or table.name
-            plural = table.plural.get(language) or table.name
-            plural_noun = ascii_identifier(table.plural.get("en", ""))[:LONGEST_NOUN].rstrip("_")
-            plural_noun = plural_noun or f"{noun}s"
-            domain = table.domain
-        numbered, number = False, ""
-        if job.table:
-            table = self.world.schema.table(job.table)
-            numbered = table.numbered
-            if numbered and table.naming is not None:
-                number = table.column(table.naming).labels.get(language) or table.naming
-        texts = ToolTexts(language, self.entity_of(job), singular, plural, job.scope, number)
-        options = [p for p in operation.options if p.served(slice_) and rng.random() < 0.5]
+        options = self.options(job, plan, slice_, rng)
+        name = rng.choice(self.names(job))
+        return self.tool(job, slice_, options, name, terse=dials.terse_documents), slice_
+
+    def options(
+        self, job: ToolJob, plan: QuestionPlan, slice_: TableSlice, rng: random.Random
+    ) -> list[OperationParameter]:
+        """The optional parameters that a tool of the job gets."""
+        options = [p for p in job.operation.options if p.served(slice_) and rng.random() < 0.5]
         if any(step.operation == "convert" for step in plan.steps()):
             # A tool that converts by itself would make that call needless.
             options = [option for option in options if option.name != "unit"]
+        return options
+
+    def names(self, job: ToolJob) -> list[str]:
+        """The names that a tool of the job may have."""
+        noun = plural = job.scope
+        if job.table:
+            table, noun = self.world.schema.table(job.table), self.world.views[job.table].noun
+            plural = ascii_identifier(table.plural.get("en", ""))[:LONGEST_NOUN].rstrip("_")
+            plural = plural or f"{noun}s"
+        return [name.format(s=noun, p=plural, q=job.scope) for name in job.operation.tool_names]
+
+    def slicer(self, plan: QuestionPlan, rng: random.Random) -> TableSlicer:
+        """A slicer for further tools of a plan."""
+        return TableSlicer(self.world, self._translated, plan.split, rng)
+
+    def tool(
+        self,
+        job: ToolJob,
+        slice_: TableSlice,
+        options: Sequence[OperationParameter],
+        name: str,
+        *,
+        terse: bool,
+    ) -> Tool:
+        """The tool of a job over a slice. `terse`: with a document that says as little as it can."""
+        operation, language = job.operation, self.world.language
+        singular = plural = ""
+        domain = "units" if job.scope else ARITHMETIC
+        numbered, number = False, ""
+        if job.table:
+            table = self.world.schema.table(job.table)
+            singular = table.singular.get(language) or table.name
+            plural = table.plural.get(language) or table.name
+            domain = table.domain
+            numbered = table.numbered
+            if numbered and table.naming is not None:
+                number = table.column(table.naming).labels.get(language) or table.naming
+        texts = ToolTexts(
+            language, self.entity_of(job), singular, plural, job.scope, number, terse=terse
+        )
         parameters = [p.of_tool(slice_, texts) for p in (*operation.parameters, *options)]
-        name = rng.choice(operation.tool_names).format(s=noun, p=plural_noun, q=job.scope)
-        tool = Tool(
+        return Tool(
             document=ToolSchema(
                 name=name,
-                description=texts.fill(operation.description),
+                description=texts.fill(
+                    TERSE_DESCRIPTIONS.get(operation.name, operation.description)
+                    if terse
+                    else operation.description
+                ),
                 parameters={
                     "type": "object",
                     "properties": {p.name: p.schema() for p in parameters},
@@ -115,7 +160,6 @@ class ToolWriter:
             domain=domain,
             language=language,
         )
-        return tool, slice_
 
     def decoys(
         self, step: PlanStep, slice_: TableSlice, rng: random.Random

@@ -8,6 +8,7 @@ from typing import Literal
 
 from astra.arenas.tables.schema import ColumnKind
 from astra.arenas.tables.slices import TableSlice
+from astra.arenas.tables.terse import terse_attribute, terse_parameter
 from astra.arenas.tables.units import UNITS, unit_name
 from astra.types import Json, Language
 
@@ -51,6 +52,8 @@ class ToolTexts:
     scope: str
     number: str = ""
     """What the number is called that rows are called by. Empty if they have names."""
+    terse: bool = False
+    """Say as little as the names allow (`astra.arenas.tables.terse`)."""
 
     def fill(self, text: Mapping[Language, str], choices: str = "") -> str:
         """The text in the tool's language."""
@@ -81,6 +84,9 @@ class OperationParameter:
             attributes = slice_.by if self.name == "by" else slice_.attributes
             descriptions: list[str] = []
             for attribute in attributes:
+                if texts.terse:
+                    descriptions += filter(None, [terse_attribute(attribute, texts.language)])
+                    continue
                 words = [attribute.label] if attribute.label != attribute.name else []
                 if attribute.unit in UNITS:
                     unit = unit_name(attribute.unit, texts.language)
@@ -105,10 +111,12 @@ class OperationParameter:
         about = slice_.by or slice_.attributes
         if self.name == "value" and kind == "string" and any(a.numbered for a in about):
             kind = "key"
+        name = self.name.format(entity=texts.entity)
+        description = texts.fill(described, listed)
         return ToolParameter(
-            self.name.format(entity=texts.entity),
+            name,
             kind,
-            texts.fill(described, listed),
+            terse_parameter(name, description, listed) if texts.terse else description,
             choices,
             default,
             default is None,

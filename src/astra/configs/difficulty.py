@@ -1,0 +1,46 @@
+"""Options of difficulty, for the commands that make arenas."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from astra.configs.base import Config, at_least, at_most
+from astra.configs.spelling import option_name
+from astra.errors import ConfigError
+
+LEVELS = (1, 2, 3, 4, 5)
+"""Levels of difficulty, from the easiest."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DifficultyConfig(Config):
+    """Difficulty."""
+
+    difficulty: str | None = None
+    """Levels of difficulty, drawn evenly: 1:5, or a single one. A level sets the hops, the number of
+    distractors, and the options below. None: no levels."""
+    near_tools: Annotated[int | None, at_least(0), at_most(6)] = None
+    """Tools per tool of an arena that are called alike and serve other attributes. None: as the
+    level says; 0 without one."""
+    terse_documents: bool | None = None
+    """Documents of tools leave out what names already say. None: as the level says; false without
+    one."""
+
+    def check(self) -> None:
+        super().check()
+        self.levels()
+
+    def levels(self) -> tuple[int, ...]:
+        """The levels that are drawn. Empty without any."""
+        if self.difficulty is None:
+            return ()
+        low, _, high = self.difficulty.partition(":")
+        try:
+            first, last = int(low), int(high or low)
+        except ValueError:
+            first, last = 0, 0
+        if not LEVELS[0] <= first <= last <= LEVELS[-1]:
+            raise ConfigError(
+                f"{option_name('difficulty')} {self.difficulty!r}: write a level from {LEVELS[0]} "
+                f"to {LEVELS[-1]}, or two of them, the lower first, such as 1:5"
+            )
+        return tuple(range(first, last + 1))
