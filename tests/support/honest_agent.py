@@ -20,6 +20,7 @@ from tests.support.honest_reading import (
     LOW,
     PLACES,
     UNIT_CODES,
+    UNITS,
     Phrase,
     Reader,
     asked,
@@ -43,7 +44,7 @@ class ReadDocument:
     @classmethod
     def of(cls, document: ToolSchema) -> ReadDocument:
         found: ReadDocument = cls(document.name, "", document.parameters["properties"])
-        about = [document.description]
+        about = [document.description, document.name.replace("_", " ")]
         for name, schema in found.parameters.items():
             text = schema["description"]
             if re.fullmatch(r"(?:Name|\w[\w ]*) of the .+\.", text):
@@ -52,6 +53,10 @@ class ReadDocument:
             for choice in schema.get("enum", ()):
                 words = re.search(rf"\b{re.escape(str(choice))} \(([^()]*)\)", text)
                 label, _, unit = (words[1] if words else str(choice)).partition(", in ")
+                # "elevation_m" in a terse document: the name says label and unit.
+                named, _, code = str(choice).rpartition("_")
+                if code in UNITS and not unit:
+                    label, unit = label if words else named, UNITS[code]
                 if words and words[1].startswith("in "):
                     label, unit = str(choice), words[1][3:]
                 labels[label.replace("_", " ").casefold()] = choice
@@ -93,7 +98,9 @@ class ReadDocument:
         return 2 * self.speaks_of(noun) + (named or held)
 
     def speaks_of(self, noun: str) -> bool:
-        return re.search(rf"\b{re.escape(noun.casefold())}\b", self.about) is not None
+        noun = noun.casefold()
+        plural = f"{re.escape(noun[:-1])}ies" if noun.endswith("y") else f"{re.escape(noun)}e?s"
+        return re.search(rf"\b(?:{re.escape(noun)}|{plural})\b", self.about) is not None
 
 
 class HonestAgent:

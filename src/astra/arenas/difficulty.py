@@ -36,6 +36,7 @@ class DialSettings:
         }
 
 
+UNSET = DialSettings()
 SETTINGS: dict[int, DialSettings] = {
     1: DialSettings((1, 2), 1),
     2: DialSettings((2, 4), 3, near_tools=1),

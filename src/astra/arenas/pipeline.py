@@ -137,10 +137,14 @@ class ArenaPipeline:
 
     async def mix(self) -> dict[str, StageReport]:
         """The stages after the candidates. Returns the report of every stage so far."""
-        await self.runner.run(copy_stage(TOOLS, ToolRow), _candidate_tools(self.folder, near=self.near_tools))
+        await self.runner.run(
+            copy_stage(TOOLS, ToolRow), _candidate_tools(self.folder, near=self.near_tools)
+        )
         accepted = self.folder.manifest().stages[CANDIDATES].accepted
         stage = await self._mixing_stage()
-        await self.runner.run(stage, _certified_candidates(self.folder, near=self.near_tools), total=accepted)
+        await self.runner.run(
+            stage, _certified_candidates(self.folder, near=self.near_tools), total=accepted
+        )
         return self.runner.reports
 
     def production(self, draws: dict[str, int] | None = None) -> ArenaProduction:
@@ -269,8 +273,7 @@ def _certificates_file(name: str) -> SideFile[CertifiedArena]:
 def _near_rows(certified: CertifiedArena) -> list[ToolRow]:
     arena = certified.arena
     return [
-        ToolRow(id=each.id, tool=each, arena=arena.id, split=arena.split)
-        for each in certified.near
+        ToolRow(id=each.id, tool=each, arena=arena.id, split=arena.split) for each in certified.near
     ]
 
 

@@ -16,8 +16,8 @@ class DifficultyConfig(Config):
     """Difficulty."""
 
     difficulty: str | None = None
-    """Levels of difficulty, drawn evenly: 1:5, or a single one. A level sets the hops, the number of
-    distractors, and the options below. None: no levels."""
+    """Levels of difficulty, drawn evenly: 1:5, or a single one. A level sets the hops, the number
+    of distractors, and the options below. None: no levels."""
     near_tools: Annotated[int | None, at_least(0), at_most(6)] = None
     """Tools per tool of an arena that are called alike and serve other attributes. None: as the
     level says; 0 without one."""

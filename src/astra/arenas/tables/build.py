@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from astra.arenas.certificate.containment import document_text
 from astra.arenas.certificate.leak import leaks
-from astra.arenas.difficulty import DialSettings
+from astra.arenas.difficulty import UNSET, DialSettings
 from astra.arenas.distractors import with_distractors
 from astra.arenas.rounding import FINAL_ROUNDING, TOOL_ROUNDING
 from astra.arenas.tables.near_tools import near_tools
@@ -41,7 +41,7 @@ class TableArenaBuilder:
         plan: QuestionPlan,
         rng: random.Random,
         provenance: dict[str, Json],
-        dials: DialSettings = DialSettings(),
+        dials: DialSettings = UNSET,
     ) -> Arena:
         """The arena of a plan, with the near tools of its dials as distractors.
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from astra.arenas.difficulty import DialSettings
+from astra.arenas.difficulty import UNSET, DialSettings
 from astra.arenas.scenarios import MIN_HOPS, PAPER_SHARES, scenarios_within
 from astra.arenas.tables.build import TableArenaBuilder
 from astra.arenas.tables.load.tables import Tables
@@ -26,7 +26,7 @@ from astra.arenas.tables.tools import ToolWriter
 from astra.arenas.tables.views import ArenaSplit
 from astra.arenas.tables.world import World
 from astra.errors import ConfigError, Rejected
-from astra.types import Arena, Language, Scenario, canonical_json, content_hash
+from astra.types import Arena, Json, Language, Scenario, canonical_json, content_hash
 
 T = TypeVar("T")
 
@@ -36,8 +36,14 @@ PAPER_LANGUAGES: dict[Language, float] = {"en": 0.712, "zh": 0.288}
 
 MAX_DRAWS = 120
 """Draws for one candidate before it is given up."""
+MAX_LEVEL_DRAWS = 40
+"""The same where levels are drawn: deep plans fail often, and another scenario or number of hops is
+found sooner than one more of the same."""
 MAX_FAILURES = 50
 """Candidates in a row that no draw filled, after which the tables count as exhausted."""
+MAX_LEVEL_FAILURES = 40
+"""Candidates of a level in a row that no draw filled, after which it is left out; below
+`MAX_FAILURES`, so that the other levels go on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +62,7 @@ class TableSourceOptions:
     seed: int = 0
     max_rows: int = 24
     """Rows of the largest group that is asked about; a tool holds at most twice as many."""
-    dials: DialSettings = DialSettings()
+    dials: DialSettings = UNSET
     """Of all arenas, where there are no levels."""
     levels: Mapping[int, DialSettings] = field(default_factory=dict[int, DialSettings])
     """Level -> its dials. Levels are drawn evenly. Empty: no levels."""
@@ -118,7 +124,7 @@ class LevelDraw:
     def failed(self, level: int | None) -> bool:
         """Whether the level is left out from here on, for the tables hold no more of it."""
         self._failures[level] += 1
-        if self._failures[level] < MAX_FAILURES // 2 or len(self._built) == 1:
+        if self._failures[level] < MAX_LEVEL_FAILURES or len(self._built) == 1:
             return False
         del self._built[level]
         return True
@@ -194,7 +200,8 @@ class TableSource:
         hops = 1 if scenario is Scenario.single_hop else hops
         split: ArenaSplit = "test" if rng.random() < self._options.test_share else "train"
         # Scenario, hops and split stay over the draws, so that the shares come out as asked for.
-        for _ in range(MAX_DRAWS):
+        draws = MAX_DRAWS if level is None else MAX_LEVEL_DRAWS
+        for _ in range(draws):
             plan = self._planners[language].plan(rng, scenario, hops, split)
             if plan is None:
                 self.draws["no path in the tables"] += 1
@@ -221,7 +228,7 @@ class TableSource:
             return arena
         raise Rejected(
             "plan",
-            f"no {scenario.value} question of {hops} hops in {language} in {MAX_DRAWS} draws",
+            f"no {scenario.value} question of {hops} hops in {language} in {draws} draws",
         )
 
 

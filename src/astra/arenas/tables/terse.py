@@ -35,8 +35,7 @@ def terse_attribute(attribute: Attribute, language: Language) -> str:
     """What has to be said of an attribute beside its name. Empty if the name says it all."""
     tokens = re.findall(r"[^\W_]+", attribute.name.casefold())
     label = re.findall(r"[^\W_]+", attribute.label.casefold())
-    told = set(label) <= set(tokens) or "".join(label) in "".join(tokens)
-    words = [] if told else [attribute.label]
+    words = [] if set(label) <= set(tokens) else [attribute.label]
     if attribute.unit in UNITS and attribute.unit.casefold() not in tokens:
         unit = unit_name(attribute.unit, language)
         words.append(unit if language == "zh" else f"in {unit}")

@@ -14,7 +14,7 @@ from functools import cache
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
-from astra.arenas.difficulty import DialSettings
+from astra.arenas.difficulty import UNSET, DialSettings
 from astra.arenas.distractors import ARITHMETIC
 from astra.arenas.tables.naming import LONGEST_NOUN, ascii_identifier
 from astra.arenas.tables.operations import OPERATIONS
@@ -73,7 +73,7 @@ class ToolWriter:
         plan: QuestionPlan,
         rng: random.Random,
         *,
-        dials: DialSettings = DialSettings(),
+        dials: DialSettings = UNSET,
     ) -> tuple[Tool, TableSlice] | None:
         """The tool of a job and the rows it holds. None if there are too few other rows."""
         # Attributes that the tool does not have are left for the tools that are called alike.
@@ -118,7 +118,7 @@ class ToolWriter:
         *,
         terse: bool,
     ) -> Tool:
-        """The tool of a job over a slice. `terse`: with a document that says as little as it can."""
+        """The tool of a job over a slice. `terse`: its document says as little as it can."""
         operation, language = job.operation, self.world.language
         singular = plural = ""
         domain = "units" if job.scope else ARITHMETIC
