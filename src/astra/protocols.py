@@ -50,8 +50,8 @@ class Model(Protocol):
     """Writes the next assistant message.
 
     Raises `ModelUnavailable` or `ModelBadReply` after its own bounded retries; nothing above
-    this layer retries. A model with an attribute `keeps_prompt` that is true is shown the tools of
-    the beginning to the end, for its prompt can't change; others see those that a user brings.
+    this layer retries. `tools` grow where a user brings some; a model whose prompt can't change
+    knows those from the user's message.
     """
 
     @property

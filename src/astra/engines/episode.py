@@ -11,7 +11,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from types import TracebackType
-from typing import ClassVar, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 from astra.chat.template import ChatTemplate
 from astra.errors import ModelBadReply, ModelUnavailable
@@ -83,7 +83,6 @@ class EngineEpisode:
     messages that it was given, in order.
     """
 
-    keeps_prompt: ClassVar[bool] = True
     engine: EngineProtocol
     seed: int
     sampling: Sampling = Sampling()
@@ -158,7 +157,10 @@ class EngineEpisode:
         )
 
     def _append(self, messages: Sequence[Message], tools: Sequence[ToolSchema]) -> None:
-        """Append the tokens of messages that are new since the last call."""
+        """Append the tokens of messages that are new since the last call.
+
+        Tools stand in the prompt of the beginning. Those that come later stand in messages.
+        """
         if not self.ids:
             self.ids = self.engine.chat.render(messages, tools)
             self._prompt_length = len(self.ids)

@@ -223,9 +223,8 @@ async def _take_turns(
                 return stop
             log.messages.append(Message(role="user", content=clean(more)))
             # The user may have brought tools.
-            now = host.tools()
-            by_name = {document.name: document for document in now}
-            documents = documents if getattr(model, "keeps_prompt", False) else now
+            documents = host.tools()
+            by_name = {document.name: document for document in documents}
         await _act(message.tool_calls, turn, host, by_name, limits, log)
         for message in log.messages[before:]:
             calls = sum(len(call.arguments) + len(call.tool) for call in message.tool_calls)
