@@ -11,10 +11,12 @@ from astra.arenas.difficulty import SETTINGS, DialSettings
 from astra.arenas.opening import open_pipeline, require_arenas
 from astra.arenas.pipeline import ArenaProduction
 from astra.arenas.sets import ArenaSet
+from astra.arenas.stateful.evidence import describe_writes
 from astra.arenas.stateful.source import StateSource, StateSourceOptions
 from astra.arenas.tables.load.options import read_options
 from astra.arenas.tables.load.tables import load
 from astra.arenas.tables.operations import OPERATIONS
+from astra.arenas.tables.profile.descriptions import describe
 from astra.arenas.tables.profile.profiler import profile
 from astra.arenas.tables.schema import Schema, TablesOptions
 from astra.arenas.tables.source import (
@@ -23,7 +25,7 @@ from astra.arenas.tables.source import (
     TableSourceOptions,
     fingerprint,
 )
-from astra.configs.arenas import MakeArenasConfig
+from astra.configs.arenas import DescribeArenasConfig, MakeArenasConfig
 from astra.configs.base import paths, weights
 from astra.errors import ConfigError
 from astra.types import Language, Scenario
@@ -42,9 +44,7 @@ async def produce_arenas(
     config: MakeArenasConfig, on_schema: Callable[[Schema], None] = lambda schema: None
 ) -> ArenaProduction:
     """As `make_arenas`, with a report. `on_schema` is called with what the tables were read as."""
-    options = TablesOptions()
-    if config.table_options is not None:
-        options = read_options(Path(config.table_options), section="table_options")
+    options = _table_options(config)
     with load(paths(config.tables), options) as tables:
         schema = profile(tables, options)
         on_schema(schema)
@@ -56,6 +56,24 @@ async def produce_arenas(
         async with open_pipeline(config, {"tables": fingerprint(tables, schema)}) as pipeline:
             await pipeline.make(source.candidates(), config.count)
         return pipeline.production(dict(source.draws))
+
+
+def described_tables(config: DescribeArenasConfig) -> dict[str, list[str]]:
+    """Lines on what tables are read as, and on what arenas with actions may write.
+
+    Raises as `make_arenas`.
+    """
+    options = _table_options(config)
+    with load(paths(config.tables), options) as tables:
+        schema = profile(tables, options)
+        writes = describe_writes(tables.connection, schema)
+    return {"tables": describe(schema), "writes": writes}
+
+
+def _table_options(config: MakeArenasConfig | DescribeArenasConfig) -> TablesOptions:
+    if config.table_options is None:
+        return TablesOptions()
+    return read_options(Path(config.table_options), section="table_options")
 
 
 def _state_options(config: MakeArenasConfig) -> StateSourceOptions:

@@ -56,6 +56,7 @@ GROUPS: dict[str, CommandGroup] = {
             "synthesize": "Make certified arenas from questions, a corpus or domains, "
             "with a teacher.",
             "paraphrase": "Reword the questions of arenas with a teacher, and certify them again.",
+            "describe": "Describe tables: keys, names, relations, and what may be written.",
             "certify": "Run the certificate's checks again, from the files alone.",
             "show": "Show one arena: question, sub-questions, tools, certificate.",
             "play": "Play an arena yourself in the terminal.",

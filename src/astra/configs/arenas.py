@@ -232,6 +232,17 @@ class PlayArenaConfig(CertifiedConfig, SandboxConfig):
 
 
 @dataclass(frozen=True)
+class DescribeArenasConfig(Config):
+    """Tables."""
+
+    tables: Paths
+    """Files or folders: CSV, TSV, JSON, JSONL, Parquet, Excel, SQLite, DuckDB."""
+    _: KW_ONLY
+    table_options: Path | str | None = None
+    """TOML file whose [table_options.NAME] tables describe keys, units and descriptions."""
+
+
+@dataclass(frozen=True)
 class ArenaStatsConfig(Config):
     """Arenas."""
 

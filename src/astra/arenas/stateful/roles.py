@@ -7,12 +7,13 @@ what is wrongly let in would make arenas that contradict their own tables.
 from __future__ import annotations
 
 import re
+from collections.abc import Set
 from dataclasses import dataclass, replace
 from typing import Literal
 
 import duckdb
 
-from astra.arenas.stateful.derived import derived_columns
+from astra.arenas.stateful.derived import derivations
 from astra.arenas.stateful.names import tool_parameters
 from astra.arenas.tables.schema import Column, ColumnKind, Schema, Table
 from astra.arenas.tables.sql import quoted
@@ -74,6 +75,8 @@ class WritableColumn:
     unique: bool = False
     writable: bool = False
     """Whether a request may set it to a value."""
+    fillable: bool = False
+    """Whether a new row may be given a value, where none may be set later."""
     system_date: bool = False
     """The day on which the row came to be: tools set it, requests do not."""
     set_with: tuple[str, frozenset[str]] | None = None
@@ -84,6 +87,15 @@ class WritableColumn:
     @property
     def name(self) -> str:
         return self.column.name
+
+
+@dataclass(frozen=True, slots=True)
+class Cancellation:
+    """A status that rows get by a tool of its own."""
+
+    column: str
+    start: tuple[str, ...]
+    to: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +112,12 @@ class WritableTable:
     """Keys are numbers, or a prefix with a number: the next one is known."""
     locked: bool = False
     """Rows are derived from each other with those of other tables: none may come or go."""
+    no_new_rows: bool = False
+    """The user says that none may come."""
+    cancel: Cancellation | None = None
+    """How the user says that rows are cancelled."""
+    owned_by: str | None = None
+    """The reference that the user says rows belong by. Empty: by none. None: by its name."""
 
     @property
     def name(self) -> str:
@@ -115,6 +133,8 @@ class WritableTable:
 
         the order of a customer, by `customer_id`; but not the country of a city, by `capital`.
         """
+        if self.owned_by is not None:
+            return column == self.owned_by
         plain = re.sub(r"_(?:id|code|key|no|number)$", "", column)
         return plain in (noun, self.references[column], f"{noun}_id")
 
@@ -157,7 +177,10 @@ def writable_tables(
 ) -> tuple[WritableTable, ...]:
     """The tables that a database can hold. Choices are in the language, where columns have it."""
     keyed = {table.name: table for table in schema.tables if _usable_key(table)}
-    locked_columns, locked_tables = derived_columns(db, schema.tables)
+    locked = {place: each for each in derivations(db, schema) for place in each.columns}
+    locked_tables = {
+        name for each in locked.values() if each.over_lines for name, _ in each.columns
+    }
     found: list[WritableTable] = []
     for table in keyed.values():
         references = {
@@ -168,24 +191,21 @@ def writable_tables(
             and key.column != table.key
         }
         columns = [
-            _column(db, table, column, references, locked_columns, language)
+            _column(db, table, column, references, locked.keys(), language)
             for column in table.columns
             if column.variant_of is None and column.kind is not ColumnKind.other
         ]
         kept = [column for column in columns if column is not None]
         kept = [_with_status(db, table, column, kept) for column in kept]
-        found.append(
-            _renamed(
-                WritableTable(
-                    table,
-                    tuple(kept),
-                    references,
-                    _stock(table, kept, references),
-                    _numbered_keys(db, table),
-                    table.name in locked_tables,
-                )
-            )
+        inferred = WritableTable(
+            table,
+            tuple(kept),
+            references,
+            _stock(table, kept, references),
+            _numbered_keys(db, table),
+            table.name in locked_tables,
         )
+        found.append(_renamed(inferred))
     return tuple(found)
 
 
@@ -247,7 +267,7 @@ def _column(
     table: Table,
     column: Column,
     references: dict[str, str],
-    locked: set[tuple[str, str]],
+    locked: Set[tuple[str, str]],
     language: Language,
 ) -> WritableColumn | None:
     """The column's role. None for one that no database of ours can hold."""

@@ -21,11 +21,12 @@ from astra.arenas.stateful.conversations import (
     with_conversation,
 )
 from astra.arenas.stateful.cut import Cut, TableRows
+from astra.arenas.stateful.declared import tables_to_write
 from astra.arenas.stateful.expected import ExpectedChanges
 from astra.arenas.stateful.mentions import Mentions, TaskCall
 from astra.arenas.stateful.operations import TASK_KINDS
 from astra.arenas.stateful.operations.base import Task, TaskParts
-from astra.arenas.stateful.roles import WritableTable, writable_tables
+from astra.arenas.stateful.roles import WritableTable
 from astra.arenas.stateful.tools import DatabaseTool, DatabaseToolWriter
 from astra.arenas.stateful.turns import gold_plan, state_goals, user_turns
 from astra.arenas.stateful.words import STATEMENT, WORDS
@@ -88,7 +89,7 @@ class StateSource:
         self._schema = schema
         db = tables.connection
         writable: dict[Language, tuple[WritableTable, ...]] = {
-            language: writable_tables(db, schema, language) for language in options.languages
+            language: tables_to_write(db, schema, language) for language in options.languages
         }
         self._rows = {
             language: TableRows(db, found, language) for language, found in writable.items()
@@ -142,7 +143,8 @@ class StateSource:
         kinds = [
             kind
             for kind in TASK_KINDS
-            if self._options.kinds is None or kind in self._options.kinds
+            if (self._options.kinds is None or kind in self._options.kinds)
+            and (kind != "cancel" or any(tool.operation == kind for tool in database.tools))
         ]
         low, high = self._options.hops
         count = rng.randint(*self._options.user_turns)

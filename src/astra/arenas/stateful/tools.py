@@ -9,13 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import cache
-from typing import Any
-
-from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from astra.arenas.stateful.names import LONGEST_TOOL
-from astra.arenas.stateful.roles import WritableColumn, WritableTable, is_final
+from astra.arenas.stateful.roles import Cancellation, WritableColumn, WritableTable, is_final
+from astra.arenas.stateful.tool_source import (
+    dates_set_with,
+    shown_columns,
+    template,
+    value_kind,
+)
 from astra.arenas.stateful.writes import TODAY, can_create, creation, settable, stock_pair
 from astra.arenas.tables.load.names import unique
 from astra.arenas.tables.naming import ascii_identifier, row_noun
@@ -33,7 +35,7 @@ class DatabaseTool:
     tool: Tool
     table: str
     operation: str
-    """find, get, set, create, transfer or add."""
+    """find, get, set, create, transfer or cancel."""
     column: str = ""
     """Of `set`: the column."""
     writes: tuple[str, ...] = ()
@@ -116,6 +118,8 @@ class DatabaseToolWriter:
                 tools.append(self.create(table))
             if (pair := stock_pair(table)) is not None:
                 tools.append(self.transfer(table, *pair))
+            if table.cancel is not None:
+                tools.append(self.cancel(table, table.cancel))
         return tools
 
     def find(self, table: WritableTable) -> DatabaseTool:
@@ -144,13 +148,13 @@ class DatabaseToolWriter:
                 "How many of the matches to leave out at the beginning.", "从第几条之后开始返回。"
             ),
         }
-        source = _template("find").render(
+        source = template("find").render(
             name=name,
             table=table,
             parameters=[column.name for column in filters],
             nouns=self.nouns(table),
             most=MAX_FOUND,
-            shown=_shown(table),
+            shown=shown_columns(table),
         )
         return self._tool(table, "find", name, description, properties, [], source)
 
@@ -162,8 +166,8 @@ class DatabaseToolWriter:
             "返回一条{singular}的全部内容。",
             singular=self.singular(table),
         )
-        source = _template("get").render(
-            name=name, table=table, noun=self.noun(table), shown=_shown(table)
+        source = template("get").render(
+            name=name, table=table, noun=self.noun(table), shown=shown_columns(table)
         )
         key = table.column(table.key)
         properties = {table.key: self._parameter(table, key)}
@@ -172,13 +176,7 @@ class DatabaseToolWriter:
     def set(self, table: WritableTable, column: WritableColumn) -> DatabaseTool:
         """Sets one column of one row."""
         name = self._name("set", table, column.name)
-        follow = [
-            other
-            for other in table.columns
-            if other.set_with is not None
-            and other.set_with[0] == column.name
-            and other.column.kind is ColumnKind.date
-        ]
+        follow = dates_set_with(table, column)
         finals = [choice for choice in column.choices if is_final(choice)]
         description = self._say(
             "Sets the {label} of one {singular}.",
@@ -186,23 +184,22 @@ class DatabaseToolWriter:
             label=self.label(column),
             singular=self.singular(table),
         )
-        for other in follow:
-            assert other.set_with is not None
+        for other, values in follow:
             description += self._say(
                 " With {values} the {label} becomes today's date, otherwise it is emptied.",
                 "当其为{values}时，{label}记为当天日期，否则清空。",
                 label=self.label(other),
-                values=(" or " if self.language == "en" else "或").join(sorted(other.set_with[1])),
+                values=(" or " if self.language == "en" else "或").join(values),
             )
-        source = _template("set").render(
+        source = template("set").render(
             name=name,
             table=table,
             column=column,
             choices=settable(table, column),
             stays=[choice for choice in column.choices if choice not in settable(table, column)],
-            kind=_kind(column),
+            kind=value_kind(column),
             noun=self.noun(table),
-            follow=[(other.name, sorted(other.set_with[1])) for other in follow if other.set_with],
+            follow=[(other.name, values) for other, values in follow],
             finals=finals if column == table.status else [],
         )
         properties = {
@@ -212,9 +209,35 @@ class DatabaseToolWriter:
         if column.role == "choice":
             properties[column.name]["enum"] = list(settable(table, column))
         required = [table.key, column.name]
-        changes = {(table.name, c.name) for c in (column, *follow)}
+        changes = {(table.name, c.name) for c in (column, *(other for other, _ in follow))}
         return self._tool(
             table, "set", name, description, properties, required, source, column.name, changes
+        )
+
+    def cancel(self, table: WritableTable, how: Cancellation) -> DatabaseTool:
+        """Gives a row the status of what is cancelled."""
+        name = self._name("cancel", table)
+        column = table.column(how.column)
+        description = self._say(
+            "Cancels one {singular} whose {label} is {start}: its {label} becomes {to}.",
+            "取消一条{label}为{start}的{singular}，其{label}改为{to}。",
+            singular=self.singular(table),
+            label=self.label(column),
+            start=(" or " if self.language == "en" else "或").join(how.start),
+            to=how.to,
+        )
+        follow = dates_set_with(table, column)
+        source = template("cancel").render(
+            name=name,
+            table=table,
+            how=how,
+            noun=self.noun(table),
+            follow=[(other.name, how.to in values) for other, values in follow],
+        )
+        properties = {table.key: self._parameter(table, table.column(table.key))}
+        changes = {(table.name, c.name) for c in (column, *(other for other, _ in follow))}
+        return self._tool(
+            table, "cancel", name, description, properties, [table.key], source, "", changes
         )
 
     def create(self, table: WritableTable) -> DatabaseTool:
@@ -232,11 +255,11 @@ class DatabaseToolWriter:
                     label=self.label(table.column(column)),
                     value=value,
                 )
-        source = _template("create").render(
+        source = template("create").render(
             name=name,
             table=table,
             noun=self.noun(table),
-            given=[(column, _kind(column)) for column in given],
+            given=[(column, value_kind(column)) for column in given],
             fixed=fixed,
             today=TODAY,
             keys={name: other.key for name, other in self.tables.items()},
@@ -260,7 +283,7 @@ class DatabaseToolWriter:
             place=self.singular(place),
         )
         start, end = f"from_{moved}", f"to_{moved}"
-        source = _template("transfer").render(
+        source = template("transfer").render(
             name=name, table=table, kept=kept, moved=moved, start=start, end=end, stock=table.stock
         )
         by_key = self._parameter(table, table.column(moved))
@@ -337,7 +360,7 @@ class DatabaseToolWriter:
             return self._parameter(table, column)
         label = self.label(column)
         schema: dict[str, Json] = {"description": self._say("The {l}.", "{l}。", l=label)}
-        match _kind(column):
+        match value_kind(column):
             case "choice":
                 return {"type": "string", "enum": list(column.choices), **schema}
             case "date":
@@ -354,29 +377,9 @@ class DatabaseToolWriter:
                 return {"type": "string", **schema}
 
 
-def _kind(column: WritableColumn) -> str:
-    """How the tools check a value."""
-    if column.column.kind is ColumnKind.date:
-        return "date"
-    if column.role in ("choice", "flag", "reference"):
-        return column.role
-    return "number" if column.role == "number" else "text"
-
-
-def _shown(table: WritableTable) -> list[tuple[str, str, int]]:
-    """Name, kind and scale of the columns whose cells are not shown as they are stored."""
-    shown: list[tuple[str, str, int]] = []
-    for column in table.columns:
-        if column.column.kind is ColumnKind.boolean:
-            shown.append((column.name, "flag", 0))
-        elif column.scale:
-            shown.append((column.name, "decimal", column.scale))
-    return shown
-
-
 def shown_row(table: WritableTable, row: Mapping[str, Cell]) -> dict[str, Json]:
     """A row as the tools show it."""
-    kinds = {name: (kind, scale) for name, kind, scale in _shown(table)}
+    kinds = {name: (kind, scale) for name, kind, scale in shown_columns(table)}
     return {name: shown_value(value, *kinds.get(name, ("", 0))) for name, value in row.items()}
 
 
@@ -391,26 +394,3 @@ def shown_value(value: Cell, kind: str, scale: int) -> Json:
 
 def _id_label(label: str, language: Language) -> str:
     return label if language == "zh" else label[:1].upper() + label[1:]
-
-
-_ENVIRONMENT = Environment(
-    loader=PackageLoader("astra.arenas.stateful", "templates"),
-    undefined=StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-    keep_trailing_newline=True,
-    autoescape=False,
-)
-
-
-def _py(value: Any) -> str:
-    return repr(value)
-
-
-_ENVIRONMENT.filters["py"] = _py
-_ENVIRONMENT.filters["sql"] = lambda name: '"' + str(name).replace('"', '""') + '"'
-
-
-@cache
-def _template(name: str) -> Template:
-    return _ENVIRONMENT.get_template(f"{name}.py.j2")

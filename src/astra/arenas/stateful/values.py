@@ -75,7 +75,8 @@ class NewValues:
             return None if day == old else NewValue(column, day, day, day)
         spare = [v for v in self._cut.spare.get((table.name, column.name), ()) if v != old]
         if column.role == "number":
-            assert isinstance(old, int)
+            if not isinstance(old, int):
+                return None
             # Near the old one: nobody asks for a lamp at the price of a wardrobe.
             stored = round(old * rng.uniform(0.7, 1.3)) if old >= 10 else old + rng.randint(1, 3)
             if stored == old:
@@ -116,11 +117,18 @@ class NewValues:
     def write(
         self, table: WritableTable, key: Cell, change: NewValue, question: str
     ) -> tuple[TaskCall, tuple[SqlStatement, ...]]:
-        """The call that makes a change, and its statements."""
-        column, name = change.column, quoted(table.name)
+        """The call that sets a value, and its statements."""
+        column = change.column
         tool = self._mentions.tools["set", table.name, column.name]
         arguments: dict[str, Json] = {table.key: key, column.name: change.shown}
         call = TaskCall(tool, arguments, question, column.name, change.shown, {table.key: key})
+        return call, self.statements(table, key, change)
+
+    def statements(
+        self, table: WritableTable, key: Cell, change: NewValue
+    ) -> tuple[SqlStatement, ...]:
+        """What sets a value in a row, with the dates that follow it."""
+        column, name = change.column, quoted(table.name)
         where = f"WHERE {quoted(table.key)} = ?"
         sql = f"UPDATE {name} SET {quoted(column.name)} = ? {where}"
         statements = [SqlStatement(table.name, sql, [change.stored, key])]
@@ -136,4 +144,4 @@ class NewValues:
             day = self._cut.now[:10] if change.stored in values else None
             sql = f"UPDATE {name} SET {quoted(other.name)} = ? {where}"
             statements.append(SqlStatement(table.name, sql, [day, key]))
-        return call, tuple(statements)
+        return tuple(statements)

@@ -26,6 +26,7 @@ class RequestWords:
     """A change of the row that the sentence is about already."""
     on: tuple[str, ...]
     off: tuple[str, ...]
+    cancel: tuple[str, ...]
     bulk: tuple[str, ...]
     create: tuple[str, ...]
     with_fields: str
@@ -80,6 +81,7 @@ WORDS: dict[Language, RequestWords] = {
         clause="set the {label} to {value}",
         on=("turn the {label} of {row} on",),
         off=("turn the {label} of {row} off",),
+        cancel=("cancel {row}",),
         bulk=(
             "set the {label} of every {singular} of {parent} whose {filter} is {old} to {value}",
             "~for every {singular} of {parent} whose {filter} is {old}, set the {label} to {value}",
@@ -147,6 +149,7 @@ WORDS: dict[Language, RequestWords] = {
         clause="把{label}设为{value}",
         on=("开启{row}的{label}",),
         off=("关闭{row}的{label}",),
+        cancel=("取消{row}",),
         bulk=("把{parent}名下所有{filter}为{old}的{singular}的{label}都改为{value}",),
         create=("为{about}新建{singular}{fields}", "为{about}添加{singular}{fields}"),
         with_fields="，{fields}",

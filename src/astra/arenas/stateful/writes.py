@@ -20,12 +20,16 @@ def settable(table: WritableTable, column: WritableColumn) -> tuple[str, ...]:
         and other.column.kind is not ColumnKind.date
         for value in other.set_with[1]
     }
+    if table.cancel is not None and table.cancel.column == column.name:
+        unknown.add(table.cancel.to)  # which has a tool of its own
     return tuple(choice for choice in column.choices if choice not in unknown)
 
 
 def can_create(table: WritableTable) -> bool:
     """Whether rows may come, and what they need is known."""
-    if table.locked or not table.numbered or table.stock is not None or not table.references:
+    if table.locked or table.no_new_rows or not table.numbered or table.stock is not None:
+        return False
+    if not table.references:
         return False
     given, fixed = creation(table)
     known = {table.key, *fixed, *(column.name for column in given)}
@@ -45,7 +49,7 @@ def creation(table: WritableTable) -> tuple[list[WritableColumn], dict[str, Cell
             fixed[column.name] = TODAY
         elif column.column.nulls or column.role == "key":
             continue
-        elif column.role in ("reference", "choice") or column.writable:
+        elif column.role in ("reference", "choice") or column.writable or column.fillable:
             given.append(column)
     return given, fixed
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Literal
 
+from pydantic import ConfigDict, Field
+
 from astra.types import Language, Record
 
 
@@ -49,6 +51,8 @@ class Column(Record):
     nothing alone (Springfield in Illinois and in Massachusetts)."""
     ignored: bool = False
     """The user said not to ask about it; `kind` is then `other`."""
+    derived: str | None = None
+    """What the user said it follows from, e.g. "quantity * price". Empty: from nothing."""
 
 
 class ForeignKey(Record):
@@ -59,6 +63,31 @@ class ForeignKey(Record):
     references: str
     origin: Literal["declared", "options", "inclusion"]
     """Where the key comes from: the database file, the TOML, or values and names."""
+
+
+class CancelOptions(Record):
+    """How rows are cancelled (`cancel = { column, from, to }`)."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    column: str
+    from_: tuple[str, ...] = Field(alias="from", min_length=1)
+    """The values from which it is allowed."""
+    to: str
+
+
+class WriteOptions(Record):
+    """What a user says may be written (`[tables.NAME.write]`). None: what the tables show."""
+
+    update: tuple[str, ...] | Literal[""] | None = None
+    """The columns that may be set, and no others."""
+    cancel: CancelOptions | Literal[""] | None = None
+    owner: str | None = None
+    """The column of whom rows belong to. Empty: none."""
+    create: Literal[""] | None = None
+    """Empty: no rows may come."""
+    transfer: Literal[""] | None = None
+    """Empty: no stock is moved."""
 
 
 class Table(Record):
@@ -85,6 +114,8 @@ class Table(Record):
     plural: dict[Language, str]
     notes: tuple[str, ...] = ()
     """What the user should know: doubtful columns, keys that were not taken, …"""
+    write: WriteOptions | Literal[""] | None = None
+    """What the user says may be written. Empty: nothing."""
 
     @property
     def numbered(self) -> bool:
@@ -105,6 +136,8 @@ class Schema(Record):
     tables: tuple[Table, ...]
     notes: tuple[str, ...] = ()
     """Notes on files that were left out, and the like."""
+    option_files: tuple[str, ...] = ()
+    """The TOML files that the user's options come from."""
 
     def table(self, name: str) -> Table:
         """The table of that name; KeyError if there is none."""
@@ -120,6 +153,7 @@ class ColumnOptions(Record):
     labels: dict[Language, str] = {}
     unit: str | None = None
     kind: ColumnKind | None = None
+    derived: str | None = None
 
 
 class TableOptions(Record):
@@ -137,9 +171,12 @@ class TableOptions(Record):
     keep_totals: bool = False
     """Whether rows of totals are rows like others, e.g. of the company Total."""
     columns: dict[str, ColumnOptions] = {}
+    write: WriteOptions | Literal[""] | None = None
 
 
 class TablesOptions(Record):
     """The `[tables.*]` part of a TOML file; a folder's own `tables.toml` is read if present."""
 
     tables: dict[str, TableOptions] = {}
+    files: tuple[str, ...] = ()
+    """Where they come from. Not a key of such a file."""

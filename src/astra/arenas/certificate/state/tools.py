@@ -16,6 +16,7 @@ from astra.arenas.certificate.arena_under_test import (
 )
 from astra.arenas.certificate.state.trials import StateTrials
 from astra.core.json_schema import violation
+from astra.databases import Cell, RowChange
 from astra.models.arguments import random_arguments
 from astra.types import Json
 
@@ -96,21 +97,33 @@ async def check_effects(trials: StateTrials, rng: random.Random) -> dict[str, Js
                     f"{call.description} changed table {change.table!r}, which it does not declare",
                     call=call_evidence(call),
                 )
-            for column in change.after if change.before and change.after else ("",):
-                makers[change.table, column].add(call.tool)
+            for transition in _transitions(trials, change):
+                makers[transition].add(call.tool)
     wanted = {
-        (change.table, column)
+        transition
         for goal in trials.state.goals
         for change in goal.changes
-        for column in (change.after if change.before and change.after else ("",))
+        for transition in _transitions(trials, change)
     }
-    for table, column in sorted(wanted):
-        if len(makers[table, column]) > 1:
-            raise CheckFinding(
-                f"several tools change {column or 'the rows'!r} of {table!r}: "
-                f"{', '.join(sorted(makers[table, column]))}",
-            )
+    for table, column, value in sorted(wanted, key=str):
+        tools = makers[table, column, value]
+        if len(tools) > 1:
+            what = f"{column or 'the rows'!r} of {table!r}" + (f" to {value!r}" if value else "")
+            raise CheckFinding(f"several tools change {what}: {', '.join(sorted(tools))}")
     return {"calls": len(plans)}
+
+
+def _transitions(trials: StateTrials, change: RowChange) -> list[tuple[str, str, Cell]]:
+    """Table, column, and the new value where there are few: that may have a tool of its own.
+
+    Of a row that comes or goes "" in place of the column."""
+    if not change.before or not change.after:
+        return [(change.table, "", None)]
+    table = trials.database.table(change.table)
+    return [
+        (change.table, name, value if table.column(name).choices else None)
+        for name, value in change.after.items()
+    ]
 
 
 def _with_keys(

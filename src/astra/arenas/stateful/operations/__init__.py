@@ -7,6 +7,7 @@ from types import MappingProxyType
 
 from astra.arenas.stateful.operations.base import TaskKind
 from astra.arenas.stateful.operations.bulk import bulk
+from astra.arenas.stateful.operations.cancel import cancel
 from astra.arenas.stateful.operations.compute import compute
 from astra.arenas.stateful.operations.conditional import conditional
 from astra.arenas.stateful.operations.create import create
@@ -23,6 +24,7 @@ TASK_KINDS: Mapping[str, TaskKind] = MappingProxyType(
         "bulk": bulk,
         "compute": compute,
         "tell": tell,
+        "cancel": cancel,
     }
 )
 """Name -> what draws a task of the kind."""

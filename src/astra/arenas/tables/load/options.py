@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
 from astra.arenas.tables.load.names import identifier
-from astra.arenas.tables.schema import ColumnKind, TableOptions, TablesOptions
+from astra.arenas.tables.schema import (
+    CancelOptions,
+    ColumnKind,
+    TableOptions,
+    TablesOptions,
+    WriteOptions,
+)
 from astra.configs.files import read_toml
 from astra.errors import ConfigError
 
@@ -26,7 +32,9 @@ def read_options(path: Path, *, section: str | None = None) -> TablesOptions:
             raise ConfigError(f"{path}: there is no [{section}.NAME] for a table: add one")
         content = {"tables": content[section]}
     try:
-        return TablesOptions.model_validate(content)
+        if "files" in content:
+            raise ConfigError(f"{path}: files: no such key; see docs/tables.md for the keys")
+        return TablesOptions.model_validate({**content, "files": (str(path),)})
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=True)[0]
         key = ".".join(str(part) for part in first["loc"])
@@ -39,7 +47,8 @@ def read_options(path: Path, *, section: str | None = None) -> TablesOptions:
 def merge(base: TablesOptions, over: TablesOptions) -> TablesOptions:
     """Both options; where both say something, `over` wins."""
     both = _merged(base.model_dump(exclude_unset=True), over.model_dump(exclude_unset=True))
-    return TablesOptions.model_validate(both)
+    files = tuple(dict.fromkeys((*base.files, *over.files)))
+    return TablesOptions.model_validate({**both, "files": files})
 
 
 def _merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
@@ -64,7 +73,7 @@ def resolve(options: TablesOptions, columns_of: Mapping[str, Sequence[str]]) -> 
     for written, table in options.tables.items():
         name = _resolve_name(written, columns_of, "tables", "table")
         tables[name] = _resolve_table(table, name, columns_of)
-    return TablesOptions(tables=tables)
+    return TablesOptions(tables=tables, files=options.files)
 
 
 def _resolve_name(written: str, names: Iterable[str], where: str, what: str) -> str:
@@ -110,7 +119,21 @@ def _resolve_table(
         column(written, "foreign_keys"): target(to, f"{where}.foreign_keys.{written}")
         for written, to in table.foreign_keys.items()
     }
+    if isinstance(table.write, WriteOptions):
+        changes["write"] = _resolve_write(table.write, lambda w, key: column(w, f"write.{key}"))
     return table.model_copy(update=changes)
+
+
+def _resolve_write(write: WriteOptions, column: Callable[[str, str], str]) -> WriteOptions:
+    changes: dict[str, Any] = {}
+    if write.update:
+        changes["update"] = tuple(column(written, "update") for written in write.update)
+    if isinstance(write.cancel, CancelOptions):
+        name = column(write.cancel.column, "cancel.column")
+        changes["cancel"] = write.cancel.model_copy(update={"column": name})
+    if write.owner:
+        changes["owner"] = column(write.owner, "owner")
+    return write.model_copy(update=changes)
 
 
 def kinds(options: TablesOptions, table: str) -> dict[str, ColumnKind]:

@@ -65,7 +65,11 @@ def profile(tables: Tables, options: TablesOptions | None = None) -> Schema:
         _table(entry, keys[entry.name], {c for name, c in identifying if name == entry.name})
         for entry in profiled.values()
     ]
-    return Schema(tables=tuple(_called_after_names(described, merged)), notes=tables.notes)
+    return Schema(
+        tables=tuple(_called_after_names(described, merged)),
+        notes=tables.notes,
+        option_files=merged.files,
+    )
 
 
 def _called_after_names(tables: list[Table], options: TablesOptions) -> list[Table]:
@@ -143,6 +147,7 @@ def _table(
         singular={**one, **options.singular},
         plural={**many, **options.plural},
         notes=tuple(profiled.notes),
+        write=options.write,
     )
 
 
@@ -230,6 +235,7 @@ def _column(
         quantity=other is None and not pointing,
         within=within,
         ignored=ignored,
+        derived=options.derived,
     )
 
 
