@@ -84,7 +84,7 @@ async def check_effects(trials: StateTrials, rng: random.Random) -> dict[str, Js
                 arguments = _with_keys(trials, arguments, rng)
                 text = f"a random call of {tool.name!r}"
                 calls.append(NamedCall(tool.name, arguments, text))
-    makers: dict[tuple[str, str], set[str]] = defaultdict(set)
+    makers: dict[tuple[str, str, Cell], set[str]] = defaultdict(set)
     plans = [[call] for call in calls] + [
         [call] for call in trials.gold_calls if trials.writes(call)
     ]
