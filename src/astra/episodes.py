@@ -13,7 +13,7 @@ class Score(Record):
     solved: int
     """n̂: goals solved."""
     calls: int
-    """c: calls made, failed ones included."""
+    """c: calls made, failed ones included, but for those that met a transient fault."""
     recall: float
     precision: float
     f1: float

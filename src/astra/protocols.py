@@ -74,6 +74,8 @@ class ToolResult:
     is_error: bool = False
     effect: Effect | None = None
     """What the call changed in the episode's database. None: nothing, or there is none."""
+    is_transient: bool = False
+    """An error of the host that passes: nothing was run, and the same call can be made again."""
 
 
 class ToolHost(Protocol):

@@ -311,6 +311,8 @@ class CallStatus(StrEnum):
     malformed_arguments = "malformed_arguments"
     """Not a JSON object."""
     schema_violation = "schema_violation"
+    transient = "transient"
+    """A fault that passes, such as a time-out: nothing was done. Rewards do not count the call."""
     over_limit = "over_limit"
     """One of more calls in a message than are run."""
     host_failure = "host_failure"

@@ -26,6 +26,8 @@ class DialSettings:
     """Tools for each of the arena's own that are called alike and serve other attributes."""
     terse_documents: bool = False
     """Whether documents leave out what names already say."""
+    fault_rate: float = 0.0
+    """Share of calls that meet a time-out or a rate limit the first time."""
 
     def provenance(self) -> dict[str, Json]:
         """The dials that are set, as they stand in an arena."""
@@ -41,8 +43,8 @@ SETTINGS: dict[int, DialSettings] = {
     1: DialSettings((1, 2), 1),
     2: DialSettings((2, 4), 3, near_tools=1),
     3: DialSettings((3, 6), 5, near_tools=2, terse_documents=True),
-    4: DialSettings((5, 8), 8, near_tools=3, terse_documents=True),
-    5: DialSettings((6, 12), 16, near_tools=4, terse_documents=True),
+    4: DialSettings((5, 8), 8, near_tools=3, terse_documents=True, fault_rate=0.1),
+    5: DialSettings((6, 12), 16, near_tools=4, terse_documents=True, fault_rate=0.2),
 }
 """Level -> its dials."""
 assert tuple(SETTINGS) == LEVELS

@@ -86,7 +86,9 @@ def _with_reasons(arena: Arena, trajectory: Trajectory) -> list[Message]:
     keys = {call.id: spelled(call.tool, call.arguments) for call in trajectory.calls}
     messages: list[Message] = []
     for message in trajectory.messages:
-        reasons = [questions[keys[call.id]].pop(0) for call in message.tool_calls]
+        # A call that is made again after a fault has said why.
+        asked = (questions[keys[call.id]] for call in message.tool_calls)
+        reasons = [own.pop(0) for own in asked if own]
         text = " ".join(reasons) or message.content
         messages.append(message.model_copy(update={"content": text}))
     return messages

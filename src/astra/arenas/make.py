@@ -84,6 +84,7 @@ def _state_options(config: MakeArenasConfig) -> StateSourceOptions:
         seed=config.seed,
         user_turns=(config.min_user_turns, config.max_user_turns),
         conversations=tuple(dict.fromkeys(config.conversations)),
+        dials=DialSettings(fault_rate=config.fault_rate or 0.0),
     )
 
 
@@ -96,11 +97,8 @@ def _source_options(config: MakeArenasConfig) -> TableSourceOptions:
     if languages == dict.fromkeys(PAPER_LANGUAGES, 1.0):
         # "en,zh" asks for both and says nothing of how many; the paper's shares are the default.
         languages = dict(PAPER_LANGUAGES)
-    own: dict[str, Any] = {}
-    if config.near_tools is not None:
-        own["near_tools"] = config.near_tools
-    if config.terse_documents is not None:
-        own["terse_documents"] = config.terse_documents
+    names = ("near_tools", "terse_documents", "fault_rate")
+    own: dict[str, Any] = {n: v for n in names if (v := getattr(config, n)) is not None}
     options = TableSourceOptions(
         dials=DialSettings(**own),
         levels={level: replace(SETTINGS[level], **own) for level in config.levels()},

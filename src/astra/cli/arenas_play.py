@@ -183,13 +183,16 @@ class Person:
         before = self._score().solved
         result = self._take_result()
         good = result is not None and not result.is_error
+        status = CallStatus.ok if good else CallStatus.tool_error
+        if result is not None and result.is_transient:
+            status = CallStatus.transient
         self._calls.append(
             CallRecord(
                 id=request.id,
                 turn=sum(message.role == "assistant" for message in self._messages) - 1,
                 tool=request.tool,
                 arguments=request.arguments,
-                status=CallStatus.ok if good else CallStatus.tool_error,
+                status=status,
                 result=result.content if result is not None else None,
                 effect=result.effect if result is not None else None,
             )

@@ -25,6 +25,10 @@ class DifficultyConfig(Config):
     """Documents of tools leave out what names already say. None: as the level says; false without
     one."""
 
+    fault_rate: Annotated[float | None, at_least(0), at_most(0.5)] = None
+    """Share of calls that meet a time-out or a rate limit the first time they are made. None: as
+    the level says; 0 without one."""
+
     def check(self) -> None:
         super().check()
         self.levels()

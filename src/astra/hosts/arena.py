@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Self
 
 from astra.errors import HostError, SandboxBadResult, SandboxDied, SandboxError, SandboxLimit
+from astra.hosts.faults import FaultPlan
 from astra.hosts.tool_processes import ToolProcesses
 from astra.protocols import CallOutcome, Sandbox, SandboxEpisode, SandboxLimits, ToolResult
 from astra.types import Arena, Json, Language, Message, Tool, ToolSchema
@@ -114,8 +115,13 @@ class ArenaHost:
         seed: int = 0,
         sample: int = 0,
         limits: SandboxLimits = SandboxLimits(),
+        faults: bool = True,
     ) -> None:
-        """`seed` and `sample`: of the run, and the number of the episode; see `sandbox_seed`."""
+        """`seed` and `sample`: of the run, and the number of the episode; see `sandbox_seed`.
+
+        `faults`: let calls meet the transient faults of the arena (`astra.hosts.faults`).
+        """
+        self._faults = FaultPlan(arena) if faults else None
         self._arena = arena.id
         self._tools: list[Tool] = [*arena.tools, *arena.distractors]
         # The order must not tell the arena's own tools from the distractors.
@@ -154,6 +160,9 @@ class ArenaHost:
 
     async def call(self, name: str, arguments: dict[str, Json]) -> ToolResult:
         """Run a tool. Its own errors come back as results; a `SandboxError` is ours."""
+        fault = None if self._faults is None else self._faults.strike(name, arguments)
+        if fault is not None:
+            return ToolResult(fault, is_error=True, is_transient=True)
         outcome = await _call(self._processes, name, arguments)
         if isinstance(outcome, SandboxError):
             return _error("tool_failed", f"the tool broke under these arguments: {outcome}")

@@ -32,6 +32,7 @@ from typing import Literal, NamedTuple
 from astra.databases import Database, shown_cell
 from astra.errors import ConfigError
 from astra.models.arguments import random_arguments
+from astra.models.retrying import RetryingModel
 from astra.models.scripted import ScriptedModel, calling
 from astra.protocols import Model, Reply, Sampling
 from astra.types import (
@@ -58,7 +59,11 @@ def policy(name: Policy, arena: Arena, seed: int = 0) -> Model:
     """The reference policy for one arena. The same seed gives the same episode."""
     rng = random.Random(f"{name}:{seed}:{arena.id}")
     if arena.state is not None:
-        return _acting_policy(name, arena, arena.state, rng)
+        return RetryingModel(_acting_policy(name, arena, arena.state, rng))
+    return RetryingModel(_reading_policy(name, arena, rng))
+
+
+def _reading_policy(name: Policy, arena: Arena, rng: random.Random) -> Model:
     match name:
         case "gold" | "reader":
             return _script(name, gold_levels(arena), answer_text(arena.answer))

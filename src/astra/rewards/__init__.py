@@ -125,6 +125,8 @@ def score(
     Calls are matched in order. Each solves the first unsolved goal that it answers.
     """
     wanted = [goal for goal in goals if goal.call is not None and goal.target is not None]
+    # A call that met a passing fault did nothing, and making it again is not waste.
+    calls = [call for call in calls if call.status is not CallStatus.transient]
     by_turn: dict[int, list[CallRecord]] = defaultdict(list)
     for call in calls:
         by_turn[call.turn].append(call)

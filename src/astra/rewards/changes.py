@@ -299,6 +299,7 @@ def score_changes(
 ) -> Score:
     """Score an episode's calls, with what was said, against the goals of a state."""
     said = _said(messages)
+    calls = [call for call in calls if call.status is not CallStatus.transient]
     script = ScriptedUser(state, arena.language) if state.turns else None
     by_turn: dict[int, list[CallRecord]] = defaultdict(list)
     for call in calls:

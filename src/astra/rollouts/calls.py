@@ -116,6 +116,8 @@ async def carry_out(
         )
         return outcome._replace(arguments=arguments, failure=error)
     status = CallStatus.tool_error if result.is_error else CallStatus.ok
+    if result.is_transient:
+        status = CallStatus.transient
     return CallOutcomeStatus(status, result.content, arguments, effect=result.effect)
 
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from astra.arenas.difficulty import UNSET, DialSettings
 from astra.arenas.rounding import TOOL_ROUNDING
 from astra.arenas.stateful.conversations import (
     PlannedTurn,
@@ -74,6 +75,8 @@ class StateSourceOptions:
     """Fewest and most turns of the user. A missing tool or a revision adds one."""
     conversations: tuple[ConversationKind, ...] = ()
     """What happens in conversations. As many arenas as of each have none of it."""
+    dials: DialSettings = UNSET
+    """Of all arenas."""
 
     @property
     def talks(self) -> bool:
@@ -256,7 +259,8 @@ class StateSource:
                 "seed": self._options.seed,
                 "kinds": [task.kind for turn in turns for task in turn.tasks],
             }
-            | ({"conversation": conversation or "plain"} if talks else {}),
+            | ({"conversation": conversation or "plain"} if talks else {})
+            | ({"dials": dials} if (dials := self._options.dials.provenance()) else {}),
         )
         return draft.with_content_id()
 

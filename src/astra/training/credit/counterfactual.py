@@ -91,7 +91,9 @@ class Counterfactual:
         arena = self._arenas[task].model_copy(update={"distractors": ()})
         own = {tool.name for tool in arena.tools}
         async with self._open_sandbox() as sandbox:
-            return await made_again(calls, ArenaHost(arena, sandbox), RolloutLimits(), own)
+            # Calls that met a fault are not made again, so their repetitions must not meet it.
+            host = ArenaHost(arena, sandbox, faults=False)
+            return await made_again(calls, host, RolloutLimits(), own)
 
 
 def leave_one_out(trajectory: Trajectory, arena: Arena, reward: Reward = "f1") -> list[float]:
