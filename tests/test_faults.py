@@ -1,4 +1,4 @@
-"""Transient faults: the same for the same calls, never twice, and no waste; needless calls still are."""
+"""Transient faults: the same for the same calls, never twice, no waste as needless calls are."""
 
 from __future__ import annotations
 

@@ -163,7 +163,9 @@ def test_only_a_successful_call_to_the_goals_own_tool_counts():
     assert score([call(right, tool="distractor")], [goal("a")]).solved == 0
     for status in set(CallStatus) - {CallStatus.ok}:
         failed = score([call(right, status=status)], [goal("a")])
-        assert (failed.solved, failed.calls) == (0, 1), status
+        # A fault that passes is nobody's mistake: the call is as if it had not been made.
+        counted = 0 if status is CallStatus.transient else 1
+        assert (failed.solved, failed.calls) == (0, counted), status
 
 
 def test_the_final_answer_is_judged_apart_from_the_reward():
