@@ -9,7 +9,7 @@ import pytest
 
 from astra.arenas.gold import gold_rows
 from astra.hosts.arena import ArenaHost, arena_messages
-from astra.hosts.faults import FaultPlan, fault_rate
+from astra.hosts.faults import TransientFaults, fault_rate
 from astra.models.policies import policy
 from astra.rewards import score_calls, score_trajectory
 from astra.rollouts.loop import RolloutLimits, RolloutTask, rollout
@@ -33,13 +33,13 @@ async def played(name: Any, arena: Arena) -> Trajectory:
 def test_a_call_meets_its_fault_once_whatever_comes_before() -> None:
     arena = faulty(toy_arena(), 0.3)
     calls = [("look_0", {"key": str(n)}) for n in range(300)]
-    first = FaultPlan(arena)
+    first = TransientFaults(arena)
     met = {c[1]["key"]: first.strike(*c) for c in calls}
     assert 60 < sum(fault is not None for fault in met.values()) < 120
     assert {f["error"]["code"] for f in met.values() if f} == {"timeout", "rate_limited"}
     assert all(f["error"]["retryable"] is True for f in met.values() if f)
     assert not any(first.strike(*c) for c in calls)
-    second = FaultPlan(arena)
+    second = TransientFaults(arena)
     random.Random(0).shuffle(calls)
     assert {c[1]["key"]: second.strike(*c) for c in calls} == met
 
@@ -47,7 +47,7 @@ def test_a_call_meets_its_fault_once_whatever_comes_before() -> None:
 def test_arenas_without_the_dial_have_no_faults() -> None:
     for arena in (toy_arena(), faulty(toy_arena(), 0), faulty(toy_arena(), "often")):
         assert fault_rate(arena) == 0
-        assert not any(FaultPlan(arena).strike("look_0", {"key": str(n)}) for n in range(99))
+        assert not any(TransientFaults(arena).strike("look_0", {"key": str(n)}) for n in range(99))
 
 
 async def test_a_fault_is_no_run_and_the_same_call_works_again() -> None:

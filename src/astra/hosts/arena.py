@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Self
 
 from astra.errors import HostError, SandboxBadResult, SandboxDied, SandboxError, SandboxLimit
-from astra.hosts.faults import FaultPlan
+from astra.hosts.faults import TransientFaults
 from astra.hosts.tool_processes import ToolProcesses
 from astra.protocols import CallOutcome, Sandbox, SandboxEpisode, SandboxLimits, ToolResult
 from astra.types import Arena, Json, Language, Message, Tool, ToolSchema
@@ -121,7 +121,7 @@ class ArenaHost:
 
         `faults`: let calls meet the transient faults of the arena (`astra.hosts.faults`).
         """
-        self._faults = FaultPlan(arena) if faults else None
+        self._faults = TransientFaults(arena) if faults else None
         self._arena = arena.id
         self._tools: list[Tool] = [*arena.tools, *arena.distractors]
         # The order must not tell the arena's own tools from the distractors.

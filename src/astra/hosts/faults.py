@@ -17,7 +17,7 @@ _KINDS: tuple[tuple[str, str], ...] = (
 )
 
 
-class FaultPlan:
+class TransientFaults:
     """The faults of one episode of an arena."""
 
     def __init__(self, arena: Arena) -> None:
