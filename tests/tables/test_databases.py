@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from astra.arenas.tables.load.databases import is_address
+from astra.arenas.tables.load.columnar import KeyConstraint
+from astra.arenas.tables.load.databases import is_address, key_constraints
 from astra.arenas.tables.load.tables import load
+from astra.arenas.tables.profile.profiler import profile
 from astra.errors import TableError
 
 
@@ -22,6 +24,60 @@ def test_sqlite_by_its_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         for given in (address, Path(address)):
             with load([given]) as tables:
                 assert tables.table("t").rows == 2
+
+
+def test_keys_that_a_database_declares_are_relations(tmp_path: Path) -> None:
+    """Where neither names nor values tell them."""
+    with sqlite3.connect(tmp_path / "shop.db") as database:
+        database.executescript(
+            """
+            CREATE TABLE vessel (hull INTEGER PRIMARY KEY, title TEXT);
+            CREATE TABLE trip (no INTEGER PRIMARY KEY, aboard INTEGER REFERENCES vessel);
+            INSERT INTO vessel VALUES (1, 'Ada'), (2, 'Bea');
+            INSERT INTO trip VALUES (7, 1), (8, 1), (9, 2);
+            """
+        )
+    database.close()
+    with load([f"sqlite:///{tmp_path}/shop.db"]) as tables:
+        (key,) = profile(tables).table("trip").foreign_keys
+    assert (key.column, key.table, key.references, key.origin) == (
+        *("aboard", "vessel", "hull", "declared"),
+    )
+
+
+def test_keys_as_servers_say_them() -> None:
+    """A row for each column; the rows are those of a PostgreSQL server."""
+    tables = [("old", "country"), ("old", "town"), ("public", "country"), ("public", "line"),
+              ("public", "part"), ("public", "place"), ("public", "shed")]  # fmt: skip
+    keys, notes = key_constraints(
+        [
+            ("old", "town", "town_pkey", "id", None, None, None),
+            ("pg_catalog", "pg_am", "pg_am_oid_index", "oid", None, None, None),
+            ("public", "line", "line_pkey", "order_no", None, None, None),
+            ("public", "line", "line_pkey", "item", None, None, None),
+            ("public", "part", "part_order_no_item_fkey", "order_no", "line", "public", "order_no"),
+            ("public", "part", "part_order_no_item_fkey", "item", "line", "public", "item"),
+            ("public", "part", "part_pkey", "id", None, None, None),
+            ("public", "part", "part_town_fkey", "town", "town", "old", "id"),
+            ("public", "place", "place_hidden_fkey", "hidden", "secret", "public", "id"),
+            ("public", "place", "place_nation_fkey", "nation", "country", "public", "code"),
+        ],
+        tables,
+    )
+    assert keys == {
+        ("old", "town"): [KeyConstraint(["id"], None, [])],
+        ("public", "line"): [KeyConstraint(["order_no", "item"], None, [])],
+        ("public", "part"): [
+            KeyConstraint(["order_no", "item"], "line", ["order_no", "item"]),
+            KeyConstraint(["id"], None, []),
+            KeyConstraint(["town"], "town", ["id"]),
+        ],
+    }
+    # One table isn't read, and two are called `country`.
+    assert [note.partition(" in schema")[0] for note in notes] == [
+        "foreign key of 'place' to 'secret'",
+        "foreign key of 'place' to 'country'",
+    ]
 
 
 @pytest.mark.parametrize(

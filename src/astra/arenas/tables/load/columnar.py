@@ -5,9 +5,9 @@ What the files promise in rows and bytes is checked before anything is read.
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from astra.arenas.tables.load.files import SourceFile
 from astra.arenas.tables.load.raw import (
@@ -88,30 +88,23 @@ def _duckdb_table(
     source = f"{file.shown} ({name})"
     origin = f"{_ATTACHED}.{quoted(schema)}.{quoted(name)}"
     check_rows(source, session.count(origin), session.limits)
-    keys: list[str] = []
-    foreign: list[RawForeignKey] = []
-    notes: list[str] = []
-    for kind, columns, table, references in session.connection.execute(
-        "SELECT constraint_type, constraint_column_names, referenced_table, "
-        "referenced_column_names FROM duckdb_constraints() "
-        "WHERE database_name = ? AND table_oid = ? ORDER BY constraint_index",
+    declared = session.connection.execute(
+        "SELECT constraint_column_names, referenced_table, referenced_column_names "
+        "FROM duckdb_constraints() WHERE database_name = ? AND table_oid = ? "
+        "AND constraint_type IN ('PRIMARY KEY', 'FOREIGN KEY') ORDER BY constraint_index",
         [_ATTACHED, oid],
-    ).fetchall():
-        # A key of several columns can't name one row to ask about.
-        if len(columns) != 1:
-            if kind == "PRIMARY KEY":
-                notes.append(f"key of several columns, not used: {', '.join(columns)}")
-            elif kind == "FOREIGN KEY":
-                notes.append(f"foreign key of several columns to {table!r}, not used")
-            continue
-        if kind == "PRIMARY KEY":
-            keys.append(str(columns[0]))
-        elif kind == "FOREIGN KEY":
-            foreign.append(RawForeignKey(str(columns[0]), str(table), str(references[0])))
-    raw = copy_relation(
-        origin, name, file, source, session, key=keys[0] if keys else None, foreign_keys=foreign
-    )
-    return dataclasses.replace(raw, notes=(*raw.notes, *notes))
+    ).fetchall()
+    constraints = [KeyConstraint(*columns) for columns in declared]
+    return copy_relation(origin, name, file, source, session, constraints)
+
+
+class KeyConstraint(NamedTuple):
+    """A key that a database declares of a table."""
+
+    columns: Sequence[str]
+    table: str | None
+    """The table that a foreign key points to. None: it is the table's own key."""
+    references: Sequence[str]
 
 
 def copy_relation(
@@ -120,11 +113,9 @@ def copy_relation(
     file: SourceFile,
     source: str,
     session: LoadSession,
-    *,
-    key: str | None = None,
-    foreign_keys: Sequence[RawForeignKey] = (),
+    constraints: Sequence[KeyConstraint] = (),
 ) -> RawTable:
-    """Copy a relation of DuckDB's into a raw table."""
+    """Copy a relation of DuckDB's into a raw table, with the keys that are declared of it."""
     connection = session.connection
     described = connection.execute(f"DESCRIBE SELECT * FROM {origin}").fetchall()
     names = [str(row[0]) for row in described]
@@ -151,6 +142,19 @@ def copy_relation(
         selected.append(f"{form.format(quoted(column.original))} AS c{number}")
     relation = session.fresh()
     connection.execute(f"CREATE TABLE {relation} AS SELECT {', '.join(selected)} FROM {origin}")
+    key: str | None = None
+    foreign_keys: list[RawForeignKey] = []
+    notes: list[str] = []
+    for columns_of, table, references in constraints:
+        # A key of several columns can't name one row to ask about.
+        if table is None and len(columns_of) > 1:
+            notes.append(f"key of several columns, not used: {', '.join(columns_of)}")
+        elif table is None:
+            key = columns_of[0]
+        elif len(columns_of) > 1:
+            notes.append(f"foreign key of several columns to {table!r}, not used")
+        else:
+            foreign_keys.append(RawForeignKey(columns_of[0], table, references[0]))
     return RawTable(
         relation=relation,
         name=name,
@@ -160,6 +164,7 @@ def copy_relation(
         rows=session.count(relation),
         key=key,
         foreign_keys=tuple(foreign_keys),
+        notes=tuple(notes),
     )
 
 
