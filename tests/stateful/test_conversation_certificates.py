@@ -10,7 +10,7 @@ from astra.states import ArenaState, GoldStep, HeldValue, ScriptTurn
 from astra.types import Arena
 from tests.stateful.test_certificate import changed, examine, failed
 from tests.support import desk
-from tests.support.talking_desk import talking_desk
+from tests.support.talking_desk import ASK, talking_desk
 
 
 def state_of(arena: Arena) -> ArenaState:
@@ -54,8 +54,16 @@ def test_a_value_that_a_read_returns() -> None:
     assert "has to ask for" in failed(arena)["ask"].reason
 
 
-def test_a_slot_that_nobody_could_ask_for() -> None:
-    assert "never asks" in failed(with_slot(labels=("zip code",)))["ask"].reason
+def test_a_gold_episode_that_asks_for_nothing() -> None:
+    arena = talking_desk()
+    assert arena.state is not None
+    plan = tuple(
+        step.model_copy(update={"text": "One moment."}) if step.text == ASK else step
+        for step in arena.state.plan
+    )
+    state = arena.state.model_copy(update={"plan": plan})
+    silent = arena.model_copy(update={"state": state}).with_content_id()
+    assert "never asks" in failed(silent)["ask"].reason
 
 
 def test_a_slot_that_any_message_opens() -> None:

@@ -13,12 +13,14 @@ from astra.arenas.stateful.source import StateSourceOptions
 from astra.arenas.tables.load.tables import Tables
 from astra.arenas.tables.schema import Schema
 from astra.configs.arenas import ConversationKind, MakeArenasConfig
+from astra.core.text import as_date
 from astra.errors import ConfigError
 from astra.hosts.arena import arena_messages
 from astra.models.policies import Policy
+from astra.rewards.matching import stands_in_text
 from astra.sandbox.server import open_sandbox
 from astra.states import ArenaState
-from astra.types import Arena
+from astra.types import Arena, Target
 from tests.stateful.conftest import draw
 from tests.stateful.test_reference_policies import reports
 
@@ -74,6 +76,32 @@ def test_a_missing_parameter_is_not_in_the_request(talks: list[Arena]) -> None:
             if value != change.changes[0].key:
                 assert str(value) not in state.turns[ask.turn].text, name
                 assert f"{value}"[:4] in slot.told
+
+
+def test_values_are_known_by_shorter_names_but_not_by_those_of_the_row(talks: list[Arena]) -> None:
+    shorter = 0
+    for arena in of_kind(talks, "missing_parameter"):
+        state = state_of(arena)
+        ((turn, held),) = ((turn, held) for turn in state.turns for held in turn.held)
+        label, *others = held.labels
+        shorter += any(other in label for other in others)
+        row = turn.text.replace(label, "").casefold()
+        assert all(other.casefold() not in row for other in others if other not in label)
+    assert shorter
+
+
+def test_a_day_may_be_told_in_words(arenas: list[Arena]) -> None:
+    facts = [
+        goal.says for arena in arenas for goal in state_of(arena).goals if goal.says is not None
+    ]
+    days = [fact for fact in facts if as_date(fact.value) is not None]
+    assert days and all(stands_in_text(day, told_day(day)) for day in days)
+
+
+def told_day(fact: Target) -> str:
+    day = as_date(fact.value)
+    assert day is not None
+    return f"She joined on {day:%B} {day.day}, {day.year}."
 
 
 def test_a_missing_tool_is_brought_with_its_document(talks: list[Arena]) -> None:

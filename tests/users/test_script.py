@@ -10,11 +10,12 @@ from tests.support.desk import desk_arena
 from tests.support.talking_desk import talking_desk
 
 ARENA = talking_desk()
+assert ARENA.state is not None
+STATE = ARENA.state
 
 
 def script(turn: int = 0) -> ScriptedUser:
-    assert ARENA.state is not None
-    return ScriptedUser(ARENA.state, "en", turn=turn)
+    return ScriptedUser(STATE, "en", turn=turn)
 
 
 @pytest.mark.parametrize(
@@ -23,8 +24,10 @@ def script(turn: int = 0) -> ScriptedUser:
         ("Which address should it be?", "tells", "9 Pier Walk"),
         ("I found the order. Please give me the new address.", "tells", "9 Pier Walk"),
         ("要改成哪个地址？", "tells", "9 Pier Walk"),
-        ("Shall I go ahead?", "agrees", "Please change the address"),
-        ("Who are you?", "unsure", ""),
+        ("Shall I go ahead?", "agrees", "go ahead"),
+        ("Who are you?", "wonders", ""),
+        ("What should it be changed to?", "tells", "9 Pier Walk"),
+        ("I have all but the new one. What is it?", "tells", "9 Pier Walk"),
         ("I can't do that.", "insists", ""),
         ("The address has been changed.", "complains", "9 Pier Walk"),
         ("I see order O-2002.", "wonders", ""),
@@ -58,9 +61,28 @@ def test_every_conversation_ends(message: str) -> None:
 
 
 def test_repeating_oneself_is_waste() -> None:
-    talk = script()
+    talk = script(turn=1)
     assert [talk.reply("Shall I go ahead?").waste for _ in range(2)] == [False, True]
     assert [talk.reply("Why is that?").waste for _ in range(2)] == [False, True]
+
+
+def test_the_question_after_the_users_own_asks_for_what_is_held_back() -> None:
+    talk = script()
+    assert talk.reply("Who are you?").kind == "wonders"
+    move = talk.reply("Where does the parcel belong?")
+    assert move.kind == "tells" and move.asked and not move.waste
+
+
+def test_a_claim_after_the_users_own_question_asks_for_nothing() -> None:
+    talk = script()
+    assert talk.reply("I see order O-2002.").kind == "wonders"
+    move = talk.reply("The address has been changed.")
+    assert move.kind == "complains" and not move.asked
+
+
+def test_an_offer_of_more_help_is_no_question() -> None:
+    chinese = ScriptedUser(STATE, "zh", turn=3)
+    assert chinese.reply("保修月数已设为28。还需要我做什么吗？").kind == "end"
 
 
 def test_moves_follow_from_messages_alone() -> None:

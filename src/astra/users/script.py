@@ -4,8 +4,9 @@ At each message without calls the first rule that fits decides:
 
 1. it says that something can't be done, at a turn whose tool is missing: the user goes on;
 2. it asks for a value that is held back: the user tells it;
-3. it asks for leave: "Yes", with the request as it was. It asks again: the same, as waste;
-4. it asks something else: the user knows no more. The second time is waste;
+3. it asks for leave: "Yes". It asks again: the same, as waste;
+4. it asks something else: the user asks what is missing if a value is held back, and takes the next
+   question for one that asks for it. Otherwise they know no more. The second time is waste;
 5. it says that it can't do what can be done: "It should be possible", once, as waste;
 6. a value is still held back: the user complains with the value if something was said to be done,
    and asks what is missing otherwise, once;
@@ -61,14 +62,14 @@ class UserWords:
 WORDS: Mapping[Language, UserWords] = MappingProxyType(
     {
         "en": UserWords(
-            agrees="Yes, please do it just as I said: {request}",
+            agrees="Yes, please go ahead, just as I asked.",
             unsure="I don't know any more than what I told you.",
             insists="It should be possible. Please try.",
             wonders="What do you still need to know from me?",
             complains="You didn't have all you needed for that. {told}",
         ),
         "zh": UserWords(
-            agrees="是的，请按我说的办：{request}",
+            agrees="是的，请就按我说的办。",
             unsure="我知道的都告诉你了。",
             insists="应该可以办到，请再试试。",
             wonders="你还需要我告诉你什么？",
@@ -113,16 +114,17 @@ class ScriptedUser:
             return self._next()
         if cannot and self._tool_is_missing:
             return self._next()
-        asked = [s for s in self.open_values if asks_for(message, s.labels, s.choices)]
+        asked = [s for s in self.open_values if self._asks_for(s, message)]
         if asked:
             text = " ".join(value.told for value in asked)
             goals = tuple(value.goal for value in asked)
             return UserMove("tells", self.turn, text, told=goals, asked=goals)
-        request = self.state.turns[self.turn].text
         if asks_to_go_ahead(message):
-            text = words.agrees.format(request=request)
-            return self._stays("agrees", text, waste="agrees" in self._given)
-        if questions(message):
+            return self._stays("agrees", words.agrees, waste="agrees" in self._given)
+        asks = bool(questions(message))
+        if asks and self.open_values and "wonders" not in self._given:
+            return self._stays("wonders", words.wonders)
+        if asks:
             return self._stays("unsure", words.unsure, waste="unsure" in self._given)
         if cannot and "insists" not in self._given:
             return self._stays("insists", words.insists, waste=True)
@@ -134,6 +136,15 @@ class ScriptedUser:
         if self.open_values:
             return self._stays("wonders", words.wonders)
         return self._next()
+
+    def _asks_for(self, value: HeldValue, message: str) -> bool:
+        """Whether a message asks for a value: by a name, or by any question after the user's own
+
+        "What do you still need to know?", as no list of names is ever whole.
+        """
+        if "wonders" in self._given and questions(message) and not asks_to_go_ahead(message):
+            return True
+        return asks_for(message, value.labels, value.choices)
 
     @property
     def _tool_is_missing(self) -> bool:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from astra.arenas.stateful.mentions import TaskCall
 from astra.arenas.stateful.operations.base import Task, TaskParts
-from astra.arenas.stateful.roles import is_final
+from astra.arenas.stateful.roles import WritableColumn, is_final
 from astra.arenas.stateful.tools import DatabaseTool
 from astra.arenas.stateful.values import NewValue
 from astra.arenas.stateful.words import STATEMENT, request_text
@@ -19,6 +19,7 @@ from astra.arenas.stateful.writes import settable
 from astra.configs.arenas import ConversationKind
 from astra.states import HeldValue
 from astra.types import Language
+from astra.users.cues import value_names
 
 _FEWEST_CHOICES = 4
 """Of a value that is held back: with fewer a guess would be right too often."""
@@ -81,7 +82,7 @@ def _missing_parameter(
     texts = request(parts, (replace(task, text=text),), number, rng)
     held = HeldValue(
         goal="",
-        labels=_labels(writer.language, label, column.column.labels, column.name),
+        labels=_names(column, label, writer.language, found.mention.text),
         choices=column.choices,
         told=words.told.format(label=label, value=found.value.text),
     )
@@ -106,21 +107,15 @@ def _is_open(parts: TaskParts, value: NewValue, task: Task) -> bool:
     return "@" not in value.text and not any(value.stored in row for row in cells)
 
 
-def _labels(
-    language: Language, label: str, labels: dict[Language, str], name: str
-) -> tuple[str, ...]:
-    """What a value may be called in a question: as the request calls it, and more plainly."""
-    short = label.split()[-1] if language == "en" else label
-    others = [labels[other] for other in labels if other != language]
-    return tuple(dict.fromkeys((label, short, *others, name.replace("_", " "), *_ANY_VALUE)))
-
-
-_ANY_VALUE = (
-    *("new value", "the value", "which value", "what value", "change it to", "set it to"),
-    *("changed to", "set to", "updated to", "update it to", "it be", "new one"),
-    *("新值", "新的值", "改成什么", "改为什么", "改成多少", "改为多少", "设为什么", "设成什么"),
-    *("具体内容", "具体值", "新内容", "改成哪", "改为哪", "设为多少"),
-)
+def _names(column: WritableColumn, label: str, language: Language, mention: str) -> tuple[str, ...]:
+    """What a value may be called in a question, beside words that the row is called by, too."""
+    called = [*value_names(label, language), column.name.replace("_", " ")]
+    for other, translated in column.column.labels.items():
+        called += value_names(translated, other)
+    row = mention.casefold()
+    return tuple(
+        dict.fromkeys(name for name in called if name == label or name.casefold() not in row)
+    )
 
 
 def _missing_tool(

@@ -42,9 +42,13 @@ def tell(parts: TaskParts, rng: random.Random) -> Task | None:
         tool = parts.tools["get", table.name, ""]
         question = parts.words.read.format(row=mention.text)
         calls.append(TaskCall(tool, arguments, question, column.name, shown, {table.key: key}))
-    number = isinstance(shown, int | float) and not isinstance(shown, bool)
+    matcher = Matcher.exact
+    if column.role == "date":  # it may be told as 11 August
+        matcher = Matcher.date
+    elif isinstance(shown, int | float) and not isinstance(shown, bool):
+        matcher = Matcher.number
     target = Target(
-        matcher=Matcher.number if number else Matcher.exact,
+        matcher=matcher,
         value=shown,
         field=column.name,
         key={} if key is None else {table.key: key},
