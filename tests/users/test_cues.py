@@ -1,8 +1,8 @@
 """What cues make of messages as models write them.
 
-`agent_messages.jsonl` holds messages with what each of them does: asks for a `value` by `name`, asks
-for `leave`, asks another `question`, says that it `cannot`, says that it is `done`, or is a plain
-`statement`.
+`agent_messages.jsonl` holds messages with what each of them does: asks for a `value` by `name`,
+asks for `leave`, asks another `question`, says that it `cannot`, says that it is `done`, or is a
+plain `statement`.
 """
 
 from __future__ import annotations

@@ -64,7 +64,8 @@ ASKING = _any(
     r"\b(?:need|require|missing)\b[^.!?]*\b(?:information|details?|info)\b",
     r"\bI(?:'d| would| will|'ll)?(?: just| still| also| only)? (?:need|require)"
     r" (?:to know|the|your|one|a few|some|a new|more|another)\b",
-    r"\b(?:what|which|who|where) (?:\w+ ){0,6}(?:should|would|do|shall|is|are) (?:I|you|it|the|we)\b",
+    r"\b(?:what|which|who|where) (?:\w+ ){0,6}"
+    r"(?:should|would|do|shall|is|are) (?:I|you|it|the|we)\b",
     rf"(?:请|麻烦|烦请|劳驾)(?:您|你)?(?:先|再|把[^。？?]*)?(?:{_SPECIFY_ZH})",
     rf"(?:需要|得|要)(?:请)?(?:您|你)(?:先|再)?(?:{_SPECIFY_ZH})|需要知道|还差|还缺|(?:您|你)报",
     r"\b(?:haven't|didn't|have not|did not) (?:tell|told|say|said|give|given|specif|mention|state)",
@@ -74,7 +75,8 @@ ASKING = _any(
 """Asks without a question mark, too."""
 
 SUPPLYING = _any(
-    r"\b(?:you|please|kindly)(?: please| kindly| also)? (?:tell|give|provide|share|send|supply|specify"
+    r"\b(?:you|please|kindly)(?: please| kindly| also)?"
+    r" (?:tell|give|provide|share|send|supply|specify"
     r"|describe|repeat|clarify|explain|name)\b(?! (?:me )?the (?:green|go-ahead|ok))",
     r"\b(?:may|can|could) I (?:please )?(?:have|get|ask)\b",
     r"告诉|告知|提供|说明|指定|给出|描述|再说|发给",
@@ -91,7 +93,7 @@ NEW_VALUE = _any(
     r"\b(?:what|which|who|where|when|how \w+)\b[^.?!]*"
     r"(?:\bwould you (?:like|prefer)|\bdo you (?:want|prefer|have in mind)"
     r"|\byou(?:'d| would) (?:like|prefer)|\byou want)\b"
-    r"(?![^.?!]*\b(?:to do|change|changed|update|updated|cancel|modify|edit|use|see|know|mean)\b\W*$)",
+    r"(?![^.?!]*\b(?:to do|changed?|updated?|cancel|modify|edit|use|see|know|mean)\b\W*$)",
     r"\b(?:change|update|set|move|adjust|switch|raise|lower|rename)d? (?:it|this|that)? ?to\b",
     r"\b(?:what|which) to (?:change|set|update|enter|put|write|use as)\b",
     r"(?:改|换|设|调|移|延|延长|转|放|定|推进|更新|调整|变更|分|搬|挪|存|记)(?:成|为|到|至|在|给|去|入)"
@@ -140,11 +142,13 @@ CANNOT = _any(
     rf"n't (?:\w+ )?(?:have|offer|provide|include|give|see|find|contain|a|an|any"
     r"|appear to be|seem to be)\b"
     rf"[^.!?,;]{{0,40}}?\b(?:{_MEANS})\b",
-    rf"\b(?:{_MEANS})\b[^.!?]{{0,40}}?(?:n't|not) (?:\w+ )?(?:have|available|provided|exist|given)\b",
+    rf"\b(?:{_MEANS})\b[^.!?]{{0,40}}?(?:n't|not) (?:\w+ )?"
+    r"(?:have|available|provided|exist|given)\b",
     rf"\b(?:{_MEANS})\b[^.!?]{{0,40}}?\b(?:is|are) (?:missing|lacking|unavailable)\b",
     rf"\b(?:{_MEANS}|they|system)\b[^.!?]{{0,20}}?(?:n't|not) (?:allow|let|permit|support|enable"
     r"|include|cover|offer|extend)\b",
-    r"\b(?:only (?:allows?|lets?|permits?|have|has)|(?:have|has) only)\b[^.!?]*\b(?:read|look|view|search)",
+    r"\b(?:only (?:allows?|lets?|permits?|have|has)|(?:have|has) only)\b"
+    r"[^.!?]*\b(?:read|look|view|search)",
     r"\bonly reads?\b|\bread-only\b|\bimpossible\b|\bunsupported\b|\boff the table\b",
     r"(?:n't|\bnot)(?: \w+)? (?:possible|supported|available|permitted|doable|equipped|set up"
     r"|allowed|authori[sz]ed|designed|feasible|in a position)\b",
@@ -167,8 +171,10 @@ DONE = _any(
     rf"(?<!\bto )(?<!\()\b(?:{_MADE})\b(?!\))\W*(?::|!|\.?$)|\beffective immediately\b",
     rf"\b(?:has|have|had|was|were|been|got)(?: (?:now|also|just|both|all|been|successfully))*"
     rf" (?:set|put|reset|{_MADE})\b",
-    r"\b(?:is|are) (?:now|cancell?ed|closed|deleted|back to)\b|\bnow (?:has|have|holds|reads|shows)\b",
-    rf"\bI(?:'ve| have)?(?: (?:now|also|just|then|already|successfully|therefore|simply))* (?:{_PUT})\b",
+    r"\b(?:is|are) (?:now|cancell?ed|closed|deleted|back to)\b",
+    r"\bnow (?:has|have|holds|reads|shows)\b",
+    rf"\bI(?:'ve| have)?(?: (?:now|also|just|then|already|successfully|therefore|simply))*"
+    rf" (?:{_PUT})\b",
     rf"\b(?:so|and) (?:set|{_MADE})\b|^[-•\d.)\s]*(?:successfully )?(?:{_MADE})\b",
     rf"(?<![为成])已(?:经)?[^。！？?!，；;找查看]{{0,40}}(?:{_MADE_ZH})",
     rf"(?:{_MADE_ZH}|操作|设置|弄|做)(?:好|妥|完|完毕|完成|成功)(?!之后|后|的话|吗)",
@@ -178,7 +184,8 @@ DONE = _any(
 """Claims that something was done."""
 
 NOT_YET = _any(
-    r"\b(?:once|as soon as|until|will|'ll|going to|about to|would|if|should|must|be|nothing(?! else)|not|never|no)\b|n't\b",
+    r"\b(?:once|as soon as|until|will|'ll|going to|about to|would|if|should|must|be)\b",
+    r"\b(?:nothing(?! else)|not|never|no)\b|n't\b",
     r"将要|准备|打算|即将|如果|的话|一旦|无法|不能|没有(?:成功|改|完成|做|办)|未(?!到)",
 )
 """Says that it was not, or only later."""
