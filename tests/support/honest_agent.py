@@ -153,7 +153,9 @@ class HonestAgent:
 
     def _rank(self, phrase: Phrase) -> Json:
         label, word, rows, *_ = phrase.words
-        document, choice = self.choose("rank", rows, label, DIRECT.get(word.casefold(), ""))
+        grouping = self.grouping(phrase, 2)
+        part = DIRECT.get(word.casefold(), "")
+        document, choice = self.choose("rank", rows, label, part, grouping=grouping)
         order = "lowest" if word.casefold() in LOW else "highest"
         return self.use(
             document, self.group(document, phrase, 2) | {"attribute": choice, "order": order}
@@ -161,7 +163,8 @@ class HonestAgent:
 
     def _aggregate(self, phrase: Phrase) -> Json:
         label, function, rows, *_ = phrase.words
-        document, choice = self.choose("aggregate", rows, label)
+        grouping = self.grouping(phrase, 2)
+        document, choice = self.choose("aggregate", rows, label, grouping=grouping)
         self.units[phrase] = document.units[choice]
         chosen = {"attribute": choice, "function": function}
         return self.use(document, self.group(document, phrase, 2) | chosen)
@@ -174,7 +177,9 @@ class HonestAgent:
 
     def _rows(self, phrase: Phrase, kind: str) -> Json:
         rows, _, label, beyond, bound = phrase.words
-        document, choice = self.choose(f"{kind} bounded" if label else kind, rows, label)
+        grouping = self.grouping(phrase, 0)
+        kind = f"{kind} bounded" if label else kind
+        document, choice = self.choose(kind, rows, label, grouping=grouping)
         arguments = self.group(document, phrase, 0)
         if label:
             above = beyond.casefold() in ("above", "after", "larger than", "greater than")
@@ -241,11 +246,30 @@ class HonestAgent:
                 found.append(document)
         return found
 
+    @staticmethod
+    def grouping(phrase: Phrase, position: int) -> Callable[[ReadDocument], bool]:
+        """Whether a tool can group rows as a phrase does: by what it names, or else by a place."""
+        by = phrase.words[position + 1].casefold()
+
+        def fits(document: ReadDocument) -> bool:
+            labels = document.labels.get("by", {})
+            return by in labels if by else any(words.split()[-1] in PLACES for words in labels)
+
+        return fits
+
     def choose(
-        self, kind: str, noun: str = "", label: str = "", part: str = "", unit: str = ""
+        self,
+        kind: str,
+        noun: str = "",
+        label: str = "",
+        part: str = "",
+        unit: str = "",
+        grouping: Callable[[ReadDocument], bool] | None = None,
     ) -> tuple[ReadDocument, str]:
         """The tool whose document says most of the words, and the choice of its attribute."""
         found = self.fitting(kind, label, part)
+        if grouping is not None:
+            found = list(filter(grouping, found)) or found
         if unit:
             found = [d for d in found if unit in d.parameters["to_unit"].get("enum", [unit])]
         if not found:

@@ -61,6 +61,7 @@ GROUPS: dict[str, CommandGroup] = {
             "show": "Show one arena: question, sub-questions, tools, certificate.",
             "play": "Play an arena yourself in the terminal.",
             "stats": "Summarize a run folder of arenas.",
+            "select": "Keep the arenas that a model solves sometimes.",
             "import": "Read arenas from another format and certify them.",
             "export": "Write arenas in another format.",
         },

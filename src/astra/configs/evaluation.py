@@ -13,6 +13,7 @@ from astra.configs.base import (
     EpisodeConfig,
     Identified,
     ModelConfig,
+    NewRunFolder,
     OutputConfig,
     SandboxConfig,
     at_least,
@@ -78,6 +79,39 @@ class EvaluateConfig(
                 f"{option_name('max_length')} {self.max_length}: a model behind an endpoint has "
                 f"its own; bound it with {option_name('max_agent_tokens')}"
             )
+
+
+@dataclass(frozen=True)
+class SelectArenasConfig(EvaluateConfig):
+    """Selection."""
+
+    _: KW_ONLY
+    out: NewRunFolder = None
+    """Run folder to write: the arenas that are kept. In Python, None makes a temporary one."""
+    pass_rate: str = "0.2:0.8"
+    """Least and most of an arena's episodes that may solve everything, for it to be kept."""
+    samples: Annotated[int, at_least(1)] = 4
+    """Number of episodes: per arena."""
+    split: Literal["train", "test", "all"] = "all"
+    """Arenas of one split only. all: of both."""
+
+    def check(self) -> None:
+        super().check()
+        self.pass_rates()
+
+    def pass_rates(self) -> tuple[float, float]:
+        """The least and the most."""
+        low, _, high = self.pass_rate.partition(":")
+        try:
+            least, most = float(low), float(high)
+        except ValueError:
+            least, most = 1.0, 0.0
+        if not 0 <= least <= most <= 1:
+            raise ConfigError(
+                f"{option_name('pass_rate')} {self.pass_rate!r}: write two numbers from 0 to 1, "
+                "the lower first, such as 0.2:0.8"
+            )
+        return least, most
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,84 @@
+"""Arenas are kept by how often a model solves them, and the others are told."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from astra.arenas.sets import ArenaSet
+from astra.arenas.statistics import arena_statistics
+from astra.configs.evaluation import SelectArenasConfig
+from astra.errors import ConfigError
+from astra.evaluation.evaluate import EvaluationReport
+from astra.evaluation.select import select_arenas
+from astra.models.policies import gold_levels
+from astra.models.scripted import calling
+from astra.types import Arena, Message
+from tests.support.arenas import good_arenas, write_arena_run
+
+
+class Sometimes:
+    """Solves each arena in as many of four episodes as its place in the folder says."""
+
+    name = "sometimes"
+
+    def __init__(self, arenas: dict[str, Arena], wins: dict[str, int]) -> None:
+        self.arenas, self.wins = arenas, wins
+        self.played: Counter[str] = Counter()
+
+    async def generate(self, messages, tools, sampling) -> Message:  # type: ignore[no-untyped-def]
+        question = messages[1].content
+        turn = sum(message.role == "assistant" for message in messages)
+        levels = gold_levels(self.arenas[question])
+        if turn == 0:
+            self.played[question] += 1
+        # Which episodes win does not matter: all of one arena are told by their first message.
+        if turn == 0 and self.played[question] > self.wins[question]:
+            return Message(role="assistant", content="I do not know.")
+        return (
+            calling(*levels[turn]) if turn < len(levels) else Message(role="assistant", content=".")
+        )
+
+
+def folder(path: Path) -> tuple[ArenaSet, Sometimes, list[str]]:
+    # No two with one question: the model knows an arena by it.
+    arenas = list({arena.question: arena for arena in good_arenas().values()}.values())[:4]
+    write_arena_run(path, arenas)
+    by_question = {arena.question: arena for arena in arenas}
+    wins = dict(zip(by_question, (0, 1, 3, 4), strict=True))
+    return ArenaSet(path), Sometimes(by_question, wins), [arena.id for arena in arenas]
+
+
+async def test_what_is_solved_sometimes_is_kept_and_the_rest_told(tmp_path: Path) -> None:
+    arenas, model, ids = folder(tmp_path / "all")
+    config = SelectArenasConfig(arenas, model=model, out=tmp_path / "kept", concurrency=1)
+    kept = await select_arenas(config)
+    assert kept.ids == ids[1:3]
+    assert list(ArenaSet(tmp_path / "kept")) == [arenas[name] for name in ids[1:3]]
+    assert arena_statistics(tmp_path / "kept")["stages"]["arenas"]["rejected"] == {
+        "too_hard": 1,
+        "too_easy": 1,
+    }
+    rows = (tmp_path / "kept" / "arenas.failed.jsonl").read_text("utf-8").splitlines()
+    assert {json.loads(row)["key"] for row in rows} == {ids[0], ids[3]}
+    # Nothing is played twice: a second run reads what there is.
+    before = model.played.total()
+    assert (await select_arenas(config)).ids == ids[1:3]
+    assert model.played.total() == before == 4 * 4
+    assert EvaluationReport.open(tmp_path / "kept" / "played").summary.episodes == 4 * 4
+
+
+async def test_the_range_decides(tmp_path: Path) -> None:
+    for text, expected in (("0:0", [0]), ("1:1", [3]), ("0.25:1", [1, 2, 3]), ("0.3:0.7", [])):
+        arenas, model, ids = folder(tmp_path / "all" / text)
+        config = SelectArenasConfig(arenas, model=model, pass_rate=text, concurrency=1)
+        assert (await select_arenas(config)).ids == [ids[place] for place in expected]
+
+
+@pytest.mark.parametrize("text", ["", "0.5", "0.8:0.2", "-1:1", "0:2", "a:b", "nan:1"])
+def test_other_ranges_are_refused(text: str) -> None:
+    with pytest.raises(ConfigError, match=r"pass_rate.*two numbers from 0 to 1"):
+        SelectArenasConfig("runs", policy="gold", pass_rate=text)
