@@ -240,6 +240,16 @@ CONFLICTS: list[tuple[type[Config], dict[str, Any], set[str]]] = [
     ),
     (
         arena_options.MakeArenasConfig,
+        {"tables": "t", "out": "r", "difficulty": "2", "max_hops": 2},
+        {"difficulty", "max_hops"},
+    ),
+    (
+        evaluation_options.SelectArenasConfig,
+        {"arenas": "r", "policy": "gold", "out": "o", "pass_rate": "0.8:0.2"},
+        {"pass_rate"},
+    ),
+    (
+        arena_options.MakeArenasConfig,
         {"tables": "t", "out": "r", "min_hops": 3, "max_hops": 2},
         {"min_hops", "max_hops"},
     ),
