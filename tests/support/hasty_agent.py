@@ -22,9 +22,10 @@ class HastyAgent(HonestAgent):
         label: str = "",
         part: str = "",
         unit: str = "",
+        *,
         grouping: Callable[[ReadDocument], bool] | None = None,
     ) -> tuple[ReadDocument, str]:
-        right, choice = super().choose(kind, noun, label, part, unit, grouping)
+        right, choice = super().choose(kind, noun, label, part, unit, grouping=grouping)
         for document in self.documents:
             if document is right:
                 break

@@ -264,6 +264,7 @@ class HonestAgent:
         label: str = "",
         part: str = "",
         unit: str = "",
+        *,
         grouping: Callable[[ReadDocument], bool] | None = None,
     ) -> tuple[ReadDocument, str]:
         """The tool whose document says most of the words, and the choice of its attribute."""
