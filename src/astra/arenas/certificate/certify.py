@@ -143,6 +143,9 @@ async def certify(
     certificate, neither a good nor a bad one.
     """
     if arena.state is not None:
+        # Nothing is mixed into it: what was examined is this very arena.
+        if unmixed is not None and _holds(unmixed, arena.id, seed, sandbox.level):
+            return unmixed
         return await _certify_state(arena, arena.state, sandbox, seed, all_checks=all_checks)
     start = time.perf_counter()
     results = _reusable_results(arena, unmixed, seed, sandbox.level)
@@ -210,15 +213,18 @@ async def _result(name: str, check: Callable[[], Evidence | Awaitable[Evidence]]
     return CheckResult(check=name, passed=True, evidence=evidence)
 
 
+def _holds(earlier: Certificate, arena: str, seed: int, level: str) -> bool:
+    """Whether a certificate is of that arena. One of another seed, sandbox or version examined
+    something else."""
+    found = (earlier.arena, earlier.certified, earlier.seeds[0], earlier.sandbox, earlier.version)
+    return found == (arena, True, seed, level, VERSION)
+
+
 def _reusable_results(
     arena: Arena, unmixed: Certificate | None, seed: int, level: str
 ) -> dict[str, CheckResult]:
     """Results of an earlier certificate that distractors can't have changed, by check."""
-    if unmixed is None:
-        return {}
-    earlier = (unmixed.arena, unmixed.certified, unmixed.seeds[0], unmixed.sandbox, unmixed.version)
-    # A certificate of another seed, sandbox or version examined something else.
-    if earlier != (arena.bare_id, True, seed, level, VERSION):
+    if unmixed is None or not _holds(unmixed, arena.bare_id, seed, level):
         return {}
     # `mutants` runs again for the distractors; what it found for the arena's own tools still holds.
     return {
