@@ -207,3 +207,19 @@ def test_calls_that_no_goal_needs_are_refused() -> None:
     )
     arena = arena.model_copy(update={"goals": (extra, *arena.goals)}).with_content_id()
     assert "state" in failed(arena)
+
+
+def test_the_same_arena_is_not_examined_twice() -> None:
+    async def run() -> None:
+        arena = desk_arena()
+        async with open_sandbox(workers=1, spares=1) as sandbox:
+            first = await certify(arena, sandbox)
+            assert await certify(arena, sandbox, unmixed=first) is first
+            # Of another seed, another arena, or a bad one: nothing can be taken from it.
+            assert await certify(arena, sandbox, unmixed=first, seed=1) is not first
+            for other in ({"arena": "0" * 16}, {"certified": False}, {"version": 0}):
+                unlike = first.model_copy(update=other)
+                again = await certify(arena, sandbox, unmixed=unlike)
+                assert again is not unlike and again.certified
+
+    asyncio.run(run())
