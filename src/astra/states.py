@@ -8,12 +8,28 @@ from typing import Literal, Self
 from pydantic import field_validator
 
 from astra.databases import Database, DatabaseEpisode, RowChange
-from astra.records import Record
+from astra.records import Json, Record, Scalar
+from astra.service_policies import ServicePolicy
 from astra.targets import Target
 
-GoalKind = Literal["change", "say", "ask", "cannot"]
+GoalKind = Literal["change", "say", "ask", "cannot", "refuse"]
 """change: rows. say: a fact is told. ask: the user is asked for a value that they held back, before
-anything is written. cannot: the agent says that no tool does what is asked for."""
+anything is written. cannot: the agent says that no tool does what is asked for. refuse: the agent
+looks up why a rule forbids what is asked for, says so, and does not do it."""
+
+
+class Refusal(Record):
+    """What a rule of the arena's policy forbids."""
+
+    rule: int
+    """Its number."""
+    reasons: tuple[str, ...] = ()
+    """What names the reason in a message, besides the number: any of these."""
+    fact: Target
+    """What a read has to return before: by it the rule holds."""
+    tool: str
+    """The call that would do what is forbidden."""
+    arguments: dict[str, Json]
 
 
 class StateGoal(Record):
@@ -34,6 +50,12 @@ class StateGoal(Record):
     `ArenaState`) are not compared, nor are the keys of new rows."""
     says: Target | None = None
     """Of a fact: what a call must have returned and a message must hold."""
+    refuses: Refusal | None = None
+    """Of `refuse`: what and why."""
+    named_by: tuple[tuple[Scalar, ...], ...] = ()
+    """What a message names that says exactly what is to be done: one of each of these."""
+    confirm: bool = False
+    """Of a change: whether the user has to agree to such a message before it is made."""
 
 
 class HeldValue(Record):
@@ -84,6 +106,8 @@ class ArenaState(Record):
     goals: tuple[StateGoal, ...]
     turns: tuple[ScriptTurn, ...] = ()
     """What the user says, the question first. Empty: the question is all, and nobody answers."""
+    policy: ServicePolicy | None = None
+    """Rules that the agent has to keep. None: all is allowed that tools do."""
     plan: tuple[GoldStep, ...] = ()
     """The gold episode of a conversation, one step for each message of the agent. Empty without
     `turns`: the gold calls in order, then a text."""

@@ -145,17 +145,17 @@ def test_what_says_nothing_is_named() -> None:
     clerk = RoleCondition(roles=("clerk",))
     assert idle(forbid(shipped)) == []
     assert idle(forbid(clerk, shipped), forbid(pending)) == []
-    assert idle(forbid(lost)) == [(1, "the rule")]
-    assert (2, "rule 1 says the same") in idle(forbid(shipped), forbid(shipped))
+    assert idle(forbid(lost)) == [(1, "itself")]
+    assert (2, "itself, for rule 1 says the same") in idle(forbid(shipped), forbid(shipped))
     # Only Lin Marsh's order is cancelled.
     name = ChoiceCondition(path=("customer_id",), column="name", values=("Lin Marsh",))
     cancelled = ChoiceCondition(column="status", values=("cancelled",))
     assert (1, "the condition 'choice'") in idle(forbid(cancelled, name))
     two = ChoiceCondition(column="status", values=("lost", "shipped"))
     assert idle(forbid(two)) == [(1, "the value 'lost'")]
-    assert (2, "the rule") in idle(forbid(shipped), forbid(clerk, shipped))
+    assert (2, "itself") in idle(forbid(shipped), forbid(clerk, shipped))
     confirm = ServiceRule(effect="confirm", operation=ADDRESS, when=(clerk, shipped))
-    assert (2, "the rule") in idle(forbid(shipped), confirm)
+    assert (2, "itself") in idle(forbid(shipped), confirm)
     assert idle(forbid(shipped), confirm.model_copy(update={"when": ()})) == []
 
 

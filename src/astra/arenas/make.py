@@ -85,6 +85,7 @@ def _state_options(config: MakeArenasConfig) -> StateSourceOptions:
         user_turns=(config.min_user_turns, config.max_user_turns),
         conversations=tuple(dict.fromkeys(config.conversations)),
         dials=DialSettings(fault_rate=config.fault_rate or 0.0),
+        service_policy=config.service_policy is not None,
     )
 
 

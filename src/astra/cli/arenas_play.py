@@ -27,7 +27,7 @@ from astra.cli.console import out, plain
 from astra.configs.arenas import PlayArenaConfig
 from astra.episodes import Score
 from astra.errors import ConfigError, HostError
-from astra.hosts.arena import ArenaHost, arena_messages
+from astra.hosts.arena import ArenaHost, arena_messages, policy_prompt
 from astra.hosts.arena_user import arena_user
 from astra.hosts.wrapped import WrappedHost
 from astra.protocols import Reply, Sampling, ToolHost, ToolResult
@@ -173,6 +173,9 @@ class Person:
         return any(message.role == "assistant" for message in messages)
 
     def _print_question(self) -> None:
+        state = self._arena.state
+        if state is not None and state.policy is not None:
+            self._console.print(plain(policy_prompt(state.policy, self._arena.language).strip()))
         self._console.print(Text.assemble(("question: ", "bold"), plain(self._arena.question)))
 
     def _print_tools(self, tools: Sequence[ToolSchema]) -> None:

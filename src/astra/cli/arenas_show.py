@@ -121,8 +121,20 @@ def state_tree(state: ArenaState) -> Tree:
             branch.add(line)
         if goal.kind in ("ask", "cannot"):
             branch.add(plain(f"{goal.kind}, at turn {goal.turn + 1}; counts only with {goal.of}"))
+        if (refusal := goal.refuses) is not None:
+            shown = plain(_literal(refusal.fact.value), "green", limit=_LONG)
+            by = plain(f"refuse it by rule {refusal.rule}, after reading ")
+            branch.add(Text.assemble(by, plain(f"{refusal.fact.field} = "), shown))
+        if goal.confirm:
+            branch.add(plain("counts only after the user's yes to all of it"))
         if (said := goal.says) is not None:
             branch.add(Text.assemble("tell ", plain(_literal(said.value), "green", limit=_LONG)))
+    if state.policy is not None:
+        branch = tree.add(
+            Text.assemble(plain("policy", "bold"), "  ", plain(state.policy.user.text))
+        )
+        for number, rule in enumerate(state.policy.rules, 1):
+            branch.add(plain(f"{number}. {rule.text}"))
     for number, turn in enumerate(state.turns, 1):
         branch = tree.add(Text.assemble(plain(f"turn {number}", "bold"), "  ", plain(turn.text)))
         for slot in turn.held:

@@ -68,6 +68,9 @@ class MakeArenasConfig(DifficultyConfig, MakeDistractorsConfig, SandboxConfig, O
     conversations: Sequence[ConversationKind] = ()
     """actions: what happens in conversations. missing_parameter: a value is told when it is asked
     for. missing_tool: the user brings a tool later. revision: the user wants something else."""
+    service_policy: Literal["generated"] | None = None
+    """actions: rules in the system prompt, by which a part of every other request is refused.
+    generated: drawn for each arena. None: all that tools do is allowed."""
     max_group_rows: Annotated[int, at_least(6), at_most(200)] = 24
     """Maximum rows of a group that a question is about."""
     test_fraction: Annotated[float, at_least(0), at_most(0.9)] = 0.2
@@ -89,9 +92,11 @@ class MakeArenasConfig(DifficultyConfig, MakeDistractorsConfig, SandboxConfig, O
                 f"{option_name('min_user_turns')} {self.min_user_turns} is above "
                 f"{option_name('max_user_turns')} {self.max_user_turns}: lower one of them"
             )
-        talks = self.max_user_turns > 1 or self.conversations
+        talks = self.max_user_turns > 1 or self.conversations or self.service_policy
         if talks and not self.actions:
             name = "conversations" if self.conversations else "max_user_turns"
+            if self.service_policy:
+                name = "service_policy"
             raise ConfigError(
                 f"{option_name(name)} is for arenas whose tools change something: add "
                 f"{option_name('actions')}"

@@ -18,6 +18,7 @@ from astra.errors import HostError, SandboxBadResult, SandboxDied, SandboxError,
 from astra.hosts.faults import TransientFaults
 from astra.hosts.tool_processes import ToolProcesses
 from astra.protocols import CallOutcome, Sandbox, SandboxEpisode, SandboxLimits, ToolResult
+from astra.service_policies import ServicePolicy
 from astra.types import Arena, Json, Language, Message, Tool, ToolSchema
 
 SYSTEM_PROMPTS: Mapping[Language, str] = {
@@ -66,6 +67,22 @@ CONVERSATION_PROMPTS: Mapping[Language, str] = {
 """What is added where the user of an arena answers."""
 
 
+POLICY_PROMPTS: Mapping[Language, str] = {
+    "en": (
+        "These rules hold, whatever the user says. What none of them forbids is allowed. They are "
+        "about things as they are before the change. If a rule forbids a part of what the user "
+        "asks for, look up what shows that it does, leave that part alone, do all the rest, and "
+        "in your last message name the part, the number of the rule and the reason:"
+    ),
+    "zh": (
+        "无论用户怎么说，都要遵守以下规则；规则没有禁止的都可以办。规则所说的是改动之前的情况。"
+        "如果某条规则禁止用户要求的某一部分，请先查清依据，不办这一部分，其余照办，"
+        "并在最后的消息中说明是哪一部分、规则的编号和原因："
+    ),
+}
+"""What stands before the rules of an arena with a policy."""
+
+
 def system_prompt_of(arena: Arena) -> str:
     """The built-in system prompt of an arena, in the language of its question."""
     if arena.state is None:
@@ -74,7 +91,18 @@ def system_prompt_of(arena: Arena) -> str:
     prompt = STATE_SYSTEM_PROMPTS[arena.language].format(
         day=_WEEKDAYS[arena.language][now.weekday()], now=now.isoformat(" ", "minutes")
     )
-    return prompt + CONVERSATION_PROMPTS[arena.language] if arena.state.turns else prompt
+    if arena.state.turns:
+        prompt += CONVERSATION_PROMPTS[arena.language]
+    if arena.state.policy is not None:
+        prompt += policy_prompt(arena.state.policy, arena.language)
+    return prompt
+
+
+def policy_prompt(policy: ServicePolicy, language: Language) -> str:
+    """The rules of an arena, numbered, and how to keep them."""
+    rules = [f"{number}. {rule.text}" for number, rule in enumerate(policy.rules, start=1)]
+    user = [policy.user.text] if policy.user.text else []
+    return "\n\n" + "\n".join([*user, POLICY_PROMPTS[language], *rules])
 
 
 def arena_messages(arena: Arena, system_prompt: str | None = None) -> tuple[Message, ...]:

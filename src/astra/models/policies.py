@@ -13,9 +13,10 @@ Of arenas whose tools change a database other things are known:
 `shuffled` makes the gold reads twice, in random order, then the gold writes: recall 1, and each
 repeated read is waste.
 `asker` reads, and then asks for leave and for whatever a user may know, without end: 0.
-`refuser` says to everything that it can't be done: 0.
+`refuser` reads, and then says to everything that it can't be done, by each rule there is: 0.
 
-In a conversation `careless` guesses what it should ask for, and writes before it is told.
+In a conversation `careless` guesses what it should ask for, and writes before it is told. It does
+what rules forbid, and asks for no leave.
 
 Where there is no state, `asker` and `refuser` are `null`, `reader` is `gold`, for all calls read,
 and `careless` makes each twice.
@@ -92,11 +93,9 @@ def _acting_policy(name: Policy, arena: Arena, state: ArenaState, rng: random.Ra
             return _played(name, [], _NO_ANSWER[arena.language])
         case "random":
             return _guessing(arena, rng)
-        case "reader" | "asker":
+        case "reader" | "asker" | "refuser":
             steps = [ActingStep((call,)) for call in reads]
             return _played(name, steps, policy_text(name, arena))
-        case "refuser":
-            return _played(name, [], policy_text(name, arena))
         case "shuffled":
             return _played(name, _shuffled(steps, reads, state, rng))
         case "careless":
@@ -137,6 +136,9 @@ def policy_text(name: Policy, arena: Arena) -> str:
     if name == "asker" and arena.state is not None:
         labels = [s.labels[0] for turn in arena.state.turns for s in turn.held]
         return " ".join([words.may_i, *map(words.which.format, labels)])
+    if name == "refuser" and arena.state is not None and arena.state.policy is not None:
+        rules = range(1, len(arena.state.policy.rules) + 1)
+        return " ".join(words.rule.format(rule) for rule in rules)
     return words.cannot if name == "refuser" else words.done
 
 
@@ -176,7 +178,7 @@ def _without_asking(
         if step.text:
             move = None if script is None else script.reply(step.text)
             guessing = move is not None and bool(move.asked)
-            if not guessing:
+            if not guessing and (move is None or move.kind != "agrees"):
                 careless.append(step)
             continue
         calls = [
@@ -187,7 +189,9 @@ def _without_asking(
         careless.append(ActingStep(tuple(calls)))
         if guessing:  # it says that it has done it, and is told what it should have asked for
             careless.append(ActingStep(text=_ACTING_WORDS[arena.language].done))
-    return careless
+    forbidden = [goal.refuses for goal in state.goals if goal.refuses is not None]
+    calls = tuple(GoldCall(tool=each.tool, arguments=each.arguments) for each in forbidden)
+    return [*careless[:-1], ActingStep(calls), *careless[-1:]] if calls else careless
 
 
 def _guessed(call: GoldCall, state: ArenaState) -> GoldCall:
@@ -213,14 +217,25 @@ class ActingWords(NamedTuple):
     may_i: str
     which: str
     cannot: str
+    rule: str
 
 
 _ACTING_WORDS: Mapping[Language, ActingWords] = MappingProxyType(
     {
         "en": ActingWords(
-            "All is done.", "Shall I go ahead?", "What should the {} be?", "I can't do that."
+            "All is done.",
+            "Shall I go ahead?",
+            "What should the {} be?",
+            "I can't do that.",
+            "I can't do that, rule {} forbids it.",
         ),
-        "zh": ActingWords("全部办好了。", "可以办理吗？", "{}应该是什么？", "我无法办理。"),
+        "zh": ActingWords(
+            "全部办好了。",
+            "可以办理吗？",
+            "{}应该是什么？",
+            "我无法办理。",
+            "规则{}禁止这样做，我无法办理。",
+        ),
     }
 )
 

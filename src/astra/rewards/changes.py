@@ -23,6 +23,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
+from astra.core.refusals import refuses
 from astra.core.text import numbers_in
 from astra.databases import Cell, Database, RowChange
 from astra.episodes import Score
@@ -38,7 +39,7 @@ from astra.types import (
     canonical_json,
 )
 from astra.users.cues import says_cannot
-from astra.users.script import ScriptedUser, UserMove
+from astra.users.script import ScriptedUser, UserMove, gives_reason, names
 
 READS_PER_GOLD_READ = 2
 READS_PER_TURN = 2
@@ -111,6 +112,8 @@ class _Episode:
         """Changes of which the user holds a value back."""
         self._early: set[str] = set()
         """Changes of which something was written before they could be made."""
+        self._confirmed: set[str] = set()
+        """Changes that the user has agreed to in so many words."""
         self._spoken: dict[str, str] = {}
         """Goals that were solved by a message, with what `Score.solved_by` says of them."""
         self._solved_by: dict[str, str] = {}
@@ -135,7 +138,8 @@ class _Episode:
             self.waste += 1
         self._seen.add(key)
         for goal in self.state.goals if call.status is CallStatus.ok else ():
-            if goal.says is not None and solves(goal.says, call.result):
+            fact = goal.says if goal.refuses is None else goal.refuses.fact
+            if fact is not None and solves(fact, call.result):
                 self._returned.setdefault(goal.id, call.id)
 
     def _take_write(self, call: CallRecord) -> None:
@@ -166,7 +170,15 @@ class _Episode:
         for goal in self.state.goals:
             if goal.turn != self._turn:
                 continue
-            if goal.says is not None:
+            if goal.kind == "change":
+                agreed = move is not None and move.kind == "agrees"
+                if agreed and goal.confirm and names(goal, text):
+                    self._confirmed.add(goal.id)
+            elif goal.kind == "refuse":
+                refused = refuses(text) and gives_reason(goal, text)
+                if refused and goal.id in self._returned:
+                    self._spoken[goal.id] = self._returned[goal.id]
+            elif goal.says is not None:
                 told = stands_in_text(goal.says, text) and values <= MOST_VALUES
                 if told and goal.id in self._returned:
                     self._spoken[goal.id] = self._returned[goal.id]
@@ -190,8 +202,15 @@ class _Episode:
             if (goal.turn == self._turn or goal.id in self._kept)
             and (by := self._by(goal)) is not None
         }
-        # To ask, or to say what can't be done, is worth something only if it leads to the change.
-        leading = {goal.id for goal in self.state.goals if goal.of and goal.of not in found}
+        # To ask, or to say what can't be done, is worth something only if it leads to the change;
+        # to refuse, only beside something that is done.
+        kinds = {goal.kind for goal in self.state.goals if goal.id in found}
+        leading = {
+            goal.id
+            for goal in self.state.goals
+            if (goal.of and goal.of not in found)
+            or (goal.kind == "refuse" and not kinds & {"change", "say"})
+        }
         return {name: by for name, by in found.items() if name not in leading}
 
     def _by(self, goal: StateGoal) -> str | None:
@@ -203,7 +222,8 @@ class _Episode:
 
     def _possible(self, goal: StateGoal) -> bool:
         """Whether a change is asked for now, and all that it needs was told."""
-        return goal.turn == self._turn and goal.id not in self._awaited
+        agreed = not goal.confirm or goal.id in self._confirmed
+        return goal.turn == self._turn and goal.id not in self._awaited and agreed
 
     # --- rows --------------------------------------------------------------------------------
 

@@ -4,31 +4,48 @@ At each message without calls the first rule that fits decides:
 
 1. it says that something can't be done, at a turn whose tool is missing: the user goes on;
 2. it asks for a value that is held back: the user tells it;
-3. it asks for leave: "Yes". It asks again: the same, as waste;
-4. it asks something else: the user asks what is missing if a value is held back, and takes the next
+3. it refuses something where there are rules, and gives no reason: "Why not?", once; with the
+   reason of a rule that forbids it, the user goes on;
+4. it asks for leave: "Yes". It asks again: the same, as waste. Where there are rules the user first
+   asks, once, what exactly is meant, if the message does not say it;
+5. it asks something else: the user asks what is missing if a value is held back, and takes the next
    question for one that asks for it. Otherwise they know no more. The second time is waste;
-5. it says that it can't do what can be done: "It should be possible", once, as waste;
-6. a value is still held back: the user complains with the value if something was said to be done,
+6. it says that it can't do what can be done: "It should be possible", once, as waste;
+7. a value is still held back: the user complains with the value if something was said to be done,
    and asks what is missing otherwise, once;
-7. otherwise the next turn begins; after the last one the conversation ends.
+8. otherwise the next turn begins; after the last one the conversation ends.
 
 A turn has at most `MAX_EXTRA` replies beyond its text, so that every conversation ends.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Literal
 
-from astra.states import ArenaState, HeldValue
+from astra.core.refusals import refuses
+from astra.core.text import contains_text, numbers_in
+from astra.states import ArenaState, HeldValue, StateGoal
 from astra.types import Arena, Language, Message
 from astra.users.cues import asks_for, asks_to_go_ahead, questions, says_cannot, says_done
 
 MAX_EXTRA = 4
 """Replies to one turn beyond what it says by itself."""
-MoveKind = Literal["tells", "agrees", "unsure", "insists", "complains", "wonders", "next", "end"]
+MoveKind = Literal[
+    "tells",
+    "why",
+    "exactly",
+    "agrees",
+    "unsure",
+    "insists",
+    "complains",
+    "wonders",
+    "next",
+    "end",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +69,8 @@ class UserMove:
 class UserWords:
     """The fixed sentences of a user in one language."""
 
+    why: str
+    exactly: str
     agrees: str
     unsure: str
     insists: str
@@ -62,6 +81,8 @@ class UserWords:
 WORDS: Mapping[Language, UserWords] = MappingProxyType(
     {
         "en": UserWords(
+            why="Why not?",
+            exactly="What exactly are you about to do, and with which values?",
             agrees="Yes, please go ahead, just as I asked.",
             unsure="I don't know any more than what I told you.",
             insists="It should be possible. Please try.",
@@ -69,6 +90,8 @@ WORDS: Mapping[Language, UserWords] = MappingProxyType(
             complains="You didn't have all you needed for that. {told}",
         ),
         "zh": UserWords(
+            why="为什么不行？",
+            exactly="你具体要办什么？每个新值是什么？",
             agrees="是的，请就按我说的办。",
             unsure="我知道的都告诉你了。",
             insists="应该可以办到，请再试试。",
@@ -92,6 +115,13 @@ class ScriptedUser:
     _given: set[str] = field(default_factory=set[str])
     """Kinds of replies to this turn so far."""
 
+    _agreed: int = 0
+    """How often the user has agreed at this turn."""
+
+    @property
+    def _of_turn(self) -> list[StateGoal]:
+        return [goal for goal in self.state.goals if goal.turn == self.turn]
+
     @property
     def open_values(self) -> tuple[HeldValue, ...]:
         """Values of this turn that are still held back."""
@@ -102,9 +132,10 @@ class ScriptedUser:
         move = self._move(message)
         self._extra += 1
         self._given.add(move.kind)
+        self._agreed += move.kind == "agrees"
         self._told.update(move.told)
         if move.turn != self.turn:
-            self.turn, self._extra = move.turn, 0
+            self.turn, self._extra, self._agreed = move.turn, 0, 0
             self._given.clear()
         return move
 
@@ -119,8 +150,20 @@ class ScriptedUser:
             text = " ".join(value.told for value in asked)
             goals = tuple(value.goal for value in asked)
             return UserMove("tells", self.turn, text, told=goals, asked=goals)
+        policy = self.state.policy is not None
+        cannot = cannot or (policy and refuses(message))
+        if cannot and policy and not asks_to_go_ahead(message):
+            forbidden = [goal for goal in self._of_turn if goal.refuses is not None]
+            if any(gives_reason(goal, message) for goal in forbidden):
+                return self._next()
+            if not names_a_rule(message) and "why" not in self._given:
+                return self._stays("why", words.why)
         if asks_to_go_ahead(message):
-            return self._stays("agrees", words.agrees, waste="agrees" in self._given)
+            exact = [goal for goal in self._of_turn if goal.named_by and names(goal, message)]
+            if policy and not exact and "exactly" not in self._given:
+                return self._stays("exactly", words.exactly)
+            free = max(1, sum(goal.confirm for goal in self._of_turn))
+            return self._stays("agrees", words.agrees, waste=self._agreed >= free)
         asks = bool(questions(message))
         if asks and self.open_values and "wonders" not in self._given:
             return self._stays("wonders", words.wonders)
@@ -158,6 +201,38 @@ class ScriptedUser:
         if following == len(self.state.turns):
             return UserMove("end", self.turn, None)
         return UserMove("next", following, self.state.turns[following].text)
+
+
+def names(goal: StateGoal, message: str) -> bool:
+    """Whether a message names what a goal is about, and every new value."""
+    numbers = set(numbers_in(message))
+    return all(
+        any(
+            contains_text(message, value) if isinstance(value, str) else float(value) in numbers
+            for value in group
+        )
+        for group in goal.named_by
+    )
+
+
+_RULE = re.compile(
+    r"\brules?\s*(?:no\.?|number|nr\.?|\#)?\s*(\d+)|规则\s*(\d+)|第\s*(\d+)\s*条", re.I
+)
+
+
+def names_a_rule(message: str) -> bool:
+    """Whether a message names a rule by its number."""
+    return bool(_RULE.search(message))
+
+
+def gives_reason(goal: StateGoal, message: str) -> bool:
+    """Whether a message names the rule that forbids something, or the fact by which it does."""
+    if goal.refuses is None:
+        return False
+    rules = {int(next(filter(None, found))) for found in _RULE.findall(message)}
+    return goal.refuses.rule in rules or any(
+        contains_text(message, reason) for reason in goal.refuses.reasons
+    )
 
 
 def user_moves(arena: Arena, messages: Iterable[Message]) -> list[UserMove]:

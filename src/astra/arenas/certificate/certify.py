@@ -34,6 +34,7 @@ from astra.arenas.certificate.state.outcome import (
     check_null,
     check_state,
 )
+from astra.arenas.certificate.state.policy import check_policy, check_refuse
 from astra.arenas.certificate.state.tools import check_constraints, check_effects, check_unique
 from astra.arenas.certificate.state.trials import StateTrials
 from astra.arenas.certificates import VERSION, Certificate, CheckResult
@@ -93,6 +94,7 @@ _STATE_STEPS = (
     ("schema", lambda inputs: check_schema(inputs.under_test)),
     ("script", lambda inputs: check_script(inputs.trials)),
     ("already", lambda inputs: check_already(inputs.trials)),
+    ("policy", lambda inputs: check_policy(inputs.trials, inputs.under_test.rng("policy"))),
     ("state", lambda inputs: check_state(inputs.trials)),
     ("null", lambda inputs: check_null(inputs.trials)),
     ("necessary", lambda inputs: check_necessary(inputs.trials)),
@@ -105,6 +107,7 @@ _STATE_STEPS = (
     ("undo", lambda inputs: check_undo(inputs.trials)),
     ("ask", lambda inputs: check_ask(inputs.trials)),
     ("cannot", lambda inputs: check_cannot(inputs.trials)),
+    ("refuse", lambda inputs: check_refuse(inputs.trials)),
     (
         "constraints",
         lambda inputs: check_constraints(inputs.trials, inputs.under_test.rng("constraints")),

@@ -27,6 +27,7 @@ from astra.arenas.stateful.expected import ExpectedChanges
 from astra.arenas.stateful.mentions import Mentions, TaskCall
 from astra.arenas.stateful.operations import TASK_KINDS
 from astra.arenas.stateful.operations.base import Task, TaskParts
+from astra.arenas.stateful.policy.apply import FEWEST_GOALS, PoliciesOfDatabase
 from astra.arenas.stateful.roles import WritableTable
 from astra.arenas.stateful.tools import DatabaseTool, DatabaseToolWriter
 from astra.arenas.stateful.turns import gold_plan, state_goals, user_turns
@@ -36,6 +37,7 @@ from astra.arenas.tables.schema import Schema
 from astra.arenas.tables.source import CandidateTableArena, numbered_candidates
 from astra.configs.arenas import ConversationKind
 from astra.errors import ConfigError, Rejected
+from astra.service_policies import ServicePolicy
 from astra.types import (
     Arena,
     ArenaState,
@@ -77,11 +79,13 @@ class StateSourceOptions:
     """What happens in conversations. As many arenas as of each have none of it."""
     dials: DialSettings = UNSET
     """Of all arenas."""
+    service_policy: bool = False
+    """Whether each arena has rules that the agent has to keep."""
 
     @property
     def talks(self) -> bool:
         """Whether arenas have a user who answers."""
-        return self.user_turns[1] > 1 or bool(self.conversations)
+        return self.user_turns[1] > 1 or bool(self.conversations) or self.service_policy
 
 
 class StateSource:
@@ -131,12 +135,14 @@ class StateSource:
                 rng, "test" if test else "train", self._options.seed, self._options.test_share
             )
             tools = self._tools[language]
+            mentions = Mentions(cut, self._writers[language], tools)
             found = self._databases[number] = _Database(
                 language,
                 cut,
-                TaskParts(Mentions(cut, self._writers[language], tools)),
+                TaskParts(mentions),
                 ExpectedChanges(cut.database),
                 tools,
+                PoliciesOfDatabase(mentions) if self._options.service_policy else None,
             )
         return found
 
@@ -149,12 +155,11 @@ class StateSource:
             if (self._options.kinds is None or kind in self._options.kinds)
             and (kind != "cancel" or any(tool.operation == kind for tool in database.tools))
         ]
-        low, high = self._options.hops
         count = rng.randint(*self._options.user_turns)
         conversation = rng.choice((None, *self._options.conversations))
         for _ in range(MAX_DRAWS):
             turns = self._turns(database, kinds, rng, count)
-            if not turns or not all(low <= len(calls) <= high for calls in calls_of(turns)):
+            if not turns or not self._fits(turns):
                 self.draws["no task of that size"] += 1
                 continue
             if conversation is not None:
@@ -162,8 +167,15 @@ class StateSource:
                 if turns is None:
                     self.draws[f"no {conversation}"] += 1
                     continue
+            policy = None
+            if database.policies is not None:
+                ruled = database.policies.draw(turns, rng)
+                if ruled is None or not self._fits(ruled.turns):
+                    self.draws["no policy"] += 1
+                    continue
+                turns, policy = ruled
             try:
-                arena = self._arena(key, database, turns, conversation, rng)
+                arena = self._arena(key, database, turns, conversation, policy, rng)
             except Rejected as rejected:
                 self.draws[rejected.check] += 1
                 continue
@@ -178,7 +190,13 @@ class StateSource:
             self._requests.add(asked)
             self.draws["built"] += 1
             return arena
+        low, high = self._options.hops
         raise Rejected("plan", f"no request of {low} to {high} calls in {MAX_DRAWS} draws")
+
+    def _fits(self, turns: Sequence[PlannedTurn]) -> bool:
+        """Whether each turn takes as many calls as there may be."""
+        low, high = self._options.hops
+        return all(low <= len(calls) <= high for calls in calls_of(turns))
 
     def _turns(
         self, database: _Database, kinds: Sequence[str], rng: random.Random, count: int
@@ -201,6 +219,8 @@ class StateSource:
         """Tasks for one request, about other rows than each other and those before."""
         tasks: list[Task] = []
         wanted = rng.choices((1, 2, 3), (6, 3, 1))[0]
+        if self._options.service_policy and not before:
+            wanted = FEWEST_GOALS
         for _ in range(wanted):
             task = _task(rng.choice(kinds), database.parts, rng)
             if task is None:
@@ -217,6 +237,7 @@ class StateSource:
         database: _Database,
         turns: Sequence[PlannedTurn],
         conversation: ConversationKind | None,
+        policy: ServicePolicy | None,
         rng: random.Random,
     ) -> Arena:
         cut, language = database.cut, database.language
@@ -248,6 +269,7 @@ class StateSource:
                     if any(c.system_date for c in table.columns)
                 },
                 goals=tuple(goals),
+                policy=policy,
                 turns=user_turns(turns, goals) if talks else (),
                 plan=gold_plan(turns, goals, steps, calls, writes, cut.database, language)
                 if talks
@@ -295,6 +317,7 @@ class _Database:
     parts: TaskParts
     expected: ExpectedChanges
     tools: list[DatabaseTool]
+    policies: PoliciesOfDatabase | None
 
 
 def _share(weights: Sequence[tuple[T, float]], number: int) -> T:

@@ -8,7 +8,7 @@ from typing import Literal
 from astra.arenas.stateful.conversations import PlannedTurn
 from astra.arenas.stateful.expected import ExpectedChanges, SqlStatement
 from astra.arenas.stateful.mentions import TaskCall
-from astra.arenas.stateful.words import STATEMENT, RequestWords
+from astra.arenas.stateful.words import STATEMENT, WORDS, RequestWords
 from astra.databases import Database, RowChange
 from astra.errors import Rejected
 from astra.models.policies import goal_turns, goals_text
@@ -30,7 +30,9 @@ def state_goals(
         apart: list[RowChange] = []
         made: list[SqlStatement] = []
         for task in turn.tasks:
-            for question, statements in task.goals:
+            named_by = task.named_by or [()] * len(task.goals)
+            # A task that is refused has a write, but no goal of it.
+            for (question, statements), names in zip(task.goals, named_by, strict=False):
                 changes = expected.of(statements, before)
                 if not changes:
                     raise Rejected("already", "the rows are as they are asked for")
@@ -43,6 +45,8 @@ def state_goals(
                         turn=number,
                         until=until,
                         changes=changes,
+                        named_by=names,
+                        confirm=task.confirm,
                     )
                 )
                 of = goals[-1].id
@@ -56,6 +60,17 @@ def state_goals(
                 name = f"s{len(goals) + 1}"
                 goals.append(
                     StateGoal(id=name, question=text, kind="say", turn=number, says=target)
+                )
+            if task.refusal is not None:
+                goals.append(
+                    StateGoal(
+                        id=f"s{len(goals) + 1}",
+                        question=task.text.removeprefix(STATEMENT),
+                        kind="refuse",
+                        turn=number,
+                        refuses=task.refusal.refusal,
+                        named_by=task.named_by[0],
+                    )
                 )
         if _rows(apart) != _rows(expected.of(made, before)):
             raise Rejected("unique", "the parts of the request meet in one row")
@@ -96,19 +111,37 @@ def gold_plan(
     language: Language,
 ) -> tuple[GoldStep, ...]:
     """The gold episode: at each turn what is to be read, asked, written and said."""
+    words = WORDS[language]
     plan: list[GoldStep] = []
     at = 0
     for number, (turn, made) in enumerate(zip(turns, calls, strict=True)):
         own = steps[at : at + len(made)]
         at += len(made)
         by_id = {goal.id: goal for goal in own}
-        asked = not turn.ask
+        refused = [
+            words.refuse.format(
+                number=planned.refusal.rule,
+                fact=planned.fact,
+                what=task.text.removeprefix(STATEMENT),
+            )
+            for task in turn.tasks
+            if (planned := task.refusal) is not None
+        ]
+        asked = [
+            *([turn.ask] if turn.ask else ()),
+            *(
+                words.confirm.format(what=task.text.removeprefix(STATEMENT))
+                for task in turn.tasks
+                if task.confirm
+            ),
+        ]
         for together in goal_turns(own, writes):
             call = by_id[together[0]].call
-            if not asked and call is not None and call.tool in writes:
-                plan.append(GoldStep(text=turn.ask))
-                asked = True
+            if call is not None and call.tool in writes:
+                plan += [GoldStep(text=text) for text in asked]
+                asked.clear()
             plan.append(GoldStep(goals=tuple(together)))
-        done = [goal for goal in goals if goal.turn == number]
-        plan.append(GoldStep(text=turn.cannot or goals_text(done, database, language)))
+        done = [goal for goal in goals if goal.turn == number and goal.kind != "refuse"]
+        said = [turn.cannot or goals_text(done, database, language)] if done or not refused else []
+        plan.append(GoldStep(text=" ".join([*said, *refused])))
     return tuple(plan)

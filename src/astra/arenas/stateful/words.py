@@ -47,6 +47,8 @@ class RequestWords:
     told: str
     cannot: str
     brings: str
+    confirm: str
+    refuse: str
     revise: tuple[str, ...]
     undo: tuple[str, ...]
     tell: tuple[str, ...]
@@ -111,6 +113,8 @@ WORDS: dict[Language, RequestWords] = {
         told="Make the {label} {value}.",
         cannot="I can't do that now: I have no tool for it. ({what})",
         brings="You can call this tool from now on: {document}\nPlease go ahead with it.",
+        confirm="May I do this: {what}?",
+        refuse="I can't do this, because rule {number} forbids it ({fact}): {what}.",
         revise=(
             "Sorry, I changed my mind: make the {label} {value} instead.",
             "On second thought, the {label} should be {value}.",
@@ -167,6 +171,8 @@ WORDS: dict[Language, RequestWords] = {
         told="{label}改为{value}。",
         cannot="我现在无法办理：没有相应的工具。（{what}）",
         brings="从现在起你可以调用这个工具：{document}\n请继续办理。",
+        confirm="准备办理：{what}。可以吗？",
+        refuse="规则{number}禁止这样做，我无法办理（{fact}）：{what}。",
         revise=("抱歉，我改主意了：{label}改为{value}。", "还是把{label}设为{value}吧。"),
         undo=("抱歉，弄错了，请把{label}恢复成原来的值。", "请撤销刚才的修改，{label}恢复原状。"),
         tell=("告诉我{row}的{label}",),

@@ -149,12 +149,25 @@ async def check_unique(trials: StateTrials) -> dict[str, Json]:
         for value in call.arguments.values()
         if isinstance(value, str | int)
     }
+    written |= {
+        value
+        for goal in trials.state.goals
+        if goal.refuses is not None
+        for value in goal.refuses.arguments.values()
+        if isinstance(value, str | int)
+    }
     used = written | {
         value for call in reads for value in call.arguments.values() if isinstance(value, str | int)
     }
+    # What is counted is meant as a whole.
+    counted = [
+        (goal.call.tool, goal.call.arguments)
+        for goal in trials.arena.goals
+        if goal.call is not None and goal.target is not None and goal.target.field == "total"
+    ]
     for played in await trials.play([[call] for call in reads]):
         (call,), (outcome,) = played.calls, played.outcomes
-        if not is_answered(outcome):
+        if not is_answered(outcome) or (call.tool, call.arguments) in counted:
             continue
         keys = _keys_in(trials, outcome.value)
         unused = [key for key in keys if key not in used]

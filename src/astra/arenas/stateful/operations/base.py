@@ -14,7 +14,8 @@ from astra.arenas.stateful.roles import WritableTable, is_final
 from astra.arenas.stateful.tools import DatabaseTool
 from astra.arenas.stateful.values import NewValue, NewValues
 from astra.databases import Cell
-from astra.types import Target
+from astra.states import Refusal
+from astra.types import Scalar, Target
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,15 @@ class UpdateParts:
 
     mention: Mention
     value: NewValue
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedRefusal:
+    """What a request asks for and a rule forbids."""
+
+    refusal: Refusal
+    fact: str
+    """What the rule holds by, in words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +53,12 @@ class Task:
     """Of a change of one column of one row."""
     says: tuple[str, Target] | None = None
     """What is to be told, in words and as a value. Then there are no `goals`."""
+    refusal: PlannedRefusal | None = None
+    """Of what is forbidden. Then there are no `goals`."""
+    named_by: tuple[tuple[tuple[Scalar, ...], ...], ...] = ()
+    """Of each write: as of a goal. Empty where there is no policy."""
+    confirm: bool = False
+    """Whether the user has to agree before it is done."""
     also: tuple[DatabaseTool, ...] = ()
     """Tools of what is asked for and not done, as under a condition that does not hold. Were they
     not shown, the tools would tell the condition."""

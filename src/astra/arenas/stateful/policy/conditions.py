@@ -29,9 +29,6 @@ from astra.service_policies import (
     WeekdayCondition,
 )
 
-FEWEST_DAYS_OFF = 3
-LEAST_SHARE_OFF = 0.05
-"""How far the value of a request lies off a threshold, at least."""
 _DAYS = (7, 14, 30, 45, 60, 90, 120, 180, 270, 365, 540, 730, 1095, 1460)
 _LONGEST_PATH = 2
 _MOST_COUNTED = 6
@@ -166,17 +163,7 @@ class ConditionDrawer:
 
     def is_sure(self, condition: Condition, request: ServiceRequest) -> bool:
         """Whether a request lies so far off the threshold that no reading of it decides."""
-        if not isinstance(condition, DaysCondition | AmountCondition):
-            return True
-        row = self._verdicts.row_at(request, condition.path)
-        value = None if row is None else row[condition.column]
-        if value is None:
-            return False
-        if isinstance(condition, DaysCondition):
-            age = (self._today - datetime.date.fromisoformat(str(value))).days
-            return abs(age - condition.days) >= FEWEST_DAYS_OFF
-        limit = condition.amount
-        return isinstance(value, int) and abs(value - limit) >= LEAST_SHARE_OFF * abs(limit)
+        return self._verdicts.is_sure(condition, request, self._now)
 
     # --- of a column ---------------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Iterator, Sequence
-from itertools import islice, product
+from itertools import combinations, islice, product
 from typing import NamedTuple
 
 from astra.arenas.stateful.policy.verdicts import PythonVerdicts, ServiceRequest
@@ -150,7 +150,12 @@ class PolicyProbes:
         """Number of a rule, and what of it could be left out without any verdict changing."""
         settings = self._settings(policy)
         held = [self._rule(rule, settings) for rule in policy.rules]
-        for index, rule in enumerate(policy.rules):
+        rules = list(enumerate(policy.rules))
+        for (first, one), (second, other) in combinations(rules, 2):
+            same = one.operation == other.operation and one.effect == other.effect
+            if same and held[first] == held[second]:
+                yield second + 1, f"itself, for rule {first + 1} says the same"
+        for index, rule in rules:
             covered: _Held = set()
             for number, other in enumerate(policy.rules):
                 if number == index or other.operation != rule.operation:
@@ -158,10 +163,8 @@ class PolicyProbes:
                 # What is forbidden anyway needs no confirmation.
                 if other.effect == rule.effect or other.effect == "forbid":
                     covered |= held[number]
-                if number < index and other.effect == rule.effect and held[number] == held[index]:
-                    yield index + 1, f"rule {number + 1} says the same"
             if not held[index] - covered:
-                yield index + 1, "the rule"
+                yield index + 1, "itself"
                 continue
             for at, condition in enumerate(rule.when):
                 for name, other in _without(rule, at, condition):

@@ -28,6 +28,10 @@ from astra.service_policies import (
     WeekdayCondition,
 )
 
+FEWEST_DAYS_OFF = 3
+LEAST_SHARE_OFF = 0.05
+"""How far the value of a request lies off a threshold, at least."""
+
 
 @dataclass(frozen=True, slots=True)
 class ServiceRequest:
@@ -111,6 +115,21 @@ class PythonVerdicts:
                     return False
                 count = self.count(condition, row[self._keys(request, condition.path)])
                 return _compares(count, condition.comparison, condition.count)
+
+    def is_sure(self, condition: Condition, request: ServiceRequest, now: str) -> bool:
+        """Whether a request lies so far off a threshold that no reading of it decides."""
+        if not isinstance(condition, DaysCondition | AmountCondition):
+            return True
+        row = self.row_at(request, condition.path)
+        value = None if row is None else row[condition.column]
+        if value is None:
+            return False
+        if isinstance(condition, DaysCondition):
+            today = datetime.date.fromisoformat(now[:10])
+            age = (today - datetime.date.fromisoformat(str(value))).days
+            return abs(age - condition.days) >= FEWEST_DAYS_OFF
+        limit = condition.amount
+        return isinstance(value, int) and abs(value - limit) >= LEAST_SHARE_OFF * abs(limit)
 
     def row_at(self, request: ServiceRequest, path: Sequence[str]) -> Mapping[str, Cell] | None:
         """The row at the end of references. None where one leads nowhere."""

@@ -1,0 +1,338 @@
+"""Checks `policy`, `refuse`: what the rules of an arena say of its requests, and what refusing is
+worth.
+
+Not covered: that a rule's text says what its record does. Texts are rendered from records, by
+templates of which no two give the same text.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+from typing import NamedTuple
+
+from astra.arenas.certificate.arena_under_test import CheckFinding, NamedCall, call_evidence
+from astra.arenas.certificate.state.trials import (
+    Rows,
+    Said,
+    StateTrials,
+    Trial,
+    TrialStep,
+    apply_changes,
+)
+from astra.arenas.stateful.expected import ExpectedChanges
+from astra.arenas.stateful.policy.probes import PolicyProbes, requests_of
+from astra.arenas.stateful.policy.sql import SqlVerdicts
+from astra.arenas.stateful.policy.verdicts import PythonVerdicts, ServiceRequest
+from astra.databases import Database, RowChange
+from astra.models.policies import policy_text
+from astra.rewards import same_scalar, solves
+from astra.service_policies import Condition, ServiceOperation, ServicePolicy
+from astra.states import Refusal, StateGoal
+from astra.targets import Target
+from astra.types import Json, Language
+from astra.users.script import ScriptedUser
+
+_OTHER_SETTINGS = 2
+_OTHER_REQUESTS = 20
+"""Users and times besides the arena's, and requests in each, that both evaluators see."""
+MOST_REFUSED = 1 / 3
+"""Share of an arena's goals that may be refusals."""
+
+
+def check_policy(trials: StateTrials, rng: random.Random) -> dict[str, Json]:
+    """Both evaluators agree, every part of every rule matters, the gold episode keeps the rules,
+    and what is refused is forbidden by the one rule that is named, for this row and not for all."""
+    policy, state = trials.state.policy, trials.state
+    refused = [goal for goal in state.goals if goal.kind == "refuse"]
+    if policy is None:
+        if refused or any(goal.confirm for goal in state.goals):
+            raise CheckFinding("something is refused or needs a yes, but there are no rules")
+        return {"rules": 0}
+    probes = PolicyProbes(trials.database, state.now)
+    for number, what in probes.idle_parts(policy):
+        raise CheckFinding(f"rule {number} could do without {what}: no verdict would change")
+    texts = [rule.text for rule in policy.rules]
+    if len(set(texts)) < len(texts) or not all(texts):
+        raise CheckFinding("two rules read alike, or one has no text")
+    python = PythonVerdicts(trials.database)
+    tried = probes.all_of(policy)
+    sql = _sql_verdicts(trials.database)
+    settings = dict.fromkeys((probe.user, probe.now) for probe in tried)
+    others = rng.sample([*settings][1:], min(_OTHER_SETTINGS, len(settings) - 1))
+    for user, now in ((policy.user, state.now), *others):
+        requests = [p.request for p in tried if (p.user, p.now) == (user, now)]
+        if (user, now) in others:
+            requests = rng.sample(requests, min(_OTHER_REQUESTS, len(requests)))
+        found = python.of(policy, requests, user, now), sql.of(policy, requests, user, now)
+        for request, one, other in zip(requests, *found, strict=True):
+            if one != other:
+                raise CheckFinding(
+                    f"the evaluators differ about {request.operation!r} of "
+                    f"{str(dict(request.row))[:200]}: {one} and {other}"
+                )
+    rows = trials.first_rows()
+    for goal in state.goals:
+        for request in _requests(policy, goal, rows):
+            (verdict,) = python.of(policy, [request], policy.user, state.now)
+            _check_thresholds(policy, goal, request, python, state.now)
+            if verdict.forbidden_by:
+                number = verdict.forbidden_by[0]
+                raise CheckFinding(f"rule {number} forbids what goal {goal.id!r} asks for")
+            if bool(verdict.confirm_by) != goal.confirm:
+                raise CheckFinding(
+                    f"goal {goal.id!r} {'needs a' if goal.confirm else 'needs no'} yes of the "
+                    f"user, but the rules that ask for one are {verdict.confirm_by!r}"
+                )
+        apply_changes(rows, goal.changes if goal.kind == "change" else ())
+    for goal in refused:
+        _check_refused(trials, policy, goal, python)
+    return {"rules": len(policy.rules), "requests": len(tried), "refused": len(refused)}
+
+
+_LOADED: dict[str, ExpectedChanges] = {}
+"""The database that was asked about last: the arenas that share one are examined in a row, and
+DuckDB takes longer to read it than all else here."""
+
+
+def _sql_verdicts(database: Database) -> SqlVerdicts:
+    if database.id not in _LOADED:
+        for old in _LOADED.values():
+            old.close()
+        _LOADED.clear()
+        _LOADED[database.id] = ExpectedChanges(database)
+    return SqlVerdicts(database, _LOADED[database.id].connection)
+
+
+def _check_refused(
+    trials: StateTrials, policy: ServicePolicy, goal: StateGoal, python: PythonVerdicts
+) -> None:
+    refusal, now = _refusal(goal), trials.state.now
+    request = refused_request(trials, policy, refusal)
+    (verdict,) = python.of(policy, [request], policy.user, now)
+    if verdict.forbidden_by != (refusal.rule,):
+        raise CheckFinding(
+            f"goal {goal.id!r} is refused by rule {refusal.rule}, but the rules that forbid it are "
+            f"{verdict.forbidden_by!r}"
+        )
+    _check_thresholds(policy, goal, request, python, now)
+    rule = policy.rules[refusal.rule - 1]
+    if not any(_decides(trials.database, python, request, c, refusal.fact) for c in rule.when):
+        raise CheckFinding(
+            f"goal {goal.id!r}: that {refusal.fact.field!r} is {refusal.fact.value!r} is not what "
+            f"rule {refusal.rule} holds by"
+        )
+    others = requests_of(trials.database, request.operation)
+    verdicts = python.of(policy, others, policy.user, now)
+    if all(refusal.rule in other.forbidden_by for other in verdicts):
+        raise CheckFinding(f"goal {goal.id!r}: rule {refusal.rule} forbids this for every row")
+
+
+def _decides(
+    database: Database,
+    python: PythonVerdicts,
+    request: ServiceRequest,
+    condition: Condition,
+    fact: Target,
+) -> bool:
+    """Whether a fact is what a condition is about: the column of its row, or a row that counts."""
+    match condition.kind:
+        case "role" | "weekday" | "hour":
+            return False
+        case "count":
+            row = python.row_at(request, condition.path)
+            table = database.table(condition.table)
+            child = table.rows_by_key.get(fact.key.get(table.key))
+            return (
+                row is not None
+                and child is not None
+                and fact.value in row.values()
+                and child[condition.reference] == fact.value
+                and (not condition.column or child[condition.column] in condition.values)
+            )
+        case "not_owner":
+            *path, column = condition.path
+        case _:
+            path, column = list(condition.path), condition.column
+    row = python.row_at(request, path)
+    table = database.table(request.operation.table)
+    for reference in path:
+        table = database.table(table.references[reference])
+    if row is None or fact.field != column or fact.key.get(table.key) != row.get(table.key):
+        return False
+    cell, scale = row[column], table.column(column).scale
+    shown = cell / 10**scale if isinstance(cell, int) and scale else cell
+    return same_scalar(fact.value, shown)
+
+
+def _check_thresholds(
+    policy: ServicePolicy,
+    goal: StateGoal,
+    request: ServiceRequest,
+    python: PythonVerdicts,
+    now: str,
+) -> None:
+    """Raise CheckFinding if a request lies so near a threshold that its reading decides."""
+    for rule in policy.rules:
+        for condition in rule.when if rule.operation == request.operation else ():
+            if not python.is_sure(condition, request, now):
+                raise CheckFinding(
+                    f"goal {goal.id!r} lies too near the threshold of the rule {rule.text!r}"
+                )
+
+
+def _requests(policy: ServicePolicy, goal: StateGoal, rows: Rows) -> Iterator[ServiceRequest]:
+    """What a change is, as rules see it. Rules that speak of no such operation are left out."""
+    operations = dict.fromkeys(rule.operation for rule in policy.rules)
+    for change in goal.changes if goal.kind == "change" else ():
+        for operation in operations:
+            if operation.table == change.table and _is(operation, change):
+                row = rows[change.table].get(change.key) or change.after
+                if row is not None:
+                    yield ServiceRequest(operation, row)
+
+
+def _is(operation: ServiceOperation, change: RowChange) -> bool:
+    if change.before is None or change.after is None:
+        return operation.kind == "create" and change.before is None
+    if operation.kind == "transfer":
+        # The rules of a transfer are about the place that it starts from.
+        return any(
+            isinstance(value, int) and value < (change.before[name] or 0)  # pyright: ignore[reportOperatorIssue] # a stock is a number
+            for name, value in change.after.items()
+        )
+    return operation.kind == "set" and operation.column in change.after
+
+
+def refused_request(trials: StateTrials, policy: ServicePolicy, refusal: Refusal) -> ServiceRequest:
+    """What is refused, as rules see it. Raises CheckFinding for a rule or row that is not there."""
+    if not 1 <= refusal.rule <= len(policy.rules):
+        raise CheckFinding(f"rule {refusal.rule} is not there")
+    operation = policy.rules[refusal.rule - 1].operation
+    table = trials.database.table(operation.table)
+    arguments = refusal.arguments
+    if operation.kind == "create":
+        row = {name: arguments.get(name) for name in table.references}
+        return ServiceRequest(operation, row)
+    if operation.kind == "set":
+        found = [table.rows_by_key.get(arguments.get(table.key))]
+    else:
+        wanted = {name.removeprefix("from_"): value for name, value in arguments.items()}
+        found = [
+            row
+            for row in table.rows_by_key.values()
+            if all(row[name] == wanted.get(name) for name in table.references)
+        ]
+    if len(found) != 1 or found[0] is None:
+        raise CheckFinding(f"there is no row that {refusal.tool!r} would change")
+    return ServiceRequest(operation, found[0])
+
+
+def _refusal(goal: StateGoal) -> Refusal:
+    if goal.refuses is None:
+        raise CheckFinding(f"goal {goal.id!r} does not say what is refused")
+    return goal.refuses
+
+
+async def check_refuse(trials: StateTrials) -> dict[str, Json]:
+    """To refuse is worth something only where a rule forbids it, with the reason and after looking
+    it up. Doing it is worth nothing. What needs a yes counts only after it.
+    """
+    goals = trials.state.goals
+    refused = [goal for goal in goals if goal.kind == "refuse"]
+    if len(refused) > MOST_REFUSED * len(goals):
+        raise CheckFinding(f"{len(refused)} of {len(goals)} goals are refusals: at most a third")
+    if not trials.state.policy:
+        return {"refused": 0}
+    (whole,) = await trials.play([trials.gold])
+    plans: list[tuple[str, str, list[TrialStep]]] = []
+    for goal in refused:
+        plans += [(goal.id, kind, steps) for kind, steps in _wrong_refusals(trials, whole, goal)]
+    for goal in goals:
+        if goal.confirm:
+            plans += [(goal.id, kind, steps) for kind, steps in _without_leave(trials)]
+    for turn in {goal.turn for goal in goals} - {goal.turn for goal in refused}:
+        last = _end_of(trials, turn)
+        said = Said(policy_text("refuser", trials.arena))
+        plans.append(("", "false", [*trials.gold[:last], said, *trials.gold[last:]]))
+    played = await trials.play([steps for _, _, steps in plans])
+    for (name, kind, _), trial in zip(plans, played, strict=True):
+        if kind == "done" and not (trial.score.damage and trial.score.f1 == 0):
+            raise CheckFinding(
+                f"goal {name!r}: doing what is forbidden scores {trial.score.f1!r}, with damage "
+                f"{trial.score.damage}"
+            )
+        if kind == "false" and trial.score.f1 == 1:
+            raise CheckFinding("to refuse what can be done costs nothing")
+        if kind not in ("done", "false") and (name in trial.score.solved_by or trial.strict):
+            raise CheckFinding(f"goal {name!r} is solved by an episode that is {kind}")
+    return {"refused": len(refused), "episodes": len(plans)}
+
+
+def _wrong_refusals(
+    trials: StateTrials, whole: Trial, goal: StateGoal
+) -> Iterator[tuple[str, list[TrialStep]]]:
+    refusal, gold = _refusal(goal), trials.gold
+    last = _end_of(trials, goal.turn)
+    doing = NamedCall(refusal.tool, refusal.arguments, f"the call that goal {goal.id!r} refuses")
+    if refusal.tool not in trials.tools:
+        raise CheckFinding(f"goal {goal.id!r} refuses what no tool does", call=call_evidence(doing))
+    yield "done", [*gold[:last], doing, *gold[last:]]
+    done = Said(policy_text("reader", trials.arena))
+    yield "without a refusal", [*gold[:last], done, *gold[last + 1 :]]
+    vague = Said(_VAGUE[trials.arena.language].refuses)
+    yield "without a reason", [*gold[:last], vague, *gold[last + 1 :]]
+    showing = [
+        call
+        for call, outcome in zip(whole.calls, whole.outcomes, strict=True)
+        if solves(refusal.fact, outcome.value)
+    ]
+    if not showing:
+        raise CheckFinding(f"goal {goal.id!r}: no gold call shows why it is refused")
+    yield "without a look", [step for step in gold if step not in showing]
+
+
+class _VagueWords(NamedTuple):
+    """Messages that name nothing."""
+
+    refuses: str
+    asks: str
+
+
+_VAGUE: Mapping[Language, _VagueWords] = MappingProxyType(
+    {
+        "en": _VagueWords("I can't do that.", "Shall I go ahead?"),
+        "zh": _VagueWords("我无法办理。", "可以办理吗？"),
+    }
+)
+
+
+def _without_leave(trials: StateTrials) -> Iterator[tuple[str, list[TrialStep]]]:
+    """The gold episode without the messages to which the user agrees, and with vague ones."""
+    script = ScriptedUser(trials.state, trials.arena.language)
+    agreed = {
+        place
+        for place, step in enumerate(trials.gold)
+        if isinstance(step, Said) and script.reply(step.text).kind == "agrees"
+    }
+    vague = Said(_VAGUE[trials.arena.language].asks)
+    steps = list(enumerate(trials.gold))
+    yield "without a question for leave", [step for place, step in steps if place not in agreed]
+    # Asked again, the user agrees to what was not named.
+    yield (
+        "with a question for leave that names nothing",
+        [s for place, step in steps for s in ([vague, vague] if place in agreed else [step])],
+    )
+
+
+def _end_of(trials: StateTrials, turn: int) -> int:
+    """Place of the gold text that ends a turn of the user."""
+    script = ScriptedUser(trials.state, trials.arena.language)
+    for place, step in enumerate(trials.gold):
+        if not isinstance(step, Said):
+            continue
+        ends = script.turn == turn
+        if script.reply(step.text).kind in ("next", "end") and ends:
+            return place
+    raise CheckFinding(f"the gold episode does not end turn {turn + 1}")
