@@ -143,7 +143,8 @@ def _decides(
         case "count":
             row = python.row_at(request, condition.path)
             table = database.table(condition.table)
-            child = table.rows_by_key.get(fact.key.get(table.key))
+            key = fact.key.get(table.key)
+            child = table.rows_by_key.get(key) if isinstance(key, str | int) else None
             return (
                 row is not None
                 and child is not None

@@ -18,7 +18,15 @@ from astra.arenas.stateful.policy.draw import DrawnPolicy, PolicyDrawer
 from astra.arenas.stateful.policy.facts import RuleFact, fact_of, request_of
 from astra.arenas.stateful.policy.verdicts import PythonVerdicts, ServiceRequest
 from astra.databases import Cell
-from astra.service_policies import ServicePolicy, ServiceRule
+from astra.service_policies import (
+    AmountCondition,
+    ChoiceCondition,
+    CountCondition,
+    DaysCondition,
+    NotOwnerCondition,
+    ServicePolicy,
+    ServiceRule,
+)
 from astra.states import Refusal
 from astra.types import Scalar, Target
 
@@ -166,7 +174,7 @@ class PoliciesOfDatabase:
     def _reasons(self, rule: ServiceRule, request: ServiceRequest) -> Iterator[str]:
         """Words for what decides: the column, and its value where that is a text."""
         for condition in rule.when:
-            if condition.kind in ("choice", "days", "amount"):
+            if isinstance(condition, ChoiceCondition | DaysCondition | AmountCondition):
                 table = self._conditions.table(request.operation, condition.path)
                 column = table.column(condition.column)
                 if condition.kind == "choice":
@@ -178,14 +186,15 @@ class PoliciesOfDatabase:
     def _fact(self, rule: ServiceRule, fact: Target) -> str:
         """What a rule holds by, as the agent says it."""
         *_, condition = rule.when
-        if condition.kind == "count":
-            table = self._mentions.tables[condition.table]
-            return self._mentions.writer.plural(table)
-        table = self._conditions.table(
-            rule.operation,
-            condition.path[:-1] if condition.kind == "not_owner" else condition.path,
-        )
-        return f"{self._mentions.writer.label(table.column(fact.field or ''))}: {fact.value}"
+        if isinstance(condition, CountCondition):
+            return self._mentions.writer.plural(self._mentions.tables[condition.table])
+        path: tuple[str, ...] = ()
+        if isinstance(condition, NotOwnerCondition):
+            path = condition.path[:-1]
+        elif isinstance(condition, ChoiceCondition | DaysCondition | AmountCondition):
+            path = condition.path
+        column = self._conditions.table(rule.operation, path).column(fact.field or "")
+        return f"{self._mentions.writer.label(column)}: {fact.value}"
 
     def _names(self, task: Task) -> tuple[tuple[tuple[Scalar, ...], ...], ...]:
         """Of each write of a task: groups of texts, one of each of which says what is done."""
