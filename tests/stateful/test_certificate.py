@@ -18,8 +18,8 @@ from tests.support import desk
 from tests.support.desk import desk_arena
 
 CHECKS = (
-    *("names", "schema", "script", "already", "state", "null", "necessary", "unique", "effects"),
-    *("collateral", "undo", "ask", "cannot", "constraints"),
+    *("names", "schema", "script", "already", "policy", "state", "null", "necessary", "unique"),
+    *("effects", "collateral", "undo", "ask", "cannot", "refuse", "constraints"),
 )
 
 
