@@ -19,7 +19,8 @@ from tests.support.desk import desk_arena
 
 CHECKS = (
     *("names", "schema", "script", "already", "policy", "state", "null", "necessary", "unique"),
-    *("effects", "collateral", "undo", "ask", "cannot", "refuse", "constraints"),
+    *("effects", "collateral", "undo", "atomic", "reach", "ask", "cannot", "refuse"),
+    "constraints",
 )
 
 

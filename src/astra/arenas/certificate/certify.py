@@ -26,6 +26,7 @@ from astra.arenas.certificate.replay import check_paced, check_replay
 from astra.arenas.certificate.robust import check_robust
 from astra.arenas.certificate.schema import check_schema
 from astra.arenas.certificate.spelling import check_spelling
+from astra.arenas.certificate.state.atomic import check_atomic
 from astra.arenas.certificate.state.collateral import check_collateral, check_undo
 from astra.arenas.certificate.state.conversation import check_ask, check_cannot, check_script
 from astra.arenas.certificate.state.outcome import (
@@ -35,6 +36,7 @@ from astra.arenas.certificate.state.outcome import (
     check_state,
 )
 from astra.arenas.certificate.state.policy import check_policy, check_refuse
+from astra.arenas.certificate.state.reach import check_reach
 from astra.arenas.certificate.state.tools import check_constraints, check_effects, check_unique
 from astra.arenas.certificate.state.trials import StateTrials
 from astra.arenas.certificates import VERSION, Certificate, CheckResult
@@ -105,6 +107,8 @@ _STATE_STEPS = (
         lambda inputs: check_collateral(inputs.trials, inputs.under_test.rng("collateral")),
     ),
     ("undo", lambda inputs: check_undo(inputs.trials)),
+    ("atomic", lambda inputs: check_atomic(inputs.trials)),
+    ("reach", lambda inputs: check_reach(inputs.trials, inputs.under_test.rng("reach"))),
     ("ask", lambda inputs: check_ask(inputs.trials)),
     ("cannot", lambda inputs: check_cannot(inputs.trials)),
     ("refuse", lambda inputs: check_refuse(inputs.trials)),

@@ -112,16 +112,40 @@ def _compare(trials: StateTrials, dumped: dict[str, list[list[Json]]], wanted: R
                 )
 
 
+async def _done_and_undone(trials: StateTrials) -> list[list[TrialStep]]:
+    """Each gold write that tells what was there before, and the same call with that."""
+    plans: list[list[TrialStep]] = []
+    writes = [call for _, call in trials.gold_writes]
+    for played in await trials.play([[call] for call in writes]):
+        (call,), (outcome,) = played.calls, played.outcomes
+        value = outcome.value if is_answered(outcome) else None
+        if not isinstance(value, dict) or value.get("previous") is None:
+            continue
+        changed = {
+            name
+            for change in (outcome.effect.changes if outcome.effect is not None else ())
+            for name in change.after or {}
+        }
+        column = next((name for name in call.arguments if name in changed), None)
+        if column is not None:
+            back = NamedCall(call.tool, {**call.arguments, column: value["previous"]}, "taken back")
+            plans.append([call, back])
+    return plans
+
+
 async def check_null(trials: StateTrials) -> dict[str, Json]:
     """Doing nothing is worth nothing, and neither is reading all there is to read."""
     reads = [call for call in trials.gold_calls if not trials.writes(call)]
     said = [policy_text(name, trials.arena) for name in ("reader", "asker", "refuser")]
     rounds = (MAX_EXTRA + 1) * max(1, len(trials.state.turns))
     plans = [[], reads, *([*reads, *[Said(text)] * rounds] for text in said)]
-    for played in await trials.play(plans):
+    undone = await _done_and_undone(trials)
+    for place, played in enumerate(await trials.play([*plans, *undone])):
+        if place >= len(plans) and not all(map(is_answered, played.outcomes)):
+            continue  # such as a status that a row stays in
         if played.score.f1 != 0 or played.score.solved:
             raise CheckFinding(
-                f"an episode of {len(played.calls)} calls that change nothing scores "
+                f"an episode of {len(played.calls)} calls that change nothing in the end scores "
                 f"{played.score.f1!r}, not 0"
             )
     return {}

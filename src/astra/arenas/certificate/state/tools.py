@@ -6,6 +6,7 @@ Not covered: arguments that were not tried.
 from __future__ import annotations
 
 import random
+import re
 from collections import defaultdict
 
 from astra.arenas.certificate.arena_under_test import (
@@ -15,6 +16,12 @@ from astra.arenas.certificate.arena_under_test import (
     is_answered,
 )
 from astra.arenas.certificate.state.trials import StateTrials
+from astra.arenas.certificate.state.wording import (
+    check_boundary,
+    check_determined,
+    check_orders,
+    check_to_or_by,
+)
 from astra.core.json_schema import violation
 from astra.databases import Cell, RowChange
 from astra.models.arguments import random_arguments
@@ -31,8 +38,10 @@ HOSTILE = (
     "a" * 5_000,
     "../../etc/passwd",
 )
-_RANDOM_CALLS = 3
-_VALUES_TRIED = 5
+_RANDOM_CALLS = 2
+_DENIED = re.compile(r"not authorized|readonly database|access to .* is prohibited")
+"""What SQLite says where a tool reaches for what its call may not write."""
+_VALUES_TRIED = 2
 """Of each parameter. The tools stand in many arenas, each of which draws other values."""
 _WRONG: tuple[Json, ...] = (None, -1, 10**30, 1.5, True, [], {}, "no such thing")
 
@@ -46,12 +55,18 @@ async def check_constraints(trials: StateTrials, rng: random.Random) -> dict[str
     calls: list[NamedCall] = []
     for name in trials.tools:
         base = gold[name].arguments if name in gold else {}
-        for parameter in trials.tools[name].document.parameters["properties"]:
-            for value in rng.sample((*HOSTILE, *_WRONG), _VALUES_TRIED):
+        properties = trials.tools[name].document.parameters["properties"]
+        for parameter, schema in properties.items():
+            tried = 0
+            values = _values_for(schema)
+            for value in rng.sample(values, len(values)):
                 arguments = {**base, parameter: value}
                 # A rollout refuses what the document does not allow.
                 if violation(arguments, trials.tools[name].document.parameters) is not None:
                     continue
+                tried += 1
+                if tried > _VALUES_TRIED:
+                    break
                 text = f"a call of {name!r} with {parameter} {str(value)[:40]!r}"
                 calls.append(NamedCall(name, arguments, text))
     answered = 0
@@ -66,12 +81,41 @@ async def check_constraints(trials: StateTrials, rng: random.Random) -> dict[str
         if outcome.effect is None:
             continue
         answered += 1
+        for change in outcome.effect.changes:
+            _require_plausible(trials, call, change)
         if len(outcome.effect.changes) > 2:
             raise CheckFinding(
                 f"{call.description} changed {len(outcome.effect.changes)} rows",
                 call=call_evidence(call),
             )
     return {"calls": len(calls), "taken": answered}
+
+
+def _values_for(schema: dict[str, Json]) -> tuple[Json, ...]:
+    """The hostile and wrong values that a parameter's type may let through."""
+    if "enum" in schema:
+        return ()
+    numbers = tuple(v for v in _WRONG if isinstance(v, int | float) and not isinstance(v, bool))
+    by_type = {"string": (*HOSTILE, "no such thing"), "integer": numbers, "number": numbers}
+    return by_type.get(str(schema.get("type")), (*HOSTILE, *_WRONG))
+
+
+def _require_plausible(trials: StateTrials, call: NamedCall, change: RowChange) -> None:
+    """A call may not store what no row has: null, less than 0, another text where there are few."""
+    table = trials.database.table(change.table)
+    for name, value in (change.after or {}).items():
+        column = table.column(name)
+        if column.type == "boolean" or name == table.key:
+            continue
+        held = [row[name] for row in table.rows_by_key.values()]
+        numbers = [cell for cell in held if isinstance(cell, int)]
+        below = isinstance(value, int) and value < 0 <= min(numbers, default=0)
+        empty = value is None and None not in held and change.before is not None
+        if below or (empty and held) or (column.choices and value not in (*column.choices, None)):
+            raise CheckFinding(
+                f"{call.description} stored {value!r} as {name} of {change.table!r}, as no row has",
+                call=call_evidence(call),
+            )
 
 
 async def check_effects(trials: StateTrials, rng: random.Random) -> dict[str, Json]:
@@ -90,7 +134,14 @@ async def check_effects(trials: StateTrials, rng: random.Random) -> dict[str, Js
     ]
     for played in await trials.play(plans):
         (call,), (outcome,) = played.calls, played.outcomes
+        if outcome.failure is not None and _DENIED.search(outcome.failure.message):
+            raise CheckFinding(
+                f"{call.description} tried to write what it does not declare: "
+                f"{outcome.failure.message[:200]}",
+                call=call_evidence(call),
+            )
         for change in outcome.effect.changes if outcome.effect is not None else ():
+            _require_named(trials, call, change)
             declared = trials.state.writes.get(call.tool, ())
             if change.table not in declared:
                 raise CheckFinding(
@@ -111,6 +162,21 @@ async def check_effects(trials: StateTrials, rng: random.Random) -> dict[str, Js
             what = f"{column or 'the rows'!r} of {table!r}" + (f" to {value!r}" if value else "")
             raise CheckFinding(f"several tools change {what}: {', '.join(sorted(tools))}")
     return {"calls": len(plans)}
+
+
+def _require_named(trials: StateTrials, call: NamedCall, change: RowChange) -> None:
+    """A row that is changed is named by the call, by its key or by what it refers to."""
+    if change.before is None:
+        return
+    table = trials.database.table(change.table)
+    row = table.rows_by_key.get(change.key, {})
+    named = {str(value).casefold() for value in call.arguments.values()}
+    if not {str(row.get(name)).casefold() for name in (table.key, *table.references)} & named:
+        raise CheckFinding(
+            f"{call.description} changed row {change.key!r} of {change.table!r}, which it does not "
+            "name",
+            call=call_evidence(call),
+        )
 
 
 def _transitions(trials: StateTrials, change: RowChange) -> list[tuple[str, str, Cell]]:
@@ -140,7 +206,12 @@ def _with_keys(
 
 
 async def check_unique(trials: StateTrials) -> dict[str, Json]:
-    """What a gold read finds is the row that is meant, or each of the rows that are."""
+    """What a gold read finds is the row that is meant, or each of the rows that are; and no other
+    reading of the request comes to another state."""
+    await check_boundary(trials)
+    check_to_or_by(trials)
+    check_determined(trials)
+    await check_orders(trials)
     reads = [call for call in trials.gold_calls if not trials.writes(call)]
     written = {
         value

@@ -18,6 +18,7 @@ from astra.arenas.certificate.arena_under_test import (
     call_evidence,
     is_error,
 )
+from astra.arenas.certificate.state.interrupts import INTERRUPTED, interruptible
 from astra.databases import Cell, RowChange
 from astra.episodes import Score
 from astra.errors import ConfigError, SandboxBadResult, SandboxDied, SandboxLimit
@@ -153,14 +154,13 @@ class StateTrials:
 
     async def play(self, trials: Sequence[Sequence[TrialStep]]) -> list[Trial]:
         """Play episodes, each from the first state. Raises CheckFinding where a tool breaks."""
-        if self._session is None:
-            self._session = await self.session(SandboxEpisode(self._seed))
+        session = await self.main_session()
         requests = [
             request
             for trial in trials
             for request in (RESTORE, *((call.tool, call.arguments) for call in calls_in(trial)))
         ]
-        outcomes = iter(await self._session.call_many(requests))
+        outcomes = iter(await session.call_many(requests))
         played: list[Trial] = []
         for steps in trials:
             next(outcomes)
@@ -168,10 +168,25 @@ class StateTrials:
             played.append(Trial(self.arena, tuple(steps), tuple(found)))
         return played
 
-    async def session(self, episode: SandboxEpisode) -> SandboxSession:
-        """A session of its own, with a tool that returns all rows."""
-        options = replace(episode, database=self.state.episode(), limits=LIMITS)
-        session = await self._sandbox.open([*self.arena.tools, self._dump()], options)
+    async def main_session(self) -> SandboxSession:
+        """The session in which trials are played, with tools that interrupt the gold writes."""
+        if self._session is None:
+            named = dict.fromkeys(call.tool for _, call in self.gold_writes)
+            tools = [self.tools[name] for name in named if name in self.tools]
+            self._session = await self.session(SandboxEpisode(self._seed), tools)
+        return self._session
+
+    async def session(
+        self, episode: SandboxEpisode, interrupts: Sequence[Tool] = ()
+    ) -> SandboxSession:
+        """A session of its own, with a tool that returns all rows, and `interrupts` once more such
+        that their calls can be stopped in the middle."""
+        database = self.state.episode()
+        writes = {INTERRUPTED + tool.name: database.writes[tool.name] for tool in interrupts}
+        database = database.model_copy(update={"writes": {**database.writes, **writes}})
+        options = replace(episode, database=database, limits=LIMITS)
+        tools = [*self.arena.tools, self._dump(), *map(interruptible, interrupts)]
+        session = await self._sandbox.open(tools, options)
         return await self._stack.enter_async_context(session)
 
     def _outcome(self, call: NamedCall, outcome: object) -> CallOutcome:

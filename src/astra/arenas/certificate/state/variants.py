@@ -1,0 +1,70 @@
+"""Calls like a gold call, with other arguments: what several checks try."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import Sequence
+
+from astra.arenas.certificate.arena_under_test import NamedCall
+from astra.arenas.certificate.state.trials import StateTrials
+from astra.core.json_schema import violation
+from astra.databases import RowChange, shown_cell
+from astra.types import Json, Tool
+
+_WRONG: tuple[Json, ...] = ("no such thing", 10**12)
+_MOST_ASSIGNMENTS = 100
+_KEYS_TRIED = 1
+
+
+def refused_calls(trials: StateTrials, call: NamedCall) -> list[NamedCall]:
+    """The call with each argument replaced by what no row and no choice has, and by other rows:
+    some may be in a state in which it is refused."""
+    parameters = trials.tools[call.tool].document.parameters
+    found: list[NamedCall] = []
+    for name in call.arguments:
+        for value in (*_WRONG, *keys_like(trials, name, call.arguments[name])[:_KEYS_TRIED]):
+            arguments = {**call.arguments, name: value}
+            if violation(arguments, parameters) is None:
+                found.append(NamedCall(call.tool, arguments, f"a call with {name} {value!r}"))
+    return found
+
+
+def keys_like(trials: StateTrials, name: str, value: Json) -> list[Json]:
+    """Other keys of the table whose key a parameter takes."""
+    for table in trials.database.tables:
+        plain = name.removeprefix("from_").removeprefix("to_")
+        if table.key in (name, plain) and value in table.rows_by_key:
+            return [key for key in table.rows_by_key if key != value]
+    return []
+
+
+def calls_for(
+    trials: StateTrials, tool: Tool, change: RowChange, rng: random.Random
+) -> list[NamedCall]:
+    """Calls of a tool that could bring a change about: its key, column and value as arguments."""
+    parameters = tool.document.parameters
+    columns = change.after or change.before or {}
+    table = trials.database.table(change.table)
+    values: list[Json] = [change.key, *columns]
+    for name, cell in columns.items():
+        column = table.column(name)
+        values.append(cell)
+        if column.type == "decimal" and isinstance(cell, int):
+            values.append(float(shown_cell(column, cell)))
+        if column.type == "boolean":
+            values.append(bool(cell))
+    values += [value for call in trials.gold_calls for value in call.arguments.values()]
+    options: list[Sequence[Json]] = []
+    names = list(parameters["properties"])
+    for name in names:
+        fitting = [change.key] if name == table.key else values
+        unlike = {"type": "object", "properties": {name: parameters["properties"][name]}}
+        kept = [value for value in fitting if violation({name: value}, unlike) is None]
+        options.append(list({repr(value): value for value in kept}.values()))
+    assignments = list(itertools.islice(itertools.product(*options), 4_096))
+    chosen = rng.sample(assignments, min(_MOST_ASSIGNMENTS, len(assignments)))
+    return [
+        NamedCall(tool.name, dict(zip(names, each, strict=True)), f"a call of {tool.name!r}")
+        for each in chosen
+    ]
