@@ -91,27 +91,10 @@ class ArenaPipeline:
     ) -> dict[str, StageReport]:
         """Take candidates until `count` are certified, and mix distractors in."""
         found: dict[str, Database] = {}
-        seen = _noting_databases(candidates, found)
+        seen = noting_databases(candidates, found)
         await self.certify(seen, count)
-        await self._store_databases(seen, found)
+        await store_databases(self.runner, CANDIDATES, seen, found)
         return await self.mix()
-
-    async def _store_databases(
-        self, candidates: Iterator[CandidateArena], found: dict[str, Database]
-    ) -> None:
-        """Write the databases of the accepted candidates. `found`: those of all seen so far."""
-        ids = dict.fromkeys(
-            arena.state.database
-            for arena in self.folder.rows(CANDIDATES, Arena)
-            if arena.state is not None and isinstance(arena.state.database, str)
-        )
-        if not ids:
-            return
-        # A run that resumes with all candidates on record has not looked at them.
-        while not ids.keys() <= found.keys() and next(candidates, None) is not None:
-            pass
-        rows = (DatabaseRow(id=each, database=found[each]) for each in ids)
-        await self.runner.run(copy_stage(DATABASES, DatabaseRow), rows)
 
     async def certify(
         self,
@@ -277,9 +260,31 @@ def _near_rows(certified: CertifiedArena) -> list[ToolRow]:
     ]
 
 
-def _noting_databases(
+async def store_databases(
+    runner: StageRunner,
+    stage: str,
+    candidates: Iterator[CandidateArena],
+    found: dict[str, Database],
+) -> None:
+    """Write the databases of a stage's arenas. `found`: those of all candidates seen so far."""
+    ids = dict.fromkeys(
+        arena.state.database
+        for arena in runner.folder.rows(stage, Arena)
+        if arena.state is not None and isinstance(arena.state.database, str)
+    )
+    if not ids:
+        return
+    # A run that resumes with all candidates on record has not looked at them.
+    while not ids.keys() <= found.keys() and next(candidates, None) is not None:
+        pass
+    rows = (DatabaseRow(id=each, database=found[each]) for each in ids)
+    await runner.run(copy_stage(DATABASES, DatabaseRow), rows)
+
+
+def noting_databases(
     candidates: Iterable[CandidateArena], found: dict[str, Database]
 ) -> Iterator[CandidateArena]:
+    """The candidates, while their databases are gathered in `found`."""
     for candidate in candidates:
         if not isinstance(candidate.outcome, Rejected):
             found |= {database.id: database for database in databases_of([candidate.outcome])}

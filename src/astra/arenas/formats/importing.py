@@ -8,7 +8,12 @@ from pathlib import Path
 
 from astra.arenas.folder import ARENAS, CERTIFICATES, TOOLS, ToolRow
 from astra.arenas.formats.rows import read
-from astra.arenas.pipeline import ArenaProduction, certification_stage
+from astra.arenas.pipeline import (
+    ArenaProduction,
+    certification_stage,
+    noting_databases,
+    store_databases,
+)
 from astra.arenas.sets import ArenaSet
 from astra.configs.arenas import ImportArenasConfig
 from astra.errors import ConfigError
@@ -17,7 +22,7 @@ from astra.runs.progress import progress_console
 from astra.runs.runner import StageRunner
 from astra.runs.stage import copy_stage
 from astra.sandbox import sandbox_from
-from astra.types import Arena
+from astra.types import Arena, Database
 
 
 async def import_arenas(config: ImportArenasConfig) -> ArenaProduction:
@@ -45,5 +50,8 @@ async def import_arenas(config: ImportArenasConfig) -> ArenaProduction:
             stage = certification_stage(
                 sandbox, config.seed, ARENAS, CERTIFICATES, itemgetter("id")
             )
-            await runner.run(stage, read(path))
+            found: dict[str, Database] = {}
+            candidates = noting_databases(read(path), found)
+            await runner.run(stage, candidates)
+            await store_databases(runner, ARENAS, candidates, found)
             return ArenaProduction(ArenaSet.of_run(folder), runner.reports, {}, sandbox.level)
