@@ -15,6 +15,7 @@ from astra.arenas.distractors import is_terse
 from astra.arenas.make import make_arenas
 from astra.arenas.sets import ArenaSet
 from astra.arenas.statistics import arena_statistics
+from astra.arenas.tables.near_tools import related
 from astra.configs.arenas import MakeArenasConfig
 from astra.configs.evaluation import EvaluateConfig
 from astra.errors import ConfigError
@@ -104,8 +105,32 @@ async def test_near_tools_never_serve_what_an_arena_asks_for(arenas: ArenaSet) -
                 own = arena.tool(goal.call.tool)
                 assert not serves(tool, own, goal.call.arguments), (tool.name, goal.question)
                 assert serves(own, own, goal.call.arguments)
-                alike += rows_of(tool) == rows_of(own)
+                same_rows = rows_of(tool) == rows_of(own)
+                alike += same_rows
+                attribute = goal.call.arguments.get("attribute")
+                offered = tool.document.parameters["properties"].get("attribute", {})
+                if same_rows and goal.operation in ("lookup", "rank", "aggregate") and attribute:
+                    kind = set(tool.document.parameters["required"])
+                    if kind == set(own.document.parameters["required"]):
+                        assert not any(related(attribute, name) for name in offered["enum"])
     assert alike > 10
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("opened", "opened_year", True),
+        ("founded_year", "founding_date", True),
+        ("area_km2", "length_km", False),
+        ("elevation_m", "depth_m", False),
+        ("成立日期", "成立年份", True),
+        ("人口", "面积", False),
+    ],
+)
+def test_attributes_that_may_tell_the_same_are_known_by_their_words(
+    one: str, other: str, same: bool
+) -> None:
+    assert related(one, other) is related(other, one) is same
 
 
 async def test_all_tools_of_an_arena_have_documents_of_one_style(arenas: ArenaSet) -> None:

@@ -7,6 +7,7 @@ question needs, only the documents say. A near tool works, and never serves what
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Collection
 from dataclasses import replace
 
@@ -16,6 +17,8 @@ from astra.arenas.tables.tools import ToolJob, ToolWriter
 from astra.arenas.tables.views import RowGroup
 from astra.types import Distractor
 
+_STEM = 5
+"""Characters of a word that others of its family have, too: founded, founding."""
 _SUFFIXES = ("info", "details", "data", "record")
 
 
@@ -49,6 +52,21 @@ def near_tools(
     return tools
 
 
+def related(name: str, other: str) -> bool:
+    """Whether attributes may tell the same: a founding date tells the founding year.
+
+    By the beginning of a word that both names have, in Chinese two characters in a row.
+    """
+    return bool(_parts(name) & _parts(other))
+
+
+def _parts(name: str) -> set[str]:
+    words = re.findall(r"[^\W_]+", name.casefold())
+    pairs = {word[i : i + 2] for word in words if not word.isascii() for i in range(len(word) - 1)}
+    # Shorter ones are units, such as the m of elevation_m.
+    return pairs | {word[:_STEM] for word in words if len(word) > 2}
+
+
 def _other_slices(
     writer: ToolWriter,
     job: ToolJob,
@@ -59,7 +77,11 @@ def _other_slices(
 ) -> list[TableSlice]:
     """Slices of the same table, no two of which and none of `slice_` share what they serve."""
     view, world = writer.world.views[job.table], writer.world
-    others = [a for a in view.attributes if a not in slice_.attributes and job.operation.fits(a)]
+    asked = {
+        name for step in job.steps for a in (step.attribute, step.by) if a for name in [a.name]
+    }
+    strange = [a for a in view.attributes if not any(related(a.name, name) for name in asked)]
+    others = [a for a in strange if a not in slice_.attributes and job.operation.fits(a)]
     if others:
         rng.shuffle(others)
         parts = [others[i::count][:MAX_OTHER_ATTRIBUTES] for i in range(count)]
@@ -74,7 +96,7 @@ def _other_slices(
         ]
     # Tools that only count or list rows differ in what rows are grouped by.
     slices: list[TableSlice] = []
-    for attribute in view.attributes if slice_.groups and not slice_.attributes else ():
+    for attribute in strange if slice_.groups and not slice_.attributes else ():
         pool = world.groups.get((job.table, attribute.name), {}).get(plan.split, [])
         named = [g for g in pool if not view.named or world.member_names(g) is not None]
         groups: list[RowGroup] = rng.sample(named, min(len(named), MAX_OTHER_GROUPS))
