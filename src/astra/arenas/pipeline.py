@@ -267,11 +267,9 @@ async def store_databases(
     found: dict[str, Database],
 ) -> None:
     """Write the databases of a stage's arenas. `found`: those of all candidates seen so far."""
-    ids = dict.fromkeys(
-        arena.state.database
-        for arena in runner.folder.rows(stage, Arena)
-        if arena.state is not None and isinstance(arena.state.database, str)
-    )
+    states = (row.get("state") or {} for _, row in runner.folder.values(stage))
+    ids: dict[str, None] = {}
+    ids |= {state["database"]: None for state in states if isinstance(state.get("database"), str)}
     if not ids:
         return
     # A run that resumes with all candidates on record has not looked at them.
