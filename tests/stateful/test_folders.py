@@ -100,7 +100,8 @@ def test_gold_rows_are_played(folder: Path, tmp_path: Path) -> None:
     first = json.loads(out.read_text().splitlines()[0])
     assert first["arena"] == ARENA.id
     assert first["messages"][-1]["content"] == (
-        "Done: orders O-2002: address = 9 Pier Walk; orders O-2001: status = cancelled."
+        "I changed the address of Ada Brook's shipped order to 9 Pier Walk. "
+        "I cancelled Ada Brook's pending order."
     )
     assert first["messages"][0]["content"].startswith("It is Monday, 2026-03-02 09:00.")
     answers = [m["content"] for m in first["messages"] if m["role"] == "tool"]

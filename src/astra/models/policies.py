@@ -30,9 +30,9 @@ from graphlib import CycleError, TopologicalSorter
 from types import MappingProxyType
 from typing import Literal, NamedTuple
 
-from astra.databases import Database, shown_cell
 from astra.errors import ConfigError
 from astra.models.arguments import random_arguments
+from astra.models.closings import answer_text, goals_text
 from astra.models.retrying import RetryingModel
 from astra.models.scripted import ScriptedModel, calling
 from astra.protocols import Model, Reply, Sampling
@@ -44,8 +44,6 @@ from astra.types import (
     GoldCall,
     Language,
     Message,
-    Scalar,
-    StateGoal,
     ToolSchema,
 )
 from astra.users.script import ScriptedUser
@@ -303,27 +301,6 @@ def done_text(arena: Arena, state: ArenaState) -> str:
     return goals_text(state.goals, state.tables(), arena.language)
 
 
-def goals_text(goals: Iterable[StateGoal], tables: Database, language: Language) -> str:
-    """What goals bring about and tell, as a message that says that it is done."""
-    chinese = language == "zh"
-    parts: list[str] = []
-    for goal in goals:
-        if goal.says is not None:
-            parts.append(answer_text(goal.says.value))
-        for change in goal.changes:
-            row = f"{change.table} {change.key}"
-            if change.after is None or change.before is None:
-                word = ("删除", "新建") if chinese else ("deleted ", "created ")
-                parts.append(word[change.after is not None] + row)
-                continue
-            columns = tables.table(change.table)
-            parts += [
-                f"{row}: {name} = {shown_cell(columns.column(name), value)}"
-                for name, value in change.after.items()
-            ]
-    return f"已完成：{'；'.join(parts)}。" if chinese else f"Done: {'; '.join(parts)}."
-
-
 def _guessing(arena: Arena, rng: random.Random) -> RandomModel:
     goals = sum(goal.call is not None for goal in arena.goals)
     return RandomModel(goals, _NO_ANSWER[arena.language], rng.getrandbits(64))
@@ -352,11 +329,6 @@ def gold_levels(arena: Arena) -> list[list[GoldCall]]:
         if level:
             levels.append(level)
     return levels
-
-
-def answer_text(answer: Scalar | tuple[Scalar, ...]) -> str:
-    """An answer as the text of a final message."""
-    return ", ".join(map(str, answer)) if isinstance(answer, tuple) else str(answer)
 
 
 def _script(name: str, turns: Sequence[Sequence[GoldCall]], answer: str) -> ScriptedModel:

@@ -21,10 +21,10 @@ _MADE = (
     "|refunded|recorded|adjusted|submitted|filed|shipped|turned (?:on|off)|enabled|disabled"
     "|corrected|replaced|modified|processed|handled|carried out"
 )
-_PUT = f"set|put|reset|undid|made the change|took care|went ahead|gone ahead|{_MADE}"
+_PUT = f"set|put|reset|undid|turned|made|made the change|took care|went ahead|gone ahead|{_MADE}"
 _MADE_ZH = (
     "改|更新|设|调|创建|新建|新增|添加|登记|处理|办|开启|关[闭掉了]|开通|打开|取消|删除|移|换|恢复|还原|退"
-    "|完成|生效|标记|提交|保存|转|撤销|延|重命名|修正|执行|安排"
+    "|完成|生效|标记|提交|保存|转|撤销|延|推迟|提前|增加|减少|提高|降低|加|减|升|降|指派|分配|重命名|修正|执行|安排"
 )
 _MEANS = (
     "tools?|functions?|ways?|ability|access|options?|capability|capabilities|means|api|permissions?"

@@ -22,7 +22,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from astra.errors import ConfigError, Rejected
-from astra.models.policies import answer_text
+from astra.models.closings import answer_text
 from astra.types import Arena, Json, Record, Tool, canonical_json, content_hash
 
 ROW_CHARACTERS = 32_000_000

@@ -11,7 +11,8 @@ from astra.arenas.stateful.mentions import TaskCall
 from astra.arenas.stateful.words import STATEMENT, WORDS, RequestWords
 from astra.databases import Database, RowChange
 from astra.errors import Rejected
-from astra.models.policies import goal_turns, goals_text
+from astra.models.closings import goals_text
+from astra.models.policies import goal_turns
 from astra.states import GoldStep, ScriptTurn, StateGoal
 from astra.types import Goal, Language, canonical_json
 

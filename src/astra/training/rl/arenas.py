@@ -13,7 +13,7 @@ from astra.engines.episode import ClosingHost, EngineEpisode
 from astra.errors import StageError
 from astra.hosts.arena import ArenaHost, arena_messages
 from astra.hosts.arena_user import arena_user
-from astra.models.policies import answer_text
+from astra.models.closings import answer_text
 from astra.protocols import Sandbox
 from astra.rewards import Reward, RewardFunction, score_trajectory
 from astra.rollouts.loop import RolloutLimits, RolloutTask, rollout
