@@ -35,7 +35,7 @@ def said(question: str, language: Language, *, changes: tuple[RowChange, ...] = 
             "I set the address to 9 Pier.",
         ),
         (
-            "check whether it is open. If so, set the phone to 12; if not, set the address to 9 Pier",
+            "check whether it is due. If so, set the phone to 1; if not, set the address to 9 Pier",
             "en",
             "I set the address to 9 Pier.",
         ),

@@ -55,6 +55,11 @@ def print_report(report: EvaluationSummary, path: Path | None) -> None:
                 f"where tools change a database, per episode: {figure(report.waste)} calls that "
                 f"helped nothing, {figure(report.damage)} rows changed that nobody asked for"
             )
+    if report.user:
+        kinds = ", ".join(
+            f"{count} {kind.replace('_', ' ')}" for kind, count in report.user.items()
+        )
+        console.print(f"messages of the user's model: {kinds}; all but the reworded were replaced")
     stops = ", ".join(f"{count} {name}" for name, count in report.stop_reasons.items())
     console.print(f"{report.arenas} arenas, {report.episodes} episodes; ended by: {stops}")
     if report.infrastructure_failures:

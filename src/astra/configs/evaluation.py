@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Protocol
 
 from astra.configs.base import (
+    ADDRESS,
     RUNTIME,
+    VARIABLE,
     CertifiedConfig,
     Config,
     DistractorConfig,
@@ -16,6 +18,7 @@ from astra.configs.base import (
     NewRunFolder,
     OutputConfig,
     SandboxConfig,
+    above,
     at_least,
 )
 from astra.configs.spelling import option_name
@@ -51,6 +54,14 @@ class EvaluateConfig(
         | None
     ) = None
     """Reference policy to play them instead of a model."""
+    user: str | ModelLike = "scripted"
+    """User of conversations: scripted, or the name of a model that words what the script says."""
+    user_url: Annotated[str | None, ADDRESS, RUNTIME] = None
+    """OpenAI-compatible endpoint of the user's model, up to /v1."""
+    user_key_env: Annotated[str | None, VARIABLE, RUNTIME] = None
+    """Environment variable with the key of the user's endpoint."""
+    user_timeout: Annotated[float, above(0), RUNTIME] = 60.0
+    """Seconds to wait for a message of the user's model."""
     out: Annotated[Path | str | None, RUNTIME] = None
     """Run folder to write. None: a temporary one."""
     split: Literal["train", "test", "all"] = "test"
@@ -70,6 +81,11 @@ class EvaluateConfig(
     def check(self) -> None:
         if (self.model is None) == (self.policy is None):
             raise ConfigError(f"give either {option_name('model')} or {option_name('policy')}")
+        if (self.user_url is not None) != (isinstance(self.user, str) and self.user != "scripted"):
+            raise ConfigError(
+                f"{option_name('user')} {self.user!r}: a model that words what the user says needs "
+                f"its endpoint, {option_name('user_url')}, and a scripted user has none"
+            )
         if self.base_url is not None and not isinstance(self.model, str):
             raise ConfigError(
                 f"{option_name('base_url')} needs the name of a model: give {option_name('model')}"

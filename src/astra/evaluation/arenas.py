@@ -19,7 +19,7 @@ from astra.core.intervals import Interval, bootstrap
 from astra.episodes import Score
 from astra.errors import StageError
 from astra.hosts.arena import ArenaHost, arena_messages
-from astra.hosts.arena_user import arena_user
+from astra.hosts.arena_user import ArenaUser, UserReplyKind, arena_user
 from astra.protocols import Model, Sandbox, ToolHost
 from astra.rewards import Reward, RewardFunction, score_trajectory
 from astra.rollouts.episodes import ConversingModel, PlayedConversation
@@ -41,6 +41,9 @@ class PlayedEpisode(Record):
 
     trajectory: Trajectory
     score: Score | None
+    user: dict[UserReplyKind, int] = {}
+    """Messages that a model wrote in the user's place: `reworded` were said, the others were
+    replaced. Empty with a scripted user."""
 
 
 class ReportGroup(Record):
@@ -92,6 +95,9 @@ class EvaluationSummary(Record):
     """By what happens in the conversation. Empty if there are none."""
     by_level: dict[str, ReportGroup] = {}
     """By level of difficulty. Empty if the arenas were made without levels."""
+    user: dict[UserReplyKind, int] = {}
+    """Messages that a model wrote in the user's place: `reworded` were said; those that left a fact
+    out, told one too early, invented one or contradicted the script were replaced."""
     prompt_tokens: int
     completion_tokens: int
     cached_tokens: int
@@ -110,26 +116,29 @@ async def play(
     system_prompt: str | None = None,
     concurrency: int = 16,
     in_waves: bool = False,
+    user: Model | None = None,
 ) -> AsyncGenerator[tuple[Arena, PlayedEpisode]]:
     """Play every arena `samples` times. Episodes are yielded in the order of the arenas.
 
     Arenas are read as they are needed. `seed`: those of the sandbox episodes derive from it.
     `in_waves`: for `conversations`; about `concurrency` episodes are opened before the first of
-    them runs, as an engine needs it that gives the same episodes for the same seed.
+    them runs, as an engine needs it that gives the same episodes for the same seed. `user`: words
+    what the users of conversations say. None: the script's own words.
     """
-    pending: deque[Arena] = deque()
+    pending: deque[tuple[Arena, ArenaUser | None]] = deque()
 
     def jobs(part: Iterable[Arena]) -> Iterator[RolloutJob]:
         for arena in part:
             for sample in range(samples):
-                pending.append(arena)
                 own = ArenaHost(arena, sandbox, seed=seed, sample=sample)
+                answering = arena_user(arena, own, user)
+                pending.append((arena, answering))
                 host: ToolHost = own
                 model = player(arena, sample)
                 if isinstance(model, PlayedConversation):
                     host, model = model.enclosed(host), model.model()
                 task = RolloutTask(arena.id, arena_messages(arena, system_prompt), sample)
-                yield RolloutJob(task, model, host, arena_user(arena, own))
+                yield RolloutJob(task, model, host, answering)
 
     waves: Iterable[Iterable[Arena]] = [arenas]
     if in_waves:
@@ -139,9 +148,11 @@ async def play(
     for wave in waves:
         async with aclosing(rollouts(jobs(wave), limits, concurrency=concurrency)) as trajectories:
             async for trajectory in trajectories:
-                arena = pending.popleft()  # trajectories come in the order of their jobs
+                # Trajectories come in the order of their jobs.
+                arena, answered = pending.popleft()
                 score = score_episode(arena, trajectory, reward)
-                yield arena, PlayedEpisode(trajectory=trajectory, score=score)
+                replies = {} if answered is None else dict(answered.replies)
+                yield arena, PlayedEpisode(trajectory=trajectory, score=score, user=replies)
 
 
 def conversations(model: ConversingModel, seed: int) -> ModelFactory:
@@ -222,6 +233,7 @@ class EvaluationTally:
         """Arenas by (grouping, group)."""
         self._stops: Counter[str] = Counter()
         self._tokens: Counter[str] = Counter()
+        self._user: Counter[UserReplyKind] = Counter()
         self._failures = 0
         self._errors: Counter[str] = Counter()
 
@@ -250,6 +262,7 @@ class EvaluationTally:
             self._members["level", str(level)].add(arena.id)
         self._stops[trajectory.stop.value] += 1
         self._tokens.update(trajectory.usage.model_dump())
+        self._user.update(episode.user)
         if scored is None:
             self._failures += 1
             if trajectory.error in self._errors or len(self._errors) < _MESSAGES:
@@ -304,6 +317,7 @@ class EvaluationTally:
             by_task=self._groups("task"),
             by_conversation=self._groups("conversation"),
             by_level=self._groups("level"),
+            user=dict(sorted(self._user.items())),
             prompt_tokens=self._tokens["prompt_tokens"],
             completion_tokens=self._tokens["completion_tokens"],
             cached_tokens=self._tokens["cached_tokens"],

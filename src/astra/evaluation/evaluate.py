@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from astra.arenas.sets import ArenaSet, open_arenas
 from astra.configs.evaluation import EvaluateConfig
+from astra.configs.spelling import option_name
 from astra.core.files import read_text_option
 from astra.core.intervals import Interval
 from astra.errors import ConfigError, StoreError
@@ -127,6 +128,11 @@ async def evaluate(
     arenas = arenas.with_distractors(
         config.distractors, per_band=config.distractors_per_band, seed=config.seed
     )[: config.limit]
+    if config.user != "scripted" and not any(a.state and a.state.turns for a in arenas):
+        raise ConfigError(
+            f"{option_name('user')} {config.user!r}: no user answers in these arenas; make some "
+            "with `astra arenas make --actions --conversations …` or `--max-user-turns 2`"
+        )
     # Before there is a folder: a file that is missing must not leave one behind.
     prompt = read_text_option(config.system_prompt, "system_prompt")
     inputs = {} if prompt is None else {"system_prompt": prompt}
@@ -223,6 +229,14 @@ async def _played(
             return cast(Model, shared)
 
         player = same_model
+    user: Model | None = None
+    if config.user_url is not None:
+        key = api_key(config.user_key_env)
+        name_of_user = cast(str, config.user)
+        talking = OpenAIModel(name_of_user, config.user_url, key, timeout=config.user_timeout)
+        user = await stack.enter_async_context(talking)
+    elif not isinstance(config.user, str):
+        user = AdaptedModel(cast(UserModel, config.user))
     return play(
         arenas,
         player,
@@ -234,6 +248,7 @@ async def _played(
         system_prompt=prompt,
         concurrency=config.concurrency,
         in_waves=in_waves,
+        user=user,
     )
 
 
