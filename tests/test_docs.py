@@ -81,7 +81,7 @@ def test_command_runs(command: str, somewhere: Path, capsys: pytest.CaptureFixtu
     with ModelServer(_answer) as server:
         recipe, arguments = split(command)
         for index, argument in enumerate(arguments):
-            if argument in ("--base-url", "--teacher-url"):
+            if argument in ("--base-url", "--teacher-url", "--user-url"):
                 arguments[index + 1] = server.url
         if "ID" in arguments:
             rows = "runs/traj/rollouts" if "trajectories" in arguments else "runs/world/arenas"

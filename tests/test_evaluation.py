@@ -188,7 +188,7 @@ async def test_episodes_come_in_order_with_their_samples_and_are_storable():
     assert all(row.trajectory.task == i for i, row in rows)
     lines = [to_line(row) for _, row in rows]
     assert [PlayedEpisode.model_validate_json(line) for line in lines] == [row for _, row in rows]
-    assert list(json.loads(lines[0])) == ["trajectory", "score"]
+    assert list(json.loads(lines[0])) == ["trajectory", "score", "user"]
 
 
 async def test_score_of_an_infrastructure_failure_is_none():

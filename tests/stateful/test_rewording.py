@@ -200,9 +200,9 @@ def test_what_the_model_says_is_counted_and_scores_stay(form: str, kind: str) ->
 
 
 def test_the_same_episodes_are_played_with_the_scripts_own_words() -> None:
-    assert EvaluateConfig("runs/desk", policy="gold").user == "scripted"
+    assert EvaluateConfig("runs/desk", policy="gold").user_model is None
     with pytest.raises(ConfigError, match="endpoint"):
-        EvaluateConfig("runs/desk", policy="gold", user="some-model").check()
+        EvaluateConfig("runs/desk", policy="gold", user_model="some-model").check()
     with pytest.raises(ConfigError, match="endpoint"):
         EvaluateConfig("runs/desk", policy="gold", user_url="http://localhost:1/v1").check()
 
@@ -210,7 +210,11 @@ def test_the_same_episodes_are_played_with_the_scripts_own_words() -> None:
 async def test_a_user_is_refused_where_nobody_answers(tmp_path: Path) -> None:
     arenas = ArenaSet.of([desk_arena()], tmp_path / "run")
     config = EvaluateConfig(
-        arenas, policy="gold", split="all", user="some-model", user_url="http://localhost:1/v1"
+        arenas,
+        policy="gold",
+        split="all",
+        user_model="some-model",
+        user_url="http://localhost:1/v1",
     )
     with pytest.raises(ConfigError, match="no user answers"):
         await evaluate(config)
@@ -220,7 +224,7 @@ async def test_a_model_object_plays_the_user(tmp_path: Path) -> None:
     arenas: list[Arena] = [talking_desk()]
     folder = ArenaSet.of(arenas, tmp_path / "run").path
     config = EvaluateConfig(
-        folder, policy="gold", split="all", uncertified=True, user=rewording("Hello! {}")
+        folder, policy="gold", split="all", uncertified=True, user_model=rewording("Hello! {}")
     )
     report = await evaluate(config)
     assert report.summary.user["reworded"] >= 1

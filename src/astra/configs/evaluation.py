@@ -54,8 +54,8 @@ class EvaluateConfig(
         | None
     ) = None
     """Reference policy to play them instead of a model."""
-    user: str | ModelLike = "scripted"
-    """User of conversations: scripted, or the name of a model that words what the script says."""
+    user_model: str | ModelLike | None = None
+    """Model that words what the user of a conversation says. None: the script's own words."""
     user_url: Annotated[str | None, ADDRESS, RUNTIME] = None
     """OpenAI-compatible endpoint of the user's model, up to /v1."""
     user_key_env: Annotated[str | None, VARIABLE, RUNTIME] = None
@@ -81,10 +81,10 @@ class EvaluateConfig(
     def check(self) -> None:
         if (self.model is None) == (self.policy is None):
             raise ConfigError(f"give either {option_name('model')} or {option_name('policy')}")
-        if (self.user_url is not None) != (isinstance(self.user, str) and self.user != "scripted"):
+        if (self.user_url is not None) != isinstance(self.user_model, str):
             raise ConfigError(
-                f"{option_name('user')} {self.user!r}: a model that words what the user says needs "
-                f"its endpoint, {option_name('user_url')}, and a scripted user has none"
+                f"give both {option_name('user_model')} and {option_name('user_url')}, its endpoint, "
+                "or neither: a scripted user needs none"
             )
         if self.base_url is not None and not isinstance(self.model, str):
             raise ConfigError(

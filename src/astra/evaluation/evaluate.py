@@ -128,10 +128,10 @@ async def evaluate(
     arenas = arenas.with_distractors(
         config.distractors, per_band=config.distractors_per_band, seed=config.seed
     )[: config.limit]
-    if config.user != "scripted" and not any(a.state and a.state.turns for a in arenas):
+    if config.user_model is not None and not any(a.state and a.state.turns for a in arenas):
         raise ConfigError(
-            f"{option_name('user')} {config.user!r}: no user answers in these arenas; make some "
-            "with `astra arenas make --actions --conversations …` or `--max-user-turns 2`"
+            f"{option_name('user_model')} {config.user_model!r}: no user answers in these arenas; "
+            "make some with `astra arenas make --actions --max-user-turns 2`"
         )
     # Before there is a folder: a file that is missing must not leave one behind.
     prompt = read_text_option(config.system_prompt, "system_prompt")
@@ -232,11 +232,11 @@ async def _played(
     user: Model | None = None
     if config.user_url is not None:
         key = api_key(config.user_key_env)
-        name_of_user = cast(str, config.user)
+        name_of_user = cast(str, config.user_model)
         talking = OpenAIModel(name_of_user, config.user_url, key, timeout=config.user_timeout)
         user = await stack.enter_async_context(talking)
-    elif not isinstance(config.user, str):
-        user = AdaptedModel(cast(UserModel, config.user))
+    elif config.user_model is not None:
+        user = AdaptedModel(cast(UserModel, config.user_model))
     return play(
         arenas,
         player,
