@@ -83,8 +83,8 @@ class EvaluateConfig(
             raise ConfigError(f"give either {option_name('model')} or {option_name('policy')}")
         if (self.user_url is not None) != isinstance(self.user_model, str):
             raise ConfigError(
-                f"give both {option_name('user_model')} and {option_name('user_url')}, its endpoint, "
-                "or neither: a scripted user needs none"
+                f"give both {option_name('user_model')} and {option_name('user_url')}, "
+                "its endpoint, or neither: a scripted user needs none"
             )
         if self.base_url is not None and not isinstance(self.model, str):
             raise ConfigError(
