@@ -157,6 +157,8 @@ class StateSource:
         ]
         count = rng.randint(*self._options.user_turns)
         conversation = rng.choice((None, *self._options.conversations))
+        # Once for all draws: rules that forbid are harder to find.
+        forbid = database.policies is not None and rng.random() < 0.5
         for _ in range(MAX_DRAWS):
             turns = self._turns(database, kinds, rng, count)
             if not turns or not self._fits(turns):
@@ -169,7 +171,7 @@ class StateSource:
                     continue
             policy = None
             if database.policies is not None:
-                ruled = database.policies.draw(turns, rng)
+                ruled = database.policies.draw(turns, rng, forbid=forbid)
                 if ruled is None or not self._fits(ruled.turns):
                     self.draws["no policy"] += 1
                     continue

@@ -57,9 +57,11 @@ class PoliciesOfDatabase:
         self._conditions = ConditionDrawer(mentions)
         self._verdicts = PythonVerdicts(mentions.cut.database)
 
-    def draw(self, turns: Sequence[PlannedTurn], rng: random.Random) -> RuledTurns | None:
-        """The turns under a policy that forbids one part of them, or just allows it, half of the
-        time each. None if this draw led to none."""
+    def draw(
+        self, turns: Sequence[PlannedTurn], rng: random.Random, *, forbid: bool
+    ) -> RuledTurns | None:
+        """The turns under a policy that forbids one part of them, or just allows it. None if this
+        draw led to none."""
         tasks = {
             _Place(number, index): task
             for number, turn in enumerate(turns)
@@ -70,7 +72,6 @@ class PoliciesOfDatabase:
         changing = sum(bool(task.goals) for task in tasks.values())
         if not focal or goals < FEWEST_GOALS or changing < 2:
             return None
-        forbid = rng.random() < 0.5
         chosen = rng.choice(focal)
         writes = [
             (place, call) for place, t in tasks.items() for call in t.calls if call.tool.writes
@@ -168,7 +169,7 @@ class PoliciesOfDatabase:
         )
         return replace(
             task, kind="refused", calls=reads, goals=(), also=(write.tool,), rows=frozenset(),
-            refusal=PlannedRefusal(refusal, self._fact(rule, fact)), confirm=False,
+            refusal=PlannedRefusal(refusal, self._fact(rule, request, fact)), confirm=False,
         )  # fmt: skip
 
     def _reasons(self, rule: ServiceRule, request: ServiceRequest) -> Iterator[str]:
@@ -183,11 +184,14 @@ class PoliciesOfDatabase:
                         yield str(row[column.name])
                 yield self._mentions.writer.label(column)
 
-    def _fact(self, rule: ServiceRule, fact: Target) -> str:
+    def _fact(self, rule: ServiceRule, request: ServiceRequest, fact: Target) -> str:
         """What a rule holds by, as the agent says it."""
         *_, condition = rule.when
         if isinstance(condition, CountCondition):
-            return self._mentions.writer.plural(self._mentions.tables[condition.table])
+            plural = self._mentions.writer.plural(self._mentions.tables[condition.table])
+            row = self._verdicts.row_at(request, condition.path) or {}
+            key = self._conditions.table(rule.operation, condition.path).key
+            return f"{plural}: {self._verdicts.count(condition, row[key])}"
         path: tuple[str, ...] = ()
         if isinstance(condition, NotOwnerCondition):
             path = condition.path[:-1]

@@ -77,7 +77,9 @@ class ConditionDrawer:
     ) -> RowCondition | None:
         """A condition that holds for some of the requests and not for others."""
         operation = requests[0].operation
-        path = rng.choice(self.paths(operation))
+        paths = self.paths(operation)
+        own = [p for p in paths if self.may_own(operation, p) and self._is_user(operation, p, user)]
+        path = rng.choice(own if own and rng.random() < 0.5 else paths)
         table = self.table(operation, path)
         ways: list[Callable[[], Condition | None]] = []
         if user.table == table.name and self.may_own(operation, path):
@@ -138,6 +140,9 @@ class ConditionDrawer:
         table = self.table(operation, path)
         reachable = any(word in c.name.lower() for c in table.columns for word in _PERSON)
         return table.naming is not None and reachable
+
+    def _is_user(self, operation: ServiceOperation, path: Sequence[str], user: ServiceUser) -> bool:
+        return self.table(operation, path).name == user.table
 
     def table(self, operation: ServiceOperation, path: Sequence[str]) -> WritableTable:
         """The table at the end of references."""

@@ -71,7 +71,7 @@ class PolicyDrawer:
         `told`: table and column of what the words of the first request tell; the rule that decides
         is about none of it.
         """
-        user = self._user(requests, rng)
+        user = self._user(requests, rng, forbid=forbid)
         deciding = self._deciding(requests[0], user, told, rng, forbid=forbid)
         others = requests[1:]
         if deciding is None or any(self._forbids(deciding, user, each) for each in others):
@@ -114,24 +114,38 @@ class PolicyDrawer:
         policy = ServicePolicy(user=user, rules=tuple(rules))
         return len(texts) == len(rules) and not any(self._probes.idle_parts(policy))
 
-    def _user(self, requests: Sequence[ServiceRequest], rng: random.Random) -> ServiceUser:
+    def _user(
+        self, requests: Sequence[ServiceRequest], rng: random.Random, *, forbid: bool
+    ) -> ServiceUser:
         """Somebody with a role, or a person that what is asked for belongs to, or seems to."""
         focal = requests[0]
         people = [
             path
             for path in self._conditions.paths(focal.operation)
             if self._conditions.may_own(focal.operation, path)
+            and all(self._concerns(request, focal, path) for request in requests)
         ]
-        if people and rng.random() < 0.5:
+        if people:
             path = rng.choice(people)
             table = self._conditions.table(focal.operation, path)
             row = self._verdicts.row_at(focal, path)
             keys = list(self._database.table(table.name).rows_by_key)
             own = None if row is None else row[table.key]
-            # Half of the users ask for what is theirs.
-            key = own if own is not None and rng.random() < 0.5 else rng.choice(keys)
+            # Mostly so that a rule on the owner can decide, which takes a look at the row.
+            others = forbid == (rng.random() < 0.8)
+            key = rng.choice(keys) if own is None or others else own
             return ServiceUser(table=table.name, key=key)
         return ServiceUser(role=rng.choice(ROLES[self._mentions.writer.language]))
+
+    def _concerns(
+        self, request: ServiceRequest, focal: ServiceRequest, path: Sequence[str]
+    ) -> bool:
+        """Whether a request is about what people of a kind have: no customer changes a price."""
+        people = self._conditions.table(focal.operation, path).name
+        return request.operation.table == people or any(
+            self._conditions.table(request.operation, other).name == people
+            for other in self._conditions.paths(request.operation)
+        )
 
     def _deciding(
         self,
