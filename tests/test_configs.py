@@ -398,7 +398,7 @@ def test_a_help_page_shows_all_options(capsys: pytest.CaptureFixture[str]) -> No
     page = capsys.readouterr().out
     assert cli.run(["arenas", "make", "--help"]) == 0
     assert capsys.readouterr().out == page, "a second page in the same process"
-    assert page.startswith("usage: astra arenas make TABLES... [@FILE.toml] [OPTIONS]\n")
+    assert page.startswith("usage: astra arenas make [TABLES...] [@FILE.toml] [OPTIONS]\n")
     for option in options(arena_options.MakeArenasConfig):
         assert option.positional or f"--{option.name}" in page
     assert page.index("Tables and questions:") < page.index("Distractors:") < page.index("Run:")

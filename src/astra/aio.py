@@ -64,7 +64,7 @@ async def certify(
 
 @configured(MakeArenasConfig)
 async def make_arenas(config: MakeArenasConfig) -> ArenaSet:
-    """Make certified arenas from your tables. No model is needed.
+    """Make certified arenas from your tables, or from an OpenAPI document. No model is needed.
 
     Warns if fewer than `count` could be made, and says so in `summary["missing"]`. Raises
     StageError if none could, TableError for a file that is not a table.

@@ -39,7 +39,7 @@ def tool_names(folder: Path, language: Language = "en") -> set[str]:
     with load([folder], TablesOptions()) as tables:
         options = StateSourceOptions(languages={language: 1.0})
         source = StateSource(tables, profile(tables, TablesOptions()), options)
-        return {tool.tool.name for tool in source._tools[language]}
+        return {tool.tool.name for tool in source.worlds[language].tools}
 
 
 def drawn(folder: Path, count: int, kinds: frozenset[str] | None = None) -> list[Arena]:
@@ -68,6 +68,7 @@ ORDERS = {"set_order_status", "set_order_shipping_address"}
         ('[tables.returns.write]\nupdate = ["reason"]\n', {"set_return_reason", "create_return"},
          {"set_return_status"}),
         ('[tables.returns.write]\ncreate = ""\n', {"set_return_status"}, {"create_return"}),
+        ('[tables.returns.write]\ndelete = ""\n', {"create_return"}, {"delete_return"}),
         ('[tables.stock.write]\ntransfer = ""\n', set(),
          {"transfer_stock_entry", "set_stock_entry_quantity"}),
         ('[tables.stock.write]\ntransfer = ""\nupdate = ["quantity"]\n',

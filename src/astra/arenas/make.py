@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from astra.arenas.difficulty import SETTINGS, DialSettings
+from astra.arenas.openapi.service import DocumentNote
+from astra.arenas.openapi.source import open_service, service_source
 from astra.arenas.opening import open_pipeline, require_arenas
 from astra.arenas.pipeline import ArenaProduction
 from astra.arenas.sets import ArenaSet
@@ -28,11 +30,15 @@ from astra.arenas.tables.source import (
 from astra.configs.arenas import DescribeArenasConfig, MakeArenasConfig
 from astra.configs.base import paths, weights
 from astra.errors import ConfigError
+from astra.runs.stage import copy_stage
 from astra.types import Language, Scenario
+
+NOTES = "notes"
+"""Stage that stores what is left out of a document."""
 
 
 async def make_arenas(config: MakeArenasConfig) -> ArenaSet:
-    """Make certified arenas from tables. No model is needed.
+    """Make certified arenas from tables, or from an OpenAPI document. No model is needed.
 
     Warns if fewer than `count` are certified (`summary["missing"]`). Raises StageError if none is,
     TableError for a file that is not a table.
@@ -41,9 +47,18 @@ async def make_arenas(config: MakeArenasConfig) -> ArenaSet:
 
 
 async def produce_arenas(
-    config: MakeArenasConfig, on_schema: Callable[[Schema], None] = lambda schema: None
+    config: MakeArenasConfig,
+    on_schema: Callable[[Schema], None] = lambda schema: None,
+    on_notes: Callable[[Sequence[DocumentNote]], None] = lambda notes: None,
 ) -> ArenaProduction:
-    """As `make_arenas`, with a report. `on_schema` is called with what the tables were read as."""
+    """As `make_arenas`, with a report.
+
+    `on_schema` is called with what the tables were read as, `on_notes` with what is left out of a
+    document.
+    """
+    if config.openapi is not None:
+        return await _produce_from_document(config, Path(config.openapi), on_notes)
+    assert config.tables is not None
     options = _table_options(config)
     with load(paths(config.tables), options) as tables:
         schema = profile(tables, options)
@@ -56,6 +71,19 @@ async def produce_arenas(
         async with open_pipeline(config, {"tables": fingerprint(tables, schema)}) as pipeline:
             await pipeline.make(source.candidates(), config.count)
         return pipeline.production(dict(source.draws))
+
+
+async def _produce_from_document(
+    config: MakeArenasConfig, path: Path, on_notes: Callable[[Sequence[DocumentNote]], None]
+) -> ArenaProduction:
+    """Arenas over the store of an OpenAPI document."""
+    service = open_service(path)
+    on_notes(service.notes)
+    source = service_source(service, _state_options(config))
+    async with open_pipeline(config, {"openapi": service.digest}) as pipeline:
+        await pipeline.runner.run(copy_stage(NOTES, DocumentNote), service.notes)
+        await pipeline.make(source.candidates(), config.count)
+    return pipeline.production(dict(source.draws))
 
 
 def described_tables(config: DescribeArenasConfig) -> dict[str, list[str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 from shlex import quote
 
@@ -10,6 +11,7 @@ from rich.padding import Padding
 from rich.text import Text
 
 from astra.arenas.make import ArenaProduction, produce_arenas
+from astra.arenas.openapi.service import DocumentNote
 from astra.arenas.tables.profile.descriptions import describe
 from astra.arenas.tables.schema import Schema
 from astra.cli.command import command_from
@@ -26,15 +28,16 @@ from astra.types import Json
     examples=[
         "astra arenas make examples/world --count 100 --out runs/world",
         "astra arenas make sales.csv shops.db --min-hops 2 --languages en,zh --out runs/sales",
+        "astra arenas make --openapi examples/tools/openapi.yaml --count 200 --out runs/api",
         "astra arenas make @arenas.toml --count 1000",
     ],
 )
 def command(config: MakeArenasConfig, *, as_json: bool) -> int:
-    """Make certified arenas from your tables. No model is needed.
+    """Make certified arenas from your tables, or from an OpenAPI document. No model is needed.
 
     Run the same command again to resume. Exit status 1 if fewer than --count are certified.
     """
-    production = asyncio.run(produce_arenas(config, print_schema))
+    production = asyncio.run(produce_arenas(config, print_schema, print_notes))
     if as_json:
         print_json(production_report(production))
     else:
@@ -49,6 +52,13 @@ def print_schema(schema: Schema) -> None:
         text = line.lstrip()
         if console.is_terminal or text.startswith("note: "):
             console.print(Padding(plain(text), (0, 0, 0, len(line) - len(text)), expand=False))
+
+
+def print_notes(notes: Sequence[DocumentNote]) -> None:
+    """Print what is left out of a document."""
+    console = err()
+    for note in notes:
+        console.print(plain(f"note: {note.id}: {note.reason}"))
 
 
 def production_report(production: ArenaProduction) -> dict[str, Json]:

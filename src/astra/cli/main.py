@@ -52,7 +52,8 @@ GROUPS: dict[str, CommandGroup] = {
     "arenas": CommandGroup(
         "Arenas: questions with working tools and verifiable answers.",
         {
-            "make": "Make certified arenas from your tables. No model is needed.",
+            "make": "Make certified arenas from your tables, or from an OpenAPI document. "
+            "No model is needed.",
             "synthesize": "Make certified arenas from questions, a corpus or domains, "
             "with a teacher.",
             "paraphrase": "Reword the questions of arenas with a teacher, and certify them again.",

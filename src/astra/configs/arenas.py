@@ -39,9 +39,12 @@ ConversationKind = Literal["missing_parameter", "missing_tool", "revision"]
 class MakeArenasConfig(DifficultyConfig, MakeDistractorsConfig, SandboxConfig, OutputConfig):
     """Tables and questions."""
 
-    tables: Paths
+    tables: Paths | None = None
     """Files or folders: CSV, TSV, JSON, JSONL, Parquet, Excel, SQLite, DuckDB."""
     _: KW_ONLY
+    openapi: Path | str | None = None
+    """OpenAPI document, in place of tables: its operations are the tools, over a store that is
+    generated from it. They ask for changes."""
     out: NewRunFolder = None
     """Run folder to write. In Python, None makes a temporary one."""
     count: Annotated[int, at_least(1)] = 100
@@ -87,13 +90,24 @@ class MakeArenasConfig(DifficultyConfig, MakeDistractorsConfig, SandboxConfig, O
                 f"{option_name('min_hops')} {self.min_hops} is above {option_name('max_hops')} "
                 f"{self.max_hops}: lower one of them"
             )
+        if (not self.tables) == (self.openapi is None):
+            raise ConfigError(
+                f"give {option_name('tables')} or {option_name('openapi')}, one of the two"
+            )
+        of_questions = ("scenarios", "operations", "difficulty", "near_tools", "terse_documents")
+        for name in ("actions", "service_policy", "table_options", *of_questions):
+            if self.openapi is not None and getattr(self, name):
+                raise ConfigError(
+                    f"{option_name(name)} is for tables and has no effect with "
+                    f"{option_name('openapi')}: leave one of them out"
+                )
         if self.min_user_turns > self.max_user_turns:
             raise ConfigError(
                 f"{option_name('min_user_turns')} {self.min_user_turns} is above "
                 f"{option_name('max_user_turns')} {self.max_user_turns}: lower one of them"
             )
         talks = self.max_user_turns > 1 or self.conversations or self.service_policy
-        if talks and not self.actions:
+        if talks and not self.actions and self.openapi is None:
             name = "conversations" if self.conversations else "max_user_turns"
             if self.service_policy:
                 name = "service_policy"
@@ -107,7 +121,6 @@ class MakeArenasConfig(DifficultyConfig, MakeDistractorsConfig, SandboxConfig, O
                     f"{option_name(name)} {getattr(self, name)}: {option_name('difficulty')} sets "
                     "it for each level: leave one of them out"
                 )
-        of_questions = ("scenarios", "operations", "difficulty", "near_tools", "terse_documents")
         for name in of_questions if self.actions else ():
             if getattr(self, name) is not None:
                 raise ConfigError(

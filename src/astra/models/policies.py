@@ -30,6 +30,7 @@ from graphlib import CycleError, TopologicalSorter
 from types import MappingProxyType
 from typing import Literal, NamedTuple
 
+from astra.databases import Cell, Database
 from astra.errors import ConfigError
 from astra.models.arguments import random_arguments
 from astra.models.closings import answer_text, goals_text
@@ -163,7 +164,8 @@ def _shuffled(
     twice = [*reads, *reads]
     rng.shuffle(twice)
     writes = [ActingStep((c,)) for step in steps for c in step.calls if c.tool in state.writes]
-    return [ActingStep(tuple(twice)), *writes, *steps[-1:]]
+    first = [ActingStep(tuple(twice))] if twice else []
+    return [*first, *writes, *steps[-1:]]
 
 
 def _without_asking(
@@ -246,14 +248,18 @@ def _write_elsewhere(
     for call in rng.sample(writes, len(writes)):
         for name, value in call.arguments.items():
             for change in changed:
-                if change.key != value or change.before is None or change.after is None:
+                if change.key != value or change.before is None:
                     continue
                 rows = state.tables().table(change.table).rows_by_key
                 own = {other.key for other in changed if other.table == change.table}
+                if change.after is None:
+                    # Rows that others refer to can't go.
+                    own |= _referred_to(state.tables(), change.table)
                 others = [
-                    (row.items() >= change.before.items(), key)
+                    (change.after is None or row.items() >= change.before.items(), key)
                     for key, row in rows.items()
-                    if key not in own and not row.items() >= change.after.items()
+                    if key not in own
+                    and (change.after is None or not row.items() >= change.after.items())
                 ]
                 # What the tool allowed for this row it allows for one that stands as it stood.
                 alike = [key for same, key in others if same] or [key for _, key in others]
@@ -261,6 +267,17 @@ def _write_elsewhere(
                     arguments = {**call.arguments, name: rng.choice(alike)}
                     return [[GoldCall(tool=call.tool, arguments=arguments)]]
     return []
+
+
+def _referred_to(database: Database, name: str) -> set[Cell]:
+    """Keys of a table that rows of others hold."""
+    return {
+        row[column]
+        for table in database.tables
+        for column, other in table.references.items()
+        if other == name
+        for row in table.rows_by_key.values()
+    }
 
 
 def gold_turns(arena: Arena) -> list[list[GoldCall]]:

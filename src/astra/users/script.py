@@ -129,6 +129,9 @@ class ScriptedUser:
 
     def reply(self, message: str) -> UserMove:
         """The user's answer to the agent's next message without calls."""
+        for text in self._wanted_texts:
+            # A subject "cannot sign in" that was set is no refusal.
+            message = message.replace(text, "…")
         move = self._move(message)
         self._extra += 1
         self._given.add(move.kind)
@@ -188,6 +191,18 @@ class ScriptedUser:
         if "wonders" in self._given and questions(message) and not asks_to_go_ahead(message):
             return True
         return asks_for(message, value.labels, value.choices)
+
+    @property
+    def _wanted_texts(self) -> list[str]:
+        """The texts of several words that are to be written, longest first."""
+        texts = {
+            value
+            for goal in self.state.goals
+            for change in goal.changes
+            for value in (change.after or {}).values()
+            if isinstance(value, str) and len(value.split()) > 1
+        }
+        return sorted(texts, key=lambda text: (-len(text), text))
 
     @property
     def _tool_is_missing(self) -> bool:

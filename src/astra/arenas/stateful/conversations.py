@@ -186,7 +186,7 @@ def calls_of(turns: Sequence[PlannedTurn]) -> list[list[TaskCall]]:
     for turn in turns:
         calls: list[TaskCall] = []
         for call in (call for task in turn.tasks for call in task.calls):
-            if call.tool.writes or call not in known:
+            if call.tool.writes or not any(call.repeats(other) for other in known):
                 calls.append(call)
                 known.append(call)
         by_turn.append(calls)

@@ -12,6 +12,7 @@ import random
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import duckdb
 
@@ -57,16 +58,17 @@ class Cut:
 
 
 class TableRows:
-    """All rows of a user's tables in one language, as a database stores them."""
+    """All rows of some tables in one language, as a database stores them."""
 
     def __init__(
-        self, db: duckdb.DuckDBPyConnection, tables: Sequence[WritableTable], language: Language
+        self,
+        tables: Sequence[WritableTable],
+        rows: dict[str, dict[Cell, Row]],
+        now: str | None = None,
     ) -> None:
+        """`rows`: table -> key -> row. `now`: None: in the morning after the last row came."""
         self.tables = {table.name: table for table in tables}
-        self.language: Language = language
-        self.rows: dict[str, dict[Cell, Row]] = {}
-        for table in tables:
-            self.rows[table.name] = _read(db, table, language)
+        self.rows = rows
         self.children: dict[str, list[tuple[WritableTable, str]]] = {
             table.name: [
                 (child, column)
@@ -77,7 +79,14 @@ class TableRows:
             for table in tables
         }
         self._by_parent: dict[tuple[str, str], dict[Cell, list[Cell]]] = {}
-        self.now = _after_all(self)
+        self.now = _after_all(self) if now is None else now
+
+    @classmethod
+    def read(
+        cls, db: duckdb.DuckDBPyConnection, tables: Sequence[WritableTable], language: Language
+    ) -> Self:
+        """The rows of a user's tables, in a language where columns have it."""
+        return cls(tables, {table.name: _read(db, table, language) for table in tables})
 
     def of_parent(self, child: str, column: str, parent: Cell) -> list[Cell]:
         """Keys of a table's rows that refer to a parent."""
@@ -168,7 +177,8 @@ class TableRows:
         for table in self.tables.values():
             rows = self.rows[table.name]
             for column in table.columns:
-                if column.role not in ("text", "number", "date"):
+                given = table.new_row is not None and column.name in table.new_row.given
+                if column.role not in ("text", "number", "date") and not given:
                     continue
                 held = {rows[key][column.name] for key in kept[table.name]}
                 others = {row[column.name]: None for row in rows.values()}
@@ -236,7 +246,7 @@ def stored(value: object, column: WritableColumn) -> Cell:
 def _after_all(rows: TableRows) -> str:
     """Nine in the morning after the last day on which a row came to be."""
     days = [
-        str(row[column.name])
+        str(row[column.name])[:10]
         for table in rows.tables.values()
         for column in table.columns
         if column.system_date

@@ -53,6 +53,7 @@ def _with_declared(
             columns=tuple(replace(column, writable=False) for column in table.columns),
             stock=None,
             no_new_rows=True,
+            rows_stay=True,
         )
     if write.transfer == "" and table.stock is not None:
         columns = tuple(
@@ -86,7 +87,7 @@ def _with_declared(
                 f'{", ".join(owners) or "no column"}, or ""'
             )
         table = replace(table, owned_by=owners.get(write.owner, ""))
-    return replace(table, no_new_rows=write.create == "")
+    return replace(table, no_new_rows=write.create == "", rows_stay=write.delete == "")
 
 
 def _require_settable(

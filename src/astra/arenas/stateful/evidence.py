@@ -9,7 +9,7 @@ import duckdb
 from astra.arenas.stateful.declared import tables_to_write
 from astra.arenas.stateful.derived import derivations
 from astra.arenas.stateful.roles import WritableColumn, WritableTable, is_final
-from astra.arenas.stateful.writes import TODAY, can_create, creation, stock_pair
+from astra.arenas.stateful.writes import TODAY, can_create, can_delete, creation, stock_pair
 from astra.arenas.tables.schema import Schema, WriteOptions
 from astra.types import Language
 
@@ -67,6 +67,10 @@ def _table_lines(table: WritableTable) -> Iterator[str]:
         yield f"  new rows: {', '.join(texts)}"
     elif options.create == "":
         yield f"  no new rows ({_SAID})"
+    if can_delete(table):
+        yield "  rows go that no other refers to"
+    elif options.delete == "":
+        yield f"  no rows go ({_SAID})"
     if (pair := stock_pair(table)) is not None and table.stock is not None:
         thing, place = (table.references[name] for name in pair)
         yield f"  moved: {table.column(table.stock).source} of {thing} between {place}"

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 from astra.arenas.stateful.cut import Cut, Row, rows_of
 from astra.arenas.stateful.roles import WritableTable
-from astra.arenas.stateful.tools import DatabaseTool, DatabaseToolWriter
-from astra.arenas.stateful.words import WORDS, named, quote
+from astra.arenas.stateful.tools import DatabaseTool, DatabaseToolWriter, shown_row
+from astra.arenas.stateful.words import WORDS, named, quote, spoken_name
 from astra.arenas.tables.sql import LONGEST_VALUE, fold
 from astra.databases import Cell
 from astra.types import Json
@@ -25,6 +25,13 @@ class TaskCall:
     result_field: str
     answer: Json
     key: dict[str, Json] = field(default_factory=dict[str, Json])
+    changes: frozenset[tuple[str, str]] | None = None
+    """Table and column of what it changes. None: whatever its tool may change."""
+
+    def repeats(self, other: TaskCall) -> bool:
+        """Whether a call is made already: a list that was read for another row shows this, too."""
+        same = self.tool.tool.name == other.tool.tool.name
+        return same and self.arguments == other.arguments
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +56,22 @@ class Mentions:
         self.tables = writer.tables
         self.words = WORDS[writer.language]
         self.tools = {(tool.operation, tool.table, tool.column): tool for tool in tools}
+        self.actions = {(t.table, t.column, t.value): t for t in tools if t.operation == "act"}
 
     def row(self, table: str, key: Cell) -> Row:
         return self.cut.database.table(table).rows_by_key[key]
+
+    def setter(self, table: str, column: str, value: Json) -> DatabaseTool | None:
+        """The tool that sets a column to a value: to any, or to this alone."""
+        return self.tools.get(("set", table, column)) or self.actions.get((table, column, value))
+
+    def called_by_key(self, table: WritableTable, key: Cell) -> bool:
+        """Whether requests call a row by its key."""
+        return table.naming is None and isinstance(key, str)
+
+    def shows_all(self, table: WritableTable) -> bool:
+        """Whether the rows that are found are shown as a whole."""
+        return True
 
     def of(
         self, table: WritableTable, key: Cell, rng: random.Random, depth: int = 2
@@ -62,7 +82,7 @@ class Mentions:
             ways += [lambda: self._by_parent(table, key, rng, depth)] * 2
         if table.naming is not None:
             ways += [lambda: self._by_name(table, key)] * 2
-        elif isinstance(key, str):
+        if self.called_by_key(table, key):
             ways.append(lambda: self._by_key(table, key))
         rng.shuffle(ways)
         for way in ways:
@@ -83,10 +103,12 @@ class Mentions:
         singular = self.writer.singular(table)
         # "North Quay Depot" is a name that says by itself what it names; so does 北码头仓库.
         frame = "{value}" if fold(singular) in fold(name) else self.words.by_name
-        text = named(frame, singular, name)
-        call = self.find(table, {table.naming: name}, key, text)
+        text = named(frame, singular, spoken_name(self.words, name))
+        calls = self.find(table, {table.naming: name}, [key], text)
+        if calls is None:
+            return None
         relies_on = frozenset({(table.name, table.naming), (table.name, "")})
-        return Mention(text, (call,), True, relies_on)
+        return Mention(text, calls, self.shows_all(table), relies_on)
 
     def _by_parent(
         self, table: WritableTable, key: Cell, rng: random.Random, depth: int
@@ -126,9 +148,11 @@ class Mentions:
                 label=self.writer.label(choice),
                 value=quote(self.words, str(row[choice.name])),
             )
-        relies_on = {(table.name, name) for name in ("", *filters)}
-        calls = (*parent.calls, self.find(table, filters, key, text))
-        return Mention(text, calls, True, parent.relies_on | relies_on)
+        calls = self.find(table, filters, [key], text)
+        if calls is None:
+            return None
+        relies_on = parent.relies_on | {(table.name, name) for name in ("", *filters)}
+        return Mention(text, (*parent.calls, *calls), self.shows_all(table), relies_on)
 
     def owners(self, table: WritableTable, row: Row) -> list[str]:
         """Columns by which a row belongs to another."""
@@ -140,8 +164,26 @@ class Mentions:
         ]
 
     def find(
-        self, table: WritableTable, filters: dict[str, Json], key: Cell, text: str
-    ) -> TaskCall:
+        self, table: WritableTable, filters: dict[str, Json], keys: Sequence[Cell], text: str
+    ) -> tuple[TaskCall, ...] | None:
+        """The calls that find rows by values of theirs. None: no tool does.
+
+        `keys`: of all rows that have these values.
+        """
         question = self.words.find.format(row=text)
         tool = self.tools["find", table.name, ""]
-        return TaskCall(tool, filters, question, table.key, key)
+        return (TaskCall(tool, filters, question, table.key, keys[0], {table.key: keys[0]}),)
+
+    def look(
+        self, table: WritableTable, key: Cell, column: str, mention: Mention
+    ) -> tuple[TaskCall, ...] | None:
+        """A look at a column of a row, where finding it did not show it. None: no tool shows it."""
+        if mention.read:
+            return ()
+        tool = self.tools.get(("get", table.name, ""))
+        if tool is None:
+            return None
+        value = shown_row(table, {column: self.row(table.name, key)[column]})
+        question = self.words.read.format(row=mention.text)
+        arguments: dict[str, Json] = {table.key: key}
+        return (TaskCall(tool, arguments, question, column, value[column], {table.key: key}),)

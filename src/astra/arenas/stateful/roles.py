@@ -17,7 +17,7 @@ from astra.arenas.stateful.derived import derivations
 from astra.arenas.stateful.names import tool_parameters
 from astra.arenas.tables.schema import Column, ColumnKind, Schema, Table
 from astra.arenas.tables.sql import quoted
-from astra.types import Language
+from astra.types import Cell, Language
 
 ColumnRole = Literal[
     "key", "name", "reference", "choice", "text", "number", "date", "flag", "other"
@@ -79,10 +79,20 @@ class WritableColumn:
     """Whether a new row may be given a value, where none may be set later."""
     system_date: bool = False
     """The day on which the row came to be: tools set it, requests do not."""
+    low: int | None = None
+    high: int | None = None
+    """Least and greatest number that may be set, as it is stored. None: nothing is said of it."""
     set_with: tuple[str, frozenset[str]] | None = None
     """Column of a status, and the statuses with which this column is set; it is null otherwise."""
     source: str = ""
     """Its name in the user's table."""
+
+    def allows(self, value: Cell) -> bool:
+        """Whether a value lies within the bounds of a number; others have none."""
+        if not isinstance(value, int):
+            return True
+        above = self.low is None or value >= self.low
+        return above and (self.high is None or value <= self.high)
 
     @property
     def name(self) -> str:
@@ -96,6 +106,16 @@ class Cancellation:
     column: str
     start: tuple[str, ...]
     to: str
+
+
+@dataclass(frozen=True, slots=True)
+class NewRow:
+    """How a row comes to be, where a document says it."""
+
+    given: tuple[str, ...]
+    """Columns that whoever creates it gives."""
+    fixed: dict[str, Cell]
+    """Values that other columns get; those that have none are null."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,10 +134,14 @@ class WritableTable:
     """Rows are derived from each other with those of other tables: none may come or go."""
     no_new_rows: bool = False
     """The user says that none may come."""
+    rows_stay: bool = False
+    """The user says that none may go."""
     cancel: Cancellation | None = None
     """How the user says that rows are cancelled."""
     owned_by: str | None = None
     """The reference that the user says rows belong by. Empty: by none. None: by its name."""
+    new_row: NewRow | None = None
+    """None: what new rows need is read off the values."""
 
     @property
     def name(self) -> str:
@@ -135,7 +159,8 @@ class WritableTable:
         """
         if self.owned_by is not None:
             return column == self.owned_by
-        plain = re.sub(r"_(?:id|code|key|no|number)$", "", column)
+        words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", column).lower()
+        plain = re.sub(r"_(?:id|code|key|no|number)$", "", words)
         return plain in (noun, self.references[column], f"{noun}_id")
 
     def column(self, name: str) -> WritableColumn:

@@ -10,7 +10,7 @@ import random
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, Protocol, Self, TypeVar
 
 from astra.arenas.difficulty import UNSET, DialSettings
 from astra.arenas.rounding import TOOL_ROUNDING
@@ -28,7 +28,6 @@ from astra.arenas.stateful.mentions import Mentions, TaskCall
 from astra.arenas.stateful.operations import TASK_KINDS
 from astra.arenas.stateful.operations.base import Task, TaskParts
 from astra.arenas.stateful.policy.apply import FEWEST_GOALS, PoliciesOfDatabase
-from astra.arenas.stateful.roles import WritableTable
 from astra.arenas.stateful.tools import DatabaseTool, DatabaseToolWriter
 from astra.arenas.stateful.turns import gold_plan, state_goals, user_turns
 from astra.arenas.stateful.words import STATEMENT, WORDS
@@ -88,25 +87,51 @@ class StateSourceOptions:
         return self.user_turns[1] > 1 or bool(self.conversations) or self.service_policy
 
 
+class MakesMentions(Protocol):
+    """Makes the words for the rows of one database."""
+
+    def __call__(self, cut: Cut, writer: Any, tools: Sequence[DatabaseTool]) -> Mentions: ...
+
+
+@dataclass(frozen=True, slots=True)
+class StateWorld:
+    """What arenas of one language are drawn over."""
+
+    rows: TableRows
+    writer: DatabaseToolWriter
+    tools: Sequence[DatabaseTool]
+    """One entry for each thing that a tool does: several may be the same tool."""
+    mentions: MakesMentions = Mentions
+
+
 class StateSource:
     """Draws candidates over a set of tables."""
 
     def __init__(self, tables: Tables, schema: Schema, options: StateSourceOptions) -> None:
+        worlds: dict[Language, StateWorld] = {}
+        for language in options.languages:
+            found = tables_to_write(tables.connection, schema, language)
+            rows = TableRows.read(tables.connection, found, language)
+            writer = DatabaseToolWriter(schema, found, language)
+            worlds[language] = StateWorld(rows, writer, writer.all())
+        self._open(worlds, options, "tables")
+
+    @classmethod
+    def of_worlds(
+        cls, worlds: Mapping[Language, StateWorld], options: StateSourceOptions, name: str
+    ) -> Self:
+        """Over what was read from elsewhere. `name`: what arenas tell as their source."""
+        source = cls.__new__(cls)
+        source._open(worlds, options, name)
+        return source
+
+    def _open(
+        self, worlds: Mapping[Language, StateWorld], options: StateSourceOptions, name: str
+    ) -> None:
         self._options = options
-        self._schema = schema
-        db = tables.connection
-        writable: dict[Language, tuple[WritableTable, ...]] = {
-            language: tables_to_write(db, schema, language) for language in options.languages
-        }
-        self._rows = {
-            language: TableRows(db, found, language) for language, found in writable.items()
-        }
-        self._writers = {
-            language: DatabaseToolWriter(schema, found, language)
-            for language, found in writable.items()
-        }
-        self._tools = {language: writer.all() for language, writer in self._writers.items()}
-        if not any(tool.writes for tools in self._tools.values() for tool in tools):
+        self.worlds = worlds
+        self._name = name
+        if not any(tool.writes for world in worlds.values() for tool in world.tools):
             raise ConfigError(
                 "nothing in these tables can be changed: a table needs a key (a column of "
                 "different values without gaps) and a column such as a status, an address, a price "
@@ -131,17 +156,17 @@ class StateSource:
             language = _share(list(self._options.languages.items()), number)
             share = self._options.test_share
             test = int((number + 1) * share + 0.5) > int(number * share + 0.5)
-            cut = self._rows[language].cut(
+            world = self.worlds[language]
+            cut = world.rows.cut(
                 rng, "test" if test else "train", self._options.seed, self._options.test_share
             )
-            tools = self._tools[language]
-            mentions = Mentions(cut, self._writers[language], tools)
+            mentions = world.mentions(cut, world.writer, world.tools)
             found = self._databases[number] = _Database(
                 language,
                 cut,
                 TaskParts(mentions),
                 ExpectedChanges(cut.database),
-                tools,
+                list({tool.tool.name: tool for tool in world.tools}.values()),
                 PoliciesOfDatabase(mentions) if self._options.service_policy else None,
             )
         return found
@@ -267,7 +292,7 @@ class StateSource:
                 writes=writes,
                 free={
                     table.name: tuple(c.name for c in table.columns if c.system_date)
-                    for table in self._writers[language].tables.values()
+                    for table in self.worlds[language].writer.tables.values()
                     if any(c.system_date for c in table.columns)
                 },
                 goals=tuple(goals),
@@ -278,7 +303,7 @@ class StateSource:
                 else (),
             ),
             provenance={
-                "source": "tables",
+                "source": self._name,
                 "key": key,
                 "seed": self._options.seed,
                 "kinds": [task.kind for turn in turns for task in turn.tasks],
@@ -362,7 +387,7 @@ def _steps(calls: Sequence[TaskCall]) -> list[Goal]:
                 id=identity,
                 question=call.question.removeprefix(STATEMENT),
                 answer=call.answer,
-                call=GoldCall(tool=call.tool.tool.name, arguments=call.arguments),
+                call=GoldCall(tool=call.tool.tool.name, arguments=call.tool.named(call.arguments)),
                 target=Target(
                     matcher=_matcher(call.answer),
                     value=call.answer,

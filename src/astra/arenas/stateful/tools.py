@@ -18,7 +18,14 @@ from astra.arenas.stateful.tool_source import (
     template,
     value_kind,
 )
-from astra.arenas.stateful.writes import TODAY, can_create, creation, settable, stock_pair
+from astra.arenas.stateful.writes import (
+    TODAY,
+    can_create,
+    can_delete,
+    creation,
+    settable,
+    stock_pair,
+)
 from astra.arenas.tables.load.names import unique
 from astra.arenas.tables.naming import ascii_identifier, row_noun
 from astra.arenas.tables.schema import ColumnKind, Schema
@@ -35,13 +42,30 @@ class DatabaseTool:
     tool: Tool
     table: str
     operation: str
-    """find, get, set, create, transfer or cancel."""
+    """find, get, set, act, create, delete, transfer or cancel."""
     column: str = ""
-    """Of `set`: the column."""
+    """Of `set` and `act`: the column."""
     writes: tuple[str, ...] = ()
     """Tables that it may write."""
     changes: frozenset[tuple[str, str]] = field(default_factory=frozenset[tuple[str, str]])
-    """Table and column of what it may change. A new row: the table and ""."""
+    """Table and column of what it may change. Rows that come or go: the table and ""."""
+    value: str = ""
+    """Of `act`: what it sets the column to."""
+    verb: str = ""
+    """Of `act`: what is done to the row, e.g. "cancel"."""
+    arguments: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Column -> argument, where the two are called differently."""
+    lists: frozenset[str] = frozenset()
+    """Arguments that take a list of values."""
+    brings: tuple[str, ...] = ()
+    """Of `set`: further columns that have to be given with it, as they are."""
+    says: tuple[str, Json] | None = None
+    """Field and value of every answer, where it does not hold the row."""
+
+    def named(self, values: Mapping[str, Json]) -> dict[str, Json]:
+        """Values by column, or by argument, as the arguments of a call."""
+        arguments = {self.arguments.get(name, name): value for name, value in values.items()}
+        return {n: [v] if n in self.lists else v for n, v in arguments.items()}
 
 
 class DatabaseToolWriter:
@@ -116,6 +140,8 @@ class DatabaseToolWriter:
                     tools.append(self.set(table, column))
             if can_create(table):
                 tools.append(self.create(table))
+            if can_delete(table):
+                tools.append(self.delete(table))
             if (pair := stock_pair(table)) is not None:
                 tools.append(self.transfer(table, *pair))
             if table.cancel is not None:
@@ -270,6 +296,39 @@ class DatabaseToolWriter:
             table, "create", name, description, properties, list(properties), source, "", changes
         )
 
+    def delete(self, table: WritableTable) -> DatabaseTool:
+        """Takes one row away, unless others refer to it."""
+        name = self._name("delete", table)
+        children = [
+            (child, column)
+            for child in self.tables.values()
+            for column, parent in child.references.items()
+            if parent == table.name
+        ]
+        description = self._say(
+            "Deletes one {singular} for good.",
+            "永久删除一条{singular}。",
+            singular=self.singular(table),
+        )
+        if children:
+            among = dict.fromkeys(self.plural(child) for child, _ in children)
+            description += self._say(
+                " One that {others} refer to stays.",
+                "仍被{others}引用的不能删除。",
+                others=(" or " if self.language == "en" else "或").join(among),
+            )
+        source = template("delete").render(
+            name=name,
+            table=table,
+            noun=self.noun(table),
+            children=[(child.name, column, self.nouns(child)) for child, column in children],
+        )
+        properties = {table.key: self._parameter(table, table.column(table.key))}
+        return self._tool(
+            table, "delete", name, description, properties, [table.key], source,
+            changes={(table.name, "")}, says=("deleted", True),
+        )  # fmt: skip
+
     def transfer(self, table: WritableTable, kept: str, moved: str) -> DatabaseTool:
         """Moves a quantity from one row to another: of one thing, between two places."""
         assert table.stock is not None
@@ -315,6 +374,7 @@ class DatabaseToolWriter:
         source: str,
         column: str = "",
         changes: set[tuple[str, str]] | None = None,
+        says: tuple[str, Json] | None = None,
     ) -> DatabaseTool:
         document = ToolSchema(
             name=name,
@@ -334,7 +394,7 @@ class DatabaseToolWriter:
         )
         writes = (table.name,) if changes else ()
         return DatabaseTool(
-            tool, table.name, operation, column, writes, frozenset(changes or set())
+            tool, table.name, operation, column, writes, frozenset(changes or set()), says=says
         )
 
     def _parameter(self, table: WritableTable, column: WritableColumn) -> dict[str, Json]:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import datetime
 import random
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from astra.arenas.stateful.cut import Row, rows_of
 from astra.arenas.stateful.expected import SqlStatement
 from astra.arenas.stateful.mentions import Mentions, TaskCall
 from astra.arenas.stateful.roles import WritableColumn, WritableTable, is_final
+from astra.arenas.stateful.tool_source import dates_set_with
 from astra.arenas.stateful.tools import shown_row
 from astra.arenas.stateful.words import quote
 from astra.arenas.stateful.writes import settable
@@ -19,6 +22,12 @@ from astra.arenas.tables.schema import ColumnKind
 from astra.arenas.tables.sql import LONGEST_VALUE, quoted
 from astra.databases import Cell
 from astra.types import Json
+
+_STATES = re.compile(
+    r"(?:^| )(?:\w+ed|paid|active|available|public|private|complete|visible|hidden|open|urgent"
+    r"|vip|only|taxable|free|sold|online|ready|optional|mandatory)$"
+)
+"""Labels of flags that say how a row is, rather than what it has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +38,8 @@ class NewValue:
     stored: Cell
     shown: Json
     text: str
+    verb: str = ""
+    """What is done to the row, where a tool of its own does it: "cancel"."""
 
 
 def address_words(name: str) -> list[str]:
@@ -49,23 +60,43 @@ class NewValues:
 
     def columns(self, table: WritableTable) -> list[WritableColumn]:
         """The columns that a tool sets."""
-        return [c for c in table.columns if ("set", table.name, c.name) in self._mentions.tools]
+        tools, actions = self._mentions.tools, self._mentions.actions
+        return [
+            column
+            for column in table.columns
+            if ("set", table.name, column.name) in tools
+            or any((table.name, column.name, choice) in actions for choice in column.choices)
+        ]
 
     def draw(
-        self, table: WritableTable, key: Cell, column: WritableColumn, rng: random.Random
+        self,
+        table: WritableTable,
+        key: Cell,
+        column: WritableColumn,
+        rng: random.Random,
+        beside: Mapping[str, Cell] = MappingProxyType({}),
     ) -> NewValue | None:
-        """A new value for a column of a row. None if there is none to be had."""
-        row = self._mentions.row(table.name, key)
+        """A new value for a column of a row. None if there is none to be had.
+
+        `beside`: values of a new row that take the place of those of the row.
+        """
+        row = {**self._mentions.row(table.name, key), **beside}
         old, kind = row[column.name], column.column.kind
         if column.role == "choice":
             options = settable(table, column)
             if old not in options or (column == table.status and is_final(str(old))):
                 return None
-            others = [choice for choice in options if choice != old]
+            others = [
+                choice
+                for choice in options
+                if choice != old and self._mentions.setter(table.name, column.name, choice)
+            ]
             if not others:
                 return None
             value = rng.choice(others)
-            return NewValue(column, value, value, quote(self._words, value))
+            tool = self._mentions.setter(table.name, column.name, value)
+            verb = "" if tool is None else tool.verb
+            return NewValue(column, value, value, quote(self._words, value), verb)
         if column.role == "flag":
             new = not old
             text = self._words.true if new else self._words.false
@@ -79,7 +110,7 @@ class NewValues:
                 return None
             # Near the old one: nobody asks for a lamp at the price of a wardrobe.
             stored = round(old * rng.uniform(0.7, 1.3)) if old >= 10 else old + rng.randint(1, 3)
-            if stored == old:
+            if stored == old or not column.allows(stored):
                 return None
             shown = shown_row(table, {column.name: stored})[column.name]
             unit = column.column.unit
@@ -114,14 +145,38 @@ class NewValues:
         taken = any(address in held.values() for held in rows_of(self._cut.database, table.name))
         return None if not words or not host or taken else address
 
+    def frames(self, change: NewValue) -> tuple[Sequence[str], str]:
+        """Frames of a sentence that asks for a change, and of a clause about the row at hand."""
+        words = self._words
+        if change.verb:
+            return words.act, words.act_clause
+        if change.column.role != "flag":
+            return words.set, words.clause
+        if _STATES.search(self._mentions.writer.label(change.column)):
+            return (
+                (words.mark, words.mark_clause)
+                if change.stored
+                else (words.unmark, words.unmark_clause)
+            )
+        return (words.on, words.on_clause) if change.stored else (words.off, words.off_clause)
+
     def write(
         self, table: WritableTable, key: Cell, change: NewValue, question: str
     ) -> tuple[TaskCall, tuple[SqlStatement, ...]]:
         """The call that sets a value, and its statements."""
         column = change.column
-        tool = self._mentions.tools["set", table.name, column.name]
-        arguments: dict[str, Json] = {table.key: key, column.name: change.shown}
-        call = TaskCall(tool, arguments, question, column.name, change.shown, {table.key: key})
+        tool = self._mentions.setter(table.name, column.name, change.stored)
+        assert tool is not None
+        old = shown_row(table, self._mentions.row(table.name, key))
+        arguments: dict[str, Json] = {table.key: key}
+        if tool.operation == "set":
+            arguments |= {name: old[name] for name in tool.brings} | {column.name: change.shown}
+        answer, where = ((column.name, change.shown), {table.key: key})
+        if tool.says is not None:
+            answer, where = tool.says, {}
+        changed = {column.name, *(other.name for other, _ in dates_set_with(table, column))}
+        changes = frozenset((table.name, name) for name in changed)
+        call = TaskCall(tool, arguments, question, *answer, where, changes)
         return call, self.statements(table, key, change)
 
     def statements(

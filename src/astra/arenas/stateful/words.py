@@ -24,12 +24,27 @@ class RequestWords:
     set: tuple[str, ...]
     clause: str
     """A change of the row that the sentence is about already."""
+    act: tuple[str, ...]
+    """What a tool of its own does to a row."""
+    act_clause: str
+    delete: tuple[str, ...]
     on: tuple[str, ...]
     off: tuple[str, ...]
     cancel: tuple[str, ...]
+    on_clause: str
+    off_clause: str
+    mark: tuple[str, ...]
+    """A flag that says how a row is: active, archived."""
+    unmark: tuple[str, ...]
+    mark_clause: str
+    unmark_clause: str
     bulk: tuple[str, ...]
     create: tuple[str, ...]
+    about: str
+    """The rows that a new one is about."""
     with_fields: str
+    with_only: str
+    """Fields of a new row that is about no other."""
     between: str
     """Between the rows that a new one is about."""
     field: str
@@ -81,18 +96,29 @@ WORDS: dict[Language, RequestWords] = {
             "update the {label} of {row} to {value}",
         ),
         clause="set the {label} to {value}",
+        act=("{verb} {row}",),
+        act_clause="{verb} it",
+        delete=("delete {row}", "remove {row}"),
         on=("turn the {label} of {row} on",),
         off=("turn the {label} of {row} off",),
         cancel=("cancel {row}",),
+        on_clause="turn the {label} on",
+        off_clause="turn the {label} off",
+        mark=("mark {row} as {label}",),
+        unmark=("mark {row} as not {label}",),
+        mark_clause="mark it as {label}",
+        unmark_clause="mark it as not {label}",
         bulk=(
             "set the {label} of every {singular} of {parent} whose {filter} is {old} to {value}",
             "~for every {singular} of {parent} whose {filter} is {old}, set the {label} to {value}",
         ),
         create=(
-            "create a new {singular} for {about}{fields}",
-            "add a new {singular} for {about}{fields}",
+            "create a new {singular}{about}{fields}",
+            "add a new {singular}{about}{fields}",
         ),
+        about=" for {rows}",
         with_fields=", with {fields}",
+        with_only=" with {fields}",
         between=" and ",
         field="{label} {value}",
         between_fields=", ",
@@ -151,12 +177,23 @@ WORDS: dict[Language, RequestWords] = {
             "将{row}的{label}更新为{value}",
         ),
         clause="把{label}设为{value}",
+        act=("把{row}的{label}改为{value}",),
+        act_clause="把{label}设为{value}",
+        delete=("删除{row}",),
         on=("开启{row}的{label}",),
         off=("关闭{row}的{label}",),
         cancel=("取消{row}",),
+        on_clause="开启{label}",
+        off_clause="关闭{label}",
+        mark=("开启{row}的{label}",),
+        unmark=("关闭{row}的{label}",),
+        mark_clause="开启{label}",
+        unmark_clause="关闭{label}",
         bulk=("把{parent}名下所有{filter}为{old}的{singular}的{label}都改为{value}",),
-        create=("为{about}新建{singular}{fields}", "为{about}添加{singular}{fields}"),
+        create=("{about}新建{singular}{fields}", "{about}添加{singular}{fields}"),
+        about="为{rows}",
         with_fields="，{fields}",
+        with_only="，{fields}",
         between="和",
         field="{label}为{value}",
         between_fields="，",
@@ -208,6 +245,12 @@ def named(frame: str, singular: str, value: str) -> str:
     if singular[-1:].isascii() and value[:1].isascii():
         frame = frame.replace("{singular}{value}", "{singular} {value}")
     return frame.format(singular=singular, value=value)
+
+
+def spoken_name(words: RequestWords, name: str) -> str:
+    """The name of a row in a sentence: in quotation marks if it is half a sentence itself."""
+    small = [word for word in name.split()[1:] if word[:1].islower()]
+    return words.quoted.format(text=name) if len(small) > 2 else name
 
 
 def request_text(words: RequestWords, parts: Sequence[str], rng: random.Random) -> str:

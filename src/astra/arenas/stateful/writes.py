@@ -27,6 +27,8 @@ def settable(table: WritableTable, column: WritableColumn) -> tuple[str, ...]:
 
 def can_create(table: WritableTable) -> bool:
     """Whether rows may come, and what they need is known."""
+    if table.new_row is not None:
+        return bool(table.new_row.given)
     if table.locked or table.no_new_rows or not table.numbered or table.stock is not None:
         return False
     if not table.references:
@@ -36,8 +38,15 @@ def can_create(table: WritableTable) -> bool:
     return all(c.name in known or c.column.nulls for c in table.columns) and bool(given)
 
 
+def can_delete(table: WritableTable) -> bool:
+    """Whether rows may go, so long as no other refers to them."""
+    return not table.locked and not table.rows_stay and table.stock is None
+
+
 def creation(table: WritableTable) -> tuple[list[WritableColumn], dict[str, Cell]]:
     """Columns that whoever creates a row gives, and the values that others get."""
+    if table.new_row is not None:
+        return [table.column(name) for name in table.new_row.given], table.new_row.fixed
     given: list[WritableColumn] = []
     fixed: dict[str, Cell] = {}
     for column in table.columns:

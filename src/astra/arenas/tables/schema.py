@@ -86,6 +86,8 @@ class WriteOptions(Record):
     """The column of whom rows belong to. Empty: none."""
     create: Literal[""] | None = None
     """Empty: no rows may come."""
+    delete: Literal[""] | None = None
+    """Empty: no rows may go."""
     transfer: Literal[""] | None = None
     """Empty: no stock is moved."""
 

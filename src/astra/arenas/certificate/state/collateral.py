@@ -77,7 +77,7 @@ def _other_calls(trials: StateTrials, call: NamedCall, rng: random.Random) -> li
     found: list[NamedCall] = []
     properties = trials.tools[call.tool].document.parameters["properties"]
     for name, value in call.arguments.items():
-        keys = keys_like(trials, name, value)
+        keys = keys_like(trials, call.tool, name, value)
         options: list[Json] = rng.sample(keys, min(_ROWS_TRIED, len(keys)))
         if not keys:
             options = _values_like(trials, name, value, properties.get(name, {}), rng)
@@ -170,7 +170,7 @@ async def check_undo(trials: StateTrials) -> dict[str, Json]:
 
 def _is_new(trials: StateTrials, call: NamedCall, name: str, value: Json) -> bool:
     """Whether a value is another one for the row of a call, and not another row."""
-    if keys_like(trials, name, call.arguments[name]):
+    if keys_like(trials, call.tool, name, call.arguments[name]):
         return False
     held = [
         row.get(name)

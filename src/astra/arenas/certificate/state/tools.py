@@ -8,6 +8,7 @@ from __future__ import annotations
 import random
 import re
 from collections import defaultdict
+from collections.abc import Set
 
 from astra.arenas.certificate.arena_under_test import (
     CheckFinding,
@@ -23,9 +24,10 @@ from astra.arenas.certificate.state.wording import (
     check_to_or_by,
 )
 from astra.core.json_schema import violation
-from astra.databases import Cell, RowChange
+from astra.core.text import contains_text
+from astra.databases import Cell, DatabaseTable, RowChange
 from astra.models.arguments import random_arguments
-from astra.types import Json
+from astra.types import Json, canonical_json
 
 HOSTILE = (
     "'; DROP TABLE x; --",
@@ -125,7 +127,7 @@ async def check_effects(trials: StateTrials, rng: random.Random) -> dict[str, Js
         for _ in range(_RANDOM_CALLS):
             arguments = random_arguments(tool.document.parameters, rng)
             if arguments is not None:
-                arguments = _with_keys(trials, arguments, rng)
+                arguments = _with_keys(trials, tool.name, arguments, rng)
                 text = f"a random call of {tool.name!r}"
                 calls.append(NamedCall(tool.name, arguments, text))
     makers: dict[tuple[str, str, Cell], set[str]] = defaultdict(set)
@@ -159,7 +161,7 @@ async def check_effects(trials: StateTrials, rng: random.Random) -> dict[str, Js
     for table, column, value in sorted(wanted, key=str):
         tools = makers[table, column, value]
         if len(tools) > 1:
-            what = f"{column or 'the rows'!r} of {table!r}" + (f" to {value!r}" if value else "")
+            what = f"{column!r} of {table!r}" + (f" to {value!r}" if value else "")
             raise CheckFinding(f"several tools change {what}: {', '.join(sorted(tools))}")
     return {"calls": len(plans)}
 
@@ -182,9 +184,10 @@ def _require_named(trials: StateTrials, call: NamedCall, change: RowChange) -> N
 def _transitions(trials: StateTrials, change: RowChange) -> list[tuple[str, str, Cell]]:
     """Table, column, and the new value where there are few: that may have a tool of its own.
 
-    Of a row that comes or goes "" in place of the column."""
-    if not change.before or not change.after:
-        return [(change.table, "", None)]
+    Of rows that come, and of those that go, this in place of the column."""
+    if change.before is None or change.after is None:
+        kind = "rows that come" if change.before is None else "rows that go"
+        return [(change.table, kind, None)]
     table = trials.database.table(change.table)
     return [
         (change.table, name, value if table.column(name).choices else None)
@@ -193,21 +196,23 @@ def _transitions(trials: StateTrials, change: RowChange) -> list[tuple[str, str,
 
 
 def _with_keys(
-    trials: StateTrials, arguments: dict[str, Json], rng: random.Random
+    trials: StateTrials, tool: str, arguments: dict[str, Json], rng: random.Random
 ) -> dict[str, Json]:
     """The arguments with real keys: random texts would be keys of nothing."""
     keyed = dict(arguments)
-    for table in trials.database.tables:
-        keys = list(table.rows_by_key)
-        for name in arguments:
-            if name.removeprefix("from_").removeprefix("to_") == table.key and keys:
-                keyed[name] = rng.choice(keys)
+    for name in arguments:
+        table = trials.key_table(tool, name)
+        if table is not None and table.rows:
+            keyed[name] = rng.choice(list(table.rows_by_key))
     return keyed
 
 
 async def check_unique(trials: StateTrials) -> dict[str, Json]:
     """What a gold read finds is the row that is meant, or each of the rows that are; and no other
-    reading of the request comes to another state."""
+    reading of the request comes to another state.
+
+    A list that can't be filtered holds others, too: they differ in something that is said.
+    """
     await check_boundary(trials)
     check_to_or_by(trials)
     check_determined(trials)
@@ -236,12 +241,31 @@ async def check_unique(trials: StateTrials) -> dict[str, Json]:
         for goal in trials.arena.goals
         if goal.call is not None and goal.target is not None and goal.target.field == "total"
     ]
+    goals = {
+        canonical_json([goal.call.tool, goal.call.arguments]): goal
+        for goal in trials.arena.goals
+        if goal.call is not None
+    }
+    # Of the parts of a list, the last one holds the row.
+    found_last = {
+        goal.question: goal.target.value for goal in goals.values() if goal.target is not None
+    }
     for played in await trials.play([[call] for call in reads]):
         (call,), (outcome,) = played.calls, played.outcomes
         if not is_answered(outcome) or (call.tool, call.arguments) in counted:
             continue
-        keys = _keys_in(trials, outcome.value)
+        table, keys = _rows_in(trials, outcome.value)
         unused = [key for key in keys if key not in used]
+        goal = goals.get(canonical_json([call.tool, call.arguments]))
+        meant = None if goal is None else found_last.get(goal.question)
+        if goal is not None and table is not None and meant in table.rows_by_key:
+            asked_for = {value for value in call.arguments.values() if isinstance(value, str)}
+            unused = [
+                key
+                for key in unused
+                if key != meant
+                and not _differs(trials, table, key, meant, goal.question, asked_for)
+            ]
         if len(keys) > 1 and unused:
             raise CheckFinding(
                 f"{call.description} finds {len(keys)} rows, of which {unused[0]!r} is not meant",
@@ -250,13 +274,44 @@ async def check_unique(trials: StateTrials) -> dict[str, Json]:
     return {"reads": len(reads)}
 
 
-def _keys_in(trials: StateTrials, result: Json) -> list[Json]:
-    """The keys of the rows in a result that lists rows of one table."""
-    if not isinstance(result, dict):
-        return []
-    for value in result.values():
+def _rows_in(trials: StateTrials, result: Json) -> tuple[DatabaseTable | None, list[Json]]:
+    """The table and the keys of the rows in a result that lists rows of one table."""
+    lists = result.values() if isinstance(result, dict) else [result]
+    for value in lists:
         if isinstance(value, list) and value and all(isinstance(row, dict) for row in value):
             for table in trials.database.tables:
-                if all(table.key in row and len(row) == len(table.columns) for row in value):
-                    return [row[table.key] for row in value]
-    return []
+                names = {column.name for column in table.columns}
+                if all(
+                    table.key in row and row.keys() <= names and row[table.key] in table.rows_by_key
+                    for row in value
+                ):
+                    return table, [row[table.key] for row in value]
+    return None, []
+
+
+def _differs(
+    trials: StateTrials,
+    table: DatabaseTable,
+    other: Json,
+    meant: Json,
+    question: str,
+    asked_for: Set[str],
+) -> bool:
+    """Whether a row has another value than the meant one where the question says a value: of the
+    row itself, or of a row that it refers to.
+
+    `asked_for`: what the call gave. A tool that finds other rows by it finds too many.
+    """
+    first, second = table.rows_by_key[meant], table.rows_by_key[other]
+    for column in table.columns:
+        held = first[column.name]
+        if held is None or held == second[column.name]:
+            continue
+        texts = [held] if isinstance(held, str) else []
+        parent = table.references.get(column.name)
+        if parent is not None:
+            row = trials.database.table(parent).rows_by_key.get(held, {})
+            texts += [cell for cell in row.values() if isinstance(cell, str)]
+        if held not in asked_for and any(contains_text(question, text) for text in texts):
+            return True
+    return False

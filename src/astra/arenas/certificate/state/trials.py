@@ -19,7 +19,8 @@ from astra.arenas.certificate.arena_under_test import (
     is_error,
 )
 from astra.arenas.certificate.state.interrupts import INTERRUPTED, interruptible
-from astra.databases import Cell, RowChange
+from astra.arenas.tables.profile.words import singular_name
+from astra.databases import Cell, DatabaseTable, RowChange
 from astra.episodes import Score
 from astra.errors import ConfigError, SandboxBadResult, SandboxDied, SandboxLimit
 from astra.models.policies import gold_steps
@@ -148,6 +149,26 @@ class StateTrials:
             if isinstance(step, NamedCall) and self.writes(step)
         ]
 
+    def key_table(self, tool: str, name: str, value: Json = None) -> DatabaseTable | None:
+        """The table whose keys a parameter of a tool takes; of several that fit, one that the tool
+        writes. `value`: a key that it took."""
+        plain = _letters(name.removeprefix("from_").removeprefix("to_"))
+        found = [
+            self.database.table(other)
+            for table in self.database.tables
+            for column, other in table.references.items()
+            if _letters(column) == plain
+        ]
+        for table in self.database.tables:
+            key = _letters(table.key)
+            if plain in (key, f"{_letters(singular_name(table.name))}{key}"):
+                found.append(table)
+        found.sort(key=lambda table: table.name not in self.state.writes.get(tool, ()))
+        if value is not None:
+            # Keys in lists and whole rows of other kinds are no keys.
+            found = [t for t in found if isinstance(value, str | int) and value in t.rows_by_key]
+        return found[0] if found else None
+
     def writes(self, call: NamedCall | GoldCall) -> bool:
         """Whether a call is of a tool that may change something."""
         return call.tool in self.state.writes
@@ -229,6 +250,11 @@ _CALLING = Message(role="assistant", tool_calls=(ToolCallRequest(id="0", tool=""
 def calls_in(steps: Sequence[TrialStep]) -> list[NamedCall]:
     """The calls among the messages of a trial."""
     return [step for step in steps if isinstance(step, NamedCall)]
+
+
+def _letters(name: str) -> str:
+    """A name without its spelling: `petId` and `pet_id` are one."""
+    return "".join(c for c in name.casefold() if c.isalnum())
 
 
 def record(call: NamedCall, outcome: CallOutcome, turn: int) -> CallRecord:

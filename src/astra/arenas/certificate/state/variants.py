@@ -23,20 +23,17 @@ def refused_calls(trials: StateTrials, call: NamedCall) -> list[NamedCall]:
     parameters = trials.tools[call.tool].document.parameters
     found: list[NamedCall] = []
     for name in call.arguments:
-        for value in (*_WRONG, *keys_like(trials, name, call.arguments[name])[:_KEYS_TRIED]):
+        for value in (*_WRONG, *keys_like(trials, call.tool, name, call.arguments[name])[:_KEYS_TRIED]):
             arguments = {**call.arguments, name: value}
             if violation(arguments, parameters) is None:
                 found.append(NamedCall(call.tool, arguments, f"a call with {name} {value!r}"))
     return found
 
 
-def keys_like(trials: StateTrials, name: str, value: Json) -> list[Json]:
-    """Other keys of the table whose key a parameter takes."""
-    for table in trials.database.tables:
-        plain = name.removeprefix("from_").removeprefix("to_")
-        if table.key in (name, plain) and value in table.rows_by_key:
-            return [key for key in table.rows_by_key if key != value]
-    return []
+def keys_like(trials: StateTrials, tool: str, name: str, value: Json) -> list[Json]:
+    """Other keys of the table whose key a parameter of a tool takes."""
+    table = trials.key_table(tool, name, value)
+    return [] if table is None else [key for key in table.rows_by_key if key != value]
 
 
 def calls_for(

@@ -11,6 +11,7 @@ from astra.arenas.stateful.operations.cancel import cancel
 from astra.arenas.stateful.operations.compute import compute
 from astra.arenas.stateful.operations.conditional import conditional
 from astra.arenas.stateful.operations.create import create
+from astra.arenas.stateful.operations.delete import delete
 from astra.arenas.stateful.operations.tell import tell
 from astra.arenas.stateful.operations.transfer import transfer
 from astra.arenas.stateful.operations.update import update
@@ -25,6 +26,7 @@ TASK_KINDS: Mapping[str, TaskKind] = MappingProxyType(
         "compute": compute,
         "tell": tell,
         "cancel": cancel,
+        "delete": delete,
     }
 )
 """Name -> what draws a task of the kind."""

@@ -65,8 +65,12 @@ class Task:
 
     @property
     def changes(self) -> frozenset[tuple[str, str]]:
-        """Table and column of what it changes; "" for rows that come."""
-        return frozenset(change for call in self.calls for change in call.tool.changes)
+        """Table and column of what it changes; "" for rows that come or go."""
+        return frozenset(
+            change
+            for call in self.calls
+            for change in (call.tool.changes if call.changes is None else call.changes)
+        )
 
     def apart_from(self, other: Task) -> bool:
         """Whether both can be done in either order, and the words of each stay true."""

@@ -67,7 +67,10 @@ def bulk(parts: TaskParts, rng: random.Random) -> Task | None:
         label=parts.mentions.writer.label(filter_),
         value=quote(parts.words, str(row[filter_.name])),
     )
-    calls = [*parent.calls, parts.mentions.find(table, find, key, group_text)]
+    found_by = parts.mentions.find(table, find, [o[table.key] for o in group], group_text)
+    if found_by is None:
+        return None
+    calls = [*parent.calls, *found_by]
     goals: list[tuple[str, tuple[SqlStatement, ...]]] = []
     for other in group:
         one = f"{text} ({other[table.key]})"

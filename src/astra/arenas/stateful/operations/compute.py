@@ -10,7 +10,7 @@ import random
 from dataclasses import dataclass
 
 from astra.arenas.stateful.expected import SqlStatement
-from astra.arenas.stateful.mentions import Mention, TaskCall
+from astra.arenas.stateful.mentions import Mention
 from astra.arenas.stateful.operations.base import Task, TaskParts
 from astra.arenas.stateful.roles import WritableColumn, WritableTable
 from astra.arenas.stateful.tools import shown_row
@@ -56,7 +56,7 @@ def compute(parts: TaskParts, rng: random.Random) -> Task | None:
         result = _postponed(parts, column, old, mention, rng)
     else:
         result = _raised(parts, column, old, mention, rng)
-    if result is None or result.stored == old:
+    if result is None or result.stored == old or not column.allows(result.stored):
         return None
     shown = shown_row(table, {column.name: result.stored})[column.name]
     value = NewValue(column, result.stored, shown, str(shown))
@@ -67,8 +67,14 @@ def compute(parts: TaskParts, rng: random.Random) -> Task | None:
     )
     statement = SqlStatement(table.name, sql, [*result.parameters, key])
     reads = [*mention.calls, *(call for call in source.calls if call not in mention.calls)]
-    if not source.read:
-        reads.append(_look(parts, table, column, source_key, source))
+    seen = [(source_key, source)]
+    if write.tool.brings and source is not mention:
+        seen.append((key, mention))
+    for row, said in seen:
+        looks = parts.mentions.look(table, row, column.name, said)
+        if looks is None:
+            return None
+        reads += looks
     relies_on = mention.relies_on | source.relies_on
     if source is not mention:
         relies_on |= {(table.name, column.name)}
@@ -170,14 +176,3 @@ def _other_row(
     other = rng.choice(keys)
     mention = parts.mentions.of(table, other, rng, 0)
     return None if mention is None else (other, mention)
-
-
-def _look(
-    parts: TaskParts, table: WritableTable, column: WritableColumn, key: Cell, source: Mention
-) -> TaskCall:
-    """A look at the row that the value is worked out from, where finding it did not show it."""
-    value = parts.mentions.row(table.name, key)[column.name]
-    shown = shown_row(table, {column.name: value})[column.name]
-    question = parts.words.read.format(row=source.text)
-    tool = parts.tools["get", table.name, ""]
-    return TaskCall(tool, {table.key: key}, question, column.name, shown, {table.key: key})

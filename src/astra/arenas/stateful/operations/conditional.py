@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import random
 
-from astra.arenas.stateful.mentions import Mention, TaskCall
+from astra.arenas.stateful.mentions import Mention
 from astra.arenas.stateful.operations.base import Task, TaskParts
 from astra.arenas.stateful.roles import WritableColumn, WritableTable, is_final
-from astra.arenas.stateful.tools import shown_row
 from astra.arenas.stateful.words import quote
 from astra.databases import Cell
-from astra.types import Json
 
 
 def conditional(parts: TaskParts, rng: random.Random) -> Task | None:
@@ -25,9 +23,10 @@ def conditional(parts: TaskParts, rng: random.Random) -> Task | None:
     column = rng.choice(tested)
     if (table.name, column.name) in mention.relies_on:
         return None
+    looks = parts.mentions.look(table, key, column.name, mention)
     condition = _condition(parts, table, key, column, mention, rng)
     columns = [c for c in parts.values.columns(table) if c.name != column.name]
-    if condition is None or len(columns) < 2:
+    if condition is None or looks is None or len(columns) < 2:
         return None
     text, holds = condition
     changes = [parts.values.draw(table, key, c, rng) for c in rng.sample(columns, 2)]
@@ -35,9 +34,12 @@ def conditional(parts: TaskParts, rng: random.Random) -> Task | None:
     if first is None or second is None:
         return None
     clauses = [
-        parts.words.clause.format(label=parts.mentions.writer.label(c.column), value=c.text)
+        parts.values.frames(c)[1].format(
+            label=parts.mentions.writer.label(c.column), value=c.text, verb=c.verb
+        )
         for c in (first, second)
     ]
+    tools = [parts.mentions.setter(table.name, c.column.name, c.stored) for c in (first, second)]
     request = rng.choice(parts.words.conditional).format(
         condition=text, first=clauses[0], second=clauses[1]
     )
@@ -46,25 +48,12 @@ def conditional(parts: TaskParts, rng: random.Random) -> Task | None:
     return Task(
         "conditional",
         request,
-        (*mention.calls, *_look(parts, table, key, column, mention), call),
+        (*mention.calls, *looks, call),
         ((request, statements),),
         frozenset({(table.name, key)}),
         mention.relies_on | {(table.name, column.name)},
-        also=tuple(parts.tools["set", table.name, c.column.name] for c in (first, second)),
+        also=tuple(tool for tool in tools if tool is not None),
     )
-
-
-def _look(
-    parts: TaskParts, table: WritableTable, key: Cell, column: WritableColumn, mention: Mention
-) -> tuple[TaskCall, ...]:
-    """A look at the row, where finding it did not show it."""
-    if mention.read:
-        return ()
-    value = shown_row(table, {column.name: parts.mentions.row(table.name, key)[column.name]})
-    question = parts.words.read.format(row=mention.text)
-    tool = parts.tools["get", table.name, ""]
-    arguments: dict[str, Json] = {table.key: key}
-    return (TaskCall(tool, arguments, question, column.name, value[column.name], {table.key: key}),)
 
 
 def _condition(
@@ -98,7 +87,8 @@ def _condition(
     limit = round(value * (rng.uniform(0.5, 0.9) if holds else rng.uniform(1.1, 1.5)))
     step = 10**column.scale
     limit -= limit % step
-    if limit == value or limit <= 0 or (limit < value) != holds:
+    possible = column.high is None or limit < column.high
+    if limit == value or limit <= 0 or (limit < value) != holds or not possible:
         return None
     said = str(limit // step)
     unit = f" {column.column.unit}" if column.column.unit else ""

@@ -32,14 +32,15 @@ def create(parts: TaskParts, rng: random.Random) -> Task | None:
     about: list[str] = []
     fields: list[str] = []
     arguments: dict[str, Json] = {}
-    for column in given:
+    # What it is called first: its e-mail address follows from its name.
+    for column in sorted(given, key=lambda each: each.role not in ("reference", "name")):
         if column.role == "reference":
             parent = parts.tables[table.references[column.name]]
             mention = parts.mentions.of(parent, row[column.name], rng, 0)
             if mention is None:
                 return None
             calls += [call for call in mention.calls if call not in calls]
-            relies_on |= mention.relies_on
+            relies_on |= mention.relies_on | {(parent.name, "")}
             values[column.name] = row[column.name]
             arguments[column.name] = row[column.name]
             about.append(mention.text)
@@ -49,7 +50,7 @@ def create(parts: TaskParts, rng: random.Random) -> Task | None:
             value: Cell = rng.choice(column.choices)
             shown, text = value, quote(parts.words, str(value))
         else:
-            change = parts.values.draw(table, pattern, column, rng)
+            change = parts.values.draw(table, pattern, column, rng, values)
             if change is None:
                 return None
             value, shown, text = change.stored, change.shown, change.text
@@ -57,8 +58,10 @@ def create(parts: TaskParts, rng: random.Random) -> Task | None:
         fields.append(parts.words.field.format(label=label, value=text))
     text = rng.choice(parts.words.create).format(
         singular=parts.mentions.writer.singular(table),
-        about=parts.words.between.join(about),
-        fields=parts.words.with_fields.format(fields=parts.words.between_fields.join(fields))
+        about=parts.words.about.format(rows=parts.words.between.join(about)) if about else "",
+        fields=(parts.words.with_fields if about else parts.words.with_only).format(
+            fields=parts.words.between_fields.join(fields)
+        )
         if fields
         else "",
     )
@@ -74,7 +77,8 @@ def create(parts: TaskParts, rng: random.Random) -> Task | None:
         list(values.values()),
     )
     tool = parts.tools["create", table.name, ""]
-    calls.append(TaskCall(tool, arguments, text, table.key, key))
+    answer = (table.key, key) if tool.says is None else tool.says
+    calls.append(TaskCall(tool, arguments, text, *answer))
     rows = frozenset({(table.name, key)})
     goals = ((text, (statement,)),)
     return Task("create", text, tuple(calls), goals, rows, frozenset(relies_on))

@@ -5,10 +5,10 @@ from __future__ import annotations
 import random
 
 from astra.arenas.rounding import TOOL_ROUNDING
-from astra.arenas.stateful.mentions import TaskCall
 from astra.arenas.stateful.operations.base import Task, TaskParts
 from astra.arenas.stateful.tools import shown_row
-from astra.types import Json, Matcher, Target
+from astra.arenas.tables.schema import ColumnKind
+from astra.types import Matcher, Target
 
 _FEWEST_DIGITS = 10
 """Smaller numbers stand in too many messages by chance."""
@@ -34,16 +34,13 @@ def tell(parts: TaskParts, rng: random.Random) -> Task | None:
     shown = shown_row(table, {column.name: row[column.name]})[column.name]
     if (table.name, column.name) in mention.relies_on or str(shown) in mention.text:
         return None
-    calls = list(mention.calls)
+    looks = parts.mentions.look(table, key, column.name, mention)
+    if looks is None:
+        return None
     label = parts.mentions.writer.label(column)
     text = rng.choice(parts.words.tell).format(label=label, row=mention.text)
-    if not mention.read:
-        arguments: dict[str, Json] = {table.key: key}
-        tool = parts.tools["get", table.name, ""]
-        question = parts.words.read.format(row=mention.text)
-        calls.append(TaskCall(tool, arguments, question, column.name, shown, {table.key: key}))
     matcher = Matcher.exact
-    if column.role == "date":  # it may be told as 11 August
+    if column.column.kind is ColumnKind.date:  # it may be told as 11 August
         matcher = Matcher.date
     elif isinstance(shown, int | float) and not isinstance(shown, bool):
         matcher = Matcher.number
@@ -57,7 +54,7 @@ def tell(parts: TaskParts, rng: random.Random) -> Task | None:
     return Task(
         "tell",
         text,
-        tuple(calls),
+        (*mention.calls, *looks),
         (),
         frozenset(),
         mention.relies_on | {(table.name, column.name)},

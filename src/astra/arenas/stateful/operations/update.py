@@ -18,17 +18,23 @@ def update(parts: TaskParts, rng: random.Random) -> Task | None:
         return None
     if (table.name, change.column.name) in mention.relies_on:
         return None
-    frames = parts.words.set
-    if change.column.role == "flag":
-        frames = parts.words.on if change.stored else parts.words.off
+    frames, _ = parts.values.frames(change)
     text = rng.choice(frames).format(
-        label=parts.mentions.writer.label(change.column), row=mention.text, value=change.text
+        label=parts.mentions.writer.label(change.column),
+        row=mention.text,
+        value=change.text,
+        verb=change.verb,
     )
     call, statements = parts.values.write(table, key, change, text)
+    # What has to be given along has to be known.
+    brings = call.tool.brings
+    looks = parts.mentions.look(table, key, brings[0], mention) if brings else ()
+    if looks is None:
+        return None
     return Task(
         "update",
         text,
-        (*mention.calls, call),
+        (*mention.calls, *looks, call),
         ((text, statements),),
         frozenset({(table.name, key)}),
         mention.relies_on,

@@ -1,0 +1,91 @@
+"""Arenas over the example library."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import fmean
+
+import pytest
+
+from astra.arenas.certificate import certify
+from astra.arenas.openapi.source import open_service, service_source
+from astra.arenas.stateful.source import StateSourceOptions
+from astra.errors import Rejected
+from astra.evaluation.arenas import PlayedEpisode, play, tallied
+from astra.models.policies import Policy, policy
+from astra.rewards import score_trajectory
+from astra.rollouts.loop import RolloutLimits
+from astra.sandbox.server import open_sandbox
+from astra.types import Arena
+
+LIBRARY = Path(__file__).parents[2] / "examples" / "tools" / "openapi.yaml"
+
+
+def draw(path: Path, count: int, seed: int = 3) -> list[Arena]:
+    """The first arenas over a document, uncertified."""
+    source = service_source(open_service(path), StateSourceOptions(hops=(1, 8), seed=seed))
+    arenas: list[Arena] = []
+    for candidate in source.candidates():
+        if not isinstance(candidate.outcome, Rejected):
+            arenas.append(candidate.outcome)
+        if len(arenas) == count:
+            break
+    return arenas
+
+
+@pytest.fixture(scope="module")
+def arenas() -> list[Arena]:
+    return draw(LIBRARY, 40)
+
+
+def test_arenas_are_certified(arenas: list[Arena]) -> None:
+    async def check() -> None:
+        async with open_sandbox(workers=1) as sandbox:
+            for arena in arenas:
+                certificate = await certify(arena, sandbox)
+                failed = [c for c in certificate.checks if not c.passed]
+                assert certificate.certified, (arena.question, failed)
+
+    asyncio.run(check())
+
+
+def scores(arenas: Sequence[Arena], name: Policy) -> tuple[float, float]:
+    """Mean F1 of a policy, and its share of strictly right episodes."""
+
+    async def run() -> tuple[float, float]:
+        episodes: list[PlayedEpisode] = []
+        async with open_sandbox(workers=1) as sandbox:
+            model = lambda arena, sample: policy(name, arena, sample)  # noqa: E731
+            played = play(arenas, model, sandbox, RolloutLimits(turns=100))
+            summary = await tallied(played, 0, episodes.append)
+        assert summary.f1 is not None
+        pairs = zip(arenas, episodes, strict=True)
+        return summary.f1.mean, fmean(
+            score_trajectory(arena, e.trajectory, "strict").reward for arena, e in pairs
+        )
+
+    return asyncio.run(run())
+
+
+def test_reference_policies_are_worth_what_is_known(arenas: list[Arena]) -> None:
+    assert scores(arenas, "gold") == (1, 1)
+    assert scores(arenas, "null")[0] == scores(arenas, "reader")[0] == 0
+    assert scores(arenas, "careless")[0] <= 0.2
+    assert scores(arenas, "random")[0] <= 0.02
+
+
+def test_the_same_seed_gives_the_same_arenas(arenas: list[Arena]) -> None:
+    assert [arena.id for arena in draw(LIBRARY, 40)] == [arena.id for arena in arenas]
+    other = {arena.id for arena in draw(LIBRARY, 10, seed=4)}
+    assert not other & {arena.id for arena in arenas}
+
+
+def test_every_operation_is_a_tool_under_its_name(arenas: list[Arena]) -> None:
+    named = {tool.name for arena in arenas for tool in arena.tools}
+    assert named == {
+        *("searchBooks", "addBook", "getBook", "updateBook", "removeBook"),
+        *("listMembers", "registerMember", "getMember", "updateMember"),
+        *("listLoansOfMember", "borrowBook", "getLoan", "renewLoan", "returnLoan"),
+    }
