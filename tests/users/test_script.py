@@ -61,14 +61,14 @@ def test_every_conversation_ends(message: str) -> None:
 
 
 def test_a_value_that_reads_like_a_refusal_is_none() -> None:
-    assert script(turn=2).reply('I set it to "cannot sign in".').kind == "insists"
+    assert script(turn=2).reply("Done: address = cannot sign in.").kind == "insists"
     state = script().state
     goal, *others = state.goals
     (change,) = goal.changes
     odd = change.model_copy(update={"after": {"address": "cannot sign in"}})
     goals = (goal.model_copy(update={"changes": (odd,)}), *others)
     talk = ScriptedUser(state.model_copy(update={"goals": goals}), "en", turn=2)
-    assert talk.reply('I set it to "cannot sign in".').kind == "next"
+    assert talk.reply("Done: address = cannot sign in.").kind == "next"
 
 
 def test_repeating_oneself_is_waste() -> None:
