@@ -23,7 +23,10 @@ def refused_calls(trials: StateTrials, call: NamedCall) -> list[NamedCall]:
     parameters = trials.tools[call.tool].document.parameters
     found: list[NamedCall] = []
     for name in call.arguments:
-        for value in (*_WRONG, *keys_like(trials, call.tool, name, call.arguments[name])[:_KEYS_TRIED]):
+        for value in (
+            *_WRONG,
+            *keys_like(trials, call.tool, name, call.arguments[name])[:_KEYS_TRIED],
+        ):
             arguments = {**call.arguments, name: value}
             if violation(arguments, parameters) is None:
                 found.append(NamedCall(call.tool, arguments, f"a call with {name} {value!r}"))
