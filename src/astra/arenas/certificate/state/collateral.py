@@ -150,7 +150,11 @@ async def check_undo(trials: StateTrials) -> dict[str, Json]:
                 plans.append([*gold[:place], other, *gold[place:]])
                 # A status may be one that a row stays in.
                 one_of_few = "enum" in properties.get(name, {})
-                free.append(call if len(call.arguments) == 2 and not one_of_few else None)
+                of_a_row = any(
+                    trials.key_table(call.tool, *each) for each in call.arguments.items()
+                )
+                sets = of_a_row and len(call.arguments) == 2 and not one_of_few
+                free.append(call if sets else None)
                 break
     tried = 0
     for call, played in zip(free, await trials.play(plans), strict=True):
