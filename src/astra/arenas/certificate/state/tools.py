@@ -259,7 +259,7 @@ async def check_unique(trials: StateTrials) -> dict[str, Json]:
         goal = goals.get(canonical_json([call.tool, call.arguments]))
         meant = None if goal is None else found_last.get(goal.question)
         if goal is not None and table is not None and meant in table.rows_by_key:
-            asked_for = {value for value in call.arguments.values() if isinstance(value, str)}
+            asked_for = {v for v in call.arguments.values() if isinstance(v, str | int)}
             unused = [
                 key
                 for key in unused
@@ -295,7 +295,7 @@ def _differs(
     other: Json,
     meant: Json,
     question: str,
-    asked_for: Set[str],
+    asked_for: Set[str | int],
 ) -> bool:
     """Whether a row has another value than the meant one where the question says a value: of the
     row itself, or of a row that it refers to.
@@ -303,15 +303,17 @@ def _differs(
     `asked_for`: what the call gave. A tool that finds other rows by it finds too many.
     """
     first, second = table.rows_by_key[meant], table.rows_by_key[other]
+    said = False
     for column in table.columns:
         held = first[column.name]
         if held is None or held == second[column.name]:
             continue
-        texts = [held] if isinstance(held, str) else []
         parent = table.references.get(column.name)
+        texts = [held] if isinstance(held, str) else []
+        if held in asked_for and (texts or parent is not None):
+            return False
         if parent is not None:
             row = trials.database.table(parent).rows_by_key.get(held, {})
             texts += [cell for cell in row.values() if isinstance(cell, str)]
-        if held not in asked_for and any(contains_text(question, text) for text in texts):
-            return True
-    return False
+        said = said or any(contains_text(question, text) for text in texts)
+    return said

@@ -122,6 +122,8 @@ def _raised(
     frame = words.raise_by if up else words.lower_by
     text = frame.format(label=label, row=mention.text, amount=said)
     signed = amount * step if up else -amount * step
+    if old + signed == amount * step:
+        return None  # "by" and "to" would come to the same
     return _Result(old + signed, text, f"{quoted(column.name)} + ?", (signed,))
 
 
