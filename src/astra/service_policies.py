@@ -19,7 +19,7 @@ Comparison = Literal["above", "below"]
 class ServiceOperation(Record):
     """What a writing tool does, as rules speak of it."""
 
-    kind: Literal["set", "create", "transfer", "cancel"]
+    kind: Literal["set", "create", "transfer", "cancel", "delete"]
     table: str
     column: str = ""
     """Of `set`: the column."""

@@ -114,7 +114,8 @@ class ConditionDrawer:
 
     def paths(self, operation: ServiceOperation) -> list[tuple[str, ...]]:
         """Ways from the row of an operation to rows that conditions can be about."""
-        found: list[tuple[str, ...]] = [()] if operation.kind == "set" else []
+        named = operation.kind in ("set", "cancel", "delete")
+        found: list[tuple[str, ...]] = [()] if named else []
         ahead: list[tuple[str, ...]] = [()]
         for _ in range(_LONGEST_PATH):
             further: list[tuple[str, ...]] = []

@@ -32,6 +32,7 @@ class _Frames:
     set: str
     create: str
     cancel: str
+    delete: str
     transfer: str
     both: str
     either: str
@@ -82,6 +83,7 @@ FRAMES: Mapping[Language, _Frames] = {
         set="change the {label} of {a_row}",
         create="create {a_row}",
         cancel="cancel {a_row}",
+        delete="delete {a_row}",
         transfer="move {thing} from one {place} to another",
         both=" and ",
         either=" or ",
@@ -131,6 +133,7 @@ FRAMES: Mapping[Language, _Frames] = {
         set="修改{a_row}的{label}",
         create="新建{a_row}",
         cancel="取消{a_row}",
+        delete="删除{a_row}",
         transfer="把{thing}从一个{place}调拨到另一个{place}",
         both="，并且",
         either="或",
@@ -200,6 +203,8 @@ class RuleWords:
                 return self._frames.create.format(a_row=self._a(table, new=True))
             case "cancel":
                 return self._frames.cancel.format(a_row=self._a(table))
+            case "delete":
+                return self._frames.delete.format(a_row=self._a(table))
             case "transfer":
                 pair = stock_pair(table)
                 assert pair is not None
