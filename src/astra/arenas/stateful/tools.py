@@ -7,11 +7,11 @@ write them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from astra.arenas.stateful.names import LONGEST_TOOL
 from astra.arenas.stateful.roles import Cancellation, WritableColumn, WritableTable, is_final
+from astra.arenas.stateful.table_words import TableWords
 from astra.arenas.stateful.tool_source import (
     dates_set_with,
     shown_columns,
@@ -26,9 +26,7 @@ from astra.arenas.stateful.writes import (
     settable,
     stock_pair,
 )
-from astra.arenas.tables.load.names import unique
-from astra.arenas.tables.naming import ascii_identifier, row_noun
-from astra.arenas.tables.schema import ColumnKind, Schema
+from astra.arenas.tables.schema import ColumnKind
 from astra.types import Cell, Json, Language, Tool, ToolSchema
 
 MAX_FOUND = 20
@@ -68,67 +66,8 @@ class DatabaseTool:
         return {n: [v] if n in self.lists else v for n, v in arguments.items()}
 
 
-class DatabaseToolWriter:
+class DatabaseToolWriter(TableWords):
     """Writes tools in one language for all tables of a schema."""
-
-    def __init__(self, schema: Schema, tables: Iterable[WritableTable], language: Language) -> None:
-        self.tables = {table.name: table for table in tables}
-        self.language: Language = language
-        self._nouns: dict[str, str] = {}
-        for table in self.tables.values():
-            noun = row_noun(schema, schema.table(table.name))
-            # An order of `order` and one of `orders`.
-            noun = noun if noun not in self._nouns.values() else ascii_identifier(table.name)
-            self._nouns[table.name] = unique(noun or "record", self._nouns.values())
-        self._names: dict[tuple[str, str, str], str] = {}
-
-    # --- words -------------------------------------------------------------------------------
-
-    def noun(self, table: WritableTable) -> str:
-        """One row in names of tools."""
-        return self._nouns[table.name]
-
-    def nouns(self, table: WritableTable) -> str:
-        """Several rows in names of tools and results."""
-        plural = ascii_identifier(table.table.plural.get("en", ""))
-        fits = plural and plural not in (*self._nouns.values(), "total")
-        return plural if fits else f"{self.noun(table)}_list"
-
-    def _name(self, operation: str, table: WritableTable, column: str = "") -> str:
-        """The name of a tool, which no other has: the status of an order line is not the line
-        status of an order."""
-        what = self.nouns(table) if operation == "find" else self.noun(table)
-        key = (operation, table.name, column)
-        if key not in self._names:
-            whole = "_".join(part for part in (operation, what, column) if part)
-            name = whole[:LONGEST_TOOL].rstrip("_")
-            if name in self._names.values():
-                name = unique(name[: LONGEST_TOOL - 3], self._names.values())
-            self._names[key] = name
-        return self._names[key]
-
-    def singular(self, table: WritableTable) -> str:
-        return table.table.singular.get(self.language) or table.name
-
-    def plural(self, table: WritableTable) -> str:
-        return table.table.plural.get(self.language) or table.name
-
-    def label(self, column: WritableColumn) -> str:
-        """What a column is called beside the name of its table: the status of an order."""
-        label = column.column.labels.get(self.language) or column.name.replace("_", " ")
-        for table in self.tables.values():
-            if column in table.columns:
-                singular = self.singular(table)
-                shorter = label.removeprefix(singular)
-                # "returned product" does not begin with the noun "return".
-                whole = self.language == "zh" or not shorter[:1].isalnum()
-                return (shorter.strip() if whole else "") or label
-        return label
-
-    def _say(self, english: str, chinese: str, **words: str) -> str:
-        return (english if self.language == "en" else chinese).format(**words)
-
-    # --- tools -------------------------------------------------------------------------------
 
     def all(self) -> list[DatabaseTool]:
         """Every tool that the tables allow. No two change the same column of the same table."""
@@ -156,8 +95,8 @@ class DatabaseToolWriter:
             if column.role in ("name", "reference", "choice")
             and (column.role != "name" or column.name == table.naming)
         ]
-        name = self._name("find", table)
-        description = self._say(
+        name = self.tool_name("find", table)
+        description = self.say(
             "Finds {plural}: all that match every given filter, at most {most} at once. Texts are "
             "compared as a whole, upper and lower case ignored.",
             "查找{plural}：返回符合所有给定条件的记录，每次最多{most}条。文本须完整匹配，不区分大小写。",
@@ -170,7 +109,7 @@ class DatabaseToolWriter:
         properties["skip"] = {
             "type": "integer",
             "minimum": 0,
-            "description": self._say(
+            "description": self.say(
                 "How many of the matches to leave out at the beginning.", "从第几条之后开始返回。"
             ),
         }
@@ -186,8 +125,8 @@ class DatabaseToolWriter:
 
     def get(self, table: WritableTable) -> DatabaseTool:
         """One row by its key."""
-        name = self._name("get", table)
-        description = self._say(
+        name = self.tool_name("get", table)
+        description = self.say(
             "Returns one {singular} with everything that is stored about it.",
             "返回一条{singular}的全部内容。",
             singular=self.singular(table),
@@ -201,17 +140,17 @@ class DatabaseToolWriter:
 
     def set(self, table: WritableTable, column: WritableColumn) -> DatabaseTool:
         """Sets one column of one row."""
-        name = self._name("set", table, column.name)
+        name = self.tool_name("set", table, column.name)
         follow = dates_set_with(table, column)
         finals = [choice for choice in column.choices if is_final(choice)]
-        description = self._say(
+        description = self.say(
             "Sets the {label} of one {singular}.",
             "修改一条{singular}的{label}。",
             label=self.label(column),
             singular=self.singular(table),
         )
         for other, values in follow:
-            description += self._say(
+            description += self.say(
                 " With {values} the {label} becomes today's date, otherwise it is emptied.",
                 "当其为{values}时，{label}记为当天日期，否则清空。",
                 label=self.label(other),
@@ -242,9 +181,9 @@ class DatabaseToolWriter:
 
     def cancel(self, table: WritableTable, how: Cancellation) -> DatabaseTool:
         """Gives a row the status of what is cancelled."""
-        name = self._name("cancel", table)
+        name = self.tool_name("cancel", table)
         column = table.column(how.column)
-        description = self._say(
+        description = self.say(
             "Cancels one {singular} whose {label} is {start}: its {label} becomes {to}.",
             "取消一条{label}为{start}的{singular}，其{label}改为{to}。",
             singular=self.singular(table),
@@ -268,14 +207,14 @@ class DatabaseToolWriter:
 
     def create(self, table: WritableTable) -> DatabaseTool:
         """A new row."""
-        name = self._name("create", table)
+        name = self.tool_name("create", table)
         given, fixed = creation(table)
-        description = self._say(
+        description = self.say(
             "Creates a new {singular}.", "新建一条{singular}。", singular=self.singular(table)
         )
         for column, value in fixed.items():
             if isinstance(value, str) and value != TODAY:
-                description += self._say(
+                description += self.say(
                     " It starts with the {label} {value}.",
                     "初始{label}为{value}。",
                     label=self.label(table.column(column)),
@@ -298,21 +237,21 @@ class DatabaseToolWriter:
 
     def delete(self, table: WritableTable) -> DatabaseTool:
         """Takes one row away, unless others refer to it."""
-        name = self._name("delete", table)
+        name = self.tool_name("delete", table)
         children = [
             (child, column)
             for child in self.tables.values()
             for column, parent in child.references.items()
             if parent == table.name
         ]
-        description = self._say(
+        description = self.say(
             "Deletes one {singular} for good.",
             "永久删除一条{singular}。",
             singular=self.singular(table),
         )
         if children:
             among = dict.fromkeys(self.plural(child) for child, _ in children)
-            description += self._say(
+            description += self.say(
                 " One that {others} refer to stays.",
                 "仍被{others}引用的不能删除。",
                 others=(" or " if self.language == "en" else "或").join(among),
@@ -332,10 +271,10 @@ class DatabaseToolWriter:
     def transfer(self, table: WritableTable, kept: str, moved: str) -> DatabaseTool:
         """Moves a quantity from one row to another: of one thing, between two places."""
         assert table.stock is not None
-        name = self._name("transfer", table)
+        name = self.tool_name("transfer", table)
         place = self.tables[table.references[moved]]
         thing = self.tables[table.references[kept]]
-        description = self._say(
+        description = self.say(
             "Moves a quantity of one {thing} from one {place} to another.",
             "把某一{thing}的一定数量从一个{place}调拨到另一个{place}。",
             thing=self.singular(thing),
@@ -353,7 +292,7 @@ class DatabaseToolWriter:
             "quantity": {
                 "type": "integer",
                 "minimum": 1,
-                "description": self._say("How many to move.", "调拨数量。"),
+                "description": self.say("How many to move.", "调拨数量。"),
             },
         }
         changes = {(table.name, table.stock)}
@@ -403,14 +342,14 @@ class DatabaseToolWriter:
             return self._value(column)
         other = self.tables.get(table.references.get(column.name, ""), table)
         if column.role in ("reference", "key"):
-            text = self._say(
+            text = self.say(
                 "{label} of the {singular}, as the tools return it.",
                 "{singular}的{label}，以工具返回的为准。",
                 label=_id_label(self.label(other.column(other.key)), self.language),
                 singular=self.singular(other),
             )
         else:
-            text = self._say("Its {label}.", "{label}。", label=self.label(column))
+            text = self.say("Its {label}.", "{label}。", label=self.label(column))
         integer = column.column.kind is ColumnKind.integer
         return {"type": "integer" if integer else "string", "description": text}
 
@@ -419,19 +358,19 @@ class DatabaseToolWriter:
         if table is not None and column.role == "reference":
             return self._parameter(table, column)
         label = self.label(column)
-        schema: dict[str, Json] = {"description": self._say("The {l}.", "{l}。", l=label)}
+        schema: dict[str, Json] = {"description": self.say("The {l}.", "{l}。", l=label)}
         match value_kind(column):
             case "choice":
                 return {"type": "string", "enum": list(column.choices), **schema}
             case "date":
-                text = self._say("The {l}, as YYYY-MM-DD.", "{l}，格式为YYYY-MM-DD。", l=label)
+                text = self.say("The {l}, as YYYY-MM-DD.", "{l}，格式为YYYY-MM-DD。", l=label)
                 return {"type": "string", "description": text}
             case "flag":
                 return {"type": "boolean", **schema}
             case "number":
                 unit = f" ({column.column.unit})" if column.column.unit else ""
                 kind = "number" if column.scale else "integer"
-                text = self._say("The {l}{u}.", "{l}{u}。", l=label, u=unit)
+                text = self.say("The {l}{u}.", "{l}{u}。", l=label, u=unit)
                 return {"type": kind, "minimum": 0, "description": text}
             case _:
                 return {"type": "string", **schema}
