@@ -10,7 +10,7 @@ from dataclasses import replace
 from functools import cache
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from jinja2 import Template
 
 from astra.arenas.openapi.fields import ApiField, snake_case
 from astra.arenas.openapi.rows import is_updated
@@ -20,6 +20,7 @@ from astra.arenas.stateful.roles import WritableTable, is_final
 from astra.arenas.stateful.tools import DatabaseTool, DatabaseToolWriter, shown_row
 from astra.arenas.stateful.writes import TODAY
 from astra.arenas.tables.schema import Schema
+from astra.arenas.tool_templates import tool_templates
 from astra.types import Json, Language, Tool, ToolSchema
 
 _TEMPLATES = {
@@ -258,16 +259,7 @@ def _fields(resource: Resource) -> list[tuple[str, str, int, str]]:
     ]
 
 
-_ENVIRONMENT = Environment(
-    loader=PackageLoader("astra.arenas.openapi", "templates"),
-    undefined=StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-    keep_trailing_newline=True,
-    autoescape=False,
-)
-_ENVIRONMENT.filters["py"] = repr
-_ENVIRONMENT.filters["sql"] = lambda name: '"' + str(name).replace('"', '""') + '"'
+_ENVIRONMENT = tool_templates("astra.arenas.openapi", "templates")
 
 
 @cache

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from jinja2 import Template
 
 from astra.arenas.stateful.roles import WritableColumn, WritableTable
 from astra.arenas.tables.schema import ColumnKind
+from astra.arenas.tool_templates import tool_templates
 
 
 def dates_set_with(
@@ -44,22 +44,7 @@ def shown_columns(table: WritableTable) -> list[tuple[str, str, int]]:
     return shown
 
 
-_ENVIRONMENT = Environment(
-    loader=PackageLoader("astra.arenas.stateful", "templates"),
-    undefined=StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-    keep_trailing_newline=True,
-    autoescape=False,
-)
-
-
-def _py(value: Any) -> str:
-    return repr(value)
-
-
-_ENVIRONMENT.filters["py"] = _py
-_ENVIRONMENT.filters["sql"] = lambda name: '"' + str(name).replace('"', '""') + '"'
+_ENVIRONMENT = tool_templates("astra.arenas.stateful", "templates")
 
 
 @cache

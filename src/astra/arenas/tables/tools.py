@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from jinja2 import Template
 
 from astra.arenas.difficulty import UNSET, DialSettings
 from astra.arenas.distractors import ARITHMETIC
@@ -29,6 +29,7 @@ from astra.arenas.tables.slices import MAX_OTHER_ATTRIBUTES, TableSlice, TableSl
 from astra.arenas.tables.steps import PlanStep
 from astra.arenas.tables.terse import TERSE_DESCRIPTIONS
 from astra.arenas.tables.world import World
+from astra.arenas.tool_templates import tool_templates
 from astra.types import Json, Language, Tool, ToolSchema
 
 MAX_DECOYS = 6
@@ -200,15 +201,7 @@ def tool_source(
     )
 
 
-_ENVIRONMENT = Environment(
-    loader=PackageLoader("astra.arenas.tables", "operations"),
-    undefined=StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-    keep_trailing_newline=True,
-    autoescape=False,
-)
-_ENVIRONMENT.filters["py"] = repr
+_ENVIRONMENT = tool_templates("astra.arenas.tables", "operations")
 _HEAD = """\
 {{ shared.prelude() }}
 
