@@ -1,4 +1,4 @@
-"""Arenas over the example library."""
+"""Arenas over the example library, and over four further documents."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from astra.sandbox.server import open_sandbox
 from astra.types import Arena
 
 LIBRARY = Path(__file__).parents[2] / "examples" / "tools" / "openapi.yaml"
+DOCUMENTS = sorted((Path(__file__).parent / "documents").iterdir())
 
 
 def draw(path: Path, count: int, seed: int = 3) -> list[Arena]:
@@ -74,6 +75,15 @@ def test_reference_policies_are_worth_what_is_known(arenas: list[Arena]) -> None
     assert scores(arenas, "null")[0] == scores(arenas, "reader")[0] == 0
     assert scores(arenas, "careless")[0] <= 0.2
     assert scores(arenas, "random")[0] <= 0.02
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.stem)
+def test_arenas_over_other_documents(document: Path) -> None:
+    arenas = draw(document, 8, seed=9)
+    assert len({arena.question for arena in arenas}) == len(arenas) == 8
+    test_arenas_are_certified(arenas)
+    assert scores(arenas, "gold") == (1, 1)
+    assert scores(arenas, "null")[0] == scores(arenas, "reader")[0] == 0
 
 
 def test_the_same_seed_gives_the_same_arenas(arenas: list[Arena]) -> None:
