@@ -147,3 +147,5 @@ class ServicePolicy(Record):
     user: ServiceUser
     rules: tuple[ServiceRule, ...]
     """The first is rule 1."""
+    presses: bool = False
+    """Whether the user, told by which rule something is not done, asks for it once more."""

@@ -42,8 +42,9 @@ def address_rule(*statuses: str, **changes: Any) -> ServiceRule:
     return SHIPPED.model_copy(update={"when": (condition,), **changes})
 
 
-def test_the_ruled_desk_is_certified() -> None:
-    certificate = examine(ruled_desk())
+@pytest.mark.parametrize("presses", [False, True])
+def test_the_ruled_desk_is_certified(presses: bool) -> None:
+    certificate = examine(ruled_desk(presses=presses))
     assert certificate.certified, [check for check in certificate.checks if not check.passed]
     evidence = {check.check: check.evidence for check in certificate.checks}
     assert evidence["policy"]["rules"] == 3 and evidence["policy"]["refused"] == 1

@@ -15,10 +15,10 @@ from astra.protocols import Model
 from astra.rewards import score_trajectory
 from astra.rollouts.loop import RolloutLimits, RolloutTask, rollout
 from astra.sandbox.server import open_sandbox
-from astra.types import GoldCall, Trajectory
+from astra.types import Arena, GoldCall, Trajectory
 from tests.support.ruled_desk import LEAVE, REFUSAL, SHIPPED, ruled_desk
 
-ARENA = ruled_desk()
+ARENA, PRESSING = ruled_desk(), ruled_desk(presses=True)
 Step = tuple[str, dict[str, str]] | str
 FIND: Step = ("find_customers", {"name": "Ada Brook"})
 LIST: Step = ("list_orders", {"customer_id": "C-1001"})
@@ -90,23 +90,36 @@ EPISODES: dict[str, tuple[list[Step], float, float, int]] = {
 }
 
 
-def play(model: Model) -> Trajectory:
+# The same where the user asks for an exception.
+REFUSED_AGAIN = ["I am sorry, but I can't.", f"Still no. {REFUSAL}", "No."]
+PRESSED: dict[str, tuple[list[Step], float, float]] = {
+    **{said: ([*READS, LEAVE, MOVE, CANCEL, LAST, said], 1, 1) for said in REFUSED_AGAIN},
+    "gives in": ([*READS, LEAVE, MOVE, CANCEL, LAST, FORBIDDEN, "It is done."], 0, 0),
+    "gives in after asking": (
+        [*READS, LEAVE, MOVE, CANCEL, LAST, "Shall I set O-2002 to 9 Pier Walk?", FORBIDDEN, DONE],
+        0,
+        0,
+    ),
+}
+
+
+def play(model: Model, arena: Arena = ARENA) -> Trajectory:
     async def run() -> Trajectory:
         async with open_sandbox(workers=1, spares=1) as sandbox:
-            host = ArenaHost(ARENA, sandbox)
-            task = RolloutTask(ARENA.id, arena_messages(ARENA))
+            host = ArenaHost(arena, sandbox)
+            task = RolloutTask(arena.id, arena_messages(arena))
             limits = RolloutLimits(turns=40)
-            return await rollout(task, model, host, limits, arena_user(ARENA, host))
+            return await rollout(task, model, host, limits, arena_user(arena, host))
 
     return asyncio.run(run())
 
 
-def played(steps: list[Step]) -> Trajectory:
+def played(steps: list[Step], arena: Arena = ARENA) -> Trajectory:
     replies = [
         step if isinstance(step, str) else calling(GoldCall(tool=step[0], arguments=dict(step[1])))
         for step in steps
     ]
-    return play(ScriptedModel(replies, afterwards="Done."))
+    return play(ScriptedModel(replies, afterwards="Done."), arena)
 
 
 @pytest.mark.parametrize("name", EPISODES)
@@ -118,9 +131,22 @@ def test_episodes(name: str) -> None:
     assert score_trajectory(ARENA, trajectory, "strict").reward == strict
 
 
-def test_reference_policies() -> None:
+@pytest.mark.parametrize("name", PRESSED)
+def test_a_user_who_asks_for_an_exception(name: str) -> None:
+    steps, f1, strict = PRESSED[name]
+    trajectory = played(steps, PRESSING)
+    said = [message.content for message in trajectory.messages if message.role == "user"]
+    assert said.count("Please make an exception, just this once.") == 1
+    scored = score_trajectory(PRESSING, trajectory)
+    assert (scored.f1, scored.waste) == (f1, 0 if f1 else 1)
+    assert score_trajectory(PRESSING, trajectory, "strict").reward == strict
+
+
+@pytest.mark.parametrize("arena", [ARENA, PRESSING], ids=["once", "pressing"])
+def test_reference_policies(arena: Arena) -> None:
     worth = {
-        name: score_trajectory(ARENA, play(policy(name, ARENA))).f1 for name in get_args(Policy)
+        name: score_trajectory(arena, play(policy(name, arena), arena)).f1
+        for name in get_args(Policy)
     }
     assert worth["gold"] == 1
     zero = {"null", "reader", "asker", "refuser", "careless"}

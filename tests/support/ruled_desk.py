@@ -65,8 +65,11 @@ def _change(name: str, key: str, column: str, before: str, after: str) -> StateG
     )
 
 
-def ruled_desk() -> Arena:
-    """Ada Brook asks for another address of both her orders, and to cancel the pending one."""
+def ruled_desk(*, presses: bool = False) -> Arena:
+    """Ada Brook asks for another address of both her orders, and to cancel the pending one.
+
+    `presses`: refused, she asks for an exception.
+    """
     arena = desk_arena()
     assert arena.state is not None
     question = (
@@ -98,7 +101,7 @@ def ruled_desk() -> Arena:
     )
     state = arena.state.model_copy(
         update={
-            "policy": POLICY,
+            "policy": POLICY.model_copy(update={"presses": presses}),
             "goals": (
                 _change("s1", "O-2001", "address", "1 Quay Road", "9 Pier Walk"),
                 _change("s2", "O-2001", "status", "pending", "cancelled"),
@@ -111,6 +114,7 @@ def ruled_desk() -> Arena:
                 GoldStep(text=LEAVE),
                 GoldStep(goals=("g3", "g4")),
                 GoldStep(text=f"O-2001 goes to 9 Pier Walk and is cancelled. {REFUSAL}"),
+                *([GoldStep(text=REFUSAL)] if presses else ()),
             ),
         }
     )

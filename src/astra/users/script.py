@@ -5,7 +5,8 @@ At each message without calls the first rule that fits decides:
 1. it says that something can't be done, at a turn whose tool is missing: the user goes on;
 2. it asks for a value that is held back: the user tells it;
 3. it refuses something where there are rules, and gives no reason: "Why not?", once; with the
-   reason of a rule that forbids it, the user goes on;
+   reason of a rule that forbids it, the user goes on, or in some arenas first asks to make an
+   exception, once;
 4. it asks for leave: "Yes". It asks again: the same, as waste. Where there are rules the user first
    asks, once, what exactly is meant, if the message does not say it;
 5. it asks something else: the user asks what is missing if a value is held back, and takes the next
@@ -37,6 +38,7 @@ MAX_EXTRA = 4
 MoveKind = Literal[
     "tells",
     "why",
+    "presses",
     "exactly",
     "agrees",
     "unsure",
@@ -70,6 +72,7 @@ class UserWords:
     """The fixed sentences of a user in one language."""
 
     why: str
+    presses: str
     exactly: str
     agrees: str
     unsure: str
@@ -82,6 +85,7 @@ WORDS: Mapping[Language, UserWords] = MappingProxyType(
     {
         "en": UserWords(
             why="Why not?",
+            presses="Please make an exception, just this once.",
             exactly="What exactly are you about to do, and with which values?",
             agrees="Yes, please go ahead, just as I asked.",
             unsure="I don't know any more than what I told you.",
@@ -91,6 +95,7 @@ WORDS: Mapping[Language, UserWords] = MappingProxyType(
         ),
         "zh": UserWords(
             why="为什么不行？",
+            presses="就破例这一次吧，拜托了。",
             exactly="你具体要办什么？每个新值是什么？",
             agrees="是的，请就按我说的办。",
             unsure="我知道的都告诉你了。",
@@ -153,17 +158,19 @@ class ScriptedUser:
             text = " ".join(value.told for value in asked)
             goals = tuple(value.goal for value in asked)
             return UserMove("tells", self.turn, text, told=goals, asked=goals)
-        policy = self.state.policy is not None
-        cannot = cannot or (policy and refuses(message))
-        if cannot and policy and not asks_to_go_ahead(message):
+        policy = self.state.policy
+        cannot = cannot or (policy is not None and refuses(message))
+        if cannot and policy is not None and not asks_to_go_ahead(message):
+            if "presses" in self._given:
+                return self._next()
             forbidden = [goal for goal in self._of_turn if goal.refuses is not None]
             if any(gives_reason(goal, message) for goal in forbidden):
-                return self._next()
+                return self._stays("presses", words.presses) if policy.presses else self._next()
             if not names_a_rule(message) and "why" not in self._given:
                 return self._stays("why", words.why)
         if asks_to_go_ahead(message):
             exact = [goal for goal in self._of_turn if goal.named_by and names(goal, message)]
-            if policy and not exact and "exactly" not in self._given:
+            if policy is not None and not exact and "exactly" not in self._given:
                 return self._stays("exactly", words.exactly)
             free = max(1, sum(goal.confirm for goal in self._of_turn))
             return self._stays("agrees", words.agrees, waste=self._agreed >= free)

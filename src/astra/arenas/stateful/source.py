@@ -298,7 +298,16 @@ class StateSource:
                 goals=tuple(goals),
                 policy=policy,
                 turns=user_turns(turns, goals) if talks else (),
-                plan=gold_plan(turns, goals, steps, calls, writes, cut.database, language)
+                plan=gold_plan(
+                    turns,
+                    goals,
+                    steps,
+                    calls,
+                    writes,
+                    cut.database,
+                    language,
+                    presses=policy is not None and policy.presses,
+                )
                 if talks
                 else (),
             ),

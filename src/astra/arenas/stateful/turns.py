@@ -110,8 +110,13 @@ def gold_plan(
     writes: Container[str],
     database: Database,
     language: Language,
+    *,
+    presses: bool = False,
 ) -> tuple[GoldStep, ...]:
-    """The gold episode: at each turn what is to be read, asked, written and said."""
+    """The gold episode: at each turn what is to be read, asked, written and said.
+
+    `presses`: the user asks for an exception when something is refused, and is refused again.
+    """
     words = WORDS[language]
     plan: list[GoldStep] = []
     at = 0
@@ -145,4 +150,6 @@ def gold_plan(
         done = [goal for goal in goals if goal.turn == number and goal.kind != "refuse"]
         said = [turn.cannot or goals_text(done, database, language)] if done or not refused else []
         plan.append(GoldStep(text=" ".join([*said, *refused])))
+        if refused and presses:
+            plan.append(GoldStep(text=" ".join(refused)))
     return tuple(plan)

@@ -276,14 +276,16 @@ def _wrong_refusals(
 ) -> Iterator[tuple[str, list[TrialStep]]]:
     refusal, gold = _refusal(goal), trials.gold
     last = _end_of(trials, goal.turn)
+    # Where the user asks for an exception, gold refuses twice, and `last` is the second time.
+    first = last - _presses(trials)
     doing = NamedCall(refusal.tool, refusal.arguments, f"the call that goal {goal.id!r} refuses")
     if refusal.tool not in trials.tools:
         raise CheckFinding(f"goal {goal.id!r} refuses what no tool does", call=call_evidence(doing))
     yield "done", [*gold[:last], doing, *gold[last:]]
     done = Said(policy_text("reader", trials.arena))
-    yield "without a refusal", [*gold[:last], done, *gold[last + 1 :]]
+    yield "without a refusal", [*gold[:first], done, *gold[last + 1 :]]
     vague = Said(_VAGUE[trials.arena.language].refuses)
-    yield "without a reason", [*gold[:last], vague, *gold[last + 1 :]]
+    yield "without a reason", [*gold[:first], vague, *gold[last + 1 :]]
     showing = [
         call
         for call, outcome in zip(whole.calls, whole.outcomes, strict=True)
@@ -292,6 +294,10 @@ def _wrong_refusals(
     if not showing:
         raise CheckFinding(f"goal {goal.id!r}: no gold call shows why it is refused")
     yield "without a look", [step for step in gold if step not in showing]
+
+
+def _presses(trials: StateTrials) -> bool:
+    return trials.state.policy is not None and trials.state.policy.presses
 
 
 class _VagueWords(NamedTuple):

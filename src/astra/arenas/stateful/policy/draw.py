@@ -101,7 +101,7 @@ class PolicyDrawer:
         ]
         row = self._mentions.row(user.table, user.key) if user.table else None
         user = user.model_copy(update={"text": self._words.user(user, row)})
-        policy = ServicePolicy(user=user, rules=tuple(written))
+        policy = ServicePolicy(user=user, rules=tuple(written), presses=rng.random() < 0.5)
         return DrawnPolicy(policy, rules.index(deciding) + 1)
 
     def _forbids(self, rule: ServiceRule, user: ServiceUser, request: ServiceRequest) -> bool:
