@@ -19,6 +19,7 @@
     ├── TeacherError           a prompt could not be answered, after asking again with the error
     ├── BudgetExceeded         what may be spent is spent: the run stops and can be resumed
     ├── EmbedderError          no embeddings could be had
+    ├── SessionError           a request to the server of arenas can't be met; `.status` says how
     ├── HostError              the place where tools run broke (ours, never the agent's failure)
     └── Rejected               an item is set aside on purpose; `.check` and `.reason` say why
 
@@ -127,6 +128,15 @@ class EmbedderError(AstraError):
 
 class HostError(AstraError):
     """The place where tools run broke. Never counted as the agent's failure."""
+
+
+class SessionError(AstraError):
+    """A request to the server of arenas can't be met, and says why to its client."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        """HTTP status of the answer."""
 
 
 class Rejected(AstraError):

@@ -1,0 +1,1 @@
+"""Arenas over the wire: sessions, and the protocols that reach them."""

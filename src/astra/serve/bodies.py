@@ -1,0 +1,78 @@
+"""Bodies of requests, bounded in size and in time before anything reads them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import MutableMapping
+from typing import Any
+
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+
+class BoundedBodies:
+    """Reads the whole body of a request before the application sees it.
+
+    413 for one that is too long, 408 for one that does not come: a client may announce a body and
+    then say nothing more.
+    """
+
+    def __init__(self, app: ASGIApp, most: int, seconds: float) -> None:
+        """`most`: bytes of a body."""
+        self._app = app
+        self._most = most
+        self._seconds = seconds
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        announced = dict(scope["headers"]).get(b"content-length", b"")
+        body = bytearray()
+        try:
+            async with asyncio.timeout(self._seconds):
+                more = not (announced.isdigit() and int(announced) > self._most)
+                too_long = not more
+                while more:
+                    message = await receive()
+                    if message["type"] == "http.disconnect":
+                        return
+                    body += message.get("body", b"")
+                    too_long = len(body) > self._most
+                    more = message.get("more_body", False) and not too_long
+        except TimeoutError:
+            problem = f"the body did not arrive within {self._seconds:g} s"
+            await _refuse(408, problem, scope, receive, send)
+            return
+        if too_long:
+            problem = f"the body is over {self._most} bytes"
+            await _refuse(413, problem, scope, receive, send)
+            return
+        await self._app(scope, _from_memory(bytes(body), receive), send)
+
+
+async def replayed(receive: Receive) -> tuple[bytes, Receive]:
+    """A body that was read whole, and the same to be read once more."""
+    body = bytearray()
+    while True:
+        message = await receive()
+        body += message.get("body", b"")
+        if not message.get("more_body", False):
+            return bytes(body), _from_memory(bytes(body), receive)
+
+
+def _from_memory(body: bytes, receive: Receive) -> Receive:
+    first: list[MutableMapping[str, Any]] = [
+        {"type": "http.request", "body": body, "more_body": False}
+    ]
+
+    async def read() -> MutableMapping[str, Any]:
+        return first.pop() if first else await receive()
+
+    return read
+
+
+async def _refuse(status: int, message: str, scope: Scope, receive: Receive, send: Send) -> None:
+    # What is left of the body would be taken for the next request.
+    response = JSONResponse({"error": message}, status, headers={"Connection": "close"})
+    await response(scope, receive, send)
