@@ -25,6 +25,7 @@ from astra.cli.command import command_from
 from astra.cli.help_layout import help_text, metavar
 from astra.configs import arenas as arena_options
 from astra.configs import evaluation as evaluation_options
+from astra.configs import serve as serve_options
 from astra.configs import tools as tool_options
 from astra.configs import training as training_options
 from astra.configs import trajectories as trajectory_options
@@ -294,6 +295,7 @@ CONFLICTS: list[tuple[type[Config], dict[str, Any], set[str]]] = [
         {**_AGENT, "model": "some"},
         {"model", "base_url"},
     ),
+    (serve_options.ServeArenasConfig, {"run": "r", "stdio": True}, {"stdio", "arena"}),
     (evaluation_options.EvaluateConfig, {"arenas": "a"}, {"model", "policy"}),
     (
         evaluation_options.EvaluateConfig,
@@ -324,7 +326,8 @@ def _on_a_line(config: type[Config], values: Mapping[str, Any]) -> list[str]:
         section = values.get(option.section, {}) if option.section else values
         if (value := section.get(option.field)) is not None:
             text = ",".join(f"{k}={v}" for k, v in value.items()) if value == {"cue": 1} else value
-            line += [str(text)] if option.positional else [f"--{option.name}", str(text)]
+            name = [] if option.positional else [f"--{option.name}"]
+            line += name if value is True else [*name, str(text)]
     return line
 
 

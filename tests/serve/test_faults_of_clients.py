@@ -241,38 +241,42 @@ def test_an_idle_session_ends_and_its_processes_go(
 
 
 def test_a_killed_server_leaves_no_process(folder: Path) -> None:
-    with serving_process(str(folder), "--uncertified") as (url, pid):
-        with httpx2.Client(base_url=url, timeout=20) as client:
-            session = opened(client, ARENA)
-            path = f"/sessions/{session['id']}/calls"
-            assert client.post(path, json=slow(0)).status_code == 200
-            with socket.create_connection(address(url)) as calling:
-                calling.sendall(request(path, json.dumps(slow(30)).encode()))
-                time.sleep(0.3)
-                below = descendants(pid)
-                assert below
-                os.kill(pid, signal.SIGKILL)
-                assert gone(below)
+    with (
+        serving_process(str(folder), "--uncertified") as (url, pid),
+        httpx2.Client(base_url=url, timeout=20) as client,
+    ):
+        session = opened(client, ARENA)
+        path = f"/sessions/{session['id']}/calls"
+        assert client.post(path, json=slow(0)).status_code == 200
+        with socket.create_connection(address(url)) as calling:
+            calling.sendall(request(path, json.dumps(slow(30)).encode()))
+            time.sleep(0.3)
+            below = descendants(pid)
+            assert below
+            os.kill(pid, signal.SIGKILL)
+            assert gone(below)
 
 
 def test_a_server_that_is_ended_answers_the_calls_that_run(folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "episodes"
-    with serving_process(str(folder), "--uncertified", "--out", str(out)) as (url, pid):
-        with httpx2.Client(base_url=url, timeout=20) as client:
-            session = opened(client, ARENA)
-            answers: list[Any] = []
+    with (
+        serving_process(str(folder), "--uncertified", "--out", str(out)) as (url, pid),
+        httpx2.Client(base_url=url, timeout=20) as client,
+    ):
+        session = opened(client, ARENA)
+        answers: list[Any] = []
 
-            def call() -> None:
-                answers.append(client.post(f"/sessions/{session['id']}/calls", json=slow(1)))
+        def call() -> None:
+            answers.append(client.post(f"/sessions/{session['id']}/calls", json=slow(1)))
 
-            thread = threading.Thread(target=call)
-            thread.start()
-            time.sleep(0.5)
-            below = descendants(pid)
-            os.kill(pid, signal.SIGTERM)
-            thread.join()
-            assert json.loads(answers[0].json()["content"]) == {"slept": 1}
-            assert below and gone(below | {pid})
+        thread = threading.Thread(target=call)
+        thread.start()
+        time.sleep(0.5)
+        below = descendants(pid)
+        os.kill(pid, signal.SIGTERM)
+        thread.join()
+        assert json.loads(answers[0].json()["content"]) == {"slept": 1}
+        assert below and gone(below | {pid})
     (row,) = map(json.loads, (out / "episodes.jsonl").read_text().splitlines())
     assert row["score"] is None and "server was stopped" in row["trajectory"]["error"]
     assert len(row["trajectory"]["calls"]) == 1

@@ -19,7 +19,7 @@ from astra.serve.server import serve
     ],
 )
 def command(config: ServeArenasConfig) -> None:
-    """Serve arenas to agents and trainers: sessions, tools over MCP, scores, metrics.
+    """Serve arenas to agents and trainers: sessions, tools over MCP, scores.
 
     SIGTERM and Ctrl-C end it after the calls that run.
     """

@@ -61,7 +61,7 @@ GROUPS: dict[str, CommandGroup] = {
             "certify": "Run the certificate's checks again, from the files alone.",
             "show": "Show one arena: question, sub-questions, tools, certificate.",
             "play": "Play an arena yourself in the terminal.",
-            "serve": "Serve arenas to agents and trainers: sessions, MCP, scores, metrics.",
+            "serve": "Serve arenas to agents and trainers: sessions, tools over MCP, scores.",
             "stats": "Summarize a run folder of arenas.",
             "select": "Keep the arenas that a model solves sometimes.",
             "import": "Read arenas from another format and certify them.",

@@ -51,7 +51,7 @@ class ServeArenasConfig(DistractorConfig, CertifiedConfig, SandboxConfig, Output
     reward: str = "f1"
     """f1, recall, precision, strict, or module:function(arena, trajectory) -> float."""
     out: Annotated[Path | str | None, RUNTIME] = None
-    """Run folder to write the ended episodes to. None: they are not kept."""
+    """Run folder to write: the ended episodes. None: they are not kept."""
 
     def check(self) -> None:
         super().check()

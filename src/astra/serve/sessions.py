@@ -21,7 +21,7 @@ from astra.errors import HostError, SandboxError, SessionError, StoreError
 from astra.protocols import Sandbox
 from astra.rewards import Reward, RewardFunction
 from astra.rollouts.loop import RolloutLimits
-from astra.serve.episode import ServedEpisode, CallReply
+from astra.serve.episode import CallReply, ServedEpisode
 from astra.serve.metrics import ServerMetrics
 from astra.types import Arena, StopReason
 
