@@ -128,7 +128,7 @@ class DatabaseToolWriter(TableWords):
         name = self.tool_name("get", table)
         description = self.say(
             "Returns one {singular} with everything that is stored about it.",
-            "返回一条{singular}的全部内容。",
+            "返回一条{singular}记录的全部内容。",
             singular=self.singular(table),
         )
         source = template("get").render(
@@ -145,7 +145,7 @@ class DatabaseToolWriter(TableWords):
         finals = [choice for choice in column.choices if is_final(choice)]
         description = self.say(
             "Sets the {label} of one {singular}.",
-            "修改一条{singular}的{label}。",
+            "修改一条{singular}记录的{label}。",
             label=self.label(column),
             singular=self.singular(table),
         )
@@ -185,7 +185,7 @@ class DatabaseToolWriter(TableWords):
         column = table.column(how.column)
         description = self.say(
             "Cancels one {singular} whose {label} is {start}: its {label} becomes {to}.",
-            "取消一条{label}为{start}的{singular}，其{label}改为{to}。",
+            "取消一条{label}为{start}的{singular}记录，其{label}改为{to}。",
             singular=self.singular(table),
             label=self.label(column),
             start=(" or " if self.language == "en" else "或").join(how.start),
@@ -210,7 +210,7 @@ class DatabaseToolWriter(TableWords):
         name = self.tool_name("create", table)
         given, fixed = creation(table)
         description = self.say(
-            "Creates a new {singular}.", "新建一条{singular}。", singular=self.singular(table)
+            "Creates a new {singular}.", "新建一条{singular}记录。", singular=self.singular(table)
         )
         for column, value in fixed.items():
             if isinstance(value, str) and value != TODAY:
@@ -246,7 +246,7 @@ class DatabaseToolWriter(TableWords):
         ]
         description = self.say(
             "Deletes one {singular} for good.",
-            "永久删除一条{singular}。",
+            "永久删除一条{singular}记录。",
             singular=self.singular(table),
         )
         if children:

@@ -29,6 +29,10 @@ class _Frames:
     forbid_always: tuple[str, ...]
     confirm: tuple[str, ...]
     confirm_if: tuple[str, ...]
+    what: str
+    """What the user has to be told before they say yes."""
+    what_alone: str
+    """The same of an operation that sets no value."""
     set: str
     create: str
     cancel: str
@@ -65,21 +69,19 @@ FRAMES: Mapping[Language, _Frames] = {
             "Never {do}.",
         ),
         confirm=(
-            "Before you {do}, say what it concerns and every new value, and wait for the user's "
-            "yes.",
-            "To {do}, you need the user's yes: first name what it concerns and every new value "
-            "in a message, and ask.",
-            "Never {do} unasked: say what it concerns and every new value, and go on only after "
-            "the user has said yes.",
+            "Before you {do}, say {what}, and wait for the user's yes.",
+            "To {do}, you need the user's yes: first name {what} in a message, and ask.",
+            "Never {do} unasked: say {what}, and go on only after the user has said yes.",
         ),
         confirm_if=(
-            "If {condition}, say what it concerns and every new value before you {do}, and wait "
-            "for the user's yes.",
-            "If {condition}, you need the user's yes to {do}: first name what it concerns and "
-            "every new value in a message, and ask.",
-            "If {condition}, never {do} unasked: say what it concerns and every new value, and go "
-            "on only after the user has said yes.",
+            "If {condition}, say {what} before you {do}, and wait for the user's yes.",
+            "If {condition}, you need the user's yes to {do}: first name {what} in a "
+            "message, and ask.",
+            "If {condition}, never {do} unasked: say {what}, and go on only "
+            "after the user has said yes.",
         ),
+        what="what it concerns and every new value",
+        what_alone="what it concerns",
         set="change the {label} of {a_row}",
         create="create {a_row}",
         cancel="cancel {a_row}",
@@ -121,15 +123,17 @@ FRAMES: Mapping[Language, _Frames] = {
         ),
         forbid_always=("不得{do}。", "禁止{do}。", "任何情况下都不能{do}。"),
         confirm=(
-            "{do}之前，先说明涉及的对象和每个新值，等用户确认后再办。",
-            "要{do}，须征得用户同意：先发消息说明涉及的对象和每个新值，并询问用户。",
-            "未经询问不得{do}：先说明涉及的对象和每个新值，用户同意后才能办。",
+            "{do}之前，先说明{what}，等用户确认后再办。",
+            "要{do}，须征得用户同意：先发消息说明{what}，并询问用户。",
+            "未经询问不得{do}：先说明{what}，用户同意后才能办。",
         ),
         confirm_if=(
-            "如果{condition}，{do}之前，先说明涉及的对象和每个新值，等用户确认后再办。",
-            "如果{condition}，要{do}须征得用户同意：先发消息说明涉及的对象和每个新值，并询问用户。",
-            "如果{condition}，未经询问不得{do}：先说明涉及的对象和每个新值，用户同意后才能办。",
+            "如果{condition}，{do}之前，先说明{what}，等用户确认后再办。",
+            "如果{condition}，要{do}须征得用户同意：先发消息说明{what}，并询问用户。",
+            "如果{condition}，未经询问不得{do}：先说明{what}，用户同意后才能办。",
         ),
+        what="涉及的对象和每个新值",
+        what_alone="涉及的对象",
         set="修改{a_row}的{label}",
         create="新建{a_row}",
         cancel="取消{a_row}",
@@ -189,7 +193,9 @@ class RuleWords:
         condition = self._frames.both.join(
             self.condition(rule.operation, each) for each in rule.when
         )
-        text = frames[wording].format(do=do, condition=condition)
+        sets_nothing = rule.operation.kind in ("cancel", "delete")
+        what = self._frames.what_alone if sets_nothing else self._frames.what
+        text = frames[wording].format(do=do, condition=condition, what=what)
         return text[:1].upper() + text[1:]
 
     def operation(self, operation: ServiceOperation) -> str:
