@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from astra.arenas.difficulty import SETTINGS
-from astra.arenas.distractors import is_terse
+from astra.arenas.distractor_pool import is_terse
 from astra.arenas.make import make_arenas
 from astra.arenas.sets import ArenaSet
 from astra.arenas.statistics import arena_statistics

@@ -10,13 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from astra.arenas.distractors import (
-    DistractorMode,
-    DistractorPool,
-    embedded_text,
-    in_band,
-    with_distractors,
-)
+from astra.arenas.distractor_pool import DistractorPool, embedded_text, in_band
+from astra.arenas.distractors import DistractorMode, with_distractors
 from astra.errors import ConfigError, EmbedderError, Rejected, StoreError
 from astra.models.embed_tfidf import TfidfEmbedder
 from astra.types import (

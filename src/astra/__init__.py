@@ -39,11 +39,18 @@ def __getattr__(name: str) -> object:
             return sorted([*homes, "__version__"])
         if name in homes:
             module, attribute = homes[name]
-            value = (
-                importlib.import_module(f"{__name__}.{attribute}")
-                if module == __name__
-                else getattr(importlib.import_module(module), attribute)
-            )
+            try:
+                value = (
+                    importlib.import_module(f"{__name__}.{attribute}")
+                    if module == __name__
+                    else getattr(importlib.import_module(module), attribute)
+                )
+            except ModuleNotFoundError as error:
+                from astra.configs.extras import missing_package
+
+                if (told := missing_package(error)) is not None:
+                    raise told from error
+                raise
             globals()[name] = value
             return value
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

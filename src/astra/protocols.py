@@ -8,9 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Literal, Protocol, Self
-
-import numpy as np
+from typing import TYPE_CHECKING, Literal, Protocol, Self
 
 from astra.errors import SandboxError
 from astra.types import (
@@ -23,6 +21,9 @@ from astra.types import (
     ToolSchema,
     Usage,
 )
+
+if TYPE_CHECKING:
+    import numpy as np  # not needed to play arenas
 
 # --- models ----------------------------------------------------------------------------------
 

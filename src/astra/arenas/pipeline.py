@@ -17,7 +17,8 @@ from astra.arenas.certificate import certify
 from astra.arenas.certificates import Certificate
 from astra.arenas.database_file import DATABASES, DatabasePool, DatabaseRow, databases_of
 from astra.arenas.difficulty import dial_of
-from astra.arenas.distractors import DistractorDraw, DistractorPool, with_distractors
+from astra.arenas.distractor_pool import DistractorPool
+from astra.arenas.distractors import DistractorDraw, with_distractors
 from astra.arenas.folder import ARENAS, CERTIFICATES, TOOLS, ToolPool, ToolRow, pool_rows
 from astra.arenas.sets import ArenaSet
 from astra.configs.spelling import option_name

@@ -7,15 +7,18 @@ import warnings
 import weakref
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from astra.arenas.certificates import NO_CERTIFICATE, defect_of
 from astra.arenas.database_file import DatabasePool
-from astra.arenas.distractors import PER_BAND, DistractorPool
+from astra.arenas.distractors import PER_BAND
 from astra.arenas.folder import ARENAS, CERTIFICATES, ToolPool, complete_arena, pool_rows
 from astra.errors import StoreWarning
 from astra.runs.folder import RunFolder
 from astra.types import Arena, ArenaRow
+
+if TYPE_CHECKING:
+    from astra.arenas.distractor_pool import DistractorPool
 
 Split = Literal["train", "test"]
 
@@ -94,4 +97,6 @@ class ArenaReader:
         return complete_arena(row, self.tools, self.databases)
 
     def _pool(self, split: Split) -> DistractorPool:
+        from astra.arenas.distractor_pool import DistractorPool  # late: it needs NumPy
+
         return DistractorPool.of_rows_tfidf(pool_rows(self.folder, split))

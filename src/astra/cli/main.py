@@ -26,6 +26,7 @@ from cyclopts.exceptions import CycloptsError
 from astra.cli.command import FILE
 from astra.cli.console import err, out, plain, print_error
 from astra.cli.help_layout import WIDTH, HelpLayout
+from astra.configs.extras import missing_package
 from astra.errors import AstraError, ConfigError, StoreWarning
 
 FAILED = 2
@@ -245,6 +246,8 @@ def _register(above: App, path: list[str], words: Sequence[str], line: str, orde
 def _report(error: Exception, *, debug: bool) -> int:
     if debug:
         err().print_exception()
+    if isinstance(error, ModuleNotFoundError):
+        error = missing_package(error) or error
     if isinstance(error, AstraError):
         print_error(str(error))
         return FAILED

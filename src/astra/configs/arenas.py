@@ -291,12 +291,15 @@ class ExportArenasConfig(CertifiedConfig, SandboxConfig):
     """Run folder of arenas."""
     _: KW_ONLY
     out: Annotated[Path | str, RUNTIME]
-    """File to write."""
-    format: Literal["astra-rl", "sft"] = "astra-rl"
-    """Format of the rows. astra-rl: that of the published ASTRA data. sft: gold episodes as
-    conversations with tools."""
+    """File to write, or for another reader a folder."""
+    format: Literal["astra-rl", "sft", "trl", "hf"] = "astra-rl"
+    """Format. astra-rl: rows of the published ASTRA data. sft: gold episodes as conversations with
+    tools. Folders, with all that is needed to play: trl for its GRPOTrainer, hf for the HuggingFace
+    hub."""
     split: Literal["train", "test"] | None = None
     """Arenas of one split only. None: both; for sft train."""
+    license: str = "other"
+    """License of the data, for the data card, e.g. cc-by-4.0."""
     reasoning: bool = True
     """sft: state before each turn's calls which sub-questions they answer."""
     renamed_copies: Annotated[int, at_least(0)] = 0

@@ -35,12 +35,14 @@ stand in `Annotated`; errors name options by `option_name`. `None: …` in a doc
 default; a sentence that begins with "In Python" stays out of help.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+import inspect
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
-from typing import Annotated, Literal, ParamSpec, TypeVar
+from typing import Annotated, Any, Literal, ParamSpec, TypeVar, cast
 
+from astra.configs.extras import missing_package
 from astra.configs.identity import Identified, identity, runtime
 from astra.configs.options import (
     ADDRESS,
@@ -111,12 +113,28 @@ def configured(config: Callable[P, C]) -> Callable[[Callable[[C], R]], Callable[
     def decorate(function: Callable[[C], R]) -> Callable[P, R]:
         @wraps(function)
         def call(*args: P.args, **kwargs: P.kwargs) -> R:
-            return function(build(config, kwargs, *args))
+            try:
+                result: Any = function(build(config, kwargs, *args))
+            except ModuleNotFoundError as error:
+                if (told := missing_package(error)) is not None:
+                    raise told from error
+                raise
+            return cast(R, _named(result)) if inspect.iscoroutine(result) else result
 
         setattr(call, "__wrapped__", config)  # noqa: B010 - what inspect.signature shows
         return call
 
     return decorate
+
+
+async def _named(coroutine: Coroutine[Any, Any, Any]) -> Any:
+    """What a coroutine returns. A package that is missing is named with its extra."""
+    try:
+        return await coroutine
+    except ModuleNotFoundError as error:
+        if (told := missing_package(error)) is not None:
+            raise told from error
+        raise
 
 
 def weights(value: Weights[Name]) -> dict[Name, float]:

@@ -78,9 +78,12 @@ def write_file(path: Path, content: bytes | Iterable[bytes]) -> None:
 
 
 @contextmanager
-def temporary_folder() -> Generator[Path]:
-    """A new temporary folder, deleted if the block ends with an error; else it is the caller's."""
-    path = Path(tempfile.mkdtemp(prefix="astra-"))
+def temporary_folder(inside: Path | None = None) -> Generator[Path]:
+    """A new temporary folder, deleted if the block ends with an error; else it is the caller's.
+
+    `inside`: the folder that it is made in. None: that of the system.
+    """
+    path = Path(tempfile.mkdtemp(prefix="astra-", dir=inside))
     try:
         yield path
     except BaseException:

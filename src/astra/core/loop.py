@@ -193,6 +193,13 @@ def run_sync(coroutine: Coroutine[Any, Any, T]) -> T:
     return call.result()
 
 
+async def on_loop(coroutine: Coroutine[Any, Any, T]) -> T:
+    """The result of a coroutine, run on the loop thread while the caller's own loop goes on."""
+    if on_loop_thread():
+        return await coroutine
+    return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(coroutine, _running().loop))
+
+
 def iterate(items: AsyncGenerator[T]) -> Generator[T]:
     """The items of an asynchronous generator. It rests while the consumer works on an item."""
 

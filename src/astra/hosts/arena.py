@@ -127,6 +127,19 @@ def sandbox_seed(seed: int, arena_id: str, sample: int) -> int:
     return int.from_bytes(digest.digest())
 
 
+def shown_tools(arena: Arena) -> list[ToolSchema]:
+    """The documents that an episode of an arena begins with, as its host shows them."""
+    withheld = frozenset[str]() if arena.state is None else arena.state.withheld
+    return [tool.document for tool in _in_order(arena) if tool.name not in withheld]
+
+
+def _in_order(arena: Arena) -> list[Tool]:
+    """The tools and distractors, in an order that does not tell one from the other."""
+    tools: list[Tool] = [*arena.tools, *arena.distractors]
+    random.Random(arena.id).shuffle(tools)
+    return tools
+
+
 class ArenaHost:
     """One episode of an arena as a tool host. Sandbox processes start at their first call.
 
@@ -151,9 +164,7 @@ class ArenaHost:
         """
         self._faults = TransientFaults(arena) if faults else None
         self._arena = arena.id
-        self._tools: list[Tool] = [*arena.tools, *arena.distractors]
-        # The order must not tell the arena's own tools from the distractors.
-        random.Random(arena.id).shuffle(self._tools)
+        self._tools = _in_order(arena)
         # Each distractor apart: it comes from another arena than the tools beside it.
         groups = (arena.tools, *((distractor,) for distractor in arena.distractors))
         episode = SandboxEpisode(sandbox_seed(seed, arena.id, sample), limits=limits)

@@ -204,7 +204,7 @@ async def _take_turns(
                 sampling, max_tokens=min(left, sampling.max_tokens or left)
             )
         reply = await model.generate(tuple(log.messages), documents, sampling)
-        message = _as_kept(reply.message, turn, {call.id for call in log.calls})
+        message = as_kept(reply.message, turn, {call.id for call in log.calls})
         log.messages.append(message)
         log.usage += reply.usage
         log.turns += 1
@@ -225,7 +225,7 @@ async def _take_turns(
             # The user may have brought tools.
             documents = host.tools()
             by_name = {document.name: document for document in documents}
-        await _act(message.tool_calls, turn, host, by_name, limits, log)
+        await make_calls(message.tool_calls, turn, host, by_name, limits, log)
         for message in log.messages[before:]:
             calls = sum(len(call.arguments) + len(call.tool) for call in message.tool_calls)
             characters += len(message.content) + len(message.reasoning) + calls
@@ -234,7 +234,7 @@ async def _take_turns(
     return StopReason.turn_limit
 
 
-def _as_kept(message: Message, turn: int, seen: set[str]) -> Message:
+def as_kept(message: Message, turn: int, seen: set[str]) -> Message:
     """The message as it can be stored and sent, with call ids short and unique in the episode.
 
     Results are told apart by the ids, and models repeat, omit or invent them.
@@ -252,7 +252,7 @@ def _as_kept(message: Message, turn: int, seen: set[str]) -> Message:
     return message.model_copy(update={"tool_calls": tuple(calls)})
 
 
-async def _act(
+async def make_calls(
     requests: Sequence[ToolCallRequest],
     turn: int,
     host: ToolHost,

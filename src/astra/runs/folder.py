@@ -22,7 +22,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Self, TypeVar
 
-import tomli_w
 from pydantic import ValidationError
 
 from astra.configs.spelling import option_name
@@ -95,6 +94,8 @@ class RunFolder:
                     f"{str(path)!r} is not empty and not a run folder (it has {names[0]!r}): "
                     f"choose another {option_name('out')}"
                 )
+        import tomli_w  # playing arenas reads folders only
+
         wanted = storable(config)
         with folder.lock():
             if overwrite:

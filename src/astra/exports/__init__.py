@@ -1,0 +1,1 @@
+"""Arenas in the forms that other trainers and evaluators read: one file a reader, one registry."""

@@ -1,0 +1,13 @@
+"""All readers that arenas are published for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from astra.exports.huggingface import HUGGINGFACE
+from astra.exports.publish import ExportFormat
+from astra.exports.trl import TRL
+
+FORMATS: Mapping[str, ExportFormat] = MappingProxyType({"trl": TRL, "hf": HUGGINGFACE})
+"""Name of `astra arenas export --format` -> reader."""

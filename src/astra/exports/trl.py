@@ -1,0 +1,37 @@
+"""TRL's GRPOTrainer: a module with an environment factory, a data set and one reward function."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from astra.exports.publish import ExportContents, ExportFormat, template
+from astra.types import Arena
+
+RESERVED = frozenset({"reset", "get_reward"})
+"""Names of methods that TRL does not take for tools, as those that begin with an underscore."""
+
+
+def files(contents: ExportContents) -> Mapping[str, bytes]:
+    """The module, and how to train with it."""
+    return {
+        "astra_trl.py": template("trl/astra_trl.py.txt"),
+        "README.md": template(
+            "trl/README.md.txt",
+            arenas=len(contents.certificates),
+            stateful=contents.stateful,
+            split=next(iter(contents.rows)),
+        ),
+    }
+
+
+def refuses(arena: Arena) -> str:
+    """An environment factory has no turns of a user, and no tools that come later."""
+    if arena.state is not None and arena.state.turns:
+        return "a user answers in it, which an environment factory can't"
+    for tool in (*arena.tools, *arena.distractors):
+        if tool.name in RESERVED or tool.name.startswith("_"):
+            return "a tool has a name that TRL keeps for itself (reset, get_reward, or with _)"
+    return ""
+
+
+TRL = ExportFormat(title="TRL 1.16", files=files, refuses=refuses)

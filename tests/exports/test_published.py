@@ -1,0 +1,238 @@
+"""Published folders: complete, the same bytes again, refused when changed, no answers in rows."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from astra.arenas.sets import ArenaSet, load_arenas
+from astra.cli.main import run
+from astra.errors import ConfigError, StoreError
+from astra.exports.publish import ExportFormat, keywords_of, publish
+from astra.exports.published import PublishedArenas, file_digest
+from astra.exports.registry import FORMATS
+from astra.hosts.arena import shown_tools
+from astra.types import Arena, Json
+from tests.exports.conftest import PLAIN
+
+
+def test_what_is_published_is_complete(arenas: ArenaSet, published: PublishedArenas) -> None:
+    assert len(published) == len(arenas) == len(list(published.rows()))
+    for arena in arenas:
+        assert published[arena.id] == arena
+    assert list(load_arenas(published.path / "arenas")) == list(arenas)
+    assert published.manifest.reader == "plain" and not published.manifest.left_out
+    with pytest.raises(StoreError, match="no arena 'nobody'"):
+        published["nobody"]
+    with pytest.raises(ConfigError, match="split 'dev'"):
+        list(published.rows("dev"))
+
+
+def test_the_same_arenas_give_the_same_bytes(
+    arenas: ArenaSet, published: PublishedArenas, tmp_path: Path
+) -> None:
+    again = publish(arenas, tmp_path / "again", "plain", PLAIN).path
+    first = {p.relative_to(published.path): p for p in published.path.rglob("*") if p.is_file()}
+    second = {p.relative_to(again): p for p in again.rglob("*") if p.is_file()}
+    assert first.keys() == second.keys()
+    assert all(first[name].read_bytes() == second[name].read_bytes() for name in first)
+
+
+def hidden(arena: Arena) -> set[str]:
+    """Values of goals and gold calls that an agent has to find out."""
+    values: set[str] = set()
+
+    def collect(value: Json) -> None:
+        if isinstance(value, dict):
+            for part in value.values():
+                collect(part)
+        elif isinstance(value, list | tuple):
+            for part in value:
+                collect(part)
+        elif isinstance(value, str) and len(value) > 3:
+            values.add(value)
+
+    for goal in arena.goals:
+        collect(goal.answer)
+    for goal in () if arena.state is None else arena.state.goals:
+        for change in goal.changes:
+            collect(change.after)
+    shown = json.dumps(
+        [arena.question, *(tool.model_dump() for tool in shown_tools(arena))], ensure_ascii=False
+    )
+    return {value for value in values if value not in shown}
+
+
+def test_rows_hold_no_answer(arenas: ArenaSet, published: PublishedArenas) -> None:
+    assert sum(bool(hidden(arena)) for arena in arenas) > 3
+    for row in published.rows():
+        assert row.keys() == {"id", "split", "language", "messages", "tools"}
+        text = json.dumps(row, ensure_ascii=False)
+        assert not [value for value in hidden(arenas[row["id"]]) if value in text]
+
+
+@pytest.mark.parametrize(
+    "file",
+    ["arenas/arenas.jsonl", "arenas/certificates.jsonl", "arenas/databases.jsonl",
+     "rows/train.jsonl", "README.md"],
+)  # fmt: skip
+@pytest.mark.parametrize("how", ["changed", "gone", "linked"])
+def test_a_changed_file_is_refused(published: PublishedArenas, file: str, how: str) -> None:
+    path = published.path / file
+    content = path.read_bytes()
+    path.unlink()
+    if how == "changed":
+        path.write_bytes(content.replace(b"e", b"E", 1))
+    elif how == "linked":
+        (path.parent / "elsewhere").write_bytes(content)
+        path.symlink_to(path.parent / "elsewhere")
+    with pytest.raises(StoreError, match="is missing" if how == "gone" else "was changed"):
+        PublishedArenas(published.path)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda m: m.update(format=2), "not the manifest"),
+        (lambda m: m["files"].pop("arenas/arenas.jsonl"), "lists no"),
+        (lambda m: m["files"].update({"../x": "0" * 64}), "was changed"),
+    ],
+)
+def test_a_changed_manifest_is_refused(
+    published: PublishedArenas, change: Any, message: str
+) -> None:
+    path = published.path / "manifest.json"
+    manifest = json.loads(path.read_text())
+    change(manifest)
+    path.write_text(json.dumps(manifest))
+    with pytest.raises(StoreError, match=message):
+        PublishedArenas(published.path)
+    path.unlink()
+    with pytest.raises(StoreError, match="no published arenas"):
+        PublishedArenas(published.path)
+
+
+def test_an_arena_whose_hashes_were_made_to_fit_is_still_refused(
+    published: PublishedArenas,
+) -> None:
+    """Ids are hashes of contents, and certificates name ids."""
+    path = published.path / "arenas/arenas.jsonl"
+    rows = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+    rows[0]["question"] += " Please."
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    manifest = json.loads((published.path / "manifest.json").read_text())
+    manifest["files"]["arenas/arenas.jsonl"] = file_digest(path)
+    (published.path / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(StoreError, match="changed by hand"):
+        PublishedArenas(published.path)[rows[0]["id"]]
+
+
+def test_what_a_reader_cannot_play_is_left_out_and_told(arenas: ArenaSet, tmp_path: Path) -> None:
+    reader = ExportFormat(
+        title="one",
+        files=lambda _: {"README.md": b""},
+        refuses=lambda arena: "it has a state" if arena.state is not None else "",
+        loses=frozenset({"enum", "minItems"}),
+    )
+    written = publish(arenas, tmp_path / "one", "one", reader)
+    assert written.arenas == len(arenas) - 3
+    assert [(each.reason, each.count) for each in written.left_out] == [("it has a state", 3)]
+    assert PublishedArenas(written.path).manifest.left_out == written.left_out
+    stateful = arenas.filter(lambda arena: arena.state is not None)
+    with pytest.raises(ConfigError, match="none of these arenas \\(3: it has a state"):
+        publish(stateful, tmp_path / "none", "one", reader)
+    assert not (tmp_path / "none").exists()
+
+
+def test_keywords_of_a_schema_are_not_names_of_properties() -> None:
+    schema: Json = {
+        "type": "object",
+        "properties": {"minItems": {"type": "array", "items": {"minimum": 1, "enum": [{"x": 1}]}}},
+        "required": ["minItems"],
+        "anyOf": [{"const": {"pattern": 1}}],
+    }
+    expected = {"type", "properties", "items", "minimum", "enum", "required", "anyOf", "const"}
+    assert set(keywords_of(schema)) == expected
+
+
+def test_only_a_published_folder_is_replaced(arenas: ArenaSet, tmp_path: Path) -> None:
+    own = tmp_path / "own"
+    own.mkdir()
+    (own / "thesis.txt").write_text("mine")
+    with pytest.raises(ConfigError, match="not a folder of published arenas"):
+        publish(arenas, own, "plain", PLAIN)
+    assert (own / "thesis.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_the_command_writes_every_format(
+    arenas: ArenaSet, name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    command = ["arenas", "export", str(arenas.path), "--format", name, "--out", str(out)]
+    assert run([*command, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    published = PublishedArenas(out)
+    assert told["arenas"] == len(published) == published.manifest.arenas
+    assert told["arenas"] + sum(told["left_out"].values()) == len(arenas)
+    readme = (out / "README.md").read_text("utf-8")
+    assert "$" not in readme and "pip install" in readme
+    assert run(command) == 2 and "exists" in capsys.readouterr().err
+    assert run([*command, "--if-exists", "overwrite", "--split", "train"]) == 0
+    assert PublishedArenas(out).splits == ("train",)
+
+
+# --- what playing needs --------------------------------------------------------------------------
+
+_BASE_ONLY = """
+import sys
+
+class OnlyTheBase:
+    allowed = {"astra", "pydantic", "pydantic_core", "annotated_types", "typing_extensions",
+        "typing_inspection", "jsonschema", "jsonschema_specifications", "referencing", "rpds",
+        "attr", "attrs", "re2"}
+    def find_spec(self, name, path, target=None):
+        top = name.partition(".")[0]
+        known = top in self.allowed or top in sys.stdlib_module_names
+        if not known and not top.startswith(("_re2", "_sysconfigdata")):
+            raise ModuleNotFoundError(f"{name} is kept away", name=name)
+
+sys.meta_path.insert(0, OnlyTheBase())
+from astra.exports.published import PublishedArenas
+from astra.rollouts.session import ArenaSession
+
+for row in (published := PublishedArenas(sys.argv[1])).rows():
+    arena = published[row["id"]]
+    with ArenaSession(arena) as session:
+        for goal in arena.goals:
+            if goal.call is not None:
+                session.call(goal.call.tool, goal.call.arguments)
+        session.say("That is all.")
+        print(session.score().reward)
+import astra
+try:
+    astra.make_arenas(tables=[])
+except astra.ConfigError as error:
+    print(error, file=sys.stderr)
+"""
+
+
+def test_playing_needs_the_base_alone(published: PublishedArenas) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", _BASE_ONLY, str(published.path)], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    rewards = [float(line) for line in done.stdout.split()]
+    assert len(rewards) == len(published) and max(rewards) == 1
+    assert "astra-arenas[make]" in done.stderr
+
+
+def test_a_copy_in_another_place_plays(published: PublishedArenas, tmp_path: Path) -> None:
+    shutil.move(published.path, tmp_path / "moved")
+    assert len(PublishedArenas(tmp_path / "moved")) == len(published)
