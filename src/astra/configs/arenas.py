@@ -293,9 +293,9 @@ class ExportArenasConfig(CertifiedConfig, SandboxConfig):
     out: Annotated[Path | str, RUNTIME]
     """File to write, or for another reader a folder."""
     format: Literal["astra-rl", "sft", "trl", "hf"] = "astra-rl"
-    """Format. astra-rl: rows of the published ASTRA data. sft: gold episodes as conversations with
-    tools. Folders, with all that is needed to play: trl for its GRPOTrainer, hf for the HuggingFace
-    hub."""
+    """Format of the rows. astra-rl: that of the published ASTRA data. sft: gold episodes as
+    conversations with tools. Folders with all that is needed to play: trl for its GRPOTrainer, hf
+    for the HuggingFace hub."""
     split: Literal["train", "test"] | None = None
     """Arenas of one split only. None: both; for sft train."""
     license: str = "other"
