@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
+from types import MappingProxyType
 
 import pytest
 
 from astra.arenas.certificate import certify
+from astra.arenas.difficulty import ACTION_SETTINGS, ActionDials
 from astra.arenas.openapi.source import open_service, service_source
-from astra.arenas.stateful.source import StateSourceOptions
+from astra.arenas.stateful.options import StateSourceOptions
 from astra.errors import Rejected
 from astra.evaluation.arenas import PlayedEpisode, play, tallied
 from astra.models.policies import Policy, policy
@@ -24,9 +27,12 @@ LIBRARY = Path(__file__).parents[2] / "examples" / "tools" / "openapi.yaml"
 DOCUMENTS = sorted((Path(__file__).parent / "documents").iterdir())
 
 
-def draw(path: Path, count: int, seed: int = 3) -> list[Arena]:
+def draw(
+    path: Path, count: int, seed: int = 3, levels: Mapping[int, ActionDials] = MappingProxyType({})
+) -> list[Arena]:
     """The first arenas over a document, uncertified."""
-    source = service_source(open_service(path), StateSourceOptions(hops=(1, 8), seed=seed))
+    options = StateSourceOptions(hops=(1, 8), seed=seed, levels=levels)
+    source = service_source(open_service(path), options)
     arenas: list[Arena] = []
     for candidate in source.candidates():
         if not isinstance(candidate.outcome, Rejected):
@@ -84,6 +90,16 @@ def test_arenas_over_other_documents(document: Path) -> None:
     test_arenas_are_certified(arenas)
     assert scores(arenas, "gold") == (1, 1)
     assert scores(arenas, "null")[0] == scores(arenas, "reader")[0] == 0
+
+
+def test_levels_are_drawn_over_a_document_too() -> None:
+    own = {"terse_documents": False, "page_rows": None, "service_policy": False}
+    levels = {level: replace(dials, **own) for level, dials in ACTION_SETTINGS.items()}
+    arenas = draw(LIBRARY, 5, levels=levels)
+    assert [arena.provenance["level"] for arena in arenas] == [1, 2, 3, 4, 5]
+    assert arenas[-1].hops > 2 * arenas[0].hops
+    assert scores(arenas, "gold") == (1, 1)
+    assert scores(arenas, "null") == scores(arenas, "asker") == (0, 0)
 
 
 def test_the_same_seed_gives_the_same_arenas(arenas: list[Arena]) -> None:

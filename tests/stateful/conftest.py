@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from astra.arenas.stateful.source import StateSource, StateSourceOptions
+from astra.arenas.stateful.options import StateSourceOptions
+from astra.arenas.stateful.source import StateSource
 from astra.arenas.tables.load.tables import Tables, load
 from astra.arenas.tables.profile.profiler import profile
 from astra.arenas.tables.schema import Schema, TablesOptions

@@ -10,7 +10,7 @@ from fractions import Fraction
 import pytest
 
 from astra.arenas.certificate import certify
-from astra.arenas.stateful.source import StateSourceOptions
+from astra.arenas.stateful.options import StateSourceOptions
 from astra.arenas.tables.load.tables import Tables
 from astra.arenas.tables.schema import Schema
 from astra.databases import Cell, DatabaseTable

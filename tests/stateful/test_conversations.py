@@ -9,7 +9,7 @@ from typing import get_args
 import pytest
 
 from astra.arenas.certificate import certify
-from astra.arenas.stateful.source import StateSourceOptions
+from astra.arenas.stateful.options import StateSourceOptions
 from astra.arenas.tables.load.tables import Tables
 from astra.arenas.tables.schema import Schema
 from astra.configs.arenas import ConversationKind, MakeArenasConfig

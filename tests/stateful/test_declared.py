@@ -11,7 +11,8 @@ import pytest
 
 from astra.arenas.stateful.declared import tables_to_write
 from astra.arenas.stateful.evidence import describe_writes
-from astra.arenas.stateful.source import StateSource, StateSourceOptions
+from astra.arenas.stateful.options import StateSourceOptions
+from astra.arenas.stateful.source import StateSource
 from astra.arenas.tables.load.tables import load
 from astra.arenas.tables.profile.profiler import profile
 from astra.arenas.tables.schema import TablesOptions

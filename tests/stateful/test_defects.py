@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from astra.arenas.certificate.state import trials as trials_module
-from astra.arenas.stateful.source import StateSourceOptions
+from astra.arenas.stateful.options import StateSourceOptions
 from astra.arenas.tables.load.tables import Tables
 from astra.arenas.tables.schema import Schema
 from astra.databases import RowChange

@@ -14,7 +14,8 @@ from statistics import fmean
 import pytest
 
 from astra.arenas.certificate import certify
-from astra.arenas.stateful.source import StateSource, StateSourceOptions
+from astra.arenas.stateful.options import StateSourceOptions
+from astra.arenas.stateful.source import StateSource
 from astra.arenas.stateful.values import address_words
 from astra.arenas.tables.load.tables import load
 from astra.arenas.tables.profile.profiler import profile

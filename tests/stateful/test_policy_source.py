@@ -9,7 +9,7 @@ import pytest
 
 from astra.arenas.certificate import certify
 from astra.arenas.sets import ArenaSet
-from astra.arenas.stateful.source import StateSourceOptions
+from astra.arenas.stateful.options import StateSourceOptions
 from astra.arenas.tables.load.tables import Tables
 from astra.arenas.tables.schema import Schema
 from astra.cli.main import run

@@ -10,7 +10,7 @@ from typing import get_args
 
 import pytest
 
-from astra.arenas.stateful.source import StateSourceOptions
+from astra.arenas.stateful.options import StateSourceOptions
 from astra.arenas.tables.load.tables import Tables
 from astra.arenas.tables.schema import Schema
 from astra.evaluation.arenas import EvaluationSummary, PlayedEpisode, play, tallied

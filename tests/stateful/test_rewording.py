@@ -11,7 +11,7 @@ from typing import NamedTuple
 import pytest
 
 from astra.arenas.sets import ArenaSet
-from astra.arenas.stateful.source import StateSourceOptions
+from astra.arenas.stateful.options import StateSourceOptions
 from astra.arenas.tables.load.tables import Tables
 from astra.arenas.tables.schema import Schema
 from astra.configs.evaluation import EvaluateConfig

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from astra.arenas.difficulty import SETTINGS, DialSettings
+from astra.arenas.difficulty import ACTION_SETTINGS, SETTINGS, ActionDials, DialSettings
 from astra.arenas.openapi.service import DocumentNote
 from astra.arenas.openapi.source import open_service, service_source
 from astra.arenas.opening import open_pipeline, require_arenas
 from astra.arenas.pipeline import ArenaProduction
 from astra.arenas.sets import ArenaSet
 from astra.arenas.stateful.evidence import describe_writes
-from astra.arenas.stateful.source import StateSource, StateSourceOptions
+from astra.arenas.stateful.options import StateSourceOptions
+from astra.arenas.stateful.source import TOOLS, StateSource
 from astra.arenas.tables.load.options import read_options
 from astra.arenas.tables.load.tables import load
 from astra.arenas.tables.operations import OPERATIONS
@@ -105,6 +106,14 @@ def _table_options(config: MakeArenasConfig | DescribeArenasConfig) -> TablesOpt
 
 
 def _state_options(config: MakeArenasConfig) -> StateSourceOptions:
+    own = _own_dials(config, ("terse_documents", "fault_rate", "lookup_depth", "page_rows"))
+    if config.max_parts is not None:
+        own["parts"] = (1, config.max_parts)
+    if config.shown_tools is not None:
+        own["tools"] = (min(TOOLS[0], config.shown_tools), config.shown_tools)
+    if config.openapi is not None:
+        # Documents and pages are those of the service, and rules are made over tables alone.
+        own |= {"terse_documents": False, "page_rows": None, "service_policy": False}
     return StateSourceOptions(
         hops=(config.min_hops, config.max_hops),
         languages=dict(weights(config.languages)),
@@ -112,9 +121,15 @@ def _state_options(config: MakeArenasConfig) -> StateSourceOptions:
         seed=config.seed,
         user_turns=(config.min_user_turns, config.max_user_turns),
         conversations=tuple(dict.fromkeys(config.conversations)),
-        dials=DialSettings(fault_rate=config.fault_rate or 0.0),
         service_policy=config.service_policy is not None,
+        dials=ActionDials(**own),
+        levels={level: replace(ACTION_SETTINGS[level], **own) for level in config.levels()},
     )
+
+
+def _own_dials(config: MakeArenasConfig, names: Iterable[str]) -> dict[str, Any]:
+    """The dials that are set by options of their own, at all levels."""
+    return {name: value for name in names if (value := getattr(config, name)) is not None}
 
 
 def _source_options(config: MakeArenasConfig) -> TableSourceOptions:
@@ -126,8 +141,7 @@ def _source_options(config: MakeArenasConfig) -> TableSourceOptions:
     if languages == dict.fromkeys(PAPER_LANGUAGES, 1.0):
         # "en,zh" asks for both and says nothing of how many; the paper's shares are the default.
         languages = dict(PAPER_LANGUAGES)
-    names = ("near_tools", "terse_documents", "fault_rate")
-    own: dict[str, Any] = {n: v for n in names if (v := getattr(config, n)) is not None}
+    own = _own_dials(config, ("near_tools", "terse_documents", "fault_rate"))
     options = TableSourceOptions(
         dials=DialSettings(**own),
         levels={level: replace(SETTINGS[level], **own) for level in config.levels()},

@@ -94,8 +94,9 @@ class MakeArenasConfig(DifficultyConfig, MakeDistractorsConfig, SandboxConfig, O
             raise ConfigError(
                 f"give {option_name('tables')} or {option_name('openapi')}, one of the two"
             )
-        of_questions = ("scenarios", "operations", "difficulty", "near_tools", "terse_documents")
-        for name in ("actions", "service_policy", "table_options", *of_questions):
+        of_questions = ("scenarios", "operations", "near_tools")
+        of_tables = ("actions", "service_policy", "table_options", "terse_documents", "page_rows")
+        for name in (*of_tables, *of_questions):
             if self.openapi is not None and getattr(self, name):
                 raise ConfigError(
                     f"{option_name(name)} is for tables and has no effect with "
@@ -115,7 +116,15 @@ class MakeArenasConfig(DifficultyConfig, MakeDistractorsConfig, SandboxConfig, O
                 f"{option_name(name)} is for arenas whose tools change something: add "
                 f"{option_name('actions')}"
             )
-        for name in ("min_hops", "max_hops", "distractors_per_band") if self.levels() else ():
+        acts = self.actions or self.openapi is not None
+        for name in ("max_parts", "lookup_depth", "shown_tools", "page_rows"):
+            if not acts and getattr(self, name) is not None:
+                raise ConfigError(
+                    f"{option_name(name)} is for arenas whose tools change something: add "
+                    f"{option_name('actions')}"
+                )
+        set_by_level = ("min_hops", "max_hops", "distractors_per_band")
+        for name in (*set_by_level, "min_user_turns", "max_user_turns") if self.levels() else ():
             if getattr(self, name) != getattr(MakeArenasConfig, name):
                 raise ConfigError(
                     f"{option_name(name)} {getattr(self, name)}: {option_name('difficulty')} sets "

@@ -17,7 +17,8 @@ class DifficultyConfig(Config):
 
     difficulty: str | None = None
     """Levels of difficulty, drawn evenly: 1:5, or a single one. A level sets the hops, the number
-    of distractors, and the options below. None: no levels."""
+    of distractors, with --actions conversations and rules, and the options below. None: no
+    levels."""
     near_tools: Annotated[int | None, at_least(0), at_most(6)] = None
     """Tools per tool of an arena that are called alike and serve other attributes. None: as the
     level says; 0 without one."""
@@ -28,6 +29,16 @@ class DifficultyConfig(Config):
     fault_rate: Annotated[float | None, at_least(0), at_most(0.5)] = None
     """Share of calls that meet a time-out or a rate limit the first time they are made. None: as
     the level says; 0 without one."""
+    max_parts: Annotated[int | None, at_least(1), at_most(4)] = None
+    """actions: maximum things that one message asks for. None: as the level says; 3 without one."""
+    lookup_depth: Annotated[int | None, at_least(0), at_most(4)] = None
+    """actions: maximum other rows by which a row is named: 2 for the ticket of the customer of an
+    order. None: as the level says; 2 without one."""
+    shown_tools: Annotated[int | None, at_least(4)] = None
+    """actions: maximum tools in view, if no more are needed. None: as the level says; 20 without
+    one."""
+    page_rows: Annotated[int | None, at_least(2), at_most(20)] = None
+    """actions: rows that a search returns at once. None: as the level says; 20 without one."""
 
     def check(self) -> None:
         super().check()

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from astra.arenas.openapi.service import Endpoint, Resource
 from astra.arenas.openapi.tools import ServiceToolWriter
 from astra.arenas.stateful.cut import Cut, Row, rows_of
-from astra.arenas.stateful.mentions import Mentions, TaskCall
+from astra.arenas.stateful.mentions import LOOKUP_DEPTH, Mentions, TaskCall
 from astra.arenas.stateful.roles import WritableTable
 from astra.arenas.stateful.tools import DatabaseTool
 from astra.arenas.tables.sql import fold
@@ -22,8 +22,14 @@ _MAX_PARTS = 4
 class ServiceMentions(Mentions):
     """Words for the rows of one database of a service."""
 
-    def __init__(self, cut: Cut, writer: ServiceToolWriter, tools: Sequence[DatabaseTool]) -> None:
-        super().__init__(cut, writer, tools)
+    def __init__(
+        self,
+        cut: Cut,
+        writer: ServiceToolWriter,
+        tools: Sequence[DatabaseTool],
+        depth: int = LOOKUP_DEPTH,
+    ) -> None:
+        super().__init__(cut, writer, tools, depth)
         self._resources = writer.service.resources
 
     def called_by_key(self, table: WritableTable, key: Cell) -> bool:

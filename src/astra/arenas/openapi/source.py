@@ -11,7 +11,9 @@ from astra.arenas.openapi.service import ApiService
 from astra.arenas.openapi.tables import service_tables
 from astra.arenas.openapi.tools import ServiceToolWriter
 from astra.arenas.stateful.cut import TableRows
-from astra.arenas.stateful.source import StateSource, StateSourceOptions, StateWorld
+from astra.arenas.stateful.options import StateSourceOptions
+from astra.arenas.stateful.source import StateSource
+from astra.arenas.stateful.worlds import StateWorld
 from astra.configs.spelling import option_name
 from astra.core.documents import read_document
 from astra.core.openapi.operations import is_openapi

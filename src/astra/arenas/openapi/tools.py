@@ -17,7 +17,8 @@ from astra.arenas.openapi.rows import is_updated
 from astra.arenas.openapi.service import ApiService, Endpoint, Resource
 from astra.arenas.openapi.tables import is_system_date
 from astra.arenas.stateful.roles import WritableTable, is_final
-from astra.arenas.stateful.tools import DatabaseTool, DatabaseToolWriter, shown_row
+from astra.arenas.stateful.tool_source import shown_row
+from astra.arenas.stateful.tools import DatabaseTool, DatabaseToolWriter
 from astra.arenas.stateful.writes import TODAY
 from astra.arenas.tables.schema import Schema
 from astra.arenas.tool_templates import tool_templates

@@ -8,11 +8,18 @@ from dataclasses import dataclass, field
 
 from astra.arenas.stateful.cut import Cut, Row, rows_of
 from astra.arenas.stateful.roles import WritableTable
-from astra.arenas.stateful.tools import DatabaseTool, DatabaseToolWriter, shown_row
+from astra.arenas.stateful.tool_source import shown_row
+from astra.arenas.stateful.tools import DatabaseTool, DatabaseToolWriter
 from astra.arenas.stateful.words import WORDS, named, quote, spoken_name
 from astra.arenas.tables.sql import LONGEST_VALUE, fold
 from astra.databases import Cell
 from astra.types import Json
+
+LOOKUP_DEPTH = 2
+"""Most other rows by which a row is named: "the ticket of the customer of …"."""
+_LONG_WAY = 8
+"""How much more often than by its own name or key a row is named by others, where `depth` is
+raised."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +57,16 @@ class Mention:
 class Mentions:
     """Words for the rows of one database."""
 
-    def __init__(self, cut: Cut, writer: DatabaseToolWriter, tools: Sequence[DatabaseTool]) -> None:
+    def __init__(
+        self,
+        cut: Cut,
+        writer: DatabaseToolWriter,
+        tools: Sequence[DatabaseTool],
+        depth: int = LOOKUP_DEPTH,
+    ) -> None:
+        """`depth`: most other rows by which a row is named."""
         self.cut = cut
+        self.depth = depth
         self.writer = writer
         self.tables = writer.tables
         self.words = WORDS[writer.language]
@@ -74,12 +89,14 @@ class Mentions:
         return True
 
     def of(
-        self, table: WritableTable, key: Cell, rng: random.Random, depth: int = 2
+        self, table: WritableTable, key: Cell, rng: random.Random, depth: int | None = None
     ) -> Mention | None:
-        """Words for a row that fit no other row of the database."""
+        """Words for a row that fit no other row of the database. `depth`: None: the most."""
+        steps = self.depth if depth is None else depth
         ways: list[Callable[[], Mention | None]] = []
-        if depth and table.references:
-            ways += [lambda: self._by_parent(table, key, rng, depth)] * 2
+        if steps and table.references:
+            often = 2 if self.depth <= LOOKUP_DEPTH else _LONG_WAY
+            ways += [lambda: self._by_parent(table, key, rng, steps)] * often
         if table.naming is not None:
             ways += [lambda: self._by_name(table, key)] * 2
         if self.called_by_key(table, key):
@@ -171,8 +188,13 @@ class Mentions:
         `keys`: of all rows that have these values.
         """
         question = self.words.find.format(row=text)
-        tool = self.tools["find", table.name, ""]
-        return (TaskCall(tool, filters, question, table.key, keys[0], {table.key: keys[0]}),)
+        tool, rows = self.tools["find", table.name, ""], self.writer.page_rows
+        calls: list[TaskCall] = []
+        for skip in range(0, len(keys), rows):
+            given = {**filters, "skip": skip} if skip else filters
+            key = keys[skip]
+            calls.append(TaskCall(tool, given, question, table.key, key, {table.key: key}))
+        return tuple(calls)
 
     def look(
         self, table: WritableTable, key: Cell, column: str, mention: Mention

@@ -9,10 +9,9 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Protocol, Self, TypeVar
+from typing import Self, TypeVar
 
-from astra.arenas.difficulty import UNSET, DialSettings
+from astra.arenas.difficulty import LevelDraw
 from astra.arenas.rounding import TOOL_ROUNDING
 from astra.arenas.stateful.conversations import (
     PlannedTurn,
@@ -21,16 +20,18 @@ from astra.arenas.stateful.conversations import (
     request,
     with_conversation,
 )
-from astra.arenas.stateful.cut import Cut, TableRows
+from astra.arenas.stateful.cut import TableRows
 from astra.arenas.stateful.declared import tables_to_write
 from astra.arenas.stateful.expected import ExpectedChanges
-from astra.arenas.stateful.mentions import Mentions, TaskCall
+from astra.arenas.stateful.mentions import TaskCall
 from astra.arenas.stateful.operations import TASK_KINDS
 from astra.arenas.stateful.operations.base import Task, TaskParts
-from astra.arenas.stateful.policy.apply import FEWEST_GOALS, PoliciesOfDatabase
-from astra.arenas.stateful.tools import DatabaseTool, DatabaseToolWriter
+from astra.arenas.stateful.options import StateSourceOptions
+from astra.arenas.stateful.policy.apply import FEWEST_GOALS
+from astra.arenas.stateful.tools import DatabaseTool
 from astra.arenas.stateful.turns import gold_plan, state_goals, user_turns
 from astra.arenas.stateful.words import STATEMENT, WORDS
+from astra.arenas.stateful.worlds import DatabaseView, StateWorld, WorldDatabase, world_of_tables
 from astra.arenas.tables.load.tables import Tables
 from astra.arenas.tables.schema import Schema
 from astra.arenas.tables.source import CandidateTableArena, numbered_candidates
@@ -58,50 +59,10 @@ PER_DATABASE = 5
 MAX_DRAWS = 60
 _TRIES = 30
 """Draws of one task of a kind before it is given up."""
+_TURN_TRIES = 4
+"""Draws of one turn among several that are long."""
 TOOLS = (12, 20)
 """Fewest and most tools of an arena, where the tables have so many."""
-
-
-@dataclass(frozen=True, slots=True)
-class StateSourceOptions:
-    """What to draw."""
-
-    hops: tuple[int, int] = (1, 5)
-    languages: Mapping[Language, float] = field(default_factory=lambda: {"en": 1.0})
-    test_share: float = 0.2
-    seed: int = 0
-    kinds: frozenset[str] | None = None
-    """Kinds of tasks. None: all."""
-    user_turns: tuple[int, int] = (1, 1)
-    """Fewest and most turns of the user. A missing tool or a revision adds one."""
-    conversations: tuple[ConversationKind, ...] = ()
-    """What happens in conversations. As many arenas as of each have none of it."""
-    dials: DialSettings = UNSET
-    """Of all arenas."""
-    service_policy: bool = False
-    """Whether each arena has rules that the agent has to keep."""
-
-    @property
-    def talks(self) -> bool:
-        """Whether arenas have a user who answers."""
-        return self.user_turns[1] > 1 or bool(self.conversations) or self.service_policy
-
-
-class MakesMentions(Protocol):
-    """Makes the words for the rows of one database."""
-
-    def __call__(self, cut: Cut, writer: Any, tools: Sequence[DatabaseTool]) -> Mentions: ...
-
-
-@dataclass(frozen=True, slots=True)
-class StateWorld:
-    """What arenas of one language are drawn over."""
-
-    rows: TableRows
-    writer: DatabaseToolWriter
-    tools: Sequence[DatabaseTool]
-    """One entry for each thing that a tool does: several may be the same tool."""
-    mentions: MakesMentions = Mentions
 
 
 class StateSource:
@@ -112,8 +73,7 @@ class StateSource:
         for language in options.languages:
             found = tables_to_write(tables.connection, schema, language)
             rows = TableRows.read(tables.connection, found, language)
-            writer = DatabaseToolWriter(schema, found, language)
-            worlds[language] = StateWorld(rows, writer, writer.all())
+            worlds[language] = world_of_tables(rows, schema, language)
         self._open(worlds, options, "tables")
 
     @classmethod
@@ -129,6 +89,7 @@ class StateSource:
         self, worlds: Mapping[Language, StateWorld], options: StateSourceOptions, name: str
     ) -> None:
         self._options = options
+        self._levels = LevelDraw(options.levels)
         self.worlds = worlds
         self._name = name
         if not any(tool.writes for world in worlds.values() for tool in world.tools):
@@ -140,13 +101,13 @@ class StateSource:
         self.draws: Counter[str] = Counter()
         """Outcome -> number of draws that ended so."""
         self._requests: set[str] = set()
-        self._databases: dict[int, _Database] = {}
+        self._databases: dict[int, WorldDatabase] = {}
 
     def candidates(self) -> Iterator[CandidateTableArena]:
         """Candidates 0, 1, 2, …; ends after `MAX_FAILURES` failures in a row."""
         return numbered_candidates(f"state-{self._options.seed}", self._candidate)
 
-    def _database(self, number: int) -> _Database:
+    def _database(self, number: int) -> WorldDatabase:
         found = self._databases.get(number)
         if found is None:
             for old in self._databases.values():
@@ -160,121 +121,159 @@ class StateSource:
             cut = world.rows.cut(
                 rng, "test" if test else "train", self._options.seed, self._options.test_share
             )
-            mentions = world.mentions(cut, world.writer, world.tools)
-            found = self._databases[number] = _Database(
-                language,
-                cut,
-                TaskParts(mentions),
-                ExpectedChanges(cut.database),
-                list({tool.tool.name: tool for tool in world.tools}.values()),
-                PoliciesOfDatabase(mentions) if self._options.service_policy else None,
+            found = self._databases[number] = WorldDatabase(
+                language, world, cut, ExpectedChanges(cut.database)
             )
         return found
 
     def _candidate(self, key: str, number: int) -> Arena:
-        rng = random.Random(f"{self._options.seed}:{number}")
+        level = self._levels.next()
+        try:
+            arena = self._drawn(key, number, level)
+        except Rejected:
+            if self._levels.failed(level):
+                self.draws[f"level {level} given up"] += 1
+            raise
+        self._levels.built(level)
+        return arena
+
+    def _drawn(self, key: str, number: int, level: int | None) -> Arena:
+        rng, options = random.Random(f"{self._options.seed}:{number}"), self._options.at(level)
         database = self._database(number // PER_DATABASE)
+        view = database.view(options)
         kinds = [
             kind
             for kind in TASK_KINDS
-            if (self._options.kinds is None or kind in self._options.kinds)
-            and (kind != "cancel" or any(tool.operation == kind for tool in database.tools))
+            if (options.kinds is None or kind in options.kinds)
+            and (not options.dials.tasks or kind in options.dials.tasks)
+            and (kind != "cancel" or any(tool.operation == kind for tool in view.tools))
         ]
-        count = rng.randint(*self._options.user_turns)
-        conversation = rng.choice((None, *self._options.conversations))
+        count = rng.randint(*options.user_turns)
+        conversation = rng.choice((None, *options.conversations))
         # Once for all draws: rules that forbid are harder to find.
-        forbid = database.policies is not None and rng.random() < 0.5
+        forbid = view.policies is not None and rng.random() < 0.5
         for _ in range(MAX_DRAWS):
-            turns = self._turns(database, kinds, rng, count)
-            if not turns or not self._fits(turns):
+            turns = self._turns(view, kinds, rng, count, options, single=conversation is not None)
+            if not turns or not options.fits(calls_of(turns)):
                 self.draws["no task of that size"] += 1
                 continue
             if conversation is not None:
-                turns = with_conversation(conversation, database.parts, turns, rng)
-                if turns is None:
+                turns = with_conversation(conversation, view.parts, turns, rng)
+                # Of a level all turns count, those too that the conversation brings.
+                if turns is None or (level and not options.fits(calls_of(turns))):
                     self.draws[f"no {conversation}"] += 1
                     continue
             policy = None
-            if database.policies is not None:
-                ruled = database.policies.draw(turns, rng, forbid=forbid)
-                if ruled is None or not self._fits(ruled.turns):
+            if view.policies is not None:
+                ruled = view.policies.draw(turns, rng, forbid=forbid)
+                if ruled is None or not options.fits(calls_of(ruled.turns)):
                     self.draws["no policy"] += 1
                     continue
                 turns, policy = ruled
             try:
-                arena = self._arena(key, database, turns, conversation, policy, rng)
+                arena = self._arena(
+                    key, database, view, turns, conversation, policy, rng, level, options
+                )
             except Rejected as rejected:
                 self.draws[rejected.check] += 1
                 continue
-            asked = canonical_json(
-                [goal.model_dump(mode="json")["changes"] for goal in arena.state.goals]
-                if arena.state
-                else []
-            )
+            goals = arena.state.goals if arena.state else ()
+            asked = canonical_json([goal.model_dump(mode="json")["changes"] for goal in goals])
             if asked in self._requests:
                 self.draws["duplicate"] += 1
                 continue
             self._requests.add(asked)
             self.draws["built"] += 1
             return arena
-        low, high = self._options.hops
+        low, high = options.dials.hops or options.hops
         raise Rejected("plan", f"no request of {low} to {high} calls in {MAX_DRAWS} draws")
 
-    def _fits(self, turns: Sequence[PlannedTurn]) -> bool:
-        """Whether each turn takes as many calls as there may be."""
-        low, high = self._options.hops
-        return all(low <= len(calls) <= high for calls in calls_of(turns))
-
     def _turns(
-        self, database: _Database, kinds: Sequence[str], rng: random.Random, count: int
+        self,
+        view: DatabaseView,
+        kinds: Sequence[str],
+        rng: random.Random,
+        count: int,
+        options: StateSourceOptions,
+        *,
+        single: bool,
     ) -> list[PlannedTurn] | None:
-        """So many turns about different rows. None if one of them asks for nothing."""
+        """So many turns about different rows. None if one of them asks for nothing.
+
+        `single`: where dials say how much is asked for, one turn asks for one thing.
+        """
         turns: list[PlannedTurn] = []
         before: list[Task] = []
+        alone = rng.randrange(count) if single and options.dials.parts else None
         for number in range(count):
-            tasks = self._draw(database, kinds, rng, before)
-            if not any(task.goals for task in tasks):
+            wanted = 1 if number == alone else None
+            for _ in range(_TURN_TRIES if options.dials.parts else 1):
+                tasks = self._draw(view, kinds, rng, before, options, wanted)
+                if any(task.goals for task in tasks):
+                    break
+            else:
                 return None
             before += tasks
-            text = request(database.parts, tasks, number, rng)
+            text = request(view.parts, tasks, number, rng)
             turns.append(PlannedTurn(text, tuple(tasks)))
         return turns
 
     def _draw(
-        self, database: _Database, kinds: Sequence[str], rng: random.Random, before: Sequence[Task]
+        self,
+        view: DatabaseView,
+        kinds: Sequence[str],
+        rng: random.Random,
+        before: Sequence[Task],
+        options: StateSourceOptions,
+        wanted: int | None,
     ) -> list[Task]:
-        """Tasks for one request, about other rows than each other and those before."""
+        """Tasks for one request, about other rows than each other and those before.
+
+        `wanted`: their number. None: as the dials say, or as without them.
+        """
         tasks: list[Task] = []
-        wanted = rng.choices((1, 2, 3), (6, 3, 1))[0]
-        if self._options.service_policy and not before:
-            wanted = FEWEST_GOALS
-        for _ in range(wanted):
-            task = _task(rng.choice(kinds), database.parts, rng)
+        dials = options.dials
+        if dials.parts is None:
+            wanted = rng.choices((1, 2, 3), (6, 3, 1))[0]
+            if options.service_policy and not before:
+                wanted = FEWEST_GOALS
+        elif wanted is None:
+            wanted = rng.randint(*dials.parts)
+        most = (dials.hops or options.hops)[1]
+        for _ in range(wanted or 0):
+            if dials.tasks:
+                kind = rng.choices(kinds, [dials.tasks[kind] for kind in kinds])[0]
+            else:
+                kind = rng.choice(kinds)
+            task = _task(kind, view.parts, rng)
             if task is None:
                 continue
             size = sum(len(each.calls) for each in (*tasks, task))
             apart = all(task.apart_from(other) for other in (*before, *tasks))
-            if size <= self._options.hops[1] and apart:
+            if size <= most and apart:
                 tasks.append(task)
         return tasks
 
     def _arena(
         self,
         key: str,
-        database: _Database,
+        database: WorldDatabase,
+        view: DatabaseView,
         turns: Sequence[PlannedTurn],
         conversation: ConversationKind | None,
         policy: ServicePolicy | None,
         rng: random.Random,
+        level: int | None,
+        options: StateSourceOptions,
     ) -> Arena:
         cut, language = database.cut, database.language
         goals = state_goals(turns, database.expected, WORDS[language])
         calls = calls_of(turns)
         steps = _steps([call for of_turn in calls for call in of_turn])
-        shown = self._shown(database, turns, rng)
+        shown = _shown(view, turns, rng, options.dials.tools or TOOLS)
         writes = {tool.tool.name: tool.writes for tool in shown if tool.writes}
         answer = str(steps[-1].answer)
-        talks = self._options.talks
+        talks = options.talks
         draft = Arena(
             id="",
             question=turns[0].text,
@@ -318,42 +317,32 @@ class StateSource:
                 "kinds": [task.kind for turn in turns for task in turn.tasks],
             }
             | ({"conversation": conversation or "plain"} if talks else {})
-            | ({"dials": dials} if (dials := self._options.dials.provenance()) else {}),
+            | ({} if level is None else {"level": level})
+            | ({"dials": dials} if (dials := options.dials.provenance()) else {}),
         )
         return draft.with_content_id()
 
-    def _shown(
-        self, database: _Database, turns: Sequence[PlannedTurn], rng: random.Random
-    ) -> list[DatabaseTool]:
-        """The tools that are needed or asked for, those that look things up around them, others."""
-        asked = asked_tools(turns)
-        tables = {tool.table for tool in asked}
-        for name in tuple(tables):
-            tables |= set(database.parts.tables[name].references.values())
-        needed = {tool.tool.name for tool in asked} | {
-            tool.tool.name
-            for tool in database.tools
-            if tool.operation in ("find", "get") and tool.table in tables
-        }
-        others = [tool for tool in database.tools if tool.tool.name not in needed]
-        size = rng.randint(*TOOLS) - len(needed)
-        extra = rng.sample(others, max(0, min(size, len(others))))
-        names = needed | {tool.tool.name for tool in extra}
-        shown = [tool for tool in database.tools if tool.tool.name in names]
-        rng.shuffle(shown)
-        return shown
 
-
-@dataclass(frozen=True, slots=True)
-class _Database:
-    """A cut with what is drawn over it."""
-
-    language: Language
-    cut: Cut
-    parts: TaskParts
-    expected: ExpectedChanges
-    tools: list[DatabaseTool]
-    policies: PoliciesOfDatabase | None
+def _shown(
+    view: DatabaseView, turns: Sequence[PlannedTurn], rng: random.Random, count: tuple[int, int]
+) -> list[DatabaseTool]:
+    """The tools that are needed or asked for, those that look things up around them, others."""
+    asked = asked_tools(turns)
+    tables = {tool.table for tool in asked}
+    for name in tuple(tables):
+        tables |= set(view.parts.tables[name].references.values())
+    needed = {tool.tool.name for tool in asked} | {
+        tool.tool.name
+        for tool in view.tools
+        if tool.operation in ("find", "get") and tool.table in tables
+    }
+    others = [tool for tool in view.tools if tool.tool.name not in needed]
+    size = rng.randint(*count) - len(needed)
+    extra = rng.sample(others, max(0, min(size, len(others))))
+    names = needed | {tool.tool.name for tool in extra}
+    shown = [tool for tool in view.tools if tool.tool.name in names]
+    rng.shuffle(shown)
+    return shown
 
 
 def _share(weights: Sequence[tuple[T, float]], number: int) -> T:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 
 from jinja2 import Template
@@ -9,6 +10,7 @@ from jinja2 import Template
 from astra.arenas.stateful.roles import WritableColumn, WritableTable
 from astra.arenas.tables.schema import ColumnKind
 from astra.arenas.tool_templates import tool_templates
+from astra.types import Cell, Json
 
 
 def dates_set_with(
@@ -42,6 +44,21 @@ def shown_columns(table: WritableTable) -> list[tuple[str, str, int]]:
         elif column.scale:
             shown.append((column.name, "decimal", column.scale))
     return shown
+
+
+def shown_row(table: WritableTable, row: Mapping[str, Cell]) -> dict[str, Json]:
+    """A row as the tools show it."""
+    kinds = {name: (kind, scale) for name, kind, scale in shown_columns(table)}
+    return {name: shown_value(value, *kinds.get(name, ("", 0))) for name, value in row.items()}
+
+
+def shown_value(value: Cell, kind: str, scale: int) -> Json:
+    """A cell as the tools show it."""
+    if value is None or isinstance(value, str):
+        return value
+    if kind == "flag":
+        return bool(value)
+    return value / 10**scale if kind == "decimal" else value
 
 
 _ENVIRONMENT = tool_templates("astra.arenas.stateful", "templates")

@@ -7,7 +7,7 @@ write them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from astra.arenas.stateful.roles import Cancellation, WritableColumn, WritableTable, is_final
@@ -26,11 +26,11 @@ from astra.arenas.stateful.writes import (
     settable,
     stock_pair,
 )
-from astra.arenas.tables.schema import ColumnKind
-from astra.types import Cell, Json, Language, Tool, ToolSchema
+from astra.arenas.tables.schema import ColumnKind, Schema
+from astra.types import Json, Language, Tool, ToolSchema
 
 MAX_FOUND = 20
-"""Rows that a search returns at most."""
+"""Rows that a search returns at most, without a dial of difficulty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +69,17 @@ class DatabaseTool:
 class DatabaseToolWriter(TableWords):
     """Writes tools in one language for all tables of a schema."""
 
+    def __init__(
+        self,
+        schema: Schema,
+        tables: Iterable[WritableTable],
+        language: Language,
+        page_rows: int = MAX_FOUND,
+    ) -> None:
+        """`page_rows`: rows that a search returns at most."""
+        super().__init__(schema, tables, language)
+        self.page_rows = page_rows
+
     def all(self) -> list[DatabaseTool]:
         """Every tool that the tables allow. No two change the same column of the same table."""
         tools: list[DatabaseTool] = []
@@ -97,11 +108,14 @@ class DatabaseToolWriter(TableWords):
         ]
         name = self.tool_name("find", table)
         description = self.say(
-            "Finds {plural}: all that match every given filter, at most {most} at once. Texts are "
-            "compared as a whole, upper and lower case ignored.",
-            "查找{plural}：返回符合所有给定条件的记录，每次最多{most}条。文本须完整匹配，不区分大小写。",
+            "Finds {plural}: all that match every given filter, at most {most} at once.",
+            "查找{plural}：返回符合所有给定条件的记录，每次最多{most}条。",
             plural=self.plural(table),
-            most=str(MAX_FOUND),
+            most=str(self.page_rows),
+        )
+        details = self.say(
+            " Texts are compared as a whole, upper and lower case ignored.",
+            "文本须完整匹配，不区分大小写。",
         )
         properties: dict[str, Json] = {}
         for column in filters:
@@ -118,10 +132,10 @@ class DatabaseToolWriter(TableWords):
             table=table,
             parameters=[column.name for column in filters],
             nouns=self.nouns(table),
-            most=MAX_FOUND,
+            most=self.page_rows,
             shown=shown_columns(table),
         )
-        return self._tool(table, "find", name, description, properties, [], source)
+        return self._tool(table, "find", name, (description, details), properties, [], source)
 
     def get(self, table: WritableTable) -> DatabaseTool:
         """One row by its key."""
@@ -136,7 +150,7 @@ class DatabaseToolWriter(TableWords):
         )
         key = table.column(table.key)
         properties = {table.key: self._parameter(table, key)}
-        return self._tool(table, "get", name, description, properties, [table.key], source)
+        return self._tool(table, "get", name, (description,), properties, [table.key], source)
 
     def set(self, table: WritableTable, column: WritableColumn) -> DatabaseTool:
         """Sets one column of one row."""
@@ -149,13 +163,15 @@ class DatabaseToolWriter(TableWords):
             label=self.label(column),
             singular=self.singular(table),
         )
-        for other, values in follow:
-            description += self.say(
+        details = [
+            self.say(
                 " With {values} the {label} becomes today's date, otherwise it is emptied.",
                 "当其为{values}时，{label}记为当天日期，否则清空。",
                 label=self.label(other),
                 values=(" or " if self.language == "en" else "或").join(values),
             )
+            for other, values in follow
+        ]
         source = template("set").render(
             name=name,
             table=table,
@@ -176,8 +192,9 @@ class DatabaseToolWriter(TableWords):
         required = [table.key, column.name]
         changes = {(table.name, c.name) for c in (column, *(other for other, _ in follow))}
         return self._tool(
-            table, "set", name, description, properties, required, source, column.name, changes
-        )
+            table, "set", name, (description, *details), properties, required, source, column.name,
+            changes,
+        )  # fmt: skip
 
     def cancel(self, table: WritableTable, how: Cancellation) -> DatabaseTool:
         """Gives a row the status of what is cancelled."""
@@ -202,7 +219,7 @@ class DatabaseToolWriter(TableWords):
         properties = {table.key: self._parameter(table, table.column(table.key))}
         changes = {(table.name, c.name) for c in (column, *(other for other, _ in follow))}
         return self._tool(
-            table, "cancel", name, description, properties, [table.key], source, "", changes
+            table, "cancel", name, (description,), properties, [table.key], source, "", changes
         )
 
     def create(self, table: WritableTable) -> DatabaseTool:
@@ -212,14 +229,16 @@ class DatabaseToolWriter(TableWords):
         description = self.say(
             "Creates a new {singular}.", "新建一条{singular}记录。", singular=self.singular(table)
         )
-        for column, value in fixed.items():
-            if isinstance(value, str) and value != TODAY:
-                description += self.say(
-                    " It starts with the {label} {value}.",
-                    "初始{label}为{value}。",
-                    label=self.label(table.column(column)),
-                    value=value,
-                )
+        details = [
+            self.say(
+                " It starts with the {label} {value}.",
+                "初始{label}为{value}。",
+                label=self.label(table.column(column)),
+                value=value,
+            )
+            for column, value in fixed.items()
+            if isinstance(value, str) and value != TODAY
+        ]
         source = template("create").render(
             name=name,
             table=table,
@@ -232,8 +251,9 @@ class DatabaseToolWriter(TableWords):
         properties = {column.name: self._value(column, table) for column in given}
         changes = {(table.name, "")}
         return self._tool(
-            table, "create", name, description, properties, list(properties), source, "", changes
-        )
+            table, "create", name, (description, *details), properties, list(properties), source,
+            changes=changes,
+        )  # fmt: skip
 
     def delete(self, table: WritableTable) -> DatabaseTool:
         """Takes one row away, unless others refer to it."""
@@ -249,13 +269,12 @@ class DatabaseToolWriter(TableWords):
             "永久删除一条{singular}记录。",
             singular=self.singular(table),
         )
-        if children:
-            among = dict.fromkeys(self.plural(child) for child, _ in children)
-            description += self.say(
-                " One that {others} refer to stays.",
-                "仍被{others}引用的不能删除。",
-                others=(" or " if self.language == "en" else "或").join(among),
-            )
+        among = dict.fromkeys(self.plural(child) for child, _ in children)
+        stays = self.say(
+            " One that {others} refer to stays.",
+            "仍被{others}引用的不能删除。",
+            others=(" or " if self.language == "en" else "或").join(among),
+        )
         source = template("delete").render(
             name=name,
             table=table,
@@ -264,7 +283,8 @@ class DatabaseToolWriter(TableWords):
         )
         properties = {table.key: self._parameter(table, table.column(table.key))}
         return self._tool(
-            table, "delete", name, description, properties, [table.key], source,
+            table, "delete", name, (description, stays) if children else (description,), properties,
+            [table.key], source,
             changes={(table.name, "")}, says=("deleted", True),
         )  # fmt: skip
 
@@ -297,8 +317,9 @@ class DatabaseToolWriter(TableWords):
         }
         changes = {(table.name, table.stock)}
         return self._tool(
-            table, "transfer", name, description, properties, list(properties), source, "", changes
-        )
+            table, "transfer", name, (description,), properties, list(properties), source,
+            changes=changes,
+        )  # fmt: skip
 
     # --- parts -------------------------------------------------------------------------------
 
@@ -307,7 +328,7 @@ class DatabaseToolWriter(TableWords):
         table: WritableTable,
         operation: str,
         name: str,
-        description: str,
+        description: Sequence[str],
         properties: Mapping[str, Json],
         required: list[str],
         source: str,
@@ -315,9 +336,10 @@ class DatabaseToolWriter(TableWords):
         changes: set[tuple[str, str]] | None = None,
         says: tuple[str, Json] | None = None,
     ) -> DatabaseTool:
+        """`description`: what the tool does, and details of that."""
         document = ToolSchema(
             name=name,
-            description=description,
+            description="".join(description),
             parameters={
                 "type": "object",
                 "properties": dict(properties),
@@ -341,11 +363,13 @@ class DatabaseToolWriter(TableWords):
         if column.role == "choice":
             return self._value(column)
         other = self.tables.get(table.references.get(column.name, ""), table)
+        label = self.label(other.column(other.key))
         if column.role in ("reference", "key"):
             text = self.say(
                 "{label} of the {singular}, as the tools return it.",
                 "{singular}的{label}，以工具返回的为准。",
-                label=_id_label(self.label(other.column(other.key)), self.language),
+                # In Chinese this changes nothing.
+                label=label[:1].upper() + label[1:],
                 singular=self.singular(other),
             )
         else:
@@ -374,22 +398,3 @@ class DatabaseToolWriter(TableWords):
                 return {"type": kind, "minimum": 0, "description": text}
             case _:
                 return {"type": "string", **schema}
-
-
-def shown_row(table: WritableTable, row: Mapping[str, Cell]) -> dict[str, Json]:
-    """A row as the tools show it."""
-    kinds = {name: (kind, scale) for name, kind, scale in shown_columns(table)}
-    return {name: shown_value(value, *kinds.get(name, ("", 0))) for name, value in row.items()}
-
-
-def shown_value(value: Cell, kind: str, scale: int) -> Json:
-    """A cell as the tools show it."""
-    if value is None or isinstance(value, str):
-        return value
-    if kind == "flag":
-        return bool(value)
-    return value / 10**scale if kind == "decimal" else value
-
-
-def _id_label(label: str, language: Language) -> str:
-    return label if language == "zh" else label[:1].upper() + label[1:]

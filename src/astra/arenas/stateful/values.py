@@ -13,8 +13,7 @@ from astra.arenas.stateful.cut import Row, rows_of
 from astra.arenas.stateful.expected import SqlStatement
 from astra.arenas.stateful.mentions import Mentions, TaskCall
 from astra.arenas.stateful.roles import WritableColumn, WritableTable, is_final
-from astra.arenas.stateful.tool_source import dates_set_with
-from astra.arenas.stateful.tools import shown_row
+from astra.arenas.stateful.tool_source import dates_set_with, shown_row
 from astra.arenas.stateful.words import quote
 from astra.arenas.stateful.writes import settable
 from astra.arenas.tables.load.names import identifier

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from astra.arenas.difficulty import UNSET, DialSettings
+from astra.arenas.difficulty import UNSET, DialSettings, LevelDraw
 from astra.arenas.scenarios import MIN_HOPS, PAPER_SHARES, scenarios_within
 from astra.arenas.tables.build import TableArenaBuilder
 from astra.arenas.tables.load.tables import Tables
@@ -41,9 +41,6 @@ MAX_LEVEL_DRAWS = 40
 found sooner than one more of the same."""
 MAX_FAILURES = 50
 """Candidates in a row that no draw filled, after which the tables count as exhausted."""
-MAX_LEVEL_FAILURES = 40
-"""Candidates of a level in a row that no draw filled, after which it is left out; below
-`MAX_FAILURES`, so that the other levels go on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +63,10 @@ class TableSourceOptions:
     """Of all arenas, where there are no levels."""
     levels: Mapping[int, DialSettings] = field(default_factory=dict[int, DialSettings])
     """Level -> its dials. Levels are drawn evenly. Empty: no levels."""
+
+    def at(self, level: int | None) -> DialSettings:
+        """The dials of a level, or without levels those of all arenas."""
+        return self.dials if level is None else self.levels[level]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,40 +97,6 @@ def numbered_candidates(
         number += 1
 
 
-class LevelDraw:
-    """Chooses the level of each candidate so that as many arenas are built of each."""
-
-    def __init__(self, options: TableSourceOptions) -> None:
-        self._options = options
-        levels: list[int | None] = [*options.levels] or [None]
-        self.scenarios = {
-            level: scenarios_within(self.dials(level).hops or options.hops, options.scenarios)
-            for level in levels
-        }
-        """Level -> the scenarios that fit its hops, with their shares."""
-        self._built: Counter[int | None] = Counter(dict.fromkeys(levels, 0))
-        self._failures: Counter[int | None] = Counter()
-
-    def dials(self, level: int | None) -> DialSettings:
-        return self._options.dials if level is None else self._options.levels[level]
-
-    def next(self) -> int | None:
-        """The level of which fewest arenas are built: harder plans are found less often."""
-        return min(self._built, key=lambda level: (self._built[level], level))
-
-    def built(self, level: int | None) -> None:
-        self._built[level] += 1
-        self._failures[level] = 0
-
-    def failed(self, level: int | None) -> bool:
-        """Whether the level is left out from here on, for the tables hold no more of it."""
-        self._failures[level] += 1
-        if self._failures[level] < MAX_LEVEL_FAILURES or len(self._built) == 1:
-            return False
-        del self._built[level]
-        return True
-
-
 class TableSource:
     """Draws candidates over a set of tables."""
 
@@ -138,7 +105,11 @@ class TableSource:
         unknown = sorted((options.operations or frozenset()) - set(OPERATIONS))
         if unknown or options.operations == frozenset():
             raise ConfigError(f"operations {unknown!r}: choose from {', '.join(OPERATIONS)}")
-        self._levels = LevelDraw(options)
+        self._levels = LevelDraw(options.levels)
+        self._scenarios = {
+            level: scenarios_within(options.at(level).hops or options.hops, options.scenarios)
+            for level in options.levels or (None,)
+        }
         worlds: dict[Language, World] = {
             language: World(
                 tables,
@@ -183,7 +154,7 @@ class TableSource:
         return arena
 
     def _drawn(self, key: str, rng: random.Random, level: int | None) -> Arena:
-        dials, scenarios = self._levels.dials(level), self._levels.scenarios[level]
+        dials, scenarios = self._options.at(level), self._scenarios[level]
         provenance: dict[str, Json] = {
             "source": "tables",
             "key": key,

@@ -253,7 +253,9 @@ async def check_refuse(trials: StateTrials) -> dict[str, Json]:
     for goal in goals:
         if goal.confirm:
             plans += [(goal.id, kind, steps) for kind, steps in _without_leave(trials)]
-    for turn in {goal.turn for goal in goals} - {goal.turn for goal in refused}:
+    # Where a tool is missing, it is right to say that it can't be done.
+    unable = {goal.turn for goal in goals if goal.kind in ("refuse", "cannot")}
+    for turn in {goal.turn for goal in goals} - unable:
         last = _end_of(trials, turn)
         said = Said(policy_text("refuser", trials.arena))
         plans.append(("", "false", [*trials.gold[:last], said, *trials.gold[last:]]))

@@ -13,7 +13,7 @@ from astra.arenas.stateful.expected import SqlStatement
 from astra.arenas.stateful.mentions import Mention
 from astra.arenas.stateful.operations.base import Task, TaskParts
 from astra.arenas.stateful.roles import WritableColumn, WritableTable
-from astra.arenas.stateful.tools import shown_row
+from astra.arenas.stateful.tool_source import shown_row
 from astra.arenas.stateful.values import NewValue
 from astra.arenas.tables.schema import ColumnKind
 from astra.arenas.tables.sql import quoted

@@ -6,7 +6,7 @@ import random
 
 from astra.arenas.rounding import TOOL_ROUNDING
 from astra.arenas.stateful.operations.base import Task, TaskParts
-from astra.arenas.stateful.tools import shown_row
+from astra.arenas.stateful.tool_source import shown_row
 from astra.arenas.tables.schema import ColumnKind
 from astra.types import Matcher, Target
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from astra.arenas.stateful.mentions import Mentions, TaskCall
 from astra.arenas.stateful.policy.verdicts import PythonVerdicts, ServiceRequest
 from astra.arenas.stateful.roles import WritableTable
-from astra.arenas.stateful.tools import shown_row
+from astra.arenas.stateful.tool_source import shown_row
 from astra.arenas.stateful.writes import stock_pair
 from astra.databases import Cell
 from astra.service_policies import Condition, CountCondition, ServiceOperation

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from astra.arenas.stateful.cut import Row
 from astra.arenas.stateful.roles import WritableTable
-from astra.arenas.stateful.tools import DatabaseToolWriter, shown_row
+from astra.arenas.stateful.tool_source import shown_row
+from astra.arenas.stateful.tools import DatabaseToolWriter
 from astra.arenas.stateful.words import WORDS, quote
 from astra.arenas.stateful.writes import stock_pair
 from astra.service_policies import (

@@ -1,0 +1,90 @@
+"""What arenas are drawn over: tables with their tools, and databases that are cut from them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any, Protocol
+
+from astra.arenas.stateful.cut import Cut, TableRows
+from astra.arenas.stateful.expected import ExpectedChanges
+from astra.arenas.stateful.mentions import LOOKUP_DEPTH, Mentions
+from astra.arenas.stateful.operations.base import TaskParts
+from astra.arenas.stateful.options import StateSourceOptions
+from astra.arenas.stateful.policy.apply import PoliciesOfDatabase
+from astra.arenas.stateful.terse import TerseDatabaseToolWriter
+from astra.arenas.stateful.tools import MAX_FOUND, DatabaseTool, DatabaseToolWriter
+from astra.arenas.tables.schema import Schema
+from astra.types import Json, Language
+
+
+class MakesMentions(Protocol):
+    """Makes the words for the rows of one database."""
+
+    def __call__(
+        self, cut: Cut, writer: Any, tools: Sequence[DatabaseTool], depth: int
+    ) -> Mentions: ...
+
+
+@dataclass(frozen=True, slots=True)
+class StateWorld:
+    """What arenas of one language are drawn over."""
+
+    rows: TableRows
+    writer: DatabaseToolWriter
+    tools: Sequence[DatabaseTool]
+    """One entry for each thing that a tool does: several may be the same tool."""
+    mentions: MakesMentions = Mentions
+    dialled: Callable[[bool, int | None], StateWorld] | None = None
+    """The same with terse documents or not, and with searches that return so many rows. None: the
+    tools are as a document has them."""
+
+
+def world_of_tables(rows: TableRows, schema: Schema, language: Language) -> StateWorld:
+    """What arenas are drawn over a user's tables."""
+
+    @cache
+    def dialled(terse: bool, page_rows: int | None) -> StateWorld:
+        kind = TerseDatabaseToolWriter if terse else DatabaseToolWriter
+        writer = kind(schema, rows.tables.values(), language, page_rows or MAX_FOUND)
+        return StateWorld(rows, writer, writer.all(), dialled=dialled)
+
+    return dialled(False, None)
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseView:
+    """What is drawn over a cut, by some dials."""
+
+    parts: TaskParts
+    tools: list[DatabaseTool]
+    policies: PoliciesOfDatabase | None
+
+
+@dataclass(frozen=True, slots=True)
+class WorldDatabase:
+    """A cut, which several arenas are drawn over."""
+
+    language: Language
+    world: StateWorld
+    cut: Cut
+    expected: ExpectedChanges
+    _views: dict[Json, DatabaseView] = field(default_factory=dict[Json, DatabaseView])
+
+    def view(self, options: StateSourceOptions) -> DatabaseView:
+        """What is drawn over it for some options."""
+        dials, ruled = options.dials, options.service_policy
+        kept = (dials.terse_documents, dials.page_rows, dials.lookup_depth, ruled)
+        if kept not in self._views:
+            world = self.world
+            if world.dialled is not None:
+                world = world.dialled(dials.terse_documents, dials.page_rows)
+            depth = LOOKUP_DEPTH if dials.lookup_depth is None else dials.lookup_depth
+            mentions = world.mentions(self.cut, world.writer, world.tools, depth)
+            self._views[kept] = DatabaseView(
+                TaskParts(mentions),
+                list({tool.tool.name: tool for tool in world.tools}.values()),
+                PoliciesOfDatabase(mentions) if ruled else None,
+            )
+        return self._views[kept]
