@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
+from astra.aio import make_arenas
 from astra.arenas.sets import ArenaSet
 from astra.arenas.statistics import arena_statistics
+from astra.configs.arenas import MakeArenasConfig
 from astra.configs.evaluation import SelectArenasConfig
 from astra.errors import ConfigError
 from astra.evaluation.evaluate import EvaluationReport
-from astra.evaluation.select import select_arenas
+from astra.evaluation.select import select_arenas, set_aside
 from astra.models.policies import gold_levels
 from astra.models.scripted import calling
 from astra.types import Arena, Message
 from tests.support.arenas import good_arenas, write_arena_run
+from tests.tables.made import WORLD
 
 
 class Sometimes:
@@ -69,6 +73,71 @@ async def test_what_is_solved_sometimes_is_kept_and_the_rest_told(tmp_path: Path
     assert (await select_arenas(config)).ids == ids[1:3]
     assert model.played.total() == before == 4 * 4
     assert EvaluationReport.open(tmp_path / "kept" / "played").summary.episodes == 4 * 4
+
+
+class ForWhatIsDrawn(Sometimes):
+    """Knows the arenas of a folder from the first message on: then all of them are made."""
+
+    def __init__(self, drawn: Path) -> None:
+        super().__init__({}, {})
+        self.drawn = drawn
+
+    async def generate(self, messages, tools, sampling) -> Message:  # type: ignore[no-untyped-def]
+        if not self.arenas:
+            self.arenas = {arena.question: arena for arena in ArenaSet(self.drawn)}
+            self.wins = dict(zip(self.arenas, (0, 1, 3, 4), strict=True))
+        return await super().generate(messages, tools, sampling)
+
+
+async def test_arenas_are_made_for_a_model(tmp_path: Path) -> None:
+    model = ForWhatIsDrawn(tmp_path / "drawn")
+    options = {"count": 4, "max_hops": 2, "distractors": "none", "concurrency": 1}
+    tables = [str(WORLD / name) for name in ("lakes.csv", "mountains.csv")]
+    made = functools.partial(make_arenas, tables, out=tmp_path, target=model, **options)
+    kept = await made()
+    drawn = ArenaSet(tmp_path / "drawn")
+    assert list(kept) == list(drawn)[1:3]
+    assert [kept.certificate(name) for name in kept.ids] == [
+        drawn.certificate(name) for name in kept.ids
+    ]
+    assert set_aside(kept) == {"too_hard": 1, "too_easy": 1}
+    # Nothing is made or played twice.
+    assert (await made()).ids == kept.ids
+    assert model.played.total() == 4 * 4
+    with pytest.raises(ConfigError, match="exists"):
+        await made(if_exists="fail")
+    with pytest.raises(ConfigError, match=r"other options.*count"):
+        await made(count=5)
+    with pytest.raises(ConfigError, match=r"other options.*pass_rate"):
+        await made(pass_rate="0:1")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("target_url", "http://localhost:1/v1"), ("target_samples", 2), ("pass_rate", "0:1")],
+)
+def test_what_concerns_a_target_needs_one(name: str, value: object) -> None:
+    with pytest.raises(ConfigError, match=f"{name}.*without target"):
+        MakeArenasConfig("tables", **{name: value})  # type: ignore[arg-type]
+    MakeArenasConfig("tables", target="model", **{name: value})  # type: ignore[arg-type]
+
+
+async def test_a_key_that_is_missing_is_noticed_before_arenas_are_made(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="NO_SUCH_KEY"):
+        await make_arenas(
+            str(WORLD),
+            out=tmp_path / "run",
+            target="model",
+            target_url="http://localhost:1/v1",
+            target_key_env="NO_SUCH_KEY",
+        )
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("text", ["0.5", "0.8:0.2"])
+def test_other_ranges_are_refused_for_a_target(text: str) -> None:
+    with pytest.raises(ConfigError, match=r"pass_rate.*two numbers from 0 to 1"):
+        MakeArenasConfig("tables", target="model", pass_rate=text)
 
 
 async def test_the_range_decides(tmp_path: Path) -> None:

@@ -67,8 +67,13 @@ async def make_arenas(config: MakeArenasConfig) -> ArenaSet:
     """Make certified arenas from your tables, or from an OpenAPI document. No model is needed.
 
     Warns if fewer than `count` could be made, and says so in `summary["missing"]`. Raises
-    StageError if none could, TableError for a file that is not a table.
+    StageError if none could, TableError for a file that is not a table. With `target` those are
+    returned that this model solves sometimes.
     """
+    if config.target is not None:
+        from astra.evaluation.target import make_arenas_for_target
+
+        return await make_arenas_for_target(config)
     from astra.arenas.make import make_arenas
 
     return await make_arenas(config)

@@ -14,9 +14,12 @@ from astra.arenas.make import ArenaProduction, produce_arenas
 from astra.arenas.openapi.service import DocumentNote
 from astra.arenas.tables.profile.descriptions import describe
 from astra.arenas.tables.schema import Schema
+from astra.cli.arenas_select import print_selection, selection_report
 from astra.cli.command import command_from
 from astra.cli.console import err, out, plain, print_json, reasons
+from astra.cli.evaluation_report import counting_episodes
 from astra.configs.arenas import MakeArenasConfig
+from astra.evaluation.target import produce_arenas_for_target
 from astra.runs.folder import RunFolder
 from astra.runs.jsonl import FailureRow
 from astra.runs.stage import StageReport
@@ -29,20 +32,37 @@ from astra.types import Json
         "astra arenas make examples/world --count 100 --out runs/world",
         "astra arenas make sales.csv shops.db --min-hops 2 --languages en,zh --out runs/sales",
         "astra arenas make --openapi examples/tools/openapi.yaml --count 200 --out runs/api",
+        "astra arenas make examples/world --difficulty 1:5 --target runs/sft/final --out runs/fit",
         "astra arenas make @arenas.toml --count 1000",
     ],
 )
 def command(config: MakeArenasConfig, *, as_json: bool) -> int:
     """Make certified arenas from your tables, or from an OpenAPI document. No model is needed.
 
-    Run the same command again to resume. Exit status 1 if fewer than --count are certified.
+    Run the same command again to resume. Exit status 1 if fewer than --count are certified, with
+    --target if none is kept.
     """
+    if config.target is not None:
+        return _make_for_target(config, as_json=as_json)
     production = asyncio.run(produce_arenas(config, print_schema, print_notes))
     if as_json:
         print_json(production_report(production))
     else:
         print_production(production, config.count)
     return 1 if len(production.arenas) < config.count else 0
+
+
+def _make_for_target(config: MakeArenasConfig, *, as_json: bool) -> int:
+    with counting_episodes(config.progress) as count:
+        drawn, kept = asyncio.run(
+            produce_arenas_for_target(config, print_schema, print_notes, count)
+        )
+    if as_json:
+        print_json({**selection_report(kept), "drawn": production_report(drawn)})
+    else:
+        print_production(drawn, config.count)
+        print_selection(kept)
+    return 0 if kept else 1
 
 
 def print_schema(schema: Schema) -> None:

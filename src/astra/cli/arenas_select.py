@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 
-from astra.arenas.folder import ARENAS
+from astra.arenas.sets import ArenaSet
 from astra.cli.command import command_from
-from astra.cli.console import counting, out, plain, print_json
+from astra.cli.console import out, plain, print_json
+from astra.cli.evaluation_report import counting_episodes
 from astra.configs.evaluation import SelectArenasConfig
-from astra.evaluation.arenas import PlayedEpisode
-from astra.evaluation.select import select_arenas
-from astra.runs.folder import RunFolder
-from astra.runs.jsonl import FailureRow
+from astra.evaluation.select import select_arenas, set_aside
+from astra.types import Json
 
 
 @command_from(
@@ -29,22 +27,23 @@ def command(config: SelectArenasConfig, *, as_json: bool) -> int:
     The model plays each arena several times; arenas that it solves too often or too rarely are set
     aside. Exit status 1 if none is kept.
     """
-    failed = 0
-    with counting("episodes", shown=config.progress is not False) as show:
-
-        def count(episode: PlayedEpisode, total: int) -> None:
-            nonlocal failed
-            failed += episode.score is None
-            show(total, failed)
-
+    with counting_episodes(config.progress) as count:
         arenas = asyncio.run(select_arenas(config, on_episode=count))
-    folder = RunFolder.open(arenas.path)
-    rows = folder.rows(f"{ARENAS}.failed", FailureRow)
-    aside = Counter(str(row.check) for row in rows)
     if as_json:
-        print_json({"out": str(arenas.path), "arenas": len(arenas), "set_aside": dict(aside)})
+        print_json(selection_report(arenas))
     else:
-        told = ", ".join(f"{n} {check.replace('_', ' ')}" for check, n in aside.most_common())
-        text = f"{len(arenas)} arenas kept in {arenas.path}; set aside: {told or 'none'}"
-        out().print(plain(text), soft_wrap=True)
+        print_selection(arenas)
     return 0 if arenas else 1
+
+
+def selection_report(arenas: ArenaSet) -> dict[str, Json]:
+    """What `--json` prints of a selection."""
+    return {"out": str(arenas.path), "arenas": len(arenas), "set_aside": set_aside(arenas)}
+
+
+def print_selection(arenas: ArenaSet) -> None:
+    """Print how many arenas are kept, and why others are not."""
+    aside = set_aside(arenas)
+    told = ", ".join(f"{n} {check.replace('_', ' ')}" for check, n in aside.items())
+    text = f"{len(arenas)} arenas kept in {arenas.path}; set aside: {told or 'none'}"
+    out().print(plain(text), soft_wrap=True)

@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 
 from astra.cli.command import command_from
-from astra.cli.console import counting, print_json
-from astra.cli.evaluation_report import print_report
+from astra.cli.console import print_json
+from astra.cli.evaluation_report import counting_episodes, print_report
 from astra.configs.evaluation import EvaluateConfig
-from astra.evaluation.arenas import PlayedEpisode
 from astra.evaluation.evaluate import evaluate
 
 
@@ -25,14 +24,7 @@ def command(config: EvaluateConfig, *, as_json: bool) -> int:
 
     Exit status 1 if no episode could be scored.
     """
-    failed = 0
-    with counting("episodes", shown=config.progress is not False) as show:
-
-        def count(episode: PlayedEpisode, total: int) -> None:
-            nonlocal failed
-            failed += episode.score is None
-            show(total, failed)
-
+    with counting_episodes(config.progress) as count:
         report = asyncio.run(evaluate(config, on_episode=count))
     if as_json:
         print_json(report.summary.model_dump(mode="json"))

@@ -1,13 +1,15 @@
-"""How the report of an evaluation is printed."""
+"""How an evaluation is counted while it runs, and how its report is printed."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from pathlib import Path
 
 from rich.table import Table
 
-from astra.cli.console import out, plain
-from astra.evaluation.arenas import EvaluationSummary
+from astra.cli.console import counting, out, plain
+from astra.evaluation.arenas import EvaluationSummary, PlayedEpisode
 
 _GROUPS = (
     ("scenario", "by_scenario"),
@@ -17,6 +19,20 @@ _GROUPS = (
     ("task", "by_task"),
     ("conversation", "by_conversation"),
 )
+
+
+@contextmanager
+def counting_episodes(progress: bool | None) -> Generator[Callable[[PlayedEpisode, int], None]]:
+    """A progress bar of episodes: call what is yielded with each, and the number of all."""
+    failed = 0
+    with counting("episodes", shown=progress is not False) as show:
+
+        def count(episode: PlayedEpisode, total: int) -> None:
+            nonlocal failed
+            failed += episode.score is None
+            show(total, failed)
+
+        yield count
 
 
 def print_report(report: EvaluationSummary, path: Path | None) -> None:

@@ -23,6 +23,7 @@ from astra.configs.base import (
 )
 from astra.configs.difficulty import DifficultyConfig
 from astra.configs.spelling import option_name
+from astra.configs.target import TargetConfig
 from astra.errors import ConfigError
 
 QuestionLanguage = Literal["en", "zh"]
@@ -36,7 +37,9 @@ ConversationKind = Literal["missing_parameter", "missing_tool", "revision"]
 
 
 @dataclass(frozen=True)
-class MakeArenasConfig(DifficultyConfig, MakeDistractorsConfig, SandboxConfig, OutputConfig):
+class MakeArenasConfig(
+    DifficultyConfig, TargetConfig, MakeDistractorsConfig, SandboxConfig, OutputConfig
+):
     """Tables and questions."""
 
     tables: Paths | None = None

@@ -59,3 +59,18 @@ class DifficultyConfig(Config):
                 f"to {LEVELS[-1]}, or two of them, the lower first, such as 1:5"
             )
         return tuple(range(first, last + 1))
+
+
+def pass_rates(text: str) -> tuple[float, float]:
+    """The least and the most of a range such as 0.2:0.8. Raises ConfigError for anything else."""
+    low, _, high = text.partition(":")
+    try:
+        least, most = float(low), float(high)
+    except ValueError:
+        least, most = 1.0, 0.0
+    if not 0 <= least <= most <= 1:
+        raise ConfigError(
+            f"{option_name('pass_rate')} {text!r}: write two numbers from 0 to 1, the lower first, "
+            "such as 0.2:0.8"
+        )
+    return least, most

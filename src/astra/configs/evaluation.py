@@ -21,6 +21,7 @@ from astra.configs.base import (
     above,
     at_least,
 )
+from astra.configs.difficulty import pass_rates
 from astra.configs.spelling import option_name
 from astra.errors import ConfigError
 
@@ -113,21 +114,7 @@ class SelectArenasConfig(EvaluateConfig):
 
     def check(self) -> None:
         super().check()
-        self.pass_rates()
-
-    def pass_rates(self) -> tuple[float, float]:
-        """The least and the most."""
-        low, _, high = self.pass_rate.partition(":")
-        try:
-            least, most = float(low), float(high)
-        except ValueError:
-            least, most = 1.0, 0.0
-        if not 0 <= least <= most <= 1:
-            raise ConfigError(
-                f"{option_name('pass_rate')} {self.pass_rate!r}: write two numbers from 0 to 1, "
-                "the lower first, such as 0.2:0.8"
-            )
-        return least, most
+        pass_rates(self.pass_rate)
 
 
 @dataclass(frozen=True)

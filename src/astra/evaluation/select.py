@@ -8,13 +8,14 @@ stand in `arenas.failed.jsonl` with their rates.
 from __future__ import annotations
 
 import dataclasses
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 
 from astra.arenas.certificates import Certificate
 from astra.arenas.folder import ARENAS, TOOLS, write_arenas
 from astra.arenas.sets import ArenaSet, open_arenas
+from astra.configs.difficulty import pass_rates
 from astra.configs.evaluation import EvaluateConfig, SelectArenasConfig
 from astra.errors import StoreError
 from astra.evaluation.arenas import PlayedEpisode
@@ -47,11 +48,17 @@ async def select_arenas(
             if (score := episode.score) is not None:
                 whole = score.solved == score.goals and not score.damage
                 solved[episode.trajectory.task].append(whole)
-        low, high = config.pass_rates()
+        low, high = pass_rates(config.pass_rate)
         rates = {name: sum(own) / len(own) for name, own in solved.items()}
         kept = arenas.filter(lambda arena: low <= rates.get(arena.id, -1) <= high)
         _write(folder, arenas, kept, rates, high)
         return ArenaSet.of_run(folder)
+
+
+def set_aside(arenas: ArenaSet) -> dict[str, int]:
+    """Why arenas of a selection were not kept -> their number, the most frequent first."""
+    rows = RunFolder.open(arenas.path).rows(f"{ARENAS}.failed", FailureRow)
+    return dict(Counter(str(row.check) for row in rows).most_common())
 
 
 def _certificates(arenas: ArenaSet) -> Iterator[Certificate]:
