@@ -10,7 +10,7 @@ import pytest
 
 from astra.arenas.certificate import certify
 from astra.arenas.difficulty import ACTION_SETTINGS, ActionDials
-from astra.arenas.distractors import is_terse
+from astra.arenas.distractor_pool import is_terse
 from astra.arenas.stateful.options import StateSourceOptions
 from astra.arenas.stateful.source import StateSource
 from astra.arenas.stateful.worlds import StateWorld
