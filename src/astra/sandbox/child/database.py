@@ -1,8 +1,9 @@
-"""The database of one episode: tools read and write it, and each call is one transaction.
+"""The database of one episode: tools read and write it, and each call is one savepoint.
 
 A call that raises, or returns a structured error, leaves no trace. What the others change is noted
-by triggers, read back before the transaction is committed, and becomes part of the reply. The
-tool's part of this process could forge all that; it would forge its own episode only.
+by triggers, read back before the savepoint is released, and becomes part of the reply. All calls
+stand in one transaction: taking it back is the way to the first state. The tool's part of this
+process could forge all that; it would forge its own episode only.
 """
 
 from __future__ import annotations
@@ -39,13 +40,58 @@ def row_hash(table: str, row: list[Any]) -> int:
     return int.from_bytes(hashlib.sha256(_encode([table, row]).encode()).digest(), "big")
 
 
+def _lasting(name: str) -> Callable[..., Any]:
+    """The method of a connection, which notes that it sets what no transaction takes back."""
+    method = getattr(sqlite3.Connection, name)
+
+    def noting(self: _Connection, *values: Any, **options: Any) -> Any:
+        setattr(self, f"_{name}", True)
+        return method(self, *values, **options)
+
+    return noting
+
+
 class _Connection(sqlite3.Connection):
-    """Without what would end it, replace it, or write past the triggers."""
+    """Without what would end it, replace it, see past its transaction or write past the triggers."""
+
+    reading = True
+    """Whether the call under way may write nothing. Then there is nothing to commit."""
 
     def _refuse(self, *_: Any, **__: Any) -> Any:
         raise sqlite3.ProgrammingError("DATABASE is for statements; this is not allowed on it")
 
     close = deserialize = blobopen = set_authorizer = _refuse
+    executescript = serialize = backup = _refuse
+    total_changes = property(_refuse)
+    isolation_level = property(lambda _: None, _refuse)
+    create_function = _lasting("create_function")
+    create_aggregate = _lasting("create_aggregate")
+    create_window_function = _lasting("create_window_function")
+    create_collation = _lasting("create_collation")
+    set_trace_callback = _lasting("set_trace_callback")
+    setlimit = _lasting("setlimit")
+
+    @property
+    def has_settings(self) -> bool:
+        """Whether a tool has set something, or left something on it, that outlasts its call."""
+        return bool(vars(self).keys() - {"reading"})
+
+    def set_progress_handler(self, handler: Callable[[], Any] | None, n: int) -> None:
+        vars(self).pop("_progress_handler", None)
+        if handler is not None:
+            self._progress_handler = True
+        super().set_progress_handler(handler, n)
+
+    def commit(self) -> None:
+        if not self.reading:
+            super().commit()
+
+    def rollback(self) -> None:
+        if not self.reading:
+            super().rollback()
+
+    def __exit__(self, *error: Any) -> Any:
+        return False if self.reading else super().__exit__(*error)
 
 
 class EpisodeDatabase:
@@ -57,22 +103,41 @@ class EpisodeDatabase:
         self._keys: dict[str, str] = opening["keys"]
         self._writes: dict[str, list[str]] = opening["writes"]
         self._first_hash, self._first_now = int(opening["hash"], 16), opening["now"]
-        self.restore()
+        self._writable: frozenset[str] | None = frozenset()
+        self._begin()
 
-    def restore(self) -> None:
-        """Back to the first state."""
+    def _begin(self) -> None:
+        """Open the first state."""
         # No statement is cached: a cached one would run without asking the authorizer again.
         connection = _Connection(":memory:", isolation_level=None, cached_statements=0)
         sqlite3.Connection.deserialize(connection, self._image)
         for setting in ("foreign_keys=1", "recursive_triggers=1", "temp_store=2", "query_only=1"):
             connection.execute(f"PRAGMA {setting}")
-        self._writable: frozenset[str] | None = frozenset()
-        self._query_only = True
+        connection.execute("BEGIN")
         sqlite3.Connection.set_authorizer(connection, self._authorize)
         self._connection = connection
+        self._query_only = True
         self._present_rows()
+        self._has_written = self._has_savepoint = False
         self._hash = self._first_hash
         self._now = datetime.datetime.fromisoformat(self._first_now)
+
+    def restore(self) -> None:
+        """Back to the first state: by taking all back, as to open it again takes many times longer.
+
+        A new connection takes the place of one that a tool has set something on.
+        """
+        if self._connection.has_settings:
+            self._begin()
+        elif self._has_written:
+            self._enter(frozenset(), query_only=False)
+            # Else an insert that does nothing would tell the row of one that was taken back.
+            self._own("INSERT INTO __changes (number) VALUES (0)")
+            self._own("ROLLBACK")
+            self._own("BEGIN")
+            self._has_written = self._has_savepoint = False
+            self._hash = self._first_hash
+            self._now = datetime.datetime.fromisoformat(self._first_now)
 
     def names(self) -> dict[str, Any]:
         """The globals that every tool of the episode finds."""
@@ -85,9 +150,15 @@ class EpisodeDatabase:
         tables = self._writes.get(tool)
         if tables is None:
             self._enter(frozenset(), query_only=True)
-            return function(**arguments), None
+            result = function(**arguments)
+            if not self._connection.in_transaction:
+                os._exit(ENDED_TRANSACTION)
+            return result, None
         self._enter(frozenset(tables), query_only=False)
-        self._own("BEGIN IMMEDIATE")
+        self._has_written = True
+        if not self._has_savepoint:
+            self._own("SAVEPOINT call")
+        self._has_savepoint = True
         kept = False
         try:
             result = function(**arguments)
@@ -97,16 +168,17 @@ class EpisodeDatabase:
             changes, state = ([], self._hash) if failed else self._changes()
             if changes:
                 self._own("DELETE FROM __changes")
-                self._own("COMMIT")
-                kept = True
+                self._own("RELEASE call")
+                self._has_savepoint, kept = False, True
         finally:
             self._writable = frozenset()
+            self._connection.reading = True
             # "INSERT OR ROLLBACK" ends the transaction, and later statements are kept one by one.
             # The owner makes a new process then, from the calls that were answered.
-            if not kept and not self._connection.in_transaction:
+            if not self._connection.in_transaction:
                 os._exit(ENDED_TRANSACTION)
             if not kept:
-                self._own("ROLLBACK")
+                self._own("ROLLBACK TO call")
         if not changes:
             return result, None
         self._hash = state
@@ -119,12 +191,10 @@ class EpisodeDatabase:
         """The key of a table's next row. It is given back when the call is undone."""
         if table not in (self._writable or ()):
             raise LookupError(f"{table!r} is no table that this call may write")
-        found = self._own(
-            "UPDATE __keys SET next = next + 1 WHERE name = ? RETURNING prefix, width, next - 1 AS "
-            "number",
+        ((prefix, width, number),) = self._own(
+            "UPDATE __keys SET next = next + 1 WHERE name = ? RETURNING prefix, width, next - 1",
             [table],
         )
-        prefix, width, number = found[0].values()
         return number if prefix is None else f"{prefix}{number:0{width}d}"
 
     def _time(self) -> str:
@@ -138,6 +208,7 @@ class EpisodeDatabase:
             self._own(f"PRAGMA query_only={int(query_only)}")
             self._query_only = query_only
         self._present_rows()
+        self._connection.reading = query_only
         self._writable = writable
 
     def _present_rows(self) -> None:
@@ -145,11 +216,13 @@ class EpisodeDatabase:
         self._connection.row_factory = _as_dict
         self._connection.text_factory = str
 
-    def _own(self, sql: str, parameters: list[Any] = []) -> list[dict[str, Any]]:  # noqa: B006
+    def _own(self, sql: str, parameters: list[Any] = []) -> list[tuple[Any, ...]]:  # noqa: B006
         """Run a statement of this module, to which nothing is denied."""
         writable, self._writable = self._writable, None
         try:
-            return self._connection.execute(sql, parameters).fetchall()
+            cursor = self._connection.cursor()
+            cursor.row_factory = None
+            return cursor.execute(sql, parameters).fetchall()
         finally:
             self._writable = writable
 
@@ -174,30 +247,29 @@ class EpisodeDatabase:
         """What the transaction has changed so far, row by row, and the hash of the new state."""
         state = self._hash
         first: dict[tuple[str, Any], list[Any] | None] = {}
-        for logged in self._own('SELECT "table", key, before FROM __changes ORDER BY number'):
-            before = logged["before"]
-            row = None if before is None else json.loads(before)
-            first.setdefault((logged["table"], logged["key"]), row)
+        logged = self._own('SELECT "table", key, before FROM __changes ORDER BY number')
+        for table, key, before in logged:
+            first.setdefault((table, key), None if before is None else json.loads(before))
         changes: list[dict[str, Any]] = []
-        for (table, key), before in first.items():
+        for (table, key), old in first.items():
             names = self._columns[table]
             quoted = ", ".join(_quoted(name) for name in names)
             found = self._own(
                 f"SELECT {quoted} FROM {_quoted(table)} WHERE {_quoted(self._keys[table])} = ?",
                 [key],
             )
-            after = list(found[0].values()) if found else None
-            if before == after:
+            new = list(found[0]) if found else None
+            if old == new:
                 continue
-            state -= row_hash(table, before) if before is not None else 0
-            state += row_hash(table, after) if after is not None else 0
-            old = None if before is None else dict(zip(names, before, strict=True))
-            new = None if after is None else dict(zip(names, after, strict=True))
-            if old is not None and new is not None:
-                changed = [name for name in names if old[name] != new[name]]
-                old = {name: old[name] for name in changed}
-                new = {name: new[name] for name in changed}
-            changes.append({"table": table, "key": key, "before": old, "after": new})
+            state -= row_hash(table, old) if old is not None else 0
+            state += row_hash(table, new) if new is not None else 0
+            before = None if old is None else dict(zip(names, old, strict=True))
+            after = None if new is None else dict(zip(names, new, strict=True))
+            if before is not None and after is not None:
+                changed = [name for name in names if before[name] != after[name]]
+                before = {name: before[name] for name in changed}
+                after = {name: after[name] for name in changed}
+            changes.append({"table": table, "key": key, "before": before, "after": after})
         return changes, state % HASH_RANGE
 
 
@@ -205,5 +277,15 @@ def _quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
+class _ColumnNames:
+    """The names of the columns of the result that was read last: a row needs them anew each time."""
+
+    description: Any = None
+    names: tuple[str, ...] = ()
+
+
 def _as_dict(cursor: sqlite3.Cursor, row: tuple[Any, ...]) -> dict[str, Any]:
-    return {column[0]: value for column, value in zip(cursor.description, row, strict=True)}
+    if cursor.description is not _ColumnNames.description:
+        _ColumnNames.description = cursor.description
+        _ColumnNames.names = tuple(column[0] for column in cursor.description)
+    return dict(zip(_ColumnNames.names, row, strict=True))
