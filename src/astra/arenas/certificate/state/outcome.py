@@ -36,7 +36,7 @@ async def check_state(trials: StateTrials) -> dict[str, Json]:
     """The gold calls bring about exactly what the goals declare, in every episode and order."""
     gold = trials.gold
     orders = [gold, _writes_reversed(trials)]
-    for played in await trials.play(orders):
+    for played in await trials.play(orders, whole=True):
         for call, outcome in zip(played.calls, played.outcomes, strict=True):
             if not is_answered(outcome):
                 what = outcome.failure or outcome.value
@@ -49,7 +49,7 @@ async def check_state(trials: StateTrials) -> dict[str, Json]:
                 f"damage {played.score.damage}",
                 solved=played.score.solved,
             )
-    (first, _) = await trials.play(orders)
+    (first, _) = await trials.play(orders, whole=True)
     for goal, outcome in zip(trials.arena.goals, first.outcomes, strict=True):
         if goal.target is None or not solves(goal.target, outcome.value):
             raise CheckFinding(f"the gold call of goal {goal.id!r} does not return its answer")

@@ -37,6 +37,7 @@ from astra.types import (
     Tool,
     ToolCallRequest,
     ToolSchema,
+    canonical_json,
 )
 
 DUMP = "certificate_rows_of_all_tables"
@@ -60,6 +61,8 @@ class Said:
 
 TrialStep = NamedCall | Said
 """One message of the agent."""
+CallKey = tuple[int, ...]
+"""The numbers of the writing calls before a call, and its own."""
 
 
 @dataclass(frozen=True)
@@ -114,6 +117,10 @@ class StateTrials:
         self._seed = seed
         self._stack = AsyncExitStack()
         self._session: SandboxSession | None = None
+        self._outcomes: dict[CallKey, CallOutcome] = {}
+        self._numbers: dict[str, int] = {}
+        # With the calls themselves, so that no other object gets the identity of one.
+        self._numbered: dict[int, tuple[NamedCall, int]] = {}
 
     async def __aenter__(self) -> Self:
         return self
@@ -173,21 +180,65 @@ class StateTrials:
         """Whether a call is of a tool that may change something."""
         return call.tool in self.state.writes
 
-    async def play(self, trials: Sequence[Sequence[TrialStep]]) -> list[Trial]:
-        """Play episodes, each from the first state. Raises CheckFinding where a tool breaks."""
+    async def play(
+        self, trials: Sequence[Sequence[TrialStep]], *, whole: bool = False
+    ) -> list[Trial]:
+        """Play episodes, each from the first state. Raises CheckFinding where a tool breaks.
+
+        A call that was made before, after the same writes, is not made again: modules are fresh for
+        each call and reading tools can't write, so it would do and return the same. Where that is
+        itself to be shown, `whole` episodes are played.
+        """
         session = await self.main_session()
-        requests = [
-            request
-            for trial in trials
-            for request in (RESTORE, *((call.tool, call.arguments) for call in calls_in(trial)))
-        ]
-        outcomes = iter(await session.call_many(requests))
+        keys = [self._keys(trial) for trial in trials]
+        requests: list[tuple[str, dict[str, Json]]] = []
+        asked: list[tuple[int, int, NamedCall] | None] = []
+        coming: set[CallKey] = set()
+        for number, trial in enumerate(trials):
+            new = [whole or (k not in self._outcomes and k not in coming) for k in keys[number]]
+            coming.update(keys[number])
+            last = max((place for place, is_new in enumerate(new) if is_new), default=-1)
+            if last >= 0:
+                requests.append(RESTORE)
+                asked.append(None)
+            for place, call in enumerate(calls_in(trial)[: last + 1]):
+                if new[place] or self.writes(call):
+                    requests.append((call.tool, call.arguments))
+                    asked.append((number, place, call))
+        made: dict[tuple[int, int], CallOutcome] = {}
+        for request, outcome in zip(asked, await session.call_many(requests), strict=True):
+            if request is not None:
+                number, place, call = request
+                made[number, place] = self._outcome(call, outcome)
+                self._outcomes[keys[number][place]] = made[number, place]
         played: list[Trial] = []
-        for steps in trials:
-            next(outcomes)
-            found = [self._outcome(call, next(outcomes)) for call in calls_in(steps)]
-            played.append(Trial(self.arena, tuple(steps), tuple(found)))
+        for number, trial in enumerate(trials):
+            outcomes = (
+                made.get((number, place)) or self._outcomes[key]
+                for place, key in enumerate(keys[number])
+            )
+            played.append(Trial(self.arena, tuple(trial), tuple(outcomes)))
         return played
+
+    def _keys(self, trial: Sequence[TrialStep]) -> list[CallKey]:
+        """Of each call of a trial: the writing calls up to it, and the call itself."""
+        keys: list[CallKey] = []
+        before: tuple[int, ...] = ()
+        for call in calls_in(trial):
+            number = self._number_of(call)
+            keys.append((*before, number))
+            if self.writes(call):
+                before = keys[-1]
+        return keys
+
+    def _number_of(self, call: NamedCall) -> int:
+        """A number for each call: equal calls have one."""
+        known = self._numbered.get(id(call))
+        if known is None:
+            text = canonical_json([call.tool, call.arguments])
+            number = self._numbers.setdefault(text, len(self._numbers))
+            known = self._numbered[id(call)] = (call, number)
+        return known[1]
 
     async def main_session(self) -> SandboxSession:
         """The session in which trials are played, with tools that interrupt the gold writes."""
