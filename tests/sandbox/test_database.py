@@ -282,6 +282,56 @@ async def test_restore_brings_back_the_first_moment(sandbox: ForkServer, statefu
         assert await state(session) == (ROWS, "2026-03-02 23:59")
 
 
+# What a tool may set or leave on the connection, and what then tells whether it is still there.
+LASTING = {
+    "function": (
+        'DATABASE.create_function("lower", 1, lambda text: "set")',
+        'return DATABASE.execute("SELECT lower(\'A\') AS x").fetchone()["x"]',
+    ),
+    "collation": (
+        'DATABASE.create_collation("c", lambda a, b: 0)',
+        'return DATABASE.execute("SELECT 1 AS x ORDER BY \'a\' COLLATE c").fetchone()["x"]',
+    ),
+    "attribute": ("DATABASE.kept = 1", 'return getattr(DATABASE, "kept", None)'),
+    "progress": (
+        "DATABASE.set_progress_handler(lambda: 1, 1)",
+        'return DATABASE.execute("SELECT count(*) AS x FROM boats").fetchone()["x"]',
+    ),
+    "last row": (
+        "DATABASE.execute(\"INSERT INTO boats (boat_id, owner_id) VALUES (77, 'A-1')\")",
+        "statement = \"INSERT OR IGNORE INTO boats (boat_id, owner_id) VALUES (1, 'A-1')\"\n"
+        "return DATABASE.execute(statement).lastrowid",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", LASTING)
+async def test_what_a_tool_has_set_is_gone_at_the_first_moment(
+    sandbox: ForkServer, case: str
+) -> None:
+    sets, tells = LASTING[case]
+    tools = [f(sets), tool("run", f(tells).source.replace("def f", "def run"))]
+    async with await sandbox.open(tools, EPISODE) as session:
+        first = await session.call("run", {})
+        await session.call("f", {})
+        then = await session.call("run", {})
+        assert (then.value, then.failure) != (first.value, first.failure)  # it outlasts its call
+        await session.call(*RESTORE)
+        again = await session.call("run", {})
+    assert (again.value, again.failure, again.effect) == (first.value, first.failure, first.effect)
+
+
+async def test_whatever_only_reads_has_nothing_to_commit(sandbox: ForkServer) -> None:
+    body = "DATABASE.commit()\nDATABASE.rollback()\nwith DATABASE:\n    return DATABASE.execute"
+    reading = tool("look", f(f'{body}("SELECT count(*) AS x FROM boats").fetchone()').source)
+    reading = tool("look", reading.source.replace("def f", "def look"))
+    async with await sandbox.open([reading, *TOOLS], EPISODE) as session:
+        await written(session, RENAME)
+        assert (await session.call("look", {})).value == {"x": 3}
+        rows, _ = await state(session)
+        assert rows["boats"][0][2] == "Skua"
+
+
 DENIED = {
     "COMMIT": "not authorized",
     "ROLLBACK": "not authorized",

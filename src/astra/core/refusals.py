@@ -10,6 +10,7 @@ messages it is measured on stand in tests/stateful/data/refusals.jsonl.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Final
 
 _LONGEST_TEXT = 20_000
@@ -151,6 +152,7 @@ def refusing_clauses(text: str) -> list[str]:
     return found
 
 
+@lru_cache(maxsize=512)
 def refuses(text: str) -> bool:
     """Whether a message declares that something is not going to be done."""
     return bool(refusing_clauses(text))

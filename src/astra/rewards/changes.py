@@ -119,6 +119,10 @@ class _Episode:
         self._solved_by: dict[str, str] = {}
         self._returned: dict[str, str] = {}
         self.waste = 0
+        self._changing = tuple(goal for goal in state.goals if goal.kind == "change")
+        # Both are asked for at every turn, and follow from the rows.
+        self._held: dict[str, bool] = {}
+        self._damage: int | None = None
 
     def take(self, call: CallRecord) -> None:
         """Count one call."""
@@ -145,11 +149,13 @@ class _Episode:
     def _take_write(self, call: CallRecord) -> None:
         assert call.effect is not None
         self._seen.clear()  # a read may have another result now
-        possible = [goal for goal in self._changing() if self._possible(goal)]
+        possible = [goal for goal in self._changing if self._possible(goal)]
         open_ = [goal for goal in possible if not self._holds(goal)]
+        self._held.clear()
+        self._damage = None
         for change in call.effect.changes:
             self._rows.apply(change)
-            self._early |= {g.id for g in self._changing() if _concerns(g, change)} - {
+            self._early |= {g.id for g in self._changing if _concerns(g, change)} - {
                 goal.id for goal in possible
             }
         useful = False
@@ -166,7 +172,6 @@ class _Episode:
 
         `turn`: the agent's. `move`: None where there is no conversation.
         """
-        values = max(len(set(numbers_in(text))), len(_SEPARATORS.split(text.strip())))
         for goal in self.state.goals:
             if goal.turn != self._turn:
                 continue
@@ -179,7 +184,7 @@ class _Episode:
                 if refused and goal.id in self._returned:
                     self._spoken[goal.id] = self._returned[goal.id]
             elif goal.says is not None:
-                told = stands_in_text(goal.says, text) and values <= MOST_VALUES
+                told = stands_in_text(goal.says, text) and _values_in(text) <= MOST_VALUES
                 if told and goal.id in self._returned:
                     self._spoken[goal.id] = self._returned[goal.id]
             elif goal.of not in self._early:
@@ -227,17 +232,18 @@ class _Episode:
 
     # --- rows --------------------------------------------------------------------------------
 
-    def _changing(self) -> Iterator[StateGoal]:
-        return (goal for goal in self.state.goals if goal.kind == "change")
-
     def _compared(self, table: str, row: Row) -> dict[str, Cell]:
         free = self.state.free.get(table, ())
         return {name: value for name, value in row.items() if name not in free}
 
     def _holds(self, goal: StateGoal) -> bool:
         """Whether the rows of a goal are as they must be."""
-        used: set[tuple[str, Cell]] = set()
-        return all(self._change_holds(change, used) for change in goal.changes)
+        holds = self._held.get(goal.id)
+        if holds is None:
+            used: set[tuple[str, Cell]] = set()
+            holds = all(self._change_holds(change, used) for change in goal.changes)
+            self._held[goal.id] = holds
+        return holds
 
     def _change_holds(self, change: RowChange, used: set[tuple[str, Cell]]) -> bool:
         if change.before is None and change.after is not None:
@@ -263,7 +269,7 @@ class _Episode:
 
     def _wanted(self, change: RowChange) -> bool:
         """Whether some goal wants exactly this of the row."""
-        for goal in self._changing():
+        for goal in self._changing:
             for wanted in goal.changes if self._possible(goal) else ():
                 if (wanted.table, wanted.key) != (change.table, change.key):
                     continue
@@ -276,10 +282,15 @@ class _Episode:
 
     def damage(self) -> int:
         """Rows that differ from the start beyond what goals are about."""
+        if self._damage is None:
+            self._damage = self._damaged_rows()
+        return self._damage
+
+    def _damaged_rows(self) -> int:
         updates: dict[tuple[str, Cell], set[str]] = defaultdict(set)
         deletes: set[tuple[str, Cell]] = set()
         creations: list[tuple[str, dict[str, Cell]]] = []
-        for goal in self._changing():
+        for goal in self._changing:
             for change in goal.changes:
                 if change.after is None:
                     deletes.add((change.table, change.key))
@@ -368,6 +379,11 @@ def _said(messages: Sequence[Message]) -> dict[int, str]:
     """Assistant turn -> text, of the messages without calls."""
     own = (message for message in messages if message.role == "assistant")
     return {turn: message.content for turn, message in enumerate(own) if not message.tool_calls}
+
+
+def _values_in(text: str) -> int:
+    """How many values a message lists, at most."""
+    return max(len(set(numbers_in(text))), len(_SEPARATORS.split(text.strip())))
 
 
 def _concerns(goal: StateGoal, change: RowChange) -> bool:

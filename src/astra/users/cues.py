@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 from astra.types import Language
 from astra.users import phrases
@@ -26,6 +27,8 @@ _UNSAID = {
     "zh": {"月数", "号码", "情况", "数额"},
 }
 """Last words that questions leave out: "how long is the warranty"."""
+_KEPT = 512
+"""Messages whose reading is kept: users and rewards read each one several times."""
 
 
 def plain(text: str) -> str:
@@ -39,14 +42,16 @@ def sentences(text: str) -> list[str]:
     return [part for found in _BREAK.split(plain(text)) if (part := found.strip())]
 
 
-def _unquoted(text: str) -> list[str]:
+@lru_cache(maxsize=_KEPT)
+def _unquoted(text: str) -> tuple[str, ...]:
     """The sentences without what is quoted: a subject "can't log in" is no refusal."""
-    return [_QUOTED.sub('""', part) for part in sentences(text)]
+    return tuple(_QUOTED.sub('""', part) for part in sentences(text))
 
 
-def questions(text: str) -> list[int]:
+@lru_cache(maxsize=_KEPT)
+def questions(text: str) -> tuple[int, ...]:
     """Which of the sentences ask something. A closing such as "Anything else?" asks nothing."""
-    return [number for number, part in enumerate(_unquoted(text)) if _is_question(part)]
+    return tuple(number for number, part in enumerate(_unquoted(text)) if _is_question(part))
 
 
 def _is_question(sentence: str) -> bool:
@@ -85,11 +90,13 @@ def asks_for(text: str, labels: Iterable[str], choices: Sequence[str] = ()) -> b
     return False
 
 
+@lru_cache(maxsize=_KEPT)
 def says_cannot(text: str) -> bool:
     """Whether a message says that something can't be done, or that a tool for it is missing."""
     return any(phrases.CANNOT.search(part) for part in _unquoted(text))
 
 
+@lru_cache(maxsize=_KEPT)
 def asks_to_go_ahead(text: str) -> bool:
     """Whether a message asks for leave to do what was asked for."""
     return any(
@@ -101,6 +108,7 @@ def asks_to_go_ahead(text: str) -> bool:
     )
 
 
+@lru_cache(maxsize=_KEPT)
 def says_done(text: str) -> bool:
     """Whether a message claims that something was done."""
     return any(

@@ -27,6 +27,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Literal
 
+from astra.core.kept import kept_by_identity
 from astra.core.refusals import refuses
 from astra.core.text import contains_text, numbers_in
 from astra.states import ArenaState, HeldValue, StateGoal
@@ -134,7 +135,7 @@ class ScriptedUser:
 
     def reply(self, message: str) -> UserMove:
         """The user's answer to the agent's next message without calls."""
-        for text in self._wanted_texts:
+        for text in _wanted_texts(self.state):
             # A subject "cannot sign in" that was set is no refusal.
             message = message.replace(text, "…")
         move = self._move(message)
@@ -200,18 +201,6 @@ class ScriptedUser:
         return asks_for(message, value.labels, value.choices)
 
     @property
-    def _wanted_texts(self) -> list[str]:
-        """The texts of several words that are to be written, longest first."""
-        texts = {
-            value
-            for goal in self.state.goals
-            for change in goal.changes
-            for value in (change.after or {}).values()
-            if isinstance(value, str) and len(value.split()) > 1
-        }
-        return sorted(texts, key=lambda text: (-len(text), text))
-
-    @property
     def _tool_is_missing(self) -> bool:
         return any(g.kind == "cannot" and g.turn == self.turn for g in self.state.goals)
 
@@ -223,6 +212,19 @@ class ScriptedUser:
         if following == len(self.state.turns):
             return UserMove("end", self.turn, None)
         return UserMove("next", following, self.state.turns[following].text)
+
+
+@kept_by_identity(64)
+def _wanted_texts(state: ArenaState) -> list[str]:
+    """The texts of several words that are to be written, longest first."""
+    texts = {
+        value
+        for goal in state.goals
+        for change in goal.changes
+        for value in (change.after or {}).values()
+        if isinstance(value, str) and len(value.split()) > 1
+    }
+    return sorted(texts, key=lambda text: (-len(text), text))
 
 
 def names(goal: StateGoal, message: str) -> bool:

@@ -5,6 +5,7 @@ Each trial begins at the first state: going back to it costs less than a process
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
@@ -117,6 +118,7 @@ class StateTrials:
         self._seed = seed
         self._stack = AsyncExitStack()
         self._session: SandboxSession | None = None
+        self._key_tables: dict[tuple[str, str], list[DatabaseTable]] = {}
         self._outcomes: dict[CallKey, CallOutcome] = {}
         self._numbers: dict[str, int] = {}
         # With the calls themselves, so that no other object gets the identity of one.
@@ -159,22 +161,30 @@ class StateTrials:
     def key_table(self, tool: str, name: str, value: Json = None) -> DatabaseTable | None:
         """The table whose keys a parameter of a tool takes; of several that fit, one that the tool
         writes. `value`: a key that it took."""
-        plain = _letters(name.removeprefix("from_").removeprefix("to_"))
-        found = [
-            self.database.table(other)
-            for table in self.database.tables
-            for column, other in table.references.items()
-            if _letters(column) == plain
-        ]
-        for table in self.database.tables:
-            key = _letters(table.key)
-            if plain in (key, f"{_letters(singular_name(table.name))}{key}"):
-                found.append(table)
-        found.sort(key=lambda table: table.name not in self.state.writes.get(tool, ()))
+        found = self._key_tables.get((tool, name))
+        if found is None:
+            plain = _letters(name.removeprefix("from_").removeprefix("to_"))
+            written = self.state.writes.get(tool, ())
+            found = [self.database.table(other) for other in self._tables_by_name.get(plain, ())]
+            found.sort(key=lambda table: table.name not in written)
+            self._key_tables[tool, name] = found
         if value is not None:
             # Keys in lists and whole rows of other kinds are no keys.
             found = [t for t in found if isinstance(value, str | int) and value in t.rows_by_key]
         return found[0] if found else None
+
+    @cached_property
+    def _tables_by_name(self) -> dict[str, list[str]]:
+        """The letters of a name that a key has somewhere -> the tables that it is a key of."""
+        named: dict[str, list[str]] = defaultdict(list)
+        for table in self.database.tables:
+            for column, other in table.references.items():
+                named[_letters(column)].append(other)
+        for table in self.database.tables:
+            key = _letters(table.key)
+            for name in dict.fromkeys((key, f"{_letters(singular_name(table.name))}{key}")):
+                named[name].append(table.name)
+        return named
 
     def writes(self, call: NamedCall | GoldCall) -> bool:
         """Whether a call is of a tool that may change something."""
