@@ -52,7 +52,7 @@ def _lasting(name: str) -> Callable[..., Any]:
 
 
 class _Connection(sqlite3.Connection):
-    """Without what would end it, replace it, see past its transaction or write past the triggers."""
+    """Without what would end it, replace it, or reach past its transaction or the triggers."""
 
     reading = True
     """Whether the call under way may write nothing. Then there is nothing to commit."""
@@ -62,8 +62,8 @@ class _Connection(sqlite3.Connection):
 
     close = deserialize = blobopen = set_authorizer = _refuse
     executescript = serialize = backup = _refuse
-    total_changes = property(_refuse)
-    isolation_level = property(lambda _: None, _refuse)
+    total_changes: Any = property(_refuse)
+    isolation_level: Any = property(lambda _: None, _refuse)
     create_function = _lasting("create_function")
     create_aggregate = _lasting("create_aggregate")
     create_window_function = _lasting("create_window_function")
@@ -76,11 +76,12 @@ class _Connection(sqlite3.Connection):
         """Whether a tool has set something, or left something on it, that outlasts its call."""
         return bool(vars(self).keys() - {"reading"})
 
-    def set_progress_handler(self, handler: Callable[[], Any] | None, n: int) -> None:
-        vars(self).pop("_progress_handler", None)
-        if handler is not None:
-            self._progress_handler = True
-        super().set_progress_handler(handler, n)
+    def set_progress_handler(self, progress_handler: Callable[[], Any] | None, n: int) -> None:
+        # One that is taken away again leaves nothing.
+        vars(self).pop("_set_progress_handler", None)
+        if progress_handler is not None:
+            self._set_progress_handler = True
+        super().set_progress_handler(progress_handler, n)
 
     def commit(self) -> None:
         if not self.reading:
@@ -278,7 +279,7 @@ def _quoted(name: str) -> str:
 
 
 class _ColumnNames:
-    """The names of the columns of the result that was read last: a row needs them anew each time."""
+    """The names of the columns of the result that was read last: each of its rows needs them."""
 
     description: Any = None
     names: tuple[str, ...] = ()
