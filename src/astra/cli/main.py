@@ -101,6 +101,9 @@ GROUPS: dict[str, CommandGroup] = {
         "Evaluate a model.",
         {
             "arenas": "Evaluate a model, or a reference policy, on arenas.",
+            "bfcl": "Evaluate a model by BFCL's own data and checkers.",
+            "maths": "Evaluate a model on problems of yours with verifiable answers.",
+            "setup": "Install a benchmark into an environment of its own.",
             "compare": "Compare two evaluations, paired by item, with intervals.",
         },
     ),

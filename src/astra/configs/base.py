@@ -268,7 +268,7 @@ class TeacherConfig(Config):
     budget: Annotated[float | None, at_least(0), RUNTIME] = None
     """Most money that the run may cost, in the currency of --prices."""
     dry_run: Annotated[bool, RUNTIME] = False
-    """Estimate the cost of the teacher and ask nothing."""
+    """Estimate the cost and ask nothing."""
 
     def check(self) -> None:
         """A model as a teacher needs an endpoint, and an endpoint a model."""

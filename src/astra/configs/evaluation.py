@@ -128,6 +128,8 @@ class CompareConfig(Config):
     _: KW_ONLY
     seed: int = 0
     """Seed of every random choice. The same seed and inputs give the same bytes."""
+    table: Literal["text", "markdown", "latex"] = "text"
+    """How the comparison of two runs of a benchmark is printed."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,132 @@
+"""Options of the commands that evaluate models by the field's benchmarks."""
+
+from collections.abc import Sequence
+from dataclasses import KW_ONLY, dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from astra.configs.base import (
+    RUNTIME,
+    Config,
+    ModelConfig,
+    OutputConfig,
+    above,
+    at_least,
+)
+from astra.configs.evaluation import ModelLike
+from astra.configs.spelling import option_name
+from astra.errors import ConfigError
+
+BenchmarkName = Literal["bfcl", "maths"]
+BfclCategory = Literal[
+    "all",
+    "multi_turn",
+    "single_turn",
+    "relevance",
+    "multi_turn_base",
+    "multi_turn_miss_func",
+    "multi_turn_miss_param",
+    "multi_turn_long_context",
+    "simple_python",
+    "simple_java",
+    "simple_javascript",
+    "multiple",
+    "parallel",
+    "parallel_multiple",
+    "live_simple",
+    "live_multiple",
+    "live_parallel",
+    "live_parallel_multiple",
+    "irrelevance",
+    "live_irrelevance",
+    "live_relevance",
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class EnvironmentsConfig(Config):
+    """Environment."""
+
+    environments: Annotated[Path | str | None, RUNTIME] = None
+    """Folder of the benchmarks' Python environments. None: that of the variable ASTRA_BENCHMARKS,
+    or ~/.cache/astra/benchmarks."""
+
+
+@dataclass(frozen=True)
+class SetupBenchmarkConfig(EnvironmentsConfig):
+    """Benchmark."""
+
+    name: BenchmarkName
+    """Benchmark to install."""
+    _: KW_ONLY
+    if_exists: Annotated[Literal["resume", "overwrite"], RUNTIME] = "resume"
+    """What to do if --out exists. resume: keep an environment that is complete."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchmarkConfig(ModelConfig, EnvironmentsConfig, OutputConfig):
+    """Model."""
+
+    model: str | Path | ModelLike | None = None
+    """Model: a folder, a Hugging Face id, or with --base-url the endpoint's name."""
+    policy: Literal["gold", "null"] | None = None
+    """Reference policy to play them instead of a model."""
+    function_calling: Literal["native", "prompt"] = "native"
+    """How the model is shown tools. prompt: as text in the system prompt, for models without it."""
+    max_tokens: Annotated[int | None, at_least(1)] = None
+    """Maximum tokens of one assistant message. None: no limit."""
+    limit: Annotated[int | None, at_least(1)] = None
+    """Use only the first items, of each category. None: all."""
+    out: Annotated[Path | str | None, RUNTIME] = None
+    """Run folder to write. None: a temporary one."""
+    step_timeout: Annotated[float, above(0), RUNTIME] = 60.0
+    """Seconds that a benchmark may compute between two messages of the model, tools included."""
+    concurrency: Annotated[int, at_least(1), RUNTIME] = 16
+    """Items at the same time: episodes."""
+    dry_run: Annotated[bool, RUNTIME] = False
+    """Estimate the cost and ask nothing."""
+
+    @property
+    def repetitions(self) -> int:
+        """Episodes of each task."""
+        raise NotImplementedError
+
+    def check(self) -> None:
+        super().check()
+        if (self.model is None) == (self.policy is None):
+            raise ConfigError(f"give either {option_name('model')} or {option_name('policy')}")
+        if self.base_url is not None and not isinstance(self.model, str):
+            raise ConfigError(
+                f"{option_name('base_url')} needs the name of a model: give {option_name('model')}"
+            )
+
+
+@dataclass(frozen=True)
+class BfclConfig(BenchmarkConfig):
+    """Tasks."""
+
+    _: KW_ONLY
+    categories: Sequence[BfclCategory] = ("all",)
+    """Categories of tasks. all: multi_turn and single_turn. relevance: three in which most tasks
+    are solved by doing nothing."""
+    trials: Annotated[int, at_least(1)] = 1
+    """Episodes per task, for pass^k and the variation between runs."""
+
+    @property
+    def repetitions(self) -> int:
+        return self.trials
+
+
+@dataclass(frozen=True)
+class MathsConfig(BenchmarkConfig):
+    """Tasks."""
+
+    _: KW_ONLY
+    problems: Path | str
+    """JSONL file of problems, each with `problem` and `answer`, and perhaps `id` and `category`."""
+    samples: Annotated[int, at_least(1)] = 1
+    """Number of episodes: responses per problem."""
+
+    @property
+    def repetitions(self) -> int:
+        return self.samples

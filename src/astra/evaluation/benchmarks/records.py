@@ -1,0 +1,124 @@
+"""Records of an evaluation by a benchmark: tasks, replies, episodes, the summary."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from astra.core.intervals import Interval
+from astra.types import FinishReason, Json, Message, Record, ToolSchema, Usage
+
+
+class BenchmarkTool(ToolSchema):
+    """A tool as a benchmark shows it. Some describe the result, too, and a model may read it."""
+
+    response: dict[str, Json] | None = None
+
+    def openai(self) -> dict[str, Json]:
+        return {"type": "function", "function": self.model_dump(exclude_none=True)}
+
+
+class BenchmarkTask(Record):
+    """A task that the benchmark listed."""
+
+    id: str
+    category: str
+    gold: tuple[Message, ...] | None = None
+    """Messages of a model that solves it. None: they are not wanted."""
+
+
+class RecordedReply(Record):
+    """A model's message, written down when it comes: a resumed run does not ask for it again."""
+
+    task: str
+    trial: int
+    turn: int
+    """Index of the message in its episode."""
+    digest: str
+    """Of all that the model was shown up to then. Another one is not answered by this reply."""
+    message: Message
+    finish: FinishReason
+    usage: Usage
+
+
+class BenchmarkEpisode(Record):
+    """A scored episode."""
+
+    task: str
+    category: str
+    trial: int
+    score: float
+    error: str = ""
+    """Kind of the error, as the benchmark names it. Empty if it was solved."""
+    detail: str = ""
+    messages: tuple[Message, ...]
+    usage: Usage
+
+    @property
+    def key(self) -> tuple[str, int]:
+        return self.task, self.trial
+
+
+class CategoryScore(Record):
+    """Scores of one category."""
+
+    tasks: int
+    score: Interval
+    pass_k: dict[str, float]
+
+
+class BenchmarkSummary(Record):
+    """Scores of a run. They are over scored episodes; None if there are none."""
+
+    benchmark: str
+    tasks: int
+    trials: int
+    episodes: int
+    """Scored ones."""
+    infrastructure_failures: int
+    """Episodes without a score: the endpoint or the benchmark's process failed."""
+    failures: dict[str, int] = {}
+    """The most frequent messages of those failures, at most five, with their counts."""
+    score: Interval | None
+    """Mean over all episodes; its interval resamples tasks, each with all its trials."""
+    over_trials: Interval | None
+    """The same mean; its interval resamples whole trials: how much one run differs from another.
+    None with one trial."""
+    by_trial: list[float]
+    """Mean of each trial over the tasks that it has a score of."""
+    pass_k: dict[str, float]
+    """pass^k by k: the chance that k episodes of a task are all solved."""
+    categories: dict[str, CategoryScore]
+    averages: dict[str, float] = {}
+    """Averages of categories as the benchmark's own tables have them, where all of them ran."""
+    floors: dict[str, float] = {}
+    """What policies that do not try reach on the same tasks."""
+    errors: dict[str, int]
+    """Episodes by kind of error."""
+    usage: Usage
+
+
+def message_for_worker(message: Message) -> dict[str, Any]:
+    """A model's message as the worker takes it. Reasoning stays with the model."""
+    return {
+        "content": message.content,
+        "tool_calls": [
+            {"id": call.id, "name": call.tool, "arguments": call.arguments}
+            for call in message.tool_calls
+        ],
+    }
+
+
+def message_from_worker(value: dict[str, Any]) -> Message:
+    """A message that the worker sent, in the same form or in that of OpenAI."""
+    calls = [
+        {"id": call["id"], "tool": call["name"], "arguments": call["arguments"]}
+        for call in value.get("tool_calls") or ()
+    ]
+    return Message.model_validate(
+        {
+            "role": value.get("role", "assistant"),
+            "content": value.get("content") or "",
+            "tool_calls": calls,
+            "tool_call_id": value.get("tool_call_id"),
+        }
+    )

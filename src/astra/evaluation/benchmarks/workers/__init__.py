@@ -1,0 +1,1 @@
+"""Scripts that run in the environments of the benchmarks. They import nothing of ASTRA."""

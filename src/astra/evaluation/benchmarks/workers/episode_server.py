@@ -1,0 +1,242 @@
+"""Serves the episodes of a benchmark over JSONL. Run in the benchmark's own environment.
+
+Imports nothing of ASTRA. The server loads the tasks once and forks a child for each episode, so
+that no episode sees what another one left behind, and a hanging one can be killed. It runs no
+benchmark code between forks. Lines that it reads:
+
+    {"options": {...}}                          first: what to load
+    {"open": N, "task": ID, "seed": 0}          begins episode N
+    {"reply": N, "message": {"content": "…", "tool_calls": [{"id", "name", "arguments"}]}}
+    {"close": N}                                ends it early
+
+and lines that it writes:
+
+    {"tasks": [...], ...}                       once, after loading
+    {"episode": N, "messages": [...], "tools": [...]}   new messages; the model is asked. Tools are
+                                                null if they are those of before
+    {"episode": N, "result": {"score": 0.0, ...}}       the verdict
+    {"episode": N, "timeout": true}             the child used up its seconds, and was killed
+    {"episode": N, "failure": "…"}              the child broke
+
+Not guaranteed: confinement. Children write no files and have a limit of memory, but are not in a
+sandbox.
+"""
+
+import ctypes
+import gc
+import json
+import os
+import resource
+import selectors
+import signal
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, NamedTuple, NoReturn
+
+Ask = Callable[[list[Any], list[Any]], dict[str, Any]]
+"""Sends new messages and all tools to the model. Returns its message."""
+Play = Callable[[dict[str, Any], Ask], dict[str, Any]]
+"""Plays the episode of an `open` line. Returns the result."""
+Load = Callable[[dict[str, Any]], tuple[dict[str, Any], Play]]
+"""Reads the options. Returns the first line to write, and how an episode is played."""
+
+MEMORY_BYTES = 4 * 2**30
+_PR_SET_PDEATHSIG = 1
+_BLOCK = 2**18
+
+
+class _Child:
+    """The process of one episode."""
+
+    def __init__(self, number: int, pid: int, to: int, back: int) -> None:
+        self.number, self.pid, self.to, self.back = number, pid, to, back
+        self.buffer = bytearray()
+        self.deadline: float | None = None
+        self.has_result = False
+
+
+class _Pipes(NamedTuple):
+    """Descriptors of the protocol, which tool code that prints must not reach."""
+
+    read: int
+    write: int
+
+
+def serve(load: Load) -> None:
+    """Serve until the input ends. `load` is called with the options of the first line."""
+    pipes = _Pipes(os.dup(0), os.dup(1))
+    null = os.open(os.devnull, os.O_RDWR)
+    os.dup2(null, 0)
+    os.dup2(null, 1)
+    _die_with_parent()
+    buffer = bytearray()
+    while b"\n" not in buffer:
+        piece = os.read(pipes.read, _BLOCK)
+        if not piece:
+            return
+        buffer += piece
+    line, _, rest = bytes(buffer).partition(b"\n")
+    options = json.loads(line)["options"]
+    try:
+        header, play = load(options)
+    except Exception as error:  # noqa: BLE001 - the one who started this process reports it
+        _write(pipes.write, {"failure": f"{type(error).__name__}: {error}"})
+        return
+    _write(pipes.write, header)
+    gc.collect()
+    gc.freeze()  # children share these pages as long as nobody writes to them
+    _Server(pipes, play, float(options["seconds"]), bytearray(rest)).run()
+
+
+class _Server:
+    def __init__(self, pipes: _Pipes, play: Play, seconds: float, buffer: bytearray) -> None:
+        self._pipes, self._play, self._seconds, self._buffer = pipes, play, seconds, buffer
+        self._children: dict[int, _Child] = {}
+        self._selector = selectors.DefaultSelector()
+
+    def run(self) -> None:
+        self._selector.register(self._pipes.read, selectors.EVENT_READ, None)
+        self._read_lines(b"")
+        while True:
+            deadlines = [c.deadline for c in self._children.values() if c.deadline is not None]
+            wait = max(0.0, min(deadlines) - time.monotonic()) if deadlines else None
+            for key, _ in self._selector.select(wait):
+                child: _Child | None = key.data
+                if child is not None:
+                    self._forward(child)
+                    continue
+                piece = os.read(self._pipes.read, _BLOCK)
+                if not piece:
+                    for left in list(self._children.values()):
+                        self._end(left)
+                    return
+                self._read_lines(piece)
+            now = time.monotonic()
+            for child in list(self._children.values()):
+                if child.deadline is not None and child.deadline <= now:
+                    self._end(child)
+                    _write(self._pipes.write, {"episode": child.number, "timeout": True})
+
+    def _read_lines(self, piece: bytes) -> None:
+        self._buffer += piece
+        *lines, rest = self._buffer.split(b"\n")
+        self._buffer = bytearray(rest)
+        for line in lines:
+            request = json.loads(line)
+            if "open" in request:
+                self._open(request)
+            elif "close" in request:
+                if (child := self._children.get(request["close"])) is not None:
+                    self._end(child)
+            elif (child := self._children.get(request["reply"])) is not None:
+                child.deadline = time.monotonic() + self._seconds
+                with suppress(BrokenPipeError):  # it died: its end of the other pipe tells
+                    _write(child.to, request["message"])
+
+    def _open(self, request: dict[str, Any]) -> None:
+        read, to = os.pipe()
+        back, write = os.pipe()
+        owner = os.getpid()
+        pid = os.fork()
+        if pid == 0:
+            _die_with_parent(owner)
+            for descriptor in (*self._pipes, to, back):
+                os.close(descriptor)
+            for other in self._children.values():
+                os.close(other.to)
+                os.close(other.back)
+            _run_child(request, self._play, _Pipes(read, write))
+        os.close(read)
+        os.close(write)
+        child = _Child(request["open"], pid, to, back)
+        child.deadline = time.monotonic() + self._seconds
+        self._children[child.number] = child
+        self._selector.register(back, selectors.EVENT_READ, child)
+
+    def _forward(self, child: _Child) -> None:
+        piece = os.read(child.back, _BLOCK)
+        if piece:
+            child.buffer += piece
+            if piece.endswith(b"\n"):  # it writes a line and waits, so there is one at most
+                child.deadline = None
+                asks = b'{"episode": %d, "messages"' % child.number
+                child.has_result = not child.buffer.startswith(asks)
+                _write_bytes(self._pipes.write, child.buffer)
+                child.buffer.clear()
+            return
+        status = self._end(child)
+        if not child.has_result:
+            how = f"signal {-status}" if status < 0 else f"status {status}"
+            _write(
+                self._pipes.write,
+                {"episode": child.number, "failure": f"the process of the episode ended: {how}"},
+            )
+
+    def _end(self, child: _Child) -> int:
+        """Kill a child that may have ended already. Its exit code, negative for a signal."""
+        self._selector.unregister(child.back)
+        os.close(child.to)
+        os.close(child.back)
+        del self._children[child.number]
+        if not child.has_result:
+            ended, status = os.waitpid(child.pid, os.WNOHANG)
+            if ended:
+                return os.waitstatus_to_exitcode(status)
+            os.kill(child.pid, signal.SIGKILL)
+        _, status = os.waitpid(child.pid, 0)
+        return os.waitstatus_to_exitcode(status)
+
+
+def _run_child(request: dict[str, Any], play: Play, pipes: _Pipes) -> NoReturn:
+    number = request["open"]
+    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY_BYTES, used + MEMORY_BYTES))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    buffer = bytearray()
+    shown: list[Any] = []
+
+    def ask(messages: list[Any], tools: list[Any]) -> dict[str, Any]:
+        told = None if [tools] == shown else tools
+        shown[:] = [tools]
+        _write(pipes.write, {"episode": number, "messages": messages, "tools": told})
+        while not buffer.endswith(b"\n"):
+            piece = os.read(pipes.read, _BLOCK)
+            if not piece:
+                os._exit(0)
+            buffer.extend(piece)
+        reply = json.loads(buffer)
+        buffer.clear()
+        return reply
+
+    try:
+        line: dict[str, Any] = {"episode": number, "result": play(request, ask)}
+        text = json.dumps(line)
+    except BaseException as error:  # noqa: BLE001 - reported, and the process ends
+        text = json.dumps({"episode": number, "failure": f"{type(error).__name__}: {error}"[:2000]})
+    try:
+        _write_bytes(pipes.write, text.encode() + b"\n")
+    finally:
+        os._exit(0)
+
+
+def _die_with_parent(owner: int | None = None) -> None:
+    """Have the kernel kill this process when its parent ends (Linux)."""
+    if sys.platform == "linux":
+        prctl = ctypes.CDLL(None).prctl
+        prctl.argtypes = [ctypes.c_int, *[ctypes.c_ulong] * 4]
+        prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if owner is not None and os.getppid() != owner:  # it was killed before the kernel knew
+        os._exit(1)
+
+
+def _write(descriptor: int, value: Any) -> None:
+    _write_bytes(descriptor, json.dumps(value).encode() + b"\n")
+
+
+def _write_bytes(descriptor: int, data: bytes | bytearray) -> None:
+    view = memoryview(bytes(data))
+    while view:
+        view = view[os.write(descriptor, view) :]

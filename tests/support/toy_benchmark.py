@@ -1,0 +1,86 @@
+"""A benchmark of sums, played as the real ones are: a script that `episode_server` serves.
+
+Its tools add, hang, print, end the process or raise.
+"""
+
+import importlib
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+WORKERS = Path(__file__).parents[2] / "src" / "astra" / "evaluation" / "benchmarks" / "workers"
+TOOLS: list[dict[str, Any]] = [
+    {
+        "type": "function",
+        "function": {
+            "name": name,
+            "description": f"{name} two numbers.",
+            "parameters": {
+                "type": "object",
+                "properties": {"a": {"type": "integer"}, "b": {"type": "integer"}},
+            },
+            "response": {"type": "integer"},
+            "strict": True,
+        },
+    }
+    for name in ("add", "hang", "die", "loud", "raise")
+]
+
+
+def load(options: dict[str, Any]) -> tuple[dict[str, Any], Any]:
+    tasks: list[dict[str, Any]] = []
+    if options["tasks"] > 90:
+        raise ValueError(f"{options['tasks']} sums are too many")
+    for number in range(options["tasks"]):
+        task = {"id": f"sum_{number}", "category": ("small", "large")[number >= 5]}
+        if options["gold"]:
+            arguments = json.dumps({"a": number, "b": 1})
+            call = {"id": "call_0", "name": "add", "arguments": arguments}
+            task["gold"] = [
+                {"content": "", "tool_calls": [call]},
+                {"content": str(number + 1), "tool_calls": []},
+            ]
+        tasks.append(task)
+    return {"tasks": tasks, "files": {"sums": str(options["tasks"])}}, play
+
+
+def play(request: dict[str, Any], ask: Any) -> dict[str, Any]:
+    number = int(request["task"].partition("_")[2])
+    new: list[dict[str, Any]] = [{"role": "user", "content": f"What is {number} + 1?"}]
+    for _ in range(8):
+        reply = ask(new, TOOLS)
+        if not reply["tool_calls"]:
+            right = reply["content"] == str(number + 1)
+            error = "" if right else "wrong_sum"
+            return {"score": float(right), "error": error, "detail": reply["content"]}
+        new = [
+            {"role": "tool", "content": run(call), "tool_call_id": call["id"]}
+            for call in reply["tool_calls"]
+        ]
+    return {"score": 0.0, "error": "too_long", "detail": ""}
+
+
+def run(call: dict[str, Any]) -> str:
+    match call["name"]:
+        case "add":
+            arguments = json.loads(call["arguments"])
+            return str(arguments["a"] + arguments["b"])
+        case "hang":
+            while True:
+                time.sleep(1)
+        case "die":
+            os._exit(3)
+        case "loud":  # what a tool prints must not be taken for a line of the protocol
+            sys.stdout.write('{"episode": 1, "result": {"score": 1.0}}\n')
+            sys.stdout.flush()
+            return "printed"
+        case _:
+            raise RuntimeError("a tool that raises")
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(WORKERS))
+    importlib.import_module("episode_server").serve(load)
