@@ -24,6 +24,7 @@ from astra.arenas.tables.operations import OPERATIONS
 from astra.cli.command import command_from
 from astra.cli.help_layout import help_text, metavar
 from astra.configs import arenas as arena_options
+from astra.configs import benchmarks as benchmark_options
 from astra.configs import evaluation as evaluation_options
 from astra.configs import serve as serve_options
 from astra.configs import tools as tool_options
@@ -306,6 +307,12 @@ CONFLICTS: list[tuple[type[Config], dict[str, Any], set[str]]] = [
         evaluation_options.EvaluateConfig,
         {"arenas": "a", "model": "m", "base_url": "http://x/v1", "max_length": 9},
         {"max_length", "max_agent_tokens"},
+    ),
+    (benchmark_options.BfclConfig, {"model": "m", "policy": "gold"}, {"model", "policy"}),
+    (
+        benchmark_options.BfclConfig,
+        {"policy": "gold", "base_url": "http://x/v1"},
+        {"base_url", "model"},
     ),
     (
         training_options.TrainRLConfig,

@@ -20,7 +20,7 @@ def command(config: SetupBenchmarkConfig, *, as_json: bool) -> None:
     From the package index, once. An environment that is complete is left as it is.
     """
     folder = environments_folder(config)
-    benchmark = BENCHMARKS[config.name]
+    benchmark = BENCHMARKS[config.benchmark]
     versions = set_up(benchmark, folder, overwrite=config.if_exists == "overwrite")
     if as_json:
         print_json({"environment": str(folder / benchmark.name), "packages": versions})

@@ -56,7 +56,7 @@ class EnvironmentsConfig(Config):
 class SetupBenchmarkConfig(EnvironmentsConfig):
     """Benchmark."""
 
-    name: BenchmarkName
+    benchmark: BenchmarkName
     """Benchmark to install."""
     _: KW_ONLY
     if_exists: Annotated[Literal["resume", "overwrite"], RUNTIME] = "resume"
