@@ -35,7 +35,7 @@ def load(options: dict[str, Any]) -> tuple[dict[str, Any], Any]:
     if options["tasks"] > 90:
         raise ValueError(f"{options['tasks']} sums are too many")
     for number in range(options["tasks"]):
-        task = {"id": f"sum_{number}", "category": ("small", "large")[number >= 5]}
+        task: dict[str, Any] = {"id": f"sum_{number}", "category": ("small", "large")[number >= 5]}
         if options["gold"]:
             arguments = json.dumps({"a": number, "b": 1})
             call = {"id": "call_0", "name": "add", "arguments": arguments}

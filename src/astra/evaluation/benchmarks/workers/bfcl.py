@@ -24,7 +24,7 @@ from typing import Any, cast
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from episode_server import Ask, Play, serve
+from episode_server import Ask, Play, serve  # pyright: ignore[reportMissingImports]
 
 MODEL = "astra"
 """The name under which the official code keeps instances of tools: without a dash or a dot."""

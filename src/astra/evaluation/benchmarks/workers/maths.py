@@ -13,7 +13,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from episode_server import Ask, Play, serve
+from episode_server import Ask, Play, serve  # pyright: ignore[reportMissingImports]
 
 PROMPT = "{problem}\n\nReason step by step, and put your final answer within \\boxed{{}}."
 SECONDS = 10
