@@ -39,12 +39,24 @@ class Sampling:
 
 
 @dataclass(frozen=True, slots=True)
+class SampledTokens:
+    """The tokens of one reply, as the server that sampled them tells them."""
+
+    prompt_ids: tuple[int, ...]
+    ids: tuple[int, ...]
+    logprobs: tuple[float, ...]
+    """Of `ids`, at sampling time."""
+
+
+@dataclass(frozen=True, slots=True)
 class Reply:
     """One assistant message with what it cost."""
 
     message: Message
     finish: FinishReason
     usage: Usage = Usage()
+    tokens: SampledTokens | None = None
+    """None: the endpoint was not asked for them, or does not tell them."""
 
 
 class Model(Protocol):

@@ -1,6 +1,6 @@
 """Options of the commands that evaluate models."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Protocol
@@ -55,6 +55,10 @@ class EvaluateConfig(
         | None
     ) = None
     """Reference policy to play them instead of a model."""
+    agent: str | None = None
+    """Program to play them: its command line. With a model, it reaches that at OPENAI_BASE_URL."""
+    agent_env: Annotated[Sequence[str], RUNTIME] = ()
+    """Environment variables that the program gets beside PATH, HOME and its addresses."""
     user_model: str | ModelLike | None = None
     """Model that words what the user of a conversation says. None: the script's own words."""
     user_url: Annotated[str | None, ADDRESS, RUNTIME] = None
@@ -80,8 +84,23 @@ class EvaluateConfig(
     """Items at the same time: episodes."""
 
     def check(self) -> None:
-        if (self.model is None) == (self.policy is None):
-            raise ConfigError(f"give either {option_name('model')} or {option_name('policy')}")
+        if self.agent is not None:
+            if self.policy is not None:
+                raise ConfigError(
+                    f"{option_name('agent')} and {option_name('policy')} both play: give one"
+                )
+            if self.user_model is not None:
+                raise ConfigError(
+                    f"{option_name('agent')} has a scripted user: leave "
+                    f"{option_name('user_model')} out"
+                )
+        elif (self.model is None) == (self.policy is None):
+            raise ConfigError(
+                f"give either {option_name('model')}, {option_name('policy')} or "
+                f"{option_name('agent')}"
+            )
+        if self.agent is None and self.agent_env:
+            raise ConfigError(f"{option_name('agent_env')} needs {option_name('agent')}")
         if (self.user_url is not None) != isinstance(self.user_model, str):
             raise ConfigError(
                 f"give both {option_name('user_model')} and {option_name('user_url')}, "

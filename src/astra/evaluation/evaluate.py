@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Iterator
-from contextlib import AsyncExitStack
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -28,25 +28,29 @@ from astra.evaluation.arenas import (
 )
 from astra.evaluation.paired import MEASURES, PairedComparison
 from astra.evaluation.paired import compare as compare_episodes
-from astra.models.keys import api_key
+from astra.evaluation.agents import AgentRules, play_agent
+from astra.models.keys import api_key, clean_environment
 from astra.models.openai import OpenAIModel
 from astra.models.policies import policy
 from astra.protocols import Model, Sampling
 from astra.rewards import load_reward
 from astra.rollouts.adapters import AdaptedModel, UserModel
-from astra.rollouts.episodes import ConversingModel
+from astra.rollouts.episodes import ConversingModel, PlayedConversation
 from astra.rollouts.loop import RolloutLimits
 from astra.runs.folder import RunFolder
 from astra.runs.jsonl import JsonlLog, to_line
 from astra.runs.opening import open_run
 from astra.runs.repetitions import unique_rows
 from astra.sandbox import sandbox_from
+from astra.serve.gateway import TELL_TOKENS, OpenModel, TokenTellingModel
 from astra.types import Arena
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
 EPISODES = "episodes"
+AGENT_FILES = ("agent_runs", "conversations")
+"""Of a program's episodes: its runs, and what its model said, as episodes with tokens."""
 _REPORT = "report.json"
 
 
@@ -159,7 +163,15 @@ async def evaluate(
 
             async with AsyncExitStack() as stack:
                 sandbox = await stack.enter_async_context(sandbox_from(config))
-                episodes = await _played(config, arenas[done:], sandbox, prompt, stack)
+                if config.agent is not None:
+                    logs = {
+                        name: stack.enter_context(folder.append(name)) for name in AGENT_FILES
+                    }
+                    episodes = await _by_agent(
+                        *(config, arenas[done:], sandbox, prompt, stack, logs)
+                    )
+                else:
+                    episodes = await _played(config, arenas[done:], sandbox, prompt, stack)
                 summary = await tallied(episodes, config.seed, store, tally=tally)
         report = summary.model_dump_json(indent=2).encode()
         folder.replace(_REPORT, [report, b"\n"])
@@ -250,6 +262,79 @@ async def _played(
         in_waves=in_waves,
         user=user,
     )
+
+
+async def _by_agent(
+    config: EvaluateConfig,
+    arenas: ArenaSet,
+    sandbox: Any,
+    prompt: str | None,
+    stack: AsyncExitStack,
+    logs: Mapping[str, JsonlLog],
+) -> AsyncGenerator[tuple[Arena, PlayedEpisode]]:
+    """Episodes of the user's program. What else is known of them goes to the logs."""
+    command = config.agent
+    assert command is not None
+    open_model: Callable[[Arena, int], OpenModel] | None = None
+    name, seed = "", config.seed
+    if config.model is not None:
+        model = await _agent_model(config, stack)
+        name = str(config.model if isinstance(config.model, str | Path) else config.model.name)
+
+        def for_episode(arena: Arena, sample: int) -> OpenModel:
+            def for_conversation(number: int) -> Model | PlayedConversation:
+                if isinstance(model, ConversingModel):
+                    return conversations(model, seed + number)(arena, sample)
+                return model
+
+            return for_conversation
+
+        open_model = for_episode
+    rules = AgentRules(
+        command=command,
+        environment=clean_environment(config.agent_env),
+        limits=RolloutLimits(
+            turns=config.max_turns,
+            episode_tokens=config.max_agent_tokens,
+            seconds=config.episode_timeout,
+            sampling=Sampling(temperature=config.temperature, max_tokens=config.max_tokens),
+        ),
+        samples=config.samples,
+        seed=seed,
+        reward=load_reward(config.reward),
+        system_prompt=prompt,
+        concurrency=config.concurrency,
+        model=name,
+        open_model=open_model,
+    )
+
+    async def episodes() -> AsyncGenerator[tuple[Arena, PlayedEpisode]]:
+        async with aclosing(play_agent(arenas, sandbox, rules)) as runs:
+            async for arena, episode in runs:
+                logs["agent_runs"].append([to_line(episode.run)])
+                logs["conversations"].append([to_line(each) for each in episode.conversations])
+                yield arena, episode.played
+
+    return episodes()
+
+
+async def _agent_model(config: EvaluateConfig, stack: AsyncExitStack) -> Model | ConversingModel:
+    """The model behind the gateway."""
+    if config.base_url is not None:
+        key, name = api_key(config.api_key_env), cast(str, config.model)
+        plain, telling = (
+            OpenAIModel(name, config.base_url, key, timeout=config.timeout, extra=extra)
+            for extra in ({}, TELL_TOKENS)
+        )
+        await stack.enter_async_context(plain)
+        await stack.enter_async_context(telling)
+        return TokenTellingModel(telling, plain)
+    if isinstance(config.model, str | Path):
+        from astra.engines.local import LocalModel  # late: torch
+
+        # Deterministic engines wait for all conversations, and an agent may leave one for ever.
+        return LocalModel(config.model, max_length=config.max_length, deterministic=False)
+    return AdaptedModel(cast(UserModel, config.model))
 
 
 def compare(

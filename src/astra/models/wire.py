@@ -13,7 +13,7 @@ from astra.core.messages import (
     message_to_openai,
     tool_from_openai,
 )
-from astra.protocols import Reply, Sampling
+from astra.protocols import Reply, SampledTokens, Sampling
 from astra.types import FinishReason, Json, Message, ToolSchema, Usage
 
 _FINISH = {
@@ -91,8 +91,26 @@ def as_replies(answer: Json) -> tuple[Reply, ...]:
             finish = FinishReason.filtered
         usage = Usage() if replies else _usage(whole.get("usage"))
         reply = message_from_openai(message).model_copy(update={"tool_call_id": None})
-        replies.append(Reply(reply, finish or FinishReason.unknown, usage))
+        tokens = _tokens(whole.get("prompt_token_ids"), choice)
+        replies.append(Reply(reply, finish or FinishReason.unknown, usage, tokens))
     return tuple(replies)
+
+
+def _tokens(prompt_ids: Json, choice: Mapping[str, Json]) -> SampledTokens | None:
+    """The tokens of a choice, as vLLM tells them (`return_token_ids`, `logprobs`)."""
+    ids = choice.get("token_ids")
+    told = choice.get("logprobs")
+    entries = told.get("content") if isinstance(told, Mapping) else None
+    if not (isinstance(prompt_ids, list) and isinstance(ids, list) and isinstance(entries, list)):
+        return None
+    logprobs = [e.get("logprob") if isinstance(e, Mapping) else None for e in entries]
+    whole = all(type(i) is int for i in (*prompt_ids, *ids))
+    if not whole or len(ids) != len(logprobs):
+        return None
+    numbers = [float(p) for p in logprobs if isinstance(p, int | float)]
+    if len(numbers) < len(ids):
+        return None
+    return SampledTokens(tuple(prompt_ids), tuple(ids), tuple(numbers))
 
 
 def _usage(usage: Json) -> Usage:

@@ -89,6 +89,10 @@ class ServedEpisode:
         """Whether a call or a message is being answered."""
         return bool(self._running)
 
+    def calls_made(self) -> int:
+        """Calls that were answered so far."""
+        return len(self._log.calls)
+
     def tools(self) -> Sequence[ToolSchema]:
         """The tools that can be called now; a user of the arena may bring more."""
         return self._host.tools()
