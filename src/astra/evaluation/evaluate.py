@@ -17,6 +17,7 @@ from astra.configs.spelling import option_name
 from astra.core.files import read_text_option
 from astra.core.intervals import Interval
 from astra.errors import ConfigError, StoreError
+from astra.evaluation.agents import AgentRules, play_agent
 from astra.evaluation.arenas import (
     EvaluationSummary,
     EvaluationTally,
@@ -28,7 +29,6 @@ from astra.evaluation.arenas import (
 )
 from astra.evaluation.paired import MEASURES, PairedComparison
 from astra.evaluation.paired import compare as compare_episodes
-from astra.evaluation.agents import AgentRules, play_agent
 from astra.models.keys import api_key, clean_environment
 from astra.models.openai import OpenAIModel
 from astra.models.policies import policy
@@ -164,9 +164,7 @@ async def evaluate(
             async with AsyncExitStack() as stack:
                 sandbox = await stack.enter_async_context(sandbox_from(config))
                 if config.agent is not None:
-                    logs = {
-                        name: stack.enter_context(folder.append(name)) for name in AGENT_FILES
-                    }
+                    logs = {name: stack.enter_context(folder.append(name)) for name in AGENT_FILES}
                     episodes = await _by_agent(
                         *(config, arenas[done:], sandbox, prompt, stack, logs)
                     )
