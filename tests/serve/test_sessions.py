@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import random
 import re
 import sys
 from collections.abc import Iterator
@@ -338,9 +337,6 @@ def test_a_wrong_option_is_named(
     assert problem in capsys.readouterr().err
 
 
-def test_the_order_of_an_arenas_page_tells_nothing(client: httpx2.Client, folder: Path) -> None:
+def test_the_arenas_are_listed(client: httpx2.Client, folder: Path) -> None:
     shown = client.get("/arenas").json()["arenas"]
     assert [row["id"] for row in shown] == ArenaSet(folder, uncertified=True).ids
-    arena = random.Random(0).choice(list(ARENAS.values()))
-    names = [t["function"]["name"] for t in client.get(f"/arenas/{arena.id}").json()["tools"]]
-    assert names == sorted(names)

@@ -138,8 +138,12 @@ class _AgentServer:
             arenas,
             sandbox,
             # The program's own time limit ends an episode, and nothing else.
-            limits=SessionLimits(rules.concurrency, 2 * rules.limits.seconds + 60, 1e9),
-            rollout=RolloutLimits(turns=8 * rules.limits.turns),
+            limits=SessionLimits(
+                sessions=rules.concurrency,
+                idle_seconds=2 * rules.limits.seconds + 60,
+                episode_seconds=2 * rules.limits.seconds + 60,
+                turns=8 * rules.limits.turns,
+            ),
             seed=rules.seed,
             reward=rules.reward,
             system_prompt=rules.system_prompt,
@@ -242,8 +246,8 @@ class _AgentServer:
         base = f"{self._url}/sessions/{session.id}"
         environment = {
             **self._rules.environment,
-            "ASTRA_QUESTION": question.content,
-            "ASTRA_SYSTEM_PROMPT": system.content,
+            "ASTRA_QUESTION": question["content"],
+            "ASTRA_SYSTEM_PROMPT": system["content"],
             "ASTRA_MCP_URL": f"{base}/mcp",
             "ASTRA_MESSAGES_URL": f"{base}/messages",
             "ASTRA_TOKEN": session.play_token,

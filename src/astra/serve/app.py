@@ -29,7 +29,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from astra.core.untrusted import read_json
 from astra.errors import SessionError
-from astra.hosts.arena import arena_messages
+from astra.hosts.arena import arena_messages, shown_tools
 from astra.serve.access import TokenAccess, bearer_token, is_one_of
 from astra.serve.bodies import BoundedBodies
 from astra.serve.mcp_server import McpEndpoint, rpc_error
@@ -94,7 +94,7 @@ def arena_app(
         if not isinstance(content, str):
             raise SessionError(400, f"'content' is {content!r:.100}: write a text")
         answer = await table.say(session, content)
-        tools: list[Json] = [document.openai() for document in session.episode.tools()]
+        tools: list[Json] = session.episode.tools
         return JSONResponse({"user": answer, "done": session.episode.over, "tools": tools})
 
     async def end_session(request: Request) -> Response:
@@ -161,15 +161,11 @@ class AsgiEndpoint:
 def shown_arena(arena: Arena, system_prompt: str | None) -> dict[str, Json]:
     """What an agent may know of an arena."""
     system, question = arena_messages(arena, system_prompt)
-    withheld = () if arena.state is None else arena.state.withheld
-    tools = (tool.document for tool in (*arena.tools, *arena.distractors))
-    # By name: the order would tell the arena's own tools from the others.
-    shown = sorted((tool for tool in tools if tool.name not in withheld), key=lambda t: t.name)
     return {
         "id": arena.id,
         "question": question.content,
         "system_prompt": system.content,
-        "tools": [tool.openai() for tool in shown],
+        "tools": [document.openai() for document in shown_tools(arena)],
     }
 
 
@@ -181,11 +177,8 @@ def opened_session(session: ServedSession, base_url: str) -> dict[str, Json]:
         "play_token": session.play_token,
         "score_token": session.score_token,
         "mcp_url": f"{base_url}sessions/{session.id}/mcp",
-        "messages": [
-            {"role": message.role, "content": message.content}
-            for message in session.episode.messages
-        ],
-        "tools": [document.openai() for document in session.episode.tools()],
+        "messages": session.episode.messages,
+        "tools": session.episode.tools,
     }
 
 

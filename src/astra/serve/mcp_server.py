@@ -40,12 +40,12 @@ def mcp_server(
         return types.ListToolsResult(
             tools=[
                 types.Tool(
-                    name=document.name,
-                    description=document.description,
+                    name=tool["function"]["name"],
+                    description=tool["function"]["description"],
                     # MCP requires it; a document of a tool without parameters may leave it out.
-                    input_schema={"type": "object", **document.parameters},
+                    input_schema={"type": "object", **tool["function"]["parameters"]},
                 )
-                for document in session.episode.tools()
+                for tool in session.episode.tools
             ],
             # A user may bring tools in the course of a conversation.
             ttl_ms=0,
@@ -73,7 +73,7 @@ def mcp_server(
 async def serve_stdio(table: SessionTable, arena_id: str, sample: int = 0) -> ServedSession:
     """Serve one episode over stdin and stdout until the client leaves. Returns it, ended."""
     session = await table.open(arena_id, sample)
-    first = "\n\n".join(message.content for message in session.episode.messages)
+    first = "\n\n".join(message["content"] for message in session.episode.messages)
     server = mcp_server(table, lambda _: session, instructions=first)
     try:
         async with stdio_server() as (read, write):

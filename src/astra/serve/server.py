@@ -27,7 +27,6 @@ from astra.episodes import Episode
 from astra.errors import ConfigError
 from astra.models.keys import api_key
 from astra.rewards import load_reward
-from astra.rollouts.loop import RolloutLimits
 from astra.runs.jsonl import JsonlLog, to_line
 from astra.runs.opening import open_run
 from astra.sandbox import sandbox_from
@@ -113,9 +112,11 @@ async def session_table(
                 arenas,
                 sandbox,
                 limits=SessionLimits(
-                    config.max_sessions, config.idle_timeout, config.episode_timeout
+                    sessions=config.max_sessions,
+                    idle_seconds=config.idle_timeout,
+                    episode_seconds=config.episode_timeout,
+                    turns=config.max_turns,
                 ),
-                rollout=RolloutLimits(turns=config.max_turns),
                 seed=config.seed,
                 reward=load_reward(config.reward),
                 system_prompt=system_prompt,

@@ -20,8 +20,8 @@ from astra.episodes import Episode, Score
 from astra.errors import HostError, SandboxError, SessionError, StoreError
 from astra.protocols import Sandbox
 from astra.rewards import Reward, RewardFunction
-from astra.rollouts.loop import RolloutLimits
-from astra.serve.episode import CallReply, ServedEpisode
+from astra.rollouts.session import ToolReply
+from astra.serve.episode import ServedEpisode
 from astra.serve.metrics import ServerMetrics
 from astra.types import Arena, StopReason
 
@@ -42,6 +42,8 @@ class SessionLimits:
     idle_seconds: float = 600.0
     """A session without a call for so long ends; its episode is scored as it stands."""
     episode_seconds: float = 3600.0
+    turns: int = 128
+    """Calls and messages of an episode."""
 
 
 class ServedSession:
@@ -83,7 +85,6 @@ class SessionTable:
         sandbox: Sandbox,
         *,
         limits: SessionLimits,
-        rollout: RolloutLimits,
         seed: int = 0,
         reward: Reward | RewardFunction = "f1",
         system_prompt: str | None = None,
@@ -94,7 +95,6 @@ class SessionTable:
         self.limits = limits
         self.metrics = ServerMetrics()
         self._sandbox = sandbox
-        self._rollout = rollout
         self._seed = seed
         self._reward: Reward | RewardFunction = reward
         self._system_prompt = system_prompt
@@ -147,7 +147,7 @@ class SessionTable:
         episode = ServedEpisode(
             arena,
             self._sandbox,
-            limits=self._rollout,
+            max_turns=self.limits.turns,
             seed=self._seed,
             sample=sample,
             reward=self._reward,
@@ -191,7 +191,7 @@ class SessionTable:
         session = self._open.get(session_id) or self._ended.get(session_id)
         return None if session is None else session.score_token
 
-    async def call(self, session: ServedSession, tool: str, arguments: str) -> CallReply:
+    async def call(self, session: ServedSession, tool: str, arguments: str) -> ToolReply:
         """Call a tool of a session. Raises SessionError, also for failures of ours (500)."""
         session.used = started = time.monotonic()
         try:
@@ -201,7 +201,8 @@ class SessionTable:
         finally:
             session.used = time.monotonic()
             self._put_away(session)
-        self.metrics.add_call(reply.status.value, session.used - started)
+        status = "over" if reply.record is None else reply.record.status.value
+        self.metrics.add_call(status, session.used - started)
         return reply
 
     async def say(self, session: ServedSession, text: str) -> str | None:
