@@ -39,7 +39,7 @@ class Sampling:
 
 
 @dataclass(frozen=True, slots=True)
-class SampledTokens:
+class ReplyTokens:
     """The tokens of one reply, as the server that sampled them tells them."""
 
     prompt_ids: tuple[int, ...]
@@ -55,7 +55,7 @@ class Reply:
     message: Message
     finish: FinishReason
     usage: Usage = Usage()
-    tokens: SampledTokens | None = None
+    tokens: ReplyTokens | None = None
     """None: the endpoint was not asked for them, or does not tell them."""
 
 

@@ -18,7 +18,7 @@ from astra.episodes import Episode
 from astra.errors import ConfigError, ModelUnavailable
 from astra.evaluation.agents import AgentRun
 from astra.models.policies import policy
-from astra.protocols import Reply, SampledTokens, Sampling
+from astra.protocols import Reply, ReplyTokens, Sampling
 from astra.rollouts.loop import RolloutLimits
 from astra.runs.folder import RunFolder
 from astra.serve.gateway import Gateway
@@ -219,7 +219,7 @@ def test_options_that_exclude_each_other(tmp_path: Path) -> None:
 # --- the gateway ----------------------------------------------------------------------------------
 
 
-def said(text: str, tokens: SampledTokens | None = None) -> Reply:
+def said(text: str, tokens: ReplyTokens | None = None) -> Reply:
     return Reply(Message(role="assistant", content=text), FinishReason.stop, tokens=tokens)
 
 
@@ -243,8 +243,8 @@ def gateway(*replies: Reply, **limits: Any) -> Gateway:
 
 
 async def test_tokens_of_a_conversation_are_those_that_were_sampled() -> None:
-    first = said("one", SampledTokens((1, 2), (3, 4), (-0.5, -0.25)))
-    second = said("two", SampledTokens((1, 2, 3, 4, 9), (5,), (-1.0,)))
+    first = said("one", ReplyTokens((1, 2), (3, 4), (-0.5, -0.25)))
+    second = said("two", ReplyTokens((1, 2, 3, 4, 9), (5,), (-1.0,)))
     own = gateway(first, second)
     start = [user("a")]
     await own.complete(start, (), Sampling())
@@ -257,8 +257,8 @@ async def test_tokens_of_a_conversation_are_those_that_were_sampled() -> None:
 
 
 async def test_tokens_that_do_not_continue_are_not_told_as_if_they_did() -> None:
-    first = said("one", SampledTokens((1, 2), (3, 4), (-0.5, -0.25)))
-    other = said("two", SampledTokens((1, 2, 3, 7, 9), (5,), (-1.0,)))
+    first = said("one", ReplyTokens((1, 2), (3, 4), (-0.5, -0.25)))
+    other = said("two", ReplyTokens((1, 2, 3, 7, 9), (5,), (-1.0,)))
     for second in (other, said("two")):
         own = gateway(first, second)
         await own.complete([user("a")], (), Sampling())

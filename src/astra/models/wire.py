@@ -13,7 +13,7 @@ from astra.core.messages import (
     message_to_openai,
     tool_from_openai,
 )
-from astra.protocols import Reply, SampledTokens, Sampling
+from astra.protocols import Reply, ReplyTokens, Sampling
 from astra.types import FinishReason, Json, Message, ToolSchema, Usage
 
 _FINISH = {
@@ -96,7 +96,7 @@ def as_replies(answer: Json) -> tuple[Reply, ...]:
     return tuple(replies)
 
 
-def _tokens(prompt_ids: Json, choice: Mapping[str, Json]) -> SampledTokens | None:
+def _tokens(prompt_ids: Json, choice: Mapping[str, Json]) -> ReplyTokens | None:
     """The tokens of a choice, as vLLM tells them (`return_token_ids`, `logprobs`)."""
     ids = choice.get("token_ids")
     told = choice.get("logprobs")
@@ -110,7 +110,7 @@ def _tokens(prompt_ids: Json, choice: Mapping[str, Json]) -> SampledTokens | Non
     numbers = [float(p) for p in logprobs if isinstance(p, int | float)]
     if len(numbers) < len(ids):
         return None
-    return SampledTokens(tuple(prompt_ids), tuple(ids), tuple(numbers))
+    return ReplyTokens(tuple(prompt_ids), tuple(ids), tuple(numbers))
 
 
 def _usage(usage: Json) -> Usage:

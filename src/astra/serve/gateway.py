@@ -25,7 +25,7 @@ from astra.core.untrusted import read_json
 from astra.episodes import Episode, Score, Tokens
 from astra.errors import ModelError, ModelRejects, SessionError
 from astra.models.wire import as_completion, read_request
-from astra.protocols import Model, Reply, SampledTokens, Sampling
+from astra.protocols import Model, Reply, ReplyTokens, Sampling
 from astra.rollouts.episodes import PlayedConversation
 from astra.rollouts.loop import RolloutLimits, as_kept
 from astra.types import (
@@ -82,7 +82,7 @@ class RecordedConversation:
         else:
             self._append(reply.tokens)
 
-    def _append(self, tokens: SampledTokens) -> None:
+    def _append(self, tokens: ReplyTokens) -> None:
         prompt, known = list(tokens.prompt_ids), len(self._ids)
         # A template that writes an earlier reply in another way changes its tokens.
         if prompt[:known] != self._ids:
