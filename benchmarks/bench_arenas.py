@@ -1,6 +1,7 @@
 """Making arenas: how many a minute, and whether memory stays flat as the run grows.
 
-Each run is a process of its own, from its start to its end, on `examples/world`.
+Each run is a process of its own, from its start to its end: on `examples/world`, and with actions and
+conversations on `examples/shop`.
 """
 
 from __future__ import annotations
@@ -10,25 +11,36 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-WORLD = Path(__file__).parents[1] / "examples" / "world"
+EXAMPLES = Path(__file__).parents[1] / "examples"
 FEW, MANY = 500, 5000
+ACTING = 200
+"""Arenas with actions that are made."""
+ACTIONS = (
+    *("--actions", "--max-hops", "3", "--max-user-turns", "3"),
+    *("--conversations", "missing_parameter,missing_tool,revision"),
+)
 
 _RUN = """
 import resource, sys
-from astra.cli.main import run
-status = run(sys.argv[1:])
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024, file=sys.stderr)
-sys.exit(status)
+from astra.cli.main import main
+try:
+    main()
+finally:
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024, file=sys.stderr)
 """
 
 
-def make(count: int, folder: Path) -> tuple[dict[str, Any], float, int]:
+def make(
+    count: int, folder: Path, tables: str = "world", options: Sequence[str] = ()
+) -> tuple[dict[str, Any], float, int]:
     """The report of a run, its wall time in seconds and its peak memory in MiB."""
-    arguments = ["arenas", "make", str(WORLD), "--languages", "en,zh", "--seed", "7"]
-    arguments += ["--count", str(count), "--out", str(folder / f"run-{count}"), "--json"]
+    arguments = ["arenas", "make", str(EXAMPLES / tables), "--languages", "en,zh", "--seed", "7"]
+    arguments += ["--count", str(count), "--out", str(folder / f"{tables}-{count}"), "--json"]
+    arguments += options
     start = time.perf_counter()
     done = subprocess.run(
         [sys.executable, "-c", _RUN, *arguments], capture_output=True, text=True, check=True
@@ -43,8 +55,10 @@ def measure() -> dict[str, dict[str, Any]]:
         folder = Path(temporary)
         few, few_seconds, few_memory = make(FEW, folder)
         many, many_seconds, many_memory = make(MANY, folder)
+        acting, acting_seconds, _ = make(ACTING, folder, "shop", ACTIONS)
     rate = few["arenas"] / few_seconds * 60
     ratio = many_memory / few_memory
+    acting_rate = acting["arenas"] / acting_seconds * 60
     return {
         f"arenas made, certified, mixed, written a minute ({FEW}, from start to end)": {
             "value": round(rate),
@@ -57,6 +71,12 @@ def measure() -> dict[str, dict[str, Any]]:
             "goal": None,
             "unit": "1/min",
             "ok": None,
+        },
+        f"arenas with actions and conversations a minute ({ACTING}, from start to end)": {
+            "value": round(acting_rate),
+            "goal": ">= 300",
+            "unit": "1/min",
+            "ok": acting_rate >= 300,
         },
         f"peak memory of making {MANY} arenas against {FEW}": {
             "value": round(ratio, 2),

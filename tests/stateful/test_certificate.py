@@ -8,12 +8,16 @@ from typing import Any
 import pytest
 
 from astra.arenas.certificate import certify
+from astra.arenas.certificate.arena_under_test import NamedCall
 from astra.arenas.certificate.state import trials as trials_module
+from astra.arenas.certificate.state.tools import rows_in
+from astra.arenas.certificate.state.trials import StateTrials
 from astra.arenas.certificates import Certificate, CheckResult
-from astra.databases import RowChange
+from astra.databases import Database, DatabaseColumn, DatabaseTable, RowChange
 from astra.episodes import Score
+from astra.protocols import RESTORE
 from astra.sandbox.server import open_sandbox
-from astra.types import Arena, GoldCall, StateGoal, Tool
+from astra.types import Arena, ArenaState, GoldCall, Json, StateGoal, Tool
 from tests.support import desk
 from tests.support.desk import desk_arena
 
@@ -125,6 +129,75 @@ def test_a_write_that_is_not_needed() -> None:
 def test_a_search_that_finds_a_namesake() -> None:
     arena = replaced(desk.FIND, ("lower(name) = lower(?)", "lower(name) LIKE lower(?) || '%'"))
     assert "C-1002" in failed(arena)["unique"].reason
+
+
+def test_trials_make_a_call_once_in_each_state() -> None:
+    arena = desk_arena()
+    assert arena.state is not None
+    find, orders, address, cancel = (
+        NamedCall(goal.call.tool, goal.call.arguments, goal.id)
+        for goal in arena.goals
+        if goal.call is not None
+    )
+    again = NamedCall(find.tool, dict(find.arguments), "the same in another object")
+
+    async def play(state: ArenaState) -> list[list[tuple[str, dict[str, Json]]]]:
+        sent: list[list[tuple[str, dict[str, Json]]]] = []
+        async with (
+            open_sandbox(workers=1) as sandbox,
+            StateTrials(arena, state, sandbox, 0) as made,
+        ):
+            session = await made.main_session()
+            call_many = session.call_many
+
+            async def noted(calls: Any) -> Any:
+                sent.append(list(calls))
+                return await call_many(calls)
+
+            session.call_many = noted  # type: ignore[method-assign]
+            first, *_ = await made.play([[find, orders], [find, address, again, cancel]])
+            (second,) = await made.play([[again, orders]])
+            assert [o.value for o in first.outcomes] == [o.value for o in second.outcomes]
+            await made.play([[address, cancel, orders]])
+            await made.play([[again]], whole=True)
+        return sent
+
+    def of(*calls: NamedCall) -> list[tuple[str, dict[str, Json]]]:
+        return [(call.tool, call.arguments) for call in calls]
+
+    assert asyncio.run(play(arena.state)) == [
+        # What is found after a write may be something else.
+        [RESTORE, *of(find, orders), RESTORE, *of(address, find, cancel)],
+        [],
+        [RESTORE, *of(address, cancel, orders)],
+        [RESTORE, *of(find)],
+    ]
+
+
+def test_rows_are_of_the_table_whose_cells_they_show() -> None:
+    def table(name: str, word: str) -> DatabaseTable:
+        return DatabaseTable(
+            name=name,
+            key="id",
+            columns=(
+                DatabaseColumn(name="id", type="integer"),
+                DatabaseColumn(name="name", type="text"),
+                DatabaseColumn(name="price", type="decimal", scale=2),
+                DatabaseColumn(name="sold", type="boolean"),
+            ),
+            rows=tuple((n, f"{word} {n}", 100 * n if n != 3 else None, n % 2) for n in range(1, 6)),
+        )
+
+    database = Database(tables=(table("boats", "Tern"), table("sails", "Jib")))
+    for name, word in (("boats", "Tern"), ("sails", "Jib")):
+        rows = [{"id": n, "name": f"{word} {n}", "price": 1.0 * n, "sold": True} for n in (1, 5)]
+        found, keys = rows_in(database, {"rows": rows})
+        assert found is not None
+        assert (found.name, keys) == (name, [1, 5])
+        found, keys = rows_in(database, [{"id": 3, "name": f"{word} 3", "price": None}])
+        assert found is not None
+        assert (found.name, keys) == (name, [3])
+    assert rows_in(database, [{"id": 9, "name": "Jib 9"}]) == (None, [])
 
 
 def test_two_tools_for_one_change() -> None:

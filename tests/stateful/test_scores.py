@@ -6,14 +6,24 @@ import asyncio
 
 import pytest
 
+from astra.databases import Database, Effect, RowChange
 from astra.hosts.arena import ArenaHost, arena_messages
 from astra.models.policies import policy
 from astra.models.scripted import ScriptedModel, calling
-from astra.rewards import score_trajectory
+from astra.rewards import score_calls, score_trajectory
 from astra.rollouts.loop import RolloutLimits, RolloutTask, rollout
 from astra.sandbox.server import open_sandbox
-from astra.types import GoldCall, Trajectory
-from tests.support.desk import desk_arena
+from astra.states import StateGoal
+from astra.types import (
+    CallRecord,
+    CallStatus,
+    GoldCall,
+    Matcher,
+    Message,
+    Target,
+    Trajectory,
+)
+from tests.support.desk import DATABASE, desk_arena
 
 ARENA = desk_arena()
 FIND = ("find_customers", {"name": "Ada Brook"})
@@ -81,3 +91,64 @@ def test_gold_policy_plays_the_arena() -> None:
             )
 
     assert score_trajectory(ARENA, asyncio.run(play())).f1 == 1
+
+
+def _told(text: str, written: int) -> bool:
+    """Whether a phone number counts as told by a message after that many orders were moved."""
+    state = ARENA.state
+    assert state is not None
+    says = Target(
+        matcher=Matcher.text, value="0111 4403", field="phone", key={"customer_id": "C-1003"}
+    )
+    orders = [f"O-{2001 + number}" for number in range(written)]
+    customers, table = DATABASE.tables
+    rows = tuple((order, "C-1001", "pending", "1 Quay Road") for order in orders)
+    moved = StateGoal(
+        id="s1",
+        question="Send all orders to 9 Pier Walk.",
+        changes=tuple(_moved(order) for order in orders),
+    )
+    told = StateGoal(id="s2", question="Which phone has Lin Marsh?", kind="say", says=says)
+    goals = (moved, told) if written else (told,)
+    database = Database(tables=(customers, table.model_copy(update={"rows": rows})))
+    arena = ARENA.model_copy(
+        update={"state": state.model_copy(update={"database": database, "goals": goals})}
+    )
+    found = {"customer_id": "C-1003", "phone": "0111 4403"}
+    calls = [
+        CallRecord(id="r", turn=0, tool="find_customers", arguments={"name": "Lin Marsh"},
+                   status=CallStatus.ok, result=found)
+    ]  # fmt: skip
+    calls += [
+        CallRecord(
+            id=order,
+            turn=0,
+            tool="change_order_address",
+            arguments={"order_id": order, "address": "9 Pier Walk"},
+            status=CallStatus.ok,
+            result={},
+            effect=Effect(changes=(_moved(order),), state="0" * 64),
+        )
+        for order in orders
+    ]
+    messages = [calling(GoldCall(tool="find_customers", arguments={})), text]
+    said = [Message(role="assistant", content=m) if isinstance(m, str) else m for m in messages]
+    return "s2" in score_calls(arena, calls, messages=said, turns=2).solved_by
+
+
+def _moved(order: str) -> RowChange:
+    before, after = {"address": "1 Quay Road"}, {"address": "9 Pier Walk"}
+    return RowChange(table="orders", key=order, before=before, after=after)
+
+
+def test_a_long_summary_tells_a_fact_and_a_list_of_all_does_not() -> None:
+    moves = "".join(
+        f"{order} goes to 9 Pier Walk,\n" for order in (f"O-{n}" for n in range(2001, 2019))
+    )
+    fact = "and the phone of Lin Marsh is 0111 4403."
+    phones = ", ".join(f"0111 {number}" for number in range(4400, 4440))
+    assert _told(fact, 0)
+    assert _told(moves + fact, 18)
+    assert not _told(moves + fact, 0)  # of which nothing was done
+    assert not _told(f"The phone is one of {phones}.", 0)
+    assert not _told(f"{moves} {phones}", 18)

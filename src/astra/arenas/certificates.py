@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from astra.types import Json, Record
 
-VERSION = "4"
+VERSION = "5"
 """Raised whenever a check changes what it accepts."""
 NO_CERTIFICATE = "without a certificate"
 

@@ -24,7 +24,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
 from astra.core.refusals import refuses
-from astra.core.text import numbers_in
+from astra.core.text import contains_text, numbers_in, scalars
 from astra.databases import Cell, Database, RowChange
 from astra.episodes import Score
 from astra.rewards.matching import solves, stands_in_text
@@ -46,7 +46,8 @@ READS_PER_TURN = 2
 """Reads that cost nothing: so many for each that is needed, and for each turn of the user; and one
 for each write, to verify it."""
 MOST_VALUES = 13
-"""Most values in a message that tells a fact: whoever lists everything has told nothing."""
+"""Most values in a message that tells a fact: whoever lists everything has told nothing. What the
+message says of rows that were written does not count: a summary of many changes may be long."""
 _BROKEN = {
     CallStatus.unknown_tool,
     CallStatus.malformed_arguments,
@@ -118,6 +119,8 @@ class _Episode:
         """Goals that were solved by a message, with what `Score.solved_by` says of them."""
         self._solved_by: dict[str, str] = {}
         self._returned: dict[str, str] = {}
+        self._written: set[str] = set()
+        """What the calls that wrote something were given, as it is said."""
         self.waste = 0
         self._changing = tuple(goal for goal in state.goals if goal.kind == "change")
         # Both are asked for at every turn, and follow from the rows.
@@ -153,6 +156,7 @@ class _Episode:
         open_ = [goal for goal in possible if not self._holds(goal)]
         self._held.clear()
         self._damage = None
+        self._written.update(str(value) for value in scalars(call.arguments) if value is not None)
         for change in call.effect.changes:
             self._rows.apply(change)
             self._early |= {g.id for g in self._changing if _concerns(g, change)} - {
@@ -184,7 +188,8 @@ class _Episode:
                 if refused and goal.id in self._returned:
                     self._spoken[goal.id] = self._returned[goal.id]
             elif goal.says is not None:
-                told = stands_in_text(goal.says, text) and _values_in(text) <= MOST_VALUES
+                told = stands_in_text(goal.says, text)
+                told = told and self._other_values(text) <= MOST_VALUES
                 if told and goal.id in self._returned:
                     self._spoken[goal.id] = self._returned[goal.id]
             elif goal.of not in self._early:
@@ -198,6 +203,16 @@ class _Episode:
         if move.turn != self._turn:
             self._kept |= {goal.id for goal in self.state.goals if self._by(goal) is not None}
             self._turn = move.turn
+
+    def _other_values(self, text: str) -> int:
+        """How many values a message lists, at most, beside what it says of rows that were written.
+
+        Each row, and each value that was written, stands for one part of the message.
+        """
+        said = {value for value in self._written if contains_text(text, value)}
+        rows = sum(row is not None for _, _, _, row in self._rows.touched())
+        numbers = set(numbers_in(text)).difference(*map(numbers_in, said))
+        return max(len(numbers), len(_SEPARATORS.split(text.strip())) - len(said) - rows)
 
     def solved(self) -> dict[str, str]:
         """Goal id -> what solved it, of the goals that are solved now."""
@@ -379,11 +394,6 @@ def _said(messages: Sequence[Message]) -> dict[int, str]:
     """Assistant turn -> text, of the messages without calls."""
     own = (message for message in messages if message.role == "assistant")
     return {turn: message.content for turn, message in enumerate(own) if not message.tool_calls}
-
-
-def _values_in(text: str) -> int:
-    """How many values a message lists, at most."""
-    return max(len(set(numbers_in(text))), len(_SEPARATORS.split(text.strip())))
 
 
 def _concerns(goal: StateGoal, change: RowChange) -> bool:

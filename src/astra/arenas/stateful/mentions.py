@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -70,6 +71,8 @@ class Mentions:
         self.writer = writer
         self.tables = writer.tables
         self.words = WORDS[writer.language]
+        self._names: dict[str, Counter[str]] = {}
+        """Table -> how many rows have a name, as it is looked up."""
         self.tools = {(tool.operation, tool.table, tool.column): tool for tool in tools}
         self.actions = {(t.table, t.column, t.value): t for t in tools if t.operation == "act"}
 
@@ -113,9 +116,13 @@ class Mentions:
     def _by_name(self, table: WritableTable, key: Cell) -> Mention | None:
         assert table.naming is not None
         name = self.row(table.name, key)[table.naming]
-        rows = list(rows_of(self.cut.database, table.name))
-        alike = [row for row in rows if fold(str(row[table.naming])) == fold(str(name))]
-        if not isinstance(name, str) or len(name) > LONGEST_VALUE or len(alike) != 1:
+        names = self._names.get(table.name)
+        if names is None:
+            rows = rows_of(self.cut.database, table.name)
+            names = Counter(fold(str(row[table.naming])) for row in rows)
+            self._names[table.name] = names
+        alike = names[fold(str(name))]
+        if not isinstance(name, str) or len(name) > LONGEST_VALUE or alike != 1:
             return None
         singular = self.writer.singular(table)
         # "North Quay Depot" is a name that says by itself what it names; so does 北码头仓库.

@@ -55,17 +55,21 @@ class NewValues:
         self._mentions = mentions
         self._cut = mentions.cut
         self._words = mentions.words
+        self._columns: dict[str, list[WritableColumn]] = {}
         self._day = datetime.date.fromisoformat(mentions.cut.now[:10])
 
     def columns(self, table: WritableTable) -> list[WritableColumn]:
         """The columns that a tool sets."""
-        tools, actions = self._mentions.tools, self._mentions.actions
-        return [
-            column
-            for column in table.columns
-            if ("set", table.name, column.name) in tools
-            or any((table.name, column.name, choice) in actions for choice in column.choices)
-        ]
+        columns = self._columns.get(table.name)
+        if columns is None:
+            tools, actions = self._mentions.tools, self._mentions.actions
+            columns = self._columns[table.name] = [
+                column
+                for column in table.columns
+                if ("set", table.name, column.name) in tools
+                or any((table.name, column.name, choice) in actions for choice in column.choices)
+            ]
+        return columns
 
     def draw(
         self,

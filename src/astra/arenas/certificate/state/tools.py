@@ -8,7 +8,7 @@ from __future__ import annotations
 import random
 import re
 from collections import defaultdict
-from collections.abc import Set
+from collections.abc import Sequence, Set
 
 from astra.arenas.certificate.arena_under_test import (
     CheckFinding,
@@ -25,8 +25,9 @@ from astra.arenas.certificate.state.wording import (
 )
 from astra.core.json_schema import violation
 from astra.core.text import contains_text
-from astra.databases import Cell, DatabaseTable, RowChange
+from astra.databases import Cell, Database, DatabaseTable, RowChange, shown_cell
 from astra.models.arguments import random_arguments
+from astra.rewards import same_scalar
 from astra.types import Json, canonical_json
 
 HOSTILE = (
@@ -254,7 +255,7 @@ async def check_unique(trials: StateTrials) -> dict[str, Json]:
         (call,), (outcome,) = played.calls, played.outcomes
         if not is_answered(outcome) or (call.tool, call.arguments) in counted:
             continue
-        table, keys = _rows_in(trials, outcome.value)
+        table, keys = rows_in(trials.database, outcome.value)
         unused = [key for key in keys if key not in used]
         goal = goals.get(canonical_json([call.tool, call.arguments]))
         meant = None if goal is None else found_last.get(goal.question)
@@ -274,19 +275,41 @@ async def check_unique(trials: StateTrials) -> dict[str, Json]:
     return {"reads": len(reads)}
 
 
-def _rows_in(trials: StateTrials, result: Json) -> tuple[DatabaseTable | None, list[Json]]:
-    """The table and the keys of the rows in a result that lists rows of one table."""
+def rows_in(database: Database, result: Json) -> tuple[DatabaseTable | None, list[Json]]:
+    """The table and the keys of the rows in a result that lists rows of one table.
+
+    Tables may have the same columns and keys: the rows are of the one whose cells they show.
+    """
     lists = result.values() if isinstance(result, dict) else [result]
     for value in lists:
         if isinstance(value, list) and value and all(isinstance(row, dict) for row in value):
-            for table in trials.database.tables:
+            shown: list[tuple[int, DatabaseTable]] = []
+            for table in database.tables:
                 names = {column.name for column in table.columns}
                 if all(
                     table.key in row and row.keys() <= names and row[table.key] in table.rows_by_key
                     for row in value
                 ):
-                    return table, [row[table.key] for row in value]
+                    shown.append((_cells_shown(table, value), table))
+            if shown:
+                _, table = max(shown, key=lambda found: found[0])
+                return table, [row[table.key] for row in value]
     return None, []
+
+
+def _cells_shown(table: DatabaseTable, rows: Sequence[dict[str, Json]]) -> int:
+    """How many values in rows of a result are those of the table's rows with the same keys."""
+    columns = {column.name: column for column in table.columns}
+    found = 0
+    for row in rows:
+        stored = table.rows_by_key[row[table.key]]
+        for name, value in row.items():
+            cell = stored[name]
+            if columns[name].type == "decimal" and cell is not None:
+                found += same_scalar(value, shown_cell(columns[name], cell))
+            else:
+                found += value == cell
+    return found
 
 
 def _differs(

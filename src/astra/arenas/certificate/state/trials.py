@@ -42,12 +42,15 @@ from astra.types import (
 )
 
 DUMP = "certificate_rows_of_all_tables"
+# As one text: the owner looks at each value of a result, and these go through other hands.
 _DUMP_SOURCE = """\
+import json
+
 def {name}():
-    return {{
+    return json.dumps({{
         table: [list(row.values()) for row in DATABASE.execute(sql).fetchall()]
         for table, sql in {tables!r}.items()
-    }}
+    }})
 """
 Rows = dict[str, dict[Cell, dict[str, Cell]]]
 """Table -> key -> row."""
