@@ -1,7 +1,7 @@
 """Making arenas: how many a minute, and whether memory stays flat as the run grows.
 
-Each run is a process of its own, from its start to its end: on `examples/world`, and with actions and
-conversations on `examples/shop`.
+Each run is a process of its own, from its start to its end: on `examples/world`, and with actions
+and conversations on `examples/shop`.
 """
 
 from __future__ import annotations
