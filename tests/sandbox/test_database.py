@@ -428,6 +428,44 @@ async def test_a_reading_tool_cant_write(session: SandboxSession) -> None:
     assert await state(session) == (ROWS, "2026-03-02 23:59")
 
 
+async def test_a_statement_is_kept_by_what_its_call_may_write(sandbox: ForkServer) -> None:
+    """A prepared one would run in another call without being looked at again."""
+    other = tool("other", RUN.source.replace("def run", "def other"))
+    loading = tool("f", f'DATABASE.execute("{RENAME}")\ndef f():\n    return 1\n')
+    database = DatabaseEpisode(
+        database=DATABASE,
+        now="2026-03-02 23:59",
+        writes={"run": ("boats",), "other": ("owners",), "f": ("boats",)},
+    )
+    episode = SandboxEpisode(limits=LIMITS, database=database)
+    statement = {"statements": [RENAME]}
+    async with await sandbox.open([RUN, other, READ, DUMP, loading], episode) as session:
+        await session.call("run", statement)
+        for name, arguments in (("other", statement), ("read", statement), ("f", {})):
+            failure = (await session.call(name, arguments)).failure
+            assert failure is not None
+            assert "not authorized" in failure.message
+        await session.call(*RESTORE)
+        assert await state(session) == (ROWS, "2026-03-02 23:59")
+
+
+async def test_a_cursor_tells_of_its_own_statement(sandbox: ForkServer) -> None:
+    source = """def f():
+    cursor = DATABASE.cursor()
+    found = []
+    for sql in ("UPDATE boats SET fee = 1", "UPDATE boats SET fee = 2 WHERE boat_id = 1"):
+        found.append(cursor.execute(sql).rowcount)
+    cursor.executemany("UPDATE boats SET fee = ? WHERE boat_id = ?", [(5, 1), (6, 2)])
+    found.append(cursor.rowcount)
+    cursor.execute("INSERT INTO boats (boat_id, owner_id) VALUES (?, 'A-1')", [33])
+    found.append(cursor.lastrowid)
+    return found, [c[0] for c in DATABASE.execute("SELECT fee, name FROM boats").description]
+"""
+    calls = [("f", {}), RESTORE, ("f", {})]
+    first, _, second = await sandbox.run([tool("f", source)], calls, EPISODE)
+    assert first.value == second.value == [[3, 1, 2, 33], ["fee", "name"]], first.failure
+
+
 def f(body: str, *, before: str = "") -> Tool:
     """A tool that may write boats."""
     lines = "\n    ".join(body.splitlines())

@@ -15,12 +15,14 @@ import json
 import os
 import sqlite3
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Self
 
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 HASH_RANGE = 1 << 256
 ENDED_TRANSACTION = 72
 """Exit status of a child whose tool ended the transaction of its call."""
+READING = "/* 0 */"
+"""The context of calls that may write nothing."""
 OWN = "__"
 """Names of the tables that hold what this module keeps beside the user's begin so."""
 # Their results depend on chance, on the real clock or on what is installed, or they reach out of
@@ -40,6 +42,10 @@ def row_hash(table: str, row: list[Any]) -> int:
     return int.from_bytes(hashlib.sha256(_encode([table, row]).encode()).digest(), "big")
 
 
+def _refuse(*_: Any, **__: Any) -> Any:
+    raise sqlite3.ProgrammingError("DATABASE is for statements; this is not allowed on it")
+
+
 def _lasting(name: str) -> Callable[..., Any]:
     """The method of a connection, which notes that it sets what no transaction takes back."""
     method = getattr(sqlite3.Connection, name)
@@ -51,14 +57,24 @@ def _lasting(name: str) -> Callable[..., Any]:
     return noting
 
 
+class _Cursor(sqlite3.Cursor):
+    """With the context of the call before each statement."""
+
+    def execute(self, sql: str, parameters: Any = (), /) -> Self:
+        return super().execute(_context_of(self) + sql, parameters)
+
+    def executemany(self, sql: str, parameters: Any, /) -> Self:
+        return super().executemany(_context_of(self) + sql, parameters)
+
+    executescript = _refuse
+
+
 class _Connection(sqlite3.Connection):
     """Without what would end it, replace it, or reach past its transaction or the triggers."""
 
-    reading = True
-    """Whether the call under way may write nothing. Then there is nothing to commit."""
-
-    def _refuse(self, *_: Any, **__: Any) -> Any:
-        raise sqlite3.ProgrammingError("DATABASE is for statements; this is not allowed on it")
+    context = READING
+    """Stands before each statement of a tool, by what its call may write: a statement that is kept
+    prepared would run in a call that may not without asking the authorizer again."""
 
     close = deserialize = blobopen = set_authorizer = _refuse
     executescript = serialize = backup = _refuse
@@ -74,7 +90,16 @@ class _Connection(sqlite3.Connection):
     @property
     def has_settings(self) -> bool:
         """Whether a tool has set something, or left something on it, that outlasts its call."""
-        return bool(vars(self).keys() - {"reading"})
+        return bool(vars(self).keys() - {"context"})
+
+    def cursor(self, factory: Any = None) -> _Cursor:
+        return super().cursor(_Cursor)
+
+    def execute(self, sql: str, parameters: Any = (), /) -> _Cursor:
+        return self.cursor().execute(sql, parameters)
+
+    def executemany(self, sql: str, parameters: Any, /) -> _Cursor:
+        return self.cursor().executemany(sql, parameters)
 
     def set_progress_handler(self, progress_handler: Callable[[], Any] | None, n: int) -> None:
         # One that is taken away again leaves nothing.
@@ -84,15 +109,22 @@ class _Connection(sqlite3.Connection):
         super().set_progress_handler(progress_handler, n)
 
     def commit(self) -> None:
-        if not self.reading:
+        if self.context != READING:
             super().commit()
 
     def rollback(self) -> None:
-        if not self.reading:
+        if self.context != READING:
             super().rollback()
 
     def __exit__(self, *error: Any) -> Any:
-        return False if self.reading else super().__exit__(*error)
+        # A call that only reads has nothing to commit.
+        return False if self.context == READING else super().__exit__(*error)
+
+
+def _context_of(cursor: sqlite3.Cursor) -> str:
+    connection = cursor.connection
+    assert isinstance(connection, _Connection)
+    return connection.context
 
 
 class EpisodeDatabase:
@@ -105,19 +137,19 @@ class EpisodeDatabase:
         self._writes: dict[str, list[str]] = opening["writes"]
         self._first_hash, self._first_now = int(opening["hash"], 16), opening["now"]
         self._writable: frozenset[str] | None = frozenset()
+        self._contexts: dict[frozenset[str], str] = {frozenset(): READING}
+        self._selects = {table: self._select(table) for table in self._columns}
         self._begin()
 
     def _begin(self) -> None:
         """Open the first state."""
-        # No statement is cached: a cached one would run without asking the authorizer again.
-        connection = _Connection(":memory:", isolation_level=None, cached_statements=0)
+        connection = _Connection(":memory:", isolation_level=None)
         sqlite3.Connection.deserialize(connection, self._image)
-        for setting in ("foreign_keys=1", "recursive_triggers=1", "temp_store=2", "query_only=1"):
+        for setting in ("foreign_keys=1", "recursive_triggers=1", "temp_store=2"):
             connection.execute(f"PRAGMA {setting}")
         connection.execute("BEGIN")
         sqlite3.Connection.set_authorizer(connection, self._authorize)
         self._connection = connection
-        self._query_only = True
         self._present_rows()
         self._has_written = self._has_savepoint = False
         self._hash = self._first_hash
@@ -131,7 +163,6 @@ class EpisodeDatabase:
         if self._connection.has_settings:
             self._begin()
         elif self._has_written:
-            self._enter(frozenset(), query_only=False)
             # Else an insert that does nothing would tell the row of one that was taken back.
             self._own("INSERT INTO __changes (number) VALUES (0)")
             self._own("ROLLBACK")
@@ -150,12 +181,12 @@ class EpisodeDatabase:
         """The tool's result, and what it changed: `c` changes, `s` hash; None: nothing."""
         tables = self._writes.get(tool)
         if tables is None:
-            self._enter(frozenset(), query_only=True)
+            self._enter(frozenset())
             result = function(**arguments)
             if not self._connection.in_transaction:
                 os._exit(ENDED_TRANSACTION)
             return result, None
-        self._enter(frozenset(tables), query_only=False)
+        self._enter(frozenset(tables))
         self._has_written = True
         if not self._has_savepoint:
             self._own("SAVEPOINT call")
@@ -173,7 +204,7 @@ class EpisodeDatabase:
                 self._has_savepoint, kept = False, True
         finally:
             self._writable = frozenset()
-            self._connection.reading = True
+            self._connection.context = READING
             # "INSERT OR ROLLBACK" ends the transaction, and later statements are kept one by one.
             # The owner makes a new process then, from the calls that were answered.
             if not self._connection.in_transaction:
@@ -204,12 +235,11 @@ class EpisodeDatabase:
 
     # --- access ------------------------------------------------------------------------------
 
-    def _enter(self, writable: frozenset[str], *, query_only: bool) -> None:
-        if query_only != self._query_only:
-            self._own(f"PRAGMA query_only={int(query_only)}")
-            self._query_only = query_only
+    def _enter(self, writable: frozenset[str]) -> None:
         self._present_rows()
-        self._connection.reading = query_only
+        self._connection.context = self._contexts.setdefault(
+            writable, f"/* {len(self._contexts)} */"
+        )
         self._writable = writable
 
     def _present_rows(self) -> None:
@@ -221,9 +251,8 @@ class EpisodeDatabase:
         """Run a statement of this module, to which nothing is denied."""
         writable, self._writable = self._writable, None
         try:
-            cursor = self._connection.cursor()
-            cursor.row_factory = None
-            return cursor.execute(sql, parameters).fetchall()
+            # Without a context, so that no tool has a statement of this text.
+            return sqlite3.Cursor(self._connection).execute(sql, parameters).fetchall()
         finally:
             self._writable = writable
 
@@ -242,6 +271,11 @@ class EpisodeDatabase:
             allowed = action == sqlite3.SQLITE_FUNCTION and name not in _DENIED_FUNCTIONS
         return sqlite3.SQLITE_OK if allowed else sqlite3.SQLITE_DENY
 
+    def _select(self, table: str) -> str:
+        """SQL for the row of a key."""
+        columns = ", ".join(_quoted(name) for name in self._columns[table])
+        return f"SELECT {columns} FROM {_quoted(table)} WHERE {_quoted(self._keys[table])} = ?"
+
     # --- changes -----------------------------------------------------------------------------
 
     def _changes(self) -> tuple[list[dict[str, Any]], int]:
@@ -254,11 +288,7 @@ class EpisodeDatabase:
         changes: list[dict[str, Any]] = []
         for (table, key), old in first.items():
             names = self._columns[table]
-            quoted = ", ".join(_quoted(name) for name in names)
-            found = self._own(
-                f"SELECT {quoted} FROM {_quoted(table)} WHERE {_quoted(self._keys[table])} = ?",
-                [key],
-            )
+            found = self._own(self._selects[table], [key])
             new = list(found[0]) if found else None
             if old == new:
                 continue
