@@ -142,7 +142,11 @@ def _tool(name: str, source: str) -> Tool:
 
 
 def _bare_database() -> Callable[[str, dict[str, Any]], str]:
-    """The least that a call on a database can cost: the statements, a fresh module, JSON."""
+    """The least that a call on a database can cost: the statements, a fresh module, JSON.
+
+    There is no fresh data, as there is for a tool without a database, for a database outlives its
+    calls: an open connection that keeps its statements prepared.
+    """
     connection = sqlite3.connect(":memory:", isolation_level=None)
     connection.row_factory = lambda cursor, row: {
         column[0]: value for column, value in zip(cursor.description, row, strict=True)
@@ -300,7 +304,7 @@ async def _measure() -> dict[str, dict[str, Any]]:
     most(
         "sandbox_write_over_bare_read", database["write"] / database["bare_read"], 5, "× bare read"
     )
-    most("sandbox_restore", database["restore"] * 1e3, 1, "ms")
+    most("sandbox_restore", database["restore"] * 1e3, 0.1, "ms")
     least("sandbox_call_speedup_over_python", median["python"] / median["call"], 100, "times")
     least(
         "sandbox_episode_speedup_over_python",

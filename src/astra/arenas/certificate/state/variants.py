@@ -3,18 +3,31 @@
 from __future__ import annotations
 
 import itertools
+import json
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 from astra.arenas.certificate.arena_under_test import NamedCall
 from astra.arenas.certificate.state.trials import StateTrials
-from astra.core.json_schema import violation
+from astra.core.json_schema import fits
 from astra.databases import RowChange, shown_cell
-from astra.types import Json, Tool
+from astra.types import Json, Tool, canonical_json
 
 _WRONG: tuple[Json, ...] = ("no such thing", 10**12)
 _MOST_ASSIGNMENTS = 100
 _KEYS_TRIED = 1
+
+
+def accepts(parameters: Mapping[str, Json], arguments: dict[str, Json]) -> bool:
+    """Whether a tool's document allows arguments: a rollout refuses all others."""
+    return _accepts(canonical_json(parameters), canonical_json(arguments))
+
+
+@lru_cache(maxsize=8192)
+def _accepts(parameters: str, arguments: str) -> bool:
+    # The same tools stand in many arenas, and are tried with the same wrong values.
+    return fits(json.loads(arguments), json.loads(parameters))
 
 
 def refused_calls(trials: StateTrials, call: NamedCall) -> list[NamedCall]:
@@ -28,7 +41,7 @@ def refused_calls(trials: StateTrials, call: NamedCall) -> list[NamedCall]:
             *keys_like(trials, call.tool, name, call.arguments[name])[:_KEYS_TRIED],
         ):
             arguments = {**call.arguments, name: value}
-            if violation(arguments, parameters) is None:
+            if accepts(parameters, arguments):
                 found.append(NamedCall(call.tool, arguments, f"a call with {name} {value!r}"))
     return found
 
@@ -60,7 +73,7 @@ def calls_for(
     for name in names:
         fitting = [change.key] if name == table.key else values
         unlike = {"type": "object", "properties": {name: parameters["properties"][name]}}
-        kept = [value for value in fitting if violation({name: value}, unlike) is None]
+        kept = [value for value in fitting if accepts(unlike, {name: value})]
         options.append(list({repr(value): value for value in kept}.values()))
     assignments = list(itertools.islice(itertools.product(*options), 4_096))
     chosen = rng.sample(assignments, min(_MOST_ASSIGNMENTS, len(assignments)))
