@@ -77,6 +77,7 @@ class ReadDocument:
                 rows = kind if name in names else rows
             return rows + bounded
         telling = {
+            "query": "search",
             "first": "compare",
             "minuend": "difference",
             "start": "days",
@@ -150,6 +151,10 @@ class HonestAgent:
         document, choice = self.choose("find", *phrase.words)
         value = self.find_out(phrase.parts[0])
         return self.use(document, {"attribute": choice, "value": value})
+
+    def _search(self, phrase: Phrase) -> Json:
+        document, _ = self.choose("search", phrase.words[0])
+        return self.use(document, {"query": phrase.words[1]})
 
     def _rank(self, phrase: Phrase) -> Json:
         label, word, rows, *_ = phrase.words
@@ -231,7 +236,7 @@ class HonestAgent:
             return self.reader.nouns[phrase]
         if phrase.kind == "name" and not phrase.words[0]:
             return phrase.words[1]  # "Lake Inari" says what it is
-        position = {"name": 0, "find": 0, "lookup": 0, "rank": 2}.get(phrase.kind)
+        position = {"name": 0, "find": 0, "search": 0, "lookup": 0, "rank": 2}.get(phrase.kind)
         return "" if position is None else phrase.words[position]
 
     def fitting(self, kind: str, label: str = "", part: str = "") -> list[ReadDocument]:
@@ -301,7 +306,16 @@ class HonestAgent:
         result = self.call(document.name, spelled)
         if not isinstance(result, dict) or "error" in result:
             raise LookupError(f"{document.name}({spelled}): {result}")
-        return answer_of(result, arguments)
+        return answer_of(self.asked_for(result, arguments), arguments)
+
+    def asked_for(
+        self, result: Mapping[str, Json], arguments: Mapping[str, Json]
+    ) -> Mapping[str, Json]:
+        """The part of a result that is about what was asked: other attributes may stand beside."""
+        values = result.get("values")
+        if not isinstance(values, list) or "attribute" not in arguments:
+            return result
+        return next(part for part in values if part["attribute"] == arguments["attribute"])
 
 
 def respelled(value: Json, schema: Mapping[str, Any]) -> Json:

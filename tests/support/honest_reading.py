@@ -58,6 +58,8 @@ SAID_AS = (
     (r"which (.+?) has (.+?) as its (.+)", r"\1 whose \3 is \2"),
     (r"(.+) is the (.+) of which (.+)", r"\3 whose \2 is \1"),
     (r"of which (.+) is (.+) the (.+)", r"\1 whose \3 is \2"),
+    (r"which (.+?) is (called .+ for short)", r"\1 \2"),
+    (r"what is the full name of (.+ for short)", r"\1"),
     (r"(?:in|on) which (.+?) is (.+?)(?: located)?", r"\1 of \2"),
     (r"which (.+?) is (.+) (?:in|on)", r"\1 of \2"),
     (r"which (?!number)(?:day|\w+|\w+ \w+) is the (.+ of .+)", r"\1"),
@@ -257,6 +259,8 @@ class Reader:
     def found(self, text: str) -> Phrase | None:
         if match := _fit(rf"{NOUN} whose {self.label} is (.+)", text):
             return self._with("find", (match[1], match[2]), match[3])
+        if match := _fit(rf'{NOUN} called (?:"(.+)"|(.+)) for short', text):
+            return Phrase("search", (match[1], match[2] or match[3]))
         if match := _fit(rf"{NOUN} with the {self.label} (.+)", text):
             return self._with("find", (match[1], match[2]), match[3])
         if match := _fit(rf"{NOUN} with {NOUN} (\d+)", text):

@@ -48,6 +48,11 @@ class DialSettings(Dials):
     """Most distractors of a band of similarity. None: those of the run."""
     near_tools: int = 0
     """Tools for each of the arena's own that are called alike and serve other attributes."""
+    short_names: float = 0.0
+    """Share of the rows one call away from the question that it calls by a part of their name,
+    which a search tool completes."""
+    other_values: int = 0
+    """Values of other attributes that a look-up returns beside the one that is asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +85,18 @@ NO_DIALS = ActionDials()
 SETTINGS: dict[int, DialSettings] = {
     1: DialSettings((1, 2), 1),
     2: DialSettings((2, 4), 3, near_tools=1),
-    3: DialSettings((3, 6), 5, near_tools=2, terse_documents=True),
-    4: DialSettings((5, 8), 8, near_tools=3, terse_documents=True, fault_rate=0.1),
-    5: DialSettings((6, 12), 16, near_tools=4, terse_documents=True, fault_rate=0.2),
-}
+    3: DialSettings(
+        (3, 6), 5, near_tools=2, short_names=0.2, other_values=2, terse_documents=True
+    ),
+    4: DialSettings(
+        (5, 8), 8, near_tools=3, short_names=0.4, other_values=3, terse_documents=True,
+        fault_rate=0.1,
+    ),
+    5: DialSettings(
+        (6, 12), 16, near_tools=4, short_names=0.4, other_values=4, terse_documents=True,
+        fault_rate=0.2,
+    ),
+}  # fmt: skip
 """Level -> its dials."""
 _ONE_WRITE = {"update": 2, "create": 1, "cancel": 1, "delete": 1}
 _ALL_TASKS = {**_ONE_WRITE, "transfer": 1, "tell": 1, "conditional": 2, "compute": 1, "bulk": 1}

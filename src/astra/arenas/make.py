@@ -141,7 +141,8 @@ def _source_options(config: MakeArenasConfig) -> TableSourceOptions:
     if languages == dict.fromkeys(PAPER_LANGUAGES, 1.0):
         # "en,zh" asks for both and says nothing of how many; the paper's shares are the default.
         languages = dict(PAPER_LANGUAGES)
-    own = _own_dials(config, ("near_tools", "terse_documents", "fault_rate"))
+    names = ("near_tools", "short_names", "other_values", "terse_documents", "fault_rate")
+    own = _own_dials(config, names)
     options = TableSourceOptions(
         dials=DialSettings(**own),
         levels={level: replace(SETTINGS[level], **own) for level in config.levels()},

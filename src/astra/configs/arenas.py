@@ -63,7 +63,7 @@ class MakeArenasConfig(
     """Weights of the question shapes. None: those of the ASTRA paper."""
     operations: Sequence[str] | None = None
     """Operations that tools may perform: lookup, count, aggregate, count_where, list, rank, filter,
-    find, compare, convert, difference, days_between. None: all."""
+    find, compare, convert, difference, days_between, search. None: all."""
     actions: bool = False
     """Ask for changes: tools read and write a database that is cut from the tables."""
     min_user_turns: Annotated[int, at_least(1), at_most(MAX_USER_TURNS)] = 1
@@ -97,7 +97,7 @@ class MakeArenasConfig(
             raise ConfigError(
                 f"give {option_name('tables')} or {option_name('openapi')}, one of the two"
             )
-        of_questions = ("scenarios", "operations", "near_tools")
+        of_questions = ("scenarios", "operations", "near_tools", "short_names", "other_values")
         of_tables = ("actions", "service_policy", "table_options", "terse_documents", "page_rows")
         for name in (*of_tables, *of_questions):
             if self.openapi is not None and getattr(self, name):

@@ -29,6 +29,12 @@ class DifficultyConfig(Config):
     fault_rate: Annotated[float | None, at_least(0), at_most(0.5)] = None
     """Share of calls that meet a time-out or a rate limit the first time they are made. None: as
     the level says; 0 without one."""
+    short_names: Annotated[float | None, at_least(0), at_most(1)] = None
+    """Share of the rows one call away from a question that it calls by a part of their name, which
+    a search tool completes. None: as the level says; 0 without one."""
+    other_values: Annotated[int | None, at_least(0), at_most(4)] = None
+    """Values of other attributes that a look-up returns beside the one that is asked for. None: as
+    the level says; 0 without one."""
     max_parts: Annotated[int | None, at_least(1), at_most(4)] = None
     """actions: maximum things that one message asks for. None: as the level says; 3 without one."""
     lookup_depth: Annotated[int | None, at_least(0), at_most(4)] = None

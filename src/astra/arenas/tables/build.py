@@ -125,10 +125,9 @@ class TableArenaBuilder:
                 job,
                 slice_,
                 plan,
-                dials.near_tools,
                 near_rng,
                 taken={tool.name for tool in (*tools, *near)},
-                terse=dials.terse_documents,
+                dials=dials,
             )
         return with_distractors(draft, near)
 

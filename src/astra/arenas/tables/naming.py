@@ -14,10 +14,10 @@ LONGEST_NOUN = 32
 # Local names, parameters and result fields of the tool templates.
 _RESERVED = frozenset(
     "absolute answer attribute by comparison count data datetime day days decimals details "
-    "difference end error factors fields first fold format from_unit function group held inclusive "
-    "items label language limit match_case math minuend number numeric one order own parameter "
-    "parameters position problem result row rows second start subtrahend text threshold to_unit "
-    "two unicodedata unit units value values".split()
+    "difference each end error factors fields first fold format from_unit function group held "
+    "inclusive items label language limit match_case math minuend number numeric one order own "
+    "parameter parameters position problem query result row rows second start subtrahend text "
+    "threshold to_unit two unicodedata unit units value values wanted".split()
 )
 
 

@@ -11,6 +11,7 @@ import re
 from collections.abc import Collection
 from dataclasses import replace
 
+from astra.arenas.difficulty import DialSettings
 from astra.arenas.tables.planner import QuestionPlan
 from astra.arenas.tables.slices import MAX_OTHER_ATTRIBUTES, MAX_OTHER_GROUPS, TableSlice
 from astra.arenas.tables.tools import ToolJob, ToolWriter
@@ -27,14 +28,13 @@ def near_tools(
     job: ToolJob,
     slice_: TableSlice,
     plan: QuestionPlan,
-    count: int,
     rng: random.Random,
     *,
     taken: Collection[str],
-    terse: bool,
+    dials: DialSettings,
 ) -> list[Distractor]:
-    """Up to `count` tools like that of a job over `slice_`; fewer where the table has no more
-    attributes. `taken`: names that they can't have."""
+    """Up to `dials.near_tools` tools like that of a job over `slice_`; fewer where the table has no
+    more attributes. `taken`: names that they can't have."""
     if not job.table:
         return []
     plain = writer.names(job)
@@ -43,12 +43,14 @@ def near_tools(
     rng.shuffle(names)
     slicer = writer.slicer(plan, rng)
     tools: list[Distractor] = []
-    slices = _other_slices(writer, job, slice_, plan, count, rng)
+    slices = _other_slices(writer, job, slice_, plan, dials.near_tools, rng)
     for own, name in zip(slices, names, strict=False):
         if slice_.languages:
             slicer.translate(own, job.table)
         options = writer.options(job, plan, own, rng)
-        tools.append(Distractor.of(writer.tool(job, own, options, name, terse=terse), "near"))
+        beside, terse = writer.beside(job, plan, own, dials), dials.terse_documents
+        tool = writer.tool(job, own, options, name, terse=terse, beside=beside)
+        tools.append(Distractor.of(tool, "near"))
     return tools
 
 

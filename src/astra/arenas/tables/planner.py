@@ -19,6 +19,7 @@ from astra.arenas.tables.operations.difference import DIFFERENCE
 from astra.arenas.tables.operations.find import FIND
 from astra.arenas.tables.operations.lookup import LOOKUP
 from astra.arenas.tables.operations.rank import RANK
+from astra.arenas.tables.operations.search import SEARCH, short_names
 from astra.arenas.tables.paths import PathFinder
 from astra.arenas.tables.questions.measures import is_year
 from astra.arenas.tables.steps import PlanStep, QuestionValue, StepInput
@@ -68,17 +69,30 @@ class Planner:
         self._paths = PathFinder(world)
 
     def plan(
-        self, rng: random.Random, scenario: Scenario, hops: int, split: ArenaSplit
+        self,
+        rng: random.Random,
+        scenario: Scenario,
+        hops: int,
+        split: ArenaSplit,
+        short_names: float = 0.0,
     ) -> QuestionPlan | None:
-        """One plan of exactly that many hops. None if the draw led nowhere."""
-        return PlanDraw(self._paths, rng, scenario, split).plan(hops)
+        """One plan of exactly that many hops. None if the draw led nowhere.
+
+        `short_names`: share of the rows one call away that are called by a part of their name.
+        """
+        return PlanDraw(self._paths, rng, scenario, split, short_names).plan(hops)
 
 
 class PlanDraw:
     """The draw of one plan. A `StepSource` for the operations."""
 
     def __init__(
-        self, paths: PathFinder, rng: random.Random, scenario: Scenario, split: ArenaSplit
+        self,
+        paths: PathFinder,
+        rng: random.Random,
+        scenario: Scenario,
+        split: ArenaSplit,
+        short_names: float,
     ) -> None:
         self.world = paths.world
         self.rng = rng
@@ -87,6 +101,7 @@ class PlanDraw:
         self._paths = paths
         self._scenario = scenario
         self._split: ArenaSplit = split
+        self._short_names = short_names
 
     def plan(self, hops: int) -> QuestionPlan | None:
         """The plan. None if the draw led nowhere."""
@@ -267,6 +282,10 @@ class PlanDraw:
         """A row of the table, reached by exactly `depth` calls; 0: named in the question."""
         if depth == 0:
             return self.known_entity(table)
+        if depth == 1 and self._short_names and self.rng.random() < self._short_names:
+            step = self._searched_row(table)
+            if step is not None:
+                return step
         paths = self._paths.row_paths(table, depth)
         # Tries at every level multiply, so only the last levels of a deep chain get several.
         tries = _INNER_TRIES if depth <= _MAX_RETRIED_DEPTH else 1
@@ -288,6 +307,14 @@ class PlanDraw:
             ):
                 return step
         return None
+
+    def _searched_row(self, table: str) -> PlanStep | None:
+        """A row that the question calls by a part of its name. None if this one has none."""
+        entity = self.world.random_entity(self.rng, table, self._split)
+        if entity is None or self.world.schema.table(table).numbered:
+            return None
+        parts = short_names(self.world, entity)
+        return SEARCH.step(self.world, entity, self.rng.choice(parts)) if parts else None
 
     def known_entity(self, table: str) -> QuestionValue | None:
         """A row that the question names."""

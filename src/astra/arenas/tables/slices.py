@@ -41,10 +41,12 @@ class TableSlice:
         *,
         whole: bool = False,
         numbered: bool = False,
+        beside: Sequence[str] = (),
     ) -> dict[str, Json]:
         """The `DATA` of the tool's source. `entity`: field that holds a row's name.
 
         `whole`: say which attributes are whole numbers. `numbered`: rows are called by a number.
+        `beside`: attributes that are returned with every other.
         """
         columns = [*self.attributes, *(a for a in self.by if a not in self.attributes)]
         data: dict[str, Json] = {}
@@ -57,6 +59,8 @@ class TableSlice:
             data["units"] = {a.name: a.unit for a in columns if a.unit}
             if whole:
                 data["whole"] = [a.name for a in columns if a.kind is ColumnKind.integer]
+            if beside:
+                data |= {"order": [a.name for a in columns], "beside": [*beside]}
             if "format" in options:
                 data["labels"] = {a.name: a.label for a in columns}
         if self.groups:

@@ -173,7 +173,7 @@ class TableSource:
         # Scenario, hops and split stay over the draws, so that the shares come out as asked for.
         draws = MAX_DRAWS if level is None else MAX_LEVEL_DRAWS
         for _ in range(draws):
-            plan = self._planners[language].plan(rng, scenario, hops, split)
+            plan = self._planners[language].plan(rng, scenario, hops, split, dials.short_names)
             if plan is None:
                 self.draws["no path in the tables"] += 1
                 continue

@@ -33,6 +33,12 @@ from astra.arenas.tool_templates import tool_templates
 from astra.types import Json, Language, Tool, ToolSchema
 
 MAX_DECOYS = 6
+_BESIDE: dict[Language, tuple[str, str]] = {
+    "en": (" Other attributes are returned with it.", ", among others"),
+    "zh": ("同时返回其他属性。", "，同时返回其他属性"),
+}
+"""What a document says of attributes that are returned with the one that is asked for; the second
+if it is terse."""
 
 
 @dataclass(slots=True)
@@ -78,14 +84,26 @@ class ToolWriter:
     ) -> tuple[Tool, TableSlice] | None:
         """The tool of a job and the rows it holds. None if there are too few other rows."""
         # Attributes that the tool does not have are left for the tools that are called alike.
-        most = MAX_OTHER_ATTRIBUTES if not dials.near_tools else 1
+        most = MAX_OTHER_ATTRIBUTES if not dials.near_tools else max(1, dials.other_values)
         slicer = TableSlicer(self.world, self._translated, plan.split, rng, most)
         slice_ = job.operation.slice(slicer, job.steps)
         if slice_ is None:
             return None
         options = self.options(job, plan, slice_, rng)
         name = rng.choice(self.names(job))
-        return self.tool(job, slice_, options, name, terse=dials.terse_documents), slice_
+        beside = self.beside(job, plan, slice_, dials)
+        terse = dials.terse_documents
+        return self.tool(job, slice_, options, name, terse=terse, beside=beside), slice_
+
+    def beside(
+        self, job: ToolJob, plan: QuestionPlan, slice_: TableSlice, dials: DialSettings
+    ) -> list[str]:
+        """Attributes that a tool of the job returns with every other: none that the plan asks for,
+        else one call would answer two sub-questions."""
+        if not job.operation.returns_others:
+            return []
+        asked = {a for s in plan.steps() if s.table == job.table for a in (s.attribute, s.by) if a}
+        return [a.name for a in slice_.attributes if a not in asked][: dials.other_values]
 
     def options(
         self, job: ToolJob, plan: QuestionPlan, slice_: TableSlice, rng: random.Random
@@ -118,8 +136,10 @@ class ToolWriter:
         name: str,
         *,
         terse: bool,
+        beside: Sequence[str] = (),
     ) -> Tool:
-        """The tool of a job over a slice. `terse`: its document says as little as it can."""
+        """The tool of a job over a slice. `terse`: its document says as little as it can.
+        `beside`: attributes that it returns with every other."""
         operation, language = job.operation, self.world.language
         singular = plural = ""
         domain = "units" if job.scope else ARITHMETIC
@@ -136,14 +156,16 @@ class ToolWriter:
             language, self.entity_of(job), singular, plural, job.scope, number, terse=terse
         )
         parameters = [p.of_tool(slice_, texts) for p in (*operation.parameters, *options)]
+        described = operation.description
+        if terse:
+            described = TERSE_DESCRIPTIONS.get(operation.name, described)
+        description = texts.fill(described)
+        if beside:
+            description += _BESIDE[language][terse]
         return Tool(
             document=ToolSchema(
                 name=name,
-                description=texts.fill(
-                    TERSE_DESCRIPTIONS.get(operation.name, operation.description)
-                    if terse
-                    else operation.description
-                ),
+                description=description,
                 parameters={
                     "type": "object",
                     "properties": {p.name: p.schema() for p in parameters},
@@ -151,12 +173,15 @@ class ToolWriter:
                     "additionalProperties": False,
                 },
             ),
-            source=tool_source(operation, name, parameters, texts.entity, language),
+            source=tool_source(
+                operation, name, parameters, texts.entity, language, beside=bool(beside)
+            ),
             data=slice_.data(
                 texts.entity,
                 [option.name for option in options],
                 whole=operation.filtered,
                 numbered=numbered,
+                beside=beside,
             ),
             domain=domain,
             language=language,
@@ -186,8 +211,11 @@ def tool_source(
     parameters: Sequence[ToolParameter],
     entity: str,
     language: Language,
+    *,
+    beside: bool = False,
 ) -> str:
-    """The Python source of a tool. `entity`: field that holds a row's name."""
+    """The Python source of a tool. `entity`: field that holds a row's name. `beside`: whether other
+    attributes are returned with the one that is asked for."""
     return _template(operation).render(
         name=name,
         signature=", ".join(
@@ -198,6 +226,7 @@ def tool_source(
         entity=entity,
         filtered=operation.filtered,
         language=language,
+        beside=beside,
     )
 
 

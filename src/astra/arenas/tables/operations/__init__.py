@@ -18,6 +18,7 @@ from astra.arenas.tables.operations.find import FIND
 from astra.arenas.tables.operations.list import ListRows
 from astra.arenas.tables.operations.lookup import LOOKUP
 from astra.arenas.tables.operations.rank import RANK
+from astra.arenas.tables.operations.search import SEARCH
 
 # The order is part of what a seed stands for: the planner draws from the operations in it.
 OPERATIONS: dict[str, TableOperation] = {
@@ -35,5 +36,6 @@ OPERATIONS: dict[str, TableOperation] = {
         Convert(),
         DIFFERENCE,
         DAYS_BETWEEN,
+        SEARCH,
     )
 }

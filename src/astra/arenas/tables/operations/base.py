@@ -85,6 +85,8 @@ class TableOperation(ABC):
     imports: ClassVar[tuple[str, ...]] = ()
     filtered: ClassVar[bool] = False
     """Whether the tool keeps only rows above or below a threshold."""
+    returns_others: ClassVar[bool] = False
+    """Whether its tool can return other attributes with the one that is asked for."""
     result_field: ClassVar[str]
     """Field of the result that holds the answer; `{entity}` is the one with the row's name."""
     echoed: ClassVar[Mapping[str, Scalar]] = {}

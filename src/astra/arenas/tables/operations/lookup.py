@@ -81,6 +81,7 @@ class Lookup(RowOperation):
     nesting = 1.0
     in_row = True
     names_kind = True
+    returns_others = True
     tool_names = ("get_{s}", "lookup_{s}", "fetch_{s}_info", "{s}_attribute")
     description = {
         "en": "Returns one attribute of one {s}, found by its name.",
@@ -131,7 +132,19 @@ class Lookup(RowOperation):
     if format == "detailed":
         answer["label"] = DATA["labels"].get(attribute, attribute)
     {% endif %}
+    {% if beside %}
+    own = {{ entity | py }}
+    values = []
+    for each in DATA["order"]:
+        if each == attribute:
+            values.append({field: answer[field] for field in answer if field != own})
+        elif each in DATA["beside"] and row.get(each) is not None:
+            fields = {"attribute": each, "value": row[each]}
+            values.append(fields | ({"unit": DATA["units"][each]} if each in DATA["units"] else {}))
+    return {own: row[own], "values": values}
+    {% else %}
     return answer
+    {% endif %}
 """
 
     def weight(self, depth: int) -> int:
