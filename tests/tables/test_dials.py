@@ -34,7 +34,7 @@ def called(made: list[Arena], operation: str) -> list[tuple[Arena, Goal, dict[st
 
 def test_rows_that_are_called_for_short_have_to_be_searched_for(made: list[Arena]) -> None:
     found = called(made, "search")
-    assert len(found) > 5
+    assert len(found) >= 5
     for arena, goal, arguments in found:
         part, name = str(arguments["query"]), str(goal.answer)
         assert part in arena.question
