@@ -12,7 +12,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Self, TypeVar
 
 from astra.arenas.difficulty import LevelDraw
-from astra.arenas.rounding import TOOL_ROUNDING
 from astra.arenas.stateful.conversations import (
     PlannedTurn,
     asked_tools,
@@ -23,14 +22,13 @@ from astra.arenas.stateful.conversations import (
 from astra.arenas.stateful.cut import TableRows
 from astra.arenas.stateful.declared import tables_to_write
 from astra.arenas.stateful.expected import ExpectedChanges
-from astra.arenas.stateful.mentions import TaskCall
 from astra.arenas.stateful.operations import TASK_KINDS
 from astra.arenas.stateful.operations.base import Task, TaskParts
 from astra.arenas.stateful.options import StateSourceOptions
 from astra.arenas.stateful.policy.apply import FEWEST_GOALS
 from astra.arenas.stateful.tools import DatabaseTool
-from astra.arenas.stateful.turns import gold_plan, state_goals, user_turns
-from astra.arenas.stateful.words import STATEMENT, WORDS
+from astra.arenas.stateful.turns import call_goals, gold_plan, state_goals, user_turns
+from astra.arenas.stateful.words import WORDS
 from astra.arenas.stateful.worlds import DatabaseView, StateWorld, WorldDatabase, world_of_tables
 from astra.arenas.tables.load.tables import Tables
 from astra.arenas.tables.schema import Schema
@@ -41,15 +39,11 @@ from astra.service_policies import ServicePolicy
 from astra.types import (
     Arena,
     ArenaState,
-    Goal,
-    GoldCall,
-    Json,
     Language,
     Matcher,
     Scenario,
     Target,
     canonical_json,
-    content_hash,
 )
 
 T = TypeVar("T")
@@ -269,7 +263,7 @@ class StateSource:
         cut, language = database.cut, database.language
         goals = state_goals(turns, database.expected, WORDS[language])
         calls = calls_of(turns)
-        steps = _steps([call for of_turn in calls for call in of_turn])
+        steps = call_goals([call for of_turn in calls for call in of_turn])
         shown = _shown(view, turns, rng, options.dials.tools or TOOLS)
         writes = {tool.tool.name: tool.writes for tool in shown if tool.writes}
         answer = str(steps[-1].answer)
@@ -364,44 +358,3 @@ def _task(kind: str, parts: TaskParts, rng: random.Random) -> Task | None:
         if (task := TASK_KINDS[kind](parts, rng)) is not None:
             return task
     return None
-
-
-def _steps(calls: Sequence[TaskCall]) -> list[Goal]:
-    """The gold calls as goals: a call depends on those that found what it is about."""
-    goals: list[Goal] = []
-    found: dict[str, str] = {}
-    for number, call in enumerate(calls, start=1):
-        identity = f"g{number}"
-        depends_on = {
-            found[content_hash(value)]
-            for value in call.arguments.values()
-            if content_hash(value) in found
-        }
-        if call.tool.writes:
-            # Writes keep the order of the request.
-            depends_on |= {goal.id for goal in goals[-1:]}
-        goals.append(
-            Goal(
-                id=identity,
-                question=call.question.removeprefix(STATEMENT),
-                answer=call.answer,
-                call=GoldCall(tool=call.tool.tool.name, arguments=call.tool.named(call.arguments)),
-                target=Target(
-                    matcher=_matcher(call.answer),
-                    value=call.answer,
-                    field=call.result_field,
-                    key=call.key,
-                    relative=TOOL_ROUNDING,
-                ),
-                depends_on=tuple(sorted(depends_on, key=lambda name: int(name[1:]))),
-                operation=call.tool.operation,
-            )
-        )
-        if not call.tool.writes:
-            found.setdefault(content_hash(call.answer), identity)
-    return goals
-
-
-def _matcher(answer: Json) -> Matcher:
-    number = isinstance(answer, int | float) and not isinstance(answer, bool)
-    return Matcher.number if number else Matcher.exact

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Container, Sequence
 from typing import Literal
 
+from astra.arenas.rounding import TOOL_ROUNDING
 from astra.arenas.stateful.conversations import PlannedTurn
 from astra.arenas.stateful.expected import ExpectedChanges, SqlStatement
 from astra.arenas.stateful.mentions import TaskCall
@@ -14,7 +15,16 @@ from astra.errors import Rejected
 from astra.models.closings import goals_text
 from astra.models.policies import goal_turns
 from astra.states import GoldStep, ScriptTurn, StateGoal
-from astra.types import Goal, Language, canonical_json
+from astra.types import (
+    Goal,
+    GoldCall,
+    Json,
+    Language,
+    Matcher,
+    Target,
+    canonical_json,
+    content_hash,
+)
 
 
 def state_goals(
@@ -153,3 +163,44 @@ def gold_plan(
         if refused and presses:
             plan.append(GoldStep(text=" ".join(refused)))
     return tuple(plan)
+
+
+def call_goals(calls: Sequence[TaskCall]) -> list[Goal]:
+    """The gold calls as goals: a call depends on those that found what it is about."""
+    goals: list[Goal] = []
+    found: dict[str, str] = {}
+    for number, call in enumerate(calls, start=1):
+        identity = f"g{number}"
+        depends_on = {
+            found[content_hash(value)]
+            for value in call.arguments.values()
+            if content_hash(value) in found
+        }
+        if call.tool.writes:
+            # Writes keep the order of the request.
+            depends_on |= {goal.id for goal in goals[-1:]}
+        goals.append(
+            Goal(
+                id=identity,
+                question=call.question.removeprefix(STATEMENT),
+                answer=call.answer,
+                call=GoldCall(tool=call.tool.tool.name, arguments=call.tool.named(call.arguments)),
+                target=Target(
+                    matcher=_matcher(call.answer),
+                    value=call.answer,
+                    field=call.result_field,
+                    key=call.key,
+                    relative=TOOL_ROUNDING,
+                ),
+                depends_on=tuple(sorted(depends_on, key=lambda name: int(name[1:]))),
+                operation=call.tool.operation,
+            )
+        )
+        if not call.tool.writes:
+            found.setdefault(content_hash(call.answer), identity)
+    return goals
+
+
+def _matcher(answer: Json) -> Matcher:
+    number = isinstance(answer, int | float) and not isinstance(answer, bool)
+    return Matcher.number if number else Matcher.exact
