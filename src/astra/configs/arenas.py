@@ -304,7 +304,7 @@ class ExportArenasConfig(CertifiedConfig, SandboxConfig):
     _: KW_ONLY
     out: Annotated[Path | str, RUNTIME]
     """File to write, or for another reader a folder."""
-    format: Literal["astra-rl", "sft", "trl", "hf"] = "astra-rl"
+    format: Literal["astra-rl", "sft", "trl", "verifiers", "inspect", "hf"] = "astra-rl"
     """Format of the rows. astra-rl: that of the published ASTRA data. sft: gold episodes as
     conversations with tools. Folders with all that is needed to play: trl for its GRPOTrainer, hf
     for the HuggingFace hub."""

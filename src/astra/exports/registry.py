@@ -6,8 +6,12 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from astra.exports.huggingface import HUGGINGFACE
+from astra.exports.inspect_ai import INSPECT
 from astra.exports.publish import ExportFormat
 from astra.exports.trl import TRL
+from astra.exports.verifiers import VERIFIERS
 
-FORMATS: Mapping[str, ExportFormat] = MappingProxyType({"trl": TRL, "hf": HUGGINGFACE})
+FORMATS: Mapping[str, ExportFormat] = MappingProxyType(
+    {"trl": TRL, "verifiers": VERIFIERS, "inspect": INSPECT, "hf": HUGGINGFACE}
+)
 """Name of `astra arenas export --format` -> reader."""

@@ -258,6 +258,25 @@ class AsyncArenaSession:
         return more
 
 
+async def score_conversation(
+    arena: Arena,
+    messages: Iterable[Message],
+    *,
+    reward: str | RewardFunction = "f1",
+    sandbox: SandboxLevel | Sandbox = "auto",
+) -> Score:
+    """The score of a conversation that a runner recorded, whose calls are made again.
+
+    Tools are deterministic, as certificates say, so the results are those that the agent saw. What
+    a runner answered by itself (unknown tools, broken arguments) counts as it does in a rollout.
+    """
+    async with AsyncArenaSession(arena, reward=reward, sandbox=sandbox) as session:
+        for message in messages:
+            if message.role == "assistant":
+                await session.take(message)
+        return session.score()
+
+
 def _as_text(arguments: Mapping[str, Any] | str) -> str:
     """Arguments as a model would have written them; what is not JSON is refused as such later."""
     if isinstance(arguments, str):
