@@ -17,9 +17,9 @@ from astra.errors import ConfigError, StoreError
 from astra.exports.publish import ExportFormat, keywords_of, publish
 from astra.exports.published import PublishedArenas, file_digest
 from astra.exports.registry import FORMATS
-from astra.hosts.arena import shown_tools
-from astra.types import Arena, Json
+from astra.types import Json
 from tests.exports.conftest import PLAIN
+from tests.support.hidden_values import hidden_values
 
 
 def test_what_is_published_is_complete(arenas: ArenaSet, published: PublishedArenas) -> None:
@@ -44,37 +44,12 @@ def test_the_same_arenas_give_the_same_bytes(
     assert all(first[name].read_bytes() == second[name].read_bytes() for name in first)
 
 
-def hidden(arena: Arena) -> set[str]:
-    """Values of goals and gold calls that an agent has to find out."""
-    values: set[str] = set()
-
-    def collect(value: Json) -> None:
-        if isinstance(value, dict):
-            for part in value.values():
-                collect(part)
-        elif isinstance(value, list | tuple):
-            for part in value:
-                collect(part)
-        elif isinstance(value, str) and len(value) > 3:
-            values.add(value)
-
-    for goal in arena.goals:
-        collect(goal.answer)
-    for goal in () if arena.state is None else arena.state.goals:
-        for change in goal.changes:
-            collect(change.after)
-    shown = json.dumps(
-        [arena.question, *(tool.model_dump() for tool in shown_tools(arena))], ensure_ascii=False
-    )
-    return {value for value in values if value not in shown}
-
-
 def test_rows_hold_no_answer(arenas: ArenaSet, published: PublishedArenas) -> None:
-    assert sum(bool(hidden(arena)) for arena in arenas) > 3
+    assert sum(bool(hidden_values(arena)) for arena in arenas) > 3
     for row in published.rows():
         assert row.keys() == {"id", "split", "language", "messages", "tools"}
         text = json.dumps(row, ensure_ascii=False)
-        assert not [value for value in hidden(arenas[row["id"]]) if value in text]
+        assert not [value for value in hidden_values(arenas[row["id"]]) if value in text]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,162 @@
+"""Readers of published arenas, each in an environment of its own, and the arenas that they play.
+
+Environments and arenas are kept in `.integrations/` of the clone, or in the folder that
+ASTRA_INTEGRATIONS names. Which readers ran is printed at the end: a reader that could not be
+installed is a failure.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from astra.arenas.folder import write_arenas
+from astra.arenas.sets import ArenaSet, load_arenas
+from astra.cli.main import run
+from astra.errors import AstraError
+from astra.runs.folder import RunFolder
+from tests.support.hidden_values import hidden_values
+
+ROOT = Path(__file__).parents[2]
+KEPT = Path(os.environ.get("ASTRA_INTEGRATIONS") or ROOT / ".integrations")
+READERS: Mapping[str, list[str]] = {
+    "verifiers": ["verifiers==0.4.0", "uv", "hatchling"],
+    "inspect": ["inspect-ai==0.3.285", "openai>=3.4,<4"],
+    "verl": ["torch==2.13.0", "verl==0.9.1", "cachetools", "uvicorn", "fastapi", "TransferQueue"],
+}
+"""What is installed for each reader, beside this package without its extras."""
+MADE: Mapping[str, tuple[int, list[str]]] = {
+    "questions": (25, ["examples/world", "--languages", "en,zh", "--seed", "7"]),
+    "changes": (13, ["examples/shop", "--actions", "--seed", "3"]),
+    "conversations": (
+        12,
+        [
+            *("examples/shop", "--actions", "--seed", "4", "--max-user-turns", "3"),
+            *("--conversations", "missing_parameter,missing_tool,revision"),
+        ],
+    ),
+}
+ran: list[str] = []
+
+
+class ReaderEnvironment:
+    """An installed reader."""
+
+    def __init__(self, name: str) -> None:
+        self.folder = KEPT / name
+        wanted = json.dumps(READERS[name])
+        mark = self.folder / "installed.json"
+        self._python = self.folder / "bin/python"
+        if not mark.exists() or mark.read_text() != wanted:
+            subprocess.run([sys.executable, "-m", "venv", "--clear", self.folder], check=True)
+            self.pip(*READERS[name])
+            self.pip(str(ROOT))
+            mark.write_text(wanted)
+        # As it is now; its needs were installed with the reader.
+        self.pip("--no-deps", "--force-reinstall", str(ROOT))
+        listed = [name.partition("==")[0] for name in READERS[name]]
+        frozen = subprocess.run(
+            [self._python, "-m", "pip", "freeze"], capture_output=True, text=True, check=True
+        )
+        pins = [line for line in frozen.stdout.splitlines() if line.partition("==")[0] in listed]
+        ran.append(f"{name}: {', '.join(pins)}")
+
+    def pip(self, *arguments: str) -> None:
+        subprocess.run([self._python, "-m", "pip", "install", "-q", *arguments], check=True)
+
+    def run(self, *command: str, cwd: Path, **environment: str) -> str:
+        """Run a program of the environment. What it printed; its exit status is not looked at."""
+        path = f"{self.folder / 'bin'}:{os.environ['PATH']}"
+        clean = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "VIRTUAL_ENV")}
+        done = subprocess.run(
+            [self.folder / "bin" / command[0], *command[1:]],
+            cwd=cwd,
+            env=clean | {"PATH": path, "PYTHONDONTWRITEBYTECODE": "1"} | environment,
+            capture_output=True,
+            text=True,
+        )
+        return done.stdout + done.stderr
+
+
+@pytest.fixture(scope="session")
+def arenas() -> ArenaSet:
+    """50 certified arenas, 25 of them with a state, 12 of these with a user who answers."""
+    folder = KEPT / "arenas"
+    try:
+        made = load_arenas(folder)
+    except AstraError:
+        parts = [(count, _made(name, count, options)) for name, (count, options) in MADE.items()]
+        chosen = [(part, arena) for count, part in parts for arena in part[:count]]
+        certificates = [part.certificate(arena) for part, arena in chosen]
+        run_folder = RunFolder.create(folder, {})
+        write_arenas(run_folder, [arena for _, arena in chosen], {}, certificates)
+        made = load_arenas(folder)
+    assert len(made) == 50
+    return made
+
+
+def _made(name: str, count: int, options: list[str]) -> ArenaSet:
+    tables, *more = options
+    out = KEPT / "made" / name
+    command = ["arenas", "make", str(ROOT / tables), *more, "--count", str(count)]
+    assert run([*command, "--out", str(out)]) == 0
+    return load_arenas(out)
+
+
+def exported(arenas: ArenaSet, reader: str, out: Path) -> Path:
+    """The arenas in the form of a reader."""
+    command = ["arenas", "export", str(arenas.path), "--format", reader, "--out", str(out)]
+    assert run(command) == 0
+    return out
+
+
+def assert_nothing_is_told(arenas: ArenaSet, folder: Path) -> None:
+    """What null policies leave behind holds no answer and no argument of a gold call."""
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    assert files
+    text = "\n".join(path.read_bytes().decode("utf-8", "replace") for path in files)
+    text += text.encode().decode("unicode_escape", "replace")
+    secret = {arena.id: hidden_values(arena) for arena in arenas}
+    # A value that one arena hides may stand in the question of another.
+    shown = json.dumps([_shown(arena) for arena in arenas], ensure_ascii=False)
+    told = {
+        (arena, value)
+        for arena, values in secret.items()
+        for value in values
+        if value in text and value not in shown
+    }
+    assert sum(map(len, secret.values())) > 50 and not told
+
+
+def _shown(arena: Any) -> Any:
+    from astra.hosts.arena import arena_messages, shown_tools
+
+    return [
+        [message.content for message in arena_messages(arena)],
+        [document.model_dump() for document in shown_tools(arena)],
+    ]
+
+
+@pytest.fixture(scope="session")
+def verifiers() -> ReaderEnvironment:
+    return ReaderEnvironment("verifiers")
+
+
+@pytest.fixture(scope="session")
+def inspect() -> ReaderEnvironment:
+    return ReaderEnvironment("inspect")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def told_which_ran(request: pytest.FixtureRequest) -> Iterator[None]:
+    yield
+    reporter = request.config.pluginmanager.get_plugin("terminalreporter")
+    for line in ran:
+        reporter.write_line(f"\nreader that ran: {line}")
