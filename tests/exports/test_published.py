@@ -17,8 +17,9 @@ from astra.errors import ConfigError, StoreError
 from astra.exports.publish import ExportFormat, keywords_of, publish
 from astra.exports.published import PublishedArenas, file_digest
 from astra.exports.registry import FORMATS
-from astra.types import Json
+from astra.types import Json, ToolSchema
 from tests.exports.conftest import PLAIN
+from tests.support.fakes import toy_arena, toy_tool
 from tests.support.hidden_values import hidden_values
 
 
@@ -123,6 +124,18 @@ def test_what_a_reader_cannot_play_is_left_out_and_told(arenas: ArenaSet, tmp_pa
     with pytest.raises(ConfigError, match="none of these arenas \\(3: it has a state"):
         publish(stateful, tmp_path / "none", "one", reader)
     assert not (tmp_path / "none").exists()
+
+
+def test_keywords_that_inspect_drops_are_listed(tmp_path: Path) -> None:
+    parameters = {
+        "type": "object",
+        "properties": {"keys": {"type": "array", "items": {"type": "string"}, "minItems": 1}},
+    }
+    document = ToolSchema(name="look_many", description="Looks.", parameters=parameters)
+    tool = toy_tool("look_many").model_copy(update={"document": document})
+    arena = toy_arena(1, tools=(toy_tool("look_0"), tool))
+    written = publish(ArenaSet.of([arena]), tmp_path / "out", "inspect", FORMATS["inspect"])
+    assert written.lost_keywords == {"minItems": 1}
 
 
 def test_keywords_of_a_schema_are_not_names_of_properties() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from astra.arenas.sets import ArenaSet
+from astra.exports.inspect_ai import KEPT
 from astra.models.policies import Policy
 from tests.integrations.conftest import ReaderEnvironment, assert_nothing_is_told, exported
 from tests.integrations.policy_server import PolicyServer
@@ -52,6 +53,13 @@ def test_known_policies_have_their_scores(
     assert scores == [reward] * len(arenas)
     if name == "null":
         assert_nothing_is_told(arenas, tmp_path / "logs")
+
+
+def test_the_keywords_that_it_keeps_are_those_of_its_own_schema(
+    inspect: ReaderEnvironment, tmp_path: Path
+) -> None:
+    code = "from inspect_ai.util import JSONSchema; print(*JSONSchema.model_fields)"
+    assert set(inspect.run("python", "-c", code, cwd=tmp_path).split()) == KEPT
 
 
 def test_a_tampered_export_is_an_error(
