@@ -8,7 +8,7 @@ import json
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from tokenizers import AddedToken
 
@@ -43,7 +43,8 @@ def byte_pairs(texts: Iterable[str]) -> Any:
         pad=family.special[0],
         template=str(tokenizer("qwen3-real").chat_template),
     )
-    made.add_tokens([AddedToken(token, normalized=False) for token in family.plain])
+    for token in family.plain:
+        made.add_tokens(AddedToken(token, normalized=False))
     return made
 
 
@@ -72,7 +73,7 @@ def trained(
     assert len(dataset) == len(factories)
     trainer = GRPOTrainer(
         model=qwen3(letters, width=8, layers=1, heads=1, length=LENGTH),
-        reward_funcs=reward,
+        reward_funcs=cast(Any, reward),
         args=GRPOConfig(
             output_dir=str(out),
             per_device_train_batch_size=2 * prompts,
