@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, cast
 
-from tokenizers import AddedToken
+from transformers import AddedToken
 
 from astra.models.policies import Policy, policy
 from astra.protocols import Sampling
