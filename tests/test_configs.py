@@ -315,6 +315,16 @@ CONFLICTS: list[tuple[type[Config], dict[str, Any], set[str]]] = [
         {"base_url", "model"},
     ),
     (
+        benchmark_options.Tau2Config,
+        {"model": "m", "user_model": "u"},
+        {"user_model", "user_url"},
+    ),
+    (
+        benchmark_options.Tau2Config,
+        {"model": "m", "domains": "retail"},
+        {"domains", "user_model", "policy"},
+    ),
+    (
         training_options.TrainRLConfig,
         {"model": "m", "arenas": "a", "out": "r", "algorithm": "none"},
         {"algorithm"},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import KW_ONLY, dataclass
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 
 from astra.configs.benchmarks import BenchmarkConfig
-from astra.evaluation.benchmarks.environments import Benchmark, wanted_packages
+from astra.evaluation.benchmarks.environments import Benchmark, set_up, wanted_packages
 from astra.models.scripted import calling
 from astra.types import Json, Message
 from tests.support import toy_benchmark
@@ -51,6 +52,14 @@ TOY = Benchmark(
     options=toy_options,
     averages=toy_averages,
 )
+
+
+def installed(benchmark: Benchmark) -> Path:
+    """The folder of environments, in which that of a benchmark is complete."""
+    named = os.environ.get("ASTRA_BENCHMARKS")
+    folder = Path(named) if named else Path.home() / ".cache" / "astra" / "benchmarks"
+    set_up(benchmark, folder)
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import random
 import time
 from collections.abc import Iterator, Sequence
@@ -15,13 +14,14 @@ import pytest
 
 from astra.configs.benchmarks import BfclConfig
 from astra.evaluation.benchmarks.bfcl import BFCL
-from astra.evaluation.benchmarks.environments import WORKERS, environment_of, set_up
+from astra.evaluation.benchmarks.environments import WORKERS, environment_of
 from astra.evaluation.benchmarks.process import TIME_LIMIT, BenchmarkProcess
 from astra.evaluation.benchmarks.records import BenchmarkTask
 from astra.evaluation.benchmarks.run import episodes_of, run_benchmark
 from astra.models.openai import OpenAIModel, Retries
 from astra.models.scripted import calling
 from astra.types import Json, Message, ToolCallRequest
+from tests.field_benchmarks.conftest import installed
 from tests.support.model_server import ModelServer, ModelServerFault
 
 pytestmark = pytest.mark.integrations
@@ -37,10 +37,7 @@ UNREACHED = {
 @pytest.fixture(scope="module")
 def folder() -> Path:
     """The environments, BFCL's among them."""
-    named = os.environ.get("ASTRA_BENCHMARKS")
-    folder = Path(named) if named else Path.home() / ".cache" / "astra" / "benchmarks"
-    set_up(BFCL, folder)
-    return folder
+    return installed(BFCL)
 
 
 async def opened(folder: Path, *categories: str, confined: bool = True) -> BenchmarkProcess:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
 import os
 import signal
@@ -17,6 +18,7 @@ import pytest
 
 from astra.cli import benchmark_report
 from astra.cli.main import run as run_command
+from astra.configs.benchmarks import Tau2Config
 from astra.errors import ConfigError, HostError, ModelUnavailable, StageError
 from astra.evaluation.benchmarks.environments import environment_of
 from astra.evaluation.benchmarks.process import TIME_LIMIT
@@ -293,6 +295,34 @@ async def test_a_model_without_function_calling_reads_and_writes_text(environmen
     for episode in episodes_of(folder):
         assert [m.role for m in episode.messages] == ["user", "assistant", "tool", "assistant"]
         assert episode.messages[1].tool_calls[0].tool == "add"
+
+
+async def test_a_model_may_play_the_user(environments: Path, tmp_path: Path) -> None:
+    def want(messages: Sequence[Json]) -> Message:
+        if len(messages) == 1:
+            return Message(role="assistant", content=messages[0]["content"][21:])
+        right = messages[1]["content"] == "2" and "what 2" not in messages[0]["content"]
+        return Message(role="assistant", content="Thanks." if right else "No.")
+
+    def reply(messages: Sequence[Json]) -> Message:
+        assert len(messages) == 1 and messages[0]["role"] == "user"
+        return Message(role="assistant", content="2", reasoning="1 + 1")
+
+    def conversing(config: Tau2Config) -> dict[str, Any]:
+        return {"tasks": 3, "user": True}
+
+    benchmark = dataclasses.replace(TOY, options=conversing)
+    user, agent = Player(want), Player(reply)
+    config = Tau2Config(domains=["retail"], model=agent, user_model=user, out=tmp_path / "run")
+    folder, summary = await run_benchmark(benchmark, config, environments)
+    assert [episode.score for episode in episodes_of(folder)] == [1, 1, 0]
+    assert (len(agent.asked), len(user.asked)) == (3, 6)
+    assert all(not message.reasoning for asked in user.asked for message in asked)
+    # Both are on record.
+    (tmp_path / "run" / "report.json").unlink()
+    (tmp_path / "run" / "episodes.jsonl").write_bytes(b"")
+    _, again = await run_benchmark(benchmark, config, environments)
+    assert again == summary and (len(agent.asked), len(user.asked)) == (3, 6)
 
 
 # --- environments -------------------------------------------------------------------------------

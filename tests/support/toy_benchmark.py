@@ -44,7 +44,20 @@ def load(options: dict[str, Any]) -> tuple[dict[str, Any], Any]:
                 {"content": str(number + 1), "tool_calls": []},
             ]
         tasks.append(task)
+    if options.get("user"):
+        return {"tasks": tasks, "files": {}}, converse
     return {"tasks": tasks, "files": {"sums": str(options["tasks"])}}, play
+
+
+def converse(request: dict[str, Any], ask: Any) -> dict[str, Any]:
+    """A model that plays the user asks for the sum."""
+    number = int(request["task"].partition("_")[2])
+    prompt = {"role": "system", "content": f"You want to know what {number} + 1 is."}
+    question = ask([prompt], [], "user")
+    reply = ask([{"role": "user", "content": question["content"]}], [])
+    told = [prompt, {"role": "user", "content": reply["content"]}]
+    end = ask(told, [], "user")
+    return {"score": float(end["content"] == "Thanks."), "error": "", "detail": end["content"]}
 
 
 def play(request: dict[str, Any], ask: Any) -> dict[str, Any]:

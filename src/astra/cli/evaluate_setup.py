@@ -9,8 +9,9 @@ from astra.configs.benchmarks import BenchmarkName, SetupBenchmarkConfig
 from astra.evaluation.benchmarks.bfcl import BFCL
 from astra.evaluation.benchmarks.environments import Benchmark, set_up
 from astra.evaluation.benchmarks.maths import MATHS
+from astra.evaluation.benchmarks.tau2 import TAU2
 
-BENCHMARKS: dict[BenchmarkName, Benchmark] = {"bfcl": BFCL, "maths": MATHS}
+BENCHMARKS: dict[BenchmarkName, Benchmark] = {"bfcl": BFCL, "tau2": TAU2, "maths": MATHS}
 
 
 @command_from(SetupBenchmarkConfig, examples=["astra evaluate setup bfcl"])

@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from astra.configs.base import (
+    ADDRESS,
     RUNTIME,
+    VARIABLE,
     Config,
     ModelConfig,
     OutputConfig,
@@ -17,7 +19,7 @@ from astra.configs.evaluation import ModelLike
 from astra.configs.spelling import option_name
 from astra.errors import ConfigError
 
-BenchmarkName = Literal["bfcl", "maths"]
+BenchmarkName = Literal["bfcl", "tau2", "maths"]
 BfclCategory = Literal[
     "all",
     "multi_turn",
@@ -115,6 +117,43 @@ class BfclConfig(BenchmarkConfig):
     @property
     def repetitions(self) -> int:
         return self.trials
+
+
+@dataclass(frozen=True)
+class Tau2Config(BenchmarkConfig):
+    """Tasks."""
+
+    _: KW_ONLY
+    domains: Sequence[Literal["telecom", "retail", "airline"]] = ("telecom",)
+    """Domains that questions are written for. telecom is played solo, without a user."""
+    trials: Annotated[int, at_least(1)] = 1
+    """Episodes per task, for pass^k and the variation between runs."""
+    user_model: str | ModelLike | None = None
+    """Model that words what the user of a conversation says. None: a script, for --policy only."""
+    user_url: Annotated[str | None, ADDRESS, RUNTIME] = None
+    """OpenAI-compatible endpoint of the user's model, up to /v1."""
+    user_key_env: Annotated[str | None, VARIABLE, RUNTIME] = None
+    """Environment variable with the key of the user's endpoint."""
+    user_timeout: Annotated[float, above(0), RUNTIME] = 60.0
+    """Seconds to wait for a message of the user's model."""
+
+    @property
+    def repetitions(self) -> int:
+        return self.trials
+
+    def check(self) -> None:
+        super().check()
+        if (self.user_url is not None) != isinstance(self.user_model, str):
+            raise ConfigError(
+                f"give both {option_name('user_model')} and {option_name('user_url')}, "
+                "its endpoint, or neither: telecom needs no user"
+            )
+        spoken = [domain for domain in self.domains if domain != "telecom"]
+        if spoken and (self.policy is None) != (self.user_model is not None):
+            raise ConfigError(
+                f"{option_name('domains')} {spoken[0]!r} has a user: give "
+                f"{option_name('user_model')} for a model, and none for {option_name('policy')}"
+            )
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ import json
 import subprocess
 import sys
 import venv
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from shutil import rmtree
 from typing import Any
@@ -19,6 +19,7 @@ from typing import Any
 from astra.configs.benchmarks import BenchmarkConfig
 from astra.core.files import read_bounded, write_file
 from astra.errors import ConfigError, HostError
+from astra.types import Message
 
 _MARK = "installed.json"
 _MARK_BYTES = 2**20
@@ -40,11 +41,18 @@ class Benchmark:
     """Options of the worker, from those of the command."""
     averages: Callable[[dict[str, float], dict[str, int]], dict[str, float]]
     """Averages of the benchmark's own tables, from mean and number of tasks of each category."""
+    floors: Mapping[str, tuple[str, tuple[Message, ...]]] = field(default_factory=dict)
+    """What is written in every task of a category by a policy that does not try, by its name."""
 
     def worker_options(self, config: BenchmarkConfig) -> dict[str, Any]:
         """What the worker is told first."""
         gold = config.policy == "gold" or config.dry_run
         return {**self.options(config), "gold": gold, "seconds": config.step_timeout}
+
+
+def no_averages(means: dict[str, float], tasks: dict[str, int]) -> dict[str, float]:
+    """For a benchmark without tables of its own."""
+    return {}
 
 
 def set_up(benchmark: Benchmark, environments: Path, *, overwrite: bool = False) -> dict[str, str]:

@@ -6,15 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from astra.configs.benchmarks import MathsConfig
-from astra.evaluation.benchmarks.environments import Benchmark
+from astra.evaluation.benchmarks.environments import Benchmark, no_averages
 
 
 def _options(config: MathsConfig) -> dict[str, Any]:
     return {"problems": str(Path(config.problems).absolute())}
-
-
-def _averages(means: dict[str, float], tasks: dict[str, int]) -> dict[str, float]:
-    return {}
 
 
 MATHS = Benchmark(
@@ -23,5 +19,5 @@ MATHS = Benchmark(
     requirements=("math-verify[antlr4_13_2]==0.9.0",),
     script="maths.py",
     options=_options,
-    averages=_averages,
+    averages=no_averages,
 )

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import cast
 
 from astra.chat.families import CHAT_FAMILIES
-from astra.configs.benchmarks import BenchmarkConfig
+from astra.configs.benchmarks import BenchmarkConfig, Tau2Config
 from astra.evaluation.benchmarks.records import BenchmarkTask
 from astra.models.keys import api_key
 from astra.models.openai import OpenAIModel
@@ -36,6 +36,17 @@ def reference_model(config: BenchmarkConfig, task: BenchmarkTask) -> Model:
     """The reference policy of the options, for one task."""
     gold = task.gold if config.policy == "gold" else ()
     return ScriptedModel(gold or (), name=str(config.policy), afterwards=_NO_ANSWER)
+
+
+async def open_user(config: Tau2Config, stack: AsyncExitStack) -> Model | None:
+    """The model that plays the user. None: a script does."""
+    if config.user_url is not None:
+        name, key = cast(str, config.user_model), api_key(config.user_key_env)
+        talking = OpenAIModel(name, config.user_url, key, timeout=config.user_timeout)
+        return await stack.enter_async_context(talking)
+    if config.user_model is None:
+        return None
+    return AdaptedModel(cast(UserModel, config.user_model))
 
 
 async def open_model(config: BenchmarkConfig, stack: AsyncExitStack) -> tuple[Model, bool]:

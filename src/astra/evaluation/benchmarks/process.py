@@ -15,12 +15,13 @@ from astra.evaluation.benchmarks.records import (
     BenchmarkTool,
     message_for_worker,
     message_from_worker,
+    tool_from_worker,
 )
 from astra.types import Message
 
 AskModel = Callable[[Sequence[Message], Sequence[BenchmarkTool], Sequence[Any]], Awaitable[Message]]
-"""The model's next message to a whole conversation and its tools. The last argument is what is new
-in both, as it came."""
+"""The next message of a model to a whole conversation and its tools. The last argument is what is
+new in both, as it came."""
 TIME_LIMIT = "time_limit"
 """Kind of the error of an episode whose tools did not end in time."""
 _LINE_BYTES = 256 * 2**20
@@ -89,10 +90,13 @@ class BenchmarkProcess:
         assert self._header is not None
         return self._header["files"]
 
-    async def play(self, task: str, seed: int, ask: AskModel) -> dict[str, Any]:
+    async def play(
+        self, task: str, seed: int, ask: AskModel, ask_user: AskModel | None = None
+    ) -> dict[str, Any]:
         """Play one episode. The benchmark's result.
 
-        Raises HostError if the benchmark fails, and what `ask` raises.
+        `ask_user`: asks the model that plays the user, if one does. Raises HostError if the
+        benchmark fails, and what `ask` and `ask_user` raise.
         """
         self._episodes += 1
         number, queue = self._episodes, asyncio.Queue[dict[str, Any] | None]()
@@ -112,20 +116,17 @@ class BenchmarkProcess:
                     return {"score": 0.0, "error": TIME_LIMIT, "detail": detail}
                 if "failure" in line:
                     raise HostError(f"the benchmark failed in {task!r}: {line['failure']}")
-                messages += map(message_from_worker, line["messages"])
-                if line["tools"] is not None:
-                    tools = [
-                        BenchmarkTool.model_validate(
-                            {
-                                name: value
-                                for name, value in tool["function"].items()
-                                if name in BenchmarkTool.model_fields
-                            }
-                        )
-                        for tool in line["tools"]
-                    ]
-                reply = await ask(messages, tools, (line["messages"], line["tools"]))
-                messages.append(reply)
+                new = (line["messages"], line["tools"])
+                if "speaker" in line:
+                    assert ask_user is not None
+                    shown = list(map(message_from_worker, line["messages"]))
+                    reply = await ask_user(shown, list(map(tool_from_worker, line["tools"])), new)
+                else:
+                    messages += map(message_from_worker, line["messages"])
+                    if line["tools"] is not None:
+                        tools = list(map(tool_from_worker, line["tools"]))
+                    reply = await ask(messages, tools, new)
+                    messages.append(reply)
                 self._send({"reply": number, "message": message_for_worker(reply)})
                 await self._drain()
         except BaseException:

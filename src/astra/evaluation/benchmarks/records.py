@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from astra.core.intervals import Interval
 from astra.types import FinishReason, Json, Message, Record, ToolSchema, Usage
@@ -31,8 +31,9 @@ class RecordedReply(Record):
 
     task: str
     trial: int
+    speaker: Literal["agent", "user"] = "agent"
     turn: int
-    """Index of the message in its episode."""
+    """Index of the message in the conversation of its speaker."""
     digest: str
     """Of all that the model was shown up to then. Another one is not answered by this reply."""
     message: Message
@@ -111,7 +112,7 @@ def message_for_worker(message: Message) -> dict[str, Any]:
 def message_from_worker(value: dict[str, Any]) -> Message:
     """A message that the worker sent, in the same form or in that of OpenAI."""
     calls = [
-        {"id": call["id"], "tool": call["name"], "arguments": call["arguments"]}
+        {"id": call["id"], **_called(call.get("function", call))}
         for call in value.get("tool_calls") or ()
     ]
     return Message.model_validate(
@@ -121,4 +122,16 @@ def message_from_worker(value: dict[str, Any]) -> Message:
             "tool_calls": calls,
             "tool_call_id": value.get("tool_call_id"),
         }
+    )
+
+
+def _called(function: dict[str, Any]) -> dict[str, Any]:
+    return {"tool": function["name"], "arguments": function["arguments"]}
+
+
+def tool_from_worker(value: dict[str, Any]) -> BenchmarkTool:
+    """A tool in the form of OpenAI, without fields that only one of its endpoints knows."""
+    fields = value["function"].items()
+    return BenchmarkTool.model_validate(
+        {name: field for name, field in fields if name in BenchmarkTool.model_fields}
     )

@@ -11,19 +11,20 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import math
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, aclosing
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from pydantic import ValidationError
 
-from astra.configs.benchmarks import BenchmarkConfig
+from astra.configs.benchmarks import BenchmarkConfig, Tau2Config
 from astra.errors import ConfigError, HostError, ModelError, StageError, StoreError
 from astra.evaluation.benchmarks.environments import WORKERS, Benchmark, environment_of
-from astra.evaluation.benchmarks.models import open_model, reference_model
+from astra.evaluation.benchmarks.models import open_model, open_user, reference_model
 from astra.evaluation.benchmarks.process import BenchmarkProcess
 from astra.evaluation.benchmarks.records import (
     BenchmarkEpisode,
@@ -53,6 +54,9 @@ _AHEAD = 4
 Outcome = BenchmarkEpisode | FailureRow
 Place = tuple[str, int]
 """Task and trial of an episode."""
+ReplyPlace = tuple[Literal["agent", "user"], str, int, int]
+"""Speaker, task, trial and turn of a reply."""
+_FLOOR_EPISODES = 16
 
 
 class BenchmarkEstimate(NamedTuple):
@@ -93,6 +97,7 @@ async def run_benchmark(
             run = _Run(config, process, folder)
             await run.play(tasks, stack, on_episode)
             summary = summarize(benchmark, tasks, run.episodes(), run.failures, config)
+            summary = summary.model_copy(update={"floors": await run.floors(tasks, benchmark)})
             if not run.failures:  # else the same command plays the rest
                 report = summary.model_dump_json(indent=2).encode()
                 folder.replace(REPORT, [report, b"\n"])
@@ -109,13 +114,14 @@ async def estimate(
         tasks = _selected(process.tasks, config.limit)
 
         async def play(task: BenchmarkTask) -> None:
-            gold = iter(task.gold or ())
+            gold = task.gold or ()
 
             async def ask(
                 messages: Sequence[Message], tools: Sequence[BenchmarkTool], _: object
             ) -> Message:
                 nonlocal requests, prompt, completion
-                reply = next(gold, Message(role="assistant", content="."))
+                turn = sum(message.role == "assistant" for message in messages)
+                reply = gold[turn] if turn < len(gold) else Message(role="assistant", content=".")
                 requests += 1
                 prompt += sum(len(m.model_dump_json()) for m in messages)
                 prompt += sum(len(tool.model_dump_json()) for tool in tools)
@@ -185,6 +191,8 @@ class _Run:
     ) -> None:
         self._config, self._process, self._folder = config, process, folder
         self.failures: list[FailureRow] = []
+        self._model: Model | None = None
+        self._user: Model | None = None
 
     def episodes(self) -> Iterator[BenchmarkEpisode]:
         return episodes_of(self._folder)
@@ -201,17 +209,18 @@ class _Run:
         missing = [(task, trial) for task, trial in places if (task.id, trial) not in done]
         if not missing:
             return
-        self._replies: dict[tuple[str, int, int], RecordedReply] = {
-            (reply.task, reply.trial, reply.turn): reply
+        self._replies = {
+            (reply.speaker, reply.task, reply.trial, reply.turn): reply
             for reply in self._folder.rows(REPLIES, RecordedReply)
             if (reply.task, reply.trial) not in done
         }
-        self._model: Model | None = None
         concurrency = self._config.concurrency
         if self._config.policy is None:
             self._model, local = await open_model(self._config, stack)
             # Episodes of a local model must not depend on which others run beside them.
             concurrency = 1 if local else concurrency
+            if isinstance(self._config, Tau2Config):
+                self._user = await open_user(self._config, stack)
         in_a_row = 0
         with (
             self._folder.append(EPISODES) as log,
@@ -262,47 +271,12 @@ class _Run:
             await asyncio.gather(*running, return_exceptions=True)
 
     async def _episode(self, task: BenchmarkTask, trial: int) -> Outcome:
-        config = self._config
-        model = self._model or reference_model(config, task)
-        digest = hashlib.blake2b(digest_size=16)
-        said: list[Message] = []
-        spent = Usage()
-
-        async def ask(
-            messages: Sequence[Message], tools: Sequence[BenchmarkTool], new: Sequence[Any]
-        ) -> Message:
-            nonlocal said, spent
-            digest.update(json.dumps(new, sort_keys=True).encode())
-            turn = sum(message.role == "assistant" for message in messages)
-            shown = digest.hexdigest()
-            reply = self._replies.get((task.id, trial, turn))
-            if reply is None or reply.digest != shown:
-                seed = f"{config.seed} {task.id} {trial} {turn}"
-                own = hashlib.blake2b(seed.encode(), digest_size=4)
-                sampling = Sampling(
-                    temperature=config.temperature,
-                    max_tokens=config.max_tokens,
-                    seed=int.from_bytes(own.digest()) >> 1 if config.base_url is None else None,
-                )
-                answer = await model.generate(messages, tools, sampling)
-                reply = RecordedReply(
-                    task=task.id,
-                    trial=trial,
-                    turn=turn,
-                    digest=shown,
-                    message=answer.message,
-                    finish=answer.finish,
-                    usage=answer.usage,
-                )
-                if config.policy is None:
-                    self._reply_log.append([to_line(reply)])
-            digest.update(reply.message.model_dump_json().encode())
-            spent += reply.usage
-            said = [*messages, reply.message]
-            return reply.message
-
+        model = self._model or reference_model(self._config, task)
+        agent = _Speaker(self, model, "agent", (task.id, trial))
+        user = _Speaker(self, self._user or model, "user", (task.id, trial))
         try:
-            result = await self._process.play(task.id, config.seed + trial, ask)
+            seed = self._config.seed + trial
+            result = await self._process.play(task.id, seed, agent.reply, user.reply)
         except (ModelError, HostError) as error:
             return FailureRow(
                 key=f"{task.id} {trial}",
@@ -318,6 +292,89 @@ class _Run:
             score=result["score"],
             error=result["error"],
             detail=result["detail"],
-            messages=tuple(said),
-            usage=spent,
+            messages=tuple(agent.said),
+            usage=agent.spent,
         )
+
+    async def floors(
+        self, tasks: Sequence[BenchmarkTask], benchmark: Benchmark
+    ) -> dict[str, float]:
+        """Mean scores of policies that do not try, on the tasks of their categories."""
+        floors: dict[str, float] = {}
+        for name, (category, messages) in benchmark.floors.items():
+            own = [task for task in tasks if task.category == category]
+            scores: list[float] = []
+            for start in range(0, len(own), _FLOOR_EPISODES):
+                part = own[start : start + _FLOOR_EPISODES]
+                scores += await asyncio.gather(*(self._floor(task, messages) for task in part))
+            if scores:
+                floors[name] = math.fsum(scores) / len(scores)
+        return floors
+
+    async def _floor(self, task: BenchmarkTask, messages: Sequence[Message]) -> float:
+        script = iter(messages)
+
+        async def ask(*_: object) -> Message:
+            return next(script, messages[-1])
+
+        return (await self._process.play(task.id, self._config.seed, ask))["score"]
+
+    def recorded(self, place: ReplyPlace, digest: str) -> RecordedReply | None:
+        """The reply that came to what was shown, if it came in an earlier attempt."""
+        reply = self._replies.get(place)
+        return reply if reply is not None and reply.digest == digest else None
+
+    def record(self, reply: RecordedReply) -> None:
+        """Write down a reply of a model. Those of reference policies need no record."""
+        if self._config.policy is None:
+            self._reply_log.append([to_line(reply)])
+
+    def sampling(self, place: ReplyPlace) -> Sampling:
+        """How a reply is sampled. Endpoints get no seed: few keep it, and some refuse it."""
+        config = self._config
+        text = f"{config.seed} {' '.join(map(str, place))}"
+        own = hashlib.blake2b(text.encode(), digest_size=4).digest()
+        return Sampling(
+            temperature=config.temperature if place[0] == "agent" else None,
+            max_tokens=config.max_tokens if place[0] == "agent" else None,
+            seed=int.from_bytes(own) >> 1 if config.base_url is None else None,
+        )
+
+
+class _Speaker:
+    """A model in one episode: answers, and writes down what it answered to what."""
+
+    def __init__(
+        self, run: _Run, model: Model, role: Literal["agent", "user"], place: Place
+    ) -> None:
+        self._run, self._model, self._role, self._place = run, model, role, place
+        self._digest = hashlib.blake2b(digest_size=16)
+        self._turn = 0
+        self.said: list[Message] = []
+        self.spent = Usage()
+
+    async def reply(
+        self, messages: Sequence[Message], tools: Sequence[BenchmarkTool], new: Sequence[Any]
+    ) -> Message:
+        self._digest.update(json.dumps(new, sort_keys=True).encode())
+        shown = self._digest.hexdigest()
+        place = (self._role, *self._place, self._turn)
+        reply = self._run.recorded(place, shown)
+        if reply is None:
+            answer = await self._model.generate(messages, tools, self._run.sampling(place))
+            reply = RecordedReply(
+                task=self._place[0],
+                trial=self._place[1],
+                speaker=self._role,
+                turn=self._turn,
+                digest=shown,
+                message=answer.message,
+                finish=answer.finish,
+                usage=answer.usage,
+            )
+            self._run.record(reply)
+        self._turn += 1
+        self._digest.update(reply.message.model_dump_json().encode())
+        self.spent += reply.usage
+        self.said = [*messages, reply.message]
+        return reply.message

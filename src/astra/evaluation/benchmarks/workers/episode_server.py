@@ -14,6 +14,7 @@ and lines that it writes:
     {"tasks": [...], ...}                       once, after loading
     {"episode": N, "messages": [...], "tools": [...]}   new messages; the model is asked. Tools are
                                                 null if they are those of before
+    {..., "speaker": "user"}                    as before, to the model that plays the user
     {"episode": N, "result": {"score": 0.0, ...}}       the verdict
     {"episode": N, "timeout": true}             the child used up its seconds, and was killed
     {"episode": N, "failure": "…"}              the child broke
@@ -35,8 +36,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, NamedTuple, NoReturn
 
-Ask = Callable[[list[Any], list[Any]], dict[str, Any]]
-"""Sends new messages and all tools to the model. Returns its message."""
+Ask = Callable[..., dict[str, Any]]
+"""Sends new messages and all tools to the model, as `ask(messages, tools)`. Returns its message.
+`ask(messages, tools, "user")` sends all messages to the model that plays the user."""
 Play = Callable[[dict[str, Any], Ask], dict[str, Any]]
 """Plays the episode of an `open` line. Returns the result."""
 Load = Callable[[dict[str, Any]], tuple[dict[str, Any], Play]]
@@ -198,10 +200,15 @@ def _run_child(request: dict[str, Any], play: Play, pipes: _Pipes) -> NoReturn:
     buffer = bytearray()
     shown: list[Any] = []
 
-    def ask(messages: list[Any], tools: list[Any]) -> dict[str, Any]:
-        told = None if [tools] == shown else tools
-        shown[:] = [tools]
-        _write(pipes.write, {"episode": number, "messages": messages, "tools": told})
+    def ask(messages: list[Any], tools: list[Any], speaker: str = "agent") -> dict[str, Any]:
+        line: dict[str, Any] = {"episode": number, "messages": messages, "tools": tools}
+        if speaker != "agent":
+            line["speaker"] = speaker
+        elif [tools] == shown:
+            line["tools"] = None
+        else:
+            shown[:] = [tools]
+        _write(pipes.write, line)
         while not buffer.endswith(b"\n"):
             piece = os.read(pipes.read, _BLOCK)
             if not piece:

