@@ -321,8 +321,8 @@ CONFLICTS: list[tuple[type[Config], dict[str, Any], set[str]]] = [
     ),
     (
         benchmark_options.Tau2Config,
-        {"model": "m", "domains": "retail"},
-        {"domains", "user_model", "policy"},
+        {"model": "m", "categories": "retail"},
+        {"categories", "user_model", "policy"},
     ),
     (
         training_options.TrainRLConfig,

@@ -313,7 +313,7 @@ async def test_a_model_may_play_the_user(environments: Path, tmp_path: Path) -> 
 
     benchmark = dataclasses.replace(TOY, options=conversing)
     user, agent = Player(want), Player(reply)
-    config = Tau2Config(domains=["retail"], model=agent, user_model=user, out=tmp_path / "run")
+    config = Tau2Config(categories=["retail"], model=agent, user_model=user, out=tmp_path / "run")
     folder, summary = await run_benchmark(benchmark, config, environments)
     assert [episode.score for episode in episodes_of(folder)] == [1, 1, 0]
     assert (len(agent.asked), len(user.asked)) == (3, 6)

@@ -39,10 +39,10 @@ def read(folder: Path, **options: Any) -> tuple[Any, dict[str, int]]:
 
 def test_gold_null_and_the_floor(folder: Path) -> None:
     domains = ["telecom", "retail", "airline"]
-    gold, solved = read(folder, domains=domains, policy="gold")
+    gold, solved = read(folder, categories=domains, policy="gold")
     assert solved == {"telecom": 114, "retail": 114, "airline": 50}
     assert gold.floors == {"always transfer (telecom)": 20 / 114}
-    null, solved = read(folder, domains=domains, policy="null")
+    null, solved = read(folder, categories=domains, policy="null")
     assert solved == {"telecom": 0, "retail": 7, "airline": 19}
     assert null.errors["agent_error"] == 114  # a text, where there is nobody to read it
 
@@ -110,6 +110,6 @@ def test_a_model_plays_the_user(folder: Path) -> None:
 
     user = Player(want)
     options: dict[str, Any] = {"model": Player(refuse), "user_model": user, "limit": 10}
-    summary, _ = read(folder, domains=["airline"], **options)
+    summary, _ = read(folder, categories=["airline"], **options)
     assert summary.episodes == 10 and len(user.asked) == 20
     assert not any("Hidden" in m.content for asked in user.asked for m in asked)

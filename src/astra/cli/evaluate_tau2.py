@@ -11,10 +11,10 @@ from astra.evaluation.benchmarks.tau2 import TAU2
 @command_from(
     Tau2Config,
     examples=[
-        "astra evaluate tau2 --policy gold --domains telecom,retail,airline",
+        "astra evaluate tau2 --policy gold --categories telecom,retail,airline",
         "astra evaluate tau2 --model NAME --base-url http://localhost:8000/v1 --trials 4 "
         "--out runs/telecom",
-        "astra evaluate tau2 --domains retail --model NAME --base-url http://localhost:8000/v1 "
+        "astra evaluate tau2 --categories retail --model NAME --base-url http://localhost:8000/v1 "
         "--user-model USER --user-url http://localhost:8001/v1 --out runs/retail",
     ],
 )

@@ -124,8 +124,8 @@ class Tau2Config(BenchmarkConfig):
     """Tasks."""
 
     _: KW_ONLY
-    domains: Sequence[Literal["telecom", "retail", "airline"]] = ("telecom",)
-    """Domains that questions are written for. telecom is played solo, without a user."""
+    categories: Sequence[Literal["telecom", "retail", "airline"]] = ("telecom",)
+    """Categories of tasks. telecom is played solo, without a user."""
     trials: Annotated[int, at_least(1)] = 1
     """Episodes per task, for pass^k and the variation between runs."""
     user_model: str | ModelLike | None = None
@@ -148,10 +148,10 @@ class Tau2Config(BenchmarkConfig):
                 f"give both {option_name('user_model')} and {option_name('user_url')}, "
                 "its endpoint, or neither: telecom needs no user"
             )
-        spoken = [domain for domain in self.domains if domain != "telecom"]
+        spoken = [domain for domain in self.categories if domain != "telecom"]
         if spoken and (self.policy is None) != (self.user_model is not None):
             raise ConfigError(
-                f"{option_name('domains')} {spoken[0]!r} has a user: give "
+                f"{option_name('categories')} {spoken[0]!r} has a user: give "
                 f"{option_name('user_model')} for a model, and none for {option_name('policy')}"
             )
 

@@ -18,7 +18,7 @@ TRANSFER = (
 def _options(config: Tau2Config) -> dict[str, Any]:
     scripted = config.user_model is None or config.dry_run
     user = "script" if scripted else "model"
-    return {"domains": list(dict.fromkeys(config.domains)), "user": user}
+    return {"domains": list(dict.fromkeys(config.categories)), "user": user}
 
 
 TAU2 = Benchmark(

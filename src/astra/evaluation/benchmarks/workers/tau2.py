@@ -218,7 +218,7 @@ def scripted_user_class() -> Any:
     """A user who states the reason of the call, and ends the conversation after the answer."""
     simulator, message = official("user.user_simulator"), official("data_model.message")
 
-    class ScriptedUser(simulator.UserSimulator):
+    class OneQuestionUser(simulator.UserSimulator):
         reason: Any = None
 
         def generate_next_message(self, said: Any, state: Any) -> tuple[Any, Any]:
@@ -229,7 +229,7 @@ def scripted_user_class() -> Any:
             state.messages.append(reply)
             return reply, state
 
-    return ScriptedUser
+    return OneQuestionUser
 
 
 def gold(task: Any, solo: bool) -> list[dict[str, Any]]:
