@@ -347,7 +347,8 @@ class _Speaker:
     def __init__(
         self, run: _Run, model: Model, role: Literal["agent", "user"], place: Place
     ) -> None:
-        self._run, self._model, self._role, self._place = run, model, role, place
+        self._run, self._model, self._place = run, model, place
+        self._role: Literal["agent", "user"] = role
         self._digest = hashlib.blake2b(digest_size=16)
         self._turn = 0
         self.said: list[Message] = []
@@ -358,7 +359,7 @@ class _Speaker:
     ) -> Message:
         self._digest.update(json.dumps(new, sort_keys=True).encode())
         shown = self._digest.hexdigest()
-        place = (self._role, *self._place, self._turn)
+        place: ReplyPlace = (self._role, *self._place, self._turn)
         reply = self._run.recorded(place, shown)
         if reply is None:
             answer = await self._model.generate(messages, tools, self._run.sampling(place))

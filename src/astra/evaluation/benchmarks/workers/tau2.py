@@ -22,8 +22,10 @@ sys.path.append(str(Path(__file__).parent))
 
 from episode_server import Ask, Play, serve  # pyright: ignore[reportMissingImports]
 
-STUBBED = ("fastapi", "litellm", "litellm.caching", "litellm.caching.caching", "litellm.main")
-STUBBED += ("pandas", "rich")
+STUBBED = (
+    *("fastapi", "pandas", "rich"),
+    *("litellm", "litellm.caching", "litellm.caching.caching", "litellm.main"),
+)
 """What the official modules import and nothing here calls."""
 MAX_STEPS = 200
 """Official default. A call and its result are two steps."""
@@ -37,8 +39,6 @@ class AgentError(Exception):
 
 class _Stub(ModuleType):
     """A module whose every attribute is a class without behaviour."""
-
-    __path__: list[str] = []
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
