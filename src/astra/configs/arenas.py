@@ -304,10 +304,12 @@ class ExportArenasConfig(CertifiedConfig, SandboxConfig):
     _: KW_ONLY
     out: Annotated[Path | str, RUNTIME]
     """File to write, or for another reader a folder."""
-    format: Literal["astra-rl", "sft", "trl", "verifiers", "inspect", "hf"] = "astra-rl"
+    format: Literal[
+        "astra-rl", "sft", "trl", "verifiers", "inspect", "hf", "openenv", "nemo-gym"
+    ] = "astra-rl"
     """Format of the rows. astra-rl: that of the published ASTRA data. sft: gold episodes as
     conversations with tools. Folders with all that is needed to play: trl for its GRPOTrainer, hf
-    for the HuggingFace hub."""
+    for the HuggingFace hub, openenv, nemo-gym."""
     split: Literal["train", "test"] | None = None
     """Arenas of one split only. None: both; for sft train."""
     license: str = "other"

@@ -10,6 +10,8 @@ POST   /sessions/ID/messages        {"content": TEXT}: say something, to the use
 GET    /sessions/ID/score           after the end, with the server's or the session's score token
 DELETE /sessions/ID                 ends it
 /sessions/ID/mcp, /mcp/ARENA        MCP (streamable HTTP)
+/openenv/ARENA/ws, /openenv/ws      OpenEnv (WebSocket)
+POST /seed_session, /TOOL, /verify  NeMo Gym
 """
 
 from __future__ import annotations
@@ -33,6 +35,8 @@ from astra.hosts.arena import arena_messages, shown_tools
 from astra.serve.access import TokenAccess, bearer_token, is_one_of
 from astra.serve.bodies import BoundedBodies
 from astra.serve.mcp_server import McpEndpoint, rpc_error
+from astra.serve.nemo_gym import NemoGymEndpoint
+from astra.serve.openenv_server import OpenEnvEndpoint
 from astra.serve.sessions import RETRY_SECONDS, ServedSession, SessionTable
 from astra.types import Arena, Json, StopReason
 
@@ -136,6 +140,8 @@ def arena_app(
         Route("/sessions/{session}/mcp", AsgiEndpoint(mcp.of_session)),
         Route("/mcp/{arena}", AsgiEndpoint(mcp.of_arena)),
         *(further(table) if further is not None else ()),
+        *OpenEnvEndpoint(table).routes(),
+        *NemoGymEndpoint(table).routes(),
     ]
     return Starlette(
         routes=routes,

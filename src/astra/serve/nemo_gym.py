@@ -1,0 +1,100 @@
+"""The HTTP of a NeMo Gym resources server: /seed_session, one address per tool, /verify.
+
+A row holds the id of its arena alone (`verifier_metadata.arena`). The session is found by a cookie,
+which NeMo Gym's agent sends along. `/verify` ends the episode and is the scoring channel of this
+protocol, so it belongs to the trainer and never to a model.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from astra.core.untrusted import read_json
+from astra.errors import SessionError
+from astra.serve.sessions import ServedSession, SessionTable
+from astra.types import Json, StopReason
+
+COOKIE = "astra_session"
+BODY_CHARACTERS = 8 << 20
+
+
+class NemoGymEndpoint:
+    """Sessions that NeMo Gym's agents seed, play and verify."""
+
+    def __init__(self, table: SessionTable) -> None:
+        self._table = table
+
+    def routes(self) -> list[Route]:
+        """The last ones: any name may be a tool's."""
+        return [
+            Route("/seed_session", self.seed, methods=["POST"]),
+            Route("/verify", self.verify, methods=["POST"]),
+            Route("/{tool}", self.call, methods=["POST"]),
+        ]
+
+    async def seed(self, request: Request) -> Response:
+        """Open a session for a row."""
+        row = await _row(request)
+        metadata = row.get("verifier_metadata")
+        arena_id = metadata.get("arena") if isinstance(metadata, dict) else None
+        if not isinstance(arena_id, str):
+            raise SessionError(422, "'verifier_metadata.arena' is not the id of an arena")
+        state = self._table.arena(arena_id).state
+        if state is not None and state.turns:
+            raise SessionError(422, "a user answers in this arena, which this protocol can't")
+        session = await self._table.open(arena_id)
+        answer = JSONResponse({})
+        answer.set_cookie(COOKIE, session.id, httponly=True, samesite="strict")
+        return answer
+
+    async def call(self, request: Request) -> Response:
+        """Call a tool. Errors of tools are answers: the model reads them."""
+        session = self._session(request)
+        text = (await request.body()).decode("utf-8", "replace")
+        reply = await self._table.call(session, request.path_params["tool"], text)
+        return PlainTextResponse(reply.text)
+
+    async def verify(self, request: Request) -> Response:
+        """End the episode by the response's last text, and score it."""
+        row = await _row(request)
+        session = self._session(request)
+        if not session.episode.over:
+            await self._table.say(session, _last_text(row.get("response")))
+            await self._table.end(session, StopReason.answered)
+        score = session.episode.score()
+        if score is None:
+            problem = session.episode.trajectory.error
+            raise SessionError(500, f"the episode broke and has no score: {problem}")
+        return JSONResponse({**row, "reward": score.reward})
+
+    def _session(self, request: Request) -> ServedSession:
+        cookie = request.cookies.get(COOKIE)
+        if cookie is None:
+            raise SessionError(400, f"no cookie {COOKIE!r}: begin with /seed_session")
+        return self._table.find(cookie)
+
+
+async def _row(request: Request) -> dict[str, Json]:
+    try:
+        row = read_json((await request.body()).decode(), most=BODY_CHARACTERS)
+    except ValueError as error:
+        raise SessionError(400, f"the body is not JSON that can be used: {error}") from error
+    if not isinstance(row, dict):
+        raise SessionError(400, f"the body is not an object but {type(row).__name__}")
+    return row
+
+
+def _last_text(response: Any) -> str:
+    """The text of the last message in a response of the Responses API. Empty if there is none."""
+    output = response.get("output") if isinstance(response, dict) else None
+    for item in reversed(output if isinstance(output, list) else []):
+        if isinstance(item, dict) and item.get("type") == "message":
+            content = item.get("content")
+            parts = content if isinstance(content, list) else []
+            texts = [part.get("text") for part in parts if isinstance(part, dict)]
+            return "".join(text for text in texts if isinstance(text, str))
+    return ""
