@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -22,14 +22,13 @@ from astra.arenas.sets import ArenaSet, load_arenas
 from astra.cli.main import run
 from astra.errors import AstraError
 from astra.runs.folder import RunFolder
-from tests.support.hidden_values import hidden_values
+from tests.support.hidden_values import hidden_values, shown_text
 
 ROOT = Path(__file__).parents[2]
 KEPT = Path(os.environ.get("ASTRA_INTEGRATIONS") or ROOT / ".integrations")
 READERS: Mapping[str, list[str]] = {
     "verifiers": ["verifiers==0.4.0", "uv", "hatchling"],
     "inspect": ["inspect-ai==0.3.285", "openai>=3.4,<4"],
-    "verl": ["torch==2.13.0", "verl==0.9.1", "cachetools", "uvicorn", "fastapi", "TransferQueue"],
 }
 """What is installed for each reader, beside this package without its extras."""
 MADE: Mapping[str, tuple[int, list[str]]] = {
@@ -61,11 +60,12 @@ class ReaderEnvironment:
             mark.write_text(wanted)
         # As it is now; its needs were installed with the reader.
         self.pip("--no-deps", "--force-reinstall", str(ROOT))
-        listed = [name.partition("==")[0] for name in READERS[name]]
+        listed = {re.split("[=<>]", need)[0].lower() for need in READERS[name]}
         frozen = subprocess.run(
             [self._python, "-m", "pip", "freeze"], capture_output=True, text=True, check=True
         )
-        pins = [line for line in frozen.stdout.splitlines() if line.partition("==")[0] in listed]
+        lines = frozen.stdout.lower().replace("_", "-").splitlines()
+        pins = [line for line in lines if line.partition("==")[0] in listed]
         ran.append(f"{name}: {', '.join(pins)}")
 
     def pip(self, *arguments: str) -> None:
@@ -125,7 +125,7 @@ def assert_nothing_is_told(arenas: ArenaSet, folder: Path) -> None:
     text += text.encode().decode("unicode_escape", "replace")
     secret = {arena.id: hidden_values(arena) for arena in arenas}
     # A value that one arena hides may stand in the question of another.
-    shown = json.dumps([_shown(arena) for arena in arenas], ensure_ascii=False)
+    shown = "\n".join(map(shown_text, arenas))
     told = {
         (arena, value)
         for arena, values in secret.items()
@@ -133,15 +133,6 @@ def assert_nothing_is_told(arenas: ArenaSet, folder: Path) -> None:
         if value in text and value not in shown
     }
     assert sum(map(len, secret.values())) > 50 and not told
-
-
-def _shown(arena: Any) -> Any:
-    from astra.hosts.arena import arena_messages, shown_tools
-
-    return [
-        [message.content for message in arena_messages(arena)],
-        [document.model_dump() for document in shown_tools(arena)],
-    ]
 
 
 @pytest.fixture(scope="session")

@@ -28,7 +28,14 @@ def hidden_values(arena: Arena) -> set[str]:
     for goal in () if arena.state is None else arena.state.goals:
         for change in goal.changes:
             collect(change.after)
+    shown = shown_text(arena)
+    return {value for value in values if value not in shown}
+
+
+def shown_text(arena: Arena) -> str:
+    """What an agent is shown at the start, and what the user may say by and by."""
     messages = [message.content for message in arena_messages(arena)]
     documents = [document.model_dump() for document in shown_tools(arena)]
-    shown = json.dumps([messages, documents], ensure_ascii=False)
-    return {value for value in values if value not in shown}
+    turns = () if arena.state is None else arena.state.turns
+    said = [[turn.text, *(value.told for value in turn.held)] for turn in turns]
+    return json.dumps([messages, documents, said], ensure_ascii=False)

@@ -290,7 +290,7 @@ def _as_text(arguments: Mapping[str, Any] | str) -> str:
 class ArenaSession:
     """One episode of an arena, call by call. A context manager; safe to use from threads.
 
-    `astra.aio.ArenaSession` awaits the same methods.
+    `AsyncArenaSession` has the same methods to await.
     """
 
     def __init__(
