@@ -12,6 +12,7 @@ import pytest
 from astra.aio import make_arenas
 from astra.arenas.sets import ArenaSet
 from astra.arenas.statistics import arena_statistics
+from astra.cli.main import run
 from astra.configs.arenas import MakeArenasConfig
 from astra.configs.evaluation import SelectArenasConfig
 from astra.errors import ConfigError
@@ -21,6 +22,7 @@ from astra.models.policies import gold_levels
 from astra.models.scripted import calling
 from astra.types import Arena, Message
 from tests.support.arenas import good_arenas, write_arena_run
+from tests.support.model_server import ModelServer
 from tests.tables.made import WORLD
 
 
@@ -110,6 +112,35 @@ async def test_arenas_are_made_for_a_model(tmp_path: Path) -> None:
         await made(count=5)
     with pytest.raises(ConfigError, match=r"other options.*pass_rate"):
         await made(pass_rate="0:1")
+
+
+def test_the_command_tells_how_many_were_made_and_set_aside(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lakes = str(WORLD / "lakes.csv")
+    with ModelServer(lambda index, body: Message(role="assistant", content="No idea.")) as server:
+        words = [
+            "arenas",
+            "make",
+            lakes,
+            "--count",
+            "2",
+            "--max-hops",
+            "1",
+            "--distractors",
+            "none",
+        ]
+        words += ["--target", "someone", "--target-url", server.url, "--target-samples", "1"]
+        assert run([*words, "--out", str(tmp_path / "run")]) == 1
+        said = " ".join(capsys.readouterr().out.split())
+        assert "2 certified arenas in" in said
+        assert "0 arenas kept in" in said
+        assert "set aside: 2 too hard" in said
+        assert run([*words, "--out", str(tmp_path / "run"), "--json"]) == 1
+    report = json.loads(capsys.readouterr().out)
+    assert report["set_aside"] == {"too_hard": 2}
+    assert (report["arenas"], report["drawn"]["arenas"]) == (0, 2)
+    assert len(server.seen) == 2
 
 
 @pytest.mark.parametrize(
