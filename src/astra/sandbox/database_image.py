@@ -70,6 +70,8 @@ def state_hash(rows: dict[str, list[list[Any]]]) -> str:
 def _make(database: Database) -> DatabaseImage:
     connection = sqlite3.connect(":memory:", isolation_level=None)
     try:
+        # A table takes a page at least, and the file is sent for each episode: small ones halve it.
+        connection.execute("PRAGMA page_size = 1024")
         connection.execute("BEGIN")
         connection.execute(
             'CREATE TABLE __changes (number INTEGER PRIMARY KEY, "table" TEXT, key ANY, '
