@@ -220,7 +220,11 @@ def changed_call(call: ToolCallRequest, rng: random.Random) -> ToolCallRequest:
         *("", "absent.txt", "a (b) sort(c)", 'it\'s "quoted"\n', "日本", -1, 0, 2.5, 10**20),
         *(True, None, [], [1, "a"], {}, {"a": [1]}, float("nan"), float("inf"), -float("inf")),
     ]
-    arguments: dict[str, Json] = json.loads(call.arguments)
+    try:
+        arguments: Json = json.loads(call.arguments)
+    except ValueError:  # broken by an earlier mistake
+        arguments = {}
+    arguments = arguments if isinstance(arguments, dict) else {}
     name = call.tool
     match rng.randrange(7):
         case 0:
@@ -252,10 +256,13 @@ async def differences(folder: Path, count: int, stride: int) -> tuple[int, list[
             episodes = [gold]
             for index in range(count):
                 episodes.append(mutations(gold, random.Random(f"{task.id} {index}")))
-            for replies in episodes:
-                one, other = await asyncio.gather(
-                    transcript(ours, task.id, replies), transcript(official, task.id, replies)
+            pairs = await asyncio.gather(
+                *(
+                    asyncio.gather(transcript(ours, task.id, e), transcript(official, task.id, e))
+                    for e in episodes
                 )
+            )
+            for replies, (one, other) in zip(episodes, pairs, strict=True):
                 played += 1
                 kinds.add(one[-1]["error"])
                 # NaN differs from itself; texts don't.
