@@ -36,7 +36,8 @@ class BenchmarkProcess:
     """
 
     def __init__(self, python: Path, script: Path, options: dict[str, Any]) -> None:
-        self._command = (str(python), "-I", str(script))
+        # Not -I, which would ignore the hash seed.
+        self._command = (str(python), "-P", "-s", str(script))
         self._options = options
         self._lines: dict[int, asyncio.Queue[dict[str, Any] | None]] = {}
         self._episodes = 0
@@ -49,8 +50,12 @@ class BenchmarkProcess:
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.DEVNULL,
-            # The folders in which packages write when they are imported.
-            env={"HOME": folder, "BFCL_PROJECT_ROOT": folder, "LANG": "C.UTF-8"},
+            env={
+                # The folders in which packages write when they are imported.
+                **{"HOME": folder, "BFCL_PROJECT_ROOT": folder},
+                # Some tools show sets in the order of their hashes.
+                **{"PYTHONHASHSEED": "0", "LANG": "C.UTF-8"},
+            },
             cwd=folder,
             limit=_LINE_BYTES,
         )

@@ -1,6 +1,6 @@
 """Plays BFCL by its own code: the official loop, tools and checkers, without `eval`.
 
-    python -I bfcl.py          in an environment with bfcl-eval; see `episode_server.py`
+    python -P bfcl.py          in an environment with bfcl-eval; see `episode_server.py`
 
 The official handler builds the prompts and runs the turns; only its request to the model is
 replaced. Tool calls of a model are text that the official code passes to `eval`, so that the name

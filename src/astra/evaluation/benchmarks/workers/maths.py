@@ -1,6 +1,6 @@
 """Plays mathematical problems: one question, one response, compared by `math-verify`.
 
-    python -I maths.py         in an environment with math-verify; see `episode_server.py`
+    python -P maths.py         in an environment with math-verify; see `episode_server.py`
 
 The answer is the last `\\boxed{…}` of the response, or its last expression where there is none.
 """

