@@ -52,9 +52,11 @@ class BenchmarkProcess:
             stderr=asyncio.subprocess.DEVNULL,
             env={
                 # The folders in which packages write when they are imported.
-                **{"HOME": folder, "BFCL_PROJECT_ROOT": folder},
+                "HOME": folder,
+                "BFCL_PROJECT_ROOT": folder,
                 # Some tools show sets in the order of their hashes.
-                **{"PYTHONHASHSEED": "0", "LANG": "C.UTF-8"},
+                "PYTHONHASHSEED": "0",
+                "LANG": "C.UTF-8",
             },
             cwd=folder,
             limit=_LINE_BYTES,
