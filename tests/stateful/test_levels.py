@@ -81,6 +81,7 @@ def test_gold_solves_every_level_and_others_none(leveled: list[Arena]) -> None:
     assert worth(arenas, "gold", "null", "reader", "asker", "refuser") == [1, 0, 0, 0, 0]
 
 
+@pytest.mark.slow
 def test_the_certificate_holds_at_the_highest_level(leveled: list[Arena]) -> None:
     async def check() -> None:
         async with open_sandbox(workers=1) as sandbox:
@@ -105,6 +106,7 @@ def test_a_dial_alone_leaves_everything_else(shop: tuple[Tables, Schema]) -> Non
         assert sum(len(str(tool.document)) for tool in other.tools) < told
 
 
+@pytest.mark.slow
 def test_pages_are_turned_where_a_search_returns_few_rows(shop: tuple[Tables, Schema]) -> None:
     options = StateSourceOptions(
         hops=(1, 12), seed=3, kinds=frozenset({"bulk"}), dials=ActionDials(page_rows=2)
@@ -118,6 +120,7 @@ def test_pages_are_turned_where_a_search_returns_few_rows(shop: tuple[Tables, Sc
     assert all("at most 2 at once" in text for text in finders)
 
 
+@pytest.mark.slow
 def test_rows_are_named_by_as_many_others_as_the_dial_says(shop: tuple[Tables, Schema]) -> None:
     for depth, count, most in ((0, 5, 1), (3, 12, 3)):
         options = StateSourceOptions(
