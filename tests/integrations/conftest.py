@@ -29,6 +29,7 @@ KEPT = Path(os.environ.get("ASTRA_INTEGRATIONS") or ROOT / ".integrations")
 READERS: Mapping[str, list[str]] = {
     "verifiers": ["verifiers==0.4.0", "uv", "hatchling"],
     "inspect": ["inspect-ai==0.3.285", "openai>=3.4,<4"],
+    "verl": ["torch==2.13.0", "verl==0.9.1", "cachetools", "uvicorn", "fastapi", "TransferQueue"],
 }
 """What is installed for each reader, beside this package without its extras."""
 MADE: Mapping[str, tuple[int, list[str]]] = {
@@ -143,6 +144,11 @@ def verifiers() -> ReaderEnvironment:
 @pytest.fixture(scope="session")
 def inspect() -> ReaderEnvironment:
     return ReaderEnvironment("inspect")
+
+
+@pytest.fixture(scope="session")
+def verl() -> ReaderEnvironment:
+    return ReaderEnvironment("verl")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -6,7 +6,6 @@ import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from io import BytesIO
-from typing import Any
 
 from astra.errors import ConfigError
 from astra.exports.publish import ExportContents, ExportFormat, template
@@ -42,14 +41,17 @@ def files(contents: ExportContents) -> Mapping[str, bytes]:
         checks="\n".join(f"| {check} | {count} |" for check, count in passed.items()),
     )
     tables = {
-        f"data/{split}-00000-of-00001.parquet": _parquet(rows)
+        # Schemas of tools differ, and Arrow would fill gaps with nulls: they are JSON text.
+        f"data/{split}-00000-of-00001.parquet": parquet_file(
+            [{**row, "tools": json.dumps(row["tools"], ensure_ascii=False)} for row in rows]
+        )
         for split, rows in contents.rows.items()
     }
     return {"README.md": card, **tables}
 
 
-def _parquet(rows: Sequence[Mapping[str, Json]]) -> bytes:
-    """Rows with `tools` as JSON text: schemas differ, and Arrow would fill gaps with nulls."""
+def parquet_file(rows: Sequence[Mapping[str, Json]]) -> bytes:
+    """Rows of flat columns as a Parquet file. Raises ConfigError without pyarrow."""
     try:
         import pyarrow  # late: in the extra `train`
         from pyarrow import parquet
@@ -58,10 +60,7 @@ def _parquet(rows: Sequence[Mapping[str, Json]]) -> bytes:
             "Parquet needs the package 'pyarrow': pip install 'astra-arenas[train]'"
         ) from error
     buffer = BytesIO()
-    columns: list[dict[str, Any]] = [
-        {**row, "tools": json.dumps(row["tools"], ensure_ascii=False)} for row in rows
-    ]
-    parquet.write_table(pyarrow.Table.from_pylist(columns), buffer)
+    parquet.write_table(pyarrow.Table.from_pylist(list(rows)), buffer)
     return buffer.getvalue()
 
 

@@ -12,12 +12,14 @@ from astra.exports.openenv import OPENENV
 from astra.exports.publish import ExportFormat
 from astra.exports.trl import TRL
 from astra.exports.verifiers import VERIFIERS
+from astra.exports.verl import VERL
 
 FORMATS: Mapping[str, ExportFormat] = MappingProxyType(
     {
         "trl": TRL,
         "verifiers": VERIFIERS,
         "inspect": INSPECT,
+        "verl": VERL,
         "hf": HUGGINGFACE,
         "openenv": OPENENV,
         "nemo-gym": NEMO_GYM,
