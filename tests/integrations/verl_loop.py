@@ -9,15 +9,15 @@ import sys
 from typing import Any
 
 sys.path.insert(0, sys.argv[1])
-import astra_verl  # type: ignore[import-not-found] # noqa: E402
-from omegaconf import OmegaConf  # type: ignore[import-not-found] # noqa: E402
-from transformers import AutoTokenizer  # noqa: E402
-from verl.experimental.agent_loop.agent_loop import DictConfigWrap  # type: ignore # noqa: E402
-from verl.workers.rollout.replica import TokenOutput  # type: ignore # noqa: E402
+import astra_verl  # type: ignore[import-not-found]
+from omegaconf import OmegaConf  # type: ignore[import-not-found]
+from transformers import AutoTokenizer
+from verl.experimental.agent_loop.agent_loop import DictConfigWrap  # type: ignore
+from verl.workers.rollout.replica import TokenOutput  # type: ignore
 
-from astra.models.policies import policy  # noqa: E402
-from astra.protocols import Sampling  # noqa: E402
-from astra.types import Message  # noqa: E402
+from astra.models.policies import policy
+from astra.protocols import Sampling
+from astra.types import Message
 
 LENGTH = 60_000
 CONFIG = OmegaConf.create(
@@ -72,7 +72,7 @@ async def main() -> None:
         output = await loop.run({}, raw_prompt=row["messages"], extra_info=about)
         assert len(output.response_ids) == len(output.response_mask)
         rewards[row["id"]] = output.reward_score
-    print("rewards:", json.dumps(rewards))
+    sys.stdout.write(f"rewards: {json.dumps(rewards)}\n")
 
 
 asyncio.run(main())
