@@ -93,6 +93,8 @@ def trained(
         replies = ScriptedReplies(name, list(module.ARENAS.arenas), letters)
         trainer._generate_single_turn = replies  # type: ignore[method-assign]
     trainer.train()
+    trainer.save_state()
+    dataset.to_json(out / "rows.jsonl")
     return rewards
 
 
