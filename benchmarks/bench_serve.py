@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -22,6 +21,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from astra.core.files import replace_folder
 from tests.support.arena_server import descendants
 from tests.support.arenas import branching_arena, multi_hop_arena, parallel_arena, write_arena_run
 
@@ -117,14 +117,16 @@ def _ours(folder: Path, binaries: Path) -> Iterator[tuple[int, list[Any]]]:
 def _theirs(folder: Path, binaries: Path) -> Iterator[tuple[int, list[Any]]]:
     echo = KEPT / "openenv-echo"
     if not echo.exists():  # kept, for it takes a minute to be made
-        subprocess.run(
-            [binaries / "openenv", "init", "echo"], cwd=folder, check=True, capture_output=True
-        )
-        app = folder / "echo/server/app.py"
-        # As it comes, it takes one session.
-        text = re.sub(r"max_concurrent_envs=\d+", "max_concurrent_envs=1024", app.read_text())
-        app.write_text(text)
-        shutil.move(folder / "echo", echo)
+        with tempfile.TemporaryDirectory(dir=KEPT) as name:
+            new = Path(name)
+            subprocess.run(
+                [binaries / "openenv", "init", "echo"], cwd=new, check=True, capture_output=True
+            )
+            app = new / "echo/server/app.py"
+            # As it comes, it takes one session.
+            text = re.sub(r"max_concurrent_envs=\d+", "max_concurrent_envs=1024", app.read_text())
+            app.write_text(text)
+            replace_folder(new / "echo", echo)
     port = _PORTS["openenv"]
     step = {"type": "step", "data": {"message": "hello"}}
     messages = [{"type": "reset", "data": {}}, *[step] * (STEPS - 1)]
