@@ -72,6 +72,18 @@ def test_a_changed_file_is_refused(published: PublishedArenas, file: str, how: s
         PublishedArenas(published.path)
 
 
+def test_what_was_put_beside_is_refused(published: PublishedArenas) -> None:
+    planted = published.path / "re.py"
+    planted.write_text("")
+    with pytest.raises(StoreError, match=r"re\.py' was not exported"):
+        PublishedArenas(published.path)
+    planted.unlink()
+    (published.path / "arenas").rename(published.path.parent / "elsewhere")
+    (published.path / "arenas").symlink_to(published.path.parent / "elsewhere")
+    with pytest.raises(StoreError, match="was changed"):
+        PublishedArenas(published.path)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

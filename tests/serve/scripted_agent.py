@@ -91,6 +91,12 @@ def main() -> None:
         if os.fork() == 0:
             time.sleep(600)
         time.sleep(600)
+    elif way == "daemon":  # leaves something running that holds its output open
+        if os.fork() == 0:
+            os.setsid()
+            time.sleep(15)
+            os._exit(0)
+        sys.stdout.write("hello" + "\n")
     elif way == "shout":
         sys.stdout.write("x" * 1_000_000 + "\n")
 

@@ -16,6 +16,7 @@ import astra
 from astra.arenas.sets import ArenaSet
 from astra.episodes import Episode
 from astra.errors import ConfigError, ModelUnavailable
+from astra.evaluation import agents
 from astra.evaluation.agents import AgentRun
 from astra.models.policies import policy
 from astra.protocols import Reply, ReplyTokens, Sampling
@@ -168,6 +169,16 @@ def test_a_failure_of_the_program_is_told(
         assert episode.score is None and report.f1 is None
         assert f"({failure}, exit status {status})" in episode.trajectory.error
         assert told in episode.trajectory.error
+
+
+def test_what_a_program_leaves_running_is_not_awaited(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(agents, "GRACE_SECONDS", 0.2)
+    report, (run,), _ = played("daemon", tmp_path / "out", limit=1, episode_timeout=12)
+    assert (run.failure, run.exit_status, run.stdout.strip()) == (None, 0, "hello")
+    (episode,) = report.episodes
+    assert episode.trajectory.stop == "answered"
 
 
 def test_a_program_that_can_not_start_is_told(tmp_path: Path) -> None:

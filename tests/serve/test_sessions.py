@@ -173,6 +173,20 @@ def test_without_a_token_of_the_server_a_score_still_needs_one(folder: Path) -> 
         assert client.get(score, headers=bearer(session["score_token"])).status_code == 200
 
 
+def test_without_a_token_of_the_server_a_wrong_one_opens_no_session(folder: Path) -> None:
+    with serving(folder) as server, httpx2.Client(base_url=server.url) as client:
+        session = opened(client, ARENAS["parallel"])
+        calls = f"/sessions/{session['id']}/calls"
+        for headers, status in (
+            ({}, 400),
+            (bearer(session["play_token"]), 400),
+            (bearer("wrong"), 401),
+            (bearer(session["score_token"]), 401),
+        ):
+            assert client.post(calls, json={}, headers=headers).status_code == status
+        assert client.get("/arenas", headers=bearer("any")).status_code == 200
+
+
 def test_what_a_player_is_told_holds_no_answer(client: httpx2.Client) -> None:
     for arena in ARENAS.values():
         told = json.dumps([opened(client, arena), client.get(f"/arenas/{arena.id}").json()])

@@ -201,32 +201,28 @@ class _AgentServer:
         failure: AgentFailure | None = None
         out, err = _Output(), _Output()
         status: int | None = None
-        try:
-            process = await asyncio.create_subprocess_exec(
-                *words,
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.PIPE,
-                env=self._environment(session, gateway),
-                start_new_session=True,  # a group, which is ended as a whole
-            )
-        except OSError as error:
-            failure = "not_started"
-            err.add(f"{words[0]!r}: {error}".encode())
-        else:
-            assert process.stdout is not None and process.stderr is not None
-            reading = asyncio.gather(out.read(process.stdout), err.read(process.stderr))
+        async with out.pipe() as stdout, err.pipe() as stderr:
             try:
-                async with asyncio.timeout(self._rules.limits.seconds):
-                    status = await process.wait()
-            except TimeoutError:
-                failure = "timeout"
-            finally:
-                _end_group(process.pid)
-                # Something that left the group may hold the pipes open.
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(reading, GRACE_SECONDS)
-                await process.wait()
+                process = await asyncio.create_subprocess_exec(
+                    *words,
+                    stdin=asyncio.subprocess.DEVNULL,
+                    stdout=stdout,
+                    stderr=stderr,
+                    env=self._environment(session, gateway),
+                    start_new_session=True,  # a group, which is ended as a whole
+                )
+            except OSError as error:
+                failure = "not_started"
+                err.add(f"{words[0]!r}: {error}".encode())
+            else:
+                try:
+                    async with asyncio.timeout(self._rules.limits.seconds):
+                        status = await process.wait()
+                except TimeoutError:
+                    failure = "timeout"
+                finally:
+                    _end_group(process.pid)
+                    await process.wait()
         if status is not None and status != 0:
             failure = "exit_status" if status > 0 else "killed"
         if gateway is not None and gateway.error:
@@ -309,7 +305,32 @@ class _Output:
         self._begin = self._end = b""
         self._skipped = 0
 
-    async def read(self, stream: asyncio.StreamReader) -> None:
+    @asynccontextmanager
+    async def pipe(self) -> AsyncGenerator[int]:
+        """A file descriptor that takes the stream. What is written by the end of the block is read.
+
+        A pipe of asyncio's own would not do: a program is over for it only when everything that it
+        left running has closed the pipe, too.
+        """
+        end, start = os.pipe()
+        stream = asyncio.StreamReader()
+        transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(stream), os.fdopen(end, "rb", 0)
+        )
+        reading = asyncio.create_task(self._read(stream))
+        try:
+            try:
+                yield start
+            finally:
+                os.close(start)
+            # Something that left the program's group may hold the pipe open.
+            with suppress(TimeoutError):
+                await asyncio.wait_for(reading, GRACE_SECONDS)
+        finally:
+            reading.cancel()
+            transport.close()
+
+    async def _read(self, stream: asyncio.StreamReader) -> None:
         while block := await stream.read(1 << 16):
             self.add(block)
 

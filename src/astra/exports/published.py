@@ -73,16 +73,21 @@ class PublishedArenas:
         )
 
     def _check_files(self) -> None:
+        root = self.path.resolve()
         for name, digest in self.manifest.files.items():
             path = self.path / name
-            # A name that leads out of the folder is nobody's export.
-            inside = not path.is_symlink() and ".." not in Path(name).parts
+            # A name or a link that leads out of the folder is nobody's export.
+            inside = ".." not in Path(name).parts and path.resolve() == root / name
             if not inside or not path.is_file() or file_digest(path) != digest:
                 what = "is missing" if inside and not path.exists() else "was changed"
                 raise StoreError(
                     f"{str(path)!r} {what} since it was exported: restore it, or export the arenas "
                     "again"
                 )
+        for path in self.path.glob("*.py"):
+            # Beside the reader's own module it would be imported in the place of another.
+            if path.name not in self.manifest.files:
+                raise StoreError(f"{str(path)!r} was not exported: take it away")
         required = {f"{ARENAS}/arenas.jsonl", f"{ARENAS}/certificates.jsonl"}
         if missing := sorted(required - self.manifest.files.keys()):
             raise StoreError(

@@ -2,8 +2,8 @@
 
 The server's token opens everything. A session's play token opens what an agent needs of that
 session: its tools and its user. Scores are given for the server's token and for the session's score
-token only. Without a token of its own the server takes whoever reaches it, on the loopback; scores
-need a score token then, too.
+token only. Without a token of its own the server takes whoever reaches it on the loopback without
+one; a session takes no wrong token, and scores need a score token then, too.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from starlette.websockets import WebSocketClose
 from astra.serve.sessions import SessionTable
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
-_PLAY = ("mcp", "messages", "v1")
+_PLAY = ("calls", "mcp", "messages", "v1")
 """What of a session its play token opens."""
 _FREE = ("/health",)
 
@@ -64,15 +64,15 @@ class TokenAccess:
         elif origin is not None and origin not in (host, *LOOPBACK):
             problem = f"pages of {origin[:100]!r} may not use this server"
             await _refuse(403, problem, scope, receive, send)
-        elif self._token is None or self._allowed(connection):
+        elif self._allowed(connection):
             await self._app(scope, receive, send)
         else:
             problem = "a token is needed: send the header `Authorization: Bearer TOKEN`"
             await _refuse(401, problem, scope, receive, send)
 
     def _allowed(self, connection: HTTPConnection) -> bool:
-        path = connection.url.path
-        if path in _FREE:
+        path, given = connection.url.path, bearer_token(connection)
+        if path in _FREE or (self._token is None and not given):
             return True
         allowed = {self._token}
         match path.split("/")[1:]:
@@ -80,9 +80,11 @@ class TokenAccess:
                 allowed.add(self._table.play_token(session_id))
             case ["sessions", _, "score"]:
                 return True  # the endpoint asks for a token of its own
+            case _ if self._token is None:
+                return True
             case _:
                 pass
-        return is_one_of(bearer_token(connection), allowed)
+        return is_one_of(given, allowed)
 
 
 async def _refuse(status: int, message: str, scope: Scope, receive: Receive, send: Send) -> None:
