@@ -99,7 +99,7 @@ def test_an_endpoint_that_only_fails_gives_nothing(
     "kills",
     [
         [(signal.SIGKILL, "teacher", 4), (signal.SIGKILL, "teacher", 30)],
-        [(signal.SIGTERM, "implemented", 1)],
+        pytest.param([(signal.SIGTERM, "implemented", 1)], marks=pytest.mark.slow),
     ],
     ids=["KILL", "TERM"],
 )

@@ -35,6 +35,7 @@ def reproduce(name: str, model: Path, out: Path, *more: str) -> int:
     return reproduce_main([name, *where, *small, *more])
 
 
+@pytest.mark.slow
 def test_arms_by_seeds_and_what_is_on_record_is_not_run_again(
     world: Path,
     model: Path,

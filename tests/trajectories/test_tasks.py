@@ -197,7 +197,7 @@ async def test_what_a_wrong_teacher_says_falls_out(
     tmp_path: Path, rates: dict[str, float], stage: str, check: str
 ) -> None:
     share = 0.0 if stage == "varied" else 1.0
-    options = config(count=6, chain_fraction=share)
+    options = config(count=3, chain_fraction=share)
     teacher = TrajectoryRules(faults=FaultRates(rates))
     folder = await made(tmp_path, teacher, options)
     assert failures(folder, stage)[check] > 0

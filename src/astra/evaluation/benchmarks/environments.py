@@ -7,6 +7,7 @@ an environment without it is not complete.
 from __future__ import annotations
 
 import json
+import shlex
 import subprocess
 import sys
 import venv
@@ -93,7 +94,7 @@ def environment_of(benchmark: Benchmark, environments: Path) -> tuple[Path, dict
     if versions is None:
         raise ConfigError(
             f"there is no complete environment of {benchmark.name!r} in {str(environments)!r}: "
-            f"make it with `astra evaluate setup {benchmark.name}`"
+            f"make it with `astra evaluate setup {shlex.quote(benchmark.name)}`"
         )
     return folder / "bin" / "python", versions
 
