@@ -29,19 +29,16 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from astra.core.untrusted import read_json
 from astra.errors import SessionError
 from astra.hosts.arena import arena_messages, shown_tools
 from astra.serve.access import TokenAccess, bearer_token, is_one_of
-from astra.serve.bodies import BoundedBodies
+from astra.serve.bodies import BODY_BYTES, BoundedBodies, json_body
 from astra.serve.mcp_server import McpEndpoint, rpc_error
 from astra.serve.nemo_gym import NemoGymEndpoint
 from astra.serve.openenv_server import OpenEnvEndpoint
 from astra.serve.sessions import RETRY_SECONDS, ServedSession, SessionTable
 from astra.types import Arena, Json, StopReason
 
-BODY_BYTES = 1 << 20
-"""Longest body of a request."""
 BODY_SECONDS = 30.0
 """Longest time for a body to arrive."""
 
@@ -186,17 +183,6 @@ def opened_session(session: ServedSession, base_url: str) -> dict[str, Json]:
         "messages": session.episode.messages,
         "tools": session.episode.tools,
     }
-
-
-async def json_body(request: Request) -> dict[str, Json]:
-    """The body as an object. Raises SessionError."""
-    try:
-        body = read_json((await request.body()).decode(), most=BODY_BYTES)
-    except ValueError as error:
-        raise SessionError(400, f"the body is not JSON that can be used: {error}") from error
-    if not isinstance(body, dict):
-        raise SessionError(400, f"the body is not an object but {type(body).__name__}")
-    return body
 
 
 def as_arguments(arguments: Any) -> str:

@@ -6,8 +6,16 @@ import asyncio
 from collections.abc import MutableMapping
 from typing import Any
 
+from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
+
+from astra.core.untrusted import read_json
+from astra.errors import SessionError
+from astra.types import Json
+
+BODY_BYTES = 1 << 20
+"""Longest body of a request."""
 
 
 class BoundedBodies:
@@ -49,6 +57,17 @@ class BoundedBodies:
             await _refuse(413, problem, scope, receive, send)
             return
         await self._app(scope, _from_memory(bytes(body), receive), send)
+
+
+async def json_body(request: Request) -> dict[str, Json]:
+    """The body as an object. Raises SessionError."""
+    try:
+        body = read_json((await request.body()).decode(), most=BODY_BYTES)
+    except ValueError as error:
+        raise SessionError(400, f"the body is not JSON that can be used: {error}") from error
+    if not isinstance(body, dict):
+        raise SessionError(400, f"the body is not an object but {type(body).__name__}")
+    return body
 
 
 async def replayed(receive: Receive) -> tuple[bytes, Receive]:

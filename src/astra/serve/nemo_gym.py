@@ -13,13 +13,12 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from astra.core.untrusted import read_json
 from astra.errors import SessionError
+from astra.serve.bodies import json_body
 from astra.serve.sessions import ServedSession, SessionTable
-from astra.types import Json, StopReason
+from astra.types import StopReason
 
 COOKIE = "astra_session"
-BODY_CHARACTERS = 8 << 20
 
 
 class NemoGymEndpoint:
@@ -38,7 +37,7 @@ class NemoGymEndpoint:
 
     async def seed(self, request: Request) -> Response:
         """Open a session for a row."""
-        row = await _row(request)
+        row = await json_body(request)
         metadata = row.get("verifier_metadata")
         arena_id = metadata.get("arena") if isinstance(metadata, dict) else None
         if not isinstance(arena_id, str):
@@ -60,7 +59,7 @@ class NemoGymEndpoint:
 
     async def verify(self, request: Request) -> Response:
         """End the episode by the response's last text, and score it."""
-        row = await _row(request)
+        row = await json_body(request)
         session = self._session(request)
         if not session.episode.over:
             await self._table.say(session, _last_text(row.get("response")))
@@ -76,16 +75,6 @@ class NemoGymEndpoint:
         if cookie is None:
             raise SessionError(400, f"no cookie {COOKIE!r}: begin with /seed_session")
         return self._table.find(cookie)
-
-
-async def _row(request: Request) -> dict[str, Json]:
-    try:
-        row = read_json((await request.body()).decode(), most=BODY_CHARACTERS)
-    except ValueError as error:
-        raise SessionError(400, f"the body is not JSON that can be used: {error}") from error
-    if not isinstance(row, dict):
-        raise SessionError(400, f"the body is not an object but {type(row).__name__}")
-    return row
 
 
 def _last_text(response: Any) -> str:
