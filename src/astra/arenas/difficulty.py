@@ -7,13 +7,14 @@ covers them. What each dial is worth has been measured: docs/difficulty.md.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from astra.configs.arenas import ConversationKind
 from astra.configs.difficulty import LEVELS
-from astra.types import Json
+from astra.errors import Rejected
+from astra.types import Arena, Json
 
 MAX_LEVEL_FAILURES = 40
 """Candidates of a level in a row that no draw filled, after which it is left out: fewer than end a
@@ -135,11 +136,23 @@ class LevelDraw:
         """The level of which fewest arenas are built: harder plans are found less often."""
         return min(self._built, key=lambda level: (self._built[level], level))
 
-    def built(self, level: int | None) -> None:
+    def draw(self, drawn: Callable[[int | None], Arena], draws: Counter[str]) -> Arena:
+        """An arena of the next level. `draws`: counts the levels that are left out from here on.
+
+        Raises Rejected, as `drawn` does.
+        """
+        level = self.next()
+        try:
+            arena = drawn(level)
+        except Rejected:
+            if self._failed(level):
+                draws[f"level {level} given up"] += 1
+            raise
         self._built[level] += 1
         self._failures[level] = 0
+        return arena
 
-    def failed(self, level: int | None) -> bool:
+    def _failed(self, level: int | None) -> bool:
         """Whether the level is left out from here on, for the tables hold no more of it."""
         self._failures[level] += 1
         if self._failures[level] < MAX_LEVEL_FAILURES or len(self._built) == 1:

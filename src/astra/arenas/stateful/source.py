@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Self, TypeVar
 
 from astra.arenas.difficulty import LevelDraw
@@ -121,15 +122,7 @@ class StateSource:
         return found
 
     def _candidate(self, key: str, number: int) -> Arena:
-        level = self._levels.next()
-        try:
-            arena = self._drawn(key, number, level)
-        except Rejected:
-            if self._levels.failed(level):
-                self.draws[f"level {level} given up"] += 1
-            raise
-        self._levels.built(level)
-        return arena
+        return self._levels.draw(partial(self._drawn, key, number), self.draws)
 
     def _drawn(self, key: str, number: int, level: int | None) -> Arena:
         rng, options = random.Random(f"{self._options.seed}:{number}"), self._options.at(level)

@@ -12,6 +12,7 @@ import random
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TypeVar
 
 from astra.arenas.difficulty import UNSET, DialSettings, LevelDraw
@@ -143,15 +144,7 @@ class TableSource:
 
     def _candidate(self, key: str, number: int) -> Arena:
         rng = random.Random(f"{self._options.seed}:{number}")
-        level = self._levels.next()
-        try:
-            arena = self._drawn(key, rng, level)
-        except Rejected:
-            if self._levels.failed(level):
-                self.draws[f"level {level} given up"] += 1
-            raise
-        self._levels.built(level)
-        return arena
+        return self._levels.draw(partial(self._drawn, key, rng), self.draws)
 
     def _drawn(self, key: str, rng: random.Random, level: int | None) -> Arena:
         dials, scenarios = self._options.at(level), self._scenarios[level]
