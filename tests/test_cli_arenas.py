@@ -19,6 +19,7 @@ import pytest
 from astra.arenas.folder import ToolRow
 from astra.arenas.pipeline import ArenaProduction
 from astra.arenas.sets import ArenaSet, load_arenas
+from astra.arenas.statistics import arena_statistics
 from astra.cli.arenas_make import print_production
 from astra.cli.arenas_play import spelled_arguments
 from astra.cli.main import run
@@ -306,6 +307,15 @@ def test_stats_counts_arenas_and_what_was_set_aside(
     assert each in shown
     assert "arenas: 3 rejected by leak, e.g. why 0\n" in shown
     assert "arenas: 1 error SandboxDied, e.g. m\n" in shown
+
+
+def test_stats_count_ten_hops_after_nine(tmp_path: Path) -> None:
+    (arena, *_) = good_arenas().values()
+    arenas = [
+        arena.model_copy(update={"goals": arena.goals * n, "id": f"{n:016x}"}) for n in (10, 2, 9)
+    ]
+    hops = arena_statistics(_folder(tmp_path / "run", arenas, []).path)["hops"]
+    assert isinstance(hops, dict) and list(hops) == ["2", "9", "10"]
 
 
 # --- play -------------------------------------------------------------------------------------

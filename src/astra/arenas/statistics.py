@@ -65,9 +65,15 @@ def arena_statistics(run: Path | str) -> dict[str, Json]:
     each = manifest.unit_cost(total)
     return {
         "arenas": total,
-        **{name: dict(sorted(counts.items())) for name, counts in groups.items()},
+        **{name: dict(sorted(counts.items(), key=_order)) for name, counts in groups.items()},
         "stages": stages,
         "each": None if each is None else each.model_dump(mode="json"),
         "seeds": manifest.seeds,
         "version": manifest.version,
     }
+
+
+def _order(item: tuple[str, int]) -> tuple[int, str]:
+    """By value: ten hops come after nine."""
+    value = item[0]
+    return len(value) if value.isdecimal() else 0, value

@@ -23,7 +23,7 @@ from astra.errors import SandboxInterrupted, SandboxUnavailable
 ConfinementLevel = Literal["namespaces", "landlock", "unsafe"]
 
 _CHILD_CODE = Path(__file__).parent / "child"
-_PYTHON = (sys.executable, "-S", "-s", "-P", "-B", "-X", "utf8", "-c")
+_PYTHON = (sys.executable, "-S", "-s", "-P", "-X", "utf8", "-c")
 _START_SECONDS = 30.0
 _STOP_SECONDS = 5.0
 _START_PAUSES = (0.1, 0.5)
