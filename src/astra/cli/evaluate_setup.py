@@ -6,12 +6,18 @@ from astra.cli.benchmark_report import environments_folder
 from astra.cli.command import command_from
 from astra.cli.console import out, plain, print_json
 from astra.configs.benchmarks import BenchmarkName, SetupBenchmarkConfig
+from astra.evaluation.benchmarks.acebench import ACEBENCH
 from astra.evaluation.benchmarks.bfcl import BFCL
 from astra.evaluation.benchmarks.environments import Benchmark, set_up
 from astra.evaluation.benchmarks.maths import MATHS
 from astra.evaluation.benchmarks.tau2 import TAU2
 
-BENCHMARKS: dict[BenchmarkName, Benchmark] = {"bfcl": BFCL, "tau2": TAU2, "maths": MATHS}
+BENCHMARKS: dict[BenchmarkName, Benchmark] = {
+    "bfcl": BFCL,
+    "tau2": TAU2,
+    "acebench": ACEBENCH,
+    "maths": MATHS,
+}
 
 
 @command_from(SetupBenchmarkConfig, examples=["astra evaluate setup bfcl"])

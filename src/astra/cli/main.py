@@ -103,6 +103,7 @@ GROUPS: dict[str, CommandGroup] = {
             "arenas": "Evaluate a model, or a reference policy, on arenas.",
             "bfcl": "Evaluate a model by BFCL's own data and checkers.",
             "tau2": "Evaluate a model by τ²'s own tasks, environments and evaluator.",
+            "acebench": "Evaluate a model by ACEBench's own agent tasks and checkers.",
             "maths": "Evaluate a model on problems of yours with verifiable answers.",
             "setup": "Install a benchmark into an environment of its own.",
             "compare": "Compare two evaluations, paired by item, with intervals.",

@@ -19,7 +19,7 @@ from astra.configs.evaluation import ModelLike
 from astra.configs.spelling import option_name
 from astra.errors import ConfigError
 
-BenchmarkName = Literal["bfcl", "tau2", "maths"]
+BenchmarkName = Literal["bfcl", "tau2", "acebench", "maths"]
 BfclCategory = Literal[
     "all",
     "multi_turn",
@@ -42,6 +42,16 @@ BfclCategory = Literal[
     "irrelevance",
     "live_irrelevance",
     "live_relevance",
+]
+
+
+AceBenchCategory = Literal[
+    "multi_step",
+    "multi_turn",
+    "multi_step_en",
+    "multi_step_zh",
+    "multi_turn_en",
+    "multi_turn_zh",
 ]
 
 
@@ -93,6 +103,11 @@ class BenchmarkConfig(ModelConfig, EnvironmentsConfig, OutputConfig):
         """Episodes of each task."""
         raise NotImplementedError
 
+    @property
+    def writes_tools_itself(self) -> bool:
+        """Whether the benchmark has a prompt of its own for models without function calling."""
+        return False
+
     def check(self) -> None:
         super().check()
         if (self.model is None) == (self.policy is None):
@@ -119,15 +134,10 @@ class BfclConfig(BenchmarkConfig):
         return self.trials
 
 
-@dataclass(frozen=True)
-class Tau2Config(BenchmarkConfig):
-    """Tasks."""
+@dataclass(frozen=True, kw_only=True)
+class UserConfig(BenchmarkConfig):
+    """User."""
 
-    _: KW_ONLY
-    categories: Sequence[Literal["telecom", "retail", "airline"]] = ("telecom",)
-    """Categories of tasks. telecom is played solo, without a user."""
-    trials: Annotated[int, at_least(1)] = 1
-    """Episodes per task, for pass^k and the variation between runs."""
     user_model: str | ModelLike | None = None
     """Model that words what the user of a conversation says. None: a script, for --policy only."""
     user_url: Annotated[str | None, ADDRESS, RUNTIME] = None
@@ -137,23 +147,73 @@ class Tau2Config(BenchmarkConfig):
     user_timeout: Annotated[float, above(0), RUNTIME] = 60.0
     """Seconds to wait for a message of the user's model."""
 
-    @property
-    def repetitions(self) -> int:
-        return self.trials
-
     def check(self) -> None:
         super().check()
         if (self.user_url is not None) != isinstance(self.user_model, str):
             raise ConfigError(
                 f"give both {option_name('user_model')} and {option_name('user_url')}, "
-                "its endpoint, or neither: telecom needs no user"
+                "its endpoint, or neither: some categories need no user"
             )
-        spoken = [domain for domain in self.categories if domain != "telecom"]
+        spoken = self.with_user()
         if spoken and (self.policy is None) != (self.user_model is not None):
             raise ConfigError(
                 f"{option_name('categories')} {spoken[0]!r} has a user: give "
                 f"{option_name('user_model')} for a model, and none for {option_name('policy')}"
             )
+
+    def with_user(self) -> Sequence[str]:
+        """The categories in which somebody talks to the model."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Tau2Config(UserConfig):
+    """Tasks."""
+
+    _: KW_ONLY
+    categories: Sequence[Literal["telecom", "retail", "airline"]] = ("telecom",)
+    """Categories of tasks. telecom is played solo, without a user."""
+    trials: Annotated[int, at_least(1)] = 1
+    """Episodes per task, for pass^k and the variation between runs."""
+
+    @property
+    def repetitions(self) -> int:
+        return self.trials
+
+    def with_user(self) -> Sequence[str]:
+        return [domain for domain in self.categories if domain != "telecom"]
+
+
+@dataclass(frozen=True)
+class AceBenchConfig(UserConfig):
+    """Tasks."""
+
+    _: KW_ONLY
+    data: Path | str
+    """Folder of a checkout of ACEBench."""
+    categories: Sequence[AceBenchCategory] = ("multi_step",)
+    """Categories of tasks. multi_step, multi_turn: both languages of each."""
+    trials: Annotated[int, at_least(1)] = 1
+    """Episodes per task, for pass^k and the variation between runs."""
+
+    @property
+    def repetitions(self) -> int:
+        return self.trials
+
+    @property
+    def writes_tools_itself(self) -> bool:
+        return True
+
+    def check(self) -> None:
+        super().check()
+        if not (Path(self.data) / "eval_main.py").is_file():
+            raise ConfigError(
+                f"{option_name('data')} {str(self.data)!r} is no checkout of ACEBench: it has no "
+                "eval_main.py. Clone its repository and give the folder"
+            )
+
+    def with_user(self) -> Sequence[str]:
+        return [name for name in self.categories if name.startswith("multi_turn")]
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from shutil import rmtree
-from typing import Any
+from typing import Any, Literal
 
-from astra.configs.benchmarks import BenchmarkConfig
+from astra.configs.benchmarks import BenchmarkConfig, UserConfig
 from astra.core.files import read_bounded, write_file
 from astra.errors import ConfigError, HostError
 from astra.types import Message
@@ -56,6 +56,11 @@ def no_averages(means: dict[str, float], tasks: dict[str, int]) -> dict[str, flo
     return {}
 
 
+def played_by(config: UserConfig) -> Literal["script", "model"]:
+    """Who plays the user of a benchmark."""
+    return "script" if config.user_model is None or config.dry_run else "model"
+
+
 def set_up(benchmark: Benchmark, environments: Path, *, overwrite: bool = False) -> dict[str, str]:
     """Make the environment of a benchmark if it is not there. Versions by name of package.
 
@@ -68,8 +73,8 @@ def set_up(benchmark: Benchmark, environments: Path, *, overwrite: bool = False)
     venv.create(folder, with_pip=True, symlinks=True)
     python = str(folder / "bin" / "python")
     pip = [python, "-m", "pip", "--disable-pip-version-check"]
-    without = (("--no-deps", *benchmark.packages),) if benchmark.packages else ()
-    for arguments in (*without, benchmark.requirements):
+    wanted = (("--no-deps", benchmark.packages), ("", benchmark.requirements))
+    for arguments in [(*options.split(), *names) for options, names in wanted if names]:
         done = subprocess.run([*pip, "install", *arguments], capture_output=True, text=True)
         if done.returncode:
             raise HostError(

@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import cast
 
 from astra.chat.families import CHAT_FAMILIES
-from astra.configs.benchmarks import BenchmarkConfig, Tau2Config
+from astra.configs.benchmarks import BenchmarkConfig, UserConfig
 from astra.evaluation.benchmarks.records import BenchmarkTask
 from astra.models.keys import api_key
 from astra.models.openai import OpenAIModel
-from astra.models.scripted import ScriptedModel
 from astra.protocols import Model, Reply, Sampling
 from astra.rollouts.adapters import AdaptedModel, UserModel
 from astra.types import FinishReason, Message, ToolSchema
@@ -35,10 +34,25 @@ The results come back in <tool_response></tool_response>. To call nothing, write
 def reference_model(config: BenchmarkConfig, task: BenchmarkTask) -> Model:
     """The reference policy of the options, for one task."""
     gold = task.gold if config.policy == "gold" else ()
-    return ScriptedModel(gold or (), name=str(config.policy), afterwards=_NO_ANSWER)
+    return RecitedMessages(gold or (), name=str(config.policy))
 
 
-async def open_user(config: Tau2Config, stack: AsyncExitStack) -> Model | None:
+class RecitedMessages:
+    """Messages of one episode, one after the other whatever is said, then that it does not know."""
+
+    def __init__(self, messages: Sequence[Message], name: str) -> None:
+        self.name = name
+        self._left = iter(messages)
+
+    async def generate(
+        self, messages: Sequence[Message], tools: Sequence[ToolSchema], sampling: Sampling
+    ) -> Reply:
+        message = next(self._left, None) or Message(role="assistant", content=_NO_ANSWER)
+        finish = FinishReason.tool_calls if message.tool_calls else FinishReason.stop
+        return Reply(message, finish)
+
+
+async def open_user(config: UserConfig, stack: AsyncExitStack) -> Model | None:
     """The model that plays the user. None: a script does."""
     if config.user_url is not None:
         name, key = cast(str, config.user_model), api_key(config.user_key_env)
@@ -66,7 +80,8 @@ async def open_model(config: BenchmarkConfig, stack: AsyncExitStack) -> tuple[Mo
         model, local = LocalModel(config.model), True
     else:
         model = AdaptedModel(cast(UserModel, config.model))
-    return (PromptedModel(model) if config.function_calling == "prompt" else model), local
+    prompted = config.function_calling == "prompt" and not config.writes_tools_itself
+    return (PromptedModel(model) if prompted else model), local
 
 
 class PromptedModel:

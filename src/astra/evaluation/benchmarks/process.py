@@ -129,6 +129,8 @@ class BenchmarkProcess:
                     shown = list(map(message_from_worker, line["messages"]))
                     reply = await ask_user(shown, list(map(tool_from_worker, line["tools"])), new)
                 else:
+                    if "fresh" in line:
+                        messages = []
                     messages += map(message_from_worker, line["messages"])
                     if line["tools"] is not None:
                         tools = list(map(tool_from_worker, line["tools"]))

@@ -21,7 +21,7 @@ from typing import Any, Literal, NamedTuple
 
 from pydantic import ValidationError
 
-from astra.configs.benchmarks import BenchmarkConfig, Tau2Config
+from astra.configs.benchmarks import BenchmarkConfig, UserConfig
 from astra.errors import ConfigError, HostError, ModelError, StageError, StoreError
 from astra.evaluation.benchmarks.environments import WORKERS, Benchmark, environment_of
 from astra.evaluation.benchmarks.models import open_model, open_user, reference_model
@@ -114,14 +114,13 @@ async def estimate(
         tasks = _selected(process.tasks, config.limit)
 
         async def play(task: BenchmarkTask) -> None:
-            gold = task.gold or ()
+            gold = iter(task.gold or ())
 
             async def ask(
                 messages: Sequence[Message], tools: Sequence[BenchmarkTool], _: object
             ) -> Message:
                 nonlocal requests, prompt, completion
-                turn = sum(message.role == "assistant" for message in messages)
-                reply = gold[turn] if turn < len(gold) else Message(role="assistant", content=".")
+                reply = next(gold, None) or Message(role="assistant", content=".")
                 requests += 1
                 prompt += sum(len(m.model_dump_json()) for m in messages)
                 prompt += sum(len(tool.model_dump_json()) for tool in tools)
@@ -219,7 +218,7 @@ class _Run:
             self._model, local = await open_model(self._config, stack)
             # Episodes of a local model must not depend on which others run beside them.
             concurrency = 1 if local else concurrency
-            if isinstance(self._config, Tau2Config):
+            if isinstance(self._config, UserConfig):
                 self._user = await open_user(self._config, stack)
         in_a_row = 0
         with (

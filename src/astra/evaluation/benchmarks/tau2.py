@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from astra.configs.benchmarks import Tau2Config
-from astra.evaluation.benchmarks.environments import Benchmark, no_averages
+from astra.evaluation.benchmarks.environments import Benchmark, no_averages, played_by
 from astra.models.scripted import calling
 
 TRANSFER = (
@@ -16,9 +16,7 @@ TRANSFER = (
 
 
 def _options(config: Tau2Config) -> dict[str, Any]:
-    scripted = config.user_model is None or config.dry_run
-    user = "script" if scripted else "model"
-    return {"domains": list(dict.fromkeys(config.categories)), "user": user}
+    return {"domains": list(dict.fromkeys(config.categories)), "user": played_by(config)}
 
 
 TAU2 = Benchmark(

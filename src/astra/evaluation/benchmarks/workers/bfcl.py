@@ -10,10 +10,7 @@ calls is the same (a test compares them).
 """
 
 import ast
-import hashlib
 import importlib
-import importlib.abc
-import importlib.machinery
 import inspect
 import json
 import sys
@@ -24,7 +21,9 @@ from typing import Any, cast
 
 sys.path.append(str(Path(__file__).parent))
 
-from episode_server import Ask, Play, serve  # pyright: ignore[reportMissingImports]
+from calls import evaluate_call, literal  # pyright: ignore[reportMissingImports]
+from episode_server import Ask, Play, digests, serve  # pyright: ignore[reportMissingImports]
+from stubs import Stubs, unchanged  # pyright: ignore[reportMissingImports]
 
 MODEL = "astra"
 """The name under which the official code keeps instances of tools: without a dash or a dot."""
@@ -65,7 +64,7 @@ def load(options: dict[str, Any]) -> tuple[dict[str, Any], Play]:
 
     root = Path(utils.__file__).parent
     files = sorted((root / "data").rglob("*.json*"))
-    return {"tasks": listed, "files": {str(f.relative_to(root)): _digest(f) for f in files}}, play
+    return {"tasks": listed, "files": digests(root, files)}, play
 
 
 def play_task(entry: dict[str, Any], bare: dict[str, Any], answer: Any, ask: Ask) -> dict[str, Any]:
@@ -103,34 +102,10 @@ def play_task(entry: dict[str, Any], bare: dict[str, Any], answer: Any, ask: Ask
 # --- the official package ----------------------------------------------------------------------
 
 
-class _Stub(ModuleType):
-    """A module whose every attribute is a decorator that changes nothing."""
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):
-            raise AttributeError(name)
-        return _unchanged
-
-
-def _unchanged(*arguments: Any, **_: Any) -> Any:
-    return arguments[0] if len(arguments) == 1 and callable(arguments[0]) else _unchanged
-
-
-class _Stubs(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    def find_spec(self, name: str, *_: Any) -> importlib.machinery.ModuleSpec | None:
-        return importlib.machinery.ModuleSpec(name, self) if name in STUBBED else None
-
-    def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType:
-        return _Stub(spec.name)
-
-    def exec_module(self, module: ModuleType) -> None:
-        pass
-
-
 def official(name: str) -> Any:
     """A module of the official package."""
-    if not any(isinstance(finder, _Stubs) for finder in sys.meta_path):
-        sys.meta_path.insert(0, _Stubs())
+    if not any(isinstance(finder, Stubs) for finder in sys.meta_path):
+        Stubs(STUBBED, lambda _: unchanged).install()
         models: Any = ModuleType("bfcl_eval.constants.model_config")
         # As for OpenAI's models: a dot in the name of a tool is sent as an underscore.
         models.MODEL_CONFIG_MAPPING = {MODEL: SimpleNamespace(underscore_to_dot=True)}
@@ -185,62 +160,6 @@ def confine() -> None:
         return evaluate_call(text, instances)
 
     runner.eval = call
-
-
-def evaluate_call(text: str, instances: dict[str, Any]) -> Any:
-    """What `eval` of one call of a method of an instance returns, or raises.
-
-    `instances`: by name, among other values that can't be called. Raises PermissionError for
-    anything but a call with literals.
-    """
-    tree = ast.parse(text.lstrip(" \t"), filename="<string>", mode="eval")
-    compile(tree, "<string>", "eval")  # errors that only the compiler sees; nothing is run
-    call = tree.body
-    if not isinstance(call, ast.Call):
-        if isinstance(call, ast.Name):
-            raise NameError(f"name '{call.id}' is not defined")
-        raise PermissionError("only a call of a tool can be run")
-    function = call.func
-    path: list[str] = []
-    while isinstance(function, ast.Attribute):
-        path.append(function.attr)
-        function = function.value
-    if not isinstance(function, ast.Name):
-        raise PermissionError("only a tool can be called")
-    instance = instances.get(function.id)
-    if not function.id.endswith("_instance") or instance is None or not path:
-        raise NameError(f"name '{function.id}' is not defined")
-    if len(path) != 1 or path[0].startswith("_"):
-        raise PermissionError("only a tool can be called")
-    method = getattr(instance, path[0])
-    if not inspect.ismethod(method):
-        raise TypeError(f"'{type(method).__name__}' object is not callable")
-    if any(keyword.arg is None for keyword in call.keywords):
-        raise PermissionError("arguments must be written out")
-    positional = [_literal(value) for value in call.args]
-    return method(*positional, **{str(k.arg): _literal(k.value) for k in call.keywords})
-
-
-def _literal(node: ast.expr) -> Any:
-    match node:
-        case ast.Constant():
-            return node.value
-        case ast.List():
-            return [_literal(item) for item in node.elts]
-        case ast.Tuple():
-            return tuple(_literal(item) for item in node.elts)
-        case ast.Dict() if None not in node.keys:
-            keys = cast(Sequence[ast.expr], node.keys)
-            return {_literal(k): _literal(v) for k, v in zip(keys, node.values, strict=True)}
-        case ast.UnaryOp(op=ast.USub() | ast.UAdd()):
-            value = _literal(node.operand)
-            if isinstance(value, int | float | complex):
-                return -value if isinstance(node.op, ast.USub) else +value
-        case ast.Name():
-            raise NameError(f"name '{node.id}' is not defined")
-        case _:
-            pass
-    raise PermissionError("arguments must be literals")
 
 
 # --- gold --------------------------------------------------------------------------------------
@@ -331,8 +250,8 @@ def _gold_calls(turn: Sequence[str], entry: dict[str, Any]) -> Iterator[tuple[st
         name = cast(ast.Name, call.func).id
         method = next(getattr(each, name) for each in classes if hasattr(each, name))
         names = list(inspect.signature(method).parameters)[1:]
-        arguments = {key: _literal(node) for key, node in zip(names, call.args, strict=False)}
-        arguments |= {str(keyword.arg): _literal(keyword.value) for keyword in call.keywords}
+        arguments = {key: literal(node) for key, node in zip(names, call.args, strict=False)}
+        arguments |= {str(keyword.arg): literal(keyword.value) for keyword in call.keywords}
         yield name, arguments
 
 
@@ -344,11 +263,6 @@ def _message(calls: Sequence[tuple[str, dict[str, Any]]]) -> dict[str, Any]:
             for number, (name, arguments) in enumerate(calls)
         ],
     }
-
-
-def _digest(file: Path) -> str:
-    with file.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ and lines that it writes:
     {"episode": N, "messages": [...], "tools": [...]}   new messages; the model is asked. Tools are
                                                 null if they are those of before
     {..., "speaker": "user"}                    as before, to the model that plays the user
+    {..., "fresh": true}                        the messages before are not shown again
     {"episode": N, "result": {"score": 0.0, ...}}       the verdict
     {"episode": N, "timeout": true}             the child used up its seconds, and was killed
     {"episode": N, "failure": "…"}              the child broke
@@ -25,6 +26,7 @@ sandbox.
 
 import ctypes
 import gc
+import hashlib
 import json
 import os
 import resource
@@ -32,13 +34,15 @@ import selectors
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
 Ask = Callable[..., dict[str, Any]]
 """Sends new messages and all tools to the model, as `ask(messages, tools)`. Returns its message.
-`ask(messages, tools, "user")` sends all messages to the model that plays the user."""
+`ask(messages, tools, "user")` sends all messages to the model that plays the user, and
+`ask(messages, tools, fresh=True)` messages that are a conversation of their own."""
 Play = Callable[[dict[str, Any], Ask], dict[str, Any]]
 """Plays the episode of an `open` line. Returns the result."""
 Load = Callable[[dict[str, Any]], tuple[dict[str, Any], Play]]
@@ -200,8 +204,12 @@ def _run_child(request: dict[str, Any], play: Play, pipes: _Pipes) -> NoReturn:
     buffer = bytearray()
     shown: list[Any] = []
 
-    def ask(messages: list[Any], tools: list[Any], speaker: str = "agent") -> dict[str, Any]:
+    def ask(
+        messages: list[Any], tools: list[Any], speaker: str = "agent", fresh: bool = False
+    ) -> dict[str, Any]:
         line: dict[str, Any] = {"episode": number, "messages": messages, "tools": tools}
+        if fresh:
+            line["fresh"] = True
         if speaker != "agent":
             line["speaker"] = speaker
         elif [tools] == shown:
@@ -227,6 +235,16 @@ def _run_child(request: dict[str, Any], play: Play, pipes: _Pipes) -> NoReturn:
         _write_bytes(pipes.write, text.encode() + b"\n")
     finally:
         os._exit(0)
+
+
+def digests(root: Path, files: Iterable[Path]) -> dict[str, str]:
+    """SHA-256 of files, by their paths below a folder."""
+    found: dict[str, str] = {}
+    for file in sorted(files):
+        with file.open("rb") as opened:
+            digest = hashlib.file_digest(opened, "sha256").hexdigest()
+        found[str(file.relative_to(root))] = digest
+    return found
 
 
 def _die_with_parent(owner: int | None = None) -> None:

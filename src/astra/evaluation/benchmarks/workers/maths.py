@@ -5,7 +5,6 @@
 The answer is the last `\\boxed{…}` of the response, or its last expression where there is none.
 """
 
-import hashlib
 import json
 import sys
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Any
 
 sys.path.append(str(Path(__file__).parent))
 
-from episode_server import Ask, Play, serve  # pyright: ignore[reportMissingImports]
+from episode_server import Ask, Play, digests, serve  # pyright: ignore[reportMissingImports]
 
 PROMPT = "{problem}\n\nReason step by step, and put your final answer within \\boxed{{}}."
 SECONDS = 10
@@ -52,9 +51,7 @@ def load(options: dict[str, Any]) -> tuple[dict[str, Any], Play]:
         reply = ask([{"role": "user", "content": question}], [])
         return judge(math_verify, problem["answer"], reply["content"])
 
-    with path.open("rb") as opened:
-        digest = hashlib.file_digest(opened, "sha256").hexdigest()
-    return {"tasks": listed, "files": {path.name: digest}}, play
+    return {"tasks": listed, "files": digests(path.parent, [path])}, play
 
 
 def judge(math_verify: Any, answer: str, response: str) -> dict[str, Any]:

@@ -7,66 +7,36 @@ solo: the agent has a ticket and the user's tools, and nobody to talk to. In the
 model plays the user, or a script that states the reason of the call and ends after the answer.
 """
 
-import hashlib
 import importlib
-import importlib.abc
-import importlib.machinery
 import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 sys.path.append(str(Path(__file__).parent))
 
-from episode_server import Ask, Play, serve  # pyright: ignore[reportMissingImports]
+from episode_server import Ask, Play, digests, serve  # pyright: ignore[reportMissingImports]
+from stubs import Stubs, empty_class  # pyright: ignore[reportMissingImports]
 
 STUBBED = (
-    *("fastapi", "pandas", "rich"),
+    *("fastapi", "pandas", "rich", "rich."),
     *("litellm", "litellm.caching", "litellm.caching.caching", "litellm.main"),
 )
 """What the official modules import and nothing here calls."""
 MAX_STEPS = 200
 """Official default. A call and its result are two steps."""
 MAX_ERRORS = 10
-GREETING = "Hi! How can I help you today?"
 
 
 class AgentError(Exception):
     """What the agent wrote is not a message."""
 
 
-class _Stub(ModuleType):
-    """A module whose every attribute is a class without behaviour."""
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):
-            raise AttributeError(name)
-        return type(name, (), {"__init__": _ignore, "__class_getitem__": _ignore})
-
-
-def _ignore(*_: Any, **__: Any) -> None:
-    pass
-
-
-class _Stubs(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    def find_spec(self, name: str, *_: Any) -> importlib.machinery.ModuleSpec | None:
-        if name in STUBBED or name.startswith("rich."):
-            return importlib.machinery.ModuleSpec(name, self, is_package=True)
-        return None
-
-    def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType:
-        return _Stub(spec.name)
-
-    def exec_module(self, module: ModuleType) -> None:
-        pass
-
-
 def official(name: str) -> Any:
     """A module of the official package."""
-    if not any(isinstance(finder, _Stubs) for finder in sys.meta_path):
-        sys.meta_path.insert(0, _Stubs())
+    if not any(isinstance(finder, Stubs) for finder in sys.meta_path):
+        Stubs(STUBBED, empty_class).install()
         importlib.import_module("loguru").logger.remove()
     return importlib.import_module(f"tau2.{name}")
 
@@ -101,7 +71,7 @@ def load(options: dict[str, Any]) -> tuple[dict[str, Any], Play]:
 
     data = Path(official("utils.utils").DATA_DIR)
     files = sorted(f for f in data.rglob("*") if f.suffix in (".json", ".toml", ".md"))
-    return {"tasks": listed, "files": {str(f.relative_to(data)): _digest(f) for f in files}}, play
+    return {"tasks": listed, "files": digests(data, files)}, play
 
 
 def _from_prepared(
@@ -233,10 +203,7 @@ def scripted_user_class() -> Any:
 
 
 def gold(task: Any, solo: bool) -> list[dict[str, Any]]:
-    """The expected actions, one a message, then what has to be said, or `done`.
-
-    The first of a conversation is the greeting, which is not asked for.
-    """
+    """The expected actions, one a message, then what has to be said, or `done`."""
     criteria = task.evaluation_criteria
     calls = [
         {
@@ -255,13 +222,7 @@ def gold(task: Any, solo: bool) -> list[dict[str, Any]]:
         done = {"id": "call_done", "name": "done", "arguments": "{}"}
         return [*calls, {"content": "", "tool_calls": [done]}]
     told = " ".join(["All is done.", *(criteria.communicate_info or ())])
-    greeting = {"content": GREETING, "tool_calls": []}
-    return [greeting, *calls, {"content": told, "tool_calls": []}]
-
-
-def _digest(file: Path) -> str:
-    with file.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()
+    return [*calls, {"content": told, "tool_calls": []}]
 
 
 if __name__ == "__main__":
