@@ -16,7 +16,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 sys.path.append(str(Path(__file__).parent))
 
@@ -105,10 +105,10 @@ def load(options: dict[str, Any]) -> tuple[dict[str, Any], Play]:
 
 def confine() -> None:
     """Load the official modules, and replace `eval` in those that run the calls of a model."""
-    importlib.import_module("eval_main")
-    importlib.import_module("model_inference.common_inference").tqdm = _Progress
+    official("eval_main")
+    official("model_inference.common_inference").tqdm = _Progress
     for kind in ("step", "turn"):
-        utils = importlib.import_module(f"model_inference.multi_{kind}.multi_{kind}_utils")
+        utils = official(f"model_inference.multi_{kind}.multi_{kind}_utils")
         instances = vars(utils)
         utils.eval = lambda text, instances=instances: evaluate_call(text, instances)
     for module in (
@@ -116,7 +116,12 @@ def confine() -> None:
         "model_inference.multi_turn.execution_role",
         "model_inference.multi_turn.common_agent",
     ):
-        cast(Any, importlib.import_module(module)).eval = calculate
+        official(module).eval = calculate
+
+
+def official(name: str) -> Any:
+    """A module of the checkout."""
+    return importlib.import_module(name)
 
 
 def calculate(text: str) -> Any:
@@ -153,7 +158,7 @@ def play_task(
     user_model: bool,
 ) -> dict[str, Any]:
     """Run the official conversation and the official checker."""
-    common = cast(Any, importlib.import_module("model_inference.common_inference"))
+    common = official("model_inference.common_inference")
     agent = (_NativeAgent if native else _TextAgent)(kind, language, entry, ask)
 
     def scene_of(scene: Any) -> Any:
@@ -189,13 +194,13 @@ def check(
     episode: dict[str, Any],
 ) -> dict[str, Any]:
     """The official verdict on one episode: 1 if the state at the end is right."""
-    official = cast(Any, importlib.import_module("eval_main"))
-    saved: list[Any] = []
-    official.language, official.OUTPUT_PATH = language, ""
-    official.save_score_as_json = lambda _, rows, __: saved.extend(rows)
-    official.open = lambda *_, **__: io.StringIO()
-    score, process = official.agent_eval([episode], [entry], [answer], category, "astra")
-    wrong = saved[1] if len(saved) > 1 else {"error_type": "", "error": []}
+    judge = official("eval_main")
+    saved: list[dict[str, Any]] = []
+    judge.language, judge.OUTPUT_PATH = language, ""
+    judge.save_score_as_json = lambda _, rows, __: saved.extend(rows)
+    judge.open = lambda *_, **__: io.StringIO()
+    score, process = judge.agent_eval([episode], [entry], [answer], category, "astra")
+    wrong: dict[str, Any] = saved[1] if len(saved) > 1 else {"error_type": "", "error": []}
     detail = {"process_accuracy": process, "errors": wrong["error"]}
     return {
         "score": float(score),
@@ -253,7 +258,7 @@ class _NativeAgent(_TextAgent):
     def _rules(self) -> str:
         if self._kind == "multi_step":
             return MULTI_STEP[self._language] + FINISH[self._language]
-        prompts = cast(Any, importlib.import_module(f"model_inference.prompt_{self._language}"))
+        prompts = official(f"model_inference.prompt_{self._language}")
         rules = "".join(
             getattr(prompts, f"{name}_PROMPT_{self._language.upper()}")
             for name, part in (("TRAVEL", "Travel"), ("BASE", "BaseApi"))
