@@ -208,8 +208,8 @@ class AceBenchConfig(UserConfig):
         super().check()
         if not (Path(self.data) / "eval_main.py").is_file():
             raise ConfigError(
-                f"{option_name('data')} {str(self.data)!r} is no checkout of ACEBench: it has no "
-                "eval_main.py. Clone its repository and give the folder"
+                f"{option_name('data')} {str(self.data)!r} is no checkout of ACEBench: clone its "
+                "repository, and give the folder"
             )
 
     def with_user(self) -> Sequence[str]:
