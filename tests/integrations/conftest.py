@@ -29,9 +29,12 @@ KEPT = Path(os.environ.get("ASTRA_INTEGRATIONS") or ROOT / ".integrations")
 READERS: Mapping[str, list[str]] = {
     "verifiers": ["verifiers==0.4.0", "uv", "hatchling"],
     "inspect": ["inspect-ai==0.3.285", "openai>=3.4,<4"],
+    "harbor": ["harbor==0.26.0"],
     "verl": ["torch==2.13.0", "verl==0.9.1", "cachetools", "uvicorn", "fastapi", "TransferQueue"],
 }
 """What is installed for each reader, beside this package without its extras."""
+NEWER = {"harbor": "python3.12"}
+"""Interpreters of readers that need a later Python than this one."""
 MADE: Mapping[str, tuple[int, list[str]]] = {
     "questions": (25, ["examples/world", "--languages", "en,zh", "--seed", "7"]),
     "changes": (13, ["examples/shop", "--actions", "--seed", "3"]),
@@ -55,7 +58,8 @@ class ReaderEnvironment:
         mark = self.folder / "installed.json"
         self._python = self.folder / "bin/python"
         if not mark.exists() or mark.read_text() != wanted:
-            subprocess.run([sys.executable, "-m", "venv", "--clear", self.folder], check=True)
+            python = NEWER.get(name, sys.executable)
+            subprocess.run([python, "-m", "venv", "--clear", self.folder], check=True)
             self.pip(*READERS[name])
             self.pip(str(ROOT))
             mark.write_text(wanted)
@@ -152,6 +156,11 @@ def verifiers() -> ReaderEnvironment:
 @pytest.fixture(scope="session")
 def inspect() -> ReaderEnvironment:
     return ReaderEnvironment("inspect")
+
+
+@pytest.fixture(scope="session")
+def harbor() -> ReaderEnvironment:
+    return ReaderEnvironment("harbor")
 
 
 @pytest.fixture(scope="session")

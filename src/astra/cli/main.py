@@ -107,6 +107,7 @@ GROUPS: dict[str, CommandGroup] = {
             "maths": "Evaluate a model on problems of yours with verifiable answers.",
             "setup": "Install a benchmark into an environment of its own.",
             "compare": "Compare two evaluations, paired by item, with intervals.",
+            "export": "Write the episodes of an evaluation for the viewers of other programs.",
         },
     ),
     "credit": CommandGroup(

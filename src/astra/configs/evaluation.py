@@ -152,6 +152,22 @@ class CompareConfig(Config):
 
 
 @dataclass(frozen=True)
+class ExportEvaluationConfig(Config):
+    """Episodes."""
+
+    run: Path | str
+    """Run folder of an evaluation."""
+    _: KW_ONLY
+    out: Annotated[Path | str, RUNTIME]
+    """Folder to write: logs."""
+    format: Literal["inspect", "atif"] = "inspect"
+    """Format of the rows. inspect: an .eval log, which inspect view shows. atif: a trajectory an
+    episode, as Harbor has them."""
+    if_exists: Annotated[Literal["fail", "overwrite"], RUNTIME] = "fail"
+    """What to do if --out exists. overwrite: replace it."""
+
+
+@dataclass(frozen=True)
 class CreditShowConfig(Config):
     """Credit."""
 

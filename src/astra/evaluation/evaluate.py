@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 EPISODES = "episodes"
 AGENT_FILES = ("agent_runs", "conversations")
 """Of a program's episodes: its runs, and what its model said, as episodes with tokens."""
-_REPORT = "report.json"
+REPORT = "report.json"
 
 
 @dataclass(frozen=True)
@@ -65,15 +65,15 @@ class EvaluationReport:
     def open(cls, path: Path | str) -> EvaluationReport:
         """The report in the run folder of an evaluation. Raises StoreError, ConfigError."""
         folder = RunFolder.open(path)
-        if not folder.exists(_REPORT):
+        if not folder.exists(REPORT):
             raise ConfigError(
                 f"{str(path)!r} holds no finished evaluation: make one with `astra evaluate arenas`"
             )
         try:
-            return cls(folder, EvaluationSummary.model_validate_json(folder.read(_REPORT)))
+            return cls(folder, EvaluationSummary.model_validate_json(folder.read(REPORT)))
         except ValidationError:
             raise StoreError(
-                f"{str(folder.path / _REPORT)!r} is damaged: delete it and evaluate again"
+                f"{str(folder.path / REPORT)!r} is damaged: delete it and evaluate again"
             ) from None
 
     @property
@@ -145,7 +145,7 @@ async def evaluate(
     tally = EvaluationTally()
     # To the end: what another process finished in the meantime is read, and not played again.
     with folder.lock():
-        if folder.exists(_REPORT):
+        if folder.exists(REPORT):
             return EvaluationReport.open(folder.path)
         with folder.append(EPISODES) as log:
             done = _keep_whole_arenas(folder, log, arenas, config.samples)
@@ -172,7 +172,7 @@ async def evaluate(
                     episodes = await _played(config, arenas[done:], sandbox, prompt, stack)
                 summary = await tallied(episodes, config.seed, store, tally=tally)
         report = summary.model_dump_json(indent=2).encode()
-        folder.replace(_REPORT, [report, b"\n"])
+        folder.replace(REPORT, [report, b"\n"])
     return EvaluationReport(folder, summary)
 
 
