@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -33,8 +34,8 @@ READERS: Mapping[str, list[str]] = {
     "verl": ["torch==2.13.0", "verl==0.9.1", "cachetools", "uvicorn", "fastapi", "TransferQueue"],
 }
 """What is installed for each reader, beside this package without its extras."""
-NEWER = {"harbor": "python3.12"}
-"""Interpreters of readers that need a later Python than this one."""
+NEWER = {"harbor": "3.12"}
+"""Python of the readers that need a later one than runs the tests."""
 MADE: Mapping[str, tuple[int, list[str]]] = {
     "questions": (25, ["examples/world", "--languages", "en,zh", "--seed", "7"]),
     "changes": (13, ["examples/shop", "--actions", "--seed", "3"]),
@@ -49,6 +50,19 @@ MADE: Mapping[str, tuple[int, list[str]]] = {
 ran: list[str] = []
 
 
+def interpreter(version: str) -> str:
+    """A Python of that version: on the path, or one of pyenv's."""
+    kept = sorted(Path.home().glob(f".pyenv/versions/{version}.*/bin/python"))
+    for path in (shutil.which(f"python{version}"), *map(str, kept)):
+        # One on the path may be a shim of pyenv that leads nowhere.
+        if (
+            path is not None
+            and not subprocess.run([path, "-c", ""], capture_output=True).returncode
+        ):
+            return path
+    raise FileNotFoundError(f"there is no Python {version} here: install one, e.g. with pyenv")
+
+
 class ReaderEnvironment:
     """An installed reader."""
 
@@ -58,7 +72,7 @@ class ReaderEnvironment:
         mark = self.folder / "installed.json"
         self._python = self.folder / "bin/python"
         if not mark.exists() or mark.read_text() != wanted:
-            python = NEWER.get(name, sys.executable)
+            python = interpreter(NEWER[name]) if name in NEWER else sys.executable
             subprocess.run([python, "-m", "venv", "--clear", self.folder], check=True)
             self.pip(*READERS[name])
             self.pip(str(ROOT))
