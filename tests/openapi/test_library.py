@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -20,8 +19,8 @@ from astra.evaluation.arenas import PlayedEpisode, play, tallied
 from astra.models.policies import Policy, policy
 from astra.rewards import score_trajectory
 from astra.rollouts.loop import RolloutLimits
-from astra.sandbox.server import open_sandbox
 from astra.types import Arena
+from tests.support.sandboxes import run_with_sandbox, shared_sandbox
 
 LIBRARY = Path(__file__).parents[2] / "examples" / "tools" / "openapi.yaml"
 DOCUMENTS = sorted((Path(__file__).parent / "documents").iterdir())
@@ -49,13 +48,13 @@ def arenas() -> list[Arena]:
 
 def test_arenas_are_certified(arenas: list[Arena]) -> None:
     async def check() -> None:
-        async with open_sandbox(workers=1) as sandbox:
+        async with shared_sandbox() as sandbox:
             for arena in arenas:
                 certificate = await certify(arena, sandbox)
                 failed = [c for c in certificate.checks if not c.passed]
                 assert certificate.certified, (arena.question, failed)
 
-    asyncio.run(check())
+    run_with_sandbox(check())
 
 
 def scores(arenas: Sequence[Arena], name: Policy) -> tuple[float, float]:
@@ -63,7 +62,7 @@ def scores(arenas: Sequence[Arena], name: Policy) -> tuple[float, float]:
 
     async def run() -> tuple[float, float]:
         episodes: list[PlayedEpisode] = []
-        async with open_sandbox(workers=1) as sandbox:
+        async with shared_sandbox() as sandbox:
             model = lambda arena, sample: policy(name, arena, sample)  # noqa: E731
             played = play(arenas, model, sandbox, RolloutLimits(turns=100))
             summary = await tallied(played, 0, episodes.append)
@@ -73,7 +72,7 @@ def scores(arenas: Sequence[Arena], name: Policy) -> tuple[float, float]:
             score_trajectory(arena, e.trajectory, "strict").reward for arena, e in pairs
         )
 
-    return asyncio.run(run())
+    return run_with_sandbox(run())
 
 
 def test_reference_policies_are_worth_what_is_known(arenas: list[Arena]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 import pytest
@@ -16,10 +15,10 @@ from astra.arenas.certificates import Certificate, CheckResult
 from astra.databases import Database, DatabaseColumn, DatabaseTable, RowChange
 from astra.episodes import Score
 from astra.protocols import RESTORE
-from astra.sandbox.server import open_sandbox
 from astra.types import Arena, ArenaState, GoldCall, Json, StateGoal, Tool
 from tests.support import desk
 from tests.support.desk import desk_arena
+from tests.support.sandboxes import run_with_sandbox, shared_sandbox
 
 CHECKS = (
     *("names", "schema", "script", "already", "policy", "state", "null", "necessary", "unique"),
@@ -30,10 +29,10 @@ CHECKS = (
 
 def examine(arena: Arena) -> Certificate:
     async def run() -> Certificate:
-        async with open_sandbox(workers=1, spares=1) as sandbox:
+        async with shared_sandbox() as sandbox:
             return await certify(arena, sandbox, all_checks=True)
 
-    return asyncio.run(run())
+    return run_with_sandbox(run())
 
 
 def failed(arena: Arena) -> dict[str, CheckResult]:
@@ -144,7 +143,7 @@ def test_trials_make_a_call_once_in_each_state() -> None:
     async def play(state: ArenaState) -> list[list[tuple[str, dict[str, Json]]]]:
         sent: list[list[tuple[str, dict[str, Json]]]] = []
         async with (
-            open_sandbox(workers=1) as sandbox,
+            shared_sandbox() as sandbox,
             StateTrials(arena, state, sandbox, 0) as made,
         ):
             session = await made.main_session()
@@ -165,7 +164,7 @@ def test_trials_make_a_call_once_in_each_state() -> None:
     def of(*calls: NamedCall) -> list[tuple[str, dict[str, Json]]]:
         return [(call.tool, call.arguments) for call in calls]
 
-    assert asyncio.run(play(arena.state)) == [
+    assert run_with_sandbox(play(arena.state)) == [
         # What is found after a write may be something else.
         [RESTORE, *of(find, orders), RESTORE, *of(address, find, cancel)],
         [],
@@ -230,10 +229,10 @@ def test_sql_that_is_put_together_from_texts() -> None:
 
 def failed_with(arena: Arena, seed: int) -> set[str]:
     async def run() -> Certificate:
-        async with open_sandbox(workers=1, spares=1) as sandbox:
+        async with shared_sandbox() as sandbox:
             return await certify(arena, sandbox, seed=seed, all_checks=True)
 
-    return {check.check for check in asyncio.run(run()).checks if not check.passed}
+    return {check.check for check in run_with_sandbox(run()).checks if not check.passed}
 
 
 def test_a_tool_that_raises_on_a_text() -> None:
@@ -286,7 +285,7 @@ def test_calls_that_no_goal_needs_are_refused() -> None:
 def test_the_same_arena_is_not_examined_twice() -> None:
     async def run() -> None:
         arena = desk_arena()
-        async with open_sandbox(workers=1, spares=1) as sandbox:
+        async with shared_sandbox() as sandbox:
             first = await certify(arena, sandbox)
             assert await certify(arena, sandbox, unmixed=first) is first
             # Of another seed, another arena, or a bad one: nothing can be taken from it.
@@ -296,4 +295,4 @@ def test_the_same_arena_is_not_examined_twice() -> None:
                 again = await certify(arena, sandbox, unmixed=unlike)
                 assert again is not unlike and again.certified
 
-    asyncio.run(run())
+    run_with_sandbox(run())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import datetime
 import re
 from fractions import Fraction
@@ -14,9 +13,9 @@ from astra.arenas.stateful.options import StateSourceOptions
 from astra.arenas.tables.load.tables import Tables
 from astra.arenas.tables.schema import Schema
 from astra.databases import Cell, DatabaseTable
-from astra.sandbox.server import open_sandbox
 from astra.types import Arena
 from tests.stateful.conftest import draw
+from tests.support.sandboxes import run_with_sandbox, shared_sandbox
 
 
 @pytest.fixture(scope="module")
@@ -65,9 +64,9 @@ def test_the_goals_hold_what_the_words_ask_for(computed: list[Arena]) -> None:
 
 def test_they_are_certified(computed: list[Arena]) -> None:
     async def run() -> list[str]:
-        async with open_sandbox(workers=1, spares=1) as sandbox:
+        async with shared_sandbox() as sandbox:
             certificates = [await certify(arena, sandbox) for arena in computed[:15]]
         checks = [check for certificate in certificates for check in certificate.checks]
         return [check.reason for check in checks if not check.passed]
 
-    assert asyncio.run(run()) == []
+    assert run_with_sandbox(run()) == []

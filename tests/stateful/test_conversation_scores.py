@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 
 import pytest
@@ -14,8 +13,8 @@ from astra.models.scripted import ScriptedModel, calling
 from astra.protocols import Reply, Sampling
 from astra.rewards import score_trajectory
 from astra.rollouts.loop import RolloutLimits, RolloutTask, rollout
-from astra.sandbox.server import open_sandbox
 from astra.types import CallStatus, GoldCall, Message, ToolSchema, Trajectory
+from tests.support.sandboxes import run_with_sandbox, shared_sandbox
 from tests.support.talking_desk import ASK, CANNOT, talking_desk
 
 ARENA = talking_desk()
@@ -81,7 +80,7 @@ async def _play(steps: list[Step], model: type[ScriptedModel] = ScriptedModel) -
         step if isinstance(step, str) else calling(GoldCall(tool=step[0], arguments=dict(step[1])))
         for step in steps
     ]
-    async with open_sandbox(workers=1, spares=0) as sandbox:
+    async with shared_sandbox() as sandbox:
         host = ArenaHost(ARENA, sandbox)
         return await rollout(
             RolloutTask(ARENA.id, arena_messages(ARENA)),
@@ -95,7 +94,7 @@ async def _play(steps: list[Step], model: type[ScriptedModel] = ScriptedModel) -
 @pytest.mark.parametrize("name", EPISODES)
 def test_an_episode_is_worth(name: str) -> None:
     steps, f1, strict, waste = EPISODES[name]
-    trajectory = asyncio.run(_play(steps))
+    trajectory = run_with_sandbox(_play(steps))
     assert not trajectory.infrastructure_failure
     scored = score_trajectory(ARENA, trajectory, "strict")
     assert (scored.f1, scored.reward, scored.waste) == (pytest.approx(f1), strict, waste)
@@ -105,12 +104,12 @@ def test_an_episode_is_worth(name: str) -> None:
 
 
 def test_the_user_says_what_is_planned_and_brings_the_tool() -> None:
-    trajectory = asyncio.run(_play([*FIRST, *REST]))
+    trajectory = run_with_sandbox(_play([*FIRST, *REST]))
     said = [message.content for message in trajectory.messages if message.role == "user"]
     assert ARENA.state is not None
     first, *others = (turn.text for turn in ARENA.state.turns)
     assert said == [first, "Send it to 9 Pier Walk.", *others]
-    early = asyncio.run(_play([CANCEL, *FIRST, *REST]))
+    early = run_with_sandbox(_play([CANCEL, *FIRST, *REST]))
     assert early.calls[0].status is CallStatus.unknown_tool
     assert early.calls[-2].tool == "cancel_order" and early.calls[-2].status is CallStatus.ok
 
@@ -125,7 +124,7 @@ def test_a_model_is_shown_the_tools_that_the_user_brings() -> None:
             seen.append(len(tools))
             return await super().generate(messages, tools, sampling)
 
-    asyncio.run(_play([*FIRST, *REST], Watching))
+    run_with_sandbox(_play([*FIRST, *REST], Watching))
     assert seen == [3] * 6 + [4] * 4
 
 
@@ -135,10 +134,10 @@ def test_a_model_is_shown_the_tools_that_the_user_brings() -> None:
 )
 def test_policies_in_a_conversation(name: str, f1: float) -> None:
     async def play() -> Trajectory:
-        async with open_sandbox(workers=1, spares=0) as sandbox:
+        async with shared_sandbox() as sandbox:
             host = ArenaHost(ARENA, sandbox)
             task = RolloutTask(ARENA.id, arena_messages(ARENA))
             model = policy(name, ARENA)  # type: ignore[arg-type]
             return await rollout(task, model, host, RolloutLimits(), arena_user(ARENA, host))
 
-    assert score_trajectory(ARENA, asyncio.run(play())).f1 == f1
+    assert score_trajectory(ARENA, run_with_sandbox(play())).f1 == f1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 from typing import get_args
 
@@ -18,11 +17,11 @@ from astra.errors import ConfigError
 from astra.hosts.arena import arena_messages
 from astra.models.policies import Policy
 from astra.rewards.matching import stands_in_text
-from astra.sandbox.server import open_sandbox
 from astra.states import ArenaState
 from astra.types import Arena, Target
 from tests.stateful.conftest import draw
 from tests.stateful.test_reference_policies import reports
+from tests.support.sandboxes import run_with_sandbox, shared_sandbox
 
 KINDS = get_args(ConversationKind)
 OPTIONS = StateSourceOptions(
@@ -148,13 +147,13 @@ def test_a_report_tells_tasks_and_conversations_apart(talks: list[Arena]) -> Non
 
 def test_conversations_are_certified(talks: list[Arena]) -> None:
     async def run() -> list[str]:
-        async with open_sandbox(workers=1, spares=1) as sandbox:
+        async with shared_sandbox() as sandbox:
             certificates = [await certify(arena, sandbox) for arena in talks[:12]]
         return [
             c.reason for certificate in certificates for c in certificate.checks if not c.passed
         ]
 
-    assert asyncio.run(run()) == []
+    assert run_with_sandbox(run()) == []
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import shutil
 from collections import Counter
 from pathlib import Path
@@ -21,6 +20,7 @@ from astra.errors import ConfigError, Rejected
 from astra.types import Arena, Language
 from tests.stateful.conftest import SHOP
 from tests.stateful.test_own_tables import certified
+from tests.support.sandboxes import run_with_sandbox
 
 CANCEL = """
 [tables.orders.write]
@@ -109,7 +109,7 @@ def test_rows_are_cancelled(tmp_path: Path, kinds: frozenset[str] | None) -> Non
                 if change.table == "orders" and change.after and "status" in change.after:
                     assert change.before and change.before["status"] in ("pending", "paid")
                     assert change.after["status"] == "cancelled"
-    asyncio.run(certified([a for a in arenas if "cancel" in a.provenance["kinds"]][:3]))
+    run_with_sandbox(certified([a for a in arenas if "cancel" in a.provenance["kinds"]][:3]))
 
 
 def test_a_second_way_to_the_same_status_is_not_set(tmp_path: Path) -> None:
@@ -119,7 +119,7 @@ def test_a_second_way_to_the_same_status_is_not_set(tmp_path: Path) -> None:
     tools = {tool.name: tool for arena in arenas for tool in arena.tools}
     choices = tools["set_order_status"].document.parameters["properties"]["status"]["enum"]
     assert "cancelled" not in choices and "pending" in choices
-    asyncio.run(certified(arenas[:6]))
+    run_with_sandbox(certified(arenas[:6]))
 
 
 def test_owners(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 from dataclasses import replace
 
@@ -19,10 +18,10 @@ from astra.arenas.tables.schema import Schema
 from astra.configs.arenas import MakeArenasConfig
 from astra.errors import ConfigError
 from astra.models.policies import Policy
-from astra.sandbox.server import open_sandbox
 from astra.types import Arena
 from tests.stateful.conftest import draw
 from tests.stateful.test_reference_policies import reports
+from tests.support.sandboxes import run_with_sandbox, shared_sandbox
 
 BILINGUAL = {"en": 0.5, "zh": 0.5}
 
@@ -84,12 +83,12 @@ def test_gold_solves_every_level_and_others_none(leveled: list[Arena]) -> None:
 @pytest.mark.slow
 def test_the_certificate_holds_at_the_highest_level(leveled: list[Arena]) -> None:
     async def check() -> None:
-        async with open_sandbox(workers=1) as sandbox:
+        async with shared_sandbox() as sandbox:
             arena = next(arena for arena in leveled if level(arena) == 5)
             certificate = await certify(arena, sandbox)
             assert certificate.certified, [c for c in certificate.checks if not c.passed]
 
-    asyncio.run(check())
+    run_with_sandbox(check())
 
 
 def test_a_dial_alone_leaves_everything_else(shop: tuple[Tables, Schema]) -> None:

@@ -25,9 +25,9 @@ from astra.evaluation.arenas import PlayedEpisode, play, tallied
 from astra.models.policies import Policy, policy
 from astra.rewards import score_trajectory
 from astra.rollouts.loop import RolloutLimits
-from astra.sandbox.server import open_sandbox
 from astra.types import Arena
 from tests.stateful.conftest import SHOP
+from tests.support.sandboxes import run_with_sandbox, shared_sandbox
 from tests.support.table_folders import write_clinic, write_haulier
 
 FOLDERS = {"clinic": write_clinic, "haulier": write_haulier}
@@ -47,7 +47,7 @@ def draw_from(folder: Path, count: int, seed: int = 0) -> list[Arena]:
 
 
 async def certified(arenas: Sequence[Arena]) -> None:
-    async with open_sandbox(workers=2) as sandbox:
+    async with shared_sandbox() as sandbox:
         places = asyncio.Semaphore(4)
 
         async def examine(arena: Arena) -> None:
@@ -61,7 +61,7 @@ async def certified(arenas: Sequence[Arena]) -> None:
 
 async def check_worth(arenas: Sequence[Arena]) -> None:
     worth: dict[str, tuple[float, float]] = {}
-    async with open_sandbox(workers=2) as sandbox:
+    async with shared_sandbox() as sandbox:
         names: tuple[Policy, ...] = ("gold", "null", "reader", "careless", "random")
         for name in names:
             episodes: list[PlayedEpisode] = []
@@ -91,12 +91,12 @@ def drawn(
 
 def test_reference_policies_and_the_same_bytes(drawn: tuple[Path, list[Arena]]) -> None:
     folder, arenas = drawn
-    asyncio.run(check_worth(arenas))
+    run_with_sandbox(check_worth(arenas))
     assert [arena.id for arena in draw_from(folder, 40)] == [arena.id for arena in arenas]
 
 
 def test_arenas_are_certified(drawn: tuple[Path, list[Arena]]) -> None:
-    asyncio.run(certified(drawn[1][:12]))
+    run_with_sandbox(certified(drawn[1][:12]))
 
 
 def test_names_fit_the_apis_of_models(drawn: tuple[Path, list[Arena]]) -> None:
@@ -123,8 +123,8 @@ def test_many(tmp_path: Path, name: str, count: int) -> None:
     arenas = draw_from(folder, count)
     assert len(arenas) == count
     assert [arena.id for arena in draw_from(folder, count)] == [arena.id for arena in arenas]
-    asyncio.run(certified(arenas))
-    asyncio.run(check_worth(arenas))
+    run_with_sandbox(certified(arenas))
+    run_with_sandbox(check_worth(arenas))
 
 
 HARD = [
@@ -182,7 +182,7 @@ def test_columns_that_are_called_as_what_tools_use(hard: list[Arena]) -> None:
             if isinstance(name, ast.Name) and isinstance(name.ctx, ast.Store)
         }
         assert not parameters & used - own, (tool.name, parameters & used)
-    asyncio.run(certified(hard))
+    run_with_sandbox(certified(hard))
 
 
 def _is_check(call: ast.Call) -> bool:

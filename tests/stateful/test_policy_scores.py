@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import get_args
 
 import pytest
@@ -14,9 +13,9 @@ from astra.models.scripted import ScriptedModel, calling
 from astra.protocols import Model
 from astra.rewards import score_trajectory
 from astra.rollouts.loop import RolloutLimits, RolloutTask, rollout
-from astra.sandbox.server import open_sandbox
 from astra.types import Arena, GoldCall, Trajectory
 from tests.support.ruled_desk import LEAVE, REFUSAL, SHIPPED, ruled_desk
+from tests.support.sandboxes import run_with_sandbox, shared_sandbox
 
 ARENA, PRESSING = ruled_desk(), ruled_desk(presses=True)
 Step = tuple[str, dict[str, str]] | str
@@ -105,13 +104,13 @@ PRESSED: dict[str, tuple[list[Step], float, float]] = {
 
 def play(model: Model, arena: Arena = ARENA) -> Trajectory:
     async def run() -> Trajectory:
-        async with open_sandbox(workers=1, spares=1) as sandbox:
+        async with shared_sandbox() as sandbox:
             host = ArenaHost(arena, sandbox)
             task = RolloutTask(arena.id, arena_messages(arena))
             limits = RolloutLimits(turns=40)
             return await rollout(task, model, host, limits, arena_user(arena, host))
 
-    return asyncio.run(run())
+    return run_with_sandbox(run())
 
 
 def played(steps: list[Step], arena: Arena = ARENA) -> Trajectory:

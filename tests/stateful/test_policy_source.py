@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 
 import pytest
@@ -18,11 +17,11 @@ from astra.hosts.arena_user import arena_user
 from astra.models.policies import Policy, policy
 from astra.rewards import score_trajectory
 from astra.rollouts.loop import RolloutLimits, RolloutTask, rollout
-from astra.sandbox.server import open_sandbox
 from astra.service_policies import ServicePolicy
 from astra.states import ArenaState
 from astra.types import Arena
 from tests.stateful.conftest import draw
+from tests.support.sandboxes import run_with_sandbox, shared_sandbox
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +66,7 @@ def test_prompts_hold_the_rules_in_the_language_of_the_request(ruled: list[Arena
 def worth(arenas: list[Arena], name: Policy) -> list[float]:
     async def play() -> list[float]:
         scores: list[float] = []
-        async with open_sandbox(workers=1) as sandbox:
+        async with shared_sandbox() as sandbox:
             for arena in arenas:
                 host = ArenaHost(arena, sandbox)
                 trajectory = await rollout(
@@ -80,7 +79,7 @@ def worth(arenas: list[Arena], name: Policy) -> list[float]:
                 scores.append(score_trajectory(arena, trajectory).f1)
         return scores
 
-    return asyncio.run(play())
+    return run_with_sandbox(play())
 
 
 def test_reference_policies(ruled: list[Arena]) -> None:
@@ -93,12 +92,12 @@ def test_reference_policies(ruled: list[Arena]) -> None:
 
 def test_they_are_certified(ruled: list[Arena]) -> None:
     async def check() -> None:
-        async with open_sandbox(workers=1) as sandbox:
+        async with shared_sandbox() as sandbox:
             for arena in ruled[:2]:
                 certificate = await certify(arena, sandbox)
                 assert certificate.certified, [c for c in certificate.checks if not c.passed]
 
-    asyncio.run(check())
+    run_with_sandbox(check())
 
 
 @pytest.mark.slow

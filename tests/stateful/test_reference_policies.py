@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
 from collections.abc import Sequence
 from statistics import fmean
@@ -17,12 +16,12 @@ from astra.evaluation.arenas import EvaluationSummary, PlayedEpisode, play, tall
 from astra.models.policies import Policy, gold_turns, policy
 from astra.rewards import score_trajectory
 from astra.rollouts.loop import RolloutLimits
-from astra.sandbox.server import open_sandbox
 from astra.training.algorithm import SampledEpisode
 from astra.training.credit.counterfactual import Counterfactual
 from astra.types import Arena
 from tests.stateful.conftest import draw
 from tests.support.desk import desk_arena
+from tests.support.sandboxes import run_with_sandbox, shared_sandbox
 from tests.training.made import played as made_episode
 
 Played = tuple[EvaluationSummary, list[PlayedEpisode]]
@@ -31,7 +30,7 @@ Played = tuple[EvaluationSummary, list[PlayedEpisode]]
 def reports(arenas: Sequence[Arena], names: Sequence[Policy]) -> dict[Policy, Played]:
     async def run() -> dict[Policy, Played]:
         found: dict[Policy, Played] = {}
-        async with open_sandbox(workers=1) as sandbox:
+        async with shared_sandbox() as sandbox:
             for name in names:
                 episodes: list[PlayedEpisode] = []
                 model = lambda arena, sample, name=name: policy(name, arena, sample)  # noqa: E731
@@ -39,7 +38,7 @@ def reports(arenas: Sequence[Arena], names: Sequence[Policy]) -> dict[Policy, Pl
                 found[name] = await tallied(played, 0, episodes.append), episodes
         return found
 
-    return asyncio.run(run())
+    return run_with_sandbox(run())
 
 
 def strict(arenas: Sequence[Arena], episodes: Sequence[PlayedEpisode]) -> float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -20,13 +19,13 @@ from astra.evaluation.arenas import EvaluationTally, play
 from astra.evaluation.evaluate import evaluate
 from astra.models.policies import policy
 from astra.rollouts.loop import RolloutLimits
-from astra.sandbox.server import open_sandbox
 from astra.types import Arena, Message, ToolSchema
 from astra.users.rewording import RewordingFault, RewordingGuard
 from astra.users.script import ScriptedUser
 from tests.stateful.conftest import draw
 from tests.support.desk import desk_arena
 from tests.support.fakes import FakeModel
+from tests.support.sandboxes import run_with_sandbox, shared_sandbox
 from tests.support.talking_desk import talking_desk
 
 OPTIONS = StateSourceOptions(
@@ -176,7 +175,7 @@ def rewording(form: str) -> FakeModel:
 def test_what_the_model_says_is_counted_and_scores_stay(form: str, kind: str) -> None:
     async def run() -> tuple[EvaluationTally, list[Message]]:
         tally, messages = EvaluationTally(), list[Message]()
-        async with open_sandbox(workers=1, spares=0) as sandbox:
+        async with shared_sandbox() as sandbox:
             played = play(
                 [talking_desk()],
                 lambda arena, sample: policy("gold", arena),
@@ -189,7 +188,7 @@ def test_what_the_model_says_is_counted_and_scores_stay(form: str, kind: str) ->
                 messages += episode.trajectory.messages
         return tally, messages
 
-    tally, messages = asyncio.run(run())
+    tally, messages = run_with_sandbox(run())
     report = tally.report()
     assert report.f1 is not None and report.f1.mean == 1
     assert report.user.get(kind, 0) >= 1  # type: ignore[call-overload]

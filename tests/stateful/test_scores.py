@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import pytest
 
 from astra.databases import Database, Effect, RowChange
@@ -12,7 +10,6 @@ from astra.models.policies import policy
 from astra.models.scripted import ScriptedModel, calling
 from astra.rewards import score_calls, score_trajectory
 from astra.rollouts.loop import RolloutLimits, RolloutTask, rollout
-from astra.sandbox.server import open_sandbox
 from astra.states import StateGoal
 from astra.types import (
     CallRecord,
@@ -24,6 +21,7 @@ from astra.types import (
     Trajectory,
 )
 from tests.support.desk import DATABASE, desk_arena
+from tests.support.sandboxes import run_with_sandbox, shared_sandbox
 
 ARENA = desk_arena()
 FIND = ("find_customers", {"name": "Ada Brook"})
@@ -54,7 +52,7 @@ EPISODES = {
 
 async def _play(calls: list[tuple[str, dict[str, str]]]) -> Trajectory:
     messages = [calling(GoldCall(tool=tool, arguments=dict(a))) for tool, a in calls]
-    async with open_sandbox(workers=1, spares=0) as sandbox:
+    async with shared_sandbox() as sandbox:
         return await rollout(
             RolloutTask(ARENA.id, arena_messages(ARENA)),
             ScriptedModel([*messages, "Done."]),
@@ -66,7 +64,7 @@ async def _play(calls: list[tuple[str, dict[str, str]]]) -> Trajectory:
 @pytest.mark.parametrize("name", EPISODES)
 def test_an_episode_is_worth(name: str) -> None:
     calls, f1, strict, waste, damage = EPISODES[name]
-    trajectory = asyncio.run(_play(calls))
+    trajectory = run_with_sandbox(_play(calls))
     scored = score_trajectory(ARENA, trajectory)
     assert (scored.f1, scored.waste, scored.damage) == (pytest.approx(f1), waste, damage)
     assert score_trajectory(ARENA, trajectory, "strict").reward == strict
@@ -76,13 +74,13 @@ def test_an_episode_is_worth(name: str) -> None:
 def test_damage_that_is_repaired_is_waste() -> None:
     undo = ("change_order_address", {"order_id": "O-2003", "address": "2 Mill Lane"})
     wrong = ("change_order_address", {"order_id": "O-2003", "address": "9 Pier Walk"})
-    scored = score_trajectory(ARENA, asyncio.run(_play([*GOLD[:2], wrong, undo, *GOLD[2:]])))
+    scored = score_trajectory(ARENA, run_with_sandbox(_play([*GOLD[:2], wrong, undo, *GOLD[2:]])))
     assert (scored.f1, scored.waste, scored.damage) == (pytest.approx(2 / 3), 2, 0)
 
 
 def test_gold_policy_plays_the_arena() -> None:
     async def play() -> Trajectory:
-        async with open_sandbox(workers=1, spares=0) as sandbox:
+        async with shared_sandbox() as sandbox:
             return await rollout(
                 RolloutTask(ARENA.id, arena_messages(ARENA)),
                 policy("gold", ARENA),
@@ -90,7 +88,7 @@ def test_gold_policy_plays_the_arena() -> None:
                 RolloutLimits(),
             )
 
-    assert score_trajectory(ARENA, asyncio.run(play())).f1 == 1
+    assert score_trajectory(ARENA, run_with_sandbox(play())).f1 == 1
 
 
 def _told(text: str, written: int) -> bool:

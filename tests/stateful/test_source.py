@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 
 import pytest
@@ -17,9 +16,9 @@ from astra.hosts.arena import ArenaHost, arena_messages
 from astra.models.policies import policy
 from astra.rewards import score_trajectory
 from astra.rollouts.loop import RolloutLimits, RolloutTask, rollout
-from astra.sandbox.server import open_sandbox
 from astra.types import Arena, StateGoal
 from tests.stateful.conftest import draw
+from tests.support.sandboxes import run_with_sandbox, shared_sandbox
 
 ALWAYS = TASK_KINDS.keys() - {"cancel"}
 """Kinds of tasks that no options are needed for."""
@@ -42,7 +41,7 @@ def test_the_same_seed_gives_the_same_arenas(shop: tuple[Tables, Schema]) -> Non
 
 def test_gold_calls_bring_about_what_duckdb_computed(arenas: list[Arena]) -> None:
     async def play() -> None:
-        async with open_sandbox(workers=1) as sandbox:
+        async with shared_sandbox() as sandbox:
             for arena in arenas:
                 trajectory = await rollout(
                     RolloutTask(arena.id, arena_messages(arena)),
@@ -53,17 +52,17 @@ def test_gold_calls_bring_about_what_duckdb_computed(arenas: list[Arena]) -> Non
                 scored = score_trajectory(arena, trajectory)
                 assert (scored.f1, scored.waste, scored.damage) == (1, 0, 0), arena.question
 
-    asyncio.run(play())
+    run_with_sandbox(play())
 
 
 def test_arenas_are_certified(arenas: list[Arena]) -> None:
     async def check() -> None:
-        async with open_sandbox(workers=1) as sandbox:
+        async with shared_sandbox() as sandbox:
             for arena in arenas[:4]:
                 certificate = await certify(arena, sandbox)
                 assert certificate.certified, [c for c in certificate.checks if not c.passed]
 
-    asyncio.run(check())
+    run_with_sandbox(check())
 
 
 def test_databases_are_shared_and_small(arenas: list[Arena]) -> None:

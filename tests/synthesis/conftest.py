@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,10 @@ from astra.arenas.synthesis.pipeline import ArenaSynthesis, SynthesisOptions
 from astra.arenas.synthesis.records import SynthesisItem
 from astra.arenas.synthesis.sources import SourceMaterial, items
 from astra.models.embed_tfidf import TfidfEmbedder
+from astra.protocols import Sandbox
 from astra.runs.folder import RunFolder
 from astra.runs.runner import StageRunner
 from astra.runs.stage import StageReport
-from astra.sandbox import open_sandbox
 from astra.teacher.prompt import Prompt, Teacher
 from astra.testing.rule_teacher.arenas import RuleTeacher
 from astra.types import Record
@@ -66,9 +66,8 @@ def questions(rules: RuleTeacher) -> list[SourceMaterial]:
 
 
 @pytest.fixture
-async def sandbox() -> AsyncIterator[Any]:
-    async with open_sandbox() as opened:
-        yield opened
+def sandbox(session_sandbox: Sandbox) -> Sandbox:
+    return session_sandbox
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import csv
 import random
 import sqlite3
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -16,16 +16,14 @@ from astra.arenas.certificate import certify
 from astra.arenas.tables.source import CandidateTableArena, TableSourceOptions
 from astra.errors import ConfigError, Rejected
 from astra.protocols import Sandbox
-from astra.sandbox import open_sandbox
 from astra.types import Arena, Language
 
 from .made import arenas, candidates
 
 
 @pytest.fixture
-async def sandbox() -> AsyncIterator[Sandbox]:
-    async with open_sandbox(workers=1, spares=1) as server:
-        yield server
+def sandbox(session_sandbox: Sandbox) -> Sandbox:
+    return session_sandbox
 
 
 def write(path: Path, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
