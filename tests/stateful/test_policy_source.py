@@ -12,6 +12,7 @@ from astra.arenas.stateful.options import StateSourceOptions
 from astra.arenas.tables.load.tables import Tables
 from astra.arenas.tables.schema import Schema
 from astra.cli.main import run
+from astra.configs.arenas import ConversationKind
 from astra.hosts.arena import ArenaHost, arena_messages
 from astra.hosts.arena_user import arena_user
 from astra.models.policies import Policy, policy
@@ -114,6 +115,15 @@ def test_conversations_under_policies(shop: tuple[Tables, Schema]) -> None:
     assert worth(made, "gold") == [1.0] * len(made)
     for name in ("refuser", "asker", "reader", "null"):
         assert not any(worth(made, name))
+
+
+@pytest.mark.parametrize("kind", ["missing_parameter", "missing_tool", "revision"])
+def test_each_kind_of_conversation_is_drawn_under_a_policy_without_more_turns(
+    kind: ConversationKind, shop: tuple[Tables, Schema]
+) -> None:
+    options = StateSourceOptions(seed=5, service_policy=True, conversations=(kind,))
+    talks = [arena.provenance["conversation"] for arena in draw(shop, options, 6)]
+    assert kind in talks
 
 
 def test_show_holds_the_rules(ruled: list[Arena], capsys: pytest.CaptureFixture[str]) -> None:

@@ -22,7 +22,8 @@ class StateSourceOptions:
     kinds: frozenset[str] | None = None
     """Kinds of tasks. None: all."""
     user_turns: tuple[int, int] = (1, 1)
-    """Fewest and most turns of the user. A missing tool or a revision adds one."""
+    """Fewest and most turns of the user. A missing tool or a revision adds one, and so does what
+    happens under a policy in the only turn."""
     conversations: tuple[ConversationKind, ...] = ()
     """What happens in conversations. As many arenas as of each have none of it."""
     service_policy: bool = False

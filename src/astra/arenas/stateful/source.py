@@ -137,6 +137,9 @@ class StateSource:
         ]
         count = rng.randint(*options.user_turns)
         conversation = rng.choice((None, *options.conversations))
+        if conversation is not None and options.service_policy:
+            # Something happens where one thing is asked for, and rules need a request of several.
+            count = max(count, 2)
         # Once for all draws: rules that forbid are harder to find.
         forbid = view.policies is not None and rng.random() < 0.5
         for _ in range(MAX_DRAWS):
@@ -153,7 +156,8 @@ class StateSource:
             policy = None
             if view.policies is not None:
                 ruled = view.policies.draw(turns, rng, forbid=forbid)
-                if ruled is None or not options.fits(calls_of(ruled.turns)):
+                # Where a tool is missing there is nothing to call.
+                if ruled is None or not options.fits([*filter(None, calls_of(ruled.turns))]):
                     self.draws["no policy"] += 1
                     continue
                 turns, policy = ruled
