@@ -1,6 +1,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Where it is set, every command that a test starts would compile the whole package again.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: install demo demo-fast test test-slow test-live test-integrations check format house mutants-table bench bench-gate clean
 
