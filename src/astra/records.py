@@ -5,9 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+)
 
 Json = Any
 """A JSON value. Spelled `Any` because recursive JSON types cost more than they catch."""
@@ -28,6 +33,18 @@ class Record(BaseModel):
         for name in vars(copied).keys() - type(self).model_fields.keys():
             del vars(copied)[name]
         return copied
+
+
+class GrownRecord(Record):
+    """A record with fields that came later. While they hold nothing they are not stored, so that
+    what was stored before they came keeps its hash."""
+
+    later: ClassVar[frozenset[str]] = frozenset()
+
+    @model_serializer(mode="wrap")
+    def _without_what_came_later(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        stored: dict[str, Any] = handler(self)
+        return {n: value for n, value in stored.items() if value or n not in self.later}
 
 
 _encode = json.JSONEncoder(

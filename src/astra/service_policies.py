@@ -6,12 +6,12 @@ allowed, any rule that forbids wins, and what rules require adds up, so that no 
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from astra.databases import Cell
-from astra.records import Record
+from astra.records import GrownRecord, Record
 
 Comparison = Literal["above", "below"]
 
@@ -117,16 +117,47 @@ Condition = Annotated[
 ]
 
 
-class ServiceRule(Record):
+class AskedValue(Record):
+    """What the user is asked for before something is done: a value that the database holds."""
+
+    path: tuple[str, ...] = ()
+    """References from the row of the operation to the row that has the column. Empty: itself."""
+    column: str
+
+
+RuleEffect = Literal["forbid", "confirm", "ask", "limit"]
+"""What holds for the operation of a rule. forbid: it is not done. confirm: the user agrees to it
+before. ask: the user is asked for a value before, and it is done only if that is the stored one.
+limit: it is done so many times in one conversation, as it was asked for first, and no more."""
+
+
+class ServiceRule(GrownRecord):
     """One rule of a policy."""
 
-    effect: Literal["forbid", "confirm"]
-    """What holds for the operation: it is not done, or the user confirms it before."""
+    later: ClassVar[frozenset[str]] = frozenset({"asks", "most"})
+
+    effect: RuleEffect
     operation: ServiceOperation
     when: tuple[Condition, ...] = ()
-    """All have to hold. Empty: always."""
+    """All have to hold. Empty: always. A limit has none."""
     text: str = ""
     """The rule as the agent reads it."""
+    asks: AskedValue | None = None
+    """Of `ask`."""
+    most: int | None = None
+    """Of `limit`: how many times, 1 or more."""
+
+    @model_validator(mode="after")
+    def _fits_its_effect(self) -> Self:
+        if (self.effect == "ask") != (self.asks is not None):
+            raise ValueError(f"asks: {self.asks!r} does not fit a rule of effect {self.effect!r}")
+        if self.effect != "limit" and self.most is not None:
+            raise ValueError(f"most: {self.most!r} does not fit a rule of effect {self.effect!r}")
+        if self.effect == "limit" and (self.when or self.most is None or self.most < 1):
+            raise ValueError(
+                f"a limit has no conditions and a `most` of 1 or more, not {self.most!r}"
+            )
+        return self
 
 
 class ServiceUser(Record):

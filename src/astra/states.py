@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import datetime
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 from pydantic import field_validator
 
 from astra.databases import Database, DatabaseEpisode, RowChange
-from astra.records import Json, Record, Scalar
+from astra.records import GrownRecord, Json, Record, Scalar
 from astra.service_policies import ServicePolicy
 from astra.targets import Target
 
@@ -18,15 +18,19 @@ anything is written. cannot: the agent says that no tool does what is asked for.
 looks up why a rule forbids what is asked for, says so, and does not do it."""
 
 
-class Refusal(Record):
+class Refusal(GrownRecord):
     """What a rule of the arena's policy forbids."""
+
+    later: ClassVar[frozenset[str]] = frozenset({"after"})
 
     rule: int
     """Its number."""
     reasons: tuple[str, ...] = ()
     """What names the reason in a message, besides the number: any of these."""
-    fact: Target
-    """What a read has to return before: by it the rule holds."""
+    fact: Target | None
+    """What a read has to return before: by it the rule holds. None: it holds by `after`."""
+    after: tuple[str, ...] = ()
+    """Of a limit: the changes that come first. Refusing counts only if they are solved."""
     tool: str
     """The call that would do what is forbidden."""
     arguments: dict[str, Json]
@@ -44,7 +48,8 @@ class StateGoal(Record):
     until: int | None = None
     """User turn from which it need not hold any more: a later wish overrides it."""
     of: str = ""
-    """Of `ask` and `cannot`: the change that it leads to. It counts only if that is solved."""
+    """Of `ask` and `cannot`: the change that it leads to, or the refusal, where what is asked for
+    decides. It counts only if that is solved."""
     changes: tuple[RowChange, ...] = ()
     """Of a change: the rows as they were and as they must be. Columns that are free (see
     `ArenaState`) are not compared, nor are the keys of new rows."""
@@ -58,8 +63,10 @@ class StateGoal(Record):
     """Of a change: whether the user has to agree to such a message before it is made."""
 
 
-class HeldValue(Record):
+class HeldValue(GrownRecord):
     """A value that the user tells when they are asked for it, and not before."""
+
+    later: ClassVar[frozenset[str]] = frozenset({"rule", "value"})
 
     goal: str
     """The `ask` goal."""
@@ -69,6 +76,11 @@ class HeldValue(Record):
     """Values that there are to choose from: whoever names two of them asks for it, too."""
     told: str
     """What the user says then."""
+    rule: int | None = None
+    """Of a value that a rule has the agent ask for: its number. The user knows of no rule, and so
+    does not wait to be asked. None: a value that the request left out."""
+    value: str = ""
+    """Of a value that a rule has the agent ask for: what is told."""
 
 
 class ScriptTurn(Record):

@@ -122,9 +122,12 @@ def state_tree(state: ArenaState) -> Tree:
         if goal.kind in ("ask", "cannot"):
             branch.add(plain(f"{goal.kind}, at turn {goal.turn + 1}; counts only with {goal.of}"))
         if (refusal := goal.refuses) is not None:
-            shown = plain(_literal(refusal.fact.value), "green", limit=_LONG)
-            by = plain(f"refuse it by rule {refusal.rule}, after reading ")
-            branch.add(Text.assemble(by, plain(f"{refusal.fact.field} = "), shown))
+            by = f"refuse it by rule {refusal.rule}, after "
+            if (fact := refusal.fact) is None:
+                branch.add(plain(by + "doing " + ", ".join(refusal.after)))
+            else:
+                shown = plain(_literal(fact.value), "green", limit=_LONG)
+                branch.add(Text.assemble(plain(f"{by}reading {fact.field} = "), shown))
         if goal.confirm:
             branch.add(plain("counts only after the user's yes to all of it"))
         if (said := goal.says) is not None:

@@ -173,12 +173,14 @@ def _without_asking(
 ) -> list[ActingStep]:
     """The steps with each write made twice. What is to be asked for is guessed in its place."""
     script = ScriptedUser(state, arena.language) if state.turns else None
+    by_rule = {s.goal for turn in state.turns for s in turn.held if s.rule is not None}
     guessing, careless = False, list[ActingStep]()
     for step in steps:
         if step.text:
             move = None if script is None else script.reply(step.text)
-            guessing = move is not None and bool(move.asked)
-            if not guessing and (move is None or move.kind != "agrees"):
+            asked = set[str]() if move is None else set(move.asked)
+            guessing = bool(asked - by_rule)
+            if not asked and (move is None or move.kind != "agrees"):
                 careless.append(step)
             continue
         calls = [

@@ -109,8 +109,8 @@ class _Episode:
         self._turn = 0
         self._kept: set[str] = set()
         """Goals that were solved when their turn ended."""
-        self._awaited = {goal.of for goal in state.goals if goal.kind == "ask"}
-        """Changes of which the user holds a value back."""
+        self._awaited = {goal.id: goal.of for goal in state.goals if goal.kind == "ask"}
+        """Questions that are still to be asked -> what they lead to."""
         self._early: set[str] = set()
         """Changes of which something was written before they could be made."""
         self._confirmed: set[str] = set()
@@ -185,8 +185,10 @@ class _Episode:
                     self._confirmed.add(goal.id)
             elif goal.kind == "refuse":
                 refused = refuses(text) and gives_reason(goal, text)
-                if refused and goal.id in self._returned:
-                    self._spoken[goal.id] = self._returned[goal.id]
+                seen = goal.refuses is not None and goal.refuses.fact is None
+                seen = seen or goal.id in self._returned
+                if refused and seen and goal.id not in self._awaited.values():
+                    self._spoken[goal.id] = self._returned.get(goal.id, f"message {turn}")
             elif goal.says is not None:
                 told = stands_in_text(goal.says, text)
                 told = told and self._other_values(text) <= MOST_VALUES
@@ -199,7 +201,8 @@ class _Episode:
         if move is None:
             return
         self.waste += move.waste
-        self._awaited -= {goal.of for goal in self.state.goals if goal.id in move.told}
+        for told in move.told:
+            self._awaited.pop(told, None)
         if move.turn != self._turn:
             self._kept |= {goal.id for goal in self.state.goals if self._by(goal) is not None}
             self._turn = move.turn
@@ -222,15 +225,13 @@ class _Episode:
             if (goal.turn == self._turn or goal.id in self._kept)
             and (by := self._by(goal)) is not None
         }
-        # To ask, or to say what can't be done, is worth something only if it leads to the change;
-        # to refuse, only beside something that is done.
-        kinds = {goal.kind for goal in self.state.goals if goal.id in found}
-        leading = {
-            goal.id
-            for goal in self.state.goals
-            if (goal.of and goal.of not in found)
-            or (goal.kind == "refuse" and not kinds & {"change", "say"})
-        }
+        # To refuse is worth something only beside something that is done, and after what has to be
+        # done before; to ask, or to say what can't be done, only if it leads to what it is for.
+        done = any(g.kind in ("change", "say") for g in self.state.goals if g.id in found)
+        for goal in self.state.goals:
+            if goal.refuses is not None and not (done and found.keys() >= {*goal.refuses.after}):
+                found.pop(goal.id, None)
+        leading = {goal.id for goal in self.state.goals if goal.of and goal.of not in found}
         return {name: by for name, by in found.items() if name not in leading}
 
     def _by(self, goal: StateGoal) -> str | None:
@@ -243,7 +244,7 @@ class _Episode:
     def _possible(self, goal: StateGoal) -> bool:
         """Whether a change is asked for now, and all that it needs was told."""
         agreed = not goal.confirm or goal.id in self._confirmed
-        return goal.turn == self._turn and goal.id not in self._awaited and agreed
+        return goal.turn == self._turn and goal.id not in self._awaited.values() and agreed
 
     # --- rows --------------------------------------------------------------------------------
 

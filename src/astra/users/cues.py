@@ -72,17 +72,21 @@ def value_names(label: str, language: Language) -> tuple[str, ...]:
     return tuple(dict.fromkeys((label, _COUNTED.sub("", label), short)))
 
 
-def asks_for(text: str, labels: Iterable[str], choices: Sequence[str] = ()) -> bool:
+def asks_for(
+    text: str, labels: Iterable[str], choices: Sequence[str] = (), *, by_name: bool = False
+) -> bool:
     """Whether a message asks for something of these names, in a question or just beside one.
 
     Asking what the new value is, or naming two of those that there are to choose from, is asking
-    for it, too.
+    for it, too, unless it has to be `by_name`.
     """
     parts = sentences(text)
     for number in questions(text):
         near = " ".join(parts[max(0, number - 1) : number + 2])
         if any(_stands_in(label, near) for label in labels):
             return True
+        if by_name:
+            continue
         if phrases.NEW_VALUE.search(near):
             return True
         if sum(_stands_in(choice, near) for choice in choices) >= 2:

@@ -12,6 +12,8 @@ At each message without calls the first rule that fits decides:
 5. it asks something else: the user asks what is missing if a value is held back, and takes the next
    question for one that asks for it. Otherwise they know no more. The second time is waste;
 6. it says that it can't do what can be done: "It should be possible", once, as waste;
+   What a rule wants asked is told like any other value. As the user knows of no rule, they neither
+   wait to be asked for it nor complain;
 7. a value is still held back: the user complains with the value if something was said to be done,
    and asks what is missing otherwise, once;
 8. otherwise the next turn begins; after the last one the conversation ends.
@@ -130,15 +132,20 @@ class ScriptedUser:
 
     @property
     def open_values(self) -> tuple[HeldValue, ...]:
-        """Values of this turn that are still held back."""
-        return tuple(s for s in self.state.turns[self.turn].held if s.goal not in self._told)
+        """Values of this turn that were not told yet, but for those that a rule asks for."""
+        return tuple(value for value in self._untold if value.rule is None)
+
+    @property
+    def _untold(self) -> list[HeldValue]:
+        return [s for s in self.state.turns[self.turn].held if s.goal not in self._told]
 
     def reply(self, message: str) -> UserMove:
         """The user's answer to the agent's next message without calls."""
+        read = message
         for text in _wanted_texts(self.state):
             # A subject "cannot sign in" that was set is no refusal.
-            message = message.replace(text, "…")
-        move = self._move(message)
+            read = read.replace(text, "…")
+        move = self._move(read, message)
         self._extra += 1
         self._given.add(move.kind)
         self._agreed += move.kind == "agrees"
@@ -148,13 +155,15 @@ class ScriptedUser:
             self._given.clear()
         return move
 
-    def _move(self, message: str) -> UserMove:
+    def _move(self, message: str, said: str) -> UserMove:
+        """`said`: the whole message. `message`: without the texts that are to be written, which
+        only say what it is about."""
         words, cannot = WORDS[self.language], says_cannot(message)
         if self._extra >= MAX_EXTRA:
             return self._next()
         if cannot and self._tool_is_missing:
             return self._next()
-        asked = [s for s in self.open_values if self._asks_for(s, message)]
+        asked = [s for s in self._untold if self._asks_for(s, message)]
         if asked:
             text = " ".join(value.told for value in asked)
             goals = tuple(value.goal for value in asked)
@@ -165,12 +174,12 @@ class ScriptedUser:
             if "presses" in self._given:
                 return self._next()
             forbidden = [goal for goal in self._of_turn if goal.refuses is not None]
-            if any(gives_reason(goal, message) for goal in forbidden):
+            if any(gives_reason(goal, said) for goal in forbidden):
                 return self._stays("presses", words.presses) if policy.presses else self._next()
-            if not names_a_rule(message) and "why" not in self._given:
+            if not names_a_rule(said) and "why" not in self._given:
                 return self._stays("why", words.why)
         if asks_to_go_ahead(message):
-            exact = [goal for goal in self._of_turn if goal.named_by and names(goal, message)]
+            exact = [goal for goal in self._of_turn if goal.named_by and names(goal, said)]
             if policy is not None and not exact and "exactly" not in self._given:
                 return self._stays("exactly", words.exactly)
             free = max(1, sum(goal.confirm for goal in self._of_turn))
@@ -196,6 +205,8 @@ class ScriptedUser:
 
         "What do you still need to know?", as no list of names is ever whole.
         """
+        if value.rule is not None:
+            return asks_for(message, value.labels, by_name=True)
         if "wonders" in self._given and questions(message) and not asks_to_go_ahead(message):
             return True
         return asks_for(message, value.labels, value.choices)

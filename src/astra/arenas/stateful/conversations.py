@@ -82,7 +82,7 @@ def _missing_parameter(
     texts = request(parts, (replace(task, text=text),), number, rng)
     held = HeldValue(
         goal="",
-        labels=_names(column, label, writer.language, found.mention.text),
+        labels=names_in_questions(column, label, writer.language, found.mention.text),
         choices=column.choices,
         told=words.told.format(label=label, value=found.value.text),
     )
@@ -107,8 +107,10 @@ def _is_open(parts: TaskParts, value: NewValue, task: Task) -> bool:
     return "@" not in value.text and not any(value.stored in row for row in cells)
 
 
-def _names(column: WritableColumn, label: str, language: Language, mention: str) -> tuple[str, ...]:
-    """What a value may be called in a question, beside words that the row is called by, too."""
+def names_in_questions(
+    column: WritableColumn, label: str, language: Language, mention: str
+) -> tuple[str, ...]:
+    """What a value may be called in a question, but for words that the row is called by, too."""
     called = [*value_names(label, language), column.name.replace("_", " ")]
     for other, translated in column.column.labels.items():
         called += value_names(translated, other)

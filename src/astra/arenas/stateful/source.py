@@ -27,6 +27,8 @@ from astra.arenas.stateful.operations import TASK_KINDS
 from astra.arenas.stateful.operations.base import Task, TaskParts
 from astra.arenas.stateful.options import StateSourceOptions
 from astra.arenas.stateful.policy.apply import FEWEST_GOALS
+from astra.arenas.stateful.policy.draw import DECIDERS
+from astra.arenas.stateful.policy.facts import operation_of
 from astra.arenas.stateful.tools import DatabaseTool
 from astra.arenas.stateful.turns import call_goals, gold_plan, state_goals, user_turns
 from astra.arenas.stateful.words import WORDS
@@ -36,7 +38,7 @@ from astra.arenas.tables.schema import Schema
 from astra.arenas.tables.source import CandidateTableArena, numbered_candidates
 from astra.configs.arenas import ConversationKind
 from astra.errors import ConfigError, Rejected
-from astra.service_policies import ServicePolicy
+from astra.service_policies import RuleEffect, ServicePolicy
 from astra.types import (
     Arena,
     ArenaState,
@@ -142,8 +144,19 @@ class StateSource:
             count = max(count, 2)
         # Once for all draws: rules that forbid are harder to find.
         forbid = view.policies is not None and rng.random() < 0.5
+        decider: RuleEffect = "forbid"
+        if view.policies is not None:
+            decider = rng.choices([*DECIDERS], [*DECIDERS.values()])[0]
         for _ in range(MAX_DRAWS):
-            turns = self._turns(view, kinds, rng, count, options, single=conversation is not None)
+            turns = self._turns(
+                view,
+                kinds,
+                rng,
+                count,
+                options,
+                single=conversation is not None,
+                again=decider == "limit",
+            )
             if not turns or not options.fits(calls_of(turns)):
                 self.draws["no task of that size"] += 1
                 continue
@@ -155,7 +168,7 @@ class StateSource:
                     continue
             policy = None
             if view.policies is not None:
-                ruled = view.policies.draw(turns, rng, forbid=forbid)
+                ruled = view.policies.draw(turns, rng, forbid=forbid, decider=decider)
                 # Where a tool is missing there is nothing to call.
                 if ruled is None or not options.fits([*filter(None, calls_of(ruled.turns))]):
                     self.draws["no policy"] += 1
@@ -188,10 +201,12 @@ class StateSource:
         options: StateSourceOptions,
         *,
         single: bool,
+        again: bool,
     ) -> list[PlannedTurn] | None:
         """So many turns about different rows. None if one of them asks for nothing.
 
-        `single`: where dials say how much is asked for, one turn asks for one thing.
+        `single`: where dials say how much is asked for, one turn asks for one thing. `again`: what
+        comes first is asked for several times.
         """
         turns: list[PlannedTurn] = []
         before: list[Task] = []
@@ -199,7 +214,7 @@ class StateSource:
         for number in range(count):
             wanted = 1 if number == alone else None
             for _ in range(_TURN_TRIES if options.dials.parts else 1):
-                tasks = self._draw(view, kinds, rng, before, options, wanted)
+                tasks = self._draw(view, kinds, rng, before, options, wanted, again=again)
                 if any(task.goals for task in tasks):
                     break
             else:
@@ -217,10 +232,13 @@ class StateSource:
         before: Sequence[Task],
         options: StateSourceOptions,
         wanted: int | None,
+        *,
+        again: bool,
     ) -> list[Task]:
         """Tasks for one request, about other rows than each other and those before.
 
-        `wanted`: their number. None: as the dials say, or as without them.
+        `wanted`: their number. None: as the dials say, or as without them. `again`: each but the
+        last of the first request does what the first one does, where that can be limited.
         """
         tasks: list[Task] = []
         dials = options.dials
@@ -236,7 +254,11 @@ class StateSource:
                 kind = rng.choices(kinds, [dials.tasks[kind] for kind in kinds])[0]
             else:
                 kind = rng.choice(kinds)
-            task = _task(kind, view.parts, rng)
+            first = next(iter(tasks), None)
+            if again and not before and first is not None and len(tasks) + 1 < (wanted or 0):
+                task = _task_again(first, view.parts, rng)
+            else:
+                task = _task(kind, view.parts, rng)
             if task is None:
                 continue
             size = sum(len(each.calls) for each in (*tasks, task))
@@ -347,6 +369,18 @@ def _share(weights: Sequence[tuple[T, float]], number: int) -> T:
         chosen = missing.index(max(missing))
         made[chosen] += 1
     return weights[chosen][0]
+
+
+def _task_again(first: Task, parts: TaskParts, rng: random.Random) -> Task | None:
+    """A task that does the same to another row. None if the database has none in some tries."""
+    done = [operation_of(call) for call in first.calls if call.tool.writes]
+    for _ in range(_TRIES):
+        task = TASK_KINDS[first.kind](parts, rng)
+        if task is None or not task.apart_from(first):
+            continue
+        if [operation_of(call) for call in task.calls if call.tool.writes] == done:
+            return task
+    return None
 
 
 def _task(kind: str, parts: TaskParts, rng: random.Random) -> Task | None:

@@ -9,11 +9,13 @@ from astra.arenas.rounding import TOOL_ROUNDING
 from astra.arenas.stateful.conversations import PlannedTurn
 from astra.arenas.stateful.expected import ExpectedChanges, SqlStatement
 from astra.arenas.stateful.mentions import TaskCall
+from astra.arenas.stateful.policy.facts import operation_of
 from astra.arenas.stateful.words import STATEMENT, WORDS, RequestWords
 from astra.databases import Database, RowChange
 from astra.errors import Rejected
 from astra.models.closings import goals_text
 from astra.models.policies import goal_turns
+from astra.service_policies import ServiceOperation
 from astra.states import GoldStep, ScriptTurn, StateGoal
 from astra.types import (
     Goal,
@@ -35,6 +37,7 @@ def state_goals(
     Raises Rejected if a part changes nothing, or if parts of a turn meet in one row.
     """
     goals: list[StateGoal] = []
+    done_by: dict[str, ServiceOperation] = {}
     before: list[SqlStatement] = []
     for number, turn in enumerate(turns):
         until = number + 1 if number + 1 < len(turns) and turns[number + 1].overrides else None
@@ -42,7 +45,9 @@ def state_goals(
         made: list[SqlStatement] = []
         for task in turn.tasks:
             named_by = task.named_by or [()] * len(task.goals)
-            # A task that is refused has a write, but no goal of it.
+            writes = [call for call in task.calls if call.tool.writes]
+            own: list[str] = []
+            # A task that is refused has no goal of its write, and one write may need several calls.
             for (question, statements), names in zip(task.goals, named_by, strict=False):
                 changes = expected.of(statements, before)
                 if not changes:
@@ -61,6 +66,9 @@ def state_goals(
                     )
                 )
                 of = goals[-1].id
+                if len(writes) == len(task.goals):
+                    done_by[of] = operation_of(writes[len(own)])
+                own.append(of)
                 if turn.held is not None:
                     goals.append(_spoken("ask", f"s{len(goals) + 1}", turn.ask, number, of))
                 elif turn.brings:
@@ -73,16 +81,22 @@ def state_goals(
                     StateGoal(id=name, question=text, kind="say", turn=number, says=target)
                 )
             if task.refusal is not None:
+                after = [name for name, by in done_by.items() if by == task.refusal.after]
                 goals.append(
                     StateGoal(
                         id=f"s{len(goals) + 1}",
                         question=task.text.removeprefix(STATEMENT),
                         kind="refuse",
                         turn=number,
-                        refuses=task.refusal.refusal,
+                        refuses=task.refusal.refusal.model_copy(update={"after": tuple(after)}),
                         named_by=task.named_by[0],
                     )
                 )
+            if task.asks:
+                of = goals[-1].id if task.refusal is not None else own[-1]
+                for asked in task.asks:
+                    name = f"s{len(goals) + 1}"
+                    goals.append(_spoken("ask", name, asked.text, number, of))
         if _rows(apart) != _rows(expected.of(made, before)):
             raise Rejected("unique", "the parts of the request meet in one row")
         before += made
@@ -99,17 +113,18 @@ def _rows(changes: Sequence[RowChange]) -> list[str]:
 
 def user_turns(turns: Sequence[PlannedTurn], goals: Sequence[StateGoal]) -> tuple[ScriptTurn, ...]:
     """The user's script."""
-    asks = {goal.turn: goal.id for goal in goals if goal.kind == "ask"}
-    return tuple(
-        ScriptTurn(
-            text=turn.text,
-            held=()
-            if turn.held is None
-            else (turn.held.model_copy(update={"goal": asks[number]}),),
-            brings=turn.brings,
-        )
-        for number, turn in enumerate(turns)
-    )
+    asks = [goal for goal in goals if goal.kind == "ask"]
+    script: list[ScriptTurn] = []
+    for number, turn in enumerate(turns):
+        # In the order of their goals.
+        held = [] if turn.held is None else [turn.held]
+        held += [asked.held for task in turn.tasks for asked in task.asks]
+        own = [goal.id for goal in asks if goal.turn == number]
+        values = [
+            value.model_copy(update={"goal": goal}) for value, goal in zip(held, own, strict=True)
+        ]
+        script.append(ScriptTurn(text=turn.text, held=tuple(values), brings=turn.brings))
+    return tuple(script)
 
 
 def gold_plan(
@@ -145,6 +160,7 @@ def gold_plan(
         ]
         asked = [
             *([turn.ask] if turn.ask else ()),
+            *(asked.text for task in turn.tasks for asked in task.asks),
             *(
                 words.confirm.format(what=task.text.removeprefix(STATEMENT))
                 for task in turn.tasks
@@ -157,6 +173,7 @@ def gold_plan(
                 plan += [GoldStep(text=text) for text in asked]
                 asked.clear()
             plan.append(GoldStep(goals=tuple(together)))
+        plan += [GoldStep(text=text) for text in asked]  # before what is refused
         done = [goal for goal in goals if goal.turn == number and goal.kind != "refuse"]
         said = [turn.cannot or goals_text(done, database, language)] if done or not refused else []
         plan.append(GoldStep(text=" ".join([*said, *refused])))

@@ -63,6 +63,12 @@ class RequestWords:
     cannot: str
     brings: str
     confirm: str
+    ask_stored: str
+    """Asks for a value that the database holds, as a rule has it."""
+    told_stored: str
+    not_stored: str
+    most: str
+    """What limits and wrong answers are refused by."""
     refuse: str
     revise: tuple[str, ...]
     undo: tuple[str, ...]
@@ -140,6 +146,10 @@ WORDS: dict[Language, RequestWords] = {
         cannot="I can't do that now: I have no tool for it. ({what})",
         brings="You can call this tool from now on: {document}\nPlease go ahead with it.",
         confirm="May I do this: {what}?",
+        ask_stored="Before I go on, a question: what is {field}?",
+        told_stored="The {label} is {value}.",
+        not_stored="what I was told as {field} is not what is stored",
+        most="at most {most} in one conversation",
         refuse="I can't do this, because rule {number} forbids it ({fact}): {what}.",
         revise=(
             "Sorry, I changed my mind: make the {label} {value} instead.",
@@ -209,6 +219,10 @@ WORDS: dict[Language, RequestWords] = {
         cannot="我现在无法办理：没有相应的工具。（{what}）",
         brings="从现在起你可以调用这个工具：{document}\n请继续办理。",
         confirm="准备办理：{what}。可以吗？",
+        ask_stored="办理之前请提供一下：{field}是什么？",
+        told_stored="{label}是{value}。",
+        not_stored="{field}与记录不符",
+        most="同一次对话中最多{most}个",
         refuse="规则{number}禁止这样做，我无法办理（{fact}）：{what}。",
         revise=("抱歉，我改主意了：{label}改为{value}。", "还是把{label}设为{value}吧。"),
         undo=("抱歉，弄错了，请把{label}恢复成原来的值。", "请撤销刚才的修改，{label}恢复原状。"),

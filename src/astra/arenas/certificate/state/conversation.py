@@ -82,13 +82,16 @@ def check_script(trials: StateTrials) -> dict[str, Json]:
         if not 0 <= goal.turn < len(state.turns):
             raise CheckFinding(f"goal {goal.id!r} belongs to turn {goal.turn}, which is not there")
         if goal.kind in ("ask", "cannot"):
-            _change(trials, goal)
+            _led_to(trials, goal)
     if missing := sorted(state.withheld - trials.tools.keys()):
         raise CheckFinding(f"the user brings {missing[0]!r}, which is not a tool of the arena")
     for number, turn in enumerate(state.turns):
         for held in turn.held:
             before = " ".join(earlier.text for earlier in state.turns[: number + 1])
-            for value in _values(trials, _goal(trials, held.goal)):
+            values = (
+                _values(trials, _goal(trials, held.goal)) if held.rule is None else [held.value]
+            )
+            for value in values:
                 if value in before:
                     raise CheckFinding(f"the user says {value!r} before being asked for it")
     most = (MAX_EXTRA + 1) * len(state.turns)
@@ -111,10 +114,13 @@ async def check_ask(trials: StateTrials) -> dict[str, Json]:
             _check_questions(trials, held)
             goal = _goal(trials, held.goal)
             place = _place_of_question(trials, goal)
-            await _check_hidden(trials, goal, place)
-            plans = _guesses(trials, held, place)
+            if held.rule is None:
+                await _check_hidden(trials, goal, place)
+                plans = _guesses(trials, held, place)
+            else:
+                plans = [[*trials.gold[:place], *trials.gold[place + 1 :]]]
             for played in await trials.play(plans):
-                if played.strict or goal.id in played.score.solved_by:
+                if played.strict or {goal.id, goal.of} & played.score.solved_by.keys():
                     raise CheckFinding(
                         f"goal {goal.id!r} is solved though nobody asked before writing",
                         written=played.calls[-1].arguments if played.calls else {},
@@ -125,7 +131,7 @@ async def check_ask(trials: StateTrials) -> dict[str, Json]:
 
 async def _check_hidden(trials: StateTrials, goal: StateGoal, place: int) -> None:
     """No gold call before the question returns the value, unless it is one of a few choices."""
-    change = _change(trials, goal)
+    change = _led_to(trials, goal)
     columns = {
         name
         for row in change.changes
@@ -216,10 +222,12 @@ def _goal(trials: StateTrials, name: str) -> StateGoal:
     raise CheckFinding(f"a value is held back for goal {name!r}, which asks for nothing")
 
 
-def _change(trials: StateTrials, goal: StateGoal) -> StateGoal:
-    """The change that an `ask` or `cannot` goal leads to."""
+def _led_to(trials: StateTrials, goal: StateGoal) -> StateGoal:
+    """The change that an `ask` or `cannot` goal leads to, or the refusal, by what is told."""
+    rules = [h.rule for turn in trials.state.turns for h in turn.held if h.goal == goal.id]
     for other in trials.state.goals:
-        if other.id == goal.of and other.kind == "change":
+        refused = other.refuses is not None and other.refuses.rule in rules
+        if other.id == goal.of and (other.kind == "change" or refused):
             return other
     raise CheckFinding(f"goal {goal.id!r} leads to {goal.of!r}, which is not a change")
 
@@ -228,7 +236,7 @@ def _values(trials: StateTrials, goal: StateGoal) -> list[str]:
     """The texts that the change of a goal writes."""
     return [
         value
-        for row in _change(trials, goal).changes
+        for row in _led_to(trials, goal).changes
         for value in (row.after or {}).values()
         if isinstance(value, str)
     ]

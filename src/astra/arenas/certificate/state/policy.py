@@ -8,13 +8,20 @@ templates of which no two give the same text.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence, Set
 from types import MappingProxyType
 from typing import NamedTuple
 
 from astra.arenas.certificate.arena_under_test import CheckFinding, NamedCall, call_evidence
+from astra.arenas.certificate.state.ruled_goals import (
+    check_answers,
+    check_asked,
+    check_limits,
+    held_for,
+    refused_request,
+    requests_of_goal,
+)
 from astra.arenas.certificate.state.trials import (
-    Rows,
     Said,
     StateTrials,
     Trial,
@@ -25,10 +32,10 @@ from astra.arenas.stateful.expected import ExpectedChanges
 from astra.arenas.stateful.policy.probes import PolicyProbes, requests_of
 from astra.arenas.stateful.policy.sql import SqlVerdicts
 from astra.arenas.stateful.policy.verdicts import PythonVerdicts, ServiceRequest
-from astra.databases import Database, RowChange
+from astra.databases import Database
 from astra.models.policies import policy_text
 from astra.rewards import same_scalar, solves
-from astra.service_policies import Condition, ServiceOperation, ServicePolicy
+from astra.service_policies import Condition, ServicePolicy
 from astra.states import Refusal, StateGoal
 from astra.targets import Target
 from astra.types import Json, Language
@@ -59,6 +66,8 @@ def check_policy(trials: StateTrials, rng: random.Random) -> dict[str, Json]:
     python = PythonVerdicts(trials.database)
     tried = probes.all_of(policy)
     sql = _sql_verdicts(trials.database)
+    check_limits(trials, policy, (python, sql))
+    check_answers(trials, policy, (python, sql))
     settings = dict.fromkeys((probe.user, probe.now) for probe in tried)
     others = rng.sample([*settings][1:], min(_OTHER_SETTINGS, len(settings) - 1))
     for user, now in ((policy.user, state.now), *others):
@@ -74,7 +83,7 @@ def check_policy(trials: StateTrials, rng: random.Random) -> dict[str, Json]:
                 )
     rows = trials.first_rows()
     for goal in state.goals:
-        for request in _requests(policy, goal, rows):
+        for request in requests_of_goal(trials, policy, goal, rows):
             (verdict,) = python.of(policy, [request], policy.user, state.now)
             _check_thresholds(policy, goal, request, python, state.now)
             if verdict.forbidden_by:
@@ -85,6 +94,7 @@ def check_policy(trials: StateTrials, rng: random.Random) -> dict[str, Json]:
                     f"goal {goal.id!r} {'needs a' if goal.confirm else 'needs no'} yes of the "
                     f"user, but the rules that ask for one are {verdict.confirm_by!r}"
                 )
+            check_asked(trials.state, goal, verdict)
         apply_changes(rows, goal.changes if goal.kind == "change" else ())
     for goal in refused:
         _check_refused(trials, policy, goal, python)
@@ -111,13 +121,26 @@ def _check_refused(
     refusal, now = _refusal(goal), trials.state.now
     request = refused_request(trials, policy, refusal)
     (verdict,) = python.of(policy, [request], policy.user, now)
-    if verdict.forbidden_by != (refusal.rule,):
+    rule = policy.rules[refusal.rule - 1]
+    if verdict.forbidden_by != ((refusal.rule,) if rule.effect == "forbid" else ()):
         raise CheckFinding(
             f"goal {goal.id!r} is refused by rule {refusal.rule}, but the rules that forbid it are "
             f"{verdict.forbidden_by!r}"
         )
     _check_thresholds(policy, goal, request, python, now)
-    rule = policy.rules[refusal.rule - 1]
+    check_asked(trials.state, goal, verdict)
+    if rule.effect == "confirm" or (rule.effect == "limit") != (refusal.fact is None):
+        raise CheckFinding(f"goal {goal.id!r}: rule {refusal.rule} is not what it is refused by")
+    if refusal.fact is None:
+        return
+    if rule.asks is not None:
+        names = (*rule.asks.path, rule.asks.column)
+        if not _shows(trials.database, python, request, names, refusal.fact):
+            raise CheckFinding(
+                f"goal {goal.id!r}: that {refusal.fact.field!r} is {refusal.fact.value!r} is not "
+                f"what rule {refusal.rule} asks for"
+            )
+        return
     if not any(_decides(trials.database, python, request, c, refusal.fact) for c in rule.when):
         raise CheckFinding(
             f"goal {goal.id!r}: that {refusal.fact.field!r} is {refusal.fact.value!r} is not what "
@@ -153,9 +176,20 @@ def _decides(
                 and (not condition.column or child[condition.column] in condition.values)
             )
         case "not_owner":
-            *path, column = condition.path
+            return _shows(database, python, request, condition.path, fact)
         case _:
-            path, column = list(condition.path), condition.column
+            return _shows(database, python, request, (*condition.path, condition.column), fact)
+
+
+def _shows(
+    database: Database,
+    python: PythonVerdicts,
+    request: ServiceRequest,
+    names: Sequence[str],
+    fact: Target,
+) -> bool:
+    """Whether a fact is a column of the row that references lead to. `names`: these, and it."""
+    *path, column = names
     row = python.row_at(request, path)
     table = database.table(request.operation.table)
     for reference in path:
@@ -181,53 +215,6 @@ def _check_thresholds(
                 raise CheckFinding(
                     f"goal {goal.id!r} lies too near the threshold of the rule {rule.text!r}"
                 )
-
-
-def _requests(policy: ServicePolicy, goal: StateGoal, rows: Rows) -> Iterator[ServiceRequest]:
-    """What a change is, as rules see it. Rules that speak of no such operation are left out."""
-    operations = dict.fromkeys(rule.operation for rule in policy.rules)
-    for change in goal.changes if goal.kind == "change" else ():
-        for operation in operations:
-            if operation.table == change.table and _is(operation, change):
-                row = rows[change.table].get(change.key) or change.after
-                if row is not None:
-                    yield ServiceRequest(operation, row)
-
-
-def _is(operation: ServiceOperation, change: RowChange) -> bool:
-    if change.before is None or change.after is None:
-        return operation.kind == "create" and change.before is None
-    if operation.kind == "transfer":
-        # The rules of a transfer are about the place that it starts from.
-        return any(
-            isinstance(value, int) and value < (change.before[name] or 0)  # pyright: ignore[reportOperatorIssue] # a stock is a number
-            for name, value in change.after.items()
-        )
-    return operation.kind == "set" and operation.column in change.after
-
-
-def refused_request(trials: StateTrials, policy: ServicePolicy, refusal: Refusal) -> ServiceRequest:
-    """What is refused, as rules see it. Raises CheckFinding for a rule or row that is not there."""
-    if not 1 <= refusal.rule <= len(policy.rules):
-        raise CheckFinding(f"rule {refusal.rule} is not there")
-    operation = policy.rules[refusal.rule - 1].operation
-    table = trials.database.table(operation.table)
-    arguments = refusal.arguments
-    if operation.kind == "create":
-        row = {name: arguments.get(name) for name in table.references}
-        return ServiceRequest(operation, row)
-    if operation.kind == "set":
-        found = [table.rows_by_key.get(arguments.get(table.key))]
-    else:
-        wanted = {name.removeprefix("from_"): value for name, value in arguments.items()}
-        found = [
-            row
-            for row in table.rows_by_key.values()
-            if all(row[name] == wanted.get(name) for name in table.references)
-        ]
-    if len(found) != 1 or found[0] is None:
-        raise CheckFinding(f"there is no row that {refusal.tool!r} would change")
-    return ServiceRequest(operation, found[0])
 
 
 def _refusal(goal: StateGoal) -> Refusal:
@@ -288,14 +275,37 @@ def _wrong_refusals(
     yield "without a refusal", [*gold[:first], done, *gold[last + 1 :]]
     vague = Said(_VAGUE[trials.arena.language].refuses)
     yield "without a reason", [*gold[:first], vague, *gold[last + 1 :]]
+    asked = {held.goal for held in held_for(trials.state, goal.id)}
+    if asked:
+        questions = _answered(trials, asked)
+        yield "without a question", [s for place, s in enumerate(gold) if place not in questions]
+    if refusal.fact is None:
+        # The writes that come first are all of one tool.
+        yield "before what comes first", [s for s in gold if not _is_call(s, refusal.tool)]
+        return
+    fact = refusal.fact
     showing = [
         call
         for call, outcome in zip(whole.calls, whole.outcomes, strict=True)
-        if solves(refusal.fact, outcome.value)
+        if solves(fact, outcome.value)
     ]
     if not showing:
         raise CheckFinding(f"goal {goal.id!r}: no gold call shows why it is refused")
     yield "without a look", [step for step in gold if step not in showing]
+
+
+def _is_call(step: TrialStep, tool: str) -> bool:
+    return isinstance(step, NamedCall) and step.tool == tool
+
+
+def _answered(trials: StateTrials, goals: Set[str]) -> set[int]:
+    """Places in the gold episode of the questions for these `ask` goals."""
+    script = ScriptedUser(trials.state, trials.arena.language)
+    return {
+        place
+        for place, step in enumerate(trials.gold)
+        if isinstance(step, Said) and goals.intersection(script.reply(step.text).asked)
+    }
 
 
 def _presses(trials: StateTrials) -> bool:

@@ -14,7 +14,8 @@ from astra.arenas.stateful.roles import WritableTable, is_final
 from astra.arenas.stateful.tools import DatabaseTool
 from astra.arenas.stateful.values import NewValue, NewValues
 from astra.databases import Cell
-from astra.states import Refusal
+from astra.service_policies import ServiceOperation
+from astra.states import HeldValue, Refusal
 from astra.types import Scalar, Target
 
 
@@ -33,6 +34,18 @@ class PlannedRefusal:
     refusal: Refusal
     fact: str
     """What the rule holds by, in words."""
+    after: ServiceOperation | None = None
+    """Of a limit: what was done as often as it may be. The goals of `refusal` are not set yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedQuestion:
+    """What a rule has the agent ask before something is done."""
+
+    held: HeldValue
+    """Its `goal` is not set yet."""
+    text: str
+    """How the agent asks for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +70,8 @@ class Task:
     """Of what is forbidden. Then there are no `goals`."""
     named_by: tuple[tuple[tuple[Scalar, ...], ...], ...] = ()
     """Of each write: as of a goal. Empty where there is no policy."""
+    asks: tuple[PlannedQuestion, ...] = ()
+    """What the user is asked for before, because a rule says so."""
     confirm: bool = False
     """Whether the user has to agree before it is done."""
     also: tuple[DatabaseTool, ...] = ()

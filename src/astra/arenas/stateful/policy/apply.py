@@ -5,17 +5,27 @@ is asked for first, and what its rules depend on is looked up.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import combinations
 from typing import NamedTuple
 
 from astra.arenas.stateful.conversations import PlannedTurn
 from astra.arenas.stateful.mentions import Mentions, TaskCall
-from astra.arenas.stateful.operations.base import PlannedRefusal, Task
+from astra.arenas.stateful.operations.base import PlannedQuestion, PlannedRefusal, Task
 from astra.arenas.stateful.policy.conditions import ConditionDrawer
 from astra.arenas.stateful.policy.draw import DrawnPolicy, PolicyDrawer
-from astra.arenas.stateful.policy.facts import RuleFact, fact_of, request_of
+from astra.arenas.stateful.policy.facts import (
+    RuleFact,
+    asked_fact,
+    fact_of,
+    operation_of,
+    operation_of_tool,
+    request_of,
+)
+from astra.arenas.stateful.policy.questions import RuleQuestion
 from astra.arenas.stateful.policy.verdicts import PythonVerdicts, ServiceRequest
 from astra.databases import Cell
 from astra.service_policies import (
@@ -24,6 +34,8 @@ from astra.service_policies import (
     CountCondition,
     DaysCondition,
     NotOwnerCondition,
+    RuleEffect,
+    ServiceOperation,
     ServicePolicy,
     ServiceRule,
 )
@@ -58,10 +70,15 @@ class PoliciesOfDatabase:
         self._verdicts = PythonVerdicts(mentions.cut.database)
 
     def draw(
-        self, turns: Sequence[PlannedTurn], rng: random.Random, *, forbid: bool
+        self,
+        turns: Sequence[PlannedTurn],
+        rng: random.Random,
+        *,
+        forbid: bool,
+        decider: RuleEffect = "forbid",
     ) -> RuledTurns | None:
-        """The turns under a policy that forbids one part of them, or just allows it. None if this
-        draw led to none."""
+        """The turns under a policy that forbids one part of them, or just allows it, by a rule of
+        the effect `decider`. None if this draw led to none."""
         tasks = {
             _Place(number, index): task
             for number, turn in enumerate(turns)
@@ -72,18 +89,25 @@ class PoliciesOfDatabase:
         changing = sum(bool(task.goals) for task in tasks.values())
         if not focal or goals < FEWEST_GOALS or changing < 2:
             return None
+        if decider == "limit":
+            focal = self._last_of_several(tasks, focal)
+            if not focal:
+                return None
         chosen = rng.choice(focal)
         writes = [
             (place, call) for place, t in tasks.items() for call in t.calls if call.tool.writes
         ]
         writes.sort(key=lambda write: write[0] != chosen)
         requests = [request_of(self._mentions, call) for _, call in writes]
-        drawn = self._drawer.draw(requests, tasks[chosen].relies_on, rng, forbid=forbid)
-        if drawn is None:
+        relies_on = tasks[chosen].relies_on
+        drawn = self._drawer.draw(requests, relies_on, rng, forbid=forbid, decider=decider)
+        if drawn is None or not self._counts_plainly(drawn.policy, turns):
             return None
         policy = drawn.policy
+        question = RuleQuestion(self._mentions, self._drawer.words, turns, rng)
         for place, task in tasks.items():
-            made = self._under(policy, task)
+            wrong = forbid and place == chosen
+            made = self._under(policy, task, partial(question.ask, place.turn, wrong=wrong))
             if made is None:
                 return None
             tasks[place] = made
@@ -105,28 +129,75 @@ class PoliciesOfDatabase:
         following = place.turn + 1 < len(turns) and turns[place.turn + 1].overrides
         return task.kind in _FOCAL_KINDS and not special and not following
 
-    def _under(self, policy: ServicePolicy, task: Task) -> Task | None:
-        """The task with the reads that show which rules hold, and whether it needs a yes."""
+    def _last_of_several(
+        self, tasks: Mapping[_Place, Task], focal: Sequence[_Place]
+    ) -> list[_Place]:
+        """Those of the places at which something is done again that was done before, and not after.
+
+        Only of what every task does in one write: how many requests a group is can be argued.
+        """
+        places: dict[ServiceOperation, list[_Place]] = defaultdict(list)
+        unclear: set[ServiceOperation] = set()
+        for place, task in tasks.items():
+            operations = [operation_of(call) for call in task.calls if call.tool.writes]
+            unclear |= {*operations} if len(operations) > 1 else set()
+            for operation in operations:
+                places[operation].append(place)
+        return [
+            found[-1]
+            for operation, found in places.items()
+            if len(found) > 1 and found[-1] in focal and operation not in unclear
+        ]
+
+    def _counts_plainly(self, policy: ServicePolicy, turns: Sequence[PlannedTurn]) -> bool:
+        """Whether it is plain how often each limited operation is asked for: not where one of
+        several is done by a condition, a group is changed, or a wish is overridden."""
+        limited = {rule.operation for rule in policy.rules if rule.effect == "limit"}
+        for turn in turns:
+            for task in turn.tasks:
+                operations = [operation_of(call) for call in task.calls if call.tool.writes]
+                unclear = len(operations) > 1 or bool(task.also) or turn.overrides
+                might = {operation_of_tool(tool) for tool in task.also} | {*operations}
+                if unclear and might & limited:
+                    return False
+        return True
+
+    def _under(
+        self,
+        policy: ServicePolicy,
+        task: Task,
+        asking: Callable[[int, ServiceRule, ServiceRequest], PlannedQuestion | None],
+    ) -> Task | None:
+        """The task with the reads that show which rules hold, what is to be asked before, and
+        whether it needs a yes. None where that can't be asked plainly."""
         calls: list[TaskCall] = []
         relies_on = set(task.relies_on)
         confirm = False
+        asks: list[PlannedQuestion] = []
         for call in task.calls:
             if call.tool.writes:
                 request = request_of(self._mentions, call)
-                confirm |= any(
-                    rule.effect == "confirm" and self._holds(policy, rule, request)
-                    for rule in policy.rules
-                )
+                for number, rule in enumerate(policy.rules, start=1):
+                    if rule.effect in ("forbid", "limit"):
+                        continue
+                    if not self._holds(policy, rule, request):
+                        continue
+                    confirm |= rule.effect == "confirm"
+                    if rule.effect == "ask":
+                        question = asking(number, rule, request)
+                        if question is None:
+                            return None
+                        asks.append(question)
                 for fact in self._facts(policy, request, [*task.calls, *calls]):
                     relies_on |= fact.relies_on
                     if fact.call not in (*task.calls, *calls):
                         calls.append(fact.call)
             calls.append(call)
-        if confirm and task.kind not in _FOCAL_KINDS:
+        if (confirm or asks) and task.kind not in _FOCAL_KINDS:
             return None
         return replace(
             task, calls=tuple(calls), relies_on=frozenset(relies_on), named_by=self._names(task),
-            confirm=confirm,
+            confirm=confirm, asks=tuple(asks),
         )  # fmt: skip
 
     def _holds(self, policy: ServicePolicy, rule: ServiceRule, request: ServiceRequest) -> bool:
@@ -145,8 +216,10 @@ class PoliciesOfDatabase:
                 self._verdicts.condition_holds(c, request, policy.user, now) for c in standing
             ):
                 continue
-            for condition in rule.when:
-                fact = fact_of(self._mentions, request, condition, known)
+            found = [fact_of(self._mentions, request, each, known) for each in rule.when]
+            if rule.asks is not None and self._holds(policy, rule, request):
+                found.append(asked_fact(self._mentions, request, rule.asks, known))
+            for fact in found:
                 if fact is not None:
                     known = [*known, fact.call]
                     yield fact
@@ -158,8 +231,10 @@ class PoliciesOfDatabase:
         request = request_of(self._mentions, write)
         rule = drawn.policy.rules[drawn.deciding - 1]
         facts = [f for c in rule.when if (f := fact_of(self._mentions, request, c, reads))]
+        if rule.asks is not None and (f := asked_fact(self._mentions, request, rule.asks, reads)):
+            facts.append(f)
         # The last condition of a rule is one on rows.
-        fact = facts[-1].shown
+        fact = facts[-1].shown if facts else None
         refusal = Refusal(
             rule=drawn.deciding,
             reasons=tuple(dict.fromkeys(self._reasons(rule, request))),
@@ -167,13 +242,19 @@ class PoliciesOfDatabase:
             tool=write.tool.tool.name,
             arguments=write.arguments,
         )
+        limited = rule.operation if rule.effect == "limit" else None
+        planned = PlannedRefusal(refusal, self._fact(rule, request, fact), limited)
         return replace(
             task, kind="refused", calls=reads, goals=(), also=(write.tool,), rows=frozenset(),
-            refusal=PlannedRefusal(refusal, self._fact(rule, request, fact)), confirm=False,
+            refusal=planned, confirm=False,
         )  # fmt: skip
 
     def _reasons(self, rule: ServiceRule, request: ServiceRequest) -> Iterator[str]:
         """Words for what decides: the column, and its value where that is a text."""
+        if rule.asks is not None:
+            table = self._conditions.table(request.operation, rule.asks.path)
+            yield self._mentions.writer.label(table.column(rule.asks.column))
+            return
         for condition in rule.when:
             if isinstance(condition, ChoiceCondition | DaysCondition | AmountCondition):
                 table = self._conditions.table(request.operation, condition.path)
@@ -184,8 +265,15 @@ class PoliciesOfDatabase:
                         yield str(row[column.name])
                 yield self._mentions.writer.label(column)
 
-    def _fact(self, rule: ServiceRule, request: ServiceRequest, fact: Target) -> str:
+    def _fact(self, rule: ServiceRule, request: ServiceRequest, fact: Target | None) -> str:
         """What a rule holds by, as the agent says it."""
+        words = self._mentions.words
+        if fact is None:
+            return words.most.format(most=rule.most)
+        if rule.asks is not None:
+            return words.not_stored.format(
+                field=self._drawer.words.field(rule.operation, rule.asks)
+            )
         *_, condition = rule.when
         if isinstance(condition, CountCondition):
             plural = self._mentions.writer.plural(self._mentions.tables[condition.table])

@@ -15,6 +15,7 @@ from astra.arenas.stateful.writes import stock_pair
 from astra.databases import Cell
 from astra.service_policies import (
     AmountCondition,
+    AskedValue,
     ChoiceCondition,
     Comparison,
     Condition,
@@ -32,6 +33,8 @@ from astra.service_policies import (
 _DAYS = (7, 14, 30, 45, 60, 90, 120, 180, 270, 365, 540, 730, 1095, 1460)
 _LONGEST_PATH = 2
 _MOST_COUNTED = 6
+_FEWEST_ASKED = 4
+"""Different values of what a user is asked for, so that nobody guesses it."""
 _PERSON = ("email", "mail", "phone", "mobile", "邮箱", "电话", "手机")
 """Columns that people have."""
 
@@ -55,7 +58,8 @@ class ConditionDrawer:
         self._roles = ROLES[mentions.writer.language]
         self._now = mentions.cut.now
         self._today = datetime.date.fromisoformat(self._now[:10])
-        self._verdicts = PythonVerdicts(mentions.cut.database)
+        self._database = mentions.cut.database
+        self._verdicts = PythonVerdicts(self._database)
 
     def standing(self, user: ServiceUser, rng: random.Random, *, holds: bool) -> Condition:
         """A condition on the user or the time."""
@@ -166,6 +170,25 @@ class ConditionDrawer:
                 return frozenset({(condition.table, condition.reference)})
             case _:
                 return frozenset({(self.table(operation, condition.path).name, condition.column)})
+
+    def asked(self, request: ServiceRequest, rng: random.Random) -> AskedValue | None:
+        """What a user could be asked for before a request is met: a text or a date that many rows
+        have, each its own."""
+        operation = request.operation
+        found: list[AskedValue] = []
+        for path in self.paths(operation):
+            row = self._verdicts.row_at(request, path)
+            if row is None:
+                continue
+            table = self.table(operation, path)
+            for column in table.columns:
+                known = column.role in ("text", "date") or column.system_date
+                own = not path and column.name == operation.column
+                rows = self._database.table(table.name).rows_by_key.values()
+                many = len({other[column.name] for other in rows} - {None}) >= _FEWEST_ASKED
+                if known and not own and many and isinstance(row[column.name], str):
+                    found.append(AskedValue(path=path, column=column.name))
+        return rng.choice(found) if found else None
 
     def is_sure(self, condition: Condition, request: ServiceRequest) -> bool:
         """Whether a request lies so far off the threshold that no reading of it decides."""

@@ -9,7 +9,7 @@ row, and forbid none of the arena's requests.
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from astra.arenas.stateful.mentions import Mentions
@@ -19,6 +19,8 @@ from astra.arenas.stateful.policy.verdicts import PythonVerdicts, ServiceRequest
 from astra.arenas.stateful.policy.words import ROLES, WORDINGS, RuleWords
 from astra.arenas.stateful.roles import is_final
 from astra.service_policies import (
+    Condition,
+    RuleEffect,
     ServiceOperation,
     ServicePolicy,
     ServiceRule,
@@ -27,6 +29,11 @@ from astra.service_policies import (
 
 RULES = (3, 5)
 """Fewest and most rules of a policy."""
+DECIDERS: Mapping[RuleEffect, int] = {"forbid": 3, "ask": 1, "limit": 1}
+"""What the rule that decides about a request may be, and how often it is."""
+_LIMITS = (1, 2, 3)
+_OTHER_LIMITS, _OTHER_QUESTIONS = 0.1, 0.1
+"""Shares of the other rules."""
 _TRIES = 40
 
 
@@ -48,7 +55,7 @@ class PolicyDrawer:
         self._verdicts = PythonVerdicts(self._database)
         self._probes = PolicyProbes(self._database, self._now)
         self._conditions = ConditionDrawer(mentions)
-        self._words = RuleWords(mentions.writer)
+        self.words = RuleWords(mentions.writer)
         self._operations = [
             ServiceOperation.model_validate(
                 {"kind": tool.operation, "table": tool.table, "column": tool.column}
@@ -64,17 +71,19 @@ class PolicyDrawer:
         rng: random.Random,
         *,
         forbid: bool,
+        decider: RuleEffect = "forbid",
     ) -> DrawnPolicy | None:
         """Rules under which the first request is forbidden, or just allowed, and all others are
         allowed. None if this draw led to none.
 
         `told`: table and column of what the words of the first request tell; the rule that decides
-        is about none of it.
+        is about none of it. `decider`: what that rule is. Of a limit the first request is the last
+        one of its operation; a question is answered wrongly where it is to `forbid`.
         """
         user = self._user(requests, rng, forbid=forbid)
-        deciding = self._deciding(requests[0], user, told, rng, forbid=forbid)
+        deciding = self._decider(decider, requests, user, told, rng, forbid=forbid)
         others = requests[1:]
-        if deciding is None or any(self._forbids(deciding, user, each) for each in others):
+        if deciding is None or any(self._holds_back(deciding, user, each) for each in others):
             return None
         if not all(rule_is_sure(self._conditions, deciding, each) for each in others):
             return None
@@ -88,6 +97,8 @@ class PolicyDrawer:
             rule = self._other(rng.choice(operations), user, rng)
             if rule is None or any(self._forbids(rule, user, request) for request in requests):
                 continue
+            if not self._beside(rule, rules, requests):
+                continue
             if not all(rule_is_sure(self._conditions, rule, request) for request in requests):
                 continue
             if self._matters(user, [*rules, rule]):
@@ -96,13 +107,28 @@ class PolicyDrawer:
             return None
         rng.shuffle(rules)
         written = [
-            rule.model_copy(update={"text": self._words.rule(rule, rng.randrange(WORDINGS))})
+            rule.model_copy(update={"text": self.words.rule(rule, rng.randrange(WORDINGS))})
             for rule in rules
         ]
         row = self._mentions.row(user.table, user.key) if user.table else None
-        user = user.model_copy(update={"text": self._words.user(user, row)})
+        user = user.model_copy(update={"text": self.words.user(user, row)})
         policy = ServicePolicy(user=user, rules=tuple(written), presses=rng.random() < 0.5)
         return DrawnPolicy(policy, rules.index(deciding) + 1)
+
+    def _holds_back(self, rule: ServiceRule, user: ServiceUser, request: ServiceRequest) -> bool:
+        """Whether a rule that decides about another request is about this one, too."""
+        held = self._verdicts.holds(rule, request, user, self._now)
+        return rule.effect in ("forbid", "ask") and held
+
+    def _beside(
+        self, rule: ServiceRule, rules: Sequence[ServiceRule], requests: Sequence[ServiceRequest]
+    ) -> bool:
+        """Whether a rule may stand beside others: of questions and limits there is one each, and a
+        limit is met by what is asked for."""
+        if rule.effect in ("ask", "limit") and any(rule.effect == r.effect for r in rules):
+            return False
+        asked = sum(request.operation == rule.operation for request in requests)
+        return rule.most is None or asked <= rule.most
 
     def _forbids(self, rule: ServiceRule, user: ServiceUser, request: ServiceRequest) -> bool:
         held = self._verdicts.holds(rule, request, user, self._now)
@@ -110,7 +136,7 @@ class PolicyDrawer:
 
     def _matters(self, user: ServiceUser, rules: Sequence[ServiceRule]) -> bool:
         """Whether no part of the rules could be left out, and no two read alike."""
-        texts = {self._words.rule(rule, 0) for rule in rules}
+        texts = {self.words.rule(rule, 0) for rule in rules}
         policy = ServicePolicy(user=user, rules=tuple(rules))
         return len(texts) == len(rules) and not any(self._probes.idle_parts(policy))
 
@@ -146,6 +172,47 @@ class PolicyDrawer:
             self._conditions.table(request.operation, other).name == people
             for other in self._conditions.paths(request.operation)
         )
+
+    def _decider(
+        self,
+        effect: RuleEffect,
+        requests: Sequence[ServiceRequest],
+        user: ServiceUser,
+        told: frozenset[tuple[str, str]],
+        rng: random.Random,
+        *,
+        forbid: bool,
+    ) -> ServiceRule | None:
+        focal = requests[0]
+        if effect == "limit":
+            asked = sum(request.operation == focal.operation for request in requests)
+            most = asked - forbid
+            rule = ServiceRule(effect="limit", operation=focal.operation, most=max(1, most))
+            return rule if most >= 1 and self._matters(user, [rule]) else None
+        if effect == "ask":
+            return self._asking(focal, user, told, rng)
+        return self._deciding(focal, user, told, rng, forbid=forbid)
+
+    def _asking(
+        self,
+        focal: ServiceRequest,
+        user: ServiceUser,
+        told: frozenset[tuple[str, str]],
+        rng: random.Random,
+    ) -> ServiceRule | None:
+        """A rule that asks the user for a value before a request, which does not tell it."""
+        asks = self._conditions.asked(focal, rng)
+        if asks is None:
+            return None
+        if (self._conditions.table(focal.operation, asks.path).name, asks.column) in told:
+            return None
+        when: tuple[Condition, ...] = ()
+        if rng.random() < 0.5:
+            # Where it depends on the row, too, whether there is anything to ask.
+            condition = self._deciding(focal, user, told, rng, forbid=True)
+            when = () if condition is None else condition.when
+        rule = ServiceRule(effect="ask", operation=focal.operation, when=when, asks=asks)
+        return rule if self._matters(user, [rule]) else None
 
     def _deciding(
         self,
@@ -195,11 +262,19 @@ class PolicyDrawer:
             return None
         condition = self._conditions.row(requests, user, rng)
         when = [] if condition is None else [condition.condition]
-        confirm = rng.random() < 0.25
-        if confirm and rng.random() < 0.6:
+        kind = rng.random()
+        if kind < _OTHER_LIMITS:
+            return ServiceRule(effect="limit", operation=operation, most=rng.choice(_LIMITS))
+        asks = None
+        if kind < _OTHER_LIMITS + _OTHER_QUESTIONS:
+            asks = self._conditions.asked(rng.choice(requests), rng)
+        confirm = asks is None and rng.random() < 0.25
+        if (confirm or asks is not None) and rng.random() < 0.6:
             when = []
         elif rng.random() < 0.4:
             when.insert(0, self._conditions.standing(user, rng, holds=rng.random() < 0.3))
+        if asks is not None:
+            return ServiceRule(effect="ask", operation=operation, when=tuple(when), asks=asks)
         if not confirm and not when:
             return None
         effect = "confirm" if confirm else "forbid"

@@ -9,9 +9,10 @@ from astra.arenas.stateful.mentions import Mentions, TaskCall
 from astra.arenas.stateful.policy.verdicts import PythonVerdicts, ServiceRequest
 from astra.arenas.stateful.roles import WritableTable
 from astra.arenas.stateful.tool_source import shown_row
+from astra.arenas.stateful.tools import DatabaseTool
 from astra.arenas.stateful.writes import stock_pair
 from astra.databases import Cell
-from astra.service_policies import Condition, CountCondition, ServiceOperation
+from astra.service_policies import AskedValue, Condition, CountCondition, ServiceOperation
 from astra.targets import Matcher, Target
 from astra.types import Json
 
@@ -45,7 +46,11 @@ def request_of(mentions: Mentions, call: TaskCall) -> ServiceRequest:
 
 def operation_of(call: TaskCall) -> ServiceOperation:
     """What a writing call does."""
-    tool = call.tool
+    return operation_of_tool(call.tool)
+
+
+def operation_of_tool(tool: DatabaseTool) -> ServiceOperation:
+    """What a writing tool does."""
     return ServiceOperation.model_validate(
         {"kind": tool.operation, "table": tool.table, "column": tool.column}
     )
@@ -70,7 +75,24 @@ def fact_of(
         case "count":
             return _count(mentions, request, condition)
         case _:
-            path, column = list(condition.path), condition.column
+            path, column = condition.path, condition.column
+    return _column(mentions, request, path, column, known)
+
+
+def asked_fact(
+    mentions: Mentions, request: ServiceRequest, asked: AskedValue, known: Sequence[TaskCall]
+) -> RuleFact | None:
+    """The read of what the user is asked for, as it is stored."""
+    return _column(mentions, request, asked.path, asked.column, known)
+
+
+def _column(
+    mentions: Mentions,
+    request: ServiceRequest,
+    path: Sequence[str],
+    column: str,
+    known: Sequence[TaskCall],
+) -> RuleFact | None:
     row = PythonVerdicts(mentions.cut.database).row_at(request, path)
     if row is None or column not in row:
         return None

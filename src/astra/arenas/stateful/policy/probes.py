@@ -8,6 +8,7 @@ that the database does not hold.
 from __future__ import annotations
 
 import datetime
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import combinations, islice, product
 from typing import NamedTuple
@@ -146,6 +147,10 @@ class PolicyProbes:
             found |= {(number, position) for position in positions}
         return found
 
+    def _most_at_once(self, held: _Held) -> int:
+        """For how many requests something holds, in the setting where it holds for most."""
+        return max(Counter(setting for setting, _ in held).values(), default=0)
+
     def idle_parts(self, policy: ServicePolicy) -> Iterator[tuple[int, str]]:
         """Number of a rule, and what of it could be left out without any verdict changing."""
         settings = self._settings(policy)
@@ -153,16 +158,22 @@ class PolicyProbes:
         rules = list(enumerate(policy.rules))
         for (first, one), (second, other) in combinations(rules, 2):
             same = one.operation == other.operation and one.effect == other.effect
-            if same and held[first] == held[second]:
+            if same and one.asks == other.asks and held[first] == held[second]:
                 yield second + 1, f"itself, for rule {first + 1} says the same"
         for index, rule in rules:
             covered: _Held = set()
             for number, other in enumerate(policy.rules):
                 if number == index or other.operation != rule.operation:
                     continue
-                # What is forbidden anyway needs no confirmation.
-                if other.effect == rule.effect or other.effect == "forbid":
+                # What is forbidden anyway needs no question.
+                same = other.effect == rule.effect and other.asks == rule.asks
+                if same or other.effect == "forbid":
                     covered |= held[number]
+            if rule.most is not None:
+                # So many can be asked for that the limit is met, and none is stricter.
+                if self._most_at_once(held[index] - covered) <= rule.most:
+                    yield index + 1, "itself"
+                continue
             if not held[index] - covered:
                 yield index + 1, "itself"
                 continue

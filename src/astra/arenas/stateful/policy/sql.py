@@ -9,7 +9,13 @@ import duckdb
 from astra.arenas.stateful.policy.verdicts import ServiceRequest, ServiceVerdict
 from astra.arenas.tables.sql import quoted
 from astra.databases import Cell, Database
-from astra.service_policies import Condition, ServiceOperation, ServicePolicy, ServiceUser
+from astra.service_policies import (
+    Condition,
+    ServiceOperation,
+    ServicePolicy,
+    ServiceRule,
+    ServiceUser,
+)
 
 _SIGNS = {"above": ">", "below": "<"}
 
@@ -26,9 +32,11 @@ class SqlVerdicts:
     ) -> list[ServiceVerdict]:
         """One verdict a request."""
         held: dict[str, list[set[int]]] = {
-            effect: [set() for _ in requests] for effect in ("forbid", "confirm")
+            effect: [set() for _ in requests] for effect in ("forbid", "confirm", "ask")
         }
         for number, rule in enumerate(policy.rules, start=1):
+            if rule.effect == "limit":
+                continue
             at = [n for n, each in enumerate(requests) if each.operation == rule.operation]
             if not at:
                 continue
@@ -44,9 +52,48 @@ class SqlVerdicts:
             for (position,) in self._connection.execute(sql, parameters).fetchall():
                 held[rule.effect][at[position]].add(number)
         return [
-            ServiceVerdict(tuple(sorted(forbidden)), tuple(sorted(confirm)))
-            for forbidden, confirm in zip(held["forbid"], held["confirm"], strict=True)
+            ServiceVerdict(*(tuple(sorted(numbers)) for numbers in of_request))
+            for of_request in zip(held["forbid"], held["confirm"], held["ask"], strict=True)
         ]
+
+    def is_stored(self, rule: ServiceRule, request: ServiceRequest, told: str) -> bool:
+        """Whether what the user tells, asked by a rule, is what is stored."""
+        assert rule.asks is not None
+        parameters: list[Cell] = []
+        source = self._requests(rule.operation, [request.row], parameters)
+        value = self._value(rule.operation.table, rule.asks.path, rule.asks.column)
+        sql = f"SELECT coalesce({value} = ?, false) FROM {source}"
+        return self._connection.execute(sql, [told, *parameters]).fetchall() == [(True,)]
+
+    def beyond_limits(
+        self, policy: ServicePolicy, requests: Sequence[ServiceRequest]
+    ) -> list[tuple[int, ...]]:
+        """Of requests in the order in which they come, none of which another rule forbids: numbers
+        of the limits that each is beyond."""
+        limits = [
+            (number, *_identity(rule.operation), rule.most)
+            for number, rule in enumerate(policy.rules, start=1)
+            if rule.effect == "limit"
+        ]
+        beyond: list[tuple[int, ...]] = [() for _ in requests]
+        if not limits or not requests:
+            return beyond
+        asked = [(n, *_identity(request.operation)) for n, request in enumerate(requests)]
+        sql = f"""
+            WITH asked(position, kind, name, part) AS (VALUES {_lines(asked)}),
+                limits(number, kind, name, part, most) AS (VALUES {_lines(limits)}),
+                counted AS (
+                    SELECT position, number, most,
+                        row_number() OVER (PARTITION BY number ORDER BY position) AS place
+                    FROM asked JOIN limits USING (kind, name, part)
+                )
+            SELECT position, list(number ORDER BY number) FROM counted
+            WHERE place > most GROUP BY position
+        """
+        cells = [cell for line in (*asked, *limits) for cell in line]
+        for position, numbers in self._connection.execute(sql, cells).fetchall():
+            beyond[position] = tuple(numbers)
+        return beyond
 
     def _requests(
         self, operation: ServiceOperation, rows: Sequence[object], parameters: list[Cell]
@@ -135,6 +182,14 @@ class SqlVerdicts:
             f"(SELECT {level}.{quoted(column)} FROM {quoted(parent.name)} AS {level} "
             f"WHERE {level}.{quoted(parent.key)} = {reference})"
         )
+
+
+def _identity(operation: ServiceOperation) -> tuple[str, str, str]:
+    return operation.kind, operation.table, operation.column
+
+
+def _lines(rows: Sequence[Sequence[object]]) -> str:
+    return ", ".join(f"({_places(row)})" for row in rows)
 
 
 def _places(values: Sequence[object]) -> str:

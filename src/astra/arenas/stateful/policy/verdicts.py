@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import datetime
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -47,6 +48,7 @@ class ServiceVerdict(NamedTuple):
 
     forbidden_by: tuple[int, ...]
     confirm_by: tuple[int, ...]
+    ask_by: tuple[int, ...]
 
 
 class PythonVerdicts:
@@ -67,7 +69,7 @@ class PythonVerdicts:
                         for number, rule in enumerate(policy.rules, start=1)
                         if rule.effect == effect and self.holds(rule, request, user, now)
                     )
-                    for effect in ("forbid", "confirm")
+                    for effect in ("forbid", "confirm", "ask")
                 )
             )
             for request in requests
@@ -80,6 +82,32 @@ class PythonVerdicts:
         return rule.operation == request.operation and all(
             self.condition_holds(condition, request, user, now) for condition in rule.when
         )
+
+    def is_stored(self, rule: ServiceRule, request: ServiceRequest, told: str) -> bool:
+        """Whether what the user tells, asked by a rule, is what is stored."""
+        assert rule.asks is not None
+        row = self.row_at(request, rule.asks.path)
+        return row is not None and row[rule.asks.column] == told
+
+    def beyond_limits(
+        self, policy: ServicePolicy, requests: Sequence[ServiceRequest]
+    ) -> list[tuple[int, ...]]:
+        """Of requests in the order in which they come, none of which another rule forbids: numbers
+        of the limits that each is beyond."""
+        done = Counter[ServiceOperation]()
+        beyond: list[tuple[int, ...]] = []
+        for request in requests:
+            done[request.operation] += 1
+            beyond.append(
+                tuple(
+                    number
+                    for number, rule in enumerate(policy.rules, start=1)
+                    if rule.operation == request.operation
+                    and rule.most is not None
+                    and done[request.operation] > rule.most
+                )
+            )
+        return beyond
 
     def condition_holds(
         self, condition: Condition, request: ServiceRequest, user: ServiceUser, now: str

@@ -12,6 +12,7 @@ from astra.arenas.stateful.tools import DatabaseToolWriter
 from astra.arenas.stateful.words import WORDS, quote
 from astra.arenas.stateful.writes import stock_pair
 from astra.service_policies import (
+    AskedValue,
     Condition,
     CountCondition,
     ServiceOperation,
@@ -30,6 +31,9 @@ class _Frames:
     forbid_always: tuple[str, ...]
     confirm: tuple[str, ...]
     confirm_if: tuple[str, ...]
+    ask: tuple[str, ...]
+    ask_if: tuple[str, ...]
+    limit: tuple[str, ...]
     what: str
     """What the user has to be told before they say yes."""
     what_alone: str
@@ -47,6 +51,7 @@ class _Frames:
     role_user: str
     person: str
     not_owner: str
+    field: str
     choice: str
     days: Mapping[str, str]
     amount: Mapping[str, str]
@@ -81,6 +86,29 @@ FRAMES: Mapping[Language, _Frames] = {
             "If {condition}, never {do} unasked: say {what}, and go on only "
             "after the user has said yes.",
         ),
+        ask=(
+            "Before you {do}, ask the user for {field}. If the answer is not what is stored, do "
+            "not do it.",
+            "To {do}, first ask the user for {field}: it may only be done if they tell what is "
+            "stored.",
+            "Never {do} before the user, asked by you, has told {field} as it is stored.",
+        ),
+        ask_if=(
+            "If {condition}, ask the user for {field} before you {do}. If the answer is not what "
+            "is stored, do not do it.",
+            "If {condition}, you may {do} only after the user, asked for {field}, has told what "
+            "is stored.",
+            "If {condition}, never {do} before the user, asked by you, has told {field} as it is "
+            "stored.",
+        ),
+        limit=(
+            "Of requests to {do}, carry out at most {most} in one conversation: those that came "
+            "first. Refuse any other.",
+            "In one conversation, at most {most} of the requests to {do} may be carried out, in "
+            "the order in which they came. Any further one is refused.",
+            "Requests to {do} are carried out as they come, but never more than {most} in one "
+            "conversation. Refuse those beyond.",
+        ),
         what="what it concerns and every new value",
         what_alone="what it concerns",
         set="change the {label} of {a_row}",
@@ -95,6 +123,7 @@ FRAMES: Mapping[Language, _Frames] = {
         role_user="The user is a {role}.",
         person="The user is the {singular} {name} ({key_label} {key}).",
         not_owner="{person} is not the user",
+        field="the {label} of {row}",
         choice="the {label} of {row} is {values}",
         days={
             "above": "the {label} of {row} is more than {days} days ago",
@@ -133,6 +162,21 @@ FRAMES: Mapping[Language, _Frames] = {
             "如果{condition}，要{do}须征得用户同意：先发消息说明{what}，并询问用户。",
             "如果{condition}，未经询问不得{do}：先说明{what}，用户同意后才能办。",
         ),
+        ask=(
+            "{do}之前，先向用户询问{field}；如果回答与记录不符，不得办理。",
+            "要{do}，须先向用户询问{field}，只有用户所说与记录一致才能办理。",
+            "在用户应你的询问说出与记录一致的{field}之前，不得{do}。",
+        ),
+        ask_if=(
+            "如果{condition}，{do}之前，先向用户询问{field}；如果回答与记录不符，不得办理。",
+            "如果{condition}，要{do}须先向用户询问{field}，只有用户所说与记录一致才能办理。",
+            "如果{condition}，在用户应你的询问说出与记录一致的{field}之前，不得{do}。",
+        ),
+        limit=(
+            "同一次对话中，“{do}”的请求最多办理{most}个，按提出的先后办理，其余一律拒绝。",
+            "“{do}”的请求按提出的先后办理，同一次对话中最多{most}个，超出的须拒绝。",
+            "同一次对话中，最多只能办理{most}个“{do}”的请求：先提出的先办，再多的不予办理。",
+        ),
         what="涉及的对象和每个新值",
         what_alone="涉及的对象",
         set="修改{a_row}的{label}",
@@ -147,6 +191,7 @@ FRAMES: Mapping[Language, _Frames] = {
         role_user="用户的身份是{role}。",
         person="用户是{singular}{name}（{key_label}{key}）。",
         not_owner="{person}不是用户本人",
+        field="{row}的{label}",
         choice="{row}的{label}为{values}",
         days={
             "above": "{row}的{label}距今超过{days}天",
@@ -186,18 +231,28 @@ class RuleWords:
         do = self.operation(rule.operation)
         always = not rule.when
         frames = {
-            ("forbid", True): self._frames.forbid_always,
-            ("forbid", False): self._frames.forbid,
-            ("confirm", True): self._frames.confirm,
-            ("confirm", False): self._frames.confirm_if,
-        }[rule.effect, always]
+            "forbid": self._frames.forbid_always if always else self._frames.forbid,
+            "confirm": self._frames.confirm if always else self._frames.confirm_if,
+            "ask": self._frames.ask if always else self._frames.ask_if,
+            "limit": self._frames.limit,
+        }[rule.effect]
         condition = self._frames.both.join(
             self.condition(rule.operation, each) for each in rule.when
         )
         sets_nothing = rule.operation.kind in ("cancel", "delete")
         what = self._frames.what_alone if sets_nothing else self._frames.what
-        text = frames[wording].format(do=do, condition=condition, what=what)
+        field = "" if rule.asks is None else self.field(rule.operation, rule.asks)
+        text = frames[wording].format(
+            do=do, condition=condition, what=what, field=field, most=rule.most
+        )
         return text[:1].upper() + text[1:]
+
+    def field(self, operation: ServiceOperation, asked: AskedValue) -> str:
+        """What the user is asked for: "the telephone number of the customer of the order"."""
+        column = self.table(operation, asked.path).column(asked.column)
+        return self._frames.field.format(
+            label=self._writer.label(column), row=self.row(operation, asked.path)
+        )
 
     def operation(self, operation: ServiceOperation) -> str:
         """What an operation does: "change the shipping address of an order"."""
