@@ -112,6 +112,8 @@ class PoliciesOfDatabase:
                 return None
             tasks[place] = made
         if forbid:
+            if tasks[chosen].asks and decider != "ask":
+                return None  # nobody need ask for what another rule forbids
             tasks[chosen] = self._refused(drawn, tasks[chosen])
         for (a, one), (b, other) in combinations(tasks.items(), 2):
             again = b.turn == a.turn + 1 and turns[b.turn].overrides

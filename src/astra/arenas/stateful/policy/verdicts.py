@@ -48,7 +48,7 @@ class ServiceVerdict(NamedTuple):
 
     forbidden_by: tuple[int, ...]
     confirm_by: tuple[int, ...]
-    ask_by: tuple[int, ...]
+    ask_by: tuple[int, ...] = ()
 
 
 class PythonVerdicts:
