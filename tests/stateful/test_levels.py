@@ -141,7 +141,10 @@ def test_terse_documents_keep_what_names_do_not_say(
 ) -> None:
     world = world_of(shop, language)
     assert world.dialled is not None
-    terse = {tool.tool.name: tool for tool in world.dialled(True, 3).tools}
+    terse = {
+        tool.tool.name: tool
+        for tool in world.dialled(ActionDials(terse_documents=True, page_rows=3)).tools
+    }
     assert terse.keys() == {tool.tool.name for tool in world.tools}
     for tool in world.tools:
         document, short = tool.tool.document, terse[tool.tool.name].tool.document
@@ -168,7 +171,9 @@ def test_what_levels_set_with_actions_is_not_set_twice() -> None:
     assert MakeArenasConfig("tables", actions=True, difficulty="2").levels() == (2,)
 
 
-@pytest.mark.parametrize("name", ["max_parts", "lookup_depth", "shown_tools", "page_rows"])
+@pytest.mark.parametrize(
+    "name", ["max_parts", "lookup_depth", "shown_tools", "page_rows", "long_results"]
+)
 def test_dials_of_actions_need_actions(name: str) -> None:
     with pytest.raises(ConfigError, match=f"{name}.*actions"):
         MakeArenasConfig("tables", **{name: 4})  # type: ignore[arg-type]

@@ -73,6 +73,8 @@ class ActionDials(Dials):
     """Fewest and most tools in view, where the tables have so many."""
     page_rows: int | None = None
     """Rows that a search returns at once."""
+    long_results: int = 0
+    """Rows of other tables that a read returns beside what it is asked for."""
     user_turns: tuple[int, int] | None = None
     """Fewest and most turns of the user. None: as the run says."""
     conversations: tuple[ConversationKind, ...] = ()

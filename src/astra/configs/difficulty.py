@@ -45,6 +45,8 @@ class DifficultyConfig(Config):
     one."""
     page_rows: Annotated[int | None, at_least(2), at_most(20)] = None
     """actions: rows that a search returns at once. None: as the level says; 20 without one."""
+    long_results: Annotated[int, at_least(0), at_most(100)] = 0
+    """actions: rows of other tables that a read returns beside what it is asked for."""
 
     def check(self) -> None:
         super().check()

@@ -14,7 +14,8 @@ from astra.arenas.tables.profile.words import english
 from astra.arenas.tables.schema import Table
 
 _TAKEN = frozenset(
-    "abs all bool datetime dict error float int isinstance len list math new_key now previous "
+    "abs all bool datetime dict error float included int isinstance len list math new_key now "
+    "previous "
     "round skip str unicodedata".split()
 )
 """Names that tools use beside their parameters, or fields of their results."""

@@ -50,7 +50,7 @@ class TerseDatabaseToolWriter(DatabaseToolWriter):
                 most=str(self.page_rows),
             )
         # How a search compares texts matters only to who writes a name otherwise than it was said.
-        kept = [first, *(() if operation == "find" else details)]
+        kept = [first, *(details[1:] if operation == "find" else details)]
         parameters: dict[str, Json] = {
             parameter: {**schema, "description": _without_stop(str(schema["description"]))}
             for parameter, schema in properties.items()

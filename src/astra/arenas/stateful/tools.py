@@ -75,10 +75,13 @@ class DatabaseToolWriter(TableWords):
         tables: Iterable[WritableTable],
         language: Language,
         page_rows: int = MAX_FOUND,
+        long_results: int = 0,
     ) -> None:
-        """`page_rows`: rows that a search returns at most."""
+        """`page_rows`: rows that a search returns at most. `long_results`: rows of other tables
+        that a read returns beside what it is asked for, at most."""
         super().__init__(schema, tables, language)
         self.page_rows = page_rows
+        self.long_results = long_results
 
     def all(self) -> list[DatabaseTool]:
         """Every tool that the tables allow. No two change the same column of the same table."""
@@ -134,8 +137,11 @@ class DatabaseToolWriter(TableWords):
             nouns=self.nouns(table),
             most=self.page_rows,
             shown=shown_columns(table),
+            **self._around(table),
         )
-        return self._tool(table, "find", name, (description, details), properties, [], source)
+        return self._tool(
+            table, "find", name, (description, details, *self._included()), properties, [], source
+        )
 
     def get(self, table: WritableTable) -> DatabaseTool:
         """One row by its key."""
@@ -146,11 +152,16 @@ class DatabaseToolWriter(TableWords):
             singular=self.singular(table),
         )
         source = template("get").render(
-            name=name, table=table, noun=self.noun(table), shown=shown_columns(table)
+            name=name,
+            table=table,
+            noun=self.noun(table),
+            shown=shown_columns(table),
+            **self._around(table),
         )
         key = table.column(table.key)
         properties = {table.key: self._parameter(table, key)}
-        return self._tool(table, "get", name, (description,), properties, [table.key], source)
+        description = (description, *self._included())
+        return self._tool(table, "get", name, description, properties, [table.key], source)
 
     def set(self, table: WritableTable, column: WritableColumn) -> DatabaseTool:
         """Sets one column of one row."""
@@ -322,6 +333,31 @@ class DatabaseToolWriter(TableWords):
         )  # fmt: skip
 
     # --- parts -------------------------------------------------------------------------------
+
+    def _included(self) -> tuple[str, ...]:
+        """What a document says of the rows beside those that are asked for."""
+        if not self.long_results:
+            return ()
+        text = self.say(
+            " What other records go with them stands in included.",
+            "相关的其他记录列在included中。",
+        )
+        return (text,)
+
+    def _around(self, table: WritableTable) -> dict[str, object]:
+        """What a template needs to include the rows that go with those of a table."""
+        if not self.long_results:
+            return {"included": 0}
+        tables = {
+            name: (self.nouns(other), other.key, shown_columns(other))
+            for name, other in self.tables.items()
+        }
+        links = [
+            (name, column, parent, self.tables[parent].key)
+            for name, other in self.tables.items()
+            for column, parent in other.references.items()
+        ]
+        return {"included": self.long_results, "around": tables, "links": links}
 
     def _tool(
         self,

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Protocol
 
+from astra.arenas.difficulty import NO_DIALS, ActionDials
 from astra.arenas.stateful.cut import Cut, TableRows
 from astra.arenas.stateful.expected import ExpectedChanges
 from astra.arenas.stateful.mentions import LOOKUP_DEPTH, Mentions
@@ -36,21 +37,23 @@ class StateWorld:
     tools: Sequence[DatabaseTool]
     """One entry for each thing that a tool does: several may be the same tool."""
     mentions: MakesMentions = Mentions
-    dialled: Callable[[bool, int | None], StateWorld] | None = None
-    """The same with terse documents or not, and with searches that return so many rows. None: the
-    tools are as a document has them."""
+    dialled: Callable[[ActionDials], StateWorld] | None = None
+    """The same with tools as dials have them. None: the tools are as a document has them."""
 
 
 def world_of_tables(rows: TableRows, schema: Schema, language: Language) -> StateWorld:
     """What arenas are drawn over a user's tables."""
 
     @cache
-    def dialled(terse: bool, page_rows: int | None) -> StateWorld:
+    def made(terse: bool, page_rows: int, long_results: int) -> StateWorld:
         kind = TerseDatabaseToolWriter if terse else DatabaseToolWriter
-        writer = kind(schema, rows.tables.values(), language, page_rows or MAX_FOUND)
+        writer = kind(schema, rows.tables.values(), language, page_rows, long_results)
         return StateWorld(rows, writer, writer.all(), dialled=dialled)
 
-    return dialled(False, None)
+    def dialled(dials: ActionDials) -> StateWorld:
+        return made(dials.terse_documents, dials.page_rows or MAX_FOUND, dials.long_results)
+
+    return dialled(NO_DIALS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +78,12 @@ class WorldDatabase:
     def view(self, options: StateSourceOptions) -> DatabaseView:
         """What is drawn over it for some options."""
         dials, ruled = options.dials, options.service_policy
-        kept = (dials.terse_documents, dials.page_rows, dials.lookup_depth, ruled)
+        tools = (dials.terse_documents, dials.page_rows, dials.long_results)
+        kept = (*tools, dials.lookup_depth, ruled)
         if kept not in self._views:
             world = self.world
             if world.dialled is not None:
-                world = world.dialled(dials.terse_documents, dials.page_rows)
+                world = world.dialled(dials)
             depth = LOOKUP_DEPTH if dials.lookup_depth is None else dials.lookup_depth
             mentions = world.mentions(self.cut, world.writer, world.tools, depth)
             self._views[kept] = DatabaseView(
