@@ -29,7 +29,7 @@ BILINGUAL = {"en": 0.5, "zh": 0.5}
 @pytest.fixture(scope="module")
 def leveled(shop: tuple[Tables, Schema]) -> list[Arena]:
     options = StateSourceOptions(languages=BILINGUAL, seed=31, levels=ACTION_SETTINGS)
-    return draw(shop, options, 15)
+    return draw(shop, options, 25)
 
 
 def level(arena: Arena) -> int:
@@ -37,7 +37,7 @@ def level(arena: Arena) -> int:
 
 
 def test_every_level_has_as_many_arenas_with_its_dials(leveled: list[Arena]) -> None:
-    assert Counter(map(level, leveled)) == dict.fromkeys(ACTION_SETTINGS, 3)
+    assert Counter(map(level, leveled)) == dict.fromkeys(ACTION_SETTINGS, 5)
     for arena in leveled:
         dials = ACTION_SETTINGS[level(arena)]
         assert arena.provenance["dials"] == dials.provenance()
