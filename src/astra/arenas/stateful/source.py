@@ -56,6 +56,8 @@ PER_DATABASE = 5
 MAX_DRAWS = 60
 _TRIES = 30
 """Draws of one task of a kind before it is given up."""
+_DECIDER_DRAWS = MAX_DRAWS // 4
+"""Draws after which it is a rule that forbids that decides: questions and limits fit fewer."""
 _TURN_TRIES = 4
 """Draws of one turn among several that are long."""
 TOOLS = (12, 20)
@@ -146,8 +148,10 @@ class StateSource:
         forbid = view.policies is not None and rng.random() < 0.5
         decider: RuleEffect = "forbid"
         if view.policies is not None:
-            decider = rng.choices([*DECIDERS], [*DECIDERS.values()])[0]
-        for _ in range(MAX_DRAWS):
+            decider = rng.choices(list(DECIDERS), list(DECIDERS.values()))[0]
+        for attempt in range(MAX_DRAWS):
+            if attempt == _DECIDER_DRAWS:
+                decider = "forbid"
             turns = self._turns(
                 view,
                 kinds,

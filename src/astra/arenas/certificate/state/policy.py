@@ -304,7 +304,7 @@ def _answered(trials: StateTrials, goals: Set[str]) -> set[int]:
     return {
         place
         for place, step in enumerate(trials.gold)
-        if isinstance(step, Said) and goals.intersection(script.reply(step.text).asked)
+        if isinstance(step, Said) and goals & {*script.reply(step.text).asked}
     }
 
 

@@ -142,7 +142,8 @@ class PoliciesOfDatabase:
         unclear: set[ServiceOperation] = set()
         for place, task in tasks.items():
             operations = [operation_of(call) for call in task.calls if call.tool.writes]
-            unclear |= {*operations} if len(operations) > 1 else set()
+            if len(operations) > 1:
+                unclear.update(operations)
             for operation in operations:
                 places[operation].append(place)
         return [
@@ -154,13 +155,13 @@ class PoliciesOfDatabase:
     def _counts_plainly(self, policy: ServicePolicy, turns: Sequence[PlannedTurn]) -> bool:
         """Whether it is plain how often each limited operation is asked for: not where one of
         several is done by a condition, a group is changed, or a wish is overridden."""
-        limited = {rule.operation for rule in policy.rules if rule.effect == "limit"}
+        limited = [rule.operation for rule in policy.rules if rule.effect == "limit"]
         for turn in turns:
             for task in turn.tasks:
                 operations = [operation_of(call) for call in task.calls if call.tool.writes]
                 unclear = len(operations) > 1 or bool(task.also) or turn.overrides
-                might = {operation_of_tool(tool) for tool in task.also} | {*operations}
-                if unclear and might & limited:
+                might = [*map(operation_of_tool, task.also), *operations]
+                if unclear and any(operation in limited for operation in might):
                     return False
         return True
 
