@@ -305,7 +305,16 @@ class ExportArenasConfig(CertifiedConfig, SandboxConfig):
     out: Annotated[Path | str, RUNTIME]
     """File to write, or for another reader a folder."""
     format: Literal[
-        "astra-rl", "sft", "trl", "verifiers", "inspect", "verl", "hf", "openenv", "nemo-gym"
+        "astra-rl",
+        "sft",
+        "trl",
+        "verifiers",
+        "inspect",
+        "harbor",
+        "verl",
+        "hf",
+        "openenv",
+        "nemo-gym",
     ] = "astra-rl"
     """Format of the rows. astra-rl: that of the published ASTRA data. sft: gold episodes as
     conversations with tools. Folders with all that is needed to play: trl for its GRPOTrainer, hf

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from io import BytesIO
+from itertools import islice
 
 from astra.errors import ConfigError
 from astra.exports.publish import ExportContents, ExportFormat, template
 from astra.types import Json
 
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (10**6, "100K<n<1M"))
+_GROUP = 1000
+"""Rows that are in memory at once, and stand in one row group."""
 
 
 def files(contents: ExportContents) -> Mapping[str, bytes]:
@@ -43,15 +46,15 @@ def files(contents: ExportContents) -> Mapping[str, bytes]:
     tables = {
         # Schemas of tools differ, and Arrow would fill gaps with nulls: they are JSON text.
         f"data/{split}-00000-of-00001.parquet": parquet_file(
-            [{**row, "tools": json.dumps(row["tools"], ensure_ascii=False)} for row in rows]
+            {**row, "tools": json.dumps(row["tools"], ensure_ascii=False)} for row in rows
         )
         for split, rows in contents.rows.items()
     }
     return {"README.md": card, **tables}
 
 
-def parquet_file(rows: Sequence[Mapping[str, Json]]) -> bytes:
-    """Rows of flat columns as a Parquet file. Raises ConfigError without pyarrow."""
+def parquet_file(rows: Iterable[Mapping[str, Json]]) -> bytes:
+    """Rows of the same columns as a Parquet file. Raises ConfigError without pyarrow."""
     try:
         import pyarrow  # late: in the extra `train`
         from pyarrow import parquet
@@ -59,8 +62,12 @@ def parquet_file(rows: Sequence[Mapping[str, Json]]) -> bytes:
         raise ConfigError(
             "Parquet needs the package 'pyarrow': pip install 'astra-arenas[train]'"
         ) from error
-    buffer = BytesIO()
-    parquet.write_table(pyarrow.Table.from_pylist(list(rows)), buffer)
+    buffer, remaining = BytesIO(), iter(rows)
+    first = pyarrow.Table.from_pylist(list(islice(remaining, _GROUP)))
+    with parquet.ParquetWriter(buffer, first.schema) as writer:
+        writer.write_table(first)
+        while group := list(islice(remaining, _GROUP)):
+            writer.write_table(pyarrow.Table.from_pylist(group, schema=first.schema))
     return buffer.getvalue()
 
 

@@ -6,18 +6,18 @@ was not run on them here, since it needs a newer Python.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from astra.exports.publish import ExportContents, ExportFormat, json_line, template
 from astra.types import Arena, Json
 
 
-def files(contents: ExportContents) -> Mapping[str, bytes]:
+def files(contents: ExportContents) -> Mapping[str, bytes | Iterable[bytes]]:
     """Rows per split, the server's configuration, and how to start it."""
     values = {"arenas": len(contents.certificates), "stateful": contents.stateful}
     rows = {
-        f"data/{split}.jsonl": b"".join(json_line(_row(row)) for row in some)
+        f"data/{split}.jsonl": (json_line(_row(row)) for row in some)
         for split, some in contents.rows.items()
     }
     return {

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib.metadata import version
+from itertools import islice
 from pathlib import Path
 from string import Template
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple, overload
 
 from astra.arenas.certificates import Certificate
 from astra.arenas.folder import write_arenas
@@ -56,10 +58,12 @@ class ExportFormat:
 
     title: str
     """Its name and version, for people."""
-    files: Callable[[ExportContents], Mapping[str, bytes]]
+    files: Callable[[ExportContents], Mapping[str, bytes | Iterable[bytes]]]
     """Its own files, by their path in the folder; README.md among them."""
     refuses: Callable[[Arena], str] = lambda _: ""
     """Why it can't play an arena. Empty if it can."""
+    write_arena: Callable[[Arena, Certificate | None, Path], None] | None = None
+    """Writes what it needs of a single arena into the folder. None: nothing."""
     loses: frozenset[str] = frozenset()
     """Keywords of JSON Schema that it doesn't show to a model."""
 
@@ -90,54 +94,23 @@ def publish(
     """
     if out.is_file() or (out.is_dir() and any(out.iterdir()) and not (out / ROWS).is_dir()):
         raise ConfigError(f"{str(out)!r} is not a folder of published arenas: choose another")
-    reasons = [reader.refuses(arena) for arena in arenas]
-    left_out = tuple(
-        LeftOut(reason=reason, count=count)
-        for reason, count in sorted(Counter(filter(None, reasons)).items())
-    )
-    played = [arena for arena, reason in zip(arenas, reasons, strict=True) if not reason]
-    if not played:
-        told = "; ".join(f"{each.count}: {each.reason}" for each in left_out)
-        raise ConfigError(f"{reader.title} can play none of these arenas ({told}): choose others")
-    rows = [_row(arena) for arena in played]
-    certificates = {arena.id: _certificate(arenas, arena) for arena in played}
-    contents = ExportContents(
-        rows={
-            split: some
-            for split in ("train", "test")
-            if (some := [row for row in rows if row["split"] == split])
-        },
-        certificates=certificates,
-        languages=Counter(arena.language for arena in played),
-        stateful=sum(arena.state is not None for arena in played),
-        conversations=sum(arena.state is not None and bool(arena.state.turns) for arena in played),
-        license=license,
-    )
-    lost = Counter(
-        keyword
-        for row in rows
-        for tool in row["tools"]
-        for keyword in reader.loses & set(keywords_of(tool["function"]["parameters"]))
-    )
     out.parent.mkdir(parents=True, exist_ok=True)
     with temporary_folder(out.parent) as folder:
+        publication = _Publication(arenas, reader, folder)
         # Without the options of the run: paths and addresses of whoever made it.
         run = RunFolder.create(folder / ARENAS, {})
-        write_arenas(run, played, {}, filter(None, certificates.values()))
-        files = dict(reader.files(contents))
-        for split, some in contents.rows.items():
-            files[f"{ROWS}/{split}.jsonl"] = b"".join(map(json_line, some))
-        for path, content in files.items():
+        write_arenas(run, publication.played(), {}, publication.given_certificates())
+        (folder / ARENAS / ".lock").unlink(missing_ok=True)
+        for path, content in reader.files(publication.contents(license)).items():
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
             write_file(folder / path, content)
-        (folder / ARENAS / ".lock").unlink(missing_ok=True)
         manifest = PublishedManifest(
             reader=name,
             version=version("astra-arenas"),
-            arenas=len(played),
+            arenas=len(publication.certificates),
             uncertified=uncertified,
-            left_out=left_out,
-            lost_keywords=dict(sorted(lost.items())),
+            left_out=publication.left_out(),
+            lost_keywords=dict(sorted(publication.lost.items())),
             files={
                 path.relative_to(folder).as_posix(): file_digest(path)
                 for path in sorted(folder.rglob("*"))
@@ -148,7 +121,111 @@ def publish(
         write_file(folder / MANIFEST, text.encode() + b"\n")
         folder.chmod(0o755)  # a temporary folder is nobody else's
         replace_folder(folder, out)
-    return ExportedFolder(out, len(played), left_out, manifest.lost_keywords)
+    return ExportedFolder(out, manifest.arenas, manifest.left_out, manifest.lost_keywords)
+
+
+class RowsOfSplit(Sequence[dict[str, Any]]):
+    """The rows of a split, read from their file each time: they may be more than memory holds."""
+
+    def __init__(self, path: Path, count: int) -> None:
+        self._path = path
+        self._count = count
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        with self._path.open("rb") as file:
+            yield from map(json.loads, file)
+
+    @overload
+    def __getitem__(self, index: int) -> dict[str, Any]: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[dict[str, Any]]: ...
+    def __getitem__(self, index: int | slice) -> Any:
+        places = range(self._count)[index]
+        if isinstance(places, int):
+            return next(islice(self, places, None))
+        return [self[place] for place in places]
+
+
+class _Publication:
+    """Goes through arenas once, one in memory at a time: writes rows, counts what they hold."""
+
+    def __init__(self, arenas: ArenaSet, reader: ExportFormat, folder: Path) -> None:
+        self._arenas = arenas
+        self._reader = reader
+        self._folder = folder
+        self._refused = Counter[str]()
+        self._rows = Counter[str]()
+        self._languages = Counter[str]()
+        self._kinds = Counter[str]()
+        self.lost = Counter[str]()
+        self.certificates: dict[str, Certificate | None] = {}
+
+    def played(self) -> Iterator[Arena]:
+        """The arenas that the reader can play. Raises ConfigError at the end if there are none."""
+        (self._folder / ROWS).mkdir()
+        with ExitStack() as stack:
+            files: dict[str, BinaryIO] = {}
+            for arena in self._arenas:
+                if reason := self._reader.refuses(arena):
+                    self._refused[reason] += 1
+                    continue
+                row = _row(arena)
+                if arena.split not in files:
+                    files[arena.split] = stack.enter_context(self._path(arena.split).open("wb"))
+                files[arena.split].write(json_line(row))
+                self._count(arena, row)
+                if self._reader.write_arena is not None:
+                    certificate = self.certificates[arena.id]
+                    self._reader.write_arena(arena, certificate, self._folder)
+                yield arena
+        if not self.certificates:
+            told = "; ".join(f"{each.count}: {each.reason}" for each in self.left_out())
+            raise ConfigError(
+                f"{self._reader.title} can play none of these arenas ({told}): choose others"
+            )
+
+    def _count(self, arena: Arena, row: Mapping[str, Any]) -> None:
+        try:
+            self.certificates[arena.id] = self._arenas.certificate(arena)
+        except StoreError:
+            self.certificates[arena.id] = None
+        self._rows[arena.split] += 1
+        self._languages[arena.language] += 1
+        self._kinds["stateful"] += arena.state is not None
+        self._kinds["conversations"] += arena.state is not None and bool(arena.state.turns)
+        for tool in row["tools"]:
+            used = set(keywords_of(tool["function"]["parameters"]))
+            self.lost.update(self._reader.loses & used)
+
+    def given_certificates(self) -> Iterator[Certificate]:
+        """The certificates of the arenas that were played, once these are through."""
+        for each in self.certificates.values():
+            if each is not None:
+                yield each
+
+    def left_out(self) -> tuple[LeftOut, ...]:
+        return tuple(LeftOut(reason=r, count=c) for r, c in sorted(self._refused.items()))
+
+    def contents(self, license: str) -> ExportContents:
+        """What the reader's own files are made from."""
+        return ExportContents(
+            rows={
+                split: RowsOfSplit(self._path(split), self._rows[split])
+                for split in ("train", "test")
+                if self._rows[split]
+            },
+            certificates=self.certificates,
+            languages=self._languages,
+            stateful=self._kinds["stateful"],
+            conversations=self._kinds["conversations"],
+            license=license,
+        )
+
+    def _path(self, split: str) -> Path:
+        return self._folder / ROWS / f"{split}.jsonl"
 
 
 def template(name: str, **values: object) -> bytes:
@@ -189,10 +266,3 @@ def _row(arena: Arena) -> dict[str, Any]:
         ],
         "tools": [document.openai() for document in shown_tools(arena)],
     }
-
-
-def _certificate(arenas: ArenaSet, arena: Arena) -> Certificate | None:
-    try:
-        return arenas.certificate(arena)
-    except StoreError:
-        return None

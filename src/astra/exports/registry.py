@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from astra.exports.harbor import HARBOR
 from astra.exports.huggingface import HUGGINGFACE
 from astra.exports.inspect_ai import INSPECT
 from astra.exports.nemo_gym import NEMO_GYM
@@ -19,6 +20,7 @@ FORMATS: Mapping[str, ExportFormat] = MappingProxyType(
         "trl": TRL,
         "verifiers": VERIFIERS,
         "inspect": INSPECT,
+        "harbor": HARBOR,
         "verl": VERL,
         "hf": HUGGINGFACE,
         "openenv": OPENENV,

@@ -15,17 +15,15 @@ def files(contents: ExportContents) -> Mapping[str, bytes]:
     """The agent loop, the rows, and how to train with them."""
     tables = {
         f"data/{split}.parquet": parquet_file(
-            [
-                {
-                    "prompt": row["messages"],
-                    "agent_name": LOOP,
-                    "data_source": "astra",
-                    # verl asks for one; the loop sets the reward.
-                    "reward_model": {"style": "rule", "ground_truth": ""},
-                    "extra_info": json.dumps({"arena": row["id"]}),
-                }
-                for row in rows
-            ]
+            {
+                "prompt": row["messages"],
+                "agent_name": LOOP,
+                "data_source": "astra",
+                # verl asks for one; the loop sets the reward.
+                "reward_model": {"style": "rule", "ground_truth": ""},
+                "extra_info": json.dumps({"arena": row["id"]}),
+            }
+            for row in rows
         )
         for split, rows in contents.rows.items()
     }

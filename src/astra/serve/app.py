@@ -143,7 +143,7 @@ def arena_app(
     return Starlette(
         routes=routes,
         lifespan=lifespan,
-        exception_handlers={SessionError: _session_error, HTTPException: _http_error},
+        exception_handlers={SessionError: session_error, HTTPException: http_error},
         middleware=[
             Middleware(TokenAccess, table, token, loopback=loopback),
             Middleware(BoundedBodies, body_bytes, body_seconds),
@@ -190,7 +190,8 @@ def as_arguments(arguments: Any) -> str:
     return arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False)
 
 
-async def _session_error(request: Request, error: Exception) -> Response:
+async def session_error(request: Request, error: Exception) -> Response:
+    """What a client is told of an error of its session."""
     assert isinstance(error, SessionError)
     headers = {"Retry-After": str(RETRY_SECONDS)} if error.status == 503 else {}
     if "mcp" in request.url.path.split("/"):
@@ -201,6 +202,7 @@ async def _session_error(request: Request, error: Exception) -> Response:
     return JSONResponse(content, error.status, headers=headers)
 
 
-async def _http_error(_: Request, error: Exception) -> Response:
+async def http_error(_: Request, error: Exception) -> Response:
+    """What a client is told of a request that no route takes."""
     assert isinstance(error, HTTPException)
     return JSONResponse({"error": error.detail}, error.status_code, headers=error.headers)

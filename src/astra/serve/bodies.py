@@ -16,6 +16,8 @@ from astra.types import Json
 
 BODY_BYTES = 1 << 20
 """Longest body of a request."""
+_DRAINED = 16
+"""How much of a body that is too long is read, in longest bodies."""
 
 
 class BoundedBodies:
@@ -36,18 +38,22 @@ class BoundedBodies:
             await self._app(scope, receive, send)
             return
         announced = dict(scope["headers"]).get(b"content-length", b"")
-        body = bytearray()
+        too_long = announced.isdigit() and int(announced) > self._most
+        more, read, body = not too_long, 0, bytearray()
         try:
             async with asyncio.timeout(self._seconds):
-                more = not (announced.isdigit() and int(announced) > self._most)
-                too_long = not more
                 while more:
                     message = await receive()
                     if message["type"] == "http.disconnect":
                         return
-                    body += message.get("body", b"")
-                    too_long = len(body) > self._most
-                    more = message.get("more_body", False) and not too_long
+                    piece = message.get("body", b"")
+                    read += len(piece)
+                    too_long = read > self._most
+                    if not too_long:
+                        body += piece
+                    # Some more is read and dropped: who is still sending when the connection ends
+                    # does not get to read why it did.
+                    more = message.get("more_body", False) and read <= _DRAINED * self._most
         except TimeoutError:
             problem = f"the body did not arrive within {self._seconds:g} s"
             await _refuse(408, problem, scope, receive, send)

@@ -11,7 +11,8 @@ from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
-from starlette.routing import Route
+from starlette.routing import Match, Route
+from starlette.types import Scope
 
 from astra.errors import SessionError
 from astra.serve.bodies import json_body
@@ -32,7 +33,7 @@ class NemoGymEndpoint:
         return [
             Route("/seed_session", self.seed, methods=["POST"]),
             Route("/verify", self.verify, methods=["POST"]),
-            Route("/{tool}", self.call, methods=["POST"]),
+            _OfToolCalls("/{tool}", self.call, methods=["POST"]),
         ]
 
     async def seed(self, request: Request) -> Response:
@@ -75,6 +76,15 @@ class NemoGymEndpoint:
         if cookie is None:
             raise SessionError(400, f"no cookie {COOKIE!r}: begin with /seed_session")
         return self._table.find(cookie)
+
+
+class _OfToolCalls(Route):
+    """Any name may be a tool's, but only in a POST: another request of it asks for nothing here."""
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        match, child = super().matches(scope)
+        # A partial match would tell of an unknown address that another method is right.
+        return (Match.NONE, {}) if match is Match.PARTIAL else (match, child)
 
 
 def _last_text(response: Any) -> str:
