@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import shutil
 import subprocess
 import sys
+import weakref
+from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +18,14 @@ import pytest
 from astra.arenas.sets import ArenaSet, load_arenas
 from astra.cli.main import run
 from astra.errors import ConfigError, StoreError
+from astra.exports.huggingface import parquet_file
 from astra.exports.publish import ExportFormat, keywords_of, publish
 from astra.exports.published import PublishedArenas, file_digest
 from astra.exports.registry import FORMATS
-from astra.types import Json, ToolSchema
+from astra.types import Arena, Json, ToolSchema
 from tests.exports.conftest import PLAIN
 from tests.support.fakes import toy_arena, toy_tool
-from tests.support.hidden_values import hidden_values
+from tests.support.hidden_values import hidden_values, shown_text
 
 
 def test_what_is_published_is_complete(arenas: ArenaSet, published: PublishedArenas) -> None:
@@ -186,6 +191,56 @@ def test_the_command_writes_every_format(
     assert run(command) == 2 and "exists" in capsys.readouterr().err
     assert run([*command, "--if-exists", "overwrite", "--split", "train"]) == 0
     assert PublishedArenas(out).splits == ("train",)
+
+
+def test_datasets_reads_the_folder_for_the_hub_unchanged(arenas: ArenaSet, tmp_path: Path) -> None:
+    import datasets  # late: it takes seconds
+
+    both = [a.model_copy(update={"split": ("train", "test")[i % 2]}) for i, a in enumerate(arenas)]
+    published = PublishedArenas(
+        publish(ArenaSet.of(both), tmp_path / "hub", "hf", FORMATS["hf"], uncertified=True).path
+    )
+    dataset = datasets.load_dataset(str(published.path), cache_dir=str(tmp_path / "cache"))
+    assert set(dataset) == set(published.splits) == {"train", "test"}
+    for split in published.splits:
+        expected = list(published.rows(split))
+        rows = [{**row, "tools": json.loads(row["tools"])} for row in dataset[split]]
+        assert rows == expected and {row["split"] for row in rows} == {split}
+    shown = json.dumps([dict(row) for split in dataset.values() for row in split])
+    hidden = {value for arena in arenas for value in hidden_values(arena)}
+    questions = "".join(map(shown_text, arenas))
+    assert not [value for value in hidden if value in shown and value not in questions]
+
+
+def test_rows_beyond_one_group_are_all_in_the_parquet_file() -> None:
+    from pyarrow import parquet  # late, as in the export
+
+    rows = [{"id": str(number), "messages": [{"role": "user"}]} for number in range(2500)]
+    table = parquet.read_table(BytesIO(parquet_file(iter(rows))))
+    assert table.to_pylist() == rows
+
+
+def test_arenas_are_held_one_at_a_time(arenas: ArenaSet, tmp_path: Path) -> None:
+    """An export of many arenas must not need the memory of all of them."""
+    alive: list[weakref.ref[Arena]] = []
+    most = 0
+
+    def watch(arena: Arena) -> str:
+        nonlocal most
+        alive.append(weakref.ref(arena))
+        gc.collect()
+        most = max(most, sum(each() is not None for each in alive))
+        return ""
+
+    class Copies(ArenaSet):
+        """Without the few arenas that a set keeps."""
+
+        def __iter__(self) -> Iterator[Arena]:
+            return (arena.model_copy() for arena in super().__iter__())
+
+    reader = ExportFormat(title="one", files=lambda _: {"README.md": b""}, refuses=watch)
+    publish(Copies(arenas.path), tmp_path / "out", "one", reader)
+    assert len(alive) == len(arenas) == 5 and most <= 2
 
 
 # --- what playing needs --------------------------------------------------------------------------

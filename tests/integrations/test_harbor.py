@@ -32,7 +32,7 @@ def rewards(harbor: ReaderEnvironment, tasks: Path, agent: str, jobs: Path) -> d
         *("--n-concurrent", "2", "--quiet", "--yes"),
         cwd=jobs.parent,
         PYTHONPATH=str(Path(__file__).parent),
-        HARBOR_TELEMETRY="off",
+        LITELLM_LOCAL_MODEL_COST_MAP="True",
     )
     found: dict[str, float] = {}
     for path in jobs.glob("*/*/result.json"):
