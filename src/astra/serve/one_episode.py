@@ -10,7 +10,6 @@ GET  /health  200
 from __future__ import annotations
 
 import asyncio
-import os
 import socket
 import sys
 from collections.abc import AsyncGenerator
@@ -28,6 +27,7 @@ from starlette.types import Receive, Scope, Send
 from astra.arenas.sets import load_arenas
 from astra.configs.base import SandboxConfig
 from astra.errors import ConfigError, SessionError
+from astra.models.keys import api_key
 from astra.sandbox import sandbox_from
 from astra.serve.access import bearer_token, is_one_of
 from astra.serve.app import BODY_SECONDS, AsgiEndpoint, http_error, session_error
@@ -100,9 +100,8 @@ async def serve_episode(folder: Path, listening: socket.socket, token: str) -> N
 def main() -> None:
     """Serve the folder and the port of the command line."""
     folder, port = sys.argv[1:]
-    token = os.environ.get(TOKEN)
-    if not token:
-        raise SystemExit(f"{TOKEN} is not set: it is what the score is given for")
+    token = api_key(TOKEN)
+    assert token is not None
     # From another container: there is nothing here that the agent may not reach without the token.
     with closing(socket.create_server(("0.0.0.0", int(port)))) as listening:
         asyncio.run(serve_episode(Path(folder), listening, token))
