@@ -21,6 +21,7 @@ from sandbox_levels import WORKING
 from astra.errors import ConfigError, SandboxDied, SandboxLimit, SandboxUnavailable
 from astra.protocols import SandboxEpisode, SandboxLimits
 from astra.sandbox import ForkServer, open_sandbox
+from astra.sandbox.connection import ChildProcess
 from astra.sandbox.process import ZygoteProcess
 from astra.testing.sandbox_suite import COUNTER, one, tool
 
@@ -338,6 +339,27 @@ async def test_cpu_time_counts_per_call(sandbox: ForkServer) -> None:
             await session.call("f", {"seconds": 5})
         assert caught.value.limit == "cpu"
         assert (await session.call("f", {"seconds": 0.1})).failure is None
+
+
+async def test_a_call_does_not_spin_while_others_wait(
+    sandbox: ForkServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    yields: list[None] = []
+    slow = await sandbox.open([tool("f", "import time\ndef f():\n    time.sleep(1)\n    return 1")])
+    quick = await sandbox.open(
+        [tool("g", "import time\ndef g():\n    time.sleep(0.001)\n    return 2")]
+    )
+    assert (await quick.call("g", {})).value == 2  # forked
+    monkeypatch.setattr(os, "sched_yield", lambda: yields.append(None))
+    assert (await quick.call("g", {})).value == 2
+    assert yields, "alone it spins"
+    waiting = asyncio.create_task(slow.call("f", {}))
+    while not ChildProcess.asleep:
+        await asyncio.sleep(0.01)
+    yields.clear()
+    assert (await quick.call("g", {})).value == 2
+    assert not yields
+    assert (await waiting).value == 1
 
 
 async def test_sleep_is_no_cpu_time(sandbox: ForkServer) -> None:

@@ -41,6 +41,9 @@ _FAULTS = {
 class ChildProcess:
     """Our end of one child process: frames out, frames in, deadlines, death."""
 
+    asleep = 0
+    """How many calls sleep until a child of theirs answers, of all in this process."""
+
     def __init__(self, zygote: ZygoteProcess) -> None:
         self._zygote = zygote
         self._id, self._socket = zygote.fork()
@@ -102,7 +105,8 @@ class ChildProcess:
             try:
                 part = self._socket.recv(1 << 16)
             except BlockingIOError:
-                if time.perf_counter() < spin_until:
+                # While it spins, the event loop does nothing else: only where nobody else waits.
+                if not ChildProcess.asleep and time.perf_counter() < spin_until:
                     os.sched_yield()  # the child may be waiting for this very core
                 else:
                     await self._wait(started, episode.limits, cpu_before)
@@ -179,9 +183,11 @@ class ChildProcess:
         else:
             self._loop.add_reader(descriptor, wake, True)
         timer = self._loop.call_later(seconds, wake, False)
+        ChildProcess.asleep += 1
         try:
             return await waiter
         finally:
+            ChildProcess.asleep -= 1
             timer.cancel()
             if to_write:
                 self._loop.remove_writer(descriptor)
