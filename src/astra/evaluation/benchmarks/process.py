@@ -15,11 +15,11 @@ from astra.evaluation.benchmarks.records import (
     BenchmarkTool,
     message_for_worker,
     message_from_worker,
-    tool_from_worker,
+    tools_from_worker,
 )
 from astra.types import Message
 
-AskModel = Callable[[Sequence[Message], Sequence[BenchmarkTool], Sequence[Any]], Awaitable[Message]]
+AskModel = Callable[[Sequence[Message], Sequence[BenchmarkTool], bytes], Awaitable[Message]]
 """The next message of a model to a whole conversation and its tools. The last argument is what is
 new in both, as it came."""
 TIME_LIMIT = "time_limit"
@@ -109,7 +109,7 @@ class BenchmarkProcess:
         number, queue = self._episodes, asyncio.Queue[dict[str, Any] | None]()
         self._lines[number] = queue
         messages: list[Message] = []
-        tools: list[BenchmarkTool] = []
+        tools: Sequence[BenchmarkTool] = ()
         try:
             self._send({"open": number, "task": task, "seed": seed})
             while True:
@@ -123,18 +123,17 @@ class BenchmarkProcess:
                     return {"score": 0.0, "error": TIME_LIMIT, "detail": detail}
                 if "failure" in line:
                     raise HostError(f"the benchmark failed in {task!r}: {line['failure']}")
-                new = (line["messages"], line["tools"])
                 if "speaker" in line:
                     assert ask_user is not None
                     shown = list(map(message_from_worker, line["messages"]))
-                    reply = await ask_user(shown, list(map(tool_from_worker, line["tools"])), new)
+                    reply = await ask_user(shown, tools_from_worker(line["tools"]), line["new"])
                 else:
                     if "fresh" in line:
                         messages = []
                     messages += map(message_from_worker, line["messages"])
                     if line["tools"] is not None:
-                        tools = list(map(tool_from_worker, line["tools"]))
-                    reply = await ask(messages, tools, new)
+                        tools = tools_from_worker(line["tools"])
+                    reply = await ask(messages, tools, line["new"])
                     messages.append(reply)
                 self._send({"reply": number, "message": message_for_worker(reply)})
                 await self._drain()
@@ -160,8 +159,12 @@ class BenchmarkProcess:
     async def _line(self) -> dict[str, Any] | None:
         stdout = self._process.stdout
         assert stdout is not None
-        line = await stdout.readline()
-        return json.loads(line) if line.endswith(b"\n") else None
+        text = await stdout.readline()
+        if not text.endswith(b"\n"):
+            return None
+        line = json.loads(text)
+        line["new"] = text.partition(b", ")[2]  # without the number of the episode
+        return line
 
     async def _read(self) -> None:
         """Hand each line to its episode. None to all when no more come."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from functools import cache
 from typing import Any, Literal
 
 from astra.core.intervals import Interval
@@ -129,9 +131,19 @@ def _called(function: dict[str, Any]) -> dict[str, Any]:
     return {"tool": function["name"], "arguments": function["arguments"]}
 
 
-def tool_from_worker(value: dict[str, Any]) -> BenchmarkTool:
-    """A tool in the form of OpenAI, without fields that only one of its endpoints knows."""
-    fields = value["function"].items()
-    return BenchmarkTool.model_validate(
-        {name: field for name, field in fields if name in BenchmarkTool.model_fields}
+@cache
+def tools_from_worker(text: str) -> tuple[BenchmarkTool, ...]:
+    """Tools in the form of OpenAI, without fields that only one of its endpoints knows.
+
+    Cached: many tasks of a benchmark show the same ones.
+    """
+    return tuple(
+        BenchmarkTool.model_validate(
+            {
+                name: field
+                for name, field in value["function"].items()
+                if name in BenchmarkTool.model_fields
+            }
+        )
+        for value in json.loads(text)
     )

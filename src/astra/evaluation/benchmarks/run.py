@@ -323,10 +323,14 @@ class _Run:
         reply = self._replies.get(place)
         return reply if reply is not None and reply.digest == digest else None
 
+    @property
+    def records(self) -> bool:
+        """Whether replies are written down. Those of reference policies need no record."""
+        return self._config.policy is None
+
     def record(self, reply: RecordedReply) -> None:
-        """Write down a reply of a model. Those of reference policies need no record."""
-        if self._config.policy is None:
-            self._reply_log.append([to_line(reply)])
+        """Write down a reply of a model."""
+        self._reply_log.append([to_line(reply)])
 
     def sampling(self, place: ReplyPlace) -> Sampling:
         """How a reply is sampled. Endpoints get no seed: few keep it, and some refuse it."""
@@ -354,11 +358,29 @@ class _Speaker:
         self.spent = Usage()
 
     async def reply(
-        self, messages: Sequence[Message], tools: Sequence[BenchmarkTool], new: Sequence[Any]
+        self, messages: Sequence[Message], tools: Sequence[BenchmarkTool], new: bytes
     ) -> Message:
-        self._digest.update(json.dumps(new, sort_keys=True).encode())
-        shown = self._digest.hexdigest()
         place: ReplyPlace = (self._role, *self._place, self._turn)
+        if not self._run.records:
+            answer = await self._model.generate(messages, tools, self._run.sampling(place))
+            message, usage = answer.message, answer.usage
+        else:
+            reply = await self._recorded(place, messages, tools, new)
+            message, usage = reply.message, reply.usage
+        self._turn += 1
+        self.spent += usage
+        self.said = [*messages, message]
+        return message
+
+    async def _recorded(
+        self,
+        place: ReplyPlace,
+        messages: Sequence[Message],
+        tools: Sequence[BenchmarkTool],
+        new: bytes,
+    ) -> RecordedReply:
+        self._digest.update(new)
+        shown = self._digest.hexdigest()
         reply = self._run.recorded(place, shown)
         if reply is None:
             answer = await self._model.generate(messages, tools, self._run.sampling(place))
@@ -373,8 +395,5 @@ class _Speaker:
                 usage=answer.usage,
             )
             self._run.record(reply)
-        self._turn += 1
         self._digest.update(reply.message.model_dump_json().encode())
-        self.spent += reply.usage
-        self.said = [*messages, reply.message]
-        return reply.message
+        return reply

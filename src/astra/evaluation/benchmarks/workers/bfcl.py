@@ -15,6 +15,7 @@ import inspect
 import json
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any, cast
@@ -22,7 +23,13 @@ from typing import Any, cast
 sys.path.append(str(Path(__file__).parent))
 
 from calls import evaluate_call, literal  # pyright: ignore[reportMissingImports]
-from episode_server import Ask, Play, digests, serve  # pyright: ignore[reportMissingImports]
+from episode_server import (  # pyright: ignore[reportMissingImports]
+    Ask,
+    Play,
+    digests,
+    loaded_apart,
+    serve,
+)
 from stubs import Stubs, unchanged  # pyright: ignore[reportMissingImports]
 
 MODEL = "astra"
@@ -39,17 +46,34 @@ def load(options: dict[str, Any]) -> tuple[dict[str, Any], Play]:
     """Load the categories of the options."""
     if options.get("confined", True):
         confine()
-    utils = official("utils")
-    handler_class()  # imports, once, before the first fork
+    # All that an episode imports, once, before the first fork.
+    official("utils")
     official("eval_checker.eval_runner")
+    handler_class()
+    if any("multi_turn" in category for category in options["categories"]):
+        for module in _tool_modules().values():
+            # Those of memory and web search, which are not played, need other packages.
+            with suppress(ImportError):
+                importlib.import_module(module)
+    header, rows = loaded_apart(lambda: read(options))
+
+    def play(request: dict[str, Any], ask: Ask) -> dict[str, Any]:
+        return play_task(*rows(request["task"]), ask)
+
+    return header, play
+
+
+def read(options: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The first line, and what the loop and the checker need of each task."""
+    utils = official("utils")
     tasks: dict[str, tuple[dict[str, Any], Any, Any]] = {}
     listed: list[dict[str, Any]] = []
     for category in options["categories"]:
-        entries = utils.load_dataset_entry(category)
-        if "relevance" in category:
-            plain, truths = entries, [{"ground_truth": []}] * len(entries)
-        else:
+        entries = plain = utils.load_dataset_entry(category)
+        if "java" in category:  # the prompt has a hint that the checker must not see
             plain = utils.load_dataset_entry(category, include_language_specific_hint=False)
+        truths = [{"ground_truth": []}] * len(entries)
+        if "relevance" not in category:
             truths = utils.load_ground_truth_entry(category)
         for entry, bare, truth in zip(entries, plain, truths, strict=True):
             answer = truth["ground_truth"]
@@ -58,13 +82,9 @@ def load(options: dict[str, Any]) -> tuple[dict[str, Any], Play]:
             if options.get("gold"):
                 task["gold"] = gold(category, bare, answer)
             listed.append(task)
-
-    def play(request: dict[str, Any], ask: Ask) -> dict[str, Any]:
-        return play_task(*tasks[request["task"]], ask)
-
     root = Path(utils.__file__).parent
     files = sorted((root / "data").rglob("*.json*"))
-    return {"tasks": listed, "files": digests(root, files)}, play
+    return {"tasks": listed, "files": digests(root, files)}, tasks
 
 
 def play_task(entry: dict[str, Any], bare: dict[str, Any], answer: Any, ask: Ask) -> dict[str, Any]:
@@ -238,10 +258,15 @@ def _element(value: Any, schema: dict[str, Any]) -> str:
     return json.dumps(value) if isinstance(value, str) else _written(value, schema, "java")
 
 
+def _tool_modules() -> dict[str, str]:
+    """Module by class of tools."""
+    return official("constants.executable_backend_config").CLASS_FILE_PATH_MAPPING
+
+
 def _gold_calls(turn: Sequence[str], entry: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
     """Calls of a turn with arguments by name. Positional ones are named by the method's signature,
     which is not always that of the tool's document."""
-    backend = official("constants.executable_backend_config").CLASS_FILE_PATH_MAPPING
+    backend = _tool_modules()
     classes = [
         getattr(importlib.import_module(backend[name]), name) for name in entry["involved_classes"]
     ]

@@ -12,8 +12,9 @@ benchmark code between forks. Lines that it reads:
 and lines that it writes:
 
     {"tasks": [...], ...}                       once, after loading
-    {"episode": N, "messages": [...], "tools": [...]}   new messages; the model is asked. Tools are
-                                                null if they are those of before
+    {"episode": N, "messages": [...], "tools": "[...]"} new messages; the model is asked. Tools are
+                                                text, so that equal ones are read once, or null if
+                                                they are those of before
     {..., "speaker": "user"}                    as before, to the model that plays the user
     {..., "fresh": true}                        the messages before are not shown again
     {"episode": N, "result": {"score": 0.0, ...}}       the verdict
@@ -29,15 +30,18 @@ import gc
 import hashlib
 import json
 import os
+import pickle
 import resource
 import selectors
 import signal
+import struct
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NamedTuple, NoReturn
+from typing import IO, Any, NamedTuple, NoReturn
 
 Ask = Callable[..., dict[str, Any]]
 """Sends new messages and all tools to the model, as `ask(messages, tools)`. Returns its message.
@@ -45,11 +49,14 @@ Ask = Callable[..., dict[str, Any]]
 `ask(messages, tools, fresh=True)` messages that are a conversation of their own."""
 Play = Callable[[dict[str, Any], Ask], dict[str, Any]]
 """Plays the episode of an `open` line. Returns the result."""
-Load = Callable[[dict[str, Any]], tuple[dict[str, Any], Play]]
+Load = Callable[[dict[str, Any]], tuple[dict[str, Any] | bytes, Play]]
 """Reads the options. Returns the first line to write, and how an episode is played."""
+Rows = Callable[[str], Any]
+"""The row of a task, by its name."""
 
 MEMORY_BYTES = 4 * 2**30
 _PR_SET_PDEATHSIG = 1
+_OFFSET = struct.Struct("<Q")
 _BLOCK = 2**18
 
 
@@ -90,10 +97,63 @@ def serve(load: Load) -> None:
     except Exception as error:  # noqa: BLE001 - the one who started this process reports it
         _write(pipes.write, {"failure": f"{type(error).__name__}: {error}"})
         return
-    _write(pipes.write, header)
+    if isinstance(header, bytes):
+        _write_bytes(pipes.write, header + b"\n")
+    else:
+        _write(pipes.write, header)
     gc.collect()
     gc.freeze()  # children share these pages as long as nobody writes to them
     _Server(pipes, play, float(options["seconds"]), bytearray(rest)).run()
+
+
+def loaded_apart(
+    read: Callable[[], tuple[dict[str, Any], dict[str, Any]]],
+) -> tuple[bytes, Rows]:
+    """What `read` returns, the first line and the rows of the tasks, read in a process of its own.
+
+    What a fork costs grows with the memory of the one that forks: rows stay in a file, of which an
+    episode reads its own. Raises RuntimeError if `read` fails.
+    """
+    file = tempfile.TemporaryFile(dir=".", buffering=0)  # noqa: SIM115 - open while this runs
+    owner = os.getpid()
+    pid = os.fork()
+    if pid == 0:
+        _die_with_parent(owner)
+        _read_apart(read, file)
+    _, status = os.waitpid(pid, 0)
+    if status:
+        raise RuntimeError("out of memory while the tasks were read")
+    size = os.fstat(file.fileno()).st_size
+    (start,) = _OFFSET.unpack(os.pread(file.fileno(), _OFFSET.size, size - _OFFSET.size))
+    loaded = pickle.loads(os.pread(file.fileno(), size - _OFFSET.size - start, start))
+    if isinstance(loaded, str):
+        raise RuntimeError(loaded)
+    header, places = loaded
+
+    def row(task: str) -> Any:
+        place, length = places[task]
+        return pickle.loads(os.pread(file.fileno(), length, place))
+
+    return header, row
+
+
+def _read_apart(
+    read: Callable[[], tuple[dict[str, Any], dict[str, Any]]], file: IO[bytes]
+) -> NoReturn:
+    """Write the rows, then the first line with their places, then where that begins."""
+    try:
+        header, rows = read()
+        places: dict[str, tuple[int, int]] = {}
+        for task, row in rows.items():
+            data = pickle.dumps(row)
+            places[task] = file.tell(), len(data)
+            _write_bytes(file.fileno(), data)
+        loaded: Any = (json.dumps(header).encode(), places)
+    except Exception as error:  # noqa: BLE001 - the one who forked this process reports it
+        loaded = f"{type(error).__name__}: {error}"
+    start = os.lseek(file.fileno(), 0, os.SEEK_CUR)
+    _write_bytes(file.fileno(), pickle.dumps(loaded) + _OFFSET.pack(start))
+    os._exit(0)
 
 
 class _Server:
@@ -202,20 +262,22 @@ def _run_child(request: dict[str, Any], play: Play, pipes: _Pipes) -> NoReturn:
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     buffer = bytearray()
-    shown: list[Any] = []
+    shown = ""
 
     def ask(
         messages: list[Any], tools: list[Any], speaker: str = "agent", fresh: bool = False
     ) -> dict[str, Any]:
-        line: dict[str, Any] = {"episode": number, "messages": messages, "tools": tools}
+        nonlocal shown
+        text = json.dumps(tools)
+        line: dict[str, Any] = {"episode": number, "messages": messages, "tools": text}
         if fresh:
             line["fresh"] = True
         if speaker != "agent":
             line["speaker"] = speaker
-        elif [tools] == shown:
+        elif text == shown:
             line["tools"] = None
         else:
-            shown[:] = [tools]
+            shown = text
         _write(pipes.write, line)
         while not buffer.endswith(b"\n"):
             piece = os.read(pipes.read, _BLOCK)
