@@ -1,8 +1,9 @@
 """Serves the episodes of a benchmark over JSONL. Run in the benchmark's own environment.
 
 Imports nothing of ASTRA. The server loads the tasks once and forks a child for each episode, so
-that no episode sees what another one left behind, and a hanging one can be killed. It runs no
-benchmark code between forks. Lines that it reads:
+that no episode sees what another one left behind, and a hanging one can be killed. A child plays
+several where the benchmark can say that nothing is left (`Forget`). The server runs no benchmark
+code between forks. Lines that it reads:
 
     {"options": {...}}                          first: what to load
     {"open": N, "task": ID, "seed": 0}          begins episode N
@@ -51,6 +52,8 @@ Play = Callable[[dict[str, Any], Ask], dict[str, Any]]
 """Plays the episode of an `open` line. Returns the result."""
 Load = Callable[[dict[str, Any]], tuple[dict[str, Any] | bytes, Play]]
 """Reads the options. Returns the first line to write, and how an episode is played."""
+Forget = Callable[[dict[str, Any]], bool]
+"""Forgets the episode of an `open` line. False if its process may still hold something of it."""
 Rows = Callable[[str], Any]
 """The row of a task, by its name."""
 
@@ -58,13 +61,16 @@ MEMORY_BYTES = 4 * 2**30
 _PR_SET_PDEATHSIG = 1
 _OFFSET = struct.Struct("<Q")
 _BLOCK = 2**18
+_STAYS = b', "stays": true}\n'
+"""End of the line of a child that can play another episode."""
 
 
 class _Child:
-    """The process of one episode."""
+    """The process of an episode."""
 
-    def __init__(self, number: int, pid: int, to: int, back: int) -> None:
-        self.number, self.pid, self.to, self.back = number, pid, to, back
+    def __init__(self, pid: int, to: int, back: int) -> None:
+        self.pid, self.to, self.back = pid, to, back
+        self.number = 0
         self.buffer = bytearray()
         self.deadline: float | None = None
         self.has_result = False
@@ -77,8 +83,11 @@ class _Pipes(NamedTuple):
     write: int
 
 
-def serve(load: Load) -> None:
-    """Serve until the input ends. `load` is called with the options of the first line."""
+def serve(load: Load, forget: Forget | None = None) -> None:
+    """Serve until the input ends. `load` is called with the options of the first line.
+
+    `forget`: None if each episode needs a process of its own.
+    """
     pipes = _Pipes(os.dup(0), os.dup(1))
     null = os.open(os.devnull, os.O_RDWR)
     os.dup2(null, 0)
@@ -103,7 +112,7 @@ def serve(load: Load) -> None:
         _write(pipes.write, header)
     gc.collect()
     gc.freeze()  # children share these pages as long as nobody writes to them
-    _Server(pipes, play, float(options["seconds"]), bytearray(rest)).run()
+    _Server(pipes, play, forget, float(options["seconds"]), bytearray(rest)).run()
 
 
 def loaded_apart(
@@ -157,9 +166,18 @@ def _read_apart(
 
 
 class _Server:
-    def __init__(self, pipes: _Pipes, play: Play, seconds: float, buffer: bytearray) -> None:
-        self._pipes, self._play, self._seconds, self._buffer = pipes, play, seconds, buffer
+    def __init__(
+        self,
+        pipes: _Pipes,
+        play: Play,
+        forget: Forget | None,
+        seconds: float,
+        buffer: bytearray,
+    ) -> None:
+        self._pipes, self._play, self._forget = pipes, play, forget
+        self._seconds, self._buffer = seconds, buffer
         self._children: dict[int, _Child] = {}
+        self._idle: list[_Child] = []
         self._selector = selectors.DefaultSelector()
 
     def run(self) -> None:
@@ -175,7 +193,7 @@ class _Server:
                     continue
                 piece = os.read(self._pipes.read, _BLOCK)
                 if not piece:
-                    for left in list(self._children.values()):
+                    for left in [*self._children.values(), *self._idle]:
                         self._end(left)
                     return
                 self._read_lines(piece)
@@ -202,6 +220,14 @@ class _Server:
                     _write(child.to, request["message"])
 
     def _open(self, request: dict[str, Any]) -> None:
+        child = self._idle.pop() if self._idle else self._fork()
+        child.number, child.has_result = request["open"], False
+        child.deadline = time.monotonic() + self._seconds
+        self._children[child.number] = child
+        with suppress(BrokenPipeError):
+            _write(child.to, request)
+
+    def _fork(self) -> _Child:
         read, to = os.pipe()
         back, write = os.pipe()
         owner = os.getpid()
@@ -210,16 +236,15 @@ class _Server:
             _die_with_parent(owner)
             for descriptor in (*self._pipes, to, back):
                 os.close(descriptor)
-            for other in self._children.values():
+            for other in (*self._children.values(), *self._idle):
                 os.close(other.to)
                 os.close(other.back)
-            _run_child(request, self._play, _Pipes(read, write))
+            _run_child(self._play, self._forget, _Pipes(read, write))
         os.close(read)
         os.close(write)
-        child = _Child(request["open"], pid, to, back)
-        child.deadline = time.monotonic() + self._seconds
-        self._children[child.number] = child
+        child = _Child(pid, to, back)
         self._selector.register(back, selectors.EVENT_READ, child)
+        return child
 
     def _forward(self, child: _Child) -> None:
         piece = os.read(child.back, _BLOCK)
@@ -230,6 +255,9 @@ class _Server:
                 asks = b'{"episode": %d, "messages"' % child.number
                 child.has_result = not child.buffer.startswith(asks)
                 _write_bytes(self._pipes.write, child.buffer)
+                if child.buffer.endswith(_STAYS):
+                    del self._children[child.number]
+                    self._idle.append(child)
                 child.buffer.clear()
             return
         status = self._end(child)
@@ -245,7 +273,10 @@ class _Server:
         self._selector.unregister(child.back)
         os.close(child.to)
         os.close(child.back)
-        del self._children[child.number]
+        if child in self._idle:
+            self._idle.remove(child)
+        else:
+            del self._children[child.number]
         if not child.has_result:
             ended, status = os.waitpid(child.pid, os.WNOHANG)
             if ended:
@@ -255,13 +286,22 @@ class _Server:
         return os.waitstatus_to_exitcode(status)
 
 
-def _run_child(request: dict[str, Any], play: Play, pipes: _Pipes) -> NoReturn:
-    number = request["open"]
+def _run_child(play: Play, forget: Forget | None, pipes: _Pipes) -> NoReturn:
     used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY_BYTES, used + MEMORY_BYTES))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    buffer = bytearray()
+    try:
+        while _play_episode(play, forget, pipes):
+            pass
+    finally:
+        os._exit(0)
+
+
+def _play_episode(play: Play, forget: Forget | None, pipes: _Pipes) -> bool:
+    """Play the episode that is opened next. Whether this process can play another one."""
+    request = _read_line(pipes.read)
+    number = request["open"]
     shown = ""
 
     def ask(
@@ -279,24 +319,30 @@ def _run_child(request: dict[str, Any], play: Play, pipes: _Pipes) -> NoReturn:
         else:
             shown = text
         _write(pipes.write, line)
-        while not buffer.endswith(b"\n"):
-            piece = os.read(pipes.read, _BLOCK)
-            if not piece:
-                os._exit(0)
-            buffer.extend(piece)
-        reply = json.loads(buffer)
-        buffer.clear()
-        return reply
+        return _read_line(pipes.read)
 
     try:
         line: dict[str, Any] = {"episode": number, "result": play(request, ask)}
+        stays = forget is not None and forget(request)
+        if stays:
+            line["stays"] = True
         text = json.dumps(line)
     except BaseException as error:  # noqa: BLE001 - reported, and the process ends
+        stays = False
         text = json.dumps({"episode": number, "failure": f"{type(error).__name__}: {error}"[:2000]})
-    try:
-        _write_bytes(pipes.write, text.encode() + b"\n")
-    finally:
-        os._exit(0)
+    _write_bytes(pipes.write, text.encode() + b"\n")
+    return stays
+
+
+def _read_line(descriptor: int) -> dict[str, Any]:
+    """The line that is sent next, or the end of this process if none is."""
+    buffer = bytearray()
+    while not buffer.endswith(b"\n"):
+        piece = os.read(descriptor, _BLOCK)
+        if not piece:
+            os._exit(0)
+        buffer += piece
+    return json.loads(buffer)
 
 
 def digests(root: Path, files: Iterable[Path]) -> dict[str, str]:
