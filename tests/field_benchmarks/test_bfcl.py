@@ -181,8 +181,8 @@ async def transcript(
     shown: Transcript = []
     said = iter(replies)
 
-    async def ask(_: Any, __: Any, new: Any) -> Message:
-        shown.append(new)
+    async def ask(_: Any, __: Any, new: bytes) -> Message:
+        shown.append(new.decode())
         return next(said, Message(role="assistant", content="Done."))
 
     verdict = await process.play(task, 0, ask)
@@ -244,7 +244,10 @@ def changed_call(call: ToolCallRequest, rng: random.Random) -> ToolCallRequest:
 
 
 async def differences(folder: Path, count: int, stride: int) -> tuple[int, list[Any], set[str]]:
-    """Episodes played with and without `eval`, those that differ, and the kinds of verdicts."""
+    """Episodes played with and without `eval`, those that differ, and the kinds of verdicts.
+
+    Without it, processes play several episodes.
+    """
     categories = [f"multi_turn_{k}" for k in ("base", "miss_func", "miss_param", "long_context")]
     played, differing, kinds = 0, list[Any](), set[str]()
     async with (

@@ -1,6 +1,6 @@
 """A benchmark of sums, played as the real ones are: a script that `episode_server` serves.
 
-Its tools add, hang, print, end the process or raise.
+Its tools add, hang, print, end the process, raise, or tell how many episodes it has played.
 """
 
 import importlib
@@ -26,11 +26,18 @@ TOOLS: list[dict[str, Any]] = [
             "strict": True,
         },
     }
-    for name in ("add", "hang", "die", "loud", "raise")
+    for name in ("add", "hang", "die", "loud", "raise", "played")
 ]
+
+state: dict[str, Any] = {"played": 0, "kept": False}
+
+
+def forget(_: Any) -> bool:
+    return state["kept"]
 
 
 def load(options: dict[str, Any]) -> tuple[dict[str, Any], Any]:
+    state["kept"] = options.get("kept", False)
     tasks: list[dict[str, Any]] = []
     if options["tasks"] > 90:
         raise ValueError(f"{options['tasks']} sums are too many")
@@ -62,6 +69,7 @@ def converse(request: dict[str, Any], ask: Any) -> dict[str, Any]:
 
 
 def play(request: dict[str, Any], ask: Any) -> dict[str, Any]:
+    state["played"] += 1
     number = int(request["task"].partition("_")[2])
     new: list[dict[str, Any]] = [{"role": "user", "content": f"What is {number} + 1?"}]
     for _ in range(8):
@@ -87,6 +95,8 @@ def run(call: dict[str, Any]) -> str:
                 time.sleep(1)
         case "die":
             os._exit(3)
+        case "played":
+            return str(state["played"])
         case "loud":  # what a tool prints must not be taken for a line of the protocol
             sys.stdout.write('{"episode": 1, "result": {"score": 1.0}}\n')
             sys.stdout.flush()
@@ -97,4 +107,4 @@ def run(call: dict[str, Any]) -> str:
 
 if __name__ == "__main__":
     sys.path.insert(0, str(WORKERS))
-    importlib.import_module("episode_server").serve(load)
+    importlib.import_module("episode_server").serve(load, forget)

@@ -42,7 +42,7 @@ STUBBED = (
 """What the official modules import and nothing here calls."""
 
 
-def load(options: dict[str, Any]) -> tuple[dict[str, Any], Play]:
+def load(options: dict[str, Any]) -> tuple[bytes, Play]:
     """Load the categories of the options."""
     if options.get("confined", True):
         confine()
@@ -58,7 +58,8 @@ def load(options: dict[str, Any]) -> tuple[dict[str, Any], Play]:
     header, rows = loaded_apart(lambda: read(options))
 
     def play(request: dict[str, Any], ask: Ask) -> dict[str, Any]:
-        return play_task(*rows(request["task"]), ask)
+        entry, bare, answer = rows(request["task"])
+        return play_task(entry, bare, answer, ask)
 
     return header, play
 
@@ -91,12 +92,13 @@ def forget(request: dict[str, Any]) -> bool:
     """Delete the tools of an episode, which the official code keeps as globals.
 
     It plays all tasks in one process, too, where those of the same task and name meet. Tools of
-    long contexts hand out parts of their modules, so that nothing is known of them.
+    long contexts hand out parts of their modules, so that nothing is known of them. A process that
+    is not confined is there to be compared with, and plays one episode.
     """
     instances = vars(official("eval_checker.multi_turn_eval.multi_turn_utils"))
     for name in [name for name in instances if name.endswith("_instance")]:
         del instances[name]
-    return "long_context" not in request["task"]
+    return "eval" in instances and "long_context" not in request["task"]
 
 
 def play_task(entry: dict[str, Any], bare: dict[str, Any], answer: Any, ask: Ask) -> dict[str, Any]:

@@ -44,6 +44,7 @@ def official(name: str) -> Any:
 def load(options: dict[str, Any]) -> tuple[dict[str, Any], Play]:
     """Load the domains of the options."""
     registry = official("registry").registry
+    same_work_once(official("environment.toolkit").ToolKitBase)
     for module in ("evaluator.evaluator", "orchestrator.orchestrator", "utils.llm_utils"):
         official(module)
     tasks: dict[str, tuple[str, Any]] = {}
@@ -63,6 +64,9 @@ def load(options: dict[str, Any]) -> tuple[dict[str, Any], Play]:
         prepared[domain, solo] = [build(solo_mode=solo) for _ in range(2 if solo else 3)]
         if solo:
             prepared[domain, False] = [build(solo_mode=False)]
+        for environment in prepared[domain, solo]:
+            for tool in [*environment.get_tools(), *(environment.get_user_tools() if solo else ())]:
+                schema_of(tool)
         registry._domains[domain] = _from_prepared(domain, build, prepared)
 
     def play(request: dict[str, Any], ask: Ask) -> dict[str, Any]:
@@ -72,6 +76,44 @@ def load(options: dict[str, Any]) -> tuple[dict[str, Any], Play]:
     data = Path(official("utils.utils").DATA_DIR)
     files = sorted(f for f in data.rglob("*") if f.suffix in (".json", ".toml", ".md"))
     return {"tasks": listed, "files": digests(data, files)}, play
+
+
+def same_work_once(kit: Any) -> None:
+    """Have official toolkits keep what they would make again and again, with the same outcome."""
+    make_tools, hash_database = kit.get_tools, kit.get_db_hash
+
+    def get_tools(self: Any) -> dict[str, Any]:
+        if "_made_tools" not in vars(self):
+            self._made_tools = make_tools(self)
+        return dict(self._made_tools)
+
+    kit.get_tools = get_tools
+    kit.get_db_hash = lambda self: _DatabaseHash(self, hash_database)
+
+
+class _DatabaseHash:
+    """The hash of a database, which is only compared: most are equal, and JSON tells sooner."""
+
+    def __init__(self, kit: Any, hash_database: Callable[[Any], str]) -> None:
+        self._json = kit.db.model_dump_json()
+        self._official = lambda: hash_database(kit)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, _DatabaseHash):
+            return self._official() == other
+        return self._json == other._json or self._official() == other._official()
+
+    __hash__ = None  # pyright: ignore[reportAssignmentType]  # equal ones may differ in JSON
+
+
+_schemas: dict[int, tuple[Any, dict[str, Any]]] = {}
+
+
+def schema_of(tool: Any) -> dict[str, Any]:
+    """The document of a tool, made once. The tool is kept, so that no other one has its `id`."""
+    if id(tool) not in _schemas:
+        _schemas[id(tool)] = (tool, tool.openai_schema)
+    return _schemas[id(tool)][1]
 
 
 def _from_prepared(
@@ -135,7 +177,7 @@ def generator(ask: Ask, speaker: str = "agent") -> Callable[..., Any]:
     def generate(messages: list[Any], tools: list[Any] | None = None, **_: Any) -> Any:
         nonlocal sent
         shown = utils.to_litellm_messages(messages)
-        schemas = [tool.openai_schema for tool in tools or ()]
+        schemas = [schema_of(tool) for tool in tools or ()]
         if speaker == "user":
             reply = ask(shown, schemas, speaker)
         else:
