@@ -106,6 +106,7 @@ GROUPS: dict[str, CommandGroup] = {
             "acebench": "Evaluate a model by ACEBench's own agent tasks and checkers.",
             "maths": "Evaluate a model on problems of yours with verifiable answers.",
             "setup": "Install a benchmark into an environment of its own.",
+            "transfer": "Line up arenas with the categories of benchmarks.",
             "compare": "Compare two evaluations, paired by item, with intervals.",
             "export": "Write the episodes of an evaluation for the viewers of other programs.",
         },

@@ -12,6 +12,7 @@ from astra.configs.base import (
     Config,
     ModelConfig,
     OutputConfig,
+    Paths,
     above,
     at_least,
 )
@@ -229,3 +230,16 @@ class MathsConfig(BenchmarkConfig):
     @property
     def repetitions(self) -> int:
         return self.samples
+
+
+@dataclass(frozen=True)
+class TransferConfig(Config):
+    """Arenas and evaluations."""
+
+    run: Path | str
+    """Run folder of arenas."""
+    evaluations: Paths = ()
+    """Run folders of evaluations, on these arenas or by benchmarks, whose scores stand beside."""
+    _: KW_ONLY
+    table: Literal["text", "markdown"] = "text"
+    """How the table is printed."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from functools import cache
+from functools import cache, cached_property
 from typing import Any, Literal
 
 from astra.core.intervals import Interval
@@ -16,6 +16,11 @@ class BenchmarkTool(ToolSchema):
     response: dict[str, Json] | None = None
 
     def openai(self) -> dict[str, Json]:
+        return self._openai
+
+    @cached_property
+    def _openai(self) -> dict[str, Json]:
+        """Made once: a tool is shown in every request of many episodes."""
         return {"type": "function", "function": self.model_dump(exclude_none=True)}
 
 
