@@ -175,8 +175,10 @@ class OpenAIModel:
         try:
             async with (
                 asyncio.timeout(self._timeout),
+                # As `extra_body`, which the client sends as it is: it walks through all messages
+                # and tools that it is given otherwise, which takes as long as all the rest.
                 self._client.chat.completions.with_streaming_response.create(
-                    **body, extra_body=self._extra
+                    model=self._name, messages=[], extra_body=body | self._extra
                 ) as raw,
             ):
                 content = await self._content(raw)
