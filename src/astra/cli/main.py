@@ -103,6 +103,7 @@ GROUPS: dict[str, CommandGroup] = {
             "arenas": "Evaluate a model, or a reference policy, on arenas.",
             "bfcl": "Evaluate a model by BFCL's own data and checkers.",
             "tau2": "Evaluate a model by τ²'s own tasks, environments and evaluator.",
+            "user": "Measure the mistakes of a model that plays the user of τ².",
             "acebench": "Evaluate a model by ACEBench's own agent tasks and checkers.",
             "maths": "Evaluate a model on problems of yours with verifiable answers.",
             "setup": "Install a benchmark into an environment of its own.",

@@ -186,6 +186,27 @@ class Tau2Config(UserConfig):
 
 
 @dataclass(frozen=True)
+class ProbeTau2UserConfig(BenchmarkConfig):
+    """Mistakes."""
+
+    _: KW_ONLY
+    categories: Sequence[Literal["invents", "ends_early", "withholds", "reveals"]] = (
+        "invents",
+        "ends_early",
+        "withholds",
+        "reveals",
+    )
+    """Categories of mistakes. invents: gives a value that it does not have. ends_early: ends before
+    anything is done. withholds: does not say who it is. reveals: says what nobody asked for."""
+    trials: Annotated[int, at_least(1)] = 1
+    """Answers per situation, for pass^k and the variation between runs."""
+
+    @property
+    def repetitions(self) -> int:
+        return self.trials
+
+
+@dataclass(frozen=True)
 class AceBenchConfig(UserConfig):
     """Tasks."""
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
-from astra.configs.benchmarks import Tau2Config
+from astra.configs.benchmarks import ProbeTau2UserConfig, Tau2Config
 from astra.evaluation.benchmarks.environments import Benchmark, no_averages, played_by
 from astra.models.scripted import calling
 
@@ -31,3 +32,12 @@ TAU2 = Benchmark(
     averages=no_averages,
     floors={"always transfer (telecom)": ("telecom", TRANSFER)},
 )
+
+
+def _probed(config: ProbeTau2UserConfig) -> dict[str, Any]:
+    return {"categories": list(dict.fromkeys(config.categories))}
+
+
+TAU2_USER = replace(TAU2, script="tau2_user.py", options=_probed, floors={})
+"""The user of τ² is the model that is evaluated; each task is a situation in which a mistake would
+show, of a kind."""
