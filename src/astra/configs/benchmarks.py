@@ -196,10 +196,11 @@ class ProbeTau2UserConfig(BenchmarkConfig):
         "withholds",
         "reveals",
     )
-    """Categories of mistakes. invents: gives a value that it does not have. ends_early: ends before
-    anything is done. withholds: does not say who it is. reveals: says what nobody asked for."""
+    """Categories of tasks. Each shows a mistake. invents: gives a value that it does not have.
+    ends_early: ends before anything is done. withholds: does not say who it is. reveals: says what
+    nobody asked for."""
     trials: Annotated[int, at_least(1)] = 1
-    """Answers per situation, for pass^k and the variation between runs."""
+    """Episodes per task, for pass^k and the variation between runs."""
 
     @property
     def repetitions(self) -> int:

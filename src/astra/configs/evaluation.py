@@ -148,7 +148,7 @@ class CompareConfig(Config):
     seed: int = 0
     """Seed of every random choice. The same seed and inputs give the same bytes."""
     table: Literal["text", "markdown", "latex"] = "text"
-    """How the comparison of two runs of a benchmark is printed."""
+    """How the table is printed: the comparison of two runs of a benchmark."""
 
 
 @dataclass(frozen=True)
