@@ -107,6 +107,13 @@ def test_arenas_are_counted_where_they_resemble(folder: Path) -> None:
     assert table.unmatched == 2  # chains of questions
 
 
+def test_without_evaluations_arenas_are_counted(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_command(["evaluate", "transfer", str(folder)]) == 0
+    assert "9 arenas, 2 of which resemble no category" in capsys.readouterr().out
+
+
 def test_scores_stand_beside_each_other(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -28,7 +28,8 @@ def command(config: TransferConfig, *, as_json: bool) -> None:
     them, and scores of evaluations side by side. That they ask for the like is our judgement: what
     training on them gives has to be measured.
     """
-    table = transfer_table(config.run, paths(config.evaluations))
+    evaluations = [] if config.evaluations is None else paths(config.evaluations)
+    table = transfer_table(config.run, evaluations)
     if as_json:
         print_json(table.model_dump(mode="json"))
         return

@@ -260,8 +260,9 @@ class TransferConfig(Config):
 
     run: Path | str
     """Run folder of arenas."""
-    evaluations: Paths = ()
-    """Run folders of evaluations, on these arenas or by benchmarks, whose scores stand beside."""
+    evaluations: Paths | None = None
+    """Run folders of evaluations, on these arenas or by benchmarks, whose scores stand beside.
+    None: counts only."""
     _: KW_ONLY
     table: Literal["text", "markdown"] = "text"
     """How the table is printed."""
