@@ -18,6 +18,7 @@ from astra.exports.nemo_gym import NEMO_GYM
 from astra.exports.openenv import OPENENV
 from astra.exports.publish import publish
 from astra.exports.published import PublishedArenas
+from tests.support.hidden_values import hidden_values, shown_text
 
 PACKAGES = ["openenv==0.10.0"]
 
@@ -88,10 +89,12 @@ from astra.types import Message
 import arena_environment
 
 published = PublishedArenas(".")
+told = []
 
 async def served(arena, name):
     async with GenericEnvClient(base_url=sys.argv[1]) as env:
         result = await env.reset(arena=arena.id)
+        seen = [vars(result)]
         total, model, messages = 0.0, policy(name, arena, 0), list(arena_messages(arena))
         while not result.done:
             message = (await model.generate(tuple(messages), (), Sampling())).message
@@ -105,8 +108,11 @@ async def served(arena, name):
             if not message.tool_calls:
                 result = await env.step({"type": "message", "content": message.content})
                 total += result.reward
+                seen.append(vars(result))
                 if not result.done:
                     messages.append(Message(role="user", content=result.observation["user"]))
+        if name == "null":
+            told.append([seen, str(await env.state())])
         return round(total, 9)
 
 async def in_process(arena):
@@ -134,6 +140,7 @@ for row in published.rows():
         one["in process"] = asyncio.run(in_process(arena))
     rewards[arena.id] = one
 json.dump(rewards, open("rewards.json", "w"))
+json.dump(told, open("told.json", "w"), default=str, ensure_ascii=False)
 """
 
 
@@ -188,6 +195,13 @@ def test_openenv_serves_validates_and_plays_them(
     assert len(rewards) == len(PublishedArenas(openenv)), told
     for one in rewards.values():
         assert one["null"] == 0.0 and {one["gold"], one.get("in process", 1.0)} == {1.0}
+    # What clients are told in episodes in which nothing was found out: states, metadata, steps.
+    text = (folder / "told.json").read_text("utf-8")
+    some = list(PublishedArenas(openenv).arenas)
+    shown = "".join(map(shown_text, some))
+    hidden = {value for arena in some for value in hidden_values(arena) if value not in shown}
+    assert len(json.loads(text)) == len(some)
+    assert hidden and not [value for value in hidden if value in text]
     # Their validation refuses what ours does, too: a manifest that promises less than it must.
     text = (folder / "openenv.yaml").read_text().replace('"floor_margin": 1.0', '"floor_margin": 0')
     (folder / "openenv.yaml").write_text(text)

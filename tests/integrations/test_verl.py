@@ -6,10 +6,11 @@ import json
 from pathlib import Path
 
 import pytest
+from pyarrow import parquet
 
 from astra.arenas.sets import ArenaSet
 from astra.exports.published import PublishedArenas
-from tests.integrations.conftest import ReaderEnvironment, exported
+from tests.integrations.conftest import ReaderEnvironment, assert_nothing_is_told, exported
 
 pytestmark = pytest.mark.integrations
 
@@ -29,3 +30,12 @@ def test_known_policies_have_their_rewards(
     assert found, printed[-3000:]
     rewards = json.loads(found[0].removeprefix("rewards: "))
     assert rewards == dict.fromkeys(arenas.ids, reward)
+    if name == "gold":
+        return
+    # What verl's trainer may write down: its rows (`rollout_data_dir` dumps their ground truth), and
+    # what the loop hands to it.
+    for path in (folder / "data").glob("*.parquet"):
+        table = json.dumps(parquet.read_table(path).to_pylist(), ensure_ascii=False)
+        (tmp_path / "outputs" / f"{path.stem}.json").write_text(table, "utf-8")
+    assert len(list((tmp_path / "outputs").iterdir())) > len(arenas)
+    assert_nothing_is_told(arenas, tmp_path / "outputs")

@@ -1,11 +1,13 @@
 """Runs verl's agent loop over published arenas with a scripted client. Run by verl's own Python.
 
-Arguments: the published folder, the folder of a tokenizer, the policy. Prints JSON: id -> reward.
+Arguments: the published folder, the folder of a tokenizer, the policy. Prints JSON: id -> reward, and
+writes what the loop hands to the trainer to `outputs/`, its tokens as text.
 """
 
 import asyncio
 import json
 import sys
+from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, sys.argv[1])
@@ -58,6 +60,8 @@ async def main() -> None:
     letters = AutoTokenizer.from_pretrained(sys.argv[2])
     published = astra_verl.published()
     rewards = {}
+    outputs = Path("outputs")
+    outputs.mkdir()
     for row in published.rows():
         loop = astra_verl.ArenaAgentLoop(
             trainer_config=DictConfigWrap(CONFIG),
@@ -72,6 +76,12 @@ async def main() -> None:
         output = await loop.run({}, raw_prompt=row["messages"], extra_info=about)
         assert len(output.response_ids) == len(output.response_mask)
         rewards[row["id"]] = output.reward_score
+        fields = output.model_dump()
+        tokens = {name: fields.pop(name) for name in ("prompt_ids", "response_ids")}
+        texts = [letters.decode(ids) for ids in tokens.values()]
+        for mask in ("response_mask", "response_logprobs"):
+            fields.pop(mask, None)
+        (outputs / f"{row['id']}.txt").write_text(f"{texts}\n{fields}", "utf-8")
     sys.stdout.write(f"rewards: {json.dumps(rewards)}\n")
 
 
