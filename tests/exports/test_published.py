@@ -243,6 +243,42 @@ def test_arenas_are_held_one_at_a_time(arenas: ArenaSet, tmp_path: Path) -> None
     assert len(alive) == len(arenas) == 5 and most <= 2
 
 
+# --- back again -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["openenv", "verifiers"])
+def test_a_published_folder_is_imported_and_certified_anew(
+    arenas: ArenaSet, name: str, tmp_path: Path
+) -> None:
+    """The certificates of these arenas are made up: what the import says of them is its own."""
+    one = arenas.filter(lambda arena: arena.state is None)
+    published = publish(one, tmp_path / "out", name, FORMATS[name]).path
+    words = ["arenas", "import", str(published), "--format", "published"]
+    back = tmp_path / "back"
+    assert run([*words, "--out", str(back)]) == 0
+    imported = ArenaSet(back)
+    assert {arena.id for arena in imported} == set(one.ids)
+    assert all(imported.certificate(arena) != one.certificate(arena) for arena in imported)
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("openenv.yaml", "an environment of OpenEnv that `arenas export` did not write"),
+        ("pyproject.toml", "tasksets of verifiers"),
+        ("thesis.txt", "holds no published arenas"),
+    ],
+)
+def test_folders_of_others_are_refused_with_the_reason(
+    name: str, told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "theirs" / name).write_text("")
+    words = ["arenas", "import", str(tmp_path / "theirs"), "--format", "published"]
+    assert run([*words, "--out", str(tmp_path / "back")]) == 2
+    assert told in " ".join(capsys.readouterr().err.split()) and not (tmp_path / "back").exists()
+
+
 # --- what playing needs --------------------------------------------------------------------------
 
 _BASE_ONLY = """

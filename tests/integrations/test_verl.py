@@ -32,7 +32,7 @@ def test_known_policies_have_their_rewards(
     assert rewards == dict.fromkeys(arenas.ids, reward)
     if name == "gold":
         return
-    # What verl's trainer may write down: its rows (`rollout_data_dir` dumps their ground truth), and
+    # What verl's trainer may write down: its rows, whose ground truth `rollout_data_dir` dumps, and
     # what the loop hands to it.
     for path in (folder / "data").glob("*.parquet"):
         table = json.dumps(parquet.read_table(path).to_pylist(), ensure_ascii=False)

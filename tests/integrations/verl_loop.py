@@ -1,7 +1,7 @@
 """Runs verl's agent loop over published arenas with a scripted client. Run by verl's own Python.
 
-Arguments: the published folder, the folder of a tokenizer, the policy. Prints JSON: id -> reward, and
-writes what the loop hands to the trainer to `outputs/`, its tokens as text.
+Arguments: the published folder, the folder of a tokenizer, the policy. Prints JSON: id -> reward,
+and writes what the loop hands to the trainer to `outputs/`, its tokens as text.
 """
 
 import asyncio

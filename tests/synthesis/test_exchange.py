@@ -168,3 +168,9 @@ def test_files_that_are_none(tmp_path: Path, data: bytes) -> None:
     file.write_bytes(data)
     for path in (file, tmp_path / "missing.jsonl"):
         assert run(["arenas", "import", str(path), "--out", str(tmp_path / "out")]) == 2
+
+
+def test_rows_of_nemo_gym_are_refused_with_the_reason() -> None:
+    row = {"responses_create_params": {"input": [], "tools": []}, "verifier_metadata": {}}
+    with pytest.raises(Rejected, match="code of its resources server"):
+        from_row(row)

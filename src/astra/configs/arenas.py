@@ -285,12 +285,13 @@ class ImportArenasConfig(SandboxConfig, OutputConfig):
     """Rows."""
 
     file: Path | str
-    """File of rows: JSONL."""
+    """File of rows: JSONL; or a published folder."""
     _: KW_ONLY
     out: NewRunFolder = None
     """Run folder to write. In Python, None makes a temporary one."""
-    format: Literal["astra-rl"] = "astra-rl"
-    """Format of the rows. astra-rl: that of the published ASTRA data."""
+    format: Literal["astra-rl", "published"] = "astra-rl"
+    """Format of the rows. astra-rl: that of the published ASTRA data. published: a folder that
+    arenas export wrote for another trainer or evaluator."""
     concurrency: Annotated[int, at_least(1), RUNTIME] = 8
     """Items at the same time."""
 

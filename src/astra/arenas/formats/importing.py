@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+from functools import partial
 from operator import itemgetter
 from pathlib import Path
 
 from astra.arenas.folder import ARENAS, CERTIFICATES, TOOLS, ToolRow
+from astra.arenas.formats.published import published_file, read_published
 from astra.arenas.formats.rows import read
 from astra.arenas.pipeline import (
     ArenaProduction,
@@ -30,7 +32,10 @@ async def import_arenas(config: ImportArenasConfig) -> ArenaProduction:
 
     Nothing in the file is trusted. Raises ConfigError for a file that does not hold rows.
     """
-    path = Path(config.file)
+    path = given = Path(config.file)
+    rows = partial(read, given)
+    if config.format == "published":
+        path, rows = published_file(given), partial(read_published, given)
     try:
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
@@ -40,7 +45,7 @@ async def import_arenas(config: ImportArenasConfig) -> ArenaProduction:
     with folder.lock():
         async with sandbox_from(config) as sandbox:
             runner = StageRunner(folder, config.concurrency, progress_console(config.progress))
-            arenas = (row.outcome for row in read(path) if isinstance(row.outcome, Arena))
+            arenas = (row.outcome for row in rows() if isinstance(row.outcome, Arena))
             tools = (
                 ToolRow(id=tool.id, tool=tool, arena=arena.id, split=arena.split)
                 for arena in arenas
@@ -51,7 +56,7 @@ async def import_arenas(config: ImportArenasConfig) -> ArenaProduction:
                 sandbox, config.seed, ARENAS, CERTIFICATES, itemgetter("id")
             )
             found: dict[str, Database] = {}
-            candidates = noting_databases(read(path), found)
+            candidates = noting_databases(rows(), found)
             await runner.run(stage, candidates)
             await store_databases(runner, ARENAS, candidates, found)
             return ArenaProduction(ArenaSet.of_run(folder), runner.reports, {}, sandbox.level)

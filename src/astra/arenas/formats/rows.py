@@ -21,6 +21,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from astra.configs.spelling import option_name
 from astra.errors import ConfigError, Rejected
 from astra.models.closings import answer_text
 from astra.types import Arena, Json, Record, Tool, canonical_json, content_hash
@@ -123,6 +124,13 @@ def read(path: Path) -> Iterator[ImportedRow]:
 def from_row(row: Json) -> Arena:
     """The arena of a row. Raises `Rejected` with what is wrong with the row."""
     if not isinstance(row, dict) or any(name not in row for name in COLUMNS):
+        if isinstance(row, dict) and "responses_create_params" in row:
+            raise Rejected(
+                "layout",
+                "a row of NeMo Gym, whose tools and rewards are code of its resources server: "
+                "without gold calls nothing of it can be certified. The arenas of rows that "
+                "`arenas export` wrote stand beside them: import the folder (--format published)",
+            )
         have = sorted(row)[:8] if isinstance(row, dict) else type(row).__name__
         raise Rejected("layout", f"not the columns {', '.join(COLUMNS)}: {have!r:.300}")
     question = _question(row["prompt"])
