@@ -129,7 +129,8 @@ def from_row(row: Json) -> Arena:
                 "layout",
                 "a row of NeMo Gym, whose tools and rewards are code of its resources server: "
                 "without gold calls nothing of it can be certified. The arenas of rows that "
-                "`arenas export` wrote stand beside them: import the folder (--format published)",
+                "`arenas export` wrote stand beside them: import the folder "
+                f"({option_name('format')} published)",
             )
         have = sorted(row)[:8] if isinstance(row, dict) else type(row).__name__
         raise Rejected("layout", f"not the columns {', '.join(COLUMNS)}: {have!r:.300}")
