@@ -36,8 +36,10 @@ class Refusal(GrownRecord):
     arguments: dict[str, Json]
 
 
-class StateGoal(Record):
+class StateGoal(GrownRecord):
     """What an episode has to bring about: rows that change, or something that is said."""
+
+    later: ClassVar[frozenset[str]] = frozenset({"told"})
 
     id: str
     question: str
@@ -55,6 +57,8 @@ class StateGoal(Record):
     `ArenaState`) are not compared, nor are the keys of new rows."""
     says: Target | None = None
     """Of a fact: what a call must have returned and a message must hold."""
+    told: Target | None = None
+    """Of a fact that is told in another unit than calls return it in: what a message must hold."""
     refuses: Refusal | None = None
     """Of `refuse`: what and why."""
     named_by: tuple[tuple[Scalar, ...], ...] = ()

@@ -75,6 +75,8 @@ class ActionDials(Dials):
     """Rows that a search returns at once."""
     long_results: int = 0
     """Rows of other tables that a read returns beside what it is asked for."""
+    other_units: bool = False
+    """Whether tools give and take a smaller unit than requests speak of."""
     user_turns: tuple[int, int] | None = None
     """Fewest and most turns of the user. None: as the run says."""
     conversations: tuple[ConversationKind, ...] = ()

@@ -107,7 +107,7 @@ def _table_options(config: MakeArenasConfig | DescribeArenasConfig) -> TablesOpt
 
 def _state_options(config: MakeArenasConfig) -> StateSourceOptions:
     own = _own_dials(config, ("terse_documents", "fault_rate", "lookup_depth", "page_rows"))
-    own["long_results"] = config.long_results
+    own |= {"long_results": config.long_results, "other_units": config.other_units}
     if config.max_parts is not None:
         own["parts"] = (1, config.max_parts)
     if config.shown_tools is not None:

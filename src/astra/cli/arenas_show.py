@@ -130,7 +130,7 @@ def state_tree(state: ArenaState) -> Tree:
                 branch.add(Text.assemble(plain(f"{by}reading {fact.field} = "), shown))
         if goal.confirm:
             branch.add(plain("counts only after the user's yes to all of it"))
-        if (said := goal.says) is not None:
+        if (said := goal.told or goal.says) is not None:
             branch.add(Text.assemble("tell ", plain(_literal(said.value), "green", limit=_LONG)))
     if state.policy is not None:
         branch = tree.add(

@@ -99,7 +99,7 @@ class MakeArenasConfig(
             )
         of_questions = ("scenarios", "operations", "near_tools", "short_names", "other_values")
         of_tables = ("actions", "service_policy", "table_options", "terse_documents", "page_rows")
-        for name in (*of_tables, "long_results", *of_questions):
+        for name in (*of_tables, "long_results", "other_units", *of_questions):
             if self.openapi is not None and getattr(self, name):
                 raise ConfigError(
                     f"{option_name(name)} is for tables and has no effect with "
@@ -120,8 +120,16 @@ class MakeArenasConfig(
                 f"{option_name('actions')}"
             )
         acts = self.actions or self.openapi is not None
-        for name in ("max_parts", "lookup_depth", "shown_tools", "page_rows", "long_results"):
-            if not acts and getattr(self, name) not in (None, 0):
+        own = (
+            "max_parts",
+            "lookup_depth",
+            "shown_tools",
+            "page_rows",
+            "long_results",
+            "other_units",
+        )
+        for name in own:
+            if not acts and getattr(self, name) not in (None, 0, False):
                 raise ConfigError(
                     f"{option_name(name)} is for arenas whose tools change something: add "
                     f"{option_name('actions')}"

@@ -47,6 +47,8 @@ class DifficultyConfig(Config):
     """actions: rows that a search returns at once. None: as the level says; 20 without one."""
     long_results: Annotated[int, at_least(0), at_most(100)] = 0
     """actions: rows of other tables that a read returns beside what it is asked for."""
+    other_units: bool = False
+    """actions: tools give and take a smaller unit than requests speak of, as cents for EUR."""
 
     def check(self) -> None:
         super().check()

@@ -74,7 +74,8 @@ def goals_text(goals: Iterable[StateGoal], tables: Database, language: Language)
         said = [f"{count}处改动都已完成" if chinese else f"I made all {count} changes"]
     else:
         said = [text for goal in changing for text in _done(goal, tables, chinese=chinese)]
-    said += [_told(goal.question, goal.says.value, chinese=chinese) for goal in goals if goal.says]
+    facts = [(goal, fact) for goal in goals if (fact := goal.told or goal.says) is not None]
+    said += [_told(goal.question, fact.value, chinese=chinese) for goal, fact in facts]
     if not said:
         return "已完成。" if chinese else "Done."
     return "".join(f"{text}。" for text in said) if chinese else " ".join(f"{t}." for t in said)

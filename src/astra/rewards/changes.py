@@ -190,7 +190,7 @@ class _Episode:
                 if refused and seen and goal.id not in self._awaited.values():
                     self._spoken[goal.id] = self._returned.get(goal.id, f"message {turn}")
             elif goal.says is not None:
-                told = stands_in_text(goal.says, text)
+                told = stands_in_text(goal.told or goal.says, text)
                 told = told and self._other_values(text) <= MOST_VALUES
                 if told and goal.id in self._returned:
                     self._spoken[goal.id] = self._returned[goal.id]

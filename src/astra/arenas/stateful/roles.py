@@ -7,7 +7,7 @@ what is wrongly let in would make arenas that contradict their own tables.
 from __future__ import annotations
 
 import re
-from collections.abc import Set
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -63,6 +63,17 @@ _FINAL = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
+class OtherUnit:
+    """A smaller unit than the one that a column is said to be in."""
+
+    names: Mapping[Language, str]
+    each: int
+    """How many of it are one of the column's own unit."""
+    steps: int
+    """How many of it are 1 as it is stored."""
+
+
+@dataclass(frozen=True, slots=True)
 class WritableColumn:
     """A column and what may be done with it."""
 
@@ -86,6 +97,22 @@ class WritableColumn:
     """Column of a status, and the statuses with which this column is set; it is null otherwise."""
     source: str = ""
     """Its name in the user's table."""
+    other_unit: OtherUnit | None = None
+    """What tools give and take it in. None: as requests speak of it."""
+
+    @property
+    def shown_scale(self) -> int:
+        """Digits after the point, as tools give and take it."""
+        return 0 if self.other_unit is not None else self.scale
+
+    @property
+    def steps(self) -> int:
+        """How many of the tools' unit are 1 as it is stored."""
+        return 1 if self.other_unit is None else self.other_unit.steps
+
+    def spoken(self, stored: int) -> str:
+        """A number as people say it, without its unit."""
+        return f"{stored / 10**self.scale:.{self.scale}f}" if self.scale else str(stored)
 
     def allows(self, value: Cell) -> bool:
         """Whether a value lies within the bounds of a number; others have none."""

@@ -95,7 +95,7 @@ class TerseDatabaseToolWriter(DatabaseToolWriter):
         text = text[:1].upper() + text[1:]
         if value_kind(column) == "date":
             text += self.say(", YYYY-MM-DD", "，YYYY-MM-DD")
-        unit = column.column.unit
+        unit = self.unit(column)
         return f"{text} ({unit})" if unit and value_kind(column) == "number" else text
 
 

@@ -36,13 +36,16 @@ def value_kind(column: WritableColumn) -> str:
 
 
 def shown_columns(table: WritableTable) -> list[tuple[str, str, int]]:
-    """Name, kind and scale of the columns whose cells are not shown as they are stored."""
+    """Name, kind and scale, or number of steps, of the columns whose cells are not shown as they
+    are stored."""
     shown: list[tuple[str, str, int]] = []
     for column in table.columns:
         if column.column.kind is ColumnKind.boolean:
             shown.append((column.name, "flag", 0))
-        elif column.scale:
-            shown.append((column.name, "decimal", column.scale))
+        elif column.steps > 1:
+            shown.append((column.name, "steps", column.steps))
+        elif column.shown_scale:
+            shown.append((column.name, "decimal", column.shown_scale))
     return shown
 
 
@@ -58,6 +61,8 @@ def shown_value(value: Cell, kind: str, scale: int) -> Json:
         return value
     if kind == "flag":
         return bool(value)
+    if kind == "steps":
+        return value * scale
     return value / 10**scale if kind == "decimal" else value
 
 

@@ -140,7 +140,13 @@ class DatabaseToolWriter(TableWords):
             **self._around(table),
         )
         return self._tool(
-            table, "find", name, (description, details, *self._included()), properties, [], source
+            table,
+            "find",
+            name,
+            (description, details, *self._units(table), *self._included()),
+            properties,
+            [],
+            source,
         )
 
     def get(self, table: WritableTable) -> DatabaseTool:
@@ -160,7 +166,7 @@ class DatabaseToolWriter(TableWords):
         )
         key = table.column(table.key)
         properties = {table.key: self._parameter(table, key)}
-        description = (description, *self._included())
+        description = (description, *self._units(table), *self._included())
         return self._tool(table, "get", name, description, properties, [table.key], source)
 
     def set(self, table: WritableTable, column: WritableColumn) -> DatabaseTool:
@@ -334,6 +340,30 @@ class DatabaseToolWriter(TableWords):
 
     # --- parts -------------------------------------------------------------------------------
 
+    def unit(self, column: WritableColumn) -> str:
+        """The unit that tools give and take a column in, with what it is."""
+        own, other = column.column.unit or "", column.other_unit
+        if other is None:
+            return own
+        return self.say(
+            "in {name}, {each} to the {own}",
+            "单位为{name}，{each}{name}合1{own}",
+            name=other.names[self.language],
+            each=str(other.each),
+            own=own,
+        )
+
+    def _units(self, table: WritableTable) -> tuple[str, ...]:
+        """What a document says of the units of a row's numbers, where they are not the usual."""
+        said = [
+            f"{self.label(column)} ({self.unit(column)})"
+            for column in table.columns
+            if column.other_unit is not None
+        ]
+        if not said:
+            return ()
+        return (self.say(" Units: {what}.", "单位：{what}。", what="; ".join(said)),)
+
     def _included(self) -> tuple[str, ...]:
         """What a document says of the rows beside those that are asked for."""
         if not self.long_results:
@@ -428,8 +458,8 @@ class DatabaseToolWriter(TableWords):
             case "flag":
                 return {"type": "boolean", **schema}
             case "number":
-                unit = f" ({column.column.unit})" if column.column.unit else ""
-                kind = "number" if column.scale else "integer"
+                unit = f" ({self.unit(column)})" if column.column.unit else ""
+                kind = "number" if column.shown_scale else "integer"
                 text = self.say("The {l}{u}.", "{l}{u}。", l=label, u=unit)
                 return {"type": kind, "minimum": 0, "description": text}
             case _:

@@ -78,7 +78,14 @@ def state_goals(
                 text, target = task.says
                 name = f"s{len(goals) + 1}"
                 goals.append(
-                    StateGoal(id=name, question=text, kind="say", turn=number, says=target)
+                    StateGoal(
+                        id=name,
+                        question=text,
+                        kind="say",
+                        turn=number,
+                        says=target,
+                        told=task.told,
+                    )
                 )
             if task.refusal is not None:
                 after = [name for name, by in done_by.items() if by == task.refusal.after]

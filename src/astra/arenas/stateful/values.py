@@ -116,8 +116,7 @@ class NewValues:
             if stored == old or not column.allows(stored):
                 return None
             shown = shown_row(table, {column.name: stored})[column.name]
-            unit = column.column.unit
-            text = f"{shown:.{column.scale}f}" if column.scale else str(shown)
+            text, unit = column.spoken(stored), column.column.unit
             return NewValue(column, stored, shown, f"{text} {unit}" if unit else text)
         texts = [v for v in spare if isinstance(v, str) and len(v) <= LONGEST_VALUE]
         if not texts:

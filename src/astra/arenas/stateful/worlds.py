@@ -13,6 +13,7 @@ from astra.arenas.stateful.expected import ExpectedChanges
 from astra.arenas.stateful.mentions import LOOKUP_DEPTH, Mentions
 from astra.arenas.stateful.operations.base import TaskParts
 from astra.arenas.stateful.options import StateSourceOptions
+from astra.arenas.stateful.other_units import in_other_units
 from astra.arenas.stateful.policy.apply import PoliciesOfDatabase
 from astra.arenas.stateful.terse import TerseDatabaseToolWriter
 from astra.arenas.stateful.tools import MAX_FOUND, DatabaseTool, DatabaseToolWriter
@@ -45,13 +46,15 @@ def world_of_tables(rows: TableRows, schema: Schema, language: Language) -> Stat
     """What arenas are drawn over a user's tables."""
 
     @cache
-    def made(terse: bool, page_rows: int, long_results: int) -> StateWorld:
+    def made(terse: bool, page_rows: int, long_results: int, other_units: bool) -> StateWorld:
         kind = TerseDatabaseToolWriter if terse else DatabaseToolWriter
-        writer = kind(schema, rows.tables.values(), language, page_rows, long_results)
+        tables = in_other_units(rows.tables.values()) if other_units else rows.tables.values()
+        writer = kind(schema, tables, language, page_rows, long_results)
         return StateWorld(rows, writer, writer.all(), dialled=dialled)
 
     def dialled(dials: ActionDials) -> StateWorld:
-        return made(dials.terse_documents, dials.page_rows or MAX_FOUND, dials.long_results)
+        rows_at_once = dials.page_rows or MAX_FOUND
+        return made(dials.terse_documents, rows_at_once, dials.long_results, dials.other_units)
 
     return dialled(NO_DIALS)
 
@@ -78,7 +81,7 @@ class WorldDatabase:
     def view(self, options: StateSourceOptions) -> DatabaseView:
         """What is drawn over it for some options."""
         dials, ruled = options.dials, options.service_policy
-        tools = (dials.terse_documents, dials.page_rows, dials.long_results)
+        tools = (dials.terse_documents, dials.page_rows, dials.long_results, dials.other_units)
         kept = (*tools, dials.lookup_depth, ruled)
         if kept not in self._views:
             world = self.world

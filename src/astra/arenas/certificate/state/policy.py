@@ -198,7 +198,11 @@ def _shows(
         return False
     cell, scale = row[column], table.column(column).scale
     shown = cell / 10**scale if isinstance(cell, int) and scale else cell
-    return same_scalar(fact.value, shown)
+    # In another unit, tools show what is stored, or so many times that.
+    other = (
+        isinstance(cell, int) and isinstance(fact.value, int) and cell and fact.value % cell == 0
+    )
+    return same_scalar(fact.value, shown) or other
 
 
 def _check_thresholds(

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from astra.arenas.stateful.operations.base import TaskKind
+from astra.arenas.stateful.operations.branch import branch
 from astra.arenas.stateful.operations.bulk import bulk
 from astra.arenas.stateful.operations.cancel import cancel
 from astra.arenas.stateful.operations.compute import compute
@@ -20,6 +21,7 @@ TASK_KINDS: Mapping[str, TaskKind] = MappingProxyType(
     {
         "update": update,
         "conditional": conditional,
+        "branch": branch,
         "create": create,
         "transfer": transfer,
         "bulk": bulk,

@@ -66,6 +66,8 @@ class Task:
     """Of a change of one column of one row."""
     says: tuple[str, Target] | None = None
     """What is to be told, in words and as a value. Then there are no `goals`."""
+    told: Target | None = None
+    """The same as it is said, where tools return it in another unit."""
     refusal: PlannedRefusal | None = None
     """Of what is forbidden. Then there are no `goals`."""
     named_by: tuple[tuple[tuple[Scalar, ...], ...], ...] = ()

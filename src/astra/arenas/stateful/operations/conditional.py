@@ -17,14 +17,14 @@ def conditional(parts: TaskParts, rng: random.Random) -> Task | None:
         return None
     table, key = found
     mention = parts.mentions.of(table, key, rng)
-    tested = [c for c in table.columns if c.role in ("choice", "number") and c.name != table.stock]
+    tested = tested_columns(table)
     if mention is None or not tested:
         return None
     column = rng.choice(tested)
     if (table.name, column.name) in mention.relies_on:
         return None
     looks = parts.mentions.look(table, key, column.name, mention)
-    condition = _condition(parts, table, key, column, mention, rng)
+    condition = condition_on(parts, table, key, column, mention, rng)
     columns = [c for c in parts.values.columns(table) if c.name != column.name]
     if condition is None or looks is None or len(columns) < 2:
         return None
@@ -56,7 +56,12 @@ def conditional(parts: TaskParts, rng: random.Random) -> Task | None:
     )
 
 
-def _condition(
+def tested_columns(table: WritableTable) -> list[WritableColumn]:
+    """Columns that conditions of requests are about."""
+    return [c for c in table.columns if c.role in ("choice", "number") and c.name != table.stock]
+
+
+def condition_on(
     parts: TaskParts,
     table: WritableTable,
     key: Cell,

@@ -51,6 +51,12 @@ def tell(parts: TaskParts, rng: random.Random) -> Task | None:
         key={} if key is None else {table.key: key},
         relative=TOOL_ROUNDING,
     )
+    told, stored = None, row[column.name]
+    if column.other_unit is not None and isinstance(stored, int):
+        spoken = float(column.spoken(stored)) if column.scale else stored
+        if str(spoken) in mention.text:
+            return None
+        told = target.model_copy(update={"value": spoken})
     return Task(
         "tell",
         text,
@@ -59,4 +65,5 @@ def tell(parts: TaskParts, rng: random.Random) -> Task | None:
         frozenset(),
         mention.relies_on | {(table.name, column.name)},
         says=(text, target),
+        told=told,
     )

@@ -27,6 +27,7 @@ from astra.arenas.stateful.policy.facts import (
 )
 from astra.arenas.stateful.policy.questions import RuleQuestion
 from astra.arenas.stateful.policy.verdicts import PythonVerdicts, ServiceRequest
+from astra.arenas.stateful.roles import WritableTable
 from astra.databases import Cell
 from astra.service_policies import (
     AmountCondition,
@@ -40,7 +41,7 @@ from astra.service_policies import (
     ServiceRule,
 )
 from astra.states import Refusal
-from astra.types import Scalar, Target
+from astra.types import Json, Scalar, Target
 
 FEWEST_GOALS = 3
 """Of an arena with a policy, so that at most a third of them is refused."""
@@ -309,7 +310,13 @@ class PoliciesOfDatabase:
                 column = table.column(name)
                 yield (mentions.writer.label(column), name.replace("_", " "))
             elif isinstance(value, str | int | float):
-                yield (value,)
+                yield (value, *self._spoken(table, name, value))
+
+    def _spoken(self, table: WritableTable, name: str, value: Json) -> Iterator[float]:
+        """A number as people say it, where tools take it in another unit."""
+        for column in table.columns:
+            if column.name == name and column.other_unit is not None and isinstance(value, int):
+                yield value / column.other_unit.each
 
     def _names_of_row(self, table: str, key: Cell) -> list[str]:
         """What a row is called, or else what it belongs to."""

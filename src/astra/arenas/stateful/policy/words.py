@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from astra.arenas.stateful.cut import Row
 from astra.arenas.stateful.roles import WritableTable
-from astra.arenas.stateful.tool_source import shown_row
 from astra.arenas.stateful.tools import DatabaseToolWriter
 from astra.arenas.stateful.words import WORDS, quote
 from astra.arenas.stateful.writes import stock_pair
@@ -315,8 +314,7 @@ class RuleWords:
             case "days":
                 return frames.days[condition.comparison].format(days=condition.days, **words)
             case "amount":
-                shown = shown_row(table, {column.name: condition.amount})[column.name]
-                amount = f"{shown:.{column.scale}f}" if column.scale else str(shown)
+                amount = column.spoken(condition.amount)
                 unit = f" {column.column.unit}" if column.column.unit else ""
                 return frames.amount[condition.comparison].format(amount=amount + unit, **words)
 
