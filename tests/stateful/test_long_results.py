@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 
 import pytest
@@ -16,9 +15,9 @@ from astra.hosts.arena import ArenaHost, arena_messages
 from astra.models.policies import policy
 from astra.rewards import score_trajectory
 from astra.rollouts.loop import RolloutLimits, RolloutTask, rollout
-from astra.sandbox.server import open_sandbox
 from astra.types import Arena, Trajectory
 from tests.stateful.conftest import draw
+from tests.support.sandboxes import run_with_sandbox, shared_sandbox
 
 MOST = 25
 
@@ -35,7 +34,7 @@ def long(shop: tuple[Tables, Schema]) -> list[Arena]:
 @pytest.fixture(scope="module")
 def played(long: list[Arena]) -> list[Trajectory]:
     async def play() -> list[Trajectory]:
-        async with open_sandbox(workers=1) as sandbox:
+        async with shared_sandbox() as sandbox:
             certificate = await certify(long[0], sandbox)
             assert certificate.certified, [c for c in certificate.checks if not c.passed]
             return [
@@ -48,7 +47,7 @@ def played(long: list[Arena]) -> list[Trajectory]:
                 for arena in long
             ]
 
-    return asyncio.run(play())
+    return run_with_sandbox(play())
 
 
 def test_reads_bring_rows_of_other_tables_and_are_worth_what_they_were(

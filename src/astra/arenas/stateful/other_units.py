@@ -6,11 +6,23 @@ exact, and documents say how many cents there are to the EUR.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from types import MappingProxyType
 
-from astra.arenas.stateful.roles import OtherUnit, WritableColumn, WritableTable
+from astra.types import Language
+
+
+@dataclass(frozen=True, slots=True)
+class OtherUnit:
+    """A smaller unit than the one that a column is said to be in."""
+
+    names: Mapping[Language, str]
+    each: int
+    """How many of it are one of the column's own unit."""
+    steps: int
+    """How many of it are 1 as it is stored."""
+
 
 _CENTS = ("cents", "分", 100)
 _SMALLER: Mapping[str, tuple[str, str, int]] = MappingProxyType(
@@ -30,18 +42,10 @@ _SMALLER: Mapping[str, tuple[str, str, int]] = MappingProxyType(
 """Unit -> a smaller one in English and Chinese, and how many of these it is."""
 
 
-def in_other_units(tables: Iterable[WritableTable]) -> list[WritableTable]:
-    """The tables with the columns that a smaller unit holds exactly shown in it."""
-    return [
-        replace(table, columns=tuple(_in_other_unit(column) for column in table.columns))
-        for table in tables
-    ]
-
-
-def _in_other_unit(column: WritableColumn) -> WritableColumn:
-    smaller = _SMALLER.get(column.column.unit or "")
-    if column.role != "number" or smaller is None or smaller[2] % 10**column.scale:
-        return column
+def smaller_unit(unit: str | None, scale: int) -> OtherUnit | None:
+    """The smaller unit of numbers of so many decimals. None if it does not hold them exactly."""
+    smaller = _SMALLER.get(unit or "")
+    if smaller is None or smaller[2] % 10**scale:
+        return None
     english, chinese, each = smaller
-    unit = OtherUnit({"en": english, "zh": chinese}, each, each // 10**column.scale)
-    return replace(column, other_unit=unit)
+    return OtherUnit({"en": english, "zh": chinese}, each, each // 10**scale)

@@ -7,7 +7,7 @@ what is wrongly let in would make arenas that contradict their own tables.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Set
+from collections.abc import Set
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -15,6 +15,7 @@ import duckdb
 
 from astra.arenas.stateful.derived import derivations
 from astra.arenas.stateful.names import tool_parameters
+from astra.arenas.stateful.other_units import OtherUnit
 from astra.arenas.tables.schema import Column, ColumnKind, Schema, Table
 from astra.arenas.tables.sql import quoted
 from astra.types import Cell, Language
@@ -60,17 +61,6 @@ _FINAL = re.compile(
     r"cancell?ed|closed|delivered|refunded|rejected|returned|archived|deleted|expired|done|completed"
     r"|void(?:ed)?|withdrawn|discharged|terminated|已作废|作废|已撤销|已取消|已关闭|已退款|已拒绝|已完成|已删除|已送达|已签收"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class OtherUnit:
-    """A smaller unit than the one that a column is said to be in."""
-
-    names: Mapping[Language, str]
-    each: int
-    """How many of it are one of the column's own unit."""
-    steps: int
-    """How many of it are 1 as it is stored."""
 
 
 @dataclass(frozen=True, slots=True)

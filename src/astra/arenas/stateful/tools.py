@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from astra.arenas.stateful.roles import Cancellation, WritableColumn, WritableTable, is_final
-from astra.arenas.stateful.table_words import TableWords
+from astra.arenas.stateful.table_documents import TableDocuments
 from astra.arenas.stateful.tool_source import (
     dates_set_with,
     shown_columns,
@@ -26,7 +26,7 @@ from astra.arenas.stateful.writes import (
     settable,
     stock_pair,
 )
-from astra.arenas.tables.schema import ColumnKind, Schema
+from astra.arenas.tables.schema import Schema
 from astra.types import Json, Language, Tool, ToolSchema
 
 MAX_FOUND = 20
@@ -66,7 +66,7 @@ class DatabaseTool:
         return {n: [v] if n in self.lists else v for n, v in arguments.items()}
 
 
-class DatabaseToolWriter(TableWords):
+class DatabaseToolWriter(TableDocuments):
     """Writes tools in one language for all tables of a schema."""
 
     def __init__(
@@ -79,9 +79,8 @@ class DatabaseToolWriter(TableWords):
     ) -> None:
         """`page_rows`: rows that a search returns at most. `long_results`: rows of other tables
         that a read returns beside what it is asked for, at most."""
-        super().__init__(schema, tables, language)
+        super().__init__(schema, tables, language, long_results)
         self.page_rows = page_rows
-        self.long_results = long_results
 
     def all(self) -> list[DatabaseTool]:
         """Every tool that the tables allow. No two change the same column of the same table."""
@@ -137,13 +136,13 @@ class DatabaseToolWriter(TableWords):
             nouns=self.nouns(table),
             most=self.page_rows,
             shown=shown_columns(table),
-            **self._around(table),
+            **self.around(table),
         )
         return self._tool(
             table,
             "find",
             name,
-            (description, details, *self._units(table), *self._included()),
+            (description, details, *self.units(table), *self.included()),
             properties,
             [],
             source,
@@ -162,11 +161,11 @@ class DatabaseToolWriter(TableWords):
             table=table,
             noun=self.noun(table),
             shown=shown_columns(table),
-            **self._around(table),
+            **self.around(table),
         )
         key = table.column(table.key)
         properties = {table.key: self._parameter(table, key)}
-        description = (description, *self._units(table), *self._included())
+        description = (description, *self.units(table), *self.included())
         return self._tool(table, "get", name, description, properties, [table.key], source)
 
     def set(self, table: WritableTable, column: WritableColumn) -> DatabaseTool:
@@ -340,55 +339,6 @@ class DatabaseToolWriter(TableWords):
 
     # --- parts -------------------------------------------------------------------------------
 
-    def unit(self, column: WritableColumn) -> str:
-        """The unit that tools give and take a column in, with what it is."""
-        own, other = column.column.unit or "", column.other_unit
-        if other is None:
-            return own
-        return self.say(
-            "in {name}, {each} to the {own}",
-            "单位为{name}，{each}{name}合1{own}",
-            name=other.names[self.language],
-            each=str(other.each),
-            own=own,
-        )
-
-    def _units(self, table: WritableTable) -> tuple[str, ...]:
-        """What a document says of the units of a row's numbers, where they are not the usual."""
-        said = [
-            f"{self.label(column)} ({self.unit(column)})"
-            for column in table.columns
-            if column.other_unit is not None
-        ]
-        if not said:
-            return ()
-        return (self.say(" Units: {what}.", "单位：{what}。", what="; ".join(said)),)
-
-    def _included(self) -> tuple[str, ...]:
-        """What a document says of the rows beside those that are asked for."""
-        if not self.long_results:
-            return ()
-        text = self.say(
-            " What other records go with them stands in included.",
-            "相关的其他记录列在included中。",
-        )
-        return (text,)
-
-    def _around(self, table: WritableTable) -> dict[str, object]:
-        """What a template needs to include the rows that go with those of a table."""
-        if not self.long_results:
-            return {"included": 0}
-        tables = {
-            name: (self.nouns(other), other.key, shown_columns(other))
-            for name, other in self.tables.items()
-        }
-        links = [
-            (name, column, parent, self.tables[parent].key)
-            for name, other in self.tables.items()
-            for column, parent in other.references.items()
-        ]
-        return {"included": self.long_results, "around": tables, "links": links}
-
     def _tool(
         self,
         table: WritableTable,
@@ -423,44 +373,3 @@ class DatabaseToolWriter(TableWords):
         return DatabaseTool(
             tool, table.name, operation, column, writes, frozenset(changes or set()), says=says
         )
-
-    def _parameter(self, table: WritableTable, column: WritableColumn) -> dict[str, Json]:
-        """The document of a parameter that chooses rows."""
-        if column.role == "choice":
-            return self._value(column)
-        other = self.tables.get(table.references.get(column.name, ""), table)
-        label = self.label(other.column(other.key))
-        if column.role in ("reference", "key"):
-            text = self.say(
-                "{label} of the {singular}, as the tools return it.",
-                "{singular}的{label}，以工具返回的为准。",
-                # In Chinese this changes nothing.
-                label=label[:1].upper() + label[1:],
-                singular=self.singular(other),
-            )
-        else:
-            text = self.say("Its {label}.", "{label}。", label=self.label(column))
-        integer = column.column.kind is ColumnKind.integer
-        return {"type": "integer" if integer else "string", "description": text}
-
-    def _value(self, column: WritableColumn, table: WritableTable | None = None) -> dict[str, Json]:
-        """The document of a parameter that is written."""
-        if table is not None and column.role == "reference":
-            return self._parameter(table, column)
-        label = self.label(column)
-        schema: dict[str, Json] = {"description": self.say("The {l}.", "{l}。", l=label)}
-        match value_kind(column):
-            case "choice":
-                return {"type": "string", "enum": list(column.choices), **schema}
-            case "date":
-                text = self.say("The {l}, as YYYY-MM-DD.", "{l}，格式为YYYY-MM-DD。", l=label)
-                return {"type": "string", "description": text}
-            case "flag":
-                return {"type": "boolean", **schema}
-            case "number":
-                unit = f" ({self.unit(column)})" if column.column.unit else ""
-                kind = "number" if column.shown_scale else "integer"
-                text = self.say("The {l}{u}.", "{l}{u}。", l=label, u=unit)
-                return {"type": kind, "minimum": 0, "description": text}
-            case _:
-                return {"type": "string", **schema}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any, Protocol
 
@@ -13,8 +13,9 @@ from astra.arenas.stateful.expected import ExpectedChanges
 from astra.arenas.stateful.mentions import LOOKUP_DEPTH, Mentions
 from astra.arenas.stateful.operations.base import TaskParts
 from astra.arenas.stateful.options import StateSourceOptions
-from astra.arenas.stateful.other_units import in_other_units
+from astra.arenas.stateful.other_units import smaller_unit
 from astra.arenas.stateful.policy.apply import PoliciesOfDatabase
+from astra.arenas.stateful.roles import WritableTable
 from astra.arenas.stateful.terse import TerseDatabaseToolWriter
 from astra.arenas.stateful.tools import MAX_FOUND, DatabaseTool, DatabaseToolWriter
 from astra.arenas.tables.schema import Schema
@@ -48,7 +49,7 @@ def world_of_tables(rows: TableRows, schema: Schema, language: Language) -> Stat
     @cache
     def made(terse: bool, page_rows: int, long_results: int, other_units: bool) -> StateWorld:
         kind = TerseDatabaseToolWriter if terse else DatabaseToolWriter
-        tables = in_other_units(rows.tables.values()) if other_units else rows.tables.values()
+        tables = [_in_other_units(t) if other_units else t for t in rows.tables.values()]
         writer = kind(schema, tables, language, page_rows, long_results)
         return StateWorld(rows, writer, writer.all(), dialled=dialled)
 
@@ -57,6 +58,17 @@ def world_of_tables(rows: TableRows, schema: Schema, language: Language) -> Stat
         return made(dials.terse_documents, rows_at_once, dials.long_results, dials.other_units)
 
     return dialled(NO_DIALS)
+
+
+def _in_other_units(table: WritableTable) -> WritableTable:
+    """The table with numbers shown in the smaller unit, where that holds them exactly."""
+    columns = [
+        replace(column, other_unit=smaller_unit(column.column.unit, column.scale))
+        if column.role == "number"
+        else column
+        for column in table.columns
+    ]
+    return replace(table, columns=tuple(columns))
 
 
 @dataclass(frozen=True, slots=True)

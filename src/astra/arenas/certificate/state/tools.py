@@ -23,6 +23,7 @@ from astra.arenas.certificate.state.wording import (
     check_determined,
     check_orders,
     check_to_or_by,
+    check_units,
 )
 from astra.core.text import contains_text
 from astra.databases import Cell, Database, DatabaseTable, RowChange, shown_cell
@@ -216,6 +217,7 @@ async def check_unique(trials: StateTrials) -> dict[str, Json]:
     await check_boundary(trials)
     check_to_or_by(trials)
     check_determined(trials)
+    check_units(trials)
     await check_orders(trials)
     reads = [call for call in trials.gold_calls if not trials.writes(call)]
     written = {

@@ -7,8 +7,9 @@ looks at the words alone, as an agent does.
 from __future__ import annotations
 
 import itertools
+import math
 import re
-from collections.abc import Iterator, Set
+from collections.abc import Iterator, Sequence, Set
 
 from astra.arenas.certificate.arena_under_test import CheckFinding, NamedCall, is_answered
 from astra.arenas.certificate.state.trials import Said, StateTrials, Trial
@@ -84,6 +85,49 @@ def check_determined(trials: StateTrials) -> None:
                     f"a new row of {change.table!r} gets {name} {value!r}, which neither the call "
                     f"nor the document of {call.tool!r} says"
                 )
+
+
+def check_units(trials: StateTrials) -> None:
+    """Where a tool takes or returns another number than the request means, its document says how
+    many of the one are one of the other."""
+    changes = [change for goal in trials.state.goals for change in goal.changes]
+    created = [*_creations(trials)]
+    for _, call in trials.gold_writes:
+        document = trials.tools[call.tool].document
+        own = [c for c in changes if c.before is not None and c.key in call.arguments.values()]
+        own += [change for other, change in created if other is call]
+        for name, given in call.arguments.items():
+            # Of one row that is changed twice, some change is what the call is for.
+            meant = [
+                cell / 10 ** trials.database.table(change.table).column(name).scale
+                for change in own
+                if isinstance(cell := (change.after or {}).get(name), int)
+            ]
+            ratios = [_ratio(given, value) for value in meant]
+            said = f"{document.description} {document.parameters}"
+            _check_ratios(ratios, said, f"{call.description} sets {name} to {given!r}")
+    for goal in trials.state.goals:
+        if goal.says is None or goal.told is None:
+            continue
+        reads = [trials.tools[call.tool] for call in trials.gold_calls if not trials.writes(call)]
+        told = " ".join(tool.document.description for tool in reads)
+        ratios = [_ratio(goal.says.value, goal.told.value)]
+        _check_ratios(
+            ratios, told, f"what goal {goal.id!r} tells is {goal.says.value!r} in a result"
+        )
+
+
+def _ratio(given: Json, meant: Json) -> float:
+    numbers = isinstance(given, int | float) and isinstance(meant, int | float)
+    return given / meant if numbers and meant else 1
+
+
+def _check_ratios(ratios: Sequence[float], document: str, what: str) -> None:
+    """Raise CheckFinding if a number is a multiple of what is meant, and no document says so."""
+    if not ratios or any(math.isclose(ratio, 1) for ratio in ratios):
+        return
+    if not any(round(ratio) in numbers_in(document) for ratio in ratios):
+        raise CheckFinding(f"{what}, and no document says how many are one of what is meant")
 
 
 async def check_orders(trials: StateTrials) -> None:
