@@ -198,11 +198,10 @@ def _shows(
         return False
     cell, scale = row[column], table.column(column).scale
     shown = cell / 10**scale if isinstance(cell, int) and scale else cell
+    if not isinstance(cell, int) or not isinstance(fact.value, int) or not cell:
+        return same_scalar(fact.value, shown)
     # In another unit, tools show what is stored, or so many times that.
-    other = (
-        isinstance(cell, int) and isinstance(fact.value, int) and cell and fact.value % cell == 0
-    )
-    return same_scalar(fact.value, shown) or other
+    return same_scalar(fact.value, shown) or fact.value % cell == 0
 
 
 def _check_thresholds(
