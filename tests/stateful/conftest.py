@@ -37,5 +37,5 @@ def draw(shop: tuple[Tables, Schema], options: StateSourceOptions, count: int) -
 
 @pytest.fixture(scope="session")
 def arenas(shop: tuple[Tables, Schema]) -> list[Arena]:
-    options = StateSourceOptions(hops=(1, 8), languages={"en": 0.7, "zh": 0.3}, seed=3)
+    options = StateSourceOptions(hops=(1, 8), languages={"en": 0.7, "zh": 0.3}, seed=4)
     return draw(shop, options, 60)

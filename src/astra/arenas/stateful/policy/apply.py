@@ -161,7 +161,8 @@ class PoliciesOfDatabase:
             for task in turn.tasks:
                 operations = [operation_of(call) for call in task.calls if call.tool.writes]
                 unclear = len(operations) > 1 or bool(task.also) or turn.overrides
-                might = [*map(operation_of_tool, task.also), *operations]
+                writing = [tool for tool in task.also if tool.writes]
+                might = [*map(operation_of_tool, writing), *operations]
                 if unclear and any(operation in limited for operation in might):
                     return False
         return True
