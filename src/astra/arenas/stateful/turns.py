@@ -66,7 +66,8 @@ def state_goals(
                     )
                 )
                 of = goals[-1].id
-                if len(writes) == len(task.goals):
+                # Rules, which tasks with names are under, know every operation there is over tables.
+                if task.named_by and len(writes) == len(task.goals):
                     done_by[of] = operation_of(writes[len(own)])
                 own.append(of)
                 if turn.held is not None:
