@@ -66,7 +66,7 @@ def state_goals(
                     )
                 )
                 of = goals[-1].id
-                # Rules, which tasks with names are under, know every operation there is over tables.
+                # Only tasks under rules, which are over tables, name what they do.
                 if task.named_by and len(writes) == len(task.goals):
                     done_by[of] = operation_of(writes[len(own)])
                 own.append(of)
