@@ -17,6 +17,9 @@ from astra.evaluation.benchmarks.records import BenchmarkSummary
 from astra.evaluation.benchmarks.report import BenchmarkComparison, BenchmarkDifference
 from astra.evaluation.benchmarks.run import Outcome, estimate, run_benchmark
 from astra.runs.jsonl import FailureRow
+from astra.teacher.cost import Price
+from astra.teacher.opening import model_price
+from astra.types import Usage
 
 
 def environments_folder(config: EnvironmentsConfig) -> Path:
@@ -30,15 +33,22 @@ def environments_folder(config: EnvironmentsConfig) -> Path:
 def evaluate_by(benchmark: Benchmark, config: BenchmarkConfig, *, as_json: bool) -> int:
     """Run a benchmark and print its report. The exit status: 1 if an episode has no score."""
     environments = environments_folder(config)
+    price = _price(config, config.model)
+    user_price = _price(config, getattr(config, "user_model", None))
     if config.dry_run:
         expected = asyncio.run(estimate(benchmark, config, environments))
+        tokens = Usage(
+            prompt_tokens=expected.prompt_tokens, completion_tokens=expected.completion_tokens
+        )
+        money = None if price is None else price.of(tokens)
         if as_json:
-            print_json(expected._asdict())
+            print_json({**expected._asdict(), "money": money})
         else:
             out().print(
                 f"{expected.tasks} tasks, {expected.episodes} episodes; solved in the shortest way "
                 f"they take {expected.requests} requests, about {expected.prompt_tokens:,} tokens "
-                f"of prompts and {expected.completion_tokens:,} written. Nothing was asked."
+                f"of prompts and {expected.completion_tokens:,} written, money {_money(money)}. "
+                "Nothing was asked."
             )
         return 0
     failed = 0
@@ -52,15 +62,35 @@ def evaluate_by(benchmark: Benchmark, config: BenchmarkConfig, *, as_json: bool)
         folder, summary = asyncio.run(
             run_benchmark(benchmark, config, environments, on_episode=count)
         )
+    money = None if price is None else price.of(summary.usage)
+    if money is not None and summary.user_usage != Usage():
+        # Without a price of the user's model the sum is unknown.
+        money = None if user_price is None else money + user_price.of(summary.user_usage)
     if as_json:
-        print_json(summary.model_dump(mode="json"))
+        print_json({**summary.model_dump(mode="json"), "money": money})
     else:
-        print_benchmark(summary, folder.path if config.out is not None else None)
+        print_benchmark(summary, folder.path if config.out is not None else None, money)
     return 1 if summary.infrastructure_failures or summary.score is None else 0
 
 
-def print_benchmark(summary: BenchmarkSummary, path: Path | None) -> None:
-    """A summary as tables and sentences. `path`: its run folder, if it is kept."""
+def _price(config: BenchmarkConfig, model: object) -> Price | None:
+    """The price of a model. None: there are no prices, or the model has no name."""
+    if config.prices is None or not isinstance(model, str):
+        return None
+    return model_price(config.prices, model)
+
+
+def _money(money: float | None) -> str:
+    return "unknown (no --prices)" if money is None else f"{money:.4f}"
+
+
+def print_benchmark(
+    summary: BenchmarkSummary, path: Path | None, money: float | None = None
+) -> None:
+    """A summary as tables and sentences.
+
+    `path`: its run folder, if it is kept. `money`: what its tokens cost, if prices are known.
+    """
     console = out()
     if summary.score is None:
         console.print("No episode could be scored.")
@@ -93,11 +123,13 @@ def print_benchmark(summary: BenchmarkSummary, path: Path | None) -> None:
             console.print(f"by trial: {trials}; over trials {_interval(summary.over_trials)}")
         errors = ", ".join(f"{count} {name}" for name, count in summary.errors.items())
         console.print(plain(f"{summary.episodes} episodes: {errors}"), soft_wrap=True)
-    usage = summary.usage
-    console.print(
-        f"{usage.prompt_tokens:,} tokens of prompts ({usage.cached_tokens:,} cached), "
-        f"{usage.completion_tokens:,} written"
-    )
+    for who, usage in (("", summary.usage), ("the user's model: ", summary.user_usage)):
+        if not who or usage != Usage():
+            console.print(
+                f"{who}{usage.prompt_tokens:,} tokens of prompts ({usage.cached_tokens:,} cached), "
+                f"{usage.completion_tokens:,} written"
+            )
+    console.print(f"money: {_money(money)}")
     if summary.infrastructure_failures:
         console.print(
             f"{summary.infrastructure_failures} episodes broke and are not scored; the same "

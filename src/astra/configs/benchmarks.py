@@ -96,6 +96,8 @@ class BenchmarkConfig(ModelConfig, EnvironmentsConfig, OutputConfig):
     """Seconds that a benchmark may compute between two messages of the model, tools included."""
     concurrency: Annotated[int, at_least(1), RUNTIME] = 16
     """Items at the same time: episodes."""
+    prices: Annotated[Path | str | None, RUNTIME] = None
+    """TOML file of model prices: [prices."NAME"] with input and output per million tokens."""
     dry_run: Annotated[bool, RUNTIME] = False
     """Estimate the cost and ask nothing."""
 

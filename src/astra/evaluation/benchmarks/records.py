@@ -60,6 +60,8 @@ class BenchmarkEpisode(Record):
     detail: str = ""
     messages: tuple[Message, ...]
     usage: Usage
+    user_usage: Usage = Usage()
+    """Of the model that plays the user."""
 
     @property
     def key(self) -> tuple[str, int]:
@@ -103,6 +105,9 @@ class BenchmarkSummary(Record):
     errors: dict[str, int]
     """Episodes by kind of error."""
     usage: Usage
+    """Of the model that is evaluated, in scored episodes."""
+    user_usage: Usage = Usage()
+    """Of the model that plays the user."""
 
 
 def message_for_worker(message: Message) -> dict[str, Any]:

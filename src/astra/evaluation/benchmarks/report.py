@@ -35,7 +35,7 @@ def summarize(
     scores: defaultdict[str, dict[int, float]] = defaultdict(dict)
     by_trial: defaultdict[int, list[float]] = defaultdict(list)
     errors: Counter[str] = Counter()
-    usage = Usage()
+    usage = user_usage = Usage()
     for episode in episodes:
         if episode.task not in chosen:
             continue
@@ -43,6 +43,7 @@ def summarize(
         by_trial[episode.trial].append(episode.score)
         errors[episode.error or "solved"] += 1
         usage += episode.usage
+        user_usage += episode.user_usage
     members: defaultdict[str, list[list[float]]] = defaultdict(list)
     for task in tasks:
         if task.id in scores:
@@ -72,6 +73,7 @@ def summarize(
         ),
         errors=dict(sorted(errors.items())),
         usage=usage,
+        user_usage=user_usage,
     )
 
 

@@ -293,6 +293,7 @@ class _Run:
             detail=result["detail"],
             messages=tuple(agent.said),
             usage=agent.spent,
+            user_usage=user.spent,
         )
 
     async def floors(
