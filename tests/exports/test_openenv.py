@@ -89,7 +89,7 @@ from astra.types import Message
 import arena_environment
 
 published = PublishedArenas(".")
-told = []
+told = {"gold": [], "null": []}
 
 async def served(arena, name):
     async with GenericEnvClient(base_url=sys.argv[1]) as env:
@@ -103,6 +103,7 @@ async def served(arena, name):
                 action = {"type": "call_tool", "tool_name": call.tool}
                 result = await env.step({**action, "arguments": json.loads(call.arguments)})
                 total += result.reward
+                seen.append(vars(result))
                 text = result.observation["result"]["content"][0]["text"]
                 messages.append(Message(role="tool", content=text, tool_call_id=call.id))
             if not message.tool_calls:
@@ -111,8 +112,7 @@ async def served(arena, name):
                 seen.append(vars(result))
                 if not result.done:
                     messages.append(Message(role="user", content=result.observation["user"]))
-        if name == "null":
-            told.append([seen, str(await env.state())])
+        told[name].append([seen, str(await env.state())])
         return round(total, 9)
 
 async def in_process(arena):
@@ -195,13 +195,15 @@ def test_openenv_serves_validates_and_plays_them(
     assert len(rewards) == len(PublishedArenas(openenv)), told
     for one in rewards.values():
         assert one["null"] == 0.0 and {one["gold"], one.get("in process", 1.0)} == {1.0}
-    # What clients are told in episodes in which nothing was found out: states, metadata, steps.
-    text = (folder / "told.json").read_text("utf-8")
+    # What clients are told (metadata, steps, states): nothing hidden, unless it was found out.
+    told_of = json.loads((folder / "told.json").read_text("utf-8"))
     some = list(PublishedArenas(openenv).arenas)
     shown = "".join(map(shown_text, some))
     hidden = {value for arena in some for value in hidden_values(arena) if value not in shown}
-    assert len(json.loads(text)) == len(some)
-    assert hidden and not [value for value in hidden if value in text]
+    text, found = (json.dumps(told_of[name], ensure_ascii=False) for name in ("null", "gold"))
+    assert len(told_of["null"]) == len(some)
+    assert not [value for value in hidden if value in text]
+    assert [value for value in hidden if value in found]
     # Their validation refuses what ours does, too: a manifest that promises less than it must.
     text = (folder / "openenv.yaml").read_text().replace('"floor_margin": 1.0', '"floor_margin": 0')
     (folder / "openenv.yaml").write_text(text)

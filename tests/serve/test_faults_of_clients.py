@@ -186,6 +186,18 @@ def test_malformed_and_oversized_messages_are_refused(
     assert client.get("/health").status_code == 200
 
 
+def test_who_sends_too_long_a_body_in_pieces_gets_to_read_why(server: RunningServer) -> None:
+    head = b"POST /sessions HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
+    pieces = (b"10000\r\n" + b"x" * 0x10000 + b"\r\n") * 100 + b"0\r\n\r\n"
+    with socket.create_connection(address(server.url)) as connection:
+        connection.settimeout(10)
+        connection.sendall(head + pieces)
+        answer = b""
+        while piece := connection.recv(4096):
+            answer += piece
+    assert b" 413 " in answer and b"the body is over 1048576 bytes" in answer
+
+
 @pytest.mark.parametrize(
     ("body", "problem"),
     [

@@ -296,12 +296,6 @@ def test_a_wrong_body_is_an_error_that_says_so(
     assert answer.status_code == status and problem in answer.json()["error"]
 
 
-def test_a_long_body_in_pieces_is_told_so(client: httpx2.Client) -> None:
-    pieces = (b"x" * 65_536 for _ in range(40))
-    answer = client.post("/sessions", content=pieces)
-    assert answer.status_code == 413 and "over 1048576 bytes" in answer.json()["error"]
-
-
 def test_unknown_addresses_are_not_found(client: httpx2.Client) -> None:
     for path in ("/nope", "/nope/more"):
         answer = client.get(path)
