@@ -228,3 +228,12 @@ async def test_a_model_object_plays_the_user(tmp_path: Path) -> None:
     report = await evaluate(config)
     assert report.summary.user["reworded"] >= 1
     assert report.f1 is not None and report.f1.mean == 1
+
+
+def test_a_value_that_was_said_is_no_part_of_a_longer_word() -> None:
+    guard = RewordingGuard(desk_arena().state)  # type: ignore[arg-type]
+    text = 'Next: lower the limit of "A 1".'
+    earlier = ('Set the priority to "low".',)
+    assert guard.fault(text, f"Hi again! {text}", earlier=earlier, turn=0) is None
+    raised = text.replace("lower", "raise")
+    assert guard.fault(text, raised, earlier=earlier, turn=0) == "contradicted"

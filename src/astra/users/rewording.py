@@ -71,13 +71,7 @@ class RewordingGuard:
         for turn in self.state.turns:
             terms.update(label for held in turn.held for label in held.labels[:1])
         known = sorted({_plain(t) for t in terms if len(t) > 2 - (not t.isascii())}, key=len)
-        parts = [
-            (r"(?<!\w)" if term[0].isascii() else "")
-            + re.escape(term)
-            + (r"(?!\w)" if term[-1].isascii() else "")
-            for term in reversed(known)
-        ]
-        return re.compile("|".join(parts) or r"(?!)", re.ASCII)
+        return re.compile("|".join(map(_whole, reversed(known))) or r"(?!)", re.ASCII)
 
     def facts(self, text: str) -> list[str]:
         """The facts of a text in their order."""
@@ -133,10 +127,18 @@ class RewordingGuard:
     def _turning(self, text: str, facts: Sequence[str]) -> tuple[set[str], int]:
         """Meanings of words that are no part of a fact, and how often it says "not"."""
         low = _plain(text)
-        for fact in facts:
-            low = low.replace(fact, " ")
+        if facts:
+            # Whole words: the priority "low" is no part of "lower the price".
+            low = re.sub("|".join(_whole(fact) for fact in facts), " ", low, flags=re.ASCII)
         meanings = {meaning for meaning, words in _TURNING.items() if re.search(words, low)}
         return meanings, len(re.findall(_TURNING["not"], low))
+
+
+def _whole(term: str) -> str:
+    """A pattern for a term, not inside of a longer word where words stand apart."""
+    start = r"(?<!\w)" if term[0].isascii() else ""
+    end = r"(?!\w)" if term[-1].isascii() else ""
+    return start + re.escape(term) + end
 
 
 def _firsts(facts: Sequence[str]) -> list[str]:
