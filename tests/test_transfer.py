@@ -28,10 +28,10 @@ def arenas() -> list[Arena]:
     """Questions of several shapes, and conversations of three kinds."""
     talk = talking_desk()
     held = changed(talk, provenance=talk.provenance | {"conversation": "missing_parameter"})
-    paged = changed(talk, provenance=talk.provenance | {"dials": {"page_rows": 3}})
+    long = changed(talk, provenance=talk.provenance | {"dials": {"long_results": 40}})
     assert talk.state is not None
     alone = changed(talk, state=talk.state.model_copy(update={"turns": (), "plan": ()}))
-    return [*good_arenas().values(), talk, held, paged, alone]
+    return [*good_arenas().values(), talk, held, long, alone]
 
 
 @pytest.fixture(scope="module")

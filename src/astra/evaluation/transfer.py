@@ -129,9 +129,8 @@ SKILLS = (
         "bfcl",
         ("multi_turn_long_context",),
         "finding what matters in long results",
-        _dial("page_rows"),
-        "--actions --page-rows 3",
-        "single results that are very long: arenas have many pages",
+        _dial("long_results"),
+        f"{_TURNS} --long-results 40",
     ),
     Skill(
         "bfcl",
