@@ -79,7 +79,7 @@ def test_nothing_else_is(text: str) -> None:
 
 def test_a_folder_that_is_no_checkout_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"no checkout of ACEBench: clone"):
-        AceBenchConfig(data=tmp_path, policy="gold")
+        ACEBENCH.options(AceBenchConfig(data=tmp_path, policy="gold"))
 
 
 # --- with a checkout ----------------------------------------------------------------------------

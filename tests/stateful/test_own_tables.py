@@ -14,6 +14,7 @@ from statistics import fmean
 import pytest
 
 from astra.arenas.certificate import certify
+from astra.arenas.certificates import CheckResult
 from astra.arenas.stateful.options import StateSourceOptions
 from astra.arenas.stateful.source import StateSource
 from astra.arenas.stateful.values import address_words
@@ -46,17 +47,24 @@ def draw_from(folder: Path, count: int, seed: int = 0) -> list[Arena]:
     return arenas
 
 
-async def certified(arenas: Sequence[Arena]) -> None:
+async def certified(arenas: Sequence[Arena], least: float = 1.0) -> list[Arena]:
+    """Those that are certified: this share of all, or more."""
+    bad: list[tuple[str, list[CheckResult]]] = []
+    passed: list[Arena] = []
     async with shared_sandbox() as sandbox:
         places = asyncio.Semaphore(4)
 
         async def examine(arena: Arena) -> None:
             async with places:
                 certificate = await certify(arena, sandbox)
-            bad = [check for check in certificate.checks if not check.passed]
-            assert certificate.certified, (arena.question, bad)
+            if certificate.certified:
+                passed.append(arena)
+            else:
+                bad.append((arena.question, [c for c in certificate.checks if not c.passed]))
 
         await asyncio.gather(*map(examine, arenas))
+    assert len(passed) >= least * len(arenas), bad
+    return passed
 
 
 async def check_worth(arenas: Sequence[Arena]) -> None:
@@ -123,8 +131,8 @@ def test_many(tmp_path: Path, name: str, count: int) -> None:
     arenas = draw_from(folder, count)
     assert len(arenas) == count
     assert [arena.id for arena in draw_from(folder, count)] == [arena.id for arena in arenas]
-    run_with_sandbox(certified(arenas))
-    run_with_sandbox(check_worth(arenas))
+    # `astra arenas make` leaves out what is not certified.
+    run_with_sandbox(check_worth(run_with_sandbox(certified(arenas, least=0.99))))
 
 
 HARD = [

@@ -229,14 +229,6 @@ class AceBenchConfig(UserConfig):
     def writes_tools_itself(self) -> bool:
         return True
 
-    def check(self) -> None:
-        super().check()
-        if not (Path(self.data) / "eval_main.py").is_file():
-            raise ConfigError(
-                f"{option_name('data')} {str(self.data)!r} is no checkout of ACEBench: clone its "
-                "repository, and give the folder"
-            )
-
     def with_user(self) -> Sequence[str]:
         return [name for name in self.categories if name.startswith("multi_turn")]
 
