@@ -324,7 +324,6 @@ CONFLICTS: list[tuple[type[Config], dict[str, Any], set[str]]] = [
         {"model": "m", "categories": "retail"},
         {"categories", "user_model", "policy"},
     ),
-    (benchmark_options.AceBenchConfig, {"policy": "gold", "data": "d"}, {"data"}),
     (
         training_options.TrainRLConfig,
         {"model": "m", "arenas": "a", "out": "r", "algorithm": "none"},
