@@ -18,16 +18,27 @@ from astra.core.messages import read_arguments
 from astra.episodes import Score
 from astra.errors import ConfigError, StoreError
 from astra.evaluation.arenas import PlayedEpisode
+from astra.evaluation.benchmarks.records import BenchmarkEpisode
 from astra.evaluation.evaluate import EvaluationReport
 from astra.evaluation.export import export_evaluation
 from astra.exports.atif import atif_document
 from astra.exports.eval_log import EvalLogWriter
-from astra.exports.logged_episodes import LoggedEpisode, LoggedRun
+from astra.exports.logged_episodes import LoggedEpisode, LoggedRun, LoggedScore
 from astra.hosts.arena import shown_tools
+from astra.runs.folder import RunFolder
+from astra.runs.jsonl import to_line
 from astra.trajectories.importing.atif import atif_conversation
 from astra.trajectories.importing.foreign import ForeignConversation
 from astra.trajectories.importing.inspect_logs import inspect_conversation, inspect_samples
-from astra.types import CallRecord, CallStatus, Message, StopReason, ToolCallRequest, Trajectory
+from astra.types import (
+    CallRecord,
+    CallStatus,
+    Message,
+    StopReason,
+    ToolCallRequest,
+    Trajectory,
+    Usage,
+)
 from tests.support.hidden_values import hidden_values, shown_text
 
 
@@ -68,7 +79,7 @@ def read_back(folder: Path, name: str) -> dict[str, ForeignConversation]:
     """Arena -> the conversation that an import makes of its log."""
     if name == "atif":
         documents = [json.loads(path.read_text("utf-8")) for path in folder.glob("*.json")]
-        return {each["extra"]["arena"]: atif_conversation(each) for each in documents}
+        return {each["extra"]["task"]: atif_conversation(each) for each in documents}
     samples = [sample for _, sample in inspect_samples(eval_log(folder))]
     return {each["id"]: inspect_conversation(each) for each in samples}
 
@@ -103,7 +114,7 @@ def test_scores_are_those_of_the_report(played: Path, tmp_path: Path) -> None:
         assert score == own[sample["id"]] and sample["scores"]["f1"]["value"] == score.f1
     for path in exported(played, tmp_path / "atif", "atif").glob("*.json"):
         extra = json.loads(path.read_text("utf-8"))["extra"]
-        assert extra["reward"] == getattr(own[extra["arena"]], "reward", None)
+        assert extra["reward"] == getattr(own[extra["task"]], "reward", None)
 
 
 def test_what_was_not_found_out_is_not_told(arenas: ArenaSet, played: Path, tmp_path: Path) -> None:
@@ -130,7 +141,7 @@ def test_the_same_run_gives_the_same_bytes(played: Path, name: str, tmp_path: Pa
     exported(played, first, name, "--if-exists", "overwrite")
 
 
-RUN = LoggedRun("run", "0", "model", "arenas", "strict", 1, "2026-01-01T00:00:00+00:00", True)
+RUN = LoggedRun("run", "0", "model", "arenas", 1, "2026-01-01T00:00:00+00:00", True)
 
 
 def broken(stop: StopReason, error: str = "") -> LoggedEpisode:
@@ -150,7 +161,7 @@ def broken(stop: StopReason, error: str = "") -> LoggedEpisode:
         task="0" * 16, messages=messages, calls=(record,), stop=stop, turns=1, error=error
     )
     score = Score(goals=1, solved=0, calls=1, recall=0, precision=0, f1=0, reward=0.25)
-    return LoggedEpisode(trajectory, None if error else score, ())
+    return LoggedEpisode(trajectory, None if error else LoggedScore.of(score, "strict"), ())
 
 
 def test_what_went_wrong_is_told(tmp_path: Path) -> None:
@@ -209,3 +220,59 @@ def test_folders_of_something_else_are_refused(arenas: ArenaSet, played: Path) -
     assert len(ArenaSet(arenas.path)) == 5
     with pytest.raises(ConfigError, match="holds no episodes"):
         export_evaluation(ExportEvaluationConfig(arenas.path, out="logs"))
+
+
+# --- benchmarks ---------------------------------------------------------------------------------
+
+
+def benchmark_run(path: Path, *tasks: str) -> Path:
+    """A run of a benchmark in which a model calls twice by the same id."""
+    call = ToolCallRequest(id="call_0", tool="ls", arguments="{}")
+    messages = (
+        Message(role="user", content="Where am I?"),
+        Message(role="assistant", tool_calls=(call,)),
+        Message(role="tool", content="one", tool_call_id="call_0"),
+        Message(role="assistant", tool_calls=(call,)),
+        Message(role="tool", content="two", tool_call_id="call_0"),
+        Message(role="assistant", content="Here."),
+    )
+    episodes = [
+        BenchmarkEpisode(
+            task=task, category="c", trial=1, score=0.5, messages=messages, usage=Usage()
+        )
+        for task in tasks
+    ]
+    folder = RunFolder.create(path, {"command": "tau2", "model": "m", "trials": 2})
+    with folder.lock():
+        folder.replace("benchmark.json", [b"{}\n"])
+        folder.replace("episodes.jsonl", [to_line(episode) for episode in episodes])
+    return path
+
+
+def test_episodes_of_a_benchmark(tmp_path: Path) -> None:
+    task = "[issue]one|two[PERSONA:None]"
+    folder = benchmark_run(tmp_path / "run", task, "plain_1")
+    log = eval_log(exported(folder, tmp_path / "eval", "inspect"))
+    assert log["eval"]["dataset"]["name"] == "tau2" and log["eval"]["config"] == {"epochs": 2}
+    sample, other = log["samples"]
+    assert (sample["id"], sample["epoch"], other["id"]) == (task, 2, "plain_1")
+    assert sample["scores"]["score"]["value"] == 0.5
+    assert sample["scores"]["score"]["metadata"]["category"] == "c"
+    results = {e["id"]: e["result"] for e in sample["events"] if e["event"] == "tool"}
+    assert list(results.values()) == ["one", "two"]
+    atif = {
+        path.name: json.loads(path.read_text())
+        for path in exported(folder, tmp_path / "atif", "atif").iterdir()
+    }
+    assert "plain_1-1.json" in atif and len(atif) == 2
+    assert {each["extra"]["task"] for each in atif.values()} == {task, "plain_1"}
+    for each in atif.values():
+        calls = [c["tool_call_id"] for s in each["steps"] for c in s.get("tool_calls", ())]
+        assert len(set(calls)) == len(calls) == 2
+
+
+@pytest.mark.parametrize("task", ["../outside", "a\\b", "a\nb"])
+def test_a_forged_task_leads_nowhere(task: str, tmp_path: Path) -> None:
+    folder = benchmark_run(tmp_path / "run", task)
+    with pytest.raises(StoreError, match="is no id of a task"):
+        export_evaluation(ExportEvaluationConfig(folder, out=tmp_path / "out"))

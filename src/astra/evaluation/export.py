@@ -16,10 +16,12 @@ from astra.configs.spelling import option_name
 from astra.core.files import replace_folder, temporary_folder, write_file
 from astra.errors import AstraError, ConfigError
 from astra.evaluation.arenas import PlayedEpisode
+from astra.evaluation.benchmarks.logged import logged_benchmark
+from astra.evaluation.benchmarks.run import SOURCES
 from astra.evaluation.evaluate import EPISODES, REPORT
 from astra.exports.atif import atif_document
 from astra.exports.eval_log import EvalLogWriter
-from astra.exports.logged_episodes import LoggedEpisode, LoggedRun
+from astra.exports.logged_episodes import LoggedEpisode, LoggedRun, LoggedScore
 from astra.hosts.arena import shown_tools
 from astra.records import content_hash
 from astra.runs.folder import RunFolder
@@ -35,7 +37,8 @@ class ExportedEpisodes(NamedTuple):
     path: Path
     episodes: int
     without_tools: int
-    """Episodes whose tools the logs do not tell, since their arenas were not found."""
+    """Episodes whose tools the logs do not tell, since their arenas were not found. Those of
+    benchmarks are not counted: their runs keep no tools."""
 
 
 def export_evaluation(config: ExportEvaluationConfig) -> ExportedEpisodes:
@@ -46,7 +49,7 @@ def export_evaluation(config: ExportEvaluationConfig) -> ExportedEpisodes:
     folder, out = RunFolder.open(config.run), Path(config.out)
     if not folder.exists(f"{EPISODES}.jsonl"):
         raise ConfigError(
-            f"{str(config.run)!r} holds no episodes: give the run folder of `astra evaluate arenas`"
+            f"{str(config.run)!r} holds no episodes: give the run folder of an evaluation"
         )
     suffix = _SUFFIXES[config.format]
     others = [] if not out.is_dir() else [p.name for p in out.iterdir() if p.suffix != suffix]
@@ -97,9 +100,8 @@ def _run(folder: RunFolder) -> LoggedRun:
         id=content_hash([options, report]),
         version=version("astra-arenas"),
         model=str(played),
-        arenas=_place(config),
-        reward=str(config.get("reward", "f1")),
-        samples=int(config.get("samples", 1)),
+        dataset=_place(config) or str(config.get("command", "")),
+        samples=int(config.get("samples", config.get("trials", 1))),
         # No time is on record elsewhere.
         created=datetime.fromtimestamp(int(ended), UTC).isoformat(),
         finished=finished,
@@ -131,7 +133,13 @@ def _arenas(config: Mapping[str, Any]) -> ArenaSet | None:
 
 
 def _episodes(folder: RunFolder, counts: _Counts) -> Iterator[LoggedEpisode]:
-    arenas = _arenas(folder.config())
+    if folder.exists(SOURCES):
+        for episode in logged_benchmark(folder):
+            counts.episodes += 1
+            yield episode
+        return
+    config = folder.config()
+    arenas, reward = _arenas(config), str(config.get("reward", "f1"))
     rows = unique_rows(
         folder, EPISODES, PlayedEpisode, lambda e: (e.trajectory.task, e.trajectory.sample)
     )
@@ -142,7 +150,8 @@ def _episodes(folder: RunFolder, counts: _Counts) -> Iterator[LoggedEpisode]:
         tools = _shown(arenas, trajectory)
         counts.episodes += 1
         counts.without_tools += not tools
-        yield LoggedEpisode(trajectory, played.score, tools)
+        score = None if played.score is None else LoggedScore.of(played.score, reward)
+        yield LoggedEpisode(trajectory, score, tools)
 
 
 def _shown(arenas: ArenaSet | None, trajectory: Trajectory) -> tuple[ToolSchema, ...]:

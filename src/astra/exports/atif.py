@@ -18,14 +18,14 @@ def atif_document(episode: LoggedEpisode, run: LoggedRun) -> dict[str, Json]:
     if episode.tools:
         agent["tool_definitions"] = [document.openai() for document in episode.tools]
     extra: dict[str, Json] = {
-        "arena": trajectory.task,
+        "task": trajectory.task,
         "sample": trajectory.sample,
         "stop": trajectory.stop.value,
     }
     if trajectory.error:
         extra["error"] = trajectory.error
     if score is not None:
-        extra |= {"reward": score.reward, "score": score.model_dump(mode="json")}
+        extra |= {"reward": score.reward, "score": score.details}
     document: dict[str, Json] = {
         "schema_version": "ATIF-v1.7",
         "session_id": f"{run.id}-{episode.name}",

@@ -18,7 +18,6 @@ from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 from astra.exports.logged_episodes import LoggedEpisode, LoggedRun, call_arguments
 from astra.types import CallStatus, Json, StopReason, ToolSchema
 
-_SCORES = ("f1", "recall", "precision")
 _LIMITS = {
     StopReason.turn_limit: "turn",
     StopReason.length_limit: "token",
@@ -126,16 +125,12 @@ class EvalLogWriter:
         score = episode.score
         if score is None:
             return {}
-        values = {name: getattr(score, name) for name in _SCORES}
-        if self._run.reward not in _SCORES:
-            values["reward"] = score.reward
-        for name, value in values.items():
+        for name, value in score.values.items():
             self._values[name].append(value)
-        parts = score.model_dump(mode="json")
         answer = episode.trajectory.answer
         return {
-            name: {"value": value, "answer": answer, "metadata": parts}
-            for name, value in values.items()
+            name: {"value": value, "answer": answer, "metadata": score.details}
+            for name, value in score.values.items()
         }
 
     def _specification(self) -> dict[str, Json]:
@@ -146,7 +141,7 @@ class EvalLogWriter:
             "created": run.created,
             "task": "astra",
             "task_id": run.id,
-            "dataset": {"name": run.arenas},
+            "dataset": {"name": run.dataset},
             "model": run.model,
             "config": {"epochs": run.samples},
             "packages": {"astra-arenas": run.version},
