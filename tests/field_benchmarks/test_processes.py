@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import selectors
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,6 +13,7 @@ import pytest
 from astra.errors import HostError
 from astra.evaluation.benchmarks.environments import environment_of
 from astra.evaluation.benchmarks.process import TIME_LIMIT, BenchmarkProcess
+from astra.evaluation.benchmarks.workers import episode_server
 from astra.evaluation.benchmarks.workers.tau2 import same_work_once, schema_of
 from astra.models.scripted import calling
 from astra.types import Message
@@ -103,3 +106,23 @@ def test_documents_of_tools_are_made_once() -> None:
 
     tools = [Tool(), Tool()]
     assert [schema_of(tool)["number"] for tool in tools * 2] == [1, 2, 1, 2]
+
+
+def test_an_episode_that_is_closed_as_it_ends_is_ended_once() -> None:
+    """Both stand in one round of the selector: its descriptor is gone, or is another child's."""
+    (lines, to_server), (back, its_end) = os.pipe(), os.pipe()
+    child = episode_server._Child(os.posix_spawnp("true", ["true"], {}), os.dup(its_end), back)
+    child.number = 1
+    pipes = episode_server._Pipes(lines, os.open(os.devnull, os.O_WRONLY))
+    server = episode_server._Server(pipes, lambda *_: {}, None, 9.0, bytearray())
+    server._children[1] = child
+    server._selector.register(back, selectors.EVENT_READ, child)
+    select = server._selector.select
+    server._selector.select = lambda wait: sorted(select(wait), key=lambda e: e[0].data is child)
+    os.close(its_end)
+    os.close(child.to)
+    child.to = os.open(os.devnull, os.O_WRONLY)
+    os.write(to_server, b'{"close": 1}\n')
+    os.close(to_server)
+    server.run()
+    assert not server._children

@@ -41,6 +41,7 @@ package = types.ModuleType("astra_child")
 package.__path__ = [sys.argv[1]]
 sys.modules["astra_child"] = package
 from astra_child import zygote
+sys.dont_write_bytecode = True  # from here on: no file is written by what tools import
 descriptor, level, owner = int(sys.argv[2]), sys.argv[3], int(sys.argv[4])
 sys.argv[1:] = []
 zygote.main(descriptor, level, owner)

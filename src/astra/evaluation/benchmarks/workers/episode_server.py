@@ -74,6 +74,7 @@ class _Child:
         self.buffer = bytearray()
         self.deadline: float | None = None
         self.has_result = False
+        self.ended = False
 
 
 class _Pipes(NamedTuple):
@@ -189,7 +190,8 @@ class _Server:
             for key, _ in self._selector.select(wait):
                 child: _Child | None = key.data
                 if child is not None:
-                    self._forward(child)
+                    if not child.ended:  # by a line that was read in this very round
+                        self._forward(child)
                     continue
                 piece = os.read(self._pipes.read, _BLOCK)
                 if not piece:
@@ -270,6 +272,7 @@ class _Server:
 
     def _end(self, child: _Child) -> int:
         """Kill a child that may have ended already. Its exit code, negative for a signal."""
+        child.ended = True
         self._selector.unregister(child.back)
         os.close(child.to)
         os.close(child.back)
