@@ -14,16 +14,18 @@ import pytest
 
 import astra
 from astra.arenas.sets import ArenaSet
+from astra.core.messages import message_from_openai
 from astra.episodes import Episode
 from astra.errors import ConfigError, ModelUnavailable
 from astra.evaluation import agents
 from astra.evaluation.agents import AgentRun
 from astra.models.policies import policy
+from astra.models.wire import as_completion
 from astra.protocols import Reply, ReplyTokens, Sampling
 from astra.rollouts.loop import RolloutLimits
 from astra.runs.folder import RunFolder
 from astra.serve.gateway import Gateway
-from astra.types import FinishReason, Message, ToolCallRequest, ToolSchema
+from astra.types import CallRecord, CallStatus, FinishReason, Message, ToolCallRequest, ToolSchema
 from tests.support.arenas import multi_hop_arena, parallel_arena, single_hop_arena
 from tests.support.desk import desk_arena
 from tests.support.model_server import ModelServer, ModelServerFault, completion
@@ -284,6 +286,36 @@ async def test_another_beginning_is_another_conversation() -> None:
     changed = Message(role="assistant", content="I said something else.")
     await own.complete([user("a"), changed, user("c")], (), Sampling())
     assert [len(each.messages) for each in own.conversations] == [2, 2, 4]
+
+
+@pytest.mark.parametrize(("tool", "arguments"), [("look_*", "{}"), ("look", '{"key":"aF')])
+async def test_a_broken_call_does_not_end_a_conversation(tool: str, arguments: str) -> None:
+    """Clients are sent it in a spelling that they can send back, and the tokens go on."""
+    call = ToolCallRequest(id="", tool=tool, arguments=arguments)
+    message = Message(role="assistant", tool_calls=(call,))
+    first = Reply(message, FinishReason.tool_calls, tokens=ReplyTokens((1,), (2,), (-0.5,)))
+    own = gateway(first, said("two", ReplyTokens((1, 2, 3), (4,), (-1.0,))))
+    reply = await own.complete([user("a")], (), Sampling())
+    sent = message_from_openai(as_completion(reply)["message"])
+    (asked,) = sent.tool_calls
+    assert (asked.tool, asked.arguments) != (tool, arguments)
+    result = Message(role="tool", content="no", tool_call_id=asked.id)
+    await own.complete([user("a"), sent, result], (), Sampling())
+    (conversation,) = own.conversations
+    tokens = conversation.tokens()
+    assert tokens is not None and tokens.ids == (1, 2, 3, 4)
+    made = CallRecord(
+        id="0",
+        turn=0,
+        tool=asked.tool,
+        arguments=asked.arguments,
+        status=CallStatus.unknown_tool,
+    )
+    assert own.attribute([made]).unattributed == 0
+    parsed = made.model_copy(update={"arguments": json.loads(asked.arguments)})
+    assert own.attribute([parsed]).unattributed == 0
+    other = made.model_copy(update={"arguments": {"malformed": "else"}})
+    assert own.attribute([other]).unattributed == 1
 
 
 def test_an_endpoint_is_asked_for_tokens_and_by_the_programs_requests(tmp_path: Path) -> None:

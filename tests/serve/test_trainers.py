@@ -175,15 +175,23 @@ async def test_nemo_gym_seeds_calls_and_verifies(
     arena = ARENAS[kind]
     row = {"verifier_metadata": {"arena": arena.id}, "responses_create_params": {"input": []}}
     async with httpx2.AsyncClient(base_url=server.url) as http:
-        assert (await http.post("/seed_session", json=row)).status_code == 200
+
+        async def post(path: str, **body: Any) -> httpx2.Response:
+            # An agent of NeMo Gym has the cookies of the last answer only.
+            answer = await http.post(path, **body)
+            http.cookies = answer.cookies
+            assert answer.status_code == 200
+            return answer
+
+        await post("/seed_session", json=row)
 
         async def call(tool: str, arguments: str) -> str:
-            return (await http.post(f"/{tool}", content=arguments)).text
+            return (await post(f"/{tool}", content=arguments)).text
 
         verified: list[Any] = []
 
         async def say(text: str) -> None:
-            answer = await http.post("/verify", json={**row, "response": response(text)})
+            answer = await post("/verify", json={**row, "response": response(text)})
             verified.append(answer.json())
 
         await play_messages(arena, name, call, say)

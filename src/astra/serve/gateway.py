@@ -20,7 +20,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from astra.core.messages import read_arguments
+from astra.core.messages import message_from_openai, message_to_openai, read_arguments
 from astra.core.untrusted import read_json
 from astra.episodes import Episode, Score, Tokens
 from astra.errors import ModelError, ModelRejects, SessionError
@@ -260,24 +260,29 @@ def _stop(stop: StopReason, finish: FinishReason | None) -> StopReason:
 
 def _same(one: Message, other: Message) -> bool:
     """Whether a message is the one that was sent. Clients leave reasoning out."""
+    return _as_sent(one) == _as_sent(other)
+
+
+def _as_sent(message: Message) -> Message:
+    """A message as clients get it and send it back. Broken calls are not sent as they are."""
+    sent = message_from_openai(message_to_openai(message))
     calls = [
-        [(call.id, call.tool, read_arguments(call.arguments)) for call in message.tool_calls]
-        for message in (one, other)
+        call.model_copy(update={"arguments": json.dumps(read_arguments(call.arguments))})
+        for call in sent.tool_calls
     ]
-    same = (one.role, one.content, one.tool_call_id) == (
-        other.role,
-        other.content,
-        other.tool_call_id,
-    )
-    return same and calls[0] == calls[1]
+    return sent.model_copy(update={"tool_calls": tuple(calls)})
 
 
 def _asks_for(asked: ToolCallRequest, call: CallRecord) -> bool:
+    (sent,) = _as_sent(Message(role="assistant", tool_calls=(asked,))).tool_calls
     # Frameworks put the server's name before the tool's: `mcp__arena__find`, `arena.find`.
-    named = asked.tool == call.tool or (
-        asked.tool.endswith(call.tool) and not asked.tool[-len(call.tool) - 1].isalnum()
+    named = sent.tool == call.tool or (
+        sent.tool.endswith(call.tool) and not sent.tool[-len(call.tool) - 1].isalnum()
     )
-    return named and read_arguments(asked.arguments) == call.arguments
+    # Those of an unknown tool are kept as text.
+    made = call.arguments
+    made = read_arguments(made) if isinstance(made, str) else made
+    return named and read_arguments(sent.arguments) == made
 
 
 TELL_TOKENS: Mapping[str, Json] = {"logprobs": True, "return_token_ids": True}

@@ -46,17 +46,14 @@ class NemoGymEndpoint:
         state = self._table.arena(arena_id).state
         if state is not None and state.turns:
             raise SessionError(422, "a user answers in this arena, which this protocol can't")
-        session = await self._table.open(arena_id)
-        answer = JSONResponse({})
-        answer.set_cookie(COOKIE, session.id, httponly=True, samesite="strict")
-        return answer
+        return _with_cookie(JSONResponse({}), await self._table.open(arena_id))
 
     async def call(self, request: Request) -> Response:
         """Call a tool. Errors of tools are answers: the model reads them."""
         session = self._session(request)
         text = (await request.body()).decode("utf-8", "replace")
         reply = await self._table.call(session, request.path_params["tool"], text)
-        return PlainTextResponse(reply.text)
+        return _with_cookie(PlainTextResponse(reply.text), session)
 
     async def verify(self, request: Request) -> Response:
         """End the episode by the response's last text, and score it."""
@@ -76,6 +73,12 @@ class NemoGymEndpoint:
         if cookie is None:
             raise SessionError(400, f"no cookie {COOKIE!r}: begin with /seed_session")
         return self._table.find(cookie)
+
+
+def _with_cookie(response: Response, session: ServedSession) -> Response:
+    # With each answer: an agent of NeMo Gym keeps the cookies of the last one only.
+    response.set_cookie(COOKIE, session.id, httponly=True, samesite="strict")
+    return response
 
 
 class _OfToolCalls(Route):
