@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ import pytest
 import torch
 
 import astra
+from astra.protocols import Sampling
+from astra.types import Message
 from tests.training import rl_given
 
 
@@ -109,3 +112,39 @@ def test_an_evaluation_converses_token_exactly(
     assert loaded == episodes(model, "folder")
     longer = [trajectory for trajectory in loaded if trajectory.turns > 1]
     assert longer and all(trajectory.usage.cached_tokens for trajectory in longer)
+
+
+async def test_a_cached_conversation_reads_what_is_new_and_another_one_anew(model: Path) -> None:
+    # A deterministic engine would wait for both conversations.
+    local = astra.LocalModel(model, max_length=400, device="cpu", deterministic=False)
+    greedy = Sampling(temperature=0.0, max_tokens=8, seed=3)
+    tool = rl_given.ARENAS[0].tools[0].document
+    messages = [Message(role="user", content="What is it?")]
+    with closing(local.cached()) as cached:
+        for turn in range(3):
+            reply = await cached.generate(messages, [tool], greedy)
+            assert (reply.usage.cached_tokens > 0) is (turn > 0)
+            messages += [reply.message, Message(role="user", content=f"And {turn}?")]
+        for told, tools in (
+            (messages, []),  # other tools
+            ([*messages[:-1], Message(role="user", content="Or?")], []),
+            ([Message(role="user", content="Why?"), *messages[1:]], []),
+            ([Message(role="user", content="Why?"), *messages[1:]], []),  # nothing new
+        ):
+            reply = await cached.generate(told, tools, greedy)
+            assert reply.usage.cached_tokens == 0
+            alone = await local.generate(told, tools, greedy)
+            assert reply.message.content == alone.message.content
+
+
+async def test_the_seed_of_a_message_decides_it_whatever_was_written_before(
+    local: astra.LocalModel,
+) -> None:
+    messages = [Message(role="user", content="What is it?")]
+    told = [*messages, Message(role="assistant", content="So"), *messages]
+    drawn = Sampling(temperature=1.0, max_tokens=8, seed=5)
+    with closing(local.cached()) as cached:
+        await cached.generate(messages, [], Sampling(max_tokens=3, seed=1))
+        late = await cached.generate(told, [], drawn)
+        other = await cached.generate(told, [], Sampling(temperature=1.0, max_tokens=8, seed=6))
+    assert late.message == (await local.generate(told, [], drawn)).message != other.message

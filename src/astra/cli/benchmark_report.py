@@ -123,6 +123,11 @@ def print_benchmark(
             console.print(f"by trial: {trials}; over trials {_interval(summary.over_trials)}")
         errors = ", ".join(f"{count} {name}" for name, count in summary.errors.items())
         console.print(plain(f"{summary.episodes} episodes: {errors}"), soft_wrap=True)
+        if summary.cut:
+            console.print(
+                f"in {summary.cut} episodes a message met a limit of length: --max-tokens, or what "
+                "the model can read"
+            )
     for who, usage in (("", summary.usage), ("the user's model: ", summary.user_usage)):
         if not who or usage != Usage():
             console.print(

@@ -94,8 +94,8 @@ class BenchmarkConfig(ModelConfig, EnvironmentsConfig, OutputConfig):
     """Run folder to write. None: a temporary one."""
     step_timeout: Annotated[float, above(0), RUNTIME] = 60.0
     """Seconds that a benchmark may compute between two messages of the model, tools included."""
-    concurrency: Annotated[int, at_least(1), RUNTIME] = 16
-    """Items at the same time: episodes."""
+    concurrency: Annotated[int | None, at_least(1), RUNTIME] = None
+    """Items at the same time: episodes. None: 16, or one with a local model."""
     prices: Annotated[Path | str | None, RUNTIME] = None
     """TOML file of model prices: [prices."NAME"] with input and output per million tokens."""
     dry_run: Annotated[bool, RUNTIME] = False
@@ -105,6 +105,16 @@ class BenchmarkConfig(ModelConfig, EnvironmentsConfig, OutputConfig):
     def repetitions(self) -> int:
         """Episodes of each task."""
         raise NotImplementedError
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the model runs in this process."""
+        return isinstance(self.model, str | Path) and self.base_url is None
+
+    @property
+    def episodes_at_once(self) -> int:
+        """Concurrency. What shares a batch changes the last bits of a local model's numbers."""
+        return self.concurrency or (1 if self.is_local else 16)
 
     @property
     def writes_tools_itself(self) -> bool:

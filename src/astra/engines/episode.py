@@ -181,6 +181,10 @@ class EngineEpisode:
         self._message_count = len(messages) + 1  # with the one that is written next
         self._turn += 1
 
+    def reseed(self, seed: int) -> None:
+        """Let another seed decide what is sampled from now on."""
+        self._rng.seed(seed)
+
     def uniform(self) -> float:
         """The next number of the episode's own generator, in [0, 1)."""
         return self._rng.random()

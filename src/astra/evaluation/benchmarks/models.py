@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from contextlib import AsyncExitStack
-from pathlib import Path
-from typing import cast
+from collections.abc import Callable, Generator, Sequence
+from contextlib import AbstractContextManager, AsyncExitStack, closing, contextmanager, nullcontext
+from typing import Any, cast
 
 from astra.chat.families import CHAT_FAMILIES
 from astra.configs.benchmarks import BenchmarkConfig, UserConfig
@@ -17,6 +16,8 @@ from astra.protocols import Model, Reply, Sampling
 from astra.rollouts.adapters import AdaptedModel, UserModel
 from astra.types import FinishReason, Message, ToolSchema
 
+ModelOpener = Callable[[BenchmarkTask], AbstractContextManager[Model]]
+"""Opens the model for one episode of a task."""
 _FAMILY = CHAT_FAMILIES["hermes"]
 _NO_ANSWER = "I do not know."
 _SYSTEM = """\
@@ -63,9 +64,27 @@ async def open_user(config: UserConfig, stack: AsyncExitStack) -> Model | None:
     return AdaptedModel(cast(UserModel, config.user_model))
 
 
-async def open_model(config: BenchmarkConfig, stack: AsyncExitStack) -> tuple[Model, bool]:
-    """The model of the options, and whether it is on this machine."""
-    local = False
+async def open_model(config: BenchmarkConfig, stack: AsyncExitStack) -> ModelOpener:
+    """Who plays by the options."""
+    if config.policy is not None:
+        return lambda task: nullcontext(reference_model(config, task))
+    prompted = config.function_calling == "prompt" and not config.writes_tools_itself
+
+    def shown(model: Model) -> Model:
+        return PromptedModel(model) if prompted else model
+
+    if config.is_local:
+        from astra.engines.local import LocalModel  # late: torch
+
+        deterministic = config.episodes_at_once == 1
+        local = LocalModel(cast(Any, config.model), deterministic=deterministic)
+
+        @contextmanager
+        def converse(_: BenchmarkTask) -> Generator[Model]:
+            with closing(local.cached()) as conversation:
+                yield shown(conversation)
+
+        return converse
     if config.base_url is not None:
         endpoint = OpenAIModel(
             cast(str, config.model),
@@ -74,14 +93,9 @@ async def open_model(config: BenchmarkConfig, stack: AsyncExitStack) -> tuple[Mo
             timeout=config.timeout,
         )
         model: Model = await stack.enter_async_context(endpoint)
-    elif isinstance(config.model, str | Path):
-        from astra.engines.local import LocalModel  # late: torch
-
-        model, local = LocalModel(config.model), True
     else:
         model = AdaptedModel(cast(UserModel, config.model))
-    prompted = config.function_calling == "prompt" and not config.writes_tools_itself
-    return (PromptedModel(model) if prompted else model), local
+    return lambda _: nullcontext(shown(model))
 
 
 class PromptedModel:

@@ -59,6 +59,8 @@ class BenchmarkEpisode(Record):
     """Kind of the error, as the benchmark names it. Empty if it was solved."""
     detail: str = ""
     messages: tuple[Message, ...]
+    cut: bool = False
+    """Whether a message met a limit of length: of the options, or of what the model can read."""
     usage: Usage
     user_usage: Usage = Usage()
     """Of the model that plays the user."""
@@ -104,6 +106,8 @@ class BenchmarkSummary(Record):
     """What policies that do not try reach on the same tasks."""
     errors: dict[str, int]
     """Episodes by kind of error."""
+    cut: int = 0
+    """Episodes in which a message met a limit of length."""
     usage: Usage
     """Of the model that is evaluated, in scored episodes."""
     user_usage: Usage = Usage()

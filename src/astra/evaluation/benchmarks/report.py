@@ -36,12 +36,14 @@ def summarize(
     by_trial: defaultdict[int, list[float]] = defaultdict(list)
     errors: Counter[str] = Counter()
     usage = user_usage = Usage()
+    cut = 0
     for episode in episodes:
         if episode.task not in chosen:
             continue
         scores[episode.task][episode.trial] = episode.score
         by_trial[episode.trial].append(episode.score)
         errors[episode.error or "solved"] += 1
+        cut += episode.cut
         usage += episode.usage
         user_usage += episode.user_usage
     members: defaultdict[str, list[list[float]]] = defaultdict(list)
@@ -72,6 +74,7 @@ def summarize(
             {name: category.tasks for name, category in categories.items()},
         ),
         errors=dict(sorted(errors.items())),
+        cut=cut,
         usage=usage,
         user_usage=user_usage,
     )

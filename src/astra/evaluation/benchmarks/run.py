@@ -24,7 +24,7 @@ from pydantic import ValidationError
 from astra.configs.benchmarks import BenchmarkConfig, UserConfig
 from astra.errors import ConfigError, HostError, ModelError, StageError, StoreError
 from astra.evaluation.benchmarks.environments import WORKERS, Benchmark, environment_of
-from astra.evaluation.benchmarks.models import open_model, open_user, reference_model
+from astra.evaluation.benchmarks.models import open_model, open_user
 from astra.evaluation.benchmarks.process import BenchmarkProcess
 from astra.evaluation.benchmarks.records import (
     BenchmarkEpisode,
@@ -39,7 +39,7 @@ from astra.runs.folder import RunFolder
 from astra.runs.jsonl import FailureRow, to_line
 from astra.runs.opening import open_run
 from astra.runs.repetitions import unique_rows
-from astra.types import Json, Message, Usage
+from astra.types import FinishReason, Json, Message, Usage
 
 EPISODES = "episodes"
 REPLIES = "replies"
@@ -57,6 +57,7 @@ Place = tuple[str, int]
 ReplyPlace = tuple[Literal["agent", "user"], str, int, int]
 """Speaker, task, trial and turn of a reply."""
 _FLOOR_EPISODES = 16
+"""Episodes at once for which no model is asked."""
 
 
 class BenchmarkEstimate(NamedTuple):
@@ -129,8 +130,8 @@ async def estimate(
 
             await process.play(task.id, config.seed, ask)
 
-        for start in range(0, len(tasks), config.concurrency):
-            await asyncio.gather(*map(play, tasks[start : start + config.concurrency]))
+        for start in range(0, len(tasks), _FLOOR_EPISODES):
+            await asyncio.gather(*map(play, tasks[start : start + _FLOOR_EPISODES]))
     trials = config.repetitions
     return BenchmarkEstimate(
         tasks=len(tasks),
@@ -190,7 +191,6 @@ class _Run:
     ) -> None:
         self._config, self._process, self._folder = config, process, folder
         self.failures: list[FailureRow] = []
-        self._model: Model | None = None
         self._user: Model | None = None
 
     def episodes(self) -> Iterator[BenchmarkEpisode]:
@@ -213,13 +213,10 @@ class _Run:
             for reply in self._folder.rows(REPLIES, RecordedReply)
             if (reply.task, reply.trial) not in done
         }
-        concurrency = self._config.concurrency
-        if self._config.policy is None:
-            self._model, local = await open_model(self._config, stack)
-            # Episodes of a local model must not depend on which others run beside them.
-            concurrency = 1 if local else concurrency
-            if isinstance(self._config, UserConfig):
-                self._user = await open_user(self._config, stack)
+        self._open_model = await open_model(self._config, stack)
+        if isinstance(self._config, UserConfig) and self._config.policy is None:
+            self._user = await open_user(self._config, stack)
+        concurrency = self._config.episodes_at_once
         in_a_row = 0
         with (
             self._folder.append(EPISODES) as log,
@@ -270,12 +267,12 @@ class _Run:
             await asyncio.gather(*running, return_exceptions=True)
 
     async def _episode(self, task: BenchmarkTask, trial: int) -> Outcome:
-        model = self._model or reference_model(self._config, task)
-        agent = _Speaker(self, model, "agent", (task.id, trial))
-        user = _Speaker(self, self._user or model, "user", (task.id, trial))
         try:
-            seed = self._config.seed + trial
-            result = await self._process.play(task.id, seed, agent.reply, user.reply)
+            with self._open_model(task) as model:
+                agent = _Speaker(self, model, "agent", (task.id, trial))
+                user = _Speaker(self, self._user or model, "user", (task.id, trial))
+                seed = self._config.seed + trial
+                result = await self._process.play(task.id, seed, agent.reply, user.reply)
         except (ModelError, HostError) as error:
             return FailureRow(
                 key=f"{task.id} {trial}",
@@ -292,6 +289,7 @@ class _Run:
             error=result["error"],
             detail=result["detail"],
             messages=tuple(agent.said),
+            cut=agent.cut,
             usage=agent.spent,
             user_usage=user.spent,
         )
@@ -356,6 +354,7 @@ class _Speaker:
         self._digest = hashlib.blake2b(digest_size=16)
         self._turn = 0
         self.said: list[Message] = []
+        self.cut = False
         self.spent = Usage()
 
     async def reply(
@@ -363,15 +362,14 @@ class _Speaker:
     ) -> Message:
         place: ReplyPlace = (self._role, *self._place, self._turn)
         if not self._run.records:
-            answer = await self._model.generate(messages, tools, self._run.sampling(place))
-            message, usage = answer.message, answer.usage
+            reply = await self._model.generate(messages, tools, self._run.sampling(place))
         else:
             reply = await self._recorded(place, messages, tools, new)
-            message, usage = reply.message, reply.usage
         self._turn += 1
-        self.spent += usage
-        self.said = [*messages, message]
-        return message
+        self.cut |= reply.finish is FinishReason.length
+        self.spent += reply.usage
+        self.said = [*messages, reply.message]
+        return reply.message
 
     async def _recorded(
         self,
