@@ -26,7 +26,7 @@ Arena ArenaEnvironment ArenaSet AstraError Certificate ConfigError Episode Evalu
 FunctionHost LocalModel Message Model OpenAIModel Score StepResult Tool ToolHost ToolSchema
 TrainResult Trajectory TrajectorySet __version__ aio certify collect_tools compare evaluate
 load_arenas load_trajectories make_arenas make_trajectories paraphrase_arenas reference_policy
-rollout rollout_groups score synthesize_arenas train_rl train_sft
+rollout rollout_groups score synthesize_arenas train_rl train_sft view
 """.split()
 
 

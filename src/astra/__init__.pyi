@@ -38,6 +38,7 @@ from astra.types import Message as Message
 from astra.types import Tool as Tool
 from astra.types import ToolSchema as ToolSchema
 from astra.types import Trajectory as Trajectory
+from astra.viewer.serving import view as view
 
 # A name imported under another one is private in a stub.
 reference_policy = _reference_policy

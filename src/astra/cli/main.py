@@ -128,6 +128,7 @@ GROUPS: dict[str, CommandGroup] = {
     ),
 }
 COMMANDS = {
+    "view": "Browse run folders in a web page.",
     "plot": "Plot the metrics of training runs.",
     "demo": "Make, certify and play arenas in one go. No API key, GPU or download is needed.",
 }

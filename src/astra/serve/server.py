@@ -65,7 +65,7 @@ async def serve(config: ServeArenasConfig, *, on_ready: Callable[[str], None]) -
         return
     allow_files(_FILES + _FILES_PER_SESSION * config.max_sessions)
     # Bound before the sandbox starts: a port that is taken is told at once.
-    with closing(_listening(config.host, config.port)) as taken:
+    with closing(listening(config.host, config.port)) as taken:
         async with session_table(config, arenas, prompt) as table:
             loopback = config.host in LOOPBACK
             app = arena_app(table, token=token, loopback=loopback, system_prompt=prompt)
@@ -174,7 +174,7 @@ async def run_app(
             loop.remove_signal_handler(number)
 
 
-def _listening(host: str, port: int) -> socket.socket:
+def listening(host: str, port: int) -> socket.socket:
     """A socket that listens. Raises ConfigError if the address can't be had."""
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]

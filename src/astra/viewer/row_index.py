@@ -1,0 +1,326 @@
+"""An index of a run folder's rows: where each begins, and what it can be found by.
+
+It is made in the background and kept in memory, in SQLite, since run folders are never written.
+Rows that are already indexed can be looked at while the rest is read. A file that has grown is read
+on from where it ended; one that was replaced is read anew.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sqlite3
+import threading
+import time
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from pydantic import ValidationError
+from pydantic_core import from_json
+
+from astra.errors import StoreError, StoreWarning
+from astra.runs.folder import RunFolder
+from astra.viewer.listings import Cell, Column, Listing, certificate_cell
+
+_BATCH_SECONDS = 0.05
+"""Between commits: a page waits this long for the index at most."""
+_CHOICES = 200
+"""Values of a column that are offered as a filter at most."""
+_ID = re.compile(r"[A-Za-z0-9_-]{1,80}")
+_TEXT = 600
+"""Characters of a row's text that are shown in a list. All of it is searched."""
+
+
+@dataclass(frozen=True)
+class RowQuery:
+    """Which rows of a listing are wanted, and in which order."""
+
+    words: str = ""
+    """Text that has to occur, however it is cased."""
+    chosen: Mapping[str, str] = field(default_factory=dict)
+    """Column -> value."""
+    least: Mapping[str, float] = field(default_factory=dict)
+    """Column -> smallest value."""
+    most: Mapping[str, float] = field(default_factory=dict)
+    sort: str = ""
+    """Column; empty: in the order of the file."""
+    descending: bool = False
+
+
+class FoundRow(NamedTuple):
+    """A row of a listing."""
+
+    number: int
+    """From 0, over all files of the listing."""
+    id: str
+    """Its own id, or its number as text."""
+    cells: dict[str, Cell]
+
+
+class RowPage(NamedTuple):
+    """Rows that were found."""
+
+    rows: list[FoundRow]
+    total: int
+    """How many there are on all pages."""
+
+
+class IndexState(NamedTuple):
+    """How far an index is."""
+
+    rows: int
+    fraction: float
+    """Of the bytes; 1 when all is read."""
+    problems: tuple[str, ...]
+    """What could not be read, for people. The rows are left out."""
+
+    @property
+    def complete(self) -> bool:
+        return self.fraction >= 1
+
+
+class _File:
+    """How far one file has been read."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.read = 0
+        self.size = 0
+        self.identity: tuple[int, int] = (0, 0)
+
+
+class RowIndex:
+    """The rows of one listing of one run folder."""
+
+    def __init__(self, folder: RunFolder, listing: Listing) -> None:
+        self.listing = listing
+        self._folder = folder
+        self._lock = threading.Lock()
+        self._reader: threading.Thread | None = None
+        self._clear()
+
+    def _clear(self) -> None:
+        self._files: dict[str, _File] = {}
+        self._beside: dict[str, tuple[str, int]] = {}
+        self._beside_read = 0
+        self._problems: list[str] = []
+        self._count = 0
+        self._changed = False
+        self._offered: tuple[int, dict[str, list[tuple[str, int]]]] = (-1, {})
+        names = [column.name for column in self.listing.columns]
+        self._names = [*dict.fromkeys((*names, "text", *self.listing.kept))]
+        self._rows = sqlite3.connect(":memory:", check_same_thread=False, isolation_level=None)
+        columns = "".join(f", {_quoted(name)}" for name in self._names)
+        self._rows.execute(
+            "CREATE TABLE rows (number INTEGER PRIMARY KEY, id TEXT UNIQUE, file TEXT, "
+            f"start INTEGER, folded TEXT{columns})"
+        )
+        marks = ", ".join("?" * (5 + len(self._names)))
+        self._insert = f"INSERT OR IGNORE INTO rows VALUES ({marks})"
+
+    # --- reading -------------------------------------------------------------------------------
+
+    def refresh(self, wait: float = 0.0) -> IndexState:
+        """Read on if the files have grown, for at most `wait` seconds. How far it is then."""
+        with self._lock:
+            if self._reader is None or not self._reader.is_alive():
+                self._look()
+                if self._changed:
+                    self._reader = threading.Thread(target=self._read_on, daemon=True)
+                    self._reader.start()
+            reader = self._reader
+        if reader is not None:
+            reader.join(wait)
+        return self.state()
+
+    def state(self) -> IndexState:
+        size = sum(file.size for file in self._files.values())
+        read = sum(file.read for file in self._files.values())
+        reading = self._reader is not None and self._reader.is_alive()
+        fraction = min(read / size, 0.999) if reading and size else 1.0
+        return IndexState(self._count, fraction, tuple(self._problems))
+
+    def _look(self) -> None:
+        """Compare the files with what was read of them."""
+        self._changed = False
+        for name in self.listing.present_files(self._folder):
+            try:
+                found = os.stat(self._folder.path / f"{name}.jsonl", follow_symlinks=False)
+            except OSError:
+                continue
+            identity = (found.st_dev, found.st_ino)
+            file = self._files.get(name)
+            if file is not None and (file.identity != identity or found.st_size < file.read):
+                self._clear()
+                self._look()
+                return
+            file = self._files.setdefault(name, _File(name))
+            # A last line that is being written is no growth until it is whole.
+            self._changed |= found.st_size > file.size
+            file.size, file.identity = found.st_size, identity
+
+    def _read_on(self) -> None:
+        with warnings.catch_warnings():
+            # A line that is cut off is one that is being written now: it is read when it is whole.
+            warnings.simplefilter("ignore", StoreWarning)
+            self._read_beside()
+            for file in list(self._files.values()):
+                try:
+                    self._read_file(file)
+                except (StoreError, OSError) as error:
+                    self._tell(str(error))
+
+    def _read_beside(self) -> None:
+        """The rows about our rows, which are written before them."""
+        if not self.listing.beside:
+            return
+        try:
+            for offset, line in self._folder.lines(self.listing.beside, start=self._beside_read):
+                self._beside_read = offset + len(line)
+                row = from_json(line)
+                if isinstance(row, dict):
+                    self._beside[str(row.get("arena"))] = certificate_cell(row), offset
+        except (StoreError, OSError, ValueError) as error:
+            self._tell(f"{self.listing.beside}.jsonl: {error}")
+
+    def _read_file(self, file: _File) -> None:
+        batch: list[Sequence[Any]] = []
+        began, last = time.monotonic(), file.read
+        validate = self.listing.facts.__pydantic_validator__.validate_json
+        for offset, line in self._folder.lines(file.name, start=file.read):
+            try:
+                cells = validate(line).cells()
+            except (ValidationError, ValueError, RecursionError) as error:
+                self._tell(f"{file.name}.jsonl at byte {offset}: {_short(error)}")
+            else:
+                batch.append(self._stored(cells, file.name, offset))
+            if time.monotonic() - began > _BATCH_SECONDS:
+                self._store(batch)
+                file.read = offset + len(line)
+                batch, began = [], time.monotonic()
+            last = offset + len(line)
+        self._store(batch)
+        # Not to the size: the last line may be cut off, since it is being written.
+        file.read = last
+
+    def _stored(self, cells: dict[str, Cell], file: str, offset: int) -> list[Any]:
+        number = self._count
+        self._count += 1
+        text = _storable(str(cells.get("text") or ""))
+        if self.listing.beside:
+            told = self._beside.get(str(cells["id"]))
+            cells["certificate"] = "without a certificate" if told is None else told[0]
+        row = [_value(cells.get(name)) for name in self._names]
+        row[self._names.index("text")] = text[:_TEXT]
+        # Ids stand in addresses and in names of files. Other rows are called by their number.
+        own = str(cells.get("id") or "")
+        row_id = own if _ID.fullmatch(own) else str(number)
+        return [number, row_id, file, offset, text.casefold(), *row]
+
+    def _store(self, batch: Sequence[Sequence[Any]]) -> None:
+        with self._lock:
+            self._rows.execute("BEGIN")
+            self._rows.executemany(self._insert, batch)
+            self._rows.execute("COMMIT")
+
+    def _tell(self, problem: str) -> None:
+        if len(self._problems) < 20:
+            self._problems.append(problem)
+
+    # --- asking --------------------------------------------------------------------------------
+
+    def find(self, query: RowQuery, *, start: int, count: int) -> RowPage:
+        """Rows that a query matches, from the `start`-th on."""
+        where, values = self._where(query)
+        order = "number"
+        if self.listing.column(query.sort) is not None:
+            direction = "DESC" if query.descending else "ASC"
+            order = f"{_quoted(query.sort)} IS NULL, {_quoted(query.sort)} {direction}, number"
+        columns = ", ".join(_quoted(name) for name in self._names)
+        with self._lock:
+            total = self._rows.execute(f"SELECT count(*) FROM rows{where}", values).fetchone()[0]
+            found = self._rows.execute(
+                f"SELECT number, id, {columns} FROM rows{where} ORDER BY {order} LIMIT ? OFFSET ?",
+                (*values, count, start),
+            ).fetchall()
+        rows = [FoundRow(n, i, dict(zip(self._names, c, strict=True))) for n, i, *c in found]
+        return RowPage(rows, total)
+
+    def _where(self, query: RowQuery) -> tuple[str, list[Any]]:
+        conditions: list[str] = []
+        values: list[Any] = []
+        for word in query.words.casefold().split():
+            conditions.append("(instr(folded, ?) OR id = ?)")
+            values += [word, word]
+        for comparison, wanted in (("=", query.chosen), (">=", query.least), ("<=", query.most)):
+            for name, value in wanted.items():
+                if self.listing.column(name) is not None:
+                    conditions.append(f"{_quoted(name)} {comparison} ?")
+                    values.append(value)
+        return (f" WHERE {' AND '.join(conditions)}" if conditions else ""), values
+
+    def choices(self) -> dict[str, list[tuple[str, int]]]:
+        """Column -> its values with the number of rows, the most frequent first."""
+        with self._lock:
+            if self._offered[0] != self._count:
+                offered = {
+                    column.name: self._values(column)
+                    for column in self.listing.columns
+                    if column.kind == "choice"
+                }
+                self._offered = self._count, offered
+        return self._offered[1]
+
+    def _values(self, column: Column) -> list[tuple[str, int]]:
+        name = _quoted(column.name)
+        return self._rows.execute(
+            f"SELECT {name}, count(*) FROM rows WHERE {name} IS NOT NULL AND {name} != '' "
+            f"GROUP BY {name} ORDER BY count(*) DESC, {name} LIMIT {_CHOICES}"
+        ).fetchall()
+
+    def place(self, row_id: str) -> tuple[int, str, int] | None:
+        """(number, file, offset) of the row of an id. None if there is none."""
+        with self._lock:
+            return self._rows.execute(
+                "SELECT number, file, start FROM rows WHERE id = ?", (row_id,)
+            ).fetchone()
+
+    def beside(self, row_id: str) -> int | None:
+        """Offset of the row about a row, in the file that is named `beside`. None without one."""
+        told = self._beside.get(row_id)
+        return None if told is None else told[1]
+
+    def neighbours(self, number: int) -> tuple[str | None, str | None]:
+        """Ids of the rows before and after one."""
+        asked = ("< ? ORDER BY number DESC", "> ? ORDER BY number")
+        with self._lock:
+            before, after = (
+                self._rows.execute(
+                    f"SELECT id FROM rows WHERE number {a} LIMIT 1", (number,)
+                ).fetchone()
+                for a in asked
+            )
+        return before and before[0], after and after[0]
+
+
+def _quoted(name: str) -> str:
+    return f'"{name}"'
+
+
+def _value(value: Cell) -> Cell:
+    return _storable(value) if isinstance(value, str) else value
+
+
+def _storable(text: str) -> str:
+    """Without halves of surrogate pairs, which JSON may hold and SQLite and UTF-8 may not."""
+    return text.encode("utf-8", "replace").decode()
+
+
+def _short(error: Exception) -> str:
+    if isinstance(error, ValidationError):
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        return f"{where}: {first['msg']}" if where else first["msg"]
+    return str(error)[:200]
