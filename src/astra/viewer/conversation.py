@@ -29,7 +29,7 @@ class ShownToken(NamedTuple):
 
 
 @dataclass(frozen=True)
-class ShownCall:
+class CallOnPage:
     """A call, and what came back."""
 
     id: str
@@ -49,7 +49,7 @@ class ShownCall:
 
 
 @dataclass
-class ShownMessage:
+class MessageOnPage:
     """A message, with its calls."""
 
     number: int
@@ -57,7 +57,7 @@ class ShownMessage:
     role: str
     content: str
     reasoning: str
-    calls: list[ShownCall] = field(default_factory=list[ShownCall])
+    calls: list[CallOnPage] = field(default_factory=list[CallOnPage])
     gained: float | None = None
     """Of an assistant's message: reward after it minus before it."""
     score_after: float | None = None
@@ -79,7 +79,7 @@ def shown_messages(
     score: Score | None = None,
     tokens: Tokens | None = None,
     findings: Iterable[JudgeFinding] = (),
-) -> list[ShownMessage]:
+) -> list[MessageOnPage]:
     """The conversation. Results stand with their calls; results without a call stand alone."""
     records = {call.id: call for call in calls}
     results = {m.tool_call_id: m.content for m in messages if m.role == "tool"}
@@ -91,7 +91,7 @@ def shown_messages(
     for finding in findings:
         by_place[_place(finding)].append(finding)
     written = _runs(tokens)
-    shown: list[ShownMessage] = []
+    shown: list[MessageOnPage] = []
     number = turn = replies = rounds = 0
     reached = 0.0
     for message in messages:
@@ -99,7 +99,7 @@ def shown_messages(
         turn += message.role == "user"
         if message.role == "tool" and message.tool_call_id in asked:
             continue
-        each = ShownMessage(
+        each = MessageOnPage(
             number if message.role != "system" else 0,
             message.role,
             message.content,
@@ -134,10 +134,10 @@ def _place(finding: JudgeFinding) -> str:
 
 
 def _place_answers(
-    shown: Sequence[ShownMessage], findings: Mapping[str, list[JudgeFinding]]
+    shown: Sequence[MessageOnPage], findings: Mapping[str, list[JudgeFinding]]
 ) -> None:
     """Findings about the answer to a user turn stand at its last message of the assistant."""
-    last: dict[int, ShownMessage] = {}
+    last: dict[int, MessageOnPage] = {}
     turn = 0
     for message in shown:
         turn += message.role == "user"
@@ -155,9 +155,9 @@ def _call(
     results: Mapping[str | None, str],
     solved: Mapping[str, list[str]],
     findings: Mapping[str, list[JudgeFinding]],
-) -> ShownCall:
+) -> CallOnPage:
     record = records.get(call_id)
-    return ShownCall(
+    return CallOnPage(
         id=call_id,
         tool=tool,
         arguments=arguments,

@@ -11,7 +11,7 @@ LONG = 20_000
 """Characters of a text that stand on a page; the whole row is a page of its own."""
 
 
-class Cut(NamedTuple):
+class CutText(NamedTuple):
     """A text for a page."""
 
     text: str
@@ -19,10 +19,10 @@ class Cut(NamedTuple):
     """Characters that are not shown."""
 
 
-def cut(value: object, limit: int = LONG) -> Cut:
+def cut(value: object, limit: int = LONG) -> CutText:
     """A text up to a length."""
     text = value if isinstance(value, str) else pretty(value)
-    return Cut(text[:limit], max(0, len(text) - limit))
+    return CutText(text[:limit], max(0, len(text) - limit))
 
 
 def pretty(value: object) -> str:

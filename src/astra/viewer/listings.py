@@ -21,7 +21,7 @@ Cell = str | float | int | None
 
 
 @dataclass(frozen=True)
-class Column:
+class ListColumn:
     """One column of a listing."""
 
     name: str
@@ -35,7 +35,7 @@ class RowFacts(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
     def cells(self) -> dict[str, Cell]:
-        """Column -> value. `id` is the row's own id, empty if it has none; `text` is searched."""
+        """ListColumn -> value. `id` is the row's own id, empty if it has none; `text` is searched."""
         raise NotImplementedError
 
 
@@ -48,7 +48,7 @@ class Listing:
     title: str
     files: tuple[str, ...]
     """Names of the files without `.jsonl`; `*.failed` stands for all files of failures."""
-    columns: tuple[Column, ...]
+    columns: tuple[ListColumn, ...]
     facts: type[RowFacts]
     kept: tuple[str, ...] = ()
     """Values of a row that are kept beside those of the columns."""
@@ -62,7 +62,7 @@ class Listing:
             return [path.name.removesuffix(".jsonl") for path in failed if path.stat().st_size]
         return [file for file in self.files if folder.exists(f"{file}.jsonl")]
 
-    def column(self, name: str) -> Column | None:
+    def column(self, name: str) -> ListColumn | None:
         return next((column for column in self.columns if column.name == name), None)
 
 
@@ -307,8 +307,8 @@ class _FailureFacts(RowFacts):
         }
 
 
-def _columns(**kinds: ColumnKind) -> tuple[Column, ...]:
-    return tuple(Column(name, _TITLES.get(name, name), kind) for name, kind in kinds.items())
+def _columns(**kinds: ColumnKind) -> tuple[ListColumn, ...]:
+    return tuple(ListColumn(name, _TITLES.get(name, name), kind) for name, kind in kinds.items())
 
 
 _TITLES = {"f1": "F1", "text": "question", "axis": "origin"}

@@ -22,7 +22,7 @@ from pydantic_core import from_json
 
 from astra.errors import StoreError, StoreWarning
 from astra.runs.folder import RunFolder
-from astra.viewer.listings import Cell, Column, Listing, certificate_cell
+from astra.viewer.listings import Cell, ListColumn, Listing, certificate_cell
 
 _BATCH_SECONDS = 0.05
 """Between commits: a page waits this long for the index at most."""
@@ -40,12 +40,12 @@ class RowQuery:
     words: str = ""
     """Text that has to occur, however it is cased."""
     chosen: Mapping[str, str] = field(default_factory=dict)
-    """Column -> value."""
+    """ListColumn -> value."""
     least: Mapping[str, float] = field(default_factory=dict)
-    """Column -> smallest value."""
+    """ListColumn -> smallest value."""
     most: Mapping[str, float] = field(default_factory=dict)
     sort: str = ""
-    """Column; empty: in the order of the file."""
+    """ListColumn; empty: in the order of the file."""
     descending: bool = False
 
 
@@ -262,7 +262,7 @@ class RowIndex:
         return (f" WHERE {' AND '.join(conditions)}" if conditions else ""), values
 
     def choices(self) -> dict[str, list[tuple[str, int]]]:
-        """Column -> its values with the number of rows, the most frequent first."""
+        """ListColumn -> its values with the number of rows, the most frequent first."""
         with self._lock:
             if self._offered[0] != self._count:
                 offered = {
@@ -273,7 +273,7 @@ class RowIndex:
                 self._offered = self._count, offered
         return self._offered[1]
 
-    def _values(self, column: Column) -> list[tuple[str, int]]:
+    def _values(self, column: ListColumn) -> list[tuple[str, int]]:
         name = _quoted(column.name)
         return self._rows.execute(
             f"SELECT {name}, count(*) FROM rows WHERE {name} IS NOT NULL AND {name} != '' "
