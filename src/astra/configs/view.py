@@ -19,7 +19,7 @@ class ViewConfig(Config):
     port: Annotated[int | None, at_least(0), at_most(65535), RUNTIME] = None
     """Port to listen at. 0: a free one. None: 7070, or a free one if that is taken."""
     token_env: Annotated[str | None, VARIABLE, RUNTIME] = None
-    """Environment variable with a token that browsers have to send once. None: none is needed."""
+    """Environment variable with the token that clients have to send. None: none is needed."""
     open: Annotated[bool, RUNTIME] = True
     """Open the page in the browser of this machine."""
     export: Annotated[Path | str | None, RUNTIME] = None

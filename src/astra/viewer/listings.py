@@ -35,7 +35,7 @@ class RowFacts(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
     def cells(self) -> dict[str, Cell]:
-        """ListColumn -> value. `id` is the row's own id, empty if it has none; `text` is searched."""
+        """Column -> value. `id` is the row's own id, empty if it has none; `text` is searched."""
         raise NotImplementedError
 
 

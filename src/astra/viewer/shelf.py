@@ -73,7 +73,7 @@ _KINDS = (
 
 
 class Shelf:
-    """All runs, by name. Those that come under the given paths are found when it is looked again."""
+    """All runs, by name. Those that come under the given paths later are found, too."""
 
     def __init__(self, paths: Iterable[Path | str]) -> None:
         """Raises ConfigError if a path is no folder, StoreError if none holds a run."""
