@@ -49,7 +49,9 @@ def main() -> None:
         numbers = {e.trajectory.task: n for n, e in enumerate(report.episodes)}
         pages = view(runs, port=0)
         try:
-            _picture(given.browser, f"{pages.url}/shop/arenas/{arena.id}.html", given.out / "arena.png")
+            _picture(
+                given.browser, f"{pages.url}/shop/arenas/{arena.id}.html", given.out / "arena.png"
+            )
             address = f"{pages.url}/careless/episodes/{numbers[arena.id]}.html"
             _picture(given.browser, address, given.out / "episode.png")
         finally:
