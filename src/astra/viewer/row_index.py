@@ -30,7 +30,9 @@ _CHOICES = 200
 """Values of a column that are offered as a filter at most."""
 _ID = re.compile(r"[A-Za-z0-9_-]{1,80}")
 _TEXT = 600
-"""Characters of a row's text that are shown in a list. All of it is searched."""
+"""Characters of a row's text that are shown in a list."""
+_SEARCHED = 50_000
+"""Characters of it that are searched."""
 
 
 @dataclass(frozen=True)
@@ -217,7 +219,7 @@ class RowIndex:
         # Ids stand in addresses and in names of files. Other rows are called by their number.
         own = str(cells.get("id") or "")
         row_id = own if _ID.fullmatch(own) else str(number)
-        return [number, row_id, file, offset, text.casefold(), *row]
+        return [number, row_id, file, offset, text[:_SEARCHED].casefold(), *row]
 
     def _store(self, batch: Sequence[Sequence[Any]]) -> None:
         with self._lock:

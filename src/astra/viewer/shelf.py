@@ -22,7 +22,7 @@ _DEPTH = 3
 """Levels below a given folder where run folders are looked for."""
 _MOST_FOLDERS = 5_000
 """Run folders of one path at most."""
-RESERVED = frozenset({"static", "index", "training", "compare"})
+RESERVED = frozenset({"static", "index", "training", "compare", "benchmarks"})
 """First parts of addresses that are no runs."""
 
 
@@ -108,15 +108,24 @@ class Shelf:
 
 
 def _run_folders(path: Path, depth: int) -> Iterator[Path]:
-    """Run folders at or below a path, links not followed. Nothing is looked for within a run."""
+    """Run folders at or below a path, links not followed. Nothing is looked for within a run.
+
+    One without options, put together by hand, is a run if it has rows and no run below it.
+    """
     try:
         with os.scandir(path) as entries:
             inside = sorted(entries, key=lambda entry: entry.name)
     except OSError:
         return
-    if any(e.name == "config.toml" or e.name.endswith(".jsonl") for e in inside):
+    names = {entry.name for entry in inside}
+    if "config.toml" in names:
         yield path
         return
+    below = 0
     for entry in inside if depth else ():
         if entry.is_dir(follow_symlinks=False) and not entry.name.startswith("."):
-            yield from _run_folders(path / entry.name, depth - 1)
+            for folder in _run_folders(path / entry.name, depth - 1):
+                below += 1
+                yield folder
+    if not below and any(f"{file}.jsonl" in names for each in LISTINGS for file in each.files):
+        yield path

@@ -2,6 +2,7 @@
 
 index.html                    all runs
 training.html compare.html    curves of several runs; two runs on the same items
+benchmarks.html               runs of the field's benchmarks beside each other
 RUN/index.html                one run
 RUN/compare/RUN.html          as compare.html
 RUN/LISTING.html              rows: arenas, episodes, … (listings.py)

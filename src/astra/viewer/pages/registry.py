@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 
 from astra.viewer.pages.arena import arena_page
 from astra.viewer.pages.asked import Asked, Row, Shown
+from astra.viewer.pages.benchmarks import benchmarks_page
 from astra.viewer.pages.compare import compare_page
 from astra.viewer.pages.credit import credit_page
 from astra.viewer.pages.episode import episode_page
@@ -22,6 +23,7 @@ SITE_PAGES: Mapping[str, Callable[[Asked], Shown]] = {
     "index.html": runs_page,
     "training.html": training_page,
     "compare.html": compare_page,
+    "benchmarks.html": benchmarks_page,
 }
 RUN_PAGES: Mapping[str, Callable[[Asked, Run], Shown]] = {
     "index.html": run_page,
