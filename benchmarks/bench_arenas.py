@@ -15,7 +15,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-EXAMPLES = Path(__file__).parents[1] / "examples"
+ROOT = Path(__file__).parents[1]
+EXAMPLES = ROOT / "examples"
 FEW, MANY = 500, 5000
 ACTING = 200
 """Arenas with actions that are made."""
@@ -25,12 +26,13 @@ ACTIONS = (
 )
 
 _RUN = """
-import resource, sys
+import sys
 from astra.cli.main import main
+from benchmarks.memory import peak_mib
 try:
     main()
 finally:
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024, file=sys.stderr)
+    print(peak_mib(), file=sys.stderr)
 """
 
 
@@ -43,7 +45,11 @@ def make(
     arguments += options
     start = time.perf_counter()
     done = subprocess.run(
-        [sys.executable, "-c", _RUN, *arguments], capture_output=True, text=True, check=True
+        [sys.executable, "-c", _RUN, *arguments],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=ROOT,
     )
     seconds = time.perf_counter() - start
     return json.loads(done.stdout), seconds, int(done.stderr.strip().splitlines()[-1])

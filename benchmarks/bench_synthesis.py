@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -42,6 +41,7 @@ from astra.teacher.prompts.arenas import (
 from astra.teacher.render import as_task, read_task
 from astra.testing.rule_teacher.arenas import RuleTeacher
 from astra.types import FinishReason, Json, Message, Record, Usage
+from benchmarks.memory import peak_mib
 
 WORLD = Path(__file__).parents[1] / "examples" / "world"
 FEW, MANY, KNOWN = 1_000, 20_000, 10
@@ -128,7 +128,7 @@ async def line(count: int, folder: Path) -> dict[str, Any]:
         "ended": ended.accepted + sum(ended.rejected.values()),
         "arenas": reports[ARENAS].accepted,
         "seconds": time.perf_counter() - start,
-        "MiB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+        "MiB": peak_mib(),
     }
 
 

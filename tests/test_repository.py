@@ -3,6 +3,7 @@
 import ast
 import json
 import re
+import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
@@ -218,3 +219,21 @@ def test_the_tree_of_the_readme_is_the_tree_of_the_package() -> None:
     } - {"__main__.py"}
     below = {path.parent.name for path in (ROOT / "src" / "astra").glob("arenas/*/__init__.py")}
     assert present <= shown <= present | below
+
+
+_PEAK = """
+import subprocess, sys
+from benchmarks.memory import peak_mib
+held = bytearray(int(sys.argv[1]) * 2**20)
+print(peak_mib())
+for more in sys.argv[2:3]:
+    subprocess.run([sys.executable, "-c", sys.argv[3], more], check=True)
+"""
+
+
+def test_peak_memory_is_that_of_the_process_and_not_of_whoever_started_it() -> None:
+    """One that leaks is told from one that does not, whatever the benchmarks before it took."""
+    command = [sys.executable, "-c", _PEAK, "300", "100", _PEAK]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
+    parent, child = map(int, done.stdout.split())
+    assert parent >= 300 and 100 <= child < 200
