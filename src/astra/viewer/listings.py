@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -59,11 +60,18 @@ class Listing:
         """The files of the listing that the folder has, without empty files of failures."""
         if self.files == ("*.failed",):
             failed = sorted(folder.path.glob("*.failed.jsonl"))
-            return [path.name.removesuffix(".jsonl") for path in failed if path.stat().st_size]
+            return [path.name.removesuffix(".jsonl") for path in failed if _size(path)]
         return [file for file in self.files if folder.exists(f"{file}.jsonl")]
 
     def column(self, name: str) -> ListColumn | None:
         return next((column for column in self.columns if column.name == name), None)
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat(follow_symlinks=False).st_size
+    except OSError:  # the run was removed meanwhile
+        return 0
 
 
 def certificate_cell(row: Mapping[str, Any]) -> str:

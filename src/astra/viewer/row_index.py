@@ -13,7 +13,8 @@ import sqlite3
 import threading
 import time
 import warnings
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -22,13 +23,16 @@ from pydantic_core import from_json
 
 from astra.errors import StoreError, StoreWarning
 from astra.runs.folder import RunFolder
-from astra.viewer.listings import Cell, ListColumn, Listing, certificate_cell
+from astra.viewer.listings import Cell, ColumnKind, Listing, certificate_cell
 
 _BATCH_SECONDS = 0.05
 """Between commits: a page waits this long for the index at most."""
 _CHOICES = 200
 """Values of a column that are offered as a filter at most."""
-_ID = re.compile(r"[A-Za-z0-9_-]{1,80}")
+_ID = re.compile(r"(?!\d{1,9}$)[A-Za-z0-9_-]{1,80}")
+"""Ids that stand in addresses and in names of files. Rows without one, or with one that another row
+has, are called by their number."""
+_UNTOLD = "without a certificate"
 _TEXT = 600
 """Characters of a row's text that are shown in a list."""
 _SEARCHED = 50_000
@@ -92,6 +96,12 @@ class _File:
         self.size = 0
         self.identity: tuple[int, int] = (0, 0)
 
+    def is_replaced_by(self, found: os.stat_result | None) -> bool:
+        """Whether what is there now is another file, or a shorter one, or nothing."""
+        if found is None:
+            return True
+        return self.identity != (found.st_dev, found.st_ino) or found.st_size < self.read
+
 
 class RowIndex:
     """The rows of one listing of one run folder."""
@@ -105,14 +115,19 @@ class RowIndex:
 
     def _clear(self) -> None:
         self._files: dict[str, _File] = {}
-        self._beside: dict[str, tuple[str, int]] = {}
-        self._beside_read = 0
+        self._told: dict[str, tuple[str, int]] = {}
+        self._told_late: list[str] = []
         self._problems: list[str] = []
         self._count = 0
+        self._ids: set[str] = set()
         self._changed = False
-        self._offered: tuple[int, dict[str, list[tuple[str, int]]]] = (-1, {})
+        self._choices: dict[str, Counter[str]] = {
+            column.name: Counter() for column in self.listing.columns if column.kind == "choice"
+        }
         names = [column.name for column in self.listing.columns]
         self._names = [*dict.fromkeys((*names, "text", *self.listing.kept))]
+        self._kinds: dict[str, ColumnKind] = dict.fromkeys(self._names, "text")
+        self._kinds |= {column.name: column.kind for column in self.listing.columns}
         self._rows = sqlite3.connect(":memory:", check_same_thread=False, isolation_level=None)
         columns = "".join(f", {_quoted(name)}" for name in self._names)
         self._rows.execute(
@@ -120,7 +135,7 @@ class RowIndex:
             f"start INTEGER, folded TEXT{columns})"
         )
         marks = ", ".join("?" * (5 + len(self._names)))
-        self._insert = f"INSERT OR IGNORE INTO rows VALUES ({marks})"
+        self._insert = f"INSERT INTO rows VALUES ({marks})"
 
     # --- reading -------------------------------------------------------------------------------
 
@@ -147,85 +162,120 @@ class RowIndex:
     def _look(self) -> None:
         """Compare the files with what was read of them."""
         self._changed = False
-        for name in self.listing.present_files(self._folder):
-            try:
-                found = os.stat(self._folder.path / f"{name}.jsonl", follow_symlinks=False)
-            except OSError:
-                continue
-            identity = (found.st_dev, found.st_ino)
-            file = self._files.get(name)
-            if file is not None and (file.identity != identity or found.st_size < file.read):
-                self._clear()
-                self._look()
-                return
+        names = self.listing.present_files(self._folder)
+        if self.listing.beside:
+            names.append(self.listing.beside)
+        found = {name: stat for name in names if (stat := self._stat(name)) is not None}
+        if any(file.is_replaced_by(found.get(name)) for name, file in self._files.items()):
+            self._clear()
+        for name, stat in found.items():
             file = self._files.setdefault(name, _File(name))
             # A last line that is being written is no growth until it is whole.
-            self._changed |= found.st_size > file.size
-            file.size, file.identity = found.st_size, identity
+            self._changed |= stat.st_size > file.size
+            file.size, file.identity = stat.st_size, (stat.st_dev, stat.st_ino)
+
+    def _stat(self, name: str) -> os.stat_result | None:
+        try:
+            return os.stat(self._folder.path / f"{name}.jsonl", follow_symlinks=False)
+        except OSError:
+            return None
 
     def _read_on(self) -> None:
+        beside = self._files.get(self.listing.beside)
+        telling = iter(()) if beside is None else self._tell_beside(beside)
         with warnings.catch_warnings():
             # A line that is cut off is one that is being written now: it is read when it is whole.
             warnings.simplefilter("ignore", StoreWarning)
-            self._read_beside()
             for file in list(self._files.values()):
-                try:
-                    self._read_file(file)
-                except (StoreError, OSError) as error:
-                    self._tell(str(error))
+                if file is not beside:
+                    self._read_rows(file, telling)
+            for _ in telling:
+                pass
+            self._store([])
 
-    def _read_beside(self) -> None:
-        """The rows about our rows, which are written before them."""
-        if not self.listing.beside:
-            return
+    def _tell_beside(self, file: _File) -> Iterator[str]:
+        """The ids that rows beside ours tell of. They stand in the order of ours and are read as
+        far as they are needed: a page with the first of ours need not wait for all of them."""
         try:
-            for offset, line in self._folder.lines(self.listing.beside, start=self._beside_read):
-                self._beside_read = offset + len(line)
-                row = from_json(line)
-                if isinstance(row, dict):
-                    self._beside[str(row.get("arena"))] = certificate_cell(row), offset
-        except (StoreError, OSError, ValueError) as error:
-            self._tell(f"{self.listing.beside}.jsonl: {error}")
-
-    def _read_file(self, file: _File) -> None:
-        batch: list[Sequence[Any]] = []
-        began, last = time.monotonic(), file.read
-        validate = self.listing.facts.__pydantic_validator__.validate_json
-        for offset, line in self._folder.lines(file.name, start=file.read):
-            try:
-                cells = validate(line).cells()
-            except (ValidationError, ValueError, RecursionError) as error:
-                self._tell(f"{file.name}.jsonl at byte {offset}: {_short(error)}")
-            else:
-                batch.append(self._stored(cells, file.name, offset))
-            if time.monotonic() - began > _BATCH_SECONDS:
-                self._store(batch)
+            for offset, line in self._folder.lines(file.name, start=file.read):
                 file.read = offset + len(line)
-                batch, began = [], time.monotonic()
-            last = offset + len(line)
+                try:
+                    row = from_json(line)
+                except ValueError as error:
+                    self._tell(f"{file.name}.jsonl at byte {offset}: {error}")
+                    continue
+                if isinstance(row, dict):
+                    arena = str(row.get("arena"))
+                    self._told[arena] = certificate_cell(row), offset
+                    if arena in self._ids:
+                        self._told_late.append(arena)
+                    yield arena
+        except (StoreError, OSError) as error:
+            self._tell(f"{file.name}.jsonl: {error}")
+
+    def _read_rows(self, file: _File, telling: Iterator[str]) -> None:
+        batch: list[Sequence[Any]] = []
+        began, read = time.monotonic(), file.read
+        validate = self.listing.facts.__pydantic_validator__.validate_json
+        try:
+            for offset, line in self._folder.lines(file.name, start=file.read):
+                read = offset + len(line)
+                try:
+                    cells = validate(line).cells()
+                except (ValidationError, ValueError, RecursionError) as error:
+                    self._tell(f"{file.name}.jsonl at byte {offset}: {_short(error)}")
+                    continue
+                if self.listing.beside:
+                    cells["certificate"] = self._certificate(str(cells["id"]), telling)
+                batch.append(self._stored(cells, file.name, offset))
+                if time.monotonic() - began > _BATCH_SECONDS:
+                    self._store(batch)
+                    file.read = read
+                    batch, began = [], time.monotonic()
+        except (StoreError, OSError) as error:
+            self._tell(f"{file.name}.jsonl: {error}")
         self._store(batch)
         # Not to the size: the last line may be cut off, since it is being written.
-        file.read = last
+        file.read = read
+
+    def _certificate(self, arena: str, telling: Iterator[str]) -> str:
+        if arena not in self._told:
+            any(told == arena for told in telling)
+        return self._told.get(arena, (_UNTOLD, 0))[0]
 
     def _stored(self, cells: dict[str, Cell], file: str, offset: int) -> list[Any]:
         number = self._count
         self._count += 1
         text = _storable(str(cells.get("text") or ""))
-        if self.listing.beside:
-            told = self._beside.get(str(cells["id"]))
-            cells["certificate"] = "without a certificate" if told is None else told[0]
-        row = [_value(cells.get(name)) for name in self._names]
+        row = [_value(cells.get(name), self._kinds[name]) for name in self._names]
         row[self._names.index("text")] = text[:_TEXT]
-        # Ids stand in addresses and in names of files. Other rows are called by their number.
         own = str(cells.get("id") or "")
-        row_id = own if _ID.fullmatch(own) else str(number)
+        row_id = own if _ID.fullmatch(own) and own not in self._ids else str(number)
+        self._ids.add(row_id)
         return [number, row_id, file, offset, text[:_SEARCHED].casefold(), *row]
 
     def _store(self, batch: Sequence[Sequence[Any]]) -> None:
+        """Make rows, and what was told of earlier ones, visible to pages."""
         with self._lock:
             self._rows.execute("BEGIN")
             self._rows.executemany(self._insert, batch)
+            for name, counted in self._choices.items():
+                place = 5 + self._names.index(name)
+                counted.update(row[place] for row in batch if row[place])
+            for arena in self._told_late:
+                self._tell_anew(arena)
             self._rows.execute("COMMIT")
+            self._told_late.clear()
+
+    def _tell_anew(self, arena: str) -> None:
+        """A certificate that came after its arena, or a later one."""
+        cell, counted = self._told[arena][0], self._choices["certificate"]
+        (old,) = self._rows.execute(
+            "SELECT certificate FROM rows WHERE id = ?", (arena,)
+        ).fetchone()
+        self._rows.execute("UPDATE rows SET certificate = ? WHERE id = ?", (cell, arena))
+        counted[old] -= 1
+        counted[cell] += 1
 
     def _tell(self, problem: str) -> None:
         if len(self._problems) < 20:
@@ -266,21 +316,12 @@ class RowIndex:
     def choices(self) -> dict[str, list[tuple[str, int]]]:
         """ListColumn -> its values with the number of rows, the most frequent first."""
         with self._lock:
-            if self._offered[0] != self._count:
-                offered = {
-                    column.name: self._values(column)
-                    for column in self.listing.columns
-                    if column.kind == "choice"
-                }
-                self._offered = self._count, offered
-        return self._offered[1]
-
-    def _values(self, column: ListColumn) -> list[tuple[str, int]]:
-        name = _quoted(column.name)
-        return self._rows.execute(
-            f"SELECT {name}, count(*) FROM rows WHERE {name} IS NOT NULL AND {name} != '' "
-            f"GROUP BY {name} ORDER BY count(*) DESC, {name} LIMIT {_CHOICES}"
-        ).fetchall()
+            counted = {
+                name: (+counts).most_common(_CHOICES) for name, counts in self._choices.items()
+            }
+        return {
+            n: sorted(most, key=lambda each: (-each[1], each[0])) for n, most in counted.items()
+        }
 
     def place(self, row_id: str) -> tuple[int, str, int] | None:
         """(number, file, offset) of the row of an id. None if there is none."""
@@ -291,7 +332,7 @@ class RowIndex:
 
     def beside(self, row_id: str) -> int | None:
         """Offset of the row about a row, in the file that is named `beside`. None without one."""
-        told = self._beside.get(row_id)
+        told = self._told.get(row_id)
         return None if told is None else told[1]
 
     def neighbours(self, number: int) -> tuple[str | None, str | None]:
@@ -311,8 +352,13 @@ def _quoted(name: str) -> str:
     return f'"{name}"'
 
 
-def _value(value: Cell) -> Cell:
-    return _storable(value) if isinstance(value, str) else value
+def _value(value: Cell, kind: ColumnKind) -> Cell:
+    """A value as SQLite can hold and compare it."""
+    if value is None or (isinstance(value, float) and kind == "number"):
+        return value
+    if isinstance(value, int) and kind == "number" and abs(value) < 2**63:
+        return value
+    return _storable(str(value))
 
 
 def _storable(text: str) -> str:

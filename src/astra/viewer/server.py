@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping
 from importlib import resources
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, quote, urlencode
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -53,13 +53,9 @@ def view_app(
     ]
     frames = "http://127.0.0.1:* http://localhost:*" if framed else "'none'"
     headers = _HEADERS | {"content-security-policy": _POLICY.format(frames=frames)}
-    return Starlette(
-        routes=routes,
-        middleware=[
-            Middleware(_Headers, headers=headers),
-            Middleware(_Access, token=token, loopback=loopback),
-        ],
-    )
+    app = Starlette(routes=routes, middleware=[Middleware(_Access, token=token, loopback=loopback)])
+    # Around the application: what it answers to an error of ours comes from outside its middleware.
+    return _Headers(app, headers)
 
 
 class _Headers:
@@ -105,12 +101,13 @@ class _Access:
             return PlainTextResponse(f"the host {host[:100]!r} is not served here\n", 421)
         if self._token is None or is_one_of(request.cookies.get(COOKIE, ""), [self._session]):
             return None
-        parts = urlsplit(str(request.url))
-        query = parse_qsl(parts.query)
+        query = parse_qsl(request.url.query, keep_blank_values=True)
         if not is_one_of(dict(query).get("token", ""), [self._token]):
             return PlainTextResponse("a token is needed: open the address with ?token=TOKEN\n", 401)
         # Without the token in the address: it would stay in the history, and in what is copied.
-        rest = "&".join(f"{name}={value}" for name, value in query if name != "token")
-        answer = RedirectResponse(parts.path + (f"?{rest}" if rest else ""), 303)
+        rest = urlencode([(name, value) for name, value in query if name != "token"])
+        # With one slash: an address that begins with two leads to another host.
+        path = quote("/" + request.url.path.lstrip("/"))
+        answer = RedirectResponse(path + (f"?{rest}" if rest else ""), 303)
         answer.set_cookie(COOKIE, self._session, httponly=True, samesite="strict")
         return answer

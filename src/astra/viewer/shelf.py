@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import threading
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -57,7 +58,9 @@ class Run:
 
     def index(self, listing: Listing) -> RowIndex:
         """The index of one of the tables, which is kept from page to page."""
-        return self._indexes.setdefault(listing.name, RowIndex(self.folder, listing))
+        if listing.name not in self._indexes:
+            self._indexes.setdefault(listing.name, RowIndex(self.folder, listing))
+        return self._indexes[listing.name]
 
 
 _KINDS = (
@@ -81,7 +84,8 @@ class Shelf:
         for path in self._paths:
             if not path.is_dir():
                 raise ConfigError(f"there is no folder {str(path)!r}: give folders of runs")
-        self._runs: dict[str, Run] = {}
+        self._lock = threading.Lock()
+        self._runs: dict[Path, Run] = {}
         if not self.runs():
             listed = ", ".join(repr(str(path)) for path in self._paths)
             raise StoreError(
@@ -89,13 +93,14 @@ class Shelf:
             )
 
     def runs(self) -> Mapping[str, Run]:
-        """Name -> run, in the order of the paths, and below each by name."""
-        shown = {run.path: run for run in self._runs.values()}
-        for folder in self._found():
-            if folder not in shown:
-                name = self._free_name(folder)
-                self._runs[name] = shown[folder] = Run(name, RunFolder(folder))
-        return self._runs
+        """Name -> run, in the order of the paths, and below each by name. As long as a run is
+        there, its name stays the same."""
+        found = list(dict.fromkeys(self._found()))
+        with self._lock:
+            for folder in found:
+                if folder not in self._runs:
+                    self._runs[folder] = Run(self._free_name(folder), RunFolder(folder))
+            return {run.name: run for run in map(self._runs.__getitem__, found)}
 
     def _found(self) -> Iterator[Path]:
         for path in self._paths:
@@ -104,7 +109,8 @@ class Shelf:
     def _free_name(self, folder: Path) -> str:
         stem = re.sub(r"[^A-Za-z0-9_.-]+", "-", folder.resolve().name).strip(".-") or "run"
         names = (stem if number == 1 else f"{stem}-{number}" for number in count(1))
-        return next(n for n in names if n not in self._runs and n not in RESERVED)
+        taken = RESERVED | {run.name for run in self._runs.values()}
+        return next(name for name in names if name not in taken)
 
 
 def _run_folders(path: Path, depth: int) -> Iterator[Path]:

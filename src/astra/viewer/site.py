@@ -89,8 +89,7 @@ class Site:
                 return self._shown(LISTS(asked, asked.run(run), listing), links)
             case [run, listing, name] if name.endswith(".json"):
                 row = asked.row(asked.run(run), listing, name.removesuffix(".json"))
-                text = json.dumps(row.value(), ensure_ascii=False, indent=2)
-                return Answer(text.encode("utf-8", "replace"), TEXT)
+                return Answer(_laid_out(row.line()), TEXT)
             case [run, listing, name] if name.endswith(".html"):
                 row = asked.row(asked.run(run), listing, name.removesuffix(".html"))
                 return self._shown(ROWS[listing](asked, row), links)
@@ -111,6 +110,16 @@ class Site:
         )
         # JSON may hold halves of surrogate pairs, which UTF-8 can't.
         return text.encode("utf-8", "replace")
+
+
+def _laid_out(line: bytes) -> bytes:
+    """A row as people read it, or as it is stored."""
+    try:
+        text = json.dumps(json.loads(line), ensure_ascii=False, indent=2)
+    except (ValueError, RecursionError):
+        return line
+    # JSON may hold halves of surrogate pairs, which UTF-8 can't.
+    return text.encode("utf-8", "replace")
 
 
 def _json_data(value: object) -> Markup:

@@ -15,6 +15,7 @@ from astra.errors import AstraError
 from astra.types import Arena, ArenaRow, ArenaState, Distractor
 from astra.viewer.goal_graph import goal_graph
 from astra.viewer.pages.asked import Asked, Row, Shown
+from astra.viewer.row_index import RowQuery
 from astra.viewer.shelf import Run
 
 
@@ -110,6 +111,7 @@ def arena_page(asked: Asked, row: Row) -> Shown:
             for run in asked.shelf.runs().values()
             for listing in run.listings
             if listing.name in ("episodes", "credit")
+            and asked.index(run, listing).find(RowQuery(arena.id), start=0, count=1).total
         ],
     }
 

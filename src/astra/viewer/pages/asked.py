@@ -19,7 +19,7 @@ Shown = tuple[str, Mapping[str, Any]]
 """A template and its values."""
 PAGE_ROWS = 50
 """Rows on a page of a list."""
-INDEX_SECONDS = 1.0
+INDEX_SECONDS = 0.2
 """How long a page waits for an index that is not complete."""
 
 
@@ -44,9 +44,16 @@ class Row(NamedTuple):
         return self.run.folder.row_at(self.file, self.offset, kind)
 
     def value(self) -> Json:
-        """The row as it is stored, unchecked."""
+        """The row as JSON, unchecked. Raises StoreError if it is none."""
+        try:
+            return json.loads(self.line())
+        except (ValueError, RecursionError) as error:
+            raise StoreError(f"row {self.id!r} of {self.file}.jsonl is no JSON: {error}") from error
+
+    def line(self) -> bytes:
+        """The row as it is stored."""
         for _, line in self.run.folder.lines(self.file, start=self.offset):
-            return json.loads(line)
+            return line
         raise StoreError(f"{str(self.run.path)!r} changed while it was read: load the page again")
 
     @property
@@ -102,11 +109,12 @@ class Asked:
         runs = [run for run in self.shelf.runs().values() if run is not first]
         for run in [first, *runs] if first is not None else runs:
             for table in run.listings:
-                if table.name == listing and self._index(run, table).place(row_id) is not None:
+                if table.name == listing and self.index(run, table).place(row_id) is not None:
                     return self.row(run, listing, row_id)
         return None
 
-    def _index(self, run: Run, listing: Listing) -> RowIndex:
+    def index(self, run: Run, listing: Listing) -> RowIndex:
+        """The index of a table, read on for a moment if it is not complete."""
         index = run.index(listing)
         index.refresh(INDEX_SECONDS)
         return index
