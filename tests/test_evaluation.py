@@ -131,6 +131,7 @@ async def test_when_everything_failed_there_is_no_score():
         "f1": None,
         "recall": None,
         "precision": None,
+        "pass_at_k": {},
     }
 
 

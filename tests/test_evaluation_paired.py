@@ -6,8 +6,9 @@ import pytest
 
 from astra.episodes import Score
 from astra.errors import ConfigError
-from astra.evaluation.arenas import PlayedEpisode, pass_hat
+from astra.evaluation.arenas import PlayedEpisode
 from astra.evaluation.paired import compare
+from astra.evaluation.pass_k import pass_at, pass_hat
 from astra.types import StopReason, Trajectory
 
 
@@ -44,3 +45,11 @@ def test_pass_hat_is_the_chance_that_k_of_k_succeed() -> None:
         {"1": 0.75, "2": (1 / 6 + 1) / 2, "3": 0.5, "4": 0.5}
     )
     assert pass_hat([]) == {}
+
+
+def test_pass_at_is_the_chance_that_one_of_k_succeeds() -> None:
+    # Of 4 episodes 2 are right: two drawn are both wrong in 1 of 6 cases.
+    assert pass_at([[1.0, 1.0, 0.0, 0.0], [0.0] * 4]) == pytest.approx(
+        {"1": 1 / 4, "2": 5 / 12, "3": 1 / 2, "4": 1 / 2}
+    )
+    assert pass_at([]) == {}

@@ -58,6 +58,15 @@ def print_report(report: EvaluationSummary, path: Path | None) -> None:
         if len(report.pass_k) > 1:
             chances = ", ".join(f"k={k}: {figure(value)}" for k, value in report.pass_k.items())
             console.print(f"pass^k (all goals solved in all of k episodes): {chances}")
+            chances = ", ".join(f"k={k}: {figure(v)}" for k, v in report.pass_at_k.items())
+            console.print(f"pass@k (all goals solved in one of k episodes): {chances}")
+            _print_pass_at(report)
+            console.print(f"arenas whose episodes all have one reward: {figure(report.flat)}")
+        if report.mistakes:
+            kinds = ", ".join(
+                f"{n} {kind.replace('_', ' ')}" for kind, n in report.mistakes.items()
+            )
+            console.print(f"first mistakes of the episodes that are not right: {kinds}")
         console.print(
             f"per episode: {figure(report.solved)} goals solved, {figure(report.calls)} calls, "
             f"{figure(report.turns)} turns"
@@ -87,6 +96,15 @@ def print_report(report: EvaluationSummary, path: Path | None) -> None:
             console.print(plain(f"  {count} × {message}", "red", limit=600), soft_wrap=True)
     if path is not None:
         console.print(plain(f"episodes: {path / 'episodes.jsonl'}"), soft_wrap=True)
+
+
+def _print_pass_at(report: EvaluationSummary) -> None:
+    """The same by hops, for one episode and for as many as there are."""
+    for hops, group in report.by_hops.items():
+        if len(group.pass_at_k) > 1:
+            first, *_, last = group.pass_at_k.items()
+            parts = (f"k={k}: {figure(value)}" for k, value in (first, last))
+            out().print(f"  hops {hops}: {', '.join(parts)}")
 
 
 def figure(value: float | None) -> str:

@@ -18,6 +18,8 @@ from astra.arenas.difficulty import level_of
 from astra.core.intervals import Interval, bootstrap
 from astra.episodes import Score
 from astra.errors import StageError
+from astra.evaluation.mistakes import Mistake, first_mistake
+from astra.evaluation.pass_k import pass_at, pass_hat
 from astra.hosts.arena import ArenaHost, arena_messages
 from astra.hosts.arena_user import ArenaUser, UserReplyKind, arena_user
 from astra.protocols import Model, Sandbox, ToolHost
@@ -53,6 +55,8 @@ class ReportGroup(Record):
     f1: float | None
     recall: float | None
     precision: float | None
+    pass_at_k: dict[str, float] = {}
+    """As in the summary."""
 
 
 class EvaluationSummary(Record):
@@ -85,6 +89,13 @@ class EvaluationSummary(Record):
     pass_k: dict[str, float]
     """pass^k by k: the chance that k episodes of an arena all solve every goal, for each k up to
     the samples that every arena has. Empty if none could be scored."""
+    pass_at_k: dict[str, float] = {}
+    """pass@k by k: the chance that at least one of k episodes solves every goal."""
+    flat: float | None = None
+    """Fraction of the arenas whose episodes all have the same reward: RL learns nothing from such a
+    group. None with one episode of each."""
+    mistakes: dict[Mistake, int] = {}
+    """Scored episodes that are not right by their first mistake, of arenas without a state."""
     stop_reasons: dict[str, int]
     by_scenario: dict[str, ReportGroup]
     by_hops: dict[str, ReportGroup]
@@ -234,6 +245,7 @@ class EvaluationTally:
         self._stops: Counter[str] = Counter()
         self._tokens: Counter[str] = Counter()
         self._user: Counter[UserReplyKind] = Counter()
+        self._mistakes: Counter[Mistake] = Counter()
         self._failures = 0
         self._errors: Counter[str] = Counter()
 
@@ -268,6 +280,8 @@ class EvaluationTally:
             if trajectory.error in self._errors or len(self._errors) < _MESSAGES:
                 self._errors[trajectory.error] += 1
             return
+        if (mistake := first_mistake(arena, trajectory, scored)) is not None:
+            self._mistakes[mistake] += 1
         self._rows[arena.id].append(
             _Row(
                 f1=scored.f1,
@@ -310,6 +324,9 @@ class EvaluationTally:
             damage=means.damage / acting if means and acting else None,
             turns=means and means.turns,
             pass_k=pass_hat([[row.solved_all for row in r] for r in self._rows.values()]),
+            pass_at_k=pass_at([[row.solved_all for row in r] for r in self._rows.values()]),
+            flat=_flat(self._rows.values()),
+            mistakes=dict(self._mistakes.most_common()),
             stop_reasons=dict(sorted(self._stops.items())),
             by_scenario=self._groups("scenario"),
             by_hops=self._groups("hops"),
@@ -327,14 +344,22 @@ class EvaluationTally:
         groups: dict[str, ReportGroup] = {}
         for (kind, name), arenas in sorted(self._members.items()):
             if kind == grouping:
-                means = _means([row for arena in arenas for row in self._rows.get(arena, [])])
+                scored = [self._rows[arena] for arena in sorted(arenas) if arena in self._rows]
+                means = _means([row for own in scored for row in own])
                 groups[name] = ReportGroup(
                     episodes=sum(self._episodes[arena] for arena in arenas),
                     f1=means and means.f1,
                     recall=means and means.recall,
                     precision=means and means.precision,
+                    pass_at_k=pass_at([[row.solved_all for row in own] for own in scored]),
                 )
         return groups
+
+
+def _flat(groups: Iterable[Sequence[_Row]]) -> float | None:
+    """Fraction of the groups of several episodes with one reward. None if there are none."""
+    rewards = [{row.reward for row in own} for own in groups if len(own) > 1]
+    return sum(len(own) == 1 for own in rewards) / len(rewards) if rewards else None
 
 
 def _means(rows: Sequence[_Row]) -> _Row | None:
@@ -344,16 +369,3 @@ def _means(rows: Sequence[_Row]) -> _Row | None:
         if rows
         else None
     )
-
-
-def pass_hat(solved: Sequence[Sequence[float]]) -> dict[str, float]:
-    """pass^k (τ-bench): mean over arenas of C(solved, k) / C(samples, k), for every k there is.
-
-    `solved`: per arena, 1.0 for each episode that solved every goal, else 0.0.
-    """
-    samples = min(map(len, solved), default=0)
-    return {
-        str(k): math.fsum(math.comb(int(sum(own)), k) / math.comb(len(own), k) for own in solved)
-        / len(solved)
-        for k in range(1, samples + 1)
-    }

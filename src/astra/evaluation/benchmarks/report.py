@@ -9,7 +9,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from astra.configs.benchmarks import BenchmarkConfig
 from astra.core.intervals import Interval, bootstrap
 from astra.errors import ConfigError
-from astra.evaluation.arenas import pass_hat
 from astra.evaluation.benchmarks.environments import Benchmark
 from astra.evaluation.benchmarks.records import (
     BenchmarkEpisode,
@@ -17,6 +16,7 @@ from astra.evaluation.benchmarks.records import (
     BenchmarkTask,
     CategoryScore,
 )
+from astra.evaluation.pass_k import pass_hat
 from astra.runs.jsonl import FailureRow
 from astra.types import Record, Usage
 
