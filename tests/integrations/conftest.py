@@ -11,9 +11,11 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -22,6 +24,7 @@ from astra.arenas.folder import write_arenas
 from astra.arenas.sets import ArenaSet, load_arenas
 from astra.cli.main import run
 from astra.errors import AstraError
+from astra.rollouts.user_tool import has_user, user_tool_problem
 from astra.runs.folder import RunFolder
 from tests.support.hidden_values import hidden_values, shown_text
 
@@ -31,10 +34,12 @@ READERS: Mapping[str, list[str]] = {
     "verifiers": ["verifiers==0.4.0", "uv", "hatchling"],
     "inspect": ["inspect-ai==0.3.285", "openai>=3.4,<4"],
     "harbor": ["harbor==0.26.0"],
+    "openenv": ["openenv==0.10.0"],
+    "nemo-gym": ["nemo-gym==0.4.0"],
     "verl": ["torch==2.13.0", "verl==0.9.1", "cachetools", "uvicorn", "fastapi", "TransferQueue"],
 }
 """What is installed for each reader, beside this package without its extras."""
-NEWER = {"harbor": "3.12"}
+NEWER = {"harbor": "3.12", "nemo-gym": "3.12"}
 """Python of the readers that need a later one than runs the tests."""
 MADE: Mapping[str, tuple[int, list[str]]] = {
     "questions": (25, ["examples/world", "--languages", "en,zh", "--seed", "7"]),
@@ -47,7 +52,8 @@ MADE: Mapping[str, tuple[int, list[str]]] = {
         ],
     ),
 }
-ran: list[str] = []
+told: list[str] = []
+"""Which readers ran, and which could not be installed."""
 
 
 def interpreter(version: str) -> str:
@@ -68,9 +74,18 @@ class ReaderEnvironment:
 
     def __init__(self, name: str) -> None:
         self.folder = KEPT / name
+        self._python = self.folder / "bin/python"
+        try:
+            pins = self._install(name)
+        except (OSError, RuntimeError, subprocess.CalledProcessError) as error:
+            told.append(f"reader that could NOT be installed: {name}: {error}")
+            raise
+        told.append(f"reader that ran: {name}: {', '.join(pins)}")
+
+    def _install(self, name: str) -> list[str]:
+        """Install what is missing. The pinned packages, as they are."""
         wanted = json.dumps(READERS[name])
         mark = self.folder / "installed.json"
-        self._python = self.folder / "bin/python"
         if not mark.exists() or mark.read_text() != wanted:
             python = interpreter(NEWER[name]) if name in NEWER else sys.executable
             subprocess.run([python, "-m", "venv", "--clear", self.folder], check=True)
@@ -84,24 +99,50 @@ class ReaderEnvironment:
             [self._python, "-m", "pip", "freeze"], capture_output=True, text=True, check=True
         )
         lines = frozen.stdout.lower().replace("_", "-").splitlines()
-        pins = [line for line in lines if line.partition("==")[0] in listed]
-        ran.append(f"{name}: {', '.join(pins)}")
+        return [line for line in lines if line.partition("==")[0] in listed]
 
     def pip(self, *arguments: str) -> None:
-        subprocess.run([self._python, "-m", "pip", "install", "-q", *arguments], check=True)
+        """Install packages. Raises RuntimeError with what pip said."""
+        command = [self._python, "-m", "pip", "install", "-q", *arguments]
+        done = subprocess.run(command, capture_output=True, text=True)
+        if done.returncode:
+            raise RuntimeError(
+                f"pip could not install {' '.join(arguments)}: {done.stderr[-2000:]}"
+            )
 
     def run(self, *command: str, cwd: Path, **environment: str) -> str:
         """Run a program of the environment. What it printed; its exit status is not looked at."""
-        path = f"{self.folder / 'bin'}:{os.environ['PATH']}"
-        clean = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "VIRTUAL_ENV")}
         done = subprocess.run(
             [self.folder / "bin" / command[0], *command[1:]],
             cwd=cwd,
-            env=clean | {"PATH": path, "PYTHONDONTWRITEBYTECODE": "1"} | environment,
+            env=self._variables(environment),
             capture_output=True,
             text=True,
         )
         return done.stdout + done.stderr
+
+    @contextmanager
+    def running(
+        self, *command: str, cwd: Path, **environment: str
+    ) -> Iterator[subprocess.Popen[bytes]]:
+        """A program of the environment while it runs, ended with all that it started."""
+        process = subprocess.Popen(
+            [self.folder / "bin" / command[0], *command[1:]],
+            cwd=cwd,
+            env=self._variables(environment),
+            start_new_session=True,
+        )
+        try:
+            yield process
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGTERM)
+            process.wait(30)
+
+    def _variables(self, more: Mapping[str, str]) -> dict[str, str]:
+        path = f"{self.folder / 'bin'}:{os.environ['PATH']}"
+        clean = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "VIRTUAL_ENV")}
+        return {**clean, "PATH": path, "PYTHONDONTWRITEBYTECODE": "1", **more}
 
 
 @pytest.fixture(scope="session")
@@ -134,6 +175,18 @@ def exported(arenas: ArenaSet, reader: str, out: Path) -> Path:
     command = ["arenas", "export", str(arenas.path), "--format", reader, "--out", str(out)]
     assert run(command) == 0
     return out
+
+
+def with_a_user(arenas: ArenaSet) -> set[str]:
+    """Ids of the arenas in which a user answers."""
+    return {arena.id for arena in arenas if has_user(arena)}
+
+
+def with_user_as_tool(arenas: ArenaSet) -> set[str]:
+    """Ids of the arenas that can be played where the user is a tool."""
+    played = {arena.id for arena in arenas if not user_tool_problem(arena)}
+    assert 4 <= len(played & with_a_user(arenas)) < 12
+    return played
 
 
 def stands_in(value: str, text: str) -> bool:
@@ -178,6 +231,16 @@ def harbor() -> ReaderEnvironment:
 
 
 @pytest.fixture(scope="session")
+def openenv() -> ReaderEnvironment:
+    return ReaderEnvironment("openenv")
+
+
+@pytest.fixture(scope="session")
+def nemo_gym() -> ReaderEnvironment:
+    return ReaderEnvironment("nemo-gym")
+
+
+@pytest.fixture(scope="session")
 def verl() -> ReaderEnvironment:
     return ReaderEnvironment("verl")
 
@@ -186,5 +249,5 @@ def verl() -> ReaderEnvironment:
 def told_which_ran(request: pytest.FixtureRequest) -> Iterator[None]:
     yield
     reporter = request.config.pluginmanager.get_plugin("terminalreporter")
-    for line in ran:
-        reporter.write_line(f"\nreader that ran: {line}")
+    for line in told:
+        reporter.write_line(f"\n{line}")

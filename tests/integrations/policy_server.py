@@ -13,8 +13,10 @@ from astra.core.messages import message_from_openai, tool_from_openai
 from astra.hosts.arena import arena_messages
 from astra.models.policies import Policy, policy
 from astra.protocols import Sampling
+from astra.rollouts.user_tool import USER_TOOL
 from astra.types import Arena, Message
 from tests.support.model_server import completion
+from tests.support.user_calls import said_by_tool
 
 
 class PolicyServer:
@@ -50,7 +52,10 @@ class PolicyServer:
         question = next(m.content for m in messages if m.role == "user")
         tools = [tool_from_openai(tool) for tool in body.get("tools") or ()]
         model = policy(self._name, self._by_question[question])
-        message = (await model.generate(messages, tools, Sampling())).message
+        if any(tool.name == USER_TOOL.name for tool in tools):
+            message = await said_by_tool(model, messages)
+        else:
+            message = (await model.generate(messages, tools, Sampling())).message
         # Ids of calls are unique in a conversation, as those of endpoints are.
         turn = sum(earlier.role == "assistant" for earlier in messages)
         calls = tuple(

@@ -14,7 +14,12 @@ from pathlib import Path
 import pytest
 
 from astra.arenas.sets import ArenaSet
-from tests.integrations.conftest import ReaderEnvironment, assert_nothing_is_told, exported
+from tests.integrations.conftest import (
+    ReaderEnvironment,
+    assert_nothing_is_told,
+    exported,
+    with_user_as_tool,
+)
 
 pytestmark = pytest.mark.integrations
 
@@ -54,8 +59,7 @@ def test_its_own_agents_have_their_rewards(
     tmp_path: Path,
 ) -> None:
     found = rewards(harbor, folder / "tasks", agent, tmp_path / "jobs")
-    conversations = {a.id for a in arenas if a.state is not None and a.state.turns}
-    assert found == dict.fromkeys(set(arenas.ids) - conversations, reward)
+    assert found == dict.fromkeys(with_user_as_tool(arenas), reward)
     if agent == "nop":
         assert_nothing_is_told(arenas, tmp_path / "jobs")
 

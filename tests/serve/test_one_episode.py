@@ -20,6 +20,7 @@ from astra.types import Arena
 from tests.support.arena_server import bearer
 from tests.support.arenas import multi_hop_arena
 from tests.support.desk import desk_arena
+from tests.support.ruled_desk import ruled_desk
 
 
 @asynccontextmanager
@@ -42,7 +43,7 @@ async def rpc(client: httpx2.AsyncClient, method: str, params: dict[str, Any]) -
     return (await client.post("/mcp", json=body, headers=headers)).json()["result"]
 
 
-@pytest.mark.parametrize("arena", [multi_hop_arena(), desk_arena()])
+@pytest.mark.parametrize("arena", [multi_hop_arena(), desk_arena(), ruled_desk()])
 def test_the_solution_scores_one_and_only_for_the_token(arena: Arena, tmp_path: Path) -> None:
     async def play() -> None:
         async with served(arena, tmp_path) as client:

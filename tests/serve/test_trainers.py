@@ -15,6 +15,7 @@ import pytest
 from astra.arenas.sets import ArenaSet
 from astra.configs.serve import ServeArenasConfig
 from astra.models.policies import Policy
+from astra.rollouts.user_tool import LEFT, USER_TOOL, has_user
 from astra.serve.app import arena_app
 from astra.serve.server import session_table
 from astra.serve.sessions import SessionTable
@@ -22,9 +23,11 @@ from astra.types import Arena
 from tests.support.arena_server import RunningServer, bearer, play_messages, serving
 from tests.support.arenas import multi_hop_arena
 from tests.support.desk import desk_arena
+from tests.support.ruled_desk import ruled_desk
 from tests.support.talking_desk import talking_desk
 
 ARENAS = {"read": multi_hop_arena(), "state": desk_arena(), "talk": talking_desk()}
+ARENAS["rules"] = ruled_desk()
 
 
 @pytest.fixture(scope="module")
@@ -168,7 +171,7 @@ def response(text: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(("name", "reward"), [("gold", 1.0), ("null", 0.0)])
-@pytest.mark.parametrize("kind", ["read", "state"])
+@pytest.mark.parametrize("kind", ["read", "state", "rules"])
 async def test_nemo_gym_seeds_calls_and_verifies(
     server: RunningServer, kind: str, name: Policy, reward: float
 ) -> None:
@@ -190,9 +193,14 @@ async def test_nemo_gym_seeds_calls_and_verifies(
 
         verified: list[Any] = []
 
-        async def say(text: str) -> None:
+        async def say(text: str) -> str | None:
+            if has_user(arena):
+                said = await call(USER_TOOL.name, json.dumps({"text": text}))
+                if said != LEFT:
+                    return said
             answer = await post("/verify", json={**row, "response": response(text)})
             verified.append(answer.json())
+            return None
 
         await play_messages(arena, name, call, say)
     assert verified[0]["reward"] == reward
@@ -208,11 +216,11 @@ def test_nemo_gym_errors(server: RunningServer) -> None:
         assert client.post("/verify", json={}).status_code == 400
         assert client.post("/seed_session", json={}).status_code == 422
         answer = client.post("/seed_session", json=row(ARENAS["talk"]))
-        assert answer.status_code == 422 and "user" in answer.json()["error"]
+        assert answer.status_code == 422 and "brings tools" in answer.json()["error"]
         assert client.post("/seed_session", json=row(ARENAS["read"])).status_code == 200
         answer = client.post("/no_such_tool", json={})
         assert answer.status_code == 200 and "there is no tool" in answer.text
         assert client.post("/verify", json={"response": None}).json()["reward"] == 0.0
-        # It has ended: neither a second score nor another call.
-        assert client.post("/verify", json={"response": None}).status_code == 409
+        # It has ended: the score stays, and no call is made any more.
+        assert client.post("/verify", json={"response": response("Paris")}).json()["reward"] == 0.0
         assert client.post("/capital_of_country", json={}).status_code == 409

@@ -14,9 +14,11 @@ from transformers import AddedToken
 
 from astra.models.policies import Policy, policy
 from astra.protocols import Sampling
+from astra.rollouts.user_tool import LEFT, has_user
 from astra.types import Arena, Message
 from tests.support.nano_models import byte_pair_tokenizer, qwen3
 from tests.support.tokenizers import FAMILIES, tokenizer
+from tests.support.user_calls import said_by_tool
 
 LENGTH = 40_000
 """Tokens of a conversation."""
@@ -92,10 +94,16 @@ def trained(
     if name is not None:
         replies = ScriptedReplies(name, list(module.ARENAS.arenas), letters)
         trainer._generate_single_turn = replies  # type: ignore[method-assign]
+        # Rewards are what is looked at. The untrained model's step is whole.
+        trainer.compute_loss = no_loss  # type: ignore[method-assign]
     trainer.train()
     trainer.save_state()
     dataset.to_json(out / "rows.jsonl")
     return rewards
+
+
+def no_loss(model: Any, *_: Any, **__: Any) -> Any:
+    return sum(0.0 * parameter.sum() for parameter in model.parameters())
 
 
 class ScriptedReplies:
@@ -114,7 +122,11 @@ class ScriptedReplies:
         turn = prompt.count("<|im_start|>assistant") - 1
         earlier = [Message(role="assistant")] * turn
         model = policy(self._name, arena)
-        message = asyncio.run(model.generate(earlier, (), Sampling())).message
+        if has_user(arena):
+            left = [Message(role="tool", content=LEFT)] * (LEFT in prompt)
+            message = asyncio.run(said_by_tool(model, [*earlier, *left]))
+        else:
+            message = asyncio.run(model.generate(earlier, (), Sampling())).message
         calls = [
             {"name": call.tool, "arguments": json.loads(call.arguments)}
             for call in message.tool_calls

@@ -20,15 +20,20 @@ from astra.exports.publish import ExportContents, ExportFormat, json_line, templ
 from astra.hosts.arena import arena_messages
 from astra.models.closings import answer_text
 from astra.models.policies import gold_levels, gold_steps
+from astra.rollouts.user_tool import USER_TOOL
 from astra.runs.folder import RunFolder
-from astra.types import Arena, Json, content_hash
+from astra.types import Arena, GoldCall, Json, content_hash
 
 TASKS = "tasks"
 
 
 def files(contents: ExportContents) -> Mapping[str, bytes]:
     """How to run the tasks."""
-    values = {"arenas": len(contents.certificates), "stateful": contents.stateful}
+    values = {
+        "arenas": len(contents.certificates),
+        "stateful": contents.stateful,
+        "conversations": contents.conversations,
+    }
     return {"README.md": template("harbor/README.md.txt", **values)}
 
 
@@ -79,16 +84,16 @@ def solution(arena: Arena) -> dict[str, Json]:
         answer = answer_text(arena.answer)
     else:
         steps = gold_steps(arena)
-        calls = [call for step in steps for call in step.calls]
-        answer = next((step.text for step in reversed(steps) if step.text), "")
+        answer = steps.pop().text if steps[-1].text else ""
+        # What is said before the end is said to the user, by the tool.
+        calls = [
+            call
+            for step in steps
+            for call in (
+                step.calls or [GoldCall(tool=USER_TOOL.name, arguments={"text": step.text})]
+            )
+        ]
     return {"calls": [call.model_dump(mode="json") for call in calls], "answer": answer}
 
 
-def refuses(arena: Arena) -> str:
-    """Harbor's agents have no turns of a user."""
-    if arena.state is not None and arena.state.turns:
-        return "a user answers in it, which an agent of Harbor can't hear"
-    return ""
-
-
-HARBOR = ExportFormat(title="Harbor 0.26", files=files, refuses=refuses, write_arena=write_task)
+HARBOR = ExportFormat(title="Harbor 0.26", files=files, user_tool=True, write_arena=write_task)

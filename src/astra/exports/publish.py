@@ -30,6 +30,7 @@ from astra.exports.published import (
     file_digest,
 )
 from astra.hosts.arena import arena_messages, shown_tools
+from astra.rollouts.user_tool import USER_TOOL, has_user, user_tool_problem
 from astra.runs.folder import RunFolder
 from astra.types import Arena, Json
 
@@ -62,6 +63,8 @@ class ExportFormat:
     """Its own files, by their path in the folder; README.md among them."""
     refuses: Callable[[Arena], str] = lambda _: ""
     """Why it can't play an arena. Empty if it can."""
+    user_tool: bool = False
+    """Whether the user of a conversation is reached by a tool there, for nothing else answers."""
     write_arena: Callable[[Arena, Certificate | None, Path], None] | None = None
     """Writes what it needs of a single arena into the folder. None: nothing."""
     loses: frozenset[str] = frozenset()
@@ -169,10 +172,12 @@ class _Publication:
         with ExitStack() as stack:
             files: dict[str, BinaryIO] = {}
             for arena in self._arenas:
-                if reason := self._reader.refuses(arena):
+                with_tool = self._reader.user_tool
+                reason = user_tool_problem(arena) if with_tool else ""
+                if reason := reason or self._reader.refuses(arena):
                     self._refused[reason] += 1
                     continue
-                row = _row(arena)
+                row = _row(arena, user_tool=with_tool and has_user(arena))
                 if arena.split not in files:
                     files[arena.split] = stack.enter_context(self._path(arena.split).open("wb"))
                 files[arena.split].write(json_line(row))
@@ -255,8 +260,9 @@ def keywords_of(schema: Json) -> Iterator[str]:
             yield from keywords_of(value)
 
 
-def _row(arena: Arena) -> dict[str, Any]:
+def _row(arena: Arena, *, user_tool: bool) -> dict[str, Any]:
     """What an agent may see of an arena at the start, and its id."""
+    tools = [*shown_tools(arena), *([USER_TOOL] if user_tool else [])]
     return {
         "id": arena.id,
         "split": arena.split,
@@ -264,5 +270,5 @@ def _row(arena: Arena) -> dict[str, Any]:
         "messages": [
             {"role": message.role, "content": message.content} for message in arena_messages(arena)
         ],
-        "tools": [document.openai() for document in shown_tools(arena)],
+        "tools": [document.openai() for document in tools],
     }

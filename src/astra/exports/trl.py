@@ -19,19 +19,18 @@ def files(contents: ExportContents) -> Mapping[str, bytes]:
             "trl/README.md.txt",
             arenas=len(contents.certificates),
             stateful=contents.stateful,
+            conversations=contents.conversations,
             split=next(iter(contents.rows)),
         ),
     }
 
 
 def refuses(arena: Arena) -> str:
-    """An environment factory has no turns of a user, and no tools that come later."""
-    if arena.state is not None and arena.state.turns:
-        return "a user answers in it, which an environment factory can't"
+    """Some names are TRL's own."""
     for tool in (*arena.tools, *arena.distractors):
         if tool.name in RESERVED or tool.name.startswith("_"):
             return "a tool has a name that TRL keeps for itself (reset, get_reward, or with _)"
     return ""
 
 
-TRL = ExportFormat(title="TRL 1.16", files=files, refuses=refuses)
+TRL = ExportFormat(title="TRL 1.16", files=files, refuses=refuses, user_tool=True)

@@ -17,6 +17,8 @@ from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS
 from starlette.types import Message, Receive, Scope, Send
 
 from astra.errors import SessionError
+from astra.rollouts.session import ToolReply
+from astra.rollouts.user_tool import USER_TOOL, has_user, heard, said
 from astra.serve.bodies import replayed
 from astra.serve.sessions import ServedSession, SessionTable
 from astra.types import StopReason
@@ -32,11 +34,16 @@ def mcp_server(
     session_of: Callable[[Any], ServedSession],
     *,
     instructions: str | None = None,
+    user_tool: bool = False,
 ) -> Server[Any]:
-    """A server whose tools are those of a session, found for each request."""
+    """A server whose tools are those of a session, found for each request.
+
+    `user_tool`: the user of a conversation is one of them.
+    """
 
     async def list_tools(context: Any, _: object) -> types.ListToolsResult:
         session = session_of(context.request)
+        further = [USER_TOOL.openai()] if user_tool and has_user(session.arena) else []
         return types.ListToolsResult(
             tools=[
                 types.Tool(
@@ -45,7 +52,7 @@ def mcp_server(
                     # MCP requires it; a document of a tool without parameters may leave it out.
                     input_schema={"type": "object", **tool["function"]["parameters"]},
                 )
-                for tool in session.episode.tools
+                for tool in [*session.episode.tools, *further]
             ],
             # A user may bring tools in the course of a conversation.
             ttl_ms=0,
@@ -56,11 +63,12 @@ def mcp_server(
         session = session_of(context.request)
         arguments = json.dumps(params.arguments or {}, ensure_ascii=False)
         try:
-            reply = await table.call(session, params.name, arguments)
+            if user_tool and params.name == USER_TOOL.name and has_user(session.arena):
+                text, failed = heard(await table.say(session, said(params.arguments))), False
+            else:
+                text, failed = _told(await table.call(session, params.name, arguments))
         except SessionError as error:
             text, failed = str(error), True
-        else:
-            text, failed = reply.text, reply.is_error
         return types.CallToolResult(
             content=[types.TextContent(type="text", text=text)], is_error=failed
         )
@@ -68,6 +76,10 @@ def mcp_server(
     return Server(
         "astra", instructions=instructions, on_list_tools=list_tools, on_call_tool=call_tool
     )
+
+
+def _told(reply: ToolReply) -> tuple[str, bool]:
+    return reply.text, reply.is_error
 
 
 async def serve_stdio(table: SessionTable, arena_id: str, sample: int = 0) -> ServedSession:
@@ -90,9 +102,9 @@ class McpEndpoint:
     handshake opens one, which the client names by the header `Mcp-Session-Id` from then on.
     """
 
-    def __init__(self, table: SessionTable) -> None:
+    def __init__(self, table: SessionTable, *, user_tool: bool = False) -> None:
         self._table = table
-        server = mcp_server(table, lambda request: request.scope[SESSION])
+        server = mcp_server(table, lambda request: request.scope[SESSION], user_tool=user_tool)
         self.manager = StreamableHTTPSessionManager(server, json_response=True, stateless=True)
 
     async def of_session(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -15,6 +15,7 @@ from starlette.routing import Match, Route
 from starlette.types import Scope
 
 from astra.errors import SessionError
+from astra.rollouts.user_tool import USER_TOOL, has_user, heard, said, user_tool_problem
 from astra.serve.bodies import json_body
 from astra.serve.sessions import ServedSession, SessionTable
 from astra.types import StopReason
@@ -43,36 +44,38 @@ class NemoGymEndpoint:
         arena_id = metadata.get("arena") if isinstance(metadata, dict) else None
         if not isinstance(arena_id, str):
             raise SessionError(422, "'verifier_metadata.arena' is not the id of an arena")
-        state = self._table.arena(arena_id).state
-        if state is not None and state.turns:
-            raise SessionError(422, "a user answers in this arena, which this protocol can't")
+        if problem := user_tool_problem(self._table.arena(arena_id)):
+            raise SessionError(422, f"this arena can't be played by this protocol: {problem}")
         return _with_cookie(JSONResponse({}), await self._table.open(arena_id))
 
     async def call(self, request: Request) -> Response:
         """Call a tool. Errors of tools are answers: the model reads them."""
-        session = self._session(request)
-        text = (await request.body()).decode("utf-8", "replace")
-        reply = await self._table.call(session, request.path_params["tool"], text)
-        return _with_cookie(PlainTextResponse(reply.text), session)
+        session, tool = self._table.find(_session_id(request)), request.path_params["tool"]
+        if tool == USER_TOOL.name and has_user(session.arena):
+            text = heard(await self._table.say(session, said(await json_body(request))))
+        else:
+            arguments = (await request.body()).decode("utf-8", "replace")
+            text = (await self._table.call(session, tool, arguments)).text
+        return _with_cookie(PlainTextResponse(text), session)
 
     async def verify(self, request: Request) -> Response:
-        """End the episode by the response's last text, and score it."""
-        row = await json_body(request)
-        session = self._session(request)
-        if not session.episode.over:
+        """End the episode by the response's last text, if it goes on, and score it."""
+        row, session_id = await json_body(request), _session_id(request)
+        if self._table.is_open(session_id):
+            session = self._table.find(session_id)
             await self._table.say(session, _last_text(row.get("response")))
             await self._table.end(session, StopReason.answered)
-        score = session.episode.score()
-        if score is None:
-            problem = session.episode.trajectory.error
-            raise SessionError(500, f"the episode broke and has no score: {problem}")
-        return JSONResponse({**row, "reward": score.reward})
+        result = self._table.result(session_id)
+        if result.score is None:
+            raise SessionError(500, f"the episode broke and has no score: {result.error}")
+        return JSONResponse({**row, "reward": result.score.reward})
 
-    def _session(self, request: Request) -> ServedSession:
-        cookie = request.cookies.get(COOKIE)
-        if cookie is None:
-            raise SessionError(400, f"no cookie {COOKIE!r}: begin with /seed_session")
-        return self._table.find(cookie)
+
+def _session_id(request: Request) -> str:
+    cookie = request.cookies.get(COOKIE)
+    if cookie is None:
+        raise SessionError(400, f"no cookie {COOKIE!r}: begin with /seed_session")
+    return cookie
 
 
 def _with_cookie(response: Response, session: ServedSession) -> Response:

@@ -1,6 +1,6 @@
 """One episode of one arena, for a runner that plays it from another container.
 
-POST /mcp     MCP (streamable HTTP): the tools
+POST /mcp     MCP (streamable HTTP): the tools, and a user who answers as one of them
 POST /score   {"answer": TEXT} ends the episode and gives its reward, for who sends the token
 GET  /health  200
 
@@ -44,7 +44,7 @@ _DAY = 86_400.0
 
 def episode_app(table: SessionTable, session: ServedSession, token: str) -> Starlette:
     """The application of an open session. `token`: what the score is given for."""
-    endpoint = McpEndpoint(table)
+    endpoint = McpEndpoint(table, user_tool=True)
 
     async def mcp(scope: Scope, receive: Receive, send: Send) -> None:
         named = {**scope, "path_params": {"session": session.id}}

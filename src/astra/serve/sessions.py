@@ -164,6 +164,10 @@ class SessionTable:
         self.metrics.opened += 1
         return session
 
+    def is_open(self, session_id: str) -> bool:
+        """Whether a session goes on."""
+        return session_id in self._open
+
     def find(self, session_id: str) -> ServedSession:
         """An open session. Raises SessionError: 409 if it has ended, 404 if there is none."""
         session = self._open.get(session_id)
