@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from astra.configs.benchmarks import MathsConfig
-from astra.errors import HostError
+from astra.errors import ConfigError, HostError
 from astra.evaluation.benchmarks.maths import MATHS
 from astra.evaluation.benchmarks.run import episodes_of, run_benchmark
 from astra.types import Json, Message
@@ -80,6 +80,7 @@ def test_samples_are_paired_and_a_response_that_computes_for_ever_costs_its_limi
     [
         ('{"problem": "p"}', "line 2: no `problem` or no `answer`"),
         ('{"id": 1, "problem": "p", "answer": "1"}', "line 2: the id '1' stands twice"),
+        ('{"id": 1, "problem"', "line 2 is no JSON"),
     ],
 )
 def test_a_file_of_problems_that_is_wrong_is_named(
@@ -89,3 +90,5 @@ def test_a_file_of_problems_that_is_wrong_is_named(
     path.write_text('{"id": 1, "problem": "p", "answer": "1"}\n' + line)
     with pytest.raises(HostError, match=message):
         solved(folder, path, policy="gold")
+    with pytest.raises(ConfigError, match="is no file: give a JSONL file"):
+        solved(folder, tmp_path, policy="gold")

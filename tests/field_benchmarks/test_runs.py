@@ -374,6 +374,8 @@ def test_a_comparison_is_paired_by_task() -> None:
     assert comparison.all.first_pass_k == {"1": 0.75}
     with pytest.raises(ConfigError, match="no task in common"):
         compare_benchmarks(first[:1], second[1:])
+    with pytest.raises(ConfigError, match="the second run has no scored episode"):
+        compare_benchmarks(first, [])
 
 
 def test_comparisons_are_tables_of_every_form(

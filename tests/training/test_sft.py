@@ -256,8 +256,12 @@ def test_what_is_typed_wins_over_the_preset(tmp_path: Path) -> None:
 def test_auto_chooses_by_the_size_of_the_model(folder: Path) -> None:
     config, title = resolve(TrainSFTConfig(model=folder / "nano", dataset="d", out="o"), "sft")
     assert config.preset == "nano" and "by model and device" in title
-    with pytest.raises(ConfigError, match="cannot load the model"):
-        resolve(TrainSFTConfig(model=folder / "none", dataset="d", out="o"), "sft")
+    for name, why in (("none", "there is no such folder"), ("run", "that of the run is '.*final'")):
+        if name == "run":
+            (folder / "run" / "final").mkdir(parents=True)
+            (folder / "run" / "final" / "config.json").write_text("{}")
+        with pytest.raises(ConfigError, match=f"cannot load the model .*: .*{why}"):
+            resolve(TrainSFTConfig(model=folder / name, dataset="d", out="o"), "sft")
 
 
 @pytest.mark.parametrize(

@@ -139,12 +139,25 @@ def _told(name: str, advice: str) -> Generator[None]:
         raise
     # A folder can hold anything: wrong types, other shapes, JSON too deep, files cut off.
     except Exception as error:
-        text = " ".join(str(error).split())
-        if "trust_remote_code" in text:
-            text = "it has code of its own, which is never run"
-        elif "weights_only" in text:
-            text = "its weights are a pickle that can't be read safely; use safetensors"
-        kind = "" if isinstance(error, OSError | ValueError) else f"{type(error).__name__}: "
         raise ConfigError(
-            f"cannot load the model {name!r}: {kind}{text[:300]}. Give {advice}"
-        ) from error
+            f"cannot load the model {name!r}: {_wrong(name, error)}. Give {advice}"
+        ) from (error)
+
+
+def _wrong(name: str, error: Exception) -> str:
+    """What is wrong with a model. The library's own words are the last resort."""
+    folder = Path(name)
+    text = " ".join(str(error).split()).removesuffix(".")[:300]
+    if folder.is_absolute() and not folder.exists():
+        return "there is no such folder"
+    if folder.is_dir() and not (folder / "config.json").exists():
+        inner = folder / "final"
+        hint = f"; that of the run is {str(inner)!r}" if (inner / "config.json").exists() else ""
+        return f"the folder holds no config.json, and so no model{hint}"
+    if "trust_remote_code" in text:
+        return "it has code of its own, which is never run"
+    if "weights_only" in text:
+        return "its weights are a pickle that can't be read safely; use safetensors"
+    if not folder.exists():
+        text = f"there is no such folder, and of the hub: {text}"
+    return text if isinstance(error, OSError | ValueError) else f"{type(error).__name__}: {text}"

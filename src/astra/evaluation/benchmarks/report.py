@@ -117,10 +117,15 @@ def compare_benchmarks(
 ) -> BenchmarkComparison:
     """Compare two runs; 95 % bootstrap intervals, tasks resampled.
 
-    Raises ConfigError when they have no task in common.
+    Raises ConfigError when they have no scored task in common.
     """
     category_of: dict[str, str] = {}
     one, other = _scores(first, category_of), _scores(second, category_of)
+    if not one or not other:
+        which = "second" if one else "first"
+        raise ConfigError(
+            f"the {which} run has no scored episode: run the command that made it again"
+        )
     common = sorted(one.keys() & other.keys())
     if not common:
         raise ConfigError("the two runs have no task in common: compare runs of one benchmark")

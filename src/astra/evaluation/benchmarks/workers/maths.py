@@ -18,19 +18,40 @@ PROMPT = "{problem}\n\nReason step by step, and put your final answer within \\b
 SECONDS = 10
 """Limit of each parsing and of the comparison. They use signals, hence processes of their own."""
 
+COMMON = (
+    "17",
+    "-0.25",
+    "\\frac{1}{2}",
+    "3\\sqrt{2}",
+    "x^2 + 1",
+    "2\\pi",
+    "(1, 2]",
+    "(3, -4)",
+    "\\{1, 2\\}",
+)
+"""Answers of the usual kinds."""
+
 
 def load(options: dict[str, Any]) -> tuple[dict[str, Any], Play]:
     """Read the file of problems. ValueError names the line that can't be used."""
     import math_verify  # once, before the first fork
 
+    # Its parser learns as it reads. A child that had to begin anew, on a busy machine, could miss
+    # the limit of time, and a right answer would be a wrong one.
+    for expression in COMMON:
+        judge(math_verify, expression, f"It is $\\boxed{{{expression}}}$.")
+
     path = Path(options["problems"])
     problems: dict[str, dict[str, Any]] = {}
     listed: list[dict[str, Any]] = []
-    with path.open(encoding="utf-8") as file:
+    with path.open("rb") as file:
         for number, line in enumerate(file, start=1):
             if not line.strip():
                 continue
-            row = json.loads(line)
+            try:
+                row = json.loads(line)
+            except ValueError as error:
+                raise ValueError(f"{path}, line {number} is no JSON: {error}") from None
             try:
                 problem, answer = row["problem"], str(row["answer"])
             except (KeyError, TypeError):
@@ -61,7 +82,8 @@ def judge(math_verify: Any, answer: str, response: str) -> dict[str, Any]:
     """
     # LaTeX only: other expressions go through sympy's `parse_expr`, which evaluates Python.
     latex = [math_verify.LatexExtractionConfig(boxed_match_priority=0)]
-    right = math_verify.parse(f"\\boxed{{{answer.strip().strip('$')}}}", latex)
+    boxed = f"\\boxed{{{answer.strip().strip('$')}}}"
+    right = math_verify.parse(boxed, latex, parsing_timeout=SECONDS)
     if not right:
         raise ValueError(f"the right answer {answer[:200]!r} can't be read")
     given = math_verify.parse(response, latex, parsing_timeout=SECONDS)
