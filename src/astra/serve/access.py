@@ -9,6 +9,7 @@ one; a session takes no wrong token, and scores need a score token then, too.
 from __future__ import annotations
 
 import hmac
+import re
 from collections.abc import Collection
 from urllib.parse import urlsplit
 
@@ -29,6 +30,14 @@ def bearer_token(connection: HTTPConnection) -> str:
     """The token of a request. Empty if there is none."""
     scheme, _, token = connection.headers.get("authorization", "").partition(" ")
     return token.strip() if scheme.lower() == "bearer" else ""
+
+
+def host_name(connection: HTTPConnection) -> str:
+    """The name that the client has for this server, as it was sent.
+
+    Not by `connection.url`: where that can't read the header, it has this machine's own address.
+    """
+    return re.sub(r":\d*$", "", connection.headers.get("host", "")).strip("[]").lower()
 
 
 def is_one_of(token: str, allowed: Collection[str | None]) -> bool:
@@ -57,7 +66,7 @@ class TokenAccess:
             await self._app(scope, receive, send)
             return
         connection = HTTPConnection(scope)
-        host = (connection.url.hostname or "").lower()
+        host = host_name(connection)
         origin = urlsplit(connection.headers.get("origin", "")).hostname
         if self._loopback and host not in LOOPBACK:
             await _refuse(421, f"the host {host[:100]!r} is not served here", scope, receive, send)

@@ -15,7 +15,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from astra.serve.access import LOOPBACK, is_one_of
+from astra.serve.access import LOOPBACK, host_name, is_one_of
 from astra.viewer.site import Site
 
 COOKIE = "astra_view"
@@ -96,7 +96,7 @@ class _Access:
         await (self._refusal(request) or self._app)(scope, receive, send)
 
     def _refusal(self, request: Request) -> Response | None:
-        host = (request.url.hostname or "").lower()
+        host = host_name(request)
         if self._loopback and host not in LOOPBACK:
             return PlainTextResponse(f"the host {host[:100]!r} is not served here\n", 421)
         if self._token is None or is_one_of(request.cookies.get(COOKIE, ""), [self._session]):
