@@ -11,6 +11,7 @@ real model: its own tokenizer brings its own template.
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -175,6 +176,7 @@ _XML_PARAMETER = re.compile(r"<parameter=([^>]*)>\n?(.*?)\n?(?:</parameter>|\Z)"
 _MISTRAL = "[TOOL_CALLS]"
 _PYTHON_TAG = "<|python_tag|>"
 _OBJECTS = json.JSONDecoder()
+_LFM_OPEN, _LFM_CLOSE = "<|tool_call_start|>", "<|tool_call_end|>"
 _NANO = "<|call|>"
 """What opens a call in the template of the nano model (recipes/nano)."""
 
@@ -186,6 +188,40 @@ def _nano(text: str, _tools: Tools) -> WrittenMessage:
         name, brace, rest = block.strip().partition("{")
         calls.append(WrittenCall(name.strip(), brace + rest))
     return content, calls
+
+
+def _lfm2(text: str, _tools: Tools) -> WrittenMessage:
+    """Calls as a list in Python: `<|tool_call_start|>[f(a='x'), g(b=1)]<|tool_call_end|>`."""
+    content, *blocks = text.split(_LFM_OPEN)
+    calls: list[WrittenCall] = []
+    for block in blocks:
+        inside, _, after = block.partition(_LFM_CLOSE)
+        content += after
+        calls += _python_calls(inside.strip())
+    return content, calls
+
+
+def _python_calls(text: str) -> list[WrittenCall]:
+    """Calls with constants as keyword arguments. What is anything else comes back as it is."""
+    try:
+        # A list without its brackets is a tuple.
+        tree = ast.parse(text, mode="eval").body
+        nodes = tree.elts if isinstance(tree, ast.List | ast.Tuple) else [tree]
+        return [_python_call(node) for node in nodes]
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        name = re.match(r"\W*(\w+)\s*\(", text)
+        return [WrittenCall(name.group(1) if name else "", text)]
+
+
+def _python_call(node: ast.expr) -> WrittenCall:
+    if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name) or node.args:
+        raise ValueError("not a call by keywords")
+    arguments: dict[str, Json] = {}
+    for keyword in node.keywords:
+        if keyword.arg is None:
+            raise ValueError("not a keyword")
+        arguments[keyword.arg] = ast.literal_eval(keyword.value)
+    return WrittenCall(node.func.id, json.dumps(arguments, ensure_ascii=False, allow_nan=False))
 
 
 def _tagged(text: str, _tools: Tools) -> WrittenMessage:
@@ -266,13 +302,19 @@ _GLM_TURN = re.compile(
 # The marks of a family must not stand in templates of those after it: Qwen 3.5 and GLM also write
 # `<tool_call>`, and the first match wins.
 _ALL = (
-    ChatFamily("nano", (_NANO,), _nano),
+    ChatFamily("lfm2", (_LFM_OPEN,), _lfm2),
+    ChatFamily("nano", (f"{_NANO}{{{{",), _nano),
     ChatFamily("xml", ("<function=",), _xml),
     ChatFamily("glm", ("<arg_key>",), _glm, _GLM_TURN),
     ChatFamily("qwen3", ("<tool_call>",), _tagged, _CHATML_TURN),
     ChatFamily("hermes", ("<tool_call>",), _tagged, _CHATML_TURN),
     ChatFamily("mistral", (_MISTRAL,), _mistral, _MISTRAL_TURN),
-    ChatFamily("llama3", (_PYTHON_TAG, '"parameters": '), _llama, _LLAMA_TURN),
+    ChatFamily(
+        "llama3",
+        (_PYTHON_TAG, '"parameters": dictionary', '"parameters": {argument'),
+        _llama,
+        _LLAMA_TURN,
+    ),
 )
 
 CHAT_FAMILIES = {family.name: family for family in _ALL if family.turn is not None}

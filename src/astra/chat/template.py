@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 _SHORT = re.compile("[A-Za-z0-9]{9}")
 _SAID = "wxyz"
 _ASKED = Message(role="user", content=_SAID)
+_SHOWN = ToolSchema(name=_SAID, description=_SAID, parameters={"type": "object", "properties": {}})
 
 
 class RenderedPiece(NamedTuple):
@@ -42,7 +44,8 @@ class ChatTemplate:
     """One tokenizer's way to write conversations with tools.
 
     Raises ConfigError for a tokenizer without a chat template, or of one that does not preserve
-    prefixes and for which no better one is known.
+    prefixes and for which no better one is known; and for one that ends messages with calls by
+    another token than others. Rendering raises it where tools or calls would be left out.
     """
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
@@ -55,21 +58,28 @@ class ChatTemplate:
         self.tokenizer = tokenizer
         self.template = own
         self._family = find_family(own)
-        if not self._preserves_prefixes():
-            # A known template that is not (that of Qwen3, say) has a prefix-preserving twin.
-            from trl.chat_template_utils import get_training_chat_template
-
-            try:
-                self.template = get_training_chat_template(tokenizer) or own
-            except ValueError as error:
-                raise _unfit(tokenizer) from error
-            if not self._preserves_prefixes():
-                raise _unfit(tokenizer)
+        # Known only when all can be rendered.
+        self._shows_tools = self._writes_calls = True
+        self._writes_calls = self._says_more([_ASKED, _dummy_call()])
+        self._shows_tools = self._says_more([_ASKED], [_SHOWN])
+        self._choose_template(own)
         shown = self.text([_ASKED, Message(role="assistant", content=_SAID)], (), prompt=False)
+        if _SAID not in shown:
+            raise ConfigError(
+                f"the chat template of {tokenizer.name_or_path!r} can't render messages of plain "
+                "text: use a model for text"
+            )
         ids = self.encode(shown[shown.rindex(_SAID) + len(_SAID) :])
         special = self._special_ids()
         # Empty for templates in which only the next turn's opening ends a turn.
         self._end = next((self._token(i) for i in ids if i in special), "")
+        if self._end and self._writes_calls:
+            called = self.text([_ASKED, _dummy_call()], (), prompt=False)
+            if self._end not in called[called.rindex(_SAID) :]:
+                raise ConfigError(
+                    f"the chat template of {tokenizer.name_or_path!r} ends messages with calls by "
+                    f"another token than {self._end!r}: such templates are not supported"
+                )
         stops = set(self.encode(self._end))
         if tokenizer.eos_token is not None:
             stops.update(self.encode(cast(str, tokenizer.eos_token)))
@@ -95,6 +105,17 @@ class ChatTemplate:
         prompt: bool,
     ) -> list[str]:
         """Several with the same tools, which are prepared once."""
+        name = repr(self.tokenizer.name_or_path)
+        if tools and not self._shows_tools:
+            raise ConfigError(
+                f"the chat template of {name} shows the model no tools: use a model whose template "
+                "has them, or put one into the chat_template.jinja of its folder"
+            )
+        if not self._writes_calls and any(m.tool_calls for ms in conversations for m in ms):
+            raise ConfigError(
+                f"the chat template of {name} leaves out the calls that a model has made: use a "
+                "later one of the family, in the chat_template.jinja of its folder"
+            )
         try:
             rendered = self.tokenizer.apply_chat_template(
                 [conversation_to_openai(messages, _short_id) for messages in conversations],
@@ -103,10 +124,10 @@ class ChatTemplate:
                 add_generation_prompt=prompt,
                 tokenize=False,
             )
-        except TemplateError as error:
+        # A template is a program of a stranger's: it may also add a text to a mapping.
+        except (TemplateError, TypeError, ValueError, LookupError) as error:
             raise ConfigError(
-                f"the chat template of {self.tokenizer.name_or_path!r} can't render this "
-                f"conversation: {error}"
+                f"the chat template of {name} can't render this conversation: {error}"
             ) from error
         return cast("list[str]", rendered)
 
@@ -165,10 +186,42 @@ class ChatTemplate:
         found.append(RenderedPiece(whole[at:], policy=False))
         return [piece for piece in found if piece.text]
 
-    def _preserves_prefixes(self) -> bool:
-        """Whether two rounds of calls are rendered alike alone and before what follows."""
-        talk = [_ASKED, _dummy_call(), *_results(2), _dummy_call(), *_results(1)]
-        talk.append(Message(role="assistant", content=_SAID))
+    def _choose_template(self, own: str) -> None:
+        """The tokenizer's own template if it preserves prefixes, else a twin of it that does.
+
+        One that does so while the user speaks once is taken, too, if there is none better: longer
+        conversations are refused when they come. Raises ConfigError if there is none.
+        """
+        if self._preserves_prefixes(turns=2):
+            return
+        # A known template that does not (that of Qwen3, say) has a prefix-preserving twin.
+        from trl.chat_template_utils import get_training_chat_template
+
+        twin = own
+        with suppress(ValueError):  # none is known
+            twin = get_training_chat_template(self.tokenizer) or own
+        for template, turns in ((twin, 2), (own, 1), (twin, 1)):
+            self.template = template
+            if self._preserves_prefixes(turns):
+                return
+        raise _unfit(self.tokenizer)
+
+    def _says_more(self, messages: Sequence[Message], tools: Sequence[ToolSchema] = ()) -> bool:
+        """Whether a conversation is rendered with more in it than what the user says."""
+        try:
+            return self.text(messages, tools, prompt=False).count(_SAID) > 1
+        except ConfigError:
+            return False
+
+    def _preserves_prefixes(self, turns: int) -> bool:
+        """Whether rounds of calls are rendered alike alone and before what follows.
+
+        `turns`: how often the user speaks.
+        """
+        rounds = [_dummy_call(), *_results(2), _dummy_call(), *_results(1)]
+        if not self._writes_calls:
+            rounds = []
+        talk = [_ASKED, *rounds, Message(role="assistant", content=_SAID)] * turns
         whole = self.text(talk, (), prompt=False)
         for index, message in enumerate(talk):
             if message.role == "assistant":

@@ -1,0 +1,158 @@
+"""Chat templates of real models: the ids of rollouts are those of the template, calls are read.
+
+What can't work is refused with the reason. The table of docs/sft.md says what this finds.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from astra.chat.template import ChatTemplate
+from astra.errors import ConfigError
+from astra.types import Message, ToolCallRequest, ToolSchema
+from tests.support.real_templates import NAMES, real_tokenizer
+
+PAGE = Path(__file__).parents[1] / "docs/sft.md"
+PARAMETERS: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "name": {"type": "string", "description": "Its name."},
+        "year": {"type": "integer"},
+    },
+    "required": ["name"],
+}
+TOOLS = [
+    ToolSchema(name="find_town", description="Finds a town.", parameters=PARAMETERS),
+    ToolSchema(name="find_lake", description="Finds a lake.", parameters=PARAMETERS),
+]
+SYSTEM, USER = Message(role="system", content="Be brief."), Message(role="user", content="Where?")
+HARD: dict[str, Any] = {"name": 'Ålesund "x" <b> 奥勒松', "year": 1904}
+
+
+def says(text: str, *calls: ToolCallRequest) -> Message:
+    return Message(role="assistant", content=text, tool_calls=calls)
+
+
+def call(number: int, tool: str, **arguments: object) -> ToolCallRequest:
+    text = json.dumps(arguments, ensure_ascii=False)
+    return ToolCallRequest(id=f"callid{number:03}", tool=tool, arguments=text)
+
+
+def result(number: int, text: str = "{}") -> Message:
+    return Message(role="tool", content=text, tool_call_id=f"callid{number:03}")
+
+
+FIRST = [
+    USER,
+    says("", call(0, "find_town", **HARD)),
+    result(0, '{"in": "Norway"}'),
+    says("Norway."),
+]
+TALKS = {
+    "one call": [SYSTEM, *FIRST],
+    "several calls": [
+        USER,
+        says("", call(0, "find_town", name="A"), call(1, "find_lake", name="B", year=3)),
+        result(0),
+        result(1, "2"),
+        says("Done."),
+    ],
+    "text and call": [
+        USER,
+        says("I look.", call(0, "find_town", name="A")),
+        result(0),
+        says("Ok."),
+    ],
+    "user again": [
+        *FIRST,
+        USER,
+        says("", call(1, "find_lake", name="B")),
+        result(1),
+        says("There."),
+    ],
+}
+
+
+def verdict(chat: ChatTemplate, talk: list[Message]) -> str:
+    """`yes`, or what is not as it should be."""
+    try:
+        pieces = chat.pieces(talk, TOOLS)
+    except ConfigError:
+        return "refused"
+    written = [piece.text for piece in pieces if piece.policy]
+    places = [index for index, message in enumerate(talk) if message.role == "assistant"]
+    assert len(written) == len(places)
+    ids = chat.render(talk[: places[0]], TOOLS)
+    for number, (place, text) in enumerate(zip(places, written, strict=True)):
+        own = chat.encode(text)
+        ids += own
+        try:
+            read = chat.parse(own, TOOLS)
+        except ConfigError:
+            return "calls can't be read"
+        if read.content != talk[place].content:
+            return "text beside a call is lost"
+        wanted, found = (
+            [(each.tool, json.loads(each.arguments)) for each in message.tool_calls]
+            for message in (talk[place], read)
+        )
+        assert found == wanted
+        if number + 1 < len(places):
+            ids += chat.following(talk[place], talk[place + 1 : places[number + 1]], own[-1])
+    whole = chat.encode(chat.text(talk, TOOLS, prompt=False))
+    # A template without an end of turn leaves the last message open; the model has to end it.
+    if ids[-1:] == [chat.tokenizer.eos_token_id] and len(ids) == len(whole) + 1:
+        ids.pop()
+    assert ids == whole[: len(ids)]
+    assert not str(chat.tokenizer.decode(whole[len(ids) :])).strip()
+    return "yes"
+
+
+def line(name: str) -> str:
+    """A template's line of the table."""
+    try:
+        chat = ChatTemplate(real_tokenizer(name))
+        chat.text([USER], TOOLS, prompt=False)
+    except ConfigError as error:
+        message = str(error)
+        reasons = {
+            "can't render": "refused: it can't render messages of plain text",
+            "shows the model no tools": "refused: it shows the model no tools",
+            "ends messages with calls": "refused: it ends messages with calls by another token",
+            "renders earlier messages otherwise": "refused: it renders earlier messages otherwise",
+        }
+        why = next(reason for part, reason in reasons.items() if part in message)
+        return f"| `{name}` | {why} | | | | |"
+    own = "its own" if chat.template == chat.tokenizer.chat_template else "TRL's twin"
+    return f"| `{name}` | {own} | {' | '.join(verdict(chat, talk) for talk in TALKS.values())} |"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_template_does_what_the_table_says(name: str) -> None:
+    assert line(name) in PAGE.read_text("utf-8").splitlines()
+
+
+def test_the_table_has_no_other_lines() -> None:
+    rows = re.findall(r"(?m)^\| `(\w+)` \| (?:its own|TRL's twin|refused)", PAGE.read_text("utf-8"))
+    assert rows == NAMES
+
+
+def test_an_id_that_differs_is_seen() -> None:
+    chat = ChatTemplate(real_tokenizer("qwen2_5"))
+    chat.following = lambda said, results, last: [1]  # type: ignore[method-assign]
+    with pytest.raises(AssertionError):
+        verdict(chat, TALKS["one call"])
+
+
+def test_tools_and_calls_that_a_template_leaves_out_are_refused() -> None:
+    """Else a model would be trained on prompts without tools, or on messages without calls."""
+    with pytest.raises(ConfigError, match="shows the model no tools"):
+        ChatTemplate(real_tokenizer("phi3_5")).render([USER], TOOLS)
+    with pytest.raises(ConfigError, match="leaves out the calls"):
+        ChatTemplate(real_tokenizer("lfm2")).pieces(TALKS["one call"], TOOLS)
+    assert ChatTemplate(real_tokenizer("phi3_5")).render([USER], ())
