@@ -69,7 +69,8 @@ class RecordedConversation:
         if self.busy or not known or len(messages) <= len(known):
             return False
         new = messages[len(known) :]
-        same = all(_same(one, other) for one, other in zip(known, messages, strict=False))
+        pairs = zip(known, messages, strict=False)
+        same = all(_as_sent(one) == _as_sent(other) for one, other in pairs)
         return same and not any(message.role == "assistant" for message in new)
 
     def add(self, messages: Sequence[Message], reply: Reply) -> None:
@@ -258,13 +259,8 @@ def _stop(stop: StopReason, finish: FinishReason | None) -> StopReason:
     return StopReason.length_limit if finish is FinishReason.length else stop
 
 
-def _same(one: Message, other: Message) -> bool:
-    """Whether a message is the one that was sent. Clients leave reasoning out."""
-    return _as_sent(one) == _as_sent(other)
-
-
 def _as_sent(message: Message) -> Message:
-    """A message as clients get it and send it back. Broken calls are not sent as they are."""
+    """A message as clients get it and send it back: without reasoning, broken calls respelt."""
     sent = message_from_openai(message_to_openai(message))
     calls = [
         call.model_copy(update={"arguments": json.dumps(read_arguments(call.arguments))})
