@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 # Where it is set, every command that a test starts would compile the whole package again.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: install demo demo-fast test test-slow test-live test-integrations check format house mutants-table bench bench-gate clean
+.PHONY: install demo demo-fast test test-slow test-live test-integrations test-browser check format house mutants-table bench bench-gate clean
 
 install: $(VENV)/.installed
 
@@ -32,6 +32,9 @@ test-live: install
 
 test-integrations: install
 	$(BIN)/python -m pytest -m integrations
+
+test-browser: install
+	$(BIN)/python -m pytest -m browser -n 0
 
 check: install
 	$(BIN)/ruff format --check .

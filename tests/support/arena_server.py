@@ -24,7 +24,8 @@ from astra.hosts.arena import arena_messages
 from astra.models.policies import Policy, policy
 from astra.protocols import Sampling
 from astra.serve.app import arena_app
-from astra.serve.server import ArenaServer, session_table
+from astra.serve.running import ArenaServer
+from astra.serve.server import session_table
 from astra.serve.sessions import SessionTable
 from astra.types import Arena, Message
 

@@ -15,6 +15,8 @@ from astra.evaluation.paired import compare
 from astra.runs.folder import RunFolder
 from astra.trajectories.records import Judgement, RecordedRollout
 from astra.types import Arena
+from astra.viewer.goal_graph import goal_graph
+from tests.support.arenas import capital_goal
 from tests.support.talking_desk import talking_desk
 from tests.viewer.made import ARABIC, CHINESE, Pages, world
 
@@ -55,12 +57,32 @@ def test_an_arena_with_goals_gold_calls_and_tools(pages: Pages) -> None:
     for goal in ARENAS[3].goals:
         assert goal.question in text and goal.call is not None
         assert f"{goal.call.tool}({json.dumps(goal.call.arguments, ensure_ascii=False)})" in text
+    both = arena_text(pages, ARENAS[4])
+    assert 'Answer ["38036118", "Oslo"]' in both
     assert "g2 How many people live" in text and "g1 Where it" not in text
     assert "def inhabitants_of_country(country, style='short'):" in text
     assert "country required string Name of the country." in text
     assert 'one of ["short", "long"]' in text
     drawn = pages.ask(f"world/arenas/{ARENAS[3].id}.html").text
     assert drawn.count('<g class="goal">') == 2 and drawn.count('class="arrow"') == 1
+
+
+def test_goals_stand_right_of_what_they_depend_on() -> None:
+    def places(**needs: str) -> dict[str, int]:
+        goals = [
+            capital_goal("Japan", name).model_copy(update={"depends_on": tuple(needs[name])})
+            for name in needs
+        ]
+        drawn = goal_graph(goals)
+        assert len({(box.x, box.y) for box in drawn.boxes}) == len(goals)
+        assert all(box.x + drawn.box_width <= drawn.width for box in drawn.boxes)
+        return {box.goal.id: box.x for box in drawn.boxes}
+
+    at = places(a="", b="a", c="ab", d="", e="z")
+    assert at["a"] < at["b"] < at["c"] and at["a"] == at["d"] == at["e"]
+    circle = places(a="", b="ac", c="b", d="c")
+    assert circle["a"] < circle["b"] == circle["c"] == circle["d"]
+    assert goal_graph([]).boxes == []
 
 
 def test_distractors_with_their_bands(pages: Pages) -> None:

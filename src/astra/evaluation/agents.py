@@ -34,7 +34,7 @@ from astra.rollouts.calls import clean
 from astra.rollouts.loop import RolloutLimits
 from astra.serve.app import arena_app
 from astra.serve.gateway import REQUEST_BYTES, Gateway, GatewayEndpoint, OpenModel
-from astra.serve.server import ArenaServer
+from astra.serve.running import ArenaServer
 from astra.serve.sessions import ServedSession, SessionLimits, SessionTable
 from astra.types import Arena, Record, StopReason
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hmac
 import re
 from collections.abc import Collection
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from starlette.requests import HTTPConnection
@@ -18,7 +19,9 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocketClose
 
-from astra.serve.sessions import SessionTable
+if TYPE_CHECKING:
+    # Pages over run folders have the same rules and no sessions: they start without all of these.
+    from astra.serve.sessions import SessionTable
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _PLAY = ("calls", "mcp", "messages", "v1")

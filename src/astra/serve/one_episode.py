@@ -33,7 +33,7 @@ from astra.serve.access import bearer_token, is_one_of
 from astra.serve.app import BODY_SECONDS, AsgiEndpoint, http_error, session_error
 from astra.serve.bodies import BODY_BYTES, BoundedBodies, json_body
 from astra.serve.mcp_server import McpEndpoint
-from astra.serve.server import run_app
+from astra.serve.running import run_app
 from astra.serve.sessions import ServedSession, SessionLimits, SessionTable
 from astra.types import StopReason
 

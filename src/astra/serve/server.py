@@ -7,17 +7,10 @@ kernel ends them with the thread that started them.
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import resource
-import signal
-import socket
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, closing
 from functools import partial
-
-import uvicorn
-from starlette.types import ASGIApp
 
 from astra.arenas.sets import ArenaSet, open_arenas
 from astra.configs.serve import ServeArenasConfig
@@ -33,17 +26,13 @@ from astra.sandbox import sandbox_from
 from astra.serve.access import LOOPBACK
 from astra.serve.app import arena_app
 from astra.serve.mcp_server import serve_stdio
+from astra.serve.running import listening, run_app
 from astra.serve.sessions import SessionLimits, SessionTable
 
 EPISODES = "episodes"
 _FILES_PER_SESSION = 8
 """Descriptors of a session: sockets of its client, pipes of its sandbox processes."""
 _FILES = 128
-_BACKLOG = 2048
-_GRACE_SECONDS = 20
-"""How long running calls may take to finish when the server is ended."""
-_MESSAGE_BYTES = 1 << 20
-"""Longest message on a WebSocket."""
 
 
 async def serve(config: ServeArenasConfig, *, on_ready: Callable[[str], None]) -> None:
@@ -127,63 +116,6 @@ async def session_table(
 
 def _store(log: JsonlLog, episode: Episode) -> None:
     log.append([to_line(episode)])
-
-
-class ArenaServer(uvicorn.Server):
-    """A server that leaves signals to us: uvicorn would raise them once more at its end."""
-
-    def __init__(self, config: uvicorn.Config, on_ready: Callable[[], None]) -> None:
-        super().__init__(config)
-        self._on_ready = on_ready
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Generator[None]:
-        yield
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self._on_ready()
-
-    def stop(self) -> None:
-        self.should_exit = True
-
-
-async def run_app(
-    app: ASGIApp, listening: socket.socket, on_ready: Callable[[], None] = lambda: None
-) -> None:
-    """Serve an application on a socket until SIGTERM or SIGINT."""
-    server = ArenaServer(
-        uvicorn.Config(
-            app,
-            log_level="warning",
-            access_log=False,  # addresses hold ids of sessions
-            backlog=_BACKLOG,
-            timeout_graceful_shutdown=_GRACE_SECONDS,
-            ws_max_size=_MESSAGE_BYTES,
-            server_header=False,
-        ),
-        on_ready,
-    )
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, server.stop)
-    try:
-        await server.serve(sockets=[listening])
-    finally:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.remove_signal_handler(number)
-
-
-def listening(host: str, port: int) -> socket.socket:
-    """A socket that listens. Raises ConfigError if the address can't be had."""
-    try:
-        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
-    except OSError as error:
-        raise ConfigError(
-            f"{option_name('host')} {host!r}, {option_name('port')} {port}: "
-            f"{error.strerror or error}; choose another one"
-        ) from error
 
 
 def allow_files(count: int) -> None:

@@ -21,7 +21,7 @@ class CutText(NamedTuple):
 
 def cut(value: object, limit: int = LONG) -> CutText:
     """A text up to a length."""
-    text = value if isinstance(value, str) else pretty(value)
+    text = as_text(value)
     return CutText(text[:limit], max(0, len(text) - limit))
 
 
@@ -31,6 +31,11 @@ def pretty(value: object) -> str:
     return (
         line if len(line) <= 100 else json.dumps(value, ensure_ascii=False, indent=2, default=str)
     )
+
+
+def as_text(value: object) -> str:
+    """A text as it is, any other value as JSON."""
+    return value if isinstance(value, str) else pretty(value)
 
 
 def parsed(text: str) -> str:
@@ -82,6 +87,7 @@ def heat(value: float | None, scale: float = 1.0) -> str:
 
 
 FILTERS: dict[str, Callable[..., Any]] = {
+    "as_text": as_text,
     "cut": cut,
     "duration": duration,
     "heat": heat,

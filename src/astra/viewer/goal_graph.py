@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from graphlib import CycleError, TopologicalSorter
 from typing import NamedTuple
-
-import networkx as nx
 
 from astra.types import Goal
 
@@ -37,12 +37,9 @@ class GoalGraph(NamedTuple):
 
 def goal_graph(goals: Sequence[Goal], solved: set[str] | None = None) -> GoalGraph:
     """The drawing. Goals that wait for each other in a circle stand in a column at the end."""
-    graph: nx.DiGraph[str] = nx.DiGraph()
-    graph.add_nodes_from(goal.id for goal in goals)
-    graph.add_edges_from(
-        (name, goal.id) for goal in goals for name in goal.depends_on if name in graph
-    )
-    columns = _columns(graph, [goal.id for goal in goals])
+    names = [goal.id for goal in goals]
+    needs = {goal.id: [n for n in goal.depends_on if n in names] for goal in goals}
+    columns = _columns(needs)
     places: dict[str, tuple[int, int]] = {}
     tallest = max(map(len, columns), default=0)
     for number, column in enumerate(columns):
@@ -55,7 +52,8 @@ def goal_graph(goals: Sequence[Goal], solved: set[str] | None = None) -> GoalGra
         GoalBox(goal, *places[goal.id], None if solved is None else goal.id in solved)
         for goal in goals
     ]
-    arrows = [_arrow(places[first], places[second]) for first, second in sorted(graph.edges)]
+    pairs = sorted({(first, second) for second, firsts in needs.items() for first in firsts})
+    arrows = [_arrow(places[first], places[second]) for first, second in pairs]
     return GoalGraph(
         boxes,
         arrows,
@@ -64,22 +62,26 @@ def goal_graph(goals: Sequence[Goal], solved: set[str] | None = None) -> GoalGra
     )
 
 
-def _columns(graph: nx.DiGraph[str], names: Sequence[str]) -> list[list[str]]:
+def _columns(needs: Mapping[str, Sequence[str]]) -> list[list[str]]:
+    """Goals by how many others come before them at least."""
+    order = list(needs)
+    sorter = TopologicalSorter(needs)
     columns: list[list[str]] = []
-    try:
-        for generation in nx.topological_generations(graph):
-            above = {name: row for column in columns[-1:] for row, name in enumerate(column)}
+    with suppress(CycleError):  # those that stand before the circle still come out
+        sorter.prepare()
+    while ready := sorter.get_ready():
+        above = {name: row for column in columns[-1:] for row, name in enumerate(column)}
 
-            def height(name: str, above: dict[str, int] = above) -> tuple[float, int]:
-                """Mean row of what it depends on in the column before: fewer arrows cross."""
-                rows = [above[n] for n in graph.predecessors(name) if n in above]
-                return (sum(rows) / len(rows) if rows else len(above), names.index(name))
+        def height(name: str, above: dict[str, int] = above) -> tuple[float, int]:
+            """Mean row of what it depends on in the column before: fewer arrows cross."""
+            rows = [above[n] for n in needs[name] if n in above]
+            return (sum(rows) / len(rows) if rows else len(above), order.index(name))
 
-            columns.append(sorted(generation, key=height))
-    except nx.NetworkXUnfeasible:
-        placed = {name for column in columns for name in column}
-        columns.append([name for name in names if name not in placed])
-    return columns
+        columns.append(sorted(ready, key=height))
+        sorter.done(*ready)
+    placed = {name for column in columns for name in column}
+    rest = [name for name in order if name not in placed]
+    return [*columns, rest] if rest else columns
 
 
 def _arrow(start: tuple[int, int], end: tuple[int, int]) -> str:

@@ -17,7 +17,7 @@ from astra.configs.view import ViewConfig
 from astra.errors import ConfigError
 from astra.models.keys import api_key
 from astra.serve.access import LOOPBACK
-from astra.serve.server import listening, run_app
+from astra.serve.running import listening, run_app
 from astra.viewer.server import view_app
 from astra.viewer.shelf import Shelf
 from astra.viewer.site import Site

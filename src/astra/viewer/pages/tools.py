@@ -9,8 +9,6 @@ from markupsafe import Markup
 from astra.arenas.folder import ToolRow
 from astra.errors import AstraError
 from astra.trajectories.records import CollectedToolServer
-from astra.trajectories.tasks.chain_proposals import proposed_graph
-from astra.trajectories.tasks.graph_svg import svg
 from astra.viewer.pages.asked import Asked, NoSuchPageError, Row, Shown
 from astra.viewer.shelf import Run
 
@@ -53,6 +51,10 @@ def tool_graph_page(asked: Asked, run: Run) -> Shown:
 
 
 def _graph(run: Run, server: str) -> dict[str, Any]:
+    # They need networkx, which takes as long to import as the rest of the pages.
+    from astra.trajectories.tasks.chain_proposals import proposed_graph
+    from astra.trajectories.tasks.graph_svg import svg
+
     name, graph = proposed_graph(run.path, server)
     edges = sorted(graph.edges(data="weight"), key=lambda edge: (-edge[2], edge[0], edge[1]))
     return {

@@ -30,10 +30,12 @@ if (theme === 'light' || theme === 'dark') root.dataset.theme = theme;
 
 // --- keyboard ------------------------------------------------------------------------------
 
+const choosable = () => findAll('.rows tbody tr, .doors li');
+
 function chooseRow(step) {
-  const rows = findAll('.rows tbody tr, .doors li');
-  if (!rows.length) {
-    const neighbour = find(step > 0 ? 'a[rel="next"]' : 'a[rel="prev"]');
+  const neighbour = find(step > 0 ? 'a[rel="next"]' : 'a[rel="prev"]');
+  const rows = choosable();
+  if (!rows.length || (neighbour && !find('.rows'))) {
     if (neighbour) location.href = neighbour.href;
     return;
   }
@@ -81,9 +83,9 @@ async function refresh() {
     if (text === shown) return;
     const fresh = new DOMParser().parseFromString(text, 'text/html').querySelector('main');
     if (shown && fresh) {
-      const chosen = findAll('.rows tbody tr, .doors li').findIndex((row) => row.classList.contains('chosen'));
+      const chosen = choosable().findIndex((row) => row.classList.contains('chosen'));
       main.replaceChildren(...fresh.childNodes);
-      const rows = findAll('.rows tbody tr, .doors li');
+      const rows = choosable();
       if (chosen >= 0 && rows[chosen]) rows[chosen].classList.add('chosen');
       prepare();
     }
