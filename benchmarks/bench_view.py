@@ -78,7 +78,7 @@ def view_figures(many: Path, count: int) -> dict[str, Any]:
             # Half of them filter, in rows that are just being read.
             asked = list(QUERIES.values())[len(meanwhile) % len(QUERIES)]
             meanwhile.append(_seconds(page, asked if len(meanwhile) % 2 else {}))
-            time.sleep(0.05)
+            time.sleep(0.5)
         indexed = time.perf_counter() - started
         if f"{count:,} rows" not in _get(page):
             raise RuntimeError(f"the list does not count {count} rows")

@@ -173,7 +173,7 @@ def write_training(path: Path, arenas: Sequence[Arena], seed: int = 0) -> None:
             with folder.append(name) as log:
                 log.append([json.dumps(row).encode() + b"\n" for row in rows])
         with folder.append("conversations") as log:
-            log.append([to_line(sampled(arenas[0]))])
+            log.append([to_line(sampled(arena)) for arena in arenas[:1]])
 
 
 def sampled(arena: Arena) -> Episode:

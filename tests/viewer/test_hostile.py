@@ -263,6 +263,20 @@ def test_deep_json_halves_of_pairs_and_no_numbers(tmp_path: Path) -> None:
     assert pages.ask("run/episodes.html").status_code == 200
 
 
+def test_curves_pass_over_what_is_no_number(tmp_path: Path) -> None:
+    rows = [f'{{"step": {step}, "loss": {step}}}\n' for step in (1, 2)]
+    rows += [
+        '{"step": 3, "loss": NaN}\n',
+        '{"step": Infinity, "loss": 4}\n',
+        f'{{"step": 5, "loss": {"9" * 400}}}\n',
+        '{"step": "x", "loss": [1], "text": "y"}\n',
+    ]
+    write_training(tmp_path / "run", [])
+    (tmp_path / "run" / "metrics.jsonl").write_text("".join(rows), "utf-8")
+    page = Pages(tmp_path).ask("training.html")
+    assert page.status_code == 200 and '"x": [1, 2], "y": [1, 2]' in page.text
+
+
 # --- paths --------------------------------------------------------------------------------------
 
 PATHS = [

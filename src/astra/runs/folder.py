@@ -35,6 +35,8 @@ from astra.types import Json, Record, Usage
 LOG = "progress.log"
 FILE_BYTES = 64 * 2**20
 """Largest file that is read as a whole, unless its reader says otherwise."""
+_BLOCK = 2**16
+"""Bytes that are read at once: rows are longer than the 8 kB that are read by default."""
 _NAME = re.compile(r"[a-z][a-z0-9_-]*(\.failed)?")
 
 R = TypeVar("R", bound=Record)
@@ -158,7 +160,7 @@ class RunFolder:
             raise StoreError(f"{str(path)!r} is not a regular file: remove it")
         if flags & os.O_RDWR:
             return open(fd, "r+b", buffering=0)
-        return open(fd, "rb")
+        return open(fd, "rb", buffering=_BLOCK)
 
     def read(self, file: str, *, limit: int = FILE_BYTES) -> bytes:
         """The content of a file other than those of rows.

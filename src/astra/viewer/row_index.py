@@ -246,7 +246,7 @@ class RowIndex:
     def _stored(self, cells: dict[str, Cell], file: str, offset: int) -> list[Any]:
         number = self._count
         self._count += 1
-        text = _storable(str(cells.get("text") or ""))
+        text = str(cells.get("text") or "")
         row = [_value(cells.get(name), self._kinds[name]) for name in self._names]
         row[self._names.index("text")] = text[:_TEXT]
         own = str(cells.get("id") or "")
@@ -354,16 +354,11 @@ def _quoted(name: str) -> str:
 
 def _value(value: Cell, kind: ColumnKind) -> Cell:
     """A value as SQLite can hold and compare it."""
-    if value is None or (isinstance(value, float) and kind == "number"):
+    if value is None or isinstance(value, str):
         return value
-    if isinstance(value, int) and kind == "number" and abs(value) < 2**63:
+    if kind == "number" and (isinstance(value, float) or abs(value) < 2**63):
         return value
-    return _storable(str(value))
-
-
-def _storable(text: str) -> str:
-    """Without halves of surrogate pairs, which JSON may hold and SQLite and UTF-8 may not."""
-    return text.encode("utf-8", "replace").decode()
+    return str(value)
 
 
 def _short(error: Exception) -> str:

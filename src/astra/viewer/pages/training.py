@@ -13,6 +13,7 @@ from astra.viewer.shelf import Run
 METRICS = "metrics"
 _POINTS = 5_000
 """Points of a curve at most: of a longer one, each n-th."""
+_LARGEST = 1e300
 _AXES = ("step", "seconds", "num_tokens", "epoch")
 
 
@@ -72,7 +73,12 @@ def _curve(run: str, rows: Sequence[dict[str, Json]], name: str, axis: str) -> d
 
 
 def _is_number(value: Json) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    """Whether it is on a curve: files of others hold NaN, and numbers that a script can't read."""
+    return (
+        isinstance(value, int | float)
+        and not isinstance(value, bool)
+        and -_LARGEST < value < _LARGEST
+    )
 
 
 def _last(logged: dict[str, list[dict[str, Json]]]) -> dict[str, dict[str, Json]]:
