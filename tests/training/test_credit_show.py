@@ -14,6 +14,7 @@ from astra.runs.folder import RunFolder
 from astra.training.credit.acpo import ACPO, ACPOSettings
 from astra.training.credit.counterfactual import Counterfactual
 from astra.training.credit.log import CreditLog, find_credit, read_credit
+from astra.viewer.pages.credit import ShownCredit
 from tests.training.made import CountingPolicy
 from tests.training.test_credit_acpo import batch, problems
 from tests.training.test_credit_attribution import arena
@@ -36,6 +37,13 @@ def test_rows_come_back(folder: Path):
     rows = list(read_credit(folder))
     assert [row.step for row in rows] == [0, 0, 1, 1, 2, 2]
     assert find_credit(folder, rows[3].id[:14]) == rows[3]
+
+
+def test_the_pages_show_all_of_a_row(folder: Path):
+    """They have records of their own, so that they need no torch."""
+    for row in read_credit(folder):
+        told = row.model_dump(mode="json")
+        assert ShownCredit.model_validate(told).model_dump(mode="json") == told
 
 
 def test_a_resumed_run_writes_its_steps_anew(folder: Path):

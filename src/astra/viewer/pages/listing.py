@@ -23,7 +23,9 @@ def listing_page(asked: Asked, run: Run, listing: Listing) -> Shown:
         while not state.complete:
             state = index.refresh(INDEX_SECONDS)
     page = max(1, whole(asked.query.get("page", "")) or 1)
-    found = index.find(query, start=(page - 1) * PAGE_ROWS, count=PAGE_ROWS)
+    start = (page - 1) * PAGE_ROWS
+    count = PAGE_ROWS if asked.most_rows is None else min(PAGE_ROWS, asked.most_rows - start)
+    found = index.find(query, start=start, count=max(0, count))
     reached = found.total if asked.most_rows is None else min(found.total, asked.most_rows)
     choices = index.choices()
     return "listing.html", {
