@@ -107,14 +107,13 @@ def _server(many: Path) -> Iterator[tuple[int, str, float]]:
     started = time.perf_counter()
     # As it is installed: what Python compiled once is kept.
     environment = {n: v for n, v in os.environ.items() if n != "PYTHONDONTWRITEBYTECODE"}
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
-    try:
-        assert process.stderr is not None
-        address = process.stderr.readline().split()[-1]
-        yield process.pid, address, started
-    finally:
-        process.terminate()
-        process.wait()
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as process:
+        try:
+            assert process.stderr is not None
+            address = process.stderr.readline().split()[-1]
+            yield process.pid, address, started
+        finally:
+            process.terminate()
 
 
 def _get(address: str) -> str:
