@@ -292,11 +292,15 @@ class RowIndex:
             order = f"{_quoted(query.sort)} IS NULL, {_quoted(query.sort)} {direction}, number"
         columns = ", ".join(_quoted(name) for name in self._names)
         with self._lock:
-            total = self._rows.execute(f"SELECT count(*) FROM rows{where}", values).fetchone()[0]
             found = self._rows.execute(
                 f"SELECT number, id, {columns} FROM rows{where} ORDER BY {order} LIMIT ? OFFSET ?",
                 (*values, count, start),
             ).fetchall()
+            total = start + len(found)
+            # A page that is not full is the last one: the rows need not be looked through again.
+            if len(found) == count or (start and not found):
+                counted = self._rows.execute(f"SELECT count(*) FROM rows{where}", values)
+                total = counted.fetchone()[0]
         rows = [FoundRow(n, i, dict(zip(self._names, c, strict=True))) for n, i, *c in found]
         return RowPage(rows, total)
 
