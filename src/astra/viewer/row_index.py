@@ -318,7 +318,7 @@ class RowIndex:
         return (f" WHERE {' AND '.join(conditions)}" if conditions else ""), values
 
     def choices(self) -> dict[str, list[tuple[str, int]]]:
-        """ListColumn -> its values with the number of rows, the most frequent first."""
+        """Column -> its values with the number of rows, the most frequent first."""
         with self._lock:
             counted = {
                 name: (+counts).most_common(_CHOICES) for name, counts in self._choices.items()
