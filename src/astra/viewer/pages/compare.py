@@ -9,6 +9,8 @@ from itertools import combinations
 from typing import Any, NamedTuple
 
 from astra.core.intervals import Interval, bootstrap
+from astra.errors import AstraError
+from astra.types import Json
 from astra.viewer.pages.asked import INDEX_SECONDS, PAGE_ROWS, Asked, Shown
 from astra.viewer.pages.listing import whole
 from astra.viewer.row_index import RowQuery
@@ -53,7 +55,7 @@ def compare_page(asked: Asked) -> Shown:
     values: dict[str, Any] = {
         "title": "Compare",
         "played": played,
-        "pairs": [(a, b) for a, b in combinations(played, 2) if a.kind == b.kind],
+        "pairs": [(a, b) for a, b in combinations(played, 2) if _played_of(a) == _played_of(b)],
         "first": names[0],
         "second": names[1],
         "overall": None,
@@ -69,6 +71,15 @@ def compare_page(asked: Asked) -> Shown:
     if len(chosen) == 2:
         values |= _compared(asked, *chosen)
     return "compare.html", values
+
+
+def _played_of(run: Run) -> tuple[str, Json]:
+    """What a run played, by its options: pairs of others have no item in common."""
+    try:
+        config = run.folder.config()
+    except AstraError:
+        config = {}
+    return run.kind, config.get("arenas", config.get("command"))
 
 
 def _compared(asked: Asked, first: Run, second: Run) -> dict[str, Any]:
