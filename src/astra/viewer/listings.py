@@ -11,14 +11,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
-
 from astra.arenas.certificates import defect_of
 from astra.runs.folder import RunFolder
+from astra.viewer.row_facts import (
+    ArenaFacts,
+    CreditFacts,
+    EpisodeFacts,
+    FailureFacts,
+    RolloutFacts,
+    RowFacts,
+    ServerFacts,
+    ToolFacts,
+)
 
 ColumnKind = Literal["choice", "number", "text"]
 """choice: few values, offered as a filter. number: sorted as one. text: free words."""
-Cell = str | float | int | None
 
 
 @dataclass(frozen=True)
@@ -28,16 +35,6 @@ class ListColumn:
     name: str
     title: str
     kind: ColumnKind
-
-
-class RowFacts(BaseModel):
-    """Base of the parts of a row that a listing reads: fields of others are passed over."""
-
-    model_config = ConfigDict(extra="ignore")
-
-    def cells(self) -> dict[str, Cell]:
-        """Column -> value. `id` is the row's own id, empty if it has none; `text` is searched."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True)
@@ -85,236 +82,6 @@ def certificate_cell(row: Mapping[str, Any]) -> str:
     return defect
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="ignore")
-
-
-class _Provenance(_Part):
-    level: int | str | None = None
-
-
-class _ArenaFacts(RowFacts):
-    id: str
-    question: str = ""
-    scenario: str = ""
-    language: str = ""
-    domain: str = ""
-    split: str = ""
-    goals: list[_Part] = []
-    tools: list[_Part] = []
-    distractors: list[_Part] = []
-    state: _Part | None = None
-    provenance: _Provenance = _Provenance()
-
-    def cells(self) -> dict[str, Cell]:
-        return {
-            "id": self.id,
-            "text": self.question,
-            "scenario": self.scenario,
-            "hops": len(self.goals),
-            "language": self.language,
-            "domain": self.domain,
-            "split": self.split,
-            "tools": len(self.tools) + len(self.distractors),
-            "state": "no" if self.state is None else "yes",
-            "level": self.provenance.level,
-        }
-
-
-class _Message(_Part):
-    role: str = ""
-    content: str = ""
-
-
-class _Score(_Part):
-    f1: float | None = None
-    reward: float | None = None
-    goals: int | None = None
-    solved: int | None = None
-
-
-class _Trajectory(_Part):
-    task: str = ""
-    sample: int = 0
-    messages: list[_Message] = []
-    calls: list[_Part] = []
-    stop: str = ""
-    turns: int = 0
-    error: str = ""
-
-    def said(self) -> str:
-        """The request, and the answer: what one looks for."""
-        asked = next((m.content for m in self.messages if m.role == "user"), "")
-        return f"{asked}\n{self.messages[-1].content if self.messages else ''}"
-
-
-class _EpisodeFacts(RowFacts):
-    trajectory: _Trajectory = _Trajectory()
-    score: _Score | float | None = None
-    # Of benchmarks:
-    task: str = ""
-    category: str = ""
-    trial: int = 0
-    error: str = ""
-    messages: list[_Message] = []
-
-    def cells(self) -> dict[str, Cell]:
-        if not isinstance(self.score, _Score) and self.task:
-            told = _Trajectory(messages=self.messages).said()
-            return {
-                "id": "",
-                "text": f"{self.task}\n{told}",
-                "task": self.task,
-                "sample": self.trial,
-                "category": self.category,
-                "f1": None if isinstance(self.score, _Score) else self.score,
-                "stop": self.error or ("solved" if self.score == 1 else ""),
-                "turns": sum(m.role == "assistant" for m in self.messages),
-                "calls": None,
-            }
-        score = self.score if isinstance(self.score, _Score) else _Score()
-        trajectory = self.trajectory
-        return {
-            "id": "",
-            "text": f"{trajectory.task}\n{trajectory.said()}",
-            "task": trajectory.task,
-            "sample": trajectory.sample,
-            "category": "",
-            "f1": score.f1,
-            "stop": trajectory.stop,
-            "turns": trajectory.turns,
-            "calls": len(trajectory.calls),
-        }
-
-
-class _Task(_Part):
-    request: str = ""
-    kind: str = ""
-    language: str = ""
-    axis: str = ""
-
-
-class _RolloutFacts(RowFacts):
-    id: str
-    task: _Task = _Task()
-    sample: int = 0
-    model: str = ""
-    host: str = ""
-    trajectory: _Trajectory = _Trajectory()
-
-    def cells(self) -> dict[str, Cell]:
-        return {
-            "id": self.id,
-            "text": f"{self.task.request}\n{self.trajectory.said()}",
-            "kind": self.task.kind,
-            "axis": self.task.axis,
-            "language": self.task.language,
-            "model": self.model,
-            "host": self.host,
-            "stop": self.trajectory.stop,
-            "turns": self.trajectory.turns,
-            "calls": len(self.trajectory.calls),
-        }
-
-
-class _CreditFacts(RowFacts):
-    id: str
-    step: int = 0
-    task: str = ""
-    reward: float = 0.0
-    advantage: float = 0.0
-    phase: str | int = ""
-    attribution: str = ""
-    steps: list[_Part] = []
-
-    def cells(self) -> dict[str, Cell]:
-        return {
-            "id": self.id,
-            "text": self.task,
-            "task": self.task,
-            "step": self.step,
-            "reward": self.reward,
-            "advantage": self.advantage,
-            "phase": str(self.phase),
-            "attribution": self.attribution,
-            "steps": len(self.steps),
-        }
-
-
-class _Document(_Part):
-    name: str = ""
-    description: str = ""
-
-
-class _Tool(_Part):
-    document: _Document = _Document()
-    domain: str = ""
-    language: str = ""
-
-
-class _ToolFacts(RowFacts):
-    id: str
-    tool: _Tool = _Tool()
-    arena: str = ""
-    split: str = ""
-
-    def cells(self) -> dict[str, Cell]:
-        document = self.tool.document
-        return {
-            "id": self.id,
-            "text": f"{document.name}\n{document.description}",
-            "name": document.name,
-            "domain": self.tool.domain,
-            "language": self.tool.language,
-            "split": self.split,
-        }
-
-
-class _CollectedTool(_Part):
-    document: _Document = _Document()
-
-
-class _ServerFacts(RowFacts):
-    id: str
-    name: str = ""
-    description: str = ""
-    domain: str = ""
-    language: str = ""
-    source: str = ""
-    tools: list[_CollectedTool] = []
-
-    def cells(self) -> dict[str, Cell]:
-        names = " ".join(tool.document.name for tool in self.tools)
-        return {
-            "id": self.id,
-            "text": f"{self.name}\n{self.description}\n{names}",
-            "name": self.name,
-            "source": self.source,
-            "domain": self.domain,
-            "language": self.language,
-            "tools": len(self.tools),
-        }
-
-
-class _FailureFacts(RowFacts):
-    key: str = ""
-    stage: str = ""
-    kind: str = ""
-    check: str | None = None
-    type: str | None = None
-    message: str = ""
-
-    def cells(self) -> dict[str, Cell]:
-        return {
-            "id": "",
-            "text": f"{self.key}\n{self.message}",
-            "stage": self.stage,
-            "kind": self.kind,
-            "why": self.check or self.type or "",
-            "message": self.message,
-        }
-
-
 def _columns(**kinds: ColumnKind) -> tuple[ListColumn, ...]:
     return tuple(ListColumn(name, _TITLES.get(name, name), kind) for name, kind in kinds.items())
 
@@ -338,7 +105,7 @@ LISTINGS: tuple[Listing, ...] = (
             level="choice",
             tools="number",
         ),
-        _ArenaFacts,
+        ArenaFacts,
         beside="certificates",
     ),
     Listing(
@@ -346,7 +113,7 @@ LISTINGS: tuple[Listing, ...] = (
         "Set aside",
         ("*.failed",),
         _columns(message="text", kind="choice", stage="choice", why="choice"),
-        _FailureFacts,
+        FailureFacts,
     ),
     Listing(
         "episodes",
@@ -361,7 +128,7 @@ LISTINGS: tuple[Listing, ...] = (
             turns="number",
             calls="number",
         ),
-        _EpisodeFacts,
+        EpisodeFacts,
         kept=("task",),
     ),
     Listing(
@@ -369,7 +136,7 @@ LISTINGS: tuple[Listing, ...] = (
         "Conversations with tokens",
         ("conversations",),
         _columns(text="text", sample="number", f1="number", stop="choice", turns="number"),
-        _EpisodeFacts,
+        EpisodeFacts,
         kept=("task",),
     ),
     Listing(
@@ -387,7 +154,7 @@ LISTINGS: tuple[Listing, ...] = (
             turns="number",
             calls="number",
         ),
-        _RolloutFacts,
+        RolloutFacts,
     ),
     Listing(
         "credit",
@@ -402,20 +169,20 @@ LISTINGS: tuple[Listing, ...] = (
             attribution="choice",
             steps="number",
         ),
-        _CreditFacts,
+        CreditFacts,
     ),
     Listing(
         "servers",
         "Servers",
         ("servers",),
         _columns(name="text", source="choice", domain="choice", language="choice", tools="number"),
-        _ServerFacts,
+        ServerFacts,
     ),
     Listing(
         "tools",
         "Tools",
         ("tools",),
         _columns(name="text", domain="choice", language="choice", split="choice"),
-        _ToolFacts,
+        ToolFacts,
     ),
 )

@@ -23,7 +23,8 @@ from pydantic_core import from_json
 
 from astra.errors import StoreError, StoreWarning
 from astra.runs.folder import RunFolder
-from astra.viewer.listings import Cell, ColumnKind, Listing, certificate_cell
+from astra.viewer.listings import ColumnKind, Listing, certificate_cell
+from astra.viewer.row_facts import Cell
 
 _BATCH_SECONDS = 0.05
 """Between commits: a page waits this long for the index at most."""
