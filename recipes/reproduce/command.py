@@ -75,7 +75,7 @@ class ReproduceConfig(SandboxConfig):
     seeds: Sequence[str] = ("0", "1", "2")
     """Seeds of each arm."""
     arms: Sequence[str] | None = None
-    """Run only these arms and the baseline. None: all."""
+    """Run only these arms and the baseline. None: all but those that have to be named."""
     ablations: bool = False
     """Add ACPO without one of its parts each, for the comparison credit."""
     max_steps: Annotated[int | None, at_least(1)] = None
@@ -99,7 +99,7 @@ class ReproduceConfig(SandboxConfig):
     distractors_per_band: Annotated[int | None, at_least(0), at_most(20)] = None
     """Maximum distractors per similarity band. None: as the arenas were made."""
     credit: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    """Options of all arms with acpo: alpha=0.5."""
+    """Options of credit assignment, of all arms that have them: alpha=0.5, step_weight=0.5."""
     trl: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """Further options of TRL's trainer config: adam_beta2=0.95."""
     workers: Annotated[int, at_least(1)] = 1
@@ -112,14 +112,16 @@ class ReproduceConfig(SandboxConfig):
         "python -m recipes.reproduce reward --arenas runs/world --model runs/sft/final",
         "python -m recipes.reproduce credit --problems problems.jsonl --model runs/sft/final",
         "python -m recipes.reproduce filling --seeds 0,1 --out runs/filling",
+        "python -m recipes.reproduce credit --arms gigpo,hgpo,counterfactual",
     ],
 )
 def command(config: ReproduceConfig, *, as_json: bool) -> int:
     """Train every arm of a comparison with every seed, and evaluate on held-out tasks.
 
-    reward, distractors and filling are ablations of the ASTRA paper; credit compares GRPO, GiGPO
-    and ACPO. Trials with an outcome are not run again: the same command resumes, also with more
-    seeds or arms. Exit status 1 if a trial failed; the same command tries it again.
+    reward, distractors and filling are ablations of the ASTRA paper; credit compares algorithms:
+    GRPO, GiGPO, ACPO and, if named, the others. Trials with an outcome are not run again: the same
+    command resumes, also with more seeds or arms. Exit status 1 if a trial failed; the same command
+    tries it again.
     """
     require_training()
     from astra.training.presets.resolve import resolve, with_fitting_micro_batch
@@ -146,7 +148,7 @@ def command(config: ReproduceConfig, *, as_json: bool) -> int:
             max_steps=max_steps,
             max_tokens=config.max_tokens,
             trl=config.trl,
-            # The credit of all arms with ACPO; `of_arm` leaves it out of the others.
+            # The credit of all arms; `of_arm` leaves ACPO's further options out of the others.
             algorithm="acpo",
             credit=_credit(config, max_steps),
             distractors_per_band=config.distractors_per_band,
@@ -221,7 +223,7 @@ def arenas_and_model(config: ReproduceConfig) -> tuple[Path, str]:
 
 
 def _credit(config: ReproduceConfig, max_steps: int) -> CreditConfig:
-    """Options of all arms with ACPO, which has both phases however short a run is."""
+    """Options of all arms. ACPO has both phases however short a run is."""
     if config.comparison != "credit":
         if config.credit:
             name = next(iter(config.credit))

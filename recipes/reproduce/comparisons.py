@@ -28,6 +28,7 @@ class ArmComparison:
     baseline: str
     """The arm that the others are compared with. It runs first."""
     arms: tuple[Arm, ...]
+    """Those that run unless some are named."""
     headline: tuple[str, ...]
     """Final measurements that the table in the terminal shows."""
     curves: tuple[str, ...] = CURVES
@@ -35,21 +36,24 @@ class ArmComparison:
     """Whether arms stop at the baseline's number of sampled tokens instead of its steps."""
     common: Mapping[str, Json] = field(default_factory=dict[str, Json])
     """Options of all arms."""
+    further: tuple[Arm, ...] = ()
+    """Arms that run if they are named."""
     ablations: tuple[Arm, ...] = ()
     whole: str = ""
     """Name of the arm that the ablations are compared with. Empty without ablations."""
 
     def chosen(self, names: Sequence[str] | None, *, ablations: bool) -> list[Arm]:
-        """The baseline and the arms of these names (None: all), in their order.
+        """The baseline and the arms of these names (None: all but `further`), in their order.
 
         With ablations, also the arm that these are compared with. Raises ConfigError.
         """
         if ablations and not self.ablations:
             raise ConfigError(f"{self.name!r} has no ablations, only 'credit' does")
-        every = [*self.arms, *(self.ablations if ablations else ())]
-        known = [arm.name for arm in every]
+        more = self.ablations if ablations else ()
         if names is None:
-            return every
+            return [*self.arms, *more]
+        every = [*self.arms, *self.further, *more]
+        known = [arm.name for arm in every]
         if unknown := sorted(set(names) - set(known)):
             raise ConfigError(f"no arm {unknown[0]!r}: choose among {', '.join(known)}")
         kept = {*names, self.baseline, *([self.whole] if ablations else ())}
@@ -67,6 +71,8 @@ _ABLATIONS = (
     _acpo("acpo-no-curriculum", "verified", options={"curriculum.others": 1.0}),
     _acpo("acpo-no-confidence", "verified", confidence_gamma=0.0),
 )
+
+_FURTHER = ("hgpo", "graphgpo", "igpo", "first_exposure", "counterfactual")
 
 COMPARISONS: dict[str, ArmComparison] = {
     "reward": ArmComparison(
@@ -97,7 +103,7 @@ COMPARISONS: dict[str, ArmComparison] = {
     ),
     "credit": ArmComparison(
         "credit",
-        "GRPO, GiGPO and ACPO with each attribution, at equal rollouts",
+        "GRPO, GiGPO, ACPO with each attribution, and others by name, at equal rollouts",
         "ACPO (arXiv 2510.08899)",
         baseline="grpo",
         arms=(
@@ -108,11 +114,13 @@ COMPARISONS: dict[str, ArmComparison] = {
             _acpo("acpo-entropy", "entropy"),
             _acpo("acpo-counterfactual", "counterfactual"),
         ),
+        further=tuple(Arm(name, {"algorithm": name}) for name in _FURTHER),
         headline=("f1", "solved", "turns", "calls"),
         curves=(
             *CURVES,
             *("acpo/credit/attribution_seconds", "acpo/entropy/crucial", "acpo/credit/phase"),
             *("acpo/agreement/likelihood", "acpo/agreement/entropy", "acpo/agreement/verified"),
+            *(f"{name}/agreement/credit" for name in ("acpo", "gigpo", *_FURTHER)),
         ),
         # With filling, an arm with more zero-variance groups would get more rollouts a step.
         common={"max_sampling_rounds": 1},
@@ -132,6 +140,7 @@ def of_problems(comparison: ArmComparison) -> ArmComparison:
     by_likelihood = {"attribution": "likelihood"}
     return replace(
         comparison,
+        further=(),
         arms=tuple(arm for arm in comparison.arms if arm.name in kept),
         ablations=tuple(
             Arm(arm.name, {**arm.options, "credit": {**arm.options["credit"], **by_likelihood}})

@@ -160,13 +160,13 @@ def _held_out(at: MeasurementPoint, means: Mapping[str, float]) -> MeasurementPo
 
 
 def of_arm(config: TrainRLConfig, options: Mapping[str, Json]) -> TrainRLConfig:
-    """The options of a run, with those of an arm."""
-    own: dict[str, Any] = dict(options)
-    # Options of ACPO that all arms share hold for its arms only; the arm's own win.
+    """The options of a run, with those of an arm. An arm that names no algorithm has GRPO."""
+    own: dict[str, Any] = {"algorithm": "grpo", **options}
+    # Options that all arms share hold for those that have them; the arm's own win.
     shared: dict[str, Any] = {f.name: getattr(config.credit, f.name) for f in fields(config.credit)}
     nested: Any = own.pop("credit", None)
     if nested is None:
-        return replace(config, **own, credit=CreditConfig())
+        return replace(config, **own, credit=replace(config.credit, options={}))
     merged = {**shared["options"], **nested.get("options", {})}
     credit: dict[str, Any] = {**shared, **nested, "options": merged}
     return replace(config, **own, credit=CreditConfig(**credit))

@@ -243,21 +243,23 @@ def test_settings_are_looked_at_before_the_first_trial(
 
 
 def _config() -> TrainRLConfig:
-    credit = CreditConfig(explore_steps=40)
-    return TrainRLConfig(model="m", arenas="a", out="o", preset="nano", credit=credit)
+    credit = CreditConfig(explore_steps=40, options={"success": 0.4})
+    return TrainRLConfig(
+        model="m", arenas="a", out="o", preset="nano", algorithm="acpo", credit=credit
+    )
 
 
 @pytest.mark.parametrize("compared", [*COMPARISONS.values(), of_problems(CREDIT)])
 def test_every_arm_sets_what_there_is(compared: ArmComparison) -> None:
-    arms = [*compared.arms, *compared.ablations]
+    arms = [*compared.arms, *compared.further, *compared.ablations]
     assert len({arm.name for arm in arms}) == len(arms)
     assert arms[0].name == compared.baseline
     configs = [of_arm(_config(), {**compared.common, **arm.options}) for arm in arms]
     assert len(set(map(repr, configs))) == len(configs)
     for config in configs:
-        assert (config.credit.explore_steps == 200) == (config.algorithm != "acpo") or (
-            config.credit.explore_steps is None
-        )
+        assert config.credit.explore_steps in (40, None)
+        assert config.algorithm == "acpo" or not config.credit.options
+        assert config.algorithm == "grpo" or compared.name == "credit"
         acpo_settings(config.credit)
 
 
@@ -271,6 +273,8 @@ def test_an_arm_wins_over_what_all_share() -> None:
 
 def test_arms_are_chosen_with_what_they_are_compared_with() -> None:
     assert [a.name for a in CREDIT.chosen(["gigpo"], ablations=False)] == ["grpo", "gigpo"]
+    assert [a.name for a in CREDIT.chosen(["hgpo"], ablations=False)] == ["grpo", "hgpo"]
+    assert "hgpo" not in [a.name for a in CREDIT.chosen(None, ablations=True)]
     names = [a.name for a in CREDIT.chosen(["acpo-no-credit"], ablations=True)]
     assert names == ["grpo", "acpo-verified", "acpo-no-credit"]
     with pytest.raises(ConfigError, match="no arm 'gigo'"):

@@ -10,8 +10,9 @@ import torch
 from astra.errors import ConfigError
 from astra.training.algorithm import group_mean_B
 from astra.training.credit.anchors import anchor_states
-from astra.training.credit.gigpo import GiGPO, GiGPOSettings, discounted, step_advantages
+from astra.training.credit.gigpo import discounted, gigpo, step_advantages
 from astra.training.credit.steps import pad_BK, spread_BT, sum_BK, tokens_BK
+from astra.training.credit.stepwise import StepSettings
 from astra.training.rl.grpo import group_advantages
 from tests.training.made import CountingPolicy, played, scored, trajectory, written
 
@@ -96,8 +97,8 @@ def test_gigpo_by_hand():
     assert good.score.increments == pytest.approx((0.5, 0.3, 0.0))
     assert good.reward == pytest.approx(0.8)
     assert bad.reward == pytest.approx(0.4)
-    settings = GiGPOSettings(step_weight=2.0, discount=0.5, scale=False)
-    found = GiGPO(settings).credit(batch, CountingPolicy()).advantages_BT
+    settings = StepSettings(step_weight=2.0, discount=0.5, scale=False)
+    found = gigpo(batch, CountingPolicy(), settings).advantages_BT
     # A^E: ±0.2. Returns: good 0.65, 0.3, 0; bad 0.45, -0.1, 0. The first steps share the empty
     # state (mean 0.55); good's second and bad's second and third share {a} (mean 1/15).
     expected = [
@@ -117,18 +118,20 @@ def test_states_of_different_groups_are_different():
             played([["b"], ["a"], []], group=1, task="other"),
         ]
     )
-    credit = GiGPO().credit(batch, CountingPolicy())
+    credit = gigpo(batch, CountingPolicy(), StepSettings())
     assert (credit.advantages_BT == 0).all()
     assert credit.metrics["shared_steps"] == 0.0
 
 
 def test_gigpo_without_trajectories_is_group_relative():
     batch = scored([written("right", 1.0), written("wrong.", 0.0)])
-    found = GiGPO().credit(batch, CountingPolicy()).advantages_BT
+    found = gigpo(batch, CountingPolicy(), StepSettings()).advantages_BT
     expected = group_advantages(batch.rewards_B, batch.group_B)
     assert torch.equal(found, expected.unsqueeze(1) * batch.policy_mask_BT)
 
 
-def test_gigpo_refuses_a_discount_that_is_none():
+def test_settings_that_are_none_are_refused():
     with pytest.raises(ConfigError, match=r"1\.5"):
-        GiGPOSettings(discount=1.5)
+        StepSettings(discount=1.5)
+    with pytest.raises(ConfigError, match="-1"):
+        StepSettings(history=-1)

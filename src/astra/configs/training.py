@@ -22,7 +22,16 @@ from astra.configs.evaluation import RewardLike
 from astra.configs.spelling import option_name
 from astra.errors import ConfigError
 
-ALGORITHMS = ("grpo", "gigpo", "acpo")
+ALGORITHMS = (
+    "grpo",
+    "gigpo",
+    "hgpo",
+    "graphgpo",
+    "igpo",
+    "first_exposure",
+    "counterfactual",
+    "acpo",
+)
 
 LearningRateSchedule = Literal["constant", "linear", "cosine"]
 Precision = Literal["bf16", "fp32"]
@@ -121,7 +130,7 @@ class CreditConfig(Config):
     baseline: BaselineName = "state"
     """acpo: what a step's contribution is compared with."""
     alpha: Annotated[float, above(-1), below(1)] = 0.9
-    """acpo: weight of the step-level factor. 0: none."""
+    """acpo, first_exposure: weight of the step-level factor. 0: none."""
     confidence_gamma: Annotated[float, at_least(0), below(1)] = 0.3
     """acpo: strength of confidence weights. 0: none."""
     kl: Annotated[float, at_least(0)] = 0.01
@@ -131,11 +140,16 @@ class CreditConfig(Config):
     stall_steps: Annotated[int | None, at_least(1)] = 50
     """acpo: steps without improvement after which exploration ends."""
     step_weight: float = 1.0
-    """gigpo: weight of the step-level advantage."""
+    """gigpo, hgpo, graphgpo, igpo, counterfactual: weight of the step-level advantage."""
     discount: Annotated[float, at_least(0), at_most(1)] = 0.95
-    """gigpo: discount of returns."""
+    """gigpo, hgpo, igpo: discount of returns. graphgpo: of each step to the goal."""
+    history: Annotated[int, at_least(0)] = 2
+    """hgpo: earlier states that compared steps share, at most."""
+    agreement: bool = True
+    """All but grpo: replay episodes in arenas to log how far credit agrees with the
+    counterfactual."""
     options: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    """Rarely needed: segmentation.*, entropy.*, switch.*, curriculum.*, success, cue, agreement,
+    """Rarely needed: segmentation.*, entropy.*, switch.*, curriculum.*, success, cue,
     log_rollouts."""
 
 
@@ -182,7 +196,7 @@ class TrainRLConfig(DistractorConfig, CertifiedConfig, SandboxConfig, TrainConfi
     reward: RewardLike = "f1"
     """f1, recall, precision, strict, or module:function(arena, trajectory) -> float."""
     algorithm: str | AlgorithmLike = "grpo"
-    """grpo, gigpo, acpo, or module:Class."""
+    """grpo, gigpo, hgpo, graphgpo, igpo, first_exposure, counterfactual, acpo, or module:Class."""
     max_sampling_rounds: Annotated[int | None, at_least(1)] = None
     """Rounds of episodes to fill a batch with groups of non-zero variance. 1: no filling. None:
     preset."""

@@ -1,4 +1,4 @@
-"""Step-level credit assignment: GiGPO and ACPO, as implementations of `Algorithm`.
+"""Step-level credit assignment: GiGPO, ACPO and others, as implementations of `Algorithm`.
 
 Tensor names end in their axes: B rollouts, T completion tokens, K steps. Only the abstract and
 public summaries of the ACPO paper (arXiv 2510.08899) could be read, and no code was published. What

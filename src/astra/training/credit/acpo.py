@@ -11,6 +11,7 @@ reference policy and confidence-weighted rewards while converging, and a curricu
 from __future__ import annotations
 
 import dataclasses
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,6 +21,7 @@ from torch import Tensor
 
 from astra.errors import ConfigError
 from astra.training.algorithm import Credit, PolicyAccess, SampledEpisode, ScoredBatch
+from astra.training.credit.agreement import credit_agreement
 from astra.training.credit.anchors import numbered_states_BK
 from astra.training.credit.attribution import CUE, Attribution, confidence
 from astra.training.credit.counterfactual import Counterfactual
@@ -130,6 +132,8 @@ class ACPO:
             self._replay,
             compare=settings.agreement,
         )
+        # Replays that only compare are no cost of the credit.
+        started = time.perf_counter() - contributions.seconds
         advantages_B = group_advantages(self._rewards(batch, contributions, policy), batch.group_B)
         exists_BK = tokens_BK(batch.step_BT, batch.policy_mask_BT) > 0
         contribution_BK = contributions.contribution_BK
@@ -167,12 +171,16 @@ class ACPO:
             if self._control.coefficient:
                 bonus_BT = inputs.crucial_BT.to(batch.entropy_BT.dtype) * self._control.coefficient
         shares = self._curriculum.histogram()
+        metrics = credit_metrics(inputs)
+        if (true_BK := contributions.counterfactual_BK) is not None:
+            metrics |= credit_agreement(factored.advantages_BT, batch, true_BK)
         credit = Credit(
             advantages_BT=factored.advantages_BT,
             entropy_bonus_BT=bonus_BT,
             kl_coefficient=settings.kl if self.phase is Phase.convergence else 0.0,
             metrics={
-                **credit_metrics(inputs),
+                **metrics,
+                "credit/seconds": time.perf_counter() - started,
                 "credit/phase": float(self.phase is Phase.convergence),
                 "credit/entropy_coefficient": self._control.coefficient,
                 **{f"difficulty/{i}_of_{len(shares)}": share for i, share in enumerate(shares, 1)},

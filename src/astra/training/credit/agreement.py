@@ -1,4 +1,4 @@
-"""Accuracy of an attribution: its rank correlation with the counterfactual, per trajectory.
+"""Accuracy of credit: its rank correlation with the counterfactual, per trajectory.
 
 *Ours.* For arenas only: other episodes can't be replayed.
 """
@@ -9,6 +9,11 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+import torch
+from torch import Tensor
+
+from astra.training.algorithm import ScoredBatch
+from astra.training.credit.steps import sum_BK, tokens_BK
 
 
 def spearman(measured: Sequence[float], true: Sequence[float]) -> float | None:
@@ -44,3 +49,18 @@ def mean_agreement(
     correlations = [spearman(a, b) for a, b in zip(measured, true, strict=True)]
     known = [value for value in correlations if value is not None]
     return (math.fsum(known) / len(known) if known else None), len(known)
+
+
+def credit_agreement(
+    advantages_BT: Tensor, batch: ScoredBatch, true_BK: Tensor
+) -> dict[str, float]:
+    """Metrics of an algorithm's credit: a step's mean advantage against its true contribution.
+
+    `agreement/credit` is left out where no trajectory has a correlation.
+    """
+    count_BK = tokens_BK(batch.step_BT, batch.policy_mask_BT)
+    mean_BK = sum_BK(advantages_BT, batch.step_BT, batch.policy_mask_BT) / count_BK.clamp(min=1)
+    credit_BK = torch.where(count_BK > 0, mean_BK, torch.nan)
+    value, trajectories = mean_agreement(credit_BK.tolist(), true_BK.tolist())
+    found = {"agreement/credit_trajectories": float(trajectories)}
+    return found if value is None else {"agreement/credit": value, **found}

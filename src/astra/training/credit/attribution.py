@@ -44,6 +44,8 @@ class AnswerLikelihood(NamedTuple):
     """Likelihood of the right answer under the policy. NaN where no answer is known."""
 
     contribution_BK: Tensor
+    gain_BK: Tensor
+    """By each step: increase of the exp of the mean log-probability of the answer's tokens."""
     confidence_B: Tensor
     """exp of the mean log-probability of the answer's tokens after the whole response."""
 
@@ -68,6 +70,7 @@ def likelihood(batch: ScoredBatch, policy: PolicyAccess, cue: str = CUE) -> Answ
         branches = [Branch(len(episode.prompt_ids) + end, answer) for end in ends]
         sequences.append(([*episode.prompt_ids, *episode.completion_ids], branches))
     contributions: list[list[float]] = [[] for _ in batch.episodes]
+    gains: list[list[float]] = [[] for _ in batch.episodes]
     confidence = [math.nan] * len(batch.episodes)
     for index, logprobs in zip(known, policy.branches(sequences), strict=True):
         answers = [values[len(cue_ids) :] for values in logprobs]
@@ -79,10 +82,13 @@ def likelihood(batch: ScoredBatch, policy: PolicyAccess, cue: str = CUE) -> Answ
                 f"the contributions {steps!r} do not sum to {whole!r}: the policy's "
                 "log-probabilities of the answer are not finite"
             )
-        confidence[index] = math.exp(math.fsum(answers[-1]) / len(answers[-1]))
-    device = batch.step_BT.device
+        likely = [math.exp(total / len(answers[-1])) for total in totals]
+        gains[index] = [after - before for before, after in pairwise(likely)]
+        confidence[index] = likely[-1]
+    device, count = batch.step_BT.device, step_count(batch.step_BT)
     return AnswerLikelihood(
-        pad_BK(contributions, step_count(batch.step_BT), device),
+        pad_BK(contributions, count, device),
+        pad_BK(gains, count, device),
         torch.tensor(confidence, device=device),
     )
 

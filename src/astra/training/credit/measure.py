@@ -44,7 +44,7 @@ def measure_contributions(
     confidence_B = replayed_BK = None
     match attribution:
         case Attribution.likelihood:
-            contribution_BK, confidence_B = likelihood(batch, policy, cue)
+            contribution_BK, _, confidence_B = likelihood(batch, policy, cue)
         case Attribution.entropy:
             contribution_BK = entropy_BK(batch)
         case Attribution.verified:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 from typing import Any
 
 from astra.configs.training import AlgorithmLike, CreditConfig
@@ -14,11 +15,25 @@ from astra.rewards import Reward, RewardFunction
 from astra.training.algorithm import Algorithm
 from astra.training.credit.acpo import ACPO
 from astra.training.credit.counterfactual import Counterfactual
-from astra.training.credit.gigpo import GiGPO, GiGPOSettings
+from astra.training.credit.counterfactual_steps import counterfactual
+from astra.training.credit.first_exposure import first_exposure
+from astra.training.credit.gigpo import gigpo
+from astra.training.credit.graphgpo import graphgpo
+from astra.training.credit.hgpo import hgpo
+from astra.training.credit.igpo import igpo
 from astra.training.credit.options import acpo_settings
 from astra.training.credit.records import CreditRow
+from astra.training.credit.stepwise import Rule, StepSettings, StepwiseAlgorithm
 from astra.training.rl.grpo import GRPO
 from astra.types import Arena
+
+RULES = {
+    "gigpo": gigpo,
+    "hgpo": hgpo,
+    "graphgpo": graphgpo,
+    "igpo": igpo,
+    "first_exposure": first_exposure,
+}
 
 
 def make_algorithm(
@@ -34,38 +49,45 @@ def make_algorithm(
 ) -> Algorithm:
     """The algorithm with its options.
 
-    `arenas`: those that rollouts can be replayed in, empty for other environments. `scale`: for
-    grpo and gigpo, divide by the standard deviation of the group's rewards (acpo always does).
+    `arenas`: those that rollouts can be replayed in, empty for other environments. `scale`: divide
+    by the standard deviation of the group's rewards (acpo always does).
     `keep`: receives the rows of `credit.jsonl`. `sandbox`: for replays that make calls
     again. Raises ConfigError.
     """
     credit = CreditConfig() if credit is None else credit
     if not isinstance(algorithm, str):
         return algorithm
+    # A rule-based reward can be computed again without some calls; an own one may read anything.
+    replay = None
+    if arenas and not callable(reward):
+        replay = Counterfactual(arenas, reward=reward, sandbox=sandbox)
+    why = "an own reward" if arenas else "an environment without goals"
+    settings = StepSettings(
+        credit.step_weight, credit.discount, scale, credit.history, credit.alpha
+    )
     match algorithm:
         case "grpo":
             return GRPO(scale=scale)
-        case "gigpo":
-            return GiGPO(GiGPOSettings(credit.step_weight, credit.discount, scale))
         case "acpo":
             if not scale:
                 raise ConfigError(
                     "acpo has no scale_rewards='none': leave it at 'group', or take grpo"
                 )
-            if credit.attribution in ("verified", "counterfactual") and (
-                not arenas or callable(reward)
-            ):
-                why = "an own reward" if arenas else "an environment without goals"
+            if credit.attribution in ("verified", "counterfactual") and replay is None:
                 raise ConfigError(
                     f"attribution {credit.attribution!r} reads the goals of arenas, which {why} "
                     "does not follow: set credit.attribution to 'likelihood'"
                 )
-            # A rule-based reward can be computed again without some calls; an own one may read
-            # anything.
-            replay = None
-            if arenas and not callable(reward):
-                replay = Counterfactual(arenas, reward=reward, sandbox=sandbox)
             return ACPO(acpo_settings(credit), replay=replay, keep=keep, seed=seed)
+        case "counterfactual":
+            if replay is None:
+                raise ConfigError(
+                    f"algorithm 'counterfactual' reads the goals of arenas, which {why} does not "
+                    "follow: take igpo, which reads the right answer"
+                )
+            rule: Rule = partial(counterfactual, settings=settings, replay=replay)
+        case _ if algorithm in RULES:
+            rule = partial(RULES[algorithm], settings=settings)
         case _:
             own: Any = load_object(algorithm, "algorithm")
             if isinstance(own, type):
@@ -76,3 +98,4 @@ def make_algorithm(
                     "astra.training.Algorithm"
                 )
             return own
+    return StepwiseAlgorithm(algorithm, rule, replay if credit.agreement else None)
