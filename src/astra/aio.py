@@ -25,7 +25,7 @@ from astra.models.policies import policy as reference_policy
 from astra.rewards import score_trajectory as score
 from astra.rollouts.environment import AsyncArenaEnvironment as ArenaEnvironment
 from astra.rollouts.episodes import rollout, rollout_groups
-from astra.rollouts.shared_sandbox import SandboxLevel, shared_sandbox
+from astra.sandbox.opening import SandboxLevel, shared_sandbox
 from astra.trajectories.sets import TrajectorySet, load_trajectories
 from astra.types import Arena
 

@@ -17,6 +17,7 @@
     │   │   └── ModelRejects   it answers that it will never take this request
     │   └── ModelBadReply      the endpoint answered something that can't be used
     ├── TeacherError           a prompt could not be answered, after asking again with the error
+    ├── WorkerLost             the process or machine that did the work is gone, after all retries
     ├── BudgetExceeded         what may be spent is spent: the run stops and can be resumed
     ├── EmbedderError          no embeddings could be had
     ├── SessionError           a request to the server of arenas can't be met; `.status` says how
@@ -28,11 +29,22 @@ Error text names the value with `!r` and says what to do.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 
 class AstraError(Exception):
     """Base of all errors raised on purpose by this package."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # By its parts: what Python does calls the class with the message alone, which those that
+        # take more refuse. Errors cross from workers to the process that they work for.
+        return _rebuilt, (type(self), self.args, self.__dict__)
+
+
+def _rebuilt(kind: type[AstraError], args: tuple[Any, ...], fields: dict[str, Any]) -> AstraError:
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(fields)
+    return error
 
 
 class ConfigError(AstraError):
@@ -116,6 +128,13 @@ class ModelBadReply(ModelError):
 
 class TeacherError(AstraError):
     """A prompt could not be answered in the form that is wanted, after bounded retries."""
+
+
+class WorkerLost(AstraError):
+    """The worker that did the work ended without a result, and so did those that tried again.
+
+    An infrastructure failure: it says nothing about the item.
+    """
 
 
 class BudgetExceeded(AstraError):

@@ -19,7 +19,7 @@ from astra.protocols import Sampling
 from astra.rewards import score_trajectory
 from astra.rollouts.loop import RolloutLimits, RolloutTask, rollout
 from astra.rollouts.session import ArenaSession, AsyncArenaSession
-from astra.rollouts.shared_sandbox import shared_sandbox
+from astra.sandbox.opening import shared_sandbox
 from astra.types import Arena, CallStatus, Message, Trajectory
 from tests.support.desk import desk_arena
 from tests.support.fakes import InProcessSandbox, toy_arena

@@ -36,9 +36,12 @@ READERS: Mapping[str, list[str]] = {
     "harbor": ["harbor==0.26.0"],
     "openenv": ["openenv==0.10.0"],
     "nemo-gym": ["nemo-gym==0.4.0"],
+    "ray": ["ray==2.60.0"],
     "verl": ["torch==2.13.0", "verl==0.9.1", "cachetools", "uvicorn", "fastapi", "TransferQueue"],
 }
 """What is installed for each reader, beside this package without its extras."""
+EXTRAS = {"ray": "[ray]"}
+"""Of this package, where a reader runs its commands."""
 NEWER = {"harbor": "3.12", "nemo-gym": "3.12"}
 """Python of the readers that need a later one than runs the tests."""
 MADE: Mapping[str, tuple[int, list[str]]] = {
@@ -90,7 +93,7 @@ class ReaderEnvironment:
             python = interpreter(NEWER[name]) if name in NEWER else sys.executable
             subprocess.run([python, "-m", "venv", "--clear", self.folder], check=True)
             self.pip(*READERS[name])
-            self.pip(str(ROOT))
+            self.pip(f"{ROOT}{EXTRAS.get(name, '')}")
             mark.write_text(wanted)
         # As it is now; its needs were installed with the reader.
         self.pip("--no-deps", "--force-reinstall", str(ROOT))
@@ -243,6 +246,11 @@ def nemo_gym() -> ReaderEnvironment:
 @pytest.fixture(scope="session")
 def verl() -> ReaderEnvironment:
     return ReaderEnvironment("verl")
+
+
+@pytest.fixture(scope="session")
+def ray() -> ReaderEnvironment:
+    return ReaderEnvironment("ray")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -18,6 +18,7 @@ from astra.models.keys import api_key
 from astra.protocols import Embedder
 from astra.runs.opening import open_run
 from astra.runs.progress import progress_console
+from astra.runs.ray_cluster import executor_from
 from astra.runs.runner import StageRunner
 from astra.sandbox import sandbox_from
 from astra.types import Json
@@ -37,9 +38,10 @@ async def open_pipeline(
     folder = open_run(config, config.out, inputs=inputs, lowerable=("count",))
     # For the whole command, not stage by stage: another one must not come in between.
     with folder.lock():
-        async with sandbox_from(config) as sandbox:
+        async with sandbox_from(config) as sandbox, executor_from(config) as executor:
+            console = progress_console(config.progress)
             yield ArenaPipeline(
-                StageRunner(folder, config.concurrency, progress_console(config.progress)),
+                StageRunner(folder, config.concurrency, console, executor),
                 sandbox,
                 embedder,
                 DistractorDraw(config.distractors, config.distractors_per_band, config.seed),

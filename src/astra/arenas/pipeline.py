@@ -24,6 +24,7 @@ from astra.arenas.sets import ArenaSet
 from astra.configs.spelling import option_name
 from astra.errors import Rejected, StoreError
 from astra.protocols import Embedder, Sandbox
+from astra.runs.executor import spread
 from astra.runs.folder import RunFolder
 from astra.runs.runner import StageRunner, release_slot
 from astra.runs.stage import SideFile, Stage, StageReport, copy_stage
@@ -200,8 +201,8 @@ async def require_certificate(
     unmixed: Certificate | None = None,
 ) -> Certificate:
     """The arena's certificate; raises `Rejected` with the check that failed."""
-    certificate = await certify(
-        arena, sandbox, seed=seed, unmixed=unmixed, before_waiting=release_slot
+    certificate = await spread(
+        certify, arena, sandbox, seed=seed, unmixed=unmixed, before_waiting=release_slot
     )
     if not certificate.certified:
         failed = next(check for check in certificate.checks if not check.passed)

@@ -15,10 +15,13 @@ from astra.arenas.certificates import Certificate
 from astra.arenas.database_file import DatabasePool
 from astra.arenas.folder import ARENAS, CERTIFICATES, ToolPool, complete_arena
 from astra.configs.arenas import CertifyArenasConfig
-from astra.errors import Rejected, SandboxRemote, SandboxUnavailable, StoreError
+from astra.errors import Rejected, SandboxRemote, SandboxUnavailable, StoreError, WorkerLost
 from astra.protocols import Sandbox
+from astra.runs.executor import at_once, executing, spread
 from astra.runs.folder import RunFolder
 from astra.runs.jsonl import to_line
+from astra.runs.ray_cluster import executor_from
+from astra.runs.runner import release_slot, taken_slot
 from astra.sandbox import sandbox_from
 from astra.types import Arena, ArenaRow, Record
 
@@ -72,7 +75,12 @@ async def certify_arenas(
             stack.enter_context(folder.lock())
         # On disk: a folder may hold more certificates than memory.
         spool = cast(BinaryIO, stack.enter_context(TemporaryFile()))
-        async with sandbox_from(config, workers=workers) as sandbox:
+        async with (
+            sandbox_from(config, workers=workers) as sandbox,
+            executor_from(config) as executor,
+        ):
+            stack.enter_context(executing(executor))
+            workers = at_once(workers, executor)
             async for outcome in _outcomes(folder, config, sandbox, workers):
                 if outcome.failed is not None:
                     failed.append(outcome.failed)
@@ -98,19 +106,18 @@ async def _outcomes(
     async def one(arena_id: str, arena: Arena | Rejected) -> _Outcome:
         if isinstance(arena, Rejected):
             return _failed(arena_id, arena.check, arena.reason)
-        await slots.acquire()
-        with ExitStack() as slot:
-            slot.callback(slots.release)
+        async with taken_slot(slots):
             try:
-                certificate = await certify(
+                certificate = await spread(
+                    certify,
                     arena,
                     sandbox,
                     seed=config.seed,
                     all_checks=config.all_checks,
-                    before_waiting=slot.close,
+                    before_waiting=release_slot,
                 )
-            except (SandboxUnavailable, SandboxRemote):
-                raise  # every arena would fail so
+            except (SandboxUnavailable, SandboxRemote, WorkerLost):
+                raise  # ours, not the arena's: every arena may fail so
             except Exception as error:  # noqa: BLE001 - one arena's, and in the report
                 return _failed(arena_id, "error", f"{type(error).__name__}: {error}")
         if certificate.certified:

@@ -25,8 +25,8 @@ from astra.configs.spelling import option_name
 from astra.core.files import temporary_folder
 from astra.core.loop import run_sync
 from astra.errors import ConfigError, StoreError
-from astra.rollouts.shared_sandbox import SandboxLevel, shared_sandbox
 from astra.runs.folder import RunFolder
+from astra.sandbox.opening import SandboxLevel, shared_sandbox
 from astra.types import Arena, Json, content_hash
 
 if TYPE_CHECKING:

@@ -21,6 +21,7 @@ from astra.configs.base import (
     at_least,
     at_most,
 )
+from astra.configs.cluster import ClusterConfig
 from astra.configs.difficulty import DifficultyConfig
 from astra.configs.spelling import option_name
 from astra.configs.target import TargetConfig
@@ -38,7 +39,12 @@ ConversationKind = Literal["missing_parameter", "missing_tool", "revision"]
 
 @dataclass(frozen=True)
 class MakeArenasConfig(
-    DifficultyConfig, TargetConfig, MakeDistractorsConfig, SandboxConfig, OutputConfig
+    DifficultyConfig,
+    TargetConfig,
+    MakeDistractorsConfig,
+    SandboxConfig,
+    ClusterConfig,
+    OutputConfig,
 ):
     """Tables and questions."""
 
@@ -165,7 +171,7 @@ class EndpointTeacherConfig(TeacherConfig):
 
 @dataclass(frozen=True, kw_only=True)
 class SynthesizeArenasConfig(
-    EndpointTeacherConfig, MakeDistractorsConfig, SandboxConfig, OutputConfig
+    EndpointTeacherConfig, MakeDistractorsConfig, SandboxConfig, ClusterConfig, OutputConfig
 ):
     """Sources and questions."""
 
@@ -211,7 +217,12 @@ class SynthesizeArenasConfig(
 
 @dataclass(frozen=True)
 class ParaphraseArenasConfig(
-    EndpointTeacherConfig, MakeDistractorsConfig, CertifiedConfig, SandboxConfig, OutputConfig
+    EndpointTeacherConfig,
+    MakeDistractorsConfig,
+    CertifiedConfig,
+    SandboxConfig,
+    ClusterConfig,
+    OutputConfig,
 ):
     """Arenas."""
 
@@ -227,7 +238,7 @@ class ParaphraseArenasConfig(
 
 
 @dataclass(frozen=True)
-class CertifyArenasConfig(SandboxConfig):
+class CertifyArenasConfig(SandboxConfig, ClusterConfig):
     """Arenas."""
 
     run: Path | str

@@ -15,6 +15,7 @@ MAKE = (
 MCP = ("mcp", "mcp_types", "starlette", "uvicorn", "httpx2")
 TRAIN = ("torch", "transformers", "trl", "datasets", "accelerate", "peft", "matplotlib")
 _EXTRAS = dict.fromkeys(MAKE, "make") | dict.fromkeys(MCP, "mcp") | dict.fromkeys(TRAIN, "train")
+_EXTRAS["ray"] = "ray"
 
 
 def missing_package(error: ImportError) -> ConfigError | None:

@@ -23,7 +23,7 @@ from astra.protocols import Reply, Sampling
 from astra.rewards import Reward, RewardFunction, load_reward, score_trajectory
 from astra.rollouts.adapters import assistant_reply
 from astra.rollouts.loop import RolloutLimits, RolloutLog, RolloutTask, rollout
-from astra.rollouts.shared_sandbox import SandboxLevel, shared_sandbox
+from astra.sandbox.opening import SandboxLevel, shared_sandbox
 from astra.types import Arena, Message, StopReason, ToolSchema, Trajectory
 
 

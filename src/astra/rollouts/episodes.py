@@ -21,7 +21,7 @@ from astra.rewards import Reward, RewardFunction, load_reward, score_trajectory
 from astra.rollouts.adapters import AdaptedHost, AdaptedModel, UserModel, UserToolHost
 from astra.rollouts.loop import RolloutLimits, RolloutTask
 from astra.rollouts.loop import rollout as play_rollout
-from astra.rollouts.shared_sandbox import SandboxLevel, shared_sandbox
+from astra.sandbox.opening import SandboxLevel, shared_sandbox
 from astra.types import Arena, Message, Trajectory
 
 ATTEMPTS = 3

@@ -25,7 +25,7 @@ from astra.protocols import Sandbox
 from astra.rewards import Reward, RewardFunction, load_reward, score_trajectory
 from astra.rollouts.calls import clean
 from astra.rollouts.loop import RolloutLimits, RolloutLog, RolloutTask, as_kept, make_calls
-from astra.rollouts.shared_sandbox import SandboxLevel, shared_sandbox
+from astra.sandbox.opening import SandboxLevel, shared_sandbox
 from astra.types import (
     Arena,
     CallRecord,

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterable, AsyncIterator, Container, Iterable
-from contextlib import ExitStack
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Container, Iterable
+from contextlib import ExitStack, asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from typing import Any, Generic
@@ -20,6 +20,7 @@ from rich.console import Console
 
 from astra.errors import BudgetExceeded, ModelUnavailable, Rejected, SandboxUnavailable
 from astra.runs.cost import StageMeter, billing
+from astra.runs.executor import Executor, at_once, executing
 from astra.runs.folder import RunFolder
 from astra.runs.jsonl import FailureRow, to_line
 from astra.runs.ledger import ItemOutcome, Ledger
@@ -32,6 +33,16 @@ MESSAGE_CHARACTERS = 2000
 """Longest error text that is recorded."""
 _slot: ContextVar[ExitStack] = ContextVar("_slot")
 """The place among the running items that the current one has. Closing it twice does nothing."""
+
+
+@asynccontextmanager
+async def taken_slot(gate: asyncio.Semaphore) -> AsyncGenerator[None]:
+    """A place among what runs at the same time, for a task of its own."""
+    await gate.acquire()
+    with ExitStack() as slot:
+        slot.callback(gate.release)
+        _slot.set(slot)
+        yield
 
 
 def release_slot() -> None:
@@ -48,6 +59,8 @@ class StageRunner:
     folder: RunFolder
     concurrency: int = 8
     console: Console | None = None
+    executor: Executor | None = None
+    """Does what the work of an item spreads. None: this process."""
     reports: dict[str, StageReport] = field(default_factory=dict[str, StageReport])
     """Stage -> its latest report, with the seconds of all its runs by this object."""
 
@@ -67,6 +80,7 @@ class StageRunner:
             self.folder,
             concurrency=self.concurrency,
             console=self.console,
+            executor=self.executor,
             until=until,
             total=total,
             retry=retry,
@@ -90,14 +104,16 @@ async def run(
     until: int | None = None,
     total: int | None = None,
     console: Console | None = None,
+    executor: Executor | None = None,
     retry: Container[str] | None = None,
 ) -> StageReport:
     """Run a stage's work over all inputs that are not on record, and commit in their order.
 
     `until`: stop when so many are accepted, earlier runs included; what is in flight is cancelled.
-    `total`: number of inputs, for the progress bar on `console`. `retry`: keys whose recorded
-    errors are tried again, for callers that pass a part of all inputs; None: all. Of two inputs
-    with one key the first counts.
+    `total`: number of inputs, for the progress bar on `console`. `executor`: where items do what
+    they `spread`; more than `concurrency` at the same time if workers would idle else. `retry`:
+    keys whose recorded errors are tried again, for callers that pass a part of all inputs; None:
+    all. Of two inputs with one key the first counts.
     Raises `StageError` when item after item fails or is rejected (see `Stage.max_rejected`),
     `StoreError` when rows can't be written, and `BudgetExceeded`, all earlier items committed, when
     an item may not be paid for.
@@ -113,9 +129,10 @@ async def run(
             ledger.give_up()
             if not (ledger.complete or ledger.hopeless()):
                 # Tasks copy the context when they are created: all of the stage's bill to its
-                # meter.
-                with billing(meter):
-                    await _Window(stage, inputs, ledger, concurrency, until, progress).run()
+                # meter, and spread by its executor.
+                slots = at_once(concurrency, executor)
+                with billing(meter), executing(executor):
+                    await _Window(stage, inputs, ledger, slots, until, progress).run()
         except BaseException as error:
             progress.show(ledger, event=f"stopped: {error!r:.300}")
             raise
@@ -215,10 +232,7 @@ class _Window(Generic[In, Out]):
 
     async def _attempt(self, item: In) -> ItemOutcome:
         key, stage = self._stage.key(item), self._stage
-        await self._slots.acquire()
-        with ExitStack() as slot:
-            slot.callback(self._slots.release)
-            _slot.set(slot)
+        async with taken_slot(self._slots):
             try:
                 output = await stage.work(item)
                 # Here, not at the commit: a row that can't be written is this item's failure.

@@ -76,6 +76,7 @@ class RemoteSandbox(BaseSandbox):
             check_address(base_url)
         except ValueError as error:
             raise ConfigError(f"the URL of a remote sandbox can't be used: {error}") from None
+        self.base_url = base_url
         self._url = base_url.rstrip("/") + "/run_code"
         self._http_seconds = http_seconds
         self._threads = ThreadPoolExecutor(concurrency, "astra-remote-sandbox")

@@ -79,7 +79,7 @@ class TrajectoryPipeline:
             self.console,
             host=lambda task: self.host(EpisodeJob(task, 0, TRIAL, "live"), self.teacher),
         )
-        runner = StageRunner(self.folder, config.concurrency, self.console, reports)
+        runner = StageRunner(self.folder, config.concurrency, self.console, reports=reports)
         servers = {server.id: server for server in self.tools.rows(SERVERS, CollectedToolServer)}
         scripts = await self._scripts(runner, servers) if config.user == "simulated" else {}
         jobs = episode_jobs(

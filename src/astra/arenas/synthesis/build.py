@@ -17,6 +17,7 @@ from astra.arenas.synthesis.tool_documents import MAX_ARGUMENTS, tool_of
 from astra.core.text import normalise
 from astra.core.untrusted import json_problem, odd_character
 from astra.protocols import Sandbox
+from astra.runs.executor import spread
 from astra.teacher.prompts.arenas import AnswerKind, DecompositionStep, Implementation
 from astra.types import (
     Answer,
@@ -193,7 +194,7 @@ def _arena(
 
 async def certificate_finding(arena: Arena, sandbox: Sandbox, seed: int) -> CheckResult | None:
     """The first check that an arena without distractors fails. None if it is certified."""
-    certificate = await certify(arena, sandbox, seed=seed)
+    certificate = await spread(certify, arena, sandbox, seed=seed)
     return next((check for check in certificate.checks if not check.passed), None)
 
 

@@ -23,7 +23,7 @@ from astra.protocols import Sandbox, ToolHost
 from astra.rewards import Reward, score_calls
 from astra.rollouts.calls import as_sent
 from astra.rollouts.loop import RolloutLimits
-from astra.rollouts.shared_sandbox import shared_sandbox
+from astra.sandbox.opening import shared_sandbox
 from astra.training.algorithm import SampledEpisode
 from astra.types import Arena, CallRecord, CallStatus, Trajectory, content_hash
 

@@ -21,8 +21,8 @@ from astra.engines.loading import load_engine
 from astra.engines.transformers import TransformersEngine
 from astra.protocols import Sampling, Sandbox
 from astra.rollouts.loop import RolloutLimits
-from astra.rollouts.shared_sandbox import kept_sandbox
 from astra.sandbox import sandbox_from
+from astra.sandbox.opening import kept_sandbox
 from astra.training.algorithm import ScoredBatch
 from astra.training.credit.agreement import spearman
 from astra.training.credit.attribution import Attribution, entropy_BK, likelihood, verified_BK

@@ -19,8 +19,8 @@ from astra.errors import ConfigError
 from astra.protocols import Sampling
 from astra.rewards import load_reward
 from astra.rollouts.loop import RolloutLimits
-from astra.rollouts.shared_sandbox import kept_sandbox
 from astra.sandbox import sandbox_from
+from astra.sandbox.opening import kept_sandbox
 from astra.training.algorithm import ChoosesTasks
 from astra.training.credit.log import CreditLog
 from astra.training.environment import HasDifficulty, RolloutEnvironment
