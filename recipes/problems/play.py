@@ -20,7 +20,7 @@ from recipes.problems.records import MathProblem
 
 @dataclass(frozen=True, slots=True)
 class PlayProblems:
-    """A `Play`: the share that is solved, over problems and samples."""
+    """A `Play`: the share that is solved, over problems and samples; and greedily (`greedy/…`)."""
 
     problems: tuple[MathProblem, ...]
     config: TrainRLConfig
@@ -44,27 +44,33 @@ class PlayProblems:
         """Raises what loading and playing raise; StageError where a problem could not be played."""
         config = self.config
         engine = load_engine(str(model), max_length=config.max_length)
-        sampling = Sampling(temperature=config.temperature, max_tokens=config.max_tokens)
 
         async def main() -> dict[str, float]:
+            found: dict[str, float] = {}
             environment = ProblemRollouts({problem.id: problem for problem in self.problems})
             async with environment:
-                player = GroupPlayer(
-                    environment,
-                    engine,
-                    group_size=self.samples,
-                    seed=seed,
-                    concurrency=config.concurrency or 64,
-                    sampling=sampling,
-                )
-                draws = [PromptDraw(p.id, 0, number) for number, p in enumerate(self.problems)]
-                played = await player.play(draws, 0)
-                if played.incomplete:
-                    raise StageError(
-                        f"{len(played.incomplete)} of {len(draws)} problems could not be played: "
-                        f"{played.error}"
+                for prefix, temperature, samples in (
+                    ("", config.temperature, self.samples),
+                    ("greedy/", 0.0, 1),
+                ):
+                    player = GroupPlayer(
+                        environment,
+                        engine,
+                        group_size=samples,
+                        seed=seed,
+                        concurrency=config.concurrency or 64,
+                        sampling=Sampling(temperature=temperature, max_tokens=config.max_tokens),
                     )
-                means = rollout_means(played.groups)
-                return {"solved": means["reward"], "tokens": means["policy_tokens"]}
+                    draws = [PromptDraw(p.id, 0, number) for number, p in enumerate(self.problems)]
+                    played = await player.play(draws, 0)
+                    if played.incomplete:
+                        raise StageError(
+                            f"{len(played.incomplete)} of {len(draws)} problems could not be "
+                            f"played: {played.error}"
+                        )
+                    means = rollout_means(played.groups)
+                    found[f"{prefix}solved"] = means["reward"]
+                    found[f"{prefix}tokens"] = means["policy_tokens"]
+            return found
 
         return asyncio.run(main())

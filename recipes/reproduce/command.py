@@ -39,6 +39,8 @@ MEASURES = ("recall", "precision", "solved", "answer_correct", "turns", "calls",
 """Means of an evaluation that are measured beside F1."""
 TRAINED = "trained/"
 """Prefix of measurements on arenas of split train."""
+GREEDY = "greedy/"
+"""Prefix of measurements on held-out tasks of one episode each, at temperature 0."""
 
 
 class ReproductionSize(NamedTuple):
@@ -172,7 +174,8 @@ def command(config: ReproduceConfig, *, as_json: bool) -> int:
             problems, training, limit=evaluation.limit, samples=evaluation.samples
         )
     trial = RLTrial(comparison, training, play, config.evaluate_every, config.max_sampled_tokens)
-    shared = trial.shared(**evaluation._asdict())
+    # `greedy`: an outcome without it would leave holes in the table.
+    shared = trial.shared(**evaluation._asdict(), greedy=True)
     arms = [
         replace(arm, shared=shared)
         for arm in comparison.chosen(config.arms, ablations=config.ablations)
@@ -250,7 +253,7 @@ class _Evaluation(NamedTuple):
 
 
 class _ArenaEvaluation:
-    """A `Play`: the same arenas, with the same distractors, for every model.
+    """A `Play`: the same arenas, with the same distractors, for every model; sampled and greedy.
 
     `astra.evaluate` has one seed for both; here the distractors stay while the episodes' seed
     changes with the trial.
@@ -258,10 +261,8 @@ class _ArenaEvaluation:
 
     def __init__(self, config: TrainRLConfig, evaluation: _Evaluation) -> None:
         assert isinstance(config.arenas, Path)
-        sampling = Sampling(temperature=config.temperature, max_tokens=config.max_tokens)
         self._config = config
         self._samples = evaluation.samples
-        self._limits = RolloutLimits(turns=config.max_turns or 1, sampling=sampling)
         self._arenas: dict[str, ArenaSet] = {}
         splits: dict[str, Literal["test", "train"]] = {"": "test"}
         if evaluation.trained:
@@ -271,6 +272,7 @@ class _ArenaEvaluation:
             self._arenas[prefix] = arenas.with_distractors(
                 "banded", per_band=config.distractors_per_band
             )
+        self._arenas[GREEDY] = self._arenas[""]
 
     def __call__(self, model: Path, seed: int) -> dict[str, float]:
         from astra.engines.local import LocalModel
@@ -279,13 +281,18 @@ class _ArenaEvaluation:
             means: dict[str, float] = {}
             async with open_sandbox(self._config.sandbox) as sandbox:
                 for prefix, arenas in self._arenas.items():
+                    greedy = prefix == GREEDY
+                    sampling = Sampling(
+                        temperature=0.0 if greedy else self._config.temperature,
+                        max_tokens=self._config.max_tokens,
+                    )
                     local = LocalModel(model, max_length=self._config.max_length)
                     episodes = play(
                         arenas,
                         conversations(local, seed),
                         sandbox,
-                        self._limits,
-                        samples=self._samples,
+                        RolloutLimits(turns=self._config.max_turns or 1, sampling=sampling),
+                        samples=1 if greedy else self._samples,
                         seed=seed,
                         concurrency=self._config.concurrency or 64,
                         in_waves=True,
@@ -334,7 +341,7 @@ def _write_and_print(
     *,
     as_json: bool,
 ) -> None:
-    from recipes.reproduce.summary import table_cells, table_titles, write_summary
+    from recipes.reproduce.summary import COST, table_cells, table_titles, write_summary
 
     summary = write_summary(outcomes, comparison.baseline, folder, failures)
     folders = [folder]
@@ -353,7 +360,9 @@ def _write_and_print(
         print_json({**summary.model_dump(mode="json"), "folder": str(folder), "files": files})
         return
     table = Table(*table_titles(summary.baseline))
-    for measure in (*comparison.headline, TRAINED + comparison.headline[0]):
+    first = comparison.headline[0]
+    costs = (f"{COST}{name}" for name in ("sampled_tokens", "step_seconds", "credit_seconds"))
+    for measure in (first, GREEDY + first, TRAINED + first, *comparison.headline[1:], *costs):
         for row in summary.rows:
             if row.measure == measure:
                 table.add_row(*table_cells(row))

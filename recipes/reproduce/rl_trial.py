@@ -82,6 +82,7 @@ class RLTrial:
         return TrialResult(
             points=(*points.values(), *played, _held_out(last, final)),
             final=final,
+            cost=costs(rows, last),
             threads=torch.get_num_threads(),
         )
 
@@ -187,3 +188,16 @@ def curve(
                 rollouts=round(rollouts), tokens=round(tokens), values=values
             )
     return points
+
+
+def costs(rows: Sequence[Mapping[str, Any]], last: MeasurementPoint) -> dict[str, float]:
+    """What a run took, from the rows of `metrics.jsonl` and its last point.
+
+    All that was sampled; wall time of a step and, of algorithms that log it, of its credit.
+    """
+    found = {"rollouts": float(last.rollouts), "sampled_tokens": float(last.tokens)}
+    for name, metric in (("step_seconds", "step_time"), ("credit_seconds", "/credit/seconds")):
+        logged = [value for row in rows for key, value in row.items() if key.endswith(metric)]
+        if logged:
+            found[name] = sum(logged) / len(logged)
+    return found

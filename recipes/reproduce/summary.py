@@ -18,6 +18,9 @@ from astra.core.intervals import Interval, bootstrap
 from astra.types import Json, Record
 from recipes.reproduce.trials import TrialOutcome
 
+COST = "cost/"
+"""Prefix of what a run took."""
+
 
 class MeasurementSummary(Record):
     """One measurement of one arm."""
@@ -41,11 +44,12 @@ class Summary(Record):
 def summarize(
     outcomes: Sequence[TrialOutcome], baseline: str, failures: Sequence[dict[str, Json]] = ()
 ) -> Summary:
-    """Every final measurement of every arm, in the order of the outcomes."""
+    """Every final measurement and cost of every arm, in the order of the outcomes."""
     # measure → arm → seed → value
     values: dict[str, dict[str, dict[int, float]]] = {}
     for outcome in outcomes:
-        for measure, value in outcome.final.items():
+        costs = {COST + name: value for name, value in outcome.cost.items()}
+        for measure, value in {**outcome.final, **costs}.items():
             by_seed = values.setdefault(measure, {}).setdefault(outcome.arm, {})
             by_seed[outcome.seed] = value
     arms = list(dict.fromkeys(outcome.arm for outcome in outcomes))

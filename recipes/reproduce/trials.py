@@ -66,6 +66,8 @@ class TrialResult(Record):
     """In the order of time."""
     final: dict[str, float]
     """The measurements that arms are compared by."""
+    cost: dict[str, float] = {}
+    """What the run took: seconds depend on the machine and on what else it does."""
     threads: int | None = None
     """Threads of the computation. Another number changes rounding."""
 
@@ -140,6 +142,7 @@ class PlannedTrial:
             options=self.arm.hash,
             points=result.points,
             final=result.final,
+            cost=result.cost,
             seconds=round(time.monotonic() - start, 3),
             threads=result.threads,
         )

@@ -84,6 +84,18 @@ def test_what_breaks_is_told_and_tried_again(tmp_path: Path):
     assert not failures(plan(ARMS, [0, 1], tmp_path))
 
 
+def test_costs_are_kept_and_compared(tmp_path: Path):
+    def trial(arm: Arm, seed: int, folder: Path) -> TrialResult:
+        seconds = 3.0 if arm.name == "acpo" else 2.0
+        return TrialResult(points=(), final={"f1": 0.5}, cost={"step_seconds": seconds})
+
+    outcomes = run_trials(plan(ARMS, [0, 1], tmp_path), trial)
+    rows = {(row.measure, row.arm): row for row in summarize(outcomes, "grpo").rows}
+    assert rows["cost/step_seconds", "grpo"].value.mean == 2
+    difference = rows["cost/step_seconds", "acpo"].difference
+    assert difference is not None and difference.mean == 1
+
+
 def test_other_options_are_another_trial(tmp_path: Path):
     run_trials(plan(ARMS, [0], tmp_path), Trials())
     with pytest.raises(StoreError, match="other options"):

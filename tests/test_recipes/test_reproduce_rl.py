@@ -23,8 +23,8 @@ from recipes.reproduce.__main__ import main as reproduce_main
 from recipes.reproduce.budget import TokenBudget
 from recipes.reproduce.command import ReproduceConfig, arenas_and_model
 from recipes.reproduce.comparisons import COMPARISONS, ArmComparison, of_problems
-from recipes.reproduce.rl_trial import curve, of_arm
-from recipes.reproduce.trials import ParallelTrials
+from recipes.reproduce.rl_trial import costs, curve, of_arm
+from recipes.reproduce.trials import MeasurementPoint, ParallelTrials
 
 CREDIT = COMPARISONS["credit"]
 
@@ -57,8 +57,8 @@ def test_arms_by_seeds_and_what_is_on_record_is_not_run_again(
     said = capsys.readouterr()
     found = json.loads(said.out)
     measures = {row["measure"]: row["value"]["mean"] for row in found["rows"]}
-    assert 0 <= measures["trained/f1"] <= 1
-    assert seen[:2] == [{"test"}, {"train"}]
+    assert 0 <= measures["trained/f1"] <= 1 and 0 <= measures["greedy/f1"] <= 1
+    assert seen[:3] == [{"test"}, {"train"}, {"test"}]
     assert {(row["arm"], row["value"]["groups"]) for row in found["rows"]} == {
         ("f1", 2),
         ("recall", 2),
@@ -88,11 +88,13 @@ def test_filling_is_compared_at_equal_tokens(
     out = tmp_path / "filling"
     where = ("--arenas", str(world), "--seeds", "0", "--max-steps", "2")
     assert reproduce("filling", model, out, *where) == 0
-    off, on = (
-        json.loads((out / arm / "seed-0/outcome.json").read_text())["points"][:-1]
-        for arm in ("off", "on")
-    )
+    outcomes = [
+        json.loads((out / arm / "seed-0/outcome.json").read_text()) for arm in ("off", "on")
+    ]
+    assert all(0 <= outcome["final"]["greedy/f1"] <= 1 for outcome in outcomes)
+    off, on = (outcome["points"][:-1] for outcome in outcomes)
     assert len(off) == 2
+    assert outcomes[0]["cost"]["sampled_tokens"] == off[-1]["tokens"]
     spent = [0, *(point["tokens"] for point in on)]
     assert spent[-1] >= off[-1]["tokens"] > spent[-2]
     capsys.readouterr()
@@ -112,7 +114,8 @@ def test_trials_side_by_side_come_to_the_same(
             json.loads((tmp_path / out / arm / "seed-0/outcome.json").read_text())
             for out in ("alone", "both")
         )
-        assert {**alone, "seconds": 0} == {**both, "seconds": 0}
+        untimed: dict[str, Any] = {"seconds": 0, "cost": {}}
+        assert {**alone, **untimed} == {**both, **untimed}
 
 
 def test_trials_can_be_sent_to_processes_of_their_own(
@@ -173,9 +176,10 @@ def test_problems_stand_in_for_arenas(
     where = ("--problems", str(path), "--seeds", "0", "--max-steps", "1", "--arms", "grpo")
     assert reproduce("credit", model, tmp_path / "out", *where) == 0
     found = json.loads(capsys.readouterr().out)["rows"]
-    assert [(row["arm"], row["measure"]) for row in found] == [
-        ("grpo", "solved"),
-        ("grpo", "tokens"),
+    assert {row["arm"] for row in found} == {"grpo"}
+    assert [row["measure"] for row in found] == [
+        *("solved", "tokens", "greedy/solved", "greedy/tokens"),
+        *("cost/rollouts", "cost/sampled_tokens", "cost/step_seconds"),
     ]
     path.write_text(json.dumps(rows[0]) + "\n")
     assert reproduce("credit", model, tmp_path / "other", *where) == 2
@@ -290,6 +294,22 @@ def test_a_curve_counts_all_that_was_sampled() -> None:
         (1, 12, 50, {"f1": 0.5}),
         (2, 24, 100, {"f1": 0.5}),
     ]
+
+
+def test_what_a_run_took() -> None:
+    rows = [
+        {"step_time": 2.0, "time/rollouts": 1.0, "hgpo/credit/seconds": 0.25},
+        {"step_time": 4.0, "hgpo/credit/seconds": 0.75},
+        {"train_loss": 0.1},
+    ]
+    last = MeasurementPoint(rollouts=16, tokens=300, values={})
+    assert costs(rows, last) == {
+        "rollouts": 16,
+        "sampled_tokens": 300,
+        "step_seconds": 3.0,
+        "credit_seconds": 0.5,
+    }
+    assert "credit_seconds" not in costs([{"step_time": 1.0}], last)
 
 
 def test_a_budget_counts_what_was_sampled_before_a_stop(tmp_path: Path) -> None:

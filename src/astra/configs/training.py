@@ -143,9 +143,9 @@ class CreditConfig(Config):
     """gigpo, hgpo, graphgpo, igpo, counterfactual: weight of the step-level advantage."""
     discount: Annotated[float, at_least(0), at_most(1)] = 0.95
     """gigpo, hgpo, igpo: discount of returns. graphgpo: of each step to the goal."""
-    history: Annotated[int, at_least(0)] = 2
-    """hgpo: earlier states that compared steps share, at most."""
-    agreement: bool = True
+    history: Annotated[int | None, at_least(0)] = None
+    """hgpo: earlier states that compared steps share, at most. None: 2."""
+    agreement: Annotated[bool, RUNTIME] = True
     """All but grpo: replay episodes in arenas to log how far credit agrees with the
     counterfactual."""
     options: Mapping[str, Any] = field(default_factory=dict[str, Any])

@@ -63,7 +63,11 @@ def make_algorithm(
         replay = Counterfactual(arenas, reward=reward, sandbox=sandbox)
     why = "an own reward" if arenas else "an environment without goals"
     settings = StepSettings(
-        credit.step_weight, credit.discount, scale, credit.history, credit.alpha
+        step_weight=credit.step_weight,
+        discount=credit.discount,
+        scale=scale,
+        history=2 if credit.history is None else credit.history,
+        alpha=credit.alpha,
     )
     match algorithm:
         case "grpo":
