@@ -203,3 +203,13 @@ def test_the_warning_is_on_stderr(tmp_path: Path) -> None:
         check=False,
     )
     assert "sets sandbox" in done.stderr and done.stdout == ""
+
+
+def test_arenas_are_made_and_evaluated_with_the_extra_make_alone() -> None:
+    code = (
+        "import sys\n"
+        "for name in ('uvicorn', 'starlette', 'mcp', 'mcp_types', 'websockets', 'torch', 'ray'):\n"
+        "    sys.modules[name] = None\n"
+        "import astra.cli.arenas_make, astra.cli.arenas_certify, astra.cli.evaluate_arenas\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

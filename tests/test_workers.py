@@ -7,6 +7,8 @@ import json
 import os
 import pickle
 import sys
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,21 +16,28 @@ from typing import Any
 import pytest
 
 import astra
+import astra.aio
 import astra.cli.main as cli
 import astra.errors as errors
 from astra.arenas.distractors import DistractorDraw
 from astra.arenas.pipeline import ArenaPipeline
+from astra.configs.evaluation import EvaluateConfig
 from astra.errors import AstraError, ConfigError, Rejected, WorkerLost
+from astra.evaluation.arenas import PlayedEpisode, play
+from astra.evaluation.evaluate import ReferencePlayer
 from astra.models.embed_tfidf import TfidfEmbedder
+from astra.rollouts.loop import RolloutLimits
 from astra.runs import workers
 from astra.runs.executor import Executor, executing, spread
 from astra.runs.folder import RunFolder
 from astra.runs.runner import StageRunner, run
 from astra.runs.stage import Stage
 from astra.runs.workers import Workers, run_call
-from astra.sandbox import open_sandbox
-from astra.types import Arena, Record
+from astra.sandbox import RemoteSandbox, open_sandbox
+from astra.types import Arena, Message, Record, StopReason
 from tests.support.arenas import changed, single_hop_arena
+from tests.support.fakes import InProcessSandbox, toy_arena
+from tests.support.model_server import ModelServer
 from tests.support.process_workers import process_workers
 
 
@@ -130,6 +139,14 @@ async def test_a_lost_worker_is_replaced_and_a_deadly_item_given_up(
 
     with pytest.raises(WorkerLost, match="5 workers were lost, the last: gone"):
         await Workers(always, 1).call(squared, 2)
+
+
+async def test_a_sandbox_is_that_of_the_process_that_reads_it() -> None:
+    remote = RemoteSandbox("http://localhost:1/")
+    again = pickle.loads(pickle.dumps(remote))
+    assert again is pickle.loads(pickle.dumps(remote)) and again.base_url == remote.base_url
+    async with open_sandbox() as server:
+        assert pickle.loads(pickle.dumps(server)).level == server.level
 
 
 # --- a stage ------------------------------------------------------------------------------------
@@ -235,6 +252,89 @@ async def test_arenas_are_the_same_when_a_worker_dies(
         await make(tmp_path / "spread", Workers(submit, executor.slots))
         assert processes.lost and processes.made == 7
     assert rows(tmp_path / "plain") == rows(tmp_path / "spread")
+
+
+# --- episodes -----------------------------------------------------------------------------------
+
+
+def plain_episode(episode: PlayedEpisode) -> dict[str, Any]:
+    """An episode without what takes time."""
+    trajectory = episode.trajectory
+    calls = tuple(call.model_copy(update={"seconds": 0.0}) for call in trajectory.calls)
+    untimed = trajectory.model_copy(update={"seconds": 0.0, "calls": calls})
+    return episode.model_copy(update={"trajectory": untimed}).model_dump()
+
+
+async def played(executor: Executor | None) -> list[PlayedEpisode]:
+    some = [toy_arena(1 + i % 3, domain=f"d{i}") for i in range(6)]
+    player = ReferencePlayer("shuffled", 3)
+    options: dict[str, Any] = {"samples": 2, "concurrency": 6, "executor": executor}
+    episodes = play(some, player, InProcessSandbox(), RolloutLimits(), **options)
+    return [episode async for _, episode in episodes]
+
+
+async def test_episodes_are_the_same_on_workers() -> None:
+    here, there = await played(None), await played(HERE)
+    assert list(map(plain_episode, here)) == list(map(plain_episode, there))
+    assert {e.score.f1 for e in there if e.score} == {2 / 3}
+
+
+async def test_an_episode_whose_workers_are_lost_is_not_scored(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(workers, "_PAUSE_SECONDS", 0)
+    calls: list[bytes] = []
+
+    async def deadly(call: bytes) -> bytes:
+        calls.append(call)
+        if call == calls[0]:
+            raise WorkerLost("gone")
+        return await in_this_process(call)
+
+    episodes = await played(Workers(deadly, slots=3))
+    assert [e.score is None for e in episodes] == [True, True, *[False] * 10]
+    assert "5 workers were lost" in episodes[0].trajectory.error
+    assert episodes[0].trajectory.stop is StopReason.host_error
+
+
+async def test_no_key_crosses_to_workers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    key = "sk-never-to-be-written"
+    crossed: list[bytes] = []
+
+    async def watched(call: bytes) -> bytes:
+        crossed.append(call)
+        crossed.append(await in_this_process(call))
+        return crossed[-1]
+
+    @asynccontextmanager
+    async def opened(config: object) -> AsyncGenerator[Executor]:
+        yield Workers(watched, slots=2)
+
+    monkeypatch.setattr("astra.evaluation.evaluate.executor_from", opened)
+    monkeypatch.setenv("MY_KEY", key)
+    arenas = astra.ArenaSet.of([single_hop_arena()], tmp_path / "run")
+    with ModelServer(lambda index, body: Message(role="assistant", content="No.")) as server:
+        report = await astra.aio.evaluate(
+            *(arenas,),
+            model="m",
+            base_url=server.url,
+            api_key_env="MY_KEY",
+            out=tmp_path / "out",
+            split="all",
+            uncertified=True,
+            ray="local",
+        )
+        assert server.seen[0].headers["authorization"] == f"Bearer {key}"
+    assert report.infrastructure_failures == 0 and len(crossed) == 2
+    files = [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()]
+    assert not any(key.encode() in content for content in (*crossed, *files))
+
+
+def test_what_can_not_be_played_on_workers_is_refused() -> None:
+    with pytest.raises(ConfigError, match="programs and local models play here"):
+        EvaluateConfig("runs/a", model="some/model", ray="local")
+    with pytest.raises(ConfigError, match="give local, auto or HOST:PORT"):
+        EvaluateConfig("runs/a", policy="gold", ray="ray://host:10001")
 
 
 # --- Ray ----------------------------------------------------------------------------------------

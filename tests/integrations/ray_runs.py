@@ -1,7 +1,8 @@
-"""Runs over a cluster of several raylets, in the environment with Ray: prints what came of them.
+"""Runs over a cluster of several raylets, in the environment with Ray: says what came of them.
 
-Called with a folder to write to. One raylet is killed while arenas are made, and so is a process
-that makes them; `test_ray.py` compares what they wrote with what one process writes.
+Called with a folder to write to, also `told.json`. One raylet is killed while arenas are made, and
+so is a process that makes them; `test_ray.py` compares what they wrote with what one process
+writes.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ def main(out: Path) -> None:
         told |= with_cluster(cluster, out)
     finally:
         cluster.shutdown()
-    sys.stdout.write(json.dumps(told))
+    (out / "told.json").write_text(json.dumps(told))
 
 
 def with_cluster(cluster: Cluster, out: Path) -> dict[str, Any]:
@@ -80,6 +81,11 @@ def with_cluster(cluster: Cluster, out: Path) -> dict[str, Any]:
     told["local"] = make(out / "local", "--ray", "local")
     certify = [sys.executable, "-m", "astra", "arenas", "certify", str(out / "plain")]
     told["certify"] = subprocess.run([*certify, *address], stdout=subprocess.DEVNULL).returncode
+    evaluate = [sys.executable, "-m", "astra", "evaluate", "arenas", str(out / "plain")]
+    evaluate += ["--split", "all", "--policy", "shuffled", "--samples", "2"]
+    for name, more in {"played here": (), "played there": address}.items():
+        command = [*evaluate, "--out", str(out / name.replace(" ", "-")), *more]
+        told[name] = subprocess.run(command, stdout=subprocess.DEVNULL).returncode
     told["nobody listens"] = said(certify, "127.0.0.1:9")
     return told
 

@@ -21,6 +21,7 @@ from astra.configs.base import (
     above,
     at_least,
 )
+from astra.configs.cluster import ClusterConfig
 from astra.configs.difficulty import pass_rates
 from astra.configs.spelling import option_name
 from astra.errors import ConfigError
@@ -41,7 +42,13 @@ class ModelLike(Protocol):
 
 @dataclass(frozen=True)
 class EvaluateConfig(
-    ModelConfig, EpisodeConfig, DistractorConfig, CertifiedConfig, SandboxConfig, OutputConfig
+    ModelConfig,
+    EpisodeConfig,
+    DistractorConfig,
+    CertifiedConfig,
+    SandboxConfig,
+    ClusterConfig,
+    OutputConfig,
 ):
     """Arenas and model."""
 
@@ -84,6 +91,17 @@ class EvaluateConfig(
     """Items at the same time: episodes."""
 
     def check(self) -> None:
+        super().check()
+        if self.ray is not None and self.policy is None and self.base_url is None:
+            raise ConfigError(
+                f"{option_name('ray')}: workers play with a {option_name('policy')} or with a "
+                f"model behind {option_name('base_url')}; programs and local models play here"
+            )
+        if self.ray is not None and self.user_model is not None and self.user_url is None:
+            raise ConfigError(
+                f"{option_name('ray')}: workers reach a {option_name('user_model')} at "
+                f"{option_name('user_url')} only"
+            )
         if self.agent is not None:
             if self.policy is not None:
                 raise ConfigError(

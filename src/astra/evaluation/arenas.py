@@ -18,19 +18,20 @@ from astra.arenas.difficulty import level_of
 from astra.core.intervals import Interval, bootstrap
 from astra.episodes import Score
 from astra.errors import StageError
+from astra.evaluation.episode_opening import EpisodeOpening, ModelFactory, spread_play
 from astra.evaluation.mistakes import Mistake, first_mistake
 from astra.evaluation.pass_k import pass_at, pass_hat
-from astra.hosts.arena import ArenaHost, arena_messages
-from astra.hosts.arena_user import ArenaUser, UserReplyKind, arena_user
-from astra.protocols import Model, Sandbox, ToolHost
+from astra.hosts.arena_user import ArenaUser, UserReplyKind
+from astra.protocols import Model, Sandbox
 from astra.rewards import Reward, RewardFunction, score_trajectory
 from astra.rollouts.episodes import ConversingModel, PlayedConversation
-from astra.rollouts.loop import RolloutJob, RolloutLimits, RolloutTask, rollouts
+from astra.rollouts.loop import (
+    RolloutJob,
+    RolloutLimits,
+    rollouts,
+)
+from astra.runs.executor import Executor
 from astra.types import Arena, Record, Trajectory
-
-ModelFactory = Callable[[Arena, int], Model | PlayedConversation]
-"""The model for a sample of an arena: one for all, a policy that knows the arena, or a conversation
-of a local model."""
 
 HOPELESS = 20
 """An evaluation stops if none of its first episodes could be scored."""
@@ -128,28 +129,33 @@ async def play(
     concurrency: int = 16,
     in_waves: bool = False,
     user: Model | None = None,
+    executor: Executor | None = None,
 ) -> AsyncGenerator[tuple[Arena, PlayedEpisode]]:
     """Play every arena `samples` times. Episodes are yielded in the order of the arenas.
 
     Arenas are read as they are needed. `seed`: those of the sandbox episodes derive from it.
     `in_waves`: for `conversations`; about `concurrency` episodes are opened before the first of
     them runs, as an engine needs it that gives the same episodes for the same seed. `user`: words
-    what the users of conversations say. None: the script's own words.
+    what the users of conversations say. None: the script's own words. `executor`: plays, if
+    `player` and `user` can be pickled; an episode whose workers are lost is an infrastructure
+    failure.
     """
+    opening = EpisodeOpening(player, sandbox, seed, system_prompt, user)
+    if executor is not None:
+        places = ((arena, sample) for arena in arenas for sample in range(samples))
+        async with aclosing(spread_play(places, opening, limits, concurrency, executor)) as played:
+            async for arena, trajectory, replies in played:
+                score = score_episode(arena, trajectory, reward)
+                yield arena, PlayedEpisode(trajectory=trajectory, score=score, user=replies)
+        return
     pending: deque[tuple[Arena, ArenaUser | None]] = deque()
 
     def jobs(part: Iterable[Arena]) -> Iterator[RolloutJob]:
         for arena in part:
             for sample in range(samples):
-                own = ArenaHost(arena, sandbox, seed=seed, sample=sample)
-                answering = arena_user(arena, own, user)
+                job, answering = opening.job(arena, sample)
                 pending.append((arena, answering))
-                host: ToolHost = own
-                model = player(arena, sample)
-                if isinstance(model, PlayedConversation):
-                    host, model = model.enclosed(host), model.model()
-                task = RolloutTask(arena.id, arena_messages(arena, system_prompt), sample)
-                yield RolloutJob(task, model, host, answering)
+                yield job
 
     waves: Iterable[Iterable[Arena]] = [arenas]
     if in_waves:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
-from contextlib import AsyncExitStack, aclosing
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,32 +17,33 @@ from astra.configs.spelling import option_name
 from astra.core.files import read_text_option
 from astra.core.intervals import Interval
 from astra.errors import ConfigError, StoreError
-from astra.evaluation.agents import AgentRules, play_agent
 from astra.evaluation.arenas import (
     EvaluationSummary,
     EvaluationTally,
-    ModelFactory,
     PlayedEpisode,
     conversations,
     play,
     tallied,
 )
+from astra.evaluation.episode_opening import ModelFactory
 from astra.evaluation.paired import MEASURES, PairedComparison
 from astra.evaluation.paired import compare as compare_episodes
-from astra.models.keys import api_key, clean_environment
+from astra.models.endpoint_model import EndpointModel
+from astra.models.keys import api_key
 from astra.models.openai import OpenAIModel
-from astra.models.policies import policy
+from astra.models.policies import Policy, policy
 from astra.protocols import Model, Sampling
 from astra.rewards import load_reward
 from astra.rollouts.adapters import AdaptedModel, UserModel
-from astra.rollouts.episodes import ConversingModel, PlayedConversation
+from astra.rollouts.episodes import ConversingModel
 from astra.rollouts.loop import RolloutLimits
+from astra.runs.executor import Executor
 from astra.runs.folder import RunFolder
 from astra.runs.jsonl import JsonlLog, to_line
 from astra.runs.opening import open_run
+from astra.runs.ray_cluster import executor_from
 from astra.runs.repetitions import unique_rows
 from astra.sandbox import sandbox_from
-from astra.serve.gateway import TELL_TOKENS, OpenModel, TokenTellingModel
 from astra.types import Arena
 
 if TYPE_CHECKING:
@@ -163,13 +164,18 @@ async def evaluate(
 
             async with AsyncExitStack() as stack:
                 sandbox = await stack.enter_async_context(sandbox_from(config))
+                executor = await stack.enter_async_context(executor_from(config))
                 if config.agent is not None:
+                    from astra.evaluation.by_agent import by_agent  # late: the extra `mcp`
+
                     logs = {name: stack.enter_context(folder.append(name)) for name in AGENT_FILES}
-                    episodes = await _by_agent(
+                    episodes = await by_agent(
                         *(config, arenas[done:], sandbox, prompt, stack, logs)
                     )
                 else:
-                    episodes = await _played(config, arenas[done:], sandbox, prompt, stack)
+                    episodes = await _played(
+                        config, arenas[done:], sandbox, executor, prompt, stack
+                    )
                 summary = await tallied(episodes, config.seed, store, tally=tally)
         report = summary.model_dump_json(indent=2).encode()
         folder.replace(REPORT, [report, b"\n"])
@@ -202,6 +208,7 @@ async def _played(
     config: EvaluateConfig,
     arenas: ArenaSet,
     sandbox: Any,
+    executor: Executor | None,
     prompt: str | None,
     stack: AsyncExitStack,
 ) -> AsyncGenerator[tuple[Arena, PlayedEpisode]]:
@@ -216,15 +223,10 @@ async def _played(
     player: ModelFactory | None = None
     in_waves = False
     if name is not None:
-
-        def reference(arena: Arena, sample: int) -> Model:
-            return policy(name, arena, seed + sample)
-
-        player = reference
+        player = ReferencePlayer(name, seed)
     elif config.base_url is not None:
-        key, timeout = api_key(config.api_key_env), config.timeout
-        endpoint = OpenAIModel(cast(str, model), config.base_url, key, timeout=timeout)
-        model = await stack.enter_async_context(endpoint)
+        endpoint = (cast(str, model), config.base_url, config.api_key_env, config.timeout)
+        model = await _endpoint(*endpoint, executor, stack)
     elif isinstance(model, str | Path):
         from astra.engines.local import LocalModel  # late: torch
 
@@ -233,18 +235,16 @@ async def _played(
         in_waves = True
         player = conversations(model, seed)
     elif player is None:
-        shared = model if config.base_url is not None else AdaptedModel(cast(UserModel, model))
-
-        def same_model(arena: Arena, sample: int) -> Model:
-            return cast(Model, shared)
-
-        player = same_model
+        player = SameModel(
+            cast(Model, model)
+            if config.base_url is not None
+            else AdaptedModel(cast(UserModel, model))
+        )
     user: Model | None = None
     if config.user_url is not None:
-        key = api_key(config.user_key_env)
         name_of_user = cast(str, config.user_model)
-        talking = OpenAIModel(name_of_user, config.user_url, key, timeout=config.user_timeout)
-        user = await stack.enter_async_context(talking)
+        endpoint = (name_of_user, config.user_url, config.user_key_env, config.user_timeout)
+        user = await _endpoint(*endpoint, executor, stack)
     elif config.user_model is not None:
         user = AdaptedModel(cast(UserModel, config.user_model))
     return play(
@@ -259,80 +259,44 @@ async def _played(
         concurrency=config.concurrency,
         in_waves=in_waves,
         user=user,
+        executor=executor,
     )
 
 
-async def _by_agent(
-    config: EvaluateConfig,
-    arenas: ArenaSet,
-    sandbox: Any,
-    prompt: str | None,
+async def _endpoint(
+    name: str,
+    base_url: str,
+    key_variable: str | None,
+    timeout: float,
+    executor: Executor | None,
     stack: AsyncExitStack,
-    logs: Mapping[str, JsonlLog],
-) -> AsyncGenerator[tuple[Arena, PlayedEpisode]]:
-    """Episodes of the user's program. What else is known of them goes to the logs."""
-    command = config.agent
-    assert command is not None
-    open_model: Callable[[Arena, int], OpenModel] | None = None
-    name, seed = "", config.seed
-    if config.model is not None:
-        model = await _agent_model(config, stack)
-        name = str(config.model if isinstance(config.model, str | Path) else config.model.name)
-
-        def for_episode(arena: Arena, sample: int) -> OpenModel:
-            def for_conversation(number: int) -> Model | PlayedConversation:
-                if isinstance(model, ConversingModel):
-                    return conversations(model, seed + number)(arena, sample)
-                return model
-
-            return for_conversation
-
-        open_model = for_episode
-    rules = AgentRules(
-        command=command,
-        environment=clean_environment(config.agent_env),
-        limits=RolloutLimits(
-            turns=config.max_turns,
-            episode_tokens=config.max_agent_tokens,
-            seconds=config.episode_timeout,
-            sampling=Sampling(temperature=config.temperature, max_tokens=config.max_tokens),
-        ),
-        samples=config.samples,
-        seed=seed,
-        reward=load_reward(config.reward),
-        system_prompt=prompt,
-        concurrency=config.concurrency,
-        model=name,
-        open_model=open_model,
-    )
-
-    async def episodes() -> AsyncGenerator[tuple[Arena, PlayedEpisode]]:
-        async with aclosing(play_agent(arenas, sandbox, rules)) as runs:
-            async for arena, episode in runs:
-                logs["agent_runs"].append([to_line(episode.run)])
-                logs["conversations"].append([to_line(each) for each in episode.conversations])
-                yield arena, episode.played
-
-    return episodes()
+) -> Model:
+    key = api_key(key_variable)
+    if executor is not None:
+        # The key is known to be set here, and stays here: workers look for their own.
+        return EndpointModel(name, base_url, key_variable, timeout)
+    return await stack.enter_async_context(OpenAIModel(name, base_url, key, timeout=timeout))
 
 
-async def _agent_model(config: EvaluateConfig, stack: AsyncExitStack) -> Model | ConversingModel:
-    """The model behind the gateway."""
-    if config.base_url is not None:
-        key, name = api_key(config.api_key_env), cast(str, config.model)
-        plain, telling = (
-            OpenAIModel(name, config.base_url, key, timeout=config.timeout, extra=extra)
-            for extra in ({}, TELL_TOKENS)
-        )
-        await stack.enter_async_context(plain)
-        await stack.enter_async_context(telling)
-        return TokenTellingModel(telling, plain)
-    if isinstance(config.model, str | Path):
-        from astra.engines.local import LocalModel  # late: torch
+@dataclass(frozen=True, slots=True)
+class ReferencePlayer:
+    """A reference policy for each episode."""
 
-        # Deterministic engines wait for all conversations, and an agent may leave one for ever.
-        return LocalModel(config.model, max_length=config.max_length, deterministic=False)
-    return AdaptedModel(cast(UserModel, config.model))
+    name: Policy
+    seed: int
+
+    def __call__(self, arena: Arena, sample: int) -> Model:
+        return policy(self.name, arena, self.seed + sample)
+
+
+@dataclass(frozen=True, slots=True)
+class SameModel:
+    """One model for all episodes."""
+
+    model: Model
+
+    def __call__(self, arena: Arena, sample: int) -> Model:
+        return self.model
 
 
 def compare(

@@ -11,9 +11,10 @@ import asyncio
 import dataclasses
 import time
 from collections import deque
-from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from astra.errors import HostError, ModelError, SandboxError
 from astra.protocols import Model, Sampling, ToolHost, UserPolicy
@@ -29,6 +30,9 @@ from astra.types import (
     Trajectory,
     Usage,
 )
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,16 +143,29 @@ async def rollouts(
 
     Jobs are taken from the iterable as they are needed, at most four times `concurrency` ahead.
     """
-    gate = asyncio.Semaphore(concurrency)
-    ahead: deque[asyncio.Task[Trajectory]] = deque()
 
     async def play(job: RolloutJob) -> Trajectory:
+        return await rollout(job.task, job.model, job.host, limits, job.user)
+
+    async with aclosing(in_order(jobs, play, concurrency=concurrency)) as played:
+        async for trajectory in played:
+            yield trajectory
+
+
+async def in_order(
+    items: Iterable[T], work: Callable[[T], Awaitable[R]], *, concurrency: int
+) -> AsyncGenerator[R]:
+    """Do the work of many items, `concurrency` at once, and yield what it gives in their order."""
+    gate = asyncio.Semaphore(concurrency)
+    ahead: deque[asyncio.Task[R]] = deque()
+
+    async def one(item: T) -> R:
         async with gate:
-            return await rollout(job.task, job.model, job.host, limits, job.user)
+            return await work(item)
 
     try:
-        for job in jobs:
-            ahead.append(asyncio.create_task(play(job)))
+        for item in items:
+            ahead.append(asyncio.create_task(one(item)))
             # So far ahead one slow episode leaves no slot idle, and memory stays bounded.
             if len(ahead) >= 4 * concurrency:
                 yield await ahead.popleft()

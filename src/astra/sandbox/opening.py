@@ -93,7 +93,9 @@ class SharedSandbox(BaseSandbox):
         """Nothing: it is shared, and closed with its process."""
 
 
-_remote = functools.cache(RemoteSandbox)
+@functools.cache
+def _remote(base_url: str) -> RemoteSandbox:
+    return RemoteSandbox(base_url)
 
 
 def _shared(server: ForkServer) -> Any:  # what is read is another class than what was written
