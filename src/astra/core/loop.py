@@ -153,8 +153,10 @@ def at_loop_exit(close: Callable[[], Awaitable[None]]) -> None:
 
 
 def run_later(function: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    """Await a function on the loop, and do not wait for it here."""
+    """Await a function on the loop, and do not wait for it here. At the end of the process: not."""
     running = _running()
+    if running.loop.is_closed():
+        return
 
     def begin() -> None:
         task = running.loop.create_task(function())
