@@ -114,7 +114,13 @@ COMPARISONS: dict[str, ArmComparison] = {
             _acpo("acpo-entropy", "entropy"),
             _acpo("acpo-counterfactual", "counterfactual"),
         ),
-        further=tuple(Arm(name, {"algorithm": name}) for name in _FURTHER),
+        further=(
+            *(Arm(name, {"algorithm": name}) for name in _FURTHER),
+            # With ω = 1 both advantages are of about one size: a right call in a failure comes to 0.
+            Arm(
+                "counterfactual-2", {"algorithm": "counterfactual", "credit": {"step_weight": 2.0}}
+            ),
+        ),
         headline=("f1", "solved", "turns", "calls"),
         curves=(
             *CURVES,

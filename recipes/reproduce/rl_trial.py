@@ -165,11 +165,10 @@ def of_arm(config: TrainRLConfig, options: Mapping[str, Json]) -> TrainRLConfig:
     own: dict[str, Any] = {"algorithm": "grpo", **options}
     # Options that all arms share hold for those that have them; the arm's own win.
     shared: dict[str, Any] = {f.name: getattr(config.credit, f.name) for f in fields(config.credit)}
-    nested: Any = own.pop("credit", None)
-    if nested is None:
-        return replace(config, **own, credit=replace(config.credit, options={}))
+    nested: Any = own.pop("credit", {})
     merged = {**shared["options"], **nested.get("options", {})}
-    credit: dict[str, Any] = {**shared, **nested, "options": merged}
+    further = merged if own["algorithm"] == "acpo" else {}
+    credit: dict[str, Any] = {**shared, **nested, "options": further}
     return replace(config, **own, credit=CreditConfig(**credit))
 
 

@@ -31,6 +31,7 @@ def hgpo(batch: ScoredBatch, policy: PolicyAccess, settings: StepSettings) -> Cr
         context_BK = numbered_states_BK(batch, history=k)
         total_BK += (k + 1) * step_advantages(returns_BK, context_BK, scale=settings.scale)
         weight_BK += (k + 1) * shared_BK(context_BK)
-        shared = float(shared_BK(context_BK).sum()) / max(1, int((state_BK >= 0).sum()))
-        metrics[f"shared_steps_{k}"] = shared
+        if k:
+            shared = float(shared_BK(context_BK).sum()) / max(1, int((state_BK >= 0).sum()))
+            metrics[f"shared_steps_{k}"] = shared
     return episode_and_steps(batch, total_BK / weight_BK.clamp(min=1), settings, metrics)
