@@ -116,7 +116,7 @@ COMPARISONS: dict[str, ArmComparison] = {
         ),
         further=(
             *(Arm(name, {"algorithm": name}) for name in _FURTHER),
-            # With ω = 1 both advantages are of about one size: a right call in a failure comes to 0.
+            # With ω = 1 both advantages are of one size: a right call in a failure comes to some 0.
             Arm(
                 "counterfactual-2", {"algorithm": "counterfactual", "credit": {"step_weight": 2.0}}
             ),
