@@ -136,7 +136,8 @@ def _submitter(ray: Any) -> Any:
         try:
             return await reference
         except asyncio.CancelledError:
-            ray.cancel(reference)
+            if ray.is_initialized():  # else Ray would start another cluster to cancel it in
+                ray.cancel(reference)
             raise
         except ended as error:
             raise AstraError(f"a worker could not make the call: {error}") from error
