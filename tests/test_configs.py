@@ -46,6 +46,7 @@ from astra.configs.base import (
 )
 from astra.configs.files import read_options
 from astra.configs.options import Option, build
+from astra.configs.plan import PlanTrainingConfig
 from astra.errors import ConfigError
 from astra.runs.opening import open_run
 from astra.types import Language, Scenario
@@ -333,6 +334,17 @@ CONFLICTS: list[tuple[type[Config], dict[str, Any], set[str]]] = [
         training_options.TrainRLConfig,
         {"model": "m", "arenas": "a", "out": "r", "credit": {"options": {"cue": 1}}},
         {"credit.options"},
+    ),
+    (PlanTrainingConfig, {"model": "m", "concurrency": 8}, {"concurrency"}),
+    (
+        PlanTrainingConfig,
+        {"model": "m", "method": "rl", "context_parallel": 2},
+        {"context_parallel"},
+    ),
+    (
+        PlanTrainingConfig,
+        {"model": "m", "method": "rl", "gpus": 2, "engine": "transformers"},
+        {"engine", "sharding"},
     ),
 ]
 

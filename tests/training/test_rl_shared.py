@@ -7,14 +7,15 @@ from typing import Any
 import pytest
 import torch
 from transformers import Qwen3Config, Qwen3ForCausalLM
+from trl.trainer.utils import add_fused_lm_head
 
 from astra.training.rl.shared import shared_logprobs, zero_advantage_rows_B
 
 
-def model() -> Any:
+def model(temperature: float = 1.0) -> Any:
     torch.manual_seed(0)
     sizes = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "head_dim": 8}
-    return Qwen3ForCausalLM(
+    net = Qwen3ForCausalLM(
         Qwen3Config(
             **sizes,
             vocab_size=50,
@@ -23,6 +24,8 @@ def model() -> Any:
             initializer_range=0.3,
         )
     )
+    add_fused_lm_head(net, temperature=temperature, outputs=("log_probs", "entropy"))
+    return net
 
 
 def rows(sizes: list[tuple[int, int, int]]) -> tuple[Any, Any, int]:
@@ -54,18 +57,18 @@ def apart(net: Any, ids: Any, mask: Any, width: int, temperature: float) -> tupl
     return logprobs, entropies
 
 
-SIZES = [(0, 7, 5), (0, 7, 9), (0, 7, 1), (1, 4, 6), (2, 7, 3), (2, 7, 3), (0, 7, 2)]
+SIZES = [(0, 7, 5), (0, 7, 9), (0, 7, 1), (1, 4, 6), (2, 7, 3), (2, 7, 3), (0, 7, 2), (3, 1, 4)]
 
 
 @pytest.mark.parametrize("kind", ["sdpa", "eager", "sdpa, checkpointed"])
 def test_numbers_and_gradients_are_those_of_rows_apart(kind: str) -> None:
-    net = model()
+    net = model(0.7)
     net.set_attn_implementation(kind.split(",")[0])
     if "checkpointed" in kind:
         net.train()
         net.activation_checkpointing_enable()
     ids, mask, width = rows(SIZES)
-    found = shared_logprobs(net, ids, mask, width, temperature=0.7)
+    found = shared_logprobs(net, ids, mask, width)
     wanted = apart(net, ids, mask, width, 0.7)
     for ours, theirs in zip(found, wanted, strict=True):
         torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-4)
@@ -89,20 +92,20 @@ def test_hidden_pairs_are_not_worked_out(monkeypatch: pytest.MonkeyPatch) -> Non
 
     monkeypatch.setattr(torch.nn.functional, "scaled_dot_product_attention", counted)
     net = model()
-    shared_logprobs(net, *rows([(0, 7, 5), (0, 7, 9)]), temperature=1.0)
-    assert sum(pairs) == 2 * (7 * 7 + 5 * 12 + 9 * 16)  # two layers; under a mask 21 * 21 each
+    shared_logprobs(net, *rows([(0, 7, 5), (0, 7, 9)]))
+    assert sum(pairs) == 2 * (6 * 6 + 5 * 11 + 9 * 15)  # two layers; under a mask 20 * 20 each
     assert net.config._attn_implementation == "sdpa"  # as it was
     pairs.clear()
-    shared_logprobs(net, *rows([(0, 7, 5), (1, 4, 6), (0, 7, 9)]), temperature=1.0)
-    assert sum(pairs) == 2 * (7 * 7 + 5 * 12 + 9 * 16 + 4 * 4 + 6 * 10)  # not neighbours
+    shared_logprobs(net, *rows([(0, 7, 5), (1, 4, 6), (0, 7, 9)]))
+    assert sum(pairs) == 2 * (6 * 6 + 5 * 11 + 9 * 15 + 3 * 3 + 6 * 9)  # not neighbours
 
 
 def test_a_completion_sees_no_other_of_its_group() -> None:
     net = model()
     ids, mask, width = rows([(0, 7, 5), (0, 7, 5)])
-    before, _ = shared_logprobs(net, ids, mask, width, temperature=1.0)
+    before, _ = shared_logprobs(net, ids, mask, width)
     ids[0, -width:] = 3
-    after, _ = shared_logprobs(net, ids, mask, width, temperature=1.0)
+    after, _ = shared_logprobs(net, ids, mask, width)
     torch.testing.assert_close(after[1], before[1])
     assert not torch.allclose(after[0], before[0])
 
@@ -110,9 +113,11 @@ def test_a_completion_sees_no_other_of_its_group() -> None:
 def test_groups_that_stand_still_keep_their_numbers_and_need_no_gradient() -> None:
     net = model()
     ids, mask, width = rows(SIZES)
-    still_B = torch.tensor([False, True, True, True, True, True, False])  # rows 3 to 5: all of two
-    whole = shared_logprobs(net, ids, mask, width, temperature=0.7)
-    found = shared_logprobs(net, ids, mask, width, temperature=0.7, zero_advantage_rows_B=still_B)
+    still_B = torch.tensor(
+        [False, True, True, True, True, True, False, False]
+    )  # rows 3 to 5: all of two
+    whole = shared_logprobs(net, ids, mask, width)
+    found = shared_logprobs(net, ids, mask, width, zero_advantage_rows_B=still_B)
     for ours, theirs in zip(found, whole, strict=True):
         assert torch.equal(ours, theirs)
     gradients: list[Any] = []
@@ -123,9 +128,7 @@ def test_groups_that_stand_still_keep_their_numbers_and_need_no_gradient() -> No
     for ours, theirs in zip(*gradients, strict=True):
         assert torch.equal(ours, theirs)
     net.zero_grad()
-    shared_logprobs(net, ids, mask, width, temperature=0.7, zero_advantage_rows_B=still_B)[0][
-        3:6
-    ].sum().backward()
+    shared_logprobs(net, ids, mask, width, zero_advantage_rows_B=still_B)[0][3:6].sum().backward()
     assert all(not p.grad.any() for p in net.parameters())
 
 

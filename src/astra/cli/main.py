@@ -95,6 +95,7 @@ GROUPS: dict[str, CommandGroup] = {
         {
             "sft": "Fine-tune a model on conversations with tools.",
             "rl": "Train a model by multi-turn reinforcement learning in arenas.",
+            "plan": "Estimate memory, time and money of a training.",
         },
     ),
     "evaluate": CommandGroup(

@@ -56,7 +56,7 @@ def packed_attention(
     options: dict[str, Any] = {"dropout_p": dropout, "scale": scaling}
     outputs = [
         F.scaled_dot_product_attention(queries[0], keys[0], values[0], is_causal=True, **options)
-    ]
+    ]  # of a prompt of one token, which stands before each continuation: empty
     start = packed[0]
     for i in range(1, len(packed)):
         rows_TS = attention_mask[:, :, start : start + packed[i]]

@@ -4,6 +4,10 @@ The rollouts of a group begin with the same tokens. TRL feeds each rollout separ
 to the longest. Here a group is one sequence: its prompt, then all its completions, whose tokens
 attend to the prompt and to their own completion. The results are those of separate rows up to
 rounding. A group's mask is dense, so this is for sequences of a few thousand tokens.
+
+The prompt's last token predicts the first one of every completion. It stands before each of them,
+so that each token has one next token, as TRL's fused head takes them: that computes logits in
+chunks, and never holds those of all tokens.
 """
 
 from __future__ import annotations
@@ -16,6 +20,8 @@ from torch import Tensor
 
 from astra.training.attention import packing
 
+_NO_TARGET = -100
+
 
 @dataclass(frozen=True, slots=True)
 class _PackedGroup:
@@ -24,13 +30,11 @@ class _PackedGroup:
     ids_S: Tensor
     positions_S: Tensor
     lengths: list[int]
-    """Tokens of the prompt and of each non-empty completion."""
+    """Tokens of the prompt, without its last one, and of each non-empty completion."""
     row_S: Tensor
     """Which rollout of the group a token belongs to. -1: the prompt."""
-    source_N: Tensor
-    """Positions whose next token is in a completion. N: tokens of all completions."""
-    target_N: Tensor
-    """Those next tokens."""
+    target_S: Tensor
+    """The next token, if it is in a completion."""
 
 
 def shared_logprobs(
@@ -39,14 +43,15 @@ def shared_logprobs(
     mask_BT: Tensor,
     width: int,
     *,
-    temperature: float,
     zero_advantage_rows_B: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Log-probabilities_BW and entropies_BW of the last `width` tokens. 0 where the mask is 0.
 
-    `ids_BT`: prompts padded left, then completions padded right, W wide. Rows with the same prompt
-    are a group. Both results have a gradient, except for groups whose rows are all in
-    `zero_advantage_rows_B`: their gradient is known to be 0 and is not computed.
+    `model`: with TRL's fused head (`trl.trainer.utils.add_fused_lm_head`), whose temperature
+    holds; entropies stay 0 if the head computes none. `ids_BT`: prompts padded left, then
+    completions padded right, W wide. Rows with the same prompt are a group. Both results have a
+    gradient, except for groups whose rows are all in `zero_advantage_rows_B`: their gradient is
+    known to be 0 and is not computed.
     """
     logprobs = torch.zeros(len(ids_BT), width, device=ids_BT.device)
     entropies = torch.zeros_like(logprobs)
@@ -65,18 +70,17 @@ def shared_logprobs(
             torch.set_grad_enabled(torch.is_grad_enabled() and not skip),
             packing(model, group.lengths, visible_SS.tril()) as arguments,
         ):
-            logits_1NV = model(
+            output = model(
                 input_ids=group.ids_S[None],
                 position_ids=group.positions_S[None],
-                logits_to_keep=group.source_N,
-                use_cache=False,
+                shift_labels=group.target_S[None],
+                fused_lm_head=True,
                 **arguments,
-            ).logits
-            logp_NV = (logits_1NV[0].float() / temperature).log_softmax(-1)
-            entropy_N = -(logp_NV.exp() * logp_NV).sum(-1)
-            logp_N = logp_NV.gather(1, group.target_N[:, None])[:, 0]
-        logprobs = logprobs.masked_scatter(members_BW, logp_N)
-        entropies = entropies.masked_scatter(members_BW, entropy_N)
+            )
+        written_S = group.row_S >= 0
+        logprobs = logprobs.masked_scatter(members_BW, output.log_probs[0][written_S])
+        if output.entropy is not None:
+            entropies = entropies.masked_scatter(members_BW, output.entropy[0][written_S])
     return logprobs, entropies
 
 
@@ -96,23 +100,21 @@ def _pack(
     ]
     device = ids_BT.device
     lengths = torch.tensor([len(piece) for piece in pieces])
-    offsets = [torch.arange(len(piece)) for piece in pieces]
-    starts = len(prompt) + lengths.cumsum(0) - lengths
-    # A completion's first token is predicted at the end of the prompt, each later one at the
-    # token before it.
-    sources = [
-        torch.cat([torch.tensor([len(prompt) - 1]), start + offset[:-1]])[: len(offset)]
-        for start, offset in zip(starts.tolist(), offsets, strict=True)
-    ]
+    last = torch.tensor(prompt[-1:], device=device)
+    before = len(prompt) - 1
     return _PackedGroup(
-        ids_S=torch.cat([torch.tensor(prompt, device=device), *pieces]),
-        positions_S=torch.cat([torch.arange(len(prompt)), *(len(prompt) + p for p in offsets)]).to(
-            device
+        ids_S=torch.cat(
+            [
+                torch.tensor(prompt[:-1], dtype=torch.long, device=device),
+                *(torch.cat([last, piece[:-1]]) for piece in pieces if len(piece)),
+            ]
         ),
-        lengths=[len(prompt), *(n for n in lengths.tolist() if n)],
-        row_S=torch.cat(
-            [torch.full((len(prompt),), -1), torch.arange(len(pieces)).repeat_interleave(lengths)]
+        positions_S=torch.cat(
+            [torch.arange(before), *(before + torch.arange(len(piece)) for piece in pieces)]
         ).to(device),
-        source_N=torch.cat(sources).to(device),
-        target_N=torch.cat(pieces),
+        lengths=[before, *(n for n in lengths.tolist() if n)],
+        row_S=torch.cat(
+            [torch.full((before,), -1), torch.arange(len(pieces)).repeat_interleave(lengths)]
+        ).to(device),
+        target_S=torch.cat([torch.full((before,), _NO_TARGET, device=device), *pieces]),
     )

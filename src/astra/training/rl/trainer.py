@@ -261,7 +261,6 @@ class RolloutTrainer(GRPOTrainer):
                     input_ids,
                     attention_mask,
                     width,
-                    temperature=self.temperature,
                     zero_advantage_rows_B=self._zero_advantage_rows_B,
                 )
             return *self._last_logprobs, None
