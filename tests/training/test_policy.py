@@ -66,6 +66,22 @@ def test_logprobs_are_those_of_a_row_of_its_own(model: Qwen3ForCausalLM):
     assert found[2] == [0.0]
 
 
+def test_logits_are_normalized_in_parts(model: Qwen3ForCausalLM, monkeypatch: pytest.MonkeyPatch):
+    rows = [SEQUENCE, SEQUENCE[:4]]
+    whole = ModelPolicy(model, Characters()).logprobs(rows)
+    monkeypatch.setattr("astra.training.policy.ROWS", 3)
+    sizes: list[int] = []
+    softmax = torch.Tensor.log_softmax
+
+    def seen(logits: torch.Tensor, dim: int) -> torch.Tensor:
+        sizes.append(len(logits))
+        return softmax(logits, dim)
+
+    monkeypatch.setattr(torch.Tensor, "log_softmax", seen)
+    assert ModelPolicy(model, Characters()).logprobs(rows) == whole
+    assert sizes == [3, 3, 3, 3]  # nine tokens after the first one, and three
+
+
 @pytest.mark.parametrize("attention", ["sdpa", "eager"])
 @pytest.mark.parametrize("tokens", [1, 8192])
 def test_branches_are_those_of_rows_of_their_own(attention: str, tokens: int):

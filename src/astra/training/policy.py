@@ -19,6 +19,8 @@ from astra.training.attention import packing
 
 TOKENS = 8_192
 """Maximum tokens of one forward pass, padding included. A longer row is passed alone."""
+ROWS = 1_024
+"""Tokens whose logits are normalized at once."""
 _MASKED = ("sdpa", "eager")
 
 SequenceWithBranches = tuple[Sequence[int], Sequence[Branch]]
@@ -163,7 +165,13 @@ def tree(group: Sequence[SequenceWithBranches]) -> PrefixTree:
 
 def _logprobs(logits_NV: Tensor, ids: Sequence[int]) -> list[float]:
     target_N1 = torch.tensor(ids, dtype=torch.long, device=logits_NV.device).unsqueeze(-1)
-    return logits_NV.float().log_softmax(-1).gather(-1, target_N1).squeeze(-1).tolist()
+    # In parts: copies in float32 of 8,192 tokens × 150,000 words would take 10 GB.
+    parts = zip(logits_NV.split(ROWS), target_N1.split(ROWS), strict=True)
+    return [
+        value
+        for logits, target in parts
+        for value in logits.float().log_softmax(-1).gather(-1, target).squeeze(-1).tolist()
+    ]
 
 
 def _first_cut(row: SequenceWithBranches) -> int:
