@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import nullcontext
 from itertools import product
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,11 +15,10 @@ from astra.arenas.certificate.plain_source import is_plain
 from astra.arenas.certificate.replay import call_key
 from astra.arenas.gold import gold_rows
 from astra.arenas.sets import ArenaSet
-from astra.engines.engine import EngineTimings
 from astra.evaluation.arenas import play
 from astra.hosts.arena import ArenaHost, sandbox_seed
 from astra.models.policies import policy
-from astra.protocols import CallOutcome, Model, Sandbox, SandboxEpisode, SandboxSession
+from astra.protocols import CallOutcome, Sandbox, SandboxEpisode, SandboxSession
 from astra.rollouts.loop import RolloutLimits
 from astra.training.rl.arenas import ArenaRollouts
 from astra.types import Arena, Json, Tool
@@ -34,6 +32,7 @@ from tests.support.arenas import (
     with_distractors,
     with_tool,
 )
+from tests.support.policy_episode import PolicyEpisode
 
 # `json` is one module for all calls of an episode: a place to remember when the last one was.
 PAUSE = """
@@ -187,17 +186,6 @@ class SeedSpy:
         return await self._sandbox.run(tools, calls, episode)
 
     async def close(self) -> None:
-        pass
-
-
-class PolicyEpisode:
-    """A policy as an engine's episode."""
-
-    def __init__(self, model: Model) -> None:
-        self.generate = model.generate
-        self.engine = SimpleNamespace(timings=EngineTimings())
-
-    def close(self) -> None:
         pass
 
 

@@ -38,6 +38,7 @@ Precision = Literal["bf16", "fp32"]
 AttributionName = Literal["verified", "likelihood", "entropy", "counterfactual"]
 BaselineName = Literal["state", "episode"]
 EngineName = Literal["transformers", "vllm"]
+TruncatedReward = Literal["score", "zero"]
 
 
 class AlgorithmLike(Protocol):
@@ -195,6 +196,9 @@ class TrainRLConfig(DistractorConfig, CertifiedConfig, SandboxConfig, TrainConfi
     """File with the system prompt. None: the built-in one in the language of the task."""
     reward: RewardLike = "f1"
     """f1, recall, precision, strict, or module:function(arena, trajectory) -> float."""
+    truncated: TruncatedReward | None = None
+    """Reward of an episode that a limit of turns or tokens cut short: its score as it stands, or
+    zero, which keeps messages ending. None: score."""
     algorithm: str | AlgorithmLike = "grpo"
     """grpo, gigpo, hgpo, graphgpo, igpo, first_exposure, counterfactual, acpo, or module:Class."""
     max_sampling_rounds: Annotated[int | None, at_least(1)] = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from functools import lru_cache
@@ -9,7 +10,9 @@ from types import TracebackType
 from typing import Self
 
 from astra.arenas.sets import ArenaSet
+from astra.configs.training import TruncatedReward
 from astra.engines.episode import ClosingHost, EngineEpisode
+from astra.episodes import Score
 from astra.errors import StageError
 from astra.hosts.arena import ArenaHost, arena_messages
 from astra.hosts.arena_user import arena_user
@@ -18,6 +21,7 @@ from astra.protocols import Sandbox
 from astra.rewards import Reward, RewardFunction, score_trajectory
 from astra.rollouts.loop import RolloutLimits, RolloutTask, rollout
 from astra.training.environment import RolloutOutcome
+from astra.training.rl.rollout_metrics import TRUNCATED
 from astra.types import Arena
 
 
@@ -32,12 +36,17 @@ class ArenaRollouts:
         *,
         reward: Reward | RewardFunction = "f1",
         system_prompt: str | None = None,
+        truncated: TruncatedReward | None = None,
     ) -> None:
-        """`system_prompt`: None is the built-in one in the language of the question."""
+        """`system_prompt`: None is the built-in one in the language of the question.
+
+        `truncated`: "zero" takes back what an episode earned that a limit cut short.
+        """
         self._open_sandbox = sandbox
         self._limits = limits
         self._reward: Reward | RewardFunction = reward
         self._system_prompt = system_prompt
+        self._truncated = truncated
         self._context: AbstractAsyncContextManager[Sandbox] | None = None
         self._sandbox: Sandbox | None = None
         # A group plays its arena several times with the same distractors.
@@ -84,4 +93,15 @@ class ArenaRollouts:
         if trajectory.infrastructure_failure:
             return RolloutOutcome(0.0, trajectory)
         result = score_trajectory(arena, trajectory, self._reward)
+        if self._truncated == "zero" and trajectory.stop in TRUNCATED:
+            result = without_reward(result)
         return RolloutOutcome(result.reward, trajectory, result)
+
+
+def without_reward(score: Score) -> Score:
+    """The same score with a reward of 0. The last turn loses what the earlier ones had earned, so
+    that increments still sum to the reward."""
+    earned = score.increments
+    if earned:
+        earned = (*earned[:-1], -math.fsum(earned[:-1]))
+    return score.model_copy(update={"reward": 0.0, "increments": earned})

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from astra.training.rl.batch import RolloutGroup
 from astra.types import CallStatus, StopReason
 
-_TRUNCATED = (StopReason.length_limit, StopReason.turn_limit, StopReason.time_limit)
+TRUNCATED = (StopReason.length_limit, StopReason.turn_limit, StopReason.time_limit)
+"""How an episode stops that a limit cut short."""
 
 
 def rollout_means(groups: Sequence[RolloutGroup]) -> dict[str, float]:
@@ -31,7 +32,7 @@ def rollout_means(groups: Sequence[RolloutGroup]) -> dict[str, float]:
             row |= {"solved": score.solved, "answer_correct": float(score.answer_correct or False)}
         if (trajectory := episode.trajectory) is not None:
             row |= {"turns": trajectory.turns, "calls": len(trajectory.calls)}
-            row["truncated_share"] = float(trajectory.stop in _TRUNCATED)
+            row["truncated_share"] = float(trajectory.stop in TRUNCATED)
             errors += sum(call.status is not CallStatus.ok for call in trajectory.calls)
         sums.update(row)
     means = {name: value / len(episodes) for name, value in sums.items()}

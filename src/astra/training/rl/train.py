@@ -110,6 +110,11 @@ def train_rl(config: TrainRLConfig, *, callbacks: Sequence[TrainerCallback] = ()
 def open_environment(config: TrainRLConfig) -> RolloutEnvironment:
     """The environment of a run: arenas of split `train`, or one of the user's own."""
     if not isinstance(config.arenas, str | Path | ArenaSet):
+        if config.truncated == "zero":
+            raise ConfigError(
+                f"{option_name('truncated')} {config.truncated!r} is for arenas: an environment of "
+                "your own says its rewards itself"
+            )
         return cast(RolloutEnvironment, config.arenas)
     arenas = open_arenas(config.arenas, "train", uncertified=config.uncertified)
     arenas = arenas.with_distractors(
@@ -123,6 +128,7 @@ def open_environment(config: TrainRLConfig) -> RolloutEnvironment:
         limits,
         reward=load_reward(config.reward),
         system_prompt=read_text_option(config.system_prompt, "system_prompt"),
+        truncated=config.truncated,
     )
 
 
