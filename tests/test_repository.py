@@ -225,7 +225,7 @@ _PEAK = """
 import subprocess, sys
 from benchmarks.memory import peak_mib
 held = bytearray(int(sys.argv[1]) * 2**20)
-print(peak_mib())
+print(peak_mib(), flush=True)
 for more in sys.argv[2:3]:
     subprocess.run([sys.executable, "-c", sys.argv[3], more], check=True)
 """

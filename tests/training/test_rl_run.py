@@ -37,7 +37,7 @@ def train(world: Path, model: Path, out: Path, *more: str) -> int:
 
 def metrics(out: Path) -> list[dict[str, Any]]:
     rows = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
-    clocks = (*CLOCKS, "seconds", "acpo/credit/attribution_seconds")
+    clocks = (*CLOCKS, "seconds", "acpo/credit/attribution_seconds", "acpo/credit/seconds")
     return [{k: v for k, v in row.items() if not k.startswith(clocks)} for row in rows]
 
 

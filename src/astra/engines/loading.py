@@ -80,11 +80,18 @@ def load_model(name: str, *, dtype: Any, advice: str = _ADVICE) -> PreTrainedMod
 def load_skeleton(name: str) -> PreTrainedModel:
     """The model of a configuration alone, without memory for weights. ConfigError as above."""
     import torch
-    from transformers import AutoConfig, AutoModelForCausalLM
+    from transformers import AutoConfig
 
     with _told(name, _ADVICE), torch.device("meta"):
         config: PretrainedConfig = AutoConfig.from_pretrained(name, trust_remote_code=False)
-        return AutoModelForCausalLM.from_config(config, trust_remote_code=False)
+        return untrained_model(config)
+
+
+def untrained_model(config: PretrainedConfig, **options: Any) -> PreTrainedModel:
+    """A causal language model with random weights, where the context puts tensors."""
+    from transformers import AutoModelForCausalLM
+
+    return AutoModelForCausalLM.from_config(config, trust_remote_code=False, **options)
 
 
 @contextmanager

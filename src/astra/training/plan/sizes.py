@@ -15,10 +15,9 @@ from typing import Any, Literal
 import torch
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
-from transformers import AutoModelForCausalLM
 from transformers.modeling_layers import GradientCheckpointingLayer
 
-from astra.engines.loading import load_skeleton
+from astra.engines.loading import load_skeleton, untrained_model
 from astra.errors import ConfigError
 
 PassDtype = Literal["fp32", "autocast", "bf16"]
@@ -132,9 +131,8 @@ def _saved(config: Any, dtype: PassDtype, length: int) -> Counter[int]:
 
     try:
         with FakeTensorMode():
-            model: Any = AutoModelForCausalLM.from_config(
+            model: Any = untrained_model(
                 short,
-                trust_remote_code=False,
                 attn_implementation="sdpa",
                 dtype=torch.bfloat16 if dtype == "bf16" else torch.float32,
             )
