@@ -18,28 +18,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NoReturn
 
 from jinja2 import TemplateError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from astra.chat.channels import GEMMA_THOUGHT, HARMONY_THOUGHT, gemma4, harmony
+from astra.chat.written import Tools, WrittenCall, WrittenMessage
 from astra.core.untrusted import read_json
 from astra.types import Json, Message, ToolCallRequest, ToolSchema
 
-Tools = Mapping[str, ToolSchema]
-
-
-class WrittenCall(NamedTuple):
-    """A tool call as it stands in a model's text."""
-
-    tool: str
-    arguments: str
-    id: str = ""
-    """As the model wrote it. Empty if its family writes none."""
-
-
-WrittenMessage = tuple[str, Sequence[WrittenCall]]
-"""Text beside the calls, and the calls in the order in which they were written."""
+_THOUGHT = re.compile(r"\A(?:.*?<think>)?(.*?)</think>", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,17 +42,20 @@ class ChatFamily:
     turn: re.Pattern[str] | None = None
     """Finds each assistant turn in a conversation that the family's template in `templates/`
     renders; group 1 is what was said. None: there is no such template."""
+    thought: re.Pattern[str] = _THOUGHT
+    """Finds the reasoning at the beginning of what was written, marks included; group 1."""
 
     def read(self, text: str, tools: Sequence[ToolSchema]) -> Message:
         """What a model of the family wrote, as a message. Never raises for what it wrote."""
-        thought, closing, rest = text.partition("</think>")
+        thought = self.thought.match(text)
         content, calls = self.parse(
-            rest if closing else text, {document.name: document for document in tools}
+            text[thought.end() :] if thought else text,
+            {document.name: document for document in tools},
         )
         return Message(
             role="assistant",
             content=content.strip(),
-            reasoning=thought.split("<think>", 1)[-1].strip() if closing else "",
+            reasoning=thought.group(1).strip() if thought else "",
             tool_calls=tuple(
                 ToolCallRequest(
                     id=call.id or f"call_{index}", tool=call.tool, arguments=call.arguments
@@ -303,6 +295,8 @@ _GLM_TURN = re.compile(
 # `<tool_call>`, and the first match wins.
 _ALL = (
     ChatFamily("lfm2", (_LFM_OPEN,), _lfm2),
+    ChatFamily("gemma4", ("<|tool_call>call:",), gemma4, thought=GEMMA_THOUGHT),
+    ChatFamily("harmony", ("<|channel|>commentary",), harmony, thought=HARMONY_THOUGHT),
     ChatFamily("nano", (f"{_NANO}{{{{",), _nano),
     ChatFamily("xml", ("<function=",), _xml),
     ChatFamily("glm", ("<arg_key>",), _glm, _GLM_TURN),

@@ -44,8 +44,8 @@ class ChatTemplate:
     """One tokenizer's way to write conversations with tools.
 
     Raises ConfigError for a tokenizer without a chat template, or of one that does not preserve
-    prefixes and for which no better one is known; and for one that ends messages with calls by
-    another token than others. Rendering raises it where tools or calls would be left out.
+    prefixes and for which no better one is known; and for template arguments that no template can
+    have. Rendering raises it where tools or calls would be left out.
     """
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
@@ -59,8 +59,9 @@ class ChatTemplate:
         self.template = own
         self._family = find_family(own)
         # Known only when all can be rendered.
-        self._shows_tools = self._writes_calls = True
-        self._writes_calls = self._says_more([_ASKED, _dummy_call()])
+        self._shows_tools = self._writes_calls = self._writes_several = True
+        self._writes_calls = self._says_more([_ASKED, _dummy_calls()])
+        self._writes_several = self._says_more([_ASKED, _dummy_calls(2)], times=2)
         self._shows_tools = self._says_more([_ASKED], [_SHOWN])
         self._choose_template(own)
         shown = self.text([_ASKED, Message(role="assistant", content=_SAID)], (), prompt=False)
@@ -72,20 +73,21 @@ class ChatTemplate:
         ids = self.encode(shown[shown.rindex(_SAID) + len(_SAID) :])
         special = self._special_ids()
         # Empty for templates in which only the next turn's opening ends a turn.
-        self._end = next((self._token(i) for i in ids if i in special), "")
-        if self._end and self._writes_calls:
-            called = self.text([_ASKED, _dummy_call()], (), prompt=False)
-            if self._end not in called[called.rindex(_SAID) :]:
-                raise ConfigError(
-                    f"the chat template of {tokenizer.name_or_path!r} ends messages with calls by "
-                    f"another token than {self._end!r}: such templates are not supported"
-                )
-        stops = set(self.encode(self._end))
+        end = next((self._token(i) for i in ids if i in special), "")
+        self._ends = (end,) if end else ()
+        if end and self._writes_calls:
+            called = self.text([_ASKED, _dummy_calls()], (), prompt=False)
+            rest = called[called.rindex(_SAID) :]
+            if end not in rest:
+                # Gemma 4 waits for results in the same turn, gpt-oss has a token for calls.
+                last = [self._token(i) for i in self.encode(rest) if i in special][-1:]
+                self._ends += tuple(last)
+        stops = set(self.encode("".join(self._ends)))
         if tokenizer.eos_token is not None:
             stops.update(self.encode(cast(str, tokenizer.eos_token)))
-        if not self._end:
+        if not self._ends:
             for message in (*_results(1), _ASKED):
-                stops.update(self.following(_dummy_call(), [message], -1)[:1])
+                stops.update(self.following(_dummy_calls(), [message], -1)[:1])
         self.stop_ids = tuple(sorted(stops))
         """Tokens after which the model has finished a message, ascending."""
 
@@ -116,6 +118,10 @@ class ChatTemplate:
                 f"the chat template of {name} leaves out the calls that a model has made: use a "
                 "later one of the family, in the chat_template.jinja of its folder"
             )
+        if not self._writes_several and any(
+            len(m.tool_calls) > 1 for ms in conversations for m in ms
+        ):
+            raise ConfigError(f"the chat template of {name} writes one call a message")
         try:
             rendered = self.tokenizer.apply_chat_template(
                 [conversation_to_openai(messages, _short_id) for messages in conversations],
@@ -174,13 +180,13 @@ class ChatTemplate:
             start = len(before)
             found.append(RenderedPiece(whole[at:start], policy=False))
             at = self._written_until(after)
-            if not self._end:
+            if not self._ends:
                 # The token that opens the next turn is the model's stop token.
                 ids = self.encode(whole[at:])
                 if ids and ids[0] in self._special_ids():
                     at += len(self._token(ids[0]))
             ended = whole[start:at]
-            if not self._end and after is whole:
+            if not self._ends and after is whole:
                 ended += str(self.tokenizer.eos_token)
             found.append(RenderedPiece(ended, policy=True))
         found.append(RenderedPiece(whole[at:], policy=False))
@@ -206,10 +212,12 @@ class ChatTemplate:
                 return
         raise _unfit(self.tokenizer)
 
-    def _says_more(self, messages: Sequence[Message], tools: Sequence[ToolSchema] = ()) -> bool:
+    def _says_more(
+        self, messages: Sequence[Message], tools: Sequence[ToolSchema] = (), times: int = 1
+    ) -> bool:
         """Whether a conversation is rendered with more in it than what the user says."""
         try:
-            return self.text(messages, tools, prompt=False).count(_SAID) > 1
+            return self.text(messages, tools, prompt=False).count(_SAID) > times
         except ConfigError:
             return False
 
@@ -218,7 +226,7 @@ class ChatTemplate:
 
         `turns`: how often the user speaks.
         """
-        rounds = [_dummy_call(), *_results(2), _dummy_call(), *_results(1)]
+        rounds = [_dummy_calls(), *_results(2), _dummy_calls(), *_results(1)]
         if not self._writes_calls:
             rounds = []
         talk = [_ASKED, *rounds, Message(role="assistant", content=_SAID)] * turns
@@ -235,7 +243,9 @@ class ChatTemplate:
 
     def _written_until(self, shown: str) -> int:
         """Length of the text that ends where the model stops writing."""
-        return shown.rindex(self._end) + len(self._end) if self._end else len(shown.rstrip("\n"))
+        if not self._ends:
+            return len(shown.rstrip("\n"))
+        return max(shown.rindex(end) + len(end) for end in self._ends if end in shown)
 
     def _special_ids(self) -> frozenset[int]:
         return frozenset(
@@ -285,8 +295,9 @@ def _outline(calls: Sequence[ToolCallRequest]) -> Message:
     return Message(role="assistant", tool_calls=bare)
 
 
-def _dummy_call() -> Message:
-    return _outline([ToolCallRequest(id="call_0", tool=_SAID, arguments="{}")])
+def _dummy_calls(count: int = 1) -> Message:
+    call = ToolCallRequest(id="call_0", tool=_SAID, arguments="{}")
+    return _outline([call] * count)
 
 
 def _results(count: int) -> list[Message]:
