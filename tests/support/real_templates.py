@@ -34,8 +34,8 @@ NAMES = sorted(path.stem for path in _FOLDER.glob("*.jinja") if not path.stem.en
 
 
 @cache
-def real_tokenizer(name: str) -> PreTrainedTokenizerFast:
-    """A tokenizer of bytes that knows the marks of a template of TRL's."""
+def real_tokenizer(name: str, **template_args: bool | str) -> PreTrainedTokenizerFast:
+    """A tokenizer of bytes that knows the marks of a template of TRL's, with its arguments."""
     from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 
@@ -49,7 +49,11 @@ def real_tokenizer(name: str) -> PreTrainedTokenizerFast:
     inner.add_special_tokens(list(dict.fromkeys([end, *special])))
     inner.add_tokens([AddedToken(token, normalized=False) for token in _PLAIN])
     outer = PreTrainedTokenizerFast(
-        tokenizer_object=inner, eos_token=end, pad_token=end, name_or_path=name
+        tokenizer_object=inner,
+        eos_token=end,
+        pad_token=end,
+        name_or_path=name,
+        template_args=template_args,
     )
     outer.bos_token = next((each for each in _BEGINNINGS if each in template), end)
     outer.chat_template = template

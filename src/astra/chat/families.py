@@ -28,7 +28,7 @@ from astra.chat.written import Tools, WrittenCall, WrittenMessage
 from astra.core.untrusted import read_json
 from astra.types import Json, Message, ToolCallRequest, ToolSchema
 
-_THOUGHT = re.compile(r"\A(?:.*?<think>)?(.*?)</think>", re.DOTALL)
+_THOUGHT = re.compile(r"\A(.*?)</think>", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class ChatFamily:
         return Message(
             role="assistant",
             content=content.strip(),
-            reasoning=thought.group(1).strip() if thought else "",
+            reasoning=thought.group(1).split("<think>", 1)[-1].strip() if thought else "",
             tool_calls=tuple(
                 ToolCallRequest(
                     id=call.id or f"call_{index}", tool=call.tool, arguments=call.arguments

@@ -10,6 +10,7 @@ template known to be so where the tokenizer's own is not.
 from __future__ import annotations
 
 import hashlib
+import inspect
 import re
 from collections.abc import Sequence
 from contextlib import suppress
@@ -26,6 +27,8 @@ from astra.types import Message, ToolCallRequest, ToolSchema
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
+TEMPLATE_ARGS = "template_args"
+"""Where a tokenizer's configuration names the arguments of its chat template."""
 _SHORT = re.compile("[A-Za-z0-9]{9}")
 _SAID = "wxyz"
 _ASKED = Message(role="user", content=_SAID)
@@ -57,6 +60,7 @@ class ChatTemplate:
             )
         self.tokenizer = tokenizer
         self.template = own
+        self._arguments = _arguments(tokenizer, own)
         self._family = find_family(own)
         # Known only when all can be rendered.
         self._shows_tools = self._writes_calls = self._writes_several = True
@@ -129,6 +133,7 @@ class ChatTemplate:
                 chat_template=self.template,
                 add_generation_prompt=prompt,
                 tokenize=False,
+                **self._arguments,
             )
         # A template is a program of a stranger's: it may also add a text to a mapping.
         except (TemplateError, TypeError, ValueError, LookupError) as error:
@@ -274,6 +279,23 @@ class ChatTemplate:
                 "chat template has none of the known marks (see docs/sft.md)"
             )
         return self._family.read(text, tools)
+
+
+def _arguments(tokenizer: PreTrainedTokenizerBase, template: str) -> dict[str, Any]:
+    """What the template is given beside the conversation. ConfigError for what it can't take."""
+    given: object = tokenizer.init_kwargs.get(TEMPLATE_ARGS) or {}
+    if not isinstance(given, dict):
+        raise ConfigError(f"{TEMPLATE_ARGS} of {tokenizer.name_or_path!r} are no mapping")
+    ours = {"messages", *inspect.signature(tokenizer.apply_chat_template).parameters}
+    for name, value in cast("dict[object, object]", given).items():
+        if not isinstance(name, str) or not isinstance(value, bool | int | float | str):
+            raise ConfigError(f"{TEMPLATE_ARGS}: {name!r} is no text, number, true or false")
+        # A misspelt one would change nothing.
+        if name in ours or not re.search(rf"\b{re.escape(name)}\b", template):
+            raise ConfigError(
+                f"the chat template of {tokenizer.name_or_path!r} has no argument {name!r}"
+            )
+    return cast("dict[str, Any]", given)
 
 
 def _unfit(tokenizer: PreTrainedTokenizerBase) -> ConfigError:

@@ -37,7 +37,7 @@ default; a sentence that begins with "In Python" stays out of help.
 
 import inspect
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import wraps
 from pathlib import Path
 from typing import Annotated, Any, Literal, ParamSpec, TypeVar, cast
@@ -182,6 +182,24 @@ class ModelConfig(Config):
     """Sampling temperature. None: the model's own."""
     timeout: Annotated[float, above(0), RUNTIME] = 300.0
     """Seconds for one message of an endpoint."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TemplateConfig(Config):
+    """Chat template."""
+
+    template_args: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """Arguments of a local model's chat template: enable_thinking=false. A trained model's folder
+    names those that it was trained with."""
+
+    def check(self) -> None:
+        super().check()
+        local = isinstance(getattr(self, "model", None), str | Path)
+        if self.template_args and (not local or getattr(self, "base_url", None) is not None):
+            raise ConfigError(
+                f"{option_name('template_args')} needs a local model: an endpoint renders "
+                "conversations itself"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)

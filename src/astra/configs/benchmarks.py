@@ -13,6 +13,7 @@ from astra.configs.base import (
     ModelConfig,
     OutputConfig,
     Paths,
+    TemplateConfig,
     above,
     at_least,
 )
@@ -77,7 +78,7 @@ class SetupBenchmarkConfig(EnvironmentsConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
-class BenchmarkConfig(ModelConfig, EnvironmentsConfig, OutputConfig):
+class BenchmarkConfig(ModelConfig, TemplateConfig, EnvironmentsConfig, OutputConfig):
     """Model."""
 
     model: str | Path | ModelLike | None = None

@@ -18,6 +18,7 @@ from astra.configs.base import (
     NewRunFolder,
     OutputConfig,
     SandboxConfig,
+    TemplateConfig,
     above,
     at_least,
 )
@@ -43,6 +44,7 @@ class ModelLike(Protocol):
 @dataclass(frozen=True)
 class EvaluateConfig(
     ModelConfig,
+    TemplateConfig,
     EpisodeConfig,
     DistractorConfig,
     CertifiedConfig,
@@ -196,7 +198,7 @@ class CreditShowConfig(Config):
 
 
 @dataclass(frozen=True)
-class CreditAgreementConfig(DistractorConfig, CertifiedConfig, SandboxConfig):
+class CreditAgreementConfig(TemplateConfig, DistractorConfig, CertifiedConfig, SandboxConfig):
     """Arenas and model."""
 
     arenas: Path | str | Identified

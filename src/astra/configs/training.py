@@ -13,6 +13,7 @@ from astra.configs.base import (
     Identified,
     OutputConfig,
     SandboxConfig,
+    TemplateConfig,
     above,
     at_least,
     at_most,
@@ -59,7 +60,7 @@ class EnvironmentLike(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainConfig(Config):
+class TrainConfig(TemplateConfig):
     """Checkpoints and logging."""
 
     save_every: Annotated[int | None, at_least(1)] = None

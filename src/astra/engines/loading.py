@@ -9,15 +9,16 @@ from __future__ import annotations
 import pickle
 import stat
 import warnings
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from astra.chat.template import ChatTemplate
+from astra.chat.template import TEMPLATE_ARGS, ChatTemplate
 from astra.configs.spelling import option_name
 from astra.engines.transformers import TransformersEngine
 from astra.errors import ConfigError
+from astra.types import Json
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
@@ -29,18 +30,20 @@ def load_engine(
     max_length: int | None = None,
     device: str | None = None,
     deterministic: bool = True,
+    template_args: Mapping[str, Json] | None = None,
 ) -> TransformersEngine:
     """An engine for a model folder or Hugging Face id.
 
-    `device` None: a GPU if there is one. `deterministic`: see `astra.engines.engine`. Raises
-    ConfigError for a model that cannot be loaded or run.
+    `device` None: a GPU if there is one. `deterministic`: see `astra.engines.engine`.
+    `template_args`: see `load_tokenizer`. Raises ConfigError for a model that cannot be loaded or
+    run.
     """
     import torch
 
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     gpu = not device.startswith("cpu")
     advice = f"a model folder or a Hugging Face id, or {option_name('base_url')} for an endpoint"
-    tokenizer = load_tokenizer(name, advice=advice)
+    tokenizer = load_tokenizer(name, advice=advice, template_args=template_args)
     model = load_model(name, dtype=torch.bfloat16 if gpu else torch.float32, advice=advice)
     untyped: Any = model  # its `to` has no types
     untyped = untyped.to(device)
@@ -59,10 +62,22 @@ _TEXT_BYTES = 2**30
 _ADVICE = "a model folder or a Hugging Face id"
 
 
-def load_tokenizer(name: str, *, advice: str = _ADVICE, **options: Any) -> PreTrainedTokenizerBase:
-    """A model's tokenizer. ConfigError if it can't be loaded; `advice`: what to give instead."""
+def load_tokenizer(
+    name: str,
+    *,
+    advice: str = _ADVICE,
+    template_args: Mapping[str, Json] | None = None,
+    **options: Any,
+) -> PreTrainedTokenizerBase:
+    """A model's tokenizer. ConfigError if it can't be loaded; `advice`: what to give instead.
+
+    `template_args`: arguments of its chat template, in place of those that its folder names. Where
+    the tokenizer is saved they are named in turn.
+    """
     from transformers import AutoTokenizer
 
+    if template_args:
+        options[TEMPLATE_ARGS] = dict(template_args)
     with _told(name, advice):
         return AutoTokenizer.from_pretrained(name, trust_remote_code=False, **options)
 

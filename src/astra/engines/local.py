@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from astra.engines.transformers import TransformersEngine
 from astra.episodes import Episode, Tokens
 from astra.errors import ConfigError
 from astra.protocols import Model, Reply, Sampling, ToolHost
-from astra.types import Message, ToolSchema
+from astra.types import Json, Message, ToolSchema
 
 
 class LocalConversation:
@@ -106,15 +106,22 @@ class LocalModel:
         max_length: int | None = None,
         device: str | None = None,
         deterministic: bool = True,
+        template_args: Mapping[str, Json] | None = None,
     ) -> None:
         """`model`: a folder or a Hugging Face id. `max_length`: of a conversation, in tokens.
 
         `deterministic`: the same seeds give the same episodes; False is faster. `device` None: a
-        GPU if there is one. Raises ConfigError for a model that cannot be loaded.
+        GPU if there is one. `template_args`: arguments of its chat template; those that a trained
+        model's folder names need not be given. Raises ConfigError for a model that cannot be
+        loaded, and for arguments that its template does not have.
         """
         self.name = str(model)
         self._engine = load_engine(
-            str(model), max_length=max_length, device=device, deterministic=deterministic
+            str(model),
+            max_length=max_length,
+            device=device,
+            deterministic=deterministic,
+            template_args=template_args,
         )
         self.module: nn.Module = self._engine.model
         """The torch module, for your optimizer."""

@@ -92,5 +92,10 @@ async def _agent_model(config: EvaluateConfig, stack: AsyncExitStack) -> Model |
         from astra.engines.local import LocalModel  # late: torch
 
         # Deterministic engines wait for all conversations, and an agent may leave one for ever.
-        return LocalModel(config.model, max_length=config.max_length, deterministic=False)
+        return LocalModel(
+            config.model,
+            max_length=config.max_length,
+            deterministic=False,
+            template_args=config.template_args,
+        )
     return AdaptedModel(cast(UserModel, config.model))

@@ -230,7 +230,7 @@ async def _played(
     elif isinstance(model, str | Path):
         from astra.engines.local import LocalModel  # late: torch
 
-        model = LocalModel(model, max_length=config.max_length)
+        model = LocalModel(model, max_length=config.max_length, template_args=config.template_args)
     if isinstance(model, ConversingModel):
         in_waves = True
         player = conversations(model, seed)

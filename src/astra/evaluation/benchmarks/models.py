@@ -77,7 +77,11 @@ async def open_model(config: BenchmarkConfig, stack: AsyncExitStack) -> ModelOpe
         from astra.engines.local import LocalModel  # late: torch
 
         deterministic = config.episodes_at_once == 1
-        local = LocalModel(cast(Any, config.model), deterministic=deterministic)
+        local = LocalModel(
+            cast(Any, config.model),
+            deterministic=deterministic,
+            template_args=config.template_args,
+        )
 
         @contextmanager
         def converse(_: BenchmarkTask) -> Generator[Model]:

@@ -109,7 +109,9 @@ async def survey_arenas(
     arenas = arenas.with_distractors(
         config.distractors, per_band=config.distractors_per_band, seed=config.seed
     )
-    engine = load_engine(str(config.model), max_length=config.max_length)
+    engine = load_engine(
+        str(config.model), max_length=config.max_length, template_args=config.template_args
+    )
     tasks = list(islice(cycle(arenas.ids), -(-config.min_episodes // config.group_size)))
     limits = RolloutLimits(turns=config.max_turns)
     async with ArenaRollouts(arenas, lambda: sandbox_from(config), limits) as environment:

@@ -92,7 +92,11 @@ def train_rl(config: TrainRLConfig, *, callbacks: Sequence[TrainerCallback] = ()
         # Even a finished run has its options compared with the folder's before (`training_run`).
         if (out / FINAL).exists():
             return TrainResult.of_run(folder, out / FINAL, config, tasks=len(tasks))
-        chat = ChatTemplate(load_tokenizer(str(config.model), padding_side="left"))
+        chat = ChatTemplate(
+            load_tokenizer(
+                str(config.model), padding_side="left", template_args=config.template_args
+            )
+        )
         with closing(MetricsLog(folder)) as metrics, closing(CreditLog(folder)) as credit:
             keep = credit if state.is_main_process else None
             trainer = _trainer(config, args, environment, chat, keep, [metrics, *callbacks])

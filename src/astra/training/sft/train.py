@@ -69,7 +69,7 @@ def train_sft(config: TrainSFTConfig, *, callbacks: Sequence[TrainerCallback] = 
     out = Path(config.out)
     args = _trl_config(config, state.num_processes)
     with training_run(config, state, {}) as folder:
-        chat = ChatTemplate(load_tokenizer(str(config.model)))
+        chat = ChatTemplate(load_tokenizer(str(config.model), template_args=config.template_args))
         rows = read_rows(Path(config.dataset))
         limited = [row for i, row in enumerate(rows) if config.limit is None or i < config.limit]
         encoded = encode_rows(chat, limited, config.max_length)
