@@ -8,7 +8,7 @@ from __future__ import annotations
 from astra.errors import ConfigError
 
 MAKE = (
-    *("jinja2", "duckdb", "networkx", "numpy", "sklearn", "openai", "yaml", "datasketch"),
+    *("jinja2", "duckdb", "networkx", "numpy", "openai", "yaml", "datasketch"),
     *("docstring_parser", "python_calamine", "py3langid", "mimesis"),
 )
 """Of the extra `make`: making arenas and trajectories, asking endpoints, evaluating."""

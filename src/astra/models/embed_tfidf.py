@@ -1,5 +1,8 @@
 """TF-IDF embeddings: offline, deterministic, no model. The default for distractors.
 
+A term that stands n times in a text weighs (1 + ln n) * (1 + ln((1 + N) / (1 + d))), where d of the
+N texts have it: sublinear counts and smoothed idf, as in scikit-learn, whose import takes longer.
+
 What this does not guarantee: synonyms are strangers to it, and only the terms of one call share a
 space, so that rows of different calls can't be compared.
 """
@@ -9,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -39,19 +43,24 @@ class TfidfEmbedder:
 
     def vectors(self, texts: Sequence[str]) -> np.ndarray:
         """What `embed` gives, on the calling thread."""
-        # Late: importing it takes longer than most commands that never embed.
-        from sklearn.feature_extraction.text import TfidfVectorizer
-
-        if not any(True for text in texts for _ in terms(text)):
-            return np.zeros((len(texts), 1), dtype=np.float32)
-        # The library has no types: they are guessed from its defaults.
-        vectorizer = TfidfVectorizer(
-            analyzer=terms,  # pyright: ignore[reportArgumentType]
-            dtype=np.float32,  # pyright: ignore[reportArgumentType]
-            sublinear_tf=True,
-            max_features=self._features,
-        )
-        return vectorizer.fit_transform(texts).toarray()
+        counts = [Counter(terms(text)) for text in texts]
+        totals: Counter[str] = Counter()
+        for row in counts:
+            totals.update(row)
+        vocabulary = sorted(totals)
+        commonest_T = np.argsort([-totals[term] for term in vocabulary], kind="stable")
+        kept = sorted(commonest_T[: self._features])
+        columns = {vocabulary[number]: column for column, number in enumerate(kept)}
+        found = Counter(term for row in counts for term in row)  # in how many texts
+        found_T = np.array([1 + found[term] for term in columns], dtype=np.float32)
+        idf_T = 1 + np.log((1 + len(texts)) / found_T)
+        rows_NT = np.zeros((len(texts), max(len(columns), 1)), dtype=np.float32)
+        for row_T, row in zip(rows_NT, counts, strict=True):
+            known = {columns[term]: count for term, count in row.items() if term in columns}
+            at = list(known)
+            weights = (1 + np.log(np.array(list(known.values()), dtype=np.float32))) * idf_T[at]
+            row_T[at] = weights / (np.sqrt(np.square(weights).sum(dtype=np.float64)) or 1)
+        return rows_NT
 
 
 def terms(text: str) -> Iterator[str]:

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import html
 import re
-
-import openai
+from typing import TYPE_CHECKING
 
 from astra.configs.endpoints import check_address
 from astra.errors import ConfigError
 from astra.types import Json
+
+if TYPE_CHECKING:
+    import openai
 
 _HEADER_VALUE = re.compile("[!-~]([ -~]*[!-~])?")
 
@@ -65,6 +67,8 @@ def endpoint_client(
     """A client of one endpoint. Raises ConfigError for an address that holds a password, for a key
     that no header can carry, and for an unusable proxy; none of these is shown.
     """
+    import openai  # it takes a second, and most commands ask no endpoint
+
     try:
         check_address(base_url)
     except ValueError as error:
@@ -99,6 +103,8 @@ def endpoint_client(
 
 def redirect_target(error: openai.OpenAIError) -> str | None:
     """Where an endpoint redirects to, for the error's text. None: it is not a redirect."""
+    import openai
+
     if not isinstance(error, openai.APIStatusError) or not 300 <= error.status_code < 400:
         return None
     return error.response.headers.get("location", "")

@@ -14,9 +14,7 @@ import time
 import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
-
-import openai
+from typing import TYPE_CHECKING, Any
 
 from astra.core.loop import on_loop_thread, run_later
 from astra.errors import (
@@ -30,6 +28,9 @@ from astra.models.endpoint import KeyMask, endpoint_client, redirect_advice, red
 from astra.models.wire import as_replies, as_request
 from astra.protocols import Reply, Sampling
 from astra.types import FinishReason, Json, Message, ToolSchema
+
+if TYPE_CHECKING:
+    import openai
 
 _SECRET_LENGTH = 8
 """Shorter keys are words like `none` or `EMPTY`, which mean no key; hiding them garbles texts."""
@@ -172,6 +173,8 @@ class OpenAIModel:
     async def _attempt(
         self, body: dict[str, Json], cut_when_outgrown: bool
     ) -> tuple[Reply, ...] | _Again:
+        import openai  # it takes a second, and most commands ask no endpoint
+
         try:
             async with (
                 asyncio.timeout(self._timeout),
@@ -212,6 +215,8 @@ class OpenAIModel:
 
     async def _content(self, raw: Any) -> bytes:
         """The body, piece by piece: what is too long is left unread."""
+        import openai
+
         content = bytearray()
         try:
             async for piece in raw.iter_bytes():

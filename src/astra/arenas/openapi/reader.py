@@ -11,8 +11,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-import networkx
-
 from astra.arenas.openapi.endpoints import EndpointReader
 from astra.arenas.openapi.fields import ApiField, plain_schema, read_field, same_name, snake_case
 from astra.arenas.openapi.references import KEY_SUFFIX, find_reference
@@ -203,6 +201,8 @@ class _DocumentReader:
 
     def _chosen(self, name: str) -> dict[str, Resource]:
         """The resources of one connected part, with at most so many tools."""
+        import networkx  # for documents alone; making arenas from tables imports this module, too
+
         usable = {
             table: resource
             for table, resource in self.resources.items()
