@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 import torch
 from torch import Tensor
 
+from astra.configs.base import Config
+from astra.configs.training import CreditConfig
 from astra.episodes import Score
 from astra.errors import ConfigError, StageError
 from astra.training.algorithm import Credit, PolicyAccess, SampledEpisode, ScoredBatch
@@ -24,13 +27,28 @@ REFUSED = {
 }
 
 
-def credit(algorithm: str, batch: ScoredBatch) -> Credit:
-    """Per-token advantages. Raises ConfigError where the loop tells too little."""
-    if algorithm not in KNOWN:
-        why = REFUSED.get(algorithm, f"known here: {', '.join(KNOWN)}")
-        raise ConfigError(f"algorithm {algorithm!r} does not run in verl: {why}")
+@dataclass(frozen=True, kw_only=True)
+class AdvantageConfig(Config):
+    """What `trainer.v1.astra` of verl's settings may say."""
+
+    algorithm: str
+    credit: CreditConfig = field(default_factory=CreditConfig)
+    scale: bool = True
+    """Divide by the standard deviation of the group's rewards."""
+
+    def check(self) -> None:
+        if self.algorithm not in KNOWN:
+            why = REFUSED.get(self.algorithm, f"known here: {', '.join(KNOWN)}")
+            raise ConfigError(f"algorithm {self.algorithm!r} does not run in verl: {why}")
+
+
+def credit(config: AdvantageConfig, batch: ScoredBatch) -> Credit:
+    """Per-token advantages."""
+    algorithm = make_algorithm(
+        config.algorithm, config.credit, seed=0, arenas={}, scale=config.scale
+    )
     # None of KNOWN asks the policy.
-    return make_algorithm(algorithm, seed=0, arenas={}).credit(batch, cast(PolicyAccess, None))
+    return algorithm.credit(batch, cast(PolicyAccess, None))
 
 
 def scored_batch(
@@ -39,7 +57,7 @@ def scored_batch(
     lengths: Sequence[int],
     mask_BT: Tensor,
     logprobs_BT: Tensor,
-    told: Sequence[str],
+    told: Sequence[str | None],
 ) -> ScoredBatch:
     """The batch as our algorithms see it.
 
@@ -50,6 +68,8 @@ def scored_batch(
     step_BT = torch.full(mask_BT.shape, -1)
     episodes: list[SampledEpisode] = []
     for row, (group, text, length) in enumerate(zip(groups, told, lengths, strict=True)):
+        if not text:
+            raise StageError(f"rollout {row} was played by another agent loop than astra_arena")
         about: dict[str, Any] = json.loads(text)
         steps, mask_T = about["steps"], mask_BT[row].bool()
         if len(steps) == length:

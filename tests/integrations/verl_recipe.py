@@ -1,7 +1,7 @@
 """The recipe's trainer on a queue in memory. Run by verl's own Python, argument: the repository.
 
-Asserts that what it puts back are the advantages of our own algorithms, and that a wrong mask and
-what would change rewards are refused. Prints what was checked.
+Asserts that what it puts back are the advantages of our own algorithms, with their options, and
+that a wrong mask and another agent loop are refused. Prints what was checked.
 """
 
 # pyright: basic, reportMissingImports=false
@@ -12,15 +12,16 @@ from typing import Any
 
 sys.path.insert(0, sys.argv[1])
 import torch
-from omegaconf import OmegaConf
 from tensordict import NonTensorStack, TensorDict
 from verl.trainer.ppo.v1 import get_trainer_cls
 from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 
+from astra.configs.training import CreditConfig
 from astra.errors import AstraError
 from astra.records import content_hash
 from astra.training.rl.algorithms import make_algorithm
 from recipes.verl import trainer
+from recipes.verl.credit import AdvantageConfig
 from tests.training.made import played, scored
 
 EPISODES = [
@@ -50,8 +51,8 @@ def nested(rows: list[Any], kind: torch.dtype) -> torch.Tensor:
     return torch.nested.as_nested_tensor(tensors, layout=torch.jagged)
 
 
-def computed(algorithm: str, *, wrong: bool = False, kl: bool = False) -> tuple[Any, Any]:
-    """Advantages that the trainer puts back for EPISODES and a row of padding, and its metrics."""
+def computed(config: AdvantageConfig, *, wrong: bool = False, other: bool = False) -> Any:
+    """Advantages that the trainer puts back for EPISODES and a row of padding."""
     masks = [list(map(int, e.policy_mask)) for e in EPISODES]
     if wrong:
         masks[1][3] = 1  # a token of a tool's result
@@ -61,7 +62,9 @@ def computed(algorithm: str, *, wrong: bool = False, kl: bool = False) -> tuple[
         "response_mask": nested([*masks, [0]], torch.long),
         "rm_scores": nested([*rewards, [0.0]], torch.float),
         "rollout_log_probs": nested([*[e.logprobs for e in EPISODES], [0.0]], torch.float),
-        "extra_fields": NonTensorStack(*[{"astra": told(e)} for e in (*EPISODES, EPISODES[0])]),
+        "extra_fields": NonTensorStack(
+            *[{} if other else {"astra": told(e)} for e in (*EPISODES, EPISODES[0])]
+        ),
     }
     data, put = TensorDict(fields, batch_size=5), {}
     trainer.tq = SimpleNamespace(
@@ -70,12 +73,7 @@ def computed(algorithm: str, *, wrong: bool = False, kl: bool = False) -> tuple[
     # verl's own advantages need its queue; ours replace them.
     PPOTrainerSync._compute_advantage = lambda _, batch, metrics: batch
     own = object.__new__(get_trainer_cls("astra"))
-    own.config = OmegaConf.create(
-        {
-            "algorithm": {"use_kl_in_reward": kl, "rollout_correction": {"rollout_rs": None}},
-            "trainer": {"v1": {"astra": {"algorithm": algorithm}}},
-        }
-    )
+    own.advantages = config
 
     class Batch(SimpleNamespace):
         def __len__(self) -> int:
@@ -83,14 +81,13 @@ def computed(algorithm: str, *, wrong: bool = False, kl: bool = False) -> tuple[
 
     keys = [*[f"u{e.group}_{n}_0" for n, e in enumerate(EPISODES)], "pad_0_0"]
     tags: list[dict[str, bool]] = [{}] * 4 + [{"is_padding": True}]
-    metrics: dict[str, float] = {}
-    own._compute_advantage(Batch(keys=keys, tags=tags, partition_id="train"), metrics)
-    return put["fields"]["advantages"], metrics
+    own._compute_advantage(Batch(keys=keys, tags=tags, partition_id="train"), {})
+    return put["fields"]["advantages"]
 
 
-def refused(part: str, *arguments: str, **options: bool) -> None:
+def refused(part: str, **options: bool) -> None:
     try:
-        computed(*arguments, **options)
+        computed(AdvantageConfig(algorithm="gigpo"), **options)
     except AstraError as error:
         assert part in str(error), error
     else:
@@ -98,17 +95,22 @@ def refused(part: str, *arguments: str, **options: bool) -> None:
 
 
 seen = {}
-for name in ("grpo", "gigpo", "hgpo", "graphgpo"):
-    advantages, _ = computed(name)
-    wanted = make_algorithm(name, seed=0, arenas={}).credit(scored(EPISODES), None)  # type: ignore
+DISCOUNT = CreditConfig(discount=0.5)
+for name, options in (
+    *((name, CreditConfig()) for name in ("grpo", "gigpo", "hgpo", "graphgpo")),
+    ("gigpo", DISCOUNT),
+):
+    advantages = computed(AdvantageConfig(algorithm=name, credit=options))
+    ours = make_algorithm(name, options, seed=0, arenas={})
+    wanted = ours.credit(scored(EPISODES), None)  # type: ignore
     for row, episode in enumerate(EPISODES):
         length = len(episode.steps)
         assert torch.equal(advantages[row], wanted.advantages_BT[row, :length]), (name, row)
     assert advantages[4].tolist() == [0.0]
     assert wanted.advantages_BT.abs().sum() > 0
-    seen[name] = wanted.advantages_BT
-assert not torch.equal(seen["grpo"], seen["gigpo"])
-refused("response_mask", "gigpo", wrong=True)
-refused("use_kl_in_reward", "grpo", kl=True)
-refused("log-probabilities", "igpo")
+    seen[name, options.discount] = wanted.advantages_BT
+assert not torch.equal(seen["grpo", 0.95], seen["gigpo", 0.95])
+assert not torch.equal(seen["gigpo", 0.5], seen["gigpo", 0.95])
+refused("response_mask", wrong=True)
+refused("another agent loop", other=True)
 sys.stdout.write("checked: grpo gigpo hgpo graphgpo, refusals\n")

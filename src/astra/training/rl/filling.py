@@ -61,6 +61,20 @@ class FilledBatch(Generic[G]):
         """Fraction of sampled groups that are valid. 0 if none was sampled."""
         return self.valid / self.sampled if self.sampled else 0.0
 
+    def metrics(self) -> dict[str, float]:
+        """What a trainer logs of it, by the names of the metrics log."""
+        rewards = [reward for group in self.groups for reward in group.rewards]
+        return {
+            "filling/reward": sum(rewards) / len(rewards),
+            "filling/rounds": self.rounds,
+            "filling/groups": self.sampled,
+            "filling/valid_share": self.valid_share,
+            "filling/zero_variance": self.zero_variance,
+            "filling/waiting": self.waiting,
+            "filling/age_mean": sum(self.ages) / len(self.ages),
+            "filling/age_max": max(self.ages),
+        }
+
 
 class BatchFilling(Generic[G]):
     """Fills batches of `size` groups. Use: `add` rounds until `enough`, then `take`."""

@@ -309,15 +309,8 @@ class RolloutTrainer(GRPOTrainer):
         """Log everything that was sampled in this step, used or not."""
         for name, value in rollout_means(sampled).items():
             self._log_step(name, value)
-        rewards = [reward for group in filled.groups for reward in group.rewards]
-        self._log_step("filling/reward", sum(rewards) / len(rewards))
-        self._log_step("filling/rounds", filled.rounds)
-        self._log_step("filling/groups", filled.sampled)
-        self._log_step("filling/valid_share", filled.valid_share)
-        self._log_step("filling/zero_variance", filled.zero_variance)
-        self._log_step("filling/waiting", filled.waiting)
-        self._log_step("filling/age_mean", sum(filled.ages) / len(filled.ages))
-        self._log_step("filling/age_max", max(filled.ages))
+        for name, value in filled.metrics().items():
+            self._log_step(name, value)
         self._log_step("infrastructure_failures", failures)
 
     # --- checkpoints -----------------------------------------------------------------------
