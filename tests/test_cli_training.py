@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from astra.cli.main import run
-from astra.configs.training import TrainSFTConfig
+from astra.configs.training import TrainRLConfig, TrainSFTConfig
 from astra.runs.folder import RunFolder
 from astra.training.presets.resolve import require_known, settings_line
+from astra.training.rl.train import open_environment
 from recipes.nano.__main__ import main as nano_main
 
 ROOT = Path(__file__).parents[1]
@@ -32,6 +33,16 @@ def exported(world: Path, out: Path, *options: str) -> list[dict[str, Any]]:
     command = ["arenas", "export", str(world), "--format", "sft", "--out", str(out), *options]
     assert run(command) == 0
     return [json.loads(line) for line in out.read_text("utf-8").splitlines()]
+
+
+def test_the_first_arenas_are_for_sft_and_rl_plays_the_others(world: Path, tmp_path: Path) -> None:
+    everything = exported(world, tmp_path / "all.jsonl")
+    first = exported(world, tmp_path / "first.jsonl", "--limit", "3", "--renamed-copies", "1")
+    assert [row["arena"] for row in first] == [row["arena"] for row in everything[:3]] * 2
+    config = TrainRLConfig(
+        model="m", arenas=world, out=tmp_path / "rl", exclude_rows=tmp_path / "first.jsonl"
+    )
+    assert open_environment(config).tasks() == [row["arena"] for row in everything[3:]]
 
 
 def test_gold_episodes_are_of_the_train_split_with_reasons(world: Path, tmp_path: Path) -> None:

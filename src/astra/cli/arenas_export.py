@@ -6,7 +6,8 @@ import asyncio
 from pathlib import Path
 
 from astra.arenas.export import ExportedArenas, export_gold, export_rows
-from astra.arenas.sets import load_arenas
+from astra.arenas.reader import Split
+from astra.arenas.sets import ArenaSet, load_arenas
 from astra.cli.command import command_from
 from astra.cli.console import out, print_json
 from astra.configs.arenas import ExportArenasConfig
@@ -24,6 +25,7 @@ from astra.sandbox import sandbox_from
         "astra arenas export runs/world --split test --out test.jsonl --if-exists overwrite",
         "astra arenas export runs/world --format sft --out sft/train.jsonl",
         "astra arenas export runs/world --format sft --renamed-copies 3 --out sft.jsonl",
+        "astra arenas export runs/world --format sft --limit 50 --out seen.jsonl",
         "astra arenas export runs/world --format trl --split train --out published/trl",
     ],
 )
@@ -49,10 +51,8 @@ async def export_arenas(config: ExportArenasConfig) -> ExportedArenas:
     """Write the arenas of a run folder as rows of a file. ConfigError if the file exists."""
     out = _free(config)
     if config.format == "astra-rl":
-        arenas = load_arenas(config.run, config.split, uncertified=config.uncertified)
-        return export_rows(arenas, out)
-    split = config.split or "train"
-    arenas = load_arenas(config.run, split, uncertified=config.uncertified)
+        return export_rows(_chosen(config, config.split), out)
+    arenas = _chosen(config, config.split or "train")
     async with sandbox_from(config) as sandbox:
         return await export_gold(
             *(arenas, out, sandbox),
@@ -65,13 +65,17 @@ async def export_arenas(config: ExportArenasConfig) -> ExportedArenas:
 def publish_arenas(config: ExportArenasConfig) -> ExportedFolder:
     """Write the folder of a reader. ConfigError if it exists, or if the reader can play none."""
     out = _free(config)
-    arenas = load_arenas(config.run, config.split, uncertified=config.uncertified)
+    arenas = _chosen(config, config.split)
     reader = FORMATS[config.format]
     return publish(
         *(arenas, out, config.format, reader),
         uncertified=config.uncertified,
         license=config.license,
     )
+
+
+def _chosen(config: ExportArenasConfig, split: Split | None) -> ArenaSet:
+    return load_arenas(config.run, split, uncertified=config.uncertified)[: config.limit]
 
 
 def _free(config: ExportArenasConfig) -> Path:

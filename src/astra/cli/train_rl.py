@@ -13,6 +13,7 @@ from astra.training.requirements import require_training
     examples=[
         "astra train rl --model Qwen/Qwen3-4B --arenas runs/world --out runs/rl",
         "astra train rl @rl.toml --learning-rate 1e-6 --batch-size 32",
+        "astra train rl @rl.toml --exclude-rows sft.jsonl",
         "accelerate launch -m astra train rl @rl.toml --engine vllm",
     ],
 )

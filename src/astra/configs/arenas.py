@@ -341,6 +341,8 @@ class ExportArenasConfig(CertifiedConfig, SandboxConfig):
     for the HuggingFace hub, openenv, nemo-gym."""
     split: Literal["train", "test"] | None = None
     """Arenas of one split only. None: both; for sft train."""
+    limit: Annotated[int | None, at_least(1)] = None
+    """Use only the first items. None: all."""
     license: str = "other"
     """License of the data, for the data card, e.g. cc-by-4.0."""
     reasoning: bool = True

@@ -166,6 +166,8 @@ class TrainRLConfig(DistractorConfig, CertifiedConfig, SandboxConfig, TrainConfi
     RolloutEnvironment."""
     out: Annotated[Path | str, RUNTIME]
     """Run folder to write. The model is OUT/final."""
+    exclude_rows: Path | str | None = None
+    """Rows of SFT: the arenas that they show are left out. None: all of split train are played."""
     learning_rate: Annotated[float | None, at_least(0)] = None
     """Peak learning rate. None: preset."""
     batch_size: Annotated[int | None, at_least(1)] = None

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from functools import lru_cache
+from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from astra.arenas.sets import ArenaSet
+from astra.configs.spelling import option_name
 from astra.configs.training import TruncatedReward
 from astra.engines.episode import ClosingHost, EngineEpisode
 from astra.episodes import Score
-from astra.errors import StageError
+from astra.errors import ConfigError, StageError
 from astra.hosts.arena import ArenaHost, arena_messages
 from astra.hosts.arena_user import arena_user
 from astra.models.closings import answer_text
 from astra.protocols import Sandbox
 from astra.rewards import Reward, RewardFunction, score_trajectory
 from astra.rollouts.loop import RolloutLimits, RolloutTask, rollout
+from astra.runs.jsonl import read_lines
 from astra.training.environment import RolloutOutcome
 from astra.training.rl.rollout_metrics import TRUNCATED
 from astra.types import Arena
@@ -96,6 +100,39 @@ class ArenaRollouts:
         if self._truncated == "zero" and trajectory.stop in TRUNCATED:
             result = without_reward(result)
         return RolloutOutcome(result.reward, trajectory, result)
+
+
+def unseen(arenas: ArenaSet, rows: Path | str) -> ArenaSet:
+    """The arenas that a file of SFT rows (`arenas export --format sft`) does not show.
+
+    Raises ConfigError for rows without the id of an arena, and for rows that show none of these
+    arenas or all of them: then the file is of another folder, or nothing is left to play.
+    """
+    where = f"{option_name('exclude_rows')} {str(rows)!r}"
+    seen: set[str] = set()
+    try:
+        with Path(rows).open("rb") as file:
+            for offset, line in read_lines(file, Path(rows)):
+                row: Any = json.loads(line)
+                if not isinstance(row, dict) or not isinstance(row.get("arena"), str):
+                    raise ConfigError(
+                        f"{where}: the row at byte {offset} has no `arena`: give rows that "
+                        "`arenas export --format sft` wrote"
+                    )
+                seen.add(row["arena"])
+    except OSError as error:
+        raise ConfigError(f"{where}: can't read it: {error.strerror}") from error
+    except ValueError as error:
+        raise ConfigError(f"{where}: not JSONL ({error})") from error
+    left = arenas.filter(lambda arena: arena.id not in seen)
+    if len(left) == len(arenas):
+        raise ConfigError(f"{where}: shows none of the arenas in {str(arenas.path)!r}")
+    if not left:
+        raise ConfigError(
+            f"{where}: shows all {len(arenas)} arenas in {str(arenas.path)!r}: export fewer "
+            f"({option_name('limit')})"
+        )
+    return left
 
 
 def without_reward(score: Score) -> Score:

@@ -17,6 +17,7 @@ from astra.engines.engine import Engine
 from astra.engines.loading import load_model, load_tokenizer, reading_weights
 from astra.errors import ConfigError
 from astra.protocols import Sampling
+from astra.records import content_hash
 from astra.rewards import load_reward
 from astra.rollouts.loop import RolloutLimits
 from astra.sandbox import sandbox_from
@@ -36,10 +37,11 @@ from astra.training.processes import processes_of, training_run
 from astra.training.progress import quiet
 from astra.training.result import TrainResult
 from astra.training.rl.algorithms import make_algorithm
-from astra.training.rl.arenas import ArenaRollouts
+from astra.training.rl.arenas import ArenaRollouts, unseen
 from astra.training.rl.filling import BatchFilling
 from astra.training.rl.prompts import AlgorithmChosenPrompts, PromptSource, ShuffledEpochs
 from astra.training.trl_options import trl_options
+from astra.types import Json
 
 if TYPE_CHECKING:
     from transformers import TrainerCallback
@@ -87,7 +89,9 @@ def train_rl(config: TrainRLConfig, *, callbacks: Sequence[TrainerCallback] = ()
     environment = open_environment(config)
     tasks = environment.tasks()
     prompt = read_text_option(config.system_prompt, "system_prompt")
-    inputs = {} if prompt is None else {"system_prompt": prompt}
+    inputs: dict[str, Json] = {} if prompt is None else {"system_prompt": prompt}
+    if config.exclude_rows is not None:
+        inputs["tasks"] = content_hash(list(tasks))  # the rows may have been made anew
     with training_run(config, state, inputs) as folder:
         # Even a finished run has its options compared with the folder's before (`training_run`).
         if (out / FINAL).exists():
@@ -114,13 +118,19 @@ def train_rl(config: TrainRLConfig, *, callbacks: Sequence[TrainerCallback] = ()
 def open_environment(config: TrainRLConfig) -> RolloutEnvironment:
     """The environment of a run: arenas of split `train`, or one of the user's own."""
     if not isinstance(config.arenas, str | Path | ArenaSet):
-        if config.truncated == "zero":
-            raise ConfigError(
-                f"{option_name('truncated')} {config.truncated!r} is for arenas: an environment of "
-                "your own says its rewards itself"
-            )
+        for option, value in (
+            ("truncated", config.truncated),
+            ("exclude_rows", config.exclude_rows),
+        ):
+            if value not in (None, "score"):
+                raise ConfigError(
+                    f"{option_name(option)} {str(value)!r} is for arenas: an environment of your "
+                    "own says its tasks and rewards itself"
+                )
         return cast(RolloutEnvironment, config.arenas)
     arenas = open_arenas(config.arenas, "train", uncertified=config.uncertified)
+    if config.exclude_rows is not None:
+        arenas = unseen(arenas, config.exclude_rows)
     arenas = arenas.with_distractors(
         config.distractors, per_band=config.distractors_per_band, seed=config.seed
     )
