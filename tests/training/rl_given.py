@@ -100,8 +100,7 @@ def environment(sandbox: Any = None) -> ArenaRollouts:
     return ArenaRollouts(SHOWN, opened, LIMITS)
 
 
-def engine(trainer: Any) -> TransformersEngine:
-    model = trainer.accelerator.unwrap_model(trainer.model)
+def engine(trainer: Any, model: Any) -> TransformersEngine:
     return TransformersEngine(model, ChatTemplate(trainer.processing_class), max_length=400)
 
 

@@ -407,7 +407,7 @@ def test_flat_groups_and_single_rollouts_have_no_advantage() -> None:
 def test_a_group_survives_a_checkpoint(watched: Any) -> None:
     trainer, _ = watched
     filling: BatchFilling[Any] = BatchFilling(2, max_rounds=1)
-    groups, _ = trainer._full_round(trainer._player, 7)
+    groups, _ = trainer._loop.run(trainer._sampler._full_round(7, 7))
     filling.add(groups)
     for group in groups:
         assert from_json(to_json(group)) == group and group.step == 7

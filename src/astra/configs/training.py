@@ -207,6 +207,9 @@ class TrainRLConfig(DistractorConfig, CertifiedConfig, SandboxConfig, TrainConfi
     max_sampling_rounds: Annotated[int | None, at_least(1)] = None
     """Rounds of episodes to fill a batch with groups of non-zero variance. 1: no filling. None:
     preset."""
+    max_staleness: Annotated[int | None, at_least(0)] = None
+    """Optimizer steps that episodes may be older than the weights they train. From 1 on, the next
+    batch is sampled while this one trains. None: in turns, no limit."""
     min_reward_std: Annotated[float, at_least(0)] = 0.0
     """A group is trained on if its rewards' standard deviation is above this."""
     curriculum_steps: Annotated[int, at_least(0)] = 0

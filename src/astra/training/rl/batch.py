@@ -20,7 +20,7 @@ class RolloutGroup:
 
     episodes: tuple[SampledEpisode, ...]
     step: int
-    """The step that sampled them."""
+    """Optimizer steps that had made the weights which sampled them."""
 
     @property
     def rewards(self) -> tuple[float, ...]:

@@ -26,7 +26,7 @@ class ScoredGroup(Protocol):
 
     @property
     def step(self) -> int:
-        """The step that sampled it."""
+        """Optimizer steps that had made the weights which sampled it."""
         ...
 
 
@@ -54,7 +54,7 @@ class FilledBatch(Generic[G]):
     waiting: int
     """Groups left over for the next step."""
     ages: tuple[int, ...]
-    """Per group: steps since it was sampled."""
+    """Per group: optimizer steps between the weights that sampled it and those it trains."""
 
     @property
     def valid_share(self) -> float:
@@ -99,6 +99,12 @@ class BatchFilling(Generic[G]):
     def restore(self, groups: Iterable[G]) -> None:
         """Restore the groups that waited when a checkpoint was written."""
         self._valid = list(groups)
+
+    def drop_before(self, step: int) -> int:
+        """Drop the waiting groups that were sampled before a step. Returns how many there were."""
+        before = len(self._valid)
+        self._valid = [group for group in self._valid if group.step >= step]
+        return before - len(self._valid)
 
     @property
     def enough(self) -> bool:

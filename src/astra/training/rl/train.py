@@ -206,6 +206,7 @@ def _trainer(
                 temperature=config.temperature, top_p=top_p, max_tokens=config.max_tokens
             ),
             concurrency=cast(int, config.concurrency),
+            max_staleness=config.max_staleness,
             callbacks=[
                 CheckpointMarker(config.keep_resumable, config.keep_checkpoints),
                 *callbacks,
@@ -218,18 +219,18 @@ def _trainer(
     return trainer
 
 
-def _engine(config: TrainRLConfig, chat: ChatTemplate) -> Callable[[RolloutTrainer], Engine]:
+def _engine(config: TrainRLConfig, chat: ChatTemplate) -> Callable[[RolloutTrainer, Any], Engine]:
     from astra.engines.prompts import PromptEngine
     from astra.engines.transformers import TransformersEngine
     from astra.training.rl.vllm import trl_continue
 
-    def engine(trainer: RolloutTrainer) -> Engine:
+    def engine(trainer: RolloutTrainer, model: Any) -> Engine:
         length = cast(int, config.max_length)
         if trainer.use_vllm:
             back_end = trl_continue(trainer, chat.stop_ids)
             return PromptEngine(back_end, chat, max_length=length, deterministic=True)
         return TransformersEngine(
-            cast(Any, trainer.accelerator.unwrap_model(cast(Any, trainer.model))),
+            model,
             chat,
             max_length=length,
             deterministic=bool(config.deterministic),

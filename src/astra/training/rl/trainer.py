@@ -10,12 +10,12 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from pathlib import Path
 from typing import Any, cast
 
 import torch
-from accelerate.utils import gather_object
 from datasets import Dataset
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback
@@ -24,30 +24,30 @@ from trl.trainer.grpo_trainer import GRPOTrainer
 
 from astra.core.files import write_file
 from astra.engines.engine import Engine
-from astra.errors import ConfigError, StoreError
+from astra.errors import StoreError
 from astra.protocols import Sampling
 from astra.runs.folder import RunFolder
 from astra.training.algorithm import Algorithm, HasState
 from astra.training.environment import RolloutEnvironment
-from astra.training.event_loop import CallerLoop
+from astra.training.event_loop import CallerLoop, ThreadLoop
 from astra.training.parameter_lrs import set_parameter_lrs
 from astra.training.policy import ModelPolicy
 from astra.training.rl.batch import RolloutGroup, from_json, loss_inputs, scored_batch, to_json
 from astra.training.rl.filling import BatchFilling, FilledBatch
 from astra.training.rl.loss import further_loss, kl_to_reference
+from astra.training.rl.policy_copy import PolicyCopy
 from astra.training.rl.prompts import PromptSource
 from astra.training.rl.reference import ReferenceWeights
 from astra.training.rl.rollout_metrics import rollout_means
-from astra.training.rl.rollouts import GroupPlayer, PlayedRound, require_completed
+from astra.training.rl.rollouts import GroupPlayer
+from astra.training.rl.sampling import BatchSampler, SampledBatch
 from astra.training.rl.shared import shared_logprobs, zero_advantage_rows_B
+from astra.training.rl.supported import require_one_step_ahead, require_supported
 
 STATE = "rl_state.json"
 """File of each checkpoint: waiting groups, prompts, the algorithm's state."""
 STATE_BYTES = 2**31
 """Largest state that is read: some hundred waiting groups of long rollouts."""
-TRIES = 3
-"""How often a prompt is drawn whose rollouts end in infrastructure failures, before it is
-skipped."""
 
 
 class RolloutTrainer(GRPOTrainer):
@@ -60,22 +60,30 @@ class RolloutTrainer(GRPOTrainer):
         tokenizer: PreTrainedTokenizerBase,
         *,
         environment: RolloutEnvironment,
-        open_engine: Callable[[Any], Engine],
+        open_engine: Callable[[Any, Any], Engine],
         prompts: PromptSource,
         filling: BatchFilling[RolloutGroup],
         algorithm: Algorithm,
         sampling: Sampling = Sampling(),
         concurrency: int = 64,
+        max_staleness: int | None = None,
         callbacks: Sequence[TrainerCallback] = (),
         peft_config: Any = None,
         share_prefix: bool = False,
         parameter_lrs: dict[str, float] | None = None,
     ) -> None:
-        """`open_engine`: from the trainer, once its model is on its device.
+        """`open_engine`: from the trainer and the model to sample with, once it is on its device.
 
-        Raises ConfigError for options without effect here.
+        `max_staleness`: steps that episodes may be older than the weights they train. From 1 on,
+        the next batch is sampled on a thread of its own while this one trains. None: in turns, no
+        limit. Raises ConfigError for options without effect here.
         """
-        _require_supported(args)
+        require_supported(args)
+        ahead = bool(max_staleness)
+        if ahead:
+            require_one_step_ahead(args)
+        # Not from the trainer's model, whose forward pass is wrapped.
+        self._copy = PolicyCopy(model) if ahead else None
         self._group_count = cast(int, args.generation_batch_size) // cast(int, args.num_generations)
         """Groups of a batch, over all processes."""
         # As many rows as the run has prompts, so that for TRL it is one epoch.
@@ -89,6 +97,8 @@ class RolloutTrainer(GRPOTrainer):
             callbacks=list(callbacks),
             peft_config=peft_config,
         )
+        if self._copy is not None and peft_config is not None:
+            self._copy.add_adapters(peft_config)
         self.prompts = prompts
         self.filling = filling
         self.algorithm = algorithm
@@ -99,10 +109,14 @@ class RolloutTrainer(GRPOTrainer):
         self._open_engine = open_engine
         self._sampling = sampling
         self._concurrency = concurrency
-        self._loop = CallerLoop()
+        self._max_staleness = max_staleness
+        self._threads = torch.get_num_threads()
+        self._loop = ThreadLoop() if ahead else CallerLoop()
         self._contexts = AsyncExitStack()
-        self._player: GroupPlayer | None = None
         self._engine: Engine | None = None
+        self._sampler: BatchSampler | None = None
+        self._next: Future[SampledBatch] | None = None
+        """The batch of the next step, which is being sampled."""
         self._last_logprobs: tuple[Tensor, Tensor] | None = None
         """Log-probabilities and entropies of the last forward pass of the loss."""
         self._zero_advantage_rows_B: Tensor | None = None
@@ -117,97 +131,74 @@ class RolloutTrainer(GRPOTrainer):
     # --- rollouts --------------------------------------------------------------------------
 
     def close(self) -> None:
-        """Leave the environment and close the event loop."""
+        """Leave the environment and close the event loop. What is being sampled is lost."""
+        if isinstance(self._loop, ThreadLoop):
+            self._loop.cancel()
         self._loop.run(self._contexts.aclose())
         self._loop.close()
+        if self._copy is not None:
+            torch.set_num_threads(self._threads)
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Tensor]:
         """A filled batch in the form of TRL's loss. `inputs` only says that a step begins."""
         step = self.state.global_step
-        if self._player is None or self._engine is None:
+        if self._sampler is None:
             # Not in __init__: the model reaches its device only when training begins.
-            self._engine = self._open_engine(self)
-            if isinstance(self._environment, AbstractAsyncContextManager):
-                self._loop.run(self._contexts.enter_async_context(self._environment))
-            self._player = GroupPlayer(
-                self._environment,
-                self._engine,
-                group_size=cast(int, self._options.num_generations),
-                seed=self._options.seed,
-                concurrency=self._concurrency,
-                sampling=self._sampling,
-            )
-        engine, player = self._engine, self._player
-        engine.timings.reset()
+            self._sampler = self._opened_sampler()
         start = time.perf_counter()
-        failures = 0
-        sampled: list[RolloutGroup] = []
-        while not self.filling.enough:
-            groups, failed = self._full_round(player, step)
-            failures += failed
-            sampled += groups
-            self.filling.add(groups)
-        seconds = time.perf_counter() - start
+        if self._next is None:
+            self._copy_weights()
+            sampled = self._loop.run(self._sampler.sample(step, step))
+        else:
+            sampled = self._next.result()
+            self._next = None
+        if self._copy is not None:
+            self._log_step("time/waiting", time.perf_counter() - start)
         filled = self.filling.take(step)
-        self._log_rollouts(filled, sampled, failures)
-        timings = engine.timings
-        self._log_step("time/rollouts", seconds)
-        self._log_step("time/generation", timings.generation)
-        self._log_step("time/idle", timings.idle)
-        self._log_step("time/tools", timings.tools)
-        self._log_step("tokens/prompt", timings.prompt_tokens)
-        self._log_step("tokens/sampled", timings.sampled_tokens)
-        self._log_step("tokens/sampled_per_second", timings.sampled_tokens / max(seconds, 1e-9))
+        self._log_rollouts(filled, sampled)
         # Between rollouts and loss: on a GPU the key-value cache takes memory that the loss needs.
-        free_cache = getattr(engine, "free_cache", None)
+        free_cache = getattr(self._engine, "free_cache", None)
         if free_cache is not None and self.accelerator.device.type != "cpu":
             free_cache()
-        return self._loss_batch(filled.groups)
+        batch = self._loss_batch(filled.groups)
+        # From here until the result is taken, prompts, filling and algorithm are the sampler's.
+        if isinstance(self._loop, ThreadLoop) and step + 1 < self.args.max_steps:
+            self._copy_weights()
+            self._next = self._loop.start(self._sampler.sample(step + 1, step))
+        return batch
 
-    def _full_round(self, player: GroupPlayer, step: int) -> tuple[list[RolloutGroup], int]:
-        """Groups of a round and its infrastructure failures.
+    def _opened_sampler(self) -> BatchSampler:
+        policy: Any = self.accelerator.unwrap_model(cast(Any, self.model))
+        if self._copy is not None:
+            self._copy.place(self.accelerator)
+            # Two of them compute at the same time. The sampling thread has not computed yet, and
+            # will begin with this number.
+            torch.set_num_threads(max(1, self._threads // 2))
+            policy = self._copy.model
+        self._engine = self._open_engine(self, policy)
+        if isinstance(self._environment, AbstractAsyncContextManager):
+            self._loop.run(self._contexts.enter_async_context(self._environment))
+        player = GroupPlayer(
+            self._environment,
+            self._engine,
+            group_size=cast(int, self._options.num_generations),
+            seed=self._options.seed,
+            concurrency=self._concurrency,
+            sampling=self._sampling,
+        )
+        return BatchSampler(
+            player,
+            self.prompts,
+            self.filling,
+            size=self._group_count,
+            max_staleness=self._max_staleness,
+            rank=self.accelerator.process_index,
+            world=self.accelerator.num_processes,
+        )
 
-        Failed prompts are drawn again, and others in their place once their tries are used up.
-        """
-        groups: list[RolloutGroup] = []
-        failures = 0
-        for attempt in range(TRIES + 1):
-            missing = self._group_count - len(groups)
-            # Not if most of a round failed: what remains would mostly be rollouts that called no
-            # tool, and training on them would teach that.
-            if not missing or (attempt and 2 * missing > self._group_count):
-                break
-            new, failed = self._round(player, step, missing, first=not attempt)
-            groups += new
-            failures += failed
-        return groups, failures
-
-    def _round(
-        self, player: GroupPlayer, step: int, count: int, *, first: bool
-    ) -> tuple[list[RolloutGroup], int]:
-        """Rollouts of `count` prompts, split over the processes; every process gets all of them.
-
-        `first`: raises StageError if none was completed.
-        """
-        draws = self.prompts.take(count, step)
-        rank, world = self.accelerator.process_index, self.accelerator.num_processes
-        played = self._loop.run(player.play(draws[rank::world], step))
-        rounds: list[PlayedRound] = gather_object([played])
-        if first:
-            require_completed(rounds)
-        order = {(draw.task, draw.number): index for index, draw in enumerate(draws)}
-        group_at: dict[int, RolloutGroup] = {}
-        for share, part in zip((draws[r::world] for r in range(world)), rounds, strict=True):
-            incomplete = {draw.number for draw in part.incomplete}
-            complete = [draw for draw in share if draw.number not in incomplete]
-            for draw, group in zip(complete, part.groups, strict=True):
-                group_at[order[draw.task, draw.number]] = group
-        again = [draw for part in rounds for draw in part.incomplete if draw.tries < TRIES]
-        self.prompts.give_back(sorted(again, key=lambda draw: draw.number))
-        groups = [group_at[index] for index in sorted(group_at)]
-        for group in groups:
-            self.prompts.observe(group.episodes[0].task, group.rewards)
-        return groups, sum(part.failures for part in rounds)
+    def _copy_weights(self) -> None:
+        if self._copy is not None:
+            self._copy.update(self.accelerator.unwrap_model(cast(Any, self.model)))
 
     # --- the batch -------------------------------------------------------------------------
 
@@ -303,15 +294,17 @@ class RolloutTrainer(GRPOTrainer):
     def _log_step(self, name: str, value: float) -> None:
         self._metrics["train"][name].append(value)
 
-    def _log_rollouts(
-        self, filled: FilledBatch[RolloutGroup], sampled: Sequence[RolloutGroup], failures: int
-    ) -> None:
-        """Log everything that was sampled in this step, used or not."""
-        for name, value in rollout_means(sampled).items():
+    def _log_rollouts(self, filled: FilledBatch[RolloutGroup], sampled: SampledBatch) -> None:
+        """Log everything that was sampled for this step, used or not."""
+        for name, value in rollout_means(sampled.groups).items():
             self._log_step(name, value)
         for name, value in filled.metrics().items():
             self._log_step(name, value)
-        self._log_step("infrastructure_failures", failures)
+        if self._max_staleness is not None:
+            self._log_step("filling/dropped", sampled.dropped)
+        self._log_step("infrastructure_failures", sampled.failures)
+        for name, value in sampled.metrics.items():
+            self._log_step(name, value)
 
     # --- checkpoints -----------------------------------------------------------------------
 
@@ -322,11 +315,16 @@ class RolloutTrainer(GRPOTrainer):
             return
         self.reference.save(Path(output_dir))
         algorithm = self.algorithm
-        state = {
-            "waiting": [to_json(group) for group in self.filling.waiting],
+        # Training waits for what is being sampled: the state is the one after it.
+        sampled = None if self._next is None else self._next.result()
+        waiting = self.filling.waiting if sampled is None else sampled.waiting
+        state: dict[str, Any] = {
+            "waiting": [to_json(group) for group in waiting],
             "prompts": self.prompts.state_dict(),
             "algorithm": algorithm.state_dict() if isinstance(algorithm, HasState) else {},
         }
+        if sampled is not None:
+            state["sampled"] = sampled.to_json()
         write_file(Path(output_dir) / STATE, json.dumps(state).encode())
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
@@ -335,7 +333,14 @@ class RolloutTrainer(GRPOTrainer):
             return
         state: Any = RunFolder(checkpoint).read_json(STATE, limit=STATE_BYTES)
         try:
-            self.filling.restore(from_json(group) for group in state["waiting"])
+            waiting = tuple(from_json(group) for group in state["waiting"])
+            self.filling.restore(waiting)
+            if "sampled" in state:
+                sampled = SampledBatch.from_json(state["sampled"], waiting)
+                for groups in sampled.rounds:
+                    self.filling.add(groups)
+                self._next = Future()
+                self._next.set_result(sampled)
             self.prompts.load_state_dict(state["prompts"])
             if isinstance(self.algorithm, HasState):
                 self.algorithm.load_state_dict(state["algorithm"])
@@ -351,29 +356,3 @@ class RolloutTrainer(GRPOTrainer):
 def _unused_reward(**_: Any) -> list[float | None]:
     """TRL requires a reward function."""
     raise AssertionError("rewards come from the environment")
-
-
-def _require_supported(args: GRPOConfig) -> None:
-    """Raise ConfigError for options that would be ignored, or mean something else here."""
-    refused = {
-        "eval_strategy": (str(getattr(args.eval_strategy, "value", args.eval_strategy)), "no"),
-        "repetition_penalty": (args.repetition_penalty, 1.0),
-        "min_p": (args.min_p or 0.0, 0.0),
-        "mask_truncated_completions": (args.mask_truncated_completions, False),
-        "use_transformers_continuous_batching": (args.use_transformers_continuous_batching, False),
-        "generation_kwargs": (args.generation_kwargs or None, None),
-        "cache_implementation": (args.cache_implementation, None),
-        "reward_weights": (args.reward_weights, None),
-        "log_completions": (args.log_completions, False),
-        "chat_template_kwargs": (args.chat_template_kwargs or None, None),
-        "max_tool_calling_iterations": (args.max_tool_calling_iterations, None),
-    }
-    for name, (value, supported) in refused.items():
-        if value != supported:
-            raise ConfigError(
-                f"{name}={value!r} has no effect on these rollouts: leave it at {supported!r}"
-            )
-    if args.scale_rewards not in ("group", "none"):
-        raise ConfigError(f"scale_rewards={args.scale_rewards!r}: 'group' and 'none' are supported")
-    if args.max_steps <= 0:
-        raise ConfigError(f"max_steps={args.max_steps!r}: set how many steps to train")
