@@ -4,9 +4,9 @@ A benchmark is a module `benchmarks/bench_*.py` with a function
 
     def measure() -> dict[str, {"value": ..., "goal": ..., "unit": ..., "ok": ...}]
 
-that returns its figures by name, each with the fields of `Figure`. Each runs by itself, one after
-the other, in this process. A goal that is missed is shown, not fatal; a module that crashes makes
-the exit status 1, and the others still run.
+that returns its figures by name, each with the fields of `Figure`. One runs after the other, each
+in a process of its own, so that what one has loaded slows no other. A goal that is missed is shown,
+not fatal; a module that crashes makes the exit status 1, and the others still run.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ import pkgutil
 import sys
 import traceback
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter
@@ -53,8 +55,13 @@ def names() -> list[str]:
 
 def measure(name: str) -> dict[str, Figure]:
     """The figures of one benchmark; raises what it raises, or ValidationError."""
-    module = importlib.import_module(f"benchmarks.{PREFIX}{name}")
-    return _FIGURES.validate_python(module.measure())
+    # Forked, which this process, with neither threads nor much memory, can afford.
+    with ProcessPoolExecutor(1, mp_context=get_context("fork")) as alone:
+        return _FIGURES.validate_python(alone.submit(_measured, name).result())
+
+
+def _measured(name: str) -> object:
+    return importlib.import_module(f"benchmarks.{PREFIX}{name}").measure()
 
 
 def collect(chosen: Sequence[str]) -> tuple[dict[str, Figure], list[str]]:

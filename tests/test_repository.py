@@ -2,6 +2,7 @@
 
 import ast
 import json
+import os
 import re
 import subprocess
 import sys
@@ -204,6 +205,56 @@ def test_a_crash_is_told_and_the_others_still_run(
     assert run.main([]) == 1
     assert json.loads(Path("bench.json").read_text()) == {**GOOD, **MISSED}
     assert "crashed: b" in capsys.readouterr().err
+
+
+def test_benchmarks_share_no_process(run: ModuleType, monkeypatch: pytest.MonkeyPatch):
+    """Nor does one that takes its process with it end the others."""
+    plant(monkeypatch, run, a=GOOD, b=None, c=MISSED)
+    monkeypatch.setattr(sys.modules["benchmarks.bench_b"], "measure", lambda: os._exit(9))
+    assert run.collect(["a", "b", "c"]) == (
+        {name: run.Figure(**figure) for name, figure in (GOOD | MISSED).items()},
+        ["b"],
+    )
+
+
+@pytest.mark.parametrize("slower", [False, True])
+def test_rows_of_making_arenas_fall_short(
+    run: ModuleType, monkeypatch: pytest.MonkeyPatch, slower: bool
+):
+    """A run that is slow and leaks misses every goal; one that is neither, none."""
+    from benchmarks import bench_arenas as bench
+
+    def made(count: int, *_: object) -> object:
+        seconds = count / (100 if not slower else 4)
+        mib = count if slower else 100
+        return bench.Made(count, seconds, seconds, mib)
+
+    monkeypatch.setattr(bench, "make", made)
+    goals = [row for row in bench.measure().values() if row["goal"] is not None]
+    assert len(goals) == 4
+    assert all(row["ok"] is not slower for row in goals)
+
+
+@pytest.mark.parametrize(("loop", "kept"), [(0.96, True), (0.94, False)])
+def test_the_row_of_a_stage_falls_short(
+    run: ModuleType, monkeypatch: pytest.MonkeyPatch, loop: float, kept: bool
+):
+    """One round in which the machine did something else decides nothing."""
+    from benchmarks import bench_teacher as bench
+
+    rounds = [(loop, 1.0, 1.1)] * 3 + [(0.2, 1.0, 1.1), (3.0, 1.0, 1.1)]
+    monkeypatch.setattr(bench, "rounds", lambda: iter(rounds))
+    (row,) = [row for row in bench.measure().values() if row["goal"] is not None]
+    assert row["ok"] is kept
+
+
+@pytest.mark.parametrize(("call", "met"), [(1.5, True), (1.51, False)])
+def test_the_row_of_a_call_falls_short(
+    run: ModuleType, monkeypatch: pytest.MonkeyPatch, call: float, met: bool
+):
+    from benchmarks import bench_sandbox as bench
+
+    assert bench.call_row({"call": call, "bare": 1.0})["ok"] is met
 
 
 def test_the_tree_of_the_readme_is_the_tree_of_the_package() -> None:

@@ -19,7 +19,6 @@ import sys
 import time
 import traceback
 from collections.abc import Iterator
-from typing import Any
 
 from . import confinement, stdlib
 from .runner import Runner, limit_memory
@@ -66,10 +65,13 @@ def _confine(level: str) -> tuple[int, confinement.SeccompFilter | None]:
     os.environ.clear()
     os.environ["TZ"] = "UTC"
     time.tzset()
-    # Everything that runs once at a first call runs here, so that children find it warm.
-    runner = Runner(_WARM_UP)
-    runner.run_request({"i": 0, "n": "f", "a": {"x": 1}})
-    runner.clean_up()
+    # Everything that runs once at a first call runs here, so that children find it warm: also the
+    # interpreter's own adapting of code, which writes to pages that they would have to copy.
+    for _ in range(_WARM_UPS):
+        runner = Runner(json.loads(_WARM_UP))
+        for arguments in ({"x": 1}, {"x": "\u00e9"}, {"x": None}, {}):
+            runner.run_request(json.loads(json.dumps({"i": 0, "n": "f", "a": arguments})))
+            runner.clean_up()
     sys.modules.pop("tool_f")
     blocks = None if level == "unsafe" else confinement.bound_address_space()
     with open("/proc/self/statm") as file:
@@ -89,15 +91,22 @@ def _confine(level: str) -> tuple[int, confinement.SeccompFilter | None]:
     return base, filter_
 
 
-_WARM_UP: dict[str, Any] = {
-    "tools": [
-        {"name": "f", "source": "def f(x):\n    return {'x': [x, DATA]}\n", "data": {"a": [1, "b"]}}
-    ],
-    "stateful": False,
-    "seed": 0,
-    "clock": None,
-    "output_bytes": 1000,
-}
+_WARM_UPS = 32
+_WARM_UP = json.dumps(
+    {
+        "tools": [
+            {
+                "name": "f",
+                "source": "def f(x):\n    return {'x': [x + 1, x * 0.5, DATA]}\n",
+                "data": {"a": [1, "b"]},
+            }
+        ],
+        "stateful": False,
+        "seed": 0,
+        "clock": None,
+        "output_bytes": 1000,
+    }
+)
 
 
 class Zygote:
