@@ -86,7 +86,10 @@ async def bare(url: str) -> float:
     """Seconds of the loop."""
     templates, left = PromptTemplates(), iter(range(CALLS))
     form: Any = response_format("schema", NECESSITY)
-    async with openai.AsyncOpenAI(api_key="none", base_url=url, max_retries=0) as client:
+    # As patient as the stage's: by itself it gives up on a connection after five seconds.
+    async with openai.AsyncOpenAI(
+        api_key="none", base_url=url, max_retries=0, timeout=300
+    ) as client:
 
         async def worker() -> None:
             for number in left:
