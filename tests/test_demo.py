@@ -41,8 +41,9 @@ def test_the_whole_demo_goes_on_where_it_stopped(
     assert train_demo(options) == 0
     said = capsys.readouterr().out
     assert all(name in said for name in ("base", "SFT", "RL", "minutes in all"))
-    report = json.loads((folder / "evaluation/rl/report.json").read_text("utf-8"))
-    assert report["models"][0]["greedy"]["arenas"] > 0
+    for way in ("greedy", "sampled"):
+        report = json.loads((folder / f"evaluation/rl-{way}/report.json").read_text("utf-8"))
+        assert report["arenas"] > 0
     stamps = {path: path.stat().st_mtime for path in folder.rglob("*.safetensors")}
     assert train_demo(options) == 0
     assert {path: path.stat().st_mtime for path in folder.rglob("*.safetensors")} == stamps
