@@ -44,11 +44,30 @@ def test_arguments_may_be_objects_or_text_and_tools_json(tmp_path: Path) -> None
         ({"tools": []}, "KeyError"),
         ({"messages": [{"role": "robot", "content": "x"}]}, "role"),
         ([], "line 2"),
+        ({"messages": [{"role": "assistant", "content": "x", "weight": 0}]}, "weight 0 throughout"),
+        ({"messages": [{"role": "assistant", "content": "x", "weight": 0.5}]}, "must be 0 or 1"),
     ],
 )
 def test_a_broken_row_is_named(tmp_path: Path, line: object, match: str) -> None:
     with pytest.raises(ConfigError, match=match):
         read(tmp_path, row("Oslo", "Norway"), line)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_message_of_weight_0_is_read_and_not_learned(tmp_path: Path, family: str) -> None:
+    chat = ChatTemplate(tokenizer(family))
+    plain, weighted = row("Oslo", "Norway"), row("Oslo", "Norway")
+    turns = [m for m in weighted["messages"] if m["role"] == "assistant"]
+    turns[0]["weight"], turns[1]["weight"] = 0, 1
+    whole, part = (encode(chat, read(tmp_path, each)[0]) for each in (plain, weighted))
+    assert part.input_ids == whole.input_ids
+    learned = {i for i, label in enumerate(part.labels) if label != IGNORED}
+    everything = {i for i, label in enumerate(whole.labels) if label != IGNORED}
+    assert learned < everything
+    assert everything - learned == part.unlearned
+    left_out = chat.tokenizer.decode([whole.input_ids[i] for i in sorted(part.unlearned)])
+    assert "get_city" in left_out
+    assert "Norway" not in left_out
 
 
 def test_a_file_without_rows_is_an_error(tmp_path: Path) -> None:
@@ -76,7 +95,7 @@ def test_labels_are_the_assistant_and_nothing_else(tmp_path: Path, family: str) 
     """Derived again from the labels: decoded, they are the assistant's messages."""
     chat = ChatTemplate(tokenizer(family))
     (one,) = read(tmp_path, row("Zürich 北京", "Norway"))
-    ids, labels = encode(chat, one)
+    ids, labels, _ = encode(chat, one)
     assert len(ids) == len(labels)
     assert all(label in (IGNORED, token) for token, label in zip(ids, labels, strict=True))
     runs: list[list[int]] = [[]]

@@ -285,6 +285,8 @@ def test_a_share_of_the_rows_can_have_loss_on_every_token() -> None:
     assert [r.input_ids for r in some] == [r.input_ids for r in rows]
     assert sum(r.labels == r.input_ids for r in some) == 3
     assert with_full_loss(rows, 0.0, seed=1) == rows
+    mistaken = [EncodedRow([1, 2, 3], [-100, -100, 3], frozenset({1}))]
+    assert with_full_loss(mistaken, 1.0, seed=1)[0].labels == [1, -100, 3]
 
 
 def test_grouped_rows_are_all_there_and_alike_in_length() -> None:

@@ -39,16 +39,20 @@ async def export_gold(
     sandbox: Sandbox,
     *,
     reasoning: bool = True,
+    mistakes: float = 0.0,
     renamed_copies: int = 0,
     seed: int = 0,
 ) -> ExportedArenas:
     """Write gold episodes as conversations with tools, one per line. Their calls are really made.
 
-    `reasoning`: state before each turn's calls which sub-questions they answer. `renamed_copies`:
-    further copies of each episode with other names in them, which `seed` decides. Raises HostError
+    `reasoning`: state before each turn's calls which sub-questions they answer. `mistakes`: share
+    of arenas with a second episode, in which a call fails and is corrected. `renamed_copies`:
+    further copies of each episode with other names in them. `seed` decides both. Raises HostError
     if an episode does not solve its arena.
     """
-    stream: AsyncGenerator[dict[str, Json]] = gold_rows(arenas, sandbox, reasoning=reasoning)
+    stream: AsyncGenerator[dict[str, Json]] = gold_rows(
+        *(arenas, sandbox), reasoning=reasoning, mistakes=mistakes, seed=seed
+    )
     async with aclosing(stream):
         rows = [row async for row in stream]
     copies: list[dict[str, Json]] = []
@@ -57,7 +61,8 @@ async def export_gold(
         for index, row in enumerate(rows):
             rng = random.Random(f"rename:{seed}:{copy}:{index}")
             copies.append({**rename(row, rng), "copy": copy + 1})
-    return ExportedArenas(out, len(rows), _write(out, [*rows, *copies]))
+    count = sum("mistake" not in row for row in rows)
+    return ExportedArenas(out, count, _write(out, [*rows, *copies]))
 
 
 def _write(out: Path, rows: Iterable[dict[str, Json]]) -> int:

@@ -18,8 +18,7 @@ from astra.arenas.folder import write_arenas
 from astra.core.files import write_file
 from astra.exports.publish import ExportContents, ExportFormat, json_line, template
 from astra.hosts.arena import arena_messages
-from astra.models.closings import answer_text
-from astra.models.policies import gold_levels, gold_steps
+from astra.models.policies import gold_steps
 from astra.rollouts.user_tool import USER_TOOL
 from astra.runs.folder import RunFolder
 from astra.types import Arena, GoldCall, Json, content_hash
@@ -79,20 +78,14 @@ def write_task(arena: Arena, certificate: Certificate | None, folder: Path) -> N
 
 def solution(arena: Arena) -> dict[str, Json]:
     """The gold calls in an order in which they can be made, and the last message."""
-    if arena.state is None:
-        calls = [call for level in gold_levels(arena) for call in level]
-        answer = answer_text(arena.answer)
-    else:
-        steps = gold_steps(arena)
-        answer = steps.pop().text if steps[-1].text else ""
-        # What is said before the end is said to the user, by the tool.
-        calls = [
-            call
-            for step in steps
-            for call in (
-                step.calls or [GoldCall(tool=USER_TOOL.name, arguments={"text": step.text})]
-            )
-        ]
+    steps = gold_steps(arena)
+    answer = steps.pop().text if steps[-1].text else ""
+    # What is said before the end is said to the user, by the tool.
+    calls = [
+        call
+        for step in steps
+        for call in (step.calls or [GoldCall(tool=USER_TOOL.name, arguments={"text": step.text})])
+    ]
     return {"calls": [call.model_dump(mode="json") for call in calls], "answer": answer}
 
 

@@ -63,10 +63,15 @@ def policy(name: Policy, arena: Arena, seed: int = 0) -> Model:
     return RetryingModel(_reading_policy(name, arena, rng))
 
 
+def playing(name: str, steps: Sequence[ActingStep]) -> Model:
+    """A model that says these steps, and makes calls again that met a transient fault."""
+    return RetryingModel(_played(name, steps))
+
+
 def _reading_policy(name: Policy, arena: Arena, rng: random.Random) -> Model:
     match name:
         case "gold" | "reader":
-            return _script(name, gold_levels(arena), answer_text(arena.answer))
+            return _played(name, gold_steps(arena))
         case "careless":
             levels = [[call for call in level for _ in range(2)] for level in gold_levels(arena)]
             return _script(name, levels, answer_text(arena.answer))
@@ -111,14 +116,17 @@ class ActingStep(NamedTuple):
 
 
 def gold_steps(arena: Arena) -> list[ActingStep]:
-    """The gold episode of an arena with a state, message by message.
+    """The gold episode of an arena, message by message.
 
     Raises ConfigError for goals that depend on each other, or a plan that names unknown ones.
     """
     state = arena.state
-    if state is None or not state.plan:
+    if state is None:
+        levels = [ActingStep(tuple(calls)) for calls in gold_levels(arena)]
+        return [*levels, ActingStep(text=answer_text(arena.answer))]
+    if not state.plan:
         steps = [ActingStep(tuple(calls)) for calls in gold_turns(arena)]
-        return steps if state is None else [*steps, ActingStep(text=done_text(arena, state))]
+        return [*steps, ActingStep(text=done_text(arena, state))]
     gold_levels(arena)
     calls = {goal.id: goal.call for goal in arena.goals}
     if unknown := [name for s in state.plan for name in s.goals if calls.get(name) is None]:

@@ -23,6 +23,8 @@ class EncodedRow(NamedTuple):
 
     input_ids: list[int]
     labels: list[int]
+    unlearned: frozenset[int] = frozenset()
+    """Places of tokens that no training should have loss on."""
 
 
 class EncodedRows(NamedTuple):
@@ -45,14 +47,23 @@ class EncodedRows(NamedTuple):
 
 
 def encode(chat: ChatTemplate, row: ConversationRow) -> EncodedRow:
-    """One row. The labels are the ids where the model writes, end of turn included."""
+    """One row. The labels are the ids where the model writes, end of turn included.
+
+    Messages of weight 0 have none.
+    """
     ids: list[int] = []
     labels: list[int] = []
+    unlearned: list[int] = []
+    turn = -1
     for piece in chat.pieces(row.messages, row.tools):
         new = chat.encode(piece.text)
+        turn += piece.policy
+        learned = piece.policy and turn not in row.unlearned
+        if piece.policy and not learned:
+            unlearned += range(len(ids), len(ids) + len(new))
         ids += new
-        labels += new if piece.policy else [IGNORED] * len(new)
-    return EncodedRow(ids, labels)
+        labels += new if learned else [IGNORED] * len(new)
+    return EncodedRow(ids, labels, frozenset(unlearned))
 
 
 def encode_rows(
@@ -64,7 +75,9 @@ def encode_rows(
     for row in rows:
         whole = encode(chat, row)
         if max_length is not None and len(whole.input_ids) > max_length:
-            whole = EncodedRow(whole.input_ids[:max_length], whole.labels[:max_length])
+            whole = whole._replace(
+                input_ids=whole.input_ids[:max_length], labels=whole.labels[:max_length]
+            )
             cut += 1
         if any(label != IGNORED for label in whole.labels):
             kept.append(whole)

@@ -24,6 +24,8 @@ class ConversationRow(Record):
 
     messages: tuple[Message, ...]
     tools: tuple[ToolSchema, ...] = ()
+    unlearned: frozenset[int] = frozenset()
+    """Assistant messages without loss, counted from 0 among those of the assistant."""
 
 
 def read_rows(path: Path) -> Iterator[ConversationRow]:
@@ -58,6 +60,7 @@ def _row(line: bytes, where: str) -> ConversationRow:
         row = ConversationRow(
             messages=tuple(map(message_from_openai, value["messages"])),
             tools=tuple(map(tool_from_openai, tools)),
+            unlearned=_unlearned(value["messages"]),
         )
     except UnicodeDecodeError as error:
         raise ConfigError(f"{where}: not UTF-8 ({error}): save the file as such") from error
@@ -67,6 +70,16 @@ def _row(line: bytes, where: str) -> ConversationRow:
         raise ConfigError(
             f"{where}: not a row of `messages` and `tools` ({type(error).__name__}: {error!s:.300})"
         ) from error
-    if not any(message.role == "assistant" for message in row.messages):
-        raise ConfigError(f"{where}: a conversation without an assistant has nothing to learn from")
+    said = sum(message.role == "assistant" for message in row.messages)
+    if said == len(row.unlearned):
+        which = "whose assistant has weight 0 throughout" if said else "without an assistant"
+        raise ConfigError(f"{where}: a conversation {which} has nothing to learn from")
     return row
+
+
+def _unlearned(messages: Any) -> frozenset[int]:
+    """Which assistant messages have `weight` 0, as in OpenAI's rows for fine-tuning."""
+    weights = [message.get("weight") for message in messages if message["role"] == "assistant"]
+    if wrong := [weight for weight in weights if weight not in (None, 0, 1)]:
+        raise ValueError(f"the weight {wrong[0]!r} of a message: must be 0 or 1")
+    return frozenset(turn for turn, weight in enumerate(weights) if weight == 0)

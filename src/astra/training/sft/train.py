@@ -30,7 +30,7 @@ from astra.training.presets.resolve import (
 from astra.training.processes import processes_of, training_run
 from astra.training.progress import quiet
 from astra.training.result import TrainResult
-from astra.training.sft.encode import EncodedRow, encode_rows
+from astra.training.sft.encode import IGNORED, EncodedRow, encode_rows
 from astra.training.sft.rows import read_rows
 from astra.training.trl_options import trl_options
 
@@ -155,13 +155,20 @@ def _trainer(
 
 
 def with_full_loss(rows: Sequence[EncodedRow], fraction: float, seed: int) -> Sequence[EncodedRow]:
-    """The rows, a fraction of which (drawn by the seed) has loss on every token."""
+    """The rows, a fraction of which (drawn by the seed) has loss on every token.
+
+    Messages of weight 0 are left out there, too.
+    """
     if not fraction:
         return rows
     rng = random.Random(f"whole:{seed}")
     chosen = set(rng.sample(range(len(rows)), round(fraction * len(rows))))
     return [
-        EncodedRow(row.input_ids, row.input_ids) if index in chosen else row
+        row._replace(
+            labels=[IGNORED if i in row.unlearned else x for i, x in enumerate(row.input_ids)]
+        )
+        if index in chosen
+        else row
         for index, row in enumerate(rows)
     ]
 
