@@ -22,7 +22,7 @@ demo-fast: install
 	$(BIN)/astra demo --out runs/demo
 
 test: install
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --durations 40
 
 test-slow: install
 	$(BIN)/python -m pytest -m slow
