@@ -168,6 +168,24 @@ def test_rollouts_hold_a_cache_and_take_time(qwen14: Path) -> None:
 
 
 @pytest.mark.usefixtures("counted")
+def test_sampling_ahead_takes_a_copy_of_what_is_trained(qwen14: Path) -> None:
+    rank = 16
+    # Of a layer: width and what q, k + v, o, gate + up and down have on their other side.
+    adapters = 40 * rank * 5120 * 7 + 40 * rank * (5120 * 2 + 1024 * 2 + 17_408 * 3)
+    for lora_rank, trained in ((0, 14_768_307_200), (rank, adapters)):
+        turns = planned(qwen14, method="rl", lora_rank=lora_rank, max_staleness=0).memory
+        ahead = planned(qwen14, method="rl", lora_rank=lora_rank, max_staleness=2).memory
+        assert (turns.policy_copy, ahead.policy_copy) == (0, 4 * trained)
+        # Passes and rollouts follow one another, or don't.
+        before = turns.total - max(turns.gradients + turns.training, turns.rollouts)
+        both = turns.gradients + turns.training + turns.rollouts
+        assert ahead.total == before + both + 4 * trained
+    assert planned(qwen14, method="rl").memory.policy_copy == 0
+    plan = planned(qwen14, method="rl", max_staleness=1)
+    assert "--max-staleness 0" in [change.option for change in plan.changes]
+
+
+@pytest.mark.usefixtures("counted")
 def test_what_to_change_ends_in_what_fits(qwen14: Path) -> None:
     plan = planned(qwen14, max_length=32_768)
     assert not plan.fits
@@ -213,6 +231,9 @@ def test_the_command_tells_whether_it_fits(
 def test_what_is_no_plan_is_an_error(qwen14: Path, tmp_path: Path) -> None:
     for options, said in (
         ({"concurrency": 8}, "concurrency"),
+        ({"max_staleness": 1}, "is of rl"),
+        ({"method": "rl", "max_staleness": 1, "gpus": 2}, "one process"),
+        ({"method": "rl", "max_staleness": 1, "engine": "vllm"}, "the engine transformers"),
         ({"method": "rl", "context_parallel": 2}, "context_parallel"),
         ({"method": "rl", "engine": "transformers", "gpus": 2}, "sharded weights"),
         ({"preset": "paper-32b", "method": "rl"}, "paper-32b"),

@@ -25,6 +25,7 @@ _LINES = {
     "attention_mask": "attention mask of padded rows",
     "rollouts": "rollouts: key-value cache and prefill",
     "vllm_weights": "vLLM's weights in bf16",
+    "policy_copy": "copy of the trained weights in fp32",
 }
 _FORMULA = """\
 N parameters: weights 4·N, gradients 4·N, AdamW 8·N bytes, split over the GPUs with fsdp;

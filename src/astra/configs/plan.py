@@ -42,6 +42,9 @@ class PlanTrainingConfig(Config):
     """Sequences per forward pass and process. None: preset."""
     concurrency: Annotated[int | None, at_least(1), RUNTIME] = None
     """Items at the same time: episodes, per process. None: preset."""
+    max_staleness: Annotated[int | None, at_least(0)] = None
+    """Optimizer steps that episodes may be older than the weights they train. From 1 on, the next
+    batch is sampled while this one trains. None: in turns."""
     context_parallel: Annotated[int | None, at_least(1)] = None
     """Processes that share the tokens of one row. None: preset."""
     lora_rank: Annotated[int | None, at_least(0)] = None
@@ -65,7 +68,7 @@ class PlanTrainingConfig(Config):
 
     def check(self) -> None:
         if self.method == "sft":
-            for name in ("engine", "group_size", "concurrency"):
+            for name in ("engine", "group_size", "concurrency", "max_staleness"):
                 if getattr(self, name) is not None:
                     raise ConfigError(f"{option_name(name)} is of rl: leave it out for sft")
         elif self.context_parallel is not None:
@@ -74,6 +77,11 @@ class PlanTrainingConfig(Config):
             raise ConfigError(
                 f"{option_name('engine')} 'transformers' can't generate with sharded weights: set "
                 f"{option_name('sharding')} to none, or take vllm"
+            )
+        if self.max_staleness and (self.gpus > 1 or self.engine == "vllm"):
+            raise ConfigError(
+                f"{option_name('max_staleness')} above 0 needs one process and the engine "
+                "transformers: leave it out, or set 0"
             )
 
     @property

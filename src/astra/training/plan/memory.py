@@ -27,6 +27,8 @@ class PlanSettings:
     gpus: int
     sharded: bool
     vllm: bool
+    ahead: bool
+    """Whether the next batch is sampled while this one trains, with a copy of the weights."""
     max_length: int
     micro_batch_size: int
     sequences: int
@@ -70,8 +72,10 @@ class PlannedMemory:
     """Of rows that are padded, as those of a micro-batch are and all episodes."""
     rollouts: float
     """Key-value cache, and the pass that fills it. Not at the same time as activations, unless
-    vLLM generates, which keeps its memory."""
+    vLLM generates, which keeps its memory, or the next batch is sampled meanwhile."""
     vllm_weights: float
+    policy_copy: float
+    """Weights to sample the next batch with: those that are trained, for frozen ones are shared."""
     whole_logits: float
     """What logits of all tokens would take: TRL computes them in chunks. Not in the total."""
 
@@ -83,9 +87,9 @@ class PlannedMemory:
     @property
     def total(self) -> float:
         """The peak."""
-        standing = self.weights + self.optimizer + self.vllm_weights
+        standing = self.weights + self.optimizer + self.vllm_weights + self.policy_copy
         training = self.gradients + self.training
-        if self.vllm_weights:
+        if self.vllm_weights or self.policy_copy:
             return standing + training + self.rollouts
         return standing + max(training, self.rollouts)
 
@@ -134,5 +138,6 @@ def planned_memory(
         attention_mask=mask / s.context_parallel,
         rollouts=rollouts,
         vllm_weights=2.0 * sizes.parameters if s.vllm else 0.0,
+        policy_copy=4.0 * trained if s.ahead else 0.0,
         whole_logits=s.tokens * sizes.vocabulary * (compute + 4 + 4),
     )

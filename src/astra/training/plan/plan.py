@@ -134,6 +134,7 @@ def _settings(config: PlanTrainingConfig) -> tuple[PlanSettings, int]:
         gpus=config.gpus,
         sharded=config.sharded,
         vllm=rl and (config.engine == "vllm" or config.sharded),
+        ahead=bool(config.max_staleness),
         max_length=cast(int, resolved.max_length),
         micro_batch_size=cast(int, resolved.micro_batch_size),
         sequences=sequences,
@@ -155,6 +156,8 @@ def _changes(settings: PlanSettings) -> Iterator[tuple[str, dict[str, Any]]]:
         yield "--precision bf16", {"bf16": True}
     if s.micro_batch_size > 1:
         yield "--micro-batch-size 1", {"micro_batch_size": 1}
+    if s.ahead:
+        yield "--max-staleness 0", {"ahead": False}
     if s.gpus > 1 and not s.sharded:
         yield "--sharding fsdp", {"sharded": True, "vllm": s.rl}
     fewer = s.episodes_at_once
@@ -169,7 +172,8 @@ def _changes(settings: PlanSettings) -> Iterator[tuple[str, dict[str, Any]]]:
         # Adapters last: they train another model. More GPUs first.
         gpus = 2 * s.gpus
         while gpus <= _MOST_GPUS:
-            yield f"--gpus {gpus} --sharding fsdp", {"gpus": gpus, "sharded": True, "vllm": s.rl}
+            changed = {"gpus": gpus, "sharded": True, "vllm": s.rl, "ahead": False}
+            yield f"--gpus {gpus} --sharding fsdp", changed
             gpus *= 2
         yield f"--lora-rank {_LORA_RANK}", {"lora_rank": _LORA_RANK}
     length = s.max_length // 2

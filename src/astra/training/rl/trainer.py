@@ -170,6 +170,8 @@ class RolloutTrainer(GRPOTrainer):
     def _opened_sampler(self) -> BatchSampler:
         policy: Any = self.accelerator.unwrap_model(cast(Any, self.model))
         if self._copy is not None:
+            # Frozen weights are shared before the copy moves, or a GPU would hold them twice.
+            self._copy.update(policy)
             self._copy.place(self.accelerator)
             # Two of them compute at the same time. The sampling thread has not computed yet, and
             # will begin with this number.
