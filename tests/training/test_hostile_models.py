@@ -278,7 +278,7 @@ def test_a_training_has_the_lock_before_it_loads_anything(
         monkeypatch.setattr(module, "load_tokenizer", load)
     arenas = rl_given.world(tmp_path / "arenas")
     out = sft_config(folder).out
-    options = TrainRLConfig(arenas=arenas, model="m", out=out, preset="nano")
+    options = TrainRLConfig(arenas=arenas, model=folder / "nano", out=out, preset="nano")
     for train in (lambda: train_sft(sft_config(folder)), lambda: train_rl(options)):
         with pytest.raises(Loading):
             train()

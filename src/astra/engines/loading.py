@@ -83,10 +83,12 @@ def load_tokenizer(
 
 
 def load_model(name: str, *, dtype: Any, advice: str = _ADVICE) -> PreTrainedModel:
-    """A causal language model with its weights, on the CPU. ConfigError as above."""
+    """A causal language model with its weights, on the CPU. ConfigError as above, and for models
+    that are none."""
     from transformers import AutoModelForCausalLM
 
     with _told(name, advice):
+        _causal_config(name)
         return AutoModelForCausalLM.from_pretrained(
             name, dtype=dtype, attn_implementation="sdpa", trust_remote_code=False
         )
@@ -95,11 +97,46 @@ def load_model(name: str, *, dtype: Any, advice: str = _ADVICE) -> PreTrainedMod
 def load_skeleton(name: str) -> PreTrainedModel:
     """The model of a configuration alone, without memory for weights. ConfigError as above."""
     import torch
-    from transformers import AutoConfig
 
     with _told(name, _ADVICE), torch.device("meta"):
-        config: PretrainedConfig = AutoConfig.from_pretrained(name, trust_remote_code=False)
-        return untrained_model(config)
+        return untrained_model(_causal_config(name))
+
+
+def _causal_config(name: str) -> PretrainedConfig:
+    """The configuration of a model. ConfigError unless it is a causal language model's.
+
+    A loss on the next token would teach any other one to copy what it sees.
+    """
+    from transformers import AutoConfig
+
+    config: PretrainedConfig = AutoConfig.from_pretrained(name, trust_remote_code=False)
+    if why := _not_causal(config):
+        kind = ", ".join([repr(config.model_type), *(config.architectures or [])])
+        raise ConfigError(
+            f"{name!r} is no causal language model ({kind}): {why}. What is trained and played "
+            "here writes one token after the other, each from those before it"
+        )
+    return config
+
+
+def _not_causal(config: PretrainedConfig) -> str:
+    """Why a token may depend on later ones, or on something else. Empty if it doesn't."""
+    from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, MODEL_FOR_MASKED_LM_MAPPING
+
+    if config.is_encoder_decoder:
+        return "it reads with an encoder and writes with a decoder"
+    if type(config) not in MODEL_FOR_CAUSAL_LM_MAPPING:
+        return "transformers has none of its type, as with diffusion models and encoders"
+    text = config.get_text_config()
+    # One that learns by filling gaps sees both sides, unless its configuration says otherwise.
+    if type(config) in MODEL_FOR_MASKED_LM_MAPPING and not getattr(config, "is_decoder", False):
+        return "its tokens see those after them (is_decoder is not set)"
+    # "vision" is for the parts of an image.
+    if getattr(text, "use_bidirectional_attention", None) in (True, "all"):
+        return "its tokens see those after them (use_bidirectional_attention)"
+    if getattr(text, "is_causal", True) is False:
+        return "its tokens see those after them (is_causal is false)"
+    return ""
 
 
 def untrained_model(config: PretrainedConfig, **options: Any) -> PreTrainedModel:

@@ -14,7 +14,7 @@ from astra.configs.spelling import option_name
 from astra.configs.training import TrainRLConfig
 from astra.core.files import read_text_option
 from astra.engines.engine import Engine
-from astra.engines.loading import load_model, load_tokenizer, reading_weights
+from astra.engines.loading import load_model, load_skeleton, load_tokenizer, reading_weights
 from astra.errors import ConfigError
 from astra.protocols import Sampling
 from astra.records import content_hash
@@ -96,6 +96,7 @@ def train_rl(config: TrainRLConfig, *, callbacks: Sequence[TrainerCallback] = ()
         # Even a finished run has its options compared with the folder's before (`training_run`).
         if (out / FINAL).exists():
             return TrainResult.of_run(folder, out / FINAL, config, tasks=len(tasks))
+        load_skeleton(str(config.model))  # what is no such model is refused before its template
         chat = ChatTemplate(
             load_tokenizer(
                 str(config.model), padding_side="left", template_args=config.template_args

@@ -69,6 +69,9 @@ def train_sft(config: TrainSFTConfig, *, callbacks: Sequence[TrainerCallback] = 
     out = Path(config.out)
     args = _trl_config(config, state.num_processes)
     with training_run(config, state, {}) as folder:
+        # Before rows are read. TRL loads the model itself, with errors that advise to let the
+        # model's own code run.
+        load_skeleton(str(config.model))
         chat = ChatTemplate(load_tokenizer(str(config.model), template_args=config.template_args))
         rows = read_rows(Path(config.dataset))
         limited = [row for i, row in enumerate(rows) if config.limit is None or i < config.limit]
@@ -138,8 +141,6 @@ def _trainer(
             )
             return optimizer
 
-    # TRL loads the model itself, with errors that advise to let the model's own code run.
-    load_skeleton(str(config.model))
     with adding_adapters(), reading_weights(str(config.model)):
         trainer = Trainer(
             str(config.model),
