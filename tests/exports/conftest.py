@@ -31,7 +31,7 @@ def arenas(tmp_path_factory: pytest.TempPathFactory) -> ArenaSet:
     """A run folder whose arenas have certificates, not examined here."""
     some = all_kinds()
     path = tmp_path_factory.mktemp("arenas") / "run"
-    write_arenas(RunFolder.create(path, {}), some, {}, map(stamped, some))
+    write_arenas(RunFolder.create(path, {}), some, (), map(stamped, some))
     return ArenaSet(path)
 
 

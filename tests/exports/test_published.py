@@ -216,7 +216,7 @@ def test_rows_beyond_one_group_are_all_in_the_parquet_file() -> None:
     from pyarrow import parquet  # late, as in the export
 
     rows = [{"id": str(number), "messages": [{"role": "user"}]} for number in range(2500)]
-    table = parquet.read_table(BytesIO(parquet_file(iter(rows))))
+    table = parquet.read_table(BytesIO(b"".join(parquet_file(iter(rows)))))
     assert table.to_pylist() == rows
 
 

@@ -159,7 +159,7 @@ def arenas() -> ArenaSet:
         chosen = [(part, arena) for count, part in parts for arena in part[:count]]
         certificates = [part.certificate(arena) for part, arena in chosen]
         run_folder = RunFolder.create(folder, {})
-        write_arenas(run_folder, [arena for _, arena in chosen], {}, certificates)
+        write_arenas(run_folder, [arena for _, arena in chosen], (), certificates)
         made = load_arenas(folder)
     assert len(made) == 50
     return made

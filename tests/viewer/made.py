@@ -96,7 +96,7 @@ def write_world(path: Path) -> list[Arena]:
     certificates = [examined(arena) for arena in arenas[:2]] + [failed(arenas[2])]
     certificates += [examined(arena) for arena in arenas[4:]]
     folder = RunFolder.create(path, {"command": "make_arenas", "count": len(arenas)})
-    write_arenas(folder, arenas, {}, certificates)
+    write_arenas(folder, arenas, (), certificates)
     rows = [
         FailureRow(
             key="capitals 3",
@@ -254,7 +254,7 @@ def write_all(path: Path) -> None:
     them played twice."""
     arenas = write_world(path / "world")
     desk = [desk_arena(), talking_desk()]
-    write_arenas(RunFolder.create(path / "desk", {"count": 2}), desk, {}, map(examined, desk))
+    write_arenas(RunFolder.create(path / "desk", {"count": 2}), desk, (), map(examined, desk))
     played = [*(("world", policy) for policy in GOLD_AND_RANDOM)]
     played += [("desk", "gold"), ("desk", "careless")]
     for run, policy in played:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Iterable, Iterator
 from contextlib import aclosing
+from itertools import islice
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 from astra.arenas.formats.rows import to_row
 from astra.arenas.gold import gold_rows
 from astra.arenas.rename import Renamer
-from astra.core.files import write_file
+from astra.core.files import replacing, write_file
 from astra.protocols import Sandbox
 from astra.types import Arena, Json
 
@@ -29,7 +30,16 @@ class ExportedArenas(NamedTuple):
 
 def export_rows(arenas: Iterable[Arena], out: Path) -> ExportedArenas:
     """Write arenas in the layout of the published data, one per line."""
-    count = _write(out, map(to_row, arenas))
+    count = 0
+
+    def lines() -> Iterator[bytes]:
+        nonlocal count
+        for arena in arenas:
+            count += 1
+            yield _line(to_row(arena))
+
+    out.parent.mkdir(parents=True, exist_ok=True)
+    write_file(out, lines())
     return ExportedArenas(out, count, count)
 
 
@@ -50,31 +60,31 @@ async def export_gold(
     further copies of each episode with other names in them. `seed` decides both. Raises HostError
     if an episode does not solve its arena.
     """
+    count = rows = 0
     stream: AsyncGenerator[dict[str, Json]] = gold_rows(
         *(arenas, sandbox), reasoning=reasoning, mistakes=mistakes, seed=seed
     )
-    async with aclosing(stream):
-        rows = [row async for row in stream]
-    copies: list[dict[str, Json]] = []
-    rename = Renamer(rows if renamed_copies else ())
-    for copy in range(renamed_copies):
-        for index, row in enumerate(rows):
-            rng = random.Random(f"rename:{seed}:{copy}:{index}")
-            copies.append({**rename(row, rng), "copy": copy + 1})
-    count = sum("mistake" not in row for row in rows)
-    return ExportedArenas(out, count, _write(out, [*rows, *copies]))
-
-
-def _write(out: Path, rows: Iterable[dict[str, Json]]) -> int:
-    """Write all rows or none; returns their number."""
     out.parent.mkdir(parents=True, exist_ok=True)
-    count = 0
+    with replacing(out) as temporary, temporary.open("wb") as file:
+        async with aclosing(stream):
+            async for row in stream:
+                file.write(_line(row))
+                rows += 1
+                count += "mistake" not in row
+        file.flush()
 
-    def lines() -> Iterable[bytes]:
-        nonlocal count
-        for row in rows:
-            count += 1
-            yield json.dumps(row, ensure_ascii=False, allow_nan=False).encode() + b"\n"
+        def episodes() -> Iterator[dict[str, Json]]:
+            # From the file: they may be more than memory holds.
+            with temporary.open("rb") as written:
+                yield from map(json.loads, islice(written, rows))
 
-    write_file(out, lines())
-    return count
+        rename = Renamer(episodes() if renamed_copies else ())
+        for copy in range(renamed_copies):
+            for index, row in enumerate(episodes()):
+                rng = random.Random(f"rename:{seed}:{copy}:{index}")
+                file.write(_line({**rename(row, rng), "copy": copy + 1}))
+    return ExportedArenas(out, count, rows * (1 + renamed_copies))
+
+
+def _line(row: dict[str, Json]) -> bytes:
+    return json.dumps(row, ensure_ascii=False, allow_nan=False).encode() + b"\n"

@@ -9,6 +9,7 @@ that memory does not grow with the run. `astra.arenas.sets.ArenaSet` reads all t
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
 from functools import lru_cache
 from typing import Literal
 
@@ -16,12 +17,11 @@ from astra.arenas.certificates import Certificate
 from astra.arenas.database_file import DATABASES, DatabasePool, DatabaseRow, databases_of
 from astra.errors import StoreError
 from astra.runs.folder import RunFolder
-from astra.runs.jsonl import to_line
+from astra.runs.jsonl import JsonlLog, to_line
 from astra.runs.repetitions import unique_values
 from astra.types import (
     Arena,
     ArenaRow,
-    Database,
     Distractor,
     DistractorReference,
     Json,
@@ -121,36 +121,42 @@ def complete_arena(row: ArenaRow, pool: ToolPool, databases: DatabasePool) -> Ar
 def write_arenas(
     folder: RunFolder,
     arenas: Iterable[Arena],
-    tools: dict[str, Json],
+    tools: Iterable[Json],
     certificates: Iterable[Certificate],
 ) -> None:
-    """Write arenas and their certificates, and `tools`, with those that the arenas show, too."""
-    # By id: many arenas share a tool, and the first that brings it is named in its row.
-    pool = {tool_id: ToolRow.model_validate(row) for tool_id, row in tools.items()}
-    databases: dict[str, Database] = {}
-    with folder.lock():
-        with folder.append(ARENAS) as rows:
-            rows.cut(0)
-            for arena in arenas:
-                rows.append([to_line(arena.row())])
-                databases |= {database.id: database for database in databases_of([arena])}
-                # Tools over a database can't be shown elsewhere: they would find none.
-                own = arena.tools if arena.state is None else ()
-                for tool in (*own, *arena.distractors):
-                    tool_id = tool.id
-                    if tool_id not in pool:
-                        pool[tool_id] = ToolRow(
-                            id=tool_id, tool=tool, arena=arena.id, split=arena.split
-                        )
-        with folder.append(TOOLS) as rows:
-            rows.cut(0)
-            rows.append([to_line(row) for row in pool.values()])
-        if databases:
-            with folder.append(DATABASES) as rows:
-                rows.cut(0)
-                rows.append(
-                    [to_line(DatabaseRow(id=key, database=d)) for key, d in databases.items()]
-                )
-        with folder.append(CERTIFICATES) as rows:
-            rows.cut(0)
-            rows.append([to_line(certificate) for certificate in certificates])
+    """Write arenas and their certificates, and rows of `tools`, with the tools that arenas show.
+
+    What is written is not kept: folders may be larger than memory.
+    """
+    with folder.lock(), ExitStack() as files:
+        # Of tools and databases: many arenas share one, and the first that brings it writes it.
+        known: set[str] = set()
+
+        def emptied(name: str) -> JsonlLog:
+            log = files.enter_context(folder.append(name))
+            log.cut(0)
+            return log
+
+        def write(log: JsonlLog, row: ToolRow | DatabaseRow) -> None:
+            known.add(row.id)
+            log.append([to_line(row)])
+
+        rows, pool = emptied(ARENAS), emptied(TOOLS)
+        for row in map(ToolRow.model_validate, tools):
+            if row.id not in known:
+                write(pool, row)
+        stored: JsonlLog | None = None
+        for arena in arenas:
+            rows.append([to_line(arena.row())])
+            for database in databases_of([arena]):
+                if database.id not in known:
+                    stored = emptied(DATABASES) if stored is None else stored
+                    write(stored, DatabaseRow(id=database.id, database=database))
+            # Tools over a database can't be shown elsewhere: they would find none.
+            own = arena.tools if arena.state is None else ()
+            for tool in (*own, *arena.distractors):
+                if tool.id not in known:
+                    write(pool, ToolRow(id=tool.id, tool=tool, arena=arena.id, split=arena.split))
+        log = emptied(CERTIFICATES)
+        for certificate in certificates:
+            log.append([to_line(certificate)])

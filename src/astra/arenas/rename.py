@@ -12,7 +12,7 @@ import random
 import re
 import string
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
 from astra.types import Json
 
@@ -28,7 +28,7 @@ _FIXED_KEYS = ("role", "id", "type", "name", "tool_call_id")
 class Renamer:
     """Replaces names in rows by invented ones of the same look, built from pieces of real ones."""
 
-    def __init__(self, rows: Sequence[Json]) -> None:
+    def __init__(self, rows: Iterable[Json]) -> None:
         """`rows`: those to rename, for the words that their names share."""
         names = {name for row in rows for name in _names(row)}
         counts = Counter(word for name in names for word in set(_WORD.findall(name)))

@@ -68,7 +68,7 @@ class ArenaSet(Sequence[Arena]):
         The set reads them as they are; the folder holds no certificates for others who read it.
         """
         with temporary_folder() if out is None else nullcontext(Path(out)) as path:
-            write_arenas(RunFolder.create(path, {}), arenas, {}, ())
+            write_arenas(RunFolder.create(path, {}), arenas, (), ())
             reader = ArenaReader(path, temporary=out is None)
         return cls(path, reader=reader, uncertified=True)
 
@@ -334,12 +334,12 @@ class ArenaSet(Sequence[Arena]):
         Arenas with drawn distractors get the ids of their content, and have no certificates.
         """
         config = self._reader.folder.config()
-        tools = {str(row["id"]): row for _, row in self._reader.folder.values(TOOLS)}
-        certificates = [
+        tools = (row for _, row in self._reader.folder.values(TOOLS))
+        certificates = (
             self.certificate(entry.id)
             for entry in self._entries
             if self._draw is None and entry.id in self._reader.certificates
-        ]
+        )
         folder = RunFolder.create(Path(out), config | {"count": len(self)})
         arenas = self if self._draw is None else (arena.with_content_id() for arena in self)
         write_arenas(folder, arenas, tools, certificates)

@@ -187,21 +187,26 @@ def _keep_whole_arenas(folder: RunFolder, log: JsonlLog, arenas: ArenaSet, sampl
 
     Raises StoreError for an episode that is not the next one, in the order of arenas and samples.
     """
-    places = [(arena_id, sample) for arena_id in arenas.ids for sample in range(samples)]
-    offsets: list[int] = []
-    for index, (offset, row) in enumerate(folder.values(EPISODES)):
+    ids = arenas.ids
+    number = begin = 0
+    for offset, row in folder.values(EPISODES):
         trajectory = row.get("trajectory")
         stored = trajectory if isinstance(trajectory, dict) else {}
-        place = (stored.get("task"), stored.get("sample"))
-        if index >= len(places) or place != places[index]:
-            problem = f"episode {place[1]!r} of arena {place[0]!r} "
-            problem += "is repeated" if place in places[:index] else "is not the next of this run"
-            raise folder.damaged(EPISODES, index + 1, problem)
-        offsets.append(offset)
-    done = len(offsets) // samples
-    if len(offsets) % samples:
-        log.cut(offsets[done * samples])
-    return done
+        task, sample = stored.get("task"), stored.get("sample")
+        done, next_sample = divmod(number, samples)
+        if done == len(ids) or (task, sample) != (ids[done], next_sample):
+            now = task in ids[done : done + 1] and sample in range(next_sample)
+            earlier = now or task in ids[:done]
+            problem = "is repeated" if earlier else "is not the next of this run"
+            raise folder.damaged(
+                EPISODES, number + 1, f"episode {sample!r} of arena {task!r} {problem}"
+            )
+        if next_sample == 0:
+            begin = offset
+        number += 1
+    if number % samples:
+        log.cut(begin)
+    return number // samples
 
 
 async def _played(

@@ -71,7 +71,7 @@ def _write(
     folder: RunFolder, arenas: ArenaSet, kept: ArenaSet, rates: dict[str, float], high: float
 ) -> None:
     source = RunFolder.open(arenas.path)
-    tools = {str(row["id"]): row for _, row in source.values(TOOLS)}
+    tools = (row for _, row in source.values(TOOLS))
     write_arenas(folder, kept, tools, _certificates(kept))
     with folder.append(f"{ARENAS}.failed") as log:
         log.cut(0)

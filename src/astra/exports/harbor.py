@@ -29,7 +29,7 @@ TASKS = "tasks"
 def files(contents: ExportContents) -> Mapping[str, bytes]:
     """How to run the tasks."""
     values = {
-        "arenas": len(contents.certificates),
+        "arenas": contents.arenas,
         "stateful": contents.stateful,
         "conversations": contents.conversations,
     }
@@ -72,7 +72,7 @@ def write_task(arena: Arena, certificate: Certificate | None, folder: Path) -> N
     for path, data in content.items():
         write_file(task / path, data)
     run = RunFolder.create(task / "environment/arena/run", {})
-    write_arenas(run, [arena], {}, [] if certificate is None else [certificate])
+    write_arenas(run, [arena], (), [] if certificate is None else [certificate])
     (run.path / ".lock").unlink(missing_ok=True)
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from io import BytesIO
 from itertools import islice
 
@@ -17,13 +16,9 @@ _GROUP = 1000
 """Rows that are in memory at once, and stand in one row group."""
 
 
-def files(contents: ExportContents) -> Mapping[str, bytes]:
+def files(contents: ExportContents) -> Mapping[str, bytes | Iterable[bytes]]:
     """One Parquet file a split, and the card."""
-    total = len(contents.certificates)
-    certificates = [each for each in contents.certificates.values() if each is not None]
-    certified = sum(certificate.certified for certificate in certificates)
-    versions = Counter(certificate.version for certificate in certificates)
-    passed = Counter(check.check for each in certificates for check in each.checks if check.passed)
+    total, certificates = contents.arenas, contents.certificates
     data_files = "\n".join(
         f"  - split: {split}\n    path: data/{split}-00000-of-00001.parquet"
         for split in contents.rows
@@ -39,9 +34,9 @@ def files(contents: ExportContents) -> Mapping[str, bytes]:
         arenas=total,
         stateful=contents.stateful,
         conversations=contents.conversations,
-        certified=certified,
-        versions=", ".join(sorted(versions)) or "none",
-        checks="\n".join(f"| {check} | {count} |" for check, count in passed.items()),
+        certified=certificates.certified,
+        versions=", ".join(sorted(certificates.versions)) or "none",
+        checks="\n".join(f"| {check} | {count} |" for check, count in certificates.passed.items()),
     )
     tables = {
         # Schemas of tools differ, and Arrow would fill gaps with nulls: they are JSON text.
@@ -53,8 +48,11 @@ def files(contents: ExportContents) -> Mapping[str, bytes]:
     return {"README.md": card, **tables}
 
 
-def parquet_file(rows: Iterable[Mapping[str, Json]]) -> bytes:
-    """Rows of the same columns as a Parquet file. Raises ConfigError without pyarrow."""
+def parquet_file(rows: Iterable[Mapping[str, Json]]) -> Iterator[bytes]:
+    """Rows of the same columns as the pieces of a Parquet file.
+
+    Raises ConfigError without pyarrow.
+    """
     try:
         import pyarrow  # late: in the extra `train`
         from pyarrow import parquet
@@ -62,13 +60,23 @@ def parquet_file(rows: Iterable[Mapping[str, Json]]) -> bytes:
         raise ConfigError(
             "Parquet needs the package 'pyarrow': pip install 'astra-arenas[train]'"
         ) from error
-    buffer, remaining = BytesIO(), iter(rows)
+    written, remaining = BytesIO(), iter(rows)
+
+    def piece() -> bytes:
+        content = written.getvalue()
+        # The writer counts for itself where it is.
+        written.seek(0)
+        written.truncate()
+        return content
+
     first = pyarrow.Table.from_pylist(list(islice(remaining, _GROUP)))
-    with parquet.ParquetWriter(buffer, first.schema) as writer:
+    with parquet.ParquetWriter(written, first.schema) as writer:
         writer.write_table(first)
+        yield piece()
         while group := list(islice(remaining, _GROUP)):
             writer.write_table(pyarrow.Table.from_pylist(group, schema=first.schema))
-    return buffer.getvalue()
+            yield piece()
+    yield piece()
 
 
 HUGGINGFACE = ExportFormat(title="HuggingFace data set", files=files)

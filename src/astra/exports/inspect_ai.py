@@ -23,7 +23,7 @@ def files(contents: ExportContents) -> Mapping[str, bytes]:
         "astra_inspect.py": template("inspect/astra_inspect.py.txt"),
         "README.md": template(
             "inspect/README.md.txt",
-            arenas=len(contents.certificates),
+            arenas=contents.arenas,
             stateful=contents.stateful,
             conversations=contents.conversations,
         ),

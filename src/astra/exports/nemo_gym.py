@@ -44,7 +44,7 @@ def files(contents: ExportContents) -> Mapping[str, bytes | Iterable[bytes]]:
         f"{_SERVER}/requirements.txt": b"astra-arenas\n",
         "README.md": template(
             "nemo_gym/README.md.txt",
-            arenas=len(contents.certificates),
+            arenas=contents.arenas,
             stateful=contents.stateful,
             conversations=contents.conversations,
             split=splits[0],

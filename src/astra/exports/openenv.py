@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,7 +18,7 @@ RESERVED = frozenset({"reset", "step", "state", "close"})
 
 def files(contents: ExportContents) -> Mapping[str, bytes]:
     """The environment, its server, the oracle and the manifest."""
-    values = {"arenas": len(contents.certificates), "stateful": contents.stateful}
+    values = {"arenas": contents.arenas, "stateful": contents.stateful}
     # YAML has JSON as a part of itself, and this package needs no writer of YAML then.
     manifest = json.dumps(manifest_of(contents), indent=2, ensure_ascii=False)
     return {
@@ -39,14 +38,11 @@ def manifest_of(contents: ExportContents) -> dict[str, Any]:
     exactly, and the floor lies a whole reward below it.
     """
     certificates = contents.certificates
-    bad = [key for key, each in certificates.items() if each is None or not each.certified]
-    if bad:
+    if bad := contents.arenas - certificates.certified:
         raise ConfigError(
-            f"{len(bad)} of {len(certificates)} arenas have no good certificate, which the "
-            f"manifest of OpenEnv would state; the first is {bad[0]!r}: certify them first"
+            f"{bad} of {contents.arenas} arenas have no good certificate, which the manifest of "
+            f"OpenEnv would state; the first is {certificates.first_without!r}: certify them first"
         )
-    good = [each for each in certificates.values() if each is not None]
-    passed = Counter(check.check for each in good for check in each.checks if check.passed)
     return {
         "spec_version": 1,
         "name": NAME,
@@ -72,9 +68,9 @@ def manifest_of(contents: ExportContents) -> dict[str, Any]:
             "types": {"tags": ["tool-use"]},
         },
         "certificates": {
-            "certified": len(good),
-            "versions": sorted({each.version for each in good}),
-            "checks_passed": dict(passed),
+            "certified": certificates.certified,
+            "versions": sorted(certificates.versions),
+            "checks_passed": dict(certificates.passed),
         },
     }
 

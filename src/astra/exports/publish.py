@@ -9,7 +9,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
@@ -37,13 +37,36 @@ from astra.types import Arena, Json
 TEMPLATES = Path(__file__).parent / "templates"
 
 
+@dataclass
+class CertificateCounts:
+    """What the certificates of published arenas say, counted while they are written."""
+
+    certified: int = 0
+    """Arenas whose certificate is good."""
+    first_without: str = ""
+    """Id of the first arena without a good one. Empty if all have one."""
+    versions: Counter[str] = field(default_factory=Counter[str])
+    passed: Counter[str] = field(default_factory=Counter[str])
+    """Check id -> certificates that passed it."""
+
+    def add(self, arena_id: str, certificate: Certificate | None) -> None:
+        """Count an arena. None: without a certificate."""
+        if certificate is not None:
+            self.versions[certificate.version] += 1
+            self.passed.update(check.check for check in certificate.checks if check.passed)
+        if certificate is not None and certificate.certified:
+            self.certified += 1
+        elif not self.first_without:
+            self.first_without = arena_id
+
+
 class ExportContents(NamedTuple):
     """What a reader's files are made from."""
 
     rows: Mapping[str, Sequence[dict[str, Json]]]
     """Split -> its rows, none of them empty."""
-    certificates: Mapping[str, Certificate | None]
-    """By the id of the arena. None: without one."""
+    arenas: int
+    certificates: CertificateCounts
     languages: Mapping[str, int]
     stateful: int
     """Arenas whose tools change a database."""
@@ -102,7 +125,7 @@ def publish(
         publication = _Publication(arenas, reader, folder)
         # Without the options of the run: paths and addresses of whoever made it.
         run = RunFolder.create(folder / ARENAS, {})
-        write_arenas(run, publication.played(), {}, publication.given_certificates())
+        write_arenas(run, publication.played(), (), publication.given_certificates())
         (folder / ARENAS / ".lock").unlink(missing_ok=True)
         for path, content in reader.files(publication.contents(license)).items():
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
@@ -110,7 +133,7 @@ def publish(
         manifest = PublishedManifest(
             reader=name,
             version=version("astra-arenas"),
-            arenas=len(publication.certificates),
+            arenas=publication.rows.total(),
             uncertified=uncertified,
             left_out=publication.left_out(),
             lost_keywords=dict(sorted(publication.lost.items())),
@@ -160,11 +183,13 @@ class _Publication:
         self._reader = reader
         self._folder = folder
         self._refused = Counter[str]()
-        self._rows = Counter[str]()
+        self._refused_ids = set[str]()
+        self.rows = Counter[str]()
+        """Split -> its arenas that the reader can play."""
         self._languages = Counter[str]()
         self._kinds = Counter[str]()
         self.lost = Counter[str]()
-        self.certificates: dict[str, Certificate | None] = {}
+        self._certificates = CertificateCounts()
 
     def played(self) -> Iterator[Arena]:
         """The arenas that the reader can play. Raises ConfigError at the end if there are none."""
@@ -176,28 +201,34 @@ class _Publication:
                 reason = user_tool_problem(arena) if with_tool else ""
                 if reason := reason or self._reader.refuses(arena):
                     self._refused[reason] += 1
+                    self._refused_ids.add(arena.id)
                     continue
                 row = _row(arena, user_tool=with_tool and has_user(arena))
                 if arena.split not in files:
                     files[arena.split] = stack.enter_context(self._path(arena.split).open("wb"))
                 files[arena.split].write(json_line(row))
-                self._count(arena, row)
+                certificate = self._certificate(arena.id)
+                self._count(arena, row, certificate)
                 if self._reader.write_arena is not None:
-                    certificate = self.certificates[arena.id]
                     self._reader.write_arena(arena, certificate, self._folder)
                 yield arena
-        if not self.certificates:
+        if not self.rows:
             told = "; ".join(f"{each.count}: {each.reason}" for each in self.left_out())
             raise ConfigError(
                 f"{self._reader.title} can play none of these arenas ({told}): choose others"
             )
 
-    def _count(self, arena: Arena, row: Mapping[str, Any]) -> None:
+    def _certificate(self, arena_id: str) -> Certificate | None:
         try:
-            self.certificates[arena.id] = self._arenas.certificate(arena)
+            return self._arenas.certificate(arena_id)
         except StoreError:
-            self.certificates[arena.id] = None
-        self._rows[arena.split] += 1
+            return None
+
+    def _count(
+        self, arena: Arena, row: Mapping[str, Any], certificate: Certificate | None
+    ) -> None:
+        self._certificates.add(arena.id, certificate)
+        self.rows[arena.split] += 1
         self._languages[arena.language] += 1
         self._kinds["stateful"] += arena.state is not None
         self._kinds["conversations"] += arena.state is not None and bool(arena.state.turns)
@@ -207,9 +238,9 @@ class _Publication:
 
     def given_certificates(self) -> Iterator[Certificate]:
         """The certificates of the arenas that were played, once these are through."""
-        for each in self.certificates.values():
-            if each is not None:
-                yield each
+        # Read again: all of them together may be more than memory holds.
+        played = (each for each in self._arenas.ids if each not in self._refused_ids)
+        yield from filter(None, map(self._certificate, played))
 
     def left_out(self) -> tuple[LeftOut, ...]:
         return tuple(LeftOut(reason=r, count=c) for r, c in sorted(self._refused.items()))
@@ -218,11 +249,12 @@ class _Publication:
         """What the reader's own files are made from."""
         return ExportContents(
             rows={
-                split: RowsOfSplit(self._path(split), self._rows[split])
+                split: RowsOfSplit(self._path(split), self.rows[split])
                 for split in ("train", "test")
-                if self._rows[split]
+                if self.rows[split]
             },
-            certificates=self.certificates,
+            arenas=self.rows.total(),
+            certificates=self._certificates,
             languages=self._languages,
             stateful=self._kinds["stateful"],
             conversations=self._kinds["conversations"],

@@ -17,7 +17,7 @@ def files(contents: ExportContents) -> Mapping[str, bytes]:
         "astra_trl.py": template("trl/astra_trl.py.txt"),
         "README.md": template(
             "trl/README.md.txt",
-            arenas=len(contents.certificates),
+            arenas=contents.arenas,
             stateful=contents.stateful,
             conversations=contents.conversations,
             split=next(iter(contents.rows)),

@@ -15,7 +15,7 @@ def files(contents: ExportContents) -> Mapping[str, bytes]:
         "pyproject.toml": template("verifiers/pyproject.toml.txt"),
         "README.md": template(
             "verifiers/README.md.txt",
-            arenas=len(contents.certificates),
+            arenas=contents.arenas,
             stateful=contents.stateful,
             conversations=contents.conversations,
         ),

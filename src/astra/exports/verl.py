@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from astra.exports.huggingface import parquet_file
 from astra.exports.publish import ExportContents, ExportFormat, template
@@ -11,7 +11,7 @@ from astra.exports.publish import ExportContents, ExportFormat, template
 LOOP = "astra_arena"
 
 
-def files(contents: ExportContents) -> Mapping[str, bytes]:
+def files(contents: ExportContents) -> Mapping[str, bytes | Iterable[bytes]]:
     """The agent loop, the rows, and how to train with them."""
     tables = {
         f"data/{split}.parquet": parquet_file(
@@ -31,7 +31,7 @@ def files(contents: ExportContents) -> Mapping[str, bytes]:
         "astra_verl.py": template("verl/astra_verl.py.txt"),
         "README.md": template(
             "verl/README.md.txt",
-            arenas=len(contents.certificates),
+            arenas=contents.arenas,
             stateful=contents.stateful,
             conversations=contents.conversations,
             split=next(iter(contents.rows)),

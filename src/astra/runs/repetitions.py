@@ -25,35 +25,39 @@ def unique_rows(
 
     Raises StoreError at the end for two different rows of one key.
     """
-    return _unique(folder, name, folder.rows(name, kind), key)
+    return _unique(folder, name, lambda: folder.rows(name, kind), key)
 
 
 def unique_values(
     folder: RunFolder, name: str, key: Callable[[Json], Hashable]
 ) -> Iterator[tuple[int, Json]]:
     """(offset, JSON object) of each row, as `unique_rows`."""
-    return _unique(folder, name, folder.values(name), lambda row: key(row[1]))
+    return _unique(folder, name, lambda: folder.values(name), lambda row: key(row[1]))
 
 
 def _unique(
-    folder: RunFolder, name: str, rows: Iterable[T], key: Callable[[T], Hashable]
+    folder: RunFolder, name: str, rows: Callable[[], Iterable[T]], key: Callable[[T], Hashable]
 ) -> Iterator[T]:
-    numbers: dict[Hashable, int] = {}
+    # Of hashes: keys may be as long as rows, and a folder may hold millions of them.
+    seen: set[int] = set()
     repeated: dict[int, int] = {}
-    for number, row in enumerate(rows, start=1):
-        first = numbers.setdefault(key(row), number)
-        if first == number:
-            yield row
+    for number, row in enumerate(rows(), start=1):
+        hashed = hash(key(row))
+        if hashed in seen:
+            repeated[number] = hashed
         else:
-            repeated[number] = first
+            seen.add(hashed)
+            yield row
     if not repeated:
         return
     # Compared only now: a file without repetitions, as nearly all are, is read once.
-    compared = {*repeated, *repeated.values()}
-    lines = {n: hash(line) for n, (_, line) in enumerate(folder.lines(name), 1) if n in compared}
-    for number, first in repeated.items():
-        if lines[number] != lines[first]:
-            raise folder.damaged(name, number, f"another row of the item of line {first}")
+    compared = set(repeated.values())
+    firsts: dict[int, tuple[int, bytes]] = {}
+    for number, (row, (_, line)) in enumerate(zip(rows(), folder.lines(name), strict=False), 1):
+        if (hashed := hash(key(row))) in compared:
+            first, same = firsts.setdefault(hashed, (number, line))
+            if line != same:
+                raise folder.damaged(name, number, f"another row of the item of line {first}")
     number = min(repeated)
     others = f", and {len(repeated) - 1} more," if len(repeated) > 1 else ""
     path = str(folder.path / f"{name}.jsonl")
