@@ -33,6 +33,7 @@ from astra.errors import (
     StoreError,
     StoreWarning,
 )
+from astra.runs import jsonl
 from astra.runs.cost import StageMeter, bill, billed_stage, billing
 from astra.runs.folder import RunFolder
 from astra.runs.jsonl import FailureRow
@@ -651,6 +652,7 @@ def test_kills_at_random_moments_change_no_byte_and_repeat_no_recorded_item(
         assert process.returncode == -signal.SIGKILL
         kills += 1
     assert kills >= 10
+    assert (folder.path / "things.00003.jsonl").exists()
     assert _bytes(folder.path) == _bytes(tmp_path / "whole")
     assert len(json.loads((folder.path / "manifest.json").read_text())["stages"]) == 1
 
@@ -669,6 +671,7 @@ def _killed_program(folder: Path, log: Path) -> None:
         os.write(1, b"started\n")
         yield from range(ITEMS)
 
+    jsonl.SHARD_BYTES = 500_000  # so that kills fall between files, too
     store = RunFolder.create(folder, {"items": ITEMS})
     asyncio.run(run(_stage(work), inputs(), store, concurrency=4))
 

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from astra.errors import ConfigError, StoreError, StoreWarning
 from astra.runs.folder import RunFolder
 from astra.runs.jsonl import FailureRow, to_line
-from astra.runs.manifest import Manifest, StageCounts
+from astra.runs.manifest import FORMAT, Manifest, StageCounts
 from astra.types import Json, Record, Usage
 from tests.support.spoiled_files import huge, pipe
 
@@ -284,7 +284,7 @@ def test_a_damaged_manifest_is_named(tmp_path: Path, text: str) -> None:
 
 def test_a_folder_of_a_later_version_is_refused(tmp_path: Path) -> None:
     folder = RunFolder.create(tmp_path / "run", {})
-    later = Manifest(format=2, version="9.0", python="4", platform="x").model_dump()
+    later = Manifest(format=FORMAT + 1, version="9.0", python="4", platform="x").model_dump()
     (folder.path / "manifest.json").write_text(json.dumps({**later, "new": 1}))
     with pytest.raises(StoreError, match="later version"):
         RunFolder.open(folder.path)

@@ -66,8 +66,8 @@ class ArenaReader:
         for number, (offset, row) in enumerate(self.folder.values(ARENAS), start=1):
             arena_id, hops = str(row.get("id")), len(row.get("goals", ()))
             if arena_id in entries:
-                path = str(self.folder.path / f"{ARENAS}.jsonl")
-                text = f"{path!r}, line {number}: arena {arena_id!r} is repeated, and left out"
+                line = self.folder.line_name(ARENAS, number)
+                text = f"{line}: arena {arena_id!r} is repeated, and left out"
                 warnings.warn(text, StoreWarning, stacklevel=2)
                 continue
             entries[arena_id] = ArenaEntry(arena_id, row.get("split"), hops, offset)

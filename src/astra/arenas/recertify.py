@@ -90,7 +90,7 @@ async def certify_arenas(
             level = sandbox.level
         if config.write:
             spool.seek(0)
-            folder.replace(f"{CERTIFICATES}.jsonl", spool)
+            folder.replace_rows(CERTIFICATES, spool)
     return RecertifyReport(
         arenas=total, certified=total - len(failed), failed=tuple(failed), sandbox=level
     )

@@ -100,6 +100,12 @@ def replace_folder(new: Path, path: Path) -> None:
     os.replace(new, path)
 
 
+def move_files(new: Iterable[Path], folder: Path) -> None:
+    """Give finished files their place in a folder, in their order, in the place of older ones."""
+    for path in new:
+        os.replace(path, folder / path.name)
+
+
 def read_bounded(path: Path, limit: int, advice: str) -> bytes:
     """The content of a file of at most `limit` bytes, read no further.
 

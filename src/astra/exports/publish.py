@@ -224,9 +224,7 @@ class _Publication:
         except StoreError:
             return None
 
-    def _count(
-        self, arena: Arena, row: Mapping[str, Any], certificate: Certificate | None
-    ) -> None:
+    def _count(self, arena: Arena, row: Mapping[str, Any], certificate: Certificate | None) -> None:
         self._certificates.add(arena.id, certificate)
         self.rows[arena.split] += 1
         self._languages[arena.language] += 1

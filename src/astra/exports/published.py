@@ -84,15 +84,15 @@ class PublishedArenas:
                     f"{str(path)!r} {what} since it was exported: restore it, or export the arenas "
                     "again"
                 )
-        for path in self.path.glob("*.py"):
-            # Beside the reader's own module it would be imported in the place of another.
-            if path.name not in self.manifest.files:
-                raise StoreError(f"{str(path)!r} was not exported: take it away")
         required = {f"{ARENAS}/arenas.jsonl", f"{ARENAS}/certificates.jsonl"}
         if missing := sorted(required - self.manifest.files.keys()):
             raise StoreError(
                 f"{str(self.path / MANIFEST)!r} lists no {missing[0]!r}: export the arenas again"
             )
+        # Modules beside the reader's own would be imported, rows would be read.
+        for path in (*self.path.glob("*.py"), *self.path.glob(f"{ARENAS}/*.jsonl")):
+            if path.relative_to(self.path).as_posix() not in self.manifest.files:
+                raise StoreError(f"{str(path)!r} was not exported: take it away")
 
     def __len__(self) -> int:
         return len(self.arenas)

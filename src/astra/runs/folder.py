@@ -1,7 +1,8 @@
 """Run folders: the configuration, the rows and failures of each stage, and what it cost.
 
 A folder holds `config.toml`, one `<stage>.jsonl` and one `<stage>.failed.jsonl` per stage, side
-files (`certificates.jsonl`, `tools.jsonl`) and `manifest.json`. Everything between the parts of
+files (`certificates.jsonl`, `tools.jsonl`) and `manifest.json`. Long rows go on in further files
+(`<stage>.00001.jsonl`, …), which are read as one. Everything between the parts of
 this package passes through such folders. docs/run-folder.md describes the format.
 """
 
@@ -25,11 +26,12 @@ from typing import BinaryIO, Self, TypeVar
 from pydantic import ValidationError
 
 from astra.configs.spelling import option_name
-from astra.core.files import write_file
+from astra.core.files import move_files, write_file
 from astra.errors import ConfigError, StoreError, StoreWarning
 from astra.runs.config_file import first_difference, storable
-from astra.runs.jsonl import JsonlLog, read_lines
-from astra.runs.manifest import FORMAT, Manifest, StageCounts, new_manifest
+from astra.runs.jsonl import JsonlLog
+from astra.runs.manifest import FORMAT, SHARDED, Manifest, StageCounts, new_manifest
+from astra.runs.shards import place_of, read_shards, require_no_gap, shard_files
 from astra.types import Json, Record, Usage
 
 LOG = "progress.log"
@@ -66,6 +68,7 @@ class RunFolder:
                 "folder that an astra command wrote"
             )
         folder.manifest()
+        require_no_gap(folder.path)
         return folder
 
     @classmethod
@@ -130,6 +133,7 @@ class RunFolder:
             if not folder.exists("manifest.json"):
                 folder._write_manifest(new_manifest(seeds or {}))
         folder.manifest()
+        require_no_gap(folder.path)
         return folder
 
     # --- files -----------------------------------------------------------------------------
@@ -138,7 +142,7 @@ class RunFolder:
         """Whether the folder has that file. A link counts, and is refused when opened."""
         return os.path.lexists(self.path / file)
 
-    def _open(self, file: str, flags: int) -> BinaryIO:
+    def _open(self, file: str, flags: int = os.O_RDONLY) -> BinaryIO:
         """Open a regular file of the folder, never through a link: folders are passed around.
 
         FileNotFoundError if it is absent; StoreError for any other obstacle.
@@ -236,12 +240,8 @@ class RunFolder:
 
     def lines(self, name: str, *, start: int = 0) -> Iterator[tuple[int, bytes]]:
         """(offset, line) of `<name>.jsonl` from an offset on. Empty without the file."""
-        try:
-            file = self._open(_file(name), os.O_RDONLY)
-        except FileNotFoundError:
-            return
-        with file:
-            yield from read_lines(file, self.path / _file(name), start=start)
+        _file(name)
+        return read_shards(lambda file: self._open(file, os.O_RDONLY), self.path, name, start=start)
 
     def values(self, name: str) -> Iterator[tuple[int, Json]]:
         """(offset, JSON object) of each row, unchecked. StoreError for a line of anything else."""
@@ -281,19 +281,60 @@ class RunFolder:
 
     def damaged(self, name: str, number: int | None, problem: str) -> StoreError:
         """The error for a row of `<name>.jsonl`, by its number from 1, that can't be used."""
-        path = self.path / _file(name)
         if number is None:
+            path = self.path / _file(name)
             return StoreError(f"{str(path)!r} has a damaged row: {problem}. Restore the file")
+        path, line = place_of(self._open, self.path, name, number)
+        files = shard_files(self.path, name)
+        after = [file.name for file in files[files.index(path) + 1 :]] if path in files else []
+        without = f", delete {', '.join(after)}" if after else ""
         return StoreError(
-            f"{str(path)!r}, line {number}: {problem}. Restore the file, or keep its first "
-            f"{number - 1} lines (head -n {number - 1}) and run the command that made it again"
+            f"{str(path)!r}, line {line}: {problem}. Restore the file, or keep its first "
+            f"{line - 1} lines (head -n {line - 1}){without} and run the command that made it again"
         )
+
+    def line_name(self, name: str, number: int) -> str:
+        """What a row is called in messages, by its number from 1: the file, and the line there."""
+        path, line = place_of(self._open, self.path, name, number)
+        return f"{str(path)!r}, line {line}"
 
     def append(self, name: str) -> JsonlLog:
         """Open `<name>.jsonl` for appending, an unfinished last line cut off. Needs the lock."""
         if not self._lock_depth:
             raise StoreError(f"take the lock of {str(self.path)!r} before writing {name!r}")
-        return JsonlLog(self._open(_file(name), os.O_RDWR | os.O_CREAT), self.path / _file(name))
+        _file(name)
+
+        def opened(file: str) -> BinaryIO:
+            if file != _file(name) and not self.exists(file):
+                self._note_shards()
+            return self._open(file, os.O_RDWR | os.O_CREAT)
+
+        return JsonlLog(opened, self.path, name)
+
+    def _note_shards(self) -> None:
+        if self.exists("manifest.json") and (manifest := self.manifest()).format < SHARDED:
+            self._write_manifest(manifest.model_copy(update={"format": SHARDED}))
+
+    def replace_rows(self, name: str, lines: Iterable[bytes]) -> None:
+        """Write all rows of `<name>.jsonl` anew; none if `lines` raises or the disk is full.
+
+        Several files get their names one after the other: a kill in between leaves the first of
+        the new ones and the last of the old ones.
+        """
+        with self.lock(), _reporting(self.path / _file(name)):
+            new = RunFolder(self.path / ".new-rows")
+            shutil.rmtree(new.path, ignore_errors=True)  # what a killed run left
+            new.path.mkdir()
+            try:
+                with new.lock(), new.append(name) as log:
+                    for line in lines:
+                        log.append([line])
+                written = shard_files(new.path, name)
+                move_files(written, self.path)
+                for path in reversed(shard_files(self.path, name)[len(written) :]):
+                    path.unlink()
+            finally:
+                shutil.rmtree(new.path, ignore_errors=True)
 
     def append_log(self, line: str) -> None:
         """Append a line to `progress.log`, which is for people and never read here."""
@@ -349,32 +390,10 @@ class RunFolder:
         A killed run writes its last costs too late for the manifest; tokens of a run without
         prices cost something all the same. `paid`: stage -> tokens on record of `model`.
         """
-        added = 0.0
-        stages = self.manifest().stages
-        for stage in filter(None, dict.fromkeys((*stages, *paid))):
-            counts = stages.get(stage, StageCounts())
-            usage = paid.get(stage, Usage())
-            lost = Usage(
-                prompt_tokens=max(0, usage.prompt_tokens - counts.usage.prompt_tokens),
-                completion_tokens=max(0, usage.completion_tokens - counts.usage.completion_tokens),
-                cached_tokens=max(0, usage.cached_tokens - counts.usage.cached_tokens),
-            )
-            unpriced = dict(counts.unpriced)
-            if not unpriced and not counts.dollars:
-                # As folders have it that were made before models were told apart.
-                unpriced = {model: counts.usage}
-            unpriced[model] = unpriced.get(model, Usage()) + lost
-            dollars = 0.0 if price is None else price(unpriced.pop(model))
-            changed = counts.model_copy(
-                update={
-                    "usage": counts.usage + lost,
-                    "dollars": counts.dollars + dollars,
-                    "unpriced": {name: each for name, each in unpriced.items() if each != Usage()},
-                }
-            )
-            if changed != counts:
-                self.record_stage(stage, changed)
-            added += dollars
+        old = self.manifest()
+        new, added = old.with_recovered_costs(model, paid, price)
+        if new != old:
+            self._write_manifest(new)
         return added
 
     def record_unit_cost(self, product: str, count: int) -> None:

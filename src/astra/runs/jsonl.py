@@ -1,5 +1,9 @@
 """JSONL files: a record as a line, and appending of whole lines.
 
+Rows go on in a further file (`arenas.jsonl`, `arenas.00001.jsonl`, …) where the next line would
+make one longer than `SHARD_BYTES`: the lines alone decide what stands where. Offsets count the
+bytes of the files before, too. `astra.runs.shards` reads them as one.
+
 After `kill -9` every line is whole, or is the last one and is cut off: then it is left out, with a
 StoreWarning. Not guaranteed: that lines written moments before a power cut are on the disk.
 """
@@ -9,7 +13,7 @@ from __future__ import annotations
 import json
 import os
 import warnings
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Literal, Self
@@ -21,6 +25,8 @@ from astra.types import Record
 
 LINE_BYTES = 64 * 2**20
 """Longest row. A longer one is refused, so that reading stays within memory."""
+SHARD_BYTES = 512 * 2**20
+"""Longest file of rows, if no single row is longer."""
 _BLOCK = 2**16
 
 
@@ -80,16 +86,36 @@ def read_lines(file: BinaryIO, path: Path, *, start: int = 0) -> Iterator[tuple[
         offset += len(line)
 
 
+def shard_name(name: str, number: int) -> str:
+    """The file of rows `name` that has a number: 0 is the first."""
+    return f"{name}.{number:05d}.jsonl" if number else f"{name}.jsonl"
+
+
 class JsonlLog:
-    """An append-only JSONL file that is open for writing.
+    """Append-only JSONL that is open for writing.
 
     A last line that is cut off is removed, with a warning: its item will be made again.
     """
 
-    def __init__(self, file: BinaryIO, path: Path) -> None:
-        self._file = file
-        self._path = path
+    def __init__(self, open_file: Callable[[str], BinaryIO], folder: Path, name: str) -> None:
+        """`open_file`: opens a file of the folder, which it creates, for reading and writing."""
+        self._open = open_file
+        self._folder = folder
+        self._name = name
+        self._starts = [0]
+        """Offset of the first byte of each file. The last one is open."""
+        self._file = open_file(shard_name(name, 0))
+        try:
+            self._mend()
+        except BaseException:
+            self._file.close()
+            raise
+
+    def _mend(self) -> None:
         with self._reporting():
+            while os.path.lexists(self._folder / shard_name(self._name, len(self._starts))):
+                self._open_next()
+            file = self._file
             end = _end_of_last_line(file)
             size = file.seek(0, os.SEEK_END)
             if end == size:
@@ -101,35 +127,59 @@ class JsonlLog:
                 return
             number = _line_number(file, end)
             file.truncate(end)
-        try:
-            warnings.warn(
-                f"{str(path)!r}, line {number}: it was cut off after {len(rest)} bytes (a run was "
-                "stopped there), and is removed to be written again",
-                StoreWarning,
-                stacklevel=3,
-            )
-        except StoreWarning:  # where warnings are errors
-            file.close()
-            raise
+        warnings.warn(
+            f"{str(self._path)!r}, line {number}: it was cut off after {len(rest)} bytes (a run "
+            "was stopped there), and is removed to be written again",
+            StoreWarning,
+            stacklevel=4,
+        )
+
+    @property
+    def _path(self) -> Path:
+        return self._folder / shard_name(self._name, len(self._starts) - 1)
+
+    def _open_next(self) -> None:
+        following = self._open(shard_name(self._name, len(self._starts)))
+        self._starts.append(self._starts[-1] + self._file.seek(0, os.SEEK_END))
+        with self._file:
+            os.fsync(self._file.fileno())
+        self._file = following
 
     def append(self, lines: Sequence[bytes]) -> None:
-        """Write whole lines in one piece. StoreError, and nothing written, when it can't."""
-        if not lines:
-            return
-        data = memoryview(b"".join(lines))
+        """Write whole lines, those of a file in one piece. StoreError, and nothing written, when it
+        can't."""
         with self._reporting():
-            start = self._file.seek(0, os.SEEK_END)
+            size = self._file.seek(0, os.SEEK_END)
+            start = self._starts[-1] + size
+            piece: list[bytes] = []
             try:
-                while data:
-                    data = data[self._file.write(data) :]
-            except OSError:
-                self._file.truncate(start)
+                for line in filter(None, lines):
+                    if size and size + len(line) > SHARD_BYTES:
+                        self._write(piece)
+                        self._open_next()
+                        size, piece = 0, []
+                    size += len(line)
+                    piece.append(line)
+                self._write(piece)
+            except (OSError, StoreError):
+                self.cut(start)
                 raise
+
+    def _write(self, lines: Sequence[bytes]) -> None:
+        data = memoryview(b"".join(lines))
+        while data:
+            data = data[self._file.write(data) :]
 
     def cut(self, size: int) -> None:
         """Drop everything after the first `size` bytes."""
         with self._reporting():
-            self._file.truncate(size)
+            # From the end: whatever a kill leaves is the beginning of what there was.
+            while len(self._starts) > 1 and self._starts[-1] >= size:
+                self._file.close()
+                self._path.unlink()
+                self._starts.pop()
+                self._file = self._open(self._path.name)
+            self._file.truncate(size - self._starts[-1])
 
     def close(self) -> None:
         """Bring what was written to the disk and close."""

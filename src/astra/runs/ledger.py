@@ -133,15 +133,15 @@ class Ledger(Generic[In, Out]):
         if repeated:
             self._tell_repeated(name, list(repeated.values()))
             lines = (line for offset, line in folder.lines(name) if offset not in repeated)
-            folder.replace(f"{name}.jsonl", lines)
+            folder.replace_rows(name, lines)
         self.known.update(offsets)
         self.accepted = len(offsets)
         return ids
 
     def _tell_repeated(self, name: str, numbers: Sequence[int]) -> None:
-        path, first = str(self._folder.path / f"{name}.jsonl"), numbers[0]
+        first = self._folder.line_name(name, numbers[0])
         others = f", and {len(numbers) - 1} more," if len(numbers) > 1 else ""
-        text = f"{path!r}, line {first}{others}: a repetition of an earlier line, removed"
+        text = f"{first}{others}: a repetition of an earlier line, removed"
         warnings.warn(text, StoreWarning, stacklevel=2)
 
     def _drop_orphans(self, ids: set[str]) -> None:
@@ -181,7 +181,7 @@ class Ledger(Generic[In, Out]):
         if repeated:
             self._tell_repeated(self._failed_name, repeated)
         if retried or repeated:
-            self._folder.replace(f"{self._failed_name}.jsonl", map(to_line, kept))
+            self._folder.replace_rows(self._failed_name, map(to_line, kept))
 
     def _is_retried(self, failure: FailureRow) -> bool:
         if failure.kind != "error" or self.complete:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import importlib.metadata
 import platform
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from astra.types import Record, Usage
 
-FORMAT = 1
-"""Version of the folder format. A folder of a later one is refused."""
+FORMAT = 2
+"""Latest version of the folder format. A folder of a later one is refused."""
+SHARDED = 2
+"""The format where rows go on in further files, of which earlier versions would read the first."""
 
 
 class StageCounts(Record):
@@ -46,7 +48,7 @@ class UnitCost(Record):
 class Manifest(Record):
     """Where a run comes from, and what it cost."""
 
-    format: int = FORMAT
+    format: int = 1
     version: str
     """Version of this package."""
     python: str
@@ -66,6 +68,38 @@ class Manifest(Record):
             usage=sum((stage.usage for stage in stages), Usage()),
             dollars=sum(stage.dollars for stage in stages),
         )
+
+    def with_recovered_costs(
+        self, model: str, paid: Mapping[str, Usage], price: Callable[[Usage], float] | None
+    ) -> tuple[Manifest, float]:
+        """As `RunFolder.recover_costs`: the manifest then, and the dollars this adds."""
+        added = 0.0
+        stages = dict(self.stages)
+        for stage in filter(None, dict.fromkeys((*self.stages, *paid))):
+            counts = stages.get(stage, StageCounts())
+            usage = paid.get(stage, Usage())
+            lost = Usage(
+                prompt_tokens=max(0, usage.prompt_tokens - counts.usage.prompt_tokens),
+                completion_tokens=max(0, usage.completion_tokens - counts.usage.completion_tokens),
+                cached_tokens=max(0, usage.cached_tokens - counts.usage.cached_tokens),
+            )
+            unpriced = dict(counts.unpriced)
+            if not unpriced and not counts.dollars:
+                # As folders have it that were made before models were told apart.
+                unpriced = {model: counts.usage}
+            unpriced[model] = unpriced.get(model, Usage()) + lost
+            dollars = 0.0 if price is None else price(unpriced.pop(model))
+            changed = counts.model_copy(
+                update={
+                    "usage": counts.usage + lost,
+                    "dollars": counts.dollars + dollars,
+                    "unpriced": {name: each for name, each in unpriced.items() if each != Usage()},
+                }
+            )
+            if changed != counts:
+                stages[stage] = changed
+            added += dollars
+        return self.model_copy(update={"stages": stages}), added
 
     def unit_cost(self, count: int) -> UnitCost | None:
         """Cost of all stages divided by `count`. None if that is 0, or no tokens were used."""

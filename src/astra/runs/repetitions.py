@@ -60,9 +60,8 @@ def _unique(
                 raise folder.damaged(name, number, f"another row of the item of line {first}")
     number = min(repeated)
     others = f", and {len(repeated) - 1} more," if len(repeated) > 1 else ""
-    path = str(folder.path / f"{name}.jsonl")
     warnings.warn(
-        f"{path!r}, line {number}{others}: a repetition of an earlier line, left out",
+        f"{folder.line_name(name, number)}{others}: a repetition of an earlier line, left out",
         StoreWarning,
         stacklevel=2,
     )

@@ -23,6 +23,7 @@ from pydantic_core import from_json
 
 from astra.errors import StoreError, StoreWarning
 from astra.runs.folder import RunFolder
+from astra.runs.shards import shard_files
 from astra.viewer.listings import ColumnKind, Listing, certificate_cell
 from astra.viewer.row_facts import Cell
 
@@ -88,8 +89,17 @@ class IndexState(NamedTuple):
         return self.fraction >= 1
 
 
+class _Found(NamedTuple):
+    """What there is of the rows of a name now."""
+
+    identity: tuple[int, int]
+    """Of their first file."""
+    size: int
+    """Bytes of all their files."""
+
+
 class _File:
-    """How far one file has been read."""
+    """How far the rows of a name have been read."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -97,11 +107,11 @@ class _File:
         self.size = 0
         self.identity: tuple[int, int] = (0, 0)
 
-    def is_replaced_by(self, found: os.stat_result | None) -> bool:
+    def is_replaced_by(self, found: _Found | None) -> bool:
         """Whether what is there now is another file, or a shorter one, or nothing."""
         if found is None:
             return True
-        return self.identity != (found.st_dev, found.st_ino) or found.st_size < self.read
+        return self.identity != found.identity or found.size < self.read
 
 
 class RowIndex:
@@ -166,20 +176,23 @@ class RowIndex:
         names = self.listing.present_files(self._folder)
         if self.listing.beside:
             names.append(self.listing.beside)
-        found = {name: stat for name in names if (stat := self._stat(name)) is not None}
+        found = {name: each for name in names if (each := self._find(name)) is not None}
         if any(file.is_replaced_by(found.get(name)) for name, file in self._files.items()):
             self._clear()
-        for name, stat in found.items():
+        for name, each in found.items():
             file = self._files.setdefault(name, _File(name))
             # A last line that is being written is no growth until it is whole.
-            self._changed |= stat.st_size > file.size
-            file.size, file.identity = stat.st_size, (stat.st_dev, stat.st_ino)
+            self._changed |= each.size > file.size
+            file.identity, file.size = each
 
-    def _stat(self, name: str) -> os.stat_result | None:
+    def _find(self, name: str) -> _Found | None:
         try:
-            return os.stat(self._folder.path / f"{name}.jsonl", follow_symlinks=False)
+            parts = [os.lstat(path) for path in shard_files(self._folder.path, name)]
         except OSError:
             return None
+        if not parts:
+            return None
+        return _Found((parts[0].st_dev, parts[0].st_ino), sum(part.st_size for part in parts))
 
     def _read_on(self) -> None:
         beside = self._files.get(self.listing.beside)
