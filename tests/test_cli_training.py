@@ -90,33 +90,6 @@ def test_renamed_copies_agree_with_themselves(world: Path, tmp_path: Path) -> No
     assert changed > count
 
 
-def test_a_second_episode_makes_a_mistake_and_mends_it(world: Path, tmp_path: Path) -> None:
-    plain = exported(world, tmp_path / "plain.jsonl")
-    rows = exported(world, tmp_path / "a.jsonl", "--mistakes", "1", "--renamed-copies", "1")
-    half = len(rows) // 2
-    wrong = [row for row in rows[:half] if "mistake" in row]
-    assert [row for row in rows[:half] if "mistake" not in row] == plain
-    assert 0.5 * len(plain) < len(wrong) <= len(plain)
-    assert {row["arena"] for row in wrong} <= {row["arena"] for row in plain}
-    for row in [row for row in rows if "mistake" in row]:
-        messages = row["messages"]
-        (place,) = [i for i, message in enumerate(messages) if message.get("weight") == 0]
-        first, wanted = messages[place], len(messages[place]["tool_calls"])
-        results = [json.loads(m["content"]) for m in messages[place + 1 : place + 1 + wanted]]
-        (failed,) = [i for i, result in enumerate(results) if "error" in result]
-        (again,) = messages[place + 1 + wanted]["tool_calls"]
-        assert again["function"] != first["tool_calls"][failed]["function"]
-        later = [
-            json.loads(m["content"])
-            for m in messages[place + 2 + wanted :]
-            if m["content"] and m["role"] == "tool"
-        ]
-        assert all("error" not in result for result in later)
-    assert exported(world, tmp_path / "b.jsonl", "--mistakes", "1", "--renamed-copies", "1") == rows
-    some = exported(world, tmp_path / "c.jsonl", "--mistakes", "0.5")
-    assert len(plain) < len(some) < half
-
-
 def test_from_rows_to_a_model_and_its_curves(
     world: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -49,41 +49,36 @@ async def export_gold(
     sandbox: Sandbox,
     *,
     reasoning: bool = True,
-    mistakes: float = 0.0,
     renamed_copies: int = 0,
     seed: int = 0,
 ) -> ExportedArenas:
     """Write gold episodes as conversations with tools, one per line. Their calls are really made.
 
-    `reasoning`: state before each turn's calls which sub-questions they answer. `mistakes`: share
-    of arenas with a second episode, in which a call fails and is corrected. `renamed_copies`:
-    further copies of each episode with other names in them. `seed` decides both. Raises HostError
+    `reasoning`: state before each turn's calls which sub-questions they answer. `renamed_copies`:
+    further copies of each episode with other names in them, which `seed` decides. Raises HostError
     if an episode does not solve its arena.
     """
-    count = rows = 0
-    stream: AsyncGenerator[dict[str, Json]] = gold_rows(
-        *(arenas, sandbox), reasoning=reasoning, mistakes=mistakes, seed=seed
-    )
+    count = 0
+    stream: AsyncGenerator[dict[str, Json]] = gold_rows(arenas, sandbox, reasoning=reasoning)
     out.parent.mkdir(parents=True, exist_ok=True)
     with replacing(out) as temporary, temporary.open("wb") as file:
         async with aclosing(stream):
             async for row in stream:
                 file.write(_line(row))
-                rows += 1
-                count += "mistake" not in row
+                count += 1
         file.flush()
 
         def episodes() -> Iterator[dict[str, Json]]:
             # From the file: they may be more than memory holds.
             with temporary.open("rb") as written:
-                yield from map(json.loads, islice(written, rows))
+                yield from map(json.loads, islice(written, count))
 
         rename = Renamer(episodes() if renamed_copies else ())
         for copy in range(renamed_copies):
             for index, row in enumerate(episodes()):
                 rng = random.Random(f"rename:{seed}:{copy}:{index}")
                 file.write(_line({**rename(row, rng), "copy": copy + 1}))
-    return ExportedArenas(out, count, rows * (1 + renamed_copies))
+    return ExportedArenas(out, count, count * (1 + renamed_copies))
 
 
 def _line(row: dict[str, Json]) -> bytes:

@@ -300,7 +300,6 @@ class ArenaSet(Sequence[Arena]):
         *,
         format: ArenaFormat = "sft",
         reasoning: bool = True,
-        mistakes: float = 0.0,
         renamed_copies: int = 0,
         seed: int = 0,
         sandbox: SandboxLevel = "auto",
@@ -320,7 +319,6 @@ class ArenaSet(Sequence[Arena]):
                 written = await export_gold(
                     *(self, Path(out), server),
                     reasoning=reasoning,
-                    mistakes=mistakes,
                     renamed_copies=renamed_copies,
                     seed=seed,
                 )

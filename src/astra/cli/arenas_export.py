@@ -25,7 +25,6 @@ from astra.sandbox import sandbox_from
         "astra arenas export runs/world --split test --out test.jsonl --if-exists overwrite",
         "astra arenas export runs/world --format sft --out sft/train.jsonl",
         "astra arenas export runs/world --format sft --renamed-copies 3 --out sft.jsonl",
-        "astra arenas export runs/world --format sft --mistakes 0.5 --out sft.jsonl",
         "astra arenas export runs/world --format sft --limit 50 --out seen.jsonl",
         "astra arenas export runs/world --format trl --split train --out published/trl",
     ],
@@ -58,7 +57,6 @@ async def export_arenas(config: ExportArenasConfig) -> ExportedArenas:
         return await export_gold(
             *(arenas, out, sandbox),
             reasoning=config.reasoning,
-            mistakes=config.mistakes,
             renamed_copies=config.renamed_copies,
             seed=config.seed,
         )

@@ -347,8 +347,6 @@ class ExportArenasConfig(CertifiedConfig, SandboxConfig):
     """License of the data, for the data card, e.g. cc-by-4.0."""
     reasoning: bool = True
     """sft: state before each turn's calls which sub-questions they answer."""
-    mistakes: Annotated[float, at_least(0), at_most(1)] = 0.0
-    """sft: share of arenas with a second episode, in which a call fails and is then made right."""
     renamed_copies: Annotated[int, at_least(0)] = 0
     """sft: further copies of each episode, with other names of tools and parameters."""
     seed: int = 0

@@ -63,11 +63,6 @@ def policy(name: Policy, arena: Arena, seed: int = 0) -> Model:
     return RetryingModel(_reading_policy(name, arena, rng))
 
 
-def playing(name: str, steps: Sequence[ActingStep]) -> Model:
-    """A model that says these steps, and makes calls again that met a transient fault."""
-    return RetryingModel(_played(name, steps))
-
-
 def _reading_policy(name: Policy, arena: Arena, rng: random.Random) -> Model:
     match name:
         case "gold" | "reader":
