@@ -13,6 +13,8 @@ from types import ModuleType
 
 import pytest
 
+from tests.support.arenas import good_arenas, write_arena_run
+
 ROOT = Path(__file__).parent.parent
 SOURCE = ROOT / "src" / "astra"
 MODULES = sorted(SOURCE.rglob("*.py"))
@@ -233,6 +235,46 @@ def test_rows_of_making_arenas_fall_short(
     goals = [row for row in bench.measure().values() if row["goal"] is not None]
     assert len(goals) == 4
     assert all(row["ok"] is not slower for row in goals)
+
+
+@pytest.mark.parametrize("leaks", [False, True])
+def test_rows_of_reading_folders_fall_short(
+    run: ModuleType, monkeypatch: pytest.MonkeyPatch, leaks: bool
+) -> None:
+    """Each job by itself: one that holds every row is told, and only that one."""
+    from benchmarks import bench_folders as bench
+
+    leaking = "stats"
+
+    def take(job: str, folder: Path) -> object:
+        arenas = int(folder.name)
+        held = arenas * 50_000 // 2**20 if leaks and job == leaking else 0
+        return bench.Taken(45 + held, 1.0)
+
+    monkeypatch.setattr(bench, "make", lambda *_: None)
+    monkeypatch.setattr(bench, "multiply", lambda real, out, count: out)
+    monkeypatch.setattr(bench, "take", take)
+    rows = bench.measure()
+    assert len(rows) == len(bench.JOBS)
+    assert {name: row["ok"] for name, row in rows.items()} == {
+        name: not (leaks and leaking in name) for name in rows
+    }
+
+
+def test_a_job_that_holds_all_rows_takes_more_memory(
+    run: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a process of its own over folders: reading alone, and reading that keeps everything."""
+    from benchmarks import bench_folders as bench
+
+    real = write_arena_run(tmp_path / "run", list(good_arenas().values()))
+    few, many = (bench.multiply(real, tmp_path / str(count), count) for count in (10, 2000))
+    held = (
+        "from astra.runs.folder import RunFolder\nrows = [*RunFolder(sys.argv[1]).values('arenas')]"
+    )
+    monkeypatch.setitem(bench.JOBS, "held", held)
+    assert bench.take("open", many).mib <= 1.2 * bench.take("open", few).mib
+    assert bench.take("held", many).mib > 1.5 * bench.take("held", few).mib
 
 
 @pytest.mark.parametrize(("loop", "kept"), [(0.96, True), (0.94, False)])

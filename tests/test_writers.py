@@ -135,8 +135,8 @@ def test_the_command_line_tells_it_as_a_note(arenas: Path) -> None:
     assert json.loads(done.stdout)["arenas"] == 4
     notes = [line for line in done.stderr.splitlines() if line.startswith("note: ")]
     assert len(notes) == 2 and "Warning" not in done.stderr
-    assert "line 4: arena" in notes[0] and "is repeated" in notes[0]
-    assert "line 6: it is cut off" in notes[1]
+    assert "line 6: it is cut off" in notes[0]
+    assert "line 4: arena" in notes[1] and "is repeated" in notes[1]
 
 
 def test_a_repeated_arena_counts_once(arenas: Path) -> None:

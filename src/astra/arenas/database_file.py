@@ -5,8 +5,12 @@ A row of `arenas.jsonl` names its database by id; many arenas share one.
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
+from os import SEEK_END
+from tempfile import TemporaryFile
+from typing import Self
 
 from astra.errors import StoreError
 from astra.runs.folder import RunFolder
@@ -65,6 +69,39 @@ class DatabasePool:
                 f"{database.id!r}): restore the file, or make the arenas again"
             )
         return database
+
+
+class DatabaseSpool:
+    """Databases that candidates bring, on disk: a long run brings more than memory holds."""
+
+    def __init__(self) -> None:
+        self._file = TemporaryFile()  # noqa: SIM115 - closed with the spool
+        self._places: dict[str, tuple[int, int]] = {}
+        """Id -> where it begins, and its bytes."""
+
+    def add(self, databases: Iterable[Database]) -> None:
+        """Keep databases, each once."""
+        for database in databases:
+            if database.id not in self._places:
+                # Not as JSON: what can't be written as a row is that row's failure, later.
+                pickled = pickle.dumps(database)
+                self._places[database.id] = self._file.seek(0, SEEK_END), len(pickled)
+                self._file.write(pickled)
+
+    def __contains__(self, database_id: str) -> bool:
+        return database_id in self._places
+
+    def row(self, database_id: str) -> DatabaseRow:
+        """The row of a database. KeyError if it was not kept."""
+        start, size = self._places[database_id]
+        self._file.seek(start)
+        return DatabaseRow(id=database_id, database=pickle.loads(self._file.read(size)))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._file.close()
 
 
 def databases_of(arenas: Iterable[Arena]) -> Iterator[Database]:

@@ -15,7 +15,13 @@ from typing import Protocol
 
 from astra.arenas.certificate import certify
 from astra.arenas.certificates import Certificate
-from astra.arenas.database_file import DATABASES, DatabasePool, DatabaseRow, databases_of
+from astra.arenas.database_file import (
+    DATABASES,
+    DatabasePool,
+    DatabaseRow,
+    DatabaseSpool,
+    databases_of,
+)
 from astra.arenas.difficulty import dial_of
 from astra.arenas.distractor_pool import DistractorPool
 from astra.arenas.distractors import DistractorDraw, with_distractors
@@ -28,7 +34,7 @@ from astra.runs.executor import spread
 from astra.runs.folder import RunFolder
 from astra.runs.runner import StageRunner, release_slot
 from astra.runs.stage import SideFile, Stage, StageReport, copy_stage
-from astra.types import Arena, Database, Distractor, Json
+from astra.types import Arena, Distractor, Json
 
 CANDIDATES = "candidates"
 CANDIDATE_CERTIFICATES = "candidate-certificates"
@@ -92,10 +98,10 @@ class ArenaPipeline:
         self, candidates: Iterable[CandidateArena], count: int
     ) -> dict[str, StageReport]:
         """Take candidates until `count` are certified, and mix distractors in."""
-        found: dict[str, Database] = {}
-        seen = noting_databases(candidates, found)
-        await self.certify(seen, count)
-        await store_databases(self.runner, CANDIDATES, seen, found)
+        with DatabaseSpool() as found:
+            seen = noting_databases(candidates, found)
+            await self.certify(seen, count)
+            await store_databases(self.runner, CANDIDATES, seen, found)
         return await self.mix()
 
     async def certify(
@@ -266,7 +272,7 @@ async def store_databases(
     runner: StageRunner,
     stage: str,
     candidates: Iterator[CandidateArena],
-    found: dict[str, Database],
+    found: DatabaseSpool,
 ) -> None:
     """Write the databases of a stage's arenas. `found`: those of all candidates seen so far."""
     states = (row.get("state") or {} for _, row in runner.folder.values(stage))
@@ -275,19 +281,19 @@ async def store_databases(
     if not ids:
         return
     # A run that resumes with all candidates on record has not looked at them.
-    while not ids.keys() <= found.keys() and next(candidates, None) is not None:
-        pass
-    rows = (DatabaseRow(id=each, database=found[each]) for each in ids)
-    await runner.run(copy_stage(DATABASES, DatabaseRow), rows)
+    for each in ids:
+        while each not in found and next(candidates, None) is not None:
+            pass
+    await runner.run(copy_stage(DATABASES, DatabaseRow), map(found.row, ids))
 
 
 def noting_databases(
-    candidates: Iterable[CandidateArena], found: dict[str, Database]
+    candidates: Iterable[CandidateArena], found: DatabaseSpool
 ) -> Iterator[CandidateArena]:
     """The candidates, while their databases are gathered in `found`."""
     for candidate in candidates:
         if not isinstance(candidate.outcome, Rejected):
-            found |= {database.id: database for database in databases_of([candidate.outcome])}
+            found.add(databases_of([candidate.outcome]))
         yield candidate
 
 

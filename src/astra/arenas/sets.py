@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import random
 import shlex
+from array import array
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from functools import cached_property
+from operator import eq
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args, overload
 
@@ -20,7 +22,8 @@ from astra.arenas.certificates import Certificate
 from astra.arenas.distractors import DistractorDraw, near_tools_of, with_distractors
 from astra.arenas.export import ArenaFormat, export_gold, export_rows
 from astra.arenas.folder import CERTIFICATES, TOOLS, write_arenas
-from astra.arenas.reader import ArenaEntry, ArenaReader, Split
+from astra.arenas.index import ArenaIndex, Split
+from astra.arenas.reader import ArenaReader
 from astra.configs.spelling import option_name
 from astra.core.files import temporary_folder
 from astra.core.loop import run_sync
@@ -46,18 +49,18 @@ class ArenaSet(Sequence[Arena]):
         path: Path | str,
         *,
         reader: ArenaReader | None = None,
-        entries: tuple[ArenaEntry, ...] | None = None,
+        places: Sequence[int] | None = None,
         draw: DistractorDraw | None = None,
         uncertified: bool = False,
     ) -> None:
         """Open a run folder. Raises StoreError if there is none.
 
         `uncertified`: read arenas without a good certificate, too; else they raise StoreError.
-        `reader`, `entries` and `draw` are for sets that share a folder.
+        `reader`, `places` and `draw` are for sets that share a folder.
         """
         self.path = Path(path)
         self._reader = ArenaReader(self.path) if reader is None else reader
-        self._entries = self._reader.entries if entries is None else entries
+        self._places = range(len(self._index)) if places is None else places
         self._draw = draw
         self._uncertified = uncertified
 
@@ -81,35 +84,40 @@ class ArenaSet(Sequence[Arena]):
         return cls(folder.path, reader=reader)
 
     @property
+    def _index(self) -> ArenaIndex:
+        return self._reader.index  # not kept: it would go to other processes with the set
+
+    @property
     def summary(self) -> dict[str, Json]:
         """Counts per stage, rejected by check, and cost; `missing` if fewer than `count` exist."""
         manifest = self._reader.folder.manifest()
         counted = {name: counts.model_dump() for name, counts in manifest.stages.items()}
         costs = {name: cost.model_dump() for name, cost in manifest.unit_costs.items()}
         count = self._reader.folder.config().get("count")
-        missing = max(0, count - len(self._reader.entries)) if isinstance(count, int) else 0
+        missing = max(0, count - len(self._index)) if isinstance(count, int) else 0
         return {"arenas": len(self), "missing": missing, "stages": counted, "unit_costs": costs}
 
     def identity(self) -> Json:
         """What stands for the set in the options of a run: the folder, and the choice from it."""
-        if self._entries == self._reader.entries and self._draw is None:
+        every = len(self) == len(self._index) and all(map(eq, self._places, range(len(self))))
+        if every and self._draw is None:
             return str(self.path)
         chosen: dict[str, Json] = {"path": str(self.path), "ids": content_hash(self.ids)}
         return chosen if self._draw is None else chosen | self._draw._asdict()
 
     @property
     def ids(self) -> list[str]:
-        return [entry.id for entry in self._entries]
+        return [self._index.id(place) for place in self._places]
 
     @property
     def hops(self) -> dict[str, int]:
         """Number of sub-questions by arena id."""
-        return {entry.id: entry.hops for entry in self._entries}
+        return {entry.id: entry.hops for entry in map(self._index.__getitem__, self._places)}
 
     # --- reading -----------------------------------------------------------------------------
 
     def __len__(self) -> int:
-        return len(self._entries)
+        return len(self._places)
 
     @overload
     def __getitem__(self, key: int | str) -> Arena: ...
@@ -121,52 +129,54 @@ class ArenaSet(Sequence[Arena]):
         Raises StoreError for a damaged row and an uncertified arena.
         """
         if isinstance(key, slice):
-            return self._part(self._entries[key])
-        return self._arena(self._entries[key] if isinstance(key, int) else self._entry(key), 0)
+            return self._part(self._places[key])
+        return self._arena(self._places[key] if isinstance(key, int) else self._place(key), 0)
 
     def __iter__(self) -> Iterator[Arena]:
-        return (self._arena(entry, 0) for entry in self._entries)
+        return (self._arena(place, 0) for place in self._places)
 
     def __contains__(self, value: object) -> bool:
-        return (value.id if isinstance(value, Arena) else value) in self._by_id
+        arena_id = value.id if isinstance(value, Arena) else value
+        return isinstance(arena_id, str) and self._index.find(arena_id) in self._held
 
     def __repr__(self) -> str:
         return f"ArenaSet({str(self.path)!r}, {len(self)} arenas)"
 
     def in_epoch(self, arena_id: str, epoch: int) -> Arena:
         """An arena with the distractors that are drawn for an epoch; indexing gives epoch 0."""
-        return self._arena(self._entry(arena_id), epoch)
+        return self._arena(self._place(arena_id), epoch)
 
     def find(self, id_prefix: str) -> Arena:
         """The one arena whose id begins so. Raises StoreError for none and for several."""
-        if id_prefix in self._by_id:
+        if id_prefix in self:
             return self[id_prefix]
-        matching = [entry for entry in self._entries if entry.id.startswith(id_prefix)]
+        ids = self.ids
+        matching = [arena_id for arena_id in ids if arena_id.startswith(id_prefix)]
         if not matching:
-            first = f"ids look like {self._entries[0].id!r}" if self._entries else "it is empty"
+            first = f"ids look like {ids[0]!r}" if ids else "it is empty"
             raise StoreError(f"{str(self.path)!r} holds no arena {id_prefix!r}: {first}")
         if len(matching) > 1:
-            some = ", ".join(repr(entry.id) for entry in matching[:3])
+            some = ", ".join(map(repr, matching[:3]))
             raise StoreError(
                 f"{len(matching)} arenas of {str(self.path)!r} begin with {id_prefix!r} ({some}, "
                 "…): give more of the id"
             )
-        return self._arena(matching[0], 0)
+        return self[matching[0]]
 
     @cached_property
-    def _by_id(self) -> dict[str, ArenaEntry]:
-        return {entry.id: entry for entry in self._entries}
+    def _held(self) -> Container[int | None]:
+        return self._places if isinstance(self._places, range) else frozenset(self._places)
 
-    def _entry(self, arena_id: str) -> ArenaEntry:
-        entry = self._by_id.get(arena_id)
-        if entry is None:
+    def _place(self, arena_id: str) -> int:
+        place = self._index.find(arena_id)
+        if place is None or place not in self._held:
             raise KeyError(f"{self!r} holds no arena {arena_id!r}")
-        return entry
+        return place
 
-    def _arena(self, entry: ArenaEntry, epoch: int) -> Arena:
-        if not self._uncertified and self._reader.defect(entry.id):
-            raise self._not_certified([entry])
-        arena = self._reader.read(entry.offset)
+    def _arena(self, place: int, epoch: int) -> Arena:
+        if not self._uncertified and self._index.defect(place):
+            raise self._not_certified([place])
+        arena = self._reader.read(self._index[place].offset)
         # Tools of other arenas find no database in their processes, or should not find this one.
         if self._draw is None or arena.state is not None:
             return arena
@@ -183,30 +193,32 @@ class ArenaSet(Sequence[Arena]):
 
     # --- parts -------------------------------------------------------------------------------
 
-    def _part(self, entries: Iterable[ArenaEntry]) -> ArenaSet:
-        return self._shared(tuple(entries), self._draw, self._uncertified)
+    def _part(self, places: Iterable[int]) -> ArenaSet:
+        some = places if isinstance(places, range) else array("I", places)
+        return self._shared(some, self._draw, self._uncertified)
 
     def _shared(
-        self, entries: tuple[ArenaEntry, ...], draw: DistractorDraw | None, uncertified: bool
+        self, places: Sequence[int], draw: DistractorDraw | None, uncertified: bool
     ) -> ArenaSet:
         return ArenaSet(
-            self.path, reader=self._reader, entries=entries, draw=draw, uncertified=uncertified
+            self.path, reader=self._reader, places=places, draw=draw, uncertified=uncertified
         )
 
     def split(self, name: Split) -> ArenaSet:
         """The arenas of one split. Reads no arenas."""
         if name not in ("train", "test"):
             raise ConfigError(f"split {name!r}: must be 'train' or 'test'")
-        return self._part(entry for entry in self._entries if entry.split == name)
+        return self._part(place for place in self._places if self._index.split(place) == name)
 
     def filter(self, keep: Callable[[Arena], bool]) -> ArenaSet:
         """The arenas for which `keep` is true."""
-        return self._part(entry for entry in self._entries if keep(self._arena(entry, 0)))
+        return self._part(place for place in self._places if keep(self._arena(place, 0)))
 
     def sample(self, count: int, *, seed: int) -> ArenaSet:
         """`count` different arenas in random order; all of them if there are fewer."""
         rng = random.Random(f"sample {seed}")
-        return self._part(rng.sample(self._entries, min(count, len(self))))
+        chosen = rng.sample(range(len(self)), min(count, len(self)))
+        return self._part(self._places[number] for number in chosen)
 
     def with_distractors(
         self, mode: DistractorSource, *, per_band: int | None = None, seed: int = 0
@@ -219,7 +231,7 @@ class ArenaSet(Sequence[Arena]):
         """
         most = self._reader.per_band if per_band is None else per_band
         draw = None if mode == "stored" else DistractorDraw(mode, most, seed)
-        return self._shared(self._entries, draw, self._uncertified)
+        return self._shared(self._places, draw, self._uncertified)
 
     # --- certificates --------------------------------------------------------------------------
 
@@ -231,26 +243,26 @@ class ArenaSet(Sequence[Arena]):
         """
         if self._uncertified:
             return
-        refused = [entry for entry in self._entries if self._reader.defect(entry.id)]
+        refused = [place for place in self._places if self._index.defect(place)]
         if refused:
             raise self._not_certified(refused)
 
     def allowing_uncertified(self) -> ArenaSet:
         """The same arenas, read also where a good certificate is missing."""
-        return self._shared(self._entries, self._draw, True)
+        return self._shared(self._places, self._draw, True)
 
     def certified(self) -> ArenaSet:
         """The arenas that have a good certificate of the current version. Reads no arenas."""
-        return self._part(entry for entry in self._entries if not self._reader.defect(entry.id))
+        return self._part(place for place in self._places if not self._index.defect(place))
 
-    def _not_certified(self, refused: Sequence[ArenaEntry]) -> StoreError:
-        counts = Counter(self._reader.defect(entry.id) for entry in refused)
+    def _not_certified(self, refused: Sequence[int]) -> StoreError:
+        counts = Counter(map(self._index.defect, refused))
         listed = ", ".join(f"{count} {defect}" for defect, count in counts.most_common())
         which = f"{len(refused)} of {len(self)} arenas" if len(self) > 1 else "an arena"
         fix = f"`astra arenas certify {shlex.quote(str(self.path))} --write`"
         return StoreError(
             f"{which} of {str(self.path)!r} can't be used: {listed}; the first is "
-            f"{refused[0].id!r}. Examine them with {fix}, or allow them with "
+            f"{self._index.id(refused[0])!r}. Examine them with {fix}, or allow them with "
             f"{option_name('uncertified')}"
         )
 
@@ -259,13 +271,14 @@ class ArenaSet(Sequence[Arena]):
     def certificate(self, arena: Arena | str) -> Certificate:
         """The certificate of an arena as it is stored. Raises StoreError if there is none."""
         arena_id = arena if isinstance(arena, str) else arena.id
-        stored = self._reader.certificates.get(arena_id)
-        if stored is None:
+        place = self._index.find(arena_id)
+        offset = None if place is None else self._index.certificate(place)
+        if offset is None:
             raise StoreError(
                 f"{str(self.path)!r} holds no certificate of arena {arena_id!r}: make one with "
                 "`astra arenas certify` or `astra.certify`"
             )
-        return self._reader.folder.row_at(CERTIFICATES, stored.offset, Certificate)
+        return self._reader.folder.row_at(CERTIFICATES, offset, Certificate)
 
     def failures(self) -> DataFrame:
         """Items that were rejected or broke while the arenas were made, a row each."""
@@ -334,9 +347,9 @@ class ArenaSet(Sequence[Arena]):
         config = self._reader.folder.config()
         tools = (row for _, row in self._reader.folder.values(TOOLS))
         certificates = (
-            self.certificate(entry.id)
-            for entry in self._entries
-            if self._draw is None and entry.id in self._reader.certificates
+            self.certificate(self._index.id(place))
+            for place in self._places
+            if self._draw is None and self._index.certificate(place) is not None
         )
         folder = RunFolder.create(Path(out), config | {"count": len(self)})
         arenas = self if self._draw is None else (arena.with_content_id() for arena in self)

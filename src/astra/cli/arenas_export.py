@@ -6,7 +6,7 @@ import asyncio
 from pathlib import Path
 
 from astra.arenas.export import ExportedArenas, export_gold, export_rows
-from astra.arenas.reader import Split
+from astra.arenas.index import Split
 from astra.arenas.sets import ArenaSet, load_arenas
 from astra.cli.command import command_from
 from astra.cli.console import out, print_json

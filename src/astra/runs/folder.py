@@ -246,13 +246,17 @@ class RunFolder:
     def values(self, name: str) -> Iterator[tuple[int, Json]]:
         """(offset, JSON object) of each row, unchecked. StoreError for a line of anything else."""
         for number, (offset, line) in enumerate(self.lines(name), start=1):
-            try:
-                value = json.loads(line)
-            except (ValueError, RecursionError) as error:
-                raise self.damaged(name, number, str(error)) from error
-            if not isinstance(value, dict):
-                raise self.damaged(name, number, "not a JSON object")
-            yield offset, value
+            yield offset, self.value(name, number, line)
+
+    def value(self, name: str, number: int, line: bytes) -> dict[str, Json]:
+        """The JSON object of a line, by its number from 1. StoreError for anything else."""
+        try:
+            value = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise self.damaged(name, number, str(error)) from error
+        if not isinstance(value, dict):
+            raise self.damaged(name, number, "not a JSON object")
+        return value
 
     def rows(self, name: str, kind: type[R]) -> Iterator[R]:
         """The rows of `<name>.jsonl` as records, one at a time. Empty without the file."""

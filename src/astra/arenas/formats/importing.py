@@ -7,6 +7,7 @@ from functools import partial
 from operator import itemgetter
 from pathlib import Path
 
+from astra.arenas.database_file import DatabaseSpool
 from astra.arenas.folder import ARENAS, CERTIFICATES, TOOLS, ToolRow
 from astra.arenas.formats.published import published_file, read_published
 from astra.arenas.formats.rows import read
@@ -24,7 +25,7 @@ from astra.runs.progress import progress_console
 from astra.runs.runner import StageRunner
 from astra.runs.stage import copy_stage
 from astra.sandbox import sandbox_from
-from astra.types import Arena, Database
+from astra.types import Arena
 
 
 async def import_arenas(config: ImportArenasConfig) -> ArenaProduction:
@@ -55,8 +56,8 @@ async def import_arenas(config: ImportArenasConfig) -> ArenaProduction:
             stage = certification_stage(
                 sandbox, config.seed, ARENAS, CERTIFICATES, itemgetter("id")
             )
-            found: dict[str, Database] = {}
-            candidates = noting_databases(rows(), found)
-            await runner.run(stage, candidates)
-            await store_databases(runner, ARENAS, candidates, found)
+            with DatabaseSpool() as found:
+                candidates = noting_databases(rows(), found)
+                await runner.run(stage, candidates)
+                await store_databases(runner, ARENAS, candidates, found)
             return ArenaProduction(ArenaSet.of_run(folder), runner.reports, {}, sandbox.level)
