@@ -1,9 +1,10 @@
 """TRL's vLLM, in this process or as a server, as the back end of an engine.
 
 It samples with the trainer's weights of the step and TRL's own sampling options; keys and values
-stay in vLLM's prefix cache across turns. It needs a GPU, and could not be run where this package is
-tested. In server mode, and with tensor parallelism, TRL gathers the prompts of all processes: then
-train with one process, for episodes of several processes don't ask equally often.
+stay in vLLM's prefix cache across turns. vLLM itself could not be run where this package is tested;
+its server mode is tested against a stand-in (`astra.testing.vllm_server`). In that mode, and with
+tensor parallelism, TRL gathers the prompts of all processes: then train with one process, for
+episodes of several processes don't ask equally often.
 """
 
 from __future__ import annotations
