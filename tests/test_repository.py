@@ -299,6 +299,18 @@ def test_the_row_of_a_call_falls_short(
     assert bench.call_row({"call": call, "bare": 1.0})["ok"] is met
 
 
+def test_a_curve_has_points_that_lie_even_on_paper() -> None:
+    from benchmarks.making_curve import cpu_seconds, next_mark
+
+    assert list(map(next_mark, (0, 499, 500, 1999, 20_000))) == [500, 500, 1000, 2000, 50_000]
+    with subprocess.Popen([sys.executable, "-c", "while 1: pass"]) as below:
+        used = cpu_seconds(os.getpid())
+        while cpu_seconds(below.pid) < 0.2:
+            pass
+        assert cpu_seconds(os.getpid()) >= used + 0.1, "those below are counted"
+        below.kill()
+
+
 def test_the_tree_of_the_readme_is_the_tree_of_the_package() -> None:
     """Every room and root module stands there, and nothing that is not there."""
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
