@@ -22,6 +22,7 @@ from astra.arenas.certificates import Certificate
 from astra.arenas.distractors import DistractorDraw, near_tools_of, with_distractors
 from astra.arenas.export import ArenaFormat, export_gold, export_rows
 from astra.arenas.folder import CERTIFICATES, TOOLS, write_arenas
+from astra.arenas.frames import dataset_of, flat, frame
 from astra.arenas.index import ArenaIndex, Split
 from astra.arenas.reader import ArenaReader
 from astra.configs.spelling import option_name
@@ -286,26 +287,15 @@ class ArenaSet(Sequence[Arena]):
         files = sorted(path.name for path in folder.path.glob("*.failed.jsonl"))
         rows = [row for file in files for _, row in folder.values(file.removesuffix(".jsonl"))]
         columns = ["key", "stage", "kind", "check", "type", "message"]
-        return _pandas().DataFrame(rows, columns=columns)
+        return frame(rows, columns)
 
     def to_pandas(self) -> DataFrame:
         """One row per arena: id, question, answer, hops, scenario, language, domain, split, …"""
-        return _pandas().DataFrame([_flat(arena) for arena in self])
+        return frame(map(flat, self))
 
     def to_dataset(self) -> Any:
         """A Hugging Face dataset: the columns of `to_pandas`, and `arena`, the whole as JSON."""
-        try:
-            from datasets import Dataset
-        except ImportError as error:
-            raise ConfigError("to_dataset needs the package datasets: pip install datasets") from (
-                error
-            )
-        return Dataset.from_list(
-            [
-                _flat(arena) | {"answer": str(arena.answer), "arena": arena.model_dump_json()}
-                for arena in self
-            ]
-        )
+        return dataset_of(self)
 
     def export(
         self,
@@ -391,26 +381,3 @@ def open_arenas(
         return arenas.allowing_uncertified()
     arenas.require_certificates()
     return arenas
-
-
-def _flat(arena: Arena) -> dict[str, Json]:
-    return {
-        "id": arena.id,
-        "question": arena.question,
-        "answer": arena.answer,
-        "hops": arena.hops,
-        "scenario": arena.scenario.value,
-        "language": arena.language,
-        "domain": arena.domain,
-        "split": arena.split,
-        "tools": [tool.name for tool in arena.tools],
-        "distractors": [tool.name for tool in arena.distractors],
-    }
-
-
-def _pandas() -> Any:
-    try:
-        import pandas
-    except ImportError as error:
-        raise ConfigError("tables need the package pandas: pip install pandas") from error
-    return pandas

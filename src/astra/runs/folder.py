@@ -8,48 +8,36 @@ this package passes through such folders. docs/run-folder.md describes the forma
 
 from __future__ import annotations
 
-import errno
-import fcntl
 import json
 import math
 import os
 import re
 import shutil
-import stat
 import tomllib
 import warnings
-from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO, Self, TypeVar
 
 from pydantic import ValidationError
 
 from astra.configs.spelling import option_name
-from astra.core.files import move_files, write_file
+from astra.core.files import move_files
 from astra.errors import ConfigError, StoreError, StoreWarning
 from astra.runs.config_file import first_difference, storable
+from astra.runs.folder_files import FolderFiles, reporting
 from astra.runs.jsonl import JsonlLog
 from astra.runs.manifest import FORMAT, SHARDED, Manifest, StageCounts, new_manifest
 from astra.runs.shards import place_of, read_shards, require_no_gap, shard_files
 from astra.types import Json, Record, Usage
 
-LOG = "progress.log"
-FILE_BYTES = 64 * 2**20
-"""Largest file that is read as a whole, unless its reader says otherwise."""
-_BLOCK = 2**16
-"""Bytes that are read at once: rows are longer than the 8 kB that are read by default."""
 _NAME = re.compile(r"[a-z][a-z0-9_-]*(\.failed)?")
 
 R = TypeVar("R", bound=Record)
 
 
-class RunFolder:
-    """One run folder. Reading needs no lock and creates nothing; writing takes the lock."""
-
-    def __init__(self, path: Path | str) -> None:
-        self.path = Path(path)
-        self._lock_depth = 0
+class RunFolder(FolderFiles):
+    """One run folder."""
 
     # --- opening ---------------------------------------------------------------------------
 
@@ -104,7 +92,7 @@ class RunFolder:
         wanted = storable(config)
         with folder.lock():
             if overwrite:
-                folder._clear()
+                folder.clear()
             stored = folder.config()
             lowered = {
                 name: wanted[name]
@@ -136,112 +124,12 @@ class RunFolder:
         require_no_gap(folder.path)
         return folder
 
-    # --- files -----------------------------------------------------------------------------
-
-    def exists(self, file: str) -> bool:
-        """Whether the folder has that file. A link counts, and is refused when opened."""
-        return os.path.lexists(self.path / file)
-
-    def _open(self, file: str, flags: int = os.O_RDONLY) -> BinaryIO:
-        """Open a regular file of the folder, never through a link: folders are passed around.
-
-        FileNotFoundError if it is absent; StoreError for any other obstacle.
-        """
-        path = self.path / file
-        try:
-            # O_NONBLOCK: opening a pipe of that name would wait for its writer.
-            fd = os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, 0o644)
-        except FileNotFoundError:
-            raise
-        except OSError as error:
-            if error.errno == errno.ELOOP:
-                raise StoreError(
-                    f"{str(path)!r} is a symbolic link: put the file itself there"
-                ) from error
-            raise StoreError(f"can't open {str(path)!r}: {error.strerror}") from error
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
-            os.close(fd)
-            raise StoreError(f"{str(path)!r} is not a regular file: remove it")
-        if flags & os.O_RDWR:
-            return open(fd, "r+b", buffering=0)
-        return open(fd, "rb", buffering=_BLOCK)
-
-    def read(self, file: str, *, limit: int = FILE_BYTES) -> bytes:
-        """The content of a file other than those of rows.
-
-        StoreError if there is none, or one of more than `limit` bytes.
-        """
-        try:
-            with self._open(file, os.O_RDONLY) as opened:
-                content = opened.read(limit + 1)
-        except FileNotFoundError:
-            raise StoreError(f"{str(self.path)!r} holds no {file!r}: restore it") from None
-        if len(content) > limit:
-            raise StoreError(
-                f"{str(self.path / file)!r} has more than {limit} bytes: this is not a file of a "
-                "run; restore it"
-            )
-        return content
-
-    def read_json(self, file: str, *, limit: int = FILE_BYTES) -> dict[str, Json]:
-        """The JSON object of a file. StoreError if it holds anything else, or is as above."""
-        try:
-            value = json.loads(self.read(file, limit=limit))
-        except (ValueError, RecursionError) as error:
-            raise StoreError(f"{str(self.path / file)!r} is damaged ({error}): restore it") from (
-                error
-            )
-        if not isinstance(value, dict):
-            raise StoreError(f"{str(self.path / file)!r} is not a JSON object: restore it")
-        return value
-
-    def _clear(self) -> None:
-        """Delete all that the folder holds."""
-        for entry in self.path.iterdir():
-            if entry.name == ".lock":  # we hold it
-                continue
-            try:
-                if entry.is_dir() and not entry.is_symlink():
-                    shutil.rmtree(entry)
-                else:
-                    entry.unlink()
-            except OSError as error:
-                raise StoreError(f"can't delete {str(entry)!r}: {error.strerror}") from error
-
-    def replace(self, file: str, pieces: Iterable[bytes]) -> None:
-        """Write a whole file in one step: readers see the old one or the new one."""
-        with self.lock(), _reporting(self.path / file):
-            write_file(self.path / file, pieces)
-
-    @contextmanager
-    def lock(self) -> Generator[None]:
-        """Be the one process that writes here. StoreError if another one is. Nests."""
-        if self._lock_depth == 0:
-            with _reporting(self.path):
-                self.path.mkdir(parents=True, exist_ok=True)
-            self._lock_file = self._open(".lock", os.O_RDWR | os.O_CREAT)
-            try:
-                fcntl.flock(self._lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                self._lock_file.close()
-                raise StoreError(
-                    f"another process is writing {str(self.path)!r}: wait until it is done, or "
-                    f"choose another {option_name('out')}"
-                ) from None
-        self._lock_depth += 1
-        try:
-            yield
-        finally:
-            self._lock_depth -= 1
-            if self._lock_depth == 0:
-                self._lock_file.close()
-
     # --- rows ------------------------------------------------------------------------------
 
     def lines(self, name: str, *, start: int = 0) -> Iterator[tuple[int, bytes]]:
         """(offset, line) of `<name>.jsonl` from an offset on. Empty without the file."""
         _file(name)
-        return read_shards(lambda file: self._open(file, os.O_RDONLY), self.path, name, start=start)
+        return read_shards(self.open_file, self.path, name, start=start)
 
     def values(self, name: str) -> Iterator[tuple[int, Json]]:
         """(offset, JSON object) of each row, unchecked. StoreError for a line of anything else."""
@@ -288,7 +176,7 @@ class RunFolder:
         if number is None:
             path = self.path / _file(name)
             return StoreError(f"{str(path)!r} has a damaged row: {problem}. Restore the file")
-        path, line = place_of(self._open, self.path, name, number)
+        path, line = place_of(self.open_file, self.path, name, number)
         files = shard_files(self.path, name)
         after = [file.name for file in files[files.index(path) + 1 :]] if path in files else []
         without = f", delete {', '.join(after)}" if after else ""
@@ -299,7 +187,7 @@ class RunFolder:
 
     def line_name(self, name: str, number: int) -> str:
         """What a row is called in messages, by its number from 1: the file, and the line there."""
-        path, line = place_of(self._open, self.path, name, number)
+        path, line = place_of(self.open_file, self.path, name, number)
         return f"{str(path)!r}, line {line}"
 
     def append(self, name: str) -> JsonlLog:
@@ -311,7 +199,7 @@ class RunFolder:
         def opened(file: str) -> BinaryIO:
             if file != _file(name) and not self.exists(file):
                 self._note_shards()
-            return self._open(file, os.O_RDWR | os.O_CREAT)
+            return self.open_file(file, os.O_RDWR | os.O_CREAT)
 
         return JsonlLog(opened, self.path, name)
 
@@ -325,7 +213,7 @@ class RunFolder:
         Several files get their names one after the other: a kill in between leaves the first of
         the new ones and the last of the old ones.
         """
-        with self.lock(), _reporting(self.path / _file(name)):
+        with self.lock(), reporting(self.path / _file(name)):
             new = RunFolder(self.path / ".new-rows")
             shutil.rmtree(new.path, ignore_errors=True)  # what a killed run left
             new.path.mkdir()
@@ -339,12 +227,6 @@ class RunFolder:
                     path.unlink()
             finally:
                 shutil.rmtree(new.path, ignore_errors=True)
-
-    def append_log(self, line: str) -> None:
-        """Append a line to `progress.log`, which is for people and never read here."""
-        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND
-        with _reporting(self.path / LOG), self._open(LOG, flags) as file:
-            file.write(line.encode("utf-8", "backslashreplace") + b"\n")
 
     # --- config and manifest -----------------------------------------------------------------
 
@@ -411,14 +293,6 @@ class RunFolder:
     def _write_manifest(self, manifest: Manifest) -> None:
         text = json.dumps(manifest.model_dump(mode="json"), indent=2, ensure_ascii=False)
         self.replace("manifest.json", [text.encode() + b"\n"])
-
-
-@contextmanager
-def _reporting(path: Path) -> Generator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise StoreError(f"can't write {str(path)!r}: {error.strerror}") from error
 
 
 def _file(name: str) -> str:

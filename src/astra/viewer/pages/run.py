@@ -6,7 +6,8 @@ from typing import Any
 
 from astra.errors import AstraError
 from astra.runs.config_file import storable
-from astra.runs.folder import LOG, RunFolder
+from astra.runs.folder import RunFolder
+from astra.runs.folder_files import LOG
 from astra.types import Json
 from astra.viewer.pages.asked import Asked, Shown
 from astra.viewer.pages.runs import summary
