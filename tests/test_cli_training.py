@@ -12,7 +12,7 @@ import pytest
 from astra.cli.main import run
 from astra.configs.training import TrainRLConfig, TrainSFTConfig
 from astra.runs.folder import RunFolder
-from astra.training.presets.resolve import require_known, settings_line
+from astra.training.presets.resolve import require_known, resolve, settings_line
 from astra.training.rl.train import open_environment
 from recipes.nano.__main__ import main as nano_main
 
@@ -159,6 +159,19 @@ def test_secrets_are_not_printed_with_the_preset() -> None:
     assert "hub_token=***" in shown and "model_init_kwargs.token=***" in shown
     assert "hf_first" not in shown and "hf_second" not in shown
     assert "revision=main" in shown and "learning_rate=0.01" in shown
+
+
+def test_settings_of_a_file_fill_what_is_not_typed() -> None:
+    from trl import GRPOConfig
+
+    typed = TrainRLConfig(
+        model="m", arenas="a", out="o", preset=ROOT / "recipes/longer.toml", group_size=4
+    )
+    config, about = resolve(typed, "rl")
+    assert "longer questions" in about
+    assert (config.batch_size, config.group_size, config.truncated) == (32, 4, "zero")
+    assert config.trl["scale_rewards"] == "none"
+    require_known(config.trl, GRPOConfig)
 
 
 def test_tokens_of_text_are_options_of_trl() -> None:

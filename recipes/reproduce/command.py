@@ -74,6 +74,8 @@ class ReproduceConfig(SandboxConfig):
     """Folder to write. None: runs/COMPARISON."""
     size: Literal["nano", "gpu"] = "nano"
     """Values for options not given. gpu has not been tried."""
+    preset: Path | str | None = None
+    """Values of training for options not given: a preset, or a TOML file. None: of --size."""
     seeds: Sequence[str] = ("0", "1", "2")
     """Seeds of each arm."""
     arms: Sequence[str] | None = None
@@ -144,7 +146,7 @@ def command(config: ReproduceConfig, *, as_json: bool) -> int:
             arenas=ProblemRollouts.of_file(problems) if problems else arenas,
             model=model,
             out=folder,
-            preset=size.preset,
+            preset=config.preset or size.preset,
             batch_size=config.batch_size,
             group_size=config.group_size,
             max_steps=max_steps,
