@@ -1,4 +1,4 @@
-"""Where the arenas of a run folder lie: some 50 bytes an arena, for a folder may hold a million."""
+"""Where the arenas of a run folder lie: 100 bytes an arena, for a folder may hold a million."""
 
 from __future__ import annotations
 
