@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import pytest
 
 from astra.evaluation.arenas import EvaluationTally, PlayedEpisode, score_episode
@@ -95,3 +97,17 @@ def test_a_report_counts_mistakes_and_tells_where_there_is_something_to_learn() 
     for _ in range(2):
         tally.add(arena().model_copy(update={"id": "another"}), played(FIRST))
     assert tally.report().flat == 0.5
+
+
+def test_a_report_keeps_some_hundred_bytes_of_an_episode() -> None:
+    arenas = [arena().model_copy(update={"id": f"{number:064}"}) for number in range(2000)]
+    episode = played(FIRST)
+    tally = EvaluationTally()
+    tally.add(arenas[0], episode)
+    tracemalloc.start()
+    for each in arenas:
+        tally.add(each, episode)
+    kept = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    assert kept / len(arenas) < 250
+    assert tally.report().episodes == 2001

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import math
+from array import array
 from collections import Counter, defaultdict, deque
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
 from contextlib import aclosing
-from itertools import islice
+from itertools import accumulate, islice
 from typing import NamedTuple
 
 from astra.arenas.difficulty import level_of
@@ -25,11 +26,7 @@ from astra.hosts.arena_user import ArenaUser, UserReplyKind
 from astra.protocols import Model, Sandbox
 from astra.rewards import Reward, RewardFunction, score_trajectory
 from astra.rollouts.episodes import ConversingModel, PlayedConversation
-from astra.rollouts.loop import (
-    RolloutJob,
-    RolloutLimits,
-    rollouts,
-)
+from astra.rollouts.loop import RolloutJob, RolloutLimits, rollouts
 from astra.runs.executor import Executor
 from astra.types import Arena, Record, Trajectory
 
@@ -239,15 +236,18 @@ class _Row(NamedTuple):
 
 
 class EvaluationTally:
-    """Collects episodes into a summary. Keeps numbers only, so that memory does not grow fast."""
+    """Collects episodes into a summary. Keeps numbers only: some hundred bytes per episode."""
 
     def __init__(self) -> None:
-        self._episodes: Counter[str] = Counter()
-        """Episodes by arena, failed ones included."""
-        self._rows: defaultdict[str, list[_Row]] = defaultdict(list)
-        """Scored episodes by arena."""
-        self._members: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
-        """Arenas by (grouping, group)."""
+        self._arena = ""  # of the last episode
+        self._episodes = array("L")
+        """Episodes of each arena, failed ones included."""
+        self._scored = array("L")
+        """Scored episodes of each arena."""
+        self._values = array("d")
+        """A `_Row` after the other."""
+        self._members: defaultdict[tuple[str, str], array[int]] = defaultdict(lambda: array("L"))
+        """Numbers of arenas by (grouping, group)."""
         self._stops: Counter[str] = Counter()
         self._tokens: Counter[str] = Counter()
         self._user: Counter[UserReplyKind] = Counter()
@@ -258,7 +258,7 @@ class EvaluationTally:
     @property
     def hopeless(self) -> bool:
         """Whether enough episodes failed to stop."""
-        return self._failures >= HOPELESS and not self._rows
+        return self._failures >= HOPELESS and not self._values
 
     @property
     def error(self) -> str:
@@ -266,18 +266,15 @@ class EvaluationTally:
         return next((message for message, _ in self._errors.most_common(1)), "")
 
     def add(self, arena: Arena, episode: PlayedEpisode) -> None:
-        """Count one episode of an arena."""
+        """Count one episode of an arena. Those of an arena come one after another."""
         trajectory, scored = episode.trajectory, episode.score
-        self._episodes[arena.id] += 1
-        self._members["scenario", arena.scenario.value].add(arena.id)
-        self._members["hops", str(arena.hops)].add(arena.id)
-        self._members["language", arena.language].add(arena.id)
-        for task in arena.provenance.get("kinds", ()) if arena.state is not None else ():
-            self._members["task", str(task)].add(arena.id)
-        if "conversation" in arena.provenance:
-            self._members["conversation", str(arena.provenance["conversation"])].add(arena.id)
-        if (level := level_of(arena.provenance)) is not None:
-            self._members["level", str(level)].add(arena.id)
+        if arena.id != self._arena:
+            self._arena = arena.id
+            for group in _groups_of(arena):
+                self._members[group].append(len(self._episodes))
+            self._episodes.append(0)
+            self._scored.append(0)
+        self._episodes[-1] += 1
         self._stops[trajectory.stop.value] += 1
         self._tokens.update(trajectory.usage.model_dump())
         self._user.update(episode.user)
@@ -288,7 +285,8 @@ class EvaluationTally:
             return
         if (mistake := first_mistake(arena, trajectory, scored)) is not None:
             self._mistakes[mistake] += 1
-        self._rows[arena.id].append(
+        self._scored[-1] += 1
+        self._values.extend(
             _Row(
                 f1=scored.f1,
                 recall=scored.recall,
@@ -307,31 +305,30 @@ class EvaluationTally:
 
     def report(self, seed: int = 0) -> EvaluationSummary:
         """The summary of what was added. `seed` is that of the bootstrap."""
-        rows = [row for scored in self._rows.values() for row in scored]
-        means = _means(rows)
-        episodes = self._episodes.total()
+        solved_all = self._column("solved_all")
         # Rows of the other kind hold zeros there, so that a sum is that of the kind.
-        acting = means.has_state if means else 0.0
-        answering = 1 - acting
+        acting = self._mean("has_state")
+        answering = None if acting is None else 1 - acting
+        episodes = sum(self._episodes)
         return EvaluationSummary(
             arenas=len(self._episodes),
             episodes=episodes,
-            f1=bootstrap([[row.f1 for row in scored] for scored in self._rows.values()], seed),
-            recall=means and means.recall,
-            precision=means and means.precision,
-            solved=means and means.solved,
-            calls=means and means.calls,
+            f1=bootstrap(self._column("f1"), seed),
+            recall=self._mean("recall"),
+            precision=self._mean("precision"),
+            solved=self._mean("solved"),
+            calls=self._mean("calls"),
             infrastructure_failures=self._failures,
             failure_rate=self._failures / episodes if episodes else 0.0,
             errors=dict(self._errors.most_common(5)),
-            reward=means and means.reward,
-            answer_correct=means.answer_correct / answering if means and answering else None,
-            waste=means.waste / acting if means and acting else None,
-            damage=means.damage / acting if means and acting else None,
-            turns=means and means.turns,
-            pass_k=pass_hat([[row.solved_all for row in r] for r in self._rows.values()]),
-            pass_at_k=pass_at([[row.solved_all for row in r] for r in self._rows.values()]),
-            flat=_flat(self._rows.values()),
+            reward=self._mean("reward"),
+            answer_correct=_part(self._mean("answer_correct"), answering),
+            waste=_part(self._mean("waste"), acting),
+            damage=_part(self._mean("damage"), acting),
+            turns=self._mean("turns"),
+            pass_k=pass_hat(solved_all),
+            pass_at_k=pass_at(solved_all),
+            flat=_flat(self._column("reward")),
             mistakes=dict(self._mistakes.most_common()),
             stop_reasons=dict(sorted(self._stops.items())),
             by_scenario=self._groups("scenario"),
@@ -347,31 +344,54 @@ class EvaluationTally:
         )
 
     def _groups(self, grouping: str) -> dict[str, ReportGroup]:
-        groups: dict[str, ReportGroup] = {}
-        for (kind, name), arenas in sorted(self._members.items()):
-            if kind == grouping:
-                scored = [self._rows[arena] for arena in sorted(arenas) if arena in self._rows]
-                means = _means([row for own in scored for row in own])
-                groups[name] = ReportGroup(
-                    episodes=sum(self._episodes[arena] for arena in arenas),
-                    f1=means and means.f1,
-                    recall=means and means.recall,
-                    precision=means and means.precision,
-                    pass_at_k=pass_at([[row.solved_all for row in own] for own in scored]),
-                )
-        return groups
+        return {
+            name: ReportGroup(
+                episodes=sum(self._episodes[number] for number in numbers),
+                f1=self._mean("f1", numbers),
+                recall=self._mean("recall", numbers),
+                precision=self._mean("precision", numbers),
+                pass_at_k=pass_at(self._column("solved_all", numbers)),
+            )
+            for (kind, name), numbers in sorted(self._members.items())
+            if kind == grouping
+        }
+
+    def _column(self, name: str, numbers: Sequence[int] | None = None) -> list[array[float]]:
+        """A number of scored episodes, per arena that has any. `numbers`: of these arenas."""
+        column = self._values[_Row._fields.index(name) :: len(_Row._fields)]
+        ends = list(accumulate(self._scored))
+        return [
+            column[ends[number] - self._scored[number] : ends[number]]
+            for number in (range(len(ends)) if numbers is None else numbers)
+            if self._scored[number]
+        ]
+
+    def _mean(self, name: str, numbers: Sequence[int] | None = None) -> float | None:
+        """Over scored episodes. None without any."""
+        values = [value for own in self._column(name, numbers) for value in own]
+        # fsum: the mean of equal values is that value, and does not depend on their order.
+        return math.fsum(values) / len(values) if values else None
 
 
-def _flat(groups: Iterable[Sequence[_Row]]) -> float | None:
-    """Fraction of the groups of several episodes with one reward. None if there are none."""
-    rewards = [{row.reward for row in own} for own in groups if len(own) > 1]
-    return sum(len(own) == 1 for own in rewards) / len(rewards) if rewards else None
+def _groups_of(arena: Arena) -> Iterator[tuple[str, str]]:
+    """Each grouping and the group in it."""
+    yield "scenario", arena.scenario.value
+    yield "hops", str(arena.hops)
+    yield "language", arena.language
+    for task in set(arena.provenance.get("kinds", ())) if arena.state is not None else ():
+        yield "task", str(task)
+    if "conversation" in arena.provenance:
+        yield "conversation", str(arena.provenance["conversation"])
+    if (level := level_of(arena.provenance)) is not None:
+        yield "level", str(level)
 
 
-def _means(rows: Sequence[_Row]) -> _Row | None:
-    # fsum: the mean of equal values is that value, and does not depend on their order.
-    return (
-        _Row(*(math.fsum(column) / len(rows) for column in zip(*rows, strict=True)))
-        if rows
-        else None
-    )
+def _part(mean: float | None, fraction: float | None) -> float | None:
+    """The mean over a fraction of the episodes, the others being 0. None if there are none."""
+    return mean / fraction if mean is not None and fraction else None
+
+
+def _flat(rewards: Iterable[Sequence[float]]) -> float | None:
+    """Fraction of groups with one reward, of those of several episodes. None if there are none."""
+    different = [len(set(own)) for own in rewards if len(own) > 1]
+    return different.count(1) / len(different) if different else None
