@@ -72,7 +72,8 @@ _ABLATIONS = (
     _acpo("acpo-no-confidence", "verified", confidence_gamma=0.0),
 )
 
-_FURTHER = ("hgpo", "graphgpo", "igpo", "first_exposure", "counterfactual")
+_DISTILLING = ("sdpo", "drift")
+_FURTHER = ("hgpo", "graphgpo", "igpo", "first_exposure", "counterfactual", *_DISTILLING)
 
 COMPARISONS: dict[str, ArmComparison] = {
     "reward": ArmComparison(
@@ -139,14 +140,14 @@ COMPARISONS: dict[str, ArmComparison] = {
 def of_problems(comparison: ArmComparison) -> ArmComparison:
     """The comparison `credit` for single-turn problems.
 
-    They have no turns, so no anchor states and no replays. The ablations are those of ACPO by
-    likelihood.
+    They have no turns, so no anchor states and no replays; self-distillation needs neither. The
+    ablations are those of ACPO by likelihood.
     """
     kept = ("grpo", "acpo-likelihood", "acpo-entropy")
     by_likelihood = {"attribution": "likelihood"}
     return replace(
         comparison,
-        further=(),
+        further=tuple(arm for arm in comparison.further if arm.name in _DISTILLING),
         arms=tuple(arm for arm in comparison.arms if arm.name in kept),
         ablations=tuple(
             Arm(arm.name, {**arm.options, "credit": {**arm.options["credit"], **by_likelihood}})

@@ -21,6 +21,8 @@ from astra.types import CallRecord, CallStatus, StopReason, Trajectory
 KNOWN = ("grpo", "gigpo", "hgpo", "graphgpo")
 REFUSED = {
     "igpo": "it asks the policy for log-probabilities, which verl's trainer gives no access to",
+    "sdpo": "it asks the policy for log-probabilities",
+    "drift": "it asks the policy for log-probabilities",
     "acpo": "it asks the policy for log-probabilities or replays calls",
     "counterfactual": "it replays calls, of which the agent loop tells hashes alone",
     "first_exposure": "it reads which call solved which goal, which the agent loop does not tell",

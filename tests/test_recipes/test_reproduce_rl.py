@@ -247,7 +247,7 @@ def test_settings_are_looked_at_before_the_first_trial(
 
 
 def _config() -> TrainRLConfig:
-    credit = CreditConfig(explore_steps=40, options={"success": 0.4})
+    credit = CreditConfig(explore_steps=40, options={"log_rollouts": 4})
     return TrainRLConfig(
         model="m", arenas="a", out="o", preset="nano", algorithm="acpo", credit=credit
     )

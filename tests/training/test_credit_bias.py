@@ -34,6 +34,8 @@ PAGE = Path(__file__).parents[2] / "docs" / "algorithms.md"
 ACTIONS = ("a", "b", "stop")
 TURNS, GROUP = 3, 3
 STATES = ("", "a", "b", "ab")
+PASSED = 0.47
+"""Chance of a reward above 0.5."""
 # Logits by state: a sound policy that wastes calls and stops early, to different degrees.
 LOGITS = torch.tensor(
     [[0.6, 0.2, -0.4], [-0.5, 0.8, 0.1], [0.3, -0.6, 0.4], [-0.3, -0.2, 1.2]], dtype=torch.double
@@ -55,6 +57,34 @@ class Knowing(CountingPolicy):
         ]
 
 
+class Shown(CountingPolicy):
+    """The process's own policy. An action that a demonstration took in the same state is e times as
+    likely to it, before all chances are divided by their sum."""
+
+    def branches(
+        self, sequences: Sequence[tuple[Sequence[int], Sequence[Branch]]]
+    ) -> list[list[list[float]]]:
+        return [[self._logprobs(ids[2:-2], branch.ids)] for ids, (branch,) in sequences]
+
+    def _logprobs(self, demonstration: Sequence[int], ids: Sequence[int]) -> list[float]:
+        logits = LOGITS.clone()
+        for state, action in set(states_and_actions(demonstration)):
+            logits[state, action] += 1
+        chances = logits.log_softmax(1)
+        found = [float(chances[place]) for place in states_and_actions(ids)]
+        # After each action stands the tools' token.
+        return [value for chance in found for value in (chance, 0.0)]
+
+
+def states_and_actions(ids: Sequence[int]) -> list[tuple[int, int]]:
+    """Of the steps of a completion: indices of the state and of the action taken there."""
+    letters = [chr(token) for token in ids[::2]]
+    return [
+        (STATES.index("".join(sorted(set(letters[:k])))), "abs".index(letter))
+        for k, letter in enumerate(letters)
+    ]
+
+
 def trajectories() -> list[tuple[str, ...]]:
     """All courses of the process."""
     found: list[tuple[str, ...]] = []
@@ -62,6 +92,9 @@ def trajectories() -> list[tuple[str, ...]]:
         for calls in itertools.product("ab", repeat=length - 1):
             found += [(*calls, last) for last in (ACTIONS if length == TURNS else ("stop",))]
     return found
+
+
+Credited = Callable[[ScoredBatch], Credit]
 
 
 class Process:
@@ -116,9 +149,9 @@ class Process:
             total += chance * episode.reward * scores.sum(0)
         return total
 
-    def update(self, credit: Callable[[ScoredBatch, Any], Credit]) -> Tensor:
+    def update(self, credit: Credited) -> Tensor:
         """The expected sum of advantage times score function over a group's steps."""
-        advantages_BK = credit(self.batch, Knowing()).advantages_BT[:, ::2].double()
+        advantages_BK = credit(self.batch).advantages_BT[:, ::2].double()
         total = torch.zeros(LOGITS.numel(), dtype=torch.double)
         for g, members in enumerate(self.members):
             orders = math.factorial(GROUP)
@@ -131,7 +164,7 @@ class Process:
             )
         return total
 
-    def angles(self, credit: Callable[[ScoredBatch, Any], Credit]) -> tuple[float, float]:
+    def angles(self, credit: Credited) -> tuple[float, float]:
         """Degrees between the expected update and the gradient: of all logits together, and of
         those of the worst state."""
         update_SA, gradient_SA = (x.view_as(LOGITS) for x in (self.update(credit), self.gradient()))
@@ -142,7 +175,7 @@ class Process:
         return whole, max(states)
 
 
-def by_turn_index(batch: ScoredBatch, policy: object) -> Credit:
+def by_turn_index(batch: ScoredBatch) -> Credit:
     """Biased on purpose: a turn's reward less the mean of the group's at the same turn.
 
     The sum over later turns subtracts as many means as the rollout has turns left, which is decided
@@ -151,7 +184,7 @@ def by_turn_index(batch: ScoredBatch, policy: object) -> Credit:
     return _by_turn(batch, stopped_count=False)
 
 
-def by_turn_of_all(batch: ScoredBatch, policy: object) -> Credit:
+def by_turn_of_all(batch: ScoredBatch) -> Credit:
     """The same without the bias: rollouts that stopped count as 0, so that every mean is subtracted
     from every rollout."""
     return _by_turn(batch, stopped_count=True)
@@ -177,14 +210,20 @@ def _by_turn(batch: ScoredBatch, *, stopped_count: bool) -> Credit:
     return Credit(spread * batch.policy_mask_BT)
 
 
-def credit_of(name: str, *, plain: bool) -> Callable[[ScoredBatch, Any], Credit]:
+def credit_of(name: str, *, plain: bool) -> Credited:
     """`plain`: without discount and division by deviations, as far as the algorithm has them."""
     # Of GraphGPO γ is no discount of rewards: with 1 all distances are worth the same.
     discount = 1.0 if plain and name != "graphgpo" else CreditConfig().discount
     config = CreditConfig(agreement=False, discount=discount)
     scale = not plain or name == "acpo"
     arenas = {"arena": arena()}
-    return make_algorithm(name, config, seed=0, arenas=arenas, scale=scale).credit
+    made: Any = make_algorithm(name, config, seed=0, arenas=arenas, scale=scale)
+    if name == "drift":
+        # The second stage, at a pass rate that these groups don't move, and nothing in the buffer.
+        counts = {"arena": [PASSED * 1e9, (1 - PASSED) * 1e9, config.warm_up_steps]}
+        made.load_state_dict({"steps": config.warm_up_steps, "counts": counts, "buffer": {}})
+    policy = Shown() if name in ("sdpo", "drift") else Knowing()
+    return lambda batch: made.credit(batch, policy)
 
 
 @pytest.fixture(scope="module")
@@ -199,6 +238,8 @@ UNBIASED = 0.01
 def test_the_process_is_all_there_is(process: Process):
     assert len(process.courses) == 15
     assert math.fsum(process.probability) == pytest.approx(1)
+    passed = [e.reward > 0.5 for e in process.episodes]
+    assert math.sumprod(process.probability, passed) == pytest.approx(PASSED, abs=0.005)
     assert len(process.members) == math.comb(15 + GROUP - 1, GROUP)
 
 

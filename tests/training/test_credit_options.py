@@ -21,12 +21,13 @@ def test_settings_are_read():
             attribution="likelihood",
             alpha=0.3,
             explore_steps=50,
+            success=0.4,
             stall_steps=None,
             options={"log_rollouts": 0, "switch.smoothing": 0.2},
         )
     )
     assert found.attribution is Attribution.likelihood
-    assert (found.alpha, found.log_rollouts) == (0.3, 0)
+    assert (found.alpha, found.log_rollouts, found.success) == (0.3, 0, 0.4)
     assert (found.switch.after, found.switch.stalled, found.switch.smoothing) == (50, None, 0.2)
     assert acpo_settings(CreditConfig()) == ACPOSettings()
 
@@ -38,7 +39,8 @@ def test_settings_are_read():
         ({"switch": 3}, "switch.smoothing"),
         ({"switch.after": 3}, "switch.after"),
         ({"alpha": 0.5}, "'alpha'"),
-        ({"success": "much"}, "much"),
+        ({"success": 0.4}, "'success'"),
+        ({"log_rollouts": "many"}, "many"),
         ({"segmentation.most": 0}, "at least 1"),
     ],
 )

@@ -314,7 +314,10 @@ def test_the_scale_of_the_logits_can_have_a_rate_of_its_own(model: Path, tmp_pat
 def test_algorithms_with_credit_per_step(
     model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: Any
 ) -> None:
-    algorithm = make_algorithm(name, seed=0, arenas={arena.id: arena for arena in rl_given.ARENAS})
+    # Something to distill in each step, and both stages of drift.
+    config = CreditConfig(success=0.1, warm_up_steps=1)
+    shown = {arena.id: arena for arena in rl_given.ARENAS}
+    algorithm = make_algorithm(name, config, seed=0, arenas=shown)
     tasks = {arena.id: arena.hops for arena in rl_given.ARENAS}
     prompts: Any = ShuffledEpochs(tasks, seed=0)
     if isinstance(algorithm, ChoosesTasks):

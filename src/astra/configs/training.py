@@ -31,6 +31,8 @@ ALGORITHMS = (
     "igpo",
     "first_exposure",
     "counterfactual",
+    "sdpo",
+    "drift",
     "acpo",
 )
 
@@ -147,12 +149,15 @@ class CreditConfig(Config):
     """gigpo, hgpo, igpo: discount of returns. graphgpo: of each step to the goal."""
     history: Annotated[int | None, at_least(0)] = None
     """hgpo: earlier states that compared steps share, at most. None: 2."""
+    success: float = 0.5
+    """acpo, sdpo, drift: a rollout is a success if its reward is above this."""
+    warm_up_steps: Annotated[int, at_least(0)] = 20
+    """drift: steps of self-distillation alone, before tasks are routed by difficulty."""
     agreement: Annotated[bool, RUNTIME] = True
     """All but grpo: replay episodes in arenas to log how far credit agrees with the
     counterfactual."""
     options: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    """Rarely needed: segmentation.*, entropy.*, switch.*, curriculum.*, success, cue,
-    log_rollouts."""
+    """acpo, rarely needed: segmentation.*, entropy.*, switch.*, curriculum.*, cue, log_rollouts."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -203,7 +208,8 @@ class TrainRLConfig(DistractorConfig, CertifiedConfig, SandboxConfig, TrainConfi
     """Reward of an episode that a limit of turns or tokens cut short: its score as it stands, or
     zero, which keeps messages ending. None: score."""
     algorithm: str | AlgorithmLike = "grpo"
-    """grpo, gigpo, hgpo, graphgpo, igpo, first_exposure, counterfactual, acpo, or module:Class."""
+    """grpo, gigpo, hgpo, graphgpo, igpo, first_exposure, counterfactual, sdpo, drift, acpo, or
+    module:Class."""
     max_sampling_rounds: Annotated[int | None, at_least(1)] = None
     """Rounds of episodes to fill a batch with groups of non-zero variance. 1: no filling. None:
     preset."""

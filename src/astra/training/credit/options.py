@@ -11,7 +11,7 @@ from astra.configs.training import CreditConfig
 from astra.errors import ConfigError
 from astra.training.credit.acpo import ACPOSettings
 
-_OWN = {"agreement", "attribution", "alpha", "baseline", "confidence_gamma", "kl"}
+_OWN = {"agreement", "attribution", "alpha", "baseline", "confidence_gamma", "kl", "success"}
 """Settings that have an option of their own."""
 
 

@@ -21,7 +21,7 @@ from astra.training.credit.steps import spread_BT
 from astra.training.rl.grpo import group_advantages
 
 Rule = Callable[[ScoredBatch, PolicyAccess], Credit]
-"""Credit of a batch. Deterministic, without a state."""
+"""Credit of a batch. Deterministic."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +38,8 @@ class StepSettings:
     """Earlier states that steps of a group share, at most."""
     alpha: float = 0.9
     """Of the factored advantage, |α| < 1."""
+    success: float = 0.5
+    """A rollout is a success if its reward is above this."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.discount <= 1:
@@ -47,7 +49,7 @@ class StepSettings:
 
 
 class StepwiseAlgorithm:
-    """An algorithm by a rule. Without a state, so that a resumed run needs none.
+    """An algorithm by a rule. It has no state: who gives a rule that has one stores it, as `Drift`.
 
     `replay`: replays episodes for the agreement. None: it is not logged.
     """

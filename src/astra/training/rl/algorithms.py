@@ -16,6 +16,7 @@ from astra.training.algorithm import Algorithm
 from astra.training.credit.acpo import ACPO
 from astra.training.credit.counterfactual import Counterfactual
 from astra.training.credit.counterfactual_steps import counterfactual
+from astra.training.credit.drift import Drift
 from astra.training.credit.first_exposure import first_exposure
 from astra.training.credit.gigpo import gigpo
 from astra.training.credit.graphgpo import graphgpo
@@ -23,6 +24,7 @@ from astra.training.credit.hgpo import hgpo
 from astra.training.credit.igpo import igpo
 from astra.training.credit.options import acpo_settings
 from astra.training.credit.records import CreditRow
+from astra.training.credit.sdpo import sdpo
 from astra.training.credit.stepwise import Rule, StepSettings, StepwiseAlgorithm
 from astra.training.rl.grpo import GRPO
 from astra.types import Arena
@@ -33,6 +35,7 @@ RULES = {
     "graphgpo": graphgpo,
     "igpo": igpo,
     "first_exposure": first_exposure,
+    "sdpo": sdpo,
 }
 
 
@@ -68,7 +71,9 @@ def make_algorithm(
         scale=scale,
         history=2 if credit.history is None else credit.history,
         alpha=credit.alpha,
+        success=credit.success,
     )
+    compared = replay if credit.agreement else None
     match algorithm:
         case "grpo":
             return GRPO(scale=scale)
@@ -83,6 +88,8 @@ def make_algorithm(
                     "does not follow: set credit.attribution to 'likelihood'"
                 )
             return ACPO(acpo_settings(credit), replay=replay, keep=keep, seed=seed)
+        case "drift":
+            return Drift(settings, warm_up=credit.warm_up_steps, replay=compared)
         case "counterfactual":
             if replay is None:
                 raise ConfigError(
@@ -102,4 +109,4 @@ def make_algorithm(
                     "astra.training.Algorithm"
                 )
             return own
-    return StepwiseAlgorithm(algorithm, rule, replay if credit.agreement else None)
+    return StepwiseAlgorithm(algorithm, rule, compared)
