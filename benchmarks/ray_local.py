@@ -1,4 +1,5 @@
-"""What `--ray local` costs on this machine: a call that does nothing, and certificates of arenas.
+"""What `--ray local` costs on this machine: a call that does nothing, certificates of arenas, and
+episodes of a model that takes half a second for a message.
 
     python -m benchmarks.ray_local RUN
 
@@ -12,21 +13,26 @@ import os
 import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from typing import TypeVar
 
 from astra.arenas.certificate import certify
 from astra.arenas.sets import load_arenas
 from astra.configs.cluster import ClusterConfig
-from astra.protocols import Sandbox
-from astra.rollouts.loop import in_order
-from astra.runs.executor import executing, spread
+from astra.evaluation.arenas import play
+from astra.models.policies import policy
+from astra.protocols import Model, Reply, Sampling, Sandbox
+from astra.rollouts.loop import RolloutLimits, in_order
+from astra.runs.executor import Executor, executing, spread
 from astra.runs.ray_cluster import executor_from
 from astra.sandbox import open_sandbox
-from astra.types import Arena
+from astra.types import Arena, Message, ToolSchema
 
 T = TypeVar("T")
 CALLS = 1000
 CARRIED = b"x" * 20_000
+EPISODES, LATENCY = 32, 0.5
+"""Episodes at once, and what a message of their model takes in seconds."""
 
 
 async def nothing(carried: bytes) -> bytes:
@@ -68,6 +74,46 @@ async def certified(label: str, arenas: Sequence[Arena], sandbox: Sandbox, at_on
     await timed(label, arenas, one, at_once)
 
 
+@dataclass(frozen=True)
+class SlowPlayer:
+    """Plays right, and takes its time for each message."""
+
+    def __call__(self, arena: Arena, sample: int) -> SlowModel:
+        # By its module's name, which is not `__main__` on a worker.
+        from benchmarks.ray_local import SlowModel
+
+        return SlowModel(policy("gold", arena))
+
+
+@dataclass(frozen=True)
+class SlowModel:
+    """Another model, after `LATENCY`."""
+
+    model: Model
+    name: str = "slow"
+
+    async def generate(
+        self, messages: Sequence[Message], tools: Sequence[ToolSchema], sampling: Sampling
+    ) -> Reply:
+        await asyncio.sleep(LATENCY)
+        return await self.model.generate(messages, tools, sampling)
+
+
+async def episodes_a_second(
+    arenas: Sequence[Arena], sandbox: Sandbox, executor: Executor | None
+) -> float:
+    """Episodes a second, from the first to the last; checks that all are right."""
+    from benchmarks.ray_local import SlowPlayer
+
+    start = time.perf_counter()
+    episodes = play(
+        *(arenas, SlowPlayer(), sandbox, RolloutLimits()), concurrency=EPISODES, executor=executor
+    )
+    scores = [episode.score async for _, episode in episodes]
+    assert all(score is not None and score.f1 == 1 for score in scores)
+    return len(scores) / (time.perf_counter() - start)
+
+
 async def main(run: str) -> None:
     """Measure, with the load of the machine."""
     arenas = list(load_arenas(run))
@@ -79,6 +125,10 @@ async def main(run: str) -> None:
             await certified(f"plain {turn}", arenas, sandbox, 8)
             with executing(executor):
                 await certified(f"local {turn}", arenas, sandbox, executor.slots)
+        for _ in range(3):
+            plain = await episodes_a_second(arenas, sandbox, None)
+            local = await episodes_a_second(arenas, sandbox, executor)
+            print(f"episodes a second: plain {plain:.1f}, local {local:.1f}: {local / plain:.2f}")
     print(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors")
 
 

@@ -292,7 +292,7 @@ async def test_an_episode_whose_workers_are_lost_is_not_scored(
         return await in_this_process(call)
 
     episodes = await played(Workers(deadly, slots=3))
-    assert [e.score is None for e in episodes] == [True, True, *[False] * 10]
+    assert [e.score is None for e in episodes] == [True, *[False] * 11]
     assert "5 workers were lost" in episodes[0].trajectory.error
     assert episodes[0].trajectory.stop is StopReason.host_error
 

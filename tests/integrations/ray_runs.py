@@ -1,8 +1,8 @@
 """Runs over a cluster of several raylets, in the environment with Ray: says what came of them.
 
 Called with a folder to write to, also `told.json`. One raylet is killed while arenas are made, and
-so is a process that makes them; `test_ray.py` compares what they wrote with what one process
-writes.
+so is a process that makes them, and one that plays episodes; `test_ray.py` compares what they wrote
+with what one process writes.
 """
 
 from __future__ import annotations
@@ -86,8 +86,19 @@ def with_cluster(cluster: Cluster, out: Path) -> dict[str, Any]:
     for name, more in {"played here": (), "played there": address}.items():
         command = [*evaluate, "--out", str(out / name.replace(" ", "-")), *more]
         told[name] = subprocess.run(command, stdout=subprocess.DEVNULL).returncode
+    told |= with_a_player_lost([*evaluate, "--out", str(out / "player"), *address], out / "player")
     told["nobody listens"] = said(certify, "127.0.0.1:9")
     return told
+
+
+def with_a_player_lost(command: list[str], out: Path) -> dict[str, Any]:
+    """What came of an evaluation, of which a process that plays episodes is killed."""
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    while process.poll() is None and lines(out / "episodes.jsonl") < 5:
+        time.sleep(0.02)
+    killed = subprocess.run(["pkill", "-KILL", "-o", "-f", "ray::_Player"]).returncode == 0
+    before = lines(out / "episodes.jsonl")
+    return {"player": process.wait(600), "played before a player was lost": before * killed}
 
 
 if __name__ == "__main__":

@@ -47,6 +47,7 @@ def test_they_were_killed_on_the_way(told: dict[str, Any]) -> None:
     assert told["killed driver"] == -9
     for victim in ("node was lost", "driver was killed"):
         assert 5 <= told[f"certified before the {victim}"] < 40
+    assert 5 <= told["played before a player was lost"] < 80
 
 
 def test_arenas_are_certified_again_on_the_cluster(told: dict[str, Any]) -> None:
@@ -54,9 +55,10 @@ def test_arenas_are_certified_again_on_the_cluster(told: dict[str, Any]) -> None
 
 
 def test_an_evaluation_reports_the_same(runs: Path, told: dict[str, Any]) -> None:
-    assert told["played here"] == told["played there"] == 0
-    here, there = (runs / name / "report.json" for name in ("played-here", "played-there"))
-    assert here.read_bytes() == there.read_bytes()
+    assert told["played here"] == told["played there"] == told["player"] == 0
+    here = runs / "played-here" / "report.json"
+    for name in ("played-there", "player"):
+        assert (runs / name / "report.json").read_bytes() == here.read_bytes()
     assert json.loads(here.read_text())["episodes"] == 80
 
 

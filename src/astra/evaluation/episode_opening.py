@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing
 from dataclasses import dataclass
-from itertools import islice
 
 from astra.errors import WorkerLost
 from astra.hosts.arena import ArenaHost, arena_messages
@@ -21,7 +19,7 @@ from astra.rollouts.loop import (
     in_order,
     rollout,
 )
-from astra.runs.executor import Executor
+from astra.runs.executor import Executor, at_once
 from astra.types import Arena, StopReason, Trajectory
 
 ModelFactory = Callable[[Arena, int], Model | PlayedConversation]
@@ -62,35 +60,34 @@ async def spread_play(
     concurrency: int,
     executor: Executor,
 ) -> AsyncGenerator[tuple[Arena, Trajectory, Replies]]:
-    """Play episodes on workers, about `concurrency` at once, and yield them in their order."""
-    # An episode mostly waits for its model: a worker plays several at once.
-    size = max(1, concurrency // executor.slots)
-    parts = iter(lambda: list(islice(places, size)), [])
+    """Play episodes on workers and yield them in their order.
 
-    async def played(part: list[tuple[Arena, int]]) -> list[tuple[Arena, Trajectory, Replies]]:
+    `concurrency`: episodes at once, or more if that leaves workers idle.
+    """
+
+    async def played(place: tuple[Arena, int]) -> tuple[Arena, Trajectory, Replies]:
+        arena, sample = place
         try:
-            episodes = await executor.call(play_part, part, opening, limits)
+            return arena, *(
+                await executor.call_waiting(play_episode, arena, sample, opening, limits)
+            )
         except WorkerLost as error:
-            episodes = [(_not_played(arena, sample, opening, error), {}) for arena, sample in part]
-        return [(arena, *episode) for (arena, _), episode in zip(part, episodes, strict=True)]
+            return arena, _not_played(arena, sample, opening, error), {}
 
-    async with aclosing(in_order(parts, played, concurrency=executor.slots)) as done:
-        async for episodes in done:
-            for episode in episodes:
-                yield episode
+    async with aclosing(
+        in_order(places, played, concurrency=at_once(concurrency, executor))
+    ) as done:
+        async for episode in done:
+            yield episode
 
 
-async def play_part(
-    part: Sequence[tuple[Arena, int]], opening: EpisodeOpening, limits: RolloutLimits
-) -> list[tuple[Trajectory, Replies]]:
-    """Play some episodes at once, on a worker."""
-
-    async def played(arena: Arena, sample: int) -> tuple[Trajectory, Replies]:
-        job, answering = opening.job(arena, sample)
-        trajectory = await rollout(job.task, job.model, job.host, limits, job.user)
-        return trajectory, {} if answering is None else dict(answering.replies)
-
-    return await asyncio.gather(*(played(arena, sample) for arena, sample in part))
+async def play_episode(
+    arena: Arena, sample: int, opening: EpisodeOpening, limits: RolloutLimits
+) -> tuple[Trajectory, Replies]:
+    """Play an episode, on a worker."""
+    job, answering = opening.job(arena, sample)
+    trajectory = await rollout(job.task, job.model, job.host, limits, job.user)
+    return trajectory, {} if answering is None else dict(answering.replies)
 
 
 def _not_played(

@@ -32,6 +32,12 @@ class Executor(Protocol):
         """What the function returns or raises there. It and its arguments can be pickled."""
         ...
 
+    async def call_waiting(
+        self, function: Callable[P, Awaitable[R]], /, *args: P.args, **kwargs: P.kwargs
+    ) -> R:
+        """As `call`, for what mostly waits: a worker makes as many at once as it is asked to."""
+        ...
+
 
 _EXECUTOR: ContextVar[Executor | None] = ContextVar("executor", default=None)
 

@@ -1,8 +1,9 @@
 """Workers on Ray: `ray="local"` starts a cluster on this machine, an address joins one.
 
-Every call is a Ray task of half a processor, since examining an arena waits about as long as it
-works. Ray places it, and tells when its worker, or the machine that it ran on, is gone; then
-`Workers` makes the call again. Nothing is written by workers, and no path is shared.
+A call is a Ray task of half a processor, since examining an arena waits about as long as it works.
+An episode mostly waits for its model: an actor for each processor plays many at once. Ray places
+both, and tells when a worker, or the machine that it ran on, is gone; then `Workers` makes the call
+again. Nothing is written by workers, and no path is shared.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import secrets
 import socket
 import sys
 from collections.abc import AsyncGenerator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from importlib import import_module
 from typing import Any
@@ -24,6 +26,9 @@ from astra.runs.executor import Executor
 from astra.runs.workers import Installation, Workers, installation, run_call
 
 _CPUS_OF_A_CALL = 0.5
+_CPUS_OF_A_PLAYER = 0.01
+"""So little that nodes that are left can take over. A node without processors gets none."""
+_CALLS_OF_A_PLAYER = 1000
 _CONNECT_SECONDS = 10.0
 _JOIN_SECONDS = 120.0
 """For the answer of each node of a cluster; the first one starts a process there."""
@@ -55,7 +60,15 @@ async def executor_from(config: ClusterConfig) -> AsyncGenerator[Executor | None
         _connect(ray, config.ray)
         await _require_same_installation(ray)
         processors = int(ray.cluster_resources().get("CPU", 0))
-        yield Workers(_submitter(ray), slots=max(1, round(processors / _CPUS_OF_A_CALL)))
+        slots = max(1, round(processors / _CPUS_OF_A_CALL))
+        # No retries by Ray: `Workers` has them, so that they are counted and told in one place.
+        task = ray.remote(num_cpus=_CPUS_OF_A_CALL, max_retries=0)(run_call)
+        players = _Players(ray, max(1, processors))
+
+        async def submit(call: bytes) -> bytes:
+            return await _outcome(ray, task.remote(call))
+
+        yield Workers(submit, slots, players.submit)
     finally:
         ray.shutdown()
 
@@ -126,22 +139,55 @@ def _installed() -> tuple[str, ...]:
     return tuple(installation())
 
 
-def _submitter(ray: Any) -> Any:
-    # No retries by Ray: `Workers` has them, so that they are counted and told in one place.
-    task = ray.remote(num_cpus=_CPUS_OF_A_CALL, max_retries=0)(run_call)
-    ended = (ray.exceptions.RayTaskError, ray.exceptions.TaskCancelledError)
+async def _outcome(ray: Any, reference: Any) -> bytes:
+    """What a call came to. Raises `WorkerLost` if its worker ended without a result."""
+    try:
+        return await reference
+    except asyncio.CancelledError:
+        if ray.is_initialized():  # else Ray would start another cluster to cancel it in
+            ray.cancel(reference)
+        raise
+    except (ray.exceptions.RayTaskError, ray.exceptions.TaskCancelledError) as error:
+        raise AstraError(f"a worker could not make the call: {error}") from error
+    except ray.exceptions.RayError as error:
+        raise WorkerLost(f"{type(error).__name__}: {error!s:.500}") from error
 
-    async def submit(call: bytes) -> bytes:
-        reference = task.remote(call)
+
+class _Player:
+    """A worker that makes many calls at once, each on a thread that waits for it."""
+
+    def __init__(self) -> None:
+        self._threads = ThreadPoolExecutor(_CALLS_OF_A_PLAYER)
+
+    async def answer(self, call: bytes) -> bytes:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, run_call, call)
+
+
+class _Players:
+    """Some players, started with the first call. One that is lost is replaced."""
+
+    def __init__(self, ray: Any, number: int) -> None:
+        self._ray = ray
+        self._kind = ray.remote(
+            num_cpus=_CPUS_OF_A_PLAYER,
+            max_restarts=0,
+            max_concurrency=_CALLS_OF_A_PLAYER,
+            scheduling_strategy="SPREAD",
+        )(_Player)
+        self._players: list[Any] = [None] * number
+        self._calls = [0] * number
+        """How many each makes at the moment."""
+
+    async def submit(self, call: bytes) -> bytes:
+        """Have the player with the fewest calls make one."""
+        place = self._calls.index(min(self._calls))
+        player = self._players[place] = self._players[place] or self._kind.remote()
+        self._calls[place] += 1
         try:
-            return await reference
-        except asyncio.CancelledError:
-            if ray.is_initialized():  # else Ray would start another cluster to cancel it in
-                ray.cancel(reference)
+            return await _outcome(self._ray, player.answer.remote(call))
+        except WorkerLost:
+            if self._players[place] is player:
+                self._players[place] = None
             raise
-        except ended as error:
-            raise AstraError(f"a worker could not make the call: {error}") from error
-        except ray.exceptions.RayError as error:
-            raise WorkerLost(f"{type(error).__name__}: {error!s:.500}") from error
-
-    return submit
+        finally:
+            self._calls[place] -= 1

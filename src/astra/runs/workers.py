@@ -21,7 +21,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import NamedTuple, ParamSpec, TypeVar
+from typing import Any, NamedTuple, ParamSpec, TypeVar
 
 import astra
 from astra.core.loop import run_sync
@@ -30,6 +30,7 @@ from astra.errors import AstraError, ConfigError, WorkerLost
 P = ParamSpec("P")
 R = TypeVar("R")
 
+Submit = Callable[[bytes], Awaitable[bytes]]
 ATTEMPTS = 5
 """Workers that may be lost over one call. An item that kills each of them is no better off on a
 sixth."""
@@ -73,31 +74,40 @@ def installation() -> Installation:
 class Workers:
     """An executor over some way to run `run_call` elsewhere."""
 
-    submit: Callable[[bytes], Awaitable[bytes]]
+    submit: Submit
     """Runs `run_call` on a worker. Raises `WorkerLost` if that ends without a result."""
     slots: int
+    submit_waiting: Submit | None = None
+    """The same for calls that mostly wait. None: as all others."""
 
     async def call(
         self, function: Callable[P, Awaitable[R]], /, *args: P.args, **kwargs: P.kwargs
     ) -> R:
-        # Twice: a worker that differs could not read what it is asked to do, but reads this.
-        call = pickle.dumps((tuple(installation()), pickle.dumps((function, args, kwargs))))
-        kind, value = pickle.loads(await self._outcome(call))
-        if kind == "raised":
-            raise value
-        return value
+        return await _made(self.submit, (function, args, kwargs))
 
-    async def _outcome(self, call: bytes) -> bytes:
-        lost = 0
-        while True:
-            try:
-                return await self.submit(call)
-            except WorkerLost as error:
-                lost += 1
-                if lost == ATTEMPTS:
-                    raise WorkerLost(f"{lost} workers were lost, the last: {error}") from error
-                _log.warning("a worker was lost, its work is done again: %s", error)
-                await asyncio.sleep(_PAUSE_SECONDS)
+    async def call_waiting(
+        self, function: Callable[P, Awaitable[R]], /, *args: P.args, **kwargs: P.kwargs
+    ) -> R:
+        return await _made(self.submit_waiting or self.submit, (function, args, kwargs))
+
+
+async def _made(submit: Submit, what: tuple[object, ...]) -> Any:
+    # Twice: a worker that differs could not read what it is asked to do, but reads this.
+    call = pickle.dumps((tuple(installation()), pickle.dumps(what)))
+    lost = 0
+    while True:
+        try:
+            kind, value = pickle.loads(await submit(call))
+            break
+        except WorkerLost as error:
+            lost += 1
+            if lost == ATTEMPTS:
+                raise WorkerLost(f"{lost} workers were lost, the last: {error}") from error
+            _log.warning("a worker was lost, its work is done again: %s", error)
+            await asyncio.sleep(_PAUSE_SECONDS)
+    if kind == "raised":
+        raise value
+    return value
 
 
 def run_call(call: bytes) -> bytes:
