@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 # Where it is set, every command that a test starts would compile the whole package again.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: install demo demo-fast test test-slow test-live test-integrations test-browser check format house mutants-table bench bench-gate clean
+.PHONY: install demo demo-fast demo-long test test-slow test-live test-integrations test-browser check format house mutants-table bench bench-gate clean
 
 install: $(VENV)/.installed
 
@@ -17,6 +17,9 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 
 demo: install
 	$(BIN)/python -m recipes.demo --seed 1 --out runs/loop
+
+demo-long: install
+	$(BIN)/python -m recipes.demo --longer 2600 --seed 1 --out runs/longer
 
 demo-fast: install
 	$(BIN)/astra demo --out runs/demo

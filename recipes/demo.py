@@ -1,5 +1,7 @@
 """The whole loop on the example tables: arenas, a nano model, SFT, RL, evaluation.
 
+With `--longer N` RL plays longer questions than SFT has shown, and so does the evaluation.
+
 A script of the commands that a user types, each printed before it is run. Run a stopped demo again
 and it resumes.
 """
@@ -30,6 +32,7 @@ from recipes.nano.__main__ import main as make_nano_model
 
 EXAMPLE = Path("examples/world")
 MODELS = ("base", "SFT", "RL")
+LONGER = Path(__file__).with_name("longer.toml")
 
 
 @dataclass(frozen=True)
@@ -43,8 +46,11 @@ class DemoConfig(SandboxConfig):
     """Folder of everything that is made."""
     count: Annotated[int, at_least(4)] = 3200
     """Arenas of both splits."""
-    max_steps: Annotated[int, at_least(1)] = 50
-    """Optimizer steps of RL."""
+    longer: Annotated[int, at_least(0)] = 0
+    """Arenas of longer questions, of both splits: RL trains on them, with more rollouts, and all
+    models play them. 0: those that SFT shows."""
+    max_steps: Annotated[int, at_least(1)] | None = None
+    """Optimizer steps of RL. None: 50, with `--longer` 100."""
     limit: Annotated[int, at_least(1)] = 800
     """Evaluate on the first test arenas."""
     samples: Annotated[int, at_least(1)] = 4
@@ -55,12 +61,17 @@ class DemoConfig(SandboxConfig):
 
 @command_from(
     DemoConfig,
-    examples=["python -m recipes.demo", "python -m recipes.demo --count 60 --max-steps 1"],
+    examples=[
+        "python -m recipes.demo",
+        "python -m recipes.demo --longer 2600 --out runs/longer",
+        "python -m recipes.demo --count 60 --max-steps 1",
+    ],
 )
 def command(config: DemoConfig) -> int:
     """Tables to arenas, a nano model, SFT, RL, and an evaluation of each on held-out arenas.
 
-    Takes 15 minutes on two CPU cores. Run a stopped demo again and it resumes.
+    Takes 15 minutes on two CPU cores, with `--longer 2600` two hours. Run a stopped demo again and
+    it resumes.
     """
     if config.tables == EXAMPLE and not EXAMPLE.exists():
         raise ConfigError(
@@ -75,12 +86,21 @@ def command(config: DemoConfig) -> int:
 
     arenas = folder / "arenas"
     # Look-ups alone: what a million parameters can learn in minutes.
+    kind = ("--operations", "lookup", "--distractors-per-band", 1, "--test-fraction", 0.235)
     steps.run(
-        *("arenas", "arenas", "make", config.tables, "--out", arenas),
-        *("--count", config.count, "--operations", "lookup", "--max-hops", 3),
-        *("--scenarios", "single_hop=2,parallel_single_hop=1,multi_hop=2"),
-        *("--distractors-per-band", 1, "--test-fraction", 0.235, *seed, *sandbox),
+        *("arenas", "arenas", "make", config.tables, "--out", arenas, "--count", config.count),
+        *("--max-hops", 3, "--scenarios", "single_hop=2,parallel_single_hop=1,multi_hop=2"),
+        *(*kind, *seed, *sandbox),
     )
+    played, preset, max_tokens = arenas, "nano", 48
+    if config.longer:
+        # The seed decides which entities are held out: the same in both folders.
+        played, preset, max_tokens = folder / "longer", str(LONGER), 96
+        steps.run(
+            *("longer", "arenas", "make", config.tables, "--out", played),
+            *("--count", config.longer, "--min-hops", 2, "--max-hops", 5),
+            *("--scenarios", "multi_hop=1,parallel_multi_hop=1", *kind, *seed, *sandbox),
+        )
     rows = folder / "sft.jsonl"
     if not rows.exists():
         # Copies of each gold episode with other names teach the model to copy.
@@ -95,10 +115,12 @@ def command(config: DemoConfig) -> int:
         *("SFT", "train", "sft", "--dataset", rows, "--model", base, "--preset", "nano"),
         *("--out", sft, *seed),
     )
+    max_steps = config.max_steps or (100 if config.longer else 50)
     steps.run(
-        *("RL", "train", "rl", "--arenas", arenas, "--model", sft / "final"),
-        *("--preset", "nano", "--max-steps", config.max_steps, "--out", rl),
-        *(*seed, *sandbox),
+        *("RL", "train", "rl", "--arenas", played, "--model", sft / "final"),
+        *("--preset", preset, "--max-steps", max_steps, "--out", rl, *seed, *sandbox),
+        # At a constant rate the noise of the last steps stays, and greedy episodes may lose by it.
+        *("--lr-schedule", "linear", "--trl", "scale_rewards=none"),
     )
 
     ways = {"greedy": (0, 1), "sampled": (1, config.samples)}
@@ -107,30 +129,34 @@ def command(config: DemoConfig) -> int:
         reports.append({})
         for way, (temperature, samples) in ways.items():
             text = steps.run(
-                *(f"{name}, {way}", "evaluate", "arenas", arenas, "--model", model),
+                *(f"{name}, {way}", "evaluate", "arenas", played, "--model", model),
                 *("--split", "test", "--limit", config.limit, "--distractors", "banded"),
                 *("--samples", samples, "--temperature", temperature, "--max-turns", 6),
-                *("--max-tokens", 48, "--concurrency", 128, *seed, *sandbox, "--json"),
+                *("--max-tokens", max_tokens, "--concurrency", 128, *seed, *sandbox, "--json"),
                 *("--out", folder / "evaluation" / f"{name.lower()}-{way}"),
                 captured=True,
             )
             reports[-1][way] = json.loads(text)
-    both = (folder / "evaluation" / f"{name}-sampled" for name in ("rl", "sft"))
-    gain = json.loads(steps.run("gain", "evaluate", "compare", *both, "--json", captured=True))
+    gains: list[str] = []
+    for way in ways:
+        both = (folder / "evaluation" / f"{name}-{way}" for name in ("rl", "sft"))
+        text = steps.run(f"gain, {way}", "evaluate", "compare", *both, "--json", captured=True)
+        gain = json.loads(text)
+        gains.append(
+            f"RL minus SFT, {way}, paired by arena: F1 {_interval(gain['f1'])}, higher on "
+            f"{gain['better']} arenas, lower on {gain['worse']}"
+        )
     steps.run("plots", "plot", sft, rl, "--out", folder / "plots")
 
     console = out()
     console.print(_table(reports))
-    console.print(
-        f"RL minus SFT, sampled, paired by arena: F1 {_interval(gain['f1'])}, higher on "
-        f"{gain['better']} arenas, lower on {gain['worse']}"
-    )
+    console.print("\n".join(gains), soft_wrap=True)
     console.print(
         f"held-out arenas with entities and relations that training never saw, banded "
         f"distractors; 95 % intervals over arenas\n"
         f"{(time.monotonic() - start) / 60:.1f} minutes in all ({steps.times()}). Next:\n"
         f"  curves: {folder / 'plots'}\n"
-        f"  astra arenas stats {arenas}\n"
+        f"  astra arenas stats {played}\n"
         f"  astra evaluate compare {folder / 'evaluation/rl-greedy'} "
         f"{folder / 'evaluation/sft-greedy'}\n"
         f"  astra credit show --help",
