@@ -70,8 +70,8 @@ class DemoConfig(SandboxConfig):
 def command(config: DemoConfig) -> int:
     """Tables to arenas, a nano model, SFT, RL, and an evaluation of each on held-out arenas.
 
-    Takes 15 minutes on two CPU cores, with `--longer 2600` two hours. Run a stopped demo again and
-    it resumes.
+    Takes 15 minutes on two CPU cores; with `--longer 2600` RL alone takes an hour and a half of one
+    core. Run a stopped demo again and it resumes.
     """
     if config.tables == EXAMPLE and not EXAMPLE.exists():
         raise ConfigError(

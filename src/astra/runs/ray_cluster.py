@@ -29,6 +29,7 @@ _CPUS_OF_A_CALL = 0.5
 _CPUS_OF_A_PLAYER = 0.01
 """So little that nodes that are left can take over. A node without processors gets none."""
 _CALLS_OF_A_PLAYER = 1000
+"""At once. Further ones wait for their turn."""
 _CONNECT_SECONDS = 10.0
 _JOIN_SECONDS = 120.0
 """For the answer of each node of a cluster; the first one starts a process there."""
