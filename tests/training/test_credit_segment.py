@@ -72,6 +72,18 @@ def test_a_cut_needs_an_end_and_an_unsure_next_token():
     assert cut(texts, [0.0] * 10) == ["".join(texts)]
 
 
+def test_a_sentence_that_begins_with_what_is_copied():
+    texts = ["3", " boxes", ".", " 3", " times", " 4", " is", " 12", ".", " So", " 12", "."]
+    entropies = [0.1, 0.0, 0.0, 0.0, 0.2, 0.0, 0.0, 2.0, 0.0, 0.3, 0.0, 0.0]
+    assert cut(texts, entropies, quantile=0.05) == ["".join(texts)]
+    assert cut(texts, entropies, quantile=0.05, lookahead=4) == ["".join(texts)]
+    parted = ["3 boxes.", " 3 times 4 is 12.", " So 12."]
+    assert cut(texts, entropies, quantile=0.05, lookahead=5) == [parted[0], "".join(parted[1:])]
+    assert cut(texts, entropies, quantile=0.2, lookahead=5) == parted
+    # The one with the less sure next tokens stays.
+    assert cut(texts, entropies, quantile=0.2, lookahead=5, most=2)[0] == parted[0]
+
+
 def test_short_steps_join_their_neighbour():
     texts = ["a", ".", " b", ".", " c", " c", " c", ".", " d", "."]
     entropies = [0, 0, 1.0, 0, 1.0, 0, 0, 0, 1.0, 0]
@@ -123,10 +135,11 @@ def test_it_never_encodes():
     st.floats(0.01, 1),
     st.integers(1, 9),
     st.integers(1, 5),
+    st.integers(1, 12),
 )
-def test_bounds_hold(tokens, quantile, shortest, most):  # type: ignore[no-untyped-def]
+def test_bounds_hold(tokens, quantile, shortest, most, lookahead):  # type: ignore[no-untyped-def]
     words = Words([text for text, _ in tokens])
-    chosen = Segmentation(quantile, shortest, most)
+    chosen = Segmentation(quantile, shortest, most, lookahead)
     steps = segment(words.ids, [entropy for _, entropy in tokens], words.decode, chosen)
     assert len(steps) == len(tokens)
     assert steps == sorted(steps)
@@ -137,7 +150,9 @@ def test_bounds_hold(tokens, quantile, shortest, most):  # type: ignore[no-untyp
         assert min(steps.count(number) for number in numbers) >= shortest
 
 
-@pytest.mark.parametrize("options", [{"quantile": 0.0}, {"shortest": 0}, {"most": 0}])
+@pytest.mark.parametrize(
+    "options", [{"quantile": 0.0}, {"shortest": 0}, {"most": 0}, {"lookahead": 0}]
+)
 def test_impossible_settings_are_refused(options: dict[str, int]):
     with pytest.raises(ConfigError):
         Segmentation(**options)

@@ -1,9 +1,10 @@
 """Cuts free reasoning into steps, where a sentence ends and the policy is unsure how to continue.
 
 *Given*: segmentation is semantic, dynamic and guided by entropy.
-*Ours*: a boundary is the end of a sentence or paragraph whose next token lies in the top ρ of the
-response's token entropies. A step shorter than L_min tokens joins the next one, the last step the
-one before it. Of more than K_max steps, the boundaries of highest entropy stay.
+*Ours*: a boundary is the end of a sentence or paragraph whose next token, or one of the next few,
+lies in the top ρ of the response's token entropies. A step shorter than L_min tokens joins the
+next one, the last step the one before it. Of more than K_max steps, the boundaries of highest
+entropy stay.
 
 It works on the sampled tokens: their text is never encoded again. Where sentences end depends on
 the text alone. A token that holds the end of a sentence and more belongs to that sentence.
@@ -46,9 +47,13 @@ class Segmentation:
     """L_min: minimum tokens of a step."""
     most: int = 12
     """K_max: maximum number of steps."""
+    lookahead: int = 1
+    """Number of tokens after a sentence of which one must be unsure. More than one where sentences
+    begin with what is copied, of which every policy is sure."""
 
     def __post_init__(self) -> None:
-        if not (0 < self.quantile <= 1 and self.shortest >= 1 and self.most >= 1):
+        counts = (self.shortest, self.most, self.lookahead)
+        if not (0 < self.quantile <= 1 and min(counts) >= 1):
             raise ConfigError(
                 f"segmentation {self!r}: quantile must lie in (0, 1], the others be at least 1"
             )
@@ -66,15 +71,17 @@ def segment(
     values = np.nan_to_num(np.asarray(entropies))
     threshold = float(np.quantile(values, 1 - settings.quantile, method="higher"))
     boundaries: list[int] = []
+    following: dict[int, float] = {}
     for end in sentence_ends(pieces(ids, decode)):
+        following[end] = values[end : end + settings.lookahead].max(initial=0.0)
         # Above the smallest entropy too: with equal entropies every token reaches the quantile.
-        unsure = end < len(ids) and values[end] >= threshold and values[end] > values.min()
+        unsure = following[end] >= threshold and following[end] > values.min()
         if unsure and end - (boundaries[-1] if boundaries else 0) >= settings.shortest:
             boundaries.append(end)
     if boundaries and len(ids) - boundaries[-1] < settings.shortest:
         boundaries.pop()
     # Those before the least sure tokens stay, the earlier of equal ones.
-    ranked = sorted(boundaries, key=lambda index: (-values[index], index))
+    ranked = sorted(boundaries, key=lambda end: (-following[end], end))
     kept = sorted(ranked[: settings.most - 1])
     return [bisect.bisect_right(kept, index) for index in range(len(ids))]
 
