@@ -16,6 +16,8 @@ from transformers.cache_utils import Cache
 
 _GRAIN = 128
 """Tokens by which slots grow."""
+_SLOTS_AT_ONCE = 16
+"""Slots by which the cache grows: each time, all of it is copied."""
 
 
 class SlotCache(Cache):
@@ -35,6 +37,8 @@ class SlotCache(Cache):
 
     def reserve(self, slots: int, tokens: int) -> None:
         """Make room for `slots` slots of `tokens` tokens each. Contents stay."""
+        if slots > self._slots > 0:
+            slots = -(-slots // _SLOTS_AT_ONCE) * _SLOTS_AT_ONCE
         slots, tokens = max(slots, self._slots), max(-(-tokens // _GRAIN) * _GRAIN, self._capacity)
         if (slots, tokens) == (self._slots, self._capacity):
             return
