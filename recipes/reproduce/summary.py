@@ -1,8 +1,8 @@
 """Summarizes trials: means, paired differences with intervals, curves; JSON, Markdown, CSV, PNG.
 
-Intervals are 95 % percentile bootstraps over seeds, paired by seed for differences. With a few
-seeds they are too narrow rather than too wide: an interval of five seeds that excludes 0 says that
-every resampling of those five agrees, not more.
+Means have 95 % percentile bootstraps over seeds, which with a few seeds are too narrow rather than
+too wide. Differences are paired by seed and have Student's t intervals, which know how few the
+seeds are, and beside them what the comparison could have seen at all.
 """
 
 from __future__ import annotations
@@ -12,6 +12,9 @@ import math
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from statistics import mean, stdev
+
+from scipy.stats import t as student_t
 
 from astra.core.files import write_file
 from astra.core.intervals import Interval, bootstrap
@@ -20,6 +23,10 @@ from recipes.reproduce.trials import TrialOutcome
 
 COST = "cost/"
 """Prefix of what a run took."""
+CONFIDENCE = 0.975
+"""Quantile of a two-sided 95 % interval."""
+POWER = 0.8
+"""Share of such comparisons that find a difference of the size that is called detectable."""
 
 
 class MeasurementSummary(Record):
@@ -30,6 +37,8 @@ class MeasurementSummary(Record):
     value: Interval
     difference: Interval | None
     """To the baseline, paired by seed. None for the baseline, and if no seed has both."""
+    detectable: float | None = None
+    """True difference that four of five such comparisons would tell from 0. None: under two pairs."""
 
 
 class Summary(Record):
@@ -59,19 +68,36 @@ def summarize(
             reference = by_arm.get(baseline, {})
             for arm in sorted(by_arm, key=arms.index):
                 own = by_arm[arm]
-                value = _over_seeds(list(own.values()))
+                value = bootstrap([[each] for each in own.values()], 0, resamples=10_000)
                 assert value is not None
                 pairs = [own[seed] - reference[seed] for seed in own if seed in reference]
-                difference = None if arm == baseline else _over_seeds(pairs)
+                difference, detectable = paired([] if arm == baseline else pairs)
                 yield MeasurementSummary(
-                    arm=arm, measure=measure, value=value, difference=difference
+                    arm=arm,
+                    measure=measure,
+                    value=value,
+                    difference=difference,
+                    detectable=detectable,
                 )
 
     return Summary(baseline=baseline, rows=tuple(rows()), failures=tuple(failures))
 
 
-def _over_seeds(values: Sequence[float]) -> Interval | None:
-    return bootstrap([[value] for value in values], 0, resamples=10_000)
+def paired(differences: Sequence[float]) -> tuple[Interval | None, float | None]:
+    """Mean of paired differences with Student's t interval, and the difference that is detectable.
+
+    The latter is (t_0.975 + t_0.8) standard errors, a usual approximation of the paired t test's
+    power. A single difference has neither width nor power.
+    """
+    count = len(differences)
+    if count < 2:
+        only = [Interval(mean=value, low=value, high=value, groups=1) for value in differences]
+        return (only[0] if only else None), None
+    centre, error = mean(differences), stdev(differences) / math.sqrt(count)
+    critical, powerful = student_t.ppf([CONFIDENCE, POWER], count - 1)
+    half = float(critical) * error
+    interval = Interval(mean=centre, low=centre - half, high=centre + half, groups=count)
+    return interval, float(critical + powerful) * error
 
 
 def interval_text(interval: Interval | None, *, signed: bool = False) -> str:
@@ -90,20 +116,22 @@ def table_cells(row: MeasurementSummary) -> tuple[str, ...]:
         row.arm,
         interval_text(row.value),
         interval_text(row.difference, signed=True),
+        "" if row.detectable is None else f"{row.detectable:.3f}",
         str(row.value.groups),
     )
 
 
 def table_titles(baseline: str) -> tuple[str, ...]:
     """Titles of the columns."""
-    return ("measure", "arm", "mean [95 %]", f"against {baseline}", "seeds")
+    return ("measure", "arm", "mean [95 %]", f"against {baseline}", "detectable", "seeds")
 
 
 def markdown(summary: Summary) -> str:
     """The summary as a table."""
+    titles = table_titles(summary.baseline)
     cells = [
-        table_titles(summary.baseline),
-        ("---",) * 5,
+        titles,
+        ("---",) * len(titles),
         *(table_cells(row) for row in summary.rows),
     ]
     lines = [f"| {' | '.join(row)} |" for row in cells]

@@ -16,7 +16,7 @@ import pytest
 
 from astra.errors import ModelUnavailable, StoreError
 from astra.types import Json
-from recipes.reproduce.summary import markdown, summarize, write_summary
+from recipes.reproduce.summary import markdown, paired, summarize, write_summary
 from recipes.reproduce.trials import (
     FAILURE,
     OUTCOME,
@@ -229,11 +229,24 @@ def test_differences_are_paired_by_seed(tmp_path: Path):
     assert acpo.value.groups == 4
 
 
+def test_few_seeds_have_wide_intervals_and_little_power():
+    interval, detectable = paired([0.01, 0.03, 0.05])
+    # By hand: standard error 0.02/sqrt(3), t of 2 degrees of freedom 4.3027 and 1.0607.
+    assert interval is not None
+    assert (interval.mean, interval.groups) == (pytest.approx(0.03), 3)
+    assert (interval.low, interval.high) == pytest.approx((-0.01968, 0.07968), abs=1e-5)
+    assert detectable == pytest.approx(0.06193, abs=1e-5)
+    assert paired([]) == (None, None)
+    alone, no_power = paired([0.2])
+    assert alone is not None
+    assert (alone.low, alone.high, no_power) == (0.2, 0.2, None)
+
+
 def test_what_is_written(tmp_path: Path):
     outcomes = run_trials(plan(ARMS, [0, 1], tmp_path), Trials())
     write_summary(outcomes, "grpo", tmp_path)
     table = (tmp_path / "summary.md").read_text()
-    assert "| f1 | acpo | 0.200 [0.100, 0.300] | +0.100 [+0.100, +0.100] | 2 |" in table
+    assert "| f1 | acpo | 0.200 [0.100, 0.300] | +0.100 [+0.100, +0.100] | 0.000 | 2 |" in table
     assert json.loads((tmp_path / "summary.json").read_text())["baseline"] == "grpo"
     with (tmp_path / "curves.csv").open() as file:
         rows = list(csv.DictReader(file))
