@@ -38,7 +38,8 @@ class MeasurementSummary(Record):
     difference: Interval | None
     """To the baseline, paired by seed. None for the baseline, and if no seed has both."""
     detectable: float | None = None
-    """True difference that four of five such comparisons would tell from 0. None: under two pairs."""
+    """True difference that four of five such comparisons would tell from 0.
+    None: fewer than two pairs."""
 
 
 class Summary(Record):
