@@ -14,6 +14,7 @@ import pytest
 
 from astra.cli.main import run
 from astra.errors import TeacherError
+from astra.hosts.confine import available
 from astra.runs.folder import RunFolder
 from astra.runs.jsonl import to_line
 from astra.teacher.prompts import judging
@@ -21,6 +22,8 @@ from astra.testing.rule_teacher.trajectories import TrajectoryRules
 from astra.testing.teacher_faults import FaultPlan, TeacherServerFault
 from astra.testing.teacher_server import TeacherServer
 from astra.trajectories.records import Judgement, RecordedRollout
+from astra.trajectories.tasks.probing import ServerProbe
+from astra.types import CallStatus
 
 from .services import calendar
 
@@ -315,44 +318,52 @@ def test_which_tasks_are_made_is_an_option(made: Path, tools: Path, tmp_path: Pa
 # --- live servers ------------------------------------------------------------------------------
 
 
-def test_live_servers_are_played_and_replay_without_them(
+@pytest.mark.skipif(not available(), reason="needs Landlock")
+def test_live_servers_are_asked_what_they_hold_played_and_replay_without_them(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
-    source = Path(__file__).parents[2] / "src"
-    module = "astra.testing.mcp_bookings"
     start = [
-        {"tool": "book_room", "arguments": {"room_id": "lyo-8", "day": "2026-05-04", "hour": 9}}
+        {"tool": "create_note", "arguments": {"title": "Ferry times", "text": "8 and 17"}},
     ]
     (tmp_path / "seed").mkdir()
     entry = {
         "command": sys.executable,
-        "args": ["-m", module],
-        "env": {"PYTHONPATH": str(source)},
+        "args": ["-m", "astra.testing.mcp_notes"],
+        "env": {"PYTHONPATH": str(Path(__file__).parents[2] / "src")},
         "astra": {"seed": "seed", "calls": start},
     }
     config = tmp_path / "mcp.json"
-    config.write_text(json.dumps({"mcpServers": {"bookings": entry}}), "utf-8")
+    config.write_text(json.dumps({"mcpServers": {"notes": entry}}), "utf-8")
     tools, out = tmp_path / "tools", tmp_path / "run"
     assert run(["tools", "collect", str(config), "--out", str(tools)]) == 0
-    assert run(asked(tools, out, "--count", "2")) == 0
+    # Each plan that is tried and each episode starts a process.
+    more = ["--count", "2", "--hosts", "live", "--chain-fraction", "0", "--task-mix", "original=1"]
+    assert run(asked(tools, out, *more)) == 0
     config.unlink()
+    (probe,) = RunFolder.open(out).rows("probes", ServerProbe)
+    held = {call.tool: call for call in probe.calls if not call.is_error}
+    assert held["get_note"].content["title"] == "Ferry times"
+    assert not {"create_note", "tag_note", "complete_note"} & held.keys()
     made = list(RunFolder.open(out).rows("rollouts", RecordedRollout))
-    assert made and all(row.host == "live" for row in made)
+    assert len(made) == 2 and all(row.host == "live" for row in made)
     # Every episode began with the same, and the record says with what.
-    began = made[0].starts
+    began = probe.starts
     assert all(row.starts == began for row in made)
     assert [(one.server, one.state, one.calls[0].tool) for one in began] == [
-        ("bookings", "fresh", "book_room")
+        ("notes", "fresh", "create_note")
     ]
     assert not any(
         call.arguments == start[0]["arguments"] for row in made for call in row.recording[:1]
     )
-    assert any(row.recording for row in made)
+    calls = [call for row in made for call in row.trajectory.calls]
+    assert calls and all(call.status is CallStatus.ok for call in calls)
+    # Something is asked for that only the server knows.
+    assert any("note-1" in row.task.request for row in made)
     capsys.readouterr()
     assert run(["trajectories", "show", str(out), made[0].id]) == 0
-    assert "bookings began fresh" in capsys.readouterr().out
+    assert "notes began fresh" in capsys.readouterr().out
     assert run(["trajectories", "replay", str(out)]) == 0
-    assert f"{len(made)} of {len(made)}" in capsys.readouterr().out
+    assert "2 of 2" in capsys.readouterr().out
 
 
 @pytest.mark.slow

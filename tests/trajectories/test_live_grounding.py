@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import re
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
 import pytest
 
-from astra.cli.main import run
 from astra.errors import HostError
-from astra.hosts.confine import available
 from astra.protocols import ToolResult
 from astra.runs.folder import RunFolder
 from astra.runs.jsonl import FailureRow, to_line
@@ -43,7 +39,6 @@ from astra.trajectories.records import (
     CollectedToolServer,
     Connection,
     PlannedCall,
-    RecordedRollout,
     TrajectoryTask,
 )
 from astra.trajectories.tasks.plan_trials import PlanTrial, TriedPlan, live_task, trials_stage
@@ -51,11 +46,10 @@ from astra.trajectories.tasks.probing import ServerProbe, probes_stage, seen_val
 from astra.trajectories.tasks.server_groups import RESULT_CHARACTERS, STATE_CHARACTERS, group_of
 from astra.trajectories.tasks.task_maker import make_tasks
 from astra.trajectories.toolset import ToolSet
-from astra.types import CallStatus, Json, RecordedCall, ToolSchema
+from astra.types import Json, RecordedCall, ToolSchema
 
 from .services import config, server, text, tool
 
-SOURCE = Path(__file__).parents[2] / "src"
 NOTES: dict[str, Json] = {"n-7": "Milk", "n-8": "Eggs"}
 
 
@@ -152,45 +146,6 @@ async def test_a_server_that_breaks_is_known_by_what_it_said_before(tmp_path: Pa
     one = one.model_copy(update={"tools": (broken, *one.tools[1:])})
     row = await probed(tmp_path, one, hosts_of(one, []))
     assert [call.tool for call in row.calls] == ["list_notes"]
-
-
-def mcp_servers(path: Path, **astra: Any) -> tuple[Path, Path]:
-    """An mcpServers file with the notes, and the folder of tools collected of it."""
-    entry = {
-        "command": sys.executable,
-        "args": ["-m", "astra.testing.mcp_notes"],
-        "env": {"PYTHONPATH": str(SOURCE)},
-        "astra": astra,
-    }
-    config_file, tools = path / "mcp.json", path / "tools"
-    config_file.write_text(json.dumps({"mcpServers": {"notes": entry}}), "utf-8")
-    assert run(["tools", "collect", str(config_file), "--out", str(tools)]) == 0
-    return config_file, tools
-
-
-CALLS = [{"tool": "create_note", "arguments": {"title": "Ferry times", "body": "8 and 17"}}]
-
-
-@pytest.mark.skipif(not available(), reason="needs Landlock")
-def test_tasks_of_a_live_server_are_about_what_it_holds(tmp_path: Path) -> None:
-    _, tools = mcp_servers(tmp_path, calls=CALLS)
-    command = ["trajectories", "make", "--tools", str(tools), "--count", "3", "--hosts", "live"]
-    command += ["--teacher", "rules", "--model", "scripted", "--chain-votes", "1"]
-    command += ["--chain-fraction", "0", "--task-mix", "original=1"]
-    assert run([*command, "--out", str(tmp_path / "run")]) == 0
-    made = RunFolder.open(tmp_path / "run")
-    (probe,) = made.rows("probes", ServerProbe)
-    (start,) = probe.starts
-    assert start.state == "fresh" and [call.tool for call in start.calls] == ["create_note"]
-    held = {call.tool: call for call in probe.calls if not call.is_error}
-    assert held["get_note"].content["title"] == "Ferry times"
-    assert not {"create_note", "update_note", "delete_note"} & held.keys()
-    rollouts = list(made.rows("rollouts", RecordedRollout))
-    assert len(rollouts) == 3
-    calls = [call for row in rollouts for call in row.trajectory.calls]
-    assert calls and all(call.status is CallStatus.ok for call in calls)
-    # Something is asked for that only the server knows.
-    assert any("note-1" in row.task.request for row in rollouts)
 
 
 # --- what a teacher sees ------------------------------------------------------------------------
