@@ -122,9 +122,10 @@ def test_numbers_come_back_or_stay_text_with_a_note(tmp_path: Path, form: str) -
     rng, written = random.Random(form), list[tuple[list[float], list[str]]]()
     decimals = next((d for word, d in DECIMALS.items() if word in form), 2)
     for low, high in RANGES:
+        shapes = SHAPES if high == RANGES[-1][1] else SHAPES[:2]
         numbers = [round(rng.uniform(low, high), decimals) for _ in range(8)]
         texts = [FORMS[form](number) for number in numbers]
-        for shape, (suffix, separator) in enumerate(SHAPES):
+        for shape, (suffix, separator) in enumerate(shapes):
             # A file that separates by commas says that they are no decimal marks.
             if separator != "," or form not in ("german, whole", "three decimals, comma"):
                 path = tmp_path / f"t{len(written):02}_{shape}{suffix}"
@@ -165,7 +166,7 @@ def test_dates_come_back_or_stay_text_with_a_note(tmp_path: Path, form: str) -> 
     rng, written = random.Random(form), list[list[date]]()
     for span in (10, 30_000):
         days = [date(2001, 1, 1) + timedelta(days=rng.randrange(span)) for _ in range(9)]
-        for shape, (suffix, separator) in enumerate(SHAPES):
+        for shape, (suffix, separator) in enumerate(SHAPES if span > 10 else SHAPES[:2]):
             path = tmp_path / f"t{len(written):02}_{shape}{suffix}"
             write(path, separator, [day.strftime(DATES[form]) for day in days], "since")
             written.append(days)
