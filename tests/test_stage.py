@@ -122,19 +122,21 @@ def test_until_stops_at_that_many_and_cancels_what_is_in_flight(tmp_path: Path) 
 
     async def slow_later(item: int) -> Thing:
         try:
-            await asyncio.sleep(0.005 if item < 10 else 60)
+            await asyncio.sleep(0.005 if item <= 45 else 60)
         except asyncio.CancelledError:
             cancelled.append(item)
             raise
+        if item % 5:
+            raise Rejected("four of five", "so that more are begun than are missing")
         return _thing(item)
 
     folder = RunFolder.create(tmp_path / "run", {})
     report = _run(folder, 1000, _stage(slow_later), until=10)
-    assert report.accepted == 10 and _keys(folder) == list(range(10))
+    assert report.accepted == 10 and _keys(folder) == list(range(0, 50, 5))
     assert cancelled
     before = _bytes(folder.path)
     again = _run(folder, 1000, _stage(slow_later), until=10)
-    assert again.resumed == again.accepted == 10 and _bytes(folder.path) == before
+    assert (again.resumed, again.accepted) == (46, 10) and _bytes(folder.path) == before
 
 
 @given(until=st.integers(0, 45), first=st.integers(0, 45), concurrency=st.integers(1, 9))
@@ -380,7 +382,11 @@ def test_an_item_that_gives_its_slot_away_holds_up_no_other(
     release_slot()  # outside of a stage: nothing to give away
 
 
-def test_near_the_end_no_more_inputs_are_pulled_than_can_be_needed(tmp_path: Path) -> None:
+@pytest.mark.parametrize("rejected", [0, 1, 4])
+def test_near_the_end_no_more_inputs_are_pulled_than_should_be_needed(
+    tmp_path: Path, rejected: int
+) -> None:
+    """By the share that was accepted before: `rejected` of five are not."""
     pulled: list[int] = []
 
     def inputs() -> Iterator[int]:
@@ -390,13 +396,16 @@ def test_near_the_end_no_more_inputs_are_pulled_than_can_be_needed(tmp_path: Pat
 
     async def work(item: int) -> Thing:
         await asyncio.sleep(0.001)
+        if item % 5 < rejected:
+            raise Rejected("low", "x")
         return _thing(item)
 
     folder = RunFolder.create(tmp_path / "run", {})
     stage = Stage("things", work, key=str)
     report = asyncio.run(run(stage, inputs(), folder, concurrency=10, until=30))
     assert report.accepted == 30
-    assert len(pulled) <= 30 + 10
+    tried = report.accepted + report.rejected.get("low", 0)
+    assert tried <= len(pulled) <= tried + rejected * 2
 
 
 def test_the_first_of_two_inputs_of_one_key_counts(tmp_path: Path) -> None:

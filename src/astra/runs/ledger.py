@@ -89,6 +89,11 @@ class Ledger(Generic[In, Out]):
             self._record()
 
     @property
+    def done(self) -> int:
+        """Items with an outcome, earlier runs included."""
+        return self.accepted + self.rejected.total() + self.errors.total()
+
+    @property
     def complete(self) -> bool:
         """Whether the wanted number of items is accepted."""
         return self._until is not None and self.accepted >= self._until

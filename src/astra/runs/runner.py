@@ -14,6 +14,7 @@ from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Contai
 from contextlib import ExitStack, asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
+from math import ceil
 from typing import Any, Generic
 
 from rich.console import Console
@@ -183,11 +184,7 @@ class _Window(Generic[In, Out]):
 
     async def _loop(self) -> None:
         while True:
-            size = self._concurrency * LOOK_AHEAD
-            if self._until is not None:
-                # Near the end: no more than are missing, beside what keeps all slots busy.
-                size = min(size, self._until - self._ledger.accepted + self._concurrency)
-            full = len(self._items) >= size
+            full = len(self._items) >= self._size()
             if self._next_input is None and not self._inputs_ended and not full:
                 self._next_input = asyncio.ensure_future(anext(self._inputs, None))
             waiting = [
@@ -208,6 +205,17 @@ class _Window(Generic[In, Out]):
             self._progress.show(self._ledger)
             if self._ledger.complete or self._ledger.hopeless():
                 return
+
+    def _size(self) -> int:
+        """How many items may be begun and not yet committed."""
+        most = self._concurrency * LOOK_AHEAD
+        if self._until is None:
+            return most
+        # Near the end: as many as should yield what is missing, by the share that was accepted;
+        # more would be thrown away. Few of few says little, so no more than keeps all slots busy.
+        missing, done = self._until - self._ledger.accepted, self._ledger.done
+        needed = ceil(missing * (done + 1) / (self._ledger.accepted + 1))
+        return min(most, needed, missing + self._concurrency)
 
     def _commit(self) -> None:
         """Write the finished items at the head of the window."""

@@ -25,6 +25,8 @@ from astra.types import Tool, ToolSchema
 
 LEVELS: tuple[ConfinementLevel, ...] = ("namespaces", "landlock")
 """Confining levels, strongest first."""
+_LEASES_PER_ZYGOTE = 100
+"""Leases of a hash seed after which another zygote is started: it takes about as long as them."""
 _HASH_SEEDS = 8
 """Zygotes of at most this many hash seeds are kept; the longest unused one goes."""
 
@@ -115,15 +117,16 @@ class _Pool:
         self.hash_seed = hash_seed
         self._spares = spares
         self._slots: list[_Slot] = [_Slot() for _ in range(workers)]
-        self._turn = 0
+        self._leases = 0
         self._closed = False
         self.waiting = 0
         """Leases under way."""
 
     async def lease(self) -> ChildProcess:
         """A child for one session. Starts a zygote if there is none, or it died."""
-        self._turn = (self._turn + 1) % len(self._slots)
-        slot = self._slots[self._turn]
+        used = min(len(self._slots), 1 + self._leases // _LEASES_PER_ZYGOTE)
+        slot = self._slots[self._leases % used]
+        self._leases += 1
         while True:
             async with slot.lock:
                 if self._closed:
@@ -202,8 +205,8 @@ async def open_sandbox(
 
     `auto` takes the strongest confining level that works here, never `unsafe`, which confines
     nothing; a level that has worked in this process is not left for a weaker one. `workers`:
-    zygotes per hash seed, about one per core. `spares`: children that each keeps forked in advance.
-    Raises `SandboxUnavailable` when the level does not work.
+    most zygotes per hash seed, about one per core. `spares`: children that each keeps forked in
+    advance. Raises `SandboxUnavailable` when the level does not work.
     """
     if workers < 1 or spares < 0:
         raise ConfigError(f"workers={workers!r}, spares={spares!r}; give at least 1 and 0")
