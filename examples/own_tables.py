@@ -12,7 +12,7 @@ import astra
 
 def main() -> None:
     tables, out = sys.argv[1:]
-    arenas = astra.make_arenas(tables, count=12, max_hops=3, out=out)
+    arenas = astra.make_arenas(tables, count=6, max_hops=3, out=out)
     for arena in arenas:
         print(f"{arena.hops} hops, {len(arena.distractors)} distractors: {arena.question}")
 
