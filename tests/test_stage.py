@@ -689,6 +689,16 @@ if __name__ == "__main__":
     _killed_program(Path(sys.argv[1]), Path(sys.argv[2]))
 
 
+def test_a_package_that_is_missing_stops_the_stage_and_is_no_items_failure(tmp_path: Path) -> None:
+    async def work(item: int) -> Thing:
+        raise ModuleNotFoundError("No module named 'mcp'", name="mcp")
+
+    folder = RunFolder(tmp_path)
+    with pytest.raises(ModuleNotFoundError, match="mcp"):
+        _run(folder, 9, _stage(work), concurrency=2)
+    assert not list(folder.rows("things.failed", FailureRow))
+
+
 def test_a_spent_budget_stops_the_stage_and_is_no_items_failure(tmp_path: Path) -> None:
     left = [5]
 

@@ -9,7 +9,7 @@ from typing import Any
 from astra.hosts.confine import available
 from astra.hosts.live import LiveOptions, LiveTool
 from astra.hosts.mcp_entries import McpServerEntry, parse_entry
-from astra.hosts.mcp_session import McpSessionOptions
+from astra.hosts.mcp_options import McpSessionOptions
 from astra.types import ToolSchema
 from tests.support import mcp_hostile
 

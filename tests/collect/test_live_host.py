@@ -14,7 +14,8 @@ from astra.errors import HostError
 from astra.hosts.confine import available
 from astra.hosts.live import LiveHost, LiveOptions
 from astra.hosts.mcp_entries import HIDDEN, parse_entry
-from astra.hosts.mcp_session import McpSession, McpSessionOptions
+from astra.hosts.mcp_options import McpSessionOptions
+from astra.hosts.mcp_session import McpSession
 from astra.protocols import ToolResult
 from astra.testing import mcp_bookings, mcp_notes
 from astra.testing.host_suite import GoodCall, HostSuite

@@ -128,11 +128,11 @@ def test_killed_and_resumed_no_answer_is_paid_for_twice(
         assert len(kept[f"{rows_of}.jsonl"]) >= wanted
         time.sleep(0.5)  # what was in flight at the kill is still counted
         sent, recorded = server.served().requests, len(_lines(out / "teacher.jsonl"))
-        assert subprocess.run(command, capture_output=True, timeout=300).returncode == 0
+        assert run(arguments(file, out, server.url)) == 0
         rows = [json.loads(line) for line in _lines(out / "teacher.jsonl")]
         assert server.served().requests - sent == len(rows) - recorded
         assert recorded >= 30
-        assert subprocess.run(command, capture_output=True, timeout=300).returncode == 0
+        assert run(arguments(file, out, server.url)) == 0
         assert server.served().requests - sent == len(rows) - recorded
     same(made, out)
     for name, lines in kept.items():

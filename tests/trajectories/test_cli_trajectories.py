@@ -215,7 +215,7 @@ def test_killed_twice_it_ends_in_the_same_rows_and_pays_for_none_twice(
             process.wait(timeout=30)
         time.sleep(0.5)  # what was in flight at the kill is still counted
         sent, recorded = server.served().requests, len(_lines(out / "teacher.jsonl"))
-        assert subprocess.run(command, capture_output=True, timeout=300).returncode == 0
+        assert run(asked(tools, out, teacher=server.url)) == 0
         keys = [json.loads(line)["key"] for line in _lines(out / "teacher.jsonl")]
         assert server.served().requests - sent == len(keys) - recorded
     assert recorded >= 30 and len(set(keys)) == len(keys)

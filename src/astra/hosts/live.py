@@ -24,16 +24,19 @@ import functools
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from astra.errors import HostError
 from astra.hosts.joined import JoinedHost
 from astra.hosts.mcp_entries import McpServerEntry
+from astra.hosts.mcp_options import McpRefused, McpServerGone, McpSessionOptions
 from astra.hosts.mcp_results import as_result, problem
-from astra.hosts.mcp_session import McpRefused, McpServerGone, McpSession, McpSessionOptions
 from astra.hosts.wrapped import WrappedHost
 from astra.protocols import ToolHost, ToolResult
 from astra.types import Json, RecordedCall, ServerStart, ToolSchema
+
+if TYPE_CHECKING:
+    from astra.hosts.mcp_session import McpSession
 
 _log = logging.getLogger(__name__)
 
@@ -157,6 +160,8 @@ class LiveHost:
     # --- the session -----------------------------------------------------------------------
 
     async def _start(self) -> None:
+        from astra.hosts.mcp_session import McpSession  # late: slow to import
+
         entry = self._entry
         session = McpSession(entry, self._options.session)
         await session.__aenter__()

@@ -10,12 +10,14 @@ import base64
 import binascii
 import hashlib
 from contextlib import suppress
-
-import mcp_types as wire
+from typing import TYPE_CHECKING
 
 from astra.core.untrusted import check_json, read_json
 from astra.protocols import ToolResult
 from astra.types import Json, canonical_json
+
+if TYPE_CHECKING:
+    import mcp_types as wire
 
 
 def as_result(result: wire.CallToolResult, *, most: int) -> ToolResult:
@@ -53,6 +55,8 @@ def bounded(value: Json, most: int) -> Json:
 
 
 def _part(block: wire.ContentBlock) -> Json:
+    import mcp_types as wire  # late: slow to import
+
     match block:
         case wire.TextContent():
             # Scalars stay text: "007" is not the number 7.

@@ -13,7 +13,6 @@ import logging
 import tempfile
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -26,10 +25,11 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.exceptions import MCPError
 from pydantic import BaseModel, ValidationError
 
-from astra.errors import AstraError, HostError
+from astra.errors import AstraError
 from astra.hosts.mcp_entries import McpServerEntry
+from astra.hosts.mcp_options import McpRefused, McpServerGone, McpSessionOptions
 from astra.hosts.mcp_state import EpisodeFiles, episode_files
-from astra.hosts.mcp_stdio import MESSAGE_BYTES, ServerProcess, stdio_transport
+from astra.hosts.mcp_stdio import ServerProcess, stdio_transport
 from astra.protocols import ToolResult
 from astra.types import Json
 
@@ -47,27 +47,6 @@ _TRANSPORT = (
 are also those of servers' own errors."""
 
 _R = TypeVar("_R", bound=BaseModel)
-
-
-@dataclass(frozen=True, slots=True)
-class McpSessionOptions:
-    """Bounds of a session."""
-
-    connect_seconds: float = 60.0
-    """Time to start and greet; the first start of a package may download it."""
-    call_seconds: float = 60.0
-    """Time for one answer."""
-    message_bytes: int = MESSAGE_BYTES
-    confined: bool = True
-    """Whether a process is kept from files that are not its own; see `confine`."""
-
-
-class McpRefused(AstraError):
-    """The server answered with an error, or with something that is not a result."""
-
-
-class McpServerGone(HostError):
-    """The server's process or connection ended, or never answered."""
 
 
 class McpSession:

@@ -29,11 +29,10 @@ from mcp.shared.message import SessionMessage
 
 from astra.hosts.confine import confined_command
 from astra.hosts.mcp_entries import McpServerEntry
+from astra.hosts.mcp_options import MESSAGE_BYTES
 from astra.hosts.mcp_refusals import ServerAccess
 from astra.hosts.mcp_state import EpisodeFiles
 
-MESSAGE_BYTES = 16 * 2**20
-"""Longest message of a server; 5,000 tools with long documents fit in."""
 RUBBISH_LINES = 1000
 """Lines that are not messages, after which a server is given up."""
 STDERR_BYTES = 4096

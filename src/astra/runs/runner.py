@@ -265,6 +265,8 @@ class _Window(Generic[In, Out]):
                 if task is None or task.cancelling():
                     raise
                 return self._broken(key, error)
+            except ModuleNotFoundError:  # of an extra that is not installed: no item's failure
+                raise
             except Exception as error:  # noqa: BLE001 - recorded as the item's row
                 return self._broken(key, error)
 

@@ -18,7 +18,7 @@ from astra.configs.trajectories import (
 )
 from astra.errors import ConfigError
 from astra.hosts.live import LiveOptions
-from astra.hosts.mcp_session import McpSessionOptions
+from astra.hosts.mcp_options import McpSessionOptions
 from astra.models.keys import api_key
 from astra.runs.folder import RunFolder
 from astra.runs.opening import open_run

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from astra.errors import ConfigError, HostError, Rejected
 from astra.hosts.mcp_entries import read_entry
-from astra.hosts.mcp_session import McpRefused, McpSession, McpSessionOptions
+from astra.hosts.mcp_options import McpRefused, McpSessionOptions
+from astra.hosts.mcp_session import McpSession
 from astra.trajectories.collect.drafts import TASK_ONLY, BrokenTool, RawServer, RawTool
 from astra.trajectories.records import Connection
 

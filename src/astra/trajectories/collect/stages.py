@@ -16,7 +16,7 @@ from rich.console import Console
 from astra.configs.base import paths
 from astra.configs.tools import CollectToolsConfig
 from astra.errors import Rejected
-from astra.hosts.mcp_session import McpSessionOptions
+from astra.hosts.mcp_options import McpSessionOptions
 from astra.runs.folder import RunFolder
 from astra.runs.repetitions import unique_rows
 from astra.runs.runner import StageRunner
@@ -25,7 +25,6 @@ from astra.teacher.prompt import Teacher
 from astra.teacher.prompts.tools import DOMAIN, DomainIn, ToolSummary
 from astra.trajectories.collect.drafts import DraftServer, RawServer, ToolNote
 from astra.trajectories.collect.duplicates import ServerDeduplicator
-from astra.trajectories.collect.mcp_servers import mcp_server
 from astra.trajectories.collect.normalize import (
     NormalizedServer,
     normalize_server,
@@ -115,6 +114,9 @@ def _collected_stage(
             case Rejected() as rejected:
                 raise rejected
             case Connection() as connection:
+                # Late: slow to import.
+                from astra.trajectories.collect.mcp_servers import mcp_server
+
                 asked = await mcp_server(connection, draft.overrides, session)
                 raw = selection.selected(asked)
             case raw:
