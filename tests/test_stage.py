@@ -43,7 +43,7 @@ from astra.runs.runner import LOOK_AHEAD, StageRunner, release_slot, run
 from astra.runs.stage import SideFile, Stage, StageReport, copy_stage
 from astra.types import Record, Usage
 
-ITEMS = 300
+ITEMS = 200
 
 
 class Thing(Record):
@@ -140,7 +140,7 @@ def test_until_stops_at_that_many_and_cancels_what_is_in_flight(tmp_path: Path) 
 
 
 @given(until=st.integers(0, 45), first=st.integers(0, 45), concurrency=st.integers(1, 9))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 def test_a_larger_until_goes_on_as_if_it_had_been_asked_at_once(
     tmp_path_factory: pytest.TempPathFactory, until: int, first: int, concurrency: int
 ) -> None:
@@ -611,7 +611,7 @@ def test_the_bar_shows_what_it_costs(tmp_path: Path, capsys: pytest.CaptureFixtu
 
 
 @given(st.data())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_files_cut_anywhere_are_completed_to_the_same_bytes(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ) -> None:
@@ -651,7 +651,7 @@ def test_kills_at_random_moments_change_no_byte_and_repeat_no_recorded_item(
         arguments = [*command, str(folder.path), str(log)]
         with subprocess.Popen(arguments, stdout=subprocess.PIPE) as process:
             assert process.stdout is not None
-            if process.stdout.readline() == b"started\n" and kills < 12:
+            if process.stdout.readline() == b"started\n" and kills < 6:
                 time.sleep(moments.uniform(0.005, 0.12))
                 process.send_signal(signal.SIGKILL)
         computed = log.read_text().split("\n")[logged:] if log.exists() else []
@@ -660,7 +660,7 @@ def test_kills_at_random_moments_change_no_byte_and_repeat_no_recorded_item(
             break
         assert process.returncode == -signal.SIGKILL
         kills += 1
-    assert kills >= 10
+    assert kills >= 5
     assert (folder.path / "things.00003.jsonl").exists()
     assert _bytes(folder.path) == _bytes(tmp_path / "whole")
     assert len(json.loads((folder.path / "manifest.json").read_text())["stages"]) == 1

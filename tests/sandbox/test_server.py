@@ -463,10 +463,10 @@ async def test_close_while_opening() -> None:
     assert await gone(before)
 
 
-async def test_five_hundred_sessions_one_after_the_other(sandbox: ForkServer) -> None:
+async def test_two_hundred_sessions_one_after_the_other(sandbox: ForkServer) -> None:
     gc.collect()
     files = descriptors()
-    for number in range(500):
+    for number in range(200):
         async with await sandbox.open([ADD]) as session:
             assert (await session.call("add", {"a": number})).value == number + 1
     assert descriptors() <= files + 2

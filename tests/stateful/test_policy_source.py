@@ -122,7 +122,7 @@ def test_each_kind_of_conversation_is_drawn_under_a_policy_without_more_turns(
     kind: ConversationKind, shop: tuple[Tables, Schema]
 ) -> None:
     options = StateSourceOptions(seed=5, service_policy=True, conversations=(kind,))
-    talks = [arena.provenance["conversation"] for arena in draw(shop, options, 12)]
+    talks = [arena.provenance["conversation"] for arena in draw(shop, options, 6)]
     assert kind in talks
 
 

@@ -91,7 +91,7 @@ def _rows(arena: Arena, split: str) -> set[tuple[str, Cell]]:
 
 
 def test_no_row_is_changed_in_both_splits(shop: tuple[Tables, Schema]) -> None:
-    made = draw(shop, StateSourceOptions(hops=(1, 8), test_share=0.5, seed=9), 80)
+    made = draw(shop, StateSourceOptions(hops=(1, 8), test_share=0.5, seed=9), 48)
     train = {row for arena in made for row in _rows(arena, "train")}
     test = {row for arena in made for row in _rows(arena, "test")}
     assert train and test

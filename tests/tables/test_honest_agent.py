@@ -65,7 +65,7 @@ async def check(folder: Path, tables: Path, count: int, seed: int) -> None:
 
 
 async def test_the_honest_agent_gets_full_scores_on_the_example_tables(tmp_path: Path) -> None:
-    await check(tmp_path, WORLD, 40, seed=23)
+    await check(tmp_path, WORLD, 20, seed=23)
 
 
 @pytest.mark.slow
