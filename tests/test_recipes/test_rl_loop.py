@@ -20,9 +20,9 @@ def test_it_learns(world: Path, model: Path) -> None:
     rl_loop.train(
         astra.load_arenas(world),
         policy,
-        steps=10,
+        steps=7,
         batch_size=4,
-        group_size=8,
+        group_size=6,
         learning_rate=5e-4,
         max_turns=4,
         max_tokens=24,
