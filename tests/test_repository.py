@@ -7,7 +7,7 @@ import re
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 
@@ -24,11 +24,11 @@ def place(module: Path) -> str:
     return module.relative_to(SOURCE).as_posix()
 
 
-def calls(module: Path) -> Iterator[str]:
+@cache
+def calls(module: Path) -> tuple[str, ...]:
     """What a module calls or reads, as dotted names."""
-    for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Attribute):
-            yield ast.unparse(node)
+    nodes = ast.walk(ast.parse(module.read_text(encoding="utf-8")))
+    return tuple(ast.unparse(node) for node in nodes if isinstance(node, ast.Attribute))
 
 
 def reads_environment(module: Path) -> list[str]:
