@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 from rich.table import Table
 
-from astra.arenas.sets import ArenaSet, load_arenas
+from astra.arenas.sets import ArenaSet, DistractorSource, load_arenas
 from astra.cli.command import command_from
 from astra.cli.console import err, out, plain, print_json
 from astra.configs.base import SandboxConfig, at_least, at_most
@@ -163,7 +163,9 @@ def command(config: ReproduceConfig, *, as_json: bool) -> int:
         "rl",
     )
     training = with_fitting_micro_batch(training, 1)
-    evaluation = _Evaluation(config.limit or size.limit, config.samples or 4, config.trained)
+    evaluation = _Evaluation(
+        config.limit or size.limit, config.samples or 4, config.trained, comparison.played_with
+    )
     play: Play
     if problems is None:
         play = _ArenaEvaluation(training, evaluation)
@@ -252,6 +254,7 @@ class _Evaluation(NamedTuple):
     limit: int
     samples: int
     trained: bool
+    distractors: DistractorSource
 
 
 class _ArenaEvaluation:
@@ -272,7 +275,7 @@ class _ArenaEvaluation:
         for prefix, split in splits.items():
             arenas = load_arenas(config.arenas, split)[: evaluation.limit]
             self._arenas[prefix] = arenas.with_distractors(
-                "banded", per_band=config.distractors_per_band
+                evaluation.distractors, per_band=config.distractors_per_band
             )
         self._arenas[GREEDY] = self._arenas[""]
 

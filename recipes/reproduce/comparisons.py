@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from astra.arenas.sets import DistractorSource
 from astra.errors import ConfigError
 from astra.types import Json
 from recipes.reproduce.trials import Arm
@@ -32,6 +33,9 @@ class ArmComparison:
     headline: tuple[str, ...]
     """Final measurements that the table in the terminal shows."""
     curves: tuple[str, ...] = CURVES
+    played_with: DistractorSource = "stored"
+    """Distractors of the evaluation, the same for all arms. stored: those of the arenas, with which
+    all comparisons but that of distractors train."""
     equal_tokens: bool = False
     """Whether arms stop at the baseline's number of sampled tokens instead of its steps."""
     common: Mapping[str, Json] = field(default_factory=dict[str, Json])
@@ -91,6 +95,7 @@ COMPARISONS: dict[str, ArmComparison] = {
         baseline="none",
         arms=tuple(Arm(name, {"distractors": name}) for name in ("none", "random", "banded")),
         headline=("f1", "recall", "precision", "calls"),
+        played_with="banded",
     ),
     "filling": ArmComparison(
         "filling",

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from transformers import TrainerControl, TrainerState, TrainingArguments
 
+from astra.arenas.sets import ArenaSet
 from astra.cli.main import run
 from astra.configs.training import CreditConfig, TrainRLConfig
 from astra.errors import ConfigError, StageError
@@ -142,6 +143,31 @@ def test_trials_can_be_sent_to_processes_of_their_own(
     )
     assert trial.comparison == COMPARISONS["filling"]
     assert json.loads(capsys.readouterr().out)["rows"] == []
+
+
+@pytest.mark.parametrize(("name", "mode"), [("reward", "stored"), ("distractors", "banded")])
+def test_what_is_played_has_the_distractors_that_were_trained_with(
+    name: str,
+    mode: str,
+    world: Path,
+    model: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[str] = []
+    draw = ArenaSet.with_distractors
+
+    def watched(arenas: ArenaSet, mode: Any, **options: Any) -> ArenaSet:
+        asked.append(mode)
+        return draw(arenas, mode, **options)
+
+    monkeypatch.setattr(ArenaSet, "with_distractors", watched)
+    monkeypatch.setattr(ParallelTrials, "run", lambda *_: None)
+    where = ("--arenas", str(world), "--seeds", "0", "--workers", "2", "--trained")
+    assert reproduce(name, model, tmp_path, *where) == 0
+    capsys.readouterr()
+    assert asked == [mode, mode]
 
 
 def test_what_breaks_is_told_and_ends_in_status_1(
