@@ -65,6 +65,7 @@ GROUPS: dict[str, CommandGroup] = {
             "serve": "Serve arenas to agents and trainers: sessions, tools over MCP, scores.",
             "stats": "Summarize a run folder of arenas.",
             "select": "Keep the arenas that a model solves sometimes.",
+            "join": "Put the arenas of several run folders into one.",
             "import": "Read arenas from another format and certify them.",
             "export": "Write arenas in another format.",
         },

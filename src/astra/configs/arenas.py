@@ -316,6 +316,21 @@ class ImportArenasConfig(SandboxConfig, OutputConfig):
 
 
 @dataclass(frozen=True)
+class JoinArenasConfig(CertifiedConfig):
+    """Arenas."""
+
+    folders: Paths
+    """Run folders of arenas, two or more."""
+    _: KW_ONLY
+    out: Annotated[Path | str, RUNTIME]
+    """Run folder to write."""
+    limit: Annotated[int | None, at_least(1)] = None
+    """Use only the first items, of each folder. None: all."""
+    if_exists: Annotated[Literal["fail", "overwrite"], RUNTIME] = "fail"
+    """What to do if --out exists. overwrite: replace it."""
+
+
+@dataclass(frozen=True)
 class ExportArenasConfig(CertifiedConfig, SandboxConfig):
     """Rows."""
 
