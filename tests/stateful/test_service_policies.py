@@ -22,7 +22,7 @@ from astra.arenas.stateful.policy.probes import PolicyProbes, requests_of
 from astra.arenas.stateful.policy.sql import SqlVerdicts
 from astra.arenas.stateful.policy.verdicts import PythonVerdicts, ServiceRequest, ServiceVerdict
 from astra.arenas.stateful.policy.words import WORDINGS, RuleWords
-from astra.arenas.stateful.roles import writable_tables
+from astra.arenas.stateful.role_finding import writable_tables
 from astra.arenas.stateful.tools import DatabaseToolWriter
 from astra.arenas.tables.load.tables import Tables
 from astra.arenas.tables.schema import Schema

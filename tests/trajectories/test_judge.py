@@ -30,7 +30,8 @@ from astra.teacher.render import PromptTemplates
 from astra.testing.rule_teacher.trajectories import TrajectoryRules
 from astra.trajectories.judge.agreement import agreement, agreements, ratings
 from astra.trajectories.judge.conversation import judged_conversation
-from astra.trajectories.judge.judge import FAITHFULNESS_PLACE, judge, judge_points
+from astra.trajectories.judge.judge import judge
+from astra.trajectories.judge.points import FAITHFULNESS_PLACE, judge_points
 from astra.trajectories.judge.rule_checks import (
     other_language,
     repetitions,

@@ -11,12 +11,8 @@ from dataclasses import replace
 import duckdb
 
 from astra.arenas.stateful.derived import Derivation, derivations, option_place
-from astra.arenas.stateful.roles import (
-    Cancellation,
-    WritableColumn,
-    WritableTable,
-    writable_tables,
-)
+from astra.arenas.stateful.role_finding import writable_tables
+from astra.arenas.stateful.roles import Cancellation, WritableColumn, WritableTable
 from astra.arenas.tables.schema import CancelOptions, Schema
 from astra.arenas.tables.sql import quoted
 from astra.errors import ConfigError
