@@ -234,6 +234,7 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
 # --- errors on several options -----------------------------------------------------------------
 
 _TEACHER = {"teacher": "big", "teacher_url": "http://x/v1"}
+_RL = {"model": "m", "arenas": "a", "out": "r"}
 _AGENT = {"tools": "t", "out": "r", "model": "scripted", "teacher": "rules"}
 CONFLICTS: list[tuple[type[Config], dict[str, Any], set[str]]] = [
     (
@@ -327,13 +328,23 @@ CONFLICTS: list[tuple[type[Config], dict[str, Any], set[str]]] = [
     ),
     (
         training_options.TrainRLConfig,
-        {"model": "m", "arenas": "a", "out": "r", "algorithm": "none"},
+        {**_RL, "algorithm": "none"},
         {"algorithm"},
     ),
     (
         training_options.TrainRLConfig,
-        {"model": "m", "arenas": "a", "out": "r", "credit": {"options": {"cue": 1}}},
+        {**_RL, "credit": {"options": {"cue": 1}}},
         {"credit.options"},
+    ),
+    (
+        training_options.TrainRLConfig,
+        {**_RL, "partial_rollouts": True, "max_staleness": 1},
+        {"partial_rollouts", "max_staleness"},
+    ),
+    (
+        training_options.TrainRLConfig,
+        {**_RL, "partial_rollouts": True, "max_staleness": 2, "deterministic": True},
+        {"partial_rollouts", "deterministic"},
     ),
     (PlanTrainingConfig, {"model": "m", "concurrency": 8}, {"concurrency"}),
     (

@@ -241,6 +241,61 @@ async def test_a_cancelled_episode_does_not_hold_up_the_others() -> None:
     second.close()
 
 
+async def test_a_token_is_sampled_by_the_weights_of_its_time_alone() -> None:
+    model, later = given.model(), given.model(seed=1)
+    engine = TransformersEngine(model, CHAT, deterministic=False)
+    sampling = Sampling(temperature=1, max_tokens=12)
+    episodes = [engine.open(seed) for seed in range(3)]
+    asked = [
+        asyncio.create_task(e.generate(given.question("Hi"), given.TOOLS, sampling))
+        for e in episodes[:2]
+    ]
+    while len(episodes[0].recorded().completion_ids) < 5:
+        await asyncio.sleep(0)
+    # This one has only been asked when the engine pauses: its prompt is read once.
+    asked.append(
+        asyncio.create_task(episodes[2].generate(given.question("Ho"), given.TOOLS, sampling))
+    )
+    await asyncio.sleep(0)
+    engine.pause()
+    before = [episode.recorded() for episode in episodes]
+    await asyncio.sleep(0.02)
+    assert [episode.recorded() for episode in episodes] == before
+    old = given.model()
+    model.load_state_dict(later.state_dict())
+    engine.resume()
+    await asyncio.wait_for(asyncio.gather(*asked), 20)
+    for episode, earlier in zip(episodes, before, strict=True):
+        told, cut = episode.recorded(), len(earlier.completion_ids)
+        ids = torch.tensor(told.completion_ids)[:, None]
+        by_old, by_new = (whole_pass(of, episode, 1.0).gather(1, ids)[:, 0] for of in (old, later))
+        found = torch.tensor(told.logprobs)
+        torch.testing.assert_close(found, torch.cat([by_old[:cut], by_new[cut:]]))
+        assert len(found) > cut and not torch.allclose(by_old[cut:], by_new[cut:], atol=0.01)
+        episode.close()
+    assert [len(earlier.completion_ids) > 3 for earlier in before] == [True, True, False]
+
+
+async def test_an_episode_that_ends_in_a_pause_holds_up_nobody() -> None:
+    engine = TransformersEngine(given.model(), CHAT, deterministic=False)
+    sampling = Sampling(temperature=1, max_tokens=30)
+    first, second = (engine.open(seed) for seed in range(2))
+    tasks = [
+        asyncio.create_task(e.generate(given.question("Hi"), given.TOOLS, sampling))
+        for e in (first, second)
+    ]
+    await asyncio.sleep(0.01)
+    engine.pause()
+    await asyncio.sleep(0.01)
+    tasks[0].cancel()
+    await asyncio.wait(tasks[:1])
+    engine.resume()
+    reply = await asyncio.wait_for(tasks[1], 20)
+    assert reply.usage.completion_tokens > 0
+    first.close()
+    second.close()
+
+
 async def test_a_broken_model_is_no_message(monkeypatch: pytest.MonkeyPatch) -> None:
     model = given.model()
     engine = TransformersEngine(model, CHAT)

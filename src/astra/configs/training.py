@@ -216,6 +216,9 @@ class TrainRLConfig(DistractorConfig, CertifiedConfig, SandboxConfig, TrainConfi
     max_staleness: Annotated[int | None, at_least(0)] = None
     """Optimizer steps that episodes may be older than the weights they train. From 1 on, the next
     batch is sampled while this one trains. None: in turns, no limit."""
+    partial_rollouts: bool = False
+    """Take a batch as soon as it is full; slower episodes go on in the next step, under its
+    weights. Needs --max-staleness 2 or more."""
     min_reward_std: Annotated[float, at_least(0)] = 0.0
     """A group is trained on if its rewards' standard deviation is above this."""
     curriculum_steps: Annotated[int, at_least(0)] = 0
@@ -242,4 +245,17 @@ class TrainRLConfig(DistractorConfig, CertifiedConfig, SandboxConfig, TrainConfi
                 name = next(iter(self.credit.options))
                 raise ConfigError(
                     f"{option_name('credit.options')} {name!r}: only the algorithm acpo has them"
+                )
+        if self.partial_rollouts:
+            name = option_name("partial_rollouts")
+            bound = option_name("max_staleness")
+            if (self.max_staleness or 0) < 2:
+                raise ConfigError(
+                    f"{name} with {bound} {self.max_staleness}: what goes on into a second step is "
+                    f"2 steps old there: set {bound} to 2 or more"
+                )
+            if self.deterministic:
+                raise ConfigError(
+                    f"{name}: which episodes go on depends on how fast they are, but "
+                    f"{option_name('deterministic')} is on, here or in the preset: switch it off"
                 )

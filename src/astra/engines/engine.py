@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from abc import ABC, abstractmethod
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from astra.chat.template import ChatTemplate
 from astra.engines.episode import EngineEpisode
@@ -28,6 +28,20 @@ class Engine(Protocol):
     def timings(self) -> EngineTimings: ...
 
     def open(self, seed: int, sampling: Sampling = ...) -> EngineEpisode: ...
+
+
+@runtime_checkable
+class Pausable(Protocol):
+    """An engine whose weights may change while conversations are under way."""
+
+    def pause(self) -> None:
+        """Sample nothing until `resume`. Call it on the engine's event loop: there, it comes
+        between two tokens."""
+        ...
+
+    def resume(self) -> None:
+        """Go on with the weights of now."""
+        ...
 
 
 class EngineTimings:
@@ -76,8 +90,19 @@ class EngineTimings:
             self.idle += time.perf_counter() - self._idle_since
             self._idle_since = None
 
+    def settle(self) -> None:
+        """Count what is under way up to now."""
+        self._tick()
+        if self._generating:
+            self.generation += self._last_tick - self._generation_start
+            self._generation_start = self._last_tick
+        elif self._idle_since is not None:
+            self.idle += self._last_tick - self._idle_since
+            self._idle_since = self._last_tick
+
     def reset(self) -> None:
-        """Set all counters to zero."""
+        """Set all counters to zero. What is under way counts from now on."""
+        self.settle()
         self.generation = self.idle = self.tools = 0.0
         self.prompt_tokens = self.sampled_tokens = 0
 

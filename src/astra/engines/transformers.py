@@ -60,6 +60,8 @@ class TransformersEngine(BatchingEngine):
         self._cache = SlotCache()
         self._slots: list[EngineEpisode] = []
         """Episodes by slot. Some may be closed."""
+        self._going = asyncio.Event()
+        self._going.set()
         # A PEFT adapter around the model hides its signature.
         inner: Any = model
         if hasattr(inner, "get_base_model"):
@@ -71,14 +73,20 @@ class TransformersEngine(BatchingEngine):
         with _inference_mode(self.model):
             # Forward passes run on the calling thread: torch keeps the device per thread.
             while True:
+                if not self._going.is_set():
+                    await self._going.wait()
+                    # Nothing of theirs is cached any more: they join anew.
+                    self._waiting[:0] = episodes
+                    episodes.clear()
                 # A caller may have been cancelled meanwhile.
                 episodes[:] = [episode for episode in episodes if episode.request is not None]
                 if self._waiting and (not self._deterministic or not episodes):
                     if not self._batch_complete():
                         return
-                    joining = self._take_waiting()
+                    joining = [e for e in self._take_waiting() if e.request is not None]
                     episodes.extend(joining)
-                    await on_caller(partial(self._admit, joining))
+                    if joining:
+                        await on_caller(partial(self._admit, joining))
                 elif episodes:
                     await on_caller(partial(self._step, episodes))
                 else:
@@ -86,6 +94,15 @@ class TransformersEngine(BatchingEngine):
                 self._retire(episodes)
                 # Let finished episodes call their tools while the others continue.
                 await asyncio.sleep(0)
+
+    def pause(self) -> None:
+        self._going.clear()
+
+    def resume(self) -> None:
+        # Keys and values of other weights would make a policy of its own, neither old nor new.
+        for episode in self._open:
+            episode.cached = 0
+        self._going.set()
 
     def leave(self, episode: EngineEpisode) -> None:
         super().leave(episode)

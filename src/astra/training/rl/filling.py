@@ -111,6 +111,16 @@ class BatchFilling(Generic[G]):
         """Whether the batch can be taken: it is full, or the rounds are used up."""
         return len(self._valid) >= self._size or self._rounds >= self._max_rounds
 
+    def needs(self, groups: Sequence[G]) -> int:
+        """Groups that this step can use beside these of a round: as many as are missing, at most
+        what the rounds leave."""
+        valid = len(self._valid) + sum(map(self._is_valid, groups))
+        left = (self._max_rounds - self._rounds) * self._size - len(groups)
+        return max(0, min(self._size - valid, left))
+
+    def _is_valid(self, group: G) -> bool:
+        return reward_std(group.rewards) > self._min_reward_std
+
     def add(self, groups: Sequence[G]) -> None:
         """Add a round of at most `size` groups."""
         if len(groups) > self._size or self.enough:
@@ -118,7 +128,7 @@ class BatchFilling(Generic[G]):
         self._rounds += 1
         self._sampled += len(groups)
         for group in groups:
-            if reward_std(group.rewards) > self._min_reward_std:
+            if self._is_valid(group):
                 self._valid.append(group)
                 self._new_valid += 1
             else:

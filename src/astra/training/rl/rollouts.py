@@ -11,6 +11,7 @@ import asyncio
 import hashlib
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import KW_ONLY, dataclass, field, replace
 
 from astra.engines.engine import Engine
@@ -71,6 +72,8 @@ class GroupPlayer:
     seed: int
     concurrency: int = 64
     sampling: Sampling = Sampling()
+    places: asyncio.Semaphore | None = None
+    """For `play` that is called several times at once: rollouts that run, over all calls."""
 
     async def play(self, draws: Sequence[PromptDraw], step: int) -> PlayedRound:
         """Play a round. See `require_completed` for one in which every rollout failed."""
@@ -115,9 +118,10 @@ class GroupPlayer:
         """The episode, or the message of an infrastructure failure."""
         task = rollout.draw.task
         try:
-            outcome = await self.environment.play(
-                task, model, seed=rollout.seed, epoch=rollout.draw.epoch
-            )
+            async with self.places or nullcontext():
+                outcome = await self.environment.play(
+                    task, model, seed=rollout.seed, epoch=rollout.draw.epoch
+                )
         except AstraError as error:
             return f"{type(error).__name__}: {error}"
         finally:

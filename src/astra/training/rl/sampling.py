@@ -101,6 +101,7 @@ class BatchSampler:
             rounds.append(groups)
             self._filling.add(groups)
         seconds = time.perf_counter() - start
+        timings.settle()
         metrics = {
             "time/rollouts": seconds,
             "time/generation": timings.generation,

@@ -208,6 +208,7 @@ def _trainer(
             ),
             concurrency=cast(int, config.concurrency),
             max_staleness=config.max_staleness,
+            partial_rollouts=config.partial_rollouts,
             callbacks=[
                 CheckpointMarker(config.keep_resumable, config.keep_checkpoints),
                 *callbacks,

@@ -7,11 +7,13 @@ TRL asks for only counts steps: prompts come from a `PromptSource`.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast
 
@@ -35,8 +37,9 @@ from astra.training.policy import ModelPolicy
 from astra.training.rl.batch import RolloutGroup, from_json, loss_inputs, scored_batch, to_json
 from astra.training.rl.filling import BatchFilling, FilledBatch
 from astra.training.rl.loss import further_loss, kl_to_reference
+from astra.training.rl.partial import PartialSampler
 from astra.training.rl.policy_copy import PolicyCopy
-from astra.training.rl.prompts import PromptSource
+from astra.training.rl.prompts import PromptDraw, PromptSource
 from astra.training.rl.reference import ReferenceWeights
 from astra.training.rl.rollout_metrics import rollout_means
 from astra.training.rl.rollouts import GroupPlayer
@@ -67,6 +70,7 @@ class RolloutTrainer(GRPOTrainer):
         sampling: Sampling = Sampling(),
         concurrency: int = 64,
         max_staleness: int | None = None,
+        partial_rollouts: bool = False,
         callbacks: Sequence[TrainerCallback] = (),
         peft_config: Any = None,
         share_prefix: bool = False,
@@ -76,7 +80,8 @@ class RolloutTrainer(GRPOTrainer):
 
         `max_staleness`: steps that episodes may be older than the weights they train. From 1 on,
         the next batch is sampled on a thread of its own while this one trains. None: in turns, no
-        limit. Raises ConfigError for options without effect here.
+        limit. `partial_rollouts`: see `partial`; for a `max_staleness` from 2 on. Raises
+        ConfigError for options without effect here.
         """
         require_supported(args)
         ahead = bool(max_staleness)
@@ -110,6 +115,7 @@ class RolloutTrainer(GRPOTrainer):
         self._sampling = sampling
         self._concurrency = concurrency
         self._max_staleness = max_staleness
+        self._partial = partial_rollouts
         self._threads = torch.get_num_threads()
         self._loop = ThreadLoop() if ahead else CallerLoop()
         self._contexts = AsyncExitStack()
@@ -162,9 +168,10 @@ class RolloutTrainer(GRPOTrainer):
             free_cache()
         batch = self._loss_batch(filled.groups)
         # From here until the result is taken, prompts, filling and algorithm are the sampler's.
-        if isinstance(self._loop, ThreadLoop) and step + 1 < self.args.max_steps:
+        if isinstance(self._loop, ThreadLoop):
             self._copy_weights()
-            self._next = self._loop.start(self._sampler.sample(step + 1, step))
+            if step + 1 < self.args.max_steps:
+                self._next = self._loop.start(self._sampler.sample(step + 1, step))
         return batch
 
     def _opened_sampler(self) -> BatchSampler:
@@ -187,18 +194,25 @@ class RolloutTrainer(GRPOTrainer):
             seed=self._options.seed,
             concurrency=self._concurrency,
             sampling=self._sampling,
+            places=asyncio.Semaphore(self._concurrency) if self._partial else None,
         )
+        parts = (player, self.prompts, self.filling)
+        size = self._group_count
+        if self._partial:
+            staleness = cast(int, self._max_staleness)
+            return PartialSampler(*parts, size=size, max_staleness=staleness)
         return BatchSampler(
-            player,
-            self.prompts,
-            self.filling,
-            size=self._group_count,
+            *parts,
+            size=size,
             max_staleness=self._max_staleness,
             rank=self.accelerator.process_index,
             world=self.accelerator.num_processes,
         )
 
     def _copy_weights(self) -> None:
+        """What runs on samples nothing from here until the next batch is begun."""
+        if isinstance(self._sampler, PartialSampler):
+            self._loop.run(self._sampler.pause())
         if self._copy is not None:
             self._copy.update(self.accelerator.unwrap_model(cast(Any, self.model)))
 
@@ -327,6 +341,8 @@ class RolloutTrainer(GRPOTrainer):
         }
         if sampled is not None:
             state["sampled"] = sampled.to_json()
+        if isinstance(self._sampler, PartialSampler):
+            state["unfinished"] = [asdict(draw) for draw in self._sampler.unfinished]
         write_file(Path(output_dir) / STATE, json.dumps(state).encode())
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
@@ -344,6 +360,9 @@ class RolloutTrainer(GRPOTrainer):
                 self._next = Future()
                 self._next.set_result(sampled)
             self.prompts.load_state_dict(state["prompts"])
+            # Groups that were unfinished then are begun anew.
+            unfinished = [PromptDraw(**draw) for draw in state.get("unfinished", ())]
+            self.prompts.give_back(unfinished)
             if isinstance(self.algorithm, HasState):
                 self.algorithm.load_state_dict(state["algorithm"])
         except (KeyError, TypeError, ValueError, AttributeError) as error:
