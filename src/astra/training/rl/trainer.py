@@ -163,8 +163,10 @@ class RolloutTrainer(GRPOTrainer):
         filled = self.filling.take(step)
         self._log_rollouts(filled, sampled)
         # Between rollouts and loss: on a GPU the key-value cache takes memory that the loss needs.
+        # Partial rollouts are using it.
         free_cache = getattr(self._engine, "free_cache", None)
-        if free_cache is not None and self.accelerator.device.type != "cpu":
+        on_cpu = self.accelerator.device.type == "cpu"
+        if free_cache is not None and not on_cpu and not self._partial:
             free_cache()
         batch = self._loss_batch(filled.groups)
         # From here until the result is taken, prompts, filling and algorithm are the sampler's.
