@@ -76,6 +76,13 @@ def test_what_cannot_be_joined_is_refused(tmp_path: Path) -> None:
         join_arenas(JoinArenasConfig([first, first], out=tmp_path / "new"))
     with pytest.raises(ConfigError, match="one of the folders"):
         join_arenas(JoinArenasConfig([first, second], out=first, if_exists="overwrite"))
+    spelled_otherwise = tmp_path / "new" / ".." / "a"
+    (tmp_path / "new").mkdir()
+    with pytest.raises(ConfigError, match="one of the folders"):
+        join_arenas(JoinArenasConfig([first, second], out=spelled_otherwise, if_exists="overwrite"))
+    with pytest.raises(ConfigError, match="two run folders"):
+        join_arenas(JoinArenasConfig([first, spelled_otherwise], out=tmp_path / "both"))
+    (tmp_path / "new").rmdir()
     with pytest.raises(StoreError, match="can't be used: 3 without"):
         join_arenas(JoinArenasConfig([first, second], out=tmp_path / "new"))
     assert not (tmp_path / "new").exists()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from itertools import chain, combinations
 from pathlib import Path
 from typing import NamedTuple
@@ -15,7 +14,7 @@ from astra.arenas.sets import ArenaSet, open_arenas
 from astra.configs.arenas import JoinArenasConfig
 from astra.configs.base import identity, paths
 from astra.configs.spelling import option_name
-from astra.errors import ConfigError, StoreError, StoreWarning
+from astra.errors import ConfigError, StoreWarning
 from astra.runs.folder import RunFolder
 from astra.types import Arena, Json
 
@@ -40,10 +39,14 @@ def join_arenas(config: JoinArenasConfig) -> JoinedArenas:
     certificate.
     """
     named = paths(config.folders)
-    if len(set(named)) < 2:
-        raise ConfigError("name two run folders of arenas or more: one needs no joining")
+    folders = {folder.resolve() for folder in named}
+    if len(folders) < 2:
+        raise ConfigError(
+            f"{', '.join(map(repr, map(str, named)))}: name two run folders of arenas or more"
+        )
     path = Path(config.out)
-    if path in named:
+    # Resolved, for another spelling of it would be emptied before it is read.
+    if path.resolve() in folders:
         raise ConfigError(
             f"{option_name('out')} {str(path)!r} is one of the folders to join: name a new one"
         )
@@ -81,12 +84,10 @@ def join_arenas(config: JoinArenasConfig) -> JoinedArenas:
 
 def _certificates(sets: Sequence[ArenaSet], wanted: set[str]) -> Iterator[Certificate]:
     # Read after the arenas were written, so that `wanted` is complete by then.
-    for arenas in sets:
-        for name in arenas.ids:
-            if name in wanted:
-                wanted.remove(name)
-                with suppress(StoreError):  # of arenas that were allowed to have none
-                    yield arenas.certificate(name)
+    for certificate in chain.from_iterable(arenas.certificates() for arenas in sets):
+        if certificate.arena in wanted:
+            wanted.remove(certificate.arena)
+            yield certificate
 
 
 def _warn_of_seeds(folders: Sequence[Path]) -> None:

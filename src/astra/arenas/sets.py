@@ -281,6 +281,12 @@ class ArenaSet(Sequence[Arena]):
             )
         return self._reader.folder.row_at(CERTIFICATES, offset, Certificate)
 
+    def certificates(self) -> Iterator[Certificate]:
+        """The certificates of those arenas that have one, as they are stored."""
+        for place in self._places:
+            if self._index.certificate(place) is not None:
+                yield self.certificate(self._index.id(place))
+
     def failures(self) -> DataFrame:
         """Items that were rejected or broke while the arenas were made, a row each."""
         folder = self._reader.folder
@@ -336,11 +342,7 @@ class ArenaSet(Sequence[Arena]):
         """
         config = self._reader.folder.config()
         tools = (row for _, row in self._reader.folder.values(TOOLS))
-        certificates = (
-            self.certificate(self._index.id(place))
-            for place in self._places
-            if self._draw is None and self._index.certificate(place) is not None
-        )
+        certificates = self.certificates() if self._draw is None else ()
         folder = RunFolder.create(Path(out), config | {"count": len(self)})
         arenas = self if self._draw is None else (arena.with_content_id() for arena in self)
         write_arenas(folder, arenas, tools, certificates)

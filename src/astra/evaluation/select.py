@@ -9,15 +9,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Callable
 
-from astra.arenas.certificates import Certificate
 from astra.arenas.folder import ARENAS, TOOLS, write_arenas
 from astra.arenas.sets import ArenaSet, open_arenas
 from astra.configs.difficulty import pass_rates
 from astra.configs.evaluation import EvaluateConfig, SelectArenasConfig
-from astra.errors import StoreError
 from astra.evaluation.arenas import PlayedEpisode
 from astra.evaluation.evaluate import evaluate
 from astra.runs.folder import RunFolder
@@ -61,18 +58,12 @@ def set_aside(arenas: ArenaSet) -> dict[str, int]:
     return dict(Counter(str(row.check) for row in rows).most_common())
 
 
-def _certificates(arenas: ArenaSet) -> Iterator[Certificate]:
-    for name in arenas.ids:
-        with suppress(StoreError):  # of arenas that were allowed to have none
-            yield arenas.certificate(name)
-
-
 def _write(
     folder: RunFolder, arenas: ArenaSet, kept: ArenaSet, rates: dict[str, float], high: float
 ) -> None:
     source = RunFolder.open(arenas.path)
     tools = (row for _, row in source.values(TOOLS))
-    write_arenas(folder, kept, tools, _certificates(kept))
+    write_arenas(folder, kept, tools, kept.certificates())
     with folder.append(f"{ARENAS}.failed") as log:
         log.cut(0)
         for name in arenas.ids:
