@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import AsyncGenerator, Sequence
 from inspect import iscoroutinefunction
 
@@ -15,6 +16,14 @@ from astra.sandbox import open_sandbox
 # How long one case takes depends on what else the machine does.
 settings.register_profile("house", deadline=None)
 settings.load_profile("house")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def signals_that_end() -> None:
+    """Under `nohup`, and in the background of a script, these are ignored, which every process that
+    a test starts would inherit: what is ended by them would go on."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
