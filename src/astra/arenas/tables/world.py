@@ -14,23 +14,16 @@ import duckdb
 
 from astra.arenas.tables.caching import cached_method
 from astra.arenas.tables.load.tables import Tables
-from astra.arenas.tables.schema import ColumnKind, Schema, Table
-from astra.arenas.tables.sql import LONGEST_VALUE, askable, fold, folded, quoted
-from astra.arenas.tables.views import (
-    ArenaSplit,
-    Attribute,
-    RowEntity,
-    RowGroup,
-    TableView,
-    table_view,
-)
+from astra.arenas.tables.schema import Schema
+from astra.arenas.tables.sql import askable, fold, folded, quoted
+from astra.arenas.tables.view_tables import BLOCK_COLUMNS, create_view, long_columns, view_name
+from astra.arenas.tables.views import ArenaSplit, Attribute, RowEntity, RowGroup, table_view
 from astra.types import Json, Language, Scalar
 
 MAX_ENTITIES = 20_000
 """Rows per table that can be asked about by name; more would add memory, not variety."""
 MAX_GROUPS = 5_000
 BLOCK_ROWS = 256
-BLOCK_COLUMNS = 32
 
 
 class World:
@@ -59,13 +52,13 @@ class World:
         self._db: duckdb.DuckDBPyConnection = tables.connection.cursor()
         self._parents = _parents(schema)
         self.views = {
-            table.name: table_view(table, schema, language, self._long_columns(table))
+            table.name: table_view(table, schema, language, long_columns(self._db, table, language))
             for table in schema.tables
         }
         self.entities: dict[str, dict[ArenaSplit, list[int]]] = {}
         self.groups: dict[tuple[str, str], dict[ArenaSplit, list[RowGroup]]] = {}
         for view in self.views.values():
-            self._create_view(view)
+            create_view(self._db, view, schema, language)
         self._shared_names = self._read_shared_names()
         for view in self.views.values():
             table = view.table.name
@@ -81,87 +74,6 @@ class World:
                     self.groups[table, attribute.name] = self._read_groups(table, attribute)
 
     # --- building ----------------------------------------------------------------------------
-
-    def _long_columns(self, table: Table) -> frozenset[str]:
-        """Columns of free text: their values can't be asked for exactly."""
-        texts = [
-            column.name
-            for column in table.columns
-            if column.kind is ColumnKind.text and column.distinct and column.name != table.naming
-        ]
-        long: list[str] = []
-        for start in range(0, len(texts), BLOCK_COLUMNS):
-            names = texts[start : start + BLOCK_COLUMNS]
-            lengths = ", ".join(
-                f"quantile_cont(length({self._source(table, name)}), 0.9)" for name in names
-            )
-            row = self._db.execute(f"SELECT {lengths} FROM {quoted(table.name)}").fetchone() or ()
-            long += [
-                name
-                for name, length in zip(names, row, strict=True)
-                if length is None or length > LONGEST_VALUE
-            ]
-        return frozenset(long)
-
-    def quoted(self, table: str) -> str:
-        """The view's quoted name in SQL, for `query`."""
-        return quoted(f"{self.language}:{table}")
-
-    def _source(self, table: Table, column: str) -> str:
-        """The quoted column that holds a column's values in this language."""
-        return quoted(table.column(column).variants.get(self.language, column))
-
-    def _name(self, table: Table, alias: str = "") -> str:
-        """SQL for the name of a row: one column, or first and last name."""
-        assert table.naming is not None
-        name = f"CAST({alias}{self._source(table, table.naming)} AS VARCHAR)"
-        if table.given_name is None:
-            return name
-        given = f"{alias}{self._source(table, table.given_name)}"
-        # Chinese family names come first, without a space. Where one is missing, so is the name.
-        return (
-            f"CASE WHEN regexp_matches({given} || {name}, '\\p{{Han}}') "
-            f"THEN {name} || {given} ELSE {given} || ' ' || {name} END"
-        )
-
-    def _create_view(self, view: TableView) -> None:
-        """Create the language's table: names, attributes and referenced rows."""
-        table, name = view.table, self.quoted(view.table.name)
-        keys = {key.column: key for key in table.foreign_keys}
-        own = "NULL::VARCHAR" if table.naming is None else self._name(table, "t.")
-        select, joins = ["t.__row", f"{own} AS __name"], list[str]()
-        for number, attribute in enumerate(view.attributes):
-            if attribute.references is None:
-                source = f"t.{self._source(table, attribute.column)}"
-                if attribute.kind is ColumnKind.text:
-                    source = f"CAST({source} AS VARCHAR)"
-                select.append(f"{source} AS {quoted(attribute.name)}")
-                continue
-            key, other = keys[attribute.column], self.schema.table(attribute.references)
-            alias = f"r{number}"
-            select.append(f"{alias}.__called AS {quoted(attribute.name)}")
-            select.append(f"{alias}.__row AS {quoted('__ref_' + attribute.name)}")
-            joins.append(
-                f"LEFT JOIN (SELECT min(__row) AS __row, {quoted(key.references)} AS __key, "
-                f"any_value({self._name(other)} ORDER BY __row) AS __called "
-                f"FROM {quoted(other.name)} GROUP BY __key) {alias} "
-                f"ON t.{quoted(key.column)} = {alias}.__key"
-            )
-        self._db.execute(
-            f"CREATE TEMP TABLE {name} AS SELECT {', '.join(select)} "
-            f"FROM {quoted(table.name)} t {' '.join(joins)} ORDER BY t.__row"
-        )
-        # `__named`: the name can be asked for and, as tools and rewards compare, is unique.
-        same_name = folded(self._db, name, "__name")
-        fits = "true" if table.numbered else askable("any_value(__name)")
-        self._db.execute(f"ALTER TABLE {name} ADD COLUMN __named BOOLEAN")
-        self._db.execute(
-            f"UPDATE {name} SET __named = ok.__row IS NOT NULL FROM "
-            f"(SELECT t.__row AS all_row, u.__row FROM {name} t LEFT JOIN (SELECT min(__row) AS "
-            f"__row FROM {name} WHERE __name IS NOT NULL GROUP BY {same_name} "
-            f"HAVING count(*) = 1 AND {fits}) u ON t.__row = u.__row) ok "
-            f"WHERE {name}.__row = ok.all_row"
-        )
 
     def _read_groups(self, table: str, attribute: Attribute) -> dict[ArenaSplit, list[RowGroup]]:
         column, name = quoted(attribute.name), self.quoted(table)
@@ -388,6 +300,10 @@ class World:
         return {group: _as_json(value) for group, value in records}
 
     # --- SQL -----------------------------------------------------------------------------------
+
+    def quoted(self, table: str) -> str:
+        """The view's quoted name in SQL, for `query`."""
+        return view_name(table, self.language)
 
     @cached_method(16_384)
     def query(self, sql: str, parameters: tuple[Scalar, ...]) -> list[tuple[Json, ...]]:
