@@ -21,14 +21,15 @@ from __future__ import annotations
 import itertools
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 
 from astra.core.refusals import refuses
 from astra.core.text import contains_text, numbers_in, scalars
-from astra.databases import Cell, Database, RowChange
+from astra.databases import Cell, RowChange
 from astra.episodes import Score
 from astra.rewards.matching import solves, stands_in_text
 from astra.rewards.parts import Reward, f1, precision, recall
+from astra.rewards.touched_rows import Row, TouchedRows
 from astra.types import (
     Arena,
     ArenaState,
@@ -55,39 +56,6 @@ _BROKEN = {
     CallStatus.over_limit,
 }
 _SEPARATORS = re.compile(r"[,;\n，；、]")
-Row = Mapping[str, Cell]
-
-
-class _Rows:
-    """The rows of a database that calls have touched, as they are now."""
-
-    def __init__(self, database: Database) -> None:
-        self._first = {table.name: table.rows_by_key for table in database.tables}
-        self._now: dict[str, dict[Cell, Row | None]] = defaultdict(dict)
-
-    def at_start(self, table: str, key: Cell) -> Row | None:
-        return self._first.get(table, {}).get(key)
-
-    def now(self, table: str, key: Cell) -> Row | None:
-        touched = self._now[table]
-        return touched[key] if key in touched else self.at_start(table, key)
-
-    def apply(self, change: RowChange) -> None:
-        row = None if change.before is None else self.now(change.table, change.key)
-        new = change.after
-        self._now[change.table][change.key] = None if new is None else {**(row or {}), **new}
-
-    def created(self, table: str) -> Iterator[tuple[Cell, Row]]:
-        """Rows that did not exist at the start."""
-        for key, row in self._now[table].items():
-            if row is not None and self.at_start(table, key) is None:
-                yield key, row
-
-    def touched(self) -> Iterator[tuple[str, Cell, Row | None, Row | None]]:
-        """Table, key, first and present row, of all that calls have touched."""
-        for table, rows in self._now.items():
-            for key, row in rows.items():
-                yield table, key, self.at_start(table, key), row
 
 
 class _Episode:
@@ -96,7 +64,7 @@ class _Episode:
     def __init__(self, arena: Arena, state: ArenaState) -> None:
         self.state = state
         self._database = state.tables()
-        self._rows = _Rows(self._database)
+        self._rows = TouchedRows(self._database)
         self._seen: set[str] = set()
         self._reads = 0
         calls = [goal.call for goal in arena.goals if goal.call is not None]
