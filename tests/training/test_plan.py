@@ -186,6 +186,18 @@ def test_sampling_ahead_takes_a_copy_of_what_is_trained(qwen14: Path) -> None:
 
 
 @pytest.mark.usefixtures("counted")
+def test_partial_rollouts_hold_half_a_batch_more(qwen14: Path) -> None:
+    more = {"method": "rl", "max_staleness": 2, "concurrency": 1000}
+    whole = planned(qwen14, **more, partial_rollouts=False)
+    partial = planned(qwen14, **more, partial_rollouts=True)
+    assert 2 * partial.settings.episodes_at_once == 3 * whole.settings.episodes_at_once
+    assert partial.memory.rollouts > whole.memory.rollouts
+    # Where places are short, an episode waits for one, as before.
+    few = planned(qwen14, **{**more, "concurrency": 8}, partial_rollouts=True)
+    assert few.settings.episodes_at_once == 8
+
+
+@pytest.mark.usefixtures("counted")
 def test_what_to_change_ends_in_what_fits(qwen14: Path) -> None:
     plan = planned(qwen14, max_length=32_768)
     assert not plan.fits
@@ -232,6 +244,8 @@ def test_what_is_no_plan_is_an_error(qwen14: Path, tmp_path: Path) -> None:
     for options, said in (
         ({"concurrency": 8}, "concurrency"),
         ({"max_staleness": 1}, "is of rl"),
+        ({"partial_rollouts": True}, "partial_rollouts is of rl"),
+        ({"method": "rl", "partial_rollouts": True}, "max_staleness 2 or more"),
         ({"method": "rl", "max_staleness": 1, "gpus": 2}, "one process"),
         ({"method": "rl", "max_staleness": 1, "engine": "vllm"}, "the engine transformers"),
         ({"method": "rl", "context_parallel": 2}, "context_parallel"),

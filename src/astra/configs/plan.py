@@ -45,6 +45,9 @@ class PlanTrainingConfig(Config):
     max_staleness: Annotated[int | None, at_least(0)] = None
     """Optimizer steps that episodes may be older than the weights they train. From 1 on, the next
     batch is sampled while this one trains. None: in turns."""
+    partial_rollouts: bool = False
+    """Take a batch as soon as it is full; half a batch more is begun, whose slowest episodes go on
+    in the next step. Needs --max-staleness 2 or more."""
     context_parallel: Annotated[int | None, at_least(1)] = None
     """Processes that share the tokens of one row. None: preset."""
     lora_rank: Annotated[int | None, at_least(0)] = None
@@ -71,8 +74,17 @@ class PlanTrainingConfig(Config):
             for name in ("engine", "group_size", "concurrency", "max_staleness"):
                 if getattr(self, name) is not None:
                     raise ConfigError(f"{option_name(name)} is of rl: leave it out for sft")
+            if self.partial_rollouts:
+                raise ConfigError(
+                    f"{option_name('partial_rollouts')} is of rl: leave it out for sft"
+                )
         elif self.context_parallel is not None:
             raise ConfigError(f"{option_name('context_parallel')} is of sft: leave it out for rl")
+        if self.partial_rollouts and (self.max_staleness or 0) < 2:
+            bound = option_name("max_staleness")
+            raise ConfigError(
+                f"{option_name('partial_rollouts')} needs {bound} 2 or more, not {self.max_staleness}"
+            )
         if self.engine == "transformers" and self.sharded:
             raise ConfigError(
                 f"{option_name('engine')} 'transformers' can't generate with sharded weights: set "

@@ -29,6 +29,8 @@ class PlanSettings:
     vllm: bool
     ahead: bool
     """Whether the next batch is sampled while this one trains, with a copy of the weights."""
+    partial: bool
+    """Whether half a batch more is begun, whose slowest episodes go on in the next step."""
     max_length: int
     micro_batch_size: int
     sequences: int
@@ -54,7 +56,8 @@ class PlanSettings:
 
     @property
     def episodes_at_once(self) -> int:
-        return min(self.concurrency, max(1, self.sequences // self.gpus))
+        begun = self.sequences + (self.sequences // 2 if self.partial else 0)
+        return min(self.concurrency, max(1, begun // self.gpus))
 
 
 @dataclass(frozen=True)

@@ -135,6 +135,7 @@ def _settings(config: PlanTrainingConfig) -> tuple[PlanSettings, int]:
         sharded=config.sharded,
         vllm=rl and (config.engine == "vllm" or config.sharded),
         ahead=bool(config.max_staleness),
+        partial=config.partial_rollouts,
         max_length=cast(int, resolved.max_length),
         micro_batch_size=cast(int, resolved.micro_batch_size),
         sequences=sequences,
@@ -150,6 +151,7 @@ def _settings(config: PlanTrainingConfig) -> tuple[PlanSettings, int]:
 def _changes(settings: PlanSettings) -> Iterator[tuple[str, dict[str, Any]]]:
     """Changes that save memory, the cheapest first, with the fields that they set."""
     s = settings
+    in_turns = {"ahead": False, "partial": False}
     if not s.checkpointing:
         yield "--activation-checkpointing", {"checkpointing": True}
     if not s.bf16:
@@ -157,7 +159,7 @@ def _changes(settings: PlanSettings) -> Iterator[tuple[str, dict[str, Any]]]:
     if s.micro_batch_size > 1:
         yield "--micro-batch-size 1", {"micro_batch_size": 1}
     if s.ahead:
-        yield "--max-staleness 0", {"ahead": False}
+        yield "--max-staleness 0", in_turns
     if s.gpus > 1 and not s.sharded:
         yield "--sharding fsdp", {"sharded": True, "vllm": s.rl}
     fewer = s.episodes_at_once
@@ -172,7 +174,7 @@ def _changes(settings: PlanSettings) -> Iterator[tuple[str, dict[str, Any]]]:
         # Adapters last: they train another model. More GPUs first.
         gpus = 2 * s.gpus
         while gpus <= _MOST_GPUS:
-            changed = {"gpus": gpus, "sharded": True, "vllm": s.rl, "ahead": False}
+            changed = {"gpus": gpus, "sharded": True, "vllm": s.rl, **in_turns}
             yield f"--gpus {gpus} --sharding fsdp", changed
             gpus *= 2
         yield f"--lora-rank {_LORA_RANK}", {"lora_rank": _LORA_RANK}
