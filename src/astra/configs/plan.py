@@ -81,10 +81,8 @@ class PlanTrainingConfig(Config):
         elif self.context_parallel is not None:
             raise ConfigError(f"{option_name('context_parallel')} is of sft: leave it out for rl")
         if self.partial_rollouts and (self.max_staleness or 0) < 2:
-            bound = option_name("max_staleness")
-            raise ConfigError(
-                f"{option_name('partial_rollouts')} needs {bound} 2 or more, not {self.max_staleness}"
-            )
+            name, bound = option_name("partial_rollouts"), option_name("max_staleness")
+            raise ConfigError(f"{name} needs {bound} 2 or more, not {self.max_staleness}")
         if self.engine == "transformers" and self.sharded:
             raise ConfigError(
                 f"{option_name('engine')} 'transformers' can't generate with sharded weights: set "
