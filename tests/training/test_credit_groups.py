@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import pytest
 import torch
 
+from astra.databases import Effect
 from astra.errors import ConfigError
 from astra.training.algorithm import group_mean_B
 from astra.training.credit.anchors import anchor_states
@@ -14,6 +16,7 @@ from astra.training.credit.gigpo import discounted, gigpo, step_advantages
 from astra.training.credit.steps import pad_BK, spread_BT, sum_BK, tokens_BK
 from astra.training.credit.stepwise import StepSettings
 from astra.training.rl.grpo import group_advantages
+from astra.types import Message
 from tests.training.made import CountingPolicy, played, scored, trajectory, written
 
 
@@ -68,6 +71,39 @@ def test_a_state_knows_results_and_arguments():
         update={"calls": (made.calls[0].model_copy(update={"result": {"value": "Z"}}),)}
     )
     assert anchor_states(made)[1] != anchor_states(changed)[1]
+
+
+def test_a_state_knows_the_rows_of_a_database_and_its_clock():
+    def changed(keys: Sequence[str], *states: str | None) -> str:
+        made = trajectory("t", [keys, []])
+        calls = (
+            call.model_copy(update={"effect": state and Effect(changes=(), state=state)})
+            for call, state in zip(made.calls, states, strict=True)
+        )
+        return anchor_states(made.model_copy(update={"calls": tuple(calls)}))[1]
+
+    # The same calls with the same results: the later of two writes to a cell stays.
+    assert changed(["a", "b"], "A", "B") != changed(["b", "a"], "B", "A")
+    # Of two cells the order does not matter, nor where between them something is read.
+    assert changed(["a", "b"], "A", "AB") == changed(["b", "a"], "B", "AB")
+    assert changed(["a", "b", "c"], "A", "AB", None) == changed(["c", "b", "a"], None, "B", "AB")
+    # There and back again: the rows are the same, and it is two minutes later.
+    assert changed(["a", "b"], "A", "start") != changed(["a", "b"], "start", None)
+
+
+def test_a_state_knows_what_the_user_has_said():
+    made = trajectory("t", [[], [], []])
+
+    def told(*said: str) -> list[str]:
+        talk = [Message(role="user", content="Please cancel it.")]
+        for text in said:
+            talk += [Message(role="assistant", content=text + "?")]
+            talk += [Message(role="user", content=text)]
+        return anchor_states(made.model_copy(update={"messages": tuple(talk)}))
+
+    one, other = told("today", "yes"), told("tomorrow", "yes")
+    assert one[0] == other[0]
+    assert one[1] != other[1] and one[2] != other[2]
 
 
 # --- GiGPO -----------------------------------------------------------------------------------

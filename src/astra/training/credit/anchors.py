@@ -1,8 +1,9 @@
-"""Anchor states of an arena: the calls and results that an episode has before each turn.
+"""Anchor states of an arena: what an episode has seen and brought about before each turn.
 
 GiGPO and ACPO compare steps that were taken from the same state of the environment. An arena is
-deterministic and its tools keep no state, so the set of earlier calls with their results, in any
-order, is the exact state. The agent's own words are not part of it.
+deterministic, so its state follows from what went before: the set of calls with their results, in
+any order, and what the user has said. Where tools change a database, its rows belong to it, and the
+number of changes, by which its clock runs. The agent's own words do not.
 """
 
 from __future__ import annotations
@@ -20,15 +21,29 @@ def anchor_states(trajectory: Trajectory, *, end: bool = False) -> list[str]:
     `end`: also the one after the last turn.
     """
     seen: set[str] = set()
+    database, changes = "", 0
+    said = _said(trajectory)
     states: list[str] = []
-    for turn in range(trajectory.turns):
-        states.append(content_hash(sorted(seen)))
-        seen |= {
-            canonical_json([call.tool, call.arguments, call.result])
-            for call in trajectory.calls
-            if call.turn == turn
-        }
-    return [*states, content_hash(sorted(seen))] if end else states
+    for turn in range(trajectory.turns + 1):
+        so_far = said[min(turn, len(said) - 1)]
+        states.append(content_hash([sorted(seen), so_far, database, changes]))
+        for call in trajectory.calls:
+            if call.turn == turn:
+                seen.add(canonical_json([call.tool, call.arguments, call.result]))
+                if call.effect is not None:
+                    database, changes = call.effect.state, changes + 1
+    return states if end else states[:-1]
+
+
+def _said(trajectory: Trajectory) -> list[list[str]]:
+    """What the user has said before each assistant message, and at the end."""
+    said: list[list[str]] = [[]]
+    for message in trajectory.messages:
+        if message.role == "user":
+            said[-1].append(message.content)
+        elif message.role == "assistant":
+            said.append([*said[-1]])
+    return said
 
 
 def numbered_states_BK(batch: ScoredBatch, history: int = 0) -> Tensor:
